@@ -1,0 +1,33 @@
+-- What only a superuser may do, once per cluster and database. Safe to repeat.
+-- `opsc migrate` runs this when its login is a superuser, and otherwise prints it and stops.
+
+CREATE EXTENSION IF NOT EXISTS timescaledb;
+CREATE EXTENSION IF NOT EXISTS btree_gist;
+
+DO $$
+DECLARE
+    wanted record;
+BEGIN
+    FOR wanted IN SELECT * FROM (VALUES
+        ('opsc_owner', 'NOBYPASSRLS'),    -- owns the schema
+        ('opsc_app', 'NOBYPASSRLS'),      -- the API: row-level security on every row
+        ('opsc_ingest', 'BYPASSRLS'),     -- COPY is refused under row-level security
+        ('opsc_deliver', 'BYPASSRLS')     -- one sequencer and one delivery for all organizations
+    ) AS role (name, row_security)
+    LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.name) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN', wanted.name);
+        END IF;
+        EXECUTE format('ALTER ROLE %I NOSUPERUSER NOCREATEDB NOCREATEROLE %s',
+                       wanted.name, wanted.row_security);
+        EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), wanted.name);
+    END LOOP;
+    EXECUTE format('REVOKE CONNECT, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO opsc_ingest', current_database());
+    EXECUTE format('GRANT CREATE ON DATABASE %I TO opsc_owner', current_database());
+END
+$$;
+
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+GRANT USAGE, CREATE ON SCHEMA public TO opsc_owner;
+GRANT USAGE ON SCHEMA public TO opsc_app, opsc_ingest, opsc_deliver;
