@@ -1,0 +1,61 @@
+"""One active owner per name, fenced by an epoch.
+
+A lease that is not renewed in time may be taken by another, which raises the epoch. The old
+owner, if it only slept, still believes that it owns: so each of its transactions checks the epoch
+and holds the row, and fails once the epoch has moved on.
+"""
+
+from db.connect import Connection
+
+
+class LeaseLost(Exception):
+    """Another process owns what this one believed to own."""
+
+    def __init__(self, name: str, epoch: int) -> None:
+        super().__init__(f"the lease {name!r} is no longer held at epoch {epoch}")
+        self.name = name
+        self.epoch = epoch
+
+
+async def acquire(conn: Connection, name: str, holder: str, ttl_s: float) -> int | None:
+    """The new epoch, or None while another holds the lease."""
+    cursor = await conn.execute(
+        """
+        UPDATE leases
+           SET epoch = epoch + 1, holder = %(holder)s,
+               expires_at = clock_timestamp() + make_interval(secs => %(ttl_s)s)
+         WHERE name = %(name)s AND expires_at < clock_timestamp()
+        RETURNING epoch
+        """,
+        {"name": name, "holder": holder, "ttl_s": ttl_s},
+    )
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
+
+
+async def renew(conn: Connection, name: str, epoch: int, ttl_s: float) -> bool:
+    """Holds the lease for another `ttl_s`. False: it is lost."""
+    cursor = await conn.execute(
+        """
+        UPDATE leases SET expires_at = clock_timestamp() + make_interval(secs => %(ttl_s)s)
+         WHERE name = %(name)s AND epoch = %(epoch)s
+        """,
+        {"name": name, "epoch": epoch, "ttl_s": ttl_s},
+    )
+    return cursor.rowcount == 1
+
+
+async def check(conn: Connection, name: str, epoch: int) -> None:
+    """Holds the epoch against change until the transaction ends; raises LeaseLost."""
+    cursor = await conn.execute(
+        "SELECT FROM leases WHERE name = %s AND epoch = %s FOR SHARE", (name, epoch)
+    )
+    if cursor.rowcount != 1:
+        raise LeaseLost(name, epoch)
+
+
+async def release(conn: Connection, name: str, epoch: int) -> None:
+    """Lets a successor in at once; does nothing where the lease is lost already."""
+    await conn.execute(
+        "UPDATE leases SET expires_at = '-infinity' WHERE name = %s AND epoch = %s", (name, epoch)
+    )

@@ -1,0 +1,157 @@
+"""Brings a database to the schema of this version.
+
+Migrations are the numbered files of `db/migrations`. Each runs once, in its own transaction, as
+opsc_owner; its SHA-256 is kept, and a file that was changed after it ran is refused. An advisory
+lock lets one process migrate at a time. What needs a superuser (extensions, roles) is
+`db/bootstrap.sql`: run where the login is one, else shown in BootstrapNeeded.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg import sql
+
+ROLES = ("opsc_owner", "opsc_app", "opsc_ingest", "opsc_deliver")
+
+_LOCK = 0x0707_5C01  # any number that is ours alone
+_LEDGER = """
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    version integer PRIMARY KEY,
+    name text NOT NULL,
+    sha256 text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+_Sync: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+
+
+class MigrationError(Exception):
+    """The database and the migrations of this version do not fit."""
+
+
+class BootstrapNeeded(MigrationError):
+    """The login is no superuser, and what only one may do has not been done."""
+
+    def __init__(self, statements: str) -> None:
+        super().__init__(
+            "a superuser has to run these statements once in this database:\n\n" + statements
+        )
+        self.statements = statements
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered file."""
+
+    version: int
+    name: str
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        return sha256(self.text.encode()).hexdigest()
+
+
+def migrations() -> list[Migration]:
+    """The migrations of this version, in order."""
+    found = [
+        Migration(int(entry.name.split("_", 1)[0]), entry.name, entry.read_text("utf-8"))
+        for entry in files("db").joinpath("migrations").iterdir()
+        if entry.name.endswith(".sql")
+    ]
+    return sorted(found, key=lambda migration: migration.version)
+
+
+def migrate(url: str) -> list[str]:
+    """Applies what is missing and returns the names of what it applied.
+
+    `url`: a login that is a superuser, or a member of opsc_owner in a bootstrapped database.
+    """
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        _bootstrap(conn)
+        conn.execute("SET ROLE opsc_owner")
+        with conn.transaction():
+            conn.execute(_LEDGER)
+        return [_apply(conn, migration) for migration in _missing(conn)]
+
+
+def bootstrap(url: str) -> None:
+    """Does what only a superuser may, again for a database that was made from a template."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        _bootstrap(conn)
+
+
+def pending(url: str) -> list[str]:
+    """The names of the migrations that `migrate` would apply."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        row = conn.execute("SELECT to_regclass('schema_migrations')").fetchone()
+        if row is None or row[0] is None:
+            return [migration.name for migration in migrations()]
+        return [migration.name for migration in _missing(conn)]
+
+
+def set_role_passwords(url: str, passwords: dict[str, str]) -> None:
+    """Gives our roles their passwords, as a superuser."""
+    with psycopg.connect(url) as conn:
+        for role, password in passwords.items():
+            if role not in ROLES:
+                raise ValueError(f"{role!r} is none of our roles: {', '.join(ROLES)}")
+            conn.execute(
+                sql.SQL("ALTER ROLE {} PASSWORD {}").format(
+                    sql.Identifier(role), sql.Literal(password)
+                )
+            )
+
+
+def _bootstrap(conn: _Sync) -> None:
+    statements = files("db").joinpath("bootstrap.sql").read_text("utf-8")
+    row = conn.execute(
+        "SELECT rolsuper FROM pg_roles WHERE rolname = current_user",
+    ).fetchone()
+    if row is not None and row[0]:
+        with conn.transaction():
+            conn.execute(statements.encode())
+    elif not _is_bootstrapped(conn):
+        raise BootstrapNeeded(statements)
+
+
+def _is_bootstrapped(conn: _Sync) -> bool:
+    row = conn.execute(
+        """
+        SELECT (SELECT count(*) FROM pg_roles WHERE rolname = ANY (%s)) = %s
+           AND (SELECT count(*) FROM pg_extension
+                 WHERE extname IN ('timescaledb', 'btree_gist')) = 2
+        """,
+        (list(ROLES), len(ROLES)),
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _missing(conn: _Sync) -> list[Migration]:
+    rows = conn.execute("SELECT version, name, sha256 FROM schema_migrations").fetchall()
+    applied = {version: (name, digest) for version, name, digest in rows}
+    known = {migration.version: migration for migration in migrations()}
+    for version, (name, digest) in applied.items():
+        migration = known.get(version)
+        if migration is None:
+            raise MigrationError(
+                f"the database is newer than this version: it has migration {name}, which we lack"
+            )
+        if migration.sha256 != digest:
+            raise MigrationError(f"migration {migration.name} was changed after it was applied")
+    return [migration for version, migration in known.items() if version not in applied]
+
+
+def _apply(conn: _Sync, migration: Migration) -> str:
+    with conn.transaction():
+        conn.execute(migration.text.encode())
+        conn.execute(
+            "INSERT INTO schema_migrations (version, name, sha256) VALUES (%s, %s, %s)",
+            (migration.version, migration.name, migration.sha256),
+        )
+    return migration.name
