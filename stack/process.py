@@ -1,0 +1,148 @@
+"""One child process: started in a session of its own, logged to a file, ended in bounded time.
+
+A child never outlives us: the kernel sends it ``death_signal`` when our process ends, however it
+ends. That signal is tied to the *thread* that started the child, so start children from the main
+thread only. The session of its own keeps a Ctrl-C in the terminal from reaching every child at
+once: the order in which they end is ours to choose.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stack.identity import Identity
+
+LOG_LIMIT_BYTES = 32 * 1024 * 1024
+READY_POLL_S = 0.02
+KILL_WAIT_S = 5.0
+
+
+class PartFailed(Exception):
+    """A part did not start or did not become ready; carries the last lines of its log."""
+
+    def __init__(self, name: str, problem: str, log: Path) -> None:
+        self.name, self.problem, self.log = name, problem, log
+        lines = last_lines(log)
+        tail = f"; the last lines of {log}:\n{lines}" if lines else f"; {log} is empty"
+        super().__init__(f"{name} {problem}{tail}")
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to run, as whom, and how to end it: signals in order, each with the time to obey."""
+
+    name: str
+    argv: Sequence[str]
+    log: Path
+    stop_signals: Sequence[tuple[signal.Signals, float]]
+    death_signal: signal.Signals
+    environment: Mapping[str, str] = field(default_factory=dict)
+    identity: Identity | None = None
+    cwd: Path | None = None
+
+
+class Process:
+    """A running ``Command``."""
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        command.log.parent.mkdir(parents=True, exist_ok=True)
+        cap_log(command.log)
+        with command.log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                [*_launcher(command), *command.argv],
+                env={**os.environ, **command.environment},
+                cwd=command.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """``None`` while it runs; negative where a signal ended it."""
+        return self._popen.poll()
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.exit_code is None:
+            self._popen.send_signal(number)
+
+    def stop(self) -> None:
+        """End it by its signals in order, by SIGKILL in the end; returns when it is gone."""
+        for number, patience_s in self.command.stop_signals:
+            self.signal(number)
+            if self._ended_within(patience_s):
+                return
+        self.kill()
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        self._popen.wait(KILL_WAIT_S)
+
+    def _ended_within(self, seconds: float) -> bool:
+        try:
+            self._popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+
+def wait_until(process: Process, ready: Callable[[], bool], timeout_s: float) -> None:
+    """Poll ``ready()`` until it is true; ``PartFailed`` if the process ends or time runs out."""
+    deadline = time.monotonic() + timeout_s
+    name, log = process.command.name, process.command.log
+    while not ready():
+        if process.exit_code is not None:
+            raise PartFailed(name, f"ended at start with exit code {process.exit_code}", log)
+        if time.monotonic() > deadline:
+            raise PartFailed(name, f"was not ready within {timeout_s:.0f} s", log)
+        time.sleep(READY_POLL_S)
+
+
+def cap_log(log: Path) -> None:
+    """Keep at most one older generation: ``x.log`` beyond the limit becomes ``x.log.1``.
+
+    Copied and emptied rather than renamed, since a running child has the file open for appending.
+    """
+    try:
+        if log.stat().st_size <= LOG_LIMIT_BYTES:
+            return
+    except FileNotFoundError:
+        return
+    shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+    os.truncate(log, 0)
+
+
+def last_lines(log: Path, count: int = 15) -> str:
+    """The end of a log as text; empty where there is no log."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 16_384))
+            text = file.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+    return "\n".join(text.strip().splitlines()[-count:])
+
+
+def _launcher(command: Command) -> list[str]:
+    """``setpriv`` (util-linux) drops privileges and asks the kernel for the death signal."""
+    setpriv = shutil.which("setpriv", path=f"{os.environ.get('PATH', '')}:/usr/bin")
+    if setpriv is None:
+        raise PartFailed(command.name, "needs `setpriv` (util-linux) to start", command.log)
+    launcher = [setpriv, "--pdeathsig", command.death_signal.name.removeprefix("SIG")]
+    if command.identity is not None:
+        user, group = str(command.identity.uid), str(command.identity.gid)
+        launcher += ["--reuid", user, "--regid", group, "--clear-groups"]
+    return [*launcher, "--"]

@@ -1,0 +1,81 @@
+"""Fixtures that every test may use: real servers, fresh databases.
+
+- ``broker``: a mosquitto for the session; give topics and client ids of your own.
+- ``database``: a freshly migrated database for each test module; ``.url(role)``.
+- ``private_broker(...)``, ``private_postgres()``: servers of one test's own, to kill and restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from stack.provision import Programs, provision
+from tests.servers import (
+    BrokerUnderTest,
+    DatabaseUnderTest,
+    PostgresUnderTest,
+    Servers,
+    running_servers,
+)
+
+
+@pytest.fixture(scope="session")
+def programs() -> Programs:
+    """The servers' programs, fetched once where the system has none."""
+    return provision()
+
+
+@pytest.fixture(scope="session")
+def servers(programs: Programs) -> Iterator[Servers]:
+    """Servers that live as long as the session."""
+    with running_servers(programs) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres(servers: Servers) -> PostgresUnderTest:
+    """The session's PostgreSQL."""
+    return servers.start_postgres()
+
+
+@pytest.fixture(scope="session")
+def broker(servers: Servers) -> BrokerUnderTest:
+    """The session's mosquitto; not to be stopped."""
+    return servers.start_broker()
+
+
+@pytest.fixture(scope="module")
+def database(postgres: PostgresUnderTest) -> Iterator[DatabaseUnderTest]:
+    """A migrated database, new for each module."""
+    fresh = postgres.migrated_database()
+    yield fresh
+    postgres.drop(fresh)
+
+
+@pytest.fixture
+def empty_database(postgres: PostgresUnderTest) -> Iterator[DatabaseUnderTest]:
+    """A database without our schema, new for each test."""
+    fresh = postgres.empty_database()
+    yield fresh
+    postgres.drop(fresh)
+
+
+@pytest.fixture
+def private_servers(programs: Programs) -> Iterator[Servers]:
+    """Servers that end with the test."""
+    with running_servers(programs) as running:
+        yield running
+
+
+@pytest.fixture
+def private_broker(private_servers: Servers) -> Callable[..., BrokerUnderTest]:
+    """Call it with settings of mosquitto.conf; ``.stop()``, ``.kill()``, ``.start()`` at will."""
+    return private_servers.start_broker
+
+
+@pytest.fixture
+def private_postgres(private_servers: Servers) -> Callable[[], PostgresUnderTest]:
+    """``private_postgres().migrated_database()``; ``.stop()``, ``.kill()``, ``.start()``."""
+    return private_servers.start_postgres

@@ -1,0 +1,186 @@
+"""Real servers for tests: PostgreSQL with TimescaleDB, and mosquitto, on free loopback ports.
+
+Tests reach them through the fixtures of ``conftest.py``. A server can be stopped, killed and
+started again on the same port and data, which is how tests break things on purpose.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import TypeVar
+
+import psycopg
+from psycopg import sql
+
+from db import migrate
+from stack.process import Process
+from stack.provision import Programs
+from stack.servers import Mosquitto, Postgres, free_port
+
+TEMPLATE = "opsc_template"
+# Tests kill processes, not the machine: what the kernel holds is safe without fsync.
+TEST_SETTINGS = {"fsync": "off", "shared_buffers": "128MB", "max_wal_size": "1GB"}
+ANY_PORT = 0
+
+
+class _Restartable:
+    """What both kinds of server can suffer."""
+
+    def __init__(self, server: Postgres | Mosquitto) -> None:
+        self._server = server
+        self._process: Process | None = None
+        self.port = server.port
+
+    @property
+    def process(self) -> Process:
+        assert self._process is not None, "the server was not started"
+        return self._process
+
+    def start(self) -> None:
+        self._process = self._server.start()
+
+    def stop(self) -> None:
+        """In order, as `opsc up` ends it."""
+        if self._process is not None:
+            self._process.stop()
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+
+class BrokerUnderTest(_Restartable):
+    """A mosquitto; ``url`` is mqtt://127.0.0.1:port."""
+
+    def __init__(self, programs: Programs, folder: Path, settings: dict[str, str]) -> None:
+        broker = Mosquitto(
+            programs, folder / "broker", free_port(ANY_PORT), folder / "broker.log", settings
+        )
+        super().__init__(broker)
+        self.host, self.url = "127.0.0.1", broker.url
+
+
+class DatabaseUnderTest:
+    """One database of a cluster, with a URL for each role."""
+
+    def __init__(self, postgres: PostgresUnderTest, name: str) -> None:
+        self.name = name
+        self._postgres = postgres
+
+    def url(self, role: str) -> str:
+        """``role``: admin (a superuser), opsc_owner, opsc_app, opsc_ingest or opsc_deliver."""
+        if role == "admin":
+            return self._postgres.admin_url(self.name)
+        password = self._postgres.passwords[role]
+        return f"postgresql://{role}:{password}@127.0.0.1:{self._postgres.port}/{self.name}"
+
+
+class PostgresUnderTest(_Restartable):
+    """A PostgreSQL cluster that hands out databases, empty or migrated."""
+
+    def __init__(self, programs: Programs, folder: Path) -> None:
+        self._postgres = Postgres(
+            programs,
+            folder / "postgres",
+            free_port(ANY_PORT),
+            folder / "postgres.log",
+            TEST_SETTINGS,
+        )
+        super().__init__(self._postgres)
+        self.passwords = {role: secrets.token_hex(8) for role in migrate.ROLES}
+        self._numbers = count(1)
+        self._has_template = False
+
+    def admin_url(self, database: str = "postgres") -> str:
+        return self._postgres.url(database)
+
+    def empty_database(self) -> DatabaseUnderTest:
+        """A database that knows nothing of us."""
+        return self._create(f"empty_{next(self._numbers)}", "template1")
+
+    def migrated_database(self) -> DatabaseUnderTest:
+        """A fresh copy of a migrated database; milliseconds after the first."""
+        self._make_template()
+        database = self._create(f"test_{next(self._numbers)}", TEMPLATE)
+        migrate.bootstrap(database.url("admin"))
+        return database
+
+    def drop(self, database: DatabaseUnderTest) -> None:
+        statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+        self._execute(statement.format(sql.Identifier(database.name)))
+
+    def _create(self, name: str, template: str) -> DatabaseUnderTest:
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        self._execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
+        return DatabaseUnderTest(self, name)
+
+    def _make_template(self) -> None:
+        if self._has_template:
+            return
+        template = self._create(TEMPLATE, "template1")
+        migrate.migrate(template.url("admin"))
+        migrate.set_role_passwords(template.url("admin"), self.passwords)
+        # No session may sit in the template while it is being copied.
+        name = sql.Identifier(TEMPLATE)
+        self._execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(name))
+        self._has_template = True
+
+    def _execute(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self.admin_url(), autocommit=True) as connection:
+            connection.execute(statement)
+
+
+AnyServer = TypeVar("AnyServer", bound=_Restartable)
+
+
+class Servers:
+    """Starts servers in a temporary folder and ends all of them with it."""
+
+    def __init__(self, programs: Programs, folder: Path) -> None:
+        self.programs = programs
+        self._folder = folder
+        self._numbers = count(1)
+        self._started: list[_Restartable] = []
+
+    def start_postgres(self) -> PostgresUnderTest:
+        return self._start(PostgresUnderTest(self.programs, self._next_folder()))
+
+    def start_broker(self, **settings: str) -> BrokerUnderTest:
+        return self._start(BrokerUnderTest(self.programs, self._next_folder(), settings))
+
+    def stop(self) -> None:
+        while self._started:
+            self._started.pop().stop()
+
+    def _start(self, server: AnyServer) -> AnyServer:
+        server.start()
+        self._started.append(server)
+        return server
+
+    def _next_folder(self) -> Path:
+        folder = self._folder / str(next(self._numbers))
+        folder.mkdir(mode=0o755)
+        return folder
+
+
+@contextmanager
+def running_servers(programs: Programs) -> Iterator[Servers]:
+    """A place to start servers in; none is left at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="opsc-test-"))
+    folder.chmod(0o755)  # the servers' user has to walk through
+    servers = Servers(programs, folder)
+    try:
+        yield servers
+    finally:
+        servers.stop()
+        shutil.rmtree(folder, ignore_errors=True)

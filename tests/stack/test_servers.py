@@ -1,0 +1,71 @@
+"""PostgreSQL and mosquitto as children of ours."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from stack.servers import free_port
+from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest
+
+
+def test_a_taken_port_is_not_given_again() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert free_port(port) != port
+
+
+@pytest.mark.parametrize("role", ["admin", "opsc_owner", "opsc_app", "opsc_ingest", "opsc_deliver"])
+def test_every_role_can_sign_in_to_a_migrated_database(
+    database: DatabaseUnderTest, role: str
+) -> None:
+    with psycopg.connect(database.url(role)) as connection:
+        row = connection.execute("SELECT session_user").fetchone()
+    assert row == ("postgres" if role == "admin" else role,)
+
+
+def test_only_loopback_is_listened_on_and_only_with_a_password(
+    postgres: PostgresUnderTest,
+) -> None:
+    with psycopg.connect(postgres.admin_url()) as connection:
+        row = connection.execute(
+            "SELECT current_setting('listen_addresses'), current_setting('unix_socket_directories')"
+        ).fetchone()
+        methods = connection.execute("SELECT DISTINCT auth_method FROM pg_hba_file_rules")
+        assert methods.fetchall() == [("scram-sha-256",)]
+    assert row == ("127.0.0.1", "")
+
+
+def test_a_stopped_postgres_keeps_its_rows_and_its_port(
+    private_postgres: Callable[[], PostgresUnderTest],
+) -> None:
+    postgres = private_postgres()
+    with psycopg.connect(postgres.admin_url()) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    postgres.kill()
+    postgres.start()
+    with psycopg.connect(postgres.admin_url()) as connection:
+        assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+
+
+def test_servers_never_run_as_root(broker: BrokerUnderTest, postgres: PostgresUnderTest) -> None:
+    for server in (broker, postgres):
+        uid = Path(f"/proc/{server.process.pid}").stat().st_uid
+        assert uid != 0
+        assert os.geteuid() in (0, uid)
+
+
+def test_a_broker_accepts_again_after_a_restart(
+    private_broker: Callable[..., BrokerUnderTest],
+) -> None:
+    broker = private_broker()
+    broker.restart()
+    with socket.create_connection((broker.host, broker.port), timeout=5):
+        pass
