@@ -1,0 +1,166 @@
+"""The socket of one connection: an asyncio protocol between the transport and `Connection`.
+
+Data is handed on inside `data_received`, without a task or a queue between. Output is gathered
+and written once per turn of the event loop. However the link ends, `lost` gets the reason exactly
+once, and the socket is closed within `close_timeout_s` even if the peer does not read.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import mqtt5
+
+from mqtt.address import BrokerAddress
+from mqtt.connection import Connection
+from mqtt.errors import ConnectionLostError, MqttError, SessionClosedError
+from mqtt.states import State
+
+
+class Link(asyncio.Protocol):
+    """Owns the transport. `on_progress` is called after each read and whenever the network takes
+    more.
+    """
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        connection: Connection,
+        on_progress: Callable[[], None],
+        close_timeout_s: float,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._address = address
+        self._connection = connection
+        self._on_progress = on_progress
+        self._close_timeout_s = close_timeout_s
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._writable = True
+        self._reading = True
+        self._flush_is_due = False
+        self._error: Exception | None = None
+        self.settled: asyncio.Future[None] = self._loop.create_future()
+        """Done when the connection is ready for use, or lost before it was."""
+        self.lost: asyncio.Future[Exception] = self._loop.create_future()
+        """The reason of the end, as a result."""
+
+    @property
+    def state(self) -> State:
+        return self._connection.state
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a socket whose end `lost` will tell."""
+        return self._transport is not None and not self.lost.done()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        if self._error is not None:
+            return
+        try:
+            self._connection.receive(data, self._loop.time())
+        except MqttError as error:
+            self.fail(error)
+        else:
+            if not self.settled.done() and self.state is State.CONNECTED:
+                self.settled.set_result(None)
+                self._schedule_tick()
+            self.flush()
+        self._on_progress()
+
+    def pause_writing(self) -> None:
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self.flush()
+        self._on_progress()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if exc is None or isinstance(exc, OSError):  # TimeoutError and ssl.SSLError are OSErrors
+            exc = ConnectionLostError(self._address, exc)
+        self._error = self._error or exc
+        self.lost.set_result(self._error)
+        if not self.settled.done():
+            self.settled.set_result(None)
+
+    def flush_soon(self) -> None:
+        """Write what is to be sent at the end of this turn of the loop."""
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self._loop.call_soon(self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._flush_is_due = False
+        self.flush()
+        self._on_progress()
+
+    def flush(self) -> None:
+        """Write what is to be sent now, until the network does not take more."""
+        if self._transport is None or self._error is not None:
+            return
+        now_s = self._loop.time()
+        while data := self._connection.output(now_s, writable=self._writable):
+            self._transport.write(data)
+
+    def acknowledge(self, pubacks: bytes) -> None:
+        self._connection.acknowledge(pubacks)
+        self.flush_soon()
+
+    def regulate(self, *, full: bool, has_room: bool) -> None:
+        """Stop reading from the network when `full`, go on when there `has_room`."""
+        if self._transport is None or self._error is not None:
+            return
+        if full and self._reading:
+            self._reading = False
+            self._connection.pause_reading()
+            self._transport.pause_reading()
+        elif has_room and not self._reading:
+            self._reading = True
+            self._connection.resume_reading(self._loop.time())
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Send what is queued and the network takes, say goodbye and close."""
+        self.flush()
+        self.fail(SessionClosedError(), mqtt5.DisconnectReasonCode.NORMAL_DISCONNECTION)
+
+    def fail(self, error: MqttError, reason: mqtt5.DisconnectReasonCode | None = None) -> None:
+        """Close for `error`, and tell the broker why if there is something to tell."""
+        if self._error is not None or self._transport is None:
+            return
+        reason = error.disconnect_reason if reason is None else reason
+        if reason is not None:
+            self._connection.disconnect(reason)
+            self.flush()
+        self._error = error
+        self._transport.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(self._close_timeout_s, self._transport.abort)
+
+    def abort(self) -> None:
+        """Cut the connection without a word and without waiting."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _schedule_tick(self) -> None:
+        interval_s = self._connection.tick_interval_s
+        if interval_s is not None:
+            self._timer = self._loop.call_later(interval_s, self._tick)
+
+    def _tick(self) -> None:
+        try:
+            self._connection.tick(self._loop.time())
+        except MqttError as error:
+            self._error = error
+            self.abort()
+        else:
+            self.flush()
+            self._schedule_tick()
