@@ -52,9 +52,7 @@ def test_a_secret_key_is_read_with_and_without_padding():
     assert read_secret_key(padded) == read_secret_key(padded.rstrip("=") + "\n") == KEY
 
 
-@pytest.mark.parametrize(
-    "text", ["", "short", "A" * 42, "A" * 45, "ä" * 43, "+" * 43, "A" * 42 + "!"]
-)
+@pytest.mark.parametrize("text", ["", "short", "A" * 42, "A" * 45, "ä" * 43, "A" * 42 + "!"])
 def test_other_texts_are_no_secret_key(text):
     with pytest.raises(SecretKeyError):
         read_secret_key(text)
