@@ -1,0 +1,75 @@
+"""The tables of states are complete, and the connection keeps to them."""
+
+import mqtt5
+import pytest
+
+from mqtt.connection import Connection
+from mqtt.errors import (
+    ConnectRefusedError,
+    MqttError,
+    ProtocolViolationError,
+    ServerDisconnectedError,
+)
+from mqtt.inbox import Inbox
+from mqtt.options import SessionOptions, Subscription
+from mqtt.outgoing import Outgoing
+from mqtt.states import RECEIVABLE, TRANSITIONS, State
+from tests.mqtt.packets import SPOKEN_BY_BROKER, connack, suback
+
+TO_REACH = {
+    State.CONNECTING: b"",
+    State.SUBSCRIBING: connack(),
+    State.CONNECTED: connack() + suback(),
+}
+
+ENDS_THE_CONNECTION: dict[str, type[MqttError]] = {
+    "CONNACK, refusing": ConnectRefusedError,
+    "SUBACK": ProtocolViolationError,  # it answers some other SUBSCRIBE
+    "DISCONNECT": ServerDisconnectedError,
+    "DISCONNECT, with reason": ServerDisconnectedError,
+}
+
+
+def connection_in(state: State) -> Connection:
+    options = SessionOptions("c", subscriptions=(Subscription("t"),))
+    connection = Connection(options, Inbox(100), Outgoing(100, 10_000), now_s=0.0, first=True)
+    connection.receive(TO_REACH[state], 0.0)
+    assert connection.state is state
+    return connection
+
+
+def test_every_state_stands_in_both_tables():
+    assert set(TRANSITIONS) == set(RECEIVABLE) == set(State)
+
+
+def test_every_state_can_be_reached_and_only_the_end_is_final():
+    reached, frontier = {State.OFFLINE}, [State.OFFLINE]
+    while frontier:
+        new = TRANSITIONS[frontier.pop()] - reached
+        reached |= new
+        frontier.extend(new)
+    assert reached == set(State)
+    assert [state for state in State if not TRANSITIONS[state]] == [State.ENDED]
+
+
+@pytest.mark.parametrize("state", TO_REACH)
+@pytest.mark.parametrize("name", SPOKEN_BY_BROKER)
+def test_a_packet_is_taken_exactly_where_the_table_allows_it(state: State, name: str):
+    packet, connection = SPOKEN_BY_BROKER[name], connection_in(state)
+    if type(packet) not in RECEIVABLE[state]:
+        with pytest.raises(ProtocolViolationError, match=type(packet).__name__):
+            connection.receive(packet.write(), 1.0)
+        return
+    if name in ENDS_THE_CONNECTION:
+        with pytest.raises(ENDS_THE_CONNECTION[name]):
+            connection.receive(packet.write(), 1.0)
+        return
+    connection.receive(packet.write(), 1.0)
+    assert connection.state in TRANSITIONS[state] | {state}
+
+
+def test_a_packet_after_our_disconnect_is_a_violation():
+    connection = connection_in(State.CONNECTED)
+    connection.disconnect(mqtt5.DisconnectReasonCode.NORMAL_DISCONNECTION)
+    with pytest.raises(ProtocolViolationError):
+        connection.receive(mqtt5.PingRespPacket().write(), 1.0)
