@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stack.errors import StackError
 from stack.identity import Identity
 
 LOG_LIMIT_BYTES = 32 * 1024 * 1024
@@ -24,7 +25,7 @@ READY_POLL_S = 0.02
 KILL_WAIT_S = 5.0
 
 
-class PartFailed(Exception):
+class PartFailed(StackError):
     """A part did not start or did not become ready; carries the last lines of its log."""
 
     def __init__(self, name: str, problem: str, log: Path) -> None:
@@ -104,11 +105,18 @@ def wait_until(process: Process, ready: Callable[[], bool], timeout_s: float) ->
     deadline = time.monotonic() + timeout_s
     name, log = process.command.name, process.command.log
     while not ready():
-        if process.exit_code is not None:
-            raise PartFailed(name, f"ended at start with exit code {process.exit_code}", log)
+        if (code := process.exit_code) is not None:
+            raise PartFailed(name, f"ended at start ({how_it_ended(code)})", log)
         if time.monotonic() > deadline:
             raise PartFailed(name, f"was not ready within {timeout_s:.0f} s", log)
         time.sleep(READY_POLL_S)
+
+
+def how_it_ended(exit_code: int) -> str:
+    """An exit code in words, as ``Process.exit_code`` gives it."""
+    if exit_code < 0:
+        return f"by {signal.Signals(-exit_code).name}"
+    return f"exit code {exit_code}"
 
 
 def cap_log(log: Path) -> None:

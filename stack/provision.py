@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from stack.errors import StackError
 from stack.identity import reachable_home
 
 POSTGRES_MAJOR = 17
@@ -37,7 +38,7 @@ ATTEMPTS = 2
 Say = Callable[[str], None]
 
 
-class ProvisionError(Exception):
+class ProvisionError(StackError):
     """The servers' programs cannot be had here; the text says what the user can do."""
 
 

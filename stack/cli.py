@@ -1,0 +1,70 @@
+"""The ``opsc`` command: exit code 0 good, 1 the work failed, 2 wrong usage.
+
+Each command's body is a function (or, for a group, a Typer) of the same name in a module of its
+own. Only the one that is called is imported, so that ``opsc --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import NamedTuple
+
+import typer
+
+from stack.errors import StackError
+
+
+class Entry(NamedTuple):
+    """A command: where its body is, and its line in the list of commands."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "up": Entry("stack.up", "Run the whole system on this machine until Ctrl-C."),
+    "demo": Entry("stack.demo", "The system with moving trackers, zones and live breaches."),
+    "org": Entry("stack.org", "Organizations: create."),
+    "migrate": Entry("stack.migrations", "Bring the schema up to date."),
+    "ingest": Entry("stack.roles", "One role: fixes from the broker into the database."),
+    "api": Entry("stack.roles", "One role: the HTTP API."),
+    "deliver": Entry("stack.roles", "One role: number events and deliver webhooks."),
+    "sim": Entry("stack.sim", "Simulated trackers over real MQTT."),
+    "replay": Entry("stack.replay", "Evaluate a trace file against a zone file, no server."),
+}
+
+
+def build(called: str | None) -> typer.Typer:
+    """The application, with the body of the called command only."""
+    app = typer.Typer(
+        help="OPS Companion: GPS telemetry and geofences.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    for name, entry in COMMANDS.items():
+        if name != called:
+            app.command(name, help=entry.summary)(_not_called)
+            continue
+        body = getattr(importlib.import_module(entry.module), name)
+        if isinstance(body, typer.Typer):
+            app.add_typer(body, name=name)
+        else:
+            app.command(name)(body)
+    return app
+
+
+def _not_called() -> None:
+    """Stands for a command that this call does not run."""
+
+
+def main() -> None:
+    called = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), None)
+    try:
+        build(called)()
+    except StackError as error:
+        print(f"opsc: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(1)

@@ -1,0 +1,5 @@
+"""What ends a command with exit code 1 and a text for the user instead of a traceback."""
+
+
+class StackError(Exception):
+    """The work failed; the text says why and, where there is something, what to do."""

@@ -1,0 +1,152 @@
+"""What a running ``opsc up`` leaves in its data folder for other commands on the same machine.
+
+- ``lock``: held (flock) as long as it runs, so also free after a kill -9.
+- ``secrets.json``: made once and kept, since stored webhook secrets hang on it.
+- ``stack.json``: where everything listens, and the logins; there while the system is ready.
+
+All three are readable by their owner only.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from db.migrate import ROLES
+from stack.errors import StackError
+
+DEFAULT_DATA_DIR = Path("var")
+
+
+class AlreadyRunning(StackError):
+    """Another ``opsc up`` holds the data folder."""
+
+
+class NotRunning(StackError):
+    """No ``opsc up`` runs on the data folder."""
+
+
+class Secrets(msgspec.Struct, frozen=True):
+    """Kept from run to run."""
+
+    secret_key: str  # OPSC_SECRET_KEY: 32 bytes, base64url
+    role_passwords: dict[str, str]
+
+
+class PartInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One part of the system; ``pid`` is ``None`` for a server that we did not start."""
+
+    address: str
+    pid: int | None = None
+    metrics_url: str | None = None
+
+
+class StackInfo(msgspec.Struct, frozen=True):
+    """Where a running system is and how to sign in to its database, by role."""
+
+    pid: int
+    data_dir: str
+    api_url: str
+    broker_url: str
+    database: dict[str, str]
+    secret_key: str
+    parts: dict[str, PartInfo]
+
+
+def make_data_dir(data_dir: Path) -> Path:
+    """Make the folder if need be; the servers' user has to walk through it."""
+    data_dir = data_dir.resolve()
+    try:
+        if not data_dir.exists():
+            data_dir.mkdir(parents=True)
+            data_dir.chmod(0o755)
+    except OSError as error:
+        raise StackError(f"cannot make the data folder {data_dir}: {error.strerror}") from error
+    return data_dir
+
+
+@contextmanager
+def sole_owner(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder; ``AlreadyRunning`` where another process does."""
+    with _private_file(data_dir / "lock", os.O_WRONLY | os.O_CREAT) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(
+                f"opsc up is running on {data_dir} already{_whose(data_dir)}"
+            ) from None
+        forget_stack(data_dir)
+        try:
+            yield
+        finally:
+            forget_stack(data_dir)
+
+
+def load_secrets(data_dir: Path) -> Secrets:
+    """The secrets of this data folder; made at the first call."""
+    path = data_dir / "secrets.json"
+    if not path.exists():
+        made = Secrets(
+            secret_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            role_passwords={role: secrets.token_urlsafe(24) for role in ROLES},
+        )
+        _write_private(path, msgspec.json.format(msgspec.json.encode(made)))
+    return msgspec.json.decode(path.read_bytes(), type=Secrets)
+
+
+def write_stack(info: StackInfo) -> None:
+    _write_private(
+        Path(info.data_dir) / "stack.json", msgspec.json.format(msgspec.json.encode(info))
+    )
+
+
+def forget_stack(data_dir: Path) -> None:
+    (data_dir / "stack.json").unlink(missing_ok=True)
+
+
+def read_stack(data_dir: Path = DEFAULT_DATA_DIR) -> StackInfo:
+    """What runs on this data folder; ``NotRunning`` where nothing does or it is not ready yet."""
+    data_dir = data_dir.resolve()
+    hint = f"start it with `opsc up --data {data_dir}`"
+    try:
+        with (data_dir / "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass
+    except FileNotFoundError:
+        raise NotRunning(f"nothing runs on {data_dir}; {hint}") from None
+    else:
+        raise NotRunning(f"nothing runs on {data_dir}; {hint}")
+    try:
+        return msgspec.json.decode((data_dir / "stack.json").read_bytes(), type=StackInfo)
+    except FileNotFoundError:
+        raise NotRunning(f"the system on {data_dir} is still starting") from None
+
+
+def _whose(data_dir: Path) -> str:
+    try:
+        info = msgspec.json.decode((data_dir / "stack.json").read_bytes(), type=StackInfo)
+    except (FileNotFoundError, msgspec.ValidationError, msgspec.DecodeError):
+        return ""
+    return f" (process {info.pid}, {info.api_url})"
+
+
+def _private_file(path: Path, flags: int) -> BinaryIO:
+    return os.fdopen(os.open(path, flags, 0o600), "wb")
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Write beside and rename: a reader sees the old text or the new one."""
+    partial = path.with_name(f"{path.name}.new")
+    partial.unlink(missing_ok=True)
+    with _private_file(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as file:
+        file.write(content)
+    partial.rename(path)

@@ -1,0 +1,266 @@
+"""The whole system on this machine, as child processes.
+
+    async with running_stack(data_dir, say, stop) as stack: ...
+
+PostgreSQL, migrations, broker, then ingest, deliver and api; ended in the reverse order. Servers
+named by ``OPSC_DATABASE_URL`` (a superuser's login: roles and extensions are made) and
+``OPSC_BROKER_URL`` are used instead of our own. What the roles need reaches them as ``OPSC_*``
+variables; those that the caller has set are handed on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import msgspec
+import psycopg
+from psycopg import sql
+
+from db import migrate
+from stack.errors import StackError
+from stack.identity import reachable_home
+from stack.process import Command
+from stack.provision import Programs, provision
+from stack.runtime import (
+    PartInfo,
+    Secrets,
+    StackInfo,
+    load_secrets,
+    make_data_dir,
+    sole_owner,
+    write_stack,
+)
+from stack.servers import LOOPBACK, Mosquitto, Postgres, free_port
+from stack.supervisor import Part, Say, Supervisor, answers_ready
+
+POSTGRES_PORT = 5432
+BROKER_PORT = 1883
+API_PORT = 8000
+INGEST_HTTP_PORT = 9101
+DELIVER_HTTP_PORT = 9102
+DATABASE = "opsc"
+ROLE_STOP_S = 20.0
+OPEN_FILES = 65_536
+
+
+class Role(NamedTuple):
+    """One of our own processes."""
+
+    name: str
+    module: str
+    login: str  # its role in the database
+
+
+INGEST = Role("ingest", "ingest", "opsc_ingest")
+DELIVER = Role("deliver", "webhooks", "opsc_deliver")
+API = Role("api", "api", "opsc_app")
+
+
+class Interrupted(StackError):
+    """The user ended the system before it was ready."""
+
+
+@dataclass
+class Stack:
+    """A system while it is being put together, and while it runs."""
+
+    data_dir: Path
+    say: Say
+    secrets: Secrets
+    supervisor: Supervisor = field(init=False)
+    parts: dict[str, PartInfo] = field(default_factory=dict)
+    api_url: str = ""
+    broker_url: str = ""
+    database: dict[str, str] = field(default_factory=dict)
+    is_ready: bool = False
+
+    def __post_init__(self) -> None:
+        self.supervisor = Supervisor(self.say, self._started)
+
+    def info(self) -> StackInfo:
+        return StackInfo(
+            pid=os.getpid(),
+            data_dir=str(self.data_dir),
+            api_url=self.api_url,
+            broker_url=self.broker_url,
+            database=self.database,
+            secret_key=self.secrets.secret_key,
+            parts=self.parts,
+        )
+
+    def log(self, part: str) -> Path:
+        return self.data_dir / "log" / f"{part}.log"
+
+    def publish(self) -> None:
+        """Let other commands find the system."""
+        self.is_ready = True
+        write_stack(self.info())
+
+    def _started(self, name: str, pid: int) -> None:
+        """Also called when a part was started again: its process is another one then."""
+        self.parts[name] = msgspec.structs.replace(self.parts[name], pid=pid)
+        if self.is_ready:
+            self.publish()
+
+
+@asynccontextmanager
+async def running_stack(data_dir: Path, say: Say, stop: asyncio.Event) -> AsyncIterator[Stack]:
+    """The system, ready; all of it has ended when the context is left, whatever happened.
+
+    ``stop`` cuts the start short (``Interrupted``); what it means later is the caller's business.
+    """
+    data_dir = make_data_dir(data_dir)
+    with sole_owner(data_dir):
+        _allow_open_files()
+        stack = Stack(data_dir, say, load_secrets(data_dir))
+        try:
+            await _unless_stopped(stop, _start(stack))
+            stack.publish()
+            yield stack
+        finally:
+            await asyncio.shield(stack.supervisor.stop())
+
+
+async def _unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise Interrupted("stopped before it was ready")
+        working.result()
+    finally:
+        working.cancel()
+        stopping.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
+
+
+async def _start(stack: Stack) -> None:
+    await _start_servers(stack)
+    await _start_roles(stack)
+
+
+async def _start_servers(stack: Stack) -> None:
+    database_url = os.environ.get("OPSC_DATABASE_URL")
+    broker_url = os.environ.get("OPSC_BROKER_URL")
+    programs = None
+    if not (database_url and broker_url):
+        programs = await asyncio.to_thread(provision, None, stack.say)
+    if database_url:
+        stack.parts["postgres"] = PartInfo(address=_host_of(database_url))
+    else:
+        assert programs is not None
+        database_url = await _start_postgres(stack, programs)
+    await asyncio.to_thread(_migrate, stack, database_url)
+    if broker_url:
+        stack.parts["broker"] = PartInfo(address=_host_of(broker_url))
+        stack.broker_url = broker_url
+    else:
+        assert programs is not None
+        await _start_broker(stack, programs)
+
+
+async def _start_postgres(stack: Stack, programs: Programs) -> str:
+    home = reachable_home(stack.data_dir) / "postgres"
+    server = Postgres(programs, home, free_port(POSTGRES_PORT), stack.log("postgres"))
+    await asyncio.to_thread(server.prepare)
+    stack.parts[server.name] = PartInfo(server.address)
+    await stack.supervisor.start(Part(server.command(), server.is_ready))
+    await asyncio.to_thread(_create_database, server.url())
+    return server.url(DATABASE)
+
+
+def _create_database(admin_url: str) -> None:
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        found = connection.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,))
+        if found.fetchone() is None:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+
+
+def _migrate(stack: Stack, admin_url: str) -> None:
+    try:
+        applied = migrate.migrate(admin_url)
+        migrate.set_role_passwords(admin_url, stack.secrets.role_passwords)
+    except (psycopg.Error, migrate.MigrationError) as error:
+        raise StackError(f"the database cannot be brought up to date: {error}") from error
+    for name in applied:
+        stack.say(f"migrated: {name}")
+    stack.database = {
+        "admin": admin_url,
+        **{r: _login(admin_url, r, p) for r, p in stack.secrets.role_passwords.items()},
+    }
+
+
+async def _start_broker(stack: Stack, programs: Programs) -> None:
+    home = reachable_home(stack.data_dir) / "broker"
+    server = Mosquitto(programs, home, free_port(BROKER_PORT), stack.log("broker"))
+    await asyncio.to_thread(server.prepare)
+    stack.parts[server.name] = PartInfo(server.address)
+    await stack.supervisor.start(Part(server.command(), server.is_ready))
+    stack.broker_url = server.url
+
+
+async def _start_roles(stack: Stack) -> None:
+    """Side by side: each waits for what it needs by itself."""
+    ingest = f"{LOOPBACK}:{free_port(INGEST_HTTP_PORT)}"
+    deliver = f"{LOOPBACK}:{free_port(DELIVER_HTTP_PORT)}"
+    api_port = free_port(int(os.environ.get("OPSC_API_PORT") or API_PORT))
+    api = f"{LOOPBACK}:{api_port}"
+    stack.api_url = f"http://{api}"
+    stack.parts["ingest"] = PartInfo(ingest, metrics_url=f"http://{ingest}/metrics")
+    stack.parts["deliver"] = PartInfo(deliver, metrics_url=f"http://{deliver}/metrics")
+    stack.parts["api"] = PartInfo(api)
+    at_home = {"OPSC_WEBHOOK_ALLOW_LOOPBACK": "true"}
+    api_variables = {"OPSC_API_HOST": LOOPBACK, "OPSC_API_PORT": str(api_port), **at_home}
+    await stack.supervisor.start(
+        _role(stack, INGEST, {"OPSC_INGEST_HTTP": ingest}),
+        _role(stack, DELIVER, {"OPSC_DELIVER_HTTP": deliver, **at_home}),
+        _role(stack, API, api_variables),
+    )
+
+
+def _role(stack: Stack, role: Role, variables: Mapping[str, str]) -> Part:
+    command = Command(
+        name=role.name,
+        # -P: packages are not looked for in the folder that the user happens to stand in.
+        argv=[sys.executable, "-P", "-m", role.module],
+        environment={
+            "OPSC_DATABASE_URL": stack.database[role.login],
+            "OPSC_BROKER_URL": stack.broker_url,
+            "OPSC_SECRET_KEY": stack.secrets.secret_key,
+            "PYTHONUNBUFFERED": "1",
+            **variables,
+        },
+        log=stack.log(role.name),
+        stop_signals=[(signal.SIGTERM, ROLE_STOP_S)],
+        death_signal=signal.SIGKILL,
+    )
+    return Part(command, answers_ready(f"http://{stack.parts[role.name].address}/readyz"))
+
+
+def _login(admin_url: str, role: str, password: str) -> str:
+    """The same database with another login."""
+    parts = urlsplit(admin_url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{role}:{quote(password, safe='')}@{host}"))
+
+
+def _host_of(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _allow_open_files() -> None:
+    """Brokers hold a file for each tracker; the soft limit is often 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,52 @@
+"""``opsc up``: the whole system on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stack.runtime import DEFAULT_DATA_DIR
+from stack.system import Stack, running_stack
+
+DataDir = Annotated[Path, typer.Option("--data", help="Folder that holds all data.")]
+
+
+def up(data: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Run the whole system on this machine until Ctrl-C."""
+    asyncio.run(_up(data))
+
+
+async def _up(data_dir: Path) -> None:
+    stop = stop_event()
+    async with running_stack(data_dir, say, stop) as stack:
+        print(describe(stack), flush=True)
+        say("ready; Ctrl-C stops everything")
+        await stop.wait()
+        say("stopping")
+
+
+def describe(stack: Stack) -> str:
+    """One line per part with its address."""
+    addresses = {name: part.address for name, part in stack.parts.items()}
+    addresses |= {"broker": stack.broker_url, "api": stack.api_url}
+    width = max(map(len, addresses))
+    return "\n".join(f"{name:<{width}}  {address}" for name, address in addresses.items())
+
+
+def say(text: str) -> None:
+    """Progress goes to stderr: stdout is for results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def stop_event() -> asyncio.Event:
+    """Set by Ctrl-C, SIGTERM and a terminal that is closed."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    return stop
