@@ -1,0 +1,56 @@
+# make demo    set up what is missing, then the system with moving trackers and live breaches
+# make test    set up what is missing, then all tests
+# make check   format, lint, types, import contracts
+# make bench   measurements; writes benchmarks/results/
+#
+# Setting up makes ./.venv and ./var; nothing else on the machine is touched. A second run installs
+# nothing. Needed beforehand: make, git and Python 3.11 or later with venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+CODE := api benchmarks db device_sim geofence ingest mqtt stack telemetry tests webhooks
+
+# uv reads neither pip's settings nor the system's certificates by itself.
+export UV_SYSTEM_CERTS ?= 1
+export UV_PYTHON_DOWNLOADS ?= never
+
+.DELETE_ON_ERROR:
+.PHONY: demo test check bench setup
+
+demo: setup
+	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	@! grep -n '://' requirements.lock || { echo 'requirements.lock must hold no URL' >&2; exit 1; }
+
+bench: setup
+	$(BIN)/python -m benchmarks.end_to_end
+
+setup: $(INSTALLED)
+
+# The stamp is pip's own file, since a venv made without ensurepip has a python but no pip.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'Python 3.11 or later is needed; choose one with: make PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -m venv --clear .venv || \
+	  { echo 'Python has no venv; on Debian: apt-get install python3-venv' >&2; exit 1; }
+
+$(BIN)/uv: | $(BIN)/pip
+	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
+
+$(INSTALLED): requirements.lock pyproject.toml | $(BIN)/uv
+	@index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/pip config get global.index-url 2>/dev/null)}}; \
+	if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \
+	set -x; \
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock && \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
