@@ -54,7 +54,7 @@ class Process:
 
     def __init__(self, command: Command) -> None:
         self.command = command
-        command.log.parent.mkdir(parents=True, exist_ok=True)
+        command.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         cap_log(command.log)
         with command.log.open("ab") as log:
             self._popen = subprocess.Popen(
