@@ -65,6 +65,8 @@ class Connection:
         }
         self.state = State.CONNECTING
         self._receivable = RECEIVABLE[self.state]
+        self.was_ready = False
+        """Whether it ever was CONNECTED."""
 
     def receive(self, data: bytes, now_s: float) -> None:
         """Take in bytes from the network. Packets before a bad one count."""
@@ -186,6 +188,7 @@ class Connection:
         if state not in TRANSITIONS[self.state]:
             raise RuntimeError(f"no way from {self.state} to {state}")
         self.state = state
+        self.was_ready |= state is State.CONNECTED
         self._receivable = RECEIVABLE[state]
 
 

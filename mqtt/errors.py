@@ -44,7 +44,8 @@ class ConnectionLostError(MqttError):
     def __init__(self, address: object, cause: Exception | None = None) -> None:
         self.address = address
         self.cause = cause
-        super().__init__(f"connection to {address} lost: {cause or 'closed by the other side'}")
+        detail = "closed by the other side" if cause is None else str(cause) or type(cause).__name__
+        super().__init__(f"connection to {address} lost: {detail}")
 
 
 class ConnectTimeoutError(MqttError):

@@ -66,10 +66,10 @@ class Link(asyncio.Protocol):
         except MqttError as error:
             self.fail(error)
         else:
-            if not self.settled.done() and self.state is State.CONNECTED:
-                self.settled.set_result(None)
-                self._schedule_tick()
             self.flush()
+        if self._connection.was_ready and not self.settled.done():
+            self.settled.set_result(None)
+            self._schedule_tick()
         self._on_progress()
 
     def pause_writing(self) -> None:
@@ -146,13 +146,15 @@ class Link(asyncio.Protocol):
         self._timer = self._loop.call_later(self._close_timeout_s, self._transport.abort)
 
     def abort(self) -> None:
-        """Cut the connection without a word and without waiting."""
+        """Cut the connection without a word and without waiting. Nothing is received after it."""
         if self._transport is not None:
+            cause = ConnectionAbortedError("cut on this side")
+            self._error = self._error or ConnectionLostError(self._address, cause)
             self._transport.abort()
 
     def _schedule_tick(self) -> None:
         interval_s = self._connection.tick_interval_s
-        if interval_s is not None:
+        if interval_s is not None and self._error is None:
             self._timer = self._loop.call_later(interval_s, self._tick)
 
     def _tick(self) -> None:

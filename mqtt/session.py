@@ -263,7 +263,7 @@ class Session:
         ready_s = None
         try:
             await self._dial(link)
-            if not link.lost.done():
+            if connection.was_ready:
                 ready_s = loop.time()
                 self._became_ready()
             error = await link.lost

@@ -1,0 +1,100 @@
+"""Cut, stalled and dribbling networks, brokers that stop or die: all arrives, in order."""
+
+import asyncio
+from collections.abc import Callable
+
+from mqtt import BrokerAddress, Session
+from tests.mqtt.proxy import Proxy
+from tests.mqtt.traffic import (
+    firsts,
+    numbers,
+    options,
+    publish_all,
+    publish_slowly,
+    receive,
+    receive_all,
+)
+from tests.servers import BrokerUnderTest
+
+
+async def test_a_broker_that_restarts_loses_nothing(
+    private_broker: Callable[..., BrokerUnderTest],
+):
+    broker = private_broker()
+    address = BrokerAddress.parse(broker.url)
+    async with Session(address, options("t")) as it, Session(address, options()) as publisher:
+        await it.connected.wait()
+        await publish_all(publisher, "t", numbers(50))
+        held = await receive(it, 50, acknowledge=False)
+        broker.stop()
+        pending = asyncio.gather(*(publisher.publish("t", b"late %d" % i) for i in range(50)))
+        await asyncio.sleep(0.1)
+        assert it.acknowledge(held) == 0
+        broker.start()
+        wanted = set(numbers(50)) | {b"late %d" % i for i in range(50)}
+        payloads = await receive_all(it, wanted)
+        await pending
+        assert firsts(payloads) == numbers(50) + [b"late %d" % i for i in range(50)]
+        assert it.counters.connects == 2
+
+
+async def test_a_broker_that_is_killed_is_met_again(
+    private_broker: Callable[..., BrokerUnderTest],
+):
+    broker = private_broker()
+    address = BrokerAddress.parse(broker.url)
+    async with Session(address, options("t")) as it:
+        await it.connected.wait()
+        broker.kill()
+        pending = asyncio.create_task(it.publish("t", b"after"))
+        await asyncio.sleep(0.1)
+        broker.start()
+        assert [message.payload for message in await receive(it, 1)] == [b"after"]
+        await pending
+
+
+async def test_connections_that_are_cut_again_and_again_lose_nothing(
+    broker: BrokerUnderTest, topic: str
+):
+    async with Proxy(broker.host, broker.port) as proxy:
+        through = BrokerAddress.parse(proxy.url)
+        async with Session(through, options(topic)) as it, Session(through, options()) as publisher:
+            await it.connected.wait()
+            publishing = asyncio.create_task(publish_slowly(publisher, topic, numbers(1_000)))
+            cutting = asyncio.create_task(cut_often(proxy))
+            payloads = await receive_all(it, set(numbers(1_000)))
+            cutting.cancel()
+            await publishing
+            assert firsts(payloads) == numbers(1_000)
+            assert it.counters.connects > 2
+
+
+async def cut_often(proxy: Proxy) -> None:
+    while True:
+        await asyncio.sleep(0.25)
+        proxy.cut()
+
+
+async def test_a_network_that_hands_on_one_byte_at_a_time(broker: BrokerUnderTest, topic: str):
+    async with Proxy(broker.host, broker.port) as proxy:
+        proxy.dribble()
+        through = BrokerAddress.parse(proxy.url)
+        async with Session(through, options(topic)) as it:
+            await it.connected.wait()
+            await publish_all(it, topic, numbers(50))
+            assert [message.payload for message in await receive(it, 50)] == numbers(50)
+
+
+async def test_a_network_that_stalls_is_noticed_and_nothing_is_lost(
+    broker: BrokerUnderTest, topic: str
+):
+    async with Proxy(broker.host, broker.port) as proxy:
+        through = BrokerAddress.parse(proxy.url)
+        async with Session(through, options(topic, keepalive_s=1, connect_timeout_s=1)) as it:
+            await it.connected.wait()
+            proxy.stall()
+            pending = asyncio.create_task(it.publish(topic, b"x"))
+            await proxy.next_connection()
+            proxy.let_flow()
+            assert b"x" in await receive_all(it, {b"x"})
+            await pending
