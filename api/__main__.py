@@ -1,0 +1,97 @@
+"""`opsc api`: the API role, one process or several behind one socket."""
+
+import signal
+import ssl
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from api import logs
+from api.app import create_app
+from api.settings import ApiSettings
+from db.connect import Limits, pool
+
+_STOP_S = 10  # how long requests under way may take when the process is told to stop
+
+
+def main() -> int:
+    """Serves until SIGTERM or SIGINT. Exit code 0 good, 1 failed, 2 wrong settings."""
+    try:
+        settings = ApiSettings()  # pyright: ignore[reportCallIssue]  # from the environment
+    except ValidationError as error:
+        for fault in error.errors():
+            names = "".join(f"OPSC_{name}: ".upper() for name in fault["loc"])
+            print(names + fault["msg"], file=sys.stderr)
+        return 2
+    logs.configure(settings)
+    if settings.api_workers > 1:
+        uvicorn.run("api.__main__:application", factory=True, **_server_options(settings))
+        return 0
+    return _serve(settings)
+
+
+def application() -> FastAPI:
+    """The application of one worker process, from the environment."""
+    settings = ApiSettings()  # pyright: ignore[reportCallIssue]
+    logs.configure(settings)
+    return _application(settings)
+
+
+def _application(settings: ApiSettings) -> FastAPI:
+    connections = pool(
+        settings.database_url.get_secret_value(),
+        "opsc-api",
+        max_size=settings.api_connections,
+        limits=Limits(statement_s=settings.api_statement_timeout_s),
+    )
+    return create_app(settings, connections)
+
+
+def _serve(settings: ApiSettings) -> int:
+    server = uvicorn.Server(uvicorn.Config(_application(settings), **_server_options(settings)))
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    # uvicorn takes the signals over while it serves and raises them again afterwards: with these
+    # in place that does no harm, and a signal that comes before is not lost.
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    server.run()
+    return 0 if server.started else 1
+
+
+def _server_options(settings: ApiSettings) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "host": settings.api_host,
+        "port": settings.api_port,
+        "workers": settings.api_workers,
+        "loop": "uvloop",
+        "http": "httptools",
+        "ws": "none",
+        "lifespan": "on",
+        "access_log": False,
+        "log_config": None,
+        "server_header": False,
+        "timeout_graceful_shutdown": _STOP_S,
+    }
+    if settings.tls_cert is not None:
+        options["ssl_certfile"] = settings.tls_cert
+        options["ssl_keyfile"] = settings.tls_key
+        options["ssl_context_factory"] = _tls13
+    return options
+
+
+def _tls13(_: uvicorn.Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """TLS 1.3 and nothing older."""
+    context = default()
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""The application: resources, errors and the edge, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from api import (
+    assets,
+    auth,
+    events,
+    failures,
+    gps_events,
+    health,
+    trackers,
+    visits,
+    webhook_endpoints,
+    zones,
+)
+from api.edge import Edge
+from api.routes import parameters_by_operation
+from api.settings import ApiSettings
+from api.state import ApiState
+from db.connect import Pool
+
+_RESOURCES = (auth, assets, trackers, zones, gps_events, visits, events, webhook_endpoints)
+
+
+def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
+    """The ASGI application. It opens `connections` when it starts and closes them when it stops.
+
+    `connections` must sign in as a role that is under row-level security (opsc_app).
+    """
+    state = ApiState.build(settings, connections)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with connections:
+            yield
+        state.close()
+
+    app = FastAPI(
+        title="OPS Companion",
+        version=version("ops-companion"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.api = state
+    for resource in _RESOURCES:
+        app.include_router(resource.router)
+    app.include_router(health.router)
+    app.state.parameters = parameters_by_operation(app.openapi())
+    failures.install(app)
+    app.add_middleware(Edge)
+    return app

@@ -1,0 +1,60 @@
+"""Signing in: an address, a password and an organization against an access token."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Body, Request
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from api import fields
+from api.passwords import MAX_PASSWORD_CHARACTERS
+from api.problems import unauthorized
+from api.routes import PublicRoute
+from api.state import ApiState
+from api.tokens import Caller
+from api.wire import ok
+from db import users
+from db.tenant import tenant
+
+router = APIRouter(prefix="/v1/auth", tags=["auth"], route_class=PublicRoute)
+
+
+class SignIn(fields.Body):
+    """What is asked of who signs in."""
+
+    email: Annotated[str, Field(min_length=3, max_length=254)]
+    password: Annotated[str, Field(min_length=1, max_length=MAX_PASSWORD_CHARACTERS)]
+    organization_id: fields.OrganizationId
+
+
+class AccessToken(BaseModel):
+    """A bearer token."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int = Field(description="seconds")
+
+
+@router.post("/token", operation_id="createToken", response_model=AccessToken)
+async def create_token(request: Request, body: Annotated[SignIn, Body()]) -> Response:
+    """A token for a user. A wrong password, an unknown user and an unknown organization get one
+    answer, after the same work."""
+    state: ApiState = request.app.state.api
+    async with tenant(state.connections, body.organization_id) as conn:
+        login = await users.find_login(conn, _address(body.email))
+    fits = await state.passwords.verify(login.password_hash if login else None, body.password)
+    if login is None or not fits:
+        raise unauthorized("The email, the password or the organization is wrong.")
+    caller = Caller(body.organization_id, login.user_id, login.role)
+    return ok(
+        {
+            "access_token": state.tokens.issue(caller),
+            "token_type": "Bearer",
+            "expires_in": state.tokens.lifetime_s,
+        }
+    )
+
+
+def _address(email: str) -> str:
+    """As it is stored: in lower case. A NUL, which no stored text has, matches nobody."""
+    return email.strip().lower().replace("\x00", "\ufffd")

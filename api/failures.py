@@ -1,0 +1,146 @@
+"""What was raised, as a problem: the one place that turns exceptions into answers."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from psycopg import errors
+from psycopg_pool import PoolTimeout, TooManyRequests
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match
+
+from api.edge import request_id
+from api.problems import Fault, Problem, conflict, not_found, unavailable
+
+_log = structlog.get_logger("api")
+
+# What a broken constraint means to the client: code, pointer, sentence.
+_CONFLICTS: Mapping[str, tuple[str, str, str]] = {
+    "assets_org_id_external_id_key": (
+        "external_id_taken",
+        "/external_id",
+        "Another asset has this external_id.",
+    ),
+    "trackers_org_id_external_id_key": (
+        "external_id_taken",
+        "/external_id",
+        "Another tracker has this external_id.",
+    ),
+    "zones_external_id": (
+        "external_id_taken",
+        "/external_id",
+        "Another zone has this external_id.",
+    ),
+    "tracker_has_one_asset": (
+        "assignment_overlaps",
+        "/assigned_from",
+        "The tracker has another asset in that time.",
+    ),
+    "asset_has_one_tracker": (
+        "assignment_overlaps",
+        "/asset_id",
+        "The asset has another tracker in that time.",
+    ),
+}
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of `app` a problem document."""
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(psycopg.IntegrityError, _on_conflict)
+    app.add_exception_handler(psycopg.OperationalError, _on_database_trouble)
+    app.add_exception_handler(PoolTimeout, _on_database_trouble)
+    app.add_exception_handler(TooManyRequests, _on_database_trouble)
+    app.add_exception_handler(Exception, _on_crash)
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return error.response(request_id(request))
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return _invalid(error.errors()).response(request_id(request))
+
+
+def _invalid(found: Sequence[Mapping[str, Any]]) -> Problem:
+    """A path that names nothing is a 404, a bad parameter a 400, a bad body a 422."""
+    places = {error["loc"][0] for error in found}
+    if "path" in places:
+        return not_found("thing")
+    if "query" in places:
+        faults = tuple(
+            Fault(_sentence(error), parameter=str(error["loc"][1]))
+            for error in found
+            if error["loc"][0] == "query"
+        )
+        return Problem(400, "invalid_parameter", "A parameter is not valid.", faults=faults)
+    faults = tuple(Fault(_sentence(error), pointer=_pointer(error["loc"][1:])) for error in found)
+    return Problem(422, "invalid_body", "The body is not valid.", faults=faults)
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    if error["type"] == "extra_forbidden":
+        return "There is no such field, or it cannot be written."
+    return re.sub(r"^(Value|Assertion) error, ", "", error["msg"])
+
+
+def _pointer(path: Sequence[object]) -> str:
+    """A JSON pointer (RFC 6901)."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    """Starlette's own: no such path, no such method."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        problem = Problem(404, "not_found", "There is nothing at this path.")
+    elif error.status_code == 405:
+        allowed = ", ".join(sorted(_methods_at(request)))
+        detail = f"The methods of this path are {allowed}."
+        problem = Problem(405, "method_not_allowed", detail, headers={"Allow": allowed})
+    else:
+        problem = Problem(error.status_code, "http_error", str(error.detail))
+    return problem.response(request_id(request))
+
+
+def _methods_at(request: Request) -> set[str]:
+    methods: set[str] = set()
+    for method in ("GET", "POST", "PATCH", "DELETE"):
+        scope = {**request.scope, "method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.router.routes):
+            methods.add(method)
+    return methods
+
+
+async def _on_conflict(request: Request, error: Exception) -> Response:
+    assert isinstance(error, psycopg.IntegrityError)
+    known = _CONFLICTS.get(error.diag.constraint_name or "")
+    if known is None:
+        return await _on_crash(request, error)
+    code, pointer, detail = known
+    return conflict(code, detail, pointer=pointer).response(request_id(request))
+
+
+async def _on_database_trouble(request: Request, error: Exception) -> Response:
+    _log.warning("database_unavailable", error=type(error).__name__, detail=str(error))
+    if isinstance(error, errors.QueryCanceled):
+        problem = unavailable("The question took too long: ask for less at once.")
+    else:
+        problem = unavailable("The database cannot be reached or is busy.")
+    return problem.response(request_id(request))
+
+
+async def _on_crash(request: Request, error: Exception) -> Response:
+    _log.error("request_failed", exc_info=error)
+    problem = Problem(500, "internal_error", "The request failed through a fault of ours.")
+    return problem.response(request_id(request))

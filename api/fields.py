@@ -1,0 +1,91 @@
+"""Types of what comes in: ids, times and texts, checked before any handler sees them."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from telemetry.ids import parse_id
+from telemetry.times import parse_time_us
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Body(BaseModel):
+    """Base of all bodies: exact types, no unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    def given(self) -> dict[str, Any]:
+        """The fields that the client sent."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+def absent() -> Any:
+    """Default of a field that may be left out of a PATCH but not be null: never looked at."""
+    return None
+
+
+def _id_reader(prefix: str) -> Callable[[object], UUID]:
+    def read(value: object) -> UUID:
+        if not isinstance(value, str):
+            raise ValueError(f"must be a text that begins with {prefix}_")
+        return parse_id(prefix, value)
+
+    return read
+
+
+def _id_schema(prefix: str) -> WithJsonSchema:
+    return WithJsonSchema(
+        {"type": "string", "pattern": f"^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"}
+    )
+
+
+def read_time(value: object) -> datetime:
+    """An RFC 3339 text as a UTC datetime. Raises ValueError."""
+    if not isinstance(value, str):
+        raise ValueError("must be a time in RFC 3339, like 2026-01-01T00:00:00Z")
+    try:
+        return _EPOCH + timedelta(microseconds=parse_time_us(value))
+    except OverflowError:
+        raise ValueError("is out of range") from None
+
+
+def storable(value: str) -> str:
+    """PostgreSQL keeps no NUL in a text."""
+    if "\x00" in value:
+        raise ValueError("must not contain the character U+0000")
+    return value
+
+
+def storable_if_given(value: str | None) -> str | None:
+    """As `storable`; None stays None."""
+    return None if value is None else storable(value)
+
+
+OrganizationId = Annotated[UUID, BeforeValidator(_id_reader("org")), _id_schema("org")]
+AssetId = Annotated[UUID, BeforeValidator(_id_reader("ast")), _id_schema("ast")]
+TrackerId = Annotated[UUID, BeforeValidator(_id_reader("trk")), _id_schema("trk")]
+ZoneId = Annotated[UUID, BeforeValidator(_id_reader("zon")), _id_schema("zon")]
+VisitId = Annotated[UUID, BeforeValidator(_id_reader("vis")), _id_schema("vis")]
+EventId = Annotated[UUID, BeforeValidator(_id_reader("evt")), _id_schema("evt")]
+EndpointId = Annotated[UUID, BeforeValidator(_id_reader("whe")), _id_schema("whe")]
+
+Time = Annotated[
+    datetime, BeforeValidator(read_time), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    AfterValidator(storable),
+]
+ExternalId = Name

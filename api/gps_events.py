@@ -1,0 +1,106 @@
+"""GPS events: the stored fixes, newest first."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from api import fields
+from api.access import Reader
+from api.filters import check_filter_ids
+from api.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
+from api.routes import TenantRoute
+from api.wire import id_text, optional_id_text, raw_json, time_text
+from db import gps_history
+from db.gps_history import FixFilter, FixKey, StoredFix
+from telemetry.fix import Flag
+from telemetry.ids import derived_id, format_id
+
+router = APIRouter(prefix="/v1/gps-events", tags=["gps-events"], route_class=TenantRoute)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class GpsEventItem(BaseModel):
+    """A fix as it is stored. A value that the tracker did not know is null."""
+
+    id: str
+    tracker_id: str
+    asset_id: str | None = Field(description="the asset that the tracker was on at `time`")
+    time: datetime
+    seq: int
+    received_at: datetime
+    lat: float
+    lon: float
+    altitude_m: float | None
+    speed_mps: float | None
+    course_deg: float | None
+    accuracy_m: float | None
+    satellites: int | None
+    battery_pct: float | None
+    ignition: bool | None
+    attributes: dict[str, Any]
+    suspect: bool
+    rollover: bool
+
+
+class GpsEventQuery(ListQuery):
+    """Fixes with `time` in [from, to)."""
+
+    asset_id: fields.AssetId | None = None
+    tracker_id: fields.TrackerId | None = None
+    zone_id: Annotated[
+        fields.ZoneId | None, Field(description="fixes within stored visits of the zone")
+    ] = None
+    since: Annotated[fields.Time | None, Field(alias="from")] = None
+    until: Annotated[fields.Time | None, Field(alias="to")] = None
+
+
+@router.get("", operation_id="listGpsEvents", response_model=ListOf[GpsEventItem])
+async def list_gps_events(access: Reader, query: Annotated[GpsEventQuery, Query()]) -> Response:
+    """Fixes of a tracker, of an asset, within visits of a zone, or all; newest first."""
+    page = Page(access, query, "gps-events", FixKey)
+    wanted = FixFilter(query.tracker_id, query.asset_id, query.zone_id, query.since, query.until)
+    async with access.transaction() as conn:
+        await check_filter_ids(
+            conn, asset_id=query.asset_id, tracker_id=query.tracker_id, zone_id=query.zone_id
+        )
+        total = page.total or Total.counted(await gps_history.count(conn, wanted, MAX_COUNTED + 1))
+        rows = await gps_history.listing(
+            conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
+        )
+    return page.response(
+        rows, total, key=lambda row: FixKey(row.time, row.tracker_id, row.seq), item=_item
+    )
+
+
+def _item(fix: StoredFix) -> dict[str, Any]:
+    return {
+        "id": _fix_id(fix),
+        "tracker_id": id_text("trk", fix.tracker_id),
+        "asset_id": optional_id_text("ast", fix.asset_id),
+        "time": time_text(fix.time),
+        "seq": fix.seq,
+        "received_at": time_text(fix.received_at),
+        "lat": fix.lat,
+        "lon": fix.lon,
+        "altitude_m": fix.altitude_m,
+        "speed_mps": fix.speed_mps,
+        "course_deg": fix.course_deg,
+        "accuracy_m": fix.accuracy_m,
+        "satellites": fix.satellites,
+        "battery_pct": fix.battery_pct,
+        "ignition": fix.ignition,
+        "attributes": raw_json(fix.attributes or "{}"),
+        "suspect": bool(fix.flags & Flag.SUSPECT),
+        "rollover": bool(fix.flags & Flag.ROLLOVER),
+    }
+
+
+def _fix_id(fix: StoredFix) -> str:
+    """Derived from what identifies a fix: tracker, time and seq."""
+    time_us = (fix.time - _EPOCH) // timedelta(microseconds=1)
+    time_bytes = time_us.to_bytes(8, "big", signed=True)
+    seq_bytes = fix.seq.to_bytes(4, "big", signed=True)
+    return format_id("fix", derived_id(b"fix", fix.tracker_id.bytes, time_bytes, seq_bytes))

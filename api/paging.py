@@ -1,0 +1,127 @@
+"""Lists: the envelope that all of them have, and the page that is asked for.
+
+`limit` and `offset`, or `limit` and `cursor`. The total is counted when a walk begins and carried
+in its cursor: it says how many rows there were then, and costs nothing on the pages that follow.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, Self, TypeVar
+
+import msgspec
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from api.access import Access
+from api.cursors import MAX_CURSOR_CHARACTERS, Position
+from api.problems import bad_parameter
+from api.wire import ok
+
+MAX_COUNTED = 1_000_000  # counting a longer list would take longer than reading a page of it
+
+_KEY = TypeVar("_KEY", bound=tuple[Any, ...])
+_ROW = TypeVar("_ROW")
+_ITEM = TypeVar("_ITEM", bound=BaseModel)
+
+
+class ListOf(BaseModel, Generic[_ITEM]):
+    """The envelope of every list."""
+
+    data: list[_ITEM]
+    total: int
+    total_is_estimate: bool = Field(description="true: there are at least so many")
+    limit: int
+    offset: int
+    next_cursor: str | None
+
+
+class ListQuery(BaseModel):
+    """What every list takes."""
+
+    limit: Annotated[int, Field(ge=1, le=1000, description="rows of a page")] = 50
+    offset: Annotated[int, Field(ge=0, le=10_000_000, description="rows to leave out")] = 0
+    cursor: Annotated[
+        str | None,
+        Field(max_length=MAX_CURSOR_CHARACTERS, description="next_cursor of the page before"),
+    ] = None
+
+    def filters(self) -> dict[str, Any]:
+        """All but the page."""
+        return self.model_dump(mode="json", exclude={"limit", "offset", "cursor"})
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many rows; an estimate is a lower bound."""
+
+    rows: int
+    is_estimate: bool = False
+
+    @classmethod
+    def counted(cls, rows: int) -> Self:
+        """Of a count that ended at MAX_COUNTED + 1."""
+        return cls(min(rows, MAX_COUNTED), rows > MAX_COUNTED)
+
+
+class Page(Generic[_KEY]):
+    """One page of one list.
+
+    `after`, `fetch_limit` and `fetch_offset` are what to read: one row more than is shown tells
+    whether another page follows.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        query: ListQuery,
+        list_name: str,
+        key_type: type[_KEY],
+    ) -> None:
+        if query.cursor is not None and "offset" in query.model_fields_set:
+            raise bad_parameter("cursor", "A cursor and an offset cannot be given together.")
+        self._cursors = access.state.cursors
+        self._scope = _scope(access, query, list_name)
+        self._limit = query.limit
+        position = (
+            None
+            if query.cursor is None
+            else self._cursors.read(query.cursor, self._scope, key_type)
+        )
+        self.after = None if position is None else position.key
+        self.total = None if position is None else Total(position.total, position.total_is_estimate)
+        self.fetch_limit = query.limit + 1
+        self.fetch_offset = query.offset if position is None else 0
+        self._offset = query.offset if position is None else position.offset
+
+    def response(
+        self,
+        rows: Sequence[_ROW],
+        total: Total,
+        *,
+        key: Callable[[_ROW], _KEY],
+        item: Callable[[_ROW], object],
+    ) -> Response:
+        """The envelope around what was read."""
+        shown = rows[: self._limit]
+        next_cursor = None
+        if len(rows) > len(shown):
+            behind = self._offset + len(shown)
+            position = Position(key(shown[-1]), behind, total.rows, total.is_estimate)
+            next_cursor = self._cursors.write(position, self._scope)
+        return ok(
+            {
+                "data": [item(row) for row in shown],
+                "total": total.rows,
+                "total_is_estimate": total.is_estimate,
+                "limit": self._limit,
+                "offset": self._offset,
+                "next_cursor": next_cursor,
+            }
+        )
+
+
+def _scope(access: Access, query: ListQuery, list_name: str) -> bytes:
+    """Everything that a cursor is bound to."""
+    return msgspec.msgpack.encode(
+        [access.caller.org_id.bytes, list_name, sorted(query.filters().items())]
+    )

@@ -1,0 +1,114 @@
+"""Errors as the client sees them: RFC 9457 problem documents with a stable `code`.
+
+A problem says whose fault it was and where; it never carries a text of the database, a path of the
+server or anything of another organization.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import msgspec
+from starlette.responses import Response
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong: a JSON pointer into the body, or the name of a parameter."""
+
+    message: str
+    pointer: str | None = None
+    parameter: str | None = None
+
+    def members(self) -> dict[str, str]:
+        where = {"pointer": self.pointer, "parameter": self.parameter}
+        return {key: text for key, text in where.items() if text is not None} | {
+            "message": self.message
+        }
+
+
+class Problem(Exception):
+    """Ends the request with a problem document.
+
+    `more` adds members of its own to the document (a repaired geometry, the known parameters).
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        faults: tuple[Fault, ...] = (),
+        more: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.faults = faults
+        self.more = more or {}
+        self.headers = headers or {}
+
+    def response(self, request_id: str) -> Response:
+        """The document as a response."""
+        document: dict[str, object] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            "errors": [fault.members() for fault in self.faults],
+            **self.more,
+            "request_id": request_id,
+        }
+        return Response(msgspec.json.encode(document), self.status, dict(self.headers), MEDIA_TYPE)
+
+
+def not_found(what: str, *, fault: Fault | None = None) -> Problem:
+    """There is none, or it is another organization's: the answer is the same."""
+    faults = () if fault is None else (fault,)
+    return Problem(404, "not_found", f"There is no such {what}.", faults=faults)
+
+
+def unauthorized(detail: str) -> Problem:
+    """Who asks is not known."""
+    challenge = {"WWW-Authenticate": 'Bearer realm="ops-companion"'}
+    return Problem(401, "unauthorized", detail, headers=challenge)
+
+
+def forbidden(detail: str) -> Problem:
+    """Who asks is known, and may not."""
+    return Problem(403, "forbidden", detail)
+
+
+def conflict(code: str, detail: str, *, pointer: str | None = None) -> Problem:
+    """The request does not fit what is stored."""
+    faults = () if pointer is None else (Fault(detail, pointer=pointer),)
+    return Problem(409, code, detail, faults=faults)
+
+
+def bad_parameter(name: str, message: str, *, code: str = "invalid_parameter") -> Problem:
+    """A query parameter with a value that it cannot have."""
+    return Problem(
+        400, code, f"The parameter {name} is not valid.", faults=(Fault(message, parameter=name),)
+    )
+
+
+def bad_field(pointer: str, message: str, *, more: Mapping[str, object] | None = None) -> Problem:
+    """A field of the body with a value that it cannot have."""
+    faults = (Fault(message, pointer=pointer),)
+    return Problem(422, "invalid_body", "The body is not valid.", faults=faults, more=more)
+
+
+def unavailable(detail: str, *, retry_after_s: int = 1) -> Problem:
+    """Our fault, and worth another try."""
+    return Problem(503, "unavailable", detail, headers={"Retry-After": str(retry_after_s)})
+
+
+def busy(detail: str) -> Problem:
+    """More at once than is let in."""
+    return Problem(429, "too_many_requests", detail, headers={"Retry-After": "1"})

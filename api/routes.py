@@ -1,0 +1,150 @@
+"""How a request is read before its handler runs, in this order: who asks, which parameters, the
+body.
+
+The body is bounded while it arrives, must be called JSON, and is read by the letter of RFC 8259: no
+NaN, no infinity, UTF-8 only, nesting bounded.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, ClassVar
+
+import msgspec
+from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from api.access import authenticate
+from api.problems import Fault, Problem
+
+_MAX_NESTING = 32
+
+
+class PublicRoute(APIRoute):
+    """A route that needs no token."""
+
+    body_limit_bytes: ClassVar[int] = 1024 * 1024
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def read_then_handle(request: Request) -> Response:
+            self.admit(request)
+            _check_parameters(request, request.app.state.parameters[self.operation_id])
+            if self.body_field is not None:
+                request = await _with_body(request, self.body_limit_bytes)
+            return await handle(request)
+
+        return read_then_handle
+
+    def admit(self, request: Request) -> None:
+        """Anybody."""
+
+
+class TenantRoute(PublicRoute):
+    """A route on an organization's data."""
+
+    def admit(self, request: Request) -> None:
+        """Whoever brings a good token."""
+        authenticate(request)
+
+
+class LargeBodyRoute(TenantRoute):
+    """A route that takes geometries."""
+
+    body_limit_bytes = 5 * 1024 * 1024
+
+
+def parameters_by_operation(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """The query parameters of each operation of an OpenAPI document."""
+    return {
+        operation["operationId"]: frozenset(
+            parameter["name"]
+            for parameter in operation.get("parameters", ())
+            if parameter["in"] == "query"
+        )
+        for path in document["paths"].values()
+        for operation in path.values()
+    }
+
+
+def _check_parameters(request: Request, known: frozenset[str]) -> None:
+    if not request.scope["query_string"]:
+        return
+    given = [name for name, _ in request.query_params.multi_items()]
+    unknown = sorted(set(given) - known)
+    if unknown:
+        names = ", ".join(sorted(known)) or "none"
+        faults = tuple(Fault("There is no such parameter.", parameter=name) for name in unknown)
+        detail = f"Known parameters: {names}."
+        more = {"known_parameters": sorted(known)}
+        raise Problem(400, "unknown_parameter", detail, faults=faults, more=more)
+    twice = sorted({name for name in given if given.count(name) > 1})
+    if twice:
+        faults = tuple(Fault("It is given more than once.", parameter=name) for name in twice)
+        raise Problem(400, "invalid_parameter", "A parameter is given twice.", faults=faults)
+
+
+async def _with_body(request: Request, limit_bytes: int) -> Request:
+    """A request whose body and JSON are read already, which is where FastAPI looks first."""
+    content = await _read(request, limit_bytes)
+    loaded = _Loaded(request.scope, request.receive)
+    loaded.load(content, _decode(request, content) if content else None)
+    return loaded
+
+
+class _Loaded(Request):
+    def load(self, content: bytes, value: object) -> None:
+        self._body = content
+        self._json = value
+
+
+async def _read(request: Request, limit_bytes: int) -> bytes:
+    too_large = Problem(
+        413,
+        "body_too_large",
+        f"The body may have {limit_bytes} bytes.",
+        headers={"Connection": "close"},
+    )
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > limit_bytes:
+        raise too_large
+    content = bytearray()
+    try:
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > limit_bytes:
+                raise too_large
+    except ClientDisconnect:
+        raise Problem(400, "body_incomplete", "The body ended before its end.") from None
+    return bytes(content)
+
+
+def _decode(request: Request, content: bytes) -> object:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise Problem(415, "not_json", "The Content-Type must be application/json.")
+    try:
+        value = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem(400, "invalid_json", f"The body is not JSON: {error}.") from None
+    except RecursionError:
+        raise _nested_too_deep() from None
+    if not _is_nested_within(value, _MAX_NESTING):
+        raise _nested_too_deep()
+    return value
+
+
+def _nested_too_deep() -> Problem:
+    return Problem(400, "invalid_json", f"The body is nested more than {_MAX_NESTING} deep.")
+
+
+def _is_nested_within(value: object, depth: int) -> bool:
+    if isinstance(value, dict):
+        inner = value.values()
+    elif isinstance(value, list):
+        inner = value
+    else:
+        return True
+    return depth > 0 and all(
+        _is_nested_within(item, depth - 1) for item in inner if isinstance(item, dict | list)
+    )

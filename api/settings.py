@@ -1,0 +1,46 @@
+"""Settings of the API role, from the environment (`OPSC_...`), frozen."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from db.secretbox import read_secret_key
+
+
+class ApiSettings(BaseSettings):
+    """What one API process needs to know. Raises pydantic.ValidationError naming each fault."""
+
+    model_config = SettingsConfigDict(env_prefix="OPSC_", frozen=True, extra="ignore")
+
+    database_url: SecretStr
+    secret_key: SecretStr
+    api_host: str = "127.0.0.1"
+    api_port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    api_workers: Annotated[int, Field(ge=1, le=64)] = 1
+    api_connections: Annotated[int, Field(ge=1, le=200)] = 10
+    api_statement_timeout_s: Annotated[float, Field(gt=0, le=600)] = 15
+    access_token_lifetime_s: Annotated[int, Field(ge=60, le=86400)] = 3600
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    webhook_allow_loopback: bool = False
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+
+    @field_validator("secret_key")
+    @classmethod
+    def _is_a_secret_key(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        read_secret_key(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _certificate_and_key_go_together(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("OPSC_TLS_CERT and OPSC_TLS_KEY must be set together")
+        return self
+
+    @property
+    def secret_key_bytes(self) -> bytes:
+        """The 32 bytes behind OPSC_SECRET_KEY."""
+        return read_secret_key(self.secret_key.get_secret_value())

@@ -1,0 +1,185 @@
+"""Trackers: registered here, they sign in to the broker with their id and their secret.
+
+The secret is shown once, in the answer that creates the tracker; only its hash is kept. Which asset
+a tracker is on is history: an assignment begins at `assigned_from` and the fixes from then on are
+the asset's.
+"""
+
+import secrets
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Path, Query
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from api import fields
+from api.access import Dispatcher, Reader
+from api.assignments import Assignment, assign, unassign
+from api.paging import ListOf, ListQuery, Page, Total
+from api.problems import bad_field, not_found
+from api.routes import TenantRoute
+from api.wire import (
+    created,
+    id_text,
+    ok,
+    optional_id_text,
+    optional_time_text,
+    time_text,
+)
+from db import trackers
+from db.connect import Connection
+from db.ids import new_id
+from db.revision import bump
+from db.trackers import Tracker, TrackerKey
+
+router = APIRouter(prefix="/v1/trackers", tags=["trackers"], route_class=TenantRoute)
+_TrackerPath = Annotated[fields.TrackerId, Path(alias="id")]
+_SECRET_BYTES = 32
+
+
+class TrackerItem(BaseModel):
+    """A tracker."""
+
+    id: str
+    name: str | None
+    external_id: str | None = Field(description="IMEI, uniqueId, devEui: unique")
+    receipts: bool = Field(description="whether each message is answered after its commit")
+    asset_id: str | None = Field(description="the asset that it is on now")
+    assigned_from: datetime | None
+    revoked_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class NewTrackerItem(TrackerItem):
+    """A tracker with the secret that it signs in with: shown this once."""
+
+    secret: str
+
+
+class NewTracker(fields.Body):
+    """A new tracker, on an asset or not."""
+
+    name: fields.Name | None = None
+    external_id: fields.ExternalId | None = None
+    receipts: bool = False
+    asset_id: fields.AssetId | None = None
+    assigned_from: fields.Time | None = Field(
+        default=None, description="since when it is on the asset; now, unless given"
+    )
+
+
+class TrackerChange(fields.Body):
+    """The fields to change. `asset_id: null` takes the tracker off its asset."""
+
+    name: fields.Name | None = None
+    external_id: fields.ExternalId | None = None
+    receipts: bool = Field(default_factory=fields.absent)
+    asset_id: fields.AssetId | None = None
+    assigned_from: fields.Time | None = Field(
+        default=None,
+        description="since when; in the past only where no fix of the tracker is stored since",
+    )
+
+
+@router.get("", operation_id="listTrackers", response_model=ListOf[TrackerItem])
+async def list_trackers(access: Reader, query: Annotated[ListQuery, Query()]) -> Response:
+    """Trackers, newest first."""
+    page = Page(access, query, "trackers", TrackerKey)
+    async with access.transaction() as conn:
+        total = page.total or Total(await trackers.count(conn))
+        rows = await trackers.listing(
+            conn, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
+        )
+    return page.response(
+        rows, total, key=lambda row: TrackerKey(row.created_at, row.id), item=_item
+    )
+
+
+@router.post("", operation_id="createTracker", status_code=201, response_model=NewTrackerItem)
+async def create_tracker(access: Dispatcher, body: Annotated[NewTracker, Body()]) -> Response:
+    """A new tracker; the answer has its secret."""
+    wanted = _assignment(body)
+    secret = secrets.token_urlsafe(_SECRET_BYTES)
+    async with access.transaction() as conn:
+        revision, at = await bump(conn)
+        tracker = _new_tracker(body, at)
+        await trackers.insert(conn, tracker, secret, revision)
+        if wanted is not None:
+            await assign(conn, tracker, wanted, revision=revision, at=at)
+        tracker = await _found(conn, tracker.id)
+    return created(_item(tracker) | {"secret": secret}, router.prefix)
+
+
+@router.get("/{id}", operation_id="getTracker", response_model=TrackerItem)
+async def get_tracker(access: Reader, tracker_id: _TrackerPath) -> Response:
+    """One tracker."""
+    async with access.transaction() as conn:
+        tracker = await _found(conn, tracker_id)
+    return ok(_item(tracker))
+
+
+@router.patch("/{id}", operation_id="updateTracker", response_model=TrackerItem)
+async def update_tracker(
+    access: Dispatcher, tracker_id: _TrackerPath, body: Annotated[TrackerChange, Body()]
+) -> Response:
+    """Changes the fields that are given, and puts the tracker on another asset or on none."""
+    wanted = _assignment(body)
+    own_fields = body.given().keys() & {"name", "external_id", "receipts"}
+    async with access.transaction() as conn:
+        revision, at = await bump(conn)
+        tracker = await _found(conn, tracker_id)
+        changed = tracker._replace(**{name: getattr(body, name) for name in own_fields})
+        if changed != tracker:
+            await trackers.update(conn, changed._replace(updated_at=at), revision)
+        if wanted is not None:
+            await assign(conn, tracker, wanted, revision=revision, at=at)
+        elif "asset_id" in body.model_fields_set:
+            await unassign(conn, tracker, revision=revision, at=at)
+        tracker = await _found(conn, tracker_id)
+    return ok(_item(tracker))
+
+
+def _assignment(body: NewTracker | TrackerChange) -> Assignment | None:
+    if body.asset_id is not None:
+        return Assignment(body.asset_id, body.assigned_from)
+    if body.assigned_from is not None:
+        raise bad_field("/assigned_from", "assigned_from goes with an asset_id.")
+    return None
+
+
+def _new_tracker(body: NewTracker, at: datetime) -> Tracker:
+    return Tracker(
+        id=new_id(),
+        name=body.name,
+        external_id=body.external_id,
+        receipts=body.receipts,
+        asset_id=None,
+        assigned_from=None,
+        revoked_at=None,
+        created_at=at,
+        updated_at=at,
+    )
+
+
+async def _found(conn: Connection, tracker_id: UUID) -> Tracker:
+    tracker = await trackers.find(conn, tracker_id)
+    if tracker is None:
+        raise not_found("tracker")
+    return tracker
+
+
+def _item(tracker: Tracker) -> dict[str, Any]:
+    return {
+        "id": id_text("trk", tracker.id),
+        "name": tracker.name,
+        "external_id": tracker.external_id,
+        "receipts": tracker.receipts,
+        "asset_id": optional_id_text("ast", tracker.asset_id),
+        "assigned_from": optional_time_text(tracker.assigned_from),
+        "revoked_at": optional_time_text(tracker.revoked_at),
+        "created_at": time_text(tracker.created_at),
+        "updated_at": time_text(tracker.updated_at),
+    }

@@ -1,0 +1,93 @@
+"""Visits: the stays of assets in zones."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from api import fields
+from api.access import Reader
+from api.filters import check_filter_ids
+from api.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
+from api.problems import not_found
+from api.routes import TenantRoute
+from api.wire import id_text, ok, optional_time_text, time_text
+from db import visit_list
+from db.visit_list import Visit, VisitFilter, VisitKey
+
+router = APIRouter(prefix="/v1/visits", tags=["visits"], route_class=TenantRoute)
+
+
+class VisitItem(BaseModel):
+    """One stay. While it lasts, `left_at` and what belongs to it are null."""
+
+    id: str
+    asset_id: str
+    zone_id: str
+    zone_version: int
+    tracker_id: str = Field(description="whose fix began it")
+    entered_at: datetime
+    entry_lat: float
+    entry_lon: float
+    entry_cause: Literal["moved", "initial", "zone_changed"]
+    left_at: datetime | None
+    exit_lat: float | None
+    exit_lon: float | None
+    exit_cause: Literal["moved", "zone_changed"] | None
+    revision: int = Field(description="1, and one more for each amendment")
+
+
+class VisitQuery(ListQuery):
+    """Visits that share an instant with [from, to)."""
+
+    asset_id: fields.AssetId | None = None
+    zone_id: fields.ZoneId | None = None
+    since: Annotated[fields.Time | None, Field(alias="from")] = None
+    until: Annotated[fields.Time | None, Field(alias="to")] = None
+
+
+@router.get("", operation_id="listVisits", response_model=ListOf[VisitItem])
+async def list_visits(access: Reader, query: Annotated[VisitQuery, Query()]) -> Response:
+    """Visits, newest entry first; those that were open at either edge of the window too."""
+    page = Page(access, query, "visits", VisitKey)
+    wanted = VisitFilter(query.asset_id, query.zone_id, query.since, query.until)
+    async with access.transaction() as conn:
+        await check_filter_ids(conn, asset_id=query.asset_id, zone_id=query.zone_id)
+        total = page.total or Total.counted(await visit_list.count(conn, wanted, MAX_COUNTED + 1))
+        rows = await visit_list.listing(
+            conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
+        )
+    return page.response(rows, total, key=lambda row: VisitKey(row.entered_at, row.id), item=_item)
+
+
+@router.get("/{id}", operation_id="getVisit", response_model=VisitItem)
+async def get_visit(
+    access: Reader, visit_id: Annotated[fields.VisitId, Path(alias="id")]
+) -> Response:
+    """One visit."""
+    async with access.transaction() as conn:
+        visit = await visit_list.find(conn, visit_id)
+    if visit is None:
+        raise not_found("visit")
+    return ok(_item(visit))
+
+
+def _item(visit: Visit) -> dict[str, Any]:
+    return {
+        "id": id_text("vis", visit.id),
+        "asset_id": id_text("ast", visit.asset_id),
+        "zone_id": id_text("zon", visit.zone_id),
+        "zone_version": visit.zone_version,
+        "tracker_id": id_text("trk", visit.tracker_id),
+        "entered_at": time_text(visit.entered_at),
+        "entry_lat": visit.entry_lat,
+        "entry_lon": visit.entry_lon,
+        "entry_cause": visit.entry_cause,
+        "left_at": optional_time_text(visit.left_at),
+        "exit_lat": visit.exit_lat,
+        "exit_lon": visit.exit_lon,
+        "exit_cause": visit.exit_cause,
+        "revision": visit.revision,
+    }

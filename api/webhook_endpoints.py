@@ -1,0 +1,124 @@
+"""Webhook endpoints: where events are sent. Theirs is a secret that is shown once."""
+
+import base64
+import os
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Path, Query
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from starlette.responses import Response
+
+from api import fields
+from api.access import Admin, Reader
+from api.event_types import TypePattern
+from api.paging import ListOf, ListQuery, Page, Total
+from api.problems import bad_field, not_found
+from api.routes import TenantRoute
+from api.wire import created, id_text, no_content, ok, time_text
+from db import webhook_endpoints
+from db.ids import new_id
+from db.webhook_endpoints import EndpointKey, WebhookEndpoint
+from db.webhook_urls import URL_LENGTH_MAX, WebhookUrlError, check_webhook_url
+
+router = APIRouter(
+    prefix="/v1/webhook-endpoints", tags=["webhook-endpoints"], route_class=TenantRoute
+)
+_EndpointPath = Annotated[fields.EndpointId, Path(alias="id")]
+_SECRET_BYTES = 32
+
+
+class EndpointItem(BaseModel):
+    """An endpoint."""
+
+    id: str
+    url: str
+    types: list[str]
+    description: str | None
+    created_at: datetime
+
+
+class NewEndpointItem(EndpointItem):
+    """An endpoint with the secret that signs what it gets: shown this once."""
+
+    secret: str = Field(description="whsec_ and base64")
+
+
+class NewEndpoint(fields.Body):
+    """A new endpoint."""
+
+    url: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=URL_LENGTH_MAX),
+        AfterValidator(fields.storable),
+    ]
+    types: Annotated[list[TypePattern], Field(min_length=1, max_length=50)]
+    description: Annotated[
+        str | None, StringConstraints(max_length=500), AfterValidator(fields.storable_if_given)
+    ] = None
+
+
+@router.get("", operation_id="listWebhookEndpoints", response_model=ListOf[EndpointItem])
+async def list_endpoints(access: Reader, query: Annotated[ListQuery, Query()]) -> Response:
+    """Endpoints, newest first."""
+    page = Page(access, query, "webhook-endpoints", EndpointKey)
+    async with access.transaction() as conn:
+        total = page.total or Total(await webhook_endpoints.count(conn))
+        rows = await webhook_endpoints.listing(
+            conn, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
+        )
+    return page.response(
+        rows, total, key=lambda row: EndpointKey(row.created_at, row.id), item=_item
+    )
+
+
+@router.post(
+    "", operation_id="createWebhookEndpoint", status_code=201, response_model=NewEndpointItem
+)
+async def create_endpoint(access: Admin, body: Annotated[NewEndpoint, Body()]) -> Response:
+    """A new endpoint; the answer has its secret."""
+    try:
+        check_webhook_url(body.url, allow_loopback=access.state.settings.webhook_allow_loopback)
+    except WebhookUrlError as error:
+        raise bad_field("/url", f"{error}.") from None
+    endpoint = WebhookEndpoint(
+        id=new_id(),
+        url=body.url,
+        types=body.types,
+        description=body.description,
+        created_at=datetime.now(UTC),
+    )
+    secret = "whsec_" + base64.b64encode(os.urandom(_SECRET_BYTES)).decode("ascii")
+    sealed = access.state.secrets.seal(secret.encode("ascii"), endpoint.id.bytes)
+    async with access.transaction() as conn:
+        await webhook_endpoints.insert(conn, endpoint, sealed)
+    return created(_item(endpoint) | {"secret": secret}, router.prefix)
+
+
+@router.get("/{id}", operation_id="getWebhookEndpoint", response_model=EndpointItem)
+async def get_endpoint(access: Reader, endpoint_id: _EndpointPath) -> Response:
+    """One endpoint."""
+    async with access.transaction() as conn:
+        endpoint = await webhook_endpoints.find(conn, endpoint_id)
+    if endpoint is None:
+        raise not_found("webhook endpoint")
+    return ok(_item(endpoint))
+
+
+@router.delete("/{id}", operation_id="deleteWebhookEndpoint", status_code=204)
+async def delete_endpoint(access: Admin, endpoint_id: _EndpointPath) -> Response:
+    """Ends an endpoint: nothing more is sent to it."""
+    async with access.transaction() as conn:
+        if not await webhook_endpoints.delete(conn, endpoint_id):
+            raise not_found("webhook endpoint")
+    return no_content()
+
+
+def _item(endpoint: WebhookEndpoint) -> dict[str, Any]:
+    return {
+        "id": id_text("whe", endpoint.id),
+        "url": endpoint.url,
+        "types": endpoint.types,
+        "description": endpoint.description,
+        "created_at": time_text(endpoint.created_at),
+    }

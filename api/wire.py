@@ -1,0 +1,65 @@
+"""How values are written: ids with their prefix, times in RFC 3339 with Z, JSON as ready bytes."""
+
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from starlette.responses import Response
+
+from telemetry.ids import format_id
+
+_encoder = msgspec.json.Encoder()
+
+
+class JsonResponse(Response):
+    """A response whose content is JSON already; the class tells the documentation so."""
+
+    media_type = "application/json"
+
+
+@lru_cache(maxsize=16_384)
+def id_text(prefix: str, value: UUID) -> str:
+    """`value` with its prefix. Few trackers, assets and zones make up most rows of a list."""
+    return format_id(prefix, value)
+
+
+def optional_id_text(prefix: str, value: UUID | None) -> str | None:
+    """None stays None."""
+    return None if value is None else id_text(prefix, value)
+
+
+def time_text(value: datetime) -> str:
+    """A UTC time as `2026-01-01T00:00:00Z`; with a fraction (3 or 6 digits) only where there is
+    one."""
+    if value.microsecond == 0:
+        digits = "seconds"
+    else:
+        digits = "milliseconds" if value.microsecond % 1000 == 0 else "microseconds"
+    return value.isoformat(timespec=digits).removesuffix("+00:00") + "Z"
+
+
+def optional_time_text(value: datetime | None) -> str | None:
+    """None stays None."""
+    return None if value is None else time_text(value)
+
+
+def raw_json(text: str) -> msgspec.Raw:
+    """A JSON text that goes out as it stands."""
+    return msgspec.Raw(text.encode())
+
+
+def ok(content: object) -> Response:
+    """200."""
+    return JsonResponse(_encoder.encode(content))
+
+
+def created(content: dict[str, Any], path: str) -> Response:
+    """201, with where the new thing is."""
+    return JsonResponse(_encoder.encode(content), 201, {"Location": f"{path}/{content['id']}"})
+
+
+def no_content() -> Response:
+    """204."""
+    return Response(status_code=204)

@@ -1,0 +1,31 @@
+"""Whether a geometry is an area that fixes can be judged by, and what to say where it is not."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from api.one_thread import QueueFull
+from api.problems import Problem, bad_field, busy
+from api.state import ApiState
+from geofence.geojson import ShapeError, read_shape
+
+
+async def check_shape(
+    state: ApiState,
+    geometry: Mapping[str, Any],
+    *,
+    radius_m: float | None,
+    width_m: float | None,
+) -> None:
+    """Raises Problem: 422 with the place of the fault and, where there is one, a repaired shape."""
+    try:
+        await state.geometry.run(read_shape, geometry, radius_m=radius_m, width_m=width_m)
+    except ShapeError as error:
+        raise _problem(error) from None
+    except QueueFull:
+        raise busy("Too many geometries at once.") from None
+
+
+def _problem(error: ShapeError) -> Problem:
+    place = {"ring": error.ring, "vertex": error.vertex, "repaired": error.repaired}
+    more = {name: value for name, value in place.items() if value is not None}
+    return bad_field(error.pointer, error.problem, more=more)

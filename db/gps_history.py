@@ -1,0 +1,187 @@
+"""Fixes as the API lists them: newest first, by tracker, asset, zone and time.
+
+History is stored by tracker. Which fixes a question is about is therefore a set of spans (tracker,
+since, until): an asset's are its assignments, a zone's are the visits in it. Each span is read from
+its newest end along the index (tracker, time, seq) and no further than the page needs.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.rows import args_row
+
+from db.conditions import Conditions
+from db.connect import Connection
+
+_FIX = sql.SQL(
+    "g.org_id, g.tracker_id, g.time, g.seq, g.received_at, g.lat, g.lon, g.flags, g.altitude_m,"
+    " g.speed_mps, g.course_deg, g.accuracy_m, g.battery_pct, g.satellites, g.ignition,"
+    " g.attributes"
+)
+_NEWEST_FIRST = sql.SQL("ORDER BY g.time DESC, g.tracker_id DESC, g.seq DESC")
+
+
+class StoredFix(NamedTuple):
+    """One row, with the asset assigned at its time; `attributes` is a JSON text."""
+
+    tracker_id: UUID
+    asset_id: UUID | None
+    time: datetime
+    seq: int
+    received_at: datetime
+    lat: float
+    lon: float
+    flags: int
+    altitude_m: float | None
+    speed_mps: float | None
+    course_deg: float | None
+    accuracy_m: float | None
+    battery_pct: float | None
+    satellites: int | None
+    ignition: bool | None
+    attributes: str | None
+
+
+class FixKey(NamedTuple):
+    """Where a row stands in the list."""
+
+    time: datetime
+    tracker_id: UUID
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class FixFilter:
+    """Which fixes: time in [since, until), of a tracker, of an asset, within visits of a zone."""
+
+    tracker_id: UUID | None = None
+    asset_id: UUID | None = None
+    zone_id: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def spans(self) -> tuple[sql.Composable, dict[str, object]] | None:
+        """A SELECT of (tracker_id, since, until); None: every fix of the tenant."""
+        if self.zone_id is not None:
+            return self._visits_in_zone()
+        if self.asset_id is not None:
+            return self._assignments()
+        if self.tracker_id is not None:
+            span = "SELECT %(tracker)s::uuid AS tracker_id, '-infinity'::timestamptz AS since,"
+            return sql.SQL(span + " 'infinity'::timestamptz AS until"), {"tracker": self.tracker_id}
+        return None
+
+    def window(self) -> Conditions:
+        """The bounds in time, of `g`."""
+        conditions = Conditions()
+        if self.since is not None:
+            conditions.add("g.time >= %(since)s", since=self.since)
+        if self.until is not None:
+            conditions.add("g.time < %(until)s", until=self.until)
+        return conditions
+
+    def _assignments(self) -> tuple[sql.Composable, dict[str, object]]:
+        conditions = self._of_assignment()
+        statement = sql.SQL(
+            """
+            SELECT a.tracker_id, a.assigned_from AS since,
+                   coalesce(a.assigned_to, 'infinity') AS until
+              FROM tracker_assignments a {}
+            """
+        ).format(conditions.where())
+        return statement, conditions.values
+
+    def _visits_in_zone(self) -> tuple[sql.Composable, dict[str, object]]:
+        conditions = self._of_assignment()
+        conditions.add("v.zone_id = %(zone)s", zone=self.zone_id)
+        if self.until is not None:
+            conditions.add("v.entered_at < %(until)s")
+        if self.since is not None:
+            conditions.add("(v.left_at IS NULL OR v.left_at > %(since)s)")
+        statement = sql.SQL(
+            """
+            SELECT a.tracker_id, greatest(v.entered_at, a.assigned_from) AS since,
+                   least(v.left_at, a.assigned_to, 'infinity') AS until
+              FROM visits v
+              JOIN tracker_assignments a
+                ON a.org_id = v.org_id AND a.asset_id = v.asset_id
+               AND (v.left_at IS NULL OR a.assigned_from < v.left_at)
+               AND (a.assigned_to IS NULL OR a.assigned_to > v.entered_at) {}
+            """
+        ).format(conditions.where())
+        return statement, conditions.values
+
+    def _of_assignment(self) -> Conditions:
+        conditions = Conditions()
+        if self.asset_id is not None:
+            conditions.add("a.asset_id = %(asset)s", asset=self.asset_id)
+        if self.tracker_id is not None:
+            conditions.add("a.tracker_id = %(tracker)s", tracker=self.tracker_id)
+        return conditions
+
+
+async def listing(
+    conn: Connection, wanted: FixFilter, *, after: FixKey | None, limit: int, offset: int
+) -> list[StoredFix]:
+    """A page: `limit` rows behind `after`, or behind the first `offset`."""
+    conditions = wanted.window()
+    if after is not None:
+        # The first condition says nothing new, but it is the one that an index can follow.
+        conditions.add(
+            "g.time <= %(key_time)s AND (g.time, g.tracker_id, g.seq)"
+            " < (%(key_time)s, %(key_tracker)s, %(key_seq)s)",
+            key_time=after.time,
+            key_tracker=after.tracker_id,
+            key_seq=after.seq,
+        )
+    source, values = _source(wanted, conditions)
+    statement = sql.SQL(
+        """
+        WITH page AS ({source} {newest_first} LIMIT %(limit)s OFFSET %(offset)s)
+        SELECT g.tracker_id, a.asset_id, g.time, g.seq, g.received_at, g.lat, g.lon, g.flags,
+               g.altitude_m, g.speed_mps, g.course_deg, g.accuracy_m, g.battery_pct,
+               g.satellites, g.ignition, g.attributes::text
+          FROM page g
+          LEFT JOIN tracker_assignments a
+            ON a.org_id = g.org_id AND a.tracker_id = g.tracker_id
+           AND a.assigned_from <= g.time AND (a.assigned_to IS NULL OR g.time < a.assigned_to)
+        {newest_first}
+        """
+    ).format(source=source, newest_first=_NEWEST_FIRST)
+    values |= {"limit": limit, "offset": offset, "reach": limit + offset}
+    async with conn.cursor(row_factory=args_row(StoredFix)) as cursor:
+        await cursor.execute(statement, values)
+        return await cursor.fetchall()
+
+
+async def count(conn: Connection, wanted: FixFilter, at_most: int) -> int:
+    """How many fixes there are; counting ends at `at_most`."""
+    source, values = _source(wanted, wanted.window())
+    statement = sql.SQL("SELECT count(*) FROM ({} LIMIT %(at_most)s) AS counted").format(source)
+    cursor = await conn.execute(statement, values | {"at_most": at_most, "reach": at_most})
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    return row[0]
+
+
+def _source(wanted: FixFilter, conditions: Conditions) -> tuple[sql.Composable, dict[str, object]]:
+    """A SELECT of the wanted fixes as `g`, each span at most `%(reach)s` deep."""
+    spans = wanted.spans()
+    if spans is None:
+        everything = sql.SQL("SELECT {} FROM gps_events g {}")
+        return everything.format(_FIX, conditions.where()), dict(conditions.values)
+    span, values = spans
+    statement = sql.SQL(
+        """
+        SELECT {fix} FROM ({span}) AS span
+         CROSS JOIN LATERAL (
+            SELECT * FROM gps_events g
+             WHERE g.tracker_id = span.tracker_id
+               AND g.time >= span.since AND g.time < span.until {more}
+             ORDER BY g.time DESC, g.seq DESC LIMIT %(reach)s) AS g
+        """
+    ).format(fix=_FIX, span=span, more=conditions.and_also())
+    return statement, values | conditions.values

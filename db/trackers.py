@@ -1,0 +1,117 @@
+"""Trackers: what sends fixes. A tracker signs in to the broker with its id and its own secret.
+
+The secret is random (256 bits), so its SHA-256 is enough to know it again: nothing can be guessed
+from the hash. Writers take the revision first (`db.revision.bump`) and pass it on.
+"""
+
+from datetime import datetime
+from hashlib import sha256
+from typing import NamedTuple
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.rows import args_row
+
+from db.conditions import Conditions
+from db.connect import Connection
+
+_TRACKERS = sql.SQL(
+    """
+    SELECT t.id, t.name, t.external_id, t.receipts, a.asset_id, a.assigned_from, t.revoked_at,
+           t.created_at, t.updated_at
+      FROM trackers t
+      LEFT JOIN tracker_assignments a
+        ON a.org_id = t.org_id AND a.tracker_id = t.id AND a.assigned_to IS NULL
+    """
+)
+
+
+class Tracker(NamedTuple):
+    """One row, with the asset that it is assigned to now."""
+
+    id: UUID
+    name: str | None
+    external_id: str | None
+    receipts: bool
+    asset_id: UUID | None
+    assigned_from: datetime | None
+    revoked_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class TrackerKey(NamedTuple):
+    """Where a row stands in the list: newest first."""
+
+    created_at: datetime
+    id: UUID
+
+
+def secret_hash(secret: str) -> bytes:
+    """What is stored of a tracker's secret."""
+    return sha256(secret.encode("ascii")).digest()
+
+
+async def find(conn: Connection, tracker_id: UUID) -> Tracker | None:
+    """The tenant's tracker of this id."""
+    async with conn.cursor(row_factory=args_row(Tracker)) as cursor:
+        await cursor.execute(_TRACKERS + sql.SQL("WHERE t.id = %s"), (tracker_id,))
+        return await cursor.fetchone()
+
+
+async def exists(conn: Connection, tracker_id: UUID) -> bool:
+    """Whether the tenant has a tracker of this id."""
+    cursor = await conn.execute("SELECT FROM trackers WHERE id = %s", (tracker_id,))
+    return cursor.rowcount == 1
+
+
+async def listing(
+    conn: Connection, *, after: TrackerKey | None, limit: int, offset: int
+) -> list[Tracker]:
+    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
+    conditions = Conditions()
+    if after is not None:
+        conditions.add("(t.created_at, t.id) < (%(created_at)s, %(id)s)", **after._asdict())
+    statement = sql.SQL(
+        "{} {} ORDER BY t.created_at DESC, t.id DESC LIMIT %(limit)s OFFSET %(offset)s"
+    ).format(_TRACKERS, conditions.where())
+    async with conn.cursor(row_factory=args_row(Tracker)) as cursor:
+        await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
+        return await cursor.fetchall()
+
+
+async def count(conn: Connection) -> int:
+    """How many trackers the tenant has."""
+    cursor = await conn.execute("SELECT count(*) FROM trackers")
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    return row[0]
+
+
+async def insert(conn: Connection, tracker: Tracker, secret: str, revision: int) -> None:
+    """A new row, not yet assigned.
+
+    Raises psycopg.errors.UniqueViolation for an external_id that is taken.
+    """
+    await conn.execute(
+        """
+        INSERT INTO trackers (org_id, id, name, external_id, receipts, secret_hash, created_at,
+                              updated_at, revision)
+        VALUES (current_org_id(), %(id)s, %(name)s, %(external_id)s, %(receipts)s,
+                %(secret_hash)s, %(created_at)s, %(updated_at)s, %(revision)s)
+        """,
+        tracker._asdict() | {"secret_hash": secret_hash(secret), "revision": revision},
+    )
+
+
+async def update(conn: Connection, tracker: Tracker, revision: int) -> None:
+    """Writes name, external_id and receipts. Raises as `insert` does."""
+    await conn.execute(
+        """
+        UPDATE trackers
+           SET name = %(name)s, external_id = %(external_id)s, receipts = %(receipts)s,
+               updated_at = %(updated_at)s, revision = %(revision)s
+         WHERE id = %(id)s
+        """,
+        tracker._asdict() | {"revision": revision},
+    )

@@ -1,0 +1,106 @@
+"""Visits as the API lists them: stays of assets in zones, the newest entry first."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.rows import args_row
+
+from db.conditions import Conditions
+from db.connect import Connection
+
+_COLUMNS = sql.SQL(
+    "id, asset_id, zone_id, zone_version, tracker_id, entered_at, entry_lat, entry_lon,"
+    " entry_cause, left_at, exit_lat, exit_lon, exit_cause, revision"
+)
+
+
+class Visit(NamedTuple):
+    """One row."""
+
+    id: UUID
+    asset_id: UUID
+    zone_id: UUID
+    zone_version: int
+    tracker_id: UUID
+    entered_at: datetime
+    entry_lat: float
+    entry_lon: float
+    entry_cause: str
+    left_at: datetime | None
+    exit_lat: float | None
+    exit_lon: float | None
+    exit_cause: str | None
+    revision: int
+
+
+class VisitKey(NamedTuple):
+    """Where a row stands in the list."""
+
+    entered_at: datetime
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class VisitFilter:
+    """Which visits: those that share an instant with [since, until), of an asset, in a zone."""
+
+    asset_id: UUID | None = None
+    zone_id: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def conditions(self) -> Conditions:
+        conditions = Conditions()
+        if self.asset_id is not None:
+            conditions.add("asset_id = %(asset_id)s", asset_id=self.asset_id)
+        if self.zone_id is not None:
+            conditions.add("zone_id = %(zone_id)s", zone_id=self.zone_id)
+        if self.since is not None:
+            # The last part lets a visit that began and ended in one instant count at `since`.
+            conditions.add(
+                "(left_at IS NULL OR left_at > %(since)s OR entered_at >= %(since)s)",
+                since=self.since,
+            )
+        if self.until is not None:
+            conditions.add("entered_at < %(until)s", until=self.until)
+        return conditions
+
+
+async def find(conn: Connection, visit_id: UUID) -> Visit | None:
+    """The tenant's visit of this id."""
+    async with conn.cursor(row_factory=args_row(Visit)) as cursor:
+        await cursor.execute(
+            sql.SQL("SELECT {} FROM visits WHERE id = %s").format(_COLUMNS), (visit_id,)
+        )
+        return await cursor.fetchone()
+
+
+async def listing(
+    conn: Connection, wanted: VisitFilter, *, after: VisitKey | None, limit: int, offset: int
+) -> list[Visit]:
+    """A page: `limit` rows behind `after`, or behind the first `offset`."""
+    conditions = wanted.conditions()
+    if after is not None:
+        conditions.add("(entered_at, id) < (%(entered_at)s, %(id)s)", **after._asdict())
+    statement = sql.SQL(
+        "SELECT {} FROM visits {} ORDER BY entered_at DESC, id DESC"
+        " LIMIT %(limit)s OFFSET %(offset)s"
+    ).format(_COLUMNS, conditions.where())
+    async with conn.cursor(row_factory=args_row(Visit)) as cursor:
+        await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
+        return await cursor.fetchall()
+
+
+async def count(conn: Connection, wanted: VisitFilter, at_most: int) -> int:
+    """How many visits there are; counting ends at `at_most`."""
+    conditions = wanted.conditions()
+    statement = sql.SQL(
+        "SELECT count(*) FROM (SELECT FROM visits {} LIMIT %(at_most)s) AS counted"
+    ).format(conditions.where())
+    cursor = await conn.execute(statement, conditions.values | {"at_most": at_most})
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    return row[0]

@@ -1,0 +1,89 @@
+"""Webhook endpoints as the API keeps them. The secret is stored sealed (`db.secretbox`)."""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.rows import args_row
+
+from db.conditions import Conditions
+from db.connect import Connection
+
+_COLUMNS = sql.SQL("id, url, types, description, created_at")
+
+
+class WebhookEndpoint(NamedTuple):
+    """One row without its secret."""
+
+    id: UUID
+    url: str
+    types: list[str]
+    description: str | None
+    created_at: datetime
+
+
+class EndpointKey(NamedTuple):
+    """Where a row stands in the list: newest first."""
+
+    created_at: datetime
+    id: UUID
+
+
+async def find(conn: Connection, endpoint_id: UUID) -> WebhookEndpoint | None:
+    """The tenant's endpoint of this id, unless it is deleted."""
+    async with conn.cursor(row_factory=args_row(WebhookEndpoint)) as cursor:
+        await cursor.execute(
+            sql.SQL("SELECT {} FROM webhook_endpoints WHERE id = %s AND deleted_at IS NULL").format(
+                _COLUMNS
+            ),
+            (endpoint_id,),
+        )
+        return await cursor.fetchone()
+
+
+async def listing(
+    conn: Connection, *, after: EndpointKey | None, limit: int, offset: int
+) -> list[WebhookEndpoint]:
+    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
+    conditions = Conditions()
+    conditions.add("deleted_at IS NULL")
+    if after is not None:
+        conditions.add("(created_at, id) < (%(created_at)s, %(id)s)", **after._asdict())
+    statement = sql.SQL(
+        "SELECT {} FROM webhook_endpoints {} ORDER BY created_at DESC, id DESC"
+        " LIMIT %(limit)s OFFSET %(offset)s"
+    ).format(_COLUMNS, conditions.where())
+    async with conn.cursor(row_factory=args_row(WebhookEndpoint)) as cursor:
+        await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
+        return await cursor.fetchall()
+
+
+async def count(conn: Connection) -> int:
+    """How many endpoints the tenant has now."""
+    cursor = await conn.execute("SELECT count(*) FROM webhook_endpoints WHERE deleted_at IS NULL")
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    return row[0]
+
+
+async def insert(conn: Connection, endpoint: WebhookEndpoint, secret_encrypted: bytes) -> None:
+    """A new row."""
+    await conn.execute(
+        """
+        INSERT INTO webhook_endpoints (org_id, id, url, types, description, secret_encrypted,
+                                       created_at)
+        VALUES (current_org_id(), %(id)s, %(url)s, %(types)s, %(description)s,
+                %(secret_encrypted)s, %(created_at)s)
+        """,
+        endpoint._asdict() | {"secret_encrypted": secret_encrypted},
+    )
+
+
+async def delete(conn: Connection, endpoint_id: UUID) -> bool:
+    """Ends an endpoint: nothing more is sent to it. False where the tenant has none of this id."""
+    cursor = await conn.execute(
+        "UPDATE webhook_endpoints SET deleted_at = now() WHERE id = %s AND deleted_at IS NULL",
+        (endpoint_id,),
+    )
+    return cursor.rowcount == 1

@@ -1,0 +1,205 @@
+"""Zones and their versions.
+
+What a zone is (name, kind, geometry) stands in its versions; `zones` holds what outlives an edit.
+An edit closes the version in force at the instant that `db.revision.bump` gave and opens the next
+one; a deletion only closes. Geometries are GeoJSON texts.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.rows import args_row
+
+from db.conditions import Conditions
+from db.connect import Connection
+
+_ZONES = sql.SQL(
+    """
+    SELECT z.id, z.external_id, z.version, v.name, v.kind, v.alert_on, v.geometry::text,
+           v.radius_m, v.valid_from, z.created_at, z.updated_at
+      FROM zones z
+      JOIN zone_versions v
+        ON v.org_id = z.org_id AND v.zone_id = z.id AND v.version = z.version
+    """
+)
+
+
+class Zone(NamedTuple):
+    """A zone as its newest version has it."""
+
+    id: UUID
+    external_id: str | None
+    version: int
+    name: str
+    kind: str
+    alert_on: list[str] | None
+    geometry: str
+    radius_m: float | None
+    valid_from: datetime
+    created_at: datetime
+    updated_at: datetime
+
+
+class ZoneVersion(NamedTuple):
+    """One version."""
+
+    version: int
+    name: str
+    kind: str
+    alert_on: list[str] | None
+    geometry: str
+    radius_m: float | None
+    valid_from: datetime
+    valid_to: datetime | None
+    created_at: datetime
+
+
+class ZoneKey(NamedTuple):
+    """Where a zone stands in the list: newest first."""
+
+    created_at: datetime
+    id: UUID
+
+
+class VersionKey(NamedTuple):
+    """Where a version stands in the list of its zone: newest first."""
+
+    version: int
+
+
+async def find(conn: Connection, zone_id: UUID) -> Zone | None:
+    """The tenant's zone of this id, unless it is deleted."""
+    async with conn.cursor(row_factory=args_row(Zone)) as cursor:
+        await cursor.execute(
+            _ZONES + sql.SQL("WHERE z.id = %s AND z.deleted_at IS NULL"), (zone_id,)
+        )
+        return await cursor.fetchone()
+
+
+async def existed(conn: Connection, zone_id: UUID) -> bool:
+    """Whether the tenant has, or had, a zone of this id."""
+    cursor = await conn.execute("SELECT FROM zones WHERE id = %s", (zone_id,))
+    return cursor.rowcount == 1
+
+
+async def listing(
+    conn: Connection, *, after: ZoneKey | None, limit: int, offset: int
+) -> list[Zone]:
+    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
+    conditions = Conditions()
+    conditions.add("z.deleted_at IS NULL")
+    if after is not None:
+        conditions.add("(z.created_at, z.id) < (%(created_at)s, %(id)s)", **after._asdict())
+    statement = sql.SQL(
+        "{} {} ORDER BY z.created_at DESC, z.id DESC LIMIT %(limit)s OFFSET %(offset)s"
+    ).format(_ZONES, conditions.where())
+    async with conn.cursor(row_factory=args_row(Zone)) as cursor:
+        await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
+        return await cursor.fetchall()
+
+
+async def count(conn: Connection) -> int:
+    """How many zones the tenant has now."""
+    cursor = await conn.execute("SELECT count(*) FROM zones WHERE deleted_at IS NULL")
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    return row[0]
+
+
+async def versions(
+    conn: Connection, zone_id: UUID, *, after: VersionKey | None, limit: int, offset: int
+) -> list[ZoneVersion]:
+    """A page of a zone's versions, newest first. A deleted zone keeps its versions."""
+    conditions = Conditions()
+    conditions.add("zone_id = %(zone_id)s", zone_id=zone_id)
+    if after is not None:
+        conditions.add("version < %(version)s", **after._asdict())
+    statement = sql.SQL(
+        """
+        SELECT version, name, kind, alert_on, geometry::text, radius_m, valid_from, valid_to,
+               created_at
+          FROM zone_versions {} ORDER BY version DESC LIMIT %(limit)s OFFSET %(offset)s
+        """
+    ).format(conditions.where())
+    async with conn.cursor(row_factory=args_row(ZoneVersion)) as cursor:
+        await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
+        return await cursor.fetchall()
+
+
+async def count_versions(conn: Connection, zone_id: UUID) -> int:
+    """How many versions the zone has had."""
+    cursor = await conn.execute("SELECT count(*) FROM zone_versions WHERE zone_id = %s", (zone_id,))
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    return row[0]
+
+
+async def insert(conn: Connection, zone: Zone, revision: int) -> None:
+    """A new zone with its first version.
+
+    Raises psycopg.errors.UniqueViolation for an external_id that is taken.
+    """
+    await conn.execute(
+        """
+        INSERT INTO zones (org_id, id, external_id, version, created_at, updated_at)
+        VALUES (current_org_id(), %(id)s, %(external_id)s, %(version)s, %(created_at)s,
+                %(updated_at)s)
+        """,
+        zone._asdict(),
+    )
+    await _open_version(conn, zone, revision)
+
+
+async def replace(conn: Connection, zone: Zone, revision: int) -> None:
+    """An edit: `zone.version` is the next one, in force from `zone.valid_from`."""
+    await _close_version(conn, zone.id, zone.valid_from, revision)
+    await update(conn, zone)
+    await _open_version(conn, zone, revision)
+
+
+async def update(conn: Connection, zone: Zone) -> None:
+    """Writes what stands outside the versions. Raises as `insert` does."""
+    await conn.execute(
+        """
+        UPDATE zones SET external_id = %(external_id)s, version = %(version)s,
+                         updated_at = %(updated_at)s
+         WHERE id = %(id)s
+        """,
+        zone._asdict(),
+    )
+
+
+async def delete(conn: Connection, zone_id: UUID, at: datetime, revision: int) -> bool:
+    """Ends a zone. False where the tenant has none of this id."""
+    cursor = await conn.execute(
+        "UPDATE zones SET deleted_at = %s, updated_at = %s WHERE id = %s AND deleted_at IS NULL",
+        (at, at, zone_id),
+    )
+    if cursor.rowcount == 0:
+        return False
+    await _close_version(conn, zone_id, at, revision)
+    return True
+
+
+async def _open_version(conn: Connection, zone: Zone, revision: int) -> None:
+    await conn.execute(
+        """
+        INSERT INTO zone_versions (org_id, zone_id, version, name, kind, alert_on, geometry,
+                                   radius_m, valid_from, created_at, revision)
+        VALUES (current_org_id(), %(id)s, %(version)s, %(name)s, %(kind)s, %(alert_on)s,
+                %(geometry)s::json, %(radius_m)s, %(valid_from)s, %(updated_at)s, %(revision)s)
+        """,
+        zone._asdict() | {"revision": revision},
+    )
+
+
+async def _close_version(conn: Connection, zone_id: UUID, at: datetime, revision: int) -> None:
+    await conn.execute(
+        """
+        UPDATE zone_versions SET valid_to = %s, revision = %s
+         WHERE zone_id = %s AND valid_to IS NULL
+        """,
+        (at, revision, zone_id),
+    )
