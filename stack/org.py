@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 from uuid import UUID
 
-import argon2
 import psycopg
 import typer
 
+from api.passwords import hash_password
 from db.connect import connect
 from db.organizations import create_organization
 from stack.errors import StackError
@@ -70,7 +70,7 @@ def database_url(data_dir: Path) -> str:
 async def create_with_admin(url: str, name: str, email: str, plan: str) -> Admin:
     """Make both in one transaction; the password is random and kept as an argon2id hash only."""
     password = secrets.token_urlsafe(PASSWORD_BYTES)
-    password_hash = argon2.PasswordHasher().hash(password)
+    password_hash = hash_password(password)
     try:
         connection = await connect(url, "opsc org create")
         async with connection, connection.transaction():
