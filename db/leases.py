@@ -18,13 +18,16 @@ class LeaseLost(Exception):
 
 
 async def acquire(conn: Connection, name: str, holder: str, ttl_s: float) -> int | None:
-    """The new epoch, or None while another holds the lease."""
+    """The new epoch, or None while another holds the lease.
+
+    A holder that asks again gets a new epoch: what it had open before is fenced off.
+    """
     cursor = await conn.execute(
         """
         UPDATE leases
            SET epoch = epoch + 1, holder = %(holder)s,
                expires_at = clock_timestamp() + make_interval(secs => %(ttl_s)s)
-         WHERE name = %(name)s AND expires_at < clock_timestamp()
+         WHERE name = %(name)s AND (expires_at < clock_timestamp() OR holder = %(holder)s)
         RETURNING epoch
         """,
         {"name": name, "holder": holder, "ttl_s": ttl_s},

@@ -1,0 +1,166 @@
+"""Fixes: written by COPY in PostgreSQL's binary format, packed by numpy.
+
+A row of the COPY stream is a count of fields and, for each, its length and its bytes; a NULL is the
+length -1 and no bytes, so rows with the same NULLs have the same layout. The rows of a batch are
+therefore packed per pattern of known columns, each pattern as one structured array, without a
+Python object per fix. (Format: PostgreSQL documentation, COPY, "Binary Format".)
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.connect import Connection
+from telemetry.fix import OPTIONAL_COLUMNS, FixBatch
+
+_COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_COPY_TRAILER = b"\xff\xff"
+_POSTGRES_EPOCH_US = 946_684_800_000_000  # 2000-01-01T00:00:00Z
+_JSONB_VERSION = b"\x01"
+
+_REQUIRED = (
+    ("org_id", "V16"),
+    ("tracker_id", "V16"),
+    ("time", ">i8"),
+    ("seq", ">i4"),
+    ("received_at", ">i8"),
+    ("lat", ">f8"),
+    ("lon", ">f8"),
+    ("flags", ">i2"),
+)
+_OPTIONAL = (
+    ("altitude_m", ">f4"),
+    ("speed_mps", ">f4"),
+    ("course_deg", ">f4"),
+    ("accuracy_m", ">f4"),
+    ("battery_pct", ">f4"),
+    ("satellites", ">i2"),
+    ("ignition", "?"),
+)
+_FIELDS = len(_REQUIRED) + len(_OPTIONAL) + 1  # and attributes
+_COLUMNS = (
+    "org_id, tracker_id, time, seq, received_at, lat, lon, flags, altitude_m, speed_mps,"
+    " course_deg, accuracy_m, battery_pct, satellites, ignition, attributes"
+)
+_COPY_INTO_GPS_EVENTS = f"COPY gps_events ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
+_COPY_INTO_ARRIVING = f"COPY arriving ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """The keys that go with each fix of a batch.
+
+    org_id, tracker_id: shape (n,), dtype V16, the bytes of the UUIDs.
+    received_us: when the fix reached us, microseconds since 1970, shape (n,).
+    """
+
+    org_id: NDArray[np.void]
+    tracker_id: NDArray[np.void]
+    received_us: NDArray[np.int64]
+
+    def take(self, positions: NDArray[np.integer]) -> "Owners":
+        return Owners(
+            self.org_id[positions], self.tracker_id[positions], self.received_us[positions]
+        )
+
+
+def copy_stream(batch: FixBatch, owners: Owners) -> bytes:
+    """The whole COPY BINARY stream of `batch`. Rows come out grouped by pattern, not in order."""
+    return b"".join([_COPY_HEADER, *_pack(batch, owners), _COPY_TRAILER])
+
+
+async def copy_new(conn: Connection, stream: bytes) -> None:
+    """Appends the fixes of `stream`, none of which may be stored yet.
+
+    Raises psycopg.errors.UniqueViolation where one is.
+    """
+    async with conn.cursor() as cursor, cursor.copy(_COPY_INTO_GPS_EVENTS) as copy:
+        await copy.write(stream)
+
+
+async def insert_missing(conn: Connection, batch: FixBatch, owners: Owners) -> int:
+    """Stores those fixes that are not stored yet, and returns how many they were.
+
+    Of several with one identity the first in the batch stays.
+    """
+    _, first = np.unique(batch.rows[["tracker", "time_us", "seq"]], return_index=True)
+    stream = copy_stream(batch.take(first), owners.take(first))
+    async with conn.cursor() as cursor:
+        await cursor.execute(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS arriving (LIKE gps_events) ON COMMIT DELETE ROWS"
+        )
+        async with cursor.copy(_COPY_INTO_ARRIVING) as copy:
+            await copy.write(stream)
+        await cursor.execute("INSERT INTO gps_events SELECT * FROM arriving ON CONFLICT DO NOTHING")
+        return cursor.rowcount
+
+
+@cache
+def _layout(known: int) -> tuple[np.dtype[np.void], bytes]:
+    """The dtype of a row with this pattern, without `attributes`, and such a row, lengths set."""
+    fields: list[tuple[str, str]] = [("fields", ">i2")]
+    lengths: dict[str, int] = {"fields": _FIELDS}
+    for name, kind in _REQUIRED + _OPTIONAL:
+        present = name not in OPTIONAL_COLUMNS or bool(known & OPTIONAL_COLUMNS[name])
+        fields.append((name + "_length", ">i4"))
+        lengths[name + "_length"] = np.dtype(kind).itemsize if present else -1
+        if present:
+            fields.append((name, kind))
+    dtype = np.dtype(fields)
+    blank = np.zeros(1, dtype)
+    for name, value in lengths.items():
+        blank[name] = value
+    return dtype, blank.tobytes()
+
+
+def _pack(batch: FixBatch, owners: Owners) -> list[bytes]:
+    pattern = batch.rows["known"].astype(np.int16)
+    if batch.attributes:
+        pattern[list(batch.attributes)] |= 0x100
+    parts: list[bytes] = []
+    for value in np.unique(pattern):
+        positions = np.flatnonzero(pattern == value)
+        rows = _pack_rows(batch, owners, positions, int(value) & 0xFF)
+        if value & 0x100:
+            parts.extend(_with_attributes(rows, positions, batch))
+        else:
+            parts.append(_with_null(rows))
+    return parts
+
+
+def _pack_rows(
+    batch: FixBatch, owners: Owners, positions: NDArray[np.intp], known: int
+) -> NDArray[np.void]:
+    dtype, blank = _layout(known)
+    packed = np.frombuffer(bytearray(blank * len(positions)), dtype)
+    rows = batch.rows if len(positions) == len(batch) else batch.rows[positions]
+    packed["org_id"] = owners.org_id[positions]
+    packed["tracker_id"] = owners.tracker_id[positions]
+    packed["time"] = rows["time_us"] - _POSTGRES_EPOCH_US
+    packed["received_at"] = owners.received_us[positions] - _POSTGRES_EPOCH_US
+    for name in ("seq", "lat", "lon", "flags"):
+        packed[name] = rows[name]
+    for name, _ in _OPTIONAL:
+        if known & OPTIONAL_COLUMNS[name]:
+            packed[name] = rows[name]
+    return packed
+
+
+def _with_null(rows: NDArray[np.void]) -> bytes:
+    """The rows, each with the length -1 for `attributes` behind it."""
+    size = rows.dtype.itemsize
+    ended = np.full((len(rows), size + 4), 0xFF, np.uint8)
+    ended[:, :size] = rows.view(np.uint8).reshape(len(rows), size)
+    return ended.tobytes()
+
+
+def _with_attributes(
+    rows: NDArray[np.void], positions: NDArray[np.intp], batch: FixBatch
+) -> list[bytes]:
+    parts: list[bytes] = []
+    for row, position in zip(rows, positions.tolist(), strict=True):
+        text = _JSONB_VERSION + batch.attributes[position]
+        parts += (row.tobytes(), len(text).to_bytes(4, "big"), text)
+    return parts

@@ -1,0 +1,85 @@
+"""What ingest needs to go on where the last commit stopped: newest fixes and open visits.
+
+Nothing of it is written apart: it is read back from the rows that the same transactions wrote.
+"""
+
+from typing import NamedTuple
+from uuid import UUID
+
+from db.connect import Connection
+
+
+class NewestFix(NamedTuple):
+    """A tracker's newest stored fix."""
+
+    tracker_id: UUID
+    time_us: int
+    seq: int
+
+
+class LastPosition(NamedTuple):
+    """The newest stored fix of an asset, through one of its assignments."""
+
+    asset_id: UUID
+    time_us: int
+    seq: int
+    lat: float
+    lon: float
+
+
+class OpenVisit(NamedTuple):
+    """An open visit with the identity of the fix that opened it."""
+
+    asset_id: UUID
+    zone_id: UUID
+    zone_version: int
+    tracker_id: UUID
+    opening_us: int
+    opening_seq: int
+    opening_change_us: int  # 0: no change of the zone opened it
+    entered_us: int
+
+
+_NEWEST_FIXES = """
+SELECT tracker.id, (extract(epoch FROM newest.time) * 1000000)::bigint, newest.seq
+  FROM trackers AS tracker
+ CROSS JOIN LATERAL (
+       SELECT time, seq FROM gps_events WHERE tracker_id = tracker.id
+        ORDER BY time DESC, seq DESC LIMIT 1) AS newest
+"""
+_LAST_POSITIONS = """
+SELECT assignment.asset_id, (extract(epoch FROM newest.time) * 1000000)::bigint, newest.seq,
+       newest.lat, newest.lon
+  FROM tracker_assignments AS assignment
+ CROSS JOIN LATERAL (
+       SELECT time, seq, lat, lon FROM gps_events
+        WHERE tracker_id = assignment.tracker_id AND time >= assignment.assigned_from
+          AND time < coalesce(assignment.assigned_to, 'infinity')
+        ORDER BY time DESC, seq DESC LIMIT 1) AS newest
+ ORDER BY newest.time, newest.seq
+"""
+_OPEN_VISITS = """
+SELECT asset_id, zone_id, zone_version, tracker_id,
+       (extract(epoch FROM opening_time) * 1000000)::bigint, opening_seq,
+       coalesce((extract(epoch FROM opening_change) * 1000000)::bigint, 0),
+       (extract(epoch FROM entered_at) * 1000000)::bigint
+  FROM visits WHERE left_at IS NULL
+"""
+
+
+async def newest_fixes(conn: Connection) -> list[NewestFix]:
+    """One row for each tracker that has a stored fix."""
+    cursor = await conn.execute(_NEWEST_FIXES)
+    return [NewestFix(*row) for row in await cursor.fetchall()]
+
+
+async def last_positions(conn: Connection) -> list[LastPosition]:
+    """Rows in order of time: of several for one asset the last is the newest."""
+    cursor = await conn.execute(_LAST_POSITIONS)
+    return [LastPosition(*row) for row in await cursor.fetchall()]
+
+
+async def open_visits(conn: Connection) -> list[OpenVisit]:
+    """All visits that have not ended."""
+    cursor = await conn.execute(_OPEN_VISITS)
+    return [OpenVisit(*row) for row in await cursor.fetchall()]
