@@ -101,13 +101,20 @@ class Link(asyncio.Protocol):
         self.flush()
         self._on_progress()
 
+    def _usable_transport(self) -> asyncio.Transport | None:
+        """The transport, unless it is closing: then uvloop refuses calls that asyncio ignores."""
+        transport = self._transport
+        if transport is None or self._error is not None or transport.is_closing():
+            return None
+        return transport
+
     def flush(self) -> None:
         """Write what is to be sent now, until the network does not take more."""
-        if self._transport is None or self._error is not None:
+        if (transport := self._usable_transport()) is None:
             return
         now_s = self._loop.time()
         while data := self._connection.output(now_s, writable=self._writable):
-            self._transport.write(data)
+            transport.write(data)
 
     def acknowledge(self, pubacks: bytes) -> None:
         self._connection.acknowledge(pubacks)
@@ -115,16 +122,16 @@ class Link(asyncio.Protocol):
 
     def regulate(self, *, full: bool, has_room: bool) -> None:
         """Stop reading from the network when `full`, go on when there `has_room`."""
-        if self._transport is None or self._error is not None:
+        if (transport := self._usable_transport()) is None:
             return
         if full and self._reading:
             self._reading = False
             self._connection.pause_reading()
-            self._transport.pause_reading()
+            transport.pause_reading()
         elif has_room and not self._reading:
             self._reading = True
             self._connection.resume_reading(self._loop.time())
-            self._transport.resume_reading()
+            transport.resume_reading()
 
     def close(self) -> None:
         """Send what is queued and the network takes, say goodbye and close."""

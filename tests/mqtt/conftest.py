@@ -2,15 +2,26 @@
 read.
 """
 
+import asyncio
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from mqtt import BrokerAddress
 from tests.mqtt.traffic import fresh_name
 from tests.servers import BrokerUnderTest
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, LoopFactory]:
+    """Tests of the whole session run on both event loops."""
+    if item.module.__name__.startswith("tests.mqtt.test_session_"):  # pyright: ignore[reportAttributeAccessIssue]
+        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return {"asyncio": asyncio.new_event_loop}
 
 
 @pytest.fixture
