@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 FIX_DTYPE = np.dtype(
     [
         ("message", "<i4"),  # which message of the decoded sequence the fix came in
+        ("position", "<i4"),  # which fix of that message's array, -1 where it was one object
         ("tracker", "<i4"),  # ordinal of the tracker, -1 until resolved
         ("asset", "<i4"),  # ordinal of the asset at event time, -1 where there is none
         ("organization", "<i4"),  # ordinal of the organization, -1 until resolved
@@ -118,8 +119,8 @@ class FixBatch:
 
 
 def blank_rows(n: int) -> NDArray[np.void]:
-    """n rows with nothing known, tracker, asset and organization not resolved."""
+    """n rows with nothing known; position, tracker, asset and organization not given."""
     rows = np.zeros(n, FIX_DTYPE)
-    for column in ("tracker", "asset", "organization"):
+    for column in ("position", "tracker", "asset", "organization"):
         rows[column] = -1
     return rows

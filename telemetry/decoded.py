@@ -1,0 +1,82 @@
+"""What a decoder gives back, and how fixes with a bad time or position are taken out of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from telemetry.fix import FixBatch
+from telemetry.rejection import Reason, Rejection
+
+# Where the rule is broken, shape (n,); the reason; the detail for a row number.
+Rule = tuple[NDArray[np.bool_], Reason, Callable[[int], str]]
+
+MAX_MESSAGE_BYTES = 512 * 1024
+MAX_FIXES_PER_MESSAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The fixes of some messages, and what was refused; each by message, then array order."""
+
+    batch: FixBatch
+    rejections: list[Rejection] = field(default_factory=list[Rejection])
+
+
+def oversize_message(message: int, payload: bytes) -> Rejection:
+    """The refusal of a message with too many bytes."""
+    detail = f"{len(payload)} bytes, {MAX_MESSAGE_BYTES} are allowed"
+    return Rejection(message, None, Reason.OVERSIZE, detail)
+
+
+def oversize_array(message: int, fixes: int) -> Rejection:
+    """The refusal of a message with too many fixes."""
+    detail = f"{fixes} fixes, {MAX_FIXES_PER_MESSAGE} are allowed"
+    return Rejection(message, None, Reason.OVERSIZE, detail)
+
+
+def reject_row(row: np.void, reason: Reason, detail: str) -> Rejection:
+    """The refusal of one decoded fix."""
+    position = int(row["position"])
+    return Rejection(int(row["message"]), None if position < 0 else position, reason, detail)
+
+
+def bad_coordinates(lat: NDArray[np.float64], lon: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where a position is not finite, out of range, or exactly 0,0; shape (n,)."""
+    in_range = (np.abs(lat) <= 90) & (np.abs(lon) <= 180)  # False for NaN
+    return ~in_range | ((lat == 0) & (lon == 0))
+
+
+def describe_position(rows: NDArray[np.void], row: int) -> str:
+    """The position of a fix as a detail of its refusal."""
+    return f"lat {rows['lat'][row]}, lon {rows['lon'][row]}"
+
+
+def without(batch: FixBatch, rules: Sequence[Rule]) -> Decoded:
+    """Take out the fixes that break a rule; the first rule that a fix breaks is its reason."""
+    good = np.ones(len(batch), bool)
+    rejections: list[Rejection] = []
+    for broken, reason, detail in rules:
+        for row in np.flatnonzero(broken & good).tolist():
+            rejections.append(reject_row(batch.rows[row], reason, detail(row)))
+        good &= ~broken
+    return Decoded(batch if good.all() else batch.take(np.flatnonzero(good)), rejections)
+
+
+def in_order(rejections: list[Rejection]) -> list[Rejection]:
+    """By message, then array order."""
+    return sorted(rejections, key=_place) if len(rejections) > 1 else rejections
+
+
+def _place(rejection: Rejection) -> tuple[int, int]:
+    return rejection.message, -1 if rejection.position is None else rejection.position
+
+
+def merge(parts: Sequence[Decoded]) -> Decoded:
+    """One Decoded of several that hold different messages of one sequence."""
+    batch = FixBatch.concat([part.batch for part in parts])
+    message: NDArray[Any] = batch["message"]
+    batch = batch.take(np.argsort(message, kind="stable"))
+    return Decoded(batch, in_order([refused for part in parts for refused in part.rejections]))

@@ -1,0 +1,150 @@
+"""Packed fixes: n records of 32 bytes, little-endian, for trackers that count bytes.
+
+A message is valid when its length is a multiple of 32, other than zero. Every optional field has a
+value that says "not known"; `docs/wire-format.md` shows the layout and a worked example.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from telemetry.attributes import with_members
+from telemetry.decoded import (
+    MAX_FIXES_PER_MESSAGE,
+    MAX_MESSAGE_BYTES,
+    Decoded,
+    Rule,
+    bad_coordinates,
+    describe_position,
+    in_order,
+    oversize_array,
+    oversize_message,
+    without,
+)
+from telemetry.fix import FixBatch, Known, blank_rows
+from telemetry.ranges import write_column
+from telemetry.rejection import Reason, Rejection
+from telemetry.times import EARLIEST_US, LATEST_US, NO_TIME
+
+RECORD = np.dtype(
+    [
+        ("time_ms", "<i8"),
+        ("lat_e7", "<i4"),
+        ("lon_e7", "<i4"),
+        ("altitude_dm", "<i4"),
+        ("speed_cmps", "<u2"),
+        ("course_cdeg", "<u2"),
+        ("accuracy_dm", "<u2"),
+        ("seq", "<u2"),
+        ("flags", "<u4"),
+    ]
+)
+RECORD_BYTES = RECORD.itemsize
+
+I32_NOT_KNOWN = -(2**31)  # of lat_e7, lon_e7, altitude_dm
+U16_NOT_KNOWN = 0xFFFF  # of speed_cmps, course_cdeg, accuracy_dm
+
+# The word `flags`: a value counts only where its bit says that it is known.
+IGNITION_KNOWN = 1 << 0
+IGNITION_ON = 1 << 1
+SATELLITES_KNOWN = 1 << 2
+BATTERY_KNOWN = 1 << 3
+SATELLITES_SHIFT = 8  # 8 bits
+BATTERY_SHIFT = 16  # 8 bits, percent
+RESERVED = ~(0xF | 0xFF << SATELLITES_SHIFT | 0xFF << BATTERY_SHIFT) & 0xFFFF_FFFF
+
+
+def decode_packed(payloads: Sequence[bytes], messages: Sequence[int]) -> Decoded:
+    """Fixes and rejections of `payloads`, whose places in the sequence are `messages`."""
+    lengths = np.fromiter(map(len, payloads), np.int64, len(payloads))
+    counts, odd = np.divmod(lengths, RECORD_BYTES)
+    good = (odd == 0) & (counts > 0) & (counts <= MAX_FIXES_PER_MESSAGE)
+    rejections: list[Rejection] = []
+    if not good.all():
+        rejections = [_refusal(messages[i], payloads[i]) for i in np.flatnonzero(~good).tolist()]
+        payloads = [payloads[i] for i in np.flatnonzero(good).tolist()]
+    records = np.frombuffer(b"".join(payloads), RECORD)
+    rows = _rows(records, np.asarray(messages, np.int32)[good], counts[good])
+    attributes: dict[int, bytes] = {}
+    _optional_columns(rows, attributes, records)
+    kept = without(FixBatch(rows, attributes), _rules(records, rows))
+    return Decoded(kept.batch, in_order(rejections + kept.rejections))
+
+
+def _refusal(message: int, payload: bytes) -> Rejection:
+    if len(payload) > MAX_MESSAGE_BYTES:
+        return oversize_message(message, payload)
+    if len(payload) > MAX_FIXES_PER_MESSAGE * RECORD_BYTES:
+        return oversize_array(message, len(payload) // RECORD_BYTES)
+    detail = f"{len(payload)} bytes, not one or more records of {RECORD_BYTES}"
+    return Rejection(message, None, Reason.UNDECODABLE, detail)
+
+
+def _rows(
+    records: NDArray[np.void], messages: NDArray[np.int32], counts: NDArray[np.int64]
+) -> NDArray[np.void]:
+    rows = blank_rows(len(records))
+    rows["message"] = np.repeat(messages, counts)
+    rows["position"] = np.arange(len(records)) - np.repeat(np.cumsum(counts) - counts, counts)
+    time_ms = records["time_ms"]
+    in_years = (time_ms >= EARLIEST_US // 1000) & (time_ms <= LATEST_US // 1000)
+    # a time out of range may overflow here: it is replaced in the same line
+    rows["time_us"] = np.where(in_years, time_ms * 1000, NO_TIME)
+    rows["lat"] = records["lat_e7"] / 1e7
+    rows["lon"] = records["lon_e7"] / 1e7
+    rows["seq"] = records["seq"]
+    return rows
+
+
+def _optional_columns(
+    rows: NDArray[np.void], attributes: dict[int, bytes], records: NDArray[np.void]
+) -> None:
+    for column, raw, not_known, per_unit in (
+        ("altitude_m", records["altitude_dm"], I32_NOT_KNOWN, 10),
+        ("speed_mps", records["speed_cmps"], U16_NOT_KNOWN, 100),
+        ("course_deg", records["course_cdeg"], U16_NOT_KNOWN, 100),
+        ("accuracy_m", records["accuracy_dm"], U16_NOT_KNOWN, 10),
+    ):
+        _write(rows, attributes, column, raw != not_known, raw / per_unit)
+    flags = records["flags"]
+    if not flags.any():
+        return
+    satellites = flags >> SATELLITES_SHIFT & 0xFF
+    _write(rows, attributes, "satellites", flags & SATELLITES_KNOWN != 0, satellites)
+    battery = flags >> BATTERY_SHIFT & 0xFF
+    _write(rows, attributes, "battery_pct", flags & BATTERY_KNOWN != 0, battery)
+    rows["ignition"] = flags & (IGNITION_KNOWN | IGNITION_ON) == IGNITION_KNOWN | IGNITION_ON
+    rows["known"] |= np.where(flags & IGNITION_KNOWN, np.uint8(Known.IGNITION), np.uint8(0))
+    for row in np.flatnonzero(flags & RESERVED).tolist():
+        members = {"packed_flags": int(flags[row]) & RESERVED}
+        attributes[row] = with_members(attributes.get(row), members)
+
+
+def _write(
+    rows: NDArray[np.void],
+    attributes: dict[int, bytes],
+    column: str,
+    known: NDArray[np.bool_],
+    values: NDArray[Any],
+) -> None:
+    if known.any():
+        write_column(rows, attributes, column, np.where(known, values, np.nan))
+
+
+def _rules(records: NDArray[np.void], rows: NDArray[np.void]) -> list[Rule]:
+    lacking = (records["lat_e7"] == I32_NOT_KNOWN) | (records["lon_e7"] == I32_NOT_KNOWN)
+    return [
+        (
+            rows["time_us"] == NO_TIME,
+            Reason.UNDECODABLE,
+            lambda row: f"{records['time_ms'][row]} ms is not a time",
+        ),
+        (lacking, Reason.NO_POSITION, lambda row: "lat or lon is not known"),
+        (
+            bad_coordinates(rows["lat"], rows["lon"]),
+            Reason.BAD_COORDINATE,
+            lambda row: describe_position(rows, row),
+        ),
+    ]

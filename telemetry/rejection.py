@@ -1,0 +1,33 @@
+"""Why something that arrived is not a stored fix: a closed list of reason codes, and the facts."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """The code kept with what is put into quarantine."""
+
+    UNDECODABLE = "undecodable"  # not the format, or a field of the wrong type
+    NO_POSITION = "no_position"  # lat or lon is missing or null
+    BAD_COORDINATE = "bad_coordinate"  # not finite, out of range, or exactly 0,0
+    FUTURE = "future"  # more than 5 minutes ahead of its receipt
+    ANCIENT = "ancient"  # before 2000-01-01
+    UNKNOWN_TRACKER = "unknown_tracker"
+    REVOKED_TRACKER = "revoked_tracker"
+    RATE = "rate"  # more fixes per second than the tracker may send
+    OVERSIZE = "oversize"  # the message, or the attributes of the fix, are over the limit
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One message, or one fix of it, that was refused.
+
+    message: its place in the decoded sequence.
+    position: which fix of the message's array; None where the message as a whole is refused or
+        was one object.
+    """
+
+    message: int
+    position: int | None
+    reason: Reason
+    detail: str

@@ -1,0 +1,164 @@
+"""Event times: text with a zone, or milliseconds since 1970, to whole microseconds and back.
+
+Text is RFC 3339, and of ISO 8601 what devices are seen to write beside it: a blank or a small `t`
+between date and time, seconds left out, a comma before the fraction, a zone as `+0200` or `+02`. A
+zone must be there: a time without one is a guess. Digits beyond the microsecond are cut off, so
+that the same text is the same time for ever. Second 60 is read as the second after 59.
+
+`parse_time_us` raises; the two functions over many values put NO_TIME where one cannot be read.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+NO_TIME = -(2**63)
+EARLIEST_US = -62_135_596_800_000_000  # 0001-01-01T00:00:00Z
+LATEST_US = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+_SECOND_US = 1_000_000
+_TEXT = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
+    r"(?:[Zz]|([+-])(\d\d)(?::?(\d\d))?)",
+    re.ASCII,
+)
+
+
+class TimeError(ValueError):
+    """A text that is not a time with a zone."""
+
+    def __init__(self, text: str) -> None:
+        shown = text if len(text) <= 40 else text[:37] + "..."
+        super().__init__(f"{shown!r} is not a time like 2026-01-31T12:00:00Z")
+        self.text = text
+
+
+def parse_time_us(text: str) -> int:
+    """Microseconds since 1970-01-01T00:00:00Z. Raises TimeError."""
+    match = _TEXT.fullmatch(text)
+    if match is None:
+        raise TimeError(text)
+    year, month, day, hour, minute, second, fraction, sign, zone_hour, zone_minute = match.groups()
+    try:
+        days = date(int(year), int(month), int(day)).toordinal() - _EPOCH_ORDINAL
+    except ValueError:
+        raise TimeError(text) from None
+    seconds_of_day = int(hour) * 3600 + int(minute) * 60 + int(second or 0)
+    if int(hour) > 23 or int(minute) > 59 or int(second or 0) > 60:
+        raise TimeError(text)
+    offset_s = int(zone_hour or 0) * 3600 + int(zone_minute or 0) * 60
+    if int(zone_hour or 0) > 23 or int(zone_minute or 0) > 59:
+        raise TimeError(text)
+    utc_s = days * 86_400 + seconds_of_day - (-offset_s if sign == "-" else offset_s)
+    time_us = utc_s * _SECOND_US + int((fraction or "0").ljust(6, "0")[:6])
+    if not EARLIEST_US <= time_us <= LATEST_US:
+        raise TimeError(text)
+    return time_us
+
+
+def format_time(time_us: int) -> str:
+    """RFC 3339 in UTC with Z: no fraction if it is zero, else three digits or six, as it needs."""
+    moment = (_EPOCH + timedelta(microseconds=time_us)).replace(tzinfo=None)
+    if time_us % _SECOND_US == 0:
+        timespec = "seconds"
+    else:
+        timespec = "microseconds" if time_us % 1000 else "milliseconds"
+    return moment.isoformat(timespec=timespec) + "Z"
+
+
+def format_times(times_us: NDArray[np.int64]) -> list[str]:
+    """`format_time` of each of `times_us`, shape (n,)."""
+    moments = times_us.astype("datetime64[us]")
+    texts = np.empty(len(times_us), dtype=object)
+    whole_second = times_us % _SECOND_US == 0
+    whole_ms = times_us % 1000 == 0
+    units: tuple[tuple[Literal["s", "ms", "us"], NDArray[np.bool_]], ...] = (
+        ("s", whole_second),
+        ("ms", whole_ms & ~whole_second),
+        ("us", ~whole_ms),
+    )
+    for unit, chosen in units:
+        if chosen.any():
+            texts[chosen] = np.datetime_as_string(moments[chosen], unit=unit, timezone="UTC")
+    return texts.tolist()
+
+
+def epoch_ms_to_us(times_ms: Sequence[float] | NDArray[Any]) -> NDArray[np.int64]:
+    """Milliseconds since 1970, whole or not, to microseconds; NO_TIME outside the years 1 to 9999.
+
+    Whole milliseconds are exact; a fraction is rounded to the microsecond.
+    """
+    given = np.asarray(times_ms, dtype=np.float64)
+    good = (given >= EARLIEST_US // 1000) & (given < LATEST_US // 1000 + 1)
+    safe = np.where(good, given, 0.0)
+    whole = np.floor(safe)
+    time_us = whole.astype(np.int64) * 1000 + np.rint((safe - whole) * 1000).astype(np.int64)
+    return np.where(good & (time_us <= LATEST_US), time_us, NO_TIME)
+
+
+def parse_times_us(texts: Sequence[str]) -> NDArray[np.int64]:
+    """`parse_time_us` of each text, shape (n,), NO_TIME where it cannot be read.
+
+    The two forms that nearly all devices write, `...:00Z` and `...:00.000Z`, are read column by
+    column; any other text goes through `parse_time_us`.
+    """
+    times_us = np.full(len(texts), NO_TIME, np.int64)
+    if len(texts) >= _WORTH_COLUMNS:
+        widths = np.fromiter(map(len, texts), np.intp, len(texts))
+        for width in _FORMS:
+            of_width = np.flatnonzero(widths == width)
+            if len(of_width) == len(texts):
+                times_us = _parse_form(texts, width)
+            elif len(of_width):
+                times_us[of_width] = _parse_form([texts[i] for i in of_width.tolist()], width)
+    for i in np.flatnonzero(times_us == NO_TIME).tolist():
+        try:
+            times_us[i] = parse_time_us(texts[i])
+        except TimeError:
+            continue
+    return times_us
+
+
+_WORTH_COLUMNS = 24  # below this many texts one by one is faster
+# Day of 1970 on which each month from 0001-01 to 10000-01 begins.
+_MONTH_START = (
+    np.arange(-1969 * 12, (10_000 - 1970) * 12 + 1)
+    .astype("datetime64[M]")
+    .astype("datetime64[D]")
+    .astype(np.int64)
+)
+# Width of the text -> what stands where: `d` is any digit, the rest stands for itself.
+_FORMS = {len(form): form for form in ("dddd-dd-ddTdd:dd:ddZ", "dddd-dd-ddTdd:dd:dd.dddZ")}
+
+
+def _parse_form(texts: Sequence[str], width: int) -> NDArray[np.int64]:
+    form = _FORMS[width]
+    # latin-1 with replacement keeps one byte per character, whatever the characters are
+    joined = "".join(texts).encode("latin-1", "replace")
+    columns = np.ascontiguousarray(np.frombuffer(joined, np.uint8).reshape(-1, width).T)
+    digits = columns[[i for i in range(width) if form[i] == "d"]] - np.uint8(ord("0"))
+    good = (digits <= 9).all(axis=0)
+    for i in range(width):
+        if form[i] != "d":
+            good &= columns[i] == ord(form[i])
+    d = digits.astype(np.int32)
+    month = d[4] * 10 + d[5]
+    month_index = (d[0] * 1000 + d[1] * 100 + d[2] * 10 + d[3] - 1) * 12 + month - 1
+    good &= (month >= 1) & (month <= 12) & (month_index >= 0)
+    month_index[~good] = 0
+    first_day = _MONTH_START[month_index]
+    day = d[6] * 10 + d[7]
+    hour, minute, second = d[8] * 10 + d[9], d[10] * 10 + d[11], d[12] * 10 + d[13]
+    good &= (day >= 1) & (day <= _MONTH_START[month_index + 1] - first_day)
+    good &= (hour <= 23) & (minute <= 59) & (second <= 59)
+    utc_s = (first_day + day - 1) * 86_400 + hour * 3600 + minute * 60 + second
+    time_us = utc_s * _SECOND_US
+    if len(d) == 17:
+        time_us += (d[14] * 100 + d[15] * 10 + d[16]) * 1000
+    return np.where(good, time_us, NO_TIME)
