@@ -1,0 +1,120 @@
+"""From a tracker's socket to committed rows: ceilings, our ingest and the usual way, side by side.
+
+    python -m benchmarks.end_to_end [--quick] [--rounds N] [--only PART ...] [--profile]
+
+Starts private servers below var/, plays the parts in turn, round by round, shows rates and ratios,
+and writes benchmarks/results/<date>-<commit>.json. About six minutes; `--quick` takes one. It is
+meant for a machine that has nothing else to do: only ratios within one run can be compared.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import machine, report, setup_rows
+from benchmarks.drive import Timing
+from benchmarks.environment import Environment, running_environment
+from benchmarks.parts import ONE_JSON, TWENTY_JSON, TWENTY_PACKED, Bench, Figure
+from benchmarks.workload import Plan
+
+RESULTS = Path("benchmarks/results")
+PARTS: dict[str, Callable[[Bench], Figure]] = {
+    "broker": Bench.broker_ceiling,
+    "ingest-1-json": partial(Bench.ours, load=ONE_JSON),
+    "baseline-1-json": partial(Bench.baseline, load=ONE_JSON),
+    "copy": Bench.copy_ceiling,
+    "ingest-20-json": partial(Bench.ours, load=TWENTY_JSON),
+    "ingest-20-packed": partial(Bench.ours, load=TWENTY_PACKED),
+    "baseline-20-json": partial(Bench.baseline, load=TWENTY_JSON),
+}
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "benchmarks.end_to_end", description="Measure the way from a tracker's socket to rows."
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="medians of so many (default 3)")
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument(
+        "--only", action="append", choices=PARTS, help="only this part; may be repeated"
+    )
+    parser.add_argument(
+        "--profile", action="store_true", help="record ingest with py-spy; rates suffer"
+    )
+    parser.add_argument("--zones", type=int, default=Plan().zones)
+    parser.add_argument("--no-result", action="store_true", help="write no result file")
+    options = parser.parse_args(arguments)
+    if options.rounds < 1 or options.zones < 1:
+        parser.error("--rounds and --zones are at least 1")
+    if options.profile and shutil.which("py-spy") is None:
+        parser.error("--profile needs the program py-spy (pip install py-spy)")
+    return options
+
+
+def timing(quick: bool) -> Timing:
+    return Timing(warm_up_s=1.0, window_s=2.0) if quick else Timing(warm_up_s=2.0, window_s=5.0)
+
+
+def play(bench: Bench, parts: Sequence[str], rounds: int, console: Console) -> report.Rounds:
+    """Round by round, so that a machine that slows down slows all parts."""
+    played: list[dict[str, Figure]] = []
+    for number in range(1, rounds + 1):
+        figures: dict[str, Figure] = {}
+        for part in parts:
+            figures[part] = PARTS[part](bench)
+            console.print(f"round {number}/{rounds}  {part:<18} {figures[part].per_s:>10,.0f}/s")
+        played.append(figures)
+    return played
+
+
+def about(environment: Environment, plan: Plan, options: argparse.Namespace) -> dict[str, object]:
+    """What the result file says beside the figures."""
+    versions = {
+        **machine.library_versions(),
+        **setup_rows.server_versions(environment.admin),
+        "mosquitto": environment.broker_version,
+    }
+    return {
+        "commit": machine.commit(),
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine.machine(),
+        "versions": versions,
+        "configuration": {
+            **asdict(plan),
+            **asdict(timing(options.quick)),
+            "rounds": options.rounds,
+            "qos": 1,
+            "synchronous_commit": "on",
+        },
+    }
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = parse(arguments)
+    options.rounds = 1 if options.quick else options.rounds
+    console = Console(width=110, soft_wrap=True)
+    plan = Plan(zones=options.zones)
+    parts = [part for part in PARTS if part in (options.only or PARTS)]
+    profile = Path("var/bench/ingest.svg") if options.profile else None
+    copy_rows = 600_000 if options.quick else 2_000_000
+    with running_environment() as environment:
+        bench = Bench(environment, plan, timing(options.quick), copy_rows, profile)
+        rounds = play(bench, parts, options.rounds, console)
+        facts = about(environment, plan, options)
+    report.show(rounds, console)
+    if not options.no_result:
+        path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-{machine.commit()}.json"
+        report.write(path, rounds, facts)
+        console.print(f"written: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

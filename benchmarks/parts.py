@@ -1,0 +1,188 @@
+"""The parts of a round: two ceilings, our ingest, the baseline. Each gives one rate.
+
+Every part begins with empty tables and ends when all that was sent is stored: a part whose rows are
+not exactly those sent has no rate and fails the run.
+"""
+
+import asyncio
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from time import monotonic, time
+
+from benchmarks import copy_ceiling, setup_rows, workload
+from benchmarks.drive import Drive, DriveFailed, Timing
+from benchmarks.environment import Environment
+from benchmarks.gauges import Cell, Gauges
+from benchmarks.packets import CONNACK_BYTES, DISCONNECT, connect
+from benchmarks.payloads import Form
+from benchmarks.setup_rows import Stored
+from benchmarks.stream import write_stream
+from benchmarks.subject import Subject, SubjectPlan, cpu_s
+
+CONNECTIONS = 100
+INGEST_CLIENT_ID = "opsc-ingest"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A shape of message."""
+
+    fixes_per_message: int
+    form: Form
+    fixes_per_tracker: int  # in one pass
+
+    @property
+    def name(self) -> str:
+        return f"{self.fixes_per_message}-{self.form}"
+
+
+ONE_JSON = Load(1, Form.JSON, 120)
+TWENTY_JSON = Load(20, Form.JSON, 480)
+TWENTY_PACKED = Load(20, Form.PACKED, 480)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one part gave once.
+
+    per_s: fixes (the broker's ceiling: messages of one fix) a second. cores: processor time per
+    second of the window, of the processes that this part kept busy and we can name.
+    """
+
+    per_s: float
+    cores: Mapping[str, float]
+    events_per_fix: float | None = None
+
+
+class Bench:
+    """The parts, over one environment."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        plan: workload.Plan,
+        timing: Timing,
+        copy_rows: int,
+        profile: Path | None,
+    ) -> None:
+        self._environment, self._plan, self._timing = environment, plan, timing
+        self._copy_rows, self._profile = copy_rows, profile
+        self._streams: dict[str, Path] = {}
+        self._gauges = environment.folder / "gauges"
+        setup_rows.add_fleet(environment.admin, plan.trackers, workload.zone_rings(plan))
+
+    def broker_ceiling(self) -> Figure:
+        """Messages of one fix through the broker, to a subscriber that only counts."""
+        gauges = Gauges(self._gauges, create=True)
+        arguments = [str(self._gauges), str(self._environment.broker_port), "trackers/+/fixes"]
+        subscriber = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.counting_subscriber", *arguments],
+            stdout=subprocess.PIPE,
+        )
+        try:
+            assert subscriber.stdout is not None
+            if subscriber.stdout.readline() != b"subscribed\n":
+                raise DriveFailed("the counting subscriber did not subscribe")
+
+            def received() -> int:
+                return gauges[Cell.RECEIVED]
+
+            figure, _ = self._drive(
+                ONE_JSON,
+                received,
+                lambda: Stored(received(), time()),
+                {"subscriber": subscriber.pid},
+            )
+            return figure
+        finally:
+            subscriber.terminate()
+            subscriber.wait()
+
+    def copy_ceiling(self) -> Figure:
+        """Rows that one writer brings into the database."""
+        setup_rows.empty(self._environment.admin)
+        url = self._environment.ingest_url
+        return Figure(asyncio.run(copy_ceiling.rows_per_second(url, self._copy_buffers)), {})
+
+    def ours(self, load: Load) -> Figure:
+        """Fixes that our ingest brings from the broker into the database, everything on."""
+        return self._stored(load, self._environment.ours(self._profile))
+
+    def baseline(self, load: Load) -> Figure:
+        """The same for the pipeline that most people would write."""
+        return self._stored(load, self._environment.baseline())
+
+    def _stored(self, load: Load, plan: SubjectPlan) -> Figure:
+        admin = self._environment.admin
+        setup_rows.empty(admin)
+        Gauges(self._gauges, create=True)
+        with Subject(plan, self._environment.folder / f"{plan.name}.log") as subject:
+            figure, sent = self._drive(
+                load,
+                lambda: subject.stored_fixes() // load.fixes_per_message,
+                lambda: setup_rows.count_fixes(admin),
+                {plan.name: subject.pid},
+            )
+        self._forget_session()
+        stored = setup_rows.count_fixes(admin).rows
+        if stored != sent * load.fixes_per_message:
+            raise DriveFailed(
+                f"{plan.name} stored {stored} of {sent * load.fixes_per_message} fixes"
+            )
+        return Figure(figure.per_s, figure.cores, setup_rows.count_events(admin) / stored)
+
+    def _drive(
+        self,
+        load: Load,
+        done: Callable[[], int],
+        mark: Callable[[], Stored],
+        pids: Mapping[str, int],
+    ) -> tuple[Figure, int]:
+        drive = Drive(self._stream(load), self._gauges, self._environment.broker_port, done)
+        watched = {**pids, "broker": self._environment.broker_pid, "load": drive.load_pid}
+
+        def marks() -> tuple[Stored, float, dict[str, float]]:
+            return mark(), monotonic(), {name: cpu_s(pid) for name, pid in watched.items()}
+
+        try:
+            (first, start, cpu_before), (last, end, cpu_after) = drive.measure(self._timing, marks)
+            sent = drive.finish()
+        except BaseException:
+            drive.abandon()
+            raise
+        cores = {
+            name: (cpu_after[name] - before) / (end - start) for name, before in cpu_before.items()
+        }
+        return Figure((last.rows - first.rows) / (last.at_s - first.at_s), cores), sent
+
+    def _stream(self, load: Load) -> Path:
+        """The load's packets, built when first wanted."""
+        if load.name not in self._streams:
+            folder = self._environment.folder / load.name
+            messages, span_us = self._messages(load)
+            write_stream(folder, messages, load.form, CONNECTIONS, span_us)
+            self._streams[load.name] = folder
+        return self._streams[load.name]
+
+    @cached_property
+    def _copy_buffers(self) -> list[bytes]:
+        messages, span_us = self._messages(TWENTY_JSON)
+        return copy_ceiling.copy_buffers(messages, span_us, self._copy_rows)
+
+    def _messages(self, load: Load) -> tuple[workload.Messages, int]:
+        fixes = workload.tracks(self._plan, load.fixes_per_tracker)
+        in_order = workload.rows_in_order_of_sending(fixes, load.fixes_per_message)
+        return in_order, workload.span_us(load.fixes_per_tracker)
+
+    def _forget_session(self) -> None:
+        """A clean session under ingest's client id ends the one that the broker keeps for it."""
+        port = self._environment.broker_port
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(connect(INGEST_CLIENT_ID))
+            connection.recv(CONNACK_BYTES, socket.MSG_WAITALL)
+            connection.sendall(DISCONNECT)

@@ -1,0 +1,125 @@
+"""From the figures of all rounds to medians, ratios, a table and a result file.
+
+A ratio is taken inside each round, where both sides met the same machine in the same minute; the
+median of those is what counts. Goals are shown, never enforced.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.parts import Figure
+
+UNITS = {"broker": "messages/s", "copy": "rows/s"}
+Rounds = Sequence[Mapping[str, Figure]]  # each: name of the part -> its figure
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One part's rate in units of another's."""
+
+    part: str
+    against: str
+    least: float | None
+
+
+GOALS = (
+    Goal("ingest-1-json", "broker", 0.6),
+    Goal("ingest-20-json", "copy", 0.4),
+    Goal("ingest-20-packed", "copy", None),
+    Goal("ingest-1-json", "baseline-1-json", 5.0),
+    Goal("ingest-20-json", "baseline-20-json", 5.0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The middle and the ends of a few values."""
+
+    median: float
+    lowest: float
+    highest: float
+    values: list[float]
+
+    @classmethod
+    def of(cls, values: list[float], digits: int) -> "Spread":
+        rounded = [round(value, digits) for value in values]
+        middle = round(median(values), digits)
+        return cls(middle, min(rounded), max(rounded), rounded)
+
+
+def rates(rounds: Rounds) -> dict[str, Spread]:
+    """Per part, a second."""
+    return {part: Spread.of([r[part].per_s for r in rounds], 0) for part in rounds[0]}
+
+
+def ratios(rounds: Rounds) -> list[tuple[Goal, Spread]]:
+    """Those goals whose two parts were measured."""
+    return [
+        (goal, Spread.of([r[goal.part].per_s / r[goal.against].per_s for r in rounds], 3))
+        for goal in GOALS
+        if goal.part in rounds[0] and goal.against in rounds[0]
+    ]
+
+
+def show(rounds: Rounds, console: Console) -> None:
+    """Two tables: rates and ratios."""
+    console.print(_rates_table(rounds))
+    if found := ratios(rounds):
+        console.print(_ratios_table(found))
+
+
+def write(path: Path, rounds: Rounds, about: Mapping[str, object]) -> None:
+    """The result file: `about` (commit, machine, configuration), every figure, every ratio."""
+    parts = {
+        part: {
+            "unit": _unit(part),
+            **asdict(spread),
+            "cores": [_rounded(r[part].cores) for r in rounds],
+            "events_per_fix": rounds[-1][part].events_per_fix,
+        }
+        for part, spread in rates(rounds).items()
+    }
+    compared = [{**asdict(goal), **asdict(spread)} for goal, spread in ratios(rounds)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**about, "parts": parts, "ratios": compared}, indent=2) + "\n")
+
+
+def _rates_table(rounds: Rounds) -> Table:
+    table = Table(
+        "part", "median", "lowest", "highest", "unit", "events", "cores used (last round)"
+    )
+    for part, spread in rates(rounds).items():
+        figure = rounds[-1][part]
+        events = "" if figure.events_per_fix is None else f"{figure.events_per_fix:.1%}"
+        cores = ", ".join(f"{name} {used:.2f}" for name, used in figure.cores.items())
+        numbers = (f"{value:,.0f}" for value in (spread.median, spread.lowest, spread.highest))
+        table.add_row(part, *numbers, _unit(part), events, cores)
+    return table
+
+
+def _ratios_table(found: Sequence[tuple[Goal, Spread]]) -> Table:
+    table = Table("part", "against", "ratio", "lowest", "highest", "goal", "")
+    for goal, spread in found:
+        numbers = (f"{value:.2f}" for value in (spread.median, spread.lowest, spread.highest))
+        table.add_row(goal.part, goal.against, *numbers, *_verdict(goal, spread))
+    return table
+
+
+def _verdict(goal: Goal, spread: Spread) -> tuple[str, str]:
+    if goal.least is None:
+        return "", ""
+    return f">= {goal.least:g}", "met" if spread.median >= goal.least else "missed"
+
+
+def _unit(part: str) -> str:
+    return UNITS.get(part, "fixes/s")
+
+
+def _rounded(cores: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(used, 2) for name, used in cores.items()}

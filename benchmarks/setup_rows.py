@@ -1,0 +1,139 @@
+"""The database side of a measurement: rows to start from, emptying between rounds, counting.
+
+Statements outside db/, on purpose: the product neither registers thousands of trackers at once nor
+counts its history. Connections here are a superuser's.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeAlias
+from uuid import UUID
+
+import psycopg
+
+from benchmarks.payloads import tracker_id
+from benchmarks.workload import Floats
+from telemetry.ids import derived_id, parse_id
+
+Admin: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+
+ORGANIZATION = derived_id(b"bench org", b"\x00")
+BEFORE_ANY_FIX = datetime(2025, 1, 1, tzinfo=UTC)
+REVISION = 1
+
+
+class Stored(NamedTuple):
+    """Rows committed, and when the database looked (seconds since 1970)."""
+
+    rows: int
+    at_s: float
+
+
+def add_fleet(conn: Admin, trackers: int, rings: Sequence[Floats]) -> None:
+    """One organization, its trackers, each with an asset, and restricted zones: all transitions
+    alert."""
+    numbers = range(trackers)
+    zones = [(_numbered(b"bench zone", n), n, ring) for n, ring in enumerate(rings)]
+    with conn.transaction():
+        conn.execute("UPDATE zones_revision SET revision = %s", (REVISION,))
+        _copy(conn, "organizations (org_id, name)", [(ORGANIZATION, "Benchmark")])
+        _copy(
+            conn,
+            "assets (org_id, id, name, revision)",
+            ((ORGANIZATION, asset_uuid(n), f"Asset {n}", REVISION) for n in numbers),
+        )
+        _copy(
+            conn,
+            "trackers (org_id, id, secret_hash, revision)",
+            ((ORGANIZATION, tracker_uuid(n), bytes(32), REVISION) for n in numbers),
+        )
+        _copy(
+            conn,
+            "tracker_assignments (org_id, id, tracker_id, asset_id, assigned_from, revision)",
+            (
+                (
+                    ORGANIZATION,
+                    _numbered(b"bench assignment", n),
+                    tracker_uuid(n),
+                    asset_uuid(n),
+                    BEFORE_ANY_FIX,
+                    REVISION,
+                )
+                for n in numbers
+            ),
+        )
+        _copy(
+            conn,
+            "zones (org_id, id, version)",
+            ((ORGANIZATION, zone, 1) for zone, _, _ in zones),
+        )
+        _copy(
+            conn,
+            "zone_versions (org_id, zone_id, version, name, kind, geometry, valid_from, revision)",
+            (
+                (
+                    ORGANIZATION,
+                    zone,
+                    1,
+                    f"Zone {n}",
+                    "restricted",
+                    json.dumps({"type": "Polygon", "coordinates": [ring.tolist()]}),
+                    BEFORE_ANY_FIX,
+                    REVISION,
+                )
+                for zone, n, ring in zones
+            ),
+        )
+    conn.execute("ANALYZE")
+
+
+def empty(conn: Admin) -> None:
+    """Back to before the first fix, with nothing left for the database to write behind our back."""
+    conn.execute("TRUNCATE gps_events, visits, events, quarantine CASCADE")
+    conn.execute("UPDATE leases SET expires_at = '-infinity'")
+    conn.execute("CHECKPOINT")
+
+
+def count_fixes(conn: Admin) -> Stored:
+    """Exact, of one instant."""
+    row = conn.execute(
+        "SELECT count(*), extract(epoch FROM statement_timestamp())::float8 FROM gps_events"
+    ).fetchone()
+    assert row is not None
+    return Stored(*row)
+
+
+def count_events(conn: Admin) -> int:
+    row = conn.execute("SELECT count(*) FROM events").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def server_versions(conn: Admin) -> dict[str, str]:
+    row = conn.execute(
+        "SELECT current_setting('server_version'),"
+        " (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb')"
+    ).fetchone()
+    assert row is not None
+    return {"postgresql": row[0], "timescaledb": row[1]}
+
+
+def tracker_uuid(number: int) -> UUID:
+    return parse_id("trk", tracker_id(number))
+
+
+def asset_uuid(number: int) -> UUID:
+    return _numbered(b"bench asset", number)
+
+
+def _numbered(kind: bytes, number: int) -> UUID:
+    return derived_id(kind, number.to_bytes(4, "big"))
+
+
+def _copy(conn: Admin, target: str, rows: Iterable[tuple[object, ...]]) -> None:
+    """COPY into one of the constant targets above."""
+    statement = f"COPY {target} FROM STDIN".encode()
+    with conn.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
