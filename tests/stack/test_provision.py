@@ -1,0 +1,86 @@
+"""Finding the servers' programs, and saying so where they cannot be had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stack.provision import Programs, ProvisionError, find_programs, provision
+
+POSTGRES = "usr/lib/postgresql/17/bin/postgres"
+TIMESCALEDB = "usr/share/postgresql/17/extension/timescaledb.control"
+MOSQUITTO = "usr/sbin/mosquitto"
+
+
+def root_with(folder: Path, *files: str) -> Path:
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def tool(folder: Path, name: str, script: str) -> None:
+    """A stand-in for a program of the system."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+@pytest.fixture
+def bare_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A system without servers whose PATH is the folder returned."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    monkeypatch.setattr("stack.provision.SYSTEM_ROOT", tmp_path / "system")
+    monkeypatch.setenv("PATH", str(tools))
+    return tools
+
+
+def test_postgres_without_timescaledb_does_not_count(tmp_path: Path) -> None:
+    assert find_programs([root_with(tmp_path, POSTGRES, MOSQUITTO)]) is None
+    assert find_programs([root_with(tmp_path, TIMESCALEDB)]) is not None
+
+
+def test_what_the_system_has_goes_before_our_copy(tmp_path: Path) -> None:
+    system = root_with(tmp_path / "system", MOSQUITTO)
+    copy = root_with(tmp_path / "copy", POSTGRES, TIMESCALEDB, MOSQUITTO)
+    found = find_programs([system, copy])
+    assert found is not None
+    assert found.mosquitto == system / MOSQUITTO
+    assert found.postgres_bin == (copy / POSTGRES).parent
+
+
+def test_a_copy_that_is_there_is_used_again(bare_system: Path, programs: Programs) -> None:
+    copy = root_with(bare_system.parent / "servers/root", POSTGRES, TIMESCALEDB, MOSQUITTO)
+    said: list[str] = []
+    assert provision(copy.parent, said.append).mosquitto == copy / MOSQUITTO
+    assert said == []
+
+
+def test_without_apt_the_error_says_what_to_do(bare_system: Path, tmp_path: Path) -> None:
+    with pytest.raises(ProvisionError) as refused:
+        provision(tmp_path / "servers", print)
+    for word in ("apt-get", "postgresql-17-timescaledb", "OPSC_DATABASE_URL", "OPSC_BROKER_URL"):
+        assert word in str(refused.value)
+
+
+def test_a_release_without_postgresql_17_is_named(bare_system: Path, tmp_path: Path) -> None:
+    tool(bare_system, "apt-get", "exit 0")
+    tool(bare_system, "apt-cache", "exit 0")
+    tool(bare_system, "dpkg", "exit 0")
+    with pytest.raises(ProvisionError, match=r"do not have postgresql-17(?s:.*)from 13 on"):
+        provision(tmp_path / "servers", print)
+
+
+def test_a_mirror_that_fails_is_asked_twice_and_then_named(
+    bare_system: Path, tmp_path: Path
+) -> None:
+    calls = tmp_path / "calls"
+    tool(bare_system, "apt-get", f"echo called >> {calls}; echo 'W: Failed to fetch http://x'")
+    tool(bare_system, "apt-cache", "exit 0")
+    tool(bare_system, "dpkg", "exit 0")
+    with pytest.raises(ProvisionError, match=r"update` failed(?s:.*)Failed to fetch"):
+        provision(tmp_path / "servers", print)
+    assert calls.read_text().split() == ["called", "called"]
+    assert not (tmp_path / "servers/root").exists()

@@ -1,0 +1,257 @@
+"""The whole system as a user runs it: one command, real parts, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stack.runtime import AlreadyRunning, NotRunning, read_stack, sole_owner
+from tests.servers import DatabaseUnderTest
+
+OPSC = Path(sys.executable).with_name("opsc")
+WAIT_S = 60.0
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("programs")]
+
+
+class Up:
+    """A running `opsc up`; what it says is collected."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self._output = data_dir.with_suffix(".out")
+        with self._output.open("w") as output:
+            self.process = subprocess.Popen(
+                [OPSC, "up", "--data", data_dir],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=plain_environment(),
+            )
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def until_said(self, text: str) -> None:
+        deadline = time.monotonic() + WAIT_S
+        while text not in self.output:
+            assert self.process.poll() is None, f"up ended:\n{self.output}"
+            assert time.monotonic() < deadline, f"up never said {text!r}:\n{self.output}"
+            time.sleep(0.05)
+
+    def end(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(WAIT_S)
+
+
+def plain_environment() -> dict[str, str]:
+    """Ours without settings for servers elsewhere."""
+    return {
+        k: v for k, v in os.environ.items() if k not in ("OPSC_DATABASE_URL", "OPSC_BROKER_URL")
+    }
+
+
+def opsc(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [OPSC, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+        env=plain_environment(),
+    )
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="opsc-up-"))
+    folder.chmod(0o755)  # the servers' user has to walk through
+    yield folder / "data"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def start(data_dir: Path) -> Iterator[Callable[[], Up]]:
+    """Start `opsc up` and wait until it is ready."""
+    started: list[Up] = []
+
+    def start() -> Up:
+        up = Up(data_dir)
+        started.append(up)
+        up.until_said("ready")
+        return up
+
+    yield start
+    for up in started:
+        if up.process.poll() is None:
+            up.end(signal.SIGTERM)
+
+
+def descendants(pid: int) -> set[int]:
+    """Every process below `pid`."""
+    below: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(") ")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        below.setdefault(parent, []).append(int(stat.parent.name))
+    found: set[int] = set()
+    waiting = [pid]
+    while waiting:
+        children = below.get(waiting.pop(), [])
+        found.update(children)
+        waiting.extend(children)
+    return found
+
+
+def running(pids: set[int]) -> set[int]:
+    found: set[int] = set()
+    for pid in pids:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if state not in "ZX":
+            found.add(pid)
+    return found
+
+
+def none_left(pids: set[int]) -> bool:
+    deadline = time.monotonic() + WAIT_S
+    while running(pids):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def sign_in(api_url: str, admin: dict[str, Any]) -> int:
+    request = urllib.request.Request(
+        f"{api_url}/v1/auth/token",
+        json.dumps({k: admin[k] for k in ("email", "password", "organization_id")}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_up_runs_everything_once_and_leaves_nothing(
+    start: Callable[[], Up], data_dir: Path
+) -> None:
+    up = start()
+    stack = read_stack(data_dir)
+    assert list(stack.parts) == ["postgres", "broker", "ingest", "deliver", "api"]
+    for address in (stack.api_url, stack.broker_url):
+        assert address in up.output
+    assert (data_dir / "stack.json").stat().st_mode & 0o077 == 0
+
+    second = opsc("up", "--data", data_dir)
+    assert second.returncode == 1
+    assert f"running on {data_dir} already (process {up.process.pid}" in second.stderr
+
+    processes = descendants(up.process.pid)
+    assert {part.pid for part in stack.parts.values()} <= processes
+    assert up.end(signal.SIGTERM) == 0
+    assert not running(processes)
+    with pytest.raises(NotRunning):
+        read_stack(data_dir)
+
+
+def test_an_organization_outlives_a_restart(start: Callable[[], Up], data_dir: Path) -> None:
+    up = start()
+    assert opsc("migrate", "--check", "--data", data_dir).returncode == 0
+    made = opsc(
+        "org", "create", "--name", "Ada Ltd", "--email", "Ada@ada.example",
+        "--json", "--data", data_dir,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    admin = json.loads(made.stdout)
+    assert admin["organization_id"].startswith("org_")
+    assert admin["email"] == "ada@ada.example"
+    assert sign_in(read_stack(data_dir).api_url, admin) == 200
+    assert up.end(signal.SIGINT) == 0
+    start()
+    assert sign_in(read_stack(data_dir).api_url, admin) == 200
+    assert sign_in(read_stack(data_dir).api_url, {**admin, "password": "wrong"}) == 401
+
+
+@pytest.mark.parametrize("part", ["postgres", "broker", "ingest", "deliver", "api"])
+def test_a_killed_part_is_started_again(start: Callable[[], Up], data_dir: Path, part: str) -> None:
+    up = start()
+    before = read_stack(data_dir).parts[part].pid
+    assert before is not None
+    os.kill(before, signal.SIGKILL)
+    up.until_said(f"{part} ended (by SIGKILL)")
+    up.until_said(f"{part} is running again")
+    assert read_stack(data_dir).parts[part].pid != before
+
+
+def test_nothing_is_left_when_up_itself_is_killed(start: Callable[[], Up], data_dir: Path) -> None:
+    up = start()
+    processes = descendants(up.process.pid)
+    up.end(signal.SIGKILL)
+    assert none_left(processes)
+    with pytest.raises(NotRunning, match="nothing runs on"):
+        read_stack(data_dir)
+    start()
+
+
+def test_a_data_folder_has_one_owner_at_a_time(tmp_path: Path) -> None:
+    with sole_owner(tmp_path), pytest.raises(AlreadyRunning), sole_owner(tmp_path):
+        pass
+    with sole_owner(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["bogus"],
+        ["org", "create", "--name", "Ada"],
+        ["org", "create", "--name", "Ada", "--email", "nobody", "--plan", "unlimited"],
+        ["org", "create", "--name", "Ada", "--email", "a@b.example", "--plan", "gold"],
+        ["up", "--no-such-option"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+    assert opsc(*arguments).returncode == 2
+
+
+@pytest.mark.parametrize(
+    "command", [["migrate"], ["org", "create", "--name", "A", "--email", "a@b"]]
+)
+def test_commands_that_need_a_running_system_say_so(tmp_path: Path, command: list[str]) -> None:
+    done = opsc(*command, "--data", tmp_path)
+    assert done.returncode == 1
+    assert f"opsc up --data {tmp_path}" in done.stderr
+
+
+def test_migrate_check_fails_until_the_schema_is_there(empty_database: DatabaseUnderTest) -> None:
+    environment = {**os.environ, "OPSC_DATABASE_URL": empty_database.url("admin")}
+
+    def migrate(*arguments: str) -> int:
+        return subprocess.run(
+            [OPSC, "migrate", *arguments], env=environment, check=False, timeout=WAIT_S
+        ).returncode
+
+    assert migrate("--check") == 1
+    assert migrate() == 0
+    assert migrate("--check") == 0
