@@ -1,4 +1,5 @@
-"""What every request goes through, whatever becomes of it: an id, a log line, common headers.
+"""What every request goes through, whatever becomes of it: an id, a log line, common headers, and
+an answer where the application failed.
 
 The id of a request is the client's own (`X-Request-Id`) where it is short and plain, else a new
 one; the response, each problem document and each log line carry it.
@@ -13,9 +14,12 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.problems import Problem
+
 _log = structlog.get_logger("api")
 _PLAIN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _SCOPE_KEY = "opsc.request_id"
+_CRASH = Problem(500, "internal_error", "The request failed through a fault of ours.")
 
 
 def request_id(request: Request) -> str:
@@ -36,7 +40,7 @@ class Edge:
         identity = _given_id(scope) or uuid4().hex
         scope[_SCOPE_KEY] = identity
         started_s = time.perf_counter()
-        status = 500
+        status: int | None = None
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -48,6 +52,11 @@ class Edge:
         with structlog.contextvars.bound_contextvars(request_id=identity):
             try:
                 await self._app(scope, receive, send_with_headers)
+            except Exception as error:
+                _log.error("request_failed", exc_info=error)
+                if status is not None:
+                    raise  # half an answer is out: the server ends the connection
+                await _CRASH.response(identity)(scope, receive, send_with_headers)
             finally:
                 _log.info(
                     "request",

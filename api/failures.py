@@ -16,7 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from api.edge import request_id
-from api.problems import Fault, Problem, conflict, not_found, unavailable
+from api.problems import Fault, Problem, bad_parameter, conflict, not_found, unavailable
+from db.zones import PageTooLarge
 
 _log = structlog.get_logger("api")
 
@@ -56,10 +57,10 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(psycopg.IntegrityError, _on_conflict)
+    app.add_exception_handler(PageTooLarge, _on_page_too_large)
     app.add_exception_handler(psycopg.OperationalError, _on_database_trouble)
     app.add_exception_handler(PoolTimeout, _on_database_trouble)
     app.add_exception_handler(TooManyRequests, _on_database_trouble)
-    app.add_exception_handler(Exception, _on_crash)
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:
@@ -126,9 +127,14 @@ async def _on_conflict(request: Request, error: Exception) -> Response:
     assert isinstance(error, psycopg.IntegrityError)
     known = _CONFLICTS.get(error.diag.constraint_name or "")
     if known is None:
-        return await _on_crash(request, error)
+        raise error
     code, pointer, detail = known
     return conflict(code, detail, pointer=pointer).response(request_id(request))
+
+
+async def _on_page_too_large(request: Request, error: Exception) -> Response:
+    message = "The page would be too large: ask for fewer rows."
+    return bad_parameter("limit", message).response(request_id(request))
 
 
 async def _on_database_trouble(request: Request, error: Exception) -> Response:
@@ -137,10 +143,4 @@ async def _on_database_trouble(request: Request, error: Exception) -> Response:
         problem = unavailable("The question took too long: ask for less at once.")
     else:
         problem = unavailable("The database cannot be reached or is busy.")
-    return problem.response(request_id(request))
-
-
-async def _on_crash(request: Request, error: Exception) -> Response:
-    _log.error("request_failed", exc_info=error)
-    problem = Problem(500, "internal_error", "The request failed through a fault of ours.")
     return problem.response(request_id(request))

@@ -26,6 +26,13 @@ async def check_shape(
 
 
 def _problem(error: ShapeError) -> Problem:
-    place = {"ring": error.ring, "vertex": error.vertex, "repaired": error.repaired}
+    """ShapeError points into the geometry, but for the radius, which stands beside it."""
+    pointer = error.pointer if error.pointer == "/radius_m" else "/geometry" + error.pointer
+    place = {
+        "ring": error.ring,
+        "vertex": error.vertex,
+        "position": error.position,
+        "repaired": error.repaired,
+    }
     more = {name: value for name, value in place.items() if value is not None}
-    return bad_field(error.pointer, error.problem, more=more)
+    return bad_field(pointer, error.problem, more=more)

@@ -234,7 +234,7 @@ def _alerts(given: list[Alert] | None) -> list[str] | None:
 
 def _geometry_text(geometry: dict[str, Any]) -> str:
     """As it was given, without foreign members."""
-    members = {"type": geometry["type"], "coordinates": geometry["coordinates"]}
+    members = {name: geometry[name] for name in ("type", "coordinates") if name in geometry}
     return msgspec.json.encode(members).decode()
 
 

@@ -6,7 +6,7 @@ one; a deletion only closes. Geometries are GeoJSON texts.
 """
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from psycopg import sql
@@ -15,15 +15,32 @@ from psycopg.rows import args_row
 from db.conditions import Conditions
 from db.connect import Connection
 
+MAX_PAGE_GEOMETRY_BYTES = 8 * 1024 * 1024  # as stored, compressed: two to three times so much text
+
 _ZONES = sql.SQL(
     """
-    SELECT z.id, z.external_id, z.version, v.name, v.kind, v.alert_on, v.geometry::text,
-           v.radius_m, v.valid_from, z.created_at, z.updated_at
+    SELECT z.id, z.external_id, z.version, v.name, v.kind, v.alert_on, v.geometry, v.radius_m,
+           v.valid_from, z.created_at, z.updated_at
       FROM zones z
       JOIN zone_versions v
         ON v.org_id = z.org_id AND v.zone_id = z.id AND v.version = z.version
     """
 )
+_ZONE_COLUMNS = sql.SQL(
+    "id, external_id, version, name, kind, alert_on, {}, radius_m, valid_from, created_at,"
+    " updated_at"
+)
+_VERSION_COLUMNS = sql.SQL(
+    "version, name, kind, alert_on, {}, radius_m, valid_from, valid_to, created_at"
+)
+# Looks at the sizes of a whole page before it unpacks any geometry.
+_BOUNDED_GEOMETRY = sql.SQL(
+    "CASE WHEN sum(pg_column_size(geometry)) OVER () <= %(geometry_bytes)s THEN geometry::text END"
+)
+
+
+class PageTooLarge(Exception):
+    """The geometries of a page are more than should be read at once."""
 
 
 class Zone(NamedTuple):
@@ -56,6 +73,9 @@ class ZoneVersion(NamedTuple):
     created_at: datetime
 
 
+_ROW = TypeVar("_ROW", Zone, ZoneVersion)
+
+
 class ZoneKey(NamedTuple):
     """Where a zone stands in the list: newest first."""
 
@@ -72,9 +92,10 @@ class VersionKey(NamedTuple):
 async def find(conn: Connection, zone_id: UUID) -> Zone | None:
     """The tenant's zone of this id, unless it is deleted."""
     async with conn.cursor(row_factory=args_row(Zone)) as cursor:
-        await cursor.execute(
-            _ZONES + sql.SQL("WHERE z.id = %s AND z.deleted_at IS NULL"), (zone_id,)
-        )
+        statement = sql.SQL(
+            "SELECT {} FROM ({} WHERE z.id = %s AND z.deleted_at IS NULL) AS found"
+        ).format(_ZONE_COLUMNS.format(sql.SQL("geometry::text")), _ZONES)
+        await cursor.execute(statement, (zone_id,))
         return await cursor.fetchone()
 
 
@@ -87,17 +108,27 @@ async def existed(conn: Connection, zone_id: UUID) -> bool:
 async def listing(
     conn: Connection, *, after: ZoneKey | None, limit: int, offset: int
 ) -> list[Zone]:
-    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
+    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`.
+
+    Raises PageTooLarge.
+    """
     conditions = Conditions()
     conditions.add("z.deleted_at IS NULL")
     if after is not None:
         conditions.add("(z.created_at, z.id) < (%(created_at)s, %(id)s)", **after._asdict())
     statement = sql.SQL(
-        "{} {} ORDER BY z.created_at DESC, z.id DESC LIMIT %(limit)s OFFSET %(offset)s"
-    ).format(_ZONES, conditions.where())
+        """
+        SELECT {columns}
+          FROM ({zones} {where} ORDER BY z.created_at DESC, z.id DESC
+                LIMIT %(limit)s OFFSET %(offset)s) AS page
+         ORDER BY created_at DESC, id DESC
+        """
+    ).format(
+        columns=_ZONE_COLUMNS.format(_BOUNDED_GEOMETRY), zones=_ZONES, where=conditions.where()
+    )
     async with conn.cursor(row_factory=args_row(Zone)) as cursor:
-        await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
-        return await cursor.fetchall()
+        await cursor.execute(statement, conditions.values | _page(limit, offset))
+        return _unless_too_large(await cursor.fetchall())
 
 
 async def count(conn: Connection) -> int:
@@ -111,21 +142,25 @@ async def count(conn: Connection) -> int:
 async def versions(
     conn: Connection, zone_id: UUID, *, after: VersionKey | None, limit: int, offset: int
 ) -> list[ZoneVersion]:
-    """A page of a zone's versions, newest first. A deleted zone keeps its versions."""
+    """A page of a zone's versions, newest first. A deleted zone keeps its versions.
+
+    Raises PageTooLarge.
+    """
     conditions = Conditions()
     conditions.add("zone_id = %(zone_id)s", zone_id=zone_id)
     if after is not None:
         conditions.add("version < %(version)s", **after._asdict())
     statement = sql.SQL(
         """
-        SELECT version, name, kind, alert_on, geometry::text, radius_m, valid_from, valid_to,
-               created_at
-          FROM zone_versions {} ORDER BY version DESC LIMIT %(limit)s OFFSET %(offset)s
+        SELECT {columns}
+          FROM (SELECT * FROM zone_versions {where} ORDER BY version DESC
+                LIMIT %(limit)s OFFSET %(offset)s) AS page
+         ORDER BY version DESC
         """
-    ).format(conditions.where())
+    ).format(columns=_VERSION_COLUMNS.format(_BOUNDED_GEOMETRY), where=conditions.where())
     async with conn.cursor(row_factory=args_row(ZoneVersion)) as cursor:
-        await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
-        return await cursor.fetchall()
+        await cursor.execute(statement, conditions.values | _page(limit, offset))
+        return _unless_too_large(await cursor.fetchall())
 
 
 async def count_versions(conn: Connection, zone_id: UUID) -> int:
@@ -181,6 +216,16 @@ async def delete(conn: Connection, zone_id: UUID, at: datetime, revision: int) -
         return False
     await _close_version(conn, zone_id, at, revision)
     return True
+
+
+def _page(limit: int, offset: int) -> dict[str, int]:
+    return {"limit": limit, "offset": offset, "geometry_bytes": MAX_PAGE_GEOMETRY_BYTES}
+
+
+def _unless_too_large(rows: list[_ROW]) -> list[_ROW]:
+    if any(row.geometry is None for row in rows):
+        raise PageTooLarge
+    return rows
 
 
 async def _open_version(conn: Connection, zone: Zone, revision: int) -> None:

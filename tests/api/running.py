@@ -1,0 +1,213 @@
+"""The API as clients meet it: a real uvicorn on a loopback port, over a real database.
+
+`RunningApi` serves from a thread of its own; `Organization` is a tenant with a user of each role;
+`Client` speaks HTTP as one of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import psycopg
+import uvicorn
+
+from api import logs
+from api.app import create_app
+from api.passwords import hash_password
+from api.settings import ApiSettings
+from api.tokens import Caller, Tokens
+from db.connect import Limits, connect, pool
+from db.ids import new_id
+from db.organizations import create_organization
+from db.users import Role
+from telemetry.ids import format_id
+from tests.servers import DatabaseUnderTest
+
+PASSWORD = "correct horse battery staple"
+STATEMENT_TIMEOUT_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+class Client:
+    """HTTP as one caller; a token of None sends none."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        self._url = url
+        self.token = token
+
+    async def get(
+        self, path: str, headers: Mapping[str, str] | None = None, **parameters: Any
+    ) -> Answer:
+        # `from` is a word of Python: write `from_`.
+        named = {name.rstrip("_"): str(value) for name, value in parameters.items()}
+        return await self.send("GET", path, headers=headers, params=named)
+
+    async def post(self, path: str, body: object) -> Answer:
+        return await self.send("POST", path, json=body)
+
+    async def patch(self, path: str, body: object) -> Answer:
+        return await self.send("PATCH", path, json=body)
+
+    async def delete(self, path: str) -> Answer:
+        return await self.send("DELETE", path)
+
+    async def send(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> Answer:
+        every = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+        async with aiohttp.request(
+            method, self._url + path, headers={**every, **(headers or {})}, **options
+        ) as response:
+            return Answer(response.status, response.headers, await response.read())
+
+    async def walk(self, path: str, **parameters: Any) -> list[Any]:
+        """All rows of a list, page by page, by cursor."""
+        answer = await self.get(path, **parameters)
+        rows = list(answer.json["data"])
+        while cursor := answer.json["next_cursor"]:
+            answer = await self.get(path, **parameters, cursor=cursor)
+            rows += answer.json["data"]
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """A tenant with a user of each role."""
+
+    org_id: UUID
+    email: str
+    admin: Client
+    dispatcher: Client
+    technician: Client
+    viewer: Client
+
+    @property
+    def id(self) -> str:
+        return format_id("org", self.org_id)
+
+
+class RunningApi:
+    """A server with its database."""
+
+    def __init__(self, database: DatabaseUnderTest, settings: ApiSettings) -> None:
+        self.database = database
+        self.settings = settings
+        self.anonymous = Client("", None)
+        connections = pool(
+            database.url("opsc_app"),
+            "test-api",
+            max_size=8,
+            limits=Limits(statement_s=STATEMENT_TIMEOUT_S),
+        )
+        config = uvicorn.Config(
+            create_app(settings, connections),
+            port=0,
+            loop="uvloop",
+            http="httptools",
+            access_log=False,
+            log_config=None,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, name="api-under-test")
+
+    def start(self) -> None:
+        self._thread.start()
+        while not self._server.started:
+            assert self._thread.is_alive(), "the API did not start"
+            time.sleep(0.01)
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.anonymous = Client(self.url, None)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+    def organization(self, name: str) -> Organization:
+        """A new tenant."""
+        email = "boss@example.com"
+        with ThreadPoolExecutor(1) as thread:  # the test's own thread may have a loop already
+            org_id = thread.submit(asyncio.run, self._create(name, email)).result()
+        users = {role: self._user(org_id, role) for role in ("dispatcher", "technician", "viewer")}
+        with psycopg.connect(self.database.url("admin")) as conn:
+            row = conn.execute(
+                "SELECT id FROM users WHERE org_id = %s AND role = 'admin'", (org_id,)
+            )
+            users["admin"] = (row.fetchone() or ())[0]
+        clients = {role: self.client(org_id, user, role) for role, user in users.items()}
+        return Organization(org_id, email, **clients)
+
+    def client(self, org_id: UUID, user_id: UUID, role: Role) -> Client:
+        """A caller with a token of this installation."""
+        tokens = Tokens(self.settings.secret_key_bytes, 3600)
+        return Client(self.url, tokens.issue(Caller(org_id, user_id, role)))
+
+    def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Runs a statement as superuser, to prepare what no route makes."""
+        with psycopg.connect(self.database.url("admin"), autocommit=True) as conn:
+            cursor = conn.execute(statement.encode(), values)
+            return cursor.fetchall() if cursor.description else []
+
+    async def _create(self, name: str, email: str) -> UUID:
+        conn = await connect(self.database.url("opsc_owner"), "test")
+        async with conn, conn.transaction():
+            return await create_organization(
+                conn,
+                name=name,
+                email=email,
+                password_hash=hash_password(PASSWORD),
+                plan="unlimited",
+            )
+
+    def _user(self, org_id: UUID, role: Role) -> UUID:
+        user_id = new_id()
+        self.sql(
+            "INSERT INTO users (org_id, id, email, password_hash, role)"
+            " VALUES (%s, %s, %s, %s, %s)",
+            org_id,
+            user_id,
+            f"{role}@example.com",
+            hash_password(PASSWORD),
+            role,
+        )
+        return user_id
+
+
+@contextmanager
+def running_api(database: DatabaseUnderTest, **settings: Any) -> Iterator[RunningApi]:
+    """An API over `database` while the block lasts."""
+    secret_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    chosen = ApiSettings(
+        database_url=database.url("opsc_app"), secret_key=secret_key, log_level="error", **settings
+    )
+    logs.configure(chosen)
+    api = RunningApi(database, chosen)
+    api.start()
+    try:
+        yield api
+    finally:
+        api.stop()

@@ -1,0 +1,255 @@
+"""Whatever goes wrong, the answer is a problem document that says what and where."""
+
+import asyncio
+import json
+from typing import Any
+
+import psycopg
+import pytest
+
+from db.ids import new_id
+from telemetry.ids import format_id
+from tests.api.running import Answer, Organization, RunningApi
+from tests.api.shapes import square
+
+
+def is_problem(answer: Answer, status: int, code: str) -> bool:
+    """Whether all members are there and agree with the response."""
+    document = answer.json
+    return (
+        answer.status == status == document["status"]
+        and answer.headers["Content-Type"] == "application/problem+json"
+        and document["code"] == code
+        and document["request_id"] == answer.headers["X-Request-Id"]
+        and {"type", "title", "detail", "errors"} <= document.keys()
+    )
+
+
+async def test_a_path_that_is_not_there_is_a_404(north: Organization) -> None:
+    for path in ("/", "/v1", "/v1/nothing", "/v1/assets/", "/v1/assets/x/y", "/docs", "/%00"):
+        assert is_problem(await north.admin.get(path), 404, "not_found"), path
+
+
+async def test_a_method_that_a_path_does_not_have_is_a_405_with_those_it_has(
+    north: Organization,
+) -> None:
+    answer = await north.admin.send("PUT", "/v1/zones")
+    assert is_problem(answer, 405, "method_not_allowed")
+    assert answer.headers["Allow"] == "GET, POST"
+    one = await north.admin.send("POST", f"/v1/zones/{format_id('zon', new_id())}")
+    assert one.headers["Allow"] == "DELETE, GET, PATCH"
+
+
+@pytest.mark.parametrize("bad_id", ["x", "ast_", "trk_" + "0" * 26, "ast_" + "u" * 26, "ast_%00"])
+async def test_an_id_that_cannot_be_is_a_404(north: Organization, bad_id: str) -> None:
+    assert is_problem(await north.admin.get(f"/v1/assets/{bad_id}"), 404, "not_found")
+
+
+async def test_an_unknown_parameter_is_a_400_that_lists_the_known_ones(
+    north: Organization,
+) -> None:
+    answer = await north.viewer.get("/v1/visits", asset="x", frm="y")
+    assert is_problem(answer, 400, "unknown_parameter")
+    assert [fault["parameter"] for fault in answer.json["errors"]] == ["asset", "frm"]
+    known = ["asset_id", "cursor", "from", "limit", "offset", "to", "zone_id"]
+    assert answer.json["known_parameters"] == known
+    assert ", ".join(known) in answer.json["detail"]
+    for path in (f"/v1/assets/{format_id('ast', new_id())}", "/v1/zones"):
+        assert (await north.viewer.get(path, verbose=1)).json["code"] == "unknown_parameter"
+    written = await north.admin.send("POST", "/v1/assets?dry=1", json={"name": "x"})
+    assert written.json["code"] == "unknown_parameter"
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter", "value"),
+    [
+        ("/v1/assets", "limit", "0"),
+        ("/v1/assets", "limit", "1001"),
+        ("/v1/assets", "limit", "ten"),
+        ("/v1/assets", "limit", ""),
+        ("/v1/assets", "offset", "-1"),
+        ("/v1/assets", "offset", "9" * 30),
+        ("/v1/assets", "cursor", "x"),
+        ("/v1/assets", "cursor", ""),
+        ("/v1/assets", "cursor", "%C3%A4" * 10),
+        ("/v1/assets", "cursor", "A" * 600),
+        ("/v1/gps-events", "from", "yesterday"),
+        ("/v1/gps-events", "from", "2026-01-01T00:00:00"),
+        ("/v1/gps-events", "to", "2026-13-01T00:00:00Z"),
+        ("/v1/gps-events", "asset_id", "1"),
+        ("/v1/gps-events", "tracker_id", format_id("ast", new_id())),
+        ("/v1/visits", "zone_id", ""),
+        ("/v1/events", "after", "-1"),
+        ("/v1/events", "after", "9" * 30),
+        ("/v1/events", "type", "nothing.*"),
+    ],
+)
+async def test_a_value_that_a_parameter_cannot_have_is_a_400_that_names_it(
+    north: Organization, path: str, parameter: str, value: str
+) -> None:
+    answer = await north.viewer.send("GET", path, params={parameter: value})
+    assert is_problem(answer, 400, "invalid_parameter")
+    assert [fault["parameter"] for fault in answer.json["errors"]] == [parameter]
+
+
+async def test_a_parameter_given_twice_is_a_400(north: Organization) -> None:
+    answer = await north.viewer.get("/v1/assets?limit=1&limit=2")
+    assert is_problem(answer, 400, "invalid_parameter")
+
+
+async def test_a_cursor_and_an_offset_do_not_go_together(north: Organization) -> None:
+    answer = await north.viewer.get("/v1/assets", cursor="x", offset=0)
+    assert is_problem(answer, 400, "invalid_parameter")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"{'name': 'x'}",
+        b'{"name": NaN}',
+        b'{"name": Infinity}',
+        b'{"name": "\xff"}',
+        b'{"name": "\\ud800"}',
+        b'{"name": 1e999}',
+        b'{"name": "x"} {}',
+        b'{"name": ' + b"[" * 40 + b"]" * 40 + b"}",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+    ],
+)
+async def test_a_body_that_is_not_json_is_a_400(north: Organization, content: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = await north.admin.send("POST", "/v1/assets", data=content, headers=headers)
+    assert is_problem(answer, 400, "invalid_json")
+    assert (await north.admin.post("/v1/assets", {"name": "good"})).status == 201
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+async def test_a_body_that_is_not_called_json_is_a_415(
+    north: Organization, media_type: str
+) -> None:
+    headers = {"Content-Type": media_type}
+    answer = await north.admin.send("POST", "/v1/assets", data=b"{}", headers=headers)
+    assert is_problem(answer, 415, "not_json")
+
+
+async def test_a_body_may_say_its_charset(north: Organization) -> None:
+    headers = {"Content-Type": "Application/JSON; charset=utf-8"}
+    content = json.dumps({"name": "x"}).encode()
+    answer = await north.admin.send("POST", "/v1/assets", data=content, headers=headers)
+    assert answer.status == 201
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "/name"),
+        ({"name": ""}, "/name"),
+        ({"name": "   "}, "/name"),
+        ({"name": None}, "/name"),
+        ({"name": 3}, "/name"),
+        ({"name": "x" * 201}, "/name"),
+        ({"name": "a\x00b"}, "/name"),
+        ({"name": "x", "colour": "red"}, "/colour"),
+        ({"name": "x", "id": "ast_1"}, "/id"),
+        ({"name": "x", "created_at": "2026-01-01T00:00:00Z"}, "/created_at"),
+        ({"name": "x", "a/b~c": 1}, "/a~1b~0c"),
+        ([], ""),
+        ("x", ""),
+        (None, ""),
+    ],
+)
+async def test_a_body_with_a_bad_field_is_a_422_that_points_at_it(
+    north: Organization, body: object, pointer: str
+) -> None:
+    answer = await north.admin.post("/v1/assets", body)
+    assert is_problem(answer, 422, "invalid_body")
+    assert [fault["pointer"] for fault in answer.json["errors"]] == [pointer]
+
+
+async def test_no_body_is_a_422(north: Organization) -> None:
+    assert is_problem(await north.admin.send("POST", "/v1/assets"), 422, "invalid_body")
+
+
+async def test_a_body_beyond_the_limit_is_a_413(north: Organization) -> None:
+    headers = {"Content-Type": "application/json"}
+    too_much = b" " * (1024 * 1024 + 1)
+    answer = await north.admin.send("POST", "/v1/assets", data=too_much, headers=headers)
+    assert is_problem(answer, 413, "body_too_large")
+
+
+async def test_a_body_of_unknown_length_is_cut_off_at_the_limit(north: Organization) -> None:
+    async def endless() -> Any:
+        for _ in range(64):
+            yield b" " * 65_536
+
+    headers = {"Content-Type": "application/json"}
+    answer = await north.admin.send("POST", "/v1/assets", data=endless(), headers=headers)
+    assert is_problem(answer, 413, "body_too_large")
+
+
+async def test_a_zone_may_be_larger_than_other_bodies(north: Organization) -> None:
+    body = json.dumps({"name": "x", "geometry": square()}).encode() + b" " * 2_000_000
+    headers = {"Content-Type": "application/json"}
+    assert (await north.admin.send("POST", "/v1/zones", data=body, headers=headers)).status == 201
+
+
+@pytest.mark.parametrize("given", ["abc", "0f-1_2.Z", "x" * 64])
+async def test_a_plain_request_id_comes_back(north: Organization, given: str) -> None:
+    answer = await north.viewer.get("/v1/assets", headers={"X-Request-Id": given})
+    assert answer.headers["X-Request-Id"] == given
+
+
+@pytest.mark.parametrize("given", ["", "x" * 65, "a b", "a\tb", "ä"])
+async def test_any_other_request_id_is_replaced(north: Organization, given: str) -> None:
+    answer = await north.viewer.get("/v1/nothing", headers={"X-Request-Id": given})
+    assert answer.headers["X-Request-Id"] not in ("", given)
+    assert answer.json["request_id"] == answer.headers["X-Request-Id"]
+
+
+async def test_a_question_that_takes_too_long_is_a_503(
+    api: RunningApi, north: Organization
+) -> None:
+    with psycopg.connect(api.database.url("admin")) as conn:
+        conn.execute("LOCK TABLE assets IN ACCESS EXCLUSIVE MODE")
+        answer = await north.viewer.get("/v1/assets")
+    assert is_problem(answer, 503, "unavailable")
+    assert "Retry-After" in answer.headers
+    assert (await north.viewer.get("/v1/assets")).status == 200
+
+
+async def test_a_connection_that_the_database_ends_is_a_503_and_the_next_request_works(
+    api: RunningApi, north: Organization
+) -> None:
+    lock = psycopg.connect(api.database.url("admin"))
+    lock.execute("LOCK TABLE assets IN ACCESS EXCLUSIVE MODE")
+    pending = asyncio.create_task(north.viewer.get("/v1/assets"))
+    terminate = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = 'test-api' AND wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(10):
+        while not api.sql(terminate):  # noqa: ASYNC110  # the database has no event to wait for
+            await asyncio.sleep(0.01)
+    answer = await pending
+    lock.close()
+    assert is_problem(answer, 503, "unavailable")
+    assert "terminat" not in answer.content.decode()
+    assert (await north.viewer.get("/v1/assets")).status == 200
+
+
+async def test_a_fault_of_ours_is_a_500_that_tells_nothing(
+    api: RunningApi, north: Organization
+) -> None:
+    api.sql("ALTER TABLE assets RENAME COLUMN make TO maker")
+    answer = await north.viewer.get("/v1/assets")
+    api.sql("ALTER TABLE assets RENAME COLUMN maker TO make")
+    assert is_problem(answer, 500, "internal_error")
+    assert "make" not in answer.content.decode()
+    assert (await north.viewer.get("/v1/assets")).status == 200
+
+
+async def test_health_needs_no_token(api: RunningApi) -> None:
+    for path in ("/healthz", "/readyz"):
+        assert (await api.anonymous.get(path)).json == {"status": "ok"}

@@ -1,0 +1,171 @@
+"""Trackers and their assignments, through HTTP."""
+
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from db.ids import new_id
+from telemetry.ids import format_id, parse_id
+from tests.api.running import Organization, RunningApi
+
+
+def ago(**span: float) -> datetime:
+    return datetime.now(UTC) - timedelta(**span)
+
+
+async def new_asset(org: Organization) -> str:
+    return (await org.admin.post("/v1/assets", {"name": "Truck"})).json["id"]
+
+
+async def new_tracker(org: Organization, **fields: Any) -> dict[str, Any]:
+    made = await org.admin.post("/v1/trackers", fields)
+    assert made.status == 201, made.content
+    return made.json
+
+
+def store_fix(api: RunningApi, org: Organization, tracker_id: str, time: datetime) -> None:
+    api.sql(
+        "INSERT INTO gps_events (org_id, tracker_id, time, seq, received_at, lat, lon)"
+        " VALUES (%s, %s, %s, 0, now(), 0.5, 0.5)",
+        org.org_id,
+        parse_id("trk", tracker_id),
+        time,
+    )
+
+
+async def test_a_tracker_gets_a_secret_that_is_shown_once(
+    api: RunningApi, north: Organization
+) -> None:
+    made = await new_tracker(north, name="Box 7", external_id="IMEI-1", receipts=True)
+    secret = made.pop("secret")
+    assert len(secret) >= 43
+    assert made["id"].startswith("trk_")
+    assert made["asset_id"] is made["revoked_at"] is None
+    shown = await north.admin.get(f"/v1/trackers/{made['id']}")
+    assert shown.json == made
+    listed = await north.admin.get("/v1/trackers")
+    assert made in listed.json["data"]
+    assert secret not in (shown.content + listed.content).decode()
+    stored = api.sql("SELECT secret_hash FROM trackers WHERE id = %s", parse_id("trk", made["id"]))
+    assert stored == [(sha256(secret.encode()).digest(),)]
+
+
+async def test_secrets_differ(north: Organization) -> None:
+    secrets = {(await new_tracker(north))["secret"] for _ in range(5)}
+    assert len(secrets) == 5
+
+
+async def test_a_tracker_may_be_put_on_an_asset_at_once(north: Organization) -> None:
+    asset_id = await new_asset(north)
+    tracker = await new_tracker(north, asset_id=asset_id, assigned_from="2020-01-01T00:00:00+01:00")
+    assert tracker["asset_id"] == asset_id
+    assert tracker["assigned_from"] == "2019-12-31T23:00:00Z"
+
+
+async def test_without_a_time_an_assignment_begins_now(north: Organization) -> None:
+    before = ago(seconds=0)
+    tracker = await new_tracker(north, asset_id=await new_asset(north))
+    assert before < datetime.fromisoformat(tracker["assigned_from"]) < ago(seconds=0)
+
+
+async def test_a_tracker_moves_to_another_asset_and_its_history_stays(
+    api: RunningApi, north: Organization
+) -> None:
+    first, second = await new_asset(north), await new_asset(north)
+    tracker = await new_tracker(north, asset_id=first, assigned_from="2020-01-01T00:00:00Z")
+    path = f"/v1/trackers/{tracker['id']}"
+    moved = await north.admin.patch(path, {"asset_id": second})
+    assert moved.json["asset_id"] == second
+    off = await north.admin.patch(path, {"asset_id": None})
+    assert off.json["asset_id"] is off.json["assigned_from"] is None
+    spans = api.sql(
+        "SELECT asset_id, assigned_from, assigned_to FROM tracker_assignments"
+        " WHERE tracker_id = %s ORDER BY assigned_from",
+        parse_id("trk", tracker["id"]),
+    )
+    assert [format_id("ast", span[0]) for span in spans] == [first, second]
+    assert spans[0][2] == spans[1][1]
+    assert spans[1][2] is not None
+
+
+async def test_the_same_asset_again_changes_nothing(api: RunningApi, north: Organization) -> None:
+    asset_id = await new_asset(north)
+    tracker = await new_tracker(north, asset_id=asset_id)
+    again = await north.admin.patch(f"/v1/trackers/{tracker['id']}", {"asset_id": asset_id})
+    assert again.json["assigned_from"] == tracker["assigned_from"]
+
+
+async def test_an_assignment_may_begin_in_a_past_without_fixes(
+    api: RunningApi, north: Organization
+) -> None:
+    tracker = await new_tracker(north)
+    path = f"/v1/trackers/{tracker['id']}"
+    store_fix(api, north, tracker["id"], ago(hours=2))
+    asset_id = await new_asset(north)
+    early = ago(hours=3).isoformat()
+    refused = await north.admin.patch(path, {"asset_id": asset_id, "assigned_from": early})
+    assert (refused.status, refused.json["code"]) == (409, "fixes_stored")
+    assert (await north.admin.get(path)).json["asset_id"] is None
+    late = ago(hours=1).isoformat()
+    taken = await north.admin.patch(path, {"asset_id": asset_id, "assigned_from": late})
+    assert taken.status == 200
+
+
+async def test_an_assignment_cannot_begin_before_the_one_it_ends(north: Organization) -> None:
+    tracker = await new_tracker(north, asset_id=await new_asset(north))
+    body = {"asset_id": await new_asset(north), "assigned_from": "2020-01-01T00:00:00Z"}
+    refused = await north.admin.patch(f"/v1/trackers/{tracker['id']}", body)
+    assert (refused.status, refused.json["code"]) == (409, "assignment_overlaps")
+
+
+async def test_an_asset_has_one_tracker_at_a_time(north: Organization) -> None:
+    asset_id = await new_asset(north)
+    await new_tracker(north, asset_id=asset_id)
+    refused = await north.admin.post("/v1/trackers", {"asset_id": asset_id})
+    assert (refused.status, refused.json["code"]) == (409, "assignment_overlaps")
+    assert refused.json["errors"][0]["pointer"] == "/asset_id"
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"assigned_from": "2020-01-01T00:00:00Z"}, "/assigned_from"),
+        ({"asset_id": "asset", "assigned_from": "2099-01-01T00:00:00Z"}, "/assigned_from"),
+        ({"asset_id": "asset", "assigned_from": "2020-01-01"}, "/assigned_from"),
+        ({"asset_id": "asset", "assigned_from": 1577836800}, "/assigned_from"),
+        ({"asset_id": "trk_1"}, "/asset_id"),
+        ({"receipts": "yes"}, "/receipts"),
+        ({"receipts": None}, "/receipts"),
+        ({"secret": "mine"}, "/secret"),
+        ({"revoked_at": None}, "/revoked_at"),
+    ],
+)
+async def test_a_bad_field_is_a_422_that_points_at_it(
+    north: Organization, body: dict[str, object], pointer: str
+) -> None:
+    if body.get("asset_id") == "asset":
+        body = body | {"asset_id": await new_asset(north)}
+    tracker = await new_tracker(north)
+    for answer in (
+        await north.admin.post("/v1/trackers", body),
+        await north.admin.patch(f"/v1/trackers/{tracker['id']}", body),
+    ):
+        assert answer.status == 422
+        assert [fault["pointer"] for fault in answer.json["errors"]] == [pointer]
+
+
+async def test_an_asset_that_is_not_there_is_a_404(north: Organization) -> None:
+    body = {"asset_id": format_id("ast", new_id())}
+    answer = await north.admin.post("/v1/trackers", body)
+    assert answer.status == 404
+    assert answer.json["errors"][0]["pointer"] == "/asset_id"
+    tracker = await new_tracker(north)
+    assert (await north.admin.patch(f"/v1/trackers/{tracker['id']}", body)).status == 404
+
+
+async def test_an_external_id_is_taken_once(north: Organization) -> None:
+    await new_tracker(north, external_id="IMEI-2")
+    second = await north.admin.post("/v1/trackers", {"external_id": "IMEI-2"})
+    assert (second.status, second.json["code"]) == (409, "external_id_taken")

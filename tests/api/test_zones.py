@@ -1,0 +1,195 @@
+"""Zones and their versions, through HTTP."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from db import zones as zone_table
+from telemetry.ids import parse_id
+from tests.api.running import Organization, RunningApi
+from tests.api.shapes import BOW_TIE, point, square
+
+
+async def new_zone(org: Organization, **fields: Any) -> dict[str, Any]:
+    made = await org.dispatcher.post("/v1/zones", {"name": "Yard", "geometry": square()} | fields)
+    assert made.status == 201, made.content
+    return made.json
+
+
+async def versions_of(org: Organization, zone: dict[str, Any]) -> list[dict[str, Any]]:
+    return (await org.viewer.get(f"/v1/zones/{zone['id']}/versions")).json["data"]
+
+
+async def test_a_zone_is_made_and_read(north: Organization) -> None:
+    zone = await new_zone(north, kind="allowed", alert_on=["exit"], external_id="Z-1")
+    assert zone["id"].startswith("zon_")
+    assert zone["geometry"] == square()
+    assert (zone["version"], zone["kind"], zone["alert_on"]) == (1, "allowed", ["exit"])
+    assert zone["valid_from"] == zone["created_at"]
+    assert (await north.viewer.get(f"/v1/zones/{zone['id']}")).json == zone
+    assert zone in (await north.viewer.get("/v1/zones")).json["data"]
+
+
+async def test_a_zone_is_restricted_unless_it_says_otherwise(north: Organization) -> None:
+    zone = await new_zone(north)
+    assert (zone["kind"], zone["alert_on"], zone["radius_m"]) == ("restricted", None, None)
+
+
+async def test_a_circle_keeps_its_radius(north: Organization) -> None:
+    zone = await new_zone(north, geometry=point(13.4, 52.5), radius_m=150)
+    assert zone["radius_m"] == 150
+    assert zone["geometry"] == point(13.4, 52.5)
+
+
+async def test_a_first_version_may_be_in_force_earlier(north: Organization) -> None:
+    zone = await new_zone(north, valid_from="2020-01-01T00:00:00Z")
+    assert zone["valid_from"] == "2020-01-01T00:00:00Z"
+
+
+async def test_an_edit_closes_the_version_in_force_and_opens_the_next(
+    api: RunningApi, north: Organization
+) -> None:
+    zone = await new_zone(north)
+    path = f"/v1/zones/{zone['id']}"
+    moved = await north.dispatcher.patch(path, {"geometry": square(1.0, 1.0)})
+    renamed = await north.dispatcher.patch(path, {"name": "New yard", "kind": "yard"})
+    assert (moved.json["version"], renamed.json["version"]) == (2, 3)
+    assert renamed.json["geometry"] == square(1.0, 1.0)
+    third, second, first = await versions_of(north, zone)
+    assert first["valid_to"] == second["valid_from"] == moved.json["valid_from"]
+    assert second["valid_to"] == third["valid_from"] == renamed.json["valid_from"]
+    assert third["valid_to"] is None
+    assert (first["geometry"], second["geometry"]) == (square(), square(1.0, 1.0))
+    assert [version["name"] for version in (first, second, third)] == ["Yard", "Yard", "New yard"]
+    stamps = api.sql(
+        "SELECT revision FROM zone_versions WHERE zone_id = %s ORDER BY version",
+        parse_id("zon", zone["id"]),
+    )
+    newest = api.sql("SELECT revision FROM zones_revision")
+    assert [stamp[0] for stamp in stamps] == [newest[0][0] - 1, newest[0][0], newest[0][0]]
+
+
+async def test_an_external_id_makes_no_version(north: Organization) -> None:
+    zone = await new_zone(north)
+    answer = await north.dispatcher.patch(f"/v1/zones/{zone['id']}", {"external_id": "Z-2"})
+    assert (answer.json["external_id"], answer.json["version"]) == ("Z-2", 1)
+    assert (await north.viewer.get(f"/v1/zones/{zone['id']}")).json == answer.json
+    assert len(await versions_of(north, zone)) == 1
+
+
+async def test_a_change_of_nothing_makes_no_version(north: Organization) -> None:
+    zone = await new_zone(north)
+    path = f"/v1/zones/{zone['id']}"
+    for body in ({}, {"name": "Yard"}, {"geometry": square()}, {"alert_on": None}):
+        assert (await north.dispatcher.patch(path, body)).json == zone
+
+
+async def test_a_circle_becomes_a_polygon_and_a_polygon_a_circle(north: Organization) -> None:
+    zone = await new_zone(north, geometry=point(), radius_m=100)
+    path = f"/v1/zones/{zone['id']}"
+    polygon = (await north.dispatcher.patch(path, {"geometry": square()})).json
+    assert polygon["radius_m"] is None
+    without = await north.dispatcher.patch(path, {"geometry": point()})
+    assert without.status == 422
+    circle = await north.dispatcher.patch(path, {"geometry": point(), "radius_m": 50})
+    assert circle.json["radius_m"] == 50
+    wider = await north.dispatcher.patch(path, {"radius_m": 60})
+    assert (wider.json["radius_m"], wider.json["geometry"]) == (60, point())
+
+
+async def test_a_deleted_zone_is_gone_and_its_versions_stay(
+    api: RunningApi, north: Organization
+) -> None:
+    zone = await new_zone(north, external_id="Z-3")
+    path = f"/v1/zones/{zone['id']}"
+    assert (await north.dispatcher.delete(path)).status == 204
+    assert (await north.dispatcher.delete(path)).status == 404
+    assert (await north.viewer.get(path)).status == 404
+    assert (await north.dispatcher.patch(path, {"name": "x"})).status == 404
+    listed = (await north.viewer.get("/v1/zones", limit=1000)).json["data"]
+    assert zone["id"] not in [item["id"] for item in listed]
+    (version,) = await versions_of(north, zone)
+    assert version["valid_to"] is not None
+    await new_zone(north, external_id="Z-3")
+
+
+async def test_a_bow_tie_is_refused_with_its_place_and_a_repaired_shape(
+    north: Organization,
+) -> None:
+    answer = await north.dispatcher.post("/v1/zones", {"name": "x", "geometry": BOW_TIE})
+    assert answer.status == 422
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    problem = answer.json
+    assert problem["errors"][0]["pointer"].startswith("/geometry/coordinates")
+    assert problem["ring"] == 0
+    assert isinstance(problem["vertex"], int)
+    assert problem["repaired"]["type"] == "MultiPolygon"
+    assert (await new_zone(north, geometry=problem["repaired"]))["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"geometry": point()}, "/geometry/type"),
+        ({"radius_m": 5}, "/geometry/type"),
+        ({"radius_m": 0}, "/radius_m"),
+        ({"geometry": point(), "radius_m": 1e12}, "/radius_m"),
+        ({"radius_m": "5"}, "/radius_m"),
+        ({"geometry": {"type": "LineString", "coordinates": [[0, 0], [1, 1]]}}, "/geometry/type"),
+        ({"width_m": 10}, "/geometry/type"),
+        ({"geometry": {}}, "/geometry/type"),
+        ({"geometry": {"type": "Polygon"}}, "/geometry/coordinates"),
+        ({"geometry": {"type": ["Polygon"], "coordinates": []}}, "/geometry/type"),
+        (
+            {"geometry": {"type": "Polygon", "coordinates": [[[0, 0], [1, 91], [1, 0], [0, 0]]]}},
+            "/geometry/coordinates/0/1",
+        ),
+        ({"geometry": []}, "/geometry"),
+        ({"geometry": None}, "/geometry"),
+        ({"kind": "forbidden"}, "/kind"),
+        ({"alert_on": ["leave"]}, "/alert_on/0"),
+        ({"name": None}, "/name"),
+        ({"version": 3}, "/version"),
+    ],
+)
+async def test_a_bad_field_is_a_422_that_points_at_it(
+    north: Organization, change: dict[str, object], pointer: str
+) -> None:
+    body = {"name": "x", "geometry": square()} | change
+    zone = await new_zone(north)
+    for answer in (
+        await north.dispatcher.post("/v1/zones", body),
+        await north.dispatcher.patch(f"/v1/zones/{zone['id']}", change),
+    ):
+        assert answer.status == 422
+        assert [fault["pointer"] for fault in answer.json["errors"]] == [pointer]
+    assert (await north.viewer.get(f"/v1/zones/{zone['id']}")).json == zone
+
+
+async def test_a_zone_cannot_begin_in_the_future_nor_be_moved_in_time(north: Organization) -> None:
+    future = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    body = {"name": "x", "geometry": square(), "valid_from": future}
+    assert (await north.dispatcher.post("/v1/zones", body)).status == 422
+    zone = await new_zone(north)
+    past = {"valid_from": "2020-01-01T00:00:00Z"}
+    assert (await north.dispatcher.patch(f"/v1/zones/{zone['id']}", past)).status == 422
+
+
+async def test_foreign_members_of_a_geometry_are_left_out(north: Organization) -> None:
+    zone = await new_zone(
+        north, geometry=square() | {"crs": {"type": "name"}, "bbox": [0, 0, 1, 1]}
+    )
+    assert zone["geometry"] == square()
+
+
+async def test_a_page_of_very_large_zones_is_refused_and_smaller_pages_work(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    west = api.organization("West")
+    for _ in range(3):
+        await new_zone(west)
+    monkeypatch.setattr(zone_table, "MAX_PAGE_GEOMETRY_BYTES", 250)
+    refused = await west.viewer.get("/v1/zones")
+    assert (refused.status, refused.json["errors"][0]["parameter"]) == (400, "limit")
+    assert len(await west.viewer.walk("/v1/zones", limit=1)) == 3
