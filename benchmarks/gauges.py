@@ -14,8 +14,7 @@ class Cell(IntEnum):
 
     LIMIT = 0  # runner: how many messages may have been sent
     STOP = 1  # runner: 1 when the others are to end
-    SENT = 2  # load generator: messages handed to the broker
-    RECEIVED = 3  # counting subscriber: messages received and acknowledged
+    RECEIVED = 2  # counting subscriber: messages received and acknowledged
 
 
 class Gauges:

@@ -105,7 +105,6 @@ def run(stream: Stream, gauges: Gauges, port: int) -> tuple[int, int]:
             publisher.read_acknowledgements()
             sent += publisher.send(max(0, gauges[Cell.LIMIT] - sent))
         first = (first + 1) % len(publishers)
-        gauges[Cell.SENT] = sent
         time.sleep(TURN_S)
     _drain(publishers)
     return sent, sum(publisher.outstanding for publisher in publishers)
