@@ -1,0 +1,1 @@
+"""Simulated trackers that speak only MQTT, and what they know that they sent."""

@@ -1,0 +1,110 @@
+"""What a fleet knows that it sent: each fix in the order of sending, and what became of it.
+
+A fix whose message is acknowledged must be found in the system. One whose message was sent and
+never acknowledged may be there or not. One that was never sent must not be there.
+
+Memory is about 80 bytes a fix and 40 a message: a ledger is for runs that end.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from telemetry.fix import FIX_DTYPE, FixBatch
+
+MESSAGE_DTYPE = np.dtype(
+    [
+        ("tracker", "<i4"),  # position of the tracker in the fleet
+        ("first", "<i8"),  # its first fix: row number in the ledger
+        ("fixes", "<i4"),
+        ("sent_us", "<i8"),  # since 1970, 0 = not sent
+        ("acknowledged_us", "<i8"),  # since 1970, 0 = not acknowledged
+    ]
+)
+_FIRST_CAPACITY = 1024
+
+
+class Counts(NamedTuple):
+    """Totals of a ledger, in fixes."""
+
+    sent: int
+    acknowledged: int
+
+
+class Ledger:
+    """Grows by `plan`; `sent` and `acknowledged` note what became of a message by its number.
+
+    The messages of one tracker stand in the order in which they are sent.
+    """
+
+    def __init__(self) -> None:
+        self._fixes = np.zeros(_FIRST_CAPACITY, FIX_DTYPE)
+        self._messages = np.zeros(_FIRST_CAPACITY, MESSAGE_DTYPE)
+        self._fix_count = 0
+        self._message_count = 0
+
+    def plan(self, fixes: FixBatch, lengths: NDArray[np.int64]) -> int:
+        """Add messages that are to be sent; message k holds the next `lengths[k]` fixes of `fixes`.
+
+        Returns the number of the first of them.
+        """
+        first_fix, first_message = self._fix_count, self._message_count
+        self._fix_count += len(fixes)
+        self._message_count += len(lengths)
+        self._fixes = _with_room(self._fixes, self._fix_count)
+        self._messages = _with_room(self._messages, self._message_count)
+        rows = self._fixes[first_fix : self._fix_count]
+        rows[:] = fixes.rows
+        rows["message"] = np.repeat(np.arange(first_message, self._message_count), lengths)
+        messages = self._messages[first_message : self._message_count]
+        starts = np.cumsum(lengths) - lengths
+        messages["tracker"] = fixes.rows["tracker"][starts]
+        messages["first"] = first_fix + starts
+        messages["fixes"] = lengths
+        return first_message
+
+    def sent(self, message: int, at_us: int) -> None:
+        self._messages["sent_us"][message] = at_us
+
+    def acknowledged(self, message: int, at_us: int) -> None:
+        self._messages["acknowledged_us"][message] = at_us
+
+    @property
+    def fixes(self) -> NDArray[np.void]:
+        """All planned fixes, FIX_DTYPE; rows["message"] is the row number in `messages`."""
+        return self._fixes[: self._fix_count]
+
+    @property
+    def messages(self) -> NDArray[np.void]:
+        """All planned messages, MESSAGE_DTYPE."""
+        return self._messages[: self._message_count]
+
+    def acknowledged_fixes(self) -> NDArray[np.void]:
+        """The fixes whose messages the broker acknowledged, each tracker's in order of sending."""
+        return self._of_messages(self.messages["acknowledged_us"] > 0)
+
+    def unsettled_fixes(self) -> NDArray[np.void]:
+        """The fixes that were sent and never acknowledged: nobody knows whether they arrived."""
+        messages = self.messages
+        return self._of_messages((messages["sent_us"] > 0) & (messages["acknowledged_us"] == 0))
+
+    def counts(self) -> Counts:
+        messages = self.messages
+        lengths = messages["fixes"]
+        return Counts(
+            int(lengths[messages["sent_us"] > 0].sum()),
+            int(lengths[messages["acknowledged_us"] > 0].sum()),
+        )
+
+    def _of_messages(self, chosen: NDArray[np.bool_]) -> NDArray[np.void]:
+        fixes = self.fixes
+        return fixes[chosen[fixes["message"]]]
+
+
+def _with_room(array: NDArray[np.void], wanted: int) -> NDArray[np.void]:
+    if wanted <= len(array):
+        return array
+    grown = np.zeros(max(wanted, 2 * len(array)), array.dtype)
+    grown[: len(array)] = array
+    return grown

@@ -1,0 +1,68 @@
+"""What a system says that it has: fixes, visits and events of one organization, through its API.
+
+Fixes are read tracker by tracker, which walks along the index, and counted once for the whole
+organization, so that a row of a tracker that is not ours does not go unseen.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from stack.client import ApiClient
+from stack.comparison import StoredFix, Visit
+from telemetry.times import parse_time_us
+
+_TRACKERS_AT_A_TIME = 4
+
+
+class _Fix(msgspec.Struct):
+    tracker_id: str
+    time: str
+    seq: int
+    asset_id: str | None
+    lat: float
+    lon: float
+
+
+class _Visit(msgspec.Struct):
+    asset_id: str
+    zone_id: str
+    entered_at: str
+    left_at: str | None
+
+
+async def read_fixes(client: ApiClient, tracker_ids: Sequence[str]) -> list[StoredFix]:
+    """All stored fixes of these trackers; raises stack.client.ApiError."""
+    turns = asyncio.Semaphore(_TRACKERS_AT_A_TIME)
+
+    async def of_tracker(tracker_id: str) -> list[StoredFix]:
+        async with turns:
+            pages = client.walk("/v1/gps-events", {"tracker_id": tracker_id})
+            return [_stored_fix(raw) async for page in pages for raw in page]
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(of_tracker(tracker_id)) for tracker_id in tracker_ids]
+    return [fix for task in tasks for fix in task.result()]
+
+
+async def read_visits(client: ApiClient) -> list[Visit]:
+    """All visits of the organization."""
+    return [_visit(raw) async for page in client.walk("/v1/visits") for raw in page]
+
+
+async def read_events(client: ApiClient) -> list[bytes]:
+    """All events of the organization by rising seq, as JSON texts."""
+    return [bytes(raw) async for page in client.walk("/v1/events", {"after": 0}) for raw in page]
+
+
+def _stored_fix(raw: msgspec.Raw) -> StoredFix:
+    fix = msgspec.json.decode(raw, type=_Fix)
+    time_us = parse_time_us(fix.time)
+    return StoredFix(fix.tracker_id, time_us, fix.seq, fix.asset_id, fix.lat, fix.lon)
+
+
+def _visit(raw: msgspec.Raw) -> Visit:
+    visit = msgspec.json.decode(raw, type=_Visit)
+    left_us = None if visit.left_at is None else parse_time_us(visit.left_at)
+    return Visit(visit.asset_id, visit.zone_id, parse_time_us(visit.entered_at), left_us)

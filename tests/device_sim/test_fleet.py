@@ -1,0 +1,138 @@
+"""A fleet against a real broker: what arrives is what the ledger says, in its order."""
+
+import asyncio
+import uuid
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from device_sim.fleet import (
+    FleetError,
+    FleetPlan,
+    Progress,
+    RunResult,
+    SimTracker,
+    Stage,
+    run_fleet,
+)
+from device_sim.motion import StreetPlan
+from device_sim.payloads import PayloadFormat
+from mqtt import BrokerAddress, Session, SessionOptions, Subscription
+from telemetry.decode import decode
+from telemetry.topics import SUBSCRIPTIONS, parse_topic
+from tests.mqtt.proxy import Proxy
+from tests.servers import BrokerUnderTest
+
+FLEET = 5
+Fix = tuple[int, float, float, int]  # time_us, lat, lon, seq
+
+
+def identity(row: np.void) -> Fix:
+    return row[["time_us", "lat", "lon", "seq"]].item()
+
+
+def trackers() -> list[SimTracker]:
+    return [SimTracker(f"trk_{uuid.uuid4().hex}", "secret") for _ in range(FLEET)]
+
+
+def observer(broker: BrokerUnderTest) -> Session:
+    options = SessionOptions(
+        client_id=f"observer-{uuid.uuid4().hex}",
+        subscriptions=tuple(Subscription(topic) for topic in SUBSCRIPTIONS),
+    )
+    return Session(BrokerAddress.parse(broker.url), options)
+
+
+async def arrived(session: Session, tracker_ids: list[str], count: int) -> dict[str, list[Fix]]:
+    """The fixes of each tracker in order of arrival, until `count` different ones are there."""
+    found: dict[str, list[Fix]] = defaultdict(list)
+    while sum(len(set(fixes)) for fixes in found.values()) < count:
+        messages = await asyncio.wait_for(session.receive(), 20)
+        session.acknowledge(messages)
+        topics = [parse_topic(message.topic) for message in messages]
+        decoded = decode([m.payload for m in messages], [topic[1] for topic in topics if topic])
+        assert not decoded.rejections
+        for row in decoded.batch.rows:
+            topic = topics[row["message"]]
+            assert topic is not None
+            tracker_id = topic[0]
+            if tracker_id in tracker_ids:
+                found[tracker_id].append(identity(row))
+    return found
+
+
+def planned(result: RunResult, plan: FleetPlan) -> dict[str, list[Fix]]:
+    assert result.ledger is not None
+    by_tracker: dict[str, list[Fix]] = defaultdict(list)
+    for row in result.ledger.acknowledged_fixes():
+        tracker_id = plan.trackers[row["tracker"]].tracker_id
+        by_tracker[tracker_id].append(identity(row))
+    return by_tracker
+
+
+@pytest.mark.parametrize("payload_format", PayloadFormat)
+@pytest.mark.parametrize("fixes_per_message", [1, 7])
+async def test_what_arrives_is_what_the_ledger_says(
+    broker: BrokerUnderTest, payload_format: PayloadFormat, fixes_per_message: int
+) -> None:
+    streets = StreetPlan(vehicles=FLEET, rate_hz=100, seconds=0.5, seed=3)
+    plan = FleetPlan(trackers(), streets.slices, payload_format, fixes_per_message)
+    async with observer(broker) as session:
+        await session.connected.wait()
+        result = await run_fleet(plan, BrokerAddress.parse(broker.url))
+        found = await arrived(session, [t.tracker_id for t in plan.trackers], 50 * FLEET)
+    assert result.final.stage is Stage.DONE
+    assert result.final.sent == result.final.acknowledged == 50 * FLEET
+    assert result.final.failed == result.final.outstanding == 0
+    assert found == planned(result, plan)
+
+
+async def test_cut_connections_lose_nothing_and_keep_the_order(broker: BrokerUnderTest) -> None:
+    streets = StreetPlan(vehicles=FLEET, rate_hz=100, seconds=1, seed=4)
+    plan = FleetPlan(trackers(), streets.slices)
+    ids = [tracker.tracker_id for tracker in plan.trackers]
+    async with Proxy(broker.host, broker.port) as proxy, observer(broker) as session:
+        await session.connected.wait()
+        run = asyncio.create_task(run_fleet(plan, BrokerAddress.parse(proxy.url)))
+        for _ in range(3):
+            await asyncio.sleep(0.3)
+            proxy.cut()
+        result = await run
+        assert result.final.acknowledged == 100 * FLEET
+        found = await arrived(session, ids, 100 * FLEET)
+    for tracker_id, sent in planned(result, plan).items():
+        assert list(dict.fromkeys(found[tracker_id])) == sent
+
+
+async def test_a_run_ends_when_it_is_told_to(broker: BrokerUnderTest) -> None:
+    streets = StreetPlan(vehicles=FLEET, rate_hz=20, seconds=None, seed=5)
+    stop = asyncio.Event()
+    seen: list[Progress] = []
+
+    def watch(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.acknowledged:
+            stop.set()
+
+    plan = FleetPlan(trackers(), streets.slices, keep_ledger=False)
+    result = await run_fleet(plan, BrokerAddress.parse(broker.url), on_progress=watch, stop=stop)
+    assert result.ledger is None
+    assert result.final.sent == result.final.acknowledged > 0
+    assert result.final.p50_ms is not None
+    assert seen[0].stage is Stage.CONNECTING
+    assert seen[-1].stage is Stage.DONE
+
+
+async def test_no_broker_is_said_with_its_address() -> None:
+    streets = StreetPlan(vehicles=FLEET, rate_hz=1, seconds=1, seed=6)
+    plan = FleetPlan(trackers(), streets.slices, connect_timeout_s=0.3)
+    with pytest.raises(
+        FleetError, match=r"5 of 5 trackers did not connect to mqtt://127\.0\.0\.1:9"
+    ):
+        await run_fleet(plan, BrokerAddress("127.0.0.1", 9))
+
+
+def test_a_plan_without_trackers_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 to"):
+        FleetPlan([], StreetPlan(1, 1, 1, 1).slices)
