@@ -6,43 +6,28 @@
 The bytes depend on the stored event alone, so each attempt sends the same.
 """
 
-from dataclasses import dataclass
-from uuid import UUID
-
 import msgspec
 
+from db.webhook_deliveries import Claim
 from telemetry.ids import format_id
 from telemetry.times import format_time
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A sequenced event as it is stored; `data` is its JSON text, times are Unix microseconds."""
-
-    org_id: UUID
-    id: UUID
-    type: str
-    seq: int
-    occurred_us: int
-    created_us: int
-    data: str
-
-
-def message_id(event: Event) -> str:
+def message_id(claim: Claim) -> str:
     """The id that receivers know a message by, at each attempt the same."""
-    return format_id("evt", event.id)
+    return format_id("evt", claim.event_id)
 
 
-def body(event: Event) -> bytes:
+def body(claim: Claim) -> bytes:
     """The exact bytes to sign and send; `data` goes through as it was written."""
     return msgspec.json.encode(
         {
-            "id": message_id(event),
-            "type": event.type,
-            "seq": event.seq,
-            "occurred_at": format_time(event.occurred_us),
-            "created_at": format_time(event.created_us),
-            "organization_id": format_id("org", event.org_id),
-            "data": msgspec.Raw(event.data.encode()),
+            "id": message_id(claim),
+            "type": claim.type,
+            "seq": claim.seq,
+            "occurred_at": format_time(claim.occurred_us),
+            "created_at": format_time(claim.created_us),
+            "organization_id": format_id("org", claim.org_id),
+            "data": msgspec.Raw(claim.data.encode()),
         }
     )

@@ -1,0 +1,74 @@
+"""The delivering role: the sequencer and the deliverer in one process."""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import sys
+from contextlib import AsyncExitStack
+
+import structlog
+import uvloop
+from pydantic import ValidationError
+
+from db.connect import pool
+from db.secretbox import SecretBox
+from webhooks.deliverer import Deliverer, DeliverLimits
+from webhooks.health import serving
+from webhooks.logs import configure
+from webhooks.metrics import Metrics
+from webhooks.post import Poster
+from webhooks.sequencer import Sequencer
+from webhooks.settings import DeliverSettings
+
+_log = structlog.get_logger("webhooks")
+
+
+def main() -> int:
+    """Runs until SIGTERM or SIGINT. Exit code: 0 stopped in order, 1 failed, 2 wrong settings."""
+    try:
+        settings = DeliverSettings()  # pyright: ignore[reportCallIssue]: from the environment
+    except ValidationError as error:
+        print(error, file=sys.stderr)
+        return 2
+    configure(settings)
+    try:
+        uvloop.run(_run(settings))
+    except OSError as error:
+        _log.error("cannot_serve", address=settings.deliver_http, error=str(error))
+        return 1
+    return 0
+
+
+async def _run(settings: DeliverSettings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    metrics = Metrics()
+    limits = DeliverLimits(attempt_s=settings.webhook_timeout_s)
+    poster = Poster(
+        allow_loopback=settings.webhook_allow_loopback,
+        connections=limits.lanes.in_flight,
+        timeout_s=limits.attempt_s,
+    )
+    connections = pool(settings.database_url.get_secret_value(), "opsc-deliver", max_size=4)
+    holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(connections)
+        await stack.enter_async_context(poster)
+        box = SecretBox(settings.secret_key_bytes)
+        deliverer = Deliverer(connections, poster, box, metrics, limits)
+        sequencer = Sequencer(connections, holder, deliverer.wake, metrics)
+        await stack.enter_async_context(
+            serving(settings.http_address, lambda: deliverer.is_ready, metrics)
+        )
+        _log.info("delivering", http=settings.deliver_http)
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(sequencer.run(stop))
+            loops.create_task(deliverer.run(stop))
+    _log.info("stopped")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

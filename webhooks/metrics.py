@@ -1,0 +1,67 @@
+"""What a delivering process tells about itself, for Prometheus."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from webhooks.retry import Answer
+
+_LAG_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 43200)
+_ATTEMPT_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
+
+
+class Metrics:
+    """One registry of its own per process, so that tests may have several."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        registry = self.registry
+        self.events_sequenced = Counter(
+            "opsc_events_sequenced", "Events that were given their seq.", registry=registry
+        )
+        self.sequencer_leads = Gauge(
+            "opsc_sequencer_leads",
+            "1 while this process gives events their seq.",
+            registry=registry,
+        )
+        self.events_without_seq = Gauge(
+            "opsc_events_without_seq", "Events that wait for their seq.", registry=registry
+        )
+        self.pending = Gauge(
+            "opsc_webhook_pending", "Deliveries that wait, of all processes.", registry=registry
+        )
+        self.in_flight = Gauge(
+            "opsc_webhook_in_flight", "Attempts of this process now under way.", registry=registry
+        )
+        self.attempts = Counter(
+            "opsc_webhook_attempts",
+            "Attempts, by what came of them.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.delivered = Counter(
+            "opsc_webhook_delivered", "Deliveries that were accepted.", registry=registry
+        )
+        self.failed = Counter(
+            "opsc_webhook_failed", "Deliveries that were given up.", registry=registry
+        )
+        self.attempt_s = Histogram(
+            "opsc_webhook_attempt_seconds",
+            "How long an attempt took.",
+            buckets=_ATTEMPT_BUCKETS_S,
+            registry=registry,
+        )
+        self.lag_s = Histogram(
+            "opsc_webhook_lag_seconds",
+            "From an event's creation to its acceptance.",
+            buckets=_LAG_BUCKETS_S,
+            registry=registry,
+        )
+
+    def count_attempt(self, answer: Answer, took_s: float) -> None:
+        """One attempt has ended."""
+        outcome = "no_answer" if answer.status is None else f"{answer.status // 100}xx"
+        self.attempts.labels(outcome).inc()
+        self.attempt_s.observe(took_s)
+
+    def text(self) -> bytes:
+        """The exposition format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,51 @@
+"""What to do while the database is away: wait, a little longer each time, and say it once."""
+
+import asyncio
+import random
+
+import psycopg
+import structlog
+
+# A server that is gone, restarting, full or read-only; a session that was ended; a wait that was
+# cut off. Whoever meets one of these begins again. Anything else is a fault of ours.
+TROUBLE = (psycopg.OperationalError, psycopg.InternalError)
+
+_DELAY_MIN_S = 0.25
+_DELAY_MAX_S = 5.0
+_log = structlog.get_logger("webhooks")
+
+
+class Outage:
+    """The state of one loop's work with the database."""
+
+    def __init__(self, what: str, chances: random.Random) -> None:
+        self._what = what
+        self._chances = chances
+        self._delay_s = 0.0
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the last word was of trouble."""
+        return self._delay_s > 0
+
+    def begin(self, error: Exception) -> float:
+        """Trouble: the seconds to wait."""
+        if not self.lasts:
+            _log.warning("database_away", work=self._what, error=str(error).strip())
+        self._delay_s = min(max(2 * self._delay_s, _DELAY_MIN_S), _DELAY_MAX_S)
+        return self._delay_s * self._chances.uniform(0.5, 1)
+
+    def end(self) -> None:
+        """The database has answered."""
+        if self.lasts:
+            _log.info("database_back", work=self._what)
+        self._delay_s = 0.0
+
+
+async def pause(event: asyncio.Event, seconds: float) -> bool:
+    """Waits for `event`, at most `seconds`; whether it came."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False

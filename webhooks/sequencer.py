@@ -1,0 +1,99 @@
+"""The loop that gives committed events their `seq` while this process holds the lease.
+
+Any number of processes run it; one leads and the others stand by. A leader that is killed is
+followed when its lease has run out, one that stops in order at once. What a leader had not
+committed the next one does again.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+import structlog
+from psycopg.errors import QueryCanceled, TransactionTimeout
+
+from db import leases, sequencer
+from db.connect import Connection, Pool
+from webhooks.metrics import Metrics
+from webhooks.outages import TROUBLE, Outage, pause
+
+_log = structlog.get_logger("webhooks")
+
+
+@dataclass(frozen=True, slots=True)
+class SequencerLimits:
+    """Every bound of the loop."""
+
+    events: int = 5_000  # of one transaction
+    lease_s: float = 10
+    standby_s: float = 1  # between tries to take the lease
+    idle_s: float = 0.25  # between looks while there is nothing
+    busy_s: float = 0.02  # after a small transaction, so that the next is larger
+
+
+class Sequencer:
+    """`on_deliveries` is called after each commit that brought deliveries."""
+
+    def __init__(
+        self,
+        connections: Pool,
+        holder: str,
+        on_deliveries: Callable[[], None],
+        metrics: Metrics,
+        limits: SequencerLimits | None = None,
+    ) -> None:
+        self._connections = connections
+        self._holder = holder
+        self._on_deliveries = on_deliveries
+        self._metrics = metrics
+        self._limits = limits or SequencerLimits()
+        self._events = self._limits.events
+        self._outage = Outage("sequencer", random.Random())
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Leads, or stands by, until `stop`."""
+        while not stop.is_set():
+            try:
+                async with self._connections.connection() as conn:
+                    await self._lead(conn, stop)
+                await pause(stop, self._limits.standby_s)
+            except leases.LeaseLost as error:
+                _log.warning("sequencer_superseded", epoch=error.epoch)
+            except (QueryCanceled, TransactionTimeout):
+                # So many deliveries follow from these events that time ran out: fewer at once.
+                self._events = max(1, self._events // 4)
+                _log.warning("sequencer_too_slow", events=self._events)
+            except TROUBLE as error:
+                await pause(stop, self._outage.begin(error))
+            finally:
+                self._metrics.sequencer_leads.set(0)
+
+    async def _lead(self, conn: Connection, stop: asyncio.Event) -> None:
+        limits = self._limits
+        epoch = await leases.acquire(conn, sequencer.LEASE, self._holder, limits.lease_s)
+        self._outage.end()
+        if epoch is None:
+            return
+        _log.info("sequencer_leads", epoch=epoch)
+        self._metrics.sequencer_leads.set(1)
+        renew_at_s = monotonic() + limits.lease_s / 3
+        while not stop.is_set():
+            if monotonic() >= renew_at_s:
+                if not await leases.renew(conn, sequencer.LEASE, epoch, limits.lease_s):
+                    raise leases.LeaseLost(sequencer.LEASE, epoch)
+                renew_at_s = monotonic() + limits.lease_s / 3
+            done = await self._sequence(conn, epoch)
+            if done.events < self._events:
+                await pause(stop, limits.busy_s if done.events else limits.idle_s)
+        await leases.release(conn, sequencer.LEASE, epoch)
+
+    async def _sequence(self, conn: Connection, epoch: int) -> sequencer.Sequenced:
+        done = await sequencer.sequence(conn, epoch, limit=self._events)
+        self._metrics.events_sequenced.inc(done.events)
+        if done.deliveries:
+            self._on_deliveries()
+        if done.events:
+            self._events = min(2 * self._events, self._limits.events)
+        return done
