@@ -77,6 +77,10 @@ class Lanes:
         self._watched: deque[Turn] = deque()  # in order of starting
         self._number = 0
 
+    def __len__(self) -> int:
+        """Endpoints of which something is known."""
+        return len(self._lanes)
+
     @property
     def in_flight(self) -> int:
         """Attempts that have begun and not ended."""

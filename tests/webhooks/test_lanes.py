@@ -1,0 +1,232 @@
+"""Who is served next."""
+
+from collections import Counter
+from uuid import UUID
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from db.webhook_deliveries import Claim
+from webhooks.lanes import LaneLimits, Lanes
+
+NEVER = 1e9
+
+
+def claims_of(endpoint: int, count: int) -> list[Claim]:
+    return [
+        Claim(
+            org_id=UUID(int=1),
+            endpoint_id=UUID(int=endpoint),
+            event_id=UUID(int=number),
+            attempts=0,
+            url="https://example.com/",
+            secret_encrypted=b"",
+            type="asset.geofence_breach",
+            seq=number,
+            occurred_us=0,
+            created_us=0,
+            data="{}",
+        )
+        for number in range(count)
+    ]
+
+
+def start_all(lanes: Lanes, now_s: float = 0) -> list:
+    started = []
+    while (turn := lanes.take(now_s)) is not None:
+        started.append(turn)
+    return started
+
+
+def warmed_up(limits: LaneLimits, *endpoints: int) -> Lanes:
+    """Lanes whose endpoints have answered promptly, often."""
+    lanes = Lanes(limits)
+    for _ in range(limits.window):
+        for endpoint in endpoints:
+            lanes.add(claims_of(endpoint, 1), NEVER)
+        while flight := start_all(lanes):
+            for turn in flight:
+                lanes.finish(turn, 0, accepted=True)
+    return lanes
+
+
+def test_a_new_endpoint_gets_one_attempt_and_more_as_it_accepts():
+    lanes = Lanes(LaneLimits())
+    lanes.add(claims_of(1, 100), NEVER)
+    flight = start_all(lanes)
+    sizes = [len(flight)]
+    for _ in range(4):
+        for turn in flight:
+            lanes.finish(turn, 0, accepted=True)
+        flight = start_all(lanes)
+        sizes.append(len(flight))
+    assert sizes == [1, 2, 4, 8, 16]
+
+
+def test_a_window_has_a_largest_size():
+    lanes = warmed_up(LaneLimits(window=5), 1)
+    lanes.add(claims_of(1, 100), NEVER)
+    assert len(start_all(lanes)) == 5
+
+
+def test_a_failure_halves_the_window():
+    lanes = warmed_up(LaneLimits(window=8), 1)
+    lanes.add(claims_of(1, 100), NEVER)
+    first, *others = start_all(lanes)
+    lanes.finish(first, 0, accepted=False)
+    assert start_all(lanes) == []
+    for turn in others:
+        lanes.finish(turn, 0, accepted=False)
+    assert len(start_all(lanes)) == 1
+
+
+def test_endpoints_take_turns():
+    lanes = warmed_up(LaneLimits(window=3, prompt_in_flight=6), 1, 2, 3)
+    for endpoint in (1, 2, 3):
+        lanes.add(claims_of(endpoint, 50), NEVER)
+    assert Counter(t.claim.endpoint_id.int for t in start_all(lanes)) == {1: 2, 2: 2, 3: 2}
+
+
+def test_one_endpoint_is_served_in_order():
+    lanes = Lanes(LaneLimits())
+    lanes.add(claims_of(1, 20), NEVER)
+    order = []
+    while turn := lanes.take(0):
+        order.append(turn.claim.seq)
+        lanes.finish(turn, 0, accepted=True)
+    assert order == list(range(20))
+
+
+def test_however_many_hang_a_prompt_endpoint_goes_on():
+    limits = LaneLimits(slow_in_flight=4)
+    lanes = warmed_up(limits, 1)
+    for endpoint in range(100, 200):
+        lanes.add(claims_of(endpoint, 5), NEVER)
+    assert len(start_all(lanes)) == 4
+    lanes.add(claims_of(1, 50), NEVER)
+    assert {turn.claim.endpoint_id.int for turn in start_all(lanes)} == {1}
+
+
+def test_prompt_endpoints_that_begin_to_hang_leave_the_large_pool_before_they_time_out():
+    limits = LaneLimits(prompt_in_flight=8, window=8, prompt_s=1)
+    lanes = warmed_up(limits, 1, 2)
+    lanes.add(claims_of(1, 50), NEVER)
+    assert len(start_all(lanes, now_s=0)) == 8
+    lanes.add(claims_of(2, 50), NEVER)
+    assert start_all(lanes, now_s=0.5) == []
+    assert {turn.claim.endpoint_id.int for turn in start_all(lanes, now_s=1.1)} == {2}
+
+
+def test_a_slow_endpoint_that_accepts_gets_a_small_window():
+    lanes = Lanes(LaneLimits(slow_window=4))
+    lanes.add(claims_of(1, 100), NEVER)
+    now_s = 0.0
+    for _ in range(10):
+        flight = start_all(lanes, now_s)
+        now_s += 5
+        for turn in flight:
+            lanes.finish(turn, now_s, accepted=True)
+    assert len(start_all(lanes, now_s)) == 4
+
+
+def test_an_attempt_that_cannot_begin_in_time_is_never_begun():
+    lanes = Lanes(LaneLimits())
+    lanes.add(claims_of(1, 3), begin_by_s=10)
+    lanes.add(claims_of(1, 1), begin_by_s=20)
+    assert [turn.claim.seq for turn in start_all(lanes, now_s=15)] == [0]
+    assert lanes.waiting == 0
+
+
+def test_many_hanging_endpoints_leave_room_for_claims_of_others():
+    limits = LaneLimits(slow_waiting=10, waiting=100)
+    lanes = warmed_up(limits, 1)
+    for endpoint in range(100, 110):
+        lanes.add(claims_of(endpoint, 1), NEVER)
+    assert lanes.room_of_new == 0
+    assert lanes.rooms()[UUID(int=1)] > 0
+    assert lanes.rooms()[UUID(int=100)] == 0
+
+
+def test_what_is_known_of_idle_endpoints_is_bounded():
+    lanes = warmed_up(LaneLimits(idle_lanes=10), *range(1, 100))
+    assert len(lanes) == 10
+
+
+def test_drain_takes_out_what_waits_and_leaves_what_flies():
+    lanes = warmed_up(LaneLimits(window=2), 1)
+    lanes.add(claims_of(1, 5), NEVER)
+    flight = start_all(lanes)
+    assert [claim.seq for claim in lanes.drain()] == [2, 3, 4]
+    for turn in flight:
+        lanes.finish(turn, 0, accepted=True)
+    assert (lanes.waiting, lanes.in_flight, lanes.take(0)) == (0, 0, None)
+
+
+class AnyOrderOfThings(RuleBasedStateMachine):
+    """Whatever happens: bounds hold, nothing is lost, nothing is begun twice."""
+
+    limits = LaneLimits(
+        prompt_in_flight=5, slow_in_flight=3, in_flight=9, window=4, slow_window=2, idle_lanes=2
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lanes = Lanes(self.limits)
+        self.now_s = 0.0
+        self.flight: list = []
+        self.added = self.begun = self.drained = 0
+
+    @rule(endpoint=st.integers(1, 6), count=st.integers(1, 6))
+    def add(self, endpoint, count):
+        self.lanes.add(claims_of(endpoint, count), NEVER)
+        self.added += count
+
+    @rule()
+    def take(self):
+        turn = self.lanes.take(self.now_s)
+        if turn is not None:
+            self.flight.append(turn)
+            self.begun += 1
+
+    @precondition(lambda self: self.flight)
+    @rule(data=st.data(), accepted=st.booleans())
+    def finish(self, data, accepted):
+        turn = self.flight.pop(data.draw(st.integers(0, len(self.flight) - 1)))
+        self.lanes.finish(turn, self.now_s, accepted=accepted)
+
+    @rule(seconds=st.sampled_from([0.1, 0.6, 2.0]))
+    def wait(self, seconds):
+        self.now_s += seconds
+
+    @rule()
+    def ask_for_rooms(self):
+        assert all(room >= 0 for room in self.lanes.rooms().values())
+
+    @rule()
+    def drain(self):
+        self.drained += len(self.lanes.drain())
+
+    @invariant()
+    def nothing_is_lost(self):
+        assert self.lanes.in_flight == len(self.flight)
+        assert self.lanes.waiting == self.added - self.begun - self.drained
+
+    @invariant()
+    def bounds_hold(self):
+        assert self.lanes.in_flight <= self.limits.in_flight
+        per_endpoint = Counter(turn.claim.endpoint_id for turn in self.flight)
+        assert max(per_endpoint.values(), default=0) <= self.limits.window
+
+    def teardown(self):
+        """Everything that waits gets its turn in the end."""
+        while self.flight or self.lanes.waiting:
+            self.flight += start_all(self.lanes, self.now_s)
+            assert self.flight
+            for turn in self.flight:
+                self.lanes.finish(turn, self.now_s, accepted=True)
+            self.flight.clear()
+
+
+TestAnyOrderOfThings = AnyOrderOfThings.TestCase
+TestAnyOrderOfThings.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
