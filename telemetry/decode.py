@@ -32,13 +32,13 @@ def decode(payloads: Sequence[bytes], formats: Sequence[Format] | NDArray[np.int
     if len(is_packed) != len(payloads):
         raise ValueError(f"{len(payloads)} payloads, {len(is_packed)} formats")
     if not is_packed.any():
-        return decode_native(payloads, range(len(payloads)))
+        return decode_native(payloads)
     if is_packed.all():
-        return decode_packed(payloads, range(len(payloads)))
-    parts: list[Decoded] = []
+        return decode_packed(payloads)
+    parts: list[tuple[Decoded, NDArray[np.intp]]] = []
     for decoder, chosen in ((decode_native, ~is_packed), (decode_packed, is_packed)):
-        messages: list[int] = np.flatnonzero(chosen).tolist()
-        parts.append(decoder([payloads[i] for i in messages], messages))
+        places = np.flatnonzero(chosen)
+        parts.append((decoder([payloads[i] for i in places.tolist()]), places))
     return merge(parts)
 
 

@@ -1,8 +1,7 @@
 """What a decoder gives back, and how fixes with a bad time or position are taken out of it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +24,14 @@ class Decoded:
     rejections: list[Rejection] = field(default_factory=list[Rejection])
 
 
-def oversize_message(message: int, payload: bytes) -> Rejection:
-    """The refusal of a message with too many bytes."""
-    detail = f"{len(payload)} bytes, {MAX_MESSAGE_BYTES} are allowed"
-    return Rejection(message, None, Reason.OVERSIZE, detail)
+def oversize_message(length: int) -> str:
+    """The detail of the refusal of a message with too many bytes."""
+    return f"{length} bytes, {MAX_MESSAGE_BYTES} are allowed"
 
 
-def oversize_array(message: int, fixes: int) -> Rejection:
-    """The refusal of a message with too many fixes."""
-    detail = f"{fixes} fixes, {MAX_FIXES_PER_MESSAGE} are allowed"
-    return Rejection(message, None, Reason.OVERSIZE, detail)
+def oversize_array(fixes: int) -> str:
+    """The detail of the refusal of a message with too many fixes."""
+    return f"{fixes} fixes, {MAX_FIXES_PER_MESSAGE} are allowed"
 
 
 def reject_row(row: np.void, reason: Reason, detail: str) -> Rejection:
@@ -74,9 +71,13 @@ def _place(rejection: Rejection) -> tuple[int, int]:
     return rejection.message, -1 if rejection.position is None else rejection.position
 
 
-def merge(parts: Sequence[Decoded]) -> Decoded:
-    """One Decoded of several that hold different messages of one sequence."""
-    batch = FixBatch.concat([part.batch for part in parts])
-    message: NDArray[Any] = batch["message"]
-    batch = batch.take(np.argsort(message, kind="stable"))
-    return Decoded(batch, in_order([refused for part in parts for refused in part.rejections]))
+def merge(parts: Sequence[tuple[Decoded, NDArray[np.intp]]]) -> Decoded:
+    """Put parts of one sequence together: each with the places of its messages in the sequence."""
+    rejections: list[Rejection] = []
+    for part, places in parts:
+        message = part.batch.rows["message"]
+        message[:] = places[message]
+        rejections += [replace(r, message=int(places[r.message])) for r in part.rejections]
+    batch = FixBatch.concat([part.batch for part, _ in parts])
+    order = np.argsort(batch.rows["message"], kind="stable")
+    return Decoded(batch.take(order), in_order(rejections))

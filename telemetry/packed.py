@@ -56,37 +56,38 @@ BATTERY_SHIFT = 16  # 8 bits, percent
 RESERVED = ~(0xF | 0xFF << SATELLITES_SHIFT | 0xFF << BATTERY_SHIFT) & 0xFFFF_FFFF
 
 
-def decode_packed(payloads: Sequence[bytes], messages: Sequence[int]) -> Decoded:
-    """Fixes and rejections of `payloads`, whose places in the sequence are `messages`."""
+def decode_packed(payloads: Sequence[bytes]) -> Decoded:
+    """Fixes and rejections of `payloads`; `message` counts from 0."""
     lengths = np.fromiter(map(len, payloads), np.int64, len(payloads))
     counts, odd = np.divmod(lengths, RECORD_BYTES)
-    good = (odd == 0) & (counts > 0) & (counts <= MAX_FIXES_PER_MESSAGE)
-    rejections: list[Rejection] = []
-    if not good.all():
-        rejections = [_refusal(messages[i], payloads[i]) for i in np.flatnonzero(~good).tolist()]
-        payloads = [payloads[i] for i in np.flatnonzero(good).tolist()]
+    counts[(odd != 0) | (counts > MAX_FIXES_PER_MESSAGE)] = 0
+    refused: list[int] = np.flatnonzero(counts == 0).tolist()
+    if refused:
+        payloads = [payloads[i] if counts[i] else b"" for i in range(len(payloads))]
     records = np.frombuffer(b"".join(payloads), RECORD)
-    rows = _rows(records, np.asarray(messages, np.int32)[good], counts[good])
+    rows = _rows(records, counts)
     attributes: dict[int, bytes] = {}
     _optional_columns(rows, attributes, records)
     kept = without(FixBatch(rows, attributes), _rules(records, rows))
+    rejections = [_refusal(message, int(lengths[message])) for message in refused]
     return Decoded(kept.batch, in_order(rejections + kept.rejections))
 
 
-def _refusal(message: int, payload: bytes) -> Rejection:
-    if len(payload) > MAX_MESSAGE_BYTES:
-        return oversize_message(message, payload)
-    if len(payload) > MAX_FIXES_PER_MESSAGE * RECORD_BYTES:
-        return oversize_array(message, len(payload) // RECORD_BYTES)
-    detail = f"{len(payload)} bytes, not one or more records of {RECORD_BYTES}"
-    return Rejection(message, None, Reason.UNDECODABLE, detail)
+def _refusal(message: int, length: int) -> Rejection:
+    reason = Reason.OVERSIZE
+    if length > MAX_MESSAGE_BYTES:
+        detail = oversize_message(length)
+    elif length > MAX_FIXES_PER_MESSAGE * RECORD_BYTES:
+        detail = oversize_array(length // RECORD_BYTES)
+    else:
+        reason = Reason.UNDECODABLE
+        detail = f"{length} bytes, not one or more records of {RECORD_BYTES}"
+    return Rejection(message, None, reason, detail)
 
 
-def _rows(
-    records: NDArray[np.void], messages: NDArray[np.int32], counts: NDArray[np.int64]
-) -> NDArray[np.void]:
+def _rows(records: NDArray[np.void], counts: NDArray[np.int64]) -> NDArray[np.void]:
     rows = blank_rows(len(records))
-    rows["message"] = np.repeat(messages, counts)
+    rows["message"] = np.repeat(np.arange(len(counts)), counts)
     rows["position"] = np.arange(len(records)) - np.repeat(np.cumsum(counts) - counts, counts)
     time_ms = records["time_ms"]
     in_years = (time_ms >= EARLIEST_US // 1000) & (time_ms <= LATEST_US // 1000)

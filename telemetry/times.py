@@ -8,6 +8,7 @@ that the same text is the same time for ever. Second 60 is read as the second af
 `parse_time_us` raises; the two functions over many values put NO_TIME where one cannot be read.
 """
 
+import functools
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -72,6 +73,11 @@ def format_time(time_us: int) -> str:
     return moment.isoformat(timespec=timespec) + "Z"
 
 
+def to_datetime(time_us: int) -> datetime:
+    """The same instant as an aware datetime. Raises OverflowError outside of years 1 to 9999."""
+    return _EPOCH + timedelta(microseconds=time_us)
+
+
 def format_times(times_us: NDArray[np.int64]) -> list[str]:
     """`format_time` of each of `times_us`, shape (n,)."""
     moments = times_us.astype("datetime64[us]")
@@ -133,32 +139,39 @@ _MONTH_START = (
     .astype("datetime64[D]")
     .astype(np.int64)
 )
-# Width of the text -> what stands where: `d` is any digit, the rest stands for itself.
-_FORMS = {len(form): form for form in ("dddd-dd-ddTdd:dd:ddZ", "dddd-dd-ddTdd:dd:dd.dddZ")}
+# Two characters as one little-endian number -> the value of the two digits, -1 where they are none.
+_PAIR = np.full(2**16, -1, np.int8)
+for _value in range(100):
+    _PAIR[int.from_bytes(b"%02d" % _value, "little")] = _value
+# Where each part of a text stands; both forms begin alike.
+_PAIRS = {"century": 0, "year": 2, "month": 5, "day": 8, "hour": 11, "minute": 14, "second": 17}
+_MARKS = {4: "-", 7: "-", 10: "T", 13: ":", 16: ":"}
+_FORMS: dict[int, dict[int, str]] = {20: _MARKS | {19: "Z"}, 24: _MARKS | {19: ".", 23: "Z"}}
 
 
 def _parse_form(texts: Sequence[str], width: int) -> NDArray[np.int64]:
-    form = _FORMS[width]
     # latin-1 with replacement keeps one byte per character, whatever the characters are
     joined = "".join(texts).encode("latin-1", "replace")
-    columns = np.ascontiguousarray(np.frombuffer(joined, np.uint8).reshape(-1, width).T)
-    digits = columns[[i for i in range(width) if form[i] == "d"]] - np.uint8(ord("0"))
-    good = (digits <= 9).all(axis=0)
-    for i in range(width):
-        if form[i] != "d":
-            good &= columns[i] == ord(form[i])
-    d = digits.astype(np.int32)
-    month = d[4] * 10 + d[5]
-    month_index = (d[0] * 1000 + d[1] * 100 + d[2] * 10 + d[3] - 1) * 12 + month - 1
-    good &= (month >= 1) & (month <= 12) & (month_index >= 0)
+    part = {name: _PAIR[_stride(joined, width, offset, "<u2")] for name, offset in _PAIRS.items()}
+    good = functools.reduce(np.bitwise_or, part.values()) >= 0  # a negative part makes all negative
+    for offset, mark in _FORMS[width].items():
+        good &= _stride(joined, width, offset, "u1") == ord(mark)
+    year = part["century"].astype(np.int32) * 100 + part["year"]
+    month_index = (year - 1) * 12 + part["month"] - 1
+    good &= (part["month"] >= 1) & (part["month"] <= 12) & (year >= 1)
     month_index[~good] = 0
     first_day = _MONTH_START[month_index]
-    day = d[6] * 10 + d[7]
-    hour, minute, second = d[8] * 10 + d[9], d[10] * 10 + d[11], d[12] * 10 + d[13]
-    good &= (day >= 1) & (day <= _MONTH_START[month_index + 1] - first_day)
-    good &= (hour <= 23) & (minute <= 59) & (second <= 59)
-    utc_s = (first_day + day - 1) * 86_400 + hour * 3600 + minute * 60 + second
-    time_us = utc_s * _SECOND_US
-    if len(d) == 17:
-        time_us += (d[14] * 100 + d[15] * 10 + d[16]) * 1000
+    good &= (part["day"] >= 1) & (part["day"] <= _MONTH_START[month_index + 1] - first_day)
+    good &= (part["hour"] <= 23) & (part["minute"] <= 59) & (part["second"] <= 59)
+    minutes = (first_day + part["day"] - 1) * 1440 + part["hour"] * np.int64(60) + part["minute"]
+    time_us = (minutes * 60 + part["second"]) * _SECOND_US
+    if width == 24:
+        tens, units = _PAIR[_stride(joined, width, 20, "<u2")], _stride(joined, width, 22, "u1")
+        good &= (tens >= 0) & (units >= ord("0")) & (units <= ord("9"))
+        time_us += (tens * np.int64(10) + units - ord("0")) * 1000
     return np.where(good, time_us, NO_TIME)
+
+
+def _stride(joined: bytes, width: int, offset: int, dtype: str) -> NDArray[Any]:
+    """One part of every text of `width` characters, without copying."""
+    return np.ndarray((len(joined) // width,), dtype, joined, offset, (width,))
