@@ -7,6 +7,7 @@ Prints "subscribed" once it is, then keeps the gauge RECEIVED until it is ended 
 
 import socket
 import sys
+import time
 from pathlib import Path
 
 from benchmarks.gauges import Cell, Gauges
@@ -14,6 +15,7 @@ from benchmarks.packets import CONNACK_BYTES, connect, subscribe
 
 SUBACK_BYTES = 5
 BUFFER_BYTES = 1 << 20
+PAUSE_S = 0.001  # lets messages gather: a write per acknowledgement would slow the broker down
 PUBLISH_QOS1 = 0x32
 DUP = 0x08
 
@@ -61,6 +63,7 @@ def run(gauges: Gauges, port: int, topic_filter: str) -> None:
         connection.sendall(acks)
         total += len(acks) // 4
         gauges[Cell.RECEIVED] = total
+        time.sleep(PAUSE_S)
     raise ConnectionError("the broker closed the connection")
 
 

@@ -20,7 +20,6 @@ from benchmarks.packets import CONNACK_BYTES, DISCONNECT, PUBACK_BYTES, connect
 from benchmarks.stream import Share, Stream, read_stream
 
 WINDOW = 64
-LEAST_STRETCH = 16  # messages handed over at once, unless less is wanted in all
 TURN_S = 0.002
 DRAIN_S = 30.0
 
@@ -61,7 +60,7 @@ class Publisher:
             self._flush()
             return 0
         messages = min(allowed, WINDOW - self.outstanding)
-        if messages < min(max(allowed, 1), LEAST_STRETCH):
+        if not messages:
             return 0
         if self._message == len(self._share.ends):
             self._begin_next_pass()

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+import numpy as np
 import psycopg
 import pytest
 import shapely
@@ -61,6 +62,6 @@ async def _send_all(url: str, rings: list[Floats], fixes_per_message: int) -> No
 def _transitions(rings: list[Floats]) -> int:
     """By brute force: how often a tracker's being inside a zone changes, beginning outside all."""
     fixes = tracks(PLAN, FIXES_PER_TRACKER)
-    zones = shapely.polygons([shapely.linearrings(ring) for ring in rings])
+    zones = np.array([shapely.Polygon(ring) for ring in rings])
     inside = shapely.intersects_xy(zones[:, None, None], fixes["lon"], fixes["lat"])
     return int(inside[..., 0].sum() + (inside[..., 1:] != inside[..., :-1]).sum())

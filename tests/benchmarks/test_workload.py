@@ -48,7 +48,7 @@ def test_the_median_step_is_15_metres(fixes: NDArray[np.void]) -> None:
 def test_a_tenth_of_the_fixes_lies_near_an_edge(
     zones: NDArray[np.object_], fixes: NDArray[np.void]
 ) -> None:
-    points = shapely.points(_metres(fixes["lon"], fixes["lat"])[:, ::10].reshape(-1, 2))
+    points = np.asarray(shapely.points(_metres(fixes["lon"], fixes["lat"])[:, ::10].reshape(-1, 2)))
     edges = shapely.STRtree(shapely.boundary(zones))
     near = np.unique(edges.query(points, predicate="dwithin", distance=50.0)[0])
     assert len(near) / len(points) == pytest.approx(0.10, abs=0.02)
