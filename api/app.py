@@ -18,6 +18,7 @@ from api import (
     webhook_endpoints,
     zones,
 )
+from api.documentation import PROBLEMS, complete
 from api.edge import Edge
 from api.routes import parameters_by_operation
 from api.settings import ApiSettings
@@ -50,9 +51,9 @@ def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
     )
     app.state.api = state
     for resource in _RESOURCES:
-        app.include_router(resource.router)
+        app.include_router(resource.router, responses=dict(PROBLEMS))
     app.include_router(health.router)
-    app.state.parameters = parameters_by_operation(app.openapi())
+    app.state.parameters = parameters_by_operation(complete(app))
     failures.install(app)
     app.add_middleware(Edge)
     return app

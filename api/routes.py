@@ -17,6 +17,9 @@ from api.access import authenticate
 from api.problems import Fault, Problem
 
 _MAX_NESTING = 32
+# Who sends too much hears so only if the connection stays open while it sends: so much is taken and
+# thrown away.
+_DISCARDED_BYTES = 16 * 1024 * 1024
 
 
 class PublicRoute(APIRoute):
@@ -99,24 +102,28 @@ class _Loaded(Request):
 
 
 async def _read(request: Request, limit_bytes: int) -> bytes:
-    too_large = Problem(
-        413,
-        "body_too_large",
-        f"The body may have {limit_bytes} bytes.",
-        headers={"Connection": "close"},
-    )
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced[:20]) > limit_bytes:
-        raise too_large
+    if announced.isdecimal() and int(announced[:20]) > limit_bytes + _DISCARDED_BYTES:
+        raise _too_large(limit_bytes)
     content = bytearray()
+    arrived_bytes = 0
     try:
         async for chunk in request.stream():
-            content += chunk
-            if len(content) > limit_bytes:
-                raise too_large
+            arrived_bytes += len(chunk)
+            if arrived_bytes <= limit_bytes:
+                content += chunk
+            elif arrived_bytes > limit_bytes + _DISCARDED_BYTES:
+                break
     except ClientDisconnect:
         raise Problem(400, "body_incomplete", "The body ended before its end.") from None
+    if arrived_bytes > limit_bytes:
+        raise _too_large(limit_bytes)
     return bytes(content)
+
+
+def _too_large(limit_bytes: int) -> Problem:
+    detail = f"The body may have {limit_bytes} bytes."
+    return Problem(413, "body_too_large", detail, headers={"Connection": "close"})
 
 
 def _decode(request: Request, content: bytes) -> object:

@@ -155,8 +155,8 @@ async def update_zone(
     """Changes the fields that are given."""
     old = await _found(access, zone_id)
     new = old._replace(**_changes(body))
-    if "geometry" in body.model_fields_set or new.radius_m != old.radius_m or body.width_m:
-        geometry = body.geometry or msgspec.json.decode(old.geometry)
+    if (new.geometry, new.radius_m) != (old.geometry, old.radius_m) or body.width_m is not None:
+        geometry = msgspec.json.decode(new.geometry)
         await check_shape(access.state, geometry, radius_m=new.radius_m, width_m=body.width_m)
     if new != old:
         new = await _write_change(access, old, new)

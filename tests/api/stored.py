@@ -1,0 +1,119 @@
+"""What ingest and the sequencer would have written, put there by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from db.ids import new_id
+from telemetry.ids import format_id, parse_id
+from tests.api.running import Organization, RunningApi
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def minute(number: float) -> datetime:
+    """A time so many minutes into the story."""
+    return START + timedelta(minutes=number)
+
+
+def text(time: datetime) -> str:
+    """As the API writes whole seconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """An asset with a tracker on it since long ago."""
+
+    asset_id: str
+    tracker_id: str
+
+    @property
+    def tracker(self) -> UUID:
+        return parse_id("trk", self.tracker_id)
+
+
+async def carried(org: Organization, name: str = "Truck") -> Carried:
+    """Made through the API."""
+    asset = await org.admin.post("/v1/assets", {"name": name})
+    tracker = await org.admin.post(
+        "/v1/trackers",
+        {"name": name, "asset_id": asset.json["id"], "assigned_from": "2020-01-01T00:00:00Z"},
+    )
+    return Carried(asset.json["id"], tracker.json["id"])
+
+
+def store_fixes(
+    api: RunningApi, org: Organization, tracker_id: str, times: Iterable[datetime], **columns: Any
+) -> None:
+    """Fixes of one tracker, seq 0."""
+    values = {"lat": 52.5, "lon": 13.4, "received_at": minute(0), **columns}
+    names = ", ".join(values)
+    places = ", ".join(["%s"] * len(values))
+    for time in times:
+        api.sql(
+            f"INSERT INTO gps_events (org_id, tracker_id, time, seq, {names})"  # noqa: S608
+            f" VALUES (%s, %s, %s, 0, {places})",
+            org.org_id,
+            parse_id("trk", tracker_id),
+            time,
+            *values.values(),
+        )
+
+
+def store_visit(
+    api: RunningApi,
+    org: Organization,
+    who: Carried,
+    zone_id: str,
+    entered_at: datetime,
+    left_at: datetime | None = None,
+) -> str:
+    """A visit; still open without `left_at`."""
+    visit = new_id()
+    api.sql(
+        """
+        INSERT INTO visits (org_id, id, asset_id, zone_id, zone_version, tracker_id, opening_time,
+                            opening_seq, entered_at, entry_lat, entry_lon, entry_cause, left_at,
+                            exit_lat, exit_lon, exit_cause)
+        VALUES (%s, %s, %s, %s, 1, %s, %s, 0, %s, 52.5, 13.4, 'moved', %s, %s, %s, %s)
+        """,
+        org.org_id,
+        visit,
+        parse_id("ast", who.asset_id),
+        parse_id("zon", zone_id),
+        who.tracker,
+        entered_at,
+        entered_at,
+        left_at,
+        *((52.6, 13.5, "moved") if left_at else (None, None, None)),
+    )
+    return format_id("vis", visit)
+
+
+def store_event(
+    api: RunningApi,
+    org: Organization,
+    seq: int | None,
+    type_: str = "asset.geofence_breach",
+    data: dict[str, Any] | None = None,
+) -> str:
+    """An event; without `seq` the sequencer has not seen it yet."""
+    event = new_id()
+    api.sql(
+        "INSERT INTO events (org_id, id, type, occurred_at, created_at, data, seq)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        org.org_id,
+        event,
+        type_,
+        minute(seq or 0),
+        minute(seq or 0),
+        json.dumps(data or {}),
+        seq,
+    )
+    return format_id("evt", event)

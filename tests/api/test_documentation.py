@@ -1,0 +1,89 @@
+"""The OpenAPI document says what the routes do."""
+
+from typing import Any
+
+import pytest_asyncio
+from pydantic import BaseModel
+
+from api.assets import AssetItem
+from api.events import EventItem
+from api.gps_events import GpsEventItem
+from api.trackers import NewTrackerItem, TrackerItem
+from api.visits import VisitItem
+from api.webhook_endpoints import EndpointItem, NewEndpointItem
+from api.zones import VersionItem, ZoneItem
+from tests.api.running import Organization, RunningApi
+from tests.api.shapes import square
+from tests.api.stored import carried, minute, store_event, store_fixes, store_visit
+
+
+def agrees(model: type[BaseModel], item: dict[str, Any]) -> bool:
+    """Whether the item has the model's fields, all of them and no other, of the right types."""
+    model.model_validate(item)
+    return list(item) == list(model.model_fields) or set(item) == set(model.model_fields)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def document(api: RunningApi) -> dict[str, Any]:
+    """The OpenAPI document."""
+    return (await api.anonymous.get("/openapi.json")).json
+
+
+async def test_answers_have_the_fields_that_are_documented(
+    api: RunningApi, north: Organization
+) -> None:
+    who = await carried(north)
+    zone = (await north.admin.post("/v1/zones", {"name": "x", "geometry": square()})).json
+    hook = {"url": "https://example.com/", "types": ["*"]}
+    assert agrees(NewEndpointItem, (await north.admin.post("/v1/webhook-endpoints", hook)).json)
+    assert agrees(NewTrackerItem, (await north.admin.post("/v1/trackers", {})).json)
+    store_fixes(api, north, who.tracker_id, [minute(0)])
+    store_visit(api, north, who, zone["id"], minute(0))
+    store_event(api, north, 1)
+    lists: dict[str, type[BaseModel]] = {
+        "assets": AssetItem,
+        "trackers": TrackerItem,
+        "zones": ZoneItem,
+        f"zones/{zone['id']}/versions": VersionItem,
+        "gps-events": GpsEventItem,
+        "visits": VisitItem,
+        "events": EventItem,
+        "webhook-endpoints": EndpointItem,
+    }
+    for path, model in lists.items():
+        rows = (await north.viewer.get(f"/v1/{path}")).json["data"]
+        assert rows, path
+        assert all(agrees(model, row) for row in rows), path
+
+
+async def test_every_operation_has_an_id_and_says_what_it_answers(
+    document: dict[str, Any],
+) -> None:
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    ids = [operation["operationId"] for operation in operations]
+    assert len(ids) == len(set(ids))
+    for operation in operations:
+        good = [status for status in operation["responses"] if status.startswith("2")]
+        assert len(good) == 1
+        if good != ["204"]:
+            content = operation["responses"][good[0]]["content"]
+            assert "$ref" in content["application/json"]["schema"]
+
+
+async def test_every_operation_but_signing_in_wants_a_token(document: dict[str, Any]) -> None:
+    open_to_all = {
+        path
+        for path, operations in document["paths"].items()
+        for operation in operations.values()
+        if operation.get("security") != [{"bearer": []}]
+    }
+    assert open_to_all == {"/v1/auth/token"}
+
+
+async def test_errors_are_documented_as_problems(document: dict[str, Any]) -> None:
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            errors = {status for status in operation["responses"] if not status.startswith("2")}
+            assert errors == {"default"}
+            content = operation["responses"]["default"]["content"]
+            assert list(content) == ["application/problem+json"]

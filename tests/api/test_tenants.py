@@ -1,0 +1,155 @@
+"""Two organizations that look alike never see a row of each other, whatever the route."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.api.running import Organization, RunningApi
+from tests.api.shapes import square
+from tests.api.stored import carried, minute, store_event, store_fixes, store_visit
+
+LISTS = ("assets", "trackers", "zones", "gps-events", "visits", "events", "webhook-endpoints")
+ENDPOINT = {"url": "https://hooks.example.com/", "types": ["*"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Belongings:
+    """One of everything that an organization can have."""
+
+    asset: str
+    tracker: str
+    zone: str
+    visit: str
+    event: str
+    endpoint: str
+
+
+async def _one_of_everything(api: RunningApi, org: Organization) -> Belongings:
+    who = await carried(org, "Truck 1")
+    zone = {"name": "Yard", "external_id": "Z-1", "geometry": square()}
+    zone_id = (await org.admin.post("/v1/zones", zone)).json["id"]
+    store_fixes(api, org, who.tracker_id, [minute(number) for number in range(3)])
+    return Belongings(
+        asset=who.asset_id,
+        tracker=who.tracker_id,
+        zone=zone_id,
+        visit=store_visit(api, org, who, zone_id, minute(0), minute(2)),
+        event=store_event(api, org, 1, data={"asset_name": "Truck 1"}),
+        endpoint=(await org.admin.post("/v1/webhook-endpoints", ENDPOINT)).json["id"],
+    )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ours(api: RunningApi, north: Organization) -> Belongings:
+    """What north has."""
+    return await _one_of_everything(api, north)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def theirs(api: RunningApi, south: Organization) -> Belongings:
+    """What south has: the same."""
+    return await _one_of_everything(api, south)
+
+
+ROUTES: list[tuple[str, str, Any]] = [
+    ("GET", "/v1/assets/{asset}", None),
+    ("PATCH", "/v1/assets/{asset}", {"name": "ours now"}),
+    ("GET", "/v1/trackers/{tracker}", None),
+    ("PATCH", "/v1/trackers/{tracker}", {"name": "ours now"}),
+    ("PATCH", "/v1/trackers/{tracker}", {"asset_id": None}),
+    ("GET", "/v1/zones/{zone}", None),
+    ("PATCH", "/v1/zones/{zone}", {"name": "ours now"}),
+    ("DELETE", "/v1/zones/{zone}", None),
+    ("GET", "/v1/zones/{zone}/versions", None),
+    ("GET", "/v1/visits/{visit}", None),
+    ("GET", "/v1/events/{event}", None),
+    ("GET", "/v1/webhook-endpoints/{endpoint}", None),
+    ("DELETE", "/v1/webhook-endpoints/{endpoint}", None),
+    ("GET", "/v1/gps-events?asset_id={asset}", None),
+    ("GET", "/v1/gps-events?tracker_id={tracker}", None),
+    ("GET", "/v1/gps-events?zone_id={zone}", None),
+    ("GET", "/v1/visits?asset_id={asset}", None),
+    ("GET", "/v1/visits?zone_id={zone}", None),
+    ("POST", "/v1/trackers", {"asset_id": "{asset}"}),
+    ("PATCH", "/v1/trackers/{own_tracker}", {"asset_id": "{asset}"}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), ROUTES)
+async def test_an_id_of_another_organization_is_a_404(
+    north: Organization, ours: Belongings, theirs: Belongings, method: str, path: str, body: Any
+) -> None:
+    ids = {name: getattr(theirs, name) for name in Belongings.__slots__}
+    ids["own_tracker"] = ours.tracker
+    if body and body.get("asset_id"):
+        body = {"asset_id": theirs.asset}
+    answer = await north.admin.send(method, path.format(**ids), json=body)
+    assert (answer.status, answer.json["code"]) == (404, "not_found")
+
+
+async def test_every_route_with_an_id_is_in_the_list_above(api: RunningApi) -> None:
+    document = (await api.anonymous.get("/openapi.json")).json
+    with_ids = {
+        (method.upper(), path.partition("{")[0])
+        for path, operations in document["paths"].items()
+        for method in operations
+        if "{" in path
+    }
+    assert with_ids <= {(method, path.partition("{")[0]) for method, path, _ in ROUTES}
+
+
+async def test_what_others_tried_has_changed_nothing(
+    south: Organization, theirs: Belongings
+) -> None:
+    assert (await south.viewer.get(f"/v1/zones/{theirs.zone}")).json["name"] == "Yard"
+    assert (await south.viewer.get(f"/v1/assets/{theirs.asset}")).json["name"] == "Truck 1"
+    tracker = (await south.viewer.get(f"/v1/trackers/{theirs.tracker}")).json
+    assert (tracker["name"], tracker["asset_id"]) == ("Truck 1", theirs.asset)
+
+
+@pytest.mark.parametrize("name", LISTS)
+async def test_a_list_shows_our_own_rows_alone(
+    north: Organization, south: Organization, ours: Belongings, theirs: Belongings, name: str
+) -> None:
+    mine = (await north.viewer.get(f"/v1/{name}")).json
+    other = (await south.viewer.get(f"/v1/{name}")).json
+    assert mine["total"] == len(mine["data"]) > 0
+    assert other["total"] == len(other["data"]) > 0
+    assert not {row["id"] for row in mine["data"]} & {row["id"] for row in other["data"]}
+    assert not any(getattr(theirs, kind) in str(mine["data"]) for kind in Belongings.__slots__)
+
+
+@pytest.mark.parametrize("name", LISTS)
+async def test_a_cursor_of_another_organization_is_a_400(
+    api: RunningApi,
+    north: Organization,
+    south: Organization,
+    ours: Belongings,
+    theirs: Belongings,
+    name: str,
+) -> None:
+    if name == "events":
+        store_event(api, south, 2)
+    elif name == "webhook-endpoints":
+        await south.admin.post("/v1/webhook-endpoints", ENDPOINT)
+    elif name == "visits":
+        again = await carried(south)
+        store_visit(api, south, again, theirs.zone, minute(5))
+    elif name == "zones":
+        await south.admin.post("/v1/zones", {"name": "Yard", "geometry": square()})
+    else:
+        again = await carried(south)
+        store_fixes(api, south, again.tracker_id, [minute(0)])
+    cursor = (await south.viewer.get(f"/v1/{name}", limit=1)).json["next_cursor"]
+    assert (await south.viewer.get(f"/v1/{name}", limit=1, cursor=cursor)).status == 200
+    assert (await north.viewer.get(f"/v1/{name}", limit=1, cursor=cursor)).status == 400
+
+
+async def test_the_same_names_do_not_collide(
+    north: Organization, ours: Belongings, south: Organization, theirs: Belongings
+) -> None:
+    again = {"name": "Yard", "external_id": "Z-1", "geometry": square()}
+    assert (await north.admin.post("/v1/zones", again)).status == 409
+    assert (await south.admin.post("/v1/zones", again)).status == 409

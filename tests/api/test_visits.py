@@ -1,0 +1,84 @@
+"""Visits, through HTTP."""
+
+from tests.api.running import Organization, RunningApi
+from tests.api.shapes import square
+from tests.api.stored import Carried, carried, minute, store_visit, text
+
+
+async def a_zone(org: Organization) -> str:
+    return (await org.admin.post("/v1/zones", {"name": "x", "geometry": square()})).json["id"]
+
+
+async def test_a_visit_is_shown_with_both_its_ends(api: RunningApi, north: Organization) -> None:
+    who, zone_id = await carried(north), await a_zone(north)
+    visit_id = store_visit(api, north, who, zone_id, minute(1), minute(2))
+    shown = await north.viewer.get(f"/v1/visits/{visit_id}")
+    assert shown.json == {
+        "id": visit_id,
+        "asset_id": who.asset_id,
+        "zone_id": zone_id,
+        "zone_version": 1,
+        "tracker_id": who.tracker_id,
+        "entered_at": text(minute(1)),
+        "entry_lat": 52.5,
+        "entry_lon": 13.4,
+        "entry_cause": "moved",
+        "left_at": text(minute(2)),
+        "exit_lat": 52.6,
+        "exit_lon": 13.5,
+        "exit_cause": "moved",
+        "revision": 1,
+    }
+    assert (await north.viewer.get("/v1/visits", asset_id=who.asset_id)).json["data"] == [
+        shown.json
+    ]
+
+
+async def test_a_visit_that_lasts_has_no_end(api: RunningApi, north: Organization) -> None:
+    who, zone_id = await carried(north), await a_zone(north)
+    visit_id = store_visit(api, north, who, zone_id, minute(1))
+    shown = (await north.viewer.get(f"/v1/visits/{visit_id}")).json
+    assert [shown[name] for name in ("left_at", "exit_lat", "exit_lon", "exit_cause")] == [None] * 4
+
+
+async def test_a_window_shows_the_visits_that_were_open_at_its_edges(
+    api: RunningApi, north: Organization
+) -> None:
+    zone_id = await a_zone(north)
+
+    async def visit(begin: int, end: int | None) -> str:
+        who: Carried = await carried(north)
+        left = None if end is None else minute(end)
+        return store_visit(api, north, who, zone_id, minute(begin), left)
+
+    await visit(0, 10)  # ends as the window begins
+    over_the_beginning = await visit(5, 15)
+    instant = await visit(10, 10)
+    within = await visit(12, 13)
+    over_it_all = await visit(1, None)
+    over_the_end = await visit(18, 25)
+    await visit(20, 30)  # begins as the window ends
+    answer = await north.viewer.get(
+        "/v1/visits", zone_id=zone_id, from_=text(minute(10)), to=text(minute(20))
+    )
+    expected = [over_the_end, within, instant, over_the_beginning, over_it_all]
+    assert [visit["id"] for visit in answer.json["data"]] == expected
+    assert answer.json["total"] == 5
+
+
+async def test_visits_are_filtered_by_asset_and_zone(api: RunningApi, north: Organization) -> None:
+    first, second = await carried(north), await carried(north)
+    here, there = await a_zone(north), await a_zone(north)
+    wanted = store_visit(api, north, first, here, minute(0), minute(1))
+    store_visit(api, north, first, there, minute(0), minute(1))
+    store_visit(api, north, second, here, minute(0), minute(1))
+    answer = await north.viewer.get("/v1/visits", asset_id=first.asset_id, zone_id=here)
+    assert [visit["id"] for visit in answer.json["data"]] == [wanted]
+
+
+async def test_the_visits_of_a_deleted_zone_stay(api: RunningApi, north: Organization) -> None:
+    who, zone_id = await carried(north), await a_zone(north)
+    visit_id = store_visit(api, north, who, zone_id, minute(0), minute(1))
+    await north.admin.delete(f"/v1/zones/{zone_id}")
+    answer = await north.viewer.get("/v1/visits", zone_id=zone_id)
+    assert [visit["id"] for visit in answer.json["data"]] == [visit_id]
