@@ -34,7 +34,6 @@ class DeliverLimits:
     """Every bound of the loop."""
 
     claims: int = 500  # of one statement
-    claim_s: float = 45  # how long a claim holds; what a killed process had claimed waits so long
     attempt_s: float = 15  # the longest attempt
     idle_s: float = 0.25  # between claims while nothing is due
     pass_s: float = 0.01  # between passes, so that marks and claims are bulk
@@ -42,6 +41,12 @@ class DeliverLimits:
     survey_s: float = 10  # between counts of the backlog
     backlog: int = 100_000  # where those counts stop
     lanes: LaneLimits = field(default_factory=LaneLimits)
+
+    @property
+    def claim_s(self) -> float:
+        """How long a claim holds: it waits for its turn, and the longest attempt fits in behind.
+        What a killed process had claimed is claimable again after this."""
+        return 3 * self.attempt_s
 
 
 class Deliverer:

@@ -1,0 +1,169 @@
+"""Events get their place after commit: without gaps, by one process at a time."""
+
+import asyncio
+import random
+
+import pytest
+
+from db import leases, sequencer
+from db.connect import connect
+from tests.webhooks.world import delivering, until
+from webhooks.sequencer import SequencerLimits
+
+
+@pytest.fixture
+async def deliver(database):
+    async with await connect(database.url("opsc_deliver"), "test") as conn:
+        yield conn
+
+
+@pytest.fixture
+async def epoch(world, deliver):
+    return await leases.acquire(deliver, sequencer.LEASE, "test", 60)
+
+
+async def test_each_organization_counts_for_itself_without_gaps(world, deliver, epoch):
+    first, second = await world.organization(), await world.organization()
+    for _ in range(3):
+        await world.events(first, 2)
+        await world.events(second, 5)
+        await sequencer.sequence(deliver, epoch, limit=100)
+    assert await world.seqs(first) == list(range(1, 7))
+    assert await world.seqs(second) == list(range(1, 16))
+
+
+async def test_a_limit_leaves_the_rest_for_the_next_transaction(world, deliver, epoch):
+    org_id = await world.organization()
+    await world.events(org_id, 10)
+    assert (await sequencer.sequence(deliver, epoch, limit=4)).events == 4
+    assert await world.seqs(org_id) == [1, 2, 3, 4] + [None] * 6
+    assert (await sequencer.sequence(deliver, epoch, limit=100)).events == 6
+    assert (await sequencer.sequence(deliver, epoch, limit=100)).events == 0
+
+
+async def test_what_commits_late_comes_behind_and_is_not_missed(world, deliver, epoch):
+    org_id = await world.organization()
+    async with await connect(world.database.url("opsc_ingest"), "test") as late:
+        async with late.transaction():
+            await world.events(org_id, 1, conn=late)
+            await world.events(org_id, 1)
+            await sequencer.sequence(deliver, epoch, limit=100)
+        await sequencer.sequence(deliver, epoch, limit=100)
+    assert await world.seqs(org_id) == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("types", "gets"),
+    [
+        (["*"], True),
+        (["asset.*"], True),
+        (["asset.geofence_breach"], True),
+        (["quote.sent", "asset.geofence_breach"], True),
+        (["asset.geofence_dwell"], False),
+        (["quote.*"], False),
+        (["as.*"], False),
+        (["asset"], False),
+    ],
+)
+async def test_an_endpoint_gets_the_types_that_it_asked_for(world, deliver, epoch, types, gets):
+    org_id = await world.organization()
+    await world.endpoint(org_id, "https://example.com/", types)
+    await world.events(org_id, 1)
+    await sequencer.sequence(deliver, epoch, limit=100)
+    assert await world.states(org_id) == (["pending"] if gets else [])
+
+
+async def test_no_delivery_goes_to_another_organization_or_to_a_deleted_endpoint(
+    world, deliver, epoch
+):
+    first, second = await world.organization(), await world.organization()
+    await world.endpoint(second, "https://example.com/")
+    await world.delete(await world.endpoint(first, "https://example.com/"))
+    await world.events(first, 1)
+    assert await sequencer.sequence(deliver, epoch, limit=100) == (1, 0)
+
+
+async def test_webhooks_need_the_plan(world, deliver, epoch):
+    org_id = await world.organization(plan="starter")
+    await world.endpoint(org_id, "https://example.com/")
+    await world.events(org_id, 1)
+    assert await sequencer.sequence(deliver, epoch, limit=100) == (1, 0)
+
+
+async def test_an_epoch_that_has_passed_sequences_nothing(world, deliver, epoch):
+    org_id = await world.organization()
+    await world.events(org_id, 1)
+    await leases.release(deliver, sequencer.LEASE, epoch)
+    await leases.acquire(deliver, sequencer.LEASE, "successor", 60)
+    with pytest.raises(leases.LeaseLost):
+        await sequencer.sequence(deliver, epoch, limit=100)
+    assert await world.seqs(org_id) == [None]
+
+
+async def test_many_events_of_a_whole_run_are_sequenced(world, deliver, epoch):
+    org_id = await world.organization()
+    await world.endpoint(org_id, "https://example.com/")
+    await world.events(org_id, 152_000)
+    while (await sequencer.sequence(deliver, epoch, limit=5_000)).events:
+        pass
+    assert await world.seqs(org_id) == list(range(1, 152_001))
+    assert len(await world.deliveries(org_id)) == 152_000
+
+
+async def test_two_processes_under_many_committers_leave_no_gap(world, database):
+    org_ids = [await world.organization() for _ in range(3)]
+
+    async def commit_at_random(number: int) -> None:
+        chances = random.Random(number)
+        async with await connect(database.url("opsc_ingest"), "test") as conn:
+            for _ in range(20):
+                async with conn.transaction(force_rollback=chances.random() < 0.1):
+                    await world.events(chances.choice(org_ids), chances.randint(1, 5), conn=conn)
+                    await asyncio.sleep(chances.random() * 0.02)
+
+    limits = SequencerLimits(events=7, lease_s=1, standby_s=0.05, idle_s=0.01, busy_s=0)
+    async with (
+        delivering(database, sequencer_limits=limits),
+        delivering(database, sequencer_limits=limits),
+    ):
+        await asyncio.gather(*(commit_at_random(number) for number in range(8)))
+        for org_id in org_ids:
+            await until(lambda org_id=org_id: _all_placed(world, org_id))
+    for org_id in org_ids:
+        seqs = await world.seqs(org_id)
+        assert sorted(seqs) == list(range(1, len(seqs) + 1))
+
+
+async def test_a_standby_takes_over_at_once_when_the_leader_stops(world, database):
+    org_id = await world.organization()
+    limits = SequencerLimits(lease_s=300, standby_s=0.05, idle_s=0.02)
+    async with delivering(database, sequencer_limits=limits) as leader:
+        await until(lambda: _leads(leader))
+        async with delivering(database, sequencer_limits=limits) as standby:
+            leader.stop.set()
+            await until(lambda: _leads(standby))
+            await world.events(org_id, 3)
+            await until(lambda: _all_placed(world, org_id))
+    assert await world.seqs(org_id) == [1, 2, 3]
+
+
+async def test_sessions_that_are_ended_again_and_again_only_delay(world, database):
+    org_id = await world.organization()
+    async with delivering(database):
+        for _ in range(10):
+            await world.events(org_id, 50)
+            await world.admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE usename = 'opsc_deliver' AND datname = current_database()"
+            )
+            await asyncio.sleep(0.1)
+        await until(lambda: _all_placed(world, org_id))
+    assert sorted(await world.seqs(org_id)) == list(range(1, 501))
+
+
+def _leads(running) -> bool:
+    return running.metrics.registry.get_sample_value("opsc_sequencer_leads") == 1
+
+
+async def _all_placed(world, org_id) -> bool:
+    return None not in await world.seqs(org_id)

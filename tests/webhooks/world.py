@@ -1,0 +1,172 @@
+"""A database with organizations, endpoints and events, as the other roles would have made them."""
+
+import asyncio
+import base64
+import os
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from db.connect import Connection, connect, pool
+from db.ids import new_id
+from db.organizations import create_organization
+from db.secretbox import SecretBox
+from tests.servers import DatabaseUnderTest
+from webhooks.deliverer import Deliverer, DeliverLimits
+from webhooks.metrics import Metrics
+from webhooks.post import Poster
+from webhooks.sequencer import Sequencer, SequencerLimits
+
+SECRET_KEY = bytes(range(32))
+BREACH = "asset.geofence_breach"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    org_id: UUID
+    id: UUID
+    secret: str
+
+
+class World:
+    """Writes as owner, administrator and ingest; the code under test works as opsc_deliver."""
+
+    def __init__(self, database: DatabaseUnderTest, admin: Connection, ingest: Connection) -> None:
+        self.database = database
+        self.admin = admin
+        self.ingest = ingest
+
+    async def organization(self, plan: str = "unlimited") -> UUID:
+        async with (
+            await connect(self.database.url("opsc_owner"), "test") as owner,
+            owner.transaction(),
+        ):
+            return await create_organization(
+                owner, name="Acme", email="a@example.com", password_hash="", plan=plan
+            )
+
+    async def endpoint(self, org_id: UUID, url: str, types: Sequence[str] = ("*",)) -> Endpoint:
+        endpoint_id = new_id()
+        secret = "whsec_" + base64.b64encode(os.urandom(24)).decode()
+        sealed = SecretBox(SECRET_KEY).seal(secret.encode(), endpoint_id.bytes)
+        await self.admin.execute(
+            "INSERT INTO webhook_endpoints (org_id, id, url, types, secret_encrypted)"
+            " VALUES (%s, %s, %s, %s, %s)",
+            (org_id, endpoint_id, url, list(types), sealed),
+        )
+        return Endpoint(org_id, endpoint_id, secret)
+
+    async def delete(self, endpoint: Endpoint) -> None:
+        await self.admin.execute(
+            "UPDATE webhook_endpoints SET deleted_at = now() WHERE id = %s", (endpoint.id,)
+        )
+
+    async def events(
+        self, org_id: UUID, count: int, *, kind: str = BREACH, conn: Connection | None = None
+    ) -> None:
+        await (conn or self.ingest).execute(
+            """
+            INSERT INTO events (org_id, id, type, occurred_at, data)
+            SELECT %s, gen_random_uuid(), %s, '2026-01-01T12:00:00.5Z',
+                   json_build_object('number', n)
+              FROM generate_series(1, %s) AS n
+            """,
+            (org_id, kind, count),
+        )
+
+    async def seqs(self, org_id: UUID) -> list[int | None]:
+        """In the order of writing."""
+        return [row[0] for row in await self.rows("events", "seq", "position", org_id)]
+
+    async def deliveries(self, org_id: UUID) -> list[tuple[Any, ...]]:
+        columns = "state, attempts, last_status, last_error, claimed_until IS NOT NULL"
+        return await self.rows("webhook_deliveries", columns, "seq", org_id)
+
+    async def states(self, org_id: UUID) -> list[str]:
+        return [row[0] for row in await self.deliveries(org_id)]
+
+    async def rows(self, table: str, columns: str, order: str, org_id: UUID) -> list[Any]:
+        cursor = await self.admin.execute(
+            f"SELECT {columns} FROM {table} WHERE org_id = %s ORDER BY {order}",  # noqa: S608
+            (org_id,),
+        )
+        return await cursor.fetchall()
+
+    async def make_due(self) -> None:
+        """As if the time of each next attempt had come, and each claim had lapsed."""
+        await self.admin.execute(
+            "UPDATE webhook_deliveries SET next_attempt_at = now(), claimed_until = NULL"
+            " WHERE state = 'pending'"
+        )
+
+
+@asynccontextmanager
+async def world_in(database: DatabaseUnderTest) -> AsyncIterator[World]:
+    """A World with no events and no endpoints yet."""
+    async with (
+        await connect(database.url("admin"), "test") as admin,
+        await connect(database.url("opsc_ingest"), "test") as ingest,
+    ):
+        await admin.execute("TRUNCATE events, webhook_deliveries, webhook_endpoints")
+        await admin.execute("UPDATE leases SET expires_at = '-infinity'")
+        yield World(database, admin, ingest)
+
+
+@dataclass
+class Running:
+    """One delivering process, in this one."""
+
+    metrics: Metrics
+    deliverer: Deliverer
+    stop: asyncio.Event
+
+
+@asynccontextmanager
+async def delivering(
+    database: DatabaseUnderTest,
+    *,
+    limits: DeliverLimits | None = None,
+    sequencer_limits: SequencerLimits | None = None,
+    allow_loopback: bool = True,
+) -> AsyncIterator[Running]:
+    """Sequencer and deliverer, until the block ends; then they stop in order."""
+    limits = limits or DeliverLimits(attempt_s=1, survey_s=0.1, grace_s=2)
+    metrics, stop = Metrics(), asyncio.Event()
+    async with (
+        pool(database.url("opsc_deliver"), "test-deliver", max_size=4, wait_s=1) as connections,
+        Poster(
+            allow_loopback=allow_loopback,
+            connections=limits.lanes.in_flight,
+            timeout_s=limits.attempt_s,
+        ) as poster,
+        asyncio.TaskGroup() as loops,
+    ):
+        deliverer = Deliverer(connections, poster, SecretBox(SECRET_KEY), metrics, limits)
+        sequencer = Sequencer(
+            connections,
+            f"test-{random.random()}",
+            deliverer.wake,
+            metrics,
+            sequencer_limits or SequencerLimits(lease_s=2, standby_s=0.1, idle_s=0.02),
+        )
+        loops.create_task(sequencer.run(stop))
+        loops.create_task(deliverer.run(stop))
+        try:
+            yield Running(metrics, deliverer, stop)
+        finally:
+            stop.set()
+
+
+async def until(condition: Callable[[], Any], *, wait_s: float = 60) -> None:
+    """Waits for `condition`, which may be a coroutine function; fails when it takes too long."""
+    async with asyncio.timeout(wait_s):
+        while True:
+            found = condition()
+            if asyncio.iscoroutine(found):
+                found = await found
+            if found:
+                return
+            await asyncio.sleep(0.02)
