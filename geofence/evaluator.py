@@ -172,11 +172,16 @@ def _transitions(
     fixes: NDArray[np.void], arrival: Arrival, places: _Places, stays: _Stays, index: ZoneIndex
 ) -> tuple[NDArray[np.void], NDArray[np.void]]:
     """The transitions in order, and the opening of every stay (MEMBERSHIP_DTYPE)."""
-    enters = _enters(fixes, arrival, places, stays, index)
     opened = stays.opening.copy()
+    found = np.zeros(
+        np.count_nonzero(stays.entered) + np.count_nonzero(stays.left), TRANSITION_DTYPE
+    )
+    if not len(found):
+        return found, opened
+    enters = _enters(fixes, arrival, places, stays, index)
     opened[stays.entered] = _as_openings(enters)
-    exits = _exits(fixes, arrival, places, stays, opened, index)
-    found = np.concatenate((enters, exits))
+    found[: len(enters)] = enters
+    found[len(enters) :] = _exits(fixes, arrival, places, stays, opened, index)
     of_change = np.concatenate(
         (places.is_change[stays.begin[stays.entered]], places.is_change[stays.end[stays.left] + 1])
     )
