@@ -6,7 +6,7 @@ carried out: the connection was refused, or the answer is 429 or 503.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -52,6 +52,7 @@ class ApiClient:
         self._token = token
         self._patience_s = patience_s
         self._http: aiohttp.ClientSession | None = None
+        self._renew: Callable[[], Awaitable[None]] | None = None
 
     async def __aenter__(self) -> Self:
         self._http = aiohttp.ClientSession(
@@ -72,8 +73,10 @@ class ApiClient:
     async def sign_in(self, organization_id: str, email: str, password: str) -> None:
         """Take a token for all later requests. Raises ApiError: 401 for bad credentials."""
         body = {"organization_id": organization_id, "email": email, "password": password}
+        self._token = None
         answer = await self.post("/v1/auth/token", body)
         self._token = answer["access_token"]
+        self._renew = lambda: self.sign_in(organization_id, email, password)
 
     async def get(self, path: str, parameters: Parameters | None = None) -> Json:
         return _decoded("GET", path, await self._request("GET", path, parameters=parameters), Json)
@@ -108,6 +111,17 @@ class ApiClient:
         *,
         parameters: Parameters | None = None,
         body: Json | None = None,
+    ) -> bytes:
+        try:
+            return await self._with_patience(method, path, parameters, body)
+        except ApiError as error:
+            if error.status != 401 or self._token is None or self._renew is None:
+                raise
+        await self._renew()  # a token lives shorter than a long run
+        return await self._with_patience(method, path, parameters, body)
+
+    async def _with_patience(
+        self, method: str, path: str, parameters: Parameters | None, body: Json | None
     ) -> bytes:
         deadline = asyncio.get_running_loop().time() + self._patience_s
         pause_s = _FIRST_PAUSE_S

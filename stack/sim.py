@@ -1,0 +1,193 @@
+"""``opsc sim``: simulated trackers over real MQTT, against ``opsc up`` or a system elsewhere.
+
+Against ``opsc up`` on this machine each run makes an organization of its own. Elsewhere
+OPSC_API_URL, OPSC_API_KEY (a bearer token) and OPSC_BROKER_URL say where and as whom.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+import time
+import zlib
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, cast
+
+import typer
+import uvloop
+
+from device_sim.fleet import MAX_TRACKERS, FleetError
+from device_sim.motion import StreetPlan
+from device_sim.payloads import PayloadFormat
+from device_sim.trace import Trace
+from geofence.geojson import ShapeError, ZoneFileError, read_zones
+from mqtt import BrokerAddress
+from stack.client import ApiClient, ApiError
+from stack.errors import StackError
+from stack.org import create_with_admin
+from stack.run_view import run_view
+from stack.runtime import DEFAULT_DATA_DIR, read_stack
+from stack.scenario import Scenario, SimZone, moving_scenario, replay_scenario, zones_of_features
+from stack.simulation import Outcome, Target, Wanted, simulate
+from stack.up import DataDir, say, stop_event
+from telemetry.files import read_trace
+from telemetry.fix import FixBatch
+
+TRACKERS = 10
+RATE_HZ = 1.0
+SECONDS = 60.0
+EMAIL = "admin@sim.example"
+
+
+def sim(
+    trackers: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help=f"How many vehicles. [{TRACKERS}]")
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=1000, help=f"Fixes a second and vehicle. [{RATE_HZ:g}]"),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=86_400, help=f"How long they drive. [{SECONDS:g}]"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same tracks.")] = 1,
+    replay: Annotated[
+        Path | None, typer.Option(help="Send a trace file (.csv, .csv.gz) instead.")
+    ] = None,
+    speed: Annotated[
+        float | None, typer.Option(min=0.001, help="Seconds of the trace in one second. [1]")
+    ] = None,
+    original_times: Annotated[
+        bool, typer.Option("--original-times", help="Do not move the trace's times to now.")
+    ] = False,
+    zones: Annotated[
+        Path | None,
+        typer.Option(help="GeoJSON FeatureCollection (.gz); else 20 zones on the trackers' way."),
+    ] = None,
+    payload_format: Annotated[
+        PayloadFormat, typer.Option("--format", help="How messages are written.")
+    ] = PayloadFormat.JSON,
+    batch: Annotated[int, typer.Option(min=1, max=1000, help="Fixes in one message.")] = 1,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Hold what comes out against what was sent.")
+    ] = False,
+    drain_seconds: Annotated[
+        float, typer.Option(min=0, help="How long the system may take to work off the run.")
+    ] = 600.0,
+    data: DataDir = DEFAULT_DATA_DIR,
+    api_url: Annotated[
+        str | None, typer.Option(envvar="OPSC_API_URL", help="A system elsewhere.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Simulated trackers over real MQTT; exit code 1 on any loss, duplicate or wrong event."""
+    if replay is not None and not trackers is rate is seconds is None:
+        raise typer.BadParameter("--replay goes without --trackers, --rate and --seconds")
+    if replay is None and (speed is not None or original_times):
+        raise typer.BadParameter("--speed and --original-times go with --replay")
+    if verify and api_url:
+        raise typer.BadParameter("--verify works against `opsc up` on this machine only")
+    own_zones = None if zones is None else _zones_of_file(zones)
+    if replay is None:
+        streets = StreetPlan(trackers or TRACKERS, rate or RATE_HZ, seconds or SECONDS, seed)
+        scenario = moving_scenario(streets, _now_us(), own_zones)
+    else:
+        trace = _trace_of_file(replay)
+        trace = trace if original_times else trace.shifted_to(_now_us())
+        scenario = replay_scenario(trace, speed or 1.0, seed, own_zones)
+    wanted = Wanted(payload_format, batch, verify, drain_seconds)
+    outcome = _run(_simulated(scenario, wanted, data, api_url))
+    print(outcome.as_json() if as_json else outcome.as_text(), flush=True)
+    if not outcome.is_good:
+        raise typer.Exit(1)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def _run(main: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """Run it; what the system or the network got wrong is told without a traceback."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            return runner.run(main)
+        except* (ApiError, FleetError) as errors:
+            raise StackError(str(_first(errors))) from errors
+
+
+def _first(errors: BaseExceptionGroup[ApiError | FleetError]) -> BaseException:
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+async def _simulated(
+    scenario: Scenario, wanted: Wanted, data_dir: Path, api_url: str | None
+) -> Outcome:
+    stop = stop_event()
+    async with _target(data_dir, api_url) as target:
+        with run_view() as shown:
+            return await simulate(scenario, wanted, target, shown, stop)
+
+
+@asynccontextmanager
+async def _target(data_dir: Path, api_url: str | None) -> AsyncIterator[Target]:
+    if api_url:
+        token, broker_url = _from_environment("OPSC_API_KEY"), _from_environment("OPSC_BROKER_URL")
+        async with ApiClient(api_url, token) as client:
+            yield Target(client, _broker(broker_url))
+        return
+    system = read_stack(data_dir)
+    name = f"Simulated run {time.strftime('%Y-%m-%d %H:%M:%S')}"
+    admin = await create_with_admin(system.database["opsc_owner"], name, EMAIL, "unlimited")
+    say(f"organization {admin.organization_id}, {admin.email}, password {admin.password}")
+    async with ApiClient(system.api_url) as client:
+        await client.sign_in(*admin)
+        yield Target(client, _broker(system.broker_url))
+
+
+def _from_environment(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise typer.BadParameter(f"a system elsewhere needs {name}")
+    return value
+
+
+def _broker(url: str) -> BrokerAddress:
+    try:
+        return BrokerAddress.parse(url)
+    except ValueError as error:
+        raise typer.BadParameter(f"{url!r}: {error}", param_hint="OPSC_BROKER_URL") from None
+
+
+def _trace_of_file(path: Path) -> Trace:
+    batches: list[FixBatch] = []
+    devices: list[str] = []
+    try:
+        with _opened(path) as file:
+            for chunk in read_trace(file):
+                batches.append(chunk.batch)
+                devices = chunk.devices
+        trace = Trace(tuple(devices), FixBatch.concat(batches))
+    except (OSError, EOFError, zlib.error, ValueError) as error:  # a TraceError is a ValueError
+        raise typer.BadParameter(f"{path}: {error}", param_hint="--replay") from None
+    if len(devices) > MAX_TRACKERS:
+        told = f"{path}: {len(devices):,} devices, a run has at most {MAX_TRACKERS:,}"
+        raise typer.BadParameter(told, param_hint="--replay")
+    return trace
+
+
+def _zones_of_file(path: Path) -> list[SimZone]:
+    try:
+        with _opened(path) as file:
+            features = read_zones(file.read())
+        return zones_of_features(features, warn=say)
+    except (OSError, EOFError, zlib.error, ZoneFileError, ShapeError) as error:
+        raise typer.BadParameter(f"{path}: {error}", param_hint="--zones") from None
+
+
+def _opened(path: Path) -> BinaryIO:
+    return cast("BinaryIO", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")

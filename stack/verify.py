@@ -1,0 +1,155 @@
+"""Holds what a system made of a simulated run against what the simulator knows that it sent.
+
+It waits until the run has drained, reads rows, visits and events back through the API, takes the
+webhooks from its own receiver, and compares all four with an in-memory replay. Any loss, duplicate
+or wrong event is a difference, and so is a run in which no event was expected: it proves nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from device_sim.ledger import Ledger
+from stack.client import ApiClient, ApiError
+from stack.comparison import (
+    Comparison,
+    compare_events,
+    compare_fixes,
+    compare_visits,
+    compare_webhooks,
+)
+from stack.expectation import Expectation, expect, stored_fixes
+from stack.readback import read_events, read_fixes, read_visits
+from stack.receiver import WebhookReceiver
+from stack.registration import Registered
+from stack.scenario import SimZone
+
+POLL_S = 1.0
+QUIET_S = 3.0
+"""So long nothing may grow after all that is expected has come, so that a surplus is seen too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How much of a run has come out so far: rows, events, different webhooks."""
+
+    stored: int
+    events: int
+    webhooks: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedRun:
+    """A run that has been sent."""
+
+    ledger: Ledger
+    registered: Registered
+    zones: Sequence[SimZone]
+    receiver: WebhookReceiver
+
+
+async def read_totals(client: ApiClient, receiver: WebhookReceiver | None) -> Totals:
+    """What the API counts and the receiver has seen; raises ApiError."""
+    return Totals(
+        stored=await client.total("/v1/gps-events"),
+        events=await client.total("/v1/events"),
+        webhooks=0 if receiver is None else len(receiver.ids),
+    )
+
+
+async def verify(
+    client: ApiClient,
+    run: VerifiedRun,
+    *,
+    drain_s: float,
+    on_totals: Callable[[Totals], None],
+    on_drained: Callable[[], None],
+) -> list[Comparison]:
+    """The comparisons of fixes, visits, events and webhooks; raises ApiError."""
+    sent = run.ledger.acknowledged_fixes()
+    now_us = time.time_ns() // 1000
+    expected = await asyncio.to_thread(expect, sent, run.registered, run.zones, now_us)
+    breaches = len(expected.breaches)
+    wanted = Totals(len(expected.fixes), breaches, breaches)
+    await wait_until_drained(client, run.receiver, wanted, drain_s=drain_s, on_totals=on_totals)
+    await run.receiver.checked()
+    on_drained()
+    return await _compare(client, run, expected)
+
+
+async def wait_until_drained(
+    client: ApiClient,
+    receiver: WebhookReceiver | None,
+    wanted: Totals,
+    *,
+    drain_s: float,
+    on_totals: Callable[[Totals], None],
+) -> None:
+    """Return once all that is wanted has come and nothing grows any more, or after `drain_s`."""
+    deadline = time.monotonic() + drain_s
+    newest, changed = Totals(0, 0, 0), time.monotonic()
+    while (now := time.monotonic()) < deadline:
+        try:
+            totals = await read_totals(client, receiver)
+        except ApiError:
+            totals = newest  # the API may be away for a while, as long as it comes back
+        on_totals(totals)
+        if totals != newest:
+            newest, changed = totals, now
+        if _has_come(newest, wanted) and now - changed >= QUIET_S:
+            return
+        await asyncio.sleep(POLL_S)
+
+
+def _has_come(totals: Totals, wanted: Totals) -> bool:
+    return (
+        totals.stored >= wanted.stored
+        and totals.events >= wanted.events
+        and totals.webhooks >= wanted.webhooks
+    )
+
+
+async def _compare(client: ApiClient, run: VerifiedRun, expected: Expectation) -> list[Comparison]:
+    tracker_ids = [tracker.tracker_id for tracker in run.registered.trackers]
+    found = await read_fixes(client, tracker_ids)
+    unsettled = stored_fixes(run.ledger.unsettled_fixes(), run.registered, expected.now_us)
+    fixes = await asyncio.to_thread(compare_fixes, expected.fixes, found, unsettled)
+    others = await client.total("/v1/gps-events") - len(found)
+    if others:
+        fixes.differs("of other trackers", f"{others} rows")
+    visits = compare_visits(expected.visits, await read_visits(client))
+    texts = await read_events(client)
+    return [fixes, visits, *await asyncio.to_thread(_compare_events, expected, texts, run.receiver)]
+
+
+def _compare_events(
+    expected: Expectation, texts: Sequence[bytes], receiver: WebhookReceiver
+) -> tuple[Comparison, Comparison]:
+    events = compare_events(expected.breaches, map(msgspec.json.decode, texts))
+    if not expected.breaches:
+        events.differs("none expected", "the run crosses no zone that alerts: it proves nothing")
+    by_id = {_id_of(text): text for text in texts}
+    return events, compare_webhooks(by_id, receiver.received)
+
+
+def _id_of(event: bytes) -> str:
+    return msgspec.json.decode(event)["id"]
+
+
+def as_text(comparisons: Sequence[Comparison], signature_check: str) -> str:
+    """A table of what was compared, then the first differences of each kind."""
+    lines = [f"{'':<10}{'expected':>12}{'found':>12}  differences"]
+    for one in comparisons:
+        told = ", ".join(f"{count:,} {kind}" for kind, count in one.counts.items()) or "none"
+        lines.append(f"{one.what:<10}{one.expected:>12,}{one.found:>12,}  {told}")
+    for one in comparisons:
+        lines += [f"allowed: {n:,} {one.what} {note}" for note, n in one.notes.items()]
+    lines.append(f"signatures were checked by {signature_check}")
+    for one in comparisons:
+        for kind, examples in one.examples.items():
+            lines.append(f"\n{one.what}, {kind} ({one.counts[kind]:,}):")
+            lines += [f"  {example}" for example in examples]
+    return "\n".join(lines)
