@@ -25,6 +25,8 @@ class BrokerAddress:
     def __post_init__(self) -> None:
         if not self.host:
             raise ValueError("broker address has no host")
+        if any(character <= " " for character in self.host):
+            raise ValueError(f"broker host {self.host!r} holds a blank or a control character")
         try:
             self.host.encode("idna")
         except UnicodeError as error:

@@ -17,7 +17,7 @@ again with back-off when the connection is lost. What it promises:
 - A QoS 1 publish is kept and sent again until its PUBACK, through any number of connections.
 - Memory is bounded: reading stops while messages of more than `max_buffered_bytes` are held here
   or wait for their acknowledgement. An owner that waits for more messages before it acknowledges
-  must do so with a time limit.
+  must do so with a time limit. PUBACKs for its own publishes are not read meanwhile either.
 - An error that a new connection cannot help (refused credentials, taken over by another client,
   ...) ends the session; from then on every call raises it.
 """
@@ -242,12 +242,12 @@ class Session:
         """Connect again and again, until an error comes that no new connection can help."""
         while True:
             lived_s, error = await self._one_connection()
-            self.last_error = error
             if not (isinstance(error, MqttError) and error.retryable):
+                self.last_error = error
                 self._end(error)
                 return
             delay_s = self._backoff.next_delay_s(lived_s)
-            _log.warning("%s: %s; next attempt in %.2f s", self.options.client_id, error, delay_s)
+            self._note_loss(error, lived_s, delay_s)
             await asyncio.sleep(delay_s)
 
     async def _one_connection(self) -> tuple[float, Exception]:
@@ -288,6 +288,14 @@ class Session:
             raise CertificateError(address, error.verify_message) from error
         except OSError as error:
             raise ConnectionLostError(address, error) from error
+
+    def _note_loss(self, error: MqttError, lived_s: float, delay_s: float) -> None:
+        """The same trouble again, without a connection between, is not worth a second warning."""
+        is_repeated = lived_s == 0.0 and type(error) is type(self.last_error)
+        level = logging.DEBUG if is_repeated else logging.WARNING
+        text = "%s: %s; next attempt in %.2f s"
+        _log.log(level, text, self.options.client_id, error, delay_s)
+        self.last_error = error
 
     def _became_ready(self) -> None:
         self._connects += 1

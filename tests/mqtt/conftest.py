@@ -1,6 +1,4 @@
-"""Fixtures of the MQTT tests: an address, a topic of one's own, files that the broker's user can
-read.
-"""
+"""What the MQTT tests share: both event loops, an address, a topic, files for the broker."""
 
 import asyncio
 import tempfile

@@ -49,6 +49,8 @@ def test_mqtts_means_tls_1_3_with_the_name_checked():
         ("mqtt://broker?x=1", "end after the port"),
         ("mqtt://[::1", "cannot be read"),
         ("mqtt://" + "a" * 70, "no host name"),
+        ("mqtt://a b", "blank"),
+        ("mqtt://a\0b", "control character"),
     ],
 )
 def test_any_other_url_is_refused_with_the_reason(url: str, says: str):

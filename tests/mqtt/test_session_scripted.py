@@ -1,6 +1,7 @@
 """The session against a broker that says exact bytes at exact moments."""
 
 import asyncio
+from dataclasses import replace
 
 import mqtt5
 import pytest
@@ -293,6 +294,18 @@ async def test_the_connection_stops_reading_at_the_bound_and_goes_on(fake: Scrip
         assert most < bound + 300_000
         assert it.counters.disconnects == 0
         assert it.counters.held_bytes == 0
+
+
+async def test_a_mistake_that_nobody_foresaw_ends_the_session_instead_of_hanging_it(
+    fake: ScriptedBroker,
+):
+    text = "a password has to be bytes"
+    options = replace(QUICK, password=text)  # pyright: ignore[reportArgumentType]
+    async with session(fake, options) as it:
+        for call in (it.connected.wait(), it.receive(), it.publish("t", b"")):
+            with pytest.raises(TypeError, match="password"):
+                await call
+        assert it.state is State.ENDED
 
 
 async def test_a_session_can_be_entered_once(fake: ScriptedBroker):
