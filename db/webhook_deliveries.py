@@ -44,7 +44,7 @@ class Mark:
     state: State
     status: int | None
     error: str | None
-    retry_s: float = 0
+    retry_s: float = 0.0
 
 
 class Backlog(NamedTuple):
@@ -173,7 +173,7 @@ async def mark(conn: Connection, marks: Sequence[Mark]) -> None:
             "states": [mark.state for mark in marks],
             "statuses": [mark.status for mark in marks],
             "errors": [mark.error for mark in marks],
-            "retries_s": [mark.retry_s for mark in marks],
+            "retries_s": [float(mark.retry_s) for mark in marks],
         },
     )
 

@@ -99,13 +99,23 @@ def test_one_endpoint_is_served_in_order():
 
 
 def test_however_many_hang_a_prompt_endpoint_goes_on():
-    limits = LaneLimits(slow_in_flight=4)
+    limits = LaneLimits(new_in_flight=4)
     lanes = warmed_up(limits, 1)
     for endpoint in range(100, 200):
         lanes.add(claims_of(endpoint, 5), NEVER)
     assert len(start_all(lanes)) == 4
     lanes.add(claims_of(1, 50), NEVER)
     assert {turn.claim.endpoint_id.int for turn in start_all(lanes)} == {1}
+
+
+def test_however_many_hang_a_new_endpoint_is_tried_soon():
+    lanes = Lanes(LaneLimits(new_in_flight=4, slow_in_flight=2))
+    for endpoint in range(100, 110):
+        lanes.add(claims_of(endpoint, 5), NEVER)
+    lanes.add(claims_of(1, 1), NEVER)
+    tried = [turn.claim.endpoint_id.int for now_s in (0, 2, 4) for turn in start_all(lanes, now_s)]
+    assert 1 in tried
+    assert len(tried) == 11
 
 
 def test_prompt_endpoints_that_begin_to_hang_leave_the_large_pool_before_they_time_out():
@@ -139,7 +149,7 @@ def test_an_attempt_that_cannot_begin_in_time_is_never_begun():
 
 
 def test_many_hanging_endpoints_leave_room_for_claims_of_others():
-    limits = LaneLimits(slow_waiting=10, waiting=100)
+    limits = LaneLimits(new_waiting=10, waiting=100)
     lanes = warmed_up(limits, 1)
     for endpoint in range(100, 110):
         lanes.add(claims_of(endpoint, 1), NEVER)
@@ -167,7 +177,13 @@ class AnyOrderOfThings(RuleBasedStateMachine):
     """Whatever happens: bounds hold, nothing is lost, nothing is begun twice."""
 
     limits = LaneLimits(
-        prompt_in_flight=5, slow_in_flight=3, in_flight=9, window=4, slow_window=2, idle_lanes=2
+        prompt_in_flight=5,
+        new_in_flight=2,
+        slow_in_flight=3,
+        in_flight=9,
+        window=4,
+        slow_window=2,
+        idle_lanes=2,
     )
 
     def __init__(self) -> None:

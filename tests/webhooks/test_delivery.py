@@ -1,0 +1,327 @@
+"""From a committed event to an accepted webhook, whatever the receivers do."""
+
+import asyncio
+import json
+from collections import Counter
+
+import pytest
+from standardwebhooks import Webhook
+
+from db import webhook_deliveries
+from db.connect import connect
+from db.webhook_deliveries import Mark, Wanted
+from telemetry.ids import format_id, parse_id
+from tests.webhooks import receivers
+from tests.webhooks.world import delivering, until
+from webhooks.deliverer import DeliverLimits
+from webhooks.lanes import LaneLimits
+from webhooks.retry import ATTEMPTS_MAX
+
+
+async def test_an_event_arrives_as_its_envelope_and_verifies(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved() as receiver:
+        endpoint = await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 1)
+        async with delivering(database):
+            await until(lambda: receiver.requests)
+    request = receiver.requests[0]
+    envelope = Webhook(endpoint.secret).verify(request.body.decode(), request.headers)
+    assert list(envelope) == [
+        "id", "type", "seq", "occurred_at", "created_at", "organization_id", "data",
+    ]  # fmt: skip
+    assert envelope["id"] == request.id
+    assert parse_id("evt", envelope["id"])
+    assert envelope["type"] == "asset.geofence_breach"
+    assert envelope["seq"] == 1
+    assert envelope["occurred_at"] == "2026-01-01T12:00:00.500Z"
+    assert envelope["created_at"].endswith("Z")
+    assert envelope["organization_id"] == format_id("org", org_id)
+    assert envelope["data"] == {"number": 1}
+    assert await world.deliveries(org_id) == [("delivered", 1, 204, None, False)]
+
+
+async def test_each_of_many_events_arrives_once_at_each_endpoint(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved() as first, receivers.well_behaved() as second:
+        await world.endpoint(org_id, first.url)
+        await world.endpoint(org_id, second.url)
+        await world.events(org_id, 500)
+        async with delivering(database):
+            await until(lambda: len(first.requests) + len(second.requests) >= 1000)
+    for receiver in (first, second):
+        assert len(receiver.ids) == 500
+        assert set(receiver.ids.values()) == {1}
+        assert receiver.open_most <= LaneLimits().window
+    assert Counter(await world.states(org_id)) == {"delivered": 1000}
+
+
+async def test_two_organizations_hear_only_of_themselves(world, database):
+    ours, theirs = await world.organization(), await world.organization()
+    async with receivers.well_behaved() as receiver, receivers.well_behaved() as other:
+        await world.endpoint(ours, receiver.url)
+        await world.endpoint(theirs, other.url)
+        await world.events(ours, 20)
+        await world.events(theirs, 30)
+        async with delivering(database):
+            await until(lambda: len(receiver.requests) + len(other.requests) >= 50)
+    for org_id, heard in ((ours, receiver), (theirs, other)):
+        told = {json.loads(request.body)["organization_id"] for request in heard.requests}
+        assert told == {format_id("org", org_id)}
+
+
+async def test_a_refusal_is_tried_again_under_the_same_id_until_accepted(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved(statuses=[500, 302, 404]) as receiver:
+        await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 1)
+        async with delivering(database):
+            for attempts, status in ((1, 500), (2, 302), (3, 404)):
+                await until(lambda n=attempts: _attempted(world, org_id, n))
+                told = ("pending", attempts, status, None, False)
+                assert await world.deliveries(org_id) == [told]
+                await world.make_due()
+            await until(lambda: _attempted(world, org_id, 4))
+    assert list(receiver.ids.values()) == [4]
+    assert len({request.body for request in receiver.requests}) == 1
+    assert await world.states(org_id) == ["delivered"]
+
+
+async def test_a_failed_attempt_waits_before_the_next(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved(statuses=[500]) as receiver:
+        await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 1)
+        async with delivering(database):
+            await until(lambda: _attempted(world, org_id, 1))
+    seconds = "extract(epoch FROM next_attempt_at - now())"
+    ((wait_s,),) = await world.rows("webhook_deliveries", seconds, "seq", org_id)
+    assert 0 < wait_s <= 6
+
+
+async def test_after_the_last_attempt_it_has_failed_for_all_to_see(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved(statuses=[500] * 20) as receiver:
+        await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 1)
+        async with delivering(database) as running:
+            for attempts in range(1, ATTEMPTS_MAX + 1):
+                await until(lambda n=attempts: _attempted(world, org_id, n))
+                await world.make_due()
+            await asyncio.sleep(0.3)
+            assert _sample(running, "opsc_webhook_failed_total") == 1
+    assert await world.deliveries(org_id) == [("failed", ATTEMPTS_MAX, 500, None, False)]
+    assert len(receiver.requests) == ATTEMPTS_MAX
+
+
+async def test_a_receiver_that_is_gone_is_not_asked_again(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved(statuses=[410]) as receiver:
+        await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 1)
+        async with delivering(database):
+            await until(lambda: _attempted(world, org_id, 1))
+    assert await world.deliveries(org_id) == [("failed", 1, 410, None, False)]
+
+
+async def test_endpoints_that_misbehave_delay_nobody_else(world, database):
+    org_id = await world.organization()
+    async with (
+        receivers.raw(receivers.hangs) as hanging,
+        receivers.raw(receivers.resets) as resetting,
+        receivers.raw(receivers.sends_headers_without_end) as endless,
+        receivers.raw(receivers.accepts_drop_by_drop) as dripping,
+        receivers.well_behaved() as good,
+    ):
+        for url in [hanging] * 40 + [resetting, endless, dripping]:
+            await world.endpoint(org_id, url)
+        healthy = await world.endpoint(await world.organization(), good.url)
+        await world.events(org_id, 20)
+        await world.events(healthy.org_id, 300)
+        limits = DeliverLimits(attempt_s=30, grace_s=0.2)
+        async with delivering(database, limits=limits):
+            # The hanging ones time out after 30 s: had one waited for them, so would this.
+            await until(lambda: len(good.requests) >= 300, wait_s=25)
+    assert set(good.ids.values()) == {1}
+
+
+async def test_what_no_receiver_answers_is_told(world, database):
+    org_id = await world.organization()
+    async with receivers.raw(receivers.hangs) as url:
+        await world.endpoint(org_id, url)
+        await world.events(org_id, 1)
+        async with delivering(database):
+            await until(lambda: _attempted(world, org_id, 1))
+    assert await world.deliveries(org_id) == [("pending", 1, None, "no answer within 1 s", False)]
+
+
+async def test_without_the_flag_loopback_is_not_called(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved() as receiver:
+        await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 1)
+        async with delivering(database, allow_loopback=False):
+            await until(lambda: _attempted(world, org_id, 1))
+    ((state, _, _, error, _),) = await world.deliveries(org_id)
+    assert state == "pending"
+    assert error.startswith("refused: ")
+    assert receiver.requests == []
+
+
+async def test_a_secret_that_cannot_be_read_is_told_and_delays_nobody(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved() as receiver:
+        broken = await world.endpoint(org_id, receiver.url)
+        await world.endpoint(org_id, receiver.url)
+        await world.admin.execute(
+            "UPDATE webhook_endpoints SET secret_encrypted = '\\x00' WHERE id = %s", (broken.id,)
+        )
+        await world.events(org_id, 1)
+        async with delivering(database):
+            await until(lambda: len(receiver.requests) == 1)
+            await until(lambda: _attempted(world, org_id, 2))
+    errors = sorted(row[3] or "" for row in await world.deliveries(org_id))
+    assert errors == ["", "the secret of the endpoint cannot be read"]
+
+
+async def test_what_waits_for_a_deleted_endpoint_fails(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved(statuses=[500]) as receiver:
+        endpoint = await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 1)
+        async with delivering(database):
+            await until(lambda: _attempted(world, org_id, 1))
+            await world.delete(endpoint)
+            await until(lambda: _all_in(world, org_id, "failed"))
+    assert await world.deliveries(org_id) == [("failed", 1, 500, "the endpoint was deleted", False)]
+
+
+async def test_two_processes_share_the_work(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved(delay_s=0.02) as receiver:
+        for _ in range(4):
+            await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 200)
+        async with delivering(database) as first, delivering(database) as second:
+            await until(lambda: len(receiver.requests) >= 800)
+            await until(lambda: _all_in(world, org_id, "delivered"))
+        shares = [_sample(running, "opsc_webhook_delivered_total") for running in (first, second)]
+    assert sum(shares) == len(receiver.requests) == 800
+    assert min(shares) > 0
+    assert set(receiver.ids.values()) == {4}
+
+
+async def test_a_stop_lets_attempts_end_and_gives_back_the_rest(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved(delay_s=0.5) as receiver:
+        await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 50)
+        async with delivering(database):
+            await until(lambda: len(receiver.requests) >= 3)
+    rows = await world.deliveries(org_id)
+    states = Counter(row[0] for row in rows)
+    assert states["delivered"] == len(receiver.requests)
+    assert states["delivered"] + states["pending"] == 50
+    assert not any(is_claimed for *_, is_claimed in rows)
+
+
+async def test_a_stop_does_not_wait_for_ever(world, database):
+    org_id = await world.organization()
+    async with receivers.raw(receivers.hangs) as url:
+        await world.endpoint(org_id, url)
+        await world.events(org_id, 1)
+        limits = DeliverLimits(attempt_s=60, grace_s=0.2)
+        async with asyncio.timeout(20), delivering(database, limits=limits) as running:
+            await until(lambda: _sample(running, "opsc_webhook_in_flight") == 1)
+    assert await world.deliveries(org_id) == [("pending", 0, None, None, False)]
+
+
+async def test_sessions_that_are_ended_again_and_again_lose_nothing(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved() as receiver:
+        await world.endpoint(org_id, receiver.url)
+        async with delivering(database):
+            for _ in range(10):
+                await world.events(org_id, 50)
+                await world.admin.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE usename = 'opsc_deliver' AND datname = current_database()"
+                )
+                await asyncio.sleep(0.1)
+            await until(lambda: _all_in(world, org_id, "delivered", count=500))
+    assert len(receiver.ids) == 500
+
+
+@pytest.fixture
+async def claimed(world, database):
+    """A connection as opsc_deliver, and one delivery that it has claimed."""
+    org_id = await world.organization()
+    endpoint = await world.endpoint(org_id, "https://example.com/")
+    await world.events(org_id, 1)
+    await world.admin.execute(
+        "INSERT INTO webhook_deliveries (org_id, endpoint_id, event_id, seq)"
+        " SELECT org_id, %s, id, 1 FROM events WHERE org_id = %s",
+        (endpoint.id, org_id),
+    )
+    await world.admin.execute("UPDATE events SET seq = 1 WHERE org_id = %s", (org_id,))
+    async with await connect(database.url("opsc_deliver"), "test") as conn:
+        (claim,) = await webhook_deliveries.claim(conn, WANTED)
+        yield conn, claim
+
+
+WANTED = Wanted(limit=10, room=10, rooms={}, after=parse_id("whe", "whe_" + "0" * 26), lease_s=60)
+
+
+async def test_a_claim_is_nobody_elses_until_it_lapses(world, claimed):
+    conn, claim = claimed
+    assert await webhook_deliveries.claim(conn, WANTED) == []
+    await world.make_due()
+    assert await webhook_deliveries.claim(conn, WANTED) == [claim]
+
+
+async def test_a_late_mark_of_a_failure_changes_nothing(world, claimed):
+    conn, claim = claimed
+    by_another = Mark(claim, "pending", 503, None, retry_s=60.0)
+    await webhook_deliveries.mark(conn, [by_another])
+    await webhook_deliveries.mark(conn, [Mark(claim, "failed", 500, "late")])
+    assert await world.deliveries(claim.org_id) == [("pending", 1, 503, None, False)]
+
+
+async def test_a_late_mark_of_acceptance_counts(world, claimed):
+    conn, claim = claimed
+    await webhook_deliveries.mark(conn, [Mark(claim, "pending", 503, None, retry_s=60.0)])
+    await webhook_deliveries.mark(conn, [Mark(claim, "delivered", 200, None)])
+    assert await world.states(claim.org_id) == ["delivered"]
+
+
+async def test_what_is_delivered_stays_delivered(world, claimed):
+    conn, claim = claimed
+    await webhook_deliveries.mark(conn, [Mark(claim, "delivered", 200, None)])
+    await webhook_deliveries.mark(conn, [Mark(claim, "failed", 500, "late")])
+    await webhook_deliveries.release(conn, [claim])
+    assert await world.deliveries(claim.org_id) == [("delivered", 1, 200, None, False)]
+
+
+async def test_a_limit_does_not_always_favour_the_same_endpoints(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved() as receiver:
+        for _ in range(30):
+            await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 3)
+        limits = DeliverLimits(claims=2, attempt_s=1)
+        async with delivering(database, limits=limits):
+            await until(lambda: _all_in(world, org_id, "delivered", count=90))
+    assert set(receiver.ids.values()) == {30}
+
+
+async def _attempted(world, org_id, attempts: int) -> bool:
+    return sum(row[1] for row in await world.deliveries(org_id)) >= attempts
+
+
+async def _all_in(world, org_id, state: str, count: int | None = None) -> bool:
+    states = await world.states(org_id)
+    return set(states) == {state} and count in (None, len(states))
+
+
+def _sample(running, name: str) -> float | None:
+    return running.metrics.registry.get_sample_value(name)
