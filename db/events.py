@@ -27,6 +27,7 @@ async def insert(conn: Connection, events: Sequence[Event]) -> None:
         return
     columns = "COPY events (org_id, id, type, occurred_at, data) FROM STDIN (FORMAT BINARY)"
     async with conn.cursor() as cursor, cursor.copy(columns) as copy:
-        copy.set_types(("uuid", "uuid", "text", "timestamptz", "json"))
+        # JSON travels as its text: the type json would make a JSON string of it.
+        copy.set_types(("uuid", "uuid", "text", "timestamptz", "text"))
         for event in events:
             await copy.write_row(event)

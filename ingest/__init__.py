@@ -1,0 +1,1 @@
+"""Broker in, one transaction out, then acknowledge. Begin with `ingest.pipeline`."""

@@ -1,0 +1,68 @@
+"""`opsc ingest`: the ingest role. Composition, and nothing else."""
+
+import asyncio
+import signal
+import sys
+
+import structlog
+import uvloop
+
+from ingest.batcher import BatchLimits
+from ingest.metrics import Metrics
+from ingest.owner import Ownership, run
+from ingest.settings import IngestSettings
+from mqtt import BrokerAddress, SessionOptions, Subscription
+from service import logs
+from service.health import serving
+from telemetry.topics import SUBSCRIPTIONS
+
+_log = structlog.get_logger("ingest")
+
+
+def main() -> int:
+    """Runs until SIGTERM or SIGINT. Exit code: 0 stopped in order, 1 failed, 2 wrong settings."""
+    try:
+        settings = IngestSettings()  # pyright: ignore[reportCallIssue]  # from the environment
+        ownership = _ownership(settings)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    logs.configure(settings.log_level, settings.log_format)
+    try:
+        uvloop.run(_serve(ownership, settings.http_address))
+    except OSError as error:
+        _log.error("cannot serve", address=settings.ingest_http, error=str(error))
+        return 1
+    return 0
+
+
+def _ownership(settings: IngestSettings) -> Ownership:
+    password = settings.ingest_password
+    return Ownership(
+        database_url=settings.database_url.get_secret_value(),
+        broker=BrokerAddress.parse(settings.broker_url),
+        session_options=SessionOptions(
+            client_id=settings.ingest_client_id,
+            username=settings.ingest_username,
+            password=None if password is None else password.get_secret_value().encode(),
+            subscriptions=tuple(Subscription(topic_filter) for topic_filter in SUBSCRIPTIONS),
+        ),
+        limits=BatchLimits(
+            messages=settings.ingest_batch_messages,
+            bytes=settings.ingest_batch_bytes,
+            age_ms=settings.ingest_batch_age_ms,
+        ),
+        lease_s=settings.ingest_lease_s,
+        metrics=Metrics(),
+    )
+
+
+async def _serve(ownership: Ownership, address: tuple[str, int]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ownership.stopping.set)
+    async with serving(address, ownership.trouble, ownership.metrics.page):
+        await run(ownership)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""Messages put together into batches, bounded by count, bytes and age."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from mqtt import Message, Session
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """A batch ends at the first of these. age_ms counts from its first message."""
+
+    messages: int
+    bytes: int
+    age_ms: float
+
+
+async def batches(session: Session, limits: BatchLimits) -> AsyncIterator[list[Message]]:
+    """Batches in order of receipt, for ever; raises the error that ended the session.
+
+    While the consumer is busy messages gather in the session, so a slow consumer gets full batches
+    and a quick one waits `age_ms` at most.
+    """
+    clock = asyncio.get_running_loop()
+    while True:
+        batch = await session.receive(limits.messages, limits.bytes)
+        size = sum(len(message.payload) for message in batch)
+        due = clock.time() + limits.age_ms / 1000
+        while len(batch) < limits.messages and size < limits.bytes and clock.time() < due:
+            try:
+                async with asyncio.timeout_at(due):
+                    more = await session.receive(limits.messages - len(batch), limits.bytes - size)
+            except TimeoutError:
+                break
+            batch += more
+            size += sum(len(message.payload) for message in more)
+        yield batch

@@ -1,0 +1,81 @@
+"""What an operator sees of ingest, in Prometheus' terms."""
+
+from collections import Counter as Tally
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from geofence.visits import NAMES
+from ingest.arrivals import Arrivals
+from ingest.plan import Plan
+from mqtt import SessionCounters
+
+_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1, 2, 5)
+_FIXES = (1, 10, 100, 1_000, 10_000, 100_000)
+
+
+class Metrics:
+    """All metrics of one process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        named = {"registry": self._registry, "namespace": "opsc_ingest"}
+        self.active = Gauge("active", "1 while this process is the owner", **named)
+        self.turns = Counter("turns", "Times this process became the owner", **named)
+        self.failures = Counter("failures", "Turns that ended in an error", ["error"], **named)
+        self._messages = Counter("messages", "Messages dealt with", **named)
+        self._stored = Counter("fixes_stored", "Fixes stored", **named)
+        self._duplicates = Counter("fixes_duplicate", "Fixes that were stored before", **named)
+        self._late = Counter("fixes_late", "Fixes that were not judged: older, or known", **named)
+        self._refused = Counter("refused", "Kept in quarantine", ["reason"], **named)
+        self._transitions = Counter("transitions", "Zones entered, left", ["transition"], **named)
+        self._events = Counter("events", "Events written", **named)
+        self._transaction = Histogram(
+            "transaction_seconds", "BEGIN to COMMIT", buckets=_SECONDS, **named
+        )
+        self._batch = Histogram("batch_fixes", "Fixes in a batch", buckets=_FIXES, **named)
+        self._session = _SessionCollector()
+        self._registry.register(self._session)
+
+    def committed(self, plan: Plan, stored: int, arrivals: Arrivals, seconds: float) -> None:
+        """One batch is in the database."""
+        self._messages.inc(len(arrivals.messages))
+        self._stored.inc(stored)
+        self._duplicates.inc(len(plan.batch) - stored)
+        self._late.inc(int(plan.evaluation.late.sum()))
+        for reason, count in Tally(refusal.reason for refusal in plan.refusals).items():
+            self._refused.labels(reason).inc(count)
+        transitions = plan.evaluation.transitions["transition"]
+        for transition, name in NAMES.items():
+            self._transitions.labels(name).inc(int((transitions == transition).sum()))
+        self._events.inc(len(plan.outcome.events))
+        self._transaction.observe(seconds)
+        self._batch.observe(len(plan.batch))
+
+    def watch(self, counters: SessionCounters) -> None:
+        """The newest counters of the broker session."""
+        self._session.counters = counters
+
+    def page(self) -> bytes:
+        """The text that Prometheus reads."""
+        return generate_latest(self._registry)
+
+
+class _SessionCollector:
+    """The counters of the current broker session; they begin again with each turn."""
+
+    counters: SessionCounters | None = None
+
+    def collect(self) -> Iterable[Metric]:
+        counters = self.counters
+        if counters is None:
+            return
+        for name in ("connects", "received", "received_bytes", "acknowledged"):
+            yield CounterMetricFamily(
+                f"opsc_ingest_mqtt_{name}", f"MQTT session: {name}", value=getattr(counters, name)
+            )
+        for name in ("waiting", "unacknowledged", "held_bytes"):
+            yield GaugeMetricFamily(
+                f"opsc_ingest_mqtt_{name}", f"MQTT session: {name}", value=getattr(counters, name)
+            )

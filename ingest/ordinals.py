@@ -1,0 +1,44 @@
+"""UUIDs numbered in order of appearance: arrays are indexed by the number."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Ordinals:
+    """A number for each UUID, given once and for ever."""
+
+    def __init__(self) -> None:
+        self._ordinal_of: dict[UUID, int] = {}
+        self._ids: list[UUID] = []
+        self._bytes = np.empty(0, "V16")
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, ordinal: int) -> UUID:
+        return self._ids[ordinal]
+
+    def __iter__(self) -> Iterator[UUID]:
+        return iter(self._ids)
+
+    def find(self, uuid: UUID) -> int | None:
+        """The number that `uuid` has."""
+        return self._ordinal_of.get(uuid)
+
+    def number(self, uuid: UUID) -> int:
+        """The number of `uuid`, the next free one where it has none yet."""
+        ordinal = self._ordinal_of.setdefault(uuid, len(self._ids))
+        if ordinal == len(self._ids):
+            self._ids.append(uuid)
+        return ordinal
+
+    def as_bytes(self) -> NDArray[np.void]:
+        """The 16 bytes of each UUID by number, shape (n,), dtype V16."""
+        known = len(self._bytes)
+        if known < len(self._ids):
+            more = b"".join(uuid.bytes for uuid in self._ids[known:])
+            self._bytes = np.concatenate((self._bytes, np.frombuffer(more, "V16")))
+        return self._bytes

@@ -1,0 +1,174 @@
+"""One active owner: wait for the lease, read the memory back, work, and hand over in order.
+
+Whatever goes wrong while working ends the turn, and the next turn begins as a new process would:
+this is the one way of recovery. A standby runs the same code and waits in `_wait_for_lease`.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import psycopg
+import structlog
+
+from db import leases
+from db.connect import Connection, Limits, connect
+from db.visits import VisitNotOpen
+from ingest.arrivals import Arrivals, read
+from ingest.batcher import BatchLimits, batches
+from ingest.metrics import Metrics
+from ingest.pipeline import LEASE, Turn, store
+from ingest.recollection import recollect
+from mqtt import BrokerAddress, MqttError, Session, SessionOptions
+
+_LIMITS = Limits(statement_s=20, lock_s=5, transaction_s=20, idle_in_transaction_s=5)
+_RESTORE_LIMITS = Limits(statement_s=300, transaction_s=300)
+_RETRY_MIN_S, _RETRY_MAX_S = 0.1, 5.0
+
+_log = structlog.get_logger("ingest")
+TurnEnded = (psycopg.Error, leases.LeaseLost, VisitNotOpen, MqttError, OSError)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+@dataclass(slots=True)
+class Ownership:
+    """Who we are, and how far we are: the one thing that the health page looks at."""
+
+    database_url: str
+    broker: BrokerAddress
+    session_options: SessionOptions
+    limits: BatchLimits
+    lease_s: float
+    metrics: Metrics
+    holder: str = field(
+        default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    )
+    session: Session | None = None
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def trouble(self) -> str | None:
+        """Why no fix is stored just now; None while this process is the owner and connected."""
+        if self.session is None:
+            return "not the owner: another process is, or the database cannot be reached"
+        if not self.session.connected.is_set():
+            return f"the broker cannot be reached: {self.session.last_error}"
+        return None
+
+
+async def run(ownership: Ownership) -> None:
+    """Turn after turn, until `stopping` is set."""
+    delay_s = _RETRY_MIN_S
+    while not ownership.stopping.is_set():
+        started = time.monotonic()
+        try:
+            await _turn(ownership)
+        except* TurnEnded as group:
+            for error in _leaves(group):
+                _log.warning("turn ended", error=type(error).__name__, detail=str(error).strip())
+                ownership.metrics.failures.labels(type(error).__name__).inc()
+        if time.monotonic() - started > _RETRY_MAX_S:
+            delay_s = _RETRY_MIN_S
+        await _pause(ownership.stopping, delay_s)
+        delay_s = min(2 * delay_s, _RETRY_MAX_S)
+
+
+async def _turn(ownership: Ownership) -> None:
+    async with _connection(ownership, Limits(lock_s=ownership.lease_s)) as lease_conn:
+        epoch = await _wait_for_lease(ownership, lease_conn)
+        if epoch is None:
+            return
+        _log.info("owner", epoch=epoch)
+        ownership.metrics.turns.inc()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                renewing = tasks.create_task(_renew(ownership, lease_conn, epoch))
+                await _work(ownership, epoch)
+                renewing.cancel()
+        finally:
+            ownership.session = None
+            ownership.metrics.active.set(0)
+        await leases.release(lease_conn, LEASE, epoch)
+        _log.info("handed over", epoch=epoch)
+
+
+async def _work(ownership: Ownership, epoch: int) -> None:
+    async with _connection(ownership, _RESTORE_LIMITS) as conn:
+        memory = await recollect(conn)
+    async with (
+        _connection(ownership, _LIMITS) as conn,
+        Session(ownership.broker, ownership.session_options) as session,
+    ):
+        turn = Turn(conn, epoch, memory, ownership.metrics, _now_us)
+        ownership.session = session
+        ownership.metrics.active.set(1)
+        ahead: asyncio.Queue[Arrivals] = asyncio.Queue(maxsize=1)
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(_read(session, ownership.limits, ahead))
+            storing = tasks.create_task(_store(turn, session, ahead))
+            await ownership.stopping.wait()
+            reading.cancel()
+            await ahead.join()
+            storing.cancel()
+
+
+async def _read(session: Session, limits: BatchLimits, ahead: asyncio.Queue[Arrivals]) -> None:
+    """Decodes the next batch while the one before is being stored."""
+    async for messages in batches(session, limits):
+        await ahead.put(read(messages, _now_us()))
+
+
+async def _store(turn: Turn, session: Session, ahead: asyncio.Queue[Arrivals]) -> None:
+    while True:
+        arrivals = await ahead.get()
+        await store(turn, arrivals)
+        session.acknowledge(arrivals.messages)
+        turn.metrics.watch(session.counters)
+        ahead.task_done()
+
+
+async def _wait_for_lease(ownership: Ownership, conn: Connection) -> int | None:
+    while not ownership.stopping.is_set():
+        epoch = await leases.acquire(conn, LEASE, ownership.holder, ownership.lease_s)
+        if epoch is not None:
+            return epoch
+        await _pause(ownership.stopping, ownership.lease_s / 6)
+    return None
+
+
+async def _renew(ownership: Ownership, conn: Connection, epoch: int) -> None:
+    while True:
+        await asyncio.sleep(ownership.lease_s / 4)
+        if not await leases.renew(conn, LEASE, epoch, ownership.lease_s):
+            raise leases.LeaseLost(LEASE, epoch)
+
+
+@asynccontextmanager
+async def _connection(ownership: Ownership, limits: Limits) -> AsyncIterator[Connection]:
+    conn = await connect(ownership.database_url, "opsc-ingest", limits)
+    try:
+        yield conn
+    finally:
+        await conn.close()
+
+
+async def _pause(stopping: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
+    except TimeoutError:
+        pass
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

@@ -1,0 +1,116 @@
+"""What a decision depends on, as of one revision: trackers, assets, assignments and zones.
+
+The database numbers every change (`db.revision`). Each ingest transaction compares that number with
+`Registry.revision`; where it has moved on, the batch is planned again after `take`.
+
+UUIDs become ordinals here, which index arrays and appear in the columns of a batch.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from db.registry import RegistryChanges, TrackerRow, ZoneVersionRow
+from geofence.geojson import read_shape
+from geofence.index import ZoneIndex, ZoneVersion
+from ingest.assignments import Assignments
+from ingest.ordinals import Ordinals
+from telemetry.fix import FixBatch
+from telemetry.ids import format_id
+from telemetry.topics import Format, fixes_topic, packed_topic, parse_topic
+
+UNKNOWN = -1
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneFacts:
+    """What an event says of a zone."""
+
+    name: str
+    kind: str
+    alert_on: frozenset[str] | None
+
+
+class Registry:
+    """Changed by `take` only. Knows nothing and has revision -1 until then."""
+
+    def __init__(self) -> None:
+        self.revision = -1
+        self.organizations = Ordinals()
+        self.trackers = Ordinals()
+        self.assets = Ordinals()
+        self.zones = Ordinals()
+        self.index = ZoneIndex([])
+        self._routes: dict[str, tuple[int, Format]] = {}
+        self._organization_of: list[int] = []  # by tracker
+        self._organization_of_array = np.empty(0, np.int32)
+        self._revoked: set[int] = set()
+        self._asset_names: dict[int, str] = {}
+        self._zone_facts: dict[tuple[int, int], ZoneFacts] = {}
+        self._assignments = Assignments()
+
+    def take(self, changes: RegistryChanges) -> None:
+        """Brings this up to `changes.revision`."""
+        for tracker in changes.trackers:
+            self._take_tracker(tracker)
+        self._organization_of_array = np.array(self._organization_of, np.int32)
+        for asset in changes.assets:
+            self._asset_names[self.assets.number(asset.asset_id)] = asset.name
+        for row in changes.assignments:
+            span = (row.from_us, row.to_us, self.assets.number(row.asset_id))
+            self._assignments.put(self.trackers.number(row.tracker_id), row.assignment_id, span)
+        if changes.zone_versions:
+            self.index = self.index.with_changes(map(self._take_zone, changes.zone_versions))
+        self.revision = changes.revision
+
+    def route(self, topic: str) -> tuple[int, Format]:
+        """The tracker that may publish on `topic`, UNKNOWN where there is none, and the format."""
+        route = self._routes.get(topic)
+        if route is not None:
+            return route
+        parsed = parse_topic(topic)
+        return UNKNOWN, Format.NATIVE if parsed is None else parsed[1]
+
+    def is_revoked(self, tracker: int) -> bool:
+        return tracker in self._revoked
+
+    def organization_of(self, tracker: int) -> int:
+        """The ordinal of the tracker's organization."""
+        return self._organization_of[tracker]
+
+    def resolve(self, batch: FixBatch) -> None:
+        """Fills organization and asset of rows whose tracker is known."""
+        rows = batch.rows
+        rows["organization"] = self._organization_of_array[rows["tracker"]]
+        rows["asset"] = self._assignments.assets(batch, len(self.trackers))
+
+    def asset_name(self, asset: int) -> str:
+        return self._asset_names[asset]
+
+    def zone_facts(self, zone: int, version: int) -> ZoneFacts:
+        return self._zone_facts[zone, version]
+
+    def _take_tracker(self, row: TrackerRow) -> None:
+        tracker = self.trackers.number(row.tracker_id)
+        if tracker == len(self._organization_of):
+            self._organization_of.append(self.organizations.number(row.org_id))
+            name = format_id("trk", row.tracker_id)
+            self._routes[fixes_topic(name)] = tracker, Format.NATIVE
+            self._routes[packed_topic(name)] = tracker, Format.PACKED
+        if row.revoked:
+            self._revoked.add(tracker)
+        else:
+            self._revoked.discard(tracker)
+
+    def _take_zone(self, row: ZoneVersionRow) -> ZoneVersion:
+        zone = self.zones.number(row.zone_id)
+        alert_on = None if row.alert_on is None else frozenset(row.alert_on)
+        self._zone_facts[zone, row.version] = ZoneFacts(row.name, row.kind, alert_on)
+        return ZoneVersion(
+            zone=zone,
+            version=row.version,
+            organization=self.organizations.number(row.org_id),
+            shape=read_shape(row.geometry, radius_m=row.radius_m),
+            valid_from_us=row.valid_from_us,
+            valid_to_us=row.valid_to_us,
+        )

@@ -1,0 +1,77 @@
+"""Per tracker the newest stored fix: what tells a new fix from a late or a doubled one."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from telemetry.fix import FixBatch
+
+_NEVER_US = -(2**63)
+
+
+class Watermarks:
+    """The newest stored (time, seq) by ordinal of the tracker. Raised after a commit only."""
+
+    def __init__(self) -> None:
+        self._time_us = np.empty(0, np.int64)
+        self._seq = np.empty(0, np.int64)
+
+    def restore(self, newest: Iterable[tuple[int, int, int]]) -> None:
+        """Forget everything and take (tracker, time_us, seq) as read from the database."""
+        rows = np.array(list(newest), np.int64).reshape(-1, 3)
+        self._time_us = np.empty(0, np.int64)
+        self._seq = np.empty(0, np.int64)
+        if len(rows):
+            self._reach(int(rows[:, 0].max()))
+            self._time_us[rows[:, 0]] = rows[:, 1]
+            self._seq[rows[:, 0]] = rows[:, 2]
+
+    def all_new(self, batch: FixBatch) -> NDArray[np.bool_]:
+        """Which fixes may go by plain COPY, shape (n,): all of those of a tracker, or none.
+
+        A tracker's fixes may if each lies beyond the one before it in the batch, and the first
+        beyond what is stored. Every row has its tracker's ordinal.
+        """
+        if not len(batch):
+            return np.ones(0, bool)
+        order, first, tracker, time_us, seq = self._by_tracker(batch)
+        before_us = np.concatenate(([0], time_us[:-1]))
+        before_seq = np.concatenate(([0], seq[:-1]))
+        before_us[first] = self._time_us[tracker[first]]
+        before_seq[first] = self._seq[tracker[first]]
+        beyond = (time_us > before_us) | ((time_us == before_us) & (seq > before_seq))
+        new_tracker = np.logical_and.reduceat(beyond, np.flatnonzero(first))
+        answer = np.empty(len(batch), bool)
+        answer[order] = new_tracker[np.cumsum(first) - 1]
+        return answer
+
+    def advance(self, batch: FixBatch) -> None:
+        """The fixes are committed."""
+        if not len(batch):
+            return
+        self._reach(int(batch.rows["tracker"].max()))
+        rows = batch.rows
+        order = np.lexsort((rows["seq"], rows["time_us"], rows["tracker"]))
+        tracker = rows["tracker"][order]
+        newest = order[np.append(tracker[1:] != tracker[:-1], True)]
+        tracker, time_us, seq = (rows[name][newest] for name in ("tracker", "time_us", "seq"))
+        stored_us, stored_seq = self._time_us[tracker], self._seq[tracker]
+        beyond = (time_us > stored_us) | ((time_us == stored_us) & (seq > stored_seq))
+        self._time_us[tracker[beyond]] = time_us[beyond]
+        self._seq[tracker[beyond]] = seq[beyond]
+
+    def _by_tracker(self, batch: FixBatch) -> tuple[NDArray[np.intp], ...]:
+        rows = batch.rows
+        self._reach(int(rows["tracker"].max()))
+        order = np.argsort(rows["tracker"], kind="stable")
+        tracker = rows["tracker"][order]
+        first = np.append(True, tracker[1:] != tracker[:-1])
+        return order, first, tracker, rows["time_us"][order], rows["seq"][order].astype(np.int64)
+
+    def _reach(self, tracker: int) -> None:
+        missing = tracker + 1 - len(self._time_us)
+        if missing > 0:
+            room = max(missing, len(self._time_us))
+            self._time_us = np.append(self._time_us, np.full(room, _NEVER_US))
+            self._seq = np.append(self._seq, np.zeros(room, np.int64))

@@ -1,0 +1,43 @@
+"""GET /healthz (the process lives), /readyz (it can do its work), /metrics (Prometheus)."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+
+@asynccontextmanager
+async def serving(
+    address: tuple[str, int], trouble: Callable[[], str | None], metrics: Callable[[], bytes]
+) -> AsyncIterator[None]:
+    """Serves while the block runs. Raises OSError where the address cannot be had.
+
+    trouble: why the process cannot do its work just now, None where it can.
+    metrics: the page in Prometheus' text format.
+    """
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def readyz(_: web.Request) -> web.Response:
+        what = trouble()
+        return web.json_response({"status": what or "ok"}, status=200 if what is None else 503)
+
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(body=metrics(), headers={"content-type": "text/plain; version=0.0.4"})
+
+    app = web.Application()
+    app.add_routes(
+        [
+            web.get("/healthz", healthz),
+            web.get("/readyz", readyz),
+            web.get("/metrics", page),
+        ]
+    )
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, *address).start()
+        yield
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,100 @@
+"""Ingest in this process, as its database role, between a real broker and a real database."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from ingest.batcher import BatchLimits
+from ingest.metrics import Metrics
+from ingest.owner import Ownership, run
+from mqtt import BrokerAddress, Session, SessionOptions, Subscription
+from telemetry.topics import SUBSCRIPTIONS
+from tests.ingest.tenants import Tenant, Vehicle
+from tests.servers import BrokerUnderTest, DatabaseUnderTest
+
+PATIENCE_S = 30
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Waits until `condition` holds; fails the test where it does not come to that."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            answer = condition()
+            if isinstance(answer, Awaitable):
+                answer = await answer
+            if answer:
+                return
+            await asyncio.sleep(0.02)
+
+
+def ownership(
+    database_url: str, broker_url: str, client_id: str, lease_s: float = 1.0
+) -> Ownership:
+    """What `ingest.__main__` puts together, with a short lease."""
+    return Ownership(
+        database_url=database_url,
+        broker=BrokerAddress.parse(broker_url),
+        session_options=SessionOptions(
+            client_id=client_id,
+            subscriptions=tuple(Subscription(topic) for topic in SUBSCRIPTIONS),
+        ),
+        limits=BatchLimits(messages=1_000, bytes=1_000_000, age_ms=2),
+        lease_s=lease_s,
+        metrics=Metrics(),
+    )
+
+
+@asynccontextmanager
+async def running(owner: Ownership) -> AsyncIterator[Ownership]:
+    """`owner` at work, connected; stopped in order at the end."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(run(owner))
+        try:
+            await until(lambda: owner.trouble() is None)
+            yield owner
+        finally:
+            owner.stopping.set()
+
+
+class Device:
+    """Publishes for any tracker and waits for the broker's word."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def send(self, vehicle: Vehicle, *fixes: dict[str, Any]) -> None:
+        """One message: a fix, or an array of them."""
+        body = fixes[0] if len(fixes) == 1 else list(fixes)
+        await self.send_raw(f"trackers/{vehicle.name}/fixes", json.dumps(body).encode())
+
+    async def send_raw(self, topic: str, payload: bytes) -> None:
+        await self._session.publish(topic, payload, qos=1)
+
+
+def fix(at: datetime, lon: float, lat: float, **more: Any) -> dict[str, Any]:
+    return {"time": at.isoformat(), "lat": lat, "lon": lon, **more}
+
+
+@pytest.fixture
+async def tenant(database: DatabaseUnderTest) -> Tenant:
+    return await Tenant.create(database)
+
+
+@pytest.fixture
+async def device(broker: BrokerUnderTest) -> AsyncIterator[Device]:
+    options = SessionOptions(client_id=f"device-{secrets.token_hex(4)}", clean_start=True)
+    async with Session(BrokerAddress.parse(broker.url), options) as session:
+        yield Device(session)
+
+
+@pytest.fixture
+async def ingest(database: DatabaseUnderTest, broker: BrokerUnderTest) -> AsyncIterator[Ownership]:
+    owner = ownership(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
+    async with running(owner):
+        yield owner

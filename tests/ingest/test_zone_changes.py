@@ -1,0 +1,91 @@
+"""Zones that change while assets move: taken in without a restart, and without a false breach."""
+
+from datetime import timedelta
+
+from tests.ingest.conftest import Device, fix, until
+from tests.ingest.tenants import Tenant, soon, square
+
+HOME = (13.4, 52.5)
+AWAY = (13.5, 52.6)
+
+
+async def _events(tenant: Tenant) -> list[str]:
+    query = "SELECT data ->> 'transition' FROM events ORDER BY position"
+    return [transition for (transition,) in tenant.rows(query)]
+
+
+async def _stored(tenant: Tenant, fixes: int) -> None:
+    await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == fixes)
+
+
+async def test_a_zone_made_while_ingest_runs_is_judged(
+    tenant: Tenant, device: Device, ingest: object
+) -> None:
+    vehicle = await tenant.vehicle()
+    await device.send(vehicle, fix(soon(-5), *AWAY))
+    await _stored(tenant, 1)
+    await tenant.zone(square(*HOME), valid_from=soon(0))
+    await device.send(vehicle, fix(soon(0.1), *HOME))
+    await until(lambda: len(tenant.rows("SELECT FROM events")) == 1)
+
+
+async def test_a_deleted_zone_ends_its_visits_without_a_breach_at_the_next_fix(
+    tenant: Tenant, device: Device, ingest: object
+) -> None:
+    vehicle = await tenant.vehicle()
+    zone_id = await tenant.zone(square(*HOME))
+    await device.send(vehicle, fix(soon(-5), *HOME))
+    await _stored(tenant, 1)
+    changed_at = await tenant.change_zone(zone_id, None)
+    await device.send(vehicle, fix(soon(0.1), *HOME))
+    await _stored(tenant, 2)
+    assert tenant.rows("SELECT left_at, exit_cause FROM visits") == [(changed_at, "zone_changed")]
+    assert await _events(tenant) == ["enter"]
+
+
+async def test_a_zone_moved_away_ends_its_visits_and_can_be_entered_again(
+    tenant: Tenant, device: Device, ingest: object
+) -> None:
+    vehicle = await tenant.vehicle()
+    zone_id = await tenant.zone(square(*HOME))
+    await device.send(vehicle, fix(soon(-5), *HOME))
+    await _stored(tenant, 1)
+    await tenant.change_zone(zone_id, square(*AWAY))
+    await device.send(vehicle, fix(soon(0.1), *HOME))
+    await device.send(vehicle, fix(soon(0.2), *AWAY))
+    await _stored(tenant, 3)
+    rows = tenant.rows("SELECT zone_version, exit_cause FROM visits ORDER BY entered_at")
+    assert rows == [(1, "zone_changed"), (2, None)]
+    assert await _events(tenant) == ["enter", "enter"]
+
+
+async def test_a_zone_moved_under_a_standing_asset_opens_a_visit_without_a_breach(
+    tenant: Tenant, device: Device, ingest: object
+) -> None:
+    vehicle = await tenant.vehicle()
+    zone_id = await tenant.zone(square(*AWAY))
+    await device.send(vehicle, fix(soon(-5), *HOME))
+    await _stored(tenant, 1)
+    changed_at = await tenant.change_zone(zone_id, square(*HOME))
+    await device.send(vehicle, fix(soon(0.1), *HOME))
+    await _stored(tenant, 2)
+    assert tenant.rows("SELECT entered_at, entry_cause, opening_change FROM visits") == [
+        (changed_at, "zone_changed", changed_at)
+    ]
+    assert await _events(tenant) == []
+
+
+async def test_fixes_from_before_an_edit_are_judged_by_the_zone_as_it_was(
+    tenant: Tenant, device: Device, ingest: object
+) -> None:
+    vehicle = await tenant.vehicle()
+    zone_id = await tenant.zone(square(*HOME))
+    await tenant.change_zone(zone_id, square(*AWAY))
+    at = soon(-60)
+    await device.send(
+        vehicle, fix(at, *AWAY), fix(at + timedelta(seconds=1), *HOME), fix(soon(0.1), *AWAY)
+    )
+    await _stored(tenant, 3)
+    rows = tenant.rows("SELECT zone_version, exit_cause FROM visits ORDER BY entered_at")
+    assert rows == [(1, "zone_changed"), (2, None)]
+    assert await _events(tenant) == ["enter", "enter"]
