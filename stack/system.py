@@ -30,7 +30,7 @@ from db import migrate
 from stack.errors import StackError
 from stack.identity import reachable_home
 from stack.process import Command
-from stack.provision import Programs, provision
+from stack.provision import provision
 from stack.runtime import (
     PartInfo,
     Secrets,
@@ -150,27 +150,25 @@ async def _start(stack: Stack) -> None:
 
 
 async def _start_servers(stack: Stack) -> None:
-    database_url = os.environ.get("OPSC_DATABASE_URL")
-    broker_url = os.environ.get("OPSC_BROKER_URL")
-    programs = None
-    if not (database_url and broker_url):
-        programs = await asyncio.to_thread(provision, None, stack.say)
-    if database_url:
+    if database_url := os.environ.get("OPSC_DATABASE_URL"):
+        if urlsplit(database_url).scheme not in ("postgresql", "postgres"):
+            raise StackError("OPSC_DATABASE_URL must look like postgresql://user:password@host/db")
         stack.parts["postgres"] = PartInfo(address=_host_of(database_url))
     else:
-        assert programs is not None
-        database_url = await _start_postgres(stack, programs)
+        database_url = await _start_postgres(stack)
     await asyncio.to_thread(_migrate, stack, database_url)
-    if broker_url:
+    if broker_url := os.environ.get("OPSC_BROKER_URL"):
         stack.parts["broker"] = PartInfo(address=_host_of(broker_url))
         stack.broker_url = broker_url
     else:
-        assert programs is not None
-        await _start_broker(stack, programs)
+        await _start_broker(stack)
 
 
-async def _start_postgres(stack: Stack, programs: Programs) -> str:
+async def _start_postgres(stack: Stack) -> str:
+    programs = await asyncio.to_thread(provision, None, stack.say)
     home = reachable_home(stack.data_dir) / "postgres"
+    if not home.is_relative_to(stack.data_dir):
+        stack.say(f"the servers' own files are in {home.parent}: their user cannot reach yours")
     server = Postgres(programs, home, free_port(POSTGRES_PORT), stack.log("postgres"))
     await asyncio.to_thread(server.prepare)
     stack.parts[server.name] = PartInfo(server.address)
@@ -200,7 +198,8 @@ def _migrate(stack: Stack, admin_url: str) -> None:
     }
 
 
-async def _start_broker(stack: Stack, programs: Programs) -> None:
+async def _start_broker(stack: Stack) -> None:
+    programs = await asyncio.to_thread(provision, None, stack.say)
     home = reachable_home(stack.data_dir) / "broker"
     server = Mosquitto(programs, home, free_port(BROKER_PORT), stack.log("broker"))
     await asyncio.to_thread(server.prepare)
@@ -213,7 +212,7 @@ async def _start_roles(stack: Stack) -> None:
     """Side by side: each waits for what it needs by itself."""
     ingest = f"{LOOPBACK}:{free_port(INGEST_HTTP_PORT)}"
     deliver = f"{LOOPBACK}:{free_port(DELIVER_HTTP_PORT)}"
-    api_port = free_port(int(os.environ.get("OPSC_API_PORT") or API_PORT))
+    api_port = free_port(_wanted_api_port())
     api = f"{LOOPBACK}:{api_port}"
     stack.api_url = f"http://{api}"
     stack.parts["ingest"] = PartInfo(ingest, metrics_url=f"http://{ingest}/metrics")
@@ -226,6 +225,13 @@ async def _start_roles(stack: Stack) -> None:
         _role(stack, DELIVER, {"OPSC_DELIVER_HTTP": deliver, **at_home}),
         _role(stack, API, api_variables),
     )
+
+
+def _wanted_api_port() -> int:
+    text = os.environ.get("OPSC_API_PORT") or str(API_PORT)
+    if not text.isdecimal() or not 0 < int(text) < 65_536:
+        raise StackError(f"OPSC_API_PORT must be a port number, not {text!r}")
+    return int(text)
 
 
 def _role(stack: Stack, role: Role, variables: Mapping[str, str]) -> Part:
