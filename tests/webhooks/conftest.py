@@ -12,4 +12,5 @@ from tests.webhooks.world import World, world_in
 async def world(database: DatabaseUnderTest) -> AsyncIterator[World]:
     """Organizations, endpoints and events in the module's database, none at first."""
     async with world_in(database) as world:
+        await world.clear()
         yield world

@@ -95,6 +95,11 @@ class World:
         )
         return await cursor.fetchall()
 
+    async def clear(self) -> None:
+        """No events, no endpoints, no leases, as if no test had been before."""
+        await self.admin.execute("TRUNCATE events, webhook_deliveries, webhook_endpoints")
+        await self.admin.execute("UPDATE leases SET expires_at = '-infinity'")
+
     async def make_due(self) -> None:
         """As if the time of each next attempt had come, and each claim had lapsed."""
         await self.admin.execute(
@@ -105,13 +110,11 @@ class World:
 
 @asynccontextmanager
 async def world_in(database: DatabaseUnderTest) -> AsyncIterator[World]:
-    """A World with no events and no endpoints yet."""
+    """A World as the database holds it."""
     async with (
         await connect(database.url("admin"), "test") as admin,
         await connect(database.url("opsc_ingest"), "test") as ingest,
     ):
-        await admin.execute("TRUNCATE events, webhook_deliveries, webhook_endpoints")
-        await admin.execute("UPDATE leases SET expires_at = '-infinity'")
         yield World(database, admin, ingest)
 
 

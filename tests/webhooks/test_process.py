@@ -1,0 +1,155 @@
+"""The delivering role as a process of its own: started, killed, stopped."""
+
+import asyncio
+import base64
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from tests.webhooks import receivers
+from tests.webhooks.world import SECRET_KEY, until, world_in
+
+
+@asynccontextmanager
+async def process(database_url: str, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`python -m webhooks`; killed at the end where it still runs."""
+    started = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "webhooks",
+        env={
+            "PATH": os.environ["PATH"],
+            "OPSC_DATABASE_URL": database_url,
+            "OPSC_SECRET_KEY": base64.urlsafe_b64encode(SECRET_KEY).decode(),
+            "OPSC_DELIVER_HTTP": f"127.0.0.1:{free_port()}",
+            "OPSC_WEBHOOK_ALLOW_LOOPBACK": "true",
+            "OPSC_WEBHOOK_TIMEOUT_S": "1",
+            **settings,
+        },
+    )
+    try:
+        yield started
+    finally:
+        if started.returncode is None:
+            started.kill()
+        await started.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return unused.getsockname()[1]
+
+
+async def test_killed_between_post_and_mark_it_sends_the_same_id_again(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved(delay_s=0.8) as receiver:
+        await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 1)
+        async with process(database.url("opsc_deliver")) as first:
+            await until(lambda: len(receiver.requests) == 1)
+            first.kill()
+            await first.wait()
+        assert await world.states(org_id) == ["pending"]
+        receiver.delay_s = 0
+        async with process(database.url("opsc_deliver")):
+            await until(lambda: _all_delivered(world, org_id))
+    assert list(receiver.ids.values()) == [2]
+    assert len({request.body for request in receiver.requests}) == 1
+
+
+async def test_killed_again_and_again_it_delivers_all(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved() as receiver:
+        await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 2_000)
+        for fraction in (0.2, 0.4, 0.6):
+            async with process(database.url("opsc_deliver")) as victim:
+                await until(lambda f=fraction: len(receiver.ids) >= 2_000 * f)
+                victim.kill()
+                await victim.wait()
+        async with process(database.url("opsc_deliver")):
+            await until(lambda: _all_delivered(world, org_id))
+    assert len(receiver.ids) == 2_000
+    assert await world.seqs(org_id) == list(range(1, 2_001))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_it_stops_in_order(world, database, number):
+    org_id = await world.organization()
+    async with receivers.well_behaved(delay_s=0.3) as receiver:
+        await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 1)
+        async with process(database.url("opsc_deliver")) as running:
+            await until(lambda: receiver.requests)
+            running.send_signal(number)
+            assert await running.wait() == 0
+    assert await world.states(org_id) == ["delivered"]
+    leases = await world.admin.execute(
+        "SELECT FROM leases WHERE name = 'sequencer' AND expires_at > now()"
+    )
+    assert leases.rowcount == 0
+
+
+async def test_a_database_that_is_killed_only_delays(private_postgres):
+    postgres = private_postgres()
+    database = postgres.migrated_database()
+    address = f"127.0.0.1:{free_port()}"
+    async with receivers.well_behaved() as receiver:
+        async with world_in(database) as world:
+            org_id = await world.organization()
+            await world.endpoint(org_id, receiver.url)
+            await world.events(org_id, 2_000)
+        async with process(database.url("opsc_deliver"), OPSC_DELIVER_HTTP=address) as running:
+            await until(lambda: len(receiver.ids) >= 100)
+            await asyncio.to_thread(postgres.kill)
+            await until(lambda: _is_ready(address, 503))
+            await asyncio.to_thread(postgres.start)
+            async with world_in(database) as world:
+                await until(lambda: _all_delivered(world, org_id))
+            await until(lambda: _is_ready(address, 200))
+            assert running.returncode is None
+    assert len(receiver.ids) == 2_000
+
+
+async def test_it_tells_how_it_is(world, database):
+    address = f"127.0.0.1:{free_port()}"
+    async with process(database.url("opsc_deliver"), OPSC_DELIVER_HTTP=address):
+        await until(lambda: _is_ready(address, 200))
+        async with aiohttp.ClientSession(f"http://{address}") as session:
+            assert (await session.get("/healthz")).status == 200
+            metrics = await (await session.get("/metrics")).text()
+    for name in ("opsc_webhook_pending", "opsc_webhook_lag_seconds", "opsc_events_sequenced"):
+        assert name in metrics
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("OPSC_SECRET_KEY", "short", 2),
+        ("OPSC_DELIVER_HTTP", "nowhere", 2),
+        ("OPSC_WEBHOOK_TIMEOUT_S", "0", 2),
+        ("OPSC_DELIVER_HTTP", "192.0.2.1:9102", 1),
+    ],
+)
+async def test_settings_that_cannot_be_are_said(database, name, value, code):
+    async with process(database.url("opsc_deliver"), **{name: value}) as running:
+        assert await asyncio.wait_for(running.wait(), timeout=60) == code
+
+
+async def _all_delivered(world, org_id) -> bool:
+    return set(await world.states(org_id)) == {"delivered"}
+
+
+async def _is_ready(address: str, status: int) -> bool:
+    try:
+        async with aiohttp.ClientSession() as session:
+            return (await session.get(f"http://{address}/readyz")).status == status
+    except aiohttp.ClientError:
+        return False
