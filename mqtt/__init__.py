@@ -27,6 +27,7 @@ from mqtt.errors import (
 )
 from mqtt.inbox import Message
 from mqtt.options import SessionOptions, Subscription, Will
+from mqtt.outgoing import Published
 from mqtt.session import Session
 from mqtt.states import State
 
@@ -46,6 +47,7 @@ __all__ = [
     "PublishQueueFullError",
     "PublishRefusedError",
     "PublishUnsupportedError",
+    "Published",
     "ServerDisconnectedError",
     "Session",
     "SessionClosedError",

@@ -134,23 +134,39 @@ class Link(asyncio.Protocol):
             transport.resume_reading()
 
     def close(self) -> None:
-        """Send what is queued and the network takes, say goodbye and close."""
-        self.flush()
-        self.fail(SessionClosedError(), mqtt5.DisconnectReasonCode.NORMAL_DISCONNECTION)
+        """Send what is queued and the network takes, say goodbye, and wait for the broker to close.
 
-    def fail(self, error: MqttError, reason: mqtt5.DisconnectReasonCode | None = None) -> None:
+        When it has, it has read all that we sent. Closing first would leave our last PUBACKs to
+        chance: a successor that connects meanwhile makes the broker drop what it has not read.
+        """
+        self.flush()
+        transport = self._usable_transport()
+        if transport is None or self.state is State.CONNECTING:
+            self.fail(SessionClosedError())
+            return
+        self._connection.disconnect(mqtt5.DisconnectReasonCode.NORMAL_DISCONNECTION)
+        self.flush()
+        self._error = SessionClosedError()
+        if not self._reading:
+            transport.resume_reading()  # so that the end is seen; data is not looked at any more
+        self._abort_later()
+
+    def fail(self, error: MqttError) -> None:
         """Close for `error`, and tell the broker why if there is something to tell."""
         if self._error is not None or self._transport is None:
             return
-        reason = error.disconnect_reason if reason is None else reason
-        if reason is not None:
-            self._connection.disconnect(reason)
+        if error.disconnect_reason is not None:
+            self._connection.disconnect(error.disconnect_reason)
             self.flush()
         self._error = error
         self._transport.close()
+        self._abort_later()
+
+    def _abort_later(self) -> None:
+        """Nobody waits longer than `close_timeout_s` for a peer that does not read or close."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(self._close_timeout_s, self._transport.abort)
+        self._timer = self._loop.call_later(self._close_timeout_s, self.abort)
 
     def abort(self) -> None:
         """Cut the connection without a word and without waiting. Nothing is received after it."""

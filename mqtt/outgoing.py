@@ -30,6 +30,7 @@ REFUSED_FROM = 0x80
 """Reason codes from here on are refusals (MQTT 5, 2.4)."""
 
 Published = asyncio.Future[mqtt5.PubAckReasonCode]
+"""Done at the PUBACK, or with the error that the message or the session ended with."""
 
 
 @dataclass(slots=True)

@@ -96,6 +96,8 @@ class Session:
     async def close(self) -> None:
         """Send what the network takes, then DISCONNECT, and end. The broker publishes no will.
 
+        When this returns the broker has read all of it (unless `close_timeout_s` ran out), so
+        that a successor under the same client id gets nothing again that was acknowledged here.
         Does not wait for PUBACKs: publishes that are still pending fail with SessionClosedError.
         """
         link = self._link

@@ -73,6 +73,19 @@ async def test_a_new_process_resumes_what_the_old_one_left(address: BrokerAddres
         assert [message.payload for message in await receive(new, 100)] == numbers(100)
 
 
+async def test_what_was_acknowledged_just_before_close_does_not_come_again(
+    address: BrokerAddress, topic: str
+):
+    ours = options(topic)
+    async with Session(address, ours) as old, Session(address, options()) as publisher:
+        await old.connected.wait()
+        await publish_all(publisher, topic, numbers(20))
+        old.acknowledge((await receive(old, 20, acknowledge=False))[:15])
+        await old.close()
+        async with Session(address, ours) as new:
+            assert [message.payload for message in await receive(new, 5)] == numbers(20)[15:]
+
+
 async def test_a_clean_start_forgets_it(address: BrokerAddress, topic: str):
     ours = options(topic)
     async with Session(address, ours) as old, Session(address, options()) as publisher:

@@ -28,10 +28,10 @@ QUICK = SessionOptions(
     subscriptions=(Subscription("t/#"),),
     reconnect_min_s=0.01,
     reconnect_max_s=0.05,
-    close_timeout_s=0.3,
+    close_timeout_s=0.1,
     seed=1,
 )
-PUBLISHER = SessionOptions("p", reconnect_min_s=0.01, reconnect_max_s=0.05, seed=1)
+PUBLISHER = replace(QUICK, client_id="p", subscriptions=())
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ async def test_a_malformed_packet_costs_the_connection_and_nothing_else(fake: Sc
 
 
 async def test_a_silent_peer_is_left_and_tried_again(fake: ScriptedBroker):
-    options = SessionOptions("c", keepalive_s=1, reconnect_min_s=0.01, reconnect_max_s=0.05)
+    options = replace(PUBLISHER, keepalive_s=1)
     async with session(fake, options) as it:
         first = await resumed(fake)
         await first.hears(mqtt5.PingReqPacket)
@@ -162,7 +162,7 @@ async def test_a_silent_peer_is_left_and_tried_again(fake: ScriptedBroker):
 
 
 async def test_a_peer_that_answers_pings_is_kept(fake: ScriptedBroker):
-    options = SessionOptions("c", keepalive_s=1)
+    options = replace(PUBLISHER, keepalive_s=1)
     async with session(fake, options) as it:
         peer = await resumed(fake)
         for _ in range(4):
@@ -172,7 +172,7 @@ async def test_a_peer_that_answers_pings_is_kept(fake: ScriptedBroker):
 
 
 async def test_a_broker_that_does_not_answer_is_given_up_in_time(fake: ScriptedBroker):
-    options = SessionOptions("c", connect_timeout_s=0.1, reconnect_min_s=0.01, reconnect_max_s=0.02)
+    options = replace(PUBLISHER, connect_timeout_s=0.1)
     async with session(fake, options) as it:
         await fake.accept()
         await fake.accept()
@@ -216,6 +216,20 @@ async def test_close_says_disconnect_and_ends_every_call(fake: ScriptedBroker):
     await it.close()
 
 
+async def test_close_waits_until_the_broker_has_read_everything(fake: ScriptedBroker):
+    async with session(fake, replace(QUICK, close_timeout_s=10)) as it:
+        peer = await subscribed(fake)
+        await it.connected.wait()
+        closing = asyncio.create_task(it.close())
+        await peer.hears(mqtt5.DisconnectPacket)
+        await asyncio.sleep(0.05)
+        assert not closing.done()
+        peer.says(publish(b"too late", 1))
+        peer.writer.close()
+        await closing
+        assert it.counters.received == 0
+
+
 async def test_what_was_published_with_qos_0_before_close_is_sent(fake: ScriptedBroker):
     async with session(fake, PUBLISHER) as it:
         peer = await resumed(fake)
@@ -250,7 +264,7 @@ async def test_close_before_the_first_connection_ends_at_once():
 
 
 async def test_a_publisher_waits_for_room_and_goes_on(fake: ScriptedBroker):
-    options = SessionOptions("p", max_pending_publishes=2)
+    options = replace(PUBLISHER, max_pending_publishes=2)
     async with session(fake, options) as it:
         peer = await resumed(fake)
         await it.connected.wait()
@@ -278,7 +292,7 @@ async def test_a_publish_cancelled_in_flight_leaves_the_others_alone(fake: Scrip
 
 async def test_the_connection_stops_reading_at_the_bound_and_goes_on(fake: ScriptedBroker):
     bound, payload, many = 100_000, bytes(10_000), 200
-    options = SessionOptions("c", max_buffered_bytes=bound, keepalive_s=1)
+    options = replace(PUBLISHER, max_buffered_bytes=bound, keepalive_s=1)
     async with session(fake, options) as it:
         peer = await resumed(fake)
         peer.says(*(publish(payload, packet_id) for packet_id in range(1, many + 1)))
