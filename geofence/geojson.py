@@ -12,7 +12,9 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from shapely import MultiPolygon, Polygon
 
+from geofence.antimeridian import leaps
 from geofence.shapes import MAX_RADIUS_M, Circle, Polygonal, Shape
 from geofence.validity import MAX_VERTICES, Rings, ShapeError, area, repair
 
@@ -143,15 +145,19 @@ def _circle(coordinates: Any, radius_m: float | None) -> Circle:
     return Circle(lon, lat, float(radius_m))
 
 
-def _checked_area(polygons: Sequence[Rings], *, multi: bool) -> Any:
+def _checked_area(polygons: Sequence[Rings], *, multi: bool) -> Polygon | MultiPolygon:
     vertices = sum(len(ring) for rings in polygons for ring in rings)
     if vertices > MAX_VERTICES:
         raise ShapeError(f"{vertices:,} vertices: at most {MAX_VERTICES:,} are allowed")
-    for number, rings in enumerate(polygons):
-        pointer = f"/coordinates/{number}" if multi else "/coordinates"
-        for ring, positions in enumerate(rings):
-            _check_closed(positions, ring, f"{pointer}/{ring}", polygons)
-            _check_steps(positions, ring, f"{pointer}/{ring}")
+    named = [
+        (ring, positions, f"/coordinates/{number}/{ring}" if multi else f"/coordinates/{ring}")
+        for number, rings in enumerate(polygons)
+        for ring, positions in enumerate(rings)
+    ]
+    for ring, positions, pointer in named:
+        _check_closed(positions, ring, pointer, polygons)
+    for ring, positions, pointer in named:
+        _check_steps(positions, ring, pointer, polygons)
     return area(polygons, multi=multi)
 
 
@@ -179,17 +185,20 @@ def _check_closed(
 
 
 def _with_closed_rings(polygons: Sequence[Rings]) -> dict[str, Any] | None:
-    closed = [[np.concatenate((ring, ring[:1])) for ring in rings] for rings in polygons]
+    closed = [[_closed(ring) for ring in rings] for rings in polygons]
     return repair(closed) if all(len(r) >= 4 for rings in closed for r in rings) else None
 
 
-def _check_steps(positions: NDArray[np.float64], ring: int, pointer: str) -> None:
-    """Refuse an edge that leaps over half the globe, where which way it goes is anyone's guess."""
-    step = np.abs(np.diff(positions, axis=0))
-    along_parallel = (step[:, 0] == 360) & (step[:, 1] == 0)
-    leaps = np.flatnonzero((step[:, 0] > 180) & ~along_parallel)
-    if len(leaps):
-        vertex = int(leaps[0])
+def _closed(ring: NDArray[np.float64]) -> NDArray[np.float64]:
+    return ring if np.array_equal(ring[0], ring[-1]) else np.concatenate((ring, ring[:1]))
+
+
+def _check_steps(
+    positions: NDArray[np.float64], ring: int, pointer: str, polygons: Sequence[Rings]
+) -> None:
+    leap = np.flatnonzero(leaps(positions))
+    if len(leap):
+        vertex = int(leap[0])
         raise ShapeError(
             f"ring {ring} crosses the 180th meridian after vertex {vertex}: "
             "split the zone there (RFC 7946, 3.1.9)",
@@ -197,6 +206,7 @@ def _check_steps(positions: NDArray[np.float64], ring: int, pointer: str) -> Non
             ring=ring,
             vertex=vertex,
             position=(float(positions[vertex, 0]), float(positions[vertex, 1])),
+            repaired=repair(polygons),
         )
 
 

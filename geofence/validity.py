@@ -18,6 +18,8 @@ import shapely
 from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 
+from geofence.antimeridian import folded, leaps, unwrapped
+
 MAX_VERTICES = 100_000
 MAX_EDGE_PAIRS = 5_000_000  # counting and checking together stay below two seconds
 MAX_REPAIR_EDGE_PAIRS = 500_000
@@ -76,18 +78,27 @@ def area(polygons: Sequence[Rings], *, multi: bool) -> Polygon | MultiPolygon:
 
 
 def repair(polygons: Sequence[Rings]) -> dict[str, Any] | None:
-    """A GeoJSON geometry of the same area by the even-odd rule, or None."""
+    """A GeoJSON geometry of the same area by the even-odd rule, cut at the 180th meridian; or None.
+
+    rings: closed, of at least four positions.
+    """
+    polygons = [unwrapped(rings) for rings in polygons]
     if edge_pairs(polygons, MAX_REPAIR_EDGE_PAIRS) > MAX_REPAIR_EDGE_PAIRS:
         return None
     if _crossings(polygons) > MAX_REPAIR_CROSSINGS:
         return None
-    mended = shapely.make_valid(_build(polygons, multi=True))
-    parts = [part for part in shapely.get_parts(shapely.get_parts(mended)) if part.area > 0]
-    areas = [part for part in parts if isinstance(part, Polygon)]
-    if not areas:
+    whole = folded(shapely.make_valid(_build(polygons, multi=True)))
+    if whole is None or any(leaps(ring).any() for ring in _positions(whole)):
         return None
-    whole = areas[0] if len(areas) == 1 else MultiPolygon(areas)
-    return json.loads(shapely.to_geojson(whole)) if whole.is_valid else None
+    return json.loads(shapely.to_geojson(whole))
+
+
+def _positions(area: Polygon | MultiPolygon) -> list[NDArray[np.float64]]:
+    """The positions of each ring."""
+    positions, ring = shapely.get_coordinates(
+        shapely.get_rings(shapely.get_parts(area)), return_index=True
+    )
+    return np.split(positions, np.flatnonzero(np.diff(ring)) + 1)
 
 
 def edge_pairs(polygons: Sequence[Rings], limit: int) -> int:
