@@ -1,6 +1,6 @@
 """From a tracker's socket to committed rows: ceilings, our ingest and the usual way, side by side.
 
-    python -m benchmarks.end_to_end [--quick] [--rounds N] [--only PART ...] [--profile]
+    python -m benchmarks.end_to_end [--quick] [--rounds N] [--only PART ...] [--profile FILE]
 
 Starts private servers below var/, plays the parts in turn, round by round, shows rates and ratios,
 and writes benchmarks/results/<date>-<commit>.json. About six minutes; `--quick` takes one. It is
@@ -46,7 +46,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--only", action="append", choices=PARTS, help="only this part; may be repeated"
     )
     parser.add_argument(
-        "--profile", action="store_true", help="record ingest with py-spy; rates suffer"
+        "--profile", type=Path, metavar="FILE", help="record ingest with py-spy (.svg or text)"
     )
     parser.add_argument("--zones", type=int, default=Plan().zones)
     parser.add_argument("--no-result", action="store_true", help="write no result file")
@@ -102,10 +102,9 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(width=110, soft_wrap=True)
     plan = Plan(zones=options.zones)
     parts = [part for part in PARTS if part in (options.only or PARTS)]
-    profile = Path("var/bench/ingest.svg") if options.profile else None
     copy_rows = 600_000 if options.quick else 2_000_000
     with running_environment() as environment:
-        bench = Bench(environment, plan, timing(options.quick), copy_rows, profile)
+        bench = Bench(environment, plan, timing(options.quick), copy_rows, options.profile)
         rounds = play(bench, parts, options.rounds, console)
         facts = about(environment, plan, options)
     report.show(rounds, console)

@@ -30,13 +30,12 @@ class Environment:
     ingest_url: str
     admin: setup_rows.Admin
 
-    def ours(self, profile: Path | None = None) -> SubjectPlan:
-        """Our ingest, as a process of its own; under py-spy where a profile is wanted."""
+    def ours(self) -> SubjectPlan:
+        """Our ingest, as a process of its own."""
         http = f"127.0.0.1:{free_port(0)}"
-        recorder = ["py-spy", "record", "-o", str(profile), "--"] if profile else []
         return SubjectPlan(
             name="ingest",
-            argv=[*recorder, sys.executable, "-m", "ingest"],
+            argv=[sys.executable, "-m", "ingest"],
             environment={
                 "OPSC_DATABASE_URL": self.ingest_url,
                 "OPSC_BROKER_URL": f"mqtt://127.0.0.1:{self.broker_port}",

@@ -5,10 +5,12 @@ not exactly those sent has no rate and fails the run.
 """
 
 import asyncio
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -111,17 +113,21 @@ class Bench:
 
     def ours(self, load: Load) -> Figure:
         """Fixes that our ingest brings from the broker into the database, everything on."""
-        return self._stored(load, self._environment.ours(self._profile))
+        return self._stored(load, self._environment.ours(), self._profile)
 
     def baseline(self, load: Load) -> Figure:
         """The same for the pipeline that most people would write."""
         return self._stored(load, self._environment.baseline())
 
-    def _stored(self, load: Load, plan: SubjectPlan) -> Figure:
+    def _stored(self, load: Load, plan: SubjectPlan, profile: Path | None = None) -> Figure:
         admin = self._environment.admin
         setup_rows.empty(admin)
         Gauges(self._gauges, create=True)
-        with Subject(plan, self._environment.folder / f"{plan.name}.log") as subject:
+        with ExitStack() as running:
+            log = self._environment.folder / f"{plan.name}.log"
+            subject = running.enter_context(Subject(plan, log))
+            if profile is not None:
+                running.enter_context(_recorded(subject.pid, profile, load))
             figure, sent = self._drive(
                 load,
                 lambda: subject.stored_fixes() // load.fixes_per_message,
@@ -186,3 +192,17 @@ class Bench:
             connection.sendall(connect(INGEST_CLIENT_ID))
             connection.recv(CONNACK_BYTES, socket.MSG_WAITALL)
             connection.sendall(DISCONNECT)
+
+
+@contextmanager
+def _recorded(pid: int, profile: Path, load: Load) -> Iterator[None]:
+    """py-spy looks on: an SVG flame graph, or counted stacks as text under any other suffix."""
+    output = profile.with_name(f"{profile.stem}-{load.name}{profile.suffix}")
+    form = "flamegraph" if profile.suffix == ".svg" else "raw"
+    command = ["py-spy", "record", "--pid", str(pid), "--output", str(output), "--format", form]
+    recorder = subprocess.Popen([*command, "--native"])
+    try:
+        yield
+    finally:
+        recorder.send_signal(signal.SIGINT)
+        recorder.wait()
