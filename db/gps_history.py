@@ -3,10 +3,14 @@
 History is stored by tracker. Which fixes a question is about is therefore a set of spans (tracker,
 since, until): an asset's are its assignments, a zone's are the visits in it. Each span is read from
 its newest end along the index (tracker, time, seq) and no further than the page needs.
+
+A question about all trackers has no such index to follow, only the coarse one on time. It is asked
+of a short stretch of time first, and of longer ones until the page is full.
 """
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -21,6 +25,26 @@ _FIX = sql.SQL(
     " g.speed_mps, g.course_deg, g.accuracy_m, g.battery_pct, g.satellites, g.ignition,"
     " g.attributes"
 )
+_WITH_ASSET = sql.SQL(
+    """
+    WITH page AS ({source} {newest_first} LIMIT %(limit)s OFFSET %(offset)s)
+    SELECT g.tracker_id, a.asset_id, g.time, g.seq, g.received_at, g.lat, g.lon, g.flags,
+           g.altitude_m, g.speed_mps, g.course_deg, g.accuracy_m, g.battery_pct, g.satellites,
+           g.ignition, g.attributes::text
+      FROM page g
+      LEFT JOIN tracker_assignments a
+        ON a.org_id = g.org_id AND a.tracker_id = g.tracker_id
+       AND a.assigned_from <= g.time AND (a.assigned_to IS NULL OR g.time < a.assigned_to)
+    {newest_first}
+    """
+)
+_ALL_OF_ONE_TRACKER = sql.SQL(
+    "SELECT %(tracker)s::uuid AS tracker_id, '-infinity'::timestamptz AS since,"
+    " 'infinity'::timestamptz AS until"
+)
+_EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
+_FIRST_STRETCH = timedelta(minutes=2)
+_LONGEST_STRETCH = timedelta(days=60)
 _NEWEST_FIRST = sql.SQL("ORDER BY g.time DESC, g.tracker_id DESC, g.seq DESC")
 
 
@@ -70,8 +94,7 @@ class FixFilter:
         if self.asset_id is not None:
             return self._assignments()
         if self.tracker_id is not None:
-            span = "SELECT %(tracker)s::uuid AS tracker_id, '-infinity'::timestamptz AS since,"
-            return sql.SQL(span + " 'infinity'::timestamptz AS until"), {"tracker": self.tracker_id}
+            return _ALL_OF_ONE_TRACKER, {"tracker": self.tracker_id}
         return None
 
     def window(self) -> Conditions:
@@ -127,6 +150,29 @@ async def listing(
     conn: Connection, wanted: FixFilter, *, after: FixKey | None, limit: int, offset: int
 ) -> list[StoredFix]:
     """A page: `limit` rows behind `after`, or behind the first `offset`."""
+    if wanted.spans() is None:
+        for since in _stretches(wanted, after):
+            shorter = replace(wanted, since=since)
+            rows = await _page(conn, shorter, after=after, limit=limit, offset=offset)
+            if len(rows) == limit:
+                return rows
+    return await _page(conn, wanted, after=after, limit=limit, offset=offset)
+
+
+def _stretches(wanted: FixFilter, after: FixKey | None) -> Iterator[datetime]:
+    """Where ever longer stretches begin that end where the page does."""
+    end = after.time if after is not None else wanted.until or datetime.now(UTC)
+    length = _FIRST_STRETCH
+    while length < _LONGEST_STRETCH and end - _EARLIEST > length:
+        if wanted.since is not None and end - length <= wanted.since:
+            return
+        yield end - length
+        length *= 8
+
+
+async def _page(
+    conn: Connection, wanted: FixFilter, *, after: FixKey | None, limit: int, offset: int
+) -> list[StoredFix]:
     conditions = wanted.window()
     if after is not None:
         # The first condition says nothing new, but it is the one that an index can follow.
@@ -138,19 +184,7 @@ async def listing(
             key_seq=after.seq,
         )
     source, values = _source(wanted, conditions)
-    statement = sql.SQL(
-        """
-        WITH page AS ({source} {newest_first} LIMIT %(limit)s OFFSET %(offset)s)
-        SELECT g.tracker_id, a.asset_id, g.time, g.seq, g.received_at, g.lat, g.lon, g.flags,
-               g.altitude_m, g.speed_mps, g.course_deg, g.accuracy_m, g.battery_pct,
-               g.satellites, g.ignition, g.attributes::text
-          FROM page g
-          LEFT JOIN tracker_assignments a
-            ON a.org_id = g.org_id AND a.tracker_id = g.tracker_id
-           AND a.assigned_from <= g.time AND (a.assigned_to IS NULL OR g.time < a.assigned_to)
-        {newest_first}
-        """
-    ).format(source=source, newest_first=_NEWEST_FIRST)
+    statement = _WITH_ASSET.format(source=source, newest_first=_NEWEST_FIRST)
     values |= {"limit": limit, "offset": offset, "reach": limit + offset}
     async with conn.cursor(row_factory=args_row(StoredFix)) as cursor:
         await cursor.execute(statement, values)

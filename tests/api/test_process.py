@@ -1,0 +1,166 @@
+"""The role as a process: its settings, its signals, its certificate."""
+
+import base64
+import os
+import secrets
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from api.__main__ import main
+from stack.servers import free_port
+from tests.servers import DatabaseUnderTest
+
+SECRET_KEY = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+ANY_PORT = 0
+
+
+def start(settings: Mapping[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "api"],
+        env=os.environ | settings,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextmanager
+def serving(
+    database: DatabaseUnderTest, **more: str
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process that is asked to stop at the end, whatever happens."""
+    port = free_port(ANY_PORT)
+    settings = {
+        "OPSC_DATABASE_URL": database.url("opsc_app"),
+        "OPSC_SECRET_KEY": SECRET_KEY,
+        "OPSC_API_PORT": str(port),
+        "OPSC_LOG_LEVEL": "warning",
+    }
+    process = start(settings | more)
+    try:
+        yield process, port
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+async def answers(url: str, process: subprocess.Popen[str], **options: Any) -> str:
+    """The body of /readyz once the process serves."""
+    while process.poll() is None:
+        try:
+            async with aiohttp.request("GET", url + "/readyz", **options) as response:
+                return await response.text()
+        except aiohttp.ClientConnectorError:
+            continue
+    raise AssertionError(f"the API ended: {process.communicate()[1]}")
+
+
+@pytest.mark.parametrize(
+    ("workers", "end"), [("1", signal.SIGTERM), ("1", signal.SIGINT), ("2", signal.SIGTERM)]
+)
+async def test_a_signal_ends_it_in_order(
+    database: DatabaseUnderTest, workers: str, end: signal.Signals
+) -> None:
+    with serving(database, OPSC_API_WORKERS=workers) as (process, port):
+        assert await answers(f"http://127.0.0.1:{port}", process) == '{"status":"ok"}'
+        process.send_signal(end)
+        _, complaints = process.communicate(timeout=20)
+        assert (process.returncode, complaints) == (0, "")
+
+
+async def test_it_speaks_tls_1_3_and_nothing_older(
+    database: DatabaseUnderTest, tmp_path: Path
+) -> None:
+    certificate, key = _self_signed(tmp_path)
+    trusting = ssl.create_default_context(cafile=certificate)
+    with serving(database, OPSC_TLS_CERT=str(certificate), OPSC_TLS_KEY=str(key)) as (
+        process,
+        port,
+    ):
+        url = f"https://127.0.0.1:{port}"
+        assert await answers(url, process, ssl=trusting) == '{"status":"ok"}'
+        with (
+            socket.create_connection(("127.0.0.1", port)) as plain,
+            trusting.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
+        ):
+            assert secured.version() == "TLSv1.3"
+        trusting.maximum_version = ssl.TLSVersion.TLSv1_2
+        with (
+            socket.create_connection(("127.0.0.1", port)) as plain,
+            pytest.raises(ssl.SSLError),
+        ):
+            trusting.wrap_socket(plain, server_hostname="127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({}, "OPSC_DATABASE_URL"),
+        ({}, "OPSC_SECRET_KEY"),
+        ({"OPSC_SECRET_KEY": "short"}, "OPSC_SECRET_KEY"),
+        ({"OPSC_API_PORT": "http"}, "OPSC_API_PORT"),
+        ({"OPSC_API_WORKERS": "0"}, "OPSC_API_WORKERS"),
+        (
+            {"OPSC_DATABASE_URL": "x", "OPSC_SECRET_KEY": SECRET_KEY, "OPSC_TLS_CERT": "/x"},
+            "OPSC_TLS_KEY",
+        ),
+    ],
+)
+def test_wrong_settings_are_named_and_the_exit_code_is_2(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    settings: Mapping[str, str],
+    named: str,
+) -> None:
+    for name in [name for name in os.environ if name.startswith("OPSC_")]:
+        monkeypatch.delenv(name)
+    for name, text in settings.items():
+        monkeypatch.setenv(name, text)
+    assert main() == 2
+    complaints = capsys.readouterr().err
+    assert named in complaints
+    assert "short" not in complaints
+
+
+def _self_signed(folder: Path) -> tuple[Path, Path]:
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(private, hashes.SHA256())
+    )
+    certificate_file, key_file = folder / "certificate.pem", folder / "key.pem"
+    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return certificate_file, key_file
