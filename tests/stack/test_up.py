@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -19,10 +16,8 @@ from typing import Any
 import pytest
 
 from stack.runtime import AlreadyRunning, NotRunning, read_stack, sole_owner
-from tests.servers import DatabaseUnderTest
-
-OPSC = Path(sys.executable).with_name("opsc")
-WAIT_S = 60.0
+from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest
+from tests.stack.command import OPSC, WAIT_S, opsc, plain_environment
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("programs")]
 
@@ -30,7 +25,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("programs")]
 class Up:
     """A running `opsc up`; what it says is collected."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, environment: dict[str, str]) -> None:
         self.data_dir = data_dir
         self._output = data_dir.with_suffix(".out")
         with self._output.open("w") as output:
@@ -38,7 +33,7 @@ class Up:
                 [OPSC, "up", "--data", data_dir],
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=plain_environment(),
+                env=environment,
             )
 
     @property
@@ -57,39 +52,13 @@ class Up:
         return self.process.wait(WAIT_S)
 
 
-def plain_environment() -> dict[str, str]:
-    """Ours without settings for servers elsewhere."""
-    return {
-        k: v for k, v in os.environ.items() if k not in ("OPSC_DATABASE_URL", "OPSC_BROKER_URL")
-    }
-
-
-def opsc(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [OPSC, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=WAIT_S,
-        check=False,
-        env=plain_environment(),
-    )
-
-
 @pytest.fixture
-def data_dir() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="opsc-up-"))
-    folder.chmod(0o755)  # the servers' user has to walk through
-    yield folder / "data"
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def start(data_dir: Path) -> Iterator[Callable[[], Up]]:
+def start(data_dir: Path) -> Iterator[Callable[..., Up]]:
     """Start `opsc up` and wait until it is ready."""
     started: list[Up] = []
 
-    def start() -> Up:
-        up = Up(data_dir)
+    def start(**variables: str) -> Up:
+        up = Up(data_dir, plain_environment() | variables)
         started.append(up)
         up.until_said("ready")
         return up
@@ -153,7 +122,7 @@ def sign_in(api_url: str, admin: dict[str, Any]) -> int:
 
 
 def test_up_runs_everything_once_and_leaves_nothing(
-    start: Callable[[], Up], data_dir: Path
+    start: Callable[..., Up], data_dir: Path
 ) -> None:
     up = start()
     stack = read_stack(data_dir)
@@ -174,7 +143,7 @@ def test_up_runs_everything_once_and_leaves_nothing(
         read_stack(data_dir)
 
 
-def test_an_organization_outlives_a_restart(start: Callable[[], Up], data_dir: Path) -> None:
+def test_an_organization_outlives_a_restart(start: Callable[..., Up], data_dir: Path) -> None:
     up = start()
     assert opsc("migrate", "--check", "--data", data_dir).returncode == 0
     made = opsc(
@@ -192,18 +161,17 @@ def test_an_organization_outlives_a_restart(start: Callable[[], Up], data_dir: P
     assert sign_in(read_stack(data_dir).api_url, {**admin, "password": "wrong"}) == 401
 
 
-@pytest.mark.parametrize("part", ["postgres", "broker", "ingest", "deliver", "api"])
-def test_a_killed_part_is_started_again(start: Callable[[], Up], data_dir: Path, part: str) -> None:
+def test_whatever_part_is_killed_is_started_again(start: Callable[..., Up], data_dir: Path) -> None:
     up = start()
-    before = read_stack(data_dir).parts[part].pid
-    assert before is not None
-    os.kill(before, signal.SIGKILL)
-    up.until_said(f"{part} ended (by SIGKILL)")
-    up.until_said(f"{part} is running again")
-    assert read_stack(data_dir).parts[part].pid != before
+    for part, info in read_stack(data_dir).parts.items():
+        assert info.pid is not None
+        os.kill(info.pid, signal.SIGKILL)
+        up.until_said(f"{part} ended (by SIGKILL)")
+        up.until_said(f"{part} is running again")
+        assert read_stack(data_dir).parts[part].pid != info.pid
 
 
-def test_nothing_is_left_when_up_itself_is_killed(start: Callable[[], Up], data_dir: Path) -> None:
+def test_nothing_is_left_when_up_itself_is_killed(start: Callable[..., Up], data_dir: Path) -> None:
     up = start()
     processes = descendants(up.process.pid)
     up.end(signal.SIGKILL)
@@ -211,6 +179,25 @@ def test_nothing_is_left_when_up_itself_is_killed(start: Callable[[], Up], data_
     with pytest.raises(NotRunning, match="nothing runs on"):
         read_stack(data_dir)
     start()
+
+
+def test_servers_that_run_elsewhere_are_used(
+    start: Callable[..., Up],
+    data_dir: Path,
+    private_postgres: Callable[[], PostgresUnderTest],
+    broker: BrokerUnderTest,
+) -> None:
+    database = private_postgres().empty_database()
+    up = start(OPSC_DATABASE_URL=database.url("admin"), OPSC_BROKER_URL=broker.url)
+    stack = read_stack(data_dir)
+    assert stack.broker_url == broker.url
+    assert [name for name, part in stack.parts.items() if part.pid is None] == [
+        "postgres",
+        "broker",
+    ]
+    assert database.name in stack.database["opsc_app"]
+    assert up.end(signal.SIGTERM) == 0
+    assert sorted(p.name for p in data_dir.iterdir()) == ["lock", "log", "secrets.json"]
 
 
 def test_a_data_folder_has_one_owner_at_a_time(tmp_path: Path) -> None:

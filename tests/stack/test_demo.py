@@ -1,0 +1,82 @@
+"""`opsc demo`: what it prints, and what it counts as lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from stack.demo import BreachLog, Summary
+from stack.receiver import Received
+from tests.stack.command import opsc
+
+
+def webhook(seq: int, transition: str = "enter", initial: bool = False) -> Received:
+    body = {
+        "id": f"evt_{seq}",
+        "seq": seq,
+        "occurred_at": "2026-01-01T00:00:00Z",
+        "data": {
+            "asset_name": "Truck 01",
+            "zone_name": "Quarry",
+            "transition": transition,
+            "initial": initial,
+        },
+    }
+    return Received(f"evt_{seq}", msgspec.json.encode(body), None)
+
+
+@pytest.mark.parametrize(
+    ("transition", "initial", "verb"),
+    [("enter", False, "entered"), ("enter", True, "was in"), ("exit", False, "left")],
+)
+def test_a_breach_is_one_line(
+    capsys: pytest.CaptureFixture[str], transition: str, initial: bool, verb: str
+) -> None:
+    BreachLog().take(webhook(1, transition, initial))
+    assert capsys.readouterr().out == f"2026-01-01T00:00:00Z  Truck 01 {verb} Quarry\n"
+
+
+def test_a_webhook_that_comes_again_or_out_of_turn_counts_once() -> None:
+    log = BreachLog()
+    for seq in (3, 1, 1, 2, 3, 5):
+        log.take(webhook(seq))
+    assert log.delivered == 4
+
+
+def test_a_refused_signature_is_no_delivery() -> None:
+    log = BreachLog()
+    log.take(Received("evt_1", b"forged", "no signature matches"))
+    assert (log.delivered, log.bad_signatures) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "lost"),
+    [({}, 0), ({"fixes_stored": 9}, 1), ({"fixes_stored": 11}, 1), ({"webhooks_delivered": 2}, 2)],
+)
+def test_what_does_not_arrive_is_lost(changed: dict[str, int], lost: int) -> None:
+    counts = {
+        "fixes_sent": 10,
+        "fixes_acknowledged": 10,
+        "fixes_stored": 10,
+        "breaches": 4,
+        "webhooks_delivered": 4,
+        "bad_signatures": 0,
+    }
+    summary = Summary(**counts | changed)
+    assert summary.lost == lost
+    assert summary.is_good == (lost == 0)
+
+
+@pytest.mark.acceptance
+@pytest.mark.usefixtures("programs")
+def test_the_demo_ends_by_itself_with_nothing_lost(data_dir: Path) -> None:
+    done = opsc("demo", "--seconds", "5", "--json", "--data", data_dir)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["fixes_stored"] == summary["fixes_sent"] == 60
+    assert summary["breaches"] == summary["webhooks_delivered"] > 0
+    assert "password" in done.stdout
+    assert "Truck 01" in done.stdout
