@@ -7,6 +7,7 @@ trace may come in any order; the whole trace is held in memory, about 100 bytes 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from geofence.evaluator import evaluate
 from geofence.state import State
 from geofence.transitions import TRANSITION_DTYPE, Transition
+from stack.errors import StackError
 from stack.replay_files import TraceFixes, ZoneSet, read_trace_file, read_zone_file, zone_set_of
 from stack.transition_files import SUFFIXES, TransitionFile, transition_file
 from telemetry.decode import check_clock
@@ -100,17 +102,28 @@ def replay(
     trace = read_trace_file(fixes)
     tally = Tally(zones=len(zone_set.zone_ids))
     began = time.perf_counter()
+    found = replay_trace(trace, zone_set, raw=raw, now_us=time.time_ns() // 1000, tally=tally)
+    try:
+        _write(_in_trace_order(found) if unsorted else found, target, trace, zone_set)
+    except BrokenPipeError:  # who reads our stdout has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise StackError(f"cannot write the transitions: {error.strerror}") from None
+    tally.seconds = time.perf_counter() - began
+    print(tally.as_json() if as_json else tally.as_text(), file=sys.stderr)
+
+
+def _write(
+    found: Iterator[NDArray[np.void]], target: TransitionFile, trace: TraceFixes, zones: ZoneSet
+) -> None:
     with target as file:
-        found = replay_trace(trace, zone_set, raw=raw, now_us=time.time_ns() // 1000, tally=tally)
-        for transitions in _in_trace_order(found) if unsorted else found:
+        for transitions in found:
             file.write(
                 [trace.devices[device] for device in transitions["opening_tracker"].tolist()],
                 format_times(transitions["time_us"]),
-                [zone_set.zone_ids[zone] for zone in transitions["zone"].tolist()],
+                [zones.zone_ids[zone] for zone in transitions["zone"].tolist()],
                 (transitions["transition"] == Transition.ENTER).tolist(),
             )
-    tally.seconds = time.perf_counter() - began
-    print(tally.as_json() if as_json else tally.as_text(), file=sys.stderr)
 
 
 def replay_trace(

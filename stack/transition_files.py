@@ -13,6 +13,7 @@ import gzip
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO, cast
@@ -78,11 +79,12 @@ class TransitionFile:
     ) -> None:
         if self._out is None:
             self._stream.flush()
-            return
-        self._stream.close()
-        if kind is None:
+        elif kind is None:
+            self._stream.close()
             os.replace(_partial(self._out), self._out)
         else:
+            with suppress(OSError):  # that the disk is full was said already
+                self._stream.close()
             _partial(self._out).unlink(missing_ok=True)
 
 

@@ -1,0 +1,104 @@
+"""Shapes: inside by exact rules, distances against independent geodesics."""
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geofence.shapes import (
+    WGS84,
+    Circle,
+    Polygonal,
+    boxes,
+    covers,
+    signed_distance_m,
+    signed_distances_m,
+)
+
+SQUARE = Polygonal(
+    shapely.Polygon([(0, 0), (4, 0), (4, 4), (0, 4)], holes=[[(1, 1), (3, 1), (3, 3), (1, 3)]])
+)
+
+
+@pytest.mark.parametrize(
+    ("lon", "lat", "inside"),
+    [
+        (0.5, 0.5, True),
+        (0, 0, True),  # a vertex
+        (4, 2, True),  # on an edge
+        (2, 2, False),  # in the hole
+        (1, 1, True),  # a vertex of the hole
+        (1, 2, True),  # on an edge of the hole
+        (np.nextafter(4, 5), 2, False),
+        (np.nextafter(1, 2), 2, False),
+        (-1, 2, False),
+    ],
+)
+def test_a_polygon_holds_its_edges_and_not_its_holes(lon, lat, inside):
+    assert covers(SQUARE, [lon], [lat]).tolist() == [inside]
+
+
+@given(
+    lon=st.floats(-180, 180),
+    lat=st.floats(-90, 90),
+    radius_m=st.floats(1, 900_000),
+    bearing=st.floats(0, 360),
+)
+@settings(deadline=None)
+def test_a_circle_ends_at_its_radius_and_its_boxes_hold_it(lon, lat, radius_m, bearing):
+    circle = Circle(lon, lat, radius_m)
+    for share, inside in ((1 - 1e-6, True), (1 + 1e-6, False)):
+        edge_lon, edge_lat, _ = WGS84.fwd(lon, lat, bearing, radius_m * share)
+        assert covers(circle, [edge_lon], [edge_lat]).tolist() == [inside]
+        assert not inside or any(
+            west <= edge_lon <= east and south <= edge_lat <= north
+            for west, south, east, north in boxes(circle)
+        )
+
+
+@given(
+    lat=st.floats(-80, 80),
+    size_deg=st.floats(1e-4, 0.1),
+    east=st.floats(-0.1, 0.2),
+    north=st.floats(-0.1, 0.2),
+)
+@settings(deadline=None, max_examples=60)
+def test_distance_to_an_edge_is_the_least_over_all_its_points(lat, size_deg, east, north):
+    triangle = shapely.Polygon([(8, lat), (8 + size_deg, lat), (8, lat + size_deg)])
+    lon, at_lat = 8 + east, lat + north
+    found = signed_distance_m(Polygonal(triangle), [lon], [at_lat])[0]
+    dense = shapely.get_coordinates(shapely.segmentize(triangle.exterior, size_deg / 3000))
+    away_m = WGS84.inv(
+        np.full(len(dense), lon), np.full(len(dense), at_lat), dense[:, 0], dense[:, 1]
+    )[2]
+    step_m = 111_700 * size_deg / 3000
+    # A point of the dense edge lies within half a step of the nearest one.
+    slack_m = np.hypot(away_m.min(), step_m) - away_m.min() + 0.01
+    assert away_m.min() - slack_m <= abs(found) <= away_m.min() + 0.01
+    assert (found < 0) == (triangle.covers(shapely.Point(lon, at_lat)) and found != 0)
+
+
+def test_distance_is_negative_inside_and_zero_on_an_edge():
+    metre = 1 / 111_319.49079327358
+    found = signed_distance_m(SQUARE, [5 * metre, -5 * metre, 2.0], [0.5, 0.5, 0.0])
+    assert found == pytest.approx([-5, 5, 0], abs=0.01)
+
+
+def test_distance_goes_the_short_way_round_the_globe():
+    shape = Polygonal(shapely.box(179, -1, 180, 1))
+    assert signed_distance_m(shape, [-179.999], [0.0])[0] == pytest.approx(111.32, abs=0.01)
+
+
+def test_distances_of_pairs_are_those_of_each_shape_alone():
+    shapes = [SQUARE, Circle(1.0, 1.0, 500.0), Polygonal(shapely.box(5, 5, 6, 6)), SQUARE]
+    lon, lat = np.array([0.1, 1.001, 5.5, 2.0]), np.array([0.2, 1.0, 4.9, 2.5])
+    alone = [
+        signed_distance_m(shape, lon[i : i + 1], lat[i : i + 1])[0]
+        for i, shape in enumerate(shapes)
+    ]
+    assert signed_distances_m(shapes, lon, lat).tolist() == alone
+
+
+def test_no_points_have_no_distances():
+    assert signed_distance_m(SQUARE, [], []).tolist() == []

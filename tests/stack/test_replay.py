@@ -1,0 +1,163 @@
+"""`opsc replay` as a user calls it: real files, real process output."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from stack.cli import build
+from stack.errors import StackError
+
+ZONES = {
+    "type": "FeatureCollection",
+    "features": [
+        {
+            "type": "Feature",
+            "id": "west",
+            "properties": {},
+            "geometry": {
+                "type": "Polygon",
+                "coordinates": [[[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]]],
+            },
+        },
+        {
+            "type": "Feature",
+            "id": "east, with a comma",
+            "properties": {"radius_m": 111_000},
+            "geometry": {"type": "Point", "coordinates": [3, 1]},
+        },
+    ],
+}
+# Device b stands before a, goes from west to east, and two of its lines are out of order.
+TRACE = """device_id,time,lat,lon
+b,2026-01-01T00:00:20Z,1,3
+b,2026-01-01T00:00:00.250Z,1,1
+a,2026-01-01T00:00:00Z,0,0
+a,2026-01-01T00:00:05Z,1,1
+b,2026-01-01T00:00:20Z,9,9
+b,2026-01-01T00:00:30Z,9,9
+"""
+RAW = """device_id,time,zone_id,transition
+a,2026-01-01T00:00:00Z,west,enter
+b,2026-01-01T00:00:00.250Z,west,enter
+b,2026-01-01T00:00:20Z,west,exit
+b,2026-01-01T00:00:20Z,"east, with a comma",enter
+b,2026-01-01T00:00:30Z,"east, with a comma",exit
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    zones, trace = tmp_path / "zones.geojson", tmp_path / "trace.csv.gz"
+    zones.write_text(json.dumps(ZONES))
+    trace.write_bytes(gzip.compress(TRACE.encode()))
+    return {"--zones": zones, "--fixes": trace}
+
+
+def run(files: dict[str, Path], *options: str):
+    arguments = [str(part) for pair in files.items() for part in pair]
+    return CliRunner().invoke(build("replay"), ["replay", *arguments, *options])
+
+
+def test_transitions_come_by_device_time_exits_first_and_zone(files):
+    result = run(files, "--raw")
+    assert (result.exit_code, result.stdout) == (0, RAW)
+
+
+def test_a_summary_stands_on_stderr(files):
+    summary = json.loads(run(files, "--raw", "--json").stderr)
+    assert summary["fixes"] == 6
+    assert (summary["judged"], summary["repeated"]) == (5, 1)
+    assert (summary["enter"], summary["exit"]) == (3, 2)
+    assert summary["refused"] == {}
+    assert "6 fixes of 2 devices, 2 zones: 3 enter, 2 exit" in run(files, "--raw").stderr
+
+
+def test_without_raw_what_ingest_would_refuse_is_left_out(files):
+    files["--fixes"].write_bytes(
+        gzip.compress((TRACE + "c,1980-01-06T00:00:00Z,1,1\nc,2999-01-01T00:00:00Z,1,1\n").encode())
+    )
+    result = run(files, "--json")
+    assert "a,2026-01-01T00:00:05Z,west,enter" in result.stdout
+    assert "\nc," not in result.stdout
+    refused = {"ancient": 1, "future": 1, "bad_coordinate": 1}
+    assert json.loads(result.stderr)["refused"] == refused
+
+
+def test_unsorted_transitions_come_in_the_order_of_the_lines(files):
+    lines = run(files, "--raw", "--unsorted").stdout.splitlines()[1:]
+    assert [line.rsplit(",", 1)[1] for line in lines] == ["exit", "enter", "enter", "enter", "exit"]
+    assert sorted(lines) == sorted(RAW.splitlines()[1:])
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.csv.gz", "out.ndjson", "out.ndjson.gz"])
+def test_a_file_is_written_in_the_format_of_its_name(files, tmp_path, name):
+    out = tmp_path / name
+    assert run(files, "--raw", "--out", str(out)).stdout == ""
+    content = gzip.decompress(out.read_bytes()) if name.endswith(".gz") else out.read_bytes()
+    if ".csv" in name:
+        assert content.decode() == RAW
+    else:
+        first = json.loads(content.splitlines()[0])
+        assert list(first.values()) == ["a", "2026-01-01T00:00:00Z", "west", "enter"]
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("x.parquet", "not supported yet"), ("x.txt", "must end in")]
+)
+def test_a_format_that_is_not_written_is_wrong_usage(files, tmp_path, name, says):
+    result = run(files, "--out", str(tmp_path / name))
+    assert result.exit_code == 2
+    assert says in " ".join(result.stderr.split())
+
+
+def test_an_invalid_zone_is_repaired_with_a_warning_that_names_it(files):
+    bow_tie = [[0, 0], [2, 2], [2, 0], [0, 2], [0, 0]]
+    zones = json.loads(json.dumps(ZONES))
+    zones["features"][0]["geometry"]["coordinates"] = [bow_tie]
+    files["--zones"].write_text(json.dumps(zones))
+    result = run(files, "--raw")
+    assert "warning: zone west is repaired: edges cross" in result.stderr
+    assert "a,2026-01-01T00:00:00Z,west,enter" in result.stdout
+
+
+def test_a_zone_that_cannot_be_repaired_is_left_out_with_a_warning(files):
+    zones = json.loads(json.dumps(ZONES))
+    zones["features"][0]["geometry"]["coordinates"] = [[[0, 0], [1, 0], [2, 0], [0, 0]]]
+    files["--zones"].write_text(json.dumps(zones))
+    result = run(files, "--raw")
+    assert result.exit_code == 0
+    assert "warning: zone west is left out" in result.stderr
+    assert "west" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "says"),
+    [
+        ("--zones", b"{", "not JSON"),
+        ("--zones", b"{}", "FeatureCollection"),
+        ("--fixes", b"no gzip", "gzip"),
+        ("--fixes", gzip.compress(TRACE.encode())[:-9], "end-of-stream"),
+        ("--fixes", gzip.compress(b"device_id,time,lat,lon\na,now,1,1\n"), "line 2"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(files, option, content, says):
+    files[option].write_bytes(content)
+    result = run(files)
+    assert isinstance(result.exception, StackError)
+    assert str(files[option]) in str(result.exception)
+    assert says in str(result.exception)
+
+
+def test_a_file_that_is_not_there_is_wrong_usage(files):
+    files["--zones"].unlink()
+    assert run(files).exit_code == 2
+
+
+def test_a_trace_without_fixes_has_no_transitions(files):
+    files["--fixes"].write_bytes(gzip.compress(b"device_id,time,lat,lon\n"))
+    result = run(files)
+    assert (result.exit_code, result.stdout) == (0, RAW.splitlines(keepends=True)[0])
