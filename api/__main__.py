@@ -16,6 +16,7 @@ from api.settings import ApiSettings
 from db.connect import Limits, pool
 
 _STOP_S = 10  # how long requests under way may take when the process is told to stop
+_MAX_CONNECTIONS = 2000  # of a process; more get a bare 503 from the server
 
 
 def main() -> int:
@@ -61,7 +62,10 @@ def _serve(settings: ApiSettings) -> int:
     # in place that does no harm, and a signal that comes before is not lost.
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    server.run()
+    try:
+        server.run()
+    except SystemExit:  # uvicorn's own way to say that it could not start, and has said why
+        return 1
     return 0 if server.started else 1
 
 
@@ -78,6 +82,7 @@ def _server_options(settings: ApiSettings) -> dict[str, Any]:
         "log_config": None,
         "server_header": False,
         "timeout_graceful_shutdown": _STOP_S,
+        "limit_concurrency": _MAX_CONNECTIONS,
     }
     if settings.tls_cert is not None:
         options["ssl_certfile"] = settings.tls_cert

@@ -24,20 +24,29 @@ from api.routes import parameters_by_operation
 from api.settings import ApiSettings
 from api.state import ApiState
 from db.connect import Pool
+from db.row_security import is_bypassed
 
 _RESOURCES = (auth, assets, trackers, zones, gps_events, visits, events, webhook_endpoints)
+
+
+class RowSecurityBypassed(Exception):
+    """The database login would show each organization the rows of all."""
+
+    def __init__(self) -> None:
+        super().__init__("OPSC_DATABASE_URL must be a login under row-level security: opsc_app")
 
 
 def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
     """The ASGI application. It opens `connections` when it starts and closes them when it stops.
 
-    `connections` must sign in as a role that is under row-level security (opsc_app).
+    It does not start over a login that is not under row-level security, nor without a database.
     """
     state = ApiState.build(settings, connections)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with connections:
+            await _refuse_bypass(connections)
             yield
         state.close()
 
@@ -57,3 +66,9 @@ def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
     failures.install(app)
     app.add_middleware(Edge)
     return app
+
+
+async def _refuse_bypass(connections: Pool) -> None:
+    async with connections.connection() as conn:
+        if await is_bypassed(conn):
+            raise RowSecurityBypassed

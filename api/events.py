@@ -20,6 +20,7 @@ from api.routes import TenantRoute
 from api.wire import id_text, ok, raw_json, time_text
 from db import event_list
 from db.event_list import Event, EventFilter, EventKey
+from telemetry.ids import format_id
 
 router = APIRouter(prefix="/v1/events", tags=["events"], route_class=TenantRoute)
 _MAX_SEQ = 2**63 - 1
@@ -73,7 +74,7 @@ async def get_event(
 
 def _item(access: Access, event: Event) -> dict[str, Any]:
     return {
-        "id": id_text("evt", event.id),
+        "id": format_id("evt", event.id),
         "type": event.type,
         "seq": event.seq,
         "occurred_at": time_text(event.occurred_at),

@@ -11,7 +11,6 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from api.one_thread import OneThread, QueueFull
 from api.problems import busy
 
-MIN_PASSWORD_CHARACTERS = 8
 MAX_PASSWORD_CHARACTERS = 256
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)

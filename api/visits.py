@@ -16,6 +16,7 @@ from api.routes import TenantRoute
 from api.wire import id_text, ok, optional_time_text, time_text
 from db import visit_list
 from db.visit_list import Visit, VisitFilter, VisitKey
+from telemetry.ids import format_id
 
 router = APIRouter(prefix="/v1/visits", tags=["visits"], route_class=TenantRoute)
 
@@ -76,7 +77,7 @@ async def get_visit(
 
 def _item(visit: Visit) -> dict[str, Any]:
     return {
-        "id": id_text("vis", visit.id),
+        "id": format_id("vis", visit.id),
         "asset_id": id_text("ast", visit.asset_id),
         "zone_id": id_text("zon", visit.zone_id),
         "zone_version": visit.zone_version,

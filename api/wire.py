@@ -21,7 +21,8 @@ class JsonResponse(Response):
 
 @lru_cache(maxsize=16_384)
 def id_text(prefix: str, value: UUID) -> str:
-    """`value` with its prefix. Few trackers, assets and zones make up most rows of a list."""
+    """`value` with its prefix, remembered: a few trackers, assets and zones stand in most rows of
+    a list. What stands in one row only is better written by `format_id`."""
     return format_id(prefix, value)
 
 

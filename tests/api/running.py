@@ -36,7 +36,7 @@ from telemetry.ids import format_id
 from tests.servers import DatabaseUnderTest
 
 PASSWORD = "correct horse battery staple"
-STATEMENT_TIMEOUT_S = 5
+STATEMENT_TIMEOUT_S = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The OpenAPI document says what the routes do."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest_asyncio
@@ -8,6 +9,7 @@ from pydantic import BaseModel
 from api.assets import AssetItem
 from api.events import EventItem
 from api.gps_events import GpsEventItem
+from api.settings import ApiSettings
 from api.trackers import NewTrackerItem, TrackerItem
 from api.visits import VisitItem
 from api.webhook_endpoints import EndpointItem, NewEndpointItem
@@ -87,3 +89,11 @@ async def test_errors_are_documented_as_problems(document: dict[str, Any]) -> No
             assert errors == {"default"}
             content = operation["responses"]["default"]["content"]
             assert list(content) == ["application/problem+json"]
+
+
+async def test_the_written_page_names_every_path_and_setting(document: dict[str, Any]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
+    for path in document["paths"]:
+        assert f"`{path.removeprefix('/v1')}`" in page or f" {path}\n" in page, path
+    for name in ApiSettings.model_fields:
+        assert f"OPSC_{name.upper()}`" in page, name

@@ -137,6 +137,16 @@ def test_wrong_settings_are_named_and_the_exit_code_is_2(
     assert "short" not in complaints
 
 
+async def test_it_does_not_start_over_a_login_that_sees_every_organization(
+    database: DatabaseUnderTest,
+) -> None:
+    for role in ("admin", "opsc_ingest"):
+        with serving(database, OPSC_DATABASE_URL=database.url(role)) as (process, _):
+            _, complaints = process.communicate(timeout=30)
+            assert process.returncode == 1
+            assert "opsc_app" in complaints
+
+
 def _self_signed(folder: Path) -> tuple[Path, Path]:
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])

@@ -1,8 +1,11 @@
 """Zones and their versions, through HTTP."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
+import psycopg
 import pytest
 
 from db import zones as zone_table
@@ -193,3 +196,45 @@ async def test_a_page_of_very_large_zones_is_refused_and_smaller_pages_work(
     refused = await west.viewer.get("/v1/zones")
     assert (refused.status, refused.json["errors"][0]["parameter"]) == (400, "limit")
     assert len(await west.viewer.walk("/v1/zones", limit=1)) == 3
+
+
+async def test_of_two_edits_at_once_the_second_is_told(
+    api: RunningApi, north: Organization
+) -> None:
+    zone = await new_zone(north)
+    with psycopg.connect(api.database.url("admin")) as other:
+        other.execute("SELECT FROM zones_revision FOR UPDATE")
+        edit = asyncio.create_task(
+            north.dispatcher.patch(f"/v1/zones/{zone['id']}", {"name": "Second"})
+        )
+        await _waits_for_a_lock(api)
+        other.execute("UPDATE zone_versions SET name = 'First' WHERE zone_id = %s", (_uuid(zone),))
+    answer = await edit
+    assert (answer.status, answer.json["code"]) == (409, "changed_meanwhile")
+    assert (await north.viewer.get(f"/v1/zones/{zone['id']}")).json["name"] == "First"
+
+
+async def test_a_change_waits_for_the_transaction_that_judges_by_the_old_state(
+    api: RunningApi, north: Organization
+) -> None:
+    with psycopg.connect(api.database.url("opsc_ingest")) as ingest:
+        ingest.execute("SELECT FROM zones_revision FOR SHARE")
+        creation = asyncio.create_task(new_zone(north))
+        await _waits_for_a_lock(api)
+        ((committed_at,),) = ingest.execute("SELECT clock_timestamp()").fetchall()
+    zone = await creation
+    assert datetime.fromisoformat(zone["valid_from"]) > committed_at
+
+
+async def _waits_for_a_lock(api: RunningApi) -> None:
+    waiting = (
+        "SELECT pid FROM pg_stat_activity"
+        " WHERE application_name = 'test-api' AND wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(10):
+        while not api.sql(waiting):  # noqa: ASYNC110  # the database has no event to wait for
+            await asyncio.sleep(0.01)
+
+
+def _uuid(zone: dict[str, Any]) -> UUID:
+    return parse_id("zon", zone["id"])
