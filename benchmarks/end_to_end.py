@@ -19,10 +19,11 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import machine, report, setup_rows
-from benchmarks.drive import Timing
+from benchmarks.drive import DriveFailed, Timing
 from benchmarks.environment import Environment, running_environment
 from benchmarks.parts import ONE_JSON, TWENTY_JSON, TWENTY_PACKED, Bench, Figure
 from benchmarks.workload import Plan
+from stack.errors import StackError
 
 RESULTS = Path("benchmarks/results")
 PARTS: dict[str, Callable[[Bench], Figure]] = {
@@ -99,7 +100,16 @@ def about(environment: Environment, plan: Plan, options: argparse.Namespace) -> 
 def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     options.rounds = 1 if options.quick else options.rounds
-    console = Console(width=110, soft_wrap=True)
+    try:
+        measure(options, Console(width=120))
+    except (DriveFailed, StackError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def measure(options: argparse.Namespace, console: Console) -> None:
+    """The whole run. Raises DriveFailed or StackError where a part gives no rate."""
     plan = Plan(zones=options.zones)
     parts = [part for part in PARTS if part in (options.only or PARTS)]
     copy_rows = 600_000 if options.quick else 2_000_000
@@ -112,7 +122,6 @@ def main(arguments: Sequence[str]) -> int:
         path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-{machine.commit()}.json"
         report.write(path, rounds, facts)
         console.print(f"written: {path}")
-    return 0
 
 
 if __name__ == "__main__":

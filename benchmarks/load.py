@@ -20,7 +20,7 @@ from benchmarks.packets import CONNACK_BYTES, DISCONNECT, PUBACK_BYTES, connect
 from benchmarks.stream import Share, Stream, read_stream
 
 WINDOW = 64
-TURN_S = 0.002
+TURN_S = 0.004
 DRAIN_S = 30.0
 
 
@@ -46,6 +46,8 @@ class Publisher:
         return self.sent - self._ack_bytes // PUBACK_BYTES
 
     def read_acknowledgements(self) -> None:
+        if not self.outstanding:
+            return
         try:
             received = self._socket.recv(65_536)
         except BlockingIOError:

@@ -24,7 +24,7 @@ from benchmarks.packets import CONNACK_BYTES, DISCONNECT, connect
 from benchmarks.payloads import Form
 from benchmarks.setup_rows import Stored
 from benchmarks.stream import write_stream
-from benchmarks.subject import Subject, SubjectPlan, cpu_s
+from benchmarks.subject import SubjectPlan, cpu_s, running
 
 CONNECTIONS = 100
 INGEST_CLIENT_ID = "opsc-ingest"
@@ -123,11 +123,11 @@ class Bench:
         admin = self._environment.admin
         setup_rows.empty(admin)
         Gauges(self._gauges, create=True)
-        with ExitStack() as running:
-            log = self._environment.folder / f"{plan.name}.log"
-            subject = running.enter_context(Subject(plan, log))
+        log = self._environment.folder / f"{plan.name}.log"
+        with ExitStack() as ending:
+            subject = ending.enter_context(running(plan, log))
             if profile is not None:
-                running.enter_context(_recorded(subject.pid, profile, load))
+                ending.enter_context(_recorded(subject.pid, profile, load))
             figure, sent = self._drive(
                 load,
                 lambda: subject.stored_fixes() // load.fixes_per_message,
@@ -152,11 +152,11 @@ class Bench:
         drive = Drive(self._stream(load), self._gauges, self._environment.broker_port, done)
         watched = {**pids, "broker": self._environment.broker_pid, "load": drive.load_pid}
 
-        def marks() -> tuple[Stored, float, dict[str, float]]:
-            return mark(), monotonic(), {name: cpu_s(pid) for name, pid in watched.items()}
+        def marks() -> tuple[dict[str, float], float, Stored]:
+            return {name: cpu_s(pid) for name, pid in watched.items()}, monotonic(), mark()
 
         try:
-            (first, start, cpu_before), (last, end, cpu_after) = drive.measure(self._timing, marks)
+            (cpu_before, start, first), (cpu_after, end, last) = drive.measure(self._timing, marks)
             sent = drive.finish()
         except BaseException:
             drive.abandon()

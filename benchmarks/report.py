@@ -92,12 +92,21 @@ def write(path: Path, rounds: Rounds, about: Mapping[str, object]) -> None:
 
 def _rates_table(rounds: Rounds) -> Table:
     table = Table(
-        "part", "median", "lowest", "highest", "unit", "events", "cores used (last round)"
+        "part",
+        "median",
+        "lowest",
+        "highest",
+        "unit",
+        "events",
+        "cores used (CPU per fix), last round",
     )
     for part, spread in rates(rounds).items():
         figure = rounds[-1][part]
         events = "" if figure.events_per_fix is None else f"{figure.events_per_fix:.1%}"
-        cores = ", ".join(f"{name} {used:.2f}" for name, used in figure.cores.items())
+        cores = ", ".join(
+            f"{name} {used:.2f} ({1e6 * used / figure.per_s:.1f} us)"
+            for name, used in figure.cores.items()
+        )
         numbers = (f"{value:,.0f}" for value in (spread.median, spread.lowest, spread.highest))
         table.add_row(part, *numbers, _unit(part), events, cores)
     return table

@@ -3,24 +3,16 @@
 import os
 import re
 import signal
-import subprocess
-import time
-import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from stack.process import Command, PartFailed, Process, wait_until
+
 READY_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 30.0
-
-
-class SubjectFailed(Exception):
-    """A process did not become ready, or ended when it should not."""
-
-    def __init__(self, name: str, problem: str, log: Path) -> None:
-        super().__init__(f"{name} {problem}; the end of its log:\n{log.read_text()[-2_000:]}")
-        self.name = name
+STOP_SIGNALS = [(signal.SIGINT, 30.0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,57 +28,49 @@ class SubjectPlan:
 
 
 class Subject:
-    """`with Subject(plan, log) as subject:` ready inside, gone outside."""
+    """A subject that is ready."""
 
-    def __init__(self, plan: SubjectPlan, log: Path) -> None:
-        self._plan, self._log = plan, log
+    def __init__(self, plan: SubjectPlan, process: Process) -> None:
+        self._plan, self._process = plan, process
         self._line = re.compile(rf"^{re.escape(plan.counter)} (\S+)$", re.MULTILINE)
-
-    def __enter__(self) -> "Subject":
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                list(self._plan.argv),
-                env={**os.environ, **self._plan.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            self._wait(lambda: _answers(self._plan.ready_url), "did not become ready")
-        except BaseException:
-            self._process.kill()
-            self._process.wait()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.send_signal(signal.SIGINT)
-        try:
-            self._process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     def stored_fixes(self) -> int:
-        """How many fixes it says it has committed."""
-        with urllib.request.urlopen(self._plan.metrics_url, timeout=10) as answer:
-            found = self._line.search(answer.read().decode())
+        """How many fixes it says it has committed. Raises PartFailed where it does not say."""
+        try:
+            with urllib.request.urlopen(self._plan.metrics_url, timeout=10) as answer:
+                found = self._line.search(answer.read().decode())
+        except OSError as error:
+            raise self._failure(f"does not answer: {error}") from error
         if found is None:
-            raise SubjectFailed(self._plan.name, f"has no metric {self._plan.counter}", self._log)
+            raise self._failure(f"has no metric {self._plan.counter}")
         return int(float(found[1]))
 
-    def _wait(self, ready: Callable[[], bool], problem: str) -> None:
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        while not ready():
-            if self._process.poll() is not None:
-                raise SubjectFailed(self._plan.name, "ended", self._log)
-            if time.monotonic() > deadline:
-                raise SubjectFailed(self._plan.name, problem, self._log)
-            time.sleep(0.05)
+    def _failure(self, problem: str) -> PartFailed:
+        return PartFailed(self._plan.name, problem, self._process.command.log)
+
+
+@contextmanager
+def running(plan: SubjectPlan, log: Path) -> Iterator[Subject]:
+    """Ready inside, gone outside. Raises PartFailed where it does not become ready."""
+    process = Process(
+        Command(
+            name=plan.name,
+            argv=plan.argv,
+            log=log,
+            stop_signals=STOP_SIGNALS,
+            death_signal=signal.SIGKILL,
+            environment=plan.environment,
+        )
+    )
+    try:
+        wait_until(process, lambda: _answers(plan.ready_url), READY_TIMEOUT_S)
+        yield Subject(plan, process)
+    finally:
+        process.stop()
 
 
 def cpu_s(pid: int) -> float:
@@ -99,5 +83,5 @@ def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return answer.status == 200
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
+    except OSError:  # refused, reset, timed out; urllib.error.URLError is one, an answer of 503 too
         return False

@@ -1,0 +1,56 @@
+"""From rounds to medians, ratios and a result file."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import report
+from benchmarks.end_to_end import PARTS, parse
+from benchmarks.parts import Figure
+
+
+def _round(broker: float, ours: float) -> dict[str, Figure]:
+    return {
+        "broker": Figure(broker, {"broker": 1.0}),
+        "ingest-1-json": Figure(ours, {"ingest": 0.5}, events_per_fix=0.02),
+    }
+
+
+# A machine that halves its speed: the rates spread, the ratios hardly.
+ROUNDS = [_round(100_000, 80_000), _round(50_000, 41_000), _round(75_000, 60_000)]
+
+
+def test_rates_are_medians_with_their_spread() -> None:
+    rates = report.rates(ROUNDS)
+    assert rates["broker"] == report.Spread(75_000, 50_000, 100_000, [100_000, 50_000, 75_000])
+
+
+def test_a_ratio_is_taken_inside_its_round() -> None:
+    [(goal, spread)] = report.ratios(ROUNDS)
+    assert (goal.part, goal.against) == ("ingest-1-json", "broker")
+    assert spread == report.Spread(0.8, 0.8, 0.82, [0.8, 0.82, 0.8])
+
+
+def test_goals_speak_of_parts_that_exist() -> None:
+    assert {goal.part for goal in report.GOALS} | {goal.against for goal in report.GOALS} <= set(
+        PARTS
+    )
+
+
+def test_the_result_file_says_what_was_measured_where(tmp_path: Path) -> None:
+    path = tmp_path / "results" / "one.json"
+    report.write(path, ROUNDS, {"commit": "abc", "configuration": {"zones": 1}})
+    result = json.loads(path.read_text())
+    assert result["commit"] == "abc"
+    assert result["parts"]["broker"]["unit"] == "messages/s"
+    assert result["parts"]["ingest-1-json"]["values"] == [80_000, 41_000, 60_000]
+    assert result["parts"]["ingest-1-json"]["events_per_fix"] == 0.02
+    assert result["ratios"][0]["median"] == 0.8
+
+
+@pytest.mark.parametrize("arguments", [["--rounds", "0"], ["--only", "nothing"], ["--zones", "0"]])
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(arguments)
+    assert ended.value.code == 2
