@@ -18,56 +18,29 @@ Ordinals of zones and organizations are small whole numbers that the caller give
 # pyright: reportUnknownMemberType=false
 # (shapely has no type information of its own)
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from geofence.shapes import (
-    WGS84,
-    Circle,
-    Shape,
-    as_geometries,
-    boxes,
-    signed_distances_m,
+from geofence.shapes import WGS84, Shape, as_geometries, signed_distances_m
+from geofence.versions import (
+    MAX_TIME_US,
+    MIN_TIME_US,
+    ZoneVersion,
+    boundaries_of,
+    boxes_of,
+    by_version,
+    circles_of,
+    entries_of,
+    object_array,
+    version_keys,
 )
 
-MIN_TIME_US = int(np.iinfo(np.int64).min)  # in force since always
-MAX_TIME_US = int(np.iinfo(np.int64).max)  # in force until further notice
+__all__ = ["MAX_TIME_US", "MIN_TIME_US", "ZoneIndex", "ZoneVersion"]
 
 _SHIFT_DEG = 1080.0
-
-_ENTRY_DTYPE = np.dtype(
-    [
-        ("zone", "<i4"),
-        ("version", "<i4"),
-        ("organization", "<i4"),
-        ("valid_from_us", "<i8"),
-        ("valid_to_us", "<i8"),
-    ]
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ZoneVersion:
-    """One version of a zone, in force at the instants t with valid_from_us <= t < valid_to_us."""
-
-    zone: int
-    version: int
-    organization: int
-    shape: Shape
-    valid_from_us: int = MIN_TIME_US
-    valid_to_us: int = MAX_TIME_US
-
-    def __post_init__(self) -> None:
-        if self.zone < 0 or self.organization < 0:
-            raise ValueError("zones and organizations are ordinals from 0")
-        if self.version < 1:
-            raise ValueError("versions of a zone count from 1")
-        if self.valid_from_us > self.valid_to_us:
-            raise ValueError(f"version {self.version} of zone {self.zone} ends before it begins")
 
 
 class ZoneIndex:
@@ -79,7 +52,7 @@ class ZoneIndex:
 
     def __init__(self, versions: Iterable[ZoneVersion] = ()) -> None:
         found = list(versions)
-        self._settle(_entries(found), _object_array([v.shape for v in found]), *_boxes(found))
+        self._settle(entries_of(found), object_array([v.shape for v in found]), *boxes_of(found))
 
     def with_changes(self, changed: Iterable[ZoneVersion]) -> "ZoneIndex":
         """An index in which `changed` replace or join the versions of this one."""
@@ -88,12 +61,12 @@ class ZoneIndex:
         pairs = zip(self.zone_of.tolist(), self.version_of.tolist(), strict=True)
         stay = np.fromiter((pair not in keys for pair in pairs), dtype=bool, count=len(self))
         box_stays = stay[self._box_entry]
-        new_boxes, new_box_entry = _boxes(new)
+        new_boxes, new_box_entry = boxes_of(new)
         renumbered = np.cumsum(stay) - 1
         result = ZoneIndex.__new__(ZoneIndex)
         result._settle(
-            np.concatenate((self._entries[stay], _entries(new))),
-            np.concatenate((self._shapes[stay], _object_array([v.shape for v in new]))),
+            np.concatenate((self._entries[stay], entries_of(new))),
+            np.concatenate((self._shapes[stay], object_array([v.shape for v in new]))),
             np.concatenate((self._boxes[box_stays], new_boxes)),
             np.concatenate(
                 (renumbered[self._box_entry[box_stays]], new_box_entry + np.count_nonzero(stay))
@@ -123,11 +96,11 @@ class ZoneIndex:
         self.valid_from_us = np.ascontiguousarray(self._entries["valid_from_us"])
         self.valid_to_us = np.ascontiguousarray(self._entries["valid_to_us"])
         self._geometries = as_geometries(self._shapes)
-        self._circles = _circles(self._shapes)
+        self._circles = circles_of(self._shapes)
         self._has_circles = not np.isnan(self._circles).all()
         self._tree = self._packed_tree()
-        self._version_keys, self._version_entry = _by_version(self._entries)
-        self._boundaries = _boundaries(self._entries)
+        self._version_keys, self._version_entry = by_version(self._entries)
+        self._boundaries = boundaries_of(self._entries)
         times = self._boundaries.values()
         self._all_boundaries = np.unique(np.concatenate([np.empty(0, np.int64), *times]))
 
@@ -262,70 +235,11 @@ class ZoneIndex:
     def _entry_of(
         self, zone: NDArray[np.integer], version: NDArray[np.integer]
     ) -> NDArray[np.intp]:
-        wanted = _version_key(zone, version)
+        wanted = version_keys(zone, version)
         if not len(self):
             return np.full(len(wanted), -1)
         place = np.searchsorted(self._version_keys, wanted).clip(max=len(self) - 1)
         return np.where(self._version_keys[place] == wanted, self._version_entry[place], -1)
-
-
-def _entries(versions: Sequence[ZoneVersion]) -> NDArray[np.void]:
-    return np.array(
-        [(v.zone, v.version, v.organization, v.valid_from_us, v.valid_to_us) for v in versions],
-        dtype=_ENTRY_DTYPE,
-    )
-
-
-def _boxes(versions: Sequence[ZoneVersion]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Boxes (m, 4), and for each the number of its version."""
-    found = [(box, entry) for entry, v in enumerate(versions) for box in boxes(v.shape)]
-    box = np.array([box for box, _ in found], dtype=np.float64).reshape(-1, 4)
-    return box, np.array([entry for _, entry in found], dtype=np.intp)
-
-
-def _version_key(zone: NDArray[np.integer], version: NDArray[np.integer]) -> NDArray[np.int64]:
-    return zone.astype(np.int64) << 32 | version
-
-
-def _by_version(entries: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """Keys of (zone, version), ascending, and the entry of each."""
-    keys = _version_key(entries["zone"], entries["version"])
-    order = np.argsort(keys)
-    keys = keys[order]
-    if len(repeated := np.flatnonzero(keys[1:] == keys[:-1])):
-        zone, version = divmod(int(keys[repeated[0]]), 1 << 32)
-        raise ValueError(f"version {version} of zone {zone} is given twice")
-    return keys, order
-
-
-def _object_array(values: Sequence[object]) -> NDArray[np.object_]:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
-
-
-def _circles(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
-    """(n, 3): lon, lat, radius_m; NaN for what is no circle."""
-    circles = np.full((len(shapes), 3), np.nan)
-    for entry, shape in enumerate(shapes.tolist()):
-        if isinstance(shape, Circle):
-            circles[entry] = shape.lon, shape.lat, shape.radius_m
-    return circles
-
-
-def _boundaries(entries: NDArray[np.void]) -> dict[int, NDArray[np.int64]]:
-    """Organization -> the instants at which one of its versions begins or ends, ascending."""
-    organization = np.concatenate((entries["organization"], entries["organization"]))
-    instant = np.concatenate((entries["valid_from_us"], entries["valid_to_us"]))
-    real = (instant != MIN_TIME_US) & (instant != MAX_TIME_US)
-    organization, instant = organization[real], instant[real]
-    order = np.lexsort((instant, organization))
-    organization, instant = organization[order], instant[order]
-    starts = np.flatnonzero(np.diff(organization, prepend=-1))
-    if not len(starts):
-        return {}
-    groups = zip(organization[starts].tolist(), np.split(instant, starts[1:]), strict=True)
-    return {ordinal: np.unique(times) for ordinal, times in groups}
 
 
 def _count_up_to(instants: NDArray[np.int64], until_us: NDArray[np.int64]) -> NDArray[np.intp]:
