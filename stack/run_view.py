@@ -33,6 +33,7 @@ class RunState:
         return {
             "stage": self.stage,
             "connected": _NOT_KNOWN if sent is None else f"{sent.connected:,} of {sent.trackers:,}",
+            "time": _NOT_KNOWN if sent is None else f"{sent.elapsed_s:,.0f} s",
             "sent": _count(sent and sent.sent),
             "acknowledged": _count(sent and sent.acknowledged),
             "failed": _count(sent and sent.failed),

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from device_sim.fleet import FleetPlan, Progress, RunResult, run_fleet
+from device_sim.fleet import FleetPlan, Progress, RunResult, Stage, run_fleet
 from device_sim.ledger import Ledger
 from device_sim.payloads import PayloadFormat
 from mqtt import BrokerAddress
@@ -86,7 +86,7 @@ class Outcome:
     def as_text(self) -> str:
         totals = Totals(self.stored, 0, 0)
         state = RunState("done", self.final, totals, self.lost, self.duplicate)
-        hidden = ("stage", "events", "webhooks")
+        hidden = ("stage", "connected", "events", "webhooks")
         lines = [f"{name:<14}{value}" for name, value in state.rows().items() if name not in hidden]
         if self.comparisons:
             lines += ["", as_text(self.comparisons, self.signature_check)]
@@ -156,7 +156,8 @@ async def _send(
     )
 
     def on_progress(progress: Progress) -> None:
-        shown.update(stage=progress.stage.value, progress=progress)
+        stage = "sent" if progress.stage is Stage.DONE else progress.stage.value
+        shown.update(stage=stage, progress=progress)
 
     async with _watching(target.client, receiver, shown):
         return await run_fleet(plan, target.broker, on_progress=on_progress, stop=stop)

@@ -1,0 +1,51 @@
+"""What a run shows: a table that is written over, or a line now and then."""
+
+from io import StringIO
+
+from rich.console import Console
+from rich.live import Live
+
+from device_sim.fleet import Progress, Stage
+from stack.run_view import LiveTable, PlainLines, RunState, Shown
+from stack.verify import Totals
+
+PROGRESS = Progress(
+    stage=Stage.SENDING,
+    elapsed_s=12.3,
+    trackers=50,
+    connected=49,
+    sent=12_345,
+    acknowledged=12_300,
+    failed=1,
+    rate_hz=1000.4,
+    p50_ms=1.25,
+    p99_ms=None,
+)
+
+
+def test_a_line_says_what_is_known() -> None:
+    output = StringIO()
+    shown = Shown(PlainLines(Console(file=output, soft_wrap=True)))
+    shown.update(stage="sending", progress=PROGRESS, totals=Totals(12_000, 7, 6))
+    assert output.getvalue() == (
+        "stage sending  connected 49 of 50  time 12 s  sent 12,345  acknowledged 12,300  failed 1  "
+        "rate 1,000/s  p50 1.2 ms  stored 12,000  events 7  webhooks 6\n"
+    )
+
+
+def test_lines_come_now_and_then_and_at_each_change_of_stage() -> None:
+    output = StringIO()
+    shown = Shown(PlainLines(Console(file=output, soft_wrap=True)))
+    for stage in ("sending", "sending", "sending", "draining", "draining"):
+        shown.update(stage=stage)
+    assert output.getvalue() == "stage sending\nstage draining\n"
+
+
+def test_a_terminal_gets_a_table_with_lost_and_duplicate() -> None:
+    output = StringIO()
+    console = Console(file=output, force_terminal=True, width=60)
+    with Live(console=console, auto_refresh=False) as live:
+        LiveTable(live).show(RunState("done", PROGRESS, lost=2, duplicate=0))
+    text = output.getvalue()
+    for expected in ("acknowledged", "12,300", "p99", "lost", "2", "duplicate", "0"):
+        assert expected in text
