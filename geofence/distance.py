@@ -67,7 +67,7 @@ def _portion_m(
     nearest = _first_least(row, planar_m, len(lon))
     place_lon = lon + start_x[nearest] + along[nearest] * step_x[nearest]
     place_lat = np.clip(lat + start_y[nearest] + along[nearest] * step_y[nearest], -90, 90)
-    return np.asarray(_WGS84.inv(lon, lat, place_lon, place_lat)[2])
+    return np.asarray(_WGS84.inv(lon, lat, place_lon, place_lat)[2], dtype=np.float64)
 
 
 def _edges(

@@ -60,7 +60,7 @@ def centre_distances_m(
 ) -> NDArray[np.float64]:
     """Geodesic distances to the centre of a circle, in metres."""
     centre_lon, centre_lat = np.full_like(lon, circle.lon), np.full_like(lat, circle.lat)
-    return np.asarray(WGS84.inv(centre_lon, centre_lat, lon, lat)[2])
+    return np.asarray(WGS84.inv(centre_lon, centre_lat, lon, lat)[2], dtype=np.float64)
 
 
 def signed_distance_m(shape: Shape, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.float64]:
