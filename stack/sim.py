@@ -32,6 +32,7 @@ from stack.run_view import run_view
 from stack.runtime import DEFAULT_DATA_DIR, read_stack
 from stack.scenario import Scenario, SimZone, moving_scenario, replay_scenario, zones_of_features
 from stack.simulation import Outcome, Target, Wanted, simulate
+from stack.system import allow_open_files
 from stack.up import DataDir, say, stop_event
 from telemetry.files import read_trace
 from telemetry.fix import FixBatch
@@ -127,6 +128,7 @@ def _first(errors: BaseExceptionGroup[ApiError | FleetError]) -> BaseException:
 async def _simulated(
     scenario: Scenario, wanted: Wanted, data_dir: Path, api_url: str | None
 ) -> Outcome:
+    allow_open_files()
     stop = stop_event()
     async with _target(data_dir, api_url) as target:
         with run_view() as shown:

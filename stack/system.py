@@ -121,7 +121,7 @@ async def running_stack(data_dir: Path, say: Say, stop: asyncio.Event) -> AsyncI
     """
     data_dir = make_data_dir(data_dir)
     with sole_owner(data_dir):
-        _allow_open_files()
+        allow_open_files()
         stack = Stack(data_dir, say, load_secrets(data_dir))
         try:
             await _unless_stopped(stop, _start(stack))
@@ -264,7 +264,7 @@ def _host_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
-def _allow_open_files() -> None:
+def allow_open_files() -> None:
     """Brokers hold a file for each tracker; the soft limit is often 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
