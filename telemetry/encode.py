@@ -23,16 +23,17 @@ class EncodeError(ValueError):
 
 def encode_json(batch: FixBatch) -> bytes:
     """One object for a batch of one, else an array of objects. `time` is RFC 3339 text."""
-    return _one_or_array(_objects(batch, format_times(batch.rows["time_us"])), msgspec.json.encode)
+    times = format_times(batch.rows["time_us"])
+    return _one_or_array(_objects(batch, times), msgspec.json.encode)
 
 
 def encode_msgpack(batch: FixBatch) -> bytes:
     """The same shape as MessagePack. `time` is epoch milliseconds where whole, else text."""
     times_us: NDArray[np.int64] = batch.rows["time_us"]
-    whole_ms = times_us % 1000 == 0
-    times: list[Any] = (times_us // 1000).tolist()
-    for row in np.flatnonzero(~whole_ms).tolist():
-        times[row] = format_times(times_us[row : row + 1])[0]
+    times: list[int | str] = (times_us // 1000).tolist()
+    odd = np.flatnonzero(times_us % 1000)
+    for row, text in zip(odd.tolist(), format_times(times_us[odd]), strict=True):
+        times[row] = text
     return _one_or_array(_objects(batch, times), msgspec.msgpack.encode)
 
 
@@ -87,29 +88,56 @@ def _flags(rows: NDArray[np.void]) -> NDArray[np.int64]:
     return flags
 
 
-def _one_or_array(objects: Sequence[dict[str, Any]], encode: Callable[[Any], bytes]) -> bytes:
+class _Object(msgspec.Struct, omit_defaults=True, gc=False):
+    """A fix on its way out; what is not known, and seq 0, is left out."""
+
+    time: int | str
+    lat: float
+    lon: float
+    seq: int = 0
+    altitude_m: float | None = None
+    speed_mps: float | None = None
+    course_deg: float | None = None
+    accuracy_m: float | None = None
+    battery_pct: float | None = None
+    satellites: int | None = None
+    ignition: bool | None = None
+    attributes: Any = None
+
+
+def _one_or_array(objects: list[_Object], encode: Callable[[Any], bytes]) -> bytes:
     return encode(objects[0] if len(objects) == 1 else objects)
 
 
-def _objects(batch: FixBatch, times: Sequence[Any]) -> list[dict[str, Any]]:
+def _objects(batch: FixBatch, times: Sequence[int | str]) -> list[_Object]:
     rows = batch.rows
-    objects: list[dict[str, Any]] = [
-        {"time": time, "lat": lat, "lon": lon}
-        for time, lat, lon in zip(times, rows["lat"].tolist(), rows["lon"].tolist(), strict=True)
-    ]
-    for row in np.flatnonzero(rows["seq"]).tolist():
-        objects[row]["seq"] = int(rows["seq"][row])
-    for column, bit in OPTIONAL_COLUMNS.items():
-        values = shortest(rows[column]).tolist()
-        for row in np.flatnonzero(rows["known"] & bit).tolist():
-            objects[row][column] = values[row]
+    plain = [rows[column].tolist() for column in ("lat", "lon", "seq")]
+    optional = [_or_none(rows, column) for column in OPTIONAL_COLUMNS]
+    objects = [_Object(*values) for values in zip(times, *plain, *optional, strict=True)]
     for row, text in batch.attributes.items():
-        objects[row]["attributes"] = msgspec.json.decode(text)
+        objects[row].attributes = msgspec.json.decode(text)
     return objects
 
 
-def shortest(values: NDArray[Any]) -> NDArray[Any]:
-    """Single precision as the shortest decimal that reads back the same: 5.1, not 5.09999990463."""
-    if values.dtype != np.float32:
-        return values
-    return values.astype(str).astype(np.float64)
+def _or_none(rows: NDArray[np.void], column: str) -> list[Any]:
+    known = (rows["known"] & OPTIONAL_COLUMNS[column]) != 0
+    if not known.any():
+        return [None] * len(rows)
+    values = rows[column]
+    shown = _few_decimals(values) if values.dtype == np.float32 else values
+    objects: list[Any] = shown.tolist()
+    for row in np.flatnonzero(~known).tolist():
+        objects[row] = None
+    return objects
+
+
+def _few_decimals(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Single precision with the fewest decimals, up to four, that read back the same: 5.1 and not
+    5.099999904632568; all of them where four do not do.
+    """
+    wide = values.astype(np.float64)
+    shortest = wide
+    for scale in (10_000, 1_000, 100, 10, 1):
+        rounded = np.rint(wide * scale) / scale
+        shortest = np.where(rounded.astype(np.float32) == values, rounded, shortest)
+    return shortest

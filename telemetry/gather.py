@@ -192,12 +192,15 @@ def _times_us(times: list[int | float | str]) -> NDArray[np.int64]:
     texts = [time for time in times if isinstance(time, str)]
     if len(texts) == len(times):
         return parse_times_us(texts)
-    # beyond 1e18 ms is no time, and an integer may be too large for a float
-    numbers = [time if -1e18 < time < 1e18 else _NAN for time in times if not isinstance(time, str)]
+    numbers = [time for time in times if not isinstance(time, str)]
+    try:
+        numbers_us = epoch_ms_to_us(numbers)
+    except OverflowError:  # one of them is an integer too large for a float
+        numbers_us = epoch_ms_to_us([time if abs(time) < 1e18 else _NAN for time in numbers])
     times_us = np.empty(len(times), np.int64)
     is_text = np.array([isinstance(time, str) for time in times])
     times_us[is_text] = parse_times_us(texts)
-    times_us[~is_text] = epoch_ms_to_us(numbers)
+    times_us[~is_text] = numbers_us
     return times_us
 
 

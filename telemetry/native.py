@@ -110,11 +110,11 @@ def _judge(plain: Any) -> Fix | tuple[Reason, str]:
     if not isinstance(plain, dict):
         return Reason.UNDECODABLE, "a fix is an object"
     members = cast("dict[Any, Any]", plain)
-    known = {key: members[key] for key in _KEYS if members.get(key) is not None}
+    known = {k: value for k, value in members.items() if k in _KEYS and value is not None}
     for key, reason in _REQUIRED:
         if key not in known:
             return reason, f"{key} is missing"
-    _keep_the_rest(known, {key: value for key, value in members.items() if key not in _KEYS})
+    _keep_the_rest(known, {k: value for k, value in members.items() if k not in _KEYS})
     try:
         return msgspec.convert(known, Fix)
     except (ValueError, OverflowError) as error:

@@ -5,7 +5,6 @@ value that says "not known"; `docs/wire-format.md` shows the layout and a worked
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +22,8 @@ from telemetry.decoded import (
     oversize_message,
     without,
 )
-from telemetry.fix import FixBatch, Known, blank_rows
-from telemetry.ranges import write_column
+from telemetry.fix import OPTIONAL_COLUMNS, FixBatch, Known, blank_rows
+from telemetry.ranges import RANGES, write_column
 from telemetry.rejection import Reason, Rejection
 from telemetry.times import EARLIEST_US, LATEST_US, NO_TIME
 
@@ -102,20 +101,16 @@ def _rows(records: NDArray[np.void], counts: NDArray[np.int64]) -> NDArray[np.vo
 def _optional_columns(
     rows: NDArray[np.void], attributes: dict[int, bytes], records: NDArray[np.void]
 ) -> None:
-    for column, raw, not_known, per_unit in (
-        ("altitude_m", records["altitude_dm"], I32_NOT_KNOWN, 10),
-        ("speed_mps", records["speed_cmps"], U16_NOT_KNOWN, 100),
-        ("course_deg", records["course_cdeg"], U16_NOT_KNOWN, 100),
-        ("accuracy_m", records["accuracy_dm"], U16_NOT_KNOWN, 10),
-    ):
-        _write(rows, attributes, column, raw != not_known, raw / per_unit)
+    for column, name, per_unit, not_known in _SCALED:
+        raw = records[name]
+        _write(rows, attributes, column, raw, per_unit, raw != not_known)
     flags = records["flags"]
     if not flags.any():
         return
     satellites = flags >> SATELLITES_SHIFT & 0xFF
-    _write(rows, attributes, "satellites", flags & SATELLITES_KNOWN != 0, satellites)
+    _write(rows, attributes, "satellites", satellites, 1, flags & SATELLITES_KNOWN != 0)
     battery = flags >> BATTERY_SHIFT & 0xFF
-    _write(rows, attributes, "battery_pct", flags & BATTERY_KNOWN != 0, battery)
+    _write(rows, attributes, "battery_pct", battery, 1, flags & BATTERY_KNOWN != 0)
     rows["ignition"] = flags & (IGNITION_KNOWN | IGNITION_ON) == IGNITION_KNOWN | IGNITION_ON
     rows["known"] |= np.where(flags & IGNITION_KNOWN, np.uint8(Known.IGNITION), np.uint8(0))
     for row in np.flatnonzero(flags & RESERVED).tolist():
@@ -123,15 +118,30 @@ def _optional_columns(
         attributes[row] = with_members(attributes.get(row), members)
 
 
+_SCALED = (
+    ("altitude_m", "altitude_dm", 10, I32_NOT_KNOWN),
+    ("speed_mps", "speed_cmps", 100, U16_NOT_KNOWN),
+    ("course_deg", "course_cdeg", 100, U16_NOT_KNOWN),
+    ("accuracy_m", "accuracy_dm", 10, U16_NOT_KNOWN),
+)
+
+
 def _write(
     rows: NDArray[np.void],
     attributes: dict[int, bytes],
     column: str,
+    raw: NDArray[np.integer],
+    per_unit: int,
     known: NDArray[np.bool_],
-    values: NDArray[Any],
 ) -> None:
-    if known.any():
-        write_column(rows, attributes, column, np.where(known, values, np.nan))
+    low, high = RANGES[column]
+    if not known.any():
+        return
+    if known.all() and raw.min() >= low * per_unit and raw.max() <= high * per_unit:
+        rows[column] = raw / per_unit
+        rows["known"] |= np.uint8(OPTIONAL_COLUMNS[column])
+    else:
+        write_column(rows, attributes, column, np.where(known, raw / per_unit, np.nan))
 
 
 def _rules(records: NDArray[np.void], rows: NDArray[np.void]) -> list[Rule]:

@@ -1,0 +1,87 @@
+"""Decoders in nanoseconds per fix (`extra_info`): 10,000 fixes a round, six optional fields."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from telemetry.decode import Format, decode
+from telemetry.encode import encode_json, encode_msgpack, encode_packed
+from telemetry.fix import FixBatch, Known, blank_rows
+
+FIXES = 10_000
+FILLED = (
+    Known.ALTITUDE | Known.SPEED | Known.COURSE | Known.ACCURACY | Known.BATTERY | Known.SATELLITES
+)
+
+
+def moving_fixes() -> FixBatch:
+    """Fixes a second apart with plausible digits, the same in every run."""
+    random = np.random.default_rng(7)
+    rows = blank_rows(FIXES)
+    rows["time_us"] = 1_769_860_800_000_000 + np.arange(FIXES) * 1_000_000
+    rows["lat"] = np.round(52.5 + random.normal(0, 0.1, FIXES), 6)
+    rows["lon"] = np.round(13.4 + random.normal(0, 0.1, FIXES), 6)
+    rows["seq"] = np.arange(FIXES) % 60_000
+    rows["altitude_m"] = np.round(random.uniform(0, 90, FIXES), 1)
+    rows["speed_mps"] = np.round(random.uniform(0, 30, FIXES), 2)
+    rows["course_deg"] = np.round(random.uniform(0, 359, FIXES), 1)
+    rows["accuracy_m"] = np.round(random.uniform(2, 15, FIXES), 1)
+    rows["battery_pct"] = random.integers(5, 100, FIXES)
+    rows["satellites"] = random.integers(4, 14, FIXES)
+    rows["known"] = FILLED
+    return FixBatch(rows)
+
+
+def messages(encode, fixes_per_message: int) -> list[bytes]:
+    fixes = moving_fixes()
+    starts = range(0, FIXES, fixes_per_message)
+    return [encode(fixes.take(np.arange(at, at + fixes_per_message))) for at in starts]
+
+
+@pytest.mark.parametrize("fixes_per_message", [1, 20])
+@pytest.mark.parametrize(
+    ("encode", "payload_format"),
+    [
+        pytest.param(encode_json, Format.NATIVE, id="json"),
+        pytest.param(encode_msgpack, Format.NATIVE, id="msgpack"),
+        pytest.param(encode_packed, Format.PACKED, id="packed"),
+    ],
+)
+def test_decode(benchmark, encode, payload_format: Format, fixes_per_message: int) -> None:
+    payloads = messages(encode, fixes_per_message)
+    decoded = benchmark(decode, payloads, [payload_format] * len(payloads))
+    assert (len(decoded.batch), decoded.rejections) == (FIXES, [])
+    note_per_fix(benchmark)
+
+
+def test_decode_with_an_unknown_key(benchmark) -> None:
+    payloads = [p.replace(b'"seq"', b'"hdop":0.9,"seq"') for p in messages(encode_json, 20)]
+    decoded = benchmark(decode, payloads, [Format.NATIVE] * len(payloads))
+    assert len(decoded.batch.attributes) == FIXES - 1  # seq 0 is not written
+    note_per_fix(benchmark)
+
+
+def test_ceiling_msgspec_into_objects(benchmark) -> None:
+    """What reading JSON costs before anything is made of it: the floor under `json`."""
+
+    class Fix(msgspec.Struct, gc=False):
+        time: str
+        lat: float
+        lon: float
+        seq: int = 0
+        altitude_m: float = 0
+        speed_mps: float = 0
+        course_deg: float = 0
+        accuracy_m: float = 0
+        battery_pct: float = 0
+        satellites: int = 0
+
+    read = msgspec.json.Decoder(list[Fix]).decode
+    payloads = messages(encode_json, 20)
+    benchmark(lambda: [len(read(payload)) for payload in payloads])
+    note_per_fix(benchmark)
+
+
+def note_per_fix(benchmark) -> None:
+    if benchmark.stats is not None:  # None with --benchmark-disable
+        benchmark.extra_info["ns_per_fix"] = round(benchmark.stats.stats.median / FIXES * 1e9, 1)
