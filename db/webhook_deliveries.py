@@ -57,7 +57,7 @@ class Backlog(NamedTuple):
 # `after` turns the order of endpoints, so that a limit does not always favour the same ones.
 _CLAIM = """
 WITH endpoint AS (
-    SELECT p.org_id, p.id, p.url, p.secret_encrypted,
+    SELECT p.org_id, p.id,
            least(coalesce(known.room, %(room)s), %(room_max)s) AS room
       FROM webhook_endpoints AS p
       LEFT JOIN unnest(%(endpoint_ids)s::uuid[], %(rooms)s::int[]) AS known (id, room) USING (id)
@@ -83,13 +83,14 @@ SELECT c.org_id, c.endpoint_id, c.event_id, c.attempts, p.url, p.secret_encrypte
        e.type, e.seq, (extract(epoch FROM e.occurred_at) * 1000000)::bigint,
        (extract(epoch FROM e.created_at) * 1000000)::bigint, e.data::text
   FROM claimed AS c
-  JOIN endpoint AS p ON p.org_id = c.org_id AND p.id = c.endpoint_id
+  JOIN webhook_endpoints AS p ON p.org_id = c.org_id AND p.id = c.endpoint_id
   JOIN events AS e ON e.org_id = c.org_id AND e.id = c.event_id
  ORDER BY c.next_attempt_at, e.seq
 """
 
 # A mark that comes late, when the claim has lapsed and another process has marked the row, changes
-# nothing, unless it tells that the event was accepted.
+# nothing, unless it tells that the event was accepted. "Not yet decided" is written so that the
+# rows are found by their key: state = 'pending' lets the planner read all that is pending instead.
 _MARK = """
 UPDATE webhook_deliveries AS d
    SET state = m.state, attempts = d.attempts + 1, claimed_until = NULL,
@@ -101,7 +102,7 @@ UPDATE webhook_deliveries AS d
               %(retries_s)s::float8[])
        AS m (org_id, endpoint_id, event_id, attempts, state, status, error, retry_s)
  WHERE d.org_id = m.org_id AND d.endpoint_id = m.endpoint_id AND d.event_id = m.event_id
-   AND d.state = 'pending' AND (d.attempts = m.attempts OR m.state = 'delivered')
+   AND d.state NOT IN ('delivered', 'failed') AND (d.attempts = m.attempts OR m.state = 'delivered')
 """
 
 _RELEASE = """
@@ -109,7 +110,7 @@ UPDATE webhook_deliveries AS d SET claimed_until = NULL
   FROM unnest(%(org_ids)s::uuid[], %(endpoint_ids)s::uuid[], %(event_ids)s::uuid[],
               %(attempts)s::int[]) AS m (org_id, endpoint_id, event_id, attempts)
  WHERE d.org_id = m.org_id AND d.endpoint_id = m.endpoint_id AND d.event_id = m.event_id
-   AND d.state = 'pending' AND d.attempts = m.attempts
+   AND d.state NOT IN ('delivered', 'failed') AND d.attempts = m.attempts
 """
 
 _FAIL_DELETED = """

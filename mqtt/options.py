@@ -14,6 +14,10 @@ PACKET_BYTES_MAX = 268_435_460
 """The largest packet that MQTT 5 can express: remaining length 268,435,455 and its header."""
 PAYLOAD_BYTES_MAX = 268_000_000
 """A round number that leaves room for the longest topic and properties."""
+RECEIVE_MAXIMUM_MAX = 65_534
+"""65,535 is what MQTT assumes where nothing is said, so the codec says nothing; a broker that is set
+to "no limit" (mosquitto's `max_inflight_messages 0`) then has more in flight than there are packet
+ids."""
 PENDING_PUBLISHES_MAX = 65_534
 """Packet ids that publishes can have; the one left over belongs to SUBSCRIBE."""
 
@@ -85,7 +89,7 @@ class SessionOptions:
     clean_start: bool = False
     session_expiry_s: int = NEVER_EXPIRES_S
     keepalive_s: int = 30
-    receive_maximum: int = 65_535
+    receive_maximum: int = 32_768
     will: Will | None = None
     subscriptions: tuple[Subscription, ...] = ()
     max_buffered_bytes: int = 64 * 1024 * 1024
@@ -107,7 +111,7 @@ class SessionOptions:
             raise ValueError("password is longer than 65535 bytes")
         _check_range("session_expiry_s", self.session_expiry_s, 0, NEVER_EXPIRES_S)
         _check_range("keepalive_s", self.keepalive_s, 0, 65_535)
-        _check_range("receive_maximum", self.receive_maximum, 1, 65_535)
+        _check_range("receive_maximum", self.receive_maximum, 1, RECEIVE_MAXIMUM_MAX)
         _check_range("max_buffered_bytes", self.max_buffered_bytes, 1, 1 << 40)
         _check_range("max_packet_bytes", self.max_packet_bytes, 64, PACKET_BYTES_MAX)
         _check_range("max_pending_publishes", self.max_pending_publishes, 1, PENDING_PUBLISHES_MAX)

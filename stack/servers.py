@@ -213,7 +213,7 @@ class Mosquitto:
             # By default the broker drops in silence beyond 1,000 messages a client.
             "max_queued_messages": "0",
             "max_queued_bytes": str(QUEUE_LIMIT_BYTES),
-            "max_inflight_messages": "0",
+            "max_inflight_messages": "65534",
             "max_packet_size": str(MESSAGE_LIMIT_BYTES),
             "set_tcp_nodelay": "true",
             "sys_interval": "5",

@@ -155,7 +155,7 @@ CREATE SCHEMA gps_chunks;
 SELECT create_hypertable('gps_events', 'time', chunk_time_interval => INTERVAL '1 day',
                          create_default_indexes => false, associated_schema_name => 'gps_chunks');
 CREATE UNIQUE INDEX gps_events_identity ON gps_events (tracker_id, time, seq);
-CREATE INDEX gps_events_time ON gps_events USING brin (time);
+CREATE INDEX gps_events_time ON gps_events USING brin (time) WITH (autosummarize = on);
 
 -- Visits and events ---------------------------------------------------------------------------
 

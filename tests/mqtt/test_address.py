@@ -80,6 +80,7 @@ def test_certificates_for_a_plain_connection_are_refused(tmp_path):
         ({"keepalive_s": -1}, "keepalive_s"),
         ({"keepalive_s": 65_536}, "keepalive_s"),
         ({"receive_maximum": 0}, "receive_maximum"),
+        ({"receive_maximum": 65_535}, "receive_maximum"),
         ({"session_expiry_s": 1 << 32}, "session_expiry_s"),
         ({"max_buffered_bytes": 0}, "max_buffered_bytes"),
         ({"max_packet_bytes": 1 << 30}, "max_packet_bytes"),

@@ -50,6 +50,21 @@ async def test_what_is_not_acknowledged_comes_again_after_a_cut(address: BrokerA
         assert all(message.duplicate for message in again)
 
 
+async def test_a_backlog_beyond_all_packet_ids_comes_in_order_from_a_broker_without_a_limit(
+    private_broker: Callable[..., BrokerUnderTest], topic: str
+):
+    broker = BrokerAddress.parse(private_broker(max_inflight_messages="0").url)
+    subscriber = options(topic)
+    async with Session(broker, subscriber) as it:
+        await it.connected.wait()
+    async with Session(broker, options()) as publisher:
+        await publish_all(publisher, topic, numbers(70_000))
+    async with Session(broker, replace(subscriber, clean_start=False)) as it:
+        messages = await receive(it, 70_000)
+        assert [message.payload for message in messages] == numbers(70_000)
+        assert it.counters.connects == 1
+
+
 async def test_an_early_acknowledgement_is_not_sent_before_the_older_message_has_its_own(
     address: BrokerAddress, topic: str
 ):
