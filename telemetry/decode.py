@@ -51,7 +51,8 @@ def check_clock(
         up by the column `message`.
     """
     rows = batch.rows
-    receipt_us = received_us if isinstance(received_us, int) else received_us[rows["message"]]
+    each_has_its_own = isinstance(received_us, np.ndarray)
+    receipt_us = received_us[rows["message"]] if each_has_its_own else received_us
     ancient = rows["time_us"] < ANCIENT_BEFORE_US
     future = rows["time_us"] - receipt_us > MAX_AHEAD_US
     rejections = [
