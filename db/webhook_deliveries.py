@@ -57,14 +57,14 @@ class Backlog(NamedTuple):
 # `after` turns the order of endpoints, so that a limit does not always favour the same ones.
 _CLAIM = """
 WITH endpoint AS (
-    SELECT p.org_id, p.id,
+    SELECT p.org_id, p.id, p.url, p.secret_encrypted,
            least(coalesce(known.room, %(room)s), %(room_max)s) AS room
       FROM webhook_endpoints AS p
       LEFT JOIN unnest(%(endpoint_ids)s::uuid[], %(rooms)s::int[]) AS known (id, room) USING (id)
      WHERE p.deleted_at IS NULL
      ORDER BY p.id <= %(after)s, p.id
 ), due AS (
-    SELECT d.org_id, d.endpoint_id, d.event_id
+    SELECT d.org_id, d.endpoint_id, d.event_id, endpoint.url, endpoint.secret_encrypted
       FROM endpoint
      CROSS JOIN LATERAL (
         SELECT org_id, endpoint_id, event_id FROM webhook_deliveries
@@ -77,13 +77,13 @@ WITH endpoint AS (
     UPDATE webhook_deliveries AS d SET claimed_until = now() + make_interval(secs => %(lease_s)s)
       FROM due WHERE (d.org_id, d.endpoint_id, d.event_id)
                    = (due.org_id, due.endpoint_id, due.event_id)
-    RETURNING d.org_id, d.endpoint_id, d.event_id, d.attempts, d.next_attempt_at
+    RETURNING d.org_id, d.endpoint_id, d.event_id, d.attempts, d.next_attempt_at,
+              due.url, due.secret_encrypted
 )
-SELECT c.org_id, c.endpoint_id, c.event_id, c.attempts, p.url, p.secret_encrypted,
+SELECT c.org_id, c.endpoint_id, c.event_id, c.attempts, c.url, c.secret_encrypted,
        e.type, e.seq, (extract(epoch FROM e.occurred_at) * 1000000)::bigint,
        (extract(epoch FROM e.created_at) * 1000000)::bigint, e.data::text
   FROM claimed AS c
-  JOIN webhook_endpoints AS p ON p.org_id = c.org_id AND p.id = c.endpoint_id
   JOIN events AS e ON e.org_id = c.org_id AND e.id = c.event_id
  ORDER BY c.next_attempt_at, e.seq
 """
