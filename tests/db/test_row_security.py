@@ -1,0 +1,195 @@
+"""One organization never sees another's row as the application's role, chunk tables included."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from db.ids import new_id
+from tests.ingest.tenants import Tenant, square
+from tests.servers import DatabaseUnderTest
+
+EVERY_TABLE = (
+    "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
+    " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attname = 'org_id'"
+)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def tenants(database: DatabaseUnderTest) -> list[UUID]:
+    """Two organizations with the same-named everything: a row in every table of a tenant."""
+    return [asyncio.run(_make_tenant(database)) for _ in range(2)]
+
+
+async def _make_tenant(database: DatabaseUnderTest) -> UUID:
+    tenant = await Tenant.create(database)
+    vehicle = await tenant.vehicle()
+    zone_id = await tenant.zone(square(13.4, 52.5))
+    with psycopg.connect(database.url("admin")) as conn:
+        _fill(conn, tenant.org_id, vehicle.tracker_id, vehicle.asset_id, zone_id)
+    return tenant.org_id
+
+
+def _fill(
+    conn: psycopg.Connection, org_id: UUID, tracker_id: UUID, asset_id: UUID, zone_id: UUID
+) -> None:
+    event_id, endpoint_id = new_id(), new_id()
+    for day in range(3):
+        conn.execute(
+            "INSERT INTO gps_events (org_id, tracker_id, time, seq, received_at, lat, lon)"
+            " VALUES (%s, %s, %s, 0, now(), 52.5, 13.4)",
+            (org_id, tracker_id, NOW + timedelta(days=day)),
+        )
+    conn.execute(
+        "INSERT INTO visits (org_id, id, asset_id, zone_id, zone_version, tracker_id, opening_time,"
+        " opening_seq, entered_at, entry_lat, entry_lon, entry_cause)"
+        " VALUES (%s, %s, %s, %s, 1, %s, %s, 0, %s, 1, 1, 'moved')",
+        (org_id, new_id(), asset_id, zone_id, tracker_id, NOW, NOW),
+    )
+    conn.execute(
+        "INSERT INTO events (org_id, id, type, occurred_at, data, seq)"
+        " VALUES (%s, %s, 'asset.geofence_breach', %s, '{}', 1)",
+        (org_id, event_id, NOW),
+    )
+    conn.execute(
+        "INSERT INTO webhook_endpoints (org_id, id, url, types, secret_encrypted)"
+        " VALUES (%s, %s, 'https://example.com', '{*}', 'x')",
+        (org_id, endpoint_id),
+    )
+    conn.execute(
+        "INSERT INTO webhook_deliveries (org_id, endpoint_id, event_id, seq)"
+        " VALUES (%s, %s, %s, 1)",
+        (org_id, endpoint_id, event_id),
+    )
+    conn.execute(
+        "INSERT INTO quarantine (org_id, id, digest, topic, reason, detail, payload_bytes,"
+        " payload_sha256, first_received_at, last_received_at)"
+        " VALUES (%s, %s, sha256(%s), 't', 'rate', '', 1, 'x', now(), now())",
+        (org_id, new_id(), org_id.bytes),
+    )
+
+
+@pytest.fixture
+def app(database: DatabaseUnderTest) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database.url("opsc_app")) as conn:
+        yield conn
+
+
+def _tables(database: DatabaseUnderTest) -> list[str]:
+    with psycopg.connect(database.url("admin")) as conn:
+        return [name for (name,) in conn.execute(EVERY_TABLE)]
+
+
+def _seen(conn: psycopg.Connection, table: str) -> set[UUID]:
+    query = sql.SQL("SELECT org_id FROM {}").format(sql.Identifier(table))
+    return {org_id for (org_id,) in conn.execute(query)}
+
+
+def _act_for(conn: psycopg.Connection, org_id: UUID) -> None:
+    conn.execute("SELECT set_config('app.org_id', %s, true)", (str(org_id),))
+
+
+def test_in_every_table_a_tenant_sees_its_own_rows_alone(
+    database: DatabaseUnderTest, tenants: list[UUID], app: psycopg.Connection
+) -> None:
+    tables = _tables(database)
+    assert len(tables) >= 13
+    for org_id in tenants:
+        _act_for(app, org_id)
+        assert {table: _seen(app, table) for table in tables} == {t: {org_id} for t in tables}
+
+
+def test_without_a_tenant_nothing_is_seen(
+    database: DatabaseUnderTest, tenants: list[UUID], app: psycopg.Connection
+) -> None:
+    assert {table: _seen(app, table) for table in _tables(database)} == {
+        table: set() for table in _tables(database)
+    }
+
+
+def test_the_tenant_ends_with_the_transaction(tenants: list[UUID], app: psycopg.Connection) -> None:
+    _act_for(app, tenants[0])
+    assert _seen(app, "assets")
+    app.commit()
+    assert not _seen(app, "assets")
+
+
+def test_no_chunk_can_be_read_past_its_hypertable(
+    database: DatabaseUnderTest, tenants: list[UUID]
+) -> None:
+    with psycopg.connect(database.url("admin")) as conn:
+        chunks = [name for (name,) in conn.execute("SELECT show_chunks('gps_events')::text")]
+    assert len(chunks) == 3
+    assert all(chunk.startswith("gps_chunks.") for chunk in chunks)
+    for chunk in chunks:
+        with psycopg.connect(database.url("opsc_app")) as conn:
+            _act_for(conn, tenants[0])
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                conn.execute(f"SELECT FROM {chunk}".encode())
+
+
+def test_a_row_cannot_be_written_for_another_tenant(
+    tenants: list[UUID], app: psycopg.Connection
+) -> None:
+    _act_for(app, tenants[0])
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
+        app.execute(
+            "INSERT INTO assets (org_id, id, name, revision) VALUES (%s, %s, 'x', 1)",
+            (tenants[1], new_id()),
+        )
+
+
+def test_a_row_of_another_tenant_cannot_be_changed_or_taken(
+    tenants: list[UUID], app: psycopg.Connection
+) -> None:
+    _act_for(app, tenants[0])
+    cursor = app.execute("UPDATE assets SET name = 'mine' WHERE org_id = %s", (tenants[1],))
+    assert cursor.rowcount == 0
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        app.execute("UPDATE assets SET org_id = %s", (tenants[1],))
+
+
+def test_a_reference_to_a_row_of_another_tenant_is_refused(
+    database: DatabaseUnderTest, tenants: list[UUID], app: psycopg.Connection
+) -> None:
+    with psycopg.connect(database.url("admin")) as conn:
+        query = "SELECT id FROM assets WHERE org_id = %s"
+        (foreign,) = conn.execute(query, (tenants[1],)).fetchone() or (None,)
+    _act_for(app, tenants[0])
+    (tracker,) = app.execute("SELECT id FROM trackers").fetchone() or (None,)
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        app.execute(
+            "INSERT INTO tracker_assignments (org_id, id, tracker_id, asset_id, assigned_from,"
+            " assigned_to, revision) VALUES (%s, %s, %s, %s, '2001-01-01', '2002-01-01', 1)",
+            (tenants[0], new_id(), tracker, foreign),
+        )
+
+
+@pytest.mark.parametrize("role", ["opsc_app", "opsc_owner"])
+def test_the_role_is_under_row_level_security(database: DatabaseUnderTest, role: str) -> None:
+    with psycopg.connect(database.url("admin")) as conn:
+        row = conn.execute(
+            "SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = %s", (role,)
+        ).fetchone()
+    assert row == (False, False)
+
+
+@pytest.mark.parametrize("table", ["leases", "zones_revision", "schema_migrations"])
+def test_tables_without_a_tenant_give_the_application_no_more_than_it_needs(
+    database: DatabaseUnderTest, table: str
+) -> None:
+    with psycopg.connect(database.url("admin")) as conn:
+        rights = {
+            right
+            for (right,) in conn.execute(
+                "SELECT privilege_type FROM information_schema.table_privileges"
+                " WHERE table_name = %s AND grantee = 'opsc_app'",
+                (table,),
+            )
+        }
+    assert rights == ({"SELECT", "UPDATE"} if table == "zones_revision" else set())
