@@ -107,6 +107,7 @@ def replay(
         _write(_in_trace_order(found) if unsorted else found, target, trace, zone_set)
     except BrokenPipeError:  # who reads our stdout has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
     except OSError as error:
         raise StackError(f"cannot write the transitions: {error.strerror}") from None
     tally.seconds = time.perf_counter() - began
