@@ -34,6 +34,7 @@ VEHICLES = 12
 RATE_HZ = 1.0
 BLOCKS = 6
 SEED = 7
+BREACH = "asset.geofence_breach"
 EMAIL = "admin@demo.example"
 DRAIN_S = 30.0
 DRAIN_POLL_S = 0.5  # longer than the sequencer sleeps
@@ -52,34 +53,39 @@ class Summary:
     fixes_acknowledged: int
     fixes_stored: int
     breaches: int
+    events: int
     webhooks_delivered: int
     bad_signatures: int
 
     @property
     def lost(self) -> int:
-        """Fixes that are not stored, and breaches whose webhook did not come."""
-        return abs(self.fixes_sent - self.fixes_stored) + self.breaches - self.webhooks_delivered
+        """Fixes that are not stored, and events whose webhook did not come."""
+        return abs(self.fixes_sent - self.fixes_stored) + self.events - self.webhooks_delivered
 
     @property
     def is_good(self) -> bool:
         return self.lost == 0 and self.bad_signatures == 0
 
 
-class _Data(msgspec.Struct):
+class _Breach(msgspec.Struct):
     asset_name: str
     zone_name: str
     transition: str
     initial: bool
 
 
-class _Breach(msgspec.Struct):
+class _Event(msgspec.Struct):
+    type: str
     seq: int
     occurred_at: str
-    data: _Data
+    data: msgspec.Raw
 
 
-class BreachLog:
-    """Prints each breach once, by its ``seq``; bounded, since seq has no gaps."""
+class EventLog:
+    """Counts each event once, by its ``seq``, and prints the breaches.
+
+    Bounded, since seq has no gaps where all types are subscribed to.
+    """
 
     def __init__(self) -> None:
         self._all_up_to = 0
@@ -94,21 +100,22 @@ class BreachLog:
         if received.signature_problem is not None:
             self.bad_signatures += 1
             return
-        breach = msgspec.json.decode(received.body, type=_Breach)
-        if breach.seq <= self._all_up_to or breach.seq in self._ahead:
+        event = msgspec.json.decode(received.body, type=_Event)
+        if event.seq <= self._all_up_to or event.seq in self._ahead:
             return
-        self._ahead.add(breach.seq)
+        self._ahead.add(event.seq)
         while self._all_up_to + 1 in self._ahead:
             self._all_up_to += 1
             self._ahead.remove(self._all_up_to)
-        print(_line(breach), flush=True)
+        if event.type == BREACH:
+            print(_line(event), flush=True)
 
 
-def _line(breach: _Breach) -> str:
-    data = breach.data
-    entered = "was in" if data.initial else "entered"
-    verb = "left" if data.transition == "exit" else entered
-    return f"{breach.occurred_at}  {data.asset_name} {verb} {data.zone_name}"
+def _line(event: _Event) -> str:
+    breach = msgspec.json.decode(event.data, type=_Breach)
+    entered = "was in" if breach.initial else "entered"
+    verb = "left" if breach.transition == "exit" else entered
+    return f"{event.occurred_at}  {breach.asset_name} {verb} {breach.zone_name}"
 
 
 def demo(
@@ -142,12 +149,10 @@ async def _demo(data_dir: Path, seconds: float | None) -> Summary:
 
 async def _play(system: StackInfo, seconds: float | None, stop: asyncio.Event) -> Summary:
     admin = await create_with_admin(system.database["opsc_owner"], "Demo", EMAIL, "unlimited")
-    log = BreachLog()
+    log = EventLog()
     async with ApiClient(system.api_url) as client, WebhookReceiver(log.take, keep=False) as hooks:
         await client.sign_in(*admin)
-        endpoint = await client.post(
-            "/v1/webhook-endpoints", {"url": hooks.url, "types": ["asset.geofence_breach"]}
-        )
+        endpoint = await client.post("/v1/webhook-endpoints", {"url": hooks.url, "types": ["*"]})
         hooks.expect(endpoint["secret"])
         scenario = _scenario(seconds)
         registered = await register(client, scenario)
@@ -176,7 +181,7 @@ def _print_sign_in(system: StackInfo, admin: Admin, zones: int) -> None:
     )
 
 
-async def _drained(client: ApiClient, sent: Progress, log: BreachLog) -> Summary:
+async def _drained(client: ApiClient, sent: Progress, log: EventLog) -> Summary:
     """The summary, once it is good and no longer changes, or ``DRAIN_S`` have passed."""
     deadline = time.monotonic() + DRAIN_S
     before = None
@@ -185,7 +190,8 @@ async def _drained(client: ApiClient, sent: Progress, log: BreachLog) -> Summary
             fixes_sent=sent.sent,
             fixes_acknowledged=sent.acknowledged,
             fixes_stored=await client.total("/v1/gps-events"),
-            breaches=await client.total("/v1/events"),
+            breaches=await client.total("/v1/events", {"type": BREACH}),
+            events=await client.total("/v1/events"),
             webhooks_delivered=log.delivered,
             bad_signatures=log.bad_signatures,
         )
@@ -201,6 +207,7 @@ def _as_text(summary: Summary) -> str:
         "fixes acknowledged": summary.fixes_acknowledged,
         "fixes stored": summary.fixes_stored,
         "breaches": summary.breaches,
+        "events": summary.events,
         "webhooks delivered": summary.webhooks_delivered,
         "signatures refused": summary.bad_signatures,
         "lost": summary.lost,

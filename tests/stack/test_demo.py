@@ -8,13 +8,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stack.demo import BreachLog, Summary
+from stack.demo import EventLog, Summary
 from stack.receiver import Received
 from tests.stack.command import opsc
 
 
-def webhook(seq: int, transition: str = "enter", initial: bool = False) -> Received:
+def webhook(
+    seq: int,
+    transition: str = "enter",
+    initial: bool = False,
+    event_type: str = "asset.geofence_breach",
+) -> Received:
     body = {
+        "type": event_type,
         "id": f"evt_{seq}",
         "seq": seq,
         "occurred_at": "2026-01-01T00:00:00Z",
@@ -35,19 +41,26 @@ def webhook(seq: int, transition: str = "enter", initial: bool = False) -> Recei
 def test_a_breach_is_one_line(
     capsys: pytest.CaptureFixture[str], transition: str, initial: bool, verb: str
 ) -> None:
-    BreachLog().take(webhook(1, transition, initial))
+    EventLog().take(webhook(1, transition, initial))
     assert capsys.readouterr().out == f"2026-01-01T00:00:00Z  Truck 01 {verb} Quarry\n"
 
 
 def test_a_webhook_that_comes_again_or_out_of_turn_counts_once() -> None:
-    log = BreachLog()
+    log = EventLog()
     for seq in (3, 1, 1, 2, 3, 5):
         log.take(webhook(seq))
     assert log.delivered == 4
 
 
+def test_other_events_are_counted_but_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    log = EventLog()
+    log.take(webhook(1, event_type="webhook_endpoint.disabled"))
+    assert log.delivered == 1
+    assert capsys.readouterr().out == ""
+
+
 def test_a_refused_signature_is_no_delivery() -> None:
-    log = BreachLog()
+    log = EventLog()
     log.take(Received("evt_1", b"forged", "no signature matches"))
     assert (log.delivered, log.bad_signatures) == (0, 1)
 
@@ -61,7 +74,8 @@ def test_what_does_not_arrive_is_lost(changed: dict[str, int], lost: int) -> Non
         "fixes_sent": 10,
         "fixes_acknowledged": 10,
         "fixes_stored": 10,
-        "breaches": 4,
+        "breaches": 3,
+        "events": 4,
         "webhooks_delivered": 4,
         "bad_signatures": 0,
     }
@@ -77,6 +91,6 @@ def test_the_demo_ends_by_itself_with_nothing_lost(data_dir: Path) -> None:
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout.splitlines()[-1])
     assert summary["fixes_stored"] == summary["fixes_sent"] == 60
-    assert summary["breaches"] == summary["webhooks_delivered"] > 0
+    assert summary["events"] == summary["webhooks_delivered"] > 0
     assert "password" in done.stdout
     assert "Truck 01" in done.stdout
