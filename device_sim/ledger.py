@@ -6,8 +6,6 @@ never acknowledged may be there or not. One that was never sent must not be ther
 Memory is about 80 bytes a fix and 40 a message: a ledger is for runs that end.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,13 +21,6 @@ MESSAGE_DTYPE = np.dtype(
     ]
 )
 _FIRST_CAPACITY = 1024
-
-
-class Counts(NamedTuple):
-    """Totals of a ledger, in fixes."""
-
-    sent: int
-    acknowledged: int
 
 
 class Ledger:
@@ -88,14 +79,6 @@ class Ledger:
         """The fixes that were sent and never acknowledged: nobody knows whether they arrived."""
         messages = self.messages
         return self._of_messages((messages["sent_us"] > 0) & (messages["acknowledged_us"] == 0))
-
-    def counts(self) -> Counts:
-        messages = self.messages
-        lengths = messages["fixes"]
-        return Counts(
-            int(lengths[messages["sent_us"] > 0].sum()),
-            int(lengths[messages["acknowledged_us"] > 0].sum()),
-        )
 
     def _of_messages(self, chosen: NDArray[np.bool_]) -> NDArray[np.void]:
         fixes = self.fixes

@@ -22,6 +22,7 @@ class RunState:
     """What is shown. Counts are fixes unless they say otherwise; None is not known yet."""
 
     stage: str = "preparing"
+    fixes: int | None = None  # to be sent
     progress: Progress | None = None
     totals: Totals | None = None
     lost: int | None = None
@@ -32,9 +33,9 @@ class RunState:
         sent, out = self.progress, self.totals
         return {
             "stage": self.stage,
-            "connected": _NOT_KNOWN if sent is None else f"{sent.connected:,} of {sent.trackers:,}",
+            "connected": _NOT_KNOWN if sent is None else _of(sent.connected, sent.trackers),
             "time": _NOT_KNOWN if sent is None else f"{sent.elapsed_s:,.0f} s",
-            "sent": _count(sent and sent.sent),
+            "sent": _of(sent and sent.sent, self.fixes),
             "acknowledged": _count(sent and sent.acknowledged),
             "failed": _count(sent and sent.failed),
             "rate": _NOT_KNOWN if sent is None else f"{sent.rate_hz:,.0f}/s",
@@ -50,6 +51,10 @@ class RunState:
 
 def _count(value: int | None) -> str:
     return _NOT_KNOWN if value is None else f"{value:,}"
+
+
+def _of(value: int | None, planned: int | None) -> str:
+    return _count(value) if value is None or planned is None else f"{value:,} of {planned:,}"
 
 
 def _milliseconds(value: float | None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
+import signal
 import time
 import zlib
 from collections.abc import AsyncIterator, Coroutine
@@ -130,9 +131,19 @@ async def _simulated(
 ) -> Outcome:
     allow_open_files()
     stop = stop_event()
-    async with _target(data_dir, api_url) as target:
-        with run_view() as shown:
-            return await simulate(scenario, wanted, target, shown, stop)
+    impatience = asyncio.create_task(_end_at_once_when_told_again(stop))
+    try:
+        async with _target(data_dir, api_url) as target:
+            with run_view() as shown:
+                return await simulate(scenario, wanted, target, shown, stop)
+    finally:
+        impatience.cancel()
+
+
+async def _end_at_once_when_told_again(stop: asyncio.Event) -> None:
+    """The first Ctrl-C ends the sending; what was sent is verified, unless a second one comes."""
+    await stop.wait()
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
 
 
 @asynccontextmanager

@@ -71,8 +71,9 @@ class Outcome:
         return all_acknowledged and as_expected and self.lost == self.duplicate == 0
 
     def as_json(self) -> str:
+        sent = {k: v for k, v in asdict(self.final).items() if k not in ("stage", "connected")}
         result: dict[str, Any] = {
-            **asdict(self.final),
+            **sent,
             "stored": self.stored,
             "lost": self.lost,
             "duplicate": self.duplicate,
@@ -85,7 +86,9 @@ class Outcome:
 
     def as_text(self) -> str:
         totals = Totals(self.stored, 0, 0)
-        state = RunState("done", self.final, totals, self.lost, self.duplicate)
+        state = RunState(
+            progress=self.final, totals=totals, lost=self.lost, duplicate=self.duplicate
+        )
         hidden = ("stage", "connected", "events", "webhooks")
         lines = [f"{name:<14}{value}" for name, value in state.rows().items() if name not in hidden]
         if self.comparisons:
@@ -133,9 +136,8 @@ async def simulate(
 
 
 async def _registered(scenario: Scenario, client: ApiClient, shown: Shown) -> Registered:
-    shown.update(
-        stage=f"registering {len(scenario.devices):,} trackers, {len(scenario.zones):,} zones"
-    )
+    things = f"{len(scenario.devices):,} trackers, {len(scenario.zones):,} zones"
+    shown.update(stage=f"registering {things}", fixes=scenario.fixes)
     return await register(client, scenario)
 
 

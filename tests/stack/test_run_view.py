@@ -45,7 +45,16 @@ def test_a_terminal_gets_a_table_with_lost_and_duplicate() -> None:
     output = StringIO()
     console = Console(file=output, force_terminal=True, width=60)
     with Live(console=console, auto_refresh=False) as live:
-        LiveTable(live).show(RunState("done", PROGRESS, lost=2, duplicate=0))
+        LiveTable(live).show(RunState("done", 20_000, PROGRESS, lost=2, duplicate=0))
     text = output.getvalue()
-    for expected in ("acknowledged", "12,300", "p99", "lost", "2", "duplicate", "0"):
+    for expected in (
+        "12,345 of 20,000",
+        "acknowledged",
+        "12,300",
+        "p99",
+        "lost",
+        "2",
+        "duplicate",
+        "0",
+    ):
         assert expected in text
