@@ -70,7 +70,9 @@ class FleetPlan:
         if not 1 <= self.fixes_per_message <= 1000:
             raise ValueError(f"a message holds 1 to 1000 fixes, not {self.fixes_per_message}")
         if self.connects_per_s <= 0 or self.connect_timeout_s <= 0 or self.settle_s < 0:
-            raise ValueError("connects_per_s, connect_timeout_s and settle_s must not be negative")
+            raise ValueError(
+                "connects_per_s and connect_timeout_s must be above 0, settle_s at least 0"
+            )
 
 
 class Stage(StrEnum):
