@@ -70,14 +70,18 @@ def tell(
 
 
 def _in_order(transitions: NDArray[np.void], registry: Registry) -> list[int]:
-    """By fix, then time, exits before enters, then zone id."""
-
-    def place(number: int) -> tuple[int, int, bool, UUID]:
-        row = transitions[number]
-        entering = row["transition"] == Transition.ENTER
-        return int(row["row"]), int(row["time_us"]), bool(entering), registry.zones[row["zone"]]
-
-    return sorted(range(len(transitions)), key=place)
+    """By fix; a zone's change before the fix itself; then time, exits first, zone id."""
+    zone_id = [registry.zones[zone].int for zone in transitions["zone"].tolist()]
+    place = zip(
+        transitions["row"].tolist(),
+        (transitions["cause"] != Cause.ZONE_CHANGED).tolist(),
+        transitions["time_us"].tolist(),
+        (transitions["transition"] == Transition.ENTER).tolist(),
+        zone_id,
+        range(len(transitions)),
+        strict=True,
+    )
+    return [number for *_, number in sorted(place)]
 
 
 def _step(transition: np.void, registry: Registry) -> _Step:

@@ -54,8 +54,6 @@ def _of_known(
         known = np.ones(len(tracker), bool)
         known[list(refused)] = False
         batch = batch.take(np.flatnonzero(known[batch.rows["message"]]))
-    else:
-        batch = FixBatch(batch.rows.copy(), batch.attributes)
     batch.rows["tracker"] = tracker[batch.rows["message"]]
     return batch
 

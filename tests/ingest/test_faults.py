@@ -1,0 +1,182 @@
+"""What breaks around ingest costs no fix and doubles no event."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from db import leases
+from db.connect import connect
+from ingest.owner import Ownership, run
+from mqtt import BrokerAddress, Session, SessionOptions
+from tests.ingest.conftest import Device, fix, ownership, running, until
+from tests.ingest.tenants import Tenant, Vehicle, soon, square
+from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest
+
+HOME = (13.4, 52.5)
+AWAY = (13.5, 52.6)
+_START = soon(-3600)
+
+
+async def _drive(device: Device, vehicle: Vehicle, first: int, last: int) -> None:
+    """One fix a second of a drive that is inside for three fixes, then outside for three."""
+    for number in range(first, last):
+        place = HOME if number // 3 % 2 else AWAY
+        await device.send(vehicle, fix(_START + timedelta(seconds=number), *place))
+
+
+async def _check_drive(tenant: Tenant, fixes: int) -> None:
+    """All fixes are stored; visits and events are those of the drive, in order."""
+    await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == fixes)
+    changes = range(3, fixes, 3)
+    expected = [
+        (_START + timedelta(seconds=number), "enter" if number // 3 % 2 else "exit")
+        for number in changes
+    ]
+    events = tenant.rows("SELECT occurred_at, data ->> 'transition' FROM events ORDER BY position")
+    assert events == expected
+    visits = tenant.rows("SELECT entered_at, left_at FROM visits ORDER BY entered_at")
+    times = [at for at, _ in expected]
+    assert visits == [
+        (entered_at, times[2 * number + 1] if 2 * number + 1 < len(times) else None)
+        for number, entered_at in enumerate(times[::2])
+    ]
+
+
+async def test_a_restart_goes_on_where_the_last_commit_stopped(
+    tenant: Tenant, device: Device, database: DatabaseUnderTest, broker: BrokerUnderTest
+) -> None:
+    vehicle = await tenant.vehicle()
+    await tenant.zone(square(*HOME))
+    client_id = f"ingest-{secrets.token_hex(4)}"
+    for turn in range(4):
+        owner = ownership(database.url("opsc_ingest"), broker.url, client_id)
+        async with running(owner):
+            await _drive(device, vehicle, turn * 10, turn * 10 + 5)
+        await _drive(device, vehicle, turn * 10 + 5, turn * 10 + 10)
+    async with running(ownership(database.url("opsc_ingest"), broker.url, client_id)):
+        await _check_drive(tenant, 40)
+
+
+async def test_database_sessions_that_are_terminated_cost_nothing(
+    tenant: Tenant, device: Device, ingest: Ownership, database: DatabaseUnderTest
+) -> None:
+    vehicle = await tenant.vehicle()
+    await tenant.zone(square(*HOME))
+    with psycopg.connect(database.url("admin"), autocommit=True) as conn:
+        for turn in range(10):
+            await _drive(device, vehicle, turn * 6, turn * 6 + 6)
+            conn.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE usename = 'opsc_ingest' AND datname = current_database()"
+            )
+    await _check_drive(tenant, 60)
+
+
+async def test_postgresql_killed_and_started_again_costs_nothing(
+    device: Device, broker: BrokerUnderTest, private_postgres: Callable[[], PostgresUnderTest]
+) -> None:
+    postgres = private_postgres()
+    database = postgres.migrated_database()
+    tenant = await Tenant.create(database)
+    vehicle = await tenant.vehicle()
+    await tenant.zone(square(*HOME))
+    owner = ownership(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
+    async with running(owner):
+        await _drive(device, vehicle, 0, 20)
+        await asyncio.to_thread(postgres.kill)
+        await _drive(device, vehicle, 20, 40)
+        await asyncio.to_thread(postgres.start)
+        await _check_drive(tenant, 40)
+
+
+async def test_a_broker_that_restarts_in_order_costs_nothing(
+    tenant: Tenant, database: DatabaseUnderTest, private_broker: Callable[..., BrokerUnderTest]
+) -> None:
+    broker = private_broker()
+    vehicle = await tenant.vehicle()
+    await tenant.zone(square(*HOME))
+    options = SessionOptions(client_id="device", reconnect_max_s=0.5)
+    owner = ownership(database.url("opsc_ingest"), broker.url, "ingest")
+    async with (
+        running(owner),
+        Session(BrokerAddress.parse(broker.url), options) as session,
+    ):
+        device = Device(session)
+        await _drive(device, vehicle, 0, 20)
+        await asyncio.to_thread(broker.restart)
+        await _drive(device, vehicle, 20, 40)
+        await _check_drive(tenant, 40)
+
+
+async def test_a_standby_takes_over_from_an_owner_that_died(
+    tenant: Tenant, device: Device, database: DatabaseUnderTest, broker: BrokerUnderTest
+) -> None:
+    vehicle = await tenant.vehicle()
+    await tenant.zone(square(*HOME))
+    client_id = f"ingest-{secrets.token_hex(4)}"
+    url = database.url("opsc_ingest")
+    async with asyncio.TaskGroup() as tasks:
+        dying = tasks.create_task(_hold_lease_and_die(url, broker.url, client_id))
+        await until(dying.done)
+    await _drive(device, vehicle, 0, 10)
+    async with running(ownership(url, broker.url, client_id)):
+        await _check_drive(tenant, 10)
+
+
+async def _hold_lease_and_die(url: str, broker_url: str, client_id: str) -> None:
+    """An owner whose task is cancelled: it neither hands over nor says goodbye."""
+    owner = ownership(url, broker_url, client_id)
+    running_task = asyncio.create_task(run(owner))
+    await until(lambda: owner.trouble() is None)
+    running_task.cancel()
+    await asyncio.gather(running_task, return_exceptions=True)
+
+
+async def test_an_owner_that_slept_past_its_lease_writes_nothing_until_it_is_owner_again(
+    tenant: Tenant, device: Device, ingest: Ownership, database: DatabaseUnderTest
+) -> None:
+    vehicle = await tenant.vehicle()
+    await tenant.zone(square(*HOME))
+    await _drive(device, vehicle, 0, 10)
+    with psycopg.connect(database.url("admin"), autocommit=True) as conn:
+        conn.execute(
+            "UPDATE leases SET epoch = epoch + 1, holder = 'another',"
+            " expires_at = now() + interval '1 second' WHERE name = 'ingest'"
+        )
+    await _drive(device, vehicle, 10, 30)
+    await _check_drive(tenant, 30)
+    assert b'failures_total{error="LeaseLost"} 1.0' in ingest.metrics.page()
+
+
+async def test_the_owner_of_an_older_epoch_cannot_commit(database: DatabaseUnderTest) -> None:
+    async with await connect(database.url("opsc_ingest"), "test") as conn:
+        old = await leases.acquire(conn, "sequencer", "old", 0.0)
+        new = await leases.acquire(conn, "sequencer", "new", 60.0)
+        assert old is not None
+        assert new == old + 1
+        assert await leases.acquire(conn, "sequencer", "third", 60.0) is None
+        assert not await leases.renew(conn, "sequencer", old, 60.0)
+        with pytest.raises(leases.LeaseLost):
+            async with conn.transaction():
+                await leases.check(conn, "sequencer", old)
+
+
+async def test_fixes_that_another_hand_stored_make_the_batch_take_the_careful_way(
+    tenant: Tenant, device: Device, ingest: Ownership, database: DatabaseUnderTest
+) -> None:
+    vehicle = await tenant.vehicle()
+    at = soon(-60)
+    await device.send(vehicle, fix(at, *AWAY))
+    await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 1)
+    with psycopg.connect(database.url("admin")) as conn:
+        conn.execute(
+            "INSERT INTO gps_events (org_id, tracker_id, time, seq, received_at, lat, lon)"
+            " VALUES (%s, %s, %s, 0, now(), 1, 1)",
+            (tenant.org_id, vehicle.tracker_id, at + timedelta(seconds=1)),
+        )
+    await device.send(vehicle, *(fix(at + timedelta(seconds=n), *AWAY) for n in (1, 2)))
+    await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 3)
