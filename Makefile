@@ -9,7 +9,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-CODE := api benchmarks db device_sim geofence ingest mqtt stack telemetry tests webhooks
+CODE := api benchmarks db device_sim geofence ingest mqtt service stack telemetry tests webhooks
 
 # uv reads neither pip's settings nor the system's certificates by itself.
 export UV_SYSTEM_CERTS ?= 1
