@@ -107,11 +107,12 @@ async def _work(ownership: Ownership, epoch: int) -> None:
         Session(ownership.broker, ownership.session_options) as session,
     ):
         turn = Turn(conn, epoch, memory, ownership.metrics, _now_us)
+        turn.database_works.set()  # nothing is being stored yet
         ownership.session = session
         ownership.metrics.active.set(1)
         ahead: asyncio.Queue[Arrivals] = asyncio.Queue(maxsize=1)
         async with asyncio.TaskGroup() as tasks:
-            reading = tasks.create_task(_read(session, ownership.limits, ahead))
+            reading = tasks.create_task(_read(turn, session, ownership.limits, ahead))
             storing = tasks.create_task(_store(turn, session, ahead))
             await ownership.stopping.wait()
             reading.cancel()
@@ -119,9 +120,12 @@ async def _work(ownership: Ownership, epoch: int) -> None:
             storing.cancel()
 
 
-async def _read(session: Session, limits: BatchLimits, ahead: asyncio.Queue[Arrivals]) -> None:
-    """Decodes the next batch while the one before is being stored."""
+async def _read(
+    turn: Turn, session: Session, limits: BatchLimits, ahead: asyncio.Queue[Arrivals]
+) -> None:
+    """Decodes the next batch while the database works on the one before."""
     async for messages in batches(session, limits):
+        await turn.database_works.wait()
         await ahead.put(read(messages, _now_us()))
 
 

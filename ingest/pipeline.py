@@ -7,11 +7,14 @@
 Nothing is acknowledged and nothing is remembered before COMMIT. Any failure but the two below
 leaves the memory in doubt (the COMMIT may have happened), so it ends the owner's turn: the next
 turn reads the memory back and the broker hands the messages over again.
+
+Decoding the next batch is kept for the time in which the database works: `Turn.database_works`.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from psycopg.errors import UniqueViolation
 
@@ -40,6 +43,7 @@ class Turn:
     memory: Memory
     metrics: Metrics
     now_us: Callable[[], int]
+    database_works: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 async def store(turn: Turn, arrivals: Arrivals) -> None:
@@ -48,6 +52,7 @@ async def store(turn: Turn, arrivals: Arrivals) -> None:
     Raises LeaseLost where another process is the owner by now, and psycopg.Error or VisitNotOpen
     where the database could not take them.
     """
+    turn.database_works.clear()
     all_careful = False
     while True:
         plan = make_plan(arrivals, turn.memory, turn.now_us(), all_careful=all_careful)
@@ -74,6 +79,7 @@ async def _write(turn: Turn, plan: Plan, received_us: int) -> int:
         await leases.check(turn.conn, LEASE, turn.epoch)
         if await revision.read_for_share(turn.conn) != plan.revision:
             raise RevisionMoved
+        turn.database_works.set()
         stored = len(plan.new.batch)
         if stored:
             await gps_events.copy_new(turn.conn, stream)

@@ -15,9 +15,9 @@ PACKET_BYTES_MAX = 268_435_460
 PAYLOAD_BYTES_MAX = 268_000_000
 """A round number that leaves room for the longest topic and properties."""
 RECEIVE_MAXIMUM_MAX = 65_534
-"""65,535 is what MQTT assumes where nothing is said, so the codec says nothing; a broker that is set
-to "no limit" (mosquitto's `max_inflight_messages 0`) then has more in flight than there are packet
-ids."""
+"""65,535 is what MQTT assumes where nothing is said, so the codec says nothing; a broker that is
+set to "no limit" (mosquitto's `max_inflight_messages 0`) then has more in flight than there are
+packet ids."""
 PENDING_PUBLISHES_MAX = 65_534
 """Packet ids that publishes can have; the one left over belongs to SUBSCRIBE."""
 

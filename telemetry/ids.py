@@ -7,12 +7,14 @@ of two UUIDv7 sorts as they were made. `derived_id` gives the same id for the sa
 the ids of visits and events are derived, which is what makes writing them twice impossible.
 """
 
+from base64 import b32encode
 from hashlib import blake2b
 from uuid import UUID
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _DIGITS = {character: value for value, character in enumerate(_ALPHABET)}
 _LENGTH = 26
+_TO_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET.encode())
 
 
 class IdError(ValueError):
@@ -27,12 +29,9 @@ class IdError(ValueError):
 
 def format_id(prefix: str, value: UUID) -> str:
     """Write `value` as `prefix_` and 26 characters."""
-    number = value.int
-    characters: list[str] = []
-    for _ in range(_LENGTH):
-        characters.append(_ALPHABET[number & 31])
-        number >>= 5
-    return prefix + "_" + "".join(reversed(characters))
+    # 20 bytes are 32 digits; the 6 of the 30 zero bits in front go.
+    digits = b32encode(bytes(4) + value.bytes)[-_LENGTH:]
+    return prefix + "_" + digits.translate(_TO_CROCKFORD).decode()
 
 
 def parse_id(prefix: str, text: str) -> UUID:
