@@ -23,6 +23,7 @@ from ingest.arrivals import Arrivals, read
 from ingest.batcher import BatchLimits, batches
 from ingest.metrics import Metrics
 from ingest.pipeline import LEASE, Turn, store
+from ingest.plan import Plan, make_plan
 from ingest.recollection import recollect
 from mqtt import BrokerAddress, MqttError, Session, SessionOptions
 
@@ -107,35 +108,42 @@ async def _work(ownership: Ownership, epoch: int) -> None:
         Session(ownership.broker, ownership.session_options) as session,
     ):
         turn = Turn(conn, epoch, memory, ownership.metrics, _now_us)
-        turn.database_works.set()  # nothing is being stored yet
+        turn.memory_is_current.set()
         ownership.session = session
         ownership.metrics.active.set(1)
-        ahead: asyncio.Queue[Arrivals] = asyncio.Queue(maxsize=1)
+        planned: asyncio.Queue[tuple[Arrivals, Plan]] = asyncio.Queue(maxsize=1)
         async with asyncio.TaskGroup() as tasks:
-            reading = tasks.create_task(_read(turn, session, ownership.limits, ahead))
-            storing = tasks.create_task(_store(turn, session, ahead))
+            planning = tasks.create_task(_plan(turn, session, ownership.limits, planned))
+            storing = tasks.create_task(_store(turn, session, planned))
             await ownership.stopping.wait()
-            reading.cancel()
-            await ahead.join()
+            planning.cancel()
+            await planned.join()
             storing.cancel()
 
 
-async def _read(
-    turn: Turn, session: Session, limits: BatchLimits, ahead: asyncio.Queue[Arrivals]
+async def _plan(
+    turn: Turn,
+    session: Session,
+    limits: BatchLimits,
+    planned: asyncio.Queue[tuple[Arrivals, Plan]],
 ) -> None:
-    """Decodes the next batch while the database works on the one before."""
+    """Plans the next batch while the database works on the one before."""
     async for messages in batches(session, limits):
-        await turn.database_works.wait()
-        await ahead.put(read(messages, _now_us()))
+        await turn.memory_is_current.wait()
+        turn.memory_is_current.clear()
+        arrivals = read(messages, _now_us())
+        await planned.put((arrivals, make_plan(arrivals, turn.memory, _now_us())))
 
 
-async def _store(turn: Turn, session: Session, ahead: asyncio.Queue[Arrivals]) -> None:
+async def _store(
+    turn: Turn, session: Session, planned: asyncio.Queue[tuple[Arrivals, Plan]]
+) -> None:
     while True:
-        arrivals = await ahead.get()
-        await store(turn, arrivals)
+        arrivals, plan = await planned.get()
+        await store(turn, arrivals, plan)
         session.acknowledge(arrivals.messages)
         turn.metrics.watch(session.counters)
-        ahead.task_done()
+        planned.task_done()
 
 
 async def _wait_for_lease(ownership: Ownership, conn: Connection) -> int | None:

@@ -1,7 +1,7 @@
 """What one transaction will write for a batch of messages: values only, made from values.
 
-A plan is made from the state of the last commit and changes nothing: where the transaction fails, a
-new plan is made for the same messages.
+A plan is made from the memory and changes nothing in it; `Memory.take` does, once the plan's
+transaction has begun and found nothing changed.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from db.gps_events import Owners
+from db.gps_events import Owners, copy_stream
 from db.quarantine import Refusal
 from geofence.evaluator import Evaluation, evaluate
 from geofence.state import State
@@ -29,6 +29,11 @@ class Memory:
     watermarks: Watermarks
     state: State
 
+    def take(self, plan: "Plan") -> None:
+        """From now on, what follows is planned as if `plan` were committed."""
+        self.watermarks.advance(plan.batch)
+        self.state.apply(plan.evaluation.delta)
+
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -40,35 +45,37 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """batch: all fixes to be stored, in order of arrival; `new` and `careful` share them out."""
+    """batch: all fixes to be stored, in order of arrival; the new and the careful ones together.
+
+    new_stream: the COPY stream of the `new_fixes` that no stored fix of their tracker follows.
+    careful: the others: some of them may be stored already.
+    """
 
     revision: int
     batch: FixBatch
-    new: Share
+    new_fixes: int
+    new_stream: bytes
     careful: Share
     evaluation: Evaluation
     outcome: Outcome
     refusals: Sequence[Refusal]
 
 
-def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, *, all_careful: bool) -> Plan:
-    """Judges and shares out the fixes of `arrivals`.
-
-    all_careful: where fixes that we hold to be new turned out to be stored already.
-    """
+def make_plan(arrivals: Arrivals, memory: Memory, now_us: int) -> Plan:
+    """Judges the fixes of `arrivals` and shares them out."""
     registry = memory.registry
     batch, refusals = sort_out(arrivals, registry)
     registry.resolve(batch)
-    new = memory.watermarks.all_new(batch)
-    if all_careful:
-        new[:] = False
+    is_new = memory.watermarks.all_new(batch)
     evaluation = evaluate(batch, memory.state, registry.index, now_us)
     owners = _owners(batch, registry, arrivals.received_us)
+    new = _share(batch, owners, is_new)
     return Plan(
         revision=registry.revision,
         batch=batch,
-        new=_share(batch, owners, new),
-        careful=_share(batch, owners, ~new),
+        new_fixes=len(new.batch),
+        new_stream=copy_stream(new.batch, new.owners),
+        careful=_share(batch, owners, ~is_new),
         evaluation=evaluation,
         outcome=tell(batch, evaluation, registry, now_us),
         refusals=refusals,
