@@ -59,7 +59,8 @@ async def sequence(conn: Connection, epoch: int, *, limit: int) -> Sequenced:
     """
     async with conn.transaction():
         await leases.check(conn, LEASE, epoch)
-        cursor = await conn.execute(_SEQUENCE, {"limit": limit})
+        # Planned each time: a plan kept from when the table was small would read it all later.
+        cursor = await conn.execute(_SEQUENCE, {"limit": limit}, prepare=False)
         row = await cursor.fetchone()
     assert row is not None  # aggregates without GROUP BY
     return Sequenced(*row)

@@ -161,6 +161,7 @@ async def claim(conn: Connection, wanted: Wanted) -> list[Claim]:
                 "after": wanted.after,
                 "lease_s": wanted.lease_s,
             },
+            prepare=False,  # a plan kept from when the tables were small would read them all later
         )
         return await cursor.fetchall()
 
@@ -176,6 +177,7 @@ async def mark(conn: Connection, marks: Sequence[Mark]) -> None:
             "errors": [mark.error for mark in marks],
             "retries_s": [float(mark.retry_s) for mark in marks],
         },
+        prepare=False,  # as in `claim`
     )
 
 

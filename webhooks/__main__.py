@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from db.connect import pool
 from db.secretbox import SecretBox
+from service import logs
+from service.health import serving
 from webhooks.deliverer import Deliverer, DeliverLimits
-from webhooks.health import serving
-from webhooks.logs import configure
 from webhooks.metrics import Metrics
 from webhooks.post import Poster
 from webhooks.sequencer import Sequencer
@@ -32,7 +32,7 @@ def main() -> int:
     except ValidationError as error:
         print(error, file=sys.stderr)
         return 2
-    configure(settings)
+    logs.configure(settings.log_level, settings.log_format)
     try:
         uvloop.run(_run(settings))
     except OSError as error:
@@ -61,7 +61,7 @@ async def _run(settings: DeliverSettings) -> None:
         deliverer = Deliverer(connections, poster, box, metrics, limits)
         sequencer = Sequencer(connections, holder, deliverer.wake, metrics)
         await stack.enter_async_context(
-            serving(settings.http_address, lambda: deliverer.is_ready, metrics)
+            serving(settings.http_address, deliverer.trouble, metrics.text)
         )
         _log.info("delivering", http=settings.deliver_http)
         async with asyncio.TaskGroup() as loops:

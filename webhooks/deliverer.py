@@ -74,10 +74,9 @@ class Deliverer:
         self._after = _FIRST
         self._survey_at_s = 0.0
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether the last pass reached the database."""
-        return not self._outage.lasts
+    def trouble(self) -> str | None:
+        """Why nothing can be delivered just now; None: it can."""
+        return "the database cannot be reached" if self._outage.lasts else None
 
     def wake(self) -> None:
         """There may be something to claim or to mark."""

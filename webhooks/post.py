@@ -7,6 +7,7 @@ lets the connection be used again.
 
 import asyncio
 from collections.abc import Mapping
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
@@ -67,17 +68,22 @@ class Poster:
             return Answer(None, _told(type(error).__name__, error))
 
     async def _status(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
-        # Checked as the client will read it, which may differ from how it was written.
-        target = URL(url)
-        check_webhook_url(str(target), allow_loopback=self._allow_loopback)
         async with self._session.post(
-            target,
+            _checked(url, self._allow_loopback),
             data=body,
             headers={"content-type": "application/json", **headers},
             allow_redirects=False,
         ) as response:
             await _read_little(response)
             return response.status
+
+
+@lru_cache(maxsize=4096)
+def _checked(url: str, allow_loopback: bool) -> URL:
+    """`url` as the client will read it, which may differ from how it was written."""
+    target = URL(url)
+    check_webhook_url(str(target), allow_loopback=allow_loopback)
+    return target
 
 
 async def _read_little(response: aiohttp.ClientResponse) -> None:

@@ -1,11 +1,12 @@
 """Settings of the delivering role, from the environment (`OPSC_...`), frozen."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from db.secretbox import read_secret_key
+from service.logs import Level, LogFormat
 
 _ADDRESS = r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:\s]+):\d{1,5}$"
 
@@ -20,8 +21,8 @@ class DeliverSettings(BaseSettings):
     deliver_http: Annotated[str, Field(pattern=_ADDRESS)] = "127.0.0.1:9102"
     webhook_allow_loopback: bool = False
     webhook_timeout_s: Annotated[float, Field(gt=0, le=60)] = 15
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["json", "console"] = "json"
+    log_level: Level = "info"
+    log_format: LogFormat = "json"
 
     @field_validator("secret_key")
     @classmethod

@@ -201,7 +201,9 @@ CREATE TABLE events (
     seq bigint,
     PRIMARY KEY (org_id, id)
 );
-CREATE UNIQUE INDEX events_by_seq ON events (org_id, seq);
+-- Partial: an event that is written costs it nothing, and a look-up of one event by its key, as the
+-- foreign key of deliveries does, can never be planned to walk an organization's events instead.
+CREATE UNIQUE INDEX events_by_seq ON events (org_id, seq) WHERE seq IS NOT NULL;
 CREATE INDEX events_without_seq ON events (position) WHERE seq IS NULL;
 
 CREATE TABLE webhook_endpoints (

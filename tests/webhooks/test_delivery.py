@@ -196,13 +196,17 @@ async def test_what_waits_for_a_deleted_endpoint_fails(world, database):
     assert await world.deliveries(org_id) == [("failed", 1, 500, "the endpoint was deleted", False)]
 
 
-async def test_two_processes_share_the_work(world, database):
+async def test_two_processes_share_the_work_and_do_nothing_twice(world, database):
     org_id = await world.organization()
     async with receivers.well_behaved(delay_s=0.02) as receiver:
         for _ in range(4):
             await world.endpoint(org_id, receiver.url)
         await world.events(org_id, 200)
-        async with delivering(database) as first, delivering(database) as second:
+        limits = DeliverLimits(attempt_s=5, lanes=LaneLimits(window=2, waiting_per_attempt=1))
+        async with (
+            delivering(database, limits=limits) as first,
+            delivering(database, limits=limits) as second,
+        ):
             await until(lambda: len(receiver.requests) >= 800)
             await until(lambda: _all_in(world, org_id, "delivered"))
         shares = [_sample(running, "opsc_webhook_delivered_total") for running in (first, second)]

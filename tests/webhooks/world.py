@@ -21,6 +21,7 @@ from webhooks.post import Poster
 from webhooks.sequencer import Sequencer, SequencerLimits
 
 SECRET_KEY = bytes(range(32))
+EVENTS_AT_ONCE = 10_000
 BREACH = "asset.geofence_breach"
 
 
@@ -67,15 +68,17 @@ class World:
     async def events(
         self, org_id: UUID, count: int, *, kind: str = BREACH, conn: Connection | None = None
     ) -> None:
-        await (conn or self.ingest).execute(
-            """
-            INSERT INTO events (org_id, id, type, occurred_at, data)
-            SELECT %s, gen_random_uuid(), %s, '2026-01-01T12:00:00.5Z',
-                   json_build_object('number', n)
-              FROM generate_series(1, %s) AS n
-            """,
-            (org_id, kind, count),
-        )
+        for first in range(1, count + 1, EVENTS_AT_ONCE):
+            last = min(first + EVENTS_AT_ONCE - 1, count)
+            await (conn or self.ingest).execute(
+                """
+                INSERT INTO events (org_id, id, type, occurred_at, data)
+                SELECT %s, gen_random_uuid(), %s, '2026-01-01T12:00:00.5Z',
+                       json_build_object('number', n)
+                  FROM generate_series(%s::int, %s::int) AS n
+                """,
+                (org_id, kind, first, last),
+            )
 
     async def seqs(self, org_id: UUID) -> list[int | None]:
         """In the order of writing."""
