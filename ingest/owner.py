@@ -23,9 +23,9 @@ from ingest.arrivals import Arrivals, read
 from ingest.batcher import BatchLimits, batches
 from ingest.metrics import Metrics
 from ingest.pipeline import LEASE, Turn, store
-from ingest.plan import Plan, make_plan
+from ingest.plan import Memory, Plan, make_plan
 from ingest.recollection import recollect
-from mqtt import BrokerAddress, MqttError, Session, SessionOptions
+from mqtt import BrokerAddress, Message, MqttError, Session, SessionOptions
 
 _LIMITS = Limits(statement_s=20, lock_s=5, transaction_s=20, idle_in_transaction_s=5)
 _RESTORE_LIMITS = Limits(statement_s=300, transaction_s=300)
@@ -127,12 +127,19 @@ async def _plan(
     limits: BatchLimits,
     planned: asyncio.Queue[tuple[Arrivals, Plan]],
 ) -> None:
-    """Plans the next batch while the database works on the one before."""
+    """Plans the next batch while the database works on the one before.
+
+    In a thread: the event loop is free to feed COPY and to hear the broker meanwhile.
+    """
     async for messages in batches(session, limits):
         await turn.memory_is_current.wait()
         turn.memory_is_current.clear()
-        arrivals = read(messages, _now_us())
-        await planned.put((arrivals, make_plan(arrivals, turn.memory, _now_us())))
+        await planned.put(await asyncio.to_thread(_read_and_plan, messages, turn.memory))
+
+
+def _read_and_plan(messages: list[Message], memory: Memory) -> tuple[Arrivals, Plan]:
+    arrivals = read(messages, _now_us())
+    return arrivals, make_plan(arrivals, memory, _now_us())
 
 
 async def _store(
