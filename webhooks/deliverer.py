@@ -71,12 +71,13 @@ class Deliverer:
         self._work = asyncio.Event()
         self._chances = random.Random()
         self._outage = Outage("deliveries", self._chances)
+        self._reached = False  # whether the last pass reached the database
         self._after = _FIRST
         self._survey_at_s = 0.0
 
     def trouble(self) -> str | None:
         """Why nothing can be delivered just now; None: it can."""
-        return "the database cannot be reached" if self._outage.lasts else None
+        return None if self._reached else "the database cannot be reached"
 
     def wake(self) -> None:
         """There may be something to claim or to mark."""
@@ -90,8 +91,10 @@ class Deliverer:
                 try:
                     async with self._connections.connection() as conn:
                         await self._pass(conn)
+                    self._reached = True
                     self._outage.end()
                 except TROUBLE as error:
+                    self._reached = False
                     await pause(stop, self._outage.begin(error))
                 self._start_attempts(attempts)
                 await asyncio.sleep(self._limits.pass_s)

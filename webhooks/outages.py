@@ -23,21 +23,16 @@ class Outage:
         self._chances = chances
         self._delay_s = 0.0
 
-    @property
-    def lasts(self) -> bool:
-        """Whether the last word was of trouble."""
-        return self._delay_s > 0
-
     def begin(self, error: Exception) -> float:
         """Trouble: the seconds to wait."""
-        if not self.lasts:
+        if self._delay_s == 0:
             _log.warning("database_away", work=self._what, error=str(error).strip())
         self._delay_s = min(max(2 * self._delay_s, _DELAY_MIN_S), _DELAY_MAX_S)
         return self._delay_s * self._chances.uniform(0.5, 1)
 
     def end(self) -> None:
         """The database has answered."""
-        if self.lasts:
+        if self._delay_s > 0:
             _log.info("database_back", work=self._what)
         self._delay_s = 0.0
 

@@ -118,6 +118,18 @@ async def test_a_database_that_is_killed_only_delays(private_postgres):
     assert len(receiver.ids) == 2_000
 
 
+async def test_a_database_that_is_not_there_yet_is_waited_for(private_postgres):
+    postgres = private_postgres()
+    database = postgres.migrated_database()
+    await asyncio.to_thread(postgres.stop)
+    address = f"127.0.0.1:{free_port()}"
+    async with process(database.url("opsc_deliver"), OPSC_DELIVER_HTTP=address) as running:
+        await until(lambda: _is_ready(address, 503))
+        await asyncio.to_thread(postgres.start)
+        await until(lambda: _is_ready(address, 200))
+        assert running.returncode is None
+
+
 async def test_it_tells_how_it_is(world, database):
     address = f"127.0.0.1:{free_port()}"
     async with process(database.url("opsc_deliver"), OPSC_DELIVER_HTTP=address):
