@@ -10,10 +10,10 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from api import logs
 from api.app import create_app
 from api.settings import ApiSettings
 from db.connect import Limits, pool
+from service import logs
 
 _STOP_S = 10  # how long requests under way may take when the process is told to stop
 _MAX_CONNECTIONS = 2000  # of a process; more get a bare 503 from the server
@@ -28,7 +28,7 @@ def main() -> int:
             names = "".join(f"OPSC_{name}: ".upper() for name in fault["loc"])
             print(names + fault["msg"], file=sys.stderr)
         return 2
-    logs.configure(settings)
+    logs.configure(settings.log_level, settings.log_format)
     if settings.api_workers > 1:
         uvicorn.run("api.__main__:application", factory=True, **_server_options(settings))
         return 0
@@ -38,7 +38,7 @@ def main() -> int:
 def application() -> FastAPI:
     """The application of one worker process, from the environment."""
     settings = ApiSettings()  # pyright: ignore[reportCallIssue]
-    logs.configure(settings)
+    logs.configure(settings.log_level, settings.log_format)
     return _application(settings)
 
 
