@@ -1,0 +1,79 @@
+"""The commands of README.md, run as they stand there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stack.servers import free_port
+from stack.system import running_stack
+from tests.stack.command import WAIT_S, plain_environment
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+TOUR, REPLAY = re.findall(r"^```bash\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def test_replay_gives_the_transitions_of_the_little_trace(tmp_path: Path) -> None:
+    done = bash(REPLAY.replace("/tmp/", f"{tmp_path}/"), tmp_path)
+    assert done.stdout.splitlines()[1:] == [
+        "truck-7,2026-01-31T12:00:10Z,quarry,enter",
+        "truck-7,2026-01-31T12:00:20Z,quarry,exit",
+    ]
+
+
+@pytest.mark.acceptance
+@pytest.mark.usefixtures("programs")
+async def test_the_tour_ends_with_three_fixes_a_visit_and_two_webhooks(data_dir: Path) -> None:
+    require_curl_and_jq()
+    async with running_stack(data_dir, print, asyncio.Event()) as stack:
+        text = with_addresses(TOUR, stack.api_url, stack.broker_url)
+        text = text.replace("opsc org create", f"opsc org create --data {data_dir}")
+        done = await asyncio.to_thread(bash, text, data_dir.parent)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["lon"] for row in rows if "lon" in row] == [8.55, 8.54, 8.53]
+    assert [row["zone_id"] for row in rows if "left_at" in row] == [rows[0]["id"]]
+    events = [(row["seq"], row["transition"]) for row in rows if "transition" in row]
+    assert events == [(1, "enter"), (2, "exit")]
+    hooks = [row["data"]["transition"] for row in rows if "organization_id" in row]
+    assert hooks == ["enter", "exit"]
+
+
+def with_addresses(text: str, api_url: str, broker_url: str) -> str:
+    """Where this system listens, and a free port for the receiver."""
+    text = text.replace("http://127.0.0.1:8000", api_url)
+    text = text.replace("mqtt://127.0.0.1:1883", broker_url)
+    return text.replace("9999", str(free_port(0)))
+
+
+def bash(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run it in a folder that has the environment as `.venv`, as a clone has."""
+    (folder / ".venv").mkdir()
+    (folder / ".venv/bin").symlink_to(Path(sys.executable).parent)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", text],
+        cwd=folder,
+        env={**plain_environment(), "HOME": str(folder), "PATH": os.environ["PATH"]},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def require_curl_and_jq() -> None:
+    if shutil.which("jq") is None or shutil.which("curl") is None:
+        pytest.skip("the tour needs curl and jq")
+    about = subprocess.run(["curl", "--version"], capture_output=True, text=True, check=True)
+    if " mqtt" not in about.stdout:
+        pytest.skip("this curl does not speak MQTT")

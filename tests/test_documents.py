@@ -1,0 +1,170 @@
+"""The documents at the front say what is in the tree: map, links, settings, lock file."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
+
+from api.settings import ApiSettings
+from ingest.settings import IngestSettings
+from webhooks.settings import DeliverSettings
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PACKAGES = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+ROLES: dict[str, type[BaseSettings]] = {
+    "ingest": IngestSettings,
+    "api": ApiSettings,
+    "deliver": DeliverSettings,
+}
+# Folders that every system has, so that a path below them is nobody's in particular.
+SYSTEM_FOLDERS = {"bin", "dev", "etc", "proc", "root", "tmp", "usr", "var"}
+
+architecture = (ROOT / "ARCHITECTURE.md").read_text()
+settings_page = (ROOT / "docs" / "settings.md").read_text()
+
+
+def rows_under(heading: str, text: str) -> Iterator[list[str]]:
+    """The cells of the first table below a heading, without its first two lines."""
+    lines = iter(text[text.index(f"\n{heading}\n") :].splitlines())
+    table: list[str] = []
+    for line in lines:
+        if line.startswith("|"):
+            table.append(line)
+        elif table:
+            break
+    for line in table[2:]:
+        yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def allowed_imports() -> dict[str, set[str]]:
+    """Package to the packages of ours that the code map lets it import."""
+    allowed: dict[str, set[str]] = {}
+    for package, _, may_import in rows_under("## Code map", architecture):
+        name = package.strip("`/")
+        if may_import == "all of them":
+            allowed[name] = PACKAGES
+        else:
+            allowed[name] = set(may_import.replace("-", "").replace(",", " ").split())
+    return allowed
+
+
+def imports_of(package: str) -> set[str]:
+    """Top-level names that the modules of a package import, itself apart."""
+    names: set[str] = set()
+    for path in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.partition(".")[0])
+    return names - {package}
+
+
+def test_the_code_map_has_every_package_and_no_other() -> None:
+    assert allowed_imports().keys() == PACKAGES
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_packages_import_only_what_the_code_map_allows(package: str) -> None:
+    assert imports_of(package) & PACKAGES <= allowed_imports()[package]
+
+
+@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/decisions"])
+def test_files_that_are_named_exist(name: str) -> None:
+    pages = [ROOT / name] if (ROOT / name).is_file() else sorted((ROOT / name).glob("*.md"))
+    named = r"`(\.?\w[\w./-]*/|[\w./-]+/[\w.-]+\.(?:py|sql|md|json))`"
+    paths = {path for page in pages for path in re.findall(named, page.read_text())}
+    made_when_run = {path for path in paths if path.startswith("var/")}
+    examples = {path for path in paths if "NNNN" in path}
+    assert paths
+    assert [p for p in paths - made_when_run - examples if not (ROOT / p).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_relative_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        page = document.parent / path if path else document
+        assert page.exists(), target
+        if anchor:
+            assert anchor in anchors(page), target
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that a page's headings have as link targets."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_document_names_a_folder_of_one_machine(document: Path) -> None:
+    text = document.read_text()
+    assert str(ROOT) not in text
+    first_folders = set(re.findall(r"(?<![\w./:{}<>*)-])/([a-zA-Z][\w-]*)/", text))
+    assert [f for f in first_folders - SYSTEM_FOLDERS if Path("/", f).is_dir()] == []
+
+
+def test_the_index_of_documents_is_complete() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    pages = [p for p in DOCUMENTS if p.is_relative_to(ROOT / "docs") and p.name != "README.md"]
+    missing = [p.name for p in pages if f"({p.relative_to(ROOT / 'docs')})" not in index]
+    assert missing == []
+
+
+def test_decisions_are_numbered_without_gaps() -> None:
+    decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert [int(path.name[:4]) for path in decisions] == list(range(1, len(decisions) + 1))
+    for number, path in enumerate(decisions, start=1):
+        assert path.read_text().startswith(f"# {number}. "), path.name
+
+
+def test_the_settings_of_the_roles_are_documented_with_their_defaults() -> None:
+    documented: dict[str, dict[str, str]] = {role: {} for role in ROLES}
+    for variable, *marks, default, _ in rows_under("## Roles", settings_page):
+        for role, mark in zip(ROLES, marks, strict=True):
+            if mark == "x":
+                documented[role][variable.strip("`")] = default.strip("`")
+    assert documented == {role: defaults(settings) for role, settings in ROLES.items()}
+
+
+def defaults(settings: type[BaseSettings]) -> dict[str, str]:
+    """Variable to default, as the page writes it."""
+    prefix = settings.model_config.get("env_prefix", "")
+    return {
+        f"{prefix}{name}".upper(): written(field.default)
+        for name, field in settings.model_fields.items()
+    }
+
+
+def written(default: object) -> str:
+    if default is None or default is PydanticUndefined:
+        return "-"
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def test_every_variable_that_the_sources_name_is_documented_and_no_other() -> None:
+    sources = [ROOT / "Makefile", *(path for p in PACKAGES for path in (ROOT / p).rglob("*.py"))]
+    named = {name for path in sources for name in variables(path.read_text())}
+    for settings in ROLES.values():
+        named |= defaults(settings).keys()
+    assert variables(settings_page) == named
+
+
+def variables(text: str) -> set[str]:
+    return set(re.findall(r"\bOPSC_[A-Z][A-Z_]*[A-Z]\b", text))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_documents_name_only_variables_that_exist(document: Path) -> None:
+    assert variables(document.read_text()) <= variables(settings_page)
+
+
+def test_the_lock_file_has_no_address() -> None:
+    assert "://" not in (ROOT / "requirements.lock").read_text()
