@@ -23,7 +23,6 @@ import aiohttp
 import psycopg
 import uvicorn
 
-from api import logs
 from api.app import create_app
 from api.passwords import hash_password
 from api.settings import ApiSettings
@@ -32,6 +31,7 @@ from db.connect import Limits, connect, pool
 from db.ids import new_id
 from db.organizations import create_organization
 from db.users import Role
+from service import logs
 from telemetry.ids import format_id
 from tests.servers import DatabaseUnderTest
 
@@ -204,7 +204,7 @@ def running_api(database: DatabaseUnderTest, **settings: Any) -> Iterator[Runnin
     chosen = ApiSettings(
         database_url=database.url("opsc_app"), secret_key=secret_key, log_level="error", **settings
     )
-    logs.configure(chosen)
+    logs.configure(chosen.log_level, chosen.log_format)
     api = RunningApi(database, chosen)
     api.start()
     try:
