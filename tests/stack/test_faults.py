@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,17 @@ from stack.system import running_stack
 from tests.stack.test_sim import sim
 
 RUN_S = 12
-KILLS = [("ingest", 2.0), ("ingest", 2.0), ("postgres", 2.0), ("ingest", 2.0)]
+KILLS = ("ingest", "ingest", "postgres", "ingest")
+
+
+def _kill(data_dir: Path, part: str, before: set[int]) -> int:
+    """Kills the part, once it runs again where it was killed before."""
+    give_up = time.monotonic() + 60
+    while (pid := read_stack(data_dir).parts[part].pid) is None or pid in before:
+        assert time.monotonic() < give_up, f"{part} was not started again"
+        time.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+    return pid
 
 
 @pytest.mark.acceptance
@@ -24,11 +35,10 @@ async def test_killing_ingest_and_postgresql_during_a_run_loses_and_doubles_noth
         options = ["--trackers", "30", "--rate", "10", "--seconds", str(RUN_S)]
         run = asyncio.create_task(sim(data_dir, *options))
         await asyncio.sleep(3)
-        for part, pause_s in KILLS:
-            pid = read_stack(data_dir).parts[part].pid
-            assert pid is not None
-            os.kill(pid, signal.SIGKILL)
-            await asyncio.sleep(pause_s)
+        killed: set[int] = set()
+        for part in KILLS:
+            killed.add(await asyncio.to_thread(_kill, data_dir, part, killed))
+            await asyncio.sleep(1)
         code, result = await run
     assert (code, result["good"]) == (0, True), result
     assert result["sent"] == result["verify"]["fixes"]["found"] == 30 * 10 * RUN_S
