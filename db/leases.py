@@ -49,9 +49,12 @@ async def renew(conn: Connection, name: str, epoch: int, ttl_s: float) -> bool:
 
 
 async def check(conn: Connection, name: str, epoch: int) -> None:
-    """Holds the epoch against change until the transaction ends; raises LeaseLost."""
+    """Holds the epoch against change until the transaction ends; raises LeaseLost.
+
+    The lease can be renewed meanwhile: a transaction may last longer than it.
+    """
     cursor = await conn.execute(
-        "SELECT FROM leases WHERE name = %s AND epoch = %s FOR SHARE", (name, epoch)
+        "SELECT FROM leases WHERE name = %s AND epoch = %s FOR KEY SHARE", (name, epoch)
     )
     if cursor.rowcount != 1:
         raise LeaseLost(name, epoch)

@@ -5,9 +5,10 @@ broker hands over again after a crash is not kept twice.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from hashlib import sha256
 from uuid import UUID
 
@@ -17,36 +18,40 @@ from db.ids import new_id
 KEPT_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Refusal:
-    """One message, or the fix at `position` of its array, that was refused.
+    """What one message, or the fixes at `positions` of its array, were refused for.
 
-    org_id is None where the sender is not known.
+    One for each reason of a message, however many of its fixes: the payload is kept once.
+    org_id is None where the sender is not known; detail is that of the first fix.
     """
 
     org_id: UUID | None
     topic: str
     reason: str
     detail: str
-    position: int | None
+    positions: Sequence[int]
     payload: bytes
 
-    @property
+    @cached_property
+    def payload_sha256(self) -> bytes:
+        return sha256(self.payload).digest()
+
+    @cached_property
     def digest(self) -> bytes:
-        parts = (self.topic, self.reason, str(self.position), sha256(self.payload).hexdigest())
-        return sha256("\0".join(parts).encode()).digest()
+        return sha256(f"{self.topic}\0{self.reason}\0".encode() + self.payload_sha256).digest()
 
 
-async def keep(conn: Connection, refusals: Iterable[Refusal], received_at: datetime) -> None:
+async def keep(conn: Connection, refusals: Sequence[Refusal], received_at: datetime) -> None:
     """Writes the refusals, or counts them up where they are known."""
-    by_digest = {refusal.digest: refusal for refusal in refusals}
-    if not by_digest:
+    if not refusals:
         return
     seen = Counter(refusal.digest for refusal in refusals)
+    by_digest = {refusal.digest: refusal for refusal in refusals}
     async with conn.cursor() as cursor:
         await cursor.executemany(
             """
-            INSERT INTO quarantine (org_id, id, digest, topic, reason, detail, position, payload,
+            INSERT INTO quarantine (org_id, id, digest, topic, reason, detail, positions, payload,
                                     payload_bytes, payload_sha256, seen, first_received_at,
                                     last_received_at)
             VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
@@ -62,10 +67,10 @@ async def keep(conn: Connection, refusals: Iterable[Refusal], received_at: datet
                     refusal.topic.replace("\0", "\\0"),
                     refusal.reason,
                     refusal.detail.replace("\0", "\\0"),
-                    refusal.position,
+                    list(refusal.positions),
                     refusal.payload if len(refusal.payload) <= KEPT_BYTES else None,
                     len(refusal.payload),
-                    sha256(refusal.payload).digest(),
+                    refusal.payload_sha256,
                     seen[digest],
                     received_at,
                     received_at,

@@ -1,5 +1,6 @@
 """Which messages and fixes go into quarantine, with the reason."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -9,7 +10,6 @@ from numpy.typing import NDArray
 from db.quarantine import Refusal
 from ingest.arrivals import Arrivals
 from ingest.registry import UNKNOWN, Registry
-from mqtt import Message
 from telemetry.decode import check_clock
 from telemetry.fix import FixBatch
 from telemetry.rejection import Reason, Rejection
@@ -32,7 +32,11 @@ def sort_out(arrivals: Arrivals, registry: Registry) -> tuple[FixBatch, list[Ref
         *(r for r in arrivals.decoded.rejections if r.message not in refused_senders),
         *implausible,
     ]
-    return batch, [_refusal(r, arrivals.messages, senders, registry) for r in rejections]
+    by_reason: dict[tuple[int, Reason], list[Rejection]] = defaultdict(list)
+    for rejection in rejections:
+        by_reason[rejection.message, rejection.reason].append(rejection)
+    refusals = [_refusal(alike, arrivals, senders, registry) for alike in by_reason.values()]
+    return batch, refusals
 
 
 def _refuse_senders(senders: Sequence[int], registry: Registry) -> dict[int, Rejection]:
@@ -59,18 +63,20 @@ def _of_known(
 
 
 def _refusal(
-    rejection: Rejection, messages: Sequence[Message], senders: Sequence[int], registry: Registry
+    alike: Sequence[Rejection], arrivals: Arrivals, senders: Sequence[int], registry: Registry
 ) -> Refusal:
-    message = messages[rejection.message]
-    sender = senders[rejection.message]
+    """One for all rejections of one message for one reason."""
+    first = alike[0]
+    message = arrivals.messages[first.message]
+    sender = senders[first.message]
     org_id: UUID | None = None
     if sender != UNKNOWN:
         org_id = registry.organizations[registry.organization_of(sender)]
     return Refusal(
         org_id=org_id,
         topic=message.topic,
-        reason=rejection.reason,
-        detail=rejection.detail,
-        position=rejection.position,
+        reason=first.reason,
+        detail=first.detail,
+        positions=[one.position for one in alike if one.position is not None],
         payload=message.payload,
     )

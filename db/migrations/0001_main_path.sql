@@ -246,11 +246,11 @@ CREATE INDEX webhook_deliveries_due ON webhook_deliveries (endpoint_id, next_att
 CREATE TABLE quarantine (
     org_id uuid,
     id uuid PRIMARY KEY,
-    digest bytea NOT NULL UNIQUE CHECK (length(digest) = 32),  -- over topic, payload, position, reason
+    digest bytea NOT NULL UNIQUE CHECK (length(digest) = 32),  -- over topic, reason, payload
     topic text NOT NULL,
     reason text NOT NULL,
     detail text NOT NULL,
-    position integer,               -- which fix of an array; NULL: the whole message
+    positions integer[] NOT NULL,   -- which fixes of an array; empty: the whole message
     payload bytea,                  -- up to 64 KiB; NULL beyond
     payload_bytes integer NOT NULL,
     payload_sha256 bytea NOT NULL,
@@ -264,11 +264,14 @@ CREATE INDEX quarantine_newest ON quarantine (org_id, last_received_at DESC, id 
 
 -- One active owner per name. A new owner raises the epoch; every transaction of the old one checks
 -- its epoch and fails.
+-- The epoch is part of a key: a transaction that holds it FOR KEY SHARE keeps a new owner out, but
+-- not the renewal of the lease, which changes no key.
 CREATE TABLE leases (
     name text PRIMARY KEY,
     epoch bigint NOT NULL DEFAULT 0,
     holder text NOT NULL DEFAULT '',
-    expires_at timestamptz NOT NULL DEFAULT '-infinity'
+    expires_at timestamptz NOT NULL DEFAULT '-infinity',
+    UNIQUE (name, epoch)
 );
 INSERT INTO leases (name) VALUES ('ingest'), ('sequencer');
 

@@ -67,9 +67,10 @@ def _fill(
         (org_id, endpoint_id, event_id),
     )
     conn.execute(
-        "INSERT INTO quarantine (org_id, id, digest, topic, reason, detail, payload_bytes,"
+        "INSERT INTO quarantine (org_id, id, digest, topic, reason, detail, positions,"
+        " payload_bytes,"
         " payload_sha256, first_received_at, last_received_at)"
-        " VALUES (%s, %s, sha256(%s), 't', 'rate', '', 1, 'x', now(), now())",
+        " VALUES (%s, %s, sha256(%s), 't', 'rate', '', '{}', 1, 'x', now(), now())",
         (org_id, new_id(), org_id.bytes),
     )
 
@@ -131,6 +132,17 @@ def test_no_chunk_can_be_read_past_its_hypertable(
             _act_for(conn, tenants[0])
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 conn.execute(f"SELECT FROM {chunk}".encode())
+
+
+@pytest.mark.parametrize("view", ["pg_stats", "pg_stats_ext", "pg_stats_ext_exprs", "pg_statistic"])
+def test_statistics_do_not_tell_values_of_chunks(
+    database: DatabaseUnderTest, tenants: list[UUID], app: psycopg.Connection, view: str
+) -> None:
+    with psycopg.connect(database.url("admin"), autocommit=True) as conn:
+        conn.execute("ANALYZE")
+    _act_for(app, tenants[0])
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        app.execute(sql.SQL("SELECT FROM {}").format(sql.Identifier(view)))
 
 
 def test_a_row_cannot_be_written_for_another_tenant(

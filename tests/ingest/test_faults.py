@@ -165,6 +165,22 @@ async def test_the_owner_of_an_older_epoch_cannot_commit(database: DatabaseUnder
                 await leases.check(conn, "sequencer", old)
 
 
+async def test_a_lease_is_renewed_while_a_transaction_holds_its_epoch(
+    database: DatabaseUnderTest,
+) -> None:
+    url = database.url("opsc_ingest")
+    async with await connect(url, "test") as conn, await connect(url, "test") as renewing:
+        await conn.execute("UPDATE leases SET expires_at = '-infinity' WHERE name = 'sequencer'")
+        epoch = await leases.acquire(conn, "sequencer", "owner", 60.0)
+        assert epoch is not None
+        async with conn.transaction():
+            await leases.check(conn, "sequencer", epoch)
+            assert await leases.renew(renewing, "sequencer", epoch, 0.0)
+            await renewing.execute("SET lock_timeout = '200ms'")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                await leases.acquire(renewing, "sequencer", "another", 60.0)
+
+
 async def test_fixes_that_another_hand_stored_make_the_batch_take_the_careful_way(
     tenant: Tenant, device: Device, ingest: Ownership, database: DatabaseUnderTest
 ) -> None:

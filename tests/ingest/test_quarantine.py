@@ -49,7 +49,21 @@ async def test_one_bad_fix_of_an_array_is_kept_alone(
     fixes[1]["lat"] = 95
     await device.send(vehicle, *fixes)
     await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 2)
-    assert tenant.rows("SELECT reason, position FROM quarantine") == [("bad_coordinate", 1)]
+    assert tenant.rows("SELECT reason, positions FROM quarantine") == [("bad_coordinate", [1])]
+
+
+async def test_a_message_full_of_bad_fixes_is_kept_once_for_each_reason(
+    tenant: Tenant, device: Device, ingest: object
+) -> None:
+    vehicle = await tenant.vehicle()
+    bad = [fix(soon(-1000 + number), 13.4, 95 if number % 3 else 52) for number in range(900)]
+    for number in range(0, 900, 9):
+        del bad[number]["lat"]
+    await device.send(vehicle, *bad)
+    await until(lambda: len(tenant.rows("SELECT FROM quarantine")) == 2)
+    rows = dict(tenant.rows("SELECT reason, cardinality(positions) FROM quarantine"))
+    assert rows == {"bad_coordinate": 600, "no_position": 100}
+    assert len(tenant.rows("SELECT FROM gps_events")) == 200
 
 
 async def test_the_same_refusal_again_is_counted_not_kept_again(
