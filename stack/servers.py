@@ -7,12 +7,14 @@ the folder once and writes the configuration anew every time; ``command`` says w
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -58,9 +60,15 @@ POSTGRES_SETTINGS: Mapping[str, str] = {
     "lc_messages": "C.UTF-8",
 }
 
+_claims: list[int] = []  # the locked files of the ports that are ours
+
 
 def free_port(preferred: int) -> int:
-    """``preferred`` if nothing listens there on loopback, else one that the system gives."""
+    """``preferred`` if nothing listens there on loopback, else one that the system gives.
+
+    The preferred port is ours until this process ends: another `opsc` that starts at the same
+    moment takes another, although nothing listens there yet.
+    """
     for port in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -68,8 +76,31 @@ def free_port(preferred: int) -> int:
                 probe.bind((LOOPBACK, port))
             except OSError:
                 continue
-            return int(probe.getsockname()[1])
+            if port == 0 or _claim(port):
+                return int(probe.getsockname()[1])
     raise OSError("no free TCP port on loopback")
+
+
+def _claim(port: int) -> bool:
+    """Locks a file that stands for the port, for all users of this machine.
+
+    False where another process holds it.
+    """
+    path = Path(tempfile.gettempdir()) / f"opsc-port-{port}.lock"
+    try:
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            handle = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return False
+    _claims.append(handle)
+    return True
 
 
 class Postgres:

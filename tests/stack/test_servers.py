@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,3 +71,18 @@ def test_a_broker_accepts_again_after_a_restart(
     broker.restart()
     with socket.create_connection((broker.host, broker.port), timeout=5):
         pass
+
+
+def test_two_programs_that_start_at_once_do_not_take_the_same_port() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        wanted = probe.getsockname()[1]
+    code = f"from stack.servers import free_port; print(free_port({wanted}), flush=True); input()"
+    command = [sys.executable, "-c", code]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as first, subprocess.Popen(command, **pipes) as second:
+        taken = [int((program.stdout or sys.stdin).readline()) for program in (first, second)]
+        for program in (first, second):
+            program.communicate("\n")
+    assert wanted in taken
+    assert len(set(taken)) == 2
