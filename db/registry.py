@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from psycopg import IsolationLevel
-
 from db.connect import Connection
+from db.revision import read_for_share
 
 MAX_TIME_US = 2**63 - 1  # of an end that is open
 
@@ -79,21 +78,18 @@ SELECT org_id, zone_id, version, name, kind, alert_on, geometry, radius_m,
 
 
 async def changes_since(conn: Connection, revision: int) -> RegistryChanges:
-    """One consistent snapshot. `revision` -1 reads everything. No transaction may be open."""
-    await conn.set_isolation_level(IsolationLevel.REPEATABLE_READ)
-    try:
-        async with conn.transaction(), conn.cursor() as cursor:
-            await cursor.execute("SELECT revision FROM zones_revision")
-            newest = await cursor.fetchone()
-            assert newest is not None
-            await cursor.execute(_TRACKERS, (revision,))
-            trackers = [TrackerRow(*row) for row in await cursor.fetchall()]
-            await cursor.execute(_ASSETS, (revision,))
-            assets = [AssetRow(*row) for row in await cursor.fetchall()]
-            await cursor.execute(_ASSIGNMENTS, (MAX_TIME_US, revision))
-            assignments = [AssignmentRow(*row) for row in await cursor.fetchall()]
-            await cursor.execute(_ZONE_VERSIONS, (MAX_TIME_US, revision))
-            zone_versions = [ZoneVersionRow(*row) for row in await cursor.fetchall()]
-    finally:
-        await conn.set_isolation_level(None)
-    return RegistryChanges(newest[0], trackers, assets, assignments, zone_versions)
+    """Inside the caller's transaction, which holds the revision from now on: nothing changes.
+
+    `revision` -1 reads everything.
+    """
+    newest = await read_for_share(conn)
+    async with conn.cursor() as cursor:
+        await cursor.execute(_TRACKERS, (revision,))
+        trackers = [TrackerRow(*row) for row in await cursor.fetchall()]
+        await cursor.execute(_ASSETS, (revision,))
+        assets = [AssetRow(*row) for row in await cursor.fetchall()]
+        await cursor.execute(_ASSIGNMENTS, (MAX_TIME_US, revision))
+        assignments = [AssignmentRow(*row) for row in await cursor.fetchall()]
+        await cursor.execute(_ZONE_VERSIONS, (MAX_TIME_US, revision))
+        zone_versions = [ZoneVersionRow(*row) for row in await cursor.fetchall()]
+    return RegistryChanges(newest, trackers, assets, assignments, zone_versions)

@@ -38,6 +38,8 @@ class OpenVisit(NamedTuple):
     opening_seq: int
     opening_change_us: int  # 0: no change of the zone opened it
     entered_us: int
+    entry_lat: float
+    entry_lon: float
 
 
 _NEWEST_FIXES = """
@@ -62,7 +64,7 @@ _OPEN_VISITS = """
 SELECT asset_id, zone_id, zone_version, tracker_id,
        (extract(epoch FROM opening_time) * 1000000)::bigint, opening_seq,
        coalesce((extract(epoch FROM opening_change) * 1000000)::bigint, 0),
-       (extract(epoch FROM entered_at) * 1000000)::bigint
+       (extract(epoch FROM entered_at) * 1000000)::bigint, entry_lat, entry_lon
   FROM visits WHERE left_at IS NULL
 """
 

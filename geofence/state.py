@@ -1,8 +1,8 @@
 """What the evaluator remembers: each asset's newest judged fix, and which zones it is in.
 
-A state changes only through `apply`, which is called after the transaction that stores the
-transitions has committed; until then `evaluate` may be repeated from the same state. Reading and
-applying cost in proportion to the assets concerned, never to all assets.
+A state changes only through `apply`; until then `evaluate` may be repeated from the same state.
+The caller applies what is stored: a state ahead of a commit that fails must be thrown away. Reading
+and applying cost in proportion to the assets concerned, never to all assets.
 
 Assets are small whole numbers that the caller gives out.
 """
@@ -107,7 +107,7 @@ class State:
         return self._rows[_ranges(self._start, self._count)]
 
     def apply(self, delta: StateDelta) -> None:
-        """Take in what a committed batch changed."""
+        """Take in what a batch changed; where that fails to be stored, the state is worthless."""
         self._hold_assets(
             int(max(delta.last["asset"].max(initial=-1), delta.changed.max(initial=-1)))
         )

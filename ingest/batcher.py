@@ -1,7 +1,7 @@
 """Messages put together into batches, bounded by count, bytes and age."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from mqtt import Message, Session
@@ -15,8 +15,14 @@ class BatchLimits:
     bytes: int
     age_ms: float
 
+    def divided(self, by: int) -> "BatchLimits":
+        """Smaller batches: at least one message each."""
+        return BatchLimits(max(1, self.messages // by), max(1, self.bytes // by), self.age_ms)
 
-async def batches(session: Session, limits: BatchLimits) -> AsyncIterator[list[Message]]:
+
+async def batches(
+    session: Session, current_limits: Callable[[], BatchLimits]
+) -> AsyncIterator[list[Message]]:
     """Batches in order of receipt, for ever; raises the error that ended the session.
 
     While the consumer is busy messages gather in the session, so a slow consumer gets full batches
@@ -24,6 +30,7 @@ async def batches(session: Session, limits: BatchLimits) -> AsyncIterator[list[M
     """
     clock = asyncio.get_running_loop()
     while True:
+        limits = current_limits()
         batch = await session.receive(limits.messages, limits.bytes)
         size = sum(len(message.payload) for message in batch)
         due = clock.time() + limits.age_ms / 1000

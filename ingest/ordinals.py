@@ -1,6 +1,5 @@
 """UUIDs numbered in order of appearance: arrays are indexed by the number."""
 
-from collections.abc import Iterator
 from uuid import UUID
 
 import numpy as np
@@ -20,13 +19,6 @@ class Ordinals:
 
     def __getitem__(self, ordinal: int) -> UUID:
         return self._ids[ordinal]
-
-    def __iter__(self) -> Iterator[UUID]:
-        return iter(self._ids)
-
-    def find(self, uuid: UUID) -> int | None:
-        """The number that `uuid` has."""
-        return self._ordinal_of.get(uuid)
 
     def number(self, uuid: UUID) -> int:
         """The number of `uuid`, the next free one where it has none yet."""

@@ -1,7 +1,8 @@
 """One active owner: wait for the lease, read the memory back, work, and hand over in order.
 
 Whatever goes wrong while working ends the turn, and the next turn begins as a new process would:
-this is the one way of recovery. A standby runs the same code and waits in `_wait_for_lease`.
+this is the one way of recovery. After a failure batches are smaller, in case one was more than the
+database could take. A standby runs the same code and waits in `_wait_for_lease`.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -53,7 +54,12 @@ class Ownership:
         default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     )
     session: Session | None = None
+    smaller_by: int = 1  # batches are divided by it, after failures
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def current_limits(self) -> BatchLimits:
+        """Smaller for some batches after a failure."""
+        return self.limits.divided(self.smaller_by)
 
     def trouble(self) -> str | None:
         """Why no fix is stored just now; None while this process is the owner and connected."""
@@ -72,6 +78,7 @@ async def run(ownership: Ownership) -> None:
         try:
             await _turn(ownership)
         except* TurnEnded as group:
+            ownership.smaller_by = min(ownership.smaller_by * 4, ownership.limits.messages)
             for error in _leaves(group):
                 _log.warning("turn ended", error=type(error).__name__, detail=str(error).strip())
                 ownership.metrics.failures.labels(type(error).__name__).inc()
@@ -113,8 +120,8 @@ async def _work(ownership: Ownership, epoch: int) -> None:
         ownership.metrics.active.set(1)
         planned: asyncio.Queue[tuple[Arrivals, Plan]] = asyncio.Queue(maxsize=1)
         async with asyncio.TaskGroup() as tasks:
-            planning = tasks.create_task(_plan(turn, session, ownership.limits, planned))
-            storing = tasks.create_task(_store(turn, session, planned))
+            planning = tasks.create_task(_plan(turn, session, ownership.current_limits, planned))
+            storing = tasks.create_task(_store(turn, session, ownership, planned))
             await ownership.stopping.wait()
             planning.cancel()
             await planned.join()
@@ -124,14 +131,14 @@ async def _work(ownership: Ownership, epoch: int) -> None:
 async def _plan(
     turn: Turn,
     session: Session,
-    limits: BatchLimits,
+    current_limits: Callable[[], BatchLimits],
     planned: asyncio.Queue[tuple[Arrivals, Plan]],
 ) -> None:
     """Plans the next batch while the database works on the one before.
 
     In a thread: the event loop is free to feed COPY and to hear the broker meanwhile.
     """
-    async for messages in batches(session, limits):
+    async for messages in batches(session, current_limits):
         await turn.memory_is_current.wait()
         turn.memory_is_current.clear()
         await planned.put(await asyncio.to_thread(_read_and_plan, messages, turn.memory))
@@ -143,13 +150,17 @@ def _read_and_plan(messages: list[Message], memory: Memory) -> tuple[Arrivals, P
 
 
 async def _store(
-    turn: Turn, session: Session, planned: asyncio.Queue[tuple[Arrivals, Plan]]
+    turn: Turn,
+    session: Session,
+    ownership: Ownership,
+    planned: asyncio.Queue[tuple[Arrivals, Plan]],
 ) -> None:
     while True:
         arrivals, plan = await planned.get()
         await store(turn, arrivals, plan)
         session.acknowledge(arrivals.messages)
         turn.metrics.watch(session.counters)
+        ownership.smaller_by = max(1, ownership.smaller_by // 2)
         planned.task_done()
 
 

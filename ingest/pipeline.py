@@ -8,7 +8,7 @@ While the database works on one batch, the next is planned, from the memory that
 leave behind. Nothing of it is written before the first has committed, and nothing is acknowledged.
 Any failure ends the owner's turn, and with it the memory and what was planned from it: the next
 turn reads the memory back and the broker hands the messages over again. (A revision that moved is
-no failure: it is seen before anything is written, and the batch is planned again.)
+no failure: it is seen before anything is written, and the batch is planned again on the spot.)
 """
 
 import asyncio
@@ -25,10 +25,6 @@ from ingest.plan import Memory, Plan, make_plan
 from telemetry.times import to_datetime
 
 LEASE = "ingest"
-
-
-class RevisionMoved(Exception):
-    """Something that the plan depends on was changed since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +49,36 @@ async def store(turn: Turn, arrivals: Arrivals, plan: Plan) -> None:
     where the database could not take them.
     """
     started = time.perf_counter()
-    while True:
-        try:
-            stored = await _write(turn, plan, arrivals.received_us)
-            break
-        except RevisionMoved:
-            turn.memory.registry.take(await changes_since(turn.conn, plan.revision))
-            plan = make_plan(arrivals, turn.memory, turn.now_us())
-    turn.metrics.committed(plan, stored, arrivals, time.perf_counter() - started)
-
-
-async def _write(turn: Turn, plan: Plan, received_us: int) -> int:
-    """The transaction. Returns how many fixes were not stored before."""
     async with turn.conn.transaction():
         await leases.check(turn.conn, LEASE, turn.epoch)
         if await revision.read_for_share(turn.conn) != plan.revision:
-            raise RevisionMoved
+            plan = await _plan_again(turn, arrivals)
         turn.memory.take(plan)
         turn.memory_is_current.set()
-        stored = plan.new_fixes
-        if plan.new_fixes:
-            await gps_events.copy_new(turn.conn, plan.new_stream)
-        if len(plan.careful.batch):
-            stored += await gps_events.insert_missing(
-                turn.conn, plan.careful.batch, plan.careful.owners
-            )
-        await visits.close(turn.conn, plan.outcome.departures)
-        await visits.insert(turn.conn, list(plan.outcome.visits.values()))
-        await events.insert(turn.conn, plan.outcome.events)
-        await quarantine.keep(turn.conn, plan.refusals, to_datetime(received_us))
+        stored = await _write(turn.conn, plan, arrivals.received_us)
+    turn.metrics.committed(plan, stored, arrivals, time.perf_counter() - started)
+
+
+async def _plan_again(turn: Turn, arrivals: Arrivals) -> Plan:
+    """A plan by what has changed. The transaction holds the revision: it cannot move again."""
+    changes = await changes_since(turn.conn, turn.memory.registry.revision)
+
+    def plan_by_changes() -> Plan:
+        turn.memory.registry.take(changes)
+        return make_plan(arrivals, turn.memory, turn.now_us())
+
+    return await asyncio.to_thread(plan_by_changes)
+
+
+async def _write(conn: Connection, plan: Plan, received_us: int) -> int:
+    """All that the plan says. Returns how many fixes were not stored before."""
+    stored = plan.new_fixes
+    if plan.new_fixes:
+        await gps_events.copy_new(conn, plan.new_stream)
+    if len(plan.careful.batch):
+        stored += await gps_events.insert_missing(conn, plan.careful.batch, plan.careful.owners)
+    await visits.close(conn, plan.outcome.departures)
+    await visits.insert(conn, list(plan.outcome.visits.values()))
+    await events.insert(conn, plan.outcome.events)
+    await quarantine.keep(conn, plan.refusals, to_datetime(received_us))
     return stored

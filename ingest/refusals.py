@@ -20,7 +20,7 @@ def sort_out(arrivals: Arrivals, registry: Registry) -> tuple[FixBatch, list[Ref
 
     A message of an unknown or revoked tracker is refused whole, and by that reason alone.
     """
-    senders = [registry.route(message.topic)[0] for message in arrivals.messages]
+    senders = [registry.sender(message.topic) for message in arrivals.messages]
     refused_senders = _refuse_senders(senders, registry)
     tracker = np.array(senders, np.int32)
     batch = _of_known(arrivals.decoded.batch, tracker, refused_senders)

@@ -1,7 +1,8 @@
 """What a decision depends on, as of one revision: trackers, assets, assignments and zones.
 
 The database numbers every change (`db.revision`). Each ingest transaction compares that number with
-`Registry.revision`; where it has moved on, the batch is planned again after `take`.
+`Registry.revision`; where it has moved on, the batch is planned again after `take`. Belongs to one
+thread at a time.
 
 UUIDs become ordinals here, which index arrays and appear in the columns of a batch.
 """
@@ -17,7 +18,7 @@ from ingest.assignments import Assignments
 from ingest.ordinals import Ordinals
 from telemetry.fix import FixBatch
 from telemetry.ids import format_id
-from telemetry.topics import Format, fixes_topic, packed_topic, parse_topic
+from telemetry.topics import fixes_topic, packed_topic
 
 UNKNOWN = -1
 
@@ -41,7 +42,7 @@ class Registry:
         self.assets = Ordinals()
         self.zones = Ordinals()
         self.index = ZoneIndex([])
-        self._routes: dict[str, tuple[int, Format]] = {}
+        self._senders: dict[str, int] = {}
         self._organization_of: list[int] = []  # by tracker
         self._organization_of_array = np.empty(0, np.int32)
         self._revoked: set[int] = set()
@@ -63,13 +64,9 @@ class Registry:
             self.index = self.index.with_changes(map(self._take_zone, changes.zone_versions))
         self.revision = changes.revision
 
-    def route(self, topic: str) -> tuple[int, Format]:
-        """The tracker that may publish on `topic`, UNKNOWN where there is none, and the format."""
-        route = self._routes.get(topic)
-        if route is not None:
-            return route
-        parsed = parse_topic(topic)
-        return UNKNOWN, Format.NATIVE if parsed is None else parsed[1]
+    def sender(self, topic: str) -> int:
+        """The tracker that may publish on `topic`, UNKNOWN where there is none."""
+        return self._senders.get(topic, UNKNOWN)
 
     def is_revoked(self, tracker: int) -> bool:
         return tracker in self._revoked
@@ -95,8 +92,7 @@ class Registry:
         if tracker == len(self._organization_of):
             self._organization_of.append(self.organizations.number(row.org_id))
             name = format_id("trk", row.tracker_id)
-            self._routes[fixes_topic(name)] = tracker, Format.NATIVE
-            self._routes[packed_topic(name)] = tracker, Format.PACKED
+            self._senders[fixes_topic(name)] = self._senders[packed_topic(name)] = tracker
         if row.revoked:
             self._revoked.add(tracker)
         else:

@@ -11,7 +11,7 @@ _NEVER_US = -(2**63)
 
 
 class Watermarks:
-    """The newest stored (time, seq) by ordinal of the tracker. Raised after a commit only."""
+    """The newest (time, seq) by ordinal of the tracker, stored or in the transaction under way."""
 
     def __init__(self) -> None:
         self._time_us = np.empty(0, np.int64)
@@ -47,7 +47,7 @@ class Watermarks:
         return answer
 
     def advance(self, batch: FixBatch) -> None:
-        """The fixes are committed."""
+        """The fixes are stored, or will be before anything planned from now on is."""
         if not len(batch):
             return
         self._reach(int(batch.rows["tracker"].max()))

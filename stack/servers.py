@@ -37,6 +37,8 @@ POSTGRES_SETTINGS: Mapping[str, str] = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
     "max_connections": "200",
+    # A batch of old fixes may make a chunk for each of its days, and each takes some ten locks.
+    "max_locks_per_transaction": "512",
     "password_encryption": "scram-sha-256",
     "shared_preload_libraries": "timescaledb",
     "timescaledb.telemetry_level": "off",

@@ -63,18 +63,16 @@ class Tenant:
                 "INSERT INTO assets (org_id, id, name, revision) VALUES (%s, %s, 'Truck', %s)",
                 (self.org_id, vehicle.asset_id, revision),
             )
-            await conn.execute(
-                "INSERT INTO trackers (org_id, id, secret_hash, revision) VALUES (%s, %s, %s, %s)",
-                (self.org_id, vehicle.tracker_id, bytes(32), revision),
-            )
-            await conn.execute(
-                """
-                INSERT INTO tracker_assignments
-                    (org_id, id, tracker_id, asset_id, assigned_from, revision)
-                VALUES (%s, %s, %s, %s, %s, %s)
-                """,
-                (self.org_id, new_id(), *_ids(vehicle), assigned_from, revision),
-            )
+            await self._put_on(conn, vehicle, assigned_from, revision)
+        return vehicle
+
+    async def tracker(self, asset_id: UUID, assigned_from: datetime) -> Vehicle:
+        """A new tracker on an asset that has none from then on."""
+        vehicle = Vehicle(new_id(), asset_id)
+        async with await self._connect() as conn, conn.transaction():
+            await act_for(conn, self.org_id)
+            revision, _ = await bump(conn)
+            await self._put_on(conn, vehicle, assigned_from, revision)
         return vehicle
 
     async def asset(self) -> UUID:
@@ -148,6 +146,26 @@ class Tenant:
         with psycopg.connect(self.database.url("opsc_app")) as conn:
             conn.execute("SELECT set_config('app.org_id', %s, true)", (str(self.org_id),))
             return conn.execute(query.encode()).fetchall()
+
+    async def _put_on(
+        self,
+        conn: psycopg.AsyncConnection[Any],
+        vehicle: Vehicle,
+        assigned_from: datetime,
+        revision: int,
+    ) -> None:
+        await conn.execute(
+            "INSERT INTO trackers (org_id, id, secret_hash, revision) VALUES (%s, %s, %s, %s)",
+            (self.org_id, vehicle.tracker_id, bytes(32), revision),
+        )
+        await conn.execute(
+            """
+            INSERT INTO tracker_assignments
+                (org_id, id, tracker_id, asset_id, assigned_from, revision)
+            VALUES (%s, %s, %s, %s, %s, %s)
+            """,
+            (self.org_id, new_id(), *_ids(vehicle), assigned_from, revision),
+        )
 
     async def _version(
         self,

@@ -196,3 +196,52 @@ async def test_fixes_that_another_hand_stored_make_the_batch_take_the_careful_wa
         )
     await device.send(vehicle, *(fix(at + timedelta(seconds=n), *AWAY) for n in (1, 2)))
     await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 3)
+
+
+async def test_changes_without_a_pause_do_not_keep_fixes_out(
+    tenant: Tenant, device: Device, ingest: Ownership
+) -> None:
+    vehicle = await tenant.vehicle()
+    await tenant.zone(square(*HOME))
+    changing = asyncio.create_task(_change_for_ever(tenant))
+    try:
+        await _drive(device, vehicle, 0, 60)
+        await _check_drive(tenant, 60)
+    finally:
+        changing.cancel()
+
+
+async def _change_for_ever(tenant: Tenant) -> None:
+    while True:
+        await tenant.asset()
+
+
+async def test_a_batch_that_the_database_cannot_take_at_once_is_taken_in_parts(
+    tenant: Tenant, device: Device, ingest: Ownership
+) -> None:
+    vehicle, other = await tenant.vehicle(), await tenant.vehicle()
+    old = soon(-2_000 * 86_400)
+    for message in range(4):
+        days = range(message * 400, message * 400 + 400)
+        await device.send(vehicle, *(fix(old + timedelta(days=day), *AWAY) for day in days))
+    await device.send(other, fix(soon(-1), *AWAY))
+    await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 1_601)
+
+
+async def test_what_was_judged_stays_judged_although_its_tracker_was_reassigned_before_it(
+    tenant: Tenant, device: Device, database: DatabaseUnderTest, broker: BrokerUnderTest
+) -> None:
+    vehicle = await tenant.vehicle()
+    elsewhere = await tenant.asset()
+    await tenant.zone(square(*HOME))
+    url, client_id = database.url("opsc_ingest"), f"ingest-{secrets.token_hex(4)}"
+    async with running(ownership(url, broker.url, client_id)):
+        await device.send(vehicle, fix(soon(120), *HOME))
+        await until(lambda: len(tenant.rows("SELECT FROM visits")) == 1)
+    await tenant.reassign(vehicle, elsewhere, soon(0))
+    newcomer = await tenant.tracker(vehicle.asset_id, soon(0))
+    async with running(ownership(url, broker.url, client_id)):
+        await device.send(newcomer, fix(soon(1), *AWAY))
+        await device.send(newcomer, fix(soon(200), *AWAY))
+        await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 3)
+    assert len(tenant.rows("SELECT FROM visits WHERE left_at > entered_at")) == 1
