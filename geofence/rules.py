@@ -1,0 +1,79 @@
+"""The numbers by which fixes are judged: those of each zone, and those of all fixes.
+
+What each of them means stands in docs/geofence.md. `Rules.raw()` and `Gates.open()` switch every
+rule off: what is left is the plain difference of the zones that cover one fix and the next.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """When a zone counts as entered and left. Raises ValueError for a value out of range."""
+
+    exit_buffer_m: float = 0.0
+    accuracy_clamp_m: float = 50.0
+    enter_confirm_fixes: int = 1
+    exit_confirm_fixes: int = 2
+    enter_confirm_seconds: float = 0.0
+    exit_confirm_seconds: float = 0.0
+    max_gap_seconds: float = 120.0  # 0: no passing through between two fixes
+    pass_min_m: float = 0.0
+    dwell_seconds: float | None = None
+    close_after_silence_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("enter_confirm_fixes", "exit_confirm_fixes"):
+            if not 1 <= getattr(self, name) <= 1_000:
+                raise ValueError(f"{name} must be from 1 to 1,000")
+        for name in ("dwell_seconds", "close_after_silence_seconds"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value <= 366 * 86_400:
+                raise ValueError(f"{name} must be above 0 and at most a year")
+        for name, most in _GREATEST.items():
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must be from 0 to {most:,.0f}")
+
+    @staticmethod
+    def raw() -> "Rules":
+        """Entered with the first fix inside, left with the first outside."""
+        return Rules(accuracy_clamp_m=0.0, exit_confirm_fixes=1, max_gap_seconds=0.0)
+
+
+_GREATEST = {
+    "exit_buffer_m": 10_000.0,
+    "accuracy_clamp_m": 10_000.0,
+    "enter_confirm_seconds": 86_400.0,
+    "exit_confirm_seconds": 86_400.0,
+    "max_gap_seconds": 86_400.0,
+    "pass_min_m": 1_000_000.0,
+}
+
+MAX_SPEED_MPS = 150.0
+MAX_ACCURACY_M = 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """Which fixes take part at all.
+
+    max_speed_mps: by asset, shape (assets,), float64: a fix that the asset could only reach faster
+    from the last good one is suspect. Assets beyond the array's end have `default_max_speed_mps`.
+    max_accuracy_m: a fix of a worse stated accuracy changes nothing.
+    """
+
+    max_speed_mps: NDArray[np.float64]
+    default_max_speed_mps: float = MAX_SPEED_MPS
+    max_accuracy_m: float = MAX_ACCURACY_M
+
+    @staticmethod
+    def default() -> "Gates":
+        return Gates(np.empty(0))
+
+    @staticmethod
+    def open() -> "Gates":
+        """Every fix is good."""
+        return Gates(np.empty(0), np.inf, np.inf)
