@@ -91,15 +91,15 @@ def opens_between(schedule: Schedule, after_us: int, until_us: int) -> list[int]
 def _days_near(schedule: Schedule, first_us: int, last_us: int) -> range:
     """The days (ordinals) whose windows may reach into [first_us, last_us].
 
-    A window of the day before may go on over midnight; one day more on each side where a time zone
-    skipped a whole day.
+    A window of the day before may go on over midnight; one of the day after has begun where clocks
+    that had passed midnight were put back behind it.
     """
     zone = ZoneInfo(schedule.timezone)
     first, last = (
         (_UTC_EPOCH + at_us * _MICROSECOND).astimezone(zone).toordinal()
         for at_us in (first_us, last_us)
     )
-    return range(first - 2, last + 2)
+    return range(first - 1, last + 2)
 
 
 @lru_cache(maxsize=4096)
