@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from stack.trace_rows import TRACE_DTYPE, ranks, sorted_rows
 
 MERGE_ROWS = 2_000_000
-_LEAST_BLOCK_ROWS = 1_000
+LEAST_BLOCK_ROWS = 1_000
 
 _Key = tuple[int, int]  # rank of the device, time_us
 
@@ -27,9 +27,15 @@ _Key = tuple[int, int]  # rank of the device, time_us
 class TraceRuns:
     """The temporary file, open between `with` and its end. ids: the devices, by tracker; grows."""
 
-    def __init__(self, ids: Sequence[str], merge_rows: int = MERGE_ROWS) -> None:
+    def __init__(
+        self,
+        ids: Sequence[str],
+        merge_rows: int = MERGE_ROWS,
+        least_block_rows: int = LEAST_BLOCK_ROWS,
+    ) -> None:
         self._ids = ids
         self._merge_rows = merge_rows
+        self._least_block_rows = least_block_rows
         self._counts: list[int] = []
 
     def __enter__(self) -> Self:
@@ -73,7 +79,7 @@ class TraceRuns:
             heads = [head for head in heads if len(head) or not head.at_end]
 
     def _heads(self, rank: NDArray[np.int32]) -> list[_Head]:
-        block = max(self._merge_rows // max(len(self._counts), 1), _LEAST_BLOCK_ROWS)
+        block = max(self._merge_rows // max(len(self._counts), 1), self._least_block_rows)
         ends = np.cumsum(self._counts).tolist()
         starts = [end - count for end, count in zip(ends, self._counts, strict=True)]
         return [
