@@ -46,7 +46,7 @@ def line_within_m(arena: Arena, shape: np.void, lon: float, lat: float, reach_m:
     east_m, north_m = least_degrees_m(lat, reach_m)
     most_east_m, most_north_m = greatest_degrees_m(lat, reach_m)
     limit_m2, reach_deg = reach_m * reach_m, reach_m / north_m
-    sure_m2 = 0.0
+    sure_m2 = -1.0  # nothing is sure where the reach goes over a pole
     if east_m > 0.0:
         stretch = max(most_east_m / east_m, most_north_m / north_m)
         sure_m2 = limit_m2 / (stretch * stretch) * (1 - 1e-9)

@@ -121,6 +121,11 @@ def _start(lon: float, lat: float, lon0: float, lat0: float, lon1: float, lat1: 
         square = _pull(lon, lat, lon0, lat0, step_x, step_y, along)[0]
         if square < least:
             best, least = along, square
+    if abs(step_x) >= 360.0 and (best == 0.0 or best == 1.0):
+        # A whole parallel ends where it starts: downhill may lie beyond that.
+        slope = _pull(lon, lat, lon0, lat0, step_x, step_y, best)[1]
+        if (slope > 0.0) == (best == 0.0):
+            best = 1.0 - best
     return best
 
 

@@ -14,6 +14,7 @@ from geofence.bare import bare
 from geofence.compiled import compiled
 
 MAX_ENTRIES_PER_EDGE = 4
+_LEAST_HEIGHT_DEG = 1e-9  # below, a single band
 
 
 @bare
@@ -34,12 +35,13 @@ def slabs_of(
     south, north = float(np.nanmin(vertices[:, 1])), float(np.nanmax(vertices[:, 1]))
     climbs = np.abs(np.diff(vertices[:, 1]))
     climb, count = float(np.nansum(climbs)), int(np.count_nonzero(~np.isnan(climbs)))
-    if not 0.0 < north - south < np.inf:
-        raise ValueError("an area has a finite height above zero")
-    # An edge is in at most 2 bands more than it climbs through, less its own share: with twice the
-    # edges over the climbs, in heights, the entries stay below four times the edges.
-    bands = max(1, int((MAX_ENTRIES_PER_EDGE - 2) * count * (north - south) / climb))
-    per_deg = bands / (north - south)
+    bands, per_deg = 1, 1.0
+    if north - south > _LEAST_HEIGHT_DEG:
+        # An edge is in at most 2 bands more than it climbs through: with as many heights of bands
+        # as twice the edges over all climbs, the entries stay below four times the edges.
+        share = (north - south) / max(climb, north - south)
+        bands = max(1, int((MAX_ENTRIES_PER_EDGE - 2) * count * share))
+        per_deg = bands / (north - south)
     starts, edges = _entries(np.ascontiguousarray(vertices), south, per_deg, bands)
     return starts, edges, south, per_deg
 
