@@ -192,10 +192,25 @@ async def test_a_page_of_very_large_zones_is_refused_and_smaller_pages_work(
     west = api.organization("West")
     for _ in range(3):
         await new_zone(west)
-    monkeypatch.setattr(zone_table, "MAX_PAGE_GEOMETRY_BYTES", 250)
+    monkeypatch.setattr(zone_table, "MAX_PAGE_BYTES", 250)
     refused = await west.viewer.get("/v1/zones")
     assert (refused.status, refused.json["errors"][0]["parameter"]) == (400, "limit")
     assert len(await west.viewer.walk("/v1/zones", limit=1)) == 3
+
+
+async def test_long_choices_of_assets_count_for_the_size_of_a_page(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    west = api.organization("West")
+    tags = [f"tag-{number}" for number in range(50)]
+    for _ in range(2):
+        zone = await new_zone(west, assets={"tags": tags})
+    monkeypatch.setattr(zone_table, "MAX_PAGE_BYTES", 1_000)
+    assert (await west.viewer.get("/v1/zones")).status == 400
+    await west.dispatcher.patch(f"/v1/zones/{zone['id']}", {"assets": None})
+    path = f"/v1/zones/{zone['id']}/versions"
+    assert (await west.viewer.get(path)).json["data"][1]["assets"]["tags"] == sorted(tags)
+    assert (await west.viewer.get("/v1/zones")).status == 200
 
 
 async def test_of_two_edits_at_once_the_second_is_told(
