@@ -1,7 +1,8 @@
 """Compiled functions that allocate nothing, and so need not count who refers to which array.
 
 Counting costs a call from 5 to 40 ns, more than many of these functions take. It is left out by
-numba's option `_nrt`; numba refuses to compile a function that would need it.
+numba's option `_nrt`; numba refuses to compile a function that would need it. Nor do they get the
+wrapper for callers in C, which would take as long to compile again as some of them.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportCallIssue=false
@@ -18,7 +19,8 @@ _R = TypeVar("_R")
 
 def bare(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """As `geofence.compiled.compiled`, for a function whose numbers all live in registers."""
+    options = {"nogil": True, "no_cfunc_wrapper": True, "_nrt": False}
     try:
-        return njit(cache=True, nogil=True, _nrt=False)(function)
+        return njit(cache=True, **options)(function)
     except RuntimeError:  # no place where machine code could be kept
-        return njit(nogil=True, _nrt=False)(function)
+        return njit(**options)(function)

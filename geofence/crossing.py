@@ -201,5 +201,6 @@ def meets_pairs(
     """`meets` of way i with shape i. shapes: SHAPE_DTYPE, (n,); the others (n,) -> (n, 3)."""
     result = np.empty((len(lon0), 3))
     for row in range(len(lon0)):
-        result[row] = meets(arena, shapes[row], lon0[row], lat0[row], lon1[row], lat1[row])
+        found = meets(arena, shapes[row], lon0[row], lat0[row], lon1[row], lat1[row])
+        result[row, 0], result[row, 1], result[row, 2] = found
     return result

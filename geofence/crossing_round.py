@@ -44,10 +44,18 @@ def round_meets(
             first, last = _span(x0, y0, x1, y1, u0, v0, u1, v1, reach_m)
             if first <= last:
                 if count == len(spans):
-                    spans = np.concatenate((spans, np.empty_like(spans)))
+                    spans = _doubled(spans)
                 _insert(spans, count, begin + first * (end - begin), begin + last * (end - begin))
                 count += 1
     return _union(spans, count, lon0, lat0, lon1, lat1)
+
+
+@compiled
+def _doubled(spans: NDArray[np.float64]) -> NDArray[np.float64]:
+    longer = np.empty((2 * len(spans), 2))
+    for row in range(len(spans)):
+        longer[row, 0], longer[row, 1] = spans[row, 0], spans[row, 1]
+    return longer
 
 
 @bare
