@@ -34,6 +34,7 @@ from telemetry.trace import (
 from telemetry.trace_arrow import trackers_of
 
 _BATCH_ROWS = 65_536
+_BUFFER_BYTES = 1024 * 1024
 _DEVICE_ID = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -47,16 +48,20 @@ class SeekableSource(Protocol):
 
 
 def read_parquet(source: SeekableSource) -> Iterator[TraceChunk]:
-    """Read a trace chunk by chunk. Raises TraceError; its `line` counts rows from 1."""
+    """Read a trace chunk by chunk. Raises TraceError; its `line` counts rows from 1.
+
+    Where a page is damaged, Arrow raises OSError, as a disk would.
+    """
     devices = Devices()
     row = 1
     try:
-        file = parquet.ParquetFile(source)
+        # buffered, or a row group's whole column would be read at once
+        file = parquet.ParquetFile(source, buffer_size=_BUFFER_BYTES, pre_buffer=False)
         names = _checked_names(file.schema_arrow.names)
         for batch in file.iter_batches(_BATCH_ROWS, columns=names, use_threads=False):
             yield _chunk({name: batch.column(name) for name in names}, row, devices)
             row += batch.num_rows
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:  # the latter: a name in the schema
         raise TraceError(row, f"not Parquet that can be read: {error}", "row") from None
 
 
@@ -68,6 +73,8 @@ def _checked_names(found: list[str]) -> list[str]:
 
 
 def _chunk(column: dict[str, Any], row: int, devices: Devices) -> TraceChunk:
+    for values in column.values():
+        values.validate(full=True)  # texts that are not UTF-8, from a damaged file
     for name in REQUIRED_COLUMNS:
         if column[name].null_count:
             missing = int(column[name].is_null().to_numpy(zero_copy_only=False).argmax())
@@ -75,8 +82,13 @@ def _chunk(column: dict[str, Any], row: int, devices: Devices) -> TraceChunk:
     try:
         return TraceChunk(devices.ids, batch_of(_columns(column, row, devices)))
     except BadValue as error:
-        value = column[error.column][error.row].as_py()
+        value = _plain(column[error.column])[error.row].as_py()
         raise TraceError(row + error.row, problem_of(error, value), "row") from None
+
+
+def _plain(column: Any) -> Any:
+    """A timestamp may be one that Python has no object for: its number is shown instead."""
+    return column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
 
 
 def _columns(column: dict[str, Any], row: int, devices: Devices) -> FixColumns:

@@ -71,6 +71,9 @@ def point(inside: str = f"<time>{TIME}</time>", lat: object = 1, lon: object = 2
     return f'<trkpt lat="{lat}" lon="{lon}">{inside}</trkpt>'
 
 
+SMALL_PARQUET = as_parquet({name: [row.get(name) for row in ROWS] for name in NAMES})
+
+
 def assert_same(found: tuple[list[str], FixBatch], wanted: tuple[list[str], FixBatch]) -> None:
     assert found[0] == wanted[0]
     np.testing.assert_array_equal(found[1].rows, wanted[1].rows)
@@ -175,6 +178,7 @@ def test_a_parquet_file_of_many_batches_is_one_trace() -> None:
         ({"lat": ["1", "x", "2"]}, "lat in this row or one after it"),
         ({"time": [TIME, TIME, "now"]}, "row 3: time 'now' is not a time"),
         ({"time": [1, 10**17, 2]}, "row 2: time '100000000000000000'"),
+        ({"time": pa.array([1, 2, 10**15], pa.timestamp("ms"))}, "row 3: time '1000000000000000'"),
         ({"device_id": ["a", "a", "x" * 129]}, "row 3: a device_id has 1 to 128"),
         ({"seq": [0, -1, 0]}, "row 2: seq '-1'"),
     ],
@@ -249,6 +253,14 @@ def test_an_error_of_gpx_names_the_point(data: bytes, says: str) -> None:
 def test_no_bytes_break_a_reader(data: bytes, form: TraceFormat) -> None:
     with contextlib.suppress(TraceError):
         read(data, form)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 255))
+def test_no_flipped_bits_break_the_reader_of_parquet(place: int, flip: int) -> None:
+    data = bytearray(SMALL_PARQUET)
+    data[place % len(data)] ^= flip
+    with contextlib.suppress(TraceError, OSError):  # a damaged page is an OSError of Arrow
+        read(bytes(data), TraceFormat.PARQUET)
 
 
 def test_parquet_needs_a_source_that_can_seek() -> None:
