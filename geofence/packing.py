@@ -35,3 +35,36 @@ class Arena(NamedTuple):
     vertices: NDArray[np.float64]
     slab_start: NDArray[np.int64]
     slab_edge: NDArray[np.int64]
+
+
+# --- stub until the real one lands
+class Packed(NamedTuple):
+    shapes: NDArray[np.void]
+    arena: Arena
+
+
+def pack_all(shapes):
+    import shapely
+    rows = np.zeros(len(shapes), SHAPE_DTYPE)
+    parts = []
+    n = 0
+    for i, s in enumerate(shapes):
+        if hasattr(s, "geometry"):
+            rings = shapely.get_rings(shapely.get_parts(s.geometry))
+            v = []
+            for r in rings:
+                v += [shapely.get_coordinates(r), np.full((1, 2), np.nan)]
+            v = np.concatenate(v[:-1])
+            radius = np.nan
+        else:
+            v = np.array([[s.lon, s.lat]]); radius = s.radius_m
+        rows[i] = (n, n + len(v), n + len(v), radius, 0, 0, 0.0, 0.0)
+        parts.append(v); n += len(v)
+    verts = np.concatenate(parts) if parts else np.empty((0, 2))
+    return Packed(rows, Arena(verts, np.zeros(1, np.int64), np.zeros(0, np.int64)))
+
+
+def boxes(shape):
+    from geofence.shapes import boxes as b
+    n = len(pack_all([shape]).arena.vertices)
+    return [(*x, 0, n) for x in b(shape)]
