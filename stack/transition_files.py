@@ -1,75 +1,64 @@
-"""Transitions as CSV or NDJSON, to a file or to stdout.
+"""Where transitions go: a file whose name says its format, or stdout as CSV.
 
-    device_id,time,zone_id,transition
-    cab-1,2026-01-31T12:00:00Z,zone-7,enter
-
-A file appears under its name only when it is complete.
+Either appears only when it is complete: a file under its name, stdout at the end. So a replay that
+fails, or must begin again, leaves nothing half written.
 """
 
 from __future__ import annotations
 
-import csv
 import gzip
 import os
+import shutil
 import sys
-from collections.abc import Sequence
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TextIO, cast
-
-import msgspec
+from typing import BinaryIO, Self, cast
 
 from stack.errors import StackError
+from stack.transition_formats import WRITERS, TransitionRows
 
-COLUMNS = ("device_id", "time", "zone_id", "transition")
-SUFFIXES = (".csv", ".ndjson")
+SUFFIXES = tuple(WRITERS)
 
-_encode = msgspec.json.Encoder().encode
+_HELD_BYTES = 16 * 1024 * 1024  # of stdout in memory; more is held on disk
+_FAST_GZIP = 3  # of the levels the one after which smaller takes much longer
 
 
-def transition_file(out: Path | None) -> TransitionFile:
+def suffix_of(path: Path, *, packed: tuple[str, ...]) -> str:
+    """The suffix that names the format, `.gz` after it taken off where the format may be packed."""
+    suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    return suffix if path.suffix != ".gz" or suffix in packed else path.suffix
+
+
+def transition_file(out: Path | None, *, plain: bool) -> TransitionFile:
     """Raises ValueError for a name whose suffix says no format that is written."""
     if out is None:
-        return TransitionFile(None, ".csv")
-    suffix = (out.with_suffix("") if out.suffix == ".gz" else out).suffix
-    if suffix == ".parquet":
-        raise ValueError(f"{out}: Parquet is not supported yet; {' and '.join(SUFFIXES)} are")
+        return TransitionFile(None, ".csv", plain=plain)
+    packed = tuple(suffix for suffix in SUFFIXES if suffix != ".parquet")
+    suffix = suffix_of(out, packed=packed)
     if suffix not in SUFFIXES:
-        raise ValueError(f"{out}: the name must end in {' or '.join(SUFFIXES)}, or .gz after that")
-    return TransitionFile(out, suffix)
+        after = f"; .gz may follow {', '.join(packed)}"
+        raise ValueError(f"{out}: the name must end in {', '.join(SUFFIXES)}{after}")
+    return TransitionFile(out, suffix, plain=plain)
 
 
 class TransitionFile:
     """Open between `with` and its end; closed by an error, nothing is left of it."""
 
-    def __init__(self, out: Path | None, suffix: str) -> None:
+    def __init__(self, out: Path | None, suffix: str, *, plain: bool) -> None:
         self._out = out
         self._suffix = suffix
-        self._stream: TextIO = sys.stdout
+        self._plain = plain
 
     def __enter__(self) -> Self:
-        if self._out is not None:
-            self._stream = _opened(self._out)
-        if self._suffix == ".csv":
-            self._stream.write(",".join(COLUMNS) + "\n")
+        self._stream = _held() if self._out is None else _opened(self._out)
+        self._writer = WRITERS[self._suffix](self._stream, plain=self._plain)
         return self
 
-    def write(
-        self,
-        device_ids: Sequence[str],
-        times: Sequence[str],
-        zone_ids: Sequence[str],
-        entered: Sequence[bool],
-    ) -> None:
-        """Write n transitions."""
-        names = ["enter" if enter else "exit" for enter in entered]
-        rows = zip(device_ids, times, zone_ids, names, strict=True)
-        if self._suffix == ".csv":
-            csv.writer(self._stream, lineterminator="\n").writerows(rows)
-        else:
-            for row in rows:
-                self._stream.write(_encode(dict(zip(COLUMNS, row, strict=True))).decode() + "\n")
+    def write(self, rows: TransitionRows) -> None:
+        if len(rows.time_us):
+            self._writer.write(rows)
 
     def __exit__(
         self,
@@ -77,22 +66,36 @@ class TransitionFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._out is None:
-            self._stream.flush()
-        elif kind is None:
-            self._stream.close()
-            os.replace(_partial(self._out), self._out)
-        else:
+        try:
+            if kind is None:
+                self._writer.close()
+                self._hand_over()
+        finally:
             with suppress(OSError):  # that the disk is full was said already
                 self._stream.close()
-            _partial(self._out).unlink(missing_ok=True)
+            if self._out is not None:
+                _partial(self._out).unlink(missing_ok=True)
+
+    def _hand_over(self) -> None:
+        if self._out is None:
+            self._stream.seek(0)
+            sys.stdout.flush()
+            shutil.copyfileobj(self._stream, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        else:
+            self._stream.close()
+            os.replace(_partial(self._out), self._out)
 
 
-def _opened(out: Path) -> TextIO:
+def _held() -> BinaryIO:
+    return cast("BinaryIO", tempfile.SpooledTemporaryFile(_HELD_BYTES))
+
+
+def _opened(out: Path) -> BinaryIO:
     try:
         if out.suffix == ".gz":
-            return cast("TextIO", gzip.open(_partial(out), "wt", encoding="utf-8", newline="\n"))
-        return _partial(out).open("w", encoding="utf-8", newline="\n")
+            return cast("BinaryIO", gzip.open(_partial(out), "wb", _FAST_GZIP))
+        return _partial(out).open("wb")
     except OSError as error:
         raise StackError(f"cannot write {out}: {error.strerror}") from None
 

@@ -120,15 +120,25 @@ def parse_times_us(texts: Sequence[str]) -> NDArray[np.int64]:
         for width in _FORMS:
             of_width = np.flatnonzero(widths == width)
             if len(of_width) == len(texts):
-                times_us = _parse_form(texts, width)
+                times_us = _parse_form(_joined(texts), width)
             elif len(of_width):
-                times_us[of_width] = _parse_form([texts[i] for i in of_width.tolist()], width)
+                of_form = _joined([texts[i] for i in of_width.tolist()])
+                times_us[of_width] = _parse_form(of_form, width)
     for i in np.flatnonzero(times_us == NO_TIME).tolist():
         try:
             times_us[i] = parse_time_us(texts[i])
         except TimeError:
             continue
     return times_us
+
+
+def parse_joined_times_us(joined: bytes, width: int) -> NDArray[np.int64] | None:
+    """`parse_time_us` of texts of `width` bytes that stand side by side in `joined`.
+
+    NO_TIME where a text is not of the form that its width says, though it may be a time; None where
+    no form has this width.
+    """
+    return _parse_form(joined, width) if width in _FORMS else None
 
 
 _WORTH_COLUMNS = 24  # below this many texts one by one is faster
@@ -149,9 +159,12 @@ _MARKS = {4: "-", 7: "-", 10: "T", 13: ":", 16: ":"}
 _FORMS: dict[int, dict[int, str]] = {20: _MARKS | {19: "Z"}, 24: _MARKS | {19: ".", 23: "Z"}}
 
 
-def _parse_form(texts: Sequence[str], width: int) -> NDArray[np.int64]:
+def _joined(texts: Sequence[str]) -> bytes:
     # latin-1 with replacement keeps one byte per character, whatever the characters are
-    joined = "".join(texts).encode("latin-1", "replace")
+    return "".join(texts).encode("latin-1", "replace")
+
+
+def _parse_form(joined: bytes, width: int) -> NDArray[np.int64]:
     part = {name: _PAIR[_stride(joined, width, offset, "<u2")] for name, offset in _PAIRS.items()}
     good = functools.reduce(np.bitwise_or, part.values()) >= 0  # a negative part makes all negative
     for offset, mark in _FORMS[width].items():

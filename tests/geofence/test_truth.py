@@ -13,15 +13,11 @@ from pathlib import Path
 import pytest
 from shapely.geometry import shape
 
-from geofence.transitions import Transition
-from stack.replay import replay_trace
-from stack.replay_files import (
-    TraceFixes,
-    ZoneSet,
-    read_trace_file,
-    read_zone_file,
-    zone_set_of,
-)
+from geofence.rules import Gates, Rules
+from stack.replay_run import Replayed, ReplayPlan, transitions_of
+from stack.replay_view import NoView
+from stack.replay_zones import ZoneSet, read_zone_file, zone_set_of
+from stack.trace_file import TraceFile
 from telemetry.times import format_times
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,15 +40,14 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@cache
-def trace_of(name: str) -> TraceFixes:
-    return read_trace_file(DATA / f"traces_{name}.csv.gz")
+def trace_of(name: str) -> TraceFile:
+    return TraceFile.of(DATA / f"traces_{name}.csv.gz")
 
 
 @cache
 def zones_of(name: str) -> ZoneSet:
     features = read_zone_file(DATA / f"zones_{name}.geojson.gz")
-    return zone_set_of(features, warn=lambda text: None)
+    return zone_set_of(features, warn=lambda text: None, rules=Rules.raw(), raw=True)
 
 
 @cache
@@ -70,13 +65,12 @@ def lines_of(path: Path) -> set[tuple[str, ...]]:
         return {tuple(line.rstrip("\n").split(",")[:4]) for line in file}
 
 
-def replayed(trace: TraceFixes, zones: ZoneSet) -> set[tuple[str, ...]]:
+def replayed(trace: TraceFile, zones: ZoneSet) -> set[tuple[str, ...]]:
+    plan = ReplayPlan(trace, zones, Gates.open(), now_us=0, raw=True)
     found: set[tuple[str, ...]] = set()
-    for portion in replay_trace(trace, zones, raw=True, now_us=0):
-        devices = [trace.devices[device] for device in portion["opening_tracker"].tolist()]
-        zone_ids = [zones.zone_ids[zone] for zone in portion["zone"].tolist()]
-        names = [Transition(number).name.lower() for number in portion["transition"].tolist()]
-        found.update(zip(devices, format_times(portion["time_us"]), zone_ids, names, strict=True))
+    for rows in transitions_of(plan, Replayed(), NoView()):
+        times = format_times(rows.time_us)
+        found.update(zip(rows.device_id, times, rows.zone_id, rows.transition, strict=True))
     return found
 
 

@@ -1,14 +1,21 @@
 """`opsc replay` as a user calls it: real files, real process output."""
 
+import dataclasses
 import gzip
+import inspect
 import json
+from datetime import UTC, datetime
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+from pyarrow import parquet
 from typer.testing import CliRunner
 
+from geofence.rules import Rules
 from stack.cli import build
 from stack.errors import StackError
+from stack.replay import replay
 
 ZONES = {
     "type": "FeatureCollection",
@@ -86,10 +93,10 @@ def test_without_raw_what_ingest_would_refuse_is_left_out(files):
     assert json.loads(result.stderr)["refused"] == refused
 
 
-def test_unsorted_transitions_come_in_the_order_of_the_lines(files):
-    lines = run(files, "--raw", "--unsorted").stdout.splitlines()[1:]
-    assert [line.rsplit(",", 1)[1] for line in lines] == ["exit", "enter", "enter", "enter", "exit"]
-    assert sorted(lines) == sorted(RAW.splitlines()[1:])
+def test_unsorted_transitions_are_the_same_ones(files):
+    lines = run(files, "--raw", "--unsorted").stdout.splitlines()
+    assert lines[0] == RAW.splitlines()[0]
+    assert sorted(lines[1:]) == sorted(RAW.splitlines()[1:])
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.csv.gz", "out.ndjson", "out.ndjson.gz"])
@@ -105,13 +112,71 @@ def test_a_file_is_written_in_the_format_of_its_name(files, tmp_path, name):
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_a_parquet_file_has_times_as_times(files, tmp_path):
+    out = tmp_path / "out.parquet"
+    run(files, "--raw", "--out", str(out))
+    table = parquet.read_table(out)
+    assert table.column_names == ["device_id", "time", "zone_id", "transition"]
+    rows = [tuple(row.values()) for row in table.to_pylist()]
+    assert len(rows) == 5
+    assert rows[1] == ("b", datetime(2026, 1, 1, 0, 0, 0, 250_000, UTC), "west", "enter")
+
+
+def test_a_gpx_file_has_a_waypoint_for_each_transition(files, tmp_path):
+    zones = json.loads(json.dumps(ZONES))
+    zones["features"][0]["id"] = "<west>&\x00"
+    files["--zones"].write_text(json.dumps(zones))
+    out = tmp_path / "out.gpx"
+    run(files, "--out", str(out), "--exit-confirm-fixes", "1", "--max-speed-mps", "1e9")
+    space = {"": "http://www.topografix.com/GPX/1/1"}
+    points = ElementTree.parse(out).getroot().findall("wpt", space)
+    assert len(points) == 5
+    assert (points[0].get("lat"), points[0].get("lon")) == ("1.0", "1.0")
+    assert points[0].findtext("name", namespaces=space) == "<west>&\ufffd enter"
+    assert points[0].findtext("time", namespaces=space) == "2026-01-01T00:00:05Z"
+
+
+def test_without_raw_more_columns_follow(files):
+    first, line, *_ = run(files).stdout.splitlines()
+    assert first == RAW.splitlines()[0] + ",lat,lon,cause,inferred,dwell_s"
+    assert line == "a,2026-01-01T00:00:05Z,west,enter,1.0,1.0,initial,,"
+
+
 @pytest.mark.parametrize(
-    ("name", "says"), [("x.parquet", "not supported yet"), ("x.txt", "must end in")]
+    ("option", "name"),
+    [("--out", "x.txt"), ("--out", "x.parquet.gz"), ("--out", "csv"), ("--fixes", "x.txt")],
 )
-def test_a_format_that_is_not_written_is_wrong_usage(files, tmp_path, name, says):
-    result = run(files, "--out", str(tmp_path / name))
+def test_a_format_that_is_not_known_is_wrong_usage(files, tmp_path, option, name):
+    (tmp_path / name).touch()
+    result = run(files | {option: tmp_path / name})
     assert result.exit_code == 2
-    assert says in " ".join(result.stderr.split())
+    assert "must end in" in " ".join(result.stderr.split())
+
+
+def test_each_rule_is_an_option_with_its_default():
+    options = {p.name: p.default for p in inspect.signature(replay).parameters.values()}
+    for field in dataclasses.fields(Rules):
+        assert options[field.name] == field.default
+
+
+def test_a_rule_out_of_range_is_wrong_usage(files):
+    result = run(files, "--exit-confirm-fixes", "0")
+    assert result.exit_code == 2
+    assert "exit_confirm_fixes must be from 1" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("value", "says"), [(-1, "must be from 0"), ("far", "a number"), (True, "a number")]
+)
+def test_a_bad_rule_of_a_zone_is_an_error_that_names_it(files, value, says):
+    zones = json.loads(json.dumps(ZONES))
+    zones["features"][0]["properties"]["exit_buffer_m"] = value
+    files["--zones"].write_text(json.dumps(zones))
+    result = run(files)
+    assert isinstance(result.exception, StackError)
+    assert "zone west: properties.exit_buffer_m" in str(result.exception)
+    assert says in str(result.exception)
+    assert run(files, "--raw").stdout == RAW
 
 
 def test_an_invalid_zone_is_repaired_with_a_warning_that_names_it(files):
@@ -159,5 +224,5 @@ def test_a_file_that_is_not_there_is_wrong_usage(files):
 
 def test_a_trace_without_fixes_has_no_transitions(files):
     files["--fixes"].write_bytes(gzip.compress(b"device_id,time,lat,lon\n"))
-    result = run(files)
+    result = run(files, "--raw")
     assert (result.exit_code, result.stdout) == (0, RAW.splitlines(keepends=True)[0])

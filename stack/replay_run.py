@@ -1,0 +1,125 @@
+"""A replay from file to file: read, put in order, judge, write. Memory is bounded throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geofence.rules import Gates
+from stack.map_sample import MapSample
+from stack.replay_judge import Judge
+from stack.replay_tally import Tally
+from stack.replay_view import ReplayView
+from stack.replay_zones import ZoneSet
+from stack.trace_file import TraceFile
+from stack.trace_order import in_order
+from stack.trace_rows import OutOfOrder, trace_rows
+from stack.transition_files import TransitionFile
+from stack.transition_formats import TransitionRows
+from telemetry.decode import ANCIENT_BEFORE_US, MAX_AHEAD_US
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPlan:
+    """What to replay. raw: judge every fix as it stands. now_us: when the fixes count as received.
+
+    by_device: transitions in order of device id.
+    """
+
+    trace: TraceFile
+    zones: ZoneSet
+    gates: Gates
+    now_us: int
+    raw: bool = False
+    by_device: bool = True
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What came of a replay beside its transitions."""
+
+    tally: Tally = field(default_factory=Tally)
+    sample: MapSample | None = None
+
+
+def run_replay(
+    plan: ReplayPlan,
+    target: Callable[[], TransitionFile],
+    view: ReplayView,
+    *,
+    with_sample: bool,
+) -> Replayed:
+    """Write the transitions of a trace. target: called anew where the replay must begin again."""
+    try:
+        return _written(plan, target(), view, with_sample=with_sample, streaming=True)
+    except OutOfOrder:
+        return _written(plan, target(), view, with_sample=with_sample, streaming=False)
+
+
+def _written(
+    plan: ReplayPlan,
+    target: TransitionFile,
+    view: ReplayView,
+    *,
+    with_sample: bool,
+    streaming: bool,
+) -> Replayed:
+    done = Replayed(sample=MapSample() if with_sample else None)
+    with target as file:
+        for rows in transitions_of(plan, done, view, streaming=streaming):
+            file.write(rows)
+    return done
+
+
+def transitions_of(
+    plan: ReplayPlan, done: Replayed, view: ReplayView, *, streaming: bool = False
+) -> Iterator[TransitionRows]:
+    """The transitions, portion by portion: by device id, time, exits first, zone id.
+
+    Raises OutOfOrder, only where `streaming`, for a trace that is not in the order it began with.
+    """
+    ids: list[str] = []
+    chunks = _fixes(plan, ids, done.tally, view)
+    judge = Judge(plan.zones, ids, plan.gates, plan.now_us, done.tally)
+    done.tally.zones = len(plan.zones.features)
+    for rows in in_order(chunks, ids, by_device=plan.by_device, streaming=streaming):
+        if done.sample is not None:
+            done.sample.add_fixes(rows)
+        for found in judge.judge(rows):
+            if done.sample is not None:
+                done.sample.add_transitions(found)
+            yield found
+        view.judged(done.tally.judged + done.tally.repeated)
+    if done.sample is not None:
+        done.sample.name_devices(ids)
+
+
+def _fixes(
+    plan: ReplayPlan, ids: list[str], tally: Tally, view: ReplayView
+) -> Iterator[NDArray[np.void]]:
+    """The fixes that take part (TRACE_DTYPE), in order of the file; fills `ids` and counts."""
+    for chunk in plan.trace.chunks(view.read_to):
+        ids.extend(chunk.devices[len(ids) :])
+        tally.fixes += len(chunk.batch)
+        tally.devices = len(ids)
+        rows = trace_rows(chunk.batch)
+        if plan.raw:
+            rows["seq"] = 0
+            yield rows
+        else:
+            yield rows[_credible(rows, plan.now_us, tally)]
+    view.read_all(tally.fixes - tally.refused.total())
+
+
+def _credible(rows: NDArray[np.void], now_us: int, tally: Tally) -> NDArray[np.bool_]:
+    """Which fixes ingest would store, (n,)."""
+    ancient = rows["time_us"] < ANCIENT_BEFORE_US
+    future = rows["time_us"] - now_us > MAX_AHEAD_US
+    at_zero = (rows["lat"] == 0) & (rows["lon"] == 0) & ~ancient & ~future
+    for reason, refused in (("ancient", ancient), ("future", future), ("bad_coordinate", at_zero)):
+        if count := int(np.count_nonzero(refused)):
+            tally.refused[reason] += count
+    return ~(ancient | future | at_zero)

@@ -1,0 +1,43 @@
+"""What a replay met, in numbers."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Tally:
+    """refused: by reason code. transitions: by name."""
+
+    fixes: int = 0
+    devices: int = 0
+    zones: int = 0
+    judged: int = 0
+    repeated: int = 0  # of one device and one time as a fix before it
+    suspect: int = 0  # reached too fast to be true
+    refused: Counter[str] = field(default_factory=Counter[str])
+    transitions: Counter[str] = field(default_factory=lambda: Counter({"enter": 0, "exit": 0}))
+    seconds: float = 0.0
+
+    @property
+    def fixes_per_s(self) -> int:
+        return round(self.fixes / self.seconds) if self.seconds else 0
+
+    def as_json(self) -> str:
+        plain = {
+            name: getattr(self, name)
+            for name in ("fixes", "devices", "zones", "judged", "repeated", "suspect", "refused")
+        }
+        rates = {"seconds": round(self.seconds, 3), "fixes_per_s": self.fixes_per_s}
+        return json.dumps(plain | self.transitions | rates)
+
+    def as_text(self) -> str:
+        found = ", ".join(f"{count:,} {name}" for name, count in self.transitions.items())
+        refused = "".join(f", {count:,} refused ({why})" for why, count in self.refused.items())
+        return (
+            f"{self.fixes:,} fixes of {self.devices:,} devices, {self.zones:,} zones: {found}\n"
+            f"{self.judged:,} judged, {self.repeated:,} repeated, {self.suspect:,} suspect{refused}"
+            f"; {self.seconds:.2f} s, {self.fixes_per_s:,} fixes/s"
+        )

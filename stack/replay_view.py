@@ -1,0 +1,103 @@
+"""How far a replay is, on stderr: a bar on a terminal, else a line every few seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+_LINE_EVERY_S = 5.0
+
+
+class ReplayView(Protocol):
+    """Is told how far the trace is read, in bytes of its file, and how many fixes are judged."""
+
+    def read_to(self, position: int) -> None: ...
+    def read_all(self, fixes: int) -> None: ...
+    def judged(self, fixes: int) -> None: ...
+
+
+class NoView:
+    """Shows nothing."""
+
+    def read_to(self, position: int) -> None:
+        pass
+
+    def read_all(self, fixes: int) -> None:
+        pass
+
+    def judged(self, fixes: int) -> None:
+        pass
+
+
+class Bar:
+    """A bar: bytes while the trace is read, fixes once it is."""
+
+    def __init__(self, progress: Progress, size_bytes: int) -> None:
+        self._progress = progress
+        self._size_bytes = size_bytes
+        self._task: TaskID = progress.add_task("reading", total=size_bytes, note="")
+
+    def read_to(self, position: int) -> None:
+        self._progress.update(self._task, completed=position, total=self._size_bytes)
+
+    def read_all(self, fixes: int) -> None:
+        self._progress.update(self._task, description="judging", completed=0, total=fixes)
+
+    def judged(self, fixes: int) -> None:
+        task = self._progress.tasks[0]
+        if task.description == "judging":
+            self._progress.update(self._task, completed=fixes)
+        self._progress.update(self._task, note=f"{fixes:,} fixes judged")
+
+
+class Lines:
+    """A line every few seconds."""
+
+    def __init__(self, console: Console, size_bytes: int) -> None:
+        self._console = console
+        self._size_bytes = size_bytes
+        self._read = 0
+        self._judged = 0
+        self._told_at = time.monotonic()
+
+    def read_to(self, position: int) -> None:
+        self._read = position
+        self._tell()
+
+    def read_all(self, fixes: int) -> None:
+        self._read = self._size_bytes
+
+    def judged(self, fixes: int) -> None:
+        self._judged = fixes
+        self._tell()
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if now - self._told_at < _LINE_EVERY_S:
+            return
+        self._told_at = now
+        share = self._read / self._size_bytes if self._size_bytes else 1.0
+        self._console.print(f"read {share:.0%}  judged {self._judged:,} fixes", highlight=False)
+
+
+@contextmanager
+def replay_view(size_bytes: int) -> Iterator[ReplayView]:
+    """The view that fits where stderr goes. size_bytes: of the trace's file."""
+    console = Console(stderr=True, soft_wrap=True)
+    if not console.is_terminal:
+        yield Lines(console, size_bytes)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Bar(progress, size_bytes)

