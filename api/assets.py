@@ -1,7 +1,7 @@
 """Assets: what carries a tracker."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Path, Query
 from pydantic import BaseModel, Field
@@ -22,6 +22,9 @@ router = APIRouter(prefix="/v1/assets", tags=["assets"], route_class=TenantRoute
 _AssetPath = Annotated[fields.AssetId, Path(alias="id")]
 
 
+AssetClass = Literal["vehicle", "aircraft", "vessel", "person", "other"]
+
+
 class AssetItem(BaseModel):
     """An asset."""
 
@@ -30,6 +33,8 @@ class AssetItem(BaseModel):
     external_id: str | None = Field(description="the organization's own id of it, unique")
     make: str | None
     model: str | None
+    asset_class: AssetClass = Field(description="decides which speeds are held to be possible")
+    tags: list[str] = Field(description="what zones may choose assets by, in order")
     created_at: datetime
     updated_at: datetime
 
@@ -41,6 +46,8 @@ class NewAsset(fields.Body):
     external_id: fields.ExternalId | None = None
     make: fields.Name | None = None
     model: fields.Name | None = None
+    asset_class: AssetClass = "other"
+    tags: fields.Tags = Field(default_factory=list)
 
 
 class AssetChange(fields.Body):
@@ -50,6 +57,8 @@ class AssetChange(fields.Body):
     external_id: fields.ExternalId | None = None
     make: fields.Name | None = None
     model: fields.Name | None = None
+    asset_class: AssetClass = Field(default_factory=fields.absent)
+    tags: fields.Tags = Field(default_factory=fields.absent)
 
 
 @router.get("", operation_id="listAssets", response_model=ListOf[AssetItem])
@@ -75,6 +84,8 @@ async def create_asset(access: Dispatcher, body: Annotated[NewAsset, Body()]) ->
             external_id=body.external_id,
             make=body.make,
             model=body.model,
+            asset_class=body.asset_class,
+            tags=_in_order(body.tags),
             created_at=at,
             updated_at=at,
         )
@@ -102,11 +113,24 @@ async def update_asset(
         asset = await assets.find(conn, asset_id)
         if asset is None:
             raise not_found("asset")
-        changed = asset._replace(**body.given())
+        changed = asset._replace(**_changes(body))
         if changed != asset:
             changed = changed._replace(updated_at=at)
             await assets.update(conn, changed, revision)
+        if changed.tags != asset.tags:
+            await assets.change_tags(conn, asset_id, changed.tags, at, revision)
     return ok(_item(changed))
+
+
+def _changes(body: AssetChange) -> dict[str, Any]:
+    changes = body.given()
+    if "tags" in changes:
+        changes["tags"] = _in_order(body.tags)
+    return changes
+
+
+def _in_order(tags: list[str]) -> list[str]:
+    return sorted(set(tags))
 
 
 def _item(asset: Asset) -> dict[str, Any]:
@@ -116,6 +140,8 @@ def _item(asset: Asset) -> dict[str, Any]:
         "external_id": asset.external_id,
         "make": asset.make,
         "model": asset.model,
+        "asset_class": asset.asset_class,
+        "tags": asset.tags,
         "created_at": time_text(asset.created_at),
         "updated_at": time_text(asset.updated_at),
     }

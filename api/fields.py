@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     StringConstraints,
     WithJsonSchema,
 )
@@ -89,3 +90,5 @@ Name = Annotated[
     AfterValidator(storable),
 ]
 ExternalId = Name
+Tag = Annotated[str, StringConstraints(pattern="^[a-z0-9._-]+$", max_length=50)]
+Tags = Annotated[list[Tag], Field(max_length=50)]

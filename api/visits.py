@@ -21,6 +21,10 @@ from telemetry.ids import format_id
 router = APIRouter(prefix="/v1/visits", tags=["visits"], route_class=TenantRoute)
 
 
+# Where no fix tells of an end: from the way between two fixes, or because time went by.
+Inferred = Literal["segment", "timer"]
+
+
 class VisitItem(BaseModel):
     """One stay. While it lasts, `left_at` and what belongs to it are null."""
 
@@ -32,11 +36,14 @@ class VisitItem(BaseModel):
     entered_at: datetime
     entry_lat: float
     entry_lon: float
-    entry_cause: Literal["moved", "initial", "zone_changed"]
+    entry_cause: Literal["moved", "initial", "zone_changed", "reassigned"]
+    entry_inferred: Inferred | None = Field(description="null: a fix inside began it")
+    dwelled_at: datetime | None = Field(description="when it had lasted for dwell_seconds")
     left_at: datetime | None
     exit_lat: float | None
     exit_lon: float | None
-    exit_cause: Literal["moved", "zone_changed"] | None
+    exit_cause: Literal["moved", "zone_changed", "reassigned", "silence"] | None
+    exit_inferred: Inferred | None = Field(description="null: a fix outside ended it")
     revision: int = Field(description="1, and one more for each amendment")
 
 
@@ -86,9 +93,12 @@ def _item(visit: Visit) -> dict[str, Any]:
         "entry_lat": visit.entry_lat,
         "entry_lon": visit.entry_lon,
         "entry_cause": visit.entry_cause,
+        "entry_inferred": visit.entry_inferred,
+        "dwelled_at": optional_time_text(visit.dwelled_at),
         "left_at": optional_time_text(visit.left_at),
         "exit_lat": visit.exit_lat,
         "exit_lon": visit.exit_lon,
         "exit_cause": visit.exit_cause,
+        "exit_inferred": visit.exit_inferred,
         "revision": visit.revision,
     }

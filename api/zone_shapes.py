@@ -26,8 +26,9 @@ async def check_shape(
 
 
 def _problem(error: ShapeError) -> Problem:
-    """ShapeError points into the geometry, but for the radius, which stands beside it."""
-    pointer = error.pointer if error.pointer == "/radius_m" else "/geometry" + error.pointer
+    """ShapeError points into the geometry, but for radius and width, which stand beside it."""
+    beside = error.pointer in ("/radius_m", "/width_m")
+    pointer = error.pointer if beside else "/geometry" + error.pointer
     place = {
         "ring": error.ring,
         "vertex": error.vertex,

@@ -40,6 +40,7 @@ class OpenVisit(NamedTuple):
     entered_us: int
     entry_lat: float
     entry_lon: float
+    dwelled: bool  # its dwell was told
 
 
 _NEWEST_FIXES = """
@@ -64,7 +65,8 @@ _OPEN_VISITS = """
 SELECT asset_id, zone_id, zone_version, tracker_id,
        (extract(epoch FROM opening_time) * 1000000)::bigint, opening_seq,
        coalesce((extract(epoch FROM opening_change) * 1000000)::bigint, 0),
-       (extract(epoch FROM entered_at) * 1000000)::bigint, entry_lat, entry_lon
+       (extract(epoch FROM entered_at) * 1000000)::bigint, entry_lat, entry_lon,
+       dwelled_at IS NOT NULL
   FROM visits WHERE left_at IS NULL
 """
 

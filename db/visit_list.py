@@ -13,7 +13,8 @@ from db.connect import Connection
 
 _COLUMNS = sql.SQL(
     "id, asset_id, zone_id, zone_version, tracker_id, entered_at, entry_lat, entry_lon,"
-    " entry_cause, left_at, exit_lat, exit_lon, exit_cause, revision"
+    " entry_cause, entry_inferred, dwelled_at, left_at, exit_lat, exit_lon, exit_cause,"
+    " exit_inferred, revision"
 )
 
 
@@ -29,10 +30,13 @@ class Visit(NamedTuple):
     entry_lat: float
     entry_lon: float
     entry_cause: str
+    entry_inferred: str | None
+    dwelled_at: datetime | None
     left_at: datetime | None
     exit_lat: float | None
     exit_lon: float | None
     exit_cause: str | None
+    exit_inferred: str | None
     revision: int
 
 

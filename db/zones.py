@@ -1,16 +1,17 @@
 """Zones and their versions.
 
-What a zone is (name, kind, geometry) stands in its versions; `zones` holds what outlives an edit.
-An edit closes the version in force at the instant that `db.revision.bump` gave and opens the next
-one; a deletion only closes. Geometries are GeoJSON texts.
+What a zone is (name, kind, geometry, rules) stands in its versions; `zones` holds what outlives an
+edit. An edit closes the version in force at the instant that `db.revision.bump` gave and opens the
+next one; a deletion only closes. Geometries are GeoJSON texts.
 """
 
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from psycopg import sql
 from psycopg.rows import args_row
+from psycopg.types.json import Jsonb
 
 from db.conditions import Conditions
 from db.connect import Connection
@@ -20,18 +21,19 @@ MAX_PAGE_GEOMETRY_BYTES = 8 * 1024 * 1024  # as stored, compressed: two to three
 _ZONES = sql.SQL(
     """
     SELECT z.id, z.external_id, z.version, v.name, v.kind, v.alert_on, v.geometry, v.radius_m,
-           v.valid_from, z.created_at, z.updated_at
+           v.width_m, v.rules, v.schedule, v.assets, v.valid_from, z.created_at, z.updated_at
       FROM zones z
       JOIN zone_versions v
         ON v.org_id = z.org_id AND v.zone_id = z.id AND v.version = z.version
     """
 )
 _ZONE_COLUMNS = sql.SQL(
-    "id, external_id, version, name, kind, alert_on, {}, radius_m, valid_from, created_at,"
-    " updated_at"
+    "id, external_id, version, name, kind, alert_on, {}, radius_m, width_m, rules, schedule,"
+    " assets, valid_from, created_at, updated_at"
 )
 _VERSION_COLUMNS = sql.SQL(
-    "version, name, kind, alert_on, {}, radius_m, valid_from, valid_to, created_at"
+    "version, name, kind, alert_on, {}, radius_m, width_m, rules, schedule, assets, valid_from,"
+    " valid_to, created_at"
 )
 # Looks at the sizes of a whole page before it unpacks any geometry.
 _BOUNDED_GEOMETRY = sql.SQL(
@@ -44,7 +46,12 @@ class PageTooLarge(Exception):
 
 
 class Zone(NamedTuple):
-    """A zone as its newest version has it."""
+    """A zone as its newest version has it.
+
+    rules: the fields of geofence.rules.Rules that were given. schedule: as
+    geofence.schedule.parse_schedule reads it. assets: {"ids": [uuid, ...], "tags": [...]}, None
+    for all.
+    """
 
     id: UUID
     external_id: str | None
@@ -54,13 +61,17 @@ class Zone(NamedTuple):
     alert_on: list[str] | None
     geometry: str
     radius_m: float | None
+    width_m: float | None
+    rules: dict[str, Any]
+    schedule: dict[str, Any] | None
+    assets: dict[str, list[str]] | None
     valid_from: datetime
     created_at: datetime
     updated_at: datetime
 
 
 class ZoneVersion(NamedTuple):
-    """One version."""
+    """One version; fields as those of `Zone`."""
 
     version: int
     name: str
@@ -68,6 +79,10 @@ class ZoneVersion(NamedTuple):
     alert_on: list[str] | None
     geometry: str
     radius_m: float | None
+    width_m: float | None
+    rules: dict[str, Any]
+    schedule: dict[str, Any] | None
+    assets: dict[str, list[str]] | None
     valid_from: datetime
     valid_to: datetime | None
     created_at: datetime
@@ -232,12 +247,24 @@ async def _open_version(conn: Connection, zone: Zone, revision: int) -> None:
     await conn.execute(
         """
         INSERT INTO zone_versions (org_id, zone_id, version, name, kind, alert_on, geometry,
-                                   radius_m, valid_from, created_at, revision)
+                                   radius_m, width_m, rules, schedule, assets, valid_from,
+                                   created_at, revision)
         VALUES (current_org_id(), %(id)s, %(version)s, %(name)s, %(kind)s, %(alert_on)s,
-                %(geometry)s::json, %(radius_m)s, %(valid_from)s, %(updated_at)s, %(revision)s)
+                %(geometry)s::json, %(radius_m)s, %(width_m)s, %(rules)s, %(schedule)s, %(assets)s,
+                %(valid_from)s, %(updated_at)s, %(revision)s)
         """,
-        zone._asdict() | {"revision": revision},
+        zone._asdict()
+        | {
+            "rules": Jsonb(zone.rules),
+            "schedule": _jsonb(zone.schedule),
+            "assets": _jsonb(zone.assets),
+            "revision": revision,
+        },
     )
+
+
+def _jsonb(value: dict[str, Any] | None) -> Jsonb | None:
+    return None if value is None else Jsonb(value)
 
 
 async def _close_version(conn: Connection, zone_id: UUID, at: datetime, revision: int) -> None:

@@ -47,16 +47,22 @@ def axis_within_m(arena: Arena, shape: np.void, lon: float, lat: float, reach_m:
 def _area_covers(
     vertices: NDArray[np.float64], first: int, last: int, lon: float, lat: float
 ) -> bool:
+    rows = vertices[first:last]  # from 0 on, so that no index is looked at for its sign
     inside = False
-    above0 = vertices[first, 1] - lat
-    for edge in range(first, last - 1):
-        above1 = vertices[edge + 1, 1] - lat
+    above0 = rows[0, 1] - lat
+    for edge in range(len(rows) - 1):
+        above1 = rows[edge + 1, 1] - lat
         if above0 * above1 <= 0.0:  # never where one is NaN
-            met = _meeting(vertices, edge, lon, lat)
-            if met == _ON_IT:
-                return True
-            if met == _CROSSED:
-                inside = not inside
+            # Without a branch for east or west: which one it is cannot be foreseen.
+            east = (rows[edge, 0] > lon) & (rows[edge + 1, 0] > lon)
+            west = (rows[edge, 0] < lon) & (rows[edge + 1, 0] < lon)
+            if east | west:
+                inside ^= east & ((above0 > 0.0) != (above1 > 0.0))
+            else:
+                met = _meeting(rows, edge, lon, lat)
+                if met == _ON_IT:
+                    return True
+                inside ^= met == _CROSSED
         above0 = above1
     return inside
 
@@ -65,38 +71,40 @@ def _area_covers(
 def _slab_covers(arena: Arena, shape: np.void, lon: float, lat: float) -> bool:
     vertices = arena.vertices
     slab = shape["slab"] + band_of(lat, shape["slab_south"], shape["slabs_per_deg"], shape["slabs"])
+    edges = arena.slab_edge[arena.slab_start[slab] : arena.slab_start[slab + 1]]
     inside = False
-    for entry in range(arena.slab_start[slab], arena.slab_start[slab + 1]):
-        edge = arena.slab_edge[entry]
-        if (vertices[edge, 1] - lat) * (vertices[edge + 1, 1] - lat) <= 0.0:
-            met = _meeting(vertices, edge, lon, lat)
-            if met == _ON_IT:
-                return True
-            if met == _CROSSED:
-                inside = not inside
+    for entry in range(len(edges)):
+        edge = edges[entry]
+        above0, above1 = vertices[edge, 1] - lat, vertices[edge + 1, 1] - lat
+        if above0 * above1 <= 0.0:
+            east = (vertices[edge, 0] > lon) & (vertices[edge + 1, 0] > lon)
+            west = (vertices[edge, 0] < lon) & (vertices[edge + 1, 0] < lon)
+            if east | west:
+                inside ^= east & ((above0 > 0.0) != (above1 > 0.0))
+            else:
+                met = _meeting(vertices, edge, lon, lat)
+                if met == _ON_IT:
+                    return True
+                inside ^= met == _CROSSED
     return inside
 
 
 @bare
 def _meeting(vertices: NDArray[np.float64], edge: int, lon: float, lat: float) -> int:
-    """How the ray to the east meets an edge whose closed range of latitudes holds `lat`.
+    """How the ray to the east meets an edge that lies neither wholly east nor wholly west.
 
-    An edge counts as crossed by one of its ends: the upper one. So a ray through a vertex crosses
-    the two edges there once, or twice where they turn back.
+    The edge's closed range of latitudes holds `lat`. An edge counts as crossed by one of its ends:
+    the upper one. So a ray through a vertex crosses the two edges there once, or twice where they
+    turn back.
     """
     lon0, lat0 = vertices[edge, 0], vertices[edge, 1]
     lon1, lat1 = vertices[edge + 1, 0], vertices[edge + 1, 1]
-    if lon0 < lon and lon1 < lon:
-        return _NOTHING
     if lat0 == lat1:
-        # The product of two differences may round to 0 off the edge's latitude.
-        return _ON_IT if lat0 == lat and min(lon0, lon1) <= lon else _NOTHING
+        return _ON_IT if lat0 == lat else _NOTHING
     if (lat0 == lat and lon0 == lon) or (lat1 == lat and lon1 == lon):
         return _ON_IT
     if (lat0 > lat) == (lat1 > lat):
         return _NOTHING
-    if lon0 > lon and lon1 > lon:
-        return _CROSSED
     side = orientation(lon0, lat0, lon1, lat1, lon, lat)
     if side == 0:
         return _ON_IT

@@ -106,7 +106,7 @@ class Registry:
             zone=zone,
             version=row.version,
             organization=self.organizations.number(row.org_id),
-            shape=read_shape(row.geometry, radius_m=row.radius_m),
+            shape=read_shape(row.geometry, radius_m=row.radius_m, width_m=row.width_m),
             valid_from_us=row.valid_from_us,
             valid_to_us=row.valid_to_us,
         )

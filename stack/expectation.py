@@ -119,7 +119,7 @@ class _Replay:
                 zone=number,
                 version=1,
                 organization=0,
-                shape=read_shape(zone.geometry, radius_m=zone.radius_m),
+                shape=read_shape(zone.geometry, radius_m=zone.radius_m, width_m=zone.width_m),
                 valid_from_us=registered.valid_from_us,
             )
             for number, zone in enumerate(zones)

@@ -62,7 +62,14 @@ async def register(client: ApiClient, scenario: Scenario) -> Registered:
 
 
 def _zone_body(zone: SimZone, valid_from: str) -> dict[str, object]:
-    optional = {"radius_m": zone.radius_m, "kind": zone.kind, "alert_on": zone.alert_on}
+    optional = {
+        "radius_m": zone.radius_m,
+        "width_m": zone.width_m,
+        "kind": zone.kind,
+        "alert_on": zone.alert_on,
+        "schedule": zone.schedule,
+        **zone.rules,
+    }
     return {
         "name": zone.name,
         "external_id": zone.external_id,

@@ -15,7 +15,7 @@ from stack.replay_tally import Tally
 from stack.replay_view import ReplayView
 from stack.replay_zones import ZoneSet
 from stack.trace_file import TraceFile
-from stack.trace_order import in_order
+from stack.trace_order import RUN_ROWS, in_order
 from stack.trace_rows import OutOfOrder, trace_rows
 from stack.transition_files import TransitionFile
 from stack.transition_formats import TransitionRows
@@ -26,7 +26,7 @@ from telemetry.decode import ANCIENT_BEFORE_US, MAX_AHEAD_US
 class ReplayPlan:
     """What to replay. raw: judge every fix as it stands. now_us: when the fixes count as received.
 
-    by_device: transitions in order of device id.
+    by_device: transitions in order of device id. run_rows: how many fixes are sorted in memory.
     """
 
     trace: TraceFile
@@ -35,6 +35,7 @@ class ReplayPlan:
     now_us: int
     raw: bool = False
     by_device: bool = True
+    run_rows: int = RUN_ROWS
 
 
 @dataclass(slots=True)
@@ -85,7 +86,10 @@ def transitions_of(
     chunks = _fixes(plan, ids, done.tally, view)
     judge = Judge(plan.zones, ids, plan.gates, plan.now_us, done.tally)
     done.tally.zones = len(plan.zones.features)
-    for rows in in_order(chunks, ids, by_device=plan.by_device, streaming=streaming):
+    portions = in_order(
+        chunks, ids, by_device=plan.by_device, streaming=streaming, run_rows=plan.run_rows
+    )
+    for rows in portions:
         if done.sample is not None:
             done.sample.add_fixes(rows)
         for found in judge.judge(rows):

@@ -40,27 +40,32 @@ class Bar:
     def __init__(self, progress: Progress, size_bytes: int) -> None:
         self._progress = progress
         self._size_bytes = size_bytes
+        self._all_read = False
         self._task: TaskID = progress.add_task("reading", total=size_bytes, note="")
 
     def read_to(self, position: int) -> None:
-        self._progress.update(self._task, completed=position, total=self._size_bytes)
+        self._all_read = False
+        self._progress.update(
+            self._task, description="reading", completed=position, total=self._size_bytes
+        )
 
     def read_all(self, fixes: int) -> None:
+        self._all_read = True
         self._progress.update(self._task, description="judging", completed=0, total=fixes)
 
     def judged(self, fixes: int) -> None:
-        task = self._progress.tasks[0]
-        if task.description == "judging":
-            self._progress.update(self._task, completed=fixes)
         self._progress.update(self._task, note=f"{fixes:,} fixes judged")
+        if self._all_read:
+            self._progress.update(self._task, completed=fixes)
 
 
 class Lines:
     """A line every few seconds."""
 
-    def __init__(self, console: Console, size_bytes: int) -> None:
+    def __init__(self, console: Console, size_bytes: int, every_s: float = _LINE_EVERY_S) -> None:
         self._console = console
         self._size_bytes = size_bytes
+        self._every_s = every_s
         self._read = 0
         self._judged = 0
         self._told_at = time.monotonic()
@@ -78,7 +83,7 @@ class Lines:
 
     def _tell(self) -> None:
         now = time.monotonic()
-        if now - self._told_at < _LINE_EVERY_S:
+        if now - self._told_at < self._every_s:
             return
         self._told_at = now
         share = self._read / self._size_bytes if self._size_bytes else 1.0

@@ -6,7 +6,7 @@ octagons round places of their tracks, so that some are entered and left in ever
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -16,17 +16,22 @@ from device_sim.motion import StreetPlan
 from device_sim.schedule import Schedule, Slice
 from device_sim.trace import Trace
 from geofence.geojson import ShapeError, ZoneFeature, read_shape
+from geofence.rules import Rules
 
 ZONES_ON_THE_WAY = 20
 _LEAST_RADIUS_M, _GREATEST_RADIUS_M = 60.0, 150.0
 _METRES_PER_DEGREE = 111_320.0
 _LOOKED_AT_FIXES = 500_000
 _MINUTE_US = 60_000_000
+_RULES = frozenset(field.name for field in fields(Rules))
 
 
 @dataclass(frozen=True, slots=True)
 class SimZone:
-    """A zone as it is given to the system; `kind` and `alert_on` None leave the choice to it."""
+    """A zone as it is given to the system. None, and a rule that is not there, leave it the choice.
+
+    rules: fields of geofence.rules.Rules. schedule: as geofence.schedule.parse_schedule reads it.
+    """
 
     external_id: str
     name: str
@@ -34,6 +39,9 @@ class SimZone:
     radius_m: float | None = None
     kind: str | None = None
     alert_on: Sequence[str] | None = None
+    width_m: float | None = None
+    rules: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    schedule: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +146,7 @@ def zones_of_features(
 def _zone_of_feature(feature: ZoneFeature, warn: Callable[[str], None]) -> SimZone:
     geometry = feature.geometry
     try:
-        read_shape(geometry, radius_m=feature.radius_m)
+        read_shape(geometry, radius_m=feature.radius_m, width_m=feature.width_m)
     except ShapeError as error:
         if error.repaired is None:
             raise
@@ -151,4 +159,7 @@ def _zone_of_feature(feature: ZoneFeature, warn: Callable[[str], None]) -> SimZo
         radius_m=feature.radius_m,
         kind=feature.properties.get("kind"),
         alert_on=feature.properties.get("alert_on"),
+        width_m=feature.width_m,
+        rules={name: value for name, value in feature.properties.items() if name in _RULES},
+        schedule=feature.properties.get("schedule"),
     )

@@ -52,15 +52,17 @@ def in_order(
 
 
 def _runs(chunks: Iterator[NDArray[np.void]], run_rows: int) -> Iterator[NDArray[np.void]]:
-    """The chunks joined to portions of at least `run_rows`; the last may be smaller."""
+    """The chunks in portions of `run_rows`; the last may be smaller."""
     gathered: list[NDArray[np.void]] = []
     count = 0
     for chunk in chunks:
         gathered.append(chunk)
         count += len(chunk)
         if count >= run_rows:
-            yield np.concatenate(gathered)
-            gathered, count = [], 0
+            joined = np.concatenate(gathered)
+            whole = count - count % run_rows
+            yield from (joined[start : start + run_rows] for start in range(0, whole, run_rows))
+            gathered, count = [joined[whole:].copy()], count - whole
     if count:
         yield np.concatenate(gathered)
 

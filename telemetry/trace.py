@@ -5,7 +5,7 @@ Coordinates must lie in range, 0,0 included; nothing else is judged. Bytes come 
 `read`; opening and unpacking the file is the caller's part.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,9 +76,11 @@ class Devices:
         self.ids: list[str] = []
         self._ordinals: dict[str, int] = {}
 
-    def trackers(self, names: Iterable[str]) -> NDArray[np.int32]:
+    def trackers(self, names: Sequence[str]) -> NDArray[np.int32]:
         """The number of each name; a new one is added. Raises BadValue, row by row of `names`."""
-        found = [self._ordinal(row, name) for row, name in enumerate(names)]
+        found = list(map(self._ordinals.get, names))
+        if None in found:
+            found = [self._ordinal(row, name) for row, name in enumerate(names)]
         return np.array(found, np.int32)
 
     def _ordinal(self, row: int, name: str) -> int:

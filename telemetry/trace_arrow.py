@@ -35,7 +35,7 @@ def columns_of_csv(header: list[str], block: bytes, devices: Devices) -> FixColu
 
     block: whole lines without the header. Devices that are new are added, in order of appearance.
     """
-    if b'"' in block or block.count(b"\r") != block.count(b"\r\n") or not block.strip():
+    if b'"' in block or _has_lone_return(block) or not block.strip():
         return None
     read = arrow_csv.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=header)
     try:
@@ -50,6 +50,11 @@ def columns_of_csv(header: list[str], block: bytes, devices: Devices) -> FixColu
     except (ValueError, BadValue, KeyError):  # pa.ArrowInvalid is a ValueError
         return None
     return FixColumns(tracker, time_us, numbers, ignition)
+
+
+def _has_lone_return(block: bytes) -> bool:
+    """Whether there is a carriage return that ends no line, or ends one by itself."""
+    return b"\r" in block and block.count(b"\r") != block.count(b"\r\n")
 
 
 def _only_chunk(column: Any) -> Any:

@@ -1,7 +1,9 @@
 """Assets, through HTTP."""
 
+import pytest
+
 from db.ids import new_id
-from telemetry.ids import format_id
+from telemetry.ids import format_id, parse_id
 from tests.api.running import Organization, RunningApi
 
 
@@ -35,6 +37,81 @@ async def test_a_change_of_nothing_changes_nothing(north: Organization) -> None:
     asset = (await north.admin.post("/v1/assets", {"name": "Crane"})).json
     for body in ({}, {"name": "Crane"}):
         assert (await north.admin.patch(f"/v1/assets/{asset['id']}", body)).json == asset
+
+
+async def test_an_asset_has_a_class_and_tags_each_once_in_order(north: Organization) -> None:
+    plain = (await north.admin.post("/v1/assets", {"name": "Crane"})).json
+    assert (plain["asset_class"], plain["tags"]) == ("other", [])
+    body = {"name": "Cessna", "asset_class": "aircraft", "tags": ["spare", "a-1_b.c", "spare"]}
+    asset = (await north.dispatcher.post("/v1/assets", body)).json
+    assert (asset["asset_class"], asset["tags"]) == ("aircraft", ["a-1_b.c", "spare"])
+    assert (await north.viewer.get(f"/v1/assets/{asset['id']}")).json == asset
+    assert asset in (await north.viewer.get("/v1/assets")).json["data"]
+
+
+async def test_tags_are_kept_with_the_time_in_which_they_were_in_force(
+    api: RunningApi, north: Organization
+) -> None:
+    def history() -> list[tuple[list[str], str, bool, int]]:
+        return api.sql(
+            "SELECT tags, valid_from::text, valid_to IS NULL, revision FROM asset_tags"
+            " WHERE asset_id = %s ORDER BY valid_from",
+            parse_id("ast", asset["id"]),
+        )
+
+    asset = (await north.admin.post("/v1/assets", {"name": "Truck", "tags": ["old"]})).json
+    path = f"/v1/assets/{asset['id']}"
+    assert [row[:3] for row in history()] == [(["old"], "-infinity", True)]
+    await north.admin.patch(path, {"name": "Lorry", "asset_class": "vehicle"})
+    await north.admin.patch(path, {"tags": ["old", "old"]})
+    assert len(history()) == 1
+    changed = (await north.admin.patch(path, {"tags": []})).json
+    assert (changed["tags"], changed["name"], changed["asset_class"]) == ([], "Lorry", "vehicle")
+    newest = api.sql("SELECT revision FROM zones_revision")[0][0]
+    first, second = history()
+    assert (first[0], first[2], first[3]) == (["old"], False, newest)
+    assert (second[0], second[2], second[3]) == ([], True, newest)
+    ((gap,),) = api.sql(
+        "SELECT a.valid_to = b.valid_from AND b.valid_from = %s::timestamptz FROM asset_tags a,"
+        " asset_tags b WHERE a.asset_id = b.asset_id AND a.valid_to IS NOT NULL"
+        " AND b.valid_to IS NULL AND a.asset_id = %s",
+        changed["updated_at"],
+        parse_id("ast", asset["id"]),
+    )
+    assert gap
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"asset_class": "bicycle"}, "/asset_class"),
+        ({"asset_class": None}, "/asset_class"),
+        ({"tags": None}, "/tags"),
+        ({"tags": "spare"}, "/tags"),
+        ({"tags": ["Spare"]}, "/tags/0"),
+        ({"tags": ["ok", "two words"]}, "/tags/1"),
+        ({"tags": [""]}, "/tags/0"),
+        ({"tags": ["ok\n"]}, "/tags/0"),
+        ({"tags": ["x" * 51]}, "/tags/0"),
+        ({"tags": [f"t{number}" for number in range(51)]}, "/tags"),
+    ],
+)
+async def test_a_class_or_tag_that_cannot_be_is_a_422_that_points_at_it(
+    north: Organization, change: dict[str, object], pointer: str
+) -> None:
+    asset = (await north.admin.post("/v1/assets", {"name": "Crane"})).json
+    for answer in (
+        await north.admin.post("/v1/assets", {"name": "x"} | change),
+        await north.admin.patch(f"/v1/assets/{asset['id']}", change),
+    ):
+        assert answer.status == 422
+        assert [fault["pointer"] for fault in answer.json["errors"]] == [pointer]
+
+
+async def test_as_many_and_as_long_tags_as_are_allowed_are_taken(north: Organization) -> None:
+    tags = sorted(f"{number:050d}" for number in range(50))
+    answer = await north.admin.post("/v1/assets", {"name": "x", "tags": tags})
+    assert answer.json["tags"] == tags
 
 
 async def test_a_name_cannot_be_taken_away(north: Organization) -> None:

@@ -1,5 +1,6 @@
 """Visits, through HTTP."""
 
+from telemetry.ids import parse_id
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stored import Carried, carried, minute, store_visit, text
@@ -23,10 +24,13 @@ async def test_a_visit_is_shown_with_both_its_ends(api: RunningApi, north: Organ
         "entry_lat": 52.5,
         "entry_lon": 13.4,
         "entry_cause": "moved",
+        "entry_inferred": None,
+        "dwelled_at": None,
         "left_at": text(minute(2)),
         "exit_lat": 52.6,
         "exit_lon": 13.5,
         "exit_cause": "moved",
+        "exit_inferred": None,
         "revision": 1,
     }
     assert (await north.viewer.get("/v1/visits", asset_id=who.asset_id)).json["data"] == [
@@ -38,7 +42,25 @@ async def test_a_visit_that_lasts_has_no_end(api: RunningApi, north: Organizatio
     who, zone_id = await carried(north), await a_zone(north)
     visit_id = store_visit(api, north, who, zone_id, minute(1))
     shown = (await north.viewer.get(f"/v1/visits/{visit_id}")).json
-    assert [shown[name] for name in ("left_at", "exit_lat", "exit_lon", "exit_cause")] == [None] * 4
+    of_an_end = ("left_at", "exit_lat", "exit_lon", "exit_cause", "exit_inferred")
+    assert [shown[name] for name in of_an_end] == [None] * 5
+
+
+async def test_a_visit_says_what_was_inferred_and_when_it_was_a_dwell(
+    api: RunningApi, north: Organization
+) -> None:
+    who, zone_id = await carried(north), await a_zone(north)
+    visit_id = store_visit(api, north, who, zone_id, minute(1), minute(40))
+    api.sql(
+        "UPDATE visits SET entry_inferred = 'segment', exit_inferred = 'timer', dwelled_at = %s,"
+        " entry_cause = 'reassigned', exit_cause = 'silence' WHERE id = %s",
+        minute(31),
+        parse_id("vis", visit_id),
+    )
+    shown = (await north.viewer.get(f"/v1/visits/{visit_id}")).json
+    assert (shown["entry_inferred"], shown["entry_cause"]) == ("segment", "reassigned")
+    assert (shown["exit_inferred"], shown["exit_cause"]) == ("timer", "silence")
+    assert shown["dwelled_at"] == text(minute(31))
 
 
 async def test_a_window_shows_the_visits_that_were_open_at_its_edges(

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from db import migrate
+from db.ids import new_id
 from tests.db.catalog import describe
 from tests.servers import DatabaseUnderTest
 
@@ -71,3 +72,61 @@ def test_the_owner_can_migrate_a_database_that_a_superuser_prepared(
     migrate.bootstrap(empty_database.url("admin"))
     names = [migration.name for migration in migrate.migrations()]
     assert migrate.migrate(empty_database.url("opsc_owner")) == names
+
+
+def _migrate_to(url: str, version: int) -> None:
+    """As far as an older version of this program goes."""
+    migrate.bootstrap(url)
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("SET ROLE opsc_owner")
+        conn.execute(migrate._LEDGER)
+        for migration in migrate.migrations()[:version]:
+            migrate._apply(conn, migration)
+
+
+def _fill_first_version(conn: psycopg.Connection) -> None:
+    """An organization with an asset, a zone, and a visit that has ended."""
+    org_id, asset_id, zone_id = new_id(), new_id(), new_id()
+    conn.execute("INSERT INTO organizations (org_id, name) VALUES (%s, 'Acme')", (org_id,))
+    conn.execute(
+        "INSERT INTO assets (org_id, id, name, revision) VALUES (%s, %s, 'Truck', 7)",
+        (org_id, asset_id),
+    )
+    conn.execute("INSERT INTO zones (org_id, id, version) VALUES (%s, %s, 1)", (org_id, zone_id))
+    conn.execute(
+        "INSERT INTO zone_versions (org_id, zone_id, version, name, kind, geometry, radius_m,"
+        " valid_from, revision) VALUES (%s, %s, 1, 'Yard', 'yard', '{}', 5, now(), 8)",
+        (org_id, zone_id),
+    )
+    conn.execute(
+        "INSERT INTO visits (org_id, id, asset_id, zone_id, zone_version, tracker_id, opening_time,"
+        " opening_seq, entered_at, entry_lat, entry_lon, entry_cause, left_at, exit_cause)"
+        " VALUES (%s, %s, %s, %s, 1, %s, now(), 0, now(), 1, 1, 'initial', now(), 'moved')",
+        (org_id, new_id(), asset_id, zone_id, new_id()),
+    )
+
+
+@pytest.mark.parametrize("role", ["admin", "opsc_owner"])
+def test_the_rows_of_an_older_database_are_taken_along(
+    empty_database: DatabaseUnderTest, role: str
+) -> None:
+    admin = empty_database.url("admin")
+    _migrate_to(admin, 1)
+    with psycopg.connect(admin) as conn:
+        for _ in range(2):
+            _fill_first_version(conn)
+    later = [migration.name for migration in migrate.migrations()[1:]]
+    assert migrate.migrate(empty_database.url(role)) == later
+    assert describe(admin) == (ROOT / "docs/schema.md").read_text("utf-8")
+    with psycopg.connect(admin) as conn:
+        tags = conn.execute(
+            "SELECT t.org_id = a.org_id, tags, valid_from::text, valid_to, t.revision, asset_class"
+            " FROM asset_tags t JOIN assets a ON a.id = asset_id"
+        ).fetchall()
+        asked = conn.execute(
+            "SELECT width_m, rules, schedule, assets FROM zone_versions"
+        ).fetchall()
+        inferred = conn.execute("SELECT entry_inferred, exit_inferred, dwelled_at FROM visits")
+        assert tags == [(True, [], "-infinity", None, 7, "other")] * 2
+        assert asked == [(None, {}, None, None)] * 2
+        assert inferred.fetchall() == [(None, None, None)] * 2

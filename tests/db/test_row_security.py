@@ -13,6 +13,8 @@ from db.ids import new_id
 from tests.ingest.tenants import Tenant, square
 from tests.servers import DatabaseUnderTest
 
+# Tables that the application's role has no right to at all.
+CLOSED = {"asset_state"}
 EVERY_TABLE = (
     "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
     " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attname = 'org_id'"
@@ -39,6 +41,12 @@ def _fill(
     conn: psycopg.Connection, org_id: UUID, tracker_id: UUID, asset_id: UUID, zone_id: UUID
 ) -> None:
     event_id, endpoint_id = new_id(), new_id()
+    conn.execute(
+        "INSERT INTO asset_tags (org_id, asset_id, tags, valid_from, revision)"
+        " VALUES (%s, %s, '{spare}', '-infinity', 1)",
+        (org_id, asset_id),
+    )
+    conn.execute("INSERT INTO asset_state VALUES (%s, %s, 'x')", (org_id, asset_id))
     for day in range(3):
         conn.execute(
             "INSERT INTO gps_events (org_id, tracker_id, time, seq, received_at, lat, lon)"
@@ -83,7 +91,7 @@ def app(database: DatabaseUnderTest) -> Iterator[psycopg.Connection]:
 
 def _tables(database: DatabaseUnderTest) -> list[str]:
     with psycopg.connect(database.url("admin")) as conn:
-        return [name for (name,) in conn.execute(EVERY_TABLE)]
+        return [name for (name,) in conn.execute(EVERY_TABLE) if name not in CLOSED]
 
 
 def _seen(conn: psycopg.Connection, table: str) -> set[UUID]:
@@ -99,7 +107,7 @@ def test_in_every_table_a_tenant_sees_its_own_rows_alone(
     database: DatabaseUnderTest, tenants: list[UUID], app: psycopg.Connection
 ) -> None:
     tables = _tables(database)
-    assert len(tables) >= 13
+    assert len(tables) >= 14
     for org_id in tenants:
         _act_for(app, org_id)
         assert {table: _seen(app, table) for table in tables} == {t: {org_id} for t in tables}
@@ -134,6 +142,20 @@ def test_no_chunk_can_be_read_past_its_hypertable(
                 conn.execute(f"SELECT FROM {chunk}".encode())
 
 
+@pytest.mark.parametrize("table", sorted(CLOSED))
+def test_a_closed_table_cannot_be_read_and_is_secured_as_the_others(
+    database: DatabaseUnderTest, tenants: list[UUID], app: psycopg.Connection, table: str
+) -> None:
+    with psycopg.connect(database.url("admin")) as conn:
+        secured = conn.execute(
+            "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE relname = %s", (table,)
+        ).fetchone()
+    assert secured == (True, True)
+    _act_for(app, tenants[0])
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        _seen(app, table)
+
+
 @pytest.mark.parametrize("view", ["pg_stats", "pg_stats_ext", "pg_stats_ext_exprs", "pg_statistic"])
 def test_statistics_do_not_tell_values_of_chunks(
     database: DatabaseUnderTest, tenants: list[UUID], app: psycopg.Connection, view: str
@@ -164,6 +186,16 @@ def test_a_row_of_another_tenant_cannot_be_changed_or_taken(
     assert cursor.rowcount == 0
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         app.execute("UPDATE assets SET org_id = %s", (tenants[1],))
+
+
+def test_tags_of_an_asset_can_be_ended_but_not_rewritten(
+    tenants: list[UUID], app: psycopg.Connection
+) -> None:
+    _act_for(app, tenants[0])
+    cursor = app.execute("UPDATE asset_tags SET valid_to = now(), revision = 2")
+    assert cursor.rowcount == 1
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        app.execute("UPDATE asset_tags SET tags = '{}'")
 
 
 def test_a_reference_to_a_row_of_another_tenant_is_refused(

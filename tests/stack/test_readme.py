@@ -23,9 +23,9 @@ TOUR, REPLAY = re.findall(r"^```bash\n(.*?)^```$", README, re.MULTILINE | re.DOT
 
 def test_replay_gives_the_transitions_of_the_little_trace(tmp_path: Path) -> None:
     done = bash(REPLAY.replace("/tmp/", f"{tmp_path}/"), tmp_path)
-    assert done.stdout.splitlines()[1:] == [
-        "truck-7,2026-01-31T12:00:10Z,quarry,enter",
-        "truck-7,2026-01-31T12:00:20Z,quarry,exit",
+    assert [line.split(",")[:4] for line in done.stdout.splitlines()[1:]] == [
+        ["truck-7", "2026-01-31T12:00:10Z", "quarry", "enter"],
+        ["truck-7", "2026-01-31T12:00:20Z", "quarry", "exit"],
     ]
 
 

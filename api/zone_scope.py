@@ -1,0 +1,101 @@
+"""When and for which assets a zone is: its schedule, and the ids and tags of its assets."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, Field, WithJsonSchema, model_validator
+
+from api import fields
+from api.problems import Fault, Problem, bad_field
+from api.wire import id_text
+from db import assets
+from db.connect import Connection
+from geofence.schedule import DAYS, MAX_WINDOWS, ScheduleError, parse_schedule
+
+MAX_IDS = 1_000
+
+Schedule = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "description": "the hours outside which nothing alerts, in the time of a place",
+            "required": ["timezone", "windows"],
+            "properties": {
+                "timezone": {"type": "string", "examples": ["Europe/Zurich"]},
+                "windows": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": MAX_WINDOWS,
+                    "items": {
+                        "type": "object",
+                        "required": ["days", "from", "to"],
+                        "properties": {
+                            "days": {"type": "array", "items": {"enum": list(DAYS)}},
+                            "from": {"type": "string", "examples": ["18:00"]},
+                            "to": {"type": "string", "examples": ["06:00", "24:00"]},
+                        },
+                    },
+                },
+            },
+        }
+    ),
+]
+
+
+class AssetChoice(fields.Body):
+    """Assets of these ids, and assets that have any of these tags."""
+
+    ids: list[fields.AssetId] = Field(default_factory=list, max_length=MAX_IDS)
+    tags: fields.Tags = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> "AssetChoice":
+        if not self.ids and not self.tags:
+            raise ValueError("names no asset: give ids or tags, or null for all assets")
+        return self
+
+
+class ChosenAssets(BaseModel):
+    """Assets of these ids, and assets that have any of these tags."""
+
+    ids: list[str]
+    tags: list[str]
+
+
+def check_schedule(schedule: Mapping[str, Any] | None) -> None:
+    """Raises Problem: 422 with the place of the fault."""
+    try:
+        if schedule is not None:
+            parse_schedule(schedule)
+    except ScheduleError as error:
+        raise bad_field(f"/schedule{error.pointer}", error.problem) from None
+
+
+async def check_assets(conn: Connection, chosen: AssetChoice | None) -> None:
+    """Raises Problem: 422 with the place of each id that the organization has no asset of."""
+    if chosen is None:
+        return
+    missing = await assets.missing(conn, chosen.ids)
+    if missing:
+        faults = tuple(
+            Fault("There is no such asset.", pointer=f"/assets/ids/{place}")
+            for place, asset_id in enumerate(chosen.ids)
+            if asset_id in missing
+        )
+        raise Problem(422, "invalid_body", "The body is not valid.", faults=faults)
+
+
+def stored_assets(chosen: AssetChoice | None) -> dict[str, list[str]] | None:
+    """As the database has it: each once, in order."""
+    if chosen is None:
+        return None
+    return {"ids": sorted({str(each) for each in chosen.ids}), "tags": sorted(set(chosen.tags))}
+
+
+def shown_assets(chosen: Mapping[str, list[str]] | None) -> dict[str, list[str]] | None:
+    """As the API writes what `stored_assets` gave."""
+    if chosen is None:
+        return None
+    return {"ids": [id_text("ast", UUID(each)) for each in chosen["ids"]], "tags": chosen["tags"]}

@@ -1,0 +1,55 @@
+"""Rows of a tenant for tests, written by the functions that the API uses."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from db.assets import Asset
+from db.connect import Connection, connect
+from db.ids import new_id
+from db.tenant import act_for
+from db.zones import Zone
+from tests.servers import DatabaseUnderTest
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@asynccontextmanager
+async def transaction(
+    database: DatabaseUnderTest, role: str, org_id: UUID | None = None
+) -> AsyncIterator[Connection]:
+    """One transaction as a role, for a tenant where one is given."""
+    async with await connect(database.url(role), "test") as conn, conn.transaction():
+        if org_id is not None:
+            await act_for(conn, org_id)
+        yield conn
+
+
+def asset(**fields: Any) -> Asset:
+    """An asset without much."""
+    plain = Asset(new_id(), "Truck", None, None, None, "other", [], LONG_AGO, LONG_AGO)
+    return plain._replace(**fields)
+
+
+def zone(**fields: Any) -> Zone:
+    """A circle for all assets."""
+    plain = Zone(
+        id=new_id(),
+        external_id=None,
+        version=1,
+        name="Depot",
+        kind="restricted",
+        alert_on=None,
+        geometry='{"type": "Point", "coordinates": [13.4, 52.5]}',
+        radius_m=100.0,
+        width_m=None,
+        rules={},
+        schedule=None,
+        assets=None,
+        valid_from=LONG_AGO,
+        created_at=LONG_AGO,
+        updated_at=LONG_AGO,
+    )
+    return plain._replace(**fields)

@@ -1,0 +1,88 @@
+"""What ingest reads of zones, assets and tags, whole and by revision."""
+
+from uuid import UUID
+
+import pytest
+
+from db import assets, zones
+from db.registry import (
+    MAX_TIME_US,
+    MIN_TIME_US,
+    AssetChoice,
+    AssetRow,
+    AssetTagsRow,
+    RegistryChanges,
+    changes_since,
+)
+from db.revision import bump
+from telemetry.times import to_datetime
+from tests.db.rows import asset, transaction, zone
+from tests.ingest.tenants import Tenant
+from tests.servers import DatabaseUnderTest
+
+
+@pytest.fixture
+async def org_id(database: DatabaseUnderTest) -> UUID:
+    """A new organization."""
+    return (await Tenant.create(database)).org_id
+
+
+async def changes(database: DatabaseUnderTest, revision: int) -> RegistryChanges:
+    async with transaction(database, "opsc_ingest") as conn:
+        return await changes_since(conn, revision)
+
+
+async def test_an_asset_is_read_with_its_class_and_its_tags_since_ever(
+    database: DatabaseUnderTest, org_id: UUID
+) -> None:
+    plane = asset(asset_class="aircraft", tags=["spare"])
+    async with transaction(database, "opsc_app", org_id) as conn:
+        revision, _ = await bump(conn)
+        await assets.insert(conn, plane, revision)
+    found = await changes(database, revision - 1)
+    assert found.assets == [AssetRow(org_id, plane.id, "Truck", "aircraft")]
+    assert found.asset_tags == [AssetTagsRow(plane.id, ["spare"], MIN_TIME_US, MAX_TIME_US)]
+
+
+async def test_a_change_of_tags_is_read_as_the_row_that_ends_and_the_one_that_begins(
+    database: DatabaseUnderTest, org_id: UUID
+) -> None:
+    truck = asset(tags=["old"])
+    async with transaction(database, "opsc_app", org_id) as conn:
+        revision, _ = await bump(conn)
+        await assets.insert(conn, truck, revision)
+    async with transaction(database, "opsc_app", org_id) as conn:
+        later, at = await bump(conn)
+        await assets.change_tags(conn, truck.id, ["new", "x"], at, later)
+    old, new = (await changes(database, revision)).asset_tags
+    assert old == AssetTagsRow(truck.id, ["old"], MIN_TIME_US, new.valid_from_us)
+    assert new == AssetTagsRow(truck.id, ["new", "x"], old.valid_to_us, MAX_TIME_US)
+    assert to_datetime(new.valid_from_us) == at
+    assert (await changes(database, later)).asset_tags == []
+
+
+async def test_a_zone_version_is_read_with_all_that_it_asks_for(
+    database: DatabaseUnderTest, org_id: UUID
+) -> None:
+    chosen = asset()
+    schedule = {"timezone": "UTC", "windows": [{"days": ["mon"], "from": "00:00", "to": "24:00"}]}
+    asking = zone(
+        geometry='{"type": "LineString", "coordinates": [[13.4, 52.5], [13.5, 52.5]]}',
+        radius_m=None,
+        width_m=40.0,
+        rules={"dwell_seconds": 600.0, "exit_confirm_fixes": 3},
+        schedule=schedule,
+        assets={"ids": [str(chosen.id)], "tags": ["crane", "spare"]},
+    )
+    async with transaction(database, "opsc_app", org_id) as conn:
+        revision, _ = await bump(conn)
+        await assets.insert(conn, chosen, revision)
+        await zones.insert(conn, zone(), revision)
+        await zones.insert(conn, asking, revision)
+    rows = {row.zone_id: row for row in (await changes(database, revision - 1)).zone_versions}
+    assert len(rows) == 2
+    asked = rows.pop(asking.id)
+    assert (asked.width_m, asked.rules, asked.schedule) == (40.0, asking.rules, schedule)
+    assert asked.assets == AssetChoice(frozenset({chosen.id}), frozenset({"crane", "spare"}))
+    (plain,) = rows.values()
+    assert (plain.width_m, plain.rules, plain.schedule, plain.assets) == (None, {}, None, None)
