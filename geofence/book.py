@@ -1,33 +1,37 @@
 """Visits opened and closed, and the transitions that tell of it. Compiled.
 
-The asset under judgement stands in case.asset with its memberships in desk.member.
+The asset under judgement stands in judged(desk) with its memberships in desk.member.
 """
 
 import numpy as np
 
-from geofence.bare import bare as compiled
+from geofence.compiled import bare
+from geofence.records import copy_membership
 from geofence.transitions import Cause, Transition
-from geofence.workspace import Desk
+from geofence.workspace import Desk, judged, member_of
 
 _ENTERS, _EXITS = int(Transition.ENTER), int(Transition.EXIT)
 _MOVED = int(Cause.MOVED)
 
 
-@compiled
+@bare
 def has_room(desk: Desk) -> bool:
-    """Whether whatever the candidates and the memberships give has room."""
-    most = desk.case[0].members + desk.case[0].candidates
-    room = len(desk.transition) - 1 - desk.case[0].transitions  # one is kept free for swapping
-    return most <= len(desk.member) and 2 * most <= room
+    """Whether whatever the candidates and the memberships may give has room. Begins a step."""
+    case = desk.case[0]
+    case.step += 1
+    most = case.members + case.candidates
+    if case.base + most > len(desk.member):
+        return False
+    return case.transitions + 2 * most <= len(desk.transition)
 
 
-@compiled
+@bare
 def enter(desk: Desk, number: int, at: np.void, opened_by: np.void) -> None:
     """Opens a visit, for case.cause, case.inferred and case.change_us.
 
     at: when and where; opened_by: the fix whose identity names the visit.
     """
-    member, case = desk.member[number], desk.case[0]
+    member, case = member_of(desk, number), desk.case[0]
     member.inside = True
     member.dwelled = False
     member.run = 0
@@ -40,40 +44,48 @@ def enter(desk: Desk, number: int, at: np.void, opened_by: np.void) -> None:
     note(desk, number, at)
 
 
-@compiled
+@bare
 def leave(desk: Desk, number: int, at: np.void) -> None:
     """Closes the visit, for case.cause and case.inferred."""
-    member, case = desk.member[number], desk.case[0]
+    member, case = member_of(desk, number), desk.case[0]
     case.transition = _EXITS
     note(desk, number, at)
     member.inside = False
     member.run = 0
-    if member.zone >= len(desk.zones.newest):
-        member.returning = False
-    elif not desk.zones.entry[desk.zones.newest[member.zone]].remembers_exits:
+    if not _remembers_exits(desk, member.zone):
         member.returning = False
     elif case.cause == _MOVED:
         member.returning = True
 
 
-@compiled
+@bare
+def _remembers_exits(desk: Desk, zone: int) -> bool:
+    if zone >= len(desk.zones.newest):
+        return False
+    return desk.zones.entry[desk.zones.newest[zone]].remembers_exits
+
+
+@bare
 def version_at(desk: Desk, number: int, time_us: int) -> int:
     """The version in force, else the last that began, else the one that the visit began with."""
-    zone = desk.member[number].zone
+    zone = member_of(desk, number).zone
     entry = desk.zones.newest[zone] if zone < len(desk.zones.newest) else -1
     while entry >= 0 and desk.zones.entry[entry].valid_from_us > time_us:
         entry = desk.zones.entry[entry].before
-    return desk.zones.entry[entry].version if entry >= 0 else desk.member[number].opening_version
+    if entry < 0:
+        return member_of(desk, number).opening_version
+    return desk.zones.entry[entry].version
 
 
-@compiled
+@bare
 def note(desk: Desk, number: int, at: np.void) -> None:
     """Writes down case.transition, for case.cause and case.inferred."""
-    case, member = desk.case[0], desk.member[number]
+    case, member = desk.case[0], member_of(desk, number)
     found = desk.transition[case.transitions]
     case.transitions += 1
-    found.row = case.row
-    found.asset, found.organization = case.asset.asset, case.asset.organization
+    found.row, found.step = case.row, case.step
+    asset = judged(desk)
+    found.asset, found.organization = asset.asset, asset.organization
     found.zone, found.version = member.zone, version_at(desk, number, at.time_us)
     found.transition, found.cause, found.inferred = case.transition, case.cause, case.inferred
     found.returning = member.returning
@@ -85,61 +97,26 @@ def note(desk: Desk, number: int, at: np.void) -> None:
     found.entered_us, found.opening_version = member.entered_us, member.opening_version
 
 
-@compiled
+@bare
 def add_member(desk: Desk, zone: int) -> int:
     """A membership of which nothing is known but its zone."""
     number = desk.case[0].members
     desk.case[0].members += 1
-    member = desk.member[number]
-    member.asset, member.zone = desk.case[0].asset.asset, zone
+    member = member_of(desk, number)
+    member.asset, member.zone = judged(desk).asset, zone
     member.inside = member.dwelled = member.returning = False
     member.run = 0
     return number
 
 
-@compiled
+@bare
 def drop_idle(desk: Desk) -> None:
     """Forgets memberships that say nothing any more."""
     kept = 0
     for number in range(desk.case[0].members):
-        member = desk.member[number]
+        member = member_of(desk, number)
         if member.inside or member.run > 0 or member.returning:
             if kept != number:
-                desk.member[kept] = member
+                copy_membership(member_of(desk, kept), member)
             kept += 1
     desk.case[0].members = kept
-
-
-@compiled
-def put_in_order(desk: Desk, begin: int) -> None:
-    """Transitions of one instant of judgement: by time, exits before enters, then zone.
-
-    A visit without length keeps its enter before its exit. An insertion sort: they are few.
-    """
-    for end in range(begin + 1, desk.case[0].transitions):
-        place = end
-        while place > begin and _comes_before(
-            desk.transition[place], desk.transition[place - 1]
-        ):
-            free = len(desk.transition) - 1
-            desk.transition[free] = desk.transition[place]
-            desk.transition[place] = desk.transition[place - 1]
-            desk.transition[place - 1] = desk.transition[free]
-            place -= 1
-
-
-@compiled
-def _comes_before(one: np.void, other: np.void) -> bool:
-    if one.time_us != other.time_us:
-        return one.time_us < other.time_us
-    rank, other_rank = _rank(one), _rank(other)
-    if rank != other_rank:
-        return rank < other_rank
-    return one.zone < other.zone
-
-
-@compiled
-def _rank(found: np.void) -> int:
-    if found.transition == _EXITS:
-        return 0 if found.entered_us < found.time_us else 2
-    return 1

@@ -6,17 +6,17 @@ Compiled. What is found stands in the scratch arrays until the next look-up.
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.bare import bare as compiled
+from geofence.compiled import bare
 from geofence.containment import covers
 from geofence.crossing import meets
-from geofence.edges import line_within_m as within_m
+from geofence.distance import within_m
 from geofence.index import SHIFT_DEG
 from geofence.tree import search
 from geofence.versions import ALL_ASSETS
-from geofence.workspace import Desk
+from geofence.workspace import Desk, judged, member_of
 
 
-@compiled
+@bare
 def in_force(desk: Desk, zone: int, asset: int, time_us: int) -> int:
     """The entry by which the asset is judged in the zone at that instant; -1: there is none."""
     if zone >= len(desk.zones.newest):
@@ -26,13 +26,13 @@ def in_force(desk: Desk, zone: int, asset: int, time_us: int) -> int:
         entry = desk.zones.entry[entry].before
     if entry < 0 or desk.zones.valid_to_us[entry] <= time_us:
         return -1
-    if desk.zones.entry[entry].filter != ALL_ASSETS:
-        if not _lets_through(desk.zones.filter, desk.zones.entry[entry].filter, asset, time_us):
-            return -1
-    return entry
+    number = desk.zones.entry[entry].filter
+    if number == ALL_ASSETS or _lets_through(desk.zones.filter, number, asset, time_us):
+        return entry
+    return -1
 
 
-@compiled
+@bare
 def _lets_through(rows: NDArray[np.void], number: int, asset: int, time_us: int) -> bool:
     low, high = 0, len(rows)
     while low < high:
@@ -49,7 +49,7 @@ def _lets_through(rows: NDArray[np.void], number: int, asset: int, time_us: int)
     return False
 
 
-@compiled
+@bare
 def gather(
     desk: Desk, time_us: int, from_lon: float, from_lat: float, lon: float, lat: float
 ) -> bool:
@@ -69,7 +69,7 @@ def gather(
     return _look(desk, time_us, from_lon, from_lat, lon, lat, turn)
 
 
-@compiled
+@bare
 def unwrapped(from_lon: float, lon: float) -> float:
     """from_lon moved by a whole turn, if need be, so that the way to lon is the short one."""
     if from_lon - lon > 180.0:
@@ -79,7 +79,7 @@ def unwrapped(from_lon: float, lon: float) -> float:
     return from_lon
 
 
-@compiled
+@bare
 def _look(
     desk: Desk,
     time_us: int,
@@ -90,7 +90,7 @@ def _look(
     turn: float,
 ) -> bool:
     """Looks at the way as it lies after a turn of the globe."""
-    asset = desk.case[0].asset
+    asset = judged(desk)
     shift = asset.organization * SHIFT_DEG + turn
     west, east = min(from_lon, lon) + shift, max(from_lon, lon) + shift
     south, north = min(from_lat, lat), max(from_lat, lat)
@@ -116,7 +116,7 @@ def _look(
     return True
 
 
-@compiled
+@bare
 def _add_candidate(desk: Desk, entry: int) -> None:
     case, candidate = desk.case[0], desk.candidate[desk.case[0].candidates]
     desk.slot[entry].stamp, desk.slot[entry].place = case.stamp, case.candidates
@@ -127,7 +127,7 @@ def _add_candidate(desk: Desk, entry: int) -> None:
     candidate.newest_hit = -1
 
 
-@compiled
+@bare
 def _add_hit(desk: Desk, piece: int, turn: float) -> bool:
     """Pieces of one candidate in one frame are one hit: of a corridor the run that holds them."""
     slot = desk.slot[desk.zones.piece[piece].entry].place
@@ -150,7 +150,7 @@ def _add_hit(desk: Desk, piece: int, turn: float) -> bool:
     return True
 
 
-@compiled
+@bare
 def _holds(desk: Desk, piece: int, lon: float, lat: float) -> bool:
     held = desk.zones.piece[piece]
     shape = desk.zones.entry[held.entry].shape
@@ -159,7 +159,7 @@ def _holds(desk: Desk, piece: int, lon: float, lat: float) -> bool:
     return covers(desk.zones.arena, _narrowed(desk, held.entry, held.first, held.last), lon, lat)
 
 
-@compiled
+@bare
 def holds(desk: Desk, entry: int, lon: float, lat: float) -> bool:
     """Whether an entry covers a place, in whichever frame; without the tree."""
     for turn in (0.0, -360.0, 360.0, -720.0, 720.0):
@@ -168,7 +168,7 @@ def holds(desk: Desk, entry: int, lon: float, lat: float) -> bool:
     return False
 
 
-@compiled
+@bare
 def is_within(desk: Desk, entry: int, lon: float, lat: float, reach_m: float) -> bool:
     """Whether a place lies in the entry's zone or no farther away than that, in any frame."""
     shape, arena = desk.zones.entry[entry].shape, desk.zones.arena
@@ -182,32 +182,31 @@ def is_within(desk: Desk, entry: int, lon: float, lat: float, reach_m: float) ->
     )
 
 
-@compiled
+@bare
 def note_rows(desk: Desk) -> None:
     """Makes the memberships of the newest look-up's zones be found by `row_of`."""
     for number in range(desk.case[0].members):
-        zone = desk.member[number].zone
+        zone = member_of(desk, number).zone
         if zone < len(desk.row):
             desk.row[zone].place, desk.row[zone].stamp = number, desk.case[0].stamp
 
 
-@compiled
+@bare
 def row_of(desk: Desk, zone: int) -> int:
     """The asset's membership of the zone, -1 where there is none."""
     return desk.row[zone].place if desk.row[zone].stamp == desk.case[0].stamp else -1
 
 
-@compiled
+@bare
 def _narrowed(desk: Desk, entry: int, first: int, last: int) -> np.void:
     """Some vertices of a circle or a corridor as a shape of its own."""
-    desk.case[0].shape = desk.zones.entry[entry].shape
-    desk.case[0].shape.first = first
-    desk.case[0].shape.real = last
-    desk.case[0].shape.last = last
-    return desk.case[0].shape
+    whole, piece = desk.zones.entry[entry].shape, desk.case[0].shape
+    piece.first, piece.real, piece.last = first, last, last
+    piece.radius_m, piece.slabs = whole.radius_m, 0
+    return piece
 
 
-@compiled
+@bare
 def meet(desk: Desk, hit: int, from_lon: float, from_lat: float, lon: float, lat: float) -> None:
     """Notes where the way meets the candidate of a hit, together with what its other hits gave."""
     turn = desk.hit[hit].turn
@@ -216,7 +215,7 @@ def meet(desk: Desk, hit: int, from_lon: float, from_lat: float, lon: float, lat
     shape = desk.zones.entry[candidate.entry].shape
     if not np.isnan(shape.radius_m):
         shape = _narrowed(desk, candidate.entry, desk.hit[hit].first, desk.hit[hit].last)
-    first, last, length_m = meets(desk.zones.arena, shape, west, from_lat, east, lat)
+    first, last, length_m = meets(desk.zones.arena, shape, west, from_lat, east, lat, desk.spans)
     if np.isnan(first):
         return
     if np.isnan(candidate.met_first):

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from geofence.agenda import Agenda
 from geofence.index import ZoneIndex
-from geofence.records import ASSET_DTYPE, MEMBERSHIP_DTYPE
+from geofence.records import MEMBERSHIP_DTYPE, PLACE_DTYPE
 from geofence.rules import Gates
 from geofence.state import State, StateDelta
+from geofence.transitions import TRANSITION_DTYPE, Transition
 from geofence.versions import MIN_TIME_US
-from geofence.walk import Found, Held, Speeds, Work, chain_by_asset, walk
+from geofence.walk import Held, Marked, Speeds, Work, chain_by_asset, walk
+from geofence.workspace import Found
 from telemetry.fix import FixBatch
 
 NO_TIMERS_US = MIN_TIME_US  # a `now` before which nothing falls due
@@ -133,29 +135,34 @@ def _walked(
 ) -> Evaluation | None:
     """None where the room is too little."""
     fixes, assets = len(work.row), len(work.asset)
-    desk = state.workspace.desk(index.arrays, agenda, room.place, room.transitions, fixes + 3)
     found = Found(
-        late=np.zeros(fixes, np.bool_),
-        suspect=np.zeros(fixes, np.bool_),
-        asset=np.empty(assets, ASSET_DTYPE),
-        count=np.empty(assets, np.int64),
-        membership=np.empty(room.memberships, MEMBERSHIP_DTYPE),
+        asset=state.assets[work.asset],
+        member=np.empty(room.memberships, MEMBERSHIP_DTYPE),
+        transition=np.empty(room.transitions, TRANSITION_DTYPE),
+        healed=np.empty(fixes + 3, PLACE_DTYPE),
     )
-    held = Held(state.assets, state.start, state.count, state.rows)
+    desk = state.workspace.desk(index.arrays, agenda, room.place, found)
+    held = Held(state.start, state.count, state.rows)
     speeds = Speeds(gates.max_speed_mps, gates.default_max_speed_mps, gates.max_accuracy_m)
-    if not walk(desk, work, held, speeds, now_us, found):
+    marked, count = Marked(*np.zeros((2, fixes), np.bool_)), np.empty(assets, np.int64)
+    if not walk(desk, work, held, speeds, now_us, marked, count):
         return None
-    transitions = desk.transition[: desk.case["transitions"][0]]
-    memberships = found.membership[: int(found.count.sum())]
+    case = desk.case[0]
     return Evaluation(
-        _by_row(transitions, fixes),
-        StateDelta(found.asset, found.count, memberships, ticked_us),
-        found.late,
-        found.suspect,
-        desk.healed[: desk.case["healed"][0]],
+        _in_order(found.transition[: case["transitions"]], fixes),
+        StateDelta(found.asset, count, found.member[: case["base"]], ticked_us),
+        marked.late,
+        marked.suspect,
+        found.healed[: case["healed"]],
     )
 
 
-def _by_row(transitions: NDArray[np.void], fixes: int) -> NDArray[np.void]:
-    row = np.where(transitions["row"] < 0, fixes, transitions["row"])
-    return transitions[np.argsort(row, kind="stable")]
+def _in_order(found: NDArray[np.void], fixes: int) -> NDArray[np.void]:
+    """By fix; what is known together by time, exits before enters, zone.
+
+    A visit without length keeps its enter before its exit.
+    """
+    row = np.where(found["row"] < 0, fixes, found["row"])
+    rank = np.where(found["entered_us"] < found["time_us"], 0, 2)
+    rank[found["transition"] != Transition.EXIT] = 1
+    return found[np.lexsort((found["zone"], rank, found["time_us"], found["step"], row))]

@@ -1,16 +1,17 @@
 """What one fix does to the memberships of one asset. Compiled.
 
-The asset under judgement stands in desk.case[0].asset with its memberships in desk.member, the fix
+The asset under judgement stands in judged(desk) with its memberships in desk.member, the fix
 in desk.case[0].place. Every decision is looked up in `geofence.transitions.ACTIONS`.
 """
 
 import numpy as np
 
-from geofence.bare import bare as compiled
-from geofence.book import add_member, drop_idle, enter, has_room, leave, put_in_order
+from geofence.book import add_member, drop_idle, enter, has_room, leave
 from geofence.candidates import gather, in_force, is_within, meet, note_rows, row_of, unwrapped
+from geofence.compiled import bare
+from geofence.records import copy_place
 from geofence.transitions import ACTIONS, Action, Cause, Inferred, Says, Was
-from geofence.workspace import Desk
+from geofence.workspace import Desk, judged, member_of
 
 _ENTER, _EXIT, _PASS = int(Action.ENTER), int(Action.EXIT), int(Action.PASS)
 _NOTHING, _FORGET = int(Action.NOTHING), int(Action.FORGET)
@@ -21,11 +22,11 @@ _MOVED, _INITIAL, _ZONE_CHANGED = int(Cause.MOVED), int(Cause.INITIAL), int(Caus
 _SEEN, _SEGMENT = int(Inferred.NONE), int(Inferred.SEGMENT)
 
 
-@compiled
+@bare
 def judge_fix(desk: Desk) -> bool:
     """Judges the fix by the table. False where there is no room for what it does."""
     case = desk.case[0]
-    asset, place = case.asset, case.place
+    asset, place = judged(desk), case.place
     passing = asset.located and asset.joined
     passing = passing and place.time_us - asset.good.time_us <= desk.zones.max_gap_us
     from_lon = asset.good.lon if passing else place.lon
@@ -34,7 +35,6 @@ def judge_fix(desk: Desk) -> bool:
         return False
     if not has_room(desk):
         return False
-    begin = case.transitions
     note_rows(desk)
     if passing:
         _meet_on_the_way(desk, from_lon, from_lat)
@@ -44,11 +44,10 @@ def judge_fix(desk: Desk) -> bool:
         if not desk.candidate[slot].dealt_with:
             _judge_newcomer(desk, slot)
     drop_idle(desk)
-    put_in_order(desk, begin)
     return True
 
 
-@compiled
+@bare
 def _meet_on_the_way(desk: Desk, from_lon: float, from_lat: float) -> None:
     place = desk.case[0].place
     for hit in range(desk.case[0].hits):
@@ -56,7 +55,7 @@ def _meet_on_the_way(desk: Desk, from_lon: float, from_lat: float) -> None:
             meet(desk, hit, from_lon, from_lat, place.lon, place.lat)
 
 
-@compiled
+@bare
 def _may_be_passed(desk: Desk, slot: int) -> bool:
     """Outside before and after, no run under way, and a zone that needs no confirmation."""
     if desk.candidate[slot].inside:
@@ -64,16 +63,18 @@ def _may_be_passed(desk: Desk, slot: int) -> bool:
     rules = desk.zones.entry[desk.candidate[slot].entry]
     if rules.enter_fixes > 1 or rules.enter_us > 0:
         return False
-    if desk.case[0].place.time_us - desk.case[0].asset.good.time_us > rules.gap_us:
+    if desk.case[0].place.time_us - judged(desk).good.time_us > rules.gap_us:
         return False
     number = row_of(desk, rules.zone)
-    return number < 0 or (not desk.member[number].inside and desk.member[number].run == 0)
+    if number < 0:
+        return True
+    return not member_of(desk, number).inside and member_of(desk, number).run == 0
 
 
-@compiled
+@bare
 def _judge_member(desk: Desk, number: int) -> None:
     """What the fix says of a zone with which the asset has something to do."""
-    member, asset, place = desk.member[number], desk.case[0].asset, desk.case[0].place
+    member, asset, place = member_of(desk, number), judged(desk), desk.case[0].place
     entry = in_force(desk, member.zone, asset.asset, place.time_us)
     if entry < 0:
         _lose(desk, number)
@@ -91,7 +92,7 @@ def _judge_member(desk: Desk, number: int) -> None:
     _decide(desk, number, entry, _INSIDE if member.inside else _OUTSIDE, says)
 
 
-@compiled
+@bare
 def _judge_newcomer(desk: Desk, slot: int) -> None:
     """What the fix says of a zone with which the asset had nothing to do."""
     candidate = desk.candidate[slot]
@@ -102,16 +103,16 @@ def _judge_newcomer(desk: Desk, slot: int) -> None:
     else:
         return
     number = add_member(desk, desk.zones.entry[candidate.entry].zone)
-    was = _OUTSIDE if desk.case[0].asset.located else _UNKNOWN
+    was = _OUTSIDE if judged(desk).located else _UNKNOWN
     _decide(desk, number, candidate.entry, was, says)
 
 
-@compiled
+@bare
 def _lose(desk: Desk, number: int) -> None:
     """The zone is unknown to the index, or its end was not seen."""
-    member, case = desk.member[number], desk.case[0]
+    member, case = member_of(desk, number), desk.case[0]
     if member.inside:
-        case.way = case.asset.good
+        copy_place(case.way, judged(desk).good)
         case.way.time_us = max(case.place.time_us, member.entered_us)
         case.cause, case.inferred = _ZONE_CHANGED, _SEEN
         leave(desk, number, case.way)
@@ -119,7 +120,7 @@ def _lose(desk: Desk, number: int) -> None:
     member.returning = False
 
 
-@compiled
+@bare
 def _is_within_margin(desk: Desk, entry: int) -> bool:
     rules, place = desk.zones.entry[entry], desk.case[0].place
     margin_m = rules.exit_buffer_m
@@ -128,10 +129,10 @@ def _is_within_margin(desk: Desk, entry: int) -> bool:
     return margin_m > 0.0 and is_within(desk, entry, place.lon, place.lat, margin_m)
 
 
-@compiled
+@bare
 def _decide(desk: Desk, number: int, entry: int, was: int, says: int) -> None:
     """Does what the table says."""
-    member, place, rules = desk.member[number], desk.case[0].place, desk.zones.entry[entry]
+    member, place, rules = member_of(desk, number), desk.case[0].place, desk.zones.entry[entry]
     run_us = place.time_us - member.run_first.time_us if member.run > 0 else 0
     if was == _INSIDE:
         confirmed = member.run + 1 >= rules.exit_fixes and run_us >= rules.exit_us
@@ -144,7 +145,7 @@ def _decide(desk: Desk, number: int, entry: int, was: int, says: int) -> None:
         _pass_through(desk, number, entry)
     elif action != _NOTHING:
         if member.run == 0:
-            member.run_first = place
+            copy_place(member.run_first, place)
         member.run += 1
     case = desk.case[0]
     case.inferred, case.change_us = _SEEN, 0
@@ -153,12 +154,12 @@ def _decide(desk: Desk, number: int, entry: int, was: int, says: int) -> None:
         enter(desk, number, member.run_first, member.run_first)
     elif action == _EXIT:
         case.cause = _MOVED
-        case.way = member.run_first
+        copy_place(case.way, member.run_first)
         case.way.time_us = max(case.way.time_us, member.entered_us)
         leave(desk, number, case.way)
 
 
-@compiled
+@bare
 def _pass_through(desk: Desk, number: int, entry: int) -> None:
     candidate, case = desk.candidate[desk.slot[entry].place], desk.case[0]
     if candidate.met_m < desk.zones.entry[entry].pass_min_m:
@@ -170,10 +171,10 @@ def _pass_through(desk: Desk, number: int, entry: int) -> None:
     leave(desk, number, case.way)
 
 
-@compiled
+@bare
 def _put_on_the_way(desk: Desk, share: float) -> None:
     """case.way becomes the place at that share of the way from the last good fix to this one."""
-    good, place, way = desk.case[0].asset.good, desk.case[0].place, desk.case[0].way
+    good, place, way = judged(desk).good, desk.case[0].place, desk.case[0].way
     from_lon = unwrapped(good.lon, place.lon)
     lon = from_lon + share * (place.lon - from_lon)
     way.lon = lon - 360.0 if lon > 180.0 else (lon + 360.0 if lon < -180.0 else lon)

@@ -45,6 +45,7 @@ class Packed(NamedTuple):
 
 def pack_all(shapes):
     import shapely
+
     rows = np.zeros(len(shapes), SHAPE_DTYPE)
     parts = []
     n = 0
@@ -57,14 +58,17 @@ def pack_all(shapes):
             v = np.concatenate(v[:-1])
             radius = np.nan
         else:
-            v = np.array([[s.lon, s.lat]]); radius = s.radius_m
+            v = np.array([[s.lon, s.lat]])
+            radius = s.radius_m
         rows[i] = (n, n + len(v), n + len(v), radius, 0, 0, 0.0, 0.0)
-        parts.append(v); n += len(v)
+        parts.append(v)
+        n += len(v)
     verts = np.concatenate(parts) if parts else np.empty((0, 2))
     return Packed(rows, Arena(verts, np.zeros(1, np.int64), np.zeros(0, np.int64)))
 
 
 def boxes(shape):
     from geofence.shapes import boxes as b
+
     n = len(pack_all([shape]).arena.vertices)
     return [(*x, 0, n) for x in b(shape)]

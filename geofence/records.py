@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from geofence.compiled import bare
+
 PLACE_DTYPE = np.dtype(
     [
         ("tracker", "<i8"),  # identity of the fix
@@ -47,3 +49,26 @@ MEMBERSHIP_DTYPE = np.dtype(
         ("run_first", PLACE_DTYPE),
     ]
 )
+
+
+# numba copies a record byte by byte; field by field is several times faster.
+
+
+@bare
+def copy_place(to: np.void, of: np.void) -> None:
+    """PLACE_DTYPE."""
+    to.tracker, to.time_us, to.seq = of.tracker, of.time_us, of.seq
+    to.lat, to.lon = of.lat, of.lon
+    to.accuracy_m, to.speed_mps = of.accuracy_m, of.speed_mps
+
+
+@bare
+def copy_membership(to: np.void, of: np.void) -> None:
+    """MEMBERSHIP_DTYPE."""
+    to.asset, to.zone = of.asset, of.zone
+    to.inside, to.dwelled, to.returning = of.inside, of.dwelled, of.returning
+    to.entered_us, to.opening_tracker = of.entered_us, of.opening_tracker
+    to.opening_us, to.opening_seq = of.opening_us, of.opening_seq
+    to.opening_change_us, to.opening_version = of.opening_change_us, of.opening_version
+    to.run = of.run
+    copy_place(to.run_first, of.run_first)

@@ -1,6 +1,6 @@
 """What happens to an asset without a fix: zones change, trackers change, deadlines pass. Compiled.
 
-The asset under judgement stands in desk.case[0].asset with its memberships in desk.member. What
+The asset under judgement stands in judged(desk) with its memberships in desk.member. What
 lies between its newest fix and the next, or now, is taken in order of time; at one instant changes
 of zones come first, then changes of tracker, then deadlines, then schedules.
 """
@@ -8,7 +8,6 @@ of zones come first, then changes of tracker, then deadlines, then schedules.
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.bare import bare as compiled
 from geofence.book import (
     add_member,
     drop_idle,
@@ -16,12 +15,13 @@ from geofence.book import (
     has_room,
     leave,
     note,
-    put_in_order,
 )
 from geofence.candidates import gather, holds, in_force, note_rows, row_of
+from geofence.compiled import bare
+from geofence.records import copy_place
 from geofence.transitions import Cause, Inferred, Transition
 from geofence.versions import NEVER_US
-from geofence.workspace import Desk
+from geofence.workspace import Desk, judged, member_of
 
 _DWELLS, _SCHEDULE = int(Transition.DWELL), int(Transition.SCHEDULE)
 _MOVED, _ZONE_CHANGED = int(Cause.MOVED), int(Cause.ZONE_CHANGED)
@@ -30,10 +30,10 @@ _SCHEDULE_STARTED = int(Cause.SCHEDULE_STARTED)
 _SEEN, _TIMER = int(Inferred.NONE), int(Inferred.TIMER)
 
 
-@compiled
+@bare
 def advance(desk: Desk, until_us: int) -> bool:
     """Takes everything after the asset's clock up to until_us. False where there is no room."""
-    asset = desk.case[0].asset
+    asset = judged(desk)
     if not asset.located and len(desk.move) == 0:
         return True
     done_us = max(asset.newest_us, asset.clock_us)
@@ -65,13 +65,12 @@ def advance(desk: Desk, until_us: int) -> bool:
         if not has_had_room:
             return False
         drop_idle(desk)
-        put_in_order(desk, begin)
         asset.due_us = next_due_us(desk)
         if desk.case[0].transitions > begin:
             asset.clock_us = max(asset.clock_us, next_us)
 
 
-@compiled
+@bare
 def _first_after(rows: NDArray[np.void], key: int, after_us: int) -> int:
     """The first of the rows, sorted by key, then time, that lies beyond (key, after_us)."""
     low, high = 0, len(rows)
@@ -85,58 +84,58 @@ def _first_after(rows: NDArray[np.void], key: int, after_us: int) -> int:
     return low
 
 
-@compiled
+@bare
 def _time_us(rows: NDArray[np.void], key: int, number: int) -> int:
     if number == len(rows) or rows[number].key != key:
         return NEVER_US
     return rows[number].time_us
 
 
-@compiled
+@bare
 def next_due_us(desk: Desk) -> int:
     """The asset's next deadline, NEVER_US where it has none."""
     due_us = NEVER_US
     for number in range(desk.case[0].members):
-        if desk.member[number].inside:
+        if member_of(desk, number).inside:
             due_us = min(due_us, _dwell_due_us(desk, number))
             due_us = min(due_us, _silence_due_us(desk, number))
     return due_us
 
 
-@compiled
+@bare
 def _dwell_due_us(desk: Desk, number: int) -> int:
-    member = desk.member[number]
+    member = member_of(desk, number)
     if member.dwelled or member.run > 0:  # while an exit is in the air nobody is said to stay
         return NEVER_US
-    entry = in_force(desk, member.zone, member.asset, desk.case[0].asset.newest_us)
+    entry = in_force(desk, member.zone, member.asset, judged(desk).newest_us)
     if entry < 0 or desk.zones.entry[entry].dwell_us == NEVER_US:
         return NEVER_US
     return member.entered_us + desk.zones.entry[entry].dwell_us
 
 
-@compiled
+@bare
 def _silence_due_us(desk: Desk, number: int) -> int:
-    member, newest_us = desk.member[number], desk.case[0].asset.newest_us
+    member, newest_us = member_of(desk, number), judged(desk).newest_us
     entry = in_force(desk, member.zone, member.asset, newest_us)
     if entry < 0 or desk.zones.entry[entry].silence_us == NEVER_US:
         return NEVER_US
     return newest_us + desk.zones.entry[entry].silence_us
 
 
-# Zones ---------------------------------------------------------------------------------------------
+# Zones --------------------------------------------------------------------------------------------
 
 
-@compiled
+@bare
 def _zones_change(desk: Desk, mark_us: int) -> bool:
     """Holds the zones that are others from mark_us on against the place where the asset is."""
     case = desk.case[0]
-    if not case.asset.located:
+    if not judged(desk).located:
         return True
-    lon, lat = case.asset.good.lon, case.asset.good.lat
+    lon, lat = judged(desk).good.lon, judged(desk).good.lat
     if not (gather(desk, mark_us, lon, lat, lon, lat) and has_room(desk)):
         return False
     note_rows(desk)
-    case.way = case.asset.good
+    copy_place(case.way, judged(desk).good)
     for number in range(case.members):
         _end_by_change(desk, number, mark_us)
     for slot in range(case.candidates):
@@ -145,19 +144,17 @@ def _zones_change(desk: Desk, mark_us: int) -> bool:
     return True
 
 
-@compiled
-def _end_by_change(
-    desk: Desk, number: int, mark_us: int
-) -> None:
+@bare
+def _end_by_change(desk: Desk, number: int, mark_us: int) -> None:
     """Ends what holds no more because the zone is another one."""
-    member, asset, at = desk.member[number], desk.case[0].asset, desk.case[0].way
+    member, asset, at = member_of(desk, number), judged(desk), desk.case[0].way
     before = in_force(desk, member.zone, asset.asset, mark_us - 1)
     now = in_force(desk, member.zone, asset.asset, mark_us)
     if now == before:
         return
-    if now >= 0 and desk.slot[now].stamp == desk.case[0].stamp:
-        if desk.candidate[desk.slot[now].place].inside:
-            return
+    is_near = now >= 0 and desk.slot[now].stamp == desk.case[0].stamp
+    if is_near and desk.candidate[desk.slot[now].place].inside:
+        return
     if not member.inside:
         member.run = 0
     elif now < 0 or before < 0 or holds(desk, before, at.lon, at.lat):
@@ -168,61 +165,60 @@ def _end_by_change(
         member.returning = False
 
 
-@compiled
-def _begin_by_change(
-    desk: Desk, entry: int, mark_us: int
-) -> None:
+@bare
+def _begin_by_change(desk: Desk, entry: int, mark_us: int) -> None:
     """Begins a visit where the zone came to the asset."""
-    asset, at, zone = desk.case[0].asset, desk.case[0].way, desk.zones.entry[entry].zone
+    asset, at, zone = judged(desk), desk.case[0].way, desk.zones.entry[entry].zone
     before = in_force(desk, zone, asset.asset, mark_us - 1)
     if before == entry or (before >= 0 and holds(desk, before, at.lon, at.lat)):
         return
     number = row_of(desk, zone)
     if number < 0:
         number = add_member(desk, zone)
-    if desk.member[number].inside:
+    if member_of(desk, number).inside:
         return
     at.time_us = desk.case[0].change_us = mark_us
     desk.case[0].cause, desk.case[0].inferred = _ZONE_CHANGED, _SEEN
     enter(desk, number, at, asset.good)
 
 
-# Trackers ------------------------------------------------------------------------------------------
+# Trackers -----------------------------------------------------------------------------------------
 
 
-@compiled
+@bare
 def _tracker_changes(desk: Desk, number: int) -> bool:
     """The asset is elsewhere, or nowhere, from now on."""
     move, case = desk.move[number], desk.case[0]
-    asset, way = case.asset, case.way
+    asset, way = judged(desk), case.way
     case.candidates = 0
     if not has_room(desk):
         return False
     case.cause, case.inferred = _REASSIGNED, _SEEN
     for member in range(case.members):
-        if desk.member[member].inside:
-            case.way = asset.good
-            way.time_us = max(move.time_us, desk.member[member].entered_us)
+        if member_of(desk, member).inside:
+            copy_place(case.way, asset.good)
+            way.time_us = max(move.time_us, member_of(desk, member).entered_us)
             leave(desk, member, way)
-        desk.member[member].run = 0
+        member_of(desk, member).run = 0
     asset.located = asset.joined = False
     asset.suspects = 0
     asset.clock_us = max(asset.clock_us, move.time_us)
     if not move.located:
         return True
-    asset.organization, asset.good, asset.located = move.organization, move.place, True
+    asset.organization, asset.located = move.organization, True
+    copy_place(asset.good, move.place)
     return _appear(desk, move.time_us)
 
 
-@compiled
+@bare
 def _appear(desk: Desk, time_us: int) -> bool:
     """Opens visits where the asset's new tracker was last."""
     case = desk.case[0]
-    lon, lat = case.asset.good.lon, case.asset.good.lat
+    lon, lat = judged(desk).good.lon, judged(desk).good.lat
     if not (gather(desk, time_us, lon, lat, lon, lat) and has_room(desk)):
         return False
     note_rows(desk)
-    case.way = case.asset.good
+    copy_place(case.way, judged(desk).good)
     case.way.time_us = case.change_us = time_us
     for slot in range(case.candidates):
         if desk.candidate[slot].inside:
@@ -230,49 +226,49 @@ def _appear(desk: Desk, time_us: int) -> bool:
             number = row_of(desk, zone)
             if number < 0:
                 number = add_member(desk, zone)
-            enter(desk, number, case.way, case.asset.good)
+            enter(desk, number, case.way, judged(desk).good)
     return True
 
 
-# Deadlines -----------------------------------------------------------------------------------------
+# Deadlines ----------------------------------------------------------------------------------------
 
 
-@compiled
+@bare
 def _fall_due(desk: Desk, due_us: int) -> bool:
     case = desk.case[0]
     case.candidates = 0
     if not has_room(desk):
         return False
     for number in range(case.members):
-        member = desk.member[number]
+        member = member_of(desk, number)
         if member.inside and _dwell_due_us(desk, number) == due_us:
             member.dwelled = True
             case.transition, case.cause = _DWELLS, _MOVED
             _note_timer(desk, number, due_us)
         if member.inside and _silence_due_us(desk, number) == due_us:
-            case.way = case.asset.good
+            copy_place(case.way, judged(desk).good)
             case.way.time_us = max(due_us, member.entered_us)
             case.cause, case.inferred = _SILENCE, _TIMER
             leave(desk, number, case.way)
     return True
 
 
-@compiled
+@bare
 def _window_opens(desk: Desk, number: int) -> bool:
     """Tells of an asset that is where it should not be when a window of the schedule opens."""
     opening, case = desk.opening[number], desk.case[0]
     case.candidates = 1
     if not has_room(desk):
         return False
-    if not case.asset.located:
+    if not judged(desk).located:
         return True
-    if in_force(desk, opening.zone, case.asset.asset, opening.time_us) < 0:
+    if in_force(desk, opening.zone, judged(desk).asset, opening.time_us) < 0:
         return True
     member = 0
-    while member < case.members and desk.member[member].zone != opening.zone:
+    while member < case.members and member_of(desk, member).zone != opening.zone:
         member += 1
     is_known = member < case.members
-    if (is_known and desk.member[member].inside) != opening.inside:
+    if (is_known and member_of(desk, member).inside) != opening.inside:
         return True
     if not is_known:
         add_member(desk, opening.zone)  # says nothing, and is forgotten at once
@@ -281,10 +277,10 @@ def _window_opens(desk: Desk, number: int) -> bool:
     return True
 
 
-@compiled
+@bare
 def _note_timer(desk: Desk, number: int, time_us: int) -> None:
     case = desk.case[0]
-    case.way = case.asset.good
+    copy_place(case.way, judged(desk).good)
     case.way.time_us = time_us
     case.inferred = _TIMER
     note(desk, number, case.way)

@@ -74,7 +74,9 @@ class Transition(IntEnum):
     ENTER = 1
     EXIT = 2
     DWELL = 3  # the asset has been in the zone for so long
-    SCHEDULE = 4  # a window of the zone's schedule opened on an asset that should not be where it is
+    SCHEDULE = (
+        4  # a window of the zone's schedule opened on an asset that should not be where it is
+    )
 
 
 class Cause(IntEnum):
@@ -96,7 +98,8 @@ class Inferred(IntEnum):
 
 TRANSITION_DTYPE = np.dtype(
     [
-        ("row", "<i4"),  # the fix that made it known, by its number in the batch; -1: none did
+        ("row", "<i8"),  # the fix that made it known, by its number in the batch; -1: none did
+        ("step", "<i8"),  # counts instants of judgement: what one gives is known together
         ("asset", "<i4"),
         ("zone", "<i4"),
         ("version", "<i4"),  # of the zone: that in force when it occurred, else the last that was

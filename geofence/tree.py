@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.bare import bare as compiled
+from geofence.compiled import bare
 
 FANOUT = 8
 STACK = 16 * FANOUT  # nodes that may wait during a search: FANOUT for each level
@@ -58,7 +58,7 @@ def _filled(box: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate((box, np.repeat(nothing, -len(box) % FANOUT, axis=0)))
 
 
-@compiled
+@bare
 def search(
     tree: Tree,
     west: float,

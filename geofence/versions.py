@@ -56,6 +56,9 @@ FILTER_DTYPE = np.dtype(
 )
 
 
+_DEFAULT_RULES = Rules()
+
+
 @dataclass(frozen=True, slots=True)
 class ZoneVersion:
     """One version of a zone, in force at the instants t with valid_from_us <= t < valid_to_us.
@@ -70,7 +73,7 @@ class ZoneVersion:
     shape: Shape
     valid_from_us: int = MIN_TIME_US
     valid_to_us: int = MAX_TIME_US
-    rules: Rules = Rules()
+    rules: Rules = _DEFAULT_RULES
     assets: int = ALL_ASSETS
     remembers_exits: bool = False
 

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.bare import bare
-from geofence.compiled import compiled
+from geofence.compiled import bare, compiled
 from geofence.geodesic import geodesic_m
 from geofence.judge import judge_fix
+from geofence.records import copy_membership, copy_place
 from geofence.timeline import advance, next_due_us
-from geofence.workspace import Desk
+from geofence.workspace import Desk, judged, member_of
 from telemetry.fix import Known
 
 _HAS_ACCURACY, _HAS_SPEED = int(Known.ACCURACY), int(Known.SPEED)
@@ -36,22 +36,18 @@ class Work(NamedTuple):
 
 
 class Held(NamedTuple):
-    """The state: by asset its row, and where its memberships lie."""
+    """The state: where the memberships of each asset lie."""
 
-    asset: NDArray[np.void]
     start: NDArray[np.int64]
     count: NDArray[np.int64]
     membership: NDArray[np.void]
 
 
-class Found(NamedTuple):
-    """What is written. late, suspect: by fix. The others: the state afterwards, as in StateDelta."""
+class Marked(NamedTuple):
+    """By fix, written: whether it is late, and whether it is suspect."""
 
     late: NDArray[np.bool_]
     suspect: NDArray[np.bool_]
-    asset: NDArray[np.void]
-    count: NDArray[np.int64]
-    membership: NDArray[np.void]
 
 
 class Speeds(NamedTuple):
@@ -86,53 +82,60 @@ def chain_by_asset(work: Work, head: NDArray[np.int64]) -> int:
 
 
 @compiled
-def walk(desk: Desk, work: Work, held: Held, speeds: Speeds, now_us: int, found: Found) -> bool:
+def walk(
+    desk: Desk,
+    work: Work,
+    held: Held,
+    speeds: Speeds,
+    now_us: int,
+    marked: Marked,
+    count: NDArray[np.int64],
+) -> bool:
     """Judges the fixes of the assets, then what has fallen due by now_us.
 
-    False where the room in one of the arrays that are written is too little.
+    desk.asset holds the rows of the assets as they are known, in order of work.asset, and gets them
+    as they are afterwards; count: how many memberships each has then, written. False where the room
+    in one of the arrays that are written is too little.
     """
-    case, written = desk.case[0], 0
+    case = desk.case[0]
     for group in range(len(work.asset)):
-        asset = work.asset[group]
-        if not _take_up(desk, held, asset):
+        case.group, case.members = group, 0
+        if not _take_up(desk, held, work.asset[group]):
             return False
         max_mps = speeds.default_max_mps
-        if asset < len(speeds.max_mps):
-            max_mps = speeds.max_mps[asset]
+        if work.asset[group] < len(speeds.max_mps):
+            max_mps = speeds.max_mps[work.asset[group]]
         number = work.first[group]
         while number >= 0:
             case.row = number
-            if not _take(desk, work.row[number], max_mps, speeds.max_accuracy_m, found):
+            if not _take(desk, work.row[number], max_mps, speeds.max_accuracy_m, marked):
                 return False
             number = work.following[number]
         case.row = -1
-        if not advance(desk, now_us) or written + case.members > len(found.membership):
+        if not advance(desk, now_us):
             return False
-        found.asset[group], found.count[group] = case.asset, case.members
-        for member in range(case.members):
-            found.membership[written] = desk.member[member]
-            written += 1
+        count[group] = case.members
+        case.base += case.members
     return True
 
 
 @bare
 def _take_up(desk: Desk, held: Held, asset: int) -> bool:
-    """Puts an asset and its memberships on the desk."""
-    desk.case[0].asset = held.asset[asset]
-    desk.case[0].members = held.count[asset]
-    if held.count[asset] > len(desk.member):
+    """Puts the asset's memberships on the desk."""
+    if desk.case[0].base + held.count[asset] > len(desk.member):
         return False
-    for member in range(held.count[asset]):
-        desk.member[member] = held.membership[held.start[asset] + member]
+    for number in range(held.count[asset]):
+        copy_membership(member_of(desk, number), held.membership[held.start[asset] + number])
+    desk.case[0].members = held.count[asset]
     return True
 
 
 @bare
-def _take(desk: Desk, fix: np.void, max_mps: float, max_accuracy_m: float, found: Found) -> bool:
+def _take(desk: Desk, fix: np.void, max_mps: float, max_accuracy_m: float, marked: Marked) -> bool:
     """Takes the next fix of the asset, and judges it if it is good."""
-    asset, place, row = desk.case[0].asset, desk.case[0].place, desk.case[0].row
+    asset, place, row = judged(desk), desk.case[0].place, desk.case[0].row
     if _is_late(asset, fix):
-        found.late[row] = True
+        marked.late[row] = True
         return True
     _read(desk, fix)
     if not advance(desk, place.time_us):
@@ -142,7 +145,7 @@ def _take(desk: Desk, fix: np.void, max_mps: float, max_accuracy_m: float, found
         pass
     elif asset.located and _is_too_fast(asset.good, place, max_mps):
         _suspect(desk, max_mps)
-        found.suspect[row] = asset.suspects < _CHAIN
+        marked.suspect[row] = asset.suspects < _CHAIN
         if asset.suspects == _CHAIN and not _believe(desk):
             return False
     else:
@@ -162,7 +165,7 @@ def _is_late(asset: np.void, fix: np.void) -> bool:
 
 @bare
 def _read(desk: Desk, fix: np.void) -> None:
-    asset, place = desk.case[0].asset, desk.case[0].place
+    asset, place = judged(desk), desk.case[0].place
     asset.organization = fix.organization
     place.tracker, place.time_us, place.seq = fix.tracker, fix.time_us, fix.seq
     place.lat, place.lon = fix.lat, fix.lon
@@ -174,8 +177,8 @@ def _read(desk: Desk, fix: np.void) -> None:
 def _judge(desk: Desk) -> bool:
     if not judge_fix(desk):
         return False
-    asset = desk.case[0].asset
-    asset.good = desk.case[0].place
+    asset = judged(desk)
+    copy_place(asset.good, desk.case[0].place)
     asset.located = asset.joined = True
     return True
 
@@ -192,11 +195,11 @@ def _is_too_fast(before: np.void, place: np.void, max_mps: float) -> bool:
 @bare
 def _suspect(desk: Desk, max_mps: float) -> None:
     """Counts the fix to those before it, if it can be reached from them, else begins anew."""
-    asset, place = desk.case[0].asset, desk.case[0].place
+    asset, place = judged(desk), desk.case[0].place
     if asset.suspects > 0 and _is_too_fast(asset.suspect[asset.suspects - 1], place, max_mps):
         asset.suspects = 0
     if asset.suspects < _CHAIN - 1:
-        asset.suspect[asset.suspects] = place
+        copy_place(asset.suspect[asset.suspects], place)
     asset.suspects += 1
 
 
@@ -206,14 +209,14 @@ def _believe(desk: Desk) -> bool:
     case = desk.case[0]
     if case.healed + _CHAIN > len(desk.healed):
         return False
-    case.newest = case.place
-    case.asset.joined = False
-    case.asset.suspects = 0
+    copy_place(case.newest, case.place)
+    judged(desk).joined = False
+    judged(desk).suspects = 0
     for number in range(_CHAIN - 1):
-        case.place = case.asset.suspect[number]
-        desk.healed[case.healed] = case.place
+        copy_place(case.place, judged(desk).suspect[number])
+        copy_place(desk.healed[case.healed], case.place)
         case.healed += 1
         if not _judge(desk):
             return False
-    case.place = case.newest
+    copy_place(case.place, case.newest)
     return _judge(desk)

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from geofence.compiled import bare
 from geofence.index import ZoneArrays
 from geofence.packing import SHAPE_DTYPE
-from geofence.records import ASSET_DTYPE, MEMBERSHIP_DTYPE, PLACE_DTYPE
-from geofence.transitions import TRANSITION_DTYPE
+from geofence.records import PLACE_DTYPE
 from geofence.tree import STACK
 
 CANDIDATE_DTYPE = np.dtype(
@@ -37,11 +37,14 @@ HIT_DTYPE = np.dtype(
     ]
 )
 
+_SPANS = 256
+
 LOOKUP_DTYPE = np.dtype([("stamp", "<i8"), ("place", "<i8")])  # good if the stamp is the newest
 
 CASE_DTYPE = np.dtype(
     [
-        ("asset", ASSET_DTYPE),  # who is judged
+        ("group", "<i8"),  # who is judged: the place of its row and of its first membership
+        ("base", "<i8"),
         ("place", PLACE_DTYPE),  # by which fix
         ("newest", PLACE_DTYPE),  # the newest fix while older ones are judged
         ("way", PLACE_DTYPE),  # a place that no fix shows
@@ -56,18 +59,20 @@ CASE_DTYPE = np.dtype(
         ("hits", "<i8"),
         ("members", "<i8"),
         ("transitions", "<i8"),
+        ("step", "<i8"),  # counts instants of judgement
         ("healed", "<i8"),
     ]
 )
 
 
 class Desk(NamedTuple):
-    """case: CASE_DTYPE, (1,): what is at hand. stack, found: of the tree search.
+    """case: CASE_DTYPE, (1,): what is at hand. stack, found: of the tree search; spans: of `meets`.
 
     candidate (CANDIDATE_DTYPE): the zone versions near the way to the fix; slot: by entry, its
-    place there. hit (HIT_DTYPE): the frames in which they come near. member: the memberships of the
-    asset; row: by zone, its place there. transition, healed: what is found.
-    move, opening: see `geofence.timeline`.
+    place there. hit (HIT_DTYPE): the frames in which they come near. row: by zone, the number of
+    the asset's membership. move, opening: see `geofence.agenda`. asset (ASSET_DTYPE), member
+    (MEMBERSHIP_DTYPE), transition, healed (PLACE_DTYPE): what is found; the asset that is judged is
+    asset[case.group], its memberships begin at member[case.base].
     """
 
     zones: ZoneArrays
@@ -76,11 +81,34 @@ class Desk(NamedTuple):
     case: NDArray[np.void]
     stack: NDArray[np.int64]
     found: NDArray[np.int64]
+    spans: NDArray[np.float64]
     candidate: NDArray[np.void]
     slot: NDArray[np.void]
     hit: NDArray[np.void]
-    member: NDArray[np.void]
     row: NDArray[np.void]
+    asset: NDArray[np.void]
+    member: NDArray[np.void]
+    transition: NDArray[np.void]
+    healed: NDArray[np.void]
+
+
+@bare
+def judged(desk: Desk) -> np.void:
+    """The asset that is judged, ASSET_DTYPE."""
+    return desk.asset[desk.case[0].group]
+
+
+@bare
+def member_of(desk: Desk, number: int) -> np.void:
+    """One of its memberships, MEMBERSHIP_DTYPE."""
+    return desk.member[desk.case[0].base + number]
+
+
+class Found(NamedTuple):
+    """The arrays of a desk in which a walk leaves what it has found."""
+
+    asset: NDArray[np.void]
+    member: NDArray[np.void]
     transition: NDArray[np.void]
     healed: NDArray[np.void]
 
@@ -92,6 +120,7 @@ class Workspace:
         self._head = np.empty(0, np.int64)
         self._case = np.zeros(1, CASE_DTYPE)
         self._stack = np.zeros(STACK, np.int64)
+        self._spans = np.zeros((_SPANS, 2))
         self._slot = self._row = np.zeros(0, LOOKUP_DTYPE)
         self._make_room(64)
 
@@ -99,7 +128,6 @@ class Workspace:
         self._found = np.zeros(room, np.int64)
         self._candidate = np.zeros(room, CANDIDATE_DTYPE)
         self._hit = np.zeros(room, HIT_DTYPE)
-        self._member = np.zeros(room, MEMBERSHIP_DTYPE)
 
     def head(self, assets: int) -> NDArray[np.int64]:
         """-1 for each asset; to be left so."""
@@ -112,16 +140,15 @@ class Workspace:
         zones: ZoneArrays,
         agenda: tuple[NDArray[np.void], NDArray[np.void]],
         room: int,
-        transitions: int,
-        healed: int,
+        found: Found,
     ) -> Desk:
-        """room: zones near one place, and memberships of one asset. The others: to be found."""
+        """room: for how many zones near one place."""
         if len(self._found) < room:
             self._make_room(room)
         self._slot = _of_length(self._slot, len(zones.entry))
         self._row = _of_length(self._row, len(zones.newest))
         case = self._case[0]
-        case["transitions"] = case["healed"] = 0
+        case["transitions"] = case["healed"] = case["base"] = case["step"] = 0
         return Desk(
             zones=zones,
             move=agenda[0],
@@ -129,13 +156,15 @@ class Workspace:
             case=self._case,
             stack=self._stack,
             found=self._found,
+            spans=self._spans,
             candidate=self._candidate,
             slot=self._slot,
             hit=self._hit,
-            member=self._member,
             row=self._row,
-            transition=np.empty(transitions, TRANSITION_DTYPE),
-            healed=np.empty(healed, PLACE_DTYPE),
+            asset=found.asset,
+            member=found.member,
+            transition=found.transition,
+            healed=found.healed,
         )
 
 
