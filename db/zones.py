@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from db.conditions import Conditions
 from db.connect import Connection
 
-MAX_PAGE_GEOMETRY_BYTES = 8 * 1024 * 1024  # as stored, compressed: two to three times so much text
+MAX_PAGE_BYTES = 8 * 1024 * 1024  # as stored, compressed: two to three times so much text
 
 _ZONES = sql.SQL(
     """
@@ -28,21 +28,24 @@ _ZONES = sql.SQL(
     """
 )
 _ZONE_COLUMNS = sql.SQL(
-    "id, external_id, version, name, kind, alert_on, {}, radius_m, width_m, rules, schedule,"
-    " assets, valid_from, created_at, updated_at"
+    "id, external_id, version, name, kind, alert_on, {geometry}, radius_m, width_m, rules,"
+    " schedule, {assets}, valid_from, created_at, updated_at"
 )
 _VERSION_COLUMNS = sql.SQL(
-    "version, name, kind, alert_on, {}, radius_m, width_m, rules, schedule, assets, valid_from,"
-    " valid_to, created_at"
+    "version, name, kind, alert_on, {geometry}, radius_m, width_m, rules, schedule, {assets},"
+    " valid_from, valid_to, created_at"
 )
-# Looks at the sizes of a whole page before it unpacks any geometry.
-_BOUNDED_GEOMETRY = sql.SQL(
-    "CASE WHEN sum(pg_column_size(geometry)) OVER () <= %(geometry_bytes)s THEN geometry::text END"
+# Looks at the sizes of a whole page before it unpacks anything.
+_IF_BOUNDED = sql.SQL(
+    "CASE WHEN sum(pg_column_size(geometry) + coalesce(pg_column_size(assets), 0)) OVER ()"
+    " <= %(page_bytes)s THEN {} END"
 )
+_WHOLE = {"geometry": sql.SQL("geometry::text"), "assets": sql.SQL("assets")}
+_BOUNDED = {name: _IF_BOUNDED.format(column) for name, column in _WHOLE.items()}
 
 
 class PageTooLarge(Exception):
-    """The geometries of a page are more than should be read at once."""
+    """The geometries and choices of assets of a page are more than should be read at once."""
 
 
 class Zone(NamedTuple):
@@ -109,7 +112,7 @@ async def find(conn: Connection, zone_id: UUID) -> Zone | None:
     async with conn.cursor(row_factory=args_row(Zone)) as cursor:
         statement = sql.SQL(
             "SELECT {} FROM ({} WHERE z.id = %s AND z.deleted_at IS NULL) AS found"
-        ).format(_ZONE_COLUMNS.format(sql.SQL("geometry::text")), _ZONES)
+        ).format(_ZONE_COLUMNS.format(**_WHOLE), _ZONES)
         await cursor.execute(statement, (zone_id,))
         return await cursor.fetchone()
 
@@ -138,9 +141,7 @@ async def listing(
                 LIMIT %(limit)s OFFSET %(offset)s) AS page
          ORDER BY created_at DESC, id DESC
         """
-    ).format(
-        columns=_ZONE_COLUMNS.format(_BOUNDED_GEOMETRY), zones=_ZONES, where=conditions.where()
-    )
+    ).format(columns=_ZONE_COLUMNS.format(**_BOUNDED), zones=_ZONES, where=conditions.where())
     async with conn.cursor(row_factory=args_row(Zone)) as cursor:
         await cursor.execute(statement, conditions.values | _page(limit, offset))
         return _unless_too_large(await cursor.fetchall())
@@ -172,7 +173,7 @@ async def versions(
                 LIMIT %(limit)s OFFSET %(offset)s) AS page
          ORDER BY version DESC
         """
-    ).format(columns=_VERSION_COLUMNS.format(_BOUNDED_GEOMETRY), where=conditions.where())
+    ).format(columns=_VERSION_COLUMNS.format(**_BOUNDED), where=conditions.where())
     async with conn.cursor(row_factory=args_row(ZoneVersion)) as cursor:
         await cursor.execute(statement, conditions.values | _page(limit, offset))
         return _unless_too_large(await cursor.fetchall())
@@ -234,7 +235,7 @@ async def delete(conn: Connection, zone_id: UUID, at: datetime, revision: int) -
 
 
 def _page(limit: int, offset: int) -> dict[str, int]:
-    return {"limit": limit, "offset": offset, "geometry_bytes": MAX_PAGE_GEOMETRY_BYTES}
+    return {"limit": limit, "offset": offset, "page_bytes": MAX_PAGE_BYTES}
 
 
 def _unless_too_large(rows: list[_ROW]) -> list[_ROW]:

@@ -1,85 +1,111 @@
-"""Areas over the 180th meridian: rings that leap there, made continuous, cut and put back.
+"""Rings and lines over the 180th meridian and round the poles: leaps in longitude, made continuous.
 
 A step of more than 180 and less than 360 degrees of longitude between neighbouring vertices goes
-the short way, over the meridian. A step of 360 along one latitude runs along the whole parallel.
+the short way, over the meridian. A step of exactly 360 at one latitude runs along the parallel.
+
+A ring that winds once round the axis holds the pole of its own hemisphere: it is led up to the pole
+and along it. One that already runs along a parallel close to a pole is drawn so for maps: there it
+goes the long way round, and what it draws is the pole.
 """
 
-# pyright: reportUnknownMemberType=false
-# (shapely has no type information of its own)
-
-from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
-from shapely import MultiPolygon, Polygon
-from shapely.affinity import translate
-from shapely.geometry.base import BaseGeometry
+
+POLAR_LAT_DEG = 89.99  # a parallel from here on may stand for the pole
 
 
-def leaps(positions: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which edges of a ring, (vertices, 2), lead over the 180th meridian: (vertices - 1,)."""
-    step = np.abs(np.diff(positions, axis=0))
-    along_parallel = (step[:, 0] == 360) & (step[:, 1] == 0)
-    return (step[:, 0] > 180) & ~along_parallel
+class PlaneRing(NamedTuple):
+    """A ring laid into the plane of longitude and latitude.
 
-
-def unwrapped(rings: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-    """The rings of a polygon with longitudes that run on past 180 instead of leaping.
-
-    A ring that winds round the axis is led over the pole of its own hemisphere.
+    line: (n, 2), degrees, continuous, vertex by vertex the ring that was given. winding: how often
+    it goes round the axis, from west to east.
     """
-    continuous = [_unwrapped_ring(ring) for ring in rings]
-    shell = continuous[0]
-    west, east = shell[:, 0].min(), shell[:, 0].max()
-    return [shell, *(_moved_between(hole, west, east) for hole in continuous[1:])]
+
+    line: NDArray[np.float64]
+    winding: int
+
+    def closed(self) -> NDArray[np.float64]:
+        """The ring closed in the plane, (m, 2): over the pole where it winds round the axis."""
+        return _over_pole(self.line, self.winding) if self.winding else self.line
 
 
-def folded(area: BaseGeometry) -> Polygon | MultiPolygon | None:
-    """An area whose longitudes lie in [-540, 540], cut so as to lie in range; None if empty."""
-    found: list[Polygon] = []
-    for turn in (-360.0, 0.0, 360.0):
-        window = shapely.box(turn - 180, -90, turn + 180, 90)
-        part: Any = translate(shapely.intersection(area, window), -turn)
-        pieces = shapely.get_parts(shapely.get_parts(part)).tolist()
-        found += [piece for piece in pieces if isinstance(piece, Polygon) and piece.area > 0]
-    if len(found) < 2:
-        return found[0] if found else None
-    whole = MultiPolygon(found)
-    # Pieces that met along the 180th meridian are one again.
-    return whole if whole.is_valid else _area(shapely.union_all(found))
+def continued(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A line, (n, 2), whose longitudes run on past 180 instead of leaping."""
+    return _shifted(positions, _turns(positions))
 
 
-def _area(geometry: Any) -> Polygon | MultiPolygon | None:
-    return geometry if isinstance(geometry, Polygon | MultiPolygon) else None
+def plane_ring(ring: NDArray[np.float64]) -> PlaneRing:
+    """A closed ring, (n, 2) with the last position the first one's, laid into the plane."""
+    turns = _turns(ring)
+    winding = int(turns.sum())
+    if winding:
+        turns, winding = _closing(ring, turns, winding)
+    line = _shifted(ring, turns) if turns.any() else ring
+    return PlaneRing(line if winding else _snapped_to_pole(line), winding)
 
 
-def _unwrapped_ring(ring: NDArray[np.float64]) -> NDArray[np.float64]:
-    result = _continued(ring, leaps(ring))
-    if result[-1, 0] != result[0, 0]:
-        # Without its steps of 360 degrees the ring may close: they went from one spelling of the
-        # 180th meridian to the other, not along a parallel.
-        shorter = _continued(ring, np.abs(np.diff(ring[:, 0])) > 180)
-        result = shorter if shorter[-1, 0] == shorter[0, 0] else result
-    winding = result[-1, 0] - result[0, 0]
-    if abs(winding) != 360:
-        return result
-    pole = 90.0 if ring[:, 1].mean() > 0 else -90.0
-    # In three steps, none of which is a leap itself.
-    over_pole = [(result[0, 0] + winding * share, pole) for share in (1, 2 / 3, 1 / 3, 0)]
-    return np.concatenate((result, over_pole, result[:1]))
+def is_polar_parallel(ring: NDArray[np.float64]) -> bool:
+    """Whether all of the ring lies on one parallel that may stand for the pole."""
+    lat = ring[:, 1]
+    return bool(abs(lat[0]) >= POLAR_LAT_DEG and (lat == lat[0]).all())
 
 
-def _continued(ring: NDArray[np.float64], leap: NDArray[np.bool_]) -> NDArray[np.float64]:
-    turns = np.cumsum(np.where(leap, -np.sign(np.diff(ring[:, 0])), 0))
-    result = ring.copy()
-    result[1:, 0] += 360 * turns
+def _turns(positions: NDArray[np.float64]) -> NDArray[np.int64]:
+    """By how many turns each step, (n - 1,), is corrected, so that it goes the short way."""
+    step = np.diff(positions, axis=0)
+    along_parallel = (np.abs(step[:, 0]) == 360) & (step[:, 1] == 0)
+    leap = (np.abs(step[:, 0]) > 180) & ~along_parallel
+    return np.where(leap, -np.rint(step[:, 0] / 360), 0).astype(np.int64)
+
+
+def _shifted(positions: NDArray[np.float64], turns: NDArray[np.int64]) -> NDArray[np.float64]:
+    result = positions.copy()
+    result[1:, 0] += 360.0 * np.cumsum(turns)
     return result
 
 
-def _moved_between(ring: NDArray[np.float64], west: float, east: float) -> NDArray[np.float64]:
-    for turn in (0.0, 360.0, -360.0):
-        if west <= ring[:, 0].min() + turn and ring[:, 0].max() + turn <= east:
-            return ring + np.array([turn, 0.0])
-    return ring
+def _closing(
+    ring: NDArray[np.float64], turns: NDArray[np.int64], winding: int
+) -> tuple[NDArray[np.int64], int]:
+    """The same steps and their winding, read so that they close the ring, where that can be."""
+    step = np.diff(ring, axis=0)
+    # Steps of 360 may lead from one spelling of the 180th meridian to the other instead.
+    respelled = np.where(np.abs(step[:, 0]) == 360, -np.sign(step[:, 0]), turns).astype(np.int64)
+    if respelled.sum() == 0:
+        return respelled, 0
+    if is_polar_parallel(ring):
+        return turns, winding
+    along_pole = (step[:, 1] == 0) & (np.abs(ring[1:, 1]) >= POLAR_LAT_DEG)
+    long_way = np.flatnonzero(along_pole & (turns == np.sign(winding)))
+    if abs(winding) == 1 and len(long_way) == 1:
+        turns = turns.copy()
+        turns[long_way] = 0
+        return turns, 0
+    return turns, winding
+
+
+def _over_pole(line: NDArray[np.float64], winding: int) -> NDArray[np.float64]:
+    """A line once round the axis, closed over the pole.
+
+    It starts where it comes closest to the pole: from there straight up it meets no other edge.
+    """
+    way = np.diff(line[:, 0]) @ (line[1:, 1] + line[:-1, 1])
+    pole = 90.0 if way * winding > 0 else -90.0
+    start = int(np.argmax(line[:-1, 1] * np.sign(pole)))
+    turned = np.array([360.0 * winding, 0.0])
+    ring = np.concatenate((line[start:-1], line[: start + 1] + turned))
+    first, last = ring[0], ring[-1]
+    return np.concatenate((ring, [(last[0], pole), (first[0], pole)], ring[:1]))
+
+
+def _snapped_to_pole(ring: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The ring with its runs along a polar parallel, half a turn or more of it, on the pole."""
+    result = ring
+    for pole, lat in ((90.0, ring[:, 1].max()), (-90.0, ring[:, 1].min())):
+        if abs(pole - lat) <= 90.0 - POLAR_LAT_DEG:
+            on_it = ring[:, 1] == lat
+            if np.ptp(ring[on_it, 0]) >= 180:
+                result = np.column_stack((ring[:, 0], np.where(on_it, pole, result[:, 1])))
+    return result

@@ -11,6 +11,7 @@ from geofence.containment import covers
 from geofence.crossing import meets
 from geofence.distance import within_m
 from geofence.index import SHIFT_DEG
+from geofence.packing import Arena
 from geofence.tree import search
 from geofence.versions import ALL_ASSETS
 from geofence.workspace import Desk, judged, member_of
@@ -169,14 +170,20 @@ def holds(desk: Desk, entry: int, lon: float, lat: float) -> bool:
 
 
 @bare
+def in_frame(arena: Arena, shape: np.void, lon: float) -> float:
+    """The longitude moved by whole turns until it is near the shape's first vertex."""
+    return lon + 360.0 * np.round((arena.vertices[shape.first, 0] - lon) / 360.0)
+
+
+@bare
 def is_within(desk: Desk, entry: int, lon: float, lat: float, reach_m: float) -> bool:
     """Whether a place lies in the entry's zone or no farther away than that, in any frame."""
     shape, arena = desk.zones.entry[entry].shape, desk.zones.arena
-    near_lon = lon + 360.0 * np.round((arena.vertices[shape.first, 0] - lon) / 360.0)
+    near_lon = in_frame(arena, shape, lon)
     if within_m(arena, shape, near_lon, lat, reach_m):
         return True
     if shape.real == shape.last and abs(near_lon - arena.vertices[shape.first, 0]) <= 90.0:
-        return False
+        return False  # in another frame it is only farther away
     return within_m(arena, shape, near_lon - 360.0, lat, reach_m) or within_m(
         arena, shape, near_lon + 360.0, lat, reach_m
     )

@@ -91,19 +91,25 @@ def _next_meeting(
     And whether the way runs along an edge until there.
     """
     south, north = min(lat0, lat1), max(lat0, lat1)
+    west, east = min(lon0, lon1), max(lon0, lon1)
     slabs = shape["slabs"]
-    start, end = shape["first"], shape["last"] - 1
+    vertices = arena.vertices
+    edges = arena.slab_edge
     if slabs > 0:
         lowest = band_of(south, shape["slab_south"], shape["slabs_per_deg"], slabs)
         highest = band_of(north, shape["slab_south"], shape["slabs_per_deg"], slabs)
-        start = arena.slab_start[shape["slab"] + lowest]
-        end = arena.slab_start[shape["slab"] + highest + 1]
-    west, east = min(lon0, lon1), max(lon0, lon1)
-    vertices = arena.vertices
+        slab = shape["slab"]
+        edges = edges[arena.slab_start[slab + lowest] : arena.slab_start[slab + highest + 1]]
+        count = len(edges)
+    else:
+        vertices = vertices[shape["first"] : shape["last"]]
+        count = len(vertices) - 1
     then, along_edge = np.inf, False
-    for entry in range(start, end):
-        edge = arena.slab_edge[entry] if slabs > 0 else entry
-        if _apart(vertices, edge, 1, south, north) or _apart(vertices, edge, 0, west, east):
+    for place in range(count):
+        edge = int(edges[place]) if slabs > 0 else place
+        if not _touches(vertices[edge, 1], vertices[edge + 1, 1], south, north):
+            continue
+        if not _touches(vertices[edge, 0], vertices[edge + 1, 0], west, east):
             continue
         begin, until = _meeting(vertices, edge, lon0, lat0, lon1, lat1)
         if begin > after:
@@ -114,14 +120,11 @@ def _next_meeting(
 
 
 @bare
-def _apart(
-    vertices: NDArray[np.float64], edge: int, axis: int, least: float, greatest: float
-) -> bool:
-    """Whether an edge lies wholly before or behind a range, or has a NaN."""
-    begin, end = vertices[edge, axis], vertices[edge + 1, axis]
-    return not ((begin >= least or end >= least) and (begin <= greatest or end <= greatest)) or (
-        begin - end != begin - end
-    )
+def _touches(begin: float, end: float, least: float, greatest: float) -> bool:
+    """Whether an edge from `begin` to `end` touches a range; never where one is NaN."""
+    after = (begin >= least) | (end >= least)
+    before = (begin <= greatest) | (end <= greatest)
+    return after & before & (begin - end == begin - end)
 
 
 @bare

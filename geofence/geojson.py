@@ -1,11 +1,12 @@
 """Zones as GeoJSON (RFC 7946) writes them: geometries into shapes, zone files into features.
 
 Values in, values out. A geometry is taken as it stands or refused with a `ShapeError` that names
-the place; nothing is closed, turned or repaired in silence. A circle is a Point with a radius. A
-position's third and further numbers are ignored.
+the place; nothing is closed or repaired in silence. A circle is a Point with a radius, a corridor a
+LineString with a width.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -14,9 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 
-from geofence.antimeridian import leaps
-from geofence.shapes import MAX_RADIUS_M, Circle, Polygonal, Shape
-from geofence.validity import MAX_VERTICES, Rings, ShapeError, area, repair
+from geofence.antimeridian import continued
+from geofence.coordinates import (
+    MAX_LON_DEG,
+    MAX_VERTICES,
+    read_line,
+    read_polygons,
+    read_position,
+    read_rings,
+)
+from geofence.refusal import Places, Rings, ShapeError
+from geofence.shapes import MAX_RADIUS_M, MAX_WIDTH_M, Circle, Corridor, Polygonal, Shape
+from geofence.validity import area, repair
 
 __all__ = ["ShapeError", "ZoneFeature", "ZoneFileError", "read_shape", "read_zones"]
 
@@ -48,27 +58,28 @@ class ZoneFeature:
 def read_shape(
     geometry: Mapping[str, Any], *, radius_m: float | None = None, width_m: float | None = None
 ) -> Shape:
-    """The shape of a GeoJSON geometry: Polygon, MultiPolygon, or Point with `radius_m`.
+    """The shape of a GeoJSON geometry, once each of:
+
+    Polygon, MultiPolygon; Point with `radius_m`; LineString with `width_m`, its full width.
 
     Raises ShapeError where it is not the shape of a zone, with a repaired geometry if there is one.
     """
-    kind = geometry.get("type")
-    if kind == "LineString" or width_m is not None:
-        raise ShapeError("corridors (LineString with width_m) are not supported yet", "/type")
+    kind, coordinates = geometry.get("type"), geometry.get("coordinates")
     if kind == "Point":
-        return _circle(geometry.get("coordinates"), radius_m)
-    if radius_m is not None:
-        raise ShapeError("radius_m goes with a Point only", "/type")
+        _refuse_measure("width_m", width_m, "LineString")
+        return _circle(coordinates, radius_m)
+    _refuse_measure("radius_m", radius_m, "Point")
+    if kind == "LineString":
+        return _corridor(coordinates, width_m)
+    _refuse_measure("width_m", width_m, "LineString")
     if kind == "Polygon":
-        polygons = [_rings(geometry.get("coordinates"), "/coordinates")]
-    elif kind == "MultiPolygon":
-        polygons = [
-            _rings(rings, f"/coordinates/{number}")
-            for number, rings in enumerate(_array(geometry.get("coordinates"), "/coordinates"))
-        ]
-    else:
-        raise ShapeError("type must be Polygon, MultiPolygon, or Point with radius_m", "/type")
-    return Polygonal(_checked_area(polygons, multi=kind == "MultiPolygon"))
+        return Polygonal(_area([read_rings(coordinates, "/coordinates")], multi=False))
+    if kind == "MultiPolygon":
+        return Polygonal(_area(read_polygons(coordinates, "/coordinates"), multi=True))
+    raise ShapeError(
+        "type must be Polygon, MultiPolygon, Point with radius_m, or LineString with width_m",
+        "/type",
+    )
 
 
 def read_zones(data: bytes) -> list[ZoneFeature]:
@@ -136,51 +147,71 @@ def _measure(
     return float(value)
 
 
+def _refuse_measure(name: str, value: float | None, kind: str) -> None:
+    if value is not None:
+        raise ShapeError(f"{name} goes with a {kind} only", "/type")
+
+
 def _circle(coordinates: Any, radius_m: float | None) -> Circle:
-    lon, lat = _position(coordinates, "/coordinates")
+    lon, lat = read_position(coordinates, "/coordinates")
     if radius_m is None:
         raise ShapeError("a Point is a zone only with radius_m", "/type")
     if not 0 < radius_m <= MAX_RADIUS_M:
         raise ShapeError(f"radius_m must be above 0 and at most {MAX_RADIUS_M:,.0f}", "/radius_m")
-    return Circle(lon, lat, float(radius_m))
+    return Circle(_in_one_turn(lon), lat, float(radius_m))
 
 
-def _checked_area(polygons: Sequence[Rings], *, multi: bool) -> Polygon | MultiPolygon:
+def _corridor(coordinates: Any, width_m: float | None) -> Corridor:
+    line = read_line(coordinates, "/coordinates")
+    if width_m is None:
+        raise ShapeError("a LineString is a zone only with width_m", "/type")
+    if not 0 < width_m <= MAX_WIDTH_M:
+        raise ShapeError(f"width_m must be above 0 and at most {MAX_WIDTH_M:,.0f}", "/width_m")
+    if len(line) < 2:
+        raise ShapeError("a line has 2 positions or more", "/coordinates")
+    line[0, 0] = _in_one_turn(float(line[0, 0]))
+    line = continued(line)
+    beyond = np.flatnonzero(np.abs(line[:, 0]) > MAX_LON_DEG)
+    if len(beyond):
+        vertex = int(beyond[0])
+        problem = f"the line has gone round the axis at vertex {vertex}"
+        raise ShapeError(problem, f"/coordinates/{vertex}", vertex=vertex)
+    return Corridor(line, float(width_m))
+
+
+def _in_one_turn(lon: float) -> float:
+    return lon if -180 <= lon <= 180 else lon - 360 * math.floor((lon + 180) / 360)
+
+
+def _area(polygons: Sequence[Rings], *, multi: bool) -> Polygon | MultiPolygon:
     vertices = sum(len(ring) for rings in polygons for ring in rings)
     if vertices > MAX_VERTICES:
         raise ShapeError(f"{vertices:,} vertices: at most {MAX_VERTICES:,} are allowed")
-    named = [
-        (ring, positions, f"/coordinates/{number}/{ring}" if multi else f"/coordinates/{ring}")
-        for number, rings in enumerate(polygons)
-        for ring, positions in enumerate(rings)
-    ]
-    for ring, positions, pointer in named:
-        _check_closed(positions, ring, pointer, polygons)
-    for ring, positions, pointer in named:
-        _check_steps(positions, ring, pointer, polygons)
+    places = Places(polygons, multi=multi)
+    for number, rings in enumerate(polygons):
+        for ring, positions in enumerate(rings):
+            _check_closed(positions, number, ring, places)
     return area(polygons, multi=multi)
 
 
-def _check_closed(
-    positions: NDArray[np.float64], ring: int, pointer: str, polygons: Sequence[Rings]
-) -> None:
+def _check_closed(positions: NDArray[np.float64], polygon: int, ring: int, places: Places) -> None:
     closed = bool(np.array_equal(positions[0], positions[-1]))
     if len(positions) < 4 - (not closed):
         raise ShapeError(
             f"ring {ring} has {len(positions)} positions: at least 4 are needed, "
             "the last the same as the first",
-            pointer,
+            places.pointer(polygon, ring),
             ring=ring,
         )
     if not closed:
         last = len(positions) - 1
         raise ShapeError(
             f"ring {ring} is not closed: its last position (vertex {last}) differs from its first",
-            f"{pointer}/{last}",
+            places.pointer(polygon, ring, last),
             ring=ring,
             vertex=last,
             position=(float(positions[-1, 0]), float(positions[-1, 1])),
-            repaired=_with_closed_rings(polygons),
+            repaired=_with_closed_rings(places.polygons),
         )
 
 
@@ -191,68 +222,3 @@ def _with_closed_rings(polygons: Sequence[Rings]) -> dict[str, Any] | None:
 
 def _closed(ring: NDArray[np.float64]) -> NDArray[np.float64]:
     return ring if np.array_equal(ring[0], ring[-1]) else np.concatenate((ring, ring[:1]))
-
-
-def _check_steps(
-    positions: NDArray[np.float64], ring: int, pointer: str, polygons: Sequence[Rings]
-) -> None:
-    leap = np.flatnonzero(leaps(positions))
-    if len(leap):
-        vertex = int(leap[0])
-        raise ShapeError(
-            f"ring {ring} crosses the 180th meridian after vertex {vertex}: "
-            "split the zone there (RFC 7946, 3.1.9)",
-            f"{pointer}/{vertex}",
-            ring=ring,
-            vertex=vertex,
-            position=(float(positions[vertex, 0]), float(positions[vertex, 1])),
-            repaired=repair(polygons),
-        )
-
-
-def _rings(coordinates: Any, pointer: str) -> Rings:
-    return [
-        _ring(positions, f"{pointer}/{number}", number)
-        for number, positions in enumerate(_array(coordinates, pointer))
-    ]
-
-
-def _ring(positions: Any, pointer: str, ring: int) -> NDArray[np.float64]:
-    found = _array(positions, pointer)
-    if len(found) > MAX_VERTICES:
-        raise ShapeError(
-            f"ring {ring} has {len(found):,} vertices: at most {MAX_VERTICES:,} are allowed",
-            pointer,
-            ring=ring,
-        )
-    pairs = [
-        _position(position, pointer, ring=ring, vertex=vertex)
-        for vertex, position in enumerate(found)
-    ]
-    return np.array(pairs, dtype=np.float64)
-
-
-def _position(
-    value: Any, pointer: str, *, ring: int | None = None, vertex: int | None = None
-) -> tuple[float, float]:
-    place = "" if vertex is None else f"ring {ring} vertex {vertex}: "
-    at = pointer if vertex is None else f"{pointer}/{vertex}"
-    if not isinstance(value, list | tuple) or len(cast("list[Any]", value)) < 2:
-        problem = f"{place}a position is an array of longitude and latitude"
-        raise ShapeError(problem, at, ring=ring, vertex=vertex)
-    lon, lat = cast("list[Any]", value)[:2]
-    for number, name, limit in ((lon, "longitude", 180), (lat, "latitude", 90)):
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            problem = f"{place}{name} is not a number"
-        elif not -limit <= number <= limit:  # NaN lies in no range
-            problem = f"{place}{name} {str(number)[:24]} is not in [-{limit}, {limit}]"
-        else:
-            continue
-        raise ShapeError(problem, at, ring=ring, vertex=vertex)
-    return float(lon), float(lat)
-
-
-def _array(value: Any, pointer: str) -> Sequence[Any]:
-    if not isinstance(value, list | tuple) or not value:
-        raise ShapeError("coordinates must be arrays that are not empty", pointer)
-    return cast("list[Any]", value)

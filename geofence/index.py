@@ -22,9 +22,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from geofence.boxes import boxes
 from geofence.columns import Column
 from geofence.marks import no_marks, with_more
-from geofence.packing import Arena, boxes, pack_all
+from geofence.outlines import Shape
+from geofence.packing import Arena, ArenaBuilder
 from geofence.tree import Tree, pack
 from geofence.versions import (
     ENTRY_DTYPE,
@@ -40,6 +42,7 @@ __all__ = ["MAX_TIME_US", "MIN_TIME_US", "ZoneIndex", "ZoneVersion"]
 SHIFT_DEG = 1080.0
 _RECENT_BOXES = 512  # or a share of all, if that is more
 _RECENT_SHARE = 16
+_TURNS = (-720.0, -360.0, 0.0, 360.0, 720.0)
 
 PIECE_DTYPE = np.dtype(
     [
@@ -82,10 +85,7 @@ class ZoneIndex:
         self._box = Column(np.empty((0, 4)))
         self._piece = Column(np.empty(0, PIECE_DTYPE))
         self._entry = Column(np.empty(0, ENTRY_DTYPE))
-        empty = pack_all([])
-        self._vertices = Column(empty.arena.vertices)
-        self._slab_start = Column(empty.arena.slab_start)
-        self._slab_edge = Column(empty.arena.slab_edge)
+        self._builder = ArenaBuilder()  # shared: it only adds
         self._valid_to_us = np.empty(0, np.int64)
         self._newest = np.empty(0, np.int64)
         self._filter = np.empty(0, FILTER_DTYPE)
@@ -176,22 +176,12 @@ class ZoneIndex:
         entries = entries_of(versions)
         entries["before"] = self._linked(entries["zone"], first)
         self._check_order(entries)
-        packed = pack_all([version.shape for version in versions])
-        shapes = packed.shapes.copy()
-        for name in ("first", "real", "last"):
-            shapes[name] += len(self._vertices.rows)
-        slabs, edges = len(self._slab_start.rows), len(self._slab_edge.rows)
-        shapes["slab"] += slabs
-        self._vertices = self._vertices.with_more(packed.arena.vertices)
-        self._slab_start = self._slab_start.with_more(packed.arena.slab_start + edges)
-        self._slab_edge = self._slab_edge.with_more(
-            packed.arena.slab_edge + len(self._vertices.rows) - len(packed.arena.vertices)
-        )
-        entries["shape"] = shapes
+        shapes = [version.shape for version in versions]
+        entries["shape"] = self._builder.add(shapes)
         self._entry = self._entry.with_more(entries)
         ends = np.array([version.valid_to_us for version in versions], np.int64)
         self._valid_to_us = np.concatenate((self._valid_to_us, ends))
-        box, piece = _pieces(versions, shapes, first)
+        box, piece = _pieces(shapes, entries, first)
         self._box, self._piece = self._box.with_more(box), self._piece.with_more(piece)
 
     def _linked(self, zone: NDArray[np.int32], first: int) -> NDArray[np.int64]:
@@ -225,7 +215,7 @@ class ZoneIndex:
             piece=self._piece.rows,
             entry=self._entry.rows,
             valid_to_us=self._valid_to_us,
-            arena=Arena(self._vertices.rows, self._slab_start.rows, self._slab_edge.rows),
+            arena=self._builder.arena,
             newest=self._newest,
             filter=self._filter,
             mark=self._marks,
@@ -239,19 +229,18 @@ def _tree(box: NDArray[np.float64], first: int) -> Tree:
 
 
 def _pieces(
-    versions: Sequence[ZoneVersion], shapes: NDArray[np.void], first_entry: int
+    shapes: Sequence[Shape], entries: NDArray[np.void], first_entry: int
 ) -> tuple[NDArray[np.float64], NDArray[np.void]]:
-    """The boxes of new versions, at every turn at which they are met, and what each holds."""
-    found = [(entry, *box) for entry, v in enumerate(versions) for box in boxes(v.shape)]
-    columns = np.array(found, np.float64).reshape(-1, 7)
-    number = columns[:, 0].astype(np.int64)
-    box = columns[:, 1:5]
-    piece = np.zeros(len(box), PIECE_DTYPE)
+    """The boxes of new entries, at every turn at which they are met, and what each holds."""
+    found = boxes(shapes, entries["shape"])
+    number = found["shape"]
+    piece = np.zeros(len(found), PIECE_DTYPE)
     piece["entry"] = number + first_entry
-    piece["first"] = columns[:, 5].astype(np.int64) + shapes["first"][number]
-    piece["last"] = columns[:, 6].astype(np.int64) + shapes["first"][number]
-    shift = np.array([v.organization for v in versions])[number] * SHIFT_DEG
-    turned = [_turned(box, piece, shift, turn) for turn in (-720.0, -360.0, 0.0, 360.0, 720.0)]
+    for end in ("first", "last"):
+        piece[end] = found[end] + entries["shape"]["first"][number]
+    box = np.stack([found[side] for side in ("west", "south", "east", "north")], axis=1)
+    shift = entries["organization"][number] * SHIFT_DEG
+    turned = [_turned(box, piece, shift, turn) for turn in _TURNS]
     return np.concatenate([b for b, _ in turned]), np.concatenate([p for _, p in turned])
 
 

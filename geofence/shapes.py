@@ -2,71 +2,109 @@
 
 WGS 84 in degrees, longitude before latitude. A polygon's edges are straight lines in the
 longitude/latitude plane, as in RFC 7946 and PostGIS `geometry`; a circle is a distance on the
-ellipsoid, never a polygon of some number of corners. A point on an edge or a vertex is inside.
+ellipsoid, never a polygon of some number of corners, and so is a corridor's width. A point on an
+edge or a vertex is inside.
+
+The questions here are for one shape and many points; `geofence.index` is for many shapes.
 """
 
+# pyright: reportUnknownMemberType=false
+# (shapely has no type information of its own)
+
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
 from pyproj import Geod
-from shapely import MultiPolygon, Polygon
 
-from geofence.distance import edge_distances_m
+from geofence.containment import covers_pairs
+from geofence.distance import edge_distance_pairs_m, signed_distance_pairs_m
+from geofence.outlines import (
+    MAX_RADIUS_M,
+    MAX_WIDTH_M,
+    Circle,
+    Corridor,
+    Polygonal,
+    Shape,
+)
+from geofence.packing import Arena, pack
+from geofence.seams import as_area, folded
+
+__all__ = [
+    "MAX_RADIUS_M",
+    "MAX_WIDTH_M",
+    "WGS84",
+    "Circle",
+    "Corridor",
+    "Polygonal",
+    "Shape",
+    "as_geometries",
+    "boxes",
+    "covers",
+    "signed_distance_m",
+    "signed_distances_m",
+]
 
 WGS84 = Geod(ellps="WGS84")
-MAX_RADIUS_M = 1_000_000.0
 
-# The least radius of curvature of the ellipsoid is a(1 - e^2), 6,335,439 m: an angle made with it,
-# and a percent for the difference between sphere and ellipsoid, is never too small.
-_RADIANS_PER_M = 1.01 / 6_335_439.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Polygonal:
-    """A valid polygon or multipolygon, holes included; prepared, so that many points are cheap."""
-
-    geometry: Polygon | MultiPolygon
-
-    def __post_init__(self) -> None:
-        shapely.prepare(self.geometry)
-
-
-@dataclass(frozen=True, slots=True)
-class Circle:
-    """All points whose geodesic distance to the centre is at most `radius_m`."""
-
-    lon: float
-    lat: float
-    radius_m: float
-
-
-Shape = Polygonal | Circle
+_ROUNDING = 1e-12  # of turns: a point at the very west of an area is not missed
+_RADIANS_PER_M = 1.01 / 6_335_439.0  # never too small: see geofence.boxes
 
 
 def covers(shape: Shape, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.bool_]:
-    """Which points lie in the shape or on its edge. lon, lat: degrees, shape (n,) -> bool (n,)."""
+    """Which points lie in the shape or on its edge. lon, lat: degrees, shape (n,) -> bool (n,).
+
+    Longitudes may be given with any number of whole turns.
+    """
     lon, lat = _float_arrays(lon, lat)
-    if isinstance(shape, Circle):
-        return centre_distances_m(shape, lon, lat) <= shape.radius_m
-    return shapely.intersects_xy(shape.geometry, lon, lat)
-
-
-def centre_distances_m(
-    circle: Circle, lon: NDArray[np.float64], lat: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Geodesic distances to the centre of a circle, in metres."""
-    centre_lon, centre_lat = np.full_like(lon, circle.lon), np.full_like(lat, circle.lat)
-    return np.asarray(WGS84.inv(centre_lon, centre_lat, lon, lat)[2], dtype=np.float64)
+    arena, records = pack([shape])
+    repeated = np.repeat(records, len(lon))
+    if isinstance(shape, Polygonal):
+        return _area_covers(arena, repeated, *_span(shape), lon, lat)
+    return covers_pairs(arena, repeated, lon, lat)
 
 
 def signed_distance_m(shape: Shape, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.float64]:
-    """Distances of points to one shape's edge in metres, negative inside. (n,) -> float64 (n,)."""
+    """Distances of points to the shape's edge in metres, negative inside. (n,) -> float64 (n,)."""
     lon, lat = _float_arrays(lon, lat)
-    return signed_distances_m([shape] * len(lon), lon, lat)
+    arena, records = pack([shape])
+    repeated = np.repeat(records, len(lon))
+    if not isinstance(shape, Polygonal):
+        return signed_distance_pairs_m(arena, repeated, lon, lat)
+    edge_m = edge_distance_pairs_m(arena, repeated, lon, lat)
+    return np.where(_area_covers(arena, repeated, *_span(shape), lon, lat), -edge_m, edge_m)
+
+
+def _span(area: Polygonal) -> tuple[float, float]:
+    west, _, east, _ = area.geometry.bounds
+    return west, east
+
+
+def _area_covers(
+    arena: Arena,
+    area: NDArray[np.void],
+    west: float,
+    east: float,
+    lon: NDArray[np.float64],
+    lat: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Whether the area between two longitudes covers the points in any turn in which it could."""
+    turns = np.ceil((west - lon) / 360 - _ROUNDING)
+    result = np.zeros(len(lon), dtype=bool)
+    while len(rows := np.flatnonzero(~result & (lon + 360 * turns <= east))):
+        turned = lon[rows] + 360 * turns[rows]
+        result[rows] = covers_pairs(arena, area[rows], turned, lat[rows])
+        turns += 1
+    return result
+
+
+def _float_arrays(lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.float64], ...]:
+    return np.atleast_1d(np.asarray(lon, np.float64)), np.atleast_1d(np.asarray(lat, np.float64))
+
+
+# What the index of shapely's geometries asks for -------------------------------------------------
 
 
 def signed_distances_m(
@@ -74,34 +112,31 @@ def signed_distances_m(
 ) -> NDArray[np.float64]:
     """Distances of n points to the edges of n shapes, pair by pair, in metres, negative inside."""
     lon, lat = _float_arrays(lon, lat)
-    result = np.empty(len(lon))
-    is_circle = np.array([isinstance(shape, Circle) for shape in shapes], dtype=bool)
-    for row in np.flatnonzero(is_circle).tolist():
-        circle, point = shapes[row], slice(row, row + 1)
-        assert isinstance(circle, Circle)
-        result[point] = centre_distances_m(circle, lon[point], lat[point]) - circle.radius_m
-    rows = np.flatnonzero(~is_circle)
-    if len(rows):
-        geometries = as_geometries(shapes[row] for row in rows.tolist())
-        edge_m = edge_distances_m(geometries, lon[rows], lat[rows])
-        inside = shapely.intersects_xy(geometries, lon[rows], lat[rows])
-        result[rows] = np.where(inside, -edge_m, edge_m)
-    return result
+    pairs = zip(shapes, lon.tolist(), lat.tolist(), strict=True)
+    return np.array([signed_distance_m(shape, x, y)[0] for shape, x, y in pairs], np.float64)
 
 
 def as_geometries(shapes: Any) -> NDArray[np.object_]:
-    """The geometries of polygonal shapes as an array; None in the place of a circle."""
-    geometries = [None if isinstance(shape, Circle) else shape.geometry for shape in shapes]
-    array = np.empty(len(geometries), dtype=object)
-    array[:] = geometries
+    """Polygonal shapes as prepared geometries in [-180, 180]; None in the place of a circle."""
+    array = np.empty(len(shapes), dtype=object)
+    for number, shape in enumerate(shapes):
+        if isinstance(shape, Corridor):
+            raise TypeError("a corridor is no geometry")
+        array[number] = None if isinstance(shape, Circle) else _in_one_turn(shape)
+    shapely.prepare(array)
     return array
+
+
+def _in_one_turn(area: Polygonal) -> Any:
+    west, _, east, _ = area.geometry.bounds
+    return area.geometry if west >= -180 and east <= 180 else as_area(folded(area.geometry))
 
 
 def boxes(shape: Shape) -> list[tuple[float, float, float, float]]:
     """One or two boxes (west, south, east, north) in [-180, 180] that hold the shape."""
     if isinstance(shape, Circle):
         return _circle_boxes(shape)
-    west, south, east, north = shape.geometry.bounds
+    west, south, east, north = as_geometries([shape])[0].bounds
     return [(west, south, east, north)]
 
 
@@ -122,7 +157,3 @@ def _circle_boxes(circle: Circle) -> list[tuple[float, float, float, float]]:
     if east > 180:
         return [(west, south, 180.0, north), (-180.0, south, east - 360, north)]
     return [(west, south, east, north)]
-
-
-def _float_arrays(lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.float64], ...]:
-    return np.atleast_1d(np.asarray(lon, np.float64)), np.atleast_1d(np.asarray(lat, np.float64))

@@ -1,16 +1,17 @@
 """Whether rings bound an area: what is wrong, at which ring and vertex, and what would mend it.
 
-The check itself is GEOS's. Its work grows with the pairs of edges whose boxes overlap, which a
-hostile ring can make quadratic, so those are counted first and an area beyond the limit is refused.
-A repair is offered, never applied; none is offered where the number of crossings makes it dear.
+The check itself is GEOS's, once in the plane, where rings are continuous, and once more in one turn
+of the globe where an area reaches beyond. GEOS's work grows with the pairs of edges whose boxes
+overlap, which a hostile ring can make quadratic, so those are counted first and an area beyond the
+limit is refused. A repair is offered, never applied; none is offered where the number of crossings
+makes it dear.
 """
 
 # pyright: reportUnknownMemberType=false
 # (shapely has no type information of its own)
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,63 +19,92 @@ import shapely
 from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 
-from geofence.antimeridian import folded, leaps, unwrapped
+from geofence.antimeridian import PlaneRing, is_polar_parallel, plane_ring
+from geofence.refusal import Places, Rings, ShapeError, edge_lines
+from geofence.seams import as_area, compact, folded, polygons_of, rings_of, unrolled
 
-MAX_VERTICES = 100_000
 MAX_EDGE_PAIRS = 5_000_000  # counting and checking together stay below two seconds
 MAX_REPAIR_EDGE_PAIRS = 500_000
 MAX_REPAIR_CROSSINGS = 200  # GEOS's repair takes minutes from some ten thousand on
 
-Rings = Sequence[NDArray[np.float64]]  # shell, then holes: each (vertices, 2), closed
+_SAME_AREA = 1e-9  # relative; what overlaps by less is rounding at a cut
 
-_REASON = re.compile(r"(?P<reason>[^\[]+)\[(?P<lon>\S+) (?P<lat>\S+)\]")
-_PLAIN = {
-    "Self-intersection": "edges cross or overlap",
-    "Ring Self-intersection": "the ring touches itself",
-    "Hole lies outside shell": "the hole lies outside the outer ring",
-    "Holes are nested": "a hole lies in another hole",
-    "Nested shells": "one polygon lies in another",
-    "Interior is disconnected": "the rings cut the area in two",
-    "Duplicate Rings": "two rings are the same",
-    "Too few points in geometry component": "the ring has too few different vertices",
-}
-
-
-class ShapeError(ValueError):
-    """A geometry that is not the shape of a zone. The fault lies with who wrote the geometry.
-
-    problem: one sentence. pointer: JSON pointer into the geometry. ring and vertex: where that
-    applies, counted from 0 (of the polygon that the pointer names); position: (lon, lat) of the
-    place. repaired: a GeoJSON geometry that would be accepted, where one can be offered.
-    """
-
-    def __init__(
-        self,
-        problem: str,
-        pointer: str = "",
-        *,
-        ring: int | None = None,
-        vertex: int | None = None,
-        position: tuple[float, float] | None = None,
-        repaired: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.pointer = pointer
-        self.ring = ring
-        self.vertex = vertex
-        self.position = position
-        self.repaired = repaired
+Laid = Sequence[Sequence[PlaneRing]]
 
 
 def area(polygons: Sequence[Rings], *, multi: bool) -> Polygon | MultiPolygon:
-    """The area that the rings bound. Raises ShapeError where they bound none."""
-    if edge_pairs(polygons, MAX_EDGE_PAIRS) > MAX_EDGE_PAIRS:
-        raise ShapeError("the edges overlap each other too much for the area to be checked")
-    geometry = _build(polygons, multi=multi)
-    if shapely.is_valid(geometry):
-        return geometry
-    raise _error(shapely.is_valid_reason(geometry), polygons, multi=multi)
+    """The area that the rings bound, unrolled (geofence.seams), degrees.
+
+    Raises ShapeError where they bound none, with a repaired geometry if there is one.
+    """
+    try:
+        return _area([[plane_ring(ring) for ring in rings] for rings in polygons], multi=multi)
+    except ShapeError as error:
+        error.repaired = repair(polygons)
+        raise
+
+
+def _area(laid: Laid, *, multi: bool) -> Polygon | MultiPolygon:
+    places = Places([[ring.line for ring in rings] for rings in laid], multi=multi)
+    _refuse_spirals(laid, places)
+    plane = [_in_plane(rings) for rings in laid]
+    _refuse_tangles(plane)
+    if any(ring.winding for rings in laid for ring in rings):
+        pieces = [
+            piece
+            for number, rings in enumerate(laid)
+            for piece in _on_globe(rings, plane[number], number, places)
+        ]
+        return _unrolled(pieces, places)
+    geometry = _build(plane, multi=multi)
+    _refuse_crossings(geometry, places)
+    west, _, east, _ = geometry.bounds
+    if west >= -180 and east <= 180 and east - west < 360:
+        return compact(geometry)
+    return _unrolled(folded(geometry), places)
+
+
+def _unrolled(pieces: Sequence[Polygon], places: Places) -> Polygon | MultiPolygon:
+    """Pieces in [-180, 180] as one area. Raises ShapeError where they overlap, or are none."""
+    if not pieces:
+        raise ShapeError("the rings bound no area", "/coordinates")
+    _refuse_tangles([rings_of(piece) for piece in pieces])
+    _refuse_crossings(as_area(pieces), places)
+    return unrolled(pieces)
+
+
+def _on_globe(
+    rings: Sequence[PlaneRing], plane: Rings, number: int, places: Places
+) -> list[Polygon]:
+    """The pieces in [-180, 180] of a polygon some rings of which may go round the axis."""
+    around = [ring for ring in rings if ring.winding]
+    if not around:
+        polygon = Polygon(plane[0], list(plane[1:]))
+        _refuse_crossings(polygon, places)
+        return folded(polygon)
+    whole: Any = None
+    for ring, closed in enumerate(plane):
+        if len(around) > 1 and rings[ring].winding and is_polar_parallel(rings[ring].line):
+            continue  # drawn for maps where the pole is
+        filled = _filled(closed, number, ring, places)
+        if whole is None:
+            whole = filled
+        elif whole.covers(filled):
+            whole = whole.difference(filled)
+        else:
+            raise places.of_ring("the hole lies outside the outer ring", number, ring)
+    return polygons_of(whole)
+
+
+def _filled(closed: NDArray[np.float64], number: int, ring: int, places: Places) -> Any:
+    """All that a single ring encloses, in [-180, 180]."""
+    disc = Polygon(closed)
+    _refuse_crossings(disc, places)
+    pieces = folded(disc)
+    whole = shapely.union_all(pieces)
+    if whole.area < disc.area * (1 - _SAME_AREA):
+        raise places.of_ring("edges cross or overlap on the other side of a turn", number, ring)
+    return whole
 
 
 def repair(polygons: Sequence[Rings]) -> dict[str, Any] | None:
@@ -82,30 +112,34 @@ def repair(polygons: Sequence[Rings]) -> dict[str, Any] | None:
 
     rings: closed, of at least four positions.
     """
-    polygons = [unwrapped(rings) for rings in polygons]
-    if edge_pairs(polygons, MAX_REPAIR_EDGE_PAIRS) > MAX_REPAIR_EDGE_PAIRS:
+    laid = [[plane_ring(ring) for ring in rings] for rings in polygons]
+    if any(sum(abs(ring.winding) for ring in rings) > 1 for rings in laid):
         return None
-    if _crossings(polygons) > MAX_REPAIR_CROSSINGS:
+    plane = [_in_plane(rings) for rings in laid]
+    if edge_pairs(plane, MAX_REPAIR_EDGE_PAIRS) > MAX_REPAIR_EDGE_PAIRS:
         return None
-    whole = folded(shapely.make_valid(_build(polygons, multi=True)))
-    if whole is None or any(leaps(ring).any() for ring in _positions(whole)):
+    if _crossings(plane) > MAX_REPAIR_CROSSINGS:
         return None
-    return json.loads(shapely.to_geojson(whole))
+    pieces = folded(shapely.make_valid(_build(plane, multi=True)))
+    if not pieces:
+        return None
+    whole = as_area(pieces)
+    if not shapely.is_valid(whole):
+        whole = as_area(polygons_of(shapely.union_all(pieces)))
+    return json.loads(shapely.to_geojson(whole)) if _reads_the_same(whole) else None
 
 
-def _positions(area: Polygon | MultiPolygon) -> list[NDArray[np.float64]]:
-    """The positions of each ring."""
-    positions, ring = shapely.get_coordinates(
-        shapely.get_rings(shapely.get_parts(area)), return_index=True
-    )
-    return np.split(positions, np.flatnonzero(np.diff(ring)) + 1)
+def _reads_the_same(area: Polygon | MultiPolygon) -> bool:
+    """Whether no step of the area's rings would be taken for a leap."""
+    return all(np.array_equal(plane_ring(ring).line[:, 0], ring[:, 0]) for ring in rings_of(area))
 
 
 def edge_pairs(polygons: Sequence[Rings], limit: int) -> int:
     """How many pairs of edges have boxes that overlap; counting stops once past `limit`."""
-    lines = _edge_lines(polygons)
-    if len(lines) ** 2 <= limit:
-        return len(lines) ** 2
+    vertices = sum(len(ring) for rings in polygons for ring in rings)
+    if vertices**2 <= limit:
+        return vertices**2
+    lines = edge_lines(polygons)
     tree = shapely.STRtree(lines)
     portion = max(1, limit // len(lines))
     pairs = 0
@@ -118,15 +152,26 @@ def edge_pairs(polygons: Sequence[Rings], limit: int) -> int:
 
 def _crossings(polygons: Sequence[Rings]) -> int:
     """How many pairs of edges cross in a place that is inside both."""
-    lines = _edge_lines(polygons)
+    lines = edge_lines(polygons)
     one, other = shapely.STRtree(lines).query(lines, predicate="crosses")
     return int(np.count_nonzero(one < other))
 
 
-def _edge_lines(polygons: Sequence[Rings]) -> NDArray[np.object_]:
-    """All edges as lines of two points."""
-    edges = [np.stack((ring[:-1], ring[1:]), axis=1) for rings in polygons for ring in rings]
-    return np.asarray(shapely.linestrings(np.concatenate(edges)), dtype=object)
+def _in_plane(rings: Sequence[PlaneRing]) -> Rings:
+    """A polygon's rings closed in the plane, its shell in [-180, 180], holes moved into it."""
+    shell, *holes = (ring.closed() for ring in rings)
+    west = shell[:, 0].min()
+    if west < -180 or west > 180:
+        shell = shell - (360.0 * np.floor((west + 180) / 360), 0.0)
+    west, east = shell[:, 0].min(), shell[:, 0].max()
+    return [shell, *(_moved_between(hole, west, east) for hole in holes)]
+
+
+def _moved_between(ring: NDArray[np.float64], west: float, east: float) -> NDArray[np.float64]:
+    for turn in (0.0, 360.0, -360.0, 720.0, -720.0):
+        if west <= ring[:, 0].min() + turn and ring[:, 0].max() + turn <= east:
+            return ring + np.array((turn, 0.0)) if turn else ring
+    return ring
 
 
 def _build(polygons: Sequence[Rings], *, multi: bool) -> Polygon | MultiPolygon:
@@ -134,40 +179,18 @@ def _build(polygons: Sequence[Rings], *, multi: bool) -> Polygon | MultiPolygon:
     return MultiPolygon(parts) if multi else parts[0]
 
 
-def _error(text: str, polygons: Sequence[Rings], *, multi: bool) -> ShapeError:
-    """What GEOS says ("Self-intersection[0.5 0.5]") with the edges that meet at that place."""
-    match = _REASON.fullmatch(text)
-    if match is None:
-        return ShapeError(f"the rings bound no area: {text}", "/coordinates")
-    lon, lat = float(match["lon"]), float(match["lat"])
-    places = _edges_at(polygons, lon, lat)
-    polygon, ring, vertex = places[0]
-    names = " and ".join(f"vertex {v} of ring {r}{_of(p, multi)}" for p, r, v in places)
-    reason = _PLAIN.get(match["reason"], match["reason"].lower())
-    return ShapeError(
-        f"{reason} at ({lon:.9g}, {lat:.9g}), on the edge{'s'[: len(places) > 1]} from {names}",
-        f"/coordinates/{polygon}/{ring}/{vertex}" if multi else f"/coordinates/{ring}/{vertex}",
-        ring=ring,
-        vertex=vertex,
-        position=(lon, lat),
-        repaired=repair(polygons),
-    )
+def _refuse_spirals(laid: Laid, places: Places) -> None:
+    for number, rings in enumerate(laid):
+        for ring, found in enumerate(rings):
+            if abs(found.winding) > 1:
+                raise places.of_ring("it goes round the axis more than once", number, ring)
 
 
-def _of(polygon: int, multi: bool) -> str:
-    return f" of polygon {polygon}" if multi else ""
+def _refuse_tangles(polygons: Sequence[Rings]) -> None:
+    if edge_pairs(polygons, MAX_EDGE_PAIRS) > MAX_EDGE_PAIRS:
+        raise ShapeError("the edges overlap each other too much for the area to be checked")
 
 
-def _edges_at(polygons: Sequence[Rings], lon: float, lat: float) -> list[tuple[int, int, int]]:
-    """(polygon, ring, vertex at its start) of one or two edges that hold the place."""
-    names = [
-        (polygon, ring, vertex)
-        for polygon, rings in enumerate(polygons)
-        for ring, positions in enumerate(rings)
-        for vertex in range(len(positions) - 1)
-    ]
-    away = shapely.distance(_edge_lines(polygons), shapely.Point(lon, lat))
-    near = np.flatnonzero(away <= away.min() + 1e-12)
-    # Where the place is a vertex, the edge before it holds it too: name the ends that are furthest
-    # apart in the ring, which are the two that do not belong together.
-    return [names[near[0]]] if len(near) == 1 else [names[near[0]], names[near[-1]]]
+def _refuse_crossings(geometry: Polygon | MultiPolygon, places: Places) -> None:
+    if not shapely.is_valid(geometry):
+        raise places.crossing(shapely.is_valid_reason(geometry))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from geofence.packing import SHAPE_DTYPE
 from geofence.rules import Rules
-from geofence.shapes import Shape
+from geofence.outlines import Shape
 
 MIN_TIME_US = int(np.iinfo(np.int64).min)  # in force since always
 MAX_TIME_US = int(np.iinfo(np.int64).max)  # in force until further notice

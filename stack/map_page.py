@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geofence.geojson import ZoneFeature
 from stack.map_sample import MapSample
@@ -93,7 +94,16 @@ def _line(positions: Sequence[Sequence[float]], stride: int) -> list[float]:
         line[:, 0] = np.unwrap(line[:, 0], period=360)
     if stride > 1:
         line = np.concatenate((line[:-1:stride], line[-1:]))
-    return np.round(line, _DECIMALS).ravel().tolist()
+    return np.round(_round_the_pole(line), _DECIMALS).ravel().tolist()
+
+
+def _round_the_pole(line: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A ring that winds round the axis, closed by way of the pole that it holds."""
+    (first, at), (last, end) = line[0], line[-1]
+    if at != end or abs(last - first) != 360:
+        return line
+    pole = np.copysign(90, line[:, 1].mean())
+    return np.vstack((line, [[last, pole], [first, pole]]))
 
 
 def _vertex_stride(zones: Sequence[ZoneFeature]) -> int:

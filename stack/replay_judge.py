@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
 from geofence.evaluator import evaluate
 from geofence.rules import Gates
 from geofence.state import State
-from geofence.transitions import Cause, Transition
+from geofence.transitions import TRANSITION_DTYPE, Cause, Transition
 from stack.replay_tally import Tally
 from stack.replay_zones import ZoneSet
 from stack.transition_formats import TransitionRows
@@ -36,13 +34,19 @@ class Judge:
         self._tally = tally
         self._state = State()
 
-    def judge(self, rows: NDArray[np.void]) -> Iterator[TransitionRows]:
-        """The transitions of `rows` (TRACE_DTYPE), each device's after those of portions before."""
+    def judge(self, rows: NDArray[np.void]) -> NDArray[np.void]:
+        """The transitions (TRANSITION_DTYPE) that `rows` (TRACE_DTYPE) make, as they are found."""
+        parts = [np.zeros(0, TRANSITION_DTYPE)]
         for start in range(0, len(rows), PORTION_FIXES):
             found, late = self._evaluated(_batch(rows[start : start + PORTION_FIXES]))
             self._tally.judged += len(late) - int(np.count_nonzero(late))
             self._tally.repeated += int(np.count_nonzero(late))
-            yield self._written(found)
+            parts.append(found)
+        return np.concatenate(parts)
+
+    def due(self) -> NDArray[np.void]:
+        """What falls due by time alone after the last fixes (TRANSITION_DTYPE)."""
+        return np.zeros(0, TRANSITION_DTYPE)
 
     def _evaluated(self, batch: FixBatch) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
         """Transitions (TRANSITION_DTYPE), and which fixes were not new to their device, (n,)."""
@@ -50,7 +54,8 @@ class Judge:
         self._state.apply(evaluation.delta)
         return evaluation.transitions, evaluation.late
 
-    def _written(self, found: NDArray[np.void]) -> TransitionRows:
+    def written(self, found: NDArray[np.void]) -> TransitionRows:
+        """TRANSITION_DTYPE as they are written out; counts them."""
         names = [_TRANSITION_NAMES[number] for number in found["transition"].tolist()]
         self._tally.transitions.update(names)
         entered = found["transition"] == Transition.ENTER

@@ -19,6 +19,7 @@ from stack.trace_order import RUN_ROWS, in_order
 from stack.trace_rows import OutOfOrder, trace_rows
 from stack.transition_files import TransitionFile
 from stack.transition_formats import TransitionRows
+from stack.transition_order import found_as_it_comes, found_by_device
 from telemetry.decode import ANCIENT_BEFORE_US, MAX_AHEAD_US
 
 
@@ -89,16 +90,27 @@ def transitions_of(
     portions = in_order(
         chunks, ids, by_device=plan.by_device, streaming=streaming, run_rows=plan.run_rows
     )
-    for rows in portions:
+    seen = _seen(portions, done.sample)
+    found_portions = (
+        found_by_device(judge, seen, ids) if plan.by_device else found_as_it_comes(judge, seen)
+    )
+    for found in found_portions:
+        rows = judge.written(found)
         if done.sample is not None:
-            done.sample.add_fixes(rows)
-        for found in judge.judge(rows):
-            if done.sample is not None:
-                done.sample.add_transitions(found)
-            yield found
+            done.sample.add_transitions(rows)
+        yield rows
         view.judged(done.tally.judged + done.tally.repeated)
     if done.sample is not None:
         done.sample.name_devices(ids)
+
+
+def _seen(
+    portions: Iterator[NDArray[np.void]], sample: MapSample | None
+) -> Iterator[NDArray[np.void]]:
+    for rows in portions:
+        if sample is not None:
+            sample.add_fixes(rows)
+        yield rows
 
 
 def _fixes(

@@ -20,6 +20,11 @@ def point(lon: float = 0.0, lat: float = 0.0) -> dict[str, Any]:
     return {"type": "Point", "coordinates": [lon, lat]}
 
 
+def line(lon: float = 0.0, lat: float = 0.0, length_deg: float = 0.01) -> dict[str, Any]:
+    """The middle of a corridor, from (lon, lat) to the east."""
+    return {"type": "LineString", "coordinates": [[lon, lat], [lon + length_deg, lat]]}
+
+
 BOW_TIE: dict[str, Any] = {
     "type": "Polygon",
     "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]],

@@ -11,7 +11,7 @@ import pytest
 from db import zones as zone_table
 from telemetry.ids import parse_id
 from tests.api.running import Organization, RunningApi
-from tests.api.shapes import BOW_TIE, point, square
+from tests.api.shapes import BOW_TIE, line, point, square
 
 
 async def new_zone(org: Organization, **fields: Any) -> dict[str, Any]:
@@ -43,6 +43,19 @@ async def test_a_circle_keeps_its_radius(north: Organization) -> None:
     zone = await new_zone(north, geometry=point(13.4, 52.5), radius_m=150)
     assert zone["radius_m"] == 150
     assert zone["geometry"] == point(13.4, 52.5)
+
+
+async def test_a_corridor_keeps_its_width(north: Organization) -> None:
+    zone = await new_zone(north, geometry=line(13.4, 52.5), width_m=40)
+    assert (zone["width_m"], zone["radius_m"]) == (40, None)
+    assert zone["geometry"] == line(13.4, 52.5)
+    path = f"/v1/zones/{zone['id']}"
+    assert (await north.viewer.get(path)).json == zone
+    wider = (await north.dispatcher.patch(path, {"width_m": 60})).json
+    assert (wider["version"], wider["width_m"], wider["geometry"]) == (2, 60, zone["geometry"])
+    longer = (await north.dispatcher.patch(path, {"geometry": line(13.4, 52.5, 0.02)})).json
+    assert (longer["version"], longer["width_m"]) == (3, 60)
+    assert [version["width_m"] for version in await versions_of(north, zone)] == [60, 60, 40]
 
 
 async def test_a_first_version_may_be_in_force_earlier(north: Organization) -> None:
@@ -101,6 +114,16 @@ async def test_a_circle_becomes_a_polygon_and_a_polygon_a_circle(north: Organiza
     assert (wider.json["radius_m"], wider.json["geometry"]) == (60, point())
 
 
+async def test_a_circle_becomes_a_corridor_and_a_corridor_an_area(north: Organization) -> None:
+    zone = await new_zone(north, geometry=point(), radius_m=100)
+    path = f"/v1/zones/{zone['id']}"
+    assert (await north.dispatcher.patch(path, {"geometry": line()})).status == 422
+    corridor = (await north.dispatcher.patch(path, {"geometry": line(), "width_m": 30})).json
+    assert (corridor["radius_m"], corridor["width_m"]) == (None, 30)
+    area = (await north.dispatcher.patch(path, {"geometry": square()})).json
+    assert (area["radius_m"], area["width_m"]) == (None, None)
+
+
 async def test_a_deleted_zone_is_gone_and_its_versions_stay(
     api: RunningApi, north: Organization
 ) -> None:
@@ -139,7 +162,14 @@ async def test_a_bow_tie_is_refused_with_its_place_and_a_repaired_shape(
         ({"radius_m": 0}, "/radius_m"),
         ({"geometry": point(), "radius_m": 1e12}, "/radius_m"),
         ({"radius_m": "5"}, "/radius_m"),
-        ({"geometry": {"type": "LineString", "coordinates": [[0, 0], [1, 1]]}}, "/geometry/type"),
+        ({"geometry": line()}, "/geometry/type"),
+        ({"geometry": line(), "width_m": 1e12}, "/width_m"),
+        ({"geometry": line(), "width_m": 0}, "/width_m"),
+        ({"geometry": line(), "width_m": 5, "radius_m": 5}, "/geometry/type"),
+        (
+            {"geometry": {"type": "LineString", "coordinates": [[0, 0]]}, "width_m": 5},
+            "/geometry/coordinates",
+        ),
         ({"width_m": 10}, "/geometry/type"),
         ({"geometry": {}}, "/geometry/type"),
         ({"geometry": {"type": "Polygon"}}, "/geometry/coordinates"),
@@ -192,10 +222,25 @@ async def test_a_page_of_very_large_zones_is_refused_and_smaller_pages_work(
     west = api.organization("West")
     for _ in range(3):
         await new_zone(west)
-    monkeypatch.setattr(zone_table, "MAX_PAGE_GEOMETRY_BYTES", 250)
+    monkeypatch.setattr(zone_table, "MAX_PAGE_BYTES", 250)
     refused = await west.viewer.get("/v1/zones")
     assert (refused.status, refused.json["errors"][0]["parameter"]) == (400, "limit")
     assert len(await west.viewer.walk("/v1/zones", limit=1)) == 3
+
+
+async def test_long_choices_of_assets_count_for_the_size_of_a_page(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    west = api.organization("West")
+    tags = [f"tag-{number}" for number in range(50)]
+    for _ in range(2):
+        zone = await new_zone(west, assets={"tags": tags})
+    monkeypatch.setattr(zone_table, "MAX_PAGE_BYTES", 1_000)
+    assert (await west.viewer.get("/v1/zones")).status == 400
+    await west.dispatcher.patch(f"/v1/zones/{zone['id']}", {"assets": None})
+    path = f"/v1/zones/{zone['id']}/versions"
+    assert (await west.viewer.get(path)).json["data"][1]["assets"]["tags"] == sorted(tags)
+    assert (await west.viewer.get("/v1/zones")).status == 200
 
 
 async def test_of_two_edits_at_once_the_second_is_told(

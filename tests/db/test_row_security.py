@@ -41,11 +41,6 @@ def _fill(
     conn: psycopg.Connection, org_id: UUID, tracker_id: UUID, asset_id: UUID, zone_id: UUID
 ) -> None:
     event_id, endpoint_id = new_id(), new_id()
-    conn.execute(
-        "INSERT INTO asset_tags (org_id, asset_id, tags, valid_from, revision)"
-        " VALUES (%s, %s, '{spare}', '-infinity', 1)",
-        (org_id, asset_id),
-    )
     conn.execute("INSERT INTO asset_state VALUES (%s, %s, 'x')", (org_id, asset_id))
     for day in range(3):
         conn.execute(

@@ -47,9 +47,9 @@ def test_what_has_no_area_has_no_repair():
 
 def test_a_repair_over_the_180th_meridian_holds_both_sides():
     with pytest.raises(ShapeError) as caught:
-        read_shape(polygon([[170, 0], [-170, 0], [-170, 10], [170, 10], [170, 0]]))
+        read_shape(polygon([[170, 0], [-170, 10], [-170, 0], [170, 10], [170, 0]]))
     repaired = read_shape(caught.value.repaired)
-    assert covers(repaired, [175, -175, 180, -180, 0], [5] * 5).tolist() == [True] * 4 + [False]
+    assert covers(repaired, [171, -171, 180, -180, 0], [5] * 5).tolist() == [True] * 4 + [False]
 
 
 def test_polygons_with_holes_and_either_winding_are_taken():

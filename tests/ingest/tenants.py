@@ -8,6 +8,8 @@ from uuid import UUID
 import psycopg
 from psycopg.types.json import Json
 
+from db import assets
+from db.assets import Asset
 from db.connect import connect
 from db.ids import new_id
 from db.organizations import create_organization
@@ -59,10 +61,7 @@ class Tenant:
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
             revision, _ = await bump(conn)
-            await conn.execute(
-                "INSERT INTO assets (org_id, id, name, revision) VALUES (%s, %s, 'Truck', %s)",
-                (self.org_id, vehicle.asset_id, revision),
-            )
+            await self._asset(conn, vehicle.asset_id, "Truck", revision)
             await self._put_on(conn, vehicle, assigned_from, revision)
         return vehicle
 
@@ -81,10 +80,7 @@ class Tenant:
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
             revision, _ = await bump(conn)
-            await conn.execute(
-                "INSERT INTO assets (org_id, id, name, revision) VALUES (%s, %s, 'Crane', %s)",
-                (self.org_id, asset_id, revision),
-            )
+            await self._asset(conn, asset_id, "Crane", revision)
         return asset_id
 
     async def zone(self, geometry: dict[str, Any], *, valid_from: datetime = LONG_AGO) -> UUID:
@@ -146,6 +142,12 @@ class Tenant:
         with psycopg.connect(self.database.url("opsc_app")) as conn:
             conn.execute("SELECT set_config('app.org_id', %s, true)", (str(self.org_id),))
             return conn.execute(query.encode()).fetchall()
+
+    async def _asset(
+        self, conn: psycopg.AsyncConnection[Any], asset_id: UUID, name: str, revision: int
+    ) -> None:
+        asset = Asset(asset_id, name, None, None, None, "other", [], LONG_AGO, LONG_AGO)
+        await assets.insert(conn, asset, revision)
 
     async def _put_on(
         self,

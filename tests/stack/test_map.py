@@ -126,6 +126,12 @@ def test_a_page_holds_zones_tracks_and_transitions() -> None:
     assert (data["zones"][1]["radius_m"], data["zones"][2]["width_m"]) == (5_000, 50)
 
 
+def test_a_zone_round_the_pole_is_closed_by_way_of_it() -> None:
+    ring = [[0, -60], [120, -70], [-120, -70], [0, -60]]
+    line = Page(map_page("x", [zone("ice", "Polygon", [ring])], MapSample(), "")).data["zones"][0]
+    assert line["lines"][0] == [0, -60, 120, -70, 240, -70, 360, -60, 360, -90, 0, -90]
+
+
 def test_a_page_needs_nothing_from_elsewhere() -> None:
     page = Page(map_page("x", ZONES, sample_of("cab", "circle"), ""))
     for _, attributes in page.attributes:

@@ -1,0 +1,190 @@
+"""Areas on the cylinder of longitudes: folded into one turn, and unrolled so that no seam is left.
+
+Folded, an area lies in [-180, 180] and is cut along the 180th meridian, as RFC 7946 writes it.
+Unrolled, the pieces that touch along that meridian are one again, and longitudes run on past it. An
+area that goes all the way round cannot be unrolled: it stays folded, 360 degrees wide, and its cuts
+are known by lying on both sides (`seam_stretches`).
+"""
+
+# pyright: reportUnknownMemberType=false
+# (shapely has no type information of its own)
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely import MultiPolygon, Polygon
+from shapely.affinity import translate
+from shapely.geometry.base import BaseGeometry
+
+_MAX_TURNS = 1  # a piece is at most so many turns away from where it was
+
+Stretch = tuple[float, float]  # of latitudes, ascending
+
+
+class _Group(NamedTuple):
+    """Pieces that hang together over the 180th meridian.
+
+    turns: piece -> by how many turns it is moved. unrolls: not where the pieces close round the
+    axis, or would be led too far; then nothing is moved.
+    """
+
+    turns: dict[int, int]
+    unrolls: bool
+
+
+def folded(area: Any) -> list[Polygon]:
+    """The parts of an area in [-180, 180], those beyond cut off and moved there by whole turns."""
+    west, _, east, _ = area.bounds
+    if west >= -180 and east <= 180:
+        return polygons_of(area)
+    found: list[Polygon] = []
+    for turn in range(int((west + 180) // 360), int((east + 180) // 360) + 1):
+        window = shapely.box(360 * turn - 180, -90, 360 * turn + 180, 90)
+        part = cast("BaseGeometry", shapely.intersection(area, window))
+        found += polygons_of(translate(part, -360.0 * turn))
+    return found
+
+
+def polygons_of(geometry: Any) -> list[Polygon]:
+    """The polygons of any geometry that have an area."""
+    pieces = shapely.get_parts(shapely.get_parts(geometry)).tolist()
+    return [piece for piece in pieces if isinstance(piece, Polygon) and piece.area > 0]
+
+
+def as_area(polygons: Sequence[Polygon]) -> Polygon | MultiPolygon:
+    """One polygon as itself, several as a multipolygon."""
+    return polygons[0] if len(polygons) == 1 else MultiPolygon(list(polygons))
+
+
+def unrolled(pieces: Sequence[Polygon]) -> Polygon | MultiPolygon:
+    """The area of pieces in [-180, 180] that do not overlap, joined along the 180th meridian."""
+    parts: list[Polygon] = []
+    goes_round = False
+    for group in _groups(pieces):
+        goes_round |= not group.unrolls
+        moved = [_moved(pieces[number], turn) for number, turn in sorted(group.turns.items())]
+        parts += moved if len(moved) == 1 else polygons_of(shapely.union_all(moved))
+    return as_area(parts if goes_round else _side_by_side(parts))
+
+
+def compact(area: Polygon | MultiPolygon) -> Polygon | MultiPolygon:
+    """The same area, its parts moved by whole turns where that makes it much narrower."""
+    west, _, east, _ = area.bounds
+    if east - west <= 180 or isinstance(area, Polygon):
+        return area
+    return as_area(_side_by_side(list(area.geoms)))
+
+
+def seam_stretches(rings: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """The stretches of latitude, (n, 2), along which edges lie at both -180 and 180; ascending."""
+    west: list[Stretch] = []
+    east: list[Stretch] = []
+    for ring in rings:
+        west += _stretches_at(-180.0, ring)
+        east += _stretches_at(180.0, ring)
+    pairs = _overlapping(sorted(west), sorted(east))
+    common = [(max(west[0], east[0]), min(west[1], east[1])) for west, east in pairs]
+    return np.array(common, dtype=np.float64).reshape(-1, 2)
+
+
+def _stretches_at(lon: float, ring: NDArray[np.float64]) -> list[Stretch]:
+    on_it = ring[:, 0] == lon
+    edges = np.flatnonzero(on_it[:-1] & on_it[1:])
+    ends = np.sort(np.stack((ring[edges, 1], ring[edges + 1, 1]), axis=1), axis=1)
+    return [(south, north) for south, north in ends.tolist() if south < north]
+
+
+def _overlapping(
+    ones: Sequence[tuple[Any, ...]], others: Sequence[tuple[Any, ...]]
+) -> list[tuple[Any, Any]]:
+    """Pairs that share a stretch. Each side: (south, north, ...), ascending, no two overlap."""
+    pairs: list[tuple[Any, Any]] = []
+    i = j = 0
+    while i < len(ones) and j < len(others):
+        one, other = ones[i], others[j]
+        if max(one[0], other[0]) < min(one[1], other[1]):
+            pairs.append((one, other))
+        if one[1] <= other[1]:
+            i += 1
+        else:
+            j += 1
+    return pairs
+
+
+def _groups(pieces: Sequence[Polygon]) -> list[_Group]:
+    neighbours = _neighbours(pieces)
+    groups: list[_Group] = []
+    seen: set[int] = set()
+    for start in range(len(pieces)):
+        if start not in seen:
+            groups.append(_group_of(start, neighbours))
+            seen.update(groups[-1].turns)
+    return groups
+
+
+def _neighbours(pieces: Sequence[Polygon]) -> dict[int, list[tuple[int, int]]]:
+    """Piece -> (neighbour, by how many turns it lies further east)."""
+    west: list[tuple[float, float, int]] = []
+    east: list[tuple[float, float, int]] = []
+    for number, piece in enumerate(pieces):
+        for ring in rings_of(piece):
+            west += [(*stretch, number) for stretch in _stretches_at(-180.0, ring)]
+            east += [(*stretch, number) for stretch in _stretches_at(180.0, ring)]
+    found: dict[int, list[tuple[int, int]]] = {}
+    for (*_, ahead), (*_, behind) in _overlapping(sorted(west), sorted(east)):
+        found.setdefault(behind, []).append((ahead, 1))
+        found.setdefault(ahead, []).append((behind, -1))
+    return found
+
+
+def _group_of(start: int, neighbours: dict[int, list[tuple[int, int]]]) -> _Group:
+    turns = {start: 0}
+    unrolls = True
+    waiting = [start]
+    while waiting:
+        piece = waiting.pop()
+        for neighbour, step in neighbours.get(piece, []):
+            turn = turns[piece] + step
+            if neighbour not in turns:
+                turns[neighbour] = turn
+                waiting.append(neighbour)
+            unrolls &= turns[neighbour] == turn
+    least = min(turns.values())
+    turns = {piece: turn - least for piece, turn in turns.items()}
+    if unrolls and max(turns.values()) <= _MAX_TURNS:
+        return _Group(turns, unrolls=True)
+    return _Group(dict.fromkeys(turns, 0), unrolls=False)
+
+
+def _side_by_side(parts: Sequence[Polygon]) -> list[Polygon]:
+    """Parts moved by whole turns to where all of them together are narrowest.
+
+    They are laid out from the far end of the widest gap that they leave on the circle.
+    """
+    bounds = shapely.bounds(np.array(parts, dtype=object))
+    west = np.where(bounds[:, 0] < -180, bounds[:, 0] + 360, bounds[:, 0])
+    east = west + bounds[:, 2] - bounds[:, 0]
+    order = np.argsort(west, kind="stable")
+    reached = np.maximum.accumulate(east[order])
+    before = np.concatenate(([reached[-1] - 360], reached[:-1]))
+    first = west[order][np.argmax(west[order] - before)]
+    moved = np.where(west < first, west + 360, west) - bounds[:, 0]
+    turns = np.rint(moved / 360)
+    if (bounds[:, 2] + 360 * turns).max() > 540:
+        turns -= 1
+    return [_moved(part, turn) for part, turn in zip(parts, turns.tolist(), strict=True)]
+
+
+def _moved(part: Polygon, turns: float) -> Polygon:
+    return translate(part, 360.0 * turns) if turns else part
+
+
+def rings_of(area: Polygon | MultiPolygon) -> list[NDArray[np.float64]]:
+    """The positions of each ring of an area."""
+    positions, ring = shapely.get_coordinates(
+        shapely.get_rings(shapely.get_parts(area)), return_index=True
+    )
+    return np.split(positions, np.flatnonzero(np.diff(ring)) + 1)

@@ -1,0 +1,82 @@
+"""Transitions in order, where the evaluator finds them a little later than they occurred.
+
+A transition that needed confirmation carries the time of the first fix that said so, and what fell
+due by time alone is found last. So the transitions of a device are held until its fixes are judged,
+and come out by device id, time, exits first, zone id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geofence.transitions import TRANSITION_DTYPE, Transition
+from stack.replay_judge import Judge
+from stack.trace_rows import ranks
+
+SLICE_FIXES = 200_000
+MAX_HELD = 1_000_000  # of one device; then the older half is let go
+
+
+def found_by_device(
+    judge: Judge, portions: Iterator[NDArray[np.void]], ids: list[str], max_held: int = MAX_HELD
+) -> Iterator[NDArray[np.void]]:
+    """Judge `portions` (TRACE_DTYPE, by device): TRANSITION_DTYPE in order. ids: see TraceRuns."""
+    held = _Held(ids, max_held)
+    for rows in _slices(portions):
+        last = int(np.argmax(rows["tracker"] == rows["tracker"][-1]))
+        if last:  # the devices before the last one are complete
+            held.add(judge.judge(rows[:last]))
+            held.add(judge.due())
+            yield held.release()
+        held.add(judge.judge(rows[last:]))
+        yield from held.overflow()
+    held.add(judge.due())
+    yield held.release()
+
+
+def found_as_it_comes(
+    judge: Judge, portions: Iterator[NDArray[np.void]]
+) -> Iterator[NDArray[np.void]]:
+    """Judge `portions` (TRACE_DTYPE): TRANSITION_DTYPE as they are found."""
+    for rows in _slices(portions):
+        yield judge.judge(rows)
+    yield judge.due()
+
+
+def _slices(portions: Iterator[NDArray[np.void]]) -> Iterator[NDArray[np.void]]:
+    for rows in portions:
+        for start in range(0, len(rows), SLICE_FIXES):
+            yield rows[start : start + SLICE_FIXES]
+
+
+class _Held:
+    """Transitions that others may come before."""
+
+    def __init__(self, ids: list[str], most: int) -> None:
+        self._ids = ids
+        self._most = most
+        self._parts: list[NDArray[np.void]] = []
+
+    def add(self, found: NDArray[np.void]) -> None:
+        if len(found):
+            self._parts.append(found)
+
+    def release(self) -> NDArray[np.void]:
+        """All of them, in order."""
+        found = np.concatenate(self._parts) if self._parts else np.zeros(0, TRANSITION_DTYPE)
+        self._parts = []
+        device = ranks(self._ids, np.unique(found["asset"]))[found["asset"]]
+        not_exit = found["transition"] != Transition.EXIT
+        order = (found["transition"], found["zone"], not_exit, found["time_us"], device)
+        return found[np.lexsort(order)]
+
+    def overflow(self) -> Iterator[NDArray[np.void]]:
+        """The older half, where there are too many."""
+        if sum(map(len, self._parts)) > self._most:
+            found = self.release()
+            half = len(found) // 2
+            self.add(found[half:])
+            yield found[:half]
