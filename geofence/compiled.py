@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
 from numba import njit
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -43,10 +43,15 @@ def bare(function: Callable[_P, _R]) -> Callable[_P, _R]:
 class _Cache(FunctionCache):
     def __init__(self, function: Callable[..., Any], digest: str) -> None:
         super().__init__(function)
-        self._digest = digest
+        name = f"{self._impl.filename_base}-{digest[:16]}"
+        self._cache_file = IndexDataCacheFile(self._cache_path, name, source_stamp=digest)
 
-    def _index_key(self, sig: Any, codegen: Any) -> Any:
-        return (*super()._index_key(sig, codegen), self._digest)
+    def _load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super()._load_overload(sig, target_context)
+        except (AttributeError, ImportError):  # it is about types that are no more
+            self.flush()
+            return None
 
 
 def _kept(dispatcher: Any) -> Any:

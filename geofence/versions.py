@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from geofence.outlines import Shape
 from geofence.packing import SHAPE_DTYPE
 from geofence.rules import Rules
-from geofence.outlines import Shape
 
 MIN_TIME_US = int(np.iinfo(np.int64).min)  # in force since always
 MAX_TIME_US = int(np.iinfo(np.int64).max)  # in force until further notice
