@@ -209,5 +209,6 @@ def meets_pairs(
     """`meets` of way i with shape i. shapes: SHAPE_DTYPE, (n,); the others (n,) -> (n, 3)."""
     result, spans = np.empty((len(lon0), 3)), np.empty((_SPANS, 2))
     for row in range(len(lon0)):
-        result[row] = meets(arena, shapes[row], lon0[row], lat0[row], lon1[row], lat1[row], spans)
+        found = meets(arena, shapes[row], lon0[row], lat0[row], lon1[row], lat1[row], spans)
+        result[row, 0], result[row, 1], result[row, 2] = found
     return result
