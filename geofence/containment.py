@@ -10,8 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.bare import bare
-from geofence.compiled import compiled
+from geofence.compiled import bare, compiled
 from geofence.edges import line_within_m
 from geofence.geodesic import GREATEST_RADIUS_M, LEAST_RADIUS_M, geodesic_m
 from geofence.orientation import orientation

@@ -8,8 +8,7 @@ along an edge lies inside, as its points do.
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.bare import bare
-from geofence.compiled import compiled
+from geofence.compiled import bare, compiled
 from geofence.containment import covers
 from geofence.crossing_round import round_meets
 from geofence.geodesic import straight_m
@@ -17,20 +16,29 @@ from geofence.orientation import orientation
 from geofence.packing import Arena
 from geofence.slabs import band_of
 
+_SPANS = 1_024
 
-@compiled
+
+@bare
 def meets(
-    arena: Arena, shape: np.void, lon0: float, lat0: float, lon1: float, lat1: float
+    arena: Arena,
+    shape: np.void,
+    lon0: float,
+    lat0: float,
+    lon1: float,
+    lat1: float,
+    spans: NDArray[np.float64],
 ) -> tuple[float, float, float]:
     """(first, last, length): where from 0 to 1 the way meets the shape, and the metres inside.
 
     The metres of all pieces together, in or on the shape. (NaN, NaN, 0.0) where it does not meet
     the shape. Degrees, continuous over the antimeridian; for an area in the shape's own frame,
-    moved there by whole turns.
+    moved there by whole turns. spans: scratch, (k, 2): with fewer rows than a corridor has edges, a
+    way that meets it in more than k pieces may be given some metres between two of them.
     """
     if np.isnan(shape["radius_m"]):
         return _area_meets(arena, shape, lon0, lat0, lon1, lat1)
-    return round_meets(arena, shape, lon0, lat0, lon1, lat1)
+    return round_meets(arena, shape, lon0, lat0, lon1, lat1, spans)
 
 
 @bare
@@ -199,8 +207,8 @@ def meets_pairs(
     lat1: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """`meets` of way i with shape i. shapes: SHAPE_DTYPE, (n,); the others (n,) -> (n, 3)."""
-    result = np.empty((len(lon0), 3))
+    result, spans = np.empty((len(lon0), 3)), np.empty((_SPANS, 2))
     for row in range(len(lon0)):
-        found = meets(arena, shapes[row], lon0[row], lat0[row], lon1[row], lat1[row])
+        found = meets(arena, shapes[row], lon0[row], lat0[row], lon1[row], lat1[row], spans)
         result[row, 0], result[row, 1], result[row, 2] = found
     return result

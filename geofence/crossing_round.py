@@ -9,8 +9,7 @@ A way of more than a degree is taken in parts, so that each is all but straight 
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.bare import bare
-from geofence.compiled import compiled
+from geofence.compiled import bare
 from geofence.geodesic import metres_per_degree, short_way, straight_m
 from geofence.nearest import LEAST_DEGREE_M, nearest_on_edge
 from geofence.packing import Arena
@@ -20,9 +19,15 @@ _EXACT_M = 0.0005
 _ROUNDS = 100
 
 
-@compiled
+@bare
 def round_meets(
-    arena: Arena, shape: np.void, lon0: float, lat0: float, lon1: float, lat1: float
+    arena: Arena,
+    shape: np.void,
+    lon0: float,
+    lat0: float,
+    lon1: float,
+    lat1: float,
+    spans: NDArray[np.float64],
 ) -> tuple[float, float, float]:
     """As `geofence.crossing.meets`, for shapes with a radius; places to a millimetre."""
     vertices = arena.vertices
@@ -30,7 +35,7 @@ def round_meets(
     parts = 1 + int(max(abs(lon1 - lon0), abs(lat1 - lat0)) / _PART_DEG)
     edges = max(shape["real"] - shape["first"] - 1, 1)
     to_end = min(shape["real"] - shape["first"] - 1, 1)  # 0: a centre, which ends where it starts
-    spans, count = np.empty((4, 2)), 0
+    count = 0
     for part in range(parts):
         begin, end = part / parts, (part + 1) / parts
         x0, y0 = lon0 + begin * (lon1 - lon0), lat0 + begin * (lat1 - lat0)
@@ -44,18 +49,10 @@ def round_meets(
             first, last = _span(x0, y0, x1, y1, u0, v0, u1, v1, reach_m)
             if first <= last:
                 if count == len(spans):
-                    spans = _doubled(spans)
+                    count = _joined(spans, count)
                 _insert(spans, count, begin + first * (end - begin), begin + last * (end - begin))
                 count += 1
     return _union(spans, count, lon0, lat0, lon1, lat1)
-
-
-@compiled
-def _doubled(spans: NDArray[np.float64]) -> NDArray[np.float64]:
-    longer = np.empty((2 * len(spans), 2))
-    for row in range(len(spans)):
-        longer[row, 0], longer[row, 1] = spans[row, 0], spans[row, 1]
-    return longer
 
 
 @bare
@@ -66,6 +63,22 @@ def _insert(spans: NDArray[np.float64], count: int, first: float, last: float) -
         spans[place, 0], spans[place, 1] = spans[place - 1, 0], spans[place - 1, 1]
         place -= 1
     spans[place, 0], spans[place, 1] = first, last
+
+
+@bare
+def _joined(spans: NDArray[np.float64], count: int) -> int:
+    """Makes room: spans that overlap become one, and if none does, the last two."""
+    kept = 0
+    for row in range(1, count):
+        if spans[row, 0] <= spans[kept, 1]:
+            spans[kept, 1] = max(spans[kept, 1], spans[row, 1])
+        else:
+            kept += 1
+            spans[kept, 0], spans[kept, 1] = spans[row, 0], spans[row, 1]
+    if kept == count - 1:
+        kept -= 1
+        spans[kept, 1] = spans[kept + 1, 1]
+    return kept + 1
 
 
 @bare

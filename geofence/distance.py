@@ -16,8 +16,7 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import Geod
 
-from geofence.bare import bare
-from geofence.compiled import compiled
+from geofence.compiled import bare, compiled
 from geofence.containment import axis_within_m, covers
 from geofence.edges import line_distance_m, line_within_m
 from geofence.geodesic import geodesic_m

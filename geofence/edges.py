@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from geofence.bare import bare
+from geofence.compiled import bare
 from geofence.geodesic import metres_per_degree
 from geofence.nearest import (
     beyond_m,

@@ -10,8 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.bare import bare
-from geofence.compiled import compiled
+from geofence.compiled import bare, compiled
 
 EQUATOR_M = 6_378_137.0
 FLATTENING = 1 / 298.257223563

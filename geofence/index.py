@@ -1,246 +1,255 @@
-"""Which zones cover a point: an R-tree over boxes, then the exact answer.
+"""All zone versions of all organizations, as columns that compiled code searches.
 
-A `ZoneIndex` never changes. `with_changes` makes a new one that shares shapes and prepared
-geometries with the old; what was begun with the old one may be finished with it.
-
-The tree is shapely's packed one (sort-tile-recursive): for every number of points it answers faster
-than `rtree` (libspatialindex), and packing 10,000 boxes anew takes some milliseconds
-(benchmarks/test_evaluator.py measures both).
+A `ZoneIndex` never changes. `with_changes` makes a new one that shares nearly everything with the
+old; what was begun with the old one may be finished with it. The boxes of all versions lie in a
+packed R-tree (`geofence.tree`); those of recent edits lie in a second, small one, which is packed
+anew with each edit and joins the first when it has grown.
 
 Organizations lie apart in one tree: the boxes of organization k are shifted by k times 1,080
 degrees, farther than any longitude reaches, so one look-up finds the zones of a point's own
 organization only. The exact test uses the coordinates as they are. Adding the shift rounds, but
 rounding keeps the order of numbers, so a point in a box is still in it afterwards.
 
+A shape over the 180th meridian has longitudes beyond 180: its boxes are entered once for each turn
+of the globe that leads into [-180, 180], and carry what to add to a point's longitude.
+
 Ordinals of zones and organizations are small whole numbers that the caller gives out.
 """
 
-# pyright: reportUnknownMemberType=false
-# (shapely has no type information of its own)
-
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
-from geofence.shapes import WGS84, Shape, as_geometries, signed_distances_m
+from geofence.boxes import boxes
+from geofence.columns import Column
+from geofence.marks import no_marks, with_more
+from geofence.outlines import Shape
+from geofence.packing import Arena, ArenaBuilder
+from geofence.tree import Tree, pack
 from geofence.versions import (
+    ENTRY_DTYPE,
+    FILTER_DTYPE,
     MAX_TIME_US,
     MIN_TIME_US,
     ZoneVersion,
-    boundaries_of,
-    boxes_of,
-    by_version,
-    circles_of,
     entries_of,
-    object_array,
-    version_keys,
 )
 
 __all__ = ["MAX_TIME_US", "MIN_TIME_US", "ZoneIndex", "ZoneVersion"]
 
-_SHIFT_DEG = 1080.0
+SHIFT_DEG = 1080.0
+_RECENT_BOXES = 512  # or a share of all, if that is more
+_RECENT_SHARE = 16
+_TURNS = (-720.0, -360.0, 0.0, 360.0, 720.0)
+
+PIECE_DTYPE = np.dtype(
+    [
+        ("entry", "<i8"),
+        ("turn", "<f8"),  # degrees that bring a point into the frame of the shape
+        ("first", "<i8"),  # the vertices of the piece that the box holds, in the arena
+        ("last", "<i8"),
+    ]
+)
+
+
+class ZoneArrays(NamedTuple):
+    """What compiled code reads.
+
+    base, recent: trees of boxes, their items numbers in `piece` (PIECE_DTYPE). entry (ENTRY_DTYPE)
+    and valid_to_us: by entry. newest: the newest entry of each zone, -1. filter: FILTER_DTYPE, by
+    filter, then asset. mark: MARK_DTYPE, see `geofence.marks`.
+    """
+
+    base: Tree
+    recent: Tree
+    piece: NDArray[np.void]
+    entry: NDArray[np.void]
+    valid_to_us: NDArray[np.int64]
+    arena: Arena
+    newest: NDArray[np.int64]
+    filter: NDArray[np.void]
+    mark: NDArray[np.void]
+    newest_mark_us: int
+    max_gap_us: int
 
 
 class ZoneIndex:
-    """All zone versions of all organizations, as entries 0..n-1.
+    """Entries 0..n-1, one for each version of a zone, in the order in which they were given.
 
-    zone_of, version_of, organization_of (int32), valid_from_us, valid_to_us (int64): shape (n,), by
-    entry; entries are in order of (zone, valid_from_us, version).
+    arrays: for compiled code. zone_of, version_of, organization_of: int32, (n,), by entry.
     """
 
     def __init__(self, versions: Iterable[ZoneVersion] = ()) -> None:
-        found = list(versions)
-        self._settle(entries_of(found), object_array([v.shape for v in found]), *boxes_of(found))
-
-    def with_changes(self, changed: Iterable[ZoneVersion]) -> "ZoneIndex":
-        """An index in which `changed` replace or join the versions of this one."""
-        new = list(changed)
-        keys = {(v.zone, v.version) for v in new}
-        pairs = zip(self.zone_of.tolist(), self.version_of.tolist(), strict=True)
-        stay = np.fromiter((pair not in keys for pair in pairs), dtype=bool, count=len(self))
-        box_stays = stay[self._box_entry]
-        new_boxes, new_box_entry = boxes_of(new)
-        renumbered = np.cumsum(stay) - 1
-        result = ZoneIndex.__new__(ZoneIndex)
-        result._settle(
-            np.concatenate((self._entries[stay], entries_of(new))),
-            np.concatenate((self._shapes[stay], object_array([v.shape for v in new]))),
-            np.concatenate((self._boxes[box_stays], new_boxes)),
-            np.concatenate(
-                (renumbered[self._box_entry[box_stays]], new_box_entry + np.count_nonzero(stay))
-            ),
-        )
-        return result
+        self._box = Column(np.empty((0, 4)))
+        self._piece = Column(np.empty(0, PIECE_DTYPE))
+        self._entry = Column(np.empty(0, ENTRY_DTYPE))
+        self._builder = ArenaBuilder()  # shared: it only adds
+        self._valid_to_us = np.empty(0, np.int64)
+        self._newest = np.empty(0, np.int64)
+        self._filter = np.empty(0, FILTER_DTYPE)
+        self._zone_marks = self._marks = no_marks()
+        self._base_boxes = 0
+        self._base = self._recent = pack(self._box.rows, np.empty(0, np.int64))
+        self._take(list(versions))
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._entry.rows)
 
-    def _settle(
-        self,
-        entries: NDArray[np.void],
-        shapes: NDArray[np.object_],
-        box: NDArray[np.float64],
-        box_entry: NDArray[np.intp],
-    ) -> None:
-        order = np.lexsort((entries["version"], entries["valid_from_us"], entries["zone"]))
-        place = np.empty(len(order), dtype=np.intp)
-        place[order] = np.arange(len(order))
-        self._entries = entries[order]
-        self._shapes = shapes[order]
-        self._boxes, self._box_entry = box, place[box_entry]
-        self.zone_of = np.ascontiguousarray(self._entries["zone"])
-        self.version_of = np.ascontiguousarray(self._entries["version"])
-        self.organization_of = np.ascontiguousarray(self._entries["organization"])
-        self.valid_from_us = np.ascontiguousarray(self._entries["valid_from_us"])
-        self.valid_to_us = np.ascontiguousarray(self._entries["valid_to_us"])
-        self._geometries = as_geometries(self._shapes)
-        self._circles = circles_of(self._shapes)
-        self._has_circles = not np.isnan(self._circles).all()
-        self._tree = self._packed_tree()
-        self._version_keys, self._version_entry = by_version(self._entries)
-        self._boundaries = boundaries_of(self._entries)
-        times = self._boundaries.values()
-        self._all_boundaries = np.unique(np.concatenate([np.empty(0, np.int64), *times]))
+    @property
+    def zone_of(self) -> NDArray[np.int32]:
+        return self.arrays.entry["zone"]
 
-    def _packed_tree(self) -> shapely.STRtree:
-        shift = self.organization_of[self._box_entry] * _SHIFT_DEG
-        corners = self._boxes.reshape(-1, 2, 2).copy()
-        corners[:, :, 0] += shift[:, None]
-        # A diagonal has the same box as its rectangle and is the smaller object.
-        tree = shapely.STRtree(np.asarray(shapely.linestrings(corners), dtype=object))
-        tree.query(shapely.points([0.0], [0.0]))  # packs now, not at the first fix
-        return tree
+    @property
+    def version_of(self) -> NDArray[np.int32]:
+        return self.arrays.entry["version"]
 
-    # Points --------------------------------------------------------------------------------------
+    @property
+    def organization_of(self) -> NDArray[np.int32]:
+        return self.arrays.entry["organization"]
 
-    def candidates(
-        self,
-        lon: NDArray[np.float64],
-        lat: NDArray[np.float64],
-        organization: NDArray[np.integer],
-        time_us: NDArray[np.int64],
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Pairs (point, entry): the entry is in force and one of its boxes holds the point."""
-        points = shapely.points(lon + organization * _SHIFT_DEG, lat)
-        row, box = self._tree.query(points)
-        entry = self._box_entry[box]
-        at = time_us[row]
-        in_force = (self.valid_from_us[entry] <= at) & (at < self.valid_to_us[entry])
-        return row[in_force], entry[in_force]
+    def with_changes(self, changed: Iterable[ZoneVersion]) -> "ZoneIndex":
+        """An index in which `changed` join the versions of this one.
 
-    def inside(
-        self,
-        lon: NDArray[np.float64],
-        lat: NDArray[np.float64],
-        organization: NDArray[np.integer],
-        time_us: NDArray[np.int64],
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Pairs (point, entry): the entry is in force and covers the point; points ascending.
-
-        lon, lat: degrees, shape (n,), float64. organization: the point's own. time_us: the instant
-        at which the version must be in force.
+        What a version is never changes: of one that is known only the end is taken. Raises
+        ValueError where a version begins before one of its zone that is known.
         """
-        row, entry = self.candidates(lon, lat, organization, time_us)
-        covered = self.covers(entry, lon[row], lat[row])
-        return row[covered], entry[covered]
-
-    def covers(
-        self, entry: NDArray[np.intp], lon: NDArray[np.float64], lat: NDArray[np.float64]
-    ) -> NDArray[np.bool_]:
-        """Whether entry i covers point i, whatever the time and the organization."""
-        covered = shapely.intersects_xy(self._geometries[entry], lon, lat)
-        if self._has_circles:
-            circles = self._circles[entry]
-            which = np.flatnonzero(~np.isnan(circles[:, 2]))
-            centre_lon, centre_lat, radius_m = circles[which].T
-            away_m = np.asarray(WGS84.inv(centre_lon, centre_lat, lon[which], lat[which])[2])
-            covered[which] = away_m <= radius_m
-        return covered
-
-    # Versions ------------------------------------------------------------------------------------
-
-    def standing(
-        self, zone: NDArray[np.integer], time_us: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.bool_]]:
-        """How zones stand at instants: version, boundary_us, in_force, each of shape (n,).
-
-        version: the newest that begins at or before the instant, 0 where there is none; in_force:
-        whether it still is. boundary_us: its begin, or its end where it is no longer in force;
-        MAX_TIME_US where there is no version.
-        """
-        entry = self._begun(zone, time_us)
-        some = np.flatnonzero(entry >= 0)
-        entry = entry[some]
-        version = np.zeros(len(zone), np.int32)
-        version[some] = self.version_of[entry]
-        in_force = np.zeros(len(zone), dtype=bool)
-        in_force[some] = self.valid_to_us[entry] > time_us[some]
-        boundary_us = np.full(len(zone), MAX_TIME_US)
-        boundary_us[some] = np.where(
-            in_force[some], self.valid_from_us[entry], self.valid_to_us[entry]
-        )
-        return version, boundary_us, in_force
-
-    def _begun(self, zone: NDArray[np.integer], time_us: NDArray[np.int64]) -> NDArray[np.intp]:
-        """Entries of the newest versions that begin at or before the instants, else -1."""
-        none = np.searchsorted(self.zone_of, zone, "left") - 1
-        low, high = none, np.searchsorted(self.zone_of, zone, "right") - 1
-        while np.any(low < high):
-            middle = (low + high + 1) // 2
-            begins = self.valid_from_us[middle] <= time_us
-            low, high = np.where(begins, middle, low), np.where(begins, high, middle - 1)
-        return np.where(low > none, low, -1)
-
-    def boundary_between(
-        self,
-        organization: NDArray[np.integer],
-        after_us: NDArray[np.int64],
-        until_us: NDArray[np.int64],
-    ) -> NDArray[np.bool_]:
-        """Whether any version of the organization begins or ends in (after_us, until_us]."""
-        result = np.zeros(len(after_us), dtype=bool)
-        if not len(after_us) or not len(self._all_boundaries):
-            return result
-        if after_us.min() >= self._all_boundaries[-1]:
-            return result
-        result[:] = _count_up_to(self._all_boundaries, after_us) < _count_up_to(
-            self._all_boundaries, until_us
-        )
-        for ordinal in np.unique(organization[result]).tolist():
-            rows = np.flatnonzero(result & (organization == ordinal))
-            own = self._boundaries.get(ordinal, self._all_boundaries[:0])
-            result[rows] = _count_up_to(own, after_us[rows]) < _count_up_to(own, until_us[rows])
+        result = self._copy()
+        result._take(list(changed))
         return result
 
-    def signed_distances_m(
-        self,
-        zone: NDArray[np.integer],
-        version: NDArray[np.integer],
-        lon: NDArray[np.float64],
-        lat: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        """Distance of point i to the edge of version i of zone i in metres, negative inside.
-
-        NaN where the index has no such version.
-        """
-        result = np.full(len(zone), np.nan)
-        entry = self._entry_of(zone, version)
-        known = np.flatnonzero(entry >= 0)
-        shapes: list[Shape] = self._shapes[entry[known]].tolist()
-        result[known] = signed_distances_m(shapes, lon[known], lat[known])
+    def with_filters(self, rows: NDArray[np.void]) -> "ZoneIndex":
+        """An index whose filters are those of `rows`: FILTER_DTYPE, in any order."""
+        result = self._copy()
+        result._filter = rows[np.lexsort((rows["from_us"], rows["asset"], rows["filter"]))]
+        result._marks = result._zone_marks.joined(
+            np.concatenate((rows["organization"], rows["organization"])),
+            np.concatenate((rows["from_us"], rows["to_us"])),
+        )
+        result._settle()
         return result
 
-    def _entry_of(
-        self, zone: NDArray[np.integer], version: NDArray[np.integer]
-    ) -> NDArray[np.intp]:
-        wanted = version_keys(zone, version)
-        if not len(self):
-            return np.full(len(wanted), -1)
-        place = np.searchsorted(self._version_keys, wanted).clip(max=len(self) - 1)
-        return np.where(self._version_keys[place] == wanted, self._version_entry[place], -1)
+    def organizations_with_marks(self, after_us: int, until_us: int) -> NDArray[np.int64]:
+        """Those for which something begins or ends to be in force in (after_us, until_us]."""
+        if self.arrays.newest_mark_us <= after_us:
+            return np.empty(0, np.int64)
+        mark = self.arrays.mark
+        return np.unique(mark["key"][(mark["time_us"] > after_us) & (mark["time_us"] <= until_us)])
+
+    def _copy(self) -> "ZoneIndex":
+        result = ZoneIndex.__new__(ZoneIndex)
+        result.__dict__.update(self.__dict__)
+        return result
+
+    def _take(self, changed: Sequence[ZoneVersion]) -> None:
+        self._valid_to_us = self._valid_to_us.copy()
+        new: list[ZoneVersion] = []
+        for version in changed:
+            entry = self._find(version.zone, version.version)
+            if entry is None:
+                new.append(version)
+            else:
+                self._valid_to_us[entry] = version.valid_to_us
+        if new:
+            self._append(sorted(new, key=lambda v: (v.zone, v.valid_from_us, v.version)))
+        self._zone_marks = with_more(
+            self._zone_marks,
+            np.array([v.organization for v in changed for _ in range(2)], np.int64),
+            np.array([t for v in changed for t in (v.valid_from_us, v.valid_to_us)], np.int64),
+        )
+        self._marks = with_more(
+            self._zone_marks,
+            np.concatenate((self._filter["organization"], self._filter["organization"])),
+            np.concatenate((self._filter["from_us"], self._filter["to_us"])),
+        )
+        self._settle()
+
+    def _find(self, zone: int, version: int) -> int | None:
+        entry = int(self._newest[zone]) if zone < len(self._newest) else -1
+        while entry >= 0 and self._entry.rows["version"][entry] != version:
+            entry = int(self._entry.rows["before"][entry])
+        return entry if entry >= 0 else None
+
+    def _append(self, versions: Sequence[ZoneVersion]) -> None:
+        first = len(self)
+        entries = entries_of(versions)
+        entries["before"] = self._linked(entries["zone"], first)
+        self._check_order(entries)
+        shapes = [version.shape for version in versions]
+        entries["shape"] = self._builder.add(shapes)
+        self._entry = self._entry.with_more(entries)
+        ends = np.array([version.valid_to_us for version in versions], np.int64)
+        self._valid_to_us = np.concatenate((self._valid_to_us, ends))
+        box, piece = _pieces(shapes, entries, first)
+        self._box, self._piece = self._box.with_more(box), self._piece.with_more(piece)
+
+    def _linked(self, zone: NDArray[np.int32], first: int) -> NDArray[np.int64]:
+        """The entry before each new one in its zone; notes the newest."""
+        newest = np.full(max(int(zone.max()) + 1, len(self._newest)), -1, np.int64)
+        newest[: len(self._newest)] = self._newest
+        same = np.zeros(len(zone), bool)
+        same[1:] = zone[1:] == zone[:-1]
+        before = np.where(same, np.arange(len(zone)) + first - 1, newest[zone])
+        newest[zone] = np.arange(len(zone)) + first  # of several the last, which is the newest
+        self._newest = newest
+        return before
+
+    def _check_order(self, entries: NDArray[np.void]) -> None:
+        known = np.flatnonzero((entries["before"] >= 0) & (entries["before"] < len(self)))
+        earlier = self._entry.rows[entries["before"][known]]["valid_from_us"]
+        wrong = known[earlier > entries["valid_from_us"][known]]
+        if len(wrong):
+            zone, version = entries[["zone", "version"]][wrong[0]]
+            raise ValueError(f"version {version} of zone {zone} begins before an older version")
+
+    def _settle(self) -> None:
+        """Packs what is new and hands everything to compiled code."""
+        boxes_now = len(self._box.rows)
+        if boxes_now - self._base_boxes > max(_RECENT_BOXES, boxes_now // _RECENT_SHARE):
+            self._base, self._base_boxes = _tree(self._box.rows, 0), boxes_now
+        self._recent = _tree(self._box.rows[self._base_boxes :], self._base_boxes)
+        self.arrays = ZoneArrays(
+            base=self._base,
+            recent=self._recent,
+            piece=self._piece.rows,
+            entry=self._entry.rows,
+            valid_to_us=self._valid_to_us,
+            arena=self._builder.arena,
+            newest=self._newest,
+            filter=self._filter,
+            mark=self._marks,
+            newest_mark_us=int(self._marks["time_us"].max(initial=MIN_TIME_US)),
+            max_gap_us=int(self._entry.rows["gap_us"].max(initial=0)),
+        )
 
 
-def _count_up_to(instants: NDArray[np.int64], until_us: NDArray[np.int64]) -> NDArray[np.intp]:
-    return np.searchsorted(instants, until_us, "right")
+def _tree(box: NDArray[np.float64], first: int) -> Tree:
+    return pack(box, np.arange(first, first + len(box)))
+
+
+def _pieces(
+    shapes: Sequence[Shape], entries: NDArray[np.void], first_entry: int
+) -> tuple[NDArray[np.float64], NDArray[np.void]]:
+    """The boxes of new entries, at every turn at which they are met, and what each holds."""
+    found = boxes(shapes, entries["shape"])
+    number = found["shape"]
+    piece = np.zeros(len(found), PIECE_DTYPE)
+    piece["entry"] = number + first_entry
+    for end in ("first", "last"):
+        piece[end] = found[end] + entries["shape"]["first"][number]
+    box = np.stack([found[side] for side in ("west", "south", "east", "north")], axis=1)
+    shift = entries["organization"][number] * SHIFT_DEG
+    turned = [_turned(box, piece, shift, turn) for turn in _TURNS]
+    return np.concatenate([b for b, _ in turned]), np.concatenate([p for _, p in turned])
+
+
+def _turned(
+    box: NDArray[np.float64], piece: NDArray[np.void], shift: NDArray[np.float64], turn: float
+) -> tuple[NDArray[np.float64], NDArray[np.void]]:
+    """Those boxes that meet [-180, 180] after a turn, turned and apart by organization."""
+    met = (box[:, 0] + turn <= 180) & (box[:, 2] + turn >= -180)
+    turned, kept = box[met], piece[met]
+    turned[:, [0, 2]] += (turn + shift[met])[:, None]
+    kept["turn"] = -turn
+    return turned, kept

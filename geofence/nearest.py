@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from geofence.bare import bare
+from geofence.compiled import bare
 from geofence.geodesic import E2, EQUATOR_M, geodesic_m, metres_per_degree, short_way
 
 LEAST_DEGREE_M = 110_574.2  # of latitude, at the equator

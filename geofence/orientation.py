@@ -7,7 +7,7 @@ greatest term outweighs all others. That holds for coordinates that are 0 or fro
 magnitude, and for arithmetic that neither fuses nor reorders: nothing here may have fastmath.
 """
 
-from geofence.bare import bare
+from geofence.compiled import bare
 
 _BOUND = 3.3306690738754716e-16  # (3 + 16 u) u, where u = 2^-53
 _SPLITTER = 134217729.0  # 2^27 + 1: halves a double into two of 26 bits

@@ -16,6 +16,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geofence.closings import rows_around
+from geofence.columns import Column
 from geofence.outlines import Circle, Corridor, Polygonal, Shape
 from geofence.slabs import slabs_of
 
@@ -78,14 +79,14 @@ class ArenaBuilder:
     """An arena that grows. What was given out before stays as it was: rows are only added."""
 
     def __init__(self) -> None:
-        self._vertices = _Column(np.empty((0, 2)))
-        self._slab_start = _Column(np.zeros(1, np.int64))
-        self._slab_edge = _Column(np.empty(0, np.int64))
+        self._vertices = Column(np.empty((0, 2)))
+        self._slab_start = Column(np.zeros(1, np.int64))
+        self._slab_edge = Column(np.empty(0, np.int64))
 
     @property
     def arena(self) -> Arena:
         """All that was added so far."""
-        return Arena(self._vertices.filled, self._slab_start.filled, self._slab_edge.filled)
+        return Arena(self._vertices.rows, self._slab_start.rows, self._slab_edge.rows)
 
     def add(self, shapes: Sequence[Shape]) -> NDArray[np.void]:
         """Adds shapes. Returns their records, SHAPE_DTYPE, (n,), good for every arena from now."""
@@ -94,26 +95,10 @@ class ArenaBuilder:
         for name in ("first", "real", "last"):
             records[name] += len(before.vertices)
         records["slab"] += len(before.slab_start) - 1
-        self._vertices.add(arena.vertices)
-        self._slab_start.add(arena.slab_start[1:] + len(before.slab_edge))
-        self._slab_edge.add(arena.slab_edge + len(before.vertices))
+        self._vertices = self._vertices.with_more(arena.vertices)
+        self._slab_start = self._slab_start.with_more(arena.slab_start[1:] + len(before.slab_edge))
+        self._slab_edge = self._slab_edge.with_more(arena.slab_edge + len(before.vertices))
         return records
-
-
-class _Column:
-    """An array that grows by doubling; views of it stay good."""
-
-    def __init__(self, filled: NDArray[Any]) -> None:
-        self.filled = filled
-        self._room = filled
-
-    def add(self, rows: NDArray[Any]) -> None:
-        begin, end = len(self.filled), len(self.filled) + len(rows)
-        if end > len(self._room):
-            self._room = np.empty((max(end, 2 * begin), *rows.shape[1:]), rows.dtype)
-            self._room[:begin] = self.filled
-        self._room[begin:end] = rows
-        self.filled = self._room[:end]
 
 
 def _areas(shapes: Sequence[Shape]) -> list[_Block]:

@@ -10,8 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.bare import bare
-from geofence.compiled import compiled
+from geofence.compiled import bare, compiled
 
 MAX_ENTRIES_PER_EDGE = 4
 _LEAST_HEIGHT_DEG = 1e-9  # below, a single band

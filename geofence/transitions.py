@@ -1,20 +1,18 @@
 """The rule: what follows when a fix says inside or outside. The table is the rule itself.
 
-The plain rule: a zone is entered with the first fix that it covers and left with the first that it
-does not. `now changed` is a change of the zone under an asset that has not moved.
+Compiled code looks each decision up in ACTIONS, which is made from DECISIONS.
 """
 
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
 
 class Was(IntEnum):
     """What is known of an asset and a zone before a fix."""
 
-    UNKNOWN = 0  # no fix of the asset was judged yet
+    UNKNOWN = 0  # where the asset is was not known
     OUTSIDE = 1
     INSIDE = 2
 
@@ -22,76 +20,104 @@ class Was(IntEnum):
 class Says(IntEnum):
     """What a fix says of a zone."""
 
-    OUTSIDE = 0
-    INSIDE = 1
+    OUTSIDE = 0  # outside, by more than the margin of the zone and the fix
+    MARGIN = 1  # outside, by no more than that
+    INSIDE = 2
+    THROUGH = 3  # outside, and so was the fix before, but the way between them meets the zone
+
+
+class Action(IntEnum):
+    """What is done about it."""
+
+    NOTHING = 0
+    FORGET = 1  # the run that was under way has ended
+    WAIT = 2  # a run begins or goes on
+    ENTER = 3
+    EXIT = 4
+    PASS = 5  # enter and exit, both inferred
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One line of the table; confirmed: None where it makes no difference."""
+
+    was: Was
+    says: Says
+    confirmed: bool | None
+    action: Action
+
+
+DECISIONS = (
+    Decision(Was.UNKNOWN, Says.INSIDE, None, Action.ENTER),
+    Decision(Was.UNKNOWN, Says.MARGIN, None, Action.NOTHING),
+    Decision(Was.UNKNOWN, Says.OUTSIDE, None, Action.NOTHING),
+    Decision(Was.OUTSIDE, Says.INSIDE, True, Action.ENTER),
+    Decision(Was.OUTSIDE, Says.INSIDE, False, Action.WAIT),
+    Decision(Was.OUTSIDE, Says.THROUGH, None, Action.PASS),
+    Decision(Was.OUTSIDE, Says.MARGIN, None, Action.FORGET),
+    Decision(Was.OUTSIDE, Says.OUTSIDE, None, Action.FORGET),
+    Decision(Was.INSIDE, Says.INSIDE, None, Action.FORGET),
+    Decision(Was.INSIDE, Says.MARGIN, None, Action.FORGET),
+    Decision(Was.INSIDE, Says.OUTSIDE, False, Action.WAIT),
+    Decision(Was.INSIDE, Says.OUTSIDE, True, Action.EXIT),
+)
+
+# ACTIONS[was, says, confirmed]: what DECISIONS says, for compiled code.
+ACTIONS = np.zeros((len(Was), len(Says), 2), dtype=np.int64)
+for _decision in DECISIONS:
+    for _confirmed in (False, True) if _decision.confirmed is None else (_decision.confirmed,):
+        ACTIONS[_decision.was, _decision.says, int(_confirmed)] = _decision.action
 
 
 class Transition(IntEnum):
     NONE = 0
     ENTER = 1
     EXIT = 2
+    DWELL = 3  # the asset has been in the zone for so long
+    SCHEDULE = (
+        4  # a window of the zone's schedule opened on an asset that should not be where it is
+    )
 
 
 class Cause(IntEnum):
     MOVED = 0
-    INITIAL = 1
-    ZONE_CHANGED = 2
+    INITIAL = 1  # where the asset was before is not known
+    ZONE_CHANGED = 2  # the zone, or which assets it bears on, changed under an asset at rest
+    REASSIGNED = 3  # the asset got another tracker, or lost its tracker
+    SILENCE = 4  # nothing was heard for so long
+    SCHEDULE_STARTED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """One line of the table."""
+class Inferred(IntEnum):
+    """How a transition is known that no fix shows by itself."""
 
-    was: Was
-    says: Says
-    zone_changed: bool
-    transition: Transition
-    cause: Cause = Cause.MOVED
-
-
-DECISIONS = (
-    Decision(Was.UNKNOWN, Says.OUTSIDE, False, Transition.NONE),
-    Decision(Was.UNKNOWN, Says.INSIDE, False, Transition.ENTER, Cause.INITIAL),
-    Decision(Was.OUTSIDE, Says.OUTSIDE, False, Transition.NONE),
-    Decision(Was.OUTSIDE, Says.INSIDE, False, Transition.ENTER),
-    Decision(Was.OUTSIDE, Says.OUTSIDE, True, Transition.NONE),
-    Decision(Was.OUTSIDE, Says.INSIDE, True, Transition.ENTER, Cause.ZONE_CHANGED),
-    Decision(Was.INSIDE, Says.INSIDE, False, Transition.NONE),
-    Decision(Was.INSIDE, Says.OUTSIDE, False, Transition.EXIT),
-    Decision(Was.INSIDE, Says.INSIDE, True, Transition.NONE),
-    Decision(Was.INSIDE, Says.OUTSIDE, True, Transition.EXIT, Cause.ZONE_CHANGED),
-)
-
-# An asset of which nothing is known has no position at which a change of zone could be judged, so
-# (UNKNOWN, ..., zone_changed) is no line of the table.
-_CAUSES = np.zeros((len(Was), len(Says), 2), dtype=np.uint8)
-for _decision in DECISIONS:
-    _CAUSES[_decision.was, _decision.says, int(_decision.zone_changed)] = _decision.cause
-
-
-def causes(
-    was: NDArray[np.integer], says: Says, zone_changed: NDArray[np.bool_]
-) -> NDArray[np.uint8]:
-    """The causes of n transitions, from the table. was: Was values; zone_changed: bool; (n,)."""
-    return _CAUSES[was, says, zone_changed.astype(np.intp)]
+    NONE = 0
+    SEGMENT = 1  # the asset passed through between two fixes
+    TIMER = 2  # a deadline passed
 
 
 TRANSITION_DTYPE = np.dtype(
     [
-        ("row", "<i4"),  # the fix, by its number in the batch
+        ("row", "<i8"),  # the fix that made it known, by its number in the batch; -1: none did
+        ("step", "<i8"),  # counts instants of judgement: what one gives is known together
         ("asset", "<i4"),
         ("zone", "<i4"),
-        ("version", "<i4"),  # of the zone: that in force, else the last that was
+        ("version", "<i4"),  # of the zone: that in force when it occurred, else the last that was
         ("organization", "<i4"),
         ("transition", "u1"),  # Transition
         ("cause", "u1"),  # Cause
-        ("time_us", "<i8"),  # when it occurred: the fix's time, or the zone's change
+        ("inferred", "u1"),  # Inferred
+        ("returning", "?"),  # an enter after an exit, of zones that remember exits
+        ("time_us", "<i8"),  # when it occurred
         ("lat", "<f8"),  # where the asset was then, degrees
         ("lon", "<f8"),
+        ("tracker", "<i4"),  # of the fix at that place, with its accuracy and speed; NaN: not known
+        ("accuracy_m", "<f4"),
+        ("speed_mps", "<f4"),
         ("opening_tracker", "<i4"),  # what the visit's id is made of: the fix that opened it
         ("opening_us", "<i8"),
         ("opening_seq", "<i4"),
-        ("opening_change_us", "<i8"),  # the zone's change where that opened the visit, else 0
+        ("opening_change_us", "<i8"),  # the change where that opened the visit, else 0
         ("entered_us", "<i8"),
         ("opening_version", "<i4"),
     ]

@@ -1,7 +1,4 @@
-"""Versions of zones as columns: what the index is built of.
-
-Entries are the rows of ENTRY_DTYPE; boxes, keys and boundaries are worked out from them.
-"""
+"""Versions of zones as columns: what compiled code knows of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,25 +6,66 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.shapes import Circle, Shape, boxes
+from geofence.outlines import Shape
+from geofence.packing import SHAPE_DTYPE
+from geofence.rules import Rules
 
 MIN_TIME_US = int(np.iinfo(np.int64).min)  # in force since always
 MAX_TIME_US = int(np.iinfo(np.int64).max)  # in force until further notice
+ALL_ASSETS = -1
+NEVER_US = MAX_TIME_US
 
 ENTRY_DTYPE = np.dtype(
     [
-        ("zone", "<i4"),
-        ("version", "<i4"),
-        ("organization", "<i4"),
+        ("zone", "<i8"),
+        ("version", "<i8"),
+        ("organization", "<i8"),
         ("valid_from_us", "<i8"),
-        ("valid_to_us", "<i8"),
+        ("filter", "<i8"),  # which assets it bears on; ALL_ASSETS
+        ("before", "<i8"),  # the entry of the zone's version before this one; -1
+        ("remembers_exits", "?"),
+        ("enter_fixes", "<i8"),  # the Rules, times as microseconds
+        ("exit_fixes", "<i8"),
+        ("enter_us", "<i8"),
+        ("exit_us", "<i8"),
+        ("exit_buffer_m", "<f8"),
+        ("accuracy_clamp_m", "<f8"),
+        ("gap_us", "<i8"),
+        ("pass_min_m", "<f8"),
+        ("dwell_us", "<i8"),  # NEVER_US: none
+        ("silence_us", "<i8"),  # NEVER_US: none
+        ("shape", SHAPE_DTYPE),
+    ]
+)
+
+MARK_DTYPE = np.dtype(
+    [
+        ("key", "<i8"),  # the organization
+        ("time_us", "<i8"),  # something of it begins or ends to be in force
+    ]
+)
+
+FILTER_DTYPE = np.dtype(
+    [
+        ("filter", "<i8"),
+        ("organization", "<i8"),
+        ("asset", "<i8"),
+        ("from_us", "<i8"),  # the filter lets the asset through in [from_us, to_us)
+        ("to_us", "<i8"),
     ]
 )
 
 
+_DEFAULT_RULES = Rules()
+
+
 @dataclass(frozen=True, slots=True)
 class ZoneVersion:
-    """One version of a zone, in force at the instants t with valid_from_us <= t < valid_to_us."""
+    """One version of a zone, in force at the instants t with valid_from_us <= t < valid_to_us.
+
+    assets: the number of a filter (FILTER_DTYPE rows that the index holds), or ALL_ASSETS.
+    remembers_exits: an enter after an exit says that it is one (`returning`).
+    """
 
     zone: int
     version: int
@@ -35,6 +73,9 @@ class ZoneVersion:
     shape: Shape
     valid_from_us: int = MIN_TIME_US
     valid_to_us: int = MAX_TIME_US
+    rules: Rules = _DEFAULT_RULES
+    assets: int = ALL_ASSETS
+    remembers_exits: bool = False
 
     def __post_init__(self) -> None:
         if self.zone < 0 or self.organization < 0:
@@ -46,59 +87,35 @@ class ZoneVersion:
 
 
 def entries_of(versions: Sequence[ZoneVersion]) -> NDArray[np.void]:
-    return np.array(
-        [(v.zone, v.version, v.organization, v.valid_from_us, v.valid_to_us) for v in versions],
-        dtype=ENTRY_DTYPE,
+    """ENTRY_DTYPE, (n,); `before` and `shape` are not filled."""
+    entries = np.zeros(len(versions), ENTRY_DTYPE)
+    columns = [name for name in ENTRY_DTYPE.fields or () if name not in ("before", "shape")]
+    for name, values in zip(columns, zip(*map(_entry, versions), strict=True), strict=True):
+        entries[name] = values
+    return entries
+
+
+def _entry(version: ZoneVersion) -> tuple[object, ...]:
+    rules = version.rules
+    return (
+        version.zone,
+        version.version,
+        version.organization,
+        version.valid_from_us,
+        version.assets,
+        version.remembers_exits,
+        rules.enter_confirm_fixes,
+        rules.exit_confirm_fixes,
+        _us(rules.enter_confirm_seconds),
+        _us(rules.exit_confirm_seconds),
+        rules.exit_buffer_m,
+        rules.accuracy_clamp_m,
+        _us(rules.max_gap_seconds),
+        rules.pass_min_m,
+        _us(rules.dwell_seconds),
+        _us(rules.close_after_silence_seconds),
     )
 
 
-def boxes_of(versions: Sequence[ZoneVersion]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Boxes (m, 4), and for each the number of its version."""
-    found = [(box, entry) for entry, v in enumerate(versions) for box in boxes(v.shape)]
-    box = np.array([box for box, _ in found], dtype=np.float64).reshape(-1, 4)
-    return box, np.array([entry for _, entry in found], dtype=np.intp)
-
-
-def version_keys(zone: NDArray[np.integer], version: NDArray[np.integer]) -> NDArray[np.int64]:
-    return zone.astype(np.int64) << 32 | version
-
-
-def by_version(entries: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """Keys of (zone, version), ascending, and the entry of each."""
-    keys = version_keys(entries["zone"], entries["version"])
-    order = np.argsort(keys)
-    keys = keys[order]
-    if len(repeated := np.flatnonzero(keys[1:] == keys[:-1])):
-        zone, version = divmod(int(keys[repeated[0]]), 1 << 32)
-        raise ValueError(f"version {version} of zone {zone} is given twice")
-    return keys, order
-
-
-def object_array(values: Sequence[object]) -> NDArray[np.object_]:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
-
-
-def circles_of(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
-    """(n, 3): lon, lat, radius_m; NaN for what is no circle."""
-    circles = np.full((len(shapes), 3), np.nan)
-    for entry, shape in enumerate(shapes.tolist()):
-        if isinstance(shape, Circle):
-            circles[entry] = shape.lon, shape.lat, shape.radius_m
-    return circles
-
-
-def boundaries_of(entries: NDArray[np.void]) -> dict[int, NDArray[np.int64]]:
-    """Organization -> the instants at which one of its versions begins or ends, ascending."""
-    organization = np.concatenate((entries["organization"], entries["organization"]))
-    instant = np.concatenate((entries["valid_from_us"], entries["valid_to_us"]))
-    real = (instant != MIN_TIME_US) & (instant != MAX_TIME_US)
-    organization, instant = organization[real], instant[real]
-    order = np.lexsort((instant, organization))
-    organization, instant = organization[order], instant[order]
-    starts = np.flatnonzero(np.diff(organization, prepend=-1))
-    if not len(starts):
-        return {}
-    groups = zip(organization[starts].tolist(), np.split(instant, starts[1:]), strict=True)
-    return {ordinal: np.unique(times) for ordinal, times in groups}
+def _us(seconds: float | None) -> int:
+    return NEVER_US if seconds is None else round(seconds * 1_000_000)

@@ -1,0 +1,222 @@
+"""The way of a batch through the rules: asset by asset, each asset's fixes in order of arrival.
+
+Compiled. A fix at or before the asset's newest, or before what is already known to have happened
+without a fix, is late: it is left out. A good fix is judged; a suspect or an inaccurate one only
+moves the asset's newest fix on.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geofence.compiled import bare, compiled
+from geofence.geodesic import geodesic_m
+from geofence.judge import judge_fix
+from geofence.records import copy_membership, copy_place
+from geofence.timeline import advance, next_due_us
+from geofence.workspace import Desk, judged, member_of
+from telemetry.fix import Known
+
+_HAS_ACCURACY, _HAS_SPEED = int(Known.ACCURACY), int(Known.SPEED)
+_LEAST_GAP_US = 1_000_000  # the resolution of many trackers' clocks
+_M_PER_DEG = 112_000.0  # never fewer metres than a degree has anywhere
+_CHAIN = 3  # so many suspect fixes that agree are believed
+
+
+class Work(NamedTuple):
+    """row: the batch, FIX_DTYPE. asset: who is looked at; first: of each the first fix, -1 where it
+    has none; following: by fix, the asset's next one, -1.
+    """
+
+    row: NDArray[np.void]
+    asset: NDArray[np.int64]
+    first: NDArray[np.int64]
+    following: NDArray[np.int64]
+
+
+class Held(NamedTuple):
+    """The state: where the memberships of each asset lie."""
+
+    start: NDArray[np.int64]
+    count: NDArray[np.int64]
+    membership: NDArray[np.void]
+
+
+class Marked(NamedTuple):
+    """By fix, written: whether it is late, and whether it is suspect."""
+
+    late: NDArray[np.bool_]
+    suspect: NDArray[np.bool_]
+
+
+class Speeds(NamedTuple):
+    """See `geofence.rules.Gates`."""
+
+    max_mps: NDArray[np.float64]
+    default_max_mps: float
+    max_accuracy_m: float
+
+
+@compiled
+def chain_by_asset(work: Work, head: NDArray[np.int64]) -> int:
+    """Fills asset, first and following. Returns how many assets there are.
+
+    Rows of asset -1 belong to none. head: by asset, -1 everywhere, before and after.
+    """
+    count = 0
+    for number in range(len(work.row)):
+        asset = work.row[number].asset
+        work.following[number] = -1
+        if asset < 0:
+            continue
+        if head[asset] < 0:
+            work.asset[count], work.first[count] = asset, number
+            count += 1
+        else:
+            work.following[head[asset]] = number
+        head[asset] = number
+    for group in range(count):
+        head[work.asset[group]] = -1
+    return count
+
+
+@compiled
+def walk(
+    desk: Desk,
+    work: Work,
+    held: Held,
+    speeds: Speeds,
+    now_us: int,
+    marked: Marked,
+    count: NDArray[np.int64],
+) -> bool:
+    """Judges the fixes of the assets, then what has fallen due by now_us.
+
+    desk.asset holds the rows of the assets as they are known, in order of work.asset, and gets them
+    as they are afterwards; count: how many memberships each has then, written. False where the room
+    in one of the arrays that are written is too little.
+    """
+    case = desk.case[0]
+    for group in range(len(work.asset)):
+        case.group, case.members = group, 0
+        if not _take_up(desk, held, work.asset[group]):
+            return False
+        max_mps = speeds.default_max_mps
+        if work.asset[group] < len(speeds.max_mps):
+            max_mps = speeds.max_mps[work.asset[group]]
+        number = work.first[group]
+        while number >= 0:
+            case.row = number
+            if not _take(desk, work.row[number], max_mps, speeds.max_accuracy_m, marked):
+                return False
+            number = work.following[number]
+        case.row = -1
+        if not advance(desk, now_us):
+            return False
+        count[group] = case.members
+        case.base += case.members
+    return True
+
+
+@bare
+def _take_up(desk: Desk, held: Held, asset: int) -> bool:
+    """Puts the asset's memberships on the desk."""
+    if desk.case[0].base + held.count[asset] > len(desk.member):
+        return False
+    for number in range(held.count[asset]):
+        copy_membership(member_of(desk, number), held.membership[held.start[asset] + number])
+    desk.case[0].members = held.count[asset]
+    return True
+
+
+@bare
+def _take(desk: Desk, fix: np.void, max_mps: float, max_accuracy_m: float, marked: Marked) -> bool:
+    """Takes the next fix of the asset, and judges it if it is good."""
+    asset, place, row = judged(desk), desk.case[0].place, desk.case[0].row
+    if _is_late(asset, fix):
+        marked.late[row] = True
+        return True
+    _read(desk, fix)
+    if not advance(desk, place.time_us):
+        return False
+    asset.newest_us, asset.newest_seq = place.time_us, place.seq
+    if place.accuracy_m > max_accuracy_m:
+        pass
+    elif asset.located and _is_too_fast(asset.good, place, max_mps):
+        _suspect(desk, max_mps)
+        marked.suspect[row] = asset.suspects < _CHAIN
+        if asset.suspects == _CHAIN and not _believe(desk):
+            return False
+    else:
+        asset.suspects = 0
+        if not _judge(desk):
+            return False
+    asset.due_us = next_due_us(desk)
+    return True
+
+
+@bare
+def _is_late(asset: np.void, fix: np.void) -> bool:
+    if fix.time_us < asset.newest_us or fix.time_us < asset.clock_us:
+        return True
+    return fix.time_us == asset.newest_us and fix.seq <= asset.newest_seq
+
+
+@bare
+def _read(desk: Desk, fix: np.void) -> None:
+    asset, place = judged(desk), desk.case[0].place
+    asset.organization = fix.organization
+    place.tracker, place.time_us, place.seq = fix.tracker, fix.time_us, fix.seq
+    place.lat, place.lon = fix.lat, fix.lon
+    place.accuracy_m = fix.accuracy_m if fix.known & _HAS_ACCURACY else np.float32(np.nan)
+    place.speed_mps = fix.speed_mps if fix.known & _HAS_SPEED else np.float32(np.nan)
+
+
+@bare
+def _judge(desk: Desk) -> bool:
+    if not judge_fix(desk):
+        return False
+    asset = judged(desk)
+    copy_place(asset.good, desk.case[0].place)
+    asset.located = asset.joined = True
+    return True
+
+
+@bare
+def _is_too_fast(before: np.void, place: np.void, max_mps: float) -> bool:
+    reach_m = max_mps * max(place.time_us - before.time_us, _LEAST_GAP_US) / 1e6
+    step = abs(place.lon - before.lon)
+    if (min(step, 360.0 - step) + abs(place.lat - before.lat)) * _M_PER_DEG <= reach_m:
+        return False
+    return geodesic_m(before.lon, before.lat, place.lon, place.lat) > reach_m
+
+
+@bare
+def _suspect(desk: Desk, max_mps: float) -> None:
+    """Counts the fix to those before it, if it can be reached from them, else begins anew."""
+    asset, place = judged(desk), desk.case[0].place
+    if asset.suspects > 0 and _is_too_fast(asset.suspect[asset.suspects - 1], place, max_mps):
+        asset.suspects = 0
+    if asset.suspects < _CHAIN - 1:
+        copy_place(asset.suspect[asset.suspects], place)
+    asset.suspects += 1
+
+
+@bare
+def _believe(desk: Desk) -> bool:
+    """Judges the suspect fixes and this one in order; no way leads to the first of them."""
+    case = desk.case[0]
+    if case.healed + _CHAIN > len(desk.healed):
+        return False
+    copy_place(case.newest, case.place)
+    judged(desk).joined = False
+    judged(desk).suspects = 0
+    for number in range(_CHAIN - 1):
+        copy_place(case.place, judged(desk).suspect[number])
+        copy_place(desk.healed[case.healed], case.place)
+        case.healed += 1
+        if not _judge(desk):
+            return False
+    copy_place(case.place, case.newest)
+    return _judge(desk)
