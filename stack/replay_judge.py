@@ -5,19 +5,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.evaluator import evaluate
+from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate
 from geofence.rules import Gates
 from geofence.state import State
-from geofence.transitions import TRANSITION_DTYPE, Cause, Transition
+from geofence.transitions import Cause, Inferred, Transition
 from stack.replay_tally import Tally
 from stack.replay_zones import ZoneSet
 from stack.transition_formats import TransitionRows
 from telemetry.fix import FixBatch, Known, blank_rows
 
-PORTION_FIXES = 20_000
-
 _TRANSITION_NAMES = {kind.value: kind.name.lower() for kind in Transition}
 _CAUSE_NAMES = {cause.value: cause.name.lower() for cause in Cause}
+_INFERRED_NAMES = {Inferred.NONE.value: ""} | {
+    inferred.value: inferred.name.lower() for inferred in Inferred if inferred
+}
 
 
 class Judge:
@@ -34,25 +35,22 @@ class Judge:
         self._tally = tally
         self._state = State()
 
-    def judge(self, rows: NDArray[np.void]) -> NDArray[np.void]:
-        """The transitions (TRANSITION_DTYPE) that `rows` (TRACE_DTYPE) make, as they are found."""
-        parts = [np.zeros(0, TRANSITION_DTYPE)]
-        for start in range(0, len(rows), PORTION_FIXES):
-            found, late = self._evaluated(_batch(rows[start : start + PORTION_FIXES]))
-            self._tally.judged += len(late) - int(np.count_nonzero(late))
-            self._tally.repeated += int(np.count_nonzero(late))
-            parts.append(found)
-        return np.concatenate(parts)
+    def judge(self, rows: NDArray[np.void], *, ended: bool) -> NDArray[np.void]:
+        """The transitions (TRANSITION_DTYPE) that `rows` (TRACE_DTYPE) make, as they are found.
 
-    def due(self) -> NDArray[np.void]:
-        """What falls due by time alone after the last fixes (TRANSITION_DTYPE)."""
-        return np.zeros(0, TRANSITION_DTYPE)
-
-    def _evaluated(self, batch: FixBatch) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
-        """Transitions (TRANSITION_DTYPE), and which fixes were not new to their device, (n,)."""
-        evaluation = evaluate(batch, self._state, self._index, self._now_us)
+        ended: no fix of their devices comes after them, so what falls due by now is found too.
+        """
+        now_us = self._now_us if ended else NO_TIMERS_US
+        evaluation = evaluate(_batch(rows), self._state, self._index, now_us, self._gates)
         self._state.apply(evaluation.delta)
-        return evaluation.transitions, evaluation.late
+        self._count(evaluation)
+        return evaluation.transitions
+
+    def _count(self, evaluation: Evaluation) -> None:
+        repeated = int(np.count_nonzero(evaluation.late))
+        self._tally.judged += len(evaluation.late) - repeated
+        self._tally.repeated += repeated
+        self._tally.suspect += int(np.count_nonzero(evaluation.suspect)) - len(evaluation.healed)
 
     def written(self, found: NDArray[np.void]) -> TransitionRows:
         """TRANSITION_DTYPE as they are written out; counts them."""
@@ -68,7 +66,7 @@ class Judge:
             lat=found["lat"],
             lon=found["lon"],
             cause=[_CAUSE_NAMES[number] for number in found["cause"].tolist()],
-            inferred=[""] * len(found),
+            inferred=[_INFERRED_NAMES[number] for number in found["inferred"].tolist()],
             dwell_s=np.where(entered, np.nan, dwell_s),
         )
 

@@ -29,7 +29,6 @@ class ZoneSet:
     """Zones in order of their ids; the ordinal of a zone in `index` is its place in `features`."""
 
     features: list[ZoneFeature]
-    rules: list[Rules]
     index: ZoneIndex
 
     @property
@@ -54,15 +53,14 @@ def zone_set_of(
     """
     kept: list[ZoneFeature] = []
     versions: list[ZoneVersion] = []
-    of_zones: list[Rules] = []
     for feature in sorted(features, key=lambda feature: feature.zone_id):
         shape = _shape(feature, warn)
         if shape is None:
             continue
-        versions.append(ZoneVersion(zone=len(kept), version=1, organization=0, shape=shape))
-        of_zones.append(rules if raw else rules_of(feature, rules))
+        own = rules if raw else rules_of(feature, rules)
+        versions.append(ZoneVersion(len(kept), 1, organization=0, shape=shape, rules=own))
         kept.append(feature)
-    return ZoneSet(kept, of_zones, ZoneIndex(versions))
+    return ZoneSet(kept, ZoneIndex(versions))
 
 
 def rules_of(feature: ZoneFeature, rules: Rules) -> Rules:

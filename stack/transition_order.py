@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from geofence.transitions import TRANSITION_DTYPE, Transition
 from stack.replay_judge import Judge
-from stack.trace_rows import ranks
+from stack.trace_rows import TRACE_DTYPE, ranks
 
-SLICE_FIXES = 200_000
+BATCH_FIXES = 20_000
 MAX_HELD = 1_000_000  # of one device; then the older half is let go
 
 
@@ -25,31 +25,38 @@ def found_by_device(
 ) -> Iterator[NDArray[np.void]]:
     """Judge `portions` (TRACE_DTYPE, by device): TRANSITION_DTYPE in order. ids: see TraceRuns."""
     held = _Held(ids, max_held)
-    for rows in _slices(portions):
-        last = int(np.argmax(rows["tracker"] == rows["tracker"][-1]))
-        if last:  # the devices before the last one are complete
-            held.add(judge.judge(rows[:last]))
-            held.add(judge.due())
+    for rows, is_last in _batches(portions):
+        # all devices but the last one are complete
+        last = len(rows) if is_last else int(np.argmax(rows["tracker"] == rows["tracker"][-1]))
+        if last:
+            held.add(judge.judge(rows[:last], ended=True))
             yield held.release()
-        held.add(judge.judge(rows[last:]))
-        yield from held.overflow()
-    held.add(judge.due())
-    yield held.release()
+        if last < len(rows):
+            held.add(judge.judge(rows[last:], ended=False))
+            yield from held.overflow()
 
 
 def found_as_it_comes(
     judge: Judge, portions: Iterator[NDArray[np.void]]
 ) -> Iterator[NDArray[np.void]]:
     """Judge `portions` (TRACE_DTYPE): TRANSITION_DTYPE as they are found."""
-    for rows in _slices(portions):
-        yield judge.judge(rows)
-    yield judge.due()
+    for rows, _ in _batches(portions):
+        yield judge.judge(rows, ended=False)
+    yield judge.judge(np.zeros(0, TRACE_DTYPE), ended=True)
 
 
-def _slices(portions: Iterator[NDArray[np.void]]) -> Iterator[NDArray[np.void]]:
+def _batches(
+    portions: Iterator[NDArray[np.void]],
+) -> Iterator[tuple[NDArray[np.void], bool]]:
+    """Batches of fixes, and which is the last."""
+    waiting: NDArray[np.void] | None = None
     for rows in portions:
-        for start in range(0, len(rows), SLICE_FIXES):
-            yield rows[start : start + SLICE_FIXES]
+        for start in range(0, len(rows), BATCH_FIXES):
+            if waiting is not None:
+                yield waiting, False
+            waiting = rows[start : start + BATCH_FIXES]
+    if waiting is not None:
+        yield waiting, True
 
 
 class _Held:
@@ -69,9 +76,10 @@ class _Held:
         found = np.concatenate(self._parts) if self._parts else np.zeros(0, TRANSITION_DTYPE)
         self._parts = []
         device = ranks(self._ids, np.unique(found["asset"]))[found["asset"]]
-        not_exit = found["transition"] != Transition.EXIT
-        order = (found["transition"], found["zone"], not_exit, found["time_us"], device)
-        return found[np.lexsort(order)]
+        exits = found["transition"] == Transition.EXIT
+        # a visit without length keeps its enter before its exit
+        kind = np.where(exits, np.where(found["entered_us"] < found["time_us"], 0, 2), 1)
+        return found[np.lexsort((found["zone"], kind, found["time_us"], device))]
 
     def overflow(self) -> Iterator[NDArray[np.void]]:
         """The older half, where there are too many."""
