@@ -24,6 +24,7 @@ GREATEST_RADIUS_M = EQUATOR_M / (1 - FLATTENING)
 
 _NEAR_M = 100_000.0  # below, bending is right to a thousandth of a millimetre
 _SHORT_DEG = 0.01
+_POLAR_DEG = 75.0
 _SETTLED = 1e-13  # radians
 _ROUNDS = 40
 
@@ -138,11 +139,11 @@ def _arc_m(arc: float, sin_arc: float, cos_arc: float, cos2_azimuth: float, midd
 def straight_m(lon0: float, lat0: float, lon1: float, lat1: float) -> float:
     """Length on the ground of a line that is straight in longitude and latitude, in metres.
 
-    Degrees, continuous over the antimeridian. Simpson's rule: within 1e-8 of the length up to 5
-    degrees of latitude, away from the poles; the middle alone is as good for a kilometre.
+    Degrees, continuous over the antimeridian. Simpson's rule: within 1e-7 of the length up to 5
+    degrees of latitude, away from the poles; there the middle alone is as good for a kilometre.
     """
     east, north = lon1 - lon0, lat1 - lat0
-    if abs(north) < _SHORT_DEG:
+    if abs(north) < _SHORT_DEG and abs(lat0) < _POLAR_DEG:
         return _step_m((lat0 + lat1) / 2, east, north)
     begin_m, end_m = _step_m(lat0, east, north), _step_m(lat1, east, north)
     return (begin_m + 4 * _step_m((lat0 + lat1) / 2, east, north) + end_m) / 6

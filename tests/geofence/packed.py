@@ -1,13 +1,29 @@
-"""Shapes in the packed layout, made by hand from shapely's geometries, and random areas."""
+"""Shapes in the packed layout, made by hand from shapely's geometries, and random areas.
+
+And a way to call from Python what only compiled code may call.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
 import shapely
+from numba import njit
 from numpy.typing import NDArray
 
 from geofence.packing import SHAPE_DTYPE, Arena
 from geofence.slabs import slabs_of
 
 _BREAK = np.full((1, 2), np.nan)
+
+
+def callable_from_python(function: Callable) -> Callable:
+    """A `bare` function with a compiled one round it."""
+
+    @njit
+    def call(*arguments):
+        return function(*arguments)
+
+    return call
 
 
 def ring_rows(area: shapely.Geometry) -> NDArray[np.float64]:

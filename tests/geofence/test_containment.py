@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from geofence.containment import covers, covers_pairs
+from geofence import containment
+from geofence.containment import covers_pairs
 from tests.geofence.packed import (
+    callable_from_python,
     packed_area,
     packed_circle,
     packed_corridor,
@@ -20,6 +22,7 @@ from tests.geofence.packed import (
 from tests.geofence.worlds import polygons
 
 WGS84 = Geod(ellps="WGS84")
+covers = callable_from_python(containment.covers)
 NAN = (np.nan, np.nan)
 
 

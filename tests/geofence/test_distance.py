@@ -4,16 +4,14 @@ import shapely
 from pyproj import Geod
 from shapely.affinity import translate
 
-from geofence.containment import covers
+from geofence import containment, distance
 from geofence.distance import (
-    edge_distance_m,
     edge_distance_pairs_m,
-    signed_distance_m,
     signed_distance_pairs_m,
-    within_m,
     within_pairs_m,
 )
 from tests.geofence.packed import (
+    callable_from_python,
     packed_area,
     packed_circle,
     packed_corridor,
@@ -24,6 +22,10 @@ from tests.geofence.packed import (
 )
 
 WGS84 = Geod(ellps="WGS84")
+covers = callable_from_python(containment.covers)
+edge_distance_m = callable_from_python(distance.edge_distance_m)
+signed_distance_m = callable_from_python(distance.signed_distance_m)
+within_m = callable_from_python(distance.within_m)
 _PARTS = 8  # of an edge, each with one nearest place
 
 

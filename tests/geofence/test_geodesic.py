@@ -2,9 +2,15 @@ import numpy as np
 import pytest
 from pyproj import Geod
 
-from geofence.geodesic import geodesic_m, geodesics_m, metres_per_degree, short_way, straight_m
+from geofence import geodesic
+from tests.geofence.packed import callable_from_python
 
 WGS84 = Geod(ellps="WGS84")
+geodesics_m = geodesic.geodesics_m
+geodesic_m = callable_from_python(geodesic.geodesic_m)
+metres_per_degree = callable_from_python(geodesic.metres_per_degree)
+short_way = callable_from_python(geodesic.short_way)
+straight_m = callable_from_python(geodesic.straight_m)
 HALF_MERIDIAN_M = 20_003_931.4586
 
 
@@ -73,7 +79,13 @@ def test_a_difference_of_longitude_is_taken_the_short_way():
 
 
 def test_a_straight_line_in_degrees_is_as_long_as_its_parts():
-    for line in ((0, 60, 1.5, 60.7), (179.5, -40, 180.5, -40), (5, 10, 5, 14), (7, 80, 12, 80.1)):
+    for line in (
+        (0, 60, 1.5, 60.7),
+        (179.5, -40, 180.5, -40),
+        (5, 10, 5, 14),
+        (7, 80, 12, 80.1),
+        (0, 89.9, 9, 89.905),
+    ):
         lon, lat = np.linspace(line[0], line[2], 2_001), np.linspace(line[1], line[3], 2_001)
         truth_m = WGS84.line_length(lon, lat)
         assert straight_m(*map(float, line)) == pytest.approx(truth_m, rel=1e-7)

@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence.orientation import orientation
+from geofence import orientation as module
+from tests.geofence.packed import callable_from_python
+
+orientation = callable_from_python(module.orientation)
 
 degrees = st.floats(-540, 540).filter(lambda value: value == 0 or abs(value) > 1e-130)
 

@@ -3,8 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence.slabs import MAX_ENTRIES_PER_EDGE, band_of, slabs_of
-from tests.geofence.packed import ring_rows, star
+from geofence import slabs
+from geofence.slabs import MAX_ENTRIES_PER_EDGE, slabs_of
+from tests.geofence.packed import callable_from_python, ring_rows, star
+
+band_of = callable_from_python(slabs.band_of)
 
 latitudes = st.lists(
     st.one_of(st.integers(-5, 5).map(float), st.floats(-90, 90), st.just(float("nan"))),
