@@ -5,15 +5,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from geofence.containment import covers
-from geofence.crossing import meets, meets_pairs
+from geofence import containment, crossing, geodesic
+from geofence.crossing import meets_pairs
 from geofence.distance import signed_distance_pairs_m
-from geofence.geodesic import straight_m
-from tests.geofence.packed import packed_area, packed_rows, repeated, star
+from tests.geofence.packed import callable_from_python, packed_area, packed_rows, repeated, star
 from tests.geofence.worlds import polygons
 
 WGS84 = Geod(ellps="WGS84")
+covers = callable_from_python(containment.covers)
+meets_with_scratch = callable_from_python(crossing.meets)
+straight_m = callable_from_python(geodesic.straight_m)
 NAN = (np.nan, np.nan)
+
+
+def meets(arena, shape, *way):
+    lon0, lat0, lon1, lat1 = np.array(way, dtype=np.float64).reshape(4, 1)
+    return tuple(meets_pairs(arena, repeated(shape, 1), lon0, lat0, lon1, lat1)[0].tolist())
 
 
 def geos_answer(area, way):
@@ -192,3 +199,18 @@ def test_what_covers_both_ends_of_a_short_way_covers_the_way():
     assert meets(arena, shape, 10.0, 50.0, 10.0, 50.0) == (0.0, 1.0, 0.0)
     assert meets(arena, shape, 10.1, 50.0, 10.1, 50.0) == pytest.approx((*NAN, 0.0), nan_ok=True)
     assert meets(arena, shape, 10.0, 50.0, 370.0, 50.0)[:2] == (0.0, 1.0)
+
+
+def test_with_little_scratch_the_ends_are_the_same_and_no_metre_is_lost():
+    comb = [(9 + column / 100, 50.1 * (column % 4 in (1, 2)) or 50.0) for column in range(60)]
+    arena, shape = packed_rows(np.array(comb), 100.0)
+    way = (8.9, 50.05, 9.7, 50.05)
+    every = meets_with_scratch(arena, shape, *way, np.empty((100, 2)))
+    assert every == meets(arena, shape, *way)
+    length_m = every[2]
+    for rows in (20, 5, 2):
+        first, last, more_m = meets_with_scratch(arena, shape, *way, np.empty((rows, 2)))
+        assert (first, last) == every[:2]
+        assert more_m >= length_m
+        length_m = more_m
+    assert length_m <= straight_m(*way)
