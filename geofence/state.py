@@ -16,6 +16,15 @@ from geofence.records import ASSET_DTYPE, MEMBERSHIP_DTYPE
 from geofence.versions import MIN_TIME_US, NEVER_US
 from geofence.workspace import Workspace
 
+OPENING_COLUMNS = (
+    "entered_us",
+    "opening_tracker",
+    "opening_us",
+    "opening_seq",
+    "opening_change_us",
+    "opening_version",
+)
+
 _LEAST_ROOM = 64
 
 
@@ -141,6 +150,31 @@ def blank_assets(first: int, n: int) -> NDArray[np.void]:
     rows["newest_us"] = rows["clock_us"] = MIN_TIME_US
     rows["due_us"] = NEVER_US
     return rows
+
+
+def is_same_state(one: StateDelta, other: StateDelta) -> bool:
+    """Whether two states of the same assets judge what follows alike."""
+    return np.array_equal(_meaning_of_assets(one), _meaning_of_assets(other)) and np.array_equal(
+        _meaning_of_memberships(one), _meaning_of_memberships(other)
+    )
+
+
+def _meaning_of_assets(state: StateDelta) -> NDArray[np.uint8]:
+    """The bytes of the rows, those of columns that mean nothing just now cleared."""
+    rows = state.assets.copy()
+    rows["good"][~rows["located"]] = 0
+    for number in range(2):
+        rows["suspect"][:, number][rows["suspects"] <= number] = 0
+    return rows.view(np.uint8)
+
+
+def _meaning_of_memberships(state: StateDelta) -> NDArray[np.uint8]:
+    owner = np.repeat(np.arange(len(state.count)), state.count)
+    rows = state.memberships[np.lexsort((state.memberships["zone"], owner))]
+    rows["run_first"][rows["run"] == 0] = 0
+    for name in (*OPENING_COLUMNS, "dwelled"):
+        rows[name][~rows["inside"]] = 0
+    return rows.view(np.uint8)
 
 
 def _ranges(start: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.int64]:

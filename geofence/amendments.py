@@ -1,0 +1,228 @@
+"""What becomes of an asset's visits when a fix arrives out of order: stable ids, and what to tell.
+
+Visits are what the rules give for all fixes in order of their own time (`geofence.history`). Here
+the visits that follow now are held against those that were known. A visit keeps its id as long as
+any of it stays: one that is split leaves it to its earlier part, two that are joined keep the
+earlier one's. What nobody has been told yet is told; what somebody was told is amended.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class VisitKey(NamedTuple):
+    """What the id of a visit is made of, beside its asset (see `geofence.visits.visit_id`).
+
+    The zone, the fix that first opened the visit, the change that opened it or 0, and how many
+    visits that the same fix opened had the key before.
+    """
+
+    zone: int
+    tracker: int
+    time_us: int
+    seq: int
+    change_us: int
+    again: int = 0
+
+
+class Place(NamedTuple):
+    """When and where a visit begins or ends. accuracy_m, speed_mps: None where not known."""
+
+    time_us: int
+    lat: float
+    lon: float
+    tracker: int
+    accuracy_m: float | None
+    speed_mps: float | None
+    cause: int  # geofence.transitions.Cause
+    inferred: int  # geofence.transitions.Inferred
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One stay of the asset in a zone, as it is known now.
+
+    left: None while it lasts. told_*: whether an event told of its beginning, its end and that it
+    lasted for so long. revision counts from 1.
+    """
+
+    key: VisitKey
+    version: int
+    entered: Place
+    left: Place | None = None
+    dwelled_us: int | None = None
+    returning: bool = False
+    revision: int = 1
+    retracted: bool = False
+    told_enter: bool = False
+    told_exit: bool = False
+    told_dwell: bool = False
+
+    @property
+    def end_us(self) -> float:
+        return float("inf") if self.left is None else self.left.time_us
+
+    def overlaps(self, other: "Visit") -> bool:
+        """Whether they have some time in common, or their beginning; not only one's end."""
+        begin_us, other_us = self.entered.time_us, other.entered.time_us
+        return begin_us == other_us or (begin_us < other.end_us and other_us < self.end_us)
+
+
+class Telling(StrEnum):
+    """What is told of a visit. The last five are changes of what was told before."""
+
+    ENTER = "enter"
+    EXIT = "exit"
+    DWELL = "dwell"
+    START = "start"
+    END = "end"
+    SPLIT = "split"
+    MERGED = "merged"
+    RETRACTED = "retracted"
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something to tell, and the visit as it is then. late: a fix out of order made it known."""
+
+    telling: Telling
+    visit: Visit
+    late: bool
+
+    @property
+    def occurred_us(self) -> int:
+        """When what is told took place."""
+        visit = self.visit
+        if self.telling is Telling.DWELL and visit.dwelled_us is not None:
+            return visit.dwelled_us
+        if self.telling in (Telling.EXIT, Telling.END, Telling.SPLIT) and visit.left is not None:
+            return visit.left.time_us
+        return visit.entered.time_us
+
+
+class Amended(NamedTuple):
+    """visits: as they are from now on; names: the key of each by the key that it would have if
+    nothing had been known; news: what to tell, in order."""
+
+    visits: list[Visit]
+    names: dict[VisitKey, VisitKey]
+    news: list[News]
+
+
+def amend(
+    known: Iterable[Visit],
+    found: Iterable[Visit],
+    used: Mapping[VisitKey, Visit],
+    *,
+    late: bool,
+) -> Amended:
+    """What becomes of visits of one asset.
+
+    known: those that may be others now, none retracted. found: those that follow now in their
+    stead, with the keys that they would have if nothing were known. used: all visits of the asset
+    so far, by key. late: whether the fix that brought this about arrived out of order.
+    """
+    result = Amended([], {}, [])
+    by_zone: dict[int, tuple[list[Visit], list[Visit]]] = {}
+    for side, some in enumerate((known, found)):
+        for visit in some:
+            by_zone.setdefault(visit.key.zone, ([], []))[side].append(visit)
+    for zone_known, zone_found in by_zone.values():
+        _Matching(result, used, late=late).match(zone_known, zone_found)
+    result.news.sort(key=_order)
+    return result
+
+
+def _order(one: News) -> tuple[int, bool, int]:
+    is_exit = one.telling in (Telling.EXIT, Telling.END, Telling.SPLIT)
+    ends_later = one.visit.entered.time_us < one.occurred_us
+    return one.occurred_us, not (is_exit and ends_later), one.visit.key.zone
+
+
+class _Matching:
+    """The visits of one zone, known and found."""
+
+    def __init__(self, result: Amended, used: Mapping[VisitKey, Visit], *, late: bool) -> None:
+        self._result, self._used, self._late = result, used, late
+
+    def match(self, known: list[Visit], found: list[Visit]) -> None:
+        known = sorted(known, key=lambda visit: visit.entered.time_us)
+        found = sorted(found, key=lambda visit: visit.entered.time_us)
+        taken: set[VisitKey] = set()
+        for visit in found:
+            overlapping = [old for old in known if old.overlaps(visit)]
+            free = [old for old in overlapping if old.key not in taken]
+            if free:
+                taken.add(free[0].key)
+                self._continue(free[0], visit, found, merged=len(free) > 1)
+            else:
+                self._begin(visit, overlapping[0] if overlapping else None)
+        for old in known:
+            if old.key not in taken:
+                gone = replace(_revised(old), retracted=True)
+                self._result.visits.append(gone)
+                self._tell(Telling.RETRACTED, gone)
+
+    def _continue(self, old: Visit, now: Visit, found: list[Visit], *, merged: bool) -> None:
+        """A known visit that is still there, perhaps another one."""
+        visit = _with_memory_of(replace(now, key=old.key, revision=old.revision), old)
+        is_split = sum(old.overlaps(other) for other in found) > 1
+        changes: list[Telling] = []
+        if merged:
+            changes.append(Telling.MERGED)
+        elif old.entered.time_us != now.entered.time_us:
+            changes.append(Telling.START)
+        if old.end_us != now.end_us:
+            if is_split:
+                changes.append(Telling.SPLIT)
+                visit = replace(visit, told_exit=True)
+            elif old.told_exit and not merged:
+                changes.append(Telling.END)
+        self._settle(now.key, visit, changes)
+
+    def _begin(self, now: Visit, split_off: Visit | None) -> None:
+        """A visit that was not known, or the later part of one that is split."""
+        key = now.key
+        while key in self._used and not self._used[key].retracted:
+            key = key._replace(again=key.again + 1)
+        visit, changes = replace(now, key=key), list[Telling]()
+        if split_off is not None:
+            told_exit = split_off.told_exit and split_off.end_us == now.end_us
+            visit = replace(_with_memory_of(visit, split_off), told_enter=True, told_exit=told_exit)
+        if key in self._used:  # it was retracted, and is true again
+            back = self._used[key]
+            visit = _with_memory_of(replace(visit, revision=back.revision), back)
+            changes.append(Telling.START)
+        self._settle(now.key, visit, changes)
+
+    def _settle(self, found_key: VisitKey, visit: Visit, changes: list[Telling]) -> None:
+        for change in changes:
+            visit = _revised(visit)
+            self._tell(change, visit)
+        if not visit.told_enter:
+            visit = replace(visit, told_enter=True)
+            self._tell(Telling.ENTER, visit)
+        if visit.dwelled_us is not None and not visit.told_dwell:
+            visit = replace(visit, told_dwell=True)
+            self._tell(Telling.DWELL, visit)
+        if visit.left is not None and not visit.told_exit:
+            visit = replace(visit, told_exit=True)
+            self._tell(Telling.EXIT, visit)
+        self._result.visits.append(visit)
+        self._result.names[found_key] = visit.key
+
+    def _tell(self, telling: Telling, visit: Visit) -> None:
+        self._result.news.append(News(telling, visit, self._late))
+
+
+def _with_memory_of(visit: Visit, old: Visit) -> Visit:
+    """`visit`, of which was told what was told of `old`."""
+    return replace(
+        visit, told_enter=old.told_enter, told_exit=old.told_exit, told_dwell=old.told_dwell
+    )
+
+
+def _revised(visit: Visit) -> Visit:
+    return replace(visit, revision=visit.revision + 1)

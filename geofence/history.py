@@ -1,0 +1,309 @@
+"""One asset's fixes in order of their own time, whatever order they arrive in, and its visits.
+
+    history = History(asset, bench)
+    revision = history.take(fix, index, now_us)
+
+The careful path, for assets with late fixes. Each fix is put in its place, and what follows from
+there is judged again by `geofence.evaluator`: the rules are those of every other fix. So the visits
+are the same whatever the order of arrival; what is told depends on that order, and on nothing else.
+
+The fixes lie in segments, each with the state before it. Judging begins with the segment of the new
+fix and ends where a segment leaves the state that the next one was judged from.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geofence.agenda import Agenda
+from geofence.amendments import News, Place, Visit, VisitKey, amend
+from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate
+from geofence.index import ZoneIndex
+from geofence.records import MEMBERSHIP_DTYPE, PLACE_DTYPE
+from geofence.rules import Gates
+from geofence.state import State, StateDelta, blank_assets, is_same_state
+from geofence.transitions import TRANSITION_DTYPE, Transition
+from geofence.versions import MIN_TIME_US
+from telemetry.fix import FIX_DTYPE, FixBatch
+
+FIXES_PER_SEGMENT = 64
+
+_NO_TRANSITIONS = np.empty(0, TRANSITION_DTYPE)
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a fix changes.
+
+    news: what to tell, in order. openings: TRANSITION_DTYPE, schedules that opened on the asset
+    where it should not be, as far as that was not known. suspect: (tracker, time_us, seq) of fixes
+    with whether they are suspect from now on, the new fix's own included. is_new: False for a fix
+    that is known.
+    """
+
+    news: list[News] = field(default_factory=list[News])
+    openings: NDArray[np.void] = field(default_factory=lambda: _NO_TRANSITIONS)
+    suspect: dict[tuple[int, int, int], bool] = field(
+        default_factory=dict[tuple[int, int, int], bool]
+    )
+    is_new: bool = True
+
+
+@dataclass(slots=True)
+class _Segment:
+    """rows: FIX_DTYPE, in order. before: the state that they are judged from. transitions, suspect,
+    healed: what came of it (see `geofence.evaluator.Evaluation`).
+    """
+
+    before: StateDelta
+    rows: NDArray[np.void] = field(default_factory=lambda: np.empty(0, FIX_DTYPE))
+    transitions: NDArray[np.void] = field(default_factory=lambda: _NO_TRANSITIONS)
+    suspect: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    healed: NDArray[np.void] = field(default_factory=lambda: np.empty(0, PLACE_DTYPE))
+
+    def suspects(self) -> NDArray[np.void]:
+        return self.rows[self.suspect]
+
+
+class History:
+    """Of one asset, from its first fix on. visits: all of them by key, retracted ones too."""
+
+    def __init__(self, asset: int, bench: State) -> None:
+        """bench: a state to work at, empty but for `take`; several histories may share it."""
+        self.asset = asset
+        self.visits: dict[VisitKey, Visit] = {}
+        self._bench = bench
+        self._names: dict[VisitKey, VisitKey] = {}
+        self._segments = [_Segment(_nothing_known(asset))]
+        self._tail = _NO_TRANSITIONS  # what happened after the last fix, without one
+
+    def take(
+        self,
+        fix: np.void,
+        index: ZoneIndex,
+        now_us: int,
+        gates: Gates | None = None,
+        agenda: Agenda | None = None,
+    ) -> Revision:
+        """Puts the fix (a row of FIX_DTYPE) in its place.
+
+        now_us, gates, agenda: see `geofence.evaluator.evaluate`; the agenda holds all changes of
+        the asset's tracker.
+        """
+        judging = _Judging(self._bench, self.asset, index, now_us, gates, agenda)
+        number = self._segment_of(fix)
+        segment = self._segments[number]
+        place = _place(segment.rows, fix)
+        if place < 0:
+            return Revision(is_new=False)
+        late = number < len(self._segments) - 1 or place < len(segment.rows)
+        late |= fix["time_us"] < self._tail["time_us"].max(initial=MIN_TIME_US)
+        old = _Timeline(list(self._segments), self._tail)
+        self._segments[number] = _Segment(segment.before, np.insert(segment.rows, place, fix))
+        settled = self._judge_from(number, judging)
+        return self._revise(number, settled, old, late=bool(late))
+
+    def _segment_of(self, fix: np.void) -> int:
+        """The last segment that begins at or before the fix."""
+        for number in range(len(self._segments) - 1, 0, -1):
+            if _key(self._segments[number].rows[0]) <= _key(fix):
+                return number
+        return 0
+
+    def _judge_from(self, number: int, judging: "_Judging") -> int:
+        """Judges segments until nothing is other than before. Returns the first that stays."""
+        while True:
+            segment = self._segments[number]
+            if len(segment.rows) > 2 * FIXES_PER_SEGMENT:
+                head, rest = np.split(segment.rows, [FIXES_PER_SEGMENT])
+                segment = _Segment(segment.before, head)
+                self._segments[number : number + 1] = [segment, _Segment(_UNKNOWN, rest)]
+            after = judging.judge(segment)
+            number += 1
+            if number == len(self._segments):
+                self._tail = judging.tail(after)
+                return number
+            following = self._segments[number]
+            if is_same_state(after, following.before):
+                return number
+            self._segments[number] = _Segment(after, following.rows)
+
+    def _revise(self, first: int, settled: int, old: "_Timeline", *, late: bool) -> Revision:
+        now = _Timeline(self._segments, self._tail)
+        old_settled = settled - (len(now.segments) - len(old.segments))
+        was, found = self._visits(old, first, old_settled), self._visits(now, first, settled)
+        known = [self.visits[self._names.pop(visit.key)] for visit in was]
+        amended = amend(known, found, self.visits, late=late)
+        self.visits |= {visit.key: visit for visit in amended.visits}
+        self._names |= amended.names
+        return Revision(
+            amended.news,
+            now.openings_since(old, first, settled, old_settled),
+            now.suspicions_since(old, first, settled, old_settled),
+        )
+
+    def _visits(self, timeline: "_Timeline", first: int, settled: int) -> list[Visit]:
+        """The visits that the segments first..settled-1 bear on, each to its end.
+
+        Their keys are those that follow from the fixes alone.
+        """
+        lasting = self._lasting(timeline.segments[first].before.memberships)
+        ended: list[Visit] = []
+        for number, transitions in enumerate(timeline.parts(first), first):
+            if number >= settled and not lasting:
+                break
+            for transition in transitions:
+                zone = int(transition["zone"])
+                if transition["transition"] == Transition.ENTER and number < settled:
+                    lasting[zone] = _opened(transition)
+                elif zone not in lasting:
+                    continue
+                elif transition["transition"] == Transition.EXIT:
+                    ended.append(replace(lasting.pop(zone), left=_place_of(transition)))
+                elif transition["transition"] == Transition.DWELL:
+                    dwelled_us = int(transition["time_us"])
+                    lasting[zone] = replace(lasting[zone], dwelled_us=dwelled_us)
+        return [*ended, *lasting.values()]
+
+    def _lasting(self, memberships: NDArray[np.void]) -> dict[int, Visit]:
+        """The visits that are open in a state, as they were then."""
+        found: dict[int, Visit] = {}
+        for member in memberships[memberships["inside"]]:
+            key = _key_of(member)
+            visit = self.visits[self._names[key]]
+            dwelled_us = visit.dwelled_us if member["dwelled"] else None
+            found[key.zone] = replace(visit, key=key, left=None, dwelled_us=dwelled_us)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Timeline:
+    """Segments, and what happened after the last fix."""
+
+    segments: list[_Segment]
+    tail: NDArray[np.void]
+
+    def parts(self, first: int) -> Iterator[NDArray[np.void]]:
+        """The transitions of each segment from `first` on; those of the tail go with the last."""
+        last = len(self.segments) - 1
+        for number in range(first, last):
+            yield self.segments[number].transitions
+        yield np.concatenate((self.segments[last].transitions, self.tail))
+
+    def openings_since(
+        self, old: "_Timeline", first: int, settled: int, old_settled: int
+    ) -> NDArray[np.void]:
+        """The openings of schedules that were not found before."""
+        before = old._openings(first, old_settled)
+        now = self._openings(first, settled)
+        new = [not np.any(before[["zone", "time_us"]] == one[["zone", "time_us"]]) for one in now]
+        return now[np.array(new, bool)]
+
+    def _openings(self, first: int, settled: int) -> NDArray[np.void]:
+        found = np.concatenate([*islice(self.parts(first), settled - first)])
+        return found[found["transition"] == Transition.SCHEDULE]
+
+    def suspicions_since(
+        self, old: "_Timeline", first: int, settled: int, old_settled: int
+    ) -> dict[tuple[int, int, int], bool]:
+        """Fixes that were not suspect, or not known, and those that were and are no more."""
+        before, now = old._suspects(first, old_settled), self._suspects(first, settled)
+        return dict.fromkeys(now - before, True) | dict.fromkeys(before - now, False)
+
+    def _suspects(self, first: int, settled: int) -> set[tuple[int, int, int]]:
+        """The suspect fixes of some segments, and of the one before, which they may heal."""
+        segments = self.segments[max(first - 1, 0) : settled + 1]
+        found = {one for segment in segments for one in _identities(segment.suspects())}
+        return found - {one for segment in segments for one in _identities(segment.healed)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Judging:
+    """How segments are judged."""
+
+    bench: State
+    asset: int
+    index: ZoneIndex
+    now_us: int
+    gates: Gates | None
+    agenda: Agenda | None
+
+    def judge(self, segment: _Segment) -> StateDelta:
+        """Fills what comes of the segment; returns the state after it."""
+        evaluation = self._evaluated(segment.before, FixBatch(segment.rows), NO_TIMERS_US)
+        segment.transitions, segment.suspect = evaluation.transitions, evaluation.suspect
+        segment.healed = evaluation.healed
+        return evaluation.delta if len(segment.rows) else segment.before
+
+    def tail(self, state: StateDelta) -> NDArray[np.void]:
+        """What has happened by now after the last fix."""
+        return self._evaluated(state, FixBatch.empty(), self.now_us).transitions
+
+    def _evaluated(self, state: StateDelta, batch: FixBatch, now_us: int) -> Evaluation:
+        self.bench.apply(state)
+        try:
+            return evaluate(batch, self.bench, self.index, now_us, self.gates, self.agenda)
+        finally:
+            self.bench.apply(_nothing_known(self.asset))
+
+
+def _nothing_known(asset: int) -> StateDelta:
+    none = np.empty(0, MEMBERSHIP_DTYPE)
+    return StateDelta(blank_assets(asset, 1), np.zeros(1, np.int64), none)
+
+
+_UNKNOWN = _nothing_known(0)
+
+
+def _key(row: Any) -> tuple[int, int]:
+    return int(row["time_us"]), int(row["seq"])
+
+
+def _place(rows: NDArray[np.void], fix: np.void) -> int:
+    """Where the fix belongs in the rows; -1 where there is one of its time and seq."""
+    times_us: NDArray[np.int64] = rows["time_us"]
+    for place in range(int(np.searchsorted(times_us, fix["time_us"])), len(rows)):
+        if _key(rows[place]) >= _key(fix):
+            return -1 if _key(rows[place]) == _key(fix) else place
+    return len(rows)
+
+
+def _identities(rows: NDArray[np.void]) -> Iterable[tuple[int, int, int]]:
+    return zip(*(rows[name].tolist() for name in ("tracker", "time_us", "seq")), strict=True)
+
+
+def _opened(transition: np.void) -> Visit:
+    return Visit(
+        key=_key_of(transition),
+        version=int(transition["opening_version"]),
+        entered=_place_of(transition),
+        returning=bool(transition["returning"]),
+    )
+
+
+def _key_of(row: Any) -> VisitKey:
+    return VisitKey(
+        zone=int(row["zone"]),
+        tracker=int(row["opening_tracker"]),
+        time_us=int(row["opening_us"]),
+        seq=int(row["opening_seq"]),
+        change_us=int(row["opening_change_us"]),
+    )
+
+
+def _place_of(transition: np.void) -> Place:
+    accuracy_m, speed_mps = float(transition["accuracy_m"]), float(transition["speed_mps"])
+    return Place(
+        time_us=int(transition["time_us"]),
+        lat=float(transition["lat"]),
+        lon=float(transition["lon"]),
+        tracker=int(transition["tracker"]),
+        accuracy_m=None if np.isnan(accuracy_m) else accuracy_m,
+        speed_mps=None if np.isnan(speed_mps) else speed_mps,
+        cause=int(transition["cause"]),
+        inferred=int(transition["inferred"]),
+    )

@@ -1,0 +1,295 @@
+"""Late fixes: whatever the order of arrival, the visits are those of the order of time."""
+
+import numpy as np
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geofence.amendments import Telling, Visit, VisitKey
+from geofence.evaluator import NO_TIMERS_US, evaluate
+from geofence.history import FIXES_PER_SEGMENT, History, Revision
+from geofence.index import ZoneIndex, ZoneVersion
+from geofence.outlines import Circle, Polygonal
+from geofence.rules import Gates, Rules
+from geofence.state import State
+from geofence.transitions import Transition
+from telemetry.fix import FixBatch, Known, blank_rows
+
+MINUTE_US = 60_000_000
+PLAIN = Rules(exit_confirm_fixes=1, max_gap_seconds=0)
+
+
+def square(west: float, east: float) -> Polygonal:
+    return Polygonal(shapely.box(west, -1.0, east, 1.0))
+
+
+def fixes(*places: tuple[float, float], accuracy_m: float | None = None) -> np.ndarray:
+    """Rows of (minute, longitude) on the equator."""
+    rows = blank_rows(len(places))
+    rows["asset"] = rows["organization"] = 0
+    rows["tracker"] = 7
+    rows["time_us"] = [round(minute * MINUTE_US) for minute, _ in places]
+    rows["lon"] = [lon for _, lon in places]
+    if accuracy_m is not None:
+        rows["accuracy_m"], rows["known"] = accuracy_m, Known.ACCURACY
+    return rows
+
+
+def took(
+    rows: np.ndarray, index: ZoneIndex, now_us: int = NO_TIMERS_US, gates: Gates | None = None
+) -> tuple[History, list[Revision]]:
+    history = History(0, State())
+    return history, [history.take(row, index, now_us, gates or Gates.open()) for row in rows]
+
+
+def stays(history: History) -> list[tuple[int, int, int | None]]:
+    """(zone, start, end) of the visits that hold, in order."""
+    return sorted(
+        (v.key.zone, v.entered.time_us, None if v.left is None else v.left.time_us)
+        for v in history.visits.values()
+        if not v.retracted
+    )
+
+
+def told(revisions: list[Revision]) -> list[list[tuple[str, bool]]]:
+    return [[(one.telling.value, one.late) for one in revision.news] for revision in revisions]
+
+
+ONE_ZONE = ZoneIndex([ZoneVersion(0, 1, 0, square(0.0, 0.1), rules=PLAIN)])
+
+
+def test_a_backlog_that_arrives_newest_first_gives_the_visit_in_its_place():
+    rows = fixes((0, 1.0), (20, 1.0), (15, 0.05), (10, 0.05), (5, 1.0))
+    history, revisions = took(rows, ONE_ZONE)
+    assert stays(history) == [(0, 10 * MINUTE_US, 20 * MINUTE_US)]
+    assert told(revisions) == [
+        [],
+        [],
+        [("enter", True), ("exit", True)],
+        [("start", True)],
+        [],
+    ]
+
+
+def test_a_late_fix_outside_splits_a_visit_and_the_earlier_part_keeps_the_id():
+    rows = fixes((0, 1.0), (10, 0.05), (20, 0.05), (30, 1.0), (15, 1.0))
+    history, revisions = took(rows, ONE_ZONE)
+    opened = revisions[1].news[0].visit.key
+    assert told(revisions)[-1] == [("split", True)]
+    parts = sorted(history.visits.values(), key=lambda visit: visit.entered.time_us)
+    assert [part.key == opened for part in parts] == [True, False]
+    assert stays(history) == [
+        (0, 10 * MINUTE_US, 15 * MINUTE_US),
+        (0, 20 * MINUTE_US, 30 * MINUTE_US),
+    ]
+
+
+def test_a_late_fix_inside_joins_two_visits_and_the_later_one_is_retracted():
+    index = ZoneIndex([ZoneVersion(0, 1, 0, square(0.0, 0.1), rules=Rules(max_gap_seconds=0))])
+    apart = fixes((0, 0.05), (10, 1.0), (11, 1.0), (20, 0.05), (30, 1.0), (31, 1.0))
+    history, revisions = took(np.concatenate((apart, fixes((10.5, 0.05)))), index)
+    assert told(revisions)[-1] == [("merged", True), ("retracted", True)]
+    assert [v.retracted for v in sorted(history.visits.values(), key=_start)] == [False, True]
+    assert stays(history) == [(0, 0, 30 * MINUTE_US)]
+
+
+def _start(visit: Visit) -> int:
+    return visit.entered.time_us
+
+
+def test_a_late_fix_disproves_a_pass_through_that_never_was():
+    rules = Rules(exit_confirm_fixes=1, max_gap_seconds=600)
+    index = ZoneIndex([ZoneVersion(0, 1, 0, square(0.0, 0.1), rules=rules)])
+    rows = fixes((0, -0.1), (8, 0.2))
+    detour = fixes((4, 0.05))
+    detour["lat"] = 5.0
+    history, revisions = took(np.concatenate((rows, detour)), index)
+    assert told(revisions) == [[], [("enter", False), ("exit", False)], [("retracted", True)]]
+    assert stays(history) == []
+    assert [visit.retracted for visit in history.visits.values()] == [True]
+
+
+def test_what_was_retracted_and_is_true_again_comes_back_under_its_id():
+    index = ZoneIndex([ZoneVersion(0, 1, 0, square(0.0, 0.1), rules=Rules(max_gap_seconds=0))])
+    apart = fixes((0, 0.05), (10, 1.0), (11, 1.0), (20, 0.05), (30, 1.0), (31, 1.0))
+    joining, parting = fixes((10.5, 0.05), (10.7, 1.0))
+    history, revisions = took(np.array([*apart, joining, parting]), index)
+    assert told(revisions)[-1] == [("split", True), ("start", True)]
+    visits = sorted(history.visits.values(), key=_start)
+    assert [(visit.revision, visit.retracted) for visit in visits] == [(3, False), (3, False)]
+    assert stays(history)[1] == (0, 20 * MINUTE_US, 30 * MINUTE_US)
+
+
+def test_a_known_fix_changes_nothing():
+    rows = fixes((0, 1.0), (10, 0.05), (10, 0.05))
+    _, revisions = took(rows, ONE_ZONE)
+    assert [revision.is_new for revision in revisions] == [True, True, False]
+    assert revisions[-1].news == []
+
+
+def test_an_exit_that_a_late_fix_confirms_is_told_and_not_amended():
+    index = ZoneIndex([ZoneVersion(0, 1, 0, square(0.0, 0.1), rules=Rules(max_gap_seconds=0))])
+    history, revisions = took(fixes((0, 0.05), (20, 1.0), (10, 1.0)), index)
+    assert told(revisions) == [[("enter", False)], [], [("exit", True)]]
+    assert stays(history) == [(0, 0, 10 * MINUTE_US)]
+
+
+def test_a_deadline_that_a_later_fix_disproves_is_amended():
+    rules = Rules(max_gap_seconds=0, close_after_silence_seconds=600)
+    index = ZoneIndex([ZoneVersion(0, 1, 0, square(0.0, 0.1), rules=rules)])
+    history = History(0, State())
+    first, second = fixes((0, 0.05), (9, 0.05))
+    history.take(first, index, 11 * MINUTE_US)
+    assert stays(history) == [(0, 0, 10 * MINUTE_US)]
+    revision = history.take(second, index, 12 * MINUTE_US)
+    assert [one.telling for one in revision.news] == [Telling.END]
+    assert revision.news[0].late
+    assert stays(history) == [(0, 0, None)]
+
+
+def test_three_fixes_that_agree_lose_their_suspicion_wherever_they_arrive():
+    index = ZoneIndex([ZoneVersion(0, 1, 0, square(9.9, 10.1), rules=PLAIN)])
+    rows = fixes((0, 0.0), (1, 10.0), (2, 10.0), (3, 10.0))
+    for order in ([0, 1, 2, 3], [0, 3, 2, 1], [3, 0, 2, 1]):
+        history, revisions = took(rows[order], index, gates=Gates.default())
+        suspect: dict[tuple[int, int, int], bool] = {}
+        for revision in revisions:
+            suspect |= revision.suspect
+        assert not any(suspect.values()), order
+        assert stays(history) == [(0, MINUTE_US, None)], order
+
+
+# Properties ---------------------------------------------------------------------------------------
+
+rules = st.builds(
+    Rules,
+    exit_buffer_m=st.sampled_from([0.0, 2_000.0]),
+    enter_confirm_fixes=st.integers(1, 3),
+    exit_confirm_fixes=st.integers(1, 3),
+    enter_confirm_seconds=st.sampled_from([0.0, 90.0]),
+    exit_confirm_seconds=st.sampled_from([0.0, 90.0]),
+    max_gap_seconds=st.sampled_from([0.0, 120.0, 600.0]),
+    dwell_seconds=st.sampled_from([None, 150.0]),
+    close_after_silence_seconds=st.sampled_from([None, 400.0]),
+)
+
+
+@st.composite
+def zones(draw) -> ZoneIndex:
+    versions = []
+    for zone in range(3):
+        west = draw(st.integers(0, 8)) / 10 + 0.017
+        shape = draw(st.sampled_from([square(west, west + 0.23), Circle(west, 0.0, 11_111.0)]))
+        cut = draw(st.sampled_from([None, 13 * MINUTE_US + 5]))
+        first = ZoneVersion(zone, 1, 0, shape, rules=draw(rules))
+        if cut is None:
+            versions.append(first)
+            continue
+        moved = square(west + 0.1, west + 0.3)
+        versions += [
+            ZoneVersion(zone, 1, 0, shape, valid_to_us=cut, rules=first.rules),
+            ZoneVersion(zone, 2, 0, moved, valid_from_us=cut, rules=draw(rules)),
+        ]
+    return ZoneIndex(versions)
+
+
+@st.composite
+def days(draw, most: int = 30) -> np.ndarray:
+    """A tracker's day, in order: slow, sometimes with a jump, sometimes inaccurate."""
+    minute, lon = 0, 5
+    places = []
+    for _ in range(draw(st.integers(1, most))):
+        minute += draw(st.sampled_from([1, 1, 1, 2, 9]))
+        lon += draw(st.sampled_from([0, 0, 1, -1, 2, 40, -40]))
+        places.append((minute, lon / 10))
+    rows = fixes(*places)
+    for row in rows:
+        accuracy_m = draw(st.sampled_from([None, 5.0, 1_000.0]))
+        if accuracy_m is not None:
+            row["accuracy_m"], row["known"] = accuracy_m, Known.ACCURACY
+    return rows
+
+
+def whole(history: History) -> list[tuple]:
+    """All that is the same whatever the order of arrival."""
+    return sorted(
+        (
+            visit.key.zone,
+            visit.entered,
+            visit.left if visit.left is not None else (),
+            visit.dwelled_us or 0,
+            visit.version,
+        )
+        for visit in history.visits.values()
+        if not visit.retracted
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(index=zones(), day=days(), data=st.data())
+def test_any_order_of_arrival_ends_with_the_same_visits(index, day, data):
+    order = data.draw(st.permutations(range(len(day))))
+    now_us = int(day["time_us"].max()) + data.draw(st.sampled_from([0, 5, 60])) * MINUTE_US
+    gates = Gates(np.empty(0), 1_000.0, 200.0)
+    sorted_history, _ = took(day, index, now_us, gates)
+    history, revisions = took(day[list(order)], index, now_us, gates)
+    assert whole(history) == whole(sorted_history)
+    flags: dict[tuple[int, int, int], bool] = {}
+    for revision in revisions:
+        flags |= revision.suspect
+    in_order: dict[tuple[int, int, int], bool] = {}
+    for revision in took(day, index, now_us, gates)[1]:
+        in_order |= revision.suspect
+    assert {k for k, v in flags.items() if v} == {k for k, v in in_order.items() if v}
+
+
+@settings(max_examples=150, deadline=None)
+@given(index=zones(), day=days(), data=st.data())
+def test_every_visit_that_holds_was_told_once_and_amended_with_every_revision(index, day, data):
+    order = data.draw(st.permutations(range(len(day))))
+    history, revisions = took(day[list(order)], index, gates=Gates(np.empty(0), 1_000.0, 200.0))
+    seen: dict[VisitKey, list[Telling]] = {}
+    for revision in revisions:
+        for one in revision.news:
+            seen.setdefault(one.visit.key, []).append(one.telling)
+    for key, visit in history.visits.items():
+        tellings = seen.get(key, [])
+        first_time = (Telling.ENTER, Telling.EXIT, Telling.DWELL)
+        assert all(tellings.count(telling) <= 1 for telling in first_time)
+        assert visit.revision == 1 + sum(telling not in first_time for telling in tellings)
+        if visit.left is not None and not visit.retracted:
+            assert visit.told_exit
+
+
+@settings(max_examples=100, deadline=None)
+@given(index=zones(), day=days())
+def test_in_order_the_careful_path_tells_what_the_fast_path_finds(index, day):
+    gates = Gates(np.empty(0), 1_000.0, 200.0)
+    _, revisions = took(day, index, gates=gates)
+    state, expected = State(), []
+    for number in range(len(day)):
+        evaluation = evaluate(FixBatch(day[number : number + 1]), state, index, NO_TIMERS_US, gates)
+        state.apply(evaluation.delta)
+        expected.append(
+            sorted(
+                (int(one["zone"]), Transition(one["transition"]).name.lower(), int(one["time_us"]))
+                for one in evaluation.transitions
+            )
+        )
+    found = [
+        sorted((one.visit.key.zone, one.telling.value, one.occurred_us) for one in revision.news)
+        for revision in revisions
+    ]
+    assert found == expected, (found, expected)
+    assert not any(one.late for revision in revisions for one in revision.news)
+
+
+def test_a_long_day_in_random_order_is_judged_in_segments():
+    random = np.random.default_rng(5)
+    lon = np.cumsum(random.choice([-1, 0, 1], 6 * FIXES_PER_SEGMENT)) / 20
+    day = fixes(*((minute, float(place)) for minute, place in enumerate(lon)))
+    versions = [ZoneVersion(k, 1, 0, square(k / 4 - 2, k / 4 - 1.9)) for k in range(16)]
+    index = ZoneIndex(versions)
+    order = random.permutation(len(day))
+    assert whole(took(day[order], index)[0]) == whole(took(day, index)[0])
+    assert len(stays(took(day, index)[0])) > 20
