@@ -45,7 +45,8 @@ def folded(area: Any) -> list[Polygon]:
         window = shapely.box(360 * turn - 180, -90, 360 * turn + 180, 90)
         part = cast("BaseGeometry", shapely.intersection(area, window))
         found += polygons_of(translate(part, -360.0 * turn))
-    return found
+    # Where an area ends a turn after it began, its two ends are one again.
+    return polygons_of(shapely.union_all(found)) if east - west >= 360 else found
 
 
 def polygons_of(geometry: Any) -> list[Polygon]:
@@ -76,6 +77,15 @@ def compact(area: Polygon | MultiPolygon) -> Polygon | MultiPolygon:
     if east - west <= 180 or isinstance(area, Polygon):
         return area
     return as_area(_side_by_side(list(area.geoms)))
+
+
+def has_seam(polygons: Iterable[Iterable[NDArray[np.float64]]]) -> bool:
+    """Whether an edge runs along the 180th meridian, or an area goes all the way round."""
+    for ring in (ring for rings in polygons for ring in rings):
+        lon = ring[:, 0]
+        if np.ptp(lon) >= 360 or ((lon[1:] == lon[:-1]) & (lon[1:] % 360 == 180)).any():
+            return True
+    return False
 
 
 def seam_stretches(rings: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:

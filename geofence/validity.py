@@ -21,7 +21,7 @@ from shapely import MultiPolygon, Polygon
 
 from geofence.antimeridian import PlaneRing, is_polar_parallel, plane_ring
 from geofence.refusal import Places, Rings, ShapeError, edge_lines
-from geofence.seams import as_area, compact, folded, polygons_of, rings_of, unrolled
+from geofence.seams import as_area, compact, folded, has_seam, polygons_of, rings_of, unrolled
 
 MAX_EDGE_PAIRS = 5_000_000  # counting and checking together stay below two seconds
 MAX_REPAIR_EDGE_PAIRS = 500_000
@@ -49,44 +49,45 @@ def _area(laid: Laid, *, multi: bool) -> Polygon | MultiPolygon:
     _refuse_spirals(laid, places)
     plane = [_in_plane(rings) for rings in laid]
     _refuse_tangles(plane)
-    if any(ring.winding for rings in laid for ring in rings):
-        pieces = [
-            piece
-            for number, rings in enumerate(laid)
-            for piece in _on_globe(rings, plane[number], number, places)
-        ]
-        return _unrolled(pieces, places)
-    geometry = _build(plane, multi=multi)
-    _refuse_crossings(geometry, places)
-    west, _, east, _ = geometry.bounds
-    if west >= -180 and east <= 180 and east - west < 360:
-        return compact(geometry)
-    return _unrolled(folded(geometry), places)
+    geometry = None
+    if not any(ring.winding for rings in laid for ring in rings):
+        geometry = _build(plane, multi=multi)
+        _refuse_crossings(geometry, places)
+        west, _, east, _ = geometry.bounds
+        if west >= -180 and east <= 180 and east - west < 360:
+            return compact(geometry)
+    pieces = _on_globe(laid, plane, places)
+    if geometry is not None and not has_seam(plane):
+        return compact(geometry)  # nothing to join; cuts would only add vertices
+    return unrolled(pieces)
 
 
-def _unrolled(pieces: Sequence[Polygon], places: Places) -> Polygon | MultiPolygon:
-    """Pieces in [-180, 180] as one area. Raises ShapeError where they overlap, or are none."""
+def _on_globe(laid: Laid, plane: Sequence[Rings], places: Places) -> list[Polygon]:
+    """All pieces in [-180, 180]. Raises ShapeError where they overlap, or are none."""
+    pieces = [
+        piece
+        for number, rings in enumerate(laid)
+        for piece in _polygon_on_globe(rings, plane[number], number, places)
+    ]
     if not pieces:
         raise ShapeError("the rings bound no area", "/coordinates")
     _refuse_tangles([rings_of(piece) for piece in pieces])
     _refuse_crossings(as_area(pieces), places)
-    return unrolled(pieces)
+    return pieces
 
 
-def _on_globe(
+def _polygon_on_globe(
     rings: Sequence[PlaneRing], plane: Rings, number: int, places: Places
 ) -> list[Polygon]:
     """The pieces in [-180, 180] of a polygon some rings of which may go round the axis."""
     around = [ring for ring in rings if ring.winding]
     if not around:
-        polygon = Polygon(plane[0], list(plane[1:]))
-        _refuse_crossings(polygon, places)
-        return folded(polygon)
+        return _in_one_turn(Polygon(plane[0], list(plane[1:])), number, 0, places)
     whole: Any = None
     for ring, closed in enumerate(plane):
         if len(around) > 1 and rings[ring].winding and is_polar_parallel(rings[ring].line):
             continue  # drawn for maps where the pole is
-        filled = _filled(closed, number, ring, places)
+        filled = as_area(_in_one_turn(Polygon(closed), number, ring, places))
         if whole is None:
             whole = filled
         elif whole.covers(filled):
@@ -96,15 +97,13 @@ def _on_globe(
     return polygons_of(whole)
 
 
-def _filled(closed: NDArray[np.float64], number: int, ring: int, places: Places) -> Any:
-    """All that a single ring encloses, in [-180, 180]."""
-    disc = Polygon(closed)
-    _refuse_crossings(disc, places)
-    pieces = folded(disc)
-    whole = shapely.union_all(pieces)
-    if whole.area < disc.area * (1 - _SAME_AREA):
+def _in_one_turn(area: Polygon, number: int, ring: int, places: Places) -> list[Polygon]:
+    """A polygon's pieces in [-180, 180]. Raises ShapeError where it crosses or overlaps itself."""
+    _refuse_crossings(area, places)
+    pieces = folded(area)
+    if sum(piece.area for piece in pieces) < area.area * (1 - _SAME_AREA):
         raise places.of_ring("edges cross or overlap on the other side of a turn", number, ring)
-    return whole
+    return pieces
 
 
 def repair(polygons: Sequence[Rings]) -> dict[str, Any] | None:
@@ -158,10 +157,10 @@ def _crossings(polygons: Sequence[Rings]) -> int:
 
 
 def _in_plane(rings: Sequence[PlaneRing]) -> Rings:
-    """A polygon's rings closed in the plane, its shell in [-180, 180], holes moved into it."""
+    """A polygon's rings closed in the plane, its shell from [-180, 180) on, holes moved into it."""
     shell, *holes = (ring.closed() for ring in rings)
     west = shell[:, 0].min()
-    if west < -180 or west > 180:
+    if west < -180 or west >= 180:
         shell = shell - (360.0 * np.floor((west + 180) / 360), 0.0)
     west, east = shell[:, 0].min(), shell[:, 0].max()
     return [shell, *(_moved_between(hole, west, east) for hole in holes)]
