@@ -159,6 +159,71 @@ def test_each_rule_is_an_option_with_its_default():
         assert options[field.name] == field.default
 
 
+# In the west at 10 s, then out of it but for one fix that is not accurate.
+RULED = """device_id,time,lat,lon,accuracy_m
+a,2026-01-01T00:00:00Z,1,-1,5
+a,2026-01-01T00:00:10Z,1,1,5
+a,2026-01-01T00:00:20Z,1,-1,5
+a,2026-01-01T00:00:30Z,1,1,900
+a,2026-01-01T00:00:40Z,1,-1,5
+a,2026-01-01T00:00:50Z,1,-1,5
+"""
+
+
+@pytest.mark.parametrize(
+    ("rules", "found"),
+    [
+        ({}, ["10 enter", "20 exit"]),
+        ({"exit_confirm_fixes": 1}, ["10 enter", "20 exit"]),
+        ({"exit_confirm_fixes": 3}, ["10 enter", "20 exit"]),
+        ({"exit_confirm_fixes": 4}, ["10 enter"]),
+        ({"exit_buffer_m": 10_000}, ["10 enter", "20 exit"]),
+        ({"exit_confirm_seconds": 25}, ["10 enter", "20 exit"]),
+        ({"enter_confirm_fixes": 2}, []),
+        ({"dwell_seconds": 5}, ["10 enter", "15 dwell", "20 exit"]),
+        ({"close_after_silence_seconds": 5, "max_gap_seconds": 0}, ["10 enter", "15 exit"]),
+    ],
+)
+def test_a_rule_counts_by_option_and_by_property(files, rules, found):
+    def times(result) -> list[str]:
+        assert result.exit_code == 0
+        lines = [line.split(",") for line in result.stdout.splitlines()[1:]]
+        return [f"{line[1][17:19]} {line[3]}" for line in lines]
+
+    fast = ["--max-speed-mps", "1e6"]
+    files["--fixes"].write_bytes(gzip.compress(RULED.encode()))
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in rules.items()]
+    assert times(run(files, *fast, *options)) == found
+    zones = json.loads(json.dumps(ZONES))
+    zones["features"][0]["properties"] = rules
+    files["--zones"].write_text(json.dumps(zones))
+    against = ["--exit-confirm-fixes", "2"]
+    assert times(run(files, *fast, *against)) == found
+
+
+def test_gates_leave_fixes_out(files):
+    files["--fixes"].write_bytes(gzip.compress(RULED.encode()))
+    suspect = json.loads(run(files, "--json").stderr)["suspect"]
+    assert suspect > 0
+    loose = ["--max-speed-mps", "1e6", "--max-accuracy-m", "1000", "--exit-confirm-fixes", "1"]
+    result = run(files, *loose, "--json")
+    assert json.loads(result.stderr)["suspect"] == 0
+    assert [line.split(",")[3] for line in result.stdout.splitlines()[1:]] == [
+        "enter", "exit", "enter", "exit",
+    ]  # fmt: skip
+
+
+def test_a_zone_between_two_fixes_is_passed_through(files):
+    trace = "device_id,time,lat,lon\na,2026-01-01T00:00:00Z,1,-1\na,2026-01-01T00:01:00Z,1,7\n"
+    files["--fixes"].write_bytes(gzip.compress(trace.encode()))
+    lines = run(files, "--max-speed-mps", "1e6").stdout.splitlines()[1:]
+    assert [line.split(",")[-6:-1] for line in lines if ",west," in line] == [
+        ["enter", "1.0", "0.0", "moved", "segment"],
+        ["exit", "1.0", "2.0", "moved", "segment"],
+    ]
+    assert run(files, "--max-speed-mps", "1e6", "--max-gap-seconds", "59").stdout.count("\n") == 1
+
+
 def test_a_rule_out_of_range_is_wrong_usage(files):
     result = run(files, "--exit-confirm-fixes", "0")
     assert result.exit_code == 2
