@@ -73,7 +73,7 @@ def replayed(
     return found
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(trace=traces)
 @example(trace=MIXED)
 @example(trace=BREAKS)
@@ -85,7 +85,7 @@ def test_a_long_trace_gives_what_a_short_one_gives(folder, zones, trace):
     assert sorted(replayed(folder, trace, zones, run_rows=1, by_device=False)) == sorted(in_memory)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(trace=traces)
 def test_transitions_come_in_order_however_late_they_are_known(folder, trace):
     lines = [line.split(",") for line in replayed(folder, trace, RULED)]
