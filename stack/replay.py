@@ -32,8 +32,8 @@ Value = TypeVar("Value")
 
 
 def _rule(text: str, default: object = None) -> typer.models.OptionInfo:
-    shown = "off" if default is None else f"{default:g}"
-    return typer.Option(help=f"{text} [{shown}]", rich_help_panel=_RULES, show_default=False)
+    shown = "Off unless given." if default is None else f"[{default:g}]"
+    return typer.Option(help=f"{text} {shown}", rich_help_panel=_RULES, show_default=False)
 
 
 def replay(
