@@ -19,7 +19,7 @@ def rows_around(area: Polygon | MultiPolygon) -> tuple[NDArray[np.float64], int]
     Returns (rows, real): rows[:real] are the runs on the ground, rows[real:] those that close.
     """
     rings = rings_of(area)
-    stretches = seam_stretches(rings)
+    stretches = seam_stretches(area)
     rings = [_with_ends_of(stretches, ring) for ring in rings]
     runs: tuple[list[NDArray[np.float64]], ...] = ([], [])
     for ring in rings:
@@ -38,8 +38,10 @@ def _with_ends_of(stretches: NDArray[np.float64], ring: NDArray[np.float64]) -> 
     parts = [ring[:1]]
     after = 1
     for edge in np.flatnonzero(on_seam).tolist():
-        (lon, lat0), (_, lat1) = ring[edge].tolist(), ring[edge + 1].tolist()
-        between = ends[(ends > min(lat0, lat1)) & (ends < max(lat0, lat1))]
+        lon, lat0, lat1 = float(ring[edge, 0]), float(ring[edge, 1]), float(ring[edge + 1, 1])
+        south, north = min(lat0, lat1), max(lat0, lat1)
+        after_south = int(np.searchsorted(ends, south, "right"))
+        between = ends[after_south : int(np.searchsorted(ends, north))]
         if len(between):
             between = between[:: 1 if lat0 < lat1 else -1]
             new = np.column_stack((np.full(len(between), lon), between))

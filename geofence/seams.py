@@ -21,7 +21,7 @@ from shapely.geometry.base import BaseGeometry
 
 _MAX_TURNS = 1  # a piece is at most so many turns away from where it was
 
-Stretch = tuple[float, float]  # of latitudes, ascending
+Edge = tuple[float, float, int]  # from one latitude up to another, and the piece it belongs to
 
 
 class _Group(NamedTuple):
@@ -88,30 +88,41 @@ def has_seam(polygons: Iterable[Iterable[NDArray[np.float64]]]) -> bool:
     return False
 
 
-def seam_stretches(rings: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+def seam_count(polygons: Iterable[Iterable[NDArray[np.float64]]]) -> int:
+    """How many edges cross the 180th meridian or end on it."""
+    count = 0
+    for ring in (ring for rings in polygons for ring in rings):
+        east, west = np.floor((ring[:, 0] + 180) / 360), np.ceil((ring[:, 0] - 180) / 360)
+        count += int(np.count_nonzero((east[1:] != east[:-1]) | (west[1:] != west[:-1])))
+    return count
+
+
+def seam_stretches(area: Polygon | MultiPolygon) -> NDArray[np.float64]:
     """The stretches of latitude, (n, 2), along which edges lie at both -180 and 180; ascending."""
-    west: list[Stretch] = []
-    east: list[Stretch] = []
-    for ring in rings:
-        west += _stretches_at(-180.0, ring)
-        east += _stretches_at(180.0, ring)
-    pairs = _overlapping(sorted(west), sorted(east))
+    pairs = _overlapping(*_seam_edges(list(shapely.get_parts(area))))
     common = [(max(west[0], east[0]), min(west[1], east[1])) for west, east in pairs]
     return np.array(common, dtype=np.float64).reshape(-1, 2)
 
 
-def _stretches_at(lon: float, ring: NDArray[np.float64]) -> list[Stretch]:
-    on_it = ring[:, 0] == lon
-    edges = np.flatnonzero(on_it[:-1] & on_it[1:])
-    ends = np.sort(np.stack((ring[edges, 1], ring[edges + 1, 1]), axis=1), axis=1)
-    return [(south, north) for south, north in ends.tolist() if south < north]
+def _seam_edges(pieces: Sequence[Polygon]) -> tuple[list[Edge], list[Edge]]:
+    """The edges along -180 and along 180, ascending."""
+    rings, piece = shapely.get_rings(np.array(pieces, dtype=object), return_index=True)
+    positions, ring = shapely.get_coordinates(rings, return_index=True)
+    lon, lat = positions.T
+    on_seam = (np.abs(lon[1:]) == 180) & (lon[1:] == lon[:-1]) & (ring[1:] == ring[:-1])
+    edge = np.flatnonzero(on_seam & (lat[1:] != lat[:-1]))
+    south, north = np.minimum(lat[edge], lat[edge + 1]), np.maximum(lat[edge], lat[edge + 1])
+    numbers = piece[ring[edge]]
+    west, east = (
+        sorted(zip(south[s].tolist(), north[s].tolist(), numbers[s].tolist(), strict=True))
+        for s in (lon[edge] < 0, lon[edge] > 0)
+    )
+    return west, east
 
 
-def _overlapping(
-    ones: Sequence[tuple[Any, ...]], others: Sequence[tuple[Any, ...]]
-) -> list[tuple[Any, Any]]:
-    """Pairs that share a stretch. Each side: (south, north, ...), ascending, no two overlap."""
-    pairs: list[tuple[Any, Any]] = []
+def _overlapping(ones: Sequence[Edge], others: Sequence[Edge]) -> list[tuple[Edge, Edge]]:
+    """Pairs that share a stretch. On each side they are ascending and no two overlap."""
+    pairs: list[tuple[Edge, Edge]] = []
     i = j = 0
     while i < len(ones) and j < len(others):
         one, other = ones[i], others[j]
@@ -137,14 +148,8 @@ def _groups(pieces: Sequence[Polygon]) -> list[_Group]:
 
 def _neighbours(pieces: Sequence[Polygon]) -> dict[int, list[tuple[int, int]]]:
     """Piece -> (neighbour, by how many turns it lies further east)."""
-    west: list[tuple[float, float, int]] = []
-    east: list[tuple[float, float, int]] = []
-    for number, piece in enumerate(pieces):
-        for ring in rings_of(piece):
-            west += [(*stretch, number) for stretch in _stretches_at(-180.0, ring)]
-            east += [(*stretch, number) for stretch in _stretches_at(180.0, ring)]
     found: dict[int, list[tuple[int, int]]] = {}
-    for (*_, ahead), (*_, behind) in _overlapping(sorted(west), sorted(east)):
+    for (*_, ahead), (*_, behind) in _overlapping(*_seam_edges(pieces)):
         found.setdefault(behind, []).append((ahead, 1))
         found.setdefault(ahead, []).append((behind, -1))
     return found

@@ -21,11 +21,21 @@ from shapely import MultiPolygon, Polygon
 
 from geofence.antimeridian import PlaneRing, is_polar_parallel, plane_ring
 from geofence.refusal import Places, Rings, ShapeError, edge_lines
-from geofence.seams import as_area, compact, folded, has_seam, polygons_of, rings_of, unrolled
+from geofence.seams import (
+    as_area,
+    compact,
+    folded,
+    has_seam,
+    polygons_of,
+    rings_of,
+    seam_count,
+    unrolled,
+)
 
 MAX_EDGE_PAIRS = 5_000_000  # counting and checking together stay below two seconds
 MAX_REPAIR_EDGE_PAIRS = 500_000
 MAX_REPAIR_CROSSINGS = 200  # GEOS's repair takes minutes from some ten thousand on
+MAX_SEAM_EDGES = 2_000  # each may cut a piece off, that is joined again
 
 _SAME_AREA = 1e-9  # relative; what overlaps by less is rounding at a cut
 
@@ -49,21 +59,23 @@ def _area(laid: Laid, *, multi: bool) -> Polygon | MultiPolygon:
     _refuse_spirals(laid, places)
     plane = [_in_plane(rings) for rings in laid]
     _refuse_tangles(plane)
-    geometry = None
-    if not any(ring.winding for rings in laid for ring in rings):
-        geometry = _build(plane, multi=multi)
-        _refuse_crossings(geometry, places)
-        west, _, east, _ = geometry.bounds
-        if west >= -180 and east <= 180 and east - west < 360:
-            return compact(geometry)
-    pieces = _on_globe(laid, plane, places)
-    if geometry is not None and not has_seam(plane):
-        return compact(geometry)  # nothing to join; cuts would only add vertices
-    return unrolled(pieces)
+    if any(ring.winding for rings in laid for ring in rings):
+        return unrolled(_on_globe(laid, plane, places))
+    geometry = _build(plane, multi=multi)
+    _refuse_crossings(geometry, places)
+    west, _, east, _ = geometry.bounds
+    joins = (west < -180 or east > 180 or east - west >= 360) and has_seam(plane)
+    if joins:
+        return unrolled(_on_globe(laid, plane, places))
+    if east - west >= 360:  # parts may overlap a turn away from each other
+        _on_globe(laid, plane, places)
+    return compact(geometry)
 
 
 def _on_globe(laid: Laid, plane: Sequence[Rings], places: Places) -> list[Polygon]:
     """All pieces in [-180, 180]. Raises ShapeError where they overlap, or are none."""
+    if seam_count(plane) > MAX_SEAM_EDGES:
+        raise ShapeError("the edges meet the 180th meridian too often for the area to be checked")
     pieces = [
         piece
         for number, rings in enumerate(laid)
@@ -71,8 +83,9 @@ def _on_globe(laid: Laid, plane: Sequence[Rings], places: Places) -> list[Polygo
     ]
     if not pieces:
         raise ShapeError("the rings bound no area", "/coordinates")
-    _refuse_tangles([rings_of(piece) for piece in pieces])
-    _refuse_crossings(as_area(pieces), places)
+    whole = as_area(pieces)
+    _refuse_tangles([rings_of(whole)])
+    _refuse_crossings(whole, places)
     return pieces
 
 
@@ -82,7 +95,11 @@ def _polygon_on_globe(
     """The pieces in [-180, 180] of a polygon some rings of which may go round the axis."""
     around = [ring for ring in rings if ring.winding]
     if not around:
-        return _in_one_turn(Polygon(plane[0], list(plane[1:])), number, 0, places)
+        polygon = Polygon(plane[0], list(plane[1:]))
+        west, _, east, _ = polygon.bounds
+        if west >= -180 and east <= 180:
+            return [polygon]  # checked with all the others
+        return _in_one_turn(polygon, number, 0, places)
     whole: Any = None
     for ring, closed in enumerate(plane):
         if len(around) > 1 and rings[ring].winding and is_polar_parallel(rings[ring].line):
@@ -115,6 +132,8 @@ def repair(polygons: Sequence[Rings]) -> dict[str, Any] | None:
     if any(sum(abs(ring.winding) for ring in rings) > 1 for rings in laid):
         return None
     plane = [_in_plane(rings) for rings in laid]
+    if seam_count(plane) > MAX_SEAM_EDGES:
+        return None
     if edge_pairs(plane, MAX_REPAIR_EDGE_PAIRS) > MAX_REPAIR_EDGE_PAIRS:
         return None
     if _crossings(plane) > MAX_REPAIR_CROSSINGS:

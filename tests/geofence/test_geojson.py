@@ -94,6 +94,23 @@ def test_a_hostile_ring_is_refused_before_it_costs_minutes(vertices):
     assert caught.value.repaired is None
 
 
+def test_a_ring_that_is_cut_to_pieces_by_the_180th_meridian_is_refused():
+    lat = np.linspace(20, 75, 5_000)
+    across = np.column_stack((np.where(np.arange(5_000) % 2, 179.9, -179.9), lat)).tolist()
+    ring = [*across, [-90, 75], [0, 75], [90, 75], [170, 75], [175, 20]]
+    with pytest.raises(ShapeError, match="meet the 180th meridian too often") as caught:
+        read_shape(polygon([*ring, ring[0]]))
+    assert caught.value.repaired is None
+
+
+def test_the_most_vertices_are_taken_over_the_180th_meridian_and_round_a_pole():
+    angle = np.linspace(0, 2 * np.pi, 100_000)[:-1]
+    over = np.stack(((np.cos(angle) + 360) % 360 - 180, np.sin(angle)), axis=1).tolist()
+    assert covers(read_shape(polygon([*over, over[0]])), [180, -180], [0, 0.5]).all()
+    around = np.stack((np.degrees(angle) - 180, 60 + np.cos(9 * angle)), axis=1).tolist()
+    assert covers(read_shape(polygon([*around, around[0]])), [0, 180, 77], [90, 62, 61.5]).all()
+
+
 def collection(*features) -> bytes:
     return json.dumps({"type": "FeatureCollection", "features": list(features)}).encode()
 
