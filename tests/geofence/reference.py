@@ -1,128 +1,356 @@
-"""The evaluator's rule, one fix after the other, in plain Python: what the fast one must equal.
+"""The evaluator's rules in plain Python, one asset and one instant after the other.
 
-Containment is shapely's `covers` on fresh geometries and pyproj's distance; there is no index.
+Written from what docs/geofence.md promises, for being read: there is no index, and every look-up is
+a search through a list. What happens is told as dictionaries with the columns of TRANSITION_DTYPE.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterator
+from dataclasses import replace
 
-import shapely
-
-from geofence.index import MAX_TIME_US, MIN_TIME_US, ZoneVersion
-from geofence.shapes import WGS84, Circle
-from geofence.transitions import DECISIONS, Cause, Says, Transition, Was
+from geofence.agenda import Agenda
+from geofence.index import ZoneVersion
+from geofence.rules import Gates
+from geofence.transitions import Cause, Inferred, Transition
+from geofence.versions import ALL_ASSETS
 from telemetry.fix import FixBatch
-
-_TABLE = {(d.was, d.says, d.zone_changed): (d.transition, d.cause) for d in DECISIONS}
-
-
-def covers_one(version: ZoneVersion, lon: float, lat: float) -> bool:
-    shape = version.shape
-    if isinstance(shape, Circle):
-        return WGS84.inv(shape.lon, shape.lat, lon, lat)[2] <= shape.radius_m
-    return bool(shapely.from_wkb(shapely.to_wkb(shape.geometry)).covers(shapely.Point(lon, lat)))
+from tests.geofence.plane import apart_m, covers_one, distance_m, met, sure
+from tests.geofence.remembered import Asset, Place, Told, Visit, moved_to, place_of
 
 
 class Reference:
-    """State and rule in one; `versions` may be replaced between fixes."""
+    """State and rules in one; `versions` and `filters` may be replaced between calls."""
 
-    def __init__(self, versions: Iterable[ZoneVersion]) -> None:
-        self.versions = {(v.zone, v.version): v for v in versions}
-        self.last: dict[int, tuple] = {}  # asset -> time, seq, lon, lat
-        self.visits: dict[int, dict[int, dict]] = {}  # asset -> zone -> opening
+    def __init__(self, versions, filters=(), gates: Gates | None = None, agenda=None) -> None:
+        self.versions: list[ZoneVersion] = list(versions)
+        self.filters = list(filters)
+        self.gates = gates or Gates.default()
+        self.agenda: Agenda = agenda or Agenda.empty()
+        self.assets: dict[int, Asset] = {}
 
-    def judge_all(self, batch: FixBatch) -> tuple[list[dict], list[bool]]:
-        transitions: list[dict] = []
-        late: list[bool] = []
-        for row, fix in enumerate(batch.rows):
-            late.append(fix["asset"] >= 0 and self._is_late(fix))
-            if fix["asset"] >= 0 and not late[-1]:
-                transitions += self._judge(row, fix)
-        return transitions, late
+    def evaluate(self, batch: FixBatch, now_us: int) -> Told:
+        self.told, self.row = Told(), -1
+        for self.row, fix in enumerate(batch.rows):
+            late = suspect = False
+            if fix["asset"] >= 0:
+                late, suspect = self._take(self._asset(int(fix["asset"])), fix)
+            self.told.late.append(late)
+            self.told.suspect.append(suspect)
+        self.row = -1
+        for number in self.agenda.move["key"].tolist():
+            self._asset(number)
+        for asset in self.assets.values():
+            self._advance(asset, now_us)
+        return self.told
 
-    def _is_late(self, fix) -> bool:
-        last = self.last.get(int(fix["asset"]))
-        return last is not None and (int(fix["time_us"]), int(fix["seq"])) <= last[:2]
+    def _asset(self, number: int) -> Asset:
+        return self.assets.setdefault(number, Asset(number))
 
-    def _judge(self, row: int, fix) -> list[dict]:
-        asset, at = int(fix["asset"]), int(fix["time_us"])
-        last = self.last.get(asset)
-        transitions = []
-        if last is not None and self._boundary_between(fix, last[0], at):
-            transitions += self._step(row, fix, *last[2:], zone_changed=True)
-        transitions += self._step(row, fix, float(fix["lon"]), float(fix["lat"]))
-        self.last[asset] = (at, int(fix["seq"]), float(fix["lon"]), float(fix["lat"]))
-        return transitions
+    # Fixes ----------------------------------------------------------------------------------------
 
-    def _boundary_between(self, fix, after: int, until: int) -> bool:
-        return any(
-            after < instant <= until
-            for v in self.versions.values()
-            if v.organization == fix["organization"]
-            for instant in (v.valid_from_us, v.valid_to_us)
-            if instant not in (MIN_TIME_US, MAX_TIME_US)
-        )
+    def _take(self, asset: Asset, fix) -> tuple[bool, bool]:
+        """Returns whether it is late, and whether it is suspect."""
+        identity = int(fix["time_us"]), int(fix["seq"])
+        if identity <= asset.newest or identity[0] < asset.clock_us:
+            return True, False
+        place = place_of(fix)
+        asset.organization = int(fix["organization"])
+        self._advance(asset, place.time_us)
+        asset.newest = identity
+        if place.accuracy_m > self.gates.max_accuracy_m:
+            return False, False
+        if asset.good and self._too_fast(asset, asset.good, place):
+            return False, not self._is_third_of_a_chain(asset, place)
+        asset.suspects = []
+        self._judge(asset, place)
+        return False, False
 
-    def _step(self, row: int, fix, lon: float, lat: float, zone_changed: bool = False):
-        asset, at = int(fix["asset"]), int(fix["time_us"])
-        visits = self.visits.setdefault(asset, {})
-        inside = {
-            v.zone: v
-            for v in self.versions.values()
-            if v.organization == fix["organization"]
-            and v.valid_from_us <= at < v.valid_to_us
-            and covers_one(v, lon, lat)
-        }
-        found = [
-            self._exit(row, fix, zone, visits, lon, lat, zone_changed)
-            for zone in set(visits) - set(inside)
+    def _too_fast(self, asset: Asset, before: Place, place: Place) -> bool:
+        limits = self.gates.max_speed_mps.tolist()
+        known = asset.number < len(limits)
+        limit = limits[asset.number] if known else self.gates.default_max_speed_mps
+        seconds = max(place.time_us - before.time_us, 1_000_000) / 1e6
+        far_m = apart_m(before.lon, before.lat, place.lon, place.lat)
+        return sure(far_m, limit * seconds) > limit * seconds
+
+    def _is_third_of_a_chain(self, asset: Asset, place: Place) -> bool:
+        if asset.suspects and self._too_fast(asset, asset.suspects[-1], place):
+            asset.suspects = []
+        asset.suspects.append(place)
+        if len(asset.suspects) < 3:
+            return False
+        chain, asset.suspects, asset.joined = asset.suspects, [], False
+        self.told.healed += [healed.identity for healed in chain[:2]]
+        for each in chain:
+            self._judge(asset, each)
+        return True
+
+    def _judge(self, asset: Asset, place: Place) -> None:
+        for zone in sorted({v.zone for v in self.versions} | set(asset.visits)):
+            version = self._in_force(zone, asset, place.time_us)
+            if version is None:
+                self._lose(asset, zone, place)
+            elif zone in asset.visits:
+                self._judge_inside(asset, version, place)
+            else:
+                self._judge_outside(asset, version, place)
+        asset.good, asset.joined = place, True
+
+    def _judge_inside(self, asset: Asset, version: ZoneVersion, place: Place) -> None:
+        rules, zone = version.rules, version.zone
+        if covers_one(version.shape, place.lon, place.lat) or _in_margin(version, place):
+            asset.runs.pop(zone, None)
+            return
+        run = asset.runs.setdefault(zone, [])
+        run.append(place)
+        if _holds(run, rules.exit_confirm_fixes, rules.exit_confirm_seconds):
+            at_us = max(run[0].time_us, asset.visits[zone].entered_us)
+            self._exit(asset, zone, replace(run[0], time_us=at_us), Cause.MOVED)
+
+    def _judge_outside(self, asset: Asset, version: ZoneVersion, place: Place) -> None:
+        rules, zone = version.rules, version.zone
+        if not covers_one(version.shape, place.lon, place.lat):
+            if zone not in asset.runs:
+                self._pass_through(asset, version, place)
+            asset.runs.pop(zone, None)
+            return
+        run = asset.runs.setdefault(zone, [])
+        run.append(place)
+        if asset.good is None:
+            self._enter(asset, zone, place, Cause.INITIAL, place.identity)
+        elif _holds(run, rules.enter_confirm_fixes, rules.enter_confirm_seconds):
+            self._enter(asset, zone, run[0], Cause.MOVED, run[0].identity)
+
+    def _pass_through(self, asset: Asset, version: ZoneVersion, place: Place) -> None:
+        rules, good = version.rules, asset.good
+        if good is None or not asset.joined:
+            return
+        if rules.enter_confirm_fixes > 1 or rules.enter_confirm_seconds > 0:
+            return
+        gap_us = place.time_us - good.time_us
+        if rules.max_gap_seconds == 0 or gap_us > rules.max_gap_seconds * 1_000_000:
+            return
+        way = met(version.shape, good.lon, good.lat, place.lon, place.lat)
+        if way is None or sure(way[2], rules.pass_min_m) < rules.pass_min_m:
+            return
+        first, last = (_on_the_way(good, place, share) for share in way[:2])
+        if self._in_force(version.zone, asset, first.time_us) is not version:
+            return
+        facts = Cause.MOVED, place.identity, Inferred.SEGMENT
+        self._enter(asset, version.zone, first, *facts)
+        self._exit(asset, version.zone, last, Cause.MOVED, Inferred.SEGMENT)
+
+    def _lose(self, asset: Asset, zone: int, place: Place) -> None:
+        """The zone is no more, and nothing told when it ended."""
+        if zone in asset.visits:
+            at_us = max(place.time_us, asset.visits[zone].entered_us)
+            self._exit(asset, zone, replace(asset.good, time_us=at_us), Cause.ZONE_CHANGED)
+        asset.runs.pop(zone, None)
+        asset.left.discard(zone)
+
+    # What happens without a fix -------------------------------------------------------------------
+
+    def _advance(self, asset: Asset, until_us: int) -> None:
+        """At one instant zones change first, then trackers, then deadlines, then schedules."""
+        calendar = sorted(self._calendar(asset, max(asset.newest[0], asset.clock_us), until_us))
+        while True:
+            coming = [(at_us, 2, 0) for at_us in self._deadlines(asset) if at_us <= until_us]
+            coming += calendar[:1]
+            if not coming:
+                return
+            at_us, kind, number = event = min(coming)
+            if event in calendar:
+                calendar.remove(event)
+            told = len(self.told.transitions)
+            (self._change, self._move, self._fall_due, self._open)[kind](asset, at_us, number)
+            if len(self.told.transitions) > told:
+                asset.clock_us = max(asset.clock_us, at_us)
+
+    def _calendar(self, asset: Asset, after_us: int, until_us: int) -> Iterator[tuple]:
+        marks = {t for v in self.versions for t in (v.valid_from_us, v.valid_to_us)}
+        marks |= {t for row in self.filters for t in (int(row["from_us"]), int(row["to_us"]))}
+        moves, openings = self.agenda
+        events = [(at_us, 0, 0) for at_us in marks]
+        events += [
+            (int(m["time_us"]), 1, i) for i, m in enumerate(moves) if m["key"] == asset.number
         ]
-        found += [
-            self._enter(row, fix, version, visits, lon, lat, zone_changed)
-            for zone, version in inside.items()
-            if zone not in visits
-        ]
-        return sorted(
-            found, key=lambda t: (t["time_us"], t["transition"] == Transition.ENTER, t["zone"])
+        events += [(int(o["time_us"]), 3, i) for i, o in enumerate(openings)]
+        return (event for event in events if after_us < event[0] <= until_us)
+
+    def _change(self, asset: Asset, at_us: int, _: int) -> None:
+        """Holds the zones that are others from now on against the last known place."""
+        if asset.good is None:
+            return
+        lon, lat = asset.good.lon, asset.good.lat
+        for zone in {v.zone for v in self.versions}:
+            before = self._in_force(zone, asset, at_us - 1)
+            now = self._in_force(zone, asset, at_us)
+            if before is now:
+                continue
+            was_covered = before is not None and covers_one(before.shape, lon, lat)
+            is_covered = now is not None and covers_one(now.shape, lon, lat)
+            visit = asset.visits.get(zone)
+            if visit and not is_covered and (was_covered or before is None or now is None):
+                there = replace(asset.good, time_us=max(at_us, visit.entered_us))
+                self._exit(asset, zone, there, Cause.ZONE_CHANGED)
+            elif visit is None and is_covered and not was_covered:
+                there = replace(asset.good, time_us=at_us)
+                opening = asset.good.identity
+                self._enter(asset, zone, there, Cause.ZONE_CHANGED, opening, change_us=at_us)
+            elif bool(visit) == is_covered:
+                asset.runs.pop(zone, None)  # the zone says what the run contradicts
+            if now is None:
+                asset.left.discard(zone)
+
+    def _move(self, asset: Asset, at_us: int, number: int) -> None:
+        """The asset has another tracker, or none."""
+        for zone, visit in list(asset.visits.items()):
+            there = replace(asset.good, time_us=max(at_us, visit.entered_us))
+            self._exit(asset, zone, there, Cause.REASSIGNED)
+        asset.runs, asset.suspects = {}, []
+        asset.good, asset.joined, asset.clock_us = None, False, max(asset.clock_us, at_us)
+        move = self.agenda.move[number]
+        if not move["located"]:
+            return
+        asset.organization, asset.good = int(move["organization"]), moved_to(move["place"])
+        asset.newest = max(asset.newest, asset.good.identity[1:])
+        for zone in {v.zone for v in self.versions}:
+            version = self._in_force(zone, asset, at_us)
+            if version and covers_one(version.shape, asset.good.lon, asset.good.lat):
+                there, opening = replace(asset.good, time_us=at_us), asset.good.identity
+                self._enter(asset, zone, there, Cause.REASSIGNED, opening, change_us=at_us)
+
+    def _deadlines(self, asset: Asset) -> Iterator[int]:
+        for zone in asset.visits:
+            yield from self._due(asset, zone).values()
+
+    def _due(self, asset: Asset, zone: int) -> dict[str, int]:
+        """By the rules in force when something was last known of the asset."""
+        known_us = max(asset.newest[0], asset.clock_us)
+        version, visit = self._in_force(zone, asset, known_us), asset.visits[zone]
+        due: dict[str, int] = {}
+        if version is None:
+            return due
+        if version.rules.dwell_seconds and not visit.dwelled and zone not in asset.runs:
+            due["dwell"] = visit.entered_us + round(version.rules.dwell_seconds * 1e6)
+        if version.rules.close_after_silence_seconds:
+            seconds = version.rules.close_after_silence_seconds
+            due["silence"] = asset.newest[0] + round(seconds * 1e6)
+        return due
+
+    def _fall_due(self, asset: Asset, at_us: int, _: int) -> None:
+        due = {zone: self._due(asset, zone) for zone in asset.visits}
+        for zone, visit in list(asset.visits.items()):
+            if due[zone].get("dwell") == at_us:
+                visit.dwelled = True
+                there = replace(asset.good, time_us=at_us)
+                self._tell(asset, zone, Transition.DWELL, there, Cause.MOVED, Inferred.TIMER)
+            if due[zone].get("silence") == at_us:
+                there = replace(asset.good, time_us=max(at_us, visit.entered_us))
+                self._exit(asset, zone, there, Cause.SILENCE, Inferred.TIMER)
+                asset.joined = False
+
+    def _open(self, asset: Asset, at_us: int, number: int) -> None:
+        opening = self.agenda.opening[number]
+        zone = int(opening["zone"])
+        if opening["key"] != asset.organization or asset.good is None:
+            return
+        if self._in_force(zone, asset, at_us) and (zone in asset.visits) == opening["inside"]:
+            there = replace(asset.good, time_us=at_us)
+            why = Cause.SCHEDULE_STARTED, Inferred.TIMER
+            self._tell(asset, zone, Transition.SCHEDULE, there, *why)
+
+    # Zones and visits -----------------------------------------------------------------------------
+
+    def _in_force(self, zone: int, asset: Asset, at_us: int) -> ZoneVersion | None:
+        """The version of the zone that bears on the asset at an instant."""
+        newest = self._newest_begun(zone, at_us)
+        if newest is None or newest.organization != asset.organization:
+            return None
+        if newest.valid_to_us <= at_us:
+            return None
+        lets_through = newest.assets == ALL_ASSETS or any(
+            (row["filter"], row["asset"]) == (newest.assets, asset.number)
+            and row["from_us"] <= at_us < row["to_us"]
+            for row in self.filters
         )
+        return newest if lets_through else None
 
-    def _enter(self, row, fix, version, visits, lon, lat, zone_changed) -> dict:
-        last = self.last.get(int(fix["asset"]))
-        was = Was.OUTSIDE if last else Was.UNKNOWN
-        transition, cause = _TABLE[was, Says.INSIDE, zone_changed]
-        at = int(fix["time_us"])
-        if zone_changed:
-            at = min(max(version.valid_from_us, last[0]), at)
-        visits[version.zone] = {
-            "entered_us": at,
-            "opening_tracker": int(fix["tracker"]),
-            "opening_us": int(fix["time_us"]),
-            "opening_seq": int(fix["seq"]),
-            "opening_change_us": at if cause == Cause.ZONE_CHANGED else 0,
-            "opening_version": version.version,
+    def _newest_begun(self, zone: int, at_us: int) -> ZoneVersion | None:
+        begun = [v for v in self.versions if v.zone == zone and v.valid_from_us <= at_us]
+        return max(begun, key=lambda v: (v.valid_from_us, v.version), default=None)
+
+    def _enter(
+        self, asset, zone, at: Place, cause, opening, inferred=Inferred.NONE, change_us=0
+    ) -> None:
+        begun = self._newest_begun(zone, at.time_us)
+        version = begun.version if begun else 0
+        asset.visits[zone] = Visit(at.time_us, opening, change_us, version)
+        asset.runs.pop(zone, None)
+        self._tell(asset, zone, Transition.ENTER, at, cause, inferred)
+
+    def _exit(self, asset, zone, at: Place, cause, inferred=Inferred.NONE) -> None:
+        self._tell(asset, zone, Transition.EXIT, at, cause, inferred)
+        del asset.visits[zone]
+        asset.runs.pop(zone, None)
+        of_zone = [v for v in self.versions if v.zone == zone]
+        newest = max(of_zone, key=lambda v: (v.valid_from_us, v.version), default=None)
+        if newest is None or not newest.remembers_exits:
+            asset.left.discard(zone)
+        elif cause == Cause.MOVED:
+            asset.left.add(zone)
+
+    def _tell(self, asset, zone, transition, at: Place, cause, inferred) -> None:
+        visit = asset.visits.get(zone)
+        begun = self._newest_begun(zone, at.time_us)
+        told = {
+            "row": self.row,
+            "asset": asset.number,
+            "zone": zone,
+            "version": begun.version if begun else visit.version,
+            "organization": asset.organization,
+            "transition": int(transition),
+            "cause": int(cause),
+            "inferred": int(inferred),
+            "time_us": at.time_us,
+            "lat": at.lat,
+            "lon": at.lon,
+            "tracker": at.tracker,
+            "accuracy_m": at.accuracy_m,
+            "speed_mps": at.speed_mps,
         }
-        place = {"time_us": at, "lat": lat, "lon": lon}
-        facts = {"row": row, "asset": int(fix["asset"]), "organization": version.organization}
-        what = {"zone": version.zone, "version": version.version}
-        kind = {"transition": int(transition), "cause": int(cause)}
-        return facts | what | kind | place | visits[version.zone]
+        if transition == Transition.ENTER:
+            told["returning"] = zone in asset.left
+        if visit:
+            told |= {
+                "entered_us": visit.entered_us,
+                "opening_tracker": visit.opening[0],
+                "opening_us": visit.opening[1],
+                "opening_seq": visit.opening[2],
+                "opening_change_us": visit.change_us,
+                "opening_version": visit.version,
+            }
+        self.told.transitions.append(told)
 
-    def _exit(self, row, fix, zone, visits, lon, lat, zone_changed) -> dict:
-        opening = visits.pop(zone)
-        asset, at = int(fix["asset"]), int(fix["time_us"])
-        last = self.last.get(asset)
-        begun = [v for v in self.versions.values() if v.zone == zone and v.valid_from_us <= at]
-        newest = max(begun, key=lambda v: (v.valid_from_us, v.version), default=None)
-        in_force = newest is not None and at < newest.valid_to_us
-        changed = zone_changed or not in_force
-        occurred = at
-        if changed and newest is not None:
-            boundary = newest.valid_from_us if in_force else newest.valid_to_us
-            occurred = min(max(boundary, last[0] if last else at), at)
-        if changed and last:
-            lon, lat = last[2:]
-        transition, cause = _TABLE[Was.INSIDE, Says.OUTSIDE, changed]
-        place = {"time_us": occurred, "lat": lat, "lon": lon}
-        version = newest.version if newest else opening["opening_version"]
-        facts = {"row": row, "asset": asset, "organization": int(fix["organization"])}
-        what = {"zone": zone, "version": version}
-        return facts | what | {"transition": int(transition), "cause": int(cause)} | place | opening
+
+def _in_margin(version: ZoneVersion, place: Place) -> bool:
+    """Outside of a zone, but by no more than its buffer and the fix's accuracy."""
+    rules = version.rules
+    margin_m = rules.exit_buffer_m
+    if not math.isnan(place.accuracy_m):
+        margin_m += min(place.accuracy_m, rules.accuracy_clamp_m)
+    if margin_m == 0:
+        return False
+    return sure(distance_m(version.shape, place.lon, place.lat), margin_m) <= margin_m
+
+
+def _holds(run: list[Place], fixes: int, seconds: float) -> bool:
+    """Whether a run has so many fixes, and goes on for so long."""
+    return len(run) >= fixes and run[-1].time_us - run[0].time_us >= seconds * 1_000_000
+
+
+def _on_the_way(start: Place, end: Place, share: float) -> Place:
+    lat = start.lat + share * (end.lat - start.lat)
+    lon = start.lon + share * (end.lon - start.lon)
+    at_us = start.time_us + math.floor(share * (end.time_us - start.time_us) + 0.5)
+    return Place(end.tracker, at_us, end.seq, lat, lon)

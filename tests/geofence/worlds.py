@@ -1,53 +1,122 @@
-"""Random small worlds on a grid, where edges and vertices are hit exactly, as hypothesis draws."""
+"""Random small worlds on a grid, where edges and vertices are hit exactly, as hypothesis draws.
+
+A world is a kilometre across: units of 2^-10 degree, 76 m to the east and 109 m to the north, in
+which coordinates are whole numbers or halves. Instants are whole seconds from 0 to SPAN_S.
+"""
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
 from hypothesis import strategies as st
 
+from geofence.agenda import MOVE_DTYPE, OPENING_DTYPE, Agenda
 from geofence.index import MAX_TIME_US, MIN_TIME_US, ZoneVersion
-from geofence.shapes import Circle, Polygonal
-from telemetry.fix import FixBatch, blank_rows
+from geofence.records import PLACE_DTYPE
+from geofence.rules import Gates, Rules
+from geofence.shapes import Circle, Corridor, Polygonal, Shape
+from geofence.versions import ALL_ASSETS, FILTER_DTYPE
+from telemetry.fix import FixBatch, Known, blank_rows
+from tests.geofence.plane import ORIGIN, UNIT
 
 ORGANIZATIONS = 2
 ZONES = 4
 ASSETS = 3
-SPAN_US = 40  # fixes and changes of zones lie in 0..SPAN_US
+FILTERS = 2
+SPAN_S = 60
+S = 1_000_000  # microseconds
+HAIR = 2.0**-40  # degrees, a tenth of a micrometre: near misses
 
 _corner = st.integers(0, 5)
 
 
+def lon_of(units: float) -> float:
+    return ORIGIN[0] + units * UNIT
+
+
+def lat_of(units: float) -> float:
+    return ORIGIN[1] + units * UNIT
+
+
+# Zones --------------------------------------------------------------------------------------------
+
+
 @st.composite
-def polygons(draw) -> Polygonal:
-    """A rectangle or a triangle on whole degrees, perhaps with a hole, perhaps two of them."""
+def outlines(draw) -> shapely.Geometry:
+    """A rectangle or a triangle on whole units, perhaps with a hole, perhaps two of them."""
     west, south = draw(_corner), draw(_corner)
     east, north = west + draw(st.integers(1, 4)), south + draw(st.integers(1, 4))
     if draw(st.booleans()):
-        return Polygonal(shapely.Polygon([(west, south), (east, south), (west, north)]))
+        return shapely.Polygon([(west, south), (east, south), (west, north)])
     area = shapely.box(west, south, east, north)
     if east - west >= 3 and north - south >= 3:
-        area = area.difference(shapely.box(west + 1, south + 1, east - 1, north - 1))
-    elif draw(st.booleans()):
-        area = area.union(shapely.box(east + 1, south, east + 2, north))
-    return Polygonal(area)
+        return area.difference(shapely.box(west + 1, south + 1, east - 1, north - 1))
+    if draw(st.booleans()):
+        return area.union(shapely.box(east + 1, south, east + 2, north))
+    return area
+
+
+def polygons() -> st.SearchStrategy[Polygonal]:
+    """Outlines whose unit is a degree."""
+    return outlines().map(Polygonal)
+
+
+def _in_the_world(outline: shapely.Geometry) -> Polygonal:
+    return Polygonal(shapely.transform(outline, lambda xy: np.array(ORIGIN) + xy * UNIT))
+
+
+def _corridor(ends: list[tuple[int, int]], width_m: float) -> Corridor:
+    return Corridor(np.array([(lon_of(x), lat_of(y)) for x, y in ends]), width_m)
 
 
 circles = st.builds(
     Circle,
-    lon=st.integers(0, 5).map(float),
-    lat=st.integers(0, 5).map(float),
-    radius_m=st.sampled_from([60_000.0, 111_319.49079327358, 200_000.0]),
+    lon=_corner.map(lon_of),
+    lat=_corner.map(lat_of),
+    radius_m=st.sampled_from([45.0, 100.0, 230.0]),
 )
-shapes = st.one_of(polygons(), polygons(), circles)
+corridors = st.builds(
+    _corridor,
+    st.lists(st.tuples(_corner, _corner), min_size=2, max_size=4, unique=True),
+    st.sampled_from([35.0, 130.0]),
+)
+areas = outlines().map(_in_the_world)
+shapes = st.one_of(areas, areas, circles, corridors)
+
+rules = st.builds(
+    Rules,
+    exit_buffer_m=st.sampled_from([0.0, 0.0, 33.0, 120.0]),
+    accuracy_clamp_m=st.sampled_from([0.0, 50.0, 150.0]),
+    enter_confirm_fixes=st.sampled_from([1, 1, 1, 2, 3]),
+    exit_confirm_fixes=st.sampled_from([1, 2, 2, 3]),
+    enter_confirm_seconds=st.sampled_from([0.0, 0.0, 0.0, 4.0]),
+    exit_confirm_seconds=st.sampled_from([0.0, 0.0, 5.0]),
+    max_gap_seconds=st.sampled_from([0.0, 3.0, 120.0, 120.0]),
+    pass_min_m=st.sampled_from([0.0, 0.0, 60.0]),
+    dwell_seconds=st.sampled_from([None, None, 3.0, 9.0]),
+    close_after_silence_seconds=st.sampled_from([None, None, 4.0, 15.0]),
+)
 
 
 @st.composite
-def zone_histories(draw, zone: int) -> list[ZoneVersion]:
+def zone_histories(draw, zone: int, rules: st.SearchStrategy[Rules] = rules) -> list[ZoneVersion]:
     """The versions of one zone, one after the other, perhaps with a gap, perhaps ending."""
-    cuts = sorted(draw(st.lists(st.integers(1, SPAN_US), max_size=3, unique=True)))
-    begins = [draw(st.sampled_from([MIN_TIME_US, 0])), *cuts]
-    ends = [*cuts, draw(st.sampled_from([MAX_TIME_US, SPAN_US - 1, SPAN_US + 1]))]
+    cuts = sorted(draw(st.lists(st.integers(1, SPAN_S), max_size=2, unique=True)))
+    begins = [draw(st.sampled_from([MIN_TIME_US, 0])), *(cut * S for cut in cuts)]
+    ends = [*begins[1:], draw(st.sampled_from([MAX_TIME_US, MAX_TIME_US, (SPAN_S - 1) * S]))]
+    remembers, organization = draw(st.booleans()), zone % ORGANIZATIONS
     versions = [
-        ZoneVersion(zone, number + 1, zone % ORGANIZATIONS, draw(shapes), begin, max(begin, end))
+        ZoneVersion(
+            zone,
+            number + 1,
+            organization,
+            draw(shapes),
+            begin,
+            max(begin, end),
+            draw(rules),
+            draw(st.sampled_from([ALL_ASSETS, ALL_ASSETS, 0, 1])),
+            remembers,
+        )
         for number, (begin, end) in enumerate(zip(begins, ends, strict=True))
     ]
     kept = [v for v in versions if draw(st.integers(0, 4))]
@@ -55,27 +124,122 @@ def zone_histories(draw, zone: int) -> list[ZoneVersion]:
 
 
 @st.composite
-def zone_sets(draw) -> list[ZoneVersion]:
-    return [v for zone in range(ZONES) for v in draw(zone_histories(zone))]
+def zone_sets(draw, rules: st.SearchStrategy[Rules] = rules) -> list[ZoneVersion]:
+    return [v for zone in range(ZONES) for v in draw(zone_histories(zone, rules))]
 
 
 @st.composite
-def fixes(draw, most: int = 25) -> FixBatch:
-    """Fixes of some assets, most of them in order, on and between the lines of the grid."""
-    n = draw(st.integers(0, most))
-    rows = blank_rows(n)
+def filter_rows(draw) -> np.ndarray:
+    """FILTER_DTYPE: which assets each filter lets through, and from when to when."""
+    rows = np.zeros(draw(st.integers(0, 6)), FILTER_DTYPE)
+    for row in rows:
+        row["asset"], row["filter"] = draw(st.integers(0, ASSETS - 1)), draw(st.integers(0, 1))
+        row["organization"] = row["asset"] % ORGANIZATIONS
+        begin = draw(st.sampled_from([None, 0, 10, 25]))
+        row["from_us"] = MIN_TIME_US if begin is None else begin * S
+        end = draw(st.sampled_from([None, None, 30, 45]))
+        row["to_us"] = MAX_TIME_US if end is None else end * S
+    return rows
+
+
+# Assets -------------------------------------------------------------------------------------------
+
+_halves = st.integers(0, 18).map(lambda half: half / 2)
+_hairs = st.sampled_from([0.0, 0.0, 0.0, HAIR, -HAIR])
+
+
+@st.composite
+def places(draw) -> tuple[float, float]:
+    """Longitude and latitude, on and between the lines of the grid, or a hair beside them."""
+    return lon_of(draw(_halves)) + draw(_hairs), lat_of(draw(_halves)) + draw(_hairs)
+
+
+@st.composite
+def fixes(draw, most: int = 25, backwards: bool = True) -> FixBatch:
+    """Fixes of some assets, most of them in order of time."""
+    rows = blank_rows(draw(st.integers(0, most)))
+    steps = [0, 1, 1, 2, 3, 5, -4] if backwards else [0, 1, 1, 2, 3]
     now = 0
     for row in rows:
-        now = max(0, now + draw(st.sampled_from([0, 1, 1, 2, 3, 5, -4])))
+        now = max(0, now + draw(st.sampled_from(steps)))
         asset = draw(st.integers(-1, ASSETS - 1))
-        row["asset"] = asset
-        row["organization"] = asset % ORGANIZATIONS
-        row["tracker"] = 100 + asset
-        row["time_us"] = now
-        row["seq"] = draw(st.integers(0, 1))
-        row["lon"] = draw(st.integers(0, 18)) / 2
-        row["lat"] = draw(st.integers(0, 18)) / 2
+        row["asset"], row["organization"], row["tracker"] = (
+            asset,
+            asset % ORGANIZATIONS,
+            100 + asset,
+        )
+        row["time_us"], row["seq"] = now * S, draw(st.integers(0, 1))
+        row["lon"], row["lat"] = draw(places())
+        row["known"] = draw(st.sampled_from([0, 0, Known.ACCURACY, Known.ACCURACY | Known.SPEED]))
+        row["accuracy_m"], row["speed_mps"] = draw(st.sampled_from([4, 40, 199, 201])), 12.5
     return FixBatch(rows)
+
+
+gates = st.builds(
+    Gates,
+    st.sampled_from([np.full(ASSETS, np.inf), np.array([40.0, 150.0]), np.array([np.inf, 60.0])]),
+    st.sampled_from([np.inf, 100.0]),
+    st.sampled_from([np.inf, 200.0]),
+)
+
+
+@st.composite
+def agendas(draw) -> Agenda:
+    """Trackers that change and schedules that open, at most a few of each."""
+    moves = np.zeros(draw(st.integers(0, 3)), MOVE_DTYPE)
+    for move in moves:
+        move["key"], move["time_us"] = draw(st.integers(0, ASSETS - 1)), draw(_seconds) * S
+        move["organization"] = move["key"] % ORGANIZATIONS
+        move["located"] = draw(st.booleans())
+        if move["located"]:
+            move["place"] = draw(_places_before(int(move["time_us"])))
+    openings = np.zeros(draw(st.integers(0, 3)), OPENING_DTYPE)
+    for opening in openings:
+        opening["zone"], opening["time_us"] = draw(st.integers(0, ZONES - 1)), draw(_seconds) * S
+        opening["key"] = opening["zone"] % ORGANIZATIONS
+        opening["inside"] = draw(st.booleans())
+    return Agenda(*(rows[_by_key(rows)] for rows in (moves, openings)))
+
+
+_seconds = st.integers(0, SPAN_S)
+
+
+@st.composite
+def _places_before(draw, time_us: int) -> np.void:
+    place = np.zeros((), PLACE_DTYPE)
+    place["tracker"], place["seq"] = 200 + draw(st.integers(0, 2)), draw(st.integers(0, 3))
+    place["time_us"] = time_us - draw(st.integers(0, 20)) * S
+    place["lon"], place["lat"] = draw(places())
+    place["accuracy_m"] = place["speed_mps"] = np.nan
+    return place[()]
+
+
+def _by_key(rows: np.ndarray) -> np.ndarray:
+    return np.lexsort((rows["time_us"], rows["key"]))
+
+
+@dataclass(frozen=True)
+class World:
+    versions: list[ZoneVersion]
+    filters: np.ndarray
+    agenda: Agenda
+    gates: Gates
+    batch: FixBatch
+
+
+worlds = st.builds(World, zone_sets(), filter_rows(), agendas(), gates, fixes())
+
+
+# The same elsewhere -------------------------------------------------------------------------------
+
+
+def turned(shape: Shape, east_deg: float) -> Shape:
+    """The shape farther east; exact on the grid."""
+    if isinstance(shape, Circle):
+        return replace(shape, lon=shape.lon + east_deg)
+    if isinstance(shape, Corridor):
+        return Corridor(shape.vertices + np.array([east_deg, 0.0]), shape.width_m)
+    return Polygonal(shapely.transform(shape.geometry, lambda xy: xy + np.array([east_deg, 0.0])))
 
 
 def as_dicts(transitions: np.ndarray) -> list[dict]:
