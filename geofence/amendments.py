@@ -64,10 +64,14 @@ class Visit:
     def end_us(self) -> float:
         return float("inf") if self.left is None else self.left.time_us
 
-    def overlaps(self, other: "Visit") -> bool:
-        """Whether they have some time in common, or their beginning; not only one's end."""
+    def overlaps(self, other: "Visit", until_us: float) -> bool:
+        """Whether they have some time in common, or their beginning; not only one's end.
+
+        until_us: up to when this one, if it lasts, was known to last.
+        """
         begin_us, other_us = self.entered.time_us, other.entered.time_us
-        return begin_us == other_us or (begin_us < other.end_us and other_us < self.end_us)
+        end_us = until_us + 1 if self.left is None else self.left.time_us
+        return begin_us == other_us or (begin_us < other.end_us and other_us < end_us)
 
 
 class Telling(StrEnum):
@@ -116,13 +120,15 @@ def amend(
     found: Iterable[Visit],
     used: Mapping[VisitKey, Visit],
     *,
+    until_us: int,
     late: bool,
 ) -> Amended:
     """What becomes of visits of one asset.
 
     known: those that may be others now, none retracted. found: those that follow now in their
     stead, with the keys that they would have if nothing were known. used: all visits of the asset
-    so far, by key. late: whether the fix that brought this about arrived out of order.
+    so far, by key. until_us: up to when anything was known. late: whether the fix that brought this
+    about arrived out of order.
     """
     result = Amended([], {}, [])
     by_zone: dict[int, tuple[list[Visit], list[Visit]]] = {}
@@ -130,7 +136,7 @@ def amend(
         for visit in some:
             by_zone.setdefault(visit.key.zone, ([], []))[side].append(visit)
     for zone_known, zone_found in by_zone.values():
-        _Matching(result, used, late=late).match(zone_known, zone_found)
+        _Matching(result, used, until_us, late=late).match(zone_known, zone_found)
     result.news.sort(key=_order)
     return result
 
@@ -144,15 +150,17 @@ def _order(one: News) -> tuple[int, bool, int]:
 class _Matching:
     """The visits of one zone, known and found."""
 
-    def __init__(self, result: Amended, used: Mapping[VisitKey, Visit], *, late: bool) -> None:
-        self._result, self._used, self._late = result, used, late
+    def __init__(
+        self, result: Amended, used: Mapping[VisitKey, Visit], until_us: int, *, late: bool
+    ) -> None:
+        self._result, self._used, self._until_us, self._late = result, used, until_us, late
 
     def match(self, known: list[Visit], found: list[Visit]) -> None:
         known = sorted(known, key=lambda visit: visit.entered.time_us)
         found = sorted(found, key=lambda visit: visit.entered.time_us)
         taken: set[VisitKey] = set()
         for visit in found:
-            overlapping = [old for old in known if old.overlaps(visit)]
+            overlapping = [old for old in known if old.overlaps(visit, self._until_us)]
             free = [old for old in overlapping if old.key not in taken]
             if free:
                 taken.add(free[0].key)
@@ -168,7 +176,7 @@ class _Matching:
     def _continue(self, old: Visit, now: Visit, found: list[Visit], *, merged: bool) -> None:
         """A known visit that is still there, perhaps another one."""
         visit = _with_memory_of(replace(now, key=old.key, revision=old.revision), old)
-        is_split = sum(old.overlaps(other) for other in found) > 1
+        is_split = sum(old.overlaps(other, self._until_us) for other in found) > 1
         changes: list[Telling] = []
         if merged:
             changes.append(Telling.MERGED)

@@ -105,6 +105,8 @@ def add_member(desk: Desk, zone: int) -> int:
     member = member_of(desk, number)
     member.asset, member.zone = judged(desk).asset, zone
     member.inside = member.dwelled = member.returning = False
+    member.entered_us = member.opening_us = member.opening_change_us = 0
+    member.opening_tracker = member.opening_seq = member.opening_version = 0
     member.run = 0
     return number
 

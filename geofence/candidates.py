@@ -223,7 +223,7 @@ def meet(desk: Desk, hit: int, from_lon: float, from_lat: float, lon: float, lat
     if not np.isnan(shape.radius_m):
         shape = _narrowed(desk, candidate.entry, desk.hit[hit].first, desk.hit[hit].last)
     first, last, length_m = meets(desk.zones.arena, shape, west, from_lat, east, lat, desk.spans)
-    if np.isnan(first):
+    if np.isnan(first) or first <= 0.0:  # it begins inside: the asset was there, and is told to be
         return
     if np.isnan(candidate.met_first):
         candidate.met_first, candidate.met_last, candidate.met_m = first, last, length_m

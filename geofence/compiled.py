@@ -15,6 +15,7 @@ holds the code of all functions that it calls. Here its key names what all of th
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache, cached_property
 from typing import Any, ParamSpec, TypeVar
 
 from numba import njit
@@ -36,15 +37,30 @@ def bare(function: Callable[_P, _R]) -> Callable[_P, _R]:
     of these functions take, nor be ready for calls from Python. numba refuses to compile a function
     that would need the counts.
     """
-    options = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    options: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     return _kept(njit(nogil=True, **options)(function))
 
 
 class _Cache(FunctionCache):
-    def __init__(self, function: Callable[..., Any], digest: str) -> None:
+    """Finds its file at the first call: only then are all functions that are called there."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
         super().__init__(function)
+
+    @cached_property
+    def _named_by_content(self) -> IndexDataCacheFile:
+        digest = _digest(self._function)
         name = f"{self._impl.filename_base}-{digest[:16]}"
-        self._cache_file = IndexDataCacheFile(self._cache_path, name, source_stamp=digest)
+        return IndexDataCacheFile(self._cache_path, name, source_stamp=digest)
+
+    @property
+    def _cache_file(self) -> IndexDataCacheFile:
+        return self._named_by_content
+
+    @_cache_file.setter
+    def _cache_file(self, by_file: IndexDataCacheFile) -> None:
+        """numba's own choice, which knows nothing of the functions that are called."""
 
     def _load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
@@ -55,18 +71,18 @@ class _Cache(FunctionCache):
 
 
 def _kept(dispatcher: Any) -> Any:
-    function = dispatcher.py_func
-    dispatcher.digest = _digest(function)
     with suppress(RuntimeError):  # no place where machine code could be kept
-        dispatcher._cache = _Cache(function, dispatcher.digest)
+        dispatcher._cache = _Cache(dispatcher.py_func)
     return dispatcher
 
 
+@cache
 def _digest(function: Any) -> str:
     """Of the code of a function, the values that it refers to, and the functions that it calls."""
     code = function.__code__
     parts = [code.co_code.hex(), repr(code.co_consts), repr(code.co_names)]
     for name in code.co_names:
         value = function.__globals__.get(name)
-        parts.append(getattr(value, "digest", repr(value)))
+        called = getattr(value, "py_func", None)
+        parts.append(repr(value) if called is None else _digest(called))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -100,12 +100,12 @@ class History:
         place = _place(segment.rows, fix)
         if place < 0:
             return Revision(is_new=False)
-        late = number < len(self._segments) - 1 or place < len(segment.rows)
-        late |= fix["time_us"] < self._tail["time_us"].max(initial=MIN_TIME_US)
         old = _Timeline(list(self._segments), self._tail)
+        late = number < len(self._segments) - 1 or place < len(segment.rows)
+        late |= int(fix["time_us"]) < old.until_us
         self._segments[number] = _Segment(segment.before, np.insert(segment.rows, place, fix))
         settled = self._judge_from(number, judging)
-        return self._revise(number, settled, old, late=bool(late))
+        return self._revise(number, settled, old, late=late)
 
     def _segment_of(self, fix: np.void) -> int:
         """The last segment that begins at or before the fix."""
@@ -137,7 +137,7 @@ class History:
         old_settled = settled - (len(now.segments) - len(old.segments))
         was, found = self._visits(old, first, old_settled), self._visits(now, first, settled)
         known = [self.visits[self._names.pop(visit.key)] for visit in was]
-        amended = amend(known, found, self.visits, late=late)
+        amended = amend(known, found, self.visits, until_us=old.until_us, late=late)
         self.visits |= {visit.key: visit for visit in amended.visits}
         self._names |= amended.names
         return Revision(
@@ -186,6 +186,12 @@ class _Timeline:
 
     segments: list[_Segment]
     tail: NDArray[np.void]
+
+    @property
+    def until_us(self) -> int:
+        """The instant of the last fix, or of what is known to have happened after it."""
+        newest_us = self.segments[-1].rows["time_us"].max(initial=MIN_TIME_US)
+        return int(self.tail["time_us"].max(initial=newest_us))
 
     def parts(self, first: int) -> Iterator[NDArray[np.void]]:
         """The transitions of each segment from `first` on; those of the tail go with the last."""
@@ -266,7 +272,8 @@ def _key(row: Any) -> tuple[int, int]:
 def _place(rows: NDArray[np.void], fix: np.void) -> int:
     """Where the fix belongs in the rows; -1 where there is one of its time and seq."""
     times_us: NDArray[np.int64] = rows["time_us"]
-    for place in range(int(np.searchsorted(times_us, fix["time_us"])), len(rows)):
+    first = int(np.searchsorted(times_us, int(fix["time_us"])))
+    for place in range(first, len(rows)):
         if _key(rows[place]) >= _key(fix):
             return -1 if _key(rows[place]) == _key(fix) else place
     return len(rows)

@@ -213,13 +213,7 @@ def days(draw, most: int = 30) -> np.ndarray:
 def whole(history: History) -> list[tuple]:
     """All that is the same whatever the order of arrival."""
     return sorted(
-        (
-            visit.key.zone,
-            visit.entered,
-            visit.left if visit.left is not None else (),
-            visit.dwelled_us or 0,
-            visit.version,
-        )
+        (visit.key.zone, str(visit.entered), str(visit.left), visit.dwelled_us, visit.version)
         for visit in history.visits.values()
         if not visit.retracted
     )
