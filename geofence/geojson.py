@@ -17,7 +17,6 @@ from shapely import MultiPolygon, Polygon
 
 from geofence.antimeridian import continued
 from geofence.coordinates import (
-    MAX_LON_DEG,
     MAX_VERTICES,
     read_line,
     read_polygons,
@@ -29,6 +28,8 @@ from geofence.shapes import MAX_RADIUS_M, MAX_WIDTH_M, Circle, Corridor, Polygon
 from geofence.validity import area, repair
 
 __all__ = ["ShapeError", "ZoneFeature", "ZoneFileError", "read_shape", "read_zones"]
+
+_MAX_WAY_ROUND_DEG = 540  # once round the axis, and half a turn to spare
 
 
 class ZoneFileError(ValueError):
@@ -171,10 +172,10 @@ def _corridor(coordinates: Any, width_m: float | None) -> Corridor:
         raise ShapeError("a line has 2 positions or more", "/coordinates")
     line[0, 0] = _in_one_turn(float(line[0, 0]))
     line = continued(line)
-    beyond = np.flatnonzero(np.abs(line[:, 0]) > MAX_LON_DEG)
+    beyond = np.flatnonzero(np.abs(line[:, 0] - line[0, 0]) > _MAX_WAY_ROUND_DEG)
     if len(beyond):
         vertex = int(beyond[0])
-        problem = f"the line has gone round the axis at vertex {vertex}"
+        problem = f"the line has gone round the axis once and a half at vertex {vertex}"
         raise ShapeError(problem, f"/coordinates/{vertex}", vertex=vertex)
     return Corridor(line, float(width_m))
 
