@@ -52,5 +52,6 @@ $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/uv
 	if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \
 	set -x; \
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock && \
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . && \
+	$(BIN)/python -m geofence.prepare
 	@touch $@

@@ -79,6 +79,7 @@ def _work(
     rows: NDArray[np.void], state: State, index: ZoneIndex, now_us: int, agenda: Agenda
 ) -> tuple[Work, int]:
     """Who is looked at, and up to when all assets have been looked at then."""
+    rows = np.require(rows, requirements=("C", "W"))  # else it would be compiled once more
     highest = max(rows["asset"].max(initial=-1), agenda.move["key"].max(initial=-1))
     state.hold_assets(int(highest) + 1)
     work = Work(rows, *np.empty((3, len(rows)), np.int64))
