@@ -6,14 +6,18 @@ therefore packed per pattern of known columns, each pattern as one structured ar
 Python object per fix. (Format: PostgreSQL documentation, COPY, "Binary Format".)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from db.connect import Connection
-from telemetry.fix import OPTIONAL_COLUMNS, FixBatch
+from telemetry.fix import OPTIONAL_COLUMNS, FixBatch, Flag
+from telemetry.times import to_datetime
 
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_TRAILER = b"\xff\xff"
@@ -46,6 +50,14 @@ _COLUMNS = (
 )
 _COPY_INTO_GPS_EVENTS = f"COPY gps_events ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
 _COPY_INTO_ARRIVING = f"COPY arriving ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
+
+
+class FixKey(NamedTuple):
+    """What identifies a fix."""
+
+    tracker_id: UUID
+    time_us: int
+    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +107,31 @@ async def insert_missing(conn: Connection, batch: FixBatch, owners: Owners) -> i
             await copy.write(stream)
         await cursor.execute("INSERT INTO gps_events SELECT * FROM arriving ON CONFLICT DO NOTHING")
         return cursor.rowcount
+
+
+async def clear_suspect(conn: Connection, fixes: Sequence[FixKey]) -> None:
+    """Takes the flag `suspect` from stored fixes."""
+    if not fixes:
+        return
+    times_us = [fix.time_us for fix in fixes]
+    await conn.execute(
+        """
+        UPDATE gps_events SET flags = flags & ~%s::smallint
+          FROM unnest(%s::uuid[], %s::timestamptz[], %s::int4[])
+               AS healed (tracker_id, time, seq)
+         WHERE gps_events.tracker_id = healed.tracker_id AND gps_events.time = healed.time
+           AND gps_events.seq = healed.seq
+           AND gps_events.time BETWEEN %s AND %s  -- spares looking into chunks of other times
+        """,
+        (
+            int(Flag.SUSPECT),
+            [fix.tracker_id for fix in fixes],
+            [to_datetime(time_us) for time_us in times_us],
+            [fix.seq for fix in fixes],
+            to_datetime(min(times_us)),
+            to_datetime(max(times_us)),
+        ),
+    )
 
 
 @cache

@@ -1,6 +1,7 @@
 """What ingest needs to go on where the last commit stopped: newest fixes and open visits.
 
-Nothing of it is written apart: it is read back from the rows that the same transactions wrote.
+It is read back from the rows that the same transactions wrote; what these do not tell stands in
+`db.asset_states`.
 """
 
 from typing import NamedTuple
@@ -20,16 +21,21 @@ class NewestFix(NamedTuple):
 class LastPosition(NamedTuple):
     """The newest stored fix of an asset, through one of its assignments."""
 
+    org_id: UUID
     asset_id: UUID
+    tracker_id: UUID
     time_us: int
     seq: int
     lat: float
     lon: float
+    accuracy_m: float | None
+    speed_mps: float | None
 
 
 class OpenVisit(NamedTuple):
     """An open visit with the identity of the fix that opened it."""
 
+    org_id: UUID
     asset_id: UUID
     zone_id: UUID
     zone_version: int
@@ -51,18 +57,19 @@ SELECT tracker.id, (extract(epoch FROM newest.time) * 1000000)::bigint, newest.s
         ORDER BY time DESC, seq DESC LIMIT 1) AS newest
 """
 _LAST_POSITIONS = """
-SELECT assignment.asset_id, (extract(epoch FROM newest.time) * 1000000)::bigint, newest.seq,
-       newest.lat, newest.lon
+SELECT assignment.org_id, assignment.asset_id, assignment.tracker_id,
+       (extract(epoch FROM newest.time) * 1000000)::bigint, newest.seq, newest.lat, newest.lon,
+       newest.accuracy_m, newest.speed_mps
   FROM tracker_assignments AS assignment
  CROSS JOIN LATERAL (
-       SELECT time, seq, lat, lon FROM gps_events
+       SELECT time, seq, lat, lon, accuracy_m, speed_mps FROM gps_events
         WHERE tracker_id = assignment.tracker_id AND time >= assignment.assigned_from
           AND time < coalesce(assignment.assigned_to, 'infinity')
         ORDER BY time DESC, seq DESC LIMIT 1) AS newest
  ORDER BY newest.time, newest.seq
 """
 _OPEN_VISITS = """
-SELECT asset_id, zone_id, zone_version, tracker_id,
+SELECT org_id, asset_id, zone_id, zone_version, tracker_id,
        (extract(epoch FROM opening_time) * 1000000)::bigint, opening_seq,
        coalesce((extract(epoch FROM opening_change) * 1000000)::bigint, 0),
        (extract(epoch FROM entered_at) * 1000000)::bigint, entry_lat, entry_lon,

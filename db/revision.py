@@ -27,3 +27,11 @@ async def read_for_share(conn: Connection) -> int:
     row = await cursor.fetchone()
     assert row is not None
     return row[0]
+
+
+async def read(conn: Connection) -> int:
+    """The revision as it is just now."""
+    cursor = await conn.execute("SELECT revision FROM zones_revision")
+    row = await cursor.fetchone()
+    assert row is not None
+    return row[0]

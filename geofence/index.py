@@ -123,10 +123,7 @@ class ZoneIndex:
         """An index whose filters are those of `rows`: FILTER_DTYPE, in any order."""
         result = self._copy()
         result._filter = rows[np.lexsort((rows["from_us"], rows["asset"], rows["filter"]))]
-        result._marks = result._zone_marks.joined(
-            np.concatenate((rows["organization"], rows["organization"])),
-            np.concatenate((rows["from_us"], rows["to_us"])),
-        )
+        result._mark()
         result._settle()
         return result
 
@@ -158,12 +155,16 @@ class ZoneIndex:
             np.array([v.organization for v in changed for _ in range(2)], np.int64),
             np.array([t for v in changed for t in (v.valid_from_us, v.valid_to_us)], np.int64),
         )
+        self._mark()
+        self._settle()
+
+    def _mark(self) -> None:
+        """Notes when something begins or ends to be in force, because of a version or a filter."""
         self._marks = with_more(
             self._zone_marks,
             np.concatenate((self._filter["organization"], self._filter["organization"])),
             np.concatenate((self._filter["from_us"], self._filter["to_us"])),
         )
-        self._settle()
 
     def _find(self, zone: int, version: int) -> int | None:
         entry = int(self._newest[zone]) if zone < len(self._newest) else -1

@@ -38,8 +38,17 @@ def visit_id(
 
 
 def event_id(visit: UUID, transition: str) -> UUID:
-    """The id of the event that a visit's "enter" or "exit" gives."""
+    """The id of the event that a visit's "enter", "exit" or "dwell" gives."""
     return derived_id(b"visit_event", visit.bytes, bytes([Transition[transition.upper()]]))
+
+
+def opening_event_id(asset: UUID, zone: UUID, opened_us: int) -> UUID:
+    """The id of the event that an asset gives when the hours of a zone begin.
+
+    opened_us: when they began, microseconds since 1970.
+    """
+    moment = opened_us.to_bytes(8, "big", signed=True)
+    return derived_id(b"schedule_event", asset.bytes, zone.bytes, moment)
 
 
 def alerts(

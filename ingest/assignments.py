@@ -5,8 +5,6 @@ from collections import defaultdict
 import numpy as np
 from numpy.typing import NDArray
 
-from telemetry.fix import FixBatch
-
 Span = tuple[int, int, int]  # from_us, to_us (exclusive), ordinal of the asset
 
 
@@ -29,13 +27,14 @@ class Assignments:
         self._spans[tracker][assignment_id] = span
         self._changed = True
 
-    def assets(self, batch: FixBatch, trackers: int) -> NDArray[np.int32]:
+    def assets(
+        self, tracker: NDArray[np.integer], time_us: NDArray[np.int64], trackers: int
+    ) -> NDArray[np.int32]:
         """The ordinal of each fix's asset at the fix's own time, -1 where there is none.
 
-        Shape (n,). `trackers` is how many there are; every row has its tracker's ordinal.
+        tracker (ordinals) and time_us: of the fixes, (n,). `trackers` is how many there are.
         """
         self._index(trackers)
-        tracker, time_us = batch.rows["tracker"], batch.rows["time_us"]
         held = (self._from_us[tracker] <= time_us) & (time_us < self._to_us[tracker])
         asset = np.where(held, self._asset[tracker], np.int32(-1))
         for row in np.flatnonzero(self._several[tracker]).tolist():

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from mqtt import Message, Session
 
+IDLE_S = 0.25  # time passes for assets without messages too
+
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
@@ -26,15 +28,15 @@ async def batches(
     """Batches in order of receipt, for ever; raises the error that ended the session.
 
     While the consumer is busy messages gather in the session, so a slow consumer gets full batches
-    and a quick one waits `age_ms` at most.
+    and a quick one waits `age_ms` at most. Where no message comes for IDLE_S the batch is empty.
     """
     clock = asyncio.get_running_loop()
     while True:
         limits = current_limits()
-        batch = await session.receive(limits.messages, limits.bytes)
+        batch = await _first(session, limits)
         size = sum(len(message.payload) for message in batch)
         due = clock.time() + limits.age_ms / 1000
-        while len(batch) < limits.messages and size < limits.bytes and clock.time() < due:
+        while batch and len(batch) < limits.messages and size < limits.bytes and clock.time() < due:
             try:
                 async with asyncio.timeout_at(due):
                     more = await session.receive(limits.messages - len(batch), limits.bytes - size)
@@ -43,3 +45,12 @@ async def batches(
             batch += more
             size += sum(len(message.payload) for message in more)
         yield batch
+
+
+async def _first(session: Session, limits: BatchLimits) -> list[Message]:
+    """At least one message, or none after IDLE_S."""
+    try:
+        async with asyncio.timeout(IDLE_S):
+            return await session.receive(limits.messages, limits.bytes)
+    except TimeoutError:
+        return []

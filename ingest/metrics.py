@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from geofence.visits import NAMES
+from geofence.transitions import Inferred, Transition
 from ingest.arrivals import Arrivals
 from ingest.plan import Plan
 from mqtt import SessionCounters
@@ -29,7 +29,12 @@ class Metrics:
         self._duplicates = Counter("fixes_duplicate", "Fixes that were stored before", **named)
         self._late = Counter("fixes_late", "Fixes that were not judged: older, or known", **named)
         self._refused = Counter("refused", "Kept in quarantine", ["reason"], **named)
-        self._transitions = Counter("transitions", "Zones entered, left", ["transition"], **named)
+        self._suspect = Counter("fixes_suspect", "Fixes reached too fast to be true", **named)
+        self._healed = Counter("fixes_healed", "Suspect fixes that proved to be true", **named)
+        self._transitions = Counter(
+            "transitions", "Zones entered, left, stayed in, opened", ["transition"], **named
+        )
+        self._timers = Counter("timers", "Transitions by a deadline, without a fix", **named)
         self._events = Counter("events", "Events written", **named)
         self._transaction = Histogram(
             "transaction_seconds", "BEGIN to COMMIT", buckets=_SECONDS, **named
@@ -46,9 +51,13 @@ class Metrics:
         self._late.inc(int(plan.evaluation.late.sum()))
         for reason, count in Tally(refusal.reason for refusal in plan.refusals).items():
             self._refused.labels(reason).inc(count)
-        transitions = plan.evaluation.transitions["transition"]
-        for transition, name in NAMES.items():
-            self._transitions.labels(name).inc(int((transitions == transition).sum()))
+        self._suspect.inc(int(plan.evaluation.suspect.sum()))
+        self._healed.inc(len(plan.evaluation.healed))
+        transitions = plan.evaluation.transitions
+        self._timers.inc(int((transitions["inferred"] == Inferred.TIMER).sum()))
+        for kind in (Transition.ENTER, Transition.EXIT, Transition.DWELL, Transition.SCHEDULE):
+            count = int((transitions["transition"] == kind).sum())
+            self._transitions.labels(kind.name.lower()).inc(count)
         self._events.inc(len(plan.outcome.events))
         self._transaction.observe(seconds)
         self._batch.observe(len(plan.batch))

@@ -1,29 +1,27 @@
-"""From transitions to the rows that tell of them: visits, departures, events."""
+"""From transitions to the rows that tell of them: visits, their dwells and ends, events."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal
 from uuid import UUID
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from db.events import Event
-from db.visits import Departure, Visit
-from geofence.evaluator import Evaluation
-from geofence.transitions import Cause, Transition
-from geofence.visits import alerts, event_id, visit_id
+from db.visits import Departure, Dwelling, Visit
+from geofence.lookup import signed_distances_m
+from geofence.policy import BREACH, event_type, opening_breach
+from geofence.transitions import Transition
+from geofence.visits import event_id, opening_event_id, visit_id
+from ingest.breach import CAUSES, INFERRED, Step, data
 from ingest.registry import Registry, ZoneFacts
-from telemetry.fix import FixBatch, Known
-from telemetry.ids import format_id
 from telemetry.times import format_time, format_times, to_datetime
 
-BREACH = "asset.geofence_breach"
-_ENTRY_CAUSE: dict[int, str] = {
-    Cause.MOVED: "moved",
-    Cause.INITIAL: "initial",
-    Cause.ZONE_CHANGED: "zone_changed",
+_WORDS: dict[int, Literal["enter", "exit", "dwell"]] = {
+    Transition.ENTER: "enter",
+    Transition.EXIT: "exit",
+    Transition.DWELL: "dwell",
 }
 
 
@@ -32,118 +30,73 @@ class Outcome:
     """What one batch changes, in the order in which it happened."""
 
     visits: dict[UUID, Visit] = field(default_factory=dict[UUID, Visit])
+    dwellings: list[Dwelling] = field(default_factory=list[Dwelling])
     departures: list[Departure] = field(default_factory=list[Departure])
     events: list[Event] = field(default_factory=list[Event])
 
-
-class Breach(msgspec.Struct):
-    """`data` of an asset.geofence_breach, in the order in which it is written."""
-
-    asset_id: str
-    asset_name: str
-    tracker_id: str
-    zone_id: str
-    zone_name: str
-    zone_kind: str
-    zone_version: int
-    visit_id: str
-    transition: str
-    occurred_at: str
-    detected_at: str
-    lat: float
-    lon: float
-    accuracy_m: float | None
-    speed_mps: float | None
-    distance_m: float
-    initial: bool
-    inferred: str | None
-    late: bool
-    cause: str
-    dwell_s: float | None
+    def __bool__(self) -> bool:
+        return bool(self.visits or self.dwellings or self.departures or self.events)
 
 
-class _Step(NamedTuple):
-    """One transition: the columns of TRANSITION_DTYPE, and what the fix and the zone add."""
-
-    row: int
-    asset: int
-    zone: int
-    version: int
-    organization: int
-    transition: int
-    cause: int
-    time_us: int
-    lat: float
-    lon: float
-    opening_tracker: int
-    opening_us: int
-    opening_seq: int
-    opening_change_us: int
-    entered_us: int
-    opening_version: int
-    tracker: int  # of the fix
-    accuracy_m: float | None
-    speed_mps: float | None
-    distance_m: float
-    occurred_at: str
-
-
-def tell(batch: FixBatch, evaluation: Evaluation, registry: Registry, detected_us: int) -> Outcome:
-    """The rows for `evaluation`."""
+def tell(transitions: NDArray[np.void], registry: Registry, detected_us: int) -> Outcome:
+    """The rows for `transitions` (TRANSITION_DTYPE). detected_us: when they became known."""
     outcome = Outcome()
     detected_at = format_time(detected_us)
-    for step in _steps(batch, evaluation.transitions, registry):
-        visit = _visit(outcome, step, registry)
+    for step in _steps(transitions, registry):
         facts = registry.zone_facts(step.zone, step.version)
-        transition, cause = Transition(step.transition), Cause(step.cause)
-        if alerts(facts.kind, facts.alert_on, transition, cause):
-            breach = _breach(step, visit, facts, detected_at, registry)
-            outcome.events.append(_event(step, visit, breach, registry))
+        if step.transition == Transition.SCHEDULE:
+            event = _opening_event(step, facts, detected_at, registry)
+        else:
+            visit = _visit_id(step, registry)
+            _note(outcome, step, visit, registry)
+            event = _event(step, visit, facts, detected_at, registry)
+        if event is not None:
+            outcome.events.append(event)
     return outcome
 
 
-def _steps(batch: FixBatch, transitions: NDArray[np.void], registry: Registry) -> Iterator[_Step]:
-    """By fix; a zone's change before the fix itself; then time, exits first, zone id."""
+def _steps(transitions: NDArray[np.void], registry: Registry) -> Iterator[Step]:
+    """In the order of `transitions`; what happened in one instant exits first, then by zone id."""
     if not len(transitions):
         return
-    fixes = batch.rows[transitions["row"]]
-    distance_m = registry.index.signed_distances_m(
-        *(transitions[name] for name in ("zone", "version", "lon", "lat"))
+    distance_m = signed_distances_m(
+        registry.index, *(transitions[name] for name in ("zone", "version", "lon", "lat"))
     )
     steps = [
-        _Step(*row, *more)
+        Step(*row, *more)
         for row, *more in zip(
             transitions.tolist(),
-            fixes["tracker"].tolist(),
-            _known(fixes, "accuracy_m", Known.ACCURACY),
-            _known(fixes, "speed_mps", Known.SPEED),
+            _shortest(transitions["accuracy_m"]),
+            _shortest(transitions["speed_mps"]),
             distance_m.round(2).tolist(),
             format_times(transitions["time_us"]),
             strict=True,
         )
     ]
-    yield from sorted(
-        steps,
-        key=lambda step: (
-            step.row,
-            step.cause != Cause.ZONE_CHANGED,
-            step.time_us,
-            step.transition == Transition.ENTER,
-            registry.zones[step.zone],
-        ),
-    )
+    place = 0
+    while place < len(steps):
+        first, moment = place, _moment(steps[place])
+        while place < len(steps) and _moment(steps[place]) == moment:
+            place += 1
+        yield from sorted(steps[first:place], key=lambda step: registry.zones[step.zone])
 
 
-def _known(fixes: NDArray[np.void], column: str, bit: Known) -> list[float | None]:
-    """The values as they were sent: each float32 in its shortest form; None where not known."""
-    values = fixes[column].astype("U32").astype(np.float64).astype(object)
-    values[fixes["known"] & bit == 0] = None
-    return values.tolist()
+def _moment(step: Step) -> tuple[int, int, int, int]:
+    rank = 1
+    if step.transition == Transition.EXIT:
+        rank = 0 if step.entered_us < step.time_us else 2
+    return step.row, step.step, step.time_us, rank
 
 
-def _visit(outcome: Outcome, step: _Step, registry: Registry) -> UUID:
-    """Notes the visit that begins or ends, and returns its id."""
-    visit = visit_id(
+def _shortest(values: NDArray[np.float32]) -> list[float | None]:
+    """Each float32 in its shortest form, as it was sent; None for NaN, which is not known."""
+    found = values.astype("U32").astype(np.float64).astype(object)
+    found[np.isnan(values)] = None
+    return found.tolist()
+
+
+def _visit_id(step: Step, registry: Registry) -> UUID:
+    return visit_id(
         registry.assets[step.asset],
         registry.zones[step.zone],
         registry.trackers[step.opening_tracker],
@@ -151,22 +104,31 @@ def _visit(outcome: Outcome, step: _Step, registry: Registry) -> UUID:
         step.opening_seq,
         step.opening_change_us,
     )
-    if step.transition == Transition.ENTER:
-        outcome.visits[visit] = _opened(step, visit, registry)
-        return visit
-    cause = "zone_changed" if step.cause == Cause.ZONE_CHANGED else "moved"
+
+
+def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry) -> None:
+    """Notes the visit that begins, goes on or ends."""
     at, org_id = to_datetime(step.time_us), registry.organizations[step.organization]
     opened = outcome.visits.get(visit)
-    if opened is None:
-        outcome.departures.append(Departure(org_id, visit, at, step.lat, step.lon, cause))
+    if step.transition == Transition.ENTER:
+        outcome.visits[visit] = _opened(step, visit, registry)
+    elif step.transition == Transition.DWELL:
+        if opened is None:
+            outcome.dwellings.append(Dwelling(org_id, visit, at))
+        else:
+            outcome.visits[visit] = opened._replace(dwelled_at=at)
     else:
-        outcome.visits[visit] = opened._replace(
-            left_at=at, exit_lat=step.lat, exit_lon=step.lon, exit_cause=cause
-        )
-    return visit
+        how = (at, step.lat, step.lon, CAUSES[step.cause], INFERRED[step.inferred])
+        departure = Departure(org_id, visit, *how)
+        if opened is None:
+            outcome.departures.append(departure)
+        else:
+            left = departure._asdict()
+            del left["org_id"], left["visit_id"]
+            outcome.visits[visit] = opened._replace(**left)
 
 
-def _opened(step: _Step, visit: UUID, registry: Registry) -> Visit:
+def _opened(step: Step, visit: UUID, registry: Registry) -> Visit:
     change_us = step.opening_change_us
     return Visit(
         org_id=registry.organizations[step.organization],
@@ -181,44 +143,42 @@ def _opened(step: _Step, visit: UUID, registry: Registry) -> Visit:
         entered_at=to_datetime(step.time_us),
         entry_lat=step.lat,
         entry_lon=step.lon,
-        entry_cause=_ENTRY_CAUSE[step.cause],
+        entry_cause=CAUSES[step.cause],
+        entry_inferred=INFERRED[step.inferred],
     )
 
 
-def _breach(
-    step: _Step, visit: UUID, facts: ZoneFacts, detected_at: str, registry: Registry
-) -> Breach:
-    leaving = step.transition == Transition.EXIT
-    return Breach(
-        asset_id=format_id("ast", registry.assets[step.asset]),
-        asset_name=registry.asset_name(step.asset),
-        tracker_id=format_id("trk", registry.trackers[step.tracker]),
-        zone_id=format_id("zon", registry.zones[step.zone]),
-        zone_name=facts.name,
-        zone_kind=facts.kind,
-        zone_version=step.version,
-        visit_id=format_id("vis", visit),
-        transition="exit" if leaving else "enter",
-        occurred_at=step.occurred_at,
-        detected_at=detected_at,
-        lat=step.lat,
-        lon=step.lon,
-        accuracy_m=step.accuracy_m,
-        speed_mps=step.speed_mps,
-        distance_m=step.distance_m,
-        initial=step.cause == Cause.INITIAL,
-        inferred=None,
-        late=False,
-        cause="moved",
-        dwell_s=(step.time_us - step.entered_us) / 1_000_000 if leaving else None,
-    )
-
-
-def _event(step: _Step, visit: UUID, breach: Breach, registry: Registry) -> Event:
+def _event(
+    step: Step, visit: UUID, facts: ZoneFacts, detected_at: str, registry: Registry
+) -> Event | None:
+    """What is told of a transition of a visit, if anything is."""
+    word = _WORDS[step.transition]
+    cause, inferred = CAUSES[step.cause], INFERRED[step.inferred]
+    kind = event_type(facts.policy, word, cause, inferred, step.time_us, left_before=step.returning)
+    if kind is None:
+        return None
     return Event(
         org_id=registry.organizations[step.organization],
-        id=event_id(visit, breach.transition),
+        id=event_id(visit, word),
+        type=kind,
+        occurred_at=to_datetime(step.time_us),
+        data=data(step, word, visit, facts, detected_at, registry),
+    )
+
+
+def _opening_event(
+    step: Step, facts: ZoneFacts, detected_at: str, registry: Registry
+) -> Event | None:
+    """What is told of an asset that is in the wrong place when the zone's hours begin."""
+    word = opening_breach(facts.policy, inside=True)
+    visit = None if word is None else _visit_id(step, registry)
+    word = word or opening_breach(facts.policy, inside=False)
+    if word is None:
+        return None
+    return Event(
+        org_id=registry.organizations[step.organization],
+        id=opening_event_id(registry.assets[step.asset], registry.zones[step.zone], step.time_us),
         type=BREACH,
         occurred_at=to_datetime(step.time_us),
-        data=msgspec.json.encode(breach).decode(),
+        data=data(step, word, visit, facts, detected_at, registry),
     )

@@ -1,7 +1,7 @@
 """The way of a batch, on one screen: plan, one transaction, acknowledge.
 
     messages -> decoded -> sorted out -> new | late or doubled -> judged      (a Plan, values only)
-             -> one transaction: lease, revision, fixes, visits, events, quarantine
+             -> one transaction: lease, revision, fixes, visits, events, notes, quarantine
              -> after COMMIT: the broker is told
 
 While the database works on one batch, the next is planned, from the memory that the first will
@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from db import events, gps_events, leases, quarantine, revision, visits
+from db import asset_states, events, gps_events, leases, quarantine, revision, visits
 from db.connect import Connection
 from db.registry import changes_since
 from ingest.arrivals import Arrivals
@@ -45,10 +45,17 @@ class Turn:
 async def store(turn: Turn, arrivals: Arrivals, plan: Plan) -> None:
     """Brings `arrivals` into the database. Afterwards they may be acknowledged.
 
+    A plan that writes nothing, made because time has passed, costs no transaction: only the
+    revision is read.
+
     Raises LeaseLost where another process is the owner by now, and psycopg.Error or VisitNotOpen
     where the database could not take them.
     """
     started = time.perf_counter()
+    if not plan.writes and not arrivals.messages and await _is_current(turn, plan):
+        turn.memory.take(plan)
+        turn.memory_is_current.set()
+        return
     async with turn.conn.transaction():
         await leases.check(turn.conn, LEASE, turn.epoch)
         if await revision.read_for_share(turn.conn) != plan.revision:
@@ -57,6 +64,10 @@ async def store(turn: Turn, arrivals: Arrivals, plan: Plan) -> None:
         turn.memory_is_current.set()
         stored = await _write(turn.conn, plan, arrivals.received_us)
     turn.metrics.committed(plan, stored, arrivals, time.perf_counter() - started)
+
+
+async def _is_current(turn: Turn, plan: Plan) -> bool:
+    return await revision.read(turn.conn) == plan.revision
 
 
 async def _plan_again(turn: Turn, arrivals: Arrivals) -> Plan:
@@ -77,8 +88,12 @@ async def _write(conn: Connection, plan: Plan, received_us: int) -> int:
         await gps_events.copy_new(conn, plan.new_stream)
     if len(plan.careful.batch):
         stored += await gps_events.insert_missing(conn, plan.careful.batch, plan.careful.owners)
+    await gps_events.clear_suspect(conn, plan.healed)
+    await visits.mark_dwelled(conn, plan.outcome.dwellings)
     await visits.close(conn, plan.outcome.departures)
     await visits.insert(conn, list(plan.outcome.visits.values()))
     await events.insert(conn, plan.outcome.events)
+    await asset_states.store(conn, list(plan.notes.written.values()))
+    await asset_states.forget(conn, list(plan.notes.removed.values()))
     await quarantine.keep(conn, plan.refusals, to_datetime(received_us))
     return stored

@@ -9,16 +9,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from db.gps_events import Owners, copy_stream
+from db.gps_events import FixKey, Owners, copy_stream
 from db.quarantine import Refusal
 from geofence.evaluator import Evaluation, evaluate
 from geofence.state import State
 from ingest.arrivals import Arrivals
+from ingest.notes import NoteChanges, Notes
 from ingest.outcome import Outcome, tell
 from ingest.refusals import sort_out
 from ingest.registry import Registry
+from ingest.suspects import flag
 from ingest.watermarks import Watermarks
 from telemetry.fix import FixBatch
+
+# Deadlines wait for so long: a fix that was sent before one may still be under way.
+UNDER_WAY_US = 500_000
 
 
 @dataclass(slots=True)
@@ -28,11 +33,13 @@ class Memory:
     registry: Registry
     watermarks: Watermarks
     state: State
+    notes: Notes
 
     def take(self, plan: "Plan") -> None:
         """From now on, what follows is planned as if `plan` were committed."""
         self.watermarks.advance(plan.batch)
         self.state.apply(plan.evaluation.delta)
+        self.notes.take(plan.notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,8 @@ class Plan:
     """batch: all fixes to be stored, in order of arrival; the new and the careful ones together.
 
     new_stream: the COPY stream of the `new_fixes` that no stored fix of their tracker follows.
-    careful: the others: some of them may be stored already.
+    careful: the others: some of them may be stored already. healed: fixes of earlier batches that
+    were stored as suspect and are not any more.
     """
 
     revision: int
@@ -57,27 +65,39 @@ class Plan:
     new_stream: bytes
     careful: Share
     evaluation: Evaluation
+    healed: Sequence[FixKey]
     outcome: Outcome
+    notes: NoteChanges
     refusals: Sequence[Refusal]
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is anything for the database."""
+        return bool(len(self.batch) or self.outcome or self.notes or self.refusals)
 
 
 def make_plan(arrivals: Arrivals, memory: Memory, now_us: int) -> Plan:
-    """Judges the fixes of `arrivals` and shares them out."""
+    """Judges the fixes of `arrivals` and what has fallen due, and shares the fixes out."""
     registry = memory.registry
     batch, refusals = sort_out(arrivals, registry)
     registry.resolve(batch)
     is_new = memory.watermarks.all_new(batch)
-    evaluation = evaluate(batch, memory.state, registry.index, now_us)
+    evaluation = evaluate(
+        batch, memory.state, registry.index, now_us - UNDER_WAY_US, registry.gates
+    )
+    healed = flag(batch, evaluation, registry)
     owners = _owners(batch, registry, arrivals.received_us)
     new = _share(batch, owners, is_new)
     return Plan(
         revision=registry.revision,
         batch=batch,
         new_fixes=len(new.batch),
-        new_stream=copy_stream(new.batch, new.owners),
+        new_stream=copy_stream(new.batch, new.owners) if len(new.batch) else b"",
         careful=_share(batch, owners, ~is_new),
         evaluation=evaluation,
-        outcome=tell(batch, evaluation, registry, now_us),
+        healed=healed,
+        outcome=tell(evaluation.transitions, registry, now_us),
+        notes=memory.notes.changes(evaluation.delta, registry),
         refusals=refusals,
     )
 

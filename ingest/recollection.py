@@ -1,18 +1,24 @@
 """Reads the memory of ingest back from the rows that its transactions wrote."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
-from db import restore
+from db import asset_states, restore
 from db.connect import Connection
 from db.registry import changes_since
-from geofence.state import LAST_DTYPE, MEMBERSHIP_DTYPE, State
+from geofence.records import MEMBERSHIP_DTYPE, PLACE_DTYPE
+from geofence.state import State, blank_assets
+from geofence.versions import MIN_TIME_US
+from ingest.notes import Note, Notes, Place, Standing
 from ingest.plan import Memory
 from ingest.registry import Registry
 from ingest.watermarks import Watermarks
+
+_RECKON_ANEW_US = MIN_TIME_US  # a deadline that is over: the next one is worked out at once
 
 
 async def recollect(conn: Connection) -> Memory:
@@ -26,56 +32,101 @@ async def recollect(conn: Connection) -> Memory:
         (registry.trackers.number(fix.tracker_id), fix.time_us, fix.seq)
         for fix in await restore.newest_fixes(conn)
     )
-    visits = await restore.open_visits(conn)
-    state = State()
-    state.restore(
-        _last_fixes(await restore.last_positions(conn), visits, registry),
-        _memberships(visits, registry),
-    )
-    return Memory(registry, watermarks, state)
+    positions, visits = await restore.last_positions(conn), await restore.open_visits(conn)
+    notes = Notes()
+    noted = notes.restore(await asset_states.all(conn), registry)
+    state = await asyncio.to_thread(_state, positions, visits, noted, registry)
+    return Memory(registry, watermarks, state, notes)
 
 
-def _last_fixes(
+def _state(
     positions: Sequence[restore.LastPosition],
     visits: Sequence[restore.OpenVisit],
+    noted: Mapping[int, Note],
     registry: Registry,
+) -> State:
+    assets = blank_assets(0, len(registry.assets))
+    for visit in visits:  # whose asset has no other place: its fix belongs to another one by now
+        identity = (visit.tracker_id, visit.opening_us, visit.opening_seq)
+        place = (visit.entry_lat, visit.entry_lon, np.nan, np.nan)
+        _stand_at(assets, visit.org_id, visit.asset_id, (*identity, *place), registry)
+    for at in positions:
+        _stand_at(assets, at.org_id, at.asset_id, at[2:], registry)
+    for asset, note in noted.items():
+        if note.standing is not None:
+            assets["organization"][asset] = registry.organization_of_asset(asset)
+            _stand_as_noted(assets[asset], note.standing, registry)
+    members = _memberships(visits, noted, registry)
+    assets["due_us"][members["asset"][members["inside"]]] = _RECKON_ANEW_US
+    state = State()
+    state.restore(assets, members)
+    return state
+
+
+def _stand_at(
+    assets: NDArray[np.void],
+    org_id: UUID,
+    asset_id: UUID,
+    fix: tuple[UUID, int, int, float, float, float | None, float | None],
+    registry: Registry,
+) -> None:
+    """The asset was at a fix, which was good. Of several the newest counts."""
+    row = assets[registry.assets.number(asset_id)]
+    tracker, time_us, seq, lat, lon, *more = fix
+    if (time_us, seq) < (row["newest_us"], row["newest_seq"]):
+        return
+    row["organization"] = registry.organizations.number(org_id)
+    row["newest_us"], row["newest_seq"] = time_us, seq
+    row["located"] = row["joined"] = True
+    accuracy_m, speed_mps = (np.nan if value is None else value for value in more)
+    number = registry.trackers.number(tracker)
+    row["good"] = (number, time_us, seq, lat, lon, accuracy_m, speed_mps)
+
+
+def _stand_as_noted(row: np.void, noted: Standing, registry: Registry) -> None:
+    row["newest_us"], row["newest_seq"] = noted.newest_us, noted.newest_seq
+    row["clock_us"], row["joined"] = noted.clock_us, noted.joined
+    row["located"] = noted.good is not None
+    if noted.good is not None:
+        row["good"] = _place(noted.good, registry)
+    row["suspects"] = len(noted.suspects)
+    for number, place in enumerate(noted.suspects):
+        row["suspect"][number] = _place(place, registry)
+
+
+def _place(place: Place, registry: Registry) -> NDArray[np.void]:
+    number = registry.trackers.number(UUID(bytes=place.tracker))
+    seen = (place.time_us, place.seq, place.lat, place.lon, place.accuracy_m, place.speed_mps)
+    return np.array((number, *seen), PLACE_DTYPE)
+
+
+def _memberships(
+    visits: Sequence[restore.OpenVisit], noted: Mapping[int, Note], registry: Registry
 ) -> NDArray[np.void]:
-    """Each asset's newest judged fix.
-
-    A fix that opened a visit was judged, whatever the assignments say now: its tracker may have
-    been reassigned to an instant before it.
-    """
-    judged = [
-        *((at.asset_id, (at.time_us, at.seq, at.lat, at.lon)) for at in positions),
-        *(
-            (
-                visit.asset_id,
-                (visit.opening_us, visit.opening_seq, visit.entry_lat, visit.entry_lon),
-            )
-            for visit in visits
-        ),
-    ]
-    newest: dict[int, tuple[int, int, float, float]] = {}
-    for asset_id, fix in judged:
-        asset = registry.assets.number(asset_id)
-        newest[asset] = max(newest.get(asset, fix), fix)
-    return np.array([(asset, *fix) for asset, fix in newest.items()], LAST_DTYPE)
+    rows: dict[tuple[int, int], NDArray[np.void]] = {}
+    for visit in visits:
+        row = _membership(rows, registry.assets.number(visit.asset_id), visit.zone_id, registry)
+        row["inside"], row["dwelled"] = True, visit.dwelled
+        row["entered_us"] = visit.entered_us
+        row["opening_tracker"] = registry.trackers.number(visit.tracker_id)
+        row["opening_us"], row["opening_seq"] = visit.opening_us, visit.opening_seq
+        row["opening_change_us"] = visit.opening_change_us
+        row["opening_version"] = visit.zone_version
+    for asset, note in noted.items():
+        for run in note.runs:
+            row = _membership(rows, asset, UUID(bytes=run.zone), registry)
+            row["run"], row["run_first"] = run.fixes, _place(run.first, registry)
+        for zone in note.left:
+            _membership(rows, asset, UUID(bytes=zone), registry)["returning"] = True
+    return np.stack(list(rows.values())) if rows else np.empty(0, MEMBERSHIP_DTYPE)
 
 
-def _memberships(visits: Sequence[restore.OpenVisit], registry: Registry) -> NDArray[np.void]:
-    return np.array(
-        [
-            (
-                registry.assets.number(visit.asset_id),
-                registry.zones.number(visit.zone_id),
-                visit.entered_us,
-                registry.trackers.number(visit.tracker_id),
-                visit.opening_us,
-                visit.opening_seq,
-                visit.opening_change_us,
-                visit.zone_version,
-            )
-            for visit in visits
-        ],
-        MEMBERSHIP_DTYPE,
-    )
+def _membership(
+    rows: dict[tuple[int, int], NDArray[np.void]], asset: int, zone_id: UUID, registry: Registry
+) -> NDArray[np.void]:
+    """The row of an asset and a zone, blank where there was none."""
+    zone = registry.zones.number(zone_id)
+    if (asset, zone) not in rows:
+        row = rows[asset, zone] = np.zeros((), MEMBERSHIP_DTYPE)
+        row["asset"], row["zone"] = asset, zone
+    return rows[asset, zone]

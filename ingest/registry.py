@@ -10,10 +10,15 @@ UUIDs become ordinals here, which index arrays and appear in the columns of a ba
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from db.registry import RegistryChanges, TrackerRow, ZoneVersionRow
+from db.registry import AssetRow, RegistryChanges, TrackerRow, ZoneVersionRow
+from geofence import rules
 from geofence.geojson import read_shape
 from geofence.index import ZoneIndex, ZoneVersion
+from geofence.policy import Policy
+from geofence.rules import Gates, Rules
+from geofence.schedule import parse_schedule
 from ingest.assignments import Assignments
 from ingest.ordinals import Ordinals
 from telemetry.fix import FixBatch
@@ -22,14 +27,16 @@ from telemetry.topics import fixes_topic, packed_topic
 
 UNKNOWN = -1
 
+# By class of asset: how fast it may be before a fix is held to be wrong, metres per second.
+MAX_SPEED_MPS = {"aircraft": 1_000.0, "vessel": 50.0, "person": 45.0}
+
 
 @dataclass(frozen=True, slots=True)
 class ZoneFacts:
     """What an event says of a zone."""
 
     name: str
-    kind: str
-    alert_on: frozenset[str] | None
+    policy: Policy
 
 
 class Registry:
@@ -46,9 +53,11 @@ class Registry:
         self._organization_of: list[int] = []  # by tracker
         self._organization_of_array = np.empty(0, np.int32)
         self._revoked: set[int] = set()
-        self._asset_names: dict[int, str] = {}
+        self._asset_rows: dict[int, AssetRow] = {}
         self._zone_facts: dict[tuple[int, int], ZoneFacts] = {}
         self._assignments = Assignments()
+        self._max_speed_mps: list[float] = []  # by asset
+        self.gates = Gates.default()
 
     def take(self, changes: RegistryChanges) -> None:
         """Brings this up to `changes.revision`."""
@@ -56,7 +65,9 @@ class Registry:
             self._take_tracker(tracker)
         self._organization_of_array = np.array(self._organization_of, np.int32)
         for asset in changes.assets:
-            self._asset_names[self.assets.number(asset.asset_id)] = asset.name
+            self._take_asset(asset)
+        if changes.assets:
+            self.gates = Gates(np.array(self._max_speed_mps))
         for row in changes.assignments:
             span = (row.from_us, row.to_us, self.assets.number(row.asset_id))
             self._assignments.put(self.trackers.number(row.tracker_id), row.assignment_id, span)
@@ -79,10 +90,19 @@ class Registry:
         """Fills organization and asset of rows whose tracker is known."""
         rows = batch.rows
         rows["organization"] = self._organization_of_array[rows["tracker"]]
-        rows["asset"] = self._assignments.assets(batch, len(self.trackers))
+        rows["asset"] = self.assigned(rows["tracker"], rows["time_us"])
+
+    def assigned(
+        self, tracker: NDArray[np.integer], time_us: NDArray[np.int64]
+    ) -> NDArray[np.int32]:
+        """The asset that each tracker was on at each time, -1 where on none; (n,)."""
+        return self._assignments.assets(tracker, time_us, len(self.trackers))
 
     def asset_name(self, asset: int) -> str:
-        return self._asset_names[asset]
+        return self._asset_rows[asset].name
+
+    def organization_of_asset(self, asset: int) -> int:
+        return self.organizations.number(self._asset_rows[asset].org_id)
 
     def zone_facts(self, zone: int, version: int) -> ZoneFacts:
         return self._zone_facts[zone, version]
@@ -98,10 +118,16 @@ class Registry:
         else:
             self._revoked.discard(tracker)
 
+    def _take_asset(self, row: AssetRow) -> None:
+        asset = self.assets.number(row.asset_id)
+        self._asset_rows[asset] = row
+        missing = asset + 1 - len(self._max_speed_mps)
+        self._max_speed_mps += [rules.MAX_SPEED_MPS] * missing
+        self._max_speed_mps[asset] = MAX_SPEED_MPS.get(row.asset_class, rules.MAX_SPEED_MPS)
+
     def _take_zone(self, row: ZoneVersionRow) -> ZoneVersion:
         zone = self.zones.number(row.zone_id)
-        alert_on = None if row.alert_on is None else frozenset(row.alert_on)
-        self._zone_facts[zone, row.version] = ZoneFacts(row.name, row.kind, alert_on)
+        self._zone_facts[zone, row.version] = ZoneFacts(row.name, _policy(row))
         return ZoneVersion(
             zone=zone,
             version=row.version,
@@ -109,4 +135,14 @@ class Registry:
             shape=read_shape(row.geometry, radius_m=row.radius_m, width_m=row.width_m),
             valid_from_us=row.valid_from_us,
             valid_to_us=row.valid_to_us,
+            rules=Rules(**row.rules),
+            remembers_exits=row.kind == "allowed",
         )
+
+
+def _policy(row: ZoneVersionRow) -> Policy:
+    return Policy(
+        kind=row.kind,
+        alert_on=None if row.alert_on is None else frozenset(row.alert_on),
+        schedule=None if row.schedule is None else parse_schedule(row.schedule),
+    )

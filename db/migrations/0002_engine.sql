@@ -77,4 +77,5 @@ CREATE POLICY tenant ON asset_state USING (org_id = (SELECT current_org_id()));
 
 GRANT SELECT, INSERT, UPDATE (valid_to, revision) ON asset_tags TO opsc_app;
 GRANT SELECT ON asset_tags TO opsc_ingest;
+GRANT UPDATE (flags) ON gps_events TO opsc_ingest;  -- a suspect fix that proves to be true
 GRANT SELECT, INSERT, UPDATE, DELETE ON asset_state TO opsc_ingest;

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.assignments import Assignments
-from telemetry.fix import FixBatch, blank_rows
+from telemetry.fix import blank_rows
 
 TRACKERS = 3
 # Per tracker the instants at which its assignment changes, and the asset (or none) from then on.
@@ -34,4 +34,5 @@ def test_a_fix_belongs_to_the_asset_assigned_at_its_own_time(
             begun = [instant for instant in instants if instant <= time_us]
             asset = history[begun[-1]] if begun else None
             expected.append(-1 if asset is None else asset)
-    assert assignments.assets(FixBatch(rows), TRACKERS).tolist() == expected
+    found = assignments.assets(rows["tracker"], rows["time_us"], TRACKERS)
+    assert found.tolist() == expected

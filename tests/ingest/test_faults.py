@@ -17,7 +17,7 @@ from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest
 
 HOME = (13.4, 52.5)
-AWAY = (13.5, 52.6)
+AWAY = (13.4, 52.5013)  # 145 m north: outside, and near enough to be there a second later
 _START = soon(-3600)
 
 
@@ -242,6 +242,6 @@ async def test_what_was_judged_stays_judged_although_its_tracker_was_reassigned_
     newcomer = await tenant.tracker(vehicle.asset_id, soon(0))
     async with running(ownership(url, broker.url, client_id)):
         await device.send(newcomer, fix(soon(1), *AWAY))
-        await device.send(newcomer, fix(soon(200), *AWAY))
-        await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 3)
+        await device.send(newcomer, fix(soon(200), *AWAY), fix(soon(201), *AWAY))
+        await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 4)
     assert len(tenant.rows("SELECT FROM visits WHERE left_at > entered_at")) == 1

@@ -8,7 +8,7 @@ from tests.ingest.conftest import Device, fix, until
 from tests.ingest.tenants import Tenant, soon, square
 
 HOME = (13.4, 52.5)
-AWAY = (13.5, 52.6)
+AWAY = (13.4, 52.5013)  # 145 m north: outside, and near enough to be there a second later
 
 
 async def test_a_fix_is_stored_with_all_that_it_says(
@@ -33,7 +33,7 @@ async def test_entering_and_leaving_a_zone_gives_a_visit_and_two_breaches(
     vehicle = await tenant.vehicle()
     zone_id = await tenant.zone(square(*HOME))
     at = soon(-100)
-    places = [AWAY, HOME, HOME, AWAY]
+    places = [AWAY, HOME, HOME, AWAY, AWAY]
     for number, place in enumerate(places):
         await device.send(vehicle, fix(at + timedelta(seconds=number), *place, accuracy_m=4.2))
     await until(lambda: len(tenant.rows("SELECT FROM events")) == 2)

@@ -6,7 +6,7 @@ from tests.ingest.conftest import Device, fix, until
 from tests.ingest.tenants import Tenant, soon, square
 
 HOME = (13.4, 52.5)
-AWAY = (13.5, 52.6)
+AWAY = (13.4, 52.5013)  # 145 m north: outside, and near enough to be there a second later
 
 
 async def _events(tenant: Tenant) -> list[str]:

@@ -1,0 +1,114 @@
+"""`data` of the events asset.geofence_breach and asset.geofence_dwell: one shape for both."""
+
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from geofence.transitions import Cause, Inferred
+from ingest.registry import Registry, ZoneFacts
+from telemetry.ids import format_id
+
+# The words of visits and events.
+CAUSES: dict[int, str] = {cause: cause.name.lower() for cause in Cause}
+INFERRED: dict[int, str | None] = {
+    Inferred.NONE: None,
+    Inferred.SEGMENT: "segment",
+    Inferred.TIMER: "timer",
+}
+
+
+class Step(NamedTuple):
+    """One transition: the columns of TRANSITION_DTYPE, and what is worked out for all at once.
+
+    accuracy_m, speed_mps, distance_m: rounded, None where not known.
+    """
+
+    row: int
+    step: int
+    asset: int
+    zone: int
+    version: int
+    organization: int
+    transition: int
+    cause: int
+    inferred: int
+    returning: bool
+    time_us: int
+    lat: float
+    lon: float
+    tracker: int
+    raw_accuracy_m: float
+    raw_speed_mps: float
+    opening_tracker: int
+    opening_us: int
+    opening_seq: int
+    opening_change_us: int
+    entered_us: int
+    opening_version: int
+    accuracy_m: float | None
+    speed_mps: float | None
+    distance_m: float
+    occurred_at: str
+
+
+class Breach(msgspec.Struct):
+    """The fields, in the order in which they are written."""
+
+    asset_id: str
+    asset_name: str
+    tracker_id: str
+    zone_id: str
+    zone_name: str
+    zone_kind: str
+    zone_version: int
+    visit_id: str | None
+    transition: str
+    occurred_at: str
+    detected_at: str
+    lat: float
+    lon: float
+    accuracy_m: float | None
+    speed_mps: float | None
+    distance_m: float
+    initial: bool
+    inferred: str | None
+    late: bool
+    cause: str
+    dwell_s: float | None
+
+
+def data(
+    step: Step,
+    transition: str,
+    visit: UUID | None,
+    facts: ZoneFacts,
+    detected_at: str,
+    registry: Registry,
+) -> str:
+    """JSON text. visit: None where the asset is in no visit of the zone."""
+    in_visit = visit is not None and transition != "enter"
+    breach = Breach(
+        asset_id=format_id("ast", registry.assets[step.asset]),
+        asset_name=registry.asset_name(step.asset),
+        tracker_id=format_id("trk", registry.trackers[step.tracker]),
+        zone_id=format_id("zon", registry.zones[step.zone]),
+        zone_name=facts.name,
+        zone_kind=facts.policy.kind,
+        zone_version=step.version,
+        visit_id=None if visit is None else format_id("vis", visit),
+        transition=transition,
+        occurred_at=step.occurred_at,
+        detected_at=detected_at,
+        lat=step.lat,
+        lon=step.lon,
+        accuracy_m=step.accuracy_m,
+        speed_mps=step.speed_mps,
+        distance_m=step.distance_m,
+        initial=step.cause == Cause.INITIAL,
+        inferred=INFERRED[step.inferred],
+        late=False,
+        cause=CAUSES[step.cause],
+        dwell_s=(step.time_us - step.entered_us) / 1_000_000 if in_visit else None,
+    )
+    return msgspec.json.encode(breach).decode()

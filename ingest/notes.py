@@ -1,0 +1,172 @@
+"""What of an asset's state its visits and its newest fix do not tell: kept beside them, by UUIDs.
+
+Most assets need no note: their newest stored fix is the last good one, nothing has happened since,
+and no run of fixes is under way. A note is written in the transaction of the fixes that it comes
+from, if it says something else than the one before, and removed when it is not needed any more.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from db.asset_states import AssetKey, AssetState
+from geofence.state import StateDelta
+from geofence.versions import MIN_TIME_US
+from ingest.registry import Registry
+
+
+class Place(msgspec.Struct, array_like=True):
+    """PLACE_DTYPE, with the tracker's UUID. NaN where not known."""
+
+    tracker: bytes
+    time_us: int
+    seq: int
+    lat: float
+    lon: float
+    accuracy_m: float
+    speed_mps: float
+
+
+class Standing(msgspec.Struct, array_like=True):
+    """ASSET_DTYPE. good: None where the asset is not located."""
+
+    newest_us: int
+    newest_seq: int
+    clock_us: int
+    joined: bool
+    good: Place | None
+    suspects: list[Place]
+
+
+class Run(msgspec.Struct, array_like=True):
+    """So many fixes in a row say that the asset entered, or left, a zone."""
+
+    zone: bytes
+    fixes: int
+    first: Place
+
+
+class Note(msgspec.Struct, array_like=True):
+    """standing: None where the newest stored fix is good and tells where the asset is.
+
+    left: the zones of which it is remembered that the asset has left them before.
+    """
+
+    standing: Standing | None
+    runs: list[Run]
+    left: list[bytes]
+
+
+_decoder = msgspec.msgpack.Decoder(Note)
+
+
+@dataclass(frozen=True, slots=True)
+class NoteChanges:
+    """By ordinal of the asset: notes to write over those of before, and those to remove."""
+
+    written: dict[int, AssetState]
+    removed: dict[int, AssetKey]
+
+    def __bool__(self) -> bool:
+        return bool(self.written or self.removed)
+
+
+class Notes:
+    """The notes that are stored, or will be before anything planned from now on is."""
+
+    def __init__(self) -> None:
+        self._stored: dict[int, bytes] = {}
+
+    def restore(self, rows: Iterable[AssetState], registry: Registry) -> dict[int, Note]:
+        """Forget everything and take what the database has; returns it by ordinal, decoded."""
+        self._stored = {registry.assets.number(row.asset_id): row.state for row in rows}
+        return {asset: _decoder.decode(state) for asset, state in self._stored.items()}
+
+    def changes(self, delta: StateDelta, registry: Registry) -> NoteChanges:
+        """What to write, and to remove, so that `delta` can be read back."""
+        changes = NoteChanges({}, {})
+        has_note = set(self._stored)
+        noted = dict(_needed(delta, registry))
+        for place, note in noted.items():
+            row = delta.assets[place]
+            state = msgspec.msgpack.encode(note)
+            asset = int(row["asset"])
+            if self._stored.get(asset) != state:
+                changes.written[asset] = AssetState(*_key(row, registry), state)
+        if has_note:
+            is_noted = np.zeros(len(delta.assets), bool)
+            is_noted[list(noted)] = True
+            for row in delta.assets[~is_noted]:
+                if int(row["asset"]) in has_note:
+                    changes.removed[int(row["asset"])] = _key(row, registry)
+        return changes
+
+    def take(self, changes: NoteChanges) -> None:
+        """They are stored, or will be."""
+        self._stored.update((asset, row.state) for asset, row in changes.written.items())
+        for asset in changes.removed:
+            del self._stored[asset]
+
+
+def _key(row: np.void, registry: Registry) -> AssetKey:
+    organization = registry.organizations[int(row["organization"])]
+    return AssetKey(organization, registry.assets[int(row["asset"])])
+
+
+def _needed(delta: StateDelta, registry: Registry) -> Iterator[tuple[int, Note]]:
+    """The notes that assets need, by their place in the delta."""
+    members = delta.memberships
+    unusual = (members["run"] > 0) | members["returning"]
+    owner = np.repeat(np.arange(len(delta.assets)), delta.count)[unusual]
+    members = members[unusual]
+    has_standing = _is_unusual(delta.assets, registry)
+    for place in np.union1d(np.flatnonzero(has_standing), owner).tolist():
+        own = members[np.searchsorted(owner, place) : np.searchsorted(owner, place, "right")]
+        standing = _standing(delta.assets[[place]], registry) if has_standing[place] else None
+        yield place, _note(standing, own, registry)
+
+
+def _note(standing: Standing | None, members: NDArray[np.void], registry: Registry) -> Note:
+    """In one order, so that equal notes are equal bytes."""
+    runs = [
+        Run(_zone(row, registry), int(row["run"]), _place(row["run_first"], registry))
+        for row in members[members["run"] > 0]
+    ]
+    left = [_zone(row, registry) for row in members[members["returning"]]]
+    return Note(standing, sorted(runs, key=lambda run: run.zone), sorted(left))
+
+
+def _is_unusual(assets: NDArray[np.void], registry: Registry) -> NDArray[np.bool_]:
+    """Of whom the newest stored fix, by the assignments, does not tell where they are; (n,)."""
+    newest_us, clock_us, good = assets["newest_us"], assets["clock_us"], assets["good"]
+    is_good = assets["located"] & assets["joined"] & (assets["suspects"] == 0)
+    is_good &= (good["time_us"] == newest_us) & (good["seq"] == assets["newest_seq"])
+    is_good &= clock_us <= newest_us
+    told = np.flatnonzero(is_good)
+    assigned = registry.assigned(good["tracker"][told], good["time_us"][told])
+    is_good[told] = assigned == assets["asset"][told]
+    return ~is_good & ((newest_us > MIN_TIME_US) | (clock_us > MIN_TIME_US))
+
+
+def _standing(one: NDArray[np.void], registry: Registry) -> Standing:
+    (row,) = one
+    return Standing(
+        int(row["newest_us"]),
+        int(row["newest_seq"]),
+        int(row["clock_us"]),
+        bool(row["joined"]),
+        _place(row["good"], registry) if row["located"] else None,
+        [_place(place, registry) for place in row["suspect"][: row["suspects"]]],
+    )
+
+
+def _place(place: np.void, registry: Registry) -> Place:
+    tracker, *rest = place.item()
+    return Place(registry.trackers[tracker].bytes, *rest)
+
+
+def _zone(row: np.void, registry: Registry) -> bytes:
+    return registry.zones[int(row["zone"])].bytes
