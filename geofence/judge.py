@@ -61,7 +61,7 @@ def _may_be_passed(desk: Desk, slot: int) -> bool:
     if desk.candidate[slot].inside:
         return False
     rules = desk.zones.entry[desk.candidate[slot].entry]
-    if rules.enter_fixes > 1 or rules.enter_us > 0:
+    if rules.enter_fixes > 1 or rules.enter_us > 0 or rules.gap_us == 0:
         return False
     if desk.case[0].place.time_us - judged(desk).good.time_us > rules.gap_us:
         return False
@@ -89,7 +89,8 @@ def _judge_member(desk: Desk, number: int) -> None:
             says = _SAYS_THROUGH
     if says == _SAYS_OUTSIDE and member.inside and _is_within_margin(desk, entry):
         says = _SAYS_MARGIN
-    _decide(desk, number, entry, _INSIDE if member.inside else _OUTSIDE, says)
+    was = _INSIDE if member.inside else (_OUTSIDE if asset.located else _UNKNOWN)
+    _decide(desk, number, entry, was, says)
 
 
 @bare
@@ -166,6 +167,8 @@ def _pass_through(desk: Desk, number: int, entry: int) -> None:
         return
     case.cause, case.inferred, case.change_us = _MOVED, _SEGMENT, 0
     _put_on_the_way(desk, candidate.met_first)
+    if in_force(desk, desk.zones.entry[entry].zone, judged(desk).asset, case.way.time_us) != entry:
+        return  # the zone was another one then
     enter(desk, number, case.way, case.place)
     _put_on_the_way(desk, candidate.met_last)
     leave(desk, number, case.way)

@@ -57,6 +57,9 @@ def advance(desk: Desk, until_us: int) -> bool:
         elif next_us == move_us:
             move += 1
             has_had_room = _tracker_changes(desk, move - 1)
+            # It may be of another organization now.
+            mark = _first_after(desk.zones.mark, asset.organization, move_us)
+            opening = _first_after(desk.opening, asset.organization, move_us - 1)
         elif next_us == asset.due_us:
             has_had_room = _fall_due(desk, next_us)
         else:
@@ -65,9 +68,9 @@ def advance(desk: Desk, until_us: int) -> bool:
         if not has_had_room:
             return False
         drop_idle(desk)
-        asset.due_us = next_due_us(desk)
         if desk.case[0].transitions > begin:
             asset.clock_us = max(asset.clock_us, next_us)
+        asset.due_us = next_due_us(desk)
 
 
 @bare
@@ -107,7 +110,7 @@ def _dwell_due_us(desk: Desk, number: int) -> int:
     member = member_of(desk, number)
     if member.dwelled or member.run > 0:  # while an exit is in the air nobody is said to stay
         return NEVER_US
-    entry = in_force(desk, member.zone, member.asset, judged(desk).newest_us)
+    entry = in_force(desk, member.zone, member.asset, _known_us(desk))
     if entry < 0 or desk.zones.entry[entry].dwell_us == NEVER_US:
         return NEVER_US
     return member.entered_us + desk.zones.entry[entry].dwell_us
@@ -115,11 +118,17 @@ def _dwell_due_us(desk: Desk, number: int) -> int:
 
 @bare
 def _silence_due_us(desk: Desk, number: int) -> int:
-    member, newest_us = member_of(desk, number), judged(desk).newest_us
-    entry = in_force(desk, member.zone, member.asset, newest_us)
+    member = member_of(desk, number)
+    entry = in_force(desk, member.zone, member.asset, _known_us(desk))
     if entry < 0 or desk.zones.entry[entry].silence_us == NEVER_US:
         return NEVER_US
-    return newest_us + desk.zones.entry[entry].silence_us
+    return judged(desk).newest_us + desk.zones.entry[entry].silence_us
+
+
+@bare
+def _known_us(desk: Desk) -> int:
+    """When something was last known of the asset: a deadline is that of the rules of then."""
+    return max(judged(desk).newest_us, judged(desk).clock_us)
 
 
 # Zones --------------------------------------------------------------------------------------------
@@ -154,6 +163,8 @@ def _end_by_change(desk: Desk, number: int, mark_us: int) -> None:
         return
     is_near = now >= 0 and desk.slot[now].stamp == desk.case[0].stamp
     if is_near and desk.candidate[desk.slot[now].place].inside:
+        if member.inside:
+            member.run = 0  # an exit that was in the air
         return
     if not member.inside:
         member.run = 0
@@ -207,7 +218,16 @@ def _tracker_changes(desk: Desk, number: int) -> bool:
         return True
     asset.organization, asset.located = move.organization, True
     copy_place(asset.good, move.place)
+    _hear(asset, move.place)
     return _appear(desk, move.time_us)
+
+
+@bare
+def _hear(asset: np.void, place: np.void) -> None:
+    """The new tracker has been heard of as late as at that place."""
+    is_newer = place.time_us > asset.newest_us
+    if is_newer or (place.time_us == asset.newest_us and place.seq > asset.newest_seq):
+        asset.newest_us, asset.newest_seq = place.time_us, place.seq
 
 
 @bare
@@ -250,6 +270,7 @@ def _fall_due(desk: Desk, due_us: int) -> bool:
             case.way.time_us = max(due_us, member.entered_us)
             case.cause, case.inferred = _SILENCE, _TIMER
             leave(desk, number, case.way)
+            judged(desk).joined = False  # who knows where it has been
     return True
 
 

@@ -4,16 +4,8 @@ import math
 
 from geofence.transitions import Inferred, Transition
 
-_ROUNDED = {"time_us": 2, "entered_us": 2, "lat": 1e-9, "lon": 1e-9}
-_SLACK = 2e-6  # where circles and corridors are met is computed in different ways
-_OPENING = (
-    "entered_us",
-    "opening_tracker",
-    "opening_us",
-    "opening_seq",
-    "opening_change_us",
-    "opening_version",
-)
+# Where a way meets a zone: a centimetre, and what that takes at a walking pace.
+_ROUNDED = {"time_us": 10_000, "entered_us": 10_000, "lat": 1e-7, "lon": 1e-7}
 
 
 def in_order(told: list[dict]) -> list[dict]:
