@@ -1,8 +1,8 @@
 """A thin client of the REST interface: sign-in, requests, walks over lists.
 
 Reading survives a system that restarts under it: a GET that meets a refused or broken connection, a
-429 or a 5xx is tried again for `patience_s`. A POST is tried again only where it cannot have been
-carried out: the connection was refused, or the answer is 429 or 503.
+429 or a 5xx is tried again for `patience_s`. What writes is tried again only where it cannot have
+been carried out: the connection was refused, or the answer is 429 or 503.
 """
 
 import asyncio
@@ -83,6 +83,12 @@ class ApiClient:
 
     async def post(self, path: str, body: Json) -> Json:
         return _decoded("POST", path, await self._request("POST", path, body=body), Json)
+
+    async def patch(self, path: str, body: Json) -> Json:
+        return _decoded("PATCH", path, await self._request("PATCH", path, body=body), Json)
+
+    async def delete(self, path: str) -> None:
+        await self._request("DELETE", path)
 
     async def total(self, path: str, parameters: Parameters | None = None) -> int:
         """How many things a list holds."""

@@ -16,7 +16,7 @@ from stack.receiver import Received
 from telemetry.times import format_time, parse_time_us
 
 EXAMPLES = 10
-BREACH = "asset.geofence_breach"
+TIMER = "timer"
 
 Json = dict[str, Any]
 
@@ -30,30 +30,61 @@ class StoredFix(NamedTuple):
     asset_id: str | None
     lat: float
     lon: float
+    suspect: bool
 
 
 class Visit(NamedTuple):
-    """One stay of an asset in a zone; left_us is None while it lasts."""
+    """One stay of an asset in a zone; what belongs to its end is None while it lasts."""
 
+    visit_id: str
     asset_id: str
     zone_id: str
+    zone_version: int
     entered_us: int
+    entry_cause: str
+    entry_inferred: str | None
+    dwelled_us: int | None
     left_us: int | None
+    exit_cause: str | None
+    exit_inferred: str | None
+
+    def until(self, instant_us: int) -> "Visit":
+        """As it was before the deadlines after that instant passed."""
+        visit = self
+        if visit.dwelled_us is not None and visit.dwelled_us > instant_us:
+            visit = visit._replace(dwelled_us=None)
+        if (
+            visit.exit_inferred == TIMER
+            and visit.left_us is not None
+            and visit.left_us > instant_us
+        ):
+            visit = visit._replace(left_us=None, exit_cause=None, exit_inferred=None)
+        return visit
 
 
-class Breach(NamedTuple):
-    """What is decided about one geofence event: all but its seq and its creation time."""
+class GeofenceEvent(NamedTuple):
+    """What is decided about one event: its id and type, and its data but names and detected_at."""
 
     event_id: str
+    type: str
     asset_id: str
     tracker_id: str
     zone_id: str
-    visit_id: str
+    zone_kind: str
+    zone_version: int
+    visit_id: str | None
     transition: str
     occurred_us: int
     lat: float
     lon: float
+    accuracy_m: float | None
+    speed_mps: float | None
+    distance_m: float
     initial: bool
+    inferred: str | None
+    late: bool
+    cause: str
+    dwell_s: float | None
 
 
 @dataclass(slots=True)
@@ -110,69 +141,79 @@ def compare_fixes(
 
 
 def compare_visits(expected: Sequence[Visit], found: Sequence[Visit]) -> Comparison:
-    """The visits are those of the replay: asset, zone, beginning and end."""
+    """The visits are those of the replay, under the same ids and in everything else."""
     result = Comparison("visits", len(expected), len(found))
-    surplus = Counter(found)
-    surplus.subtract(Counter(expected))
-    missing = {visit[:3]: visit for visit, n in surplus.items() if n < 0}
-    for visit, n in surplus.items():
-        if n <= 0:
-            continue
-        should = missing.pop(visit[:3], None)
-        if should is None:
+    missing = {visit.visit_id: visit for visit in expected}
+    seen: set[str] = set()
+    for visit in found:
+        should = missing.pop(visit.visit_id, None)
+        if visit.visit_id in seen:
+            result.differs("twice", _told(visit))
+        elif should is None:
             result.differs("not expected", _told(visit))
-        else:
-            result.differs("other end", f"{_told(visit)}, replayed as {_told(should)}")
+        elif visit != should:
+            result.differs("other", f"{_told(visit)}, replayed with {_otherwise(should, visit)}")
+        seen.add(visit.visit_id)
     for visit in missing.values():
         result.differs("missing", _told(visit))
     return result
 
 
-def compare_events(expected: Sequence[Breach], found: Iterable[Json]) -> Comparison:
+def is_due_after(event: Json, instant_us: int) -> bool:
+    """Whether it tells of a deadline that passed after the instant."""
+    is_timed = event["data"].get("inferred") == TIMER
+    return is_timed and parse_time_us(event["occurred_at"]) > instant_us
+
+
+def compare_events(
+    expected: Sequence[GeofenceEvent], found: Iterable[Json], until_us: int
+) -> Comparison:
     """The events are those of the replay, under the same ids, numbered without gap and in order.
 
-    Within an asset the order is that of time, exits before enters. found: all events of the
-    organization by rising seq, as the API gives them; read once.
+    Of one asset and zone they come in the order of the replay, in which expected stands. found: all
+    events of the organization by rising seq, as the API gives them; read once. Deadlines that
+    passed after until_us are left out.
     """
     result = Comparison("events", len(expected), 0)
-    wanted = {breach.event_id: breach for breach in expected}
+    wanted = {one.event_id: (place, one) for place, one in enumerate(expected)}
     seen: set[str] = set()
-    newest: dict[str, tuple[int, bool]] = {}  # by asset, where its newest event so far stands
+    newest: dict[tuple[str, str], int] = {}  # by asset and zone: how far the replay is told
     next_seq = 1
     for event in found:
-        result.found += 1
         if event["seq"] != next_seq:
             result.differs("gap in seq", f"seq {event['seq']} where {next_seq} was due")
         next_seq = event["seq"] + 1
-        should = wanted.get(event["id"])
-        if should is None:
+        if is_due_after(event, until_us):
+            result.notes["told of later deadlines"] += 1
+            continue
+        result.found += 1
+        if event["id"] not in wanted:
             result.differs("not expected", _shown(event))
         elif event["id"] in seen:
             result.differs("twice", _shown(event))
         else:
+            place, should = wanted[event["id"]]
             _compare_event(result, event, should)
-            place = (should.occurred_us, should.transition == "enter")  # exits before enters
-            if place < newest.get(should.asset_id, place):
+            key = (should.asset_id, should.zone_id)
+            if place < newest.get(key, place):
                 result.differs("out of order", _shown(event))
-            newest[should.asset_id] = max(place, newest.get(should.asset_id, place))
+            newest[key] = max(place, newest.get(key, place))
         seen.add(event["id"])
-    for breach in expected:
-        if breach.event_id not in seen:
-            result.differs("missing", _told(breach))
+    for one in expected:
+        if one.event_id not in seen:
+            result.differs("missing", _told(one))
     return result
 
 
-def _compare_event(result: Comparison, event: Json, should: Breach) -> None:
+def _compare_event(result: Comparison, event: Json, should: GeofenceEvent) -> None:
     data = event["data"]
-    if event["type"] != BREACH:
-        result.differs("wrong", f"{should.event_id}: type {event['type']}")
-        return
-    got = {name: data.get(name) for name in Breach._fields}
-    got["event_id"] = event["id"]
-    got["occurred_us"] = parse_time_us(event["occurred_at"])
+    occurred_us = parse_time_us(event["occurred_at"])
+    of_event = {"event_id": event["id"], "type": event["type"], "occurred_us": occurred_us}
+    got = {name: data.get(name) for name in GeofenceEvent._fields} | of_event
     for name, wanted in should._asdict().items():
         if got[name] != wanted:
-            result.differs("wrong", f"{should.event_id}: {name} {got[name]}, replayed {wanted}")
+            told = f"{should.event_id}: {name} {got[name]}, replayed {wanted}, in {_told(should)}"
+            result.differs("wrong", told)
             return
     if data.get("occurred_at") != event["occurred_at"]:
         result.differs("wrong", f"{should.event_id}: two values of occurred_at")
@@ -211,14 +252,23 @@ def _decoded(body: bytes) -> object:
         return None
 
 
-def _told(thing: StoredFix | Visit | Breach) -> str:
+def _told(thing: NamedTuple) -> str:
     """Name and value of each field, times in words."""
-    told: list[str] = []
-    for name, value in thing._asdict().items():
-        if name.endswith("_us") and value is not None:
-            name, value = name.removesuffix("_us"), format_time(value)
-        told.append(f"{name}={value}")
-    return " ".join(told)
+    return " ".join(_word(name, value) for name, value in thing._asdict().items())
+
+
+def _otherwise(thing: NamedTuple, than: NamedTuple) -> str:
+    """The fields in which they differ, as `thing` has them."""
+    other = than._asdict()
+    return " ".join(
+        _word(name, value) for name, value in thing._asdict().items() if other[name] != value
+    )
+
+
+def _word(name: str, value: Any) -> str:
+    if name.endswith("_us") and value is not None:
+        return f"{name.removesuffix('_us')}={format_time(value)}"
+    return f"{name}={value}"
 
 
 def _shown(event: Json) -> str:
@@ -226,4 +276,5 @@ def _shown(event: Json) -> str:
     return (
         f"{event['id']} seq={event['seq']} {event['type']} {event['occurred_at']} "
         f"asset={data.get('asset_id')} zone={data.get('zone_id')} {data.get('transition')}"
+        f" {data.get('cause')} {data.get('inferred')}"
     )

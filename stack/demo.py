@@ -29,6 +29,7 @@ from stack.runtime import DEFAULT_DATA_DIR, StackInfo
 from stack.scenario import Scenario, moving_scenario
 from stack.system import running_stack
 from stack.up import DataDir, describe, say, stop_event
+from stack.zones_on_the_way import RuleSet
 
 VEHICLES = 12
 RATE_HZ = 1.0
@@ -164,7 +165,8 @@ async def _play(system: StackInfo, seconds: float | None, stop: asyncio.Event) -
 
 def _scenario(seconds: float | None) -> Scenario:
     plan = StreetPlan(VEHICLES, RATE_HZ, seconds, SEED, blocks=BLOCKS)
-    scenario = moving_scenario(plan, time.time_ns() // 1000)
+    now_us = time.time_ns() // 1000
+    scenario = moving_scenario(plan, now_us, rule_set=RuleSet.DEFAULT)
     zones = [replace(z, name=n) for z, n in zip(scenario.zones, ZONE_NAMES, strict=True)]
     devices = [f"Truck {number:02d}" for number in range(1, VEHICLES + 1)]
     return replace(scenario, devices=devices, zones=zones)

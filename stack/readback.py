@@ -23,13 +23,21 @@ class _Fix(msgspec.Struct):
     asset_id: str | None
     lat: float
     lon: float
+    suspect: bool
 
 
 class _Visit(msgspec.Struct):
+    id: str
     asset_id: str
     zone_id: str
+    zone_version: int
     entered_at: str
+    entry_cause: str
+    entry_inferred: str | None
+    dwelled_at: str | None
     left_at: str | None
+    exit_cause: str | None
+    exit_inferred: str | None
 
 
 async def read_fixes(client: ApiClient, tracker_ids: Sequence[str]) -> list[StoredFix]:
@@ -59,10 +67,25 @@ async def read_events(client: ApiClient) -> list[bytes]:
 def _stored_fix(raw: msgspec.Raw) -> StoredFix:
     fix = msgspec.json.decode(raw, type=_Fix)
     time_us = parse_time_us(fix.time)
-    return StoredFix(fix.tracker_id, time_us, fix.seq, fix.asset_id, fix.lat, fix.lon)
+    return StoredFix(fix.tracker_id, time_us, fix.seq, fix.asset_id, fix.lat, fix.lon, fix.suspect)
 
 
 def _visit(raw: msgspec.Raw) -> Visit:
     visit = msgspec.json.decode(raw, type=_Visit)
-    left_us = None if visit.left_at is None else parse_time_us(visit.left_at)
-    return Visit(visit.asset_id, visit.zone_id, parse_time_us(visit.entered_at), left_us)
+    return Visit(
+        visit.id,
+        visit.asset_id,
+        visit.zone_id,
+        visit.zone_version,
+        parse_time_us(visit.entered_at),
+        visit.entry_cause,
+        visit.entry_inferred,
+        _instant_us(visit.dwelled_at),
+        _instant_us(visit.left_at),
+        visit.exit_cause,
+        visit.exit_inferred,
+    )
+
+
+def _instant_us(text: str | None) -> int | None:
+    return None if text is None else parse_time_us(text)

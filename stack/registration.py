@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from device_sim.fleet import SimTracker
 from stack.client import ApiClient
-from stack.scenario import Scenario, SimZone
+from stack.scenario import Scenario
+from stack.sim_zone import SimZone
 from telemetry.times import format_time
 
 _AT_A_TIME = 8
@@ -30,6 +31,7 @@ class Registered:
     asset_ids: Sequence[str]
     zone_ids: Sequence[str]
     valid_from_us: int
+    tags: Sequence[Sequence[str]]  # of the assets
 
 
 async def register(client: ApiClient, scenario: Scenario) -> Registered:
@@ -38,10 +40,11 @@ async def register(client: ApiClient, scenario: Scenario) -> Registered:
     valid_from = format_time(valid_from_us)
 
     async def zone(one: SimZone) -> str:
-        return (await client.post("/v1/zones", _zone_body(one, valid_from)))["id"]
+        return (await client.post("/v1/zones", zone_body(one, valid_from)))["id"]
 
-    async def asset(device: str) -> str:
-        body = {"name": device, "external_id": device}
+    async def asset(pair: tuple[str, Sequence[str]]) -> str:
+        device, own_tags = pair
+        body = {"name": device, "external_id": device, "tags": list(own_tags)}
         return (await client.post("/v1/assets", body))["id"]
 
     async def tracker(pair: tuple[str, str]) -> SimTracker:
@@ -55,26 +58,29 @@ async def register(client: ApiClient, scenario: Scenario) -> Registered:
         made = await client.post("/v1/trackers", body)
         return SimTracker(made["id"], made["secret"])
 
+    tags = list(scenario.tags) or [[]] * len(scenario.devices)
     zone_ids = await _each(zone, scenario.zones)
-    asset_ids = await _each(asset, scenario.devices)
+    asset_ids = await _each(asset, list(zip(scenario.devices, tags, strict=True)))
     trackers = await _each(tracker, list(zip(scenario.devices, asset_ids, strict=True)))
-    return Registered(trackers, asset_ids, zone_ids, valid_from_us)
+    return Registered(trackers, asset_ids, zone_ids, valid_from_us, tags)
 
 
-def _zone_body(zone: SimZone, valid_from: str) -> dict[str, object]:
+def zone_body(zone: SimZone, valid_from: str | None = None) -> dict[str, object]:
+    """As it is posted; in force from valid_from, or from now."""
     optional = {
+        "valid_from": valid_from,
         "radius_m": zone.radius_m,
         "width_m": zone.width_m,
         "kind": zone.kind,
         "alert_on": zone.alert_on,
         "schedule": zone.schedule,
+        "assets": None if zone.tags is None else {"tags": list(zone.tags)},
         **zone.rules,
     }
     return {
         "name": zone.name,
         "external_id": zone.external_id,
         "geometry": zone.geometry,
-        "valid_from": valid_from,
         **{name: value for name, value in optional.items() if value is not None},
     }
 

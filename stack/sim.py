@@ -12,7 +12,7 @@ import os
 import signal
 import time
 import zlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, cast
@@ -31,16 +31,20 @@ from stack.errors import StackError
 from stack.org import create_with_admin
 from stack.run_view import run_view
 from stack.runtime import DEFAULT_DATA_DIR, read_stack
-from stack.scenario import Scenario, SimZone, moving_scenario, replay_scenario, zones_of_features
+from stack.scenario import Scenario, moving_scenario, replay_scenario
+from stack.sim_zone import SimZone, zones_of_features
 from stack.simulation import Outcome, Target, Wanted, simulate
 from stack.system import allow_open_files
 from stack.up import DataDir, say, stop_event
+from stack.zones_on_the_way import RuleSet
 from telemetry.files import read_trace
 from telemetry.fix import FixBatch
 
 TRACKERS = 10
 RATE_HZ = 1.0
 SECONDS = 60.0
+EDITS = 5
+PROMPT_S = 0.3  # fixes that come later may be overtaken by deadlines, which ingest holds for 0.5 s
 EMAIL = "admin@sim.example"
 
 
@@ -70,6 +74,22 @@ def sim(
         Path | None,
         typer.Option(help="GeoJSON FeatureCollection (.gz); else 20 zones on the trackers' way."),
     ] = None,
+    rules: Annotated[
+        RuleSet | None,
+        typer.Option(
+            help="Rules of zones on the way: all, those that need no clock, only the default ones."
+            " [all; untimed where fixes come late: --replay, --batch]"
+        ),
+    ] = None,
+    edits: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=1000,
+            help=f"Zones drawn, moved, deleted, trackers taken off meanwhile. [{EDITS}; 0 without"
+            " --verify, with --zones, and where fixes come late]",
+        ),
+    ] = None,
     payload_format: Annotated[
         PayloadFormat, typer.Option("--format", help="How messages are written.")
     ] = PayloadFormat.JSON,
@@ -94,18 +114,41 @@ def sim(
     if verify and api_url:
         raise typer.BadParameter("--verify works against `opsc up` on this machine only")
     own_zones = None if zones is None else _zones_of_file(zones)
+    interval_s = 1 / (rate or RATE_HZ)
+    is_prompt = replay is None and (batch - 1) * interval_s <= PROMPT_S
+    if verify and not is_prompt:
+        _refuse_deadlines(rules, edits, own_zones or [])
+    rules = rules or (RuleSet.ALL if is_prompt else RuleSet.UNTIMED)
+    if edits is None:
+        edits = EDITS if verify and is_prompt and zones is None else 0
     if replay is None:
         streets = StreetPlan(trackers or TRACKERS, rate or RATE_HZ, seconds or SECONDS, seed)
-        scenario = moving_scenario(streets, _now_us(), own_zones)
+        scenario = moving_scenario(streets, _now_us(), own_zones, rules)
     else:
         trace = _trace_of_file(replay)
         trace = trace if original_times else trace.shifted_to(_now_us())
-        scenario = replay_scenario(trace, speed or 1.0, seed, own_zones)
-    wanted = Wanted(payload_format, batch, verify, drain_seconds)
+        scenario = replay_scenario(trace, speed or 1.0, seed, own_zones, rules)
+    wanted = Wanted(payload_format, batch, verify, drain_seconds, edits, interval_s)
     outcome = _run(_simulated(scenario, wanted, data, api_url))
     print(outcome.as_json() if as_json else outcome.as_text(), flush=True)
     if not outcome.is_good:
         raise typer.Exit(1)
+
+
+def _refuse_deadlines(rules: RuleSet | None, edits: int | None, zones: Sequence[SimZone]) -> None:
+    """Fixes come late: what deadlines and edits make of them depends on which comes first."""
+    timed = [zone.external_id for zone in zones if zone.is_timed]
+    if timed:
+        told = f"zone {timed[0]} has deadlines or hours"
+    elif rules is RuleSet.ALL:
+        told = "--rules all has deadlines and hours"
+    elif edits:
+        told = f"--edits {edits} changes zones"
+    else:
+        return
+    raise typer.BadParameter(
+        f"{told}, which --verify can foresee only where fixes are sent within {PROMPT_S:g} s"
+    )
 
 
 def _now_us() -> int:

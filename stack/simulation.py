@@ -5,9 +5,10 @@ outcome = await simulate(scenario, wanted, target, shown, stop)
 
 import asyncio
 import contextlib
+import statistics
 import time
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -18,9 +19,11 @@ from device_sim.payloads import PayloadFormat
 from mqtt import BrokerAddress
 from stack.client import ApiClient, ApiError
 from stack.comparison import Comparison
+from stack.edits import Editor, Sending
 from stack.expectation import stored_fixes
 from stack.receiver import WebhookReceiver
 from stack.registration import Registered, register
+from stack.run_history import RunHistory
 from stack.run_view import RunState, Shown
 from stack.scenario import Scenario
 from stack.verify import (
@@ -45,17 +48,26 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How a scenario is sent, and whether what comes out is held against it."""
+    """How a scenario is sent, and whether what comes out is held against it.
+
+    edits: how many edits are made meanwhile. interval_s: least time between fixes of a tracker.
+    """
 
     payload_format: PayloadFormat
     fixes_per_message: int
     verify: bool
     drain_s: float
+    edits: int = 0
+    interval_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a run; stored, lost and duplicate are fixes."""
+    """The result of a run; stored, lost and duplicate are fixes.
+
+    edit_delays_s: from each edit until its visits were seen. timer_delays_s: from each deadline
+    until its event was created.
+    """
 
     final: Progress
     stored: int
@@ -63,6 +75,8 @@ class Outcome:
     duplicate: int
     comparisons: list[Comparison] = field(default_factory=list)
     signature_check: str = ""
+    edit_delays_s: list[float] = field(default_factory=list[float])
+    timer_delays_s: list[float] = field(default_factory=list[float])
 
     @property
     def is_good(self) -> bool:
@@ -78,6 +92,8 @@ class Outcome:
             "lost": self.lost,
             "duplicate": self.duplicate,
             "good": self.is_good,
+            "edits_seen_after_s": _summary(self.edit_delays_s),
+            "timers_told_after_s": _summary(self.timer_delays_s),
         }
         if self.comparisons:
             result["signature_check"] = self.signature_check
@@ -93,7 +109,22 @@ class Outcome:
         lines = [f"{name:<14}{value}" for name, value in state.rows().items() if name not in hidden]
         if self.comparisons:
             lines += ["", as_text(self.comparisons, self.signature_check)]
+        for what, delays_s in (
+            ("edits seen", self.edit_delays_s),
+            ("deadlines told", self.timer_delays_s),
+        ):
+            if delays_s:
+                told = ", ".join(f"{name} {value:g}" for name, value in _summary(delays_s).items())
+                lines.append(f"{what} after seconds: {told}")
         return "\n".join([*lines, "", "good" if self.is_good else "NOT GOOD"])
+
+
+def _summary(delays_s: Sequence[float]) -> dict[str, float]:
+    """How many, the middle one and the greatest, seconds."""
+    if not delays_s:
+        return {"count": 0}
+    middle, greatest = statistics.median(delays_s), max(delays_s)
+    return {"count": len(delays_s), "median": round(middle, 3), "greatest": round(greatest, 3)}
 
 
 def _as_mapping(one: Comparison) -> Mapping[str, object]:
@@ -111,28 +142,47 @@ async def simulate(
 ) -> Outcome:
     """Run it until its end or `stop`. Raises stack.client.ApiError, device_sim.fleet.FleetError."""
     if not wanted.verify:
-        registered = await _registered(scenario, target.client, shown)
-        result = await _send(scenario, wanted, target, registered, None, shown, stop)
-        return await _counted(target.client, wanted, registered, result, shown)
+        return await _unverified(scenario, wanted, target, shown, stop)
     async with WebhookReceiver() as receiver:
         endpoint = {"url": receiver.url, "types": ["*"]}
         made = await target.client.post("/v1/webhook-endpoints", endpoint)
         check = receiver.expect(made["secret"])
         registered = await _registered(scenario, target.client, shown)
-        result = await _send(scenario, wanted, target, registered, receiver, shown, stop)
-        run = VerifiedRun(_ledger(result), registered, scenario.zones, receiver)
+        history = RunHistory.of(registered, scenario.zones)
+        run = _Run(scenario, wanted, target, registered, history, receiver)
+        result, edit_delays_s = await _send_and_edit(run, shown, stop)
         shown.update(stage="draining")
-        comparisons = await verify(
+        verified = await verify(
             target.client,
-            run,
+            VerifiedRun(_ledger(result), history, receiver),
             drain_s=wanted.drain_s,
             on_totals=lambda totals: shown.update(totals=totals),
             on_drained=lambda: shown.update(stage="comparing"),
         )
-        fixes = comparisons[0].counts
-        lost, duplicate = fixes["lost"], fixes["stored twice"]
+        fixes = verified.comparisons[0]
+        lost, duplicate = fixes.counts["lost"], fixes.counts["stored twice"]
         shown.update(stage="done", lost=lost, duplicate=duplicate)
-        return Outcome(result.final, comparisons[0].found, lost, duplicate, comparisons, check)
+        return Outcome(
+            result.final,
+            fixes.found,
+            lost,
+            duplicate,
+            verified.comparisons,
+            check,
+            edit_delays_s,
+            verified.timer_delays_s,
+        )
+
+
+async def _unverified(
+    scenario: Scenario, wanted: Wanted, target: Target, shown: Shown, stop: asyncio.Event
+) -> Outcome:
+    registered = await _registered(scenario, target.client, shown)
+    history = RunHistory.of(registered, scenario.zones)
+    run = _Run(scenario, wanted, target, registered, history, None)
+    result, edit_delays_s = await _send_and_edit(run, shown, stop)
+    outcome = await _counted(target.client, wanted, history, result, shown)
+    return replace(outcome, edit_delays_s=edit_delays_s)
 
 
 async def _registered(scenario: Scenario, client: ApiClient, shown: Shown) -> Registered:
@@ -141,28 +191,50 @@ async def _registered(scenario: Scenario, client: ApiClient, shown: Shown) -> Re
     return await register(client, scenario)
 
 
-async def _send(
-    scenario: Scenario,
-    wanted: Wanted,
-    target: Target,
-    registered: Registered,
-    receiver: WebhookReceiver | None,
-    shown: Shown,
-    stop: asyncio.Event,
-) -> RunResult:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run that is about to be sent."""
+
+    scenario: Scenario
+    wanted: Wanted
+    target: Target
+    registered: Registered
+    history: RunHistory
+    receiver: WebhookReceiver | None
+
+
+async def _send_and_edit(
+    run: _Run, shown: Shown, stop: asyncio.Event
+) -> tuple[RunResult, list[float]]:
+    """Sends everything and makes the edits meanwhile. Gives the delays of these, too."""
+    sending = Sending(run.wanted.interval_s)
+    editor = Editor(run.target.client, run.history, sending)
+    async with _watching(run.target.client, run.receiver, shown), asyncio.TaskGroup() as group:
+        sent = group.create_task(_send(run, sending, shown, stop))
+        group.create_task(editor.make(run.wanted.edits, stop))
+    return sent.result(), editor.delays_s
+
+
+async def _send(run: _Run, sending: Sending, shown: Shown, stop: asyncio.Event) -> RunResult:
+    wanted = run.wanted
     plan = FleetPlan(
-        registered.trackers,
-        scenario.schedule,
+        run.registered.trackers,
+        run.scenario.schedule,
         wanted.payload_format,
         wanted.fixes_per_message,
     )
 
     def on_progress(progress: Progress) -> None:
+        if progress.stage is not Stage.CONNECTING:
+            sending.has_begun.set()
         stage = "sent" if progress.stage is Stage.DONE else progress.stage.value
         shown.update(stage=stage, progress=progress)
 
-    async with _watching(target.client, receiver, shown):
-        return await run_fleet(plan, target.broker, on_progress=on_progress, stop=stop)
+    try:
+        return await run_fleet(plan, run.target.broker, on_progress=on_progress, stop=stop)
+    finally:
+        sending.has_begun.set()
+        sending.is_over.set()
 
 
 @contextlib.asynccontextmanager
@@ -186,11 +258,11 @@ async def _watching(
 
 
 async def _counted(
-    client: ApiClient, wanted: Wanted, registered: Registered, result: RunResult, shown: Shown
+    client: ApiClient, wanted: Wanted, history: RunHistory, result: RunResult, shown: Shown
 ) -> Outcome:
     """The result without --verify: lost and duplicate by number alone."""
     shown.update(stage="draining")
-    distinct = len(stored_fixes(_ledger(result).acknowledged_fixes(), registered, _now_us()))
+    distinct = len(stored_fixes(_ledger(result).acknowledged_fixes(), history, _now_us()))
     newest = Totals(0, 0, 0)
 
     def on_totals(totals: Totals) -> None:

@@ -7,27 +7,33 @@ or wrong event is a difference, and so is a run in which no event was expected: 
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from device_sim.ledger import Ledger
 from stack.client import ApiClient, ApiError
 from stack.comparison import (
+    TIMER,
     Comparison,
     compare_events,
     compare_fixes,
     compare_visits,
     compare_webhooks,
+    is_due_after,
 )
 from stack.expectation import Expectation, expect, stored_fixes
 from stack.readback import read_events, read_fixes, read_visits
-from stack.receiver import WebhookReceiver
-from stack.registration import Registered
-from stack.scenario import SimZone
+from stack.receiver import Received, WebhookReceiver
+from stack.run_history import RunHistory
+from telemetry.times import parse_time_us
 
 POLL_S = 1.0
+DEADLINES_S = 30.0
+"""Deadlines that pass so long after the run are waited for."""
+
 QUIET_S = 3.0
 """So long nothing may grow after all that is expected has come, so that a surplus is seen too."""
 
@@ -46,9 +52,19 @@ class VerifiedRun:
     """A run that has been sent."""
 
     ledger: Ledger
-    registered: Registered
-    zones: Sequence[SimZone]
+    history: RunHistory
     receiver: WebhookReceiver
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """comparisons: of fixes, visits, events and webhooks.
+
+    timer_delays_s: from each deadline that passed until its event was created, seconds.
+    """
+
+    comparisons: list[Comparison]
+    timer_delays_s: list[float]
 
 
 async def read_totals(client: ApiClient, receiver: WebhookReceiver | None) -> Totals:
@@ -67,13 +83,15 @@ async def verify(
     drain_s: float,
     on_totals: Callable[[Totals], None],
     on_drained: Callable[[], None],
-) -> list[Comparison]:
-    """The comparisons of fixes, visits, events and webhooks; raises ApiError."""
+) -> Verified:
+    """Waits, reads and compares; raises ApiError."""
     sent = run.ledger.acknowledged_fixes()
-    now_us = time.time_ns() // 1000
-    expected = await asyncio.to_thread(expect, sent, run.registered, run.zones, now_us)
-    breaches = len(expected.breaches)
-    wanted = Totals(len(expected.fixes), breaches, breaches)
+    now_us = _now_us()
+    until_us = now_us + round(min(DEADLINES_S, drain_s) * 1e6)
+    expected = await asyncio.to_thread(expect, sent, run.history, now_us, until_us)
+    events = len(expected.events)
+    wanted = Totals(len(expected.fixes), events, events)
+    await asyncio.sleep(max(0, expected.last_due_us - _now_us()) / 1e6)
     await wait_until_drained(client, run.receiver, wanted, drain_s=drain_s, on_totals=on_totals)
     await run.receiver.checked()
     on_drained()
@@ -112,31 +130,52 @@ def _has_come(totals: Totals, wanted: Totals) -> bool:
     )
 
 
-async def _compare(client: ApiClient, run: VerifiedRun, expected: Expectation) -> list[Comparison]:
-    tracker_ids = [tracker.tracker_id for tracker in run.registered.trackers]
-    found = await read_fixes(client, tracker_ids)
-    unsettled = stored_fixes(run.ledger.unsettled_fixes(), run.registered, expected.now_us)
+async def _compare(client: ApiClient, run: VerifiedRun, expected: Expectation) -> Verified:
+    found = await read_fixes(client, run.history.tracker_ids)
+    unsettled = stored_fixes(run.ledger.unsettled_fixes(), run.history, expected.now_us)
     fixes = await asyncio.to_thread(compare_fixes, expected.fixes, found, unsettled)
     others = await client.total("/v1/gps-events") - len(found)
     if others:
         fixes.differs("of other trackers", f"{others} rows")
-    visits = compare_visits(expected.visits, await read_visits(client))
+    read = [visit.until(expected.until_us) for visit in await read_visits(client)]
+    visits = compare_visits(expected.visits, read)
     texts = await read_events(client)
-    return [fixes, visits, *await asyncio.to_thread(_compare_events, expected, texts, run.receiver)]
+    events, webhooks, delays_s = await asyncio.to_thread(
+        _compare_events, expected, texts, run.receiver.received
+    )
+    return Verified([fixes, visits, events, webhooks], delays_s)
 
 
 def _compare_events(
-    expected: Expectation, texts: Sequence[bytes], receiver: WebhookReceiver
-) -> tuple[Comparison, Comparison]:
-    events = compare_events(expected.breaches, map(msgspec.json.decode, texts))
-    if not expected.breaches:
+    expected: Expectation, texts: Sequence[bytes], received: Sequence[Received]
+) -> tuple[Comparison, Comparison, list[float]]:
+    """Of events, of webhooks, and the seconds from each deadline until it was told."""
+    decoded = [msgspec.json.decode(text) for text in texts]
+    events = compare_events(expected.events, decoded, expected.until_us)
+    if not expected.events:
         events.differs("none expected", "the run crosses no zone that alerts: it proves nothing")
-    by_id = {_id_of(text): text for text in texts}
-    return events, compare_webhooks(by_id, receiver.received)
+    by_id = {
+        event["id"]: text
+        for event, text in zip(decoded, texts, strict=True)
+        if not is_due_after(event, expected.until_us)
+    }
+    in_time = [
+        one
+        for one in received
+        if one.webhook_id in by_id
+        or not is_due_after(msgspec.json.decode(one.body), expected.until_us)
+    ]
+    webhooks = compare_webhooks(by_id, in_time)
+    return events, webhooks, [_told_after_s(one) for one in decoded if _is_timed(one)]
 
 
-def _id_of(event: bytes) -> str:
-    return msgspec.json.decode(event)["id"]
+def _is_timed(event: Mapping[str, Any]) -> bool:
+    return event["data"].get("inferred") == TIMER
+
+
+def _told_after_s(event: Mapping[str, Any]) -> float:
+    created_us = parse_time_us(event["created_at"])
+    return (created_us - parse_time_us(event["occurred_at"])) / 1e6
 
 
 def as_text(comparisons: Sequence[Comparison], signature_check: str) -> str:
@@ -153,3 +192,7 @@ def as_text(comparisons: Sequence[Comparison], signature_check: str) -> str:
             lines.append(f"\n{one.what}, {kind} ({one.counts[kind]:,}):")
             lines += [f"  {example}" for example in examples]
     return "\n".join(lines)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

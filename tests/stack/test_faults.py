@@ -33,6 +33,7 @@ async def test_killing_ingest_and_postgresql_during_a_run_loses_and_doubles_noth
 ) -> None:
     async with running_stack(data_dir, lambda _text: None, asyncio.Event()):
         options = ["--trackers", "30", "--rate", "10", "--seconds", str(RUN_S)]
+        options += ["--rules", "untimed", "--edits", "0"]  # deadlines would overtake fixes
         run = asyncio.create_task(sim(data_dir, *options))
         await asyncio.sleep(3)
         killed: set[int] = set()

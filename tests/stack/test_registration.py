@@ -9,7 +9,8 @@ import pytest
 from geofence.geojson import read_zones
 from stack.client import ApiClient, ApiError
 from stack.registration import register
-from stack.scenario import Scenario, zones_of_features
+from stack.scenario import Scenario
+from stack.sim_zone import zones_of_features
 from tests.api.running import RunningApi, running_api
 from tests.api.shapes import point, square
 from tests.servers import DatabaseUnderTest

@@ -7,21 +7,26 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from device_sim.motion import StreetPlan
 from device_sim.payloads import PayloadFormat
 from geofence.geojson import ShapeError, read_shape, read_zones
-from geofence.shapes import covers
+from geofence.schedule import is_open, opens_between, parse_schedule
+from geofence.shapes import Circle, Shape, covers
 from stack.cli import build
-from stack.scenario import moving_scenario, zones_of_features, zones_on_the_way
+from stack.scenario import moving_scenario
+from stack.sim_zone import SimZone, zones_of_features
 from stack.system import running_stack
+from stack.zones_on_the_way import CHARACTERS, RuleSet, hours_from, zones_on_the_way
 from tests.stack.command import OPSC, opsc, plain_environment
 
 STREETS = StreetPlan(vehicles=10, rate_hz=1, seconds=120, seed=4)
 SQUARE = [[13.0, 52.0], [13.1, 52.0], [13.1, 52.1], [13.0, 52.1], [13.0, 52.0]]
 BOW_TIE = [[13.0, 52.0], [13.1, 52.1], [13.1, 52.0], [13.0, 52.1], [13.0, 52.0]]
+MIDNIGHT_US = 1_800_000_000_000_000 // 86_400_000_000 * 86_400_000_000
 HEADER = "device_id,time,lat,lon,altitude_m,speed_mps,course_deg,accuracy_m\n"
 
 
@@ -45,6 +50,9 @@ def told_of_wrong_usage(*arguments: str) -> str:
         (["--zones", "nowhere.geojson"], "nowhere.geojson"),
         (["--trackers", "0"], "equal to 1"),
         (["--format", "xml"], "xml"),
+        (["--rules", "some"], "some"),
+        (["--verify", "--batch", "2", "--rules", "all"], "within 0.3 s"),
+        (["--verify", "--batch", "2", "--edits", "1"], "within 0.3 s"),
     ],
 )
 def test_wrong_usage_is_said_and_ends_with_2(arguments: list[str], told: str) -> None:
@@ -87,18 +95,61 @@ def zone_file(*features: dict[str, Any]) -> bytes:
     return json.dumps({"type": "FeatureCollection", "features": features}).encode()
 
 
-def test_every_zone_on_the_way_is_valid_and_visited() -> None:
+def shape_of(zone: SimZone) -> Shape:
+    return read_shape(zone.geometry, radius_m=zone.radius_m, width_m=zone.width_m)
+
+
+def test_every_zone_on_the_way_is_valid_and_all_but_the_spots_are_reached() -> None:
     fixes = list(itertools.chain.from_iterable(part.fixes.rows for part in STREETS.slices(0)))
-    zones = zones_on_the_way(STREETS.slices, seed=4)
+    zones = zones_on_the_way(STREETS.slices, seed=4, now_us=0)
     assert len(zones) == len({zone.external_id for zone in zones}) == 20
-    for zone in zones:
-        shape = read_shape(zone.geometry, radius_m=zone.radius_m)
-        assert any(covers(shape, [fix["lon"]], [fix["lat"]])[0] for fix in fixes)
+    for zone, character in zip(zones, CHARACTERS, strict=True):
+        shape = shape_of(zone)
+        is_reached = any(covers(shape, [fix["lon"]], [fix["lat"]])[0] for fix in fixes)
+        assert is_reached or character.where == "spot"
+
+
+def test_a_spot_lies_between_two_fixes_of_a_tracker_and_holds_neither() -> None:
+    rows = np.concatenate([part.fixes.rows for part in STREETS.slices(0)])
+    zones = zones_on_the_way(STREETS.slices, seed=4, now_us=0)
+    spots = [zone for zone, one in zip(zones, CHARACTERS, strict=True) if one.where == "spot"]
+    assert spots
+    for zone in spots:
+        circle = shape_of(zone)
+        assert isinstance(circle, Circle)
+        ways = [rows[rows["tracker"] == tracker] for tracker in range(STREETS.vehicles)]
+        middles = [(way["lon"][1:] + way["lon"][:-1]) / 2 for way in ways]
+        tracker, step = min(
+            (abs(middle[step] - circle.lon), tracker, step)
+            for tracker, middle in enumerate(middles)
+            for step in range(len(middle))
+        )[1:]
+        ends = ways[tracker][step : step + 2]
+        assert not covers(circle, ends["lon"], ends["lat"]).any()
 
 
 def test_the_same_seed_gives_the_same_zones() -> None:
-    first, again, other = (zones_on_the_way(STREETS.slices, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (zones_on_the_way(STREETS.slices, seed, 0) for seed in (1, 1, 2))
     assert first == again != other
+
+
+@pytest.mark.parametrize("rule_set", [RuleSet.UNTIMED, RuleSet.DEFAULT])
+def test_zones_without_deadlines_lie_where_the_others_do(rule_set: RuleSet) -> None:
+    every = zones_on_the_way(STREETS.slices, 1, 0)
+    fewer = zones_on_the_way(STREETS.slices, 1, 0, rule_set)
+    assert [zone.geometry for zone in fewer] == [zone.geometry for zone in every]
+    assert any(zone.is_timed for zone in every)
+    assert not any(zone.is_timed for zone in fewer)
+    assert any(zone.rules for zone in fewer) == (rule_set is RuleSet.UNTIMED)
+
+
+def test_hours_open_at_the_next_full_minute_whatever_the_time_of_day() -> None:
+    for minute in range(0, 24 * 60, 7):
+        instant_us = MIDNIGHT_US + minute * 60_000_000 + 1
+        schedule = parse_schedule(hours_from(instant_us))
+        opens_us = instant_us - 1 + 60_000_000
+        assert opens_between(schedule, instant_us, instant_us + 120_000_000) == [opens_us]
+        assert not is_open(schedule, opens_us - 1)
 
 
 def test_devices_have_names_of_one_length_and_fixes_are_counted() -> None:

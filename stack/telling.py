@@ -1,0 +1,180 @@
+"""What the transitions of a run amount to: visits, and the events that tell of them."""
+
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geofence.index import ZoneIndex
+from geofence.lookup import signed_distances_m
+from geofence.policy import BREACH, event_type, opening_breach
+from geofence.transitions import Cause, Inferred, Transition
+from geofence.visits import event_id, opening_event_id, visit_id
+from stack.comparison import GeofenceEvent, Visit
+from stack.judged_zones import policy_of
+from stack.run_history import RunHistory
+from telemetry.ids import format_id, parse_id
+
+_WORDS: dict[int, Literal["enter", "exit", "dwell"]] = {
+    Transition.ENTER: "enter",
+    Transition.EXIT: "exit",
+    Transition.DWELL: "dwell",
+}
+_CAUSES: dict[int, str] = {cause: cause.name.lower() for cause in Cause}
+_INFERRED: dict[int, str | None] = {
+    Inferred.NONE: None,
+    Inferred.SEGMENT: "segment",
+    Inferred.TIMER: "timer",
+}
+
+
+class _Step(NamedTuple):
+    """A transition as plain values: columns of TRANSITION_DTYPE, then what is worked out."""
+
+    asset: int
+    zone: int
+    version: int
+    transition: int
+    cause: int
+    inferred: int
+    returning: bool
+    time_us: int
+    lat: float
+    lon: float
+    tracker: int
+    opening_tracker: int
+    opening_us: int
+    opening_seq: int
+    opening_change_us: int
+    entered_us: int
+    accuracy_m: float | None
+    speed_mps: float | None
+    distance_m: float
+
+
+class Telling:
+    """Takes transitions in order; events: in the order in which they become known."""
+
+    def __init__(self, history: RunHistory, index: ZoneIndex) -> None:
+        self._history = history
+        self._index = index
+        self._trackers = [parse_id("trk", one) for one in history.tracker_ids]
+        self._assets = [parse_id("ast", one) for one in history.asset_ids]
+        self._zones = [parse_id("zon", one) for one in history.zone_ids]
+        self._policies = {(one.zone, one.version): policy_of(one.is_like) for one in history.zones}
+        self._visits: dict[UUID, Visit] = {}
+        self.events: list[GeofenceEvent] = []
+
+    def all_visits(self) -> list[Visit]:
+        """In order of their beginning."""
+        return list(self._visits.values())
+
+    def take(self, transitions: NDArray[np.void]) -> None:
+        """TRANSITION_DTYPE, those that come next."""
+        for step in self._steps(transitions):
+            if step.transition == Transition.SCHEDULE:
+                self._tell_of_hours(step)
+            else:
+                visit = self._visit_of(step)
+                self._note(step, visit)
+                self._tell(step, visit)
+
+    def _steps(self, found: NDArray[np.void]) -> Iterator[_Step]:
+        of_version = [found[name] for name in ("zone", "version", "lon", "lat")]
+        told = _Step._fields[: _Step._fields.index("accuracy_m")]
+        columns: list[list[Any]] = [found[name].tolist() for name in told]
+        columns += [_known(found["accuracy_m"]), _known(found["speed_mps"])]
+        columns.append(signed_distances_m(self._index, *of_version).round(2).tolist())
+        return (_Step(*values) for values in zip(*columns, strict=True))
+
+    def _visit_of(self, step: _Step) -> UUID:
+        return visit_id(
+            self._assets[step.asset],
+            self._zones[step.zone],
+            self._trackers[step.opening_tracker],
+            step.opening_us,
+            step.opening_seq,
+            step.opening_change_us,
+        )
+
+    def _note(self, step: _Step, visit: UUID) -> None:
+        cause, inferred = _CAUSES[step.cause], _INFERRED[step.inferred]
+        if step.transition == Transition.ENTER:
+            self._visits[visit] = Visit(
+                visit_id=format_id("vis", visit),
+                asset_id=self._history.asset_ids[step.asset],
+                zone_id=self._history.zone_ids[step.zone],
+                zone_version=step.version,
+                entered_us=step.time_us,
+                entry_cause=cause,
+                entry_inferred=inferred,
+                dwelled_us=None,
+                left_us=None,
+                exit_cause=None,
+                exit_inferred=None,
+            )
+        elif step.transition == Transition.DWELL:
+            self._visits[visit] = self._visits[visit]._replace(dwelled_us=step.time_us)
+        else:
+            ended = {"left_us": step.time_us, "exit_cause": cause, "exit_inferred": inferred}
+            self._visits[visit] = self._visits[visit]._replace(**ended)
+
+    def _tell(self, step: _Step, visit: UUID) -> None:
+        cause, inferred = _CAUSES[step.cause], _INFERRED[step.inferred]
+        word = _WORDS[step.transition]
+        kind = event_type(
+            self._policies[step.zone, step.version],
+            word,
+            cause,
+            inferred,
+            step.time_us,
+            left_before=step.returning,
+        )
+        if kind is not None:
+            self.events.append(self._event(step, kind, event_id(visit, word), visit, word))
+
+    def _tell_of_hours(self, step: _Step) -> None:
+        """What is told when the hours of a zone begin; who is outside is in no visit."""
+        policy = self._policies[step.zone, step.version]
+        word = opening_breach(policy, inside=True)
+        visit = None if word is None else self._visit_of(step)
+        word = word or opening_breach(policy, inside=False)
+        if word is not None:
+            asset, zone = self._assets[step.asset], self._zones[step.zone]
+            event = opening_event_id(asset, zone, step.time_us)
+            self.events.append(self._event(step, BREACH, event, visit, word))
+
+    def _event(
+        self, step: _Step, kind: str, event: UUID, visit: UUID | None, transition: str
+    ) -> GeofenceEvent:
+        has_been_in = visit is not None and transition != "enter"
+        return GeofenceEvent(
+            event_id=format_id("evt", event),
+            type=kind,
+            asset_id=self._history.asset_ids[step.asset],
+            tracker_id=self._history.tracker_ids[step.tracker],
+            zone_id=self._history.zone_ids[step.zone],
+            zone_kind=self._policies[step.zone, step.version].kind,
+            zone_version=step.version,
+            visit_id=None if visit is None else format_id("vis", visit),
+            transition=transition,
+            occurred_us=step.time_us,
+            lat=step.lat,
+            lon=step.lon,
+            accuracy_m=step.accuracy_m,
+            speed_mps=step.speed_mps,
+            distance_m=step.distance_m,
+            initial=step.cause == Cause.INITIAL,
+            inferred=_INFERRED[step.inferred],
+            late=False,
+            cause=_CAUSES[step.cause],
+            dwell_s=(step.time_us - step.entered_us) / 1_000_000 if has_been_in else None,
+        )
+
+
+def _known(values: NDArray[np.float32]) -> list[float | None]:
+    """Each float32 in its shortest form; None where it is not known."""
+    texts = values.astype("U32").astype(np.float64)
+    return [None if np.isnan(value) else value for value in texts.tolist()]

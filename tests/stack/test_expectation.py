@@ -1,0 +1,207 @@
+"""What is expected of a run: fixes, visits and events, by every rule and with edits on the way."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+
+from stack.comparison import Visit
+from stack.expectation import Expectation
+from stack.run_history import RunHistory
+from stack.sim_zone import SimZone
+from telemetry.times import parse_time_us
+from tests.stack.small_runs import (
+    INSIDE,
+    OUTSIDE,
+    RUN_S,
+    SECOND_US,
+    SQUARE,
+    START_US,
+    ZONES,
+    at_us,
+    history_of,
+    replayed,
+)
+
+
+def transitions(expected: Expectation) -> list[tuple[int, str]]:
+    return [((e.occurred_us - START_US) // SECOND_US, e.transition) for e in expected.events]
+
+
+def stay(visit: Visit) -> tuple[int, str, int | None, str | None]:
+    """Beginning and end in seconds after the start, each with its cause."""
+    left_s = None if visit.left_us is None else (visit.left_us - START_US) // SECOND_US
+    entered_s = (visit.entered_us - START_US) // SECOND_US
+    return entered_s, visit.entry_cause, left_s, visit.exit_cause
+
+
+def square(**rules: float) -> SimZone:
+    return SimZone("square", "Square", SQUARE, rules=rules)
+
+
+def only_square(kind: str | None = None, alert_on: Iterable[str] | None = None) -> list[SimZone]:
+    chosen = None if alert_on is None else list(alert_on)
+    return [SimZone("square", "Square", SQUARE, kind=kind, alert_on=chosen)]
+
+
+AWAY = [(0, 0, INSIDE), (0, 10, OUTSIDE), (0, 20, OUTSIDE), (0, 30, INSIDE)]
+
+
+# Which fixes ---------------------------------------------------------------------------------
+
+
+def test_a_repeated_fix_is_stored_once_as_it_came_first() -> None:
+    expected = replayed((0, 0, INSIDE), (0, 10, OUTSIDE), (0, 0, OUTSIDE), zones=only_square())
+    assert [fix.lat for fix in expected.fixes] == [INSIDE, OUTSIDE]
+    assert transitions(expected) == [(0, "enter")]
+
+
+def test_a_late_fix_is_stored_and_not_judged() -> None:
+    expected = replayed((0, 10, OUTSIDE), (0, 5, INSIDE), (0, 20, OUTSIDE), zones=only_square())
+    assert len(expected.fixes) == 3
+    assert expected.visits == []
+
+
+def test_what_cannot_be_stored_is_not_expected() -> None:
+    never = -(START_US // SECOND_US)
+    expected = replayed(
+        (0, never, INSIDE), (0, 0, 0.0), (0, 7200, INSIDE), (0, 10, INSIDE), zones=only_square()
+    )
+    assert [fix.lat for fix in expected.fixes] == [INSIDE]
+    assert transitions(expected) == [(10, "enter")]
+
+
+def test_a_jump_is_suspect_and_changes_nothing() -> None:
+    jump = (0, 40, 3.0)
+    expected = replayed(*AWAY, jump, (0, 50, INSIDE), zones=only_square())
+    assert [fix.suspect for fix in expected.fixes] == [False, False, False, False, True, False]
+    assert transitions(expected) == [(0, "enter"), (10, "exit"), (30, "enter")]
+
+
+def test_three_fixes_that_agree_are_believed() -> None:
+    far = [(0, 40 + 10 * k, 3.0) for k in range(3)]
+    expected = replayed(*AWAY, *far, zones=only_square())
+    assert not any(fix.suspect for fix in expected.fixes)
+    assert transitions(expected)[-1] == (40, "exit")
+
+
+# Rules ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "alert_on", "expected"),
+    [
+        (None, None, [(0, "enter"), (10, "exit"), (30, "enter")]),
+        ("restricted", None, [(0, "enter"), (10, "exit"), (30, "enter")]),
+        ("allowed", None, [(10, "exit"), (30, "enter")]),
+        ("yard", None, []),
+        ("yard", ["exit"], [(10, "exit")]),
+    ],
+)
+def test_the_kind_of_a_zone_says_what_alerts(
+    kind: str | None, alert_on: list[str] | None, expected: list[tuple[int, str]]
+) -> None:
+    found = replayed(*AWAY, zones=only_square(kind, alert_on))
+    assert transitions(found) == expected
+    assert len(found.visits) == 2
+
+
+def test_rules_of_a_zone_are_kept() -> None:
+    found = replayed(*AWAY, zones=[square(exit_confirm_fixes=3)])
+    assert [stay(visit) for visit in found.visits] == [(0, "initial", None, None)]
+
+
+def test_a_dwell_is_told_at_its_deadline_and_noted_in_the_visit() -> None:
+    found = replayed(*AWAY, zones=[square(dwell_seconds=60)])
+    assert transitions(found)[-1] == (90, "dwell")
+    dwell = found.events[-1]
+    assert (dwell.type, dwell.inferred) == ("asset.geofence_dwell", "timer")
+    assert dwell.dwell_s == 60
+    assert found.visits[-1].dwelled_us == at_us(90)
+
+
+def test_deadlines_are_taken_up_to_the_instant_that_is_asked_for() -> None:
+    zone = square(dwell_seconds=RUN_S, close_after_silence_seconds=RUN_S + 60)
+    in_time = replayed(*AWAY, zones=[zone], until_s=RUN_S + 30)
+    assert transitions(in_time)[-1] == (RUN_S + 30, "dwell")
+    assert in_time.visits[-1].left_us is None
+    assert in_time.last_due_us == at_us(RUN_S + 30)
+    later = replayed(*AWAY, zones=[zone], until_s=RUN_S + 90)
+    assert stay(later.visits[-1]) == (30, "moved", RUN_S + 90, "silence")
+    sooner = replayed(*AWAY, zones=[zone], until_s=RUN_S + 29)
+    assert sooner.last_due_us == sooner.now_us
+
+
+def test_hours_that_begin_tell_of_those_in_the_wrong_place() -> None:
+    opens_us = parse_time_us("2027-01-15T08:01:00Z")
+    assert opens_us == at_us(60)
+    hours = {"timezone": "UTC", "windows": [{"days": ["fri"], "from": "08:01", "to": "09:00"}]}
+    zones = [replace(square(), schedule=hours), replace(ZONES[1], kind="allowed", schedule=hours)]
+    found = replayed((0, 0, INSIDE), (1, 0, OUTSIDE), zones=zones)
+    assert [(e.asset_id, e.transition, e.cause) for e in found.events] == [
+        (found.fixes[0].asset_id, "enter", "schedule_started"),
+        (found.fixes[1].asset_id, "exit", "schedule_started"),
+    ]
+    assert found.events[0].visit_id == found.visits[0].visit_id
+    assert found.events[1].visit_id is None
+
+
+def test_a_zone_with_tags_bears_on_assets_that_have_one() -> None:
+    history = history_of(replace(square(), tags=["night"]), tags=[["day"], ["night", "day"]])
+    found = replayed((0, 0, INSIDE), (1, 0, INSIDE), history=history)
+    assert [visit.asset_id for visit in found.visits] == [history.asset_ids[1]]
+
+
+# Edits ---------------------------------------------------------------------------------------
+
+PARKED = [(0, 0, INSIDE), (0, 100, INSIDE)]
+
+
+def new_zone(history: RunHistory, at_s: float) -> int:
+    return history.zone_begins(history.asset_ids[0].replace("ast", "zon"), square(), at_us(at_s))
+
+
+def test_a_zone_drawn_round_a_parked_asset_opens_a_visit_and_alerts_nobody() -> None:
+    history = history_of()
+    new_zone(history, 50)
+    found = replayed(*PARKED, history=history)
+    assert [stay(visit) for visit in found.visits] == [(50, "zone_changed", None, None)]
+    assert found.events == []
+
+
+@pytest.mark.parametrize("is_moved", [True, False])
+def test_a_zone_that_is_moved_away_or_ends_closes_the_visit(is_moved: bool) -> None:
+    history = history_of(square())
+    if is_moved:
+        elsewhere = {"type": "Point", "coordinates": [9.0, 9.0]}
+        history.zone_becomes(0, SimZone("z", "Z", elsewhere, radius_m=5), at_us(50))
+    else:
+        history.zone_ends(0, at_us(50))
+    found = replayed(*PARKED, history=history)
+    assert [stay(visit) for visit in found.visits] == [(0, "initial", 50, "zone_changed")]
+    assert transitions(found) == [(0, "enter")]
+
+
+def test_a_tracker_that_is_taken_off_and_put_on_again_closes_and_opens_visits() -> None:
+    history = history_of(square())
+    asset = history.tracker_leaves(0, at_us(50)).asset
+    history.tracker_joins(0, asset, at_us(80))
+    found = replayed(*PARKED, (0, 60, INSIDE), (0, 70, OUTSIDE), (0, 75, INSIDE), history=history)
+    assert [stay(visit) for visit in found.visits] == [
+        (0, "initial", 50, "reassigned"),
+        (80, "reassigned", None, None),
+    ]
+    on_it = history.asset_ids[0]
+    assert [fix.asset_id for fix in found.fixes] == [on_it, on_it, None, None, None]
+
+
+def test_a_tracker_that_comes_back_elsewhere_is_where_its_last_fix_was() -> None:
+    history = history_of(square())
+    history.tracker_leaves(0, at_us(50))
+    history.tracker_joins(0, 0, at_us(80))
+    found = replayed((0, 0, INSIDE), (0, 60, INSIDE), (0, 70, OUTSIDE), history=history)
+    assert [stay(visit) for visit in found.visits] == [(0, "initial", 50, "reassigned")]
+
+
+def test_the_same_run_gives_the_same_ids() -> None:
+    assert replayed(*AWAY) == replayed(*AWAY)
