@@ -1,0 +1,71 @@
+"""Which zones a batch of fixes enters, leaves and passes through, and what a punch is worth.
+
+A library of values: it does no input or output and reads no clock. docs/geofence.md shows how it is
+used. The names here are those that most uses need; they are loaded when first asked for, so that
+reading a zone does not load the evaluator.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from geofence.agenda import Agenda
+    from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate
+    from geofence.geojson import read_shape, read_zones
+    from geofence.history import History
+    from geofence.index import ZoneIndex
+    from geofence.policy import Policy, event_type
+    from geofence.punch import judge_punch
+    from geofence.refusal import ShapeError
+    from geofence.rules import Gates, Rules
+    from geofence.schedule import Schedule, parse_schedule
+    from geofence.state import State
+    from geofence.transitions import Cause, Inferred, Transition
+    from geofence.versions import ZoneVersion
+
+__all__ = [
+    "NO_TIMERS_US",
+    "Agenda",
+    "Cause",
+    "Evaluation",
+    "Gates",
+    "History",
+    "Inferred",
+    "Policy",
+    "Rules",
+    "Schedule",
+    "ShapeError",
+    "State",
+    "Transition",
+    "ZoneIndex",
+    "ZoneVersion",
+    "evaluate",
+    "event_type",
+    "judge_punch",
+    "parse_schedule",
+    "read_shape",
+    "read_zones",
+]
+
+_HOME = {
+    "agenda": ("Agenda",),
+    "evaluator": ("NO_TIMERS_US", "Evaluation", "evaluate"),
+    "geojson": ("read_shape", "read_zones"),
+    "history": ("History",),
+    "index": ("ZoneIndex",),
+    "policy": ("Policy", "event_type"),
+    "punch": ("judge_punch",),
+    "refusal": ("ShapeError",),
+    "rules": ("Gates", "Rules"),
+    "schedule": ("Schedule", "parse_schedule"),
+    "state": ("State",),
+    "transitions": ("Cause", "Inferred", "Transition"),
+    "versions": ("ZoneVersion",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(import_module(f"geofence.{module}"), name)
+    raise AttributeError(f"module 'geofence' has no attribute {name!r}")

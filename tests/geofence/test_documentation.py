@@ -2,11 +2,14 @@
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
+from geofence.amendments import Telling
 from geofence.policy import DEFAULT_ALERTS, OPENING_BREACHES, SILENT_CAUSES
+from geofence.rules import Rules
 from geofence.schedule import MAX_WINDOWS, parse_schedule
-from geofence.transitions import DECISIONS, Cause, Says, Transition, Was
+from geofence.transitions import DECISIONS, Says, Was
 
 PAGE = (Path(__file__).parents[2] / "docs" / "geofence.md").read_text()
 
@@ -18,22 +21,47 @@ def rows_after(heading: str) -> list[list[str]]:
 
 
 def test_the_page_has_the_decision_table_of_the_code():
-    def result(decision) -> str:
-        if decision.transition is Transition.NONE:
-            return "-"
-        causes = {Cause.INITIAL: ", initial", Cause.ZONE_CHANGED: ", zone_changed"}
-        return decision.transition.name.lower() + causes.get(decision.cause, "")
-
+    confirmed = {None: "-", True: "yes", False: "no"}
     assert rows_after("| was | fix says |") == [
-        [d.was.name.lower(), d.says.name.lower(), "yes" if d.zone_changed else "no", result(d)]
+        [d.was.name.lower(), d.says.name.lower(), confirmed[d.confirmed], d.action.name.lower()]
         for d in DECISIONS
     ]
 
 
 def test_the_table_has_one_line_for_every_case():
-    cases = [(d.was, d.says, d.zone_changed) for d in DECISIONS]
-    known = [(was, says, changed) for was in Was for says in Says for changed in (False, True)]
-    assert sorted(cases) == sorted(c for c in known if not (c[0] is Was.UNKNOWN and c[2]))
+    cases = [
+        (d.was, d.says, confirmed)
+        for d in DECISIONS
+        for confirmed in ((False, True) if d.confirmed is None else (d.confirmed,))
+    ]
+    # Only what was outside is passed through.
+    known = [
+        (was, says, confirmed)
+        for was in Was
+        for says in Says
+        for confirmed in (False, True)
+        if says is not Says.THROUGH or was is Was.OUTSIDE
+    ]
+    assert sorted(cases) == sorted(known)
+
+
+def test_the_page_names_every_rule_with_its_default():
+    named = {}
+    for names, defaults, _ in rows_after("| rule | default |"):
+        given = defaults.split(", ")
+        named |= dict(zip(re.findall(r"`(\w+)`", names), given, strict=True))
+    assert named == {
+        field.name: "-" if field.default is None else f"{field.default:g}"
+        for field in fields(Rules)
+    }
+
+
+def test_the_page_names_every_change_of_an_amended_visit():
+    told_first = {Telling.ENTER, Telling.EXIT, Telling.DWELL}
+    words = {
+        word for cells in rows_after("| change | what") for word in re.findall(r"`(\w+)`", cells[0])
+    }
+    assert words == {telling.value for telling in Telling} - told_first
 
 
 def test_the_page_has_the_table_of_what_alerts():
@@ -65,10 +93,10 @@ def test_the_schedule_on_the_page_is_one():
     assert f"At most {MAX_WINDOWS} windows" in PAGE
 
 
-def test_the_example_prints_what_the_page_says(capsys):
-    example = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    printed = re.search(r"```text\n(.*?)```", PAGE, re.DOTALL)
-    assert example is not None
-    assert printed is not None
-    exec(compile(example[1], "docs/geofence.md", "exec"), {})
-    assert capsys.readouterr().out == printed[1]
+def test_the_examples_print_what_the_page_says(capsys):
+    examples = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    printed = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
+    assert len(examples) == len(printed) == 2
+    for example, lines in zip(examples, printed, strict=True):
+        exec(compile(example, "docs/geofence.md", "exec"), {})
+        assert capsys.readouterr().out == lines
