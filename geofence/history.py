@@ -79,6 +79,7 @@ class History:
         self._bench = bench
         self._names: dict[VisitKey, VisitKey] = {}
         self._segments = [_Segment(_nothing_known(asset))]
+        self.state = _nothing_known(asset)  # after the last fix; for `State.apply`
         self._tail = _NO_TRANSITIONS  # what happened after the last fix, without one
 
     def take(
@@ -125,7 +126,7 @@ class History:
             after = judging.judge(segment)
             number += 1
             if number == len(self._segments):
-                self._tail = judging.tail(after)
+                self.state, self._tail = after, judging.tail(after)
                 return number
             following = self._segments[number]
             if is_same_state(after, following.before):

@@ -278,6 +278,47 @@ def test_in_order_the_careful_path_tells_what_the_fast_path_finds(index, day):
     assert not any(one.late for revision in revisions for one in revision.news)
 
 
+class BothPaths:
+    """The fast path where fixes are in order, the careful path for a batch with a late one."""
+
+    def __init__(self, index: ZoneIndex, gates: Gates) -> None:
+        self.index, self.gates = index, gates
+        self.state, self.history = State(), History(0, State())
+        self.told: list[tuple[int, str, int]] = []
+
+    def take(self, batch: np.ndarray) -> None:
+        evaluation = evaluate(FixBatch(batch), self.state, self.index, NO_TIMERS_US, self.gates)
+        revisions = [self.history.take(fix, self.index, NO_TIMERS_US, self.gates) for fix in batch]
+        if evaluation.late.any():
+            self.state.apply(self.history.state)
+            self.told += [
+                (one.visit.key.zone, one.telling.value, one.occurred_us)
+                for revision in revisions
+                for one in revision.news
+            ]
+        else:
+            self.state.apply(evaluation.delta)
+            self.told += [
+                (int(one["zone"]), Transition(one["transition"]).name.lower(), int(one["time_us"]))
+                for one in evaluation.transitions
+            ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(index=zones(), day=days(), data=st.data())
+def test_however_arrivals_are_cut_the_two_paths_together_tell_the_same(index, day, data):
+    arrivals = day[list(data.draw(st.permutations(range(len(day)))))]
+    gates = Gates(np.empty(0), 1_000.0, 200.0)
+    one_by_one, in_batches = BothPaths(index, gates), BothPaths(index, gates)
+    for number in range(len(arrivals)):
+        one_by_one.take(arrivals[number : number + 1])
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(arrivals)), max_size=5)))
+    for batch in np.split(arrivals, cuts):
+        in_batches.take(batch)
+    assert in_batches.told == one_by_one.told
+    assert whole(in_batches.history) == whole(one_by_one.history)
+
+
 def test_a_long_day_in_random_order_is_judged_in_segments():
     random = np.random.default_rng(5)
     lon = np.cumsum(random.choice([-1, 0, 1], 6 * FIXES_PER_SEGMENT)) / 20
