@@ -4,10 +4,13 @@ It is read back from the rows that the same transactions wrote; what these do no
 `db.asset_states`.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
 from db.connect import Connection
+from telemetry.fix import Flag
+from telemetry.times import to_datetime
 
 
 class NewestFix(NamedTuple):
@@ -24,6 +27,19 @@ class LastPosition(NamedTuple):
     org_id: UUID
     asset_id: UUID
     tracker_id: UUID
+    time_us: int
+    seq: int
+    lat: float
+    lon: float
+    accuracy_m: float | None
+    speed_mps: float | None
+
+
+class LastPlace(NamedTuple):
+    """A tracker's newest good fix before an instant."""
+
+    tracker_id: UUID
+    before_us: int
     time_us: int
     seq: int
     lat: float
@@ -68,6 +84,19 @@ SELECT assignment.org_id, assignment.asset_id, assignment.tracker_id,
         ORDER BY time DESC, seq DESC LIMIT 1) AS newest
  ORDER BY newest.time, newest.seq
 """
+_LAST_PLACES = """
+SELECT wanted.tracker_id, wanted.before_us,
+       (extract(epoch FROM newest.time) * 1000000)::bigint, newest.seq, newest.lat, newest.lon,
+       newest.accuracy_m, newest.speed_mps
+  FROM unnest(%(trackers)s::uuid[], %(instants)s::timestamptz[], %(instants_us)s::int8[])
+       AS wanted (tracker_id, before, before_us)
+ CROSS JOIN LATERAL (
+       SELECT time, seq, lat, lon, accuracy_m, speed_mps FROM gps_events
+        WHERE tracker_id = wanted.tracker_id AND time < wanted.before
+          AND flags & %(suspect)s = 0
+          AND (accuracy_m IS NULL OR accuracy_m <= %(max_accuracy_m)s)
+        ORDER BY time DESC, seq DESC LIMIT 1) AS newest
+"""
 _OPEN_VISITS = """
 SELECT org_id, asset_id, zone_id, zone_version, tracker_id,
        (extract(epoch FROM opening_time) * 1000000)::bigint, opening_seq,
@@ -88,6 +117,24 @@ async def last_positions(conn: Connection) -> list[LastPosition]:
     """Rows in order of time: of several for one asset the last is the newest."""
     cursor = await conn.execute(_LAST_POSITIONS)
     return [LastPosition(*row) for row in await cursor.fetchall()]
+
+
+async def last_places(
+    conn: Connection, wanted: Sequence[tuple[UUID, int]], max_accuracy_m: float
+) -> list[LastPlace]:
+    """Where trackers were before an instant each; those without such a fix are not in it."""
+    if not wanted:
+        return []
+    trackers, instants_us = zip(*wanted, strict=True)
+    values = {
+        "trackers": list(trackers),
+        "instants": [to_datetime(instant_us) for instant_us in instants_us],
+        "instants_us": list(instants_us),
+        "suspect": int(Flag.SUSPECT),
+        "max_accuracy_m": max_accuracy_m,
+    }
+    cursor = await conn.execute(_LAST_PLACES, values)
+    return [LastPlace(*row) for row in await cursor.fetchall()]
 
 
 async def open_visits(conn: Connection) -> list[OpenVisit]:

@@ -27,14 +27,12 @@ class Assignments:
         self._spans[tracker][assignment_id] = span
         self._changed = True
 
-    def assets(
-        self, tracker: NDArray[np.integer], time_us: NDArray[np.int64], trackers: int
-    ) -> NDArray[np.int32]:
+    def assets(self, tracker: NDArray[np.integer], time_us: NDArray[np.int64]) -> NDArray[np.int32]:
         """The ordinal of each fix's asset at the fix's own time, -1 where there is none.
 
-        tracker (ordinals) and time_us: of the fixes, (n,). `trackers` is how many there are.
+        tracker (ordinals) and time_us: of the fixes, (n,).
         """
-        self._index(trackers)
+        self._index(int(tracker.max(initial=-1)) + 1)
         held = (self._from_us[tracker] <= time_us) & (time_us < self._to_us[tracker])
         asset = np.where(held, self._asset[tracker], np.int32(-1))
         for row in np.flatnonzero(self._several[tracker]).tolist():
@@ -48,8 +46,10 @@ class Assignments:
         return -1
 
     def _index(self, trackers: int) -> None:
-        if not self._changed and len(self._asset) == trackers:
+        """Makes the arrays hold what was put, and so many trackers at least."""
+        if not self._changed and len(self._asset) >= trackers:
             return
+        trackers = max(trackers, len(self._asset), max(self._spans, default=-1) + 1)
         self._from_us = np.zeros(trackers, np.int64)
         self._to_us = np.zeros(trackers, np.int64)
         self._asset = np.full(trackers, -1, np.int32)

@@ -22,6 +22,7 @@ from db.registry import changes_since
 from ingest.arrivals import Arrivals
 from ingest.metrics import Metrics
 from ingest.plan import Memory, Plan, make_plan
+from ingest.recollection import look_up_places
 from telemetry.times import to_datetime
 
 LEASE = "ingest"
@@ -74,11 +75,9 @@ async def _plan_again(turn: Turn, arrivals: Arrivals) -> Plan:
     """A plan by what has changed. The transaction holds the revision: it cannot move again."""
     changes = await changes_since(turn.conn, turn.memory.registry.revision)
 
-    def plan_by_changes() -> Plan:
-        turn.memory.registry.take(changes)
-        return make_plan(arrivals, turn.memory, turn.now_us())
-
-    return await asyncio.to_thread(plan_by_changes)
+    await asyncio.to_thread(turn.memory.registry.take, changes)
+    await look_up_places(turn.conn, turn.memory)
+    return await asyncio.to_thread(make_plan, arrivals, turn.memory, turn.now_us())
 
 
 async def _write(conn: Connection, plan: Plan, received_us: int) -> int:

@@ -82,9 +82,9 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int) -> Plan:
     batch, refusals = sort_out(arrivals, registry)
     registry.resolve(batch)
     is_new = memory.watermarks.all_new(batch)
-    evaluation = evaluate(
-        batch, memory.state, registry.index, now_us - UNDER_WAY_US, registry.gates
-    )
+    due_us = now_us - UNDER_WAY_US
+    agenda = registry.agenda(memory.state, batch, due_us)
+    evaluation = evaluate(batch, memory.state, registry.index, due_us, registry.gates, agenda)
     healed = flag(batch, evaluation, registry)
     owners = _owners(batch, registry, arrivals.received_us)
     new = _share(batch, owners, is_new)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 from uuid import UUID
 
 import numpy as np
@@ -17,6 +18,9 @@ from ingest.notes import Note, Notes, Place, Standing
 from ingest.plan import Memory
 from ingest.registry import Registry
 from ingest.watermarks import Watermarks
+
+# tracker, time_us, seq, lat, lon, accuracy_m, speed_mps
+_Fix: TypeAlias = tuple[UUID, int, int, float, float, float | None, float | None]
 
 _RECKON_ANEW_US = MIN_TIME_US  # a deadline that is over: the next one is worked out at once
 
@@ -36,7 +40,23 @@ async def recollect(conn: Connection) -> Memory:
     notes = Notes()
     noted = notes.restore(await asset_states.all(conn), registry)
     state = await asyncio.to_thread(_state, positions, visits, noted, registry)
-    return Memory(registry, watermarks, state, notes)
+    memory = Memory(registry, watermarks, state, notes)
+    await look_up_places(conn, memory)
+    return memory
+
+
+async def look_up_places(conn: Connection, memory: Memory) -> None:
+    """Finds where trackers were when they were put on assets, as far as that matters."""
+    registry = memory.registry
+    puttings = registry.moves.unplaced(memory.state, memory.watermarks)
+    wanted = [(registry.trackers[putting.tracker], putting.time_us) for putting in puttings]
+    found = await restore.last_places(conn, wanted, registry.gates.max_accuracy_m)
+    place_of = {(place.tracker_id, place.before_us): place for place in found}
+    for putting, key in zip(puttings, wanted, strict=True):
+        place = place_of.get(key)
+        if place is not None:
+            fix = _fix((place.tracker_id, *place[2:]), registry)
+            registry.moves.place(putting, np.array(fix, PLACE_DTYPE))
 
 
 def _state(
@@ -48,7 +68,7 @@ def _state(
     assets = blank_assets(0, len(registry.assets))
     for visit in visits:  # whose asset has no other place: its fix belongs to another one by now
         identity = (visit.tracker_id, visit.opening_us, visit.opening_seq)
-        place = (visit.entry_lat, visit.entry_lon, np.nan, np.nan)
+        place = (visit.entry_lat, visit.entry_lon, None, None)
         _stand_at(assets, visit.org_id, visit.asset_id, (*identity, *place), registry)
     for at in positions:
         _stand_at(assets, at.org_id, at.asset_id, at[2:], registry)
@@ -67,20 +87,25 @@ def _stand_at(
     assets: NDArray[np.void],
     org_id: UUID,
     asset_id: UUID,
-    fix: tuple[UUID, int, int, float, float, float | None, float | None],
+    fix: _Fix,
     registry: Registry,
 ) -> None:
     """The asset was at a fix, which was good. Of several the newest counts."""
     row = assets[registry.assets.number(asset_id)]
-    tracker, time_us, seq, lat, lon, *more = fix
+    time_us, seq = fix[1:3]
     if (time_us, seq) < (row["newest_us"], row["newest_seq"]):
         return
     row["organization"] = registry.organizations.number(org_id)
     row["newest_us"], row["newest_seq"] = time_us, seq
     row["located"] = row["joined"] = True
-    accuracy_m, speed_mps = (np.nan if value is None else value for value in more)
-    number = registry.trackers.number(tracker)
-    row["good"] = (number, time_us, seq, lat, lon, accuracy_m, speed_mps)
+    row["good"] = _fix(fix, registry)
+
+
+def _fix(fix: _Fix, registry: Registry) -> tuple[float, ...]:
+    """The fields of a PLACE_DTYPE."""
+    tracker, *place, accuracy_m, speed_mps = fix
+    known = (np.nan if value is None else value for value in (accuracy_m, speed_mps))
+    return (registry.trackers.number(tracker), *place, *known)
 
 
 def _stand_as_noted(row: np.void, noted: Standing, registry: Registry) -> None:

@@ -12,14 +12,28 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from db.registry import AssetRow, RegistryChanges, TrackerRow, ZoneVersionRow
+from db.registry import (
+    AssetChoice,
+    AssetRow,
+    AssetTagsRow,
+    AssignmentRow,
+    RegistryChanges,
+    TrackerRow,
+    ZoneVersionRow,
+)
 from geofence import rules
+from geofence.agenda import OPENING_DTYPE, Agenda
 from geofence.geojson import read_shape
 from geofence.index import ZoneIndex, ZoneVersion
 from geofence.policy import Policy
 from geofence.rules import Gates, Rules
 from geofence.schedule import parse_schedule
+from geofence.state import State
+from geofence.versions import ALL_ASSETS, MAX_TIME_US, MIN_TIME_US
 from ingest.assignments import Assignments
+from ingest.filters import Filters
+from ingest.moves import Moves, Putting
+from ingest.openings import Openings
 from ingest.ordinals import Ordinals
 from telemetry.fix import FixBatch
 from telemetry.ids import format_id
@@ -55,6 +69,9 @@ class Registry:
         self._revoked: set[int] = set()
         self._asset_rows: dict[int, AssetRow] = {}
         self._zone_facts: dict[tuple[int, int], ZoneFacts] = {}
+        self.moves = Moves()
+        self.openings = Openings()
+        self._filters = Filters(self.assets)
         self._assignments = Assignments()
         self._max_speed_mps: list[float] = []  # by asset
         self.gates = Gates.default()
@@ -68,11 +85,14 @@ class Registry:
             self._take_asset(asset)
         if changes.assets:
             self.gates = Gates(np.array(self._max_speed_mps))
-        for row in changes.assignments:
-            span = (row.from_us, row.to_us, self.assets.number(row.asset_id))
-            self._assignments.put(self.trackers.number(row.tracker_id), row.assignment_id, span)
+        for tags in changes.asset_tags:
+            self._take_tags(tags)
+        for assignment in changes.assignments:
+            self._take_assignment(assignment)
         if changes.zone_versions:
             self.index = self.index.with_changes(map(self._take_zone, changes.zone_versions))
+        if self._filters.changed:
+            self.index = self.index.with_filters(self._filters.rows())
         self.revision = changes.revision
 
     def sender(self, topic: str) -> int:
@@ -96,7 +116,16 @@ class Registry:
         self, tracker: NDArray[np.integer], time_us: NDArray[np.int64]
     ) -> NDArray[np.int32]:
         """The asset that each tracker was on at each time, -1 where on none; (n,)."""
-        return self._assignments.assets(tracker, time_us, len(self.trackers))
+        return self._assignments.assets(tracker, time_us)
+
+    def agenda(self, state: State, batch: FixBatch, now_us: int) -> Agenda:
+        """What happens to assets that no fix tells and no zone, up to now_us or the last fix."""
+        moves = self.moves.pending(state, batch.rows["asset"], self._assignments)
+        if not self.openings:
+            return Agenda(moves, np.empty(0, OPENING_DTYPE))
+        after_us = min(state.ticked_us, _done_us(state, batch))
+        until_us = max(now_us, int(batch.rows["time_us"].max(initial=MIN_TIME_US)))
+        return Agenda(moves, self.openings.between(after_us, until_us))
 
     def asset_name(self, asset: int) -> str:
         return self._asset_rows[asset].name
@@ -125,19 +154,56 @@ class Registry:
         self._max_speed_mps += [rules.MAX_SPEED_MPS] * missing
         self._max_speed_mps[asset] = MAX_SPEED_MPS.get(row.asset_class, rules.MAX_SPEED_MPS)
 
+    def _take_tags(self, row: AssetTagsRow) -> None:
+        asset = self.assets.number(row.asset_id)
+        organization = self.organization_of_asset(asset)
+        span = (row.valid_from_us, row.valid_to_us)
+        self._filters.put_tags(organization, asset, row.tags, *span)
+
+    def _take_assignment(self, row: AssignmentRow) -> None:
+        tracker, asset = self.trackers.number(row.tracker_id), self.assets.number(row.asset_id)
+        organization = self.organization_of(tracker)
+        self._assignments.put(tracker, row.assignment_id, (row.from_us, row.to_us, asset))
+        putting = Putting(asset, tracker, row.from_us)
+        self.moves.put(row.assignment_id, organization, putting, row.to_us)
+
     def _take_zone(self, row: ZoneVersionRow) -> ZoneVersion:
         zone = self.zones.number(row.zone_id)
-        self._zone_facts[zone, row.version] = ZoneFacts(row.name, _policy(row))
+        organization = self.organizations.number(row.org_id)
+        policy = _policy(row)
+        self._zone_facts[zone, row.version] = ZoneFacts(row.name, policy)
+        span = (row.valid_from_us, row.valid_to_us)
+        self.openings.put(zone, row.version, organization, policy, span)
         return ZoneVersion(
             zone=zone,
             version=row.version,
-            organization=self.organizations.number(row.org_id),
+            organization=organization,
             shape=read_shape(row.geometry, radius_m=row.radius_m, width_m=row.width_m),
             valid_from_us=row.valid_from_us,
             valid_to_us=row.valid_to_us,
             rules=Rules(**row.rules),
+            assets=self._filter(organization, row.assets),
             remembers_exits=row.kind == "allowed",
         )
+
+    def _filter(self, organization: int, choice: AssetChoice | None) -> int:
+        return ALL_ASSETS if choice is None else self._filters.number(organization, choice)
+
+
+def _done_us(state: State, batch: FixBatch) -> int:
+    """An instant up to which what has happened is known, for the assets of the batch.
+
+    After a restart, of all assets.
+    """
+    rows = batch.rows[batch.rows["asset"] >= 0]
+    if state.ticked_us == MIN_TIME_US:
+        known = state.assets
+    else:
+        known = state.assets[np.unique(rows["asset"][rows["asset"] < len(state.assets)])]
+    known = known[known["located"]]
+    done_us = np.maximum(known["newest_us"], known["clock_us"])
+    # of an asset of which nothing is known yet, its fixes tell from when on it matters
+    return int(min(done_us.min(initial=MAX_TIME_US), rows["time_us"].min(initial=MAX_TIME_US)))
 
 
 def _policy(row: ZoneVersionRow) -> Policy:

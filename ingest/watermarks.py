@@ -27,6 +27,10 @@ class Watermarks:
             self._time_us[rows[:, 0]] = rows[:, 1]
             self._seq[rows[:, 0]] = rows[:, 2]
 
+    def has_fix(self, tracker: int) -> bool:
+        """Whether any fix of the tracker is stored."""
+        return tracker < len(self._time_us) and bool(self._time_us[tracker] != _NEVER_US)
+
     def all_new(self, batch: FixBatch) -> NDArray[np.bool_]:
         """Which fixes may go by plain COPY, shape (n,): all of those of a tracker, or none.
 

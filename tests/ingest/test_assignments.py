@@ -34,5 +34,5 @@ def test_a_fix_belongs_to_the_asset_assigned_at_its_own_time(
             begun = [instant for instant in instants if instant <= time_us]
             asset = history[begun[-1]] if begun else None
             expected.append(-1 if asset is None else asset)
-    found = assignments.assets(rows["tracker"], rows["time_us"], TRACKERS)
+    found = assignments.assets(rows["tracker"], rows["time_us"])
     assert found.tolist() == expected

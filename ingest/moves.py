@@ -1,0 +1,147 @@
+"""Changes of trackers as the evaluator takes them: an asset is elsewhere, or nowhere, from then on.
+
+A change is taken in once: it lies before the asset's clock then, and is not on the agenda again,
+whether this process goes on or another reads the clock back. Nothing is on the agenda for an asset
+of which nothing is known, unless it got a tracker whose place is known, or a fix comes.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geofence.agenda import MOVE_DTYPE
+from geofence.records import PLACE_DTYPE
+from geofence.state import State
+from geofence.versions import MAX_TIME_US, MIN_TIME_US
+from ingest.assignments import Assignments
+from ingest.watermarks import Watermarks
+
+
+class Putting(NamedTuple):
+    """A tracker is put on an asset."""
+
+    asset: int
+    tracker: int
+    time_us: int
+
+
+class Moves:
+    """What the assignments of each asset say of where it is."""
+
+    def __init__(self) -> None:
+        self._spans: dict[int, dict[object, tuple[int, int, int]]] = defaultdict(dict)
+        self._place: dict[Putting, NDArray[np.void]] = {}
+        self._moves: dict[int, list[Putting]] = {}  # tracker -1: it is on none
+        self._last_us = np.empty(0, np.int64)  # of each asset's moves
+        self._is_placed = np.empty(0, bool)  # by asset: a tracker came whose place is known
+        self._unplaced: list[Putting] = []
+        self._doubtful: set[int] = set()
+        self._organization: dict[int, int] = {}  # by asset
+
+    def put(
+        self, assignment_id: object, organization: int, putting: Putting, until_us: int
+    ) -> None:
+        """Adds an assignment, which ends at until_us, or replaces what was known of it."""
+        asset = putting.asset
+        self._organization[asset] = organization
+        if assignment_id not in self._spans[asset]:
+            self._unplaced.append(putting)
+        self._spans[asset][assignment_id] = (putting.time_us, until_us, putting.tracker)
+        self._doubtful.add(asset)
+        self._work_out(asset)
+
+    def unplaced(self, state: State, watermarks: Watermarks) -> list[Putting]:
+        """The new ones of which it matters where the tracker was last, and may be known."""
+        found = [
+            putting
+            for putting in self._unplaced
+            if _done_us(state, putting.asset) < putting.time_us
+            and watermarks.has_fix(putting.tracker)
+        ]
+        self._unplaced = []
+        return found
+
+    def place(self, putting: Putting, place: NDArray[np.void]) -> None:
+        """Where the tracker was when it was put on the asset: PLACE_DTYPE, ()."""
+        self._place[putting] = place
+        self._work_out(putting.asset)
+
+    def pending(
+        self, state: State, fixes_of: NDArray[np.integer], assignments: Assignments
+    ) -> NDArray[np.void]:
+        """MOVE_DTYPE, by asset, then time: what is not taken in yet.
+
+        fixes_of: the assets that have fixes now, -1 for none; some may be there twice.
+        """
+        state.hold_assets(len(self._last_us))
+        known = state.assets[: len(self._last_us)]
+        done_us = np.maximum(known["newest_us"], known["clock_us"])
+        concerned = (done_us > MIN_TIME_US) | self._is_placed
+        concerned[fixes_of[(fixes_of >= 0) & (fixes_of < len(concerned))]] = True
+        rows = [
+            (asset, move.time_us, *self._standing(move))
+            for asset in np.flatnonzero(concerned & (self._last_us > done_us)).tolist()
+            for move in self._moves[asset]
+            if move.time_us > done_us[asset]
+        ]
+        nowhere = (False, np.zeros((), PLACE_DTYPE))
+        rows += [
+            (asset, int(done_us[asset]) + 1, *nowhere) for asset in self._lost(state, assignments)
+        ]
+        found = np.zeros(len(rows), MOVE_DTYPE)
+        for row, (asset, time_us, is_located, place) in zip(found, rows, strict=True):
+            row["key"], row["time_us"] = asset, time_us
+            row["organization"] = self._organization[asset]
+            row["located"], row["place"] = is_located, place
+        return found[np.lexsort((found["time_us"], found["key"]))]
+
+    def _standing(self, move: Putting) -> tuple[bool, NDArray[np.void]]:
+        place = self._place.get(move)
+        return place is not None, np.zeros((), PLACE_DTYPE) if place is None else place
+
+    def _lost(self, state: State, assignments: Assignments) -> list[int]:
+        """The assets whose last fix came from a tracker that, it says now, was not on them then.
+
+        Its clock went ahead of the instant at which it was taken off.
+        """
+        asset = np.array(sorted(self._doubtful), np.int64)
+        row = state.assets[asset]
+        told = row["located"] & (row["clock_us"] <= row["newest_us"])
+        asset, good = asset[told], row["good"][told]
+        is_lost = assignments.assets(good["tracker"], good["time_us"]) != asset
+        self._doubtful = set(asset[is_lost].tolist())
+        return sorted(self._doubtful)
+
+    def _work_out(self, asset: int) -> None:
+        """Begins whose place is known, and ends; where both meet, the begin."""
+        moves: dict[int, Putting] = {}
+        for move in self._ends_and_begins(asset):
+            if move.tracker < 0 or move in self._place:
+                moves[move.time_us] = move
+        self._moves[asset] = list(moves.values())
+        self._reach(asset)
+        self._last_us[asset] = max(moves, default=MIN_TIME_US)
+        self._is_placed[asset] = any(move.tracker >= 0 for move in moves.values())
+
+    def _ends_and_begins(self, asset: int) -> Iterator[Putting]:
+        for from_us, to_us, tracker in sorted(self._spans[asset].values()):
+            yield Putting(asset, tracker, from_us)
+            if to_us != MAX_TIME_US:
+                yield Putting(asset, -1, to_us)
+
+    def _reach(self, asset: int) -> None:
+        missing = asset + 1 - len(self._last_us)
+        if missing > 0:
+            room = max(missing, len(self._last_us))
+            self._last_us = np.append(self._last_us, np.full(room, MIN_TIME_US))
+            self._is_placed = np.append(self._is_placed, np.zeros(room, bool))
+
+
+def _done_us(state: State, asset: int) -> int:
+    if asset >= len(state.assets):
+        return MIN_TIME_US
+    row = state.assets[asset : asset + 1]
+    return int(max(row["newest_us"][0], row["clock_us"][0]))
