@@ -90,7 +90,7 @@ class ZoneIndex:
         self._newest = np.empty(0, np.int64)
         self._filter = np.empty(0, FILTER_DTYPE)
         self._zone_marks = self._marks = no_marks()
-        self._base_boxes = 0
+        self._base_boxes = self._max_gap_us = 0
         self._base = self._recent = pack(self._box.rows, np.empty(0, np.int64))
         self._take(list(versions))
 
@@ -180,6 +180,7 @@ class ZoneIndex:
         shapes = [version.shape for version in versions]
         entries["shape"] = self._builder.add(shapes)
         self._entry = self._entry.with_more(entries)
+        self._max_gap_us = max(self._max_gap_us, int(entries["gap_us"].max()))
         ends = np.array([version.valid_to_us for version in versions], np.int64)
         self._valid_to_us = np.concatenate((self._valid_to_us, ends))
         box, piece = _pieces(shapes, entries, first)
@@ -221,7 +222,7 @@ class ZoneIndex:
             filter=self._filter,
             mark=self._marks,
             newest_mark_us=int(self._marks["time_us"].max(initial=MIN_TIME_US)),
-            max_gap_us=int(self._entry.rows["gap_us"].max(initial=0)),
+            max_gap_us=self._max_gap_us,
         )
 
 
