@@ -15,8 +15,8 @@ _MOVED = int(Cause.MOVED)
 
 
 @bare
-def has_room(desk: Desk) -> bool:
-    """Whether whatever the candidates and the memberships may give has room. Begins a step."""
+def begin_step(desk: Desk) -> bool:
+    """Begins an instant of judgement. False where what it may give has no room."""
     case = desk.case[0]
     case.step += 1
     most = case.members + case.candidates

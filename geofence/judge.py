@@ -6,7 +6,7 @@ in desk.case[0].place. Every decision is looked up in `geofence.transitions.ACTI
 
 import numpy as np
 
-from geofence.book import add_member, drop_idle, enter, has_room, leave
+from geofence.book import add_member, begin_step, drop_idle, enter, leave
 from geofence.candidates import gather, in_force, is_within, meet, note_rows, row_of, unwrapped
 from geofence.compiled import bare
 from geofence.records import copy_place
@@ -33,7 +33,7 @@ def judge_fix(desk: Desk) -> bool:
     from_lat = asset.good.lat if passing else place.lat
     if not gather(desk, place.time_us, from_lon, from_lat, place.lon, place.lat):
         return False
-    if not has_room(desk):
+    if not begin_step(desk):
         return False
     note_rows(desk)
     if passing:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from geofence.book import (
     add_member,
+    begin_step,
     drop_idle,
     enter,
-    has_room,
     leave,
     note,
 )
@@ -141,7 +141,7 @@ def _zones_change(desk: Desk, mark_us: int) -> bool:
     if not judged(desk).located:
         return True
     lon, lat = judged(desk).good.lon, judged(desk).good.lat
-    if not (gather(desk, mark_us, lon, lat, lon, lat) and has_room(desk)):
+    if not (gather(desk, mark_us, lon, lat, lon, lat) and begin_step(desk)):
         return False
     note_rows(desk)
     copy_place(case.way, judged(desk).good)
@@ -202,7 +202,7 @@ def _tracker_changes(desk: Desk, number: int) -> bool:
     move, case = desk.move[number], desk.case[0]
     asset, way = judged(desk), case.way
     case.candidates = 0
-    if not has_room(desk):
+    if not begin_step(desk):
         return False
     case.cause, case.inferred = _REASSIGNED, _SEEN
     for member in range(case.members):
@@ -235,7 +235,7 @@ def _appear(desk: Desk, time_us: int) -> bool:
     """Opens visits where the asset's new tracker was last."""
     case = desk.case[0]
     lon, lat = judged(desk).good.lon, judged(desk).good.lat
-    if not (gather(desk, time_us, lon, lat, lon, lat) and has_room(desk)):
+    if not (gather(desk, time_us, lon, lat, lon, lat) and begin_step(desk)):
         return False
     note_rows(desk)
     copy_place(case.way, judged(desk).good)
@@ -257,7 +257,7 @@ def _appear(desk: Desk, time_us: int) -> bool:
 def _fall_due(desk: Desk, due_us: int) -> bool:
     case = desk.case[0]
     case.candidates = 0
-    if not has_room(desk):
+    if not begin_step(desk):
         return False
     for number in range(case.members):
         member = member_of(desk, number)
@@ -279,7 +279,7 @@ def _window_opens(desk: Desk, number: int) -> bool:
     """Tells of an asset that is where it should not be when a window of the schedule opens."""
     opening, case = desk.opening[number], desk.case[0]
     case.candidates = 1
-    if not has_room(desk):
+    if not begin_step(desk):
         return False
     if not judged(desk).located:
         return True
