@@ -12,8 +12,9 @@ It is noted how long after an edit its visits are seen.
 """
 
 import asyncio
+import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,10 +32,9 @@ LEAST_INTERVAL_S = 1.0
 _RADIUS_M = 500.0
 _AWAY_DEG = 1.0
 _DWELL_S = 3
-_PAUSE_S = 1.0
-_OFF_S = 2.0
 _POLL_S = 0.05
-_PATIENCE_S = 15.0
+_LOOKED_AT_FIXES = 5
+_NEAR_DEG = 0.01
 _FRESH_SHARE = 0.35  # of the interval between two fixes
 
 Json = dict[str, Any]
@@ -60,6 +60,15 @@ class Sending:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds: between edits, without a tracker, and to wait for what an edit should bring."""
+
+    pause_s: float = 1.0
+    off_s: float = 2.0
+    patience_s: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
 class _Drawn:
     """A zone round a tracker."""
 
@@ -74,10 +83,13 @@ class Editor:
     delays_s: of each edit, until its visits were seen.
     """
 
-    def __init__(self, client: ApiClient, history: RunHistory, sending: Sending) -> None:
+    def __init__(
+        self, client: ApiClient, history: RunHistory, sending: Sending, pace: Pace | None = None
+    ) -> None:
         self._client = client
         self._history = history
         self._sending = sending
+        self._pace = pace or Pace()
         self._drawn: _Drawn | None = None
         self._rounds = 0
         self.delays_s: list[float] = []
@@ -87,7 +99,7 @@ class Editor:
         await self._sending.has_begun.wait()
         steps = (self._draw, self._move_away, self._draw, self._take_off_and_on, self._end)
         for number in range(count):
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(self._pace.pause_s)
             if stop.is_set():
                 return
             await steps[number % len(steps)]()
@@ -96,11 +108,11 @@ class Editor:
         """A new zone round where a tracker is."""
         tracker = self._rounds % len(self._history.tracker_ids)
         self._rounds += 1
-        fix = await self._newest_fix(tracker)
-        if fix is None:
+        fixes = await self._newest_fixes(tracker)
+        if not fixes:
             return
         name = f"Drawn {self._rounds}"
-        centre = {"type": "Point", "coordinates": [fix.lon, fix.lat]}
+        centre = {"type": "Point", "coordinates": list(_usual_place(fixes))}
         rules = {"dwell_seconds": _DWELL_S}
         zone = SimZone(f"sim-{name}", name, centre, radius_m=_RADIUS_M, rules=rules)
         answer = await self._client.post("/v1/zones", zone_body(zone))
@@ -146,7 +158,7 @@ class Editor:
         at_us = parse_time_us(answer["updated_at"])
         asset = self._history.tracker_leaves(tracker, at_us).asset
         await self._seen(at_us, self._is_out)
-        await asyncio.sleep(_OFF_S)
+        await asyncio.sleep(self._pace.off_s)
         await self._between_fixes(tracker)
         answer = await self._client.patch(path, {"asset_id": self._history.asset_ids[asset]})
         at_us = parse_time_us(answer["assigned_from"])
@@ -154,22 +166,27 @@ class Editor:
         await self._seen(at_us, self._is_in)
 
     async def _between_fixes(self, tracker: int) -> None:
-        """Returns just after a fix of the tracker was stored, or when no more are sent."""
+        """Returns just after a fix of the tracker was stored, or when no more are sent.
+
+        One that lies far off the others will not do: it may be held to be impossible.
+        """
         fresh_us = round(self._sending.interval_s * _FRESH_SHARE * 1e6)
         while not self._sending.is_over.is_set():
-            fix = await self._newest_fix(tracker)
-            if fix is not None and _now_us() - parse_time_us(fix.time) < fresh_us:
+            fixes = await self._newest_fixes(tracker)
+            is_fresh = _now_us() - parse_time_us(fixes[0].time) < fresh_us if fixes else False
+            if is_fresh and _is_usual(fixes):
                 return
             await asyncio.sleep(_POLL_S)
 
-    async def _newest_fix(self, tracker: int) -> _Fix | None:
-        query = {"tracker_id": self._history.tracker_ids[tracker], "limit": 1}
+    async def _newest_fixes(self, tracker: int) -> list[_Fix]:
+        """The newest first."""
+        query = {"tracker_id": self._history.tracker_ids[tracker], "limit": _LOOKED_AT_FIXES}
         found = (await self._client.get("/v1/gps-events", query))["data"]
-        return msgspec.convert(found[0], _Fix) if found else None
+        return msgspec.convert(found, list[_Fix])
 
     async def _seen(self, at_us: int, is_so: Callable[[], Awaitable[bool]]) -> None:
         """Notes how long it takes; what never comes is found when the run is compared."""
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + self._pace.patience_s
         while time.monotonic() < deadline:
             if await is_so():
                 self.delays_s.append((_now_us() - at_us) / 1e6)
@@ -195,6 +212,17 @@ class Editor:
     def _zone_path(self) -> str:
         assert self._drawn is not None
         return f"/v1/zones/{self._history.zone_ids[self._drawn.zone]}"
+
+
+def _usual_place(fixes: Sequence[_Fix]) -> tuple[float, float]:
+    """Longitude and latitude in the middle of them."""
+    return statistics.median(fix.lon for fix in fixes), statistics.median(fix.lat for fix in fixes)
+
+
+def _is_usual(fixes: Sequence[_Fix]) -> bool:
+    """Whether the newest is near the others."""
+    lon, lat = _usual_place(fixes)
+    return abs(fixes[0].lon - lon) < _NEAR_DEG and abs(fixes[0].lat - lat) < _NEAR_DEG
 
 
 def _now_us() -> int:

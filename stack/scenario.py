@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from device_sim.motion import StreetPlan
 from device_sim.schedule import Schedule, Slice
 from device_sim.trace import Trace
+from stack.glitches import with_glitches
 from stack.sim_zone import SimZone
 from stack.zones_on_the_way import NIGHT_SHIFT, RuleSet, zones_on_the_way
 
@@ -34,7 +35,10 @@ def moving_scenario(
     zones: Sequence[SimZone] | None = None,
     rule_set: RuleSet = RuleSet.ALL,
 ) -> Scenario:
-    """Vehicles on streets; without zones of one's own, with some on their way by `rule_set`."""
+    """Vehicles on streets; without zones of one's own, with some on their way by `rule_set`.
+
+    Their receivers err now and then, but with RuleSet.DEFAULT.
+    """
     width = len(str(plan.vehicles))
     rounds = None if plan.seconds is None else max(1, math.ceil(plan.seconds * plan.rate_hz))
     return Scenario(
@@ -42,7 +46,7 @@ def moving_scenario(
         zones=zones_on_the_way(plan.slices, plan.seed, now_us, rule_set)
         if zones is None
         else zones,
-        schedule=plan.slices,
+        schedule=plan.slices if rule_set is RuleSet.DEFAULT else with_glitches(plan.slices),
         oldest_us=now_us - _MINUTE_US,
         fixes=None if rounds is None else rounds * plan.vehicles,
         tags=[[NIGHT_SHIFT] if number % 2 else [] for number in range(plan.vehicles)],

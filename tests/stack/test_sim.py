@@ -17,6 +17,7 @@ from geofence.geojson import ShapeError, read_shape, read_zones
 from geofence.schedule import is_open, opens_between, parse_schedule
 from geofence.shapes import Circle, Shape, covers
 from stack.cli import build
+from stack.glitches import with_glitches
 from stack.scenario import moving_scenario
 from stack.sim_zone import SimZone, zones_of_features
 from stack.system import running_stack
@@ -150,6 +151,18 @@ def test_hours_open_at_the_next_full_minute_whatever_the_time_of_day() -> None:
         opens_us = instant_us - 1 + 60_000_000
         assert opens_between(schedule, instant_us, instant_us + 120_000_000) == [opens_us]
         assert not is_open(schedule, opens_us - 1)
+
+
+def test_now_and_then_a_receiver_errs_and_never_twice_in_a_row() -> None:
+    true = np.concatenate([part.fixes.rows for part in STREETS.slices(0)])
+    told = np.concatenate([part.fixes.rows for part in with_glitches(STREETS.slices)(0)])
+    is_spoilt = true != told
+    assert 0 < np.count_nonzero(is_spoilt) < len(true) / 15
+    for tracker in range(STREETS.vehicles):
+        own = is_spoilt[true["tracker"] == tracker]
+        assert not (own[1:] & own[:-1]).any()
+    assert (told["accuracy_m"] > 200).any()
+    assert (np.abs(told["lat"] - true["lat"]) > 0.05).any()
 
 
 def test_devices_have_names_of_one_length_and_fixes_are_counted() -> None:
