@@ -161,9 +161,11 @@ def _walked(
 def _in_order(found: NDArray[np.void], fixes: int) -> NDArray[np.void]:
     """By fix; what is known together by time, exits before enters, zone.
 
-    A visit without length keeps its enter before its exit.
+    A visit without length keeps its enter before its exit, and one that ends with its dwell keeps
+    that before its exit.
     """
     row = np.where(found["row"] < 0, fixes, found["row"])
-    rank = np.where(found["entered_us"] < found["time_us"], 0, 2)
-    rank[found["transition"] != Transition.EXIT] = 1
+    rank = np.where(found["entered_us"] < found["time_us"], 1, 3)
+    rank[found["transition"] != Transition.EXIT] = 2
+    rank[found["transition"] == Transition.DWELL] = 0
     return found[np.lexsort((found["zone"], rank, found["time_us"], found["step"], row))]
