@@ -3,9 +3,7 @@
 The asset under judgement stands in judged(desk) with its memberships in desk.member.
 """
 
-import numpy as np
-
-from geofence.compiled import bare
+from geofence.compiled import Record, bare
 from geofence.records import copy_membership
 from geofence.transitions import Cause, Transition
 from geofence.workspace import Desk, judged, member_of
@@ -26,7 +24,7 @@ def begin_step(desk: Desk) -> bool:
 
 
 @bare
-def enter(desk: Desk, number: int, at: np.void, opened_by: np.void) -> None:
+def enter(desk: Desk, number: int, at: Record, opened_by: Record) -> None:
     """Opens a visit, for case.cause, case.inferred and case.change_us.
 
     at: when and where; opened_by: the fix whose identity names the visit.
@@ -45,7 +43,7 @@ def enter(desk: Desk, number: int, at: np.void, opened_by: np.void) -> None:
 
 
 @bare
-def leave(desk: Desk, number: int, at: np.void) -> None:
+def leave(desk: Desk, number: int, at: Record) -> None:
     """Closes the visit, for case.cause and case.inferred."""
     member, case = member_of(desk, number), desk.case[0]
     case.transition = _EXITS
@@ -78,7 +76,7 @@ def version_at(desk: Desk, number: int, time_us: int) -> int:
 
 
 @bare
-def note(desk: Desk, number: int, at: np.void) -> None:
+def note(desk: Desk, number: int, at: Record) -> None:
     """Writes down case.transition, for case.cause and case.inferred."""
     case, member = desk.case[0], member_of(desk, number)
     found = desk.transition[case.transitions]

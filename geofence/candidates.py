@@ -4,9 +4,8 @@ Compiled. What is found stands in the scratch arrays until the next look-up.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from geofence.compiled import bare
+from geofence.compiled import Record, Records, bare
 from geofence.containment import covers
 from geofence.crossing import meets
 from geofence.distance import within_m
@@ -34,7 +33,7 @@ def in_force(desk: Desk, zone: int, asset: int, time_us: int) -> int:
 
 
 @bare
-def _lets_through(rows: NDArray[np.void], number: int, asset: int, time_us: int) -> bool:
+def _lets_through(rows: Records, number: int, asset: int, time_us: int) -> bool:
     low, high = 0, len(rows)
     while low < high:
         middle = (low + high) // 2
@@ -95,7 +94,7 @@ def _look(
     shift = asset.organization * SHIFT_DEG + turn
     west, east = min(from_lon, lon) + shift, max(from_lon, lon) + shift
     south, north = min(from_lat, lat), max(from_lat, lat)
-    found = np.int64(0)
+    found = int(np.int64(0))  # not the literal, for which `search` would be compiled once more
     found = search(desk.zones.base, west, south, east, north, desk.stack, desk.found, found)
     if found >= 0 and len(desk.zones.recent.item) > 0:
         found = search(desk.zones.recent, west, south, east, north, desk.stack, desk.found, found)
@@ -170,9 +169,10 @@ def holds(desk: Desk, entry: int, lon: float, lat: float) -> bool:
 
 
 @bare
-def in_frame(arena: Arena, shape: np.void, lon: float) -> float:
+def in_frame(arena: Arena, shape: Record, lon: float) -> float:
     """The longitude moved by whole turns until it is near the shape's first vertex."""
-    return lon + 360.0 * np.round((arena.vertices[shape.first, 0] - lon) / 360.0)
+    turns = (float(arena.vertices[shape.first, 0]) - lon) / 360.0
+    return lon + 360.0 * float(np.round(turns))
 
 
 @bare
@@ -205,7 +205,7 @@ def row_of(desk: Desk, zone: int) -> int:
 
 
 @bare
-def _narrowed(desk: Desk, entry: int, first: int, last: int) -> np.void:
+def _narrowed(desk: Desk, entry: int, first: int, last: int) -> Record:
     """Some vertices of a circle or a corridor as a shape of its own."""
     whole, piece = desk.zones.entry[entry].shape, desk.case[0].shape
     piece.first, piece.real, piece.last = first, last, last

@@ -21,6 +21,9 @@ from typing import Any, ParamSpec, TypeVar
 from numba import njit
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
+Record = Any  # a row of a structured array; compiled code reaches its fields as attributes
+Records = Any  # a structured array in compiled code
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from geofence.boxes import boxes
 from geofence.columns import Column
+from geofence.compiled import Records
 from geofence.marks import no_marks, with_more
 from geofence.outlines import Shape
 from geofence.packing import Arena, ArenaBuilder
@@ -64,13 +65,13 @@ class ZoneArrays(NamedTuple):
 
     base: Tree
     recent: Tree
-    piece: NDArray[np.void]
-    entry: NDArray[np.void]
+    piece: Records
+    entry: Records
     valid_to_us: NDArray[np.int64]
     arena: Arena
     newest: NDArray[np.int64]
-    filter: NDArray[np.void]
-    mark: NDArray[np.void]
+    filter: Records
+    mark: Records
     newest_mark_us: int
     max_gap_us: int
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from geofence.compiled import bare
+from geofence.compiled import Record, bare
 
 PLACE_DTYPE = np.dtype(
     [
@@ -55,7 +55,7 @@ MEMBERSHIP_DTYPE = np.dtype(
 
 
 @bare
-def copy_place(to: np.void, of: np.void) -> None:
+def copy_place(to: Record, of: Record) -> None:
     """PLACE_DTYPE."""
     to.tracker, to.time_us, to.seq = of.tracker, of.time_us, of.seq
     to.lat, to.lon = of.lat, of.lon
@@ -63,7 +63,7 @@ def copy_place(to: np.void, of: np.void) -> None:
 
 
 @bare
-def copy_membership(to: np.void, of: np.void) -> None:
+def copy_membership(to: Record, of: Record) -> None:
     """MEMBERSHIP_DTYPE."""
     to.asset, to.zone = of.asset, of.zone
     to.inside, to.dwelled, to.returning = of.inside, of.dwelled, of.returning

@@ -5,9 +5,6 @@ lies between its newest fix and the next, or now, is taken in order of time; at 
 of zones come first, then changes of tracker, then deadlines, then schedules.
 """
 
-import numpy as np
-from numpy.typing import NDArray
-
 from geofence.book import (
     add_member,
     begin_step,
@@ -17,7 +14,7 @@ from geofence.book import (
     note,
 )
 from geofence.candidates import gather, holds, in_force, note_rows, row_of
-from geofence.compiled import bare
+from geofence.compiled import Record, Records, bare
 from geofence.records import copy_place
 from geofence.transitions import Cause, Inferred, Transition
 from geofence.versions import NEVER_US
@@ -74,7 +71,7 @@ def advance(desk: Desk, until_us: int) -> bool:
 
 
 @bare
-def _first_after(rows: NDArray[np.void], key: int, after_us: int) -> int:
+def _first_after(rows: Records, key: int, after_us: int) -> int:
     """The first of the rows, sorted by key, then time, that lies beyond (key, after_us)."""
     low, high = 0, len(rows)
     while low < high:
@@ -88,7 +85,7 @@ def _first_after(rows: NDArray[np.void], key: int, after_us: int) -> int:
 
 
 @bare
-def _time_us(rows: NDArray[np.void], key: int, number: int) -> int:
+def _time_us(rows: Records, key: int, number: int) -> int:
     if number == len(rows) or rows[number].key != key:
         return NEVER_US
     return rows[number].time_us
@@ -223,7 +220,7 @@ def _tracker_changes(desk: Desk, number: int) -> bool:
 
 
 @bare
-def _hear(asset: np.void, place: np.void) -> None:
+def _hear(asset: Record, place: Record) -> None:
     """The new tracker has been heard of as late as at that place."""
     is_newer = place.time_us > asset.newest_us
     if is_newer or (place.time_us == asset.newest_us and place.seq > asset.newest_seq):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.compiled import bare, compiled
+from geofence.compiled import Record, Records, bare, compiled
 from geofence.geodesic import geodesic_m
 from geofence.judge import judge_fix
 from geofence.records import copy_membership, copy_place
@@ -29,7 +29,7 @@ class Work(NamedTuple):
     has none; following: by fix, the asset's next one, -1.
     """
 
-    row: NDArray[np.void]
+    row: Records
     asset: NDArray[np.int64]
     first: NDArray[np.int64]
     following: NDArray[np.int64]
@@ -39,8 +39,8 @@ class Held(NamedTuple):
     """The state: where the memberships of each asset lie."""
 
     start: NDArray[np.int64]
-    count: NDArray[np.int64]
-    membership: NDArray[np.void]
+    length: NDArray[np.int64]
+    membership: Records
 
 
 class Marked(NamedTuple):
@@ -104,7 +104,7 @@ def walk(
             return False
         max_mps = speeds.default_max_mps
         if work.asset[group] < len(speeds.max_mps):
-            max_mps = speeds.max_mps[work.asset[group]]
+            max_mps = float(speeds.max_mps[work.asset[group]])
         number = work.first[group]
         while number >= 0:
             case.row = number
@@ -122,16 +122,16 @@ def walk(
 @bare
 def _take_up(desk: Desk, held: Held, asset: int) -> bool:
     """Puts the asset's memberships on the desk."""
-    if desk.case[0].base + held.count[asset] > len(desk.member):
+    if desk.case[0].base + held.length[asset] > len(desk.member):
         return False
-    for number in range(held.count[asset]):
+    for number in range(held.length[asset]):
         copy_membership(member_of(desk, number), held.membership[held.start[asset] + number])
-    desk.case[0].members = held.count[asset]
+    desk.case[0].members = held.length[asset]
     return True
 
 
 @bare
-def _take(desk: Desk, fix: np.void, max_mps: float, max_accuracy_m: float, marked: Marked) -> bool:
+def _take(desk: Desk, fix: Record, max_mps: float, max_accuracy_m: float, marked: Marked) -> bool:
     """Takes the next fix of the asset, and judges it if it is good."""
     asset, place, row = judged(desk), desk.case[0].place, desk.case[0].row
     if _is_late(asset, fix):
@@ -157,14 +157,14 @@ def _take(desk: Desk, fix: np.void, max_mps: float, max_accuracy_m: float, marke
 
 
 @bare
-def _is_late(asset: np.void, fix: np.void) -> bool:
+def _is_late(asset: Record, fix: Record) -> bool:
     if fix.time_us < asset.newest_us or fix.time_us < asset.clock_us:
         return True
     return fix.time_us == asset.newest_us and fix.seq <= asset.newest_seq
 
 
 @bare
-def _read(desk: Desk, fix: np.void) -> None:
+def _read(desk: Desk, fix: Record) -> None:
     asset, place = judged(desk), desk.case[0].place
     asset.organization = fix.organization
     place.tracker, place.time_us, place.seq = fix.tracker, fix.time_us, fix.seq
@@ -184,7 +184,7 @@ def _judge(desk: Desk) -> bool:
 
 
 @bare
-def _is_too_fast(before: np.void, place: np.void, max_mps: float) -> bool:
+def _is_too_fast(before: Record, place: Record, max_mps: float) -> bool:
     reach_m = max_mps * max(place.time_us - before.time_us, _LEAST_GAP_US) / 1e6
     step = abs(place.lon - before.lon)
     if (min(step, 360.0 - step) + abs(place.lat - before.lat)) * _M_PER_DEG <= reach_m:

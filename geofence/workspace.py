@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.compiled import bare
+from geofence.compiled import Record, Records, bare
 from geofence.index import ZoneArrays
 from geofence.packing import SHAPE_DTYPE
 from geofence.records import PLACE_DTYPE
@@ -76,30 +76,30 @@ class Desk(NamedTuple):
     """
 
     zones: ZoneArrays
-    move: NDArray[np.void]
-    opening: NDArray[np.void]
-    case: NDArray[np.void]
+    move: Records
+    opening: Records
+    case: Records
     stack: NDArray[np.int64]
     found: NDArray[np.int64]
     spans: NDArray[np.float64]
-    candidate: NDArray[np.void]
-    slot: NDArray[np.void]
-    hit: NDArray[np.void]
-    row: NDArray[np.void]
-    asset: NDArray[np.void]
-    member: NDArray[np.void]
-    transition: NDArray[np.void]
-    healed: NDArray[np.void]
+    candidate: Records
+    slot: Records
+    hit: Records
+    row: Records
+    asset: Records
+    member: Records
+    transition: Records
+    healed: Records
 
 
 @bare
-def judged(desk: Desk) -> np.void:
+def judged(desk: Desk) -> Record:
     """The asset that is judged, ASSET_DTYPE."""
     return desk.asset[desk.case[0].group]
 
 
 @bare
-def member_of(desk: Desk, number: int) -> np.void:
+def member_of(desk: Desk, number: int) -> Record:
     """One of its memberships, MEMBERSHIP_DTYPE."""
     return desk.member[desk.case[0].base + number]
 
@@ -107,10 +107,10 @@ def member_of(desk: Desk, number: int) -> np.void:
 class Found(NamedTuple):
     """The arrays of a desk in which a walk leaves what it has found."""
 
-    asset: NDArray[np.void]
-    member: NDArray[np.void]
-    transition: NDArray[np.void]
-    healed: NDArray[np.void]
+    asset: Records
+    member: Records
+    transition: Records
+    healed: Records
 
 
 class Workspace:
