@@ -1,21 +1,21 @@
 """An organization with trackers, assets and zones, written as the API writes them."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg.types.json import Json
 
-from db import assets
-from db.assets import Asset
+from db import assets, tracker_assignments, zones
 from db.connect import connect
 from db.ids import new_id
 from db.organizations import create_organization
 from db.revision import bump
 from db.tenant import act_for
 from telemetry.ids import format_id
+from tests.db.rows import asset, zone
 from tests.servers import DatabaseUnderTest
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -55,13 +55,13 @@ class Tenant:
             )
         return cls(database, org_id)
 
-    async def vehicle(self, assigned_from: datetime = LONG_AGO) -> Vehicle:
-        """A new asset with a new tracker on it."""
+    async def vehicle(self, assigned_from: datetime = LONG_AGO, **fields: Any) -> Vehicle:
+        """A new asset with a new tracker on it. fields: of the asset."""
         vehicle = Vehicle(new_id(), new_id())
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
             revision, _ = await bump(conn)
-            await self._asset(conn, vehicle.asset_id, "Truck", revision)
+            await self._asset(conn, vehicle.asset_id, revision, **fields)
             await self._put_on(conn, vehicle, assigned_from, revision)
         return vehicle
 
@@ -74,39 +74,58 @@ class Tenant:
             await self._put_on(conn, vehicle, assigned_from, revision)
         return vehicle
 
-    async def asset(self) -> UUID:
+    async def asset(self, **fields: Any) -> UUID:
         """A new asset without a tracker."""
         asset_id = new_id()
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
             revision, _ = await bump(conn)
-            await self._asset(conn, asset_id, "Crane", revision)
+            await self._asset(conn, asset_id, revision, **fields)
         return asset_id
 
-    async def zone(self, geometry: dict[str, Any], *, valid_from: datetime = LONG_AGO) -> UUID:
-        """A new restricted zone."""
+    async def zone(
+        self, geometry: dict[str, Any], *, valid_from: datetime | None = LONG_AGO, **fields: Any
+    ) -> UUID:
+        """A new zone, restricted unless `fields` of its version say otherwise.
+
+        valid_from: None for now, as the API does.
+        """
         zone_id = new_id()
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
-            revision, _ = await bump(conn)
-            await conn.execute(
-                "INSERT INTO zones (org_id, id, version) VALUES (%s, %s, 1)", (self.org_id, zone_id)
+            revision, at = await bump(conn)
+            version = zone(
+                id=zone_id,
+                geometry=json.dumps(geometry),
+                radius_m=fields.pop("radius_m", None),
+                valid_from=valid_from or at,
+                **fields,
             )
-            await self._version(conn, zone_id, 1, geometry, valid_from, revision)
+            await zones.insert(conn, version, revision)
         return zone_id
 
-    async def change_zone(self, zone_id: UUID, geometry: dict[str, Any] | None) -> datetime:
-        """A second version of the zone, or its deletion; returns the instant of the change."""
+    async def change_zone(
+        self,
+        zone_id: UUID,
+        geometry: dict[str, Any] | None,
+        at: datetime | None = None,
+        **fields: Any,
+    ) -> datetime:
+        """The next version of the zone, or its deletion; returns the instant of the change.
+
+        at: now, unless given, here and below.
+        """
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
-            revision, at = await bump(conn)
-            await conn.execute(
-                "UPDATE zone_versions SET valid_to = %s, revision = %s"
-                " WHERE zone_id = %s AND valid_to IS NULL",
-                (at, revision, zone_id),
-            )
-            if geometry is not None:
-                await self._version(conn, zone_id, 2, geometry, at, revision)
+            revision, now = await bump(conn)
+            at = at or now
+            if geometry is None:
+                await zones.delete(conn, zone_id, at, revision)
+                return at
+            known = await zones.find(conn, zone_id)
+            assert known is not None
+            changed = {"version": known.version + 1, "geometry": json.dumps(geometry), **fields}
+            await zones.replace(conn, known._replace(valid_from=at, **changed), revision)
         return at
 
     async def revoke(self, vehicle: Vehicle) -> None:
@@ -137,6 +156,43 @@ class Tenant:
                 (self.org_id, new_id(), vehicle.tracker_id, asset_id, at, revision),
             )
 
+    async def take_off(self, tracker_id: UUID, at: datetime | None = None) -> datetime:
+        """The tracker is on no asset from then on; returns the instant."""
+        async with await self._connect() as conn, conn.transaction():
+            await act_for(conn, self.org_id)
+            revision, now = await bump(conn)
+            at = at or now
+            await tracker_assignments.end(
+                conn, tracker_id=tracker_id, assigned_to=at, revision=revision
+            )
+        return at
+
+    async def put_on(
+        self, tracker_id: UUID, asset_id: UUID, at: datetime | None = None
+    ) -> datetime:
+        """A tracker without an asset is on one from then on; returns the instant."""
+        async with await self._connect() as conn, conn.transaction():
+            await act_for(conn, self.org_id)
+            revision, now = await bump(conn)
+            at = at or now
+            await tracker_assignments.begin(
+                conn,
+                tracker_id=tracker_id,
+                asset_id=asset_id,
+                assigned_from=at,
+                revision=revision,
+            )
+        return at
+
+    async def tag(self, asset_id: UUID, *tags: str, at: datetime | None = None) -> datetime:
+        """The asset has these tags from then on; returns the instant."""
+        async with await self._connect() as conn, conn.transaction():
+            await act_for(conn, self.org_id)
+            revision, now = await bump(conn)
+            at = at or now
+            await assets.change_tags(conn, asset_id, tags, at, revision)
+        return at
+
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What opsc_app sees of this organization."""
         with psycopg.connect(self.database.url("opsc_app")) as conn:
@@ -144,10 +200,13 @@ class Tenant:
             return conn.execute(query.encode()).fetchall()
 
     async def _asset(
-        self, conn: psycopg.AsyncConnection[Any], asset_id: UUID, name: str, revision: int
+        self,
+        conn: psycopg.AsyncConnection[Any],
+        asset_id: UUID,
+        revision: int,
+        **fields: Any,
     ) -> None:
-        asset = Asset(asset_id, name, None, None, None, "other", [], LONG_AGO, LONG_AGO)
-        await assets.insert(conn, asset, revision)
+        await assets.insert(conn, asset(id=asset_id, **fields), revision)
 
     async def _put_on(
         self,
@@ -167,24 +226,6 @@ class Tenant:
             VALUES (%s, %s, %s, %s, %s, %s)
             """,
             (self.org_id, new_id(), *_ids(vehicle), assigned_from, revision),
-        )
-
-    async def _version(
-        self,
-        conn: psycopg.AsyncConnection[Any],
-        zone_id: UUID,
-        version: int,
-        geometry: dict[str, Any],
-        valid_from: datetime,
-        revision: int,
-    ) -> None:
-        await conn.execute(
-            """
-            INSERT INTO zone_versions
-                (org_id, zone_id, version, name, kind, geometry, valid_from, revision)
-            VALUES (%s, %s, %s, 'Depot', 'restricted', %s, %s, %s)
-            """,
-            (self.org_id, zone_id, version, Json(geometry), valid_from, revision),
         )
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:

@@ -1,0 +1,243 @@
+"""A walk with every rule and every change, without a broker: what is read back is what was known.
+
+Time is the walk's own; what happens is drawn from a seed.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from db import leases
+from db.connect import Connection, connect
+from geofence.versions import MIN_TIME_US
+from ingest.arrivals import read
+from ingest.metrics import Metrics
+from ingest.pipeline import LEASE, Turn, store
+from ingest.plan import Memory, make_plan
+from ingest.recollection import recollect
+from mqtt import Message
+from telemetry.ids import format_id
+from telemetry.topics import fixes_topic
+from tests.ingest.conftest import fix
+from tests.ingest.tenants import Tenant, square
+from tests.servers import DatabaseUnderTest, PostgresUnderTest
+
+BEGIN = datetime(2026, 3, 2, 7, 50, tzinfo=UTC)  # a Monday
+HOME = (13.4, 52.5)
+BATCHES = 120
+SCHEDULE = {
+    "timezone": "UTC",
+    "windows": [
+        {"days": ["mon", "tue"], "from": f"{h:02}:{m:02}", "to": f"{h:02}:{m + 4:02}"}
+        for h in range(7, 11)
+        for m in range(0, 60, 5)
+    ],
+}
+ZONES: list[dict[str, Any]] = [
+    {"rules": {"exit_confirm_fixes": 3, "exit_buffer_m": 20.0}},
+    {"kind": "allowed", "rules": {"enter_confirm_fixes": 2}},
+    {"kind": "allowed", "schedule": SCHEDULE},
+    {"schedule": SCHEDULE, "rules": {"exit_confirm_seconds": 20}},
+    {"kind": "yard", "rules": {"dwell_seconds": 40, "close_after_silence_seconds": 90}},
+    {"kind": "other", "assets": {"ids": [], "tags": ["crane"]}},
+]
+
+
+@dataclass
+class Walk:
+    """The same things happen, to the same tenant's assets, for the same seed."""
+
+    tenant: Tenant
+    random: Random
+    now: datetime = BEGIN
+    assets: list[UUID] = field(default_factory=list[UUID])
+    carrier: dict[UUID, UUID | None] = field(default_factory=dict[UUID, UUID | None])
+    place: dict[UUID, tuple[float, float]] = field(default_factory=dict[UUID, tuple[float, float]])
+    zones: list[UUID] = field(default_factory=list[UUID])
+
+    @classmethod
+    async def begin(cls, database: DatabaseUnderTest, seed: int) -> "Walk":
+        walk = cls(await Tenant.create(database), Random(seed))
+        for shift, fields in enumerate(ZONES):
+            place = (HOME[0] + shift * 0.0004, HOME[1])
+            zone = await walk.tenant.zone(square(*place), name=f"Zone {shift}", **fields)
+            walk.zones.append(zone)
+        for number in range(4):
+            vehicle = await walk.tenant.vehicle(name=f"Asset {number}")
+            walk.assets.append(vehicle.asset_id)
+            walk.carrier[vehicle.tracker_id] = vehicle.asset_id
+            walk.place[vehicle.tracker_id] = HOME
+        return walk
+
+    async def step(self) -> list[Message]:
+        """Time passes, something may be changed, and some trackers send."""
+        self.now += timedelta(seconds=self.random.choice([2, 5, 5, 5, 30, 100]))
+        if self.random.random() < 0.3:
+            await self._change()
+        self.now += timedelta(seconds=1)
+        trackers = [tracker for tracker in self.carrier if self.random.random() < 0.6]
+        return [self._message(tracker) for tracker in trackers]
+
+    async def _change(self) -> None:
+        change = self.random.choice([self._edit_zone, self._retag, self._reassign])
+        await change()
+
+    async def _edit_zone(self) -> None:
+        place = (HOME[0] + self.random.uniform(-0.002, 0.002), HOME[1])
+        await self.tenant.change_zone(self.random.choice(self.zones), square(*place), self.now)
+
+    async def _retag(self) -> None:
+        tags = self.random.choice([[], ["crane"], ["truck"]])
+        await self.tenant.tag(self.random.choice(self.assets), *tags, at=self.now)
+
+    async def _reassign(self) -> None:
+        """Takes a tracker off its asset, or puts it on a free one."""
+        tracker = self.random.choice(list(self.carrier))
+        free = [asset for asset in self.assets if asset not in self.carrier.values()]
+        if self.carrier[tracker] is not None:
+            await self.tenant.take_off(tracker, self.now)
+            self.carrier[tracker] = None
+        elif free:
+            self.carrier[tracker] = self.random.choice(free)
+            await self.tenant.put_on(tracker, self.carrier[tracker] or free[0], self.now)
+
+    def _message(self, tracker: UUID) -> Message:
+        fixes = [self._fix(tracker, number) for number in range(self.random.choice([1, 1, 3]))]
+        topic = fixes_topic(format_id("trk", tracker))
+        return Message(topic, json.dumps(fixes).encode(), 1, 0, False, False, None, None)
+
+    def _fix(self, tracker: UUID, number: int) -> dict[str, Any]:
+        random = self.random
+        lon, lat = self.place[tracker]
+        lon += random.gauss(0, 0.0012)
+        lat += random.gauss(0, 0.0008)
+        if abs(lon - HOME[0]) > 0.006 or abs(lat - HOME[1]) > 0.004:
+            lon, lat = HOME
+        self.place[tracker] = lon, lat
+        at = self.now - timedelta(milliseconds=300 * (2 - number) + random.choice([0, 0, 0, 4000]))
+        if random.random() < 0.06:
+            lon += 1.0  # too far to be true, unless the next ones are there too
+            self.place[tracker] = (lon, lat) if random.random() < 0.3 else self.place[tracker]
+        accuracy = random.choice([{}, {"accuracy_m": 12.5}, {"accuracy_m": 400.0}])
+        return fix(
+            at, round(lon, 6), round(lat, 6), speed_mps=random.choice([0.1, 7.7]), **accuracy
+        )
+
+
+@asynccontextmanager
+async def _owner(database: DatabaseUnderTest) -> AsyncIterator[tuple[Connection, int]]:
+    async with await connect(database.url("opsc_ingest"), "test") as conn:
+        epoch = await leases.acquire(conn, LEASE, "test", 600)
+        assert epoch is not None
+        yield conn, epoch
+
+
+def _us(at: datetime) -> int:
+    return round(at.timestamp() * 1_000_000)
+
+
+async def _take(turn: Turn, messages: list[Message], now: datetime) -> None:
+    arrivals = read(messages, _us(now))
+    await store(turn, arrivals, make_plan(arrivals, turn.memory, _us(now)))
+
+
+def _known(memory: Memory) -> dict[UUID, Any]:
+    """All that is known of each asset of which something is known, by UUIDs."""
+    registry, state = memory.registry, memory.state
+    known: dict[UUID, Any] = {}
+    for row in state.assets:
+        if row["newest_us"] == row["clock_us"] == MIN_TIME_US:
+            continue
+        clock_us = max(row["newest_us"], row["clock_us"])  # before its newest fix it tells nothing
+        standing = (row["newest_us"], row["newest_seq"], clock_us, row["joined"], row["suspects"])
+        good = _place(row["good"], registry) if row["located"] else None
+        suspects = [_place(place, registry) for place in row["suspect"][: row["suspects"]]]
+        known[registry.assets[row["asset"]]] = (standing, good, suspects, {})
+    for row in state.memberships():
+        visit = run = None
+        if row["inside"]:
+            tracker = registry.trackers[row["opening_tracker"]]
+            names = ("dwelled", "entered_us", "opening_us", "opening_seq", "opening_change_us")
+            visit = (tracker, row["opening_version"], *(row[name] for name in names))
+        if row["run"]:
+            run = (row["run"], _place(row["run_first"], registry))
+        zone = registry.zones[row["zone"]]
+        known[registry.assets[row["asset"]]][3][zone] = (visit, run, row["returning"])
+    return known
+
+
+def _place(place: np.void, registry: Any) -> tuple[Any, ...]:
+    tracker, *numbers = place.item()
+    return registry.trackers[tracker], *(str(number) for number in numbers)  # NaN is not NaN
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_what_is_read_back_after_each_batch_is_what_was_known(
+    postgres: PostgresUnderTest, seed: int
+) -> None:
+    database = postgres.migrated_database()
+    walk = await Walk.begin(database, seed)
+    async with _owner(database) as (conn, epoch):
+        turn = Turn(conn, epoch, await recollect(conn), Metrics(), lambda: _us(walk.now))
+        for number in range(BATCHES):
+            await _take(turn, await walk.step(), walk.now)
+            assert _known(await recollect(conn)) == _known(turn.memory), (seed, number)
+    events, visits = _told(walk)
+    causes = {cause for row in (*events, *visits) for cause in row[3:5]}
+    assert causes >= {"moved", "zone_changed", "reassigned", "silence", "schedule_started"}
+    postgres.drop(database)
+
+
+def _told(walk: Walk) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """Events in order, and visits, by names: ids are another tenant's."""
+    events = walk.tenant.rows(
+        "SELECT occurred_at, data->>'asset_name', data->>'zone_name', data->>'cause', type,"
+        " data->>'transition', data->>'inferred', data->>'lat', data->>'accuracy_m',"
+        " data->>'distance_m', data->>'dwell_s', data->>'zone_version' FROM events"
+        " ORDER BY position"
+    )
+    visits = walk.tenant.rows(
+        "SELECT entered_at, assets.name, zone_versions.name, entry_cause, exit_cause, left_at,"
+        " entry_inferred, exit_inferred, dwelled_at, opening_time, opening_change, zone_version"
+        " FROM visits JOIN assets ON assets.id = asset_id JOIN zone_versions USING (zone_id)"
+        " WHERE zone_versions.version = zone_version ORDER BY 1, 2, 3, 6"
+    )
+    return events, visits
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+async def test_restarts_and_transactions_that_fail_change_nothing(
+    postgres: PostgresUnderTest, seed: int
+) -> None:
+    told = [await _walk(postgres, seed, troubled) for troubled in (False, True)]
+    assert told[0] == told[1]
+    assert len(told[0][0]) > 50
+
+
+async def _walk(
+    postgres: PostgresUnderTest, seed: int, troubled: bool
+) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    database, trouble = postgres.migrated_database(), Random(seed)
+    walk = await Walk.begin(database, seed)
+    async with _owner(database) as (conn, epoch):
+        memory = await recollect(conn)
+        for _ in range(BATCHES):
+            turn = Turn(conn, epoch, memory, Metrics(), lambda: _us(walk.now))
+            messages = await walk.step()
+            if troubled and trouble.random() < 0.3:
+                async with conn.transaction(force_rollback=True):
+                    await _take(turn, messages, walk.now)
+                turn = replace(turn, memory=await recollect(conn))
+            await _take(turn, messages, walk.now)
+            memory = await recollect(conn) if troubled and trouble.random() < 0.3 else turn.memory
+    told = _told(walk)
+    postgres.drop(database)
+    return told
