@@ -106,6 +106,8 @@ def _look(
         if in_force(desk, desk.zones.entry[entry].zone, asset.asset, time_us) != entry:
             continue
         if desk.slot[entry].stamp != desk.case[0].stamp:
+            if desk.case[0].candidates == len(desk.candidate):
+                return False
             _add_candidate(desk, entry)
         slot = desk.slot[entry].place
         to_frame = turn + desk.zones.piece[piece].turn
