@@ -20,7 +20,7 @@ from telemetry.fix import FixBatch, Known, blank_rows
 from tests.geofence.plane import ORIGIN, UNIT
 
 ORGANIZATIONS = 2
-ZONES = 4
+ZONES = 6
 ASSETS = 3
 FILTERS = 2
 SPAN_S = 60
@@ -45,7 +45,7 @@ def lat_of(units: float) -> float:
 def outlines(draw) -> shapely.Geometry:
     """A rectangle or a triangle on whole units, perhaps with a hole, perhaps two of them."""
     west, south = draw(_corner), draw(_corner)
-    east, north = west + draw(st.integers(1, 4)), south + draw(st.integers(1, 4))
+    east, north = west + draw(st.integers(1, 5)), south + draw(st.integers(1, 5))
     if draw(st.booleans()):
         return shapely.Polygon([(west, south), (east, south), (west, north)])
     area = shapely.box(west, south, east, north)
@@ -94,7 +94,7 @@ rules = st.builds(
     max_gap_seconds=st.sampled_from([0.0, 3.0, 120.0, 120.0]),
     pass_min_m=st.sampled_from([0.0, 0.0, 60.0]),
     dwell_seconds=st.sampled_from([None, None, 3.0, 9.0]),
-    close_after_silence_seconds=st.sampled_from([None, None, 4.0, 15.0]),
+    close_after_silence_seconds=st.sampled_from([None, None, None, None, 5.0, 15.0]),
 )
 
 
@@ -114,7 +114,7 @@ def zone_histories(draw, zone: int, rules: st.SearchStrategy[Rules] = rules) -> 
             begin,
             max(begin, end),
             draw(rules),
-            draw(st.sampled_from([ALL_ASSETS, ALL_ASSETS, 0, 1])),
+            draw(st.sampled_from([*[ALL_ASSETS] * 6, 0, 1])),
             remembers,
         )
         for number, (begin, end) in enumerate(zip(begins, ends, strict=True))
@@ -144,32 +144,43 @@ def filter_rows(draw) -> np.ndarray:
 
 # Assets -------------------------------------------------------------------------------------------
 
-_halves = st.integers(0, 18).map(lambda half: half / 2)
+_halves = st.integers(0, 14)
 _hairs = st.sampled_from([0.0, 0.0, 0.0, HAIR, -HAIR])
+
+
+def _coordinates(draw, x: int, y: int) -> tuple[float, float]:
+    """Longitude and latitude of a place on or between the lines of the grid, or a hair beside."""
+    return lon_of(x / 2) + draw(_hairs), lat_of(y / 2) + draw(_hairs)
 
 
 @st.composite
 def places(draw) -> tuple[float, float]:
-    """Longitude and latitude, on and between the lines of the grid, or a hair beside them."""
-    return lon_of(draw(_halves)) + draw(_hairs), lat_of(draw(_halves)) + draw(_hairs)
+    return _coordinates(draw, draw(_halves), draw(_halves))
 
 
 @st.composite
-def fixes(draw, most: int = 25, backwards: bool = True) -> FixBatch:
-    """Fixes of some assets, most of them in order of time."""
+def fixes(draw, most: int = 40, steps: tuple[int, ...] = (0, 1, 1, 2, 3, 5, -4)) -> FixBatch:
+    """Fixes of some assets, most of them in order of time, that stay, walk, or jump.
+
+    steps: seconds from one to the next.
+    """
     rows = blank_rows(draw(st.integers(0, most)))
-    steps = [0, 1, 1, 2, 3, 5, -4] if backwards else [0, 1, 1, 2, 3]
-    now = 0
+    now, at = 0, {}
     for row in rows:
         now = max(0, now + draw(st.sampled_from(steps)))
         asset = draw(st.integers(-1, ASSETS - 1))
+        x, y = at.get(asset, (6, 6))
+        leap = draw(st.sampled_from([0, 1, 2, 2, 14]))
+        x = min(14, max(0, x + draw(st.integers(-leap, leap))))
+        y = min(14, max(0, y + draw(st.integers(-leap, leap))))
+        at[asset] = x, y
         row["asset"], row["organization"], row["tracker"] = (
             asset,
             asset % ORGANIZATIONS,
             100 + asset,
         )
         row["time_us"], row["seq"] = now * S, draw(st.integers(0, 1))
-        row["lon"], row["lat"] = draw(places())
+        row["lon"], row["lat"] = _coordinates(draw, x, y)
         row["known"] = draw(st.sampled_from([0, 0, Known.ACCURACY, Known.ACCURACY | Known.SPEED]))
         row["accuracy_m"], row["speed_mps"] = draw(st.sampled_from([4, 40, 199, 201])), 12.5
     return FixBatch(rows)
@@ -177,8 +188,8 @@ def fixes(draw, most: int = 25, backwards: bool = True) -> FixBatch:
 
 gates = st.builds(
     Gates,
-    st.sampled_from([np.full(ASSETS, np.inf), np.array([40.0, 150.0]), np.array([np.inf, 60.0])]),
-    st.sampled_from([np.inf, 100.0]),
+    st.sampled_from([np.full(ASSETS, np.inf), np.array([15.0, 40.0]), np.array([np.inf, 20.0])]),
+    st.sampled_from([np.inf, 25.0]),
     st.sampled_from([np.inf, 200.0]),
 )
 
