@@ -153,8 +153,9 @@ class Editor:
         if self._sending.interval_s < LEAST_INTERVAL_S:
             await self._sending.is_over.wait()
         path = f"/v1/trackers/{self._history.tracker_ids[tracker]}"
-        # Another name makes the answer tell the instant.
-        answer = await self._client.patch(path, {"asset_id": None, "name": "in the workshop"})
+        # A name that it never had makes the answer tell the instant.
+        name = f"in the workshop, {self._rounds}"
+        answer = await self._client.patch(path, {"asset_id": None, "name": name})
         at_us = parse_time_us(answer["updated_at"])
         asset = self._history.tracker_leaves(tracker, at_us).asset
         await self._seen(at_us, self._is_out)

@@ -71,16 +71,21 @@ async def test_the_times_without_a_tracker_are_those_of_the_database(api: Runnin
     vehicle = await carried(org)
     store_fixes(api, org, vehicle.tracker_id, [datetime.now(UTC)])
     history = history_of(vehicle)
-    await edited(api, org, history, ROUND)
+    await edited(api, org, history, 2 * ROUND)
     stored = api.sql(
         "SELECT assigned_from, assigned_to FROM tracker_assignments WHERE tracker_id = %s"
         " ORDER BY assigned_from",
         vehicle.tracker,
     )
-    first, second = history.assigned(0)
-    assert first.to_us == round(stored[0][1].timestamp() * 1e6)
-    assert second.from_us == round(stored[1][0].timestamp() * 1e6)
-    assert stored[1][1] is None
+    noted = [(span.from_us, span.to_us) for span in history.assigned(0)]
+    assert [to_us for _, to_us in noted[:2]] == [instant_us(row[1]) for row in stored[:2]]
+    assert [from_us for from_us, _ in noted[1:]] == [instant_us(row[0]) for row in stored[1:]]
+    assert len(stored) == len(noted) == 3
+    assert stored[2][1] is None
+
+
+def instant_us(at: datetime) -> int:
+    return round(at.timestamp() * 1e6)
 
 
 async def test_no_zone_is_drawn_round_a_tracker_that_never_sent(api: RunningApi) -> None:
