@@ -1,140 +1,216 @@
-"""The index answers as asking every zone would, near misses included."""
+"""The index answers as asking every zone would, near misses included, however it came about."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from geofence.index import MAX_TIME_US, MIN_TIME_US, ZoneIndex, ZoneVersion
-from geofence.shapes import Circle, Polygonal, signed_distance_m
-from tests.geofence.reference import covers_one
-from tests.geofence.worlds import SPAN_US, ZONES, zone_histories, zone_sets
+from geofence.lookup import inside, signed_distances_m
+from geofence.shapes import Circle, Corridor, Polygonal, covers, signed_distance_m
+from geofence.versions import ALL_ASSETS, FILTER_DTYPE
+from tests.geofence.plane import UnsureError, covers_one
+from tests.geofence.worlds import ASSETS, SPAN_S, S, filter_rows, places, zone_sets
 
 SQUARE = Polygonal(shapely.box(0, 0, 1, 1))
 
-# On and beside the lines of the grid: the number itself and its neighbours on either side.
-_coordinate = st.integers(0, 18).map(lambda half: half / 2)
-_near_miss = st.builds(
-    lambda value, toward: float(np.nextafter(value, toward)) if toward else value,
-    _coordinate,
-    st.sampled_from([None, -10.0, 30.0]),
-)
-points = st.lists(
-    st.tuples(_near_miss, _near_miss, st.integers(0, 1), st.integers(-1, SPAN_US + 2)),
+asked = st.lists(
+    st.tuples(places(), st.integers(0, 1), st.integers(-1, SPAN_S + 2), st.integers(0, ASSETS - 1)),
     min_size=1,
     max_size=30,
 )
 
 
 def answers(index: ZoneIndex, where: list[tuple]) -> set[tuple[int, int, int]]:
-    lon, lat, organization, time_us = (np.array(column) for column in zip(*where, strict=True))
-    row, entry = index.inside(lon, lat, organization, time_us)
-    found = list(
-        zip(row.tolist(), index.zone_of[entry].tolist(), index.version_of[entry], strict=True)
-    )
+    """(number of the question, zone, version)."""
+    at, organization, time_s, asset = zip(*where, strict=True)
+    lon, lat = np.array(at, np.float64).T.copy()
+    time_us = np.array(time_s, np.int64) * S
+    row, entry = inside(index, lon, lat, np.array(organization), time_us, np.array(asset))
+    zone, version = index.zone_of[entry].tolist(), index.version_of[entry].tolist()
+    found = list(zip(row.tolist(), zone, version, strict=True))
     assert len(set(found)) == len(found)
     assert sorted(row.tolist()) == row.tolist()
-    return {(point, zone, int(version)) for point, zone, version in found}
+    return set(found)
 
 
-def brute_force(versions: list[ZoneVersion], where: list[tuple]) -> set[tuple[int, int, int]]:
-    return {
-        (point, v.zone, v.version)
-        for point, (lon, lat, organization, time_us) in enumerate(where)
-        for v in versions
-        if v.organization == organization
-        and v.valid_from_us <= time_us < v.valid_to_us
-        and covers_one(v, lon, lat)
-    }
+def brute_force(versions, filters, where) -> set[tuple[int, int, int]]:
+    def in_force(v: ZoneVersion, organization: int, at_us: int, asset: int) -> bool:
+        later = [o for o in versions if o.zone == v.zone and o.version > v.version]
+        if v.organization != organization or not v.valid_from_us <= at_us < v.valid_to_us:
+            return False
+        if any(o.valid_from_us <= at_us for o in later):
+            return False
+        return v.assets == ALL_ASSETS or any(
+            (row["filter"], row["asset"]) == (v.assets, asset)
+            and row["from_us"] <= at_us < row["to_us"]
+            for row in filters
+        )
+
+    try:
+        return {
+            (number, v.zone, v.version)
+            for number, ((lon, lat), organization, time_s, asset) in enumerate(where)
+            for v in versions
+            if in_force(v, organization, time_s * S, asset) and covers_one(v.shape, lon, lat)
+        }
+    except UnsureError:
+        assume(False)
 
 
 @settings(max_examples=300, deadline=None)
-@given(versions=zone_sets(), where=points)
-def test_the_index_answers_as_asking_every_zone_would(versions, where):
-    assert answers(ZoneIndex(versions), where) == brute_force(versions, where)
+@given(versions=zone_sets(), filters=filter_rows(), where=asked)
+def test_the_index_answers_as_asking_every_zone_would(versions, filters, where):
+    index = ZoneIndex(versions).with_filters(filters)
+    assert answers(index, where) == brute_force(versions, filters, where)
 
 
-@settings(max_examples=150, deadline=None)
-@given(
-    versions=zone_sets(),
-    changed=st.integers(0, ZONES - 1).flatmap(zone_histories),
-    where=points,
-)
-def test_a_changed_index_is_as_one_built_anew_and_the_old_one_stays(versions, changed, where):
-    old = ZoneIndex(versions)
-    new = old.with_changes(changed)
-    keys = {(v.zone, v.version) for v in changed}
-    kept = [v for v in versions if (v.zone, v.version) not in keys]
-    assert answers(new, where) == brute_force([*kept, *changed], where)
-    assert answers(old, where) == brute_force(versions, where)
+@settings(max_examples=200, deadline=None)
+@given(versions=zone_sets(), filters=filter_rows(), where=asked, data=st.data())
+def test_an_index_edited_bit_by_bit_is_as_one_built_at_once(versions, filters, where, data):
+    index, known = ZoneIndex(), []
+    for version in sorted(versions, key=lambda v: v.valid_from_us):
+        if data.draw(st.booleans()):
+            index = index.with_changes([replace(version, valid_to_us=MAX_TIME_US)])
+        index = index.with_changes([version])
+        known.append(version)
+        if data.draw(st.booleans()):
+            index = index.with_filters(filters[: data.draw(st.integers(0, len(filters)))])
+        assert len(index) == len(known)
+    index = index.with_filters(filters)
+    assert answers(index, where) == answers(ZoneIndex(versions).with_filters(filters), where)
+    organizations = {v.organization for v in versions}
+    for after_s in range(-1, SPAN_S, 7):
+        found = index.organizations_with_marks(after_s * S, (after_s + 7) * S).tolist()
+        assert found == [o for o in sorted(organizations) if _marked(o, versions, filters, after_s)]
 
 
-@settings(max_examples=150, deadline=None)
-@given(versions=zone_sets(), data=st.data())
-def test_boundaries_are_those_of_the_own_organization(versions, data):
-    spans = data.draw(
-        st.lists(st.tuples(st.integers(0, 1), st.integers(-2, 45), st.integers(0, 9)), max_size=9)
-    )
-    organization, after, length = (
-        np.array([span[i] for span in spans], np.int64) for i in range(3)
-    )
-    found = ZoneIndex(versions).boundary_between(organization, after, after + length)
-    assert found.tolist() == [
-        any(
-            after < instant <= after + length
-            for v in versions
-            if v.organization == organization
-            for instant in (v.valid_from_us, v.valid_to_us)
-            if MIN_TIME_US < instant < MAX_TIME_US
-        )
-        for organization, after, length in spans
+def _marked(organization: int, versions, filters, after_s: int) -> bool:
+    instants = [
+        t
+        for v in versions
+        if v.organization == organization
+        for t in (v.valid_from_us, v.valid_to_us)
     ]
+    rows = [row for row in filters if row["organization"] == organization]
+    instants += [int(t) for row in rows for t in (row["from_us"], row["to_us"])]
+    return any(after_s * S < t <= (after_s + 7) * S for t in instants)
+
+
+@settings(max_examples=150, deadline=None)
+@given(versions=zone_sets(), one=zone_sets(), other=zone_sets(), where=asked)
+def test_two_indexes_that_grow_out_of_one_know_nothing_of_each_other(versions, one, other, where):
+    def renumbered(more: list[ZoneVersion], by: int) -> list[ZoneVersion]:
+        return [replace(v, zone=v.zone + by) for v in more]
+
+    trunk = ZoneIndex(versions)
+    left, right = renumbered(one, 100), renumbered(other, 200)
+    fork, second = trunk.with_changes(left), trunk.with_changes(right)
+    none = np.empty(0, FILTER_DTYPE)
+    assert answers(trunk, where) == brute_force(versions, none, where)
+    assert answers(fork, where) == brute_force([*versions, *left], none, where)
+    assert answers(second, where) == brute_force([*versions, *right], none, where)
+
+
+def test_a_version_ends_in_the_new_index_and_goes_on_in_the_old():
+    old = ZoneIndex([ZoneVersion(3, 1, 0, SQUARE)])
+    new = old.with_changes([ZoneVersion(3, 1, 0, SQUARE, valid_to_us=5 * S)])
+    where = [((0.5, 0.5), 0, 7, 0), ((0.5, 0.5), 0, 4, 0)]
+    assert answers(old, where) == {(0, 3, 1), (1, 3, 1)}
+    assert answers(new, where) == {(1, 3, 1)}
+
+
+def test_an_older_version_does_not_come_after_a_newer_one():
+    index = ZoneIndex([ZoneVersion(3, 2, 0, SQUARE, valid_from_us=10)])
+    with pytest.raises(ValueError, match="begins before an older version"):
+        index.with_changes([ZoneVersion(3, 3, 0, SQUARE, valid_from_us=9)])
+
+
+def everywhere(*at: tuple[float, float], organization: int = 0) -> list[tuple]:
+    return [(place, organization, 0, 0) for place in at]
 
 
 def test_organizations_far_apart_in_number_do_not_meet():
     ordinals = [0, 1, 999_999, 1_000_000]
-    index = ZoneIndex(
-        ZoneVersion(number, 1, organization, Polygonal(shapely.box(8.1, 47.1, 8.3, 47.3)))
-        for number, organization in enumerate(ordinals)
-    )
-    everywhere = [(8.1, 47.3, organization, 0) for organization in [*ordinals, 2, 999_998]]
-    assert answers(index, everywhere) == {(0, 0, 1), (1, 1, 1), (2, 2, 1), (3, 3, 1)}
+    box = Polygonal(shapely.box(8.1, 47.1, 8.3, 47.3))
+    index = ZoneIndex(ZoneVersion(number, 1, o, box) for number, o in enumerate(ordinals))
+    where = [((8.1, 47.3), organization, 0, 0) for organization in [*ordinals, 2, 999_998]]
+    assert answers(index, where) == {(0, 0, 1), (1, 1, 1), (2, 2, 1), (3, 3, 1)}
 
 
-@pytest.mark.parametrize("lon", [180.0, -180.0, 179.999, -179.999])
-def test_a_circle_over_the_180th_meridian_is_found_from_both_sides(lon):
-    index = ZoneIndex([ZoneVersion(0, 1, 0, Circle(180.0, 10.0, 500.0))])
-    assert answers(index, [(lon, 10.0, 0, 0)]) == {(0, 0, 1)}
+OVER_THE_SEAM = [
+    Circle(180.0, 10.0, 500.0),
+    Circle(-180.0, 10.0, 500.0),
+    Polygonal(shapely.box(179.99, 9.9, 180.01, 10.1)),
+    Polygonal(shapely.box(-180.01, 9.9, -179.99, 10.1)),
+    Corridor(np.array([[179.0, 10.0], [181.0, 10.0]]), 400.0),
+]
+
+
+@pytest.mark.parametrize("shape", OVER_THE_SEAM)
+def test_a_zone_over_the_180th_meridian_is_found_from_both_sides(shape):
+    index = ZoneIndex([ZoneVersion(0, 1, 0, shape)])
+    where = everywhere(*((lon, 10.0) for lon in (180.0, -180.0, 179.999, -179.999, 0.0)))
+    assert answers(index, where) == {(0, 0, 1), (1, 0, 1), (2, 0, 1), (3, 0, 1)}
 
 
 def test_a_circle_over_a_pole_is_found_at_every_longitude():
     index = ZoneIndex([ZoneVersion(0, 1, 0, Circle(0.0, 89.9, 50_000.0))])
-    assert len(answers(index, [(float(lon), 89.95, 0, 0) for lon in range(-180, 181, 30)])) == 13
+    where = everywhere(*((float(lon), 89.95) for lon in range(-180, 181, 30)))
+    assert len(answers(index, where)) == 13
+
+
+def mixed_shapes(rng: np.random.Generator, n: int) -> list:
+    lon, lat = rng.uniform(-180, 180, n), rng.uniform(-89.99, 89.99, n)
+    size = 10 ** rng.uniform(-2, 1.2, n)
+    shapes = []
+    for number, (x, y, reach) in enumerate(zip(lon.tolist(), lat.tolist(), size, strict=True)):
+        if number % 3 == 0:
+            shapes.append(Circle(x, y, min(1e6, float(reach) * 111_000)))
+        elif number % 3 == 1:
+            far = x + reach * rng.uniform(-1, 1, 3)
+            line = np.column_stack((far, np.clip(y + reach * rng.uniform(-1, 1, 3), -89, 89)))
+            shapes.append(Corridor(line, float(reach) * 5_000))
+        else:
+            shapes.append(Polygonal(shapely.box(x, max(-90, y - reach), x + reach, y)))
+    return shapes
+
+
+def test_all_kinds_of_shapes_all_over_the_globe_are_found_as_one_by_one():
+    rng = np.random.default_rng(11)
+    shapes = mixed_shapes(rng, 400)
+    index = ZoneIndex(ZoneVersion(number, 1, 0, s) for number, s in enumerate(shapes))
+    lon, lat = rng.uniform(-180, 180, 3_000), rng.uniform(-90, 90, 3_000)
+    lon[:40], lat[40:60], lat[60:80] = rng.choice([-180.0, 180.0], 40), 90.0, -90.0
+    found = answers(index, everywhere(*zip(lon.tolist(), lat.tolist(), strict=True)))
+    each = [np.flatnonzero(covers(shape, lon, lat)).tolist() for shape in shapes]
+    truth = {(row, zone, 1) for zone, rows in enumerate(each) for row in rows}
+    assert found == truth
+    assert len(truth) > 500
+
+
+def test_a_hundred_thousand_zones_answer_as_the_nearest_ones_do():
+    side = 317  # a grid of squares whose neighbours share an edge
+    corner = np.arange(side) / 128.0
+    versions = [
+        ZoneVersion(k, 1, 0, Polygonal(shapely.box(x, y, x + 1 / 128, y + 1 / 128)))
+        for k, (x, y) in enumerate((float(x), float(y)) for x in corner for y in corner)
+    ]
+    index = ZoneIndex(versions)
+    ask = [((3 / 128, 5 / 128), 0, 0, 0), ((3.5 / 128, 5.5 / 128), 0, 0, 0)]
+    around = {side * x + y for x in (2, 3) for y in (4, 5)}
+    assert answers(index, ask) == {(0, zone, 1) for zone in around} | {(1, 3 * side + 5, 1)}
+    gone = replace(versions[3 * side + 5], valid_to_us=MIN_TIME_US)
+    assert answers(index.with_changes([gone]), ask[1:]) == set()
 
 
 def test_an_empty_index_has_no_answers():
     index = ZoneIndex()
-    assert answers(index, [(0.0, 0.0, 0, 0)]) == set()
+    assert answers(index, everywhere((0.0, 0.0))) == set()
     assert index.with_changes([ZoneVersion(3, 1, 0, SQUARE)]).zone_of.tolist() == [3]
-    zones, times = np.array([3]), np.array([0])
-    assert [part.tolist() for part in index.standing(zones, times)] == [[0], [MAX_TIME_US], [False]]
-
-
-def test_standing_names_the_newest_version_that_has_begun():
-    index = ZoneIndex(
-        [
-            ZoneVersion(5, 1, 0, SQUARE, 10, 20),
-            ZoneVersion(5, 2, 0, SQUARE, 20, 30),
-            ZoneVersion(7, 1, 0, SQUARE),
-        ]
-    )
-    zones = np.array([5, 5, 5, 5, 7, 6])
-    times = np.array([9, 10, 25, 30, 0, 0])
-    version, boundary_us, in_force = index.standing(zones, times)
-    assert version.tolist() == [0, 1, 2, 2, 1, 0]
-    assert boundary_us[:4].tolist() == [MAX_TIME_US, 10, 20, 30]
-    assert in_force.tolist() == [False, True, True, False, True, False]
 
 
 def test_distances_are_those_of_the_named_version():
@@ -142,7 +218,7 @@ def test_distances_are_those_of_the_named_version():
     index = ZoneIndex([ZoneVersion(2, 1, 0, small, 0, 9), ZoneVersion(2, 2, 0, large, 9)])
     zone, version = np.array([2, 2, 2, 4]), np.array([1, 2, 3, 1])
     lon, lat = np.full(4, 1.5), np.full(4, 0.5)
-    found = index.signed_distances_m(zone, version, lon, lat)
+    found = signed_distances_m(index, zone, version, lon, lat)
     assert found[0] == signed_distance_m(small, [1.5], [0.5])[0] > 0
     assert found[1] == signed_distance_m(large, [1.5], [0.5])[0] < 0
     assert np.isnan(found[2:]).all()
@@ -160,8 +236,3 @@ def test_distances_are_those_of_the_named_version():
 def test_a_version_that_makes_no_sense_is_refused(values, says):
     with pytest.raises(ValueError, match=says):
         ZoneVersion(*values)
-
-
-def test_a_version_given_twice_is_refused():
-    with pytest.raises(ValueError, match="version 1 of zone 4 is given twice"):
-        ZoneIndex([ZoneVersion(4, 1, 0, SQUARE), ZoneVersion(4, 1, 1, SQUARE)])
