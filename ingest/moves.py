@@ -1,8 +1,8 @@
 """Changes of trackers as the evaluator takes them: an asset is elsewhere, or nowhere, from then on.
 
 A change is taken in once: it lies before the asset's clock then, and is not on the agenda again,
-whether this process goes on or another reads the clock back. Nothing is on the agenda for an asset
-of which nothing is known, unless it got a tracker whose place is known, or a fix comes.
+whether this process goes on or another reads the clock back. That a tracker is taken off an asset
+which is nowhere is not taken in: fixes from before may still come, and are judged.
 """
 
 from collections import defaultdict
@@ -36,7 +36,7 @@ class Moves:
         self._place: dict[Putting, NDArray[np.void]] = {}
         self._moves: dict[int, list[Putting]] = {}  # tracker -1: it is on none
         self._last_us = np.empty(0, np.int64)  # of each asset's moves
-        self._is_placed = np.empty(0, bool)  # by asset: a tracker came whose place is known
+        self._last_begin_us = np.empty(0, np.int64)
         self._unplaced: list[Putting] = []
         self._doubtful: set[int] = set()
         self._organization: dict[int, int] = {}  # by asset
@@ -67,7 +67,6 @@ class Moves:
     def place(self, putting: Putting, place: NDArray[np.void]) -> None:
         """Where the tracker was when it was put on the asset: PLACE_DTYPE, ()."""
         self._place[putting] = place
-        self._work_out(putting.asset)
 
     def pending(
         self, state: State, fixes_of: NDArray[np.integer], assignments: Assignments
@@ -79,13 +78,14 @@ class Moves:
         state.hold_assets(len(self._last_us))
         known = state.assets[: len(self._last_us)]
         done_us = np.maximum(known["newest_us"], known["clock_us"])
-        concerned = (done_us > MIN_TIME_US) | self._is_placed
-        concerned[fixes_of[(fixes_of >= 0) & (fixes_of < len(concerned))]] = True
+        is_somewhere = known["located"].copy()
+        is_somewhere[fixes_of[(fixes_of >= 0) & (fixes_of < len(known))]] = True
+        until_us = np.where(is_somewhere, self._last_us, self._last_begin_us)
         rows = [
             (asset, move.time_us, *self._standing(move))
-            for asset in np.flatnonzero(concerned & (self._last_us > done_us)).tolist()
+            for asset in np.flatnonzero(until_us > done_us).tolist()
             for move in self._moves[asset]
-            if move.time_us > done_us[asset]
+            if done_us[asset] < move.time_us <= until_us[asset]
         ]
         nowhere = (False, np.zeros((), PLACE_DTYPE))
         rows += [
@@ -111,20 +111,32 @@ class Moves:
         row = state.assets[asset]
         told = row["located"] & (row["clock_us"] <= row["newest_us"])
         asset, good = asset[told], row["good"][told]
-        is_lost = assignments.assets(good["tracker"], good["time_us"]) != asset
-        self._doubtful = set(asset[is_lost].tolist())
+        elsewhere = assignments.assets(good["tracker"], good["time_us"]) != asset
+        self._doubtful = {
+            number
+            for number, tracker, time_us in zip(
+                asset[elsewhere].tolist(),
+                good["tracker"][elsewhere].tolist(),
+                good["time_us"][elsewhere].tolist(),
+                strict=True,
+            )
+            if not self._is_put_on_after(number, tracker, time_us)
+        }
         return sorted(self._doubtful)
 
+    def _is_put_on_after(self, asset: int, tracker: int, time_us: int) -> bool:
+        """Whether the asset is where the tracker was before it was put on."""
+        spans = self._spans[asset].values()
+        return any(each == tracker and time_us < from_us for from_us, _, each in spans)
+
     def _work_out(self, asset: int) -> None:
-        """Begins whose place is known, and ends; where both meet, the begin."""
-        moves: dict[int, Putting] = {}
-        for move in self._ends_and_begins(asset):
-            if move.tracker < 0 or move in self._place:
-                moves[move.time_us] = move
+        """Where one tracker is taken off and another is put on, the other counts."""
+        moves = {move.time_us: move for move in self._ends_and_begins(asset)}
         self._moves[asset] = list(moves.values())
+        begins = [move.time_us for move in moves.values() if move.tracker >= 0]
         self._reach(asset)
         self._last_us[asset] = max(moves, default=MIN_TIME_US)
-        self._is_placed[asset] = any(move.tracker >= 0 for move in moves.values())
+        self._last_begin_us[asset] = max(begins, default=MIN_TIME_US)
 
     def _ends_and_begins(self, asset: int) -> Iterator[Putting]:
         for from_us, to_us, tracker in sorted(self._spans[asset].values()):
@@ -137,7 +149,7 @@ class Moves:
         if missing > 0:
             room = max(missing, len(self._last_us))
             self._last_us = np.append(self._last_us, np.full(room, MIN_TIME_US))
-            self._is_placed = np.append(self._is_placed, np.zeros(room, bool))
+            self._last_begin_us = np.append(self._last_begin_us, np.full(room, MIN_TIME_US))
 
 
 def _done_us(state: State, asset: int) -> int:

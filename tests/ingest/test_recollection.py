@@ -197,12 +197,15 @@ async def test_what_is_read_back_after_each_batch_is_what_was_known(
 
 
 def _told(walk: Walk) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    """Events in order, and visits, by names: ids are another tenant's."""
+    """Events, those of one asset and zone in order, and visits.
+
+    By names: ids are another tenant's.
+    """
     events = walk.tenant.rows(
         "SELECT occurred_at, data->>'asset_name', data->>'zone_name', data->>'cause', type,"
         " data->>'transition', data->>'inferred', data->>'lat', data->>'accuracy_m',"
         " data->>'distance_m', data->>'dwell_s', data->>'zone_version' FROM events"
-        " ORDER BY position"
+        " ORDER BY 2, 3, position"
     )
     visits = walk.tenant.rows(
         "SELECT entered_at, assets.name, zone_versions.name, entry_cause, exit_cause, left_at,"
@@ -219,7 +222,7 @@ async def test_restarts_and_transactions_that_fail_change_nothing(
 ) -> None:
     told = [await _walk(postgres, seed, troubled) for troubled in (False, True)]
     assert told[0] == told[1]
-    assert len(told[0][0]) > 50
+    assert len(told[0][0]) > 20
 
 
 async def _walk(
