@@ -1,15 +1,12 @@
-"""Ids that anyone can derive, and what alerts."""
+"""Ids that anyone can derive."""
 
 from uuid import UUID
 
 import pytest
 
-from geofence.transitions import Cause, Transition
-from geofence.visits import alerts, event_id, visit_id
+from geofence.visits import event_id, opening_event_id, visit_id
 
 ASSET, ZONE, TRACKER = UUID(int=1), UUID(int=2), UUID(int=3)
-ENTER, EXIT = Transition.ENTER, Transition.EXIT
-MOVED, INITIAL, ZONE_CHANGED = Cause.MOVED, Cause.INITIAL, Cause.ZONE_CHANGED
 
 
 def test_an_id_of_a_visit_never_changes():
@@ -26,34 +23,16 @@ def test_everything_that_names_a_visit_counts():
     assert len({visit_id(*facts), *(visit_id(*other) for other in others)}) == len(facts) + 1
 
 
-def test_enter_and_exit_of_a_visit_are_two_events():
-    assert event_id(ASSET, "enter") != event_id(ASSET, "exit")
+def test_enter_exit_and_dwell_of_a_visit_are_three_events():
+    words = ("enter", "exit", "dwell")
+    assert len({event_id(ASSET, word) for word in words}) == len(words)
     with pytest.raises(KeyError):
-        event_id(ASSET, "dwell")
+        event_id(ASSET, "amended")
 
 
-@pytest.mark.parametrize(
-    ("kind", "alert_on", "transition", "cause", "expected"),
-    [
-        ("restricted", None, ENTER, MOVED, True),
-        ("restricted", None, ENTER, INITIAL, True),
-        ("restricted", None, EXIT, MOVED, True),
-        ("restricted", None, ENTER, ZONE_CHANGED, False),
-        ("restricted", None, EXIT, ZONE_CHANGED, False),
-        ("allowed", None, ENTER, MOVED, True),
-        ("allowed", None, ENTER, INITIAL, False),
-        ("allowed", None, EXIT, MOVED, True),
-        ("jobsite", None, ENTER, MOVED, False),
-        ("yard", None, EXIT, MOVED, False),
-        ("other", None, ENTER, INITIAL, False),
-        ("restricted", {"exit"}, ENTER, MOVED, False),
-        ("restricted", set(), EXIT, MOVED, False),
-        ("restricted", {"pass_through"}, ENTER, MOVED, False),
-        ("jobsite", {"enter"}, ENTER, INITIAL, True),
-        ("allowed", {"enter"}, ENTER, INITIAL, True),
-        ("jobsite", {"enter"}, EXIT, MOVED, False),
-        ("jobsite", {"enter", "exit"}, EXIT, ZONE_CHANGED, False),
-    ],
-)
-def test_what_alerts(kind, alert_on, transition, cause, expected):
-    assert alerts(kind, alert_on, transition, cause) is expected
+def test_an_id_of_an_opening_never_changes_and_names_asset_zone_and_instant():
+    facts = (ASSET, ZONE, 1_700_000_000_000_000)
+    found = opening_event_id(*facts)
+    assert found == UUID("1506d8ed-9375-88ee-8c66-6be361183354")
+    others = [(ZONE, *facts[1:]), (ASSET, ASSET, facts[2]), (*facts[:2], -1)]
+    assert len({found, *(opening_event_id(*other) for other in others)}) == 4
