@@ -7,6 +7,7 @@ import sys
 import structlog
 import uvloop
 
+from geofence.prepare import prepare
 from ingest.batcher import BatchLimits
 from ingest.metrics import Metrics
 from ingest.owner import Ownership, run
@@ -66,6 +67,7 @@ async def _serve(ownership: Ownership, address: tuple[str, int]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ownership.stopping.set)
     async with serving(address, ownership.trouble, ownership.metrics.page):
+        await asyncio.to_thread(prepare)  # before it owns anything: others may work meanwhile
         await run(ownership)
 
 

@@ -89,10 +89,10 @@ def data(
     """JSON text. visit: None where the asset is in no visit of the zone."""
     in_visit = visit is not None and transition != "enter"
     breach = Breach(
-        asset_id=format_id("ast", registry.assets[step.asset]),
+        asset_id=registry.assets.text(step.asset),
         asset_name=registry.asset_name(step.asset),
-        tracker_id=format_id("trk", registry.trackers[step.tracker]),
-        zone_id=format_id("zon", registry.zones[step.zone]),
+        tracker_id=registry.trackers.text(step.tracker),
+        zone_id=registry.zones.text(step.zone),
         zone_name=facts.name,
         zone_kind=facts.policy.kind,
         zone_version=step.version,

@@ -88,20 +88,19 @@ class Notes:
     def changes(self, delta: StateDelta, registry: Registry) -> NoteChanges:
         """What to write, and to remove, so that `delta` can be read back."""
         changes = NoteChanges({}, {})
-        has_note = set(self._stored)
-        noted = dict(_needed(delta, registry))
-        for place, note in noted.items():
-            row = delta.assets[place]
+        outdated = {
+            asset: place
+            for place, asset in enumerate(delta.assets["asset"].tolist())
+            if asset in self._stored
+        }
+        for place, note in _needed(delta, registry):
+            key, asset = _key(delta, place, registry)
             state = msgspec.msgpack.encode(note)
-            asset = int(row["asset"])
             if self._stored.get(asset) != state:
-                changes.written[asset] = AssetState(*_key(row, registry), state)
-        if has_note:
-            is_noted = np.zeros(len(delta.assets), bool)
-            is_noted[list(noted)] = True
-            for row in delta.assets[~is_noted]:
-                if int(row["asset"]) in has_note:
-                    changes.removed[int(row["asset"])] = _key(row, registry)
+                changes.written[asset] = AssetState(*key, state)
+            outdated.pop(asset, None)
+        for asset, place in outdated.items():
+            changes.removed[asset], _ = _key(delta, place, registry)
         return changes
 
     def take(self, changes: NoteChanges) -> None:
@@ -111,9 +110,11 @@ class Notes:
             del self._stored[asset]
 
 
-def _key(row: np.void, registry: Registry) -> AssetKey:
-    organization = registry.organizations[int(row["organization"])]
-    return AssetKey(organization, registry.assets[int(row["asset"])])
+def _key(delta: StateDelta, place: int, registry: Registry) -> tuple[AssetKey, int]:
+    """Whose row it is, and its ordinal."""
+    asset = int(delta.assets["asset"][place])
+    organization = registry.organizations[int(delta.assets["organization"][place])]
+    return AssetKey(organization, registry.assets[asset]), asset
 
 
 def _needed(delta: StateDelta, registry: Registry) -> Iterator[tuple[int, Note]]:

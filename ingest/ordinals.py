@@ -5,11 +5,18 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from telemetry.ids import format_id
+
 
 class Ordinals:
-    """A number for each UUID, given once and for ever."""
+    """A number for each UUID, given once and for ever.
 
-    def __init__(self) -> None:
+    prefix: of their ids as text.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._texts: dict[int, str] = {}
         self._ordinal_of: dict[UUID, int] = {}
         self._ids: list[UUID] = []
         self._bytes = np.empty(0, "V16")
@@ -26,6 +33,13 @@ class Ordinals:
         if ordinal == len(self._ids):
             self._ids.append(uuid)
         return ordinal
+
+    def text(self, ordinal: int) -> str:
+        """The id as text; worked out once, which takes longer than all else of an event."""
+        text = self._texts.get(ordinal)
+        if text is None:
+            text = self._texts[ordinal] = format_id(self._prefix, self._ids[ordinal])
+        return text
 
     def as_bytes(self) -> NDArray[np.void]:
         """The 16 bytes of each UUID by number, shape (n,), dtype V16."""

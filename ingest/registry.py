@@ -36,7 +36,6 @@ from ingest.moves import Moves, Putting
 from ingest.openings import Openings
 from ingest.ordinals import Ordinals
 from telemetry.fix import FixBatch
-from telemetry.ids import format_id
 from telemetry.topics import fixes_topic, packed_topic
 
 UNKNOWN = -1
@@ -58,10 +57,10 @@ class Registry:
 
     def __init__(self) -> None:
         self.revision = -1
-        self.organizations = Ordinals()
-        self.trackers = Ordinals()
-        self.assets = Ordinals()
-        self.zones = Ordinals()
+        self.organizations = Ordinals("org")
+        self.trackers = Ordinals("trk")
+        self.assets = Ordinals("ast")
+        self.zones = Ordinals("zon")
         self.index = ZoneIndex([])
         self._senders: dict[str, int] = {}
         self._organization_of: list[int] = []  # by tracker
@@ -140,7 +139,7 @@ class Registry:
         tracker = self.trackers.number(row.tracker_id)
         if tracker == len(self._organization_of):
             self._organization_of.append(self.organizations.number(row.org_id))
-            name = format_id("trk", row.tracker_id)
+            name = self.trackers.text(tracker)
             self._senders[fixes_topic(name)] = self._senders[packed_topic(name)] = tracker
         if row.revoked:
             self._revoked.add(tracker)
