@@ -45,7 +45,7 @@ def map_page(title: str, zones: Sequence[ZoneFeature], sample: MapSample, summar
             [
                 found.device_id, found.time, found.zone_id, found.transition,
                 round(found.lon, _DECIMALS), round(found.lat, _DECIMALS),
-                found.cause, found.inferred,
+                found.cause, found.inferred, found.event,
             ]
             for found in sample.transitions()
         ],

@@ -64,6 +64,7 @@ class DrawnTransition:
     lat: float
     cause: str
     inferred: str
+    event: str
 
 
 class MapSample:
@@ -91,7 +92,7 @@ class MapSample:
             DrawnTransition(
                 rows.device_id[place], time, rows.zone_id[place], rows.transition[place],
                 float(rows.lon[place]), float(rows.lat[place]),
-                rows.cause[place], rows.inferred[place],
+                rows.cause[place], rows.inferred[place], rows.event[place],
             )
             for place, time in zip(places, times, strict=True)
         ])  # fmt: skip

@@ -120,9 +120,10 @@ def replay(
 ) -> None:
     """Evaluate a trace file against a zone file; no server.
 
-    Writes device_id,time,zone_id,transition, and without --raw lat, lon, cause, inferred and
-    dwell_s after them, in order of device, time, exits before enters, zone. A trace that is too
-    long for memory and not in that order is sorted in a temporary file (in TMPDIR).
+    Writes device_id,time,zone_id,transition, and without --raw lat, lon, cause, inferred, dwell_s
+    and event (what would be told) after them, in order of device, time, exits before enters, zone.
+    A trace that is too long for memory and not in that order is sorted in a temporary file (in
+    TMPDIR).
     """
     trace = _usage("--fixes", lambda: TraceFile.of(fixes))
     _usage("--out", lambda: transition_file(out, plain=raw))
@@ -152,6 +153,8 @@ def replay(
     )
     done = _run(plan, lambda: transition_file(out, plain=raw), map_out)
     if done is not None:
+        for zone_id in done.zones_of_nobody:
+            _warn(f"zone {zone_id} bears on no device of the trace: properties.assets names others")
         print(done.tally.as_json() if as_json else done.tally.as_text(), file=sys.stderr)
 
 

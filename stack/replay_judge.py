@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate
+from geofence.policy import BREACH, DWELL
 from geofence.rules import Gates
 from geofence.state import State
 from geofence.transitions import Cause, Inferred, Transition
+from stack.replay_devices import DeviceFilters
+from stack.replay_events import EventTypes
+from stack.replay_openings import Openings, tells_of_inside
 from stack.replay_tally import Tally
 from stack.replay_zones import ZoneSet
 from stack.transition_formats import TransitionRows
@@ -22,29 +28,70 @@ _INFERRED_NAMES = {Inferred.NONE.value: ""} | {
 
 
 class Judge:
-    """Judges the fixes of a trace, portion by portion. ids: the devices, by tracker; grows."""
+    """Judges the fixes of a trace, portion by portion. ids: the devices, by tracker; grows.
+
+    openings: see `stack.replay_openings`; those of the zones unless given.
+    """
 
     def __init__(
-        self, zones: ZoneSet, ids: list[str], gates: Gates, now_us: int, tally: Tally
+        self,
+        zones: ZoneSet,
+        ids: list[str],
+        gates: Gates,
+        now_us: int,
+        tally: Tally,
+        openings: Openings | None = None,
     ) -> None:
         self._zone_ids = zones.zone_ids
         self._index = zones.index
+        self._filters = DeviceFilters(zones.devices, ids)
+        self._openings = openings or Openings(zones.policies)
+        self._tells_of_inside = tells_of_inside(zones.policies)
+        self._events = EventTypes(zones.policies)
         self._ids = ids
         self._gates = gates
         self._now_us = now_us
         self._tally = tally
         self._state = State()
+        if zones.policies:
+            tally.events.update({BREACH: 0, DWELL: 0})
 
     def judge(self, rows: NDArray[np.void], *, ended: bool) -> NDArray[np.void]:
         """The transitions (TRANSITION_DTYPE) that `rows` (TRACE_DTYPE) make, as they are found.
 
-        ended: no fix of their devices comes after them, so what falls due by now is found too.
+        ended: no fix of their devices comes after them, so what falls due by now is found too; but
+        no hours begin for a device after its last fix, for they begin without end.
         """
         now_us = self._now_us if ended else NO_TIMERS_US
-        evaluation = evaluate(_batch(rows), self._state, self._index, now_us, self._gates)
+        self._index = self._filters.applied(self._index)
+        batch = _batch(rows)
+        evaluations = (
+            evaluate(batch, self._state, self._index, now_us, self._gates, agenda)
+            for agenda in self._openings.agendas(*self._time_of(rows))
+        )
+        evaluation, found = _joined(evaluations)
         self._state.apply(evaluation.delta)
         self._count(evaluation)
-        return evaluation.transitions
+        return found
+
+    def fixes_at_once(self, rows: NDArray[np.void]) -> int:
+        """How many of `rows`, from the first on, to judge together: bounds what they may give."""
+        count = len(rows)
+        while count > 1:
+            devices = len(np.unique(rows["tracker"][:count]))
+            if devices <= self._openings.devices_at_once(*self._time_of(rows[:count])):
+                break
+            count //= 2
+        return count
+
+    def _time_of(self, rows: NDArray[np.void]) -> tuple[int, int]:
+        """From the last fixes before `rows` to the last of them, microseconds."""
+        last_us = int(rows["time_us"].max(initial=NO_TIMERS_US))
+        first_us = int(rows["time_us"].min(initial=last_us))
+        assets = self._state.assets
+        known = assets[np.unique(rows["tracker"][rows["tracker"] < len(assets)])]
+        before_us = known["newest_us"][known["located"]].min(initial=first_us)
+        return min(first_us, int(before_us)), last_us
 
     def _count(self, evaluation: Evaluation) -> None:
         repeated = int(np.count_nonzero(evaluation.late))
@@ -55,8 +102,9 @@ class Judge:
     def written(self, found: NDArray[np.void]) -> TransitionRows:
         """TRANSITION_DTYPE as they are written out; counts them."""
         names = [_TRANSITION_NAMES[number] for number in found["transition"].tolist()]
+        events = self._events.of(found)
         self._tally.transitions.update(names)
-        entered = found["transition"] == Transition.ENTER
+        self._tally.events.update(filter(None, events))
         dwell_s = (found["time_us"] - found["entered_us"]) / 1e6
         return TransitionRows(
             device_id=[self._ids[tracker] for tracker in found["asset"].tolist()],
@@ -67,8 +115,37 @@ class Judge:
             lon=found["lon"],
             cause=[_CAUSE_NAMES[number] for number in found["cause"].tolist()],
             inferred=[_INFERRED_NAMES[number] for number in found["inferred"].tolist()],
-            dwell_s=np.where(entered, np.nan, dwell_s),
+            dwell_s=np.where(self._has_been_in(found), dwell_s, np.nan),
+            event=events,
         )
+
+    def zones_of_nobody(self) -> list[str]:
+        """The zones that bear on none of the devices that were met."""
+        entry = self._index.arrays.entry
+        idle = entry["zone"][np.isin(entry["filter"], self._filters.of_nobody())]
+        return [self._zone_ids[zone] for zone in idle.tolist()]
+
+    def _has_been_in(self, found: NDArray[np.void]) -> NDArray[np.bool_]:
+        """Whether a visit goes on or ends with the transition, (n,)."""
+        stays = found["transition"] != Transition.ENTER
+        hours = np.flatnonzero(found["transition"] == Transition.SCHEDULE)
+        stays[hours] = self._tells_of_inside[found["zone"][hours]]
+        return stays
+
+
+def _joined(evaluations: Iterator[Evaluation]) -> tuple[Evaluation, NDArray[np.void]]:
+    """One evaluation, and the transitions of all of them, which differ in their openings alone."""
+    evaluation = next(evaluations)
+    found = [evaluation.transitions]
+    for again in evaluations:
+        found.append(again.transitions[again.transitions["transition"] == Transition.SCHEDULE])
+    joined = found[0] if len(found) == 1 else np.concatenate(found)
+    opened = joined["transition"] == Transition.SCHEDULE
+    kept = joined[~opened | (joined["row"] >= 0)]
+    if len(found) == 1:
+        return evaluation, kept
+    row = np.where(kept["row"] < 0, len(evaluation.late), kept["row"])
+    return evaluation, kept[np.lexsort((kept["time_us"], row))]
 
 
 def _batch(rows: NDArray[np.void]) -> FixBatch:

@@ -41,9 +41,10 @@ class ReplayPlan:
 
 @dataclass(slots=True)
 class Replayed:
-    """What came of a replay beside its transitions."""
+    """What came of a replay beside its transitions. zones_of_nobody: see Judge."""
 
     tally: Tally = field(default_factory=Tally)
+    zones_of_nobody: list[str] = field(default_factory=list[str])
     sample: MapSample | None = None
 
 
@@ -100,6 +101,7 @@ def transitions_of(
             done.sample.add_transitions(rows)
         yield rows
         view.judged(done.tally.judged + done.tally.repeated)
+    done.zones_of_nobody = judge.zones_of_nobody()
     if done.sample is not None:
         done.sample.name_devices(ids)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Tally:
-    """refused: by reason code. transitions: by name."""
+    """refused: by reason code. transitions: by name. events: by type; empty where none are told."""
 
     fixes: int = 0
     devices: int = 0
@@ -19,6 +19,7 @@ class Tally:
     suspect: int = 0  # reached too fast to be true
     refused: Counter[str] = field(default_factory=Counter[str])
     transitions: Counter[str] = field(default_factory=lambda: Counter({"enter": 0, "exit": 0}))
+    events: Counter[str] = field(default_factory=Counter[str])
     seconds: float = 0.0
 
     @property
@@ -31,13 +32,20 @@ class Tally:
             for name in ("fixes", "devices", "zones", "judged", "repeated", "suspect", "refused")
         }
         rates = {"seconds": round(self.seconds, 3), "fixes_per_s": self.fixes_per_s}
-        return json.dumps(plain | self.transitions | rates)
+        told = {"events": self.events} if self.events else {}
+        return json.dumps(plain | self.transitions | told | rates)
 
     def as_text(self) -> str:
-        found = ", ".join(f"{count:,} {name}" for name, count in self.transitions.items())
+        found = _counts(self.transitions)
+        if self.events:
+            found += f"; would tell: {_counts(self.events)}"
         refused = "".join(f", {count:,} refused ({why})" for why, count in self.refused.items())
         return (
             f"{self.fixes:,} fixes of {self.devices:,} devices, {self.zones:,} zones: {found}\n"
             f"{self.judged:,} judged, {self.repeated:,} repeated, {self.suspect:,} suspect{refused}"
             f"; {self.seconds:.2f} s, {self.fixes_per_s:,} fixes/s"
         )
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counter.items())

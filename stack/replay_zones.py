@@ -1,35 +1,38 @@
-"""The zones of a replay: a zone file, and the rules by which each zone counts as entered and left.
-
-A zone's own properties, named as the fields of `geofence.rules.Rules`, replace the rules that are
-given for all. What is wrong in a file is a StackError.
-"""
+"""The zones of a replay: a zone file as the evaluator takes it, and which of them alert when."""
 
 from __future__ import annotations
 
 import gzip
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from geofence.geojson import ShapeError, ZoneFeature, ZoneFileError, read_shape, read_zones
 from geofence.index import ZoneIndex, ZoneVersion
+from geofence.policy import Policy
 from geofence.rules import Rules
 from geofence.shapes import Shape
+from geofence.versions import ALL_ASSETS
 from stack.errors import StackError
+from stack.replay_properties import devices_of, policy_of, rules_of
 
 Warn = Callable[[str], None]
-
-_WHOLE = frozenset({"enter_confirm_fixes", "exit_confirm_fixes"})
 
 
 @dataclass(frozen=True, slots=True)
 class ZoneSet:
-    """Zones in order of their ids; the ordinal of a zone in `index` is its place in `features`."""
+    """Zones in order of their ids; the ordinal of a zone in `index` is its place in `features`.
+
+    policies: by zone; none where nothing alerts. devices: by number of a filter in `index`, the ids
+    of those that it lets through.
+    """
 
     features: list[ZoneFeature]
     index: ZoneIndex
+    policies: list[Policy] = field(default_factory=list[Policy])
+    devices: list[frozenset[str]] = field(default_factory=list[frozenset[str]])
 
     @property
     def zone_ids(self) -> list[str]:
@@ -49,36 +52,39 @@ def zone_set_of(
 ) -> ZoneSet:
     """Zones in force since always; an invalid shape is repaired or left out, with a warning.
 
-    raw: the zones' own rules are passed over.
+    raw: what the zones' own properties say is passed over.
     """
     kept: list[ZoneFeature] = []
-    versions: list[ZoneVersion] = []
+    shapes: list[Shape] = []
     for feature in sorted(features, key=lambda feature: feature.zone_id):
         shape = _shape(feature, warn)
-        if shape is None:
-            continue
-        own = rules if raw else rules_of(feature, rules)
-        versions.append(ZoneVersion(len(kept), 1, organization=0, shape=shape, rules=own))
-        kept.append(feature)
-    return ZoneSet(kept, ZoneIndex(versions))
+        if shape is not None:
+            kept.append(feature)
+            shapes.append(shape)
+    if raw:
+        plain = (ZoneVersion(zone, 1, 0, shape, rules=rules) for zone, shape in enumerate(shapes))
+        return ZoneSet(kept, ZoneIndex(plain))
+    return _ruled(kept, shapes, rules)
 
 
-def rules_of(feature: ZoneFeature, rules: Rules) -> Rules:
-    """The rules of one zone: `rules`, but for what its properties say."""
-    names = {field.name for field in fields(Rules)}
-    own = {name: feature.properties[name] for name in feature.properties if name in names}
-    for name, value in own.items():
-        if not _is_number(value, whole=name in _WHOLE):
-            kind = "a whole number" if name in _WHOLE else "a number"
-            raise StackError(f"zone {feature.zone_id}: properties.{name} must be {kind}")
-    try:
-        return replace(rules, **own)
-    except ValueError as error:
-        raise StackError(f"zone {feature.zone_id}: properties.{error}") from None
-
-
-def _is_number(value: Any, *, whole: bool) -> bool:
-    return isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+def _ruled(features: list[ZoneFeature], shapes: list[Shape], rules: Rules) -> ZoneSet:
+    """As the zones' properties have it."""
+    versions: list[ZoneVersion] = []
+    policies = [policy_of(feature) for feature in features]
+    filters: dict[frozenset[str], int] = {}
+    for zone, (feature, shape) in enumerate(zip(features, shapes, strict=True)):
+        devices = devices_of(feature)
+        version = ZoneVersion(
+            zone=zone,
+            version=1,
+            organization=0,
+            shape=shape,
+            rules=rules_of(feature, rules),
+            assets=ALL_ASSETS if devices is None else filters.setdefault(devices, len(filters)),
+            remembers_exits=policies[zone].kind == "allowed",
+        )
+        versions.append(version)
+    return ZoneSet(features, ZoneIndex(versions), policies, list(filters))
 
 
 def _shape(feature: ZoneFeature, warn: Warn) -> Shape | None:

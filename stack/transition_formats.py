@@ -1,7 +1,7 @@
 """Transitions as CSV, NDJSON, Parquet and GPX: portions of rows onto a binary stream.
 
-    device_id,time,zone_id,transition,lat,lon,cause,inferred,dwell_s
-    cab-1,2026-01-31T12:00:00Z,zone-7,enter,37.78615,-122.41806,moved,,
+    device_id,time,zone_id,transition,lat,lon,cause,inferred,dwell_s,event
+    cab-1,2026-01-31T12:00:00Z,zone-7,enter,37.78615,-122.41806,moved,,,asset.geofence_breach
 
 The first four columns stand alone where `plain`. An empty field is not known, null in NDJSON and
 Parquet. GPX has a waypoint for each transition, named `zone-7 enter`.
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from telemetry.times import format_times
 
 PLAIN_COLUMNS = ("device_id", "time", "zone_id", "transition")
-COLUMNS = (*PLAIN_COLUMNS, "lat", "lon", "cause", "inferred", "dwell_s")
+COLUMNS = (*PLAIN_COLUMNS, "lat", "lon", "cause", "inferred", "dwell_s", "event")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class TransitionRows:
     """n transitions to be written.
 
     time_us: int64; lat, lon: degrees, float64; dwell_s: seconds since the visit began, float64, NaN
-    at an enter; all (n,). transition: enter, exit or dwell. inferred: "" where a fix said it.
+    where there is none; all (n,). transition: enter, exit, dwell or schedule. inferred: "" where a
+    fix said it. event: the type of the event that it would give, "" for none.
     """
 
     device_id: Sequence[str]
@@ -46,6 +47,7 @@ class TransitionRows:
     cause: Sequence[str]
     inferred: Sequence[str]
     dwell_s: NDArray[np.float64]
+    event: Sequence[str]
 
     def plain(self) -> tuple[Iterable[Any], ...]:
         return self.device_id, format_times(self.time_us), self.zone_id, self.transition
@@ -59,6 +61,7 @@ class TransitionRows:
             self.cause,
             [text or None for text in self.inferred],
             [_seconds(dwell) for dwell in self.dwell_s.tolist()],
+            [text or None for text in self.event],
         )
 
 
@@ -125,6 +128,7 @@ class ParquetWriter:
             ("cause", pa.string()),
             ("inferred", pa.string()),
             ("dwell_s", pa.float64()),
+            ("event", pa.string()),
         ]
         self._schema = pa.schema(fields[: len(PLAIN_COLUMNS)] if plain else fields)
         self._writer = parquet.ParquetWriter(stream, self._schema)
@@ -141,6 +145,7 @@ class ParquetWriter:
             "cause": rows.cause,
             "inferred": [text or None for text in rows.inferred],
             "dwell_s": pa.array(rows.dwell_s, from_pandas=True),  # NaN is null
+            "event": [text or None for text in rows.event],
         }
         arrays = [pa.array(values[field.name], field.type) for field in self._schema]
         self._gathered.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
@@ -159,7 +164,7 @@ class ParquetWriter:
 
 
 class GpxWriter:
-    """`plain` leaves out the description, which tells cause and dwell."""
+    """`plain` leaves out of the description what tells of more than the device."""
 
     def __init__(self, stream: BinaryIO, *, plain: bool) -> None:
         self._stream = stream
@@ -174,8 +179,8 @@ class GpxWriter:
         self._stream.write("".join(map(self._waypoint, columns)).encode())
 
     def _waypoint(self, row: Sequence[Any]) -> str:
-        device, time, zone, transition, lat, lon, cause, inferred, dwell_s = row
-        parts = [device, cause, inferred, None if dwell_s is None else f"{dwell_s} s"]
+        device, time, zone, transition, lat, lon, cause, inferred, dwell_s, event = row
+        parts = [device, cause, inferred, None if dwell_s is None else f"{dwell_s} s", event]
         told = "; ".join(part for part in (parts[:1] if self._plain else parts) if part)
         return (
             f'<wpt lat="{lat}" lon="{lon}"><time>{time}</time>'

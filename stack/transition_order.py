@@ -25,7 +25,7 @@ def found_by_device(
 ) -> Iterator[NDArray[np.void]]:
     """Judge `portions` (TRACE_DTYPE, by device): TRANSITION_DTYPE in order. ids: see TraceRuns."""
     held = _Held(ids, max_held)
-    for rows, is_last in _batches(portions):
+    for rows, is_last in _batches(judge, portions):
         # all devices but the last one are complete
         last = len(rows) if is_last else int(np.argmax(rows["tracker"] == rows["tracker"][-1]))
         if last:
@@ -40,21 +40,24 @@ def found_as_it_comes(
     judge: Judge, portions: Iterator[NDArray[np.void]]
 ) -> Iterator[NDArray[np.void]]:
     """Judge `portions` (TRACE_DTYPE): TRANSITION_DTYPE as they are found."""
-    for rows, _ in _batches(portions):
+    for rows, _ in _batches(judge, portions):
         yield judge.judge(rows, ended=False)
     yield judge.judge(np.zeros(0, TRACE_DTYPE), ended=True)
 
 
 def _batches(
-    portions: Iterator[NDArray[np.void]],
+    judge: Judge, portions: Iterator[NDArray[np.void]]
 ) -> Iterator[tuple[NDArray[np.void], bool]]:
-    """Batches of fixes, and which is the last."""
+    """Batches of fixes, each once the one before is judged, and which is the last."""
     waiting: NDArray[np.void] | None = None
     for rows in portions:
-        for start in range(0, len(rows), BATCH_FIXES):
+        start = 0
+        while start < len(rows):
             if waiting is not None:
                 yield waiting, False
             waiting = rows[start : start + BATCH_FIXES]
+            waiting = waiting[: judge.fixes_at_once(waiting)]
+            start += len(waiting)
     if waiting is not None:
         yield waiting, True
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from geofence.geojson import ZoneFeature
+from geofence.policy import BREACH
 from stack.cli import build
 from stack.map_page import MAX_ZONES, map_page
 from stack.map_sample import MapSample
@@ -98,6 +99,7 @@ def transitions_of(device_id: str, zone_id: str, count: int = 1) -> TransitionRo
         cause=["moved"] * count,
         inferred=["segment"] * count,
         dwell_s=np.full(count, np.nan),
+        event=[BREACH] * count,
     )
 
 
@@ -118,7 +120,8 @@ def test_a_page_holds_zones_tracks_and_transitions() -> None:
         {"id": "alone", "points": [5.0, 5.0]},
         {"id": "cab", "points": [178.0, 1.0, 179.5, 1.0, 180.5, 1.5]},
     ]
-    enter = ["cab", "1970-01-01T00:00:00Z", "circle", "enter", -179.5, 1.5, "moved", "segment"]
+    told = ["moved", "segment", BREACH]
+    enter = ["cab", "1970-01-01T00:00:00Z", "circle", "enter", -179.5, 1.5, *told]
     assert data["transitions"] == [enter]
     assert [len(zone["lines"]) for zone in data["zones"]] == [1, 1, 1, 2]
     assert data["zones"][0]["lines"][0][:4] == [170.0, 0.0, 190.0, 0.0]
@@ -186,7 +189,7 @@ def test_the_script_draws_and_tells_of_a_transition(tmp_path: Path) -> None:
     seen = run_script(page, tmp_path)
     assert seen["told"] == [
         f"{HOSTILE}\n1970-01-01T00:00:00Z\nenter {HOSTILE} (name of {HOSTILE})\n"
-        "kind: yard\nmoved, segment"
+        f"kind: yard\nmoved, segment\n{BREACH}"
     ]
     assert seen["devices"] == [HOSTILE, "alone"]
     assert seen["drawn"]["ellipse"] == 1

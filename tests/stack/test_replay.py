@@ -138,8 +138,8 @@ def test_a_gpx_file_has_a_waypoint_for_each_transition(files, tmp_path):
 
 def test_without_raw_more_columns_follow(files):
     first, line, *_ = run(files).stdout.splitlines()
-    assert first == RAW.splitlines()[0] + ",lat,lon,cause,inferred,dwell_s"
-    assert line == "a,2026-01-01T00:00:05Z,west,enter,1.0,1.0,initial,,"
+    assert first == RAW.splitlines()[0] + ",lat,lon,cause,inferred,dwell_s,event"
+    assert line == "a,2026-01-01T00:00:05Z,west,enter,1.0,1.0,initial,,,asset.geofence_breach"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_a_zone_between_two_fixes_is_passed_through(files):
     trace = "device_id,time,lat,lon\na,2026-01-01T00:00:00Z,1,-1\na,2026-01-01T00:01:00Z,1,7\n"
     files["--fixes"].write_bytes(gzip.compress(trace.encode()))
     lines = run(files, "--max-speed-mps", "1e6").stdout.splitlines()[1:]
-    assert [line.split(",")[-6:-1] for line in lines if ",west," in line] == [
+    assert [line.split(",")[-7:-2] for line in lines if ",west," in line] == [
         ["enter", "1.0", "0.0", "moved", "segment"],
         ["exit", "1.0", "2.0", "moved", "segment"],
     ]

@@ -5,7 +5,9 @@ import inspect
 import re
 from pathlib import Path
 
+from geofence.policy import DEFAULT_ALERTS, DEFAULT_KIND, Policy
 from geofence.rules import MAX_ACCURACY_M, MAX_SPEED_MPS, Rules
+from geofence.transitions import Transition
 from stack.map_page import MAX_ZONES
 from stack.map_sample import MAX_POINTS, MAX_TRANSITIONS
 from stack.replay import replay
@@ -55,3 +57,13 @@ def test_the_bounds_on_the_page_are_those_of_the_code():
     assert f"{TRACE_DTYPE.itemsize} bytes a fix" in PAGE
     most = f"{MAX_POINTS:,} fixes, {MAX_TRANSITIONS:,} transitions and {MAX_ZONES:,} zones"
     assert most in PAGE
+
+
+def test_the_properties_that_decide_what_is_told_are_on_the_page():
+    rows = {row[0]: row for row in rows_after("| property | default | |")}
+    assert set(rows) == {field.name for field in dataclasses.fields(Policy)} | {"assets"}
+    assert rows["kind"][1] == DEFAULT_KIND
+    for kind in DEFAULT_ALERTS:
+        assert kind in rows["kind"][2]
+    for transition in Transition:
+        assert transition == Transition.NONE or f"`{transition.name.lower()}`" in PAGE

@@ -101,7 +101,7 @@ def test_each_visit_has_one_enter_then_one_dwell_then_one_exit(folder):
     trace = [("a", 0, 0.5), ("a", 1, 0.5), ("a", 3, -9.0), ("a", 4, -9.0), ("a", 5, -9.0)]
     silent = [("b", 1, 2.5)]
     found = [line.split(",") for line in replayed(folder, trace + silent, RULED)]
-    assert [(f[0], f[1][17:19], *f[2:4], *f[6:]) for f in found] == [
+    assert [(f[0], f[1][17:19], *f[2:4], *f[6:9]) for f in found] == [
         ("a", "00", "west", "enter", "initial", "", ""),
         ("a", "02", "west", "dwell", "moved", "timer", "2"),
         ("a", "03", "west", "exit", "moved", "", "3"),
