@@ -58,9 +58,8 @@ def leave(desk: Desk, number: int, at: Record) -> None:
 
 @bare
 def _remembers_exits(desk: Desk, zone: int) -> bool:
-    if zone >= len(desk.zones.newest):
-        return False
-    return desk.zones.entry[desk.zones.newest[zone]].remembers_exits
+    newest = desk.zones.newest[zone] if zone < len(desk.zones.newest) else -1
+    return newest >= 0 and desk.zones.entry[newest].remembers_exits
 
 
 @bare

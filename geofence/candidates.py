@@ -103,6 +103,8 @@ def _look(
     for number in range(found):
         piece = desk.found[number]
         entry = desk.zones.piece[piece].entry
+        if desk.zones.entry[entry].organization != asset.organization:
+            continue  # a box that goes several times round the axis reaches to its neighbours
         if in_force(desk, desk.zones.entry[entry].zone, asset.asset, time_us) != entry:
             continue
         if desk.slot[entry].stamp != desk.case[0].stamp:

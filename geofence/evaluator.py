@@ -140,7 +140,7 @@ def _walked(
         asset=state.assets[work.asset],
         member=np.empty(room.memberships, MEMBERSHIP_DTYPE),
         transition=np.empty(room.transitions, TRANSITION_DTYPE),
-        healed=np.empty(fixes + 3, PLACE_DTYPE),
+        healed=np.empty(2 * fixes, PLACE_DTYPE),  # one fix heals no more than two
     )
     desk = state.workspace.desk(index.arrays, agenda, room.place, found)
     held = Held(state.start, state.count, state.rows)

@@ -78,12 +78,13 @@ def search(
     waiting = 0
     while True:
         for node in range(first, last):
-            if (
-                tree.box[node, 0] > east
-                or tree.box[node, 2] < west
-                or tree.box[node, 1] > north
-                or tree.box[node, 3] < south
-            ):
+            meets = (  # put so that a NaN meets nothing, not even what fills a level up
+                tree.box[node, 0] <= east
+                and tree.box[node, 2] >= west
+                and tree.box[node, 1] <= north
+                and tree.box[node, 3] >= south
+            )
+            if not meets:
                 continue
             if level > 0:
                 stack[waiting] = (node << _LEVEL_BITS) | level

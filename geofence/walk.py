@@ -207,8 +207,6 @@ def _suspect(desk: Desk, max_mps: float) -> None:
 def _believe(desk: Desk) -> bool:
     """Judges the suspect fixes and this one in order; no way leads to the first of them."""
     case = desk.case[0]
-    if case.healed + _CHAIN > len(desk.healed):
-        return False
     copy_place(case.newest, case.place)
     judged(desk).joined = False
     judged(desk).suspects = 0
