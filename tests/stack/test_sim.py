@@ -200,14 +200,17 @@ def odd_trace() -> bytes:
     """Two devices through SQUARE with a repeat, a late fix, 0,0 and a jump."""
     lines = [
         "a,2026-01-05T10:00:00Z,51.99,13.05",
-        "a,2026-01-05T10:00:10Z,52.05,13.05",
-        "b,2026-01-05T10:00:10Z,52.02,13.02",
-        "a,2026-01-05T10:00:10Z,51.00,13.05",
-        "a,2026-01-05T10:00:20Z,0,0",
-        "a,2026-01-05T10:00:05Z,52.06,13.06",
-        "b,2026-01-05T10:00:20.500Z,51.50,13.02",
-        "a,2026-01-05T10:00:30Z,52.10,13.10",
-        "a,2026-01-05T10:00:40Z,48.00,9.00",
+        "a,2026-01-05T10:01:30Z,52.05,13.05",
+        "b,2026-01-05T10:01:30Z,52.02,13.02",
+        "a,2026-01-05T10:01:30Z,51.00,13.05",
+        "a,2026-01-05T10:02:00Z,0,0",
+        "a,2026-01-05T10:01:00Z,52.06,13.06",
+        "b,2026-01-05T10:03:00.500Z,51.99,13.02",
+        "a,2026-01-05T10:03:00Z,48.00,9.00",
+        "a,2026-01-05T10:04:00Z,52.10,13.10",
+        "b,2026-01-05T10:04:00Z,51.98,13.02",
+        "a,2026-01-05T10:06:00Z,52.15,13.10",
+        "a,2026-01-05T10:07:00Z,52.16,13.10",
     ]
     return (HEADER + "".join(f"{line},,,,\n" for line in lines)).encode()
 
@@ -229,9 +232,9 @@ async def test_a_run_against_a_running_system_comes_out_as_expected(data_dir: Pa
     zones = data_dir.with_name("zones.geojson")
     zones.write_bytes(zone_file(feature(SQUARE, name="Square")))
     async with running_stack(data_dir, lambda _text: None, asyncio.Event()):
-        code, odd = await sim(data_dir, "--replay", trace, "--zones", zones, "--speed", "100")
+        code, odd = await sim(data_dir, "--replay", trace, "--zones", zones, "--speed", "500")
         assert (code, odd["good"]) == (0, True), odd
-        assert odd["verify"]["fixes"]["found"] == 7
+        assert odd["verify"]["fixes"]["found"] == 10
         assert odd["verify"]["events"]["found"] == 4
         for payload_format in PayloadFormat:
             options = ["--trackers", "10", "--rate", "20", "--seconds", "3", "--batch", "7"]
@@ -239,3 +242,13 @@ async def test_a_run_against_a_running_system_comes_out_as_expected(data_dir: Pa
             assert (code, moving["good"]) == (0, True), moving
             assert moving["sent"] == moving["verify"]["fixes"]["found"] == 600
             assert moving["verify"]["webhooks"]["found"] > 0
+
+
+@pytest.mark.acceptance
+@pytest.mark.usefixtures("programs")
+async def test_every_rule_deadline_and_edit_is_kept_by_a_running_system(data_dir: Path) -> None:
+    async with running_stack(data_dir, lambda _text: None, asyncio.Event()):
+        code, result = await sim(data_dir, "--trackers", "12", "--rate", "2", "--seconds", "20")
+    assert (code, result["good"]) == (0, True), result
+    assert result["edits_seen_after_s"]["count"] == 6  # of five edits one takes two steps
+    assert result["timers_told_after_s"]["count"] > 0
