@@ -1,0 +1,33 @@
+"""What an operator sees of what ingest judged."""
+
+from datetime import timedelta
+
+from ingest.owner import Ownership
+from tests.ingest.conftest import Device, fix, until
+from tests.ingest.tenants import Tenant, soon, square
+
+HOME = (13.4, 52.5)
+FAR = (13.4, 53.0)
+
+
+async def test_transitions_timers_and_suspect_fixes_are_counted(
+    tenant: Tenant, device: Device, ingest: Ownership
+) -> None:
+    vehicle = await tenant.vehicle()
+    rules = {"dwell_seconds": 1, "close_after_silence_seconds": 50}
+    await tenant.zone(square(*HOME), rules=rules)
+    at = soon(-100)
+    for number, place in enumerate([HOME, FAR, FAR, FAR]):
+        await device.send(vehicle, fix(at + timedelta(seconds=number), *place))
+    await device.send(vehicle, fix(at + timedelta(seconds=4), *HOME))
+    counted = {
+        'transitions_total{transition="enter"}': 1,
+        'transitions_total{transition="dwell"}': 1,
+        'transitions_total{transition="exit"}': 1,
+        'transitions_total{transition="schedule"}': 0,
+        "timers_total": 1,
+        "fixes_healed_total": 2,
+        "fixes_suspect_total": 3,
+    }
+    lines = {f"opsc_ingest_{name} {count:.1f}" for name, count in counted.items()}
+    await until(lambda: lines <= set(ingest.metrics.page().decode().splitlines()))
