@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from stack.runtime import read_stack
@@ -14,6 +15,15 @@ from tests.stack.test_sim import sim
 
 RUN_S = 12
 KILLS = ("ingest", "ingest", "postgres", "ingest")
+
+
+def _wait_for_fixes(data_dir: Path) -> None:
+    """Returns when the run has begun: how long that takes depends on what else the machine does."""
+    give_up = time.monotonic() + 60
+    with psycopg.connect(read_stack(data_dir).database["admin"], autocommit=True) as conn:
+        while conn.execute("SELECT FROM gps_events LIMIT 1").fetchone() is None:
+            assert time.monotonic() < give_up, "no fix was stored"
+            time.sleep(0.1)
 
 
 def _kill(data_dir: Path, part: str, before: set[int]) -> int:
@@ -35,7 +45,7 @@ async def test_killing_ingest_and_postgresql_during_a_run_loses_and_doubles_noth
         options = ["--trackers", "30", "--rate", "10", "--seconds", str(RUN_S)]
         options += ["--rules", "untimed", "--edits", "0"]  # deadlines would overtake fixes
         run = asyncio.create_task(sim(data_dir, *options))
-        await asyncio.sleep(3)
+        await asyncio.to_thread(_wait_for_fixes, data_dir)
         killed: set[int] = set()
         for part in KILLS:
             killed.add(await asyncio.to_thread(_kill, data_dir, part, killed))
