@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from geofence.rules import MAX_ACCURACY_M, MAX_SPEED_MPS, Gates, Rules
 from stack.errors import StackError
 from stack.map_page import map_page
 from stack.replay_run import Replayed, ReplayPlan, run_replay
+from stack.replay_targets import check_target, write_whole
 from stack.replay_view import replay_view
 from stack.replay_zones import read_zone_file, zone_set_of
 from stack.trace_file import TRACE_SUFFIXES, TraceFile
@@ -127,6 +129,8 @@ def replay(
     """
     trace = _usage("--fixes", lambda: TraceFile.of(fixes))
     _usage("--out", lambda: transition_file(out, plain=raw))
+    _usage("--out", lambda: check_target(out, (zones, fixes)))
+    _usage("--map", lambda: check_target(map_out, (zones, fixes, out)))
     rules = _usage(
         "the rules",
         lambda: Rules(
@@ -170,7 +174,8 @@ def _run(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return None
     except OSError as error:
-        raise StackError(f"cannot write: {error.strerror or error}") from None
+        where = tempfile.gettempdir()
+        raise StackError(f"cannot write in {where}: {error.strerror or error}") from None
     done.tally.seconds = time.perf_counter() - began
     if map_out is not None:
         _draw(plan, done, map_out)
@@ -180,10 +185,7 @@ def _run(
 def _draw(plan: ReplayPlan, done: Replayed, map_out: Path) -> None:
     assert done.sample is not None
     page = map_page(plan.trace.path.name, plan.zones.features, done.sample, done.tally.as_text())
-    try:
-        map_out.write_text(page, "utf-8")
-    except OSError as error:
-        raise StackError(f"cannot write {map_out}: {error.strerror}") from None
+    write_whole(map_out, page)
 
 
 def _usage(option: str, value: Callable[[], Value]) -> Value:

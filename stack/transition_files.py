@@ -11,12 +11,14 @@ import os
 import shutil
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
 
 from stack.errors import StackError
+from stack.replay_targets import partial
 from stack.transition_formats import WRITERS, TransitionRows
 
 SUFFIXES = tuple(WRITERS)
@@ -58,7 +60,19 @@ class TransitionFile:
 
     def write(self, rows: TransitionRows) -> None:
         if len(rows.time_us):
-            self._writer.write(rows)
+            with self._named():
+                self._writer.write(rows)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Says which file it is that cannot be written."""
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            name = self._out or "stdout"
+            raise StackError(f"cannot write {name}: {error.strerror or error}") from None
 
     def __exit__(
         self,
@@ -68,13 +82,14 @@ class TransitionFile:
     ) -> None:
         try:
             if kind is None:
-                self._writer.close()
-                self._hand_over()
+                with self._named():
+                    self._writer.close()
+                    self._hand_over()
         finally:
             with suppress(OSError):  # that the disk is full was said already
                 self._stream.close()
             if self._out is not None:
-                _partial(self._out).unlink(missing_ok=True)
+                partial(self._out).unlink(missing_ok=True)
 
     def _hand_over(self) -> None:
         if self._out is None:
@@ -84,7 +99,7 @@ class TransitionFile:
             sys.stdout.buffer.flush()
         else:
             self._stream.close()
-            os.replace(_partial(self._out), self._out)
+            os.replace(partial(self._out), self._out)
 
 
 def _held() -> BinaryIO:
@@ -94,11 +109,7 @@ def _held() -> BinaryIO:
 def _opened(out: Path) -> BinaryIO:
     try:
         if out.suffix == ".gz":
-            return cast("BinaryIO", gzip.open(_partial(out), "wb", _FAST_GZIP))
-        return _partial(out).open("wb")
+            return cast("BinaryIO", gzip.open(partial(out), "wb", _FAST_GZIP))
+        return partial(out).open("wb")
     except OSError as error:
         raise StackError(f"cannot write {out}: {error.strerror}") from None
-
-
-def _partial(out: Path) -> Path:
-    return out.with_name(out.name + ".part")

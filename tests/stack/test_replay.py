@@ -291,3 +291,30 @@ def test_a_trace_without_fixes_has_no_transitions(files):
     files["--fixes"].write_bytes(gzip.compress(b"device_id,time,lat,lon\n"))
     result = run(files, "--raw")
     assert (result.exit_code, result.stdout) == (0, RAW.splitlines(keepends=True)[0])
+
+
+def test_where_a_file_cannot_be_written_is_wrong_usage(files, tmp_path):
+    (tmp_path / "folder.csv").mkdir()
+    trace = files["--fixes"].read_bytes()
+    for option, name, says in (
+        ("--out", "folder.csv", "is a directory"),
+        ("--map", "folder.csv", "is a directory"),
+        ("--out", "nowhere/x.csv", "there is no folder"),
+        ("--map", "nowhere/x.html", "there is no folder"),
+        ("--out", files["--fixes"].name, "is another file of this replay"),
+        ("--map", files["--zones"].name, "is another file of this replay"),
+    ):
+        result = run(files, option, str(tmp_path / name))
+        assert result.exit_code == 2
+        assert says in " ".join(result.stderr.replace("\u2502", " ").split())
+    assert files["--fixes"].read_bytes() == trace
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
+@pytest.mark.parametrize(("option", "name"), [("--out", "x.csv"), ("--map", "x.html")])
+def test_a_disk_that_is_full_is_an_error_that_leaves_nothing(files, tmp_path, option, name):
+    (tmp_path / f"{name}.part").symlink_to("/dev/full")
+    result = run(files, option, str(tmp_path / name))
+    assert isinstance(result.exception, StackError)
+    assert str(result.exception) == f"cannot write {tmp_path / name}: No space left on device"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(name)]
