@@ -16,7 +16,15 @@ from geofence.orientation import orientation
 from geofence.packing import Arena
 from geofence.slabs import band_of
 
-_SPANS = 1_024
+_SPANS = 256  # of a corridor that are sorted in; more are joined first
+ROWS_PER_VERTEX = 2
+
+_TOUCHES, _CROSSES, _BEGINS, _ENDS = (
+    0.0,
+    1.0,
+    2.0,
+    3.0,
+)  # how an edge is met; the last two: along it
 
 
 @bare
@@ -33,40 +41,48 @@ def meets(
 
     The metres of all pieces together, in or on the shape. (NaN, NaN, 0.0) where it does not meet
     the shape. Degrees, continuous over the antimeridian; for an area in the shape's own frame,
-    moved there by whole turns. spans: scratch, (k, 2): with fewer rows than a corridor has edges, a
-    way that meets it in more than k pieces may be given some metres between two of them.
+    moved there by whole turns. spans: scratch, (k, 2), k at least ROWS_PER_VERTEX times an area's
+    vertices. A way that meets a corridor in more than k, or 256, pieces may be given some metres
+    between two of them.
     """
     if np.isnan(shape["radius_m"]):
-        return _area_meets(arena, shape, lon0, lat0, lon1, lat1)
-    return round_meets(arena, shape, lon0, lat0, lon1, lat1, spans)
+        return _area_meets(arena, shape, lon0, lat0, lon1, lat1, spans)
+    return round_meets(arena, shape, lon0, lat0, lon1, lat1, spans[:_SPANS])
 
 
 @bare
 def _area_meets(
-    arena: Arena, shape: np.void, lon0: float, lat0: float, lon1: float, lat1: float
+    arena: Arena,
+    shape: np.void,
+    lon0: float,
+    lat0: float,
+    lon1: float,
+    lat1: float,
+    rows: NDArray[np.float64],
 ) -> tuple[float, float, float]:
     if lon0 == lon1 and lat0 == lat1:
         inside = covers(arena, shape, lon0, lat0)
         return (0.0, 1.0, 0.0) if inside else (np.nan, np.nan, 0.0)
+    count = _note_meetings(arena, shape, lon0, lat0, lon1, lat1, rows)
+    _sort(rows, count)
+    odd_inside = _is_inside_after_odd(arena, shape, lon0, lat0, lon1, lat1, rows, count)
     first, last, length_m = np.nan, np.nan, 0.0
-    at = -1.0
-    while at < 1.0:  # each round goes to the next of finitely many places
-        then, along_edge = _next_meeting(arena, shape, lon0, lat0, lon1, lat1, at)
-        start, end = max(at, 0.0), min(then, 1.0)
-        if start < end:
-            probe = 0.0 if at < 0.0 else 1.0 if then > 1.0 else (start + end) / 2
-            lon, lat = _place(lon0, lon1, probe), _place(lat0, lat1, probe)
-            if along_edge or covers(arena, shape, lon, lat):
-                length_m += straight_m(
-                    _place(lon0, lon1, start),
-                    _place(lat0, lat1, start),
-                    _place(lon0, lon1, end),
-                    _place(lat0, lat1, end),
-                )
-                first, last = start if np.isnan(first) else first, end
-        if then <= 1.0:
+    at, odd, edges_along = 0.0, False, 0
+    for number in range(count + 1):
+        then = rows[number, 0] if number < count else 1.0
+        if then > at and (edges_along > 0 or odd == odd_inside):
+            length_m += straight_m(
+                _place(lon0, lon1, at),
+                _place(lat0, lat1, at),
+                _place(lon0, lon1, then),
+                _place(lat0, lat1, then),
+            )
+            first, last = at if np.isnan(first) else first, then
+        if number < count:
             first, last = then if np.isnan(first) else first, then
-        at = then
+            odd ^= rows[number, 1] == _CROSSES
+            edges_along += int(rows[number, 1] == _BEGINS) - int(rows[number, 1] == _ENDS)
+            at = then
     return first, last, length_m
 
 
@@ -77,46 +93,110 @@ def _place(begin: float, end: float, along: float) -> float:
 
 
 @bare
-def _next_meeting(
+def _is_inside_after_odd(
     arena: Arena,
     shape: np.void,
     lon0: float,
     lat0: float,
     lon1: float,
     lat1: float,
-    after: float,
-) -> tuple[float, bool]:
-    """The first place beyond `after` where an edge is met or left, infinity where there is none.
+    rows: NDArray[np.float64],
+    count: int,
+) -> bool:
+    """Whether the way is inside where it has crossed an odd number of edges, else where even.
 
-    And whether the way runs along an edge until there.
+    Asked at an end of the way if no edge is met there: that is exact. Else in the middle of the
+    longest stretch between two meetings.
+    """
+    if count == 0 or rows[0, 0] > 0.0:
+        return not covers(arena, shape, lon0, lat0)
+    odd, edges_along = False, 0
+    longest, middle, middle_odd = -1.0, 1.0, False
+    for number in range(count):
+        odd ^= rows[number, 1] == _CROSSES
+        edges_along += int(rows[number, 1] == _BEGINS) - int(rows[number, 1] == _ENDS)
+        then = rows[number + 1, 0] if number + 1 < count else 1.0
+        if edges_along <= 0 and then - rows[number, 0] > longest:
+            longest, middle_odd = then - rows[number, 0], odd
+            middle = (then + rows[number, 0]) / 2
+    if rows[count - 1, 0] < 1.0:
+        middle, middle_odd = 1.0, odd
+    inside = covers(arena, shape, _place(lon0, lon1, middle), _place(lat0, lat1, middle))
+    return inside == middle_odd
+
+
+@bare
+def _note_meetings(
+    arena: Arena,
+    shape: np.void,
+    lon0: float,
+    lat0: float,
+    lon1: float,
+    lat1: float,
+    rows: NDArray[np.float64],
+) -> int:
+    """Where the way meets edges, in any order: rows of place and kind. Returns how many.
+
+    An edge is crossed if it has one end to the left of the way and one to the right or on it: what
+    lies just to the left of the way is inside or outside by the number of edges crossed before.
     """
     south, north = min(lat0, lat1), max(lat0, lat1)
     west, east = min(lon0, lon1), max(lon0, lon1)
-    slabs = shape["slabs"]
-    vertices = arena.vertices
-    edges = arena.slab_edge
-    if slabs > 0:
-        lowest = band_of(south, shape["slab_south"], shape["slabs_per_deg"], slabs)
-        highest = band_of(north, shape["slab_south"], shape["slabs_per_deg"], slabs)
-        slab = shape["slab"]
-        edges = edges[arena.slab_start[slab + lowest] : arena.slab_start[slab + highest + 1]]
-        count = len(edges)
-    else:
-        vertices = vertices[shape["first"] : shape["last"]]
-        count = len(vertices) - 1
-    then, along_edge = np.inf, False
-    for place in range(count):
-        edge = int(edges[place]) if slabs > 0 else place
-        if not _touches(vertices[edge, 1], vertices[edge + 1, 1], south, north):
-            continue
-        if not _touches(vertices[edge, 0], vertices[edge + 1, 0], west, east):
-            continue
-        begin, until = _meeting(vertices, edge, lon0, lat0, lon1, lat1)
-        if begin > after:
-            then = min(then, begin)
-        elif until > after:
-            then, along_edge = min(then, until), True
-    return then, along_edge
+    bands, vertices = shape["slabs"], arena.vertices
+    lowest = band_of(south, shape["slab_south"], shape["slabs_per_deg"], bands)
+    highest = max(band_of(north, shape["slab_south"], shape["slabs_per_deg"], bands), 0)
+    count = 0
+    for band in range(max(lowest, 0), highest + 1):
+        start, end = shape["first"], shape["last"] - 1
+        if bands > 0:
+            slab = shape["slab"] + band
+            start, end = int(arena.slab_start[slab]), int(arena.slab_start[slab + 1])
+        for place in range(start, end):
+            edge = int(arena.slab_edge[place]) if bands > 0 else place
+            y0, y1 = vertices[edge, 1], vertices[edge + 1, 1]
+            if not _touches(y0, y1, south, north):
+                continue
+            if not _touches(vertices[edge, 0], vertices[edge + 1, 0], west, east):
+                continue
+            if bands > 0 and band > lowest:
+                own = band_of(min(y0, y1), shape["slab_south"], shape["slabs_per_deg"], bands)
+                if own < band:  # it was met in a band before
+                    continue
+            begin, until, kind = _meeting(vertices, edge, lon0, lat0, lon1, lat1)
+            if np.isnan(begin) or count + 2 > len(rows):
+                continue
+            rows[count, 0], rows[count, 1] = begin, kind
+            count += 1
+            if kind == _BEGINS:
+                rows[count, 0], rows[count, 1] = until, _ENDS
+                count += 1
+    return count
+
+
+@bare
+def _sort(rows: NDArray[np.float64], count: int) -> None:
+    """Puts the first `count` rows in order of place (heapsort: no scratch, no worst case)."""
+    for root in range(count // 2 - 1, -1, -1):
+        _sift(rows, root, count)
+    for last in range(count - 1, 0, -1):
+        place, kind = rows[last, 0], rows[last, 1]
+        rows[last, 0], rows[last, 1] = rows[0, 0], rows[0, 1]
+        rows[0, 0], rows[0, 1] = place, kind
+        _sift(rows, 0, last)
+
+
+@bare
+def _sift(rows: NDArray[np.float64], root: int, count: int) -> None:
+    place, kind = rows[root, 0], rows[root, 1]
+    child = 2 * root + 1
+    while child < count:
+        if child + 1 < count and rows[child + 1, 0] > rows[child, 0]:
+            child += 1
+        if rows[child, 0] <= place:
+            break
+        rows[root, 0], rows[root, 1] = rows[child, 0], rows[child, 1]
+        root, child = child, 2 * child + 1
+    rows[root, 0], rows[root, 1] = place, kind
 
 
 @bare
@@ -135,29 +215,30 @@ def _meeting(
     lat0: float,
     lon1: float,
     lat1: float,
-) -> tuple[float, float]:
+) -> tuple[float, float, float]:
     """Where on the way it first and last meets an edge whose box its own touches, NaN if nowhere.
 
-    The two differ only where the way runs along the edge.
+    And how. The two differ only where the way runs along the edge.
     """
     x0, y0 = vertices[edge, 0], vertices[edge, 1]
     x1, y1 = vertices[edge + 1, 0], vertices[edge + 1, 1]
     side0 = orientation(lon0, lat0, lon1, lat1, x0, y0)
     side1 = orientation(lon0, lat0, lon1, lat1, x1, y1)
     if side0 * side1 > 0:
-        return np.nan, np.nan
+        return np.nan, np.nan, _TOUCHES
     from0 = orientation(x0, y0, x1, y1, lon0, lat0)
     from1 = orientation(x0, y0, x1, y1, lon1, lat1)
     if from0 * from1 > 0:
-        return np.nan, np.nan
+        return np.nan, np.nan, _TOUCHES
     if side0 == 0 and side1 == 0:
         begin = _projected(lon0, lat0, lon1, lat1, x0, y0)
         end = _projected(lon0, lat0, lon1, lat1, x1, y1)
-        return min(begin, end), max(begin, end)
+        return min(begin, end), max(begin, end), _BEGINS
+    kind = _CROSSES if (side0 > 0) != (side1 > 0) else _TOUCHES
     if from0 == 0:
-        return 0.0, 0.0
+        return 0.0, 0.0, kind
     if from1 == 0:
-        return 1.0, 1.0
+        return 1.0, 1.0, kind
     # A vertex is met in one place by both of its edges.
     if side0 == 0:
         at = _projected(lon0, lat0, lon1, lat1, x0, y0)
@@ -165,7 +246,7 @@ def _meeting(
         at = _projected(lon0, lat0, lon1, lat1, x1, y1)
     else:
         at = _crossed(lon0, lat0, lon1, lat1, x0, y0, x1, y1)
-    return at, at
+    return at, at, kind
 
 
 @bare
@@ -207,7 +288,8 @@ def meets_pairs(
     lat1: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """`meets` of way i with shape i. shapes: SHAPE_DTYPE, (n,); the others (n,) -> (n, 3)."""
-    result, spans = np.empty((len(lon0), 3)), np.empty((_SPANS, 2))
+    most = 0 if len(shapes) == 0 else np.max(shapes["last"] - shapes["first"])
+    result, spans = np.empty((len(lon0), 3)), np.empty((max(_SPANS, ROWS_PER_VERTEX * most), 2))
     for row in range(len(lon0)):
         found = meets(arena, shapes[row], lon0[row], lat0[row], lon1[row], lat1[row], spans)
         result[row, 0], result[row, 1], result[row, 2] = found

@@ -74,6 +74,7 @@ class ZoneArrays(NamedTuple):
     mark: Records
     newest_mark_us: int
     max_gap_us: int
+    most_vertices: int  # of any shape
 
 
 class ZoneIndex:
@@ -91,7 +92,7 @@ class ZoneIndex:
         self._newest = np.empty(0, np.int64)
         self._filter = np.empty(0, FILTER_DTYPE)
         self._zone_marks = self._marks = no_marks()
-        self._base_boxes = self._max_gap_us = 0
+        self._base_boxes = self._max_gap_us = self._most_vertices = 0
         self._base = self._recent = pack(self._box.rows, np.empty(0, np.int64))
         self._take(list(versions))
 
@@ -180,6 +181,8 @@ class ZoneIndex:
         self._check_order(entries)
         shapes = [version.shape for version in versions]
         entries["shape"] = self._builder.add(shapes)
+        vertices = entries["shape"]["last"] - entries["shape"]["first"]
+        self._most_vertices = max(self._most_vertices, int(vertices.max()))
         self._entry = self._entry.with_more(entries)
         self._max_gap_us = max(self._max_gap_us, int(entries["gap_us"].max()))
         ends = np.array([version.valid_to_us for version in versions], np.int64)
@@ -224,6 +227,7 @@ class ZoneIndex:
             mark=self._marks,
             newest_mark_us=int(self._marks["time_us"].max(initial=MIN_TIME_US)),
             max_gap_us=self._max_gap_us,
+            most_vertices=self._most_vertices,
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geofence.compiled import Record, Records, bare
+from geofence.crossing import ROWS_PER_VERTEX
 from geofence.index import ZoneArrays
 from geofence.packing import SHAPE_DTYPE
 from geofence.records import PLACE_DTYPE
@@ -37,7 +38,7 @@ HIT_DTYPE = np.dtype(
     ]
 )
 
-_SPANS = 256
+_LEAST_SPANS = 256
 
 LOOKUP_DTYPE = np.dtype([("stamp", "<i8"), ("place", "<i8")])  # good if the stamp is the newest
 
@@ -120,7 +121,7 @@ class Workspace:
         self._head = np.empty(0, np.int64)
         self._case = np.zeros(1, CASE_DTYPE)
         self._stack = np.zeros(STACK, np.int64)
-        self._spans = np.zeros((_SPANS, 2))
+        self._spans = np.zeros((_LEAST_SPANS, 2))
         self._slot = self._row = np.zeros(0, LOOKUP_DTYPE)
         self._make_room(64)
 
@@ -145,6 +146,9 @@ class Workspace:
         """room: for how many zones near one place."""
         if len(self._found) < room:
             self._make_room(room)
+        spans = ROWS_PER_VERTEX * zones.most_vertices
+        if len(self._spans) < spans:
+            self._spans = np.zeros((spans, 2))
         self._slot = _of_length(self._slot, len(zones.entry))
         self._row = _of_length(self._row, len(zones.newest))
         case = self._case[0]

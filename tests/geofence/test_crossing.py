@@ -214,3 +214,16 @@ def test_with_little_scratch_the_ends_are_the_same_and_no_metre_is_lost():
         assert more_m >= length_m
         length_m = more_m
     assert length_m <= straight_m(*way)
+
+
+@pytest.mark.parametrize("way", [(9.9, 50.5, 10.9, 50.5), (10.9, 50.5, 9.9, 50.5)])
+@pytest.mark.parametrize("slabs", [False, True])
+def test_a_way_through_all_teeth_of_a_comb_lies_half_in_them(slabs, way):
+    teeth = 10_000
+    lon = np.linspace(10.0, 10.8, 4 * teeth + 1)[:-1]
+    lat = np.where(np.arange(4 * teeth) % 4 < 2, 51.0, 50.0)
+    comb = shapely.Polygon([(10.0, 49.0), *zip(lon, lat, strict=True), (lon[-1], 49.0)])
+    arena, shape = packed_area(comb, slabs=slabs)
+    first, last, length_m = meets(arena, shape, *way)
+    assert {round(first, 4), round(last, 4)} == {0.1, 0.9}
+    assert length_m == pytest.approx(0.4 * straight_m(*way), rel=1e-4)
