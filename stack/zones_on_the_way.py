@@ -28,6 +28,7 @@ _LANE_FIXES = 12
 _LONGEST_STEP_DEG = 0.01
 _SPOT_SHARE = 0.25  # of the step between two fixes is the radius of a spot
 _METRES_PER_DEGREE = 111_320.0
+_NEAREST_TO_POLE_DEG = 89.0
 _LOOKED_AT_FIXES = 500_000
 _OPENS_AFTER_S = 10.0
 _HOURS_M = 30
@@ -86,9 +87,12 @@ def zones_on_the_way(
 ) -> list[SimZone]:
     """One zone for each of CHARACTERS where the first half million fixes go.
 
-    now_us: about when the run begins; hours begin soon after it.
+    None where they go nowhere, or to a pole only. now_us: about when the run begins; hours begin
+    soon after.
     """
     way = _Way(schedule, np.random.default_rng(seed))
+    if way.leads_nowhere:
+        return []
     hours = hours_from(now_us + round(_OPENS_AFTER_S * 1e6))
     return [
         _zone(number, character, way, hours, rule_set)
@@ -147,10 +151,15 @@ class _Way:
             if seen >= _LOOKED_AT_FIXES:
                 break
         rows = np.concatenate(parts)
+        rows = rows[(np.abs(rows["lat"]) <= _NEAREST_TO_POLE_DEG) & (np.abs(rows["lon"]) <= 180)]
         by_tracker = rows[np.argsort(rows["tracker"], kind="stable")]
         self._in_time = np.stack([rows["lon"], rows["lat"]], axis=1)
         self._place = np.stack([by_tracker["lon"], by_tracker["lat"]], axis=1)
         self._tracker = by_tracker["tracker"]
+
+    @property
+    def leads_nowhere(self) -> bool:
+        return not len(self._in_time)
 
     def round(self) -> tuple[float, float, float]:
         """A place that is reached when a quarter of the way is done, and a radius."""
@@ -166,10 +175,10 @@ class _Way:
         """
         east, north = self._steps_m()
         step_m = np.hypot(east, north)
-        far = np.flatnonzero(step_m >= max(0.1, float(np.median(step_m))))
-        if not len(far):
+        moves = step_m > 0
+        if not moves.any():
             return self.round()
-        chosen = int(self._random.choice(far))
+        chosen = int(self._random.choice(np.flatnonzero(step_m >= np.median(step_m[moves]))))
         lon, lat = self._place[chosen : chosen + 2].mean(axis=0).tolist()
         return lon, lat, max(0.01, round(float(step_m[chosen]) * _SPOT_SHARE, 2))
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from device_sim.motion import StreetPlan
 from device_sim.payloads import PayloadFormat
+from device_sim.schedule import Slice
 from geofence.geojson import ShapeError, read_shape, read_zones
 from geofence.schedule import is_open, opens_between, parse_schedule
 from geofence.shapes import Circle, Shape, covers
@@ -22,6 +23,7 @@ from stack.scenario import moving_scenario
 from stack.sim_zone import SimZone, zones_of_features
 from stack.system import running_stack
 from stack.zones_on_the_way import CHARACTERS, RuleSet, hours_from, zones_on_the_way
+from telemetry.fix import FixBatch, blank_rows
 from tests.stack.command import OPSC, opsc, plain_environment
 
 STREETS = StreetPlan(vehicles=10, rate_hz=1, seconds=120, seed=4)
@@ -127,6 +129,22 @@ def test_a_spot_lies_between_two_fixes_of_a_tracker_and_holds_neither() -> None:
         )[1:]
         ends = ways[tracker][step : step + 2]
         assert not covers(circle, ends["lon"], ends["lat"]).any()
+
+
+@pytest.mark.parametrize(
+    ("places", "zones"),
+    [([(52.0, 13.0)], 20), ([(52.0, 13.0)] * 50, 20), ([(95.0, 13.0)], 0), ([(89.0, 180.0)], 20)],
+)
+def test_zones_are_found_for_trackers_that_stand_or_are_nowhere(
+    places: list[tuple[float, float]], zones: int
+) -> None:
+    rows = blank_rows(len(places))
+    for row, (lat, lon) in zip(rows, places, strict=True):
+        row["lat"], row["lon"] = lat, lon
+    found = zones_on_the_way(lambda _: iter([Slice(np.zeros(len(rows)), FixBatch(rows))]), 1, 0)
+    assert len(found) == zones
+    for zone in found:
+        shape_of(zone)
 
 
 def test_the_same_seed_gives_the_same_zones() -> None:
