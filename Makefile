@@ -2,6 +2,7 @@
 # make test    set up what is missing, then all tests
 # make check   format, lint, types, import contracts
 # make bench   measurements; writes benchmarks/results/
+# make bench-engine   the geofence engine alone; the same
 #
 # Setting up makes ./.venv and ./var; nothing else on the machine is touched. A second run installs
 # nothing. Needed beforehand: make, git and Python 3.11 or later with venv.
@@ -16,7 +17,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_PYTHON_DOWNLOADS ?= never
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench setup
+.PHONY: demo test check bench bench-engine setup
 
 demo: setup
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -33,6 +34,9 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.end_to_end
+
+bench-engine: setup
+	$(BIN)/python -m benchmarks.engine
 
 setup: $(INSTALLED)
 
