@@ -75,10 +75,11 @@ circles = st.builds(
     lat=_corner.map(lat_of),
     radius_m=st.sampled_from([45.0, 100.0, 230.0]),
 )
+_lines = st.lists(st.tuples(_corner, _corner), min_size=2, max_size=4, unique=True)
+# So long that an index keeps it in several pieces.
+_long_lines = st.lists(st.tuples(_corner, _corner), min_size=9, max_size=18, unique=True)
 corridors = st.builds(
-    _corridor,
-    st.lists(st.tuples(_corner, _corner), min_size=2, max_size=4, unique=True),
-    st.sampled_from([35.0, 130.0]),
+    _corridor, st.one_of(_lines, _lines, _long_lines), st.sampled_from([35.0, 130.0])
 )
 areas = outlines().map(_in_the_world)
 shapes = st.one_of(areas, areas, circles, corridors)
