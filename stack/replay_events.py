@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from geofence.policy import BREACH, Policy, event_type
 from geofence.transitions import Cause, Inferred, Transition
 
 _MINUTE_US = 60_000_000
+_REMEMBERED = 65_536  # answers: devices of one trace often move at the same time
 _WORDS: dict[int, Literal["enter", "exit", "dwell"]] = {
     Transition.ENTER: "enter",
     Transition.EXIT: "exit",
@@ -35,6 +37,7 @@ class EventTypes:
         self._policies = list(number)
         self._of_zone = np.array([number[policy] for policy in policies], np.int64)
         self._has_hours = np.array([p.schedule is not None for p in self._policies], np.bool_)
+        self._type_of = lru_cache(_REMEMBERED)(self._type)
 
     def of(self, found: NDArray[np.void]) -> list[str]:
         """For each of TRANSITION_DTYPE, (n,): the type of its event, "" for none.
@@ -50,7 +53,7 @@ class EventTypes:
             alike = alike * (most + 1) + found[name]
         _, first, place = np.unique(alike, return_index=True, return_inverse=True)
         asked = (column[first].tolist() for column in (policy, minute, *(found[n] for n in _ALIKE)))
-        types = list(map(self._type, *asked))
+        types = list(map(self._type_of, *asked))
         return [types[number] for number in place.tolist()]
 
     def _type(
