@@ -356,6 +356,17 @@ def test_a_parked_vehicle_dwells_in_a_zone_that_is_drawn_round_it():
     ]
 
 
+def test_a_zone_that_is_given_an_earlier_beginning_comes_to_those_who_stand_there():
+    """Also where another change, later than that beginning, has been taken in already."""
+    far = Circle(lon_of(300), lat_of(0), 100.0)
+    state, index = State(), ZoneIndex([ZoneVersion(1, 1, 0, far, valid_from_us=20 * S)])
+    for batch, now_s in ((batch_of((0, 0, 0)), 5), (batch_of(), 25)):
+        state.apply(evaluate(batch, state, index, now_s * S).delta)
+    index = index.with_changes([ZoneVersion(2, 1, 0, YARD, valid_from_us=10 * S)])
+    found = evaluate(batch_of((40, 0, 0)), state, index, 45 * S).transitions
+    assert found["cause"].tolist() == [Cause.ZONE_CHANGED]
+
+
 def test_nobody_passes_through_a_zone_before_it_was_there():
     versions = [ZoneVersion(0, 1, 0, YARD, valid_from_us=9 * S)]
     assert told_by(versions, batch_of((0, -4, 0), (10, 4, 0))) == []
