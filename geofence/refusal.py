@@ -3,6 +3,7 @@
 # pyright: reportUnknownMemberType=false
 # (shapely has no type information of its own)
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -84,7 +85,7 @@ class Places:
         polygon, ring, vertex = places[0]
         names = " and ".join(f"vertex {v} of ring {r}{self._of(p)}" for p, r, v in places)
         reason = _PLAIN.get(match["reason"], match["reason"].lower())
-        lon -= 360 * np.ceil((lon - 180) / 360)
+        lon -= 360 * math.ceil((lon - 180) / 360)
         return ShapeError(
             f"{reason} at ({lon:.9g}, {lat:.9g}), on the edge{'s'[: len(places) > 1]} from {names}",
             self.pointer(polygon, ring, vertex),

@@ -31,14 +31,14 @@ def test_replay_gives_the_transitions_of_the_little_trace(tmp_path: Path) -> Non
 
 @pytest.mark.acceptance
 @pytest.mark.usefixtures("programs")
-async def test_the_tour_ends_with_three_fixes_a_visit_and_two_webhooks(data_dir: Path) -> None:
+async def test_the_tour_ends_with_four_fixes_a_visit_and_two_webhooks(data_dir: Path) -> None:
     require_curl_and_jq()
     async with running_stack(data_dir, print, asyncio.Event()) as stack:
         text = with_addresses(TOUR, stack.api_url, stack.broker_url)
         text = text.replace("opsc org create", f"opsc org create --data {data_dir}")
         done = await asyncio.to_thread(bash, text, data_dir.parent)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [row["lon"] for row in rows if "lon" in row] == [8.55, 8.54, 8.53]
+    assert [row["lon"] for row in rows if "lon" in row] == [8.542, 8.541, 8.54, 8.539]
     assert [row["zone_id"] for row in rows if "left_at" in row] == [rows[0]["id"]]
     events = [(row["seq"], row["transition"]) for row in rows if "transition" in row]
     assert events == [(1, "enter"), (2, "exit")]
