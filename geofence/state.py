@@ -147,7 +147,7 @@ def blank_assets(first: int, n: int) -> NDArray[np.void]:
     rows = np.zeros(n, ASSET_DTYPE)
     rows["asset"] = np.arange(first, first + n)
     rows["organization"] = -1
-    rows["newest_us"] = rows["clock_us"] = MIN_TIME_US
+    rows["newest_us"] = rows["clock_us"] = rows["marked_us"] = MIN_TIME_US
     rows["due_us"] = NEVER_US
     return rows
 
@@ -162,7 +162,7 @@ def is_same_state(one: StateDelta, other: StateDelta) -> bool:
 def _meaning_of_assets(state: StateDelta) -> NDArray[np.uint8]:
     """The bytes of the rows, those of columns that mean nothing just now cleared."""
     rows = state.assets.copy()
-    rows["good"][~rows["located"]] = 0
+    rows["good"][~rows["located"]] = rows["marked_us"] = 0  # marks only spare looking again
     for number in range(2):
         rows["suspect"][:, number][rows["suspects"] <= number] = 0
     return rows.view(np.uint8)

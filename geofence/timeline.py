@@ -17,7 +17,7 @@ from geofence.candidates import gather, holds, in_force, note_rows, row_of
 from geofence.compiled import Record, Records, bare
 from geofence.records import copy_place
 from geofence.transitions import Cause, Inferred, Transition
-from geofence.versions import NEVER_US
+from geofence.versions import MIN_TIME_US, NEVER_US
 from geofence.workspace import Desk, judged, member_of
 
 _DWELLS, _SCHEDULE = int(Transition.DWELL), int(Transition.SCHEDULE)
@@ -37,7 +37,7 @@ def advance(desk: Desk, until_us: int) -> bool:
     is_quiet = desk.zones.newest_mark_us <= done_us and len(desk.move) + len(desk.opening) == 0
     if is_quiet and asset.due_us > until_us:
         return True
-    mark = _first_after(desk.zones.mark, asset.organization, done_us)
+    mark = _first_after(desk.zones.mark, asset.organization, max(done_us, asset.marked_us))
     move = _first_after(desk.move, asset.asset, done_us)
     opening = _first_after(desk.opening, asset.organization, done_us)
     while True:
@@ -51,6 +51,7 @@ def advance(desk: Desk, until_us: int) -> bool:
         if next_us == mark_us:
             mark += 1
             has_had_room = _zones_change(desk, mark_us)
+            asset.marked_us = mark_us
         elif next_us == move_us:
             move += 1
             has_had_room = _tracker_changes(desk, move - 1)
@@ -209,7 +210,7 @@ def _tracker_changes(desk: Desk, number: int) -> bool:
             leave(desk, member, way)
         member_of(desk, member).run = 0
     asset.located = asset.joined = False
-    asset.suspects = 0
+    asset.suspects, asset.marked_us = 0, MIN_TIME_US
     asset.clock_us = max(asset.clock_us, move.time_us)
     if not move.located:
         return True

@@ -15,6 +15,7 @@ from geofence.geodesic import geodesic_m
 from geofence.judge import judge_fix
 from geofence.records import copy_membership, copy_place
 from geofence.timeline import advance, next_due_us
+from geofence.versions import MIN_TIME_US
 from geofence.workspace import Desk, judged, member_of
 from telemetry.fix import Known
 
@@ -180,6 +181,7 @@ def _judge(desk: Desk) -> bool:
     asset = judged(desk)
     copy_place(asset.good, desk.case[0].place)
     asset.located = asset.joined = True
+    asset.marked_us = MIN_TIME_US
     return True
 
 
