@@ -27,7 +27,7 @@ from telemetry.fix import FixBatch
 
 NO_TIMERS_US = MIN_TIME_US  # a `now` before which nothing falls due
 
-_TICK_US = 250_000
+TICK_US = 250_000  # so often assets without a fix are looked at, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _work(
     work = Work(rows, *np.empty((3, len(rows)), np.int64))
     count = chain_by_asset(work, state.workspace.head(len(state.assets)))
     work = work._replace(asset=work.asset[:count], first=work.first[:count])
-    if now_us < state.ticked_us + _TICK_US:
+    if now_us < state.ticked_us + TICK_US:
         return work, state.ticked_us
     waiting = np.setdiff1d(_waiting(state, index, now_us, agenda), work.asset)
     asset = np.concatenate((work.asset, waiting))
@@ -164,6 +164,8 @@ def _in_order(found: NDArray[np.void], fixes: int) -> NDArray[np.void]:
     A visit without length keeps its enter before its exit, and one that ends with its dwell keeps
     that before its exit.
     """
+    if len(found) < 2:
+        return found  # sorting nothing would take a quarter of the time of a batch of one fix
     row = np.where(found["row"] < 0, fixes, found["row"])
     rank = np.where(found["entered_us"] < found["time_us"], 1, 3)
     rank[found["transition"] != Transition.EXIT] = 2

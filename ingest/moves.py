@@ -69,28 +69,42 @@ class Moves:
         self._place[putting] = place
 
     def pending(
-        self, state: State, fixes_of: NDArray[np.integer], assignments: Assignments
+        self,
+        state: State,
+        fixes_of: NDArray[np.integer],
+        assignments: Assignments,
+        *,
+        of_all: bool,
     ) -> NDArray[np.void]:
         """MOVE_DTYPE, by asset, then time: what is not taken in yet.
 
-        fixes_of: the assets that have fixes now, -1 for none; some may be there twice.
+        fixes_of: the assets that have fixes now, -1 for none; some may be there twice. of_all: of
+        the other assets too.
         """
-        state.hold_assets(len(self._last_us))
-        known = state.assets[: len(self._last_us)]
-        done_us = np.maximum(known["newest_us"], known["clock_us"])
-        is_somewhere = known["located"].copy()
-        is_somewhere[fixes_of[(fixes_of >= 0) & (fixes_of < len(known))]] = True
-        until_us = np.where(is_somewhere, self._last_us, self._last_begin_us)
+        n = len(self._last_us)
+        state.hold_assets(n)
+        has_fix = np.zeros(n, bool)
+        has_fix[fixes_of[(fixes_of >= 0) & (fixes_of < n)]] = True
+        chosen = slice(n) if of_all else np.flatnonzero(has_fix)
+        done_us = np.maximum(*(state.assets[name][chosen] for name in ("newest_us", "clock_us")))
+        is_somewhere = state.assets["located"][chosen] | has_fix[chosen]
+        until_us = np.where(is_somewhere, self._last_us[chosen], self._last_begin_us[chosen])
+        behind = until_us > done_us
+        asset = np.arange(n)[chosen]
+        spans_us = zip(done_us[behind].tolist(), until_us[behind].tolist(), strict=True)
         rows = [
-            (asset, move.time_us, *self._standing(move))
-            for asset in np.flatnonzero(until_us > done_us).tolist()
-            for move in self._moves[asset]
-            if done_us[asset] < move.time_us <= until_us[asset]
+            (number, move.time_us, *self._standing(move))
+            for number, (after_us, last_us) in zip(asset[behind].tolist(), spans_us, strict=True)
+            for move in self._moves[number]
+            if after_us < move.time_us <= last_us
         ]
-        nowhere = (False, np.zeros((), PLACE_DTYPE))
-        rows += [
-            (asset, int(done_us[asset]) + 1, *nowhere) for asset in self._lost(state, assignments)
-        ]
+        if of_all and self._doubtful:
+            nowhere = (False, np.zeros((), PLACE_DTYPE))
+            lost = self._lost(state, assignments)
+            rows += [(number, int(done_us[number]) + 1, *nowhere) for number in lost]
+        return self._as_moves(rows)
+
+    def _as_moves(self, rows: list[tuple[int, int, bool, NDArray[np.void]]]) -> NDArray[np.void]:
         found = np.zeros(len(rows), MOVE_DTYPE)
         for row, (asset, time_us, is_located, place) in zip(found, rows, strict=True):
             row["key"], row["time_us"] = asset, time_us

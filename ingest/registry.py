@@ -23,6 +23,7 @@ from db.registry import (
 )
 from geofence import rules
 from geofence.agenda import OPENING_DTYPE, Agenda
+from geofence.evaluator import TICK_US
 from geofence.geojson import read_shape
 from geofence.index import ZoneIndex, ZoneVersion
 from geofence.policy import Policy
@@ -119,7 +120,8 @@ class Registry:
 
     def agenda(self, state: State, batch: FixBatch, now_us: int) -> Agenda:
         """What happens to assets that no fix tells and no zone, up to now_us or the last fix."""
-        moves = self.moves.pending(state, batch.rows["asset"], self._assignments)
+        is_tick = now_us >= state.ticked_us + TICK_US
+        moves = self.moves.pending(state, batch.rows["asset"], self._assignments, of_all=is_tick)
         if not self.openings:
             return Agenda(moves, np.empty(0, OPENING_DTYPE))
         after_us = min(state.ticked_us, _done_us(state, batch))
