@@ -123,14 +123,14 @@ def build_s(zones: int) -> float:
 
 
 def edit_ms(zones: int) -> float:
-    """A new version of one zone."""
-    index, edited = by_zones(zones).index, _edited(zones)
-    return timed_ns(lambda: index.with_changes([edited]), times=20) / 1e6
+    """A new version of one zone, edit after edit."""
+    edits = _Edits(zones)
+    return median(edits.next(time.thread_time_ns) for _ in range(20))
 
 
 def edit_while_judging_ms(zones: int) -> float:
     """The same by the wall clock, while another thread judges."""
-    subject, edited, stop = by_zones(zones), _edited(zones), threading.Event()
+    subject, edits, stop = by_zones(zones), _Edits(zones), threading.Event()
 
     def judge() -> None:
         while not stop.is_set():
@@ -138,19 +138,28 @@ def edit_while_judging_ms(zones: int) -> float:
 
     judging = threading.Thread(target=judge)
     judging.start()
-    spent: list[float] = []
-    for _ in range(20):
-        begin = time.perf_counter()
-        subject.index.with_changes([edited])
-        spent.append(1e3 * (time.perf_counter() - begin))
+    spent = median(edits.next(time.perf_counter_ns) for _ in range(20))
     stop.set()
     judging.join()
-    return median(spent)
+    return spent
 
 
-def _edited(zones: int) -> ZoneVersion:
-    shape = versions(zones)[1].shape
-    return ZoneVersion(0, 2, 0, shape, valid_from_us=START_US + 10**15)
+class _Edits:
+    """Versions of zone 0, each in the index that the one before has made."""
+
+    def __init__(self, zones: int) -> None:
+        self._index, self._shape = by_zones(zones).index, versions(zones)[1].shape
+        self._version = 1
+        self.next(time.thread_time_ns)  # the first one makes room for those that follow
+
+    def next(self, clock_ns: Callable[[], int]) -> float:
+        """Milliseconds."""
+        self._version += 1
+        begins_us = START_US + 10**15 + self._version
+        edited = ZoneVersion(0, self._version, 0, self._shape, valid_from_us=begins_us)
+        begin = clock_ns()
+        self._index = self._index.with_changes([edited])
+        return (clock_ns() - begin) / 1e6
 
 
 def index_mib(zones: int) -> float:
