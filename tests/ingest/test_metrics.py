@@ -14,12 +14,11 @@ async def test_transitions_timers_and_suspect_fixes_are_counted(
     tenant: Tenant, device: Device, ingest: Ownership
 ) -> None:
     vehicle = await tenant.vehicle()
-    rules = {"dwell_seconds": 1, "close_after_silence_seconds": 50}
-    await tenant.zone(square(*HOME), rules=rules)
+    await tenant.zone(square(*HOME), rules={"dwell_seconds": 1})
     at = soon(-100)
-    for number, place in enumerate([HOME, FAR, FAR, FAR]):
-        await device.send(vehicle, fix(at + timedelta(seconds=number), *place))
-    await device.send(vehicle, fix(at + timedelta(seconds=4), *HOME))
+    places = enumerate([HOME, FAR, FAR, FAR, HOME])
+    fixes = [fix(at + timedelta(seconds=number), *place) for number, place in places]
+    await device.send(vehicle, *fixes)
     counted = {
         'transitions_total{transition="enter"}': 1,
         'transitions_total{transition="dwell"}': 1,
