@@ -86,6 +86,24 @@ def test_a_trace_that_cannot_be_read_is_named_with_its_fault(
     assert told in told_of_wrong_usage("--replay", str(path))
 
 
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"dwell_seconds": 60},
+        {"close_after_silence_seconds": 60},
+        {"schedule": {"timezone": "UTC", "windows": []}},
+    ],
+)
+def test_a_replay_against_deadlines_that_lie_in_the_past_is_not_verified(
+    tmp_path: Path, properties: dict[str, Any]
+) -> None:
+    trace, zones = tmp_path / "trace.csv", tmp_path / "zones.geojson"
+    trace.write_bytes(odd_trace())
+    zones.write_bytes(zone_file(feature(SQUARE, **properties)))
+    told = told_of_wrong_usage("--verify", "--replay", str(trace), "--zones", str(zones))
+    assert "zone z has deadlines or hours" in told
+
+
 # Scenarios -----------------------------------------------------------------------------------
 
 
