@@ -28,6 +28,7 @@ from telemetry.fix import FixBatch
 NO_TIMERS_US = MIN_TIME_US  # a `now` before which nothing falls due
 
 TICK_US = 250_000  # so often assets without a fix are looked at, at most
+_LATE_NEWS_US = 600_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,10 @@ def _waiting(state: State, index: ZoneIndex, now_us: int, agenda: Agenda) -> NDA
     found = [agenda.move["key"].astype(np.int64)]
     if state.next_due_us <= now_us:
         found.append(np.flatnonzero(state.assets["due_us"] <= now_us))
-    marks = index.organizations_with_marks(state.ticked_us, now_us)
+    since_us = state.ticked_us
+    if index.arrays.mark is not state.mark and since_us > MIN_TIME_US + _LATE_NEWS_US:
+        since_us -= _LATE_NEWS_US  # a change may have been heard of after its instant
+    marks = index.organizations_with_marks(since_us, now_us)
     opens = agenda.opening["time_us"]
     opening = agenda.opening["key"][(opens > state.ticked_us) & (opens <= now_us)]
     if len(marks) or len(opening):
@@ -149,9 +153,10 @@ def _walked(
     if not walk(desk, work, held, speeds, now_us, marked, count):
         return None
     case = desk.case[0]
+    members = found.member[: case["base"]]
     return Evaluation(
         _in_order(found.transition[: case["transitions"]], fixes),
-        StateDelta(found.asset, count, found.member[: case["base"]], ticked_us),
+        StateDelta(found.asset, count, members, ticked_us, index.arrays.mark),
         marked.late,
         marked.suspect,
         found.healed[: case["healed"]],

@@ -60,7 +60,8 @@ class ZoneArrays(NamedTuple):
 
     base, recent: trees of boxes, their items numbers in `piece` (PIECE_DTYPE). entry (ENTRY_DTYPE)
     and valid_to_us: by entry. newest: the newest entry of each zone, -1. filter: FILTER_DTYPE, by
-    filter, then asset. mark: MARK_DTYPE, see `geofence.marks`.
+    filter, then asset. mark: MARK_DTYPE, see `geofence.marks`; rewound: how often there came one
+    that is older than the newest.
     """
 
     base: Tree
@@ -73,6 +74,7 @@ class ZoneArrays(NamedTuple):
     filter: Records
     mark: Records
     newest_mark_us: int
+    rewound: int
     max_gap_us: int
     most_vertices: int  # of any shape
 
@@ -92,7 +94,8 @@ class ZoneIndex:
         self._newest = np.empty(0, np.int64)
         self._filter = np.empty(0, FILTER_DTYPE)
         self._zone_marks = self._marks = no_marks()
-        self._base_boxes = self._max_gap_us = self._most_vertices = 0
+        self._base_boxes = self._max_gap_us = self._most_vertices = self._rewound = 0
+        self._newest_mark_us = MIN_TIME_US
         self._base = self._recent = pack(self._box.rows, np.empty(0, np.int64))
         self._take(list(versions))
 
@@ -162,11 +165,16 @@ class ZoneIndex:
 
     def _mark(self) -> None:
         """Notes when something begins or ends to be in force, because of a version or a filter."""
+        known = len(self._marks)
         self._marks = with_more(
             self._zone_marks,
             np.concatenate((self._filter["organization"], self._filter["organization"])),
             np.concatenate((self._filter["from_us"], self._filter["to_us"])),
         )
+        time_us = self._marks["time_us"]
+        if len(time_us) - known > np.count_nonzero(time_us > self._newest_mark_us):
+            self._rewound += 1
+        self._newest_mark_us = int(time_us.max(initial=MIN_TIME_US))
 
     def _find(self, zone: int, version: int) -> int | None:
         entry = int(self._newest[zone]) if zone < len(self._newest) else -1
@@ -225,7 +233,8 @@ class ZoneIndex:
             newest=self._newest,
             filter=self._filter,
             mark=self._marks,
-            newest_mark_us=int(self._marks["time_us"].max(initial=MIN_TIME_US)),
+            newest_mark_us=self._newest_mark_us,
+            rewound=self._rewound,
             max_gap_us=self._max_gap_us,
             most_vertices=self._most_vertices,
         )

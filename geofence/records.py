@@ -23,7 +23,8 @@ ASSET_DTYPE = np.dtype(
         ("newest_us", "<i8"),  # the newest fix, good or not; MIN_TIME_US: there is none
         ("newest_seq", "<i8"),
         ("clock_us", "<i8"),  # what happened without a fix, after it, is known up to here
-        ("marked_us", "<i8"),  # where it is now, changes of zones are taken in up to here
+        ("marked_us", "<i8"),  # where it is now, changes of zones are taken in up to here,
+        ("rewound", "<i8"),  # those known when the zones had been rewound so often
         ("due_us", "<i8"),  # the next deadline, NEVER_US: there is none
         ("located", "?"),  # whether `good` tells where the asset is
         ("joined", "?"),  # whether the way from there to the next good fix may be judged

@@ -34,13 +34,15 @@ class StateDelta:
 
     assets: ASSET_DTYPE, one row for each asset that had a fix or a change. count: how many
     memberships each has afterwards, (assets,); memberships: MEMBERSHIP_DTYPE, all of them, in order
-    of `assets`. ticked_us: up to when all assets have been looked at, with or without a fix.
+    of `assets`. ticked_us: up to when all assets have been looked at, with or without a fix; mark:
+    by which marks of the zones.
     """
 
     assets: NDArray[np.void]
     count: NDArray[np.int64]
     memberships: NDArray[np.void]
     ticked_us: int = MIN_TIME_US
+    mark: NDArray[np.void] | None = None
 
 
 class State:
@@ -48,8 +50,8 @@ class State:
 
     assets: ASSET_DTYPE by number of the asset. The memberships of an asset lie side by side in one
     long array, with some room to grow; an asset that outgrows its room moves to the end, and the
-    array is packed anew when it is full. ticked_us: as in StateDelta; next_due_us: no deadline of
-    any asset lies before it.
+    array is packed anew when it is full. ticked_us, mark: as in StateDelta; next_due_us: no
+    deadline of any asset lies before it.
     """
 
     def __init__(self) -> None:
@@ -64,6 +66,7 @@ class State:
         self._room = np.zeros(0, np.int64)
         self._used = 0
         self.ticked_us = MIN_TIME_US
+        self.mark: NDArray[np.void] | None = None
         self.next_due_us = NEVER_US
 
     def memberships(self) -> NDArray[np.void]:
@@ -90,7 +93,7 @@ class State:
         self._make_room(assets, delta.count)
         self.rows[_ranges(self.start[assets], delta.count)] = delta.memberships
         if delta.ticked_us > self.ticked_us:
-            self.ticked_us = delta.ticked_us
+            self.ticked_us, self.mark = delta.ticked_us, delta.mark
             self.next_due_us = int(self.assets["due_us"].min(initial=NEVER_US))
         else:
             earliest_us = int(delta.assets["due_us"].min(initial=NEVER_US))
@@ -162,7 +165,8 @@ def is_same_state(one: StateDelta, other: StateDelta) -> bool:
 def _meaning_of_assets(state: StateDelta) -> NDArray[np.uint8]:
     """The bytes of the rows, those of columns that mean nothing just now cleared."""
     rows = state.assets.copy()
-    rows["good"][~rows["located"]] = rows["marked_us"] = 0  # marks only spare looking again
+    rows["good"][~rows["located"]] = 0
+    rows["marked_us"] = rows["rewound"] = 0  # they only spare looking again
     for number in range(2):
         rows["suspect"][:, number][rows["suspects"] <= number] = 0
     return rows.view(np.uint8)

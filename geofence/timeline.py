@@ -37,6 +37,8 @@ def advance(desk: Desk, until_us: int) -> bool:
     is_quiet = desk.zones.newest_mark_us <= done_us and len(desk.move) + len(desk.opening) == 0
     if is_quiet and asset.due_us > until_us:
         return True
+    if asset.rewound != desk.zones.rewound:
+        asset.rewound, asset.marked_us = desk.zones.rewound, MIN_TIME_US
     mark = _first_after(desk.zones.mark, asset.organization, max(done_us, asset.marked_us))
     move = _first_after(desk.move, asset.asset, done_us)
     opening = _first_after(desk.opening, asset.organization, done_us)

@@ -367,6 +367,15 @@ def test_a_zone_that_is_given_an_earlier_beginning_comes_to_those_who_stand_ther
     assert found["cause"].tolist() == [Cause.ZONE_CHANGED]
 
 
+def test_a_change_that_is_heard_of_after_its_instant_has_passed_is_taken_in_without_a_fix():
+    state, index = State(), ZoneIndex([])
+    for batch, now_s in ((batch_of((0, 0, 0)), 5), (batch_of(), 25)):
+        state.apply(evaluate(batch, state, index, now_s * S).delta)
+    index = index.with_changes([ZoneVersion(2, 1, 0, YARD, valid_from_us=24 * S)])
+    found = evaluate(batch_of(), state, index, 26 * S).transitions
+    assert [(one["cause"], one["time_us"]) for one in found] == [(Cause.ZONE_CHANGED, 24 * S)]
+
+
 def test_nobody_passes_through_a_zone_before_it_was_there():
     versions = [ZoneVersion(0, 1, 0, YARD, valid_from_us=9 * S)]
     assert told_by(versions, batch_of((0, -4, 0), (10, 4, 0))) == []
