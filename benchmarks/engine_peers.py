@@ -5,6 +5,7 @@ figure that theirs are held against.
 """
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -89,6 +90,7 @@ def running_postgis(root: Path, zones: int) -> Iterator[Callable[[], float]]:
     parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as ending:
         folder = Path(mkdtemp(dir=parent))
+        ending.callback(shutil.rmtree, folder, ignore_errors=True)
         folder.chmod(0o755)
         settings = {"shared_preload_libraries": "", "fsync": "off"}
         server = Postgres(programs, folder / "pg", free_port(0), folder / "pg.log", settings)
