@@ -5,7 +5,7 @@ Compiled. What is found stands in the scratch arrays until the next look-up.
 
 import numpy as np
 
-from geofence.compiled import Record, Records, bare
+from geofence.compiled import Record, Records, bare, inlined
 from geofence.containment import covers
 from geofence.crossing import meets
 from geofence.distance import within_m
@@ -49,7 +49,7 @@ def _lets_through(rows: Records, number: int, asset: int, time_us: int) -> bool:
     return False
 
 
-@bare
+@inlined
 def gather(
     desk: Desk, time_us: int, from_lon: float, from_lat: float, lon: float, lat: float
 ) -> bool:
@@ -61,12 +61,18 @@ def gather(
     case.stamp += 1
     case.candidates = case.hits = 0
     from_lon = unwrapped(from_lon, lon)
-    if not _look(desk, time_us, from_lon, from_lat, lon, lat, 0.0):
-        return False
-    if -180.0 <= from_lon <= 180.0:
-        return True
-    turn = 360.0 if from_lon < 0.0 else -360.0
-    return _look(desk, time_us, from_lon, from_lat, lon, lat, turn)
+    turn = 0.0
+    while _look(desk, time_us, from_lon, from_lat, lon, lat, turn):
+        if turn != 0.0 or -180.0 <= from_lon <= 180.0:
+            return True
+        turn = 360.0 if from_lon < 0.0 else -360.0
+    return False
+
+
+@bare
+def gather_at(desk: Desk, time_us: int, lon: float, lat: float) -> bool:
+    """As `gather`, for an asset at rest."""
+    return gather(desk, time_us, lon, lat, lon, lat)
 
 
 @bare
@@ -79,7 +85,7 @@ def unwrapped(from_lon: float, lon: float) -> float:
     return from_lon
 
 
-@bare
+@inlined
 def _look(
     desk: Desk,
     time_us: int,

@@ -27,6 +27,8 @@ Records = Any  # a structured array in compiled code
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
+_BARE: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
 
 def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """`function`, compiled at its first call for the types of its arguments."""
@@ -40,20 +42,29 @@ def bare(function: Callable[_P, _R]) -> Callable[_P, _R]:
     of these functions take, nor be ready for calls from Python. numba refuses to compile a function
     that would need the counts.
     """
-    options: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return _kept(njit(nogil=True, **options)(function))
+    return _kept(njit(nogil=True, **_BARE)(function))
+
+
+def inlined(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """As `bare`, for a function that becomes part of its callers.
+
+    For what every fix goes through: a call hands over every array as seven words, a desk as some
+    two hundred, which takes longer than most of these functions do. Each place that calls it makes
+    the code longer, and compiling slower.
+    """
+    return _kept(njit(nogil=True, forceinline=True, **_BARE)(function))
 
 
 class _Cache(FunctionCache):
     """Finds its file at the first call: only then are all functions that are called there."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-        super().__init__(function)
+    def __init__(self, dispatcher: Any) -> None:
+        self._dispatcher = dispatcher
+        super().__init__(dispatcher.py_func)
 
     @cached_property
     def _named_by_content(self) -> IndexDataCacheFile:
-        digest = _digest(self._function)
+        digest = _digest(self._dispatcher)
         name = f"{self._impl.filename_base}-{digest[:16]}"
         return IndexDataCacheFile(self._cache_path, name, source_stamp=digest)
 
@@ -75,17 +86,17 @@ class _Cache(FunctionCache):
 
 def _kept(dispatcher: Any) -> Any:
     with suppress(RuntimeError):  # no place where machine code could be kept
-        dispatcher._cache = _Cache(dispatcher.py_func)
+        dispatcher._cache = _Cache(dispatcher)
     return dispatcher
 
 
 @cache
-def _digest(function: Any) -> str:
+def _digest(dispatcher: Any) -> str:
     """Of the code of a function, the values that it refers to, and the functions that it calls."""
-    code = function.__code__
+    function, code = dispatcher.py_func, dispatcher.py_func.__code__
     parts = [code.co_code.hex(), repr(code.co_consts), repr(code.co_names)]
+    parts.append(repr(dispatcher.targetoptions))
     for name in code.co_names:
         value = function.__globals__.get(name)
-        called = getattr(value, "py_func", None)
-        parts.append(repr(value) if called is None else _digest(called))
+        parts.append(_digest(value) if hasattr(value, "py_func") else repr(value))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

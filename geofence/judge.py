@@ -8,7 +8,7 @@ import numpy as np
 
 from geofence.book import add_member, begin_step, drop_idle, enter, leave
 from geofence.candidates import gather, in_force, is_within, meet, note_rows, row_of, unwrapped
-from geofence.compiled import bare
+from geofence.compiled import bare, inlined
 from geofence.records import copy_place
 from geofence.transitions import ACTIONS, Action, Cause, Inferred, Says, Was
 from geofence.workspace import Desk, judged, member_of
@@ -22,7 +22,7 @@ _MOVED, _INITIAL, _ZONE_CHANGED = int(Cause.MOVED), int(Cause.INITIAL), int(Caus
 _SEEN, _SEGMENT = int(Inferred.NONE), int(Inferred.SEGMENT)
 
 
-@bare
+@inlined
 def judge_fix(desk: Desk) -> bool:
     """Judges the fix by the table. False where there is no room for what it does."""
     case = desk.case[0]
@@ -47,7 +47,7 @@ def judge_fix(desk: Desk) -> bool:
     return True
 
 
-@bare
+@inlined
 def _meet_on_the_way(desk: Desk, from_lon: float, from_lat: float) -> None:
     place = desk.case[0].place
     for hit in range(desk.case[0].hits):
@@ -71,7 +71,7 @@ def _may_be_passed(desk: Desk, slot: int) -> bool:
     return not member_of(desk, number).inside and member_of(desk, number).run == 0
 
 
-@bare
+@inlined
 def _judge_member(desk: Desk, number: int) -> None:
     """What the fix says of a zone with which the asset has something to do."""
     member, asset, place = member_of(desk, number), judged(desk), desk.case[0].place

@@ -13,7 +13,7 @@ from geofence.book import (
     leave,
     note,
 )
-from geofence.candidates import gather, holds, in_force, note_rows, row_of
+from geofence.candidates import gather_at, holds, in_force, note_rows, row_of
 from geofence.compiled import Record, Records, bare
 from geofence.records import copy_place
 from geofence.transitions import Cause, Inferred, Transition
@@ -141,7 +141,7 @@ def _zones_change(desk: Desk, mark_us: int) -> bool:
     if not judged(desk).located:
         return True
     lon, lat = judged(desk).good.lon, judged(desk).good.lat
-    if not (gather(desk, mark_us, lon, lat, lon, lat) and begin_step(desk)):
+    if not (gather_at(desk, mark_us, lon, lat) and begin_step(desk)):
         return False
     note_rows(desk)
     copy_place(case.way, judged(desk).good)
@@ -235,7 +235,7 @@ def _appear(desk: Desk, time_us: int) -> bool:
     """Opens visits where the asset's new tracker was last."""
     case = desk.case[0]
     lon, lat = judged(desk).good.lon, judged(desk).good.lat
-    if not (gather(desk, time_us, lon, lat, lon, lat) and begin_step(desk)):
+    if not (gather_at(desk, time_us, lon, lat) and begin_step(desk)):
         return False
     note_rows(desk)
     copy_place(case.way, judged(desk).good)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.compiled import Record, Records, bare, compiled
+from geofence.compiled import Record, Records, bare, compiled, inlined
 from geofence.geodesic import geodesic_m
 from geofence.judge import judge_fix
 from geofence.records import copy_membership, copy_place
@@ -174,7 +174,7 @@ def _read(desk: Desk, fix: Record) -> None:
     place.speed_mps = fix.speed_mps if fix.known & _HAS_SPEED else np.float32(np.nan)
 
 
-@bare
+@inlined
 def _judge(desk: Desk) -> bool:
     if not judge_fix(desk):
         return False
@@ -183,6 +183,12 @@ def _judge(desk: Desk) -> bool:
     asset.located = asset.joined = True
     asset.marked_us = MIN_TIME_US
     return True
+
+
+@bare
+def _judge_apart(desk: Desk) -> bool:
+    """The same, as a function of its own for what is rare."""
+    return _judge(desk)
 
 
 @bare
@@ -216,7 +222,7 @@ def _believe(desk: Desk) -> bool:
         copy_place(case.place, judged(desk).suspect[number])
         copy_place(desk.healed[case.healed], case.place)
         case.healed += 1
-        if not _judge(desk):
+        if not _judge_apart(desk):
             return False
     copy_place(case.place, case.newest)
-    return _judge(desk)
+    return _judge_apart(desk)
