@@ -1,7 +1,7 @@
 """Compiles what is compiled, or takes it from where it is kept.
 
 A process that is about to judge fixes calls `prepare` first, so that its first batch need not wait
-some ten seconds where nothing is kept yet.
+half a minute where nothing is kept yet.
 """
 
 import numpy as np
