@@ -37,6 +37,18 @@ class Part:
     measure: Callable[[], float]
 
 
+def _by_batch(size: int) -> float:
+    return ours.by_zones(10_000).ns_per_fix(size)
+
+
+def _by_vertices(vertices: int) -> float:
+    return ours.by_vertices(vertices).ns_per_fix()
+
+
+def _by_share_near(share: float) -> float:
+    return ours.by_share_near(share).ns_per_fix()
+
+
 def parts() -> dict[str, Part]:
     """In the order in which they are played."""
     found: dict[str, Part] = {}
@@ -46,14 +58,11 @@ def parts() -> dict[str, Part]:
         found[f"shapely {zones}"] = Part("ns/fix", partial(peers.strtree_ns, zones))
         found[f"rtree {zones}"] = Part("ns/fix", partial(peers.rtree_ns, zones))
     for size in BATCHES:
-        work = lambda n=size: ours.by_zones(10_000).ns_per_fix(n)  # noqa: E731
-        found[f"batch {size}"] = Part("ns/fix", work)
+        found[f"batch {size}"] = Part("ns/fix", partial(_by_batch, size))
     for vertices in VERTICES:
-        work = lambda n=vertices: ours.by_vertices(n).ns_per_fix()  # noqa: E731
-        found[f"vertices {vertices}"] = Part("ns/fix", work)
+        found[f"vertices {vertices}"] = Part("ns/fix", partial(_by_vertices, vertices))
     for share in SHARES_NEAR:
-        work = lambda x=share: ours.by_share_near(x).ns_per_fix()  # noqa: E731
-        found[f"near {share:.0%}"] = Part("ns/fix", work)
+        found[f"near {share:.0%}"] = Part("ns/fix", partial(_by_share_near, share))
     for zones in ZONES[1:]:
         found[f"build {zones}"] = Part("s", partial(ours.build_s, zones))
         found[f"edit {zones}"] = Part("ms", partial(ours.edit_ms, zones))
