@@ -13,7 +13,6 @@ The questions here are for one shape and many points; `geofence.index` is for ma
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pyproj import Geod
 
 from geofence.containment import covers_pairs
 from geofence.distance import edge_distance_pairs_m, signed_distance_pairs_m
@@ -30,7 +29,6 @@ from geofence.packing import Arena, pack
 __all__ = [
     "MAX_RADIUS_M",
     "MAX_WIDTH_M",
-    "WGS84",
     "Circle",
     "Corridor",
     "Polygonal",
@@ -38,8 +36,6 @@ __all__ = [
     "covers",
     "signed_distance_m",
 ]
-
-WGS84 = Geod(ellps="WGS84")
 
 _ROUNDING = 1e-12  # of turns: a point at the very west of an area is not missed
 

@@ -7,21 +7,30 @@ from telemetry.ids import derived_id
 
 
 def visit_id(
-    asset: UUID, zone: UUID, tracker: UUID, opening_us: int, opening_seq: int, change_us: int = 0
+    asset: UUID,
+    zone: UUID,
+    tracker: UUID,
+    opening_us: int,
+    opening_seq: int,
+    change_us: int = 0,
+    again: int = 0,
 ) -> UUID:
     """The id of a visit: who, where, and the fix (tracker, time, seq) that opened it.
 
-    change_us: the instant of the zone's change where that opened the visit, else 0. Times are
+    change_us: the instant of the zone's change where that opened the visit, else 0. again: how many
+    visits that the same fix opened were known before (`geofence.amendments.VisitKey`). Times are
     microseconds since 1970.
     """
+    kind, tail = (b"visit_again", [again.to_bytes(4, "big")]) if again else (b"visit", [])
     return derived_id(
-        b"visit",
+        kind,
         asset.bytes,
         zone.bytes,
         tracker.bytes,
         opening_us.to_bytes(8, "big", signed=True),
         opening_seq.to_bytes(4, "big", signed=True),
         change_us.to_bytes(8, "big", signed=True),
+        *tail,
     )
 
 

@@ -128,6 +128,7 @@ def _take_up(desk: Desk, held: Held, asset: int) -> bool:
     for number in range(held.length[asset]):
         copy_membership(member_of(desk, number), held.membership[held.start[asset] + number])
     desk.case[0].members = held.length[asset]
+    judged(desk).due_us = next_due_us(desk)  # the zones may be others than they were
     return True
 
 

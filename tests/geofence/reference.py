@@ -130,6 +130,8 @@ class Reference:
         gap_us = place.time_us - good.time_us
         if rules.max_gap_seconds == 0 or gap_us > rules.max_gap_seconds * 1_000_000:
             return
+        if covers_one(version.shape, good.lon, good.lat):
+            return  # it was in there, whatever was told of it
         way = met(version.shape, good.lon, good.lat, place.lon, place.lat)
         if way is None or sure(way[2], rules.pass_min_m) < rules.pass_min_m:
             return

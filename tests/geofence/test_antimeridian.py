@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from geofence.geojson import read_shape, read_zones
 from geofence.seams import folded
-from geofence.shapes import WGS84, Corridor, Polygonal, covers, signed_distance_m
+from geofence.shapes import Corridor, Polygonal, covers, signed_distance_m
+from tests.geofence.ellipsoid import WGS84
 from tests.geofence.test_truth import DATA
 
 GRID = 2.0**-20

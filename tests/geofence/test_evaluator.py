@@ -376,6 +376,13 @@ def test_a_change_that_is_heard_of_after_its_instant_has_passed_is_taken_in_with
     assert [(one["cause"], one["time_us"]) for one in found] == [(Cause.ZONE_CHANGED, 24 * S)]
 
 
+def test_nobody_passes_through_a_zone_in_which_the_way_begins():
+    state, index = State(), ZoneIndex([])
+    state.apply(evaluate(batch_of((0, 0, 0)), state, index, NO_TIMERS_US).delta)
+    index = index.with_changes([ZoneVersion(0, 1, 0, YARD)])
+    assert not len(evaluate(batch_of((9, 4, 0)), state, index, NO_TIMERS_US).transitions)
+
+
 def test_nobody_passes_through_a_zone_before_it_was_there():
     versions = [ZoneVersion(0, 1, 0, YARD, valid_from_us=9 * S)]
     assert told_by(versions, batch_of((0, -4, 0), (10, 4, 0))) == []

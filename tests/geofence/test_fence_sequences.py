@@ -16,10 +16,11 @@ from geofence.history import History
 from geofence.index import ZoneIndex, ZoneVersion
 from geofence.policy import Policy, event_type
 from geofence.rules import Gates, Rules
-from geofence.shapes import WGS84, Circle, Corridor, covers
+from geofence.shapes import Circle, Corridor, covers
 from geofence.state import State
 from geofence.transitions import Cause, Inferred, Transition
 from telemetry.fix import FixBatch, Known, blank_rows
+from tests.geofence.ellipsoid import WGS84
 from tests.geofence.vectors import cases_of, needs_vectors
 
 S = 1_000_000

@@ -10,7 +10,8 @@ from geofence.boxes import EDGES_PER_PIECE, boxes
 from geofence.containment import covers_pairs
 from geofence.geojson import read_shape
 from geofence.packing import SLABS_FROM_VERTICES, ArenaBuilder, pack
-from geofence.shapes import WGS84, Circle, Corridor, Polygonal, covers
+from geofence.shapes import Circle, Corridor, Polygonal, covers
+from tests.geofence.ellipsoid import WGS84
 from tests.geofence.packed import ring_rows, star
 
 RNG = np.random.default_rng(11)

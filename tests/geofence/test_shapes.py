@@ -6,7 +6,8 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence.shapes import WGS84, Circle, Corridor, Polygonal, covers, signed_distance_m
+from geofence.shapes import Circle, Corridor, Polygonal, covers, signed_distance_m
+from tests.geofence.ellipsoid import WGS84
 
 SQUARE = Polygonal(
     shapely.Polygon([(0, 0), (4, 0), (4, 4), (0, 4)], holes=[[(1, 1), (3, 1), (3, 3), (1, 3)]])

@@ -6,7 +6,8 @@ import pytest
 from geofence.crossing import meets_pairs
 from geofence.geojson import ShapeError, read_shape
 from geofence.packing import pack
-from geofence.shapes import WGS84, Polygonal, covers, signed_distance_m
+from geofence.shapes import Polygonal, covers, signed_distance_m
+from tests.geofence.ellipsoid import WGS84
 from tests.geofence.vectors import cases_of, needs_vectors
 
 CASES = cases_of("traccar_geofence_geometry")

@@ -16,7 +16,7 @@ def test_an_id_of_a_visit_never_changes():
 
 
 def test_everything_that_names_a_visit_counts():
-    facts = (ASSET, ZONE, TRACKER, -5, 7, 0)
+    facts = (ASSET, ZONE, TRACKER, -5, 7, 0, 0)
     others = [list(facts) for _ in facts]
     for place, other in enumerate(others):
         other[place] = UUID(int=9) if place < 3 else 9
