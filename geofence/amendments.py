@@ -3,7 +3,8 @@
 Visits are what the rules give for all fixes in order of their own time (`geofence.history`). Here
 the visits that follow now are held against those that were known. A visit keeps its id as long as
 any of it stays: one that is split leaves it to its earlier part, two that are joined keep the
-earlier one's. What nobody has been told yet is told; what somebody was told is amended.
+earlier one's. What nobody has been told yet is told; what somebody was told is amended. What is
+retracted stays so: a stay that proves true after all is a visit of its own.
 """
 
 from collections.abc import Iterable, Mapping
@@ -193,17 +194,13 @@ class _Matching:
     def _begin(self, now: Visit, split_off: Visit | None) -> None:
         """A visit that was not known, or the later part of one that is split."""
         key = now.key
-        while key in self._used and not self._used[key].retracted:
+        while key in self._used:
             key = key._replace(again=key.again + 1)
-        visit, changes = replace(now, key=key), list[Telling]()
+        visit = replace(now, key=key)
         if split_off is not None:
             told_exit = split_off.told_exit and split_off.end_us == now.end_us
             visit = replace(_with_memory_of(visit, split_off), told_enter=True, told_exit=told_exit)
-        if key in self._used:  # it was retracted, and is true again
-            back = self._used[key]
-            visit = _with_memory_of(replace(visit, revision=back.revision), back)
-            changes.append(Telling.START)
-        self._settle(now.key, visit, changes)
+        self._settle(now.key, visit, [])
 
     def _settle(self, found_key: VisitKey, visit: Visit, changes: list[Telling]) -> None:
         for change in changes:
