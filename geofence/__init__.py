@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from geofence.agenda import Agenda
     from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate
     from geofence.geojson import read_shape, read_zones
-    from geofence.history import History
+    from geofence.history import Circumstances, History
     from geofence.index import ZoneIndex
     from geofence.policy import Policy, event_type
     from geofence.punch import judge_punch
@@ -27,6 +27,7 @@ __all__ = [
     "NO_TIMERS_US",
     "Agenda",
     "Cause",
+    "Circumstances",
     "Evaluation",
     "Gates",
     "History",
@@ -51,7 +52,7 @@ _HOME = {
     "agenda": ("Agenda",),
     "evaluator": ("NO_TIMERS_US", "Evaluation", "evaluate"),
     "geojson": ("read_shape", "read_zones"),
-    "history": ("History",),
+    "history": ("Circumstances", "History"),
     "index": ("ZoneIndex",),
     "policy": ("Policy", "event_type"),
     "punch": ("judge_punch",),

@@ -7,7 +7,7 @@ earlier one's. What nobody has been told yet is told; what somebody was told is 
 retracted stays so: a stay that proves true after all is a visit of its own.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -88,6 +88,20 @@ class Telling(StrEnum):
     RETRACTED = "retracted"
 
 
+class Told(NamedTuple):
+    """What was told of an open visit that does not hold now: its end, its dwell."""
+
+    revision: int
+    exit: bool
+    dwell: bool
+
+    def instead_of(self, telling: Telling) -> Telling | None:
+        """What to tell of it when its exit or its dwell comes after all; None for nothing."""
+        if telling is Telling.EXIT and self.exit:
+            return Telling.END
+        return None if telling is Telling.DWELL and self.dwell else telling
+
+
 @dataclass(frozen=True, slots=True)
 class News:
     """Something to tell, and the visit as it is then. late: a fix out of order made it known."""
@@ -127,9 +141,9 @@ def amend(
     """What becomes of visits of one asset.
 
     known: those that may be others now, none retracted. found: those that follow now in their
-    stead, with the keys that they would have if nothing were known. used: all visits of the asset
-    so far, by key. until_us: up to when anything was known. late: whether the fix that brought this
-    about arrived out of order.
+    stead, with the keys that they would have if nothing were known, whatever their `again`. used:
+    all visits of the asset so far, by key. until_us: up to when anything was known. late: whether
+    the fix that brought this about arrived out of order.
     """
     result = Amended([], {}, [])
     by_zone: dict[int, tuple[list[Visit], list[Visit]]] = {}
@@ -140,6 +154,13 @@ def amend(
         _Matching(result, used, until_us, late=late).match(zone_known, zone_found)
     result.news.sort(key=_order)
     return result
+
+
+def unused(key: VisitKey, used: Container[VisitKey]) -> VisitKey:
+    """The key, told apart from those that are used."""
+    while key in used:
+        key = key._replace(again=key.again + 1)
+    return key
 
 
 def _order(one: News) -> tuple[int, bool, int]:
@@ -193,10 +214,7 @@ class _Matching:
 
     def _begin(self, now: Visit, split_off: Visit | None) -> None:
         """A visit that was not known, or the later part of one that is split."""
-        key = now.key
-        while key in self._used:
-            key = key._replace(again=key.again + 1)
-        visit = replace(now, key=key)
+        visit = replace(now, key=unused(now.key._replace(again=0), self._used))
         if split_off is not None:
             told_exit = split_off.told_exit and split_off.end_us == now.end_us
             visit = replace(_with_memory_of(visit, split_off), told_enter=True, told_exit=told_exit)

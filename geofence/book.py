@@ -5,11 +5,11 @@ The asset under judgement stands in judged(desk) with its memberships in desk.me
 
 from geofence.compiled import Record, bare
 from geofence.records import copy_membership
-from geofence.transitions import Cause, Transition
+from geofence.transitions import Cause, Inferred, Transition
 from geofence.workspace import Desk, judged, member_of
 
 _ENTERS, _EXITS = int(Transition.ENTER), int(Transition.EXIT)
-_MOVED = int(Cause.MOVED)
+_MOVED, _SEGMENT = int(Cause.MOVED), int(Inferred.SEGMENT)
 
 
 @bare
@@ -38,6 +38,8 @@ def enter(desk: Desk, number: int, at: Record, opened_by: Record) -> None:
     member.opening_us, member.opening_seq = opened_by.time_us, opened_by.seq
     member.opening_change_us = case.change_us
     member.opening_version = version_at(desk, number, at.time_us)
+    if case.change_us != 0 or case.inferred == _SEGMENT:
+        member.opening_again = 0  # no run opens it
     case.transition = _ENTERS
     note(desk, number, at)
 
@@ -92,6 +94,7 @@ def note(desk: Desk, number: int, at: Record) -> None:
     found.opening_tracker, found.opening_us = member.opening_tracker, member.opening_us
     found.opening_seq, found.opening_change_us = member.opening_seq, member.opening_change_us
     found.entered_us, found.opening_version = member.entered_us, member.opening_version
+    found.opening_again = member.opening_again
 
 
 @bare
@@ -104,6 +107,7 @@ def add_member(desk: Desk, zone: int) -> int:
     member.inside = member.dwelled = member.returning = False
     member.entered_us = member.opening_us = member.opening_change_us = 0
     member.opening_tracker = member.opening_seq = member.opening_version = 0
+    member.opening_again = 0
     member.run = 0
     return number
 

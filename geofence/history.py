@@ -1,7 +1,9 @@
 """One asset's fixes in order of their own time, whatever order they arrive in, and its visits.
 
-    history = History(asset, bench)
-    revision = history.take(fix, index, now_us)
+    history = History(asset, bench, before)
+    history.recall(rows, visits, circumstances)
+    revision = history.take(fix, circumstances)
+    state.apply(history.state())
 
 The careful path, for assets with late fixes. Each fix is put in its place, and what follows from
 there is judged again by `geofence.evaluator`: the rules are those of every other fix. So the visits
@@ -20,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geofence.agenda import Agenda
-from geofence.amendments import News, Place, Visit, VisitKey, amend
+from geofence.amendments import News, Place, Told, Visit, VisitKey, amend, unused
 from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate
 from geofence.index import ZoneIndex
 from geofence.records import MEMBERSHIP_DTYPE, PLACE_DTYPE
@@ -32,6 +34,7 @@ from telemetry.fix import FIX_DTYPE, FixBatch
 
 FIXES_PER_SEGMENT = 64
 
+_BEGUN_BEFORE = -1  # `again` of the names of visits that go on at the beginning
 _NO_TRANSITIONS = np.empty(0, TRANSITION_DTYPE)
 
 
@@ -39,13 +42,14 @@ _NO_TRANSITIONS = np.empty(0, TRANSITION_DTYPE)
 class Revision:
     """What a fix changes.
 
-    news: what to tell, in order. openings: TRANSITION_DTYPE, schedules that opened on the asset
-    where it should not be, as far as that was not known. suspect: (tracker, time_us, seq) of fixes
-    with whether they are suspect from now on, the new fix's own included. is_new: False for a fix
-    that is known.
+    news: what to tell, in order. visits: those that are others now, or new. openings:
+    TRANSITION_DTYPE, schedules that opened on the asset where it should not be, as far as that was
+    not known. suspect: (tracker, time_us, seq) of fixes with whether they are suspect from now
+    on, the new fix's own included. is_new: False for a fix that is known.
     """
 
     news: list[News] = field(default_factory=list[News])
+    visits: list[Visit] = field(default_factory=list[Visit])
     openings: NDArray[np.void] = field(default_factory=lambda: _NO_TRANSITIONS)
     suspect: dict[tuple[int, int, int], bool] = field(
         default_factory=dict[tuple[int, int, int], bool]
@@ -69,33 +73,78 @@ class _Segment:
         return self.rows[self.suspect]
 
 
-class History:
-    """Of one asset, from its first fix on. visits: all of them by key, retracted ones too."""
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """How fixes are judged: see `geofence.evaluator.evaluate`.
 
-    def __init__(self, asset: int, bench: State) -> None:
-        """bench: a state to work at, empty but for `take`; several histories may share it."""
+    now_us: up to when it is known what happened without a fix. agenda: all changes of the asset's
+    trackers, and all openings, in the time that the history covers.
+    """
+
+    index: ZoneIndex
+    now_us: int
+    gates: Gates | None = None
+    agenda: Agenda | None = None
+
+
+class History:
+    """Of one asset, from its first fix on or from an instant whose state is known.
+
+    visits: of that time, by key, retracted ones too.
+    """
+
+    def __init__(self, asset: int, bench: State, before: StateDelta | None = None) -> None:
+        """bench: a state to work at, empty but while fixes are taken; several histories may share
+        it. before: the asset's state at the beginning; its memberships name visits by their keys.
+        """
         self.asset = asset
         self.visits: dict[VisitKey, Visit] = {}
         self._bench = bench
         self._names: dict[VisitKey, VisitKey] = {}
-        self._segments = [_Segment(_nothing_known(asset))]
-        self.state = _nothing_known(asset)  # after the last fix; for `State.apply`
+        self._after = before or _nothing_known(asset)  # the last fix
+        self._segments = [_Segment(self._after)]
+        self._now = self._after
         self._tail = _NO_TRANSITIONS  # what happened after the last fix, without one
 
-    def take(
-        self,
-        fix: np.void,
-        index: ZoneIndex,
-        now_us: int,
-        gates: Gates | None = None,
-        agenda: Agenda | None = None,
+    def recall(
+        self, rows: NDArray[np.void], visits: Iterable[Visit], circumstances: Circumstances
     ) -> Revision:
-        """Puts the fix (a row of FIX_DTYPE) in its place.
+        """Takes in what is known already: the fixes since the beginning, and the visits.
 
-        now_us, gates, agenda: see `geofence.evaluator.evaluate`; the agenda holds all changes of
-        the asset's tracker.
+        rows: FIX_DTYPE, in order of time and seq. visits: all that go on after the beginning, and
+        those whose keys are of fixes since then. The revision tells what does not agree: as a rule
+        nothing does; it may be that a zone has got another beginning.
         """
-        judging = _Judging(self._bench, self.asset, index, now_us, gates, agenda)
+        self.visits = {visit.key: visit for visit in visits}
+        before = self._begun_before(self._after)
+        lasting, since_us = set(self._names.values()), int(before.assets["newest_us"][0])
+        known = [
+            visit
+            for visit in self.visits.values()
+            if not visit.retracted and (visit.end_us > since_us or visit.key in lasting)
+        ]
+        self._segments = [_Segment(before, rows)]
+        settled = self._judge_from(0, self._judging(circumstances))
+        now = _Timeline(self._segments, self._tail)
+        found = self._visits(now, 0, settled)
+        return self._amended(known, found, now.until_us, late=True)
+
+    def _begun_before(self, state: StateDelta) -> StateDelta:
+        """The state, its visits having names that no fix to come can give."""
+        members = state.memberships.copy()
+        on_record = np.ones(len(members), bool)
+        for number in np.flatnonzero(members["inside"]).tolist():
+            key = _key_of(members[number])
+            if key in self.visits and not self.visits[key].retracted:
+                self._names[key._replace(again=_BEGUN_BEFORE)] = key
+                members[number]["opening_again"] = _BEGUN_BEFORE
+            else:
+                on_record[number] = False
+        members = members[on_record]
+        return replace(state, memberships=members, count=np.array([len(members)]))
+
+    def take(self, fix: np.void, circumstances: Circumstances) -> Revision:
+        """Puts the fix (a row of FIX_DTYPE) in its place."""
         number = self._segment_of(fix)
         segment = self._segments[number]
         place = _place(segment.rows, fix)
@@ -105,8 +154,56 @@ class History:
         late = number < len(self._segments) - 1 or place < len(segment.rows)
         late |= int(fix["time_us"]) < old.until_us
         self._segments[number] = _Segment(segment.before, np.insert(segment.rows, place, fix))
-        settled = self._judge_from(number, judging)
+        settled = self._judge_from(number, self._judging(circumstances))
         return self._revise(number, settled, old, late=late)
+
+    def pass_time(self, circumstances: Circumstances) -> Revision:
+        """What has happened by now without a fix."""
+        last = len(self._segments) - 1
+        old = _Timeline(list(self._segments), self._tail)
+        self._tail, self._now = self._judging(circumstances).tail(self._after)
+        return self._revise(last, last + 1, old, late=False)
+
+    def state(self) -> StateDelta:
+        """As of now, for `State.apply`: its memberships name visits by their keys."""
+        return self._named(self._now)
+
+    def told(self) -> dict[VisitKey, Told]:
+        """Of open visits, what was told of them that does not hold now."""
+        found: dict[VisitKey, Told] = {}
+        for member in _inside(self._now):
+            visit = self.visits[self._names[_key_of(member)]]
+            if visit.told_exit or visit.told_dwell > bool(member["dwelled"]):
+                found[visit.key] = Told(
+                    visit.revision, exit=visit.told_exit, dwell=visit.told_dwell
+                )
+        return found
+
+    def landmarks(self) -> Iterator[StateDelta]:
+        """States on the way from which another history may begin, in order of time."""
+        for segment in self._segments[1:]:
+            if not segment.before.assets["suspects"][0]:
+                yield self._named(segment.before)
+
+    def _named(self, state: StateDelta) -> StateDelta:
+        members = state.memberships.copy()
+        for member in members:
+            if member["inside"]:
+                key = self._names[_key_of(member)]
+            elif member["run"]:
+                first = member["run_first"]
+                identity = (int(first[name]) for name in ("tracker", "time_us", "seq"))
+                key = unused(VisitKey(int(member["zone"]), *identity, change_us=0), self.visits)
+            else:
+                continue
+            member["opening_again"] = key.again
+            if member["inside"]:
+                member["opening_tracker"], member["opening_us"] = key.tracker, key.time_us
+                member["opening_seq"], member["opening_change_us"] = key.seq, key.change_us
+        return replace(state, memberships=members)
+
+    def _judging(self, circumstances: Circumstances) -> "_Judging":
+        return _Judging(self._bench, self.asset, circumstances)
 
     def _segment_of(self, fix: np.void) -> int:
         """The last segment that begins at or before the fix."""
@@ -126,7 +223,8 @@ class History:
             after = judging.judge(segment)
             number += 1
             if number == len(self._segments):
-                self.state, self._tail = after, judging.tail(after)
+                self._after = after
+                self._tail, self._now = judging.tail(after)
                 return number
             following = self._segments[number]
             if is_same_state(after, following.before):
@@ -138,14 +236,20 @@ class History:
         old_settled = settled - (len(now.segments) - len(old.segments))
         was, found = self._visits(old, first, old_settled), self._visits(now, first, settled)
         known = [self.visits[self._names.pop(visit.key)] for visit in was]
-        amended = amend(known, found, self.visits, until_us=old.until_us, late=late)
-        self.visits |= {visit.key: visit for visit in amended.visits}
-        self._names |= amended.names
-        return Revision(
-            amended.news,
-            now.openings_since(old, first, settled, old_settled),
-            now.suspicions_since(old, first, settled, old_settled),
+        return replace(
+            self._amended(known, found, old.until_us, late=late),
+            openings=now.openings_since(old, first, settled, old_settled),
+            suspect=now.suspicions_since(old, first, settled, old_settled),
         )
+
+    def _amended(
+        self, known: list[Visit], found: list[Visit], until_us: int, *, late: bool
+    ) -> Revision:
+        amended = amend(known, found, self.visits, until_us=until_us, late=late)
+        changed = [visit for visit in amended.visits if self.visits.get(visit.key) != visit]
+        self.visits |= {visit.key: visit for visit in changed}
+        self._names |= amended.names
+        return Revision(amended.news, changed)
 
     def _visits(self, timeline: "_Timeline", first: int, settled: int) -> list[Visit]:
         """The visits that the segments first..settled-1 bear on, each to its end.
@@ -234,10 +338,7 @@ class _Judging:
 
     bench: State
     asset: int
-    index: ZoneIndex
-    now_us: int
-    gates: Gates | None
-    agenda: Agenda | None
+    circumstances: Circumstances
 
     def judge(self, segment: _Segment) -> StateDelta:
         """Fills what comes of the segment; returns the state after it."""
@@ -246,16 +347,23 @@ class _Judging:
         segment.healed = evaluation.healed
         return evaluation.delta if len(segment.rows) else segment.before
 
-    def tail(self, state: StateDelta) -> NDArray[np.void]:
-        """What has happened by now after the last fix."""
-        return self._evaluated(state, FixBatch.empty(), self.now_us).transitions
+    def tail(self, state: StateDelta) -> tuple[NDArray[np.void], StateDelta]:
+        """What has happened by now after the last fix, and the state then."""
+        evaluation = self._evaluated(state, FixBatch.empty(), self.circumstances.now_us)
+        own = evaluation.delta if len(evaluation.delta.assets) else state
+        return evaluation.transitions, replace(own, ticked_us=MIN_TIME_US, mark=None)
 
     def _evaluated(self, state: StateDelta, batch: FixBatch, now_us: int) -> Evaluation:
+        given = self.circumstances
         self.bench.apply(state)
         try:
-            return evaluate(batch, self.bench, self.index, now_us, self.gates, self.agenda)
+            return evaluate(batch, self.bench, given.index, now_us, given.gates, given.agenda)
         finally:
             self.bench.apply(_nothing_known(self.asset))
+
+
+def _inside(state: StateDelta) -> NDArray[np.void]:
+    return state.memberships[state.memberships["inside"]]
 
 
 def _nothing_known(asset: int) -> StateDelta:
@@ -300,6 +408,7 @@ def _key_of(row: Any) -> VisitKey:
         time_us=int(row["opening_us"]),
         seq=int(row["opening_seq"]),
         change_us=int(row["opening_change_us"]),
+        again=int(row["opening_again"]),
     )
 
 

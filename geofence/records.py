@@ -47,6 +47,7 @@ MEMBERSHIP_DTYPE = np.dtype(
         ("opening_seq", "<i8"),
         ("opening_change_us", "<i8"),  # the change where that opened the visit, else 0
         ("opening_version", "<i8"),
+        ("opening_again", "<i8"),  # so many visits had that name before; of a run, will have had
         ("run", "<i8"),  # how many fixes in a row say the opposite of `inside`
         ("run_first", PLACE_DTYPE),
     ]
@@ -72,5 +73,6 @@ def copy_membership(to: Record, of: Record) -> None:
     to.entered_us, to.opening_tracker = of.entered_us, of.opening_tracker
     to.opening_us, to.opening_seq = of.opening_us, of.opening_seq
     to.opening_change_us, to.opening_version = of.opening_change_us, of.opening_version
+    to.opening_again = of.opening_again
     to.run = of.run
     copy_place(to.run_first, of.run_first)

@@ -176,6 +176,7 @@ def _meaning_of_memberships(state: StateDelta) -> NDArray[np.uint8]:
     owner = np.repeat(np.arange(len(state.count)), state.count)
     rows = state.memberships[np.lexsort((state.memberships["zone"], owner))]
     rows["run_first"][rows["run"] == 0] = 0
+    rows["opening_again"] = 0  # it tells names apart, nothing else
     for name in (*OPENING_COLUMNS, "dwelled"):
         rows[name][~rows["inside"]] = 0
     return rows.view(np.uint8)

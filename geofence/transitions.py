@@ -120,5 +120,6 @@ TRANSITION_DTYPE = np.dtype(
         ("opening_change_us", "<i8"),  # the change where that opened the visit, else 0
         ("entered_us", "<i8"),
         ("opening_version", "<i4"),
+        ("opening_again", "<i4"),  # so many visits had that name before
     ]
 )

@@ -1,17 +1,20 @@
 """Late fixes: whatever the order of arrival, the visits are those of the order of time."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence.amendments import Telling, Visit, VisitKey
+from geofence.amendments import Telling, Told, Visit, VisitKey
 from geofence.evaluator import NO_TIMERS_US, evaluate
-from geofence.history import FIXES_PER_SEGMENT, History, Revision
+from geofence.history import FIXES_PER_SEGMENT, Circumstances, History, Revision
 from geofence.index import ZoneIndex, ZoneVersion
 from geofence.outlines import Circle, Polygonal
 from geofence.rules import Gates, Rules
-from geofence.state import State
+from geofence.state import State, is_same_state
 from geofence.transitions import Transition
 from telemetry.fix import FixBatch, Known, blank_rows
 
@@ -39,7 +42,8 @@ def took(
     rows: np.ndarray, index: ZoneIndex, now_us: int = NO_TIMERS_US, gates: Gates | None = None
 ) -> tuple[History, list[Revision]]:
     history = History(0, State())
-    return history, [history.take(row, index, now_us, gates or Gates.open()) for row in rows]
+    circumstances = Circumstances(index, now_us, gates or Gates.open())
+    return history, [history.take(row, circumstances) for row in rows]
 
 
 def stays(history: History) -> list[tuple[int, int, int | None]]:
@@ -149,9 +153,9 @@ def test_a_deadline_that_a_later_fix_disproves_is_amended():
     index = ZoneIndex([ZoneVersion(0, 1, 0, square(0.0, 0.1), rules=rules)])
     history = History(0, State())
     first, second = fixes((0, 0.05), (9, 0.05))
-    history.take(first, index, 11 * MINUTE_US)
+    history.take(first, Circumstances(index, 11 * MINUTE_US))
     assert stays(history) == [(0, 0, 10 * MINUTE_US)]
-    revision = history.take(second, index, 12 * MINUTE_US)
+    revision = history.take(second, Circumstances(index, 12 * MINUTE_US))
     assert [one.telling for one in revision.news] == [Telling.END]
     assert revision.news[0].late
     assert stays(history) == [(0, 0, None)]
@@ -288,41 +292,63 @@ def test_in_order_the_careful_path_tells_what_the_fast_path_finds(index, day):
     assert not any(one.late for revision in revisions for one in revision.news)
 
 
-def by_zone(told: list[tuple[int, str, int]]) -> list[tuple[int, str, int]]:
-    """What was told, the order being that of each zone."""
-    return sorted(told, key=lambda one: one[0])
-
-
 class BothPaths:
-    """The fast path where fixes are in order, the careful path for a batch with a late one."""
+    """The fast path where fixes are in order, the careful path for a batch with a late one.
+
+    A second history sees every fix: what the fast path tells must be what it tells.
+    """
 
     def __init__(self, index: ZoneIndex, gates: Gates) -> None:
         self.index, self.gates = index, gates
         self.state, self.history = State(), History(0, State())
-        self.told: list[tuple[int, str, int]] = []
+        self.known_us = NO_TIMERS_US
+        self.told: list[tuple[VisitKey, str, int]] = []
 
-    def take(self, batch: np.ndarray) -> None:
-        evaluation = evaluate(FixBatch(batch), self.state, self.index, NO_TIMERS_US, self.gates)
-        revisions = [self.history.take(fix, self.index, NO_TIMERS_US, self.gates) for fix in batch]
+    def take(self, batch: np.ndarray, now_us: int = NO_TIMERS_US) -> None:
+        evaluation = evaluate(FixBatch(batch), self.state, self.index, now_us, self.gates)
+        told_before = self.history.told()
+        before = Circumstances(self.index, self.known_us, self.gates)
+        revisions = [self.history.take(fix, before) for fix in batch]
+        self.known_us = max(now_us, self.known_us)
+        revisions.append(self.history.pass_time(replace(before, now_us=self.known_us)))
+        careful = [
+            (one.visit.key, one.telling.value, one.occurred_us)
+            for revision in revisions
+            for one in revision.news
+        ]
         if evaluation.late.any():
-            self.state.apply(self.history.state)
-            self.told += [
-                (one.visit.key.zone, one.telling.value, one.occurred_us)
-                for revision in revisions
-                for one in revision.news
-            ]
-        else:
-            self.state.apply(evaluation.delta)
-            self.told += [
-                (int(one["zone"]), Transition(one["transition"]).name.lower(), int(one["time_us"]))
-                for one in evaluation.transitions
-            ]
+            self.state.apply(self.history.state())
+            self.told += careful
+            return
+        self.state.apply(evaluation.delta)
+        fast = list(tellings(evaluation.transitions, told_before))
+        assert by_visit(fast) == by_visit(careful)
+        self.told += fast
+
+
+def tellings(
+    transitions: np.ndarray, told: dict[VisitKey, Told]
+) -> Iterator[tuple[VisitKey, str, int]]:
+    """What the fast path tells."""
+    for one in transitions:
+        names = ("tracker", "us", "seq", "change_us", "again")
+        key = VisitKey(int(one["zone"]), *(int(one[f"opening_{name}"]) for name in names))
+        telling = Telling(Transition(one["transition"]).name.lower())
+        if key in told:
+            telling = told[key].instead_of(telling)
+        if telling is not None:
+            yield key, telling.value, int(one["time_us"])
+
+
+def by_visit(told: list[tuple[VisitKey, str, int]]) -> list[tuple[VisitKey, str, int]]:
+    """What was told, in the order that holds for each visit."""
+    return sorted(told, key=lambda one: one[0])
 
 
 @settings(max_examples=150, deadline=None)
 @given(index=zones(), day=days(), data=st.data())
 def test_however_arrivals_are_cut_the_two_paths_together_tell_the_same(index, day, data):
-    arrivals = day[list(data.draw(st.permutations(range(len(day)))))]
+    arrivals = day[list(data.draw(shuffled(len(day))))]
     gates = Gates(np.empty(0), 1_000.0, 200.0)
     one_by_one, in_batches = BothPaths(index, gates), BothPaths(index, gates)
     for number in range(len(arrivals)):
@@ -330,8 +356,64 @@ def test_however_arrivals_are_cut_the_two_paths_together_tell_the_same(index, da
     cuts = sorted(data.draw(st.sets(st.integers(1, len(arrivals)), max_size=5)))
     for batch in np.split(arrivals, cuts):
         in_batches.take(batch)
-    assert by_zone(in_batches.told) == by_zone(one_by_one.told)
+    assert by_visit(in_batches.told) == by_visit(one_by_one.told)
     assert whole(in_batches.history) == whole(one_by_one.history)
+
+
+@settings(max_examples=150, deadline=None)
+@given(index=zones(), day=days(), data=st.data())
+def test_both_paths_tell_the_same_while_time_passes(index, day, data):
+    """Deadlines fall due between the batches; some fixes come before what they disprove."""
+    arrivals = day[list(data.draw(shuffled(len(day))))]
+    both, now_us = BothPaths(index, Gates(np.empty(0), 1_000.0, 200.0)), 0
+    for number in range(0, len(arrivals), 2):
+        batch = arrivals[number : number + 2]
+        now_us = max(now_us, int(batch["time_us"].max()))
+        now_us += data.draw(st.sampled_from([0, 1, 7, 20])) * MINUTE_US
+        both.take(batch, now_us)
+        both.take(arrivals[:0], now_us + data.draw(st.sampled_from([0, 9])) * MINUTE_US)
+
+
+@st.composite
+def shuffled(draw, n: int) -> list[int]:
+    """An order of arrival: any, or that of time but for some that come late."""
+    order = list(range(n))
+    if draw(st.booleans()):
+        return draw(st.permutations(order))
+    for _ in range(draw(st.integers(0, 3))):
+        order.insert(draw(st.integers(0, n - 1)), order.pop(draw(st.integers(0, n - 1))))
+    return order
+
+
+@settings(max_examples=150, deadline=None)
+@given(index=zones(), day=days(most=60), data=st.data())
+def test_a_history_goes_on_from_a_landmark_as_if_it_had_seen_all(index, day, data):
+    order = data.draw(shuffled(len(day)))
+    cut = data.draw(st.integers(1, len(day)))
+    gates = Gates(np.empty(0), 1_000.0, 200.0)
+    circumstances = Circumstances(index, int(day["time_us"].max()) + 60 * MINUTE_US, gates)
+    history, state = History(0, State()), State()
+    for fix in day[order[:cut]]:
+        history.take(fix, circumstances)
+    begin = data.draw(st.integers(0, cut - 1))
+    stored = np.sort(day[order[:cut]], order=["time_us", "seq"])
+    evaluation = evaluate(FixBatch(stored[:begin]), state, index, NO_TIMERS_US, gates)
+    if evaluation.delta.assets["suspects"].any():
+        return
+    before = history._named(evaluation.delta) if begin else None
+    recalled = History(0, State(), before)
+    revision = recalled.recall(stored[begin:], history.visits.values(), circumstances)
+    assert revision.news == []
+    assert is_same_state(recalled.state(), history.state())
+    assert recalled.told() == history.told()
+    for fix in day[order[cut:]]:
+        if begin and fix["time_us"] <= stored[begin - 1]["time_us"]:
+            continue
+        expected, found = history.take(fix, circumstances), recalled.take(fix, circumstances)
+        assert [(n.telling, n.occurred_us, n.visit.key) for n in found.news] == [
+            (n.telling, n.occurred_us, n.visit.key) for n in expected.news
+        ]
+        assert found.suspect == expected.suspect
 
 
 def test_a_long_day_in_random_order_is_judged_in_segments():
