@@ -1,8 +1,9 @@
 """One asset's fixes in order of their own time, whatever order they arrive in, and its visits.
 
     history = History(asset, bench, before)
-    history.recall(rows, visits, circumstances)
+    history.recall(rows, visits, until_us, circumstances)
     revision = history.take(fix, circumstances)
+    revision = history.pass_time(now_us, circumstances)
     state.apply(history.state())
 
 The careful path, for assets with late fixes. Each fix is put in its place, and what follows from
@@ -77,12 +78,11 @@ class _Segment:
 class Circumstances:
     """How fixes are judged: see `geofence.evaluator.evaluate`.
 
-    now_us: up to when it is known what happened without a fix. agenda: all changes of the asset's
-    trackers, and all openings, in the time that the history covers.
+    agenda: all changes of the asset's trackers, and all openings, in the time that the history
+    covers.
     """
 
     index: ZoneIndex
-    now_us: int
     gates: Gates | None = None
     agenda: Agenda | None = None
 
@@ -107,12 +107,17 @@ class History:
         self._tail = _NO_TRANSITIONS  # what happened after the last fix, without one
 
     def recall(
-        self, rows: NDArray[np.void], visits: Iterable[Visit], circumstances: Circumstances
+        self,
+        rows: NDArray[np.void],
+        visits: Iterable[Visit],
+        until_us: int,
+        circumstances: Circumstances,
     ) -> Revision:
         """Takes in what is known already: the fixes since the beginning, and the visits.
 
         rows: FIX_DTYPE, in order of time and seq. visits: all that go on after the beginning, and
-        those whose keys are of fixes since then. The revision tells what does not agree: as a rule
+        those whose keys are of fixes since then. until_us: up to when it is known what happened
+        without a fix, as far as something did. The revision tells what does not agree: as a rule
         nothing does; it may be that a zone has got another beginning.
         """
         self.visits = {visit.key: visit for visit in visits}
@@ -124,7 +129,7 @@ class History:
             if not visit.retracted and (visit.end_us > since_us or visit.key in lasting)
         ]
         self._segments = [_Segment(before, rows)]
-        settled = self._judge_from(0, self._judging(circumstances))
+        settled = self._judge_from(0, self._judging(circumstances), until_us)
         now = _Timeline(self._segments, self._tail)
         found = self._visits(now, 0, settled)
         return self._amended(known, found, now.until_us, late=True)
@@ -144,7 +149,11 @@ class History:
         return replace(state, memberships=members, count=np.array([len(members)]))
 
     def take(self, fix: np.void, circumstances: Circumstances) -> Revision:
-        """Puts the fix (a row of FIX_DTYPE) in its place."""
+        """Puts the fix (a row of FIX_DTYPE) in its place.
+
+        What is known to have happened after the last fix is judged anew, and no more than that:
+        deadlines wait for `pass_time`, in case another fix is under way.
+        """
         number = self._segment_of(fix)
         segment = self._segments[number]
         place = _place(segment.rows, fix)
@@ -154,14 +163,14 @@ class History:
         late = number < len(self._segments) - 1 or place < len(segment.rows)
         late |= int(fix["time_us"]) < old.until_us
         self._segments[number] = _Segment(segment.before, np.insert(segment.rows, place, fix))
-        settled = self._judge_from(number, self._judging(circumstances))
+        settled = self._judge_from(number, self._judging(circumstances), old.tail_until_us)
         return self._revise(number, settled, old, late=late)
 
-    def pass_time(self, circumstances: Circumstances) -> Revision:
+    def pass_time(self, now_us: int, circumstances: Circumstances) -> Revision:
         """What has happened by now without a fix."""
         last = len(self._segments) - 1
         old = _Timeline(list(self._segments), self._tail)
-        self._tail, self._now = self._judging(circumstances).tail(self._after)
+        self._tail, self._now = self._judging(circumstances).tail(self._after, now_us)
         return self._revise(last, last + 1, old, late=False)
 
     def state(self) -> StateDelta:
@@ -212,7 +221,7 @@ class History:
                 return number
         return 0
 
-    def _judge_from(self, number: int, judging: "_Judging") -> int:
+    def _judge_from(self, number: int, judging: "_Judging", until_us: int) -> int:
         """Judges segments until nothing is other than before. Returns the first that stays."""
         while True:
             segment = self._segments[number]
@@ -224,7 +233,7 @@ class History:
             number += 1
             if number == len(self._segments):
                 self._after = after
-                self._tail, self._now = judging.tail(after)
+                self._tail, self._now = judging.tail(after, until_us)
                 return number
             following = self._segments[number]
             if is_same_state(after, following.before):
@@ -296,7 +305,11 @@ class _Timeline:
     def until_us(self) -> int:
         """The instant of the last fix, or of what is known to have happened after it."""
         newest_us = self.segments[-1].rows["time_us"].max(initial=MIN_TIME_US)
-        return int(self.tail["time_us"].max(initial=newest_us))
+        return max(int(newest_us), self.tail_until_us)
+
+    @property
+    def tail_until_us(self) -> int:
+        return int(self.tail["time_us"].max(initial=NO_TIMERS_US))
 
     def parts(self, first: int) -> Iterator[NDArray[np.void]]:
         """The transitions of each segment from `first` on; those of the tail go with the last."""
@@ -347,9 +360,9 @@ class _Judging:
         segment.healed = evaluation.healed
         return evaluation.delta if len(segment.rows) else segment.before
 
-    def tail(self, state: StateDelta) -> tuple[NDArray[np.void], StateDelta]:
-        """What has happened by now after the last fix, and the state then."""
-        evaluation = self._evaluated(state, FixBatch.empty(), self.circumstances.now_us)
+    def tail(self, state: StateDelta, until_us: int) -> tuple[NDArray[np.void], StateDelta]:
+        """What has happened up to then after the last fix, and the state then."""
+        evaluation = self._evaluated(state, FixBatch.empty(), until_us)
         own = evaluation.delta if len(evaluation.delta.assets) else state
         return evaluation.transitions, replace(own, ticked_us=MIN_TIME_US, mark=None)
 

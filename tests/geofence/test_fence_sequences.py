@@ -206,7 +206,7 @@ def test_a_backlog_that_arrives_newest_first_is_judged_in_order_of_time():
     index = ZoneIndex([fence(rules=THROUGH)])
     history = History(0, State())
     for row in fixes(*order).rows:
-        history.take(row, Circumstances(index, NO_TIMERS_US))
+        history.take(row, Circumstances(index))
     (visit,) = history.visits.values()
     assert visit.entered.time_us == _seconds("10:10") * S
     assert visit.left is not None
@@ -217,9 +217,7 @@ def test_a_late_outlier_is_held_against_its_neighbours_in_time():
     assert "late-outlier-bypasses-speed-filter" in SCENARIOS
     index, history = ZoneIndex([fence()]), History(0, State())
     order = [(0, away(OUTSIDE_M)), (60, away(OUTSIDE_M)), (30, (HOME[0], HOME[1] + 10)), (50, HOME)]
-    revisions = [
-        history.take(row, Circumstances(index, NO_TIMERS_US)) for row in fixes(*order).rows
-    ]
+    revisions = [history.take(row, Circumstances(index)) for row in fixes(*order).rows]
     assert revisions[2].suspect == {(0, 30 * S, 0): True}
     assert [v.entered.time_us for v in history.visits.values()] == [50 * S]
 

@@ -1,7 +1,6 @@
 """Late fixes: whatever the order of arrival, the visits are those of the order of time."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import shapely
@@ -42,8 +41,11 @@ def took(
     rows: np.ndarray, index: ZoneIndex, now_us: int = NO_TIMERS_US, gates: Gates | None = None
 ) -> tuple[History, list[Revision]]:
     history = History(0, State())
-    circumstances = Circumstances(index, now_us, gates or Gates.open())
-    return history, [history.take(row, circumstances) for row in rows]
+    circumstances = Circumstances(index, gates or Gates.open())
+    revisions = [history.take(row, circumstances) for row in rows]
+    if now_us != NO_TIMERS_US:
+        revisions.append(history.pass_time(now_us, circumstances))
+    return history, revisions
 
 
 def stays(history: History) -> list[tuple[int, int, int | None]]:
@@ -153,9 +155,11 @@ def test_a_deadline_that_a_later_fix_disproves_is_amended():
     index = ZoneIndex([ZoneVersion(0, 1, 0, square(0.0, 0.1), rules=rules)])
     history = History(0, State())
     first, second = fixes((0, 0.05), (9, 0.05))
-    history.take(first, Circumstances(index, 11 * MINUTE_US))
+    circumstances = Circumstances(index)
+    history.take(first, circumstances)
+    history.pass_time(11 * MINUTE_US, circumstances)
     assert stays(history) == [(0, 0, 10 * MINUTE_US)]
-    revision = history.take(second, Circumstances(index, 12 * MINUTE_US))
+    revision = history.take(second, circumstances)
     assert [one.telling for one in revision.news] == [Telling.END]
     assert revision.news[0].late
     assert stays(history) == [(0, 0, None)]
@@ -301,16 +305,14 @@ class BothPaths:
     def __init__(self, index: ZoneIndex, gates: Gates) -> None:
         self.index, self.gates = index, gates
         self.state, self.history = State(), History(0, State())
-        self.known_us = NO_TIMERS_US
         self.told: list[tuple[VisitKey, str, int]] = []
 
     def take(self, batch: np.ndarray, now_us: int = NO_TIMERS_US) -> None:
         evaluation = evaluate(FixBatch(batch), self.state, self.index, now_us, self.gates)
         told_before = self.history.told()
-        before = Circumstances(self.index, self.known_us, self.gates)
-        revisions = [self.history.take(fix, before) for fix in batch]
-        self.known_us = max(now_us, self.known_us)
-        revisions.append(self.history.pass_time(replace(before, now_us=self.known_us)))
+        circumstances = Circumstances(self.index, self.gates)
+        revisions = [self.history.take(fix, circumstances) for fix in batch]
+        revisions.append(self.history.pass_time(now_us, circumstances))
         careful = [
             (one.visit.key, one.telling.value, one.occurred_us)
             for revision in revisions
@@ -371,7 +373,8 @@ def test_both_paths_tell_the_same_while_time_passes(index, day, data):
         now_us = max(now_us, int(batch["time_us"].max()))
         now_us += data.draw(st.sampled_from([0, 1, 7, 20])) * MINUTE_US
         both.take(batch, now_us)
-        both.take(arrivals[:0], now_us + data.draw(st.sampled_from([0, 9])) * MINUTE_US)
+        now_us += data.draw(st.sampled_from([0, 9])) * MINUTE_US
+        both.take(arrivals[:0], now_us)
 
 
 @st.composite
@@ -391,10 +394,13 @@ def test_a_history_goes_on_from_a_landmark_as_if_it_had_seen_all(index, day, dat
     order = data.draw(shuffled(len(day)))
     cut = data.draw(st.integers(1, len(day)))
     gates = Gates(np.empty(0), 1_000.0, 200.0)
-    circumstances = Circumstances(index, int(day["time_us"].max()) + 60 * MINUTE_US, gates)
+    circumstances, known_us = Circumstances(index, gates), NO_TIMERS_US
     history, state = History(0, State()), State()
     for fix in day[order[:cut]]:
         history.take(fix, circumstances)
+    if data.draw(st.booleans()):
+        known_us = int(day["time_us"].max()) + 7 * MINUTE_US
+        history.pass_time(known_us, circumstances)
     begin = data.draw(st.integers(0, cut - 1))
     stored = np.sort(day[order[:cut]], order=["time_us", "seq"])
     evaluation = evaluate(FixBatch(stored[:begin]), state, index, NO_TIMERS_US, gates)
@@ -402,7 +408,7 @@ def test_a_history_goes_on_from_a_landmark_as_if_it_had_seen_all(index, day, dat
         return
     before = history._named(evaluation.delta) if begin else None
     recalled = History(0, State(), before)
-    revision = recalled.recall(stored[begin:], history.visits.values(), circumstances)
+    revision = recalled.recall(stored[begin:], history.visits.values(), known_us, circumstances)
     assert revision.news == []
     assert is_same_state(recalled.state(), history.state())
     assert recalled.told() == history.told()
