@@ -18,6 +18,7 @@ class TrackerRow(NamedTuple):
     org_id: UUID
     tracker_id: UUID
     revoked: bool
+    receipts: bool
 
 
 class AssetRow(NamedTuple):
@@ -91,7 +92,9 @@ class RegistryChanges:
     zone_versions: list[ZoneVersionRow]
 
 
-_TRACKERS = "SELECT org_id, id, revoked_at IS NOT NULL FROM trackers WHERE revision > %s"
+_TRACKERS = """
+SELECT org_id, id, revoked_at IS NOT NULL, receipts FROM trackers WHERE revision > %s
+"""
 _ASSETS = "SELECT org_id, id, name, asset_class FROM assets WHERE revision > %s"
 _ASSET_TAGS = """
 SELECT asset_id, tags,

@@ -13,6 +13,7 @@ from ingest.metrics import Metrics
 from ingest.owner import Ownership, run
 from ingest.settings import IngestSettings
 from mqtt import BrokerAddress, SessionOptions, Subscription
+from mqtt.options import PENDING_PUBLISHES_MAX
 from service import logs
 from service.health import serving
 from telemetry.topics import SUBSCRIPTIONS
@@ -51,6 +52,7 @@ def _ownership(settings: IngestSettings) -> Ownership:
             client_id=settings.ingest_client_id,
             username=settings.ingest_username,
             password=None if password is None else password.get_secret_value().encode(),
+            max_pending_publishes=PENDING_PUBLISHES_MAX,  # receipts of several batches
             subscriptions=tuple(Subscription(topic_filter) for topic_filter in SUBSCRIPTIONS),
         ),
         limits=BatchLimits(

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from geofence.transitions import Inferred, Transition
 from ingest.arrivals import Arrivals
 from ingest.plan import Plan
-from mqtt import SessionCounters
+from mqtt import Published, SessionCounters
 
 _SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1, 2, 5)
 _FIXES = (1, 10, 100, 1_000, 10_000, 100_000)
@@ -36,6 +36,7 @@ class Metrics:
         )
         self._timers = Counter("timers", "Transitions by a deadline, without a fix", **named)
         self._events = Counter("events", "Events written", **named)
+        self.receipts = Counter("receipts", "Receipts of messages", ["result"], **named)
         self._transaction = Histogram(
             "transaction_seconds", "BEGIN to COMMIT", buckets=_SECONDS, **named
         )
@@ -61,6 +62,11 @@ class Metrics:
         self._events.inc(len(plan.outcome.events))
         self._transaction.observe(seconds)
         self._batch.observe(len(plan.batch))
+
+    def receipt_ended(self, published: Published) -> None:
+        """The broker took a receipt, or did not."""
+        is_good = not published.cancelled() and published.exception() is None
+        self.receipts.labels("sent" if is_good else "failed").inc()
 
     def watch(self, counters: SessionCounters) -> None:
         """The newest counters of the broker session."""

@@ -25,6 +25,7 @@ from ingest.batcher import BatchLimits, batches
 from ingest.metrics import Metrics
 from ingest.pipeline import LEASE, Turn, store
 from ingest.plan import Memory, Plan, make_plan
+from ingest.receipts import receipts, send
 from ingest.recollection import recollect
 from mqtt import BrokerAddress, Message, MqttError, Session, SessionOptions
 
@@ -157,8 +158,9 @@ async def _store(
 ) -> None:
     while True:
         arrivals, plan = await planned.get()
-        await store(turn, arrivals, plan)
+        plan = await store(turn, arrivals, plan)
         session.acknowledge(arrivals.messages)
+        send(session, receipts(arrivals, plan, turn.memory.registry), turn.metrics)
         turn.metrics.watch(session.counters)
         ownership.smaller_by = max(1, ownership.smaller_by // 2)
         planned.task_done()

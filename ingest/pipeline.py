@@ -43,8 +43,10 @@ class Turn:
     memory_is_current: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-async def store(turn: Turn, arrivals: Arrivals, plan: Plan) -> None:
+async def store(turn: Turn, arrivals: Arrivals, plan: Plan) -> Plan:
     """Brings `arrivals` into the database. Afterwards they may be acknowledged.
+
+    Returns the plan that was carried out, which is another one where something had changed.
 
     A plan that writes nothing, made because time has passed, costs no transaction: only the
     revision is read.
@@ -56,7 +58,7 @@ async def store(turn: Turn, arrivals: Arrivals, plan: Plan) -> None:
     if not plan.writes and not arrivals.messages and await _is_current(turn, plan):
         turn.memory.take(plan)
         turn.memory_is_current.set()
-        return
+        return plan
     async with turn.conn.transaction():
         await leases.check(turn.conn, LEASE, turn.epoch)
         if await revision.read_for_share(turn.conn) != plan.revision:
@@ -65,6 +67,7 @@ async def store(turn: Turn, arrivals: Arrivals, plan: Plan) -> None:
         turn.memory_is_current.set()
         stored = await _write(turn.conn, plan, arrivals.received_us)
     turn.metrics.committed(plan, stored, arrivals, time.perf_counter() - started)
+    return plan
 
 
 async def _is_current(turn: Turn, plan: Plan) -> bool:

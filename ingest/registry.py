@@ -67,6 +67,7 @@ class Registry:
         self._organization_of: list[int] = []  # by tracker
         self._organization_of_array = np.empty(0, np.int32)
         self._revoked: set[int] = set()
+        self.wanting_receipts: set[int] = set()  # trackers that are told what became of messages
         self._asset_rows: dict[int, AssetRow] = {}
         self._zone_facts: dict[tuple[int, int], ZoneFacts] = {}
         self.moves = Moves()
@@ -143,10 +144,11 @@ class Registry:
             self._organization_of.append(self.organizations.number(row.org_id))
             name = self.trackers.text(tracker)
             self._senders[fixes_topic(name)] = self._senders[packed_topic(name)] = tracker
-        if row.revoked:
-            self._revoked.add(tracker)
-        else:
-            self._revoked.discard(tracker)
+        for is_one, those in ((row.revoked, self._revoked), (row.receipts, self.wanting_receipts)):
+            if is_one:
+                those.add(tracker)
+            else:
+                those.discard(tracker)
 
     def _take_asset(self, row: AssetRow) -> None:
         asset = self.assets.number(row.asset_id)

@@ -32,3 +32,8 @@ def fixes_topic(tracker_id: str) -> str:
 def packed_topic(tracker_id: str) -> str:
     """Where a tracker publishes packed records."""
     return f"trackers/{tracker_id}/packed"
+
+
+def ack_topic(tracker_id: str) -> str:
+    """Where a tracker hears what became of its messages, if it wants receipts."""
+    return f"trackers/{tracker_id}/ack"

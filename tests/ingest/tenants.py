@@ -8,7 +8,7 @@ from uuid import UUID
 
 import psycopg
 
-from db import assets, tracker_assignments, zones
+from db import assets, tracker_assignments, trackers, zones
 from db.connect import connect
 from db.ids import new_id
 from db.organizations import create_organization
@@ -136,6 +136,15 @@ class Tenant:
                 "UPDATE trackers SET revoked_at = now(), revision = %s WHERE id = %s",
                 (revision, vehicle.tracker_id),
             )
+
+    async def wants_receipts(self, vehicle: Vehicle) -> None:
+        """The vehicle's tracker is told what becomes of its messages."""
+        async with await self._connect() as conn, conn.transaction():
+            await act_for(conn, self.org_id)
+            revision, _ = await bump(conn)
+            tracker = await trackers.find(conn, vehicle.tracker_id)
+            assert tracker is not None
+            await trackers.update(conn, tracker._replace(receipts=True), revision)
 
     async def reassign(self, vehicle: Vehicle, asset_id: UUID, at: datetime) -> None:
         """The vehicle's tracker is on another asset from `at`."""

@@ -1,0 +1,52 @@
+"""What a message says of its last fix, whether or not the fix can be stored."""
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from telemetry import packed
+from telemetry.last_fix import NOT_TOLD, LastFix, last_fix
+from telemetry.topics import Format
+
+NOON_US = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
+NOON = "2026-01-01T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"time": NOON, "lat": 1, "lon": 2, "seq": 7}, LastFix(NOON_US, 7)),
+        ([{"time": "2020-01-01T00:00:00Z", "seq": 1}, {"time": NOON, "seq": 2}], (NOON_US, 2)),
+        ({"time": NOON_US // 1000, "lat": 0, "lon": 0}, LastFix(NOON_US, 0)),
+        ({"time": NOON_US / 1000}, LastFix(NOON_US, 0)),
+        ({"time": "1980-01-06T00:00:00Z"}, LastFix(315_964_800_000_000, 0)),
+        ({"time": "yesterday", "seq": 3}, LastFix(None, 3)),
+        ({"time": 1e300, "seq": "x"}, NOT_TOLD),
+        ({"time": True, "seq": True}, NOT_TOLD),
+        ([], NOT_TOLD),
+        ([1, 2], NOT_TOLD),
+        (3, NOT_TOLD),
+    ],
+)
+def test_time_and_seq_are_read_as_they_were_sent(said: object, expected: LastFix) -> None:
+    for payload in (msgspec.json.encode(said), msgspec.msgpack.encode(said)):
+        assert last_fix(payload, Format.NATIVE) == expected
+
+
+def test_the_last_record_of_a_packed_message_tells() -> None:
+    records = np.zeros(2, packed.RECORD)
+    records["time_ms"], records["seq"] = [1, NOON_US // 1000], [5, 6]
+    assert last_fix(records.tobytes(), Format.PACKED) == (NOON_US, 6)
+    assert last_fix(records.tobytes()[:-1], Format.PACKED) == NOT_TOLD
+    assert last_fix(b"", Format.PACKED) == NOT_TOLD
+
+
+@given(st.binary(max_size=100), st.sampled_from(Format))
+def test_whatever_the_bytes_are_it_never_raises(payload: bytes, payload_format: Format) -> None:
+    last_fix(payload, payload_format)
+
+
+def test_deep_nesting_tells_nothing() -> None:
+    assert last_fix(b"[" * 100_000, Format.NATIVE) == NOT_TOLD
