@@ -1,8 +1,8 @@
 """Trackers: registered here, they sign in to the broker with their id and their secret.
 
-The secret is shown once, in the answer that creates the tracker; only its hash is kept. Which asset
-a tracker is on is history: an assignment begins at `assigned_from` and the fixes from then on are
-the asset's.
+The secret is shown once, in the answer that creates the tracker or gives it another secret; only
+hashes of it are kept. A revoked tracker stays revoked. Which asset a tracker is on is history: an
+assignment begins at `assigned_from` and the fixes from then on are the asset's.
 """
 
 import secrets
@@ -18,7 +18,7 @@ from api import fields
 from api.access import Dispatcher, Reader
 from api.assignments import Assignment, assign, unassign
 from api.paging import ListOf, ListQuery, Page, Total
-from api.problems import bad_field, not_found
+from api.problems import bad_field, conflict, not_found
 from api.routes import TenantRoute
 from api.wire import (
     created,
@@ -139,6 +139,33 @@ async def update_tracker(
         elif "asset_id" in body.model_fields_set:
             await unassign(conn, tracker, revision=revision, at=at)
         tracker = await _found(conn, tracker_id)
+    return ok(_item(tracker))
+
+
+@router.post("/{id}/rotate", operation_id="rotateTracker", response_model=NewTrackerItem)
+async def rotate_tracker(access: Dispatcher, tracker_id: _TrackerPath) -> Response:
+    """Another secret; the one before is good for nothing, on open connections too."""
+    secret = secrets.token_urlsafe(_SECRET_BYTES)
+    async with access.transaction() as conn:
+        revision, at = await bump(conn)
+        tracker = await _found(conn, tracker_id)
+        if tracker.revoked_at is not None:
+            detail = "The tracker is revoked for good: register another one."
+            raise conflict("tracker_revoked", detail)
+        tracker = tracker._replace(updated_at=at)
+        await trackers.rotate(conn, tracker, secret, revision)
+    return ok(_item(tracker) | {"secret": secret})
+
+
+@router.post("/{id}/revoke", operation_id="revokeTracker", response_model=TrackerItem)
+async def revoke_tracker(access: Dispatcher, tracker_id: _TrackerPath) -> Response:
+    """Nothing of the tracker is taken any more, for good; its history stays."""
+    async with access.transaction() as conn:
+        revision, at = await bump(conn)
+        tracker = await _found(conn, tracker_id)
+        if tracker.revoked_at is None:
+            tracker = tracker._replace(revoked_at=at, updated_at=at)
+            await trackers.revoke(conn, tracker, revision)
     return ok(_item(tracker))
 
 

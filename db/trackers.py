@@ -1,7 +1,8 @@
 """Trackers: what sends fixes. A tracker signs in to the broker with its id and its own secret.
 
 The secret is random (256 bits), so its SHA-256 is enough to know it again: nothing can be guessed
-from the hash. Writers take the revision first (`db.revision.bump`) and pass it on.
+from the hash. The broker knows it by another one (`db.broker_identities`). Writers take the revision
+first (`db.revision.bump`) and pass it on.
 """
 
 from datetime import datetime
@@ -12,6 +13,7 @@ from uuid import UUID
 from psycopg import sql
 from psycopg.rows import args_row
 
+from db.broker_identities import broker_hash
 from db.conditions import Conditions
 from db.connect import Connection
 
@@ -95,12 +97,12 @@ async def insert(conn: Connection, tracker: Tracker, secret: str, revision: int)
     """
     await conn.execute(
         """
-        INSERT INTO trackers (org_id, id, name, external_id, receipts, secret_hash, created_at,
-                              updated_at, revision)
+        INSERT INTO trackers (org_id, id, name, external_id, receipts, secret_hash, broker_hash,
+                              created_at, updated_at, revision)
         VALUES (current_org_id(), %(id)s, %(name)s, %(external_id)s, %(receipts)s,
-                %(secret_hash)s, %(created_at)s, %(updated_at)s, %(revision)s)
+                %(secret_hash)s, %(broker_hash)s, %(created_at)s, %(updated_at)s, %(revision)s)
         """,
-        tracker._asdict() | {"secret_hash": secret_hash(secret), "revision": revision},
+        tracker._asdict() | _hashes(secret) | {"revision": revision},
     )
 
 
@@ -115,3 +117,36 @@ async def update(conn: Connection, tracker: Tracker, revision: int) -> None:
         """,
         tracker._asdict() | {"revision": revision},
     )
+
+
+async def rotate(conn: Connection, tracker: Tracker, secret: str, revision: int) -> None:
+    """Another secret from `tracker.updated_at` on; the one before is good for nothing."""
+    await conn.execute(
+        """
+        UPDATE trackers
+           SET secret_hash = %(secret_hash)s, broker_hash = %(broker_hash)s,
+               updated_at = %(updated_at)s, revision = %(revision)s
+         WHERE id = %(id)s
+        """,
+        tracker._asdict() | _hashes(secret) | {"revision": revision},
+    )
+
+
+async def revoke(conn: Connection, tracker: Tracker, revision: int) -> None:
+    """Nothing of the tracker is taken any more, from `tracker.revoked_at` on. There is no way back.
+
+    The broker's hash goes with it, so that no mistake of a later version can let the tracker in.
+    """
+    await conn.execute(
+        """
+        UPDATE trackers
+           SET revoked_at = %(revoked_at)s, broker_hash = NULL, updated_at = %(updated_at)s,
+               revision = %(revision)s
+         WHERE id = %(id)s
+        """,
+        tracker._asdict() | {"revision": revision},
+    )
+
+
+def _hashes(secret: str) -> dict[str, object]:
+    return {"secret_hash": secret_hash(secret), "broker_hash": broker_hash(secret)}

@@ -1,7 +1,8 @@
 """Trackers and their assignments, through HTTP."""
 
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
+from hashlib import pbkdf2_hmac, sha256
 from typing import Any
 
 import pytest
@@ -169,3 +170,57 @@ async def test_an_external_id_is_taken_once(north: Organization) -> None:
     await new_tracker(north, external_id="IMEI-2")
     second = await north.admin.post("/v1/trackers", {"external_id": "IMEI-2"})
     assert (second.status, second.json["code"]) == (409, "external_id_taken")
+
+
+def broker_hash(api: RunningApi, tracker_id: str) -> Any:
+    query = "SELECT broker_hash FROM trackers WHERE id = %s"
+    return api.sql(query, parse_id("trk", tracker_id))[0][0]
+
+
+async def test_the_broker_knows_a_secret_by_a_salted_hash(
+    api: RunningApi, north: Organization
+) -> None:
+    tracker = await new_tracker(north)
+    kind, rounds, salt, digest = broker_hash(api, tracker["id"]).removeprefix("$").split("$")
+    assert kind == "7"
+    expected = pbkdf2_hmac(
+        "sha512", tracker["secret"].encode(), b64decode(salt), iterations=int(rounds)
+    )
+    assert b64decode(digest) == expected
+
+
+async def test_a_rotated_secret_is_another_one(api: RunningApi, north: Organization) -> None:
+    tracker = await new_tracker(north, name="Box 8")
+    before = broker_hash(api, tracker["id"])
+    path = f"/v1/trackers/{tracker['id']}"
+    assert (await north.technician.post(f"{path}/rotate", {})).status == 403
+    rotated = (await north.dispatcher.post(f"{path}/rotate", {})).json
+    assert rotated["name"] == "Box 8"
+    assert rotated["secret"] != tracker["secret"]
+    assert broker_hash(api, tracker["id"]) not in (None, before)
+    stored = api.sql(
+        "SELECT secret_hash FROM trackers WHERE id = %s", parse_id("trk", rotated["id"])
+    )
+    assert stored == [(sha256(rotated["secret"].encode()).digest(),)]
+
+
+async def test_a_tracker_is_revoked_once_and_for_good(api: RunningApi, north: Organization) -> None:
+    tracker = await new_tracker(north)
+    path = f"/v1/trackers/{tracker['id']}"
+    revoked = await north.dispatcher.post(f"{path}/revoke", {})
+    assert revoked.status == 200
+    assert revoked.json["revoked_at"] is not None
+    assert broker_hash(api, tracker["id"]) is None
+    assert (await north.dispatcher.post(f"{path}/revoke", {})).json == revoked.json
+    refused = await north.dispatcher.post(f"{path}/rotate", {})
+    assert (refused.status, refused.json["code"]) == (409, "tracker_revoked")
+    assert broker_hash(api, tracker["id"]) is None
+
+
+@pytest.mark.parametrize("what", ["rotate", "revoke"])
+async def test_another_organizations_tracker_is_not_there(
+    north: Organization, south: Organization, what: str
+) -> None:
+    tracker = await new_tracker(north)
+    assert (await south.admin.post(f"/v1/trackers/{tracker['id']}/{what}", {})).status == 404
+    assert (await north.admin.get(f"/v1/trackers/{tracker['id']}")).json["revoked_at"] is None
