@@ -1,78 +1,46 @@
-"""A fleet on the air: every tracker has a connection of its own and sends what its schedule says.
+"""A fleet on the air: every tracker signs in as itself and sends what its schedule says.
 
     result = await run_fleet(plan, address, on_progress=show)
 
-- Trackers connect at a bounded rate; the schedule begins when all are connected.
-- A message is sent once, in order of schedule, with QoS 1; the session sends it again after a cut
-  until the broker acknowledges it. So each tracker's fixes arrive in the order of the ledger, and
-  any that come twice come after all those before them.
+- Trackers connect at a bounded rate; the schedule begins when all are connected. Where there are
+  more trackers than connections, they take turns (`device_sim.connections`) and it begins at once.
+- A message is sent in order of schedule, with QoS 1; the session sends it again after a cut until
+  the broker acknowledges it. So each tracker's fixes arrive in the order of the ledger, and any
+  that come twice come after all those before them.
+- A tracker with receipts keeps a message until its receipt, and sends it again when none comes.
+- The schedule waits for nobody. How late messages are handed to their connections is the lag; a
+  run that cannot keep up says so by it. When a queue is full the whole run waits, so the memory of
+  a run is bounded: that is lag, too.
 - At the end what is outstanding is waited for, `settle_s` at most; then everybody disconnects.
-- When a tracker's queue is full the whole run waits, so the memory of a run is bounded.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
+from device_sim.connections import Connections, Handlers, Outgoing
 from device_sim.latency import Latencies
 from device_sim.ledger import Ledger
 from device_sim.packing import Messages, pack
-from device_sim.payloads import PayloadFormat, as_sent, payloads
-from device_sim.schedule import Schedule
-from mqtt import BrokerAddress, MqttError, Session, SessionOptions
-from mqtt.errors import PublishQueueFullError
-from mqtt.outgoing import Published
-from telemetry.topics import fixes_topic, packed_topic
+from device_sim.payloads import PayloadFormat, as_sent, payloads, truncated
+from device_sim.plan import FleetPlan, SimTracker
+from device_sim.unconfirmed import Unconfirmed, correlation_data
+from mqtt import BrokerAddress, Message, MqttError, Published, SessionOptions, Subscription
+from telemetry.topics import ack_topic, fixes_topic, packed_topic
 
-MAX_TRACKERS = 10_000
 _SESSION_EXPIRY_S = 3600
 _QUEUED_MESSAGES = 4096  # per tracker
 _SLEEP_LEAST_S = 0.002  # what is due sooner is sent at once: the event loop's timers are no finer
 _FULL_QUEUE_PAUSE_S = 0.01
 _BURST_MESSAGES = 256  # sent without letting the event loop do anything else
 _PROGRESS_EVERY_S = 0.5
-_SECOND_US = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class SimTracker:
-    """Who a tracker is to the broker."""
-
-    tracker_id: str
-    secret: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class FleetPlan:
-    """What is sent, by whom and how. `trackers[i]` sends the fixes whose rows["tracker"] is i.
-
-    keep_ledger: whether each fix is remembered; without it only counts and latencies are.
-    """
-
-    trackers: Sequence[SimTracker]
-    schedule: Schedule
-    payload_format: PayloadFormat = PayloadFormat.JSON
-    fixes_per_message: int = 1
-    connects_per_s: float = 200.0
-    connect_timeout_s: float = 60.0
-    settle_s: float = 60.0
-    keep_ledger: bool = True
-
-    def __post_init__(self) -> None:
-        if not 1 <= len(self.trackers) <= MAX_TRACKERS:
-            raise ValueError(f"a fleet has 1 to {MAX_TRACKERS} trackers, not {len(self.trackers)}")
-        if not 1 <= self.fixes_per_message <= 1000:
-            raise ValueError(f"a message holds 1 to 1000 fixes, not {self.fixes_per_message}")
-        if self.connects_per_s <= 0 or self.connect_timeout_s <= 0 or self.settle_s < 0:
-            raise ValueError(
-                "connects_per_s and connect_timeout_s must be above 0, settle_s at least 0"
-            )
+_LOOKED_FOR_RECEIPTS_EVERY_S = 0.1
 
 
 class Stage(StrEnum):
@@ -84,9 +52,12 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands; counts are fixes, latencies run from sending to the broker's PUBACK.
+    """Where a run stands; counts are fixes.
 
-    failed: refused by the broker, or still without its answer when the run ended.
+    Latencies (p50, p99) run from sending to the broker's PUBACK, or to the receipt; lags from when
+    a message was due until its connection had it. failed: refused by the broker, or still without
+    its answer when the run ended. connects: how often a tracker connected. sent_again: messages
+    whose receipt did not come in time.
     """
 
     stage: Stage
@@ -99,6 +70,11 @@ class Progress:
     rate_hz: float
     p50_ms: float | None
     p99_ms: float | None
+    lag_p50_ms: float | None = None
+    lag_p99_ms: float | None = None
+    lag_max_ms: float | None = None
+    connects: int = 0
+    sent_again: int = 0
 
     @property
     def outstanding(self) -> int:
@@ -152,66 +128,103 @@ class _Fleet:
     def __init__(self, plan: FleetPlan, address: BrokerAddress) -> None:
         self._plan = plan
         self._address = address
-        self._sessions = [Session(address, _options(tracker)) for tracker in plan.trackers]
+        told = None if plan.receipts_s is None else self._told
+        handlers = Handlers(self._handed_over, self._answered, told)
+        options = [_options(tracker, plan) for tracker in plan.trackers]
+        self._connections = Connections(address, options, plan.connections, handlers)
         topic = packed_topic if plan.payload_format is PayloadFormat.PACKED else fixes_topic
         self._topics = [topic(tracker.tracker_id) for tracker in plan.trackers]
+        self._truncating = np.random.default_rng([plan.seed, 2])
+        self._unconfirmed = Unconfirmed(plan.receipts_s or 0.0)
         self._stage = Stage.CONNECTING
         self._began = time.monotonic()
         self._ended: float | None = None
-        self._latencies = Latencies()
-        self._sent = self._acknowledged = self._failed = 0
-        self._settled = asyncio.Event()
+        self._latencies, self._lags = Latencies(), Latencies()
+        self._numbers = self._sent = self._acknowledged = self._failed = 0
+        self._has_answer = asyncio.Event()
         self.ledger = Ledger() if plan.keep_ledger else None
 
     def progress(self) -> Progress:
         elapsed_s = (self._ended or time.monotonic()) - self._began
         sending = self._stage is not Stage.CONNECTING
-        p50_s, p99_s = self._latencies.quantile_s(0.5), self._latencies.quantile_s(0.99)
         return Progress(
             stage=self._stage,
             elapsed_s=elapsed_s,
-            trackers=len(self._sessions),
-            connected=sum(session.connected.is_set() for session in self._sessions),
+            trackers=len(self._plan.trackers),
+            connected=self._connections.connected,
             sent=self._sent,
             acknowledged=self._acknowledged,
             failed=self._failed,
             rate_hz=self._acknowledged / elapsed_s if sending and elapsed_s > 0 else 0.0,
-            p50_ms=None if p50_s is None else p50_s * 1000,
-            p99_ms=None if p99_s is None else p99_s * 1000,
+            p50_ms=_milliseconds(self._latencies.quantile_s(0.5)),
+            p99_ms=_milliseconds(self._latencies.quantile_s(0.99)),
+            lag_p50_ms=_milliseconds(self._lags.quantile_s(0.5)),
+            lag_p99_ms=_milliseconds(self._lags.quantile_s(0.99)),
+            lag_max_ms=_milliseconds(self._lags.worst_s) if self._lags.count else None,
+            connects=self._connections.opened,
+            sent_again=self._unconfirmed.sent_again,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
         try:
-            async with contextlib.AsyncExitStack() as opened:
-                if await self._connect(opened, stop):
-                    await self._send_all(stop)
-                    await self._settle()
+            async with self._connections:
+                if await self._connect(stop):
+                    async with self._troubled():
+                        await self._send_all(stop)
+                        await self._settle()
         except MqttError as error:
             raise FleetError(str(error)) from error
         finally:
             self._stage = Stage.DONE
 
-    async def _connect(self, opened: contextlib.AsyncExitStack, stop: asyncio.Event) -> bool:
-        """Open every session; False when the run was stopped before all were connected."""
+    async def _connect(self, stop: asyncio.Event) -> bool:
+        """Open all connections, unless they are shared out; False when the run was stopped."""
+        if self._connections.is_shared_out:
+            return not stop.is_set()
         pause_s = 1 / self._plan.connects_per_s
-        for session in self._sessions:
-            await opened.enter_async_context(session)
+        for tracker in range(len(self._plan.trackers)):
+            self._connections.open(tracker)
             if await _is_set_within(stop, pause_s):
                 return False
-        everyone = asyncio.gather(*(session.connected.wait() for session in self._sessions))
         try:
+            everyone = self._connections.all_connected()
             await asyncio.wait_for(everyone, self._plan.connect_timeout_s)
         except TimeoutError:
             raise FleetError(self._why_not_connected()) from None
         return not stop.is_set()
 
     def _why_not_connected(self) -> str:
-        missing = [session for session in self._sessions if not session.connected.is_set()]
+        missing = list(self._connections.missing())
         reason = next((s.last_error for s in missing if s.last_error), "no answer")
         return (
-            f"{len(missing)} of {len(self._sessions)} trackers did not connect to {self._address} "
-            f"within {self._plan.connect_timeout_s:g} s: {reason}"
+            f"{len(missing)} of {len(self._plan.trackers)} trackers did not connect to "
+            f"{self._address} within {self._plan.connect_timeout_s:g} s: {reason}"
         )
+
+    @contextlib.asynccontextmanager
+    async def _troubled(self) -> AsyncIterator[None]:
+        """What goes on beside the sending: connections are cut, messages sent again."""
+        tasks = [asyncio.create_task(self._send_again())] if self._plan.receipts_s else []
+        if self._plan.faults.of("reconnect"):
+            tasks.append(asyncio.create_task(self._cut_now_and_then()))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _cut_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(self._plan.faults.of("reconnect"))
+            self._connections.cut_all()
+
+    async def _send_again(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOKED_FOR_RECEIPTS_EVERY_S)
+            for message in self._unconfirmed.due(time.monotonic()):
+                if self._connections.is_connected(message.tracker):
+                    self._connections.send(message)  # where it has no room, there is a next time
 
     async def _send_all(self, stop: asyncio.Event) -> None:
         self._stage = Stage.SENDING
@@ -223,68 +236,118 @@ class _Fleet:
 
     async def _send(self, messages: Messages, stop: asyncio.Event) -> bool:
         """Send each message when it is due; False when the run was stopped meanwhile."""
-        first = self.ledger.plan(messages.fixes, messages.lengths) if self.ledger is not None else 0
-        contents = payloads(self._plan.payload_format, messages)
-        lengths = messages.lengths
-        trackers = messages.fixes.rows["tracker"][np.cumsum(lengths) - lengths]
         burst = 0
-        columns = (messages.due_s.tolist(), trackers.tolist(), lengths.tolist(), contents)
-        for number, (due_s, tracker, fixes, content) in enumerate(
-            zip(*columns, strict=True), start=first
-        ):
-            wait_s = self._began + due_s - time.monotonic()
+        for message in self._outgoing(messages):
+            wait_s = message.due_s - time.monotonic()
             burst += 1
             if wait_s > _SLEEP_LEAST_S or burst >= _BURST_MESSAGES:
                 burst = 0
                 if await _is_set_within(stop, max(0.0, wait_s)):
                     return False
-            while not self._publish(number, tracker, fixes, content):
+            while not self._connections.send(message):
                 if await _is_set_within(stop, _FULL_QUEUE_PAUSE_S):
                     return False
         return not stop.is_set()
 
-    def _publish(self, message: int, tracker: int, fixes: int, content: bytes) -> bool:
-        """Hand one message to its tracker's session; False when that one's queue is full."""
-        try:
-            published = self._sessions[tracker].publish_nowait(self._topics[tracker], content)
-        except PublishQueueFullError:
-            return False
-        sent_ns = time.time_ns()
-        self._sent += fixes
-        self._settled.clear()
-        if self.ledger is not None:
-            self.ledger.sent(message, sent_ns // 1000)
-        published.add_done_callback(partial(self._published, message, fixes, sent_ns))
-        return True
+    def _outgoing(self, messages: Messages) -> Iterator[Outgoing]:
+        """The messages as they are sent, planned in the ledger."""
+        contents = payloads(self._plan.payload_format, messages)
+        share = self._plan.faults.of("truncated")
+        is_whole = self._truncating.random(len(contents)) >= share
+        for number in np.flatnonzero(~is_whole).tolist():
+            contents[number] = truncated(contents[number])
+        first = self._planned(messages, contents, is_whole)
+        trackers = messages.fixes.rows["tracker"][np.cumsum(messages.lengths) - messages.lengths]
+        columns = (trackers.tolist(), messages.lengths.tolist(), messages.due_s.tolist(), contents)
+        with_receipts = self._plan.receipts_s is not None
+        for number, (tracker, fixes, due_s, content) in enumerate(
+            zip(*columns, strict=True), start=first
+        ):
+            data = correlation_data(number) if with_receipts else None
+            topic = self._topics[tracker]
+            yield Outgoing(tracker, number, topic, content, fixes, self._began + due_s, data)
 
-    def _published(self, message: int, fixes: int, sent_ns: int, published: Published) -> None:
-        if published.cancelled() or published.exception() is not None:
-            self._failed += fixes
+    def _planned(
+        self, messages: Messages, contents: list[bytes], is_whole: NDArray[np.bool_]
+    ) -> int:
+        """The number of the first of them."""
+        first = self._numbers
+        self._numbers += len(contents)
+        if self.ledger is not None:
+            self.ledger.plan(messages.fixes, messages.lengths, contents, is_whole)
+        return first
+
+    def _handed_over(self, message: Outgoing) -> None:
+        now_s = time.monotonic()
+        if self._plan.receipts_s is not None and not self._unconfirmed.sent(message, now_s):
+            return
+        self._lags.record(max(0.0, now_s - message.due_s))
+        self._sent += message.fixes
+        if self.ledger is not None:
+            self.ledger.sent(message.number, time.time_ns() // 1000)
+
+    def _answered(self, message: Outgoing, published: Published, handed_over_s: float) -> None:
+        """The broker's answer; for trackers with receipts it says nothing yet."""
+        if self._plan.receipts_s is not None or self._ended is not None:
+            if not published.cancelled():
+                published.exception()  # read, so that nobody warns of it
+            return
+        if not published.cancelled() and published.exception() is None:
+            self._confirmed(message, handed_over_s)
         else:
-            now_ns = time.time_ns()
-            self._latencies.record((now_ns - sent_ns) / 1e9)
-            self._acknowledged += fixes
-            if self.ledger is not None:
-                self.ledger.acknowledged(message, now_ns // 1000)
-        if self._sent == self._acknowledged + self._failed:
-            self._settled.set()
+            self._failed += message.fixes
+            self._connections.done_with(message.tracker)
+            self._has_answer.set()
+
+    def _told(self, messages: Sequence[Message]) -> None:
+        """Receipts have come."""
+        for receipt in messages:
+            kept = self._unconfirmed.confirmed(receipt.correlation_data)
+            if kept is not None:
+                self._confirmed(kept.message, kept.first_sent_s)
+
+    def _confirmed(self, message: Outgoing, sent_s: float) -> None:
+        self._latencies.record(time.monotonic() - sent_s)
+        self._acknowledged += message.fixes
+        if self.ledger is not None:
+            self.ledger.acknowledged(message.number, time.time_ns() // 1000)
+        self._connections.done_with(message.tracker)
+        self._has_answer.set()
 
     async def _settle(self) -> None:
+        """Wait for the answers that are outstanding; what has none by then has failed."""
         self._stage = Stage.SETTLING
-        if self._sent > self._acknowledged + self._failed:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._settled.wait(), self._plan.settle_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._plan.settle_s):
+                while self._is_outstanding():
+                    self._has_answer.clear()
+                    await self._has_answer.wait()
+        self._sent += sum(message.fixes for message in self._connections.waiting())
+        self._failed = self._sent - self._acknowledged
         self._ended = time.monotonic()
 
+    def _is_outstanding(self) -> bool:
+        has_waiting = next(self._connections.waiting(), None) is not None
+        return has_waiting or self._sent > self._acknowledged + self._failed
 
-def _options(tracker: SimTracker) -> SessionOptions:
+
+def _options(tracker: SimTracker, plan: FleetPlan) -> SessionOptions:
+    """A session that the broker keeps; not where trackers take turns and wait for no receipt."""
+    with_receipts = plan.receipts_s is not None
+    takes_turns = plan.connections < len(plan.trackers)
+    topics = (Subscription(ack_topic(tracker.tracker_id)),) if with_receipts else ()
     return SessionOptions(
         client_id=tracker.tracker_id,
         username=tracker.tracker_id,
         password=tracker.secret.encode(),
-        session_expiry_s=_SESSION_EXPIRY_S,
+        session_expiry_s=0 if takes_turns and not with_receipts else _SESSION_EXPIRY_S,
+        subscriptions=topics,
         max_pending_publishes=_QUEUED_MESSAGES,
     )
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:

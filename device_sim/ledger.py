@@ -1,10 +1,15 @@
 """What a fleet knows that it sent: each fix in the order of sending, and what became of it.
 
-A fix whose message is acknowledged must be found in the system. One whose message was sent and
-never acknowledged may be there or not. One that was never sent must not be there.
+A fix whose message is acknowledged must be found in the system, or in quarantine. One whose message
+was sent and never acknowledged may be there or not. One that was never sent must not be there.
 
-Memory is about 80 bytes a fix and 40 a message: a ledger is for runs that end.
+Acknowledged is what the broker has acknowledged or, for trackers with receipts, what there is a
+receipt for.
+
+Memory is about 80 bytes a fix and 50 a message: a ledger is for runs that end.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +21,8 @@ MESSAGE_DTYPE = np.dtype(
         ("tracker", "<i4"),  # position of the tracker in the fleet
         ("first", "<i8"),  # its first fix: row number in the ledger
         ("fixes", "<i4"),
+        ("is_whole", "?"),  # not truncated
+        ("digest", "<i8"),  # of its content: equal where it is the same
         ("sent_us", "<i8"),  # since 1970, 0 = not sent
         ("acknowledged_us", "<i8"),  # since 1970, 0 = not acknowledged
     ]
@@ -35,8 +42,16 @@ class Ledger:
         self._fix_count = 0
         self._message_count = 0
 
-    def plan(self, fixes: FixBatch, lengths: NDArray[np.int64]) -> int:
+    def plan(
+        self,
+        fixes: FixBatch,
+        lengths: NDArray[np.int64],
+        contents: Sequence[bytes] | None = None,
+        is_whole: NDArray[np.bool_] | None = None,
+    ) -> int:
         """Add messages that are to be sent; message k holds the next `lengths[k]` fixes of `fixes`.
+
+        contents: the bytes of each. is_whole: which of them are not truncated; all, unless given.
 
         Returns the number of the first of them.
         """
@@ -53,6 +68,9 @@ class Ledger:
         messages["tracker"] = fixes.rows["tracker"][starts]
         messages["first"] = first_fix + starts
         messages["fixes"] = lengths
+        messages["is_whole"] = True if is_whole is None else is_whole
+        if contents is not None:
+            messages["digest"] = [hash(content) for content in contents]
         return first_message
 
     def sent(self, message: int, at_us: int) -> None:

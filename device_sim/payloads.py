@@ -30,6 +30,8 @@ class PayloadFormat(StrEnum):
 def payloads(payload_format: PayloadFormat, messages: Messages) -> list[bytes]:
     """The bytes of each message. Raises telemetry.encode.EncodeError for what cannot be carried.
 
+    A latitude that is not a number is written as NaN, though that is no JSON.
+
     All fixes are encoded at once and then cut apart, which costs a tenth of encoding each message.
     """
     if not len(messages.fixes):
@@ -40,6 +42,8 @@ def payloads(payload_format: PayloadFormat, messages: Messages) -> list[bytes]:
         return [records[start:end] for start, end in pairwise([0, *ends])]
     if payload_format is PayloadFormat.JSON:
         texts = _apart(encode_json(messages.fixes), len(messages.fixes), msgspec.json.decode)
+        for row in np.flatnonzero(np.isnan(messages.fixes.rows["lat"])).tolist():
+            texts[row] = msgspec.Raw(bytes(texts[row]).replace(b'"lat":null', b'"lat":NaN', 1))
         return _joined(texts, messages.lengths.tolist(), msgspec.json.encode)
     texts = _apart(encode_msgpack(messages.fixes), len(messages.fixes), msgspec.msgpack.decode)
     return _joined(texts, messages.lengths.tolist(), msgspec.msgpack.encode)
@@ -62,6 +66,11 @@ def _joined(
         contents.append(bytes(texts[start]) if length == 1 else encode(texts[start:end]))
         start = end
     return contents
+
+
+def truncated(content: bytes) -> bytes:
+    """The first half of a message, which is no message in any of the formats."""
+    return content[: len(content) // 2 | 1]
 
 
 def as_sent(messages: Messages, payload_format: PayloadFormat) -> Messages:

@@ -17,8 +17,9 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from device_sim.fleet import FleetError, FleetPlan, Progress, run_fleet
+from device_sim.fleet import FleetError, Progress, run_fleet
 from device_sim.motion import StreetPlan
+from device_sim.plan import FleetPlan
 from mqtt import BrokerAddress
 from stack.client import ApiClient, ApiError
 from stack.errors import StackError

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from device_sim.fleet import SimTracker
+from device_sim.plan import SimTracker
 from stack.client import ApiClient
 from stack.scenario import Scenario
 from stack.sim_zone import SimZone

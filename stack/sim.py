@@ -20,9 +20,10 @@ from typing import Annotated, Any, BinaryIO, cast
 import typer
 import uvloop
 
-from device_sim.fleet import MAX_TRACKERS, FleetError
+from device_sim.fleet import FleetError
 from device_sim.motion import StreetPlan
 from device_sim.payloads import PayloadFormat
+from device_sim.plan import MAX_TRACKERS
 from device_sim.trace import Trace
 from geofence.geojson import ShapeError, ZoneFileError, read_zones
 from mqtt import BrokerAddress

@@ -13,9 +13,10 @@ from typing import Any
 
 import msgspec
 
-from device_sim.fleet import FleetPlan, Progress, RunResult, Stage, run_fleet
+from device_sim.fleet import Progress, RunResult, Stage, run_fleet
 from device_sim.ledger import Ledger
 from device_sim.payloads import PayloadFormat
+from device_sim.plan import FleetPlan
 from mqtt import BrokerAddress
 from stack.client import ApiClient, ApiError
 from stack.comparison import Comparison

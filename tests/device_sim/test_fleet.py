@@ -7,20 +7,14 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from device_sim.fleet import (
-    FleetError,
-    FleetPlan,
-    Progress,
-    RunResult,
-    SimTracker,
-    Stage,
-    run_fleet,
-)
+from device_sim.faults import Faults
+from device_sim.fleet import FleetError, Progress, RunResult, Stage, run_fleet
 from device_sim.motion import StreetPlan
 from device_sim.payloads import PayloadFormat
+from device_sim.plan import FleetPlan, SimTracker
 from mqtt import BrokerAddress, Session, SessionOptions, Subscription
 from telemetry.decode import decode
-from telemetry.topics import SUBSCRIPTIONS, parse_topic
+from telemetry.topics import SUBSCRIPTIONS, Format, ack_topic, parse_topic
 from tests.mqtt.proxy import Proxy
 from tests.servers import BrokerUnderTest
 
@@ -136,3 +130,100 @@ async def test_no_broker_is_said_with_its_address() -> None:
 def test_a_plan_without_trackers_is_refused() -> None:
     with pytest.raises(ValueError, match="1 to"):
         FleetPlan([], StreetPlan(1, 1, 1, 1).slices)
+
+
+# Taking turns, trouble, receipts ------------------------------------------------------------------
+
+
+async def test_trackers_that_take_turns_at_few_connections_send_all_in_order(
+    broker: BrokerUnderTest,
+) -> None:
+    streets = StreetPlan(vehicles=FLEET, rate_hz=20, seconds=1, seed=7)
+    plan = FleetPlan(trackers(), streets.slices, fixes_per_message=2, connections=2)
+    open_at_once: list[int] = []
+    async with observer(broker) as session:
+        await session.connected.wait()
+        result = await run_fleet(
+            plan,
+            BrokerAddress.parse(broker.url),
+            on_progress=lambda progress: open_at_once.append(progress.connected),
+        )
+        found = await arrived(session, [t.tracker_id for t in plan.trackers], 20 * FLEET)
+    assert result.final.sent == result.final.acknowledged == 20 * FLEET
+    assert result.final.connects > FLEET
+    assert max(open_at_once) <= 2
+    assert result.final.lag_max_ms is not None
+    assert found == planned(result, plan)
+
+
+async def test_a_storm_of_reconnects_loses_nothing_and_keeps_the_order(
+    broker: BrokerUnderTest,
+) -> None:
+    streets = StreetPlan(vehicles=FLEET, rate_hz=50, seconds=3, seed=8)
+    plan = FleetPlan(trackers(), streets.slices, faults=Faults({"reconnect": 1}))
+    ids = [tracker.tracker_id for tracker in plan.trackers]
+    async with observer(broker) as session:
+        await session.connected.wait()
+        result = await run_fleet(plan, BrokerAddress.parse(broker.url))
+        found = await arrived(session, ids, 150 * FLEET)
+    assert result.final.acknowledged == 150 * FLEET
+    for tracker_id, sent in planned(result, plan).items():
+        assert list(dict.fromkeys(found[tracker_id])) == sent
+
+
+async def _answer_the_second_time(session: Session, seen: dict[bytes, int]) -> None:
+    """A system that gives a receipt only for what comes again."""
+    while True:
+        messages = await session.receive()
+        session.acknowledge(messages)
+        for message in messages:
+            data = message.correlation_data
+            assert data is not None
+            key = message.topic.encode() + data
+            seen[key] = seen.get(key, 0) + 1
+            if seen[key] >= 2:
+                tracker_id = message.topic.split("/")[1]
+                session.publish_nowait(ack_topic(tracker_id), b"{}", correlation_data=data)
+
+
+@pytest.mark.parametrize("connections", [FLEET, 2])
+async def test_a_message_without_a_receipt_is_sent_again_and_counts_when_it_has_one(
+    broker: BrokerUnderTest, connections: int
+) -> None:
+    streets = StreetPlan(vehicles=FLEET, rate_hz=20, seconds=0.5, seed=9)
+    plan = FleetPlan(trackers(), streets.slices, receipts_s=0.3, connections=connections)
+    seen: dict[bytes, int] = {}
+    async with observer(broker) as session:
+        await session.connected.wait()
+        answering = asyncio.create_task(_answer_the_second_time(session, seen))
+        result = await run_fleet(plan, BrokerAddress.parse(broker.url))
+        answering.cancel()
+    assert result.final.sent == result.final.acknowledged == 10 * FLEET
+    assert result.final.sent_again >= 10 * FLEET
+    assert all(count >= 2 for count in seen.values())
+
+
+async def test_what_gets_no_receipt_is_not_acknowledged(broker: BrokerUnderTest) -> None:
+    streets = StreetPlan(vehicles=FLEET, rate_hz=20, seconds=0.2, seed=10)
+    plan = FleetPlan(trackers(), streets.slices, receipts_s=0.2, settle_s=0.5)
+    result = await run_fleet(plan, BrokerAddress.parse(broker.url))
+    assert result.final.acknowledged == 0
+    assert result.final.failed == result.final.sent == 4 * FLEET
+    assert result.ledger is not None
+    assert len(result.ledger.unsettled_fixes()) == 4 * FLEET
+
+
+async def test_truncated_messages_are_sent_so_and_noted(broker: BrokerUnderTest) -> None:
+    streets = StreetPlan(vehicles=FLEET, rate_hz=100, seconds=0.5, seed=11)
+    plan = FleetPlan(trackers(), streets.slices, faults=Faults({"truncated": 0.3}), seed=3)
+    async with observer(broker) as session:
+        await session.connected.wait()
+        result = await run_fleet(plan, BrokerAddress.parse(broker.url))
+        payloads: list[bytes] = []
+        while len(payloads) < 50 * FLEET:
+            messages = await asyncio.wait_for(session.receive(), 20)
+            session.acknowledge(messages)
+            payloads += [message.payload for message in messages]
+    assert result.ledger is not None
+    broken = sum(len(decode([content], [Format.NATIVE]).batch) == 0 for content in payloads)
+    assert 0 < broken == np.count_nonzero(~result.ledger.messages["is_whole"])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from device_sim.fleet import SimTracker
+from device_sim.plan import SimTracker
 from stack.expectation import Expectation, expect
 from stack.registration import Registered
 from stack.run_history import RunHistory

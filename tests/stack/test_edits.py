@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from device_sim.fleet import SimTracker
+from device_sim.plan import SimTracker
 from stack.client import ApiClient
 from stack.edits import Editor, Pace, Sending
 from stack.registration import Registered
