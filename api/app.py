@@ -13,6 +13,7 @@ from api import (
     failures,
     gps_events,
     health,
+    quarantine,
     trackers,
     visits,
     webhook_endpoints,
@@ -26,7 +27,17 @@ from api.state import ApiState
 from db.connect import Pool
 from db.row_security import is_bypassed
 
-_RESOURCES = (auth, assets, trackers, zones, gps_events, visits, events, webhook_endpoints)
+_RESOURCES = (
+    auth,
+    assets,
+    trackers,
+    zones,
+    gps_events,
+    quarantine,
+    visits,
+    events,
+    webhook_endpoints,
+)
 
 
 class RowSecurityBypassed(Exception):

@@ -79,6 +79,7 @@ TrackerId = Annotated[UUID, BeforeValidator(_id_reader("trk")), _id_schema("trk"
 ZoneId = Annotated[UUID, BeforeValidator(_id_reader("zon")), _id_schema("zon")]
 VisitId = Annotated[UUID, BeforeValidator(_id_reader("vis")), _id_schema("vis")]
 EventId = Annotated[UUID, BeforeValidator(_id_reader("evt")), _id_schema("evt")]
+QuarantineId = Annotated[UUID, BeforeValidator(_id_reader("qua")), _id_schema("qua")]
 EndpointId = Annotated[UUID, BeforeValidator(_id_reader("whe")), _id_schema("whe")]
 
 Time = Annotated[

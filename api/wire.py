@@ -56,6 +56,11 @@ def ok(content: object) -> Response:
     return JsonResponse(_encoder.encode(content))
 
 
+def accepted(content: object) -> Response:
+    """202: it will be done."""
+    return JsonResponse(_encoder.encode(content), 202)
+
+
 def created(content: dict[str, Any], path: str) -> Response:
     """201, with where the new thing is."""
     return JsonResponse(_encoder.encode(content), 201, {"Location": f"{path}/{content['id']}"})

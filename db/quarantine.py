@@ -1,21 +1,47 @@
-"""What could not be stored as a fix, kept with the reason.
+"""What could not be stored as a fix, kept with the reason: what ingest writes of it.
 
 The same refusal of the same bytes is one row that counts how often it was seen: a message that the
-broker hands over again after a crash is not kept twice.
+broker hands over again after a crash is not kept twice. How much is kept of a tracker in a day is
+bounded, and so is what has no organization, as a whole. Beyond the bound a row without a payload,
+one for each reason, counts what is not kept.
+
+A row that was released stays, with `released_at`, until its message was judged again: then it goes,
+or comes back under its id with the reason of now.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from functools import cached_property
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 from db.connect import Connection
 from db.ids import new_id
 
 KEPT_BYTES = 64 * 1024
+NO_TRACKER = UUID(int=0)  # in quarantine_usage: all that has no organization
+
+
+@dataclass(frozen=True, slots=True)
+class DailyBound:
+    """How many messages, and how many bytes of them, are kept of one day (UTC)."""
+
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """of_tracker: of each. without_organization: of all that has none."""
+
+    of_tracker: DailyBound = DailyBound(1_000, 16 * 1024 * 1024)
+    without_organization: DailyBound = DailyBound(10_000, 64 * 1024 * 1024)
+
+
+DEFAULT_BOUNDS = Bounds()
 
 
 @dataclass(frozen=True)
@@ -23,15 +49,20 @@ class Refusal:
     """What one message, or the fixes at `positions` of its array, were refused for.
 
     One for each reason of a message, however many of its fixes: the payload is kept once.
-    org_id is None where the sender is not known; detail is that of the first fix.
+    org_id and tracker_id are None where the sender is not known; detail is that of the first fix.
+    released_id: the row of quarantine that the message was released from. counts_only: stands for
+    messages that are not kept.
     """
 
     org_id: UUID | None
+    tracker_id: UUID | None
     topic: str
     reason: str
     detail: str
     positions: Sequence[int]
     payload: bytes
+    released_id: UUID | None = None
+    counts_only: bool = False
 
     @cached_property
     def payload_sha256(self) -> bytes:
@@ -41,40 +72,200 @@ class Refusal:
     def digest(self) -> bytes:
         return sha256(f"{self.topic}\0{self.reason}\0".encode() + self.payload_sha256).digest()
 
+    @property
+    def kept_payload(self) -> bytes | None:
+        return self.payload if not self.counts_only and len(self.payload) <= KEPT_BYTES else None
 
-async def keep(conn: Connection, refusals: Sequence[Refusal], received_at: datetime) -> None:
-    """Writes the refusals, or counts them up where they are known."""
+    @property
+    def usage_key(self) -> UUID:
+        """Whose bound it counts against."""
+        return NO_TRACKER if self.org_id is None else self.tracker_id or NO_TRACKER
+
+
+async def keep(
+    conn: Connection,
+    refusals: Sequence[Refusal],
+    received_at: datetime,
+    bounds: Bounds = DEFAULT_BOUNDS,
+) -> None:
+    """Writes the refusals, or counts them up where they are known or beyond the bound."""
     if not refusals:
         return
     seen = Counter(refusal.digest for refusal in refusals)
     by_digest = {refusal.digest: refusal for refusal in refusals}
+    await _rename_released(conn, by_digest.values())
+    known = await _known(conn, by_digest)
+    usage = await _usage(conn, by_digest.values(), received_at.date(), bounds)
+    rows: list[tuple[Any, ...]] = []
+    beyond: Counter[bytes] = Counter()
+    counters: dict[bytes, Refusal] = {}
+    for digest, refusal in by_digest.items():
+        if digest in known or usage.takes(refusal):
+            rows.append(_row(refusal, digest, seen[digest], received_at))
+        else:
+            counter_digest, counter = _counter(refusal, received_at.date())
+            counters.setdefault(counter_digest, counter)
+            beyond[counter_digest] += seen[digest]
+    rows += [_row(one, digest, beyond[digest], received_at) for digest, one in counters.items()]
+    await _write(conn, rows)
+    await usage.store(conn)
+
+
+async def forget_released(conn: Connection, ids: Sequence[UUID]) -> None:
+    """Removes rows whose messages were judged again, except those that `keep` brought back."""
+    if ids:
+        await conn.execute(
+            "DELETE FROM quarantine WHERE id = ANY (%s) AND released_at IS NOT NULL", (list(ids),)
+        )
+
+
+async def remove_older(conn: Connection, before: datetime, limit: int) -> int:
+    """Removes up to `limit` rows last seen before then, and returns how many they were.
+
+    What waits in the inbox stays.
+    """
+    cursor = await conn.execute(
+        """
+        DELETE FROM quarantine WHERE id IN (
+            SELECT id FROM quarantine WHERE last_received_at < %s AND released_at IS NULL
+             ORDER BY last_received_at LIMIT %s)
+        """,
+        (before, limit),
+    )
+    await conn.execute("DELETE FROM quarantine_usage WHERE day < %s", (before.date(),))
+    return cursor.rowcount
+
+
+@dataclass(slots=True)
+class _Usage:
+    """How much of a day is kept, by tracker."""
+
+    day: date
+    bounds: Bounds
+    kept: dict[UUID, tuple[int, int]]  # rows, bytes
+    changed: set[UUID] = field(default_factory=set)
+
+    def takes(self, refusal: Refusal) -> bool:
+        """Whether there is room for one more, which then counts.
+
+        What was released is always taken: it was kept before.
+        """
+        key = refusal.usage_key
+        bound = self.bounds.without_organization if key == NO_TRACKER else self.bounds.of_tracker
+        rows, size = self.kept.get(key, (0, 0))
+        rows, size = rows + 1, size + len(refusal.kept_payload or b"")
+        if refusal.released_id is None and (rows > bound.rows or size > bound.bytes):
+            return False
+        self.kept[key] = rows, size
+        self.changed.add(key)
+        return True
+
+    async def store(self, conn: Connection) -> None:
+        if not self.changed:
+            return
+        async with conn.cursor() as cursor:
+            await cursor.executemany(
+                """
+                INSERT INTO quarantine_usage (day, tracker_id, kept_rows, kept_bytes)
+                VALUES (%s, %s, %s, %s)
+                ON CONFLICT (day, tracker_id) DO UPDATE
+                   SET kept_rows = excluded.kept_rows, kept_bytes = excluded.kept_bytes
+                """,
+                [(self.day, key, *self.kept[key]) for key in self.changed],
+            )
+
+
+async def _usage(
+    conn: Connection, refusals: Collection[Refusal], day: date, bounds: Bounds
+) -> _Usage:
+    keys = list({refusal.usage_key for refusal in refusals})
+    cursor = await conn.execute(
+        "SELECT tracker_id, kept_rows, kept_bytes FROM quarantine_usage"
+        " WHERE day = %s AND tracker_id = ANY (%s)",
+        (day, keys),
+    )
+    kept = {key: (rows, size) for key, rows, size in await cursor.fetchall()}
+    return _Usage(day, bounds, kept)
+
+
+async def _known(conn: Connection, digests: Iterable[bytes]) -> set[bytes]:
+    cursor = await conn.execute(
+        "SELECT digest FROM quarantine WHERE digest = ANY (%s)", (list(digests),)
+    )
+    return {digest for (digest,) in await cursor.fetchall()}
+
+
+async def _rename_released(conn: Connection, refusals: Iterable[Refusal]) -> None:
+    """A row that was released and is refused for another reason by now is that refusal's row."""
+    first = {r.released_id: r for r in reversed(list(refusals)) if r.released_id is not None}
+    for released_id, refusal in first.items():
+        await conn.execute(
+            """
+            UPDATE quarantine
+               SET org_id = %(org_id)s, tracker_id = %(tracker_id)s, digest = %(digest)s,
+                   reason = %(reason)s, detail = %(detail)s, positions = %(positions)s
+             WHERE id = %(id)s AND NOT EXISTS (SELECT FROM quarantine WHERE digest = %(digest)s)
+            """,
+            {
+                "id": released_id,
+                "org_id": refusal.org_id,
+                "tracker_id": refusal.tracker_id,
+                "digest": refusal.digest,
+                "reason": refusal.reason,
+                "detail": _storable(refusal.detail),
+                "positions": list(refusal.positions),
+            },
+        )
+
+
+def _counter(refusal: Refusal, day: date) -> tuple[bytes, Refusal]:
+    """The digest and the row that counts what is not kept, for the same reason on the same day."""
+    key = f"counts only\0{refusal.usage_key}\0{refusal.reason}\0{day}"
+    detail = f"not kept: more than is kept of {day}; `seen` counts"
+    counter = replace(
+        refusal, detail=detail, positions=(), payload=b"", released_id=None, counts_only=True
+    )
+    return sha256(key.encode()).digest(), counter
+
+
+def _row(refusal: Refusal, digest: bytes, seen: int, received_at: datetime) -> tuple[Any, ...]:
+    return (
+        refusal.org_id,
+        refusal.tracker_id,
+        new_id(),
+        digest,
+        _storable(refusal.topic),
+        refusal.reason,
+        _storable(refusal.detail),
+        list(refusal.positions),
+        refusal.kept_payload,
+        len(refusal.payload),
+        refusal.payload_sha256,
+        refusal.counts_only,
+        int(refusal.released_id is not None),
+        seen,
+        received_at,
+        received_at,
+    )
+
+
+async def _write(conn: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     async with conn.cursor() as cursor:
         await cursor.executemany(
             """
-            INSERT INTO quarantine (org_id, id, digest, topic, reason, detail, positions, payload,
-                                    payload_bytes, payload_sha256, seen, first_received_at,
-                                    last_received_at)
-            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+            INSERT INTO quarantine (org_id, tracker_id, id, digest, topic, reason, detail,
+                                    positions, payload, payload_bytes, payload_sha256, counts_only,
+                                    releases, seen, first_received_at, last_received_at)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
             ON CONFLICT (digest) DO UPDATE
                SET seen = quarantine.seen + excluded.seen,
-                   last_received_at = excluded.last_received_at
+                   last_received_at = excluded.last_received_at,
+                   released_at = CASE WHEN excluded.releases = 0 THEN quarantine.released_at END
             """,
-            [
-                (
-                    refusal.org_id,
-                    new_id(),
-                    digest,
-                    refusal.topic.replace("\0", "\\0"),
-                    refusal.reason,
-                    refusal.detail.replace("\0", "\\0"),
-                    list(refusal.positions),
-                    refusal.payload if len(refusal.payload) <= KEPT_BYTES else None,
-                    len(refusal.payload),
-                    refusal.payload_sha256,
-                    seen[digest],
-                    received_at,
-                    received_at,
-                )
-                for digest, refusal in by_digest.items()
-            ],
+            rows,
         )
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL keeps no NUL in a text."""
+    return text.replace("\0", "\\0")

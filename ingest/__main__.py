@@ -7,10 +7,12 @@ import sys
 import structlog
 import uvloop
 
+from db.quarantine import Bounds, DailyBound
 from geofence.prepare import prepare
 from ingest.batcher import BatchLimits
 from ingest.metrics import Metrics
 from ingest.owner import Ownership, run
+from ingest.refusals import Admission
 from ingest.settings import IngestSettings
 from mqtt import BrokerAddress, SessionOptions, Subscription
 from mqtt.options import PENDING_PUBLISHES_MAX
@@ -62,6 +64,23 @@ def _ownership(settings: IngestSettings) -> Ownership:
         ),
         lease_s=settings.ingest_lease_s,
         metrics=Metrics(),
+        admission=_admission(settings),
+    )
+
+
+def _admission(settings: IngestSettings) -> Admission:
+    return Admission(
+        max_fixes_per_s=settings.ingest_max_fixes_per_s,
+        retention_days=settings.retention_days,
+        quarantine_days=settings.quarantine_days,
+        bounds=Bounds(
+            of_tracker=DailyBound(
+                settings.quarantine_tracker_messages, settings.quarantine_tracker_bytes
+            ),
+            without_organization=DailyBound(
+                settings.quarantine_unknown_messages, settings.quarantine_unknown_bytes
+            ),
+        ),
     )
 
 

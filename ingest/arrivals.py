@@ -1,10 +1,10 @@
-"""Messages taken from the broker together, decoded once, whatever becomes of them."""
+"""Messages taken from a source together, decoded once, whatever becomes of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from mqtt import Message
-from telemetry.decode import Decoded, decode
+from ingest.sources import RawMessage
+from telemetry.decode import ANCIENT_BEFORE_US, Decoded, decode
 from telemetry.topics import Format, parse_topic
 
 
@@ -13,18 +13,24 @@ class Arrivals:
     """Messages in order of receipt, and what their payloads say.
 
     received_us: when they were taken, microseconds since 1970.
+    oldest_us: fixes of before are not kept.
+    histories: what the database said about fixes that may have a wrong clock (`ingest.clocks`).
     """
 
-    messages: Sequence[Message]
+    messages: Sequence[RawMessage]
     decoded: Decoded
     received_us: int
+    oldest_us: int = ANCIENT_BEFORE_US
+    histories: dict[tuple[int, int], bool] = field(default_factory=dict)
 
 
-def read(messages: Sequence[Message], received_us: int) -> Arrivals:
+def read(
+    messages: Sequence[RawMessage], received_us: int, oldest_us: int = ANCIENT_BEFORE_US
+) -> Arrivals:
     """Decodes `messages`; who sent them is not asked yet."""
     formats = [_format(message.topic) for message in messages]
     decoded = decode([message.payload for message in messages], formats)
-    return Arrivals(messages, decoded, received_us)
+    return Arrivals(messages, decoded, received_us, oldest_us)
 
 
 def _format(topic: str) -> Format:

@@ -1,7 +1,6 @@
 """Messages put together into batches, bounded by count, bytes and age."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from mqtt import Message, Session
@@ -22,29 +21,27 @@ class BatchLimits:
         return BatchLimits(max(1, self.messages // by), max(1, self.bytes // by), self.age_ms)
 
 
-async def batches(
-    session: Session, current_limits: Callable[[], BatchLimits]
-) -> AsyncIterator[list[Message]]:
-    """Batches in order of receipt, for ever; raises the error that ended the session.
+async def batch(session: Session, limits: BatchLimits) -> list[Message]:
+    """The next messages in order of receipt; none where none came within IDLE_S.
 
     While the consumer is busy messages gather in the session, so a slow consumer gets full batches
-    and a quick one waits `age_ms` at most. Where no message comes for IDLE_S the batch is empty.
+    and a quick one waits `age_ms` at most. Raises the error that ended the session.
     """
     clock = asyncio.get_running_loop()
-    while True:
-        limits = current_limits()
-        batch = await _first(session, limits)
-        size = sum(len(message.payload) for message in batch)
-        due = clock.time() + limits.age_ms / 1000
-        while batch and len(batch) < limits.messages and size < limits.bytes and clock.time() < due:
-            try:
-                async with asyncio.timeout_at(due):
-                    more = await session.receive(limits.messages - len(batch), limits.bytes - size)
-            except TimeoutError:
-                break
-            batch += more
-            size += sum(len(message.payload) for message in more)
-        yield batch
+    gathered = await _first(session, limits)
+    size = sum(len(message.payload) for message in gathered)
+    due = clock.time() + limits.age_ms / 1000
+    while gathered and len(gathered) < limits.messages and size < limits.bytes:
+        if clock.time() >= due:
+            break
+        try:
+            async with asyncio.timeout_at(due):
+                more = await session.receive(limits.messages - len(gathered), limits.bytes - size)
+        except TimeoutError:
+            break
+        gathered += more
+        size += sum(len(message.payload) for message in more)
+    return gathered
 
 
 async def _first(session: Session, limits: BatchLimits) -> list[Message]:

@@ -10,9 +10,10 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import psycopg
 import structlog
@@ -21,13 +22,18 @@ from db import leases
 from db.connect import Connection, Limits, connect
 from db.visits import VisitNotOpen
 from ingest.arrivals import Arrivals, read
-from ingest.batcher import BatchLimits, batches
+from ingest.batcher import BatchLimits
+from ingest.clocks import HistoryNeeded
 from ingest.metrics import Metrics
-from ingest.pipeline import LEASE, Turn, store
+from ingest.pipeline import LEASE, Turn, plan_asking, store
 from ingest.plan import Memory, Plan, make_plan
+from ingest.rates import Rates
 from ingest.receipts import receipts, send
 from ingest.recollection import recollect
-from mqtt import BrokerAddress, Message, MqttError, Session, SessionOptions
+from ingest.refusals import Admission
+from ingest.sources import Broker, Inbox, Source, Taken, in_turn
+from ingest.tidying import tidy
+from mqtt import BrokerAddress, MqttError, Session, SessionOptions
 
 _LIMITS = Limits(statement_s=20, lock_s=5, transaction_s=20, idle_in_transaction_s=5)
 _RESTORE_LIMITS = Limits(statement_s=300, transaction_s=300)
@@ -41,6 +47,14 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
+class Planned(NamedTuple):
+    """A batch on its way into the database."""
+
+    source: Source
+    arrivals: Arrivals
+    plan: Plan
+
+
 @dataclass(slots=True)
 class Ownership:
     """Who we are, and how far we are: the one thing that the health page looks at."""
@@ -51,6 +65,7 @@ class Ownership:
     limits: BatchLimits
     lease_s: float
     metrics: Metrics
+    admission: Admission = field(default_factory=Admission)
     holder: str = field(
         default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     )
@@ -113,53 +128,71 @@ async def _work(ownership: Ownership, epoch: int) -> None:
         memory = await recollect(conn)
     async with (
         _connection(ownership, _LIMITS) as conn,
+        _connection(ownership, _LIMITS) as side,
         Session(ownership.broker, ownership.session_options) as session,
     ):
-        turn = Turn(conn, epoch, memory, ownership.metrics, _now_us)
+        memory.rates = Rates(ownership.admission.max_fixes_per_s)
+        turn = Turn(conn, epoch, memory, ownership.metrics, _now_us, ownership.admission.bounds)
         turn.memory_is_current.set()
         ownership.session = session
         ownership.metrics.active.set(1)
-        planned: asyncio.Queue[tuple[Arrivals, Plan]] = asyncio.Queue(maxsize=1)
+        sources = (Inbox(side), Broker(session))
+        planned: asyncio.Queue[Planned] = asyncio.Queue(maxsize=1)
         async with asyncio.TaskGroup() as tasks:
-            planning = tasks.create_task(_plan(turn, session, ownership.current_limits, planned))
+            planning = tasks.create_task(_plan(turn, side, sources, ownership, planned))
             storing = tasks.create_task(_store(turn, session, ownership, planned))
+            tidying = tasks.create_task(tidy(side, ownership.admission.quarantine_days))
             await ownership.stopping.wait()
             planning.cancel()
+            tidying.cancel()
             await planned.join()
             storing.cancel()
 
 
 async def _plan(
     turn: Turn,
-    session: Session,
-    current_limits: Callable[[], BatchLimits],
-    planned: asyncio.Queue[tuple[Arrivals, Plan]],
+    side: Connection,
+    sources: Sequence[Source],
+    ownership: Ownership,
+    planned: asyncio.Queue[Planned],
 ) -> None:
     """Plans the next batch while the database works on the one before.
 
     In a thread: the event loop is free to feed COPY and to hear the broker meanwhile.
     """
-    async for messages in batches(session, current_limits):
+    async for taken in in_turn(sources, ownership.current_limits):
         await turn.memory_is_current.wait()
         turn.memory_is_current.clear()
-        await planned.put(await asyncio.to_thread(_read_and_plan, messages, turn.memory))
+        arrivals, plan = await asyncio.to_thread(
+            _read_and_plan, taken, turn.memory, ownership.admission
+        )
+        if plan is None:
+            plan = await plan_asking(side, arrivals, turn.memory, _now_us)
+        await planned.put(Planned(taken.source, arrivals, plan))
 
 
-def _read_and_plan(messages: list[Message], memory: Memory) -> tuple[Arrivals, Plan]:
-    arrivals = read(messages, _now_us())
-    return arrivals, make_plan(arrivals, memory, _now_us())
+def _read_and_plan(
+    taken: Taken, memory: Memory, admission: Admission
+) -> tuple[Arrivals, Plan | None]:
+    """No plan: the database has to be asked first."""
+    now_us = _now_us()
+    arrivals = read(taken.messages, now_us, admission.oldest_us(now_us))
+    try:
+        return arrivals, make_plan(arrivals, memory, _now_us())
+    except HistoryNeeded:
+        return arrivals, None
 
 
 async def _store(
     turn: Turn,
     session: Session,
     ownership: Ownership,
-    planned: asyncio.Queue[tuple[Arrivals, Plan]],
+    planned: asyncio.Queue[Planned],
 ) -> None:
     while True:
-        arrivals, plan = await planned.get()
-        plan = await store(turn, arrivals, plan)
-        session.acknowledge(arrivals.messages)
+        source, arrivals, plan = await planned.get()
+        plan = await store(turn, arrivals, plan, source)
+        source.acknowledge(arrivals.messages)
         send(session, receipts(arrivals, plan, turn.memory.registry), turn.metrics)
         turn.metrics.watch(session.counters)
         ownership.smaller_by = max(1, ownership.smaller_by // 2)

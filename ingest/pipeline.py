@@ -18,11 +18,14 @@ from dataclasses import dataclass, field
 
 from db import asset_states, events, gps_events, leases, quarantine, revision, visits
 from db.connect import Connection
+from db.quarantine import DEFAULT_BOUNDS, Bounds
 from db.registry import changes_since
 from ingest.arrivals import Arrivals
+from ingest.clocks import HistoryNeeded, look_up
 from ingest.metrics import Metrics
 from ingest.plan import Memory, Plan, make_plan
 from ingest.recollection import look_up_places
+from ingest.sources import Source
 from telemetry.times import to_datetime
 
 LEASE = "ingest"
@@ -32,7 +35,8 @@ LEASE = "ingest"
 class Turn:
     """The time during which this process is the owner of all trackers.
 
-    memory_is_current: set while `memory` holds every plan that was made.
+    bounds: of what is kept in quarantine. memory_is_current: set while `memory` holds every plan
+    that was made.
     """
 
     conn: Connection
@@ -40,11 +44,12 @@ class Turn:
     memory: Memory
     metrics: Metrics
     now_us: Callable[[], int]
+    bounds: Bounds = DEFAULT_BOUNDS
     memory_is_current: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-async def store(turn: Turn, arrivals: Arrivals, plan: Plan) -> Plan:
-    """Brings `arrivals` into the database. Afterwards they may be acknowledged.
+async def store(turn: Turn, arrivals: Arrivals, plan: Plan, source: Source | None = None) -> Plan:
+    """Brings `arrivals` into the database, where `source` settles them. Afterwards it may be told.
 
     Returns the plan that was carried out, which is another one where something had changed.
 
@@ -65,7 +70,9 @@ async def store(turn: Turn, arrivals: Arrivals, plan: Plan) -> Plan:
             plan = await _plan_again(turn, arrivals)
         turn.memory.take(plan)
         turn.memory_is_current.set()
-        stored = await _write(turn.conn, plan, arrivals.received_us)
+        stored = await _write(turn, plan, arrivals.received_us)
+        if source is not None:
+            await source.settle(turn.conn, arrivals.messages)
     turn.metrics.committed(plan, stored, arrivals, time.perf_counter() - started)
     return plan
 
@@ -80,11 +87,23 @@ async def _plan_again(turn: Turn, arrivals: Arrivals) -> Plan:
 
     await asyncio.to_thread(turn.memory.registry.take, changes)
     await look_up_places(turn.conn, turn.memory)
-    return await asyncio.to_thread(make_plan, arrivals, turn.memory, turn.now_us())
+    return await plan_asking(turn.conn, arrivals, turn.memory, turn.now_us)
 
 
-async def _write(conn: Connection, plan: Plan, received_us: int) -> int:
+async def plan_asking(
+    conn: Connection, arrivals: Arrivals, memory: Memory, now_us: Callable[[], int]
+) -> Plan:
+    """A plan, with look-ups of what memory does not know; hardly any plan needs one."""
+    try:
+        return await asyncio.to_thread(make_plan, arrivals, memory, now_us())
+    except HistoryNeeded as need:
+        await look_up(conn, need, arrivals, memory.registry)
+    return await asyncio.to_thread(make_plan, arrivals, memory, now_us())
+
+
+async def _write(turn: Turn, plan: Plan, received_us: int) -> int:
     """All that the plan says. Returns how many fixes were not stored before."""
+    conn = turn.conn
     stored = plan.new_fixes
     if plan.new_fixes:
         await gps_events.copy_new(conn, plan.new_stream)
@@ -97,5 +116,5 @@ async def _write(conn: Connection, plan: Plan, received_us: int) -> int:
     await events.insert(conn, plan.outcome.events)
     await asset_states.store(conn, list(plan.notes.written.values()))
     await asset_states.forget(conn, list(plan.notes.removed.values()))
-    await quarantine.keep(conn, plan.refusals, to_datetime(received_us))
+    await quarantine.keep(conn, plan.refusals, to_datetime(received_us), turn.bounds)
     return stored

@@ -5,7 +5,7 @@ transaction has begun and found nothing changed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from geofence.state import State
 from ingest.arrivals import Arrivals
 from ingest.notes import NoteChanges, Notes
 from ingest.outcome import Outcome, tell
+from ingest.rates import Buckets, Rates
 from ingest.refusals import sort_out
 from ingest.registry import Registry
 from ingest.suspects import flag
@@ -34,12 +35,14 @@ class Memory:
     watermarks: Watermarks
     state: State
     notes: Notes
+    rates: Rates = field(default_factory=Rates)
 
     def take(self, plan: "Plan") -> None:
         """From now on, what follows is planned as if `plan` were committed."""
         self.watermarks.advance(plan.batch)
         self.state.apply(plan.evaluation.delta)
         self.notes.take(plan.notes)
+        self.rates.take(plan.buckets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Plan:
     outcome: Outcome
     notes: NoteChanges
     refusals: Sequence[Refusal]
+    buckets: Buckets
 
     @property
     def writes(self) -> bool:
@@ -77,9 +81,12 @@ class Plan:
 
 
 def make_plan(arrivals: Arrivals, memory: Memory, now_us: int) -> Plan:
-    """Judges the fixes of `arrivals` and what has fallen due, and shares the fixes out."""
+    """Judges the fixes of `arrivals` and what has fallen due, and shares the fixes out.
+
+    Raises HistoryNeeded where the database has to be asked first (`ingest.clocks`).
+    """
     registry = memory.registry
-    batch, refusals = sort_out(arrivals, registry)
+    batch, refusals, buckets = sort_out(arrivals, registry, memory.watermarks, memory.rates)
     registry.resolve(batch)
     is_new = memory.watermarks.all_new(batch)
     due_us = now_us - UNDER_WAY_US
@@ -99,6 +106,7 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int) -> Plan:
         outcome=tell(evaluation.transitions, registry, now_us),
         notes=memory.notes.changes(evaluation.delta, registry),
         refusals=refusals,
+        buckets=buckets,
     )
 
 

@@ -19,7 +19,8 @@ from ingest.arrivals import Arrivals
 from ingest.metrics import Metrics
 from ingest.plan import Plan
 from ingest.registry import Registry
-from mqtt import Message, PublishQueueFullError, Session
+from ingest.sources import RawMessage
+from mqtt import PublishQueueFullError, Session
 from telemetry.fix import Flag
 from telemetry.last_fix import LastFix, last_fix
 from telemetry.times import format_time
@@ -90,7 +91,7 @@ def _last_rows(plan: Plan) -> dict[int, LastFix]:
 
 
 def _receipt(
-    message: Message, last: LastFix | None, stored: int, refused_for: list[str]
+    message: RawMessage, last: LastFix | None, stored: int, refused_for: list[str]
 ) -> Receipt:
     """last: None where it has to be looked for in the message."""
     parsed = parse_topic(message.topic)

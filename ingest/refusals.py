@@ -2,41 +2,86 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
-from db.quarantine import Refusal
+from db.quarantine import DEFAULT_BOUNDS, Bounds, Refusal
 from ingest.arrivals import Arrivals
+from ingest.clocks import mend
+from ingest.rates import Buckets, Rates
 from ingest.registry import UNKNOWN, Registry
-from telemetry.decode import check_clock
+from ingest.sources import released_id
+from ingest.watermarks import Watermarks
+from telemetry.decode import ANCIENT_BEFORE_US, check_clock
+from telemetry.decoded import in_order, reject_row
 from telemetry.fix import FixBatch
 from telemetry.rejection import Reason, Rejection
+from telemetry.rollover import DAY_US
 
 
-def sort_out(arrivals: Arrivals, registry: Registry) -> tuple[FixBatch, list[Refusal]]:
-    """The fixes that may be stored, their trackers resolved, and the refusal of all else.
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What an installation asks of fixes, and how much it keeps of those that it refuses.
 
-    A message of an unknown or revoked tracker is refused whole, and by that reason alone.
+    max_fixes_per_s: of each tracker. retention_days: older fixes are not stored. None: no limit.
+    quarantine_days: what was refused goes so long after it was last seen.
+    """
+
+    max_fixes_per_s: float | None = None
+    retention_days: int | None = None
+    quarantine_days: int = 30
+    bounds: Bounds = DEFAULT_BOUNDS
+
+    def oldest_us(self, now_us: int) -> int:
+        """The time of the oldest fix that is stored, microseconds since 1970."""
+        if self.retention_days is None:
+            return ANCIENT_BEFORE_US
+        return now_us - self.retention_days * DAY_US
+
+
+def sort_out(
+    arrivals: Arrivals, registry: Registry, watermarks: Watermarks, rates: Rates
+) -> tuple[FixBatch, list[Refusal], Buckets]:
+    """The fixes that may be stored, their trackers resolved; the refusal of all else; and what is
+    left of the trackers' rates.
+
+    A message of an unknown or revoked tracker is refused whole, and by that reason alone. Raises
+    HistoryNeeded, as `ingest.clocks.mend` does.
     """
     senders = [registry.sender(message.topic) for message in arrivals.messages]
     refused_senders = _refuse_senders(senders, registry)
     tracker = np.array(senders, np.int32)
     batch = _of_known(arrivals.decoded.batch, tracker, refused_senders)
-    credible, implausible = check_clock(batch, arrivals.received_us)
+    batch = mend(batch, arrivals, watermarks)
+    credible, implausible = check_clock(batch, arrivals.received_us, arrivals.oldest_us)
     if len(credible) < len(batch):
         batch = batch.take(credible)
+    batch, too_many, buckets = _within_rates(batch, rates)
     rejections = [
         *refused_senders.values(),
         *(r for r in arrivals.decoded.rejections if r.message not in refused_senders),
         *implausible,
+        *too_many,
     ]
     by_reason: dict[tuple[int, Reason], list[Rejection]] = defaultdict(list)
     for rejection in rejections:
         by_reason[rejection.message, rejection.reason].append(rejection)
     refusals = [_refusal(alike, arrivals, senders, registry) for alike in by_reason.values()]
-    return batch, refusals
+    return batch, refusals, buckets
+
+
+def _within_rates(batch: FixBatch, rates: Rates) -> tuple[FixBatch, list[Rejection], Buckets]:
+    over, buckets = rates.over(batch)
+    if not over.any():
+        return batch, [], buckets
+    detail = f"more than {rates.max_fixes_per_s:g} fixes a second"
+    rejections = [
+        reject_row(batch.rows[row], Reason.RATE, detail) for row in np.flatnonzero(over).tolist()
+    ]
+    return batch.take(np.flatnonzero(~over)), in_order(rejections), buckets
 
 
 def _refuse_senders(senders: Sequence[int], registry: Registry) -> dict[int, Rejection]:
@@ -70,13 +115,17 @@ def _refusal(
     message = arrivals.messages[first.message]
     sender = senders[first.message]
     org_id: UUID | None = None
+    tracker_id: UUID | None = None
     if sender != UNKNOWN:
         org_id = registry.organizations[registry.organization_of(sender)]
+        tracker_id = registry.trackers[sender]
     return Refusal(
         org_id=org_id,
+        tracker_id=tracker_id,
         topic=message.topic,
         reason=first.reason,
         detail=first.detail,
         positions=[one.position for one in alike if one.position is not None],
         payload=message.payload,
+        released_id=released_id(message),
     )

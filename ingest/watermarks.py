@@ -31,6 +31,10 @@ class Watermarks:
         """Whether any fix of the tracker is stored."""
         return tracker < len(self._time_us) and bool(self._time_us[tracker] != _NEVER_US)
 
+    def newest_us(self, tracker: int) -> int | None:
+        """The time of the tracker's newest stored fix."""
+        return int(self._time_us[tracker]) if self.has_fix(tracker) else None
+
     def all_new(self, batch: FixBatch) -> NDArray[np.bool_]:
         """Which fixes may go by plain COPY, shape (n,): all of those of a tracker, or none.
 

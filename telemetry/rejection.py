@@ -11,11 +11,12 @@ class Reason(StrEnum):
     NO_POSITION = "no_position"  # lat or lon is missing or null
     BAD_COORDINATE = "bad_coordinate"  # not finite, out of range, or exactly 0,0
     FUTURE = "future"  # more than 5 minutes ahead of its receipt
-    ANCIENT = "ancient"  # before 2000-01-01
+    ANCIENT = "ancient"  # before 2000-01-01, or older than what is kept
     UNKNOWN_TRACKER = "unknown_tracker"
     REVOKED_TRACKER = "revoked_tracker"
-    RATE = "rate"  # more fixes per second than the tracker may send
+    RATE = "rate"  # more fixes per second of its own time than the tracker may send
     OVERSIZE = "oversize"  # the message, or the attributes of the fix, are over the limit
+    REFUSED_BY_DATABASE = "refused_by_database"  # a message that never could be stored
 
 
 @dataclass(frozen=True, slots=True)

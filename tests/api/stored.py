@@ -96,6 +96,38 @@ def store_visit(
     return format_id("vis", visit)
 
 
+def store_refusal(
+    api: RunningApi,
+    org: Organization,
+    tracker_id: str,
+    payload: bytes | None = b"hello",
+    at: datetime = START,
+    **columns: Any,
+) -> str:
+    """A row of quarantine; `payload` None: it was too large to be kept."""
+    row = new_id()
+    values = {"reason": "undecodable", "detail": "not JSON", "positions": [], **columns}
+    names = ", ".join(values)
+    places = ", ".join(["%s"] * len(values))
+    api.sql(
+        "INSERT INTO quarantine (org_id, id, tracker_id, digest, topic, payload, payload_bytes,"  # noqa: S608
+        f" payload_sha256, first_received_at, last_received_at, {names})"
+        f" VALUES (%s, %s, %s, sha256(%s), %s, %s, %s, sha256(%s), %s, %s, {places})",
+        org.org_id,
+        row,
+        parse_id("trk", tracker_id),
+        row.bytes,
+        f"trackers/{tracker_id}/fixes",
+        payload,
+        100_000 if payload is None else len(payload),
+        payload or b"",
+        at,
+        at,
+        *values.values(),
+    )
+    return format_id("qua", row)
+
+
 def store_event(
     api: RunningApi,
     org: Organization,

@@ -8,9 +8,25 @@ import pytest_asyncio
 
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
-from tests.api.stored import carried, minute, store_event, store_fixes, store_visit
+from tests.api.stored import (
+    carried,
+    minute,
+    store_event,
+    store_fixes,
+    store_refusal,
+    store_visit,
+)
 
-LISTS = ("assets", "trackers", "zones", "gps-events", "visits", "events", "webhook-endpoints")
+LISTS = (
+    "assets",
+    "trackers",
+    "zones",
+    "gps-events",
+    "quarantine",
+    "visits",
+    "events",
+    "webhook-endpoints",
+)
 ENDPOINT = {"url": "https://hooks.example.com/", "types": ["*"]}
 
 
@@ -21,6 +37,7 @@ class Belongings:
     asset: str
     tracker: str
     zone: str
+    refusal: str
     visit: str
     event: str
     endpoint: str
@@ -35,6 +52,7 @@ async def _one_of_everything(api: RunningApi, org: Organization) -> Belongings:
         asset=who.asset_id,
         tracker=who.tracker_id,
         zone=zone_id,
+        refusal=store_refusal(api, org, who.tracker_id),
         visit=store_visit(api, org, who, zone_id, minute(0), minute(2)),
         event=store_event(api, org, 1, data={"asset_name": "Truck 1"}),
         endpoint=(await org.admin.post("/v1/webhook-endpoints", ENDPOINT)).json["id"],
@@ -59,10 +77,15 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "/v1/trackers/{tracker}", None),
     ("PATCH", "/v1/trackers/{tracker}", {"name": "ours now"}),
     ("PATCH", "/v1/trackers/{tracker}", {"asset_id": None}),
+    ("POST", "/v1/trackers/{tracker}/rotate", None),
+    ("POST", "/v1/trackers/{tracker}/revoke", None),
     ("GET", "/v1/zones/{zone}", None),
     ("PATCH", "/v1/zones/{zone}", {"name": "ours now"}),
     ("DELETE", "/v1/zones/{zone}", None),
     ("GET", "/v1/zones/{zone}/versions", None),
+    ("GET", "/v1/quarantine/{refusal}", None),
+    ("POST", "/v1/quarantine/{refusal}/release", None),
+    ("DELETE", "/v1/quarantine/{refusal}", None),
     ("GET", "/v1/visits/{visit}", None),
     ("GET", "/v1/events/{event}", None),
     ("GET", "/v1/webhook-endpoints/{endpoint}", None),
@@ -70,6 +93,7 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "/v1/gps-events?asset_id={asset}", None),
     ("GET", "/v1/gps-events?tracker_id={tracker}", None),
     ("GET", "/v1/gps-events?zone_id={zone}", None),
+    ("GET", "/v1/quarantine?tracker_id={tracker}", None),
     ("GET", "/v1/visits?asset_id={asset}", None),
     ("GET", "/v1/visits?zone_id={zone}", None),
     ("POST", "/v1/trackers", {"asset_id": "{asset}"}),
@@ -137,6 +161,8 @@ async def test_a_cursor_of_another_organization_is_a_400(
     elif name == "visits":
         again = await carried(south)
         store_visit(api, south, again, theirs.zone, minute(5))
+    elif name == "quarantine":
+        store_refusal(api, south, theirs.tracker, b"another")
     elif name == "zones":
         await south.admin.post("/v1/zones", {"name": "Yard", "geometry": square()})
     else:

@@ -76,6 +76,7 @@ def _fill(
         " VALUES (%s, %s, sha256(%s), 't', 'rate', '', '{}', 1, 'x', now(), now())",
         (org_id, new_id(), org_id.bytes),
     )
+    conn.execute("INSERT INTO inbox (org_id, topic, payload) VALUES (%s, 't', 'x')", (org_id,))
 
 
 @pytest.fixture
@@ -218,7 +219,9 @@ def test_the_role_is_under_row_level_security(database: DatabaseUnderTest, role:
     assert row == (False, False)
 
 
-@pytest.mark.parametrize("table", ["leases", "zones_revision", "schema_migrations"])
+@pytest.mark.parametrize(
+    "table", ["leases", "zones_revision", "schema_migrations", "quarantine_usage"]
+)
 def test_tables_without_a_tenant_give_the_application_no_more_than_it_needs(
     database: DatabaseUnderTest, table: str
 ) -> None:

@@ -1,0 +1,19 @@
+"""What grows old in quarantine is removed, in small steps, by whoever owns ingest."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from db import quarantine
+from db.connect import Connection
+
+STEP_ROWS = 1_000
+PAUSE_S = 60.0
+SHORT_PAUSE_S = 0.5  # while there is more
+
+
+async def tidy(conn: Connection, quarantine_days: int) -> None:
+    """For ever; raises psycopg.Error."""
+    while True:
+        before = datetime.now(UTC) - timedelta(days=quarantine_days)
+        removed = await quarantine.remove_older(conn, before, STEP_ROWS)
+        await asyncio.sleep(SHORT_PAUSE_S if removed == STEP_ROWS else PAUSE_S)
