@@ -18,6 +18,18 @@ class Event(NamedTuple):
     data: str
 
 
+async def insert_missing(conn: Connection, events: Sequence[Event]) -> None:
+    """Writes those that are not stored yet, so that their order is the order of `events`."""
+    if not events:
+        return
+    statement = """
+        INSERT INTO events (org_id, id, type, occurred_at, data) VALUES (%s, %s, %s, %s, %s)
+            ON CONFLICT DO NOTHING
+        """
+    async with conn.cursor() as cursor:
+        await cursor.executemany(statement, events)
+
+
 async def insert(conn: Connection, events: Sequence[Event]) -> None:
     """Writes the events so that their order is the order of `events`.
 

@@ -6,8 +6,9 @@ therefore packed per pattern of known columns, each pattern as one structured ar
 Python object per fix. (Format: PostgreSQL documentation, COPY, "Binary Format".)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import NamedTuple
 from uuid import UUID
@@ -49,7 +50,6 @@ _COLUMNS = (
     " course_deg, accuracy_m, battery_pct, satellites, ignition, attributes"
 )
 _COPY_INTO_GPS_EVENTS = f"COPY gps_events ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
-_COPY_INTO_ARRIVING = f"COPY arriving ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
 
 
 class FixKey(NamedTuple):
@@ -92,46 +92,83 @@ async def copy_new(conn: Connection, stream: bytes) -> None:
         await copy.write(stream)
 
 
-async def insert_missing(conn: Connection, batch: FixBatch, owners: Owners) -> int:
-    """Stores those fixes that are not stored yet, and returns how many they were.
-
-    Of several with one identity the first in the batch stays.
-    """
-    _, first = np.unique(batch.rows[["tracker", "time_us", "seq"]], return_index=True)
-    stream = copy_stream(batch.take(first), owners.take(first))
-    async with conn.cursor() as cursor:
-        await cursor.execute(
-            "CREATE TEMPORARY TABLE IF NOT EXISTS arriving (LIKE gps_events) ON COMMIT DELETE ROWS"
-        )
-        async with cursor.copy(_COPY_INTO_ARRIVING) as copy:
-            await copy.write(stream)
-        await cursor.execute("INSERT INTO gps_events SELECT * FROM arriving ON CONFLICT DO NOTHING")
-        return cursor.rowcount
-
-
-async def clear_suspect(conn: Connection, fixes: Sequence[FixKey]) -> None:
-    """Takes the flag `suspect` from stored fixes."""
-    if not fixes:
-        return
-    times_us = [fix.time_us for fix in fixes]
-    await conn.execute(
+async def stored(conn: Connection, fixes: Sequence[FixKey]) -> set[FixKey]:
+    """Those of the fixes that are stored."""
+    cursor = await conn.execute(
         """
-        UPDATE gps_events SET flags = flags & ~%s::smallint
-          FROM unnest(%s::uuid[], %s::timestamptz[], %s::int4[])
-               AS healed (tracker_id, time, seq)
-         WHERE gps_events.tracker_id = healed.tracker_id AND gps_events.time = healed.time
-           AND gps_events.seq = healed.seq
-           AND gps_events.time BETWEEN %s AND %s  -- spares looking into chunks of other times
+        SELECT known.tracker_id, (extract(epoch FROM known.time) * 1000000)::bigint, known.seq
+          FROM unnest(%s::uuid[], %s::timestamptz[], %s::int4[]) AS asked (tracker_id, time, seq)
+          JOIN gps_events AS known USING (tracker_id, time, seq)
+         WHERE known.time BETWEEN %s AND %s  -- spares looking into chunks of other times
         """,
-        (
-            int(Flag.SUSPECT),
-            [fix.tracker_id for fix in fixes],
-            [to_datetime(time_us) for time_us in times_us],
-            [fix.seq for fix in fixes],
-            to_datetime(min(times_us)),
-            to_datetime(max(times_us)),
-        ),
+        _by_identity(fixes),
     )
+    return {FixKey(*row) for row in await cursor.fetchall()}
+
+
+_MARK = """
+UPDATE gps_events SET flags = flags & ~%s::smallint | %s::smallint
+  FROM unnest(%s::uuid[], %s::timestamptz[], %s::int4[]) AS marked (tracker_id, time, seq)
+ WHERE gps_events.tracker_id = marked.tracker_id AND gps_events.time = marked.time
+   AND gps_events.seq = marked.seq
+   AND gps_events.time BETWEEN %s AND %s  -- spares looking into chunks of other times
+"""
+
+
+async def mark_suspect(conn: Connection, fixes: Mapping[FixKey, bool]) -> None:
+    """Sets the flag `suspect` of stored fixes, or takes it from them."""
+    for flag in (True, False):
+        concerned = [fix for fix, is_suspect in fixes.items() if is_suspect is flag]
+        if concerned:
+            values = (int(Flag.SUSPECT), flag * int(Flag.SUSPECT), *_by_identity(concerned))
+            await conn.execute(_MARK, values)
+
+
+def _by_identity(fixes: Sequence[FixKey]) -> tuple[object, ...]:
+    """Their trackers, times and seqs, and the span of the times."""
+    times = [to_datetime(fix.time_us) for fix in fixes]
+    trackers, seqs = [fix.tracker_id for fix in fixes], [fix.seq for fix in fixes]
+    return trackers, times, seqs, min(times), max(times)
+
+
+class PastFix(NamedTuple):
+    """What judging needs of a stored fix, and whose it was."""
+
+    asset_id: UUID
+    tracker_id: UUID
+    time_us: int
+    seq: int
+    lat: float
+    lon: float
+    accuracy_m: float | None
+    speed_mps: float | None
+
+
+_PAST = """
+SELECT wanted.asset_id, fix.tracker_id, (extract(epoch FROM fix.time) * 1000000)::bigint, fix.seq,
+       fix.lat, fix.lon, fix.accuracy_m, fix.speed_mps
+  FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::int4[])
+       AS wanted (org_id, asset_id, since, seq)
+  JOIN tracker_assignments AS assignment
+    ON assignment.org_id = wanted.org_id AND assignment.asset_id = wanted.asset_id
+   AND coalesce(assignment.assigned_to, 'infinity') > wanted.since
+ CROSS JOIN LATERAL (
+       SELECT * FROM gps_events
+        WHERE tracker_id = assignment.tracker_id AND time >= assignment.assigned_from
+          AND time < coalesce(assignment.assigned_to, 'infinity')
+          AND (time, seq) > (wanted.since, wanted.seq) AND time >= wanted.since) AS fix
+ WHERE fix.time >= %s  -- spares looking into chunks of earlier times
+ ORDER BY wanted.asset_id, fix.time, fix.seq
+"""
+
+
+async def since(
+    conn: Connection, wanted: Sequence[tuple[UUID, UUID, datetime, int]]
+) -> list[PastFix]:
+    """Of assets (org_id, asset_id, time, seq) the fixes after that one, by asset, in order."""
+    columns = [list(column) for column in zip(*wanted, strict=True)]
+    cursor = await conn.execute(_PAST, (*columns, min(row[2] for row in wanted)))
+    return [PastFix(*row) for row in await cursor.fetchall()]
 
 
 @cache

@@ -131,6 +131,7 @@ class FixFilter:
               FROM visits v
               JOIN tracker_assignments a
                 ON a.org_id = v.org_id AND a.asset_id = v.asset_id
+               AND NOT v.retracted
                AND (v.left_at IS NULL OR a.assigned_from < v.left_at)
                AND (a.assigned_to IS NULL OR a.assigned_to > v.entered_at) {}
             """

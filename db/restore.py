@@ -62,7 +62,32 @@ class OpenVisit(NamedTuple):
     entered_us: int
     entry_lat: float
     entry_lon: float
-    dwelled: bool  # its dwell was told
+    dwelled: bool
+    opening_again: int
+    revision: int
+    exit_told: bool  # which does not hold any more
+    dwell_told: bool
+
+
+class Opening(NamedTuple):
+    """A fix of an asset, which may have opened visits."""
+
+    asset_id: UUID
+    tracker_id: UUID
+    time_us: int
+    seq: int
+
+
+class UsedName(NamedTuple):
+    """What the id of a visit is made of."""
+
+    asset_id: UUID
+    zone_id: UUID
+    tracker_id: UUID
+    opening_us: int
+    opening_seq: int
+    opening_change_us: int
+    opening_again: int
 
 
 _NEWEST_FIXES = """
@@ -102,8 +127,17 @@ SELECT org_id, asset_id, zone_id, zone_version, tracker_id,
        (extract(epoch FROM opening_time) * 1000000)::bigint, opening_seq,
        coalesce((extract(epoch FROM opening_change) * 1000000)::bigint, 0),
        (extract(epoch FROM entered_at) * 1000000)::bigint, entry_lat, entry_lon,
-       dwelled_at IS NOT NULL
-  FROM visits WHERE left_at IS NULL
+       dwelled_at IS NOT NULL, opening_again, revision, exit_told, dwell_told
+  FROM visits WHERE left_at IS NULL AND NOT retracted
+"""
+_USED_NAMES = """
+SELECT asset_id, zone_id, visits.tracker_id,
+       (extract(epoch FROM opening_time) * 1000000)::bigint, opening_seq,
+       coalesce((extract(epoch FROM opening_change) * 1000000)::bigint, 0), opening_again
+  FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::int4[])
+       AS opening (asset_id, tracker_id, opening_time, opening_seq)
+  JOIN visits USING (asset_id, tracker_id, opening_time, opening_seq)
+ WHERE visits.revision > 1
 """
 
 
@@ -141,3 +175,13 @@ async def open_visits(conn: Connection) -> list[OpenVisit]:
     """All visits that have not ended."""
     cursor = await conn.execute(_OPEN_VISITS)
     return [OpenVisit(*row) for row in await cursor.fetchall()]
+
+
+async def used_names(conn: Connection, openings: Sequence[Opening]) -> list[UsedName]:
+    """Those of amended visits that one of the fixes had opened."""
+    if not openings:
+        return []
+    assets, trackers, times_us, seqs = zip(*openings, strict=True)
+    times = [to_datetime(time_us) for time_us in times_us]
+    cursor = await conn.execute(_USED_NAMES, (list(assets), list(trackers), times, list(seqs)))
+    return [UsedName(*row) for row in await cursor.fetchall()]

@@ -1,15 +1,21 @@
-"""Visits as ingest writes them: opened, dwelled in, closed, or all of it in one batch."""
+"""Visits as ingest writes them: opened, dwelled in, closed, amended; and read back."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from psycopg import sql
+
 from db.connect import Connection
 
 
 class Visit(NamedTuple):
-    """A row of `visits`, in the order of its columns. Open where `left_at` is None."""
+    """A row of `visits`, in the order of its columns. Open where `left_at` is None.
+
+    tracker_id, opening_*: what the id is made of. *_told: what events told of it, whether it holds
+    or not.
+    """
 
     org_id: UUID
     id: UUID
@@ -31,10 +37,18 @@ class Visit(NamedTuple):
     entry_inferred: str | None = None
     exit_inferred: str | None = None
     dwelled_at: datetime | None = None
+    opening_again: int = 0
+    revision: int = 1
+    retracted: bool = False
+    exit_told: bool = False
+    dwell_told: bool = False
 
 
 class Departure(NamedTuple):
-    """The end of a visit that an earlier batch opened."""
+    """The end of a visit that an earlier batch opened.
+
+    amends: whether another end was told of before.
+    """
 
     org_id: UUID
     visit_id: UUID
@@ -43,6 +57,7 @@ class Departure(NamedTuple):
     exit_lon: float
     exit_cause: str
     exit_inferred: str | None = None
+    amends: bool = False
 
 
 class Dwelling(NamedTuple):
@@ -62,16 +77,24 @@ class VisitNotOpen(Exception):
         self.found = found
 
 
-_COPY = """
-COPY visits (org_id, id, asset_id, zone_id, zone_version, tracker_id, opening_time, opening_seq,
-             opening_change, entered_at, entry_lat, entry_lon, entry_cause, left_at, exit_lat,
-             exit_lon, exit_cause, entry_inferred, exit_inferred, dwelled_at)
-FROM STDIN (FORMAT BINARY)
-"""
+_COLUMNS = sql.SQL(", ").join(map(sql.Identifier, Visit._fields))
+_COPY = sql.SQL("COPY visits ({}) FROM STDIN (FORMAT BINARY)").format(_COLUMNS)
 _TYPES = (
     *("uuid", "uuid", "uuid", "uuid", "int4", "uuid", "timestamptz", "int4", "timestamptz"),
     *("timestamptz", "float8", "float8", "text", "timestamptz", "float8", "float8", "text"),
-    *("text", "text", "timestamptz"),
+    *("text", "text", "timestamptz", "int4", "int4", "bool", "bool", "bool"),
+)
+_KEPT = ("org_id", "id", "asset_id", "zone_id", "tracker_id")
+_AMEND = sql.SQL(
+    "INSERT INTO visits ({}) VALUES ({}) ON CONFLICT (org_id, id) DO UPDATE SET {}"
+).format(
+    _COLUMNS,
+    sql.SQL(", ").join([sql.Placeholder()] * len(Visit._fields)),
+    sql.SQL(", ").join(
+        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
+        for name in Visit._fields
+        if name not in _KEPT
+    ),
 )
 
 
@@ -85,6 +108,15 @@ async def insert(conn: Connection, visits: Sequence[Visit]) -> None:
             await copy.write_row(visit)
 
 
+async def amend(conn: Connection, visits: Sequence[Visit]) -> None:
+    """Writes visits, over what was stored of them."""
+    if not visits:
+        return
+    ended_first = sorted(visits, key=lambda visit: visit.left_at is None and not visit.retracted)
+    async with conn.cursor() as cursor:  # so that no asset is in a zone twice meanwhile
+        await cursor.executemany(_AMEND, ended_first)
+
+
 async def close(conn: Connection, departures: Sequence[Departure]) -> None:
     """Raises VisitNotOpen unless every one of the visits was open."""
     if not departures:
@@ -94,10 +126,12 @@ async def close(conn: Connection, departures: Sequence[Departure]) -> None:
         UPDATE visits
            SET left_at = departure.left_at, exit_lat = departure.exit_lat,
                exit_lon = departure.exit_lon, exit_cause = departure.exit_cause,
-               exit_inferred = departure.exit_inferred
+               exit_inferred = departure.exit_inferred, exit_told = true,
+               revision = revision + departure.amends::int
           FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::float8[], %s::float8[],
-                      %s::text[], %s::text[])
-               AS departure (org_id, id, left_at, exit_lat, exit_lon, exit_cause, exit_inferred)
+                      %s::text[], %s::text[], %s::bool[])
+               AS departure (org_id, id, left_at, exit_lat, exit_lon, exit_cause, exit_inferred,
+                             amends)
          WHERE visits.org_id = departure.org_id AND visits.id = departure.id
            AND visits.left_at IS NULL
         """,
@@ -113,7 +147,7 @@ async def mark_dwelled(conn: Connection, dwellings: Sequence[Dwelling]) -> None:
         return
     cursor = await conn.execute(
         """
-        UPDATE visits SET dwelled_at = dwelling.dwelled_at
+        UPDATE visits SET dwelled_at = dwelling.dwelled_at, dwell_told = true
           FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[])
                AS dwelling (org_id, id, dwelled_at)
          WHERE visits.org_id = dwelling.org_id AND visits.id = dwelling.id
@@ -123,3 +157,20 @@ async def mark_dwelled(conn: Connection, dwellings: Sequence[Dwelling]) -> None:
     )
     if cursor.rowcount != len(dwellings):
         raise VisitNotOpen(len(dwellings), cursor.rowcount)
+
+
+_PAST = sql.SQL("""
+SELECT {}
+  FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[]) AS wanted (org_id, asset_id, since)
+  JOIN visits ON visits.org_id = wanted.org_id AND visits.asset_id = wanted.asset_id
+   AND (visits.left_at IS NULL OR visits.left_at >= wanted.since
+        OR visits.opening_time >= wanted.since)
+""").format(sql.SQL(", ").join(sql.Identifier("visits", name) for name in Visit._fields))
+
+
+async def since(conn: Connection, wanted: Sequence[tuple[UUID, UUID, datetime]]) -> list[Visit]:
+    """Of assets (org_id, asset_id, since) the visits that were not over before, and those that
+    fixes since then have opened; retracted ones too.
+    """
+    cursor = await conn.execute(_PAST, [list(column) for column in zip(*wanted, strict=True)])
+    return [Visit(*row) for row in await cursor.fetchall()]

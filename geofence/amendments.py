@@ -45,15 +45,15 @@ class Place(NamedTuple):
 class Visit:
     """One stay of the asset in a zone, as it is known now.
 
-    left: None while it lasts. told_*: whether an event told of its beginning, its end and that it
-    lasted for so long. revision counts from 1.
+    left: None while it lasts. dwelled: when and where it had lasted for so long. told_*: whether an
+    event told of its beginning, its end and its dwell. revision counts from 1.
     """
 
     key: VisitKey
     version: int
     entered: Place
     left: Place | None = None
-    dwelled_us: int | None = None
+    dwelled: Place | None = None
     returning: bool = False
     revision: int = 1
     retracted: bool = False
@@ -111,14 +111,18 @@ class News:
     late: bool
 
     @property
-    def occurred_us(self) -> int:
-        """When what is told took place."""
+    def occurred(self) -> Place:
+        """When and where what is told took place."""
         visit = self.visit
-        if self.telling is Telling.DWELL and visit.dwelled_us is not None:
-            return visit.dwelled_us
+        if self.telling is Telling.DWELL and visit.dwelled is not None:
+            return visit.dwelled
         if self.telling in (Telling.EXIT, Telling.END, Telling.SPLIT) and visit.left is not None:
-            return visit.left.time_us
-        return visit.entered.time_us
+            return visit.left
+        return visit.entered
+
+    @property
+    def occurred_us(self) -> int:
+        return self.occurred.time_us
 
 
 class Amended(NamedTuple):
@@ -227,7 +231,7 @@ class _Matching:
         if not visit.told_enter:
             visit = replace(visit, told_enter=True)
             self._tell(Telling.ENTER, visit)
-        if visit.dwelled_us is not None and not visit.told_dwell:
+        if visit.dwelled is not None and not visit.told_dwell:
             visit = replace(visit, told_dwell=True)
             self._tell(Telling.DWELL, visit)
         if visit.left is not None and not visit.told_exit:

@@ -5,11 +5,11 @@ The asset under judgement stands in judged(desk) with its memberships in desk.me
 
 from geofence.compiled import Record, bare
 from geofence.records import copy_membership
-from geofence.transitions import Cause, Inferred, Transition
+from geofence.transitions import Cause, Transition
 from geofence.workspace import Desk, judged, member_of
 
 _ENTERS, _EXITS = int(Transition.ENTER), int(Transition.EXIT)
-_MOVED, _SEGMENT = int(Cause.MOVED), int(Inferred.SEGMENT)
+_MOVED = int(Cause.MOVED)
 
 
 @bare
@@ -38,8 +38,7 @@ def enter(desk: Desk, number: int, at: Record, opened_by: Record) -> None:
     member.opening_us, member.opening_seq = opened_by.time_us, opened_by.seq
     member.opening_change_us = case.change_us
     member.opening_version = version_at(desk, number, at.time_us)
-    if case.change_us != 0 or case.inferred == _SEGMENT:
-        member.opening_again = 0  # no run opens it
+    member.opening_again = 0
     case.transition = _ENTERS
     note(desk, number, at)
 

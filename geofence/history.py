@@ -23,9 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geofence.agenda import Agenda
-from geofence.amendments import News, Place, Told, Visit, VisitKey, amend, unused
+from geofence.amendments import News, Place, Told, Visit, VisitKey, amend
 from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate
 from geofence.index import ZoneIndex
+from geofence.names import key_of, name, pending
 from geofence.records import MEMBERSHIP_DTYPE, PLACE_DTYPE
 from geofence.rules import Gates
 from geofence.state import State, StateDelta, blank_assets, is_same_state
@@ -139,7 +140,7 @@ class History:
         members = state.memberships.copy()
         on_record = np.ones(len(members), bool)
         for number in np.flatnonzero(members["inside"]).tolist():
-            key = _key_of(members[number])
+            key = key_of(members[number])
             if key in self.visits and not self.visits[key].retracted:
                 self._names[key._replace(again=_BEGUN_BEFORE)] = key
                 members[number]["opening_again"] = _BEGUN_BEFORE
@@ -181,12 +182,17 @@ class History:
         """Of open visits, what was told of them that does not hold now."""
         found: dict[VisitKey, Told] = {}
         for member in _inside(self._now):
-            visit = self.visits[self._names[_key_of(member)]]
+            visit = self.visits[self._names[key_of(member)]]
             if visit.told_exit or visit.told_dwell > bool(member["dwelled"]):
                 found[visit.key] = Told(
                     visit.revision, exit=visit.told_exit, dwell=visit.told_dwell
                 )
         return found
+
+    def used_names(self) -> set[VisitKey]:
+        """Of visits that fixes have opened which may, as it stands now, open others."""
+        opening = {place[:3] for place in pending(self._now)}
+        return {key for key in self.visits if (key.tracker, key.time_us, key.seq) in opening}
 
     def landmarks(self) -> Iterator[StateDelta]:
         """States on the way from which another history may begin, in order of time."""
@@ -196,19 +202,8 @@ class History:
 
     def _named(self, state: StateDelta) -> StateDelta:
         members = state.memberships.copy()
-        for member in members:
-            if member["inside"]:
-                key = self._names[_key_of(member)]
-            elif member["run"]:
-                first = member["run_first"]
-                identity = (int(first[name]) for name in ("tracker", "time_us", "seq"))
-                key = unused(VisitKey(int(member["zone"]), *identity, change_us=0), self.visits)
-            else:
-                continue
-            member["opening_again"] = key.again
-            if member["inside"]:
-                member["opening_tracker"], member["opening_us"] = key.tracker, key.time_us
-                member["opening_seq"], member["opening_change_us"] = key.seq, key.change_us
+        for number in np.flatnonzero(members["inside"]).tolist():
+            name(members[number], self._names[key_of(members[number])])
         return replace(state, memberships=members)
 
     def _judging(self, circumstances: Circumstances) -> "_Judging":
@@ -245,9 +240,14 @@ class History:
         old_settled = settled - (len(now.segments) - len(old.segments))
         was, found = self._visits(old, first, old_settled), self._visits(now, first, settled)
         known = [self.visits[self._names.pop(visit.key)] for visit in was]
+        revision = self._amended(known, found, old.until_us, late=late)
+        openings = now.openings_since(old, first, settled, old_settled)
+        for number in range(len(openings)):
+            key = key_of(openings[number])
+            name(openings[number], self._names.get(key, key))
         return replace(
-            self._amended(known, found, old.until_us, late=late),
-            openings=now.openings_since(old, first, settled, old_settled),
+            revision,
+            openings=openings,
             suspect=now.suspicions_since(old, first, settled, old_settled),
         )
 
@@ -279,18 +279,17 @@ class History:
                 elif transition["transition"] == Transition.EXIT:
                     ended.append(replace(lasting.pop(zone), left=_place_of(transition)))
                 elif transition["transition"] == Transition.DWELL:
-                    dwelled_us = int(transition["time_us"])
-                    lasting[zone] = replace(lasting[zone], dwelled_us=dwelled_us)
+                    lasting[zone] = replace(lasting[zone], dwelled=_place_of(transition))
         return [*ended, *lasting.values()]
 
     def _lasting(self, memberships: NDArray[np.void]) -> dict[int, Visit]:
         """The visits that are open in a state, as they were then."""
         found: dict[int, Visit] = {}
         for member in memberships[memberships["inside"]]:
-            key = _key_of(member)
+            key = key_of(member)
             visit = self.visits[self._names[key]]
-            dwelled_us = visit.dwelled_us if member["dwelled"] else None
-            found[key.zone] = replace(visit, key=key, left=None, dwelled_us=dwelled_us)
+            dwelled = visit.dwelled if member["dwelled"] else None
+            found[key.zone] = replace(visit, key=key, left=None, dwelled=dwelled)
         return found
 
 
@@ -407,21 +406,10 @@ def _identities(rows: NDArray[np.void]) -> Iterable[tuple[int, int, int]]:
 
 def _opened(transition: np.void) -> Visit:
     return Visit(
-        key=_key_of(transition),
+        key=key_of(transition),
         version=int(transition["opening_version"]),
         entered=_place_of(transition),
         returning=bool(transition["returning"]),
-    )
-
-
-def _key_of(row: Any) -> VisitKey:
-    return VisitKey(
-        zone=int(row["zone"]),
-        tracker=int(row["opening_tracker"]),
-        time_us=int(row["opening_us"]),
-        seq=int(row["opening_seq"]),
-        change_us=int(row["opening_change_us"]),
-        again=int(row["opening_again"]),
     )
 
 

@@ -147,8 +147,6 @@ def _decide(desk: Desk, number: int, entry: int, was: int, says: int) -> None:
     elif action != _NOTHING:
         if member.run == 0:
             copy_place(member.run_first, place)
-            if was != _INSIDE:
-                member.opening_again = 0
         member.run += 1
     case = desk.case[0]
     case.inferred, case.change_us = _SEEN, 0

@@ -12,6 +12,7 @@ from geofence.schedule import Schedule, is_open
 
 BREACH = "asset.geofence_breach"
 DWELL = "asset.geofence_dwell"
+AMENDED = "asset.visit_amended"
 
 When = Literal["always", "after an exit", "never"]
 Alert = Literal["enter", "exit", "pass_through"]

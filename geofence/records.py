@@ -47,7 +47,7 @@ MEMBERSHIP_DTYPE = np.dtype(
         ("opening_seq", "<i8"),
         ("opening_change_us", "<i8"),  # the change where that opened the visit, else 0
         ("opening_version", "<i8"),
-        ("opening_again", "<i8"),  # so many visits had that name before; of a run, will have had
+        ("opening_again", "<i8"),  # so many visits had that name before
         ("run", "<i8"),  # how many fixes in a row say the opposite of `inside`
         ("run_first", PLACE_DTYPE),
     ]

@@ -44,6 +44,21 @@ class StateDelta:
     ticked_us: int = MIN_TIME_US
     mark: NDArray[np.void] | None = None
 
+    def replaced_by(self, others: "list[StateDelta]") -> "StateDelta":
+        """This, but for the assets of the others, which are as they say there."""
+        if not others:
+            return self
+        elsewhere = np.concatenate([other.assets["asset"] for other in others])
+        kept = ~np.isin(self.assets["asset"], elsewhere)
+        members = self.memberships[np.repeat(kept, self.count)]
+        return StateDelta(
+            np.concatenate((self.assets[kept], *(part.assets for part in others))),
+            np.concatenate((self.count[kept], *(part.count for part in others))),
+            np.concatenate((members, *(part.memberships for part in others))),
+            self.ticked_us,
+            self.mark,
+        )
+
 
 class State:
     """One row for each asset, and its memberships.

@@ -39,6 +39,11 @@ def event_id(visit: UUID, transition: str) -> UUID:
     return derived_id(b"visit_event", visit.bytes, bytes([Transition[transition.upper()]]))
 
 
+def amendment_event_id(visit: UUID, revision: int) -> UUID:
+    """The id of the event that tells of a visit's amendment, which made it this revision."""
+    return derived_id(b"visit_amended", visit.bytes, revision.to_bytes(4, "big"))
+
+
 def opening_event_id(asset: UUID, zone: UUID, opened_us: int) -> UUID:
     """The id of the event that an asset gives when the hours of a zone begin.
 

@@ -214,7 +214,10 @@ def _suspect(desk: Desk, max_mps: float) -> None:
 
 @bare
 def _believe(desk: Desk) -> bool:
-    """Judges the suspect fixes and this one in order; no way leads to the first of them."""
+    """Judges the suspect fixes and this one in order; no way leads to the first of them.
+
+    What has happened without a fix meanwhile stands: those from before are good, and that is all.
+    """
     case = desk.case[0]
     copy_place(case.newest, case.place)
     judged(desk).joined = False
@@ -223,7 +226,7 @@ def _believe(desk: Desk) -> bool:
         copy_place(case.place, judged(desk).suspect[number])
         copy_place(desk.healed[case.healed], case.place)
         case.healed += 1
-        if not _judge_apart(desk):
+        if case.place.time_us >= judged(desk).clock_us and not _judge_apart(desk):
             return False
     copy_place(case.place, case.newest)
     return _judge_apart(desk)

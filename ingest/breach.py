@@ -1,55 +1,13 @@
 """`data` of the events asset.geofence_breach and asset.geofence_dwell: one shape for both."""
 
-from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from geofence.transitions import Cause, Inferred
+from geofence.transitions import Cause
 from ingest.registry import Registry, ZoneFacts
+from ingest.steps import CAUSES, INFERRED, Step
 from telemetry.ids import format_id
-
-# The words of visits and events.
-CAUSES: dict[int, str] = {cause: cause.name.lower() for cause in Cause}
-INFERRED: dict[int, str | None] = {
-    Inferred.NONE: None,
-    Inferred.SEGMENT: "segment",
-    Inferred.TIMER: "timer",
-}
-
-
-class Step(NamedTuple):
-    """One transition: the columns of TRANSITION_DTYPE, and what is worked out for all at once.
-
-    accuracy_m, speed_mps, distance_m: rounded, None where not known.
-    """
-
-    row: int
-    step: int
-    asset: int
-    zone: int
-    version: int
-    organization: int
-    transition: int
-    cause: int
-    inferred: int
-    returning: bool
-    time_us: int
-    lat: float
-    lon: float
-    tracker: int
-    raw_accuracy_m: float
-    raw_speed_mps: float
-    opening_tracker: int
-    opening_us: int
-    opening_seq: int
-    opening_change_us: int
-    entered_us: int
-    opening_version: int
-    accuracy_m: float | None
-    speed_mps: float | None
-    distance_m: float
-    occurred_at: str
 
 
 class Breach(msgspec.Struct):
@@ -85,8 +43,12 @@ def data(
     facts: ZoneFacts,
     detected_at: str,
     registry: Registry,
+    *,
+    late: bool = False,
 ) -> str:
-    """JSON text. visit: None where the asset is in no visit of the zone."""
+    """JSON text. visit: None where the asset is in no visit of the zone. late: whether a fix out of
+    order made it known.
+    """
     in_visit = visit is not None and transition != "enter"
     breach = Breach(
         asset_id=registry.assets.text(step.asset),
@@ -107,7 +69,7 @@ def data(
         distance_m=step.distance_m,
         initial=step.cause == Cause.INITIAL,
         inferred=INFERRED[step.inferred],
-        late=False,
+        late=late,
         cause=CAUSES[step.cause],
         dwell_s=(step.time_us - step.entered_us) / 1_000_000 if in_visit else None,
     )

@@ -8,8 +8,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from geofence.transitions import Inferred, Transition
 from ingest.arrivals import Arrivals
+from ingest.broker_metrics import BrokerMetrics
 from ingest.plan import Plan
 from mqtt import Published, SessionCounters
+from telemetry.fix import Flag
 
 _SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1, 2, 5)
 _FIXES = (1, 10, 100, 1_000, 10_000, 100_000)
@@ -27,7 +29,7 @@ class Metrics:
         self._messages = Counter("messages", "Messages dealt with", **named)
         self._stored = Counter("fixes_stored", "Fixes stored", **named)
         self._duplicates = Counter("fixes_duplicate", "Fixes that were stored before", **named)
-        self._late = Counter("fixes_late", "Fixes that were not judged: older, or known", **named)
+        self._late = Counter("fixes_late", "Fixes judged with the past of their asset", **named)
         self._refused = Counter("refused", "Kept in quarantine", ["reason"], **named)
         self._suspect = Counter("fixes_suspect", "Fixes reached too fast to be true", **named)
         self._healed = Counter("fixes_healed", "Suspect fixes that proved to be true", **named)
@@ -41,25 +43,26 @@ class Metrics:
             "transaction_seconds", "BEGIN to COMMIT", buckets=_SECONDS, **named
         )
         self._batch = Histogram("batch_fixes", "Fixes in a batch", buckets=_FIXES, **named)
+        self.broker = BrokerMetrics(self._registry)
         self._session = _SessionCollector()
         self._registry.register(self._session)
 
-    def committed(self, plan: Plan, stored: int, arrivals: Arrivals, seconds: float) -> None:
+    def committed(self, plan: Plan, arrivals: Arrivals, seconds: float) -> None:
         """One batch is in the database."""
         self._messages.inc(len(arrivals.messages))
-        self._stored.inc(stored)
-        self._duplicates.inc(len(plan.batch) - stored)
-        self._late.inc(int(plan.evaluation.late.sum()))
+        self._stored.inc(len(plan.new))
+        self._duplicates.inc(len(plan.batch) - len(plan.new))
+        self._late.inc(plan.late.fixes)
         for reason, count in Tally(refusal.reason for refusal in plan.refusals).items():
             self._refused.labels(reason).inc(count)
-        self._suspect.inc(int(plan.evaluation.suspect.sum()))
-        self._healed.inc(len(plan.evaluation.healed))
+        self._suspect.inc(int((plan.new.rows["flags"] & Flag.SUSPECT != 0).sum()))
+        self._healed.inc(len(plan.suspect) - sum(plan.suspect.values()))
         transitions = plan.evaluation.transitions
         self._timers.inc(int((transitions["inferred"] == Inferred.TIMER).sum()))
         for kind in (Transition.ENTER, Transition.EXIT, Transition.DWELL, Transition.SCHEDULE):
             count = int((transitions["transition"] == kind).sum())
             self._transitions.labels(kind.name.lower()).inc(count)
-        self._events.inc(len(plan.outcome.events))
+        self._events.inc(len(plan.outcome.events) + len(plan.late.events))
         self._transaction.observe(seconds)
         self._batch.observe(len(plan.batch))
 

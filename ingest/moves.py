@@ -6,7 +6,7 @@ which is nowhere is not taken in: fixes from before may still come, and are judg
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -63,6 +63,25 @@ class Moves:
         ]
         self._unplaced = []
         return found
+
+    def puttings_since(self, since_us: Mapping[int, int]) -> list[Putting]:
+        """Those of each asset after its instant."""
+        return [
+            move
+            for asset, after_us in since_us.items()
+            for move in self._moves.get(asset, [])
+            if move.tracker >= 0 and move.time_us > after_us
+        ]
+
+    def since(self, asset: int, after_us: int, until_us: int) -> NDArray[np.void]:
+        """MOVE_DTYPE: all that happened to the asset in (after_us, until_us], in order."""
+        return self._as_moves(
+            [
+                (asset, move.time_us, *self._standing(move))
+                for move in self._moves.get(asset, [])
+                if after_us < move.time_us <= until_us
+            ]
+        )
 
     def place(self, putting: Putting, place: NDArray[np.void]) -> None:
         """Where the tracker was when it was put on the asset: PLACE_DTYPE, ()."""

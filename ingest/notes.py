@@ -15,30 +15,8 @@ from numpy.typing import NDArray
 from db.asset_states import AssetKey, AssetState
 from geofence.state import StateDelta
 from geofence.versions import MIN_TIME_US
+from ingest.portable import Place, Standing, write_place, write_standing, zone_bytes
 from ingest.registry import Registry
-
-
-class Place(msgspec.Struct, array_like=True):
-    """PLACE_DTYPE, with the tracker's UUID. NaN where not known."""
-
-    tracker: bytes
-    time_us: int
-    seq: int
-    lat: float
-    lon: float
-    accuracy_m: float
-    speed_mps: float
-
-
-class Standing(msgspec.Struct, array_like=True):
-    """ASSET_DTYPE. good: None where the asset is not located."""
-
-    newest_us: int
-    newest_seq: int
-    clock_us: int
-    joined: bool
-    good: Place | None
-    suspects: list[Place]
 
 
 class Run(msgspec.Struct, array_like=True):
@@ -126,17 +104,22 @@ def _needed(delta: StateDelta, registry: Registry) -> Iterator[tuple[int, Note]]
     has_standing = _is_unusual(delta.assets, registry)
     for place in np.union1d(np.flatnonzero(has_standing), owner).tolist():
         own = members[np.searchsorted(owner, place) : np.searchsorted(owner, place, "right")]
-        standing = _standing(delta.assets[[place]], registry) if has_standing[place] else None
+        row = delta.assets[place]
+        standing = write_standing(row, registry) if has_standing[place] else None
         yield place, _note(standing, own, registry)
 
 
 def _note(standing: Standing | None, members: NDArray[np.void], registry: Registry) -> Note:
     """In one order, so that equal notes are equal bytes."""
     runs = [
-        Run(_zone(row, registry), int(row["run"]), _place(row["run_first"], registry))
+        Run(
+            zone_bytes(row, registry),
+            int(row["run"]),
+            write_place(row["run_first"], registry),
+        )
         for row in members[members["run"] > 0]
     ]
-    left = [_zone(row, registry) for row in members[members["returning"]]]
+    left = [zone_bytes(row, registry) for row in members[members["returning"]]]
     return Note(standing, sorted(runs, key=lambda run: run.zone), sorted(left))
 
 
@@ -150,24 +133,3 @@ def _is_unusual(assets: NDArray[np.void], registry: Registry) -> NDArray[np.bool
     assigned = registry.assigned(good["tracker"][told], good["time_us"][told])
     is_good[told] = assigned == assets["asset"][told]
     return ~is_good & ((newest_us > MIN_TIME_US) | (clock_us > MIN_TIME_US))
-
-
-def _standing(one: NDArray[np.void], registry: Registry) -> Standing:
-    (row,) = one
-    return Standing(
-        int(row["newest_us"]),
-        int(row["newest_seq"]),
-        int(row["clock_us"]),
-        bool(row["joined"]),
-        _place(row["good"], registry) if row["located"] else None,
-        [_place(place, registry) for place in row["suspect"][: row["suspects"]]],
-    )
-
-
-def _place(place: np.void, registry: Registry) -> Place:
-    tracker, *rest = place.item()
-    return Place(registry.trackers[tracker].bytes, *rest)
-
-
-def _zone(row: np.void, registry: Registry) -> bytes:
-    return registry.zones[int(row["zone"])].bytes

@@ -1,6 +1,6 @@
 """From transitions to the rows that tell of them: visits, their dwells and ends, events."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from db.events import Event
 from db.visits import Departure, Dwelling, Visit
-from geofence.lookup import signed_distances_m
+from geofence.amendments import Telling, Told
 from geofence.policy import BREACH, event_type, opening_breach
 from geofence.transitions import Transition
-from geofence.visits import event_id, opening_event_id, visit_id
-from ingest.breach import CAUSES, INFERRED, Step, data
-from ingest.registry import Registry, ZoneFacts
-from telemetry.times import format_time, format_times, to_datetime
+from geofence.visits import event_id, opening_event_id
+from ingest.amendment import amendment_event
+from ingest.breach import data
+from ingest.registry import Registry
+from ingest.steps import CAUSES, INFERRED, Step, read_steps, visit_of
+from telemetry.times import format_time, to_datetime
 
 _WORDS: dict[int, Literal["enter", "exit", "dwell"]] = {
     Transition.ENTER: "enter",
@@ -38,41 +40,43 @@ class Outcome:
         return bool(self.visits or self.dwellings or self.departures or self.events)
 
 
-def tell(transitions: NDArray[np.void], registry: Registry, detected_us: int) -> Outcome:
-    """The rows for `transitions` (TRANSITION_DTYPE). detected_us: when they became known."""
+def tell(
+    transitions: NDArray[np.void],
+    registry: Registry,
+    detected_us: int,
+    told: Mapping[UUID, Told],
+) -> Outcome:
+    """The rows for `transitions` (TRANSITION_DTYPE). detected_us: when they became known. told: of
+    open visits, what was told of them before and does not hold.
+    """
     outcome = Outcome()
     detected_at = format_time(detected_us)
-    for step in _steps(transitions, registry):
-        facts = registry.zone_facts(step.zone, step.version)
+    for step in _in_order(read_steps(transitions, registry), registry):
         if step.transition == Transition.SCHEDULE:
-            event = _opening_event(step, facts, detected_at, registry)
+            event = _opening_event(step, detected_at, registry)
         else:
-            visit = _visit_id(step, registry)
-            _note(outcome, step, visit, registry)
-            event = _event(step, visit, facts, detected_at, registry)
+            visit = visit_of(step, registry)
+            before = told.get(visit)
+            _note(outcome, step, visit, registry, amends=before is not None and before.exit)
+            event = _event(step, before, detected_at, registry)
         if event is not None:
             outcome.events.append(event)
     return outcome
 
 
-def _steps(transitions: NDArray[np.void], registry: Registry) -> Iterator[Step]:
-    """In the order of `transitions`; what happened in one instant exits first, then by zone id."""
-    if not len(transitions):
-        return
-    distance_m = signed_distances_m(
-        registry.index, *(transitions[name] for name in ("zone", "version", "lon", "lat"))
-    )
-    steps = [
-        Step(*row, *more)
-        for row, *more in zip(
-            transitions.tolist(),
-            _shortest(transitions["accuracy_m"]),
-            _shortest(transitions["speed_mps"]),
-            distance_m.round(2).tolist(),
-            format_times(transitions["time_us"]),
-            strict=True,
-        )
-    ]
+def _event(step: Step, before: Told | None, detected_at: str, registry: Registry) -> Event | None:
+    telling = Telling(_WORDS[step.transition])
+    instead = telling if before is None else before.instead_of(telling)
+    if instead is telling:
+        return visit_event(step, detected_at, registry, late=False)
+    if before is None or instead is None:
+        return None
+    end = (instead, before.revision + 1, step.time_us)
+    return amendment_event(step, *end, detected_at, registry, late=False)
+
+
+def _in_order(steps: list[Step], registry: Registry) -> Iterator[Step]:
+    """As they are; what happened in one instant exits first, then by zone id."""
     place = 0
     while place < len(steps):
         first, moment = place, _moment(steps[place])
@@ -88,51 +92,34 @@ def _moment(step: Step) -> tuple[int, int, int, int]:
     return step.row, step.step, step.time_us, rank
 
 
-def _shortest(values: NDArray[np.float32]) -> list[float | None]:
-    """Each float32 in its shortest form, as it was sent; None for NaN, which is not known."""
-    found = values.astype("U32").astype(np.float64).astype(object)
-    found[np.isnan(values)] = None
-    return found.tolist()
-
-
-def _visit_id(step: Step, registry: Registry) -> UUID:
-    return visit_id(
-        registry.assets[step.asset],
-        registry.zones[step.zone],
-        registry.trackers[step.opening_tracker],
-        step.opening_us,
-        step.opening_seq,
-        step.opening_change_us,
-    )
-
-
-def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry) -> None:
-    """Notes the visit that begins, goes on or ends."""
+def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amends: bool) -> None:
+    """Notes the visit that begins, goes on or ends. amends: another end was told before."""
     at, org_id = to_datetime(step.time_us), registry.organizations[step.organization]
     opened = outcome.visits.get(visit)
     if step.transition == Transition.ENTER:
-        outcome.visits[visit] = _opened(step, visit, registry)
+        outcome.visits[visit] = opened_visit(step, registry)
     elif step.transition == Transition.DWELL:
         if opened is None:
             outcome.dwellings.append(Dwelling(org_id, visit, at))
         else:
-            outcome.visits[visit] = opened._replace(dwelled_at=at)
+            outcome.visits[visit] = opened._replace(dwelled_at=at, dwell_told=True)
     else:
         how = (at, step.lat, step.lon, CAUSES[step.cause], INFERRED[step.inferred])
-        departure = Departure(org_id, visit, *how)
+        departure = Departure(org_id, visit, *how, amends=amends)
         if opened is None:
             outcome.departures.append(departure)
         else:
             left = departure._asdict()
-            del left["org_id"], left["visit_id"]
-            outcome.visits[visit] = opened._replace(**left)
+            del left["org_id"], left["visit_id"], left["amends"]
+            outcome.visits[visit] = opened._replace(**left, exit_told=True)
 
 
-def _opened(step: Step, visit: UUID, registry: Registry) -> Visit:
+def opened_visit(step: Step, registry: Registry) -> Visit:
+    """The row of a visit that begins."""
     change_us = step.opening_change_us
     return Visit(
         org_id=registry.organizations[step.organization],
-        id=visit,
+        id=visit_of(step, registry),
         asset_id=registry.assets[step.asset],
         zone_id=registry.zones[step.zone],
         zone_version=step.version,
@@ -145,13 +132,13 @@ def _opened(step: Step, visit: UUID, registry: Registry) -> Visit:
         entry_lon=step.lon,
         entry_cause=CAUSES[step.cause],
         entry_inferred=INFERRED[step.inferred],
+        opening_again=step.opening_again,
     )
 
 
-def _event(
-    step: Step, visit: UUID, facts: ZoneFacts, detected_at: str, registry: Registry
-) -> Event | None:
+def visit_event(step: Step, detected_at: str, registry: Registry, *, late: bool) -> Event | None:
     """What is told of a transition of a visit, if anything is."""
+    visit, facts = visit_of(step, registry), registry.zone_facts(step.zone, step.version)
     word = _WORDS[step.transition]
     cause, inferred = CAUSES[step.cause], INFERRED[step.inferred]
     kind = event_type(facts.policy, word, cause, inferred, step.time_us, left_before=step.returning)
@@ -162,16 +149,15 @@ def _event(
         id=event_id(visit, word),
         type=kind,
         occurred_at=to_datetime(step.time_us),
-        data=data(step, word, visit, facts, detected_at, registry),
+        data=data(step, word, visit, facts, detected_at, registry, late=late),
     )
 
 
-def _opening_event(
-    step: Step, facts: ZoneFacts, detected_at: str, registry: Registry
-) -> Event | None:
+def _opening_event(step: Step, detected_at: str, registry: Registry) -> Event | None:
     """What is told of an asset that is in the wrong place when the zone's hours begin."""
+    facts = registry.zone_facts(step.zone, step.version)
     word = opening_breach(facts.policy, inside=True)
-    visit = None if word is None else _visit_id(step, registry)
+    visit = None if word is None else visit_of(step, registry)
     word = word or opening_breach(facts.policy, inside=False)
     if word is None:
         return None

@@ -25,6 +25,7 @@ from ingest.arrivals import Arrivals, read
 from ingest.batcher import BatchLimits
 from ingest.clocks import HistoryNeeded
 from ingest.metrics import Metrics
+from ingest.past import PastNeeded
 from ingest.pipeline import LEASE, Turn, plan_asking, store
 from ingest.plan import Memory, Plan, make_plan
 from ingest.rates import Rates
@@ -167,6 +168,7 @@ async def _plan(
             _read_and_plan, taken, turn.memory, ownership.admission
         )
         if plan is None:
+            await planned.join()  # what was planned before has to be committed
             plan = await plan_asking(side, arrivals, turn.memory, _now_us)
         await planned.put(Planned(taken.source, arrivals, plan))
 
@@ -179,7 +181,7 @@ def _read_and_plan(
     arrivals = read(taken.messages, now_us, admission.oldest_us(now_us))
     try:
         return arrivals, make_plan(arrivals, memory, _now_us())
-    except HistoryNeeded:
+    except (HistoryNeeded, PastNeeded):
         return arrivals, None
 
 

@@ -16,10 +16,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from db import asset_states, events, gps_events, leases, quarantine, revision, visits
+from db import asset_states, checkpoints, events, gps_events, leases, quarantine, revision, visits
 from db.connect import Connection
 from db.quarantine import DEFAULT_BOUNDS, Bounds
 from db.registry import changes_since
+from ingest import past
 from ingest.arrivals import Arrivals
 from ingest.clocks import HistoryNeeded, look_up
 from ingest.metrics import Metrics
@@ -70,10 +71,10 @@ async def store(turn: Turn, arrivals: Arrivals, plan: Plan, source: Source | Non
             plan = await _plan_again(turn, arrivals)
         turn.memory.take(plan)
         turn.memory_is_current.set()
-        stored = await _write(turn, plan, arrivals.received_us)
+        await _write(turn, plan, arrivals.received_us)
         if source is not None:
             await source.settle(turn.conn, arrivals.messages)
-    turn.metrics.committed(plan, stored, arrivals, time.perf_counter() - started)
+    turn.metrics.committed(plan, arrivals, time.perf_counter() - started)
     return plan
 
 
@@ -93,28 +94,34 @@ async def _plan_again(turn: Turn, arrivals: Arrivals) -> Plan:
 async def plan_asking(
     conn: Connection, arrivals: Arrivals, memory: Memory, now_us: Callable[[], int]
 ) -> Plan:
-    """A plan, with look-ups of what memory does not know; hardly any plan needs one."""
-    try:
-        return await asyncio.to_thread(make_plan, arrivals, memory, now_us())
-    except HistoryNeeded as need:
-        await look_up(conn, need, arrivals, memory.registry)
-    return await asyncio.to_thread(make_plan, arrivals, memory, now_us())
+    """A plan, with look-ups of what memory does not know; hardly any plan needs one.
+
+    Whatever was planned before has to be committed.
+    """
+    known = past.NO_PAST
+    while True:
+        try:
+            return await asyncio.to_thread(make_plan, arrivals, memory, now_us(), known)
+        except HistoryNeeded as need:
+            await look_up(conn, need, arrivals, memory.registry)
+        except past.PastNeeded as need:
+            known = await past.look_up(conn, need, known, memory.registry)
 
 
-async def _write(turn: Turn, plan: Plan, received_us: int) -> int:
-    """All that the plan says. Returns how many fixes were not stored before."""
+async def _write(turn: Turn, plan: Plan, received_us: int) -> None:
+    """All that the plan says."""
     conn = turn.conn
-    stored = plan.new_fixes
-    if plan.new_fixes:
+    if len(plan.new):
         await gps_events.copy_new(conn, plan.new_stream)
-    if len(plan.careful.batch):
-        stored += await gps_events.insert_missing(conn, plan.careful.batch, plan.careful.owners)
-    await gps_events.clear_suspect(conn, plan.healed)
+    await gps_events.mark_suspect(conn, plan.suspect)
     await visits.mark_dwelled(conn, plan.outcome.dwellings)
     await visits.close(conn, plan.outcome.departures)
     await visits.insert(conn, list(plan.outcome.visits.values()))
+    await visits.amend(conn, plan.late.visits)
     await events.insert(conn, plan.outcome.events)
+    await events.insert_missing(conn, plan.late.events)
     await asset_states.store(conn, list(plan.notes.written.values()))
     await asset_states.forget(conn, list(plan.notes.removed.values()))
+    await checkpoints.forget_after(conn, plan.late.outdated)
+    await checkpoints.store(conn, plan.checkpoints)
     await quarantine.keep(conn, plan.refusals, to_datetime(received_us), turn.bounds)
-    return stored

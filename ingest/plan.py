@@ -4,18 +4,26 @@ A plan is made from the memory and changes nothing in it; `Memory.take` does, on
 transaction has begun and found nothing changed.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from uuid import UUID
 
 import numpy as np
+from numpy.typing import NDArray
 
+from db.checkpoints import Checkpoint
 from db.gps_events import FixKey, Owners, copy_stream
 from db.quarantine import Refusal
+from geofence.amendments import Told, VisitKey
 from geofence.evaluator import Evaluation, evaluate
-from geofence.state import State
+from geofence.names import tell_apart
+from geofence.state import State, StateDelta
 from ingest.arrivals import Arrivals
+from ingest.checkpoints import Checkpoints
+from ingest.late import Late, judge
 from ingest.notes import NoteChanges, Notes
 from ingest.outcome import Outcome, tell
+from ingest.past import NO_PAST, AssetPast, Past, PastNeeded
 from ingest.rates import Buckets, Rates
 from ingest.refusals import sort_out
 from ingest.registry import Registry
@@ -29,97 +37,171 @@ UNDER_WAY_US = 500_000
 
 @dataclass(slots=True)
 class Memory:
-    """What ingest has in mind between batches; all of it can be read back from the database."""
+    """What ingest has in mind between batches; all of it can be read back from the database.
+
+    told: of open visits, by id, what was told of them that does not hold any more. used_names: by
+    asset, see `geofence.names`. bench: a state
+    for `geofence.history` to work at.
+    """
 
     registry: Registry
     watermarks: Watermarks
     state: State
     notes: Notes
+    checkpoints: Checkpoints = field(default_factory=Checkpoints)
+    told: dict[UUID, Told] = field(default_factory=dict[UUID, Told])
+    used_names: dict[int, set[VisitKey]] = field(default_factory=dict[int, set[VisitKey]])
+    bench: State = field(default_factory=State)
     rates: Rates = field(default_factory=Rates)
 
     def take(self, plan: "Plan") -> None:
         """From now on, what follows is planned as if `plan` were committed."""
         self.watermarks.advance(plan.batch)
-        self.state.apply(plan.evaluation.delta)
+        self.state.apply(plan.delta)
         self.notes.take(plan.notes)
+        self.checkpoints.take(plan.delta, plan.checkpointed)
+        for departure in plan.outcome.departures:
+            self.told.pop(departure.visit_id, None)
+        for asset, names in plan.late.used_names.items():
+            self.used_names.pop(asset, None)
+            if names:
+                self.used_names[asset] = names
+        for visit, told in plan.late.told.items():
+            if told is None:
+                self.told.pop(visit, None)
+            else:
+                self.told[visit] = told
         self.rates.take(plan.buckets)
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """Fixes that go into the database the same way."""
-
-    batch: FixBatch
-    owners: Owners
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """batch: all fixes to be stored, in order of arrival; the new and the careful ones together.
-
-    new_stream: the COPY stream of the `new_fixes` that no stored fix of their tracker follows.
-    careful: the others: some of them may be stored already. healed: fixes of earlier batches that
-    were stored as suspect and are not any more.
+    """batch: all fixes that may be stored, in order of arrival, known ones too; new: those that are
+    not known; new_stream: their COPY stream. evaluation: of the new ones that are not late, and of
+    all that has fallen due; late: the others. delta: what both do to the state. suspect: stored
+    fixes whose flag changes. checkpointed: (asset, time_us) of the last of each that has a new one.
     """
 
     revision: int
     batch: FixBatch
-    new_fixes: int
+    new: FixBatch
     new_stream: bytes
-    careful: Share
     evaluation: Evaluation
-    healed: Sequence[FixKey]
+    late: Late
+    delta: StateDelta
+    suspect: Mapping[FixKey, bool]
     outcome: Outcome
     notes: NoteChanges
+    checkpoints: Sequence[Checkpoint]
+    checkpointed: Sequence[tuple[int, int]]
     refusals: Sequence[Refusal]
     buckets: Buckets
 
     @property
     def writes(self) -> bool:
         """Whether there is anything for the database."""
-        return bool(len(self.batch) or self.outcome or self.notes or self.refusals)
+        return bool(len(self.new) or self.outcome or self.notes or self.refusals)
 
 
-def make_plan(arrivals: Arrivals, memory: Memory, now_us: int) -> Plan:
-    """Judges the fixes of `arrivals` and what has fallen due, and shares the fixes out.
+def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_PAST) -> Plan:
+    """Judges the fixes of `arrivals` and what has fallen due.
 
-    Raises HistoryNeeded where the database has to be asked first (`ingest.clocks`).
+    past: what was looked up for it. Raises PastNeeded where more has to be, HistoryNeeded where the
+    database has to be asked of clocks (`ingest.clocks`).
     """
-    registry = memory.registry
+    registry, state = memory.registry, memory.state
     batch, refusals, buckets = sort_out(arrivals, registry, memory.watermarks, memory.rates)
     registry.resolve(batch)
-    is_new = memory.watermarks.all_new(batch)
+    new = _without_known(batch, memory.watermarks, past, registry)
     due_us = now_us - UNDER_WAY_US
-    agenda = registry.agenda(memory.state, batch, due_us)
-    evaluation = evaluate(batch, memory.state, registry.index, due_us, registry.gates, agenda)
-    healed = flag(batch, evaluation, registry)
-    owners = _owners(batch, registry, arrivals.received_us)
-    new = _share(batch, owners, is_new)
+    agenda = registry.agenda(state, new, due_us)
+    evaluation, late = evaluate(new, state, registry.index, due_us, registry.gates, agenda), Late()
+    late_assets = np.unique(new.rows["asset"][evaluation.late])
+    known = _past_of(late_assets, new, past)
+    if len(late_assets):
+        others = _without_assets(new, late_assets)
+        evaluation = evaluate(others, state, registry.index, due_us, registry.gates, agenda)
+        evaluation = _leaving_out(evaluation, late_assets)
+    tell_apart(evaluation, memory.used_names)
+    suspect = dict.fromkeys(flag(new, evaluation, registry), False)
+    if known:
+        late = judge(new, known, state, memory.bench, registry, (due_us, now_us))
+    delta = evaluation.delta.replaced_by(late.states)
+    checkpoints = memory.checkpoints.due(delta, registry)
     return Plan(
         revision=registry.revision,
         batch=batch,
-        new_fixes=len(new.batch),
-        new_stream=copy_stream(new.batch, new.owners) if len(new.batch) else b"",
-        careful=_share(batch, owners, ~is_new),
+        new=new,
+        new_stream=_stream(new, registry, arrivals.received_us),
         evaluation=evaluation,
-        healed=healed,
-        outcome=tell(evaluation.transitions, registry, now_us),
-        notes=memory.notes.changes(evaluation.delta, registry),
+        late=late,
+        delta=delta,
+        suspect=suspect | late.suspect,
+        outcome=tell(evaluation.transitions, registry, now_us, memory.told),
+        notes=memory.notes.changes(delta, registry),
+        checkpoints=[*late.checkpoints, *checkpoints],
+        checkpointed=[*late.checkpointed, *_times(checkpoints, registry)],
         refusals=refusals,
         buckets=buckets,
     )
 
 
-def _owners(batch: FixBatch, registry: Registry, received_us: int) -> Owners:
-    return Owners(
+def _without_known(
+    batch: FixBatch, watermarks: Watermarks, past: Past, registry: Registry
+) -> FixBatch:
+    """The fixes that are not stored; of several with one identity the first."""
+    is_new = watermarks.all_new(batch)
+    if is_new.all():
+        return batch
+    doubtful = np.flatnonzero(~is_new).tolist()
+    columns = (batch.rows[name][doubtful].tolist() for name in ("tracker", "time_us", "seq"))
+    keys = [FixKey(registry.trackers[tracker], *of) for tracker, *of in zip(*columns, strict=True)]
+    if past.stored is None:
+        raise PastNeeded(fixes=keys)
+    seen = set(past.stored)
+    for position, key in zip(doubtful, keys, strict=True):
+        is_new[position] = key not in seen
+        seen.add(key)
+    return batch.take(np.flatnonzero(is_new))
+
+
+def _past_of(assets: NDArray[np.integer], batch: FixBatch, past: Past) -> dict[int, AssetPast]:
+    """What was looked up of the assets. Raises PastNeeded where something was not."""
+    missing: dict[int, int] = {}
+    for asset in assets.tolist():
+        earliest_us = int(batch.rows["time_us"][batch.rows["asset"] == asset].min())
+        known = past.assets.get(asset)
+        if known is None or known.since_us >= earliest_us:
+            missing[asset] = earliest_us
+    if missing:
+        raise PastNeeded(assets=missing)
+    return {asset: past.assets[asset] for asset in assets.tolist()}
+
+
+def _without_assets(batch: FixBatch, assets: NDArray[np.integer]) -> FixBatch:
+    """The same fixes, those of the assets belonging to none."""
+    rows = batch.rows.copy()
+    rows["asset"][np.isin(rows["asset"], assets)] = -1
+    return FixBatch(rows, batch.attributes)
+
+
+def _leaving_out(evaluation: Evaluation, assets: NDArray[np.integer]) -> Evaluation:
+    """Without what fell due for the assets."""
+    others = ~np.isin(evaluation.transitions["asset"], assets)
+    return replace(evaluation, transitions=evaluation.transitions[others])
+
+
+def _times(checkpoints: Sequence[Checkpoint], registry: Registry) -> Iterator[tuple[int, int]]:
+    for one in checkpoints:
+        yield registry.assets.number(one.asset_id), one.time_us
+
+
+def _stream(batch: FixBatch, registry: Registry, received_us: int) -> bytes:
+    if not len(batch):
+        return b""
+    owners = Owners(
         org_id=registry.organizations.as_bytes()[batch.rows["organization"]],
         tracker_id=registry.trackers.as_bytes()[batch.rows["tracker"]],
         received_us=np.full(len(batch), received_us, np.int64),
     )
-
-
-def _share(batch: FixBatch, owners: Owners, chosen: np.ndarray) -> Share:
-    if chosen.all():
-        return Share(batch, owners)
-    positions = np.flatnonzero(chosen)
-    return Share(batch.take(positions), owners.take(positions))
+    return copy_stream(batch, owners)

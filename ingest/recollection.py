@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from db import asset_states, restore
 from db.connect import Connection
 from db.registry import changes_since
+from geofence.amendments import Told, VisitKey
 from geofence.records import MEMBERSHIP_DTYPE, PLACE_DTYPE
 from geofence.state import State, blank_assets
 from geofence.versions import MIN_TIME_US
-from ingest.notes import Note, Notes, Place, Standing
+from geofence.visits import visit_id
+from ingest.notes import Note, Notes
 from ingest.plan import Memory
+from ingest.portable import Place, read_place, read_standing
 from ingest.registry import Registry
 from ingest.watermarks import Watermarks
 
@@ -40,9 +43,41 @@ async def recollect(conn: Connection) -> Memory:
     notes = Notes()
     noted = notes.restore(await asset_states.all(conn), registry)
     state = await asyncio.to_thread(_state, positions, visits, noted, registry)
-    memory = Memory(registry, watermarks, state, notes)
+    told = {
+        _visit_id(visit): Told(visit.revision, exit=visit.exit_told, dwell=visit.dwell_told)
+        for visit in visits
+        if visit.exit_told or visit.dwell_told > visit.dwelled
+    }
+    used_names = await _used_names(conn, noted, registry)
+    memory = Memory(registry, watermarks, state, notes, told=told, used_names=used_names)
     await look_up_places(conn, memory)
     return memory
+
+
+async def _used_names(
+    conn: Connection, noted: Mapping[int, Note], registry: Registry
+) -> dict[int, set[VisitKey]]:
+    """Of fixes that may open visits when another one comes."""
+    openings = [
+        restore.Opening(registry.assets[asset], UUID(bytes=at.tracker), at.time_us, at.seq)
+        for asset, note in noted.items()
+        for at in (*(run.first for run in note.runs), *_suspects(note))
+    ]
+    found: dict[int, set[VisitKey]] = {}
+    for name in await restore.used_names(conn, openings):
+        ordinals = (registry.zones.number(name.zone_id), registry.trackers.number(name.tracker_id))
+        key = VisitKey(*ordinals, *name[3:])
+        found.setdefault(registry.assets.number(name.asset_id), set()).add(key)
+    return found
+
+
+def _suspects(note: Note) -> Sequence[Place]:
+    return () if note.standing is None else note.standing.suspects
+
+
+def _visit_id(visit: restore.OpenVisit) -> UUID:
+    opening = (visit.opening_us, visit.opening_seq, visit.opening_change_us, visit.opening_again)
+    return visit_id(visit.asset_id, visit.zone_id, visit.tracker_id, *opening)
 
 
 async def look_up_places(conn: Connection, memory: Memory) -> None:
@@ -75,7 +110,7 @@ def _state(
     for asset, note in noted.items():
         if note.standing is not None:
             assets["organization"][asset] = registry.organization_of_asset(asset)
-            _stand_as_noted(assets[asset], note.standing, registry)
+            read_standing(note.standing, assets[asset], registry)
     members = _memberships(visits, noted, registry)
     assets["due_us"][members["asset"][members["inside"]]] = _RECKON_ANEW_US
     state = State()
@@ -108,23 +143,6 @@ def _fix(fix: _Fix, registry: Registry) -> tuple[float, ...]:
     return (registry.trackers.number(tracker), *place, *known)
 
 
-def _stand_as_noted(row: np.void, noted: Standing, registry: Registry) -> None:
-    row["newest_us"], row["newest_seq"] = noted.newest_us, noted.newest_seq
-    row["clock_us"], row["joined"] = noted.clock_us, noted.joined
-    row["located"] = noted.good is not None
-    if noted.good is not None:
-        row["good"] = _place(noted.good, registry)
-    row["suspects"] = len(noted.suspects)
-    for number, place in enumerate(noted.suspects):
-        row["suspect"][number] = _place(place, registry)
-
-
-def _place(place: Place, registry: Registry) -> NDArray[np.void]:
-    number = registry.trackers.number(UUID(bytes=place.tracker))
-    seen = (place.time_us, place.seq, place.lat, place.lon, place.accuracy_m, place.speed_mps)
-    return np.array((number, *seen), PLACE_DTYPE)
-
-
 def _memberships(
     visits: Sequence[restore.OpenVisit], noted: Mapping[int, Note], registry: Registry
 ) -> NDArray[np.void]:
@@ -136,11 +154,11 @@ def _memberships(
         row["opening_tracker"] = registry.trackers.number(visit.tracker_id)
         row["opening_us"], row["opening_seq"] = visit.opening_us, visit.opening_seq
         row["opening_change_us"] = visit.opening_change_us
-        row["opening_version"] = visit.zone_version
+        row["opening_version"], row["opening_again"] = visit.zone_version, visit.opening_again
     for asset, note in noted.items():
         for run in note.runs:
             row = _membership(rows, asset, UUID(bytes=run.zone), registry)
-            row["run"], row["run_first"] = run.fixes, _place(run.first, registry)
+            row["run"], row["run_first"] = run.fixes, read_place(run.first, registry)
         for zone in note.left:
             _membership(rows, asset, UUID(bytes=zone), registry)["returning"] = True
     return np.stack(list(rows.values())) if rows else np.empty(0, MEMBERSHIP_DTYPE)

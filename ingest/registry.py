@@ -129,6 +129,11 @@ class Registry:
         until_us = max(now_us, int(batch.rows["time_us"].max(initial=MIN_TIME_US)))
         return Agenda(moves, self.openings.between(after_us, until_us))
 
+    def agenda_since(self, asset: int, after_us: int, until_us: int) -> Agenda:
+        """All that happened to an asset in that time, known or not, that no fix tells."""
+        moves = self.moves.since(asset, after_us, until_us)
+        return Agenda(moves, self.openings.between(after_us, until_us))
+
     def asset_name(self, asset: int) -> str:
         return self._asset_rows[asset].name
 

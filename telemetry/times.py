@@ -22,6 +22,7 @@ EARLIEST_US = -62_135_596_800_000_000  # 0001-01-01T00:00:00Z
 LATEST_US = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _SECOND_US = 1_000_000
 _TEXT = re.compile(
@@ -76,6 +77,11 @@ def format_time(time_us: int) -> str:
 def to_datetime(time_us: int) -> datetime:
     """The same instant as an aware datetime. Raises OverflowError outside of years 1 to 9999."""
     return _EPOCH + timedelta(microseconds=time_us)
+
+
+def to_us(at: datetime) -> int:
+    """An aware datetime as whole microseconds since 1970."""
+    return (at - _EPOCH) // _MICROSECOND
 
 
 def format_times(times_us: NDArray[np.int64]) -> list[str]:

@@ -82,7 +82,8 @@ class Reference:
         chain, asset.suspects, asset.joined = asset.suspects, [], False
         self.told.healed += [healed.identity for healed in chain[:2]]
         for each in chain:
-            self._judge(asset, each)
+            if each.time_us >= asset.clock_us:
+                self._judge(asset, each)
         return True
 
     def _judge(self, asset: Asset, place: Place) -> None:

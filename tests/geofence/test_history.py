@@ -11,6 +11,7 @@ from geofence.amendments import Telling, Told, Visit, VisitKey
 from geofence.evaluator import NO_TIMERS_US, evaluate
 from geofence.history import FIXES_PER_SEGMENT, Circumstances, History, Revision
 from geofence.index import ZoneIndex, ZoneVersion
+from geofence.names import key_of, tell_apart
 from geofence.outlines import Circle, Polygonal
 from geofence.rules import Gates, Rules
 from geofence.state import State, is_same_state
@@ -231,7 +232,7 @@ def days(draw, most: int = 30) -> np.ndarray:
 def whole(history: History) -> list[tuple]:
     """All that is the same whatever the order of arrival."""
     return sorted(
-        (visit.key.zone, str(visit.entered), str(visit.left), visit.dwelled_us, visit.version)
+        (visit.key.zone, str(visit.entered), str(visit.left), str(visit.dwelled), visit.version)
         for visit in history.visits.values()
         if not visit.retracted
     )
@@ -310,6 +311,7 @@ class BothPaths:
     def take(self, batch: np.ndarray, now_us: int = NO_TIMERS_US) -> None:
         evaluation = evaluate(FixBatch(batch), self.state, self.index, now_us, self.gates)
         told_before = self.history.told()
+        tell_apart(evaluation, {0: self.history.used_names()})
         circumstances = Circumstances(self.index, self.gates)
         revisions = [self.history.take(fix, circumstances) for fix in batch]
         revisions.append(self.history.pass_time(now_us, circumstances))
@@ -333,8 +335,7 @@ def tellings(
 ) -> Iterator[tuple[VisitKey, str, int]]:
     """What the fast path tells."""
     for one in transitions:
-        names = ("tracker", "us", "seq", "change_us", "again")
-        key = VisitKey(int(one["zone"]), *(int(one[f"opening_{name}"]) for name in names))
+        key = key_of(one)
         telling = Telling(Transition(one["transition"]).name.lower())
         if key in told:
             telling = told[key].instead_of(telling)

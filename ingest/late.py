@@ -1,0 +1,145 @@
+"""Late fixes, put in their place: what becomes of their assets' visits, and what is told of it.
+
+The past of each asset is read from the database (`ingest.past`), judged by `geofence.history` with
+the late fixes in it, and forgotten again.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.checkpoints import Checkpoint, Moment
+from db.events import Event
+from db.gps_events import FixKey
+from db.visits import Visit
+from geofence.amendments import Told, VisitKey
+from geofence.evaluator import NO_TIMERS_US
+from geofence.history import Circumstances, History, Revision
+from geofence.state import State, StateDelta
+from ingest import checkpoints, news
+from ingest.past import AssetPast
+from ingest.registry import Registry
+from telemetry.fix import FixBatch, Flag
+
+
+@dataclass(slots=True)
+class Late:
+    """What is to be written for late fixes, and what is known afterwards.
+
+    fixes: how many they were, with those that came with them. states: of the assets, as of now.
+    told, used_names: see `ingest.plan.Memory`; None for what is to be forgotten. suspect: stored
+    fixes whose flag changes. outdated: after these instants checkpoints are wrong. checkpointed:
+    (asset, time_us) of the last one that each has now.
+    """
+
+    fixes: int = 0
+    states: list[StateDelta] = field(default_factory=list[StateDelta])
+    told: dict[UUID, Told | None] = field(default_factory=dict[UUID, Told | None])
+    used_names: dict[int, set[VisitKey]] = field(default_factory=dict[int, set[VisitKey]])
+    visits: list[Visit] = field(default_factory=list[Visit])
+    events: list[Event] = field(default_factory=list[Event])
+    suspect: dict[FixKey, bool] = field(default_factory=dict[FixKey, bool])
+    outdated: list[Moment] = field(default_factory=list[Moment])
+    checkpoints: list[Checkpoint] = field(default_factory=list[Checkpoint])
+    checkpointed: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+
+
+def judge(
+    batch: FixBatch,
+    past: Mapping[int, AssetPast],
+    state: State,
+    bench: State,
+    registry: Registry,
+    now_us: tuple[int, int],
+) -> Late:
+    """Judges the fixes of assets whose past is known, and sets their flag `suspect`.
+
+    bench: see `geofence.history`. now_us: up to when deadlines have fallen due, and the clock.
+    """
+    late, due_us = Late(), now_us[0]
+    rows = batch.rows
+    for asset, known in past.items():
+        own = np.flatnonzero(rows["asset"] == asset)
+        late.fixes += len(own)
+        until_us = max(due_us, int(rows["time_us"][own].max()))
+        agenda = registry.agenda_since(asset, known.since_us, until_us)
+        circumstances = Circumstances(registry.index, registry.gates, agenda)
+        history = History(asset, bench, known.before)
+        revisions = list(_revisions(history, known, rows[own], state, due_us, circumstances))
+        _flag(rows, own, revisions, late, registry)
+        _write(history, revisions, late, registry, now_us[1])
+        _keep(history, known, late, registry)
+    return late
+
+
+def _revisions(
+    history: History,
+    known: AssetPast,
+    rows: NDArray[np.void],
+    state: State,
+    due_us: int,
+    circumstances: Circumstances,
+) -> Iterator[Revision]:
+    """What is known is recalled, then comes fix by fix, then what has fallen due."""
+    asset = state.assets[history.asset]
+    is_ahead = asset["clock_us"] > asset["newest_us"]
+    until_us = int(asset["clock_us"]) if is_ahead else NO_TIMERS_US
+    yield history.recall(known.rows, known.visits, until_us, circumstances)
+    for row in rows:
+        yield history.take(row, circumstances)
+    yield history.pass_time(due_us, circumstances)
+
+
+def _flag(
+    rows: NDArray[np.void],
+    own: NDArray[np.intp],
+    revisions: Iterable[Revision],
+    late: Late,
+    registry: Registry,
+) -> None:
+    """Sets the flag of the new fixes, notes that of stored ones."""
+    suspect: dict[tuple[int, int, int], bool] = {}
+    for revision in revisions:
+        suspect |= revision.suspect
+    rows["flags"][own] &= ~np.uint8(Flag.SUSPECT)
+    for number in own.tolist():
+        row = rows[number]
+        identity = (int(row["tracker"]), int(row["time_us"]), int(row["seq"]))
+        if suspect.pop(identity, False):
+            rows["flags"][number] |= np.uint8(Flag.SUSPECT)
+    for (tracker, time_us, seq), is_suspect in suspect.items():
+        late.suspect[FixKey(registry.trackers[tracker], time_us, seq)] = is_suspect
+
+
+def _write(
+    history: History, revisions: Iterable[Revision], late: Late, registry: Registry, clock_us: int
+) -> None:
+    """The visits as they are in the end, and all that is told on the way."""
+    changed: set[VisitKey] = set()
+    for revision in revisions:
+        changed.update(visit.key for visit in revision.visits)
+        late.events += news.events(history.asset, revision, registry, clock_us)
+    told = history.told()
+    for key in changed:
+        row = news.visit_row(history.asset, history.visits[key], registry)
+        late.visits.append(row)
+        late.told[row.id] = told.get(key)
+
+
+def _keep(history: History, known: AssetPast, late: Late, registry: Registry) -> None:
+    state = history.state()
+    late.states.append(state)
+    late.used_names[history.asset] = history.used_names()
+    organization = registry.organization_of_asset(history.asset)
+    owner = (registry.organizations[organization], registry.assets[history.asset])
+    late.outdated.append(Moment(*owner, known.since_us))
+    landmarks = checkpoints.spaced(history.landmarks(), known.since_us)
+    for landmark in landmarks:
+        late.checkpoints.append(
+            checkpoints.encode(landmark.assets[0], landmark.memberships, registry)
+        )
+    last_us = int(landmarks[-1].assets["newest_us"][0]) if landmarks else known.since_us
+    late.checkpointed.append((history.asset, last_us))

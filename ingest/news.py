@@ -1,0 +1,85 @@
+"""What late fixes change, as the rows that tell of it: visits and events."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.events import Event
+from db.visits import Visit
+from geofence import amendments
+from geofence.amendments import News, Telling
+from geofence.history import Revision
+from geofence.transitions import TRANSITION_DTYPE, Transition
+from ingest.amendment import amendment_event
+from ingest.outcome import opened_visit, tell, visit_event
+from ingest.registry import Registry
+from ingest.steps import CAUSES, INFERRED, Step, read_steps
+from telemetry.times import format_time, to_datetime
+
+_FIRST = {
+    Telling.ENTER: Transition.ENTER,
+    Telling.EXIT: Transition.EXIT,
+    Telling.DWELL: Transition.DWELL,
+}
+
+
+def events(asset: int, revision: Revision, registry: Registry, clock_us: int) -> Iterator[Event]:
+    """Of one revision of an asset's visits, in order; then of schedules that opened."""
+    detected_at = format_time(clock_us)
+    steps = read_steps(_rows(asset, revision.news, registry), registry)
+    for step, one in zip(steps, revision.news, strict=True):
+        event = _event(step, one, detected_at, registry)
+        if event is not None:
+            yield event
+    yield from tell(revision.openings, registry, clock_us, {}).events
+
+
+def _event(step: Step, one: News, detected_at: str, registry: Registry) -> Event | None:
+    if one.telling in _FIRST:
+        return visit_event(step, detected_at, registry, late=one.late)
+    left_us = None if one.visit.left is None else one.visit.left.time_us
+    amended = (one.telling, one.visit.revision, left_us)
+    return amendment_event(step, *amended, detected_at, registry, late=one.late)
+
+
+def _rows(asset: int, told: Sequence[News], registry: Registry) -> NDArray[np.void]:
+    """News as transitions, TRANSITION_DTYPE, (n,)."""
+    rows = np.zeros(len(told), TRANSITION_DTYPE)
+    rows["asset"], rows["organization"] = asset, registry.organization_of_asset(asset)
+    for row, one in zip(rows, told, strict=True):
+        visit, at = one.visit, one.occurred
+        row["zone"], row["version"] = visit.key.zone, visit.version
+        row["transition"] = _FIRST.get(one.telling, Transition.NONE)
+        row["cause"], row["inferred"], row["returning"] = at.cause, at.inferred, visit.returning
+        row["time_us"], row["lat"], row["lon"] = at.time_us, at.lat, at.lon
+        row["tracker"] = at.tracker
+        row["accuracy_m"] = np.nan if at.accuracy_m is None else at.accuracy_m
+        row["speed_mps"] = np.nan if at.speed_mps is None else at.speed_mps
+        row["opening_tracker"], row["opening_us"] = visit.key.tracker, visit.key.time_us
+        row["opening_seq"], row["opening_change_us"] = visit.key.seq, visit.key.change_us
+        row["opening_again"], row["opening_version"] = visit.key.again, visit.version
+        row["entered_us"] = visit.entered.time_us
+    return rows
+
+
+def visit_row(asset: int, visit: amendments.Visit, registry: Registry) -> Visit:
+    """The whole row, as it is now."""
+    (step,) = read_steps(_rows(asset, [News(Telling.ENTER, visit, late=True)], registry), registry)
+    row = opened_visit(step, registry)._replace(
+        zone_version=visit.version,
+        revision=visit.revision,
+        retracted=visit.retracted,
+        exit_told=visit.told_exit,
+        dwell_told=visit.told_dwell,
+        dwelled_at=None if visit.dwelled is None else to_datetime(visit.dwelled.time_us),
+    )
+    if visit.left is None:
+        return row
+    return row._replace(
+        left_at=to_datetime(visit.left.time_us),
+        exit_lat=visit.left.lat,
+        exit_lon=visit.left.lon,
+        exit_cause=CAUSES[visit.left.cause],
+        exit_inferred=INFERRED[visit.left.inferred],
+    )

@@ -1,0 +1,202 @@
+"""What the database knows of late fixes and of the assets that they belong to.
+
+Most batches ask nothing of it. A plan that needs it says what (`PastNeeded`), and is made again
+with it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db import checkpoints, gps_events, restore, visits
+from db.checkpoints import Moment
+from db.connect import Connection
+from db.gps_events import FixKey, PastFix
+from geofence import amendments
+from geofence.amendments import VisitKey
+from geofence.records import PLACE_DTYPE
+from geofence.state import StateDelta
+from geofence.transitions import Cause, Inferred
+from ingest.checkpoints import decode
+from ingest.registry import Registry
+from telemetry.fix import FIX_DTYPE, Known, blank_rows
+from telemetry.times import to_datetime, to_us
+
+_CAUSES = {cause.name.lower(): int(cause) for cause in Cause}
+_INFERRED = {None: Inferred.NONE, "segment": Inferred.SEGMENT, "timer": Inferred.TIMER}
+_SINCE_EVER = (0, 0)  # no stored fix lies before it
+
+
+@dataclass(frozen=True, slots=True)
+class AssetPast:
+    """What is stored of an asset from an instant on.
+
+    before: its state then, None where it begins with its first fix. rows: its fixes since, in order
+    of time and seq.
+    """
+
+    before: StateDelta | None
+    rows: NDArray[np.void]
+    visits: Sequence[amendments.Visit]
+
+    @property
+    def since_us(self) -> int:
+        return 0 if self.before is None else int(self.before.assets["newest_us"][0])
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What has been looked up. stored: of the fixes that were asked for, None where none were."""
+
+    stored: frozenset[FixKey] | None = None
+    assets: dict[int, AssetPast] = field(default_factory=dict[int, AssetPast])
+
+
+NO_PAST = Past()
+
+
+class PastNeeded(Exception):
+    """A plan cannot be made without this.
+
+    fixes: which of them are stored. assets: by ordinal, before which instant their past begins.
+    """
+
+    def __init__(self, fixes: Sequence[FixKey] = (), assets: Mapping[int, int] = {}) -> None:
+        super().__init__(f"{len(fixes)} fixes and {len(assets)} assets are to be looked up")
+        self.fixes = fixes
+        self.assets = assets
+
+
+async def look_up(conn: Connection, need: PastNeeded, past: Past, registry: Registry) -> Past:
+    """`past`, and what is needed beyond it."""
+    if need.fixes:
+        past = replace(past, stored=frozenset(await gps_events.stored(conn, need.fixes)))
+    if need.assets:
+        found = await _assets(conn, need.assets, registry)
+        past = replace(past, assets=past.assets | found)
+    return past
+
+
+async def _assets(
+    conn: Connection, earliest_us: Mapping[int, int], registry: Registry
+) -> dict[int, AssetPast]:
+    owner = {asset: _owner(asset, registry) for asset in earliest_us}
+    known = await checkpoints.before(
+        conn, [Moment(*owner[asset], time_us) for asset, time_us in earliest_us.items()]
+    )
+    before = {registry.assets.number(one.asset_id): decode(one, registry) for one in known}
+    since = {asset: _since(before.get(asset)) for asset in earliest_us}
+    fixes = await gps_events.since(
+        conn, [(*owner[asset], to_datetime(us), seq) for asset, (us, seq) in since.items()]
+    )
+    stays = await visits.since(
+        conn, [(*owner[asset], _bearing(before.get(asset))) for asset in earliest_us]
+    )
+    await _look_up_places(conn, {asset: us for asset, (us, _) in since.items()}, registry)
+    rows = {
+        asset_id: _rows(list(some), registry)
+        for asset_id, some in groupby(fixes, lambda fix: fix.asset_id)
+    }
+    none = np.empty(0, FIX_DTYPE)
+    return {
+        asset: AssetPast(
+            before.get(asset),
+            rows.get(asset_id, none),
+            [_visit(row, registry) for row in stays if row.asset_id == asset_id],
+        )
+        for asset, (_, asset_id) in owner.items()
+    }
+
+
+def _owner(asset: int, registry: Registry) -> tuple[UUID, UUID]:
+    organization = registry.organization_of_asset(asset)
+    return registry.organizations[organization], registry.assets[asset]
+
+
+def _since(before: StateDelta | None) -> tuple[int, int]:
+    """The fix after which the past begins: its time and seq."""
+    if before is None:
+        return _SINCE_EVER
+    return int(before.assets["newest_us"][0]), int(before.assets["newest_seq"][0])
+
+
+def _bearing(before: StateDelta | None) -> datetime:
+    """Visits that were over by then have nothing to do with what is judged."""
+    since_us, _ = _since(before)
+    if before is None:
+        return to_datetime(since_us)
+    running = before.memberships[before.memberships["run"] > 0]
+    return to_datetime(int(running["run_first"]["time_us"].min(initial=since_us)))
+
+
+async def _look_up_places(conn: Connection, since_us: dict[int, int], registry: Registry) -> None:
+    """Where trackers were when they were put on these assets: late fixes may tell otherwise now."""
+    puttings = registry.moves.puttings_since(since_us)
+    wanted = [(registry.trackers[putting.tracker], putting.time_us) for putting in puttings]
+    found = await restore.last_places(conn, wanted, registry.gates.max_accuracy_m)
+    place_of = {(place.tracker_id, place.before_us): place for place in found}
+    for putting, key in zip(puttings, wanted, strict=True):
+        place = place_of.get(key)
+        if place is not None:
+            numbers = (registry.trackers.number(place.tracker_id), *place[2:6])
+            row = np.array((*numbers, *map(_or_nan, place[6:])), PLACE_DTYPE)
+            registry.moves.place(putting, row)
+
+
+def _rows(fixes: Sequence[PastFix], registry: Registry) -> NDArray[np.void]:
+    """FIX_DTYPE, the columns that judging reads."""
+    rows = blank_rows(len(fixes))
+    asset = registry.assets.number(fixes[0].asset_id)
+    rows["asset"], rows["organization"] = asset, registry.organization_of_asset(asset)
+    rows["tracker"] = [registry.trackers.number(fix.tracker_id) for fix in fixes]
+    for name in ("time_us", "seq", "lat", "lon"):
+        rows[name] = [getattr(fix, name) for fix in fixes]
+    for name, bit in (("accuracy_m", Known.ACCURACY), ("speed_mps", Known.SPEED)):
+        values = [getattr(fix, name) for fix in fixes]
+        rows[name] = [_or_nan(value) for value in values]
+        rows["known"][[value is not None for value in values]] |= np.uint8(bit)
+    return rows
+
+
+def _or_nan(value: float | None) -> float:
+    return np.nan if value is None else value
+
+
+def _visit(row: visits.Visit, registry: Registry) -> amendments.Visit:
+    tracker = registry.trackers.number(row.tracker_id)
+    key = VisitKey(
+        zone=registry.zones.number(row.zone_id),
+        tracker=tracker,
+        time_us=to_us(row.opening_time),
+        seq=row.opening_seq,
+        change_us=0 if row.opening_change is None else to_us(row.opening_change),
+        again=row.opening_again,
+    )
+    entry = (row.entered_at, row.entry_lat, row.entry_lon, row.entry_cause, row.entry_inferred)
+    exit_ = (row.left_at, row.exit_lat, row.exit_lon, row.exit_cause, row.exit_inferred)
+    dwelled = (row.dwelled_at, row.entry_lat, row.entry_lon, row.entry_cause, "timer")
+    return amendments.Visit(
+        key=key,
+        version=row.zone_version,
+        entered=_place(entry, tracker),
+        left=None if row.left_at is None else _place(exit_, tracker),
+        dwelled=None if row.dwelled_at is None else _place(dwelled, tracker),
+        revision=row.revision,
+        retracted=row.retracted,
+        told_enter=True,
+        told_exit=row.exit_told,
+        told_dwell=row.dwell_told,
+    )
+
+
+def _place(stored: tuple[Any, ...], tracker: int) -> amendments.Place:
+    """What is stored of a place; whose fix showed it, and how exactly, is not."""
+    at, lat, lon, cause, inferred = stored
+    words = (_CAUSES[cause], int(_INFERRED[inferred]))
+    return amendments.Place(to_us(at), lat, lon, tracker, None, None, *words)
