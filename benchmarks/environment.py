@@ -14,9 +14,10 @@ import psycopg
 from benchmarks import setup_rows
 from benchmarks.subject import SubjectPlan
 from db import migrate
+from stack.broker import Mosquitto
 from stack.identity import reachable_home
 from stack.provision import provision
-from stack.servers import Mosquitto, Postgres, free_port
+from stack.servers import Postgres, free_port
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Trackers: what sends fixes. A tracker signs in to the broker with its id and its own secret.
 
 The secret is random (256 bits), so its SHA-256 is enough to know it again: nothing can be guessed
-from the hash. The broker knows it by another one (`db.broker_identities`). Writers take the revision
-first (`db.revision.bump`) and pass it on.
+from the hash. The broker knows it by another one (`db.broker_identities`). Writers take the
+revision first (`db.revision.bump`) and pass it on.
 """
 
 from datetime import datetime

@@ -10,6 +10,9 @@ import uvloop
 from db.quarantine import Bounds, DailyBound
 from geofence.prepare import prepare
 from ingest.batcher import BatchLimits
+from ingest.broker_files import BrokerFiles
+from ingest.broker_log import BrokerLog
+from ingest.identities import keep
 from ingest.metrics import Metrics
 from ingest.owner import Ownership, run
 from ingest.refusals import Admission
@@ -38,7 +41,7 @@ def main() -> int:
     logs.configure(settings.log_level, settings.log_format)
     sys.setswitchinterval(_SWITCH_S)
     try:
-        uvloop.run(_serve(ownership, settings.http_address))
+        uvloop.run(_serve(ownership, settings))
     except OSError as error:
         _log.error("cannot serve", address=settings.ingest_http, error=str(error))
         return 1
@@ -49,7 +52,12 @@ def _ownership(settings: IngestSettings) -> Ownership:
     password = settings.ingest_password
     return Ownership(
         database_url=settings.database_url.get_secret_value(),
-        broker=BrokerAddress.parse(settings.broker_url),
+        broker=BrokerAddress.parse(
+            settings.broker_url,
+            ca_file=settings.broker_ca,
+            certificate_file=settings.broker_cert,
+            key_file=settings.broker_key,
+        ),
         session_options=SessionOptions(
             client_id=settings.ingest_client_id,
             username=settings.ingest_username,
@@ -84,12 +92,16 @@ def _admission(settings: IngestSettings) -> Admission:
     )
 
 
-async def _serve(ownership: Ownership, address: tuple[str, int]) -> None:
+async def _serve(ownership: Ownership, settings: IngestSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ownership.stopping.set)
-    async with serving(address, ownership.trouble, ownership.metrics.page):
+    files = None if settings.broker_folder is None else BrokerFiles(settings.broker_folder)
+    log = None if settings.broker_log is None else BrokerLog(settings.broker_log)
+    async with serving(settings.http_address, ownership.trouble, ownership.metrics.page):
         await asyncio.to_thread(prepare)  # before it owns anything: others may work meanwhile
-        await run(ownership)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(keep(ownership, files, log))
+            await run(ownership)
 
 
 if __name__ == "__main__":

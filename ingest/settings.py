@@ -1,5 +1,6 @@
 """Settings of the ingest role, from the environment (`OPSC_...`), frozen."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
@@ -13,6 +14,11 @@ class IngestSettings(BaseSettings):
 
     database_url: SecretStr
     broker_url: str
+    broker_ca: Path | None = None
+    broker_cert: Path | None = None
+    broker_key: Path | None = None
+    broker_folder: Path | None = None
+    broker_log: Path | None = None
     ingest_client_id: Annotated[str, Field(min_length=1, max_length=64)] = "opsc-ingest"
     ingest_username: str | None = None
     ingest_password: SecretStr | None = None

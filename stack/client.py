@@ -6,6 +6,7 @@ been carried out: the connection was refused, or the answer is 429 or 503.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -46,17 +47,23 @@ class ApiClient:
     """One signed-in client; `async with` opens and closes its connections."""
 
     def __init__(
-        self, base_url: str, token: str | None = None, *, patience_s: float = 60.0
+        self,
+        base_url: str,
+        token: str | None = None,
+        *,
+        patience_s: float = 60.0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._token = token
         self._patience_s = patience_s
+        self._tls = tls or True
         self._http: aiohttp.ClientSession | None = None
         self._renew: Callable[[], Awaitable[None]] | None = None
 
     async def __aenter__(self) -> Self:
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
+            connector=aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=self._tls),
             timeout=aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT_S),
         )
         return self

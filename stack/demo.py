@@ -28,7 +28,9 @@ from stack.receiver import Received, WebhookReceiver
 from stack.registration import register
 from stack.runtime import DEFAULT_DATA_DIR, StackInfo
 from stack.scenario import Scenario, moving_scenario
+from stack.sign_in import known_to_broker
 from stack.system import running_stack
+from stack.tls import pinned
 from stack.up import DataDir, describe, say, stop_event
 from stack.zones_on_the_way import RuleSet
 
@@ -152,15 +154,21 @@ async def _demo(data_dir: Path, seconds: float | None) -> Summary:
 async def _play(system: StackInfo, seconds: float | None, stop: asyncio.Event) -> Summary:
     admin = await create_with_admin(system.database["opsc_owner"], "Demo", EMAIL, "unlimited")
     log = EventLog()
-    async with ApiClient(system.api_url) as client, WebhookReceiver(log.take, keep=False) as hooks:
+    broker = BrokerAddress.parse(system.broker_url)
+    async with (
+        ApiClient(system.api_url, tls=pinned(system.certificate)) as client,
+        WebhookReceiver(log.take, keep=False) as hooks,
+    ):
         await client.sign_in(*admin)
         endpoint = await client.post("/v1/webhook-endpoints", {"url": hooks.url, "types": ["*"]})
         hooks.expect(endpoint["secret"])
         scenario = _scenario(seconds)
         registered = await register(client, scenario)
+        if registered.newest is not None:
+            await known_to_broker(broker, registered.newest)
         _print_sign_in(system, admin, len(scenario.zones))
         plan = FleetPlan(registered.trackers, scenario.schedule, keep_ledger=False)
-        result = await run_fleet(plan, BrokerAddress.parse(system.broker_url), stop=stop)
+        result = await run_fleet(plan, broker, stop=stop)
         return await _drained(client, result.final, log)
 
 

@@ -13,7 +13,7 @@ from device_sim.plan import SimTracker
 from stack.client import ApiClient
 from stack.scenario import Scenario
 from stack.sim_zone import SimZone
-from telemetry.times import format_time
+from telemetry.times import format_time, parse_time_us
 
 _AT_A_TIME = 8
 _SECOND_US = 1_000_000
@@ -32,6 +32,7 @@ class Registered:
     zone_ids: Sequence[str]
     valid_from_us: int
     tags: Sequence[Sequence[str]]  # of the assets
+    newest: SimTracker | None = None  # the tracker that was registered last
 
 
 async def register(client: ApiClient, scenario: Scenario) -> Registered:
@@ -56,13 +57,17 @@ async def register(client: ApiClient, scenario: Scenario) -> Registered:
             "assigned_from": valid_from,
         }
         made = await client.post("/v1/trackers", body)
-        return SimTracker(made["id"], made["secret"])
+        one = SimTracker(made["id"], made["secret"])
+        by_age.append((parse_time_us(made["created_at"]), one))
+        return one
 
+    by_age: list[tuple[int, SimTracker]] = []
     tags = list(scenario.tags) or [[]] * len(scenario.devices)
     zone_ids = await _each(zone, scenario.zones)
     asset_ids = await _each(asset, list(zip(scenario.devices, tags, strict=True)))
     trackers = await _each(tracker, list(zip(scenario.devices, asset_ids, strict=True)))
-    return Registered(trackers, asset_ids, zone_ids, valid_from_us, tags)
+    _, newest = max(by_age, key=lambda pair: pair[0])
+    return Registered(trackers, asset_ids, zone_ids, valid_from_us, tags, newest)
 
 
 def zone_body(zone: SimZone, valid_from: str | None = None) -> dict[str, object]:

@@ -21,6 +21,7 @@ from typing import BinaryIO
 import msgspec
 
 from db.migrate import ROLES
+from stack.broker import SERVICES
 from stack.errors import StackError
 
 DEFAULT_DATA_DIR = Path("var")
@@ -39,6 +40,7 @@ class Secrets(msgspec.Struct, frozen=True):
 
     secret_key: str  # OPSC_SECRET_KEY: 32 bytes, base64url
     role_passwords: dict[str, str]
+    broker_secrets: dict[str, str] = {}
 
 
 class PartInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,6 +61,8 @@ class StackInfo(msgspec.Struct, frozen=True):
     database: dict[str, str]
     secret_key: str
     parts: dict[str, PartInfo]
+    certificate: str | None = None  # of the API and the broker's TLS listener, where there is one
+    broker_tls_url: str | None = None
 
 
 def make_data_dir(data_dir: Path) -> Path:
@@ -91,15 +95,20 @@ def sole_owner(data_dir: Path) -> Iterator[None]:
 
 
 def load_secrets(data_dir: Path) -> Secrets:
-    """The secrets of this data folder; made at the first call."""
+    """The secrets of this data folder; what is missing is made."""
     path = data_dir / "secrets.json"
-    if not path.exists():
-        made = Secrets(
+    if path.exists():
+        known = msgspec.json.decode(path.read_bytes(), type=Secrets)
+    else:
+        known = Secrets(
             secret_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             role_passwords={role: secrets.token_urlsafe(24) for role in ROLES},
         )
-        _write_private(path, msgspec.json.format(msgspec.json.encode(made)))
-    return msgspec.json.decode(path.read_bytes(), type=Secrets)
+    if known.broker_secrets.keys() != set(SERVICES):
+        made = {service: secrets.token_urlsafe(32) for service in SERVICES}
+        known = msgspec.structs.replace(known, broker_secrets=made | known.broker_secrets)
+        _write_private(path, msgspec.json.format(msgspec.json.encode(known)))
+    return known
 
 
 def write_stack(info: StackInfo) -> None:

@@ -1,8 +1,9 @@
-"""PostgreSQL with TimescaleDB, and mosquitto, as unprivileged children on loopback.
+"""PostgreSQL with TimescaleDB as an unprivileged child on loopback, and what servers share.
 
-Each server owns one folder (``home``) that holds its data and its configuration. ``prepare`` makes
-the folder once and writes the configuration anew every time; ``command`` says what to run;
-``is_ready`` asks the server itself. ``start`` does the three in turn and returns the process.
+The broker is in `stack.broker`. Each server owns one folder (``home``) that holds its data and its
+configuration. ``prepare`` makes the folder once and writes the configuration anew every time;
+``command`` says what to run; ``is_ready`` asks the server itself. ``start`` does the three in turn
+and returns the process.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -29,9 +30,6 @@ LOOPBACK = "127.0.0.1"
 OWN_SETTINGS = "postgresql.local.conf"
 START_TIMEOUT_S = 60.0
 INITDB_TIMEOUT_S = 120.0
-# What waits in the broker while ingest is away. Beyond it the broker drops and counts.
-QUEUE_LIMIT_BYTES = 1024 * 1024 * 1024
-MESSAGE_LIMIT_BYTES = 2 * 1024 * 1024
 
 POSTGRES_SETTINGS: Mapping[str, str] = {
     "listen_addresses": LOOPBACK,
@@ -140,7 +138,7 @@ class Postgres:
 
     def prepare(self) -> None:
         """Make the cluster if there is none, and write its configuration."""
-        _make_home(self._home, self._identity)
+        make_home(self._home, self._identity)
         if not self._cluster.exists():
             self._initdb()
         settings = "".join(f"{k} = '{v}'\n" for k, v in self._settings.items())
@@ -171,7 +169,7 @@ class Postgres:
 
     def start(self) -> Process:
         self.prepare()
-        return _started(self.command(), self)
+        return started(self.command(), self.is_ready)
 
     def _initdb(self) -> None:
         """Into a folder beside, renamed when whole: a cut-off run leaves no half-made cluster."""
@@ -206,93 +204,21 @@ class Postgres:
         partial.rename(self._cluster)
 
     def _write(self, name: str, text: str) -> None:
-        _write_private(self._home / name, text, self._identity)
+        write_private(self._home / name, text, self._identity)
 
 
-class Mosquitto:
-    """One MQTT broker below ``home``; keeps its sessions and queues over an orderly restart."""
-
-    name = "broker"
-
-    def __init__(
-        self,
-        programs: Programs,
-        home: Path,
-        port: int,
-        log: Path,
-        settings: Mapping[str, str] | None = None,
-    ) -> None:
-        self.port = port
-        self._programs, self._home, self._log = programs, home, log
-        self._identity = service_identity(owner_of=home)
-        self._settings = settings or {}
-
-    @property
-    def address(self) -> str:
-        return f"{LOOPBACK}:{self.port}"
-
-    @property
-    def url(self) -> str:
-        return f"mqtt://{self.address}"
-
-    def prepare(self) -> None:
-        _make_home(self._home, self._identity)
-        settings = {
-            "listener": f"{self.port} {LOOPBACK}",
-            "allow_anonymous": "true",
-            "persistence": "true",
-            "persistence_location": f"{self._home}/",
-            "autosave_interval": "60",
-            # By default the broker drops in silence beyond 1,000 messages a client.
-            "max_queued_messages": "0",
-            "max_queued_bytes": str(QUEUE_LIMIT_BYTES),
-            "max_inflight_messages": "65534",
-            "max_packet_size": str(MESSAGE_LIMIT_BYTES),
-            "set_tcp_nodelay": "true",
-            "sys_interval": "5",
-            "connection_messages": "false",
-            "log_dest": "stderr",
-            "log_timestamp_format": "%Y-%m-%dT%H:%M:%S",
-            **self._settings,
-        }
-        text = "".join(f"{key} {value}\n" for key, value in settings.items())
-        _write_private(self._home / "mosquitto.conf", text, self._identity)
-
-    def command(self) -> Command:
-        return Command(
-            name=self.name,
-            argv=[str(self._programs.mosquitto), "-c", str(self._home / "mosquitto.conf")],
-            environment=self._programs.mosquitto_environment,
-            log=self._log,
-            identity=self._identity,
-            cwd=self._home,
-            stop_signals=[(signal.SIGTERM, 20.0)],
-            death_signal=signal.SIGTERM,
-        )
-
-    def is_ready(self) -> bool:
-        try:
-            socket.create_connection((LOOPBACK, self.port), timeout=2).close()
-        except OSError:
-            return False
-        return True
-
-    def start(self) -> Process:
-        self.prepare()
-        return _started(self.command(), self)
-
-
-def _started(command: Command, server: Postgres | Mosquitto) -> Process:
+def started(command: Command, is_ready: Callable[[], bool]) -> Process:
+    """A new process of a server, once it is ready."""
     process = Process(command)
     try:
-        wait_until(process, server.is_ready, START_TIMEOUT_S)
+        wait_until(process, is_ready, START_TIMEOUT_S)
     except BaseException:
         process.stop()
         raise
     return process
 
 
-def _make_home(home: Path, identity: Identity | None) -> None:
+def make_home(home: Path, identity: Identity | None) -> None:
     """``home`` is the server's alone (0700); folders above it that we make can be walked."""
     made = [p for p in home.parents if not p.exists()]
     home.mkdir(parents=True, exist_ok=True)
@@ -302,7 +228,7 @@ def _make_home(home: Path, identity: Identity | None) -> None:
     hand_over(home, identity)
 
 
-def _write_private(path: Path, text: str, identity: Identity | None) -> None:
+def write_private(path: Path, text: str, identity: Identity | None) -> None:
     """Write beside and rename, readable by the server (and root) only."""
     partial = path.with_name(f"{path.name}.new")
     partial.unlink(missing_ok=True)

@@ -36,6 +36,7 @@ from stack.scenario import Scenario, moving_scenario, replay_scenario
 from stack.sim_zone import SimZone, zones_of_features
 from stack.simulation import Outcome, Target, Wanted, simulate
 from stack.system import allow_open_files
+from stack.tls import pinned
 from stack.up import DataDir, say, stop_event
 from stack.zones_on_the_way import RuleSet
 from telemetry.files import read_trace
@@ -201,7 +202,7 @@ async def _target(data_dir: Path, api_url: str | None) -> AsyncIterator[Target]:
     name = f"Simulated run {time.strftime('%Y-%m-%d %H:%M:%S')}"
     admin = await create_with_admin(system.database["opsc_owner"], name, EMAIL, "unlimited")
     say(f"organization {admin.organization_id}, {admin.email}, password {admin.password}")
-    async with ApiClient(system.api_url) as client:
+    async with ApiClient(system.api_url, tls=pinned(system.certificate)) as client:
         await client.sign_in(*admin)
         yield Target(client, _broker(system.broker_url))
 
@@ -214,8 +215,9 @@ def _from_environment(name: str) -> str:
 
 
 def _broker(url: str) -> BrokerAddress:
+    ca_file = os.environ.get("OPSC_BROKER_CA") if url.startswith("mqtts:") else None
     try:
-        return BrokerAddress.parse(url)
+        return BrokerAddress.parse(url, ca_file=Path(ca_file) if ca_file else None)
     except ValueError as error:
         raise typer.BadParameter(f"{url!r}: {error}", param_hint="OPSC_BROKER_URL") from None
 

@@ -27,6 +27,7 @@ from stack.registration import Registered, register
 from stack.run_history import RunHistory
 from stack.run_view import RunState, Shown
 from stack.scenario import Scenario
+from stack.sign_in import known_to_broker
 from stack.verify import (
     Totals,
     VerifiedRun,
@@ -148,7 +149,7 @@ async def simulate(
         endpoint = {"url": receiver.url, "types": ["*"]}
         made = await target.client.post("/v1/webhook-endpoints", endpoint)
         check = receiver.expect(made["secret"])
-        registered = await _registered(scenario, target.client, shown)
+        registered = await _registered(scenario, target, shown)
         history = RunHistory.of(registered, scenario.zones)
         run = _Run(scenario, wanted, target, registered, history, receiver)
         result, edit_delays_s = await _send_and_edit(run, shown, stop)
@@ -178,7 +179,7 @@ async def simulate(
 async def _unverified(
     scenario: Scenario, wanted: Wanted, target: Target, shown: Shown, stop: asyncio.Event
 ) -> Outcome:
-    registered = await _registered(scenario, target.client, shown)
+    registered = await _registered(scenario, target, shown)
     history = RunHistory.of(registered, scenario.zones)
     run = _Run(scenario, wanted, target, registered, history, None)
     result, edit_delays_s = await _send_and_edit(run, shown, stop)
@@ -186,10 +187,13 @@ async def _unverified(
     return replace(outcome, edit_delays_s=edit_delays_s)
 
 
-async def _registered(scenario: Scenario, client: ApiClient, shown: Shown) -> Registered:
+async def _registered(scenario: Scenario, target: Target, shown: Shown) -> Registered:
     things = f"{len(scenario.devices):,} trackers, {len(scenario.zones):,} zones"
     shown.update(stage=f"registering {things}", fixes=scenario.fixes)
-    return await register(client, scenario)
+    registered = await register(target.client, scenario)
+    if registered.newest is not None:
+        await known_to_broker(target.broker, registered.newest)
+    return registered
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ Everything runs in one event loop; only waiting is handed to threads (see ``stac
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -40,12 +41,13 @@ class Part:
         return self.command.name
 
 
-def answers_ready(url: str) -> Callable[[], bool]:
+def answers_ready(url: str, tls: ssl.SSLContext | None = None) -> Callable[[], bool]:
     """A readiness check: does a GET answer 200?"""
 
     def check() -> bool:
         try:
-            with urllib.request.urlopen(url, timeout=2) as response:  # loopback, our own URL
+            # loopback, our own URL
+            with urllib.request.urlopen(url, timeout=2, context=tls) as response:
                 return response.status == 200
         except (urllib.error.URLError, OSError):
             return False

@@ -27,6 +27,7 @@ import psycopg
 from psycopg import sql
 
 from db import migrate
+from stack.broker import INGEST_USER, BrokerTls, Mosquitto
 from stack.errors import StackError
 from stack.identity import reachable_home
 from stack.process import Command
@@ -40,11 +41,13 @@ from stack.runtime import (
     sole_owner,
     write_stack,
 )
-from stack.servers import LOOPBACK, Mosquitto, Postgres, free_port
+from stack.servers import LOOPBACK, Postgres, free_port
 from stack.supervisor import Part, Say, Supervisor, answers_ready
+from stack.tls import Certificate, certificate_of, pinned
 
 POSTGRES_PORT = 5432
 BROKER_PORT = 1883
+BROKER_TLS_PORT = 8883
 API_PORT = 8000
 INGEST_HTTP_PORT = 9101
 DELIVER_HTTP_PORT = 9102
@@ -81,6 +84,9 @@ class Stack:
     parts: dict[str, PartInfo] = field(default_factory=dict)
     api_url: str = ""
     broker_url: str = ""
+    broker_tls_url: str | None = None
+    broker: Mosquitto | None = None  # None: one that runs elsewhere
+    certificate: Certificate | None = None
     database: dict[str, str] = field(default_factory=dict)
     is_ready: bool = False
 
@@ -96,6 +102,8 @@ class Stack:
             database=self.database,
             secret_key=self.secrets.secret_key,
             parts=self.parts,
+            certificate=None if self.certificate is None else str(self.certificate.chain),
+            broker_tls_url=self.broker_tls_url,
         )
 
     def log(self, part: str) -> Path:
@@ -114,15 +122,19 @@ class Stack:
 
 
 @asynccontextmanager
-async def running_stack(data_dir: Path, say: Say, stop: asyncio.Event) -> AsyncIterator[Stack]:
+async def running_stack(
+    data_dir: Path, say: Say, stop: asyncio.Event, *, tls: bool = False
+) -> AsyncIterator[Stack]:
     """The system, ready; all of it has ended when the context is left, whatever happened.
 
     ``stop`` cuts the start short (``Interrupted``); what it means later is the caller's business.
+    ``tls`` makes a certificate for development where none is configured.
     """
     data_dir = make_data_dir(data_dir)
     with sole_owner(data_dir):
         allow_open_files()
         stack = Stack(data_dir, say, load_secrets(data_dir))
+        stack.certificate = certificate_of(data_dir / "tls", develop=tls)
         try:
             await _unless_stopped(stop, _start(stack))
             stack.publish()
@@ -201,36 +213,74 @@ def _migrate(stack: Stack, admin_url: str) -> None:
 async def _start_broker(stack: Stack) -> None:
     programs = await asyncio.to_thread(provision, None, stack.say)
     home = reachable_home(stack.data_dir) / "broker"
-    server = Mosquitto(programs, home, free_port(BROKER_PORT), stack.log("broker"))
+    server = Mosquitto(
+        programs,
+        home,
+        free_port(BROKER_PORT),
+        stack.log("broker"),
+        services=stack.secrets.broker_secrets,
+        tls=_broker_tls(stack.certificate),
+    )
     await asyncio.to_thread(server.prepare)
     stack.parts[server.name] = PartInfo(server.address)
     await stack.supervisor.start(Part(server.command(), server.is_ready))
-    stack.broker_url = server.url
+    stack.broker, stack.broker_url, stack.broker_tls_url = server, server.url, server.tls_url
+
+
+def _broker_tls(certificate: Certificate | None) -> BrokerTls | None:
+    client_ca = os.environ.get("OPSC_BROKER_CLIENT_CA")
+    if certificate is None:
+        if client_ca:
+            raise StackError("OPSC_BROKER_CLIENT_CA needs TLS: OPSC_TLS_CERT and OPSC_TLS_KEY")
+        return None
+    return BrokerTls(
+        certificate.chain,
+        certificate.key,
+        port=free_port(_port("OPSC_BROKER_TLS_PORT", BROKER_TLS_PORT)),
+        host=os.environ.get("OPSC_BROKER_TLS_HOST") or LOOPBACK,
+        client_ca=Path(client_ca) if client_ca else None,
+    )
 
 
 async def _start_roles(stack: Stack) -> None:
     """Side by side: each waits for what it needs by itself."""
     ingest = f"{LOOPBACK}:{free_port(INGEST_HTTP_PORT)}"
     deliver = f"{LOOPBACK}:{free_port(DELIVER_HTTP_PORT)}"
-    api_port = free_port(_wanted_api_port())
+    api_port = free_port(_port("OPSC_API_PORT", API_PORT))
     api = f"{LOOPBACK}:{api_port}"
-    stack.api_url = f"http://{api}"
+    stack.api_url = f"{'http' if stack.certificate is None else 'https'}://{api}"
     stack.parts["ingest"] = PartInfo(ingest, metrics_url=f"http://{ingest}/metrics")
     stack.parts["deliver"] = PartInfo(deliver, metrics_url=f"http://{deliver}/metrics")
     stack.parts["api"] = PartInfo(api)
     at_home = {"OPSC_WEBHOOK_ALLOW_LOOPBACK": "true"}
     api_variables = {"OPSC_API_HOST": LOOPBACK, "OPSC_API_PORT": str(api_port), **at_home}
+    if stack.certificate is not None:
+        api_variables["OPSC_TLS_CERT"] = str(stack.certificate.chain)
+        api_variables["OPSC_TLS_KEY"] = str(stack.certificate.key)
     await stack.supervisor.start(
-        _role(stack, INGEST, {"OPSC_INGEST_HTTP": ingest}),
+        _role(stack, INGEST, {"OPSC_INGEST_HTTP": ingest, **_sign_in(stack)}),
         _role(stack, DELIVER, {"OPSC_DELIVER_HTTP": deliver, **at_home}),
         _role(stack, API, api_variables),
     )
 
 
-def _wanted_api_port() -> int:
-    text = os.environ.get("OPSC_API_PORT") or str(API_PORT)
+def _sign_in(stack: Stack) -> Mapping[str, str]:
+    """How ingest gets into a broker of ours, and what it keeps there."""
+    if stack.broker is None:
+        return {}
+    return {
+        "OPSC_INGEST_CLIENT_ID": INGEST_USER,
+        "OPSC_INGEST_USERNAME": INGEST_USER,
+        "OPSC_INGEST_PASSWORD": stack.secrets.broker_secrets[INGEST_USER],
+        "OPSC_BROKER_FOLDER": str(stack.broker.home),
+        "OPSC_BROKER_LOG": str(stack.broker.log),
+    }
+
+
+def _port(variable: str, default: int) -> int:
+    text = os.environ.get(variable) or str(default)
     if not text.isdecimal() or not 0 < int(text) < 65_536:
-        raise StackError(f"OPSC_API_PORT must be a port number, not {text!r}")
+        raise StackError(f"{variable} must be a port number, not {text!r}")
     return int(text)
 
 
@@ -250,7 +300,9 @@ def _role(stack: Stack, role: Role, variables: Mapping[str, str]) -> Part:
         stop_signals=[(signal.SIGTERM, ROLE_STOP_S)],
         death_signal=signal.SIGKILL,
     )
-    return Part(command, answers_ready(f"http://{stack.parts[role.name].address}/readyz"))
+    base = stack.api_url if role is API else f"http://{stack.parts[role.name].address}"
+    tls = None if stack.certificate is None else pinned(str(stack.certificate.chain))
+    return Part(command, answers_ready(f"{base}/readyz", tls))
 
 
 def _login(admin_url: str, role: str, password: str) -> str:

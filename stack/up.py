@@ -16,14 +16,19 @@ from stack.system import Stack, running_stack
 DataDir = Annotated[Path, typer.Option("--data", help="Folder that holds all data.")]
 
 
-def up(data: DataDir = DEFAULT_DATA_DIR) -> None:
+def up(
+    data: DataDir = DEFAULT_DATA_DIR,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="TLS 1.3, with a certificate made for development.")
+    ] = False,
+) -> None:
     """Run the whole system on this machine until Ctrl-C."""
-    asyncio.run(_up(data))
+    asyncio.run(_up(data, tls))
 
 
-async def _up(data_dir: Path) -> None:
+async def _up(data_dir: Path, tls: bool) -> None:
     stop = stop_event()
-    async with running_stack(data_dir, say, stop) as stack:
+    async with running_stack(data_dir, say, stop, tls=tls) as stack:
         print(describe(stack), flush=True)
         say("ready; Ctrl-C stops everything")
         await stop.wait()
@@ -34,6 +39,10 @@ def describe(stack: Stack) -> str:
     """One line per part with its address."""
     addresses = {name: part.address for name, part in stack.parts.items()}
     addresses |= {"broker": stack.broker_url, "api": stack.api_url}
+    if stack.broker_tls_url is not None:
+        addresses["broker-tls"] = stack.broker_tls_url
+    if stack.certificate is not None:
+        addresses["certificate"] = str(stack.certificate.chain)
     width = max(map(len, addresses))
     return "\n".join(f"{name:<{width}}  {address}" for name, address in addresses.items())
 

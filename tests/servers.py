@@ -19,9 +19,10 @@ import psycopg
 from psycopg import sql
 
 from db import migrate
+from stack.broker import Mosquitto
 from stack.process import Process
 from stack.provision import Programs
-from stack.servers import Mosquitto, Postgres, free_port
+from stack.servers import Postgres, free_port
 
 TEMPLATE = "opsc_template"
 # Tests kill processes, not the machine: what the kernel holds is safe without fsync.

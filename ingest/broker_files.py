@@ -1,0 +1,111 @@
+"""The folder that ingest shares with a mosquitto on its machine.
+
+- `services.passwords`: lines of ingest itself and of other services, by who sets the broker up.
+- `passwords`: the services' lines and then one for each tracker, by ingest; mosquitto's
+  `password_file`.
+- `mosquitto.pid`: mosquitto's `pid_file`; that process is told to read `passwords` anew.
+
+A line is `user:hash`. A user that begins with `trk_` is a tracker; no service is called so.
+"""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+SERVICE_PASSWORDS, PASSWORDS, PID_FILE = "services.passwords", "passwords", "mosquitto.pid"
+TRACKER_PREFIX = "trk_"
+_PROGRAM = "mosquitto"
+
+
+class BrokerFilesError(Exception):
+    """The folder is not as it must be, or we may not do what is needed."""
+
+
+def password_lines(services: str, trackers: Iterable[str]) -> str:
+    """The text of `passwords`: the services' lines without any tracker, then `trackers`."""
+    kept = [line for line in services.splitlines() if line and not _is_tracker(line)]
+    return "".join(f"{line}\n" for line in (*kept, *trackers))
+
+
+def tracker_lines(passwords: str) -> list[str]:
+    """The trackers' lines of a text of `passwords`."""
+    return [line for line in passwords.splitlines() if _is_tracker(line)]
+
+
+class BrokerFiles:
+    """The folder, as ingest uses it. All methods raise BrokerFilesError."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._passwords = folder / PASSWORDS
+
+    def services(self) -> str:
+        """The text of `services.passwords`."""
+        try:
+            return (self.folder / SERVICE_PASSWORDS).read_text()
+        except OSError as error:
+            raise _trouble(self.folder / SERVICE_PASSWORDS, "read", error) from error
+
+    def passwords(self) -> str:
+        """The text of `passwords`; empty where there is none."""
+        try:
+            return self._passwords.read_text()
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            raise _trouble(self._passwords, "read", error) from error
+
+    def stamp(self) -> tuple[int, ...] | None:
+        """Changes when someone writes or replaces `passwords`; None where there is none."""
+        with contextlib.suppress(OSError):
+            found = self._passwords.stat()
+            return found.st_ino, found.st_size, found.st_mtime_ns
+        return None
+
+    def write_passwords(self, text: str) -> None:
+        """Beside, then renamed: the broker reads the old text or the new one, never a part.
+
+        It gets the owner and the mode of `services.passwords`, which the broker can read.
+        """
+        partial = self.folder / f"{PASSWORDS}.new"
+        try:
+            like = (self.folder / SERVICE_PASSWORDS).stat()
+            partial.unlink(missing_ok=True)
+            handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as file:
+                if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
+                    os.fchown(file.fileno(), like.st_uid, like.st_gid)
+                os.fchmod(file.fileno(), like.st_mode & 0o640)
+                file.write(text)
+            partial.rename(self._passwords)
+        except OSError as error:
+            raise _trouble(partial, "write", error) from error
+
+    def broker_pid(self) -> int | None:
+        """The process that reads `passwords`; None while there is none."""
+        try:
+            pid = int((self.folder / PID_FILE).read_text())
+            program = Path(f"/proc/{pid}/comm").read_text().strip()
+        except (OSError, ValueError):
+            return None
+        return pid if program == _PROGRAM else None
+
+    def reload(self, pid: int) -> None:
+        """Tell the broker to read `passwords` anew: it lets new users in and puts old ones out."""
+        try:
+            os.kill(pid, signal.SIGHUP)
+        except ProcessLookupError:
+            return  # its successor reads the file when it starts
+        except PermissionError as error:
+            told = f"may not signal mosquitto (process {pid}): run both as the same user"
+            raise BrokerFilesError(told) from error
+
+
+def _is_tracker(line: str) -> bool:
+    return line.startswith(TRACKER_PREFIX)
+
+
+def _trouble(path: Path, what: str, error: OSError) -> BrokerFilesError:
+    return BrokerFilesError(f"cannot {what} {path}: {error.strerror or error}")

@@ -1,0 +1,20 @@
+"""What an operator sees of the broker's identities and refusals."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from ingest.broker_log import Refused
+
+
+class BrokerMetrics:
+    """Part of the metrics of ingest."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        named = {"registry": registry, "namespace": "opsc_ingest", "subsystem": "broker"}
+        self.identities = Gauge("identities", "Trackers that may sign in", **named)
+        self.reloads = Counter(
+            "reloads", "Times the broker was told to read its identities anew", **named
+        )
+        self.failures = Counter("failures", "Looks at the broker's identities that failed", **named)
+        self.refused = Counter("refused", "What the broker refused, by kind", ["kind"], **named)
+        for kind in Refused:
+            self.refused.labels(kind)  # a count of 0 is shown, too
