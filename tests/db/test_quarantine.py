@@ -1,0 +1,53 @@
+"""Quarantine ends: old rows are removed in steps."""
+
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+
+from db import quarantine
+from db.connect import connect
+from db.ids import new_id
+from db.quarantine import NO_TRACKER, Refusal
+from tests.servers import DatabaseUnderTest
+
+NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def _refusal(number: int) -> Refusal:
+    return Refusal(None, None, "t", "undecodable", "", (), b"%d" % number)
+
+
+async def test_old_rows_are_removed_in_steps_and_what_waits_for_its_release_stays(
+    database: DatabaseUnderTest,
+) -> None:
+    async with await connect(database.url("opsc_ingest"), "test") as conn:
+        for number in range(10):
+            await quarantine.keep(conn, [_refusal(number)], NOW - number * DAY)
+        await quarantine.keep(conn, [_refusal(9)], NOW)  # seen again: as if it were new
+        with psycopg.connect(database.url("admin")) as admin:
+            admin.execute("UPDATE quarantine SET released_at = now() WHERE payload = '8'")
+        before = NOW - 4.5 * DAY
+        removed = [await quarantine.remove_older(conn, before, 2) for _ in range(3)]
+        assert removed == [2, 1, 0]
+        cursor = await conn.execute("SELECT payload FROM quarantine ORDER BY payload")
+        kept = [payload for (payload,) in await cursor.fetchall()]
+        assert kept == [b"%d" % number for number in (0, 1, 2, 3, 4, 8, 9)]
+        cursor = await conn.execute("SELECT min(day) FROM quarantine_usage")
+        assert await cursor.fetchone() == (before.date(),)
+
+
+async def test_the_same_refusal_within_one_batch_is_one_row(database: DatabaseUnderTest) -> None:
+    async with await connect(database.url("opsc_ingest"), "test") as conn:
+        payload = new_id().bytes
+        refusal = Refusal(None, None, "t\0", "undecodable", "a\0b", (), payload)
+        await quarantine.keep(conn, [refusal, refusal], NOW)
+        cursor = await conn.execute(
+            "SELECT topic, detail, seen FROM quarantine WHERE payload = %s", (payload,)
+        )
+        assert await cursor.fetchall() == [("t\\0", "a\\0b", 2)]
+
+
+def test_what_has_no_organization_shares_one_bound() -> None:
+    assert _refusal(1).usage_key == NO_TRACKER
+    assert Refusal(new_id(), new_id(), "t", "rate", "", (), b"").usage_key != NO_TRACKER

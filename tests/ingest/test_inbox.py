@@ -1,0 +1,177 @@
+"""What comes through the inbox is dealt with like what comes from the broker, once."""
+
+import json
+import secrets
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from db import quarantine_list
+from db.connect import Connection, connect
+from db.ids import new_id
+from db.inbox import NewMessage, put
+from db.quarantine_list import Quarantined, QuarantineFilter
+from db.tenant import act_for
+from ingest.batcher import BatchLimits
+from ingest.owner import Ownership
+from ingest.refusals import Admission
+from ingest.sources import Inbox
+from tests.ingest.conftest import Device, fix, ownership, running, until
+from tests.ingest.tenants import Tenant, Vehicle, soon, square
+from tests.servers import BrokerUnderTest, DatabaseUnderTest
+
+PLACE = (13.4, 52.5)
+
+
+def _body(*fixes: dict[str, Any]) -> bytes:
+    return json.dumps(list(fixes)).encode()
+
+
+async def _put(tenant: Tenant, vehicle: Vehicle, *payloads: bytes) -> None:
+    conn = await connect(tenant.database.url("opsc_app"), "test")
+    async with conn, conn.transaction():
+        await act_for(conn, tenant.org_id)
+        for payload in payloads:
+            await put(conn, NewMessage(tenant.org_id, f"trackers/{vehicle.name}/fixes", payload))
+
+
+def _inbox(database: DatabaseUnderTest) -> int:
+    with psycopg.connect(database.url("admin")) as conn:
+        return len(conn.execute("SELECT FROM inbox").fetchall())
+
+
+async def test_fixes_of_the_inbox_are_stored_and_judged_once(
+    tenant: Tenant, device: Device, ingest: Ownership, database: DatabaseUnderTest
+) -> None:
+    vehicle = await tenant.vehicle()
+    await tenant.zone(square(*PLACE))
+    first, second = fix(soon(-9), *PLACE), fix(soon(-8), *PLACE)
+    await _put(tenant, vehicle, _body(first), _body(first, second), b"hello")
+    await device.send(vehicle, second)
+    await until(lambda: _inbox(database) == 0 and len(tenant.rows("SELECT FROM gps_events")) == 2)
+    assert len(tenant.rows("SELECT FROM events")) == 1
+    assert tenant.rows("SELECT reason, releases FROM quarantine") == [("undecodable", 0)]
+
+
+async def test_the_inbox_is_read_while_the_broker_is_away(
+    tenant: Tenant, database: DatabaseUnderTest, private_servers: Any
+) -> None:
+    broker: BrokerUnderTest = private_servers.start_broker()
+    vehicle = await tenant.vehicle()
+    async with running(ownership(database.url("opsc_ingest"), broker.url, "ingest")):
+        broker.kill()
+        await _put(tenant, vehicle, _body(fix(soon(-9), *PLACE)))
+        await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 1)
+
+
+async def test_a_batch_of_the_inbox_is_bounded_and_one_is_under_way_at_a_time(
+    tenant: Tenant, database: DatabaseUnderTest
+) -> None:
+    vehicle = await tenant.vehicle()
+    await _put(tenant, vehicle, b"1" * 60, b"2" * 60, b"3" * 60, b"4")
+    async with await connect(database.url("opsc_ingest"), "test") as conn:
+        source, limits = Inbox(conn), BatchLimits(messages=3, bytes=100, age_ms=0)
+        first = await source.batch(limits)
+        assert [message.payload[:1] for message in first] == [b"1", b"2"]
+        assert await source.batch(limits) == ()
+        async with conn.transaction():
+            await source.settle(conn, first)
+        source.acknowledge(first)
+        rest = await Inbox(conn).batch(limits)
+        assert [message.payload[:1] for message in rest] == [b"3", b"4"]
+        async with conn.transaction():
+            await source.settle(conn, rest)
+    assert _inbox(database) == 0
+
+
+async def _listed(conn: Connection) -> list[Quarantined]:
+    wanted = QuarantineFilter()
+    return await quarantine_list.listing(conn, wanted, after=None, limit=100, offset=0)
+
+
+async def _release(tenant: Tenant, row_id: UUID) -> str:
+    conn = await connect(tenant.database.url("opsc_app"), "test")
+    async with conn, conn.transaction():
+        await act_for(conn, tenant.org_id)
+        return await quarantine_list.release(conn, row_id)
+
+
+async def test_a_message_of_an_unknown_tracker_is_released_once_the_tracker_is_there(
+    tenant: Tenant, device: Device, ingest: Ownership, database: DatabaseUnderTest
+) -> None:
+    """The operator's way."""
+    await tenant.zone(square(*PLACE))
+    vehicle = Vehicle(new_id(), await tenant.asset())
+    await device.send(vehicle, fix(soon(-9), *PLACE))
+    async with await connect(database.url("opsc_owner"), "test") as conn:
+
+        async def refused() -> bool:
+            return any(vehicle.name in row.topic for row in await _listed(conn))
+
+        await until(refused)
+        (row,) = [row for row in await _listed(conn) if vehicle.name in row.topic]
+        async with conn.transaction():
+            assert await quarantine_list.release(conn, row.id) == "released"
+        await until(lambda: _inbox(database) == 0)
+        again = await quarantine_list.find(conn, row.id)
+        assert again is not None, "still unknown: it came back"
+        assert (again.releases, again.released_at, again.seen) == (1, None, 2)
+        await _register(tenant, vehicle)
+        async with conn.transaction():
+            assert await quarantine_list.release(conn, row.id) == "released"
+        await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 1)
+        await until(lambda: _inbox(database) == 0)
+        assert await quarantine_list.find(conn, row.id) is None
+    assert len(tenant.rows("SELECT FROM events")) == 1
+
+
+async def _register(tenant: Tenant, vehicle: Vehicle) -> None:
+    """A tracker of a given id, as no route makes it: from an older copy of the database."""
+    with psycopg.connect(tenant.database.url("admin")) as conn:
+        conn.execute("UPDATE zones_revision SET revision = revision + 1")
+        conn.execute(
+            "INSERT INTO trackers (org_id, id, secret_hash, revision)"
+            " SELECT %s, %s, %s, revision FROM zones_revision",
+            (tenant.org_id, vehicle.tracker_id, bytes(32)),
+        )
+        conn.execute(
+            "INSERT INTO tracker_assignments (org_id, id, tracker_id, asset_id, assigned_from,"
+            " revision) SELECT %s, %s, %s, %s, '2020-01-01', revision FROM zones_revision",
+            (tenant.org_id, new_id(), vehicle.tracker_id, vehicle.asset_id),
+        )
+
+
+async def test_what_is_refused_for_another_reason_comes_back_under_its_id(
+    tenant: Tenant, device: Device, ingest: Ownership
+) -> None:
+    vehicle = await tenant.vehicle()
+    await device.send(vehicle, fix(soon(600), *PLACE))
+    await until(lambda: len(tenant.rows("SELECT FROM quarantine")) == 1)
+    ((row_id, reason),) = tenant.rows("SELECT id, reason FROM quarantine")
+    assert reason == "future"
+    await tenant.revoke(vehicle)
+    assert await _release(tenant, row_id) == "released"
+    assert await _release(tenant, row_id) == "waiting"
+    query = "SELECT id, reason, releases, released_at, seen FROM quarantine"
+    await until(lambda: tenant.rows(query) == [(row_id, "revoked_tracker", 1, None, 2)])
+
+
+async def test_of_an_array_that_is_released_the_good_fixes_stay_as_they_are(
+    tenant: Tenant, device: Device, database: DatabaseUnderTest, broker: BrokerUnderTest
+) -> None:
+    vehicle = await tenant.vehicle()
+    await tenant.zone(square(*PLACE))
+    client_id = f"ingest-{secrets.token_hex(4)}"
+    strict = ownership(database.url("opsc_ingest"), broker.url, client_id)
+    strict.admission = Admission(retention_days=30)
+    old, new = soon(-86_400 * 31), soon(-5)
+    async with running(strict):
+        await device.send(vehicle, fix(old, *PLACE), fix(new, *PLACE))
+        await until(lambda: len(tenant.rows("SELECT FROM quarantine")) == 1)
+    ((row_id, reason, positions),) = tenant.rows("SELECT id, reason, positions FROM quarantine")
+    assert (reason, positions) == ("ancient", [0])
+    async with running(ownership(database.url("opsc_ingest"), broker.url, client_id)):
+        assert await _release(tenant, row_id) == "released"
+        await until(lambda: tenant.rows("SELECT FROM quarantine") == [])
+    assert tenant.rows("SELECT time FROM gps_events ORDER BY time") == [(old,), (new,)]
