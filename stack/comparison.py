@@ -31,6 +31,7 @@ class StoredFix(NamedTuple):
     lat: float
     lon: float
     suspect: bool
+    rollover: bool = False
 
 
 class Visit(NamedTuple):
@@ -48,6 +49,9 @@ class Visit(NamedTuple):
     exit_cause: str | None
     exit_inferred: str | None
 
+    def as_stay(self) -> "Stay":
+        return Stay(*self[1:])
+
     def until(self, instant_us: int) -> "Visit":
         """As it was before the deadlines after that instant passed."""
         visit = self
@@ -60,6 +64,40 @@ class Visit(NamedTuple):
         ):
             visit = visit._replace(left_us=None, exit_cause=None, exit_inferred=None)
         return visit
+
+
+class Stay(NamedTuple):
+    """A visit without its id."""
+
+    asset_id: str
+    zone_id: str
+    zone_version: int
+    entered_us: int
+    entry_cause: str
+    entry_inferred: str | None
+    dwelled_us: int | None
+    left_us: int | None
+    exit_cause: str | None
+    exit_inferred: str | None
+
+
+class AmendedEvent(NamedTuple):
+    """asset.visit_amended: the same for an event that changes what was told."""
+
+    event_id: str
+    type: str
+    asset_id: str
+    zone_id: str
+    zone_kind: str
+    zone_version: int
+    visit_id: str
+    change: str
+    revision: int
+    occurred_us: int
+    entered_us: int
+    left_us: int | None
+    retracted: bool
+    late: bool
 
 
 class GeofenceEvent(NamedTuple):
@@ -140,6 +178,43 @@ def compare_fixes(
     return result
 
 
+class Quarantined(NamedTuple):
+    """A row of quarantine. counts_only: it stands for messages beyond what is kept of a day."""
+
+    tracker_id: str | None
+    reason: str
+    seen: int
+    counts_only: bool
+
+
+def compare_quarantine(
+    expected: Mapping[tuple[str | None, str], Sequence[int]], found: Sequence[Quarantined]
+) -> Comparison:
+    """Every message that must be refused is kept for that reason, and nothing else is.
+
+    expected: by tracker and reason, how often each different message was sent. One that came again
+    under its reason is counted up and allowed.
+    """
+    result = Comparison("refused", sum(map(len, expected.values())), 0)
+    rows: dict[tuple[str | None, str], list[Quarantined]] = defaultdict(list)
+    for row in found:
+        rows[row.tracker_id, row.reason].append(row)
+        result.found += not row.counts_only
+    for key in {**expected, **rows}:
+        wanted, kept = expected.get(key, ()), rows[key]
+        surplus = sum(row.seen for row in kept) - sum(wanted)
+        told = f"tracker={key[0]} {key[1]}: {len(kept)} rows, {len(wanted)} expected"
+        if not wanted:
+            result.differs("not expected", told)
+        elif surplus < 0:
+            result.differs("missing", f"{told}; {-surplus} messages of {sum(wanted)} not seen")
+        elif len(kept) != len(wanted) and not any(row.counts_only for row in kept):
+            result.differs("other number", told)
+        elif surplus:
+            result.notes["seen again"] += surplus
+    return result
+
+
 def compare_visits(expected: Sequence[Visit], found: Sequence[Visit]) -> Comparison:
     """The visits are those of the replay, under the same ids and in everything else."""
     result = Comparison("visits", len(expected), len(found))
@@ -159,6 +234,17 @@ def compare_visits(expected: Sequence[Visit], found: Sequence[Visit]) -> Compari
     return result
 
 
+def compare_stays(expected: Sequence[Stay], found: Sequence[Stay]) -> Comparison:
+    """The visits are those that follow from all fixes in order of time, whatever their ids."""
+    result = Comparison("stays", len(expected), len(found))
+    surplus = Counter(found)
+    surplus.subtract(expected)
+    for stay, count in surplus.items():
+        for _ in range(abs(count)):
+            result.differs("not expected" if count > 0 else "missing", _told(stay))
+    return result
+
+
 def is_due_after(event: Json, instant_us: int) -> bool:
     """Whether it tells of a deadline that passed after the instant."""
     is_timed = event["data"].get("inferred") == TIMER
@@ -166,7 +252,7 @@ def is_due_after(event: Json, instant_us: int) -> bool:
 
 
 def compare_events(
-    expected: Sequence[GeofenceEvent], found: Iterable[Json], until_us: int
+    expected: Sequence[GeofenceEvent | AmendedEvent], found: Iterable[Json], until_us: int
 ) -> Comparison:
     """The events are those of the replay, under the same ids, numbered without gap and in order.
 
@@ -205,18 +291,26 @@ def compare_events(
     return result
 
 
-def _compare_event(result: Comparison, event: Json, should: GeofenceEvent) -> None:
+def _compare_event(result: Comparison, event: Json, should: GeofenceEvent | AmendedEvent) -> None:
     data = event["data"]
-    occurred_us = parse_time_us(event["occurred_at"])
-    of_event = {"event_id": event["id"], "type": event["type"], "occurred_us": occurred_us}
-    got = {name: data.get(name) for name in GeofenceEvent._fields} | of_event
+    of_event = {"event_id": event["id"], "type": event["type"]}
+    in_words = data | {"occurred_at": event["occurred_at"]}
+    got = {name: _value(in_words, name) for name in should._fields} | of_event
     for name, wanted in should._asdict().items():
         if got[name] != wanted:
             told = f"{should.event_id}: {name} {got[name]}, replayed {wanted}, in {_told(should)}"
             result.differs("wrong", told)
             return
-    if data.get("occurred_at") != event["occurred_at"]:
+    if data.get("occurred_at", event["occurred_at"]) != event["occurred_at"]:
         result.differs("wrong", f"{should.event_id}: two values of occurred_at")
+
+
+def _value(data: Json, name: str) -> Any:
+    """Of a field; an instant is text in the data, under a name that ends with _at."""
+    if not name.endswith("_us"):
+        return data.get(name)
+    text = data.get(f"{name.removesuffix('_us')}_at")
+    return None if text is None else parse_time_us(text)
 
 
 def compare_webhooks(events: Mapping[str, bytes], received: Iterable[Received]) -> Comparison:

@@ -1,12 +1,14 @@
 """What a system must have made of a run: an in-memory replay of the simulator's ledger.
 
-The replay takes the acknowledged fixes in the order in which each tracker sent them, which is the
-order of arrival, and judges them by the rules that ingest keeps to: a fix that repeats an identity
-is not stored; one at or before the newest judged of its asset is stored and not judged; what cannot
-be stored (no place on earth, exactly 0,0, an impossible time) is not. Deadlines that no fix decides
+The replay takes the fixes that are stored (`stack.fates`) in the order in which each tracker sent
+them, which is the order of arrival. A fix that repeats an identity is not stored again. Assets
+whose fixes arrive in order are judged together; one with late fixes is judged fix by fix by
+`geofence.history`, since what is told of it depends on the order of arrival. Its visits do not:
+`stays` are worked out without it, from all fixes in order of time. Deadlines that no fix decides
 are taken up to an instant after the run.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,49 +18,63 @@ from numpy.typing import NDArray
 
 from geofence.agenda import Agenda
 from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate
+from geofence.history import Circumstances, History
 from geofence.state import State
 from geofence.transitions import Inferred
 from geofence.versions import MAX_TIME_US
-from stack.comparison import GeofenceEvent, StoredFix, Visit
+from stack.comparison import AmendedEvent, GeofenceEvent, Stay, StoredFix, Visit
+from stack.fates import Fates, Refused
 from stack.judged_zones import agenda_of, index_of
 from stack.run_history import RunHistory
 from stack.telling import Telling
-from telemetry.decode import ANCIENT_BEFORE_US, MAX_AHEAD_US
-from telemetry.fix import FIX_DTYPE, FixBatch
+from telemetry.fix import FIX_DTYPE, FixBatch, Flag
 
 _CHUNK_FIXES = 20_000
+
+Identity = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """Fixes that must be stored, visits, and events in the order in which they become known.
+    """Fixes that must be stored, messages that must be in quarantine, visits, and events, those of
+    each asset in the order in which they become known.
+
+    stays: the visits once more, without their ids, as they follow from the order of time.
 
     Deadlines up to until_us are in it; the last of them is last_due_us, or now_us.
     """
 
     fixes: list[StoredFix]
+    refused: Counter[Refused]
     visits: list[Visit]
-    events: list[GeofenceEvent]
+    stays: list[Stay]
+    events: list[GeofenceEvent | AmendedEvent]
     now_us: int
     until_us: int
     last_due_us: int
 
 
-def expect(sent: NDArray[np.void], history: RunHistory, now_us: int, until_us: int) -> Expectation:
-    """What must come of `sent`: acknowledged fixes, FIX_DTYPE, each tracker's in order.
+def expect(fates: Fates, history: RunHistory, now_us: int, until_us: int) -> Expectation:
+    """What must come of fixes that are in order of arrival, each tracker's by itself.
 
     rows["tracker"] is the position in the fleet.
 
     now_us: the end of the run, about when the newest fix was received. until_us: no earlier.
     """
-    rows = _assigned(sent[_storable(sent, now_us)], history)
-    replay = _Replay(rows, history, until_us)
-    for start in range(0, len(rows), _CHUNK_FIXES):
-        replay.take(rows[start : start + _CHUNK_FIXES], NO_TIMERS_US)
-    replay.take(np.empty(0, FIX_DTYPE), until_us)
+    rows = _assigned(fates.stored, history)
+    distinct = rows[_first_of_each(rows)]
+    is_late = _has_late_fixes(distinct)
+    replay = _Replay(distinct, history, until_us)
+    replay.take_all(distinct[~is_late])
+    for asset in np.unique(distinct["asset"][is_late]).tolist():
+        replay.take_late(asset, distinct[is_late & (distinct["asset"] == asset)])
+    in_time = _Replay(distinct, history, until_us)
+    in_time.take_all(distinct[np.lexsort((distinct["seq"], distinct["time_us"]))])
     return Expectation(
         fixes=_as_stored(rows, history, replay.suspects),
+        refused=fates.refused,
         visits=replay.telling.all_visits(),
+        stays=[visit.as_stay() for visit in in_time.telling.all_visits()],
         events=replay.telling.events,
         now_us=now_us,
         until_us=until_us,
@@ -66,23 +82,30 @@ def expect(sent: NDArray[np.void], history: RunHistory, now_us: int, until_us: i
     )
 
 
-def stored_fixes(sent: NDArray[np.void], history: RunHistory, now_us: int) -> list[StoredFix]:
-    """What is stored of fixes that were received until `now_us`: each identity as it came first.
-
-    Whether they are suspect is not looked at.
-    """
-    return _as_stored(_assigned(sent[_storable(sent, now_us)], history), history, set())
+def stored_fixes(fates: Fates, history: RunHistory) -> list[StoredFix]:
+    """What is stored: each identity as it came first. Whether it is suspect is not looked at."""
+    return _as_stored(_assigned(fates.stored, history), history, set())
 
 
-def _storable(rows: NDArray[np.void], now_us: int) -> NDArray[np.bool_]:
-    at_zero = (rows["lat"] == 0) & (rows["lon"] == 0)
-    in_range = (np.abs(rows["lat"]) <= 90) & (np.abs(rows["lon"]) <= 180)
-    in_time = (rows["time_us"] >= ANCIENT_BEFORE_US) & (rows["time_us"] <= now_us + MAX_AHEAD_US)
-    return in_range & in_time & ~at_zero
+def _first_of_each(rows: NDArray[np.void]) -> NDArray[np.intp]:
+    """Where each identity came first, in order of arrival."""
+    _, first = np.unique(rows[["tracker", "time_us", "seq"]], return_index=True)
+    return np.sort(first)
+
+
+def _has_late_fixes(rows: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Of each fix, whether its asset has one that is older than another that came before it."""
+    order = np.argsort(rows["asset"], kind="stable")
+    asset, time_us, seq = (rows[name][order] for name in ("asset", "time_us", "seq"))
+    is_same = (asset[1:] == asset[:-1]) & (asset[1:] >= 0)
+    falls = time_us[1:] < time_us[:-1]
+    falls |= (time_us[1:] == time_us[:-1]) & (seq[1:] < seq[:-1])
+    return np.isin(rows["asset"], asset[1:][is_same & falls])
 
 
 def _assigned(rows: NDArray[np.void], history: RunHistory) -> NDArray[np.void]:
     """With the asset that carried the tracker at the time of each fix, -1 for none."""
+    rows = rows.copy()
     moved = {one.tracker for one in history.assignments if one.to_us != MAX_TIME_US}
     asset = np.full(len(history.tracker_ids), -1)
     for span in history.assignments:
@@ -96,15 +119,11 @@ def _assigned(rows: NDArray[np.void], history: RunHistory) -> NDArray[np.void]:
     return rows
 
 
-Identity = tuple[int, int, int]
-
-
 def _as_stored(
     rows: NDArray[np.void], history: RunHistory, suspects: set[Identity]
 ) -> list[StoredFix]:
-    _, first = np.unique(rows[["tracker", "time_us", "seq"]], return_index=True)
-    names = ("tracker", "time_us", "seq", "asset", "lat", "lon")
-    kept = rows[np.sort(first)]
+    names = ("tracker", "time_us", "seq", "asset", "lat", "lon", "flags")
+    kept = rows[_first_of_each(rows)]
     columns: list[list[Any]] = [kept[name].tolist() for name in names]
     return [
         StoredFix(
@@ -115,8 +134,9 @@ def _as_stored(
             lat,
             lon,
             (tracker, time_us, seq) in suspects,
+            bool(flags & Flag.ROLLOVER),
         )
-        for tracker, time_us, seq, asset, lat, lon in zip(*columns, strict=True)
+        for tracker, time_us, seq, asset, lat, lon, flags in zip(*columns, strict=True)
     ]
 
 
@@ -127,6 +147,7 @@ class _Replay:
     """
 
     def __init__(self, rows: NDArray[np.void], history: RunHistory, until_us: int) -> None:
+        self._until_us = until_us
         self._index = index_of(history)
         self._agenda: Agenda = agenda_of(history, rows, until_us)
         self._state = State()
@@ -134,8 +155,27 @@ class _Replay:
         self.suspects: set[Identity] = set()
         self.last_due_us = NO_TIMERS_US
 
-    def take(self, rows: NDArray[np.void], now_us: int) -> None:
-        """Judge the next fixes in order of arrival, then what falls due by now_us."""
+    def take_all(self, rows: NDArray[np.void]) -> None:
+        """Judge fixes of assets that are in order, then what falls due until the end."""
+        for start in range(0, len(rows), _CHUNK_FIXES):
+            self._take(rows[start : start + _CHUNK_FIXES], NO_TIMERS_US)
+        self._take(np.empty(0, FIX_DTYPE), self._until_us)
+
+    def take_late(self, asset: int, rows: NDArray[np.void]) -> None:
+        """Judge all fixes of an asset, one by one, each in its place."""
+        history = History(asset, State())
+        circumstances = Circumstances(self._index, agenda=self._agenda)
+        revisions = [history.take(row, circumstances) for row in rows]
+        revisions.append(history.pass_time(self._until_us, circumstances))
+        for revision in revisions:
+            self.telling.take_news(asset, revision.news)
+            self.telling.take(revision.openings)
+            for identity, is_suspect in revision.suspect.items():
+                (self.suspects.add if is_suspect else self.suspects.discard)(identity)
+        self.telling.take_visits(asset, history.visits.values())
+
+    def _take(self, rows: NDArray[np.void], now_us: int) -> None:
+        """Judge the next fixes, then what falls due by now_us."""
         found = evaluate(FixBatch(rows), self._state, self._index, now_us, agenda=self._agenda)
         self._state.apply(found.delta)
         self.telling.take(found.transitions)

@@ -1,4 +1,5 @@
-"""What a system says that it has: fixes, visits and events of one organization, through its API.
+"""What a system says that it has, of one organization, through its API: fixes, quarantine, visits
+and events.
 
 Fixes are read tracker by tracker, which walks along the index, and counted once for the whole
 organization, so that a row of a tracker that is not ours does not go unseen.
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from stack.client import ApiClient
-from stack.comparison import StoredFix, Visit
+from stack.comparison import Quarantined, StoredFix, Visit
 from telemetry.times import parse_time_us
 
 _TRACKERS_AT_A_TIME = 4
@@ -24,6 +25,7 @@ class _Fix(msgspec.Struct):
     lat: float
     lon: float
     suspect: bool
+    rollover: bool
 
 
 class _Visit(msgspec.Struct):
@@ -38,6 +40,14 @@ class _Visit(msgspec.Struct):
     left_at: str | None
     exit_cause: str | None
     exit_inferred: str | None
+    retracted: bool = False
+
+
+class _Quarantined(msgspec.Struct):
+    tracker_id: str | None
+    reason: str
+    seen: int
+    counts_only: bool
 
 
 async def read_fixes(client: ApiClient, tracker_ids: Sequence[str]) -> list[StoredFix]:
@@ -55,8 +65,17 @@ async def read_fixes(client: ApiClient, tracker_ids: Sequence[str]) -> list[Stor
 
 
 async def read_visits(client: ApiClient) -> list[Visit]:
-    """All visits of the organization."""
-    return [_visit(raw) async for page in client.walk("/v1/visits") for raw in page]
+    """All visits of the organization that hold."""
+    pages = client.walk("/v1/visits")
+    read = [msgspec.json.decode(raw, type=_Visit) async for page in pages for raw in page]
+    return [_visit(visit) for visit in read if not visit.retracted]
+
+
+async def read_quarantine(client: ApiClient) -> list[Quarantined]:
+    """All rows of quarantine of the organization."""
+    pages = client.walk("/v1/quarantine")
+    read = [msgspec.json.decode(raw, type=_Quarantined) async for page in pages for raw in page]
+    return [Quarantined(row.tracker_id, row.reason, row.seen, row.counts_only) for row in read]
 
 
 async def read_events(client: ApiClient) -> list[bytes]:
@@ -67,11 +86,19 @@ async def read_events(client: ApiClient) -> list[bytes]:
 def _stored_fix(raw: msgspec.Raw) -> StoredFix:
     fix = msgspec.json.decode(raw, type=_Fix)
     time_us = parse_time_us(fix.time)
-    return StoredFix(fix.tracker_id, time_us, fix.seq, fix.asset_id, fix.lat, fix.lon, fix.suspect)
+    return StoredFix(
+        fix.tracker_id,
+        time_us,
+        fix.seq,
+        fix.asset_id,
+        fix.lat,
+        fix.lon,
+        fix.suspect,
+        fix.rollover,
+    )
 
 
-def _visit(raw: msgspec.Raw) -> Visit:
-    visit = msgspec.json.decode(raw, type=_Visit)
+def _visit(visit: _Visit) -> Visit:
     return Visit(
         visit.id,
         visit.asset_id,

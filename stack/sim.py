@@ -8,28 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import logging
 import os
 import signal
 import time
 import zlib
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, cast
 
 import typer
 import uvloop
 
+from device_sim.faults import FAULTS, Faults, parse_faults, with_faults
 from device_sim.fleet import FleetError
 from device_sim.motion import StreetPlan
 from device_sim.payloads import PayloadFormat
-from device_sim.plan import MAX_TRACKERS
+from device_sim.plan import MAX_CONNECTIONS, MAX_TRACKERS
 from device_sim.trace import Trace
 from geofence.geojson import ShapeError, ZoneFileError, read_zones
 from mqtt import BrokerAddress
 from stack.client import ApiClient, ApiError
 from stack.errors import StackError
 from stack.org import create_with_admin
+from stack.registration import Shortcut
 from stack.run_view import run_view
 from stack.runtime import DEFAULT_DATA_DIR, read_stack
 from stack.scenario import Scenario, moving_scenario, replay_scenario
@@ -41,18 +45,20 @@ from stack.up import DataDir, say, stop_event
 from stack.zones_on_the_way import RuleSet
 from telemetry.files import read_trace
 from telemetry.fix import FixBatch
+from telemetry.ids import parse_id
 
 TRACKERS = 10
 RATE_HZ = 1.0
 SECONDS = 60.0
 EDITS = 5
+RESEND_S = 10.0
 PROMPT_S = 0.3  # fixes that come later may be overtaken by deadlines, which ingest holds for 0.5 s
 EMAIL = "admin@sim.example"
 
 
 def sim(
     trackers: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help=f"How many vehicles. [{TRACKERS}]")
+        int | None, typer.Option(min=1, max=MAX_TRACKERS, help=f"How many vehicles. [{TRACKERS}]")
     ] = None,
     rate: Annotated[
         float | None,
@@ -96,6 +102,20 @@ def sim(
         PayloadFormat, typer.Option("--format", help="How messages are written.")
     ] = PayloadFormat.JSON,
     batch: Annotated[int, typer.Option(min=1, max=1000, help="Fixes in one message.")] = 1,
+    faults: Annotated[
+        str | None,
+        typer.Option(metavar="NAME=AMOUNT,...", help=f"Faults of devices: {', '.join(FAULTS)}."),
+    ] = None,
+    receipts: Annotated[
+        bool, typer.Option("--receipts", help="Trackers keep messages until their receipts.")
+    ] = False,
+    resend_seconds: Annotated[
+        float, typer.Option(min=0.1, help="A message without its receipt is sent again after this.")
+    ] = RESEND_S,
+    connections: Annotated[
+        int,
+        typer.Option(min=1, max=MAX_CONNECTIONS, help="At a time; trackers beyond take turns."),
+    ] = MAX_CONNECTIONS,
     verify: Annotated[
         bool, typer.Option("--verify", help="Hold what comes out against what was sent.")
     ] = False,
@@ -115,9 +135,11 @@ def sim(
         raise typer.BadParameter("--speed and --original-times go with --replay")
     if verify and api_url:
         raise typer.BadParameter("--verify works against `opsc up` on this machine only")
+    chosen_faults = _faults(faults, payload_format)
     own_zones = None if zones is None else _zones_of_file(zones)
     interval_s = 1 / (rate or RATE_HZ)
-    is_prompt = replay is None and (batch - 1) * interval_s <= PROMPT_S
+    is_prompt = replay is None and not chosen_faults and (batch - 1) * interval_s <= PROMPT_S
+    is_prompt = is_prompt and not receipts and (trackers or TRACKERS) <= connections
     if verify and not is_prompt:
         _refuse_deadlines(rules, edits, own_zones or [])
     rules = rules or (RuleSet.ALL if is_prompt else RuleSet.UNTIMED)
@@ -130,11 +152,38 @@ def sim(
         trace = _trace_of_file(replay)
         trace = trace if original_times else trace.shifted_to(_now_us())
         scenario = replay_scenario(trace, speed or 1.0, seed, own_zones, rules)
-    wanted = Wanted(payload_format, batch, verify, drain_seconds, edits, interval_s)
+    if chosen_faults:
+        schedule = with_faults(scenario.schedule, chosen_faults, seed)
+        scenario = replace(scenario, schedule=schedule, fixes=None)
+    if chosen_faults.of("reconnect"):
+        logging.getLogger("mqtt").setLevel(logging.ERROR)  # no news that connections are cut
+    wanted = Wanted(
+        payload_format,
+        batch,
+        verify,
+        drain_seconds,
+        edits,
+        interval_s,
+        connections,
+        resend_seconds if receipts else None,
+        chosen_faults,
+        seed,
+    )
     outcome = _run(_simulated(scenario, wanted, data, api_url))
     print(outcome.as_json() if as_json else outcome.as_text(), flush=True)
     if not outcome.is_good:
         raise typer.Exit(1)
+
+
+def _faults(text: str | None, payload_format: PayloadFormat) -> Faults:
+    try:
+        faults = Faults() if text is None else parse_faults(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--faults") from None
+    if faults.of("nan") and payload_format is PayloadFormat.PACKED:
+        told = "nan is for json and msgpack: the packed format has no such number"
+        raise typer.BadParameter(told, param_hint="--faults")
+    return faults
 
 
 def _refuse_deadlines(rules: RuleSet | None, edits: int | None, zones: Sequence[SimZone]) -> None:
@@ -204,7 +253,9 @@ async def _target(data_dir: Path, api_url: str | None) -> AsyncIterator[Target]:
     say(f"organization {admin.organization_id}, {admin.email}, password {admin.password}")
     async with ApiClient(system.api_url, tls=pinned(system.certificate)) as client:
         await client.sign_in(*admin)
-        yield Target(client, _broker(system.broker_url))
+        org_id = parse_id("org", admin.organization_id)
+        shortcut = Shortcut(system.database["opsc_app"], org_id)
+        yield Target(client, _broker(system.broker_url), shortcut)
 
 
 def _from_environment(name: str) -> str:

@@ -6,24 +6,25 @@ outcome = await simulate(scenario, wanted, target, shown, stop)
 import asyncio
 import contextlib
 import statistics
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import msgspec
 
+from device_sim.faults import Faults
 from device_sim.fleet import Progress, RunResult, Stage, run_fleet
 from device_sim.ledger import Ledger
 from device_sim.payloads import PayloadFormat
-from device_sim.plan import FleetPlan
+from device_sim.plan import MAX_CONNECTIONS, FleetPlan
 from mqtt import BrokerAddress
 from stack.client import ApiClient, ApiError
 from stack.comparison import Comparison
 from stack.edits import Editor, Sending
 from stack.expectation import stored_fixes
+from stack.fates import Arrived, fates
 from stack.receiver import WebhookReceiver
-from stack.registration import Registered, register
+from stack.registration import Registered, Shortcut, register
 from stack.run_history import RunHistory
 from stack.run_view import RunState, Shown
 from stack.scenario import Scenario
@@ -46,6 +47,7 @@ class Target:
 
     client: ApiClient
     broker: BrokerAddress
+    shortcut: Shortcut | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Wanted:
     """How a scenario is sent, and whether what comes out is held against it.
 
     edits: how many edits are made meanwhile. interval_s: least time between fixes of a tracker.
+    connections, receipts_s, faults, seed: see `device_sim.plan.FleetPlan`.
     """
 
     payload_format: PayloadFormat
@@ -61,6 +64,14 @@ class Wanted:
     drain_s: float
     edits: int = 0
     interval_s: float = 0.0
+    connections: int = MAX_CONNECTIONS
+    receipts_s: float | None = None
+    faults: Faults = field(default_factory=Faults)
+    seed: int = 0
+
+    @property
+    def is_json(self) -> bool:
+        return self.payload_format is PayloadFormat.JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +160,14 @@ async def simulate(
         endpoint = {"url": receiver.url, "types": ["*"]}
         made = await target.client.post("/v1/webhook-endpoints", endpoint)
         check = receiver.expect(made["secret"])
-        registered = await _registered(scenario, target, shown)
+        registered = await _registered(scenario, wanted, target, shown)
         history = RunHistory.of(registered, scenario.zones)
         run = _Run(scenario, wanted, target, registered, history, receiver)
         result, edit_delays_s = await _send_and_edit(run, shown, stop)
         shown.update(stage="draining")
         verified = await verify(
             target.client,
-            VerifiedRun(_ledger(result), history, receiver),
+            VerifiedRun(_ledger(result), history, receiver, wanted.is_json),
             drain_s=wanted.drain_s,
             on_totals=lambda totals: shown.update(totals=totals),
             on_drained=lambda: shown.update(stage="comparing"),
@@ -179,7 +190,7 @@ async def simulate(
 async def _unverified(
     scenario: Scenario, wanted: Wanted, target: Target, shown: Shown, stop: asyncio.Event
 ) -> Outcome:
-    registered = await _registered(scenario, target, shown)
+    registered = await _registered(scenario, wanted, target, shown)
     history = RunHistory.of(registered, scenario.zones)
     run = _Run(scenario, wanted, target, registered, history, None)
     result, edit_delays_s = await _send_and_edit(run, shown, stop)
@@ -187,10 +198,15 @@ async def _unverified(
     return replace(outcome, edit_delays_s=edit_delays_s)
 
 
-async def _registered(scenario: Scenario, target: Target, shown: Shown) -> Registered:
+async def _registered(
+    scenario: Scenario, wanted: Wanted, target: Target, shown: Shown
+) -> Registered:
     things = f"{len(scenario.devices):,} trackers, {len(scenario.zones):,} zones"
     shown.update(stage=f"registering {things}", fixes=scenario.fixes)
-    registered = await register(target.client, scenario)
+    receipts = wanted.receipts_s is not None
+    registered = await register(
+        target.client, scenario, receipts=receipts, shortcut=target.shortcut
+    )
     if registered.newest is not None:
         await known_to_broker(target.broker, registered.newest)
     return registered
@@ -227,6 +243,10 @@ async def _send(run: _Run, sending: Sending, shown: Shown, stop: asyncio.Event) 
         run.scenario.schedule,
         wanted.payload_format,
         wanted.fixes_per_message,
+        connections=wanted.connections,
+        receipts_s=wanted.receipts_s,
+        faults=wanted.faults,
+        seed=wanted.seed,
     )
 
     def on_progress(progress: Progress) -> None:
@@ -267,7 +287,9 @@ async def _counted(
 ) -> Outcome:
     """The result without --verify: lost and duplicate by number alone."""
     shown.update(stage="draining")
-    distinct = len(stored_fixes(_ledger(result).acknowledged_fixes(), history, _now_us()))
+    ledger = _ledger(result)
+    arrived = Arrived.from_ledger(ledger, ledger.acknowledged_fixes(), is_json=wanted.is_json)
+    distinct = len(stored_fixes(await asyncio.to_thread(fates, arrived), history))
     newest = Totals(0, 0, 0)
 
     def on_totals(totals: Totals) -> None:
@@ -286,7 +308,3 @@ async def _counted(
 def _ledger(result: RunResult) -> Ledger:
     assert result.ledger is not None, "the plan keeps a ledger"
     return result.ledger
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

@@ -1,18 +1,20 @@
 """What the transitions of a run amount to: visits, and the events that tell of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geofence import amendments
+from geofence.amendments import News
 from geofence.index import ZoneIndex
 from geofence.lookup import signed_distances_m
-from geofence.policy import BREACH, event_type, opening_breach
-from geofence.transitions import Cause, Inferred, Transition
-from geofence.visits import event_id, opening_event_id, visit_id
-from stack.comparison import GeofenceEvent, Visit
+from geofence.policy import AMENDED, BREACH, event_type, opening_breach
+from geofence.transitions import TRANSITION_DTYPE, Cause, Inferred, Transition
+from geofence.visits import amendment_event_id, event_id, opening_event_id, visit_id
+from stack.comparison import AmendedEvent, GeofenceEvent, Visit
 from stack.judged_zones import policy_of
 from stack.run_history import RunHistory
 from telemetry.ids import format_id, parse_id
@@ -27,6 +29,13 @@ _INFERRED: dict[int, str | None] = {
     Inferred.NONE: None,
     Inferred.SEGMENT: "segment",
     Inferred.TIMER: "timer",
+}
+
+
+_FIRST = {
+    amendments.Telling.ENTER: Transition.ENTER,
+    amendments.Telling.EXIT: Transition.EXIT,
+    amendments.Telling.DWELL: Transition.DWELL,
 }
 
 
@@ -48,6 +57,7 @@ class _Step(NamedTuple):
     opening_us: int
     opening_seq: int
     opening_change_us: int
+    opening_again: int
     entered_us: int
     accuracy_m: float | None
     speed_mps: float | None
@@ -65,7 +75,7 @@ class Telling:
         self._zones = [parse_id("zon", one) for one in history.zone_ids]
         self._policies = {(one.zone, one.version): policy_of(one.is_like) for one in history.zones}
         self._visits: dict[UUID, Visit] = {}
-        self.events: list[GeofenceEvent] = []
+        self.events: list[GeofenceEvent | AmendedEvent] = []
 
     def all_visits(self) -> list[Visit]:
         """In order of their beginning."""
@@ -80,6 +90,37 @@ class Telling:
                 visit = self._visit_of(step)
                 self._note(step, visit)
                 self._tell(step, visit)
+
+    def take_news(self, asset: int, news: Sequence[News]) -> None:
+        """What a late fix makes known of an asset; its visits come by `take_visits`."""
+        steps = self._steps(_transitions(asset, news))
+        for step, one in zip(steps, news, strict=True):
+            visit = self._visit_of(step)
+            if one.telling in _FIRST:
+                self._tell(step, visit, late=one.late)
+            else:
+                self.events.append(self._amended(step, one, visit))
+
+    def take_visits(self, asset: int, visits: Iterable[amendments.Visit]) -> None:
+        """The visits of an asset in the end; those that are retracted are none."""
+        for one in visits:
+            if one.retracted:
+                continue
+            [step] = self._steps(
+                _transitions(asset, [News(amendments.Telling.ENTER, one, late=True)])
+            )
+            visit = self._visit_of(step)
+            self._note(step, visit)
+            dwelled_us = None if one.dwelled is None else one.dwelled.time_us
+            self._visits[visit] = self._visits[visit]._replace(dwelled_us=dwelled_us)
+            if one.left is not None:
+                ended = step._replace(
+                    transition=int(Transition.EXIT),
+                    time_us=one.left.time_us,
+                    cause=one.left.cause,
+                    inferred=one.left.inferred,
+                )
+                self._note(ended, visit)
 
     def _steps(self, found: NDArray[np.void]) -> Iterator[_Step]:
         of_version = [found[name] for name in ("zone", "version", "lon", "lat")]
@@ -97,6 +138,7 @@ class Telling:
             step.opening_us,
             step.opening_seq,
             step.opening_change_us,
+            step.opening_again,
         )
 
     def _note(self, step: _Step, visit: UUID) -> None:
@@ -121,7 +163,7 @@ class Telling:
             ended = {"left_us": step.time_us, "exit_cause": cause, "exit_inferred": inferred}
             self._visits[visit] = self._visits[visit]._replace(**ended)
 
-    def _tell(self, step: _Step, visit: UUID) -> None:
+    def _tell(self, step: _Step, visit: UUID, *, late: bool = False) -> None:
         cause, inferred = _CAUSES[step.cause], _INFERRED[step.inferred]
         word = _WORDS[step.transition]
         kind = event_type(
@@ -133,7 +175,8 @@ class Telling:
             left_before=step.returning,
         )
         if kind is not None:
-            self.events.append(self._event(step, kind, event_id(visit, word), visit, word))
+            event = self._event(step, kind, event_id(visit, word), visit, word)
+            self.events.append(event._replace(late=late))
 
     def _tell_of_hours(self, step: _Step) -> None:
         """What is told when the hours of a zone begin; who is outside is in no visit."""
@@ -172,6 +215,43 @@ class Telling:
             cause=_CAUSES[step.cause],
             dwell_s=(step.time_us - step.entered_us) / 1_000_000 if has_been_in else None,
         )
+
+    def _amended(self, step: _Step, one: News, visit: UUID) -> AmendedEvent:
+        return AmendedEvent(
+            event_id=format_id("evt", amendment_event_id(visit, one.visit.revision)),
+            type=AMENDED,
+            asset_id=self._history.asset_ids[step.asset],
+            zone_id=self._history.zone_ids[step.zone],
+            zone_kind=self._policies[step.zone, step.version].kind,
+            zone_version=step.version,
+            visit_id=format_id("vis", visit),
+            change=one.telling.value,
+            revision=one.visit.revision,
+            occurred_us=step.time_us,
+            entered_us=step.entered_us,
+            left_us=None if one.visit.left is None else one.visit.left.time_us,
+            retracted=one.telling is amendments.Telling.RETRACTED,
+            late=one.late,
+        )
+
+
+def _transitions(asset: int, news: Sequence[News]) -> NDArray[np.void]:
+    """What is told as transitions, TRANSITION_DTYPE, (n,)."""
+    rows = np.zeros(len(news), TRANSITION_DTYPE)
+    for row, one in zip(rows, news, strict=True):
+        visit, at = one.visit, one.occurred
+        key = visit.key
+        row["asset"], row["zone"], row["version"] = asset, key.zone, visit.version
+        row["transition"] = _FIRST.get(one.telling, Transition.NONE)
+        row["cause"], row["inferred"], row["returning"] = at.cause, at.inferred, visit.returning
+        for name in ("time_us", "lat", "lon", "tracker"):
+            row[name] = getattr(at, name)
+        row["accuracy_m"] = np.nan if at.accuracy_m is None else at.accuracy_m
+        row["speed_mps"] = np.nan if at.speed_mps is None else at.speed_mps
+        row["opening_tracker"], row["opening_us"] = key.tracker, key.time_us
+        row["opening_seq"], row["opening_change_us"] = key.seq, key.change_us
+        row["opening_again"], row["entered_us"] = key.again, visit.entered.time_us
+    return rows
 
 
 def _known(values: NDArray[np.float32]) -> list[float | None]:

@@ -1,17 +1,21 @@
 """Holds what a system made of a simulated run against what the simulator knows that it sent.
 
-It waits until the run has drained, reads rows, visits and events back through the API, takes the
-webhooks from its own receiver, and compares all four with an in-memory replay. Any loss, duplicate
-or wrong event is a difference, and so is a run in which no event was expected: it proves nothing.
+It waits until the run has drained, reads rows, quarantine, visits and events back through the API,
+takes the webhooks from its own receiver, and compares all of it with an in-memory replay. Any loss,
+duplicate or wrong event is a difference, and so is a run in which no event was expected: it proves
+nothing.
 """
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from device_sim.ledger import Ledger
 from stack.client import ApiClient, ApiError
@@ -20,12 +24,15 @@ from stack.comparison import (
     Comparison,
     compare_events,
     compare_fixes,
+    compare_quarantine,
+    compare_stays,
     compare_visits,
     compare_webhooks,
     is_due_after,
 )
 from stack.expectation import Expectation, expect, stored_fixes
-from stack.readback import read_events, read_fixes, read_visits
+from stack.fates import Arrived, Fates, fates
+from stack.readback import read_events, read_fixes, read_quarantine, read_visits
 from stack.receiver import Received, WebhookReceiver
 from stack.run_history import RunHistory
 from telemetry.times import parse_time_us
@@ -49,16 +56,21 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedRun:
-    """A run that has been sent."""
+    """A run that has been sent. is_json: its messages are."""
 
     ledger: Ledger
     history: RunHistory
     receiver: WebhookReceiver
+    is_json: bool = True
+
+    def fates(self, rows: NDArray[np.void]) -> Fates:
+        """What becomes of some of the ledger's fixes, had they all arrived."""
+        return fates(Arrived.from_ledger(self.ledger, rows, is_json=self.is_json))
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """comparisons: of fixes, visits, events and webhooks.
+    """comparisons: of fixes, quarantine, visits (with their ids, and without), events and webhooks.
 
     timer_delays_s: from each deadline that passed until its event was created, seconds.
     """
@@ -85,10 +97,10 @@ async def verify(
     on_drained: Callable[[], None],
 ) -> Verified:
     """Waits, reads and compares; raises ApiError."""
-    sent = run.ledger.acknowledged_fixes()
+    arrived = await asyncio.to_thread(run.fates, run.ledger.acknowledged_fixes())
     now_us = _now_us()
     until_us = now_us + round(min(DEADLINES_S, drain_s) * 1e6)
-    expected = await asyncio.to_thread(expect, sent, run.history, now_us, until_us)
+    expected = await asyncio.to_thread(expect, arrived, run.history, now_us, until_us)
     events = len(expected.events)
     wanted = Totals(len(expected.fixes), events, events)
     await asyncio.sleep(max(0, expected.last_due_us - _now_us()) / 1e6)
@@ -132,18 +144,30 @@ def _has_come(totals: Totals, wanted: Totals) -> bool:
 
 async def _compare(client: ApiClient, run: VerifiedRun, expected: Expectation) -> Verified:
     found = await read_fixes(client, run.history.tracker_ids)
-    unsettled = stored_fixes(run.ledger.unsettled_fixes(), run.history, expected.now_us)
+    unsettled = stored_fixes(run.fates(run.ledger.unsettled_fixes()), run.history)
     fixes = await asyncio.to_thread(compare_fixes, expected.fixes, found, unsettled)
     others = await client.total("/v1/gps-events") - len(found)
     if others:
         fixes.differs("of other trackers", f"{others} rows")
+    refused = compare_quarantine(_by_tracker(expected, run.history), await read_quarantine(client))
     read = [visit.until(expected.until_us) for visit in await read_visits(client)]
     visits = compare_visits(expected.visits, read)
+    stays = compare_stays(expected.stays, [visit.as_stay() for visit in read])
     texts = await read_events(client)
     events, webhooks, delays_s = await asyncio.to_thread(
         _compare_events, expected, texts, run.receiver.received
     )
-    return Verified([fixes, visits, events, webhooks], delays_s)
+    return Verified([fixes, refused, visits, stays, events, webhooks], delays_s)
+
+
+def _by_tracker(
+    expected: Expectation, history: RunHistory
+) -> dict[tuple[str | None, str], list[int]]:
+    """By tracker and reason, how often each message that must be refused was sent."""
+    found: dict[tuple[str | None, str], list[int]] = defaultdict(list)
+    for one, count in expected.refused.items():
+        found[history.tracker_ids[one.tracker], one.reason.value].append(count)
+    return found
 
 
 def _compare_events(

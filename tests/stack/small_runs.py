@@ -6,6 +6,7 @@ import numpy as np
 
 from device_sim.plan import SimTracker
 from stack.expectation import Expectation, expect
+from stack.fates import Arrived, fates
 from stack.registration import Registered
 from stack.run_history import RunHistory
 from stack.sim_zone import SimZone
@@ -68,4 +69,12 @@ def replayed(
 ) -> Expectation:
     """What is expected of the fixes, and of deadlines up to until_s."""
     history = history or history_of(*zones)
-    return expect(sent(*fixes), history, at_us(RUN_S), at_us(until_s))
+    return expect(fates(arrived(sent(*fixes))), history, at_us(RUN_S), at_us(until_s))
+
+
+def arrived(rows: np.ndarray, *, is_json: bool = True) -> Arrived:
+    """Each fix in a message of its own, all of them sent at the end of the run."""
+    n = len(rows)
+    rows["message"] = np.arange(n)
+    digest = np.array([hash(row.item()) for row in rows[["time_us", "seq", "lat", "lon"]]])
+    return Arrived(rows, np.ones(n, bool), digest, np.full(n, at_us(RUN_S)), is_json)

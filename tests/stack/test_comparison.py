@@ -13,12 +13,16 @@ import pytest
 
 from stack.comparison import (
     EXAMPLES,
+    AmendedEvent,
     Comparison,
     GeofenceEvent,
+    Quarantined,
     StoredFix,
     Visit,
     compare_events,
     compare_fixes,
+    compare_quarantine,
+    compare_stays,
     compare_visits,
     compare_webhooks,
 )
@@ -39,6 +43,9 @@ RUN = (
     (1, 30, INSIDE),
 )
 
+LATE_RUN = (*RUN, (0, 50, INSIDE), (0, 15, INSIDE))
+REFUSED = ((an_id("trk", 0), "future"), (an_id("trk", 0), "ancient"))
+
 
 @dataclass
 class Found:
@@ -49,17 +56,22 @@ class Found:
     visits: list[Visit] = field(init=False)
     events: list[dict[str, Any]] = field(init=False)
     webhooks: list[Received] = field(init=False)
+    quarantine: list[Quarantined] = field(init=False)
 
     def __post_init__(self) -> None:
         self.fixes = list(self.expected.fixes)
         self.visits = list(self.expected.visits)
+        self.quarantine = [Quarantined(*key, seen, False) for key in REFUSED for seen in (1, 2)]
         self.events = [self.event(seq, one) for seq, one in enumerate(self.expected.events, 1)]
         self.webhooks = [Received(event["id"], self.text(event), None) for event in self.events]
 
     @staticmethod
-    def event(seq: int, one: GeofenceEvent) -> dict[str, Any]:
+    def event(seq: int, one: GeofenceEvent | AmendedEvent) -> dict[str, Any]:
         occurred_at = format_time(one.occurred_us)
         data = {k: v for k, v in one._asdict().items() if k not in ("event_id", "type")}
+        if isinstance(one, AmendedEvent):
+            data["entered_at"] = format_time(one.entered_us)
+            data["left_at"] = None if one.left_us is None else format_time(one.left_us)
         return {
             "id": one.event_id,
             "type": one.type,
@@ -78,6 +90,8 @@ class Found:
         texts = {event["id"]: self.text(event) for event in self.events}
         return {
             "fixes": compare_fixes(self.expected.fixes, self.fixes),
+            "refused": compare_quarantine(dict.fromkeys(REFUSED, (1, 2)), self.quarantine),
+            "stays": compare_stays(self.expected.stays, [one.as_stay() for one in self.visits]),
             "visits": compare_visits(self.expected.visits, self.visits),
             "events": compare_events(self.expected.events, self.events, self.expected.until_us),
             "webhooks": compare_webhooks(texts, self.webhooks),
@@ -131,6 +145,37 @@ def a_row_is_held_to_be_impossible(found: Found) -> None:
 @spoil("fixes: never sent")
 def a_row_was_never_sent(found: Found) -> None:
     found.fixes.append(found.fixes[0]._replace(time_us=START_US + 1))
+
+
+@spoil("refused: missing")
+def a_refused_message_is_not_kept(found: Found) -> None:
+    del found.quarantine[0]
+
+
+@spoil("refused: not expected")
+def a_message_is_refused_that_should_not(found: Found) -> None:
+    found.quarantine.append(found.quarantine[0]._replace(reason="oversize"))
+
+
+@spoil("refused: not expected")
+def a_message_of_somebody_else_is_kept(found: Found) -> None:
+    found.quarantine.append(found.quarantine[0]._replace(tracker_id=None))
+
+
+@spoil("refused: other number")
+def two_messages_are_kept_as_one(found: Found) -> None:
+    found.quarantine[1] = found.quarantine[1]._replace(seen=3)
+    del found.quarantine[0]
+
+
+@spoil("stays: missing")
+def a_stay_is_shorter(found: Found) -> None:
+    found.visits[0] = found.visits[0]._replace(left_us=at_us(1))
+
+
+@spoil("stays: not expected")
+def a_stay_is_there_twice(found: Found) -> None:
+    found.visits.append(found.visits[0]._replace(visit_id=an_id("vis", 9)))
 
 
 @spoil("visits: missing")
@@ -284,10 +329,35 @@ def test_events_of_other_zones_may_come_in_another_order() -> None:
     assert found.compare()["events"].good
 
 
+def test_late_fixes_amend_what_was_told_and_that_is_compared_too() -> None:
+    found = Found(replayed(*LATE_RUN))
+    amended = [event for event in found.events if event["type"] == "asset.visit_amended"]
+    assert amended
+    assert all(one.good for one in found.compare().values())
+    amended[0]["data"]["revision"] += 1
+    assert found.compare()["events"].counts == {"wrong": 1}
+
+
+def test_a_refused_message_that_comes_again_is_counted_and_allowed() -> None:
+    found = Found()
+    found.quarantine[0] = found.quarantine[0]._replace(seen=4)
+    comparison = found.compare()["refused"]
+    assert comparison.good
+    assert comparison.notes == {"seen again": 3}
+
+
+def test_messages_beyond_what_is_kept_of_a_day_are_counted() -> None:
+    found = Found()
+    found.quarantine[1] = found.quarantine[1]._replace(counts_only=True)
+    assert found.compare()["refused"].good
+
+
 def later_deadline(found: Found) -> dict[str, Any]:
     """An event of a deadline that passed when the replay had ended."""
     late = {"occurred_us": found.expected.until_us + 1, "inferred": "timer"}
-    event = found.expected.events[0]._replace(event_id=an_id("evt", 9), **late)
+    first = found.expected.events[0]
+    assert isinstance(first, GeofenceEvent)
+    event = first._replace(event_id=an_id("evt", 9), **late)
     return found.event(len(found.events) + 1, event)
 
 

@@ -1,11 +1,14 @@
 """What is expected of a run: fixes, visits and events, by every rule and with edits on the way."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from stack.comparison import Visit
+from stack.comparison import AmendedEvent, GeofenceEvent, Visit
 from stack.expectation import Expectation
 from stack.run_history import RunHistory
 from stack.sim_zone import SimZone
@@ -25,7 +28,14 @@ from tests.stack.small_runs import (
 
 
 def transitions(expected: Expectation) -> list[tuple[int, str]]:
-    return [((e.occurred_us - START_US) // SECOND_US, e.transition) for e in expected.events]
+    return [
+        ((event.occurred_us - START_US) // SECOND_US, event.transition)
+        for event in breaches(expected)
+    ]
+
+
+def breaches(expected: Expectation) -> list[GeofenceEvent]:
+    return [event for event in expected.events if isinstance(event, GeofenceEvent)]
 
 
 def stay(visit: Visit) -> tuple[int, str, int | None, str | None]:
@@ -56,10 +66,55 @@ def test_a_repeated_fix_is_stored_once_as_it_came_first() -> None:
     assert transitions(expected) == [(0, "enter")]
 
 
-def test_a_late_fix_is_stored_and_not_judged() -> None:
+def test_a_late_fix_is_stored_and_judged_in_its_place() -> None:
     expected = replayed((0, 10, OUTSIDE), (0, 5, INSIDE), (0, 20, OUTSIDE), zones=only_square())
     assert len(expected.fixes) == 3
+    assert [stay(visit) for visit in expected.visits] == [(5, "initial", 10, "moved")]
+    assert transitions(expected) == [(5, "enter"), (10, "exit")]
+    assert [event.late for event in expected.events] == [True, False]  # 20 s confirms the exit
+
+
+def test_a_late_fix_that_moves_a_beginning_amends_the_visit() -> None:
+    expected = replayed(
+        (0, 0, OUTSIDE), (0, 30, INSIDE), (0, 10, INSIDE), (0, 40, INSIDE), zones=only_square()
+    )
+    [enter, amended] = expected.events
+    assert isinstance(enter, GeofenceEvent)
+    assert isinstance(amended, AmendedEvent)
+    assert (amended.change, amended.revision, amended.late) == ("start", 2, True)
+    assert (amended.visit_id, amended.entered_us) == (enter.visit_id, at_us(10))
+    assert [visit.visit_id for visit in expected.visits] == [enter.visit_id]
+    assert expected.stays == [visit.as_stay() for visit in expected.visits]
+
+
+def test_what_a_late_fix_disproves_is_no_visit() -> None:
+    rules = {"enter_confirm_fixes": 2, "max_gap_seconds": 0}
+    expected = replayed((0, 10, INSIDE), (0, 5, OUTSIDE), (0, 60, OUTSIDE), zones=[square(**rules)])
     assert expected.visits == []
+    assert expected.events[-1].type == "asset.visit_amended"
+
+
+places = st.lists(
+    st.tuples(
+        st.just(0), st.integers(0, 30).map(lambda n: 10 * n), st.sampled_from([0.0005, 0.006])
+    ),
+    min_size=1,
+    max_size=12,
+    unique_by=lambda fix: fix[1],
+)
+
+
+@settings(max_examples=60)
+@given(places.flatmap(lambda fixes: st.tuples(st.just(fixes), st.permutations(fixes))))
+def test_whatever_the_order_of_arrival_the_stays_are_those_of_the_order_of_time(
+    pair: tuple[list[tuple[int, int, float]], list[tuple[int, int, float]]],
+) -> None:
+    fixes, order = pair
+    zones = [square(exit_confirm_fixes=2, max_gap_seconds=600)]
+    in_time = replayed(*sorted(fixes), zones=zones)
+    shuffled = replayed(*order, zones=zones)
+    assert shuffled.stays == in_time.stays
+    assert Counter(visit.as_stay() for visit in shuffled.visits) == Counter(in_time.stays)
 
 
 def test_what_cannot_be_stored_is_not_expected() -> None:
@@ -114,7 +169,7 @@ def test_rules_of_a_zone_are_kept() -> None:
 def test_a_dwell_is_told_at_its_deadline_and_noted_in_the_visit() -> None:
     found = replayed(*AWAY, zones=[square(dwell_seconds=60)])
     assert transitions(found)[-1] == (90, "dwell")
-    dwell = found.events[-1]
+    dwell = breaches(found)[-1]
     assert (dwell.type, dwell.inferred) == ("asset.geofence_dwell", "timer")
     assert dwell.dwell_s == 60
     assert found.visits[-1].dwelled_us == at_us(90)
@@ -138,12 +193,12 @@ def test_hours_that_begin_tell_of_those_in_the_wrong_place() -> None:
     hours = {"timezone": "UTC", "windows": [{"days": ["fri"], "from": "08:01", "to": "09:00"}]}
     zones = [replace(square(), schedule=hours), replace(ZONES[1], kind="allowed", schedule=hours)]
     found = replayed((0, 0, INSIDE), (1, 0, OUTSIDE), zones=zones)
-    assert [(e.asset_id, e.transition, e.cause) for e in found.events] == [
+    assert [(e.asset_id, e.transition, e.cause) for e in breaches(found)] == [
         (found.fixes[0].asset_id, "enter", "schedule_started"),
         (found.fixes[1].asset_id, "exit", "schedule_started"),
     ]
-    assert found.events[0].visit_id == found.visits[0].visit_id
-    assert found.events[1].visit_id is None
+    assert breaches(found)[0].visit_id == found.visits[0].visit_id
+    assert breaches(found)[1].visit_id is None
 
 
 def test_a_zone_with_tags_bears_on_assets_that_have_one() -> None:
