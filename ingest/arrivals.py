@@ -1,8 +1,10 @@
 """Messages taken from a source together, decoded once, whatever becomes of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
+from ingest.condemned import refuse
 from ingest.sources import RawMessage
 from telemetry.decode import ANCIENT_BEFORE_US, Decoded, decode
 from telemetry.topics import Format, parse_topic
@@ -25,12 +27,18 @@ class Arrivals:
 
 
 def read(
-    messages: Sequence[RawMessage], received_us: int, oldest_us: int = ANCIENT_BEFORE_US
+    messages: Sequence[RawMessage],
+    received_us: int,
+    oldest_us: int = ANCIENT_BEFORE_US,
+    condemned: Mapping[int, str] = MappingProxyType({}),
 ) -> Arrivals:
-    """Decodes `messages`; who sent them is not asked yet."""
+    """Decodes `messages`; who sent them is not asked yet.
+
+    condemned: the numbers of messages that are refused whatever they say (`ingest.condemned`).
+    """
     formats = [_format(message.topic) for message in messages]
     decoded = decode([message.payload for message in messages], formats)
-    return Arrivals(messages, decoded, received_us, oldest_us)
+    return Arrivals(messages, refuse(decoded, condemned), received_us, oldest_us)
 
 
 def _format(topic: str) -> Format:

@@ -24,6 +24,7 @@ from db.visits import VisitNotOpen
 from ingest.arrivals import Arrivals, read
 from ingest.batcher import BatchLimits
 from ingest.clocks import HistoryNeeded
+from ingest.condemned import DATA_ERRORS, Condemned
 from ingest.metrics import Metrics
 from ingest.past import PastNeeded
 from ingest.pipeline import LEASE, Turn, plan_asking, store
@@ -72,6 +73,7 @@ class Ownership:
     )
     session: Session | None = None
     smaller_by: int = 1  # batches are divided by it, after failures
+    condemned: Condemned = field(default_factory=Condemned)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def current_limits(self) -> BatchLimits:
@@ -164,9 +166,7 @@ async def _plan(
     async for taken in in_turn(sources, ownership.current_limits):
         await turn.memory_is_current.wait()
         turn.memory_is_current.clear()
-        arrivals, plan = await asyncio.to_thread(
-            _read_and_plan, taken, turn.memory, ownership.admission
-        )
+        arrivals, plan = await asyncio.to_thread(_read_and_plan, taken, turn.memory, ownership)
         if plan is None:
             await planned.join()  # what was planned before has to be committed
             plan = await plan_asking(side, arrivals, turn.memory, _now_us)
@@ -174,11 +174,12 @@ async def _plan(
 
 
 def _read_and_plan(
-    taken: Taken, memory: Memory, admission: Admission
+    taken: Taken, memory: Memory, ownership: Ownership
 ) -> tuple[Arrivals, Plan | None]:
     """No plan: the database has to be asked first."""
     now_us = _now_us()
-    arrivals = read(taken.messages, now_us, admission.oldest_us(now_us))
+    condemned = ownership.condemned.among(taken.messages)
+    arrivals = read(taken.messages, now_us, ownership.admission.oldest_us(now_us), condemned)
     try:
         return arrivals, make_plan(arrivals, memory, _now_us())
     except (HistoryNeeded, PastNeeded):
@@ -193,7 +194,11 @@ async def _store(
 ) -> None:
     while True:
         source, arrivals, plan = await planned.get()
-        plan = await store(turn, arrivals, plan, source)
+        try:
+            plan = await store(turn, arrivals, plan, source)
+        except DATA_ERRORS as error:
+            ownership.condemned.failed(arrivals.messages, error)
+            raise
         source.acknowledge(arrivals.messages)
         send(session, receipts(arrivals, plan, turn.memory.registry), turn.metrics)
         turn.metrics.watch(session.counters)

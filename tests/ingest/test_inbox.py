@@ -50,7 +50,9 @@ async def test_fixes_of_the_inbox_are_stored_and_judged_once(
     await _put(tenant, vehicle, _body(first), _body(first, second), b"hello")
     await device.send(vehicle, second)
     await until(lambda: _inbox(database) == 0 and len(tenant.rows("SELECT FROM gps_events")) == 2)
-    assert len(tenant.rows("SELECT FROM events")) == 1
+    assert tenant.rows("SELECT count(*) FROM visits") == [(1,)]
+    breaches = "SELECT count(*) FROM events WHERE type = 'asset.geofence_breach'"
+    assert tenant.rows(breaches) == [(1,)]
     assert tenant.rows("SELECT reason, releases FROM quarantine") == [("undecodable", 0)]
 
 
