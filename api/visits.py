@@ -45,6 +45,9 @@ class VisitItem(BaseModel):
     exit_cause: Literal["moved", "zone_changed", "reassigned", "silence"] | None
     exit_inferred: Inferred | None = Field(description="null: a fix outside ended it")
     revision: int = Field(description="1, and one more for each amendment")
+    retracted: bool = Field(
+        description="a late fix showed that it never was, or is part of another"
+    )
 
 
 class VisitQuery(ListQuery):
@@ -54,13 +57,14 @@ class VisitQuery(ListQuery):
     zone_id: fields.ZoneId | None = None
     since: Annotated[fields.Time | None, Field(alias="from")] = None
     until: Annotated[fields.Time | None, Field(alias="to")] = None
+    retracted: Annotated[bool, Field(description="those that never were, instead")] = False
 
 
 @router.get("", operation_id="listVisits", response_model=ListOf[VisitItem])
 async def list_visits(access: Reader, query: Annotated[VisitQuery, Query()]) -> Response:
     """Visits, newest entry first; those that were open at either edge of the window too."""
     page = Page(access, query, "visits", VisitKey)
-    wanted = VisitFilter(query.asset_id, query.zone_id, query.since, query.until)
+    wanted = VisitFilter(query.asset_id, query.zone_id, query.since, query.until, query.retracted)
     async with access.transaction() as conn:
         await check_filter_ids(conn, asset_id=query.asset_id, zone_id=query.zone_id)
         total = page.total or Total.counted(await visit_list.count(conn, wanted, MAX_COUNTED + 1))
@@ -101,4 +105,5 @@ def _item(visit: Visit) -> dict[str, Any]:
         "exit_cause": visit.exit_cause,
         "exit_inferred": visit.exit_inferred,
         "revision": visit.revision,
+        "retracted": visit.retracted,
     }

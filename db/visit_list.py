@@ -14,7 +14,7 @@ from db.connect import Connection
 _COLUMNS = sql.SQL(
     "id, asset_id, zone_id, zone_version, tracker_id, entered_at, entry_lat, entry_lon,"
     " entry_cause, entry_inferred, dwelled_at, left_at, exit_lat, exit_lon, exit_cause,"
-    " exit_inferred, revision"
+    " exit_inferred, revision, retracted"
 )
 
 
@@ -38,6 +38,7 @@ class Visit(NamedTuple):
     exit_cause: str | None
     exit_inferred: str | None
     revision: int
+    retracted: bool
 
 
 class VisitKey(NamedTuple):
@@ -49,15 +50,20 @@ class VisitKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class VisitFilter:
-    """Which visits: those that share an instant with [since, until), of an asset, in a zone."""
+    """Which visits: those that share an instant with [since, until), of an asset, in a zone.
+
+    retracted: those that were known once and never were, instead of the others.
+    """
 
     asset_id: UUID | None = None
     zone_id: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
+    retracted: bool = False
 
     def conditions(self) -> Conditions:
         conditions = Conditions()
+        conditions.add("retracted = %(retracted)s", retracted=self.retracted)
         if self.asset_id is not None:
             conditions.add("asset_id = %(asset_id)s", asset_id=self.asset_id)
         if self.zone_id is not None:

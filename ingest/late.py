@@ -29,13 +29,14 @@ from telemetry.fix import FixBatch, Flag
 class Late:
     """What is to be written for late fixes, and what is known afterwards.
 
-    fixes: how many they were, with those that came with them. states: of the assets, as of now.
-    told, used_names: see `ingest.plan.Memory`; None for what is to be forgotten. suspect: stored
-    fixes whose flag changes. outdated: after these instants checkpoints are wrong. checkpointed:
-    (asset, time_us) of the last one that each has now.
+    fixes: how many they were, with those that came with them; suspects: how many of them are. told,
+    used_names: see `ingest.plan.Memory`; None for what is to be forgotten. states: of the assets,
+    as of now. suspect: stored fixes whose flag changes. outdated: after these instants checkpoints
+    are wrong. checkpointed: (asset, time_us) of the last one that each has now.
     """
 
     fixes: int = 0
+    suspects: int = 0
     states: list[StateDelta] = field(default_factory=list[StateDelta])
     told: dict[UUID, Told | None] = field(default_factory=dict[UUID, Told | None])
     used_names: dict[int, set[VisitKey]] = field(default_factory=dict[int, set[VisitKey]])
@@ -110,6 +111,7 @@ def _flag(
         identity = (int(row["tracker"]), int(row["time_us"]), int(row["seq"]))
         if suspect.pop(identity, False):
             rows["flags"][number] |= np.uint8(Flag.SUSPECT)
+            late.suspects += 1
     for (tracker, time_us, seq), is_suspect in suspect.items():
         late.suspect[FixKey(registry.trackers[tracker], time_us, seq)] = is_suspect
 

@@ -11,7 +11,6 @@ from ingest.arrivals import Arrivals
 from ingest.broker_metrics import BrokerMetrics
 from ingest.plan import Plan
 from mqtt import Published, SessionCounters
-from telemetry.fix import Flag
 
 _SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1, 2, 5)
 _FIXES = (1, 10, 100, 1_000, 10_000, 100_000)
@@ -55,8 +54,9 @@ class Metrics:
         self._late.inc(plan.late.fixes)
         for reason, count in Tally(refusal.reason for refusal in plan.refusals).items():
             self._refused.labels(reason).inc(count)
-        self._suspect.inc(int((plan.new.rows["flags"] & Flag.SUSPECT != 0).sum()))
-        self._healed.inc(len(plan.suspect) - sum(plan.suspect.values()))
+        changed = list(plan.late.suspect.values())
+        self._suspect.inc(int(plan.evaluation.suspect.sum()) + plan.late.suspects + sum(changed))
+        self._healed.inc(len(plan.evaluation.healed) + len(changed) - sum(changed))
         transitions = plan.evaluation.transitions
         self._timers.inc(int((transitions["inferred"] == Inferred.TIMER).sum()))
         for kind in (Transition.ENTER, Transition.EXIT, Transition.DWELL, Transition.SCHEDULE):

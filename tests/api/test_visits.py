@@ -32,6 +32,7 @@ async def test_a_visit_is_shown_with_both_its_ends(api: RunningApi, north: Organ
         "exit_cause": "moved",
         "exit_inferred": None,
         "revision": 1,
+        "retracted": False,
     }
     assert (await north.viewer.get("/v1/visits", asset_id=who.asset_id)).json["data"] == [
         shown.json
@@ -104,3 +105,17 @@ async def test_the_visits_of_a_deleted_zone_stay(api: RunningApi, north: Organiz
     await north.admin.delete(f"/v1/zones/{zone_id}")
     answer = await north.viewer.get("/v1/visits", zone_id=zone_id)
     assert [visit["id"] for visit in answer.json["data"]] == [visit_id]
+
+
+async def test_visits_that_never_were_are_listed_only_when_asked_for(
+    api: RunningApi, north: Organization
+) -> None:
+    who, zone_id = await carried(north), await a_zone(north)
+    stays = store_visit(api, north, who, zone_id, minute(0), minute(1))
+    never = store_visit(api, north, who, zone_id, minute(2), minute(3))
+    api.sql("UPDATE visits SET retracted = true WHERE id = %s", parse_id("vis", never))
+    for asked, expected in ({}, stays), ({"retracted": "true"}, never):
+        answer = await north.viewer.get("/v1/visits", zone_id=zone_id, **asked)
+        assert [visit["id"] for visit in answer.json["data"]] == [expected]
+        assert answer.json["total"] == 1
+    assert (await north.viewer.get(f"/v1/visits/{never}")).json["retracted"] is True

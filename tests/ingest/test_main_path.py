@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 from telemetry.ids import format_id
+from telemetry.times import format_time, to_us
 from tests.ingest.conftest import Device, fix, until
 from tests.ingest.tenants import Tenant, soon, square
 
@@ -78,7 +79,7 @@ async def test_a_fix_sent_twice_is_stored_once_and_gives_one_event(
     assert len(tenant.rows("SELECT FROM events")) == 2
 
 
-async def test_a_late_fix_is_stored_and_not_judged(
+async def test_a_late_fix_is_stored_and_judged_in_its_place(
     tenant: Tenant, device: Device, ingest: object
 ) -> None:
     vehicle = await tenant.vehicle()
@@ -88,7 +89,30 @@ async def test_a_late_fix_is_stored_and_not_judged(
     await device.send(vehicle, fix(at - timedelta(seconds=5), *HOME))
     await device.send(vehicle, fix(at + timedelta(seconds=5), *AWAY))
     await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 3)
-    assert tenant.rows("SELECT FROM events") == []
+    assert tenant.rows("SELECT entered_at, left_at FROM visits") == [
+        (at - timedelta(seconds=5), at)
+    ]
+    told = tenant.rows("SELECT data->>'transition', data->>'late' FROM events ORDER BY position")
+    assert told == [("enter", "true"), ("exit", "false")]
+
+
+async def test_what_a_late_fix_disproves_is_amended(
+    tenant: Tenant, device: Device, ingest: object
+) -> None:
+    vehicle = await tenant.vehicle()
+    await tenant.zone(square(*HOME), rules={"exit_confirm_fixes": 1})
+    at = soon(-50)
+    await device.send(vehicle, fix(at, *HOME))
+    await device.send(vehicle, fix(at + timedelta(seconds=20), *AWAY))
+    await device.send(vehicle, fix(at + timedelta(seconds=10), *AWAY))
+    await until(lambda: len(tenant.rows("SELECT FROM events")) == 3)
+    assert tenant.rows("SELECT left_at, revision FROM visits") == [(at + timedelta(seconds=10), 2)]
+    told = tenant.rows(
+        "SELECT type, data->>'change', data->>'left_at', data->>'revision', data->>'late'"
+        "  FROM events ORDER BY position DESC LIMIT 1"
+    )
+    left_at = format_time(to_us(at + timedelta(seconds=10)))
+    assert told == [("asset.visit_amended", "end", left_at, "2", "true")]
 
 
 async def test_a_tracker_without_an_asset_at_that_time_is_stored_and_not_judged(
