@@ -122,13 +122,16 @@ async def forget_released(conn: Connection, ids: Sequence[UUID]) -> None:
 async def remove_older(conn: Connection, before: datetime, limit: int) -> int:
     """Removes up to `limit` rows last seen before then, and returns how many they were.
 
-    What waits in the inbox stays.
+    What waits in the inbox stays, and what another transaction is busy with.
     """
     cursor = await conn.execute(
         """
         DELETE FROM quarantine WHERE id IN (
-            SELECT id FROM quarantine WHERE last_received_at < %s AND released_at IS NULL
-             ORDER BY last_received_at LIMIT %s)
+            SELECT id FROM quarantine AS old
+             WHERE last_received_at < %s
+               AND NOT EXISTS (SELECT FROM inbox WHERE quarantine_id = old.id)
+             ORDER BY last_received_at LIMIT %s
+               FOR UPDATE SKIP LOCKED)
         """,
         (before, limit),
     )

@@ -26,7 +26,10 @@ async def test_old_rows_are_removed_in_steps_and_what_waits_for_its_release_stay
             await quarantine.keep(conn, [_refusal(number)], NOW - number * DAY)
         await quarantine.keep(conn, [_refusal(9)], NOW)  # seen again: as if it were new
         with psycopg.connect(database.url("admin")) as admin:
-            admin.execute("UPDATE quarantine SET released_at = now() WHERE payload = '8'")
+            admin.execute(
+                "INSERT INTO inbox (topic, payload, quarantine_id)"
+                " SELECT topic, payload, id FROM quarantine WHERE payload = '8'"
+            )
         before = NOW - 4.5 * DAY
         removed = [await quarantine.remove_older(conn, before, 2) for _ in range(3)]
         assert removed == [2, 1, 0]
