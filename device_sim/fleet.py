@@ -280,6 +280,8 @@ class _Fleet:
     def _handed_over(self, message: Outgoing) -> None:
         now_s = time.monotonic()
         if self._plan.receipts_s is not None and not self._unconfirmed.sent(message, now_s):
+            if self.ledger is not None:
+                self.ledger.sent_again(message.number)
             return
         self._lags.record(max(0.0, now_s - message.due_s))
         self._sent += message.fixes

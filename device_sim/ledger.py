@@ -23,7 +23,8 @@ MESSAGE_DTYPE = np.dtype(
         ("fixes", "<i4"),
         ("is_whole", "?"),  # not truncated
         ("digest", "<i8"),  # of its content: equal where it is the same
-        ("sent_us", "<i8"),  # since 1970, 0 = not sent
+        ("sent_us", "<i8"),  # for the first time; since 1970, 0 = not sent
+        ("is_repeated", "?"),  # sent again, for want of a receipt
         ("acknowledged_us", "<i8"),  # since 1970, 0 = not acknowledged
     ]
 )
@@ -76,6 +77,9 @@ class Ledger:
     def sent(self, message: int, at_us: int) -> None:
         self._messages["sent_us"][message] = at_us
 
+    def sent_again(self, message: int) -> None:
+        self._messages["is_repeated"][message] = True
+
     def acknowledged(self, message: int, at_us: int) -> None:
         self._messages["acknowledged_us"][message] = at_us
 
@@ -88,6 +92,11 @@ class Ledger:
     def messages(self) -> NDArray[np.void]:
         """All planned messages, MESSAGE_DTYPE."""
         return self._messages[: self._message_count]
+
+    def repeating_trackers(self) -> set[int]:
+        """Those that sent a message again: what they sent may have arrived in another order."""
+        messages = self.messages
+        return set(messages["tracker"][messages["is_repeated"]].tolist())
 
     def acknowledged_fixes(self) -> NDArray[np.void]:
         """The fixes whose messages the broker acknowledged, each tracker's in order of sending."""

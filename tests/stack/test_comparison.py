@@ -400,3 +400,17 @@ def test_only_the_first_differences_are_told_and_all_are_counted() -> None:
     comparison = compare_fixes(expected, [])
     assert comparison.counts == {"lost": 100}
     assert len(comparison.examples["lost"]) == EXAMPLES
+
+
+def test_where_the_order_of_arrival_is_not_known_other_visits_and_events_are_allowed() -> None:
+    found = Found()
+    own = found.visits[0].asset_id
+    found.visits[0] = found.visits[0]._replace(visit_id=an_id("vis", 9))
+    [event, *_] = [event for event in found.events if event["data"]["asset_id"] == own]
+    event["data"]["late"] = True
+    for excused, is_good in ((frozenset[str](), False), (frozenset({own}), True)):
+        visits = compare_visits(found.expected.visits, found.visits, excused)
+        until_us = found.expected.until_us
+        events = compare_events(found.expected.events, found.events, until_us, excused)
+        assert (visits.good, events.good) == (is_good, is_good)
+        assert bool(visits.notes) is bool(events.notes) is is_good

@@ -13,6 +13,11 @@ from stack.runtime import read_stack
 from stack.system import running_stack
 from tests.stack.test_sim import sim
 
+FAULTS = (
+    "duplicate=0.03,reorder=0.05,offline=0.005,offline_newest_first=0.005,replay=0.005,"
+    "frozen_clock=0.005,jump=0.01,rollover=0.02,clock_1980=0.02,clock_2038=0.01,day_ahead=0.02,"
+    "null_island=0.02,nan=0.01,truncated=0.02,reconnect=5"
+)
 RUN_S = 12
 KILLS = ("ingest", "ingest", "postgres", "ingest")
 
@@ -54,3 +59,26 @@ async def test_killing_ingest_and_postgresql_during_a_run_loses_and_doubles_noth
     assert (code, result["good"]) == (0, True), result
     assert result["sent"] == result["verify"]["fixes"]["found"] == 30 * 10 * RUN_S
     assert result["verify"]["events"]["found"] > 0
+
+
+@pytest.mark.acceptance
+@pytest.mark.usefixtures("programs")
+async def test_faulty_trackers_and_kills_of_ingest_and_broker_cost_nothing(data_dir: Path) -> None:
+    """With receipts nothing is lost even where the broker forgets what it had acknowledged."""
+    options = ["--trackers", "12", "--rate", "4", "--seconds", str(RUN_S)]
+    with_receipts = ["--receipts", "--resend-seconds", "2"]
+    async with running_stack(data_dir, lambda _text: None, asyncio.Event()):
+        run = asyncio.create_task(sim(data_dir, *options, "--faults", FAULTS))
+        await asyncio.to_thread(_wait_for_fixes, data_dir)
+        killed = {await asyncio.to_thread(_kill, data_dir, "ingest", set())}
+        code, faulty = await run
+        assert (code, faulty["good"]) == (0, True), faulty
+        assert all(faulty["verify"][what]["found"] > 0 for what in faulty["verify"])
+
+        run = asyncio.create_task(sim(data_dir, *options, "--edits", "0", *with_receipts))
+        await asyncio.sleep(RUN_S / 2)
+        await asyncio.to_thread(_kill, data_dir, "broker", set())
+        await asyncio.to_thread(_kill, data_dir, "ingest", killed)
+        code, confirmed = await run
+    assert (code, confirmed["good"]) == (0, True), confirmed
+    assert confirmed["sent"] == confirmed["stored"] == 12 * 4 * RUN_S
