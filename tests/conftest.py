@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +62,15 @@ def empty_database(postgres: PostgresUnderTest) -> Iterator[DatabaseUnderTest]:
     fresh = postgres.empty_database()
     yield fresh
     postgres.drop(fresh)
+
+
+@pytest.fixture
+def readable_folder() -> Iterator[Path]:
+    """A folder that a broker under another user can read; pytest's own are closed to it."""
+    with tempfile.TemporaryDirectory(prefix="opsc-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import psycopg
 from psycopg import sql
 
 from db import migrate
-from stack.broker import Mosquitto
+from stack.broker import SERVICES, BrokerTls, Mosquitto
 from stack.process import Process
 from stack.provision import Programs
 from stack.servers import Postgres, free_port
@@ -61,14 +61,34 @@ class _Restartable:
 
 
 class BrokerUnderTest(_Restartable):
-    """A mosquitto; ``url`` is mqtt://127.0.0.1:port."""
+    """A mosquitto; ``url`` is mqtt://127.0.0.1:port.
 
-    def __init__(self, programs: Programs, folder: Path, settings: dict[str, str]) -> None:
+    Lets everybody do everything, unless it is ``guarded``: then ``services`` are their secrets.
+    """
+
+    def __init__(
+        self,
+        programs: Programs,
+        folder: Path,
+        settings: dict[str, str],
+        *,
+        guarded: bool = False,
+        tls: BrokerTls | None = None,
+    ) -> None:
+        self.services = {user: secrets.token_urlsafe(32) for user in SERVICES}
+        self.log = folder / "broker.log"
         broker = Mosquitto(
-            programs, folder / "broker", free_port(ANY_PORT), folder / "broker.log", settings
+            programs,
+            folder / "broker",
+            free_port(ANY_PORT),
+            self.log,
+            settings,
+            services=self.services if guarded else None,
+            tls=tls,
         )
         super().__init__(broker)
-        self.host, self.url = "127.0.0.1", broker.url
+        self.home = broker.home
+        self.host, self.url, self.tls_url = "127.0.0.1", broker.url, broker.tls_url
 
 
 class DatabaseUnderTest:
@@ -158,6 +178,11 @@ class Servers:
 
     def start_broker(self, **settings: str) -> BrokerUnderTest:
         return self._start(BrokerUnderTest(self.programs, self._next_folder(), settings))
+
+    def start_guarded_broker(self, tls: BrokerTls | None = None) -> BrokerUnderTest:
+        """One that lets in only whom it knows, as `opsc up` starts it."""
+        folder = self._next_folder()
+        return self._start(BrokerUnderTest(self.programs, folder, {}, guarded=True, tls=tls))
 
     def stop(self) -> None:
         while self._started:

@@ -1,9 +1,7 @@
-"""What the MQTT tests share: both event loops, an address, a topic, files for the broker."""
+"""What the MQTT tests share: both event loops, an address, a topic."""
 
 import asyncio
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import pytest
 import uvloop
@@ -30,12 +28,3 @@ def topic() -> str:
 @pytest.fixture
 def address(broker: BrokerUnderTest) -> BrokerAddress:
     return BrokerAddress.parse(broker.url)
-
-
-@pytest.fixture
-def readable_folder() -> Iterator[Path]:
-    """A folder that a broker under another user can read; pytest's own are closed to it."""
-    with tempfile.TemporaryDirectory(prefix="opsc-mqtt-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import indent
 
 import psycopg
 import pytest
 
+from stack.broker import ACCESS
 from stack.servers import free_port
 from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest
 
@@ -71,6 +73,11 @@ def test_a_broker_accepts_again_after_a_restart(
     broker.restart()
     with socket.create_connection((broker.host, broker.port), timeout=5):
         pass
+
+
+def test_the_page_about_the_broker_has_the_rights_that_it_gives() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "broker.md").read_text()
+    assert indent(ACCESS, "    ") in page
 
 
 def test_two_programs_that_start_at_once_do_not_take_the_same_port() -> None:

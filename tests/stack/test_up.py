@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -12,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -25,12 +28,12 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("programs")]
 class Up:
     """A running `opsc up`; what it says is collected."""
 
-    def __init__(self, data_dir: Path, environment: dict[str, str]) -> None:
+    def __init__(self, data_dir: Path, environment: dict[str, str], *options: str) -> None:
         self.data_dir = data_dir
         self._output = data_dir.with_suffix(".out")
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
-                [OPSC, "up", "--data", data_dir],
+                [OPSC, "up", "--data", data_dir, *options],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment,
@@ -57,8 +60,8 @@ def start(data_dir: Path) -> Iterator[Callable[..., Up]]:
     """Start `opsc up` and wait until it is ready."""
     started: list[Up] = []
 
-    def start(**variables: str) -> Up:
-        up = Up(data_dir, plain_environment() | variables)
+    def start(*options: str, **variables: str) -> Up:
+        up = Up(data_dir, plain_environment() | variables, *options)
         started.append(up)
         up.until_said("ready")
         return up
@@ -198,6 +201,31 @@ def test_servers_that_run_elsewhere_are_used(
     assert database.name in stack.database["opsc_app"]
     assert up.end(signal.SIGTERM) == 0
     assert sorted(p.name for p in data_dir.iterdir()) == ["lock", "log", "secrets.json"]
+
+
+def test_with_tls_the_api_and_the_broker_for_trackers_speak_1_3_and_nothing_older(
+    start: Callable[..., Up], data_dir: Path
+) -> None:
+    up = start("--tls")
+    stack = read_stack(data_dir)
+    assert stack.certificate is not None
+    assert stack.broker_tls_url is not None
+    assert f"{stack.certificate}\n" in up.output
+    for url in (stack.api_url, stack.broker_tls_url):
+        assert url.startswith(("https://127.0.0.1:", "mqtts://127.0.0.1:"))
+        for version in (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2):
+            context = ssl.create_default_context(cafile=stack.certificate)
+            context.minimum_version = context.maximum_version = version
+            address = (urlsplit(url).hostname, urlsplit(url).port)
+            with socket.create_connection(address, timeout=10) as plain:
+                if version is ssl.TLSVersion.TLSv1_3:
+                    context.wrap_socket(plain, server_hostname="127.0.0.1").close()
+                    continue
+                with pytest.raises(ssl.SSLError):
+                    context.wrap_socket(plain, server_hostname="127.0.0.1")
+    sim = opsc("sim", "--data", data_dir, "--trackers", "2", "--seconds", "1", "--json")
+    assert sim.returncode == 0, sim.stderr
+    assert json.loads(sim.stdout)["stored"] > 0
 
 
 def test_a_data_folder_has_one_owner_at_a_time(tmp_path: Path) -> None:
