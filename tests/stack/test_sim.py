@@ -54,7 +54,13 @@ def told_of_wrong_usage(*arguments: str) -> str:
         (["--trackers", "0"], "equal to 1"),
         (["--format", "xml"], "xml"),
         (["--rules", "some"], "some"),
+        (["--faults", "lost=1"], "'lost' is none of the faults duplicate,"),
+        (["--faults", "nan=0.1", "--format", "packed"], "nan is for json and msgpack"),
+        (["--trackers", "100001"], "equal to 100000"),
+        (["--connections", "0"], "equal to 1"),
         (["--verify", "--batch", "2", "--rules", "all"], "within 0.3 s"),
+        (["--verify", "--receipts", "--rules", "all"], "within 0.3 s"),
+        (["--verify", "--faults", "duplicate=0.1", "--edits", "1"], "within 0.3 s"),
         (["--verify", "--batch", "2", "--edits", "1"], "within 0.3 s"),
     ],
 )
@@ -271,7 +277,8 @@ async def test_a_run_against_a_running_system_comes_out_as_expected(data_dir: Pa
         code, odd = await sim(data_dir, "--replay", trace, "--zones", zones, "--speed", "500")
         assert (code, odd["good"]) == (0, True), odd
         assert odd["verify"]["fixes"]["found"] == 10
-        assert odd["verify"]["events"]["found"] == 4
+        assert odd["verify"]["events"]["found"] == 5  # the late fix amends a visit
+        assert odd["verify"]["refused"]["found"] == 1
         for payload_format in PayloadFormat:
             options = ["--trackers", "10", "--rate", "20", "--seconds", "3", "--batch", "7"]
             code, moving = await sim(data_dir, *options, "--format", payload_format)
