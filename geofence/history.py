@@ -10,6 +10,9 @@ The careful path, for assets with late fixes. Each fix is put in its place, and 
 there is judged again by `geofence.evaluator`: the rules are those of every other fix. So the visits
 are the same whatever the order of arrival; what is told depends on that order, and on nothing else.
 
+A history may also end at an instant whose state is known, if what fixes change is over by then:
+`Unsettled` tells that it is not, and that more of the past is needed.
+
 The fixes lie in segments, each with the state before it. Judging begins with the segment of the new
 fix and ends where a segment leaves the state that the next one was judged from.
 """
@@ -88,15 +91,29 @@ class Circumstances:
     agenda: Agenda | None = None
 
 
+class Unsettled(Exception):
+    """What is judged again does not end in the state at the end of the history.
+
+    The history is worthless from then on.
+    """
+
+
 class History:
     """Of one asset, from its first fix on or from an instant whose state is known.
 
     visits: of that time, by key, retracted ones too.
     """
 
-    def __init__(self, asset: int, bench: State, before: StateDelta | None = None) -> None:
+    def __init__(
+        self,
+        asset: int,
+        bench: State,
+        before: StateDelta | None = None,
+        end: StateDelta | None = None,
+    ) -> None:
         """bench: a state to work at, empty but while fixes are taken; several histories may share
-        it. before: the asset's state at the beginning; its memberships name visits by their keys.
+        it. before, end: the asset's states at the beginning and, where it ends before the asset's
+        last fix, at the end, after one fix each; their memberships name visits by their keys.
         """
         self.asset = asset
         self.visits: dict[VisitKey, Visit] = {}
@@ -105,6 +122,7 @@ class History:
         self._after = before or _nothing_known(asset)  # the last fix
         self._segments = [_Segment(self._after)]
         self._now = self._after
+        self._end = end
         self._tail = _NO_TRANSITIONS  # what happened after the last fix, without one
 
     def recall(
@@ -120,6 +138,8 @@ class History:
         those whose keys are of fixes since then. until_us: up to when it is known what happened
         without a fix, as far as something did. The revision tells what does not agree: as a rule
         nothing does; it may be that a zone has got another beginning.
+
+        This and `take` raise Unsettled.
         """
         self.visits = {visit.key: visit for visit in visits}
         before = self._begun_before(self._after)
@@ -130,10 +150,28 @@ class History:
             if not visit.retracted and (visit.end_us > since_us or visit.key in lasting)
         ]
         self._segments = [_Segment(before, rows)]
+        if self._end is not None:
+            self._segments.append(_Segment(self._end))
+            known = [visit for visit in known if self._begins_before_end(visit)]
         settled = self._judge_from(0, self._judging(circumstances), until_us)
         now = _Timeline(self._segments, self._tail)
         found = self._visits(now, 0, settled)
         return self._amended(known, found, now.until_us, late=True)
+
+    def _begins_before_end(self, visit: Visit) -> bool:
+        """Whether it was known to begin when the fix at the end was judged."""
+        assert self._end is not None
+        end_us = int(self._end.assets["newest_us"][0])
+        return visit == self._lasting_at_end(visit.key.zone) or visit.end_us <= end_us
+
+    def _lasting_at_end(self, zone: int) -> Visit | None:
+        """The visit that the asset is in at the end."""
+        if self._end is None:
+            return None
+        for member in _inside(self._end):
+            if member["zone"] == zone:
+                return self.visits.get(key_of(member))
+        return None
 
     def _begun_before(self, state: StateDelta) -> StateDelta:
         """The state, its visits having names that no fix to come can give."""
@@ -197,7 +235,7 @@ class History:
     def landmarks(self) -> Iterator[StateDelta]:
         """States on the way from which another history may begin, in order of time."""
         for segment in self._segments[1:]:
-            if not segment.before.assets["suspects"][0]:
+            if segment.before is not self._end and not segment.before.assets["suspects"][0]:
                 yield self._named(segment.before)
 
     def _named(self, state: StateDelta) -> StateDelta:
@@ -212,7 +250,8 @@ class History:
     def _segment_of(self, fix: np.void) -> int:
         """The last segment that begins at or before the fix."""
         for number in range(len(self._segments) - 1, 0, -1):
-            if _key(self._segments[number].rows[0]) <= _key(fix):
+            rows = self._segments[number].rows
+            if len(rows) and _key(rows[0]) <= _key(fix):
                 return number
         return 0
 
@@ -233,6 +272,8 @@ class History:
             following = self._segments[number]
             if is_same_state(after, following.before):
                 return number
+            if following.before is self._end:
+                raise Unsettled
             self._segments[number] = _Segment(after, following.rows)
 
     def _revise(self, first: int, settled: int, old: "_Timeline", *, late: bool) -> Revision:
@@ -280,7 +321,14 @@ class History:
                     ended.append(replace(lasting.pop(zone), left=_place_of(transition)))
                 elif transition["transition"] == Transition.DWELL:
                     lasting[zone] = replace(lasting[zone], dwelled=_place_of(transition))
-        return [*ended, *lasting.values()]
+        return [*ended, *map(self._to_its_end, lasting.values())]
+
+    def _to_its_end(self, visit: Visit) -> Visit:
+        """A visit that lasts at the end, with what is known of it afterwards."""
+        known = self._lasting_at_end(visit.key.zone)
+        if known is None:
+            return visit
+        return replace(visit, left=known.left, dwelled=visit.dwelled or known.dwelled)
 
     def _lasting(self, memberships: NDArray[np.void]) -> dict[int, Visit]:
         """The visits that are open in a state, as they were then."""
@@ -303,8 +351,9 @@ class _Timeline:
     @property
     def until_us(self) -> int:
         """The instant of the last fix, or of what is known to have happened after it."""
-        newest_us = self.segments[-1].rows["time_us"].max(initial=MIN_TIME_US)
-        return max(int(newest_us), self.tail_until_us)
+        last = self.segments[-1]
+        before_us = int(last.before.assets["newest_us"][0])
+        return max(int(last.rows["time_us"].max(initial=before_us)), self.tail_until_us)
 
     @property
     def tail_until_us(self) -> int:

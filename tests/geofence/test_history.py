@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from geofence.amendments import Telling, Told, Visit, VisitKey
 from geofence.evaluator import NO_TIMERS_US, evaluate
-from geofence.history import FIXES_PER_SEGMENT, Circumstances, History, Revision
+from geofence.history import FIXES_PER_SEGMENT, Circumstances, History, Revision, Unsettled
 from geofence.index import ZoneIndex, ZoneVersion
 from geofence.names import key_of, tell_apart
 from geofence.outlines import Circle, Polygonal
+from geofence.records import MEMBERSHIP_DTYPE
 from geofence.rules import Gates, Rules
-from geofence.state import State, is_same_state
+from geofence.state import State, StateDelta, blank_assets, is_same_state
 from geofence.transitions import Transition
 from telemetry.fix import FixBatch, Known, blank_rows
 
@@ -421,6 +422,52 @@ def test_a_history_goes_on_from_a_landmark_as_if_it_had_seen_all(index, day, dat
             (n.telling, n.occurred_us, n.visit.key) for n in expected.news
         ]
         assert found.suspect == expected.suspect
+
+
+@settings(max_examples=150, deadline=None)
+@given(index=zones(), day=days(most=60), data=st.data())
+def test_a_history_between_two_landmarks_tells_what_one_of_all_tells_or_that_it_does_not_settle(
+    index, day, data
+):
+    gates = Gates(np.empty(0), 1_000.0, 200.0)
+    circumstances = Circumstances(index, gates)
+    places = list(range(len(day)))
+    late = sorted(data.draw(st.sets(st.sampled_from(places), max_size=3)))
+    stored = np.delete(day, late)
+    begin, end = sorted(data.draw(st.integers(0, len(stored))) for _ in range(2))
+    before, at_end = state_after(stored[:begin], index), state_after(stored[:end], index)
+    if begin == end or end == len(stored) or any(at.assets["suspects"] for at in (before, at_end)):
+        return
+    history, _ = took(stored, index, gates=gates)
+    named = [history._named(at) if len(at.memberships) else at for at in (before, at_end)]
+    closed = History(0, State(), named[0] if begin else None, named[1])
+    visits = list(history.visits.values())
+    told = closed.recall(stored[begin:end], visits, NO_TIMERS_US, circumstances)
+    assert told.news == []
+    for place in late:
+        fix = day[place]
+        if begin and fix["time_us"] <= stored[begin - 1]["time_us"]:
+            continue
+        if fix["time_us"] >= stored[end - 1]["time_us"]:
+            continue
+        expected = history.take(fix, circumstances)
+        try:
+            found = closed.take(fix, circumstances)
+        except Unsettled:
+            return
+        assert [(n.telling, n.visit) for n in found.news] == [
+            (n.telling, n.visit) for n in expected.news
+        ]
+        assert found.suspect == expected.suspect
+
+
+def state_after(rows: np.ndarray, index: ZoneIndex) -> StateDelta:
+    gates = Gates(np.empty(0), 1_000.0, 200.0)
+    delta = evaluate(FixBatch(rows), State(), index, NO_TIMERS_US, gates).delta
+    return delta if len(delta.assets) else StateDelta(blank_assets(0, 1), np.zeros(1, int), MEMBERS)
+
+
+MEMBERS = np.empty(0, MEMBERSHIP_DTYPE)
 
 
 def test_a_long_day_in_random_order_is_judged_in_segments():
