@@ -79,7 +79,7 @@ class Outcome:
     """The result of a run; stored, lost and duplicate are fixes.
 
     edit_delays_s: from each edit until its visits were seen. timer_delays_s: from each deadline
-    until its event was created.
+    until its event was created. run: what was verified.
     """
 
     final: Progress
@@ -90,6 +90,7 @@ class Outcome:
     signature_check: str = ""
     edit_delays_s: list[float] = field(default_factory=list[float])
     timer_delays_s: list[float] = field(default_factory=list[float])
+    run: VerifiedRun | None = field(default=None, repr=False)
 
     @property
     def is_good(self) -> bool:
@@ -165,9 +166,10 @@ async def simulate(
         run = _Run(scenario, wanted, target, registered, history, receiver)
         result, edit_delays_s = await _send_and_edit(run, shown, stop)
         shown.update(stage="draining")
+        sent = VerifiedRun(_ledger(result), history, receiver, wanted.is_json)
         verified = await verify(
             target.client,
-            VerifiedRun(_ledger(result), history, receiver, wanted.is_json),
+            sent,
             drain_s=wanted.drain_s,
             on_totals=lambda totals: shown.update(totals=totals),
             on_drained=lambda: shown.update(stage="comparing"),
@@ -184,6 +186,7 @@ async def simulate(
             check,
             edit_delays_s,
             verified.timer_delays_s,
+            sent,
         )
 
 

@@ -69,6 +69,18 @@ DELIVER = Role("deliver", "webhooks", "opsc_deliver")
 API = Role("api", "api", "opsc_app")
 
 
+@dataclass(frozen=True)
+class Variation:
+    """How a system differs from that of `opsc up`: for those who break it on purpose.
+
+    broker_settings: of mosquitto.conf, they win over ours. has_ingest: else the caller starts its
+    own, as `ingest_part` says.
+    """
+
+    broker_settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    has_ingest: bool = True
+
+
 class Interrupted(StackError):
     """The user ended the system before it was ready."""
 
@@ -87,6 +99,7 @@ class Stack:
     broker_tls_url: str | None = None
     broker: Mosquitto | None = None  # None: one that runs elsewhere
     certificate: Certificate | None = None
+    variation: Variation = field(default_factory=Variation)
     database: dict[str, str] = field(default_factory=dict)
     is_ready: bool = False
 
@@ -123,7 +136,12 @@ class Stack:
 
 @asynccontextmanager
 async def running_stack(
-    data_dir: Path, say: Say, stop: asyncio.Event, *, tls: bool = False
+    data_dir: Path,
+    say: Say,
+    stop: asyncio.Event,
+    *,
+    tls: bool = False,
+    variation: Variation | None = None,
 ) -> AsyncIterator[Stack]:
     """The system, ready; all of it has ended when the context is left, whatever happened.
 
@@ -135,6 +153,7 @@ async def running_stack(
         allow_open_files()
         stack = Stack(data_dir, say, load_secrets(data_dir))
         stack.certificate = certificate_of(data_dir / "tls", develop=tls)
+        stack.variation = variation or stack.variation
         try:
             await _unless_stopped(stop, _start(stack))
             stack.publish()
@@ -218,12 +237,13 @@ async def _start_broker(stack: Stack) -> None:
         home,
         free_port(BROKER_PORT),
         stack.log("broker"),
+        stack.variation.broker_settings,
         services=stack.secrets.broker_secrets,
         tls=_broker_tls(stack.certificate),
     )
     await asyncio.to_thread(server.prepare)
     stack.parts[server.name] = PartInfo(server.address)
-    await stack.supervisor.start(Part(server.command(), server.is_ready))
+    await stack.supervisor.start(Part(server.command(), server.is_ready, prepare=server.prepare))
     stack.broker, stack.broker_url, stack.broker_tls_url = server, server.url, server.tls_url
 
 
@@ -244,12 +264,10 @@ def _broker_tls(certificate: Certificate | None) -> BrokerTls | None:
 
 async def _start_roles(stack: Stack) -> None:
     """Side by side: each waits for what it needs by itself."""
-    ingest = f"{LOOPBACK}:{free_port(INGEST_HTTP_PORT)}"
     deliver = f"{LOOPBACK}:{free_port(DELIVER_HTTP_PORT)}"
     api_port = free_port(_port("OPSC_API_PORT", API_PORT))
     api = f"{LOOPBACK}:{api_port}"
     stack.api_url = f"{'http' if stack.certificate is None else 'https'}://{api}"
-    stack.parts["ingest"] = PartInfo(ingest, metrics_url=f"http://{ingest}/metrics")
     stack.parts["deliver"] = PartInfo(deliver, metrics_url=f"http://{deliver}/metrics")
     stack.parts["api"] = PartInfo(api)
     at_home = {"OPSC_WEBHOOK_ALLOW_LOOPBACK": "true"}
@@ -257,11 +275,22 @@ async def _start_roles(stack: Stack) -> None:
     if stack.certificate is not None:
         api_variables["OPSC_TLS_CERT"] = str(stack.certificate.chain)
         api_variables["OPSC_TLS_KEY"] = str(stack.certificate.key)
+    ingest = [ingest_part(stack)] if stack.variation.has_ingest else []
     await stack.supervisor.start(
-        _role(stack, INGEST, {"OPSC_INGEST_HTTP": ingest, **_sign_in(stack)}),
+        *ingest,
         _role(stack, DELIVER, {"OPSC_DELIVER_HTTP": deliver, **at_home}),
         _role(stack, API, api_variables),
     )
+
+
+def ingest_part(
+    stack: Stack, role: Role = INGEST, variables: Mapping[str, str] | None = None
+) -> Part:
+    """An ingest process of a system whose servers run. `variables` win over those it would have."""
+    address = f"{LOOPBACK}:{free_port(INGEST_HTTP_PORT)}"
+    stack.parts[role.name] = PartInfo(address, metrics_url=f"http://{address}/metrics")
+    own = {"OPSC_INGEST_HTTP": address, **_sign_in(stack)}
+    return _role(stack, role, own | dict(variables or {}))
 
 
 def _sign_in(stack: Stack) -> Mapping[str, str]:

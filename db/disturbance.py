@@ -1,0 +1,52 @@
+"""What accidents and operators do to a database, for those who break a system on purpose.
+
+As a superuser; not for the roles.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import psycopg
+
+from db.connect import Connection
+
+
+async def terminate_sessions(conn: Connection) -> int:
+    """Ends every other session of a client of this database; returns how many."""
+    cursor = await conn.execute(
+        """
+        SELECT count(pg_terminate_backend(pid))
+          FROM pg_stat_activity
+         WHERE datname = current_database() AND backend_type = 'client backend'
+           AND pid <> pg_backend_pid()
+        """
+    )
+    row = await cursor.fetchone()
+    return 0 if row is None else row[0]
+
+
+async def drop_chunks(conn: Connection, before: datetime) -> int:
+    """Drops the fixes of whole days before the instant, as retention does; returns how many days.
+
+    Raises psycopg.errors.LockNotAvailable or DeadlockDetected where the table is busy.
+    """
+    cursor = await conn.execute("SELECT drop_chunks('gps_events', older_than => %s)", (before,))
+    return len(await cursor.fetchall())
+
+
+async def lease_holder(conn: Connection, name: str) -> tuple[int, str | None]:
+    """The epoch of a lease and who holds it."""
+    cursor = await conn.execute("SELECT epoch, holder FROM leases WHERE name = %s", (name,))
+    row = await cursor.fetchone()
+    return (0, None) if row is None else (row[0], row[1])
+
+
+async def is_writable(conn: Connection) -> bool:
+    """Whether something can be written just now."""
+    try:
+        await conn.execute("CREATE TEMPORARY TABLE IF NOT EXISTS room (filling text)")
+        await conn.execute("INSERT INTO room SELECT repeat('x', 900) FROM generate_series(1, 100)")
+    except psycopg.Error:
+        return False
+    return True
