@@ -262,6 +262,7 @@ async def _write(conn: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
             VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
             ON CONFLICT (digest) DO UPDATE
                SET seen = quarantine.seen + excluded.seen,
+                   detail = excluded.detail, positions = excluded.positions,
                    last_received_at = excluded.last_received_at,
                    released_at = CASE WHEN excluded.releases = 0 THEN quarantine.released_at END
             """,

@@ -59,7 +59,7 @@ def sort_out(
     credible, implausible = check_clock(batch, arrivals.received_us, arrivals.oldest_us)
     if len(credible) < len(batch):
         batch = batch.take(credible)
-    batch, too_many, buckets = _within_rates(batch, rates)
+    batch, too_many, buckets = _within_rates(batch, arrivals, rates)
     rejections = [
         *refused_senders.values(),
         *(r for r in arrivals.decoded.rejections if r.message not in refused_senders),
@@ -73,8 +73,16 @@ def sort_out(
     return batch, refusals, buckets
 
 
-def _within_rates(batch: FixBatch, rates: Rates) -> tuple[FixBatch, list[Rejection], Buckets]:
-    over, buckets = rates.over(batch)
+def _within_rates(
+    batch: FixBatch, arrivals: Arrivals, rates: Rates
+) -> tuple[FixBatch, list[Rejection], Buckets]:
+    """What somebody released is not held to the rate."""
+    if rates.max_fixes_per_s is None:
+        return batch, [], {}
+    released = [n for n, message in enumerate(arrivals.messages) if released_id(message)]
+    held = np.flatnonzero(~np.isin(batch.rows["message"], released))
+    over = np.zeros(len(batch), bool)
+    over[held], buckets = rates.over(batch.take(held))
     if not over.any():
         return batch, [], buckets
     detail = f"more than {rates.max_fixes_per_s:g} fixes a second"

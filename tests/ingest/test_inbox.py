@@ -177,3 +177,19 @@ async def test_of_an_array_that_is_released_the_good_fixes_stay_as_they_are(
         assert await _release(tenant, row_id) == "released"
         await until(lambda: tenant.rows("SELECT FROM quarantine") == [])
     assert tenant.rows("SELECT time FROM gps_events ORDER BY time") == [(old,), (new,)]
+
+
+async def test_what_was_over_the_rate_is_stored_when_it_is_released(
+    tenant: Tenant, database: DatabaseUnderTest, broker: BrokerUnderTest, device: Device
+) -> None:
+    vehicle, at = await tenant.vehicle(), soon(-60)
+    strict = ownership(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
+    strict.admission = Admission(max_fixes_per_s=1)
+    async with running(strict):
+        await device.send(vehicle, *(fix(at, *PLACE, seq=number) for number in range(15)))
+        await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 10)
+        ((row_id, positions),) = tenant.rows("SELECT id, positions FROM quarantine")
+        assert positions == [10, 11, 12, 13, 14]
+        assert await _release(tenant, row_id) == "released"
+        await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 15)
+        await until(lambda: tenant.rows("SELECT FROM quarantine") == [])
