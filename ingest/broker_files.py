@@ -8,7 +8,6 @@
 A line is `user:hash`. A user that begins with `trk_` is a tracker; no service is called so.
 """
 
-import contextlib
 import os
 import signal
 from collections.abc import Iterable
@@ -58,11 +57,12 @@ class BrokerFiles:
             raise _trouble(self._passwords, "read", error) from error
 
     def stamp(self) -> tuple[int, ...] | None:
-        """Changes when someone writes or replaces `passwords`; None where there is none."""
-        with contextlib.suppress(OSError):
-            found = self._passwords.stat()
-            return found.st_ino, found.st_size, found.st_mtime_ns
-        return None
+        """Changes when someone writes or replaces either file; None where one is missing."""
+        try:
+            found = [path.stat() for path in (self.folder / SERVICE_PASSWORDS, self._passwords)]
+        except OSError:
+            return None
+        return tuple(n for one in found for n in (one.st_ino, one.st_size, one.st_mtime_ns))
 
     def write_passwords(self, text: str) -> None:
         """Beside, then renamed: the broker reads the old text or the new one, never a part.

@@ -33,7 +33,10 @@ _KIND_OF = (
     (Refused.PUBLISH, re.compile(r": Bad socket read/write on client .*: Quota exceeded$")),
     (Refused.PUBLISH, re.compile(r": Denied PUBLISH from .* \(d\d, q0, ")),
     (Refused.SUBSCRIBE, re.compile(r": (trk_\S+) [012] (?!trackers/\1/ack$)")),
-    (Refused.TLS, re.compile(r": OpenSSL Error\[0\]: ")),
+    (
+        Refused.TLS,
+        re.compile(r": OpenSSL Error\[0\]: |: Client connection from \S+ failed: error:"),
+    ),
 )
 
 

@@ -1,14 +1,15 @@
 """Keeps the broker's list of trackers as the database has it, and counts what the broker refused.
 
-Runs beside the owner, which is the one process that does this. PostgreSQL is the truth: the list is
-made from it whole when this process begins, and then by what has changed; if the file is deleted or
-changed by somebody else, it is written again. A new tracker is known to the broker, and a revoked
-one cut off, one look later (a quarter of a second; more where the list is so long that reading it
-keeps the broker busy).
+Runs beside the work of ingest, in standbys too: PostgreSQL is the truth, so all of them write the
+same. The list is made from it whole when a process begins, and then by what has changed; if the
+file is deleted or changed by somebody else, it is written again. A new tracker is known to the
+broker, and a revoked one cut off, one look later (a quarter of a second; more where the list is so
+long that reading it keeps the broker busy).
 
 One rule about the signal that makes mosquitto read the list: it goes out only while our session is
-connected. A session that mosquitto has restored from its disk and whose client is not back yet
-loses its rights at that signal, and with them every message that comes until it is back.
+connected, so by the owner. A session that mosquitto has restored from its disk and whose client is
+not back yet loses its rights at that signal, and with them every message that comes until it is
+back.
 """
 
 import asyncio
@@ -63,8 +64,8 @@ class TrackerLines:
         return is_changed
 
     def text(self, services: str) -> str:
-        """The whole password file."""
-        return password_lines(services, self._lines.values())
+        """The whole password file; the same whatever the order of the changes was."""
+        return password_lines(services, sorted(self._lines.values()))
 
 
 @dataclass(slots=True)
@@ -78,8 +79,11 @@ class Identities:
     reload_is_due: bool = True  # who knows what the broker has read before we began
     seen: tuple[int, int] | None = None  # the broker's process, and which connection we had to it
 
-    async def look(self, conn: Connection, session: Session) -> float:
-        """One look at the database, the file and the broker; returns seconds until the next."""
+    async def look(self, conn: Connection, session: Session | None) -> float:
+        """One look at the database, the file and the broker; returns seconds until the next.
+
+        session: ours, None where this process is not the owner.
+        """
         began = time.monotonic()
         changes = await changed_since(conn, self.lines.revision)
         if self.lines.take(changes) or self.written is None or self.files.stamp() != self.written:
@@ -90,34 +94,39 @@ class Identities:
         return min(max(_LOOK_S, _BUSY_PART * took_s), _LONGEST_LOOK_S)
 
     def _write(self) -> None:
+        self.written = None
         text = self.lines.text(self.files.services())
         if text != self.files.passwords():
             self.files.write_passwords(text)
-            self.reload_is_due = True
         self.written = self.files.stamp()
+        self.reload_is_due = True  # even if another process has written it
 
-    def _reload(self, session: Session) -> None:
+    def _reload(self, session: Session | None) -> None:
         """Only where the same broker was connected at the last look too: see the module."""
-        pid = self.files.broker_pid()
-        connected = session.connected.is_set()
-        now = (pid, session.counters.connects) if connected and pid is not None else None
-        is_settled = now is not None and now == self.seen
-        self.seen = now
-        if self.reload_is_due and is_settled and pid is not None:
-            self.files.reload(pid)
+        before, self.seen = self.seen, self._connection(session)
+        if self.reload_is_due and self.seen is not None and self.seen == before:
+            self.files.reload(self.seen[0])
             self.reload_is_due = False
             self.metrics.reloads.inc()
 
+    def _connection(self, session: Session | None) -> tuple[int, int] | None:
+        """The broker's process and which connection to it ours is; None where there is none."""
+        pid = self.files.broker_pid()
+        if pid is None or session is None or not session.connected.is_set():
+            return None
+        return pid, session.counters.connects
+
 
 async def keep(ownership: Ownership, files: BrokerFiles | None, log: BrokerLog | None) -> None:
-    """Works whenever this process is the owner, until `ownership.stopping` is set."""
+    """Works until `ownership.stopping` is set; whatever goes wrong is told, and tried again."""
     identities = None if files is None else Identities(files, ownership.metrics.broker)
     trouble = ""
     while not ownership.stopping.is_set():
         try:
-            if identities is not None and ownership.session is not None:
-                await _while_owner(ownership, identities, log)
-            _count(ownership, log)
+            if identities is None:
+                _count(ownership, log)
+            else:
+                await _look_on(ownership, identities, log)
         except (psycopg.Error, BrokerFilesError, OSError) as error:
             ownership.metrics.broker.failures.inc()
             if trouble != (trouble := str(error).strip()):
@@ -125,11 +134,10 @@ async def keep(ownership: Ownership, files: BrokerFiles | None, log: BrokerLog |
         await _pause(ownership, _RETRY_S)
 
 
-async def _while_owner(ownership: Ownership, identities: Identities, log: BrokerLog | None) -> None:
-    conn = await connect(ownership.database_url, "opsc-identities", _LIMITS)
-    async with conn:
-        while (session := ownership.session) is not None and not ownership.stopping.is_set():
-            pause_s = await identities.look(conn, session)
+async def _look_on(ownership: Ownership, identities: Identities, log: BrokerLog | None) -> None:
+    async with await connect(ownership.database_url, "opsc-identities", _LIMITS) as conn:
+        while not ownership.stopping.is_set():
+            pause_s = await identities.look(conn, ownership.session)
             _count(ownership, log)
             await _pause(ownership, pause_s)
 

@@ -35,6 +35,7 @@ class Part:
     command: Command
     is_ready: Callable[[], bool]
     ready_timeout_s: float = 60.0
+    prepare: Callable[[], None] | None = None  # before it is started again
 
     @property
     def name(self) -> str:
@@ -115,6 +116,8 @@ class Supervisor:
         return how_it_ended(code)
 
     async def _restart(self, part: Part) -> None:
+        if part.prepare is not None:
+            await asyncio.to_thread(part.prepare)
         self._spawn(part)
         try:
             await self._ready(part)

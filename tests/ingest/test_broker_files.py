@@ -71,6 +71,7 @@ def test_a_pid_file_without_a_process_names_nobody(tmp_path: Path, text: str) ->
         ("Client trk_a closed its connection.", None),
         ("Bad socket read/write on client trk_a: Invalid arguments provided.", None),
         ("New client connected from 127.0.0.1:1 as trk_a (p5, c1, k60, u'trk_a').", None),
+        ("Client connection from 127.0.0.1 failed: error:0A00009C:SSL routines.", Refused.TLS),
         ("OpenSSL Error[0]: error:0A00010B:SSL routines::wrong version number", Refused.TLS),
     ],
 )
