@@ -147,27 +147,41 @@ class PastFix(NamedTuple):
 _PAST = """
 SELECT wanted.asset_id, fix.tracker_id, (extract(epoch FROM fix.time) * 1000000)::bigint, fix.seq,
        fix.lat, fix.lon, fix.accuracy_m, fix.speed_mps
-  FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::int4[])
-       AS wanted (org_id, asset_id, since, seq)
-  JOIN tracker_assignments AS assignment
-    ON assignment.org_id = wanted.org_id AND assignment.asset_id = wanted.asset_id
-   AND coalesce(assignment.assigned_to, 'infinity') > wanted.since
+  FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::int4[], %s::timestamptz[], %s::int4[])
+       AS wanted (org_id, asset_id, since, since_seq, until, until_seq)
  CROSS JOIN LATERAL (
-       SELECT * FROM gps_events
-        WHERE tracker_id = assignment.tracker_id AND time >= assignment.assigned_from
-          AND time < coalesce(assignment.assigned_to, 'infinity')
-          AND (time, seq) > (wanted.since, wanted.seq) AND time >= wanted.since) AS fix
- WHERE fix.time >= %s  -- spares looking into chunks of earlier times
+       SELECT stored.*
+         FROM tracker_assignments AS assignment
+         JOIN gps_events AS stored
+           ON stored.tracker_id = assignment.tracker_id
+          AND stored.time >= assignment.assigned_from
+          AND stored.time < coalesce(assignment.assigned_to, 'infinity')
+        WHERE assignment.org_id = wanted.org_id AND assignment.asset_id = wanted.asset_id
+          AND stored.time BETWEEN wanted.since AND wanted.until
+          AND (stored.time, stored.seq) > (wanted.since, wanted.since_seq)
+          AND (stored.time, stored.seq) <= (wanted.until, wanted.until_seq)
+          AND stored.time BETWEEN %s AND %s  -- spares looking into chunks of other times
+        LIMIT %s) AS fix
  ORDER BY wanted.asset_id, fix.time, fix.seq
 """
 
 
-async def since(
-    conn: Connection, wanted: Sequence[tuple[UUID, UUID, datetime, int]]
-) -> list[PastFix]:
-    """Of assets (org_id, asset_id, time, seq) the fixes after that one, by asset, in order."""
-    columns = [list(column) for column in zip(*wanted, strict=True)]
-    cursor = await conn.execute(_PAST, (*columns, min(row[2] for row in wanted)))
+class PastSpan(NamedTuple):
+    """The fixes of an asset after one of them, up to another."""
+
+    org_id: UUID
+    asset_id: UUID
+    since: datetime
+    since_seq: int
+    until: datetime
+    until_seq: int
+
+
+async def past(conn: Connection, spans: Sequence[PastSpan], most: int) -> list[PastFix]:
+    """By asset, in order of time and seq; of an asset not more than `most`."""
+    columns = [list(column) for column in zip(*spans, strict=True)]
+    edges = (min(span.since for span in spans), max(span.until for span in spans))
+    cursor = await conn.execute(_PAST, (*columns, *edges, most))
     return [PastFix(*row) for row in await cursor.fetchall()]
 
 

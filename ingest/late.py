@@ -11,16 +11,16 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from db.checkpoints import Checkpoint, Moment
+from db.checkpoints import Checkpoint, Span
 from db.events import Event
 from db.gps_events import FixKey
 from db.visits import Visit
 from geofence.amendments import Told, VisitKey
 from geofence.evaluator import NO_TIMERS_US
-from geofence.history import Circumstances, History, Revision
+from geofence.history import Circumstances, History, Revision, Unsettled
 from geofence.state import State, StateDelta
 from ingest import checkpoints, news
-from ingest.past import AssetPast
+from ingest.past import AssetPast, PastNeeded
 from ingest.registry import Registry
 from telemetry.fix import FixBatch, Flag
 
@@ -31,8 +31,8 @@ class Late:
 
     fixes: how many they were, with those that came with them; suspects: how many of them are. told,
     used_names: see `ingest.plan.Memory`; None for what is to be forgotten. states: of the assets,
-    as of now. suspect: stored fixes whose flag changes. outdated: after these instants checkpoints
-    are wrong. checkpointed: (asset, time_us) of the last one that each has now.
+    as of now. suspect: stored fixes whose flag changes. outdated: in these times checkpoints are
+    wrong. checkpointed: (asset, time_us) of the last one that each has now.
     """
 
     fixes: int = 0
@@ -43,7 +43,7 @@ class Late:
     visits: list[Visit] = field(default_factory=list[Visit])
     events: list[Event] = field(default_factory=list[Event])
     suspect: dict[FixKey, bool] = field(default_factory=dict[FixKey, bool])
-    outdated: list[Moment] = field(default_factory=list[Moment])
+    outdated: list[Span] = field(default_factory=list[Span])
     checkpoints: list[Checkpoint] = field(default_factory=list[Checkpoint])
     checkpointed: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
 
@@ -58,7 +58,8 @@ def judge(
 ) -> Late:
     """Judges the fixes of assets whose past is known, and sets their flag `suspect`.
 
-    bench: see `geofence.history`. now_us: up to when deadlines have fallen due, and the clock.
+    Raises PastNeeded where more has to be known. bench: see `geofence.history`.
+    now_us: up to when deadlines have fallen due, and the clock.
     """
     late, due_us = Late(), now_us[0]
     rows = batch.rows
@@ -68,11 +69,16 @@ def judge(
         until_us = max(due_us, int(rows["time_us"][own].max()))
         agenda = registry.agenda_since(asset, known.since_us, until_us)
         circumstances = Circumstances(registry.index, registry.gates, agenda)
-        history = History(asset, bench, known.before)
-        revisions = list(_revisions(history, known, rows[own], state, due_us, circumstances))
+        history = History(asset, bench, known.before, known.end)
+        try:
+            revisions = list(_revisions(history, known, rows[own], state, due_us, circumstances))
+        except Unsettled:
+            raise PastNeeded(assets={asset: known.span.deeper()}) from None
         _flag(rows, own, revisions, late, registry)
         _write(history, revisions, late, registry, now_us[1])
-        _keep(history, known, late, registry)
+        _mark(history, known, late, registry)
+        if known.end is None:
+            _keep(history, late, registry)
     return late
 
 
@@ -88,10 +94,12 @@ def _revisions(
     asset = state.assets[history.asset]
     is_ahead = asset["clock_us"] > asset["newest_us"]
     until_us = int(asset["clock_us"]) if is_ahead else NO_TIMERS_US
+    assert known.rows is not None
     yield history.recall(known.rows, known.visits, until_us, circumstances)
     for row in rows:
         yield history.take(row, circumstances)
-    yield history.pass_time(due_us, circumstances)
+    if known.end is None:
+        yield history.pass_time(due_us, circumstances)
 
 
 def _flag(
@@ -124,24 +132,29 @@ def _write(
     for revision in revisions:
         changed.update(visit.key for visit in revision.visits)
         late.events += news.events(history.asset, revision, registry, clock_us)
-    told = history.told()
-    for key in changed:
-        row = news.visit_row(history.asset, history.visits[key], registry)
-        late.visits.append(row)
-        late.told[row.id] = told.get(key)
+    late.visits += [news.visit_row(history.asset, history.visits[key], registry) for key in changed]
 
 
-def _keep(history: History, known: AssetPast, late: Late, registry: Registry) -> None:
-    state = history.state()
-    late.states.append(state)
+def _keep(history: History, late: Late, registry: Registry) -> None:
+    """What is known of the asset now."""
+    late.states.append(history.state())
     late.used_names[history.asset] = history.used_names()
+    told = history.told()
+    for key in history.visits:
+        late.told[news.visit_id_of(history.asset, key, registry)] = told.get(key)
+
+
+def _mark(history: History, known: AssetPast, late: Late, registry: Registry) -> None:
+    """Checkpoints, anew in the time that was judged."""
     organization = registry.organization_of_asset(history.asset)
     owner = (registry.organizations[organization], registry.assets[history.asset])
-    late.outdated.append(Moment(*owner, known.since_us))
+    until_us = None if known.end is None else int(known.end.assets["newest_us"][0])
+    late.outdated.append(Span(*owner, known.since_us, until_us))
     landmarks = checkpoints.spaced(history.landmarks(), known.since_us)
     for landmark in landmarks:
         late.checkpoints.append(
             checkpoints.encode(landmark.assets[0], landmark.memberships, registry)
         )
-    last_us = int(landmarks[-1].assets["newest_us"][0]) if landmarks else known.since_us
-    late.checkpointed.append((history.asset, last_us))
+    if known.end is None:
+        last_us = int(landmarks[-1].assets["newest_us"][0]) if landmarks else known.since_us
+        late.checkpointed.append((history.asset, last_us))

@@ -29,6 +29,7 @@ class Metrics:
         self._stored = Counter("fixes_stored", "Fixes stored", **named)
         self._duplicates = Counter("fixes_duplicate", "Fixes that were stored before", **named)
         self._late = Counter("fixes_late", "Fixes judged with the past of their asset", **named)
+        self._unjudged = Counter("fixes_unjudged", "Late fixes with too many after them", **named)
         self._refused = Counter("refused", "Kept in quarantine", ["reason"], **named)
         self._suspect = Counter("fixes_suspect", "Fixes reached too fast to be true", **named)
         self._healed = Counter("fixes_healed", "Suspect fixes that proved to be true", **named)
@@ -52,6 +53,7 @@ class Metrics:
         self._stored.inc(len(plan.new))
         self._duplicates.inc(len(plan.batch) - len(plan.new))
         self._late.inc(plan.late.fixes)
+        self._unjudged.inc(plan.unjudged)
         for reason, count in Tally(refusal.reason for refusal in plan.refusals).items():
             self._refused.labels(reason).inc(count)
         changed = list(plan.late.suspect.values())

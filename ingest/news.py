@@ -1,6 +1,7 @@
 """What late fixes change, as the rows that tell of it: visits and events."""
 
 from collections.abc import Iterator, Sequence
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +9,10 @@ from numpy.typing import NDArray
 from db.events import Event
 from db.visits import Visit
 from geofence import amendments
-from geofence.amendments import News, Telling
+from geofence.amendments import News, Telling, VisitKey
 from geofence.history import Revision
 from geofence.transitions import TRANSITION_DTYPE, Transition
+from geofence.visits import visit_id
 from ingest.amendment import amendment_event
 from ingest.outcome import opened_visit, tell, visit_event
 from ingest.registry import Registry
@@ -61,6 +63,13 @@ def _rows(asset: int, told: Sequence[News], registry: Registry) -> NDArray[np.vo
         row["opening_again"], row["opening_version"] = visit.key.again, visit.version
         row["entered_us"] = visit.entered.time_us
     return rows
+
+
+def visit_id_of(asset: int, key: VisitKey, registry: Registry) -> UUID:
+    """The id of the visit that has this name."""
+    tracker = registry.trackers[key.tracker]
+    opening = (key.time_us, key.seq, key.change_us, key.again)
+    return visit_id(registry.assets[asset], registry.zones[key.zone], tracker, *opening)
 
 
 def visit_row(asset: int, visit: amendments.Visit, registry: Registry) -> Visit:

@@ -6,7 +6,7 @@ with it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db import checkpoints, gps_events, restore, visits
-from db.checkpoints import Moment
+from db.checkpoints import Checkpoint
 from db.connect import Connection
-from db.gps_events import FixKey, PastFix
+from db.gps_events import FixKey, PastFix, PastSpan
 from geofence import amendments
 from geofence.amendments import VisitKey
 from geofence.records import PLACE_DTYPE
 from geofence.state import StateDelta
 from geofence.transitions import Cause, Inferred
+from geofence.versions import MAX_TIME_US
 from ingest.checkpoints import decode
 from ingest.registry import Registry
 from telemetry.fix import FIX_DTYPE, Known, blank_rows
@@ -30,24 +31,49 @@ from telemetry.times import to_datetime, to_us
 
 _CAUSES = {cause.name.lower(): int(cause) for cause in Cause}
 _INFERRED = {None: Inferred.NONE, "segment": Inferred.SEGMENT, "timer": Inferred.TIMER}
-_SINCE_EVER = (0, 0)  # no stored fix lies before it
+_END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
+
+MOST_CHECKPOINTS = 64  # beyond so many, all of the past is looked up
+MOST_FIXES = 100_000  # of an asset; where more follow, a late fix is stored and not judged
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The fixes of an asset that come late, and how far beyond them its past is wanted.
+
+    checkpoints: so many, or as many as there are.
+    """
+
+    earliest_us: int
+    latest_us: int
+    checkpoints: int = 1
+
+    def deeper(self) -> "Span":
+        return replace(self, checkpoints=8 * self.checkpoints)
 
 
 @dataclass(frozen=True, slots=True)
 class AssetPast:
-    """What is stored of an asset from an instant on.
+    """What is stored of an asset about some time.
 
-    before: its state then, None where it begins with its first fix. rows: its fixes since, in order
-    of time and seq.
+    before: its state at the beginning, None where that is its first fix. end: its state at the end,
+    None where that is now. rows: its fixes between, in order of time and seq; None where they are
+    too many. visits: those that the time bears on.
     """
 
+    span: Span
     before: StateDelta | None
-    rows: NDArray[np.void]
+    end: StateDelta | None
+    rows: NDArray[np.void] | None
     visits: Sequence[amendments.Visit]
 
     @property
     def since_us(self) -> int:
         return 0 if self.before is None else int(self.before.assets["newest_us"][0])
+
+    def covers(self, earliest_us: int, latest_us: int) -> bool:
+        end_us = MAX_TIME_US if self.end is None else int(self.end.assets["newest_us"][0])
+        return self.since_us < earliest_us and latest_us < end_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +90,10 @@ NO_PAST = Past()
 class PastNeeded(Exception):
     """A plan cannot be made without this.
 
-    fixes: which of them are stored. assets: by ordinal, before which instant their past begins.
+    fixes: which of them are stored. assets: by ordinal, the past that bears on some time.
     """
 
-    def __init__(self, fixes: Sequence[FixKey] = (), assets: Mapping[int, int] = {}) -> None:
+    def __init__(self, fixes: Sequence[FixKey] = (), assets: Mapping[int, Span] = {}) -> None:
         super().__init__(f"{len(fixes)} fixes and {len(assets)} assets are to be looked up")
         self.fixes = fixes
         self.assets = assets
@@ -84,34 +110,53 @@ async def look_up(conn: Connection, need: PastNeeded, past: Past, registry: Regi
 
 
 async def _assets(
-    conn: Connection, earliest_us: Mapping[int, int], registry: Registry
+    conn: Connection, spans: Mapping[int, Span], registry: Registry
 ) -> dict[int, AssetPast]:
-    owner = {asset: _owner(asset, registry) for asset in earliest_us}
-    known = await checkpoints.before(
-        conn, [Moment(*owner[asset], time_us) for asset, time_us in earliest_us.items()]
-    )
-    before = {registry.assets.number(one.asset_id): decode(one, registry) for one in known}
-    since = {asset: _since(before.get(asset)) for asset in earliest_us}
-    fixes = await gps_events.since(
-        conn, [(*owner[asset], to_datetime(us), seq) for asset, (us, seq) in since.items()]
+    owner = {asset: _owner(asset, registry) for asset in spans}
+    edges = await _edges(conn, spans, owner, registry)
+    fixes = await gps_events.past(
+        conn,
+        [PastSpan(*owner[asset], *_after(before), *_until(end)) for asset, before, end in edges],
+        MOST_FIXES + 1,
     )
     stays = await visits.since(
-        conn, [(*owner[asset], _bearing(before.get(asset))) for asset in earliest_us]
+        conn, [(*owner[asset], _bearing(before)) for asset, before, _ in edges]
     )
-    await _look_up_places(conn, {asset: us for asset, (us, _) in since.items()}, registry)
-    rows = {
-        asset_id: _rows(list(some), registry)
-        for asset_id, some in groupby(fixes, lambda fix: fix.asset_id)
-    }
-    none = np.empty(0, FIX_DTYPE)
+    await _look_up_places(conn, {asset: _since_us(before) for asset, before, _ in edges}, registry)
+    by_asset = groupby(fixes, lambda fix: fix.asset_id)
+    rows = {asset_id: _rows(list(some), registry) for asset_id, some in by_asset}
     return {
         asset: AssetPast(
-            before.get(asset),
-            rows.get(asset_id, none),
-            [_visit(row, registry) for row in stays if row.asset_id == asset_id],
+            spans[asset],
+            before,
+            end,
+            rows.get(owner[asset][1], np.empty(0, FIX_DTYPE)),
+            [_visit(row, registry) for row in stays if row.asset_id == owner[asset][1]],
         )
-        for asset, (_, asset_id) in owner.items()
+        for asset, before, end in edges
     }
+
+
+async def _edges(
+    conn: Connection,
+    spans: Mapping[int, Span],
+    owner: Mapping[int, tuple[UUID, UUID]],
+    registry: Registry,
+) -> list[tuple[int, StateDelta | None, StateDelta | None]]:
+    """Of each asset the states at the beginning and at the end."""
+    earliest = [(*owner[asset], span.earliest_us) for asset, span in spans.items()]
+    latest = [
+        (*owner[asset], span.latest_us, span.checkpoints)
+        for asset, span in spans.items()
+        if span.checkpoints <= MOST_CHECKPOINTS
+    ]
+    before = _states(await checkpoints.before(conn, earliest), registry)
+    end = _states(await checkpoints.after(conn, latest), registry)
+    return [(asset, before.get(asset), end.get(asset)) for asset in spans]
+
+
+def _states(found: Sequence[Checkpoint], registry: Registry) -> dict[int, StateDelta]:
+    return {registry.assets.number(one.asset_id): decode(one, registry) for one in found}
 
 
 def _owner(asset: int, registry: Registry) -> tuple[UUID, UUID]:
@@ -119,16 +164,26 @@ def _owner(asset: int, registry: Registry) -> tuple[UUID, UUID]:
     return registry.organizations[organization], registry.assets[asset]
 
 
-def _since(before: StateDelta | None) -> tuple[int, int]:
+def _since_us(before: StateDelta | None) -> int:
+    """No stored fix lies before 1970."""
+    return 0 if before is None else int(before.assets["newest_us"][0])
+
+
+def _after(before: StateDelta | None) -> tuple[datetime, int]:
     """The fix after which the past begins: its time and seq."""
-    if before is None:
-        return _SINCE_EVER
-    return int(before.assets["newest_us"][0]), int(before.assets["newest_seq"][0])
+    seq = 0 if before is None else int(before.assets["newest_seq"][0])
+    return to_datetime(_since_us(before)), seq
+
+
+def _until(end: StateDelta | None) -> tuple[datetime, int]:
+    if end is None:
+        return _END_OF_TIME, 0
+    return to_datetime(int(end.assets["newest_us"][0])), int(end.assets["newest_seq"][0])
 
 
 def _bearing(before: StateDelta | None) -> datetime:
     """Visits that were over by then have nothing to do with what is judged."""
-    since_us, _ = _since(before)
+    since_us = _since_us(before)
     if before is None:
         return to_datetime(since_us)
     running = before.memberships[before.memberships["run"] > 0]
@@ -149,8 +204,10 @@ async def _look_up_places(conn: Connection, since_us: dict[int, int], registry: 
             registry.moves.place(putting, row)
 
 
-def _rows(fixes: Sequence[PastFix], registry: Registry) -> NDArray[np.void]:
-    """FIX_DTYPE, the columns that judging reads."""
+def _rows(fixes: Sequence[PastFix], registry: Registry) -> NDArray[np.void] | None:
+    """FIX_DTYPE, the columns that judging reads. None where they are too many."""
+    if len(fixes) > MOST_FIXES:
+        return None
     rows = blank_rows(len(fixes))
     asset = registry.assets.number(fixes[0].asset_id)
     rows["asset"], rows["organization"] = asset, registry.organization_of_asset(asset)

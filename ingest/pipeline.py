@@ -122,6 +122,6 @@ async def _write(turn: Turn, plan: Plan, received_us: int) -> None:
     await events.insert_missing(conn, plan.late.events)
     await asset_states.store(conn, list(plan.notes.written.values()))
     await asset_states.forget(conn, list(plan.notes.removed.values()))
-    await checkpoints.forget_after(conn, plan.late.outdated)
+    await checkpoints.forget(conn, plan.late.outdated)
     await checkpoints.store(conn, plan.checkpoints)
     await quarantine.keep(conn, plan.refusals, to_datetime(received_us), turn.bounds)

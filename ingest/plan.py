@@ -23,7 +23,7 @@ from ingest.checkpoints import Checkpoints
 from ingest.late import Late, judge
 from ingest.notes import NoteChanges, Notes
 from ingest.outcome import Outcome, tell
-from ingest.past import NO_PAST, AssetPast, Past, PastNeeded
+from ingest.past import NO_PAST, AssetPast, Past, PastNeeded, Span
 from ingest.rates import Buckets, Rates
 from ingest.refusals import sort_out
 from ingest.registry import Registry
@@ -78,8 +78,9 @@ class Memory:
 class Plan:
     """batch: all fixes that may be stored, in order of arrival, known ones too; new: those that are
     not known; new_stream: their COPY stream. evaluation: of the new ones that are not late, and of
-    all that has fallen due; late: the others. delta: what both do to the state. suspect: stored
-    fixes whose flag changes. checkpointed: (asset, time_us) of the last of each that has a new one.
+    all that has fallen due; late: the others; unjudged: how many are not judged at all, because too
+    many fixes follow. delta: what is done to the state. suspect: stored fixes whose flag changes.
+    checkpointed: (asset, time_us) of the last of each that has a new one.
     """
 
     revision: int
@@ -88,6 +89,7 @@ class Plan:
     new_stream: bytes
     evaluation: Evaluation
     late: Late
+    unjudged: int
     delta: StateDelta
     suspect: Mapping[FixKey, bool]
     outcome: Outcome
@@ -121,7 +123,9 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     if len(late_assets):
         others = _without_assets(new, late_assets)
         evaluation = evaluate(others, state, registry.index, due_us, registry.gates, agenda)
-        evaluation = _leaving_out(evaluation, late_assets)
+        evaluation = _leaving_out(
+            evaluation, [asset for asset in known if known[asset].end is None]
+        )
     tell_apart(evaluation, memory.used_names)
     suspect = dict.fromkeys(flag(new, evaluation, registry), False)
     if known:
@@ -135,6 +139,7 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
         new_stream=_stream(new, registry, arrivals.received_us),
         evaluation=evaluation,
         late=late,
+        unjudged=int(np.isin(new.rows["asset"], [*late_assets]).sum()) - late.fixes,
         delta=delta,
         suspect=suspect | late.suspect,
         outcome=tell(evaluation.transitions, registry, now_us, memory.told),
@@ -166,16 +171,21 @@ def _without_known(
 
 
 def _past_of(assets: NDArray[np.integer], batch: FixBatch, past: Past) -> dict[int, AssetPast]:
-    """What was looked up of the assets. Raises PastNeeded where something was not."""
-    missing: dict[int, int] = {}
+    """What was looked up of the assets. Raises PastNeeded where something was not.
+
+    Without those whose past is too long to be judged again.
+    """
+    missing: dict[int, Span] = {}
     for asset in assets.tolist():
-        earliest_us = int(batch.rows["time_us"][batch.rows["asset"] == asset].min())
+        time_us = batch.rows["time_us"][batch.rows["asset"] == asset]
+        span = Span(int(time_us.min()), int(time_us.max()))
         known = past.assets.get(asset)
-        if known is None or known.since_us >= earliest_us:
-            missing[asset] = earliest_us
+        if known is None or not known.covers(span.earliest_us, span.latest_us):
+            missing[asset] = span
     if missing:
         raise PastNeeded(assets=missing)
-    return {asset: past.assets[asset] for asset in assets.tolist()}
+    chosen = {asset: past.assets[asset] for asset in assets.tolist()}
+    return {asset: known for asset, known in chosen.items() if known.rows is not None}
 
 
 def _without_assets(batch: FixBatch, assets: NDArray[np.integer]) -> FixBatch:
@@ -185,7 +195,7 @@ def _without_assets(batch: FixBatch, assets: NDArray[np.integer]) -> FixBatch:
     return FixBatch(rows, batch.attributes)
 
 
-def _leaving_out(evaluation: Evaluation, assets: NDArray[np.integer]) -> Evaluation:
+def _leaving_out(evaluation: Evaluation, assets: Sequence[int]) -> Evaluation:
     """Without what fell due for the assets."""
     others = ~np.isin(evaluation.transitions["asset"], assets)
     return replace(evaluation, transitions=evaluation.transitions[others])

@@ -3,6 +3,10 @@
 import json
 from datetime import timedelta
 
+import pytest
+
+from ingest import past
+from ingest.owner import Ownership
 from telemetry.ids import format_id
 from telemetry.times import format_time, to_us
 from tests.ingest.conftest import Device, fix, until
@@ -113,6 +117,22 @@ async def test_what_a_late_fix_disproves_is_amended(
     )
     left_at = format_time(to_us(at + timedelta(seconds=10)))
     assert told == [("asset.visit_amended", "end", left_at, "2", "true")]
+
+
+async def test_a_late_fix_that_too_many_follow_is_stored_and_counted_and_not_judged(
+    tenant: Tenant, device: Device, ingest: Ownership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past, "MOST_FIXES", 2)
+    vehicle = await tenant.vehicle()
+    await tenant.zone(square(*HOME))
+    at = soon(-50)
+    for seconds in (1, 2, 3):
+        await device.send(vehicle, fix(at + timedelta(seconds=seconds), *AWAY))
+    await device.send(vehicle, fix(at, *HOME))
+    await device.send(vehicle, fix(at + timedelta(seconds=4), *HOME))
+    await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 5)
+    assert tenant.rows("SELECT entered_at FROM visits") == [(at + timedelta(seconds=4),)]
+    assert "opsc_ingest_fixes_unjudged_total 1.0" in ingest.metrics.page().decode()
 
 
 async def test_a_tracker_without_an_asset_at_that_time_is_stored_and_not_judged(

@@ -25,7 +25,7 @@ from geofence.versions import MIN_TIME_US
 from ingest import checkpoints
 from ingest.arrivals import read
 from ingest.metrics import Metrics
-from ingest.past import NO_PAST, PastNeeded, look_up
+from ingest.past import MOST_CHECKPOINTS, NO_PAST, PastNeeded, Span, look_up
 from ingest.pipeline import LEASE, Turn, plan_asking, store
 from ingest.plan import UNDER_WAY_US, Memory
 from ingest.recollection import recollect
@@ -259,6 +259,9 @@ async def _walk(
     return told
 
 
+EVERYTHING = Span(0, 0, MOST_CHECKPOINTS + 1)
+
+
 @pytest.mark.parametrize("seed", [7, 8, 9])
 async def test_late_fixes_end_in_the_visits_of_the_order_of_time(
     postgres: PostgresUnderTest, seed: int
@@ -271,7 +274,7 @@ async def test_late_fixes_end_in_the_visits_of_the_order_of_time(
         for _ in range(BATCHES):
             await _take(turn, await walk.step(), walk.now)
         memory, due_us = turn.memory, _us(walk.now) - UNDER_WAY_US
-        need = PastNeeded(assets=dict.fromkeys(range(len(memory.registry.assets)), 0))
+        need = PastNeeded(assets=dict.fromkeys(range(len(memory.registry.assets)), EVERYTHING))
         known = await look_up(conn, need, NO_PAST, memory.registry)
     amended = walk.tenant.rows("SELECT count(*) FROM visits WHERE revision > 1")
     assert amended[0][0] > 5
