@@ -128,7 +128,9 @@ async def test_a_late_fix_that_too_many_follow_is_stored_and_counted_and_not_jud
     at = soon(-50)
     for seconds in (1, 2, 3):
         await device.send(vehicle, fix(at + timedelta(seconds=seconds), *AWAY))
+    await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 3)
     await device.send(vehicle, fix(at, *HOME))
+    await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 4)
     await device.send(vehicle, fix(at + timedelta(seconds=4), *HOME))
     await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 5)
     assert tenant.rows("SELECT entered_at FROM visits") == [(at + timedelta(seconds=4),)]

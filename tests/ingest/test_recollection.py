@@ -282,6 +282,7 @@ async def test_late_fixes_end_in_the_visits_of_the_order_of_time(
         agenda = memory.registry.agenda_since(asset, 0, due_us)
         circumstances = Circumstances(memory.registry.index, memory.registry.gates, agenda)
         history = History(asset, State())
+        assert past.rows is not None
         history.recall(past.rows, [], NO_TIMERS_US, circumstances)
         history.pass_time(due_us, circumstances)
         expected = sorted(map(_span, history.visits.values()))
