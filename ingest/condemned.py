@@ -44,6 +44,13 @@ class Condemned:
             if len(self._details) > MOST:
                 del self._details[next(iter(self._details))]
 
+    def settled(self, messages: Sequence[RawMessage]) -> None:
+        """A batch is stored. What was condemned in it is in quarantine, and tried anew if it comes
+        again: by then somebody may have mended the cause.
+        """
+        for number in self.among(messages):
+            self._details.pop(_digest(messages[number]), None)
+
     def among(self, messages: Sequence[RawMessage]) -> Mapping[int, str]:
         """The numbers of those that are condemned, with the reason in words."""
         if not self._details:

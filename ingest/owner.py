@@ -200,6 +200,7 @@ async def _store(
             ownership.condemned.failed(arrivals.messages, error)
             raise
         source.acknowledge(arrivals.messages)
+        ownership.condemned.settled(arrivals.messages)
         send(session, receipts(arrivals, plan, turn.memory.registry), turn.metrics)
         turn.metrics.watch(session.counters)
         ownership.smaller_by = max(1, ownership.smaller_by // 2)

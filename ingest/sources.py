@@ -97,7 +97,8 @@ class Broker:
 
 
 class Inbox:
-    """The inbox table, looked at four times a second; does not wait.
+    """The inbox table, looked at four times a second, or as soon as a batch is stored; does not
+    wait.
 
     Rows go in the transaction that stores them, so one batch is under way at a time, and the next
     look finds what is left.
@@ -114,8 +115,7 @@ class Inbox:
             return ()
         messages = await inbox.waiting(self._conn, limits.messages, limits.bytes)
         self._under_way = bool(messages)
-        is_full = len(messages) == limits.messages
-        self._due_s = now_s if is_full else now_s + POLL_S
+        self._due_s = now_s if messages else now_s + POLL_S
         return messages
 
     async def settle(self, conn: Connection, messages: Sequence[InboxMessage]) -> None:

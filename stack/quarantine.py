@@ -40,6 +40,7 @@ quarantine = typer.Typer(
 def show_list(
     reason: Annotated[Reason | None, typer.Option(help="Only those of one reason.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
+    offset: Annotated[int, typer.Option(min=0, help="Leave out the first so many.")] = 0,
     data: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
@@ -47,7 +48,7 @@ def show_list(
     wanted = QuarantineFilter(reason=reason)
 
     async def work(conn: Connection) -> list[Quarantined]:
-        return await quarantine_list.listing(conn, wanted, after=None, limit=limit, offset=0)
+        return await quarantine_list.listing(conn, wanted, after=None, limit=limit, offset=offset)
 
     rows = _run(data, work)
     if as_json:

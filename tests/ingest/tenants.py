@@ -8,7 +8,7 @@ from uuid import UUID
 
 import psycopg
 
-from db import assets, tracker_assignments, trackers, zones
+from db import assets, quarantine_list, tracker_assignments, trackers, zones
 from db.connect import connect
 from db.ids import new_id
 from db.organizations import create_organization
@@ -201,6 +201,12 @@ class Tenant:
             at = at or now
             await assets.change_tags(conn, asset_id, tags, at, revision)
         return at
+
+    async def release(self, quarantine_id: UUID) -> str:
+        """Has a message in quarantine judged again."""
+        async with await self._connect() as conn, conn.transaction():
+            await act_for(conn, self.org_id)
+            return await quarantine_list.release(conn, quarantine_id)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What opsc_app sees of this organization."""

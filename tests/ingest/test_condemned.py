@@ -56,6 +56,15 @@ def test_a_message_that_fails_although_condemned_is_judged_anew() -> None:
     assert condemned.among(one) == {}
 
 
+def test_what_was_stored_as_refused_is_tried_anew_when_it_comes_again() -> None:
+    condemned, two = Condemned(), _messages(b"a", b"a")
+    _failed(condemned, two[:1], ATTEMPTS)
+    condemned.settled(_messages(b"b"))
+    assert len(condemned.among(two)) == 2
+    condemned.settled(two)
+    assert condemned.among(two) == {}
+
+
 def test_what_is_condemned_is_bounded() -> None:
     condemned = Condemned()
     all_of_them = _messages(*(b"%d" % number for number in range(MOST + 10)))
@@ -68,7 +77,7 @@ def test_what_is_condemned_is_bounded() -> None:
 def picky(database: DatabaseUnderTest) -> DatabaseUnderTest:
     """A database that does not take one seq."""
     with psycopg.connect(database.url("admin")) as conn:
-        conn.execute("ALTER TABLE gps_events ADD CHECK (seq <> 666)")
+        conn.execute("ALTER TABLE gps_events ADD CONSTRAINT picky CHECK (seq <> 666)")
     return database
 
 
@@ -86,7 +95,13 @@ async def test_it_goes_into_quarantine_and_the_others_are_stored(
                 await device.send(vehicle, fix(soon(-9), *PLACE), fix(soon(-8), *PLACE, seq=666))
         await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 10)
         await until(lambda: len(tenant.rows("SELECT FROM quarantine")) == 1)
-    ((reason, positions, detail),) = tenant.rows("SELECT reason, positions, detail FROM quarantine")
+        ((row_id, reason, positions, detail),) = tenant.rows(
+            "SELECT id, reason, positions, detail FROM quarantine"
+        )
+        with psycopg.connect(picky.url("admin")) as conn:
+            conn.execute("ALTER TABLE gps_events DROP CONSTRAINT picky")
+        assert await tenant.release(row_id) == "released"
+        await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 12)
     assert (reason, positions) == ("refused_by_database", [])
     assert detail == "CheckViolation, SQLSTATE 23514"
     assert 'error="CheckViolation"' in owner.metrics.page().decode()

@@ -3,7 +3,6 @@
 import json
 import secrets
 from typing import Any
-from uuid import UUID
 
 import psycopg
 
@@ -92,13 +91,6 @@ async def _listed(conn: Connection) -> list[Quarantined]:
     return await quarantine_list.listing(conn, wanted, after=None, limit=100, offset=0)
 
 
-async def _release(tenant: Tenant, row_id: UUID) -> str:
-    conn = await connect(tenant.database.url("opsc_app"), "test")
-    async with conn, conn.transaction():
-        await act_for(conn, tenant.org_id)
-        return await quarantine_list.release(conn, row_id)
-
-
 async def test_a_message_of_an_unknown_tracker_is_released_once_the_tracker_is_there(
     tenant: Tenant, device: Device, ingest: Ownership, database: DatabaseUnderTest
 ) -> None:
@@ -153,8 +145,8 @@ async def test_what_is_refused_for_another_reason_comes_back_under_its_id(
     ((row_id, reason),) = tenant.rows("SELECT id, reason FROM quarantine")
     assert reason == "future"
     await tenant.revoke(vehicle)
-    assert await _release(tenant, row_id) == "released"
-    assert await _release(tenant, row_id) == "waiting"
+    assert await tenant.release(row_id) == "released"
+    assert await tenant.release(row_id) == "waiting"
     query = "SELECT id, reason, releases, released_at, seen FROM quarantine"
     await until(lambda: tenant.rows(query) == [(row_id, "revoked_tracker", 1, None, 2)])
 
@@ -174,7 +166,7 @@ async def test_of_an_array_that_is_released_the_good_fixes_stay_as_they_are(
     ((row_id, reason, positions),) = tenant.rows("SELECT id, reason, positions FROM quarantine")
     assert (reason, positions) == ("ancient", [0])
     async with running(ownership(database.url("opsc_ingest"), broker.url, client_id)):
-        assert await _release(tenant, row_id) == "released"
+        assert await tenant.release(row_id) == "released"
         await until(lambda: tenant.rows("SELECT FROM quarantine") == [])
     assert tenant.rows("SELECT time FROM gps_events ORDER BY time") == [(old,), (new,)]
 
@@ -190,6 +182,6 @@ async def test_what_was_over_the_rate_is_stored_when_it_is_released(
         await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 10)
         ((row_id, positions),) = tenant.rows("SELECT id, positions FROM quarantine")
         assert positions == [10, 11, 12, 13, 14]
-        assert await _release(tenant, row_id) == "released"
+        assert await tenant.release(row_id) == "released"
         await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 15)
         await until(lambda: tenant.rows("SELECT FROM quarantine") == [])
