@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from db import quarantine
 from db.connect import Connection
 
-STEP_ROWS = 1_000
+STEP_ROWS = 200  # few: the connection also reads the inbox, and a row may have 64 KiB
 PAUSE_S = 60.0
-SHORT_PAUSE_S = 0.5  # while there is more
+SHORT_PAUSE_S = 0.25  # while there is more
 
 
 async def tidy(conn: Connection, quarantine_days: int) -> None:

@@ -1,7 +1,9 @@
 """What comes through the inbox is dealt with like what comes from the broker, once."""
 
+import asyncio
 import json
 import secrets
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -64,6 +66,27 @@ async def test_the_inbox_is_read_while_the_broker_is_away(
         broker.kill()
         await _put(tenant, vehicle, _body(fix(soon(-9), *PLACE)))
         await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 1)
+
+
+async def test_sessions_that_are_terminated_lose_and_double_nothing_of_the_inbox(
+    tenant: Tenant, ingest: Ownership, database: DatabaseUnderTest
+) -> None:
+    vehicle, at = await tenant.vehicle(), soon(-600)
+    await tenant.zone(square(*PLACE))
+    with psycopg.connect(database.url("admin"), autocommit=True) as conn:
+        for turn in range(8):
+            fixes = [fix(at + timedelta(seconds=4 * turn + n), *PLACE) for n in range(4)]
+            await _put(tenant, vehicle, *(_body(one) for one in fixes), b"bad %d" % turn)
+            conn.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE usename = 'opsc_ingest' AND datname = current_database()"
+            )
+            await asyncio.sleep(0.1)
+    await until(lambda: _inbox(database) == 0)
+    assert tenant.rows("SELECT count(*), count(DISTINCT time) FROM gps_events") == [(32, 32)]
+    assert tenant.rows("SELECT count(*) FROM events") == [(1,)]
+    seen = tenant.rows("SELECT seen FROM quarantine WHERE reason = 'undecodable'")
+    assert seen == [(1,)] * 8
 
 
 async def test_a_batch_of_the_inbox_is_bounded_and_one_is_under_way_at_a_time(
