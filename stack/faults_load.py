@@ -1,0 +1,247 @@
+"""Traffic while something is broken, and what came of it in five numbers.
+
+    outcome = await loaded(system_target, load, action)
+
+The fleet sends until the action has ended and a little longer, so that each action is done as often
+as it says. Each load has an organization of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from device_sim.faults import Faults, parse_faults, with_faults
+from device_sim.motion import StreetPlan
+from device_sim.payloads import PayloadFormat
+from mqtt import BrokerAddress
+from stack.client import ApiClient
+from stack.comparison import Comparison
+from stack.org import create_with_admin
+from stack.readback import read_fixes
+from stack.run_view import RunState, Shown
+from stack.scenario import Scenario, moving_scenario
+from stack.simulation import Outcome, Target, Wanted, simulate
+from stack.system import Stack
+from stack.verify import VerifiedRun, verify
+from stack.zones_on_the_way import RuleSet
+
+AT_MOST_S = 240.0
+TAIL_S = 2.0  # traffic after the last fault
+DRAIN_S = 60.0
+_EDITS = 1000  # more than fit into a run: its end ends them
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a fleet sends, and how patient it is.
+
+    faults: as `opsc sim --faults` takes them. receipts_s: see `device_sim.plan.FleetPlan`. edits:
+    whether zones and trackers are changed meanwhile. is_lossy: whether fixes may be lost that the
+    broker has acknowledged; what the others became must be right all the same.
+    """
+
+    trackers: int = 60
+    rate_hz: float = 2.0
+    faults: str = ""
+    receipts_s: float | None = None
+    edits: bool = False
+    is_lossy: bool = False
+    at_most_s: float = AT_MOST_S
+    drain_s: float = DRAIN_S
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many of each kind of broken promise; what the letters mean is in docs/faults.md."""
+
+    lost: int = 0
+    duplicate: int = 0
+    order: int = 0
+    events: int = 0
+    webhooks: int = 0
+    other: int = 0
+
+    @property
+    def is_clean(self) -> bool:
+        return self == Tally()
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What came of a load.
+
+    lost_us: when the broker acknowledged each fix that was lost. examples: the first differences.
+    """
+
+    sent: int
+    stored: int
+    events: int
+    webhooks: int
+    connects: int
+    sent_again: int
+    tally: Tally
+    lost_us: Sequence[int] = ()
+    examples: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class _Watching:
+    """A view that shows nothing, and knows when the fleet has begun to send."""
+
+    has_begun: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def show(self, state: RunState) -> None:
+        if state.stage == "sending":
+            self.has_begun.set()
+
+
+async def loaded(
+    stack: Stack,
+    broker: BrokerAddress,
+    load: Load,
+    seed: int,
+    action: Callable[[], Awaitable[None]],
+) -> Loaded:
+    """Sends to `broker` while the action goes on.
+
+    Raises stack.client.ApiError, device_sim.fleet.FleetError, and what the action raises.
+    """
+    view, stop = _Watching(), asyncio.Event()
+
+    async def act() -> None:
+        await view.has_begun.wait()
+        await asyncio.sleep(1)
+        await action()
+        await asyncio.sleep(TAIL_S)
+        stop.set()
+
+    async with new_organization(stack) as client:
+        async with asyncio.TaskGroup() as group:
+            acting = group.create_task(act())
+            outcome = await simulate(
+                _scenario(load, seed),
+                _wanted(load, seed),
+                Target(client, broker),
+                Shown(view),
+                stop,
+            )
+            if not acting.done():
+                raise RuntimeError("the load ended before what was to be done to it")
+        return await _reckoned(client, outcome, load)
+
+
+@asynccontextmanager
+async def new_organization(stack: Stack) -> AsyncIterator[ApiClient]:
+    """A client that is signed in as the admin of an organization of its own."""
+    name = f"Faults {secrets.token_hex(4)}"
+    admin = await create_with_admin(
+        stack.database["opsc_owner"], name, "admin@faults.example", "unlimited"
+    )
+    async with ApiClient(stack.api_url) as client:
+        await client.sign_in(*admin)
+        yield client
+
+
+def _scenario(load: Load, seed: int) -> Scenario:
+    streets = StreetPlan(load.trackers, load.rate_hz, load.at_most_s, seed)
+    scenario = moving_scenario(streets, time.time_ns() // 1000, None, RuleSet.UNTIMED)
+    if faults := _faults(load):
+        scenario = replace(scenario, schedule=with_faults(scenario.schedule, faults, seed))
+    return scenario
+
+
+def _faults(load: Load) -> Faults:
+    return parse_faults(load.faults) if load.faults else Faults()
+
+
+def _wanted(load: Load, seed: int) -> Wanted:
+    return Wanted(
+        payload_format=PayloadFormat.JSON,
+        fixes_per_message=1,
+        verify=True,
+        drain_s=load.drain_s,
+        edits=_EDITS if load.edits else 0,
+        interval_s=1 / load.rate_hz,
+        receipts_s=load.receipts_s,
+        faults=_faults(load),
+        seed=seed,
+    )
+
+
+async def _reckoned(client: ApiClient, outcome: Outcome, load: Load) -> Loaded:
+    """Where fixes may be lost, all else is held against what is left of the run."""
+    lost, comparisons = outcome.lost, outcome.comparisons
+    lost_us: list[int] = []
+    if lost and load.is_lossy:
+        assert outcome.run is not None
+        lost_us = await _forget_lost(client, outcome.run)
+        again = await verify(
+            client, outcome.run, drain_s=load.drain_s, on_totals=_ignore, on_drained=_nothing
+        )
+        comparisons = again.comparisons
+    fixes, _, _, _, events, webhooks = comparisons
+    return Loaded(
+        sent=outcome.final.sent,
+        stored=fixes.found,
+        events=events.found,
+        webhooks=webhooks.found,
+        connects=outcome.final.connects,
+        sent_again=outcome.final.sent_again,
+        tally=replace(tally(comparisons), lost=lost),
+        lost_us=lost_us,
+        examples=list(_examples(comparisons)),
+    )
+
+
+def tally(comparisons: Sequence[Comparison]) -> Tally:
+    """Of the comparisons in the order in which `stack.verify` gives them."""
+    fixes, refused, visits, stays, events, webhooks = (one.counts for one in comparisons)
+    lost, duplicate = fixes["lost"], fixes["stored twice"]
+    order = events["out of order"] + events["gap in seq"]
+    return Tally(
+        lost=lost,
+        duplicate=duplicate,
+        order=order,
+        events=visits.total() + stays.total() + events.total() - order,
+        webhooks=webhooks.total(),
+        other=fixes.total() - lost - duplicate + refused.total(),
+    )
+
+
+async def _forget_lost(client: ApiClient, run: VerifiedRun) -> list[int]:
+    """Takes the messages of lost fixes out of the ledger; returns when they were acknowledged."""
+    ledger, names = run.ledger, run.history.tracker_ids
+    found = {fix[:3] for fix in await read_fixes(client, names)}
+    rows = ledger.acknowledged_fixes()
+    columns = [rows[name].tolist() for name in ("tracker", "time_us", "seq", "message")]
+    lost = [
+        message
+        for tracker, time_us, seq, message in zip(*columns, strict=True)
+        if (names[tracker], time_us, seq) not in found
+    ]
+    messages = ledger.messages
+    acknowledged_us = np.sort(messages["acknowledged_us"][lost]).tolist()
+    messages["acknowledged_us"][lost] = messages["sent_us"][lost] = 0
+    return acknowledged_us
+
+
+def _examples(comparisons: Iterable[Comparison]) -> Iterable[str]:
+    """One of each kind of difference."""
+    for one in comparisons:
+        for kind, told in one.examples.items():
+            yield f"{one.what}, {kind} ({one.counts[kind]}): {told[0]}"
+
+
+def _ignore(_totals: object) -> None:
+    pass
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,383 @@
+"""The fault matrix: what is broken in each row, how often, and under which traffic.
+
+Each `do` gets a system whose ingest runs and whose fleet sends, and returns when it has done all
+that the row is about. It counts what it did in `system.done`, puts figures into `system.measured`,
+and raises `Broken` or StackError where a promise beside those of the load is broken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psycopg
+
+from db.disturbance import is_writable, terminate_sessions
+from mqtt import BrokerAddress, Session, SessionOptions, Subscription
+from stack.broker import MONITOR_USER
+from stack.errors import StackError
+from stack.faults_guests import Broken, old_days_dropped, revoked, rubbish
+from stack.faults_load import Load, Loaded
+from stack.faults_system import FaultSystem, Ingest, Setting, set_clock, why_no_small_disk
+
+_TAKEOVER_S = 10.0
+_FROZEN_S = 20.0
+_WINDOW_S = 1.0
+_SMALL_QUEUE = {"max_queued_bytes": "40000", "sys_interval": "1"}
+_DROPPED = "$SYS/broker/publish/messages/dropped"
+_FILLING_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much is done. seed: of the moments at which it is."""
+
+    is_short: bool
+    seed: int
+
+    def of(self, full: int, short: int) -> int:
+        return short if self.is_short else full
+
+    @property
+    def random(self) -> np.random.Generator:
+        return np.random.default_rng(self.seed)
+
+
+Do = Callable[[FaultSystem, Extent], Awaitable[None]]
+Judge = Callable[[FaultSystem, Loaded], str | None]
+
+
+def nothing_lost(_system: FaultSystem, loaded: Loaded) -> str | None:
+    """What is wrong beyond the tally, None for nothing."""
+    return f"{loaded.tally.lost} fixes lost" if loaded.tally.lost else None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """title: what is done to the system. judge: of what is lost. why_not: why it cannot be done
+    here.
+    """
+
+    title: str
+    do: Do
+    load: Load = field(default_factory=Load)
+    setting: Setting = field(default_factory=Setting)
+    has_standby: bool = False
+    judge: Judge = nothing_lost
+    why_not: Callable[[], str | None] = lambda: None
+
+
+async def ingest_killed(system: FaultSystem, extent: Extent) -> None:
+    """Half of the times at any moment of its start, else while it works."""
+    random = extent.random
+    for number in range(extent.of(30, 3)):
+        if number % 2:
+            await asyncio.sleep(random.uniform(0.1, 3.0))
+        else:
+            await system.ingest.ready()
+            await asyncio.sleep(random.uniform(0.0, 1.5))
+        await system.ingest.kill()
+        system.done["SIGKILL to ingest"] += 1
+        system.ingest.start()
+    await system.ingest.ready()
+
+
+async def ingest_frozen(system: FaultSystem, extent: Extent) -> None:
+    for _ in range(extent.of(2, 1)):
+        owner, other = _by_ownership(system)
+        owner.signal(signal.SIGSTOP)
+        began = time.monotonic()
+        taken_s = await system.until(other.is_ready, "the standby takes over")
+        _measure_most(system, "takeover_s", taken_s)
+        await asyncio.sleep(max(0.0, _FROZEN_S - (time.monotonic() - began)))
+        owner.signal(signal.SIGCONT)
+        system.done["ingest frozen for 20 s"] += 1
+        await asyncio.sleep(5)
+        if not (owner.is_running and other.is_ready()):
+            raise Broken("the owner that was frozen disturbs the one that took over")
+        if taken_s > _TAKEOVER_S:
+            raise Broken(f"the standby took over after {taken_s:.1f} s, not within 10 s")
+
+
+def _by_ownership(system: FaultSystem) -> tuple[Ingest, Ingest]:
+    first, second = system.ingests
+    return (first, second) if first.is_ready() else (second, first)
+
+
+async def broker_killed(system: FaultSystem, extent: Extent) -> None:
+    """After its sessions are on disk, as they are once a minute."""
+    for _ in range(extent.of(5, 1)):
+        system.signal_part("broker", signal.SIGUSR1)
+        await asyncio.sleep(extent.random.uniform(1.0, 3.0))
+        await system.hit("broker", signal.SIGKILL)
+        await system.until(system.ingest.is_ready, "ingest is connected again")
+        await asyncio.sleep(2)
+
+
+async def broker_restarted(system: FaultSystem, extent: Extent) -> None:
+    for _ in range(extent.of(5, 1)):
+        await asyncio.sleep(extent.random.uniform(1.0, 3.0))
+        await system.hit("broker", signal.SIGTERM)
+        await system.until(system.ingest.is_ready, "ingest is connected again")
+
+
+async def database_killed(system: FaultSystem, extent: Extent) -> None:
+    for number in (signal.SIGKILL, signal.SIGQUIT) * extent.of(3, 1):
+        await asyncio.sleep(extent.random.uniform(1.0, 3.0))
+        await system.hit("postgres", number)
+        await system.until(system.ingest.is_ready, "ingest is the owner again")
+
+
+async def sessions_terminated(system: FaultSystem, extent: Extent) -> None:
+    ends = time.monotonic() + extent.of(15, 4)
+    async with system.admin() as conn:
+        while time.monotonic() < ends:
+            system.done["sessions terminated"] += await terminate_sessions(conn)
+            await asyncio.sleep(0.2)
+    await system.until(system.ingest.is_ready, "ingest is the owner again")
+
+
+async def disk_filled(system: FaultSystem, extent: Extent) -> None:
+    assert system.disk is not None
+    for _ in range(extent.of(3, 1)):
+        filling = system.disk / "filling"
+        await asyncio.to_thread(_fill, filling)
+        await asyncio.sleep(12)
+        system.done["disk filled for 12 s"] += 1
+        if await _is_writable(system):
+            raise StackError("the disk was filled, and yet there is room on it")
+        filling.unlink()
+        began = time.monotonic()
+        await system.until(system.ingest.is_ready, "ingest is the owner again")
+        _measure_most(system, "back_after_s", time.monotonic() - began)
+        await asyncio.sleep(5)
+
+
+async def _is_writable(system: FaultSystem) -> bool:
+    try:
+        async with system.admin() as conn:
+            return await is_writable(conn)
+    except psycopg.Error:
+        return False
+
+
+def _fill(path: Path) -> None:
+    """Writes until nothing more fits on the disk."""
+    piece = b"\0" * _FILLING_BYTES
+    with path.open("ab", buffering=0) as file:
+        while True:
+            try:
+                file.write(piece)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                if len(piece) == 1:
+                    return
+                piece = piece[: len(piece) // 2]
+
+
+async def queue_overflows(system: FaultSystem, extent: Extent) -> None:
+    """Ingest does not answer, and the broker has room for a few hundred messages."""
+    for _ in range(extent.of(2, 1)):
+        system.ingest.signal(signal.SIGSTOP)
+        await asyncio.sleep(12)
+        system.ingest.signal(signal.SIGCONT)
+        system.done["ingest frozen for 12 s"] += 1
+        await system.until(system.ingest.is_ready, "ingest is the owner again")
+        await asyncio.sleep(2)
+    system.measured["dropped"] = await _dropped_by_broker(system)
+
+
+async def backlog_overflows(system: FaultSystem, extent: Extent) -> None:
+    for _ in range(extent.of(2, 1)):
+        await system.ingest.kill()
+        await asyncio.sleep(8)
+        system.ingest.start()
+        await system.ingest.ready()
+        system.done["ingest away for 8 s"] += 1
+        await asyncio.sleep(2)
+    system.measured["dropped"] = await _dropped_by_broker(system)
+
+
+async def _dropped_by_broker(system: FaultSystem) -> int:
+    """How many messages the broker says that it has dropped since it started."""
+    options = SessionOptions(
+        client_id=MONITOR_USER,
+        username=MONITOR_USER,
+        password=system.stack.secrets.broker_secrets[MONITOR_USER].encode(),
+        subscriptions=(Subscription(_DROPPED, qos=0),),
+    )
+    async with Session(BrokerAddress.parse(system.stack.broker_url), options) as session:
+        await asyncio.sleep(3)  # the count is told once a second
+        return int((await session.receive())[-1].payload)
+
+
+def lost_with_alarm(system: FaultSystem, loaded: Loaded) -> str | None:
+    """No more may be lost than the broker says that it dropped."""
+    dropped, lost = system.measured["dropped"], loaded.tally.lost
+    if not dropped:
+        return "the broker dropped nothing: the row proves nothing"
+    return None if lost <= dropped else f"{lost} fixes lost, {dropped:.0f} dropped by the broker"
+
+
+def lost_in_window(system: FaultSystem, loaded: Loaded) -> str | None:
+    """Only what the broker acknowledged just before it was killed, or while ingest was away."""
+    ages_s = [
+        min(abs(kill_us - lost_us) for kill_us in system.kills_us) / 1e6
+        for lost_us in loaded.lost_us
+    ]
+    system.measured["window_s"] = max(ages_s, default=0.0)
+    late = [age_s for age_s in ages_s if age_s > _WINDOW_S]
+    return f"{len(late)} fixes lost, up to {max(late):.1f} s from a kill" if late else None
+
+
+async def links_broken(system: FaultSystem, extent: Extent) -> None:
+    """Each link in each way."""
+    assert system.links is not None
+    for name, link in system.links.named().items():
+        for way in (link.cut, link.reset, link.stall, link.dribble) * extent.of(2, 1):
+            way()
+            await asyncio.sleep(3)
+            link.go_on()
+            system.done[f"{name}: {way.__name__}"] += 1
+            await asyncio.sleep(1)
+    await system.until(system.ingest.is_ready, "ingest is connected again")
+
+
+async def clock_jumps(system: FaultSystem, extent: Extent) -> None:
+    """The clock of ingest, an hour ahead and back, two minutes behind and back."""
+    assert system.clock is not None
+    for ahead_s in (3600, 0, -120, 0) * extent.of(2, 1):
+        set_clock(system.clock, ahead_s)
+        system.done["clock set"] += 1
+        await asyncio.sleep(4)
+
+
+async def only_devices_err(_system: FaultSystem, extent: Extent) -> None:
+    """The load has the faults."""
+    await asyncio.sleep(extent.of(20, 8))
+
+
+async def rubbish_arrives(system: FaultSystem, extent: Extent) -> None:
+    await rubbish(system, extent.of(20, 5), extent.seed)
+
+
+async def ingest_rolled(system: FaultSystem, extent: Extent) -> None:
+    """Ended in order and started again, one after the other."""
+    for _ in range(extent.of(4, 1)):
+        owner, other = _by_ownership(system)
+        await asyncio.sleep(4)
+        began = time.monotonic()
+        await owner.stop()
+        await system.until(other.is_ready, "the standby takes over")
+        _measure_most(system, "handover_s", time.monotonic() - began)
+        owner.start()
+        system.done["ingest restarted in order"] += 1
+
+
+async def trackers_revoked(system: FaultSystem, extent: Extent) -> None:
+    await revoked(system, extent.of(3, 1))
+
+
+async def all_reconnect(system: FaultSystem, extent: Extent) -> None:
+    assert system.links is not None
+    for _ in range(extent.of(5, 2)):
+        system.links.device.reset()
+        system.done["all connections reset"] += 1
+        await asyncio.sleep(4)
+    system.measured["connections"] = system.links.device.passed
+
+
+async def days_dropped(system: FaultSystem, extent: Extent) -> None:
+    await old_days_dropped(system, extent.of(5, 1))
+
+
+def _measure_most(system: FaultSystem, name: str, value: float) -> None:
+    system.measured[name] = max(value, system.measured.get(name, value))
+
+
+_CLOCKS = "clock_1980=0.03,rollover=0.05,clock_2038=0.03,day_ahead=0.03,frozen_clock=0.02"
+_REPEATS = "duplicate=0.1,reorder=0.1,replay=0.02"
+_RESENT = Load(receipts_s=2.0)
+_LOSSY = Load(is_lossy=True, drain_s=15.0)
+
+ROWS: Mapping[str, Row] = {
+    "1": Row("ingest killed at random moments", ingest_killed, Load(at_most_s=400)),
+    "2": Row("ingest frozen, a standby takes over", ingest_frozen, has_standby=True),
+    "3": Row("broker killed", broker_killed, _LOSSY, judge=lost_in_window),
+    "3r": Row("broker killed, with receipts", broker_killed, _RESENT),
+    "4": Row("broker restarted in order", broker_restarted),
+    "6": Row("PostgreSQL killed, and ended at once", database_killed),
+    "7": Row("database sessions terminated every 200 ms", sessions_terminated),
+    "8": Row(
+        "disk of the database full, then freed",
+        disk_filled,
+        setting=Setting(has_small_disk=True),
+        why_not=why_no_small_disk,
+    ),
+    "9": Row(
+        "broker's queue full: ingest does not answer",
+        queue_overflows,
+        _LOSSY,
+        Setting(_SMALL_QUEUE),
+        judge=lost_with_alarm,
+    ),
+    "9r": Row(
+        "broker's queue full, with receipts", queue_overflows, _RESENT, Setting(_SMALL_QUEUE)
+    ),
+    "10": Row(
+        "ingest away, backlog beyond limits",
+        backlog_overflows,
+        _LOSSY,
+        Setting(_SMALL_QUEUE),
+        judge=lost_with_alarm,
+    ),
+    "10r": Row(
+        "ingest away, backlog beyond limits, with receipts",
+        backlog_overflows,
+        _RESENT,
+        Setting(_SMALL_QUEUE),
+    ),
+    "11": Row(
+        "each link cut, reset, stalled, byte by byte", links_broken, setting=Setting(is_linked=True)
+    ),
+    "12": Row("devices' clocks are wrong", only_devices_err, Load(faults=_CLOCKS)),
+    "12c": Row("the clock of ingest jumps", clock_jumps, setting=Setting(has_own_clock=True)),
+    "13": Row("duplicates, reorders, replays", only_devices_err, Load(faults=_REPEATS)),
+    "14": Row("rubbish through the broker", rubbish_arrives),
+    "16": Row(
+        "zones edited, rolling restart of ingest",
+        ingest_rolled,
+        Load(rate_hz=1.0, edits=True),
+        has_standby=True,
+    ),
+    "20": Row("trackers revoked while they send", trackers_revoked),
+    "21": Row(
+        "all trackers reconnect at once",
+        all_reconnect,
+        Load(trackers=200, rate_hz=1.0),
+        Setting(is_linked=True),
+    ),
+    "22": Row("days of fixes dropped", days_dropped),
+}
+
+
+def chosen(text: str | None) -> Sequence[str]:
+    """Keys of rows from `1,3,6`; a number stands for its variants too. Raises ValueError."""
+    if text is None:
+        return list(ROWS)
+    wanted = [part.strip() for part in text.split(",")]
+    for part in wanted:
+        if not any(_is_of(key, part) for key in ROWS):
+            raise ValueError(f"{part!r} is none of the rows {', '.join(ROWS)}")
+    return [key for key in ROWS if any(_is_of(key, part) for part in wanted)]
+
+
+def _is_of(key: str, wanted: str) -> bool:
+    return key == wanted or key.rstrip("rc") == wanted

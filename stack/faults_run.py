@@ -1,0 +1,158 @@
+"""Runs rows of the fault matrix, one after the other, each under traffic that is verified.
+
+    async for result in run_rows(["1", "3"], is_short=False, seed=1, say=print): ...
+
+Rows of the same setting share a system, each with an organization of its own, unless one of them
+failed: the next then begins with a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from device_sim.fleet import FleetError
+from stack.client import ApiError
+from stack.errors import StackError
+from stack.faults_load import Load, Loaded, Tally, loaded
+from stack.faults_rows import ROWS, Extent, Row
+from stack.faults_system import FaultSystem, Setting, fault_system
+from stack.supervisor import Say
+
+ROW_LIMIT_S = 900.0
+_WRONG = (StackError, ApiError, FleetError, TimeoutError, RuntimeError)
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    """What came of a row. trouble: why it is not good beyond the tally. skipped: why it was not
+    done.
+    """
+
+    key: str
+    title: str
+    duration_s: float = 0.0
+    loaded: Loaded | None = None
+    done: Mapping[str, int] = field(default_factory=dict[str, int])
+    measured: Mapping[str, float] = field(default_factory=dict[str, float])
+    trouble: str | None = None
+    skipped: str | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """A row that may lose is judged by `Row.judge` as far as losses go."""
+        if self.skipped is not None:
+            return True
+        return self.trouble is None and self.loaded is not None and _is_clean(self.loaded.tally)
+
+    def as_json(self) -> Mapping[str, Any]:
+        result = asdict(self)
+        if self.loaded is not None:
+            del result["loaded"]["lost_us"]
+        rounded = {name: round(value, 3) for name, value in self.measured.items()}
+        return result | {"good": self.is_good, "measured": rounded}
+
+
+def _is_clean(tally: Tally) -> bool:
+    others = (tally.duplicate, tally.order, tally.events, tally.webhooks, tally.other)
+    return not any(others)
+
+
+async def run_rows(
+    keys: Sequence[str], *, is_short: bool, seed: int, say: Say
+) -> AsyncIterator[RowResult]:
+    """Raises StackError where a system cannot be started."""
+    if elsewhere := [name for name in _ELSEWHERE if os.environ.get(name)]:
+        raise StackError(f"faults are for servers of our own: unset {', '.join(elsewhere)}")
+    keeper = _Keeper(say)
+    try:
+        for key in keys:
+            row = ROWS[key]
+            if (why_not := row.why_not()) is not None:
+                yield RowResult(key, row.title, skipped=why_not)
+                continue
+            system = await keeper.system(row.setting)
+            say(f"row {key}: {row.title}")
+            result = await _run(key, row, system, Extent(is_short, seed))
+            if not result.is_good:
+                await keeper.close()
+            yield result
+    finally:
+        await keeper.close()
+
+
+_ELSEWHERE = ("OPSC_DATABASE_URL", "OPSC_BROKER_URL")
+
+
+class _Keeper:
+    """One system at a time."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._ending = AsyncExitStack()
+        self._system: FaultSystem | None = None
+        self._setting: Setting | None = None
+
+    async def system(self, setting: Setting) -> FaultSystem:
+        """The one that runs, where it has that setting; else a new one."""
+        if self._system is None or self._setting != setting:
+            await self.close()
+            self._system = await self._ending.enter_async_context(fault_system(setting, self._say))
+            self._setting = setting
+        return self._system
+
+    async def close(self) -> None:
+        self._system = None
+        await self._ending.aclose()
+
+
+async def _run(key: str, row: Row, system: FaultSystem, extent: Extent) -> RowResult:
+    """A row that cannot be brought to its end is not good; why is in `trouble`."""
+    system.done.clear()
+    system.measured.clear()
+    system.kills_us.clear()
+    began = time.monotonic()
+    came: Loaded | None = None
+    try:
+        async with asyncio.timeout(ROW_LIMIT_S):
+            came = await _done(row, system, extent)
+            trouble = row.judge(system, came)
+    except* _WRONG as group:
+        trouble = "; ".join(f"{type(one).__name__}: {one}" for one in _leaves(group))
+    finally:
+        for one in system.ingests:
+            await one.stop()
+    return RowResult(
+        key,
+        row.title,
+        round(time.monotonic() - began, 1),
+        came,
+        dict(system.done),
+        dict(system.measured),
+        trouble,
+    )
+
+
+async def _done(row: Row, system: FaultSystem, extent: Extent) -> Loaded:
+    system.ingest.start()
+    await system.ingest.ready()
+    if row.has_standby:
+        system.standby.start()
+    load: Load = row.load
+
+    async def action() -> None:
+        await row.do(system, extent)
+
+    return await loaded(system.stack, system.device_broker, load, extent.seed, action)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

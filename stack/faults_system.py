@@ -1,0 +1,300 @@
+"""A whole system to break: servers and roles as `opsc up` starts them, ingest in our own hands.
+
+PostgreSQL, the broker, delivery and the API are kept running by the supervisor, as ever. The ingest
+processes are started, killed and frozen by the rows of the fault matrix, which cannot wait for the
+supervisor's pauses thirty times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from db.connect import Connection, Limits, connect
+from mqtt import BrokerAddress
+from stack.errors import StackError
+from stack.faults_proxy import Link
+from stack.process import Process, wait_until
+from stack.servers import LOOPBACK
+from stack.supervisor import Say
+from stack.system import INGEST, Role, Stack, Variation, ingest_part, running_stack
+
+_READY_S = 60.0
+_BACK_S = 60.0
+_POLL_S = 0.05
+_DISK_MIB = 384
+LIMITS = Limits(statement_s=60, lock_s=20, transaction_s=60, idle_in_transaction_s=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The system that a row needs.
+
+    is_linked: devices and ingest reach broker and database through links that can be broken.
+    has_small_disk: the database is on a disk of its own that can be filled, which takes root to
+    mount. has_own_clock: ingest has a clock of its own that can be set.
+    """
+
+    broker_settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    is_linked: bool = False
+    has_small_disk: bool = False
+    has_own_clock: bool = False
+
+
+class Ingest:
+    """One ingest process, started anew at will."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        number: int,
+        variables: Mapping[str, str],
+        module: Sequence[str] = (),
+    ) -> None:
+        role = Role("ingest" if number == 1 else f"ingest-{number}", INGEST.module, INGEST.login)
+        part = ingest_part(stack, role, variables)
+        if module:
+            command = replace(part.command, argv=[*part.command.argv[:-1], *module])
+            part = replace(part, command=command)
+        self._part = part
+        self.url = f"http://{stack.parts[role.name].address}"
+        self._process: Process | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.exit_code is None
+
+    def start(self) -> None:
+        """Returns at once; an owner is ready some seconds later."""
+        self._process = Process(self._part.command)
+
+    async def ready(self) -> None:
+        """Returns once it is the owner and connected."""
+        assert self._process is not None
+        await asyncio.to_thread(wait_until, self._process, self._part.is_ready, _READY_S)
+
+    def is_ready(self) -> bool:
+        return self._part.is_ready()
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.signal(number)
+
+    async def kill(self) -> None:
+        assert self._process is not None
+        await asyncio.to_thread(self._process.kill)
+
+    async def stop(self) -> None:
+        """In order, as the supervisor ends it."""
+        if self._process is not None:
+            await asyncio.to_thread(self._process.stop)
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric over its labels; 0 where it cannot be read."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/metrics", timeout=2) as response:
+                lines = response.read().decode().splitlines()
+        except (urllib.error.URLError, OSError):
+            return 0.0
+        values = (line.rpartition(" ") for line in lines if line.startswith(name))
+        return sum(float(value) for _, _, value in values)
+
+
+@dataclass(slots=True)
+class Links:
+    """The three ways through which messages go."""
+
+    device: Link
+    ingest: Link
+    database: Link
+
+    def named(self) -> Mapping[str, Link]:
+        return {
+            "device to broker": self.device,
+            "ingest to broker": self.ingest,
+            "ingest to database": self.database,
+        }
+
+
+@dataclass(slots=True)
+class FaultSystem:
+    """What a row breaks. done: what was done to it, how often; measured: figures by name."""
+
+    stack: Stack
+    ingest: Ingest
+    standby: Ingest
+    links: Links | None
+    disk: Path | None
+    clock: Path | None
+    done: Counter[str] = field(default_factory=Counter[str])
+    measured: dict[str, float] = field(default_factory=dict[str, float])
+    kills_us: list[int] = field(default_factory=list[int])
+
+    @property
+    def device_broker(self) -> BrokerAddress:
+        """Where trackers connect."""
+        if self.links is not None:
+            return BrokerAddress(LOOPBACK, self.links.device.port)
+        return BrokerAddress.parse(self.stack.broker_url)
+
+    @property
+    def ingests(self) -> Sequence[Ingest]:
+        return (self.ingest, self.standby)
+
+    def pid(self, part: str) -> int:
+        """Of the process that is this part just now."""
+        pid = self.stack.parts[part].pid
+        assert pid is not None, f"{part} is not a process of ours"
+        return pid
+
+    async def hit(self, part: str, number: signal.Signals) -> None:
+        """Sends a signal that ends a supervised part; returns once it runs again."""
+        pid = self.pid(part)
+        self.kills_us.append(time.time_ns() // 1000)
+        os.kill(pid, number)
+        self.done[f"{number.name} to {part}"] += 1
+        await self.until(lambda: self.pid(part) != pid, f"{part} is started again")
+
+    def signal_part(self, part: str, number: signal.Signals) -> None:
+        """A signal that it survives."""
+        os.kill(self.pid(part), number)
+
+    async def until(self, is_so: Callable[[], bool], what: str, within_s: float = _BACK_S) -> float:
+        """Seconds until it is so. Raises StackError where that takes too long."""
+        began = time.monotonic()
+        while not await asyncio.to_thread(is_so):
+            if time.monotonic() - began > within_s:
+                raise StackError(f"not within {within_s:g} s: {what}")
+            await asyncio.sleep(_POLL_S)
+        return time.monotonic() - began
+
+    @asynccontextmanager
+    async def admin(self) -> AsyncIterator[Connection]:
+        """A superuser's connection."""
+        connection = await connect(self.stack.database["admin"], "opsc faults", LIMITS)
+        async with connection:
+            yield connection
+
+
+@asynccontextmanager
+async def fault_system(setting: Setting, say: Say) -> AsyncIterator[FaultSystem]:
+    """A system of its own in a temporary folder; nothing of it is left. Ingest is not started."""
+    async with AsyncExitStack() as ending:
+        folder = ending.enter_context(_own_folder())
+        data = folder / "data"
+        disk = ending.enter_context(_small_disk(data)) if setting.has_small_disk else None
+        variation = Variation(setting.broker_settings, has_ingest=False)
+        stack = await ending.enter_async_context(
+            running_stack(data, say, asyncio.Event(), variation=variation)
+        )
+        links = await _opened(ending, stack) if setting.is_linked else None
+        variables = {} if links is None else _through(stack, links)
+        clock, module = None, ()
+        if setting.has_own_clock:
+            clock = folder / "clock"
+            set_clock(clock, 0)
+            module = ("stack.faults_clock", str(clock), INGEST.module)
+        system = FaultSystem(
+            stack,
+            Ingest(stack, 1, variables, module),
+            Ingest(stack, 2, variables, module),
+            links,
+            disk,
+            clock,
+        )
+        try:
+            yield system
+        finally:
+            for one in system.ingests:
+                if one.is_running:
+                    one.signal(signal.SIGCONT)
+                await one.stop()
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="opsc-faults-"))
+    folder.chmod(0o755)  # the servers' user has to walk through
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def set_clock(file: Path, ahead_s: float) -> None:
+    """How far the clock of ingest is ahead; a reader sees the old number or the new one."""
+    partial = file.with_suffix(".new")
+    partial.write_text(str(ahead_s))
+    partial.rename(file)
+
+
+async def _opened(ending: AsyncExitStack, stack: Stack) -> Links:
+    broker, database = (
+        urlsplit(url).port or 0 for url in (stack.broker_url, stack.database["opsc_ingest"])
+    )
+    device, ingest = Link(broker), Link(broker)
+    return Links(
+        await ending.enter_async_context(device),
+        await ending.enter_async_context(ingest),
+        await ending.enter_async_context(Link(database)),
+    )
+
+
+def _through(stack: Stack, links: Links) -> Mapping[str, str]:
+    """What ingest is told instead of the real addresses."""
+    parts = urlsplit(stack.database["opsc_ingest"])
+    login = parts.netloc.rpartition("@")[0]
+    netloc = f"{login}@{LOOPBACK}:{links.database.port}"
+    return {
+        "OPSC_DATABASE_URL": urlunsplit(parts._replace(netloc=netloc)),
+        "OPSC_BROKER_URL": f"mqtt://{LOOPBACK}:{links.ingest.port}",
+    }
+
+
+def why_no_small_disk() -> str | None:
+    """Why a disk of its own cannot be had here; None where it can."""
+    if os.geteuid() != 0:
+        return "mounting a small disk takes root"
+    folder = Path(tempfile.mkdtemp(prefix="opsc-faults-"))
+    try:
+        with _mounted(folder, 1):
+            return None
+    except StackError as error:
+        return str(error)
+    finally:
+        folder.rmdir()
+
+
+@contextmanager
+def _small_disk(data: Path) -> Iterator[Path]:
+    """A disk for the database alone, in memory; where its server will look for its folder."""
+    home = data / "postgres"
+    home.mkdir(parents=True)
+    data.chmod(0o755)
+    with _mounted(home, _DISK_MIB):
+        yield home
+
+
+@contextmanager
+def _mounted(folder: Path, mib: int) -> Iterator[None]:
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise StackError(f"a small disk cannot be mounted: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=False)
