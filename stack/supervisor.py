@@ -117,7 +117,10 @@ class Supervisor:
 
     async def _restart(self, part: Part) -> None:
         if part.prepare is not None:
-            await asyncio.to_thread(part.prepare)
+            try:
+                await asyncio.to_thread(part.prepare)
+            except OSError as error:  # it starts with what is there
+                self._say(f"{part.name} could not be prepared: {error}")
         self._spawn(part)
         try:
             await self._ready(part)

@@ -253,6 +253,8 @@ def _broker_tls(certificate: Certificate | None) -> BrokerTls | None:
         if client_ca:
             raise StackError("OPSC_BROKER_CLIENT_CA needs TLS: OPSC_TLS_CERT and OPSC_TLS_KEY")
         return None
+    if client_ca and not os.access(client_ca, os.R_OK):
+        raise StackError(f"cannot read {client_ca}: OPSC_BROKER_CLIENT_CA names a file")
     return BrokerTls(
         certificate.chain,
         certificate.key,

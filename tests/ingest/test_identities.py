@@ -34,7 +34,7 @@ from mqtt import (
     SessionOptions,
     Subscription,
 )
-from stack.broker import INGEST_USER, BrokerTls
+from stack.broker import INGEST_USER, MONITOR_USER, BrokerTls
 from stack.servers import free_port
 from stack.sign_in import known_to_broker
 from stack.tls import Certificate, certificate_of
@@ -185,6 +185,14 @@ async def test_a_tracker_hears_its_own_receipts_alone(guarded: Guarded) -> None:
         heard = await asyncio.wait_for(listening.receive(), PATIENCE_S)
     assert {message.topic for message in heard} == {f"trackers/{mine.name}/ack"}
     await guarded.until_refused("subscribe", 3)
+
+
+async def test_the_monitor_reads_what_the_broker_says_of_itself(guarded: Guarded) -> None:
+    secret = guarded.broker.services[MONITOR_USER]
+    version = "$SYS/broker/version"
+    async with device(guarded.address, MONITOR_USER, secret, version) as session:
+        told = await asyncio.wait_for(session.receive(), PATIENCE_S)
+    assert [message.topic for message in told] == [version]
 
 
 async def test_nobody_takes_over_a_session_by_its_client_id(guarded: Guarded) -> None:
