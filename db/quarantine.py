@@ -224,7 +224,7 @@ async def _rename_released(conn: Connection, refusals: Iterable[Refusal]) -> Non
 def _counter(refusal: Refusal, day: date) -> tuple[bytes, Refusal]:
     """The digest and the row that counts what is not kept, for the same reason on the same day."""
     key = f"counts only\0{refusal.usage_key}\0{refusal.reason}\0{day}"
-    detail = f"not kept: more than is kept of {day}; `seen` counts"
+    detail = f"beyond what is kept of {day}: counted only"
     counter = replace(
         refusal, detail=detail, positions=(), payload=b"", released_id=None, counts_only=True
     )

@@ -51,16 +51,19 @@ def mend(batch: FixBatch, arrivals: Arrivals, watermarks: Watermarks) -> FixBatc
         return batch
     mended = batch.take(np.arange(len(batch)))
     rows_of = _rows_by_tracker(batch)
+    is_open = np.zeros(len(batch), bool)  # nobody knows yet which time it has
     unanswered: list[Question] = []
     for row in candidates:
         tracker, time_us = (int(batch.rows[name][row]) for name in ("tracker", "time_us"))
         siblings = rows_of(tracker)
-        earlier_us = mended.rows["time_us"][siblings[siblings < row]]
+        earlier = siblings[(siblings < row) & ~is_open[siblings]]
+        earlier_us = mended.rows["time_us"][earlier]
         was_sending = _follows(earlier_us, time_us) or _was_sending(
             tracker, time_us, arrivals, watermarks
         )
         if was_sending is None:
             unanswered.append((tracker, time_us))
+            is_open[row] = True
         elif not was_sending:
             mended.rows["time_us"][row] += rounds[row] * ROUND_US
             mended.rows["flags"][row] |= Flag.ROLLOVER

@@ -41,6 +41,8 @@ CASES = [
     Case("the very fix is stored", THEN_US, [THEN_US], None, [0]),
     Case("newer fixes, none of that time", NOW_US - HOUR_US, [THEN_US], False, [1]),
     Case("newer fixes, and some of that time", NOW_US - HOUR_US, [THEN_US], True, [0]),
+    Case("several, newer fixes, none of that time", NOW_US, [THEN_US - HOUR_US, THEN_US], False,
+         [1, 1]),
     Case("a track in one batch", None, [THEN_US - 25 * HOUR_US, THEN_US - 2 * HOUR_US, THEN_US],
          None, [0, 0, 0]),
     Case("each of a batch that rolled over", None, [THEN_US, THEN_US + HOUR_US], None, [1, 1]),
