@@ -10,6 +10,7 @@ import asyncio
 import gzip
 import logging
 import os
+import resource
 import signal
 import time
 import zlib
@@ -54,6 +55,7 @@ EDITS = 5
 RESEND_S = 10.0
 PROMPT_S = 0.3  # fixes that come later may be overtaken by deadlines, which ingest holds for 0.5 s
 EMAIL = "admin@sim.example"
+_OTHER_FILES = 100  # that a run has open beside its connections
 
 
 def sim(
@@ -224,6 +226,7 @@ async def _simulated(
     scenario: Scenario, wanted: Wanted, data_dir: Path, api_url: str | None
 ) -> Outcome:
     allow_open_files()
+    _refuse_too_many(min(len(scenario.devices), wanted.connections))
     stop = stop_event()
     impatience = asyncio.create_task(_end_at_once_when_told_again(stop))
     try:
@@ -232,6 +235,17 @@ async def _simulated(
                 return await simulate(scenario, wanted, target, shown, stop)
     finally:
         impatience.cancel()
+
+
+def _refuse_too_many(connections: int) -> None:
+    """Raises StackError where this process may not hold so many connections."""
+    may_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if connections + _OTHER_FILES > may_open:
+        raise StackError(
+            f"{connections:,} connections need as many open files, and this process may have "
+            f"{may_open:,}: raise the hard limit (`ulimit -Hn`), or let trackers take turns with "
+            f"--connections {max(1, may_open - _OTHER_FILES)}"
+        )
 
 
 async def _end_at_once_when_told_again(stop: asyncio.Event) -> None:

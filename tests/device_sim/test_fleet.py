@@ -23,7 +23,7 @@ Fix = tuple[int, float, float, int]  # time_us, lat, lon, seq
 
 
 def identity(row: np.void) -> Fix:
-    return row[["time_us", "lat", "lon", "seq"]].item()
+    return int(row["time_us"]), float(row["lat"]), float(row["lon"]), int(row["seq"])
 
 
 def trackers() -> list[SimTracker]:

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import itertools
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,15 @@ def test_without_a_running_system_it_is_said_how_to_start_one(tmp_path: Path) ->
     result = opsc("sim", "--data", tmp_path / "none")
     assert result.returncode == 1
     assert "opsc up" in result.stderr
+
+
+def test_more_connections_than_open_files_are_refused_with_what_would_do(tmp_path: Path) -> None:
+    limited = f"ulimit -n 300; exec {OPSC} sim --data {tmp_path} --trackers 500"
+    result = subprocess.run(
+        ["bash", "-c", limited], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert result.returncode == 1
+    assert "--connections 200" in result.stderr
 
 
 @pytest.mark.parametrize(
