@@ -63,7 +63,7 @@ def receipts(arrivals: Arrivals, plan: Plan, registry: Registry) -> list[Receipt
     if not wanted:
         return []
     stored = np.bincount(plan.batch.rows["message"], minlength=len(arrivals.messages)).tolist()
-    reasons, last_rows = _reasons(plan), _last_rows(plan)
+    reasons, last_rows = _reasons(plan), _last_rows(plan, [number for number, _ in wanted])
     made: list[Receipt] = []
     for number, message in wanted:
         refused_for = reasons.get((message.topic, message.payload), [])
@@ -82,12 +82,16 @@ def _reasons(plan: Plan) -> Reasons:
     return found
 
 
-def _last_rows(plan: Plan) -> dict[int, LastFix]:
-    """By message the last of its stored fixes; without those whose time was mended."""
-    rows = plan.batch.rows
-    rows = rows[(rows["flags"] & Flag.ROLLOVER) == 0]
-    columns = (rows[name].tolist() for name in ("message", "time_us", "seq"))
-    return {number: LastFix(*last) for number, *last in zip(*columns, strict=True)}
+def _last_rows(plan: Plan, numbers: Sequence[int]) -> dict[int, LastFix]:
+    """Of each message the last stored fix; not where its time was mended."""
+    rows = plan.batch.rows[np.isin(plan.batch.rows["message"], numbers)]
+    columns = (rows[name].tolist() for name in ("message", "time_us", "seq", "flags"))
+    last = {number: fix for number, *fix in zip(*columns, strict=True)}
+    return {
+        number: LastFix(time_us, seq)
+        for number, (time_us, seq, flags) in last.items()
+        if not flags & Flag.ROLLOVER
+    }
 
 
 def _receipt(

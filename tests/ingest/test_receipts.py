@@ -14,6 +14,7 @@ from ingest.metrics import Metrics
 from ingest.owner import Ownership, run
 from ingest.receipts import Receipt, send
 from mqtt import BrokerAddress, Session, SessionOptions, Subscription
+from telemetry.rollover import ROUND_US
 from telemetry.times import format_time
 from telemetry.topics import ack_topic
 from tests.ingest.conftest import Device, fix, ownership, running, until
@@ -62,6 +63,7 @@ async def test_every_message_is_answered_refused_ones_included(
     vehicle = await asking(tenant)
     topic, at = f"trackers/{vehicle.name}/fixes", soon(-10)
     time = format_time(round(at.timestamp() * 1000) * 1000)
+    rolled_over = format_time(round(at.timestamp()) * 1_000_000 - ROUND_US)
     good = fix(at, *PLACE, seq=7)
     sent = [
         (good, {"time": time, "seq": 7, "count": 1, "rejected": []}),
@@ -71,17 +73,25 @@ async def test_every_message_is_answered_refused_ones_included(
             {"time": time, "seq": 8, "count": 1, "rejected": ["bad_coordinate"]},
         ),
         (
+            [good, good | {"time": rolled_over, "seq": 9}],
+            {"time": rolled_over, "seq": 9, "count": 2, "rejected": []},
+        ),
+        (
             good | {"time": "1980-01-06T00:00:00Z"},
             {"time": "1980-01-06T00:00:00Z", "seq": 7, "count": 0, "rejected": ["ancient"]},
         ),
         ("hello", {"time": None, "seq": None, "count": 0, "rejected": ["undecodable"]}),
     ]
     async with listening(broker, vehicle) as session:
-        for number, (body, _) in enumerate(sent):
-            content = json.dumps(body).encode()
-            await session.publish(topic, content, correlation_data=bytes([number]))
-        found = await heard(session, len(sent))
-    assert found == [(bytes([number]), told) for number, (_, told) in enumerate(sent)]
+        for is_one_by_one in (True, False):  # batches of one message, then of several
+            found: list[tuple[bytes | None, dict[str, Any]]] = []
+            for number, (body, _) in enumerate(sent):
+                content = json.dumps(body).encode()
+                await session.publish(topic, content, correlation_data=bytes([number]))
+                if is_one_by_one:
+                    found += await heard(session, 1)
+            found += await heard(session, len(sent) - len(found))
+            assert found == [(bytes([number]), told) for number, (_, told) in enumerate(sent)]
 
 
 async def test_who_does_not_want_receipts_gets_none(
