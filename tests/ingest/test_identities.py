@@ -1,17 +1,18 @@
 """Nobody gets into the broker who should not: a real broker, kept by a real ingest."""
 
 import asyncio
+import contextlib
 import json
 import secrets
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import aiomqtt
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -92,7 +93,7 @@ def options(user: str | None, secret: str | None, *filters: str) -> SessionOptio
     )
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def device(
     address: BrokerAddress, user: str | None, secret: str | None, *filters: str
 ) -> AsyncIterator[Session]:
@@ -112,7 +113,7 @@ def body(second: int) -> bytes:
     return json.dumps(fix(_START + timedelta(seconds=second), *HOME)).encode()
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def guarding(
     servers: Servers, database: DatabaseUnderTest, tls: BrokerTls | None = None
 ) -> AsyncIterator[Guarded]:
@@ -169,6 +170,28 @@ async def test_a_tracker_reaches_its_own_topics_alone(guarded: Guarded) -> None:
     stored = guarded.tenant.rows("SELECT tracker_id, time FROM gps_events")
     assert stored == [(other.tracker_id, _START + timedelta(seconds=1))]
     assert guarded.tenant.rows("SELECT FROM quarantine") == []
+
+
+async def test_with_mqtt_3_1_1_a_refused_message_is_acknowledged_and_goes_nowhere(
+    guarded: Guarded,
+) -> None:
+    (mine, secret), (other, _) = [await guarded.registered() for _ in range(2)]
+    client = aiomqtt.Client(
+        "127.0.0.1",
+        guarded.broker.port,
+        username=mine.name,
+        password=secret,
+        protocol=aiomqtt.ProtocolVersion.V311,
+        timeout=2,
+    )
+    with contextlib.suppress(aiomqtt.MqttError):  # the broker ends the connection after it
+        async with client:
+            await client.publish(f"trackers/{other.name}/fixes", body(0), qos=1)
+    await guarded.until_refused("publish", 1)
+    async with device(guarded.address, mine.name, secret) as session:
+        await session.publish(f"trackers/{mine.name}/fixes", body(1))
+    await until(lambda: len(guarded.tenant.rows("SELECT FROM gps_events")) == 1)
+    assert guarded.tenant.rows("SELECT tracker_id FROM gps_events") == [(mine.tracker_id,)]
 
 
 async def test_a_tracker_hears_its_own_receipts_alone(guarded: Guarded) -> None:
