@@ -75,7 +75,7 @@ class Connections:
         self._connecting = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self.opened = 0
-        self.last_error: Exception | None = None
+        self._failure: MqttError | None = None  # of a tracker that will never connect
 
     async def __aenter__(self) -> Self:
         return self
@@ -125,7 +125,13 @@ class Connections:
         await asyncio.gather(*(session.connected.wait() for session in self._open.values()))
 
     def send(self, message: Outgoing) -> bool:
-        """Hand it over, now or when its tracker has a connection; False when too much waits."""
+        """Hand it over, now or when its tracker has a connection; False when too much waits.
+
+        Raises the MqttError that ended a session before it was connected: a tracker that the broker
+        does not let in.
+        """
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
         tracker = message.tracker
         if tracker in self._ready:
             return self._hand_over(message)
@@ -198,7 +204,7 @@ class Connections:
             await session.__aenter__()
             await session.connected.wait()
         except MqttError as error:
-            self.last_error = error
+            self._failure = error
             return
         finally:
             self._connecting -= 1

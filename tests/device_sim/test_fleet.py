@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections import defaultdict
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -125,6 +126,17 @@ async def test_no_broker_is_said_with_its_address() -> None:
         FleetError, match=r"5 of 5 trackers did not connect to mqtt://127\.0\.0\.1:9"
     ):
         await run_fleet(plan, BrokerAddress("127.0.0.1", 9))
+
+
+@pytest.mark.parametrize("connections", [FLEET, 2])
+async def test_trackers_that_are_not_let_in_end_the_run(
+    private_broker: Callable[..., BrokerUnderTest], connections: int
+) -> None:
+    broker = private_broker(allow_anonymous="false")
+    streets = StreetPlan(vehicles=FLEET, rate_hz=10, seconds=10, seed=6)
+    plan = FleetPlan(trackers(), streets.slices, connections=connections)
+    with pytest.raises(FleetError, match="refused the connection"):
+        await run_fleet(plan, BrokerAddress.parse(broker.url))
 
 
 def test_a_plan_without_trackers_is_refused() -> None:
