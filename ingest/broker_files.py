@@ -43,14 +43,14 @@ class BrokerFiles:
     def services(self) -> str:
         """The text of `services.passwords`."""
         try:
-            return (self.folder / SERVICE_PASSWORDS).read_text()
+            return (self.folder / SERVICE_PASSWORDS).read_text("utf-8", "replace")
         except OSError as error:
             raise _trouble(self.folder / SERVICE_PASSWORDS, "read", error) from error
 
     def passwords(self) -> str:
         """The text of `passwords`; empty where there is none."""
         try:
-            return self._passwords.read_text()
+            return self._passwords.read_text("utf-8", "replace")
         except FileNotFoundError:
             return ""
         except OSError as error:

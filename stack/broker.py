@@ -192,10 +192,10 @@ class Mosquitto:
     def _write_access(self, services: Mapping[str, str]) -> None:
         lines = [f"{user}:{broker_hash(secret)}\n" for user, secret in services.items()]
         passwords = self.home / PASSWORDS
-        trackers = tracker_lines(passwords.read_text()) if passwords.exists() else []
+        known = passwords.read_text("utf-8", "replace") if passwords.exists() else ""
         self._write("access.acl", ACCESS)
         self._write(SERVICE_PASSWORDS, "".join(lines))
-        self._write(PASSWORDS, password_lines("".join(lines), trackers))
+        self._write(PASSWORDS, password_lines("".join(lines), tracker_lines(known)))
 
     def _write(self, name: str, text: str) -> None:
         write_private(self.home / name, text, self._identity)

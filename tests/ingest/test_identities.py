@@ -271,7 +271,7 @@ async def test_a_broker_that_has_lost_its_list_gets_it_again(guarded: Guarded) -
     (guarded.broker.home / PASSWORDS).unlink()
     guarded.broker.start()
     await known_to_broker(guarded.address, SimTracker(mine.name, secret))
-    (guarded.broker.home / PASSWORDS).write_text("")  # somebody's mistake
+    (guarded.broker.home / PASSWORDS).write_bytes(b"\xff\n")  # somebody's mistake
     new = await guarded.rotated(mine)
     await known_to_broker(guarded.address, SimTracker(mine.name, new))
 
