@@ -22,9 +22,9 @@ from geofence.history import Circumstances, History
 from geofence.state import State
 from geofence.transitions import Inferred
 from geofence.versions import MAX_TIME_US
-from stack.comparison import AmendedEvent, GeofenceEvent, Stay, StoredFix, Visit
 from stack.fates import Fates, Refused
 from stack.judged_zones import agenda_of, index_of
+from stack.results import AmendedEvent, GeofenceEvent, Stay, StoredFix, Visit
 from stack.run_history import RunHistory
 from stack.telling import Telling
 from telemetry.fix import FIX_DTYPE, FixBatch, Flag

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from stack.client import ApiClient
-from stack.comparison import Quarantined, StoredFix, Visit
+from stack.results import Quarantined, StoredFix, Visit
 from telemetry.times import parse_time_us
 
 _TRACKERS_AT_A_TIME = 4

@@ -14,8 +14,8 @@ from geofence.lookup import signed_distances_m
 from geofence.policy import AMENDED, BREACH, event_type, opening_breach
 from geofence.transitions import TRANSITION_DTYPE, Cause, Inferred, Transition
 from geofence.visits import amendment_event_id, event_id, opening_event_id, visit_id
-from stack.comparison import AmendedEvent, GeofenceEvent, Visit
 from stack.judged_zones import policy_of
+from stack.results import AmendedEvent, GeofenceEvent, Visit
 from stack.run_history import RunHistory
 from telemetry.ids import format_id, parse_id
 

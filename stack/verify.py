@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from device_sim.ledger import Ledger
 from stack.client import ApiClient, ApiError
 from stack.comparison import (
-    TIMER,
     Comparison,
     compare_events,
     compare_fixes,
@@ -34,6 +33,7 @@ from stack.expectation import Expectation, expect, stored_fixes
 from stack.fates import Arrived, Fates, fates
 from stack.readback import read_events, read_fixes, read_quarantine, read_visits
 from stack.receiver import Received, WebhookReceiver
+from stack.results import TIMER
 from stack.run_history import RunHistory
 from telemetry.times import parse_time_us
 

@@ -13,12 +13,7 @@ import pytest
 
 from stack.comparison import (
     EXAMPLES,
-    AmendedEvent,
     Comparison,
-    GeofenceEvent,
-    Quarantined,
-    StoredFix,
-    Visit,
     compare_events,
     compare_fixes,
     compare_quarantine,
@@ -28,6 +23,7 @@ from stack.comparison import (
 )
 from stack.expectation import Expectation
 from stack.receiver import Received
+from stack.results import AmendedEvent, GeofenceEvent, Quarantined, StoredFix, Visit
 from stack.verify import as_text
 from telemetry.times import format_time
 from tests.stack.small_runs import INSIDE, OUTSIDE, START_US, an_id, at_us, replayed

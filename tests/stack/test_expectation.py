@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stack.comparison import AmendedEvent, GeofenceEvent, Visit
 from stack.expectation import Expectation
+from stack.results import AmendedEvent, GeofenceEvent, Visit
 from stack.run_history import RunHistory
 from stack.sim_zone import SimZone
 from telemetry.times import parse_time_us
