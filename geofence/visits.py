@@ -1,9 +1,13 @@
 """Ids of visits and events: derived, so that anyone who works them out gets the same."""
 
+import struct
 from uuid import UUID
 
 from geofence.transitions import Transition
 from telemetry.ids import derived_id
+
+_opening = struct.Struct(">qiq").pack
+_TRANSITIONS = {one.name.lower(): bytes([one]) for one in Transition}
 
 
 def visit_id(
@@ -21,22 +25,16 @@ def visit_id(
     visits that the same fix opened were known before (`geofence.amendments.VisitKey`). Times are
     microseconds since 1970.
     """
-    kind, tail = (b"visit_again", [again.to_bytes(4, "big")]) if again else (b"visit", [])
-    return derived_id(
-        kind,
-        asset.bytes,
-        zone.bytes,
-        tracker.bytes,
-        opening_us.to_bytes(8, "big", signed=True),
-        opening_seq.to_bytes(4, "big", signed=True),
-        change_us.to_bytes(8, "big", signed=True),
-        *tail,
-    )
+    opening = _opening(opening_us, opening_seq, change_us)
+    parts = (asset.bytes, zone.bytes, tracker.bytes, opening)
+    if again:
+        return derived_id(b"visit_again", *parts, again.to_bytes(4, "big"))
+    return derived_id(b"visit", *parts)
 
 
 def event_id(visit: UUID, transition: str) -> UUID:
     """The id of the event that a visit's "enter", "exit" or "dwell" gives."""
-    return derived_id(b"visit_event", visit.bytes, bytes([Transition[transition.upper()]]))
+    return derived_id(b"visit_event", visit.bytes, _TRANSITIONS[transition])
 
 
 def amendment_event_id(visit: UUID, revision: int) -> UUID:

@@ -16,7 +16,7 @@ from geofence.visits import visit_id
 from ingest.amendment import amendment_event
 from ingest.outcome import opened_visit, tell, visit_event
 from ingest.registry import Registry
-from ingest.steps import CAUSES, INFERRED, Step, read_steps
+from ingest.steps import CAUSES, INFERRED, Step, read_steps, visit_of
 from telemetry.times import format_time, to_datetime
 
 _FIRST = {
@@ -39,7 +39,8 @@ def events(asset: int, revision: Revision, registry: Registry, clock_us: int) ->
 
 def _event(step: Step, one: News, detected_at: str, registry: Registry) -> Event | None:
     if one.telling in _FIRST:
-        return visit_event(step, detected_at, registry, late=one.late)
+        visit = visit_of(step, registry)
+        return visit_event(step, visit, detected_at, registry, late=one.late)
     left_us = None if one.visit.left is None else one.visit.left.time_us
     amended = (one.telling, one.visit.revision, left_us)
     return amendment_event(step, *amended, detected_at, registry, late=one.late)
@@ -75,7 +76,7 @@ def visit_id_of(asset: int, key: VisitKey, registry: Registry) -> UUID:
 def visit_row(asset: int, visit: amendments.Visit, registry: Registry) -> Visit:
     """The whole row, as it is now."""
     (step,) = read_steps(_rows(asset, [News(Telling.ENTER, visit, late=True)], registry), registry)
-    row = opened_visit(step, registry)._replace(
+    row = opened_visit(step, visit_of(step, registry), registry)._replace(
         zone_version=visit.version,
         revision=visit.revision,
         retracted=visit.retracted,

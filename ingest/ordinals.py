@@ -35,7 +35,7 @@ class Ordinals:
         return ordinal
 
     def text(self, ordinal: int) -> str:
-        """The id as text; worked out once, which takes longer than all else of an event."""
+        """The id as text, worked out once."""
         text = self._texts.get(ordinal)
         if text is None:
             text = self._texts[ordinal] = format_id(self._prefix, self._ids[ordinal])

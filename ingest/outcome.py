@@ -56,19 +56,21 @@ def tell(
             event = _opening_event(step, detected_at, registry)
         else:
             visit = visit_of(step, registry)
-            before = told.get(visit)
+            before = told.get(visit) if told else None
             _note(outcome, step, visit, registry, amends=before is not None and before.exit)
-            event = _event(step, before, detected_at, registry)
+            event = _event(step, visit, before, detected_at, registry)
         if event is not None:
             outcome.events.append(event)
     return outcome
 
 
-def _event(step: Step, before: Told | None, detected_at: str, registry: Registry) -> Event | None:
+def _event(
+    step: Step, visit: UUID, before: Told | None, detected_at: str, registry: Registry
+) -> Event | None:
     telling = Telling(_WORDS[step.transition])
     instead = telling if before is None else before.instead_of(telling)
     if instead is telling:
-        return visit_event(step, detected_at, registry, late=False)
+        return visit_event(step, visit, detected_at, registry, late=False)
     if before is None or instead is None:
         return None
     end = (instead, before.revision + 1, step.time_us)
@@ -97,7 +99,7 @@ def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amen
     at, org_id = to_datetime(step.time_us), registry.organizations[step.organization]
     opened = outcome.visits.get(visit)
     if step.transition == Transition.ENTER:
-        outcome.visits[visit] = opened_visit(step, registry)
+        outcome.visits[visit] = opened_visit(step, visit, registry)
     elif step.transition == Transition.DWELL:
         if opened is None:
             outcome.dwellings.append(Dwelling(org_id, visit, at))
@@ -114,12 +116,12 @@ def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amen
             outcome.visits[visit] = opened._replace(**left, exit_told=True)
 
 
-def opened_visit(step: Step, registry: Registry) -> Visit:
+def opened_visit(step: Step, visit: UUID, registry: Registry) -> Visit:
     """The row of a visit that begins."""
     change_us = step.opening_change_us
     return Visit(
         org_id=registry.organizations[step.organization],
-        id=visit_of(step, registry),
+        id=visit,
         asset_id=registry.assets[step.asset],
         zone_id=registry.zones[step.zone],
         zone_version=step.version,
@@ -136,9 +138,11 @@ def opened_visit(step: Step, registry: Registry) -> Visit:
     )
 
 
-def visit_event(step: Step, detected_at: str, registry: Registry, *, late: bool) -> Event | None:
+def visit_event(
+    step: Step, visit: UUID, detected_at: str, registry: Registry, *, late: bool
+) -> Event | None:
     """What is told of a transition of a visit, if anything is."""
-    visit, facts = visit_of(step, registry), registry.zone_facts(step.zone, step.version)
+    facts = registry.zone_facts(step.zone, step.version)
     word = _WORDS[step.transition]
     cause, inferred = CAUSES[step.cause], INFERRED[step.inferred]
     kind = event_type(facts.policy, word, cause, inferred, step.time_us, left_before=step.returning)
