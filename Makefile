@@ -3,6 +3,7 @@
 # make check   format, lint, types, import contracts
 # make bench   measurements; writes benchmarks/results/
 # make bench-engine   the geofence engine alone; the same
+# make faults  break a whole system on purpose, row by row; ROWS=1,3,6 chooses, SHORT=1 does less
 #
 # Setting up makes ./.venv and ./var; nothing else on the machine is touched. A second run installs
 # nothing. Needed beforehand: make, git and Python 3.11 or later with venv.
@@ -17,7 +18,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_PYTHON_DOWNLOADS ?= never
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench bench-engine setup
+.PHONY: demo test check bench bench-engine faults setup
 
 demo: setup
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -37,6 +38,9 @@ bench: setup
 
 bench-engine: setup
 	$(BIN)/python -m benchmarks.engine
+
+faults: setup
+	$(BIN)/python -m benchmarks.faults $(if $(ROWS),--rows $(ROWS)) $(if $(SHORT),--short)
 
 setup: $(INSTALLED)
 

@@ -8,6 +8,7 @@ benchmarks/results/faults-<date>-<commit>.json. Exit code 1 where a row is not g
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -47,6 +48,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     allow_open_files()
+    logging.getLogger("mqtt").setLevel(logging.ERROR)  # no news that connections are cut
     try:
         results = uvloop.run(played(options))
     except StackError as error:

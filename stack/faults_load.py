@@ -27,14 +27,17 @@ from stack.org import create_with_admin
 from stack.readback import read_fixes
 from stack.run_view import RunState, Shown
 from stack.scenario import Scenario, moving_scenario
+from stack.sim_zone import SimZone
 from stack.simulation import Outcome, Target, Wanted, simulate
 from stack.system import Stack
 from stack.verify import VerifiedRun, verify
-from stack.zones_on_the_way import RuleSet
+from stack.zones_on_the_way import RuleSet, zones_on_the_way
 
-AT_MOST_S = 240.0
+AT_MOST_S = 150.0
 TAIL_S = 2.0  # traffic after the last fault
 DRAIN_S = 60.0
+_ZONES_S = 40.0
+_ZONE_SETS = 8
 _EDITS = 1000  # more than fit into a run: its end ends them
 
 
@@ -151,10 +154,22 @@ async def new_organization(stack: Stack) -> AsyncIterator[ApiClient]:
 
 def _scenario(load: Load, seed: int) -> Scenario:
     streets = StreetPlan(load.trackers, load.rate_hz, load.at_most_s, seed)
-    scenario = moving_scenario(streets, time.time_ns() // 1000, None, RuleSet.UNTIMED)
+    now_us = time.time_ns() // 1000
+    zones = list(_zones(replace(streets, seconds=_ZONES_S), now_us))
+    scenario = moving_scenario(streets, now_us, zones, RuleSet.UNTIMED)
     if faults := _faults(load):
         scenario = replace(scenario, schedule=with_faults(scenario.schedule, faults, seed))
     return scenario
+
+
+def _zones(streets: StreetPlan, now_us: int) -> Iterable[SimZone]:
+    """Several sets of them where the fleet is soon, so that something happens all the time."""
+    for number in range(_ZONE_SETS):
+        for zone in zones_on_the_way(
+            streets.slices, streets.seed + number, now_us, RuleSet.UNTIMED
+        ):
+            external_id = f"{zone.external_id}-{number}"
+            yield replace(zone, external_id=external_id, name=f"{zone.name} {number}")
 
 
 def _faults(load: Load) -> Faults:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import ascii_lowercase
 
 import numpy as np
 import psycopg
@@ -29,7 +30,11 @@ from stack.faults_system import FaultSystem, Ingest, Setting, set_clock, why_no_
 _TAKEOVER_S = 10.0
 _FROZEN_S = 20.0
 _WINDOW_S = 1.0
-_SMALL_QUEUE = {"max_queued_bytes": "40000", "sys_interval": "1"}
+_SMALL_QUEUE = {
+    "max_queued_bytes": "40000",
+    "max_inflight_bytes": "20000",
+    "sys_interval": "1",
+}
 _DROPPED = "$SYS/broker/publish/messages/dropped"
 _FILLING_BYTES = 1024 * 1024
 
@@ -76,7 +81,7 @@ class Row:
 async def ingest_killed(system: FaultSystem, extent: Extent) -> None:
     """Half of the times at any moment of its start, else while it works."""
     random = extent.random
-    for number in range(extent.of(30, 3)):
+    for number in range(extent.of(30, 2)):
         if number % 2:
             await asyncio.sleep(random.uniform(0.1, 3.0))
         else:
@@ -86,6 +91,17 @@ async def ingest_killed(system: FaultSystem, extent: Extent) -> None:
         system.done["SIGKILL to ingest"] += 1
         system.ingest.start()
     await system.ingest.ready()
+
+
+async def ingest_killed_at_work(system: FaultSystem, extent: Extent) -> None:
+    for _ in range(extent.of(5, 1)):
+        await system.ingest.ready()
+        await asyncio.sleep(extent.of(5, 3))
+        await system.ingest.kill()
+        system.done["SIGKILL to ingest"] += 1
+        system.ingest.start()
+    await system.ingest.ready()
+    await asyncio.sleep(5)
 
 
 async def ingest_frozen(system: FaultSystem, extent: Extent) -> None:
@@ -112,7 +128,7 @@ def _by_ownership(system: FaultSystem) -> tuple[Ingest, Ingest]:
 
 async def broker_killed(system: FaultSystem, extent: Extent) -> None:
     """After its sessions are on disk, as they are once a minute."""
-    for _ in range(extent.of(5, 1)):
+    for _ in range(extent.of(3, 1)):
         system.signal_part("broker", signal.SIGUSR1)
         await asyncio.sleep(extent.random.uniform(1.0, 3.0))
         await system.hit("broker", signal.SIGKILL)
@@ -121,21 +137,21 @@ async def broker_killed(system: FaultSystem, extent: Extent) -> None:
 
 
 async def broker_restarted(system: FaultSystem, extent: Extent) -> None:
-    for _ in range(extent.of(5, 1)):
+    for _ in range(extent.of(3, 1)):
         await asyncio.sleep(extent.random.uniform(1.0, 3.0))
         await system.hit("broker", signal.SIGTERM)
         await system.until(system.ingest.is_ready, "ingest is connected again")
 
 
 async def database_killed(system: FaultSystem, extent: Extent) -> None:
-    for number in (signal.SIGKILL, signal.SIGQUIT) * extent.of(3, 1):
+    for number in (signal.SIGKILL, signal.SIGQUIT) * extent.of(2, 1):
         await asyncio.sleep(extent.random.uniform(1.0, 3.0))
         await system.hit("postgres", number)
         await system.until(system.ingest.is_ready, "ingest is the owner again")
 
 
 async def sessions_terminated(system: FaultSystem, extent: Extent) -> None:
-    ends = time.monotonic() + extent.of(15, 4)
+    ends = time.monotonic() + extent.of(15, 3)
     async with system.admin() as conn:
         while time.monotonic() < ends:
             system.done["sessions terminated"] += await terminate_sessions(conn)
@@ -184,6 +200,7 @@ def _fill(path: Path) -> None:
 
 async def queue_overflows(system: FaultSystem, extent: Extent) -> None:
     """Ingest does not answer, and the broker has room for a few hundred messages."""
+    before = await _dropped_by_broker(system)
     for _ in range(extent.of(2, 1)):
         system.ingest.signal(signal.SIGSTOP)
         await asyncio.sleep(12)
@@ -191,10 +208,11 @@ async def queue_overflows(system: FaultSystem, extent: Extent) -> None:
         system.done["ingest frozen for 12 s"] += 1
         await system.until(system.ingest.is_ready, "ingest is the owner again")
         await asyncio.sleep(2)
-    system.measured["dropped"] = await _dropped_by_broker(system)
+    system.measured["dropped"] = await _dropped_by_broker(system) - before
 
 
 async def backlog_overflows(system: FaultSystem, extent: Extent) -> None:
+    before = await _dropped_by_broker(system)
     for _ in range(extent.of(2, 1)):
         await system.ingest.kill()
         await asyncio.sleep(8)
@@ -202,7 +220,7 @@ async def backlog_overflows(system: FaultSystem, extent: Extent) -> None:
         await system.ingest.ready()
         system.done["ingest away for 8 s"] += 1
         await asyncio.sleep(2)
-    system.measured["dropped"] = await _dropped_by_broker(system)
+    system.measured["dropped"] = await _dropped_by_broker(system) - before
 
 
 async def _dropped_by_broker(system: FaultSystem) -> int:
@@ -211,6 +229,8 @@ async def _dropped_by_broker(system: FaultSystem) -> int:
         client_id=MONITOR_USER,
         username=MONITOR_USER,
         password=system.stack.secrets.broker_secrets[MONITOR_USER].encode(),
+        clean_start=True,
+        session_expiry_s=0,
         subscriptions=(Subscription(_DROPPED, qos=0),),
     )
     async with Session(BrokerAddress.parse(system.stack.broker_url), options) as session:
@@ -259,13 +279,15 @@ async def clock_jumps(system: FaultSystem, extent: Extent) -> None:
         await asyncio.sleep(4)
 
 
-async def only_devices_err(_system: FaultSystem, extent: Extent) -> None:
+async def only_devices_err(system: FaultSystem, extent: Extent) -> None:
     """The load has the faults."""
-    await asyncio.sleep(extent.of(20, 8))
+    seconds = extent.of(20, 8)
+    await asyncio.sleep(seconds)
+    system.done["seconds of devices that err"] += seconds
 
 
 async def rubbish_arrives(system: FaultSystem, extent: Extent) -> None:
-    await rubbish(system, extent.of(20, 5), extent.seed)
+    await rubbish(system, extent.of(20, 3), extent.seed)
 
 
 async def ingest_rolled(system: FaultSystem, extent: Extent) -> None:
@@ -304,6 +326,11 @@ def _measure_most(system: FaultSystem, name: str, value: float) -> None:
 
 _CLOCKS = "clock_1980=0.03,rollover=0.05,clock_2038=0.03,day_ahead=0.03,frozen_clock=0.02"
 _REPEATS = "duplicate=0.1,reorder=0.1,replay=0.02"
+_ALL_FAULTS = (
+    "duplicate=0.05,reorder=0.05,offline=0.005,offline_newest_first=0.005,replay=0.005,"
+    "frozen_clock=0.005,jump=0.01,rollover=0.02,clock_1980=0.02,clock_2038=0.01,day_ahead=0.02,"
+    "null_island=0.02,nan=0.01,truncated=0.02,reconnect=5"
+)
 _RESENT = Load(receipts_s=2.0)
 _LOSSY = Load(is_lossy=True, drain_s=15.0)
 
@@ -350,6 +377,11 @@ ROWS: Mapping[str, Row] = {
     "12": Row("devices' clocks are wrong", only_devices_err, Load(faults=_CLOCKS)),
     "12c": Row("the clock of ingest jumps", clock_jumps, setting=Setting(has_own_clock=True)),
     "13": Row("duplicates, reorders, replays", only_devices_err, Load(faults=_REPEATS)),
+    "13k": Row(
+        "devices with all faults, ingest killed",
+        ingest_killed_at_work,
+        Load(trackers=20, rate_hz=4.0, faults=_ALL_FAULTS),
+    ),
     "14": Row("rubbish through the broker", rubbish_arrives),
     "16": Row(
         "zones edited, rolling restart of ingest",
@@ -380,4 +412,4 @@ def chosen(text: str | None) -> Sequence[str]:
 
 
 def _is_of(key: str, wanted: str) -> bool:
-    return key == wanted or key.rstrip("rc") == wanted
+    return key == wanted or key.rstrip(ascii_lowercase) == wanted

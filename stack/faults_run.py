@@ -2,8 +2,8 @@
 
     async for result in run_rows(["1", "3"], is_short=False, seed=1, say=print): ...
 
-Rows of the same setting share a system, each with an organization of its own, unless one of them
-failed: the next then begins with a new one.
+Each row has a system of its own. In the short form rows of the same setting share one, each with an
+organization of its own, until one of them fails.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from device_sim.fleet import FleetError
 from stack.client import ApiError
 from stack.errors import StackError
-from stack.faults_load import Load, Loaded, Tally, loaded
+from stack.faults_load import Loaded, Tally, loaded
 from stack.faults_rows import ROWS, Extent, Row
 from stack.faults_system import FaultSystem, Setting, fault_system
 from stack.supervisor import Say
@@ -79,7 +79,7 @@ async def run_rows(
             system = await keeper.system(row.setting)
             say(f"row {key}: {row.title}")
             result = await _run(key, row, system, Extent(is_short, seed))
-            if not result.is_good:
+            if not (is_short and result.is_good):
                 await keeper.close()
             yield result
     finally:
@@ -143,7 +143,9 @@ async def _done(row: Row, system: FaultSystem, extent: Extent) -> Loaded:
     await system.ingest.ready()
     if row.has_standby:
         system.standby.start()
-    load: Load = row.load
+    load = row.load
+    if extent.is_short:
+        load = replace(load, trackers=load.trackers // 2)
 
     async def action() -> None:
         await row.do(system, extent)
