@@ -4,7 +4,12 @@
 """
 
 import asyncio
+import os
 import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +18,7 @@ from stack.faults_load import Tally, tally
 from stack.faults_proxy import Link
 from stack.faults_rows import ROWS, chosen
 from stack.faults_run import RowResult, run_rows
+from stack.faults_system import set_clock
 
 IN_SHORT = ["1", "3", "3r", "4", "6", "7", "13k", "14"]
 
@@ -69,6 +75,22 @@ def test_every_difference_is_counted_once(what: str, kind: str, counted: str) ->
     found = tally(list(comparisons.values()))
     assert found == Tally(**{counted: 1})
     assert not found.is_clean
+
+
+def test_a_process_with_a_clock_of_its_own_reads_what_the_file_says(tmp_path: Path) -> None:
+    tmp_path.joinpath("told.py").write_text("import time; print(time.time_ns(), time.time())")
+    clock = tmp_path / "clock"
+    set_clock(clock, -3600)
+    done = subprocess.run(
+        [sys.executable, "-m", "stack.faults_clock", clock, "told"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told_ns, told_s = map(float, done.stdout.split())
+    assert told_ns / 1e9 == pytest.approx(time.time() - 3600, abs=60)
+    assert told_s == pytest.approx(told_ns / 1e9, abs=1)
 
 
 # Links ---------------------------------------------------------------------------------------
