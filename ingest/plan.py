@@ -23,7 +23,7 @@ from ingest.checkpoints import Checkpoints
 from ingest.late import Late, judge
 from ingest.notes import NoteChanges, Notes
 from ingest.outcome import Outcome, tell
-from ingest.past import NO_PAST, AssetPast, Past, PastNeeded, Span
+from ingest.past import MOST_CHECKPOINTS, NO_PAST, AssetPast, Past, PastNeeded, Span
 from ingest.rates import Buckets, Rates
 from ingest.refusals import sort_out
 from ingest.registry import Registry
@@ -123,6 +123,7 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     if len(late_assets):
         others = _without_assets(new, late_assets)
         evaluation = evaluate(others, state, registry.index, due_us, registry.gates, agenda)
+        _check_nothing_due(evaluation, known)
         evaluation = _leaving_out(
             evaluation, [asset for asset in known if known[asset].end is None]
         )
@@ -186,6 +187,20 @@ def _past_of(assets: NDArray[np.integer], batch: FixBatch, past: Past) -> dict[i
         raise PastNeeded(assets=missing)
     chosen = {asset: past.assets[asset] for asset in assets.tolist()}
     return {asset: known for asset, known in chosen.items() if known.rows is not None}
+
+
+def _check_nothing_due(evaluation: Evaluation, known: Mapping[int, AssetPast]) -> None:
+    """Raises PastNeeded where something has fallen due for an asset whose past ends before now.
+
+    Late fixes would write its visit over without it.
+    """
+    due = set(evaluation.transitions["asset"].tolist())
+    ending = {asset: one.span for asset, one in known.items() if one.end is not None}
+    if both := due & ending.keys():
+        all_of_it = MOST_CHECKPOINTS + 1
+        raise PastNeeded(
+            assets={asset: replace(ending[asset], checkpoints=all_of_it) for asset in both}
+        )
 
 
 def _without_assets(batch: FixBatch, assets: NDArray[np.integer]) -> FixBatch:

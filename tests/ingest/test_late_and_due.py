@@ -1,0 +1,36 @@
+"""Late fixes that come together with what falls due without a fix."""
+
+import asyncio
+import secrets
+from datetime import timedelta
+
+from ingest.plan import UNDER_WAY_US
+from tests.ingest.conftest import Device, fix, ownership, running, until
+from tests.ingest.tenants import Tenant, soon, square
+from tests.servers import BrokerUnderTest, DatabaseUnderTest
+
+PLACE, AWAY = (13.4, 52.5), (13.4, 52.5013)
+
+
+async def test_a_zone_is_deleted_while_a_late_fix_of_before_comes(
+    tenant: Tenant, device: Device, database: DatabaseUnderTest, broker: BrokerUnderTest
+) -> None:
+    """The fix bears on an hour long ago, the deletion on now: one batch has both."""
+    client_id, began = f"ingest-{secrets.token_hex(4)}", soon(-3 * 3600)
+    vehicle, zone_id = await tenant.vehicle(), await tenant.zone(square(*PLACE))
+    places = [(0, AWAY), (1, PLACE)]
+    ingests = [ownership(database.url("opsc_ingest"), broker.url, client_id) for _ in range(2)]
+    async with running(ingests[0]):
+        fixes = [
+            fix(began + timedelta(seconds=after), *place, accuracy_m=5) for after, place in places
+        ]
+        await device.send(vehicle, *fixes)
+        await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 2)
+        await device.send(vehicle, fix(began + timedelta(hours=2), *PLACE, accuracy_m=5))
+        await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 3)
+    await device.send(vehicle, fix(began + timedelta(hours=1), *PLACE, accuracy_m=5))
+    at = await tenant.change_zone(zone_id, None)
+    await asyncio.sleep(UNDER_WAY_US / 1e6)
+    async with running(ingests[1]):
+        await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 4)
+        await until(lambda: tenant.rows("SELECT left_at FROM visits") == [(at,)])
