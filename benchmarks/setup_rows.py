@@ -34,21 +34,21 @@ def add_fleet(conn: Admin, trackers: int, rings: Sequence[Floats]) -> None:
     """One organization, its trackers, each with an asset, and restricted zones: all transitions
     alert."""
     numbers = range(trackers)
-    zones = [(_numbered(b"bench zone", n), n, ring) for n, ring in enumerate(rings)]
+    zones = [(zone_uuid(n), n, ring) for n, ring in enumerate(rings)]
     with conn.transaction():
         conn.execute("UPDATE zones_revision SET revision = %s", (REVISION,))
-        _copy(conn, "organizations (org_id, name)", [(ORGANIZATION, "Benchmark")])
-        _copy(
+        copy_rows(conn, "organizations (org_id, name)", [(ORGANIZATION, "Benchmark")])
+        copy_rows(
             conn,
             "assets (org_id, id, name, revision)",
             ((ORGANIZATION, asset_uuid(n), f"Asset {n}", REVISION) for n in numbers),
         )
-        _copy(
+        copy_rows(
             conn,
             "trackers (org_id, id, secret_hash, revision)",
             ((ORGANIZATION, tracker_uuid(n), bytes(32), REVISION) for n in numbers),
         )
-        _copy(
+        copy_rows(
             conn,
             "tracker_assignments (org_id, id, tracker_id, asset_id, assigned_from, revision)",
             (
@@ -63,12 +63,12 @@ def add_fleet(conn: Admin, trackers: int, rings: Sequence[Floats]) -> None:
                 for n in numbers
             ),
         )
-        _copy(
+        copy_rows(
             conn,
             "zones (org_id, id, version)",
             ((ORGANIZATION, zone, 1) for zone, _, _ in zones),
         )
-        _copy(
+        copy_rows(
             conn,
             "zone_versions (org_id, zone_id, version, name, kind, geometry, valid_from, revision)",
             (
@@ -88,9 +88,45 @@ def add_fleet(conn: Admin, trackers: int, rings: Sequence[Floats]) -> None:
     conn.execute("ANALYZE")
 
 
+def remove_fleet(conn: Admin) -> None:
+    """All of it, with what its trackers sent."""
+    empty(conn)
+    conn.execute("TRUNCATE organizations CASCADE")
+
+
+def server_pids(conn: Admin) -> list[int]:
+    """The processes of the database server that work just now, but for our own connection's."""
+    rows = conn.execute("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    return [pid for (pid,) in rows.fetchall()]
+
+
+def commit_times(conn: Admin, trackers: Sequence[UUID]) -> list[tuple[UUID, int, int]]:
+    """Of each fix its tracker, its time and when it was committed, microseconds since 1970.
+
+    The time of a commit is taken before its log is written to the disk: see `flush_ms`.
+    """
+    return conn.execute(
+        """
+        SELECT tracker_id, (extract(epoch FROM time) * 1000000)::bigint,
+               (extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000000)::bigint
+          FROM gps_events WHERE tracker_id = ANY(%s)
+        """,
+        (list(trackers),),
+    ).fetchall()
+
+
+def flushes(conn: Admin) -> tuple[int, float]:
+    """How often the log was written to the disk, and how long that took altogether, ms."""
+    row = conn.execute("SELECT wal_sync, wal_sync_time FROM pg_stat_wal").fetchone()
+    assert row is not None
+    return int(row[0]), float(row[1])
+
+
 def empty(conn: Admin) -> None:
     """Back to before the first fix, with nothing left for the database to write behind our back."""
-    conn.execute("TRUNCATE gps_events, visits, events, quarantine CASCADE")
+    conn.execute(
+        "TRUNCATE gps_events, visits, events, quarantine, asset_state, asset_checkpoints CASCADE"
+    )
     conn.execute("UPDATE leases SET expires_at = '-infinity'")
     conn.execute("CHECKPOINT")
 
@@ -127,12 +163,16 @@ def asset_uuid(number: int) -> UUID:
     return _numbered(b"bench asset", number)
 
 
+def zone_uuid(number: int) -> UUID:
+    return _numbered(b"bench zone", number)
+
+
 def _numbered(kind: bytes, number: int) -> UUID:
     return derived_id(kind, number.to_bytes(4, "big"))
 
 
-def _copy(conn: Admin, target: str, rows: Iterable[tuple[object, ...]]) -> None:
-    """COPY into one of the constant targets above."""
+def copy_rows(conn: Admin, target: str, rows: Iterable[tuple[object, ...]]) -> None:
+    """COPY into a constant target: a table, perhaps with columns."""
     statement = f"COPY {target} FROM STDIN".encode()
     with conn.cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:

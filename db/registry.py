@@ -60,8 +60,9 @@ class AssetChoice(NamedTuple):
 class ZoneVersionRow(NamedTuple):
     """In force in [valid_from_us, valid_to_us), microseconds since 1970.
 
-    rules: the fields of geofence.rules.Rules that were given. schedule: as
-    geofence.schedule.parse_schedule reads it, None for always. assets: None for all.
+    geometry: the text of the GeoJSON geometry. rules: the fields of geofence.rules.Rules that were
+    given. schedule: as geofence.schedule.parse_schedule reads it, None for always. assets: None for
+    all.
     """
 
     org_id: UUID
@@ -70,7 +71,7 @@ class ZoneVersionRow(NamedTuple):
     name: str
     kind: str
     alert_on: list[str] | None
-    geometry: dict[str, Any]
+    geometry: str
     radius_m: float | None
     width_m: float | None
     rules: dict[str, Any]
@@ -110,7 +111,7 @@ SELECT id, tracker_id, asset_id, (extract(epoch FROM assigned_from) * 1000000)::
   FROM tracker_assignments WHERE revision > %s
 """
 _ZONE_VERSIONS = """
-SELECT org_id, zone_id, version, name, kind, alert_on, geometry, radius_m, width_m,
+SELECT org_id, zone_id, version, name, kind, alert_on, geometry::text, radius_m, width_m,
        rules, schedule, assets,
        (extract(epoch FROM valid_from) * 1000000)::bigint,
        coalesce((extract(epoch FROM valid_to) * 1000000)::bigint, %s)

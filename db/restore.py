@@ -14,18 +14,8 @@ from telemetry.times import to_datetime
 
 
 class NewestFix(NamedTuple):
-    """A tracker's newest stored fix."""
+    """A tracker's newest stored fix, of all or of a time."""
 
-    tracker_id: UUID
-    time_us: int
-    seq: int
-
-
-class LastPosition(NamedTuple):
-    """The newest stored fix of an asset, through one of its assignments."""
-
-    org_id: UUID
-    asset_id: UUID
     tracker_id: UUID
     time_us: int
     seq: int
@@ -33,6 +23,14 @@ class LastPosition(NamedTuple):
     lon: float
     accuracy_m: float | None
     speed_mps: float | None
+
+
+class TrackerSpan(NamedTuple):
+    """A time of a tracker: [from_us, to_us)."""
+
+    tracker_id: UUID
+    from_us: int
+    to_us: int
 
 
 class LastPlace(NamedTuple):
@@ -91,23 +89,22 @@ class UsedName(NamedTuple):
 
 
 _NEWEST_FIXES = """
-SELECT tracker.id, (extract(epoch FROM newest.time) * 1000000)::bigint, newest.seq
+SELECT tracker.id, (extract(epoch FROM newest.time) * 1000000)::bigint, newest.seq, newest.lat,
+       newest.lon, newest.accuracy_m, newest.speed_mps
   FROM trackers AS tracker
  CROSS JOIN LATERAL (
-       SELECT time, seq FROM gps_events WHERE tracker_id = tracker.id
+       SELECT time, seq, lat, lon, accuracy_m, speed_mps FROM gps_events
+        WHERE tracker_id = tracker.id
         ORDER BY time DESC, seq DESC LIMIT 1) AS newest
 """
-_LAST_POSITIONS = """
-SELECT assignment.org_id, assignment.asset_id, assignment.tracker_id,
-       (extract(epoch FROM newest.time) * 1000000)::bigint, newest.seq, newest.lat, newest.lon,
-       newest.accuracy_m, newest.speed_mps
-  FROM tracker_assignments AS assignment
+_NEWEST_FIXES_WITHIN = """
+SELECT span.tracker_id, (extract(epoch FROM newest.time) * 1000000)::bigint, newest.seq, newest.lat,
+       newest.lon, newest.accuracy_m, newest.speed_mps
+  FROM unnest(%s::uuid[], %s::timestamptz[], %s::timestamptz[]) AS span (tracker_id, begins, ends)
  CROSS JOIN LATERAL (
        SELECT time, seq, lat, lon, accuracy_m, speed_mps FROM gps_events
-        WHERE tracker_id = assignment.tracker_id AND time >= assignment.assigned_from
-          AND time < coalesce(assignment.assigned_to, 'infinity')
+        WHERE tracker_id = span.tracker_id AND time >= span.begins AND time < span.ends
         ORDER BY time DESC, seq DESC LIMIT 1) AS newest
- ORDER BY newest.time, newest.seq
 """
 _LAST_PLACES = """
 SELECT wanted.tracker_id, wanted.before_us,
@@ -147,10 +144,14 @@ async def newest_fixes(conn: Connection) -> list[NewestFix]:
     return [NewestFix(*row) for row in await cursor.fetchall()]
 
 
-async def last_positions(conn: Connection) -> list[LastPosition]:
-    """Rows in order of time: of several for one asset the last is the newest."""
-    cursor = await conn.execute(_LAST_POSITIONS)
-    return [LastPosition(*row) for row in await cursor.fetchall()]
+async def newest_fixes_within(conn: Connection, spans: Sequence[TrackerSpan]) -> list[NewestFix]:
+    """The newest fix of each span; those without a fix are not in it."""
+    if not spans:
+        return []
+    trackers, begins_us, ends_us = zip(*spans, strict=True)
+    begins, ends = (list(map(to_datetime, times_us)) for times_us in (begins_us, ends_us))
+    cursor = await conn.execute(_NEWEST_FIXES_WITHIN, (list(trackers), begins, ends))
+    return [NewestFix(*row) for row in await cursor.fetchall()]
 
 
 async def last_places(

@@ -1,57 +1,99 @@
 """Reads the memory of ingest back from the rows that its transactions wrote."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+import gc
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from uuid import UUID
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from db import asset_states, restore
 from db.connect import Connection
-from db.registry import changes_since
+from db.registry import MAX_TIME_US, AssignmentRow, changes_since
 from geofence.amendments import Told, VisitKey
 from geofence.records import MEMBERSHIP_DTYPE, PLACE_DTYPE
 from geofence.state import State, blank_assets
 from geofence.versions import MIN_TIME_US
 from geofence.visits import visit_id
-from ingest.notes import Note, Notes
+from ingest.notes import Note, Notes, Run
 from ingest.plan import Memory
 from ingest.portable import Place, read_place, read_standing
 from ingest.registry import Registry
 from ingest.watermarks import Watermarks
 
-# tracker, time_us, seq, lat, lon, accuracy_m, speed_mps
-_Fix: TypeAlias = tuple[UUID, int, int, float, float, float | None, float | None]
+_log = structlog.get_logger("ingest")
 
 _RECKON_ANEW_US = MIN_TIME_US  # a deadline that is over: the next one is worked out at once
 
 
 async def recollect(conn: Connection) -> Memory:
     """The memory that the last committed transaction left behind."""
+    took = _Stopwatch()
     registry = Registry()
-    async with conn.transaction():
-        changes = await changes_since(conn, registry.revision)
-    await asyncio.to_thread(registry.take, changes)
-    watermarks = Watermarks()
-    watermarks.restore(
-        (registry.trackers.number(fix.tracker_id), fix.time_us, fix.seq)
-        for fix in await restore.newest_fixes(conn)
-    )
-    positions, visits = await restore.last_positions(conn), await restore.open_visits(conn)
-    notes = Notes()
-    noted = notes.restore(await asset_states.all(conn), registry)
-    state = await asyncio.to_thread(_state, positions, visits, noted, registry)
-    told = {
-        _visit_id(visit): Told(visit.revision, exit=visit.exit_told, dwell=visit.dwell_told)
-        for visit in visits
-        if visit.exit_told or visit.dwell_told > visit.dwelled
-    }
-    used_names = await _used_names(conn, noted, registry)
-    memory = Memory(registry, watermarks, state, notes, told=told, used_names=used_names)
-    await look_up_places(conn, memory)
+    with _garbage_left_alone():
+        async with conn.transaction():
+            changes = await changes_since(conn, registry.revision)
+        took.lap("registry_rows_s")
+        async with asyncio.TaskGroup() as tasks:  # a thread works while the database does
+            tasks.create_task(asyncio.to_thread(registry.take, changes))
+            newest, visits = await restore.newest_fixes(conn), await restore.open_visits(conn)
+            stored_notes = await asset_states.all(conn)
+        took.lap("registry_s")
+        places, watermarks = _places(newest, registry), Watermarks()
+        identities = (places[name].tolist() for name in ("tracker", "time_us", "seq"))
+        watermarks.restore(zip(*identities, strict=True))
+        earlier = _earlier_spans(changes.assignments, places, registry)
+        places = np.append(
+            places, _places(await restore.newest_fixes_within(conn, earlier), registry)
+        )
+        notes = Notes()
+        noted = notes.restore(stored_notes, registry)
+        took.lap("notes_s")
+        state = await asyncio.to_thread(_state, places, visits, noted, registry)
+        told = {
+            _visit_id(visit): Told(visit.revision, exit=visit.exit_told, dwell=visit.dwell_told)
+            for visit in visits
+            if visit.exit_told or visit.dwell_told > visit.dwelled
+        }
+        took.lap("state_s")
+        used_names = await _used_names(conn, noted, registry)
+        memory = Memory(registry, watermarks, state, notes, told=told, used_names=used_names)
+        await look_up_places(conn, memory)
+        took.lap("names_and_places_s")
+    _log.info("memory read back", trackers=len(registry.trackers), **took.laps)
     return memory
+
+
+@contextmanager
+def _garbage_left_alone() -> Iterator[None]:
+    """Millions of objects are made that stay: looking through them for garbage takes half the time.
+
+    They are not looked through later either, when it would keep a batch waiting.
+    """
+    gc.unfreeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
+class _Stopwatch:
+    """How long each part took, seconds."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.laps[name] = round(now - self._last, 2)
+        self._last = now
 
 
 async def _used_names(
@@ -90,28 +132,65 @@ async def look_up_places(conn: Connection, memory: Memory) -> None:
     for putting, key in zip(puttings, wanted, strict=True):
         place = place_of.get(key)
         if place is not None:
-            fix = _fix((place.tracker_id, *place[2:]), registry)
-            registry.moves.place(putting, np.array(fix, PLACE_DTYPE))
+            fix = restore.NewestFix(place.tracker_id, *place[2:])
+            registry.moves.place(putting, _places([fix], registry)[0])
+
+
+def _places(fixes: Sequence[restore.NewestFix], registry: Registry) -> NDArray[np.void]:
+    """PLACE_DTYPE, (n,)."""
+    places = np.empty(len(fixes), PLACE_DTYPE)
+    if fixes:
+        trackers, *others = zip(*fixes, strict=True)
+        places["tracker"] = [registry.trackers.number(tracker_id) for tracker_id in trackers]
+        for name, values in zip(restore.NewestFix._fields[1:], others, strict=True):
+            places[name] = np.array(values, PLACE_DTYPE[name])  # None becomes NaN
+    return places
+
+
+def _earlier_spans(
+    assignments: Sequence[AssignmentRow], newest: NDArray[np.void], registry: Registry
+) -> list[restore.TrackerSpan]:
+    """Where to look for the last fix of assets that the trackers' newest fixes do not tell.
+
+    These are ended assignments whose tracker has sent since, of assets that have no later fix.
+    """
+    asset = registry.assigned(newest["tracker"], newest["time_us"])
+    tracker_us = dict(zip(newest["tracker"].tolist(), newest["time_us"].tolist(), strict=True))
+    asset_us = dict[int, int]()
+    for number, time_us in zip(asset.tolist(), newest["time_us"].tolist(), strict=True):
+        asset_us[number] = max(time_us, asset_us.get(number, MIN_TIME_US))
+    return [
+        restore.TrackerSpan(row.tracker_id, row.from_us, row.to_us)
+        for row in assignments
+        if row.to_us != MAX_TIME_US
+        and tracker_us.get(registry.trackers.number(row.tracker_id), MIN_TIME_US) >= row.to_us
+        and asset_us.get(registry.assets.number(row.asset_id), MIN_TIME_US) < row.to_us
+    ]
 
 
 def _state(
-    positions: Sequence[restore.LastPosition],
+    places: NDArray[np.void],
     visits: Sequence[restore.OpenVisit],
     noted: Mapping[int, Note],
     registry: Registry,
 ) -> State:
     assets = blank_assets(0, len(registry.assets))
-    for visit in visits:  # whose asset has no other place: its fix belongs to another one by now
-        identity = (visit.tracker_id, visit.opening_us, visit.opening_seq)
-        place = (visit.entry_lat, visit.entry_lon, None, None)
-        _stand_at(assets, visit.org_id, visit.asset_id, (*identity, *place), registry)
-    for at in positions:
-        _stand_at(assets, at.org_id, at.asset_id, at[2:], registry)
-    for asset, note in noted.items():
-        if note.standing is not None:
-            assets["organization"][asset] = registry.organization_of_asset(asset)
-            read_standing(note.standing, assets[asset], registry)
     members = _memberships(visits, noted, registry)
+    # a visit tells of an asset that has no other place: its fix belongs to another one by now
+    opened = np.zeros(len(visits), PLACE_DTYPE)
+    opened["tracker"] = members["opening_tracker"][: len(visits)]
+    opened["time_us"] = members["opening_us"][: len(visits)]
+    opened["seq"] = members["opening_seq"][: len(visits)]
+    opened["lat"] = [visit.entry_lat for visit in visits]
+    opened["lon"] = [visit.entry_lon for visit in visits]
+    opened["accuracy_m"] = opened["speed_mps"] = np.nan
+    assigned = registry.assigned(places["tracker"], places["time_us"])
+    asset = np.append(members["asset"][: len(visits)], assigned)
+    _stand_at(assets, asset, np.append(opened, places), registry)
+    for number, note in noted.items():
+        if note.standing is not None:
+            assets["organization"][number] = registry.organization_of_asset(number)
+            read_standing(note.standing, assets[number], registry)
     assets["due_us"][members["asset"][members["inside"]]] = _RECKON_ANEW_US
     state = State()
     state.restore(assets, members)
@@ -120,56 +199,60 @@ def _state(
 
 def _stand_at(
     assets: NDArray[np.void],
-    org_id: UUID,
-    asset_id: UUID,
-    fix: _Fix,
+    asset: NDArray[np.integer],
+    places: NDArray[np.void],
     registry: Registry,
 ) -> None:
-    """The asset was at a fix, which was good. Of several the newest counts."""
-    row = assets[registry.assets.number(asset_id)]
-    time_us, seq = fix[1:3]
-    if (time_us, seq) < (row["newest_us"], row["newest_seq"]):
-        return
-    row["organization"] = registry.organizations.number(org_id)
-    row["newest_us"], row["newest_seq"] = time_us, seq
-    row["located"] = row["joined"] = True
-    row["good"] = _fix(fix, registry)
+    """Each asset was at these places, at good fixes; asset -1: none was. The newest counts.
 
-
-def _fix(fix: _Fix, registry: Registry) -> tuple[float, ...]:
-    """The fields of a PLACE_DTYPE."""
-    tracker, *place, accuracy_m, speed_mps = fix
-    known = (np.nan if value is None else value for value in (accuracy_m, speed_mps))
-    return (registry.trackers.number(tracker), *place, *known)
+    Of equal ones the last.
+    """
+    order = np.lexsort((places["seq"], places["time_us"], asset))
+    asset, places = asset[order], places[order]
+    last = np.append(asset[1:] != asset[:-1], True)[: len(asset)] & (asset >= 0)
+    asset, places = asset[last], places[last]
+    rows = assets[asset]
+    rows["organization"] = [registry.organization_of_asset(number) for number in asset.tolist()]
+    rows["newest_us"], rows["newest_seq"] = places["time_us"], places["seq"]
+    rows["located"] = rows["joined"] = True
+    rows["good"] = places
+    assets[asset] = rows
 
 
 def _memberships(
     visits: Sequence[restore.OpenVisit], noted: Mapping[int, Note], registry: Registry
 ) -> NDArray[np.void]:
-    rows: dict[tuple[int, int], NDArray[np.void]] = {}
+    """MEMBERSHIP_DTYPE, those of the visits first, in their order."""
+    row_of: dict[tuple[int, int], int] = {}
     for visit in visits:
-        row = _membership(rows, registry.assets.number(visit.asset_id), visit.zone_id, registry)
-        row["inside"], row["dwelled"] = True, visit.dwelled
-        row["entered_us"] = visit.entered_us
-        row["opening_tracker"] = registry.trackers.number(visit.tracker_id)
-        row["opening_us"], row["opening_seq"] = visit.opening_us, visit.opening_seq
-        row["opening_change_us"] = visit.opening_change_us
-        row["opening_version"], row["opening_again"] = visit.zone_version, visit.opening_again
+        key = (registry.assets.number(visit.asset_id), registry.zones.number(visit.zone_id))
+        row_of[key] = len(row_of)
+    runs, returning = dict[int, Run](), list[int]()
     for asset, note in noted.items():
         for run in note.runs:
-            row = _membership(rows, asset, UUID(bytes=run.zone), registry)
-            row["run"], row["run_first"] = run.fixes, read_place(run.first, registry)
+            key = (asset, registry.zones.number(UUID(bytes=run.zone)))
+            runs[row_of.setdefault(key, len(row_of))] = run
         for zone in note.left:
-            _membership(rows, asset, UUID(bytes=zone), registry)["returning"] = True
-    return np.stack(list(rows.values())) if rows else np.empty(0, MEMBERSHIP_DTYPE)
+            key = (asset, registry.zones.number(UUID(bytes=zone)))
+            returning.append(row_of.setdefault(key, len(row_of)))
+    rows = np.zeros(len(row_of), MEMBERSHIP_DTYPE)
+    if row_of:
+        rows["asset"], rows["zone"] = zip(*row_of, strict=True)
+    _open(rows[: len(visits)], visits, registry)
+    for row, run in runs.items():
+        rows["run"][row], rows["run_first"][row] = run.fixes, read_place(run.first, registry)
+    rows["returning"][returning] = True
+    return rows
 
 
-def _membership(
-    rows: dict[tuple[int, int], NDArray[np.void]], asset: int, zone_id: UUID, registry: Registry
-) -> NDArray[np.void]:
-    """The row of an asset and a zone, blank where there was none."""
-    zone = registry.zones.number(zone_id)
-    if (asset, zone) not in rows:
-        row = rows[asset, zone] = np.zeros((), MEMBERSHIP_DTYPE)
-        row["asset"], row["zone"] = asset, zone
-    return rows[asset, zone]
+def _open(rows: NDArray[np.void], visits: Sequence[restore.OpenVisit], registry: Registry) -> None:
+    """Fills what the visits tell of memberships, of one in each row."""
+    rows["inside"] = True
+    rows["dwelled"] = [visit.dwelled for visit in visits]
+    rows["entered_us"] = [visit.entered_us for visit in visits]
+    rows["opening_tracker"] = [registry.trackers.number(visit.tracker_id) for visit in visits]
+    rows["opening_us"] = [visit.opening_us for visit in visits]
+    rows["opening_seq"] = [visit.opening_seq for visit in visits]
+    rows["opening_change_us"] = [visit.opening_change_us for visit in visits]
+    rows["opening_version"] = [visit.zone_version for visit in visits]
+    rows["opening_again"] = [visit.opening_again for visit in visits]

@@ -7,6 +7,7 @@ thread at a time.
 UUIDs become ordinals here, which index arrays and appear in the columns of a batch.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,12 +25,13 @@ from db.registry import (
 from geofence import rules
 from geofence.agenda import OPENING_DTYPE, Agenda
 from geofence.evaluator import TICK_US
-from geofence.geojson import read_shape
 from geofence.index import ZoneIndex, ZoneVersion
+from geofence.outlines import Shape
 from geofence.policy import Policy
 from geofence.rules import Gates, Rules
 from geofence.schedule import parse_schedule
 from geofence.state import State
+from geofence.stored import StoredShape, read_stored
 from geofence.versions import ALL_ASSETS, MAX_TIME_US, MIN_TIME_US
 from ingest.assignments import Assignments
 from ingest.filters import Filters
@@ -91,7 +93,7 @@ class Registry:
         for assignment in changes.assignments:
             self._take_assignment(assignment)
         if changes.zone_versions:
-            self.index = self.index.with_changes(map(self._take_zone, changes.zone_versions))
+            self.index = self.index.with_changes(self._take_zones(changes.zone_versions))
         if self._filters.changed:
             self.index = self.index.with_filters(self._filters.rows())
         self.revision = changes.revision
@@ -175,7 +177,11 @@ class Registry:
         putting = Putting(asset, tracker, row.from_us)
         self.moves.put(row.assignment_id, organization, putting, row.to_us)
 
-    def _take_zone(self, row: ZoneVersionRow) -> ZoneVersion:
+    def _take_zones(self, rows: Sequence[ZoneVersionRow]) -> Iterator[ZoneVersion]:
+        stored = [StoredShape(row.geometry, row.radius_m, row.width_m) for row in rows]
+        return map(self._take_zone, rows, read_stored(stored))
+
+    def _take_zone(self, row: ZoneVersionRow, shape: Shape) -> ZoneVersion:
         zone = self.zones.number(row.zone_id)
         organization = self.organizations.number(row.org_id)
         policy = _policy(row)
@@ -186,7 +192,7 @@ class Registry:
             zone=zone,
             version=row.version,
             organization=organization,
-            shape=read_shape(row.geometry, radius_m=row.radius_m, width_m=row.width_m),
+            shape=shape,
             valid_from_us=row.valid_from_us,
             valid_to_us=row.valid_to_us,
             rules=Rules(**row.rules),
