@@ -40,15 +40,26 @@ class Timing:
 class Drive:
     """One load generator against one subscriber.
 
-    done: how many messages the subscriber has finished so far.
+    done: how many messages the subscriber has finished so far. rate: messages a second, where not
+    as many as the subscriber takes. sent: where the generator writes when it sent what.
     """
 
-    def __init__(self, stream: Path, gauges: Path, port: int, done: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        stream: Path,
+        gauges: Path,
+        port: int,
+        done: Callable[[], int],
+        rate: float | None = None,
+        sent: Path | None = None,
+    ) -> None:
         self._gauges = Gauges(gauges)
+        self._gauges[Cell.RATE] = round(rate or 0)
         self._done = done
         self._seen: list[tuple[float, int]] = []
+        arguments = [str(stream), str(gauges), str(port), *([] if sent is None else [str(sent)])]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.load", str(stream), str(gauges), str(port)],
+            [sys.executable, "-m", "benchmarks.load", *arguments],
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -19,6 +19,9 @@ from stack.identity import reachable_home
 from stack.provision import provision
 from stack.servers import Postgres, free_port
 
+# When each transaction was committed, and how long its log took to reach the disk.
+TIMING = {"track_commit_timestamp": "on", "track_wal_io_timing": "on"}
+
 
 @dataclass(frozen=True, slots=True)
 class Environment:
@@ -76,7 +79,9 @@ def running_environment() -> Iterator[Environment]:
         folder = Path(tempfile.mkdtemp(dir=parent))
         ending.callback(shutil.rmtree, folder, ignore_errors=True)
         folder.chmod(0o755)  # the servers' user has to walk through
-        postgres = Postgres(programs, folder / "postgres", free_port(0), folder / "postgres.log")
+        postgres = Postgres(
+            programs, folder / "postgres", free_port(0), folder / "postgres.log", TIMING
+        )
         ending.callback(postgres.start().stop)
         broker = Mosquitto(programs, folder / "broker", free_port(0), folder / "broker.log")
         process = broker.start()

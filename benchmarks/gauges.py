@@ -15,6 +15,7 @@ class Cell(IntEnum):
     LIMIT = 0  # runner: how many messages may have been sent
     STOP = 1  # runner: 1 when the others are to end
     RECEIVED = 2  # counting subscriber: messages received and acknowledged
+    RATE = 3  # runner: messages a second that may be sent, 0 for as many as LIMIT allows
 
 
 class Gauges:

@@ -1,12 +1,14 @@
 """A load generator that costs little beside what it loads: prebuilt packets from raw sockets.
 
-    python -m benchmarks.load STREAM GAUGES PORT
+    python -m benchmarks.load STREAM GAUGES PORT [SENT]
 
 Sends the stream's packets over and over, each connection with at most WINDOW messages that the
-broker has not acknowledged, all together no more than the gauge LIMIT allows, until the gauge STOP
-is set. Then it waits for what is outstanding, prints `{"sent": n}` and exits with 0; with 1 where
-the broker did not acknowledge all of it. There is no Python per message: only whole stretches of
-packets are handed to the kernel, and acknowledgements are counted by their bytes.
+broker has not acknowledged, all together no more than the gauges LIMIT and RATE allow, until the
+gauge STOP is set. Then it waits for what is outstanding, prints `{"sent": n}` and exits with 0;
+with 1 where the broker did not acknowledge all of it. There is no Python per message: only whole
+stretches of packets are handed to the kernel, and acknowledgements are counted by their bytes.
+
+SENT: where to write when each message was handed to the kernel (`benchmarks.latency` reads it).
 """
 
 import json
@@ -14,6 +16,8 @@ import socket
 import sys
 import time
 from pathlib import Path
+
+import numpy as np
 
 from benchmarks.gauges import Cell, Gauges
 from benchmarks.packets import CONNACK_BYTES, DISCONNECT, PUBACK_BYTES, connect
@@ -35,7 +39,9 @@ class Publisher:
         self._at = self._until = 0  # bytes handed to the kernel, bytes meant for it
         self._ack_bytes = 0
         self.sent = 0
+        self.stretches: list[tuple[int, int]] = []  # messages, and when they went, ns since 1970
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.sendall(connect(f"bench-{number:03}"))
         if self._socket.recv(CONNACK_BYTES)[3:] != b"\x00":
             raise ConnectionError("the broker refused the connection")
@@ -69,6 +75,7 @@ class Publisher:
         messages = min(messages, len(self._share.ends) - self._message)
         self._message += messages
         self.sent += messages
+        self.stretches.append((messages, time.time_ns()))
         self._until = self._share.ends[self._message - 1]
         self._flush()
         return messages
@@ -95,16 +102,17 @@ class Publisher:
         self._message = self._at = self._until = 0
 
 
-def run(stream: Stream, gauges: Gauges, port: int) -> tuple[int, int]:
+def run(publishers: list[Publisher], gauges: Gauges) -> tuple[int, int]:
     """Messages sent, and of them not acknowledged by the broker."""
-    publishers = [
-        Publisher(number, share, stream.span_us, port) for number, share in enumerate(stream.shares)
-    ]
     sent = first = 0
+    started = time.monotonic()
     while not gauges[Cell.STOP]:
+        limit = gauges[Cell.LIMIT]
+        if rate := gauges[Cell.RATE]:
+            limit = min(limit, round(rate * (time.monotonic() - started)))
         for publisher in publishers[first:] + publishers[:first]:
             publisher.read_acknowledgements()
-            sent += publisher.send(max(0, gauges[Cell.LIMIT] - sent))
+            sent += publisher.send(max(0, limit - sent))
         first = (first + 1) % len(publishers)
         time.sleep(TURN_S)
     _drain(publishers)
@@ -122,9 +130,22 @@ def _drain(publishers: list[Publisher]) -> None:
         publisher.close()
 
 
+def _connected(stream: Stream, port: int) -> list[Publisher]:
+    shares = enumerate(stream.shares)
+    return [Publisher(number, share, stream.span_us, port) for number, share in shares]
+
+
+def _write_sent(path: Path, publishers: list[Publisher]) -> None:
+    """By connection, shape (stretches, 2): messages, and when they went, nanoseconds since 1970."""
+    np.savez(path, *[np.array(one.stretches, np.int64).reshape(-1, 2) for one in publishers])
+
+
 def main(arguments: list[str]) -> int:
-    stream, gauges, port = arguments
-    sent, lost = run(read_stream(Path(stream)), Gauges(Path(gauges)), int(port))
+    stream, gauges, port, *sent_to = arguments
+    publishers = _connected(read_stream(Path(stream)), int(port))
+    sent, lost = run(publishers, Gauges(Path(gauges)))
+    for path in sent_to:
+        _write_sent(Path(path), publishers)
     print(json.dumps({"sent": sent, "not_acknowledged": lost}))
     return 1 if lost else 0
 

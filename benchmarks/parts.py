@@ -9,22 +9,23 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from time import monotonic, time
 
-from benchmarks import copy_ceiling, setup_rows, workload
+from benchmarks import copy_ceiling, latency, setup_rows, workload
 from benchmarks.drive import Drive, DriveFailed, Timing
 from benchmarks.environment import Environment
 from benchmarks.gauges import Cell, Gauges
+from benchmarks.latency import Latency
 from benchmarks.packets import CONNACK_BYTES, DISCONNECT, connect
 from benchmarks.payloads import Form
 from benchmarks.setup_rows import Stored
 from benchmarks.stream import write_stream
-from benchmarks.subject import SubjectPlan, cpu_s, running
+from benchmarks.subject import SubjectPlan, cpu_s, most_memory_mib, running
 
 CONNECTIONS = 100
 INGEST_CLIENT_ID = "opsc-ingest"
@@ -53,12 +54,24 @@ class Figure:
     """What one part gave once.
 
     per_s: fixes (the broker's ceiling: messages of one fix) a second. cores: processor time per
-    second of the window, of the processes that this part kept busy and we can name.
+    second of the window, of the processes that this part kept busy. memory_mib: the most that the
+    subject held.
     """
 
     per_s: float
     cores: Mapping[str, float]
     events_per_fix: float | None = None
+    memory_mib: float | None = None
+    latency: Latency | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Driven:
+    """One measurement. between_s: its two instants, seconds since 1970. sent: messages."""
+
+    figure: Figure
+    between_s: tuple[float, float]
+    sent: int
 
 
 class Bench:
@@ -76,6 +89,8 @@ class Bench:
         self._copy_rows, self._profile = copy_rows, profile
         self._streams: dict[str, Path] = {}
         self._gauges = environment.folder / "gauges"
+        self._sent_log = environment.folder / "sent.npz"
+        setup_rows.remove_fleet(environment.admin)
         setup_rows.add_fleet(environment.admin, plan.trackers, workload.zone_rings(plan))
 
     def broker_ceiling(self) -> Figure:
@@ -94,13 +109,12 @@ class Bench:
             def received() -> int:
                 return gauges[Cell.RECEIVED]
 
-            figure, _ = self._drive(
+            return self._drive(
                 ONE_JSON,
                 received,
                 lambda: Stored(received(), time()),
-                {"subscriber": subscriber.pid},
-            )
-            return figure
+                {"subscriber": [subscriber.pid]},
+            ).figure
         finally:
             subscriber.terminate()
             subscriber.wait()
@@ -111,15 +125,28 @@ class Bench:
         url = self._environment.ingest_url
         return Figure(asyncio.run(copy_ceiling.rows_per_second(url, self._copy_buffers)), {})
 
-    def ours(self, load: Load) -> Figure:
-        """Fixes that our ingest brings from the broker into the database, everything on."""
-        return self._stored(load, self._environment.ours(), self._profile)
+    def ours(
+        self, load: Load, rate: float | None = None, settings: Mapping[str, str] | None = None
+    ) -> Figure:
+        """Fixes that our ingest brings from the broker into the database, everything on.
+
+        rate: messages a second; then the figure has a latency. settings: of ingest, by variable.
+        """
+        plan = self._environment.ours()
+        plan = replace(plan, environment={**plan.environment, **(settings or {})})
+        return self._stored(load, plan, rate, self._profile)
 
     def baseline(self, load: Load) -> Figure:
         """The same for the pipeline that most people would write."""
         return self._stored(load, self._environment.baseline())
 
-    def _stored(self, load: Load, plan: SubjectPlan, profile: Path | None = None) -> Figure:
+    def _stored(
+        self,
+        load: Load,
+        plan: SubjectPlan,
+        rate: float | None = None,
+        profile: Path | None = None,
+    ) -> Figure:
         admin = self._environment.admin
         setup_rows.empty(admin)
         Gauges(self._gauges, create=True)
@@ -128,32 +155,49 @@ class Bench:
             subject = ending.enter_context(running(plan, log))
             if profile is not None:
                 ending.enter_context(_recorded(subject.pid, profile, load))
-            figure, sent = self._drive(
+            flushes, flush_ms = setup_rows.flushes(admin)
+            driven = self._drive(
                 load,
                 lambda: subject.stored_fixes() // load.fixes_per_message,
                 lambda: setup_rows.count_fixes(admin),
-                {plan.name: subject.pid},
+                {plan.name: [subject.pid], "database": setup_rows.server_pids(admin)},
+                rate,
             )
+            memory_mib = most_memory_mib(subject.pid)
         self._forget_session()
-        stored = setup_rows.count_fixes(admin).rows
-        if stored != sent * load.fixes_per_message:
-            raise DriveFailed(
-                f"{plan.name} stored {stored} of {sent * load.fixes_per_message} fixes"
-            )
-        return Figure(figure.per_s, figure.cores, setup_rows.count_events(admin) / stored)
+        stored, wanted = setup_rows.count_fixes(admin).rows, driven.sent * load.fixes_per_message
+        if stored != wanted:
+            raise DriveFailed(f"{plan.name} stored {stored} of {wanted} fixes")
+        return replace(
+            driven.figure,
+            events_per_fix=setup_rows.count_events(admin) / stored,
+            memory_mib=memory_mib,
+            latency=None if rate is None else self._latency(load, driven, (flushes, flush_ms)),
+        )
+
+    def _latency(self, load: Load, driven: _Driven, flushes_before: tuple[int, float]) -> Latency:
+        admin, chosen = self._environment.admin, latency.sampled(self._plan.trackers)
+        sent = latency.sent_times(self._stream(load), self._sent_log, chosen)
+        count, took_ms = setup_rows.flushes(admin)
+        before, before_ms = flushes_before
+        flush_ms = (took_ms - before_ms) / max(1, count - before)
+        return Latency.of(latency.taken_ms(admin, sent, chosen, *driven.between_s), flush_ms)
 
     def _drive(
         self,
         load: Load,
         done: Callable[[], int],
         mark: Callable[[], Stored],
-        pids: Mapping[str, int],
-    ) -> tuple[Figure, int]:
-        drive = Drive(self._stream(load), self._gauges, self._environment.broker_port, done)
-        watched = {**pids, "broker": self._environment.broker_pid, "load": drive.load_pid}
+        pids: Mapping[str, Sequence[int]],
+        rate: float | None = None,
+    ) -> _Driven:
+        port, sent_log = self._environment.broker_port, None if rate is None else self._sent_log
+        drive = Drive(self._stream(load), self._gauges, port, done, rate, sent_log)
+        watched = {**pids, "broker": [self._environment.broker_pid], "load": [drive.load_pid]}
 
         def marks() -> tuple[dict[str, float], float, Stored]:
-            return {name: cpu_s(pid) for name, pid in watched.items()}, monotonic(), mark()
+            used_s = {name: sum(map(cpu_s, group)) for name, group in watched.items()}
+            return used_s, monotonic(), mark()
 
         try:
             (cpu_before, start, first), (cpu_after, end, last) = drive.measure(self._timing, marks)
@@ -164,7 +208,8 @@ class Bench:
         cores = {
             name: (cpu_after[name] - before) / (end - start) for name, before in cpu_before.items()
         }
-        return Figure((last.rows - first.rows) / (last.at_s - first.at_s), cores), sent
+        per_s = (last.rows - first.rows) / (last.at_s - first.at_s)
+        return _Driven(Figure(per_s, cores), (first.at_s, last.at_s), sent)
 
     def _stream(self, load: Load) -> Path:
         """The load's packets, built when first wanted."""

@@ -72,6 +72,7 @@ def _write_share(path: Path, messages: NDArray[np.void], form: Form) -> None:
         ends=np.array(ends, np.int64),
         starts=np.array(starts, np.int64),
         times_us=messages["time_us"].reshape(-1),
+        trackers=messages["tracker"][:, 0],
     )
 
 

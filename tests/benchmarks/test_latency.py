@@ -1,0 +1,36 @@
+"""When which message was sent, from what the load generator writes down."""
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.latency import Latency, sent_times
+from benchmarks.payloads import Form
+from benchmarks.stream import write_stream
+from benchmarks.workload import START_US, Plan, rows_in_order_of_sending, span_us, tracks
+
+SPAN_US = span_us(4)
+INTERVAL_US = 5_000_000
+
+
+def _sent(tmp_path: Path, stretches: list[tuple[int, int]]) -> dict[tuple[int, int], int]:
+    """Two trackers on one connection, two messages of two fixes each in a pass."""
+    messages = rows_in_order_of_sending(tracks(Plan(trackers=2, zones=1), 4), 2)
+    write_stream(tmp_path / "stream", messages, Form.JSON, 1, SPAN_US)
+    np.savez(tmp_path / "sent.npz", np.array(stretches))
+    return sent_times(tmp_path / "stream", tmp_path / "sent.npz", range(1, 2))
+
+
+def test_each_message_is_known_by_its_first_fix(tmp_path: Path) -> None:
+    sent = _sent(tmp_path, [(2, 7_000), (2, 9_000)])
+    assert sent == {(1, START_US): 7, (1, START_US + 2 * INTERVAL_US): 9}
+
+
+def test_a_second_pass_has_later_fixes(tmp_path: Path) -> None:
+    sent = _sent(tmp_path, [(4, 7_000), (2, 9_000)])
+    assert sent[1, START_US + SPAN_US] == 9
+
+
+def test_what_the_flush_took_is_part_of_it() -> None:
+    latency = Latency.of(np.arange(101.0), flush_ms=0.5)
+    assert latency == Latency(50.5, 99.5, 100.5, 0.5, messages=101)
