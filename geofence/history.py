@@ -74,6 +74,15 @@ class _Segment:
     suspect: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
     healed: NDArray[np.void] = field(default_factory=lambda: np.empty(0, PLACE_DTYPE))
 
+    def followed_by(self, other: "_Segment") -> "_Segment":
+        return _Segment(
+            self.before,
+            np.concatenate((self.rows, other.rows)),
+            np.concatenate((self.transitions, other.transitions)),
+            np.concatenate((self.suspect, other.suspect)),
+            np.concatenate((self.healed, other.healed)),
+        )
+
     def suspects(self) -> NDArray[np.void]:
         return self.rows[self.suspect]
 
@@ -204,6 +213,42 @@ class History:
         self._segments[number] = _Segment(segment.before, np.insert(segment.rows, place, fix))
         settled = self._judge_from(number, self._judging(circumstances), old.tail_until_us)
         return self._revise(number, settled, old, late=late)
+
+    def take_all(self, fixes: NDArray[np.void], circumstances: Circumstances) -> Iterator[Revision]:
+        """Takes fixes (FIX_DTYPE) in order of arrival. Those that are in order are judged together,
+        which is many times faster, and tells the same.
+        """
+        first = 0
+        while first < len(fixes):
+            number = min(self._in_order(fixes[first:]), FIXES_PER_SEGMENT)
+            if number:
+                yield self._append(fixes[first : first + number], circumstances)
+            else:
+                yield self.take(fixes[first], circumstances)
+            first += max(number, 1)
+
+    def _in_order(self, fixes: NDArray[np.void]) -> int:
+        """How many fixes at the beginning come after all that is known, one after the other."""
+        if self._end is not None or len(self._tail):
+            return 0
+        newest = (int(self._after.assets["newest_us"][0]), int(self._after.assets["newest_seq"][0]))
+        time_us, seq = fixes["time_us"], fixes["seq"]
+        before_us, before_seq = np.append(newest[0], time_us[:-1]), np.append(newest[1], seq[:-1])
+        beyond = (time_us > before_us) | ((time_us == before_us) & (seq > before_seq))
+        return len(fixes) if beyond.all() else int(np.argmin(beyond))
+
+    def _append(self, fixes: NDArray[np.void], circumstances: Circumstances) -> Revision:
+        old = _Timeline(list(self._segments), self._tail)
+        judging, last = self._judging(circumstances), self._segments[-1]
+        more = _Segment(self._after, fixes)
+        self._after = self._now = judging.judge(more)
+        if len(last.rows) < FIXES_PER_SEGMENT:
+            self._segments[-1] = last.followed_by(more)
+        else:
+            self._segments.append(more)
+        if not (len(more.transitions) or more.suspect.any() or len(more.healed)):
+            return Revision()
+        return self._revise(len(old.segments) - 1, len(self._segments), old, late=False)
 
     def pass_time(self, now_us: int, circumstances: Circumstances) -> Revision:
         """What has happened by now without a fix."""

@@ -49,7 +49,7 @@ def advance(desk: Desk, until_us: int) -> bool:
         next_us = min(mark_us, move_us, asset.due_us, opening_us)
         if next_us > until_us or next_us == NEVER_US:
             return True
-        begin = desk.case[0].transitions
+        begin, in_the_air = desk.case[0].transitions, _in_the_air(desk)
         if next_us == mark_us:
             mark += 1
             has_had_room = _zones_change(desk, mark_us)
@@ -67,10 +67,22 @@ def advance(desk: Desk, until_us: int) -> bool:
             has_had_room = _window_opens(desk, opening - 1)
         if not has_had_room:
             return False
+        has_changed = desk.case[0].transitions > begin or _in_the_air(desk) != in_the_air
         drop_idle(desk)
-        if desk.case[0].transitions > begin:
+        if has_changed:
             asset.clock_us = max(asset.clock_us, next_us)
         asset.due_us = next_due_us(desk)
+
+
+@bare
+def _in_the_air(desk: Desk) -> int:
+    """How many runs are under way and how many exits are remembered: they only become fewer here,
+    which no transition tells."""
+    found = 0
+    for number in range(desk.case[0].members):
+        member = member_of(desk, number)
+        found += (1 if member.run > 0 else 0) + (1 if member.returning else 0)
+    return found
 
 
 @bare

@@ -96,8 +96,7 @@ def _revisions(
     until_us = int(asset["clock_us"]) if is_ahead else NO_TIMERS_US
     assert known.rows is not None
     yield history.recall(known.rows, known.visits, until_us, circumstances)
-    for row in rows:
-        yield history.take(row, circumstances)
+    yield from history.take_all(rows, circumstances)
     if known.end is None:
         yield history.pass_time(due_us, circumstances)
 

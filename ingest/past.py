@@ -4,6 +4,7 @@ Most batches ask nothing of it. A plan that needs it says what (`PastNeeded`), a
 with it.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -123,6 +124,9 @@ async def _assets(
         conn, [(*owner[asset], _bearing(before)) for asset, before, _ in edges]
     )
     await _look_up_places(conn, {asset: _since_us(before) for asset, before, _ in edges}, registry)
+    visits_of: dict[UUID, list[amendments.Visit]] = defaultdict(list)
+    for row in stays:
+        visits_of[row.asset_id].append(_visit(row, registry))
     by_asset = groupby(fixes, lambda fix: fix.asset_id)
     rows = {asset_id: _rows(list(some), registry) for asset_id, some in by_asset}
     return {
@@ -131,7 +135,7 @@ async def _assets(
             before,
             end,
             rows.get(owner[asset][1], np.empty(0, FIX_DTYPE)),
-            [_visit(row, registry) for row in stays if row.asset_id == owner[asset][1]],
+            visits_of[owner[asset][1]],
         )
         for asset, before, end in edges
     }

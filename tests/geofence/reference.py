@@ -164,9 +164,10 @@ class Reference:
             at_us, kind, number = event = min(coming)
             if event in calendar:
                 calendar.remove(event)
-            told = len(self.told.transitions)
+            told, in_the_air = len(self.told.transitions), len(asset.runs) + len(asset.left)
             (self._change, self._move, self._fall_due, self._open)[kind](asset, at_us, number)
-            if len(self.told.transitions) > told:
+            is_told = len(self.told.transitions) > told
+            if is_told or len(asset.runs) + len(asset.left) != in_the_air:
                 asset.clock_us = max(asset.clock_us, at_us)
 
     def _calendar(self, asset: Asset, after_us: int, until_us: int) -> Iterator[tuple]:

@@ -314,7 +314,7 @@ class BothPaths:
         told_before = self.history.told()
         tell_apart(evaluation, {0: self.history.used_names()})
         circumstances = Circumstances(self.index, self.gates)
-        revisions = [self.history.take(fix, circumstances) for fix in batch]
+        revisions = list(self.history.take_all(batch, circumstances))
         revisions.append(self.history.pass_time(now_us, circumstances))
         careful = [
             (one.visit.key, one.telling.value, one.occurred_us)
