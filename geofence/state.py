@@ -182,6 +182,7 @@ def _meaning_of_assets(state: StateDelta) -> NDArray[np.uint8]:
     rows = state.assets.copy()
     rows["good"][~rows["located"]] = 0
     rows["marked_us"] = rows["rewound"] = 0  # they only spare looking again
+    rows["due_us"] = 0  # follows from the rest: states that were read back do not have it
     settled = rows["suspects"] == 0  # then a clock before the newest fix tells nothing
     rows["clock_us"][settled] = np.maximum(rows["clock_us"], rows["newest_us"])[settled]
     for number in range(2):

@@ -3,7 +3,11 @@
 import asyncio
 import secrets
 from datetime import timedelta
+from typing import Any
 
+import pytest
+
+from ingest import past
 from ingest.plan import UNDER_WAY_US
 from tests.ingest.conftest import Device, fix, ownership, running, until
 from tests.ingest.tenants import Tenant, soon, square
@@ -34,3 +38,24 @@ async def test_a_zone_is_deleted_while_a_late_fix_of_before_comes(
     async with running(ingests[1]):
         await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 4)
         await until(lambda: tenant.rows("SELECT left_at FROM visits") == [(at,)])
+
+
+async def test_a_deadline_to_come_does_not_make_a_late_fix_judge_all_that_follows(
+    tenant: Tenant, device: Device, ingest: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An asset that is to dwell, or to fall silent, has a checkpoint like any other."""
+    wanted: list[int] = []
+    look_up = past.look_up
+
+    async def noted(conn: Any, need: past.PastNeeded, *more: Any) -> past.Past:
+        wanted.extend(span.checkpoints for span in need.assets.values())
+        return await look_up(conn, need, *more)
+
+    monkeypatch.setattr(past, "look_up", noted)
+    vehicle = await tenant.vehicle()
+    await tenant.zone(square(*PLACE), rules={"dwell_seconds": 30 * 86_400})
+    began, stored = soon(-9 * 3600), "SELECT count(*) FROM gps_events"
+    for count, hour in enumerate((0, 2, 4, 6, 8, 5), 1):
+        await device.send(vehicle, fix(began + timedelta(hours=hour), *PLACE))
+        await until(lambda count=count: tenant.rows(stored) == [(count,)])
+    assert wanted == [1], "the checkpoint at the sixth hour is where judging ends"
