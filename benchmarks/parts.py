@@ -123,7 +123,8 @@ class Bench:
         """Rows that one writer brings into the database."""
         setup_rows.empty(self._environment.admin)
         url = self._environment.ingest_url
-        return Figure(asyncio.run(copy_ceiling.rows_per_second(url, self._copy_buffers)), {})
+        per_s, cores = asyncio.run(copy_ceiling.copied(url, self._copy_buffers))
+        return Figure(per_s, {"database": cores})
 
     def ours(
         self, load: Load, rate: float | None = None, settings: Mapping[str, str] | None = None
