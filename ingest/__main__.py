@@ -12,6 +12,7 @@ from geofence.prepare import prepare
 from ingest.batcher import BatchLimits
 from ingest.broker_files import BrokerFiles
 from ingest.broker_log import BrokerLog
+from ingest.broker_watch import BrokerWatch, listen, watch_options
 from ingest.identities import keep
 from ingest.metrics import Metrics
 from ingest.owner import Ownership, run
@@ -76,6 +77,18 @@ def _ownership(settings: IngestSettings) -> Ownership:
     )
 
 
+def _watch_options(settings: IngestSettings) -> SessionOptions | None:
+    """None where the broker asks who we are and nobody is there who may watch it."""
+    username, password = settings.ingest_watch_username, settings.ingest_watch_password
+    if username is None and settings.ingest_username is not None:
+        return None
+    return watch_options(
+        username or f"{settings.ingest_client_id}-watch",
+        username,
+        None if password is None else password.get_secret_value().encode(),
+    )
+
+
 def _admission(settings: IngestSettings) -> Admission:
     return Admission(
         max_fixes_per_s=settings.ingest_max_fixes_per_s,
@@ -97,10 +110,14 @@ async def _serve(ownership: Ownership, settings: IngestSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, ownership.stopping.set)
     files = None if settings.broker_folder is None else BrokerFiles(settings.broker_folder)
     log = None if settings.broker_log is None else BrokerLog(settings.broker_log)
-    async with serving(settings.http_address, ownership.trouble, ownership.metrics.page):
+    watch, options = BrokerWatch(ownership.metrics.broker), _watch_options(settings)
+    pages = (ownership.trouble, ownership.metrics.page, watch.warnings)
+    async with serving(settings.http_address, *pages):
         await asyncio.to_thread(prepare)  # before it owns anything: others may work meanwhile
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(keep(ownership, files, log))
+            if options is not None:
+                tasks.create_task(listen(ownership, watch, options))
             await run(ownership)
 
 

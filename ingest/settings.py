@@ -22,6 +22,8 @@ class IngestSettings(BaseSettings):
     ingest_client_id: Annotated[str, Field(min_length=1, max_length=64)] = "opsc-ingest"
     ingest_username: str | None = None
     ingest_password: SecretStr | None = None
+    ingest_watch_username: str | None = None
+    ingest_watch_password: SecretStr | None = None
     ingest_http: Annotated[str, Field(pattern=r"^[^:]+:\d+$")] = "127.0.0.1:9101"
     ingest_batch_messages: Annotated[int, Field(ge=1, le=65_535)] = 20_000
     ingest_batch_bytes: Annotated[int, Field(ge=1024)] = 2 * 1024 * 1024

@@ -1,6 +1,6 @@
 """GET /healthz (the process lives), /readyz (it can do its work), /metrics (Prometheus)."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -8,12 +8,16 @@ from aiohttp import web
 
 @asynccontextmanager
 async def serving(
-    address: tuple[str, int], trouble: Callable[[], str | None], metrics: Callable[[], bytes]
+    address: tuple[str, int],
+    trouble: Callable[[], str | None],
+    metrics: Callable[[], bytes],
+    warnings: Callable[[], Sequence[str]] = tuple,
 ) -> AsyncIterator[None]:
     """Serves while the block runs. Raises OSError where the address cannot be had.
 
     trouble: why the process cannot do its work just now, None where it can.
-    metrics: the page in Prometheus' text format.
+    metrics: the page in Prometheus' text format. warnings: what an operator must know although the
+    process works; shown by /readyz, whose answer is 200 all the same.
     """
 
     async def healthz(_: web.Request) -> web.Response:
@@ -21,7 +25,10 @@ async def serving(
 
     async def readyz(_: web.Request) -> web.Response:
         what = trouble()
-        return web.json_response({"status": what or "ok"}, status=200 if what is None else 503)
+        page: dict[str, object] = {"status": what or "ok"}
+        if told := warnings():
+            page["warnings"] = list(told)
+        return web.json_response(page, status=200 if what is None else 503)
 
     async def page(_: web.Request) -> web.Response:
         return web.Response(body=metrics(), headers={"content-type": "text/plain; version=0.0.4"})

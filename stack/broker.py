@@ -33,8 +33,9 @@ from stack.provision import Programs
 from stack.servers import LOOPBACK, make_home, started, write_private
 
 INGEST_USER = "opsc-ingest"
+WATCH_USER = "opsc-ingest-watch"  # ingest, which looks at how the broker is
 MONITOR_USER = "opsc-monitor"
-SERVICES = (INGEST_USER, MONITOR_USER)
+SERVICES = (INGEST_USER, WATCH_USER, MONITOR_USER)
 # What waits in the broker while ingest is away. Beyond it the broker drops and counts.
 QUEUE_LIMIT_BYTES = 1024 * 1024 * 1024
 MESSAGE_LIMIT_BYTES = 2 * 1024 * 1024
@@ -47,6 +48,9 @@ topic read trackers/+/punches
 topic read owntracks/#
 topic read gateways/#
 topic write trackers/+/ack
+
+user {WATCH_USER}
+topic read $SYS/broker/#
 
 user {MONITOR_USER}
 topic read $SYS/#

@@ -27,7 +27,7 @@ import psycopg
 from psycopg import sql
 
 from db import migrate
-from stack.broker import INGEST_USER, BrokerTls, Mosquitto
+from stack.broker import INGEST_USER, WATCH_USER, BrokerTls, Mosquitto
 from stack.errors import StackError
 from stack.identity import reachable_home
 from stack.process import Command
@@ -303,6 +303,8 @@ def _sign_in(stack: Stack) -> Mapping[str, str]:
         "OPSC_INGEST_CLIENT_ID": INGEST_USER,
         "OPSC_INGEST_USERNAME": INGEST_USER,
         "OPSC_INGEST_PASSWORD": stack.secrets.broker_secrets[INGEST_USER],
+        "OPSC_INGEST_WATCH_USERNAME": WATCH_USER,
+        "OPSC_INGEST_WATCH_PASSWORD": stack.secrets.broker_secrets[WATCH_USER],
         "OPSC_BROKER_FOLDER": str(stack.broker.home),
         "OPSC_BROKER_LOG": str(stack.broker.log),
     }
