@@ -10,6 +10,7 @@ A line is `user:hash`. A user that begins with `trk_` is a tracker; no service i
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -69,19 +70,22 @@ class BrokerFiles:
 
         It gets the owner and the mode of `services.passwords`, which the broker can read.
         """
-        partial = self.folder / f"{PASSWORDS}.new"
         try:
             like = (self.folder / SERVICE_PASSWORDS).stat()
-            partial.unlink(missing_ok=True)
-            handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as file:
-                if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
-                    os.fchown(file.fileno(), like.st_uid, like.st_gid)
-                os.fchmod(file.fileno(), like.st_mode & 0o640)
-                file.write(text)
-            partial.rename(self._passwords)
+            # A name of its own: a standby may be writing too.
+            handle, partial = tempfile.mkstemp(prefix=f"{PASSWORDS}.new.", dir=self.folder)
+            try:
+                with os.fdopen(handle, "w") as file:
+                    if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
+                        os.fchown(file.fileno(), like.st_uid, like.st_gid)
+                    os.fchmod(file.fileno(), like.st_mode & 0o640)
+                    file.write(text)
+                os.replace(partial, self._passwords)
+            except BaseException:
+                os.unlink(partial)
+                raise
         except OSError as error:
-            raise _trouble(partial, "write", error) from error
+            raise _trouble(self._passwords, "write", error) from error
 
     def broker_pid(self) -> int | None:
         """The process that reads `passwords`; None while there is none."""

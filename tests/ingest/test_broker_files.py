@@ -1,6 +1,7 @@
 """What ingest writes for the broker, and what it reads in its log."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID
 
@@ -102,3 +103,16 @@ def test_a_log_that_is_not_there_yet_is_read_from_its_beginning(tmp_path: Path) 
     assert not log.refused()
     (tmp_path / "broker.log").write_text("2026-11-24T22:30:00: trk_a 1 #\n")
     assert log.refused() == {Refused.SUBSCRIBE: 1}
+
+
+def test_of_two_that_write_the_broker_reads_one_or_the_other_whole(tmp_path: Path) -> None:
+    (tmp_path / "services.passwords").write_text("opsc-ingest:x\n")
+    texts = ["".join(f"trk_{n}:{who}\n" for n in range(20_000)) for who in ("one", "other")]
+    files = BrokerFiles(tmp_path)
+    files.write_passwords(texts[0])
+    with ThreadPoolExecutor() as threads:
+        writing = [threads.submit(files.write_passwords, text) for text in texts * 20]
+        while not all(one.done() for one in writing):
+            assert files.passwords() in texts
+    assert [one.exception() for one in writing] == [None] * 40
+    assert {path.name for path in tmp_path.iterdir()} == {"services.passwords", "passwords"}
