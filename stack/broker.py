@@ -13,6 +13,7 @@ written here at each start are the services' lines, so that ingest can sign in, 
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from collections.abc import Mapping, Sequence
@@ -36,8 +37,10 @@ INGEST_USER = "opsc-ingest"
 WATCH_USER = "opsc-ingest-watch"  # ingest, which looks at how the broker is
 MONITOR_USER = "opsc-monitor"
 SERVICES = (INGEST_USER, WATCH_USER, MONITOR_USER)
-# What waits in the broker while ingest is away. Beyond it the broker drops and counts.
+# Payload that waits in the broker while ingest is away. Beyond it the broker drops and counts. A
+# small message takes four times its payload of memory, so that a full queue takes a quarter of it.
 QUEUE_LIMIT_BYTES = 1024 * 1024 * 1024
+_QUEUE_PART_OF_MEMORY = 16
 MESSAGE_LIMIT_BYTES = 2 * 1024 * 1024
 
 ACCESS = f"""\
@@ -125,7 +128,7 @@ class Mosquitto:
             "autosave_interval": "60",
             # By default the broker drops in silence beyond 1,000 messages a client.
             "max_queued_messages": "0",
-            "max_queued_bytes": str(QUEUE_LIMIT_BYTES),
+            "max_queued_bytes": str(_queue_limit_bytes()),
             "max_inflight_messages": "65534",
             "max_packet_size": str(MESSAGE_LIMIT_BYTES),
             "set_tcp_nodelay": "true",
@@ -203,3 +206,8 @@ class Mosquitto:
 
     def _write(self, name: str, text: str) -> None:
         write_private(self.home / name, text, self._identity)
+
+
+def _queue_limit_bytes() -> int:
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(QUEUE_LIMIT_BYTES, memory_bytes // _QUEUE_PART_OF_MEMORY)
