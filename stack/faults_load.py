@@ -37,7 +37,6 @@ AT_MOST_S = 150.0
 TAIL_S = 2.0  # traffic after the last fault
 DRAIN_S = 60.0
 _ZONES_S = 40.0
-_ZONE_SETS = 8
 _EDITS = 1000  # more than fit into a run: its end ends them
 
 
@@ -47,7 +46,8 @@ class Load:
 
     faults: as `opsc sim --faults` takes them. receipts_s: see `device_sim.plan.FleetPlan`. edits:
     whether zones and trackers are changed meanwhile. is_lossy: whether fixes may be lost that the
-    broker has acknowledged; what the others became must be right all the same.
+    broker has acknowledged; what the others became must be right all the same. zone_sets: how many
+    times 20 zones there are.
     """
 
     trackers: int = 60
@@ -57,6 +57,7 @@ class Load:
     edits: bool = False
     is_lossy: bool = False
     at_most_s: float = AT_MOST_S
+    zone_sets: int = 8
     drain_s: float = DRAIN_S
 
 
@@ -155,16 +156,16 @@ async def new_organization(stack: Stack) -> AsyncIterator[ApiClient]:
 def _scenario(load: Load, seed: int) -> Scenario:
     streets = StreetPlan(load.trackers, load.rate_hz, load.at_most_s, seed)
     now_us = time.time_ns() // 1000
-    zones = list(_zones(replace(streets, seconds=_ZONES_S), now_us))
+    zones = list(_zones(replace(streets, seconds=_ZONES_S), load.zone_sets, now_us))
     scenario = moving_scenario(streets, now_us, zones, RuleSet.UNTIMED)
     if faults := _faults(load):
         scenario = replace(scenario, schedule=with_faults(scenario.schedule, faults, seed))
     return scenario
 
 
-def _zones(streets: StreetPlan, now_us: int) -> Iterable[SimZone]:
+def _zones(streets: StreetPlan, sets: int, now_us: int) -> Iterable[SimZone]:
     """Several sets of them where the fleet is soon, so that something happens all the time."""
-    for number in range(_ZONE_SETS):
+    for number in range(sets):
         for zone in zones_on_the_way(
             streets.slices, streets.seed + number, now_us, RuleSet.UNTIMED
         ):

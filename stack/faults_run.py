@@ -3,7 +3,7 @@
     async for result in run_rows(["1", "3"], is_short=False, seed=1, say=print): ...
 
 Each row has a system of its own. In the short form rows of the same setting share one, each with an
-organization of its own, until one of them fails.
+organization of its own, until one of them fails, or has started a standby.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from stack.faults_system import FaultSystem, Setting, fault_system
 from stack.supervisor import Say
 
 ROW_LIMIT_S = 900.0
+_ZONE_SETS_SHORT = 3
 _WRONG = (StackError, ApiError, FleetError, TimeoutError, RuntimeError)
 
 
@@ -79,7 +80,7 @@ async def run_rows(
             system = await keeper.system(row.setting)
             say(f"row {key}: {row.title}")
             result = await _run(key, row, system, Extent(is_short, seed))
-            if not (is_short and result.is_good):
+            if not (is_short and result.is_good) or row.has_standby:
                 await keeper.close()
             yield result
     finally:
@@ -124,9 +125,6 @@ async def _run(key: str, row: Row, system: FaultSystem, extent: Extent) -> RowRe
             trouble = row.judge(system, came)
     except* _WRONG as group:
         trouble = "; ".join(f"{type(one).__name__}: {one}" for one in _leaves(group))
-    finally:
-        for one in system.ingests:
-            await one.stop()
     return RowResult(
         key,
         row.title,
@@ -139,13 +137,14 @@ async def _run(key: str, row: Row, system: FaultSystem, extent: Extent) -> RowRe
 
 
 async def _done(row: Row, system: FaultSystem, extent: Extent) -> Loaded:
-    system.ingest.start()
+    if not system.ingest.is_running:
+        system.ingest.start()
     await system.ingest.ready()
     if row.has_standby:
         system.standby.start()
     load = row.load
     if extent.is_short:
-        load = replace(load, trackers=load.trackers // 2)
+        load = replace(load, trackers=load.trackers // 2, zone_sets=_ZONE_SETS_SHORT)
 
     async def action() -> None:
         await row.do(system, extent)
