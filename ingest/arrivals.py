@@ -7,7 +7,7 @@ from types import MappingProxyType
 from ingest.condemned import refuse
 from ingest.sources import RawMessage
 from telemetry.decode import ANCIENT_BEFORE_US, Decoded, decode
-from telemetry.topics import Format, parse_topic
+from telemetry.topics import format_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,6 @@ def read(
 
     condemned: the numbers of messages that are refused whatever they say (`ingest.condemned`).
     """
-    formats = [_format(message.topic) for message in messages]
+    formats = [format_of(message.topic) for message in messages]
     decoded = decode([message.payload for message in messages], formats)
     return Arrivals(messages, refuse(decoded, condemned), received_us, oldest_us)
-
-
-def _format(topic: str) -> Format:
-    parsed = parse_topic(topic)
-    return Format.NATIVE if parsed is None else parsed[1]

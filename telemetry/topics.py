@@ -24,6 +24,11 @@ def parse_topic(topic: str) -> tuple[str, Format] | None:
     return None if payload_format is None else (levels[1], payload_format)
 
 
+def format_of(topic: str) -> Format:
+    """The format that a topic says; its last level alone is looked at."""
+    return Format.PACKED if topic.endswith("/packed") else Format.NATIVE
+
+
 def fixes_topic(tracker_id: str) -> str:
     """Where a tracker publishes JSON or MessagePack."""
     return f"trackers/{tracker_id}/fixes"

@@ -2,7 +2,14 @@
 
 import pytest
 
-from telemetry.topics import SUBSCRIPTIONS, Format, fixes_topic, packed_topic, parse_topic
+from telemetry.topics import (
+    SUBSCRIPTIONS,
+    Format,
+    fixes_topic,
+    format_of,
+    packed_topic,
+    parse_topic,
+)
 
 TRACKER = "trk_06bqt0k1vhd8f3z7n2mwx9c5ra"
 
@@ -10,6 +17,8 @@ TRACKER = "trk_06bqt0k1vhd8f3z7n2mwx9c5ra"
 def test_what_is_built_is_parsed() -> None:
     assert parse_topic(fixes_topic(TRACKER)) == (TRACKER, Format.NATIVE)
     assert parse_topic(packed_topic(TRACKER)) == (TRACKER, Format.PACKED)
+    assert format_of(fixes_topic(TRACKER)) == Format.NATIVE
+    assert format_of(packed_topic(TRACKER)) == Format.PACKED
 
 
 def test_every_subscription_is_of_a_format() -> None:
