@@ -2,6 +2,7 @@
 # make test    set up what is missing, then all tests
 # make check   format, lint, types, import contracts
 # make bench   measurements; writes benchmarks/results/
+# make bench-sweep   by trackers, zones, messages and batches; what a fix costs, how long it takes
 # make bench-engine   the geofence engine alone; the same
 # make faults  break a whole system on purpose, row by row; ROWS=1,3,6 chooses, SHORT=1 does less
 #
@@ -18,7 +19,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_PYTHON_DOWNLOADS ?= never
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench bench-engine faults setup
+.PHONY: demo test check bench bench-sweep bench-engine faults setup
 
 demo: setup
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -35,6 +36,9 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.end_to_end
+
+bench-sweep: setup
+	$(BIN)/python -m benchmarks.sweep
 
 bench-engine: setup
 	$(BIN)/python -m benchmarks.engine
