@@ -17,6 +17,7 @@ The fixes lie in segments, each with the state before it. Judging begins with th
 fix and ends where a segment leaves the state that the next one was judged from.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -293,12 +294,12 @@ class History:
         return _Judging(self._bench, self.asset, circumstances)
 
     def _segment_of(self, fix: np.void) -> int:
-        """The last segment that begins at or before the fix."""
-        for number in range(len(self._segments) - 1, 0, -1):
-            rows = self._segments[number].rows
-            if len(rows) and _key(rows[0]) <= _key(fix):
-                return number
-        return 0
+        """The last segment that begins at or before the fix. Only the last may have no rows."""
+        filled = len(self._segments) - (not len(self._segments[-1].rows))
+        found = bisect_right(
+            self._segments, _key(fix), 1, max(1, filled), key=lambda one: _key(one.rows[0])
+        )
+        return found - 1
 
     def _judge_from(self, number: int, judging: "_Judging", until_us: int) -> int:
         """Judges segments until nothing is other than before. Returns the first that stays."""
