@@ -266,6 +266,7 @@ def _broker_tls(certificate: Certificate | None) -> BrokerTls | None:
 
 async def _start_roles(stack: Stack) -> None:
     """Side by side: each waits for what it needs by itself."""
+    ingest = [ingest_part(stack)] if stack.variation.has_ingest else []
     deliver = f"{LOOPBACK}:{free_port(DELIVER_HTTP_PORT)}"
     api_port = free_port(_port("OPSC_API_PORT", API_PORT))
     api = f"{LOOPBACK}:{api_port}"
@@ -277,7 +278,6 @@ async def _start_roles(stack: Stack) -> None:
     if stack.certificate is not None:
         api_variables["OPSC_TLS_CERT"] = str(stack.certificate.chain)
         api_variables["OPSC_TLS_KEY"] = str(stack.certificate.key)
-    ingest = [ingest_part(stack)] if stack.variation.has_ingest else []
     await stack.supervisor.start(
         *ingest,
         _role(stack, DELIVER, {"OPSC_DELIVER_HTTP": deliver, **at_home}),
