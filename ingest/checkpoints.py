@@ -28,6 +28,7 @@ from ingest.portable import (
 from ingest.registry import Registry
 
 SPACING_US = 3_600_000_000
+SPACING_STATES = 64  # of a tracker that sends many fixes in an hour: some 4,000 of them
 
 _COUNTS = ("entered_us", "opening_us", "opening_seq", "opening_change_us", "opening_version")
 
@@ -103,13 +104,14 @@ def _spread_us(asset: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def spaced(states: Iterable[StateDelta], since_us: int) -> list[StateDelta]:
-    """Of states of one asset, in order, those that lie far enough apart."""
+    """Of states of one asset, in order, those that lie far enough apart, in time or in number."""
     kept: list[StateDelta] = []
-    for state in states:
+    last = 0
+    for number, state in enumerate(states, 1):
         newest_us = int(state.assets["newest_us"][0])
-        if newest_us - since_us >= SPACING_US:
+        if newest_us - since_us >= SPACING_US or number - last >= SPACING_STATES:
             kept.append(state)
-            since_us = newest_us
+            last, since_us = number, newest_us
     return kept
 
 
