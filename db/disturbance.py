@@ -35,13 +35,6 @@ async def drop_chunks(conn: Connection, before: datetime) -> int:
     return len(await cursor.fetchall())
 
 
-async def lease_holder(conn: Connection, name: str) -> tuple[int, str | None]:
-    """The epoch of a lease and who holds it."""
-    cursor = await conn.execute("SELECT epoch, holder FROM leases WHERE name = %s", (name,))
-    row = await cursor.fetchone()
-    return (0, None) if row is None else (row[0], row[1])
-
-
 async def is_writable(conn: Connection) -> bool:
     """Whether something can be written just now."""
     try:

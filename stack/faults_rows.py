@@ -27,7 +27,7 @@ from stack.faults_system import FaultSystem, Ingest, Setting, set_clock, why_no_
 
 _TAKEOVER_S = 10.0
 _FROZEN_S = 20.0
-_WINDOW_S = 1.0
+_MOMENT_S, _AUTOSAVE_S = 1.0, 60.0
 _SMALL_QUEUE = {"max_queued_bytes": "40000", "sys_interval": "1"}
 # Without it mosquitto hands 65,534 messages to the network, whether they are read or not. With it,
 # it hands on some 100 a second, so there is less traffic in this row.
@@ -133,6 +133,19 @@ async def broker_killed(system: FaultSystem, extent: Extent) -> None:
         await asyncio.sleep(2)
 
 
+async def broker_killed_with_a_queue(system: FaultSystem, extent: Extent) -> None:
+    """While ingest is away: what waits since the sessions were last on disk is gone."""
+    for _ in range(extent.of(2, 1)):
+        system.signal_part("broker", signal.SIGUSR1)
+        await system.ingest.kill()
+        await asyncio.sleep(5)
+        await system.hit("broker", signal.SIGKILL)
+        await asyncio.sleep(3)
+        system.ingest.start()
+        await system.ingest.ready()
+        await asyncio.sleep(2)
+
+
 async def broker_restarted(system: FaultSystem, extent: Extent) -> None:
     for _ in range(extent.of(3, 1)):
         await asyncio.sleep(extent.random.uniform(1.0, 3.0))
@@ -234,15 +247,19 @@ def lost_with_alarm(system: FaultSystem, loaded: Loaded) -> str | None:
     return None if lost <= dropped else f"{lost} fixes lost, {dropped:.0f} dropped by the broker"
 
 
-def lost_in_window(system: FaultSystem, loaded: Loaded) -> str | None:
-    """Only what the broker acknowledged just before it was killed, or while ingest was away."""
-    ages_s = [
-        min(abs(kill_us - lost_us) for kill_us in system.kills_us) / 1e6
-        for lost_us in loaded.lost_us
-    ]
-    system.measured["window_s"] = max(ages_s, default=0.0)
-    late = [age_s for age_s in ages_s if age_s > _WINDOW_S]
-    return f"{len(late)} fixes lost, up to {max(late):.1f} s from a kill" if late else None
+def lost_within(window_s: float) -> Judge:
+    """Only what the broker acknowledged so shortly before it was killed."""
+
+    def judge(system: FaultSystem, loaded: Loaded) -> str | None:
+        ages_s = [
+            min(abs(kill_us - lost_us) for kill_us in system.kills_us) / 1e6
+            for lost_us in loaded.lost_us
+        ]
+        system.measured["window_s"] = max(ages_s, default=0.0)
+        late = [age_s for age_s in ages_s if age_s > window_s]
+        return f"{len(late)} fixes lost, up to {max(late):.1f} s from a kill" if late else None
+
+    return judge
 
 
 async def links_broken(system: FaultSystem, extent: Extent) -> None:
@@ -325,7 +342,16 @@ _LOSSY = Load(is_lossy=True, drain_s=15.0)
 ROWS: Mapping[str, Row] = {
     "1": Row("ingest killed at random moments", ingest_killed, Load(at_most_s=400)),
     "2": Row("ingest frozen, a standby takes over", ingest_frozen, has_standby=True),
-    "3": Row("broker killed", broker_killed, _LOSSY, judge=lost_in_window),
+    "3": Row("broker killed", broker_killed, _LOSSY, judge=lost_within(_MOMENT_S)),
+    "3a": Row(
+        "broker killed while ingest is away",
+        broker_killed_with_a_queue,
+        _LOSSY,
+        judge=lost_within(_AUTOSAVE_S),
+    ),
+    "3ar": Row(
+        "broker killed while ingest is away, with receipts", broker_killed_with_a_queue, _RESENT
+    ),
     "3r": Row("broker killed, with receipts", broker_killed, _RESENT),
     "4": Row("broker restarted in order", broker_restarted),
     "6": Row("PostgreSQL killed, and ended at once", database_killed),

@@ -16,17 +16,24 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import psycopg
+
 from device_sim.fleet import FleetError
+from mqtt import MqttError
 from stack.client import ApiError
 from stack.errors import StackError
-from stack.faults_load import Loaded, Tally, loaded
+from stack.faults_load import Loaded, loaded
 from stack.faults_rows import ROWS, Extent, Row
 from stack.faults_system import FaultSystem, Setting, fault_system
 from stack.supervisor import Say
 
 ROW_LIMIT_S = 900.0
 _ZONE_SETS_SHORT = 3
-_WRONG = (StackError, ApiError, FleetError, TimeoutError, RuntimeError)
+_WRONG = (
+    *(StackError, ApiError, FleetError, MqttError),
+    *(psycopg.Error, OSError, TimeoutError, RuntimeError),
+)
+_ELSEWHERE = ("OPSC_DATABASE_URL", "OPSC_BROKER_URL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,9 @@ class RowResult:
         """A row that may lose is judged by `Row.judge` as far as losses go."""
         if self.skipped is not None:
             return True
-        return self.trouble is None and self.loaded is not None and _is_clean(self.loaded.tally)
+        if self.trouble is not None or self.loaded is None:
+            return False
+        return replace(self.loaded.tally, lost=0).is_clean
 
     def as_json(self) -> Mapping[str, Any]:
         result = asdict(self)
@@ -57,11 +66,6 @@ class RowResult:
             del result["loaded"]["lost_us"]
         rounded = {name: round(value, 3) for name, value in self.measured.items()}
         return result | {"good": self.is_good, "measured": rounded}
-
-
-def _is_clean(tally: Tally) -> bool:
-    others = (tally.duplicate, tally.order, tally.events, tally.webhooks, tally.other)
-    return not any(others)
 
 
 async def run_rows(
@@ -85,9 +89,6 @@ async def run_rows(
             yield result
     finally:
         await keeper.close()
-
-
-_ELSEWHERE = ("OPSC_DATABASE_URL", "OPSC_BROKER_URL")
 
 
 class _Keeper:

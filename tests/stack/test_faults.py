@@ -39,7 +39,7 @@ async def test_whatever_is_broken_nothing_is_lost_doubled_disordered_or_untold()
 
 
 def test_a_number_chooses_a_row_and_its_variants() -> None:
-    assert chosen("3, 12") == ["3", "3r", "12", "12c"]
+    assert chosen("3, 12") == ["3", "3a", "3ar", "3r", "12", "12c"]
     assert chosen("3r") == ["3r"]
     assert chosen(None) == list(ROWS)
 
