@@ -6,6 +6,7 @@ database could take. A standby runs the same code and waits in `_wait_for_lease`
 """
 
 import asyncio
+import gc
 import os
 import secrets
 import socket
@@ -127,8 +128,7 @@ async def _turn(ownership: Ownership) -> None:
 
 
 async def _work(ownership: Ownership, epoch: int) -> None:
-    async with _connection(ownership, _RESTORE_LIMITS) as conn:
-        memory = await recollect(conn)
+    memory = await _recollected(ownership)
     async with (
         _connection(ownership, _LIMITS) as conn,
         _connection(ownership, _LIMITS) as side,
@@ -152,6 +152,16 @@ async def _work(ownership: Ownership, epoch: int) -> None:
             storing.cancel()
 
 
+async def _recollected(ownership: Ownership) -> Memory:
+    """What is read back stays: it is never looked through for garbage while batches wait."""
+    gc.unfreeze()
+    gc.collect()  # what the turn before left behind
+    async with _connection(ownership, _RESTORE_LIMITS) as conn:
+        memory = await recollect(conn)
+    gc.freeze()
+    return memory
+
+
 async def _plan(
     turn: Turn,
     side: Connection,
@@ -161,16 +171,17 @@ async def _plan(
 ) -> None:
     """Plans the next batch while the database works on the one before.
 
-    In a thread: the event loop is free to feed COPY and to hear the broker meanwhile.
+    In a thread: the event loop is free to feed COPY and to hear the broker meanwhile. A batch is
+    not taken before it can be planned: messages gather meanwhile, and larger batches cost less.
     """
     async for taken in in_turn(sources, ownership.current_limits):
-        await turn.memory_is_current.wait()
         turn.memory_is_current.clear()
         arrivals, plan = await asyncio.to_thread(_read_and_plan, taken, turn.memory, ownership)
         if plan is None:
             await planned.join()  # what was planned before has to be committed
             plan = await plan_asking(side, arrivals, turn.memory, _now_us)
         await planned.put(Planned(taken.source, arrivals, plan))
+        await turn.memory_is_current.wait()
 
 
 def _read_and_plan(

@@ -54,14 +54,11 @@ async def recollect(conn: Connection) -> Memory:
         noted = notes.restore(stored_notes, registry)
         took.lap("notes_s")
         state = await asyncio.to_thread(_state, places, visits, noted, registry)
-        told = {
-            _visit_id(visit): Told(visit.revision, exit=visit.exit_told, dwell=visit.dwell_told)
-            for visit in visits
-            if visit.exit_told or visit.dwell_told > visit.dwelled
-        }
         took.lap("state_s")
         used_names = await _used_names(conn, noted, registry)
-        memory = Memory(registry, watermarks, state, notes, told=told, used_names=used_names)
+        memory = Memory(
+            registry, watermarks, state, notes, told=_told(visits), used_names=used_names
+        )
         await look_up_places(conn, memory)
         took.lap("names_and_places_s")
     _log.info("memory read back", trackers=len(registry.trackers), **took.laps)
@@ -70,17 +67,13 @@ async def recollect(conn: Connection) -> Memory:
 
 @contextmanager
 def _garbage_left_alone() -> Iterator[None]:
-    """Millions of objects are made that stay: looking through them for garbage takes half the time.
-
-    They are not looked through later either, when it would keep a batch waiting.
-    """
-    gc.unfreeze()
+    """Millions of objects are made that stay: looking through them for garbage takes half the
+    time."""
     gc.disable()
     try:
         yield
     finally:
         gc.enable()
-        gc.freeze()
 
 
 class _Stopwatch:
@@ -111,6 +104,15 @@ async def _used_names(
         key = VisitKey(*ordinals, *name[3:])
         found.setdefault(registry.assets.number(name.asset_id), set()).add(key)
     return found
+
+
+def _told(visits: Sequence[restore.OpenVisit]) -> dict[UUID, Told]:
+    """Of visits whose events do not hold any more."""
+    return {
+        _visit_id(visit): Told(visit.revision, exit=visit.exit_told, dwell=visit.dwell_told)
+        for visit in visits
+        if visit.exit_told or visit.dwell_told > visit.dwelled
+    }
 
 
 def _suspects(note: Note) -> Sequence[Place]:
