@@ -49,13 +49,14 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     allow_open_files()
     logging.getLogger("mqtt").setLevel(logging.ERROR)  # no news that connections are cut
+    commit = machine.commit()
     try:
         results = uvloop.run(played(options))
     except StackError as error:
         print(error, file=sys.stderr)
         return 1
     facts = {
-        "commit": machine.commit(),
+        "commit": commit,
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine.machine(),
         "versions": machine.library_versions(),
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
     else:
         show(results, Console(width=140))
     if not options.no_result:
-        path = RESULTS / f"faults-{datetime.now(UTC):%Y-%m-%d}-{machine.commit()}.json"
+        path = RESULTS / f"faults-{datetime.now(UTC):%Y-%m-%d}-{commit}.json"
         path.write_text(json.dumps(facts, indent=2) + "\n")
         say(f"written: {path}")
     return 0 if all(one.is_good for one in results) else 1
