@@ -25,7 +25,7 @@ from benchmarks.packets import CONNACK_BYTES, DISCONNECT, connect
 from benchmarks.payloads import Form
 from benchmarks.setup_rows import Stored
 from benchmarks.stream import write_stream
-from benchmarks.subject import SubjectPlan, cpu_s, most_memory_mib, running
+from benchmarks.subject import SubjectPlan, cpu_s, memory_mib, running
 
 CONNECTIONS = 100
 INGEST_CLIENT_ID = "opsc-ingest"
@@ -54,14 +54,15 @@ class Figure:
     """What one part gave once.
 
     per_s: fixes (the broker's ceiling: messages of one fix) a second. cores: processor time per
-    second of the window, of the processes that this part kept busy. memory_mib: the most that the
-    subject held.
+    second of the window, of the processes that this part kept busy. memory_mib: what the
+    subject held in the end, and at the most.
     """
 
     per_s: float
     cores: Mapping[str, float]
     events_per_fix: float | None = None
     memory_mib: float | None = None
+    most_memory_mib: float | None = None
     latency: Latency | None = None
 
 
@@ -164,7 +165,7 @@ class Bench:
                 {plan.name: [subject.pid], "database": setup_rows.server_pids(admin)},
                 rate,
             )
-            memory_mib = most_memory_mib(subject.pid)
+            held_mib, most_mib = memory_mib(subject.pid)
         self._forget_session()
         stored, wanted = setup_rows.count_fixes(admin).rows, driven.sent * load.fixes_per_message
         if stored != wanted:
@@ -172,7 +173,8 @@ class Bench:
         return replace(
             driven.figure,
             events_per_fix=setup_rows.count_events(admin) / stored,
-            memory_mib=memory_mib,
+            memory_mib=held_mib,
+            most_memory_mib=most_mib,
             latency=None if rate is None else self._latency(load, driven, (flushes, flush_ms)),
         )
 

@@ -79,10 +79,11 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def most_memory_mib(pid: int) -> float:
-    """The most memory that a process has held, MiB. (proc(5): VmHWM.)"""
+def memory_mib(pid: int) -> tuple[float, float]:
+    """The memory that a process holds, and the most that it has held. (proc(5): VmRSS, VmHWM.)"""
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    held, most = (int(status.partition(key)[2].split()[0]) for key in ("VmRSS:", "VmHWM:"))
+    return held / 1024, most / 1024
 
 
 def _answers(url: str) -> bool:

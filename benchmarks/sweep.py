@@ -191,10 +191,11 @@ def _show(
     console: Console,
 ) -> None:
     heads = (f"{name}, us a fix" for name in PROCESSES)
-    table = Table("point", "fixes/s", *heads, "events", "memory, MiB")
+    table = Table("point", "fixes/s", *heads, "events", "memory (most), MiB")
     for name, figure in figures.items():
         costs = (f"{cost:.2f}" for cost in costs_us(figure).values())
-        more = (f"{figure.events_per_fix:.1%}", f"{figure.memory_mib:.0f}")
+        memory = f"{figure.memory_mib:.0f} ({figure.most_memory_mib:.0f})"
+        more = (f"{figure.events_per_fix:.1%}", memory)
         table.add_row(name, f"{figure.per_s:,.0f}", *costs, *more)
     console.print(table)
     table = Table("load", "fixes/s", "p50, ms", "p99, ms", "most, ms", "of it flush, ms")

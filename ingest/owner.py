@@ -37,6 +37,7 @@ from ingest.refusals import Admission
 from ingest.sources import Broker, Inbox, Source, Taken, in_turn
 from ingest.tidying import tidy
 from mqtt import BrokerAddress, MqttError, Session, SessionOptions
+from service.memory import give_back
 
 _LIMITS = Limits(statement_s=20, lock_s=5, transaction_s=20, idle_in_transaction_s=5)
 _RESTORE_LIMITS = Limits(statement_s=300, transaction_s=300)
@@ -158,6 +159,7 @@ async def _recollected(ownership: Ownership) -> Memory:
     gc.collect()  # what the turn before left behind
     async with _connection(ownership, _RESTORE_LIMITS) as conn:
         memory = await recollect(conn)
+    give_back()
     gc.freeze()
     return memory
 
