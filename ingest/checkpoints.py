@@ -1,4 +1,4 @@
-"""States of assets that are kept, about one for each hour of an asset's time.
+"""States of assets that are kept, one for an hour of an asset's time or some thousand fixes.
 
 A fix that comes late is judged from the last one before it. Which fixes of an asset they follow
 does not matter to what is decided; how far they lie apart decides what a late fix costs.
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.checkpoints import Checkpoint
+from geofence.history import FIXES_PER_SEGMENT
 from geofence.records import MEMBERSHIP_DTYPE
 from geofence.state import StateDelta, blank_assets
 from geofence.versions import MIN_TIME_US
@@ -28,7 +29,7 @@ from ingest.portable import (
 from ingest.registry import Registry
 
 SPACING_US = 3_600_000_000
-SPACING_STATES = 64  # of a tracker that sends many fixes in an hour: some 4,000 of them
+SPACING_FIXES = 4_000  # of a tracker that sends more than that in an hour
 
 _COUNTS = ("entered_us", "opening_us", "opening_seq", "opening_change_us", "opening_version")
 
@@ -59,6 +60,7 @@ class Checkpoints:
 
     def __init__(self) -> None:
         self._last_us = np.empty(0, np.int64)  # by asset; MIN_TIME_US: never seen
+        self._fixes = np.empty(0, np.int64)  # since then
 
     def due(self, delta: StateDelta, registry: Registry) -> list[Checkpoint]:
         """Those to be written. Only a state that has nothing but fixes in it will do."""
@@ -67,6 +69,7 @@ class Checkpoints:
         last_us, newest_us = self._last_us[assets["asset"]], assets["newest_us"]
         wanted = (last_us > MIN_TIME_US) & (newest_us > MIN_TIME_US)
         wanted[wanted] = newest_us[wanted] - last_us[wanted] >= SPACING_US
+        wanted |= self._fixes[assets["asset"]] >= SPACING_FIXES
         wanted &= (assets["suspects"] == 0) & (assets["clock_us"] <= newest_us)
         places = np.flatnonzero(wanted)
         if not len(places):
@@ -81,21 +84,30 @@ class Checkpoints:
             for place in places.tolist()
         ]
 
-    def take(self, delta: StateDelta, written: Iterable[tuple[int, int]]) -> None:
-        """written: (asset, time_us) of those that are stored, or will be."""
+    def take(
+        self,
+        delta: StateDelta,
+        fixes_of: NDArray[np.integer],
+        written: Iterable[tuple[int, int]],
+    ) -> None:
+        """fixes_of: the asset of each new fix, -1 for none. written: (asset, time_us) of those that
+        are stored, or will be.
+        """
         asset, newest_us = delta.assets["asset"], delta.assets["newest_us"]
-        self._reach(int(asset.max(initial=-1)))
+        self._reach(max(int(asset.max(initial=-1)), int(fixes_of.max(initial=-1))))
         is_first = (self._last_us[asset] == MIN_TIME_US) & (newest_us > MIN_TIME_US)
         if is_first.any():
             self._last_us[asset[is_first]] = newest_us[is_first] - _spread_us(asset[is_first])
+        np.add.at(self._fixes, fixes_of[fixes_of >= 0], 1)
         for number, time_us in written:
-            self._last_us[number] = time_us
+            self._last_us[number], self._fixes[number] = time_us, 0
 
     def _reach(self, asset: int) -> None:
         missing = asset + 1 - len(self._last_us)
         if missing > 0:
             room = max(missing, len(self._last_us))
             self._last_us = np.append(self._last_us, np.full(room, MIN_TIME_US))
+            self._fixes = np.append(self._fixes, np.zeros(room, np.int64))
 
 
 def _spread_us(asset: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -109,7 +121,10 @@ def spaced(states: Iterable[StateDelta], since_us: int) -> list[StateDelta]:
     last = 0
     for number, state in enumerate(states, 1):
         newest_us = int(state.assets["newest_us"][0])
-        if newest_us - since_us >= SPACING_US or number - last >= SPACING_STATES:
+        if (
+            newest_us - since_us >= SPACING_US
+            or number - last >= SPACING_FIXES // FIXES_PER_SEGMENT
+        ):
             kept.append(state)
             last, since_us = number, newest_us
     return kept

@@ -59,7 +59,7 @@ class Memory:
         self.watermarks.advance(plan.batch)
         self.state.apply(plan.delta)
         self.notes.take(plan.notes)
-        self.checkpoints.take(plan.delta, plan.checkpointed)
+        self.checkpoints.take(plan.delta, plan.new.rows["asset"], plan.checkpointed)
         for departure in plan.outcome.departures:
             self.told.pop(departure.visit_id, None)
         for asset, names in plan.late.used_names.items():

@@ -59,8 +59,9 @@ user {MONITOR_USER}
 topic read $SYS/#
 
 # Everybody else: a tracker, %u being its id.
-pattern write trackers/%u/#
-pattern write owntracks/%u/#
+pattern write trackers/%u/fixes
+pattern write trackers/%u/packed
+pattern write trackers/%u/punches
 pattern read trackers/%u/ack
 """
 _LOG_TYPES = ("error", "warning", "notice", "information", "subscribe")

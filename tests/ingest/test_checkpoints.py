@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+from geofence.history import FIXES_PER_SEGMENT
 from geofence.records import MEMBERSHIP_DTYPE
 from geofence.state import StateDelta, blank_assets
-from ingest.checkpoints import SPACING_STATES, SPACING_US, spaced
+from ingest.checkpoints import SPACING_FIXES, SPACING_US, spaced
+
+SPACING_STATES = SPACING_FIXES // FIXES_PER_SEGMENT
 
 
 def _state(time_us: int) -> StateDelta:
