@@ -31,7 +31,6 @@ from geofence.prepare import prepare
 from stack.errors import StackError
 
 RESULTS = Path("benchmarks/results")
-BATCH_BYTES = "OPSC_INGEST_BATCH_BYTES"
 SHARES = (0.1, 0.5, 0.9)  # of what the system can do
 PROCESSES = ("load", "broker", "ingest", "database")
 LATENCY_GOAL_MS = 30.0  # p99 at half load
@@ -41,13 +40,23 @@ LARGE_GOAL = 0.9  # of the rate of the base
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What is measured. batch_bytes: None for ingest's own limit."""
+    """What is measured. batch_bytes, batch_age_ms: None for ingest's own limits."""
 
     trackers: int = 10_000
     zones: int = 10_000
     fixes_per_message: int = 20
     form: Form = Form.JSON
     batch_bytes: int | None = None
+    batch_age_ms: int | None = None
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Of ingest, by variable."""
+        wanted = {
+            "OPSC_INGEST_BATCH_BYTES": self.batch_bytes,
+            "OPSC_INGEST_BATCH_AGE_MS": self.batch_age_ms,
+        }
+        return {name: str(value) for name, value in wanted.items() if value is not None}
 
     @property
     def plan(self) -> Plan:
@@ -73,6 +82,7 @@ PACKED = replace(BASE, form=Form.PACKED)
 POINTS: Mapping[str, Point] = {
     "base: 10,000 trackers, 10,000 zones, 20 fixes JSON": BASE,
     "1 fix": SINGLE,
+    "1 fix, batches of 20 ms": replace(SINGLE, batch_age_ms=20),
     "5 fixes": replace(BASE, fixes_per_message=5),
     "100 fixes": replace(BASE, fixes_per_message=100),
     "20 fixes packed": PACKED,
@@ -97,8 +107,7 @@ class Sweep:
 
     def play(self, point: Point, rate: float | None = None) -> Figure:
         """rate: messages a second, where not as many as possible."""
-        settings = {} if point.batch_bytes is None else {BATCH_BYTES: str(point.batch_bytes)}
-        return self._bench_of(point).ours(point.load, rate, settings)
+        return self._bench_of(point).ours(point.load, rate, point.settings)
 
     def _bench_of(self, point: Point) -> Bench:
         if self._bench is None or self._plan != point.plan:
