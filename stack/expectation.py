@@ -165,7 +165,7 @@ class _Replay:
         """Judge all fixes of an asset, one by one, each in its place."""
         history = History(asset, State())
         circumstances = Circumstances(self._index, agenda=self._agenda)
-        revisions = [history.take(row, circumstances) for row in rows]
+        revisions = list(history.take_all(rows, circumstances))
         revisions.append(history.pass_time(self._until_us, circumstances))
         for revision in revisions:
             self.telling.take_news(asset, revision.news)
