@@ -4,14 +4,15 @@ The past of each asset is read from the database (`ingest.past`), judged by `geo
 the late fixes in it, and forgotten again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
-from db.checkpoints import Checkpoint, Span
+from db import checkpoints as stored
+from db.checkpoints import Checkpoint
 from db.events import Event
 from db.gps_events import FixKey
 from db.visits import Visit
@@ -20,7 +21,7 @@ from geofence.evaluator import NO_TIMERS_US
 from geofence.history import Circumstances, History, Revision, Unsettled
 from geofence.state import State, StateDelta
 from ingest import checkpoints, news
-from ingest.past import AssetPast, PastNeeded
+from ingest.past import AssetPast, PastNeeded, Span
 from ingest.registry import Registry
 from telemetry.fix import FixBatch, Flag
 
@@ -43,7 +44,7 @@ class Late:
     visits: list[Visit] = field(default_factory=list[Visit])
     events: list[Event] = field(default_factory=list[Event])
     suspect: dict[FixKey, bool] = field(default_factory=dict[FixKey, bool])
-    outdated: list[Span] = field(default_factory=list[Span])
+    outdated: list[stored.Span] = field(default_factory=list[stored.Span])
     checkpoints: list[Checkpoint] = field(default_factory=list[Checkpoint])
     checkpointed: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
 
@@ -63,8 +64,9 @@ def judge(
     """
     late, due_us = Late(), now_us[0]
     rows = batch.rows
-    for asset, known in past.items():
-        own = np.flatnonzero(rows["asset"] == asset)
+    unsettled: dict[int, Span] = {}
+    for asset, own in rows_by_asset(rows, list(past)):
+        known = past[asset]
         late.fixes += len(own)
         until_us = max(due_us, int(rows["time_us"][own].max()))
         agenda = registry.agenda_since(asset, known.since_us, until_us)
@@ -73,13 +75,27 @@ def judge(
         try:
             revisions = list(_revisions(history, known, rows[own], state, due_us, circumstances))
         except Unsettled:
-            raise PastNeeded(assets={asset: known.span.deeper()}) from None
+            unsettled[asset] = known.span.deeper()
+            continue
         _flag(rows, own, revisions, late, registry)
         _write(history, revisions, late, registry, now_us[1])
         _mark(history, known, late, registry)
         if known.end is None:
             _keep(history, late, registry)
+    if unsettled:
+        raise PastNeeded(assets=unsettled)
     return late
+
+
+def rows_by_asset(
+    rows: NDArray[np.void], assets: Sequence[int]
+) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """The numbers of each asset's rows (FIX_DTYPE), in order."""
+    order = np.argsort(rows["asset"], kind="stable")
+    asset = rows["asset"][order]
+    begin, end = np.searchsorted(asset, assets), np.searchsorted(asset, assets, "right")
+    for one, first, last in zip(assets, begin.tolist(), end.tolist(), strict=True):
+        yield one, order[first:last]
 
 
 def _revisions(
@@ -148,7 +164,7 @@ def _mark(history: History, known: AssetPast, late: Late, registry: Registry) ->
     organization = registry.organization_of_asset(history.asset)
     owner = (registry.organizations[organization], registry.assets[history.asset])
     until_us = None if known.end is None else int(known.end.assets["newest_us"][0])
-    late.outdated.append(Span(*owner, known.since_us, until_us))
+    late.outdated.append(stored.Span(*owner, known.since_us, until_us))
     landmarks = checkpoints.spaced(history.landmarks(), known.since_us)
     for landmark in landmarks:
         late.checkpoints.append(

@@ -20,7 +20,7 @@ from geofence.names import tell_apart
 from geofence.state import State, StateDelta
 from ingest.arrivals import Arrivals
 from ingest.checkpoints import Checkpoints
-from ingest.late import Late, judge
+from ingest.late import Late, judge, rows_by_asset
 from ingest.notes import NoteChanges, Notes
 from ingest.outcome import Outcome, tell
 from ingest.past import MOST_CHECKPOINTS, NO_PAST, AssetPast, Past, PastNeeded, Span
@@ -40,8 +40,7 @@ class Memory:
     """What ingest has in mind between batches; all of it can be read back from the database.
 
     told: of open visits, by id, what was told of them that does not hold any more. used_names: by
-    asset, see `geofence.names`. bench: a state
-    for `geofence.history` to work at.
+    asset, see `geofence.names`. bench: a state for `geofence.history` to work at.
     """
 
     registry: Registry
@@ -177,8 +176,8 @@ def _past_of(assets: NDArray[np.integer], batch: FixBatch, past: Past) -> dict[i
     Without those whose past is too long to be judged again.
     """
     missing: dict[int, Span] = {}
-    for asset in assets.tolist():
-        time_us = batch.rows["time_us"][batch.rows["asset"] == asset]
+    for asset, own in rows_by_asset(batch.rows, assets.tolist()):
+        time_us = batch.rows["time_us"][own]
         span = Span(int(time_us.min()), int(time_us.max()))
         known = past.assets.get(asset)
         if known is None or not known.covers(span.earliest_us, span.latest_us):
