@@ -4,7 +4,8 @@
 
 Makes the database (a minute or two), then starts `python -m ingest` again and again and waits until
 its page says that it owns the lease and is connected to the broker. Writes
-benchmarks/results/ready-<date>-<commit>.json. Which part took how long, ingest says in its log.
+benchmarks/results/ready-<zones>-<date>-<commit>.json. Which part took how long, ingest says in its
+log.
 """
 
 import argparse
@@ -54,7 +55,8 @@ def main(arguments: Sequence[str]) -> int:
             "configuration": asdict(past),
             "starts": starts,
         }
-        path = RESULTS / f"ready-{datetime.now(UTC):%Y-%m-%d}-{machine.commit()}.json"
+        day = datetime.now(UTC).date()
+        path = RESULTS / f"ready-{past.zones}-{day}-{machine.commit()}.json"
         path.write_text(json.dumps(facts, indent=2) + "\n")
         print(f"written: {path}")
     return 0
