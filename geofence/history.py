@@ -221,11 +221,12 @@ class History:
         """
         first = 0
         while first < len(fixes):
-            number = min(self._in_order(fixes[first:]), FIXES_PER_SEGMENT)
+            some = fixes[first : first + FIXES_PER_SEGMENT]
+            number = self._in_order(some)
             if number:
-                yield self._append(fixes[first : first + number], circumstances)
+                yield self._append(some[:number], circumstances)
             else:
-                yield self.take(fixes[first], circumstances)
+                yield self.take(some[0], circumstances)
             first += max(number, 1)
 
     def _in_order(self, fixes: NDArray[np.void]) -> int:
