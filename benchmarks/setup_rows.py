@@ -95,8 +95,14 @@ def remove_fleet(conn: Admin) -> None:
 
 
 def server_pids(conn: Admin) -> list[int]:
-    """The processes of the database server that work just now, but for our own connection's."""
-    rows = conn.execute("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    """The processes of the database server that stay, but for our own connection's."""
+    rows = conn.execute(
+        """
+        SELECT pid FROM pg_stat_activity
+         WHERE backend_type IN ('client backend', 'walwriter', 'background writer', 'checkpointer')
+           AND pid <> pg_backend_pid()
+        """
+    )
     return [pid for (pid,) in rows.fetchall()]
 
 
