@@ -18,7 +18,7 @@ import pytest
 from db import leases
 from db.connect import Connection, connect
 from geofence.amendments import Visit
-from geofence.evaluator import NO_TIMERS_US
+from geofence.evaluator import NO_TIMERS_US, TICK_US
 from geofence.history import Circumstances, History
 from geofence.state import State
 from geofence.versions import MIN_TIME_US
@@ -206,6 +206,32 @@ async def test_what_is_read_back_after_each_batch_is_what_was_known(
     events, visits = _told(walk)
     causes = {cause for row in (*events, *visits) for cause in row[3:5]}
     assert causes >= {"moved", "zone_changed", "reassigned", "silence", "schedule_started"}
+    postgres.drop(database)
+
+
+async def test_an_asset_is_where_its_tracker_left_it_and_the_tracker_elsewhere_by_now(
+    postgres: PostgresUnderTest,
+) -> None:
+    """Before the change is taken in, which a fix of the asset or the next tick would do."""
+    database = postgres.migrated_database()
+    tenant = await Tenant.create(database)
+    left, taken_up = await tenant.vehicle(), await tenant.vehicle()
+    await tenant.take_off(taken_up.tracker_id, BEGIN)
+    topic = fixes_topic(format_id("trk", left.tracker_id))
+    now = BEGIN + timedelta(seconds=10)
+    async with _owner(database) as (conn, epoch):
+        turn = Turn(conn, epoch, await recollect(conn), Metrics(), lambda: _us(now))
+        for place in (HOME, (HOME[0], HOME[1] + 0.0001)):
+            payload = json.dumps(fix(now, *place)).encode()
+            await _take(turn, [Message(topic, payload, 1, 0, False, False, None, None)], now)
+            now += timedelta(microseconds=TICK_US // 4)
+            if place == HOME:
+                await tenant.take_off(left.tracker_id, now)
+                await tenant.put_on(left.tracker_id, taken_up.asset_id, now)
+                now += timedelta(microseconds=TICK_US // 4)
+        known = _known(turn.memory)
+        assert known.keys() == {left.asset_id, taken_up.asset_id}
+        assert _known(await recollect(conn)) == known
     postgres.drop(database)
 
 
