@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from shutil import rmtree
 from time import monotonic, time
 
 from benchmarks import copy_ceiling, latency, setup_rows, workload
@@ -219,6 +220,7 @@ class Bench:
         if load.name not in self._streams:
             folder = self._environment.folder / load.name
             messages, span_us = self._messages(load)
+            rmtree(folder, ignore_errors=True)  # of a fleet before
             write_stream(folder, messages, load.form, CONNECTIONS, span_us)
             self._streams[load.name] = folder
         return self._streams[load.name]

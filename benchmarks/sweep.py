@@ -72,7 +72,7 @@ class Point:
     @property
     def timing(self) -> Timing:
         """Warm when every tracker has sent."""
-        return Timing(warm_up_s=10.0 if self.trackers > 50_000 else 2.0, window_s=4.0)
+        return Timing(warm_up_s=10.0 if self.trackers > 50_000 else 2.0, window_s=3.0)
 
 
 BASE = Point()
