@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from geofence.agenda import Agenda
     from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate
     from geofence.geojson import read_shape, read_zones
-    from geofence.history import Circumstances, History
+    from geofence.history import History
     from geofence.index import ZoneIndex
     from geofence.policy import Policy, event_type
     from geofence.punch import judge_punch
     from geofence.refusal import ShapeError
     from geofence.rules import Gates, Rules
     from geofence.schedule import Schedule, parse_schedule
+    from geofence.segments import Circumstances
     from geofence.state import State
     from geofence.transitions import Cause, Inferred, Transition
     from geofence.versions import ZoneVersion
@@ -52,13 +53,14 @@ _HOME = {
     "agenda": ("Agenda",),
     "evaluator": ("NO_TIMERS_US", "Evaluation", "evaluate"),
     "geojson": ("read_shape", "read_zones"),
-    "history": ("Circumstances", "History"),
+    "history": ("History",),
     "index": ("ZoneIndex",),
     "policy": ("Policy", "event_type"),
     "punch": ("judge_punch",),
     "refusal": ("ShapeError",),
     "rules": ("Gates", "Rules"),
     "schedule": ("Schedule", "parse_schedule"),
+    "segments": ("Circumstances",),
     "state": ("State",),
     "transitions": ("Cause", "Inferred", "Transition"),
     "versions": ("ZoneVersion",),

@@ -20,28 +20,26 @@ fix and ends where a segment leaves the state that the next one was judged from.
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.agenda import Agenda
 from geofence.amendments import News, Place, Told, Visit, VisitKey, amend
-from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate
-from geofence.index import ZoneIndex
 from geofence.names import key_of, name, pending
-from geofence.records import MEMBERSHIP_DTYPE, PLACE_DTYPE
-from geofence.rules import Gates
-from geofence.state import State, StateDelta, blank_assets, is_same_state
-from geofence.transitions import TRANSITION_DTYPE, Transition
-from geofence.versions import MIN_TIME_US
-from telemetry.fix import FIX_DTYPE, FixBatch
-
-FIXES_PER_SEGMENT = 64
+from geofence.segments import (
+    FIXES_PER_SEGMENT,
+    NO_TRANSITIONS,
+    Circumstances,
+    Judging,
+    Segment,
+    Timeline,
+    nothing_known,
+)
+from geofence.state import State, StateDelta, is_same_state
+from geofence.transitions import Transition
 
 _BEGUN_BEFORE = -1  # `again` of the names of visits that go on at the beginning
-_NO_TRANSITIONS = np.empty(0, TRANSITION_DTYPE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,49 +54,11 @@ class Revision:
 
     news: list[News] = field(default_factory=list[News])
     visits: list[Visit] = field(default_factory=list[Visit])
-    openings: NDArray[np.void] = field(default_factory=lambda: _NO_TRANSITIONS)
+    openings: NDArray[np.void] = field(default_factory=lambda: NO_TRANSITIONS)
     suspect: dict[tuple[int, int, int], bool] = field(
         default_factory=dict[tuple[int, int, int], bool]
     )
     is_new: bool = True
-
-
-@dataclass(slots=True)
-class _Segment:
-    """rows: FIX_DTYPE, in order. before: the state that they are judged from. transitions, suspect,
-    healed: what came of it (see `geofence.evaluator.Evaluation`).
-    """
-
-    before: StateDelta
-    rows: NDArray[np.void] = field(default_factory=lambda: np.empty(0, FIX_DTYPE))
-    transitions: NDArray[np.void] = field(default_factory=lambda: _NO_TRANSITIONS)
-    suspect: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
-    healed: NDArray[np.void] = field(default_factory=lambda: np.empty(0, PLACE_DTYPE))
-
-    def followed_by(self, other: "_Segment") -> "_Segment":
-        return _Segment(
-            self.before,
-            np.concatenate((self.rows, other.rows)),
-            np.concatenate((self.transitions, other.transitions)),
-            np.concatenate((self.suspect, other.suspect)),
-            np.concatenate((self.healed, other.healed)),
-        )
-
-    def suspects(self) -> NDArray[np.void]:
-        return self.rows[self.suspect]
-
-
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """How fixes are judged: see `geofence.evaluator.evaluate`.
-
-    agenda: all changes of the asset's trackers, and all openings, in the time that the history
-    covers.
-    """
-
-    index: ZoneIndex
-    gates: Gates | None = None
-    agenda: Agenda | None = None
 
 
 class Unsettled(Exception):
@@ -129,11 +89,11 @@ class History:
         self.visits: dict[VisitKey, Visit] = {}
         self._bench = bench
         self._names: dict[VisitKey, VisitKey] = {}
-        self._after = before or _nothing_known(asset)  # the last fix
-        self._segments = [_Segment(self._after)]
+        self._after = before or nothing_known(asset)  # the last fix
+        self._segments = [Segment(self._after)]
         self._now = self._after
         self._end = end
-        self._tail = _NO_TRANSITIONS  # what happened after the last fix, without one
+        self._tail = NO_TRANSITIONS  # what happened after the last fix, without one
 
     def recall(
         self,
@@ -159,12 +119,12 @@ class History:
             for visit in self.visits.values()
             if not visit.retracted and (visit.end_us > since_us or visit.key in lasting)
         ]
-        self._segments = [_Segment(before, rows)]
+        self._segments = [Segment(before, rows)]
         if self._end is not None:
-            self._segments.append(_Segment(self._end))
+            self._segments.append(Segment(self._end))
             known = [visit for visit in known if self._begins_before_end(visit)]
         settled = self._judge_from(0, self._judging(circumstances), until_us)
-        now = _Timeline(self._segments, self._tail)
+        now = Timeline(self._segments, self._tail)
         found = self._visits(now, 0, settled)
         return self._amended(known, found, now.until_us, late=True)
 
@@ -208,10 +168,10 @@ class History:
         place = _place(segment.rows, fix)
         if place < 0:
             return Revision(is_new=False)
-        old = _Timeline(list(self._segments), self._tail)
+        old = Timeline(list(self._segments), self._tail)
         late = number < len(self._segments) - 1 or place < len(segment.rows)
         late |= int(fix["time_us"]) < old.until_us
-        self._segments[number] = _Segment(segment.before, np.insert(segment.rows, place, fix))
+        self._segments[number] = Segment(segment.before, np.insert(segment.rows, place, fix))
         settled = self._judge_from(number, self._judging(circumstances), old.tail_until_us)
         return self._revise(number, settled, old, late=late)
 
@@ -240,9 +200,9 @@ class History:
         return len(fixes) if beyond.all() else int(np.argmin(beyond))
 
     def _append(self, fixes: NDArray[np.void], circumstances: Circumstances) -> Revision:
-        old = _Timeline(list(self._segments), self._tail)
+        old = Timeline(list(self._segments), self._tail)
         judging, last = self._judging(circumstances), self._segments[-1]
-        more = _Segment(self._after, fixes)
+        more = Segment(self._after, fixes)
         self._after = self._now = judging.judge(more)
         if len(last.rows) < FIXES_PER_SEGMENT:
             self._segments[-1] = last.followed_by(more)
@@ -255,7 +215,7 @@ class History:
     def pass_time(self, now_us: int, circumstances: Circumstances) -> Revision:
         """What has happened by now without a fix."""
         last = len(self._segments) - 1
-        old = _Timeline(list(self._segments), self._tail)
+        old = Timeline(list(self._segments), self._tail)
         self._tail, self._now = self._judging(circumstances).tail(self._after, now_us)
         return self._revise(last, last + 1, old, late=False)
 
@@ -291,8 +251,8 @@ class History:
             name(members[number], self._names[key_of(members[number])])
         return replace(state, memberships=members)
 
-    def _judging(self, circumstances: Circumstances) -> "_Judging":
-        return _Judging(self._bench, self.asset, circumstances)
+    def _judging(self, circumstances: Circumstances) -> "Judging":
+        return Judging(self._bench, self.asset, circumstances)
 
     def _segment_of(self, fix: np.void) -> int:
         """The last segment that begins at or before the fix. Only the last may have no rows."""
@@ -302,14 +262,14 @@ class History:
         )
         return found - 1
 
-    def _judge_from(self, number: int, judging: "_Judging", until_us: int) -> int:
+    def _judge_from(self, number: int, judging: "Judging", until_us: int) -> int:
         """Judges segments until nothing is other than before. Returns the first that stays."""
         while True:
             segment = self._segments[number]
             if len(segment.rows) > 2 * FIXES_PER_SEGMENT:
                 head, rest = np.split(segment.rows, [FIXES_PER_SEGMENT])
-                segment = _Segment(segment.before, head)
-                self._segments[number : number + 1] = [segment, _Segment(_UNKNOWN, rest)]
+                segment = Segment(segment.before, head)
+                self._segments[number : number + 1] = [segment, Segment(_UNKNOWN, rest)]
             after = judging.judge(segment)
             number += 1
             if number == len(self._segments):
@@ -321,10 +281,10 @@ class History:
                 return number
             if following.before is self._end:
                 raise Unsettled
-            self._segments[number] = _Segment(after, following.rows)
+            self._segments[number] = Segment(after, following.rows)
 
-    def _revise(self, first: int, settled: int, old: "_Timeline", *, late: bool) -> Revision:
-        now = _Timeline(self._segments, self._tail)
+    def _revise(self, first: int, settled: int, old: "Timeline", *, late: bool) -> Revision:
+        now = Timeline(self._segments, self._tail)
         old_settled = settled - (len(now.segments) - len(old.segments))
         was, found = self._visits(old, first, old_settled), self._visits(now, first, settled)
         known = [self.visits[self._names.pop(visit.key)] for visit in was]
@@ -348,7 +308,7 @@ class History:
         self._names |= amended.names
         return Revision(amended.news, changed)
 
-    def _visits(self, timeline: "_Timeline", first: int, settled: int) -> list[Visit]:
+    def _visits(self, timeline: "Timeline", first: int, settled: int) -> list[Visit]:
         """The visits that the segments first..settled-1 bear on, each to its end.
 
         Their keys are those that follow from the fixes alone.
@@ -388,98 +348,11 @@ class History:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Timeline:
-    """Segments, and what happened after the last fix."""
-
-    segments: list[_Segment]
-    tail: NDArray[np.void]
-
-    @property
-    def until_us(self) -> int:
-        """The instant of the last fix, or of what is known to have happened after it."""
-        last = self.segments[-1]
-        before_us = int(last.before.assets["newest_us"][0])
-        return max(int(last.rows["time_us"].max(initial=before_us)), self.tail_until_us)
-
-    @property
-    def tail_until_us(self) -> int:
-        return int(self.tail["time_us"].max(initial=NO_TIMERS_US))
-
-    def parts(self, first: int) -> Iterator[NDArray[np.void]]:
-        """The transitions of each segment from `first` on; those of the tail go with the last."""
-        last = len(self.segments) - 1
-        for number in range(first, last):
-            yield self.segments[number].transitions
-        yield np.concatenate((self.segments[last].transitions, self.tail))
-
-    def openings_since(
-        self, old: "_Timeline", first: int, settled: int, old_settled: int
-    ) -> NDArray[np.void]:
-        """The openings of schedules that were not found before."""
-        before = old._openings(first, old_settled)
-        now = self._openings(first, settled)
-        new = [not np.any(before[["zone", "time_us"]] == one[["zone", "time_us"]]) for one in now]
-        return now[np.array(new, bool)]
-
-    def _openings(self, first: int, settled: int) -> NDArray[np.void]:
-        found = np.concatenate([*islice(self.parts(first), settled - first)])
-        return found[found["transition"] == Transition.SCHEDULE]
-
-    def suspicions_since(
-        self, old: "_Timeline", first: int, settled: int, old_settled: int
-    ) -> dict[tuple[int, int, int], bool]:
-        """Fixes that were not suspect, or not known, and those that were and are no more."""
-        before, now = old._suspects(first, old_settled), self._suspects(first, settled)
-        return dict.fromkeys(now - before, True) | dict.fromkeys(before - now, False)
-
-    def _suspects(self, first: int, settled: int) -> set[tuple[int, int, int]]:
-        """The suspect fixes of some segments, and of the one before, which they may heal."""
-        segments = self.segments[max(first - 1, 0) : settled + 1]
-        found = {one for segment in segments for one in _identities(segment.suspects())}
-        return found - {one for segment in segments for one in _identities(segment.healed)}
-
-
-@dataclass(frozen=True, slots=True)
-class _Judging:
-    """How segments are judged."""
-
-    bench: State
-    asset: int
-    circumstances: Circumstances
-
-    def judge(self, segment: _Segment) -> StateDelta:
-        """Fills what comes of the segment; returns the state after it."""
-        evaluation = self._evaluated(segment.before, FixBatch(segment.rows), NO_TIMERS_US)
-        segment.transitions, segment.suspect = evaluation.transitions, evaluation.suspect
-        segment.healed = evaluation.healed
-        return evaluation.delta if len(segment.rows) else segment.before
-
-    def tail(self, state: StateDelta, until_us: int) -> tuple[NDArray[np.void], StateDelta]:
-        """What has happened up to then after the last fix, and the state then."""
-        evaluation = self._evaluated(state, FixBatch.empty(), until_us)
-        own = evaluation.delta if len(evaluation.delta.assets) else state
-        return evaluation.transitions, replace(own, ticked_us=MIN_TIME_US, mark=None)
-
-    def _evaluated(self, state: StateDelta, batch: FixBatch, now_us: int) -> Evaluation:
-        given = self.circumstances
-        self.bench.apply(state)
-        try:
-            return evaluate(batch, self.bench, given.index, now_us, given.gates, given.agenda)
-        finally:
-            self.bench.apply(_nothing_known(self.asset))
-
-
 def _inside(state: StateDelta) -> NDArray[np.void]:
     return state.memberships[state.memberships["inside"]]
 
 
-def _nothing_known(asset: int) -> StateDelta:
-    none = np.empty(0, MEMBERSHIP_DTYPE)
-    return StateDelta(blank_assets(asset, 1), np.zeros(1, np.int64), none)
-
-
-_UNKNOWN = _nothing_known(0)
+_UNKNOWN = nothing_known(0)
 
 
 def _key(row: Any) -> tuple[int, int]:
@@ -494,10 +367,6 @@ def _place(rows: NDArray[np.void], fix: np.void) -> int:
         if _key(rows[place]) >= _key(fix):
             return -1 if _key(rows[place]) == _key(fix) else place
     return len(rows)
-
-
-def _identities(rows: NDArray[np.void]) -> Iterable[tuple[int, int, int]]:
-    return zip(*(rows[name].tolist() for name in ("tracker", "time_us", "seq")), strict=True)
 
 
 def _opened(transition: np.void) -> Visit:

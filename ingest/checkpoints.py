@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.checkpoints import Checkpoint
-from geofence.history import FIXES_PER_SEGMENT
 from geofence.records import MEMBERSHIP_DTYPE
+from geofence.segments import FIXES_PER_SEGMENT
 from geofence.state import StateDelta, blank_assets
 from geofence.versions import MIN_TIME_US
 from ingest.portable import (

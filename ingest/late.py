@@ -18,7 +18,8 @@ from db.gps_events import FixKey
 from db.visits import Visit
 from geofence.amendments import Told, VisitKey
 from geofence.evaluator import NO_TIMERS_US
-from geofence.history import Circumstances, History, Revision, Unsettled
+from geofence.history import History, Revision, Unsettled
+from geofence.segments import Circumstances
 from geofence.state import State, StateDelta
 from ingest import checkpoints, news
 from ingest.past import AssetPast, PastNeeded, Span

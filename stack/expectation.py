@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from geofence.agenda import Agenda
 from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate
-from geofence.history import Circumstances, History
+from geofence.history import History
+from geofence.segments import Circumstances
 from geofence.state import State
 from geofence.transitions import Inferred
 from geofence.versions import MAX_TIME_US

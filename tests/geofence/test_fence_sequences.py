@@ -12,10 +12,11 @@ import pytest
 from geofence.agenda import OPENING_DTYPE, Agenda
 from geofence.evaluator import NO_TIMERS_US, evaluate
 from geofence.geojson import read_shape
-from geofence.history import Circumstances, History
+from geofence.history import History
 from geofence.index import ZoneIndex, ZoneVersion
 from geofence.policy import Policy, event_type
 from geofence.rules import Gates, Rules
+from geofence.segments import Circumstances
 from geofence.shapes import Circle, Corridor, covers
 from geofence.state import State
 from geofence.transitions import Cause, Inferred, Transition

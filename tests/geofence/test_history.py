@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from geofence.amendments import Telling, Told, Visit, VisitKey
 from geofence.evaluator import NO_TIMERS_US, evaluate
-from geofence.history import FIXES_PER_SEGMENT, Circumstances, History, Revision, Unsettled
+from geofence.history import History, Revision, Unsettled
 from geofence.index import ZoneIndex, ZoneVersion
 from geofence.names import key_of, tell_apart
 from geofence.outlines import Circle, Polygonal
 from geofence.records import MEMBERSHIP_DTYPE
 from geofence.rules import Gates, Rules
+from geofence.segments import FIXES_PER_SEGMENT, Circumstances
 from geofence.state import State, StateDelta, blank_assets, is_same_state
 from geofence.transitions import Transition
 from telemetry.fix import FixBatch, Known, blank_rows

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from geofence.history import FIXES_PER_SEGMENT
 from geofence.records import MEMBERSHIP_DTYPE
+from geofence.segments import FIXES_PER_SEGMENT
 from geofence.state import StateDelta, blank_assets
 from ingest.checkpoints import SPACING_FIXES, SPACING_US, spaced
 

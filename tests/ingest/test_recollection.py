@@ -19,7 +19,8 @@ from db import leases
 from db.connect import Connection, connect
 from geofence.amendments import Visit
 from geofence.evaluator import NO_TIMERS_US, TICK_US
-from geofence.history import Circumstances, History
+from geofence.history import History
+from geofence.segments import Circumstances
 from geofence.state import State
 from geofence.versions import MIN_TIME_US
 from ingest import checkpoints

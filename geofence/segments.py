@@ -1,0 +1,151 @@
+"""An asset's fixes in segments, each with the state before it, and what comes of judging them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geofence.agenda import Agenda
+from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate
+from geofence.index import ZoneIndex
+from geofence.records import MEMBERSHIP_DTYPE, PLACE_DTYPE
+from geofence.rules import Gates
+from geofence.state import State, StateDelta, blank_assets
+from geofence.transitions import TRANSITION_DTYPE, Transition
+from geofence.versions import MIN_TIME_US
+from telemetry.fix import FIX_DTYPE, FixBatch
+
+FIXES_PER_SEGMENT = 64
+NO_TRANSITIONS = np.empty(0, TRANSITION_DTYPE)
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """How fixes are judged: see `geofence.evaluator.evaluate`.
+
+    agenda: all changes of the asset's trackers, and all openings, in the time that the history
+    covers.
+    """
+
+    index: ZoneIndex
+    gates: Gates | None = None
+    agenda: Agenda | None = None
+
+
+@dataclass(slots=True)
+class Segment:
+    """rows: FIX_DTYPE, in order. before: the state that they are judged from. transitions, suspect,
+    healed: what came of it (see `geofence.evaluator.Evaluation`).
+    """
+
+    before: StateDelta
+    rows: NDArray[np.void] = field(default_factory=lambda: np.empty(0, FIX_DTYPE))
+    transitions: NDArray[np.void] = field(default_factory=lambda: NO_TRANSITIONS)
+    suspect: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    healed: NDArray[np.void] = field(default_factory=lambda: np.empty(0, PLACE_DTYPE))
+
+    def followed_by(self, other: "Segment") -> "Segment":
+        return Segment(
+            self.before,
+            np.concatenate((self.rows, other.rows)),
+            np.concatenate((self.transitions, other.transitions)),
+            np.concatenate((self.suspect, other.suspect)),
+            np.concatenate((self.healed, other.healed)),
+        )
+
+    def suspects(self) -> NDArray[np.void]:
+        return self.rows[self.suspect]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Segments, and what happened after the last fix."""
+
+    segments: list[Segment]
+    tail: NDArray[np.void]
+
+    @property
+    def until_us(self) -> int:
+        """The instant of the last fix, or of what is known to have happened after it."""
+        last = self.segments[-1]
+        before_us = int(last.before.assets["newest_us"][0])
+        return max(int(last.rows["time_us"].max(initial=before_us)), self.tail_until_us)
+
+    @property
+    def tail_until_us(self) -> int:
+        return int(self.tail["time_us"].max(initial=NO_TIMERS_US))
+
+    def parts(self, first: int) -> Iterator[NDArray[np.void]]:
+        """The transitions of each segment from `first` on; those of the tail go with the last."""
+        last = len(self.segments) - 1
+        for number in range(first, last):
+            yield self.segments[number].transitions
+        yield np.concatenate((self.segments[last].transitions, self.tail))
+
+    def openings_since(
+        self, old: "Timeline", first: int, settled: int, old_settled: int
+    ) -> NDArray[np.void]:
+        """The openings of schedules that were not found before."""
+        before = old._openings(first, old_settled)
+        now = self._openings(first, settled)
+        new = [not np.any(before[["zone", "time_us"]] == one[["zone", "time_us"]]) for one in now]
+        return now[np.array(new, bool)]
+
+    def _openings(self, first: int, settled: int) -> NDArray[np.void]:
+        found = np.concatenate([*islice(self.parts(first), settled - first)])
+        return found[found["transition"] == Transition.SCHEDULE]
+
+    def suspicions_since(
+        self, old: "Timeline", first: int, settled: int, old_settled: int
+    ) -> dict[tuple[int, int, int], bool]:
+        """Fixes that were not suspect, or not known, and those that were and are no more."""
+        before, now = old._suspects(first, old_settled), self._suspects(first, settled)
+        return dict.fromkeys(now - before, True) | dict.fromkeys(before - now, False)
+
+    def _suspects(self, first: int, settled: int) -> set[tuple[int, int, int]]:
+        """The suspect fixes of some segments, and of the one before, which they may heal."""
+        segments = self.segments[max(first - 1, 0) : settled + 1]
+        found = {one for segment in segments for one in _identities(segment.suspects())}
+        return found - {one for segment in segments for one in _identities(segment.healed)}
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How segments are judged."""
+
+    bench: State
+    asset: int
+    circumstances: Circumstances
+
+    def judge(self, segment: Segment) -> StateDelta:
+        """Fills what comes of the segment; returns the state after it."""
+        evaluation = self._evaluated(segment.before, FixBatch(segment.rows), NO_TIMERS_US)
+        segment.transitions, segment.suspect = evaluation.transitions, evaluation.suspect
+        segment.healed = evaluation.healed
+        return evaluation.delta if len(segment.rows) else segment.before
+
+    def tail(self, state: StateDelta, until_us: int) -> tuple[NDArray[np.void], StateDelta]:
+        """What has happened up to then after the last fix, and the state then."""
+        evaluation = self._evaluated(state, FixBatch.empty(), until_us)
+        own = evaluation.delta if len(evaluation.delta.assets) else state
+        return evaluation.transitions, replace(own, ticked_us=MIN_TIME_US, mark=None)
+
+    def _evaluated(self, state: StateDelta, batch: FixBatch, now_us: int) -> Evaluation:
+        given = self.circumstances
+        self.bench.apply(state)
+        try:
+            return evaluate(batch, self.bench, given.index, now_us, given.gates, given.agenda)
+        finally:
+            self.bench.apply(nothing_known(self.asset))
+
+
+def nothing_known(asset: int) -> StateDelta:
+    """The state of an asset without a fix."""
+    none = np.empty(0, MEMBERSHIP_DTYPE)
+    return StateDelta(blank_assets(asset, 1), np.zeros(1, np.int64), none)
+
+
+def _identities(rows: NDArray[np.void]) -> Iterable[tuple[int, int, int]]:
+    return zip(*(rows[name].tolist() for name in ("tracker", "time_us", "seq")), strict=True)
