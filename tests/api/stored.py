@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -102,28 +102,31 @@ def store_refusal(
     tracker_id: str,
     payload: bytes | None = b"hello",
     at: datetime = START,
-    **columns: Any,
+    *,
+    reason: str = "undecodable",
+    positions: Sequence[int] = (),
 ) -> str:
     """A row of quarantine; `payload` None: it was too large to be kept."""
     row = new_id()
-    values = {"reason": "undecodable", "detail": "not JSON", "positions": [], **columns}
-    names = ", ".join(values)
-    places = ", ".join(["%s"] * len(values))
     api.sql(
-        "INSERT INTO quarantine (org_id, id, tracker_id, digest, topic, payload, payload_bytes,"  # noqa: S608
-        f" payload_sha256, first_received_at, last_received_at, {names})"
-        f" VALUES (%s, %s, %s, sha256(%s), %s, %s, %s, sha256(%s), %s, %s, {places})",
+        """
+        INSERT INTO quarantine (org_id, id, tracker_id, digest, topic, reason, detail, positions,
+                                payload, payload_bytes, payload_sha256, first_received_at,
+                                last_received_at)
+        VALUES (%s, %s, %s, sha256(%s), %s, %s, 'not JSON', %s, %s, %s, sha256(%s), %s, %s)
+        """,
         org.org_id,
         row,
         parse_id("trk", tracker_id),
         row.bytes,
         f"trackers/{tracker_id}/fixes",
+        reason,
+        list(positions),
         payload,
         100_000 if payload is None else len(payload),
         payload or b"",
         at,
         at,
-        *values.values(),
     )
     return format_id("qua", row)
 
