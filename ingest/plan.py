@@ -101,7 +101,8 @@ class Plan:
     @property
     def writes(self) -> bool:
         """Whether there is anything for the database."""
-        return bool(len(self.new) or self.outcome or self.notes or self.refusals)
+        found = (len(self.new), self.outcome, self.notes, self.checkpoints, self.refusals)
+        return any(map(bool, found))
 
 
 def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_PAST) -> Plan:
