@@ -14,9 +14,10 @@ from fastapi.openapi.models import HTTPBearer as HttpBearerModel
 from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
+from api.callers import Caller
 from api.problems import forbidden, unauthorized
 from api.state import ApiState
-from api.tokens import Caller, TokenError
+from api.tokens import TokenError
 from db.connect import Connection
 from db.tenant import tenant
 from db.users import Role
@@ -34,7 +35,7 @@ class Access:
         return tenant(self.state.connections, self.caller.org_id)
 
 
-def authenticate(request: Request) -> None:
+async def authenticate(request: Request) -> None:
     """Finds out who asks, for `Permission` to judge. Raises Problem (401)."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if not token:

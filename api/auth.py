@@ -7,13 +7,14 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from api import fields
+from api.callers import Caller
 from api.passwords import MAX_PASSWORD_CHARACTERS
 from api.problems import unauthorized
 from api.routes import PublicRoute
 from api.state import ApiState
-from api.tokens import Caller
 from api.wire import ok
 from db import users
+from db.ids import new_id
 from db.tenant import tenant
 
 router = APIRouter(prefix="/v1/auth", tags=["auth"], route_class=PublicRoute)
@@ -45,7 +46,7 @@ async def create_token(request: Request, body: Annotated[SignIn, Body()]) -> Res
     fits = await state.passwords.verify(login.password_hash if login else None, body.password)
     if login is None or not fits:
         raise unauthorized("The email, the password or the organization is wrong.")
-    caller = Caller(body.organization_id, login.user_id, login.role)
+    caller = Caller(body.organization_id, login.user_id, login.role, "token", new_id())
     return ok(
         {
             "access_token": state.tokens.issue(caller),

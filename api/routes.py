@@ -31,7 +31,7 @@ class PublicRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def read_then_handle(request: Request) -> Response:
-            self.admit(request)
+            await self.admit(request)
             _check_parameters(request, request.app.state.parameters[self.operation_id])
             if self.body_field is not None:
                 request = await _with_body(request, self.body_limit_bytes)
@@ -39,16 +39,16 @@ class PublicRoute(APIRoute):
 
         return read_then_handle
 
-    def admit(self, request: Request) -> None:
+    async def admit(self, request: Request) -> None:
         """Anybody."""
 
 
 class TenantRoute(PublicRoute):
     """A route on an organization's data."""
 
-    def admit(self, request: Request) -> None:
+    async def admit(self, request: Request) -> None:
         """Whoever brings a good token."""
-        authenticate(request)
+        await authenticate(request)
 
 
 class LargeBodyRoute(TenantRoute):

@@ -7,13 +7,13 @@ expires, within a bound.
 
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import get_args
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from api.callers import Caller
 from db.secretbox import derived_key
 from db.users import Role
 from telemetry.ids import IdError, format_id, parse_id
@@ -23,16 +23,7 @@ _AUDIENCE = "ops-companion-api"
 _KEY_ID = "ed25519-1"
 _MAX_TOKEN_CHARACTERS = 2048
 _REMEMBERED = 10_000
-_CLAIMS = ["iss", "aud", "sub", "org", "role", "iat", "exp", "jti"]
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks."""
-
-    org_id: UUID
-    user_id: UUID
-    role: Role
+_CLAIMS = ["iss", "aud", "sub", "org", "sid", "role", "iat", "exp", "jti"]
 
 
 class TokenError(Exception):
@@ -58,6 +49,7 @@ class Tokens:
             "aud": _AUDIENCE,
             "sub": format_id("usr", caller.user_id),
             "org": format_id("org", caller.org_id),
+            "sid": format_id("sgn", caller.credential_id),
             "role": caller.role,
             "iat": now_s,
             "exp": now_s + self.lifetime_s,
@@ -105,5 +97,11 @@ def _caller(claims: dict[str, str]) -> Caller:
     role = claims["role"]
     for known in get_args(Role):
         if role == known:
-            return Caller(parse_id("org", claims["org"]), parse_id("usr", claims["sub"]), known)
+            return Caller(
+                org_id=parse_id("org", claims["org"]),
+                user_id=parse_id("usr", claims["sub"]),
+                role=known,
+                via="token",
+                credential_id=parse_id("sgn", claims["sid"]),
+            )
     raise TokenError("The token is not one of ours.")

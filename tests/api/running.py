@@ -24,9 +24,10 @@ import psycopg
 import uvicorn
 
 from api.app import create_app
+from api.callers import Caller
 from api.passwords import hash_password
 from api.settings import ApiSettings
-from api.tokens import Caller, Tokens
+from api.tokens import Tokens
 from db.connect import Limits, connect, pool
 from db.ids import new_id
 from db.organizations import create_organization
@@ -164,7 +165,7 @@ class RunningApi:
     def client(self, org_id: UUID, user_id: UUID, role: Role) -> Client:
         """A caller with a token of this installation."""
         tokens = Tokens(self.settings.secret_key_bytes, 3600)
-        return Client(self.url, tokens.issue(Caller(org_id, user_id, role)))
+        return Client(self.url, tokens.issue(Caller(org_id, user_id, role, "token", new_id())))
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Runs a statement as superuser, to prepare what no route makes."""

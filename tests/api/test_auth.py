@@ -8,7 +8,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.tokens import Caller, Tokens
+from api.callers import Caller
+from api.tokens import Tokens
 from db.ids import new_id
 from telemetry.ids import format_id
 from tests.api.running import PASSWORD, Client, Organization, RunningApi
@@ -77,12 +78,12 @@ async def test_a_body_that_cannot_be_is_a_422_that_points_at_the_field(
 
 
 def _signed_by_another(org: Organization) -> str:
-    return Tokens(bytes(32), 3600).issue(Caller(org.org_id, new_id(), "admin"))
+    return Tokens(bytes(32), 3600).issue(Caller(org.org_id, new_id(), "admin", "token", new_id()))
 
 
 def _expired(api: RunningApi, org: Organization) -> str:
     tokens = Tokens(api.settings.secret_key_bytes, -1)
-    return tokens.issue(Caller(org.org_id, new_id(), "admin"))
+    return tokens.issue(Caller(org.org_id, new_id(), "admin", "token", new_id()))
 
 
 def _unsigned(org: Organization) -> str:
@@ -91,6 +92,7 @@ def _unsigned(org: Organization) -> str:
         "aud": "ops-companion-api",
         "sub": format_id("usr", new_id()),
         "org": org.id,
+        "sid": format_id("sgn", new_id()),
         "role": "admin",
         "iat": int(time.time()),
         "exp": int(time.time()) + 60,
@@ -145,7 +147,9 @@ async def test_a_token_that_was_good_ends_when_it_expires(
     api: RunningApi, north: Organization
 ) -> None:
     private = Tokens(api.settings.secret_key_bytes, 2)
-    client = Client(api.url, private.issue(Caller(north.org_id, new_id(), "viewer")))
+    client = Client(
+        api.url, private.issue(Caller(north.org_id, new_id(), "viewer", "token", new_id()))
+    )
     assert (await client.get("/v1/assets")).status == 200
     deadline_s = time.monotonic() + 10
     while (await client.get("/v1/assets")).status == 200:
