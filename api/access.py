@@ -15,9 +15,11 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
 from api.callers import Caller
+from api.etags import Preconditions
 from api.problems import forbidden, unauthorized
 from api.state import ApiState
 from api.tokens import TokenError
+from api.wire import item_tag
 from db.connect import Connection
 from db.tenant import tenant
 from db.users import Role
@@ -29,10 +31,17 @@ class Access:
 
     caller: Caller
     state: ApiState
+    preconditions: Preconditions
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """One transaction of the caller's organization; commits at its end."""
         return tenant(self.state.connections, self.caller.org_id)
+
+    def check_unchanged(self, item: object) -> None:
+        """Raises Problem (412) where the client wants to change something else than `item`, which
+        is what a GET would show of the row that is to be changed, read under a lock."""
+        if self.preconditions != Preconditions():
+            self.preconditions.check(item_tag(item))
 
 
 async def authenticate(request: Request) -> None:
@@ -61,7 +70,7 @@ class Permission(SecurityBase):
         caller: Caller = request.state.caller
         if caller.role not in self._roles:
             raise forbidden(f"The role {caller.role} may not do this.")
-        return Access(caller, request.app.state.api)
+        return Access(caller, request.app.state.api, Preconditions.of(request))
 
 
 Reader = Annotated[Access, Depends(Permission("viewer", "technician", "dispatcher", "admin"))]

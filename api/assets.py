@@ -113,6 +113,7 @@ async def update_asset(
         asset = await assets.find(conn, asset_id)
         if asset is None:
             raise not_found("asset")
+        access.check_unchanged(_item(asset))
         changed = asset._replace(**_changes(body))
         if changed != asset:
             changed = changed._replace(updated_at=at)

@@ -86,10 +86,7 @@ async def list_quarantine(access: Reader, query: Annotated[QuarantineQuery, Quer
 async def get_quarantined(access: Reader, row_id: _QuarantinePath) -> Response:
     """One refused message, with what is kept of it."""
     async with access.transaction() as conn:
-        row = await _found(conn, row_id)
-        payload = await quarantine_list.payload(conn, row_id)
-    text = None if payload is None else b64encode(payload).decode()
-    return ok(_item(row) | {"payload": text})
+        return ok(await _whole(conn, await _found(conn, row_id)))
 
 
 @router.post(
@@ -101,6 +98,8 @@ async def get_quarantined(access: Reader, row_id: _QuarantinePath) -> Response:
 async def release_quarantined(access: Dispatcher, row_id: _QuarantinePath) -> Response:
     """Has the message judged again. The row goes once that is done, or comes back."""
     async with access.transaction() as conn:
+        locked = await _found(conn, row_id, lock=True)
+        access.check_unchanged(await _whole(conn, locked))
         result = await quarantine_list.release(conn, row_id)
         if result != "released":
             raise _refusal(result)
@@ -112,6 +111,8 @@ async def release_quarantined(access: Dispatcher, row_id: _QuarantinePath) -> Re
 async def drop_quarantined(access: Dispatcher, row_id: _QuarantinePath) -> Response:
     """Removes a refused message for ever."""
     async with access.transaction() as conn:
+        locked = await _found(conn, row_id, lock=True)
+        access.check_unchanged(await _whole(conn, locked))
         result = await quarantine_list.drop(conn, row_id)
     if result != "dropped":
         raise _refusal(result)
@@ -126,11 +127,17 @@ def _refusal(result: str) -> Problem:
     return not_found("row of quarantine")
 
 
-async def _found(conn: Connection, row_id: UUID) -> Quarantined:
-    row = await quarantine_list.find(conn, row_id)
+async def _found(conn: Connection, row_id: UUID, *, lock: bool = False) -> Quarantined:
+    row = await quarantine_list.find(conn, row_id, lock=lock)
     if row is None:
         raise not_found("row of quarantine")
     return row
+
+
+async def _whole(conn: Connection, row: Quarantined) -> dict[str, Any]:
+    """A QuarantineItemWithPayload."""
+    payload = await quarantine_list.payload(conn, row.id)
+    return _item(row) | {"payload": None if payload is None else b64encode(payload).decode()}
 
 
 def _item(row: Quarantined) -> dict[str, Any]:

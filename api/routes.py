@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from api.access import authenticate
+from api.etags import Preconditions
 from api.problems import Fault, Problem
 
 _MAX_NESTING = 32
@@ -29,13 +30,15 @@ class PublicRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        reads = "GET" in self.methods
 
         async def read_then_handle(request: Request) -> Response:
             await self.admit(request)
             _check_parameters(request, request.app.state.parameters[self.operation_id])
             if self.body_field is not None:
                 request = await _with_body(request, self.body_limit_bytes)
-            return await handle(request)
+            response = await handle(request)
+            return Preconditions.of(request).answer(response) if reads else response
 
         return read_then_handle
 

@@ -110,7 +110,7 @@ async def create_tracker(access: Dispatcher, body: Annotated[NewTracker, Body()]
         if wanted is not None:
             await assign(conn, tracker, wanted, revision=revision, at=at)
         tracker = await _found(conn, tracker.id)
-    return created(_item(tracker) | {"secret": secret}, router.prefix)
+    return created(_item(tracker), router.prefix, once={"secret": secret})
 
 
 @router.get("/{id}", operation_id="getTracker", response_model=TrackerItem)
@@ -131,6 +131,7 @@ async def update_tracker(
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         tracker = await _found(conn, tracker_id)
+        access.check_unchanged(_item(tracker))
         changed = tracker._replace(**{name: getattr(body, name) for name in own_fields})
         if changed != tracker:
             await trackers.update(conn, changed._replace(updated_at=at), revision)
@@ -149,12 +150,13 @@ async def rotate_tracker(access: Dispatcher, tracker_id: _TrackerPath) -> Respon
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         tracker = await _found(conn, tracker_id)
+        access.check_unchanged(_item(tracker))
         if tracker.revoked_at is not None:
             detail = "The tracker is revoked for good: register another one."
             raise conflict("tracker_revoked", detail)
         tracker = tracker._replace(updated_at=at)
         await trackers.rotate(conn, tracker, secret, revision)
-    return ok(_item(tracker) | {"secret": secret})
+    return ok(_item(tracker), once={"secret": secret})
 
 
 @router.post("/{id}/revoke", operation_id="revokeTracker", response_model=TrackerItem)
@@ -163,6 +165,7 @@ async def revoke_tracker(access: Dispatcher, tracker_id: _TrackerPath) -> Respon
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         tracker = await _found(conn, tracker_id)
+        access.check_unchanged(_item(tracker))
         if tracker.revoked_at is None:
             tracker = tracker._replace(revoked_at=at, updated_at=at)
             await trackers.revoke(conn, tracker, revision)

@@ -92,7 +92,7 @@ async def create_endpoint(access: Admin, body: Annotated[NewEndpoint, Body()]) -
     sealed = access.state.secrets.seal(secret.encode("ascii"), endpoint.id.bytes)
     async with access.transaction() as conn:
         await webhook_endpoints.insert(conn, endpoint, sealed)
-    return created(_item(endpoint) | {"secret": secret}, router.prefix)
+    return created(_item(endpoint), router.prefix, once={"secret": secret})
 
 
 @router.get("/{id}", operation_id="getWebhookEndpoint", response_model=EndpointItem)
@@ -109,8 +109,11 @@ async def get_endpoint(access: Reader, endpoint_id: _EndpointPath) -> Response:
 async def delete_endpoint(access: Admin, endpoint_id: _EndpointPath) -> Response:
     """Ends an endpoint: nothing more is sent to it."""
     async with access.transaction() as conn:
-        if not await webhook_endpoints.delete(conn, endpoint_id):
+        endpoint = await webhook_endpoints.find(conn, endpoint_id, lock=True)
+        if endpoint is None:
             raise not_found("webhook endpoint")
+        access.check_unchanged(_item(endpoint))
+        await webhook_endpoints.delete(conn, endpoint_id)
     return no_content()
 
 

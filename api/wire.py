@@ -1,5 +1,10 @@
-"""How values are written: ids with their prefix, times in RFC 3339 with Z, JSON as ready bytes."""
+"""How values are written: ids with their prefix, times in RFC 3339 with Z, JSON as ready bytes.
 
+An answer with content has the tag of that content. What is shown once (a secret) goes beside it in
+`once`: it is no part of what a later GET shows, and so not of the tag.
+"""
+
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -8,6 +13,7 @@ from uuid import UUID
 import msgspec
 from starlette.responses import Response
 
+from api.etags import tag_of
 from telemetry.ids import format_id
 
 _encoder = msgspec.json.Encoder()
@@ -51,21 +57,39 @@ def raw_json(text: str) -> msgspec.Raw:
     return msgspec.Raw(text.encode())
 
 
-def ok(content: object) -> Response:
+def item_tag(item: object) -> str:
+    """The tag of an item as `ok` would answer it."""
+    return tag_of(_encoder.encode(item))
+
+
+def ok(content: object, *, once: Mapping[str, object] | None = None) -> Response:
     """200."""
-    return JsonResponse(_encoder.encode(content))
+    return _response(content, 200, once)
 
 
 def accepted(content: object) -> Response:
     """202: it will be done."""
-    return JsonResponse(_encoder.encode(content), 202)
+    return _response(content, 202, None)
 
 
-def created(content: dict[str, Any], path: str) -> Response:
+def created(
+    content: dict[str, Any], path: str, *, once: Mapping[str, object] | None = None
+) -> Response:
     """201, with where the new thing is."""
-    return JsonResponse(_encoder.encode(content), 201, {"Location": f"{path}/{content['id']}"})
+    response = _response(content, 201, once)
+    response.headers["Location"] = f"{path}/{content['id']}"
+    return response
 
 
 def no_content() -> Response:
     """204."""
     return Response(status_code=204)
+
+
+def _response(content: object, status: int, once: Mapping[str, object] | None) -> Response:
+    encoded = _encoder.encode(content)
+    headers = {"ETag": tag_of(encoded)}
+    if once is not None:
+        assert isinstance(content, dict)  # what is shown once stands beside an item's fields
+        encoded = _encoder.encode(content | dict(once))
+    return JsonResponse(encoded, status, headers)

@@ -82,6 +82,7 @@ async def update_zone(
     check_schedule(body.schedule)
     async with access.transaction() as conn:
         old = await _found(conn, zone_id)
+        access.check_unchanged(zone_item(old))
         await check_assets(conn, body.assets)
     new = changed_zone(old, body)
     if _shape(new) != _shape(old):
@@ -97,8 +98,8 @@ async def delete_zone(access: Dispatcher, zone_id: _ZonePath) -> Response:
     """Ends a zone. Its versions, visits and events stay."""
     async with access.transaction() as conn:
         revision, at = await bump(conn)
-        if not await zones.delete(conn, zone_id, at, revision):
-            raise not_found("zone")
+        access.check_unchanged(zone_item(await _found(conn, zone_id)))
+        await zones.delete(conn, zone_id, at, revision)
     return no_content()
 
 
@@ -136,6 +137,7 @@ async def _write_change(access: Access, old: Zone, new: Zone) -> Zone:
         current = await zones.find(conn, old.id)
         if current is None:
             raise not_found("zone")
+        access.check_unchanged(zone_item(current))
         if current != old:
             raise conflict("changed_meanwhile", "The zone was changed meanwhile: read it again.")
         new = new._replace(updated_at=at)

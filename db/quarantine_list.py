@@ -111,12 +111,13 @@ async def count(conn: Connection, wanted: QuarantineFilter, at_most: int) -> int
     return row[0]
 
 
-async def find(conn: Connection, row_id: UUID) -> Quarantined | None:
-    """The row of this id."""
+async def find(conn: Connection, row_id: UUID, *, lock: bool = False) -> Quarantined | None:
+    """The row of this id; `lock` keeps it as it is until the transaction ends."""
+    statement = sql.SQL("SELECT {} FROM quarantine WHERE id = %s {}").format(
+        _COLUMNS, sql.SQL("FOR UPDATE" if lock else "")
+    )
     async with conn.cursor(row_factory=args_row(Quarantined)) as cursor:
-        await cursor.execute(
-            sql.SQL("SELECT {} FROM quarantine WHERE id = %s").format(_COLUMNS), (row_id,)
-        )
+        await cursor.execute(statement, (row_id,))
         return await cursor.fetchone()
 
 

@@ -30,13 +30,16 @@ class EndpointKey(NamedTuple):
     id: UUID
 
 
-async def find(conn: Connection, endpoint_id: UUID) -> WebhookEndpoint | None:
-    """The tenant's endpoint of this id, unless it is deleted."""
+async def find(
+    conn: Connection, endpoint_id: UUID, *, lock: bool = False
+) -> WebhookEndpoint | None:
+    """The tenant's endpoint of this id, unless it is deleted; `lock` keeps it as it is until the
+    transaction ends."""
     async with conn.cursor(row_factory=args_row(WebhookEndpoint)) as cursor:
         await cursor.execute(
-            sql.SQL("SELECT {} FROM webhook_endpoints WHERE id = %s AND deleted_at IS NULL").format(
-                _COLUMNS
-            ),
+            sql.SQL(
+                "SELECT {} FROM webhook_endpoints WHERE id = %s AND deleted_at IS NULL {}"
+            ).format(_COLUMNS, sql.SQL("FOR UPDATE" if lock else "")),
             (endpoint_id,),
         )
         return await cursor.fetchone()
@@ -80,10 +83,9 @@ async def insert(conn: Connection, endpoint: WebhookEndpoint, secret_encrypted: 
     )
 
 
-async def delete(conn: Connection, endpoint_id: UUID) -> bool:
-    """Ends an endpoint: nothing more is sent to it. False where the tenant has none of this id."""
-    cursor = await conn.execute(
+async def delete(conn: Connection, endpoint_id: UUID) -> None:
+    """Ends an endpoint: nothing more is sent to it."""
+    await conn.execute(
         "UPDATE webhook_endpoints SET deleted_at = now() WHERE id = %s AND deleted_at IS NULL",
         (endpoint_id,),
     )
-    return cursor.rowcount == 1

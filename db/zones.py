@@ -222,16 +222,13 @@ async def update(conn: Connection, zone: Zone) -> None:
     )
 
 
-async def delete(conn: Connection, zone_id: UUID, at: datetime, revision: int) -> bool:
-    """Ends a zone. False where the tenant has none of this id."""
-    cursor = await conn.execute(
+async def delete(conn: Connection, zone_id: UUID, at: datetime, revision: int) -> None:
+    """Ends a zone that is there."""
+    await conn.execute(
         "UPDATE zones SET deleted_at = %s, updated_at = %s WHERE id = %s AND deleted_at IS NULL",
         (at, at, zone_id),
     )
-    if cursor.rowcount == 0:
-        return False
     await _close_version(conn, zone_id, at, revision)
-    return True
 
 
 def _page(limit: int, offset: int) -> dict[str, int]:

@@ -1,0 +1,85 @@
+"""Entity tags and the conditions that requests put on them (RFC 9110, sections 8.8.3 and 13).
+
+The tag of a thing is a hash of its representation: strong, and the same in every process. A GET
+answers 304 where `If-None-Match` has the tag. A change with `If-Match` is made only to what the
+client has seen: the handler calls `Access.check_unchanged(item)` with the item as a GET would
+show it, as soon as it has read the row under a lock, in the transaction of the change. A tag that
+is weak or cannot be read matches nothing.
+"""
+
+import re
+from base64 import urlsafe_b64encode
+from hashlib import blake2b
+from typing import NamedTuple, Self
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.problems import Problem
+
+_TAG_BYTES = 15
+_TAGS = re.compile(r'[ \t]*(W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*(?:,|$)')
+_ON_304 = ("etag", "vary", "cache-control", "content-location")
+
+
+def tag_of(content: bytes) -> str:
+    """The strong tag of a representation."""
+    digest = blake2b(content, digest_size=_TAG_BYTES).digest()
+    return f'"{urlsafe_b64encode(digest).decode("ascii")}"'
+
+
+class Preconditions(NamedTuple):
+    """The two headers as they came; None where they did not."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        return cls(_all(request, "if-match"), _all(request, "if-none-match"))
+
+    def check(self, tag: str) -> None:
+        """For a change of what has `tag` now. Raises Problem (412)."""
+        if self.if_match is not None and not _matches(self.if_match, tag):
+            raise _failed("It is not as If-Match has it: read it again.")
+        if self.if_none_match is not None and _matches(self.if_none_match, tag, weakly=True):
+            raise _failed("It is there already, as If-None-Match has it.")
+
+    def answer(self, response: Response) -> Response:
+        """What a GET gives: the response itself, or 304 where the client has it already.
+
+        Raises Problem (412) where If-Match has another tag.
+        """
+        tag = response.headers.get("etag")
+        if response.status_code != 200 or tag is None:
+            return response
+        if self.if_match is not None and not _matches(self.if_match, tag):
+            raise _failed("It is not as If-Match has it.")
+        if self.if_none_match is not None and _matches(self.if_none_match, tag, weakly=True):
+            kept = {name: response.headers[name] for name in _ON_304 if name in response.headers}
+            return Response(status_code=304, headers=kept)
+        return response
+
+
+def _failed(detail: str) -> Problem:
+    return Problem(412, "precondition_failed", detail)
+
+
+def _all(request: Request, name: str) -> str | None:
+    """A list may come in several headers."""
+    values = request.headers.getlist(name)
+    return ", ".join(values) if values else None
+
+
+def _matches(header: str, tag: str, *, weakly: bool = False) -> bool:
+    """Whether `tag` is one of a list, or the list is `*`. A list with a fault matches nothing."""
+    if header.strip() == "*":
+        return True
+    found, place = False, 0
+    while place < len(header):
+        match = _TAGS.match(header, place)
+        if match is None:
+            return False
+        found = found or (match[2] == tag and (weakly or match[1] is None))
+        place = match.end()
+    return found
