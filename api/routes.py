@@ -30,7 +30,7 @@ class PublicRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        reads = "GET" in self.methods
+        reads = "GET" in (self.methods or ())
 
         async def read_then_handle(request: Request) -> Response:
             await self.admit(request)
