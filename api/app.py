@@ -19,7 +19,7 @@ from api import (
     webhook_endpoints,
     zones,
 )
-from api.documentation import PROBLEMS, complete
+from api.documentation import complete, tags_of
 from api.edge import Edge
 from api.routes import parameters_by_operation
 from api.settings import ApiSettings
@@ -68,10 +68,11 @@ def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        openapi_tags=tags_of(_RESOURCES),
     )
     app.state.api = state
     for resource in _RESOURCES:
-        app.include_router(resource.router, responses=dict(PROBLEMS))
+        app.include_router(resource.router)
     app.include_router(health.router)
     app.state.parameters = parameters_by_operation(complete(app))
     failures.install(app)

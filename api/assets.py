@@ -28,13 +28,15 @@ AssetClass = Literal["vehicle", "aircraft", "vessel", "person", "other"]
 class AssetItem(BaseModel):
     """An asset."""
 
-    id: str
-    name: str
-    external_id: str | None = Field(description="the organization's own id of it, unique")
-    make: str | None
-    model: str | None
+    id: fields.AssetId
+    name: fields.Name
+    external_id: fields.ExternalId | None = Field(
+        description="the organization's own id of it, unique"
+    )
+    make: fields.Name | None
+    model: fields.Name | None
     asset_class: AssetClass = Field(description="decides which speeds are held to be possible")
-    tags: list[str] = Field(description="what zones may choose assets by, in order")
+    tags: fields.Tags = Field(description="what zones may choose assets by, in order")
     created_at: datetime
     updated_at: datetime
 

@@ -23,17 +23,28 @@ router = APIRouter(prefix="/v1/auth", tags=["auth"], route_class=PublicRoute)
 class SignIn(fields.Body):
     """What is asked of who signs in."""
 
-    email: Annotated[str, Field(min_length=3, max_length=254)]
-    password: Annotated[str, Field(min_length=1, max_length=MAX_PASSWORD_CHARACTERS)]
+    email: Annotated[str, Field(min_length=3, max_length=254, examples=["boss@example.com"])]
+    password: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=MAX_PASSWORD_CHARACTERS,
+            examples=["correct horse battery staple"],
+        ),
+    ]
     organization_id: fields.OrganizationId
 
 
 class AccessToken(BaseModel):
     """A bearer token."""
 
-    access_token: str
+    access_token: str = Field(
+        max_length=4_096,
+        pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$",
+        examples=["eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c3IifQ.c2lnbmF0dXJl"],
+    )
     token_type: Literal["Bearer"]
-    expires_in: int = Field(description="seconds")
+    expires_in: int = Field(description="seconds", ge=1, le=2**31 - 1, examples=[3600])
 
 
 @router.post("/token", operation_id="createToken", response_model=AccessToken)

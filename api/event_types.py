@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 EVENT_TYPES = (
     "asset.geofence_breach",
@@ -36,4 +36,10 @@ def read_pattern(text: str) -> str:
     raise ValueError(f"must be *, a group like asset.* or one of {', '.join(EVENT_TYPES)}")
 
 
-TypePattern = Annotated[str, StringConstraints(max_length=100), AfterValidator(read_pattern)]
+EventType = Annotated[str, WithJsonSchema({"type": "string", "enum": list(EVENT_TYPES)})]
+TypePattern = Annotated[
+    str,
+    AfterValidator(read_pattern),
+    WithJsonSchema({"type": "string", "enum": ["*", *sorted(_GROUPS), *EVENT_TYPES]}),
+]
+TypePatterns = Annotated[list[TypePattern], Field(min_length=1, max_length=50)]

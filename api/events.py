@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from api import fields
 from api.access import Access, Reader
-from api.event_types import TypePattern
+from api.event_types import EventType, TypePattern
 from api.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
 from api.problems import not_found
 from api.routes import TenantRoute
@@ -29,19 +29,21 @@ _MAX_SEQ = 2**63 - 1
 class EventItem(BaseModel):
     """The envelope that webhooks carry too."""
 
-    id: str
-    type: str
-    seq: int
+    id: fields.EventId
+    type: EventType
+    seq: fields.Count
     occurred_at: datetime
     created_at: datetime
-    organization_id: str
-    data: dict[str, Any]
+    organization_id: fields.OrganizationId
+    data: dict[str, Any] = Field(examples=[{"asset_name": "Truck 1", "transition": "enter"}])
 
 
 class EventQuery(ListQuery):
     """With `after` the oldest come first, else the newest."""
 
-    after: Annotated[int | None, Field(ge=0, le=_MAX_SEQ, description="the last seq seen")] = None
+    after: Annotated[
+        int | None, Field(ge=0, le=_MAX_SEQ, description="the last seq seen", examples=[17])
+    ] = None
     type: Annotated[TypePattern | None, Field(description="a type, asset.* or *")] = None
 
 

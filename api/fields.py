@@ -1,4 +1,8 @@
-"""Types of what comes in: ids, times and texts, checked before any handler sees them."""
+"""Types of fields with their bounds and examples, for what comes in and what goes out.
+
+What comes in is checked by them before any handler sees it. In answers they say to clients what may
+come; nothing is checked there.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,6 +18,7 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
 )
+from pydantic.fields import FieldInfo
 
 from telemetry.ids import parse_id
 from telemetry.times import parse_time_us
@@ -47,7 +52,12 @@ def _id_reader(prefix: str) -> Callable[[object], UUID]:
 
 def _id_schema(prefix: str) -> WithJsonSchema:
     return WithJsonSchema(
-        {"type": "string", "pattern": f"^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"}
+        {
+            "type": "string",
+            "pattern": f"^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$",
+            "maxLength": len(prefix) + 27,
+            "examples": [prefix + "_01jd8x0k2m4n6p8q0r2s4t6v8w"],
+        }
     )
 
 
@@ -82,14 +92,38 @@ EventId = Annotated[UUID, BeforeValidator(_id_reader("evt")), _id_schema("evt")]
 QuarantineId = Annotated[UUID, BeforeValidator(_id_reader("qua")), _id_schema("qua")]
 EndpointId = Annotated[UUID, BeforeValidator(_id_reader("whe")), _id_schema("whe")]
 
+# Read only.
+FixId = Annotated[UUID, BeforeValidator(_id_reader("fix")), _id_schema("fix")]
+
 Time = Annotated[
     datetime, BeforeValidator(read_time), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
+_NAME = StringConstraints(strip_whitespace=True, min_length=1, max_length=200)
+# Not only blanks, and no NUL.
+_PRINTED: dict[str, Any] = {"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
 Name = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    _NAME,
     AfterValidator(storable),
+    Field(examples=["Truck 1"], json_schema_extra=_PRINTED),
 ]
-ExternalId = Name
-Tag = Annotated[str, StringConstraints(pattern="^[a-z0-9._-]+$", max_length=50)]
+ExternalId = Annotated[
+    str,
+    _NAME,
+    AfterValidator(storable),
+    Field(examples=["T-1"], json_schema_extra=_PRINTED),
+]
+Tag = Annotated[
+    str, StringConstraints(pattern="^[a-z0-9._-]+$", max_length=50), Field(examples=["crane"])
+]
 Tags = Annotated[list[Tag], Field(max_length=50)]
+
+# JSON numbers are exact up to here.
+Count = Annotated[int, Field(ge=0, le=2**53 - 1, examples=[1])]
+Latitude = Annotated[float, Field(ge=-90, le=90, examples=[47.0502])]
+Longitude = Annotated[float, Field(ge=-180, le=180, examples=[8.3093])]
+
+
+def text(max_length: int, example: str, pattern: str = r"^[^\u0000]*$") -> FieldInfo:
+    """For an answer: `Annotated[str, fields.text(100, "like this")]`."""
+    return Field(max_length=max_length, examples=[example], json_schema_extra={"pattern": pattern})

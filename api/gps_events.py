@@ -25,22 +25,24 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class GpsEventItem(BaseModel):
     """A fix as it is stored. A value that the tracker did not know is null."""
 
-    id: str
-    tracker_id: str
-    asset_id: str | None = Field(description="the asset that the tracker was on at `time`")
+    id: fields.FixId
+    tracker_id: fields.TrackerId
+    asset_id: fields.AssetId | None = Field(
+        description="the asset that the tracker was on at `time`"
+    )
     time: datetime
-    seq: int
+    seq: int = Field(ge=-(2**31), le=2**31 - 1, examples=[17])
     received_at: datetime
-    lat: float
-    lon: float
-    altitude_m: float | None
-    speed_mps: float | None
-    course_deg: float | None
-    accuracy_m: float | None
-    satellites: int | None
-    battery_pct: float | None
+    lat: fields.Latitude
+    lon: fields.Longitude
+    altitude_m: float | None = Field(examples=[441.0])
+    speed_mps: float | None = Field(ge=0, examples=[13.9])
+    course_deg: float | None = Field(ge=0, le=360, examples=[271.5])
+    accuracy_m: float | None = Field(ge=0, examples=[4.2])
+    satellites: int | None = Field(ge=0, le=2**15 - 1, examples=[11])
+    battery_pct: float | None = Field(ge=0, le=100, examples=[87.0])
     ignition: bool | None
-    attributes: dict[str, Any]
+    attributes: dict[str, Any] = Field(examples=[{"hdop": 0.9}])
     suspect: bool
     rollover: bool
 

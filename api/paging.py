@@ -12,13 +12,16 @@ import msgspec
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from api import fields
 from api.access import Access
 from api.cursors import MAX_CURSOR_CHARACTERS, Position
 from api.problems import bad_parameter
 from api.wire import ok
 
+MAX_ROWS = 1_000  # of a page
 MAX_COUNTED = 1_000_000  # counting a longer list would take longer than reading a page of it
 
+_CURSOR = "^[A-Za-z0-9_-]+$"
 _KEY = TypeVar("_KEY", bound=tuple[Any, ...])
 _ROW = TypeVar("_ROW")
 _ITEM = TypeVar("_ITEM", bound=BaseModel)
@@ -27,22 +30,26 @@ _ITEM = TypeVar("_ITEM", bound=BaseModel)
 class ListOf(BaseModel, Generic[_ITEM]):
     """The envelope of every list."""
 
-    data: list[_ITEM]
-    total: int
+    data: list[_ITEM] = Field(max_length=MAX_ROWS)
+    total: fields.Count
     total_is_estimate: bool = Field(description="true: there are at least so many")
-    limit: int
-    offset: int
-    next_cursor: str | None
+    limit: int = Field(ge=1, le=MAX_ROWS, examples=[50])
+    offset: fields.Count = Field(examples=[0])
+    next_cursor: Annotated[str, fields.text(MAX_CURSOR_CHARACTERS, "aGVyZQ", _CURSOR)] | None
 
 
 class ListQuery(BaseModel):
     """What every list takes."""
 
-    limit: Annotated[int, Field(ge=1, le=1000, description="rows of a page")] = 50
+    limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="rows of a page")] = 50
     offset: Annotated[int, Field(ge=0, le=10_000_000, description="rows to leave out")] = 0
     cursor: Annotated[
         str | None,
-        Field(max_length=MAX_CURSOR_CHARACTERS, description="next_cursor of the page before"),
+        Field(
+            max_length=MAX_CURSOR_CHARACTERS,
+            description="next_cursor of the page before",
+            json_schema_extra={"pattern": _CURSOR},
+        ),
     ] = None
 
     def filters(self) -> dict[str, Any]:

@@ -32,18 +32,27 @@ _QuarantinePath = Annotated[fields.QuarantineId, Path(alias="id")]
 class QuarantineItem(BaseModel):
     """A message that was refused, whole or in part, for one reason."""
 
-    id: str
-    tracker_id: str | None
-    topic: str
+    id: fields.QuarantineId
+    tracker_id: fields.TrackerId | None
+    topic: Annotated[str, fields.text(65_535, "trackers/trk_01jd8x0k2m4n6p8q0r2s4t6v8w/fixes")]
     reason: Reason
-    detail: str = Field(description="of the first fix that was refused")
-    positions: list[int] = Field(description="which fixes of an array; empty: the whole message")
-    payload_bytes: int
-    payload_sha256: str | None = Field(description="in hex; null where the row only counts")
+    detail: Annotated[str, fields.text(10_000, "lat is 91.0")] = Field(
+        description="of the first fix that was refused"
+    )
+    positions: list[fields.Count] = Field(
+        description="which fixes of an array; empty: the whole message", max_length=1_000
+    )
+    payload_bytes: fields.Count
+    payload_sha256: str | None = Field(
+        description="in hex; null where the row only counts",
+        pattern="^[0-9a-f]{64}$",
+        max_length=64,
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+    )
     payload_kept: bool = Field(description="up to 64 KiB are")
     counts_only: bool = Field(description="stands for messages beyond what is kept of a day")
-    seen: int = Field(description="how often the same came")
-    releases: int = Field(description="how often it was released and came back")
+    seen: fields.Count = Field(description="how often the same came")
+    releases: fields.Count = Field(description="how often it was released and came back")
     released_at: datetime | None = Field(description="set while it waits to be judged again")
     first_received_at: datetime
     last_received_at: datetime
@@ -52,7 +61,12 @@ class QuarantineItem(BaseModel):
 class QuarantineItemWithPayload(QuarantineItem):
     """The same with the message."""
 
-    payload: str | None = Field(description="base64; null where it is not kept")
+    payload: str | None = Field(
+        description="base64; null where it is not kept",
+        pattern="^[A-Za-z0-9+/]*={0,2}$",
+        max_length=100_000,
+        examples=["eyJsYXQiOiA5MX0="],
+    )
 
 
 class QuarantineQuery(ListQuery):

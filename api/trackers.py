@@ -42,11 +42,11 @@ _SECRET_BYTES = 32
 class TrackerItem(BaseModel):
     """A tracker."""
 
-    id: str
-    name: str | None
-    external_id: str | None = Field(description="IMEI, uniqueId, devEui: unique")
+    id: fields.TrackerId
+    name: fields.Name | None
+    external_id: fields.ExternalId | None = Field(description="IMEI, uniqueId, devEui: unique")
     receipts: bool = Field(description="whether each message is answered after its commit")
-    asset_id: str | None = Field(description="the asset that it is on now")
+    asset_id: fields.AssetId | None = Field(description="the asset that it is on now")
     assigned_from: datetime | None
     revoked_at: datetime | None
     created_at: datetime
@@ -56,7 +56,7 @@ class TrackerItem(BaseModel):
 class NewTrackerItem(TrackerItem):
     """A tracker with the secret that it signs in with: shown this once."""
 
-    secret: str
+    secret: Annotated[str, fields.text(100, "nM0ZkQ0v3yN3mGm8m6mF0w2g7i9b1c5d8e2f4a6h0jk")]
 
 
 class NewTracker(fields.Body):

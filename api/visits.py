@@ -28,23 +28,23 @@ Inferred = Literal["segment", "timer"]
 class VisitItem(BaseModel):
     """One stay. While it lasts, `left_at` and what belongs to it are null."""
 
-    id: str
-    asset_id: str
-    zone_id: str
-    zone_version: int
-    tracker_id: str = Field(description="whose fix began it")
+    id: fields.VisitId
+    asset_id: fields.AssetId
+    zone_id: fields.ZoneId
+    zone_version: fields.Count
+    tracker_id: fields.TrackerId = Field(description="whose fix began it")
     entered_at: datetime
-    entry_lat: float
-    entry_lon: float
+    entry_lat: fields.Latitude
+    entry_lon: fields.Longitude
     entry_cause: Literal["moved", "initial", "zone_changed", "reassigned"]
     entry_inferred: Inferred | None = Field(description="null: a fix inside began it")
     dwelled_at: datetime | None = Field(description="when it had lasted for dwell_seconds")
     left_at: datetime | None
-    exit_lat: float | None
-    exit_lon: float | None
+    exit_lat: fields.Latitude | None
+    exit_lon: fields.Longitude | None
     exit_cause: Literal["moved", "zone_changed", "reassigned", "silence"] | None
     exit_inferred: Inferred | None = Field(description="null: a fix outside ended it")
-    revision: int = Field(description="1, and one more for each amendment")
+    revision: fields.Count = Field(description="1, and one more for each amendment")
     retracted: bool = Field(
         description="a late fix showed that it never was, or is part of another"
     )

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api import fields
 from api.access import Admin, Reader
-from api.event_types import TypePattern
+from api.event_types import TypePatterns
 from api.paging import ListOf, ListQuery, Page, Total
 from api.problems import bad_field, not_found
 from api.routes import TenantRoute
@@ -31,17 +31,22 @@ _SECRET_BYTES = 32
 class EndpointItem(BaseModel):
     """An endpoint."""
 
-    id: str
-    url: str
-    types: list[str]
-    description: str | None
+    id: fields.EndpointId
+    url: Annotated[str, fields.text(URL_LENGTH_MAX, "https://hooks.example.com/ops")]
+    types: TypePatterns
+    description: Annotated[str, fields.text(500, "to the ERP")] | None
     created_at: datetime
 
 
 class NewEndpointItem(EndpointItem):
     """An endpoint with the secret that signs what it gets: shown this once."""
 
-    secret: str = Field(description="whsec_ and base64")
+    secret: str = Field(
+        description="whsec_ and base64",
+        pattern="^whsec_[A-Za-z0-9+/=]+$",
+        max_length=100,
+        examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwq3J0p8xkq2A="],
+    )
 
 
 class NewEndpoint(fields.Body):
@@ -51,11 +56,12 @@ class NewEndpoint(fields.Body):
         str,
         StringConstraints(min_length=1, max_length=URL_LENGTH_MAX),
         AfterValidator(fields.storable),
+        Field(examples=["https://hooks.example.com/ops"], json_schema_extra={"format": "uri"}),
     ]
-    types: Annotated[list[TypePattern], Field(min_length=1, max_length=50)]
-    description: Annotated[
-        str | None, StringConstraints(max_length=500), AfterValidator(fields.storable_if_given)
-    ] = None
+    types: TypePatterns
+    description: (
+        Annotated[str, AfterValidator(fields.storable), fields.text(500, "to the ERP")] | None
+    ) = None
 
 
 @router.get("", operation_id="listWebhookEndpoints", response_model=ListOf[EndpointItem])

@@ -12,6 +12,8 @@ from api.zone_rules import RuleFields, changed_rules, shown_rules
 from api.zone_scope import AssetChoice, ChosenAssets, Schedule, shown_assets, stored_assets
 from db.ids import new_id
 from db.zones import Zone, ZoneVersion
+from geofence.coordinates import MAX_VERTICES
+from geofence.shapes import MAX_RADIUS_M, MAX_WIDTH_M
 
 Kind = Literal["restricted", "allowed", "jobsite", "yard", "other"]
 Alert = Literal["enter", "exit", "pass_through"]
@@ -24,16 +26,33 @@ Geometry = Annotated[
             " LineString with width_m",
             "required": ["type", "coordinates"],
             "properties": {
-                "type": {"enum": ["Polygon", "MultiPolygon", "Point", "LineString"]},
-                "coordinates": {"type": "array", "items": {}},
+                "type": {
+                    "type": "string",
+                    "enum": ["Polygon", "MultiPolygon", "Point", "LineString"],
+                },
+                "coordinates": {"type": "array", "items": {}, "maxItems": MAX_VERTICES},
             },
+            "examples": [
+                {
+                    "type": "Polygon",
+                    "coordinates": [
+                        [[8.30, 47.05], [8.31, 47.05], [8.31, 47.06], [8.30, 47.06], [8.30, 47.05]]
+                    ],
+                }
+            ],
         }
     ),
 ]
 Alerts = Annotated[list[Alert], Field(max_length=3)]
 _Metres = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-_Radius = Annotated[_Metres | None, Field(description="of a circle round a Point")]
-_Width = Annotated[_Metres | None, Field(description="of a corridor along a LineString: all of it")]
+_Radius = Annotated[
+    Annotated[_Metres, Field(json_schema_extra={"maximum": MAX_RADIUS_M})] | None,
+    Field(description="of a circle round a Point", examples=[None]),
+]
+_Width = Annotated[
+    Annotated[_Metres, Field(json_schema_extra={"maximum": MAX_WIDTH_M})] | None,
+    Field(description="of a corridor along a LineString: all of it", examples=[None]),
+]
 _Assets = Annotated[AssetChoice | None, Field(description="null: all assets")]
 _Schedule = Annotated[Schedule | None, Field(description="null: always")]
 
@@ -43,13 +62,13 @@ class _Version(RuleFields):
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
-    version: int
-    name: str
+    version: fields.Count
+    name: fields.Name
     kind: Kind
-    alert_on: list[Alert] | None = Field(description="null: as the kind has it")
+    alert_on: Alerts | None = Field(description="null: as the kind has it")
     geometry: Geometry
-    radius_m: float | None
-    width_m: float | None
+    radius_m: _Radius
+    width_m: _Width
     schedule: _Schedule
     assets: ChosenAssets | None = Field(description="null: all assets")
     created_at: datetime
@@ -65,8 +84,8 @@ class VersionItem(_Version):
 class ZoneItem(_Version):
     """A zone as its newest version has it."""
 
-    id: str
-    external_id: str | None
+    id: fields.ZoneId
+    external_id: fields.ExternalId | None
     valid_from: datetime = Field(description="since when this version is in force")
     updated_at: datetime
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 _Metres = Annotated[float, Field(ge=0, le=10_000)]
 _Seconds = Annotated[float, Field(ge=0, le=86_400)]
-_SomeSeconds = Annotated[float, Field(gt=0, le=366 * 86_400)]
+_SomeSeconds = Annotated[float, Field(gt=0, le=366 * 86_400, examples=[600])]
 _Fixes = Annotated[int, Field(ge=1, le=1_000)]
 
 

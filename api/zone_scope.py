@@ -15,6 +15,12 @@ from geofence.schedule import DAYS, MAX_WINDOWS, ScheduleError, parse_schedule
 
 MAX_IDS = 1_000
 
+
+def _wall_time(example: str) -> dict[str, Any]:
+    pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"
+    return {"type": "string", "pattern": pattern, "maxLength": 5, "examples": [example]}
+
+
 Schedule = Annotated[
     dict[str, Any],
     WithJsonSchema(
@@ -23,7 +29,12 @@ Schedule = Annotated[
             "description": "the hours outside which nothing alerts, in the time of a place",
             "required": ["timezone", "windows"],
             "properties": {
-                "timezone": {"type": "string", "examples": ["Europe/Zurich"]},
+                "timezone": {
+                    "type": "string",
+                    "pattern": "^[A-Za-z0-9_+/-]+$",
+                    "maxLength": 100,
+                    "examples": ["Europe/Zurich"],
+                },
                 "windows": {
                     "type": "array",
                     "minItems": 1,
@@ -32,9 +43,15 @@ Schedule = Annotated[
                         "type": "object",
                         "required": ["days", "from", "to"],
                         "properties": {
-                            "days": {"type": "array", "items": {"enum": list(DAYS)}},
-                            "from": {"type": "string", "examples": ["18:00"]},
-                            "to": {"type": "string", "examples": ["06:00", "24:00"]},
+                            "days": {
+                                "type": "array",
+                                "minItems": 1,
+                                "maxItems": len(DAYS),
+                                "uniqueItems": True,
+                                "items": {"type": "string", "enum": list(DAYS)},
+                            },
+                            "from": _wall_time("18:00"),
+                            "to": _wall_time("06:00"),
                         },
                     },
                 },
@@ -60,8 +77,8 @@ class AssetChoice(fields.Body):
 class ChosenAssets(BaseModel):
     """Assets of these ids, and assets that have any of these tags."""
 
-    ids: list[str]
-    tags: list[str]
+    ids: list[fields.AssetId] = Field(max_length=MAX_IDS)
+    tags: fields.Tags
 
 
 def check_schedule(schedule: Mapping[str, Any] | None) -> None:
