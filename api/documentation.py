@@ -80,6 +80,12 @@ _PROBLEMS: Mapping[int, tuple[str, str, str, str]] = {
         "external_id_taken",
         "Another asset has this external_id.",
     ),
+    412: (
+        "PreconditionFailed",
+        "It is not what If-Match, or If-None-Match, has",
+        "precondition_failed",
+        "It is not as If-Match has it: read it again.",
+    ),
     413: (
         "BodyTooLarge",
         "The body is over its limit",
@@ -124,6 +130,12 @@ _HEADERS: Mapping[str, Mapping[str, Any]] = {
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$", "maxLength": 64},
         "example": "0f8fad5bd9cb469fa16570867728950e",
     },
+    "ETag": {
+        "description": "the tag of what is shown, for If-Match and If-None-Match",
+        "required": True,
+        "schema": {"type": "string", "pattern": '^"[\\x21-\\x7e]*"$', "maxLength": 100},
+        "example": '"3vYd8C0fX1q2Jt5bQm7R"',
+    },
     "Location": {
         "description": "the path of what was made",
         "required": True,
@@ -144,10 +156,31 @@ _HEADERS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 _HEADERS_OF = {
-    "201": ("Location",),
+    "200": ("ETag",),
+    "201": ("ETag", "Location"),
+    "202": ("ETag",),
+    "304": ("ETag",),
     "401": ("WWW-Authenticate",),
     "429": ("Retry-After",),
     "503": ("Retry-After",),
+}
+
+_TAGS = {"type": "string", "pattern": '^(\\*|"[\\x21\\x23-\\x7e]*")$', "maxLength": 100}
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "the ETag that the client has: 304 while it is the same",
+    "schema": _TAGS,
+    "example": _HEADERS["ETag"]["example"],
+}
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "the ETag that the client has seen: 412 where it is another by now",
+    "schema": _TAGS,
+    "example": _HEADERS["ETag"]["example"],
 }
 
 _Text = Annotated[str, Field(max_length=10_000)]
@@ -241,12 +274,27 @@ def _complete_operation(
     for status, response in good.items():
         response["description"] = _GOOD.get(status, response["description"])
         response["headers"] = _header_references(status)
+    conditions = _conditions(method, path, operation)
+    if conditions:
+        operation["parameters"] = [*operation.get("parameters", ()), *conditions]
+    if _IF_NONE_MATCH in conditions:
+        good["304"] = {
+            "description": "It is what If-None-Match has",
+            "headers": _header_references("304"),
+        }
     operation["responses"] = good | {
         str(status): {"$ref": f"#/components/responses/{_PROBLEMS[status][0]}"}
         for status in _error_statuses(document, method, operation)
     }
     for content in _contents(operation):
         content.setdefault("example", example_of(content["schema"], document))
+
+
+def _conditions(method: str, path: str, operation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The conditional headers that the operation heeds."""
+    if method == "get":
+        return [_IF_NONE_MATCH, _IF_MATCH]
+    return [_IF_MATCH] if "{" in path and operation["security"] else []
 
 
 def _contents(operation: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -268,6 +316,8 @@ def _error_statuses(
         statuses |= {413, 415, 422}
     if method != "get" and operation["security"]:
         statuses |= {409}
+    if any(parameter["in"] == "header" for parameter in operation.get("parameters", ())):
+        statuses |= {412}
     if _takes_ids(document, operation):
         statuses |= {404}
     return sorted(statuses)
