@@ -15,13 +15,14 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
 from api.callers import Caller
+from api.edge import request_id
 from api.etags import Preconditions
 from api.problems import forbidden, unauthorized
 from api.state import ApiState
 from api.tokens import TokenError
 from api.wire import item_tag
 from db.connect import Connection
-from db.tenant import tenant
+from db.tenant import Actor, tenant
 from db.users import Role
 
 
@@ -32,10 +33,13 @@ class Access:
     caller: Caller
     state: ApiState
     preconditions: Preconditions
+    request_id: str
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """One transaction of the caller's organization; commits at its end."""
-        return tenant(self.state.connections, self.caller.org_id)
+        caller = self.caller
+        actor = Actor(caller.user_id, caller.via, caller.credential_id, self.request_id)
+        return tenant(self.state.connections, caller.org_id, actor)
 
     def check_unchanged(self, item: object) -> None:
         """Raises Problem (412) where the client wants to change something else than `item`, which
@@ -70,7 +74,7 @@ class Permission(SecurityBase):
         caller: Caller = request.state.caller
         if caller.role not in self._roles:
             raise forbidden(f"The role {caller.role} may not do this.")
-        return Access(caller, request.app.state.api, Preconditions.of(request))
+        return Access(caller, request.app.state.api, Preconditions.of(request), request_id(request))
 
 
 Reader = Annotated[Access, Depends(Permission("viewer", "technician", "dispatcher", "admin"))]

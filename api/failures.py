@@ -23,7 +23,7 @@ _log = structlog.get_logger("api")
 
 # What a broken constraint means to the client: code, pointer, sentence.
 _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
-    "assets_org_id_external_id_key": (
+    "assets_external_id": (
         "external_id_taken",
         "/external_id",
         "Another asset has this external_id.",

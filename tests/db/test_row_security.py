@@ -77,6 +77,11 @@ def _fill(
         " VALUES (%s, %s, sha256(%s), 't', 'rate', '', '{}', 1, 'x', now(), now())",
         (org_id, new_id(), org_id.bytes),
     )
+    conn.execute(
+        "INSERT INTO idempotency_keys (org_id, operation, key, fingerprint, answer_encrypted,"
+        " expires_at) VALUES (%s, 'createAsset', 'k', sha256('x'), 'x', now())",
+        (org_id,),
+    )
     conn.execute("INSERT INTO inbox (org_id, topic, payload) VALUES (%s, 't', 'x')", (org_id,))
 
 

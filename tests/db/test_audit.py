@@ -1,0 +1,249 @@
+"""What somebody changes is written down once, by whom, and cannot be rewritten unseen."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+import pytest_asyncio
+from psycopg import sql
+
+from db import assets, audit
+from db.audit import AuditEvent, AuditFilter, Checked
+from db.connect import connect
+from db.ids import new_id
+from db.revision import bump
+from db.tenant import Actor, act_for
+from tests.db import rows
+from tests.ingest.tenants import Tenant, square
+from tests.servers import DatabaseUnderTest
+
+# Nobody changes these by hand: ingest and the roles write them, or they are no resource.
+NOT_AUDITED = {
+    "asset_checkpoints",
+    "asset_state",
+    "audit_events",
+    "events",
+    "gps_events",
+    "idempotency_keys",
+    "inbox",
+    "quarantine",
+    "visits",
+    "webhook_deliveries",
+}
+ACTOR = Actor(new_id(), "api_key", new_id(), "request-1")
+
+
+@pytest_asyncio.fixture
+async def tenant(database: DatabaseUnderTest) -> AsyncIterator[Tenant]:
+    yield await Tenant.create(database)
+
+
+@pytest.fixture
+def admin(database: DatabaseUnderTest) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database.url("admin"), autocommit=True) as conn:
+        yield conn
+
+
+async def _change(database: DatabaseUnderTest, org_id: UUID, actor: Actor | None) -> UUID:
+    """An asset is made, and changed in a second transaction."""
+    asset = rows.asset(tags=["crane"])
+    async with await connect(database.url("opsc_app"), "test") as conn:
+        async with conn.transaction():
+            await act_for(conn, org_id, actor)
+            await assets.insert(conn, asset, (await bump(conn))[0])
+        async with conn.transaction():
+            await act_for(conn, org_id, actor)
+            await assets.update(conn, asset._replace(name="Lorry"), (await bump(conn))[0])
+    return asset.id
+
+
+async def _events(database: DatabaseUnderTest, org_id: UUID, **wanted: Any) -> list[AuditEvent]:
+    async with rows.transaction(database, "opsc_app", org_id) as conn:
+        found = await audit.listing(conn, AuditFilter(**wanted), after=None, limit=1000, offset=0)
+    return found[::-1]
+
+
+async def _check(database: DatabaseUnderTest, org_id: UUID, after_seq: int = 0) -> Checked:
+    async with rows.transaction(database, "opsc_app", org_id) as conn:
+        return await audit.check(conn, org_id, after_seq, 1000)
+
+
+async def test_a_change_is_written_down_with_who_made_it(
+    database: DatabaseUnderTest, tenant: Tenant
+) -> None:
+    asset_id = await _change(database, tenant.org_id, ACTOR)
+    made, tagged, changed = await _events(database, tenant.org_id, resource_id=asset_id)
+    for event in (made, tagged, changed):
+        assert (event.user_id, event.via) == (ACTOR.user_id, ACTOR.via)
+        assert (event.credential_id, event.request_id) == (ACTOR.credential_id, ACTOR.request_id)
+        assert event.resource_type == "asset"
+    assert [event.action for event in (made, tagged, changed)] == ["insert", "insert", "update"]
+    assert json.loads(made.changes)["name"] == {"old": None, "new": "Truck"}
+    assert tagged.table_name == "asset_tags"
+    assert json.loads(tagged.changes)["tags"] == {"old": None, "new": ["crane"]}
+    assert json.loads(changed.changes) == {"name": {"old": "Truck", "new": "Lorry"}}
+
+
+async def test_what_the_system_writes_has_no_user(
+    database: DatabaseUnderTest, tenant: Tenant, admin: psycopg.Connection
+) -> None:
+    asset_id = await _change(database, tenant.org_id, None)
+    assert {event.user_id for event in await _events(database, tenant.org_id)} == {None}
+    admin.execute("UPDATE assets SET name = 'by hand' WHERE id = %s", (asset_id,))
+    *_, last = await _events(database, tenant.org_id, resource_id=asset_id)
+    assert json.loads(last.changes) == {"name": {"old": "Lorry", "new": "by hand"}}
+    query = "SELECT DISTINCT login FROM audit_events WHERE resource_id = %s"
+    logins = admin.execute(query, (asset_id,))
+    assert {login for (login,) in logins} > {"opsc_app"}
+
+
+async def test_what_changes_nothing_of_its_own_is_not_written_down(
+    database: DatabaseUnderTest, tenant: Tenant, admin: psycopg.Connection
+) -> None:
+    await _change(database, tenant.org_id, ACTOR)
+    before = await _events(database, tenant.org_id)
+    admin.execute("UPDATE assets SET revision = revision + 1, updated_at = now(), name = name")
+    assert await _events(database, tenant.org_id) == before
+
+
+async def test_what_is_rolled_back_is_not_written_down(
+    database: DatabaseUnderTest, tenant: Tenant
+) -> None:
+    before = await _events(database, tenant.org_id)
+    async with rows.transaction(database, "opsc_app", tenant.org_id) as conn:
+        await assets.insert(conn, rows.asset(), (await bump(conn))[0])
+        raise psycopg.Rollback
+    assert await _events(database, tenant.org_id) == before
+
+
+async def test_a_secret_is_never_written_down(
+    database: DatabaseUnderTest, tenant: Tenant, admin: psycopg.Connection
+) -> None:
+    vehicle = await tenant.vehicle()
+    admin.execute(
+        "UPDATE trackers SET secret_hash = sha256('other'), name = 'x' WHERE id = %s",
+        (vehicle.tracker_id,),
+    )
+    *_, last = await _events(database, tenant.org_id, resource_id=vehicle.tracker_id)
+    changes = json.loads(last.changes)
+    assert changes["secret_hash"] == {"secret": True}
+    assert changes["name"]["new"] == "x"
+    (users,) = await _events(database, tenant.org_id, resource_type="user")
+    assert json.loads(users.changes)["password_hash"] == {"secret": True}
+
+
+async def test_of_a_large_value_the_hash_is_written_down(
+    database: DatabaseUnderTest, tenant: Tenant, admin: psycopg.Connection
+) -> None:
+    zone_id = await tenant.zone(square(13.4, 52.5))
+    admin.execute(
+        "UPDATE zone_versions SET rules = jsonb_build_object('x', repeat('y', 20000))"
+        " WHERE zone_id = %s",
+        (zone_id,),
+    )
+    *_, last = await _events(database, tenant.org_id, resource_id=zone_id)
+    new = json.loads(last.changes)["rules"]["new"]
+    assert (new["bytes"], len(new["sha256"])) == (20009, 64)
+
+
+async def test_the_chain_is_whole_and_without_gaps(
+    database: DatabaseUnderTest, tenant: Tenant
+) -> None:
+    for _ in range(3):
+        await _change(database, tenant.org_id, ACTOR)
+    events = await _events(database, tenant.org_id)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    last = audit.Link(events[-1].seq, events[-1].hash)
+    assert await _check(database, tenant.org_id) == Checked(len(events), last, None)
+    assert await _check(database, tenant.org_id, 4) == Checked(len(events) - 4, last, None)
+    assert await _check(database, tenant.org_id, len(events)) == Checked(0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("forgery", "broken"),
+    [
+        ("UPDATE audit_events SET changes = '{}' WHERE org_id = %s AND seq = 4", 4),
+        ("UPDATE audit_events SET user_id = NULL WHERE org_id = %s AND seq = 5", 5),
+        ("UPDATE audit_events SET occurred_at = now() WHERE org_id = %s AND seq = 3", 3),
+        ("DELETE FROM audit_events WHERE org_id = %s AND seq = 4", 4),
+        ("DELETE FROM audit_events WHERE org_id = %s AND seq = 1", 1),
+        (
+            "WITH e AS (UPDATE audit_events SET seq = 99 WHERE org_id = %s AND seq = 3"
+            " RETURNING org_id) SELECT FROM e",
+            3,
+        ),
+    ],
+)
+async def test_a_row_that_was_tampered_with_is_named(
+    database: DatabaseUnderTest,
+    tenant: Tenant,
+    admin: psycopg.Connection,
+    forgery: str,
+    broken: int,
+) -> None:
+    await _change(database, tenant.org_id, ACTOR)
+    await _change(database, tenant.org_id, ACTOR)
+    admin.execute(forgery.encode(), (tenant.org_id,))
+    assert (await _check(database, tenant.org_id)).broken_seq == broken
+
+
+async def test_a_row_that_was_forged_with_a_hash_of_its_own_shows_at_the_next(
+    database: DatabaseUnderTest, tenant: Tenant, admin: psycopg.Connection
+) -> None:
+    await _change(database, tenant.org_id, ACTOR)
+    await _change(database, tenant.org_id, ACTOR)
+    admin.execute(
+        "UPDATE audit_events SET user_id = NULL WHERE org_id = %s AND seq = 4", (tenant.org_id,)
+    )
+    admin.execute(
+        "UPDATE audit_events e SET hash = audit_hash(before_it.hash, e) FROM audit_events before_it"
+        " WHERE e.org_id = %s AND e.seq = 4 AND before_it.org_id = e.org_id AND before_it.seq = 3",
+        (tenant.org_id,),
+    )
+    assert (await _check(database, tenant.org_id)).broken_seq == 5
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_events SET changes = '{}'",
+        "DELETE FROM audit_events",
+        "TRUNCATE audit_events",
+        "INSERT INTO audit_events SELECT * FROM audit_events",
+        "SELECT audit('assets', 'asset', 'id')",
+        "DROP TRIGGER audit ON assets",
+        "ALTER TABLE assets DISABLE TRIGGER audit",
+        "SET session_replication_role = replica",
+    ],
+)
+async def test_the_application_can_neither_rewrite_nor_avoid_it(
+    database: DatabaseUnderTest, tenant: Tenant, statement: str
+) -> None:
+    async with rows.transaction(database, "opsc_app", tenant.org_id) as conn:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            async with conn.transaction():
+                await conn.execute(statement.encode())
+
+
+async def test_many_who_write_at_once_make_one_chain(
+    database: DatabaseUnderTest, tenant: Tenant
+) -> None:
+    await asyncio.gather(*(_change(database, tenant.org_id, ACTOR) for _ in range(8)))
+    checked = await _check(database, tenant.org_id)
+    assert checked.broken_seq is None
+    assert checked.events == len(await _events(database, tenant.org_id))
+
+
+def test_every_table_of_a_tenant_is_audited_or_named_above(admin: psycopg.Connection) -> None:
+    query = sql.SQL(
+        "SELECT c.relname, EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid"
+        " AND t.tgname = 'audit' AND t.tgenabled = 'O')"
+        "  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'org_id'"
+        " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'"
+    )
+    found = dict(admin.execute(query).fetchall())
+    assert {table for table, is_audited in found.items() if not is_audited} == NOT_AUDITED
