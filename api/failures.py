@@ -38,6 +38,22 @@ _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
         "/external_id",
         "Another zone has this external_id.",
     ),
+    "clients_external_id": (
+        "external_id_taken",
+        "/external_id",
+        "Another client has this external_id.",
+    ),
+    "sites_external_id": (
+        "external_id_taken",
+        "/external_id",
+        "Another site has this external_id.",
+    ),
+    "employees_external_id": (
+        "external_id_taken",
+        "/external_id",
+        "Another employee has this external_id.",
+    ),
+    "employees_user": ("user_taken", "/user_id", "The user is another employee's."),
     "tracker_has_one_asset": (
         "assignment_overlaps",
         "/assigned_from",

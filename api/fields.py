@@ -4,8 +4,9 @@ What comes in is checked by them before any handler sees it. In answers they say
 come; nothing is checked there.
 """
 
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -71,6 +72,16 @@ def read_time(value: object) -> datetime:
         raise ValueError("is out of range") from None
 
 
+def read_day(value: object) -> date:
+    """A day as 2026-01-31. Raises ValueError."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise ValueError("must be a day, like 2026-01-31")
+
+
 def storable(value: str) -> str:
     """PostgreSQL keeps no NUL in a text."""
     if "\x00" in value:
@@ -91,6 +102,12 @@ VisitId = Annotated[UUID, BeforeValidator(_id_reader("vis")), _id_schema("vis")]
 EventId = Annotated[UUID, BeforeValidator(_id_reader("evt")), _id_schema("evt")]
 QuarantineId = Annotated[UUID, BeforeValidator(_id_reader("qua")), _id_schema("qua")]
 EndpointId = Annotated[UUID, BeforeValidator(_id_reader("whe")), _id_schema("whe")]
+UserId = Annotated[UUID, BeforeValidator(_id_reader("usr")), _id_schema("usr")]
+ClientId = Annotated[UUID, BeforeValidator(_id_reader("cli")), _id_schema("cli")]
+SiteId = Annotated[UUID, BeforeValidator(_id_reader("sit")), _id_schema("sit")]
+EmployeeId = Annotated[UUID, BeforeValidator(_id_reader("emp")), _id_schema("emp")]
+GatewayId = Annotated[UUID, BeforeValidator(_id_reader("gtw")), _id_schema("gtw")]
+AttachmentId = Annotated[UUID, BeforeValidator(_id_reader("att")), _id_schema("att")]
 
 # Read only.
 FixId = Annotated[UUID, BeforeValidator(_id_reader("fix")), _id_schema("fix")]
@@ -115,6 +132,47 @@ ExternalId = Annotated[
 ]
 Tag = Annotated[
     str, StringConstraints(pattern="^[a-z0-9._-]+$", max_length=50), Field(examples=["crane"])
+]
+Day = Annotated[
+    date,
+    BeforeValidator(read_day),
+    WithJsonSchema(
+        {"type": "string", "format": "date", "maxLength": 10, "examples": ["2027-06-30"]}
+    ),
+]
+# Any text but a NUL.
+_STORED: dict[str, Any] = {"pattern": r"^[^\u0000]*$"}
+NamePrefix = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200),
+    AfterValidator(storable),
+    Field(
+        description="the first letters of the name, whatever their case",
+        examples=["tr"],
+        json_schema_extra=_STORED,
+    ),
+]
+Email = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^@\s\x00]+@[^@\s\x00]+$", min_length=3, max_length=254),
+    Field(examples=["office@example.com"]),
+]
+Phone = Annotated[
+    str,
+    StringConstraints(pattern=r"^[+0-9][0-9 ()./-]*$", min_length=1, max_length=50),
+    Field(examples=["+41 44 123 45 67"]),
+]
+Address = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=500),
+    AfterValidator(storable),
+    Field(examples=["Hafenstrasse 1, 8000 Zurich"], json_schema_extra=_PRINTED),
+]
+Notes = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=10_000),
+    AfterValidator(storable),
+    Field(examples=["The gate is on the north side."], json_schema_extra=_PRINTED),
 ]
 Tags = Annotated[list[Tag], Field(max_length=50)]
 

@@ -2,9 +2,12 @@
 
 from uuid import UUID
 
-from api.problems import Fault, not_found
-from db import assets, trackers, zones
+from api.problems import Fault, Problem, not_found
+from db import assets, trackers, users, zones
+from db.clients import clients
 from db.connect import Connection
+from db.employees import employees
+from db.sites import sites
 
 
 async def check_filter_ids(
@@ -13,11 +16,27 @@ async def check_filter_ids(
     asset_id: UUID | None = None,
     tracker_id: UUID | None = None,
     zone_id: UUID | None = None,
+    client_id: UUID | None = None,
+    site_id: UUID | None = None,
+    employee_id: UUID | None = None,
+    user_id: UUID | None = None,
 ) -> None:
-    """Raises Problem (404) for the first that is not there. A deleted zone still has a history."""
+    """Raises Problem (404) for the first that is not there. What is deleted still has a past."""
     if asset_id is not None and not await assets.exists(conn, asset_id):
-        raise not_found("asset", fault=Fault("There is no such asset.", parameter="asset_id"))
+        raise _missing("asset")
     if tracker_id is not None and not await trackers.exists(conn, tracker_id):
-        raise not_found("tracker", fault=Fault("There is no such tracker.", parameter="tracker_id"))
+        raise _missing("tracker")
     if zone_id is not None and not await zones.existed(conn, zone_id):
-        raise not_found("zone", fault=Fault("There is no such zone.", parameter="zone_id"))
+        raise _missing("zone")
+    if client_id is not None and not await clients.existed(conn, client_id):
+        raise _missing("client")
+    if site_id is not None and not await sites.existed(conn, site_id):
+        raise _missing("site")
+    if employee_id is not None and not await employees.existed(conn, employee_id):
+        raise _missing("employee")
+    if user_id is not None and not await users.exists(conn, user_id):
+        raise _missing("user")
+
+
+def _missing(what: str) -> Problem:
+    return not_found(what, fault=Fault(f"There is no such {what}.", parameter=f"{what}_id"))

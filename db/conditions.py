@@ -8,18 +8,44 @@ from typing import LiteralString
 
 from psycopg import sql
 
+_FOLDED = '(lower(%(prefix)s::text COLLATE pg_c_utf8) COLLATE "C")'
+_BEHIND = r"""((lower(%(prefix)s::text COLLATE pg_c_utf8) || U&'\+10FFFF') COLLATE "C")"""
+
 
 class Conditions:
     """A conjunction with its named parameters."""
 
     def __init__(self) -> None:
-        self._conditions: list[sql.SQL] = []
+        self._conditions: list[sql.Composable] = []
         self.values: dict[str, object] = {}
 
     def add(self, condition: LiteralString, **values: object) -> None:
         """One more condition, with the values of the `%(name)s` in it."""
         self._conditions.append(sql.SQL(condition))
         self.values.update(values)
+
+    def add_equal(self, **wanted: object) -> None:
+        """`column = value` for each that is not None. Columns are the program's own names."""
+        for column, value in wanted.items():
+            if value is not None:
+                condition = sql.SQL("{} = {}")
+                place = condition.format(sql.Identifier(column), sql.Placeholder(column))
+                self._conditions.append(place)
+                self.values[column] = value
+
+    def add_null(self, column: LiteralString, *, null: bool | None) -> None:
+        """Rows without a value of the column, or those with one; None: all."""
+        if null is not None:
+            self.add(column + (" IS NULL" if null else " IS NOT NULL"))
+
+    def add_deleted(self, deleted: bool) -> None:
+        """Rows that are deleted, or those that are not."""
+        self.add_null("deleted_at", null=not deleted)
+
+    def add_name_prefix(self, prefix: str | None, column: LiteralString = "name_key") -> None:
+        """Names that begin so, whatever the case of letters, by the index on the folded name."""
+        if prefix is not None:
+            self.add(f"{column} >= {_FOLDED} AND {column} < {_BEHIND}", prefix=prefix)
 
     def where(self) -> sql.Composable:
         """`WHERE ...`, or nothing."""

@@ -1,10 +1,46 @@
 """Organizations: the tenants."""
 
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
+
+from psycopg.rows import args_row
 
 from db.connect import Connection
 from db.ids import new_id
 from db.tenant import act_for
+
+
+class Organization(NamedTuple):
+    """One row."""
+
+    id: UUID
+    name: str
+    plan: str
+    timezone: str
+    created_at: datetime
+    updated_at: datetime
+
+
+async def find(conn: Connection, *, lock: bool = False) -> Organization:
+    """The tenant itself. `lock`: against other writers."""
+    statement = "SELECT org_id, name, plan, timezone, created_at, updated_at FROM organizations"
+    async with conn.cursor(row_factory=args_row(Organization)) as cursor:
+        await cursor.execute(statement + (" FOR NO KEY UPDATE" if lock else ""))
+        organization = await cursor.fetchone()
+    assert organization is not None  # whoever is let in belongs to one
+    return organization
+
+
+async def update(conn: Connection, organization: Organization) -> None:
+    """Writes name and timezone."""
+    await conn.execute(
+        """
+        UPDATE organizations
+           SET name = %(name)s, timezone = %(timezone)s, updated_at = %(updated_at)s
+        """,
+        organization._asdict(),
+    )
 
 
 async def create_organization(

@@ -23,3 +23,9 @@ async def find_login(conn: Connection, email: str) -> Login | None:
     async with conn.cursor(row_factory=args_row(Login)) as cursor:
         await cursor.execute("SELECT id, role, password_hash FROM users WHERE email = %s", (email,))
         return await cursor.fetchone()
+
+
+async def exists(conn: Connection, user_id: UUID) -> bool:
+    """Whether the tenant has a user of this id."""
+    cursor = await conn.execute("SELECT FROM users WHERE id = %s", (user_id,))
+    return cursor.rowcount == 1

@@ -123,6 +123,14 @@ async def existed(conn: Connection, zone_id: UUID) -> bool:
     return cursor.rowcount == 1
 
 
+async def held(conn: Connection, zone_id: UUID) -> bool:
+    """Whether the zone is there and not deleted; it stays so until the transaction ends."""
+    cursor = await conn.execute(
+        "SELECT FROM zones WHERE id = %s AND deleted_at IS NULL FOR SHARE", (zone_id,)
+    )
+    return cursor.rowcount == 1
+
+
 async def listing(
     conn: Connection, *, after: ZoneKey | None, limit: int, offset: int
 ) -> list[Zone]:

@@ -164,7 +164,7 @@ def parse_schedule(value: object) -> Schedule:
     if len(windows) > MAX_WINDOWS:
         raise ScheduleError(f"{len(windows)} windows; at most {MAX_WINDOWS}", "/windows")
     return Schedule(
-        timezone=_timezone(fields["timezone"]),
+        timezone=read_timezone(fields["timezone"]),
         windows=tuple(_window(each, f"/windows/{i}") for i, each in enumerate(windows)),
     )
 
@@ -185,7 +185,8 @@ def _object(value: object, pointer: str, names: tuple[str, ...]) -> Mapping[str,
     return fields
 
 
-def _timezone(value: object) -> str:
+def read_timezone(value: object) -> str:
+    """A name of the IANA database. Raises ScheduleError at /timezone, with a name that is close."""
     if isinstance(value, str) and value in _timezones():
         return value
     close = difflib.get_close_matches(str(value)[:64], _timezones(), n=1)

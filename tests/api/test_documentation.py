@@ -7,9 +7,14 @@ import pytest_asyncio
 from pydantic import BaseModel
 
 from api.assets import AssetItem
+from api.clients import ClientItem
+from api.employees import EmployeeItem
 from api.events import EventItem
+from api.gateways import GatewayItem, NewGatewayItem
 from api.gps_events import GpsEventItem
+from api.organization import OrganizationItem
 from api.settings import ApiSettings
+from api.sites import SiteItem
 from api.trackers import NewTrackerItem, TrackerItem
 from api.visits import VisitItem
 from api.webhook_endpoints import EndpointItem, NewEndpointItem
@@ -39,6 +44,13 @@ async def test_answers_have_the_fields_that_are_documented(
     hook = {"url": "https://example.com/", "types": ["*"]}
     assert agrees(NewEndpointItem, (await north.admin.post("/v1/webhook-endpoints", hook)).json)
     assert agrees(NewTrackerItem, (await north.admin.post("/v1/trackers", {})).json)
+    gateway = {"name": "x", "kind": "tts"}
+    assert agrees(NewGatewayItem, (await north.admin.post("/v1/gateways", gateway)).json)
+    assert agrees(OrganizationItem, (await north.viewer.get("/v1/organization")).json)
+    for path in ("clients", "sites"):
+        await north.admin.post(f"/v1/{path}", {"name": "x"})
+    certified = {"name": "x", "certifications": [{"name": "Crane", "expires_on": "2030-01-01"}]}
+    await north.admin.post("/v1/employees", certified)
     store_fixes(api, north, who.tracker_id, [minute(0)])
     store_visit(api, north, who, zone["id"], minute(0))
     store_event(api, north, 1)
@@ -46,6 +58,10 @@ async def test_answers_have_the_fields_that_are_documented(
         "assets": AssetItem,
         "trackers": TrackerItem,
         "zones": ZoneItem,
+        "clients": ClientItem,
+        "sites": SiteItem,
+        "employees": EmployeeItem,
+        "gateways": GatewayItem,
         f"zones/{zone['id']}/versions": VersionItem,
         "gps-events": GpsEventItem,
         "visits": VisitItem,

@@ -15,7 +15,13 @@ CHANGES: dict[str, Any] = {
     "assets": {"name": "Other"},
     "trackers": {"name": "Other"},
     "zones": {"name": "Other"},
+    "organization": {"name": "Other"},
+    "clients": {"name": "Other"},
+    "sites": {"name": "Other"},
+    "employees": {"name": "Other"},
+    "gateways": {"name": "Other"},
 }
+DELETED = ("zones", "quarantine", "webhook-endpoints", "sites", "clients", "employees")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -33,7 +39,11 @@ async def things(api: RunningApi, north: Organization) -> dict[str, str]:
         "events": store_event(api, north, 1),
         "webhook-endpoints": (await north.admin.post("/v1/webhook-endpoints", hook)).json["id"],
     }
-    return {name: f"/v1/{name}/{one}" for name, one in ids.items()}
+    for name in ("clients", "sites", "employees", "gateways"):
+        body = {"name": "x"} | ({"kind": "tts"} if name == "gateways" else {})
+        ids[name] = (await north.admin.post(f"/v1/{name}", body)).json["id"]
+    paths = {name: f"/v1/{name}/{one}" for name, one in ids.items()}
+    return paths | {"organization": "/v1/organization"}
 
 
 async def _get(client: Client, path: str, **headers: str) -> Answer:
@@ -103,6 +113,10 @@ async def test_a_new_thing_has_the_tag_that_a_get_gives(north: Organization) -> 
         "trackers": {},
         "zones": {"name": "x", "geometry": square()},
         "webhook-endpoints": {"url": "https://example.com/", "types": ["*"]},
+        "clients": {"name": "x"},
+        "sites": {"name": "x", "lat": 1, "lon": 2},
+        "employees": {"name": "x", "certifications": [{"name": "Crane"}]},
+        "gateways": {"name": "x", "kind": "tts"},
     }
     for name, body in bodies.items():
         made = await north.admin.post(f"/v1/{name}", body)
@@ -111,7 +125,12 @@ async def test_a_new_thing_has_the_tag_that_a_get_gives(north: Organization) -> 
 
 
 async def test_an_action_heeds_if_match_too(north: Organization) -> None:
-    made = await north.admin.post("/v1/trackers", {})
+    await _rotate_and_revoke(north, await north.admin.post("/v1/trackers", {}))
+    gateway = {"name": "x", "kind": "tts"}
+    await _rotate_and_revoke(north, await north.admin.post("/v1/gateways", gateway))
+
+
+async def _rotate_and_revoke(north: Organization, made: Answer) -> None:
     path = made.headers["Location"]
     for action in ("rotate", "revoke"):
         answer = await _send(north.admin, "POST", f"{path}/{action}", '"x"')
@@ -133,7 +152,7 @@ async def test_of_many_who_change_what_they_saw_one_wins(north: Organization) ->
 async def test_nothing_is_deleted_that_is_not_as_it_was_seen(
     north: Organization, things: dict[str, str]
 ) -> None:
-    for name in ("zones", "quarantine", "webhook-endpoints"):
+    for name in DELETED:
         path = things[name]
         tag = (await north.viewer.get(path)).headers["ETag"]
         answer = await _send(north.admin, "DELETE", path, '"x"')
@@ -161,5 +180,5 @@ async def test_every_route_that_changes_one_thing_heeds_if_match(
         if method in ("patch", "delete")
     }
     tested = {("patch", name) for name in CHANGES}
-    tested |= {("delete", name) for name in ("zones", "quarantine", "webhook-endpoints")}
+    tested |= {("delete", name) for name in DELETED}
     assert changing == tested

@@ -17,6 +17,7 @@ from tests.api.stored import (
     store_visit,
 )
 
+ENDPOINT = {"url": "https://hooks.example.com/", "types": ["*"]}
 LISTS = (
     "assets",
     "trackers",
@@ -26,8 +27,20 @@ LISTS = (
     "visits",
     "events",
     "webhook-endpoints",
+    "clients",
+    "sites",
+    "employees",
+    "gateways",
 )
-ENDPOINT = {"url": "https://hooks.example.com/", "types": ["*"]}
+# What can be made again, as often as wanted.
+ANOTHER: dict[str, Any] = {
+    "webhook-endpoints": ENDPOINT,
+    "zones": {"name": "Yard", "geometry": square()},
+    "clients": {"name": "Acme"},
+    "sites": {"name": "Pit"},
+    "employees": {"name": "Eve"},
+    "gateways": {"name": "Traccar", "kind": "traccar"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,10 @@ class Belongings:
     visit: str
     event: str
     endpoint: str
+    client: str
+    site: str
+    employee: str
+    gateway: str
 
 
 async def _one_of_everything(api: RunningApi, org: Organization) -> Belongings:
@@ -48,6 +65,10 @@ async def _one_of_everything(api: RunningApi, org: Organization) -> Belongings:
     zone = {"name": "Yard", "external_id": "Z-1", "geometry": square()}
     zone_id = (await org.admin.post("/v1/zones", zone)).json["id"]
     store_fixes(api, org, who.tracker_id, [minute(number) for number in range(3)])
+    client = (await org.admin.post("/v1/clients", ANOTHER["clients"])).json["id"]
+    site = {"name": "Pit", "client_id": client, "zone_id": zone_id}
+    site_id = (await org.admin.post("/v1/sites", site)).json["id"]
+    employee = {"name": "Eve", "punch_rights": {"by": ["phone"], "site_ids": [site_id]}}
     return Belongings(
         asset=who.asset_id,
         tracker=who.tracker_id,
@@ -56,6 +77,10 @@ async def _one_of_everything(api: RunningApi, org: Organization) -> Belongings:
         visit=store_visit(api, org, who, zone_id, minute(0), minute(2)),
         event=store_event(api, org, 1, data={"asset_name": "Truck 1"}),
         endpoint=(await org.admin.post("/v1/webhook-endpoints", ENDPOINT)).json["id"],
+        client=client,
+        site=site_id,
+        employee=(await org.admin.post("/v1/employees", employee)).json["id"],
+        gateway=(await org.admin.post("/v1/gateways", ANOTHER["gateways"])).json["id"],
     )
 
 
@@ -98,6 +123,26 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "/v1/visits?zone_id={zone}", None),
     ("POST", "/v1/trackers", {"asset_id": "{asset}"}),
     ("PATCH", "/v1/trackers/{own_tracker}", {"asset_id": "{asset}"}),
+    *(
+        (method, f"/v1/{path}{ending}", body)
+        for path in ("clients/{client}", "sites/{site}", "employees/{employee}")
+        for method, ending, body in (
+            ("GET", "", None),
+            ("PATCH", "", {"name": "ours now"}),
+            ("DELETE", "", None),
+            ("POST", "/restore", None),
+        )
+    ),
+    ("GET", "/v1/gateways/{gateway}", None),
+    ("PATCH", "/v1/gateways/{gateway}", {"name": "ours now"}),
+    ("POST", "/v1/gateways/{gateway}/rotate", None),
+    ("POST", "/v1/gateways/{gateway}/revoke", None),
+    ("GET", "/v1/sites?client_id={client}", None),
+    ("GET", "/v1/sites?zone_id={zone}", None),
+    ("POST", "/v1/sites", {"name": "x", "client_id": "{client}"}),
+    ("POST", "/v1/sites", {"name": "x", "zone_id": "{zone}"}),
+    ("PATCH", "/v1/sites/{own_site}", {"client_id": "{client}"}),
+    ("PATCH", "/v1/sites/{own_site}", {"zone_id": "{zone}"}),
 ]
 
 
@@ -106,9 +151,9 @@ async def test_an_id_of_another_organization_is_a_404(
     north: Organization, ours: Belongings, theirs: Belongings, method: str, path: str, body: Any
 ) -> None:
     ids = {name: getattr(theirs, name) for name in Belongings.__slots__}
-    ids["own_tracker"] = ours.tracker
-    if body and body.get("asset_id"):
-        body = {"asset_id": theirs.asset}
+    ids |= {"own_tracker": ours.tracker, "own_site": ours.site}
+    if body:
+        body = {key: value and value.format(**ids) for key, value in body.items()}
     answer = await north.admin.send(method, path.format(**ids), json=body)
     assert (answer.status, answer.json["code"]) == (404, "not_found")
 
@@ -122,6 +167,19 @@ async def test_every_route_with_an_id_is_in_the_list_above(api: RunningApi) -> N
         if "{" in path
     }
     assert with_ids <= {(method, path.partition("{")[0]) for method, path, _ in ROUTES}
+
+
+async def test_an_id_of_another_organization_in_a_list_of_ids_is_a_422(
+    north: Organization, ours: Belongings, theirs: Belongings
+) -> None:
+    body = {"punch_rights": {"by": ["phone"], "site_ids": [ours.site, theirs.site]}}
+    for answer in (
+        await north.admin.post("/v1/employees", {"name": "x"} | body),
+        await north.admin.patch(f"/v1/employees/{ours.employee}", body),
+    ):
+        assert answer.status == 422
+        (fault,) = answer.json["errors"]
+        assert fault["pointer"] == "/punch_rights/site_ids/1"
 
 
 async def test_what_others_tried_has_changed_nothing(
@@ -156,15 +214,13 @@ async def test_a_cursor_of_another_organization_is_a_400(
 ) -> None:
     if name == "events":
         store_event(api, south, 2)
-    elif name == "webhook-endpoints":
-        await south.admin.post("/v1/webhook-endpoints", ENDPOINT)
+    elif name in ANOTHER:
+        await south.admin.post(f"/v1/{name}", ANOTHER[name])
     elif name == "visits":
         again = await carried(south)
         store_visit(api, south, again, theirs.zone, minute(5))
     elif name == "quarantine":
         store_refusal(api, south, theirs.tracker, b"another")
-    elif name == "zones":
-        await south.admin.post("/v1/zones", {"name": "Yard", "geometry": square()})
     else:
         again = await carried(south)
         store_fixes(api, south, again.tracker_id, [minute(0)])

@@ -25,6 +25,8 @@ from tests.servers import DatabaseUnderTest
 NOT_AUDITED = {
     "asset_checkpoints",
     "asset_state",
+    "attachment_pieces",
+    "attachment_usage",
     "audit_events",
     "events",
     "gps_events",

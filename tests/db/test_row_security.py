@@ -82,6 +82,27 @@ def _fill(
         " expires_at) VALUES (%s, 'createAsset', 'k', sha256('x'), 'x', now())",
         (org_id,),
     )
+    client_id, site_id, attachment_id = new_id(), new_id(), new_id()
+    conn.execute("INSERT INTO clients (org_id, id, name) VALUES (%s, %s, 'x')", (org_id, client_id))
+    conn.execute(
+        "INSERT INTO sites (org_id, id, client_id, zone_id, name) VALUES (%s, %s, %s, %s, 'x')",
+        (org_id, site_id, client_id, zone_id),
+    )
+    conn.execute(
+        "INSERT INTO employees (org_id, id, name) VALUES (%s, %s, 'x')", (org_id, new_id())
+    )
+    conn.execute(
+        "INSERT INTO gateways (org_id, id, name, kind, secret_hash)"
+        " VALUES (%s, %s, 'x', 'tts', sha256('x'))",
+        (org_id, new_id()),
+    )
+    conn.execute(
+        "INSERT INTO attachments (org_id, id, site_id, file_name, media_type, size_bytes, sha256,"
+        " created_by) VALUES (%s, %s, %s, 'x', 'text/plain', 1, sha256('x'), %s)",
+        (org_id, attachment_id, site_id, new_id()),
+    )
+    conn.execute("INSERT INTO attachment_pieces VALUES (%s, %s, 0, 'x')", (org_id, attachment_id))
+    conn.execute("INSERT INTO attachment_usage VALUES (%s, 1, 1)", (org_id,))
     conn.execute("INSERT INTO inbox (org_id, topic, payload) VALUES (%s, 't', 'x')", (org_id,))
 
 
@@ -109,7 +130,7 @@ def test_in_every_table_a_tenant_sees_its_own_rows_alone(
     database: DatabaseUnderTest, tenants: list[UUID], app: psycopg.Connection
 ) -> None:
     tables = _tables(database)
-    assert len(tables) >= 14
+    assert len(tables) >= 21
     for org_id in tenants:
         _act_for(app, org_id)
         assert {table: _seen(app, table) for table in tables} == {t: {org_id} for t in tables}
