@@ -18,6 +18,15 @@ class Event(NamedTuple):
     data: str
 
 
+_INSERT = """
+INSERT INTO events (org_id, id, type, occurred_at, data)
+SELECT org_id, id, type, occurred_at, data::json
+  FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::timestamptz[], %b::text[]) WITH ORDINALITY
+       AS event (org_id, id, type, occurred_at, data, place)
+ ORDER BY place
+"""
+
+
 async def insert_missing(conn: Connection, events: Sequence[Event]) -> None:
     """Writes those that are not stored yet, so that their order is the order of `events`."""
     if not events:
@@ -37,9 +46,4 @@ async def insert(conn: Connection, events: Sequence[Event]) -> None:
     """
     if not events:
         return
-    columns = "COPY events (org_id, id, type, occurred_at, data) FROM STDIN (FORMAT BINARY)"
-    async with conn.cursor() as cursor, cursor.copy(columns) as copy:
-        # JSON travels as its text: the type json would make a JSON string of it.
-        copy.set_types(("uuid", "uuid", "text", "timestamptz", "text"))
-        for event in events:
-            await copy.write_row(event)
+    await conn.execute(_INSERT, [list(column) for column in zip(*events, strict=True)])

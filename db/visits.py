@@ -78,11 +78,13 @@ class VisitNotOpen(Exception):
 
 
 _COLUMNS = sql.SQL(", ").join(map(sql.Identifier, Visit._fields))
-_COPY = sql.SQL("COPY visits ({}) FROM STDIN (FORMAT BINARY)").format(_COLUMNS)
 _TYPES = (
     *("uuid", "uuid", "uuid", "uuid", "int4", "uuid", "timestamptz", "int4", "timestamptz"),
     *("timestamptz", "float8", "float8", "text", "timestamptz", "float8", "float8", "text"),
     *("text", "text", "timestamptz", "int4", "int4", "bool", "bool", "bool"),
+)
+_INSERT = sql.SQL("INSERT INTO visits ({}) SELECT * FROM unnest({})").format(
+    _COLUMNS, sql.SQL(", ").join(sql.SQL(f"%b::{name}[]") for name in _TYPES)
 )
 _KEPT = ("org_id", "id", "asset_id", "zone_id", "tracker_id")
 _AMEND = sql.SQL(
@@ -102,10 +104,7 @@ async def insert(conn: Connection, visits: Sequence[Visit]) -> None:
     """Raises psycopg.errors.UniqueViolation where a visit is stored already."""
     if not visits:
         return
-    async with conn.cursor() as cursor, cursor.copy(_COPY) as copy:
-        copy.set_types(_TYPES)
-        for visit in visits:
-            await copy.write_row(visit)
+    await conn.execute(_INSERT, [list(column) for column in zip(*visits, strict=True)])
 
 
 async def amend(conn: Connection, visits: Sequence[Visit]) -> None:

@@ -71,6 +71,7 @@ def _ownership(settings: IngestSettings) -> Ownership:
             bytes=settings.ingest_batch_bytes,
             age_ms=settings.ingest_batch_age_ms,
         ),
+        batch_fixes=settings.ingest_batch_fixes,
         lease_s=settings.ingest_lease_s,
         metrics=Metrics(),
         admission=_admission(settings),

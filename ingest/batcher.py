@@ -1,9 +1,10 @@
 """Messages put together into batches, bounded by count, bytes and age."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mqtt import Message, Session
+from telemetry.packed import RECORD_BYTES
 
 IDLE_S = 0.25  # time passes for assets without messages too
 
@@ -19,6 +20,32 @@ class BatchLimits:
     def divided(self, by: int) -> "BatchLimits":
         """Smaller batches: at least one message each."""
         return BatchLimits(max(1, self.messages // by), max(1, self.bytes // by), self.age_ms)
+
+    def within(self, most_bytes: int) -> "BatchLimits":
+        """The same with no more bytes than that, one at least."""
+        return replace(self, bytes=max(1, min(self.bytes, most_bytes)))
+
+
+class FixSize:
+    """How many bytes a fix takes, as seen in the last batches: packed it is a fifth of JSON.
+
+    What a batch costs goes by its fixes, and how many a message has is known only when it is read.
+    """
+
+    _WEIGHT = 0.2  # of the newest batch
+
+    def __init__(self) -> None:
+        self._bytes = float(RECORD_BYTES)  # the least, so that the first batches are not too large
+
+    def bytes_of(self, fixes: int) -> int:
+        """What so many fixes take."""
+        return int(fixes * self._bytes)
+
+    def saw(self, fixes: int, payload_bytes: int) -> None:
+        """Of a batch; where it had no fix, nothing is learnt."""
+        if fixes:
+            size = max(float(RECORD_BYTES), payload_bytes / fixes)
+            self._bytes += self._WEIGHT * (size - self._bytes)
 
 
 async def batch(session: Session, limits: BatchLimits) -> list[Message]:

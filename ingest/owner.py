@@ -23,7 +23,7 @@ from db import leases
 from db.connect import Connection, Limits, connect
 from db.visits import VisitNotOpen
 from ingest.arrivals import Arrivals, read
-from ingest.batcher import BatchLimits
+from ingest.batcher import BatchLimits, FixSize
 from ingest.clocks import HistoryNeeded
 from ingest.condemned import DATA_ERRORS, Condemned
 from ingest.metrics import Metrics
@@ -67,6 +67,7 @@ class Ownership:
     broker: BrokerAddress
     session_options: SessionOptions
     limits: BatchLimits
+    batch_fixes: int
     lease_s: float
     metrics: Metrics
     admission: Admission = field(default_factory=Admission)
@@ -75,12 +76,14 @@ class Ownership:
     )
     session: Session | None = None
     smaller_by: int = 1  # batches are divided by it, after failures
+    fix_size: FixSize = field(default_factory=FixSize)
     condemned: Condemned = field(default_factory=Condemned)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def current_limits(self) -> BatchLimits:
-        """Smaller for some batches after a failure."""
-        return self.limits.divided(self.smaller_by)
+        """Smaller for some batches after a failure; about `batch_fixes` at most."""
+        most_bytes = self.fix_size.bytes_of(self.batch_fixes)
+        return self.limits.within(most_bytes).divided(self.smaller_by)
 
     def trouble(self) -> str | None:
         """Why no fix is stored just now; None while this process is the owner and connected."""
@@ -179,6 +182,8 @@ async def _plan(
     async for taken in in_turn(sources, ownership.current_limits):
         turn.memory_is_current.clear()
         arrivals, plan = await asyncio.to_thread(_read_and_plan, taken, turn.memory, ownership)
+        payload_bytes = sum(len(message.payload) for message in taken.messages)
+        ownership.fix_size.saw(len(arrivals.decoded.batch), payload_bytes)
         if plan is None:
             await planned.join()  # what was planned before has to be committed
             plan = await plan_asking(side, arrivals, turn.memory, _now_us)

@@ -109,19 +109,24 @@ async def plan_asking(
 
 
 async def _write(turn: Turn, plan: Plan, received_us: int) -> None:
-    """All that the plan says."""
+    """All that the plan says.
+
+    What is not asked for an answer goes out at once: each answer that is waited for waits for the
+    thread that plans the next batch, too.
+    """
     conn = turn.conn
     if len(plan.new):
         await gps_events.copy_new(conn, plan.new_stream)
     await gps_events.mark_suspect(conn, plan.suspect)
     await visits.mark_dwelled(conn, plan.outcome.dwellings)
     await visits.close(conn, plan.outcome.departures)
-    await visits.insert(conn, list(plan.outcome.visits.values()))
-    await visits.amend(conn, plan.late.visits)
-    await events.insert(conn, plan.outcome.events)
-    await events.insert_missing(conn, plan.late.events)
-    await asset_states.store(conn, list(plan.notes.written.values()))
-    await asset_states.forget(conn, list(plan.notes.removed.values()))
-    await checkpoints.forget(conn, plan.late.outdated)
-    await checkpoints.store(conn, plan.checkpoints)
+    async with conn.pipeline():
+        await visits.insert(conn, list(plan.outcome.visits.values()))
+        await visits.amend(conn, plan.late.visits)
+        await events.insert(conn, plan.outcome.events)
+        await events.insert_missing(conn, plan.late.events)
+        await asset_states.store(conn, list(plan.notes.written.values()))
+        await asset_states.forget(conn, list(plan.notes.removed.values()))
+        await checkpoints.forget(conn, plan.late.outdated)
+        await checkpoints.store(conn, plan.checkpoints)
     await quarantine.keep(conn, plan.refusals, to_datetime(received_us), turn.bounds)

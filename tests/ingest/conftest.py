@@ -45,6 +45,7 @@ def ownership(
             subscriptions=tuple(Subscription(topic) for topic in SUBSCRIPTIONS),
         ),
         limits=BatchLimits(messages=1_000, bytes=1_000_000, age_ms=2),
+        batch_fixes=40_000,
         lease_s=lease_s,
         metrics=Metrics(),
     )
