@@ -40,20 +40,20 @@ LARGE_GOAL = 0.9  # of the rate of the base
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What is measured. batch_bytes, batch_age_ms: None for ingest's own limits."""
+    """What is measured. batch_fixes, batch_age_ms: None for ingest's own limits."""
 
     trackers: int = 10_000
     zones: int = 10_000
     fixes_per_message: int = 20
     form: Form = Form.JSON
-    batch_bytes: int | None = None
+    batch_fixes: int | None = None
     batch_age_ms: int | None = None
 
     @property
     def settings(self) -> dict[str, str]:
         """Of ingest, by variable."""
         wanted = {
-            "OPSC_INGEST_BATCH_BYTES": self.batch_bytes,
+            "OPSC_INGEST_BATCH_FIXES": self.batch_fixes,
             "OPSC_INGEST_BATCH_AGE_MS": self.batch_age_ms,
         }
         return {name: str(value) for name, value in wanted.items() if value is not None}
@@ -86,8 +86,8 @@ POINTS: Mapping[str, Point] = {
     "5 fixes": replace(BASE, fixes_per_message=5),
     "100 fixes": replace(BASE, fixes_per_message=100),
     "20 fixes packed": PACKED,
-    "batches of 256 KiB": replace(BASE, batch_bytes=256 << 10),
-    "batches of 8 MiB": replace(BASE, batch_bytes=8 << 20),
+    "batches of 2,000 fixes": replace(BASE, batch_fixes=2_000),
+    "batches of 100,000 fixes": replace(BASE, batch_fixes=100_000),
     "1,000 trackers": replace(BASE, trackers=1_000),
     "100 zones": replace(BASE, zones=100),
     "100,000 zones": replace(BASE, zones=100_000),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 from uuid import UUID
 
 from psycopg import sql
@@ -78,13 +78,13 @@ class VisitNotOpen(Exception):
 
 
 _COLUMNS = sql.SQL(", ").join(map(sql.Identifier, Visit._fields))
-_TYPES = (
+_TYPES: tuple[LiteralString, ...] = (
     *("uuid", "uuid", "uuid", "uuid", "int4", "uuid", "timestamptz", "int4", "timestamptz"),
     *("timestamptz", "float8", "float8", "text", "timestamptz", "float8", "float8", "text"),
     *("text", "text", "timestamptz", "int4", "int4", "bool", "bool", "bool"),
 )
 _INSERT = sql.SQL("INSERT INTO visits ({}) SELECT * FROM unnest({})").format(
-    _COLUMNS, sql.SQL(", ").join(sql.SQL(f"%b::{name}[]") for name in _TYPES)
+    _COLUMNS, sql.SQL(", ").join(sql.SQL("%b::{}[]").format(sql.SQL(name)) for name in _TYPES)
 )
 _KEPT = ("org_id", "id", "asset_id", "zone_id", "tracker_id")
 _AMEND = sql.SQL(
