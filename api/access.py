@@ -17,6 +17,7 @@ from starlette.requests import Request
 from api.callers import Caller
 from api.edge import request_id
 from api.etags import Preconditions
+from api.idempotency import Attempt
 from api.problems import forbidden, unauthorized
 from api.state import ApiState
 from api.tokens import TokenError
@@ -34,12 +35,15 @@ class Access:
     state: ApiState
     preconditions: Preconditions
     request_id: str
+    attempt: Attempt | None
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
-        """One transaction of the caller's organization; commits at its end."""
+        """One transaction of the caller's organization; commits at its end, or together with the
+        answer where the request has an Idempotency-Key."""
         caller = self.caller
         actor = Actor(caller.user_id, caller.via, caller.credential_id, self.request_id)
-        return tenant(self.state.connections, caller.org_id, actor)
+        transaction = tenant(self.state.connections, caller.org_id, actor)
+        return transaction if self.attempt is None else self.attempt.transaction(transaction)
 
     def check_unchanged(self, item: object) -> None:
         """Raises Problem (412) where the client wants to change something else than `item`, which
@@ -74,7 +78,13 @@ class Permission(SecurityBase):
         caller: Caller = request.state.caller
         if caller.role not in self._roles:
             raise forbidden(f"The role {caller.role} may not do this.")
-        return Access(caller, request.app.state.api, Preconditions.of(request), request_id(request))
+        return Access(
+            caller,
+            request.app.state.api,
+            Preconditions.of(request),
+            request_id(request),
+            getattr(request.state, "attempt", None),
+        )
 
 
 Reader = Annotated[Access, Depends(Permission("viewer", "technician", "dispatcher", "admin"))]

@@ -182,6 +182,14 @@ _IF_MATCH = {
     "schema": _TAGS,
     "example": _HEADERS["ETag"]["example"],
 }
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "done once for each key: who sends it again gets the same answer",
+    "schema": {"type": "string", "pattern": "^[!#-+\\--~]+$", "maxLength": 255},
+    "example": "6f1f5a52-0c1b-4f0e-9d0e-0a4b0e5f3c11",
+}
 
 _Text = Annotated[str, Field(max_length=10_000)]
 
@@ -291,10 +299,13 @@ def _complete_operation(
 
 
 def _conditions(method: str, path: str, operation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The conditional headers that the operation heeds."""
+    """The headers that the operation heeds."""
     if method == "get":
         return [_IF_NONE_MATCH, _IF_MATCH]
-    return [_IF_MATCH] if "{" in path and operation["security"] else []
+    if not operation["security"]:
+        return []
+    heeded = [_IF_MATCH] if "{" in path else []
+    return [*heeded, _IDEMPOTENCY_KEY] if method == "post" else heeded
 
 
 def _contents(operation: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -316,8 +327,11 @@ def _error_statuses(
         statuses |= {413, 415, 422}
     if method != "get" and operation["security"]:
         statuses |= {409}
-    if any(parameter["in"] == "header" for parameter in operation.get("parameters", ())):
+    parameters = operation.get("parameters", ())
+    if _IF_MATCH in parameters:
         statuses |= {412}
+    if _IDEMPOTENCY_KEY in parameters:
+        statuses |= {422}
     if _takes_ids(document, operation):
         statuses |= {404}
     return sorted(statuses)

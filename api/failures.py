@@ -141,11 +141,19 @@ def _methods_at(request: Request) -> set[str]:
 
 async def _on_conflict(request: Request, error: Exception) -> Response:
     assert isinstance(error, psycopg.IntegrityError)
+    problem = conflict_of(error)
+    if problem is None:
+        raise error
+    return problem.response(request_id(request))
+
+
+def conflict_of(error: psycopg.IntegrityError) -> Problem | None:
+    """What a broken constraint means to the client; None: it means a fault of ours."""
     known = _CONFLICTS.get(error.diag.constraint_name or "")
     if known is None:
-        raise error
+        return None
     code, pointer, detail = known
-    return conflict(code, detail, pointer=pointer).response(request_id(request))
+    return conflict(code, detail, pointer=pointer)
 
 
 async def _on_page_too_large(request: Request, error: Exception) -> Response:

@@ -6,7 +6,7 @@ NaN, no infinity, UTF-8 only, nesting bounded.
 """
 
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 from fastapi.routing import APIRoute
@@ -14,7 +14,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from api.access import authenticate
+from api.callers import Caller
 from api.etags import Preconditions
+from api.idempotency import Attempt, fingerprint, read_key
 from api.problems import Fault, Problem
 
 _MAX_NESTING = 32
@@ -23,12 +25,15 @@ _MAX_NESTING = 32
 _DISCARDED_BYTES = 16 * 1024 * 1024
 
 
+Handle: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
 class PublicRoute(APIRoute):
     """A route that needs no token."""
 
     body_limit_bytes: ClassVar[int] = 1024 * 1024
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Handle:
         handle = super().get_route_handler()
         reads = "GET" in (self.methods or ())
 
@@ -37,13 +42,17 @@ class PublicRoute(APIRoute):
             _check_parameters(request, request.app.state.parameters[self.operation_id])
             if self.body_field is not None:
                 request = await _with_body(request, self.body_limit_bytes)
-            response = await handle(request)
+            response = await self.run(request, handle)
             return Preconditions.of(request).answer(response) if reads else response
 
         return read_then_handle
 
     async def admit(self, request: Request) -> None:
         """Anybody."""
+
+    async def run(self, request: Request, handle: Handle) -> Response:
+        """What the handler answers."""
+        return await handle(request)
 
 
 class TenantRoute(PublicRoute):
@@ -52,6 +61,18 @@ class TenantRoute(PublicRoute):
     async def admit(self, request: Request) -> None:
         """Whoever brings a good token."""
         await authenticate(request)
+
+    async def run(self, request: Request, handle: Handle) -> Response:
+        """The same, once for each Idempotency-Key of a POST."""
+        key = read_key(request) if request.method == "POST" else None
+        if key is None:
+            return await handle(request)
+        body = await request.json() if isinstance(request, _Loaded) else None
+        caller: Caller = request.state.caller
+        asked = fingerprint(caller, request, body)
+        attempt = Attempt(request.app.state.api, caller, self.unique_id, key, asked)
+        request.state.attempt = attempt
+        return await attempt.run(request, handle)
 
 
 class LargeBodyRoute(TenantRoute):

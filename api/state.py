@@ -21,6 +21,7 @@ class ApiState:
     passwords: Passwords
     cursors: Cursors
     secrets: SecretBox
+    kept_answers: SecretBox
     geometry: OneThread
 
     @classmethod
@@ -33,6 +34,7 @@ class ApiState:
             passwords=Passwords(),
             cursors=Cursors(secret_key),
             secrets=SecretBox(secret_key),
+            kept_answers=SecretBox(secret_key, b"kept-answers"),
             geometry=OneThread("geometry", waiting=16),
         )
 

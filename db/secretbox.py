@@ -1,4 +1,4 @@
-"""Secrets that must be read again (webhook secrets), encrypted at rest.
+"""Secrets that must be read again (webhook secrets, kept answers), encrypted at rest.
 
 AES-256-GCM under a key derived from `OPSC_SECRET_KEY`. A sealed secret is bound to its owner by
 `aad` (for a webhook secret the 16 bytes of the endpoint's id), so a row that is copied to another
@@ -53,10 +53,11 @@ def derived_key(secret_key: bytes, purpose: bytes) -> bytes:
 
 
 class SecretBox:
-    """Seals and opens webhook secrets. The plain text is the `whsec_...` form in ASCII."""
+    """Seals and opens what is of one purpose. The plain text of a webhook secret is the `whsec_...`
+    form in ASCII."""
 
-    def __init__(self, secret_key: bytes) -> None:
-        self._cipher = AESGCM(derived_key(secret_key, b"webhook-secrets"))
+    def __init__(self, secret_key: bytes, purpose: bytes = b"webhook-secrets") -> None:
+        self._cipher = AESGCM(derived_key(secret_key, purpose))
 
     def seal(self, plain: bytes, aad: bytes) -> bytes:
         """Encrypt `plain` for the owner `aad`; each call gives other bytes."""

@@ -152,5 +152,5 @@ ALTER TABLE idempotency_keys FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON idempotency_keys USING (org_id = (SELECT current_org_id()));
 
 GRANT SELECT ON audit_events TO opsc_app;
-GRANT SELECT, INSERT, DELETE ON idempotency_keys TO opsc_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO opsc_app;
 GRANT SELECT (expires_at), DELETE ON idempotency_keys TO opsc_deliver;
