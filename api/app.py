@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from api import (
     assets,
+    audit_events,
     auth,
     clients,
     employees,
@@ -47,6 +48,7 @@ _RESOURCES = (
     visits,
     events,
     webhook_endpoints,
+    audit_events,
 )
 
 

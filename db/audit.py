@@ -112,6 +112,14 @@ async def count(conn: Connection, wanted: AuditFilter, at_most: int) -> int:
     return row[0]
 
 
+async def is_known(conn: Connection, resource_id: UUID) -> bool:
+    """Whether the tenant has events of this resource."""
+    cursor = await conn.execute(
+        "SELECT FROM audit_events WHERE resource_id = %s LIMIT 1", (resource_id,)
+    )
+    return cursor.rowcount == 1
+
+
 async def check(conn: Connection, org_id: UUID, after_seq: int, limit: int) -> Checked:
     """Hashes up to `limit` events behind `after_seq` anew, each on the stored hash of the one
     before."""
