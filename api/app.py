@@ -7,6 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from api import (
+    asset_positions,
     assets,
     audit_events,
     auth,
@@ -39,6 +40,7 @@ _RESOURCES = (
     clients,
     sites,
     employees,
+    asset_positions,  # before assets, where its path would be an id
     assets,
     trackers,
     gateways,

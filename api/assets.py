@@ -1,108 +1,101 @@
-"""Assets: what carries a tracker."""
+"""Assets: what carries a tracker.
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+Where an asset is, and in which zones, moves by itself: it is no part of the asset that a change is
+held against, and is shown where `include` asks for it.
+"""
+
+from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from api import fields
 from api.access import Dispatcher, Reader
-from api.paging import ListOf, ListQuery, Page, Total
+from api.asset_bodies import (
+    AssetChange,
+    AssetFilters,
+    AssetItem,
+    Include,
+    NewAsset,
+    asset_item,
+    changed_asset,
+    included,
+    new_asset,
+)
+from api.filters import check_filter_ids
+from api.paging import ListOf, Page, Total
 from api.problems import not_found
+from api.references import check_references
 from api.routes import TenantRoute
-from api.wire import created, id_text, ok, time_text
+from api.wire import created, ok
 from db import assets
 from db.assets import Asset, AssetKey
-from db.ids import new_id
+from db.connect import Connection
+from db.newest_first import instant
 from db.revision import bump
 
 router = APIRouter(prefix="/v1/assets", tags=["assets"], route_class=TenantRoute)
 _AssetPath = Annotated[fields.AssetId, Path(alias="id")]
+# What fixes are judged by, and what events say of an asset: the others are none of ingest's.
+_JUDGED = frozenset({"name", "asset_class", "tags"})
 
 
-AssetClass = Literal["vehicle", "aircraft", "vessel", "person", "other"]
+class AssetQuery(AssetFilters):
+    """Which assets, and what to show of them."""
+
+    include: Include = None
 
 
-class AssetItem(BaseModel):
-    """An asset."""
+class OneAssetQuery(BaseModel):
+    """What to show of an asset."""
 
-    id: fields.AssetId
-    name: fields.Name
-    external_id: fields.ExternalId | None = Field(
-        description="the organization's own id of it, unique"
-    )
-    make: fields.Name | None
-    model: fields.Name | None
-    asset_class: AssetClass = Field(description="decides which speeds are held to be possible")
-    tags: fields.Tags = Field(description="what zones may choose assets by, in order")
-    created_at: datetime
-    updated_at: datetime
-
-
-class NewAsset(fields.Body):
-    """A new asset."""
-
-    name: fields.Name
-    external_id: fields.ExternalId | None = None
-    make: fields.Name | None = None
-    model: fields.Name | None = None
-    asset_class: AssetClass = "other"
-    tags: fields.Tags = Field(default_factory=list)
-
-
-class AssetChange(fields.Body):
-    """The fields to change."""
-
-    name: fields.Name = Field(default_factory=fields.absent)
-    external_id: fields.ExternalId | None = None
-    make: fields.Name | None = None
-    model: fields.Name | None = None
-    asset_class: AssetClass = Field(default_factory=fields.absent)
-    tags: fields.Tags = Field(default_factory=fields.absent)
+    include: Include = None
 
 
 @router.get("", operation_id="listAssets", response_model=ListOf[AssetItem])
-async def list_assets(access: Reader, query: Annotated[ListQuery, Query()]) -> Response:
+async def list_assets(access: Reader, query: Annotated[AssetQuery, Query()]) -> Response:
     """Assets, newest first."""
     page = Page(access, query, "assets", AssetKey)
+    wanted = query.wanted()
     async with access.transaction() as conn:
-        total = page.total or Total(await assets.count(conn))
-        rows = await assets.listing(
-            conn, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
+        await check_filter_ids(
+            conn, client_id=query.client_id, site_id=query.site_id, zone_id=query.zone_id
         )
-    return page.response(rows, total, key=lambda row: AssetKey(row.created_at, row.id), item=_item)
+        total = page.total or Total(await assets.count(conn, wanted))
+        rows = await assets.listing(
+            conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
+        )
+        more = await included(conn, query.include, [row.id for row in rows])
+    return page.response(
+        rows,
+        total,
+        key=lambda row: AssetKey(row.created_at, row.id),
+        item=lambda row: asset_item(row) | more[row.id],
+    )
 
 
 @router.post("", operation_id="createAsset", status_code=201, response_model=AssetItem)
 async def create_asset(access: Dispatcher, body: Annotated[NewAsset, Body()]) -> Response:
     """A new asset."""
     async with access.transaction() as conn:
+        await check_references(conn, client_id=body.client_id, site_id=body.site_id)
         revision, at = await bump(conn)
-        asset = Asset(
-            id=new_id(),
-            name=body.name,
-            external_id=body.external_id,
-            make=body.make,
-            model=body.model,
-            asset_class=body.asset_class,
-            tags=_in_order(body.tags),
-            created_at=at,
-            updated_at=at,
-        )
+        asset = new_asset(body, at)
         await assets.insert(conn, asset, revision)
-    return created(_item(asset), router.prefix)
+    return created(asset_item(asset), router.prefix)
 
 
 @router.get("/{id}", operation_id="getAsset", response_model=AssetItem)
-async def get_asset(access: Reader, asset_id: _AssetPath) -> Response:
+async def get_asset(
+    access: Reader, asset_id: _AssetPath, query: Annotated[OneAssetQuery, Query()]
+) -> Response:
     """One asset."""
     async with access.transaction() as conn:
-        asset = await assets.find(conn, asset_id)
-    if asset is None:
-        raise not_found("asset")
-    return ok(_item(asset))
+        asset = await _found(conn, asset_id)
+        more = await included(conn, query.include, [asset_id])
+    return ok(asset_item(asset) | more[asset_id])
 
 
 @router.patch("/{id}", operation_id="updateAsset", response_model=AssetItem)
@@ -110,41 +103,28 @@ async def update_asset(
     access: Dispatcher, asset_id: _AssetPath, body: Annotated[AssetChange, Body()]
 ) -> Response:
     """Changes the fields that are given."""
+    revision = None
     async with access.transaction() as conn:
-        revision, at = await bump(conn)
-        asset = await assets.find(conn, asset_id)
-        if asset is None:
-            raise not_found("asset")
-        access.check_unchanged(_item(asset))
-        changed = asset._replace(**_changes(body))
+        await check_references(conn, client_id=body.client_id, site_id=body.site_id)
+        if body.model_fields_set & _JUDGED:
+            revision, at = await bump(conn)
+        else:
+            at = await instant(conn)
+        await assets.lock(conn, asset_id)
+        asset = await _found(conn, asset_id)
+        access.check_unchanged(asset_item(asset))
+        changed = changed_asset(asset, body, at)
         if changed != asset:
             changed = changed._replace(updated_at=at)
             await assets.update(conn, changed, revision)
         if changed.tags != asset.tags:
+            assert revision is not None  # tags are among what is judged by
             await assets.change_tags(conn, asset_id, changed.tags, at, revision)
-    return ok(_item(changed))
+    return ok(asset_item(changed))
 
 
-def _changes(body: AssetChange) -> dict[str, Any]:
-    changes = body.given()
-    if "tags" in changes:
-        changes["tags"] = _in_order(body.tags)
-    return changes
-
-
-def _in_order(tags: list[str]) -> list[str]:
-    return sorted(set(tags))
-
-
-def _item(asset: Asset) -> dict[str, Any]:
-    return {
-        "id": id_text("ast", asset.id),
-        "name": asset.name,
-        "external_id": asset.external_id,
-        "make": asset.make,
-        "model": asset.model,
-        "asset_class": asset.asset_class,
-        "tags": asset.tags,
-        "created_at": time_text(asset.created_at),
-        "updated_at": time_text(asset.updated_at),
-    }
+async def _found(conn: Connection, asset_id: UUID) -> Asset:
+    asset = await assets.find(conn, asset_id)
+    if asset is None:
+        raise not_found("asset")
+    return asset

@@ -108,23 +108,32 @@ class Page(Generic[_KEY]):
         key: Callable[[_ROW], _KEY],
         item: Callable[[_ROW], object],
     ) -> Response:
-        """The envelope around what was read."""
+        """200 with the envelope."""
+        return ok(self.envelope(rows, total, key=key, item=item))
+
+    def envelope(
+        self,
+        rows: Sequence[_ROW],
+        total: Total,
+        *,
+        key: Callable[[_ROW], _KEY],
+        item: Callable[[_ROW], object],
+    ) -> dict[str, Any]:
+        """What a list answers, around what was read."""
         shown = rows[: self._limit]
         next_cursor = None
         if len(rows) > len(shown):
             behind = self._offset + len(shown)
             position = Position(key(shown[-1]), behind, total.rows, total.is_estimate)
             next_cursor = self._cursors.write(position, self._scope)
-        return ok(
-            {
-                "data": [item(row) for row in shown],
-                "total": total.rows,
-                "total_is_estimate": total.is_estimate,
-                "limit": self._limit,
-                "offset": self._offset,
-                "next_cursor": next_cursor,
-            }
-        )
+        return {
+            "data": [item(row) for row in shown],
+            "total": total.rows,
+            "total_is_estimate": total.is_estimate,
+            "limit": self._limit,
+            "offset": self._offset,
+            "next_cursor": next_cursor,
+        }
 
 
 def _scope(access: Access, query: ListQuery, list_name: str) -> bytes:

@@ -1,10 +1,16 @@
 """Assets, through HTTP."""
 
+import asyncio
+
 import pytest
 
 from db.ids import new_id
 from telemetry.ids import format_id, parse_id
 from tests.api.running import Organization, RunningApi
+from tests.api.shapes import square
+from tests.api.stored import carried, minute, store_visit
+
+METERS = [("odometer_m", "odometer_at"), ("engine_hours_h", "engine_hours_at")]
 
 
 async def test_an_asset_is_made_read_and_changed(north: Organization) -> None:
@@ -170,3 +176,141 @@ async def test_every_write_raises_the_revision_that_ingest_reads(
     await north.admin.patch(f"/v1/assets/{asset['id']}", {"name": "Loader 2"})
     stamped = api.sql("SELECT max(revision) FROM assets")[0][0]
     assert revision() == stamped == before + 2
+
+
+async def test_an_asset_has_a_client_a_site_and_a_state(north: Organization) -> None:
+    client = (await north.admin.post("/v1/clients", {"name": "Acme"})).json["id"]
+    site = (await north.admin.post("/v1/sites", {"name": "Pit", "client_id": client})).json["id"]
+    plain = (await north.admin.post("/v1/assets", {"name": "Crane"})).json
+    assert plain["mechanical_state"] == "operational"
+    assert (plain["client_id"], plain["site_id"], plain["tracker_id"]) == (None, None, None)
+    change = {"client_id": client, "site_id": site, "mechanical_state": "in_repair"}
+    more = {"serial": "S-1", "year": 2021}
+    changed = (await north.dispatcher.patch(f"/v1/assets/{plain['id']}", change | more)).json
+    assert {name: changed[name] for name in change | more} == change | more
+    for path in (f"/v1/clients/{client}", f"/v1/sites/{site}"):
+        refused = await north.admin.delete(path)
+        assert (refused.status, refused.json["code"]) == (409, "in_use")
+
+
+async def test_an_asset_shows_the_tracker_that_it_carries_now(north: Organization) -> None:
+    who = await carried(north)
+    path = f"/v1/assets/{who.asset_id}"
+    assert (await north.viewer.get(path)).json["tracker_id"] == who.tracker_id
+    await north.admin.patch(f"/v1/trackers/{who.tracker_id}", {"asset_id": None})
+    assert (await north.viewer.get(path)).json["tracker_id"] is None
+
+
+@pytest.mark.parametrize(("meter", "when"), METERS)
+async def test_a_meter_is_a_reading_with_its_time(
+    north: Organization, meter: str, when: str
+) -> None:
+    asset = (await north.admin.post("/v1/assets", {"name": "Crane", meter: 100})).json
+    assert (asset[meter], asset[when]) == (100, asset["created_at"])
+    path = f"/v1/assets/{asset['id']}"
+    read = {meter: 120.5, when: "2026-01-01T08:00:00+01:00"}
+    changed = (await north.admin.patch(path, read)).json
+    assert (changed[meter], changed[when]) == (120.5, "2026-01-01T07:00:00Z")
+    again = (await north.admin.patch(path, {meter: 130})).json
+    assert again[when] == again["updated_at"]
+    gone = (await north.admin.patch(path, {meter: None})).json
+    assert (gone[meter], gone[when]) == (None, None)
+    assert (await north.viewer.get(path)).json == gone
+
+
+@pytest.mark.parametrize(("meter", "when"), METERS)
+async def test_a_reading_that_cannot_be_is_a_422_that_points_at_it(
+    north: Organization, meter: str, when: str
+) -> None:
+    asset = (await north.admin.post("/v1/assets", {"name": "Crane", meter: 1})).json
+    for body, pointer in (
+        ({meter: -1}, meter),
+        ({meter: "far"}, meter),
+        ({when: "2026-01-01T00:00:00Z"}, when),
+        ({meter: None, when: "2026-01-01T00:00:00Z"}, when),
+        ({meter: 1, when: "2999-01-01T00:00:00Z"}, when),
+    ):
+        for answer in (
+            await north.admin.post("/v1/assets", {"name": "x"} | body),
+            await north.admin.patch(f"/v1/assets/{asset['id']}", body),
+        ):
+            assert answer.status == 422
+            assert [fault["pointer"] for fault in answer.json["errors"]] == [f"/{pointer}"]
+
+
+async def test_what_fixes_are_not_judged_by_leaves_the_revision_as_it_is(
+    api: RunningApi, north: Organization
+) -> None:
+    asset = (await north.admin.post("/v1/assets", {"name": "Loader"})).json
+    before = api.sql("SELECT revision FROM zones_revision")
+    body = {"mechanical_state": "down", "odometer_m": 1, "make": "CAT", "external_id": "L-9"}
+    answer = await north.admin.patch(f"/v1/assets/{asset['id']}", body)
+    assert answer.json["mechanical_state"] == "down"
+    assert api.sql("SELECT revision FROM zones_revision") == before
+
+
+async def test_of_two_changes_at_once_none_is_lost(north: Organization) -> None:
+    path = (await north.admin.post("/v1/assets", {"name": "Loader"})).headers["Location"]
+    bodies = [
+        {"make": "CAT"},
+        {"model": "320"},
+        {"name": "Digger"},
+        {"tags": ["a"]},
+        {"year": 2020},
+    ]
+    await asyncio.gather(*(north.admin.patch(path, body) for body in bodies))
+    asset = (await north.viewer.get(path)).json
+    for body in bodies:
+        assert asset | body == asset
+
+
+async def test_filters_go_together(api: RunningApi) -> None:
+    org = api.organization("Filtered")
+    client = (await org.admin.post("/v1/clients", {"name": "Acme"})).json["id"]
+    site = (await org.admin.post("/v1/sites", {"name": "Pit"})).json["id"]
+    zone = (await org.admin.post("/v1/zones", {"name": "Yard", "geometry": square()})).json["id"]
+    for body in (
+        {"name": "Truck 1", "make": "Volvo", "model": "FH", "tags": ["red", "big"]},
+        {"name": "truck 2", "make": "Volvo", "model": "FM", "tags": ["red"], "client_id": client},
+        {"name": "Digger", "make": "CAT", "model": "FM", "mechanical_state": "down"},
+        {"name": "Dozer", "make": "CAT", "external_id": "D-1", "site_id": site, "tags": ["big"]},
+    ):
+        await org.admin.post("/v1/assets", body)
+    for name, left_at in (("In", None), ("Out", minute(9))):
+        who = await carried(org, name)
+        store_visit(api, org, who, zone, minute(0), left_at)
+        store_visit(api, org, who, zone, minute(-9), minute(-5))
+    cases: list[tuple[dict[str, str], list[str]]] = [
+        ({"make": "Volvo"}, ["truck 2", "Truck 1"]),
+        ({"make": "volvo"}, []),
+        ({"make": "Volvo", "model": "FM"}, ["truck 2"]),
+        ({"model": "FM"}, ["Digger", "truck 2"]),
+        ({"client_id": client}, ["truck 2"]),
+        ({"site_id": site}, ["Dozer"]),
+        ({"mechanical_state": "down"}, ["Digger"]),
+        ({"mechanical_state": "operational", "make": "CAT"}, ["Dozer"]),
+        ({"external_id": "D-1"}, ["Dozer"]),
+        ({"tag": "red"}, ["truck 2", "Truck 1"]),
+        ({"tag": "big", "q": "TR"}, ["Truck 1"]),
+        ({"q": "d"}, ["Dozer", "Digger"]),
+        ({"zone_id": zone}, ["In"]),
+        ({"zone_id": zone, "q": "out"}, []),
+    ]
+    for filters, names in cases:
+        for path in ("/v1/assets", "/v1/assets/positions"):
+            listed = (await org.viewer.get(path, **filters)).json
+            assert [row["name"] for row in listed["data"]] == names, filters
+            assert listed["total"] == len(names), filters
+            walked = await org.viewer.walk(path, limit=1, **filters)
+            assert [row["name"] for row in walked] == names, filters
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [{"mechanical_state": "fine"}, {"tag": "Red"}, {"q": ""}, {"zone_id": "x"}, {"include": "all"}],
+)
+async def test_a_filter_with_a_value_that_cannot_be_is_a_400(
+    north: Organization, filters: dict[str, str]
+) -> None:
+    answer = await north.viewer.get("/v1/assets", **filters)
+    assert (answer.status, answer.json["code"]) == (400, "invalid_parameter")

@@ -6,7 +6,8 @@ from typing import Any
 import pytest_asyncio
 from pydantic import BaseModel
 
-from api.assets import AssetItem
+from api.asset_bodies import AssetItem
+from api.asset_positions import AssetPosition
 from api.clients import ClientItem
 from api.employees import EmployeeItem
 from api.events import EventItem
@@ -55,7 +56,8 @@ async def test_answers_have_the_fields_that_are_documented(
     store_visit(api, north, who, zone["id"], minute(0))
     store_event(api, north, 1)
     lists: dict[str, type[BaseModel]] = {
-        "assets": AssetItem,
+        "assets?include=last_position,zone_ids": AssetItem,
+        "assets/positions": AssetPosition,
         "trackers": TrackerItem,
         "zones": ZoneItem,
         "clients": ClientItem,

@@ -31,6 +31,7 @@ LISTS = (
     "sites",
     "employees",
     "gateways",
+    "assets/positions",
 )
 # What can be made again, as often as wanted.
 ANOTHER: dict[str, Any] = {
@@ -137,6 +138,19 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("PATCH", "/v1/gateways/{gateway}", {"name": "ours now"}),
     ("POST", "/v1/gateways/{gateway}/rotate", None),
     ("POST", "/v1/gateways/{gateway}/revoke", None),
+    *(
+        ("GET", f"/v1/{path}", None)
+        for filtered in ("assets", "assets/positions")
+        for path in (
+            filtered + "?client_id={client}",
+            filtered + "?site_id={site}",
+            filtered + "?zone_id={zone}",
+        )
+    ),
+    ("POST", "/v1/assets", {"name": "x", "client_id": "{client}"}),
+    ("POST", "/v1/assets", {"name": "x", "site_id": "{site}"}),
+    ("PATCH", "/v1/assets/{own_asset}", {"client_id": "{client}"}),
+    ("PATCH", "/v1/assets/{own_asset}", {"site_id": "{site}"}),
     ("GET", "/v1/sites?client_id={client}", None),
     ("GET", "/v1/sites?zone_id={zone}", None),
     ("POST", "/v1/sites", {"name": "x", "client_id": "{client}"}),
@@ -151,7 +165,7 @@ async def test_an_id_of_another_organization_is_a_404(
     north: Organization, ours: Belongings, theirs: Belongings, method: str, path: str, body: Any
 ) -> None:
     ids = {name: getattr(theirs, name) for name in Belongings.__slots__}
-    ids |= {"own_tracker": ours.tracker, "own_site": ours.site}
+    ids |= {"own_tracker": ours.tracker, "own_site": ours.site, "own_asset": ours.asset}
     if body:
         body = {key: value and value.format(**ids) for key, value in body.items()}
     answer = await north.admin.send(method, path.format(**ids), json=body)
