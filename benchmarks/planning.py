@@ -5,7 +5,6 @@ batch, as `ingest.owner` does. `split` says how much processor time each part ta
 Everything is on: zones, rules, visits, events, notes, checkpoints.
 """
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from benchmarks import setup_rows, workload
@@ -26,6 +26,7 @@ from db.registry import (
     TrackerRow,
     ZoneVersionRow,
 )
+from geofence.outlines import Polygonal
 from geofence.state import State
 from ingest import arrivals
 from ingest import plan as planning
@@ -133,9 +134,7 @@ def registry_of(plan: workload.Plan) -> Registry:
                     name=f"Zone {n}",
                     kind="restricted",
                     alert_on=None,
-                    geometry=json.dumps({"type": "Polygon", "coordinates": [ring.tolist()]}),
-                    radius_m=None,
-                    width_m=None,
+                    shape=Polygonal(shapely.Polygon(ring)),
                     rules={},
                     schedule=None,
                     assets=None,

@@ -1,17 +1,23 @@
 """What ingest knows by heart: organizations' trackers, assets and their tags, assignments, zones.
 
-Read whole at start and then by revision: each row carries the number of its last change.
+Read whole at start and then by revision: each row carries the number of its last change. Zones are
+read some thousands at a time, and only their shapes are kept: the text of many is a large one.
 """
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from db.connect import Connection
 from db.revision import read_for_share
+from geofence.outlines import Shape
+from geofence.stored import StoredShape, read_stored
 
 MIN_TIME_US = -(2**63)  # of a beginning since ever
 MAX_TIME_US = 2**63 - 1  # of an end that is open
+_ZONES_AT_A_TIME = 4_000
 
 
 class TrackerRow(NamedTuple):
@@ -60,9 +66,8 @@ class AssetChoice(NamedTuple):
 class ZoneVersionRow(NamedTuple):
     """In force in [valid_from_us, valid_to_us), microseconds since 1970.
 
-    geometry: the text of the GeoJSON geometry. rules: the fields of geofence.rules.Rules that were
-    given. schedule: as geofence.schedule.parse_schedule reads it, None for always. assets: None for
-    all.
+    rules: the fields of geofence.rules.Rules that were given. schedule: as
+    geofence.schedule.parse_schedule reads it, None for always. assets: None for all.
     """
 
     org_id: UUID
@@ -71,9 +76,7 @@ class ZoneVersionRow(NamedTuple):
     name: str
     kind: str
     alert_on: list[str] | None
-    geometry: str
-    radius_m: float | None
-    width_m: float | None
+    shape: Shape
     rules: dict[str, Any]
     schedule: dict[str, Any] | None
     assets: AssetChoice | None
@@ -111,8 +114,8 @@ SELECT id, tracker_id, asset_id, (extract(epoch FROM assigned_from) * 1000000)::
   FROM tracker_assignments WHERE revision > %s
 """
 _ZONE_VERSIONS = """
-SELECT org_id, zone_id, version, name, kind, alert_on, geometry::text, radius_m, width_m,
-       rules, schedule, assets,
+SELECT geometry::text, radius_m, width_m,
+       org_id, zone_id, version, name, kind, alert_on, rules, schedule, assets,
        (extract(epoch FROM valid_from) * 1000000)::bigint,
        coalesce((extract(epoch FROM valid_to) * 1000000)::bigint, %s)
   FROM zone_versions WHERE revision > %s
@@ -123,7 +126,7 @@ SELECT org_id, zone_id, version, name, kind, alert_on, geometry::text, radius_m,
 async def changes_since(conn: Connection, revision: int) -> RegistryChanges:
     """Inside the caller's transaction, which holds the revision from now on: nothing changes.
 
-    `revision` -1 reads everything.
+    `revision` -1 reads everything. Raises what `geofence.stored.read_stored` raises.
     """
     newest = await read_for_share(conn)
     async with conn.cursor() as cursor:
@@ -135,14 +138,25 @@ async def changes_since(conn: Connection, revision: int) -> RegistryChanges:
         asset_tags = [AssetTagsRow(*row) for row in await cursor.fetchall()]
         await cursor.execute(_ASSIGNMENTS, (MAX_TIME_US, revision))
         assignments = [AssignmentRow(*row) for row in await cursor.fetchall()]
+    zone_versions: list[ZoneVersionRow] = []
+    async with conn.cursor(name="zone_versions") as cursor:
         await cursor.execute(_ZONE_VERSIONS, (MAX_TIME_US, revision))
-        zone_versions = [_zone_version(row) for row in await cursor.fetchall()]
+        while rows := await cursor.fetchmany(_ZONES_AT_A_TIME):
+            zone_versions += await asyncio.to_thread(_zone_versions, rows)
     return RegistryChanges(newest, trackers, assets, asset_tags, assignments, zone_versions)
 
 
-def _zone_version(row: tuple[Any, ...]) -> ZoneVersionRow:
-    *before, chosen, valid_from_us, valid_to_us = row
-    return ZoneVersionRow._make((*before, _asset_choice(chosen), valid_from_us, valid_to_us))
+def _zone_versions(rows: Sequence[tuple[Any, ...]]) -> list[ZoneVersionRow]:
+    shapes = read_stored([StoredShape(*row[:3]) for row in rows])
+    return [_zone_version(row[3:], shape) for row, shape in zip(rows, shapes, strict=True)]
+
+
+def _zone_version(row: tuple[Any, ...], shape: Shape) -> ZoneVersionRow:
+    *facts, rules, schedule, chosen, valid_from_us, valid_to_us = row
+    choice = _asset_choice(chosen)
+    return ZoneVersionRow._make(
+        (*facts, shape, rules, schedule, choice, valid_from_us, valid_to_us)
+    )
 
 
 def _asset_choice(chosen: dict[str, list[str]] | None) -> AssetChoice | None:

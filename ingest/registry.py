@@ -7,7 +7,6 @@ thread at a time.
 UUIDs become ordinals here, which index arrays and appear in the columns of a batch.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,12 +25,10 @@ from geofence import rules
 from geofence.agenda import OPENING_DTYPE, Agenda
 from geofence.evaluator import TICK_US
 from geofence.index import ZoneIndex, ZoneVersion
-from geofence.outlines import Shape
 from geofence.policy import Policy
 from geofence.rules import Gates, Rules
 from geofence.schedule import parse_schedule
 from geofence.state import State
-from geofence.stored import StoredShape, read_stored
 from geofence.versions import ALL_ASSETS, MAX_TIME_US, MIN_TIME_US
 from ingest.assignments import Assignments
 from ingest.filters import Filters
@@ -72,6 +69,7 @@ class Registry:
         self.wanting_receipts: set[int] = set()  # trackers that are told what became of messages
         self._asset_rows: dict[int, AssetRow] = {}
         self._zone_facts: dict[tuple[int, int], ZoneFacts] = {}
+        self._policies: dict[Policy, Policy] = {}
         self.moves = Moves()
         self.openings = Openings()
         self._filters = Filters(self.assets)
@@ -93,7 +91,7 @@ class Registry:
         for assignment in changes.assignments:
             self._take_assignment(assignment)
         if changes.zone_versions:
-            self.index = self.index.with_changes(self._take_zones(changes.zone_versions))
+            self.index = self.index.with_changes(map(self._take_zone, changes.zone_versions))
         if self._filters.changed:
             self.index = self.index.with_filters(self._filters.rows())
         self.revision = changes.revision
@@ -177,14 +175,10 @@ class Registry:
         putting = Putting(asset, tracker, row.from_us)
         self.moves.put(row.assignment_id, organization, putting, row.to_us)
 
-    def _take_zones(self, rows: Sequence[ZoneVersionRow]) -> Iterator[ZoneVersion]:
-        stored = [StoredShape(row.geometry, row.radius_m, row.width_m) for row in rows]
-        return map(self._take_zone, rows, read_stored(stored))
-
-    def _take_zone(self, row: ZoneVersionRow, shape: Shape) -> ZoneVersion:
+    def _take_zone(self, row: ZoneVersionRow) -> ZoneVersion:
         zone = self.zones.number(row.zone_id)
         organization = self.organizations.number(row.org_id)
-        policy = _policy(row)
+        policy = self._policy(row)
         self._zone_facts[zone, row.version] = ZoneFacts(row.name, policy)
         span = (row.valid_from_us, row.valid_to_us)
         self.openings.put(zone, row.version, organization, policy, span)
@@ -192,13 +186,22 @@ class Registry:
             zone=zone,
             version=row.version,
             organization=organization,
-            shape=shape,
+            shape=row.shape,
             valid_from_us=row.valid_from_us,
             valid_to_us=row.valid_to_us,
             rules=Rules(**row.rules),
             assets=self._filter(organization, row.assets),
             remembers_exits=row.kind == "allowed",
         )
+
+    def _policy(self, row: ZoneVersionRow) -> Policy:
+        """Nearly all zones share a few."""
+        policy = Policy(
+            kind=row.kind,
+            alert_on=None if row.alert_on is None else frozenset(row.alert_on),
+            schedule=None if row.schedule is None else parse_schedule(row.schedule),
+        )
+        return self._policies.setdefault(policy, policy)
 
     def _filter(self, organization: int, choice: AssetChoice | None) -> int:
         return ALL_ASSETS if choice is None else self._filters.number(organization, choice)
@@ -218,11 +221,3 @@ def _done_us(state: State, batch: FixBatch) -> int:
     done_us = np.maximum(known["newest_us"], known["clock_us"])
     # of an asset of which nothing is known yet, its fixes tell from when on it matters
     return int(min(done_us.min(initial=MAX_TIME_US), rows["time_us"].min(initial=MAX_TIME_US)))
-
-
-def _policy(row: ZoneVersionRow) -> Policy:
-    return Policy(
-        kind=row.kind,
-        alert_on=None if row.alert_on is None else frozenset(row.alert_on),
-        schedule=None if row.schedule is None else parse_schedule(row.schedule),
-    )
