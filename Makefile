@@ -5,6 +5,7 @@
 # make bench-sweep   by trackers, zones, messages and batches; what a fix costs, how long it takes
 # make bench-engine   the geofence engine alone; the same
 # make faults  break a whole system on purpose, row by row; ROWS=1,3,6 chooses, SHORT=1 does less
+# make soak    a whole system under load, broken now and then; MINUTES=20, RATE=25000 a second
 #
 # Setting up makes ./.venv and ./var; nothing else on the machine is touched. A second run installs
 # nothing. Needed beforehand: make, git and Python 3.11 or later with venv.
@@ -19,7 +20,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_PYTHON_DOWNLOADS ?= never
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench bench-sweep bench-engine faults setup
+.PHONY: demo test check bench bench-sweep bench-engine faults soak setup
 
 demo: setup
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -45,6 +46,9 @@ bench-engine: setup
 
 faults: setup
 	$(BIN)/python -m benchmarks.faults $(if $(ROWS),--rows $(ROWS)) $(if $(SHORT),--short)
+
+soak: setup
+	$(BIN)/python -m benchmarks.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
 setup: $(INSTALLED)
 

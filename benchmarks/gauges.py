@@ -16,6 +16,7 @@ class Cell(IntEnum):
     STOP = 1  # runner: 1 when the others are to end
     RECEIVED = 2  # counting subscriber: messages received and acknowledged
     RATE = 3  # runner: messages a second that may be sent, 0 for as many as LIMIT allows
+    SENT = 4  # load of the soak run: messages sent, those apart that must be sent again
 
 
 class Gauges:

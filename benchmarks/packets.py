@@ -11,10 +11,12 @@ PUBACK_BYTES = 4
 DISCONNECT = b"\xe0\x00"
 
 
-def connect(client_id: str) -> bytes:
-    """A clean session without keepalive."""
-    name = client_id.encode()
-    body = b"\x00\x04MQTT\x04\x02\x00\x00" + struct.pack(">H", len(name)) + name
+def connect(client_id: str, secret: str | None = None) -> bytes:
+    """A clean session without keepalive; with a secret, signed in under the client id."""
+    flags, signature = b"\x02", b""
+    if secret is not None:
+        flags, signature = b"\xc2", _text(client_id) + _text(secret)
+    body = b"\x00\x04MQTT\x04" + flags + b"\x00\x00" + _text(client_id) + signature
     return b"\x10" + remaining_length(len(body)) + body
 
 
@@ -40,3 +42,8 @@ def remaining_length(length: int) -> bytes:
         groups.append(group | (0x80 if length else 0))
         if not length:
             return bytes(groups)
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode()
+    return struct.pack(">H", len(encoded)) + encoded

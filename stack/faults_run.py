@@ -29,7 +29,7 @@ from stack.supervisor import Say
 
 ROW_LIMIT_S = 900.0
 _ZONE_SETS_SHORT = 3
-_WRONG = (
+WRONG = (
     *(StackError, ApiError, FleetError, MqttError),
     *(psycopg.Error, OSError, TimeoutError, RuntimeError),
 )
@@ -124,8 +124,8 @@ async def _run(key: str, row: Row, system: FaultSystem, extent: Extent) -> RowRe
         async with asyncio.timeout(ROW_LIMIT_S):
             came = await _done(row, system, extent)
             trouble = row.judge(system, came)
-    except* _WRONG as group:
-        trouble = "; ".join(f"{type(one).__name__}: {one}" for one in _leaves(group))
+    except* WRONG as group:
+        trouble = "; ".join(f"{type(one).__name__}: {one}" for one in leaves(group))
     return RowResult(
         key,
         row.title,
@@ -153,8 +153,9 @@ async def _done(row: Row, system: FaultSystem, extent: Extent) -> Loaded:
     return await loaded(system.stack, system.device_broker, load, extent.seed, action)
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """The errors in a group, and in the groups within it."""
     found: list[BaseException] = []
     for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+        found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found

@@ -77,6 +77,11 @@ class Ingest:
     def is_running(self) -> bool:
         return self._process is not None and self._process.exit_code is None
 
+    @property
+    def pid(self) -> int | None:
+        """Of its process; None where there is none just now."""
+        return self._process.pid if self._process is not None and self.is_running else None
+
     def start(self) -> None:
         """Returns at once; an owner is ready some seconds later."""
         self._process = Process(self._part.command)
