@@ -78,6 +78,8 @@ def _server_options(settings: ApiSettings) -> dict[str, Any]:
         "http": "httptools",
         "ws": "none",
         "lifespan": "on",
+        "proxy_headers": True,
+        "forwarded_allow_ips": settings.api_trusted_proxies,
         "access_log": False,
         "log_config": None,
         "server_header": False,

@@ -2,11 +2,14 @@
 
 `Reader`, `Dispatcher` and `Admin` are the types of a handler's `access` parameter: naming one is
 what protects a route. A viewer and a technician read, a dispatcher also writes, and what is sent
-out of the house (webhook endpoints) is the admin's.
+out of the house (webhook endpoints), users and API keys are the admin's. The role is the user's
+present one, whatever the credential was given for; an API key may be narrower (`api.scopes`).
 """
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends
@@ -14,15 +17,19 @@ from fastapi.openapi.models import HTTPBearer as HttpBearerModel
 from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
-from api.callers import Caller
+from api.callers import Caller, Via
 from api.edge import request_id
 from api.etags import Preconditions
 from api.idempotency import Attempt
-from api.problems import forbidden, unauthorized
+from api.problems import Problem, forbidden, unauthorized
+from api.scopes import lets_through, needed_scope
 from api.state import ApiState
 from api.tokens import TokenError
 from api.wire import item_tag
+from db import credentials
+from db.bearer_secrets import API_KEY, MAX_SECRET_CHARACTERS, secret_hash
 from db.connect import Connection
+from db.credentials import Standing
 from db.tenant import Actor, tenant
 from db.users import Role
 
@@ -53,21 +60,82 @@ class Access:
 
 
 async def authenticate(request: Request) -> None:
-    """Finds out who asks, for `Permission` to judge. Raises Problem (401)."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if not token:
+    """Finds out who asks, for `Permission` to judge. Raises Problem (401, or 403 for a request that
+    another site may have made).
+
+    An Authorization header decides alone: a cookie beside it is not looked at.
+    """
+    state: ApiState = request.app.state.api
+    header = request.headers.get("authorization")
+    if header is None:
+        caller = await _by_cookie(state, request)
+    else:
+        caller = await _by_header(state, header)
+    state.usage.note(caller)
+    # What depends on the caller and comes before the body (plans, limits) has its place here.
+    request.state.caller = caller
+
+
+async def _by_header(state: ApiState, header: str) -> Caller:
+    scheme, _, text = header.partition(" ")
+    text = text.strip()
+    if not text:
         raise unauthorized("A bearer token is needed in the Authorization header.")
     if scheme.lower() != "bearer":
         raise unauthorized("The scheme of the Authorization header must be Bearer.")
-    state: ApiState = request.app.state.api
+    return await (_by_key(state, text) if text.startswith(API_KEY) else _by_token(state, text))
+
+
+async def _by_token(state: ApiState, token: str) -> Caller:
     try:
-        request.state.caller = state.tokens.verify(token.strip())
+        grant = state.tokens.verify(token)
     except TokenError as error:
         raise unauthorized(str(error)) from None
+    look_up = partial(credentials.of_sign_in, org_id=grant.org_id, sign_in_id=grant.sign_in_id)
+    key = grant.org_id.bytes + grant.sign_in_id.bytes
+    standing = await state.standings.find(key, look_up)
+    if standing is None:
+        raise unauthorized("The token was revoked: sign in again.")
+    return _caller(standing, "token")
+
+
+async def _by_key(state: ApiState, key: str) -> Caller:
+    if len(key) <= MAX_SECRET_CHARACTERS:
+        key_hash = secret_hash(key)
+        look_up = partial(credentials.of_api_key, key_hash=key_hash)
+        standing = await state.standings.find(key_hash, look_up)
+        if standing is not None:
+            return _caller(standing, "api_key")
+    raise unauthorized("The API key is not one of ours, or no longer good.")
+
+
+async def _by_cookie(state: ApiState, request: Request) -> Caller:
+    secret = state.cookies.read(request)
+    if secret is None:
+        raise unauthorized("A bearer token is needed in the Authorization header.")
+    idle = timedelta(seconds=state.settings.session_idle_s)
+    cookie_hash = secret_hash(secret[: MAX_SECRET_CHARACTERS + 1])
+    look_up = partial(credentials.of_session, cookie_hash=cookie_hash, idle=idle)
+    standing = await state.standings.find(cookie_hash, look_up)
+    if standing is None:
+        raise unauthorized("The session is over: sign in again.")
+    state.cookies.check(request, secret)
+    return _caller(standing, "session")
+
+
+def _caller(standing: Standing, via: Via) -> Caller:
+    return Caller(
+        org_id=standing.org_id,
+        user_id=standing.user_id,
+        role=standing.role,
+        via=via,
+        credential_id=standing.credential_id,
+        scopes=None if standing.scopes is None else frozenset(standing.scopes),
+    )
 
 
 class Permission(SecurityBase):
-    """Lets the given roles in; any other gets a 403."""
+    """Lets the given roles in; any other gets a 403, and so does a key without the scope."""
 
     def __init__(self, *roles: Role) -> None:
         self.model = HttpBearerModel(bearerFormat="JWT")
@@ -78,6 +146,10 @@ class Permission(SecurityBase):
         caller: Caller = request.state.caller
         if caller.role not in self._roles:
             raise forbidden(f"The role {caller.role} may not do this.")
+        if caller.scopes is not None:
+            needed = needed_scope(request.scope["route"].tags[0], request.method)
+            if not lets_through(caller.scopes, needed):
+                raise Problem(403, "scope_missing", f"The API key has not the scope {needed}.")
         return Access(
             caller,
             request.app.state.api,

@@ -1,5 +1,6 @@
 """The application: resources, errors and the edge, put together."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -7,6 +8,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from api import (
+    api_keys,
     asset_positions,
     assets,
     audit_events,
@@ -18,10 +20,14 @@ from api import (
     gateways,
     gps_events,
     health,
+    jwks,
+    links,
     organization,
     quarantine,
+    session,
     sites,
     trackers,
+    users,
     visits,
     webhook_endpoints,
     zones,
@@ -29,6 +35,7 @@ from api import (
 from api.documentation import complete, tags_of
 from api.edge import Edge
 from api.routes import parameters_by_operation
+from api.scopes import known_scopes
 from api.settings import ApiSettings
 from api.state import ApiState
 from db.connect import Pool
@@ -36,6 +43,11 @@ from db.row_security import is_bypassed
 
 _RESOURCES = (
     auth,
+    jwks,
+    session,
+    links,
+    users,
+    api_keys,
     organization,
     clients,
     sites,
@@ -72,7 +84,12 @@ def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with connections:
             await _refuse_bypass(connections)
-            yield
+            writing = asyncio.create_task(state.usage.run())
+            try:
+                yield
+            finally:
+                writing.cancel()
+                await state.usage.write()
         state.close()
 
     app = FastAPI(
@@ -88,7 +105,9 @@ def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
     for resource in _RESOURCES:
         app.include_router(resource.router)
     app.include_router(health.router)
-    app.state.parameters = parameters_by_operation(complete(app))
+    document = complete(app)
+    app.state.parameters = parameters_by_operation(document)
+    app.state.scopes = known_scopes(document)
     failures.install(app)
     app.add_middleware(Edge)
     return app

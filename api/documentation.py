@@ -230,14 +230,13 @@ class ProblemDocument(BaseModel):
 
 
 def tags_of(resources: tuple[ModuleType, ...]) -> list[dict[str, str]]:
-    """The tag of each resource, described by the first paragraph of its module."""
-    return [
-        {
-            "name": module.router.tags[0],
-            "description": " ".join((module.__doc__ or "").partition("\n\n")[0].split()),
-        }
-        for module in resources
-    ]
+    """The tag of each resource, described by the first paragraph of its module, or of the first of
+    several."""
+    described: dict[str, str] = {}
+    for module in resources:
+        paragraph = " ".join((module.__doc__ or "").partition("\n\n")[0].split())
+        described.setdefault(module.router.tags[0], paragraph)
+    return [{"name": name, "description": text} for name, text in described.items()]
 
 
 def complete(app: FastAPI) -> dict[str, Any]:

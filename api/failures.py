@@ -23,6 +23,11 @@ _log = structlog.get_logger("api")
 
 # What a broken constraint means to the client: code, pointer, sentence.
 _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
+    "users_org_id_email_key": (
+        "email_taken",
+        "/email",
+        "Another user has this address.",
+    ),
     "assets_external_id": (
         "external_id_taken",
         "/external_id",

@@ -101,6 +101,8 @@ ZoneId = Annotated[UUID, BeforeValidator(_id_reader("zon")), _id_schema("zon")]
 VisitId = Annotated[UUID, BeforeValidator(_id_reader("vis")), _id_schema("vis")]
 EventId = Annotated[UUID, BeforeValidator(_id_reader("evt")), _id_schema("evt")]
 QuarantineId = Annotated[UUID, BeforeValidator(_id_reader("qua")), _id_schema("qua")]
+ApiKeyId = Annotated[UUID, BeforeValidator(_id_reader("key")), _id_schema("key")]
+SignInId = Annotated[UUID, BeforeValidator(_id_reader("sgn")), _id_schema("sgn")]
 EndpointId = Annotated[UUID, BeforeValidator(_id_reader("whe")), _id_schema("whe")]
 UserId = Annotated[UUID, BeforeValidator(_id_reader("usr")), _id_schema("usr")]
 ClientId = Annotated[UUID, BeforeValidator(_id_reader("cli")), _id_schema("cli")]
@@ -175,6 +177,21 @@ Notes = Annotated[
     Field(examples=["The gate is on the north side."], json_schema_extra=_PRINTED),
 ]
 Tags = Annotated[list[Tag], Field(max_length=50)]
+
+# As it is typed when signing in: whatever it is, it is only compared.
+SignInEmail = Annotated[str, Field(min_length=3, max_length=254, examples=["boss@example.com"])]
+_NO_PART_OF_AN_ADDRESS = r"\s@<>,;:\"()\[\]\\\x00-\x1f\x7f"
+UserEmail = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True,
+        to_lower=True,
+        min_length=3,
+        max_length=254,
+        pattern=f"^[^{_NO_PART_OF_AN_ADDRESS}]+@[^{_NO_PART_OF_AN_ADDRESS}]+$",
+    ),
+    Field(examples=["anna@example.com"]),
+]
 
 # JSON numbers are exact up to here.
 Count = Annotated[int, Field(ge=0, le=2**53 - 1, examples=[1])]

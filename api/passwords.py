@@ -9,9 +9,8 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from api.one_thread import OneThread, QueueFull
+from api.password_rules import normalized
 from api.problems import busy
-
-MAX_PASSWORD_CHARACTERS = 256
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
 # Hash of nothing that anybody has: verifying against it costs what a real one costs.
@@ -20,25 +19,30 @@ _NOBODY = _hasher.hash("nobody")
 
 def hash_password(password: str) -> str:
     """A new salted hash. Blocks for about 20 ms."""
-    return _hasher.hash(password)
+    return _hasher.hash(normalized(password))
 
 
 class Passwords:
-    """Verifies passwords without holding up the event loop."""
+    """Hashes and verifies without holding up the event loop. Raises Problem (429) where too many
+    are waiting."""
 
     def __init__(self) -> None:
         self._thread = OneThread("argon2", waiting=32)
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether the password fits. None (no such user) takes the same work and is False.
-
-        Raises Problem (429) where too many are waiting.
-        """
+        """Whether the password fits. None (no such user) takes the same work and is False."""
         try:
             fits = await self._thread.run(_fits, password_hash or _NOBODY, password)
         except QueueFull:
             raise busy("Too many sign-ins at once.") from None
         return fits and password_hash is not None
+
+    async def hash(self, password: str) -> str:
+        """As `hash_password`."""
+        try:
+            return await self._thread.run(hash_password, password)
+        except QueueFull:
+            raise busy("Too many sign-ins at once.") from None
 
     def close(self) -> None:
         """Ends the thread."""
@@ -47,6 +51,6 @@ class Passwords:
 
 def _fits(password_hash: str, password: str) -> bool:
     try:
-        return _hasher.verify(password_hash, password)
+        return _hasher.verify(password_hash, normalized(password))
     except (VerificationError, InvalidHashError):
         return False

@@ -22,6 +22,11 @@ class ApiSettings(BaseSettings):
     api_connections: Annotated[int, Field(ge=1, le=200)] = 10
     api_statement_timeout_s: Annotated[float, Field(gt=0, le=600)] = 15
     access_token_lifetime_s: Annotated[int, Field(ge=60, le=86400)] = 3600
+    refresh_token_lifetime_s: Annotated[int, Field(ge=300, le=7_776_000)] = 2_592_000
+    session_idle_s: Annotated[int, Field(ge=300, le=604_800)] = 43_200
+    session_lifetime_s: Annotated[int, Field(ge=300, le=7_776_000)] = 604_800
+    api_trusted_proxies: str = "127.0.0.1,::1"
+    public_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+[^\s]*$")] = "http://127.0.0.1:8000"
     tls_cert: Path | None = None
     tls_key: Path | None = None
     webhook_allow_loopback: bool = False

@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 
+from api.cookies import Cookies
 from api.cursors import Cursors
 from api.one_thread import OneThread
 from api.passwords import Passwords
 from api.settings import ApiSettings
+from api.standings import Standings
+from api.throttle import Throttle
 from api.tokens import Tokens
+from api.usage import Usage
 from db.connect import Pool
 from db.secretbox import SecretBox
 
@@ -18,6 +22,10 @@ class ApiState:
     settings: ApiSettings
     connections: Pool
     tokens: Tokens
+    standings: Standings
+    usage: Usage
+    throttle: Throttle
+    cookies: Cookies
     passwords: Passwords
     cursors: Cursors
     secrets: SecretBox
@@ -31,6 +39,10 @@ class ApiState:
             settings=settings,
             connections=connections,
             tokens=Tokens(secret_key, settings.access_token_lifetime_s),
+            standings=Standings(connections),
+            usage=Usage(connections),
+            throttle=Throttle(secret_key, connections),
+            cookies=Cookies(secret_key, is_secure=settings.public_url.startswith("https:")),
             passwords=Passwords(),
             cursors=Cursors(secret_key),
             secrets=SecretBox(secret_key),

@@ -1,29 +1,41 @@
-"""Access tokens: JWTs signed with Ed25519 (RFC 8037), good for a limited time.
+"""Access tokens: JWTs signed with Ed25519 (RFC 8037, RFC 9068), good for a limited time.
 
-The signing key is derived from the secret key, so every API process of an installation has the
-same. Verifying a signature costs about 90 us: a token that was verified is remembered until it
-expires, within a bound.
+A token says which sign-in it comes from; what its user may do is asked elsewhere
+(`api.standings`). Signing keys follow one another, a new one every 30 days, each derived from the
+secret key and its number: every process of an installation has the same without asking, and the key
+before still verifies while its last tokens live. Verifying a signature costs about 90 us: a token
+that was verified is remembered until it expires, within a bound.
 """
 
+import base64
 import time
 from collections import OrderedDict
-from typing import get_args
-from uuid import uuid4
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID, uuid4
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.callers import Caller
 from db.secretbox import derived_key
-from db.users import Role
 from telemetry.ids import IdError, format_id, parse_id
 
 _ISSUER = "ops-companion"
 _AUDIENCE = "ops-companion-api"
-_KEY_ID = "ed25519-1"
+_TYPE = "at+jwt"
+_KEY_LIFETIME_S = 30 * 86_400
 _MAX_TOKEN_CHARACTERS = 2048
 _REMEMBERED = 10_000
-_CLAIMS = ["iss", "aud", "sub", "org", "sid", "role", "iat", "exp", "jti"]
+_CLAIMS = ["iss", "aud", "sub", "org", "sid", "iat", "exp", "jti"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token stands for."""
+
+    org_id: UUID
+    user_id: UUID
+    sign_in_id: UUID
 
 
 class TokenError(Exception):
@@ -33,75 +45,110 @@ class TokenError(Exception):
 class Tokens:
     """Issues and verifies."""
 
-    def __init__(self, secret_key: bytes, lifetime_s: int) -> None:
-        self._private = Ed25519PrivateKey.from_private_bytes(
-            derived_key(secret_key, b"jwt-ed25519-1")
-        )
-        self._public = self._private.public_key()
+    def __init__(
+        self, secret_key: bytes, lifetime_s: int, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._secret_key = secret_key
+        self._clock = clock
+        self._keys: dict[int, Ed25519PrivateKey] = {}
         self.lifetime_s = lifetime_s
-        self._verified: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
+        self._verified: OrderedDict[str, tuple[Grant, float]] = OrderedDict()
 
-    def issue(self, caller: Caller) -> str:
-        """A token for `caller`, from now on."""
-        now_s = int(time.time())
+    def issue(self, grant: Grant) -> str:
+        """A token for `grant`, from now on."""
+        now_s = int(self._clock())
         claims = {
             "iss": _ISSUER,
             "aud": _AUDIENCE,
-            "sub": format_id("usr", caller.user_id),
-            "org": format_id("org", caller.org_id),
-            "sid": format_id("sgn", caller.credential_id),
-            "role": caller.role,
+            "sub": format_id("usr", grant.user_id),
+            "org": format_id("org", grant.org_id),
+            "sid": format_id("sgn", grant.sign_in_id),
             "iat": now_s,
             "exp": now_s + self.lifetime_s,
             "jti": uuid4().hex,
         }
-        return jwt.encode(claims, self._private, algorithm="EdDSA", headers={"kid": _KEY_ID})
+        number = self._number()
+        headers = {"kid": _key_id(number), "typ": _TYPE}
+        return jwt.encode(claims, self._key(number), algorithm="EdDSA", headers=headers)
 
-    def verify(self, token: str) -> Caller:
-        """Whose token it is. Raises TokenError."""
+    def verify(self, token: str) -> Grant:
+        """What it stands for. Raises TokenError."""
         known = self._verified.get(token)
         if known is None:
             known = self._read(token)
             self._remember(token, known)
-        caller, expires_s = known
-        if time.time() >= expires_s:
+        grant, expires_s = known
+        if self._clock() >= expires_s:
             self._verified.pop(token, None)
             raise TokenError("The token has expired.")
-        return caller
+        return grant
 
-    def _read(self, token: str) -> tuple[Caller, float]:
+    def key_set(self) -> dict[str, list[dict[str, str]]]:
+        """The public keys (RFC 7517) that verify: the present one, the one before and the next."""
+        return {"keys": [self._public(number) for number in self._good_numbers()]}
+
+    def _read(self, token: str) -> tuple[Grant, float]:
         if len(token) > _MAX_TOKEN_CHARACTERS:
             raise TokenError("The token is not one of ours.")
         try:
             claims = jwt.decode(
                 token,
-                self._public,
+                self._key_of(token).public_key(),
                 algorithms=["EdDSA"],
                 audience=_AUDIENCE,
                 issuer=_ISSUER,
-                options={"require": _CLAIMS},
+                options={"require": _CLAIMS, "verify_exp": False, "verify_iat": False},
             )
-            return _caller(claims), float(claims["exp"])
-        except jwt.ExpiredSignatureError:
-            raise TokenError("The token has expired.") from None
-        except (jwt.InvalidTokenError, IdError, ValueError):
+            return _grant(claims), float(claims["exp"])
+        except (jwt.InvalidTokenError, IdError, ValueError, TypeError):
             raise TokenError("The token is not one of ours.") from None
 
-    def _remember(self, token: str, known: tuple[Caller, float]) -> None:
+    def _key_of(self, token: str) -> Ed25519PrivateKey:
+        header = jwt.get_unverified_header(token)
+        if header.get("typ") == _TYPE:
+            for number in self._good_numbers():
+                if header.get("kid") == _key_id(number):
+                    return self._key(number)
+        raise jwt.InvalidTokenError
+
+    def _number(self) -> int:
+        return int(self._clock()) // _KEY_LIFETIME_S
+
+    def _good_numbers(self) -> range:
+        """The next one too: the clocks of two machines differ a little."""
+        return range(self._number() - 1, self._number() + 2)
+
+    def _key(self, number: int) -> Ed25519PrivateKey:
+        if number not in self._keys:
+            purpose = b"jwt-ed25519-" + str(number).encode()
+            seed = derived_key(self._secret_key, purpose)
+            self._keys[number] = Ed25519PrivateKey.from_private_bytes(seed)
+        return self._keys[number]
+
+    def _public(self, number: int) -> dict[str, str]:
+        point = self._key(number).public_key().public_bytes_raw()
+        return {
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "x": base64.urlsafe_b64encode(point).rstrip(b"=").decode("ascii"),
+            "kid": _key_id(number),
+            "alg": "EdDSA",
+            "use": "sig",
+        }
+
+    def _remember(self, token: str, known: tuple[Grant, float]) -> None:
         self._verified[token] = known
         if len(self._verified) > _REMEMBERED:
             self._verified.popitem(last=False)
 
 
-def _caller(claims: dict[str, str]) -> Caller:
-    role = claims["role"]
-    for known in get_args(Role):
-        if role == known:
-            return Caller(
-                org_id=parse_id("org", claims["org"]),
-                user_id=parse_id("usr", claims["sub"]),
-                role=known,
-                via="token",
-                credential_id=parse_id("sgn", claims["sid"]),
-            )
-    raise TokenError("The token is not one of ours.")
+def _key_id(number: int) -> str:
+    return f"ed25519-{number}"
+
+
+def _grant(claims: dict[str, str]) -> Grant:
+    return Grant(
+        parse_id("org", claims["org"]),
+        parse_id("usr", claims["sub"]),
+        parse_id("sgn", claims["sid"]),
+    )

@@ -273,14 +273,16 @@ async def _start_roles(stack: Stack) -> None:
     stack.api_url = f"{'http' if stack.certificate is None else 'https'}://{api}"
     stack.parts["deliver"] = PartInfo(deliver, metrics_url=f"http://{deliver}/metrics")
     stack.parts["api"] = PartInfo(api)
+    public = {"OPSC_PUBLIC_URL": os.environ.get("OPSC_PUBLIC_URL") or stack.api_url}
+    mail = {"OPSC_MAIL_FOLDER": os.environ.get("OPSC_MAIL_FOLDER") or str(stack.data_dir / "mail")}
     at_home = {"OPSC_WEBHOOK_ALLOW_LOOPBACK": "true"}
-    api_variables = {"OPSC_API_HOST": LOOPBACK, "OPSC_API_PORT": str(api_port), **at_home}
+    api_variables = {"OPSC_API_HOST": LOOPBACK, "OPSC_API_PORT": str(api_port), **public, **at_home}
     if stack.certificate is not None:
         api_variables["OPSC_TLS_CERT"] = str(stack.certificate.chain)
         api_variables["OPSC_TLS_KEY"] = str(stack.certificate.key)
     await stack.supervisor.start(
         *ingest,
-        _role(stack, DELIVER, {"OPSC_DELIVER_HTTP": deliver, **at_home}),
+        _role(stack, DELIVER, {"OPSC_DELIVER_HTTP": deliver, **public, **mail, **at_home}),
         _role(stack, API, api_variables),
     )
 

@@ -1,4 +1,4 @@
-"""The delivering role: the sequencer and the deliverer in one process."""
+"""The delivering role: the sequencer, the deliverer and the mail in one process."""
 
 import asyncio
 import os
@@ -17,8 +17,10 @@ from db.secretbox import SecretBox
 from service import logs
 from service.health import serving
 from webhooks.deliverer import Deliverer, DeliverLimits
+from webhooks.mailing import Mailing
 from webhooks.metrics import Metrics
 from webhooks.post import Poster
+from webhooks.senders import FileSender, Sender, SmtpSender, SmtpServer
 from webhooks.sequencer import Sequencer
 from webhooks.settings import DeliverSettings
 
@@ -52,7 +54,7 @@ async def _run(settings: DeliverSettings) -> None:
         connections=limits.lanes.in_flight,
         timeout_s=limits.attempt_s,
     )
-    connections = pool(settings.database_url.get_secret_value(), "opsc-deliver", max_size=4)
+    connections = pool(settings.database_url.get_secret_value(), "opsc-deliver", max_size=5)
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(connections)
@@ -63,11 +65,25 @@ async def _run(settings: DeliverSettings) -> None:
         await stack.enter_async_context(
             serving(settings.http_address, deliverer.trouble, metrics.text)
         )
+        mailing = Mailing(
+            connections,
+            _sender(settings),
+            metrics,
+            mail_from=settings.mail_from,
+            public_url=settings.public_url,
+        )
         _log.info("delivering", http=settings.deliver_http)
         async with asyncio.TaskGroup() as loops:
             loops.create_task(sequencer.run(stop))
             loops.create_task(deliverer.run(stop))
+            loops.create_task(mailing.run(stop))
     _log.info("stopped")
+
+
+def _sender(settings: DeliverSettings) -> Sender:
+    if settings.mail_smtp_url is None:
+        return FileSender(settings.mail_folder)
+    return SmtpSender(SmtpServer.read(settings.mail_smtp_url.get_secret_value()))
 
 
 if __name__ == "__main__":

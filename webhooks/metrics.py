@@ -49,6 +49,12 @@ class Metrics:
             buckets=_ATTEMPT_BUCKETS_S,
             registry=registry,
         )
+        self.letters_sent = Counter(
+            "opsc_letters_sent", "Letters that a mail server or a folder took.", registry=registry
+        )
+        self.letters_failed = Counter(
+            "opsc_letters_failed", "Attempts to send a letter that failed.", registry=registry
+        )
         self.lag_s = Histogram(
             "opsc_webhook_lag_seconds",
             "From an event's creation to its acceptance.",

@@ -1,5 +1,6 @@
 """Settings of the delivering role, from the environment (`OPSC_...`), frozen."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
@@ -7,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from db.secretbox import read_secret_key
 from service.logs import Level, LogFormat
+from webhooks.senders import SmtpServer
 
 _ADDRESS = r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:\s]+):\d{1,5}$"
 
@@ -21,6 +23,12 @@ class DeliverSettings(BaseSettings):
     deliver_http: Annotated[str, Field(pattern=_ADDRESS)] = "127.0.0.1:9102"
     webhook_allow_loopback: bool = False
     webhook_timeout_s: Annotated[float, Field(gt=0, le=60)] = 15
+    mail_folder: Path = Path("var/mail")
+    mail_smtp_url: SecretStr | None = None
+    mail_from: Annotated[str, Field(pattern=r"^[^\r\n]+@[^\r\n]+$")] = (
+        "OPS Companion <no-reply@localhost>"
+    )
+    public_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+[^\s]*$")] = "http://127.0.0.1:8000"
     log_level: Level = "info"
     log_format: LogFormat = "json"
 
@@ -28,6 +36,13 @@ class DeliverSettings(BaseSettings):
     @classmethod
     def _is_a_secret_key(cls, value: SecretStr) -> SecretStr:
         read_secret_key(value.get_secret_value())
+        return value
+
+    @field_validator("mail_smtp_url")
+    @classmethod
+    def _is_a_mail_server(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            SmtpServer.read(value.get_secret_value())
         return value
 
     @property

@@ -27,6 +27,8 @@ LISTS = (
     "visits",
     "events",
     "webhook-endpoints",
+    "users",
+    "api-keys",
     "clients",
     "sites",
     "employees",
@@ -36,12 +38,14 @@ LISTS = (
 # What can be made again, as often as wanted.
 ANOTHER: dict[str, Any] = {
     "webhook-endpoints": ENDPOINT,
+    "api-keys": {"name": "Another"},
     "zones": {"name": "Yard", "geometry": square()},
     "clients": {"name": "Acme"},
     "sites": {"name": "Pit"},
     "employees": {"name": "Eve"},
     "gateways": {"name": "Traccar", "kind": "traccar"},
 }
+INVITED = {"email": "anna@example.com", "role": "viewer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class Belongings:
     site: str
     employee: str
     gateway: str
+    user: str
+    key: str
 
 
 async def _one_of_everything(api: RunningApi, org: Organization) -> Belongings:
@@ -82,6 +88,8 @@ async def _one_of_everything(api: RunningApi, org: Organization) -> Belongings:
         site=site_id,
         employee=(await org.admin.post("/v1/employees", employee)).json["id"],
         gateway=(await org.admin.post("/v1/gateways", ANOTHER["gateways"])).json["id"],
+        user=(await org.admin.post("/v1/users", INVITED)).json["id"],
+        key=(await org.admin.post("/v1/api-keys", {"name": "Script"})).json["id"],
     )
 
 
@@ -116,6 +124,14 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "/v1/events/{event}", None),
     ("GET", "/v1/webhook-endpoints/{endpoint}", None),
     ("DELETE", "/v1/webhook-endpoints/{endpoint}", None),
+    ("GET", "/v1/users/{user}", None),
+    ("PATCH", "/v1/users/{user}", {"role": "admin"}),
+    ("DELETE", "/v1/users/{user}", None),
+    ("POST", "/v1/users/{user}/invitation", None),
+    ("POST", "/v1/users/{user}/sign-out", None),
+    ("GET", "/v1/api-keys/{key}", None),
+    ("POST", "/v1/api-keys/{key}/rotate", {}),
+    ("DELETE", "/v1/api-keys/{key}", None),
     ("GET", "/v1/gps-events?asset_id={asset}", None),
     ("GET", "/v1/gps-events?tracker_id={tracker}", None),
     ("GET", "/v1/gps-events?zone_id={zone}", None),
@@ -209,8 +225,8 @@ async def test_what_others_tried_has_changed_nothing(
 async def test_a_list_shows_our_own_rows_alone(
     north: Organization, south: Organization, ours: Belongings, theirs: Belongings, name: str
 ) -> None:
-    mine = (await north.viewer.get(f"/v1/{name}")).json
-    other = (await south.viewer.get(f"/v1/{name}")).json
+    mine = (await north.admin.get(f"/v1/{name}")).json
+    other = (await south.admin.get(f"/v1/{name}")).json
     assert mine["total"] == len(mine["data"]) > 0
     assert other["total"] == len(other["data"]) > 0
     assert not {row["id"] for row in mine["data"]} & {row["id"] for row in other["data"]}
@@ -238,9 +254,9 @@ async def test_a_cursor_of_another_organization_is_a_400(
     else:
         again = await carried(south)
         store_fixes(api, south, again.tracker_id, [minute(0)])
-    cursor = (await south.viewer.get(f"/v1/{name}", limit=1)).json["next_cursor"]
-    assert (await south.viewer.get(f"/v1/{name}", limit=1, cursor=cursor)).status == 200
-    assert (await north.viewer.get(f"/v1/{name}", limit=1, cursor=cursor)).status == 400
+    cursor = (await south.admin.get(f"/v1/{name}", limit=1)).json["next_cursor"]
+    assert (await south.admin.get(f"/v1/{name}", limit=1, cursor=cursor)).status == 200
+    assert (await north.admin.get(f"/v1/{name}", limit=1, cursor=cursor)).status == 400
 
 
 async def test_the_same_names_do_not_collide(

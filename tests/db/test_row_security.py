@@ -14,7 +14,7 @@ from tests.ingest.tenants import Tenant, square
 from tests.servers import DatabaseUnderTest
 
 # Tables that the application's role has no right to at all.
-CLOSED = {"asset_checkpoints", "asset_state"}
+CLOSED = {"asset_checkpoints", "asset_state", "mail_outbox"}
 EVERY_TABLE = (
     "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
     " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attname = 'org_id'"
@@ -103,7 +103,41 @@ def _fill(
     )
     conn.execute("INSERT INTO attachment_pieces VALUES (%s, %s, 0, 'x')", (org_id, attachment_id))
     conn.execute("INSERT INTO attachment_usage VALUES (%s, 1, 1)", (org_id,))
+    _fill_identity(conn, org_id)
     conn.execute("INSERT INTO inbox (org_id, topic, payload) VALUES (%s, 't', 'x')", (org_id,))
+
+
+def _fill_identity(conn: psycopg.Connection, org_id: UUID) -> None:
+    user_id, sign_in_id = new_id(), new_id()
+    conn.execute(
+        "INSERT INTO users (org_id, id, email, role) VALUES (%s, %s, 'x@example.com', 'admin')",
+        (org_id, user_id),
+    )
+    conn.execute(
+        "INSERT INTO sign_ins (org_id, id, user_id, kind, expires_at)"
+        " VALUES (%s, %s, %s, 'token', now() + interval '1 day')",
+        (org_id, sign_in_id, user_id),
+    )
+    conn.execute(
+        "INSERT INTO refresh_tokens (org_id, token_hash, sign_in_id, expires_at)"
+        " VALUES (%s, sha256(%s), %s, now() + interval '1 day')",
+        (org_id, org_id.bytes, sign_in_id),
+    )
+    conn.execute(
+        "INSERT INTO api_keys (org_id, id, user_id, name, secret_hash, last4)"
+        " VALUES (%s, %s, %s, 'x', sha256(%s), 'abcd')",
+        (org_id, new_id(), user_id, org_id.bytes),
+    )
+    conn.execute(
+        "INSERT INTO user_links (org_id, token_hash, user_id, purpose, expires_at)"
+        " VALUES (%s, sha256(%s), %s, 'invitation', now() + interval '1 day')",
+        (org_id, org_id.bytes, user_id),
+    )
+    conn.execute(
+        "INSERT INTO mail_outbox (org_id, id, purpose, email)"
+        " VALUES (%s, %s, 'invitation', 'x@example.com')",
+        (org_id, new_id()),
+    )
 
 
 @pytest.fixture
@@ -247,7 +281,8 @@ def test_the_role_is_under_row_level_security(database: DatabaseUnderTest, role:
 
 
 @pytest.mark.parametrize(
-    "table", ["leases", "zones_revision", "schema_migrations", "quarantine_usage"]
+    "table",
+    ["leases", "zones_revision", "schema_migrations", "quarantine_usage", "sign_in_failures"],
 )
 def test_tables_without_a_tenant_give_the_application_no_more_than_it_needs(
     database: DatabaseUnderTest, table: str
@@ -261,4 +296,48 @@ def test_tables_without_a_tenant_give_the_application_no_more_than_it_needs(
                 (table,),
             )
         }
-    assert rights == ({"SELECT", "UPDATE"} if table == "zones_revision" else set())
+    needed = {
+        "zones_revision": {"SELECT", "UPDATE"},
+        "sign_in_failures": {"SELECT", "INSERT", "UPDATE", "DELETE"},
+    }
+    assert rights == needed.get(table, set())
+
+
+LOOK_UPS = {
+    "caller_of_api_key": "%(hash)s",
+    "caller_of_session": "%(hash)s, interval '1 day'",
+    "caller_of_sign_in": "%(org_id)s, %(id)s",
+    "org_of_refresh_token": "%(hash)s",
+    "org_of_user_link": "%(hash)s",
+}
+
+
+def test_the_functions_that_look_past_tenants_are_these_alone(
+    database: DatabaseUnderTest,
+) -> None:
+    with psycopg.connect(database.url("admin")) as conn:
+        found = conn.execute(
+            "SELECT proname, proconfig, has_function_privilege('public', oid, 'EXECUTE')"
+            "  FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef"
+            "   AND has_function_privilege('opsc_app', oid, 'EXECUTE')"
+        ).fetchall()
+    assert {name for name, _, _ in found} == set(LOOK_UPS)
+    for name, config, is_public in found:
+        assert config == ["search_path=pg_catalog, pg_temp"], name
+        assert not is_public, name
+
+
+@pytest.mark.parametrize("function", sorted(LOOK_UPS))
+@pytest.mark.parametrize("role", ["opsc_ingest", "opsc_deliver"])
+def test_only_the_application_may_look_credentials_up(
+    database: DatabaseUnderTest, function: str, role: str
+) -> None:
+    values = {"hash": bytes(32), "org_id": new_id(), "id": new_id()}
+    query = f"SELECT * FROM {function}({LOOK_UPS[function]})".encode()  # noqa: S608
+    with psycopg.connect(database.url("opsc_app")) as conn:
+        assert [row for row in conn.execute(query, values) if row != (None,)] == []
+    with (
+        psycopg.connect(database.url(role)) as conn,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        conn.execute(query, values)

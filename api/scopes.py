@@ -1,0 +1,47 @@
+"""Scopes of API keys: `assets:read`, `zones:write`, `*:read`.
+
+Which scope a route needs follows from its resource (the tag of its operation) and its method, here
+and nowhere else: a resource that is new has its two scopes at once. Writing includes reading. A
+star stands for every resource, but in writing not for users, and no key that is narrowed may write
+keys: either would be a way to all rights.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_NOT_BY_STAR = frozenset({"users"})
+_NEVER_WRITTEN = frozenset({"api-keys"})
+_WITHOUT = frozenset({"auth"})
+PATTERN = r"^(\*|[a-z]+(-[a-z]+)*):(read|write)$"
+
+
+def known_scopes(document: Mapping[str, Any]) -> frozenset[str]:
+    """All scopes that the operations of an OpenAPI document may need."""
+    tags = {
+        tag
+        for path in document["paths"].values()
+        for operation in path.values()
+        for tag in operation.get("tags", ())
+    } - _WITHOUT
+    reading = {f"{tag}:read" for tag in tags}
+    writing = {f"{tag}:write" for tag in tags - _NEVER_WRITTEN}
+    return frozenset(reading | writing | {"*:read", "*:write"})
+
+
+def needed_scope(resource: str, method: str) -> str:
+    """The narrowest scope that lets a request through."""
+    return f"{resource}:{'read' if method in _SAFE else 'write'}"
+
+
+def lets_through(scopes: frozenset[str], needed: str) -> bool:
+    """Whether a key with these scopes may do what needs `needed`."""
+    resource, _, action = needed.partition(":")
+    if resource in _NEVER_WRITTEN and action == "write":
+        return False
+    enough = {needed, f"{resource}:write"}
+    if action == "read":
+        enough |= {"*:read", "*:write"}
+    elif resource not in _NOT_BY_STAR:
+        enough.add("*:write")
+    return not scopes.isdisjoint(enough)

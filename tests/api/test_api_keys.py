@@ -1,0 +1,216 @@
+"""API keys: what they may, and how they end."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.api.running import Answer, Client, Organization, RunningApi
+from tests.api.waiting import until_refused
+
+KEYS = "/v1/api-keys"
+
+
+async def _made(org: Organization, **fields: Any) -> Any:
+    answer = await org.admin.post(KEYS, {"name": "Script"} | fields)
+    assert answer.status == 201, answer.json
+    return answer.json
+
+
+async def _key(api: RunningApi, org: Organization, **fields: Any) -> Client:
+    return Client(api.url, (await _made(org, **fields))["secret"])
+
+
+async def _user_id(client: Client) -> str:
+    return (await client.get("/v1/users/me")).json["id"]
+
+
+async def test_the_secret_is_shown_once_and_kept_as_a_hash(
+    api: RunningApi, north: Organization
+) -> None:
+    made = await _made(north)
+    secret = made["secret"]
+    assert secret.startswith("opsk_")
+    assert secret.endswith(made["last4"])
+    shown = await north.admin.get(f"{KEYS}/{made['id']}")
+    assert shown.json == {name: made[name] for name in made.keys() - {"secret"}}
+    listed = await north.admin.get(KEYS)
+    assert secret not in listed.content.decode()
+    assert not any(secret in row for (row,) in api.sql("SELECT k::text FROM api_keys k"))
+
+
+async def test_a_key_acts_as_its_owner(api: RunningApi, north: Organization) -> None:
+    client = await _key(api, north)
+    assert await _user_id(client) == await _user_id(north.admin)
+    assert (await client.post("/v1/assets", {"name": "By key"})).status == 201
+    assert (await client.get(KEYS)).status == 200
+
+
+async def test_a_key_sees_its_own_organization_alone(
+    api: RunningApi, north: Organization, south: Organization
+) -> None:
+    theirs = (await south.admin.post("/v1/assets", {"name": "Theirs"})).json["id"]
+    client = await _key(api, north)
+    assert (await client.get(f"/v1/assets/{theirs}")).status == 404
+    assert (await client.get("/v1/users/me")).json["organization_id"] == north.id
+
+
+async def test_a_key_for_another_user_has_that_users_role(
+    api: RunningApi, north: Organization
+) -> None:
+    client = await _key(api, north, user_id=await _user_id(north.viewer))
+    assert (await client.get("/v1/assets")).status == 200
+    assert (await client.post("/v1/assets", {"name": "No"})).status == 403
+
+
+async def test_a_key_cannot_be_made_for_a_user_of_another_organization(
+    north: Organization, south: Organization
+) -> None:
+    body = {"name": "Script", "user_id": await _user_id(south.viewer)}
+    answer = await north.admin.post(KEYS, body)
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/user_id")
+
+
+async def test_only_admins_see_and_make_keys(north: Organization) -> None:
+    made = await _made(north)
+    for client in (north.viewer, north.technician, north.dispatcher):
+        assert (await client.get(KEYS)).status == 403
+        assert (await client.post(KEYS, {"name": "Mine"})).status == 403
+        assert (await client.delete(f"{KEYS}/{made['id']}")).status == 403
+        assert (await client.post(f"{KEYS}/{made['id']}/rotate", {})).status == 403
+
+
+SCOPES = [
+    (["assets:read"], "GET", "/v1/assets", 200),
+    (["assets:read"], "POST", "/v1/assets", 403),
+    (["assets:read"], "GET", "/v1/zones", 403),
+    (["assets:write"], "POST", "/v1/assets", 201),
+    (["assets:write"], "GET", "/v1/assets", 200),
+    (["assets:write"], "GET", "/v1/trackers", 403),
+    (["*:read"], "GET", "/v1/zones", 200),
+    (["*:read"], "GET", "/v1/users", 200),
+    (["*:read"], "POST", "/v1/assets", 403),
+    (["*:write"], "POST", "/v1/assets", 201),
+    (["*:write"], "POST", "/v1/users", 403),
+    (["*:write"], "POST", KEYS, 403),
+    (["*:write"], "GET", KEYS, 200),
+    (["zones:read", "assets:write"], "POST", "/v1/assets", 201),
+    (["zones:read", "assets:write"], "POST", "/v1/zones", 403),
+]
+
+
+@pytest.mark.parametrize(("scopes", "method", "path", "status"), SCOPES)
+async def test_scopes_narrow_a_key(
+    api: RunningApi, north: Organization, scopes: list[str], method: str, path: str, status: int
+) -> None:
+    client = await _key(api, north, scopes=scopes)
+    body = {"name": "Scoped"} if method == "POST" else None
+    answer = await client.send(method, path, json=body)
+    assert answer.status == status
+    if status == 403:
+        assert answer.json["code"] == "scope_missing"
+
+
+async def test_scopes_give_no_more_than_the_owners_role(
+    api: RunningApi, north: Organization
+) -> None:
+    owner = await _user_id(north.viewer)
+    client = await _key(api, north, user_id=owner, scopes=["assets:write"])
+    assert (await client.post("/v1/assets", {"name": "No"})).json["code"] == "forbidden"
+
+
+@pytest.mark.parametrize(
+    "scope", ["assets", "assets:delete", "nothing:read", "auth:write", "api-keys:write", "*:*", ""]
+)
+async def test_a_scope_that_there_is_not_is_a_422(north: Organization, scope: str) -> None:
+    answer = await north.admin.post(KEYS, {"name": "Script", "scopes": ["zones:read", scope]})
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/scopes/1")
+
+
+async def test_a_revoked_key_is_refused_and_gone(api: RunningApi, north: Organization) -> None:
+    made = await _made(north)
+    client = Client(api.url, made["secret"])
+    assert (await client.get("/v1/assets")).status == 200
+    assert (await north.admin.delete(f"{KEYS}/{made['id']}")).status == 204
+    await until_refused(client)
+    assert (await north.admin.get(f"{KEYS}/{made['id']}")).status == 404
+    assert (await north.admin.delete(f"{KEYS}/{made['id']}")).status == 404
+
+
+async def test_whoever_finds_a_key_can_revoke_it(api: RunningApi, north: Organization) -> None:
+    client = await _key(api, north)
+    answer = await api.anonymous.post("/v1/auth/revoke", {"token": client.token})
+    assert answer.status == 200
+    await until_refused(client)
+
+
+async def test_rotating_ends_the_secret_before(api: RunningApi, north: Organization) -> None:
+    made = await _made(north)
+    old = Client(api.url, made["secret"])
+    rotated = await north.admin.post(f"{KEYS}/{made['id']}/rotate", {})
+    assert rotated.json["secret"] != made["secret"]
+    assert (await Client(api.url, rotated.json["secret"]).get("/v1/assets")).status == 200
+    await until_refused(old)
+
+
+async def test_an_overlap_keeps_the_secret_before_for_a_while(
+    api: RunningApi, north: Organization
+) -> None:
+    made = await _made(north)
+    path = f"{KEYS}/{made['id']}/rotate"
+    rotated = (await north.admin.post(path, {"expires_previous_in_s": 3600})).json
+    for secret in (made["secret"], rotated["secret"]):
+        assert (await Client(api.url, secret).get("/v1/assets")).status == 200
+    api.sql("UPDATE api_keys SET previous_expires_at = now() WHERE last4 = %s", rotated["last4"])
+    await until_refused(Client(api.url, made["secret"]))
+    assert (await Client(api.url, rotated["secret"]).get("/v1/assets")).status == 200
+
+
+async def test_a_key_ends_when_it_expires(api: RunningApi, north: Organization) -> None:
+    end = datetime.now(UTC) + timedelta(seconds=2)
+    client = await _key(api, north, expires_at=end.isoformat())
+    assert (await client.get("/v1/assets")).status == 200
+    await until_refused(client)
+
+
+async def test_an_end_in_the_past_is_a_422(north: Organization) -> None:
+    answer = await north.admin.post(KEYS, {"name": "x", "expires_at": "2020-01-01T00:00:00Z"})
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/expires_at")
+
+
+async def test_a_key_dies_with_its_owner_and_does_not_come_back(
+    api: RunningApi, north: Organization
+) -> None:
+    owner = await _user_id(north.technician)
+    client = await _key(api, north, user_id=owner)
+    assert (await client.get("/v1/assets")).status == 200
+    assert (await north.admin.patch(f"/v1/users/{owner}", {"active": False})).status == 200
+    await until_refused(client)
+    assert (await north.admin.patch(f"/v1/users/{owner}", {"active": True})).status == 200
+    await until_refused(client)
+    refused = await north.technician.get("/v1/assets")
+    assert refused.status == 401
+
+
+@pytest.mark.parametrize("secret", ["opsk_", "opsk_" + "A" * 43, "opsk_" + "x" * 5000])
+async def test_what_never_was_a_key_is_a_401(api: RunningApi, secret: str) -> None:
+    assert (await Client(api.url, secret).get("/v1/assets")).status == 401
+
+
+async def test_when_a_key_was_used_is_written_beside_the_requests(
+    api: RunningApi, north: Organization
+) -> None:
+    made = await _made(north)
+    assert made["last_used_at"] is None
+    await Client(api.url, made["secret"]).get("/v1/assets")
+    deadline_s = time.monotonic() + 20
+    while (await _used(north, made["id"])) is None:
+        assert time.monotonic() < deadline_s
+        await asyncio.sleep(0.2)
+
+
+async def _used(org: Organization, key_id: str) -> Any:
+    answer: Answer = await org.admin.get(f"{KEYS}/{key_id}")
+    return answer.json["last_used_at"]

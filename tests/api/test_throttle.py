@@ -1,0 +1,177 @@
+"""Guessing is slowed down in all processes together, and nobody is kept out by it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.api.mailbox import Mailbox
+from tests.api.running import PASSWORD, Answer, Organization, RunningApi, running_api
+from tests.servers import DatabaseUnderTest
+
+HOME, ATTACKER = "198.51.100.7", "203.0.113.9"
+
+
+@pytest.fixture(scope="module")
+def second(api: RunningApi, database: DatabaseUnderTest) -> Iterator[RunningApi]:
+    """Another process of the same installation."""
+    with running_api(database, secret_key=api.settings.secret_key.get_secret_value()) as running:
+        yield running
+
+
+@pytest.fixture
+def org(api: RunningApi) -> Organization:
+    """One of the test's own."""
+    return api.organization("Acme")
+
+
+async def _try(
+    api: RunningApi,
+    org: Organization,
+    password: str = "wrong",
+    *,
+    email: str | None = None,
+    address: str = ATTACKER,
+) -> Answer:
+    body = {"email": email or org.email, "password": password, "organization_id": org.id}
+    return await api.anonymous.send(
+        "POST", "/v1/auth/token", json=body, headers={"X-Forwarded-For": address}
+    )
+
+
+def _wait(api: RunningApi, seconds: int) -> None:
+    """As if so much time had gone by."""
+    api.sql(
+        "UPDATE sign_in_failures SET counted_at = counted_at - %(s)s * interval '1 second',"
+        " blocked_until = blocked_until - %(s)s * interval '1 second'".replace(
+            "%(s)s", str(seconds)
+        )
+    )
+
+
+async def test_after_some_failures_even_the_right_password_has_to_wait(
+    api: RunningApi, second: RunningApi, org: Organization
+) -> None:
+    """By two processes in turn: they count together."""
+    statuses = [(await _try((api, second)[n % 2], org)).status for n in range(6)]
+    assert statuses == [401] * 6
+    refused = await _try(second, org, PASSWORD)
+    assert (refused.status, refused.json["code"]) == (429, "too_many_sign_ins")
+    assert int(refused.headers["Retry-After"]) >= 1
+    _wait(api, 2)
+    assert (await _try(api, org, PASSWORD)).status == 200
+
+
+async def test_each_failure_makes_the_next_wait_twice_as_long_up_to_a_quarter_of_an_hour(
+    api: RunningApi, org: Organization
+) -> None:
+    waits = []
+    for _ in range(34):
+        answer = await _try(api, org)
+        if answer.status == 429:
+            waits.append(int(answer.headers["Retry-After"]))
+            _wait(api, waits[-1] + 1)
+    assert waits[:4] == [1, 2, 4, 8]
+    assert 500 < waits[-1] <= 900
+
+
+async def test_trying_while_one_has_to_wait_makes_the_wait_no_longer(
+    api: RunningApi, org: Organization
+) -> None:
+    for _ in range(9):
+        await _try(api, org)
+        _wait(api, 3)
+    first = await _try(api, org)
+    waits = [int((await _try(api, org)).headers["Retry-After"]) for _ in range(20)]
+    assert first.status in (401, 429)
+    assert waits == sorted(waits, reverse=True)
+
+
+async def test_an_unknown_user_is_counted_as_a_known_one(
+    api: RunningApi, org: Organization
+) -> None:
+    known = [await _try(api, org, address="192.0.2.1") for _ in range(7)]
+    unknown = [
+        await _try(api, org, email="nobody@example.com", address="192.0.2.2") for _ in range(7)
+    ]
+    for one, other in zip(known, unknown, strict=True):
+        assert one.status == other.status
+        assert {**one.json, "request_id": ""} == {**other.json, "request_id": ""}
+
+
+async def test_an_attacker_cannot_keep_a_user_out_where_they_have_signed_in_before(
+    api: RunningApi, org: Organization
+) -> None:
+    assert (await _try(api, org, PASSWORD, address=HOME)).status == 200
+    for number in range(12):
+        await _try(api, org, address=f"203.0.113.{number}")
+    assert (await _try(api, org, PASSWORD, address=ATTACKER)).status == 429
+    assert (await _try(api, org, PASSWORD, address=HOME)).status == 200
+
+
+async def test_a_new_password_by_mail_lets_a_user_in_whom_an_attacker_keeps_out(
+    api: RunningApi, org: Organization, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    for _ in range(7):
+        await _try(api, org)
+    headers = {"X-Forwarded-For": HOME}
+    body = {"email": org.email, "organization_id": org.id}
+    await api.anonymous.send("POST", "/v1/auth/password-reset", json=body, headers=headers)
+    token = await Mailbox(api, tmp_path_factory.mktemp("mail")).token(org.email)
+    confirmed = await api.anonymous.send(
+        "POST",
+        "/v1/auth/password-reset/confirm",
+        json={"token": token, "password": "a quite new pass phrase"},
+        headers=headers,
+    )
+    assert confirmed.status == 200
+    answer = await _try(api, org, "a quite new pass phrase", address=HOME)
+    assert answer.status == 200
+
+
+async def test_a_good_sign_in_takes_failures_back(api: RunningApi, org: Organization) -> None:
+    for _ in range(4):
+        for _ in range(4):
+            assert (await _try(api, org, address=HOME)).status == 401
+        assert (await _try(api, org, PASSWORD, address=HOME)).status == 200
+
+
+async def test_one_address_cannot_go_through_users(api: RunningApi, org: Organization) -> None:
+    address = "192.0.2.50"
+    statuses = [
+        (await _try(api, org, email=f"user{number}@example.com", address=address)).status
+        for number in range(54)
+    ]
+    assert statuses[:50] == [401] * 50
+    assert statuses[-1] == 429
+    assert (await _try(api, org, PASSWORD, address=HOME)).status == 200
+
+
+async def test_addresses_of_one_ipv6_network_count_as_one(
+    api: RunningApi, org: Organization
+) -> None:
+    statuses = [
+        (
+            await _try(
+                api, org, email=f"user{number}@example.com", address=f"2001:db8:1:2::{number:x}"
+            )
+        ).status
+        for number in range(1, 55)
+    ]
+    assert statuses[-1] == 429
+    other = await _try(api, org, email="other@example.com", address="2001:db8:1:3::1")
+    assert other.status == 401
+
+
+async def test_the_table_names_nobody(api: RunningApi, org: Organization) -> None:
+    await _try(api, org)
+    rows = api.sql("SELECT encode(key, 'escape') FROM sign_in_failures")
+    assert rows
+    assert not any("example" in row or "203.0" in row for (row,) in rows)
+
+
+async def test_guessing_the_present_password_is_slowed_down_too(
+    api: RunningApi, org: Organization
+) -> None:
+    change = {"password": "a quite new pass phrase", "current_password": "wrong"}
+    answers = [await org.admin.patch("/v1/users/me", change) for _ in range(7)]
+    assert [answer.status for answer in answers] == [403] * 6 + [429]
