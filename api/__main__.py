@@ -11,12 +11,12 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from api.app import create_app
+from api.protocol import BoundedHttp
 from api.settings import ApiSettings
 from db.connect import Limits, pool
 from service import logs
 
 _STOP_S = 10  # how long requests under way may take when the process is told to stop
-_MAX_CONNECTIONS = 2000  # of a process; more get a bare 503 from the server
 
 
 def main() -> int:
@@ -75,7 +75,7 @@ def _server_options(settings: ApiSettings) -> dict[str, Any]:
         "port": settings.api_port,
         "workers": settings.api_workers,
         "loop": "uvloop",
-        "http": "httptools",
+        "http": BoundedHttp,
         "ws": "none",
         "lifespan": "on",
         "proxy_headers": True,
@@ -84,7 +84,6 @@ def _server_options(settings: ApiSettings) -> dict[str, Any]:
         "log_config": None,
         "server_header": False,
         "timeout_graceful_shutdown": _STOP_S,
-        "limit_concurrency": _MAX_CONNECTIONS,
     }
     if settings.tls_cert is not None:
         options["ssl_certfile"] = settings.tls_cert

@@ -32,6 +32,7 @@ from api import (
     webhook_endpoints,
     zones,
 )
+from api.compression import Compressing
 from api.documentation import complete, tags_of
 from api.edge import Edge
 from api.routes import parameters_by_operation
@@ -109,7 +110,8 @@ def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
     app.state.parameters = parameters_by_operation(document)
     app.state.scopes = known_scopes(document)
     failures.install(app)
-    app.add_middleware(Edge)
+    app.add_middleware(Compressing)
+    app.add_middleware(Edge, origins=settings.api_allowed_origins or ())
     return app
 
 

@@ -1,25 +1,44 @@
-"""What every request goes through, whatever becomes of it: an id, a log line, common headers, and
-an answer where the application failed.
+"""What every request goes through, whatever becomes of it: an id, bounds of its head, a log line,
+common headers, and an answer where the application failed.
 
 The id of a request is the client's own (`X-Request-Id`) where it is short and plain, else a new
-one; the response, each problem document and each log line carry it.
+one; the response, each problem document and each log line carry it. A HEAD is a GET whose content
+the server leaves out.
 """
 
 import re
 import time
+from collections.abc import Collection
 from uuid import uuid4
 
 import structlog
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.cross_origin import add_cross_origin
 from api.problems import Problem
+
+MOST_HEAD_BYTES = 32 * 1024
+MOST_TARGET_BYTES = 8 * 1024
+# Answers are data: a browser shows nothing of them, guesses no type, and tells no other site.
+EVERY_ANSWER = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_UNLESS_SET = (
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+)
+_SECURED = (b"strict-transport-security", b"max-age=31536000")
 
 _log = structlog.get_logger("api")
 _PLAIN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _SCOPE_KEY = "opsc.request_id"
 _CRASH = Problem(500, "internal_error", "The request failed through a fault of ours.")
+_TARGET_TOO_LONG = Problem(414, "target_too_long", f"The URL may have {MOST_TARGET_BYTES} bytes.")
+HEAD_TOO_LARGE = Problem(431, "headers_too_large", f"Headers may have {MOST_HEAD_BYTES} bytes.")
 
 
 def request_id(request: Request) -> str:
@@ -28,17 +47,19 @@ def request_id(request: Request) -> str:
 
 
 class Edge:
-    """ASGI middleware around the whole application."""
+    """ASGI middleware around the whole application. `origins`: whose pages may read answers."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, origins: Collection[str] = ()) -> None:
         self._app = app
+        self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         identity = _given_id(scope) or uuid4().hex
-        scope[_SCOPE_KEY] = identity
+        method = scope["method"]
+        inner = {**scope, _SCOPE_KEY: identity, "method": "GET" if method == "HEAD" else method}
         started_s = time.perf_counter()
         status: int | None = None
 
@@ -46,25 +67,38 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(message, identity)
+                self._add_headers(message, scope, identity)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=identity):
             try:
-                await self._app(scope, receive, send_with_headers)
+                refusal = _refusal(scope)
+                app = self._app if refusal is None else refusal.response(identity)
+                await app(inner, receive, send_with_headers)
             except Exception as error:
                 _log.error("request_failed", exc_info=error)
                 if status is not None:
                     raise  # half an answer is out: the server ends the connection
-                await _CRASH.response(identity)(scope, receive, send_with_headers)
+                await _CRASH.response(identity)(inner, receive, send_with_headers)
             finally:
                 _log.info(
                     "request",
-                    method=scope["method"],
+                    method=method,
                     path=scope["path"],
                     status=status,
                     elapsed_ms=round((time.perf_counter() - started_s) * 1000, 1),
                 )
+
+    def _add_headers(self, message: Message, scope: Scope, identity: str) -> None:
+        message["headers"] = [*message["headers"], *EVERY_ANSWER]
+        if scope["scheme"] == "https":
+            message["headers"].append(_SECURED)
+        headers = MutableHeaders(scope=message)
+        headers["X-Request-Id"] = identity
+        for name, value in _UNLESS_SET:
+            headers.setdefault(name, value)
+        if self._origins:
+            add_cross_origin(headers, self._origins, scope["method"], Headers(scope=scope))
 
 
 def _given_id(scope: Scope) -> str | None:
@@ -74,8 +108,10 @@ def _given_id(scope: Scope) -> str | None:
     return None
 
 
-def _add_headers(message: Message, identity: str) -> None:
-    headers = MutableHeaders(scope=message)
-    headers["X-Request-Id"] = identity
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers.setdefault("Cache-Control", "no-store")
+def _refusal(scope: Scope) -> Problem | None:
+    """Of a head that is too large."""
+    if len(scope["raw_path"]) + len(scope["query_string"]) > MOST_TARGET_BYTES:
+        return _TARGET_TOO_LONG
+    if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > MOST_HEAD_BYTES:
+        return HEAD_TOO_LARGE
+    return None

@@ -19,7 +19,7 @@ from api.problems import Problem
 
 _TAG_BYTES = 15
 _TAGS = re.compile(r'[ \t]*(W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*(?:,|$)')
-_ON_304 = ("etag", "vary", "cache-control", "content-location")
+_CODING = re.compile(r'\.(?:br|gzip)"$')
 
 
 def tag_of(content: bytes) -> str:
@@ -55,9 +55,10 @@ class Preconditions(NamedTuple):
             return response
         if self.if_match is not None and not _matches(self.if_match, tag):
             raise _failed("It is not as If-Match has it.")
-        if self.if_none_match is not None and _matches(self.if_none_match, tag, weakly=True):
-            kept = {name: response.headers[name] for name in _ON_304 if name in response.headers}
-            return Response(status_code=304, headers=kept)
+        if self.if_none_match is not None:
+            held = _match(self.if_none_match, tag, weakly=True)
+            if held is not None:
+                return Response(status_code=304, headers={"ETag": held})
         return response
 
 
@@ -72,14 +73,22 @@ def _all(request: Request, name: str) -> str | None:
 
 
 def _matches(header: str, tag: str, *, weakly: bool = False) -> bool:
-    """Whether `tag` is one of a list, or the list is `*`. A list with a fault matches nothing."""
+    return _match(header, tag, weakly=weakly) is not None
+
+
+def _match(header: str, tag: str, *, weakly: bool = False) -> str | None:
+    """The tag of a list that is `tag`, or that of it compressed; where the list is `*`, `tag`.
+
+    None of a list with a fault is.
+    """
     if header.strip() == "*":
-        return True
-    found, place = False, 0
+        return tag
+    held, place = None, 0
     while place < len(header):
         match = _TAGS.match(header, place)
         if match is None:
-            return False
-        found = found or (match[2] == tag and (weakly or match[1] is None))
+            return None
+        if _CODING.sub('"', match[2]) == tag and (weakly or match[1] is None):
+            held = match[2]
         place = match.end()
-    return found
+    return held

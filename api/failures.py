@@ -122,8 +122,10 @@ def _pointer(path: Sequence[object]) -> str:
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
-    """Starlette's own: no such path, no such method."""
+    """Starlette's own: no such path, no such method. OPTIONS asks for the methods there are."""
     assert isinstance(error, HTTPException)
+    if error.status_code == 405 and request.method == "OPTIONS":
+        return Response(status_code=204, headers={"Allow": ", ".join(sorted(_methods_at(request)))})
     if error.status_code == 404:
         problem = Problem(404, "not_found", "There is nothing at this path.")
     elif error.status_code == 405:
@@ -141,7 +143,7 @@ def _methods_at(request: Request) -> set[str]:
         scope = {**request.scope, "method": method}
         if any(route.matches(scope)[0] is Match.FULL for route in request.app.router.routes):
             methods.add(method)
-    return methods
+    return methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
 
 
 async def _on_conflict(request: Request, error: Exception) -> Response:

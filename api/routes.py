@@ -5,7 +5,9 @@ The body is bounded while it arrives, must be called JSON, and is read by the le
 NaN, no infinity, UTF-8 only, nesting bounded.
 """
 
-from collections.abc import Callable, Coroutine, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar, TypeAlias
 
 import msgspec
@@ -17,7 +19,8 @@ from api.access import authenticate
 from api.callers import Caller
 from api.etags import Preconditions
 from api.idempotency import Attempt, fingerprint, read_key
-from api.problems import Fault, Problem
+from api.problems import Fault, Problem, unavailable
+from api.settings import ApiSettings
 
 _MAX_NESTING = 32
 # Who sends too much hears so only if the connection stays open while it sends: so much is taken and
@@ -38,11 +41,14 @@ class PublicRoute(APIRoute):
         reads = "GET" in (self.methods or ())
 
         async def read_then_handle(request: Request) -> Response:
+            settings: ApiSettings = request.app.state.api.settings
             await self.admit(request)
             _check_parameters(request, request.app.state.parameters[self.operation_id])
             if self.body_field is not None:
-                request = await _with_body(request, self.body_limit_bytes)
-            response = await self.run(request, handle)
+                async with _within(settings.api_body_timeout_s, _slow_body):
+                    request = await _with_body(request, self.body_limit_bytes)
+            async with _within(settings.api_request_timeout_s, _late):
+                response = await self.run(request, handle)
             return Preconditions.of(request).answer(response) if reads else response
 
         return read_then_handle
@@ -79,6 +85,26 @@ class LargeBodyRoute(TenantRoute):
     """A route that takes geometries."""
 
     body_limit_bytes = 5 * 1024 * 1024
+
+
+@asynccontextmanager
+async def _within(limit_s: float, problem: Callable[[], Problem]) -> AsyncIterator[None]:
+    """Raises `problem` where the block takes longer; what it did in the database is undone, unless
+    it was just being committed."""
+    try:
+        async with asyncio.timeout(limit_s):
+            yield
+    except TimeoutError:
+        raise problem() from None
+
+
+def _late() -> Problem:
+    return unavailable("The request took too long.")
+
+
+def _slow_body() -> Problem:
+    headers = {"Connection": "close"}
+    return Problem(408, "request_timeout", "The body took too long.", headers=headers)
 
 
 def parameters_by_operation(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:

@@ -1,10 +1,11 @@
 """Settings of the API role, from the environment (`OPSC_...`), frozen."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from db.secretbox import read_secret_key
 
@@ -21,6 +22,9 @@ class ApiSettings(BaseSettings):
     api_workers: Annotated[int, Field(ge=1, le=64)] = 1
     api_connections: Annotated[int, Field(ge=1, le=200)] = 10
     api_statement_timeout_s: Annotated[float, Field(gt=0, le=600)] = 15
+    api_request_timeout_s: Annotated[float, Field(gt=0, le=600)] = 30
+    api_body_timeout_s: Annotated[float, Field(gt=0, le=600)] = 60
+    api_allowed_origins: Annotated[tuple[str, ...] | None, NoDecode] = None
     access_token_lifetime_s: Annotated[int, Field(ge=60, le=86400)] = 3600
     refresh_token_lifetime_s: Annotated[int, Field(ge=300, le=7_776_000)] = 2_592_000
     session_idle_s: Annotated[int, Field(ge=300, le=604_800)] = 43_200
@@ -32,6 +36,16 @@ class ApiSettings(BaseSettings):
     webhook_allow_loopback: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
+
+    @field_validator("api_allowed_origins", mode="before")
+    @classmethod
+    def _are_origins(cls, value: object) -> tuple[str, ...]:
+        """From a list with commas. An origin is scheme and host, and a port where it is another."""
+        origins = tuple(value.replace(",", " ").split()) if isinstance(value, str) else ()
+        for origin in origins:
+            if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", origin):
+                raise ValueError(f"{origin} is not an origin like https://app.example.com")
+        return origins
 
     @field_validator("secret_key")
     @classmethod

@@ -25,6 +25,7 @@ import uvicorn
 
 from api.app import create_app
 from api.passwords import hash_password
+from api.protocol import BoundedHttp
 from api.settings import ApiSettings
 from api.tokens import Grant, Tokens
 from db.connect import Limits, connect, pool
@@ -127,7 +128,7 @@ class RunningApi:
             create_app(settings, connections),
             port=0,
             loop="uvloop",
-            http="httptools",
+            http=BoundedHttp,
             access_log=False,
             log_config=None,
         )

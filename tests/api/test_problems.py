@@ -35,9 +35,9 @@ async def test_a_method_that_a_path_does_not_have_is_a_405_with_those_it_has(
 ) -> None:
     answer = await north.admin.send("PUT", "/v1/zones")
     assert is_problem(answer, 405, "method_not_allowed")
-    assert answer.headers["Allow"] == "GET, POST"
+    assert answer.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
     one = await north.admin.send("POST", f"/v1/zones/{format_id('zon', new_id())}")
-    assert one.headers["Allow"] == "DELETE, GET, PATCH"
+    assert one.headers["Allow"] == "DELETE, GET, HEAD, OPTIONS, PATCH"
 
 
 @pytest.mark.parametrize("bad_id", ["x", "ast_", "trk_" + "0" * 26, "ast_" + "u" * 26, "ast_%00"])

@@ -94,6 +94,8 @@ async def test_it_speaks_tls_1_3_and_nothing_older(
     ):
         url = f"https://127.0.0.1:{port}"
         assert await answers(url, process, ssl=trusting) == '{"status":"ok"}'
+        async with aiohttp.request("GET", url + "/healthz", ssl=trusting) as response:
+            assert response.headers["Strict-Transport-Security"] == "max-age=31536000"
         with (
             socket.create_connection(("127.0.0.1", port)) as plain,
             trusting.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
@@ -115,6 +117,8 @@ async def test_it_speaks_tls_1_3_and_nothing_older(
         ({"OPSC_SECRET_KEY": "short"}, "OPSC_SECRET_KEY"),
         ({"OPSC_API_PORT": "http"}, "OPSC_API_PORT"),
         ({"OPSC_API_WORKERS": "0"}, "OPSC_API_WORKERS"),
+        ({"OPSC_API_ALLOWED_ORIGINS": "*"}, "OPSC_API_ALLOWED_ORIGINS"),
+        ({"OPSC_API_ALLOWED_ORIGINS": "https://a.example/x"}, "OPSC_API_ALLOWED_ORIGINS"),
         (
             {"OPSC_DATABASE_URL": "x", "OPSC_SECRET_KEY": SECRET_KEY, "OPSC_TLS_CERT": "/x"},
             "OPSC_TLS_KEY",
