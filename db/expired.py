@@ -27,6 +27,11 @@ _STATEMENTS = (
          WHERE counted_at < now() - interval '2 days'
            AND coalesce(trusted_until < now(), true) LIMIT %(limit)s))
     """,
+    """
+    DELETE FROM idempotency_keys WHERE (org_id, operation, key) IN (
+        SELECT org_id, operation, key FROM idempotency_keys
+         WHERE expires_at < now() LIMIT %(limit)s)
+    """,
 )
 
 

@@ -3,7 +3,7 @@
 A letter waits in a table (`db.mail_outbox`), so it survives whatever dies. Whoever claims it makes
 its link, sends it and takes the row away; who dies in between leaves it to be sent again, with
 another link. What cannot be sent is tried again less and less often, eight times in a day. The same
-loop takes away what has expired of sign-ins, tokens and links.
+loop takes away what has expired: sign-ins, tokens, links, and answers that were kept.
 """
 
 import asyncio

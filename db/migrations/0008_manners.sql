@@ -91,20 +91,25 @@ BEGIN
 END
 $$;
 
--- Has the rows of a table written down, as changes of a resource.
-CREATE FUNCTION audit(tenant_table regclass, resource_type text, id_column text)
+-- Has the rows of a table written down, as changes of a resource. `actions`: other than all, where a
+-- removal is only tidying up.
+CREATE FUNCTION audit(tenant_table regclass, resource_type text, id_column text,
+                      actions text DEFAULT 'INSERT OR UPDATE OR DELETE')
     RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format(
-        'CREATE CONSTRAINT TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON %s'
+        'CREATE CONSTRAINT TRIGGER audit AFTER %s ON %s'
         ' DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION audit_row(%L, %L)',
-        tenant_table, resource_type, id_column);
+        actions, tenant_table, resource_type, id_column);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION audit_row, audit FROM PUBLIC;
 
 SELECT audit('organizations', 'organization', 'org_id'),
        audit('users', 'user', 'id'),
+       audit('user_links', 'user', 'user_id', 'INSERT'),
+       audit('sign_ins', 'sign_in', 'id', 'INSERT OR UPDATE'),
+       audit('api_keys', 'api_key', 'id'),
        audit('assets', 'asset', 'id'),
        audit('asset_tags', 'asset', 'asset_id'),
        audit('trackers', 'tracker', 'id'),
@@ -153,4 +158,4 @@ CREATE POLICY tenant ON idempotency_keys USING (org_id = (SELECT current_org_id(
 
 GRANT SELECT ON audit_events TO opsc_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO opsc_app;
-GRANT SELECT (expires_at), DELETE ON idempotency_keys TO opsc_deliver;
+GRANT SELECT (org_id, operation, key, expires_at), DELETE ON idempotency_keys TO opsc_deliver;

@@ -7,7 +7,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from db import idempotency
+from db import expired, idempotency
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.test_problems import is_problem
@@ -242,6 +242,21 @@ async def test_now_and_then_a_request_trims(
     await _post(org.admin, "/v1/assets", "new", {"name": "x"})
     left = api.sql("SELECT key FROM idempotency_keys WHERE org_id = %s", org.org_id)
     assert left == [("new",)]
+
+
+async def test_what_has_expired_is_taken_away_for_all_organizations(
+    api: RunningApi, north: Organization, south: Organization
+) -> None:
+    old, new = _key(), _key()
+    for org in (north, south):
+        for key in (old, new):
+            await _post(org.admin, "/v1/assets", key, {"name": "x"})
+    ended = "UPDATE idempotency_keys SET expires_at = now() - interval '1 s' WHERE key = %s"
+    api.sql(ended, old)
+    async with rows.transaction(api.database, "opsc_deliver") as conn:
+        assert await expired.remove(conn, limit=1000) >= 2
+    left = api.sql("SELECT key FROM idempotency_keys WHERE key = ANY (%s)", [old, new])
+    assert left == [(new,), (new,)]
 
 
 async def test_other_methods_do_not_look_at_the_key(north: Organization) -> None:
