@@ -11,6 +11,7 @@ from api import (
     api_keys,
     asset_positions,
     assets,
+    attachments,
     audit_events,
     auth,
     clients,
@@ -63,6 +64,7 @@ _RESOURCES = (
     visits,
     events,
     webhook_endpoints,
+    attachments,
     audit_events,
 )
 

@@ -257,12 +257,23 @@ def complete(app: FastAPI) -> dict[str, Any]:
     components["responses"] = {
         name: _problem_response(status) for status, (name, *_) in _PROBLEMS.items()
     }
+    _name_bodies(document)
     for schema in _schemas(document):
         _bound(schema)
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _complete_operation(document, method, path, operation)
     return document
+
+
+def _name_bodies(document: dict[str, Any]) -> None:
+    """A body that a route describes itself, with a title, becomes a schema of that name."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                if name := content["schema"].get("title"):
+                    document["components"]["schemas"][name] = content["schema"]
+                    content["schema"] = {"$ref": _SCHEMAS + name}
 
 
 def _complete_operation(

@@ -7,21 +7,28 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from api.problems import Fault, Problem, not_found
-from db import users, zones
+from db import assets, users, zones
 from db.clients import clients
 from db.connect import Connection
+from db.employees import employees
 from db.sites import sites
 
 
 async def check_references(
     conn: Connection,
     *,
+    asset_id: UUID | None = None,
+    employee_id: UUID | None = None,
     client_id: UUID | None = None,
     site_id: UUID | None = None,
     zone_id: UUID | None = None,
     user_id: UUID | None = None,
 ) -> None:
     """Raises Problem (404) for the first that is not there; None asks for nothing."""
+    if asset_id is not None and not await assets.exists(conn, asset_id):
+        raise _missing("asset")
+    if employee_id is not None and not await employees.held(conn, [employee_id]):
+        raise _missing("employee")
     if client_id is not None and not await clients.held(conn, [client_id]):
         raise _missing("client")
     if site_id is not None and not await sites.held(conn, [site_id]):

@@ -73,12 +73,15 @@ class TenantRoute(PublicRoute):
         key = read_key(request) if request.method == "POST" else None
         if key is None:
             return await handle(request)
-        body = await request.json() if isinstance(request, _Loaded) else None
         caller: Caller = request.state.caller
-        asked = fingerprint(caller, request, body)
+        asked = fingerprint(caller, request, await self.asked(request))
         attempt = Attempt(request.app.state.api, caller, self.unique_id, key, asked)
         request.state.attempt = attempt
         return await attempt.run(request, handle)
+
+    async def asked(self, request: Request) -> object:
+        """What tells a request from another of the same path: its body."""
+        return await request.json() if isinstance(request, _Loaded) else None
 
 
 class LargeBodyRoute(TenantRoute):
@@ -154,7 +157,7 @@ class _Loaded(Request):
 async def _read(request: Request, limit_bytes: int) -> bytes:
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > limit_bytes + _DISCARDED_BYTES:
-        raise _too_large(limit_bytes)
+        raise too_large(limit_bytes)
     content = bytearray()
     arrived_bytes = 0
     try:
@@ -167,11 +170,12 @@ async def _read(request: Request, limit_bytes: int) -> bytes:
     except ClientDisconnect:
         raise Problem(400, "body_incomplete", "The body ended before its end.") from None
     if arrived_bytes > limit_bytes:
-        raise _too_large(limit_bytes)
+        raise too_large(limit_bytes)
     return bytes(content)
 
 
-def _too_large(limit_bytes: int) -> Problem:
+def too_large(limit_bytes: int) -> Problem:
+    """413, and the end of a connection that has more to say."""
     detail = f"The body may have {limit_bytes} bytes."
     return Problem(413, "body_too_large", detail, headers={"Connection": "close"})
 

@@ -9,6 +9,7 @@ import pytest_asyncio
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stored import carried, minute, store_event, store_refusal, store_visit
+from tests.api.test_attachments import upload
 from tests.api.test_problems import is_problem
 
 CHANGES: dict[str, Any] = {
@@ -32,6 +33,7 @@ DELETED = (
     "sites",
     "clients",
     "employees",
+    "attachments",
 )
 
 
@@ -56,6 +58,8 @@ async def things(api: RunningApi, north: Organization) -> dict[str, str]:
     for name in ("clients", "sites", "employees", "gateways"):
         body = {"name": "x"} | ({"kind": "tts"} if name == "gateways" else {})
         ids[name] = (await north.admin.post(f"/v1/{name}", body)).json["id"]
+    uploaded = await upload(north.admin, b"hello", asset_id=who.asset_id)
+    ids["attachments"] = uploaded.json["id"]
     paths = {name: f"/v1/{name}/{one}" for name, one in ids.items()}
     return paths | {"organization": "/v1/organization"}
 

@@ -16,6 +16,7 @@ from tests.api.stored import (
     store_refusal,
     store_visit,
 )
+from tests.api.test_attachments import upload
 
 ENDPOINT = {"url": "https://hooks.example.com/", "types": ["*"]}
 LISTS = (
@@ -34,6 +35,7 @@ LISTS = (
     "employees",
     "gateways",
     "assets/positions",
+    "attachments",
 )
 # What can be made again, as often as wanted.
 ANOTHER: dict[str, Any] = {
@@ -65,6 +67,7 @@ class Belongings:
     gateway: str
     user: str
     key: str
+    attachment: str
 
 
 async def _one_of_everything(api: RunningApi, org: Organization) -> Belongings:
@@ -87,6 +90,7 @@ async def _one_of_everything(api: RunningApi, org: Organization) -> Belongings:
         client=client,
         site=site_id,
         employee=(await org.admin.post("/v1/employees", employee)).json["id"],
+        attachment=(await upload(org.admin, b"hello", site_id=site_id)).json["id"],
         gateway=(await org.admin.post("/v1/gateways", ANOTHER["gateways"])).json["id"],
         user=(await org.admin.post("/v1/users", INVITED)).json["id"],
         key=(await org.admin.post("/v1/api-keys", {"name": "Script"})).json["id"],
@@ -150,6 +154,13 @@ ROUTES: list[tuple[str, str, Any]] = [
             ("POST", "/restore", None),
         )
     ),
+    ("GET", "/v1/attachments/{attachment}", None),
+    ("GET", "/v1/attachments/{attachment}/content", None),
+    ("DELETE", "/v1/attachments/{attachment}", None),
+    *(
+        ("GET", f"/v1/attachments?{kind}_id={{{kind}}}", None)
+        for kind in ("asset", "site", "client", "employee", "zone")
+    ),
     ("GET", "/v1/gateways/{gateway}", None),
     ("PATCH", "/v1/gateways/{gateway}", {"name": "ours now"}),
     ("POST", "/v1/gateways/{gateway}/rotate", None),
@@ -199,6 +210,14 @@ async def test_every_route_with_an_id_is_in_the_list_above(api: RunningApi) -> N
     assert with_ids <= {(method, path.partition("{")[0]) for method, path, _ in ROUTES}
 
 
+@pytest.mark.parametrize("kind", ["asset", "site", "client", "employee", "zone"])
+async def test_nothing_is_attached_to_what_another_organization_has(
+    north: Organization, theirs: Belongings, kind: str
+) -> None:
+    answer = await upload(north.admin, b"hello", **{f"{kind}_id": getattr(theirs, kind)})
+    assert (answer.status, answer.json["code"]) == (404, "not_found")
+
+
 async def test_an_id_of_another_organization_in_a_list_of_ids_is_a_422(
     north: Organization, ours: Belongings, theirs: Belongings
 ) -> None:
@@ -244,6 +263,8 @@ async def test_a_cursor_of_another_organization_is_a_400(
 ) -> None:
     if name == "events":
         store_event(api, south, 2)
+    elif name == "attachments":
+        await upload(south.admin, b"hello", site_id=theirs.site)
     elif name in ANOTHER:
         await south.admin.post(f"/v1/{name}", ANOTHER[name])
     elif name == "visits":

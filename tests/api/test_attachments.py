@@ -1,0 +1,358 @@
+"""Attachments, through HTTP: what is taken, what is kept, and how it is given back."""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+import aiohttp
+import pytest
+
+from db.ids import new_id
+from telemetry.ids import format_id, parse_id
+from tests.api.running import Answer, Client, Organization, RunningApi, running_api
+from tests.api.shapes import square
+from tests.servers import DatabaseUnderTest
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
+JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + b"\x00" * 100
+PDF = b"%PDF-1.7\n" + b"\xe2\xe3\xcf\xd3\n" * 20
+MIB = 1024 * 1024
+
+
+async def upload(
+    client: Client,
+    content: bytes,
+    name: str = "a.bin",
+    headers: dict[str, str] | None = None,
+    **parts: str,
+) -> Answer:
+    """A file, and the fields beside it."""
+    form = aiohttp.FormData(quote_fields=False)
+    for field, value in parts.items():
+        form.add_field(field, value)
+    form.add_field("file", content, filename=name, content_type="text/html")
+    return await client.send("POST", "/v1/attachments", headers=headers, data=form)
+
+
+async def _asset(org: Organization) -> str:
+    return (await org.admin.post("/v1/assets", {"name": "Truck"})).json["id"]
+
+
+async def _made(org: Organization, content: bytes, name: str = "a.bin") -> dict[str, Any]:
+    answer = await upload(org.dispatcher, content, name, asset_id=await _asset(org))
+    assert answer.status == 201, answer.json
+    return answer.json
+
+
+def _usage(api: RunningApi, org: Organization) -> tuple[int, int]:
+    rows = api.sql("SELECT files, bytes FROM attachment_usage WHERE org_id = %s", org.org_id)
+    return rows[0] if rows else (0, 0)
+
+
+def _pieces(api: RunningApi, attachment: dict[str, Any]) -> int:
+    rows = api.sql(
+        "SELECT count(*) FROM attachment_pieces WHERE attachment_id = %s",
+        parse_id("att", attachment["id"]),
+    )
+    return rows[0][0]
+
+
+async def test_a_file_comes_back_as_it_was_sent(api: RunningApi, north: Organization) -> None:
+    asset = await _asset(north)
+    answer = await upload(north.dispatcher, PNG, "Front view.png", asset_id=asset)
+    assert answer.status == 201
+    made = answer.json
+    assert answer.headers["Location"] == f"/v1/attachments/{made['id']}"
+    assert (made["asset_id"], made["site_id"], made["zone_id"]) == (asset, None, None)
+    assert (made["file_name"], made["media_type"]) == ("Front view.png", "image/png")
+    assert (made["size_bytes"], made["sha256"]) == (len(PNG), sha256(PNG).hexdigest())
+    assert made["created_by"].startswith("usr_")
+    assert (await north.viewer.get(answer.headers["Location"])).json == made
+    sent = await north.viewer.get(f"/v1/attachments/{made['id']}/content")
+    assert (sent.status, sent.content) == (200, PNG)
+    assert {name: sent.headers[name] for name in HEADERS} == HEADERS | {
+        "Content-Type": "image/png",
+        "Content-Length": str(len(PNG)),
+        "Content-Disposition": 'attachment; filename="Front view.png"',
+    }
+
+
+HEADERS = {
+    "Content-Type": "",
+    "Content-Length": "",
+    "Content-Disposition": "",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "Accept-Ranges": "bytes",
+}
+
+
+@pytest.mark.parametrize("kind", ["asset", "site", "client", "employee", "zone"])
+async def test_a_file_belongs_to_one_thing_and_is_listed_by_it(
+    north: Organization, kind: str
+) -> None:
+    body: dict[str, Any] = {"name": "x"} | ({"geometry": square()} if kind == "zone" else {})
+    one, other = [(await north.admin.post(f"/v1/{kind}s", body)).json["id"] for _ in range(2)]
+    names = ["1.txt", "2.txt", "3.txt"]
+    for name in names:
+        await upload(north.dispatcher, b"hello", name, **{f"{kind}_id": one})
+    await upload(north.dispatcher, b"hello", "4.txt", **{f"{kind}_id": other})
+    listed = (await north.viewer.get("/v1/attachments", **{f"{kind}_id": one})).json
+    assert [row["file_name"] for row in listed["data"]] == names[::-1]
+    assert listed["total"] == 3
+    walked = await north.viewer.walk("/v1/attachments", limit=1, **{f"{kind}_id": one})
+    assert walked == listed["data"]
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "media_type"),
+    [
+        (PNG, "a.txt", "image/png"),
+        (JPEG, "evil.html", "image/jpeg"),
+        (b"GIF89a" + b"\x00" * 50, "a.gif", "image/gif"),
+        (b"RIFF\x24\x00\x00\x00WEBPVP8 " + b"\x00" * 20, "a.webp", "image/webp"),
+        (b"II*\x00" + b"\x00" * 50, "a.tif", "image/tiff"),
+        (PDF, "a.pdf", "application/pdf"),
+        (b"id,name\n1,Z\xc3\xbcrich\n", "LIST.CSV", "text/csv"),
+        ("Zürich\r\n\tline".encode(), "a", "text/plain"),
+        (b"<script>alert(1)</script>", "a.html", "text/plain"),
+        (b"a" * (MIB - 1) + "ü".encode(), "long.txt", "text/plain"),
+    ],
+)
+async def test_the_type_is_what_the_content_says(
+    north: Organization, content: bytes, name: str, media_type: str
+) -> None:
+    made = await _made(north, content, name)
+    assert made["media_type"] == media_type
+    sent = await north.viewer.get(f"/v1/attachments/{made['id']}/content")
+    assert sent.content == content
+    assert sent.headers["Content-Type"].partition(";")[0] == media_type
+    assert sent.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"MZ\x90\x00" + b"\x00" * 50,
+        b"PK\x03\x04" + b"\x00" * 50,
+        b"\x7fELF" + b"\x00" * 50,
+        b"hello\x00",
+        b"caf\xe9",
+        b"hello \xc3",
+        b"\x1f\x8b\x08" + b"\x00" * 20,
+    ],
+)
+async def test_a_file_of_another_type_is_refused(
+    api: RunningApi, north: Organization, content: bytes
+) -> None:
+    before = _usage(api, north)
+    answer = await upload(north.admin, content, "a.png", asset_id=await _asset(north))
+    assert (answer.status, answer.json["code"]) == (422, "media_type_refused")
+    assert answer.json["errors"][0]["pointer"] == "/file"
+    assert _usage(api, north) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "kept", "sent"),
+    [
+        ("plain.txt", "plain.txt", 'filename="plain.txt"'),
+        ("C:\\temp\\a.txt", "a.txt", 'filename="a.txt"'),
+        ("../../etc/passwd", "passwd", 'filename="passwd"'),
+        ("Zürich.txt", "Zürich.txt", "filename=\"Z_rich.txt\"; filename*=UTF-8''Z%C3%BCrich.txt"),
+        (
+            "a'%41;b.txt",
+            "a'%41;b.txt",
+            "filename=\"a__41;b.txt\"; filename*=UTF-8''a%27%2541%3Bb.txt",
+        ),
+        ("x" * 300, "x" * 200, f'filename="{"x" * 200}"'),
+    ],
+)
+async def test_the_name_of_a_file_is_safe(
+    north: Organization, given: str, kept: str, sent: str
+) -> None:
+    made = await _made(north, b"hello", given)
+    assert made["file_name"] == kept
+    answer = await north.viewer.get(f"/v1/attachments/{made['id']}/content")
+    assert answer.headers["Content-Disposition"] == f"attachment; {sent}"
+
+
+async def test_a_large_file_is_kept_in_pieces_and_comes_back_whole_or_by_ranges(
+    api: RunningApi, north: Organization
+) -> None:
+    content = PNG[:8] + b"".join(number.to_bytes(4, "big") for number in range(700_000))
+    made = await _made(north, content)
+    assert _pieces(api, made) == -(-len(content) // 262_144)
+    path = f"/v1/attachments/{made['id']}/content"
+    assert (await north.viewer.get(path)).content == content
+    size = len(content)
+    for asked, begin, end in (
+        ("bytes=0-0", 0, 1),
+        ("bytes=262143-262144", 262_143, 262_145),
+        ("bytes=1000000-2000000", 1_000_000, 2_000_001),
+        (f"bytes={size - 5}-", size - 5, size),
+        ("bytes=2500000-99999999", 2_500_000, size),
+        ("bytes=-7", size - 7, size),
+        ("bytes=-99999999", 0, size),
+    ):
+        part = await north.viewer.get(path, headers={"Range": asked})
+        assert (part.status, part.content) == (206, content[begin:end]), asked
+        assert part.headers["Content-Range"] == f"bytes {begin}-{end - 1}/{size}"
+        assert part.headers["Content-Length"] == str(end - begin)
+
+
+async def test_a_range_that_is_none_is_refused_or_left_alone(north: Organization) -> None:
+    made = await _made(north, b"hello")
+    path = f"/v1/attachments/{made['id']}/content"
+    tag = (await north.viewer.get(path)).headers["ETag"]
+    for asked in ("bytes=5-", "bytes=9-10", "bytes=-0"):
+        answer = await north.viewer.get(path, headers={"Range": asked})
+        assert (answer.status, answer.json["code"]) == (416, "range_not_satisfiable")
+        assert answer.headers["Content-Range"] == "bytes */5"
+    for headers in (
+        {"Range": "bytes=0-1,3-4"},
+        {"Range": "bytes=3-1"},
+        {"Range": "lines=1-2"},
+        {"Range": "bytes=0-1", "If-Range": '"other"'},
+    ):
+        answer = await north.viewer.get(path, headers=headers)
+        assert (answer.status, answer.content) == (200, b"hello")
+    part = await north.viewer.get(path, headers={"Range": "bytes=0-1", "If-Range": tag})
+    assert (part.status, part.content) == (206, b"he")
+    again = await north.viewer.get(path, headers={"If-None-Match": tag})
+    assert (again.status, again.content) == (304, b"")
+
+
+async def test_what_is_deleted_is_gone_with_its_bytes(api: RunningApi, north: Organization) -> None:
+    before = _usage(api, north)
+    made = await _made(north, PNG)
+    assert _usage(api, north) == (before[0] + 1, before[1] + len(PNG))
+    path = f"/v1/attachments/{made['id']}"
+    assert (await north.dispatcher.delete(path)).status == 204
+    assert _pieces(api, made) == 0
+    assert _usage(api, north) == before
+    for answer in (
+        await north.viewer.get(path),
+        await north.viewer.get(f"{path}/content"),
+        await north.dispatcher.delete(path),
+    ):
+        assert answer.status == 404
+
+
+@pytest.mark.parametrize(
+    ("parts", "pointer"),
+    [
+        ({}, ""),
+        ({"asset_id": "ast_x"}, "/asset_id"),
+        ({"asset_id": "{asset}", "zone_id": "{asset}"}, ""),
+        ({"zone_id": "{asset}"}, "/zone_id"),
+        ({"asset_id": "{asset}", "note": "x"}, "/note"),
+    ],
+)
+async def test_a_form_that_cannot_be_is_a_422_that_points_at_it(
+    north: Organization, parts: dict[str, str], pointer: str
+) -> None:
+    asset = await _asset(north)
+    named = {name: value.format(asset=asset) for name, value in parts.items()}
+    answer = await upload(north.admin, b"hello", **named)
+    assert answer.status == 422
+    assert [fault["pointer"] for fault in answer.json["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize("kind", ["asset", "site", "client", "employee", "zone"])
+async def test_a_thing_that_is_not_there_is_a_404(north: Organization, kind: str) -> None:
+    prefix = {"asset": "ast", "site": "sit", "client": "cli", "employee": "emp", "zone": "zon"}
+    nobody = format_id(prefix[kind], new_id())
+    answer = await upload(north.admin, b"hello", **{f"{kind}_id": nobody})
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (404, f"/{kind}_id")
+    assert (await north.viewer.get("/v1/attachments", **{f"{kind}_id": nobody})).status == 404
+
+
+async def test_a_body_that_is_no_form_with_one_file_is_refused(north: Organization) -> None:
+    asset = await _asset(north)
+    path = "/v1/attachments"
+    json = await north.admin.post(path, {"asset_id": asset})
+    assert (json.status, json.json["code"]) == (415, "not_multipart")
+    assert (await upload(north.admin, b"", asset_id=asset)).status == 422
+    assert (await upload(north.admin, b"x", name=" ", asset_id=asset)).status == 422
+    plain = {"Content-Type": "multipart/form-data"}
+    broken = {"Content-Type": "multipart/form-data; boundary=x"}
+    for headers, data, status in (
+        (plain, b"x", 400),
+        (broken, b"nonsense", 400),
+        (broken, b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n', 422),
+        (
+            broken,
+            b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nhel',
+            422,
+        ),
+    ):
+        answer = await north.admin.send("POST", path, headers=headers, data=data)
+        assert answer.status == status, (data, answer.content)
+        assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_a_file_that_is_too_large_is_a_413(north: Organization) -> None:
+    asset = await _asset(north)
+    most = await upload(north.admin, b"a" * (25 * MIB), "most.txt", asset_id=asset)
+    assert most.status == 201
+    for size in (25 * MIB + 1, 27 * MIB):
+        answer = await upload(north.admin, b"a" * size, asset_id=asset)
+        assert (answer.status, answer.json["code"]) == (413, "body_too_large")
+
+
+async def test_the_same_upload_with_the_same_key_is_made_once(north: Organization) -> None:
+    asset = await _asset(north)
+    key = {"Idempotency-Key": '"once"'}
+    first = await upload(north.admin, b"hello", headers=key, asset_id=asset)
+    again = await upload(north.admin, b"hello", headers=key, asset_id=asset)
+    assert (first.status, again.status, again.json) == (201, 201, first.json)
+    other = await upload(north.admin, b"hullo", headers=key, asset_id=asset)
+    assert (other.status, other.json["code"]) == (422, "idempotency_mismatch")
+    assert (await north.viewer.get("/v1/attachments", asset_id=asset)).json["total"] == 1
+
+
+async def test_a_viewer_and_a_technician_only_read(north: Organization) -> None:
+    made = await _made(north, PNG)
+    path = f"/v1/attachments/{made['id']}"
+    for caller in (north.viewer, north.technician):
+        assert (await upload(caller, PNG, asset_id=made["asset_id"])).status == 403
+        assert (await caller.delete(path)).status == 403
+        assert (await caller.get(f"{path}/content")).content == PNG
+
+
+async def test_nobody_gets_the_bytes_of_another_organization(
+    api: RunningApi, north: Organization, south: Organization
+) -> None:
+    theirs = await _made(south, PNG)
+    path = f"/v1/attachments/{theirs['id']}"
+    for answer in (
+        await north.admin.get(path),
+        await north.admin.get(f"{path}/content"),
+        await north.admin.get(f"{path}/content", headers={"Range": "bytes=0-3"}),
+        await north.admin.delete(path),
+        await upload(north.admin, PNG, asset_id=theirs["asset_id"]),
+        await north.admin.get("/v1/attachments", asset_id=theirs["asset_id"]),
+    ):
+        assert (answer.status, answer.json["code"]) == (404, "not_found")
+    assert (await api.anonymous.get(f"{path}/content")).status == 401
+    assert (await south.viewer.get(f"{path}/content")).content == PNG
+
+
+@pytest.fixture
+def tight(database: DatabaseUnderTest) -> Iterator[RunningApi]:
+    """An API where an organization may keep 10 bytes."""
+    with running_api(database, attachments_quota_bytes=10) as running:
+        yield running
+
+
+async def test_an_organization_keeps_no_more_than_it_may(tight: RunningApi) -> None:
+    org = tight.organization("Tight")
+    first = await _made(org, b"123456")
+    asset = await _asset(org)
+    refused = await upload(org.admin, b"12345", asset_id=asset)
+    assert (refused.status, refused.json["code"]) == (409, "quota_exceeded")
+    assert _usage(tight, org) == (1, 6)
+    assert (await upload(org.admin, b"1234", asset_id=asset)).status == 201
+    await org.admin.delete(f"/v1/attachments/{first['id']}")
+    assert (await upload(org.admin, b"123456", asset_id=asset)).status == 201
+    assert _usage(tight, org) == (2, 10)
