@@ -71,6 +71,7 @@ class AssetItem(BaseModel):
     tags: fields.Tags = Field(description="what zones may choose assets by, in order")
     created_at: datetime
     updated_at: datetime
+    deleted_at: datetime | None
     last_position: PositionItem | None = None
     zone_ids: Annotated[list[fields.ZoneId], Field(max_length=MAX_OPEN_ZONES)] = Field(
         default_factory=list, description="the zones that it is in now"
@@ -131,6 +132,7 @@ class AssetFilters(ListQuery):
     external_id: fields.ExternalId | None = None
     tag: fields.Tag | None = None
     q: fields.NamePrefix | None = None
+    deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
 
     def wanted(self) -> AssetFilter:
         """As the database is asked."""
@@ -144,6 +146,7 @@ class AssetFilters(ListQuery):
             external_id=self.external_id,
             tag=self.tag,
             name_prefix=self.q,
+            deleted=self.deleted,
         )
 
 
@@ -247,4 +250,5 @@ def asset_item(asset: Asset) -> dict[str, Any]:
         "tags": asset.tags,
         "created_at": time_text(asset.created_at),
         "updated_at": time_text(asset.updated_at),
+        "deleted_at": optional_time_text(asset.deleted_at),
     }

@@ -26,15 +26,17 @@ from api.asset_bodies import (
 )
 from api.filters import check_filter_ids
 from api.paging import ListOf, Page, Total
-from api.problems import not_found
+from api.problems import conflict, not_found
 from api.references import check_references
 from api.routes import TenantRoute
-from api.wire import created, ok
-from db import assets
+from api.wire import created, no_content, ok
+from db import assets, tracker_assignments
 from db.assets import Asset, AssetKey
+from db.clients import clients
 from db.connect import Connection
 from db.newest_first import instant
 from db.revision import bump
+from db.sites import sites
 
 router = APIRouter(prefix="/v1/assets", tags=["assets"], route_class=TenantRoute)
 _AssetPath = Annotated[fields.AssetId, Path(alias="id")]
@@ -123,8 +125,48 @@ async def update_asset(
     return ok(asset_item(changed))
 
 
-async def _found(conn: Connection, asset_id: UUID) -> Asset:
+@router.delete("/{id}", operation_id="deleteAsset", status_code=204)
+async def delete_asset(access: Dispatcher, asset_id: _AssetPath) -> Response:
+    """Deletes an asset, off its tracker. What is known of it stays, and it can be restored."""
+    async with access.transaction() as conn:
+        revision, at = await bump(conn)
+        await assets.lock(conn, asset_id)
+        asset = await _found(conn, asset_id)
+        access.check_unchanged(asset_item(asset))
+        if asset.tracker_id is not None:
+            await tracker_assignments.end(
+                conn, tracker_id=asset.tracker_id, assigned_to=at, revision=revision
+            )
+        await assets.update(conn, asset._replace(updated_at=at, deleted_at=at), revision)
+    return no_content()
+
+
+@router.post("/{id}/restore", operation_id="restoreAsset", response_model=AssetItem)
+async def restore_asset(access: Dispatcher, asset_id: _AssetPath) -> Response:
+    """A deleted asset is there again, without a tracker, unless its client or site is deleted."""
+    async with access.transaction() as conn:
+        revision, at = await bump(conn)
+        await assets.lock(conn, asset_id)
+        asset = await _found(conn, asset_id, deleted=True)
+        access.check_unchanged(asset_item(asset))
+        if asset.deleted_at is not None:
+            await _check_owner(conn, asset)
+            asset = asset._replace(updated_at=at, deleted_at=None)
+            await assets.update(conn, asset, revision)
+    return ok(asset_item(asset))
+
+
+async def _check_owner(conn: Connection, asset: Asset) -> None:
+    """Raises Problem (409) where the asset's client or site is deleted."""
+    if asset.client_id is not None and not await clients.held(conn, [asset.client_id]):
+        raise conflict("client_deleted", "The asset's client is deleted: restore it first.")
+    if asset.site_id is not None and not await sites.held(conn, [asset.site_id]):
+        raise conflict("site_deleted", "The asset's site is deleted: restore it first.")
+
+
+async def _found(conn: Connection, asset_id: UUID, *, deleted: bool = False) -> Asset:
+    """`deleted`: one that is deleted will do."""
     asset = await assets.find(conn, asset_id)
-    if asset is None:
+    if asset is None or (asset.deleted_at is not None and not deleted):
         raise not_found("asset")
     return asset

@@ -4,6 +4,7 @@ import base64
 import os
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
@@ -15,8 +16,9 @@ from api.event_types import TypePatterns
 from api.paging import ListOf, ListQuery, Page, Total
 from api.problems import bad_field, not_found
 from api.routes import TenantRoute
-from api.wire import created, id_text, no_content, ok, time_text
+from api.wire import created, id_text, no_content, ok, optional_time_text, time_text
 from db import webhook_endpoints
+from db.connect import Connection
 from db.ids import new_id
 from db.webhook_endpoints import EndpointKey, WebhookEndpoint
 from db.webhook_urls import URL_LENGTH_MAX, WebhookUrlError, check_webhook_url
@@ -36,6 +38,7 @@ class EndpointItem(BaseModel):
     types: TypePatterns
     description: Annotated[str, fields.text(500, "to the ERP")] | None
     created_at: datetime
+    deleted_at: datetime | None
 
 
 class NewEndpointItem(EndpointItem):
@@ -64,14 +67,24 @@ class NewEndpoint(fields.Body):
     ) = None
 
 
+class EndpointQuery(ListQuery):
+    """Which endpoints."""
+
+    deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
+
+
 @router.get("", operation_id="listWebhookEndpoints", response_model=ListOf[EndpointItem])
-async def list_endpoints(access: Reader, query: Annotated[ListQuery, Query()]) -> Response:
+async def list_endpoints(access: Reader, query: Annotated[EndpointQuery, Query()]) -> Response:
     """Endpoints, newest first."""
     page = Page(access, query, "webhook-endpoints", EndpointKey)
     async with access.transaction() as conn:
-        total = page.total or Total(await webhook_endpoints.count(conn))
+        total = page.total or Total(await webhook_endpoints.count(conn, deleted=query.deleted))
         rows = await webhook_endpoints.listing(
-            conn, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
+            conn,
+            deleted=query.deleted,
+            after=page.after,
+            limit=page.fetch_limit,
+            offset=page.fetch_offset,
         )
     return page.response(
         rows, total, key=lambda row: EndpointKey(row.created_at, row.id), item=_item
@@ -105,22 +118,37 @@ async def create_endpoint(access: Admin, body: Annotated[NewEndpoint, Body()]) -
 async def get_endpoint(access: Reader, endpoint_id: _EndpointPath) -> Response:
     """One endpoint."""
     async with access.transaction() as conn:
-        endpoint = await webhook_endpoints.find(conn, endpoint_id)
-    if endpoint is None:
-        raise not_found("webhook endpoint")
-    return ok(_item(endpoint))
+        return ok(_item(await _found(conn, endpoint_id)))
 
 
 @router.delete("/{id}", operation_id="deleteWebhookEndpoint", status_code=204)
 async def delete_endpoint(access: Admin, endpoint_id: _EndpointPath) -> Response:
-    """Ends an endpoint: nothing more is sent to it."""
+    """Ends an endpoint: nothing more is sent to it. It can be restored."""
     async with access.transaction() as conn:
-        endpoint = await webhook_endpoints.find(conn, endpoint_id, lock=True)
-        if endpoint is None:
-            raise not_found("webhook endpoint")
-        access.check_unchanged(_item(endpoint))
-        await webhook_endpoints.delete(conn, endpoint_id)
+        access.check_unchanged(_item(await _found(conn, endpoint_id, lock=True)))
+        await webhook_endpoints.mark_deleted(conn, endpoint_id, deleted=True)
     return no_content()
+
+
+@router.post("/{id}/restore", operation_id="restoreWebhookEndpoint", response_model=EndpointItem)
+async def restore_endpoint(access: Admin, endpoint_id: _EndpointPath) -> Response:
+    """A deleted endpoint is there again, with its secret, and gets what happens from now on."""
+    async with access.transaction() as conn:
+        endpoint = await _found(conn, endpoint_id, lock=True, deleted=True)
+        access.check_unchanged(_item(endpoint))
+        if endpoint.deleted_at is not None:
+            endpoint = await webhook_endpoints.mark_deleted(conn, endpoint_id, deleted=False)
+    return ok(_item(endpoint))
+
+
+async def _found(
+    conn: Connection, endpoint_id: UUID, *, lock: bool = False, deleted: bool = False
+) -> WebhookEndpoint:
+    """`deleted`: one that is deleted will do."""
+    endpoint = await webhook_endpoints.find(conn, endpoint_id, lock=lock)
+    if endpoint is None or (endpoint.deleted_at is not None and not deleted):
+        raise not_found("webhook endpoint")
+    return endpoint
 
 
 def _item(endpoint: WebhookEndpoint) -> dict[str, Any]:
@@ -130,4 +158,5 @@ def _item(endpoint: WebhookEndpoint) -> dict[str, Any]:
         "types": endpoint.types,
         "description": endpoint.description,
         "created_at": time_text(endpoint.created_at),
+        "deleted_at": optional_time_text(endpoint.deleted_at),
     }

@@ -88,6 +88,7 @@ class ZoneItem(_Version):
     external_id: fields.ExternalId | None
     valid_from: datetime = Field(description="since when this version is in force")
     updated_at: datetime
+    deleted_at: datetime | None
 
 
 class NewZone(fields.Body, RuleFields):
@@ -175,6 +176,7 @@ def zone_item(zone: Zone) -> dict[str, Any]:
         "external_id": zone.external_id,
         **_version(zone),
         "updated_at": time_text(zone.updated_at),
+        "deleted_at": optional_time_text(zone.deleted_at),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Body, Path, Query
+from pydantic import Field
 from starlette.responses import Response
 
 from api import fields
@@ -38,14 +39,24 @@ router = APIRouter(prefix="/v1/zones", tags=["zones"], route_class=LargeBodyRout
 _ZonePath = Annotated[fields.ZoneId, Path(alias="id")]
 
 
+class ZoneQuery(ListQuery):
+    """Which zones."""
+
+    deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
+
+
 @router.get("", operation_id="listZones", response_model=ListOf[ZoneItem])
-async def list_zones(access: Reader, query: Annotated[ListQuery, Query()]) -> Response:
+async def list_zones(access: Reader, query: Annotated[ZoneQuery, Query()]) -> Response:
     """Zones, newest first."""
     page = Page(access, query, "zones", ZoneKey)
     async with access.transaction() as conn:
-        total = page.total or Total(await zones.count(conn))
+        total = page.total or Total(await zones.count(conn, deleted=query.deleted))
         rows = await zones.listing(
-            conn, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
+            conn,
+            deleted=query.deleted,
+            after=page.after,
+            limit=page.fetch_limit,
+            offset=page.fetch_offset,
         )
     return page.response(
         rows, total, key=lambda row: ZoneKey(row.created_at, row.id), item=zone_item
@@ -101,6 +112,23 @@ async def delete_zone(access: Dispatcher, zone_id: _ZonePath) -> Response:
         access.check_unchanged(zone_item(await _found(conn, zone_id)))
         await zones.delete(conn, zone_id, at, revision)
     return no_content()
+
+
+@router.post("/{id}/restore", operation_id="restoreZone", response_model=ZoneItem)
+async def restore_zone(access: Dispatcher, zone_id: _ZonePath) -> Response:
+    """A deleted zone is there again, as it was last, from now on: in a version of its own."""
+    async with access.transaction() as conn:
+        revision, at = await bump(conn)
+        zone = await zones.find(conn, zone_id, deleted=True)
+        if zone is None:
+            raise not_found("zone")
+        access.check_unchanged(zone_item(zone))
+        if zone.deleted_at is not None:
+            zone = zone._replace(
+                version=zone.version + 1, valid_from=at, updated_at=at, deleted_at=None
+            )
+            await zones.restore(conn, zone, revision)
+    return ok(zone_item(zone))
 
 
 @router.get("/{id}/versions", operation_id="listZoneVersions", response_model=ListOf[VersionItem])

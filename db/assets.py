@@ -22,7 +22,8 @@ _ASSETS = sql.SQL(
     """
     SELECT a.id, a.name, a.external_id, a.make, a.model, a.asset_class, g.tags, a.created_at,
            a.updated_at, a.serial, a.year, a.client_id, a.site_id, a.mechanical_state,
-           a.odometer_m, a.odometer_at, a.engine_hours_h, a.engine_hours_at, t.tracker_id
+           a.odometer_m, a.odometer_at, a.engine_hours_h, a.engine_hours_at, t.tracker_id,
+           a.deleted_at
       FROM assets a
       JOIN asset_tags g ON g.org_id = a.org_id AND g.asset_id = a.id AND g.valid_to IS NULL
       LEFT JOIN tracker_assignments t
@@ -56,11 +57,15 @@ class Asset(NamedTuple):
     engine_hours_h: float | None = None
     engine_hours_at: datetime | None = None
     tracker_id: UUID | None = None
+    deleted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AssetFilter:
-    """Which assets. zone_id: that are in it now. name_prefix: the first letters."""
+    """Which assets. zone_id: that are in it now. name_prefix: the first letters.
+
+    deleted: those that are, instead of the others.
+    """
 
     make: str | None = None
     model: str | None = None
@@ -71,9 +76,11 @@ class AssetFilter:
     external_id: str | None = None
     tag: str | None = None
     name_prefix: str | None = None
+    deleted: bool = False
 
     def conditions(self) -> Conditions:
         conditions = Conditions()
+        conditions.add_null("a.deleted_at", null=not self.deleted)
         conditions.add_equal(
             make=self.make,
             model=self.model,
@@ -102,21 +109,31 @@ class AssetKey(NamedTuple):
 
 
 async def find(conn: Connection, asset_id: UUID) -> Asset | None:
-    """The tenant's asset of this id."""
+    """The tenant's asset of this id, deleted or not."""
     async with conn.cursor(row_factory=args_row(Asset)) as cursor:
         await cursor.execute(_ASSETS + sql.SQL("WHERE a.id = %s"), (asset_id,))
         return await cursor.fetchone()
 
 
 async def exists(conn: Connection, asset_id: UUID) -> bool:
-    """Whether the tenant has an asset of this id."""
+    """Whether the tenant has an asset of this id that is not deleted."""
+    cursor = await conn.execute(
+        "SELECT FROM assets WHERE id = %s AND deleted_at IS NULL", (asset_id,)
+    )
+    return cursor.rowcount == 1
+
+
+async def existed(conn: Connection, asset_id: UUID) -> bool:
+    """Whether the tenant has, or had, an asset of this id."""
     cursor = await conn.execute("SELECT FROM assets WHERE id = %s", (asset_id,))
     return cursor.rowcount == 1
 
 
 async def missing(conn: Connection, asset_ids: Sequence[UUID]) -> set[UUID]:
     """Those of the ids that the tenant has no asset of."""
-    cursor = await conn.execute("SELECT id FROM assets WHERE id = ANY (%s)", (list(asset_ids),))
+    cursor = await conn.execute(
+        "SELECT id FROM assets WHERE id = ANY (%s) AND deleted_at IS NULL", (list(asset_ids),)
+    )
     return set(asset_ids) - {asset_id for (asset_id,) in await cursor.fetchall()}
 
 
@@ -208,6 +225,7 @@ async def update(conn: Connection, asset: Asset, revision: int | None) -> None:
                mechanical_state = %(mechanical_state)s, odometer_m = %(odometer_m)s,
                odometer_at = %(odometer_at)s, engine_hours_h = %(engine_hours_h)s,
                engine_hours_at = %(engine_hours_at)s, updated_at = %(updated_at)s,
+               deleted_at = %(deleted_at)s,
                revision = coalesce(%(revision)s, revision)
          WHERE id = %(id)s
         """,

@@ -10,7 +10,7 @@ from psycopg.rows import args_row
 from db.conditions import Conditions
 from db.connect import Connection
 
-_COLUMNS = sql.SQL("id, url, types, description, created_at")
+_COLUMNS = sql.SQL("id, url, types, description, created_at, deleted_at")
 
 
 class WebhookEndpoint(NamedTuple):
@@ -21,6 +21,7 @@ class WebhookEndpoint(NamedTuple):
     types: list[str]
     description: str | None
     created_at: datetime
+    deleted_at: datetime | None = None
 
 
 class EndpointKey(NamedTuple):
@@ -33,24 +34,25 @@ class EndpointKey(NamedTuple):
 async def find(
     conn: Connection, endpoint_id: UUID, *, lock: bool = False
 ) -> WebhookEndpoint | None:
-    """The tenant's endpoint of this id, unless it is deleted; `lock` keeps it as it is until the
+    """The tenant's endpoint of this id, deleted or not; `lock` keeps it as it is until the
     transaction ends."""
     async with conn.cursor(row_factory=args_row(WebhookEndpoint)) as cursor:
         await cursor.execute(
-            sql.SQL(
-                "SELECT {} FROM webhook_endpoints WHERE id = %s AND deleted_at IS NULL {}"
-            ).format(_COLUMNS, sql.SQL("FOR UPDATE" if lock else "")),
+            sql.SQL("SELECT {} FROM webhook_endpoints WHERE id = %s {}").format(
+                _COLUMNS, sql.SQL("FOR UPDATE" if lock else "")
+            ),
             (endpoint_id,),
         )
         return await cursor.fetchone()
 
 
 async def listing(
-    conn: Connection, *, after: EndpointKey | None, limit: int, offset: int
+    conn: Connection, *, deleted: bool, after: EndpointKey | None, limit: int, offset: int
 ) -> list[WebhookEndpoint]:
-    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
+    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`. `deleted`:
+    of those that are, instead of the others."""
     conditions = Conditions()
-    conditions.add("deleted_at IS NULL")
+    conditions.add_null("deleted_at", null=not deleted)
     if after is not None:
         conditions.add("(created_at, id) < (%(created_at)s, %(id)s)", **after._asdict())
     statement = sql.SQL(
@@ -62,9 +64,11 @@ async def listing(
         return await cursor.fetchall()
 
 
-async def count(conn: Connection) -> int:
-    """How many endpoints the tenant has now."""
-    cursor = await conn.execute("SELECT count(*) FROM webhook_endpoints WHERE deleted_at IS NULL")
+async def count(conn: Connection, *, deleted: bool) -> int:
+    """How many endpoints the tenant has now, or has deleted."""
+    cursor = await conn.execute(
+        "SELECT count(*) FROM webhook_endpoints WHERE (deleted_at IS NOT NULL) = %s", (deleted,)
+    )
     row = await cursor.fetchone()
     assert row is not None  # an aggregate without GROUP BY
     return row[0]
@@ -83,9 +87,16 @@ async def insert(conn: Connection, endpoint: WebhookEndpoint, secret_encrypted: 
     )
 
 
-async def delete(conn: Connection, endpoint_id: UUID) -> None:
-    """Ends an endpoint: nothing more is sent to it."""
-    await conn.execute(
-        "UPDATE webhook_endpoints SET deleted_at = now() WHERE id = %s AND deleted_at IS NULL",
-        (endpoint_id,),
-    )
+async def mark_deleted(conn: Connection, endpoint_id: UUID, *, deleted: bool) -> WebhookEndpoint:
+    """Ends an endpoint, so that nothing more is sent to it, or has it there again."""
+    async with conn.cursor(row_factory=args_row(WebhookEndpoint)) as cursor:
+        await cursor.execute(
+            sql.SQL(
+                "UPDATE webhook_endpoints SET deleted_at = CASE WHEN %s THEN now() END"
+                " WHERE id = %s RETURNING {}"
+            ).format(_COLUMNS),
+            (deleted, endpoint_id),
+        )
+        row = await cursor.fetchone()
+    assert row is not None  # the caller holds it
+    return row

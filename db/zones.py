@@ -21,7 +21,8 @@ MAX_PAGE_BYTES = 8 * 1024 * 1024  # as stored, compressed: two to three times so
 _ZONES = sql.SQL(
     """
     SELECT z.id, z.external_id, z.version, v.name, v.kind, v.alert_on, v.geometry, v.radius_m,
-           v.width_m, v.rules, v.schedule, v.assets, v.valid_from, z.created_at, z.updated_at
+           v.width_m, v.rules, v.schedule, v.assets, v.valid_from, z.created_at, z.updated_at,
+           z.deleted_at
       FROM zones z
       JOIN zone_versions v
         ON v.org_id = z.org_id AND v.zone_id = z.id AND v.version = z.version
@@ -29,7 +30,7 @@ _ZONES = sql.SQL(
 )
 _ZONE_COLUMNS = sql.SQL(
     "id, external_id, version, name, kind, alert_on, {geometry}, radius_m, width_m, rules,"
-    " schedule, {assets}, valid_from, created_at, updated_at"
+    " schedule, {assets}, valid_from, created_at, updated_at, deleted_at"
 )
 _VERSION_COLUMNS = sql.SQL(
     "version, name, kind, alert_on, {geometry}, radius_m, width_m, rules, schedule, {assets},"
@@ -71,6 +72,7 @@ class Zone(NamedTuple):
     valid_from: datetime
     created_at: datetime
     updated_at: datetime
+    deleted_at: datetime | None = None
 
 
 class ZoneVersion(NamedTuple):
@@ -107,12 +109,13 @@ class VersionKey(NamedTuple):
     version: int
 
 
-async def find(conn: Connection, zone_id: UUID) -> Zone | None:
-    """The tenant's zone of this id, unless it is deleted."""
+async def find(conn: Connection, zone_id: UUID, *, deleted: bool = False) -> Zone | None:
+    """The tenant's zone of this id; with `deleted` one that is deleted too."""
+    condition = sql.SQL("" if deleted else " AND z.deleted_at IS NULL")
     async with conn.cursor(row_factory=args_row(Zone)) as cursor:
-        statement = sql.SQL(
-            "SELECT {} FROM ({} WHERE z.id = %s AND z.deleted_at IS NULL) AS found"
-        ).format(_ZONE_COLUMNS.format(**_WHOLE), _ZONES)
+        statement = sql.SQL("SELECT {} FROM ({} WHERE z.id = %s{}) AS found").format(
+            _ZONE_COLUMNS.format(**_WHOLE), _ZONES, condition
+        )
         await cursor.execute(statement, (zone_id,))
         return await cursor.fetchone()
 
@@ -132,14 +135,15 @@ async def held(conn: Connection, zone_id: UUID) -> bool:
 
 
 async def listing(
-    conn: Connection, *, after: ZoneKey | None, limit: int, offset: int
+    conn: Connection, *, deleted: bool, after: ZoneKey | None, limit: int, offset: int
 ) -> list[Zone]:
-    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`.
+    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`. `deleted`:
+    of those that are, instead of the others.
 
     Raises PageTooLarge.
     """
     conditions = Conditions()
-    conditions.add("z.deleted_at IS NULL")
+    conditions.add_null("z.deleted_at", null=not deleted)
     if after is not None:
         conditions.add("(z.created_at, z.id) < (%(created_at)s, %(id)s)", **after._asdict())
     statement = sql.SQL(
@@ -155,9 +159,11 @@ async def listing(
         return _unless_too_large(await cursor.fetchall())
 
 
-async def count(conn: Connection) -> int:
-    """How many zones the tenant has now."""
-    cursor = await conn.execute("SELECT count(*) FROM zones WHERE deleted_at IS NULL")
+async def count(conn: Connection, *, deleted: bool) -> int:
+    """How many zones the tenant has now, or has deleted."""
+    cursor = await conn.execute(
+        "SELECT count(*) FROM zones WHERE (deleted_at IS NOT NULL) = %s", (deleted,)
+    )
     row = await cursor.fetchone()
     assert row is not None  # an aggregate without GROUP BY
     return row[0]
@@ -223,7 +229,7 @@ async def update(conn: Connection, zone: Zone) -> None:
     await conn.execute(
         """
         UPDATE zones SET external_id = %(external_id)s, version = %(version)s,
-                         updated_at = %(updated_at)s
+                         updated_at = %(updated_at)s, deleted_at = %(deleted_at)s
          WHERE id = %(id)s
         """,
         zone._asdict(),
@@ -237,6 +243,13 @@ async def delete(conn: Connection, zone_id: UUID, at: datetime, revision: int) -
         (at, at, zone_id),
     )
     await _close_version(conn, zone_id, at, revision)
+
+
+async def restore(conn: Connection, zone: Zone, revision: int) -> None:
+    """A deleted zone is there again: `zone.version` is the next one, in force from
+    `zone.valid_from`. Raises as `insert` does."""
+    await update(conn, zone)
+    await _open_version(conn, zone, revision)
 
 
 def _page(limit: int, offset: int) -> dict[str, int]:

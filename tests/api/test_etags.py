@@ -34,6 +34,7 @@ DELETED = (
     "clients",
     "employees",
     "attachments",
+    "assets",
 )
 
 

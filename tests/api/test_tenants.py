@@ -112,6 +112,10 @@ async def theirs(api: RunningApi, south: Organization) -> Belongings:
 ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "/v1/assets/{asset}", None),
     ("PATCH", "/v1/assets/{asset}", {"name": "ours now"}),
+    ("DELETE", "/v1/assets/{asset}", None),
+    ("POST", "/v1/assets/{asset}/restore", None),
+    ("POST", "/v1/zones/{zone}/restore", None),
+    ("POST", "/v1/webhook-endpoints/{endpoint}/restore", None),
     ("GET", "/v1/trackers/{tracker}", None),
     ("PATCH", "/v1/trackers/{tracker}", {"name": "ours now"}),
     ("PATCH", "/v1/trackers/{tracker}", {"asset_id": None}),
