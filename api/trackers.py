@@ -7,7 +7,7 @@ assignment begins at `assigned_from` and the fixes from then on are the asset's.
 
 import secrets
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
@@ -17,6 +17,7 @@ from starlette.responses import Response
 from api import fields
 from api.access import Dispatcher, Reader
 from api.assignments import Assignment, assign, unassign
+from api.filters import check_filter_ids
 from api.paging import ListOf, ListQuery, Page, Total
 from api.problems import bad_field, conflict, not_found
 from api.routes import TenantRoute
@@ -28,11 +29,11 @@ from api.wire import (
     optional_time_text,
     time_text,
 )
-from db import trackers
+from db import last_positions, trackers
 from db.connect import Connection
 from db.ids import new_id
 from db.revision import bump
-from db.trackers import Tracker, TrackerKey
+from db.trackers import Tracker, TrackerFilter, TrackerKey
 
 router = APIRouter(prefix="/v1/trackers", tags=["trackers"], route_class=TenantRoute)
 _TrackerPath = Annotated[fields.TrackerId, Path(alias="id")]
@@ -51,6 +52,9 @@ class TrackerItem(BaseModel):
     revoked_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    last_seen_at: datetime | None = Field(
+        default=None, description="the time of its newest fix, where `include` asks for it"
+    )
 
 
 class NewTrackerItem(TrackerItem):
@@ -84,17 +88,48 @@ class TrackerChange(fields.Body):
     )
 
 
+Include = Annotated[
+    Literal["last_seen_at"] | None, Field(description="what to show beside", max_length=20)
+]
+
+
+class TrackerQuery(ListQuery):
+    """Which trackers, and what to show of them."""
+
+    external_id: fields.ExternalId | None = None
+    asset_id: Annotated[fields.AssetId | None, Field(description="that are on it now")] = None
+    assigned: Annotated[
+        bool | None, Field(description="on an asset now, or on none; null: all")
+    ] = None
+    revoked: Annotated[
+        bool | None, Field(description="only those that are, or only those that are not")
+    ] = None
+    include: Include = None
+
+
+class OneTrackerQuery(BaseModel):
+    """What to show of a tracker."""
+
+    include: Include = None
+
+
 @router.get("", operation_id="listTrackers", response_model=ListOf[TrackerItem])
-async def list_trackers(access: Reader, query: Annotated[ListQuery, Query()]) -> Response:
+async def list_trackers(access: Reader, query: Annotated[TrackerQuery, Query()]) -> Response:
     """Trackers, newest first."""
     page = Page(access, query, "trackers", TrackerKey)
+    wanted = TrackerFilter(query.external_id, query.asset_id, query.assigned, query.revoked)
     async with access.transaction() as conn:
-        total = page.total or Total(await trackers.count(conn))
+        await check_filter_ids(conn, asset_id=query.asset_id)
+        total = page.total or Total(await trackers.count(conn, wanted))
         rows = await trackers.listing(
-            conn, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
+            conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
         )
+        more = await _included(conn, query.include, [row.id for row in rows])
     return page.response(
-        rows, total, key=lambda row: TrackerKey(row.created_at, row.id), item=_item
+        rows,
+        total,
+        key=lambda row: TrackerKey(row.created_at, row.id),
+        item=lambda row: _item(row) | more[row.id],
     )
 
 
@@ -114,11 +149,14 @@ async def create_tracker(access: Dispatcher, body: Annotated[NewTracker, Body()]
 
 
 @router.get("/{id}", operation_id="getTracker", response_model=TrackerItem)
-async def get_tracker(access: Reader, tracker_id: _TrackerPath) -> Response:
+async def get_tracker(
+    access: Reader, tracker_id: _TrackerPath, query: Annotated[OneTrackerQuery, Query()]
+) -> Response:
     """One tracker."""
     async with access.transaction() as conn:
         tracker = await _found(conn, tracker_id)
-    return ok(_item(tracker))
+        more = await _included(conn, query.include, [tracker_id])
+    return ok(_item(tracker) | more[tracker_id])
 
 
 @router.patch("/{id}", operation_id="updateTracker", response_model=TrackerItem)
@@ -170,6 +208,16 @@ async def revoke_tracker(access: Dispatcher, tracker_id: _TrackerPath) -> Respon
             tracker = tracker._replace(revoked_at=at, updated_at=at)
             await trackers.revoke(conn, tracker, revision)
     return ok(_item(tracker))
+
+
+async def _included(
+    conn: Connection, include: str | None, tracker_ids: list[UUID]
+) -> dict[UUID, dict[str, Any]]:
+    """By tracker, the fields that `include` asks for: one look-up for all of them."""
+    if include is None:
+        return {tracker_id: {} for tracker_id in tracker_ids}
+    seen = await last_positions.of_trackers(conn, tracker_ids)
+    return {each: {"last_seen_at": optional_time_text(seen.get(each))} for each in tracker_ids}
 
 
 def _assignment(body: NewTracker | TrackerChange) -> Assignment | None:

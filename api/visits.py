@@ -40,6 +40,9 @@ class VisitItem(BaseModel):
     entry_inferred: Inferred | None = Field(description="null: a fix inside began it")
     dwelled_at: datetime | None = Field(description="when it had lasted for dwell_seconds")
     left_at: datetime | None
+    duration_s: float | None = Field(
+        ge=0, description="from entered_at to left_at", examples=[1800.5]
+    )
     exit_lat: fields.Latitude | None
     exit_lon: fields.Longitude | None
     exit_cause: Literal["moved", "zone_changed", "reassigned", "silence"] | None
@@ -58,13 +61,16 @@ class VisitQuery(ListQuery):
     since: Annotated[fields.Time | None, Field(alias="from")] = None
     until: Annotated[fields.Time | None, Field(alias="to")] = None
     retracted: Annotated[bool, Field(description="those that never were, instead")] = False
+    open: Annotated[bool | None, Field(description="those that last, or those that ended")] = None
 
 
 @router.get("", operation_id="listVisits", response_model=ListOf[VisitItem])
 async def list_visits(access: Reader, query: Annotated[VisitQuery, Query()]) -> Response:
     """Visits, newest entry first; those that were open at either edge of the window too."""
     page = Page(access, query, "visits", VisitKey)
-    wanted = VisitFilter(query.asset_id, query.zone_id, query.since, query.until, query.retracted)
+    wanted = VisitFilter(
+        query.asset_id, query.zone_id, query.since, query.until, query.retracted, query.open
+    )
     async with access.transaction() as conn:
         await check_filter_ids(conn, asset_id=query.asset_id, zone_id=query.zone_id)
         total = page.total or Total.counted(await visit_list.count(conn, wanted, MAX_COUNTED + 1))
@@ -86,6 +92,10 @@ async def get_visit(
     return ok(_item(visit))
 
 
+def _duration_s(visit: Visit) -> float | None:
+    return None if visit.left_at is None else (visit.left_at - visit.entered_at).total_seconds()
+
+
 def _item(visit: Visit) -> dict[str, Any]:
     return {
         "id": format_id("vis", visit.id),
@@ -100,6 +110,7 @@ def _item(visit: Visit) -> dict[str, Any]:
         "entry_inferred": visit.entry_inferred,
         "dwelled_at": optional_time_text(visit.dwelled_at),
         "left_at": optional_time_text(visit.left_at),
+        "duration_s": _duration_s(visit),
         "exit_lat": visit.exit_lat,
         "exit_lon": visit.exit_lon,
         "exit_cause": visit.exit_cause,

@@ -5,6 +5,7 @@ from the hash. The broker knows it by another one (`db.broker_identities`). Writ
 revision first (`db.revision.bump`) and pass it on.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import NamedTuple
@@ -42,6 +43,23 @@ class Tracker(NamedTuple):
     updated_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class TrackerFilter:
+    """Which trackers. assigned: on an asset now, or on none. revoked: those, or the others."""
+
+    external_id: str | None = None
+    asset_id: UUID | None = None
+    assigned: bool | None = None
+    revoked: bool | None = None
+
+    def conditions(self) -> Conditions:
+        conditions = Conditions()
+        conditions.add_equal(external_id=self.external_id, asset_id=self.asset_id)
+        conditions.add_null("asset_id", null=None if self.assigned is None else not self.assigned)
+        conditions.add_null("revoked_at", null=None if self.revoked is None else not self.revoked)
+        return conditions
+
+
 class TrackerKey(NamedTuple):
     """Where a row stands in the list: newest first."""
 
@@ -68,10 +86,15 @@ async def exists(conn: Connection, tracker_id: UUID) -> bool:
 
 
 async def listing(
-    conn: Connection, *, after: TrackerKey | None, limit: int, offset: int
+    conn: Connection,
+    wanted: TrackerFilter,
+    *,
+    after: TrackerKey | None,
+    limit: int,
+    offset: int,
 ) -> list[Tracker]:
     """A page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
-    conditions = Conditions()
+    conditions = wanted.conditions()
     if after is not None:
         conditions.add("(t.created_at, t.id) < (%(created_at)s, %(id)s)", **after._asdict())
     statement = sql.SQL(
@@ -82,9 +105,13 @@ async def listing(
         return await cursor.fetchall()
 
 
-async def count(conn: Connection) -> int:
-    """How many trackers the tenant has."""
-    cursor = await conn.execute("SELECT count(*) FROM trackers")
+async def count(conn: Connection, wanted: TrackerFilter) -> int:
+    """How many trackers there are."""
+    conditions = wanted.conditions()
+    statement = sql.SQL("SELECT count(*) FROM ({} {}) AS found").format(
+        _TRACKERS, conditions.where()
+    )
+    cursor = await conn.execute(statement, conditions.values)
     row = await cursor.fetchone()
     assert row is not None  # an aggregate without GROUP BY
     return row[0]

@@ -52,7 +52,8 @@ class VisitKey(NamedTuple):
 class VisitFilter:
     """Which visits: those that share an instant with [since, until), of an asset, in a zone.
 
-    retracted: those that were known once and never were, instead of the others.
+    open: those that last, or those that have ended. retracted: those that were known once and never
+    were, instead of the others.
     """
 
     asset_id: UUID | None = None
@@ -60,10 +61,12 @@ class VisitFilter:
     since: datetime | None = None
     until: datetime | None = None
     retracted: bool = False
+    open: bool | None = None
 
     def conditions(self) -> Conditions:
         conditions = Conditions()
-        conditions.add("retracted = %(retracted)s", retracted=self.retracted)
+        conditions.add("retracted" if self.retracted else "NOT retracted")
+        conditions.add_null("left_at", null=self.open)
         if self.asset_id is not None:
             conditions.add("asset_id = %(asset_id)s", asset_id=self.asset_id)
         if self.zone_id is not None:

@@ -22,6 +22,7 @@ from uuid import UUID
 import aiohttp
 import psycopg
 import uvicorn
+from psycopg.sql import Composable
 
 from api.app import create_app
 from api.passwords import hash_password
@@ -112,18 +113,23 @@ class Organization:
 
 
 class RunningApi:
-    """A server with its database."""
+    """A server with its database. `statements`: what its requests have sent there so far."""
 
     def __init__(self, database: DatabaseUnderTest, settings: ApiSettings) -> None:
         self.database = database
         self.settings = settings
         self.anonymous = Client("", None)
+        self.statements: list[str] = []
         connections = pool(
             database.url("opsc_app"),
             "test-api",
             max_size=8,
             limits=Limits(statement_s=STATEMENT_TIMEOUT_S),
         )
+        connections.kwargs = {
+            **(connections.kwargs or {}),
+            "cursor_factory": _recording(self.statements),
+        }
         config = uvicorn.Config(
             create_app(settings, connections),
             port=0,
@@ -208,6 +214,18 @@ class RunningApi:
             role,
         )
         return user_id
+
+
+def _recording(statements: list[str]) -> type[psycopg.AsyncCursor[Any]]:
+    """Cursors that write down what they send."""
+
+    class Recording(psycopg.AsyncCursor[Any]):
+        async def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+            text = query.as_string() if isinstance(query, Composable) else str(query)
+            statements.append(" ".join(text.split()))
+            return await super().execute(query, *args, **kwargs)
+
+    return Recording
 
 
 @contextmanager

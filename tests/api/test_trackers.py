@@ -10,6 +10,7 @@ import pytest
 from db.ids import new_id
 from telemetry.ids import format_id, parse_id
 from tests.api.running import Organization, RunningApi
+from tests.api.stored import carried, store_fixes
 
 
 def ago(**span: float) -> datetime:
@@ -224,3 +225,44 @@ async def test_another_organizations_tracker_is_not_there(
     tracker = await new_tracker(north)
     assert (await south.admin.post(f"/v1/trackers/{tracker['id']}/{what}", {})).status == 404
     assert (await north.admin.get(f"/v1/trackers/{tracker['id']}")).json["revoked_at"] is None
+
+
+async def test_filters_go_together(api: RunningApi) -> None:
+    org = api.organization("Filtered")
+    who = await carried(org, "On")
+    for body in ({"name": "Off", "external_id": "X-1"}, {"name": "Gone", "external_id": "X-2"}):
+        made = await org.admin.post("/v1/trackers", body)
+    await org.admin.send("POST", f"/v1/trackers/{made.json['id']}/revoke")
+    cases: list[tuple[dict[str, str], list[str]]] = [
+        ({}, ["Gone", "Off", "On"]),
+        ({"external_id": "X-1"}, ["Off"]),
+        ({"asset_id": who.asset_id}, ["On"]),
+        ({"assigned": "true"}, ["On"]),
+        ({"assigned": "false"}, ["Gone", "Off"]),
+        ({"assigned": "false", "revoked": "false"}, ["Off"]),
+        ({"revoked": "true"}, ["Gone"]),
+        ({"revoked": "true", "external_id": "X-1"}, []),
+    ]
+    for filters, names in cases:
+        listed = (await org.viewer.get("/v1/trackers", **filters)).json
+        assert [row["name"] for row in listed["data"]] == names, filters
+        assert listed["total"] == len(names), filters
+        walked = await org.viewer.walk("/v1/trackers", limit=1, **filters)
+        assert [row["name"] for row in walked] == names, filters
+
+
+async def test_a_tracker_was_last_seen_at_its_newest_fix(
+    api: RunningApi, north: Organization
+) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    who, silent = await carried(north), await carried(north)
+    newest = now - timedelta(days=5)
+    store_fixes(api, north, who.tracker_id, [newest - timedelta(days=1), newest], flags=1)
+    path = f"/v1/trackers/{who.tracker_id}"
+    assert "last_seen_at" not in (await north.viewer.get(path)).json
+    one = (await north.viewer.get(path, include="last_seen_at")).json
+    assert one["last_seen_at"] == newest.strftime("%Y-%m-%dT%H:%M:%SZ")
+    listed = (await north.viewer.get("/v1/trackers", include="last_seen_at")).json["data"]
+    seen = {row["id"]: row["last_seen_at"] for row in listed}
+    assert (seen[who.tracker_id], seen[silent.tracker_id]) == (one["last_seen_at"], None)
+    assert (await north.viewer.get(path, include="asset")).status == 400

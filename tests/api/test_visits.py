@@ -27,6 +27,7 @@ async def test_a_visit_is_shown_with_both_its_ends(api: RunningApi, north: Organ
         "entry_inferred": None,
         "dwelled_at": None,
         "left_at": text(minute(2)),
+        "duration_s": 60,
         "exit_lat": 52.6,
         "exit_lon": 13.5,
         "exit_cause": "moved",
@@ -119,3 +120,25 @@ async def test_visits_that_never_were_are_listed_only_when_asked_for(
         assert [visit["id"] for visit in answer.json["data"]] == [expected]
         assert answer.json["total"] == 1
     assert (await north.viewer.get(f"/v1/visits/{never}")).json["retracted"] is True
+
+
+async def test_open_visits_say_who_is_where_now(api: RunningApi) -> None:
+    org = api.organization("Dispatched")
+    body = {"name": "Yard", "geometry": square()}
+    yard, pit = [(await org.admin.post("/v1/zones", body)).json["id"] for _ in range(2)]
+    who = await carried(org)
+    here = store_visit(api, org, who, yard, minute(3))
+    there = store_visit(api, org, who, pit, minute(4))
+    gone = store_visit(api, org, who, yard, minute(0), minute(1.5))
+    for filters, ids in (
+        ({"open": "true"}, [there, here]),
+        ({"open": "true", "zone_id": yard}, [here]),
+        ({"open": "false"}, [gone]),
+        ({"open": "false", "zone_id": pit}, []),
+        ({}, [there, here, gone]),
+    ):
+        listed = (await org.viewer.get("/v1/visits", **filters)).json
+        assert [row["id"] for row in listed["data"]] == ids, filters
+        assert listed["total"] == len(ids)
+    rows = (await org.viewer.get("/v1/visits")).json["data"]
+    assert [row["duration_s"] for row in rows] == [None, None, 90]

@@ -1,0 +1,114 @@
+"""How many statements a request costs: as many for many rows as for few, and no more than a few."""
+
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.api.running import Organization, RunningApi
+from tests.api.shapes import square
+from tests.api.stored import (
+    START,
+    Carried,
+    carried,
+    minute,
+    store_event,
+    store_fixes,
+    store_refusal,
+    store_visit,
+)
+from tests.api.test_attachments import upload
+
+FEW, MANY = 2, 12
+# The tenant, the rows and their number, what is included, and ids that are filtered by.
+MOST = 8
+# What no test makes rows of here, or what is one row in itself.
+OTHER_LISTS = {"audit-events", "users", "api-keys"}
+
+LISTS = [
+    "assets",
+    "assets?include=last_position,zone_ids",
+    "assets?zone_id={zone}&client_id={client}",
+    "assets/positions",
+    "trackers",
+    "trackers?include=last_seen_at",
+    "zones",
+    "zones/{zone}/versions",
+    "visits",
+    "visits?open=true&zone_id={zone}",
+    "clients",
+    "sites",
+    "sites?client_id={client}",
+    "employees",
+    "employees?expiring_before=2030-01-01",
+    "gateways",
+    "attachments",
+    "attachments?client_id={client}",
+    "events",
+    "quarantine",
+    "webhook-endpoints",
+    "gps-events?tracker_id={tracker}",
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ids(api: RunningApi, north: Organization) -> dict[str, str]:
+    """More than FEW of everything; the ids of one of each."""
+    zone = (await north.admin.post("/v1/zones", {"name": "Z", "geometry": square()})).json["id"]
+    client = (await north.admin.post("/v1/clients", {"name": "C"})).json["id"]
+    for number in range(MANY):
+        who = await _one_more(api, north, zone, client)
+        store_refusal(api, north, who.tracker_id, str(number).encode())
+        store_event(api, north, number + 1)
+    return {"zone": zone, "client": client, "tracker": who.tracker_id}
+
+
+async def _one_more(api: RunningApi, org: Organization, zone: str, client: str) -> Carried:
+    who = await carried(org)
+    await org.admin.patch(f"/v1/assets/{who.asset_id}", {"client_id": client})
+    store_visit(api, org, who, zone, minute(1))
+    store_fixes(api, org, who.tracker_id, [START, minute(1)])
+    await org.admin.patch(f"/v1/zones/{zone}", {"name": who.asset_id})
+    bodies: dict[str, Any] = {
+        "zones": {"name": "Z", "geometry": square()},
+        "clients": {"name": "C"},
+        "sites": {"name": "S", "client_id": client},
+        "employees": {"name": "E", "certifications": [{"name": "x", "expires_on": "2020-01-01"}]},
+        "gateways": {"name": "G", "kind": "tts"},
+        "webhook-endpoints": {"url": "https://example.com/", "types": ["*"]},
+    }
+    for path, body in bodies.items():
+        assert (await org.admin.post(f"/v1/{path}", body)).status == 201
+    assert (await upload(org.admin, b"hello", client_id=client)).status == 201
+    return who
+
+
+def _of_the_tenant(statements: list[str]) -> list[str]:
+    """Without what finds out who asks, which is remembered for a while."""
+    first = next(n for n, each in enumerate(statements) if "set_config('app.org_id'" in each)
+    return statements[first:]
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_a_list_costs_as_many_statements_for_many_rows_as_for_few(
+    api: RunningApi, north: Organization, ids: dict[str, str], path: str
+) -> None:
+    named = "/v1/" + path.format(**ids)
+    sent: dict[int, list[str]] = {}
+    for limit in (FEW, MANY):
+        before = len(api.statements)
+        answer = await north.viewer.get(named + ("&" if "?" in named else "?") + f"limit={limit}")
+        sent[limit] = _of_the_tenant(api.statements[before:])
+        rows = len(answer.json["data"])
+        assert rows == limit if "tracker_id=" not in path else rows == FEW
+    assert len(sent[FEW]) == len(sent[MANY]) <= MOST, sent
+
+
+async def test_every_list_is_counted_above(api: RunningApi) -> None:
+    document = (await api.anonymous.get("/openapi.json")).json
+    lists = {
+        path.removeprefix("/v1/").replace("{id}", "{zone}")
+        for path, operations in document["paths"].items()
+        if any(each["name"] == "cursor" for each in operations.get("get", {}).get("parameters", ()))
+    }
+    assert lists - OTHER_LISTS == {path.partition("?")[0] for path in LISTS}
