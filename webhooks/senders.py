@@ -60,7 +60,7 @@ class FileSender:
 
 class SmtpServer(NamedTuple):
     """Where mail goes: from `smtps://user:password@host:465` (TLS from the beginning), or
-    `smtp://...:587` (STARTTLS, which must succeed unless the host is this machine)."""
+    `smtp://...:587` (STARTTLS, which a server on this machine alone need not offer)."""
 
     host: str
     port: int
@@ -105,8 +105,9 @@ class SmtpSender:
                 hostname=server.host,
                 port=server.port,
                 use_tls=server.is_tls,
-                # None: where the server offers it.
+                # On this machine: where it is offered, whoever vouches for it (None: if offered).
                 start_tls=False if server.is_tls else (None if server.is_here else True),
+                validate_certs=not server.is_here,
                 username=server.username,
                 password=server.password,
                 timeout=_TIMEOUT_S,
