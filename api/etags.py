@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from api.problems import Problem
 
+MAX_TAGS_CHARACTERS = 8_192  # of a condition
 _TAG_BYTES = 15
 _TAGS = re.compile(r'[ \t]*(W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*(?:,|$)')
 _CODING = re.compile(r'\.(?:br|gzip)"$')
@@ -67,8 +68,11 @@ def _failed(detail: str) -> Problem:
 
 
 def _all(request: Request, name: str) -> str | None:
-    """A list may come in several headers."""
+    """A list may come in several headers. Raises Problem (400) where it is too long."""
     values = request.headers.getlist(name)
+    if sum(map(len, values)) > MAX_TAGS_CHARACTERS:
+        detail = f"The header {name} may have {MAX_TAGS_CHARACTERS} characters."
+        raise Problem(400, "header_too_long", detail)
     return ", ".join(values) if values else None
 
 

@@ -1,0 +1,3 @@
+"""The API of the tests of the API."""
+
+from tests.api.conftest import api as api

@@ -1,0 +1,39 @@
+"""What schemathesis is told beyond the document. Loaded by its command, not by our tests.
+
+- A cursor is opaque: one that is made up is rightly refused, so a request that is meant to be valid
+  has none.
+- Every fourth request on one thing asks for the thing of another organization instead, whose ids
+  and name stand in the file `OPSC_AUDIT_FOREIGN`. None of them may succeed, and no answer to any
+  request may have that name or those ids, the one that was asked for apart.
+"""
+
+import json
+import os
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import schemathesis
+
+_foreign = json.loads(Path(os.environ["OPSC_AUDIT_FOREIGN"]).read_text())
+_ids: dict[str, str] = _foreign["ids"]
+_numbers = count()
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
+    if case.meta is not None and case.meta.generation.mode.is_positive and case.query:
+        case.query.pop("cursor", None)
+    prefix = str((case.path_parameters or {}).get("id", "")).partition("_")[0]
+    if prefix in _ids and next(_numbers) % 4 == 0:
+        case.path_parameters["id"] = _ids[prefix]
+
+
+@schemathesis.check
+def nothing_of_another_organization(context: Any, response: Any, case: Any) -> None:
+    asked = str((case.path_parameters or {}).get("id", ""))
+    if asked in _ids.values():
+        assert 400 <= response.status_code < 500, "a thing of another organization was reached"
+    said = response.text
+    for known in {_foreign["name"], *_ids.values()} - {asked}:
+        assert known not in said, f"{known} was given away"
