@@ -36,6 +36,7 @@ _ID = re.compile(r"\^[a-z]+_\[")
 _LIST_OF = re.compile(r"ListOf[_\[]([A-Za-z]+?)(?:Item)?[_\]]")  # ListOf_AssetItem_ is AssetList
 _TIME_CHARACTERS = 40
 _MAX_INT64 = 2**63 - 1
+_LIMITS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 
 
 def tags_of(resources: tuple[ModuleType, ...]) -> list[dict[str, str]]:
@@ -209,6 +210,8 @@ def _schemas(node: Any) -> Iterator[dict[str, Any]]:
 def _bound(schema: dict[str, Any]) -> None:
     """Bounds that hold for all values of a kind."""
     if schema["type"] == "integer":
+        for name in _LIMITS & schema.keys():
+            schema[name] = int(schema[name])  # FastAPI writes 1.0
         low, high = schema.get("minimum", -_MAX_INT64), schema.get("maximum", _MAX_INT64)
         schema.setdefault("format", "int32" if low >= -(2**31) and high < 2**31 else "int64")
     elif schema.get("format") == "date-time":

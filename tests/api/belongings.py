@@ -1,11 +1,12 @@
-"""One of everything that an organization can have, and its ids by prefix.
+"""Things of every kind that an organization can have, and an id of each kind by its prefix.
 
-A new kind of thing is made here too: `tests/api/test_tenants.py` and the audit take from here what
-they try to reach from another organization.
+A new kind is made here: `tests/api/test_tenants.py` and the audit try to reach from one
+organization what this made for another, by every operation that takes such an id.
 """
 
 from typing import Any
 
+from telemetry.ids import format_id
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stored import (
@@ -21,21 +22,27 @@ Ids = dict[str, str]
 
 
 async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Ids:
-    """Things of `org` whose texts all have `name` in them."""
+    """Things of `org` whose texts have `name` in them. Calling it again makes others."""
     who = await carried(org, f"{name} truck")
-    fixes = [minute(number) for number in range(3)]
-    store_fixes(api, org, who.tracker_id, fixes)
-    zone = await _made(org, "zones", {"name": f"{name} yard", "geometry": square()})
+    store_fixes(api, org, who.tracker_id, [minute(number) for number in range(3)])
     hook = {"url": f"https://{name}.example.com/", "types": ["*"]}
+    zone = await _made(org, "zones", {"name": f"{name} yard", "geometry": square()})
+    client = await _made(org, "clients", {"name": f"{name} client"})
+    site = {"name": f"{name} pit", "client_id": client, "zone_id": zone}
     return {
         "org": org.id,
+        "usr": _user(api, org),
         "ast": who.asset_id,
         "trk": who.tracker_id,
         "zon": zone,
+        "cli": client,
+        "sit": await _made(org, "sites", site),
+        "emp": await _made(org, "employees", {"name": f"{name} Eve"}),
+        "gtw": await _made(org, "gateways", {"name": f"{name} box", "kind": "traccar"}),
+        "whe": await _made(org, "webhook-endpoints", hook),
         "qua": store_refusal(api, org, who.tracker_id, name.encode()),
         "vis": store_visit(api, org, who, zone, minute(0), minute(2)),
         "evt": store_event(api, org, _next_seq(api, org), data={"asset_name": f"{name} truck"}),
-        "whe": await _made(org, "webhook-endpoints", hook),
     }
 
 
@@ -43,6 +50,11 @@ async def _made(org: Organization, path: str, body: dict[str, Any]) -> str:
     answer = await org.admin.post(f"/v1/{path}", body)
     assert answer.status == 201, answer.json
     return answer.json["id"]
+
+
+def _user(api: RunningApi, org: Organization) -> str:
+    rows = api.sql("SELECT id FROM users WHERE org_id = %s ORDER BY id LIMIT 1", org.org_id)
+    return format_id("usr", rows[0][0])
 
 
 def _next_seq(api: RunningApi, org: Organization) -> int:
