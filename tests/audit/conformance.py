@@ -67,7 +67,7 @@ def conformance(
     return subprocess.run(
         command,
         cwd=folder,
-        env={"OPSC_AUDIT_FOREIGN": str(folder / "foreign.json"), "PATH": "/usr/bin:/bin"},
+        env={"AUDIT_FOREIGN": str(folder / "foreign.json"), "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
         check=False,

@@ -1,9 +1,9 @@
 """What schemathesis is told beyond the document. Loaded by its command, not by our tests.
 
-- A cursor is opaque: one that is made up is rightly refused, so a request that is meant to be valid
-  has none.
+- A cursor is opaque, and an Idempotency-Key stands for one request: one that is made up, or used
+  again, is rightly refused. So a request that is meant to be valid has no cursor and a new key.
 - Every fourth request on one thing asks for the thing of another organization instead, whose ids
-  and name stand in the file `OPSC_AUDIT_FOREIGN`. None of them may succeed, and no answer to any
+  and name stand in the file `AUDIT_FOREIGN`. None of them may succeed, and no answer to any
   request may have that name or those ids, the one that was asked for apart.
 """
 
@@ -15,17 +15,21 @@ from typing import Any
 
 import schemathesis
 
-_foreign = json.loads(Path(os.environ["OPSC_AUDIT_FOREIGN"]).read_text())
+_foreign = json.loads(Path(os.environ["AUDIT_FOREIGN"]).read_text())
 _ids: dict[str, str] = _foreign["ids"]
 _numbers = count()
 
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
-    if case.meta is not None and case.meta.generation.mode.is_positive and case.query:
-        case.query.pop("cursor", None)
+    number = next(_numbers)
+    if case.meta is not None and case.meta.generation.mode.is_positive:
+        if case.query:
+            case.query.pop("cursor", None)
+        if "Idempotency-Key" in (case.headers or {}):
+            case.headers["Idempotency-Key"] = f"audit-{number}"
     prefix = str((case.path_parameters or {}).get("id", "")).partition("_")[0]
-    if prefix in _ids and next(_numbers) % 4 == 0:
+    if prefix in _ids and number % 4 == 0:
         case.path_parameters["id"] = _ids[prefix]
 
 
