@@ -70,7 +70,7 @@ class NewApiKey(fields.Body):
     name: fields.Name
     user_id: fields.UserId | None = Field(default=None, description="yourself unless given")
     scopes: _Scopes | None = None
-    expires_at: fields.Time | None = None
+    expires_at: fields.Time | None = Field(default=None, examples=["2099-01-01T00:00:00Z"])
 
 
 class Rotation(fields.Body):

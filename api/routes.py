@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 from fastapi.routing import APIRoute
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -31,10 +32,22 @@ _DISCARDED_BYTES = 16 * 1024 * 1024
 Handle: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
+class _IdConvertor(StringConvertor):
+    """Ids have an underscore, names of paths have none: `/assets/positions` is nobody's id."""
+
+    regex = "[^/]*_[^/]*"
+
+
+register_url_convertor("id", _IdConvertor())
+
+
 class PublicRoute(APIRoute):
-    """A route that needs no token."""
+    """A route that needs no token. `{id}` in its path is what looks like an id."""
 
     body_limit_bytes: ClassVar[int] = 1024 * 1024
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path.replace("{id}", "{id:id}"), endpoint, **options)
 
     def get_route_handler(self) -> Handle:
         handle = super().get_route_handler()

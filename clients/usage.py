@@ -8,16 +8,16 @@ import sys
 from ops_companion_client import AuthenticatedClient, Client
 from ops_companion_client.api.assets import create_asset, get_asset, list_assets
 from ops_companion_client.api.auth import create_token
-from ops_companion_client.models import AccessToken, AssetItem, AssetList, NewAsset, SignIn
+from ops_companion_client.models import AssetItem, AssetList, Credentials, NewAsset, TokenPair
 from ops_companion_client.models.problem_document import ProblemDocument
 
 
 def sign_in(url: str, organization_id: str, email: str, password: str) -> AuthenticatedClient:
     answer = create_token.sync(
         client=Client(base_url=url),
-        body=SignIn(email=email, password=password, organization_id=organization_id),
+        body=Credentials(email=email, password=password, organization_id=organization_id),
     )
-    assert isinstance(answer, AccessToken), answer
+    assert isinstance(answer, TokenPair), answer
     return AuthenticatedClient(base_url=url, token=answer.access_token)
 
 

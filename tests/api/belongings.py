@@ -6,7 +6,6 @@ organization what this made for another, by every operation that takes such an i
 
 from typing import Any
 
-from telemetry.ids import format_id
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stored import (
@@ -31,7 +30,8 @@ async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Id
     site = {"name": f"{name} pit", "client_id": client, "zone_id": zone}
     return {
         "org": org.id,
-        "usr": _user(api, org),
+        "usr": await _made(org, "users", _invited(api, org, name)),
+        "key": await _made(org, "api-keys", {"name": f"{name} script"}),
         "ast": who.asset_id,
         "trk": who.tracker_id,
         "zon": zone,
@@ -52,9 +52,9 @@ async def _made(org: Organization, path: str, body: dict[str, Any]) -> str:
     return answer.json["id"]
 
 
-def _user(api: RunningApi, org: Organization) -> str:
-    rows = api.sql("SELECT id FROM users WHERE org_id = %s ORDER BY id LIMIT 1", org.org_id)
-    return format_id("usr", rows[0][0])
+def _invited(api: RunningApi, org: Organization, name: str) -> dict[str, Any]:
+    rows = api.sql("SELECT count(*) FROM users WHERE org_id = %s", org.org_id)
+    return {"email": f"{name}.{rows[0][0]}@example.com", "role": "viewer"}
 
 
 def _next_seq(api: RunningApi, org: Organization) -> int:
