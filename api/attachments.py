@@ -70,8 +70,12 @@ _FORM = {
 _BYTES = {
     "description": "The file",
     "content": {
-        "application/octet-stream": {
-            "schema": {"type": "string", "contentMediaType": "application/octet-stream"}
+        "*/*": {
+            "schema": {
+                "type": "string",
+                "contentMediaType": "application/octet-stream",
+                "maxLength": MAX_FILE_BYTES,
+            }
         }
     },
 }

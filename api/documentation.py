@@ -83,7 +83,7 @@ def _name_bodies(document: dict[str, Any]) -> None:
             for content in operation.get("requestBody", {}).get("content", {}).values():
                 if name := content["schema"].get("title"):
                     document["components"]["schemas"][name] = content["schema"]
-                    content["schema"] = {"$ref": _SCHEMAS + name}
+                    content["schema"] = {"$ref": SCHEMAS + name}
 
 
 def _complete_operation(
@@ -154,7 +154,7 @@ def _contents(operation: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _error_statuses(
     document: Mapping[str, Any], method: str, operation: Mapping[str, Any]
 ) -> list[int]:
-    statuses = {400, 429, 500, 503}
+    statuses = {400, 414, 429, 431, 500, 503}
     if operation["security"]:
         statuses |= {401, 403}
     elif "requestBody" in operation:

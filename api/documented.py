@@ -77,6 +77,12 @@ PROBLEMS: Mapping[int, tuple[str, str, str, str]] = {
         "body_too_large",
         "The body may have 1048576 bytes.",
     ),
+    414: (
+        "TargetTooLong",
+        "The URL is over its limit",
+        "target_too_long",
+        "The URL may have 8192 bytes.",
+    ),
     415: (
         "UnsupportedMediaType",
         "The body is not called application/json",
@@ -94,6 +100,12 @@ PROBLEMS: Mapping[int, tuple[str, str, str, str]] = {
         "More at once, or in a minute, than is let in",
         "too_many_requests",
         "Too many requests: try again later.",
+    ),
+    431: (
+        "HeadersTooLarge",
+        "The headers are over their limit",
+        "headers_too_large",
+        "Headers may have 32768 bytes.",
     ),
     500: (
         "InternalError",

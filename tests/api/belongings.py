@@ -16,6 +16,7 @@ from tests.api.stored import (
     store_refusal,
     store_visit,
 )
+from tests.api.test_attachments import upload
 
 Ids = dict[str, str]
 
@@ -38,6 +39,7 @@ async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Id
         "cli": client,
         "sit": await _made(org, "sites", site),
         "emp": await _made(org, "employees", {"name": f"{name} Eve"}),
+        "att": (await upload(org.admin, name.encode(), zone_id=zone)).json["id"],
         "gtw": await _made(org, "gateways", {"name": f"{name} box", "kind": "traccar"}),
         "whe": await _made(org, "webhook-endpoints", hook),
         "qua": store_refusal(api, org, who.tracker_id, name.encode()),

@@ -11,11 +11,13 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from tests.api.belongings import Ids, one_of_everything
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import square
+from tests.api.test_attachments import upload
 
 SECRET = "southernmost"
 ID = re.compile(r"([a-z]+)_[0-7][0-9a-hjkmnp-tv-z]{25}")
@@ -224,6 +226,17 @@ async def test_a_cursor_of_another_organization_is_a_400(
         assert cursor is not None, f"{path}: tests/api/belongings.py makes only one"
         assert (await south.admin.get(path, limit=1, cursor=cursor)).status == 200, path
         assert (await north.admin.get(path, limit=1, cursor=cursor)).status == 400, path
+
+
+@pytest.mark.parametrize(
+    "kind", ["ast:asset_id", "sit:site_id", "cli:client_id", "emp:employee_id", "zon:zone_id"]
+)
+async def test_nothing_is_attached_to_what_another_organization_has(
+    north: Organization, theirs: Ids, kind: str
+) -> None:
+    prefix, name = kind.split(":")
+    answer = await upload(north.admin, b"hello", **{name: theirs[prefix]})
+    assert (answer.status, answer.json["code"]) == (404, "not_found")
 
 
 async def test_an_id_of_another_organization_in_a_list_of_ids_is_a_422(

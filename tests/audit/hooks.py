@@ -38,7 +38,7 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
 @schemathesis.check
 def nothing_of_another_organization(context: Any, response: Any, case: Any) -> None:
     asked = str((case.path_parameters or {}).get("id", ""))
-    if asked in _ids.values():
+    if asked in _ids.values() and case.method != "OPTIONS":
         assert 400 <= response.status_code < 500, "a thing of another organization was reached"
     said = response.text
     for known in {_foreign["name"], *_ids.values()} - {asked}:
