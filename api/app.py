@@ -31,6 +31,7 @@ from api import (
     users,
     visits,
     webhook_endpoints,
+    zone_validation,
     zones,
 )
 from api.compression import Compressing
@@ -58,6 +59,7 @@ _RESOURCES = (
     assets,
     trackers,
     gateways,
+    zone_validation,
     zones,
     gps_events,
     quarantine,
