@@ -4,6 +4,7 @@
 # make bench   measurements; writes benchmarks/results/
 # make bench-sweep   by trackers, zones, messages and batches; what a fix costs, how long it takes
 # make bench-engine   the geofence engine alone; the same
+# make bench-api   the API's hot operations beside a bare route; the same
 # make clients clients for Python and TypeScript from the OpenAPI document, into clients/
 # make audit   the walls looked over from outside, about ten minutes; SHORT=1 does less
 # make faults  break a whole system on purpose, row by row; ROWS=1,3,6 chooses, SHORT=1 does less
@@ -24,7 +25,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_PYTHON_DOWNLOADS ?= never
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench bench-sweep bench-engine clients audit faults soak setup tools
+.PHONY: demo test check bench bench-sweep bench-engine bench-api clients audit faults soak setup tools
 
 demo: setup
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -48,6 +49,9 @@ bench-sweep: setup
 
 bench-engine: setup
 	$(BIN)/python -m benchmarks.engine
+
+bench-api: setup
+	$(BIN)/python -m benchmarks.api
 
 clients: tools
 	$(BIN)/python -m tests.clients.make

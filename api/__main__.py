@@ -30,7 +30,7 @@ def main() -> int:
         return 2
     logs.configure(settings.log_level, settings.log_format)
     if settings.api_workers > 1:
-        uvicorn.run("api.__main__:application", factory=True, **_server_options(settings))
+        uvicorn.run("api.__main__:application", factory=True, **server_options(settings))
         return 0
     return _serve(settings)
 
@@ -53,7 +53,7 @@ def _application(settings: ApiSettings) -> FastAPI:
 
 
 def _serve(settings: ApiSettings) -> int:
-    server = uvicorn.Server(uvicorn.Config(_application(settings), **_server_options(settings)))
+    server = uvicorn.Server(uvicorn.Config(_application(settings), **server_options(settings)))
 
     def stop(*_: object) -> None:
         server.should_exit = True
@@ -69,7 +69,7 @@ def _serve(settings: ApiSettings) -> int:
     return 0 if server.started else 1
 
 
-def _server_options(settings: ApiSettings) -> dict[str, Any]:
+def server_options(settings: ApiSettings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "host": settings.api_host,
         "port": settings.api_port,

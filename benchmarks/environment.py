@@ -25,13 +25,15 @@ TIMING = {"track_commit_timestamp": "on", "track_wal_io_timing": "on"}
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Where the servers are. `ingest_url` is the database as the role opsc_ingest."""
+    """Where the servers are. `ingest_url` is the database as the role opsc_ingest, `app_url` as
+    opsc_app."""
 
     folder: Path
     broker_port: int
     broker_pid: int
     broker_version: str
     ingest_url: str
+    app_url: str
     admin: setup_rows.Admin
 
     def ours(self) -> SubjectPlan:
@@ -86,20 +88,22 @@ def running_environment() -> Iterator[Environment]:
         broker = Mosquitto(programs, folder / "broker", free_port(0), folder / "broker.log")
         process = broker.start()
         ending.callback(process.stop)
-        ingest_url = _migrated(postgres)
+        ingest_url, app_url = _migrated(postgres)
         admin = ending.enter_context(psycopg.connect(postgres.url("opsc"), autocommit=True))
         version = _broker_version(folder / "broker.log")
-        yield Environment(folder, broker.port, process.pid, version, ingest_url, admin)
+        yield Environment(folder, broker.port, process.pid, version, ingest_url, app_url, admin)
 
 
-def _migrated(postgres: Postgres) -> str:
-    """Makes the database; returns its URL as opsc_ingest."""
+def _migrated(postgres: Postgres) -> tuple[str, str]:
+    """Makes the database; returns its URLs as opsc_ingest and as opsc_app."""
     with psycopg.connect(postgres.url(), autocommit=True) as conn:
         conn.execute("CREATE DATABASE opsc")
     migrate.migrate(postgres.url("opsc"))
     password = secrets.token_hex(16)
-    migrate.set_role_passwords(postgres.url("opsc"), {"opsc_ingest": password})
-    return f"postgresql://opsc_ingest:{password}@{postgres.address}/opsc"
+    roles = ("opsc_ingest", "opsc_app")
+    migrate.set_role_passwords(postgres.url("opsc"), dict.fromkeys(roles, password))
+    ingest, app = (f"postgresql://{role}:{password}@{postgres.address}/opsc" for role in roles)
+    return ingest, app
 
 
 def _broker_version(log: Path) -> str:

@@ -1,0 +1,36 @@
+"""What the API is asked, and what is made of the figures."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import api_report
+from benchmarks.api_operations import operations
+from benchmarks.api_parts import Figure
+from benchmarks.api_rows import History
+
+ASKED = operations(History(1, datetime(2026, 1, 31, tzinfo=UTC)), 100, 10)
+
+
+def _figure(per_s: float) -> Figure:
+    return Figure(per_s, 10_000, 500, 100, 90, 40, 1.0, 2.0, 5_000)
+
+
+def test_goals_speak_of_operations_that_exist() -> None:
+    assert api_report.GOALS.keys() == api_report.MOONSHOTS.keys() <= {one.name for one in ASKED}
+
+
+def test_every_operation_has_a_name_and_targets_of_its_own() -> None:
+    assert len({one.path for one in ASKED}) == len(ASKED)
+    assert all(target.startswith("/v1/") for one in ASKED for target in one.targets)
+
+
+def test_the_result_file_holds_the_ratio_of_each_round(tmp_path: Path) -> None:
+    rounds = [{"list": _figure(500)}, {"list": _figure(700)}, {"list": _figure(800)}]
+    api_report.write(tmp_path / "one.json", {1: rounds}, {"commit": "abc"})
+    result = json.loads((tmp_path / "one.json").read_text())
+    assert result["commit"] == "abc"
+    assert result["goals"]["list"] == {"goal": 0.06, "moonshot": 0.1}
+    ratio = result["figures"]["1 workers"]["list"]["ratio"]
+    assert ratio["values"] == [0.05, 0.07, 0.08]
+    assert ratio["median"] == 0.07
