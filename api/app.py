@@ -31,9 +31,9 @@ from api import (
     users,
     visits,
     webhook_endpoints,
-    zone_validation,
     zones,
 )
+from api.by_resource import ByResource
 from api.compression import Compressing
 from api.documentation import complete, tags_of
 from api.edge import Edge
@@ -44,7 +44,7 @@ from api.state import ApiState
 from db.connect import Pool
 from db.row_security import is_bypassed
 
-_RESOURCES = (
+RESOURCES = (
     auth,
     jwks,
     session,
@@ -59,7 +59,6 @@ _RESOURCES = (
     assets,
     trackers,
     gateways,
-    zone_validation,
     zones,
     gps_events,
     quarantine,
@@ -104,10 +103,13 @@ def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        openapi_tags=tags_of(_RESOURCES),
+        openapi_tags=tags_of(RESOURCES),
     )
     app.state.api = state
-    for resource in _RESOURCES:
+    app.router.routes.append(
+        ByResource(route for resource in RESOURCES for route in resource.router.routes)
+    )
+    for resource in RESOURCES:
         app.include_router(resource.router)
     app.include_router(health.router)
     document = complete(app)
