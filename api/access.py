@@ -30,7 +30,7 @@ from db import credentials
 from db.bearer_secrets import API_KEY, MAX_SECRET_CHARACTERS, secret_hash
 from db.connect import Connection
 from db.credentials import Standing
-from db.tenant import Actor, tenant
+from db.tenant import Actor, reading, tenant
 from db.users import Role
 
 
@@ -43,11 +43,14 @@ class Access:
     preconditions: Preconditions
     request_id: str
     attempt: Attempt | None
+    reads: bool
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
-        """One transaction of the caller's organization; commits at its end, or together with the
-        answer where the request has an Idempotency-Key."""
+        """One transaction of the caller's organization, read-only for a GET; commits at its end, or
+        together with the answer where the request has an Idempotency-Key."""
         caller = self.caller
+        if self.reads:
+            return reading(self.state.connections, caller.org_id)
         actor = Actor(caller.user_id, caller.via, caller.credential_id, self.request_id)
         transaction = tenant(self.state.connections, caller.org_id, actor)
         return transaction if self.attempt is None else self.attempt.transaction(transaction)
@@ -156,6 +159,7 @@ class Permission(SecurityBase):
             Preconditions.of(request),
             request_id(request),
             getattr(request.state, "attempt", None),
+            request.method == "GET",
         )
 
 

@@ -120,13 +120,13 @@ async def exists(conn: Connection, asset_id: UUID) -> bool:
     cursor = await conn.execute(
         "SELECT FROM assets WHERE id = %s AND deleted_at IS NULL", (asset_id,)
     )
-    return cursor.rowcount == 1
+    return await cursor.fetchone() is not None
 
 
 async def existed(conn: Connection, asset_id: UUID) -> bool:
     """Whether the tenant has, or had, an asset of this id."""
     cursor = await conn.execute("SELECT FROM assets WHERE id = %s", (asset_id,))
-    return cursor.rowcount == 1
+    return await cursor.fetchone() is not None
 
 
 async def missing(conn: Connection, asset_ids: Sequence[UUID]) -> set[UUID]:
@@ -185,30 +185,29 @@ async def zones_inside(conn: Connection, asset_ids: Sequence[UUID]) -> dict[UUID
     return dict(await cursor.fetchall())
 
 
+_INSERT = """
+INSERT INTO assets (org_id, id, name, external_id, make, model, asset_class, created_at, updated_at,
+                    serial, year, client_id, site_id, mechanical_state, odometer_m, odometer_at,
+                    engine_hours_h, engine_hours_at, revision)
+VALUES (current_org_id(), %(id)s, %(name)s, %(external_id)s, %(make)s, %(model)s, %(asset_class)s,
+        %(created_at)s, %(updated_at)s, %(serial)s, %(year)s, %(client_id)s, %(site_id)s,
+        %(mechanical_state)s, %(odometer_m)s, %(odometer_at)s, %(engine_hours_h)s,
+        %(engine_hours_at)s, %(revision)s)
+"""
+_INSERT_TAGS = """
+INSERT INTO asset_tags (org_id, asset_id, tags, valid_from, revision)
+VALUES (current_org_id(), %s, %s, %s, %s)
+"""
+
+
 async def insert(conn: Connection, asset: Asset, revision: int) -> None:
     """A new asset, whose tags are in force since ever.
 
     Raises psycopg.errors.UniqueViolation for an external_id that is taken.
     """
-    await conn.execute(
-        """
-        INSERT INTO assets (org_id, id, name, external_id, make, model, asset_class, created_at,
-                            updated_at, serial, year, client_id, site_id, mechanical_state,
-                            odometer_m, odometer_at, engine_hours_h, engine_hours_at, revision)
-        VALUES (current_org_id(), %(id)s, %(name)s, %(external_id)s, %(make)s, %(model)s,
-                %(asset_class)s, %(created_at)s, %(updated_at)s, %(serial)s, %(year)s,
-                %(client_id)s, %(site_id)s, %(mechanical_state)s, %(odometer_m)s, %(odometer_at)s,
-                %(engine_hours_h)s, %(engine_hours_at)s, %(revision)s)
-        """,
-        asset._asdict() | {"revision": revision},
-    )
-    await conn.execute(
-        """
-        INSERT INTO asset_tags (org_id, asset_id, tags, valid_from, revision)
-        VALUES (current_org_id(), %s, %s, '-infinity', %s)
-        """,
-        (asset.id, asset.tags, revision),
-    )
+    async with conn.pipeline():  # one round trip for both
+        await conn.execute(_INSERT, asset._asdict() | {"revision": revision})
+        await conn.execute(_INSERT_TAGS, (asset.id, asset.tags, "-infinity", revision))
 
 
 async def update(conn: Connection, asset: Asset, revision: int | None) -> None:
@@ -244,10 +243,4 @@ async def change_tags(
         """,
         (at, revision, asset_id),
     )
-    await conn.execute(
-        """
-        INSERT INTO asset_tags (org_id, asset_id, tags, valid_from, revision)
-        VALUES (current_org_id(), %s, %s, %s, %s)
-        """,
-        (asset_id, list(tags), at, revision),
-    )
+    await conn.execute(_INSERT_TAGS, (asset_id, list(tags), at, revision))

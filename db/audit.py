@@ -117,7 +117,7 @@ async def is_known(conn: Connection, resource_id: UUID) -> bool:
     cursor = await conn.execute(
         "SELECT FROM audit_events WHERE resource_id = %s LIMIT 1", (resource_id,)
     )
-    return cursor.rowcount == 1
+    return await cursor.fetchone() is not None
 
 
 async def check(conn: Connection, org_id: UUID, after_seq: int, limit: int) -> Checked:

@@ -7,6 +7,7 @@ carries the limits below; a caller that needs longer says so.
 Connections are in autocommit: a transaction is where the code says `async with conn.transaction()`.
 """
 
+import select
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -74,6 +75,18 @@ def pool(
         max_size=max_size,
         timeout=wait_s,
         max_waiting=10 * max_size,
-        check=AsyncConnectionPool.check_connection,
+        check=_check,
         open=False,
     )
+
+
+async def _check(conn: Connection) -> None:
+    """Raises psycopg.OperationalError where the server has ended the connection.
+
+    The kernel knows: from a connection that waits nothing comes but its end, or, rarely, a notice.
+    So the server is asked only where something came, and not each time for a round trip.
+    """
+    waiting = select.poll()
+    waiting.register(conn.fileno(), select.POLLIN)
+    if waiting.poll(0):
+        await AsyncConnectionPool.check_connection(conn)

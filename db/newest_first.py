@@ -56,7 +56,7 @@ class Table(Generic[_ROW]):
     async def existed(self, conn: Connection, row_id: UUID) -> bool:
         """Whether the tenant has a row of this id, deleted or not."""
         statement = sql.SQL("SELECT FROM {} WHERE id = %s").format(self._name)
-        return (await conn.execute(statement, (row_id,))).rowcount == 1
+        return await (await conn.execute(statement, (row_id,))).fetchone() is not None
 
     async def held(self, conn: Connection, row_ids: Sequence[UUID]) -> set[UUID]:
         """Those of the ids that are there and not deleted, held so until the transaction ends."""

@@ -18,7 +18,7 @@ async def has_fix_since(conn: Connection, tracker_id: UUID, since: datetime) -> 
     cursor = await conn.execute(
         "SELECT FROM gps_events WHERE tracker_id = %s AND time >= %s LIMIT 1", (tracker_id, since)
     )
-    return cursor.rowcount == 1
+    return await cursor.fetchone() is not None
 
 
 async def begin(

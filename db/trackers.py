@@ -82,7 +82,7 @@ async def find(conn: Connection, tracker_id: UUID) -> Tracker | None:
 async def exists(conn: Connection, tracker_id: UUID) -> bool:
     """Whether the tenant has a tracker of this id."""
     cursor = await conn.execute("SELECT FROM trackers WHERE id = %s", (tracker_id,))
-    return cursor.rowcount == 1
+    return await cursor.fetchone() is not None
 
 
 async def listing(

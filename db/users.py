@@ -68,7 +68,7 @@ async def _login(conn: Connection, condition: str, value: object) -> Login | Non
 async def exists(conn: Connection, user_id: UUID) -> bool:
     """Whether the tenant has a user of this id."""
     cursor = await conn.execute("SELECT FROM users WHERE id = %s", (user_id,))
-    return cursor.rowcount == 1
+    return await cursor.fetchone() is not None
 
 
 async def find(conn: Connection, user_id: UUID, *, lock: bool = False) -> User | None:
