@@ -31,6 +31,7 @@ from api import (
     users,
     visits,
     webhook_endpoints,
+    zone_validation,
     zones,
 )
 from api.by_resource import ByResource
@@ -59,6 +60,7 @@ RESOURCES = (
     assets,
     trackers,
     gateways,
+    zone_validation,
     zones,
     gps_events,
     quarantine,

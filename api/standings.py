@@ -50,9 +50,10 @@ class Standings:
             known = _Known(now_s + FRESH_S, asyncio.create_task(self._ask(look_up)))
             self._remember(key, known)
         standing = await asyncio.shield(known.asking)
-        if standing is None or _is_over(standing):
+        if standing is None:
+            self._forget(key, known)
             return None
-        return standing
+        return None if _is_over(standing) else standing
 
     async def _ask(self, look_up: LookUp) -> Standing | None:
         async with self._connections.connection() as conn:
@@ -63,6 +64,11 @@ class Standings:
         self._known.move_to_end(key)
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
+
+    def _forget(self, key: bytes, known: _Known) -> None:
+        """What is good for nothing takes no place from what is."""
+        if self._known.get(key) is known:
+            del self._known[key]
 
 
 def _is_over(standing: Standing) -> bool:

@@ -1,5 +1,6 @@
 """Zones as they are written in requests and answers."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -178,6 +179,14 @@ def zone_item(zone: Zone) -> dict[str, Any]:
         "updated_at": time_text(zone.updated_at),
         "deleted_at": optional_time_text(zone.deleted_at),
     }
+
+
+def zone_feature(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A ZoneItem as a GeoJSON feature: a circle is a Point with `radius_m`, a corridor a LineString
+    with `width_m`, as in zone files."""
+    rest = {name: value for name, value in item.items() if name not in ("id", "geometry")}
+    geometry = item["geometry"]
+    return {"type": "Feature", "id": item["id"], "geometry": geometry, "properties": rest}
 
 
 def version_item(version: ZoneVersion) -> dict[str, Any]:

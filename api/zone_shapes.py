@@ -7,6 +7,7 @@ from api.one_thread import QueueFull
 from api.problems import Problem, bad_field, busy
 from api.state import ApiState
 from geofence.geojson import ShapeError, read_shape
+from geofence.measures import Measures, measures
 
 
 async def check_shape(
@@ -17,12 +18,29 @@ async def check_shape(
     width_m: float | None,
 ) -> None:
     """Raises Problem: 422 with the place of the fault and, where there is one, a repaired shape."""
+    await measure_shape(state, geometry, radius_m=radius_m, width_m=width_m)
+
+
+async def measure_shape(
+    state: ApiState,
+    geometry: Mapping[str, Any],
+    *,
+    radius_m: float | None,
+    width_m: float | None,
+) -> Measures:
+    """How large it is. Raises as `check_shape` does."""
     try:
-        await state.geometry.run(read_shape, geometry, radius_m=radius_m, width_m=width_m)
+        return await state.geometry.run(_measured, geometry, radius_m, width_m)
     except ShapeError as error:
         raise _problem(error) from None
     except QueueFull:
         raise busy("Too many geometries at once.") from None
+
+
+def _measured(
+    geometry: Mapping[str, Any], radius_m: float | None, width_m: float | None
+) -> Measures:
+    return measures(read_shape(geometry, radius_m=radius_m, width_m=width_m))
 
 
 def _problem(error: ShapeError) -> Problem:

@@ -10,15 +10,18 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Body, Path, Query
 from pydantic import Field
+from starlette.requests import Request
 from starlette.responses import Response
 
 from api import fields
 from api.access import Access, Dispatcher, Reader
+from api.geojson import documented, listed, shown
 from api.paging import ListOf, ListQuery, Page, Total
 from api.problems import bad_field, conflict, not_found
 from api.routes import LargeBodyRoute
 from api.wire import created, no_content, ok
 from api.zone_bodies import (
+    Kind,
     NewZone,
     VersionItem,
     ZoneChange,
@@ -26,6 +29,7 @@ from api.zone_bodies import (
     changed_zone,
     new_zone,
     version_item,
+    zone_feature,
     zone_item,
 )
 from api.zone_scope import check_assets, check_schedule
@@ -33,7 +37,7 @@ from api.zone_shapes import check_shape
 from db import zones
 from db.connect import Connection
 from db.revision import bump
-from db.zones import VersionKey, Zone, ZoneKey
+from db.zones import VersionKey, Zone, ZoneFilter, ZoneKey
 
 router = APIRouter(prefix="/v1/zones", tags=["zones"], route_class=LargeBodyRoute)
 _ZonePath = Annotated[fields.ZoneId, Path(alias="id")]
@@ -42,25 +46,33 @@ _ZonePath = Annotated[fields.ZoneId, Path(alias="id")]
 class ZoneQuery(ListQuery):
     """Which zones."""
 
+    kind: Kind | None = None
+    external_id: fields.ExternalId | None = None
+    q: fields.NamePrefix | None = None
     deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
 
 
-@router.get("", operation_id="listZones", response_model=ListOf[ZoneItem])
-async def list_zones(access: Reader, query: Annotated[ZoneQuery, Query()]) -> Response:
+@router.get(
+    "",
+    operation_id="listZones",
+    response_model=ListOf[ZoneItem],
+    responses=documented("FeatureCollection"),
+)
+async def list_zones(
+    request: Request, access: Reader, query: Annotated[ZoneQuery, Query()]
+) -> Response:
     """Zones, newest first."""
     page = Page(access, query, "zones", ZoneKey)
+    wanted = ZoneFilter(query.kind, query.external_id, query.q, query.deleted)
     async with access.transaction() as conn:
-        total = page.total or Total(await zones.count(conn, deleted=query.deleted))
+        total = page.total or Total(await zones.count(conn, wanted))
         rows = await zones.listing(
-            conn,
-            deleted=query.deleted,
-            after=page.after,
-            limit=page.fetch_limit,
-            offset=page.fetch_offset,
+            conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
         )
-    return page.response(
+    envelope = page.envelope(
         rows, total, key=lambda row: ZoneKey(row.created_at, row.id), item=zone_item
     )
+    return listed(request, envelope, zone_feature)
 
 
 @router.post("", operation_id="createZone", status_code=201, response_model=ZoneItem)
@@ -78,11 +90,17 @@ async def create_zone(access: Dispatcher, body: Annotated[NewZone, Body()]) -> R
     return created(zone_item(zone), router.prefix)
 
 
-@router.get("/{id}", operation_id="getZone", response_model=ZoneItem)
-async def get_zone(access: Reader, zone_id: _ZonePath) -> Response:
+@router.get(
+    "/{id}",
+    operation_id="getZone",
+    response_model=ZoneItem,
+    responses=documented("Feature"),
+)
+async def get_zone(request: Request, access: Reader, zone_id: _ZonePath) -> Response:
     """One zone."""
     async with access.transaction() as conn:
-        return ok(zone_item(await _found(conn, zone_id)))
+        zone = await _found(conn, zone_id)
+    return shown(request, zone_item(zone), zone_feature)
 
 
 @router.patch("/{id}", operation_id="updateZone", response_model=ZoneItem)

@@ -13,6 +13,10 @@ _STATEMENTS = (
         SELECT ctid FROM sign_ins WHERE expires_at < now() - interval '1 day' LIMIT %(limit)s))
     """,
     """
+    DELETE FROM sign_ins WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM sign_ins WHERE ended_at < now() - interval '1 day' LIMIT %(limit)s))
+    """,
+    """
     DELETE FROM user_links WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM user_links WHERE expires_at < now() LIMIT %(limit)s))
     """,

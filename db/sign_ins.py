@@ -9,6 +9,7 @@ from psycopg.rows import args_row
 
 from db.connect import Connection
 
+MOST_OF_A_USER = 1_000
 _ENOUGH = timedelta(seconds=30)  # what was noted so lately is not noted again
 
 
@@ -36,6 +37,7 @@ async def begin(conn: Connection, sign_in: SignIn, password_hash: str) -> bool:
     """Writes a sign-in of a user who has shown the password behind `password_hash`.
 
     False where that is no longer the user's, or the user is deactivated: then nothing is written.
+    A user has MOST_OF_A_USER at a time; the oldest end where it would be more.
     """
     cursor = await conn.execute(
         """
@@ -53,7 +55,18 @@ async def begin(conn: Connection, sign_in: SignIn, password_hash: str) -> bool:
         """,
         sign_in._asdict() | {"password_hash": password_hash},
     )
-    return cursor.rowcount == 1
+    if cursor.rowcount == 0:
+        return False
+    await conn.execute(
+        """
+        UPDATE sign_ins SET ended_at = now()
+         WHERE ended_at IS NULL AND id IN (
+            SELECT id FROM sign_ins WHERE user_id = %s AND ended_at IS NULL
+             ORDER BY created_at DESC OFFSET %s)
+        """,
+        (sign_in.user_id, MOST_OF_A_USER),
+    )
+    return True
 
 
 async def end(conn: Connection, sign_in_id: UUID) -> None:

@@ -5,6 +5,7 @@ edit. An edit closes the version in force at the instant that `db.revision.bump`
 next one; a deletion only closes. Geometries are GeoJSON texts.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
@@ -18,15 +19,22 @@ from db.connect import Connection
 
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # as stored, compressed: two to three times so much text
 
-_ZONES = sql.SQL(
+_NEWEST_VERSION = sql.SQL(
     """
+      JOIN zone_versions v
+        ON v.org_id = z.org_id AND v.zone_id = z.id AND v.version = z.version
+    """
+)
+_ZONES = (
+    sql.SQL(
+        """
     SELECT z.id, z.external_id, z.version, v.name, v.kind, v.alert_on, v.geometry, v.radius_m,
            v.width_m, v.rules, v.schedule, v.assets, v.valid_from, z.created_at, z.updated_at,
            z.deleted_at
       FROM zones z
-      JOIN zone_versions v
-        ON v.org_id = z.org_id AND v.zone_id = z.id AND v.version = z.version
     """
+    )
+    + _NEWEST_VERSION
 )
 _ZONE_COLUMNS = sql.SQL(
     "id, external_id, version, name, kind, alert_on, {geometry}, radius_m, width_m, rules,"
@@ -96,6 +104,25 @@ class ZoneVersion(NamedTuple):
 _ROW = TypeVar("_ROW", Zone, ZoneVersion)
 
 
+@dataclass(frozen=True, slots=True)
+class ZoneFilter:
+    """Which zones. name_prefix: the first letters. deleted: those that are, instead."""
+
+    kind: str | None = None
+    external_id: str | None = None
+    name_prefix: str | None = None
+    deleted: bool = False
+
+    def conditions(self) -> Conditions:
+        conditions = Conditions()
+        conditions.add_null("z.deleted_at", null=not self.deleted)
+        conditions.add_equal(kind=self.kind, external_id=self.external_id)
+        if self.name_prefix is not None and not self.deleted:
+            conditions.add("v.valid_to IS NULL")  # says nothing new, but leads to the index
+        conditions.add_name_prefix(self.name_prefix)
+        return conditions
+
+
 class ZoneKey(NamedTuple):
     """Where a zone stands in the list: newest first."""
 
@@ -134,16 +161,22 @@ async def held(conn: Connection, zone_id: UUID) -> bool:
     return await cursor.fetchone() is not None
 
 
+async def has_external_id(conn: Connection, external_id: str) -> bool:
+    """Whether a zone of the tenant that is not deleted has it."""
+    cursor = await conn.execute(
+        "SELECT FROM zones WHERE external_id = %s AND deleted_at IS NULL", (external_id,)
+    )
+    return cursor.rowcount == 1
+
+
 async def listing(
-    conn: Connection, *, deleted: bool, after: ZoneKey | None, limit: int, offset: int
+    conn: Connection, wanted: ZoneFilter, *, after: ZoneKey | None, limit: int, offset: int
 ) -> list[Zone]:
-    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`. `deleted`:
-    of those that are, instead of the others.
+    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`.
 
     Raises PageTooLarge.
     """
-    conditions = Conditions()
-    conditions.add_null("z.deleted_at", null=not deleted)
+    conditions = wanted.conditions()
     if after is not None:
         conditions.add("(z.created_at, z.id) < (%(created_at)s, %(id)s)", **after._asdict())
     statement = sql.SQL(
@@ -159,11 +192,14 @@ async def listing(
         return _unless_too_large(await cursor.fetchall())
 
 
-async def count(conn: Connection, *, deleted: bool) -> int:
-    """How many zones the tenant has now, or has deleted."""
-    cursor = await conn.execute(
-        "SELECT count(*) FROM zones WHERE (deleted_at IS NOT NULL) = %s", (deleted,)
+async def count(conn: Connection, wanted: ZoneFilter) -> int:
+    """How many zones there are."""
+    conditions = wanted.conditions()
+    versions_too = wanted.kind is not None or wanted.name_prefix is not None
+    statement = sql.SQL("SELECT count(*) FROM zones z {} {}").format(
+        _NEWEST_VERSION if versions_too else sql.SQL(""), conditions.where()
     )
+    cursor = await conn.execute(statement, conditions.values)
     row = await cursor.fetchone()
     assert row is not None  # an aggregate without GROUP BY
     return row[0]

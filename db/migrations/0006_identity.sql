@@ -30,8 +30,10 @@ CREATE TABLE sign_ins (
     FOREIGN KEY (org_id, user_id) REFERENCES users (org_id, id),
     CHECK ((kind = 'session') = (secret_hash IS NOT NULL))
 );
-CREATE INDEX sign_ins_of_user ON sign_ins (org_id, user_id) WHERE ended_at IS NULL;
+CREATE INDEX sign_ins_of_user ON sign_ins (org_id, user_id, created_at DESC)
+    WHERE ended_at IS NULL;
 CREATE INDEX sign_ins_by_end ON sign_ins (expires_at);
+CREATE INDEX sign_ins_ended ON sign_ins (ended_at) WHERE ended_at IS NOT NULL;
 
 -- Each refresh token is used once and followed by the next. Used ones stay as long as they could
 -- still be tried: one that comes again shows that somebody else has it.

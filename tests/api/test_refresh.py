@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from db.bearer_secrets import secret_hash
+from db.sign_ins import MOST_OF_A_USER
 from tests.api.running import PASSWORD, Answer, Client, Organization, RunningApi
 from tests.api.waiting import until_refused
 
@@ -132,3 +133,21 @@ async def test_revoking_either_token_ends_both(
 async def test_revoking_what_never_was_is_a_200_too(api: RunningApi, token: str) -> None:
     answer = await api.anonymous.post("/v1/auth/revoke", {"token": token})
     assert (answer.status, answer.json) == (200, {})
+
+
+async def test_a_user_who_signs_in_again_and_again_keeps_so_many_sign_ins(
+    api: RunningApi, south: Organization
+) -> None:
+    first = await _signed_in(api, south)
+    api.sql(
+        "INSERT INTO sign_ins (org_id, id, user_id, kind, expires_at)"
+        " SELECT org_id, gen_random_uuid(), user_id, 'token', expires_at"
+        "   FROM sign_ins, generate_series(1, %s) WHERE org_id = %s"
+        "  ORDER BY sign_ins.created_at DESC LIMIT %s",
+        MOST_OF_A_USER,
+        south.org_id,
+        MOST_OF_A_USER,
+    )
+    last = await _signed_in(api, south)
+    assert (await _refresh(api, first["refresh_token"])).status == 401
+    assert (await _refresh(api, last["refresh_token"])).status == 200

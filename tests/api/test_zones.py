@@ -283,3 +283,55 @@ async def _waits_for_a_lock(api: RunningApi) -> None:
 
 def _uuid(zone: dict[str, Any]) -> UUID:
     return parse_id("zon", zone["id"])
+
+
+async def test_filters_go_together(api: RunningApi) -> None:
+    org = api.organization("Filtered")
+    for body in (
+        {"name": "Yard 1", "kind": "yard", "external_id": "Y-1"},
+        {"name": "yard 2", "kind": "yard"},
+        {"name": "Pit", "kind": "jobsite"},
+        {"name": "Gone", "kind": "yard"},
+    ):
+        made = await org.admin.post("/v1/zones", body | {"geometry": square()})
+    await org.admin.delete(f"/v1/zones/{made.json['id']}")
+    pit = (await org.viewer.get("/v1/zones", q="pi")).json["data"][0]["id"]
+    await org.admin.patch(f"/v1/zones/{pit}", {"name": "Quarry"})
+    cases: list[tuple[dict[str, str], list[str]]] = [
+        ({}, ["Quarry", "yard 2", "Yard 1"]),
+        ({"kind": "yard"}, ["yard 2", "Yard 1"]),
+        ({"kind": "yard", "q": "YARD 2"}, ["yard 2"]),
+        ({"external_id": "Y-1"}, ["Yard 1"]),
+        ({"external_id": "Y-1", "kind": "jobsite"}, []),
+        ({"q": "pi"}, []),
+        ({"q": "qu"}, ["Quarry"]),
+        ({"deleted": "true", "kind": "yard"}, ["Gone"]),
+        ({"deleted": "true", "q": "go"}, ["Gone"]),
+    ]
+    for filters, names in cases:
+        listed = (await org.viewer.get("/v1/zones", **filters)).json
+        assert [row["name"] for row in listed["data"]] == names, filters
+        assert listed["total"] == len(names), filters
+        walked = await org.viewer.walk("/v1/zones", limit=1, **filters)
+        assert [row["name"] for row in walked] == names, filters
+    assert (await org.viewer.get("/v1/zones", kind="castle")).status == 400
+
+
+async def test_zones_are_features_where_geojson_is_accepted(api: RunningApi) -> None:
+    org = api.organization("Mapped")
+    body = {"name": "Well", "geometry": point(8, 47), "radius_m": 50}
+    zone = (await org.admin.post("/v1/zones", body)).json
+    accepted = {"Accept": "application/geo+json"}
+    one = await org.viewer.get(f"/v1/zones/{zone['id']}", headers=accepted)
+    assert one.headers["Content-Type"] == "application/geo+json"
+    feature = one.json
+    assert (feature["type"], feature["id"]) == ("Feature", zone["id"])
+    assert feature["geometry"] == zone["geometry"]
+    assert feature["properties"] == {
+        name: zone[name] for name in zone if name not in ("id", "geometry")
+    }
+    listed = (await org.viewer.get("/v1/zones", headers=accepted)).json
+    assert (listed["type"], listed["total"]) == ("FeatureCollection", 1)
+    assert listed["features"] == [feature]
+    plain = await org.viewer.get(f"/v1/zones/{zone['id']}")
+    assert (plain.json, plain.headers["Vary"]) == (zone, one.headers["Vary"])

@@ -184,6 +184,11 @@ async def test_a_name_of_several_lines_puts_no_header_into_a_letter(
 async def test_what_has_expired_is_taken_away(world: World, mailing: Mailing) -> None:
     org_id = await world.organization()
     ((user_id,),) = await world.rows("users", "id", "id", org_id)
+    await world.admin.execute(
+        "INSERT INTO sign_ins (org_id, id, user_id, kind, expires_at, ended_at)"
+        " VALUES (%s, %s, %s, 'token', now() + interval '1 day', now() - interval '2 days')",
+        (org_id, new_id(), user_id),
+    )
     for days in (-2, 2):
         sign_in_id = new_id()
         await world.admin.execute(
