@@ -15,6 +15,7 @@ from db.registry import (
     changes_since,
 )
 from db.revision import bump
+from geofence.outlines import Circle, Corridor
 from telemetry.times import to_datetime
 from tests.db.rows import asset, transaction, zone
 from tests.ingest.tenants import Tenant
@@ -82,7 +83,9 @@ async def test_a_zone_version_is_read_with_all_that_it_asks_for(
     rows = {row.zone_id: row for row in (await changes(database, revision - 1)).zone_versions}
     assert len(rows) == 2
     asked = rows.pop(asking.id)
-    assert (asked.width_m, asked.rules, asked.schedule) == (40.0, asking.rules, schedule)
+    assert isinstance(asked.shape, Corridor)
+    assert (asked.shape.width_m, asked.rules, asked.schedule) == (40.0, asking.rules, schedule)
     assert asked.assets == AssetChoice(frozenset({chosen.id}), frozenset({"crane", "spare"}))
     (plain,) = rows.values()
-    assert (plain.width_m, plain.rules, plain.schedule, plain.assets) == (None, {}, None, None)
+    assert isinstance(plain.shape, Circle)
+    assert (plain.rules, plain.schedule, plain.assets) == ({}, None, None)
