@@ -25,6 +25,7 @@ from api import (
     links,
     organization,
     quarantine,
+    reference,
     session,
     sites,
     trackers,
@@ -114,6 +115,7 @@ def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
     for resource in RESOURCES:
         app.include_router(resource.router)
     app.include_router(health.router)
+    app.include_router(reference.router)
     document = complete(app)
     app.state.parameters = parameters_by_operation(document)
     app.state.scopes = known_scopes(document)
