@@ -57,7 +57,8 @@ clients: tools
 	$(BIN)/python -m tests.clients.make
 
 audit: tools
-	$(BIN)/python -m tests.audit $(if $(SHORT),--short)
+	AUDIT=$(if $(SHORT),short,long) $(BIN)/python -m pytest tests/audit tests/clients/test_lint.py \
+	  tests/api/test_tenants.py -v -rP
 
 faults: setup
 	$(BIN)/python -m benchmarks.faults $(if $(ROWS),--rows $(ROWS)) $(if $(SHORT),--short)
