@@ -75,7 +75,6 @@ async def authenticate(request: Request) -> None:
     else:
         caller = await _by_header(state, header)
     state.usage.note(caller)
-    # What depends on the caller and comes before the body (plans, limits) has its place here.
     request.state.caller = caller
 
 

@@ -24,6 +24,7 @@ from api import (
     jwks,
     links,
     organization,
+    organization_usage,
     quarantine,
     reference,
     session,
@@ -54,6 +55,7 @@ RESOURCES = (
     users,
     api_keys,
     organization,
+    organization_usage,
     clients,
     sites,
     employees,
@@ -93,7 +95,8 @@ def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
             await _refuse_bypass(connections)
             writing = asyncio.create_task(state.usage.run())
             try:
-                yield
+                async with state.admission.running():
+                    yield
             finally:
                 writing.cancel()
                 await state.usage.write()

@@ -146,6 +146,18 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
         "schema": {"type": "integer", "format": "int32", "minimum": 0, "maximum": 86_400},
         "example": 1,
     },
+    "RateLimit": {
+        "description": "what is left of the limit, r, and the seconds until it is whole again, t",
+        "required": False,
+        "schema": {"type": "string", "pattern": '^"[a-z]+";r=[0-9]+;t=[0-9]+$', "maxLength": 100},
+        "example": '"organization";r=880;t=42',
+    },
+    "RateLimit-Policy": {
+        "description": "q requests in w seconds; not sent where there is no limit",
+        "required": False,
+        "schema": {"type": "string", "pattern": '^"[a-z]+";q=[0-9]+;w=60$', "maxLength": 100},
+        "example": '"organization";q=1000;w=60',
+    },
     "WWW-Authenticate": {
         "description": "the scheme that is expected",
         "required": True,
@@ -250,5 +262,5 @@ def problem_response(status: int) -> dict[str, Any]:
 
 def headers_of(status: str) -> dict[str, Any]:
     """The headers that every answer of a status has."""
-    names = ("X-Request-Id", *HEADERS_OF.get(status, ()))
+    names = ("X-Request-Id", "RateLimit", "RateLimit-Policy", *HEADERS_OF.get(status, ()))
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.cross_origin import add_cross_origin
 from api.problems import Problem
+from api.quotas import headers_of
 
 MOST_HEAD_BYTES = 32 * 1024
 MOST_TARGET_BYTES = 8 * 1024
@@ -68,6 +69,7 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 self._add_headers(message, scope, identity)
+                MutableHeaders(scope=message).update(headers_of(inner))
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=identity):

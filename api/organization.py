@@ -1,7 +1,7 @@
 """The organization itself: its name, its plan and what it has set."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, Field
@@ -9,15 +9,20 @@ from starlette.responses import Response
 
 from api import fields
 from api.access import Admin, Reader
+from api.organization_usage import PerMinute
+from api.plans import REQUESTS_PER_MINUTE
 from api.problems import bad_field
-from api.routes import TenantRoute
+from api.routes import TenantRoute, UngatedRoute
 from api.wire import id_text, ok, time_text
 from db import organizations
 from db.newest_first import instant
 from db.organizations import Organization
+from db.plans import PlanName
 from geofence.schedule import ScheduleError, read_timezone
 
-router = APIRouter(prefix="/v1/organization", tags=["organization"], route_class=TenantRoute)
+router = APIRouter(tags=["organization"], route_class=TenantRoute)
+_always = APIRouter(route_class=UngatedRoute)
+_PATH = "/v1/organization"
 
 _TimeZone = Annotated[str, fields.text(64, "Europe/Zurich")]
 
@@ -27,7 +32,10 @@ class OrganizationItem(BaseModel):
 
     id: fields.OrganizationId
     name: fields.Name
-    plan: Literal["starter", "team", "unlimited"]
+    plan: PlanName
+    api_addon: bool
+    api_access: bool = Field(description="by the plan or the add-on, programs may use the API")
+    requests_per_minute: PerMinute
     timezone: _TimeZone = Field(description="where it is at home: a name of the IANA database")
     created_at: datetime
     updated_at: datetime
@@ -40,14 +48,14 @@ class OrganizationChange(fields.Body):
     timezone: _TimeZone = Field(default_factory=fields.absent)
 
 
-@router.get("", operation_id="getOrganization", response_model=OrganizationItem)
+@_always.get(_PATH, operation_id="getOrganization", response_model=OrganizationItem)
 async def get_organization(access: Reader) -> Response:
     """The organization of whoever asks."""
     async with access.transaction() as conn:
         return ok(_item(await organizations.find(conn)))
 
 
-@router.patch("", operation_id="updateOrganization", response_model=OrganizationItem)
+@router.patch(_PATH, operation_id="updateOrganization", response_model=OrganizationItem)
 async def update_organization(
     access: Admin, body: Annotated[OrganizationChange, Body()]
 ) -> Response:
@@ -77,7 +85,13 @@ def _item(organization: Organization) -> dict[str, Any]:
         "id": id_text("org", organization.id),
         "name": organization.name,
         "plan": organization.plan,
+        "api_addon": organization.api_addon,
+        "api_access": organization.api_access,
+        "requests_per_minute": REQUESTS_PER_MINUTE[organization.plan],
         "timezone": organization.timezone,
         "created_at": time_text(organization.created_at),
         "updated_at": time_text(organization.updated_at),
     }
+
+
+router.include_router(_always)

@@ -1,5 +1,5 @@
-"""How a request is read before its handler runs, in this order: who asks, which parameters, the
-body.
+"""How a request is read before its handler runs, in this order: who asks, whether they may ask so
+much, which parameters, the body.
 
 The body is bounded while it arrives, must be called JSON, and is read by the letter of RFC 8259: no
 NaN, no infinity, UTF-8 only, nesting bounded.
@@ -22,6 +22,7 @@ from api.etags import Preconditions
 from api.idempotency import Attempt, fingerprint, read_key
 from api.problems import Fault, Problem, unavailable
 from api.settings import ApiSettings
+from api.state import ApiState
 
 _MAX_NESTING = 32
 # Who sends too much hears so only if the connection stays open while it sends: so much is taken and
@@ -67,7 +68,9 @@ class PublicRoute(APIRoute):
         return read_then_handle
 
     async def admit(self, request: Request) -> None:
-        """Anybody."""
+        """Anybody, but not too often."""
+        state: ApiState = request.app.state.api
+        state.admission.admit_stranger(request)
 
     async def run(self, request: Request, handle: Handle) -> Response:
         """What the handler answers."""
@@ -77,9 +80,18 @@ class PublicRoute(APIRoute):
 class TenantRoute(PublicRoute):
     """A route on an organization's data."""
 
+    is_gated: ClassVar[bool] = True
+
     async def admit(self, request: Request) -> None:
-        """Whoever brings a good token."""
-        await authenticate(request)
+        """Whoever brings a good token, within their plan and its limit."""
+        state: ApiState = request.app.state.api
+        try:
+            await authenticate(request)
+        except Problem as problem:
+            if problem.status == 401:
+                state.admission.admit_stranger(request)
+            raise
+        await state.admission.admit(request, request.state.caller, is_gated=self.is_gated)
 
     async def run(self, request: Request, handle: Handle) -> Response:
         """The same, once for each Idempotency-Key of a POST."""
@@ -95,6 +107,12 @@ class TenantRoute(PublicRoute):
     async def asked(self, request: Request) -> object:
         """What tells a request from another of the same path: its body."""
         return await request.json() if isinstance(request, _Loaded) else None
+
+
+class UngatedRoute(TenantRoute):
+    """A route that every plan has."""
+
+    is_gated = False
 
 
 class LargeBodyRoute(TenantRoute):

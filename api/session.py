@@ -14,7 +14,7 @@ from api import fields
 from api.access import Access, Reader
 from api.cookies import CSRF_HEADER, check_origin
 from api.problems import unauthorized
-from api.routes import PublicRoute, TenantRoute
+from api.routes import PublicRoute, UngatedRoute
 from api.sign_in import Credentials, sign_in
 from api.state import ApiState
 from api.wire import created, id_text, no_content, ok
@@ -24,7 +24,7 @@ from db.users import Role
 
 _PATH = "/v1/auth/session"
 router = APIRouter(tags=["auth"], route_class=PublicRoute)
-_signed_in = APIRouter(route_class=TenantRoute)
+_signed_in = APIRouter(route_class=UngatedRoute)
 
 
 class SessionItem(BaseModel):

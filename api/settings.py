@@ -25,6 +25,8 @@ class ApiSettings(BaseSettings):
     api_request_timeout_s: Annotated[float, Field(gt=0, le=600)] = 30
     api_body_timeout_s: Annotated[float, Field(gt=0, le=600)] = 60
     api_allowed_origins: Annotated[tuple[str, ...] | None, NoDecode] = None
+    api_requests_per_user: Annotated[int, Field(ge=10, le=1_000_000)] = 1200
+    api_requests_per_address: Annotated[int, Field(ge=10, le=1_000_000)] = 600
     access_token_lifetime_s: Annotated[int, Field(ge=60, le=86400)] = 3600
     refresh_token_lifetime_s: Annotated[int, Field(ge=300, le=7_776_000)] = 2_592_000
     session_idle_s: Annotated[int, Field(ge=300, le=604_800)] = 43_200

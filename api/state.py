@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from api.admission import Admission
 from api.cookies import Cookies
 from api.cursors import Cursors
 from api.one_thread import OneThread
@@ -26,6 +27,7 @@ class ApiState:
     usage: Usage
     throttle: Throttle
     cookies: Cookies
+    admission: Admission
     passwords: Passwords
     cursors: Cursors
     secrets: SecretBox
@@ -43,6 +45,7 @@ class ApiState:
             usage=Usage(connections),
             throttle=Throttle(secret_key, connections),
             cookies=Cookies(secret_key, is_secure=settings.public_url.startswith("https:")),
+            admission=Admission(settings, connections),
             passwords=Passwords(),
             cursors=Cursors(secret_key),
             secrets=SecretBox(secret_key),

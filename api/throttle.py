@@ -11,11 +11,11 @@ import hmac
 import math
 from datetime import timedelta
 from hashlib import sha256
-from ipaddress import IPv6Address, ip_address
 from uuid import UUID
 
 from starlette.requests import Request
 
+from api.addresses import client_address
 from api.problems import Problem
 from db import sign_in_failures
 from db.connect import Pool
@@ -37,7 +37,7 @@ class Throttle:
 
     async def admit_address(self, request: Request) -> bytes:
         """Counts a try from an address; what it is counted under. Raises Problem (429)."""
-        key = self._hash("address", _address(request))
+        key = self._hash("address", client_address(request))
         await self._admit(key, _OF_ADDRESS)
         return key
 
@@ -84,23 +84,10 @@ class Throttle:
             )
 
     def _here(self, request: Request, org_id: UUID, name: str) -> bytes:
-        return self._hash("user at address", org_id.hex, name, _address(request))
+        return self._hash("user at address", org_id.hex, name, client_address(request))
 
     def _hash(self, *parts: str) -> bytes:
         message = b"".join(
             len(part).to_bytes(4, "big") + part for part in (text.encode() for text in parts)
         )
         return hmac.new(self._key, message, sha256).digest()
-
-
-def _address(request: Request) -> str:
-    """Of the client; of IPv6 the network, since a host has as many addresses as it likes."""
-    host = "" if request.client is None else request.client.host
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, IPv6Address):
-        mapped = address.ipv4_mapped
-        return str(mapped) if mapped else str(IPv6Address(int(address) >> 64 << 64))
-    return host

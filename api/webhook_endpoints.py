@@ -14,6 +14,7 @@ from api import fields
 from api.access import Admin, Reader
 from api.event_types import TypePatterns
 from api.paging import ListOf, ListQuery, Page, Total
+from api.plans import check_api_access
 from api.problems import bad_field, not_found
 from api.routes import TenantRoute
 from api.wire import created, id_text, no_content, ok, optional_time_text, time_text
@@ -95,7 +96,8 @@ async def list_endpoints(access: Reader, query: Annotated[EndpointQuery, Query()
     "", operation_id="createWebhookEndpoint", status_code=201, response_model=NewEndpointItem
 )
 async def create_endpoint(access: Admin, body: Annotated[NewEndpoint, Body()]) -> Response:
-    """A new endpoint; the answer has its secret."""
+    """A new endpoint; the answer has its secret. Whoever asks, the plan must have webhooks."""
+    check_api_access(await access.state.admission.plans.find(access.caller.org_id))
     try:
         check_webhook_url(body.url, allow_loopback=access.state.settings.webhook_allow_loopback)
     except WebhookUrlError as error:
@@ -132,7 +134,9 @@ async def delete_endpoint(access: Admin, endpoint_id: _EndpointPath) -> Response
 
 @router.post("/{id}/restore", operation_id="restoreWebhookEndpoint", response_model=EndpointItem)
 async def restore_endpoint(access: Admin, endpoint_id: _EndpointPath) -> Response:
-    """A deleted endpoint is there again, with its secret, and gets what happens from now on."""
+    """A deleted endpoint is there again, with its secret, and gets what happens from now on. The
+    plan must have webhooks."""
+    check_api_access(await access.state.admission.plans.find(access.caller.org_id))
     async with access.transaction() as conn:
         endpoint = await _found(conn, endpoint_id, lock=True, deleted=True)
         access.check_unchanged(_item(endpoint))

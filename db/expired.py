@@ -36,6 +36,11 @@ _STATEMENTS = (
         SELECT org_id, operation, key FROM idempotency_keys
          WHERE expires_at < now() LIMIT %(limit)s)
     """,
+    """
+    DELETE FROM request_usage WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM request_usage
+         WHERE hour < now() - interval '400 days' LIMIT %(limit)s))
+    """,
 )
 
 

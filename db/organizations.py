@@ -8,6 +8,7 @@ from psycopg.rows import args_row
 
 from db.connect import Connection
 from db.ids import new_id
+from db.plans import PlanName
 from db.tenant import act_for
 
 
@@ -16,7 +17,9 @@ class Organization(NamedTuple):
 
     id: UUID
     name: str
-    plan: str
+    plan: PlanName
+    api_addon: bool
+    api_access: bool
     timezone: str
     created_at: datetime
     updated_at: datetime
@@ -24,7 +27,10 @@ class Organization(NamedTuple):
 
 async def find(conn: Connection, *, lock: bool = False) -> Organization:
     """The tenant itself. `lock`: against other writers."""
-    statement = "SELECT org_id, name, plan, timezone, created_at, updated_at FROM organizations"
+    statement = (
+        "SELECT org_id, name, plan, api_addon, api_access, timezone, created_at, updated_at"
+        " FROM organizations"
+    )
     async with conn.cursor(row_factory=args_row(Organization)) as cursor:
         await cursor.execute(statement + (" FOR NO KEY UPDATE" if lock else ""))
         organization = await cursor.fetchone()
@@ -44,16 +50,23 @@ async def update(conn: Connection, organization: Organization) -> None:
 
 
 async def create_organization(
-    conn: Connection, *, name: str, email: str, password_hash: str, plan: str
+    conn: Connection,
+    *,
+    name: str,
+    email: str,
+    password_hash: str,
+    plan: PlanName,
+    api_addon: bool = False,
 ) -> UUID:
     """A new organization with its first admin, inside the caller's transaction, as opsc_owner.
 
-    Raises psycopg.errors.CheckViolation for a name, an address or a plan that the schema refuses.
+    Raises psycopg.errors.CheckViolation for a name or an address that the schema refuses.
     """
     org_id = new_id()
     await act_for(conn, org_id)
     await conn.execute(
-        "INSERT INTO organizations (org_id, name, plan) VALUES (%s, %s, %s)", (org_id, name, plan)
+        "INSERT INTO organizations (org_id, name, plan, api_addon) VALUES (%s, %s, %s, %s)",
+        (org_id, name, plan, api_addon),
     )
     await conn.execute(
         """

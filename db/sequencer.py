@@ -13,7 +13,7 @@ from db.connect import Connection
 LEASE = "sequencer"
 
 # An endpoint gets what its patterns name: everything, all types that begin with one word, or one
-# type. Webhooks belong to the plan `unlimited`.
+# type, as long as the organization has the API.
 _SEQUENCE = """
 WITH waiting AS (
     SELECT org_id, id, type, position FROM events
@@ -23,9 +23,9 @@ WITH waiting AS (
 ), raised AS (
     UPDATE organizations AS o SET event_seq = o.event_seq + c.events
       FROM counted AS c WHERE o.org_id = c.org_id
-    RETURNING o.org_id, o.event_seq - c.events AS last_seq, o.plan
+    RETURNING o.org_id, o.event_seq - c.events AS last_seq, o.api_access
 ), numbered AS (
-    SELECT w.org_id, w.id, w.type, r.plan,
+    SELECT w.org_id, w.id, w.type, r.api_access,
            r.last_seq + row_number() OVER (PARTITION BY w.org_id ORDER BY w.position) AS seq
       FROM waiting AS w JOIN raised AS r USING (org_id)
 ), stamped AS (
@@ -36,7 +36,7 @@ WITH waiting AS (
     INSERT INTO webhook_deliveries (org_id, endpoint_id, event_id, seq)
     SELECT n.org_id, p.id, n.id, n.seq
       FROM numbered AS n JOIN webhook_endpoints AS p USING (org_id)
-     WHERE p.deleted_at IS NULL AND n.plan = 'unlimited'
+     WHERE p.deleted_at IS NULL AND n.api_access
        AND p.types && ARRAY['*', split_part(n.type, '.', 1) || '.*', n.type]
     RETURNING 1
 )

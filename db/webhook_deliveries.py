@@ -54,14 +54,16 @@ class Backlog(NamedTuple):
     pending: int
 
 
-# `after` turns the order of endpoints, so that a limit does not always favour the same ones.
+# `after` turns the order of endpoints, so that a limit does not always favour the same ones. What
+# waits for an organization without the API stays where it is.
 _CLAIM = """
 WITH endpoint AS (
     SELECT p.org_id, p.id, p.url, p.secret_encrypted,
            least(coalesce(known.room, %(room)s), %(room_max)s) AS room
       FROM webhook_endpoints AS p
+      JOIN organizations AS o USING (org_id)
       LEFT JOIN unnest(%(endpoint_ids)s::uuid[], %(rooms)s::int[]) AS known (id, room) USING (id)
-     WHERE p.deleted_at IS NULL
+     WHERE p.deleted_at IS NULL AND o.api_access
      ORDER BY p.id <= %(after)s, p.id
 ), due AS (
     SELECT d.org_id, d.endpoint_id, d.event_id, endpoint.url, endpoint.secret_encrypted
@@ -113,13 +115,18 @@ UPDATE webhook_deliveries AS d SET claimed_until = NULL
    AND d.state NOT IN ('delivered', 'failed') AND d.attempts = m.attempts
 """
 
-_FAIL_DELETED = """
+_FAIL_HOPELESS = """
 UPDATE webhook_deliveries AS d
-   SET state = 'failed', claimed_until = NULL, last_error = 'the endpoint was deleted'
-  FROM (SELECT d.org_id, d.endpoint_id, d.event_id
+   SET state = 'failed', claimed_until = NULL, last_error = orphan.reason
+  FROM (SELECT d.org_id, d.endpoint_id, d.event_id,
+               CASE WHEN p.deleted_at IS NULL THEN 'the plan has no webhooks'
+                    ELSE 'the endpoint was deleted' END AS reason
           FROM webhook_endpoints AS p
+          JOIN organizations AS o USING (org_id)
           JOIN webhook_deliveries AS d ON d.org_id = p.org_id AND d.endpoint_id = p.id
-         WHERE p.deleted_at IS NOT NULL AND d.state = 'pending'
+         WHERE (p.deleted_at IS NOT NULL
+                OR NOT o.api_access AND d.next_attempt_at < now() - interval '3 days')
+           AND d.state = 'pending'
            AND (d.claimed_until IS NULL OR d.claimed_until <= now())
          LIMIT %(limit)s FOR UPDATE OF d SKIP LOCKED) AS orphan
  WHERE d.org_id = orphan.org_id AND d.endpoint_id = orphan.endpoint_id
@@ -186,9 +193,10 @@ async def release(conn: Connection, claims: Sequence[Claim]) -> None:
     await conn.execute(_RELEASE, _identities(claims))
 
 
-async def fail_deleted(conn: Connection, *, limit: int) -> int:
-    """Gives up what waits for endpoints that were deleted; how many rows."""
-    cursor = await conn.execute(_FAIL_DELETED, {"limit": limit})
+async def fail_hopeless(conn: Connection, *, limit: int) -> int:
+    """Gives up what waits for endpoints that were deleted, or has been due for three days without
+    the plan for it; how many rows."""
+    cursor = await conn.execute(_FAIL_HOPELESS, {"limit": limit})
     return cursor.rowcount
 
 

@@ -25,7 +25,7 @@ class Entry(NamedTuple):
 COMMANDS = {
     "up": Entry("stack.up", "Run the whole system on this machine until Ctrl-C."),
     "demo": Entry("stack.demo", "The system with moving trackers, zones and live breaches."),
-    "org": Entry("stack.org", "Organizations: create."),
+    "org": Entry("stack.org", "Organizations: create, set the plan."),
     "quarantine": Entry("stack.quarantine", "Refused messages of no organization: look, release."),
     "migrate": Entry("stack.migrations", "Bring the schema up to date."),
     "ingest": Entry("stack.roles", "One role: fixes from the broker into the database."),

@@ -1,4 +1,4 @@
-"""``opsc org create``: an organization with its first admin."""
+"""``opsc org``: an organization with its first admin, and its plan."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, NamedTuple
 from uuid import UUID
@@ -14,15 +15,18 @@ import psycopg
 import typer
 
 from api.passwords import hash_password
+from db import plans
 from db.connect import connect
 from db.organizations import create_organization
+from db.plans import Plan, PlanName
+from db.tenant import act_for
 from stack.errors import StackError
 from stack.runtime import DEFAULT_DATA_DIR, read_stack
 from stack.up import DataDir
-from telemetry.ids import format_id
+from telemetry.ids import IdError, format_id, parse_id
 
 PASSWORD_BYTES = 18
-PLANS = ("starter", "team", "unlimited")
+PLANS: tuple[PlanName, ...] = ("starter", "team", "unlimited")
 
 org = typer.Typer(help="Organizations.", no_args_is_help=True)
 
@@ -45,21 +49,68 @@ def create(
     name: Annotated[str, typer.Option(help="Name of the organization.")],
     email: Annotated[str, typer.Option(help="E-mail address of its first admin.")],
     plan: Annotated[str, typer.Option(help="starter, team or unlimited.")] = "unlimited",
+    addon: Annotated[bool, typer.Option("--addon", help="With the API add-on.")] = False,
     data: DataDir = DEFAULT_DATA_DIR,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Create an organization; prints its id and the admin's password, which is shown only here."""
-    if plan not in PLANS:
-        raise typer.BadParameter(f"must be one of {', '.join(PLANS)}", param_hint="--plan")
+    plan_name = _plan(plan)
     if not 1 <= len(name) <= 200:
         raise typer.BadParameter("must have 1 to 200 characters", param_hint="--name")
     if "@" not in email or not 3 <= len(email) <= 254 or not email.isprintable() or " " in email:
         raise typer.BadParameter("must be an e-mail address", param_hint="--email")
-    admin = asyncio.run(create_with_admin(database_url(data), name, email, plan))
+    admin = asyncio.run(create_with_admin(database_url(data), name, email, plan_name, addon))
+    _show(admin._asdict(), as_json)
+
+
+@org.command("set-plan")
+def set_plan(
+    organization: Annotated[str, typer.Argument(help="Id of the organization: org_...")],
+    plan: Annotated[str | None, typer.Option(help="starter, team or unlimited.")] = None,
+    addon: Annotated[
+        bool | None, typer.Option("--addon/--no-addon", help="The API add-on.")
+    ] = None,
+    data: DataDir = DEFAULT_DATA_DIR,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Change what is given; prints the plan as it is then."""
+    try:
+        org_id = parse_id("org", organization)
+    except IdError as error:
+        raise typer.BadParameter(str(error), param_hint="ORGANIZATION") from None
+    plan_name = None if plan is None else _plan(plan)
+    changed = asyncio.run(_change_plan(database_url(data), org_id, plan_name, addon))
+    about = {"plan": changed.name, "api_addon": changed.api_addon, "api_access": changed.api_access}
+    _show({"organization_id": organization} | about, as_json)
+
+
+def _plan(name: str) -> PlanName:
+    for plan in PLANS:
+        if plan == name:
+            return plan
+    raise typer.BadParameter(f"must be one of {', '.join(PLANS)}", param_hint="--plan")
+
+
+def _show(about: Mapping[str, object], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(admin._asdict()))
-    else:
-        print("\n".join(f"{key}: {value}" for key, value in admin._asdict().items()))
+        print(json.dumps(about))
+        return
+    for key, value in about.items():
+        print(f"{key}: {str(value).lower() if isinstance(value, bool) else value}")
+
+
+async def _change_plan(url: str, org_id: UUID, plan: PlanName | None, addon: bool | None) -> Plan:
+    try:
+        connection = await connect(url, "opsc org set-plan")
+        async with connection, connection.transaction():
+            await connection.execute("SET LOCAL ROLE opsc_owner")
+            await act_for(connection, org_id)
+            changed = await plans.change(connection, plan, addon)
+    except psycopg.Error as error:
+        raise StackError(f"the plan cannot be changed: {error}") from error
+    if changed is None:
+        raise StackError("there is no such organization")
+    return changed
 
 
 def database_url(data_dir: Path) -> str:
@@ -67,7 +118,9 @@ def database_url(data_dir: Path) -> str:
     return os.environ.get("OPSC_DATABASE_URL") or read_stack(data_dir).database["opsc_owner"]
 
 
-async def create_with_admin(url: str, name: str, email: str, plan: str) -> Admin:
+async def create_with_admin(
+    url: str, name: str, email: str, plan: PlanName, addon: bool = False
+) -> Admin:
     """Make both in one transaction; the password is random and kept as an argon2id hash only."""
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     password_hash = hash_password(password)
@@ -76,7 +129,12 @@ async def create_with_admin(url: str, name: str, email: str, plan: str) -> Admin
         async with connection, connection.transaction():
             await connection.execute("SET LOCAL ROLE opsc_owner")
             org_id: UUID = await create_organization(
-                connection, name=name, email=email, password_hash=password_hash, plan=plan
+                connection,
+                name=name,
+                email=email,
+                password_hash=password_hash,
+                plan=plan,
+                api_addon=addon,
             )
     except psycopg.Error as error:
         raise StackError(f"the organization cannot be created: {error}") from error

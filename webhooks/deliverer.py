@@ -132,7 +132,7 @@ class Deliverer:
             self.wake()
 
     async def _survey(self, conn: Connection) -> None:
-        given_up = await webhook_deliveries.fail_deleted(conn, limit=self._limits.claims)
+        given_up = await webhook_deliveries.fail_hopeless(conn, limit=self._limits.claims)
         self._metrics.failed.inc(given_up)
         backlog = await webhook_deliveries.backlog(conn, limit=self._limits.backlog)
         self._metrics.pending.set(backlog.pending)

@@ -35,6 +35,8 @@ NOT_AUDITED = {
     "mail_outbox",
     "quarantine",
     "refresh_tokens",
+    "request_minutes",
+    "request_usage",
     "visits",
     "webhook_deliveries",
 }

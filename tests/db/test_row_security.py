@@ -103,6 +103,8 @@ def _fill(
     )
     conn.execute("INSERT INTO attachment_pieces VALUES (%s, %s, 0, 'x')", (org_id, attachment_id))
     conn.execute("INSERT INTO attachment_usage VALUES (%s, 1, 1)", (org_id,))
+    conn.execute("INSERT INTO request_minutes (org_id) VALUES (%s)", (org_id,))
+    conn.execute("INSERT INTO request_usage VALUES (%s, now(), 1, 1)", (org_id,))
     _fill_identity(conn, org_id)
     conn.execute("INSERT INTO inbox (org_id, topic, payload) VALUES (%s, 't', 'x')", (org_id,))
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from standardwebhooks import Webhook
 
-from db import webhook_deliveries
+from db import leases, sequencer, webhook_deliveries
 from db.connect import connect
 from db.webhook_deliveries import Mark, Wanted
 from telemetry.ids import format_id, parse_id
@@ -194,6 +194,46 @@ async def test_what_waits_for_a_deleted_endpoint_fails(world, database):
             await world.delete(endpoint)
             await until(lambda: _all_in(world, org_id, "failed"))
     assert await world.deliveries(org_id) == [("failed", 1, 500, "the endpoint was deleted", False)]
+
+
+async def test_what_waits_when_the_plan_ends_stays_until_it_is_back(world, database):
+    org_id, other = await world.organization(), await world.organization()
+    async with receivers.well_behaved(statuses=[500]) as receiver:
+        await world.endpoint(org_id, receiver.url)
+        await world.endpoint(other, receiver.url)
+        await world.events(org_id, 1)
+        async with delivering(database):
+            await until(lambda: _attempted(world, org_id, 1))
+            await world.set_plan(org_id, "starter")
+            await world.make_due()
+            await world.events(other, 1)
+            await until(lambda: _all_in(world, other, "delivered"))
+            assert await world.states(org_id) == ["pending"]
+            await world.set_plan(org_id, "starter", addon=True)
+            await until(lambda: _all_in(world, org_id, "delivered"))
+    assert len(await world.deliveries(org_id)) == 1
+
+
+async def test_what_waited_three_days_for_the_plan_fails(world, database):
+    org_id = await world.organization()
+    await world.endpoint(org_id, "https://example.com/")
+    await world.events(org_id, 2)
+    async with await connect(database.url("opsc_deliver"), "test") as deliver:
+        epoch = await leases.acquire(deliver, sequencer.LEASE, "test", 60)
+        await sequencer.sequence(deliver, epoch, limit=100)
+        await world.set_plan(org_id, "team")
+        await world.admin.execute(
+            "UPDATE webhook_deliveries SET next_attempt_at = now() - interval '73 hours'"
+            " WHERE org_id = %s AND seq = 1",
+            (org_id,),
+        )
+        assert await webhook_deliveries.fail_hopeless(deliver, limit=10) == 1
+        await world.set_plan(org_id, "unlimited")
+        assert await webhook_deliveries.fail_hopeless(deliver, limit=10) == 0
+    assert await world.deliveries(org_id) == [
+        ("failed", 0, None, "the plan has no webhooks", False),
+        ("pending", 0, None, None, False),
+    ]
 
 
 async def test_two_processes_share_the_work_and_do_nothing_twice(world, database):

@@ -83,11 +83,22 @@ async def test_no_delivery_goes_to_another_organization_or_to_a_deleted_endpoint
     assert await sequencer.sequence(deliver, epoch, limit=100) == (1, 0)
 
 
-async def test_webhooks_need_the_plan(world, deliver, epoch):
-    org_id = await world.organization(plan="starter")
+@pytest.mark.parametrize(
+    ("plan", "addon", "deliveries"),
+    [
+        ("starter", False, 0),
+        ("team", False, 0),
+        ("starter", True, 1),
+        ("team", True, 1),
+        ("unlimited", False, 1),
+    ],
+)
+async def test_webhooks_need_the_plan_or_the_add_on(world, deliver, epoch, plan, addon, deliveries):
+    org_id = await world.organization()
+    await world.set_plan(org_id, plan, addon=addon)
     await world.endpoint(org_id, "https://example.com/")
     await world.events(org_id, 1)
-    assert await sequencer.sequence(deliver, epoch, limit=100) == (1, 0)
+    assert await sequencer.sequence(deliver, epoch, limit=100) == (1, deliveries)
 
 
 async def test_an_epoch_that_has_passed_sequences_nothing(world, deliver, epoch):

@@ -13,6 +13,7 @@ from uuid import UUID
 from db.connect import Connection, connect, pool
 from db.ids import new_id
 from db.organizations import create_organization
+from db.plans import PlanName
 from db.secretbox import SecretBox
 from tests.servers import DatabaseUnderTest
 from webhooks.deliverer import Deliverer, DeliverLimits
@@ -40,7 +41,7 @@ class World:
         self.admin = admin
         self.ingest = ingest
 
-    async def organization(self, plan: str = "unlimited") -> UUID:
+    async def organization(self, plan: PlanName = "unlimited") -> UUID:
         async with (
             await connect(self.database.url("opsc_owner"), "test") as owner,
             owner.transaction(),
@@ -48,6 +49,12 @@ class World:
             return await create_organization(
                 owner, name="Acme", email="a@example.com", password_hash="", plan=plan
             )
+
+    async def set_plan(self, org_id: UUID, plan: PlanName, *, addon: bool = False) -> None:
+        await self.admin.execute(
+            "UPDATE organizations SET plan = %s, api_addon = %s WHERE org_id = %s",
+            (plan, addon, org_id),
+        )
 
     async def endpoint(self, org_id: UUID, url: str, types: Sequence[str] = ("*",)) -> Endpoint:
         endpoint_id = new_id()

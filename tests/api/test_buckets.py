@@ -1,0 +1,67 @@
+"""Buckets of one process: at once as many as a minute has, and no more on average."""
+
+import pytest
+
+from api.buckets import Buckets
+
+
+class Clock:
+    """Time as the process sees it."""
+
+    now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def buckets(clock: Clock) -> Buckets:
+    return Buckets("address", 60, clock)
+
+
+def admitted(buckets: Buckets, key: str, times: int) -> int:
+    return sum(buckets.take(key).is_admitted for _ in range(times))
+
+
+def test_a_full_bucket_has_the_requests_of_a_minute(buckets: Buckets) -> None:
+    assert admitted(buckets, "a", 100) == 60
+
+
+def test_it_fills_at_the_rate_of_the_limit(buckets: Buckets, clock: Clock) -> None:
+    admitted(buckets, "a", 100)
+    clock.now_s += 10
+    assert admitted(buckets, "a", 100) == 10
+    clock.now_s += 3600
+    assert admitted(buckets, "a", 100) == 60
+
+
+def test_who_is_refused_hears_when_there_is_a_token_again(buckets: Buckets, clock: Clock) -> None:
+    admitted(buckets, "a", 60)
+    refused = buckets.take("a")
+    assert refused.retry_s == pytest.approx(1)
+    clock.now_s += refused.retry_s
+    assert buckets.take("a").is_admitted
+
+
+def test_what_remains_is_told(buckets: Buckets, clock: Clock) -> None:
+    assert [buckets.take("a").remaining for _ in range(3)] == [59, 58, 57]
+    assert buckets.take("a").reset_s == pytest.approx(4)
+
+
+def test_each_key_has_its_own(buckets: Buckets) -> None:
+    admitted(buckets, "a", 100)
+    assert admitted(buckets, "b", 100) == 60
+
+
+def test_those_least_recently_seen_are_forgotten(buckets: Buckets) -> None:
+    admitted(buckets, "a", 60)
+    admitted(buckets, "b", 60)
+    for number in range(19_999):
+        buckets.take(str(number))
+    assert not buckets.take("b").is_admitted
+    assert buckets.take("a").is_admitted
