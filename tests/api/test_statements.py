@@ -22,6 +22,7 @@ from tests.api.test_attachments import upload
 FEW, MANY = 2, 12
 # The tenant, the rows and their number, what is included, and ids that are filtered by.
 MOST = 8
+MOST_FOR_ONE = 3
 # What no test makes rows of here, or what is one row in itself.
 OTHER_LISTS = {"audit-events", "users", "api-keys"}
 
@@ -119,3 +120,20 @@ async def test_every_list_is_counted_above(api: RunningApi) -> None:
         if any(each["name"] == "cursor" for each in operations.get("get", {}).get("parameters", ()))
     }
     assert lists - OTHER_LISTS == {path.partition("?")[0] for path in LISTS}
+
+
+async def test_one_thing_costs_a_few_statements(
+    api: RunningApi, north: Organization, ids: dict[str, str]
+) -> None:
+    assert (await north.admin.post("/v1/api-keys", {"name": "K"})).status == 201
+    document = (await api.anonymous.get("/openapi.json")).json
+    paths = [path for path in document["paths"] if path.endswith("/{id}")]
+    readable = [path for path in paths if "get" in document["paths"][path]]
+    sent: dict[str, list[str]] = {}
+    for path in readable:
+        listed = (await north.admin.get(path.removesuffix("/{id}"), limit=1)).json["data"]
+        before = len(api.statements)
+        assert (await north.admin.get(path.format(id=listed[0]["id"]))).status == 200
+        sent[path] = _of_the_tenant(api.statements[before:])
+    assert "/v1/assets/{id}" in sent
+    assert max(map(len, sent.values())) <= MOST_FOR_ONE, sent
