@@ -23,9 +23,10 @@ INFO: Mapping[str, Any] = {
 SERVERS = ({"url": "/", "description": "this installation (production)", "x-internal": "false"},)
 
 BEARER = (
-    "A token of `/v1/auth/token`, or an API key (`opsk_...`). The token is a JWT, signed with Ed25519"
-    " and checked by the rules of RFC8725, so with a fixed algorithm, issuer, audience and lifetime;"
-    " to a client both are opaque. The dashboard has a cookie instead, see `/v1/auth/session`."
+    "A token of `/v1/auth/token`, or an API key (`opsk_...`). The token is a JWT, signed with"
+    " Ed25519 and checked by the rules of RFC8725, so with a fixed algorithm, issuer, audience and"
+    " lifetime; to a client both are opaque. The dashboard has a cookie instead, see"
+    " `/v1/auth/session`."
 )
 
 GOOD = {
