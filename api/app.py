@@ -14,6 +14,7 @@ from api import (
     attachments,
     audit_events,
     auth,
+    batches,
     clients,
     employees,
     events,
@@ -117,6 +118,7 @@ def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
     )
     for resource in RESOURCES:
         app.include_router(resource.router)
+    app.include_router(batches.router)
     app.include_router(health.router)
     app.include_router(reference.router)
     document = complete(app)

@@ -37,7 +37,7 @@ from db.trackers import Tracker, TrackerFilter, TrackerKey
 
 router = APIRouter(prefix="/v1/trackers", tags=["trackers"], route_class=TenantRoute)
 _TrackerPath = Annotated[fields.TrackerId, Path(alias="id")]
-_SECRET_BYTES = 32
+SECRET_BYTES = 32
 
 
 class TrackerItem(BaseModel):
@@ -129,23 +129,23 @@ async def list_trackers(access: Reader, query: Annotated[TrackerQuery, Query()])
         rows,
         total,
         key=lambda row: TrackerKey(row.created_at, row.id),
-        item=lambda row: _item(row) | more[row.id],
+        item=lambda row: tracker_item(row) | more[row.id],
     )
 
 
 @router.post("", operation_id="createTracker", status_code=201, response_model=NewTrackerItem)
 async def create_tracker(access: Dispatcher, body: Annotated[NewTracker, Body()]) -> Response:
     """A new tracker; the answer has its secret."""
-    wanted = _assignment(body)
-    secret = secrets.token_urlsafe(_SECRET_BYTES)
+    wanted = wanted_assignment(body)
+    secret = secrets.token_urlsafe(SECRET_BYTES)
     async with access.transaction() as conn:
         revision, at = await bump(conn)
-        tracker = _new_tracker(body, at)
+        tracker = new_tracker(body, at)
         await trackers.insert(conn, tracker, secret, revision)
         if wanted is not None:
             await assign(conn, tracker, wanted, revision=revision, at=at)
         tracker = await _found(conn, tracker.id)
-    return created(_item(tracker), router.prefix, once={"secret": secret})
+    return created(tracker_item(tracker), router.prefix, once={"secret": secret})
 
 
 @router.get("/{id}", operation_id="getTracker", response_model=TrackerItem)
@@ -156,7 +156,7 @@ async def get_tracker(
     async with access.transaction() as conn:
         tracker = await _found(conn, tracker_id)
         more = await _included(conn, query.include, [tracker_id])
-    return ok(_item(tracker) | more[tracker_id])
+    return ok(tracker_item(tracker) | more[tracker_id])
 
 
 @router.patch("/{id}", operation_id="updateTracker", response_model=TrackerItem)
@@ -164,12 +164,12 @@ async def update_tracker(
     access: Dispatcher, tracker_id: _TrackerPath, body: Annotated[TrackerChange, Body()]
 ) -> Response:
     """Changes the fields that are given, and puts the tracker on another asset or on none."""
-    wanted = _assignment(body)
+    wanted = wanted_assignment(body)
     own_fields = body.given().keys() & {"name", "external_id", "receipts"}
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         tracker = await _found(conn, tracker_id)
-        access.check_unchanged(_item(tracker))
+        access.check_unchanged(tracker_item(tracker))
         changed = tracker._replace(**{name: getattr(body, name) for name in own_fields})
         if changed != tracker:
             await trackers.update(conn, changed._replace(updated_at=at), revision)
@@ -178,23 +178,23 @@ async def update_tracker(
         elif "asset_id" in body.model_fields_set:
             await unassign(conn, tracker, revision=revision, at=at)
         tracker = await _found(conn, tracker_id)
-    return ok(_item(tracker))
+    return ok(tracker_item(tracker))
 
 
 @router.post("/{id}/rotate", operation_id="rotateTracker", response_model=NewTrackerItem)
 async def rotate_tracker(access: Dispatcher, tracker_id: _TrackerPath) -> Response:
     """Another secret; the one before is good for nothing, on open connections too."""
-    secret = secrets.token_urlsafe(_SECRET_BYTES)
+    secret = secrets.token_urlsafe(SECRET_BYTES)
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         tracker = await _found(conn, tracker_id)
-        access.check_unchanged(_item(tracker))
+        access.check_unchanged(tracker_item(tracker))
         if tracker.revoked_at is not None:
             detail = "The tracker is revoked for good: register another one."
             raise conflict("tracker_revoked", detail)
         tracker = tracker._replace(updated_at=at)
         await trackers.rotate(conn, tracker, secret, revision)
-    return ok(_item(tracker), once={"secret": secret})
+    return ok(tracker_item(tracker), once={"secret": secret})
 
 
 @router.post("/{id}/revoke", operation_id="revokeTracker", response_model=TrackerItem)
@@ -203,11 +203,11 @@ async def revoke_tracker(access: Dispatcher, tracker_id: _TrackerPath) -> Respon
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         tracker = await _found(conn, tracker_id)
-        access.check_unchanged(_item(tracker))
+        access.check_unchanged(tracker_item(tracker))
         if tracker.revoked_at is None:
             tracker = tracker._replace(revoked_at=at, updated_at=at)
             await trackers.revoke(conn, tracker, revision)
-    return ok(_item(tracker))
+    return ok(tracker_item(tracker))
 
 
 async def _included(
@@ -220,7 +220,8 @@ async def _included(
     return {each: {"last_seen_at": optional_time_text(seen.get(each))} for each in tracker_ids}
 
 
-def _assignment(body: NewTracker | TrackerChange) -> Assignment | None:
+def wanted_assignment(body: NewTracker | TrackerChange) -> Assignment | None:
+    """What the body says of an asset. Raises Problem (422)."""
     if body.asset_id is not None:
         return Assignment(body.asset_id, body.assigned_from)
     if body.assigned_from is not None:
@@ -228,7 +229,8 @@ def _assignment(body: NewTracker | TrackerChange) -> Assignment | None:
     return None
 
 
-def _new_tracker(body: NewTracker, at: datetime) -> Tracker:
+def new_tracker(body: NewTracker, at: datetime) -> Tracker:
+    """Its row, on no asset yet."""
     return Tracker(
         id=new_id(),
         name=body.name,
@@ -249,7 +251,8 @@ async def _found(conn: Connection, tracker_id: UUID) -> Tracker:
     return tracker
 
 
-def _item(tracker: Tracker) -> dict[str, Any]:
+def tracker_item(tracker: Tracker) -> dict[str, Any]:
+    """A TrackerItem."""
     return {
         "id": id_text("trk", tracker.id),
         "name": tracker.name,

@@ -79,6 +79,13 @@ def created(
     return response
 
 
+def created_batch(items: list[dict[str, Any]], path: str) -> Response:
+    """201, with all that was made, and where such things are."""
+    response = _response({"data": items}, 201, None)
+    response.headers["Location"] = path
+    return response
+
+
 def no_content() -> Response:
     """204."""
     return Response(status_code=204)
