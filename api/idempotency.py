@@ -28,6 +28,7 @@ from api.state import ApiState
 from db import idempotency
 from db.connect import Connection
 from db.idempotency import Kept
+from db.secretbox import UnsealError
 
 _MOST_CHARACTERS = 255
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])+)"')
@@ -109,8 +110,15 @@ class Attempt:
             detail = "The key was used for another request."
             raise Problem(422, "idempotency_mismatch", detail)
         else:
+            raise _Replay(self._opened(kept).response())
+
+    def _opened(self, kept: Kept) -> _Answer:
+        try:
             opened = self._state.kept_answers.open(kept.answer_encrypted, self._owner)
-            raise _Replay(msgspec.msgpack.decode(opened, type=_Answer).response())
+        except UnsealError:  # the secret key is another one now
+            detail = "It was done, but the answer can be read no more: look at what there is."
+            raise conflict("idempotency_answer_lost", detail) from None
+        return msgspec.msgpack.decode(opened, type=_Answer)
 
     async def _keep(self, conn: Connection, response: Response) -> None:
         headers = {
