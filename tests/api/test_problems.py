@@ -26,7 +26,7 @@ def is_problem(answer: Answer, status: int, code: str) -> bool:
 
 
 async def test_a_path_that_is_not_there_is_a_404(north: Organization) -> None:
-    for path in ("/", "/v1", "/v1/nothing", "/v1/assets/", "/v1/assets/x/y", "/docs", "/%00"):
+    for path in ("/", "/v1", "/v1/nothing", "/v1/assets/", "/v1/assets/x/y", "/redoc", "/%00"):
         assert is_problem(await north.admin.get(path), 404, "not_found"), path
 
 
