@@ -58,8 +58,11 @@ async def test_an_answer_that_opens_no_more_is_a_409_and_nothing_is_done_again(
     key = _key()
     assert (await _post(north.admin, "/v1/assets", key, {"name": "x"})).status == 201
     before = (await north.viewer.get("/v1/assets")).json["total"]
-    sealed = "set_byte(answer_encrypted, 20, get_byte(answer_encrypted, 20) # 1)"
-    api.sql(f"UPDATE idempotency_keys SET answer_encrypted = {sealed} WHERE key = %s", key)
+    api.sql(
+        "UPDATE idempotency_keys SET answer_encrypted ="
+        " set_byte(answer_encrypted, 20, get_byte(answer_encrypted, 20) # 1) WHERE key = %s",
+        key,
+    )
     again = await _post(north.admin, "/v1/assets", key, {"name": "x"})
     assert is_problem(again, 409, "idempotency_answer_lost")
     assert (await north.viewer.get("/v1/assets")).json["total"] == before
