@@ -64,7 +64,7 @@ BEGIN
       INTO changed
       FROM jsonb_object_keys(before_it || after_it) AS name
      WHERE coalesce(before_it -> name, 'null') <> coalesce(after_it -> name, 'null')
-       AND name <> ALL ('{org_id,revision,updated_at,last_used_at,name_key}');
+       AND name <> ALL ('{org_id,revision,updated_at,last_used_at,name_key,event_seq}');
     IF changed IS NULL THEN RETURN NULL; END IF;
     IF TG_OP = 'DELETE' THEN after_it := before_it; END IF;
     event.org_id := after_it ->> 'org_id';
