@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from api import fields
-from api.paging import ListQuery
+from api.paging import SortedByNameQuery
 from api.problems import bad_field
 from api.wire import id_text, optional_id_text, optional_time_text, time_text
 from db import assets, last_positions
@@ -118,7 +118,7 @@ class AssetChange(fields.Body):
     tags: fields.Tags = Field(default_factory=fields.absent)
 
 
-class AssetFilters(ListQuery):
+class AssetFilters(SortedByNameQuery):
     """Which assets."""
 
     make: fields.Name | None = None

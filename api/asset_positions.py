@@ -17,7 +17,6 @@ from api.paging import MAX_ROWS, ListOf, Page, Total
 from api.routes import TenantRoute
 from api.wire import id_text
 from db import assets, last_positions
-from db.assets import AssetKey
 
 router = APIRouter(prefix="/v1/assets/positions", tags=["asset-positions"], route_class=TenantRoute)
 
@@ -46,7 +45,7 @@ async def list_positions(
     request: Request, access: Reader, query: Annotated[PositionQuery, Query()]
 ) -> Response:
     """The last position of every asset, assets newest first."""
-    page = Page(access, query, "assets/positions", AssetKey)
+    page = Page(access, query, "assets/positions", query.order.key_type)
     wanted = query.wanted()
     async with access.transaction() as conn:
         await check_filter_ids(
@@ -54,7 +53,12 @@ async def list_positions(
         )
         total = page.total or Total(await assets.count(conn, wanted))
         rows = await assets.listing(
-            conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
+            conn,
+            wanted,
+            order=query.order,
+            after=page.after,
+            limit=page.fetch_limit,
+            offset=page.fetch_offset,
         )
         positions = await last_positions.of_assets(conn, [row.id for row in rows])
 
@@ -62,9 +66,7 @@ async def list_positions(
         position = position_item(positions.get(row.id))
         return {"id": id_text("ast", row.id), "name": row.name, "position": position}
 
-    envelope = page.envelope(
-        rows, total, key=lambda row: AssetKey(row.created_at, row.id), item=item
-    )
+    envelope = page.envelope(rows, total, key=query.order.key, item=item)
     return listed(request, envelope, _feature)
 
 

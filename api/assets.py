@@ -31,7 +31,7 @@ from api.references import check_references
 from api.routes import TenantRoute
 from api.wire import created, no_content, ok
 from db import assets, tracker_assignments
-from db.assets import Asset, AssetKey
+from db.assets import Asset
 from db.clients import clients
 from db.connect import Connection
 from db.newest_first import instant
@@ -59,7 +59,7 @@ class OneAssetQuery(BaseModel):
 @router.get("", operation_id="listAssets", response_model=ListOf[AssetItem])
 async def list_assets(access: Reader, query: Annotated[AssetQuery, Query()]) -> Response:
     """Assets, newest first."""
-    page = Page(access, query, "assets", AssetKey)
+    page = Page(access, query, "assets", query.order.key_type)
     wanted = query.wanted()
     async with access.transaction() as conn:
         await check_filter_ids(
@@ -67,13 +67,18 @@ async def list_assets(access: Reader, query: Annotated[AssetQuery, Query()]) -> 
         )
         total = page.total or Total(await assets.count(conn, wanted))
         rows = await assets.listing(
-            conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
+            conn,
+            wanted,
+            order=query.order,
+            after=page.after,
+            limit=page.fetch_limit,
+            offset=page.fetch_offset,
         )
         more = await included(conn, query.include, [row.id for row in rows])
     return page.response(
         rows,
         total,
-        key=lambda row: AssetKey(row.created_at, row.id),
+        key=query.order.key,
         item=lambda row: asset_item(row) | more[row.id],
     )
 

@@ -16,7 +16,7 @@ from api import fields
 from api.access import Access, Dispatcher, Reader
 from api.downloads import download
 from api.filters import check_filter_ids
-from api.paging import ListOf, ListQuery, Page, Total
+from api.paging import ListOf, Page, SortedQuery, Total
 from api.problems import bad_field, conflict, not_found
 from api.references import check_references
 from api.routes import TenantRoute
@@ -26,7 +26,7 @@ from db import attachments as files
 from db.attachments import PIECE_BYTES, Attachment, AttachmentFilter, attachments
 from db.connect import Connection
 from db.ids import new_id
-from db.newest_first import RowKey, instant
+from db.newest_first import instant
 from telemetry.ids import IdError, parse_id
 
 router = APIRouter(prefix="/v1/attachments", tags=["attachments"], route_class=TenantRoute)
@@ -100,7 +100,7 @@ class AttachmentItem(BaseModel):
     created_at: datetime
 
 
-class AttachmentQuery(ListQuery):
+class AttachmentQuery(SortedQuery):
     """Whose attachments."""
 
     asset_id: fields.AssetId | None = None
@@ -117,7 +117,7 @@ class AttachmentQuery(ListQuery):
 @router.get("", operation_id="listAttachments", response_model=ListOf[AttachmentItem])
 async def list_attachments(access: Reader, query: Annotated[AttachmentQuery, Query()]) -> Response:
     """Attachments, newest first."""
-    page = Page(access, query, "attachments", RowKey)
+    page = Page(access, query, "attachments", query.order.key_type)
     wanted = AttachmentFilter(**query.whose())
     async with access.transaction() as conn:
         await check_filter_ids(conn, **query.whose())
@@ -125,11 +125,12 @@ async def list_attachments(access: Reader, query: Annotated[AttachmentQuery, Que
         rows = await attachments.listing(
             conn,
             wanted.conditions(),
+            order=query.order,
             after=page.after,
             limit=page.fetch_limit,
             offset=page.fetch_offset,
         )
-    return page.response(rows, total, key=lambda row: RowKey(row.created_at, row.id), item=_item)
+    return page.response(rows, total, key=query.order.key, item=_item)
 
 
 @_uploads.post(

@@ -14,14 +14,14 @@ from starlette.responses import Response
 
 from api import fields
 from api.access import Dispatcher, Reader
-from api.paging import ListOf, ListQuery, Page, Total
+from api.paging import ListOf, Page, SortedByNameQuery, Total
 from api.problems import conflict, not_found
 from api.routes import TenantRoute
 from api.wire import created, id_text, no_content, ok, optional_time_text, time_text
 from db.clients import Client, ClientFilter, clients, is_in_use
 from db.connect import Connection
 from db.ids import new_id
-from db.newest_first import RowKey, instant
+from db.newest_first import instant
 
 router = APIRouter(prefix="/v1/clients", tags=["clients"], route_class=TenantRoute)
 _ClientPath = Annotated[fields.ClientId, Path(alias="id")]
@@ -66,7 +66,7 @@ class ClientChange(fields.Body):
     notes: fields.Notes | None = None
 
 
-class ClientQuery(ListQuery):
+class ClientQuery(SortedByNameQuery):
     """Which clients."""
 
     external_id: fields.ExternalId | None = None
@@ -77,18 +77,19 @@ class ClientQuery(ListQuery):
 @router.get("", operation_id="listClients", response_model=ListOf[ClientItem])
 async def list_clients(access: Reader, query: Annotated[ClientQuery, Query()]) -> Response:
     """Clients, newest first."""
-    page = Page(access, query, "clients", RowKey)
+    page = Page(access, query, "clients", query.order.key_type)
     wanted = ClientFilter(query.external_id, query.q, query.deleted)
     async with access.transaction() as conn:
         total = page.total or Total(await clients.count(conn, wanted.conditions()))
         rows = await clients.listing(
             conn,
             wanted.conditions(),
+            order=query.order,
             after=page.after,
             limit=page.fetch_limit,
             offset=page.fetch_offset,
         )
-    return page.response(rows, total, key=lambda row: RowKey(row.created_at, row.id), item=_item)
+    return page.response(rows, total, key=query.order.key, item=_item)
 
 
 @router.post("", operation_id="createClient", status_code=201, response_model=ClientItem)

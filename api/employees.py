@@ -15,7 +15,7 @@ from starlette.responses import Response
 from api import fields
 from api.access import Dispatcher, Reader
 from api.filters import check_filter_ids
-from api.paging import ListOf, ListQuery, Page, Total
+from api.paging import ListOf, Page, SortedByNameQuery, Total
 from api.problems import not_found
 from api.references import check_references, check_sites
 from api.routes import TenantRoute
@@ -31,7 +31,7 @@ from api.wire import (
 from db.connect import Connection
 from db.employees import Employee, EmployeeFilter, employees
 from db.ids import new_id
-from db.newest_first import RowKey, instant
+from db.newest_first import instant
 
 router = APIRouter(prefix="/v1/employees", tags=["employees"], route_class=TenantRoute)
 _EmployeePath = Annotated[fields.EmployeeId, Path(alias="id")]
@@ -135,7 +135,7 @@ class EmployeeChange(fields.Body):
     active: bool = Field(default_factory=fields.absent)
 
 
-class EmployeeQuery(ListQuery):
+class EmployeeQuery(SortedByNameQuery):
     """Which employees."""
 
     external_id: fields.ExternalId | None = None
@@ -153,7 +153,7 @@ class EmployeeQuery(ListQuery):
 @router.get("", operation_id="listEmployees", response_model=ListOf[EmployeeItem])
 async def list_employees(access: Reader, query: Annotated[EmployeeQuery, Query()]) -> Response:
     """Employees, newest first."""
-    page = Page(access, query, "employees", RowKey)
+    page = Page(access, query, "employees", query.order.key_type)
     wanted = EmployeeFilter(
         external_id=query.external_id,
         user_id=query.user_id,
@@ -169,11 +169,12 @@ async def list_employees(access: Reader, query: Annotated[EmployeeQuery, Query()
         rows = await employees.listing(
             conn,
             wanted.conditions(),
+            order=query.order,
             after=page.after,
             limit=page.fetch_limit,
             offset=page.fetch_offset,
         )
-    return page.response(rows, total, key=lambda row: RowKey(row.created_at, row.id), item=_item)
+    return page.response(rows, total, key=query.order.key, item=_item)
 
 
 @router.post("", operation_id="createEmployee", status_code=201, response_model=EmployeeItem)

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from api import fields
 from api.access import Dispatcher, Reader
-from api.paging import ListOf, ListQuery, Page, Total
+from api.paging import ListOf, Page, SortedQuery, Total
 from api.problems import conflict, not_found
 from api.routes import TenantRoute
 from api.wire import created, id_text, ok, optional_time_text, time_text
@@ -24,7 +24,7 @@ from db.broker_identities import broker_hash
 from db.connect import Connection
 from db.gateways import Gateway, GatewayFilter, gateways
 from db.ids import new_id
-from db.newest_first import RowKey, instant
+from db.newest_first import instant
 from db.trackers import secret_hash
 
 router = APIRouter(prefix="/v1/gateways", tags=["gateways"], route_class=TenantRoute)
@@ -64,7 +64,7 @@ class GatewayChange(fields.Body):
     name: fields.Name = Field(default_factory=fields.absent)
 
 
-class GatewayQuery(ListQuery):
+class GatewayQuery(SortedQuery):
     """Which gateways."""
 
     kind: GatewayKind | None = None
@@ -76,18 +76,19 @@ class GatewayQuery(ListQuery):
 @router.get("", operation_id="listGateways", response_model=ListOf[GatewayItem])
 async def list_gateways(access: Reader, query: Annotated[GatewayQuery, Query()]) -> Response:
     """Gateways, newest first."""
-    page = Page(access, query, "gateways", RowKey)
+    page = Page(access, query, "gateways", query.order.key_type)
     wanted = GatewayFilter(query.kind, query.revoked)
     async with access.transaction() as conn:
         total = page.total or Total(await gateways.count(conn, wanted.conditions()))
         rows = await gateways.listing(
             conn,
             wanted.conditions(),
+            order=query.order,
             after=page.after,
             limit=page.fetch_limit,
             offset=page.fetch_offset,
         )
-    return page.response(rows, total, key=lambda row: RowKey(row.created_at, row.id), item=_item)
+    return page.response(rows, total, key=query.order.key, item=_item)
 
 
 @router.post("", operation_id="createGateway", status_code=201, response_model=NewGatewayItem)

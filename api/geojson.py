@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.etags import tag_of
-from api.wire import ok
+from api.wire import ok, sparse
 
 MEDIA_TYPE = "application/geo+json"
 
@@ -66,7 +66,7 @@ def shown(request: Request, item: Mapping[str, Any], feature: ToFeature) -> Resp
 def listed(request: Request, envelope: Mapping[str, Any], feature: ToFeature) -> Response:
     """A page: 200 with the envelope, or a FeatureCollection with its other members beside."""
     if not prefers_geojson(request):
-        return _varying(ok(envelope))
+        return _varying(ok(sparse(envelope, request.query_params.get("fields"))))
     rest = {name: value for name, value in envelope.items() if name != "data"}
     features = [feature(item) for item in envelope["data"]]
     return _varying(_geojson({"type": "FeatureCollection", "features": features, **rest}))

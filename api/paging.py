@@ -6,7 +6,7 @@ in its cursor: it says how many rows there were then, and costs nothing on the p
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
 
 import msgspec
 from pydantic import BaseModel, Field
@@ -16,7 +16,8 @@ from api import fields
 from api.access import Access
 from api.cursors import MAX_CURSOR_CHARACTERS, Position
 from api.problems import bad_parameter
-from api.wire import ok
+from api.wire import ok, sparse
+from db.orders import Order
 
 MAX_ROWS = 1_000  # of a page
 MAX_COUNTED = 1_000_000  # counting a longer list would take longer than reading a page of it
@@ -52,9 +53,57 @@ class ListQuery(BaseModel):
         ),
     ] = None
 
+    fields: Annotated[
+        str | None,
+        Field(
+            max_length=500,
+            pattern="^[a-z0-9_]+(,[a-z0-9_]+)*$",
+            description="only these fields of each row, with commas; others are left out",
+            examples=["id"],
+        ),
+    ] = None
+
     def filters(self) -> dict[str, Any]:
-        """All but the page."""
-        return self.model_dump(mode="json", exclude={"limit", "offset", "cursor"})
+        """All but the page and what is shown of a row."""
+        return self.model_dump(mode="json", exclude={"limit", "offset", "cursor", "fields"})
+
+
+class SortedQuery(ListQuery):
+    """Of lists that can be sorted by when their rows were made."""
+
+    sort: Annotated[
+        Literal["-created_at", "created_at"], Field(description="-: the last ones first")
+    ] = "-created_at"
+
+    @property
+    def order(self) -> Order:
+        return _order(self.sort)
+
+
+class SortedByNameQuery(ListQuery):
+    """Of lists that can be sorted by name too."""
+
+    sort: Annotated[
+        Literal["-created_at", "created_at", "name", "-name"],
+        Field(description="-: the last ones first"),
+    ] = "-created_at"
+
+    @property
+    def order(self) -> Order:
+        return _order(self.sort)
+
+
+def _order(sort: str) -> Order:
+    by = "name" if sort.endswith("name") else "created_at"
+    return Order(by, sort.startswith("-"))
+
+
+def fields_of(model: object) -> frozenset[str] | None:
+    """The fields that a row of a list may have; None where `model` is none of a list."""
+    if not (isinstance(model, type) and issubclass(model, ListOf)):
+        return None
+    (item,) = get_args(model.model_fields["data"].annotation)
+    return frozenset(item.model_fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +138,7 @@ class Page(Generic[_KEY]):
         self._cursors = access.state.cursors
         self._scope = _scope(access, query, list_name)
         self._limit = query.limit
+        self._fields = query.fields
         position = (
             None
             if query.cursor is None
@@ -109,7 +159,8 @@ class Page(Generic[_KEY]):
         item: Callable[[_ROW], object],
     ) -> Response:
         """200 with the envelope."""
-        return ok(self.envelope(rows, total, key=key, item=item))
+        envelope = self.envelope(rows, total, key=key, item=item)
+        return ok(sparse(envelope, self._fields))
 
     def envelope(
         self,

@@ -20,7 +20,8 @@ from api.access import authenticate
 from api.callers import Caller
 from api.etags import Preconditions
 from api.idempotency import Attempt, fingerprint, read_key
-from api.problems import Fault, Problem, unavailable
+from api.paging import fields_of
+from api.problems import Fault, Problem, bad_parameter, unavailable
 from api.settings import ApiSettings
 from api.state import ApiState
 
@@ -53,11 +54,14 @@ class PublicRoute(APIRoute):
     def get_route_handler(self) -> Handle:
         handle = super().get_route_handler()
         reads = "GET" in (self.methods or ())
+        shown = fields_of(self.response_model)
 
         async def read_then_handle(request: Request) -> Response:
             settings: ApiSettings = request.app.state.api.settings
             await self.admit(request)
             _check_parameters(request, request.app.state.parameters[self.operation_id])
+            if shown is not None:
+                _check_fields(request, shown)
             if self.body_field is not None:
                 async with _within(settings.api_body_timeout_s, _slow_body):
                     request = await _with_body(request, self.body_limit_bytes)
@@ -169,6 +173,15 @@ def _check_parameters(request: Request, known: frozenset[str]) -> None:
     if twice:
         faults = tuple(Fault("It is given more than once.", parameter=name) for name in twice)
         raise Problem(400, "invalid_parameter", "A parameter is given twice.", faults=faults)
+
+
+def _check_fields(request: Request, known: frozenset[str]) -> None:
+    asked = request.query_params.get("fields")
+    unknown = sorted(set(asked.split(",")) - known) if asked else []
+    if unknown:
+        names, missing = ", ".join(sorted(known)), ", ".join(unknown)
+        message = f"There is no field {missing}. Known fields: {names}."
+        raise bad_parameter("fields", message)
 
 
 async def _with_body(request: Request, limit_bytes: int) -> Request:

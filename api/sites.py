@@ -15,7 +15,7 @@ from starlette.responses import Response
 from api import fields
 from api.access import Dispatcher, Reader
 from api.filters import check_filter_ids
-from api.paging import ListOf, ListQuery, Page, Total
+from api.paging import ListOf, Page, SortedByNameQuery, Total
 from api.problems import bad_field, conflict, not_found
 from api.references import check_references
 from api.routes import TenantRoute
@@ -31,7 +31,7 @@ from api.wire import (
 from db.clients import clients
 from db.connect import Connection
 from db.ids import new_id
-from db.newest_first import RowKey, instant
+from db.newest_first import instant
 from db.sites import Site, SiteFilter, is_in_use, sites
 
 router = APIRouter(prefix="/v1/sites", tags=["sites"], route_class=TenantRoute)
@@ -76,7 +76,7 @@ class SiteChange(NewSite):
     name: fields.Name = Field(default_factory=fields.absent)
 
 
-class SiteQuery(ListQuery):
+class SiteQuery(SortedByNameQuery):
     """Which sites."""
 
     client_id: fields.ClientId | None = None
@@ -89,7 +89,7 @@ class SiteQuery(ListQuery):
 @router.get("", operation_id="listSites", response_model=ListOf[SiteItem])
 async def list_sites(access: Reader, query: Annotated[SiteQuery, Query()]) -> Response:
     """Sites, newest first."""
-    page = Page(access, query, "sites", RowKey)
+    page = Page(access, query, "sites", query.order.key_type)
     wanted = SiteFilter(query.client_id, query.zone_id, query.external_id, query.q, query.deleted)
     async with access.transaction() as conn:
         await check_filter_ids(conn, client_id=query.client_id, zone_id=query.zone_id)
@@ -97,11 +97,12 @@ async def list_sites(access: Reader, query: Annotated[SiteQuery, Query()]) -> Re
         rows = await sites.listing(
             conn,
             wanted.conditions(),
+            order=query.order,
             after=page.after,
             limit=page.fetch_limit,
             offset=page.fetch_offset,
         )
-    return page.response(rows, total, key=lambda row: RowKey(row.created_at, row.id), item=_item)
+    return page.response(rows, total, key=query.order.key, item=_item)
 
 
 @router.post("", operation_id="createSite", status_code=201, response_model=SiteItem)

@@ -18,7 +18,7 @@ from api import fields
 from api.access import Dispatcher, Reader
 from api.assignments import Assignment, assign, unassign
 from api.filters import check_filter_ids
-from api.paging import ListOf, ListQuery, Page, Total
+from api.paging import ListOf, Page, SortedQuery, Total
 from api.problems import bad_field, conflict, not_found
 from api.routes import TenantRoute
 from api.wire import (
@@ -33,7 +33,7 @@ from db import last_positions, trackers
 from db.connect import Connection
 from db.ids import new_id
 from db.revision import bump
-from db.trackers import Tracker, TrackerFilter, TrackerKey
+from db.trackers import Tracker, TrackerFilter
 
 router = APIRouter(prefix="/v1/trackers", tags=["trackers"], route_class=TenantRoute)
 _TrackerPath = Annotated[fields.TrackerId, Path(alias="id")]
@@ -93,7 +93,7 @@ Include = Annotated[
 ]
 
 
-class TrackerQuery(ListQuery):
+class TrackerQuery(SortedQuery):
     """Which trackers, and what to show of them."""
 
     external_id: fields.ExternalId | None = None
@@ -116,19 +116,24 @@ class OneTrackerQuery(BaseModel):
 @router.get("", operation_id="listTrackers", response_model=ListOf[TrackerItem])
 async def list_trackers(access: Reader, query: Annotated[TrackerQuery, Query()]) -> Response:
     """Trackers, newest first."""
-    page = Page(access, query, "trackers", TrackerKey)
+    page = Page(access, query, "trackers", query.order.key_type)
     wanted = TrackerFilter(query.external_id, query.asset_id, query.assigned, query.revoked)
     async with access.transaction() as conn:
         await check_filter_ids(conn, asset_id=query.asset_id)
         total = page.total or Total(await trackers.count(conn, wanted))
         rows = await trackers.listing(
-            conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
+            conn,
+            wanted,
+            order=query.order,
+            after=page.after,
+            limit=page.fetch_limit,
+            offset=page.fetch_offset,
         )
         more = await _included(conn, query.include, [row.id for row in rows])
     return page.response(
         rows,
         total,
-        key=lambda row: TrackerKey(row.created_at, row.id),
+        key=query.order.key,
         item=lambda row: tracker_item(row) | more[row.id],
     )
 

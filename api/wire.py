@@ -86,6 +86,15 @@ def created_batch(items: list[dict[str, Any]], path: str) -> Response:
     return response
 
 
+def sparse(envelope: Mapping[str, Any], fields: str | None) -> Mapping[str, Any]:
+    """A list with only these fields of its rows; all of them, where none is named."""
+    if fields is None:
+        return envelope
+    names = dict.fromkeys(fields.split(","))
+    rows = [{name: row[name] for name in names if name in row} for row in envelope["data"]]
+    return {**envelope, "data": rows}
+
+
 def no_content() -> Response:
     """204."""
     return Response(status_code=204)

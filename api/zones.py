@@ -16,7 +16,7 @@ from starlette.responses import Response
 from api import fields
 from api.access import Access, Dispatcher, Reader
 from api.geojson import documented, listed, shown
-from api.paging import ListOf, ListQuery, Page, Total
+from api.paging import ListOf, ListQuery, Page, SortedByNameQuery, Total
 from api.problems import bad_field, conflict, not_found
 from api.routes import LargeBodyRoute
 from api.wire import created, no_content, ok
@@ -37,13 +37,13 @@ from api.zone_shapes import check_shape
 from db import zones
 from db.connect import Connection
 from db.revision import bump
-from db.zones import VersionKey, Zone, ZoneFilter, ZoneKey
+from db.zones import VersionKey, Zone, ZoneFilter
 
 router = APIRouter(prefix="/v1/zones", tags=["zones"], route_class=LargeBodyRoute)
 _ZonePath = Annotated[fields.ZoneId, Path(alias="id")]
 
 
-class ZoneQuery(ListQuery):
+class ZoneQuery(SortedByNameQuery):
     """Which zones."""
 
     kind: Kind | None = None
@@ -62,16 +62,19 @@ async def list_zones(
     request: Request, access: Reader, query: Annotated[ZoneQuery, Query()]
 ) -> Response:
     """Zones, newest first."""
-    page = Page(access, query, "zones", ZoneKey)
+    page = Page(access, query, "zones", query.order.key_type)
     wanted = ZoneFilter(query.kind, query.external_id, query.q, query.deleted)
     async with access.transaction() as conn:
         total = page.total or Total(await zones.count(conn, wanted))
         rows = await zones.listing(
-            conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
+            conn,
+            wanted,
+            order=query.order,
+            after=page.after,
+            limit=page.fetch_limit,
+            offset=page.fetch_offset,
         )
-    envelope = page.envelope(
-        rows, total, key=lambda row: ZoneKey(row.created_at, row.id), item=zone_item
-    )
+    envelope = page.envelope(rows, total, key=query.order.key, item=zone_item)
     return listed(request, envelope, zone_feature)
 
 

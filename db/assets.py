@@ -17,7 +17,9 @@ from psycopg.rows import args_row
 
 from db.conditions import Conditions
 from db.connect import Connection
+from db.orders import NEWEST_FIRST, Columns, NameKey, Order, RowKey
 
+_COLUMNS = Columns("a.created_at", "a.name_key", "a.id")
 _ASSETS = sql.SQL(
     """
     SELECT a.id, a.name, a.external_id, a.make, a.model, a.asset_class, g.tags, a.created_at,
@@ -101,13 +103,6 @@ class AssetFilter:
         return conditions
 
 
-class AssetKey(NamedTuple):
-    """Where a row stands in the list: newest first."""
-
-    created_at: datetime
-    id: UUID
-
-
 async def find(conn: Connection, asset_id: UUID) -> Asset | None:
     """The tenant's asset of this id, deleted or not."""
     async with conn.cursor(row_factory=args_row(Asset)) as cursor:
@@ -143,15 +138,20 @@ async def lock(conn: Connection, asset_id: UUID) -> None:
 
 
 async def listing(
-    conn: Connection, wanted: AssetFilter, *, after: AssetKey | None, limit: int, offset: int
+    conn: Connection,
+    wanted: AssetFilter,
+    *,
+    order: Order = NEWEST_FIRST,
+    after: RowKey | NameKey | None,
+    limit: int,
+    offset: int,
 ) -> list[Asset]:
-    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
+    """A page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
-    if after is not None:
-        conditions.add("(a.created_at, a.id) < (%(created_at)s, %(id)s)", **after._asdict())
-    statement = sql.SQL(
-        "{} {} ORDER BY a.created_at DESC, a.id DESC LIMIT %(limit)s OFFSET %(offset)s"
-    ).format(_ASSETS, conditions.where())
+    _COLUMNS.go_on(conditions, order, after)
+    statement = sql.SQL("{} {} {} LIMIT %(limit)s OFFSET %(offset)s").format(
+        _ASSETS, conditions.where(), _COLUMNS.order_by(order)
+    )
     async with conn.cursor(row_factory=args_row(Asset)) as cursor:
         await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
         return await cursor.fetchall()

@@ -1,4 +1,5 @@
-"""Tables that are listed newest first and whose columns are the fields of a NamedTuple.
+"""Tables whose columns are the fields of a NamedTuple, listed newest first unless another order is
+asked for.
 
 What all of them do the same way: find one row, list a page, count, write. A row has `id`,
 `created_at` and, where its table is one of things that are deleted softly, `deleted_at`. Names of
@@ -7,7 +8,7 @@ tables and columns are the program's own.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Generic, LiteralString, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, LiteralString, Protocol, TypeVar
 from uuid import UUID
 
 from psycopg import sql
@@ -16,6 +17,9 @@ from psycopg.types.json import Jsonb
 
 from db.conditions import Conditions
 from db.connect import Connection
+from db.orders import NEWEST_FIRST, Columns, NameKey, Order, RowKey
+
+_COLUMNS = Columns()
 
 
 class _Fields(Protocol):
@@ -25,13 +29,6 @@ class _Fields(Protocol):
 
 
 _ROW = TypeVar("_ROW", bound=_Fields)
-
-
-class RowKey(NamedTuple):
-    """Where a row stands in its list."""
-
-    created_at: datetime
-    id: UUID
 
 
 class Table(Generic[_ROW]):
@@ -71,21 +68,16 @@ class Table(Generic[_ROW]):
         conn: Connection,
         conditions: Conditions,
         *,
-        after: RowKey | None,
+        order: Order = NEWEST_FIRST,
+        after: RowKey | NameKey | None,
         limit: int,
         offset: int,
     ) -> list[_ROW]:
         """A page: `limit` rows behind `after`, or behind the first `offset`."""
-        if after is not None:
-            conditions.add(
-                "(created_at, id) < (%(after_created_at)s, %(after_id)s)",
-                after_created_at=after.created_at,
-                after_id=after.id,
-            )
-        statement = sql.SQL(
-            "SELECT {} FROM {} {} ORDER BY created_at DESC, id DESC"
-            " LIMIT %(limit)s OFFSET %(offset)s"
-        ).format(self._columns, self._name, conditions.where())
+        _COLUMNS.go_on(conditions, order, after)
+        statement = sql.SQL("SELECT {} FROM {} {} {} LIMIT %(limit)s OFFSET %(offset)s").format(
+            self._columns, self._name, conditions.where(), _COLUMNS.order_by(order)
+        )
         async with conn.cursor(row_factory=args_row(self._row)) as cursor:
             await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
             return await cursor.fetchall()

@@ -17,7 +17,9 @@ from psycopg.rows import args_row
 from db.broker_identities import broker_hash
 from db.conditions import Conditions
 from db.connect import Connection
+from db.orders import NEWEST_FIRST, Columns, NameKey, Order, RowKey
 
+_COLUMNS = Columns(created_at="t.created_at", id="t.id")
 _TRACKERS = sql.SQL(
     """
     SELECT t.id, t.name, t.external_id, t.receipts, a.asset_id, a.assigned_from, t.revoked_at,
@@ -60,13 +62,6 @@ class TrackerFilter:
         return conditions
 
 
-class TrackerKey(NamedTuple):
-    """Where a row stands in the list: newest first."""
-
-    created_at: datetime
-    id: UUID
-
-
 def secret_hash(secret: str) -> bytes:
     """What is stored of a tracker's secret."""
     return sha256(secret.encode("ascii")).digest()
@@ -89,17 +84,17 @@ async def listing(
     conn: Connection,
     wanted: TrackerFilter,
     *,
-    after: TrackerKey | None,
+    order: Order = NEWEST_FIRST,
+    after: RowKey | NameKey | None,
     limit: int,
     offset: int,
 ) -> list[Tracker]:
-    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
+    """A page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
-    if after is not None:
-        conditions.add("(t.created_at, t.id) < (%(created_at)s, %(id)s)", **after._asdict())
-    statement = sql.SQL(
-        "{} {} ORDER BY t.created_at DESC, t.id DESC LIMIT %(limit)s OFFSET %(offset)s"
-    ).format(_TRACKERS, conditions.where())
+    _COLUMNS.go_on(conditions, order, after)
+    statement = sql.SQL("{} {} {} LIMIT %(limit)s OFFSET %(offset)s").format(
+        _TRACKERS, conditions.where(), _COLUMNS.order_by(order)
+    )
     async with conn.cursor(row_factory=args_row(Tracker)) as cursor:
         await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
         return await cursor.fetchall()

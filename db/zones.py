@@ -16,6 +16,10 @@ from psycopg.types.json import Jsonb
 
 from db.conditions import Conditions
 from db.connect import Connection
+from db.orders import NEWEST_FIRST, Columns, NameKey, Order, RowKey
+
+_COLUMNS = Columns("z.created_at", "v.name_key", "z.id")
+_COLUMNS_OF_PAGE = Columns()
 
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # as stored, compressed: two to three times so much text
 
@@ -30,7 +34,7 @@ _ZONES = (
         """
     SELECT z.id, z.external_id, z.version, v.name, v.kind, v.alert_on, v.geometry, v.radius_m,
            v.width_m, v.rules, v.schedule, v.assets, v.valid_from, z.created_at, z.updated_at,
-           z.deleted_at
+           z.deleted_at, v.name_key
       FROM zones z
     """
     )
@@ -123,13 +127,6 @@ class ZoneFilter:
         return conditions
 
 
-class ZoneKey(NamedTuple):
-    """Where a zone stands in the list: newest first."""
-
-    created_at: datetime
-    id: UUID
-
-
 class VersionKey(NamedTuple):
     """Where a version stands in the list of its zone: newest first."""
 
@@ -170,23 +167,33 @@ async def has_external_id(conn: Connection, external_id: str) -> bool:
 
 
 async def listing(
-    conn: Connection, wanted: ZoneFilter, *, after: ZoneKey | None, limit: int, offset: int
+    conn: Connection,
+    wanted: ZoneFilter,
+    *,
+    order: Order = NEWEST_FIRST,
+    after: RowKey | NameKey | None,
+    limit: int,
+    offset: int,
 ) -> list[Zone]:
-    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`.
+    """A page: `limit` rows behind `after`, or behind the first `offset`.
 
     Raises PageTooLarge.
     """
     conditions = wanted.conditions()
-    if after is not None:
-        conditions.add("(z.created_at, z.id) < (%(created_at)s, %(id)s)", **after._asdict())
+    _COLUMNS.go_on(conditions, order, after)
     statement = sql.SQL(
         """
         SELECT {columns}
-          FROM ({zones} {where} ORDER BY z.created_at DESC, z.id DESC
-                LIMIT %(limit)s OFFSET %(offset)s) AS page
-         ORDER BY created_at DESC, id DESC
+          FROM ({zones} {where} {sorted} LIMIT %(limit)s OFFSET %(offset)s) AS page
+         {sorted_again}
         """
-    ).format(columns=_ZONE_COLUMNS.format(**_BOUNDED), zones=_ZONES, where=conditions.where())
+    ).format(
+        columns=_ZONE_COLUMNS.format(**_BOUNDED),
+        zones=_ZONES,
+        where=conditions.where(),
+        sorted=_COLUMNS.order_by(order),
+        sorted_again=_COLUMNS_OF_PAGE.order_by(order),
+    )
     async with conn.cursor(row_factory=args_row(Zone)) as cursor:
         await cursor.execute(statement, conditions.values | _page(limit, offset))
         return _unless_too_large(await cursor.fetchall())

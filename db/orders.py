@@ -1,0 +1,90 @@
+"""How a list is sorted: by when its rows were made or by their names, and by id where these agree.
+
+A page goes on behind the key of the last row of the one before. A row that keeps its key while a
+list is walked is shown once; rows never change when they were made.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, LiteralString, NamedTuple, Protocol
+from uuid import UUID
+
+from psycopg import sql
+
+from db.conditions import Conditions
+
+# As the column `name_key` is made of a name.
+_FOLDED: LiteralString = '(lower(%(after_name)s::text COLLATE pg_c_utf8) COLLATE "C")'
+
+
+class RowKey(NamedTuple):
+    """Where a row stands in a list by time."""
+
+    created_at: datetime
+    id: UUID
+
+
+class NameKey(NamedTuple):
+    """Where a row stands in a list by name, whatever the case of its letters."""
+
+    name: str
+    id: UUID
+
+
+class _Made(Protocol):
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def created_at(self) -> datetime: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Newest first, unless it says otherwise."""
+
+    by: Literal["created_at", "name"] = "created_at"
+    descending: bool = True
+
+    @property
+    def key_type(self) -> type[RowKey] | type[NameKey]:
+        return NameKey if self.by == "name" else RowKey
+
+    def key(self, row: _Made) -> RowKey | NameKey:
+        """Where a row stands. By name, the row must have one."""
+        if self.by == "name":
+            return NameKey(getattr(row, "name"), row.id)  # noqa: B009  # not every row has one
+        return RowKey(row.created_at, row.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What a statement calls the columns that it can be sorted by."""
+
+    created_at: LiteralString = "created_at"
+    name_key: LiteralString = "name_key"
+    id: LiteralString = "id"
+
+    def go_on(self, conditions: Conditions, order: Order, after: RowKey | NameKey | None) -> None:
+        """Only what comes behind `after`."""
+        than: LiteralString = "<" if order.descending else ">"
+        if isinstance(after, NameKey):
+            conditions.add(
+                f"({self.name_key}, {self.id}) {than} ({_FOLDED}, %(after_id)s)",
+                after_name=after.name,
+                after_id=after.id,
+            )
+        elif after is not None:
+            conditions.add(
+                f"({self.created_at}, {self.id}) {than} (%(after_created_at)s, %(after_id)s)",
+                after_created_at=after.created_at,
+                after_id=after.id,
+            )
+
+    def order_by(self, order: Order) -> sql.SQL:
+        """`ORDER BY ...`."""
+        column = self.name_key if order.by == "name" else self.created_at
+        way: LiteralString = "DESC" if order.descending else "ASC"
+        return sql.SQL(f"ORDER BY {column} {way}, {self.id} {way}")
+
+
+NEWEST_FIRST = Order()
