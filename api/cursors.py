@@ -41,14 +41,15 @@ class Cursors:
         """The text of a cursor."""
         payload = msgspec.msgpack.encode(position)
         signed = self._signature(payload, scope) + payload
-        return base64.urlsafe_b64encode(signed).rstrip(b"=").decode("ascii")
+        return _written(signed)
 
     def read(self, text: str, scope: bytes, key_type: type[_KEY]) -> Position[_KEY]:
         """What `write` wrote. Raises Problem (400) for anything else."""
         try:
             signed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
             signature, payload = signed[:_SIGNATURE_BYTES], signed[_SIGNATURE_BYTES:]
-            if hmac.compare_digest(signature, self._signature(payload, scope)):
+            is_ours = hmac.compare_digest(signature, self._signature(payload, scope))
+            if is_ours and _written(signed) == text:  # base64 has other texts of the same bytes
                 return msgspec.msgpack.decode(payload, type=Position[key_type])
         except (binascii.Error, ValueError, msgspec.ValidationError):
             pass
@@ -59,3 +60,7 @@ class Cursors:
     def _signature(self, payload: bytes, scope: bytes) -> bytes:
         message = len(scope).to_bytes(4, "big") + scope + payload
         return hmac.digest(self._key, message, sha256)[:_SIGNATURE_BYTES]
+
+
+def _written(signed: bytes) -> str:
+    return base64.urlsafe_b64encode(signed).rstrip(b"=").decode("ascii")
