@@ -268,7 +268,7 @@ class Session:
             if connection.was_ready:
                 ready_s = loop.time()
                 self._became_ready()
-            error = await link.lost
+            error = await asyncio.shield(link.lost)  # which the link itself sets, even if we end
         except MqttError as failure:
             error = failure
         finally:

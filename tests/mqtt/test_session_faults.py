@@ -2,6 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
+
+import pytest
 
 from mqtt import BrokerAddress, Session
 from tests.mqtt.proxy import Proxy
@@ -98,3 +101,17 @@ async def test_a_network_that_stalls_is_noticed_and_nothing_is_lost(
             proxy.let_flow()
             assert b"x" in await receive_all(it, {b"x"})
             await pending
+
+
+async def test_a_close_that_is_given_up_leaves_nothing_behind(broker: BrokerUnderTest, topic: str):
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
+    async with Proxy(broker.host, broker.port) as proxy:
+        it = Session(BrokerAddress.parse(proxy.url), options(topic))
+        async with it:
+            await it.connected.wait()
+            proxy.stall()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(it.close(), 0.1)
+        await asyncio.sleep(0.1)
+    assert complaints == []
