@@ -164,6 +164,7 @@ _STOPPED = frozenset({Kind.DATABASE_STOPPED})
 _SESSIONS = frozenset({Kind.SESSIONS_ENDED})
 _NO_SESSION = _STOPPED | _SESSIONS
 _BROKER_AWAY = frozenset({Kind.BROKER_RESTARTED})
+_HANDED_OVER = frozenset({Kind.INGEST_ROLLED})
 _INGEST, _ROLES = r"ingest(-2)?", r"ingest(-2)?|deliver|api"
 # How a role is told that a session is gone, or cannot be had.
 _GONE = (
@@ -184,15 +185,18 @@ RULES: Sequence[Explained] = (
     # of API and delivery wait a little longer each time, so that they are back some seconds later.
     Explained(_INGEST, rf'{_GONE}.*"event": "(turn ended|identities not kept)"', _NO_SESSION, 5),
     Explained("deliver", rf'{_GONE}.*"event": "database_away"', _NO_SESSION, 20),
+    Explained("deliver", r'"event": "claims_left_to_lapse"', _NO_SESSION, 20),
     Explained("api", rf'{_GONE}.*"event": "database_unavailable"', _NO_SESSION, 20),
-    Explained("deliver|api", rf"^WARNING psycopg\.pool: error connecting .*{_GONE}", _STOPPED, 20),
-    Explained("deliver|api", r"^WARNING psycopg\.pool: discarding closed conn", _NO_SESSION, 20),
-    Explained("deliver|api", r"^(\tIs the server running|DETAIL:  Consistent rec)", _STOPPED, 20),
-    Explained("deliver|api", r"^\t(This probably means|before or while)", _NO_SESSION, 20),
-    Explained(_ROLES, r"^WARNING psycopg: query cancellation interrupted", _NO_SESSION, 5),
+    Explained("api", r'"event": "(requests|usage)_not_', _NO_SESSION, 20),
+    Explained("deliver|api", rf'"event": "error connecting .*{_GONE}.*psycopg\.pool', _STOPPED, 20),
+    Explained("deliver|api", r'"event": "discarding closed conn.*psycopg\.pool', _NO_SESSION, 20),
+    Explained(_ROLES, r'"event": "error ignored terminating.*"logger": "psycopg', _NO_SESSION, 20),
+    Explained(_ROLES, r'"event": "query cancellation interrupted.*psycopg', _NO_SESSION, 5),
+    # An ingest that hands over gives up the statement that it waits for.
+    Explained("postgres", r" opsc-ingest \w+ ERROR:  canceling statement ", _HANDED_OVER, 5),
     # Ingest loses both of its connections to a broker that is restarted.
     Explained("supervisor", r"^broker ended \(exit code 0\)", _BROKER_AWAY, 5),
-    Explained(_INGEST, r"^WARNING mqtt\.session: opsc-ingest(-watch)?: ", _BROKER_AWAY, 5),
+    Explained(_INGEST, r'"event": "opsc-ingest(-watch)?: .*"logger": "mqtt\.', _BROKER_AWAY, 5),
     Explained(_INGEST, r'"event": "the broker is not watched"', _BROKER_AWAY, 5),
 )
 

@@ -136,6 +136,52 @@ def test_a_fault_explains_its_own_lines_for_a_while(
     assert (unexplained([line], [fault], [RULE]) == []) is is_explained
 
 
+REFUSED = "connection failed: Connection refused\\n\\tIs the server running on that host?"
+# Lines as roles and servers write them, and what brings them about.
+BROUGHT = [
+    (
+        "api",
+        f"""{{"event": "error connecting in 'opsc-api': {REFUSED}", "level": "warning", """
+        '"logger": "psycopg.pool", "timestamp": "2026-11-25T15:05:51.485072Z"}',
+        Kind.DATABASE_STOPPED,
+    ),
+    (
+        "deliver",
+        '{"event": "discarding closed connection: <psycopg.AsyncConnection [BAD] at 0x7f1>", '
+        '"level": "warning", "logger": "psycopg.pool", "timestamp": "2026-11-25T15:05:51.485Z"}',
+        Kind.SESSIONS_ENDED,
+    ),
+    (
+        "ingest",
+        '{"event": "opsc-ingest-watch: the connection is closed; next attempt in 0.10 s", '
+        '"level": "warning", "logger": "mqtt.session", "timestamp": "2026-11-25T15:05:51.485Z"}',
+        Kind.BROKER_RESTARTED,
+    ),
+    (
+        "api",
+        '{"error": "PoolTimeout", "event": "requests_not_counted", "level": "warning", '
+        '"timestamp": "2026-11-25T15:05:51.485072Z"}',
+        Kind.SESSIONS_ENDED,
+    ),
+    (
+        "postgres",
+        "2026-11-25 15:05:51.485 UTC [4] opsc-ingest opsc ERROR:  canceling statement due to user"
+        " request",
+        Kind.INGEST_ROLLED,
+    ),
+]
+
+
+@pytest.mark.parametrize(("source", "text", "kind"), BROUGHT)
+def test_lines_of_a_fault_are_explained_by_it_and_by_no_other(
+    source: str, text: str, kind: Kind
+) -> None:
+    line = Line(source, 103, text)
+    assert is_suspect(source, text)
+    assert unexplained([line], [Fault(kind, 100, 102)]) == []
+    assert unexplained([line], [Fault(Kind.ZONES_EDITED, 100, 102)]) == [line]
+
+
 def test_a_line_that_is_not_suspect_needs_no_explanation() -> None:
     assert unexplained([Line("ingest", 1, '{"level": "info"}')], [], []) == []
 
