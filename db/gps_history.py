@@ -4,8 +4,9 @@ History is stored by tracker. Which fixes a question is about is therefore a set
 since, until): an asset's are its assignments, a zone's are the visits in it. Each span is read from
 its newest end along the index (tracker, time, seq) and no further than the page needs.
 
-A question about all trackers has no such index to follow, only the coarse one on time. It is asked
-of a short stretch of time first, and of longer ones until the page is full.
+A question about all trackers is asked of a short stretch of time first, and of longer ones until
+the page is full. A tenant that has most trackers there are follows the coarse index on time; others
+would wade through what is not theirs: for them there is a span for each tracker that they have.
 """
 
 from collections.abc import Iterator
@@ -42,10 +43,24 @@ _ALL_OF_ONE_TRACKER = sql.SQL(
     "SELECT %(tracker)s::uuid AS tracker_id, '-infinity'::timestamptz AS since,"
     " 'infinity'::timestamptz AS until"
 )
+_ALL_OF_EACH_TRACKER = sql.SQL(
+    "SELECT t.id AS tracker_id, '-infinity'::timestamptz AS since,"
+    " 'infinity'::timestamptz AS until FROM trackers t"
+)
+# As far as PostgreSQL knows how many there are, which is -1 as long as it has not looked.
+_HAS_MOST_TRACKERS = """
+SELECT 2 * count(*) > (SELECT reltuples FROM pg_class WHERE oid = 'trackers'::regclass)
+  FROM trackers
+"""
 _EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 _FIRST_STRETCH = timedelta(minutes=2)
 _LONGEST_STRETCH = timedelta(days=60)
 _NEWEST_FIRST = sql.SQL("ORDER BY g.time DESC, g.tracker_id DESC, g.seq DESC")
+
+
+# A SELECT of (tracker_id, since, until) with its values; None: all fixes, of which row-level
+# security leaves the tenant's.
+Spans = tuple[sql.Composable, dict[str, object]] | None
 
 
 class StoredFix(NamedTuple):
@@ -87,8 +102,8 @@ class FixFilter:
     since: datetime | None = None
     until: datetime | None = None
 
-    def spans(self) -> tuple[sql.Composable, dict[str, object]] | None:
-        """A SELECT of (tracker_id, since, until); None: every fix of the tenant."""
+    def spans(self) -> Spans:
+        """None: it says nothing but when."""
         if self.zone_id is not None:
             return self._visits_in_zone()
         if self.asset_id is not None:
@@ -151,13 +166,22 @@ async def listing(
     conn: Connection, wanted: FixFilter, *, after: FixKey | None, limit: int, offset: int
 ) -> list[StoredFix]:
     """A page: `limit` rows behind `after`, or behind the first `offset`."""
-    if wanted.spans() is None:
-        for since in _stretches(wanted, after):
-            shorter = replace(wanted, since=since)
-            rows = await _page(conn, shorter, after=after, limit=limit, offset=offset)
-            if len(rows) == limit:
-                return rows
-    return await _page(conn, wanted, after=after, limit=limit, offset=offset)
+    spans = await _spans(conn, wanted)
+    stretches = [] if wanted.spans() is not None else _stretches(wanted, after)
+    for since in stretches:
+        window = replace(wanted, since=since).window()
+        rows = await _page(conn, spans, window, after=after, limit=limit, offset=offset)
+        if len(rows) == limit:
+            return rows
+    return await _page(conn, spans, wanted.window(), after=after, limit=limit, offset=offset)
+
+
+async def _spans(conn: Connection, wanted: FixFilter) -> Spans:
+    spans = wanted.spans()
+    if spans is not None:
+        return spans
+    cursor = await conn.execute(_HAS_MOST_TRACKERS)
+    return None if await cursor.fetchone() == (True,) else (_ALL_OF_EACH_TRACKER, {})
 
 
 def _stretches(wanted: FixFilter, after: FixKey | None) -> Iterator[datetime]:
@@ -172,9 +196,14 @@ def _stretches(wanted: FixFilter, after: FixKey | None) -> Iterator[datetime]:
 
 
 async def _page(
-    conn: Connection, wanted: FixFilter, *, after: FixKey | None, limit: int, offset: int
+    conn: Connection,
+    spans: Spans,
+    conditions: Conditions,
+    *,
+    after: FixKey | None,
+    limit: int,
+    offset: int,
 ) -> list[StoredFix]:
-    conditions = wanted.window()
     if after is not None:
         # The first condition says nothing new, but it is the one that an index can follow.
         conditions.add(
@@ -184,7 +213,7 @@ async def _page(
             key_tracker=after.tracker_id,
             key_seq=after.seq,
         )
-    source, values = _source(wanted, conditions)
+    source, values = _source(spans, conditions)
     statement = _WITH_ASSET.format(source=source, newest_first=_NEWEST_FIRST)
     values |= {"limit": limit, "offset": offset, "reach": limit + offset}
     async with conn.cursor(row_factory=args_row(StoredFix)) as cursor:
@@ -194,7 +223,7 @@ async def _page(
 
 async def count(conn: Connection, wanted: FixFilter, at_most: int) -> int:
     """How many fixes there are; counting ends at `at_most`."""
-    source, values = _source(wanted, wanted.window())
+    source, values = _source(await _spans(conn, wanted), wanted.window())
     statement = sql.SQL("SELECT count(*) FROM ({} LIMIT %(at_most)s) AS counted").format(source)
     cursor = await conn.execute(statement, values | {"at_most": at_most, "reach": at_most})
     row = await cursor.fetchone()
@@ -202,9 +231,8 @@ async def count(conn: Connection, wanted: FixFilter, at_most: int) -> int:
     return row[0]
 
 
-def _source(wanted: FixFilter, conditions: Conditions) -> tuple[sql.Composable, dict[str, object]]:
+def _source(spans: Spans, conditions: Conditions) -> tuple[sql.Composable, dict[str, object]]:
     """A SELECT of the wanted fixes as `g`, each span at most `%(reach)s` deep."""
-    spans = wanted.spans()
     if spans is None:
         everything = sql.SQL("SELECT {} FROM gps_events g {}")
         return everything.format(_FIX, conditions.where()), dict(conditions.values)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from telemetry.ids import parse_id
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import square
@@ -144,15 +146,20 @@ async def test_a_zone_shows_the_fixes_within_its_visits(
     assert await shown(asset_id=who.asset_id, **window) == at(who.asset_id, 5, 2)
 
 
-async def test_fixes_of_one_instant_are_walked_once_each(
-    api: RunningApi, north: Organization
+@pytest.mark.parametrize(("trackers", "begin"), [(1, 600), (1_000_000, 700)])
+async def test_fixes_of_one_instant_are_walked_once_each_by_a_large_tenant_and_a_small_one(
+    api: RunningApi, north: Organization, south: Organization, trackers: int, begin: int
 ) -> None:
+    api.sql("UPDATE pg_class SET reltuples = %s WHERE relname = 'trackers'", trackers)
     many = [await carried(north) for _ in range(5)]
     for who in many:
-        store_fixes(api, north, who.tracker_id, [minute(600), minute(601)])
-    window = {"from_": text(minute(600)), "to": text(minute(602))}
+        store_fixes(api, north, who.tracker_id, [minute(begin), minute(begin + 1)])
+    other = await carried(south)
+    store_fixes(api, south, other.tracker_id, [minute(begin), minute(begin + 1)])
+    window = {"from_": text(minute(begin)), "to": text(minute(begin + 2))}
     walked = await north.viewer.walk("/v1/gps-events", limit=3, **window)
     assert len({row["id"] for row in walked}) == len(walked) == 10
+    assert {row["tracker_id"] for row in walked} == {who.tracker_id for who in many}
     assert [row["time"] for row in walked] == sorted((row["time"] for row in walked), reverse=True)
     paged = [
         row["id"]
@@ -162,6 +169,9 @@ async def test_fixes_of_one_instant_are_walked_once_each(
         ).json["data"]
     ]
     assert paged == [row["id"] for row in walked]
+    everything = (await north.viewer.get("/v1/gps-events", limit=1000)).json
+    assert [row["id"] for row in everything["data"]][:10] == paged
+    assert everything["total"] == len(everything["data"])
 
 
 async def test_a_walk_by_asset_and_by_zone_shows_each_fix_once(
