@@ -21,7 +21,7 @@ from geofence.rules import Gates
 from geofence.state import State, StateDelta
 from geofence.transitions import TRANSITION_DTYPE, Transition
 from geofence.versions import MIN_TIME_US
-from geofence.walk import Held, Marked, Speeds, Work, chain_by_asset, walk
+from geofence.walk import Held, Marked, Speeds, Work, chain_by_asset, mark_late_assets, walk
 from geofence.workspace import Found
 from telemetry.fix import FixBatch
 
@@ -76,22 +76,35 @@ def evaluate(
         room = room.doubled()
 
 
+def late_assets(batch: FixBatch, state: State) -> NDArray[np.int64]:
+    """The assets of which `evaluate` would find a fix late, each once."""
+    work = _work_of_fixes(batch.rows, state)
+    late = np.zeros(len(work.asset), np.bool_)
+    mark_late_assets(work, state.assets, late)
+    return work.asset[late]
+
+
 def _work(
     rows: NDArray[np.void], state: State, index: ZoneIndex, now_us: int, agenda: Agenda
 ) -> tuple[Work, int]:
     """Who is looked at, and up to when all assets have been looked at then."""
-    rows = np.require(rows, requirements=("C", "W"))  # else it would be compiled once more
-    highest = max(rows["asset"].max(initial=-1), agenda.move["key"].max(initial=-1))
-    state.hold_assets(int(highest) + 1)
-    work = Work(rows, *np.empty((3, len(rows)), np.int64))
-    count = chain_by_asset(work, state.workspace.head(len(state.assets)))
-    work = work._replace(asset=work.asset[:count], first=work.first[:count])
+    state.hold_assets(int(agenda.move["key"].max(initial=-1)) + 1)
+    work = _work_of_fixes(rows, state)
     if now_us < state.ticked_us + TICK_US:
         return work, state.ticked_us
     waiting = np.setdiff1d(_waiting(state, index, now_us, agenda), work.asset)
     asset = np.concatenate((work.asset, waiting))
     first = np.concatenate((work.first, np.full(len(waiting), -1)))
     return work._replace(asset=asset, first=first), now_us
+
+
+def _work_of_fixes(rows: NDArray[np.void], state: State) -> Work:
+    """The assets that have fixes."""
+    rows = np.require(rows, requirements=("C", "W"))  # else it would be compiled once more
+    state.hold_assets(int(rows["asset"].max(initial=-1)) + 1)
+    work = Work(rows, *np.empty((3, len(rows)), np.int64))
+    count = chain_by_asset(work, state.workspace.head(len(state.assets)))
+    return work._replace(asset=work.asset[:count], first=work.first[:count])
 
 
 def _waiting(state: State, index: ZoneIndex, now_us: int, agenda: Agenda) -> NDArray[np.int64]:

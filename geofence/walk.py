@@ -83,6 +83,25 @@ def chain_by_asset(work: Work, head: NDArray[np.int64]) -> int:
 
 
 @compiled
+def mark_late_assets(work: Work, assets: Records, late: NDArray[np.bool_]) -> None:
+    """Sets `late`, by place in work.asset, where the asset has a fix that `walk` would leave out.
+
+    assets: ASSET_DTYPE, by number, as they are known.
+    """
+    for group in range(len(work.asset)):
+        asset = assets[work.asset[group]]
+        newest_us, newest_seq, clock_us = asset.newest_us, asset.newest_seq, asset.clock_us
+        number = work.first[group]
+        while number >= 0:
+            fix = work.row[number]
+            if _is_behind(fix, newest_us, newest_seq, clock_us):
+                late[group] = True
+                break
+            newest_us, newest_seq = fix.time_us, fix.seq
+            number = work.following[number]
+
+
+@compiled
 def walk(
     desk: Desk,
     work: Work,
@@ -136,7 +155,7 @@ def _take_up(desk: Desk, held: Held, asset: int) -> bool:
 def _take(desk: Desk, fix: Record, max_mps: float, max_accuracy_m: float, marked: Marked) -> bool:
     """Takes the next fix of the asset, and judges it if it is good."""
     asset, place, row = judged(desk), desk.case[0].place, desk.case[0].row
-    if _is_late(asset, fix):
+    if _is_behind(fix, asset.newest_us, asset.newest_seq, asset.clock_us):
         marked.late[row] = True
         return True
     _read(desk, fix)
@@ -159,10 +178,10 @@ def _take(desk: Desk, fix: Record, max_mps: float, max_accuracy_m: float, marked
 
 
 @bare
-def _is_late(asset: Record, fix: Record) -> bool:
-    if fix.time_us < asset.newest_us or fix.time_us < asset.clock_us:
+def _is_behind(fix: Record, newest_us: int, newest_seq: int, clock_us: int) -> bool:
+    if fix.time_us < newest_us or fix.time_us < clock_us:
         return True
-    return fix.time_us == asset.newest_us and fix.seq <= asset.newest_seq
+    return fix.time_us == newest_us and fix.seq <= newest_seq
 
 
 @bare

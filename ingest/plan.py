@@ -15,7 +15,7 @@ from db.checkpoints import Checkpoint
 from db.gps_events import FixKey, Owners, copy_stream
 from db.quarantine import Refusal
 from geofence.amendments import Told, VisitKey
-from geofence.evaluator import Evaluation, evaluate
+from geofence.evaluator import Evaluation, evaluate, late_assets
 from geofence.names import tell_apart
 from geofence.state import State, StateDelta
 from ingest.arrivals import Arrivals
@@ -115,14 +115,16 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     batch, refusals, buckets = sort_out(arrivals, registry, memory.watermarks, memory.rates)
     registry.resolve(batch)
     new = _without_known(batch, memory.watermarks, past, registry)
+    behind = late_assets(new, state)
+    known = _past_of(behind, new, past)
     due_us = now_us - UNDER_WAY_US
     agenda = registry.agenda(state, new, due_us)
-    evaluation, late = evaluate(new, state, registry.index, due_us, registry.gates, agenda), Late()
-    late_assets = np.unique(new.rows["asset"][evaluation.late])
-    known = _past_of(late_assets, new, past)
-    if len(late_assets):
-        others = _without_assets(new, late_assets)
-        evaluation = evaluate(others, state, registry.index, due_us, registry.gates, agenda)
+    others = _without_assets(new, behind) if len(behind) else new
+    evaluation, late = (
+        evaluate(others, state, registry.index, due_us, registry.gates, agenda),
+        Late(),
+    )
+    if known:
         _check_nothing_due(evaluation, known)
         evaluation = _leaving_out(
             evaluation, [asset for asset in known if known[asset].end is None]
@@ -140,7 +142,7 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
         new_stream=_stream(new, registry, arrivals.received_us),
         evaluation=evaluation,
         late=late,
-        unjudged=int(np.isin(new.rows["asset"], [*late_assets]).sum()) - late.fixes,
+        unjudged=int(np.isin(new.rows["asset"], behind).sum()) - late.fixes,
         delta=delta,
         suspect=suspect | late.suspect,
         outcome=tell(evaluation.transitions, registry, now_us, memory.told),

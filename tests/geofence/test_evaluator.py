@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from geofence.agenda import Agenda
-from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate
+from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate, late_assets
 from geofence.index import ZoneIndex, ZoneVersion
 from geofence.rules import Gates, Rules
 from geofence.shapes import Circle
@@ -44,7 +44,12 @@ def index_of(world: World) -> ZoneIndex:
 
 
 def judged(world: World, state: State, index: ZoneIndex, batch: FixBatch, now_us: int):
-    return evaluate(batch, state, index, now_us, world.gates, world.agenda)
+    """Also holds what is foretold of late fixes against those that are found to be."""
+    foretold = late_assets(batch, state)
+    evaluation = evaluate(batch, state, index, now_us, world.gates, world.agenda)
+    found_late = np.unique(batch.rows["asset"][evaluation.late])
+    assert sorted(foretold.tolist()) == found_late.tolist()
+    return evaluation
 
 
 def run(world: World, batches: list[FixBatch], nows_us: list[int]) -> list[dict]:
