@@ -79,7 +79,7 @@ async def list_assets(access: Reader, query: Annotated[AssetQuery, Query()]) -> 
         rows,
         total,
         key=query.order.key,
-        item=lambda row: asset_item(row) | more[row.id],
+        item=asset_item if query.include is None else lambda row: asset_item(row) | more[row.id],
     )
 
 

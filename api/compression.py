@@ -8,6 +8,7 @@ compressed answer is another representation, and its tag says so: `"tag.br"`.
 import asyncio
 import zlib
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import brotli
 from starlette.datastructures import Headers, MutableHeaders
@@ -50,21 +51,32 @@ class Compressing:
                 return
             if start is not None:
                 begun, start = start, None
-                headers = MutableHeaders(scope=begun)
-                headers.add_vary_header("Accept-Encoding")
-                if begun["status"] == 200 and not message.get("more_body", False):
+                _vary(begun)
+                if _is_large(message) and begun["status"] == 200:
                     accepted = Headers(scope=scope).get("accept-encoding", "")
-                    message = await _compressed(message, headers, accepted)
+                    message = await _compressed(message, MutableHeaders(scope=begun), accepted)
                 await send(begun)
             await send(message)
 
         await self._app(scope, receive, send_compressed)
 
 
+def _vary(begun: Message) -> None:
+    if b"vary" in [name for name, _ in begun["headers"]]:
+        MutableHeaders(scope=begun).add_vary_header("Accept-Encoding")
+    else:
+        begun["headers"] = [*begun["headers"], (b"vary", b"Accept-Encoding")]
+
+
+def _is_large(message: Message) -> bool:
+    """Whether it is all of an answer, and long enough."""
+    return len(message.get("body", b"")) >= LEAST_BYTES and not message.get("more_body", False)
+
+
 async def _compressed(message: Message, headers: MutableHeaders, accepted: str) -> Message:
-    content: bytes = message.get("body", b"")
+    content: bytes = message["body"]
     coding = _chosen(accepted)
-    if coding is None or len(content) < LEAST_BYTES or "content-encoding" in headers:
+    if coding is None or "content-encoding" in headers:
         return message
     if not headers.get("content-type", "").startswith(_TYPES):
         return message
@@ -79,6 +91,7 @@ async def _compressed(message: Message, headers: MutableHeaders, accepted: str) 
     return {**message, "body": content}
 
 
+@lru_cache(maxsize=64)
 def _chosen(accepted: str) -> str | None:
     """The coding that the client likes best, of those that it takes (RFC 9110, section 12.5.3)."""
     if not accepted:

@@ -29,8 +29,8 @@ EVERY_ANSWER = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 _UNLESS_SET = (
-    ("Cache-Control", "no-store"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 _SECURED = (b"strict-transport-security", b"max-age=31536000")
 
@@ -68,8 +68,7 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._add_headers(message, scope, identity)
-                MutableHeaders(scope=message).update(headers_of(inner))
+                self._add_headers(message, inner, identity)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=identity):
@@ -92,15 +91,16 @@ class Edge:
                 )
 
     def _add_headers(self, message: Message, scope: Scope, identity: str) -> None:
-        message["headers"] = [*message["headers"], *EVERY_ANSWER]
+        headers = [*message["headers"], *EVERY_ANSWER, (b"x-request-id", identity.encode())]
+        headers += headers_of(scope)
+        names = [name for name, _ in headers]
+        headers += [header for header in _UNLESS_SET if header[0] not in names]
         if scope["scheme"] == "https":
-            message["headers"].append(_SECURED)
-        headers = MutableHeaders(scope=message)
-        headers["X-Request-Id"] = identity
-        for name, value in _UNLESS_SET:
-            headers.setdefault(name, value)
+            headers.append(_SECURED)
+        message["headers"] = headers
         if self._origins:
-            add_cross_origin(headers, self._origins, scope["method"], Headers(scope=scope))
+            asked = Headers(scope=scope)
+            add_cross_origin(MutableHeaders(scope=message), self._origins, scope["method"], asked)
 
 
 def _given_id(scope: Scope) -> str | None:

@@ -19,6 +19,7 @@ from api.problems import Problem
 
 MAX_TAGS_CHARACTERS = 8_192  # of a condition
 _TAG_BYTES = 15
+_HEADERS = (b"if-match", b"if-none-match")
 _TAGS = re.compile(r'[ \t]*(W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*(?:,|$)')
 _CODING = re.compile(r'\.(?:br|gzip)"$')
 
@@ -37,6 +38,8 @@ class Preconditions(NamedTuple):
 
     @classmethod
     def of(cls, request: Request) -> Self:
+        if not [name for name, _ in request.scope["headers"] if name in _HEADERS]:
+            return cls()  # as most do
         return cls(_all(request, "if-match"), _all(request, "if-none-match"))
 
     def check(self, tag: str) -> None:

@@ -31,12 +31,12 @@ class Quota:
     def is_admitted(self) -> bool:
         return self.retry_s == 0
 
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """As ASGI takes them."""
         reset_s = math.ceil(max(self.reset_s, 0))
-        return {
-            "RateLimit-Policy": f'"{self.policy}";q={self.per_minute};w=60',
-            "RateLimit": f'"{self.policy}";r={max(self.remaining, 0)};t={reset_s}',
-        }
+        policy = f'"{self.policy}";q={self.per_minute};w=60'
+        state = f'"{self.policy}";r={max(self.remaining, 0)};t={reset_s}'
+        return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", state.encode())]
 
 
 _WHOSE = {
@@ -60,6 +60,6 @@ def apply(request: Request, quota: Quota) -> None:
         )
 
 
-def headers_of(scope: MutableMapping[str, Any]) -> dict[str, str]:
+def headers_of(scope: MutableMapping[str, Any]) -> list[tuple[bytes, bytes]]:
     """What `apply` left for the answer."""
-    return scope.get(_SCOPE_KEY, {})
+    return scope.get(_SCOPE_KEY, [])

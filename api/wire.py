@@ -40,9 +40,9 @@ def optional_id_text(prefix: str, value: UUID | None) -> str | None:
 def time_text(value: datetime) -> str:
     """A UTC time as `2026-01-01T00:00:00Z`; with a fraction (3 or 6 digits) only where there is
     one."""
-    text = value.isoformat()  # without a fraction, or with one of 6 digits; then +00:00
+    text = _encoder.encode(value).decode()[1:-1]  # without a fraction, or with one of 6 digits
     is_shorter = value.microsecond and value.microsecond % 1000 == 0
-    return text[: -len("000+00:00" if is_shorter else "+00:00")] + "Z"
+    return text[: -len("000Z")] + "Z" if is_shorter else text
 
 
 def optional_time_text(value: datetime | None) -> str | None:

@@ -1,16 +1,22 @@
 """Logs: one JSON object a line on stderr, or text for people.
 
-What libraries say through the standard library's logging has the same form, from warnings on.
+What libraries say through the standard library's logging has the same form, from warnings on. JSON
+is UTF-8 whatever the locale.
 """
 
+import io
+import json
 import logging
 import sys
 from typing import Literal
 
+import msgspec
 import structlog
 
 Level = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "console"]
+
+_encoder = msgspec.json.Encoder(enc_hook=repr)
 
 
 def configure(level: Level, log_format: LogFormat) -> None:
@@ -47,4 +53,13 @@ def configure(level: Level, log_format: LogFormat) -> None:
 def _rendered(log_format: LogFormat) -> list[structlog.typing.Processor]:
     if log_format == "console":
         return [structlog.dev.ConsoleRenderer()]
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(encoding="utf-8")
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_line)]
+
+
+def _line(event: structlog.typing.EventDict, **_: object) -> str:
+    try:
+        return _encoder.encode(event).decode()
+    except UnicodeEncodeError:  # half a pair, as file names may have
+        return json.dumps(event, default=repr)

@@ -1,6 +1,7 @@
 """What a role writes to stderr, its libraries included: a JSON object a line."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -23,10 +24,25 @@ except ZeroDivisionError:
 """
 
 
+ODD = """
+import structlog
+from service import logs
+
+logs.configure("info", "json")
+structlog.get_logger().info("Zürich", number=2**70, kind=ValueError("no"), nothing=None)
+structlog.get_logger().info("half a pair", file="\\udc80")
+"""
+
+
 def said(form: str) -> str:
-    """By a process of its own, since logging is one for a process."""
-    arguments = [sys.executable, "-c", SAYS.format(form=form)]
-    return subprocess.run(arguments, capture_output=True, text=True, check=True).stderr
+    return stderr_of(SAYS.format(form=form)).decode()
+
+
+def stderr_of(program: str) -> bytes:
+    """By a process of its own, since logging is one for a process; in a locale without UTF-8."""
+    arguments = [sys.executable, "-c", program]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    return subprocess.run(arguments, capture_output=True, env=environment, check=True).stderr
 
 
 def test_each_line_is_an_object_whoever_says_it() -> None:
@@ -50,3 +66,12 @@ def test_people_get_text() -> None:
     assert "it was there" in text
     assert "{" not in text
     assert "nobody needs this" not in text
+
+
+def test_a_line_is_utf_8_whatever_it_says() -> None:
+    whole, half = [json.loads(line) for line in stderr_of(ODD).decode().splitlines()]
+    assert whole["event"] == "Zürich"
+    assert whole["number"] == 2**70
+    assert whole["kind"] == "ValueError('no')"
+    assert whole["nothing"] is None
+    assert half["file"] == "\udc80"
