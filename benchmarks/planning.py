@@ -44,6 +44,7 @@ _PARTS = (
     (planning, "sort_out", "senders, clocks"),
     (Registry, "resolve", "assets"),
     (planning, "_without_known", "new or stored"),
+    (planning, "late_assets", "judge"),
     (planning, "evaluate", "judge"),
     (planning, "tell", "visits, events"),
     (Notes, "changes", "notes"),
