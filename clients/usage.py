@@ -1,5 +1,7 @@
 """How the Python client is used: signs in, makes an asset, finds it, and is refused once.
 
+Rows with some fields alone are no whole assets: they are read as plain JSON.
+
 python usage.py http://127.0.0.1:8000 org_... boss@example.com PASSWORD
 """
 
@@ -30,6 +32,9 @@ def main(url: str, organization_id: str, email: str, password: str) -> None:
     page = list_assets.sync(client=client, limit=1)
     assert isinstance(page, AssetList), page
     assert [asset.id for asset in page.data] == [made.id]
+
+    named = client.get_httpx_client().get("/v1/assets", params={"fields": "id,name", "limit": 1})
+    assert named.json()["data"] == [{"id": made.id, "name": "Crane 7"}], named.text
 
     refused = get_asset.sync("ast_00000000000000000000000000", client=client)
     assert isinstance(refused, ProblemDocument), refused

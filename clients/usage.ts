@@ -3,9 +3,11 @@
 //     node usage.ts http://127.0.0.1:8000 org_... boss@example.com PASSWORD
 
 import createClient from "openapi-fetch";
-import type { paths } from "./typescript/ops-companion.ts";
+import type { components, paths } from "./typescript/ops-companion.ts";
 
 declare const process: { argv: string[] };
+
+type AssetName = Pick<components["schemas"]["AssetItem"], "id" | "name">;
 
 async function main(url: string, organizationId: string, email: string, password: string) {
   const client = createClient<paths>({ baseUrl: url });
@@ -24,6 +26,14 @@ async function main(url: string, organizationId: string, email: string, password
   const page = await client.GET("/v1/assets", { headers, params: { query: { limit: 1 } } });
   if (page.error) throw new Error(page.error.detail);
   if (page.data.data[0]?.id !== made.data.id) throw new Error("it is not the newest");
+
+  const query = { fields: "id,name", limit: 1 };
+  const named = await client.GET("/v1/assets", { headers, params: { query } });
+  if (named.error) throw new Error(named.error.detail);
+  const names: AssetName[] = named.data.data;
+  if (names[0]?.name !== "Crane 7" || Object.keys(names[0]).length !== 2) {
+    throw new Error("it is not what was asked for");
+  }
 
   const refused = await client.GET("/v1/assets/{id}", {
     headers,
