@@ -58,8 +58,8 @@ class ListQuery(BaseModel):
         Field(
             max_length=500,
             pattern="^[a-z0-9_]+(,[a-z0-9_]+)*$",
-            description="only these fields of each row, with commas. Rows then lack what their schema"
-            " requires: read them as plain JSON, not by a model of the whole row",
+            description="only these fields of each row, with commas. Rows then lack what their"
+            " schema requires: read them as plain JSON, not by a model of the whole row",
             examples=["id"],
         ),
     ] = None
