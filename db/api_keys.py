@@ -10,6 +10,7 @@ from psycopg.rows import args_row
 
 from db.conditions import Conditions
 from db.connect import Connection
+from db.orders import page
 
 _ENOUGH = timedelta(seconds=30)  # a use that was noted so lately is not noted again
 _COLUMNS = sql.SQL(
@@ -57,14 +58,14 @@ async def listing(
     """A page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = Conditions()
     conditions.add("revoked_at IS NULL")
+    cut = page(conditions, limit, offset)
     if after is not None:
         conditions.add("(created_at, id) < (%(created_at)s, %(id)s)", **after._asdict())
-    statement = sql.SQL(
-        "SELECT {} FROM api_keys {} ORDER BY created_at DESC, id DESC"
-        " LIMIT %(limit)s OFFSET %(offset)s"
-    ).format(_COLUMNS, conditions.where())
+    statement = sql.SQL("SELECT {} FROM api_keys {} ORDER BY created_at DESC, id DESC {}").format(
+        _COLUMNS, conditions.where(), cut
+    )
     async with conn.cursor(row_factory=args_row(ApiKey)) as cursor:
-        await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
+        await cursor.execute(statement, conditions.values)
         return await cursor.fetchall()
 
 

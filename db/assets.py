@@ -15,9 +15,10 @@ from uuid import UUID
 from psycopg import sql
 from psycopg.rows import args_row
 
+from db import row_counts
 from db.conditions import Conditions
 from db.connect import Connection
-from db.orders import NEWEST_FIRST, Columns, NameKey, Order, RowKey
+from db.orders import NEWEST_FIRST, Columns, NameKey, Order, RowKey, page
 
 _COLUMNS = Columns("a.created_at", "a.name_key", "a.id")
 _ASSETS = sql.SQL(
@@ -148,17 +149,20 @@ async def listing(
 ) -> list[Asset]:
     """A page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
+    cut = page(conditions, limit, offset)
     _COLUMNS.go_on(conditions, order, after)
-    statement = sql.SQL("{} {} {} LIMIT %(limit)s OFFSET %(offset)s").format(
-        _ASSETS, conditions.where(), _COLUMNS.order_by(order)
+    statement = sql.SQL("{} {} {} {}").format(
+        _ASSETS, conditions.where(), _COLUMNS.order_by(order), cut
     )
     async with conn.cursor(row_factory=args_row(Asset)) as cursor:
-        await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
+        await cursor.execute(statement, conditions.values)
         return await cursor.fetchall()
 
 
 async def count(conn: Connection, wanted: AssetFilter) -> int:
     """How many assets there are."""
+    if wanted == AssetFilter():
+        return await row_counts.read(conn, "assets")
     conditions = wanted.conditions()
     tags = sql.SQL(
         "JOIN asset_tags g ON g.org_id = a.org_id AND g.asset_id = a.id AND g.valid_to IS NULL"

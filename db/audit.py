@@ -14,6 +14,7 @@ from psycopg.rows import args_row
 
 from db.conditions import Conditions
 from db.connect import Connection
+from db.orders import page
 
 _COLUMNS = sql.SQL(
     "seq, occurred_at, user_id, via, credential_id, request_id, resource_type, resource_id,"
@@ -90,13 +91,14 @@ async def listing(
 ) -> list[AuditEvent]:
     """A page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
+    cut = page(conditions, limit, offset)
     if after is not None:
         conditions.add("seq < %(seq)s", **after._asdict())
-    statement = sql.SQL(
-        "SELECT {} FROM audit_events {} ORDER BY seq DESC LIMIT %(limit)s OFFSET %(offset)s"
-    ).format(_COLUMNS, conditions.where())
+    statement = sql.SQL("SELECT {} FROM audit_events {} ORDER BY seq DESC {}").format(
+        _COLUMNS, conditions.where(), cut
+    )
     async with conn.cursor(row_factory=args_row(AuditEvent)) as cursor:
-        await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
+        await cursor.execute(statement, conditions.values)
         return await cursor.fetchall()
 
 

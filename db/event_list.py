@@ -14,6 +14,7 @@ from psycopg.rows import args_row
 
 from db.conditions import Conditions
 from db.connect import Connection
+from db.orders import page
 
 _COLUMNS = sql.SQL("id, type, seq, occurred_at, created_at, data::text")
 
@@ -73,15 +74,19 @@ async def listing(
     """A page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
     ascending = wanted.after_seq is not None
+    cut = page(conditions, limit, offset)
     if after is not None and ascending:
         conditions.add("seq > %(seq)s", **after._asdict())
     elif after is not None:
         conditions.add("seq < %(seq)s", **after._asdict())
-    statement = sql.SQL(
-        "SELECT {} FROM events {} ORDER BY seq {} LIMIT %(limit)s OFFSET %(offset)s"
-    ).format(_COLUMNS, conditions.where(), sql.SQL("ASC" if ascending else "DESC"))
+    statement = sql.SQL("SELECT {} FROM events {} ORDER BY seq {} {}").format(
+        _COLUMNS,
+        conditions.where(),
+        sql.SQL("ASC" if ascending else "DESC"),
+        cut,
+    )
     async with conn.cursor(row_factory=args_row(Event)) as cursor:
-        await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
+        await cursor.execute(statement, conditions.values)
         return await cursor.fetchall()
 
 

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from db.conditions import Conditions
 from db.connect import Connection
-from db.orders import NEWEST_FIRST, Columns, NameKey, Order, RowKey
+from db.orders import NEWEST_FIRST, Columns, NameKey, Order, RowKey, page
 
 _COLUMNS = Columns()
 
@@ -74,12 +74,17 @@ class Table(Generic[_ROW]):
         offset: int,
     ) -> list[_ROW]:
         """A page: `limit` rows behind `after`, or behind the first `offset`."""
+        cut = page(conditions, limit, offset)
         _COLUMNS.go_on(conditions, order, after)
-        statement = sql.SQL("SELECT {} FROM {} {} {} LIMIT %(limit)s OFFSET %(offset)s").format(
-            self._columns, self._name, conditions.where(), _COLUMNS.order_by(order)
+        statement = sql.SQL("SELECT {} FROM {} {} {} {}").format(
+            self._columns,
+            self._name,
+            conditions.where(),
+            _COLUMNS.order_by(order),
+            cut,
         )
         async with conn.cursor(row_factory=args_row(self._row)) as cursor:
-            await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
+            await cursor.execute(statement, conditions.values)
             return await cursor.fetchall()
 
     async def count(self, conn: Connection, conditions: Conditions) -> int:

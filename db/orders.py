@@ -1,4 +1,5 @@
-"""How a list is sorted: by when its rows were made or by their names, and by id where these agree.
+"""How a list is sorted and cut into pages: by when its rows were made or by their names, and by id
+where these agree.
 
 A page goes on behind the key of the last row of the one before. A row that keeps its key while a
 list is walked is shown once; rows never change when they were made.
@@ -88,3 +89,17 @@ class Columns:
 
 
 NEWEST_FIRST = Order()
+
+
+def page(conditions: Conditions, limit: int, offset: int) -> sql.Composable:
+    """`LIMIT ... OFFSET ...`, of a list that is filtered by the conditions, before `go_on`.
+
+    A plan that does not know how few rows are wanted looks dear, so PostgreSQL would make another
+    one each time: the numbers stand in the statement, and the plan of a page that is asked for
+    often is kept. Not where a list is filtered by values. Then they are parameters, to have a plan
+    made for these values: one that is good for frequent ones reads a whole list for a rare one.
+    """
+    if conditions.values:
+        conditions.values.update(limit=limit, offset=offset)
+        return sql.SQL("LIMIT %(limit)s OFFSET %(offset)s")
+    return sql.SQL("LIMIT {} OFFSET {}").format(sql.Literal(limit), sql.Literal(offset))

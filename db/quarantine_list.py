@@ -15,6 +15,7 @@ from db import inbox
 from db.conditions import Conditions
 from db.connect import Connection
 from db.inbox import NewMessage
+from db.orders import page
 
 _COLUMNS = sql.SQL(
     "id, tracker_id, topic, reason, detail, positions, payload_bytes, payload_sha256,"
@@ -84,6 +85,7 @@ async def listing(
 ) -> list[Quarantined]:
     """A page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
+    cut = page(conditions, limit, offset)
     if after is not None:
         conditions.add(
             "(last_received_at, id) < (%(after_at)s, %(after_id)s)",
@@ -91,11 +93,10 @@ async def listing(
             after_id=after.id,
         )
     statement = sql.SQL(
-        "SELECT {} FROM quarantine {} ORDER BY last_received_at DESC, id DESC"
-        " LIMIT %(limit)s OFFSET %(offset)s"
-    ).format(_COLUMNS, conditions.where())
+        "SELECT {} FROM quarantine {} ORDER BY last_received_at DESC, id DESC {}"
+    ).format(_COLUMNS, conditions.where(), cut)
     async with conn.cursor(row_factory=args_row(Quarantined)) as cursor:
-        await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
+        await cursor.execute(statement, conditions.values)
         return await cursor.fetchall()
 
 

@@ -14,10 +14,11 @@ from uuid import UUID
 from psycopg import sql
 from psycopg.rows import args_row
 
+from db import row_counts
 from db.broker_identities import broker_hash
 from db.conditions import Conditions
 from db.connect import Connection
-from db.orders import NEWEST_FIRST, Columns, NameKey, Order, RowKey
+from db.orders import NEWEST_FIRST, Columns, NameKey, Order, RowKey, page
 
 _COLUMNS = Columns(created_at="t.created_at", id="t.id")
 _TRACKERS = sql.SQL(
@@ -91,17 +92,20 @@ async def listing(
 ) -> list[Tracker]:
     """A page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
+    cut = page(conditions, limit, offset)
     _COLUMNS.go_on(conditions, order, after)
-    statement = sql.SQL("{} {} {} LIMIT %(limit)s OFFSET %(offset)s").format(
-        _TRACKERS, conditions.where(), _COLUMNS.order_by(order)
+    statement = sql.SQL("{} {} {} {}").format(
+        _TRACKERS, conditions.where(), _COLUMNS.order_by(order), cut
     )
     async with conn.cursor(row_factory=args_row(Tracker)) as cursor:
-        await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
+        await cursor.execute(statement, conditions.values)
         return await cursor.fetchall()
 
 
 async def count(conn: Connection, wanted: TrackerFilter) -> int:
     """How many trackers there are."""
+    if wanted == TrackerFilter():
+        return await row_counts.read(conn, "trackers")
     conditions = wanted.conditions()
     statement = sql.SQL("SELECT count(*) FROM ({} {}) AS found").format(
         _TRACKERS, conditions.where()

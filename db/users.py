@@ -9,6 +9,7 @@ from psycopg.rows import args_row
 
 from db.conditions import Conditions
 from db.connect import Connection
+from db.orders import page
 
 Role: TypeAlias = Literal["viewer", "technician", "dispatcher", "admin"]
 
@@ -87,14 +88,14 @@ async def listing(
 ) -> list[User]:
     """A page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = _active(is_active)
+    cut = page(conditions, limit, offset)
     if after is not None:
         conditions.add("(created_at, id) < (%(created_at)s, %(id)s)", **after._asdict())
-    statement = sql.SQL(
-        "SELECT {} FROM users {} ORDER BY created_at DESC, id DESC"
-        " LIMIT %(limit)s OFFSET %(offset)s"
-    ).format(_COLUMNS, conditions.where())
+    statement = sql.SQL("SELECT {} FROM users {} ORDER BY created_at DESC, id DESC {}").format(
+        _COLUMNS, conditions.where(), cut
+    )
     async with conn.cursor(row_factory=args_row(User)) as cursor:
-        await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
+        await cursor.execute(statement, conditions.values)
         return await cursor.fetchall()
 
 

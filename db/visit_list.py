@@ -10,6 +10,7 @@ from psycopg.rows import args_row
 
 from db.conditions import Conditions
 from db.connect import Connection
+from db.orders import page
 
 _COLUMNS = sql.SQL(
     "id, asset_id, zone_id, zone_version, tracker_id, entered_at, entry_lat, entry_lon,"
@@ -96,14 +97,14 @@ async def listing(
 ) -> list[Visit]:
     """A page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
+    cut = page(conditions, limit, offset)
     if after is not None:
         conditions.add("(entered_at, id) < (%(entered_at)s, %(id)s)", **after._asdict())
-    statement = sql.SQL(
-        "SELECT {} FROM visits {} ORDER BY entered_at DESC, id DESC"
-        " LIMIT %(limit)s OFFSET %(offset)s"
-    ).format(_COLUMNS, conditions.where())
+    statement = sql.SQL("SELECT {} FROM visits {} ORDER BY entered_at DESC, id DESC {}").format(
+        _COLUMNS, conditions.where(), cut
+    )
     async with conn.cursor(row_factory=args_row(Visit)) as cursor:
-        await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
+        await cursor.execute(statement, conditions.values)
         return await cursor.fetchall()
 
 

@@ -9,6 +9,7 @@ from psycopg.rows import args_row
 
 from db.conditions import Conditions
 from db.connect import Connection
+from db.orders import page
 
 _COLUMNS = sql.SQL("id, url, types, description, created_at, deleted_at")
 
@@ -53,14 +54,14 @@ async def listing(
     of those that are, instead of the others."""
     conditions = Conditions()
     conditions.add_null("deleted_at", null=not deleted)
+    cut = page(conditions, limit, offset)
     if after is not None:
         conditions.add("(created_at, id) < (%(created_at)s, %(id)s)", **after._asdict())
     statement = sql.SQL(
-        "SELECT {} FROM webhook_endpoints {} ORDER BY created_at DESC, id DESC"
-        " LIMIT %(limit)s OFFSET %(offset)s"
-    ).format(_COLUMNS, conditions.where())
+        "SELECT {} FROM webhook_endpoints {} ORDER BY created_at DESC, id DESC {}"
+    ).format(_COLUMNS, conditions.where(), cut)
     async with conn.cursor(row_factory=args_row(WebhookEndpoint)) as cursor:
-        await cursor.execute(statement, conditions.values | {"limit": limit, "offset": offset})
+        await cursor.execute(statement, conditions.values)
         return await cursor.fetchall()
 
 

@@ -14,9 +14,10 @@ from psycopg import sql
 from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
+from db import row_counts
 from db.conditions import Conditions
 from db.connect import Connection
-from db.orders import NEWEST_FIRST, Columns, NameKey, Order, RowKey
+from db.orders import NEWEST_FIRST, Columns, NameKey, Order, RowKey, page
 
 _COLUMNS = Columns("z.created_at", "v.name_key", "z.id")
 _COLUMNS_OF_PAGE = Columns()
@@ -180,11 +181,12 @@ async def listing(
     Raises PageTooLarge.
     """
     conditions = wanted.conditions()
+    cut = page(conditions, limit, offset)
     _COLUMNS.go_on(conditions, order, after)
     statement = sql.SQL(
         """
         SELECT {columns}
-          FROM ({zones} {where} {sorted} LIMIT %(limit)s OFFSET %(offset)s) AS page
+          FROM ({zones} {where} {sorted} {page}) AS page
          {sorted_again}
         """
     ).format(
@@ -192,15 +194,18 @@ async def listing(
         zones=_ZONES,
         where=conditions.where(),
         sorted=_COLUMNS.order_by(order),
+        page=cut,
         sorted_again=_COLUMNS_OF_PAGE.order_by(order),
     )
     async with conn.cursor(row_factory=args_row(Zone)) as cursor:
-        await cursor.execute(statement, conditions.values | _page(limit, offset))
+        await cursor.execute(statement, conditions.values | {"page_bytes": MAX_PAGE_BYTES})
         return _unless_too_large(await cursor.fetchall())
 
 
 async def count(conn: Connection, wanted: ZoneFilter) -> int:
     """How many zones there are."""
+    if wanted == ZoneFilter():
+        return await row_counts.read(conn, "zones")
     conditions = wanted.conditions()
     versions_too = wanted.kind is not None or wanted.name_prefix is not None
     statement = sql.SQL("SELECT count(*) FROM zones z {} {}").format(
@@ -221,18 +226,22 @@ async def versions(
     """
     conditions = Conditions()
     conditions.add("zone_id = %(zone_id)s", zone_id=zone_id)
+    cut = page(conditions, limit, offset)
     if after is not None:
         conditions.add("version < %(version)s", **after._asdict())
     statement = sql.SQL(
         """
         SELECT {columns}
-          FROM (SELECT * FROM zone_versions {where} ORDER BY version DESC
-                LIMIT %(limit)s OFFSET %(offset)s) AS page
+          FROM (SELECT * FROM zone_versions {where} ORDER BY version DESC {page}) AS page
          ORDER BY version DESC
         """
-    ).format(columns=_VERSION_COLUMNS.format(**_BOUNDED), where=conditions.where())
+    ).format(
+        columns=_VERSION_COLUMNS.format(**_BOUNDED),
+        where=conditions.where(),
+        page=cut,
+    )
     async with conn.cursor(row_factory=args_row(ZoneVersion)) as cursor:
-        await cursor.execute(statement, conditions.values | _page(limit, offset))
+        await cursor.execute(statement, conditions.values | {"page_bytes": MAX_PAGE_BYTES})
         return _unless_too_large(await cursor.fetchall())
 
 
@@ -293,10 +302,6 @@ async def restore(conn: Connection, zone: Zone, revision: int) -> None:
     `zone.valid_from`. Raises as `insert` does."""
     await update(conn, zone)
     await _open_version(conn, zone, revision)
-
-
-def _page(limit: int, offset: int) -> dict[str, int]:
-    return {"limit": limit, "offset": offset, "page_bytes": MAX_PAGE_BYTES}
 
 
 def _unless_too_large(rows: list[_ROW]) -> list[_ROW]:
