@@ -88,9 +88,8 @@ async def create_asset(access: Dispatcher, body: Annotated[NewAsset, Body()]) ->
     """A new asset."""
     async with access.transaction() as conn:
         await check_references(conn, client_id=body.client_id, site_id=body.site_id)
-        revision, at = await bump(conn)
-        asset = new_asset(body, at)
-        await assets.insert(conn, asset, revision)
+        asset = new_asset(body, await instant(conn))
+        await assets.insert(conn, asset)
     return created(asset_item(asset), router.prefix)
 
 

@@ -34,6 +34,7 @@ from api.zone_shapes import check_shape
 from db import assets, batches
 from db.clients import clients
 from db.connect import Connection
+from db.newest_first import instant
 from db.revision import bump
 from db.sites import sites
 from db.trackers import Tracker
@@ -77,10 +78,10 @@ async def create_assets(
     """New assets, all or none."""
     async with access.transaction() as conn:
         await _check_owners(conn, body)
-        revision, at = await bump(conn)
+        at = await instant(conn)
         made = _each(body, lambda one: new_asset(one, at))
         await _check_external_ids(conn, "assets", [one.external_id for one in body])
-        await batches.insert_assets(conn, made, revision)
+        await batches.insert_assets(conn, made)
     return created_batch([asset_item(asset) for asset in made], "/v1/assets")
 
 

@@ -1,9 +1,10 @@
 """Assets: what carries a tracker and enters zones.
 
 Tags are history, since a fix is judged by those in force at its own time: each change closes the
-open row of `asset_tags` and opens the next one. Who writes what fixes are judged by, or what events
-say (name, class, tags), takes the revision and its instant first (`db.revision.bump`) and passes
-them on.
+open row of `asset_tags` and opens the next one. Who changes what fixes are judged by, or what
+events say (name, class, tags), takes the revision and its instant first (`db.revision.bump`) and
+passes them on. A new asset has revision 0: no fix can be judged by it before it has a tracker, and
+ingest reads it with that assignment (`db.registry`).
 """
 
 from collections.abc import Sequence
@@ -196,7 +197,7 @@ INSERT INTO assets (org_id, id, name, external_id, make, model, asset_class, cre
 VALUES (current_org_id(), %(id)s, %(name)s, %(external_id)s, %(make)s, %(model)s, %(asset_class)s,
         %(created_at)s, %(updated_at)s, %(serial)s, %(year)s, %(client_id)s, %(site_id)s,
         %(mechanical_state)s, %(odometer_m)s, %(odometer_at)s, %(engine_hours_h)s,
-        %(engine_hours_at)s, %(revision)s)
+        %(engine_hours_at)s, 0)
 """
 _INSERT_TAGS = """
 INSERT INTO asset_tags (org_id, asset_id, tags, valid_from, revision)
@@ -204,14 +205,14 @@ VALUES (current_org_id(), %s, %s, %s, %s)
 """
 
 
-async def insert(conn: Connection, asset: Asset, revision: int) -> None:
+async def insert(conn: Connection, asset: Asset) -> None:
     """A new asset, whose tags are in force since ever.
 
     Raises psycopg.errors.UniqueViolation for an external_id that is taken.
     """
     async with conn.pipeline():  # one round trip for both
-        await conn.execute(_INSERT, asset._asdict() | {"revision": revision})
-        await conn.execute(_INSERT_TAGS, (asset.id, asset.tags, "-infinity", revision))
+        await conn.execute(_INSERT, asset._asdict())
+        await conn.execute(_INSERT_TAGS, (asset.id, asset.tags, "-infinity", 0))
 
 
 async def update(conn: Connection, asset: Asset, revision: int | None) -> None:

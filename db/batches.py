@@ -1,7 +1,7 @@
 """Many new rows at once: one statement for each table, however many there are.
 
 Rows go to the database as one JSON text, which it reads by the types of the table's own columns.
-Writers take the revision first (`db.revision.bump`) and pass it on.
+Writers of what fixes are judged by take the revision first (`db.revision.bump`) and pass it on.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,8 +25,8 @@ _OF_ZONES = ("id", "external_id", "version", "created_at", "updated_at")
 _NOT_OF_VERSIONS = frozenset({"id", "external_id", "created_at", "updated_at", "deleted_at"})
 
 
-async def insert_assets(conn: Connection, assets: Sequence[Asset], revision: int) -> None:
-    """New assets, whose tags are in force since ever.
+async def insert_assets(conn: Connection, assets: Sequence[Asset]) -> None:
+    """New assets, whose tags are in force since ever; their revision is 0, as in `db.assets`.
 
     Raises psycopg.errors.UniqueViolation for an external_id that is taken.
     """
@@ -35,7 +35,7 @@ async def insert_assets(conn: Connection, assets: Sequence[Asset], revision: int
         "assets",
         (
             {name: value for name, value in asset._asdict().items() if name not in _NOT_OF_ASSETS}
-            | {"revision": revision}
+            | {"revision": 0}
             for asset in assets
         ),
     )
@@ -47,7 +47,7 @@ async def insert_assets(conn: Connection, assets: Sequence[Asset], revision: int
                 "asset_id": asset.id,
                 "tags": asset.tags,
                 "valid_from": "-infinity",
-                "revision": revision,
+                "revision": 0,
             }
             for asset in assets
         ),

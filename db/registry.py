@@ -1,7 +1,9 @@
 """What ingest knows by heart: organizations' trackers, assets and their tags, assignments, zones.
 
-Read whole at start and then by revision: each row carries the number of its last change. Zones are
-read some thousands at a time, and only their shapes are kept: the text of many is a large one.
+Read whole at start and then by revision: each row carries the number of its last change. An asset
+that is new, and its tags, have revision 0: they are read when it has its first tracker, since
+nothing depends on them before. Zones are read some thousands at a time, and only their shapes are
+kept: the text of many is a large one.
 """
 
 import asyncio
@@ -86,7 +88,12 @@ class ZoneVersionRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RegistryChanges:
-    """All rows whose last change is later than the revision asked for, as of `revision`."""
+    """All rows whose last change is later than the revision asked for, as of `revision`.
+
+    Beside them the assets of these assignments and tags, and the tags of these assignments' assets,
+    where they have not been changed since they were made. An asset that never had a tracker may be
+    missing.
+    """
 
     revision: int
     trackers: list[TrackerRow]
@@ -99,13 +106,25 @@ class RegistryChanges:
 _TRACKERS = """
 SELECT org_id, id, revoked_at IS NOT NULL, receipts FROM trackers WHERE revision > %s
 """
-_ASSETS = "SELECT org_id, id, name, asset_class FROM assets WHERE revision > %s"
+_ASSETS = """
+SELECT org_id, id, name, asset_class FROM assets WHERE revision > %(since)s
+ UNION ALL
+SELECT org_id, id, name, asset_class FROM assets
+ WHERE revision = 0 AND %(since)s >= 0 AND (org_id, id) IN (
+       SELECT org_id, asset_id FROM tracker_assignments WHERE revision > %(since)s
+        UNION ALL
+       SELECT org_id, asset_id FROM asset_tags WHERE revision > %(since)s)
+"""
 _ASSET_TAGS = """
 SELECT asset_id, tags,
        CASE WHEN isfinite(valid_from) THEN (extract(epoch FROM valid_from) * 1000000)::bigint
-            ELSE %s END,
-       coalesce((extract(epoch FROM valid_to) * 1000000)::bigint, %s)
-  FROM asset_tags WHERE revision > %s
+            ELSE %(ever)s END,
+       coalesce((extract(epoch FROM valid_to) * 1000000)::bigint, %(open)s)
+  FROM (SELECT * FROM asset_tags WHERE revision > %(since)s
+         UNION ALL
+        SELECT * FROM asset_tags
+         WHERE revision = 0 AND %(since)s >= 0 AND (org_id, asset_id) IN (
+               SELECT org_id, asset_id FROM tracker_assignments WHERE revision > %(since)s)) AS new
  ORDER BY asset_id, valid_from
 """
 _ASSIGNMENTS = """
@@ -132,9 +151,10 @@ async def changes_since(conn: Connection, revision: int) -> RegistryChanges:
     async with conn.cursor() as cursor:
         await cursor.execute(_TRACKERS, (revision,))
         trackers = [TrackerRow(*row) for row in await cursor.fetchall()]
-        await cursor.execute(_ASSETS, (revision,))
+        await cursor.execute(_ASSETS, {"since": revision})
         assets = [AssetRow(*row) for row in await cursor.fetchall()]
-        await cursor.execute(_ASSET_TAGS, (MIN_TIME_US, MAX_TIME_US, revision))
+        spans = {"ever": MIN_TIME_US, "open": MAX_TIME_US}
+        await cursor.execute(_ASSET_TAGS, spans | {"since": revision})
         asset_tags = [AssetTagsRow(*row) for row in await cursor.fetchall()]
         await cursor.execute(_ASSIGNMENTS, (MAX_TIME_US, revision))
         assignments = [AssignmentRow(*row) for row in await cursor.fetchall()]

@@ -1,7 +1,8 @@
 """The number that every change raises on which a decision depends.
 
 Whoever changes assets, trackers, assignments or zones takes it first in the transaction, which
-also puts such changes into one order, and stamps the changed rows with it. Ingest reads it FOR
+also puts such changes into one order, and stamps the changed rows with it; only a new asset, which
+no fix can be judged by yet, is not among them. Ingest reads it FOR
 SHARE in each of its transactions: a change that has the row makes ingest wait, and then start again
 with what is new.
 """

@@ -129,7 +129,7 @@ async def _written(
                         asset = _asset(device, own_tags, at)
                         tracker = _tracker(device, at, receipts=receipts)
                         secret = secrets.token_urlsafe(_SECRET_BYTES)
-                        await assets.insert(conn, asset, revision)
+                        await assets.insert(conn, asset)
                         await trackers.insert(conn, tracker, secret, revision)
                         await tracker_assignments.begin(
                             conn,

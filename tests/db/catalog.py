@@ -32,7 +32,9 @@ SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i
  WHERE i.indrelid = %s AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid)
  ORDER BY 1
 """
-_POLICIES = "SELECT polname, pg_get_expr(polqual, polrelid) FROM pg_policy WHERE polrelid = %s"
+_POLICIES = """
+SELECT polname, pg_get_expr(polqual, polrelid) FROM pg_policy WHERE polrelid = %s ORDER BY polname
+"""
 _RIGHTS = """
 SELECT grantee, string_agg(right_, ', ' ORDER BY right_) FROM (
     SELECT grantee, privilege_type AS right_ FROM information_schema.table_privileges

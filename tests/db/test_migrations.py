@@ -126,7 +126,9 @@ def test_the_rows_of_an_older_database_are_taken_along(
         asked = conn.execute(
             "SELECT width_m, rules, schedule, assets FROM zone_versions"
         ).fetchall()
+        kept = conn.execute("SELECT table_name, rows FROM row_counts ORDER BY 1").fetchall()
         inferred = conn.execute("SELECT entry_inferred, exit_inferred, dwelled_at FROM visits")
+        assert kept == [("assets", 1), ("assets", 1), ("zones", 1), ("zones", 1)]
         assert tags == [(True, [], "-infinity", None, 7, "other")] * 2
         assert asked == [(None, {}, None, None)] * 2
         assert inferred.fetchall() == [(None, None, None)] * 2

@@ -4,7 +4,8 @@ from uuid import UUID
 
 import pytest
 
-from db import assets, zones
+from db import assets, batches, tracker_assignments, trackers, zones
+from db.ids import new_id
 from db.registry import (
     MAX_TIME_US,
     MIN_TIME_US,
@@ -15,9 +16,10 @@ from db.registry import (
     changes_since,
 )
 from db.revision import bump
+from db.trackers import Tracker
 from geofence.outlines import Circle, Corridor
 from telemetry.times import to_datetime
-from tests.db.rows import asset, transaction, zone
+from tests.db.rows import LONG_AGO, asset, transaction, zone
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 
@@ -33,16 +35,64 @@ async def changes(database: DatabaseUnderTest, revision: int) -> RegistryChanges
         return await changes_since(conn, revision)
 
 
-async def test_an_asset_is_read_with_its_class_and_its_tags_since_ever(
+async def assign(database: DatabaseUnderTest, org_id: UUID, asset_id: UUID) -> int:
+    """A new tracker on the asset; gives the revision."""
+    tracker = Tracker(new_id(), None, None, False, None, None, None, LONG_AGO, LONG_AGO)
+    async with transaction(database, "opsc_app", org_id) as conn:
+        revision, at = await bump(conn)
+        await trackers.insert(conn, tracker, "secret", revision)
+        await tracker_assignments.begin(
+            conn, tracker_id=tracker.id, asset_id=asset_id, assigned_from=at, revision=revision
+        )
+    return revision
+
+
+async def test_a_new_asset_is_read_with_its_class_and_its_tags_once_it_has_a_tracker(
     database: DatabaseUnderTest, org_id: UUID
 ) -> None:
-    plane = asset(asset_class="aircraft", tags=["spare"])
+    before = (await changes(database, -1)).revision
+    plane, spare = asset(asset_class="aircraft", tags=["spare"]), asset()
     async with transaction(database, "opsc_app", org_id) as conn:
-        revision, _ = await bump(conn)
-        await assets.insert(conn, plane, revision)
+        await assets.insert(conn, plane)
+        await batches.insert_assets(conn, [spare])
+    unassigned = await changes(database, before)
+    assert (unassigned.revision, unassigned.assets, unassigned.asset_tags) == (before, [], [])
+    revision = await assign(database, org_id, plane.id)
     found = await changes(database, revision - 1)
     assert found.assets == [AssetRow(org_id, plane.id, "Truck", "aircraft")]
     assert found.asset_tags == [AssetTagsRow(plane.id, ["spare"], MIN_TIME_US, MAX_TIME_US)]
+    revision = await assign(database, org_id, spare.id)
+    found = await changes(database, revision - 1)
+    assert found.assets == [AssetRow(org_id, spare.id, "Truck", "other")]
+    assert (await changes(database, revision)).assets == []
+
+
+async def test_at_start_assets_are_read_that_have_no_tracker(
+    database: DatabaseUnderTest, org_id: UUID
+) -> None:
+    truck = asset(tags=["crane"])
+    async with transaction(database, "opsc_app", org_id) as conn:
+        await assets.insert(conn, truck)
+    await assign(database, org_id, truck.id)
+    found = await changes(database, -1)
+    assert [row.asset_id for row in found.assets].count(truck.id) == 1
+    assert [row.tags for row in found.asset_tags if row.asset_id == truck.id] == [["crane"]]
+
+
+async def test_an_asset_that_was_renamed_before_it_had_a_tracker_is_read_with_its_first_tags(
+    database: DatabaseUnderTest, org_id: UUID
+) -> None:
+    truck = asset(tags=["crane"])
+    async with transaction(database, "opsc_app", org_id) as conn:
+        await assets.insert(conn, truck)
+    async with transaction(database, "opsc_app", org_id) as conn:
+        renamed, _ = await bump(conn)
+        await assets.update(conn, truck._replace(name="Lorry"), renamed)
+    found = await changes(database, renamed - 1)
+    assert (found.assets, found.asset_tags) == ([AssetRow(org_id, truck.id, "Lorry", "other")], [])
+    await assign(database, org_id, truck.id)
+    found = await changes(database, renamed)
+    assert found.asset_tags == [AssetTagsRow(truck.id, ["crane"], MIN_TIME_US, MAX_TIME_US)]
 
 
 async def test_a_change_of_tags_is_read_as_the_row_that_ends_and_the_one_that_begins(
@@ -50,12 +100,13 @@ async def test_a_change_of_tags_is_read_as_the_row_that_ends_and_the_one_that_be
 ) -> None:
     truck = asset(tags=["old"])
     async with transaction(database, "opsc_app", org_id) as conn:
-        revision, _ = await bump(conn)
-        await assets.insert(conn, truck, revision)
+        await assets.insert(conn, truck)
     async with transaction(database, "opsc_app", org_id) as conn:
         later, at = await bump(conn)
         await assets.change_tags(conn, truck.id, ["new", "x"], at, later)
-    old, new = (await changes(database, revision)).asset_tags
+    found = await changes(database, later - 1)
+    assert found.assets == [AssetRow(org_id, truck.id, "Truck", "other")]
+    old, new = found.asset_tags
     assert old == AssetTagsRow(truck.id, ["old"], MIN_TIME_US, new.valid_from_us)
     assert new == AssetTagsRow(truck.id, ["new", "x"], old.valid_to_us, MAX_TIME_US)
     assert to_datetime(new.valid_from_us) == at
@@ -77,7 +128,7 @@ async def test_a_zone_version_is_read_with_all_that_it_asks_for(
     )
     async with transaction(database, "opsc_app", org_id) as conn:
         revision, _ = await bump(conn)
-        await assets.insert(conn, chosen, revision)
+        await assets.insert(conn, chosen)
         await zones.insert(conn, zone(), revision)
         await zones.insert(conn, asking, revision)
     rows = {row.zone_id: row for row in (await changes(database, revision - 1)).zone_versions}

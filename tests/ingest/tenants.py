@@ -60,8 +60,8 @@ class Tenant:
         vehicle = Vehicle(new_id(), new_id())
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
+            await assets.insert(conn, asset(id=vehicle.asset_id, **fields))
             revision, _ = await bump(conn)
-            await self._asset(conn, vehicle.asset_id, revision, **fields)
             await self._put_on(conn, vehicle, assigned_from, revision)
         return vehicle
 
@@ -79,8 +79,7 @@ class Tenant:
         asset_id = new_id()
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
-            revision, _ = await bump(conn)
-            await self._asset(conn, asset_id, revision, **fields)
+            await assets.insert(conn, asset(id=asset_id, **fields))
         return asset_id
 
     async def zone(
@@ -213,15 +212,6 @@ class Tenant:
         with psycopg.connect(self.database.url("opsc_app")) as conn:
             conn.execute("SELECT set_config('app.org_id', %s, true)", (str(self.org_id),))
             return conn.execute(query.encode()).fetchall()
-
-    async def _asset(
-        self,
-        conn: psycopg.AsyncConnection[Any],
-        asset_id: UUID,
-        revision: int,
-        **fields: Any,
-    ) -> None:
-        await assets.insert(conn, asset(id=asset_id, **fields), revision)
 
     async def _put_on(
         self,

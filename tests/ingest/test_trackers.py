@@ -112,3 +112,26 @@ async def test_a_fix_is_judged_by_the_tags_of_its_own_time(
     await _stored(tenant, 2)
     query = "SELECT entered_at, left_at, exit_cause FROM visits"
     assert tenant.rows(query) == [(before, at, "zone_changed")]
+
+
+async def test_an_asset_that_was_new_while_ingest_ran_is_judged_once_it_has_a_tracker(
+    tenant: Tenant, device: Device, ingest: object
+) -> None:
+    first = await tenant.vehicle()
+    await device.send(first, fix(soon(-9), *AWAY))
+    await _stored(tenant, 1)  # ingest knows all that there is
+    tagged, named = await tenant.asset(name="Crane 7", tags=["crane"]), await tenant.asset()
+    other = await tenant.asset(tags=["truck"])
+    choice = {"ids": [str(named)], "tags": ["crane"]}
+    zone_id = await tenant.zone(square(*HOME), assets=choice)
+    await device.send(first, fix(soon(-8), *AWAY))
+    await _stored(tenant, 2)  # and the zone, whose assets have no tracker yet
+    for asset_id in (tagged, named, other):
+        vehicle = await tenant.tracker(asset_id, soon(-7))
+        await device.send(vehicle, fix(soon(-5), *HOME))
+    await _stored(tenant, 5)
+    await until(lambda: len(tenant.rows("SELECT FROM events")) == 2)
+    visits = tenant.rows("SELECT asset_id, zone_id FROM visits")
+    assert sorted(visits) == sorted([(tagged, zone_id), (named, zone_id)])
+    names = tenant.rows("SELECT data ->> 'asset_name' FROM events")
+    assert sorted(names) == [("Crane 7",), ("Truck",)]
