@@ -28,6 +28,9 @@ _NOT_OF_VERSIONS = frozenset({"id", "external_id", "created_at", "updated_at", "
 async def insert_assets(conn: Connection, assets: Sequence[Asset]) -> None:
     """New assets, whose tags are in force since ever; their revision is 0, as in `db.assets`.
 
+    They are written in the order of their external_ids: two batches with the same ones wait for
+    each other only once.
+
     Raises psycopg.errors.UniqueViolation for an external_id that is taken.
     """
     await _insert(
@@ -36,7 +39,7 @@ async def insert_assets(conn: Connection, assets: Sequence[Asset]) -> None:
         (
             {name: value for name, value in asset._asdict().items() if name not in _NOT_OF_ASSETS}
             | {"revision": 0}
-            for asset in assets
+            for asset in sorted(assets, key=lambda asset: asset.external_id or "")
         ),
     )
     await _insert(

@@ -1,0 +1,55 @@
+"""PostgreSQL keeps the plan of a page that is asked for often, and only where that does no harm."""
+
+from uuid import UUID
+
+import pytest
+
+from db import assets
+from db.assets import AssetFilter
+from db.connect import pool
+from db.tenant import reading
+from tests.db.rows import asset, transaction
+from tests.ingest.tenants import Tenant
+from tests.servers import DatabaseUnderTest
+
+TIMES = 20  # psycopg prepares a statement after 5, PostgreSQL tries 5 plans first
+PLANS = """
+SELECT sum(generic_plans), sum(custom_plans) FROM pg_prepared_statements
+ WHERE statement LIKE '%FROM assets a%LIMIT%'
+"""
+
+
+@pytest.fixture
+async def org_id(database: DatabaseUnderTest) -> UUID:
+    """An organization with some assets."""
+    org_id = (await Tenant.create(database)).org_id
+    async with transaction(database, "opsc_app", org_id) as conn:
+        for _ in range(10):
+            await assets.insert(conn, asset(make="Volvo"))
+    return org_id
+
+
+async def plans(database: DatabaseUnderTest, org_id: UUID, wanted: AssetFilter) -> tuple[int, int]:
+    """How often a page was read by a plan that was kept, and by one of its own."""
+    async with pool(database.url("opsc_app"), "test", max_size=1) as connections:
+        for _ in range(TIMES):
+            async with reading(connections, org_id) as conn:
+                page = await assets.listing(conn, wanted, after=None, limit=5, offset=1)
+                assert len(page) == 5
+        async with connections.connection() as conn:
+            row = await (await conn.execute(PLANS)).fetchone()
+    assert row is not None
+    return row
+
+
+async def test_the_plan_of_a_page_is_kept(database: DatabaseUnderTest, org_id: UUID) -> None:
+    kept, own = await plans(database, org_id, AssetFilter())
+    assert (kept, own) == (TIMES - 5, 0)
+
+
+async def test_a_page_that_is_filtered_by_a_value_is_planned_for_it(
+    database: DatabaseUnderTest, org_id: UUID
+) -> None:
+    kept, own = await plans(database, org_id, AssetFilter(make="Volvo"))
+    assert kept + own == TIMES - 5
+    assert own >= 5
