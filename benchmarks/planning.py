@@ -124,7 +124,7 @@ def registry_of(plan: workload.Plan) -> Registry:
             ],
             asset_tags=[],
             assignments=[
-                AssignmentRow(tracker, tracker, asset, MIN_TIME_US, MAX_TIME_US)
+                AssignmentRow(tracker, asset, MIN_TIME_US, MAX_TIME_US)
                 for tracker, asset in zip(trackers, assets, strict=True)
             ],
             zone_versions=[

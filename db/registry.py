@@ -49,9 +49,11 @@ class AssetTagsRow(NamedTuple):
 
 
 class AssignmentRow(NamedTuple):
-    """[from_us, to_us), microseconds since 1970."""
+    """[from_us, to_us), microseconds since 1970.
 
-    assignment_id: UUID
+    A row is known by its tracker, or its asset, and its `from_us`.
+    """
+
     tracker_id: UUID
     asset_id: UUID
     from_us: int
@@ -128,7 +130,7 @@ SELECT asset_id, tags,
  ORDER BY asset_id, valid_from
 """
 _ASSIGNMENTS = """
-SELECT id, tracker_id, asset_id, (extract(epoch FROM assigned_from) * 1000000)::bigint,
+SELECT tracker_id, asset_id, (extract(epoch FROM assigned_from) * 1000000)::bigint,
        coalesce((extract(epoch FROM assigned_to) * 1000000)::bigint, %s)
   FROM tracker_assignments WHERE revision > %s
 """

@@ -5,7 +5,6 @@ whether this process goes on or another reads the clock back. That a tracker is 
 which is nowhere is not taken in: fixes from before may still come, and are judged.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from geofence.records import PLACE_DTYPE
 from geofence.state import State
 from geofence.versions import MAX_TIME_US, MIN_TIME_US
 from ingest.assignments import Assignments
+from ingest.spans import Span, Spans
 from ingest.watermarks import Watermarks
 
 
@@ -32,24 +32,21 @@ class Moves:
     """What the assignments of each asset say of where it is."""
 
     def __init__(self) -> None:
-        self._spans: dict[int, dict[object, tuple[int, int, int]]] = defaultdict(dict)
+        self._spans = Spans()  # of assets, about trackers
         self._place: dict[Putting, NDArray[np.void]] = {}
-        self._moves: dict[int, list[Putting]] = {}  # tracker -1: it is on none
         self._last_us = np.empty(0, np.int64)  # of each asset's moves
         self._last_begin_us = np.empty(0, np.int64)
         self._unplaced: list[Putting] = []
         self._doubtful: set[int] = set()
-        self._organization: dict[int, int] = {}  # by asset
+        self._organization = np.empty(0, np.int32)  # by asset
 
-    def put(
-        self, assignment_id: object, organization: int, putting: Putting, until_us: int
-    ) -> None:
+    def put(self, organization: int, putting: Putting, until_us: int) -> None:
         """Adds an assignment, which ends at until_us, or replaces what was known of it."""
         asset = putting.asset
-        self._organization[asset] = organization
-        if assignment_id not in self._spans[asset]:
+        if self._spans.put(asset, Span(putting.time_us, until_us, putting.tracker)):
             self._unplaced.append(putting)
-        self._spans[asset][assignment_id] = (putting.time_us, until_us, putting.tracker)
+        self._reach(asset)
+        self._organization[asset] = organization
         self._doubtful.add(asset)
         self._work_out(asset)
 
@@ -69,7 +66,7 @@ class Moves:
         return [
             move
             for asset, after_us in since_us.items()
-            for move in self._moves.get(asset, [])
+            for move in self._moves(asset)
             if move.tracker >= 0 and move.time_us > after_us
         ]
 
@@ -78,7 +75,7 @@ class Moves:
         return self._as_moves(
             [
                 (asset, move.time_us, *self._standing(move))
-                for move in self._moves.get(asset, [])
+                for move in self._moves(asset)
                 if after_us < move.time_us <= until_us
             ]
         )
@@ -114,7 +111,7 @@ class Moves:
         rows = [
             (number, move.time_us, *self._standing(move))
             for number, (after_us, last_us) in zip(asset[behind].tolist(), spans_us, strict=True)
-            for move in self._moves[number]
+            for move in self._moves(number)
             if after_us < move.time_us <= last_us
         ]
         if of_all and self._doubtful:
@@ -159,20 +156,24 @@ class Moves:
 
     def _is_put_on_after(self, asset: int, tracker: int, time_us: int) -> bool:
         """Whether the asset is where the tracker was before it was put on."""
-        spans = self._spans[asset].values()
+        spans = self._spans.of(asset)
         return any(each == tracker and time_us < from_us for from_us, _, each in spans)
 
     def _work_out(self, asset: int) -> None:
-        """Where one tracker is taken off and another is put on, the other counts."""
-        moves = {move.time_us: move for move in self._ends_and_begins(asset)}
-        self._moves[asset] = list(moves.values())
-        begins = [move.time_us for move in moves.values() if move.tracker >= 0]
-        self._reach(asset)
-        self._last_us[asset] = max(moves, default=MIN_TIME_US)
+        moves = self._moves(asset)
+        begins = [move.time_us for move in moves if move.tracker >= 0]
+        self._last_us[asset] = max((move.time_us for move in moves), default=MIN_TIME_US)
         self._last_begin_us[asset] = max(begins, default=MIN_TIME_US)
 
+    def _moves(self, asset: int) -> list[Putting]:
+        """In order; tracker -1: it is on none.
+
+        Where one tracker is taken off and another is put on, the other counts.
+        """
+        return list({move.time_us: move for move in self._ends_and_begins(asset)}.values())
+
     def _ends_and_begins(self, asset: int) -> Iterator[Putting]:
-        for from_us, to_us, tracker in sorted(self._spans[asset].values()):
+        for from_us, to_us, tracker in self._spans.of(asset):
             yield Putting(asset, tracker, from_us)
             if to_us != MAX_TIME_US:
                 yield Putting(asset, -1, to_us)
@@ -183,6 +184,7 @@ class Moves:
             room = max(missing, len(self._last_us))
             self._last_us = np.append(self._last_us, np.full(room, MIN_TIME_US))
             self._last_begin_us = np.append(self._last_begin_us, np.full(room, MIN_TIME_US))
+            self._organization = np.append(self._organization, np.zeros(room, np.int32))
 
 
 def _done_us(state: State, asset: int) -> int:

@@ -35,6 +35,7 @@ from ingest.filters import Filters
 from ingest.moves import Moves, Putting
 from ingest.openings import Openings
 from ingest.ordinals import Ordinals
+from ingest.spans import Span
 from telemetry.fix import FixBatch
 from telemetry.topics import fixes_topic, packed_topic
 
@@ -67,14 +68,15 @@ class Registry:
         self._organization_of_array = np.empty(0, np.int32)
         self._revoked: set[int] = set()
         self.wanting_receipts: set[int] = set()  # trackers that are told what became of messages
-        self._asset_rows: dict[int, AssetRow] = {}
+        self._asset_names: list[str] = []  # by asset, as the next two
+        self._organization_of_asset: list[int] = []
         self._zone_facts: dict[tuple[int, int], ZoneFacts] = {}
         self._policies: dict[Policy, Policy] = {}
         self.moves = Moves()
         self.openings = Openings()
         self._filters = Filters(self.assets)
         self._assignments = Assignments()
-        self._max_speed_mps: list[float] = []  # by asset
+        self._max_speed_mps: list[float] = []
         self.gates = Gates.default()
 
     def take(self, changes: RegistryChanges) -> None:
@@ -135,10 +137,10 @@ class Registry:
         return Agenda(moves, self.openings.between(after_us, until_us))
 
     def asset_name(self, asset: int) -> str:
-        return self._asset_rows[asset].name
+        return self._asset_names[asset]
 
     def organization_of_asset(self, asset: int) -> int:
-        return self.organizations.number(self._asset_rows[asset].org_id)
+        return self._organization_of_asset[asset]
 
     def zone_facts(self, zone: int, version: int) -> ZoneFacts:
         return self._zone_facts[zone, version]
@@ -157,9 +159,12 @@ class Registry:
 
     def _take_asset(self, row: AssetRow) -> None:
         asset = self.assets.number(row.asset_id)
-        self._asset_rows[asset] = row
-        missing = asset + 1 - len(self._max_speed_mps)
+        missing = asset + 1 - len(self._asset_names)
+        self._asset_names += [""] * missing
+        self._organization_of_asset += [UNKNOWN] * missing
         self._max_speed_mps += [rules.MAX_SPEED_MPS] * missing
+        self._asset_names[asset] = row.name
+        self._organization_of_asset[asset] = self.organizations.number(row.org_id)
         self._max_speed_mps[asset] = MAX_SPEED_MPS.get(row.asset_class, rules.MAX_SPEED_MPS)
 
     def _take_tags(self, row: AssetTagsRow) -> None:
@@ -171,9 +176,9 @@ class Registry:
     def _take_assignment(self, row: AssignmentRow) -> None:
         tracker, asset = self.trackers.number(row.tracker_id), self.assets.number(row.asset_id)
         organization = self.organization_of(tracker)
-        self._assignments.put(tracker, row.assignment_id, (row.from_us, row.to_us, asset))
+        self._assignments.put(tracker, Span(row.from_us, row.to_us, asset))
         putting = Putting(asset, tracker, row.from_us)
-        self.moves.put(row.assignment_id, organization, putting, row.to_us)
+        self.moves.put(organization, putting, row.to_us)
 
     def _take_zone(self, row: ZoneVersionRow) -> ZoneVersion:
         zone = self.zones.number(row.zone_id)

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.assignments import Assignments
+from ingest.spans import Span
 from telemetry.fix import blank_rows
 
 TRACKERS = 3
@@ -27,7 +28,7 @@ def test_a_fix_belongs_to_the_asset_assigned_at_its_own_time(
         for begin, end in zip(instants, [*instants[1:], 2**63 - 1], strict=False):
             asset = history[begin]
             if asset is not None:
-                assignments.put(tracker, begin, (begin, end, asset))
+                assignments.put(tracker, Span(begin, end, asset))
         for time_us in range(22):
             row = tracker * 22 + time_us
             rows["tracker"][row], rows["time_us"][row] = tracker, time_us

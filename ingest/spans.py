@@ -1,0 +1,64 @@
+"""Stretches of time that belong to numbered things, of which nearly all have one.
+
+The only stretch of each stands in arrays, which are small and are looked up for many at once; those
+of the few that have more stand in lists.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Span(NamedTuple):
+    """[from_us, to_us), and the number of the other one that it is about."""
+
+    from_us: int
+    to_us: int
+    other: int
+
+
+class Spans:
+    """The spans of each owner, which never overlap: one is known by its `from_us`.
+
+    from_us, to_us, other: of owners 0 to n - 1, (n,); `other` is -1 where an owner has no span, or
+    where it `is_several`.
+    """
+
+    def __init__(self) -> None:
+        self.from_us = np.empty(0, np.int64)
+        self.to_us = np.empty(0, np.int64)
+        self.other = np.empty(0, np.int32)
+        self.is_several = np.empty(0, bool)
+        self._several: dict[int, list[Span]] = {}
+
+    def put(self, owner: int, span: Span) -> bool:
+        """Adds a span, or replaces the one that begins with it; whether it is one more."""
+        known = self.of(owner)
+        spans = [each for each in known if each.from_us != span.from_us]
+        is_more = len(spans) == len(known)
+        spans.append(span)
+        self.hold(owner + 1)
+        if len(spans) == 1:
+            self.from_us[owner], self.to_us[owner], self.other[owner] = span
+        else:
+            self.other[owner], self.is_several[owner] = -1, True
+            self._several[owner] = sorted(spans)
+        return is_more
+
+    def of(self, owner: int) -> list[Span]:
+        """In order."""
+        if owner in self._several:
+            return self._several[owner]
+        if owner >= len(self.other) or self.other[owner] < 0:
+            return []
+        return [Span(int(self.from_us[owner]), int(self.to_us[owner]), int(self.other[owner]))]
+
+    def hold(self, owners: int) -> None:
+        """Makes the arrays hold so many owners at least."""
+        missing = owners - len(self.other)
+        if missing > 0:
+            room = max(missing, len(self.other) // 2)
+            self.from_us = np.append(self.from_us, np.zeros(room, np.int64))
+            self.to_us = np.append(self.to_us, np.zeros(room, np.int64))
+            self.other = np.append(self.other, np.full(room, -1, np.int32))
+            self.is_several = np.append(self.is_several, np.zeros(room, bool))
