@@ -76,7 +76,7 @@ class NewApiKey(fields.Body):
 class Rotation(fields.Body):
     """How to rotate."""
 
-    expires_previous_in_s: Annotated[int, Field(ge=0, le=_MAX_OVERLAP_S)] = Field(
+    expires_previous_in_s: Annotated[int, Field(ge=0, le=_MAX_OVERLAP_S), fields.WHOLE] = Field(
         default=0, description="for so long the secret before is good too", examples=[3600]
     )
 

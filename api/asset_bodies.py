@@ -24,7 +24,7 @@ MechanicalState = Literal["operational", "degraded", "down", "in_repair", "retir
 _METERS = (("odometer_m", "odometer_at"), ("engine_hours_h", "engine_hours_at"))
 _INCLUDED = "(last_position|zone_ids)"
 
-_Year = Annotated[int, Field(ge=1800, le=2200, examples=[2021])]
+_Year = Annotated[int, Field(ge=1800, le=2200, examples=[2021]), fields.WHOLE]
 _Metres = Annotated[float, Field(ge=0, le=1e12, examples=[184_210_000.0])]
 _Hours = Annotated[float, Field(ge=0, le=1e9, examples=[5120.5])]
 _Odometer = Annotated[_Metres | None, Field(description="as it was read off")]

@@ -37,6 +37,14 @@ class Body(BaseModel):
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""Behind the bounds of a whole number in a body: 5.0 is one as well, as JSON Schema has it."""
+
+
 def absent() -> Any:
     """Default of a field that may be left out of a PATCH but not be null: never looked at."""
     return None

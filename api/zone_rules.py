@@ -8,10 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from api import fields
+
 _Metres = Annotated[float, Field(ge=0, le=10_000)]
 _Seconds = Annotated[float, Field(ge=0, le=86_400)]
 _SomeSeconds = Annotated[float, Field(gt=0, le=366 * 86_400, examples=[600])]
-_Fixes = Annotated[int, Field(ge=1, le=1_000)]
+_Fixes = Annotated[int, Field(ge=1, le=1_000), fields.WHOLE]
 
 
 class RuleFields(BaseModel):

@@ -315,3 +315,13 @@ async def test_a_filter_with_a_value_that_cannot_be_is_a_400(
 ) -> None:
     answer = await north.viewer.get("/v1/assets", **filters)
     assert (answer.status, answer.json["code"]) == (400, "invalid_parameter")
+
+
+async def test_a_whole_number_may_be_written_with_a_point(
+    api: RunningApi, north: Organization
+) -> None:
+    made = await north.admin.post("/v1/assets", {"name": "Crane", "year": 2021.0})
+    assert (made.status, made.json["year"]) == (201, 2021)
+    refused = await north.admin.post("/v1/assets", {"name": "Crane", "year": 2021.5})
+    assert refused.status == 422
+    assert [fault["pointer"] for fault in refused.json["errors"]] == ["/year"]

@@ -141,26 +141,26 @@ REFUSED = "connection failed: Connection refused\\n\\tIs the server running on t
 BROUGHT = [
     (
         "api",
-        f"""{{"event": "error connecting in 'opsc-api': {REFUSED}", "level": "warning", """
-        '"logger": "psycopg.pool", "timestamp": "2026-11-25T15:05:51.485072Z"}',
+        f"""{{"event":"error connecting in 'opsc-api': {REFUSED}","level":"warning","""
+        '"logger":"psycopg.pool","timestamp":"2026-11-25T15:05:51.485072Z"}',
         Kind.DATABASE_STOPPED,
     ),
     (
         "deliver",
-        '{"event": "discarding closed connection: <psycopg.AsyncConnection [BAD] at 0x7f1>", '
-        '"level": "warning", "logger": "psycopg.pool", "timestamp": "2026-11-25T15:05:51.485Z"}',
+        '{"event":"discarding closed connection: <psycopg.AsyncConnection [BAD] at 0x7f1>",'
+        '"level":"warning","logger":"psycopg.pool","timestamp":"2026-11-25T15:05:51.485Z"}',
         Kind.SESSIONS_ENDED,
     ),
     (
         "ingest",
-        '{"event": "opsc-ingest-watch: the connection is closed; next attempt in 0.10 s", '
-        '"level": "warning", "logger": "mqtt.session", "timestamp": "2026-11-25T15:05:51.485Z"}',
+        '{"event":"opsc-ingest-watch: the connection is closed; next attempt in 0.10 s",'
+        '"level":"warning","logger":"mqtt.session","timestamp":"2026-11-25T15:05:51.485Z"}',
         Kind.BROKER_RESTARTED,
     ),
     (
         "api",
-        '{"error": "PoolTimeout", "event": "requests_not_counted", "level": "warning", '
-        '"timestamp": "2026-11-25T15:05:51.485072Z"}',
+        '{"error":"PoolTimeout","event":"requests_not_counted","level":"warning",'
+        '"timestamp":"2026-11-25T15:05:51.485072Z"}',
         Kind.SESSIONS_ENDED,
     ),
     (
