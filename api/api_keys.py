@@ -14,16 +14,17 @@ from starlette.responses import Response
 
 from api import fields
 from api.access import Access, Admin
-from api.paging import ListOf, ListQuery, Page, Total
+from api.paging import ListOf, Page, SortedQuery, Total
 from api.problems import bad_field, not_found
 from api.routes import TenantRoute
 from api.scopes import PATTERN
 from api.wire import created, id_text, no_content, ok, optional_time_text, time_text
 from db import api_keys, users
-from db.api_keys import ApiKey, ApiKeyKey
+from db.api_keys import ApiKey
 from db.bearer_secrets import API_KEY, new_secret, secret_hash
 from db.connect import Connection
 from db.ids import new_id
+from db.orders import RowKey
 
 router = APIRouter(prefix="/v1/api-keys", tags=["api-keys"], route_class=TenantRoute)
 _KeyPath = Annotated[fields.ApiKeyId, Path(alias="id")]
@@ -82,15 +83,19 @@ class Rotation(fields.Body):
 
 
 @router.get("", operation_id="listApiKeys", response_model=ListOf[ApiKeyItem])
-async def list_keys(access: Admin, query: Annotated[ListQuery, Query()]) -> Response:
+async def list_keys(access: Admin, query: Annotated[SortedQuery, Query()]) -> Response:
     """Keys that were not revoked, newest first."""
-    page = Page(access, query, "api-keys", ApiKeyKey)
+    page = Page(access, query, "api-keys", RowKey)
     async with access.transaction() as conn:
         total = page.total or Total(await api_keys.count(conn))
         rows = await api_keys.listing(
-            conn, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
+            conn,
+            order=query.order,
+            after=page.after,
+            limit=page.fetch_limit,
+            offset=page.fetch_offset,
         )
-    return page.response(rows, total, key=lambda row: ApiKeyKey(row.created_at, row.id), item=_item)
+    return page.response(rows, total, key=lambda row: RowKey(row.created_at, row.id), item=_item)
 
 
 @router.post("", operation_id="createApiKey", status_code=201, response_model=NewApiKeyItem)

@@ -78,7 +78,7 @@ class SortedQuery(ListQuery):
 
     @property
     def order(self) -> Order:
-        return _order(self.sort)
+        return order_of(self.sort)
 
 
 class SortedByNameQuery(ListQuery):
@@ -91,12 +91,12 @@ class SortedByNameQuery(ListQuery):
 
     @property
     def order(self) -> Order:
-        return _order(self.sort)
+        return order_of(self.sort)
 
 
-def _order(sort: str) -> Order:
-    by = "name" if sort.endswith("name") else "created_at"
-    return Order(by, sort.startswith("-"))
+def order_of(sort: str) -> Order:
+    """A `sort` by name, or by the time of the list."""
+    return Order("name" if sort.endswith("name") else "time", sort.startswith("-"))
 
 
 def fields_of(model: object) -> frozenset[str] | None:

@@ -5,7 +5,7 @@ A release hands the whole message to ingest once more, which judges it as if it 
 
 from base64 import b64encode
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
@@ -15,13 +15,14 @@ from starlette.responses import Response
 from api import fields
 from api.access import Dispatcher, Reader
 from api.filters import check_filter_ids
-from api.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
+from api.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total, order_of
 from api.problems import Problem, conflict, not_found
 from api.routes import TenantRoute
 from api.wire import accepted, no_content, ok, optional_id_text, optional_time_text, time_text
 from db import quarantine_list
 from db.connect import Connection
-from db.quarantine_list import Quarantined, QuarantineFilter, QuarantineKey
+from db.orders import Order, RowKey
+from db.quarantine_list import Quarantined, QuarantineFilter
 from telemetry.ids import format_id
 from telemetry.rejection import Reason
 
@@ -76,12 +77,20 @@ class QuarantineQuery(ListQuery):
     tracker_id: fields.TrackerId | None = None
     since: Annotated[fields.Time | None, Field(alias="from")] = None
     until: Annotated[fields.Time | None, Field(alias="to")] = None
+    sort: Annotated[
+        Literal["-last_received_at", "last_received_at"],
+        Field(description="-: the last ones first"),
+    ] = "-last_received_at"
+
+    @property
+    def order(self) -> Order:
+        return order_of(self.sort)
 
 
 @router.get("", operation_id="listQuarantine", response_model=ListOf[QuarantineItem])
 async def list_quarantine(access: Reader, query: Annotated[QuarantineQuery, Query()]) -> Response:
     """What was refused, the last received first."""
-    page = Page(access, query, "quarantine", QuarantineKey)
+    page = Page(access, query, "quarantine", RowKey)
     wanted = QuarantineFilter(query.reason, query.tracker_id, query.since, query.until)
     async with access.transaction() as conn:
         await check_filter_ids(conn, tracker_id=query.tracker_id)
@@ -89,10 +98,15 @@ async def list_quarantine(access: Reader, query: Annotated[QuarantineQuery, Quer
             await quarantine_list.count(conn, wanted, MAX_COUNTED + 1)
         )
         rows = await quarantine_list.listing(
-            conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
+            conn,
+            wanted,
+            order=query.order,
+            after=page.after,
+            limit=page.fetch_limit,
+            offset=page.fetch_offset,
         )
     return page.response(
-        rows, total, key=lambda row: QuarantineKey(row.last_received_at, row.id), item=_item
+        rows, total, key=lambda row: RowKey(row.last_received_at, row.id), item=_item
     )
 
 

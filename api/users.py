@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from api import fields
 from api.access import Access, Admin, Reader
-from api.paging import ListOf, ListQuery, Page, Total
+from api.paging import ListOf, Page, SortedQuery, Total
 from api.password_rules import Password, fault_of
 from api.problems import Problem, bad_field, conflict, not_found
 from api.routes import TenantRoute
@@ -18,7 +18,8 @@ from api.wire import accepted, created, id_text, no_content, ok, time_text
 from db import api_keys, mail_outbox, sign_ins, user_links, users
 from db.connect import Connection
 from db.ids import new_id
-from db.users import Role, User, UserKey
+from db.orders import RowKey
+from db.users import Role, User
 
 router = APIRouter(prefix="/v1/users", tags=["users"], route_class=TenantRoute)
 _UserPath = Annotated[fields.UserId, Path(alias="id")]
@@ -67,7 +68,7 @@ class MyChange(fields.Body):
     current_password: Password = Field(default_factory=fields.absent)
 
 
-class UserQuery(ListQuery):
+class UserQuery(SortedQuery):
     """Which users."""
 
     active: bool | None = None
@@ -116,17 +117,18 @@ async def sign_out_everywhere(access: Reader) -> Response:
 @router.get("", operation_id="listUsers", response_model=ListOf[UserItem])
 async def list_users(access: Admin, query: Annotated[UserQuery, Query()]) -> Response:
     """Users, newest first."""
-    page = Page(access, query, "users", UserKey)
+    page = Page(access, query, "users", RowKey)
     async with access.transaction() as conn:
         total = page.total or Total(await users.count(conn, is_active=query.active))
         rows = await users.listing(
             conn,
             is_active=query.active,
+            order=query.order,
             after=page.after,
             limit=page.fetch_limit,
             offset=page.fetch_offset,
         )
-    return page.response(rows, total, key=lambda row: UserKey(row.created_at, row.id), item=_item)
+    return page.response(rows, total, key=lambda row: RowKey(row.created_at, row.id), item=_item)
 
 
 @router.post("", operation_id="createUser", status_code=201, response_model=UserItem)

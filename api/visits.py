@@ -10,12 +10,13 @@ from starlette.responses import Response
 from api import fields
 from api.access import Reader
 from api.filters import check_filter_ids
-from api.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
+from api.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total, order_of
 from api.problems import not_found
 from api.routes import TenantRoute
 from api.wire import id_text, ok, optional_time_text, time_text
 from db import visit_list
-from db.visit_list import Visit, VisitFilter, VisitKey
+from db.orders import Order, RowKey
+from db.visit_list import Visit, VisitFilter
 from telemetry.ids import format_id
 
 router = APIRouter(prefix="/v1/visits", tags=["visits"], route_class=TenantRoute)
@@ -62,12 +63,19 @@ class VisitQuery(ListQuery):
     until: Annotated[fields.Time | None, Field(alias="to")] = None
     retracted: Annotated[bool, Field(description="those that never were, instead")] = False
     open: Annotated[bool | None, Field(description="those that last, or those that ended")] = None
+    sort: Annotated[
+        Literal["-entered_at", "entered_at"], Field(description="-: the last ones first")
+    ] = "-entered_at"
+
+    @property
+    def order(self) -> Order:
+        return order_of(self.sort)
 
 
 @router.get("", operation_id="listVisits", response_model=ListOf[VisitItem])
 async def list_visits(access: Reader, query: Annotated[VisitQuery, Query()]) -> Response:
     """Visits, newest entry first; those that were open at either edge of the window too."""
-    page = Page(access, query, "visits", VisitKey)
+    page = Page(access, query, "visits", RowKey)
     wanted = VisitFilter(
         query.asset_id, query.zone_id, query.since, query.until, query.retracted, query.open
     )
@@ -75,9 +83,14 @@ async def list_visits(access: Reader, query: Annotated[VisitQuery, Query()]) -> 
         await check_filter_ids(conn, asset_id=query.asset_id, zone_id=query.zone_id)
         total = page.total or Total.counted(await visit_list.count(conn, wanted, MAX_COUNTED + 1))
         rows = await visit_list.listing(
-            conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
+            conn,
+            wanted,
+            order=query.order,
+            after=page.after,
+            limit=page.fetch_limit,
+            offset=page.fetch_offset,
         )
-    return page.response(rows, total, key=lambda row: VisitKey(row.entered_at, row.id), item=_item)
+    return page.response(rows, total, key=lambda row: RowKey(row.entered_at, row.id), item=_item)
 
 
 @router.get("/{id}", operation_id="getVisit", response_model=VisitItem)

@@ -10,13 +10,14 @@ from psycopg.rows import args_row
 
 from db.conditions import Conditions
 from db.connect import Connection
-from db.orders import page
+from db.orders import NEWEST_FIRST, Columns, Order, RowKey, page
 
 _ENOUGH = timedelta(seconds=30)  # a use that was noted so lately is not noted again
 _COLUMNS = sql.SQL(
     "id, user_id, name, scopes, last4, previous_expires_at, created_at, updated_at, expires_at,"
     " last_used_at"
 )
+_KEY = Columns()
 
 
 class ApiKey(NamedTuple):
@@ -34,13 +35,6 @@ class ApiKey(NamedTuple):
     last_used_at: datetime | None
 
 
-class ApiKeyKey(NamedTuple):
-    """Where a row stands in the list: newest first."""
-
-    created_at: datetime
-    id: UUID
-
-
 async def find(conn: Connection, key_id: UUID, *, lock: bool = False) -> ApiKey | None:
     """The tenant's key of this id, unless it is revoked; with `lock` nobody else changes it until
     the transaction ends."""
@@ -53,16 +47,15 @@ async def find(conn: Connection, key_id: UUID, *, lock: bool = False) -> ApiKey 
 
 
 async def listing(
-    conn: Connection, *, after: ApiKeyKey | None, limit: int, offset: int
+    conn: Connection, *, order: Order = NEWEST_FIRST, after: RowKey | None, limit: int, offset: int
 ) -> list[ApiKey]:
-    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
+    """A page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = Conditions()
     conditions.add("revoked_at IS NULL")
     cut = page(conditions, limit, offset)
-    if after is not None:
-        conditions.add("(created_at, id) < (%(created_at)s, %(id)s)", **after._asdict())
-    statement = sql.SQL("SELECT {} FROM api_keys {} ORDER BY created_at DESC, id DESC {}").format(
-        _COLUMNS, conditions.where(), cut
+    _KEY.go_on(conditions, order, after)
+    statement = sql.SQL("SELECT {} FROM api_keys {} {} {}").format(
+        _COLUMNS, conditions.where(), _KEY.order_by(order), cut
     )
     async with conn.cursor(row_factory=args_row(ApiKey)) as cursor:
         await cursor.execute(statement, conditions.values)

@@ -1,5 +1,5 @@
-"""How a list is sorted and cut into pages: by when its rows were made or by their names, and by id
-where these agree.
+"""How a list is sorted and cut into pages: by a time of its rows, as a rule when they were made, or
+by their names, and by id where these agree.
 
 A page goes on behind the key of the last row of the one before. A row that keeps its key while a
 list is walked is shown once; rows never change when they were made.
@@ -21,7 +21,7 @@ _FOLDED: LiteralString = '(lower(%(after_name)s::text COLLATE pg_c_utf8) COLLATE
 class RowKey(NamedTuple):
     """Where a row stands in a list by time."""
 
-    created_at: datetime
+    at: datetime
     id: UUID
 
 
@@ -43,7 +43,7 @@ class _Made(Protocol):
 class Order:
     """Newest first, unless it says otherwise."""
 
-    by: Literal["created_at", "name"] = "created_at"
+    by: Literal["time", "name"] = "time"
     descending: bool = True
 
     @property
@@ -51,7 +51,7 @@ class Order:
         return NameKey if self.by == "name" else RowKey
 
     def key(self, row: _Made) -> RowKey | NameKey:
-        """Where a row stands. By name, the row must have one."""
+        """Where a row stands, by when it was made. By name, the row must have one."""
         if self.by == "name":
             return NameKey(getattr(row, "name"), row.id)  # noqa: B009  # not every row has one
         return RowKey(row.created_at, row.id)
@@ -61,7 +61,7 @@ class Order:
 class Columns:
     """What a statement calls the columns that it can be sorted by."""
 
-    created_at: LiteralString = "created_at"
+    time: LiteralString = "created_at"
     name_key: LiteralString = "name_key"
     id: LiteralString = "id"
 
@@ -76,14 +76,14 @@ class Columns:
             )
         elif after is not None:
             conditions.add(
-                f"({self.created_at}, {self.id}) {than} (%(after_created_at)s, %(after_id)s)",
-                after_created_at=after.created_at,
+                f"({self.time}, {self.id}) {than} (%(after_at)s, %(after_id)s)",
+                after_at=after.at,
                 after_id=after.id,
             )
 
     def order_by(self, order: Order) -> sql.SQL:
         """`ORDER BY ...`."""
-        column = self.name_key if order.by == "name" else self.created_at
+        column = self.name_key if order.by == "name" else self.time
         way: LiteralString = "DESC" if order.descending else "ASC"
         return sql.SQL(f"ORDER BY {column} {way}, {self.id} {way}")
 

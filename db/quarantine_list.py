@@ -1,4 +1,4 @@
-"""Quarantine as people work through it: look, release, drop; the newest first.
+"""Quarantine as people work through it: look, release, drop.
 
 Runs as the API for a tenant, or as the operator, who sees what has no organization alone.
 """
@@ -15,13 +15,14 @@ from db import inbox
 from db.conditions import Conditions
 from db.connect import Connection
 from db.inbox import NewMessage
-from db.orders import page
+from db.orders import NEWEST_FIRST, Columns, Order, RowKey, page
 
 _COLUMNS = sql.SQL(
     "id, tracker_id, topic, reason, detail, positions, payload_bytes, payload_sha256,"
     " payload IS NOT NULL, counts_only, seen, releases, released_at, first_received_at,"
     " last_received_at"
 )
+_KEY = Columns(time="last_received_at")
 
 Released = Literal["released", "not found", "waiting", "not kept"]
 
@@ -44,13 +45,6 @@ class Quarantined(NamedTuple):
     released_at: datetime | None
     first_received_at: datetime
     last_received_at: datetime
-
-
-class QuarantineKey(NamedTuple):
-    """Where a row stands in the list."""
-
-    last_received_at: datetime
-    id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +73,18 @@ async def listing(
     conn: Connection,
     wanted: QuarantineFilter,
     *,
-    after: QuarantineKey | None,
+    order: Order = NEWEST_FIRST,
+    after: RowKey | None,
     limit: int,
     offset: int,
 ) -> list[Quarantined]:
     """A page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
     cut = page(conditions, limit, offset)
-    if after is not None:
-        conditions.add(
-            "(last_received_at, id) < (%(after_at)s, %(after_id)s)",
-            after_at=after.last_received_at,
-            after_id=after.id,
-        )
-    statement = sql.SQL(
-        "SELECT {} FROM quarantine {} ORDER BY last_received_at DESC, id DESC {}"
-    ).format(_COLUMNS, conditions.where(), cut)
+    _KEY.go_on(conditions, order, after)
+    statement = sql.SQL("SELECT {} FROM quarantine {} {} {}").format(
+        _COLUMNS, conditions.where(), _KEY.order_by(order), cut
+    )
     async with conn.cursor(row_factory=args_row(Quarantined)) as cursor:
         await cursor.execute(statement, conditions.values)
         return await cursor.fetchall()

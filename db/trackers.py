@@ -20,7 +20,7 @@ from db.conditions import Conditions
 from db.connect import Connection
 from db.orders import NEWEST_FIRST, Columns, NameKey, Order, RowKey, page
 
-_COLUMNS = Columns(created_at="t.created_at", id="t.id")
+_COLUMNS = Columns(time="t.created_at", id="t.id")
 _TRACKERS = sql.SQL(
     """
     SELECT t.id, t.name, t.external_id, t.receipts, a.asset_id, a.assigned_from, t.revoked_at,

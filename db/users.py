@@ -9,13 +9,14 @@ from psycopg.rows import args_row
 
 from db.conditions import Conditions
 from db.connect import Connection
-from db.orders import page
+from db.orders import NEWEST_FIRST, Columns, Order, RowKey, page
 
 Role: TypeAlias = Literal["viewer", "technician", "dispatcher", "admin"]
 
 _COLUMNS = sql.SQL(
     "id, email, name, role, deactivated_at, password_hash IS NULL, created_at, updated_at"
 )
+_KEY = Columns()
 
 
 class Login(NamedTuple):
@@ -37,13 +38,6 @@ class User(NamedTuple):
     is_invited: bool  # and has not accepted yet
     created_at: datetime
     updated_at: datetime
-
-
-class UserKey(NamedTuple):
-    """Where a row stands in the list: newest first."""
-
-    created_at: datetime
-    id: UUID
 
 
 async def find_login(conn: Connection, email: str) -> Login | None:
@@ -84,15 +78,20 @@ async def find(conn: Connection, user_id: UUID, *, lock: bool = False) -> User |
 
 
 async def listing(
-    conn: Connection, *, is_active: bool | None, after: UserKey | None, limit: int, offset: int
+    conn: Connection,
+    *,
+    is_active: bool | None,
+    order: Order = NEWEST_FIRST,
+    after: RowKey | None,
+    limit: int,
+    offset: int,
 ) -> list[User]:
-    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
+    """A page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = _active(is_active)
     cut = page(conditions, limit, offset)
-    if after is not None:
-        conditions.add("(created_at, id) < (%(created_at)s, %(id)s)", **after._asdict())
-    statement = sql.SQL("SELECT {} FROM users {} ORDER BY created_at DESC, id DESC {}").format(
-        _COLUMNS, conditions.where(), cut
+    _KEY.go_on(conditions, order, after)
+    statement = sql.SQL("SELECT {} FROM users {} {} {}").format(
+        _COLUMNS, conditions.where(), _KEY.order_by(order), cut
     )
     async with conn.cursor(row_factory=args_row(User)) as cursor:
         await cursor.execute(statement, conditions.values)

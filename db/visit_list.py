@@ -1,4 +1,4 @@
-"""Visits as the API lists them: stays of assets in zones, the newest entry first."""
+"""Visits as the API lists them: stays of assets in zones, by when they began."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,13 +10,14 @@ from psycopg.rows import args_row
 
 from db.conditions import Conditions
 from db.connect import Connection
-from db.orders import page
+from db.orders import NEWEST_FIRST, Columns, Order, RowKey, page
 
 _COLUMNS = sql.SQL(
     "id, asset_id, zone_id, zone_version, tracker_id, entered_at, entry_lat, entry_lon,"
     " entry_cause, entry_inferred, dwelled_at, left_at, exit_lat, exit_lon, exit_cause,"
     " exit_inferred, revision, retracted"
 )
+_KEY = Columns(time="entered_at")
 
 
 class Visit(NamedTuple):
@@ -40,13 +41,6 @@ class Visit(NamedTuple):
     exit_inferred: str | None
     revision: int
     retracted: bool
-
-
-class VisitKey(NamedTuple):
-    """Where a row stands in the list."""
-
-    entered_at: datetime
-    id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +87,20 @@ async def find(conn: Connection, visit_id: UUID) -> Visit | None:
 
 
 async def listing(
-    conn: Connection, wanted: VisitFilter, *, after: VisitKey | None, limit: int, offset: int
+    conn: Connection,
+    wanted: VisitFilter,
+    *,
+    order: Order = NEWEST_FIRST,
+    after: RowKey | None,
+    limit: int,
+    offset: int,
 ) -> list[Visit]:
     """A page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
     cut = page(conditions, limit, offset)
-    if after is not None:
-        conditions.add("(entered_at, id) < (%(entered_at)s, %(id)s)", **after._asdict())
-    statement = sql.SQL("SELECT {} FROM visits {} ORDER BY entered_at DESC, id DESC {}").format(
-        _COLUMNS, conditions.where(), cut
+    _KEY.go_on(conditions, order, after)
+    statement = sql.SQL("SELECT {} FROM visits {} {} {}").format(
+        _COLUMNS, conditions.where(), _KEY.order_by(order), cut
     )
     async with conn.cursor(row_factory=args_row(Visit)) as cursor:
         await cursor.execute(statement, conditions.values)

@@ -10,6 +10,7 @@ import pytest
 from telemetry.ids import parse_id
 from tests.api.running import Client, Organization, RunningApi
 from tests.api.shapes import square
+from tests.api.stored import carried, minute, store_refusal, store_visit
 from tests.api.test_problems import is_problem
 
 NAMED: dict[str, dict[str, Any]] = {
@@ -53,6 +54,55 @@ async def test_the_oldest_come_first_where_that_is_asked(api: RunningApi, name: 
     assert [row["id"] for row in await org.viewer.walk(f"/v1/{name}", limit=2)] == ids[::-1]
     walked = await org.viewer.walk(f"/v1/{name}", sort="created_at", limit=2)
     assert [row["id"] for row in walked] == ids
+
+
+async def _check_both_ways(client: Client, path: str, sort: str, oldest_first: list[str]) -> None:
+    for way, ids in (("", oldest_first), ("-", oldest_first[::-1])):
+        walked = await client.walk(path, sort=way + sort, limit=2)
+        assert [row["id"] for row in walked] == ids
+        page = (await client.get(path, sort=way + sort, limit=1)).json
+        other = {"": "-", "-": ""}[way] + sort
+        refused = await client.get(path, sort=other, limit=1, cursor=page["next_cursor"])
+        assert is_problem(refused, 400, "invalid_parameter")
+    newest_first = await client.walk(path, limit=2)
+    assert [row["id"] for row in newest_first] == oldest_first[::-1]
+
+
+async def test_visits_are_sorted_by_when_they_began(api: RunningApi) -> None:
+    org = api.organization("Visited")
+    who, zone_id = await carried(org), await _make(org.admin, "zones", "x")
+    times = [(3, 4), (1, 9), (5, 6), (1, 2)]
+    made = {
+        store_visit(api, org, who, zone_id, minute(start), minute(end)): start
+        for start, end in times
+    }
+    oldest_first = sorted(made, key=lambda one: (made[one], parse_id("vis", one)))
+    await _check_both_ways(org.viewer, "/v1/visits", "entered_at", oldest_first)
+
+
+async def test_quarantine_is_sorted_by_when_it_was_last_received(api: RunningApi) -> None:
+    org = api.organization("Refused")
+    who = await carried(org)
+    made = {
+        store_refusal(api, org, who.tracker_id, b"x", minute(number)): number
+        for number in (3, 1, 5, 1)
+    }
+    oldest_first = sorted(made, key=lambda one: (made[one], parse_id("qua", one)))
+    await _check_both_ways(org.viewer, "/v1/quarantine", "last_received_at", oldest_first)
+
+
+async def test_users_and_keys_are_sorted_by_when_they_were_made(api: RunningApi) -> None:
+    org = api.organization("Staffed")
+    rows = (await org.admin.get("/v1/users")).json["data"]
+    oldest_first = sorted(rows, key=lambda row: (row["created_at"], parse_id("usr", row["id"])))
+    assert len(rows) > 3
+    ids = [row["id"] for row in oldest_first]
+    await _check_both_ways(org.admin, "/v1/users", "created_at", ids)
+    keys = [
+        (await org.admin.post("/v1/api-keys", {"name": str(number)})).json["id"]
+        for number in range(4)
+    ]
+    await _check_both_ways(org.admin, "/v1/api-keys", "created_at", keys)
 
 
 async def test_a_sort_that_a_list_does_not_have_is_a_400(north: Organization) -> None:
