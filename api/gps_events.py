@@ -1,7 +1,7 @@
-"""GPS events: the stored fixes, newest first."""
+"""GPS events: the stored fixes."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
@@ -14,7 +14,7 @@ from api.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
 from api.routes import TenantRoute
 from api.wire import id_text, optional_id_text, raw_json, time_text
 from db import gps_history
-from db.gps_history import FixFilter, FixKey, StoredFix
+from db.gps_history import Cut, FixFilter, FixKey, StoredFix
 from telemetry.fix import Flag
 from telemetry.ids import derived_id, format_id
 
@@ -57,21 +57,21 @@ class GpsEventQuery(ListQuery):
     ] = None
     since: Annotated[fields.Time | None, Field(alias="from")] = None
     until: Annotated[fields.Time | None, Field(alias="to")] = None
+    sort: Annotated[Literal["-time", "time"], Field(description="-: the last ones first")] = "-time"
 
 
 @router.get("", operation_id="listGpsEvents", response_model=ListOf[GpsEventItem])
 async def list_gps_events(access: Reader, query: Annotated[GpsEventQuery, Query()]) -> Response:
     """Fixes of a tracker, of an asset, within visits of a zone, or all; newest first."""
     page = Page(access, query, "gps-events", FixKey)
+    cut = Cut(query.sort == "-time", page.after, page.fetch_limit, page.fetch_offset)
     wanted = FixFilter(query.tracker_id, query.asset_id, query.zone_id, query.since, query.until)
     async with access.transaction() as conn:
         await check_filter_ids(
             conn, asset_id=query.asset_id, tracker_id=query.tracker_id, zone_id=query.zone_id
         )
         total = page.total or Total.counted(await gps_history.count(conn, wanted, MAX_COUNTED + 1))
-        rows = await gps_history.listing(
-            conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
-        )
+        rows = await gps_history.listing(conn, wanted, cut)
     return page.response(
         rows, total, key=lambda row: FixKey(row.time, row.tracker_id, row.seq), item=_item
     )

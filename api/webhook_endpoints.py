@@ -13,7 +13,7 @@ from starlette.responses import Response
 from api import fields
 from api.access import Admin, Reader
 from api.event_types import TypePatterns
-from api.paging import ListOf, ListQuery, Page, Total
+from api.paging import ListOf, Page, SortedQuery, Total
 from api.plans import check_api_access
 from api.problems import bad_field, not_found
 from api.routes import TenantRoute
@@ -21,7 +21,8 @@ from api.wire import created, id_text, no_content, ok, optional_time_text, time_
 from db import webhook_endpoints
 from db.connect import Connection
 from db.ids import new_id
-from db.webhook_endpoints import EndpointKey, WebhookEndpoint
+from db.orders import RowKey
+from db.webhook_endpoints import WebhookEndpoint
 from db.webhook_urls import URL_LENGTH_MAX, WebhookUrlError, check_webhook_url
 
 router = APIRouter(
@@ -68,7 +69,7 @@ class NewEndpoint(fields.Body):
     ) = None
 
 
-class EndpointQuery(ListQuery):
+class EndpointQuery(SortedQuery):
     """Which endpoints."""
 
     deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
@@ -77,19 +78,18 @@ class EndpointQuery(ListQuery):
 @router.get("", operation_id="listWebhookEndpoints", response_model=ListOf[EndpointItem])
 async def list_endpoints(access: Reader, query: Annotated[EndpointQuery, Query()]) -> Response:
     """Endpoints, newest first."""
-    page = Page(access, query, "webhook-endpoints", EndpointKey)
+    page = Page(access, query, "webhook-endpoints", RowKey)
     async with access.transaction() as conn:
         total = page.total or Total(await webhook_endpoints.count(conn, deleted=query.deleted))
         rows = await webhook_endpoints.listing(
             conn,
             deleted=query.deleted,
+            order=query.order,
             after=page.after,
             limit=page.fetch_limit,
             offset=page.fetch_offset,
         )
-    return page.response(
-        rows, total, key=lambda row: EndpointKey(row.created_at, row.id), item=_item
-    )
+    return page.response(rows, total, key=lambda row: RowKey(row.created_at, row.id), item=_item)
 
 
 @router.post(

@@ -1,18 +1,19 @@
-"""Fixes as the API lists them: newest first, by tracker, asset, zone and time.
+"""Fixes as the API lists them: by tracker, asset, zone and time, the newest first or the oldest.
 
 History is stored by tracker. Which fixes a question is about is therefore a set of spans (tracker,
 since, until): an asset's are its assignments, a zone's are the visits in it. Each span is read from
-its newest end along the index (tracker, time, seq) and no further than the page needs.
+its first end along the index (tracker, time, seq) and no further than the page needs.
 
 A question about all trackers is asked of a short stretch of time first, and of longer ones until
-the page is full. A tenant that has most trackers there are follows the coarse index on time; others
-would wade through what is not theirs: for them there is a span for each tracker that they have.
+the page is full; where the oldest come first, these begin at the oldest fix that there is. A tenant
+that has most trackers there are follows the coarse index on time; others would wade through what is
+not theirs: for them there is a span for each tracker that they have.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 from uuid import UUID
 
 from psycopg import sql
@@ -28,7 +29,7 @@ _FIX = sql.SQL(
 )
 _WITH_ASSET = sql.SQL(
     """
-    WITH page AS ({source} {newest_first} LIMIT %(limit)s OFFSET %(offset)s)
+    WITH page AS ({source} {order_by} LIMIT %(limit)s OFFSET %(offset)s)
     SELECT g.tracker_id, a.asset_id, g.time, g.seq, g.received_at, g.lat, g.lon, g.flags,
            g.altitude_m, g.speed_mps, g.course_deg, g.accuracy_m, g.battery_pct, g.satellites,
            g.ignition, g.attributes::text
@@ -36,7 +37,7 @@ _WITH_ASSET = sql.SQL(
       LEFT JOIN tracker_assignments a
         ON a.org_id = g.org_id AND a.tracker_id = g.tracker_id
        AND a.assigned_from <= g.time AND (a.assigned_to IS NULL OR g.time < a.assigned_to)
-    {newest_first}
+    {order_by}
     """
 )
 _ALL_OF_ONE_TRACKER = sql.SQL(
@@ -52,10 +53,26 @@ _HAS_MOST_TRACKERS = """
 SELECT 2 * count(*) > (SELECT reltuples FROM pg_class WHERE oid = 'trackers'::regclass)
   FROM trackers
 """
-_EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
+_OLDEST = sql.SQL(
+    """
+    SELECT min(oldest.time) FROM trackers t
+     CROSS JOIN LATERAL (
+        SELECT g.time FROM gps_events g WHERE g.tracker_id = t.id {more}
+         ORDER BY g.time, g.seq LIMIT 1) AS oldest
+    """
+)
+_EARLIEST, _LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 _FIRST_STRETCH = timedelta(minutes=2)
 _LONGEST_STRETCH = timedelta(days=60)
-_NEWEST_FIRST = sql.SQL("ORDER BY g.time DESC, g.tracker_id DESC, g.seq DESC")
+# By whether the newest come first.
+_ORDER_BY = {
+    True: sql.SQL("ORDER BY g.time DESC, g.tracker_id DESC, g.seq DESC"),
+    False: sql.SQL("ORDER BY g.time, g.tracker_id, g.seq"),
+}
+_ORDER_IN_SPAN_BY = {
+    True: sql.SQL("ORDER BY g.time DESC, g.seq DESC"),
+    False: sql.SQL("ORDER BY g.time, g.seq"),
+}
 
 
 # A SELECT of (tracker_id, since, until) with its values; None: all fixes, of which row-level
@@ -162,18 +179,25 @@ class FixFilter:
         return conditions
 
 
-async def listing(
-    conn: Connection, wanted: FixFilter, *, after: FixKey | None, limit: int, offset: int
-) -> list[StoredFix]:
-    """A page: `limit` rows behind `after`, or behind the first `offset`."""
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Which page: `limit` rows behind `after`, or behind the first `offset`."""
+
+    descending: bool
+    after: FixKey | None
+    limit: int
+    offset: int
+
+
+async def listing(conn: Connection, wanted: FixFilter, cut: Cut) -> list[StoredFix]:
+    """A page."""
     spans = await _spans(conn, wanted)
-    stretches = [] if wanted.spans() is not None else _stretches(wanted, after)
-    for since in stretches:
-        window = replace(wanted, since=since).window()
-        rows = await _page(conn, spans, window, after=after, limit=limit, offset=offset)
-        if len(rows) == limit:
-            return rows
-    return await _page(conn, spans, wanted.window(), after=after, limit=limit, offset=offset)
+    if wanted.spans() is None:
+        for stretch in await _stretches(conn, wanted, cut):
+            rows = await _page(conn, spans, stretch.window(), cut)
+            if len(rows) == cut.limit:
+                return rows
+    return await _page(conn, spans, wanted.window(), cut)
 
 
 async def _spans(conn: Connection, wanted: FixFilter) -> Spans:
@@ -184,38 +208,61 @@ async def _spans(conn: Connection, wanted: FixFilter) -> Spans:
     return None if await cursor.fetchone() == (True,) else (_ALL_OF_EACH_TRACKER, {})
 
 
-def _stretches(wanted: FixFilter, after: FixKey | None) -> Iterator[datetime]:
-    """Where ever longer stretches begin that end where the page does."""
-    end = after.time if after is not None else wanted.until or datetime.now(UTC)
-    length = _FIRST_STRETCH
-    while length < _LONGEST_STRETCH and end - _EARLIEST > length:
-        if wanted.since is not None and end - length <= wanted.since:
+async def _stretches(conn: Connection, wanted: FixFilter, cut: Cut) -> Iterator[FixFilter]:
+    """Ever longer ones that begin where the page does, as long as they are shorter than all."""
+    if cut.descending:
+        end = cut.after.time if cut.after is not None else wanted.until or datetime.now(UTC)
+        return _back_from(end, wanted)
+    start = cut.after.time if cut.after is not None else await _oldest(conn, wanted)
+    return iter(()) if start is None else _on_from(start, wanted)
+
+
+def _back_from(end: datetime, wanted: FixFilter) -> Iterator[FixFilter]:
+    for length in _lengths():
+        if end - (wanted.since or _EARLIEST) <= length:
             return
-        yield end - length
+        yield replace(wanted, since=end - length)
+
+
+def _on_from(start: datetime, wanted: FixFilter) -> Iterator[FixFilter]:
+    for length in _lengths():
+        if (wanted.until or _LATEST) - start <= length:
+            return
+        yield replace(wanted, since=start, until=start + length)
+
+
+def _lengths() -> Iterator[timedelta]:
+    length = _FIRST_STRETCH
+    while length < _LONGEST_STRETCH:
+        yield length
         length *= 8
 
 
+async def _oldest(conn: Connection, wanted: FixFilter) -> datetime | None:
+    """The time of the first fix of any tracker within the window."""
+    window = wanted.window()
+    cursor = await conn.execute(_OLDEST.format(more=window.and_also()), window.values)
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    return row[0]
+
+
 async def _page(
-    conn: Connection,
-    spans: Spans,
-    conditions: Conditions,
-    *,
-    after: FixKey | None,
-    limit: int,
-    offset: int,
+    conn: Connection, spans: Spans, conditions: Conditions, cut: Cut
 ) -> list[StoredFix]:
-    if after is not None:
+    if cut.after is not None:
         # The first condition says nothing new, but it is the one that an index can follow.
+        than: LiteralString = "<" if cut.descending else ">"
         conditions.add(
-            "g.time <= %(key_time)s AND (g.time, g.tracker_id, g.seq)"
-            " < (%(key_time)s, %(key_tracker)s, %(key_seq)s)",
-            key_time=after.time,
-            key_tracker=after.tracker_id,
-            key_seq=after.seq,
+            f"g.time {than}= %(key_time)s AND (g.time, g.tracker_id, g.seq)"
+            f" {than} (%(key_time)s, %(key_tracker)s, %(key_seq)s)",
+            key_time=cut.after.time,
+            key_tracker=cut.after.tracker_id,
+            key_seq=cut.after.seq,
         )
-    source, values = _source(spans, conditions)
-    statement = _WITH_ASSET.format(source=source, newest_first=_NEWEST_FIRST)
-    values |= {"limit": limit, "offset": offset, "reach": limit + offset}
+    source, values = _source(spans, conditions, descending=cut.descending)
+    statement = _WITH_ASSET.format(source=source, order_by=_ORDER_BY[cut.descending])
+    values |= {"limit": cut.limit, "offset": cut.offset, "reach": cut.limit + cut.offset}
     async with conn.cursor(row_factory=args_row(StoredFix)) as cursor:
         await cursor.execute(statement, values)
         return await cursor.fetchall()
@@ -231,7 +278,9 @@ async def count(conn: Connection, wanted: FixFilter, at_most: int) -> int:
     return row[0]
 
 
-def _source(spans: Spans, conditions: Conditions) -> tuple[sql.Composable, dict[str, object]]:
+def _source(
+    spans: Spans, conditions: Conditions, *, descending: bool = True
+) -> tuple[sql.Composable, dict[str, object]]:
     """A SELECT of the wanted fixes as `g`, each span at most `%(reach)s` deep."""
     if spans is None:
         everything = sql.SQL("SELECT {} FROM gps_events g {}")
@@ -244,7 +293,12 @@ def _source(spans: Spans, conditions: Conditions) -> tuple[sql.Composable, dict[
             SELECT * FROM gps_events g
              WHERE g.tracker_id = span.tracker_id
                AND g.time >= span.since AND g.time < span.until {more}
-             ORDER BY g.time DESC, g.seq DESC LIMIT %(reach)s) AS g
+             {order_by} LIMIT %(reach)s) AS g
         """
-    ).format(fix=_FIX, span=span, more=conditions.and_also())
+    ).format(
+        fix=_FIX,
+        span=span,
+        more=conditions.and_also(),
+        order_by=_ORDER_IN_SPAN_BY[descending],
+    )
     return statement, values | conditions.values

@@ -9,9 +9,10 @@ from psycopg.rows import args_row
 
 from db.conditions import Conditions
 from db.connect import Connection
-from db.orders import page
+from db.orders import NEWEST_FIRST, Columns, Order, RowKey, page
 
 _COLUMNS = sql.SQL("id, url, types, description, created_at, deleted_at")
+_KEY = Columns()
 
 
 class WebhookEndpoint(NamedTuple):
@@ -23,13 +24,6 @@ class WebhookEndpoint(NamedTuple):
     description: str | None
     created_at: datetime
     deleted_at: datetime | None = None
-
-
-class EndpointKey(NamedTuple):
-    """Where a row stands in the list: newest first."""
-
-    created_at: datetime
-    id: UUID
 
 
 async def find(
@@ -48,18 +42,23 @@ async def find(
 
 
 async def listing(
-    conn: Connection, *, deleted: bool, after: EndpointKey | None, limit: int, offset: int
+    conn: Connection,
+    *,
+    deleted: bool,
+    order: Order = NEWEST_FIRST,
+    after: RowKey | None,
+    limit: int,
+    offset: int,
 ) -> list[WebhookEndpoint]:
-    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`. `deleted`:
-    of those that are, instead of the others."""
+    """A page: `limit` rows behind `after`, or behind the first `offset`. `deleted`: of those that
+    are, instead of the others."""
     conditions = Conditions()
     conditions.add_null("deleted_at", null=not deleted)
     cut = page(conditions, limit, offset)
-    if after is not None:
-        conditions.add("(created_at, id) < (%(created_at)s, %(id)s)", **after._asdict())
-    statement = sql.SQL(
-        "SELECT {} FROM webhook_endpoints {} ORDER BY created_at DESC, id DESC {}"
-    ).format(_COLUMNS, conditions.where(), cut)
+    _KEY.go_on(conditions, order, after)
+    statement = sql.SQL("SELECT {} FROM webhook_endpoints {} {} {}").format(
+        _COLUMNS, conditions.where(), _KEY.order_by(order), cut
+    )
     async with conn.cursor(row_factory=args_row(WebhookEndpoint)) as cursor:
         await cursor.execute(statement, conditions.values)
         return await cursor.fetchall()

@@ -191,6 +191,41 @@ async def test_a_walk_by_asset_and_by_zone_shows_each_fix_once(
     assert [row["time"] for row in by_zone] == [text(minute(number)) for number in inside]
 
 
+@pytest.mark.parametrize("trackers", [1, 1_000_000])
+async def test_the_oldest_come_first_where_that_is_asked(api: RunningApi, trackers: int) -> None:
+    org = api.organization("Old")
+    api.sql("UPDATE pg_class SET reltuples = %s WHERE relname = 'trackers'", trackers)
+    first, second = await carried(org), await carried(org)
+    zone_id = (await org.admin.post("/v1/zones", {"name": "x", "geometry": square()})).json["id"]
+    store_visit(api, org, first, zone_id, minute(1), minute(30))
+    numbers = [0, 1, 2, 3, 10, 20, 100, 5_000, 50_000, 50_001, 300_000]
+    for who in (first, second):
+        store_fixes(api, org, who.tracker_id, [minute(number) for number in numbers])
+    since, until = text(minute(2)), text(minute(50_001))
+    cases: list[tuple[int, dict[str, str]]] = [
+        (22, {}),
+        (11, {"tracker_id": first.tracker_id}),
+        (11, {"asset_id": second.asset_id}),
+        (5, {"zone_id": zone_id}),
+        (18, {"from_": since}),
+        (14, {"from_": since, "to": until}),
+        (18, {"from_": "2001-01-01T00:00:00Z", "to": until}),
+    ]
+    for rows, wanted in cases:
+        newest_first = await org.viewer.walk("/v1/gps-events", limit=4, **wanted)
+        oldest_first = await org.viewer.walk("/v1/gps-events", limit=3, sort="time", **wanted)
+        assert len(newest_first) == rows
+        assert oldest_first == newest_first[::-1]
+        assert [row["time"] for row in oldest_first] == sorted(row["time"] for row in oldest_first)
+        behind = await org.viewer.get("/v1/gps-events", sort="time", offset=2, limit=2, **wanted)
+        assert behind.json["data"] == oldest_first[2:4]
+    nothing = {"sort": "time", "to": "2001-01-01T00:00:00Z"}
+    assert (await org.viewer.get("/v1/gps-events", **nothing)).json["data"] == []
+    cursor = (await org.viewer.get("/v1/gps-events", limit=1)).json["next_cursor"]
+    other = await org.viewer.get("/v1/gps-events", limit=1, sort="time", cursor=cursor)
+    assert other.status == 400
+
+
 async def test_two_fixes_of_one_instant_are_told_apart_by_seq(
     api: RunningApi, north: Organization
 ) -> None:

@@ -105,6 +105,13 @@ async def test_users_and_keys_are_sorted_by_when_they_were_made(api: RunningApi)
     await _check_both_ways(org.admin, "/v1/api-keys", "created_at", keys)
 
 
+async def test_webhook_endpoints_are_sorted_by_when_they_were_made(api: RunningApi) -> None:
+    org = api.organization("Told")
+    body = {"url": "https://hooks.example.com/x", "types": ["*"]}
+    ids = [(await org.admin.post("/v1/webhook-endpoints", body)).json["id"] for _ in range(4)]
+    await _check_both_ways(org.admin, "/v1/webhook-endpoints", "created_at", ids)
+
+
 async def test_a_sort_that_a_list_does_not_have_is_a_400(north: Organization) -> None:
     for path, sort in (("assets", "make"), ("trackers", "name"), ("zones", "")):
         answer = await north.viewer.get(f"/v1/{path}", sort=sort)
