@@ -32,9 +32,9 @@ from device_sim.payloads import PayloadFormat, as_sent, payloads, truncated
 from device_sim.plan import FleetPlan, SimTracker
 from device_sim.unconfirmed import Unconfirmed, correlation_data
 from mqtt import BrokerAddress, Message, MqttError, Published, SessionOptions, Subscription
-from mqtt.options import NEVER_EXPIRES_S
 from telemetry.topics import ack_topic, fixes_topic, packed_topic
 
+_SESSION_EXPIRY_S = 3600
 _QUEUED_MESSAGES = 4096  # per tracker
 _SLEEP_LEAST_S = 0.002  # what is due sooner is sent at once: the event loop's timers are no finer
 _FULL_QUEUE_PAUSE_S = 0.01
@@ -334,17 +334,15 @@ class _Fleet:
 
 
 def _options(tracker: SimTracker, plan: FleetPlan) -> SessionOptions:
-    """A session that the broker keeps where there are receipts to keep in it.
-
-    Then it never ends: mosquitto 2.0.21 does not survive one that ends by itself (docs/broker.md).
-    """
+    """A session that the broker keeps; not where trackers take turns and wait for no receipt."""
     with_receipts = plan.receipts_s is not None
+    takes_turns = plan.connections < len(plan.trackers)
     topics = (Subscription(ack_topic(tracker.tracker_id)),) if with_receipts else ()
     return SessionOptions(
         client_id=tracker.tracker_id,
         username=tracker.tracker_id,
         password=tracker.secret.encode(),
-        session_expiry_s=NEVER_EXPIRES_S if with_receipts else 0,
+        session_expiry_s=0 if takes_turns and not with_receipts else _SESSION_EXPIRY_S,
         subscriptions=topics,
         max_pending_publishes=_QUEUED_MESSAGES,
     )

@@ -1,22 +1,19 @@
 """The folder that ingest shares with a mosquitto on its machine.
 
 - `services.passwords`: lines of ingest itself and of other services, by who sets the broker up.
-- `passwords`: the services' lines and then one for each tracker, by ingest; mosquitto's
-  `password_file`.
-- `mosquitto.pid`: mosquitto's `pid_file`; that process is told to read `passwords` anew.
+- `passwords`: the services' lines and then one for each tracker, by ingest. mosquitto has a plugin
+  (`stack/broker_plugin.c`) that reads it, and reads it again once another one is in its place.
 
 A line is `user:hash`. A user that begins with `trk_` is a tracker; no service is called so.
 """
 
 import os
-import signal
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-SERVICE_PASSWORDS, PASSWORDS, PID_FILE = "services.passwords", "passwords", "mosquitto.pid"
+SERVICE_PASSWORDS, PASSWORDS = "services.passwords", "passwords"
 TRACKER_PREFIX = "trk_"
-_PROGRAM = "mosquitto"
 
 
 class BrokerFilesError(Exception):
@@ -86,25 +83,6 @@ class BrokerFiles:
                 raise
         except OSError as error:
             raise _trouble(self._passwords, "write", error) from error
-
-    def broker_pid(self) -> int | None:
-        """The process that reads `passwords`; None while there is none."""
-        try:
-            pid = int((self.folder / PID_FILE).read_text())
-            program = Path(f"/proc/{pid}/comm").read_text().strip()
-        except (OSError, ValueError):
-            return None
-        return pid if program == _PROGRAM else None
-
-    def reload(self, pid: int) -> None:
-        """Tell the broker to read `passwords` anew: it lets new users in and puts old ones out."""
-        try:
-            os.kill(pid, signal.SIGHUP)
-        except ProcessLookupError:
-            return  # its successor reads the file when it starts
-        except PermissionError as error:
-            told = f"may not signal mosquitto (process {pid}): run both as the same user"
-            raise BrokerFilesError(told) from error
 
 
 def _is_tracker(line: str) -> bool:

@@ -11,9 +11,6 @@ class BrokerMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         named = {"registry": registry, "namespace": "opsc_ingest", "subsystem": "broker"}
         self.identities = Gauge("identities", "Trackers that may sign in", **named)
-        self.reloads = Counter(
-            "reloads", "Times the broker was told to read its identities anew", **named
-        )
         self.failures = Counter("failures", "Looks at the broker's identities that failed", **named)
         self.refused = Counter("refused", "What the broker refused, by kind", ["kind"], **named)
         self.dropped = Gauge(

@@ -2,14 +2,9 @@
 
 Runs beside the work of ingest, in standbys too: PostgreSQL is the truth, so all of them write the
 same. The list is made from it whole when a process begins, and then by what has changed; if the
-file is deleted or changed by somebody else, it is written again. A new tracker is known to the
-broker, and a revoked one cut off, one look later (a quarter of a second; more where the list is so
-long that reading it keeps the broker busy).
-
-One rule about the signal that makes mosquitto read the list: it goes out only while our session is
-connected, so by the owner. A session that mosquitto has restored from its disk and whose client is
-not back yet loses its rights at that signal, and with them every message that comes until it is
-back.
+file is deleted or changed by somebody else, it is written again. The broker reads it as soon as it
+is there: a new tracker is known to it, and a revoked one cut off, one look later (a quarter of a
+second; more where the list is so long that writing and reading it keep us and the broker busy).
 """
 
 import asyncio
@@ -28,7 +23,6 @@ from ingest.broker_files import BrokerFiles, BrokerFilesError, password_lines
 from ingest.broker_log import BrokerLog
 from ingest.broker_metrics import BrokerMetrics
 from ingest.owner import Ownership
-from mqtt import Session
 from telemetry.ids import format_id
 
 _LOOK_S = 0.25
@@ -70,26 +64,20 @@ class TrackerLines:
 
 @dataclass(slots=True)
 class Identities:
-    """The list at the broker: what it must be, what was written, and whether it was read."""
+    """The list at the broker: what it must be, and what was written."""
 
     files: BrokerFiles
     metrics: BrokerMetrics
     lines: TrackerLines = field(default_factory=TrackerLines)
     written: tuple[int, ...] | None = None  # the stamp of the file that is as it must be
-    reload_is_due: bool = True  # who knows what the broker has read before we began
-    seen: tuple[int, int] | None = None  # the broker's process, and which connection we had to it
 
-    async def look(self, conn: Connection, session: Session | None) -> float:
-        """One look at the database, the file and the broker; returns seconds until the next.
-
-        session: ours, None where this process is not the owner.
-        """
+    async def look(self, conn: Connection) -> float:
+        """One look at the database and the file; returns seconds until the next."""
         began = time.monotonic()
         changes = await changed_since(conn, self.lines.revision)
         if self.lines.take(changes) or self.written is None or self.files.stamp() != self.written:
             await asyncio.to_thread(self._write)
         self.metrics.identities.set(len(self.lines))
-        self._reload(session)
         took_s = time.monotonic() - began
         return min(max(_LOOK_S, _BUSY_PART * took_s), _LONGEST_LOOK_S)
 
@@ -99,22 +87,6 @@ class Identities:
         if text != self.files.passwords():
             self.files.write_passwords(text)
         self.written = self.files.stamp()
-        self.reload_is_due = True  # even if another process has written it
-
-    def _reload(self, session: Session | None) -> None:
-        """Only where the same broker was connected at the last look too: see the module."""
-        before, self.seen = self.seen, self._connection(session)
-        if self.reload_is_due and self.seen is not None and self.seen == before:
-            self.files.reload(self.seen[0])
-            self.reload_is_due = False
-            self.metrics.reloads.inc()
-
-    def _connection(self, session: Session | None) -> tuple[int, int] | None:
-        """The broker's process and which connection to it ours is; None where there is none."""
-        pid = self.files.broker_pid()
-        if pid is None or session is None or not session.connected.is_set():
-            return None
-        return pid, session.counters.connects
 
 
 async def keep(ownership: Ownership, files: BrokerFiles | None, log: BrokerLog | None) -> None:
@@ -137,7 +109,7 @@ async def keep(ownership: Ownership, files: BrokerFiles | None, log: BrokerLog |
 async def _look_on(ownership: Ownership, identities: Identities, log: BrokerLog | None) -> None:
     async with await connect(ownership.database_url, "opsc-identities", _LIMITS) as conn:
         while not ownership.stopping.is_set():
-            pause_s = await identities.look(conn, ownership.session)
+            pause_s = await identities.look(conn)
             _count(ownership, log)
             await _pause(ownership, pause_s)
 

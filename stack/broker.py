@@ -1,8 +1,9 @@
 """mosquitto as an unprivileged child that lets in only whom it knows.
 
 Trackers sign in with their id and their secret and reach their own topics alone; services (ingest,
-a monitor) have rights of their own. `passwords` is kept by ingest (`ingest.broker_files`); what is
-written here at each start are the services' lines, so that ingest can sign in, and the rights.
+a monitor) have rights of their own. `passwords` is kept by ingest (`ingest.broker_files`) and read
+by a plugin of ours (`broker_plugin.c`); what is written here at each start are the services' lines,
+so that ingest can sign in, the rights, and the plugin, compiled.
 
 - The plain listener is on loopback. With `Tls` there is a second one that speaks TLS 1.3 and
   nothing older.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +25,12 @@ from pathlib import Path
 from db.broker_identities import broker_hash
 from ingest.broker_files import (
     PASSWORDS,
-    PID_FILE,
     SERVICE_PASSWORDS,
     password_lines,
     tracker_lines,
 )
-from stack.identity import service_identity
+from stack.errors import StackError
+from stack.identity import hand_over, service_identity
 from stack.process import Command, Process
 from stack.provision import Programs
 from stack.servers import LOOPBACK, make_home, started, write_private
@@ -64,6 +66,8 @@ pattern write trackers/%u/packed
 pattern write trackers/%u/punches
 pattern read trackers/%u/ack
 """
+PLUGIN = "opsc_identities.so"
+_PLUGIN_SOURCE = Path(__file__).with_name("broker_plugin.c")
 _LOG_TYPES = ("error", "warning", "notice", "information", "subscribe")
 
 
@@ -121,6 +125,7 @@ class Mosquitto:
         make_home(self.home, self._identity)
         if self._services is not None:
             self._write_access(self._services)
+            self._compile_plugin()
         settings = {
             "listener": f"{self.port} {LOOPBACK}",
             **self._sign_in_settings(),
@@ -172,9 +177,9 @@ class Mosquitto:
         return {
             "allow_anonymous": "false",
             "use_username_as_clientid": "true",
-            "password_file": str(self.home / PASSWORDS),
+            "plugin": str(self.home / PLUGIN),
+            "plugin_opt_passwords": str(self.home / PASSWORDS),
             "acl_file": str(self.home / "access.acl"),
-            "pid_file": str(self.home / PID_FILE),
             # Refused sign-ins are told among them.
             "connection_messages": "true",
         }
@@ -204,6 +209,17 @@ class Mosquitto:
         self._write("access.acl", ACCESS)
         self._write(SERVICE_PASSWORDS, "".join(lines))
         self._write(PASSWORDS, password_lines("".join(lines), tracker_lines(known)))
+
+    def _compile_plugin(self) -> None:
+        """Beside, then renamed: a mosquitto that runs may have the one before open."""
+        partial = self.home / f"{PLUGIN}.new"
+        command = [self._programs.compiler, "-shared", "-nostdlib", "-o", partial, _PLUGIN_SOURCE]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise StackError(f"cannot compile {_PLUGIN_SOURCE}: {done.stderr.strip()}")
+        partial.chmod(0o600)
+        hand_over(partial, self._identity)
+        partial.rename(self.home / PLUGIN)
 
     def _write(self, name: str, text: str) -> None:
         write_private(self.home / name, text, self._identity)

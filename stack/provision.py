@@ -1,7 +1,7 @@
 """Finds the servers' programs, and fetches them where the system has none.
 
-``provision(folder)`` returns where PostgreSQL 17 with TimescaleDB and mosquitto are: the system's
-own where they are installed, else a private copy that apt downloads and dpkg unpacks into
+``provision(folder)`` returns where PostgreSQL 17 with TimescaleDB, mosquitto and tcc are: the
+system's own where they are installed, else a private copy that apt downloads and dpkg unpacks into
 ``folder``. Nothing outside ``folder`` is written, no package is installed, no privilege is needed.
 A second call finds the copy and does nothing; calls at the same time wait for one another.
 """
@@ -25,11 +25,13 @@ PACKAGES = (
     f"postgresql-{POSTGRES_MAJOR}",
     f"postgresql-{POSTGRES_MAJOR}-timescaledb",
     "mosquitto",
+    "tcc",  # a small compiler, for our plugin of mosquitto
 )
 SYSTEM_ROOT = Path("/")
 POSTGRES_BIN = f"usr/lib/postgresql/{POSTGRES_MAJOR}/bin"
 TIMESCALEDB = f"usr/share/postgresql/{POSTGRES_MAJOR}/extension/timescaledb.control"
 MOSQUITTO = "usr/sbin/mosquitto"
+COMPILER = "usr/bin/tcc"
 # Compilers for just-in-time queries, which we turn off: 130 MB that nothing would read.
 NOT_UNPACKED = ("libllvm", "libz3-")
 APT_TIMEOUT_S = 600.0
@@ -50,6 +52,7 @@ class Programs:
     postgres_environment: Mapping[str, str]
     mosquitto: Path
     mosquitto_environment: Mapping[str, str]
+    compiler: Path
 
 
 def servers_dir() -> Path:
@@ -79,13 +82,15 @@ def find_programs(roots: Sequence[Path]) -> Programs | None:
     """The first of each below the roots, or ``None`` if something is in none of them."""
     postgres = next((root for root in roots if _has_postgres(root)), None)
     broker = next((root for root in roots if (root / MOSQUITTO).exists()), None)
-    if postgres is None or broker is None:
+    compiler = next((root / COMPILER for root in roots if (root / COMPILER).exists()), None)
+    if postgres is None or broker is None or compiler is None:
         return None
     return Programs(
         postgres_bin=postgres / POSTGRES_BIN,
         postgres_environment=_library_path(postgres),
         mosquitto=broker / MOSQUITTO,
         mosquitto_environment=_library_path(broker),
+        compiler=compiler,
     )
 
 
@@ -234,7 +239,7 @@ def _system_name() -> str:
 def _no_packages(reason: str) -> str:
     return (
         f"{reason}\n"
-        f"Install PostgreSQL {POSTGRES_MAJOR} with TimescaleDB and mosquitto (on Debian 13: "
+        f"Install PostgreSQL {POSTGRES_MAJOR} with TimescaleDB, mosquitto and tcc (on Debian 13: "
         f"{' '.join(PACKAGES)}),\n"
         "or set OPSC_DATABASE_URL and OPSC_BROKER_URL to servers that run already."
     )

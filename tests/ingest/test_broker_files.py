@@ -1,6 +1,5 @@
 """What ingest writes for the broker, and what it reads in its log."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID
@@ -42,17 +41,6 @@ def test_lines_follow_the_changes() -> None:
 def test_a_folder_without_services_is_refused_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(BrokerFilesError, match=r"cannot read .*services\.passwords"):
         BrokerFiles(tmp_path).services()
-
-
-def test_a_process_that_is_no_mosquitto_is_never_signalled(tmp_path: Path) -> None:
-    (tmp_path / "mosquitto.pid").write_text(str(os.getpid()))
-    assert BrokerFiles(tmp_path).broker_pid() is None
-
-
-@pytest.mark.parametrize("text", ["", "x", "999999999"])
-def test_a_pid_file_without_a_process_names_nobody(tmp_path: Path, text: str) -> None:
-    (tmp_path / "mosquitto.pid").write_text(text)
-    assert BrokerFiles(tmp_path).broker_pid() is None
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 import aiomqtt
 import pytest
-from prometheus_client import CollectorRegistry
 
 from db import trackers
 from db.connect import connect
@@ -23,8 +22,7 @@ from db.tenant import act_for
 from device_sim.plan import SimTracker
 from ingest.broker_files import PASSWORDS, BrokerFiles
 from ingest.broker_log import BrokerLog
-from ingest.broker_metrics import BrokerMetrics
-from ingest.identities import Identities, keep
+from ingest.identities import keep
 from ingest.owner import Ownership
 from mqtt import (
     BrokerAddress,
@@ -280,27 +278,44 @@ async def test_a_broker_that_has_lost_its_list_gets_it_again(guarded: Guarded) -
     await known_to_broker(guarded.address, SimTracker(mine.name, new))
 
 
-async def test_the_broker_is_told_nothing_while_ingest_is_not_connected(
-    guarded: Guarded, database: DatabaseUnderTest
+async def test_sessions_that_end_by_themselves_disturb_nobody(guarded: Guarded) -> None:
+    """mosquitto would end them twice, and others with them, if it checked them while away."""
+    away = [await guarded.registered() for _ in range(10)]
+    others = [await guarded.registered() for _ in range(3)]
+    for vehicle, secret in away:
+        ending = replace(options(vehicle.name, secret), clean_start=False, session_expiry_s=4)
+        async with Session(guarded.address, ending) as session:
+            await asyncio.wait_for(session.connected.wait(), PATIENCE_S)
+    for vehicle, _ in away[:5]:
+        await guarded.tenant.revoke(vehicle)
+    guarded.broker.restart()  # what is left of them is restored
+    others.append(await guarded.registered())
+    ends = asyncio.get_running_loop().time() + 8
+    async with contextlib.AsyncExitStack() as connected:
+        sessions = [
+            await connected.enter_async_context(device(guarded.address, vehicle.name, secret))
+            for vehicle, secret in others
+        ]
+        while asyncio.get_running_loop().time() < ends:
+            await guarded.registered()  # connects, too, in the room of what is freed
+        assert [session.counters.disconnects for session in sessions] == [0] * len(sessions)
+    assert guarded.broker.process.exit_code is None
+    told = guarded.broker.log.read_text().splitlines()
+    expired = [
+        line.partition("Expiring client ")[2].split()[0] for line in told if "xpiring" in line
+    ]
+    assert sorted(expired) == sorted(vehicle.name for vehicle, _ in away)
+
+
+@pytest.mark.parametrize("left", ["", "x", ":", "trk_1", "trk_1:$7$1$c2FsdA==", "\n\n:\n"])
+async def test_a_list_with_nonsense_lets_nobody_in_and_the_next_one_counts(
+    guarded: Guarded, left: str
 ) -> None:
-    """A session that mosquitto has restored would lose its rights, and with them messages."""
-    files = BrokerFiles(guarded.broker.home)
-    apart = Identities(files, BrokerMetrics(CollectorRegistry()))
-    away = Session(guarded.address, options("trk_nobody", "x"))  # never opened
-    async with await connect(database.url("opsc_ingest"), "test") as conn:
-        for _ in range(3):
-            await apart.look(conn, away)
-        assert apart.reload_is_due
-        async with device(guarded.address, *(await _sign_in(guarded))) as session:
-            await apart.look(conn, session)
-            assert apart.reload_is_due  # the broker may have been started anew just now
-            await apart.look(conn, session)
-            assert not apart.reload_is_due
-
-
-async def _sign_in(guarded: Guarded) -> tuple[str, str]:
     vehicle, secret = await guarded.registered()
-    return vehicle.name, secret
+    async with device(guarded.address, vehicle.name, secret) as session:
+        (guarded.broker.home / PASSWORDS).write_text(left)  # ingest will see that it is not its own
+        await until(lambda: session.counters.disconnects > 0)
+    await known_to_broker(guarded.address, SimTracker(vehicle.name, secret))
 
 
 async def test_the_tls_listener_speaks_tls_1_3_and_wants_the_secret_too(

@@ -11,6 +11,7 @@ from stack.provision import Programs, ProvisionError, find_programs, provision
 POSTGRES = "usr/lib/postgresql/17/bin/postgres"
 TIMESCALEDB = "usr/share/postgresql/17/extension/timescaledb.control"
 MOSQUITTO = "usr/sbin/mosquitto"
+COMPILER = "usr/bin/tcc"
 
 
 def root_with(folder: Path, *files: str) -> Path:
@@ -38,13 +39,17 @@ def bare_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_postgres_without_timescaledb_does_not_count(tmp_path: Path) -> None:
-    assert find_programs([root_with(tmp_path, POSTGRES, MOSQUITTO)]) is None
+    assert find_programs([root_with(tmp_path, POSTGRES, MOSQUITTO, COMPILER)]) is None
     assert find_programs([root_with(tmp_path, TIMESCALEDB)]) is not None
+
+
+def test_a_system_without_the_compiler_lacks_something(tmp_path: Path) -> None:
+    assert find_programs([root_with(tmp_path, POSTGRES, TIMESCALEDB, MOSQUITTO)]) is None
 
 
 def test_what_the_system_has_goes_before_our_copy(tmp_path: Path) -> None:
     system = root_with(tmp_path / "system", MOSQUITTO)
-    copy = root_with(tmp_path / "copy", POSTGRES, TIMESCALEDB, MOSQUITTO)
+    copy = root_with(tmp_path / "copy", POSTGRES, TIMESCALEDB, MOSQUITTO, COMPILER)
     found = find_programs([system, copy])
     assert found is not None
     assert found.mosquitto == system / MOSQUITTO
@@ -52,7 +57,9 @@ def test_what_the_system_has_goes_before_our_copy(tmp_path: Path) -> None:
 
 
 def test_a_copy_that_is_there_is_used_again(bare_system: Path, programs: Programs) -> None:
-    copy = root_with(bare_system.parent / "servers/root", POSTGRES, TIMESCALEDB, MOSQUITTO)
+    copy = root_with(
+        bare_system.parent / "servers/root", POSTGRES, TIMESCALEDB, MOSQUITTO, COMPILER
+    )
     said: list[str] = []
     assert provision(copy.parent, said.append).mosquitto == copy / MOSQUITTO
     assert said == []
