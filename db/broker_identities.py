@@ -4,8 +4,7 @@ The hash is in the form of mosquitto's password file, so it is written there as 
 needs the secret again: not to start a broker that has lost its files, nor to start a second one.
 
 One round of PBKDF2 is enough. Rounds make guessing dear, and a random secret of 256 bits cannot be
-guessed; the broker, which has one thread, hashes at each sign-in, and for everyone who is connected
-at each reload.
+guessed; the broker, which has one thread, hashes at each sign-in.
 """
 
 import base64
