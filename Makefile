@@ -8,7 +8,7 @@
 # make clients clients for Python and TypeScript from the OpenAPI document, into clients/
 # make audit   the walls looked over from outside, about ten minutes; SHORT=1 does less
 # make faults  break a whole system on purpose, row by row; ROWS=1,3,6 chooses, SHORT=1 does less
-# make soak    a whole system under load, broken now and then; MINUTES=20, RATE=20000 a second
+# make soak    a whole system under load, broken now and then; MINUTES=20, RATE=13000 a second
 #
 # Setting up makes ./.venv and ./var; nothing else on the machine is touched. A second run installs
 # nothing. Needed beforehand: make, git and Python 3.11 or later with venv.

@@ -1,7 +1,7 @@
 """A whole system under load for a long time, broken now and then: does anything grow, is anything
 lost, does any log say what nobody can explain.
 
-    python -m benchmarks.soak [--minutes 20] [--rate 20000] [--seed N] [--json] [--no-result]
+    python -m benchmarks.soak [--minutes 20] [--rate 13000] [--seed N] [--json] [--no-result]
 
 Shows what every process held, what became of both loads, and the lines that no fault explains
 (docs/faults.md), and writes benchmarks/results/soak-<date>-<commit>.json. Exit code 1 where the run
@@ -141,7 +141,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--minutes", type=float, default=20.0, help="about (default 20)")
     parser.add_argument(
-        "--rate", type=int, default=20_000, help="messages a second (default 20000)"
+        "--rate", type=int, default=13_000, help="messages a second (default 13000)"
     )
     parser.add_argument("--seed", type=int, default=1, help="of tracks and moments (default 1)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
