@@ -120,10 +120,8 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     due_us = now_us - UNDER_WAY_US
     agenda = registry.agenda(state, new, due_us)
     others = _without_assets(new, behind) if len(behind) else new
-    evaluation, late = (
-        evaluate(others, state, registry.index, due_us, registry.gates, agenda),
-        Late(),
-    )
+    evaluation = evaluate(others, state, registry.index, due_us, registry.gates, agenda)
+    late = Late()
     if known:
         _check_nothing_due(evaluation, known)
         evaluation = _leaving_out(
