@@ -144,7 +144,7 @@ class Permission(SecurityBase):
         self.scheme_name = "bearer"
         self._roles = frozenset(roles)
 
-    async def __call__(self, request: Request) -> Access:
+    def __call__(self, request: Request) -> Access:
         caller: Caller = request.state.caller
         if caller.role not in self._roles:
             raise forbidden(f"The role {caller.role} may not do this.")

@@ -8,7 +8,6 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
-from pydantic import BaseModel
 from starlette.responses import Response
 
 from api import fields
@@ -50,7 +49,7 @@ class AssetQuery(AssetFilters):
     include: Include = None
 
 
-class OneAssetQuery(BaseModel):
+class OneAssetQuery(fields.Query):
     """What to show of an asset."""
 
     include: Include = None

@@ -126,7 +126,7 @@ class VerificationItem(BaseModel):
     complete: bool = Field(description="false: there are more; go on after last_seq")
 
 
-class VerificationQuery(BaseModel):
+class VerificationQuery(fields.Query):
     """Where to begin."""
 
     after: Annotated[int, Field(ge=0, le=2**53 - 1, description="a seq")] = 0

@@ -37,6 +37,13 @@ class Body(BaseModel):
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
+class Query(BaseModel):
+    """Base of all query strings: each parameter is one text. Frozen, since all requests without a
+    query string share one."""
+
+    model_config = ConfigDict(frozen=True)
+
+
 def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 

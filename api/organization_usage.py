@@ -58,7 +58,7 @@ class UsageItem(BaseModel):
     data: list[PeriodItem] = Field(max_length=_MAX_PERIODS)
 
 
-class UsageQuery(BaseModel):
+class UsageQuery(fields.Query):
     """Periods that begin in [from, to): the latest 1,000 of them."""
 
     step: Annotated[Step, Field(description="how long a period is")] = "hour"

@@ -39,7 +39,7 @@ class ListOf(BaseModel, Generic[_ITEM]):
     next_cursor: Annotated[str, fields.text(MAX_CURSOR_CHARACTERS, "aGVyZQ", _CURSOR)] | None
 
 
-class ListQuery(BaseModel):
+class ListQuery(fields.Query):
     """What every list takes."""
 
     limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="rows of a page")] = 50

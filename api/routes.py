@@ -1,22 +1,23 @@
 """How a request is read before its handler runs, in this order: who asks, whether they may ask so
-much, which parameters, the body.
+much, which parameters, the body. `api.arguments` makes of it what the handler takes.
 
 The body is bounded while it arrives, must be called JSON, and is read by the letter of RFC 8259: no
 NaN, no infinity, UTF-8 only, nesting bounded.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, ClassVar, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import msgspec
 from fastapi.routing import APIRoute
+from msgspec import UNSET
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from api.access import authenticate
+from api.arguments import Handle, handle_of
 from api.callers import Caller
 from api.etags import Preconditions
 from api.idempotency import Attempt, fingerprint, read_key
@@ -29,9 +30,6 @@ _MAX_NESTING = 32
 # Who sends too much hears so only if the connection stays open while it sends: so much is taken and
 # thrown away.
 _DISCARDED_BYTES = 16 * 1024 * 1024
-
-
-Handle: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class _IdConvertor(StringConvertor):
@@ -52,21 +50,26 @@ class PublicRoute(APIRoute):
         super().__init__(path.replace("{id}", "{id:id}"), endpoint, **options)
 
     def get_route_handler(self) -> Handle:
-        handle = super().get_route_handler()
+        handle = handle_of(self.dependant)
+        takes_body = self.body_field is not None
         reads = "GET" in (self.methods or ())
         shown = fields_of(self.response_model)
 
         async def read_then_handle(request: Request) -> Response:
             settings: ApiSettings = request.app.state.api.settings
             await self.admit(request)
-            _check_parameters(request, request.app.state.parameters[self.operation_id])
-            if shown is not None:
-                _check_fields(request, shown)
-            if self.body_field is not None:
-                async with _within(settings.api_body_timeout_s, _slow_body):
-                    request = await _with_body(request, self.body_limit_bytes)
-            async with _within(settings.api_request_timeout_s, _late):
-                response = await self.run(request, handle)
+            if request.scope["query_string"]:
+                _check_parameters(request, request.app.state.parameters[self.operation_id])
+                if shown is not None:
+                    _check_fields(request, shown)
+            if takes_body:
+                content = await _read(request, self.body_limit_bytes, settings.api_body_timeout_s)
+                request.state.body = _decode(request, content)
+            try:
+                async with asyncio.timeout(settings.api_request_timeout_s):
+                    response = await self.run(request, handle)
+            except TimeoutError:  # what it did is undone, unless it was just being committed
+                raise unavailable("The request took too long.") from None
             return Preconditions.of(request).answer(response) if reads else response
 
         return read_then_handle
@@ -103,14 +106,15 @@ class TenantRoute(PublicRoute):
         if key is None:
             return await handle(request)
         caller: Caller = request.state.caller
-        asked = fingerprint(caller, request, await self.asked(request))
+        asked = fingerprint(caller, request, self.asked(request))
         attempt = Attempt(request.app.state.api, caller, self.unique_id, key, asked)
         request.state.attempt = attempt
         return await attempt.run(request, handle)
 
-    async def asked(self, request: Request) -> object:
+    def asked(self, request: Request) -> object:
         """What tells a request from another of the same path: its body."""
-        return await request.json() if isinstance(request, _Loaded) else None
+        body = getattr(request.state, "body", UNSET)
+        return None if body is UNSET else body
 
 
 class UngatedRoute(TenantRoute):
@@ -123,26 +127,6 @@ class LargeBodyRoute(TenantRoute):
     """A route that takes geometries."""
 
     body_limit_bytes = 5 * 1024 * 1024
-
-
-@asynccontextmanager
-async def _within(limit_s: float, problem: Callable[[], Problem]) -> AsyncIterator[None]:
-    """Raises `problem` where the block takes longer; what it did in the database is undone, unless
-    it was just being committed."""
-    try:
-        async with asyncio.timeout(limit_s):
-            yield
-    except TimeoutError:
-        raise problem() from None
-
-
-def _late() -> Problem:
-    return unavailable("The request took too long.")
-
-
-def _slow_body() -> Problem:
-    headers = {"Connection": "close"}
-    return Problem(408, "request_timeout", "The body took too long.", headers=headers)
 
 
 def parameters_by_operation(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:
@@ -159,8 +143,6 @@ def parameters_by_operation(document: Mapping[str, Any]) -> dict[str, frozenset[
 
 
 def _check_parameters(request: Request, known: frozenset[str]) -> None:
-    if not request.scope["query_string"]:
-        return
     given = [name for name, _ in request.query_params.multi_items()]
     unknown = sorted(set(given) - known)
     if unknown:
@@ -184,21 +166,18 @@ def _check_fields(request: Request, known: frozenset[str]) -> None:
         raise bad_parameter("fields", message)
 
 
-async def _with_body(request: Request, limit_bytes: int) -> Request:
-    """A request whose body and JSON are read already, which is where FastAPI looks first."""
-    content = await _read(request, limit_bytes)
-    loaded = _Loaded(request.scope, request.receive)
-    loaded.load(content, _decode(request, content) if content else None)
-    return loaded
+async def _read(request: Request, limit_bytes: int, limit_s: float) -> bytes:
+    """The body. Raises Problem (400, 408, 413)."""
+    try:
+        async with asyncio.timeout(limit_s):
+            return await _all(request, limit_bytes)
+    except TimeoutError:
+        headers = {"Connection": "close"}
+        detail = "The body took too long."
+        raise Problem(408, "request_timeout", detail, headers=headers) from None
 
 
-class _Loaded(Request):
-    def load(self, content: bytes, value: object) -> None:
-        self._body = content
-        self._json = value
-
-
-async def _read(request: Request, limit_bytes: int) -> bytes:
+async def _all(request: Request, limit_bytes: int) -> bytes:
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > limit_bytes + _DISCARDED_BYTES:
         raise too_large(limit_bytes)
@@ -225,6 +204,9 @@ def too_large(limit_bytes: int) -> Problem:
 
 
 def _decode(request: Request, content: bytes) -> object:
+    """The JSON of a body; UNSET where there is none. Raises Problem (400, 415)."""
+    if not content:
+        return UNSET
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise Problem(415, "not_json", "The Content-Type must be application/json.")

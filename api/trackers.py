@@ -107,7 +107,7 @@ class TrackerQuery(SortedQuery):
     include: Include = None
 
 
-class OneTrackerQuery(BaseModel):
+class OneTrackerQuery(fields.Query):
     """What to show of a tracker."""
 
     include: Include = None

@@ -19,8 +19,9 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from api.arguments import Handle
 from api.problems import Fault, Problem, bad_field
-from api.routes import Handle, TenantRoute, too_large
+from api.routes import TenantRoute, too_large
 
 MAX_FILE_BYTES = 25 * 1024 * 1024
 # Recognized by their first bytes; all others are text or refused.
@@ -69,7 +70,7 @@ class UploadRoute(TenantRoute):
         finally:
             await form.close()
 
-    async def asked(self, request: Request) -> object:
+    def asked(self, request: Request) -> object:
         """The file by its hash."""
         upload: Upload = request.state.upload
         return [upload.sha256.hex(), upload.file_name, sorted(upload.fields.items())]

@@ -138,6 +138,7 @@ def test_every_parameter_is_bounded_and_never_null(
         for parameter in operation.get("parameters", ()):
             place = f"{name} {parameter['name']}"
             assert "anyOf" not in parameter["schema"], place
+            assert parameter["schema"].get("type") != "array", f"{place}: it is one text"
             if parameter["schema"].get("type") == "string":
                 assert parameter["schema"].keys() & {"maxLength", "enum", "const"}, place
 
