@@ -210,9 +210,8 @@ async def insert(conn: Connection, asset: Asset) -> None:
 
     Raises psycopg.errors.UniqueViolation for an external_id that is taken.
     """
-    async with conn.pipeline():  # one round trip for both
-        await conn.execute(_INSERT, asset._asdict())
-        await conn.execute(_INSERT_TAGS, (asset.id, asset.tags, "-infinity", 0))
+    tags = (asset.id, asset.tags, "-infinity", 0)
+    await conn.together((_INSERT, asset._asdict()), (_INSERT_TAGS, tags))
 
 
 async def update(conn: Connection, asset: Asset, revision: int | None) -> None:

@@ -9,14 +9,14 @@ Connections are in autocommit: a transaction is where the code says `async with 
 
 import select
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
-Connection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
-Pool: TypeAlias = AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]]
+from db.exchange import Connection, ExchangeCursor
+
+Pool: TypeAlias = AsyncConnectionPool[Connection]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,7 @@ def conninfo(url: str, application_name: str, limits: Limits | None = None) -> s
 
 async def connect(url: str, application_name: str, limits: Limits | None = None) -> Connection:
     """One connection in autocommit; raises psycopg.OperationalError where none can be had."""
-    return await psycopg.AsyncConnection.connect(
-        conninfo(url, application_name, limits), autocommit=True
-    )
+    return await Connection.connect(conninfo(url, application_name, limits), autocommit=True)
 
 
 def pool(
@@ -70,7 +68,12 @@ def pool(
     """A pool that is not open yet: `async with pool(...) as connections`."""
     return AsyncConnectionPool(
         conninfo(url, application_name, limits),
-        kwargs={"autocommit": True},
+        connection_class=Connection,
+        kwargs={
+            "autocommit": True,
+            "cursor_factory": ExchangeCursor,
+            "prepare_threshold": None,
+        },
         min_size=min_size,
         max_size=max_size,
         timeout=wait_s,

@@ -6,7 +6,7 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from db.connect import Connection
-from db.tenant import act_for
+from db.tenant import acting_for
 
 PlanName = Literal["starter", "team", "unlimited"]
 
@@ -21,12 +21,10 @@ class Plan(NamedTuple):
 
 async def find(conn: Connection, org_id: UUID) -> Plan:
     """The plan of `org_id`, in one round trip; `conn` is in no transaction."""
-    async with conn.pipeline(), conn.cursor(row_factory=args_row(Plan)) as cursor:
-        await act_for(conn, org_id)
-        await cursor.execute("SELECT plan, api_addon, api_access FROM organizations")
-        plan = await cursor.fetchone()
+    asked = "SELECT plan, api_addon, api_access FROM organizations"
+    plan = await (await conn.together(acting_for(org_id), (asked, None))).fetchone()
     assert plan is not None  # whoever is let in belongs to one
-    return plan
+    return Plan(*plan)
 
 
 async def change(conn: Connection, name: PlanName | None, api_addon: bool | None) -> Plan | None:

@@ -7,13 +7,15 @@ minute ends.
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from typing import NamedTuple
 from uuid import UUID
 
 from psycopg.rows import args_row
 
 from db.connect import Connection
-from db.tenant import act_for
+from db.exchange import Asked
+from db.tenant import acting_for
 
 
 class Settlement(NamedTuple):
@@ -63,21 +65,20 @@ _NOTHING = Wish(0, 0, 0, 0.0)
 
 async def take(conn: Connection, org_id: UUID, wish: Wish, settled: Settlement | None) -> Block:
     """Settles one block and gives the next, in one round trip; `conn` is in no transaction."""
-    async with conn.pipeline(), conn.cursor(row_factory=args_row(Block)) as cursor:
-        await act_for(conn, org_id)
-        await cursor.execute(_TAKE, _values(wish, settled))
-        block = await cursor.fetchone()
+    taking = _TAKE, _values(wish, settled)
+    block = await (await conn.together(acting_for(org_id), taking)).fetchone()
     assert block is not None  # the function gives one row
-    return block
+    return Block(*block)
 
 
 async def settle(conn: Connection, settlements: Sequence[tuple[UUID, Settlement]]) -> None:
     """Gives back what was not used. Rows are locked in the order of their organizations, which
     keeps those who do the same from waiting for each other in a circle."""
-    async with conn.pipeline():
-        for org_id, settled in sorted(settlements):
-            await act_for(conn, org_id)
-            await conn.execute(_TAKE, _values(_NOTHING, settled))
+    each: list[tuple[Asked, Asked]] = [
+        (acting_for(org_id), (_TAKE, _values(_NOTHING, settled)))
+        for org_id, settled in sorted(settlements)
+    ]
+    await conn.together(*chain.from_iterable(each))
 
 
 def _values(wish: Wish, settled: Settlement | None) -> dict[str, object]:

@@ -4,23 +4,24 @@ Row-level security reads the setting `app.org_id`, and the audit trigger `app.ac
 inside a transaction only and end with it, so a connection that goes back to the pool belongs to
 nobody.
 
-What is only read is asked in a pipeline: statements go out together until an answer is waited for,
-and there is no BEGIN and no COMMIT, since PostgreSQL takes everything up to the end of a pipeline
-for one transaction. An answer has to be fetched; before that a cursor knows no `rowcount`.
+What is only read is asked statement by statement, each in a transaction of its own that begins with
+its tenant (`db.exchange`): as in one transaction of PostgreSQL's usual kind, each sees what was
+committed when it began.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import LiteralString
 from uuid import UUID
 
 import msgspec
-from psycopg import AsyncTransaction
 
 from db.connect import Connection, Pool
+from db.exchange import Asked
 
-_READ_FOR = (
-    "SELECT set_config('app.org_id', %s, true), set_config('transaction_read_only', 'on', true)"
+_ACT_FOR: LiteralString = (
+    "SELECT set_config('app.org_id', %s, true), set_config('app.actor', %s, true)"
 )
 
 
@@ -43,25 +44,31 @@ async def tenant(
     Commits at the end; an exception rolls back. Raises psycopg_pool.PoolTimeout where no connection
     comes free in time.
     """
-    async with connections.connection() as conn, AsyncExitStack() as stack:
-        async with conn.pipeline():  # one round trip for both
-            # Not conn.transaction(), which would stay in the pipeline that it is begun in.
-            await stack.enter_async_context(AsyncTransaction(conn))
-            await act_for(conn, org_id, actor)
+    async with connections.connection() as conn:  # which commits, or rolls back
+        await conn.together(("BEGIN", None), acting_for(org_id, actor))
         yield conn
 
 
 @asynccontextmanager
 async def reading(connections: Pool, org_id: UUID) -> AsyncIterator[Connection]:
-    """The same, where nothing is written: the transaction is read-only."""
-    async with connections.connection() as conn, conn.pipeline():
-        await conn.execute(_READ_FOR, (str(org_id),))
-        yield conn
+    """A connection that sees the rows of `org_id` alone, and can change nothing.
+
+    Raises psycopg_pool.PoolTimeout where none comes free in time.
+    """
+    async with connections.connection() as conn:
+        conn.read_for(org_id)
+        try:
+            yield conn
+        finally:
+            conn.read_for(None)
 
 
 async def act_for(conn: Connection, org_id: UUID, actor: Actor | None = None) -> None:
     """Makes `org_id` the tenant of the transaction that is open on `conn`."""
-    await conn.execute(
-        "SELECT set_config('app.org_id', %s, true), set_config('app.actor', %s, true)",
-        (str(org_id), "" if actor is None else msgspec.json.encode(actor).decode()),
-    )
+    await conn.execute(*acting_for(org_id, actor))
+
+
+def acting_for(org_id: UUID, actor: Actor | None = None) -> Asked:
+    """The statement of `act_for`, to go out together with others."""
+    written_down = "" if actor is None else msgspec.json.encode(actor).decode()
+    return _ACT_FOR, (str(org_id), written_down)

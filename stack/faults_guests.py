@@ -20,6 +20,7 @@ from itertools import count
 import numpy as np
 import psycopg
 
+from db.connect import Connection
 from db.disturbance import drop_chunks
 from device_sim.plan import SimTracker
 from mqtt import MqttError, Session, SessionOptions
@@ -222,9 +223,7 @@ async def _stored(one: Guest, fixes: int) -> None:
         await asyncio.sleep(0.2)
 
 
-async def _dropped(
-    system: FaultSystem, conn: psycopg.AsyncConnection[tuple[object, ...]], keep: datetime
-) -> int:
+async def _dropped(system: FaultSystem, conn: Connection, keep: datetime) -> int:
     """Again where the table is busy, as whoever does it every night would."""
     while True:
         try:

@@ -12,7 +12,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ from api.protocol import BoundedHttp
 from api.settings import ApiSettings
 from api.tokens import Grant, Tokens
 from db.connect import Limits, connect, pool
+from db.exchange import Asked, ExchangeCursor
 from db.ids import new_id
 from db.organizations import create_organization
 from db.users import Role
@@ -223,14 +224,16 @@ class RunningApi:
         return user_id
 
 
-def _recording(statements: list[str]) -> type[psycopg.AsyncCursor[Any]]:
+def _recording(statements: list[str]) -> type[ExchangeCursor[Any]]:
     """Cursors that write down what they send."""
 
-    class Recording(psycopg.AsyncCursor[Any]):
-        async def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            text = query.as_string() if isinstance(query, Composable) else str(query)
-            statements.append(" ".join(text.split()))
-            return await super().execute(query, *args, **kwargs)
+    class Recording(ExchangeCursor[Any]):
+        async def execute_all(self, asked: Sequence[Asked]) -> None:
+            statements.extend(each.text.decode() for each in self.connection.exchanges.ahead)
+            for query, _ in asked:
+                text = query.as_string() if isinstance(query, Composable) else str(query)
+                statements.append(" ".join(text.split()))
+            await super().execute_all(asked)
 
     return Recording
 

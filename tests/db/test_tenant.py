@@ -118,12 +118,6 @@ async def test_what_is_only_read_cannot_be_written(connections: Pool, org: UUID)
     assert await _is_nobodys(connections)
 
 
-async def test_all_that_is_read_is_one_transaction(connections: Pool, org: UUID) -> None:
-    async with reading(connections, org) as conn:
-        begun = await _value(conn, "SELECT now()")
-        assert await _value(conn, "SELECT now()") == begun
-
-
 async def test_a_connection_that_the_server_ended_is_not_given_out(
     connections: Pool, org: UUID, database: DatabaseUnderTest
 ) -> None:

@@ -1,0 +1,201 @@
+"""What a connection of a pool is asked: statements go out together, and are answered together.
+
+psycopg's pipeline takes eight steps for a tenant and one statement of theirs, with a wait each;
+here it is one, for half the processor time (docs/benchmarks.md). It is made of what psycopg has
+below its cursors: its libpq (`psycopg.pq`), its generators, its adaptation, and
+`AsyncConnection.wait`, which also has the server give up a statement that nobody waits for any
+longer.
+
+Statements are prepared when a connection meets them first, and stay so while they are among those
+that it was asked last. psycopg itself must prepare none there (`prepare_threshold=None`): it would
+drop ours with its own after a rollback.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, Self, TypeAlias
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncCursor, errors, generators
+from psycopg.abc import Buffer, Params, PQGen, Query, QueryNoTemplate
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.pq import ConnStatus, ExecStatus, Format
+from psycopg.pq.abc import PGresult
+from psycopg.rows import Row
+from psycopg.sql import Composable
+
+MOST_PREPARED = 100  # of a connection
+
+_READS_FOR = (
+    b"SELECT set_config('app.org_id', $1, true), set_config('transaction_read_only', 'on', true)"
+)
+_TEXT_OID = 25
+_PLACE = re.compile(r"%(?:%|[sb]|\((\w+)\)[sb])")
+Asked: TypeAlias = tuple[QueryNoTemplate, Params | None]
+_Key: TypeAlias = tuple[bytes, tuple[int, ...]]
+
+
+class _Statement(NamedTuple):
+    """As libpq takes it. types: oids of the values."""
+
+    text: bytes
+    values: Sequence[Buffer | None]
+    types: tuple[int, ...]
+    formats: Sequence[Format] | None
+
+    @property
+    def key(self) -> _Key:
+        return self.text, self.types
+
+
+class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
+    """As psycopg has it; on one of a pool, `execute` is an exchange, and so is `together`."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.exchanges = _Exchanges(self)
+
+    def read_for(self, org_id: UUID | None) -> None:
+        """From now on each statement on its own reads what `org_id` has. None: no longer."""
+        self.exchanges.read_for(org_id)
+
+    async def together(self, *asked: Asked) -> AsyncCursor[tuple[Any, ...]]:
+        """Executes statements in their order; the answer to the last. In no transaction they are
+        one, where the connection is of a pool."""
+        cursor = self.cursor()
+        if isinstance(cursor, ExchangeCursor):
+            await cursor.execute_all(asked)
+        else:
+            for query, values in asked:
+                await cursor.execute(query, values)
+        return cursor
+
+
+class ExchangeCursor(AsyncCursor[Row]):
+    """Has all rows when it has executed. There is no other way of asking than `execute`."""
+
+    _rows: Iterator[Row] = iter(())
+    _affected = -1
+
+    async def execute(
+        self,
+        query: Query,
+        params: Params | None = None,
+        *,
+        prepare: bool | None = None,
+        binary: bool | None = None,
+    ) -> Self:
+        assert isinstance(query, str | bytes | Composable)  # no template strings
+        await self.execute_all([(query, params)])
+        return self
+
+    async def execute_all(self, asked: Sequence[Asked]) -> None:
+        """In one exchange; the rows are those of the last."""
+        conn = self.connection
+        assert isinstance(conn, Connection)
+        async with conn.lock:
+            exchanges = conn.exchanges
+            result = await conn.wait(exchanges.exchange(asked))
+            rows = exchanges.transformer.load_rows(0, result.ntuples, self.row_factory(self))
+        self._rows, self._affected = iter(rows), result.command_tuples or 0
+
+    async def fetchone(self) -> Row | None:
+        return next(self._rows, None)
+
+    async def fetchall(self) -> list[Row]:
+        return list(self._rows)
+
+    @property
+    def rowcount(self) -> int:
+        return self._affected
+
+
+class _Exchanges:
+    """Of one connection."""
+
+    def __init__(self, conn: psycopg.AsyncConnection[Any]) -> None:
+        self.transformer = Transformer(conn)
+        self._conn = conn
+        self.ahead: list[_Statement] = []  # what goes out before all else
+        self._prepared: OrderedDict[_Key, bytes] = OrderedDict()
+        self._names = 0
+
+    def read_for(self, org_id: UUID | None) -> None:
+        self.ahead.clear()
+        if org_id is not None:
+            values = [str(org_id).encode()]
+            self.ahead.append(_Statement(_READS_FOR, values, (_TEXT_OID,), None))
+
+    def exchange(self, asked: Sequence[Asked]) -> PQGen[PGresult]:
+        """The answer to the last statement, which `transformer` is ready to load. Raises
+        psycopg.Error."""
+        statements = [*self.ahead, *(self._statement(query, values) for query, values in asked)]
+        pgconn = self._conn.pgconn
+        pgconn.enter_pipeline_mode()
+        try:
+            sent = self._send(statements)
+            pgconn.pipeline_sync()
+            answers = yield from generators.execute(pgconn)
+            for _ in sent:
+                answers += yield from generators.fetch_many(pgconn)
+        finally:
+            if pgconn.status == ConnStatus.OK:
+                pgconn.exit_pipeline_mode()
+        for prepared, answer in zip(sent, answers, strict=False):  # the last answers the sync
+            if answer.status == ExecStatus.FATAL_ERROR:
+                raise errors.error_from_result(answer)
+            if prepared is not None:
+                key, name = prepared
+                self._prepared[key] = name
+        result = answers[len(sent) - 1]
+        self.transformer.set_pgresult(result)
+        return result
+
+    def _statement(self, query: QueryNoTemplate, values: Params | None) -> _Statement:
+        text = query.as_bytes(self._conn) if isinstance(query, Composable) else query
+        if values is None:
+            return _Statement(text.encode() if isinstance(text, str) else text, (), (), None)
+        numbered, names = _numbered(text)
+        given = [values[name] for name in names] if isinstance(values, Mapping) else values
+        dumped = self.transformer.dump_sequence(given, [PyFormat.AUTO] * len(given))
+        return _Statement(numbered, dumped, self.transformer.types or (), self.transformer.formats)
+
+    def _send(self, statements: Sequence[_Statement]) -> list[tuple[_Key, bytes] | None]:
+        """Queues them. One for each answer that will come: what was prepared, if it is of that."""
+        pgconn, sent = self._conn.pgconn, list[tuple[_Key, bytes] | None]()
+        if len(self._prepared) >= MOST_PREPARED:
+            _, oldest = self._prepared.popitem(last=False)
+            pgconn.send_query_params(b"DEALLOCATE " + oldest, None)
+            sent.append(None)
+        for statement in statements:
+            name = self._prepared.get(statement.key)
+            if name is None:
+                self._names += 1
+                name = b"opsc_%d" % self._names
+                pgconn.send_prepare(name, statement.text, statement.types)
+                sent.append((statement.key, name))
+            else:
+                self._prepared.move_to_end(statement.key)
+            pgconn.send_query_prepared(name, statement.values, statement.formats)
+            sent.append(None)
+        return sent
+
+
+@lru_cache(maxsize=1024)
+def _numbered(text: str | bytes) -> tuple[bytes, tuple[str, ...]]:
+    """A statement with `$1` for `%s` and `%(name)s`, and the names by number."""
+    names: list[str] = []
+
+    def place(match: re.Match[str]) -> str:
+        if match[0] == "%%":
+            return "%"
+        name = match[1] or str(len(names))
+        if name not in names:
+            names.append(name)
+        return f"${names.index(name) + 1}"
+
+    numbered = _PLACE.sub(place, text if isinstance(text, str) else text.decode())
+    return numbered.encode(), tuple(names)
