@@ -110,6 +110,7 @@ def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         openapi_tags=tags_of(RESOURCES),
     )
     app.state.api = state
