@@ -89,16 +89,16 @@ class ExchangeCursor(AsyncCursor[Row]):
         binary: bool | None = None,
     ) -> Self:
         assert isinstance(query, str | bytes | Composable)  # no template strings
-        await self.execute_all([(query, params)])
+        await self.execute_all([(query, params)], prepare=prepare is not False)
         return self
 
-    async def execute_all(self, asked: Sequence[Asked]) -> None:
+    async def execute_all(self, asked: Sequence[Asked], *, prepare: bool = True) -> None:
         """In one exchange; the rows are those of the last."""
         conn = self.connection
         assert isinstance(conn, Connection)
         async with conn.lock:
             exchanges = conn.exchanges
-            result = await conn.wait(exchanges.exchange(asked))
+            result = await conn.wait(exchanges.exchange(asked, prepare=prepare))
             rows = exchanges.transformer.load_rows(0, result.ntuples, self.row_factory(self))
         self._rows, self._affected = iter(rows), result.command_tuples or 0
 
@@ -129,14 +129,14 @@ class _Exchanges:
             values = [str(org_id).encode()]
             self.ahead.append(_Statement(_READS_FOR, values, (_TEXT_OID,), None))
 
-    def exchange(self, asked: Sequence[Asked]) -> PQGen[PGresult]:
+    def exchange(self, asked: Sequence[Asked], *, prepare: bool) -> PQGen[PGresult]:
         """The answer to the last statement, which `transformer` is ready to load. Raises
         psycopg.Error."""
         statements = [*self.ahead, *(self._statement(query, values) for query, values in asked)]
         pgconn = self._conn.pgconn
         pgconn.enter_pipeline_mode()
         try:
-            sent = self._send(statements)
+            sent = self._send(statements) if prepare else self._send_unprepared(statements)
             pgconn.pipeline_sync()
             answers = yield from generators.execute(pgconn)
             for _ in sent:
@@ -162,6 +162,12 @@ class _Exchanges:
         given = [values[name] for name in names] if isinstance(values, Mapping) else values
         dumped = self.transformer.dump_sequence(given, [PyFormat.AUTO] * len(given))
         return _Statement(numbered, dumped, self.transformer.types or (), self.transformer.formats)
+
+    def _send_unprepared(self, statements: Sequence[_Statement]) -> list[None]:
+        """Queues them, to be planned for their values and forgotten."""
+        for each in statements:
+            self._conn.pgconn.send_query_params(each.text, each.values, each.types, each.formats)
+        return [None] * len(statements)
 
     def _send(self, statements: Sequence[_Statement]) -> list[tuple[_Key, bytes] | None]:
         """Queues them. One for each answer that will come: what was prepared, if it is of that."""

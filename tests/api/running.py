@@ -228,12 +228,12 @@ def _recording(statements: list[str]) -> type[ExchangeCursor[Any]]:
     """Cursors that write down what they send."""
 
     class Recording(ExchangeCursor[Any]):
-        async def execute_all(self, asked: Sequence[Asked]) -> None:
+        async def execute_all(self, asked: Sequence[Asked], *, prepare: bool = True) -> None:
             statements.extend(each.text.decode() for each in self.connection.exchanges.ahead)
             for query, _ in asked:
                 text = query.as_string() if isinstance(query, Composable) else str(query)
                 statements.append(" ".join(text.split()))
-            await super().execute_all(asked)
+            await super().execute_all(asked, prepare=prepare)
 
     return Recording
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from typing import LiteralString
 from uuid import UUID
 
 import psycopg
@@ -16,7 +17,7 @@ from db.tenant import acting_for, reading, tenant
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 
-ORGANIZATION = "SELECT org_id FROM organizations"
+ORGANIZATION: LiteralString = "SELECT org_id FROM organizations"
 
 
 @pytest_asyncio.fixture
@@ -78,6 +79,15 @@ async def test_what_is_asked_again_stays_prepared_once(connections: Pool, org: U
             await _numbers(conn, 1)
     async with connections.connection() as conn:
         assert await _prepared(conn) == 3  # the tenant, the number, and this
+
+
+async def test_what_must_not_be_prepared_is_not(connections: Pool, org: UUID) -> None:
+    async with reading(connections, org) as conn:
+        for _ in range(10):
+            cursor = await conn.execute(ORGANIZATION + " WHERE %s", (True,), prepare=False)
+            assert await cursor.fetchone() == (org,)
+    async with connections.connection() as conn:
+        assert await _prepared(conn) == 1  # this
 
 
 async def test_a_statement_that_fails_can_be_asked_again(connections: Pool, org: UUID) -> None:
