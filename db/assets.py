@@ -34,6 +34,7 @@ _ASSETS = sql.SQL(
         ON t.org_id = a.org_id AND t.asset_id = a.id AND t.assigned_to IS NULL
     """
 )
+_FIND = (_ASSETS + sql.SQL("WHERE a.id = %s")).as_bytes()
 
 
 class Asset(NamedTuple):
@@ -108,7 +109,7 @@ class AssetFilter:
 async def find(conn: Connection, asset_id: UUID) -> Asset | None:
     """The tenant's asset of this id, deleted or not."""
     async with conn.cursor(row_factory=args_row(Asset)) as cursor:
-        await cursor.execute(_ASSETS + sql.SQL("WHERE a.id = %s"), (asset_id,))
+        await cursor.execute(_FIND, (asset_id,))
         return await cursor.fetchone()
 
 

@@ -55,12 +55,13 @@ async def reading(connections: Pool, org_id: UUID) -> AsyncIterator[Connection]:
 
     Raises psycopg_pool.PoolTimeout where none comes free in time.
     """
-    async with connections.connection() as conn:
+    conn = await connections.getconn()  # not connection(), which asks whether to commit
+    try:
         conn.read_for(org_id)
-        try:
-            yield conn
-        finally:
-            conn.read_for(None)
+        yield conn
+    finally:
+        conn.read_for(None)
+        await connections.putconn(conn)
 
 
 async def act_for(conn: Connection, org_id: UUID, actor: Actor | None = None) -> None:
