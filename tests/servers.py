@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -28,6 +29,15 @@ TEMPLATE = "opsc_template"
 # Tests kill processes, not the machine: what the kernel holds is safe without fsync.
 TEST_SETTINGS = {"fsync": "off", "shared_buffers": "128MB", "max_wal_size": "1GB"}
 ANY_PORT = 0
+CHILDREN_END_S = 10
+
+
+def _is_running(pid: str) -> bool:
+    """Not of one that has ended, whether or not anybody has taken note of it."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except FileNotFoundError:
+        return False
 
 
 class _Restartable:
@@ -52,8 +62,15 @@ class _Restartable:
             self._process.stop()
 
     def kill(self) -> None:
-        """kill -9."""
+        """kill -9. What it had started sees that it is gone, and ends: PostgreSQL cannot start again
+        before that."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         self.process.kill()
+        deadline = time.monotonic() + CHILDREN_END_S
+        while any(map(_is_running, children)):
+            assert time.monotonic() < deadline, f"children of {pid} are still there"
+            time.sleep(0.01)
 
     def restart(self) -> None:
         self.stop()
