@@ -62,8 +62,7 @@ class _Restartable:
             self._process.stop()
 
     def kill(self) -> None:
-        """kill -9. What it had started sees that it is gone, and ends: PostgreSQL cannot start again
-        before that."""
+        """kill -9. What it had started sees that, and ends: PostgreSQL cannot start again before."""
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         self.process.kill()
