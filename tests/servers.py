@@ -62,7 +62,7 @@ class _Restartable:
             self._process.stop()
 
     def kill(self) -> None:
-        """kill -9. What it had started sees that, and ends: PostgreSQL cannot start again before."""
+        """kill -9. What it had started sees that and ends: PostgreSQL starts again only then."""
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         self.process.kill()
