@@ -1,3 +1,15 @@
-"""The API of the tests of the API."""
+"""The API of the tests of the API, but for one limit: so many requests without a good credential
+come from here that most would be refused as too many, where 401 is the answer to be seen."""
 
-from tests.api.conftest import api as api
+from collections.abc import Iterator
+
+import pytest
+
+from tests.api.running import RunningApi, running_api
+from tests.servers import DatabaseUnderTest
+
+
+@pytest.fixture(scope="module")
+def api(database: DatabaseUnderTest) -> Iterator[RunningApi]:
+    with running_api(database, api_requests_per_address=1_000_000) as running:
+        yield running
