@@ -46,8 +46,8 @@ class Access:
     reads: bool
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
-        """One transaction of the caller's organization, read-only for a GET; commits at its end, or
-        together with the answer where the request has an Idempotency-Key."""
+        """One transaction of the caller's organization, which commits at its end, or together with
+        the answer where the request has an Idempotency-Key. For a GET, what only reads."""
         caller = self.caller
         if self.reads:
             return reading(self.state.connections, caller.org_id)

@@ -4,7 +4,8 @@ PostgreSQL's own defaults wait for ever: for a lock, for a peer that is gone, fo
 sleeps inside a transaction. A hung owner would so block its successor. Every connection of ours
 carries the limits below; a caller that needs longer says so.
 
-Connections are in autocommit: a transaction is where the code says `async with conn.transaction()`.
+Connections are in autocommit: a transaction is where the code says `async with conn.transaction()`,
+or `db.tenant.tenant`.
 """
 
 import select

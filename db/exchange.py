@@ -176,14 +176,15 @@ class _Exchanges:
             _, oldest = self._prepared.popitem(last=False)
             pgconn.send_query_params(b"DEALLOCATE " + oldest, None)
             sent.append(None)
+        new: dict[_Key, bytes] = {}
         for statement in statements:
-            name = self._prepared.get(statement.key)
+            name = self._prepared.get(statement.key) or new.get(statement.key)
             if name is None:
                 self._names += 1
-                name = b"opsc_%d" % self._names
+                name = new[statement.key] = b"opsc_%d" % self._names
                 pgconn.send_prepare(name, statement.text, statement.types)
                 sent.append((statement.key, name))
-            else:
+            elif statement.key in self._prepared:
                 self._prepared.move_to_end(statement.key)
             pgconn.send_query_prepared(name, statement.values, statement.formats)
             sent.append(None)

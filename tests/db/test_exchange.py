@@ -150,6 +150,14 @@ async def test_many_statements_go_out_together(connections: Pool, org: UUID) -> 
         assert await cursor.fetchone() == (long + "999",)
 
 
+async def test_what_goes_out_together_twice_is_prepared_once(connections: Pool) -> None:
+    async with connections.connection() as conn:
+        for _ in range(2):
+            asked = [("SELECT %s::int", (number,)) for number in range(10)]
+            assert await (await conn.together(*asked)).fetchone() == (9,)
+        assert await _prepared(conn) == 2  # that, and this
+
+
 async def test_a_connection_of_its_own_asks_one_after_the_other(
     database: DatabaseUnderTest, org: UUID
 ) -> None:
