@@ -8,6 +8,7 @@
 # make clients clients for Python and TypeScript from the OpenAPI document, into clients/
 # make audit   the walls looked over from outside, about ten minutes; SHORT=1 does less
 # make faults  break a whole system on purpose, row by row; ROWS=1,3,6 chooses, SHORT=1 does less
+# make fresh   make demo, and a verified simulation, in a Debian root made anew; needs root
 # make soak    a whole system under load, broken now and then; MINUTES=20, RATE=13000 a second
 #
 # Setting up makes ./.venv and ./var; nothing else on the machine is touched. A second run installs
@@ -25,7 +26,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_PYTHON_DOWNLOADS ?= never
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench bench-sweep bench-engine bench-api clients audit faults soak setup tools
+.PHONY: demo test check bench bench-sweep bench-engine bench-api clients audit faults soak fresh setup tools
 
 demo: setup
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -65,6 +66,11 @@ faults: setup
 
 soak: setup
 	$(BIN)/python -m benchmarks.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
+
+# In namespaces of their own, so that whatever it mounts and starts ends with it.
+fresh: $(BIN)/pip
+	@test "$$(id -u)" = 0 || { echo 'make fresh needs root: it makes a Debian root' >&2; exit 1; }
+	unshare --mount --pid --fork --kill-child --mount-proc $(BIN)/python -m tests.fresh_machine
 
 setup: $(INSTALLED)
 

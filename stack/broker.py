@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import struct
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,6 +68,11 @@ pattern write trackers/%u/punches
 pattern read trackers/%u/ack
 """
 PLUGIN = "opsc_identities.so"
+# Of <elf.h>: where e_phoff and e_phentsize stand in the file's header, and values of a program header.
+ELF_64_LITTLE_ENDIAN = b"\x7fELF\x02\x01"
+ELF_HEADERS_OFFSET_AT = 32
+ELF_HEADER_SIZE_AND_COUNT_AT = 54
+PT_GNU_STACK, PF_W, PF_R = 0x6474E551, 2, 4
 _PLUGIN_SOURCE = Path(__file__).with_name("broker_plugin.c")
 _LOG_TYPES = ("error", "warning", "notice", "information", "subscribe")
 
@@ -217,12 +223,32 @@ class Mosquitto:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise StackError(f"cannot compile {_PLUGIN_SOURCE}: {done.stderr.strip()}")
+        partial.write_bytes(with_stack_header(partial.read_bytes()))
         partial.chmod(0o600)
         hand_over(partial, self._identity)
         partial.rename(self.home / PLUGIN)
 
     def _write(self, name: str, text: str) -> None:
         write_private(self.home / name, text, self._identity)
+
+
+def with_stack_header(shared_object: bytes) -> bytes:
+    """Add the program header that says that no executable stack is needed (PT_GNU_STACK).
+
+    tcc writes none, and without one libc assumes the opposite; glibc 2.41 as Debian has it since
+    2.41-12+deb13u5 then refuses to load the object. The table of program headers moves to the end
+    of the file, with one row more (System V ABI, ELF-64 in little-endian order).
+    """
+    if shared_object[:6] != ELF_64_LITTLE_ENDIAN:
+        raise StackError("tcc wrote no 64-bit little-endian ELF file")
+    (offset,) = struct.unpack_from("<Q", shared_object, ELF_HEADERS_OFFSET_AT)
+    size, count = struct.unpack_from("<HH", shared_object, ELF_HEADER_SIZE_AND_COUNT_AT)
+    headers = shared_object[offset : offset + size * count]
+    padded = bytearray(shared_object + bytes(-len(shared_object) % 8))
+    struct.pack_into("<Q", padded, ELF_HEADERS_OFFSET_AT, len(padded))
+    struct.pack_into("<HH", padded, ELF_HEADER_SIZE_AND_COUNT_AT, size, count + 1)
+    stack_header = struct.pack("<IIQQQQQQ", PT_GNU_STACK, PF_R | PF_W, 0, 0, 0, 0, 0, 16)
+    return bytes(padded) + headers + stack_header
 
 
 def _queue_limit_bytes() -> int:

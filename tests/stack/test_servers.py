@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,9 +14,9 @@ from textwrap import indent
 import psycopg
 import pytest
 
-from stack.broker import ACCESS
+from stack.broker import ACCESS, PLUGIN
 from stack.servers import free_port
-from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest
+from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest, Servers
 
 
 def test_a_taken_port_is_not_given_again() -> None:
@@ -73,6 +74,16 @@ def test_a_broker_accepts_again_after_a_restart(
     broker.restart()
     with socket.create_connection((broker.host, broker.port), timeout=5):
         pass
+
+
+def test_the_plugin_says_that_it_needs_no_executable_stack(private_servers: Servers) -> None:
+    broker = private_servers.start_guarded_broker()
+    plugin = (broker.home / PLUGIN).read_bytes()
+    (offset,) = struct.unpack_from("<Q", plugin, 32)
+    size, count = struct.unpack_from("<HH", plugin, 54)
+    rows = [struct.unpack_from("<II", plugin, offset + size * row) for row in range(count)]
+    gnu_stack, readable_and_writable = 0x6474E551, 6
+    assert (gnu_stack, readable_and_writable) in rows
 
 
 def test_the_page_about_the_broker_has_the_rights_that_it_gives() -> None:
