@@ -68,7 +68,7 @@ pattern write trackers/%u/punches
 pattern read trackers/%u/ack
 """
 PLUGIN = "opsc_identities.so"
-# Of <elf.h>: where e_phoff and e_phentsize stand in the file's header, and values of a program header.
+# From <elf.h>: offsets of e_phoff and e_phentsize in the header of the file, and segment values.
 ELF_64_LITTLE_ENDIAN = b"\x7fELF\x02\x01"
 ELF_HEADERS_OFFSET_AT = 32
 ELF_HEADER_SIZE_AND_COUNT_AT = 54

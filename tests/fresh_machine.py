@@ -15,14 +15,13 @@ committed state and run the demo, then `opsc up` with a simulator that verifies.
 from __future__ import annotations
 
 import ast
-import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,14 +51,15 @@ class User:
 
     name: str
     home: str
+    search_path: str  # PATH, as a login sets it
 
     @property
     def clone(self) -> str:
         return f"{self.home}/ops-companion"
 
 
-ROOT_USER = User("root", "/root")
-ORDINARY_USER = User("ann", "/home/ann")
+ROOT_USER = User("root", "/root", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+ORDINARY_USER = User("ann", "/home/ann", "/usr/local/bin:/usr/bin:/bin")
 
 
 class DebianRoot:
@@ -88,8 +88,7 @@ class DebianRoot:
         self._logs += 1
         log = FOLDER / f"{self._logs:02d}-{user.name}.log"
         # The variables of a login and nothing of this machine's.
-        environment = {"HOME": user.home, "USER": user.name, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-        variables = [f"{name}={value}" for name, value in environment.items()]
+        variables = [f"HOME={user.home}", f"USER={user.name}", f"PATH={user.search_path}"]
         chroot = ["chroot", f"--userspec={user.name}:{user.name}", "--groups=", str(self.path)]
         script = f"cd {user.home} && {command}"
         with log.open("wb") as output:
@@ -169,9 +168,7 @@ def try_project(root: DebianRoot, user: User) -> None:
         raise FreshError("the demo delivered no webhook")
     with root.started(user, "cd ops-companion && exec .venv/bin/opsc up") as (system, log):
         _wait_until_ready(system, log)
-        root.run(
-            user, "cd ops-companion && .venv/bin/opsc sim --trackers 20 --seconds 20 --verify"
-        )
+        root.run(user, "cd ops-companion && .venv/bin/opsc sim --trackers 20 --seconds 20 --verify")
         system.send_signal(signal.SIGINT)
         try:
             code = system.wait(STOP_TIMEOUT_S)
