@@ -36,8 +36,8 @@ STOP_TIMEOUT_S = 60
 TAIL_LINES = 40
 
 # What the Debian root takes over from the machine, so that it reaches the same package sources.
-APT_SETTINGS = re.compile(r"Acquire::(https?::Proxy|https::CAInfo|Check-(Valid-Until|Date))\b")
-PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "retries")
+APT_SETTINGS = re.compile(r"Acquire::(https?::Proxy|Check-(Valid-Until|Date))\b")
+PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -136,11 +136,14 @@ def make_root(path: Path) -> None:
     lines = [f"deb {uri} {suite} main\n" for uri, suite in sources]
     _write(path / "etc/apt/sources.list", "".join(lines))
     _write(path / "etc/apt/apt.conf.d/90machine", apt_settings())
-    _write(path / "etc/pip.conf", pip_settings())
+    pip = pip_settings()
+    lines = [f"{name} = {pip[name]}\n" for name in PIP_SETTINGS if name in pip]
+    _write(path / "etc/pip.conf", "".join(["[global]\n", *lines]))
     # A machine has this file from its installer.
     _write(path / "etc/hosts", "127.0.0.1 localhost\n")
-    if CERTIFICATES.exists():
-        shutil.copyfile(CERTIFICATES, path / CERTIFICATES.relative_to("/"))
+    certificates = Path(pip.get("cert", CERTIFICATES))
+    if certificates.exists():
+        shutil.copyfile(certificates, path / CERTIFICATES.relative_to("/"))
 
 
 def install(root: DebianRoot) -> None:
@@ -200,15 +203,14 @@ def apt_settings() -> str:
     return "\n".join([*kept, 'Acquire::Retries "3";', ""])
 
 
-def pip_settings() -> str:
-    """A configuration file with where the machine's pip gets packages from."""
-    lines = ["[global]"]
-    for line in _output(sys.executable, "-m", "pip", "config", "list").splitlines():
-        name, _, value = line.partition("=")
-        name = name.rpartition(".")[2]
-        if name in PIP_SETTINGS:
-            lines.append(f"{name} = {ast.literal_eval(value)}")
-    return "\n".join([*lines, ""])
+def pip_settings() -> dict[str, str]:
+    """The settings of the machine's pip by name, those of the environment before those of files."""
+    settings: dict[str, str] = {}
+    rows = _output(sys.executable, "-m", "pip", "config", "list").splitlines()
+    for row in sorted(rows, key=lambda row: row.startswith(":env:")):
+        name, _, value = row.partition("=")
+        settings[name.rpartition(".")[2]] = ast.literal_eval(value)
+    return settings
 
 
 @contextmanager
