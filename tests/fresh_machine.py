@@ -84,7 +84,7 @@ class DebianRoot:
 
     @contextmanager
     def started(self, user: User, command: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-        """A command while it runs, and the file with its output; it is killed at the end."""
+        """Start a shell command; yields the process and its output file, and kills the process."""
         self._logs += 1
         log = FOLDER / f"{self._logs:02d}-{user.name}.log"
         # The variables of a login and nothing of this machine's.
@@ -107,7 +107,7 @@ class DebianRoot:
 
 def main() -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
+    FOLDER.mkdir(parents=True, mode=0o700)  # the address of a package index may hold a password
     root = DebianRoot(FOLDER / "root")
     try:
         make_root(root.path)
@@ -137,7 +137,7 @@ def make_root(path: Path) -> None:
     _write(path / "etc/apt/sources.list", "".join(lines))
     _write(path / "etc/apt/apt.conf.d/90machine", apt_settings())
     pip = pip_settings()
-    lines = [f"{name} = {pip[name]}\n" for name in PIP_SETTINGS if name in pip]
+    lines = [f"{name} = {' '.join(pip[name].split())}\n" for name in PIP_SETTINGS if name in pip]
     _write(path / "etc/pip.conf", "".join(["[global]\n", *lines]))
     # A machine has this file from its installer.
     _write(path / "etc/hosts", "127.0.0.1 localhost\n")
@@ -152,14 +152,14 @@ def install(root: DebianRoot) -> None:
     root.run(ROOT_USER, "apt-get -qq upgrade --yes")
     needed = re.search(r"^    (apt-get install .*)$", README, re.MULTILINE)
     if needed is None:
-        raise FreshError("README.md says no longer what has to be installed")
+        raise FreshError("README.md no longer says what has to be installed")
     root.run(ROOT_USER, needed[1])
     root.run(ROOT_USER, f"useradd --create-home {ORDINARY_USER.name}")
     _say(root.run(ROOT_USER, "dpkg-query --show libc6 python3 git make").replace("\t", " ").strip())
 
 
 def try_project(root: DebianRoot, user: User) -> None:
-    """The demo, then the system with simulated trackers, in a clean clone of the user's own."""
+    """Run the demo, then the system with simulated trackers, in a clean clone of the user's own."""
     clone = root.path / user.clone.lstrip("/")
     _output("git", "clone", "--quiet", str(REPOSITORY), str(clone))
     root.run(ROOT_USER, f"chown -R {user.name}:{user.name} {user.clone}")
@@ -183,7 +183,7 @@ def try_project(root: DebianRoot, user: User) -> None:
 
 
 def debian_sources() -> list[tuple[str, str]]:
-    """URI and suite of each archive of this release that the machine's apt knows."""
+    """List the URI and suite of each archive of this release that the machine's apt knows."""
     found = _output(
         "apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(COMPONENT)",
         "Created-By: Packages", "Origin: Debian",
@@ -197,14 +197,14 @@ def debian_sources() -> list[tuple[str, str]]:
 
 
 def apt_settings() -> str:
-    """The machine's proxies and checks, as apt writes them; and patience with the mirror."""
+    """Return apt settings for the root: the machine's proxies and checks, and retries."""
     lines = _output("apt-config", "dump").splitlines()
     kept = [line for line in lines if APT_SETTINGS.match(line)]
     return "\n".join([*kept, 'Acquire::Retries "3";', ""])
 
 
 def pip_settings() -> dict[str, str]:
-    """The settings of the machine's pip by name, those of the environment before those of files."""
+    """Read the settings of the machine's pip by name; variables win over configuration files."""
     settings: dict[str, str] = {}
     rows = _output(sys.executable, "-m", "pip", "config", "list").splitlines()
     for row in sorted(rows, key=lambda row: row.startswith(":env:")):
@@ -215,7 +215,7 @@ def pip_settings() -> dict[str, str]:
 
 @contextmanager
 def mounted(root: Path) -> Iterator[None]:
-    """What a running machine has: /proc, and shared memory. Nothing of this machine's is in it."""
+    """Mount /proc and shared memory, both private to the root, as a running machine has them."""
     points = {root / "proc": "proc", root / "dev/shm": "tmpfs"}
     for point, kind in points.items():
         _output("mount", "-t", kind, kind, str(point))
@@ -238,10 +238,15 @@ def _wait_until_ready(system: subprocess.Popen[bytes], log: Path) -> None:
 
 def _output(*command: str) -> str:
     """Run a command of the machine; returns what it prints."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    name = f"`{' '.join(command)}`"
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=COMMAND_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:
+        raise FreshError(f"{name}: no end after {COMMAND_TIMEOUT_S} s") from None
     if done.returncode != 0:
-        text = _tail(f"{done.stdout}\n{done.stderr}")
-        raise FreshError(f"`{' '.join(command)}` failed:\n{text}")
+        raise FreshError(f"{name} failed:\n{_tail(done.stdout + done.stderr)}")
     return done.stdout
 
 
