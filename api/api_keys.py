@@ -28,6 +28,7 @@ from db.orders import RowKey
 
 router = APIRouter(prefix="/v1/api-keys", tags=["api-keys"], route_class=TenantRoute)
 _KeyPath = Annotated[fields.ApiKeyId, Path(alias="id")]
+_Name = Annotated[fields.Name, Field(examples=["Nightly export"])]
 _Scope = Annotated[
     str, StringConstraints(pattern=PATTERN, max_length=100), Field(examples=["assets:read"])
 ]
@@ -39,7 +40,7 @@ class ApiKeyItem(BaseModel):
     """A key without its secret."""
 
     id: fields.ApiKeyId
-    name: fields.Name
+    name: _Name
     user_id: fields.UserId = Field(description="as whom it acts")
     scopes: _Scopes | None = Field(description="null: all that the user may")
     last4: Annotated[str, fields.text(4, "R7iO", "^[A-Za-z0-9_-]{4}$")] = Field(
@@ -68,7 +69,7 @@ class NewApiKeyItem(ApiKeyItem):
 class NewApiKey(fields.Body):
     """A new key."""
 
-    name: fields.Name
+    name: _Name
     user_id: fields.UserId | None = Field(default=None, description="yourself unless given")
     scopes: _Scopes | None = None
     expires_at: fields.Time | None = Field(default=None, examples=["2099-01-01T00:00:00Z"])

@@ -33,6 +33,9 @@ _ReadAt = Annotated[
     fields.Time | None, Field(description="when it was read off; now, unless given")
 ]
 _Class = Annotated[AssetClass, Field(description="decides which speeds are held to be possible")]
+_Make = Annotated[fields.Name, Field(examples=["Volvo"])]
+_Model = Annotated[fields.Name, Field(examples=["FMX 460"])]
+_Serial = Annotated[fields.Name, Field(examples=["YV2XTY0G1FA123456"])]
 
 
 class PositionItem(BaseModel):
@@ -55,9 +58,9 @@ class AssetItem(BaseModel):
     external_id: fields.ExternalId | None = Field(
         description="the organization's own id of it, unique"
     )
-    make: fields.Name | None
-    model: fields.Name | None
-    serial: fields.Name | None
+    make: _Make | None
+    model: _Model | None
+    serial: _Serial | None
     year: _Year | None
     asset_class: _Class
     mechanical_state: MechanicalState
@@ -83,9 +86,9 @@ class NewAsset(fields.Body):
 
     name: fields.Name
     external_id: fields.ExternalId | None = None
-    make: fields.Name | None = None
-    model: fields.Name | None = None
-    serial: fields.Name | None = None
+    make: _Make | None = None
+    model: _Model | None = None
+    serial: _Serial | None = None
     year: _Year | None = None
     asset_class: AssetClass = "other"
     mechanical_state: MechanicalState = "operational"
@@ -103,9 +106,9 @@ class AssetChange(fields.Body):
 
     name: fields.Name = Field(default_factory=fields.absent)
     external_id: fields.ExternalId | None = None
-    make: fields.Name | None = None
-    model: fields.Name | None = None
-    serial: fields.Name | None = None
+    make: _Make | None = None
+    model: _Model | None = None
+    serial: _Serial | None = None
     year: _Year | None = None
     asset_class: AssetClass = Field(default_factory=fields.absent)
     mechanical_state: MechanicalState = Field(default_factory=fields.absent)
@@ -121,8 +124,8 @@ class AssetChange(fields.Body):
 class AssetFilters(SortedByNameQuery):
     """Which assets."""
 
-    make: fields.Name | None = None
-    model: fields.Name | None = None
+    make: _Make | None = None
+    model: _Model | None = None
     client_id: fields.ClientId | None = None
     site_id: fields.SiteId | None = None
     zone_id: Annotated[

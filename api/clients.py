@@ -25,16 +25,16 @@ from db.newest_first import instant
 
 router = APIRouter(prefix="/v1/clients", tags=["clients"], route_class=TenantRoute)
 _ClientPath = Annotated[fields.ClientId, Path(alias="id")]
+_Name = Annotated[fields.Name, Field(examples=["Keller Civil Works"])]
+_ExternalId = Annotated[fields.ExternalId, Field(examples=["C-1042"])]
 
 
 class ClientItem(BaseModel):
     """A client."""
 
     id: fields.ClientId
-    name: fields.Name
-    external_id: fields.ExternalId | None = Field(
-        description="the organization's own id of it, unique"
-    )
+    name: _Name
+    external_id: _ExternalId | None = Field(description="the organization's own id of it, unique")
     email: fields.Email | None
     phone: fields.Phone | None
     address: fields.Address | None
@@ -47,8 +47,8 @@ class ClientItem(BaseModel):
 class NewClient(fields.Body):
     """A new client."""
 
-    name: fields.Name
-    external_id: fields.ExternalId | None = None
+    name: _Name
+    external_id: _ExternalId | None = None
     email: fields.Email | None = None
     phone: fields.Phone | None = None
     address: fields.Address | None = None
@@ -58,8 +58,8 @@ class NewClient(fields.Body):
 class ClientChange(fields.Body):
     """The fields to change."""
 
-    name: fields.Name = Field(default_factory=fields.absent)
-    external_id: fields.ExternalId | None = None
+    name: _Name = Field(default_factory=fields.absent)
+    external_id: _ExternalId | None = None
     email: fields.Email | None = None
     phone: fields.Phone | None = None
     address: fields.Address | None = None
@@ -69,7 +69,7 @@ class ClientChange(fields.Body):
 class ClientQuery(SortedByNameQuery):
     """Which clients."""
 
-    external_id: fields.ExternalId | None = None
+    external_id: _ExternalId | None = None
     q: fields.NamePrefix | None = None
     deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
 

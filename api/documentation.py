@@ -117,8 +117,12 @@ def _complete_operation(
         str(status): {"$ref": f"#/components/responses/{PROBLEMS[status][0]}"}
         for status in _error_statuses(document, method, operation)
     }
-    for content in _contents(operation):
-        content.setdefault("example", example_of(content["schema"], document))
+    for content in _contents(operation.get("requestBody", {})):
+        shown = example_of(content["schema"], document, with_references=False)
+        content.setdefault("example", shown)
+    for response in operation["responses"].values():
+        for content in _contents(response):
+            content.setdefault("example", example_of(content["schema"], document))
 
 
 def _links(paths: Mapping[str, Any], path: str, place: str) -> dict[str, Any]:
@@ -144,11 +148,9 @@ def _conditions(method: str, path: str, operation: Mapping[str, Any]) -> list[di
     return [*heeded, IDEMPOTENCY_KEY] if method == "post" else heeded
 
 
-def _contents(operation: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Each body that the operation takes or gives."""
-    holders = [operation.get("requestBody", {}), *operation["responses"].values()]
-    for holder in holders:
-        yield from (each for each in holder.get("content", {}).values() if "schema" in each)
+def _contents(holder: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield each body of a request or a response."""
+    yield from (each for each in holder.get("content", {}).values() if "schema" in each)
 
 
 def _error_statuses(

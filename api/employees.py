@@ -36,6 +36,11 @@ from db.newest_first import instant
 router = APIRouter(prefix="/v1/employees", tags=["employees"], route_class=TenantRoute)
 _EmployeePath = Annotated[fields.EmployeeId, Path(alias="id")]
 _MAX_CERTIFICATIONS = 100
+_Name = Annotated[fields.Name, Field(examples=["Anna Keller"])]
+_Title = Annotated[fields.Name, Field(examples=["Crane operator"])]
+_Certificate = Annotated[fields.Name, Field(examples=["Crane licence"])]
+_Number = Annotated[fields.Name, Field(examples=["K-48213"])]
+_ExternalId = Annotated[fields.ExternalId, Field(examples=["E-204"])]
 
 PunchBy = Literal["terminal", "tracker", "phone"]
 
@@ -43,9 +48,9 @@ PunchBy = Literal["terminal", "tracker", "phone"]
 class Certification(fields.Body):
     """What an employee is certified for."""
 
-    name: fields.Name
-    number: fields.Name | None = None
-    issued_on: fields.Day | None = None
+    name: _Certificate
+    number: _Number | None = None
+    issued_on: fields.Day | None = Field(default=None, examples=["2024-07-01"])
     expires_on: fields.Day | None = Field(default=None, description="null: never")
 
     @model_validator(mode="after")
@@ -69,9 +74,9 @@ class PunchRights(fields.Body):
 class CertificationItem(BaseModel):
     """What an employee is certified for."""
 
-    name: fields.Name
-    number: fields.Name | None
-    issued_on: fields.Day | None
+    name: _Certificate
+    number: _Number | None
+    issued_on: fields.Day | None = Field(examples=["2024-07-01"])
     expires_on: fields.Day | None
 
 
@@ -88,11 +93,9 @@ class EmployeeItem(BaseModel):
     """An employee."""
 
     id: fields.EmployeeId
-    name: fields.Name
-    external_id: fields.ExternalId | None = Field(
-        description="the organization's own id of it, unique"
-    )
-    role: fields.Name | None = Field(description="a title, like Crane operator")
+    name: _Name
+    external_id: _ExternalId | None = Field(description="the organization's own id of it, unique")
+    role: _Title | None = Field(description="a title")
     email: fields.Email | None
     phone: fields.Phone | None
     user_id: fields.UserId | None = Field(description="who signs in as this employee")
@@ -110,9 +113,9 @@ _Certifications = Annotated[list[Certification], Field(max_length=_MAX_CERTIFICA
 class NewEmployee(fields.Body):
     """A new employee. Unless given, they have no right to punch."""
 
-    name: fields.Name
-    external_id: fields.ExternalId | None = None
-    role: fields.Name | None = None
+    name: _Name
+    external_id: _ExternalId | None = None
+    role: _Title | None = None
     email: fields.Email | None = None
     phone: fields.Phone | None = None
     user_id: fields.UserId | None = None
@@ -124,23 +127,23 @@ class NewEmployee(fields.Body):
 class EmployeeChange(fields.Body):
     """The fields to change. `certifications` and `punch_rights` are given as a whole."""
 
-    name: fields.Name = Field(default_factory=fields.absent)
-    external_id: fields.ExternalId | None = None
-    role: fields.Name | None = None
+    name: _Name = Field(default_factory=fields.absent)
+    external_id: _ExternalId | None = None
+    role: _Title | None = None
     email: fields.Email | None = None
     phone: fields.Phone | None = None
     user_id: fields.UserId | None = None
     certifications: _Certifications = Field(default_factory=fields.absent)
     punch_rights: PunchRights = Field(default_factory=fields.absent)
-    active: bool = Field(default_factory=fields.absent)
+    active: bool = Field(default_factory=fields.absent, examples=[True])
 
 
 class EmployeeQuery(SortedByNameQuery):
     """Which employees."""
 
-    external_id: fields.ExternalId | None = None
+    external_id: _ExternalId | None = None
     user_id: fields.UserId | None = None
-    role: fields.Name | None = None
+    role: _Title | None = None
     active: bool | None = None
     expiring_before: Annotated[
         fields.Day | None,

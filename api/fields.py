@@ -139,13 +139,13 @@ Name = Annotated[
     str,
     _NAME,
     AfterValidator(storable),
-    Field(examples=["Truck 1"], json_schema_extra=_PRINTED),
+    Field(examples=["Truck 7"], json_schema_extra=_PRINTED),
 ]
 ExternalId = Annotated[
     str,
     _NAME,
     AfterValidator(storable),
-    Field(examples=["T-1"], json_schema_extra=_PRINTED),
+    Field(examples=["A-7"], json_schema_extra=_PRINTED),
 ]
 Tag = Annotated[
     str, StringConstraints(pattern="^[a-z0-9._-]+$", max_length=50), Field(examples=["crane"])

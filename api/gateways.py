@@ -30,6 +30,7 @@ from db.trackers import secret_hash
 router = APIRouter(prefix="/v1/gateways", tags=["gateways"], route_class=TenantRoute)
 _GatewayPath = Annotated[fields.GatewayId, Path(alias="id")]
 _SECRET_BYTES = 32
+_Name = Annotated[fields.Name, Field(examples=["Traccar in Zurich"])]
 
 GatewayKind = Literal["traccar", "chirpstack", "tts"]
 
@@ -38,7 +39,7 @@ class GatewayItem(BaseModel):
     """A gateway."""
 
     id: fields.GatewayId
-    name: fields.Name
+    name: _Name
     kind: GatewayKind = Field(description="in whose form it forwards; tts: The Things Stack")
     revoked_at: datetime | None
     created_at: datetime
@@ -54,14 +55,14 @@ class NewGatewayItem(GatewayItem):
 class NewGateway(fields.Body):
     """A new gateway."""
 
-    name: fields.Name
+    name: _Name
     kind: GatewayKind
 
 
 class GatewayChange(fields.Body):
     """The fields to change. A gateway keeps its kind."""
 
-    name: fields.Name = Field(default_factory=fields.absent)
+    name: _Name = Field(default_factory=fields.absent)
 
 
 class GatewayQuery(SortedQuery):

@@ -25,13 +25,14 @@ _always = APIRouter(route_class=UngatedRoute)
 _PATH = "/v1/organization"
 
 _TimeZone = Annotated[str, fields.text(64, "Europe/Zurich")]
+_Name = Annotated[fields.Name, Field(examples=["Alpine Crane Hire"])]
 
 
 class OrganizationItem(BaseModel):
     """The caller's organization."""
 
     id: fields.OrganizationId
-    name: fields.Name
+    name: _Name
     plan: PlanName
     api_addon: bool
     api_access: bool = Field(description="by the plan or the add-on, programs may use the API")
@@ -44,7 +45,7 @@ class OrganizationItem(BaseModel):
 class OrganizationChange(fields.Body):
     """The fields to change."""
 
-    name: fields.Name = Field(default_factory=fields.absent)
+    name: _Name = Field(default_factory=fields.absent)
     timezone: _TimeZone = Field(default_factory=fields.absent)
 
 

@@ -36,6 +36,8 @@ from db.sites import Site, SiteFilter, is_in_use, sites
 
 router = APIRouter(prefix="/v1/sites", tags=["sites"], route_class=TenantRoute)
 _SitePath = Annotated[fields.SiteId, Path(alias="id")]
+_Name = Annotated[fields.Name, Field(examples=["North quarry"])]
+_ExternalId = Annotated[fields.ExternalId, Field(examples=["S-17"])]
 
 
 class SiteItem(BaseModel):
@@ -44,10 +46,8 @@ class SiteItem(BaseModel):
     id: fields.SiteId
     client_id: fields.ClientId | None = Field(description="null: the organization's own")
     zone_id: fields.ZoneId | None = Field(description="its geofence")
-    name: fields.Name
-    external_id: fields.ExternalId | None = Field(
-        description="the organization's own id of it, unique"
-    )
+    name: _Name
+    external_id: _ExternalId | None = Field(description="the organization's own id of it, unique")
     address: fields.Address | None
     lat: fields.Latitude | None
     lon: fields.Longitude | None
@@ -60,10 +60,10 @@ class SiteItem(BaseModel):
 class NewSite(fields.Body):
     """A new site. `lat` and `lon` go together."""
 
-    name: fields.Name
+    name: _Name
     client_id: fields.ClientId | None = None
     zone_id: fields.ZoneId | None = None
-    external_id: fields.ExternalId | None = None
+    external_id: _ExternalId | None = None
     address: fields.Address | None = None
     lat: fields.Latitude | None = None
     lon: fields.Longitude | None = None
@@ -73,7 +73,7 @@ class NewSite(fields.Body):
 class SiteChange(NewSite):
     """The fields to change."""
 
-    name: fields.Name = Field(default_factory=fields.absent)
+    name: _Name = Field(default_factory=fields.absent)
 
 
 class SiteQuery(SortedByNameQuery):
@@ -81,7 +81,7 @@ class SiteQuery(SortedByNameQuery):
 
     client_id: fields.ClientId | None = None
     zone_id: fields.ZoneId | None = None
-    external_id: fields.ExternalId | None = None
+    external_id: _ExternalId | None = None
     q: fields.NamePrefix | None = None
     deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
 

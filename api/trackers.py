@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from api import fields
@@ -38,14 +38,17 @@ from db.trackers import Tracker, TrackerFilter
 router = APIRouter(prefix="/v1/trackers", tags=["trackers"], route_class=TenantRoute)
 _TrackerPath = Annotated[fields.TrackerId, Path(alias="id")]
 SECRET_BYTES = 32
+_ASSIGNED = ConfigDict(json_schema_extra={"dependentRequired": {"assigned_from": ["asset_id"]}})
+_Name = Annotated[fields.Name, Field(examples=["Tracker of truck 7"])]
+_ExternalId = Annotated[fields.ExternalId, Field(examples=["356938035643809"])]
 
 
 class TrackerItem(BaseModel):
     """A tracker."""
 
     id: fields.TrackerId
-    name: fields.Name | None
-    external_id: fields.ExternalId | None = Field(description="IMEI, uniqueId, devEui: unique")
+    name: _Name | None
+    external_id: _ExternalId | None = Field(description="IMEI, uniqueId, devEui: unique")
     receipts: bool = Field(description="whether each message is answered after its commit")
     asset_id: fields.AssetId | None = Field(description="the asset that it is on now")
     assigned_from: datetime | None
@@ -66,8 +69,10 @@ class NewTrackerItem(TrackerItem):
 class NewTracker(fields.Body):
     """A new tracker, on an asset or not."""
 
-    name: fields.Name | None = None
-    external_id: fields.ExternalId | None = None
+    model_config = _ASSIGNED
+
+    name: _Name | None = None
+    external_id: _ExternalId | None = None
     receipts: bool = False
     asset_id: fields.AssetId | None = None
     assigned_from: fields.Time | None = Field(
@@ -78,8 +83,10 @@ class NewTracker(fields.Body):
 class TrackerChange(fields.Body):
     """The fields to change. `asset_id: null` takes the tracker off its asset."""
 
-    name: fields.Name | None = None
-    external_id: fields.ExternalId | None = None
+    model_config = _ASSIGNED
+
+    name: _Name | None = None
+    external_id: _ExternalId | None = None
     receipts: bool = Field(default_factory=fields.absent)
     asset_id: fields.AssetId | None = None
     assigned_from: fields.Time | None = Field(
@@ -96,7 +103,7 @@ Include = Annotated[
 class TrackerQuery(SortedQuery):
     """Which trackers, and what to show of them."""
 
-    external_id: fields.ExternalId | None = None
+    external_id: _ExternalId | None = None
     asset_id: Annotated[fields.AssetId | None, Field(description="that are on it now")] = None
     assigned: Annotated[
         bool | None, Field(description="on an asset now, or on none; null: all")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from api import fields
@@ -23,6 +23,7 @@ from db.users import Role, User
 
 router = APIRouter(prefix="/v1/users", tags=["users"], route_class=TenantRoute)
 _UserPath = Annotated[fields.UserId, Path(alias="id")]
+_Name = Annotated[fields.Name, Field(examples=["Anna Keller"])]
 
 
 class UserItem(BaseModel):
@@ -30,7 +31,7 @@ class UserItem(BaseModel):
 
     id: fields.UserId
     email: fields.UserEmail
-    name: fields.Name | None
+    name: _Name | None
     role: Role
     active: bool = Field(description="false: may not sign in, and neither may their API keys")
     invited: bool = Field(description="true: has not accepted the invitation yet")
@@ -49,21 +50,23 @@ class NewUser(fields.Body):
 
     email: fields.UserEmail
     role: Role
-    name: fields.Name | None = None
+    name: _Name | None = None
 
 
 class UserChange(fields.Body):
     """The fields to change."""
 
-    name: fields.Name | None = None
+    name: _Name | None = None
     role: Role = Field(default_factory=fields.absent)
-    active: bool = Field(default_factory=fields.absent)
+    active: bool = Field(default_factory=fields.absent, examples=[True])
 
 
 class MyChange(fields.Body):
     """The fields to change; a new password needs the present one."""
 
-    name: fields.Name | None = None
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Anna Keller"}]})
+
+    name: _Name | None = None
     password: Password = Field(default_factory=fields.absent)
     current_password: Password = Field(default_factory=fields.absent)
 

@@ -45,6 +45,8 @@ Geometry = Annotated[
     ),
 ]
 Alerts = Annotated[list[Alert], Field(max_length=3)]
+_Name = Annotated[fields.Name, Field(examples=["Depot in Altstetten"])]
+_ExternalId = Annotated[fields.ExternalId, Field(examples=["Z-12"])]
 _Metres = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Radius = Annotated[
     Annotated[_Metres, Field(json_schema_extra={"maximum": MAX_RADIUS_M})] | None,
@@ -64,7 +66,7 @@ class _Version(RuleFields):
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     version: fields.Count
-    name: fields.Name
+    name: _Name
     kind: Kind
     alert_on: Alerts | None = Field(description="null: as the kind has it")
     geometry: Geometry
@@ -86,7 +88,7 @@ class ZoneItem(_Version):
     """A zone as its newest version has it."""
 
     id: fields.ZoneId
-    external_id: fields.ExternalId | None
+    external_id: _ExternalId | None
     valid_from: datetime = Field(description="since when this version is in force")
     updated_at: datetime
     deleted_at: datetime | None
@@ -95,11 +97,11 @@ class ZoneItem(_Version):
 class NewZone(fields.Body, RuleFields):
     """A new zone."""
 
-    name: fields.Name
+    name: _Name
     geometry: Geometry
     radius_m: _Radius = None
     width_m: _Width = None
-    external_id: fields.ExternalId | None = None
+    external_id: _ExternalId | None = None
     kind: Kind = "restricted"
     alert_on: Alerts | None = None
     schedule: _Schedule = None
@@ -112,11 +114,11 @@ class NewZone(fields.Body, RuleFields):
 class ZoneChange(fields.Body, RuleFields):
     """The fields to change. Any but external_id makes a new version, in force from now."""
 
-    name: fields.Name = Field(default_factory=fields.absent)
+    name: _Name = Field(default_factory=fields.absent)
     geometry: Geometry = Field(default_factory=fields.absent)
     radius_m: _Radius = None
     width_m: _Width = None
-    external_id: fields.ExternalId | None = None
+    external_id: _ExternalId | None = None
     kind: Kind = Field(default_factory=fields.absent)
     alert_on: Alerts | None = None
     schedule: _Schedule = None

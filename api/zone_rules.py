@@ -20,35 +20,46 @@ class RuleFields(BaseModel):
     """Of each: null is the default."""
 
     exit_buffer_m: _Metres | None = Field(
-        default=None, description="left only when so far outside; default 0"
+        default=None, examples=[20], description="left only when so far outside; default 0"
     )
     accuracy_clamp_m: _Metres | None = Field(
-        default=None, description="a fix's accuracy adds to exit_buffer_m, up to this; default 50"
+        default=None,
+        examples=[50],
+        description="a fix's accuracy adds to exit_buffer_m, up to this; default 50",
     )
     enter_confirm_fixes: _Fixes | None = Field(
-        default=None, description="so many fixes in a row enter; default 1"
+        default=None, examples=[1], description="so many fixes in a row enter; default 1"
     )
     exit_confirm_fixes: _Fixes | None = Field(
-        default=None, description="so many fixes in a row leave; default 2"
+        default=None, examples=[2], description="so many fixes in a row leave; default 2"
     )
     enter_confirm_seconds: _Seconds | None = Field(
-        default=None, description="from the first of those fixes to the last; default 0"
+        default=None,
+        examples=[0],
+        description="from the first of those fixes to the last; default 0",
     )
     exit_confirm_seconds: _Seconds | None = Field(
-        default=None, description="from the first of those fixes to the last; default 0"
+        default=None,
+        examples=[30],
+        description="from the first of those fixes to the last; default 0",
     )
     max_gap_seconds: _Seconds | None = Field(
         default=None,
+        examples=[120],
         description="fixes further apart tell of no passing through; 0: none do; default 120",
     )
     pass_min_m: Annotated[float, Field(ge=0, le=1_000_000)] | None = Field(
-        default=None, description="the least way inside of a passing through; default 0"
+        default=None,
+        examples=[10],
+        description="the least way inside of a passing through; default 0",
     )
     dwell_seconds: _SomeSeconds | None = Field(
         default=None, description="a stay of so long is a dwell; default: no dwell is told"
     )
     close_after_silence_seconds: _SomeSeconds | None = Field(
-        default=None, description="a stay ends so long after the last fix; default: never"
+        default=None,
+        examples=[86_400],
+        description="a stay ends so long after the last fix; default: never",
     )
 
 

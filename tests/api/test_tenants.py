@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from api.examples import example_of
 from tests.api.belongings import Ids, one_of_everything
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import square
@@ -103,24 +104,29 @@ def with_id(body: Any, place: str, text: str) -> Any:
     return changed
 
 
-def body_of(operation: dict[str, Any], ids: Ids) -> Any:
-    """The example of the operation's JSON body, with ids that are there."""
+def body_of(operation: dict[str, Any], document: dict[str, Any], ids: Ids) -> Any:
+    """Every field of the operation's JSON body, with ids that are there."""
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
     if content is None:
         return None
-    body = content["example"]
+    body = example_of(content["schema"], document)
     for place, kind in places_of_ids(body):
         body = with_id(body, place, ids[kind])
     return body
 
 
 def attempts_of(
-    method: str, path: str, operation: dict[str, Any], ours: Ids, theirs: Ids
+    document: dict[str, Any],
+    method: str,
+    path: str,
+    operation: dict[str, Any],
+    ours: Ids,
+    theirs: Ids,
 ) -> Iterator[Attempt]:
     """One for each place of the operation that takes an id."""
     parameters = [each for each in operation.get("parameters", ()) if kind_of(each)]
     kinds = {each["name"]: kind_of(each) or "" for each in parameters if each["in"] == "path"}
-    body = body_of(operation, ours)
+    body = body_of(operation, document, ours)
     our_path = path.format(**{name: ours[kind] for name, kind in kinds.items()})
     for name, kind in kinds.items():
         ids = {other: ours[its] for other, its in kinds.items()} | {name: theirs[kind]}
@@ -176,7 +182,7 @@ async def test_no_operation_reaches_or_changes_what_is_of_another_organization(
     attempts = [
         attempt
         for method, path, operation in guarded_operations(document)
-        for attempt in attempts_of(method, path, operation, ours, theirs)
+        for attempt in attempts_of(document, method, path, operation, ours, theirs)
     ]
     assert len(attempts) > 50
     wrong: dict[str, str] = {}
@@ -195,7 +201,7 @@ async def test_the_same_requests_with_our_own_ids_are_not_refused_for_them(
 ) -> None:
     refused: dict[str, str] = {}
     for method, path, operation in guarded_operations(document):
-        for attempt in attempts_of(method, path, operation, ours, ours):
+        for attempt in attempts_of(document, method, path, operation, ours, ours):
             if attempt.headers or (attempt.place.startswith("path") and method != "GET"):
                 continue
             answer = await attempt.made_by(north)

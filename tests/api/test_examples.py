@@ -1,0 +1,86 @@
+"""The example of each body is accepted exactly as it is shown by an organization that is new."""
+
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from api.examples import example_of
+from tests.api.running import Organization, RunningApi
+
+# What no example can have, since it belongs to one organization alone.
+NOT_BY_NATURE = {
+    "createToken": "the password of a user",
+    "createSession": "the password of a user",
+    "refreshToken": "a refresh token that was given",
+    "acceptInvitation": "a token that was mailed",
+    "confirmPasswordReset": "a token that was mailed",
+    "createAttachment": "the id of what the file belongs to",
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def document(api: RunningApi) -> dict[str, Any]:
+    """The OpenAPI document."""
+    return (await api.anonymous.get("/openapi.json")).json
+
+
+def example(operation: dict[str, Any]) -> Any:
+    """The JSON body that the document shows for an operation."""
+    return operation["requestBody"]["content"]["application/json"]["example"]
+
+
+async def path_of(org: Organization, document: dict[str, Any], path: str) -> str:
+    """A path with an id: that of a thing which is made from the example of its own POST."""
+    if "{id}" not in path:
+        return path
+    collection = path.partition("/{id}")[0]
+    made = await org.admin.post(collection, example(document["paths"][collection]["post"]))
+    assert made.status == 201, made.json
+    return path.replace("{id}", made.json["id"])
+
+
+async def test_every_example_is_accepted_as_it_is_shown_by_a_new_organization(
+    api: RunningApi, document: dict[str, Any]
+) -> None:
+    refused: dict[str, str] = {}
+    sent: list[str] = []
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            name = operation["operationId"]
+            if "requestBody" not in operation or name in NOT_BY_NATURE:
+                continue
+            org = api.organization("New")
+            place = await path_of(org, document, path)
+            answer = await org.admin.send(method.upper(), place, json=example(operation))
+            sent.append(name)
+            if answer.status not in (200, 201, 202) or answer.json.get("valid") is False:
+                refused[name] = f"{answer.status} {answer.content.decode()}"
+    assert refused == {}
+    assert len(sent) > 20
+
+
+def test_what_no_example_can_have_is_still_asked_for(document: dict[str, Any]) -> None:
+    operations = {
+        operation["operationId"]: operation
+        for path in document["paths"].values()
+        for operation in path.values()
+    }
+    assert all("requestBody" in operations[name] for name in NOT_BY_NATURE)
+
+
+@pytest.mark.parametrize(
+    ("schema", "shown"),
+    [
+        ({"required": ["a_id"]}, {"a_id": "ast_00000000000000000000000000", "at": ""}),
+        ({}, {"at": ""}),
+        ({"dependentRequired": {"at": ["a_id"]}}, {}),
+    ],
+)
+def test_ids_that_may_be_left_out_are_left_out_with_what_depends_on_them(
+    schema: dict[str, Any], shown: dict[str, str]
+) -> None:
+    asset_id = {"pattern": "^ast_[0-7]", "examples": ["ast_00000000000000000000000000"]}
+    whole = {"type": "object", "properties": {"a_id": asset_id, "at": {"type": "string"}}}
+    assert example_of(whole | schema, {}, with_references=False) == shown
+    assert example_of(whole | schema, {}) == {"a_id": asset_id["examples"][0], "at": ""}
