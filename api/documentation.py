@@ -30,6 +30,7 @@ from api.documented import (
     headers_of,
     problem_response,
 )
+from api.documented_events import add_events
 from api.examples import example_of
 
 _ID = re.compile(r"\^[a-z]+_\[")
@@ -68,6 +69,7 @@ def complete(app: FastAPI) -> dict[str, Any]:
         name: problem_response(status) for status, (name, *_) in PROBLEMS.items()
     }
     _name_bodies(document)
+    add_events(document)
     for schema in _schemas(document):
         _bound(schema)
     for path, operations in document["paths"].items():

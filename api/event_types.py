@@ -1,39 +1,69 @@
-"""The types of events, and the patterns that choose among them: `*`, `asset.*`, one type."""
+"""The types of events that exist, and the patterns that choose among them: `*`, `asset.*`, a type.
 
-from typing import Annotated
+Nothing emits a type that is not listed here. The OpenAPI document (`api.documented_events`) and the
+tables of docs/webhooks.md follow from this list.
+"""
 
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-EVENT_TYPES = (
-    "asset.geofence_breach",
-    "asset.geofence_dwell",
-    "asset.visit_amended",
-    "employee.punched_in",
-    "employee.punched_out",
-    "inspection.submitted",
-    "quote.accepted",
-    "quote.created",
-    "quote.declined",
-    "quote.expired",
-    "quote.sent",
-    "stock.low",
-    "webhook_endpoint.disabled",
-    "work_order.assigned",
-    "work_order.cancelled",
-    "work_order.completed",
-    "work_order.created",
-    "work_order.started",
-    "work_order.updated",
+from api.examples import example_of
+from geofence.event_data import Alert, VisitAmendment
+from geofence.policy import AMENDED, BREACH, DWELL
+
+
+class EventKind(NamedTuple):
+    """A type of event. shown: the values of its example that differ from those of the fields."""
+
+    name: str
+    tells: str
+    data: type[msgspec.Struct]
+    shown: Mapping[str, object]
+
+    def data_schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of `data`."""
+        _, schemas = msgspec.json.schema_components([self.data])
+        return schemas[self.data.__name__]
+
+    def data_example(self) -> dict[str, Any]:
+        """Return an example of `data`."""
+        return example_of(self.data_schema(), {}) | self.shown
+
+
+EVENT_KINDS = (
+    EventKind(
+        BREACH,
+        "An asset enters or leaves a zone that alerts, or is in the wrong place when hours begin.",
+        Alert,
+        {"inferred": None, "dwell_s": None},
+    ),
+    EventKind(
+        DWELL,
+        "An asset has stayed in a zone for the zone's `dwell_seconds`.",
+        Alert,
+        {"transition": "dwell", "inferred": "timer"},
+    ),
+    EventKind(
+        AMENDED,
+        "What was told of a visit is not so: a late fix shows it, or disproves a deadline.",
+        VisitAmendment,
+        {},
+    ),
 )
+EVENT_TYPES = tuple(kind.name for kind in EVENT_KINDS)
 
 _GROUPS = {event_type.partition(".")[0] + ".*" for event_type in EVENT_TYPES}
 
 
 def read_pattern(text: str) -> str:
-    """`text`, if it chooses any type at all. Raises ValueError."""
+    """Return `text`, if it chooses any type at all. Raises ValueError."""
     if text == "*" or text in _GROUPS or text in EVENT_TYPES:
         return text
-    raise ValueError(f"must be *, a group like asset.* or one of {', '.join(EVENT_TYPES)}")
+    groups = ", ".join(sorted(_GROUPS))
+    raise ValueError(f"must be *, a group ({groups}) or a type: {', '.join(EVENT_TYPES)}")
 
 
 EventType = Annotated[str, WithJsonSchema({"type": "string", "enum": list(EVENT_TYPES)})]
@@ -43,3 +73,8 @@ TypePattern = Annotated[
     WithJsonSchema({"type": "string", "enum": ["*", *sorted(_GROUPS), *EVENT_TYPES]}),
 ]
 TypePatterns = Annotated[list[TypePattern], Field(min_length=1, max_length=50)]
+# An endpoint may have been made for types that are offered no more: it gets none of them.
+StoredPatterns = Annotated[
+    list[Annotated[str, Field(max_length=100, pattern=r"^[a-z_.*]+$", examples=["asset.*"])]],
+    Field(max_length=50),
+]

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from api import fields
 from api.access import Access, Reader
-from api.event_types import EventType, TypePattern
+from api.event_types import EVENT_KINDS, EventType, TypePattern
 from api.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
 from api.problems import not_found
 from api.routes import TenantRoute
@@ -35,7 +35,7 @@ class EventItem(BaseModel):
     occurred_at: datetime
     created_at: datetime
     organization_id: fields.OrganizationId
-    data: dict[str, Any] = Field(examples=[{"asset_name": "Truck 1", "transition": "enter"}])
+    data: dict[str, Any] = Field(examples=[EVENT_KINDS[0].data_example()])
 
 
 class EventQuery(ListQuery):

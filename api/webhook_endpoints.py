@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from api import fields
 from api.access import Admin, Reader
-from api.event_types import TypePatterns
+from api.event_types import StoredPatterns, TypePatterns
 from api.paging import ListOf, Page, SortedQuery, Total
 from api.plans import check_api_access
 from api.problems import bad_field, not_found
@@ -37,7 +37,7 @@ class EndpointItem(BaseModel):
 
     id: fields.EndpointId
     url: Annotated[str, fields.text(URL_LENGTH_MAX, "https://hooks.example.com/ops")]
-    types: TypePatterns
+    types: StoredPatterns
     description: Annotated[str, fields.text(500, "to the ERP")] | None
     created_at: datetime
     deleted_at: datetime | None

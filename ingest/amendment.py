@@ -4,31 +4,13 @@ import msgspec
 
 from db.events import Event
 from geofence.amendments import Telling
+from geofence.event_data import VisitAmendment
 from geofence.policy import AMENDED
 from geofence.visits import amendment_event_id
 from ingest.registry import Registry
 from ingest.steps import Step, visit_of
 from telemetry.ids import format_id
 from telemetry.times import format_time, to_datetime
-
-
-class Amendment(msgspec.Struct):
-    """`data`: what is changed, and the visit as it is then. The fields, as they are written."""
-
-    visit_id: str
-    change: str
-    revision: int
-    asset_id: str
-    asset_name: str
-    zone_id: str
-    zone_name: str
-    zone_kind: str
-    zone_version: int
-    entered_at: str
-    left_at: str | None
-    retracted: bool
-    detected_at: str
-    late: bool
 
 
 def amendment_event(
@@ -45,7 +27,7 @@ def amendment_event(
     left_us: when it ends, None while it lasts.
     """
     visit, facts = visit_of(step, registry), registry.zone_facts(step.zone, step.opening_version)
-    data = Amendment(
+    data = VisitAmendment(
         visit_id=format_id("vis", visit),
         change=change.value,
         revision=revision,

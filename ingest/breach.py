@@ -1,39 +1,14 @@
-"""`data` of the events asset.geofence_breach and asset.geofence_dwell: one shape for both."""
+"""`data` of the events asset.geofence_breach and asset.geofence_dwell."""
 
 from uuid import UUID
 
 import msgspec
 
+from geofence.event_data import Alert
 from geofence.transitions import Cause
 from ingest.registry import Registry, ZoneFacts
 from ingest.steps import CAUSES, INFERRED, Step
 from telemetry.ids import format_id
-
-
-class Breach(msgspec.Struct):
-    """The fields, in the order in which they are written."""
-
-    asset_id: str
-    asset_name: str
-    tracker_id: str
-    zone_id: str
-    zone_name: str
-    zone_kind: str
-    zone_version: int
-    visit_id: str | None
-    transition: str
-    occurred_at: str
-    detected_at: str
-    lat: float
-    lon: float
-    accuracy_m: float | None
-    speed_mps: float | None
-    distance_m: float
-    initial: bool
-    inferred: str | None
-    late: bool
-    cause: str
-    dwell_s: float | None
 
 
 def data(
@@ -50,7 +25,7 @@ def data(
     order made it known.
     """
     in_visit = visit is not None and transition != "enter"
-    breach = Breach(
+    alert = Alert(
         asset_id=registry.assets.text(step.asset),
         asset_name=registry.asset_name(step.asset),
         tracker_id=registry.trackers.text(step.tracker),
@@ -73,4 +48,4 @@ def data(
         cause=CAUSES[step.cause],
         dwell_s=(step.time_us - step.entered_us) / 1_000_000 if in_visit else None,
     )
-    return msgspec.json.encode(breach).decode()
+    return msgspec.json.encode(alert).decode()

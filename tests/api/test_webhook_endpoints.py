@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from db.ids import new_id
 from db.secretbox import SecretBox
@@ -13,7 +14,7 @@ from tests.api.running import Organization, RunningApi, running_api
 from tests.servers import DatabaseUnderTest
 
 PATH = "/v1/webhook-endpoints"
-BODY = {"url": "https://hooks.example.com/a?b=c", "types": ["asset.*", "work_order.created"]}
+BODY = {"url": "https://hooks.example.com/a?b=c", "types": ["asset.*", "asset.visit_amended"]}
 
 
 async def test_an_endpoint_gets_a_secret_that_is_shown_once(
@@ -73,6 +74,8 @@ async def test_an_endpoint_that_is_not_there_is_a_404(north: Organization) -> No
         ({"types": []}, "/types"),
         ({"types": "*"}, "/types"),
         ({"types": ["asset.geofence_breech"]}, "/types/0"),
+        ({"types": ["*", "work_order.created"]}, "/types/1"),
+        ({"types": ["quote.*"]}, "/types/0"),
         ({"types": ["*"] * 51}, "/types"),
         ({"description": "a\x00b"}, "/description"),
         ({"secret": "whsec_mine"}, "/secret"),
@@ -84,6 +87,31 @@ async def test_a_bad_field_is_a_422_that_points_at_it(
     answer = await north.admin.post(PATH, BODY | change)
     assert answer.status == 422
     assert [fault["pointer"] for fault in answer.json["errors"]] == [pointer]
+
+
+async def test_a_type_that_nothing_emits_is_answered_by_those_that_exist(
+    north: Organization,
+) -> None:
+    answer = await north.admin.post(PATH, BODY | {"types": ["work_order.created"]})
+    (fault,) = answer.json["errors"]
+    assert fault["message"] == (
+        "must be *, a group (asset.*) or a type: "
+        "asset.geofence_breach, asset.geofence_dwell, asset.visit_amended"
+    )
+
+
+async def test_an_endpoint_that_has_types_of_before_is_shown_as_it_is(
+    api: RunningApi, north: Organization
+) -> None:
+    made = (await north.admin.post(PATH, BODY)).json
+    types = ["quote.*", "work_order.created"]
+    endpoint_id = parse_id("whe", made["id"])
+    api.sql("UPDATE webhook_endpoints SET types = %s WHERE id = %s", types, endpoint_id)
+    shown = await north.viewer.get(f"{PATH}/{made['id']}")
+    assert shown.json["types"] == types
+    document = (await api.anonymous.get("/openapi.json")).json
+    schema = document["components"]["schemas"]["EndpointItem"]["properties"]["types"]
+    Draft202012Validator(schema).validate(types)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,163 @@
+"""`data` of the events of geofences: its fields, what each means, an example.
+
+Ingest writes these structs. The OpenAPI document and docs/webhooks.md are made from them, too
+(`api.event_types`).
+"""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from geofence.amendments import Telling
+from geofence.policy import DEFAULT_ALERTS, SILENT_CAUSES
+from geofence.transitions import Cause
+
+_NAME_CHARACTERS = 200
+_CAUSES = [cause.name.lower() for cause in Cause if cause.name.lower() not in SILENT_CAUSES]
+_CHANGES = [one.value for one in Telling if one not in (Telling.ENTER, Telling.EXIT, Telling.DWELL)]
+
+
+def _id(prefix: str, description: str) -> Meta:
+    return Meta(
+        description=description,
+        pattern=f"^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$",
+        max_length=len(prefix) + 27,
+        examples=[f"{prefix}_01jd8x0k2m4n6p8q0r2s4t6v8w"],
+    )
+
+
+def _name(description: str, example: str) -> Meta:
+    return Meta(description=description, max_length=_NAME_CHARACTERS, examples=[example])
+
+
+def _time(description: str, example: str) -> Meta:
+    return Meta(
+        description=description,
+        max_length=40,
+        examples=[example],
+        extra_json_schema={"format": "date-time"},
+    )
+
+
+def _word(description: str, words: Iterable[str], example: str) -> Meta:
+    return Meta(
+        description=description, examples=[example], extra_json_schema={"enum": list(words)}
+    )
+
+
+_AssetId = Annotated[str, _id("ast", "the asset")]
+_AssetName = Annotated[str, _name("its name", "Truck 7")]
+_ZoneId = Annotated[str, _id("zon", "the zone")]
+_ZoneName = Annotated[str, _name("its name", "Depot in Altstetten")]
+_ZoneKind = Annotated[str, _word("its `kind`", DEFAULT_ALERTS, "restricted")]
+_ZoneVersion = Annotated[
+    int, Meta(description="the version that was judged by", ge=1, le=2**31 - 1, examples=[1])
+]
+_DetectedAt = Annotated[str, _time("when it became known", "2026-03-01T12:00:00.120Z")]
+_Late = Annotated[
+    bool, Meta(description="a fix that came out of order made it known", examples=[False])
+]
+
+
+class Alert(Struct):
+    """An asset enters, leaves, or has stayed in a zone."""
+
+    asset_id: _AssetId
+    asset_name: _AssetName
+    tracker_id: Annotated[str, _id("trk", "the tracker whose fix tells where the asset was")]
+    zone_id: _ZoneId
+    zone_name: _ZoneName
+    zone_kind: _ZoneKind
+    zone_version: _ZoneVersion
+    visit_id: Annotated[str, _id("vis", "the visit; null: the asset is in no visit")] | None
+    transition: Annotated[
+        str,
+        _word(
+            "`enter` or `exit` of a breach, `dwell` of a dwell", ("enter", "exit", "dwell"), "enter"
+        ),
+    ]
+    occurred_at: Annotated[str, _time("when it happened, by the fixes", "2026-03-01T12:00:00Z")]
+    detected_at: _DetectedAt
+    lat: Annotated[
+        float, Meta(description="where the asset was, degrees", ge=-90, le=90, examples=[47.0502])
+    ]
+    lon: Annotated[float, Meta(description="the same", ge=-180, le=180, examples=[8.3093])]
+    accuracy_m: Annotated[
+        float | None, Meta(description="of that fix, metres; null: not known", examples=[4.0])
+    ]
+    speed_mps: Annotated[
+        float | None,
+        Meta(description="of that fix, metres a second; null: not known", examples=[8.3]),
+    ]
+    distance_m: Annotated[
+        float,
+        Meta(description="to the edge of the zone, metres, negative inside", examples=[-12.48]),
+    ]
+    initial: Annotated[
+        bool,
+        Meta(
+            description="it is not known where the asset was before: `cause` is `initial`",
+            examples=[False],
+        ),
+    ]
+    inferred: (
+        Annotated[
+            str,
+            _word(
+                "`segment`: the way between two fixes shows it; `timer`: time went by;"
+                " null: a fix shows it",
+                ("segment", "timer"),
+                "segment",
+            ),
+        ]
+        | None
+    )
+    late: _Late
+    cause: Annotated[
+        str,
+        _word(
+            "`moved`, `initial`, or `schedule_started`: the zone's hours began", _CAUSES, "moved"
+        ),
+    ]
+    dwell_s: (
+        Annotated[
+            float,
+            Meta(
+                description="seconds since the visit began; null for an `enter` or no visit",
+                ge=0,
+                examples=[900.0],
+            ),
+        ]
+        | None
+    )
+
+
+class VisitAmendment(Struct):
+    """A visit of which something was told is another one by now."""
+
+    visit_id: Annotated[str, _id("vis", "the visit")]
+    change: Annotated[
+        str, _word("`start`, `end`, `split`, `merged` or `retracted`", _CHANGES, "end")
+    ]
+    revision: Annotated[
+        int,
+        Meta(description="of the visit after the change", ge=2, le=2**31 - 1, examples=[2]),
+    ]
+    asset_id: _AssetId
+    asset_name: _AssetName
+    zone_id: _ZoneId
+    zone_name: _ZoneName
+    zone_kind: _ZoneKind
+    zone_version: _ZoneVersion
+    entered_at: Annotated[str, _time("when the visit begins now", "2026-03-01T12:00:00Z")]
+    left_at: (
+        Annotated[str, _time("when it ends now; null while it lasts", "2026-03-01T12:10:00Z")]
+        | None
+    )
+    retracted: Annotated[
+        bool,
+        Meta(description="it never was, or is part of another visit", examples=[False]),
+    ]
+    detected_at: _DetectedAt
+    late: _Late
