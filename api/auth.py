@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from api import fields
+from api.oauth_forms import FormOrJsonRoute
 from api.problems import Problem, unauthorized
 from api.routes import PublicRoute
 from api.sign_in import Credentials, sign_in
@@ -42,6 +43,7 @@ from db.sign_ins import Presented, SignIn
 from db.tenant import tenant
 
 router = APIRouter(prefix="/v1/auth", tags=["auth"], route_class=PublicRoute)
+_with_forms = APIRouter(prefix="/v1/auth", tags=["auth"], route_class=FormOrJsonRoute)
 _SIGN_IN_LIFETIME = timedelta(days=90)
 _GRACE = timedelta(seconds=30)
 
@@ -97,20 +99,18 @@ class Nothing(BaseModel):
     """An empty object."""
 
 
-@router.post("/token", operation_id="createToken", response_model=TokenPair)
+@_with_forms.post("/token", operation_id="createToken", response_model=TokenPair)
 async def create_token(request: Request, body: Annotated[Credentials, Body()]) -> Response:
     """Signs a program in. A wrong password, an unknown user and an unknown organization get one
     answer, after the same work."""
     state: ApiState = request.app.state.api
     refresh_token = new_secret(REFRESH_TOKEN)
     also = partial(_add, token=refresh_token, lifetime=_lifetime(state))
-    begun, login = await sign_in(
-        request, body, secret_hash=None, lifetime=_SIGN_IN_LIFETIME, also=also
-    )
-    return _pair(state, Grant(body.organization_id, login.user_id, begun.id), refresh_token)
+    done = await sign_in(request, body, secret_hash=None, lifetime=_SIGN_IN_LIFETIME, also=also)
+    return _pair(state, Grant(done.org_id, done.login.user_id, done.sign_in.id), refresh_token)
 
 
-@router.post("/refresh", operation_id="refreshToken", response_model=TokenPair)
+@_with_forms.post("/refresh", operation_id="refreshToken", response_model=TokenPair)
 async def refresh(request: Request, body: Annotated[Refresh, Body()]) -> Response:
     """Another pair for a refresh token, which is used up by it."""
     state: ApiState = request.app.state.api
@@ -123,6 +123,9 @@ async def refresh(request: Request, body: Annotated[Refresh, Body()]) -> Respons
     if found is None:  # after the transaction: what a reuse ends stays ended
         raise _refused()
     return _pair(state, Grant(org_id, found.user_id, found.sign_in_id), successor)
+
+
+router.routes.extend(_with_forms.routes)
 
 
 @router.post("/revoke", operation_id="revokeToken", response_model=Nothing)

@@ -23,9 +23,11 @@ from api.documented import (
     IF_MATCH,
     IF_NONE_MATCH,
     INFO,
+    PASSWORD,
     PROBLEMS,
     SCHEMAS,
     SERVERS,
+    SIGNED_IN,
     ProblemDocument,
     headers_of,
     problem_response,
@@ -61,6 +63,7 @@ def complete(app: FastAPI) -> dict[str, Any]:
     )
     components = document["components"]
     components["securitySchemes"]["bearer"]["description"] = BEARER
+    components["securitySchemes"]["password"] = dict(PASSWORD)
     for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, never sent
         components["schemas"].pop(unused, None)
     components["schemas"] |= problems["$defs"]
@@ -93,7 +96,7 @@ def _complete_operation(
 ) -> None:
     operation["summary"] = operation["summary"].capitalize()
     operation["description"] = " ".join(operation["description"].split())
-    operation.setdefault("security", [])
+    operation["security"] = list(SIGNED_IN) if operation.get("security") else []
     for parameter in operation.get("parameters", ()):
         parameter["schema"] = _without_null(parameter["schema"])
     good = {

@@ -28,6 +28,22 @@ BEARER = (
     " lifetime; to a client both are opaque. The dashboard has a cookie instead, see"
     " `/v1/auth/session`."
 )
+PASSWORD: Mapping[str, Any] = {
+    "type": "oauth2",
+    "description": (
+        "Email and password against such a token, by the form of RFC 6749, 4.3. `client_id` is the"
+        " organization (`org_...`) where the email belongs to several, and else empty, as"
+        " `client_secret` is. The token follows RFC8725."
+    ),
+    "flows": {
+        "password": {
+            "tokenUrl": "/v1/auth/token",
+            "refreshUrl": "/v1/auth/refresh",
+            "scopes": {},
+        }
+    },
+}
+SIGNED_IN: tuple[Mapping[str, Any], ...] = ({"bearer": []}, {"password": []})
 
 GOOD = {
     "200": "What was asked for",

@@ -72,7 +72,7 @@ class PublicRoute(APIRoute):
                     _check_fields(request, shown)
             if takes_body:
                 content = await _read(request, self.body_limit_bytes, settings.api_body_timeout_s)
-                request.state.body = _decode(request, content)
+                request.state.body = self.decode(request, content)
             try:
                 async with asyncio.timeout(settings.api_request_timeout_s):
                     response = await self.run(request, handle)
@@ -87,6 +87,10 @@ class PublicRoute(APIRoute):
         """Anybody, but not too often."""
         state: ApiState = request.app.state.api
         state.admission.admit_stranger(request)
+
+    def decode(self, request: Request, content: bytes) -> object:
+        """Return the JSON of a body; UNSET where there is none. Raises Problem (400, 415)."""
+        return _decode(request, content)
 
     async def run(self, request: Request, handle: Handle) -> Response:
         """What the handler answers."""

@@ -49,14 +49,14 @@ async def create_session(request: Request, body: Annotated[Credentials, Body()])
     state: ApiState = request.app.state.api
     secret = new_secret(SESSION)
     lifetime_s = state.settings.session_lifetime_s
-    begun, login = await sign_in(
+    done = await sign_in(
         request, body, secret_hash=secret_hash(secret), lifetime=timedelta(seconds=lifetime_s)
     )
     item = {
-        "id": id_text("sgn", begun.id),
-        "organization_id": id_text("org", body.organization_id),
-        "user_id": id_text("usr", login.user_id),
-        "role": login.role,
+        "id": id_text("sgn", done.sign_in.id),
+        "organization_id": id_text("org", done.org_id),
+        "user_id": id_text("usr", done.login.user_id),
+        "role": done.login.role,
         "csrf_token": state.cookies.csrf_token(secret),
     }
     response = created(item, _PATH)

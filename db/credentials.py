@@ -1,8 +1,8 @@
 """Whose a credential is, and what they may now: asked before the organization is known.
 
-One look-up is one round trip. It goes through functions of the owner, which take a hash or ids and
-give ids: the application's role sees no row of anybody by it. None: there is no such credential, or
-it is no longer good, or its user is not.
+One look-up is one round trip. It goes through functions of the owner, which take a hash, ids or an
+address and give ids: the application's role sees no row of anybody by it. None: there is no such
+credential, or it is no longer good, or its user is not.
 """
 
 from datetime import datetime, timedelta
@@ -57,8 +57,13 @@ async def org_of_link(conn: Connection, token_hash: bytes) -> UUID | None:
     return await _org(conn, "SELECT org_of_user_link(%s)", token_hash)
 
 
-async def _org(conn: Connection, query: str, token_hash: bytes) -> UUID | None:
-    cursor = await conn.execute(query.encode(), (token_hash,))
+async def org_of_email(conn: Connection, email: str) -> UUID | None:
+    """Return the organization of an address in lower case, if it is known in one alone."""
+    return await _org(conn, "SELECT org_of_email(%s)", email)
+
+
+async def _org(conn: Connection, query: str, value: bytes | str) -> UUID | None:
+    cursor = await conn.execute(query.encode(), (value,))
     row = await cursor.fetchone()
     assert row is not None  # a function of one value
     return row[0]

@@ -49,10 +49,52 @@ async def test_whatever_is_wrong_the_answer_is_the_same(
     assert (await api.anonymous.post(SIGN_IN, right)).status == 200
 
 
+def _add_user(api: RunningApi, org: Organization, email: str) -> None:
+    """A user who has the password of the others."""
+    api.sql(
+        "INSERT INTO users (org_id, id, email, password_hash, role)"
+        " SELECT org_id, %s, %s, password_hash, 'viewer' FROM users WHERE org_id = %s"
+        " AND email = 'boss@example.com'",
+        new_id(),
+        email,
+        org.org_id,
+    )
+
+
+async def test_an_address_of_one_organization_needs_no_organization(
+    api: RunningApi, north: Organization, south: Organization
+) -> None:
+    body = {"email": "Only.Here@example.com", "password": PASSWORD}
+    assert (await api.anonymous.post(SIGN_IN, body)).status == 401
+    _add_user(api, north, "only.here@example.com")
+    answer = await api.anonymous.post(SIGN_IN, body)
+    assert answer.status == 200
+    me = await Client(api.url, answer.json["access_token"]).get("/v1/users/me")
+    assert me.json["organization_id"] == north.id
+    session = await api.anonymous.post("/v1/auth/session", body)
+    assert session.json["organization_id"] == north.id
+    invited = {"email": "only.here@example.com", "role": "viewer"}
+    assert (await south.admin.post("/v1/users", invited)).status == 201
+    assert (await api.anonymous.post(SIGN_IN, body)).status == 200, "no invitation is in the way"
+
+
+async def test_an_address_of_several_organizations_needs_the_organization(
+    api: RunningApi, north: Organization, south: Organization
+) -> None:
+    for org in (north, south):
+        _add_user(api, org, "both@example.com")
+    body = {"email": "both@example.com", "password": PASSWORD}
+    refused = await api.anonymous.post(SIGN_IN, body)
+    unknown = await api.anonymous.post(SIGN_IN, body | {"email": "nobody@example.com"})
+    assert (refused.status, refused.json["detail"]) == (401, unknown.json["detail"])
+    assert "organization_id" in refused.json["detail"]
+    named = await api.anonymous.post(SIGN_IN, body | {"organization_id": south.id})
+    assert named.status == 200
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
-        ({"email": "a@b.c", "password": "x"}, "/organization_id"),
         ({"email": "a@b.c", "password": "x", "organization_id": "org_1"}, "/organization_id"),
         ({"email": 3, "password": "x", "organization_id": format_id("org", new_id())}, "/email"),
         (

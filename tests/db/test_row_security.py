@@ -309,6 +309,7 @@ LOOK_UPS = {
     "caller_of_api_key": "%(hash)s",
     "caller_of_session": "%(hash)s, interval '1 day'",
     "caller_of_sign_in": "%(org_id)s, %(id)s",
+    "org_of_email": "'nobody@example.com'",
     "org_of_refresh_token": "%(hash)s",
     "org_of_user_link": "%(hash)s",
 }
