@@ -149,7 +149,8 @@ class Permission(SecurityBase):
         if caller.role not in self._roles:
             raise forbidden(f"The role {caller.role} may not do this.")
         if caller.scopes is not None:
-            needed = needed_scope(request.scope["route"].tags[0], request.method)
+            resource = request.app.state.resources[request.scope["route"].operation_id]
+            needed = needed_scope(resource, request.method)
             if not lets_through(caller.scopes, needed):
                 raise Problem(403, "scope_missing", f"The API key has not the scope {needed}.")
         return Access(

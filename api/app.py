@@ -42,7 +42,7 @@ from api.compression import Compressing
 from api.documentation import complete, tags_of
 from api.edge import Edge
 from api.routes import parameters_by_operation
-from api.scopes import known_scopes
+from api.scopes import known_scopes, resources
 from api.settings import ApiSettings
 from api.state import ApiState
 from db.connect import Pool
@@ -125,6 +125,7 @@ def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
     document = complete(app)
     app.state.parameters = parameters_by_operation(document)
     app.state.scopes = known_scopes(document)
+    app.state.resources = resources(document)
     failures.install(app)
     app.add_middleware(Compressing)
     app.add_middleware(Edge, origins=settings.api_allowed_origins or ())

@@ -29,6 +29,15 @@ def known_scopes(document: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(reading | writing | {"*:read", "*:write"})
 
 
+def resources(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return the resource of each operation of an OpenAPI document, by operation id."""
+    return {
+        operation["operationId"]: operation["tags"][0]
+        for path in document["paths"].values()
+        for operation in path.values()
+    }
+
+
 def needed_scope(resource: str, method: str) -> str:
     """The narrowest scope that lets a request through."""
     return f"{resource}:{'read' if method in _SAFE else 'write'}"
