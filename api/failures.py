@@ -17,9 +17,11 @@ from starlette.routing import Match
 
 from api.edge import request_id
 from api.problems import Fault, Problem, bad_parameter, conflict, not_found, unavailable
+from api.reference import DOCUMENTATION
 from db.zones import PageTooLarge
 
 _log = structlog.get_logger("api")
+_EVERY_PATH_HAS = {"OPTIONS"}
 
 # What a broken constraint means to the client: code, pointer, sentence.
 _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
@@ -127,7 +129,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
     if error.status_code == 405 and request.method == "OPTIONS":
         return Response(status_code=204, headers={"Allow": ", ".join(sorted(_methods_at(request)))})
     if error.status_code == 404:
-        problem = Problem(404, "not_found", "There is nothing at this path.")
+        problem = _nothing_at(request)
     elif error.status_code == 405:
         allowed = ", ".join(sorted(_methods_at(request)))
         detail = f"The methods of this path are {allowed}."
@@ -137,13 +139,27 @@ async def _on_http(request: Request, error: Exception) -> Response:
     return problem.response(request_id(request))
 
 
-def _methods_at(request: Request) -> set[str]:
+def _nothing_at(request: Request) -> Problem:
+    """Return a 404 that names the path which was probably meant, if there is one."""
+    more = {"documentation": DOCUMENTATION}
+    plain = "/" + request.scope["path"].strip("/")
+    for path in (plain, f"/v1{plain}"):
+        if _methods_at(request, path) != _EVERY_PATH_HAS:
+            detail = f"There is nothing at this path. Did you mean {path}?"
+            return Problem(404, "not_found", detail, more=more | {"did_you_mean": path})
+    detail = f"There is nothing at this path. {DOCUMENTATION} shows the paths there are."
+    return Problem(404, "not_found", detail, more=more)
+
+
+def _methods_at(request: Request, path: str | None = None) -> set[str]:
+    """Return the methods of the path of the request, or of another one."""
     methods: set[str] = set()
+    at = {} if path is None else {"path": path}
     for method in ("GET", "POST", "PATCH", "DELETE"):
-        scope = {**request.scope, "method": method}
+        scope = {**request.scope, "method": method, **at}
         if any(route.matches(scope)[0] is Match.FULL for route in request.app.router.routes):
             methods.add(method)
-    return methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
+    return methods | _EVERY_PATH_HAS | ({"HEAD"} if "GET" in methods else set())
 
 
 async def _on_conflict(request: Request, error: Exception) -> Response:

@@ -1,9 +1,11 @@
 """The reference page of the API at `/docs`: Swagger UI over `/openapi.json`, all from this server.
+`/` and `/v1` lead there.
 
 The page works without internet, and its policy lets it load nothing from elsewhere and run no
 script that stands in a page. Swagger UI itself comes with the package fastapi-offline.
 """
 
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,7 +13,10 @@ import fastapi_offline
 from fastapi import APIRouter
 from starlette.responses import FileResponse, Response
 
+from api.wire import ok
+
 router = APIRouter(include_in_schema=False)
+DOCUMENTATION = "/docs"
 _STATIC = Path(str(files(fastapi_offline))) / "static"
 # Swagger UI writes style attributes.
 _POLICY = (
@@ -41,7 +46,22 @@ _START = """SwaggerUIBundle({
 """
 
 
-@router.get("/docs")
+@router.get("/")
+@router.get("/v1")
+async def front() -> Response:
+    """What this is, and where to read on."""
+    return ok(
+        {
+            "name": "OPS Companion",
+            "version": version("ops-companion"),
+            "documentation": DOCUMENTATION,
+            "openapi": "/openapi.json",
+            "api": "/v1",
+        }
+    )
+
+
+@router.get(DOCUMENTATION)
 async def page() -> Response:
     """The page."""
     return Response(_PAGE, media_type="text/html", headers={"Content-Security-Policy": _POLICY})

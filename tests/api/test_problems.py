@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from importlib.metadata import version
 from typing import Any
 
 import psycopg
@@ -26,8 +27,42 @@ def is_problem(answer: Answer, status: int, code: str) -> bool:
 
 
 async def test_a_path_that_is_not_there_is_a_404(north: Organization) -> None:
-    for path in ("/", "/v1", "/v1/nothing", "/v1/assets/", "/v1/assets/x/y", "/redoc", "/%00"):
-        assert is_problem(await north.admin.get(path), 404, "not_found"), path
+    for path in ("/v1/nothing", "/v1/assets/x/y", "/redoc", "/%00", "//", "/v1//"):
+        answer = await north.admin.get(path)
+        assert is_problem(answer, 404, "not_found"), path
+        assert answer.json["documentation"] == "/docs"
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/v1/assets/", "/v1/assets"),
+        ("/assets", "/v1/assets"),
+        ("/assets/", "/v1/assets"),
+        ("//v1/assets", "/v1/assets"),
+        ("/zones/zon_01jd8x0k2m4n6p8q0r2s4t6v8w", "/v1/zones/zon_01jd8x0k2m4n6p8q0r2s4t6v8w"),
+        ("/auth/token/", "/v1/auth/token"),
+        ("/docs/", "/docs"),
+        ("/nothing", None),
+        ("/v1/nothing/", None),
+    ],
+)
+async def test_a_path_that_is_nearly_right_is_told_the_one_that_was_meant(
+    north: Organization, path: str, meant: str | None
+) -> None:
+    for method in ("GET", "POST", "DELETE"):
+        answer = await north.admin.send(method, path)
+        assert is_problem(answer, 404, "not_found")
+        assert answer.json.get("did_you_mean") == meant
+        assert (meant or "/docs") in answer.json["detail"]
+
+
+async def test_the_root_says_what_this_is_and_where_to_read_on(north: Organization) -> None:
+    for path in ("/", "/v1"):
+        shown = (await north.admin.get(path)).json
+        assert (shown["name"], shown["version"]) == ("OPS Companion", version("ops-companion"))
+        for name in ("documentation", "openapi", "api"):
+            assert (await north.admin.get(shown[name])).status == 200
 
 
 async def test_a_method_that_a_path_does_not_have_is_a_405_with_those_it_has(
