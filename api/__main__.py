@@ -1,5 +1,6 @@
 """`opsc api`: the API role, one process or several behind one socket."""
 
+import gc
 import signal
 import ssl
 import sys
@@ -49,7 +50,10 @@ def _application(settings: ApiSettings) -> FastAPI:
         max_size=settings.api_connections,
         limits=Limits(statement_s=settings.api_statement_timeout_s),
     )
-    return create_app(settings, connections)
+    app = create_app(settings, connections)
+    gc.collect()
+    gc.freeze()  # else a body of 100,000 vertices has all of it looked through again, several times
+    return app
 
 
 def _serve(settings: ApiSettings) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.etags import MAX_TAGS_CHARACTERS
-from api.problems import MEDIA_TYPE
+from api.problems import MEDIA_TYPE, MOST_FAULTS
 
 SCHEMAS = "#/components/schemas/"
 
@@ -248,7 +248,7 @@ class ProblemDocument(BaseModel):
         max_length=100,
         examples=["invalid_body"],
     )
-    errors: list[FaultItem] = Field(max_length=10_000)
+    errors: list[FaultItem] = Field(max_length=MOST_FAULTS)
     request_id: str = Field(
         pattern="^[A-Za-z0-9._-]+$",
         max_length=64,

@@ -16,7 +16,15 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from api.edge import request_id
-from api.problems import Fault, Problem, bad_parameter, conflict, not_found, unavailable
+from api.problems import (
+    MOST_FAULTS,
+    Fault,
+    Problem,
+    bad_parameter,
+    conflict,
+    not_found,
+    unavailable,
+)
 from api.reference import DOCUMENTATION
 from db.zones import PageTooLarge
 
@@ -99,6 +107,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 def _invalid(found: Sequence[Mapping[str, Any]]) -> Problem:
     """A path that names nothing is a 404, a bad parameter a 400, a bad body a 422."""
     places = {error["loc"][0] for error in found}
+    found = found[: MOST_FAULTS + 1]  # the problem says where there are more
     if "path" in places:
         return not_found("thing")
     if "query" in places:

@@ -7,6 +7,7 @@ come; nothing is checked there.
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -18,9 +19,11 @@ from pydantic import (
     Field,
     StringConstraints,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic.fields import FieldInfo
 
+from api.problems import MOST_FAULTS
 from telemetry.ids import parse_id
 from telemetry.times import parse_time_us
 
@@ -31,6 +34,17 @@ class Body(BaseModel):
     """Base of all bodies: exact types, no unknown fields."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_most_unknown(cls, value: Any) -> Any:
+        """Leave out the unknown fields that no answer would name: each would cost a fault."""
+        known = cls.model_fields
+        if not isinstance(value, dict) or len(value) <= len(known) + MOST_FAULTS:
+            return value
+        given: dict[str, Any] = value
+        unknown = islice((name for name in given if name not in known), MOST_FAULTS + 1)
+        return {name: given[name] for name in (*(given.keys() & known.keys()), *unknown)}
 
     def given(self) -> dict[str, Any]:
         """The fields that the client sent."""

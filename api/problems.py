@@ -12,6 +12,7 @@ import msgspec
 from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
+MOST_FAULTS = 100  # a document names no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,18 @@ class Problem(Exception):
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
-            "detail": self.detail,
+            "detail": self._whole_detail(),
             "code": self.code,
-            "errors": [fault.members() for fault in self.faults],
+            "errors": [fault.members() for fault in self.faults[:MOST_FAULTS]],
             **self.more,
             "request_id": request_id,
         }
         return Response(msgspec.json.encode(document), self.status, dict(self.headers), MEDIA_TYPE)
+
+    def _whole_detail(self) -> str:
+        if len(self.faults) <= MOST_FAULTS:
+            return self.detail
+        return f"{self.detail} There are more faults than the {MOST_FAULTS} that are named."
 
 
 def not_found(what: str, *, fault: Fault | None = None) -> Problem:

@@ -1,11 +1,13 @@
 """How a request is read before its handler runs, in this order: who asks, whether they may ask so
 much, which parameters, the body. `api.arguments` makes of it what the handler takes.
 
-The body is bounded while it arrives, must be called JSON, and is read by the letter of RFC 8259: no
-NaN, no infinity, UTF-8 only, nesting bounded.
+The body is bounded while it arrives, to 16 KiB where anybody may ask. It must be called JSON, and
+is read by the letter of RFC 8259: no NaN, no infinity, UTF-8 only, nesting and the number of values
+bounded, since the event loop stands while a body is read.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -26,6 +28,7 @@ from api.paging import fields_of
 from api.problems import Fault, Problem, bad_parameter, unavailable
 from api.settings import ApiSettings
 from api.state import ApiState
+from geofence.coordinates import MAX_VERTICES
 
 _MAX_NESTING = 32
 # Who sends too much hears so only if the connection stays open while it sends: so much is taken and
@@ -45,7 +48,8 @@ register_url_convertor("id", _IdConvertor())
 class PublicRoute(APIRoute):
     """A route that needs no token. `{id}` in its path is what looks like an id."""
 
-    body_limit_bytes: ClassVar[int] = 1024 * 1024
+    body_limit_bytes: ClassVar[int] = 16 * 1024
+    most_values: ClassVar[int] = 20_000
     _handle: Handle
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -90,7 +94,7 @@ class PublicRoute(APIRoute):
 
     def decode(self, request: Request, content: bytes) -> object:
         """Return the JSON of a body; UNSET where there is none. Raises Problem (400, 415)."""
-        return _decode(request, content)
+        return _decode(request, content, self.most_values)
 
     async def run(self, request: Request, handle: Handle) -> Response:
         """What the handler answers."""
@@ -100,6 +104,7 @@ class PublicRoute(APIRoute):
 class TenantRoute(PublicRoute):
     """A route on an organization's data."""
 
+    body_limit_bytes = 1024 * 1024
     is_gated: ClassVar[bool] = True
 
     async def admit(self, request: Request) -> None:
@@ -140,6 +145,7 @@ class LargeBodyRoute(TenantRoute):
     """A route that takes geometries."""
 
     body_limit_bytes = 5 * 1024 * 1024
+    most_values = 4 * MAX_VERTICES  # a vertex is an array and two numbers
 
 
 def parameters_by_operation(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:
@@ -164,7 +170,7 @@ def _check_parameters(request: Request, known: frozenset[str]) -> None:
         detail = f"Known parameters: {names}."
         more = {"known_parameters": sorted(known)}
         raise Problem(400, "unknown_parameter", detail, faults=faults, more=more)
-    twice = sorted({name for name in given if given.count(name) > 1})
+    twice = sorted(name for name, times in Counter(given).items() if times > 1)
     if twice:
         faults = tuple(Fault("It is given more than once.", parameter=name) for name in twice)
         raise Problem(400, "invalid_parameter", "A parameter is given twice.", faults=faults)
@@ -216,13 +222,16 @@ def too_large(limit_bytes: int) -> Problem:
     return Problem(413, "body_too_large", detail, headers={"Connection": "close"})
 
 
-def _decode(request: Request, content: bytes) -> object:
+def _decode(request: Request, content: bytes, most_values: int) -> object:
     """The JSON of a body; UNSET where there is none. Raises Problem (400, 415)."""
     if not content:
         return UNSET
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise Problem(415, "not_json", "The Content-Type must be application/json.")
+    if sum(map(content.count, (b",", b"[", b"{"))) > most_values:
+        detail = f"The body may have {most_values} values: commas and opening brackets are counted."
+        raise Problem(413, "body_too_large", detail)
     try:
         value = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -239,12 +248,12 @@ def _nested_too_deep() -> Problem:
 
 
 def _is_nested_within(value: object, depth: int) -> bool:
-    if isinstance(value, dict):
-        inner = value.values()
-    elif isinstance(value, list):
-        inner = value
-    else:
-        return True
-    return depth > 0 and all(
-        _is_nested_within(item, depth - 1) for item in inner if isinstance(item, dict | list)
-    )
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(depth):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return not level

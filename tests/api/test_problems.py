@@ -3,11 +3,18 @@
 import asyncio
 import json
 from importlib.metadata import version
-from typing import Any
+from typing import Annotated, Any
 
 import psycopg
 import pytest
+from fastapi import Body
+from fastapi.dependencies.utils import get_dependant
+from pydantic import ValidationError, model_validator
+from starlette.responses import Response
 
+from api import fields
+from api.arguments import body_check
+from api.sign_in import Credentials
 from db.ids import new_id
 from telemetry.ids import format_id
 from tests.api.running import Answer, Organization, RunningApi
@@ -150,8 +157,8 @@ async def test_a_cursor_and_an_offset_do_not_go_together(north: Organization) ->
         b'{"name": 1e999}',
         b'{"name": "x"} {}',
         b'{"name": ' + b"[" * 40 + b"]" * 40 + b"}",
-        b"[" * 100_000,
-        b'{"a":' * 100_000,
+        b"[" * 10_000,
+        b'{"a":' * 10_000,
     ],
 )
 async def test_a_body_that_is_not_json_is_a_400(north: Organization, content: bytes) -> None:
@@ -223,6 +230,79 @@ async def test_a_body_of_unknown_length_is_cut_off_at_the_limit(north: Organizat
     headers = {"Content-Type": "application/json"}
     answer = await north.admin.send("POST", "/v1/assets", data=endless(), headers=headers)
     assert is_problem(answer, 413, "body_too_large")
+
+
+@pytest.mark.parametrize("path", ["/v1/auth/token", "/v1/auth/session", "/v1/auth/refresh"])
+async def test_a_body_of_nobody_in_particular_may_have_16_kib(api: RunningApi, path: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    for size, code in ((16 * 1024, "invalid_body"), (16 * 1024 + 1, "body_too_large")):
+        content = b"{" + b" " * (size - 2) + b"}"
+        answer = await api.anonymous.send("POST", path, data=content, headers=headers)
+        assert answer.json["code"] == code
+    assert "16384" in answer.json["detail"]
+
+
+@pytest.mark.parametrize(("path", "most"), [("/v1/assets", 20_000), ("/v1/zones", 400_000)])
+async def test_a_body_of_too_many_values_is_a_413(
+    north: Organization, path: str, most: int
+) -> None:
+    answer = await north.admin.post(path, [[]] * (most // 2 + 1))
+    assert is_problem(answer, 413, "body_too_large")
+    assert str(most) in answer.json["detail"]
+
+
+UNKNOWN = {f"unknown{number}": 0 for number in range(5_000)}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/assets", UNKNOWN),
+        ("/v1/zones", {"name": "x", "geometry": square(), "assets": UNKNOWN}),
+        ("/v1/employees", {"first_name": 1, "certifications": [UNKNOWN] * 3}),
+        ("/v1/assets/batch", [UNKNOWN] * 20),
+        ("/v1/assets/batch", [{}] * 1_000),
+        ("/v1/zones", {"name": "x", "geometry": square(), "assets": {"ids": [0] * 1_000}}),
+    ],
+)
+async def test_a_hundred_faults_are_named_and_that_there_are_more(
+    north: Organization, path: str, body: object
+) -> None:
+    answer = await north.admin.post(path, body)
+    assert is_problem(answer, 422, "invalid_body")
+    assert len(answer.json["errors"]) == 100
+    assert answer.json["detail"].endswith("There are more faults than the 100 that are named.")
+
+
+def test_of_unknown_fields_no_more_are_looked_at_than_are_named() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Credentials.model_validate(UNKNOWN | {"email": 1})
+    assert caught.value.error_count() == 104  # 101 unknown, one bad, two missing
+
+
+def test_of_an_array_no_more_items_are_checked_than_have_faults_that_are_named() -> None:
+    seen: list[object] = []
+
+    class Item(fields.Body):
+        @model_validator(mode="before")
+        @classmethod
+        def _note(cls, value: object) -> object:
+            seen.append(value)
+            return value
+
+    async def handler(body: Annotated[list[Item], Body(max_length=1_000)]) -> Response: ...
+
+    (reads,) = get_dependant(path="/", call=handler).body_params
+    _, faults = body_check(reads)([{"unknown": 0}] * 1_000)
+    assert (len(seen), len(faults)) == (101, 101)
+    assert faults[100]["loc"] == ("body", 100, "unknown")
+
+
+async def test_an_array_is_as_long_as_it_may_be(north: Organization) -> None:
+    for body, pointer in (([], ""), ([{}] * 1_001, ""), ({}, "")):
+        answer = await north.admin.post("/v1/assets/batch", body)
+        assert is_problem(answer, 422, "invalid_body")
+        assert [fault["pointer"] for fault in answer.json["errors"]] == [pointer]
 
 
 async def test_a_zone_may_be_larger_than_other_bodies(north: Organization) -> None:
