@@ -101,7 +101,7 @@ def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
             finally:
                 writing.cancel()
                 await state.usage.write()
-        state.close()
+        await state.close()
 
     app = FastAPI(
         title="OPS Companion",

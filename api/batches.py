@@ -125,9 +125,7 @@ async def create_zones(
     faults: list[Fault] = []
     for place, one in enumerate(body):
         try:
-            await check_shape(
-                access.state, one.geometry, radius_m=one.radius_m, width_m=one.width_m
-            )
+            await check_shape(access, one.geometry, radius_m=one.radius_m, width_m=one.width_m)
         except Problem as problem:
             faults += _placed(problem, place)
     _refuse(faults)

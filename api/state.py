@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from api.admission import Admission
 from api.cookies import Cookies
 from api.cursors import Cursors
-from api.one_thread import OneThread
 from api.passwords import Passwords
 from api.settings import ApiSettings
+from api.shapes import Shapes
 from api.standings import Standings
 from api.throttle import Throttle
 from api.tokens import Tokens
@@ -32,7 +32,7 @@ class ApiState:
     cursors: Cursors
     secrets: SecretBox
     kept_answers: SecretBox
-    geometry: OneThread
+    shapes: Shapes
 
     @classmethod
     def build(cls, settings: ApiSettings, connections: Pool) -> "ApiState":
@@ -50,10 +50,10 @@ class ApiState:
             cursors=Cursors(secret_key),
             secrets=SecretBox(secret_key),
             kept_answers=SecretBox(secret_key, b"kept-answers"),
-            geometry=OneThread("geometry", waiting=16),
+            shapes=Shapes(),
         )
 
-    def close(self) -> None:
-        """Ends the threads."""
+    async def close(self) -> None:
+        """Ends the threads and processes."""
         self.passwords.close()
-        self.geometry.close()
+        await self.shapes.close()

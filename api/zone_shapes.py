@@ -3,44 +3,32 @@
 from collections.abc import Mapping
 from typing import Any
 
-from api.one_thread import QueueFull
-from api.problems import Problem, bad_field, busy
-from api.state import ApiState
-from geofence.geojson import ShapeError, read_shape
-from geofence.measures import Measures, measures
+from api.access import Access
+from api.problems import Problem, bad_field, busy, unavailable
+from api.shapes import TooManyOfAll, TooManyOfOne
+from geofence.geojson import ShapeError
+from geofence.measures import Measures
 
 
 async def check_shape(
-    state: ApiState,
-    geometry: Mapping[str, Any],
-    *,
-    radius_m: float | None,
-    width_m: float | None,
-) -> None:
-    """Raises Problem: 422 with the place of the fault and, where there is one, a repaired shape."""
-    await measure_shape(state, geometry, radius_m=radius_m, width_m=width_m)
-
-
-async def measure_shape(
-    state: ApiState,
+    access: Access,
     geometry: Mapping[str, Any],
     *,
     radius_m: float | None,
     width_m: float | None,
 ) -> Measures:
-    """How large it is. Raises as `check_shape` does."""
+    """How large it is. Raises Problem: 422 with the place of the fault and, where there is one, a
+    repaired shape; 429, 503 where too many are checked."""
     try:
-        return await state.geometry.run(_measured, geometry, radius_m, width_m)
+        return await access.state.shapes.measure(
+            access.caller.org_id, geometry, radius_m=radius_m, width_m=width_m
+        )
     except ShapeError as error:
         raise _problem(error) from None
-    except QueueFull:
-        raise busy("Too many geometries at once.") from None
-
-
-def _measured(
-    geometry: Mapping[str, Any], radius_m: float | None, width_m: float | None
-) -> Measures:
-    return measures(read_shape(geometry, radius_m=radius_m, width_m=width_m))
+    except TooManyOfOne:
+        raise busy("Too many geometries of the organization at once.") from None
+    except TooManyOfAll:
+        raise unavailable("Too many geometries at once.") from None
 
 
 def _problem(error: ShapeError) -> Problem:

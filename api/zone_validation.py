@@ -17,7 +17,7 @@ from api.routes import LargeBodyRoute
 from api.wire import ok
 from api.zone_bodies import Geometry, NewZone
 from api.zone_scope import check_assets, check_schedule
-from api.zone_shapes import measure_shape
+from api.zone_shapes import check_shape
 from db import zones
 from db.connect import Connection
 from db.newest_first import instant
@@ -67,8 +67,8 @@ async def validate_zone(access: Dispatcher, body: Annotated[NewZone, Body()]) ->
     except Problem as problem:
         faults += problem.faults
     try:
-        measured = await measure_shape(
-            access.state, body.geometry, radius_m=body.radius_m, width_m=body.width_m
+        measured = await check_shape(
+            access, body.geometry, radius_m=body.radius_m, width_m=body.width_m
         )
     except Problem as problem:
         if problem.status != 422:

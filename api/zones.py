@@ -82,7 +82,7 @@ async def list_zones(
 async def create_zone(access: Dispatcher, body: Annotated[NewZone, Body()]) -> Response:
     """A new zone. It judges what arrives from now on."""
     check_schedule(body.schedule)
-    await check_shape(access.state, body.geometry, radius_m=body.radius_m, width_m=body.width_m)
+    await check_shape(access, body.geometry, radius_m=body.radius_m, width_m=body.width_m)
     async with access.transaction() as conn:
         await check_assets(conn, body.assets)
         revision, at = await bump(conn)
@@ -119,7 +119,7 @@ async def update_zone(
     new = changed_zone(old, body)
     if _shape(new) != _shape(old):
         geometry = msgspec.json.decode(new.geometry)
-        await check_shape(access.state, geometry, radius_m=new.radius_m, width_m=new.width_m)
+        await check_shape(access, geometry, radius_m=new.radius_m, width_m=new.width_m)
     if new != old:
         new = await _write_change(access, old, new)
     return ok(zone_item(new))

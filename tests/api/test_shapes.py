@@ -1,0 +1,142 @@
+"""Geometries beside the event loop: the same answers as in it, costly ones ended, in fair turns."""
+
+import asyncio
+import math
+import os
+import signal
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from api.shapes import MOST_OF_EACH, MOST_ORGANIZATIONS, Shapes, TooManyOfAll, TooManyOfOne, Turns
+from geofence.geojson import ShapeError, read_shape
+from geofence.measures import measures
+from tests.api.running import Organization
+
+SQUARE = {"type": "Polygon", "coordinates": [[[8, 47], [9, 47], [9, 48], [8, 48], [8, 47]]]}
+
+
+def ring(vertices: int) -> list[list[float]]:
+    turns = [2 * math.pi * number / vertices for number in range(vertices)]
+    line = [[8 + math.cos(turn) / 100, 47 + math.sin(turn) / 100] for turn in turns]
+    return [*line, line[0]]
+
+
+def nested(vertices: int) -> dict[str, Any]:
+    """Angles in angles: each one's box holds all the others, and GEOS looks at all pairs."""
+    count = vertices // 7
+    width = 1 / (2 * count)
+    return {
+        "type": "MultiPolygon",
+        "coordinates": [
+            [[[a, a], [1, a], [1, b], [b, b], [b, 1], [a, 1], [a, a]]]
+            for a, b in ((2 * n * width / 2, (2 * n + 1) * width / 2) for n in range(count))
+        ],
+    }
+
+
+HOSTILE = nested(99_000)
+
+
+@pytest.fixture
+async def shapes() -> AsyncIterator[Shapes]:
+    running = Shapes()
+    yield running
+    await running.close()
+
+
+async def measured(shapes: Shapes, geometry: dict[str, Any]) -> Any:
+    return await shapes.measure(uuid4(), geometry, radius_m=None, width_m=None)
+
+
+@pytest.mark.parametrize(
+    "geometry", [SQUARE, {"type": "Polygon", "coordinates": [ring(2_000)]}, nested(1_400)]
+)
+async def test_measures_are_those_of_the_shape(shapes: Shapes, geometry: dict[str, Any]) -> None:
+    assert await measured(shapes, geometry) == measures(read_shape(geometry))
+
+
+async def test_a_fault_in_a_large_geometry_names_its_place_and_offers_a_repair(
+    shapes: Shapes,
+) -> None:
+    crossing = ring(2_000)
+    crossing[100], crossing[101] = crossing[101], crossing[100]
+    geometry = {"type": "Polygon", "coordinates": [crossing]}
+    with pytest.raises(ShapeError) as here:
+        read_shape(geometry)
+    with pytest.raises(ShapeError) as there:
+        await measured(shapes, geometry)
+    assert vars(there.value) == vars(here.value)
+    assert there.value.repaired is not None
+
+
+async def test_a_geometry_that_takes_too_long_is_refused_and_the_next_one_is_checked(
+    north: Organization, south: Organization
+) -> None:
+    hostile = asyncio.create_task(
+        north.admin.post("/v1/zones", {"name": "angles", "geometry": HOSTILE})
+    )
+    large = {"name": "ring", "geometry": {"type": "Polygon", "coordinates": [ring(2_000)]}}
+    assert (await south.admin.post("/v1/zones", {"name": "x", "geometry": SQUARE})).status == 201
+    assert (await south.admin.post("/v1/zones", large)).status == 201
+    answer = await hostile
+    assert (answer.status, answer.json["code"]) == (422, "invalid_body")
+    assert "within 2 s" in answer.json["errors"][0]["message"]
+    assert (await north.admin.post("/v1/zones", large)).status == 201
+
+
+async def test_a_process_that_was_killed_is_replaced(shapes: Shapes) -> None:
+    geometry = {"type": "Polygon", "coordinates": [ring(2_000)]}
+    before = await measured(shapes, geometry)
+    assert shapes.process_id is not None
+    os.kill(shapes.process_id, signal.SIGKILL)
+    assert await measured(shapes, geometry) == before
+
+
+async def test_a_geometry_that_nobody_waits_for_any_more_leaves_its_answer_to_nobody(
+    shapes: Shapes,
+) -> None:
+    first = asyncio.create_task(measured(shapes, {"type": "Polygon", "coordinates": [ring(3_000)]}))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    first.cancel()
+    geometry = {"type": "Polygon", "coordinates": [ring(2_000)]}
+    assert await measured(shapes, geometry) == measures(read_shape(geometry))
+
+
+async def test_organizations_take_turns() -> None:
+    turns, slot, order = Turns(), asyncio.Lock(), list[str]()
+    many, few = uuid4(), uuid4()
+
+    async def check(name: str) -> None:
+        async with turns.turn(many if name == "many" else few), slot:
+            order.append(name)
+            await asyncio.sleep(0)
+
+    waiting = [asyncio.create_task(check("many")) for _ in range(10)]
+    waiting.append(asyncio.create_task(check("few")))
+    await asyncio.gather(*waiting)
+    assert order.index("few") <= 1
+
+
+async def test_lines_are_bounded_and_end() -> None:
+    turns, gate = Turns(), asyncio.Event()
+    own = uuid4()
+
+    async def wait(org_id: Any) -> None:
+        async with turns.turn(org_id):
+            await gate.wait()
+
+    tasks = [asyncio.create_task(wait(own)) for _ in range(MOST_OF_EACH)]
+    tasks += [asyncio.create_task(wait(uuid4())) for _ in range(MOST_ORGANIZATIONS - 1)]
+    await asyncio.sleep(0)
+    with pytest.raises(TooManyOfOne):
+        await wait(own)
+    with pytest.raises(TooManyOfAll):
+        await wait(uuid4())
+    gate.set()
+    await asyncio.gather(*tasks)
+    await wait(own)
+    await wait(uuid4())
