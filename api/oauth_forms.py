@@ -21,8 +21,6 @@ _MAX_PARAMETERS = 20
 class FormOrJsonRoute(PublicRoute):
     """A route that takes a form of OAuth 2.0 as well as JSON."""
 
-    body_limit_bytes = 64 * 1024
-
     def decode(self, request: Request, content: bytes) -> object:
         """Return the body. Raises Problem (400, 415)."""
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
