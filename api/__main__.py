@@ -16,6 +16,7 @@ from api.protocol import BoundedHttp
 from api.settings import ApiSettings
 from db.connect import Limits, pool
 from service import logs
+from service.wrong_settings import explained
 
 _STOP_S = 10  # how long requests under way may take when the process is told to stop
 
@@ -25,9 +26,7 @@ def main() -> int:
     try:
         settings = ApiSettings()  # pyright: ignore[reportCallIssue]  # from the environment
     except ValidationError as error:
-        for fault in error.errors():
-            names = "".join(f"OPSC_{name}: ".upper() for name in fault["loc"])
-            print(names + fault["msg"], file=sys.stderr)
+        print(explained(ApiSettings, error), file=sys.stderr)
         return 2
     logs.configure(settings.log_level, settings.log_format)
     if settings.api_workers > 1:

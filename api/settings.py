@@ -1,13 +1,15 @@
 """Settings of the API role, from the environment (`OPSC_...`), frozen."""
 
 import re
+import ssl
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from db.secretbox import read_secret_key
+from db.connect import DATABASE_URL_FORM, check_url
+from db.secretbox import SECRET_KEY_FORM, read_secret_key
 
 
 class ApiSettings(BaseSettings):
@@ -15,8 +17,8 @@ class ApiSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="OPSC_", frozen=True, extra="ignore")
 
-    database_url: SecretStr
-    secret_key: SecretStr
+    database_url: Annotated[SecretStr, Field(description=DATABASE_URL_FORM)]
+    secret_key: Annotated[SecretStr, Field(description=SECRET_KEY_FORM)]
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=0, le=65535)] = 8000
     api_workers: Annotated[int, Field(ge=1, le=64)] = 1
@@ -32,7 +34,12 @@ class ApiSettings(BaseSettings):
     session_idle_s: Annotated[int, Field(ge=300, le=604_800)] = 43_200
     session_lifetime_s: Annotated[int, Field(ge=300, le=7_776_000)] = 604_800
     api_trusted_proxies: str = "127.0.0.1,::1"
-    public_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+[^\s]*$")] = "http://127.0.0.1:8000"
+    public_url: Annotated[
+        str,
+        Field(
+            pattern=r"^https?://[^\s/]+[^\s]*$", description="a URL like https://ops.example.com"
+        ),
+    ] = "http://127.0.0.1:8000"
     tls_cert: Path | None = None
     tls_key: Path | None = None
     webhook_allow_loopback: bool = False
@@ -50,6 +57,12 @@ class ApiSettings(BaseSettings):
                 raise ValueError(f"{origin} is not an origin like https://app.example.com")
         return origins
 
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_database(cls, value: SecretStr) -> SecretStr:
+        check_url(value.get_secret_value())
+        return value
+
     @field_validator("secret_key")
     @classmethod
     def _is_a_secret_key(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
@@ -59,7 +72,13 @@ class ApiSettings(BaseSettings):
     @model_validator(mode="after")
     def _certificate_and_key_go_together(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("OPSC_TLS_CERT and OPSC_TLS_KEY must be set together")
+            raise ValueError("OPSC_TLS_CERT and OPSC_TLS_KEY: must be set together")
+        if self.tls_cert is not None:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.tls_cert, self.tls_key)
+            except OSError as error:
+                reason = f"cannot be read as a certificate and its key: {error}"
+                raise ValueError(f"OPSC_TLS_CERT and OPSC_TLS_KEY: {reason}") from None
         return self
 
     @property

@@ -12,10 +12,14 @@ import select
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from psycopg.conninfo import make_conninfo
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
 from db.exchange import Connection, ExchangeCursor
+
+DATABASE_URL_FORM = "a URL like postgresql://user:password@host:port/database"
+_SCHEMES = ("postgresql://", "postgres://")
 
 Pool: TypeAlias = AsyncConnectionPool[Connection]
 
@@ -28,6 +32,18 @@ class Limits:
     lock_s: float = 5
     transaction_s: float = 60
     idle_in_transaction_s: float = 10
+
+
+def check_url(url: str) -> None:
+    """Raise ValueError where `url` is no connection URL. The text shows nothing of it: libpq's own
+    may show the password."""
+    try:
+        parts = conninfo_to_dict(url) if url.startswith(_SCHEMES) else {}
+    except ProgrammingError:
+        parts = {}
+    ports = str(parts.get("port", "")).split(",")
+    if not parts or not all(port == "" or port.isdecimal() for port in ports):
+        raise ValueError(f"must be {DATABASE_URL_FORM}")
 
 
 def conninfo(url: str, application_name: str, limits: Limits | None = None) -> str:

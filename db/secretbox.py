@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 SECRET_KEY_BYTES = 32
+SECRET_KEY_FORM = f"{SECRET_KEY_BYTES} bytes in base64url"
 _VERSION = b"\x01"
 _NONCE_BYTES = 12
 _TAG_BYTES = 16
@@ -25,7 +26,7 @@ class SecretKeyError(ValueError):
     """`OPSC_SECRET_KEY` is not 32 bytes in base64url."""
 
     def __init__(self) -> None:
-        super().__init__(f"the secret key must be {SECRET_KEY_BYTES} bytes in base64url")
+        super().__init__(f"the secret key must be {SECRET_KEY_FORM}")
 
 
 class UnsealError(Exception):

@@ -6,6 +6,7 @@ import sys
 
 import structlog
 import uvloop
+from pydantic import ValidationError
 
 from db.quarantine import Bounds, DailyBound
 from geofence.prepare import prepare
@@ -18,10 +19,11 @@ from ingest.metrics import Metrics
 from ingest.owner import Ownership, run
 from ingest.refusals import Admission
 from ingest.settings import IngestSettings
-from mqtt import BrokerAddress, SessionOptions, Subscription
+from mqtt import SessionOptions, Subscription
 from mqtt.options import PENDING_PUBLISHES_MAX
 from service import logs
 from service.health import serving
+from service.wrong_settings import explained
 from telemetry.topics import SUBSCRIPTIONS
 
 # How long the planning thread may keep the event loop waiting; Python's own default is ten times
@@ -35,14 +37,13 @@ def main() -> int:
     """Runs until SIGTERM or SIGINT. Exit code: 0 stopped in order, 1 failed, 2 wrong settings."""
     try:
         settings = IngestSettings()  # pyright: ignore[reportCallIssue]  # from the environment
-        ownership = _ownership(settings)
-    except ValueError as error:
-        print(error, file=sys.stderr)
+    except ValidationError as error:
+        print(explained(IngestSettings, error), file=sys.stderr)
         return 2
     logs.configure(settings.log_level, settings.log_format)
     sys.setswitchinterval(_SWITCH_S)
     try:
-        uvloop.run(_serve(ownership, settings))
+        uvloop.run(_serve(_ownership(settings), settings))
     except OSError as error:
         _log.error("cannot serve", address=settings.ingest_http, error=str(error))
         return 1
@@ -53,12 +54,7 @@ def _ownership(settings: IngestSettings) -> Ownership:
     password = settings.ingest_password
     return Ownership(
         database_url=settings.database_url.get_secret_value(),
-        broker=BrokerAddress.parse(
-            settings.broker_url,
-            ca_file=settings.broker_ca,
-            certificate_file=settings.broker_cert,
-            key_file=settings.broker_key,
-        ),
+        broker=settings.broker_address(),
         session_options=SessionOptions(
             client_id=settings.ingest_client_id,
             username=settings.ingest_username,

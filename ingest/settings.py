@@ -1,10 +1,14 @@
 """Settings of the ingest role, from the environment (`OPSC_...`), frozen."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from db.connect import DATABASE_URL_FORM, check_url
+from mqtt import BrokerAddress
+from service.health import read_address
 
 
 class IngestSettings(BaseSettings):
@@ -12,8 +16,8 @@ class IngestSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="OPSC_", frozen=True, extra="ignore")
 
-    database_url: SecretStr
-    broker_url: str
+    database_url: Annotated[SecretStr, Field(description=DATABASE_URL_FORM)]
+    broker_url: Annotated[str, Field(description="a URL like mqtt://host:1883")]
     broker_ca: Path | None = None
     broker_cert: Path | None = None
     broker_key: Path | None = None
@@ -24,7 +28,7 @@ class IngestSettings(BaseSettings):
     ingest_password: SecretStr | None = None
     ingest_watch_username: str | None = None
     ingest_watch_password: SecretStr | None = None
-    ingest_http: Annotated[str, Field(pattern=r"^[^:]+:\d+$")] = "127.0.0.1:9101"
+    ingest_http: str = "127.0.0.1:9101"
     ingest_batch_messages: Annotated[int, Field(ge=1, le=65_535)] = 20_000
     ingest_batch_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
     ingest_batch_fixes: Annotated[int, Field(ge=1, le=1_000_000)] = 40_000
@@ -40,8 +44,43 @@ class IngestSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
 
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_database(cls, value: SecretStr) -> SecretStr:
+        check_url(value.get_secret_value())
+        return value
+
+    @field_validator("broker_url")
+    @classmethod
+    def _is_a_broker(cls, value: str) -> str:
+        BrokerAddress.parse(value)
+        return value
+
+    @field_validator("ingest_http")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        read_address(value)
+        return value
+
+    @model_validator(mode="after")
+    def _certificates_can_be_used(self) -> Self:
+        try:
+            self.broker_address()
+        except (OSError, ValueError) as error:
+            names = "OPSC_BROKER_CA, OPSC_BROKER_CERT and OPSC_BROKER_KEY"
+            raise ValueError(f"{names}: cannot be used: {error}") from None
+        return self
+
+    def broker_address(self) -> BrokerAddress:
+        """Read the broker's URL and the files of its certificates."""
+        return BrokerAddress.parse(
+            self.broker_url,
+            ca_file=self.broker_ca,
+            certificate_file=self.broker_cert,
+            key_file=self.broker_key,
+        )
+
     @property
     def http_address(self) -> tuple[str, int]:
         """Host and port of the page of health and metrics."""
-        host, _, port = self.ingest_http.rpartition(":")
-        return host, int(port)
+        return read_address(self.ingest_http)

@@ -80,8 +80,8 @@ def tls_context(
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-    except ValueError as error:
-        raise ValueError(f"broker URL cannot be read: {error}") from None
+    except ValueError:  # whose text may show a password
+        raise ValueError("broker URL cannot be read") from None
     if parts.scheme not in DEFAULT_PORTS:
         raise ValueError(f"broker URL must start with mqtt:// or mqtts://, not {parts.scheme!r}")
     if parts.username is not None or parts.password is not None:

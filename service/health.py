@@ -1,9 +1,21 @@
 """GET /healthz (the process lives), /readyz (it can do its work), /metrics (Prometheus)."""
 
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+
+HTTP_ADDRESS_FORM = "host:port like 127.0.0.1:9101"
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:\s]+):(\d{1,5})")
+
+
+def read_address(text: str) -> tuple[str, int]:
+    """Read the host and port to serve at. Raises ValueError."""
+    found = _ADDRESS.fullmatch(text)
+    if found is None or int(found[2]) > 65_535:
+        raise ValueError(f"must be {HTTP_ADDRESS_FORM}, not {text!r}")
+    return found[1].strip("[]"), int(found[2])
 
 
 @asynccontextmanager

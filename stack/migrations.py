@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ import typer
 
 from db import migrate as runner
 from stack.errors import StackError
-from stack.runtime import DEFAULT_DATA_DIR, read_stack
+from stack.runtime import DEFAULT_DATA_DIR, configured_database, read_stack
 from stack.up import DataDir
 
 
@@ -42,4 +41,4 @@ def migrate(
 
 def owner_url(data_dir: Path) -> str:
     """A login that may change the schema and make organizations."""
-    return os.environ.get("OPSC_DATABASE_URL") or read_stack(data_dir).database["admin"]
+    return configured_database() or read_stack(data_dir).database["admin"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ from db.organizations import create_organization
 from db.plans import Plan, PlanName
 from db.tenant import act_for
 from stack.errors import StackError
-from stack.runtime import DEFAULT_DATA_DIR, read_stack
+from stack.runtime import DEFAULT_DATA_DIR, configured_database, read_stack
 from stack.up import DataDir
 from telemetry.ids import IdError, format_id, parse_id
 
@@ -115,7 +114,7 @@ async def _change_plan(url: str, org_id: UUID, plan: PlanName | None, addon: boo
 
 def database_url(data_dir: Path) -> str:
     """OPSC_DATABASE_URL (a login as opsc_owner or a superuser), else that of the running `up`."""
-    return os.environ.get("OPSC_DATABASE_URL") or read_stack(data_dir).database["opsc_owner"]
+    return configured_database() or read_stack(data_dir).database["opsc_owner"]
 
 
 async def create_with_admin(

@@ -36,6 +36,7 @@ from stack.runtime import (
     PartInfo,
     Secrets,
     StackInfo,
+    configured_database,
     load_secrets,
     make_data_dir,
     sole_owner,
@@ -181,9 +182,7 @@ async def _start(stack: Stack) -> None:
 
 
 async def _start_servers(stack: Stack) -> None:
-    if database_url := os.environ.get("OPSC_DATABASE_URL"):
-        if urlsplit(database_url).scheme not in ("postgresql", "postgres"):
-            raise StackError("OPSC_DATABASE_URL must look like postgresql://user:password@host/db")
+    if database_url := configured_database():
         stack.parts["postgres"] = PartInfo(address=_host_of(database_url))
     else:
         database_url = await _start_postgres(stack)

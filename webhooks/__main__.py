@@ -16,6 +16,7 @@ from db.connect import pool
 from db.secretbox import SecretBox
 from service import logs
 from service.health import serving
+from service.wrong_settings import explained
 from webhooks.deliverer import Deliverer, DeliverLimits
 from webhooks.mailing import Mailing
 from webhooks.metrics import Metrics
@@ -32,7 +33,7 @@ def main() -> int:
     try:
         settings = DeliverSettings()  # pyright: ignore[reportCallIssue]: from the environment
     except ValidationError as error:
-        print(error, file=sys.stderr)
+        print(explained(DeliverSettings, error), file=sys.stderr)
         return 2
     logs.configure(settings.log_level, settings.log_format)
     try:

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import aiosmtplib
 
+SMTP_URL_FORM = "a URL like smtps://user:password@host:465"
 _TIMEOUT_S = 20.0
 _PORTS = {"smtp": 587, "smtps": 465}
 
@@ -71,12 +72,16 @@ class SmtpServer(NamedTuple):
     @classmethod
     def read(cls, url: str) -> "SmtpServer":
         """Raises ValueError."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:  # whose text may show the password
+            raise ValueError(f"must be {SMTP_URL_FORM}") from None
         if parts.scheme not in _PORTS or not parts.hostname:
-            raise ValueError("must look like smtps://user:password@host:465")
+            raise ValueError(f"must be {SMTP_URL_FORM}")
         return cls(
             parts.hostname,
-            parts.port or _PORTS[parts.scheme],
+            port or _PORTS[parts.scheme],
             parts.scheme == "smtps",
             None if parts.username is None else unquote(parts.username),
             None if parts.password is None else unquote(parts.password),

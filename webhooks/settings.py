@@ -6,11 +6,11 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from db.secretbox import read_secret_key
+from db.connect import DATABASE_URL_FORM, check_url
+from db.secretbox import SECRET_KEY_FORM, read_secret_key
+from service.health import read_address
 from service.logs import Level, LogFormat
-from webhooks.senders import SmtpServer
-
-_ADDRESS = r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:\s]+):\d{1,5}$"
+from webhooks.senders import SMTP_URL_FORM, SmtpServer
 
 
 class DeliverSettings(BaseSettings):
@@ -18,19 +18,37 @@ class DeliverSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="OPSC_", frozen=True, extra="ignore")
 
-    database_url: SecretStr
-    secret_key: SecretStr
-    deliver_http: Annotated[str, Field(pattern=_ADDRESS)] = "127.0.0.1:9102"
+    database_url: Annotated[SecretStr, Field(description=DATABASE_URL_FORM)]
+    secret_key: Annotated[SecretStr, Field(description=SECRET_KEY_FORM)]
+    deliver_http: str = "127.0.0.1:9102"
     webhook_allow_loopback: bool = False
     webhook_timeout_s: Annotated[float, Field(gt=0, le=60)] = 15
     mail_folder: Path = Path("var/mail")
-    mail_smtp_url: SecretStr | None = None
-    mail_from: Annotated[str, Field(pattern=r"^[^\r\n]+@[^\r\n]+$")] = (
-        "OPS Companion <no-reply@localhost>"
-    )
-    public_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+[^\s]*$")] = "http://127.0.0.1:8000"
+    mail_smtp_url: Annotated[SecretStr | None, Field(description=SMTP_URL_FORM)] = None
+    mail_from: Annotated[
+        str,
+        Field(pattern=r"^[^\r\n]+@[^\r\n]+$", description="an address like Ada <ada@example.com>"),
+    ] = "OPS Companion <no-reply@localhost>"
+    public_url: Annotated[
+        str,
+        Field(
+            pattern=r"^https?://[^\s/]+[^\s]*$", description="a URL like https://ops.example.com"
+        ),
+    ] = "http://127.0.0.1:8000"
     log_level: Level = "info"
     log_format: LogFormat = "json"
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_database(cls, value: SecretStr) -> SecretStr:
+        check_url(value.get_secret_value())
+        return value
+
+    @field_validator("deliver_http")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        read_address(value)
+        return value
 
     @field_validator("secret_key")
     @classmethod
@@ -53,5 +71,4 @@ class DeliverSettings(BaseSettings):
     @property
     def http_address(self) -> tuple[str, int]:
         """Host and port behind OPSC_DELIVER_HTTP."""
-        host, _, port = self.deliver_http.rpartition(":")
-        return host.strip("[]"), int(port)
+        return read_address(self.deliver_http)

@@ -120,7 +120,11 @@ async def test_it_speaks_tls_1_3_and_nothing_older(
         ({"OPSC_API_ALLOWED_ORIGINS": "*"}, "OPSC_API_ALLOWED_ORIGINS"),
         ({"OPSC_API_ALLOWED_ORIGINS": "https://a.example/x"}, "OPSC_API_ALLOWED_ORIGINS"),
         (
-            {"OPSC_DATABASE_URL": "x", "OPSC_SECRET_KEY": SECRET_KEY, "OPSC_TLS_CERT": "/x"},
+            {
+                "OPSC_DATABASE_URL": "postgresql://x",
+                "OPSC_SECRET_KEY": SECRET_KEY,
+                "OPSC_TLS_CERT": "/x",
+            },
             "OPSC_TLS_KEY",
         ),
     ],

@@ -272,3 +272,30 @@ def test_migrate_check_fails_until_the_schema_is_there(empty_database: DatabaseU
     assert migrate("--check") == 1
     assert migrate() == 0
     assert migrate("--check") == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["up"],
+        ["migrate"],
+        ["org", "create", "--name", "A", "--email", "a@b"],
+        ["quarantine", "list"],
+    ],
+    ids=" ".join,
+)
+def test_a_database_url_that_cannot_be_read_is_not_shown(
+    tmp_path: Path, command: list[str]
+) -> None:
+    environment = {**os.environ, "OPSC_DATABASE_URL": "postgresql://me:%Sw0rdfish@127.0.0.1/x"}
+    done = subprocess.run(
+        [OPSC, *command, "--data", tmp_path / "data"],
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    form = "a URL like postgresql://user:password@host:port/database"
+    assert done.stderr == f"opsc: OPSC_DATABASE_URL: must be {form}\n"
