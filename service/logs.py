@@ -1,17 +1,23 @@
 """Logs: one JSON object a line on stderr, or text for people.
 
 What libraries say through the standard library's logging has the same form, from warnings on. JSON
-is UTF-8 whatever the locale.
+is UTF-8 whatever the locale. An exception is a bounded field, of which `service.exceptions` says
+what it has; at level debug it has all frames. Text has colours on a terminal alone, and not where
+NO_COLOR is set (https://no-color.org).
 """
 
 import io
 import json
 import logging
+import os
 import sys
+from types import TracebackType
 from typing import Literal
 
 import msgspec
 import structlog
+
+from service.exceptions import described, lines, without_traceback
 
 Level = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "console"]
@@ -22,7 +28,7 @@ _encoder = msgspec.json.Encoder(enc_hook=repr)
 def configure(level: Level, log_format: LogFormat) -> None:
     """Sets structlog and the standard library's logging up for this process."""
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
-    rendered = _rendered(log_format)
+    rendered = [_Exceptions(in_full=level == "debug"), *_rendered(log_format)]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -48,14 +54,54 @@ def configure(level: Level, log_format: LogFormat) -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    sys.excepthook = _log_the_end
 
 
 def _rendered(log_format: LogFormat) -> list[structlog.typing.Processor]:
     if log_format == "console":
-        return [structlog.dev.ConsoleRenderer()]
+        has_colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+        return [_exception_as_text, structlog.dev.ConsoleRenderer(colors=has_colors)]
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(encoding="utf-8")
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_line)]
+    return [structlog.processors.JSONRenderer(_line)]
+
+
+class _Exceptions:
+    """A processor for exceptions: those given as such, and those that a library wrote as text."""
+
+    def __init__(self, *, in_full: bool) -> None:
+        self._in_full = in_full
+
+    def __call__(
+        self, _logger: object, _method: str, event: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        given = event.pop("exc_info", None)
+        error = sys.exc_info()[1] if given is True else given
+        if isinstance(error, tuple):
+            error = error[1]
+        if isinstance(error, BaseException):
+            event["exception"] = described(error, in_full=self._in_full)
+        if isinstance(event["event"], str):
+            event["event"] = without_traceback(event["event"])
+        return event
+
+
+def _exception_as_text(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    if (error := event.get("exception")) is not None:
+        event["exception"] = "\n".join(lines(error))
+    return event
+
+
+def _log_the_end(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Log what ends the process, in the form of every other line."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    structlog.get_logger("service").critical("the process failed", exc_info=error)
 
 
 def _line(event: structlog.typing.EventDict, **_: object) -> str:
