@@ -45,8 +45,8 @@ from api.routes import parameters_by_operation
 from api.scopes import known_scopes, resources
 from api.settings import ApiSettings
 from api.state import ApiState
+from api.waiting import opened
 from db.connect import Pool
-from db.row_security import is_bypassed
 
 RESOURCES = (
     auth,
@@ -76,31 +76,27 @@ RESOURCES = (
 )
 
 
-class RowSecurityBypassed(Exception):
-    """The database login would show each organization the rows of all."""
-
-    def __init__(self) -> None:
-        super().__init__("OPSC_DATABASE_URL must be a login under row-level security: opsc_app")
-
-
 def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
     """The ASGI application. It opens `connections` when it starts and closes them when it stops.
 
-    It does not start over a login that is not under row-level security, nor without a database.
+    It does not start over a login that is not under row-level security. Without a database it
+    waits for one: `connections` stay closed, so that every request that needs them is a 503.
     """
     state = ApiState.build(settings, connections)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with connections:
-            await _refuse_bypass(connections)
-            writing = asyncio.create_task(state.usage.run())
-            try:
-                async with state.admission.running():
-                    yield
-            finally:
-                writing.cancel()
-                await state.usage.write()
+        opening = await opened(settings, connections)
+        writing = asyncio.create_task(state.usage.run())
+        try:
+            async with state.admission.running():
+                yield
+        finally:
+            writing.cancel()
+            if opening is not None:
+                opening.cancel()
+            await state.usage.write()
+            await connections.close()
         await state.close()
 
     app = FastAPI(
@@ -130,9 +126,3 @@ def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
     app.add_middleware(Compressing)
     app.add_middleware(Edge, origins=settings.api_allowed_origins or ())
     return app
-
-
-async def _refuse_bypass(connections: Pool) -> None:
-    async with connections.connection() as conn:
-        if await is_bypassed(conn):
-            raise RowSecurityBypassed

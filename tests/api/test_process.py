@@ -1,6 +1,8 @@
 """The role as a process: its settings, its signals, its certificate."""
 
+import asyncio
 import base64
+import json
 import os
 import secrets
 import signal
@@ -8,7 +10,7 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -24,7 +26,7 @@ from cryptography.x509.oid import NameOID
 
 from api.__main__ import main
 from stack.servers import free_port
-from tests.servers import DatabaseUnderTest
+from tests.servers import DatabaseUnderTest, PostgresUnderTest
 
 SECRET_KEY = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 ANY_PORT = 0
@@ -153,6 +155,68 @@ async def test_it_does_not_start_over_a_login_that_sees_every_organization(
             _, complaints = process.communicate(timeout=30)
             assert process.returncode == 1
             assert "opsc_app" in complaints
+            assert "Traceback" not in complaints
+
+
+async def test_without_a_database_it_waits_and_says_so(
+    private_postgres: Callable[[], PostgresUnderTest],
+) -> None:
+    postgres = private_postgres()
+    database = postgres.migrated_database()
+    await asyncio.to_thread(postgres.stop)
+    with serving(database, OPSC_LOG_LEVEL="info") as (process, port):
+        url = f"http://127.0.0.1:{port}"
+        assert '"code":"unavailable"' in await answers(url, process)
+        assert await status(url + "/healthz") == 200
+        assert await status(url + "/openapi.json") == 200
+        assert await status(url + "/v1/assets", Authorization="Bearer opsk_x") == 503
+        await asyncio.to_thread(postgres.start)
+        while await status(url + "/readyz") == 503:
+            assert process.poll() is None
+        assert await status(url + "/v1/assets", Authorization="Bearer opsk_x") == 401
+        process.terminate()
+        _, log = process.communicate(timeout=20)
+    assert process.returncode == 0
+    lines = [json.loads(line) for line in log.splitlines()]
+    told = [line["event"] for line in lines if "database" in line["event"]]
+    assert (told[0], told[-1]) == ("waiting for the database", "the database is reached")
+    assert "exception" not in log
+    assert "Traceback" not in log
+
+
+async def test_it_ends_in_order_while_it_waits(
+    private_postgres: Callable[[], PostgresUnderTest],
+) -> None:
+    postgres = private_postgres()
+    database = postgres.migrated_database()
+    await asyncio.to_thread(postgres.stop)
+    with serving(database) as (process, port):
+        await answers(f"http://127.0.0.1:{port}", process)
+        process.terminate()
+        process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+async def test_a_login_that_sees_every_organization_is_not_served_later_either(
+    private_postgres: Callable[[], PostgresUnderTest],
+) -> None:
+    postgres = private_postgres()
+    database = postgres.migrated_database()
+    await asyncio.to_thread(postgres.stop)
+    with serving(database, OPSC_DATABASE_URL=database.url("admin")) as (process, port):
+        url = f"http://127.0.0.1:{port}"
+        await answers(url, process)
+        await asyncio.to_thread(postgres.start)
+        assert process.stderr is not None
+        while "row-level security: opsc_app" not in process.stderr.readline():
+            assert process.poll() is None
+        assert await status(url + "/readyz") == 503
+        assert await status(url + "/v1/assets", Authorization="Bearer opsk_x") == 503
+
+
+async def status(url: str, **headers: str) -> int:
+    async with aiohttp.request("GET", url, headers=headers) as response:
+        return response.status
 
 
 def _self_signed(folder: Path) -> tuple[Path, Path]:
