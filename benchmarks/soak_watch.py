@@ -141,7 +141,7 @@ class Followed:
         """Whole lines; the beginning of one waits for its end."""
         size = self._path.stat().st_size
         new = b""
-        if size < self._at:  # copied to `x.log.1` and emptied
+        if size < self._at:  # it is `x.log.1` now, and there is a new one
             new = _read_from(self._path.with_name(f"{self._path.name}.1"), self._at)
             self._at = 0
         new += _read_from(self._path, self._at, size)

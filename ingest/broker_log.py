@@ -46,7 +46,7 @@ def refused_in(line: str) -> Refused | None:
 
 
 class BrokerLog:
-    """A log that another process writes, and empties when it is full. Starts at its end."""
+    """A log that another process writes, and begins anew when it is full. Starts at its end."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

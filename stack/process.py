@@ -1,4 +1,4 @@
-"""One child process: started in a session of its own, logged to a file, ended in bounded time.
+"""One child process: started in a session of its own, its output in bounded files, ended in time.
 
 A child never outlives us: the kernel sends it ``death_signal`` when our process ends, however it
 ends. That signal is tied to the *thread* that started the child, so start children from the main
@@ -19,8 +19,8 @@ from pathlib import Path
 
 from stack.errors import StackError
 from stack.identity import Identity
+from stack.log_files import LogPipe
 
-LOG_LIMIT_BYTES = 32 * 1024 * 1024
 READY_POLL_S = 0.02
 KILL_WAIT_S = 5.0
 
@@ -55,17 +55,21 @@ class Process:
     def __init__(self, command: Command) -> None:
         self.command = command
         command.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        cap_log(command.log)
-        with command.log.open("ab") as log:
+        self._is_log_whole = False
+        launcher = _launcher(command)
+        self._log = LogPipe(command.log)
+        try:
             self._popen = subprocess.Popen(
-                [*_launcher(command), *command.argv],
+                [*launcher, *command.argv],
                 env={**os.environ, **command.environment},
                 cwd=command.cwd,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=self._log.write_end,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        finally:
+            self._log.close_write_end()
 
     @property
     def pid(self) -> int:
@@ -73,8 +77,11 @@ class Process:
 
     @property
     def exit_code(self) -> int | None:
-        """``None`` while it runs; negative where a signal ended it."""
-        return self._popen.poll()
+        """``None`` while it runs; negative where a signal ended it. Its log is whole then."""
+        code = self._popen.poll()
+        if code is not None:
+            self._finish_log()
+        return code
 
     def signal(self, number: signal.Signals) -> None:
         if self.exit_code is None:
@@ -91,13 +98,20 @@ class Process:
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
         self._popen.wait(KILL_WAIT_S)
+        self._finish_log()
 
     def _ended_within(self, seconds: float) -> bool:
         try:
             self._popen.wait(seconds)
         except subprocess.TimeoutExpired:
             return False
+        self._finish_log()
         return True
+
+    def _finish_log(self) -> None:
+        if not self._is_log_whole:
+            self._is_log_whole = True
+            self._log.finish()
 
 
 def wait_until(process: Process, ready: Callable[[], bool], timeout_s: float) -> None:
@@ -117,20 +131,6 @@ def how_it_ended(exit_code: int) -> str:
     if exit_code < 0:
         return f"by {signal.Signals(-exit_code).name}"
     return f"exit code {exit_code}"
-
-
-def cap_log(log: Path) -> None:
-    """Keep at most one older generation: ``x.log`` beyond the limit becomes ``x.log.1``.
-
-    Copied and emptied rather than renamed, since a running child has the file open for appending.
-    """
-    try:
-        if log.stat().st_size <= LOG_LIMIT_BYTES:
-            return
-    except FileNotFoundError:
-        return
-    shutil.copyfile(log, log.with_name(f"{log.name}.1"))
-    os.truncate(log, 0)
 
 
 def last_lines(log: Path, count: int = 15) -> str:

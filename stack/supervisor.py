@@ -16,10 +16,9 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stack.process import Command, PartFailed, Process, cap_log, how_it_ended, wait_until
+from stack.process import Command, PartFailed, Process, how_it_ended, wait_until
 
 POLL_S = 0.05
-LOG_CHECK_S = 5.0
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 # Having run so long, a part is taken to be well again.
@@ -107,13 +106,10 @@ class Supervisor:
 
     async def _until_end(self, part: Part) -> str:
         process = self._processes[part.name]
-        check_log_at = 0.0
-        while (code := process.exit_code) is None:
-            if time.monotonic() >= check_log_at:
-                await asyncio.to_thread(cap_log, part.command.log)
-                check_log_at = time.monotonic() + LOG_CHECK_S
+        while True:
+            if (code := process.exit_code) is not None:
+                return how_it_ended(code)
             await asyncio.sleep(POLL_S)
-        return how_it_ended(code)
 
     async def _restart(self, part: Part) -> None:
         if part.prepare is not None:

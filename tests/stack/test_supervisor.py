@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.process import Command, PartFailed, cap_log, last_lines
+from stack.process import Command, PartFailed, last_lines
 from stack.supervisor import Part, Supervisor
 
 WAIT_S = 20.0
@@ -164,17 +164,6 @@ def test_children_die_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     parent.wait()
     parent.stdout.close()
     asyncio.run(eventually(lambda: not is_running(child)))
-
-
-def test_a_log_beyond_its_limit_becomes_the_older_generation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("stack.process.LOG_LIMIT_BYTES", 10)
-    log = tmp_path / "part.log"
-    log.write_text("a long line\n")
-    cap_log(log)
-    assert log.read_text() == ""
-    assert (tmp_path / "part.log.1").read_text() == "a long line\n"
 
 
 def test_the_end_of_a_missing_log_is_empty(tmp_path: Path) -> None:
