@@ -126,11 +126,12 @@ class PostgresUnderTest(_Restartable):
     """A PostgreSQL cluster that hands out databases, empty or migrated."""
 
     def __init__(self, programs: Programs, folder: Path) -> None:
+        self.log = folder / "postgres.log"
         self._postgres = Postgres(
             programs,
             folder / "postgres",
             free_port(ANY_PORT),
-            folder / "postgres.log",
+            self.log,
             TEST_SETTINGS,
         )
         super().__init__(self._postgres)

@@ -14,6 +14,7 @@ from textwrap import indent
 import psycopg
 import pytest
 
+from db import migrate
 from stack.broker import ACCESS, PLUGIN
 from stack.servers import free_port
 from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest, Servers
@@ -46,6 +47,34 @@ def test_only_loopback_is_listened_on_and_only_with_a_password(
         methods = connection.execute("SELECT DISTINCT auth_method FROM pg_hba_file_rules")
         assert methods.fetchall() == [("scram-sha-256",)]
     assert row == ("127.0.0.1", "")
+
+
+def test_no_value_stands_in_the_log_of_postgres(
+    private_postgres: Callable[[], PostgresUnderTest],
+) -> None:
+    secret, postgres = "Sw0rdfish", private_postgres()
+    with psycopg.connect(postgres.admin_url(), autocommit=True) as connection:
+        connection.execute("ALTER ROLE postgres SET log_min_duration_statement = 0")
+    with psycopg.connect(postgres.admin_url(), autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept (word text PRIMARY KEY CHECK (word <> ''), n int)")
+        connection.execute("INSERT INTO kept VALUES (%s)", [secret])
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute("INSERT INTO kept VALUES (%s)", [secret])
+        with pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute("UPDATE kept SET word = '', n = length(%s)", [secret])
+        with (
+            pytest.raises(psycopg.errors.InvalidTextRepresentation),
+            connection.cursor().copy("COPY kept FROM STDIN") as copy,
+        ):
+            copy.write(f"a\t1\nb\t{secret}\n".encode())
+    migrate.migrate(postgres.admin_url())
+    migrate.set_role_passwords(postgres.admin_url(), dict.fromkeys(migrate.ROLES, secret))
+    postgres.stop()
+    log = postgres.log.read_text()
+    for told in ("INSERT INTO kept VALUES ($1)", "kept_pkey", "kept_word_check", "ALTER ROLE"):
+        assert told in log
+    assert log.count(secret) == 1  # in the message itself: PostgreSQL has no setting for that
+    assert f'invalid input syntax for type integer: "{secret}"' in log
 
 
 def test_a_stopped_postgres_keeps_its_rows_and_its_port(
