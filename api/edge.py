@@ -77,7 +77,7 @@ class Edge:
                 app = self._app if refusal is None else refusal.response(identity)
                 await app(inner, receive, send_with_headers)
             except Exception as error:
-                _log.error("request_failed", exc_info=error)
+                _log.error("request failed", exc_info=error)
                 if status is not None:
                     raise  # half an answer is out: the server ends the connection
                 await _CRASH.response(identity)(inner, receive, send_with_headers)

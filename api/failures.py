@@ -27,6 +27,7 @@ from api.problems import (
 )
 from api.reference import DOCUMENTATION
 from db.zones import PageTooLarge
+from service.exceptions import message
 
 _log = structlog.get_logger("api")
 _EVERY_PATH_HAS = {"OPTIONS"}
@@ -194,7 +195,7 @@ async def _on_page_too_large(request: Request, error: Exception) -> Response:
 
 
 async def _on_database_trouble(request: Request, error: Exception) -> Response:
-    _log.warning("database_unavailable", error=type(error).__name__, detail=str(error))
+    _log.warning("database unavailable", error=type(error).__name__, detail=message(error))
     if isinstance(error, errors.QueryCanceled):
         problem = unavailable("The question took too long: ask for less at once.")
     else:

@@ -50,7 +50,7 @@ class RequestCounts:
                 async with self._connections.connection() as conn:
                     await request_usage.add(conn, dict(some))
             except (psycopg.OperationalError, PoolTimeout, TooManyRequests) as error:
-                _log.warning("requests_not_counted", error=type(error).__name__)
+                _log.warning("request counts not written, retrying", error=type(error).__name__)
                 for org_id, count in some:
                     self._add(org_id, count)
                 return

@@ -185,7 +185,7 @@ class RequestLimits:
                 async with self._connections.connection() as conn:
                     await request_minutes.settle(conn, some)
             except (psycopg.OperationalError, PoolTimeout, TooManyRequests) as error:
-                _log.warning("requests_not_given_back", error=type(error).__name__)
+                _log.warning("reserved requests not returned", error=type(error).__name__)
 
     def _minute(self, org_id: UUID) -> _Minute:
         minute = self._minutes.setdefault(org_id, _Minute())

@@ -60,7 +60,7 @@ class Usage:
             for org_id, callers in by_organization.items():
                 await self._write(org_id, callers)
         except (psycopg.OperationalError, PoolTimeout, TooManyRequests) as error:
-            _log.warning("usage_not_written", error=type(error).__name__)
+            _log.warning("last use of credentials not written", error=type(error).__name__)
 
     async def _write(self, org_id: UUID, callers: list[Caller]) -> None:
         keys = [caller.credential_id for caller in callers if caller.via == "api_key"]

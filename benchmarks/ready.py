@@ -26,7 +26,7 @@ from benchmarks.ready_rows import Past
 from benchmarks.subject import running
 
 RESULTS = Path("benchmarks/results")
-REMEMBERED = "memory read back"  # ingest's log
+REMEMBERED = "state loaded"  # ingest's log
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

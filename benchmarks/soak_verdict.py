@@ -183,11 +183,21 @@ RULES: Sequence[Explained] = (
     Explained("postgres", r"FATAL:  terminating connection due to admin", _SESSIONS, 2),
     # Roles that lose their sessions say so, and again for each try to connect that fails. The pools
     # of API and delivery wait a little longer each time, so that they are back some seconds later.
-    Explained(_INGEST, rf'{_GONE}.*"event":"(turn ended|identities not kept)"', _NO_SESSION, 5),
-    Explained("deliver", rf'{_GONE}.*"event":"database_away"', _NO_SESSION, 20),
-    Explained("deliver", r'"event":"claims_left_to_lapse"', _NO_SESSION, 20),
-    Explained("api", rf'{_GONE}.*"event":"database_unavailable"', _NO_SESSION, 20),
-    Explained("api", r'"event":"(requests|usage)_not_', _NO_SESSION, 20),
+    Explained(
+        _INGEST,
+        rf'{_GONE}.*"event":"(leadership lost|broker password file not updated), retrying"',
+        _NO_SESSION,
+        5,
+    ),
+    Explained("deliver", rf'{_GONE}.*"event":"database unavailable, retrying"', _NO_SESSION, 20),
+    Explained("deliver", r'"event":"claimed deliveries not released', _NO_SESSION, 20),
+    Explained("api", rf'{_GONE}.*"event":"database unavailable"', _NO_SESSION, 20),
+    Explained(
+        "api",
+        r'"event":"(request counts|reserved requests|last use of credentials) not ',
+        _NO_SESSION,
+        20,
+    ),
     Explained("deliver|api", rf'"event":"error connecting .*{_GONE}.*psycopg\.pool', _STOPPED, 20),
     Explained("deliver|api", r'"event":"discarding closed conn.*psycopg\.pool', _NO_SESSION, 20),
     Explained(_ROLES, r'"event":"error ignored terminating.*"logger":"psycopg', _NO_SESSION, 20),
@@ -197,7 +207,7 @@ RULES: Sequence[Explained] = (
     # Ingest loses both of its connections to a broker that is restarted.
     Explained("supervisor", r"^broker ended \(exit code 0\)", _BROKER_AWAY, 5),
     Explained(_INGEST, r'"event":"opsc-ingest(-watch)?: .*"logger":"mqtt\.', _BROKER_AWAY, 5),
-    Explained(_INGEST, r'"event":"the broker is not watched"', _BROKER_AWAY, 5),
+    Explained(_INGEST, r'"event":"broker statistics cannot be read', _BROKER_AWAY, 5),
 )
 
 

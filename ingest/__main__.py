@@ -45,7 +45,7 @@ def main() -> int:
     try:
         uvloop.run(_serve(_ownership(settings), settings))
     except OSError as error:
-        _log.error("cannot serve", address=settings.ingest_http, error=str(error))
+        _log.error("cannot listen", address=settings.ingest_http, error=str(error))
         return 1
     return 0
 

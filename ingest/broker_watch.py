@@ -98,7 +98,11 @@ async def listen(ownership: Ownership, watch: BrokerWatch, options: SessionOptio
                 await _listen(ownership, watch, options)
         except (MqttError, OSError) as error:
             if trouble != (trouble := str(error).strip()):
-                _log.warning("the broker is not watched", user=options.username, error=trouble)
+                _log.warning(
+                    "broker statistics cannot be read, retrying",
+                    user=options.username,
+                    error=trouble,
+                )
         await asyncio.sleep(_LOOK_S)
 
 

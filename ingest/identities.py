@@ -23,6 +23,7 @@ from ingest.broker_files import BrokerFiles, BrokerFilesError, password_lines
 from ingest.broker_log import BrokerLog
 from ingest.broker_metrics import BrokerMetrics
 from ingest.owner import Ownership
+from service.exceptions import message
 from telemetry.ids import format_id
 
 _LOOK_S = 0.25
@@ -101,8 +102,8 @@ async def keep(ownership: Ownership, files: BrokerFiles | None, log: BrokerLog |
                 await _look_on(ownership, identities, log)
         except (psycopg.Error, BrokerFilesError, OSError) as error:
             ownership.metrics.broker.failures.inc()
-            if trouble != (trouble := str(error).strip()):
-                _log.warning("identities not kept", error=trouble)
+            if trouble != (trouble := message(error)):
+                _log.warning("broker password file not updated, retrying", error=trouble)
         await _pause(ownership, _RETRY_S)
 
 

@@ -37,6 +37,7 @@ from ingest.refusals import Admission
 from ingest.sources import Broker, Inbox, Source, Taken, in_turn
 from ingest.tidying import tidy
 from mqtt import BrokerAddress, MqttError, Session, SessionOptions
+from service.exceptions import message
 from service.memory import give_back
 
 _LIMITS = Limits(statement_s=20, lock_s=5, transaction_s=20, idle_in_transaction_s=5)
@@ -104,7 +105,9 @@ async def run(ownership: Ownership) -> None:
         except* TurnEnded as group:
             ownership.smaller_by = min(ownership.smaller_by * 4, ownership.limits.messages)
             for error in _leaves(group):
-                _log.warning("turn ended", error=type(error).__name__, detail=str(error).strip())
+                _log.warning(
+                    "leadership lost, retrying", error=type(error).__name__, detail=message(error)
+                )
                 ownership.metrics.failures.labels(type(error).__name__).inc()
         if time.monotonic() - started > _RETRY_MAX_S:
             delay_s = _RETRY_MIN_S
@@ -117,7 +120,7 @@ async def _turn(ownership: Ownership) -> None:
         epoch = await _wait_for_lease(ownership, lease_conn)
         if epoch is None:
             return
-        _log.info("owner", epoch=epoch)
+        _log.info("became the leader", epoch=epoch)
         ownership.metrics.turns.inc()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -128,7 +131,7 @@ async def _turn(ownership: Ownership) -> None:
             ownership.session = None
             ownership.metrics.active.set(0)
         await leases.release(lease_conn, LEASE, epoch)
-        _log.info("handed over", epoch=epoch)
+        _log.info("stopped cleanly", epoch=epoch)
 
 
 async def _work(ownership: Ownership, epoch: int) -> None:

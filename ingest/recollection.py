@@ -61,7 +61,7 @@ async def recollect(conn: Connection) -> Memory:
         )
         await look_up_places(conn, memory)
         took.lap("names_and_places_s")
-    _log.info("memory read back", trackers=len(registry.trackers), **took.laps)
+    _log.info("state loaded", trackers=len(registry.trackers), **took.laps)
     return memory
 
 

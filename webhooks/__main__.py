@@ -39,7 +39,7 @@ def main() -> int:
     try:
         uvloop.run(_run(settings))
     except OSError as error:
-        _log.error("cannot_serve", address=settings.deliver_http, error=str(error))
+        _log.error("cannot listen", address=settings.deliver_http, error=str(error))
         return 1
     return 0
 
@@ -73,12 +73,12 @@ async def _run(settings: DeliverSettings) -> None:
             mail_from=settings.mail_from,
             public_url=settings.public_url,
         )
-        _log.info("delivering", http=settings.deliver_http)
+        _log.info("started", http=settings.deliver_http)
         async with asyncio.TaskGroup() as loops:
             loops.create_task(sequencer.run(stop))
             loops.create_task(deliverer.run(stop))
             loops.create_task(mailing.run(stop))
-    _log.info("stopped")
+    _log.info("stopped cleanly")
 
 
 def _sender(settings: DeliverSettings) -> Sender:

@@ -159,7 +159,11 @@ class Deliverer:
             secret = self._secrets.open(claim.secret_encrypted, claim.endpoint_id.bytes)
             key = signing.signing_key(secret.decode())
         except (UnsealError, UnicodeDecodeError, signing.SecretFormatError) as error:
-            _log.error("secret_unreadable", endpoint_id=str(claim.endpoint_id), error=str(error))
+            _log.error(
+                "webhook secret cannot be decrypted",
+                endpoint_id=format_id("whe", claim.endpoint_id),
+                error=str(error),
+            )
             return Answer(None, "the secret of the endpoint cannot be read")
         body = envelope.body(claim)
         headers = signing.signed_headers(key, envelope.message_id(claim), int(time()), body)
@@ -175,7 +179,7 @@ class Deliverer:
             return Mark(claim, "pending", answer.status, answer.error, delay_s)
         self._metrics.failed.inc()
         _log.warning(
-            "delivery_failed",
+            "delivery given up",
             endpoint_id=format_id("whe", claim.endpoint_id),
             event_id=envelope.message_id(claim),
             status=answer.status,
@@ -197,4 +201,8 @@ class Deliverer:
                 await self._write_marks(conn)
                 await webhook_deliveries.release(conn, claims)
         except TROUBLE as error:
-            _log.warning("claims_left_to_lapse", claims=len(claims), error=str(error).strip())
+            _log.warning(
+                "claimed deliveries not released, others attempt them when the claims expire",
+                claims=len(claims),
+                error=str(error).strip(),
+            )

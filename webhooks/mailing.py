@@ -107,7 +107,7 @@ class Mailing:
         gives_up = is_final or letter.attempts > len(_PAUSES)
         self._metrics.letters_failed.inc()
         _log.warning(
-            "letter_not_sent", letter=str(letter.id), gave_up=gives_up, reason=str(error)[:500]
+            "email not sent", letter=str(letter.id), gave_up=gives_up, reason=str(error)[:500]
         )
         async with self._connections.connection() as conn:
             if gives_up:

@@ -6,6 +6,8 @@ import random
 import psycopg
 import structlog
 
+from service.exceptions import message
+
 # A server that is gone, restarting, full or read-only; a session that was ended; a wait that was
 # cut off. Whoever meets one of these begins again. Anything else is a fault of ours.
 TROUBLE = (psycopg.OperationalError, psycopg.InternalError)
@@ -26,14 +28,14 @@ class Outage:
     def begin(self, error: Exception) -> float:
         """Trouble: the seconds to wait."""
         if self._delay_s == 0:
-            _log.warning("database_away", work=self._what, error=str(error).strip())
+            _log.warning("database unavailable, retrying", work=self._what, error=message(error))
         self._delay_s = min(max(2 * self._delay_s, _DELAY_MIN_S), _DELAY_MAX_S)
         return self._delay_s * self._chances.uniform(0.5, 1)
 
     def end(self) -> None:
         """The database has answered."""
         if self._delay_s > 0:
-            _log.info("database_back", work=self._what)
+            _log.info("database available again", work=self._what)
         self._delay_s = 0.0
 
 

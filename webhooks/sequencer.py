@@ -60,11 +60,13 @@ class Sequencer:
                     await self._lead(conn, stop)
                 await pause(stop, self._limits.standby_s)
             except leases.LeaseLost as error:
-                _log.warning("sequencer_superseded", epoch=error.epoch)
+                _log.warning("sequencer leadership lost, retrying", epoch=error.epoch)
             except (QueryCanceled, TransactionTimeout):
                 # So many deliveries follow from these events that time ran out: fewer at once.
                 self._events = max(1, self._events // 4)
-                _log.warning("sequencer_too_slow", events=self._events)
+                _log.warning(
+                    "sequencer transaction timed out, trying fewer events", events=self._events
+                )
             except TROUBLE as error:
                 await pause(stop, self._outage.begin(error))
             finally:
@@ -76,7 +78,7 @@ class Sequencer:
         self._outage.end()
         if epoch is None:
             return
-        _log.info("sequencer_leads", epoch=epoch)
+        _log.info("sequencer became the leader", epoch=epoch)
         self._metrics.sequencer_leads.set(1)
         renew_at_s = monotonic() + limits.lease_s / 3
         while not stop.is_set():

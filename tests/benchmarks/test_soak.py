@@ -97,7 +97,7 @@ SUSPECT = [
     ("broker", "2026-11-25T10:17:46: Error: Out of memory.", True),
     ("broker", "2026-11-25T10:17:46: Client trk_1 disconnected, not authorised.", True),
     ("broker", "2026-11-25T10:17:46: Client trk_1 closed its connection.", False),
-    ("ingest", '{"event": "turn ended", "level": "warning"}', True),
+    ("ingest", '{"event": "leadership lost, retrying", "level": "warning"}', True),
     ("ingest", '{"event": "owner", "level": "info"}', False),
     ("api", "Traceback (most recent call last):", True),
     ("api", "", False),
@@ -113,9 +113,9 @@ def test_a_line_is_suspect_when_it_warns_or_is_not_of_the_form(
     assert is_suspect(source, text) is is_one
 
 
-RULE = Explained("ingest(-2)?", "turn ended", frozenset({Kind.DATABASE_STOPPED}), 5)
+RULE = Explained("ingest(-2)?", "leadership lost, retrying", frozenset({Kind.DATABASE_STOPPED}), 5)
 STOPPED = Fault(Kind.DATABASE_STOPPED, 100, 110)
-TURN_ENDED = json.dumps({"event": "turn ended", "level": "warning"})
+TURN_ENDED = json.dumps({"event": "leadership lost, retrying", "level": "warning"})
 
 # A line, the fault before it, and whether the one explains the other.
 EXPLAINED = [
