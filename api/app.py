@@ -120,6 +120,7 @@ def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
     app.include_router(reference.router)
     document = complete(app)
     app.state.parameters = parameters_by_operation(document)
+    app.state.parameter_names = frozenset[str]().union(*app.state.parameters.values())
     app.state.scopes = known_scopes(document)
     app.state.resources = resources(document)
     failures.install(app)

@@ -16,6 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.access_log import request_line
 from api.cross_origin import add_cross_origin
 from api.problems import Problem
 from api.quotas import headers_of
@@ -60,16 +61,23 @@ class Edge:
             return
         identity = _given_id(scope) or uuid4().hex
         method = scope["method"]
-        inner = {**scope, _SCOPE_KEY: identity, "method": "GET" if method == "HEAD" else method}
+        inner = {
+            **scope,
+            _SCOPE_KEY: identity,
+            "method": "GET" if method == "HEAD" else method,
+            "state": {**scope.get("state", {})},  # in it is the caller, once known
+        }
         started_s = time.perf_counter()
         status: int | None = None
+        sent_bytes = 0
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, sent_bytes
             if message["type"] == "http.response.start":
                 status = message["status"]
                 self._add_headers(message, inner, identity)
             await send(message)
+            sent_bytes += len(message.get("body", b""))
 
         with structlog.contextvars.bound_contextvars(request_id=identity):
             try:
@@ -82,13 +90,14 @@ class Edge:
                     raise  # half an answer is out: the server ends the connection
                 await _CRASH.response(identity)(inner, receive, send_with_headers)
             finally:
-                _log.info(
-                    "request",
-                    method=method,
-                    path=scope["path"],
+                line = request_line(
+                    {**inner, "method": method},
+                    scope["app"].state.parameter_names,
                     status=status,
-                    elapsed_ms=round((time.perf_counter() - started_s) * 1000, 1),
+                    sent_bytes=sent_bytes if method != "HEAD" else 0,
+                    elapsed_s=time.perf_counter() - started_s,
                 )
+                _log.info("request", **line)
 
     def _add_headers(self, message: Message, scope: Scope, identity: str) -> None:
         headers = [*message["headers"], *EVERY_ANSWER, (b"x-request-id", identity.encode())]

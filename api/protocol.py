@@ -7,6 +7,7 @@ from asyncio import Transport
 from typing import Any
 from uuid import uuid4
 
+import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api.edge import EVERY_ANSWER, HEAD_TOO_LARGE, MOST_HEAD_BYTES
@@ -17,6 +18,7 @@ HEAD_S = 10.0  # from the first byte of a connection or request to the end of it
 LINGER_S = 2.0  # what still comes after a refusal is thrown away, else the client never reads it
 TAKING_S = 60.0  # a client that takes nothing of its answer for so long is cut off
 
+_log = structlog.get_logger("api")
 _NO_HTTP = Problem(400, "invalid_http", "This is not an HTTP request.")
 _TOO_SLOW = Problem(408, "request_timeout", "The head of the request took too long.")
 _FULL = unavailable("There are too many connections.")
@@ -105,6 +107,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._is_refused = True
         identity = uuid4().hex
         response = problem.response(identity)
+        client = None if self.client is None else self.client[0]
+        _log.info("request", client=client, status=problem.status, request_id=identity)
         headers = [*response.raw_headers, *EVERY_ANSWER]
         headers += [(b"x-request-id", identity.encode()), (b"connection", b"close")]
         lines = [name + b": " + value + b"\r\n" for name, value in headers]

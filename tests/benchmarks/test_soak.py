@@ -159,7 +159,7 @@ BROUGHT = [
     ),
     (
         "api",
-        '{"error":"PoolTimeout","event":"requests_not_counted","level":"warning",'
+        '{"error":"PoolTimeout","event":"request counts not written, retrying","level":"warning",'
         '"timestamp":"2026-11-25T15:05:51.485072Z"}',
         Kind.SESSIONS_ENDED,
     ),

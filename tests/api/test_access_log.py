@@ -1,0 +1,108 @@
+"""One line a request: who, what, how it ended, and no secret."""
+
+import json
+import socket
+from typing import Any
+
+import aiohttp
+import pytest
+
+from api.access_log import request_line
+from tests.api.running import running_api
+from tests.api.test_process import SECRET_KEY, answers, serving
+from tests.servers import DatabaseUnderTest
+
+KEY = "opsk_d9WQ0x3pT6yJ2m8rKfU1aVbC5nHsZeL4gXqYtR7iOwE"
+PARAMETERS = frozenset({"limit", "q", "from"})
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("limit=5&from=2026-01-01", "limit=5&from=2026-01-01"),
+        ("token=Sw0rdfish", "token=***"),
+        ("limit=5&password=Sw0rdfish&x=Sw0rdfish", "limit=5&password=***&x=***"),
+        ("Sw0rdfish", "***"),
+        (f"q={KEY}", "q=***"),
+        (f"{KEY}=1", "***=***"),
+        ("q=" + "x" * 600, "q=" + "x" * 498 + "..."),
+    ],
+)
+def test_values_of_a_query_are_shown_by_their_names(query: str, shown: str) -> None:
+    assert line_of("/v1/assets", query)["query"] == shown
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/v1/assets/ast_01hzy", "/v1/assets/ast_01hzy"),
+        (f"/v1/links/{KEY}", "/v1/links/***"),
+        ("/v1/whsec_d9WQ0x3pT6yJ2m8rKfU1aVbC5n/x", "/v1/***"),
+        ("/v1/eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1In0.c2lnbmF0dXJl", "/v1/***"),
+        ("/" + "x" * 600, "/" + "x" * 499 + "..."),
+    ],
+)
+def test_secrets_in_a_path_are_masked(path: str, shown: str) -> None:
+    assert line_of(path, "")["path"] == shown
+
+
+def line_of(path: str, query: str) -> dict[str, Any]:
+    scope = {
+        "method": "GET",
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "state": {},
+    }
+    return request_line(scope, PARAMETERS, status=200, sent_bytes=0, elapsed_s=0.001)
+
+
+async def test_each_request_has_one_line(database: DatabaseUnderTest) -> None:
+    with running_api(database, secret_key=SECRET_KEY) as api:
+        north = api.organization("Acme")
+        made = (await north.admin.post("/v1/api-keys", {"name": "x", "scopes": ["assets:read"]})).json
+    sent = {"Authorization": f"Bearer {made['secret']}", "X-Forwarded-For": "192.0.2.7"}
+    requests = [
+        ("GET", "/v1/assets?limit=1&token=Sw0rdfish", {**sent, "X-Request-Id": "one"}, None),
+        ("POST", "/v1/assets", {**sent, "X-Request-Id": "two"}, {"name": "Sw0rdfish"}),
+        ("GET", "/v1/users", {"Authorization": f"Bearer {KEY}", "X-Request-Id": "three"}, None),
+    ]
+    with serving(database, OPSC_LOG_LEVEL="info", OPSC_API_TRUSTED_PROXIES="127.0.0.1") as (
+        process,
+        port,
+    ):
+        url, answered = f"http://127.0.0.1:{port}", list[bytes]()
+        await answers(url, process)
+        for method, path, headers, body in requests:
+            async with aiohttp.request(method, url + path, headers=headers, json=body) as response:
+                answered.append(await response.read())
+        with socket.create_connection(("127.0.0.1", port)) as raw:
+            raw.sendall(b"no http\r\n\r\n")
+            while raw.recv(1024):
+                pass
+        process.terminate()
+        _, log = process.communicate(timeout=20)
+    lines = [json.loads(line) for line in log.splitlines()]
+    one, two, three, raw_line = [
+        line for line in lines if line["event"] == "request" and line.get("path") != "/readyz"
+    ]
+    assert one["elapsed_ms"] >= 0
+    told = {name: one[name] for name in one.keys() - {"elapsed_ms", "timestamp"}}
+    assert told == {
+        "event": "request",
+        "level": "info",
+        "client": "192.0.2.7",
+        "method": "GET",
+        "path": "/v1/assets",
+        "query": "limit=1&token=***",
+        "status": 400,
+        "sent_bytes": len(answered[0]),
+        "organization": north.id,
+        "user": made["user_id"],
+        "credential": made["id"],
+        "request_id": "one",
+    }
+    assert (two["method"], two["status"], two["request_id"]) == ("POST", 403, "two")
+    assert (three["status"], "user" in three, "organization" in three) == (401, False, False)
+    assert (raw_line["status"], raw_line["client"]) == (400, "127.0.0.1")
+    for secret in ("Sw0rdfish", made["secret"], KEY):
+        assert secret not in log
