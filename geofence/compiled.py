@@ -90,6 +90,20 @@ def _kept(dispatcher: Any) -> Any:
     return dispatcher
 
 
+def all_called(*dispatchers: Any) -> set[Any]:
+    """Returns the functions behind compiled functions, and behind all compiled ones they call."""
+    found: set[Any] = set()
+    waiting = list(dispatchers)
+    while waiting:
+        function = waiting.pop().py_func
+        if function in found:
+            continue
+        found.add(function)
+        named = (function.__globals__.get(name) for name in function.__code__.co_names)
+        waiting += [value for value in named if hasattr(value, "py_func")]
+    return found
+
+
 @cache
 def _digest(dispatcher: Any) -> str:
     """Of the code of a function, the values that it refers to, and the functions that it calls."""

@@ -1,25 +1,97 @@
 """Compiles what is compiled, or takes it from where it is kept.
 
 A process that is about to judge fixes calls `prepare` first, so that its first batch need not wait
-half a minute where nothing is kept yet.
+a minute where nothing is kept yet. `python -m geofence.prepare` does it ahead of time and shows how
+far it is.
 """
 
-import numpy as np
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (numba's events have no types)
 
+import sys
+from collections.abc import Callable
+from typing import Any, TextIO
+
+import numpy as np
+from numba.core.event import Event, Listener, install_listener
+
+from geofence.compiled import all_called
+from geofence.distance import signed_distance_m
 from geofence.evaluator import NO_TIMERS_US, evaluate, late_assets
 from geofence.index import ZoneIndex
 from geofence.lookup import signed_distances_m
 from geofence.state import State
+from geofence.walk import mark_late_assets, walk
 from telemetry.fix import FixBatch
 
+LINES = 8  # of progress, where the output is no terminal
 
-def prepare() -> None:
-    """Returns when everything is ready to run."""
+Step = Callable[[int, int], None]
+
+
+class _Progress(Listener):
+    """Calls `step(compiled, all)` after each function of ours that was compiled."""
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        self._wanted = all_called(mark_late_assets, walk, signed_distance_m)
+        self._compiled: set[Any] = set()
+
+    def on_start(self, event: Event) -> None:
+        pass
+
+    def on_end(self, event: Event) -> None:
+        about: Any = event.data
+        function = about["dispatcher"].py_func
+        if function in self._wanted and function not in self._compiled:
+            self._compiled.add(function)
+            self._step(len(self._compiled), len(self._wanted))
+
+
+def prepare(step: Step | None = None) -> None:
+    """Returns when everything is ready to run; `step` is called for each compiled function."""
+    if step is None:
+        _call_everything()
+        return
+    with install_listener("numba:compile", _Progress(step)):
+        _call_everything()
+
+
+def _call_everything() -> None:
     index, none = ZoneIndex(), np.empty(0)
     late_assets(FixBatch.empty(), State())
     evaluate(FixBatch.empty(), State(), index, NO_TIMERS_US)
     signed_distances_m(index, none.astype(np.int64), none.astype(np.int64), none, none)
 
 
+class Report:
+    """How far compiling is: a counter on a terminal, else a few lines."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out, self._has_compiled = out, False
+
+    def step(self, done: int, of: int) -> None:
+        """Shows that `done` functions are compiled."""
+        if not self._has_compiled:
+            self._say("compiling the geofence engine for this machine, about a minute ...")
+        self._has_compiled = True
+        if self._out.isatty():
+            self._say(f"\r  {done} of {of} functions", end="")
+        elif done % (of // LINES) == 0:
+            self._say(f"  {done} of {of} functions")
+
+    def end(self) -> None:
+        """Says what was done."""
+        if self._has_compiled and self._out.isatty():
+            self._say("")
+        what = "compiled" if self._has_compiled else "compiled already: nothing to do"
+        self._say(f"the geofence engine is {what}")
+
+    def _say(self, text: str, end: str = "\n") -> None:
+        print(text, end=end, file=self._out, flush=True)
+
+
 if __name__ == "__main__":
-    prepare()
+    report = Report(sys.stderr)
+    prepare(report.step)
+    report.end()

@@ -1,0 +1,40 @@
+"""What is compiled ahead of time is told."""
+
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from geofence.compiled import all_called
+from geofence.distance import signed_distance_m
+from geofence.geodesic import geodesic_m
+from geofence.prepare import LINES, Report
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_what_is_compiled_already_is_said_to_be() -> None:
+    for _ in range(2):
+        command = [sys.executable, "-m", "geofence.prepare"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == "the geofence engine is compiled already: nothing to do\n"
+
+
+def test_progress_is_a_few_lines_where_nobody_has_a_terminal() -> None:
+    said = io.StringIO()
+    report = Report(said)
+    for done in range(1, 133):
+        report.step(done, 132)
+    report.end()
+    first, *steps, last = said.getvalue().splitlines()
+    assert "about a minute" in first
+    assert len(steps) == LINES
+    assert re.findall(r"\d+", steps[0]) == ["16", "132"]
+    assert last == "the geofence engine is compiled"
+
+
+def test_all_functions_that_compiled_code_calls_are_known() -> None:
+    called = all_called(signed_distance_m)
+    assert {signed_distance_m.py_func, geodesic_m.py_func} <= called
+    assert all_called(geodesic_m) < called
