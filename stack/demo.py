@@ -23,6 +23,7 @@ from device_sim.plan import FleetPlan
 from mqtt import BrokerAddress
 from stack.client import ApiClient, ApiError
 from stack.errors import StackError
+from stack.next_steps import described
 from stack.org import Admin, create_with_admin
 from stack.receiver import Received, WebhookReceiver
 from stack.registration import register
@@ -31,7 +32,7 @@ from stack.scenario import Scenario, moving_scenario
 from stack.sign_in import known_to_broker
 from stack.system import running_stack
 from stack.tls import pinned
-from stack.up import DataDir, describe, say, stop_event
+from stack.up import DataDir, say, stop_event
 from stack.zones_on_the_way import RuleSet
 
 VEHICLES = 12
@@ -142,7 +143,7 @@ def demo(
 async def _demo(data_dir: Path, seconds: float | None) -> Summary:
     stop = stop_event()
     async with running_stack(data_dir, say, stop) as stack:
-        print(describe(stack), flush=True)
+        print(described(stack), flush=True)
         try:
             summary = await _play(stack.info(), seconds, stop)
         except (ApiError, FleetError) as error:

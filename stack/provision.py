@@ -3,7 +3,7 @@
 ``provision(folder)`` returns where PostgreSQL 17 with TimescaleDB, mosquitto and tcc are: the
 system's own where they are installed, else a private copy that apt downloads and dpkg unpacks into
 ``folder``. Nothing outside ``folder`` is written, no package is installed, no privilege is needed.
-A second call finds the copy and does nothing; calls at the same time wait for one another.
+A second call finds the copy and writes nothing; calls at the same time wait for one another.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ MOSQUITTO = "usr/sbin/mosquitto"
 COMPILER = "usr/bin/tcc"
 # Compilers for just-in-time queries, which we turn off: 130 MB that nothing would read.
 NOT_UNPACKED = ("libllvm", "libz3-")
+UNPACKED = "root"  # below the folder for private copies
 APT_TIMEOUT_S = 600.0
 ATTEMPTS = 2
 
@@ -55,17 +56,30 @@ class Programs:
     compiler: Path
 
 
-def servers_dir() -> Path:
-    """The folder for private copies: ``OPSC_SERVERS_DIR``, else ``./var/servers``."""
-    chosen = os.environ.get("OPSC_SERVERS_DIR")
-    return Path(chosen).resolve() if chosen else reachable_home(Path("var/servers"))
+def servers_dir(data_dir: Path | None = None) -> Path:
+    """The folder for private copies.
+
+    OPSC_SERVERS_DIR, else `servers` in the data folder. A copy in ./var that is there already is
+    used instead of fetching another, if it belongs to root or to us.
+    """
+    if chosen := os.environ.get("OPSC_SERVERS_DIR"):
+        return Path(chosen).resolve()
+    usual = reachable_home(Path("var/servers"))
+    if data_dir is None:
+        return usual
+    own = reachable_home(data_dir / "servers")
+    return usual if not (own / UNPACKED).exists() and _is_trusted(usual / UNPACKED) else own
+
+
+def _is_trusted(folder: Path) -> bool:
+    return folder.exists() and folder.stat().st_uid in (0, os.geteuid())
 
 
 def provision(folder: Path | None = None, say: Say = print) -> Programs:
     """Programs of the system, of an earlier call, or freshly fetched, in this order."""
     folder = folder or servers_dir()
-    unpacked = folder / "root"
-    found = find_programs([SYSTEM_ROOT])
+    unpacked = folder / UNPACKED
+    found = find_programs([SYSTEM_ROOT, unpacked])
     if found is None:
         _make_folder(folder)
         with _locked(folder / "lock"):

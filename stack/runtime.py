@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import fcntl
 import os
+import pwd
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ from stack.broker import SERVICES
 from stack.errors import StackError
 
 DEFAULT_DATA_DIR = Path("var")
+SECRETS = "secrets.json"
+# What may lie in a data folder before its secrets do: `make` and a first start that was cut short.
+MAY_BE_FIRST = {"lock", "log", "mail", "servers", "tls", "bench", "fresh", "lost+found"}
 
 
 class AlreadyRunning(StackError):
@@ -67,7 +71,10 @@ class StackInfo(msgspec.Struct, frozen=True):
 
 
 def make_data_dir(data_dir: Path) -> Path:
-    """Make the folder if need be; the servers' user has to walk through it."""
+    """Make the folder if need be; the servers' user has to walk through it.
+
+    Raises StackError for a folder that is not ours, or that we cannot write.
+    """
     data_dir = data_dir.resolve()
     try:
         if not data_dir.exists():
@@ -75,13 +82,36 @@ def make_data_dir(data_dir: Path) -> Path:
             data_dir.chmod(0o755)
     except OSError as error:
         raise StackError(f"cannot make the data folder {data_dir}: {error.strerror}") from error
+    if not data_dir.is_dir():
+        raise StackError(f"{data_dir} is a file; --data names a folder")
+    if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
+        raise StackError(f"the data folder {data_dir} cannot be written by {_user(os.geteuid())}")
+    _refuse_folder_of_others(data_dir)
     return data_dir
+
+
+def _refuse_folder_of_others(data_dir: Path) -> None:
+    if (data_dir / SECRETS).exists():
+        return
+    names = sorted({path.name for path in data_dir.iterdir()} - MAY_BE_FIRST)
+    if names:
+        raise StackError(
+            f"{data_dir} has files of others ({', '.join(names[:3])}{', ...' * (len(names) > 3)});"
+            f" --data names a folder for opsc alone, such as {data_dir / 'opsc'}"
+        )
+
+
+def _user(uid: int) -> str:
+    try:
+        return f"the user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"the user {uid}"
 
 
 @contextmanager
 def sole_owner(data_dir: Path) -> Iterator[None]:
     """Hold the data folder; ``AlreadyRunning`` where another process does."""
-    with _private_file(data_dir / "lock", os.O_WRONLY | os.O_CREAT) as lock:
+    with _lock_file(data_dir) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -95,9 +125,22 @@ def sole_owner(data_dir: Path) -> Iterator[None]:
             forget_stack(data_dir)
 
 
+def _lock_file(data_dir: Path) -> BinaryIO:
+    path = data_dir / "lock"
+    try:
+        return _private_file(path, os.O_WRONLY | os.O_CREAT)
+    except PermissionError:
+        raise StackError(_of_another_user(data_dir, path)) from None
+
+
+def _of_another_user(data_dir: Path, path: Path) -> str:
+    owner = _user(path.stat().st_uid)
+    return f"the data folder {data_dir} belongs to {owner}: run opsc as that user"
+
+
 def load_secrets(data_dir: Path) -> Secrets:
     """The secrets of this data folder; what is missing is made."""
-    path = data_dir / "secrets.json"
+    path = data_dir / SECRETS
     if path.exists():
         known = msgspec.json.decode(path.read_bytes(), type=Secrets)
     else:
@@ -131,8 +174,10 @@ def read_stack(data_dir: Path = DEFAULT_DATA_DIR) -> StackInfo:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         pass
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise NotRunning(f"nothing runs on {data_dir}; {hint}") from None
+    except PermissionError:
+        raise StackError(_of_another_user(data_dir, data_dir)) from None
     else:
         raise NotRunning(f"nothing runs on {data_dir}; {hint}")
     try:

@@ -28,10 +28,13 @@ from psycopg import sql
 
 from db import migrate
 from stack.broker import INGEST_USER, WATCH_USER, BrokerTls, Mosquitto
+from stack.elsewhere import require_broker, require_database
 from stack.errors import StackError
+from stack.former import start_when_free, until_ended
 from stack.identity import reachable_home
+from stack.ports import Ports
 from stack.process import Command
-from stack.provision import provision
+from stack.provision import provision, servers_dir
 from stack.runtime import (
     PartInfo,
     Secrets,
@@ -42,7 +45,7 @@ from stack.runtime import (
     sole_owner,
     write_stack,
 )
-from stack.servers import LOOPBACK, Postgres, free_port
+from stack.servers import LOOPBACK, Postgres
 from stack.supervisor import Part, Say, Supervisor, answers_ready
 from stack.tls import Certificate, certificate_of, pinned
 
@@ -101,6 +104,7 @@ class Stack:
     broker: Mosquitto | None = None  # None: one that runs elsewhere
     certificate: Certificate | None = None
     variation: Variation = field(default_factory=Variation)
+    ports: Ports = field(default_factory=Ports)
     database: dict[str, str] = field(default_factory=dict)
     is_ready: bool = False
 
@@ -177,17 +181,28 @@ async def _unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, None]) 
 
 
 async def _start(stack: Stack) -> None:
+    stack.ports.claim("OPSC_API_PORT", "OPSC_INGEST_HTTP", "OPSC_DELIVER_HTTP")
+    if stack.certificate is not None:
+        stack.ports.claim("OPSC_BROKER_TLS_PORT")
     await _start_servers(stack)
     await _start_roles(stack)
 
 
 async def _start_servers(stack: Stack) -> None:
-    if database_url := configured_database():
+    database_url = configured_database()
+    broker_url = os.environ.get("OPSC_BROKER_URL")
+    if database_url:
+        await asyncio.to_thread(require_database, database_url)
+    if broker_url:
+        await asyncio.to_thread(require_broker, broker_url)
+    home = reachable_home(stack.data_dir)
+    await until_ended((home / "postgres", home / "broker"), stack.say)
+    if database_url:
         stack.parts["postgres"] = PartInfo(address=_host_of(database_url))
     else:
         database_url = await _start_postgres(stack)
     await asyncio.to_thread(_migrate, stack, database_url)
-    if broker_url := os.environ.get("OPSC_BROKER_URL"):
+    if broker_url:
         stack.parts["broker"] = PartInfo(address=_host_of(broker_url))
         stack.broker_url = broker_url
     else:
@@ -195,14 +210,16 @@ async def _start_servers(stack: Stack) -> None:
 
 
 async def _start_postgres(stack: Stack) -> str:
-    programs = await asyncio.to_thread(provision, None, stack.say)
+    programs = await asyncio.to_thread(provision, servers_dir(stack.data_dir), stack.say)
     home = reachable_home(stack.data_dir) / "postgres"
     if not home.is_relative_to(stack.data_dir):
         stack.say(f"the servers' own files are in {home.parent}: their user cannot reach yours")
-    server = Postgres(programs, home, free_port(POSTGRES_PORT), stack.log("postgres"))
+    port = stack.ports.usual("postgres", POSTGRES_PORT)
+    server = Postgres(programs, home, port, stack.log("postgres"))
     await asyncio.to_thread(server.prepare)
     stack.parts[server.name] = PartInfo(server.address)
-    await stack.supervisor.start(Part(server.command(), server.is_ready))
+    part = Part(server.command(), server.is_ready)
+    await start_when_free(stack.supervisor, part, stack.say)
     await asyncio.to_thread(_create_database, server.url())
     return server.url(DATABASE)
 
@@ -229,16 +246,16 @@ def _migrate(stack: Stack, admin_url: str) -> None:
 
 
 async def _start_broker(stack: Stack) -> None:
-    programs = await asyncio.to_thread(provision, None, stack.say)
+    programs = await asyncio.to_thread(provision, servers_dir(stack.data_dir), stack.say)
     home = reachable_home(stack.data_dir) / "broker"
     server = Mosquitto(
         programs,
         home,
-        free_port(BROKER_PORT),
+        stack.ports.usual("broker", BROKER_PORT),
         stack.log("broker"),
         stack.variation.broker_settings,
         services=stack.secrets.broker_secrets,
-        tls=_broker_tls(stack.certificate),
+        tls=_broker_tls(stack.certificate, stack.ports),
     )
     await asyncio.to_thread(server.prepare)
     stack.parts[server.name] = PartInfo(server.address)
@@ -246,7 +263,7 @@ async def _start_broker(stack: Stack) -> None:
     stack.broker, stack.broker_url, stack.broker_tls_url = server, server.url, server.tls_url
 
 
-def _broker_tls(certificate: Certificate | None) -> BrokerTls | None:
+def _broker_tls(certificate: Certificate | None, ports: Ports) -> BrokerTls | None:
     client_ca = os.environ.get("OPSC_BROKER_CLIENT_CA")
     if certificate is None:
         if client_ca:
@@ -254,10 +271,11 @@ def _broker_tls(certificate: Certificate | None) -> BrokerTls | None:
         return None
     if client_ca and not os.access(client_ca, os.R_OK):
         raise StackError(f"cannot read {client_ca}: OPSC_BROKER_CLIENT_CA names a file")
+    _, port = ports.address("broker-tls", "OPSC_BROKER_TLS_PORT", BROKER_TLS_PORT)
     return BrokerTls(
         certificate.chain,
         certificate.key,
-        port=free_port(_port("OPSC_BROKER_TLS_PORT", BROKER_TLS_PORT)),
+        port=port,
         host=os.environ.get("OPSC_BROKER_TLS_HOST") or LOOPBACK,
         client_ca=Path(client_ca) if client_ca else None,
     )
@@ -266,8 +284,8 @@ def _broker_tls(certificate: Certificate | None) -> BrokerTls | None:
 async def _start_roles(stack: Stack) -> None:
     """Side by side: each waits for what it needs by itself."""
     ingest = [ingest_part(stack)] if stack.variation.has_ingest else []
-    deliver = f"{LOOPBACK}:{free_port(DELIVER_HTTP_PORT)}"
-    api_port = free_port(_port("OPSC_API_PORT", API_PORT))
+    deliver = _page(stack, "deliver", "OPSC_DELIVER_HTTP", DELIVER_HTTP_PORT)
+    _, api_port = stack.ports.address("api", "OPSC_API_PORT", API_PORT)
     api = f"{LOOPBACK}:{api_port}"
     stack.api_url = f"{'http' if stack.certificate is None else 'https'}://{api}"
     stack.parts["deliver"] = PartInfo(deliver, metrics_url=f"http://{deliver}/metrics")
@@ -290,10 +308,16 @@ def ingest_part(
     stack: Stack, role: Role = INGEST, variables: Mapping[str, str] | None = None
 ) -> Part:
     """An ingest process of a system whose servers run. `variables` win over those it would have."""
-    address = f"{LOOPBACK}:{free_port(INGEST_HTTP_PORT)}"
+    address = _page(stack, role.name, "OPSC_INGEST_HTTP", INGEST_HTTP_PORT)
     stack.parts[role.name] = PartInfo(address, metrics_url=f"http://{address}/metrics")
     own = {"OPSC_INGEST_HTTP": address, **_sign_in(stack)}
     return _role(stack, role, own | dict(variables or {}))
+
+
+def _page(stack: Stack, part: str, variable: str, usual_port: int) -> str:
+    """Address of a role's page of health and metrics."""
+    host, port = stack.ports.address(part, variable, usual_port)
+    return f"{host}:{port}"
 
 
 def _sign_in(stack: Stack) -> Mapping[str, str]:
@@ -309,13 +333,6 @@ def _sign_in(stack: Stack) -> Mapping[str, str]:
         "OPSC_BROKER_FOLDER": str(stack.broker.home),
         "OPSC_BROKER_LOG": str(stack.broker.log),
     }
-
-
-def _port(variable: str, default: int) -> int:
-    text = os.environ.get(variable) or str(default)
-    if not text.isdecimal() or not 0 < int(text) < 65_536:
-        raise StackError(f"{variable} must be a port number, not {text!r}")
-    return int(text)
 
 
 def _role(stack: Stack, role: Role, variables: Mapping[str, str]) -> Part:

@@ -10,10 +10,13 @@ from typing import Annotated
 
 import typer
 
+from stack.next_steps import described, next_steps
 from stack.runtime import DEFAULT_DATA_DIR
-from stack.system import Stack, running_stack
+from stack.system import running_stack
 
-DataDir = Annotated[Path, typer.Option("--data", help="Folder that holds all data.")]
+DataDir = Annotated[
+    Path, typer.Option("--data", file_okay=False, help="Folder that holds all data.")
+]
 
 
 def up(
@@ -29,22 +32,10 @@ def up(
 async def _up(data_dir: Path, tls: bool) -> None:
     stop = stop_event()
     async with running_stack(data_dir, say, stop, tls=tls) as stack:
-        print(describe(stack), flush=True)
+        print(described(stack), next_steps(stack), sep="\n", flush=True)
         say("ready; Ctrl-C stops everything")
         await stop.wait()
         say("stopping")
-
-
-def describe(stack: Stack) -> str:
-    """One line per part with its address."""
-    addresses = {name: part.address for name, part in stack.parts.items()}
-    addresses |= {"broker": stack.broker_url, "api": stack.api_url}
-    if stack.broker_tls_url is not None:
-        addresses["broker-tls"] = stack.broker_tls_url
-    if stack.certificate is not None:
-        addresses["certificate"] = str(stack.certificate.chain)
-    width = max(map(len, addresses))
-    return "\n".join(f"{name:<{width}}  {address}" for name, address in addresses.items())
 
 
 def say(text: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.provision import Programs, ProvisionError, find_programs, provision
+from stack.provision import Programs, ProvisionError, find_programs, provision, servers_dir
 
 POSTGRES = "usr/lib/postgresql/17/bin/postgres"
 TIMESCALEDB = "usr/share/postgresql/17/extension/timescaledb.control"
@@ -91,3 +91,33 @@ def test_a_mirror_that_fails_is_asked_twice_and_then_named(
         provision(tmp_path / "servers", print)
     assert calls.read_text().split() == ["called", "called"]
     assert not (tmp_path / "servers/root").exists()
+
+
+def test_servers_are_kept_in_the_data_folder_unless_a_copy_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPSC_SERVERS_DIR", raising=False)
+    monkeypatch.chdir(tmp_path)
+    usual, data = tmp_path / "var/servers", tmp_path / "data"
+    with monkeypatch.context() as as_any_user:
+        as_any_user.setattr("stack.provision.reachable_home", Path.resolve)
+        assert servers_dir() == usual
+        assert servers_dir(data) == data / "servers"
+        (usual / "root").mkdir(parents=True)
+        assert servers_dir(data) == usual
+        (data / "servers/root").mkdir(parents=True)
+        assert servers_dir(data) == data / "servers"
+        as_any_user.setenv("OPSC_SERVERS_DIR", str(tmp_path / "chosen"))
+        assert servers_dir(data) == tmp_path / "chosen"
+
+
+def test_a_copy_that_another_user_made_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPSC_SERVERS_DIR", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("stack.provision.reachable_home", Path.resolve)
+    (tmp_path / "var/servers/root").mkdir(parents=True)
+    monkeypatch.setattr("os.geteuid", lambda: 4242)
+    expected = "var" if (tmp_path / "var").stat().st_uid == 0 else "data"
+    assert servers_dir(tmp_path / "data") == tmp_path / expected / "servers"

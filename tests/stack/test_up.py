@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import ssl
@@ -60,10 +61,10 @@ def start(data_dir: Path) -> Iterator[Callable[..., Up]]:
     """Start `opsc up` and wait until it is ready."""
     started: list[Up] = []
 
-    def start(*options: str, **variables: str) -> Up:
+    def start(*options: str, until: str = "ready", **variables: str) -> Up:
         up = Up(data_dir, plain_environment() | variables, *options)
         started.append(up)
-        up.until_said("ready")
+        up.until_said(until)
         return up
 
     yield start
@@ -184,6 +185,38 @@ def test_nothing_is_left_when_up_itself_is_killed(start: Callable[..., Up], data
     with pytest.raises(NotRunning, match="nothing runs on"):
         read_stack(data_dir)
     start()
+
+
+def test_a_start_right_after_a_kill_waits_for_the_former_servers(
+    start: Callable[..., Up], data_dir: Path
+) -> None:
+    up = start()
+    postgres = read_stack(data_dir).parts["postgres"].pid
+    assert postgres is not None
+    children = descendants(postgres)
+    for child in children:  # so that it takes its time to end
+        os.kill(child, signal.SIGSTOP)
+    up.end(signal.SIGKILL)
+    again = start(until="waiting for servers of a former run to end: ")
+    for child in running(children):
+        os.kill(child, signal.SIGCONT)
+    again.until_said("ready")
+    assert len(read_stack(data_dir).parts) == 5
+
+
+def test_the_end_of_the_start_says_what_to_do_next(start: Callable[..., Up]) -> None:
+    up = start()
+    words = shlex.split(up.output.partition("\n  export ")[2].partition("\n")[0])
+    variables = dict(word.split("=", 1) for word in words)
+    assert f"docs      {variables['API']}/docs\n" in up.output
+    assert f"logs      {up.data_dir}/log\n" in up.output
+    for line in up.output.splitlines():
+        if " org create " in line:
+            made = subprocess.run(shlex.split(line), check=True, capture_output=True, text=True)
+            assert "password: " in made.stdout
+            break
+    else:
+        pytest.fail(up.output)
 
 
 def test_servers_that_run_elsewhere_are_used(
