@@ -7,8 +7,11 @@ own. Only the one that is called is imported, so that ``opsc --help`` is quick.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from typing import NamedTuple
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -25,7 +28,10 @@ class Entry(NamedTuple):
 COMMANDS = {
     "up": Entry("stack.up", "Run the whole system on this machine until Ctrl-C."),
     "demo": Entry("stack.demo", "The system with moving trackers, zones and live breaches."),
-    "org": Entry("stack.org", "Organizations: create, set the plan."),
+    "status": Entry("stack.status", "What runs on this data folder, and whether it is well."),
+    "doctor": Entry("stack.doctor", "What of this machine and its settings is in the way."),
+    "org": Entry("stack.org", "Organizations: list, create, set the plan, delete."),
+    "user": Entry("stack.user", "Users of an organization: list, reset a password."),
     "quarantine": Entry("stack.quarantine", "Refused messages of no organization: look, release."),
     "migrate": Entry("stack.migrations", "Bring the schema up to date."),
     "ingest": Entry("stack.roles", "One role: fixes from the broker into the database."),
@@ -39,11 +45,11 @@ COMMANDS = {
 def build(called: str | None) -> typer.Typer:
     """The application, with the body of the called command only."""
     app = typer.Typer(
-        help="OPS Companion: GPS telemetry and geofences.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.callback()(_options)
     for name, entry in COMMANDS.items():
         if name != called:
             app.command(name, help=entry.summary)(_not_called)
@@ -56,12 +62,27 @@ def build(called: str | None) -> typer.Typer:
     return app
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"opsc {version('ops-companion')}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """OPS Companion: GPS telemetry and geofences."""
+
+
 def _not_called() -> None:
     """Stands for a command that this call does not run."""
 
 
 def main() -> None:
-    called = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), None)
+    called = next((word for word in _words() if not word.startswith("-")), None)
     try:
         build(called)()
     except StackError as error:
@@ -69,3 +90,11 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(1)
+
+
+def _words() -> Sequence[str]:
+    """The arguments; while a shell completes a line, those that stand there already."""
+    if "_OPSC_COMPLETE" not in os.environ:
+        return sys.argv[1:]
+    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
+    return line.split()[1:]

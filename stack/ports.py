@@ -70,15 +70,28 @@ def why_not(port: int) -> str:
     """Says why nothing of ours can listen on `port`."""
     if holder := holder_of(port):
         return f"is taken by {holder}"
+    try:
+        _try(port)
+    except PermissionError:
+        return "is not for ordinary users"
+    except OSError:
+        return "is taken by a process of another user"
+    return "is taken by another opsc that starts just now"
+
+
+def is_free(port: int) -> bool:
+    """Whether somebody could listen on `port` on loopback; it is not taken."""
+    try:
+        _try(port)
+    except OSError:
+        return False
+    return True
+
+
+def _try(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except PermissionError:
-            return "is not for ordinary users"
-        except OSError:
-            return "is taken by a process of another user"
-    return "is taken by another opsc that starts just now"
+        probe.bind((LOOPBACK, port))
 
 
 def holder_of(port: int) -> str | None:

@@ -82,15 +82,16 @@ def make_data_dir(data_dir: Path) -> Path:
             data_dir.chmod(0o755)
     except OSError as error:
         raise StackError(f"cannot make the data folder {data_dir}: {error.strerror}") from error
+    check_data_dir(data_dir)
+    return data_dir
+
+
+def check_data_dir(data_dir: Path) -> None:
+    """Raises StackError for a folder that is not ours, or that we cannot write."""
     if not data_dir.is_dir():
         raise StackError(f"{data_dir} is a file; --data names a folder")
     if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
         raise StackError(f"the data folder {data_dir} cannot be written by {_user(os.geteuid())}")
-    _refuse_folder_of_others(data_dir)
-    return data_dir
-
-
-def _refuse_folder_of_others(data_dir: Path) -> None:
     if (data_dir / SECRETS).exists():
         return
     names = sorted({path.name for path in data_dir.iterdir()} - MAY_BE_FIRST)

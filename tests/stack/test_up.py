@@ -135,6 +135,15 @@ def test_up_runs_everything_once_and_leaves_nothing(
         assert address in up.output
     assert (data_dir / "stack.json").stat().st_mode & 0o077 == 0
 
+    said = opsc("status", "--data", data_dir, "--json")
+    assert said.returncode == 0, said.stdout
+    status = json.loads(said.stdout)
+    assert {name: part["pid"] for name, part in status["parts"].items()} == {
+        name: part.pid for name, part in stack.parts.items()
+    }
+    assert status["versions"]["PostgreSQL"].startswith("17.")
+    assert status["fixes_last_minute"] == 0
+
     second = opsc("up", "--data", data_dir)
     assert second.returncode == 1
     assert f"running on {data_dir} already (process {up.process.pid}" in second.stderr
@@ -145,6 +154,20 @@ def test_up_runs_everything_once_and_leaves_nothing(
     assert not running(processes)
     with pytest.raises(NotRunning):
         read_stack(data_dir)
+
+
+def test_status_fails_where_a_part_is_not_well(start: Callable[..., Up], data_dir: Path) -> None:
+    start()
+    pid = read_stack(data_dir).parts["ingest"].pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        said = opsc("status", "--data", data_dir)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert said.returncode == 1
+    (line,) = [line for line in said.stdout.splitlines() if "NOT WELL" in line]
+    assert line.startswith("ingest")
 
 
 def test_an_organization_outlives_a_restart(start: Callable[..., Up], data_dir: Path) -> None:
@@ -286,7 +309,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["migrate"], ["org", "create", "--name", "A", "--email", "a@b"]]
+    "command", [["migrate"], ["status"], ["org", "create", "--name", "A", "--email", "a@b"]]
 )
 def test_commands_that_need_a_running_system_say_so(tmp_path: Path, command: list[str]) -> None:
     done = opsc(*command, "--data", tmp_path)

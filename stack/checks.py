@@ -1,0 +1,255 @@
+"""What `opsc doctor` looks at: each function returns findings and changes nothing."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import ValidationError
+
+from stack.errors import StackError
+from stack.ports import is_free, why_not
+from stack.provision import SYSTEM_ROOT, UNPACKED, Programs, find_programs, servers_dir
+from stack.runtime import NotRunning, check_data_dir, read_stack
+from stack.settings import ROLES, known_variables
+from stack.system import (
+    API_PORT,
+    BROKER_PORT,
+    DELIVER_HTTP_PORT,
+    INGEST_HTTP_PORT,
+    OPEN_FILES,
+    POSTGRES_PORT,
+)
+
+Level = Literal["ok", "warning", "fault"]
+
+GIB = 2**30
+LITTLE_DISK_BYTES, NO_DISK_BYTES = 10 * GIB, GIB
+LITTLE_MEMORY_BYTES, NO_MEMORY_BYTES = 2 * GIB, GIB // 2
+FEW_FILES = 4096
+BUILT_AFTER_S = 1_767_225_600  # 2026-01-01: no clock that is right is before it
+TOOL_TIMEOUT_S = 5.0
+# Part, the setting that names its port where there is one, and the port without.
+PORTS: Sequence[tuple[str, str | None, int]] = (
+    ("postgres", None, POSTGRES_PORT),
+    ("broker", None, BROKER_PORT),
+    ("ingest", "OPSC_INGEST_HTTP", INGEST_HTTP_PORT),
+    ("deliver", "OPSC_DELIVER_HTTP", DELIVER_HTTP_PORT),
+    ("api", "OPSC_API_PORT", API_PORT),
+)
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at. advice: what to do, empty where all is well."""
+
+    level: Level
+    subject: str
+    text: str
+    advice: str = ""
+
+
+def examine(data_dir: Path) -> list[Finding]:
+    """Everything, in the order in which it is shown."""
+    checks: Sequence[Callable[[Path], Iterator[Finding]]] = (
+        _versions, _servers, _data_folder, _disk, _memory, _open_files, _clock, _ports, _settings,
+    )  # fmt: skip
+    return [finding for check in checks for finding in check(data_dir)]
+
+
+def _versions(_: Path) -> Iterator[Finding]:
+    libc = " ".join(platform.libc_ver()).strip() or "an unknown libc"
+    about = f"Python {platform.python_version()}, {libc}, Linux {platform.release()}"
+    yield Finding("ok", "versions", f"{about}, {platform.machine()}")
+
+
+def _servers(data_dir: Path) -> Iterator[Finding]:
+    folder = servers_dir(data_dir) / UNPACKED
+    found = find_programs([SYSTEM_ROOT, folder])
+    if found is not None:
+        timescaledb = _timescaledb(found)
+        text = f"{_said_by(found)} with TimescaleDB {timescaledb}, in {found.postgres_bin}"
+        yield Finding("ok", "servers", text)
+    elif {"OPSC_DATABASE_URL", "OPSC_BROKER_URL"} <= os.environ.keys():
+        yield Finding("ok", "servers", "those that the settings name are used")
+    elif all(map(shutil.which, ("apt-get", "apt-cache", "dpkg"))):
+        yield Finding("ok", "servers", f"the first start fetches them into {folder.parent}")
+    else:
+        yield Finding(
+            "fault", "servers", "PostgreSQL 17 with TimescaleDB, mosquitto and tcc are missing",
+            "install them, or set OPSC_DATABASE_URL and OPSC_BROKER_URL",
+        )  # fmt: skip
+
+
+def _said_by(programs: Programs) -> str:
+    command = [str(programs.postgres_bin / "postgres"), "--version"]
+    said = _output(command, programs.postgres_environment)
+    return said or "a PostgreSQL that does not start"
+
+
+def _timescaledb(programs: Programs) -> str:
+    root = programs.postgres_bin.parents[4]
+    control = root / "usr/share/postgresql/17/extension/timescaledb.control"
+    for line in control.read_text().splitlines():
+        if line.startswith("default_version"):
+            return line.partition("=")[2].strip(" '")
+    return "of an unknown version"
+
+
+def _data_folder(data_dir: Path) -> Iterator[Finding]:
+    folder = data_dir.resolve()
+    try:
+        if folder.exists():
+            check_data_dir(folder)
+        elif not os.access(_existing(folder), os.W_OK | os.X_OK):
+            raise StackError(f"{folder} cannot be made: {_existing(folder)} cannot be written")
+    except StackError as error:
+        advice = "choose another folder with --data, or change its owner"
+        yield Finding("fault", "data folder", str(error), advice)
+    else:
+        about = "can be written" if folder.exists() else "can be made"
+        yield Finding("ok", "data folder", f"{folder} {about}")
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+def _disk(data_dir: Path) -> Iterator[Finding]:
+    folder = _existing(data_dir.resolve())
+    free = shutil.disk_usage(folder).free
+    text = f"{free / GIB:.1f} GiB are free on the disk of {folder}"
+    yield _by_amount("disk", text, free, (NO_DISK_BYTES, LITTLE_DISK_BYTES), "make room")
+
+
+def _memory(_: Path) -> Iterator[Finding]:
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
+    total, free = kib["MemTotal"] * 1024, kib["MemAvailable"] * 1024
+    text = f"{free / GIB:.1f} of {total / GIB:.1f} GiB are available"
+    advice = "end other programs, or use a larger machine"
+    yield _by_amount("memory", text, free, (NO_MEMORY_BYTES, LITTLE_MEMORY_BYTES), advice)
+
+
+def _by_amount(
+    subject: str, text: str, amount: int, bounds: tuple[int, int], advice: str
+) -> Finding:
+    """A fault below the first bound, a warning below the second."""
+    none, little = bounds
+    if amount >= little:
+        return Finding("ok", subject, text)
+    return Finding("fault" if amount < none else "warning", subject, text, advice)
+
+
+def _open_files(_: Path) -> Iterator[Finding]:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard == resource.RLIM_INFINITY or hard >= OPEN_FILES:
+        yield Finding("ok", "open files", f"at least {OPEN_FILES:,} may be open")
+        return
+    text = f"at most {hard:,} files may be open, one for each connected tracker"
+    level = "ok" if hard >= FEW_FILES else "warning"
+    yield Finding(level, "open files", text, "" if level == "ok" else "raise `ulimit -Hn`")
+
+
+def _clock(_: Path) -> Iterator[Finding]:
+    now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+    if time.time() < BUILT_AFTER_S:
+        yield Finding("fault", "clock", f"it says {now} UTC, which is past", "set the clock")
+        return
+    said = _output(["timedatectl", "show", "--property=NTPSynchronized", "--value"])
+    if said == "yes":
+        yield Finding("ok", "clock", f"{now} UTC, synchronized")
+    elif said == "no":
+        advice = "start a time service, such as systemd-timesyncd or chrony"
+        yield Finding("warning", "clock", f"{now} UTC, not synchronized", advice)
+    else:
+        text = f"{now} UTC; whether it is synchronized is unknown here"
+        yield Finding("ok", "clock", text)
+
+
+def _output(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str | None:
+    """What a program says; None where it cannot be asked."""
+    try:
+        done = subprocess.run(
+            command,
+            env={**os.environ, **(environment or {})},
+            capture_output=True,
+            text=True,
+            timeout=TOOL_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _ports(data_dir: Path) -> Iterator[Finding]:
+    try:
+        system = read_stack(data_dir)
+    except StackError as error:
+        if not isinstance(error, NotRunning):
+            return  # said of the data folder already
+    else:
+        yield Finding("ok", "ports", f"opsc up runs on {data_dir} with the ports that it has")
+        for name, part in system.parts.items():
+            yield Finding("ok", "ports", f"{name} is at {part.address}")
+        return
+    for part, variable, port in PORTS:
+        if variable is not None and (named := os.environ.get(variable)):
+            yield _named_port(variable, named)
+        else:
+            yield _usual_port(part, port)
+
+
+def _usual_port(part: str, port: int) -> Finding:
+    if is_free(port):
+        return Finding("ok", "ports", f"{port} is free ({part})")
+    text = f"{port} {why_not(port)}"
+    return Finding("warning", "ports", text, f"opsc up takes another for {part}")
+
+
+def _named_port(variable: str, text: str) -> Finding:
+    digits = text.rpartition(":")[2]
+    if not digits.isdecimal() or not 0 < int(digits) < 65_536:
+        return Finding("fault", "ports", f"{variable} has no port number", "set one: 1 to 65535")
+    if is_free(int(digits)):
+        return Finding("ok", "ports", f"{digits} is free ({variable})")
+    text = f"{variable}: {digits} {why_not(int(digits))}"
+    return Finding("fault", "ports", text, f"set {variable} to another port, or leave it out")
+
+
+def _settings(_: Path) -> Iterator[Finding]:
+    set_here = sorted(name for name in os.environ if name.startswith("OPSC_"))
+    known = known_variables()
+    findings = [_unknown(name, sorted(known)) for name in set_here if name not in known]
+    for role in ROLES:
+        try:
+            role()
+        except ValidationError as error:
+            findings += [
+                Finding("fault", "settings", f"{_variables(fault['loc'])}: {fault['msg']}", _SEE)
+                for fault in error.errors(include_input=False)
+                if fault["type"] != "missing"  # opsc up sets these
+            ]
+    about = f"{len(set_here)} OPSC_ variables are set" if set_here else "no OPSC_ variable is set"
+    yield from dict.fromkeys(findings) or [Finding("ok", "settings", about)]
+
+
+_SEE = "docs/settings.md says what it may be"
+
+
+def _variables(place: Sequence[int | str]) -> str:
+    return ", ".join(f"OPSC_{name}".upper() for name in place) or "the settings"
+
+
+def _unknown(name: str, known: Sequence[str]) -> Finding:
+    near = difflib.get_close_matches(name, known, n=1)
+    advice = f"did you mean {near[0]}?" if near else _SEE
+    return Finding("warning", "settings", f"nothing reads {name}", advice)

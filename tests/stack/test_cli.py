@@ -1,0 +1,61 @@
+"""The `opsc` command as a shell and its user meet it."""
+
+from __future__ import annotations
+
+import subprocess
+from importlib.metadata import version
+
+import pytest
+
+from stack.cli import COMMANDS
+from tests.stack.command import OPSC, opsc, plain_environment
+
+
+def completed(line: str) -> list[str]:
+    """What bash offers at the end of a line."""
+    variables = {
+        "_OPSC_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(line.count(" ")),
+    }
+    environment = plain_environment() | variables
+    done = subprocess.run([OPSC], capture_output=True, text=True, env=environment, check=False)
+    return done.stdout.split()
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert opsc("--version").stdout == f"opsc {version('ops-companion')}\n"
+
+
+@pytest.mark.parametrize("called", [[], *([name] for name in COMMANDS), ["org", "create"]])
+def test_help_is_there_by_both_names(called: list[str]) -> None:
+    short, long = opsc(*called, "-h"), opsc(*called, "--help")
+    assert short.returncode == 0
+    assert "Usage: opsc" in short.stdout
+    assert short.stdout == long.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near"), [(["statsu"], "status"), (["quarantine", "lits"], "list")]
+)
+def test_a_wrong_command_names_the_near_one(arguments: list[str], near: str) -> None:
+    done = opsc(*arguments)
+    assert done.returncode == 2
+    assert f"Did you mean '{near}'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("opsc st", "status"),
+        ("opsc quarantine re", "release"),
+        ("opsc org create --pl", "--plan"),
+        ("opsc sim --tr", "--trackers"),
+    ],
+)
+def test_a_shell_completes_commands_and_their_options(line: str, offered: str) -> None:
+    assert completed(line) == [offered]
+
+
+def test_a_shell_gets_its_script() -> None:
+    assert "_OPSC_COMPLETE" in opsc("--show-completion", "bash").stdout
