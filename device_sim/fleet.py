@@ -3,7 +3,8 @@
     result = await run_fleet(plan, address, on_progress=show)
 
 - Trackers connect at a bounded rate; the schedule begins when all are connected. Where there are
-  more trackers than connections, they take turns (`device_sim.connections`) and it begins at once.
+  more trackers than connections, they take turns (`device_sim.connections`) and it begins at once;
+  so it does where each tracker connects when its first message is due.
 - A message is sent in order of schedule, with QoS 1; the session sends it again after a cut until
   the broker acknowledges it. So each tracker's fixes arrive in the order of the ledger, and any
   that come twice come after all those before them.
@@ -18,7 +19,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -54,8 +55,8 @@ class Stage(StrEnum):
 class Progress:
     """Where a run stands; counts are fixes.
 
-    Latencies (p50, p99) run from sending to the broker's PUBACK, or to the receipt; lags from when
-    a message was due until its connection had it. failed: refused by the broker, or still without
+    latencies run from sending to the broker's PUBACK, or to the receipt; lags from when a message
+    was due until its connection had it. failed: refused by the broker, or still without
     its answer when the run ended. connects: how often a tracker connected. sent_again: messages
     whose receipt did not come in time.
     """
@@ -68,11 +69,8 @@ class Progress:
     acknowledged: int
     failed: int
     rate_hz: float
-    p50_ms: float | None
-    p99_ms: float | None
-    lag_p50_ms: float | None = None
-    lag_p99_ms: float | None = None
-    lag_max_ms: float | None = None
+    latencies: Latencies = field(default_factory=Latencies)
+    lags: Latencies = field(default_factory=Latencies)
     connects: int = 0
     sent_again: int = 0
 
@@ -99,9 +97,13 @@ async def run_fleet(
     *,
     on_progress: Callable[[Progress], None] | None = None,
     stop: asyncio.Event | None = None,
+    ledger: Ledger | None = None,
 ) -> RunResult:
-    """Run `plan` to its end or until `stop` is set. Raises FleetError where it cannot be run."""
-    fleet = _Fleet(plan, address)
+    """Run `plan` to its end or until `stop` is set. Raises FleetError where it cannot be run.
+
+    ledger: an empty one to note in, for who reads it meanwhile; else one is made.
+    """
+    fleet = _Fleet(plan, address, ledger)
     reporter = asyncio.create_task(_report(fleet, on_progress)) if on_progress else None
     try:
         await fleet.run(stop or asyncio.Event())
@@ -125,7 +127,9 @@ async def _report(fleet: "_Fleet", on_progress: Callable[[Progress], None]) -> N
 class _Fleet:
     """The state of one run."""
 
-    def __init__(self, plan: FleetPlan, address: BrokerAddress) -> None:
+    def __init__(
+        self, plan: FleetPlan, address: BrokerAddress, ledger: Ledger | None = None
+    ) -> None:
         self._plan = plan
         self._address = address
         told = None if plan.receipts_s is None else self._told
@@ -142,7 +146,7 @@ class _Fleet:
         self._latencies, self._lags = Latencies(), Latencies()
         self._numbers = self._sent = self._acknowledged = self._failed = 0
         self._has_answer = asyncio.Event()
-        self.ledger = Ledger() if plan.keep_ledger else None
+        self.ledger = (ledger or Ledger()) if plan.keep_ledger else None
 
     def progress(self) -> Progress:
         elapsed_s = (self._ended or time.monotonic()) - self._began
@@ -156,11 +160,8 @@ class _Fleet:
             acknowledged=self._acknowledged,
             failed=self._failed,
             rate_hz=self._acknowledged / elapsed_s if sending and elapsed_s > 0 else 0.0,
-            p50_ms=_milliseconds(self._latencies.quantile_s(0.5)),
-            p99_ms=_milliseconds(self._latencies.quantile_s(0.99)),
-            lag_p50_ms=_milliseconds(self._lags.quantile_s(0.5)),
-            lag_p99_ms=_milliseconds(self._lags.quantile_s(0.99)),
-            lag_max_ms=_milliseconds(self._lags.worst_s) if self._lags.count else None,
+            latencies=self._latencies.copy(),
+            lags=self._lags.copy(),
             connects=self._connections.opened,
             sent_again=self._unconfirmed.sent_again,
         )
@@ -178,8 +179,8 @@ class _Fleet:
             self._stage = Stage.DONE
 
     async def _connect(self, stop: asyncio.Event) -> bool:
-        """Open all connections, unless they are shared out; False when the run was stopped."""
-        if self._connections.is_shared_out:
+        """Open all connections, unless trackers connect when they send; False when stopped."""
+        if self._connections.is_shared_out or self._plan.connects_when_due:
             return not stop.is_set()
         pause_s = 1 / self._plan.connects_per_s
         for tracker in range(len(self._plan.trackers)):
@@ -346,10 +347,6 @@ def _options(tracker: SimTracker, plan: FleetPlan) -> SessionOptions:
         subscriptions=topics,
         max_pending_publishes=_QUEUED_MESSAGES,
     )
-
-
-def _milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else seconds * 1000
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:

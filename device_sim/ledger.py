@@ -42,6 +42,7 @@ class Ledger:
         self._messages = np.zeros(_FIRST_CAPACITY, MESSAGE_DTYPE)
         self._fix_count = 0
         self._message_count = 0
+        self._newest_sent: int | None = None
 
     def plan(
         self,
@@ -76,6 +77,7 @@ class Ledger:
 
     def sent(self, message: int, at_us: int) -> None:
         self._messages["sent_us"][message] = at_us
+        self._newest_sent = message
 
     def sent_again(self, message: int) -> None:
         self._messages["is_repeated"][message] = True
@@ -92,6 +94,11 @@ class Ledger:
     def messages(self) -> NDArray[np.void]:
         """All planned messages, MESSAGE_DTYPE."""
         return self._messages[: self._message_count]
+
+    @property
+    def newest_sent(self) -> int | None:
+        """The row number of the message that was sent last, None before the first."""
+        return self._newest_sent
 
     def repeating_trackers(self) -> set[int]:
         """Those that sent a message again: what they sent may have arrived in another order."""

@@ -27,6 +27,7 @@ class FleetPlan:
     connections: how many there are at a time. receipts_s: trackers have receipts, and send a
     message again when there is none after so many seconds; None: they have none. faults: those that
     are no matter of fixes (see device_sim.faults); seed: chooses the messages that have them.
+    connects_when_due: a tracker connects when its first message is due, not before all others.
     """
 
     trackers: Sequence[SimTracker]
@@ -41,6 +42,7 @@ class FleetPlan:
     receipts_s: float | None = None
     faults: Faults = field(default_factory=Faults)
     seed: int = 0
+    connects_when_due: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.trackers) <= MAX_TRACKERS:

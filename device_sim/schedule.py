@@ -29,3 +29,19 @@ class Slice(NamedTuple):
 
 Schedule = Callable[[int], Iterator[Slice]]
 """Takes the start of the run in microseconds since 1970 and gives the slices."""
+
+
+def ramped(schedule: Schedule, trackers: int, ramp_s: float) -> Schedule:
+    """Let trackers come in one after the other, evenly over `ramp_s`.
+
+    What a tracker would have sent before it comes in is left out.
+    """
+
+    def gradual(start_us: int) -> Iterator[Slice]:
+        for one in schedule(start_us):
+            comes_in_s = one.fixes.rows["tracker"] * (ramp_s / trackers)
+            chosen = np.flatnonzero(one.due_s >= comes_in_s)
+            if len(chosen):
+                yield Slice(one.due_s[chosen], one.fixes.take(chosen))
+
+    return gradual

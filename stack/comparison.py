@@ -6,7 +6,7 @@ what is allowed (a webhook that comes again under its id) is a note instead.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -154,22 +154,28 @@ def compare_events(
     found: Iterable[Json],
     until_us: int,
     excused: Set[str] = frozenset(),
+    after_seq: int = 0,
+    is_ours: Callable[[Json], bool] = lambda _event: True,
 ) -> Comparison:
     """The events are those of the replay, under the same ids, numbered without gap and in order.
 
     Of one asset and zone they come in the order of the replay, in which expected stands. found: all
-    events of the organization by rising seq, as the API gives them; read once. Deadlines that
-    passed after until_us are left out. excused: see compare_visits.
+    events of the organization by rising seq after after_seq, as the API gives them; read once.
+    Deadlines that passed after until_us are left out. excused: see compare_visits. is_ours: whether
+    the run made an event; of others only the number is looked at.
     """
     result = Comparison("events", len(expected), 0)
     wanted = {one.event_id: (place, one) for place, one in enumerate(expected)}
     seen: set[str] = set()
     newest: dict[tuple[str, str], int] = {}  # by asset and zone: how far the replay is told
-    next_seq = 1
+    next_seq = after_seq + 1
     for event in found:
         if event["seq"] != next_seq:
             result.differs("gap in seq", f"seq {event['seq']} where {next_seq} was due")
         next_seq = event["seq"] + 1
+        if not is_ours(event):
+            result.notes["of others in the organization"] += 1
+            continue
         if is_due_after(event, until_us):
             result.notes["told of later deadlines"] += 1
             continue

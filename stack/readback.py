@@ -12,7 +12,7 @@ import msgspec
 
 from stack.client import ApiClient
 from stack.results import Quarantined, StoredFix, Visit
-from telemetry.times import parse_time_us
+from telemetry.times import format_time, parse_time_us
 
 _TRACKERS_AT_A_TIME = 4
 
@@ -64,23 +64,26 @@ async def read_fixes(client: ApiClient, tracker_ids: Sequence[str]) -> list[Stor
     return [fix for task in tasks for fix in task.result()]
 
 
-async def read_visits(client: ApiClient) -> list[Visit]:
-    """All visits of the organization that hold."""
-    pages = client.walk("/v1/visits")
+async def read_visits(client: ApiClient, zone_id: str | None = None) -> list[Visit]:
+    """All visits of the organization that hold, or those in one zone."""
+    pages = client.walk("/v1/visits", {} if zone_id is None else {"zone_id": zone_id})
     read = [msgspec.json.decode(raw, type=_Visit) async for page in pages for raw in page]
     return [_visit(visit) for visit in read if not visit.retracted]
 
 
-async def read_quarantine(client: ApiClient) -> list[Quarantined]:
-    """All rows of quarantine of the organization."""
-    pages = client.walk("/v1/quarantine")
+async def read_quarantine(client: ApiClient, since_us: int | None = None) -> list[Quarantined]:
+    """All rows of quarantine of the organization, or those that were received since an instant."""
+    pages = client.walk(
+        "/v1/quarantine", {} if since_us is None else {"from": format_time(since_us)}
+    )
     read = [msgspec.json.decode(raw, type=_Quarantined) async for page in pages for raw in page]
     return [Quarantined(row.tracker_id, row.reason, row.seen, row.counts_only) for row in read]
 
 
-async def read_events(client: ApiClient) -> list[bytes]:
-    """All events of the organization by rising seq, as JSON texts."""
-    return [bytes(raw) async for page in client.walk("/v1/events", {"after": 0}) for raw in page]
+async def read_events(client: ApiClient, after_seq: int = 0) -> list[bytes]:
+    """All events of the organization after a seq, by rising seq, as JSON texts."""
+    pages = client.walk("/v1/events", {"after": after_seq})
+    return [bytes(raw) async for page in pages for raw in page]
 
 
 def _stored_fix(raw: msgspec.Raw) -> StoredFix:

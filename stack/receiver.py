@@ -33,15 +33,19 @@ SignatureCheck = Callable[[dict[str, str], bytes], str | None]
 
 
 class Received(NamedTuple):
-    """One request: its id, its body, and what is wrong with its signature, if anything."""
+    """One request: its id, its body, what is wrong with its signature, if anything.
+
+    received_us: when it came, microseconds since 1970.
+    """
 
     webhook_id: str
     body: bytes
     signature_problem: str | None
+    received_us: int = 0
 
 
 class WebhookReceiver:
-    """An HTTP server on a free loopback port; `async with` starts and ends it.
+    """An HTTP server on a loopback port, a free one unless given; `async with` starts and ends it.
 
     `expect(secret)` must be told the endpoint's secret before signatures can be checked; requests
     that come earlier wait for it. `keep` says whether requests are remembered in `received` and
@@ -49,11 +53,15 @@ class WebhookReceiver:
     """
 
     def __init__(
-        self, on_received: Callable[[Received], None] | None = None, *, keep: bool = True
+        self,
+        on_received: Callable[[Received], None] | None = None,
+        *,
+        keep: bool = True,
+        port: int = 0,
     ) -> None:
         self._on_received = on_received
         self._keep = keep
-        self._unchecked: deque[tuple[dict[str, str], bytes]] = deque()
+        self._unchecked: deque[tuple[dict[str, str], bytes, int]] = deque()
         self._work = asyncio.Event()  # there is something to check, and something to check it with
         self._idle = asyncio.Event()  # nothing is unchecked
         self._idle.set()
@@ -62,7 +70,7 @@ class WebhookReceiver:
         self._checker: asyncio.Task[None] | None = None
         self.received: list[Received] = []
         self.ids: set[str] = set()
-        self.port = 0
+        self.port = port
 
     @property
     def url(self) -> str:
@@ -77,7 +85,7 @@ class WebhookReceiver:
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
         self.port = self._runner.addresses[0][1]
         self._checker = asyncio.create_task(self._check_all())
         return self
@@ -102,9 +110,8 @@ class WebhookReceiver:
         if len(self._unchecked) >= _UNCHECKED_MAX:
             return web.Response(status=503)
         body = await request.read()
-        self._unchecked.append(
-            ({name: request.headers.get(name, "") for name in _SIGNED_HEADERS}, body)
-        )
+        headers = {name: request.headers.get(name, "") for name in _SIGNED_HEADERS}
+        self._unchecked.append((headers, body, time.time_ns() // 1000))
         self._idle.clear()
         if self._check is not None:
             self._work.set()
@@ -120,9 +127,10 @@ class WebhookReceiver:
                 self._idle.set()
             await asyncio.sleep(0)
 
-    def _check_one(self, headers: dict[str, str], body: bytes) -> None:
+    def _check_one(self, headers: dict[str, str], body: bytes, received_us: int) -> None:
         assert self._check is not None
-        one = Received(headers["webhook-id"], body, self._check(headers, body))
+        problem = self._check(headers, body)
+        one = Received(headers["webhook-id"], body, problem, received_us)
         if self._keep:
             self.received.append(one)
             self.ids.add(one.webhook_id)

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from device_sim.fleet import Progress
+from device_sim.latency import SHARES, Latencies
 from stack.verify import Totals
 
 _LINE_EVERY_S = 5.0
@@ -27,6 +28,7 @@ class RunState:
     totals: Totals | None = None
     lost: int | None = None
     duplicate: int | None = None
+    to_stored: Latencies | None = None
 
     def rows(self) -> dict[str, str]:
         """Names and values, for people."""
@@ -39,10 +41,9 @@ class RunState:
             "acknowledged": _count(sent and sent.acknowledged),
             "failed": _count(sent and sent.failed),
             "rate": _NOT_KNOWN if sent is None else f"{sent.rate_hz:,.0f}/s",
-            "p50": _milliseconds(sent and sent.p50_ms),
-            "p99": _milliseconds(sent and sent.p99_ms),
-            "lag p99": _milliseconds(sent and sent.lag_p99_ms),
-            "lag max": _milliseconds(sent and sent.lag_max_ms),
+            "to acknowledged": _quantiles(sent and sent.latencies),
+            "to stored": _quantiles(self.to_stored),
+            "lag": _quantiles(sent and sent.lags),
             "sent again": _NOT_KNOWN if not (sent and sent.sent_again) else f"{sent.sent_again:,}",
             "stored": _count(out and out.stored),
             "events": _count(out and out.events),
@@ -60,8 +61,12 @@ def _of(value: int | None, planned: int | None) -> str:
     return _count(value) if value is None or planned is None else f"{value:,} of {planned:,}"
 
 
-def _milliseconds(value: float | None) -> str:
-    return _NOT_KNOWN if value is None else f"{value:,.1f} ms"
+def _quantiles(latencies: Latencies | None) -> str:
+    found = latencies and latencies.quantiles_ms()
+    if not found:
+        return _NOT_KNOWN
+    told = ", ".join(f"{name} {getattr(found, name):,.1f}" for name in SHARES)
+    return f"{told} ms"
 
 
 class RunView(Protocol):

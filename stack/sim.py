@@ -1,25 +1,20 @@
-"""``opsc sim``: simulated trackers over real MQTT, against ``opsc up`` or a system elsewhere.
-
-Against ``opsc up`` on this machine each run makes an organization of its own. Elsewhere
-OPSC_API_URL, OPSC_API_KEY (a bearer token) and OPSC_BROKER_URL say where and as whom.
-"""
+"""``opsc sim``: simulated trackers over real MQTT, against ``opsc up`` or a system elsewhere."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
 import logging
-import os
 import resource
 import signal
 import time
 import zlib
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, cast
+from typing import Annotated, BinaryIO, cast
 
+import msgspec
 import typer
 import uvloop
 
@@ -28,25 +23,24 @@ from device_sim.fleet import FleetError
 from device_sim.motion import StreetPlan
 from device_sim.payloads import PayloadFormat
 from device_sim.plan import MAX_CONNECTIONS, MAX_TRACKERS
+from device_sim.schedule import ramped
 from device_sim.trace import Trace
 from geofence.geojson import ShapeError, ZoneFileError, read_zones
-from mqtt import BrokerAddress
-from stack.client import ApiClient, ApiError
+from stack.client import ApiError
 from stack.errors import StackError
-from stack.org import create_with_admin
-from stack.registration import Shortcut
+from stack.outcome import Outcome, verdict_line
+from stack.run_figures import FIGURES_SUFFIXES
 from stack.run_view import run_view
-from stack.runtime import DEFAULT_DATA_DIR, read_stack
+from stack.runtime import DEFAULT_DATA_DIR
 from stack.scenario import Scenario, moving_scenario, replay_scenario
+from stack.sim_target import Where, target_of
 from stack.sim_zone import SimZone, zones_of_features
-from stack.simulation import Outcome, Target, Wanted, simulate
+from stack.simulation import Hooks, Wanted, simulate
 from stack.system import allow_open_files
-from stack.tls import pinned
 from stack.up import DataDir, say, stop_event
 from stack.zones_on_the_way import RuleSet
 from telemetry.files import read_trace
 from telemetry.fix import FixBatch
-from telemetry.ids import parse_id
 
 TRACKERS = 10
 RATE_HZ = 1.0
@@ -54,7 +48,6 @@ SECONDS = 60.0
 EDITS = 5
 RESEND_S = 10.0
 PROMPT_S = 0.3  # fixes that come later may be overtaken by deadlines, which ingest holds for 0.5 s
-EMAIL = "admin@sim.example"
 _OTHER_FILES = 100  # that a run has open beside its connections
 
 
@@ -118,9 +111,29 @@ def sim(
         int,
         typer.Option(min=1, max=MAX_CONNECTIONS, help="At a time; trackers beyond take turns."),
     ] = MAX_CONNECTIONS,
+    ramp: Annotated[
+        float, typer.Option(min=0, help="Trackers come in one after the other over these seconds.")
+    ] = 0.0,
     verify: Annotated[
         bool, typer.Option("--verify", help="Hold what comes out against what was sent.")
     ] = False,
+    webhook_url: Annotated[
+        str | None,
+        typer.Option(
+            help="--verify elsewhere: the URL at which that system reaches --webhook-port here."
+        ),
+    ] = None,
+    webhook_port: Annotated[
+        int,
+        typer.Option(min=0, max=65_535, help="Loopback port that takes webhooks. [a free one]"),
+    ] = 0,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave what the run made in the system.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help=f"Write the figures of each second: {', '.join(FIGURES_SUFFIXES)}."),
+    ] = None,
     drain_seconds: Annotated[
         float, typer.Option(min=0, help="How long the system may take to work off the run.")
     ] = 600.0,
@@ -130,13 +143,27 @@ def sim(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Simulated trackers over real MQTT; exit code 1 on any loss, duplicate or wrong event."""
+    """Simulated trackers over real MQTT; exit code 1 on any loss, duplicate or wrong event.
+
+    Ends with PASS, or FAIL and why. What it made in the system is taken away afterwards.
+    """
     if replay is not None and not trackers is rate is seconds is None:
         raise typer.BadParameter("--replay goes without --trackers, --rate and --seconds")
     if replay is None and (speed is not None or original_times):
         raise typer.BadParameter("--speed and --original-times go with --replay")
-    if verify and api_url:
-        raise typer.BadParameter("--verify works against `opsc up` on this machine only")
+    if replay is not None and ramp:
+        raise typer.BadParameter("--ramp goes without --replay: a trace has its own beginnings")
+    if ramp > (seconds or SECONDS):
+        raise typer.BadParameter(
+            f"--ramp {ramp:g} is longer than the run: --seconds {seconds or SECONDS:g}"
+        )
+    if webhook_url is not None and not (verify and api_url and webhook_port):
+        raise typer.BadParameter(
+            "--webhook-url goes with --verify, --webhook-port and a system elsewhere (OPSC_API_URL)"
+        )
+    if out is not None and out.suffix not in FIGURES_SUFFIXES:
+        told = f"{out}: the name must end in {' or '.join(FIGURES_SUFFIXES)}"
+        raise typer.BadParameter(told, param_hint="--out")
     chosen_faults = _faults(faults, payload_format)
     own_zones = None if zones is None else _zones_of_file(zones)
     interval_s = 1 / (rate or RATE_HZ)
@@ -144,9 +171,10 @@ def sim(
     is_prompt = is_prompt and not receipts and (trackers or TRACKERS) <= connections
     if verify and not is_prompt:
         _refuse_deadlines(rules, edits, own_zones or [])
-    rules = rules or (RuleSet.ALL if is_prompt else RuleSet.UNTIMED)
+    has_our_clock = is_prompt and not api_url
+    rules = rules or (RuleSet.ALL if has_our_clock else RuleSet.UNTIMED)
     if edits is None:
-        edits = EDITS if verify and is_prompt and zones is None else 0
+        edits = EDITS if verify and has_our_clock and zones is None else 0
     if replay is None:
         streets = StreetPlan(trackers or TRACKERS, rate or RATE_HZ, seconds or SECONDS, seed)
         scenario = moving_scenario(streets, _now_us(), own_zones, rules)
@@ -154,6 +182,9 @@ def sim(
         trace = _trace_of_file(replay)
         trace = trace if original_times else trace.shifted_to(_now_us())
         scenario = replay_scenario(trace, speed or 1.0, seed, own_zones, rules)
+    if ramp:
+        schedule = ramped(scenario.schedule, len(scenario.devices), ramp)
+        scenario = replace(scenario, schedule=schedule, fixes=None)
     if chosen_faults:
         schedule = with_faults(scenario.schedule, chosen_faults, seed)
         scenario = replace(scenario, schedule=schedule, fixes=None)
@@ -170,10 +201,12 @@ def sim(
         resend_seconds if receipts else None,
         chosen_faults,
         seed,
+        connects_when_due=ramp > 0,
+        figures=out,
     )
-    outcome = _run(_simulated(scenario, wanted, data, api_url))
-    print(outcome.as_json() if as_json else outcome.as_text(), flush=True)
-    if not outcome.is_good:
+    ended = _run(scenario, wanted, Where(data, api_url, Hooks(webhook_port, webhook_url), keep))
+    print(ended.as_json() if as_json else ended.as_text(), flush=True)
+    if not ended.is_good:
         raise typer.Exit(1)
 
 
@@ -208,13 +241,30 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-def _run(main: Coroutine[Any, Any, Outcome]) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class BrokenOff:
+    """The end of a run that has no result."""
+
+    reason: str
+    interrupted: bool = False
+    is_good = False
+
+    def as_text(self) -> str:
+        return verdict_line([self.reason], interrupted=self.interrupted)
+
+    def as_json(self) -> str:
+        told = {"good": False, "reasons": [self.reason], "interrupted": self.interrupted}
+        return msgspec.json.encode(told | {"verdict": self.as_text()}).decode()
+
+
+def _run(scenario: Scenario, wanted: Wanted, where: Where) -> Outcome | BrokenOff:
     """Run it; what the system or the network got wrong is told without a traceback."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            return runner.run(main)
+            ended = runner.run(_simulated(scenario, wanted, where))
         except* (ApiError, FleetError) as errors:
-            raise StackError(str(_first(errors))) from errors
+            ended = BrokenOff(str(_first(errors)))
+    return ended
 
 
 def _first(errors: BaseExceptionGroup[ApiError | FleetError]) -> BaseException:
@@ -222,19 +272,34 @@ def _first(errors: BaseExceptionGroup[ApiError | FleetError]) -> BaseException:
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-async def _simulated(
-    scenario: Scenario, wanted: Wanted, data_dir: Path, api_url: str | None
-) -> Outcome:
+async def _simulated(scenario: Scenario, wanted: Wanted, where: Where) -> Outcome | BrokenOff:
     allow_open_files()
     _refuse_too_many(min(len(scenario.devices), wanted.connections))
     stop = stop_event()
-    impatience = asyncio.create_task(_end_at_once_when_told_again(stop))
-    try:
-        async with _target(data_dir, api_url) as target:
-            with run_view() as shown:
-                return await simulate(scenario, wanted, target, shown, stop)
-    finally:
-        impatience.cancel()
+    async with target_of(where) as target:
+        with run_view() as shown:
+            run = asyncio.create_task(simulate(scenario, wanted, target, shown, stop))
+            impatience = asyncio.create_task(_cancel_when_told_again(stop, run))
+            try:
+                await asyncio.wait([run])
+            finally:
+                impatience.cancel()
+                run.cancel()
+            if run.cancelled():
+                return BrokenOff("stopped before its end", interrupted=True)
+            return run.result()
+
+
+async def _cancel_when_told_again(stop: asyncio.Event, run: asyncio.Task[Outcome]) -> None:
+    """The first Ctrl-C ends the sending, the second one what follows, the third one everything."""
+    await stop.wait()
+    loop = asyncio.get_running_loop()
+
+    def cancel() -> None:
+        loop.remove_signal_handler(signal.SIGINT)
+        run.cancel()
+
+    loop.add_signal_handler(signal.SIGINT, cancel)
 
 
 def _refuse_too_many(connections: int) -> None:
@@ -252,39 +317,6 @@ async def _end_at_once_when_told_again(stop: asyncio.Event) -> None:
     """The first Ctrl-C ends the sending; what was sent is verified, unless a second one comes."""
     await stop.wait()
     asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
-
-
-@asynccontextmanager
-async def _target(data_dir: Path, api_url: str | None) -> AsyncIterator[Target]:
-    if api_url:
-        token, broker_url = _from_environment("OPSC_API_KEY"), _from_environment("OPSC_BROKER_URL")
-        async with ApiClient(api_url, token) as client:
-            yield Target(client, _broker(broker_url))
-        return
-    system = read_stack(data_dir)
-    name = f"Simulated run {time.strftime('%Y-%m-%d %H:%M:%S')}"
-    admin = await create_with_admin(system.database["opsc_owner"], name, EMAIL, "unlimited")
-    say(f"organization {admin.organization_id}, {admin.email}, password {admin.password}")
-    async with ApiClient(system.api_url, tls=pinned(system.certificate)) as client:
-        await client.sign_in(*admin)
-        org_id = parse_id("org", admin.organization_id)
-        shortcut = Shortcut(system.database["opsc_app"], org_id)
-        yield Target(client, _broker(system.broker_url), shortcut)
-
-
-def _from_environment(name: str) -> str:
-    value = os.environ.get(name)
-    if not value:
-        raise typer.BadParameter(f"a system elsewhere needs {name}")
-    return value
-
-
-def _broker(url: str) -> BrokerAddress:
-    ca_file = os.environ.get("OPSC_BROKER_CA") if url.startswith("mqtts:") else None
-    try:
-        return BrokerAddress.parse(url, ca_file=Path(ca_file) if ca_file else None)
-    except ValueError as error:
-        raise typer.BadParameter(f"{url!r}: {error}", param_hint="OPSC_BROKER_URL") from None
 
 
 def _trace_of_file(path: Path) -> Trace:

@@ -1,15 +1,16 @@
 """Holds what a system made of a simulated run against what the simulator knows that it sent.
 
 It waits until the run has drained, reads rows, quarantine, visits and events back through the API,
-takes the webhooks from its own receiver, and compares all of it with an in-memory replay. Any loss,
-duplicate or wrong event is a difference, and so is a run in which no event was expected: it proves
-nothing.
+takes the webhooks from its own receiver, where the system can reach one, and compares all of it
+with an in-memory replay. Any loss, duplicate or wrong event is a difference, and so is a run in
+which no event was expected: it proves nothing. Where others are at work in the organization, only
+the run's own part of it is looked at (`stack.shared_organization`).
 """
 
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,10 +33,13 @@ from stack.comparison import (
 from stack.expectation import Expectation, expect, stored_fixes
 from stack.fates import Arrived, Fates, fates
 from stack.readback import read_events, read_fixes, read_quarantine, read_visits
-from stack.receiver import Received, WebhookReceiver
+from stack.receiver import WebhookReceiver
 from stack.results import TIMER
 from stack.run_history import RunHistory
+from stack.shared_organization import SharedOrganization
 from telemetry.times import parse_time_us
+
+Json = dict[str, Any]
 
 POLL_S = 1.0
 DEADLINES_S = 30.0
@@ -56,12 +60,17 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedRun:
-    """A run that has been sent. is_json: its messages are."""
+    """A run that has been sent. is_json: its messages are.
+
+    receiver: None where webhooks cannot be received. shared: None where the organization is the
+    run's alone.
+    """
 
     ledger: Ledger
     history: RunHistory
-    receiver: WebhookReceiver
+    receiver: WebhookReceiver | None
     is_json: bool = True
+    shared: SharedOrganization | None = None
 
     def excused(self) -> set[str]:
         """Assets of which nobody knows in which order their fixes arrived: those whose trackers
@@ -78,7 +87,8 @@ class VerifiedRun:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """comparisons: of fixes, quarantine, visits (with their ids, and without), events and webhooks.
+    """comparisons: of fixes, quarantine, visits (with their ids, and without), events, and webhooks
+    where there is a receiver.
 
     timer_delays_s: from each deadline that passed until its event was created, seconds.
     """
@@ -87,8 +97,16 @@ class Verified:
     timer_delays_s: list[float]
 
 
-async def read_totals(client: ApiClient, receiver: WebhookReceiver | None) -> Totals:
+async def read_totals(
+    client: ApiClient,
+    receiver: WebhookReceiver | None,
+    shared: SharedOrganization | None = None,
+) -> Totals:
     """What the API counts and the receiver has seen; raises ApiError."""
+    if shared is not None:
+        ours = await shared.event_ids(client)
+        received = set[str]() if receiver is None else receiver.ids & ours
+        return Totals(await shared.count_fixes(client), len(ours), len(received))
     return Totals(
         stored=await client.total("/v1/gps-events"),
         events=await client.total("/v1/events"),
@@ -111,10 +129,13 @@ async def verify(
     expected = await asyncio.to_thread(expect, arrived, run.history, now_us, until_us)
     excused = run.excused()
     events = sum(one.asset_id not in excused for one in expected.events)
-    wanted = Totals(len(expected.fixes), events, events)
+    wanted = Totals(len(expected.fixes), events, 0 if run.receiver is None else events)
     await asyncio.sleep(max(0, expected.last_due_us - _now_us()) / 1e6)
-    await wait_until_drained(client, run.receiver, wanted, drain_s=drain_s, on_totals=on_totals)
-    await run.receiver.checked()
+    await wait_until_drained(
+        client, run.receiver, wanted, run.shared, drain_s=drain_s, on_totals=on_totals
+    )
+    if run.receiver is not None:
+        await run.receiver.checked()
     on_drained()
     return await _compare(client, run, expected)
 
@@ -123,6 +144,7 @@ async def wait_until_drained(
     client: ApiClient,
     receiver: WebhookReceiver | None,
     wanted: Totals,
+    shared: SharedOrganization | None = None,
     *,
     drain_s: float,
     on_totals: Callable[[Totals], None],
@@ -132,7 +154,7 @@ async def wait_until_drained(
     newest, changed = Totals(0, 0, 0), time.monotonic()
     while (now := time.monotonic()) < deadline:
         try:
-            totals = await read_totals(client, receiver)
+            totals = await read_totals(client, receiver, shared)
         except ApiError:
             totals = newest  # the API may be away for a while, as long as it comes back
         on_totals(totals)
@@ -155,18 +177,18 @@ async def _compare(client: ApiClient, run: VerifiedRun, expected: Expectation) -
     found = await read_fixes(client, run.history.tracker_ids)
     unsettled = stored_fixes(run.fates(run.ledger.unsettled_fixes()), run.history)
     fixes = await asyncio.to_thread(compare_fixes, expected.fixes, found, unsettled)
-    others = await client.total("/v1/gps-events") - len(found)
-    if others:
+    shared = run.shared
+    if shared is None and (others := await client.total("/v1/gps-events") - len(found)):
         fixes.differs("of other trackers", f"{others} rows")
-    refused = compare_quarantine(_by_tracker(expected, run.history), await read_quarantine(client))
-    read = [visit.until(expected.until_us) for visit in await read_visits(client)]
+    rows = await (shared.read_quarantine(client) if shared else read_quarantine(client))
+    refused = compare_quarantine(_by_tracker(expected, run.history), rows)
+    all_visits = await (shared.read_visits(client) if shared else read_visits(client))
+    read = [visit.until(expected.until_us) for visit in all_visits]
     visits = compare_visits(expected.visits, read, run.excused())
     stays = compare_stays(expected.stays, [visit.as_stay() for visit in read])
-    texts = await read_events(client)
-    events, webhooks, delays_s = await asyncio.to_thread(
-        _compare_events, expected, texts, run.receiver.received, run.excused()
-    )
-    return Verified([fixes, refused, visits, stays, events, webhooks], delays_s)
+    texts = await read_events(client, shared.after_seq if shared else 0)
+    compared, delays_s = await asyncio.to_thread(_compare_events, expected, texts, run)
+    return Verified([fixes, refused, visits, stays, *compared], delays_s)
 
 
 def _by_tracker(
@@ -180,29 +202,34 @@ def _by_tracker(
 
 
 def _compare_events(
-    expected: Expectation,
-    texts: Sequence[bytes],
-    received: Sequence[Received],
-    excused: Set[str],
-) -> tuple[Comparison, Comparison, list[float]]:
+    expected: Expectation, texts: Sequence[bytes], run: VerifiedRun
+) -> tuple[list[Comparison], list[float]]:
     """Of events, of webhooks, and the seconds from each deadline until it was told."""
     decoded = [msgspec.json.decode(text) for text in texts]
-    events = compare_events(expected.events, decoded, expected.until_us, excused)
+    after_seq, is_ours = (run.shared.after_seq, run.shared.is_ours) if run.shared else (0, _any)
+    events = compare_events(
+        expected.events, decoded, expected.until_us, run.excused(), after_seq, is_ours
+    )
     if not expected.events:
         events.differs("none expected", "the run crosses no zone that alerts: it proves nothing")
-    by_id = {
-        event["id"]: text
-        for event, text in zip(decoded, texts, strict=True)
-        if not is_due_after(event, expected.until_us)
-    }
+
+    def counts(event: Json) -> bool:
+        return is_ours(event) and not is_due_after(event, expected.until_us)
+
+    delays_s = [_told_after_s(one) for one in decoded if _is_timed(one) and is_ours(one)]
+    if run.receiver is None:
+        return [events], delays_s
+    by_id = {e["id"]: text for e, text in zip(decoded, texts, strict=True) if counts(e)}
     in_time = [
         one
-        for one in received
-        if one.webhook_id in by_id
-        or not is_due_after(msgspec.json.decode(one.body), expected.until_us)
+        for one in run.receiver.received
+        if one.webhook_id in by_id or counts(msgspec.json.decode(one.body))
     ]
-    webhooks = compare_webhooks(by_id, in_time)
-    return events, webhooks, [_told_after_s(one) for one in decoded if _is_timed(one)]
+    return [events, compare_webhooks(by_id, in_time)], delays_s
+
+
+def _any(_event: Json) -> bool:
+    return True
 
 
 def _is_timed(event: Mapping[str, Any]) -> bool:
@@ -222,7 +249,8 @@ def as_text(comparisons: Sequence[Comparison], signature_check: str) -> str:
         lines.append(f"{one.what:<10}{one.expected:>12,}{one.found:>12,}  {told}")
     for one in comparisons:
         lines += [f"allowed: {n:,} {one.what} {note}" for note, n in one.notes.items()]
-    lines.append(f"signatures were checked by {signature_check}")
+    if signature_check:
+        lines.append(f"signatures were checked by {signature_check}")
     for one in comparisons:
         for kind, examples in one.examples.items():
             lines.append(f"\n{one.what}, {kind} ({one.counts[kind]:,}):")

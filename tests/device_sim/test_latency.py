@@ -32,3 +32,22 @@ def test_what_is_too_short_to_tell_counts_as_the_shortest(latency_s: float) -> N
 
 def test_without_a_latency_there_is_no_quantile() -> None:
     assert Latencies().quantile_s(0.5) is None
+
+
+def test_what_came_after_a_snapshot_is_told_by_itself() -> None:
+    latencies = Latencies()
+    latencies.record(9.0)
+    before = latencies.copy()
+    for latency_s in (0.001, 0.002, 0.1):
+        latencies.record(latency_s)
+    found = latencies.since(before).quantiles_ms()
+    assert found is not None
+    assert (found.count, before.count) == (3, 1)
+    assert found.p50 == pytest.approx(2, rel=0.06)
+    assert 100 <= found.max <= 105.1
+    assert before.worst_s == latencies.copy().worst_s == 9.0
+
+
+def test_without_a_latency_nothing_is_summarised() -> None:
+    assert Latencies().quantiles_ms() is None
+    assert Latencies().since(Latencies()).quantiles_ms() is None

@@ -6,9 +6,12 @@ from rich.console import Console
 from rich.live import Live
 
 from device_sim.fleet import Progress, Stage
+from device_sim.latency import Latencies
 from stack.run_view import LiveTable, PlainLines, RunState, Shown
 from stack.verify import Totals
 
+SOME = Latencies()
+SOME.record(0.00125)
 PROGRESS = Progress(
     stage=Stage.SENDING,
     elapsed_s=12.3,
@@ -18,8 +21,7 @@ PROGRESS = Progress(
     acknowledged=12_300,
     failed=1,
     rate_hz=1000.4,
-    p50_ms=1.25,
-    p99_ms=None,
+    latencies=SOME,
 )
 
 
@@ -29,7 +31,8 @@ def test_a_line_says_what_is_known() -> None:
     shown.update(stage="sending", progress=PROGRESS, totals=Totals(12_000, 7, 6))
     assert output.getvalue() == (
         "stage sending  connected 49 of 50  time 12 s  sent 12,345  acknowledged 12,300  failed 1  "
-        "rate 1,000/s  p50 1.2 ms  stored 12,000  events 7  webhooks 6\n"
+        "rate 1,000/s  to acknowledged p50 1.2, p95 1.2, p99 1.2, max 1.2 ms  "
+        "stored 12,000  events 7  webhooks 6\n"
     )
 
 

@@ -1,11 +1,15 @@
 """`opsc sim`: what it refuses, what it makes of files, and a whole run against a running system."""
 
 import asyncio
+import csv
 import gzip
 import itertools
 import json
+import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,7 +23,9 @@ from geofence.geojson import ShapeError, read_shape, read_zones
 from geofence.schedule import is_open, opens_between, parse_schedule
 from geofence.shapes import Circle, Shape, covers
 from stack.cli import build
+from stack.client import ApiClient
 from stack.glitches import with_glitches
+from stack.org import create_with_admin
 from stack.scenario import moving_scenario
 from stack.sim_zone import SimZone, zones_of_features
 from stack.system import running_stack
@@ -49,7 +55,11 @@ def told_of_wrong_usage(*arguments: str) -> str:
         (["--replay", "t.csv", "--trackers", "3"], "--replay goes without"),
         (["--speed", "10"], "go with --replay"),
         (["--original-times"], "go with --replay"),
-        (["--verify", "--api-url", "http://127.0.0.1:9"], "on this machine only"),
+        (["--verify", "--webhook-url", "https://hooks.example.com"], "--webhook-url goes with"),
+        (["--ramp", "61"], "--ramp 61 is longer than the run: --seconds 60"),
+        (["--ramp", "5", "--replay", "t.csv"], "--ramp goes without --replay"),
+        (["--out", "run.txt"], "must end in .csv or .ndjson"),
+        (["--api-url", "http://127.0.0.1:9"], "a system elsewhere needs OPSC_API_KEY"),
         (["--replay", "nowhere.csv"], "nowhere.csv"),
         (["--zones", "nowhere.geojson"], "nowhere.geojson"),
         (["--trackers", "0"], "equal to 1"),
@@ -267,10 +277,15 @@ def odd_trace() -> bytes:
     return (HEADER + "".join(f"{line},,,,\n" for line in lines)).encode()
 
 
-async def sim(data_dir: Path, *arguments: str | Path) -> tuple[int, dict[str, Any]]:
+async def sim(
+    data_dir: Path, *arguments: str | Path, environment: Mapping[str, str] = MappingProxyType({})
+) -> tuple[int, dict[str, Any]]:
     fixed = (OPSC, "sim", "--data", data_dir, "--json", "--verify", "--drain-seconds", "60")
     process = await asyncio.create_subprocess_exec(
-        *fixed, *arguments, stdout=asyncio.subprocess.PIPE, env=plain_environment()
+        *fixed,
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        env={**plain_environment(), **environment},
     )
     output, _ = await process.communicate()
     return await process.wait(), json.loads(output)
@@ -302,6 +317,94 @@ async def test_a_run_against_a_running_system_comes_out_as_expected(data_dir: Pa
 async def test_every_rule_deadline_and_edit_is_kept_by_a_running_system(data_dir: Path) -> None:
     async with running_stack(data_dir, lambda _text: None, asyncio.Event()):
         code, result = await sim(data_dir, "--trackers", "12", "--rate", "2", "--seconds", "20")
-    assert (code, result["good"]) == (0, True), result
+    assert (code, result["verdict"]) == (0, "PASS"), result
+    assert all(found["count"] for found in result["latencies_ms"].values())
     assert result["edits_seen_after_s"]["count"] == 6  # of five edits one takes two steps
     assert result["timers_told_after_s"]["count"] > 0
+
+
+# A system elsewhere --------------------------------------------------------------------------
+
+
+@pytest.mark.acceptance
+@pytest.mark.usefixtures("programs")
+async def test_a_run_elsewhere_is_verified_beside_what_others_have_there(data_dir: Path) -> None:
+    trace, zones, figures = map(data_dir.with_name, ("trace.csv", "zones.geojson", "run.csv"))
+    trace.write_bytes(odd_trace())
+    zones.write_bytes(zone_file(feature(SQUARE, name="Square")))
+    moving = ("--trackers", "6", "--rate", "4", "--seconds", "8")
+    async with running_stack(data_dir, lambda _text: None, asyncio.Event()) as stack:
+        owner_url = stack.database["opsc_owner"]
+        admin = await create_with_admin(owner_url, "Acme", "boss@example.com", "unlimited")
+        async with ApiClient(stack.api_url) as client:
+            await client.sign_in(*admin)
+            key = (await client.post("/v1/api-keys", {"name": "simulator"}))["secret"]
+            there = {"OPSC_API_URL": stack.api_url, "OPSC_API_KEY": key}
+            there["OPSC_BROKER_URL"] = stack.broker_url
+            options = ("--ramp", "4", "--keep", "--out", figures)
+            code, first = await sim(data_dir, *moving, *options, environment=there)
+            assert (code, first["verdict"]) == (0, "PASS"), first
+            assert first["sent"] == first["verify"]["fixes"]["found"] < 6 * 4 * 8
+            assert first["verify"]["webhooks"]["found"] > 0
+            rows = list(csv.DictReader(figures.read_text().splitlines()))
+            assert sum(int(row["stored"] or 0) for row in rows) == first["stored"]
+            assert await left_in(client) == {"assets": 6, "zones": 20, "webhook-endpoints": 1}
+
+            odd = ("--replay", trace, "--zones", zones, "--speed", "500")
+            unreachable = there | {"OPSC_API_URL": stack.api_url.replace("127.0.0.1", "0.0.0.0")}
+            code, second = await sim(data_dir, *odd, environment=unreachable)
+            not_verified = "webhooks, since the system cannot reach this machine"
+            assert second["verdict"] == f"PASS (not verified: {not_verified})", second
+            assert code == 0
+            assert second["verify"]["fixes"]["found"] == 10
+            assert second["verify"]["events"]["found"] == 5
+            assert "webhooks" not in second["verify"]
+
+            code, third = await sim(data_dir, *moving, environment=there)
+            assert (code, third["good"]) == (1, False)
+            assert third["verdict"].startswith("FAIL: POST /v1/zones: 409: ")
+            assert await left_in(client) == {"assets": 6, "zones": 20, "webhook-endpoints": 1}
+
+
+async def left_in(client: ApiClient) -> dict[str, int]:
+    places = ("assets", "zones", "webhook-endpoints")
+    return {place: await client.total(f"/v1/{place}") for place in places}
+
+
+# The end of a run ----------------------------------------------------------------------------
+
+
+@pytest.mark.acceptance
+@pytest.mark.usefixtures("programs")
+@pytest.mark.parametrize(
+    ("presses", "options", "code", "last_line"),
+    [
+        (1, (), 0, "PASS (interrupted)"),
+        (2, ("--verify",), 1, "FAIL: stopped before its end (interrupted)"),
+    ],
+)
+async def test_ctrl_c_ends_a_run_which_says_so_and_leaves_nothing(
+    data_dir: Path, presses: int, options: tuple[str, ...], code: int, last_line: str
+) -> None:
+    async with running_stack(data_dir, lambda _text: None, asyncio.Event()) as stack:
+        process = await asyncio.create_subprocess_exec(
+            OPSC,
+            *("sim", "--data", data_dir, "--seconds", "600", *options),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=plain_environment(),
+        )
+        assert process.stderr is not None
+        told = ""
+        for stage in ("sending", "draining")[:presses]:
+            while f"stage {stage}" not in told:
+                told += (await process.stderr.readline()).decode()
+            process.send_signal(signal.SIGINT)
+        output, _ = await process.communicate()
+        assert (process.returncode, output.decode().splitlines()[-1]) == (code, last_line)
+        organization, email, password = told.splitlines()[0].split(", ")
+        async with ApiClient(stack.api_url) as client:
+            await client.sign_in(
+                organization.split()[-1], email, password.removeprefix("password ")
+            )
+            assert set((await left_in(client)).values()) == {0}
