@@ -45,7 +45,8 @@ class ZoneFileError(ValueError):
 class ZoneFeature:
     """One feature of a zone file, its geometry as found.
 
-    radius_m and width_m are None where the geometry's type has no use for them.
+    radius_m and width_m are None where the geometry's type has no use for them. is_numbered: its id
+    is not in the file, but made of its number there.
     """
 
     zone_id: str
@@ -54,6 +55,7 @@ class ZoneFeature:
     radius_m: float | None
     properties: Mapping[str, Any]
     width_m: float | None = None
+    is_numbered: bool = False
 
 
 def read_shape(
@@ -84,17 +86,20 @@ def read_shape(
 
 
 def read_zones(data: bytes) -> list[ZoneFeature]:
-    """The features of a FeatureCollection. Shapes are not looked at: see `read_shape`.
+    """The features of a FeatureCollection, or a lone Feature. For shapes see `read_shape`.
 
-    A zone's id is the feature's `id`, else `properties.zone_id`. Raises ZoneFileError.
+    A zone's id is the feature's `id`, else `properties.zone_id`, else `feature-N` with its number
+    in the file, from 0. Raises ZoneFileError.
     """
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise ZoneFileError(f"not JSON: {error}") from error
     collection = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+    if collection.get("type") == "Feature":
+        return [_feature(collection, 0)]
     if collection.get("type") != "FeatureCollection":
-        raise ZoneFileError("not a GeoJSON FeatureCollection")
+        raise ZoneFileError("not a GeoJSON FeatureCollection or Feature")
     found = collection.get("features")
     if not isinstance(found, list):
         raise ZoneFileError("a FeatureCollection has an array of features")
@@ -117,9 +122,10 @@ def _feature(item: Any, number: int) -> ZoneFeature:
         raise ZoneFileError("not a Feature", number)
     properties = _object(feature.get("properties") or {}, "properties must be an object", number)
     geometry = _object(feature.get("geometry"), "has no geometry", number)
-    zone_id = feature.get("id", properties.get("zone_id"))
+    given = feature.get("id", properties.get("zone_id"))
+    zone_id = f"feature-{number}" if given is None else given
     if isinstance(zone_id, bool) or not isinstance(zone_id, str | int) or zone_id == "":
-        raise ZoneFileError("needs an id, or properties.zone_id", number)
+        raise ZoneFileError("its id must be a text that is not empty, or a whole number", number)
     name = properties.get("name")
     return ZoneFeature(
         zone_id=str(zone_id),
@@ -128,6 +134,7 @@ def _feature(item: Any, number: int) -> ZoneFeature:
         radius_m=_measure(properties, "radius_m", geometry, "Point", number),
         properties=properties,
         width_m=_measure(properties, "width_m", geometry, "LineString", number),
+        is_numbered=given is None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -17,6 +17,7 @@ from geofence.shapes import Shape
 from geofence.versions import ALL_ASSETS
 from stack.errors import StackError
 from stack.replay_properties import devices_of, policy_of, rules_of
+from stack.sim_zone import warn_of_numbered
 
 Warn = Callable[[str], None]
 
@@ -39,10 +40,11 @@ class ZoneSet:
         return [feature.zone_id for feature in self.features]
 
 
-def read_zone_file(path: Path) -> list[ZoneFeature]:
+def read_zone_file(path: Path, kind: str | None = None) -> list[ZoneFeature]:
+    """Read the zones of a file; kind: of those that have none."""
     try:
         with _opened(path) as file:
-            return read_zones(file.read())
+            return [_with_kind(feature, kind) for feature in read_zones(file.read())]
     except (OSError, EOFError, zlib.error, ZoneFileError) as error:
         raise StackError(f"{path}: {error}") from None
 
@@ -54,6 +56,7 @@ def zone_set_of(
 
     raw: what the zones' own properties say is passed over.
     """
+    warn_of_numbered(features, warn)
     kept: list[ZoneFeature] = []
     shapes: list[Shape] = []
     for feature in sorted(features, key=lambda feature: feature.zone_id):
@@ -65,6 +68,12 @@ def zone_set_of(
         plain = (ZoneVersion(zone, 1, 0, shape, rules=rules) for zone, shape in enumerate(shapes))
         return ZoneSet(kept, ZoneIndex(plain))
     return _ruled(kept, shapes, rules)
+
+
+def _with_kind(feature: ZoneFeature, kind: str | None) -> ZoneFeature:
+    if kind is None or feature.properties.get("kind") is not None:
+        return feature
+    return replace(feature, properties={**feature.properties, "kind": kind})
 
 
 def _ruled(features: list[ZoneFeature], shapes: list[Shape], rules: Rules) -> ZoneSet:

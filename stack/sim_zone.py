@@ -41,9 +41,19 @@ def zones_of_features(
 ) -> list[SimZone]:
     """Zones of a file. An invalid shape is repaired where it can be, with a warning that names it.
 
-    Raises ShapeError for one that cannot be repaired.
+    Those without an id are numbered, with a warning. Raises ShapeError for one that cannot be
+    repaired.
     """
+    warn_of_numbered(features, warn)
     return [_zone_of_feature(feature, warn) for feature in features]
+
+
+def warn_of_numbered(features: Sequence[ZoneFeature], warn: Callable[[str], None]) -> None:
+    """Say which zones got their ids from their places in the file."""
+    numbered = [feature.zone_id for feature in features if feature.is_numbered]
+    if numbered:
+        ids = numbered[0] if len(numbered) == 1 else f"{numbered[0]} to {numbered[-1]}"
+        warn(f"features without an id, which are numbered: {len(numbered):,}, {ids}")
 
 
 def _zone_of_feature(feature: ZoneFeature, warn: Callable[[str], None]) -> SimZone:

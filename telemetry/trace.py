@@ -5,6 +5,7 @@ Coordinates must lie in range, 0,0 included; nothing else is judged. Bytes come 
 `read`; opening and unpacking the file is the caller's part.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,6 +25,15 @@ COLUMNS = (*REQUIRED_COLUMNS, "seq", *OPTIONAL_COLUMNS)
 NUMBER_COLUMNS = ("lat", "lon", "seq", *RANGES)
 A_TIME = "a time like 2026-01-31T12:00:00Z"
 A_DEVICE_ID = f"a device_id has 1 to {MAX_DEVICE_ID_LENGTH} characters"
+
+YEAR_2000_S, YEAR_2100_S = 946_684_800, 4_102_444_800
+_UNITS = {
+    "seconds": 1,
+    "milliseconds": 1_000,
+    "microseconds": 1_000_000,
+    "nanoseconds": 1_000_000_000,
+}
+_NUMBERS_AS_TIMES = "NDJSON and Parquet take numbers, as milliseconds, and CSV takes none"
 
 _LIMITS: Mapping[str, tuple[float, float]] = {
     "lat": (-90, 90),
@@ -160,4 +170,20 @@ def problem_of(error: BadValue, value: object) -> str:
     """What is wrong, with the value as the file has it."""
     if error.wanted == A_DEVICE_ID:
         return A_DEVICE_ID
-    return f"{error.column} {shown(value)} is not {error.wanted}"
+    problem = f"{error.column} {shown(value)} is not {error.wanted}"
+    unit = _unit_since_1970(value) if error.column == "time" else None
+    if unit is None:
+        return problem
+    return f"{problem}: it looks like {unit} since 1970; {_NUMBERS_AS_TIMES}"
+
+
+def _unit_since_1970(value: object) -> str | None:
+    """The unit in which a number is a time of these decades."""
+    try:
+        number = float(value) if isinstance(value, str | int | float) else math.nan
+    except ValueError:
+        return None
+    for unit, per_second in _UNITS.items():
+        if YEAR_2000_S <= number / per_second <= YEAR_2100_S:
+            return unit
+    return None

@@ -38,6 +38,7 @@ from telemetry.trace import (
 from telemetry.trace_arrow import columns_of_csv
 
 _IGNITION = {"": -1, "true": 1, "false": 0, "1": 1, "0": 0}
+_SEPARATORS = {";": "semicolons", "\t": "tabs"}  # of other kinds of CSV
 _decode_numbers = msgspec.json.Decoder(list[float | None]).decode
 
 
@@ -48,7 +49,7 @@ def read_csv(source: ByteSource) -> Iterator[TraceChunk]:
     for line, block in whole_lines(source):
         if not header:
             first, _, block = block.partition(b"\n")
-            header = _check_header((_split(_text(first, 1), 1) or [[]])[0])
+            header = _check_header((_split(_text(first, 1), 1) or [[]])[0] or [""])
             line = 2
         chunk = _read_block(header, block, line, devices)
         if len(chunk.batch):
@@ -99,7 +100,11 @@ def _split(text: str, line: int) -> list[list[str]]:
 
 def _check_header(names: list[str]) -> list[str]:
     names = [name.strip() for name in names]
+    separator = next((told for sign, told in _SEPARATORS.items() if sign in names[0]), None)
     for name in REQUIRED_COLUMNS:
+        if name not in names and separator:
+            told = "separate fields by commas, and write numbers with a point"
+            raise TraceError(1, f"the header is separated by {separator}: {told}")
         if name not in names:
             raise TraceError(1, f"the header has no column {name}")
     for name in names:

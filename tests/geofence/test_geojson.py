@@ -135,6 +135,20 @@ def test_a_zone_is_named_by_its_id_or_its_property():
     assert zones[0].properties["kind"] == "yard"
 
 
+def test_a_lone_feature_is_a_zone_file():
+    (zone,) = read_zones(json.dumps(feature(id="a")).encode())
+    assert (zone.zone_id, zone.is_numbered) == ("a", False)
+
+
+def test_a_feature_without_an_id_is_numbered_by_its_place():
+    zones = read_zones(collection(feature(), feature(id="a"), feature(id=None)))
+    assert [(zone.zone_id, zone.is_numbered) for zone in zones] == [
+        ("feature-0", True),
+        ("a", False),
+        ("feature-2", True),
+    ]
+
+
 def test_measures_go_with_the_geometry_that_uses_them():
     measures = {"radius_m": 5, "width_m": 6}
     point = {"type": "Point", "coordinates": [1, 2]}
@@ -157,14 +171,18 @@ def test_measures_go_with_the_geometry_that_uses_them():
         (b"\xff", "not JSON"),
         (b"[" * 100_000, "not JSON"),
         (b"[]", "not a GeoJSON FeatureCollection"),
-        (b'{"type": "Feature"}', "not a GeoJSON FeatureCollection"),
+        (b'{"type": "Feature"}', "feature 0: has no geometry"),
+        (b'{"type": "Polygon"}', "not a GeoJSON FeatureCollection or Feature"),
         (b'{"type": "FeatureCollection"}', "array of features"),
         (collection([]), "feature 0: not a Feature"),
         (collection(feature(id="a"), {"type": "Point"}), "feature 1: not a Feature"),
         (collection({"type": "Feature", "id": 1, "geometry": None}), "feature 0: has no geometry"),
-        (collection(feature()), "feature 0: needs an id"),
-        (collection(feature(id=True)), "feature 0: needs an id"),
-        (collection(feature(id="")), "feature 0: needs an id"),
+        (collection(feature(id=True)), "feature 0: its id must be a text that is not empty, or"),
+        (collection(feature(id="")), "feature 0: its id must be a text that is not empty, or"),
+        (
+            collection(feature(), feature(id="feature-0")),
+            "feature 1: zone id 'feature-0' is that of feature 0",
+        ),
         (
             collection(feature(id="a"), feature(id="a")),
             "feature 1: zone id 'a' is that of feature 0",
