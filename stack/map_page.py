@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geofence.geojson import ZoneFeature
-from stack.map_sample import MapSample
+from stack.map_sample import MapSample, Track
 
 MAX_ZONES = 5_000
 MAX_ZONE_VERTICES = 400_000
@@ -36,14 +36,11 @@ def map_page(title: str, zones: Sequence[ZoneFeature], sample: MapSample, summar
     data = {
         "summary": summary,
         "notes": notes,
-        "zones": [_zone(zone, stride) for zone in drawn],
-        "tracks": [
-            {"id": device, "points": np.round(track, _DECIMALS).ravel().tolist()}
-            for device, track in sample.tracks()
-        ],
+        "zones": [_zone(zone, stride, sample.breaches[zone.zone_id]) for zone in drawn],
+        "tracks": [_track(track) for track in sample.tracks()],
         "transitions": [
             [
-                found.device_id, found.time, found.zone_id, found.transition,
+                found.device_id, found.time_us // 1000, found.time, found.zone_id, found.transition,
                 round(found.lon, _DECIMALS), round(found.lat, _DECIMALS),
                 found.cause, found.inferred, found.event,
             ]
@@ -61,12 +58,23 @@ def _embedded(data: Mapping[str, Any]) -> str:
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _zone(zone: ZoneFeature, stride: int) -> dict[str, Any]:
+def _track(track: Track) -> dict[str, Any]:
+    """Each time is the milliseconds since the one before, to be short; the first since 1970."""
+    time_ms = track.time_us // 1000
+    return {
+        "id": track.device_id,
+        "points": np.round(track.places, _DECIMALS).ravel().tolist(),
+        "times": np.diff(time_ms, prepend=0).tolist(),
+    }
+
+
+def _zone(zone: ZoneFeature, stride: int, breaches: int) -> dict[str, Any]:
     properties = zone.properties
     return {
         "id": zone.zone_id,
         "name": zone.name,
         "kind": str(properties.get("kind") or "restricted"),
+        "breaches": breaches,
         "radius_m": zone.radius_m,
         "width_m": zone.width_m,
         "lines": [_line(line, stride) for line in _lines(zone.geometry)],

@@ -17,9 +17,11 @@ from typing import Annotated, TypeVar
 import numpy as np
 import typer
 
+from geofence.policy import DEFAULT_ALERTS, DEFAULT_KIND
 from geofence.rules import MAX_ACCURACY_M, MAX_SPEED_MPS, Gates, Rules
 from stack.errors import StackError
 from stack.map_page import map_page
+from stack.replay_doubts import doubts
 from stack.replay_run import Replayed, ReplayPlan, run_replay
 from stack.replay_targets import check_target, write_whole
 from stack.replay_view import replay_view
@@ -40,7 +42,10 @@ def _rule(text: str, default: object = None) -> typer.models.OptionInfo:
 
 def replay(
     zones: Annotated[
-        Path, typer.Option(exists=True, dir_okay=False, help="GeoJSON FeatureCollection (.gz).")
+        Path,
+        typer.Option(
+            exists=True, dir_okay=False, help="GeoJSON FeatureCollection or Feature (.gz)."
+        ),
     ],
     fixes: Annotated[
         Path,
@@ -65,6 +70,17 @@ def replay(
     map_out: Annotated[
         Path | None,
         typer.Option("--map", help="Draw tracks, zones and transitions: one page of HTML."),
+    ] = None,
+    map_device: Annotated[
+        str | None,
+        typer.Option(help="A device_id of which the map has every fix, however long the trace."),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help=f"Kind of zones that have none: {', '.join(DEFAULT_ALERTS)}. [{DEFAULT_KIND}]",
+        ),
     ] = None,
     unsorted: Annotated[
         bool,
@@ -127,6 +143,11 @@ def replay(
     A trace that is too long for memory and not in that order is sorted in a temporary file (in
     TMPDIR).
     """
+    if map_device is not None and map_out is None:
+        raise typer.BadParameter("goes with --map", param_hint="--map-device")
+    if kind is not None and kind not in DEFAULT_ALERTS:
+        told = f"{kind!r} must be one of {', '.join(DEFAULT_ALERTS)}"
+        raise typer.BadParameter(told, param_hint="--kind")
     trace = _usage("--fixes", lambda: TraceFile.of(fixes))
     _usage("--out", lambda: transition_file(out, plain=raw))
     _usage("--out", lambda: check_target(out, (zones, fixes)))
@@ -149,17 +170,24 @@ def replay(
     gates = Gates(np.empty(0), max_speed_mps, max_accuracy_m)
     plan = ReplayPlan(
         trace,
-        zone_set_of(read_zone_file(zones), _warn, Rules.raw() if raw else rules, raw=raw),
+        zone_set_of(read_zone_file(zones, kind), _warn, Rules.raw() if raw else rules, raw=raw),
         Gates.open() if raw else gates,
         now_us=time.time_ns() // 1000,
         raw=raw,
         by_device=not unsorted,
+        map_device=map_device,
     )
     done = _run(plan, lambda: transition_file(out, plain=raw), map_out)
     if done is not None:
         for zone_id in done.zones_of_nobody:
             _warn(f"zone {zone_id} bears on no device of the trace: properties.assets names others")
-        print(done.tally.as_json() if as_json else done.tally.as_text(), file=sys.stderr)
+        if done.sample is not None and not done.sample.knows_chosen:
+            _warn(f"--map-device {map_device}: the trace has no such device")
+        warnings = list(doubts(done.tally, max_speed_mps))
+        if not as_json:
+            for warning in warnings:
+                _warn(warning)
+        print(done.tally.as_json(warnings) if as_json else done.tally.as_text(), file=sys.stderr)
 
 
 def _run(

@@ -21,6 +21,7 @@ from stack.transition_files import TransitionFile
 from stack.transition_formats import TransitionRows
 from stack.transition_order import found_as_it_comes, found_by_device
 from telemetry.decode import ANCIENT_BEFORE_US, MAX_AHEAD_US
+from telemetry.trace import YEAR_2000_S, YEAR_2100_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class ReplayPlan:
     """What to replay. raw: judge every fix as it stands. now_us: when the fixes count as received.
 
     by_device: transitions in order of device id. run_rows: how many fixes are sorted in memory.
+    map_device: the device that the map has whole.
     """
 
     trace: TraceFile
@@ -37,6 +39,7 @@ class ReplayPlan:
     raw: bool = False
     by_device: bool = True
     run_rows: int = RUN_ROWS
+    map_device: str | None = None
 
 
 @dataclass(slots=True)
@@ -70,7 +73,7 @@ def _written(
     with_sample: bool,
     streaming: bool,
 ) -> Replayed:
-    done = Replayed(sample=MapSample() if with_sample else None)
+    done = Replayed(sample=MapSample(chosen=plan.map_device) if with_sample else None)
     with target as file:
         for rows in transitions_of(plan, done, view, streaming=streaming):
             file.write(rows)
@@ -91,7 +94,7 @@ def transitions_of(
     portions = in_order(
         chunks, ids, by_device=plan.by_device, streaming=streaming, run_rows=plan.run_rows
     )
-    seen = _seen(portions, done.sample)
+    seen = _seen(portions, done.sample, ids)
     found_portions = (
         found_by_device(judge, seen, ids) if plan.by_device else found_as_it_comes(judge, seen)
     )
@@ -102,16 +105,14 @@ def transitions_of(
         yield rows
         view.judged(done.tally.judged + done.tally.repeated)
     done.zones_of_nobody = judge.zones_of_nobody()
-    if done.sample is not None:
-        done.sample.name_devices(ids)
 
 
 def _seen(
-    portions: Iterator[NDArray[np.void]], sample: MapSample | None
+    portions: Iterator[NDArray[np.void]], sample: MapSample | None, ids: list[str]
 ) -> Iterator[NDArray[np.void]]:
     for rows in portions:
         if sample is not None:
-            sample.add_fixes(rows)
+            sample.add_fixes(rows, ids)
         yield rows
 
 
@@ -124,12 +125,18 @@ def _fixes(
         tally.fixes += len(chunk.batch)
         tally.devices = len(ids)
         rows = trace_rows(chunk.batch)
+        tally.as_if_seconds += int(np.count_nonzero(_looks_like_seconds(rows["time_us"])))
         if plan.raw:
             rows["seq"] = 0
             yield rows
         else:
             yield rows[_credible(rows, plan.now_us, tally)]
     view.read_all(tally.fixes - tally.refused.total())
+
+
+def _looks_like_seconds(time_us: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each time is of these decades if what was read as milliseconds are seconds."""
+    return (time_us >= YEAR_2000_S * 1000) & (time_us < YEAR_2100_S * 1000)
 
 
 def _credible(rows: NDArray[np.void], now_us: int, tally: Tally) -> NDArray[np.bool_]:

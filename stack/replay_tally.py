@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
@@ -17,6 +18,7 @@ class Tally:
     judged: int = 0
     repeated: int = 0  # of one device and one time as a fix before it
     suspect: int = 0  # reached too fast to be true
+    as_if_seconds: int = 0  # of 1970, but of these decades had their times been seconds
     refused: Counter[str] = field(default_factory=Counter[str])
     transitions: Counter[str] = field(default_factory=lambda: Counter({"enter": 0, "exit": 0}))
     events: Counter[str] = field(default_factory=Counter[str])
@@ -26,14 +28,14 @@ class Tally:
     def fixes_per_s(self) -> int:
         return round(self.fixes / self.seconds) if self.seconds else 0
 
-    def as_json(self) -> str:
+    def as_json(self, warnings: Sequence[str] = ()) -> str:
         plain = {
             name: getattr(self, name)
             for name in ("fixes", "devices", "zones", "judged", "repeated", "suspect", "refused")
         }
         rates = {"seconds": round(self.seconds, 3), "fixes_per_s": self.fixes_per_s}
         told = {"events": self.events} if self.events else {}
-        return json.dumps(plain | self.transitions | told | rates)
+        return json.dumps(plain | self.transitions | told | rates | {"warnings": list(warnings)})
 
     def as_text(self) -> str:
         found = _counts(self.transitions)

@@ -7,7 +7,7 @@ const scripts = [...page.matchAll(/<script([^>]*)>([\s\S]*?)<\/script>/g)];
 const data = scripts.find((script) => script[1].includes("application/json"))[2];
 const code = scripts.find((script) => !script[1].includes("application/json"))[2];
 
-const calls = {}, asked = [], elements = new Map();
+const calls = {}, texts = [], asked = [], elements = new Map();
 class Element {
   constructor(tag) {
     Object.assign(this, { tag, style: {}, dataset: {}, children: [], handlers: {}, checked: true });
@@ -21,6 +21,8 @@ class Element {
   getContext() {
     return new Proxy({}, {
       get: (own, name) => (name in own ? own[name] : (...values) => {
+        if (name === "measureText") return { width: 8 * values[0].length };
+        if (name === "fillText") texts.push(values[0]);
         if (values.some((value) => typeof value === "number" && !Number.isFinite(value)))
           throw new Error(`${name}(${values})`);
         calls[name] = (calls[name] || 0) + 1;
@@ -33,6 +35,7 @@ const byId = (id) => {
   return elements.get(id);
 };
 byId("data").textContent = data;
+byId("until").value = "10000";
 byId("scale").children = [new Element("span"), new Element("div")];
 const world = {
   document: {
@@ -46,10 +49,21 @@ const world = {
   ResizeObserver: class { observe() {} },
 };
 vm.runInNewContext(code + "\nthis.at = (found) => [xOf(found.lon), yOf(found.lat)];" +
-  "this.transitions = transitions; this.everything = everything;", world);
+  "this.transitions = transitions; this.everything = everything; this.tracks = tracks;" +
+  "this.shown = () => [transitions.filter(isShown).length," +
+  "tracks.map((one) => countUntil(one.times, untilMs) - countUntil(one.times, sinceMs))];", world);
 const draw = () => asked.splice(0).forEach((one) => one());
 draw();
-const drawn = { ...calls };
+const drawn = { ...calls }, names = [...texts], scale = byId("scale").children[0].textContent;
+const atTime = (until, span) => {
+  byId("until").value = until; byId("span").value = span;
+  byId("until").handlers.input();
+  draw();
+  return [byId("now").textContent, ...world.shown()];
+};
+const times = world.tracks.length
+  ? [["0", "0"], ["5000", "0"], ["10000", "0"], ["10000", "1"]].map((one) => atTime(...one)) : [];
+if (world.tracks.length) atTime("10000", "0");
 const map = byId("map"), told = [];
 for (const found of world.transitions) {
   const [offsetX, offsetY] = world.at(found);
@@ -62,11 +76,17 @@ map.handlers.pointermove({ ...pointer, offsetX: 60 });
 map.handlers.pointerup(pointer);
 map.handlers.wheel({ preventDefault() {}, deltaY: -300, deltaMode: 0, offsetX: 1, offsetY: 2 });
 for (const key of ["ArrowLeft", "+", "-", "0"]) map.handlers.keydown({ key, preventDefault() {} });
+if (world.tracks.length) {
+  byId("devices").children[0].children[1].handlers.click();  // only this one
+  draw();
+}
+const only = world.tracks.filter((track) => track.shown).map((track) => track.id);
 byId("none").handlers.click();
 byId("theme").handlers.click();
 draw();
 console.log(JSON.stringify({
   drawn, told, everything: world.everything(),
+  names, times, only, hasSlider: !byId("time").hidden,
   devices: byId("devices").children.map((row) => row.children[0].children[2].text),
-  notes: byId("notes").textContent, scale: byId("scale").children[0].textContent,
+  notes: byId("notes").textContent, scale,
 }));

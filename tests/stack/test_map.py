@@ -84,7 +84,7 @@ ZONES = [
 def rows_of(trackers: list[int], lon: list[float], lat: list[float]) -> np.ndarray:
     rows = np.zeros(len(trackers), TRACE_DTYPE)
     rows["tracker"], rows["lon"], rows["lat"] = trackers, lon, lat
-    rows["time_us"] = np.arange(len(trackers))
+    rows["time_us"] = np.arange(len(trackers)) * 1_000_000
     return rows
 
 
@@ -105,9 +105,9 @@ def transitions_of(device_id: str, zone_id: str, count: int = 1) -> TransitionRo
 
 def sample_of(device_id: str, zone_id: str) -> MapSample:
     sample = MapSample()
-    sample.add_fixes(rows_of([0, 0, 0, 1], [178, 179.5, -179.5, 5], [1, 1, 1.5, 5]))
+    rows = rows_of([0, 0, 0, 1], [178, 179.5, -179.5, 5], [1, 1, 1.5, 5])
+    sample.add_fixes(rows, [device_id, "alone"])
     sample.add_transitions(transitions_of(device_id, zone_id))
-    sample.name_devices([device_id, "alone"])
     return sample
 
 
@@ -117,16 +117,17 @@ def test_a_page_holds_zones_tracks_and_transitions() -> None:
     data = page.data
     assert data["summary"] == "4 fixes"
     assert data["tracks"] == [
-        {"id": "alone", "points": [5.0, 5.0]},
-        {"id": "cab", "points": [178.0, 1.0, 179.5, 1.0, 180.5, 1.5]},
+        {"id": "alone", "points": [5.0, 5.0], "times": [3000]},
+        {"id": "cab", "points": [178.0, 1.0, 179.5, 1.0, 180.5, 1.5], "times": [0, 1000, 1000]},
     ]
     told = ["moved", "segment", BREACH]
-    enter = ["cab", "1970-01-01T00:00:00Z", "circle", "enter", -179.5, 1.5, *told]
+    enter = ["cab", 0, "1970-01-01T00:00:00Z", "circle", "enter", -179.5, 1.5, *told]
     assert data["transitions"] == [enter]
     assert [len(zone["lines"]) for zone in data["zones"]] == [1, 1, 1, 2]
     assert data["zones"][0]["lines"][0][:4] == [170.0, 0.0, 190.0, 0.0]
     assert data["zones"][2]["lines"] == [[179.0, 1.0, 181.0, 2.0]]
     assert (data["zones"][1]["radius_m"], data["zones"][2]["width_m"]) == (5_000, 50)
+    assert [zone["breaches"] for zone in data["zones"]] == [0, 1, 0, 0]
 
 
 def test_a_zone_round_the_pole_is_closed_by_way_of_it() -> None:
@@ -149,7 +150,7 @@ def test_ids_and_names_never_become_markup(device_id: str, title: str) -> None:
     for text in (HOSTILE, device_id + "</script>", title + "<!--<script>@@DATA@@"):
         page = Page(map_page(text, ZONES, sample_of(text, HOSTILE), text))
         assert [tag for tag, _ in page.attributes] == [tag for tag, _ in plain.attributes]
-        assert page.data["transitions"][0][:3:2] == [text, HOSTILE]
+        assert page.data["transitions"][0][:4:3] == [text, HOSTILE]
         assert page.scripts[1] == plain.scripts[1]
 
 
@@ -157,10 +158,9 @@ def test_a_long_replay_is_thinned_and_the_page_says_so() -> None:
     sample = MapSample(max_points=100, max_transitions=10)
     for start in range(0, 1000, 100):
         lat = [(start + i) / 1000 for i in range(100)]
-        sample.add_fixes(rows_of([0] * 100, [0] * 100, lat))
+        sample.add_fixes(rows_of([0] * 100, [0] * 100, lat), ["cab"])
     sample.add_transitions(transitions_of("cab", "z", 15))
     sample.add_transitions(transitions_of("cab", "z", 10))
-    sample.name_devices(["cab"])
     data = Page(map_page("x", [], sample, "")).data
     assert data["notes"] == [
         "63 of 1,000 fixes are drawn, one in 16",
@@ -168,6 +168,38 @@ def test_a_long_replay_is_thinned_and_the_page_says_so() -> None:
     ]
     assert sorted(data["tracks"][0]["points"][1::2]) == [i * 16 / 1000 for i in range(63)]
     assert len(data["transitions"]) == 7
+
+
+def test_breaches_are_counted_before_transitions_are_thinned() -> None:
+    sample = MapSample(max_transitions=10)
+    sample.add_transitions(transitions_of("cab", "circle", 25))
+    data = Page(map_page("x", ZONES, sample, "")).data
+    assert [zone["breaches"] for zone in data["zones"]] == [0, 25, 0, 0]
+
+
+def test_a_chosen_device_is_not_thinned() -> None:
+    sample = MapSample(max_points=100, max_transitions=10, chosen="cab")
+    for start in range(0, 1000, 100):
+        lat = [(start + i) / 1000 for i in range(100)]
+        sample.add_fixes(rows_of([0, 1] * 50, [0] * 100, lat), ["bus", "cab"])
+    sample.add_transitions(transitions_of("bus", "z", 25))
+    sample.add_transitions(transitions_of("cab", "z", 10))
+    data = Page(map_page("x", [], sample, "")).data
+    assert data["notes"] == [
+        "63 of 500 fixes of the other devices are drawn, one in 8",
+        "7 of 25 transitions of the other devices are drawn, one in 4",
+    ]
+    bus, cab = data["tracks"]
+    assert (len(bus["points"]), len(cab["points"])) == (2 * 63, 2 * 500)
+    assert sorted(cab["points"][1::2]) == [i / 1000 for i in range(1, 1000, 2)]
+    assert [found[0] for found in data["transitions"]] == ["bus"] * 7 + ["cab"] * 10
+
+
+def test_a_chosen_device_beyond_all_bounds_is_thinned_and_the_page_says_so() -> None:
+    sample = MapSample(chosen="cab", max_chosen_points=100)
+    sample.add_fixes(rows_of([0] * 150, [0] * 150, [0] * 150), ["cab"])
+    assert sample.knows_chosen
+    assert sample.notes() == ["75 of 150 fixes of cab are drawn, one in 2"]
 
 
 def test_too_many_zones_are_left_out_and_the_page_says_so() -> None:
@@ -193,6 +225,39 @@ def test_the_script_draws_and_tells_of_a_transition(tmp_path: Path) -> None:
     ]
     assert seen["devices"] == [HOSTILE, "alone"]
     assert seen["drawn"]["ellipse"] == 1
+    assert seen["only"] == [HOSTILE]
+
+
+def test_the_view_holds_all_tracks_and_all_zones(tmp_path: Path) -> None:
+    seen = run_script(map_page("x", ZONES, sample_of("cab", "circle"), ""), tmp_path)
+    assert seen["everything"] == [5, 0, 190, 10]
+
+
+def test_zones_are_named_with_their_breaches(tmp_path: Path) -> None:
+    far = zone("far", "Polygon", [[[0, 20], [9, 20], [9, 29], [0, 29], [0, 20]]])
+    seen = run_script(map_page("x", [*ZONES, far], sample_of("cab", "both"), ""), tmp_path)
+    assert {"name of both (1)", "name of far"} <= set(seen["names"])
+
+
+def test_the_slider_shows_what_was_until_then(tmp_path: Path) -> None:
+    seen = run_script(map_page("x", ZONES, sample_of("cab", "circle"), ""), tmp_path)
+    # instant, transitions, fixes of "alone" (at 3 s) and "cab" (at 0, 1 and 2 s)
+    assert seen["times"] == [
+        ["1970-01-01T00:00:00Z", 1, [0, 1]],
+        ["1970-01-01T00:00:01Z", 1, [0, 2]],
+        ["1970-01-01T00:00:03Z", 1, [1, 3]],
+        ["1970-01-01T00:00:03Z", 0, [1, 0]],
+    ]
+    assert seen["hasSlider"]
+
+
+def test_without_two_times_there_is_no_slider(tmp_path: Path) -> None:
+    seen = run_script(map_page("x", ZONES, MapSample(), ""), tmp_path)
+    assert not seen["hasSlider"]
+
+
+def test_the_script_tells_the_scale(tmp_path: Path) -> None:
+    seen = run_script(map_page("x", ZONES, sample_of("cab", "circle"), ""), tmp_path)
     assert seen["scale"].endswith("km")
 
 
@@ -214,6 +279,6 @@ def test_replay_draws_a_map(tmp_path: Path) -> None:
     page = Page(out.read_text("utf-8"))
     assert page.title == "t.csv"
     assert "1 fixes of 1 devices" in page.data["summary"]
-    assert [found[:4] for found in page.data["transitions"]] == [
-        ["a", "2026-01-01T00:00:00Z", "z", "enter"]
+    assert [found[:5] for found in page.data["transitions"]] == [
+        ["a", 1_767_225_600_000, "2026-01-01T00:00:00Z", "z", "enter"]
     ]

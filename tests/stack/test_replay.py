@@ -318,3 +318,106 @@ def test_a_disk_that_is_full_is_an_error_that_leaves_nothing(files, tmp_path, op
     assert isinstance(result.exception, StackError)
     assert str(result.exception) == f"cannot write {tmp_path / name}: No space left on device"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(name)]
+
+
+# What is doubtful ----------------------------------------------------------------------------
+
+
+def told(text: str) -> str:
+    return " ".join(text.replace("│", " ").split())
+
+
+def test_a_lone_feature_without_an_id_is_numbered_and_that_is_said(files):
+    files["--zones"].write_text(json.dumps(ZONES["features"][0] | {"id": None}))
+    result = run(files, "--raw")
+    assert result.exit_code == 0
+    assert "a,2026-01-01T00:00:00Z,feature-0,enter" in result.stdout
+    assert "warning: features without an id, which are numbered: 1, feature-0" in result.stderr
+
+
+def test_kind_is_that_of_zones_without_one(files):
+    west, east = ZONES["features"]
+    east = east | {"id": "east", "properties": east["properties"] | {"kind": "restricted"}}
+    trace = TRACE.replace("b,2026-01-01T00:00:30Z,9,9", "b,2026-01-01T00:00:30Z,1,3")
+    files["--fixes"].write_bytes(gzip.compress(trace.encode()))
+    files["--zones"].write_text(json.dumps(ZONES | {"features": [west, east]}))
+    any_speed = ("--max-speed-mps", "1e9")
+    alerting = {line.split(",")[2] for line in events_of(run(files, *any_speed))}
+    quiet = {line.split(",")[2] for line in events_of(run(files, *any_speed, "--kind", "yard"))}
+    assert (alerting, quiet) == ({"east", "west"}, {"east"})
+
+
+def events_of(result) -> list[str]:
+    assert result.exit_code == 0, result.output
+    return [line for line in result.stdout.splitlines() if line.endswith("asset.geofence_breach")]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--kind", "garden"], "'garden' must be one of restricted, allowed, jobsite, yard, other"),
+        (["--map-device", "a"], "goes with --map"),
+    ],
+)
+def test_options_that_cannot_be_are_wrong_usage(files, options, says):
+    result = run(files, *options)
+    assert result.exit_code == 2
+    assert says in told(result.stderr)
+
+
+@pytest.mark.parametrize(("jumps", "is_said"), [(1, False), (2, True)])
+def test_where_a_tenth_of_the_fixes_is_suspect_it_is_said_with_probable_causes(
+    files, jumps, is_said
+):
+    ways = [(second, 50 if second < 2 * jumps and second % 2 else 1) for second in range(20)]
+    lines = [f"a,2026-01-01T00:00:{s:02}Z,{lat},1\n" for s, lat in ways]
+    files["--fixes"].write_bytes(
+        gzip.compress(f"device_id,time,lat,lon\n{''.join(lines)}".encode())
+    )
+    stderr = run(files).stderr
+    assert f"{jumps} suspect" in stderr
+    assert ("warning: 2 of 20 fixes are suspect" in stderr) == is_said
+    assert ("several devices under one device_id" in stderr) == is_said
+    (warning,) = json.loads(run(files, "--json").stderr)["warnings"] if is_said else ("2 of 20",)
+    assert warning.startswith("2 of 20")
+    assert "are suspect and" not in run(files, "--raw").stderr
+
+
+def test_seconds_in_the_place_of_milliseconds_are_said(files, tmp_path):
+    files["--fixes"] = tmp_path / "trace.ndjson"
+    fix = {"device_id": "a", "lat": 1, "lon": 1}
+    for unit, is_said in ((1, True), (1000, False)):
+        times = (1_767_225_600 * unit, 1_767_225_601 * unit)
+        files["--fixes"].write_text("".join(json.dumps(fix | {"time": t}) + "\n" for t in times))
+        for options in ((), ("--raw",)):
+            stderr = run(files, *options).stderr
+            assert ("2 of 2 fixes have times of January and February 1970" in stderr) == is_said
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("t.csv", "device_id;time;lat;lon\na;2026-01-01T00:00:00Z;1,5;1,5\n", "by semicolons:"),
+        ("t.csv", "device_id\ttime\tlat\tlon\n", "by tabs: separate fields by commas"),
+        ("t.csv", "device_id,time,lat,lon\na,1767225600,1,1\n", "looks like seconds since 1970"),
+        ("t.csv", "device_id,time,lat,lon\na,1767225600123,1,1\n", "like milliseconds since"),
+        (
+            "t.ndjson",
+            '{"device_id":"a","time":1767225600123456,"lat":1,"lon":1}\n',
+            "it looks like microseconds since 1970; NDJSON and Parquet take numbers, as millisec",
+        ),
+    ],
+)
+def test_a_likely_slip_in_a_trace_is_named(files, tmp_path, name, content, says):
+    files["--fixes"] = tmp_path / name
+    files["--fixes"].write_text(content)
+    result = run(files)
+    assert isinstance(result.exception, StackError)
+    assert says in str(result.exception)
+
+
+def test_a_device_that_the_map_should_have_whole_must_be_there(files, tmp_path):
+    options = ("--map", str(tmp_path / "m.html"), "--out", str(tmp_path / "o.csv"))
+    assert "no such device" not in run(files, *options, "--map-device", "a").stderr
+    result = run(files, *options, "--map-device", "zebra")
+    assert "warning: --map-device zebra: the trace has no such device" in result.stderr
