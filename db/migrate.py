@@ -6,6 +6,7 @@ lock lets one process migrate at a time. What needs a superuser (extensions, rol
 `db/bootstrap.sql`: run where the login is one, else shown in BootstrapNeeded.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
@@ -138,7 +139,14 @@ def _is_bootstrapped(conn: _Sync) -> bool:
 
 def _missing(conn: _Sync) -> list[Migration]:
     rows = conn.execute("SELECT version, name, sha256 FROM schema_migrations").fetchall()
-    applied = {version: (name, digest) for version, name, digest in rows}
+    return missing({version: (name, digest) for version, name, digest in rows})
+
+
+def missing(applied: Mapping[int, tuple[str, str]]) -> list[Migration]:
+    """The migrations that are not among those applied, which are names and SHA-256 by version.
+
+    Raises MigrationError where one of them is not known here, or is another.
+    """
     known = {migration.version: migration for migration in migrations()}
     for version, (name, digest) in applied.items():
         migration = known.get(version)

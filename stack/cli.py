@@ -34,6 +34,8 @@ COMMANDS = {
     "user": Entry("stack.user", "Users of an organization: list, reset a password."),
     "quarantine": Entry("stack.quarantine", "Refused messages of no organization: look, release."),
     "migrate": Entry("stack.migrations", "Bring the schema up to date."),
+    "backup": Entry("stack.backup", "The database of a running system into a folder."),
+    "restore": Entry("stack.restore", "A backup into an empty system, compared row by row."),
     "ingest": Entry("stack.roles", "One role: fixes from the broker into the database."),
     "api": Entry("stack.roles", "One role: the HTTP API."),
     "deliver": Entry("stack.roles", "One role: number events and deliver webhooks."),

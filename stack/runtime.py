@@ -141,10 +141,8 @@ def _of_another_user(data_dir: Path, path: Path) -> str:
 
 def load_secrets(data_dir: Path) -> Secrets:
     """The secrets of this data folder; what is missing is made."""
-    path = data_dir / SECRETS
-    if path.exists():
-        known = msgspec.json.decode(path.read_bytes(), type=Secrets)
-    else:
+    known = _known_secrets(data_dir)
+    if known is None:
         known = Secrets(
             secret_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             role_passwords={role: secrets.token_urlsafe(24) for role in ROLES},
@@ -152,8 +150,30 @@ def load_secrets(data_dir: Path) -> Secrets:
     if known.broker_secrets.keys() != set(SERVICES):
         made = {service: secrets.token_urlsafe(32) for service in SERVICES}
         known = msgspec.structs.replace(known, broker_secrets=made | known.broker_secrets)
-        _write_private(path, msgspec.json.format(msgspec.json.encode(known)))
+        _write_secrets(data_dir, known)
     return known
+
+
+def known_secret_key(data_dir: Path) -> str | None:
+    """OPSC_SECRET_KEY of this data folder; ``None`` where none was made yet."""
+    known = _known_secrets(data_dir)
+    return None if known is None else known.secret_key
+
+
+def keep_secret_key(data_dir: Path, secret_key: str) -> None:
+    """Have the system on this data folder go on with this key."""
+    _write_secrets(data_dir, msgspec.structs.replace(load_secrets(data_dir), secret_key=secret_key))
+
+
+def _known_secrets(data_dir: Path) -> Secrets | None:
+    try:
+        return msgspec.json.decode((data_dir / SECRETS).read_bytes(), type=Secrets)
+    except FileNotFoundError:
+        return None
+
+
+def _write_secrets(data_dir: Path, known: Secrets) -> None:
+    _write_private(data_dir / SECRETS, msgspec.json.format(msgspec.json.encode(known)))
 
 
 def write_stack(info: StackInfo) -> None:
