@@ -1,7 +1,7 @@
 """Events: what happened, by `seq`.
 
 `seq` counts per organization without gaps and is given after commit, so reading on from the last
-`seq` seen misses nothing.
+`seq` seen misses nothing. Where events behind it are not kept any more, that is an error.
 """
 
 from datetime import datetime
@@ -15,10 +15,11 @@ from api import fields
 from api.access import Access, Reader
 from api.event_types import EVENT_KINDS, EventType, TypePattern
 from api.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
-from api.problems import not_found
+from api.problems import bad_parameter, not_found
 from api.routes import TenantRoute
 from api.wire import id_text, ok, raw_json, time_text
 from db import event_list
+from db.connect import Connection
 from db.event_list import Event, EventFilter, EventKey
 from telemetry.ids import format_id
 
@@ -42,7 +43,8 @@ class EventQuery(ListQuery):
     """With `after` the oldest come first, else the newest."""
 
     after: Annotated[
-        int | None, Field(ge=0, le=_MAX_SEQ, description="the last seq seen", examples=[17])
+        int | None,
+        Field(ge=0, le=_MAX_SEQ, description="the last seq seen; 0: none", examples=[17]),
     ] = None
     type: Annotated[TypePattern | None, Field(description="a type, asset.* or *")] = None
 
@@ -53,6 +55,8 @@ async def list_events(access: Reader, query: Annotated[EventQuery, Query()]) -> 
     page = Page(access, query, "events", EventKey)
     wanted = EventFilter(query.after, query.type)
     async with access.transaction() as conn:
+        if query.after and page.after is None:
+            await _check_kept(conn, query.after)
         total = page.total or Total.counted(await event_list.count(conn, wanted, MAX_COUNTED + 1))
         rows = await event_list.listing(
             conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
@@ -72,6 +76,17 @@ async def get_event(
     if event is None:
         raise not_found("event")
     return ok(_item(access, event))
+
+
+async def _check_kept(conn: Connection, after: int) -> None:
+    """Whoever reads on from there would miss events without being told."""
+    gone = await event_list.gone_up_to(conn)
+    if after < gone:
+        raise bad_parameter(
+            "after",
+            f"Events up to {gone} are not kept any more: go on with after={gone}.",
+            code="events_gone",
+        )
 
 
 def _item(access: Access, event: Event) -> dict[str, Any]:

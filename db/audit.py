@@ -124,23 +124,27 @@ async def is_known(conn: Connection, resource_id: UUID) -> bool:
 
 async def check(conn: Connection, org_id: UUID, after_seq: int, limit: int) -> Checked:
     """Hashes up to `limit` events behind `after_seq` anew, each on the stored hash of the one
-    before."""
+    before. Where the beginning was cut off, that of the last one that is gone."""
     cursor = await conn.execute(
         """
-        SELECT event.seq, event.hash, audit_hash(coalesce(before_it.hash, ''), event) = event.hash
+        SELECT event.seq, event.hash,
+               event.hash = audit_hash(coalesce(before_it.hash, anchor.hash, ''), event),
+               (SELECT seq FROM audit_anchors WHERE org_id = %(org_id)s)
           FROM (SELECT * FROM audit_events WHERE org_id = %(org_id)s AND seq > %(after_seq)s
                  ORDER BY seq LIMIT %(limit)s) AS found
           JOIN audit_events AS event USING (org_id, seq)
           LEFT JOIN audit_events AS before_it
             ON before_it.org_id = event.org_id AND before_it.seq = event.seq - 1
+          LEFT JOIN audit_anchors AS anchor
+            ON anchor.org_id = event.org_id AND anchor.seq = event.seq - 1
          ORDER BY event.seq
         """,
         {"org_id": org_id, "after_seq": after_seq, "limit": limit},
     )
     rows = await cursor.fetchall()
     last = None
-    for place, (seq, digest, is_whole) in enumerate(rows):
-        expected = after_seq + 1 + place
+    for place, (seq, digest, is_whole, cut_seq) in enumerate(rows):
+        expected = max(after_seq, cut_seq or 0) + 1 + place
         if seq != expected or not is_whole:
             return Checked(place, last, expected)
         last = Link(seq, digest)

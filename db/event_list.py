@@ -107,6 +107,16 @@ async def count(conn: Connection, wanted: EventFilter, at_most: int) -> int:
     return row[0]
 
 
+async def gone_up_to(conn: Connection) -> int:
+    """The seq of the tenant's last event that is not kept any more, 0 where all are."""
+    cursor = await conn.execute(
+        "SELECT coalesce(min(seq) - 1, (SELECT event_seq FROM organizations)) FROM events"
+    )
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    return row[0]
+
+
 async def _count_by_seq(conn: Connection, after_seq: int) -> int:
     cursor = await conn.execute(
         "SELECT max(seq) - greatest(min(seq) - 1, %s) FROM events", (after_seq,)

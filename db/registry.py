@@ -8,7 +8,7 @@ kept: the text of many is a large one.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -88,13 +88,20 @@ class ZoneVersionRow(NamedTuple):
     valid_to_us: int
 
 
+class RetentionRow(NamedTuple):
+    """How long an organization keeps its fixes."""
+
+    org_id: UUID
+    days: int
+
+
 @dataclass(frozen=True, slots=True)
 class RegistryChanges:
     """All rows whose last change is later than the revision asked for, as of `revision`.
 
     Beside them the assets of these assignments and tags, and the tags of these assignments' assets,
     where they have not been changed since they were made. An asset that never had a tracker may be
-    missing.
+    missing. retention: of all organizations that have one of their own.
     """
 
     revision: int
@@ -103,6 +110,7 @@ class RegistryChanges:
     asset_tags: list[AssetTagsRow]
     assignments: list[AssignmentRow]
     zone_versions: list[ZoneVersionRow]
+    retention: list[RetentionRow] = field(default_factory=list[RetentionRow])
 
 
 _TRACKERS = """
@@ -134,6 +142,9 @@ SELECT tracker_id, asset_id, (extract(epoch FROM assigned_from) * 1000000)::bigi
        coalesce((extract(epoch FROM assigned_to) * 1000000)::bigint, %s)
   FROM tracker_assignments WHERE revision > %s
 """
+_RETENTION = """
+SELECT org_id, positions_days FROM organizations WHERE positions_days IS NOT NULL
+"""
 _ZONE_VERSIONS = """
 SELECT geometry::text, radius_m, width_m,
        org_id, zone_id, version, name, kind, alert_on, rules, schedule, assets,
@@ -160,12 +171,16 @@ async def changes_since(conn: Connection, revision: int) -> RegistryChanges:
         asset_tags = [AssetTagsRow(*row) for row in await cursor.fetchall()]
         await cursor.execute(_ASSIGNMENTS, (MAX_TIME_US, revision))
         assignments = [AssignmentRow(*row) for row in await cursor.fetchall()]
+        await cursor.execute(_RETENTION)
+        retention = [RetentionRow(*row) for row in await cursor.fetchall()]
     zone_versions: list[ZoneVersionRow] = []
     async with conn.cursor(name="zone_versions") as cursor:
         await cursor.execute(_ZONE_VERSIONS, (MAX_TIME_US, revision))
         while rows := await cursor.fetchmany(_ZONES_AT_A_TIME):
             zone_versions += await asyncio.to_thread(_zone_versions, rows)
-    return RegistryChanges(newest, trackers, assets, asset_tags, assignments, zone_versions)
+    return RegistryChanges(
+        newest, trackers, assets, asset_tags, assignments, zone_versions, retention
+    )
 
 
 def _zone_versions(rows: Sequence[tuple[Any, ...]]) -> list[ZoneVersionRow]:

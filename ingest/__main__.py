@@ -89,7 +89,7 @@ def _watch_options(settings: IngestSettings) -> SessionOptions | None:
 def _admission(settings: IngestSettings) -> Admission:
     return Admission(
         max_fixes_per_s=settings.ingest_max_fixes_per_s,
-        retention_days=settings.retention_days,
+        retention_days=settings.retention_positions_days,
         quarantine_days=settings.quarantine_days,
         bounds=Bounds(
             of_tracker=DailyBound(

@@ -15,7 +15,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from db import checkpoints, gps_events, restore, visits
+from db import checkpoints, gps_events, restore, retention, visits
 from db.checkpoints import Checkpoint
 from db.connect import Connection
 from db.gps_events import FixKey, PastFix, PastSpan
@@ -59,7 +59,7 @@ class AssetPast:
 
     before: its state at the beginning, None where that is its first fix. end: its state at the end,
     None where that is now. rows: its fixes between, in order of time and seq; None where they are
-    too many. visits: those that the time bears on.
+    too many, or some of them are not kept any more. visits: those that the time bears on.
     """
 
     span: Span
@@ -120,6 +120,8 @@ async def _assets(
         [PastSpan(*owner[asset], *_after(before), *_until(end)) for asset, before, end in edges],
         MOST_FIXES + 1,
     )
+    # After the fixes: what was removed before they were read is known by now.
+    cuts = await retention.cuts(conn, list(owner.values()))
     stays = await visits.since(
         conn, [(*owner[asset], _bearing(before)) for asset, before, _ in edges]
     )
@@ -129,6 +131,10 @@ async def _assets(
         visits_of[row.asset_id].append(_visit(row, registry))
     by_asset = groupby(fixes, lambda fix: fix.asset_id)
     rows = {asset_id: _rows(list(some), registry) for asset_id, some in by_asset}
+    for asset, before, _ in edges:
+        cut = cuts.get(owner[asset][1])
+        if cut is not None and _since_us(before) < to_us(cut):
+            rows[owner[asset][1]] = None
     return {
         asset: AssetPast(
             spans[asset],

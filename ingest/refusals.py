@@ -56,7 +56,8 @@ def sort_out(
     tracker = np.array(senders, np.int32)
     batch = _of_known(arrivals.decoded.batch, tracker, refused_senders)
     batch = mend(batch, arrivals, watermarks)
-    credible, implausible = check_clock(batch, arrivals.received_us, arrivals.oldest_us)
+    oldest_us = registry.oldest_us(batch.rows["tracker"], arrivals.oldest_us, arrivals.received_us)
+    credible, implausible = check_clock(batch, arrivals.received_us, oldest_us)
     if len(credible) < len(batch):
         batch = batch.take(credible)
     batch, too_many, buckets = _within_rates(batch, arrivals, rates)

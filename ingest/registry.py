@@ -37,6 +37,7 @@ from ingest.openings import Openings
 from ingest.ordinals import Ordinals
 from ingest.spans import Span
 from telemetry.fix import FixBatch
+from telemetry.rollover import DAY_US
 from telemetry.topics import fixes_topic, packed_topic
 
 UNKNOWN = -1
@@ -76,6 +77,7 @@ class Registry:
         self.openings = Openings()
         self._filters = Filters(self.assets)
         self._assignments = Assignments()
+        self._kept_us: dict[int, int] = {}  # by organization: how long fixes are kept
         self._max_speed_mps: list[float] = []
         self.gates = Gates.default()
 
@@ -92,6 +94,9 @@ class Registry:
             self._take_tags(tags)
         for assignment in changes.assignments:
             self._take_assignment(assignment)
+        self._kept_us = {
+            self.organizations.number(row.org_id): row.days * DAY_US for row in changes.retention
+        }
         if changes.zone_versions:
             self.index = self.index.with_changes(map(self._take_zone, changes.zone_versions))
         if self._filters.changed:
@@ -114,6 +119,20 @@ class Registry:
         rows = batch.rows
         rows["organization"] = self._organization_of_array[rows["tracker"]]
         rows["asset"] = self.assigned(rows["tracker"], rows["time_us"])
+
+    def oldest_us(
+        self, tracker: NDArray[np.integer], oldest_us: int, now_us: int
+    ) -> int | NDArray[np.int64]:
+        """The time of the oldest fix that is stored: of all, or for each of the trackers.
+
+        oldest_us: of the installation; organizations keep fixes as long, or shorter.
+        """
+        if not self._kept_us:
+            return oldest_us
+        oldest = np.full(len(self.organizations), oldest_us)
+        for organization, kept_us in self._kept_us.items():
+            oldest[organization] = max(oldest_us, now_us - kept_us)
+        return oldest[self._organization_of_array[tracker]]
 
     def assigned(
         self, tracker: NDArray[np.integer], time_us: NDArray[np.int64]

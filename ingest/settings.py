@@ -35,7 +35,7 @@ class IngestSettings(BaseSettings):
     ingest_batch_age_ms: Annotated[float, Field(ge=0, le=1000)] = 3
     ingest_lease_s: Annotated[float, Field(ge=1, le=300)] = 6
     ingest_max_fixes_per_s: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
-    retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    retention_positions_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
     quarantine_days: Annotated[int, Field(ge=1, le=3_650)] = 30
     quarantine_tracker_messages: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000
     quarantine_tracker_bytes: Annotated[int, Field(ge=0, le=2**40)] = 16 * 1024 * 1024

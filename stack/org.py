@@ -1,4 +1,4 @@
-"""``opsc org``: an organization with its first admin, and its plan."""
+"""``opsc org``: an organization with its first admin, its plan, and how long it keeps its data."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ import psycopg
 import typer
 
 from api.passwords import hash_password
-from db import plans
+from db import plans, retention
 from db.connect import connect
 from db.organizations import create_organization
 from db.plans import Plan, PlanName
+from db.retention import Days
+from db.revision import bump
 from db.tenant import act_for
 from stack.errors import StackError
 from stack.runtime import DEFAULT_DATA_DIR, configured_database, read_stack
@@ -25,6 +27,8 @@ from stack.up import DataDir
 from telemetry.ids import IdError, format_id, parse_id
 
 PASSWORD_BYTES = 18
+DAYS = typer.Option(min=0, max=36_500, help="Days; 0: as long as the installation keeps them.")
+_WORDS = {True: "true", False: "false", None: "as the installation"}
 PLANS: tuple[PlanName, ...] = ("starter", "team", "unlimited")
 
 org = typer.Typer(help="Organizations.", no_args_is_help=True)
@@ -73,14 +77,37 @@ def set_plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Change what is given; prints the plan as it is then."""
-    try:
-        org_id = parse_id("org", organization)
-    except IdError as error:
-        raise typer.BadParameter(str(error), param_hint="ORGANIZATION") from None
+    org_id = _org_id(organization)
     plan_name = None if plan is None else _plan(plan)
     changed = asyncio.run(_change_plan(database_url(data), org_id, plan_name, addon))
     about = {"plan": changed.name, "api_addon": changed.api_addon, "api_access": changed.api_access}
     _show({"organization_id": organization} | about, as_json)
+
+
+@org.command("set-retention")
+def set_retention(
+    organization: Annotated[str, typer.Argument(help="Id of the organization: org_...")],
+    positions: Annotated[int | None, DAYS] = None,
+    events: Annotated[int | None, DAYS] = None,
+    audit: Annotated[int | None, DAYS] = None,
+    data: DataDir = DEFAULT_DATA_DIR,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Change for how many days positions, events and audit events are kept; prints all three.
+
+    Only what is given is changed. Shorter than the installation keeps them counts, longer does not.
+    """
+    given = {"positions": positions, "events": events, "audit": audit}
+    days = {name: number or None for name, number in given.items() if number is not None}
+    changed = asyncio.run(_change_retention(database_url(data), _org_id(organization), days))
+    _show({"organization_id": organization} | changed._asdict(), as_json)
+
+
+def _org_id(organization: str) -> UUID:
+    try:
+        return parse_id("org", organization)
+    except IdError as error:
+        raise typer.BadParameter(str(error), param_hint="ORGANIZATION") from None
 
 
 def _plan(name: str) -> PlanName:
@@ -95,7 +122,7 @@ def _show(about: Mapping[str, object], as_json: bool) -> None:
         print(json.dumps(about))
         return
     for key, value in about.items():
-        print(f"{key}: {str(value).lower() if isinstance(value, bool) else value}")
+        print(f"{key}: {_WORDS.get(value, value) if isinstance(value, bool | None) else value}")
 
 
 async def _change_plan(url: str, org_id: UUID, plan: PlanName | None, addon: bool | None) -> Plan:
@@ -107,6 +134,21 @@ async def _change_plan(url: str, org_id: UUID, plan: PlanName | None, addon: boo
             changed = await plans.change(connection, plan, addon)
     except psycopg.Error as error:
         raise StackError(f"the plan cannot be changed: {error}") from error
+    if changed is None:
+        raise StackError("there is no such organization")
+    return changed
+
+
+async def _change_retention(url: str, org_id: UUID, days: dict[str, int | None]) -> Days:
+    try:
+        connection = await connect(url, "opsc org set-retention")
+        async with connection, connection.transaction():
+            await connection.execute("SET LOCAL ROLE opsc_owner")
+            await act_for(connection, org_id)
+            await bump(connection)  # ingest hears of it, and refuses what is too old
+            changed = await retention.change(connection, days)
+    except psycopg.Error as error:
+        raise StackError(f"the retention cannot be changed: {error}") from error
     if changed is None:
         raise StackError("there is no such organization")
     return changed

@@ -43,18 +43,21 @@ def decode(payloads: Sequence[bytes], formats: Sequence[Format] | NDArray[np.int
 
 
 def check_clock(
-    batch: FixBatch, received_us: int | NDArray[np.int64], oldest_us: int = ANCIENT_BEFORE_US
+    batch: FixBatch,
+    received_us: int | NDArray[np.int64],
+    oldest_us: int | NDArray[np.int64] = ANCIENT_BEFORE_US,
 ) -> tuple[NDArray[np.intp], list[Rejection]]:
     """Row numbers of the fixes with a credible time, in order, and the refusal of the others.
 
     received_us: when the messages were received: one time for all, or shape (messages,), looked
         up by the column `message`.
-    oldest_us: what is older is not kept; never before 2000-01-01.
+    oldest_us: what is older is not kept; never before 2000-01-01. One time for all, or one for each
+        fix.
     """
     rows = batch.rows
     each_has_its_own = isinstance(received_us, np.ndarray)
     receipt_us = received_us[rows["message"]] if each_has_its_own else received_us
-    ancient = rows["time_us"] < max(oldest_us, ANCIENT_BEFORE_US)
+    ancient = rows["time_us"] < np.maximum(oldest_us, ANCIENT_BEFORE_US)
     future = rows["time_us"] - receipt_us > MAX_AHEAD_US
     rejections = [
         reject_row(rows[row], reason, format_time(int(rows["time_us"][row])))

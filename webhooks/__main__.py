@@ -1,4 +1,4 @@
-"""The delivering role: the sequencer, the deliverer and the mail in one process."""
+"""The delivering role: the sequencer, the deliverer, the mail and retention in one process."""
 
 import asyncio
 import os
@@ -13,6 +13,7 @@ import uvloop
 from pydantic import ValidationError
 
 from db.connect import pool
+from db.retention import Days
 from db.secretbox import SecretBox
 from service import logs
 from service.health import serving
@@ -21,6 +22,7 @@ from webhooks.deliverer import Deliverer, DeliverLimits
 from webhooks.mailing import Mailing
 from webhooks.metrics import Metrics
 from webhooks.post import Poster
+from webhooks.retention import Retention
 from webhooks.senders import FileSender, Sender, SmtpSender, SmtpServer
 from webhooks.sequencer import Sequencer
 from webhooks.settings import DeliverSettings
@@ -73,12 +75,22 @@ async def _run(settings: DeliverSettings) -> None:
             mail_from=settings.mail_from,
             public_url=settings.public_url,
         )
+        retention = Retention(connections, _days(settings), metrics)
         _log.info("started", http=settings.deliver_http)
         async with asyncio.TaskGroup() as loops:
             loops.create_task(sequencer.run(stop))
             loops.create_task(deliverer.run(stop))
             loops.create_task(mailing.run(stop))
+            loops.create_task(retention.run(stop))
     _log.info("stopped cleanly")
+
+
+def _days(settings: DeliverSettings) -> Days:
+    return Days(
+        settings.retention_positions_days,
+        settings.retention_events_days,
+        settings.retention_audit_days,
+    )
 
 
 def _sender(settings: DeliverSettings) -> Sender:

@@ -55,6 +55,12 @@ class Metrics:
         self.letters_failed = Counter(
             "opsc_letters_failed", "Attempts to send a letter that failed.", registry=registry
         )
+        self.retention_removed = Counter(
+            "opsc_retention_removed",
+            "Old data that was removed, by what it is: chunks of positions, else rows.",
+            ["what"],
+            registry=registry,
+        )
         self.lag_s = Histogram(
             "opsc_webhook_lag_seconds",
             "From an event's creation to its acceptance.",

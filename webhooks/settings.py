@@ -35,6 +35,9 @@ class DeliverSettings(BaseSettings):
             pattern=r"^https?://[^\s/]+[^\s]*$", description="a URL like https://ops.example.com"
         ),
     ] = "http://127.0.0.1:8000"
+    retention_positions_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    retention_events_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    retention_audit_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
     log_level: Level = "info"
     log_format: LogFormat = "json"
 

@@ -78,3 +78,17 @@ async def test_an_event_without_a_seq_is_not_there_yet(
     event_id = store_event(api, north, None)
     assert (await north.viewer.get(f"/v1/events/{event_id}")).status == 404
     assert len(await north.viewer.walk("/v1/events")) == len(stored)
+
+
+@pytest.mark.usefixtures("stored")
+async def test_who_reads_on_from_events_that_are_gone_is_told_so(
+    api: RunningApi, north: Organization
+) -> None:
+    api.sql("UPDATE organizations SET event_seq = 9")
+    for seq, gone in ((4, 4), (9, 9)):
+        api.sql("DELETE FROM events WHERE seq <= %s", seq)
+        answer = await north.viewer.get("/v1/events", after=gone - 1)
+        assert (answer.status, answer.json["code"]) == (400, "events_gone")
+        assert f"after={gone}" in answer.json["errors"][0]["message"]
+        assert seqs(await north.viewer.get("/v1/events", after=gone)) == list(range(gone + 1, 10))
+        assert seqs(await north.viewer.get("/v1/events", after=0)) == list(range(gone + 1, 10))

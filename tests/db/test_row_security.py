@@ -14,7 +14,7 @@ from tests.ingest.tenants import Tenant, square
 from tests.servers import DatabaseUnderTest
 
 # Tables that the application's role has no right to at all.
-CLOSED = {"asset_checkpoints", "asset_state", "mail_outbox"}
+CLOSED = {"asset_checkpoints", "asset_cuts", "asset_state", "mail_outbox"}
 EVERY_TABLE = (
     "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
     " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attname = 'org_id'"
@@ -43,6 +43,8 @@ def _fill(
     event_id, endpoint_id = new_id(), new_id()
     conn.execute("INSERT INTO asset_state VALUES (%s, %s, 'x')", (org_id, asset_id))
     conn.execute("INSERT INTO asset_checkpoints VALUES (%s, %s, now(), 0, 'x')", (org_id, asset_id))
+    conn.execute("INSERT INTO asset_cuts VALUES (%s, %s, now())", (org_id, asset_id))
+    conn.execute("INSERT INTO audit_anchors VALUES (%s, 0, sha256('x'))", (org_id,))
     for day in range(3):
         conn.execute(
             "INSERT INTO gps_events (org_id, tracker_id, time, seq, received_at, lat, lon)"

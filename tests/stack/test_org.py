@@ -97,3 +97,25 @@ def test_an_organization_that_is_not_there_is_said_so(
     result = _opsc(database, login, "set-plan", format_id("org", new_id()), "--plan", "team")
     assert isinstance(result.exception, StackError)
     assert "no such organization" in str(result.exception)
+
+
+def test_how_long_data_is_kept_is_changed_by_what_is_given(
+    database: DatabaseUnderTest, login: str
+) -> None:
+    org_id = _said(_opsc(database, login, *CREATE))["organization_id"]
+    steps = [
+        (("--positions", "30"), 30, None, None),
+        (("--events", "7", "--audit", "400"), 30, 7, 400),
+        (("--positions", "0"), None, 7, 400),
+        ((), None, 7, 400),
+    ]
+    for options, positions, events, audit in steps:
+        said = _said(_opsc(database, login, "set-retention", org_id, *options, "--json"))
+        kept = {"positions": positions, "events": events, "audit": audit}
+        assert said == {"organization_id": org_id, **kept}
+    printed = _opsc(database, login, "set-retention", org_id).stdout
+    assert "positions: as the installation" in printed
+    for wrong in ("-1", "36501", "a"):
+        assert _opsc(database, login, "set-retention", org_id, "--audit", wrong).exit_code == 2
+    missing = _opsc(database, login, "set-retention", format_id("org", new_id()))
+    assert "no such organization" in str(missing.exception)

@@ -1,0 +1,276 @@
+"""What is too old goes, in bounded pieces, and what is left fits together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+import pytest_asyncio
+
+from db import audit, event_list, retention
+from db.connect import Pool, connect, pool
+from db.event_list import EventFilter
+from db.retention import Days
+from tests.db import rows
+from tests.ingest.tenants import Tenant, Vehicle
+from tests.servers import DatabaseUnderTest
+from tests.webhooks.world import World, world_in
+from webhooks.metrics import Metrics
+from webhooks.retention import Retention, RetentionLimits
+
+NOW = datetime.now(UTC)
+FOR_EVER = Days(None, None, None)
+LIMITS = RetentionLimits(rows=50, rest_s=0)
+
+
+@pytest_asyncio.fixture
+async def world(database: DatabaseUnderTest) -> AsyncIterator[World]:
+    """No fixes, no events, and no organization with days of its own."""
+    async with world_in(database) as world:
+        await world.admin.execute(
+            "TRUNCATE gps_events, events, webhook_deliveries, asset_cuts, asset_checkpoints"
+        )
+        await world.admin.execute(
+            "UPDATE organizations SET positions_days = NULL, events_days = NULL, audit_days = NULL"
+        )
+        yield world
+
+
+@pytest_asyncio.fixture
+async def connections(database: DatabaseUnderTest) -> AsyncIterator[Pool]:
+    """As the delivering role."""
+    async with pool(database.url("opsc_deliver"), "test", max_size=4) as opened:
+        yield opened
+
+
+async def _removed(
+    connections: Pool, days: Days = FOR_EVER, metrics: Metrics | None = None
+) -> dict[str, int]:
+    """One pass; what it removed."""
+    worker = Retention(connections, days, metrics or Metrics(), LIMITS)
+    return await worker.remove_old(asyncio.Event(), NOW)
+
+
+async def _tenant(database: DatabaseUnderTest) -> tuple[Tenant, Vehicle]:
+    """With a fix an hour for ten days, and a checkpoint for each."""
+    tenant = await Tenant.create(database)
+    vehicle = await tenant.vehicle()
+    async with await connect(database.url("admin"), "test") as conn:
+        await conn.execute(
+            "INSERT INTO gps_events (org_id, tracker_id, time, seq, received_at, lat, lon)"
+            " SELECT %s, %s, at, 0, at, 52.5, 13.4"
+            "   FROM generate_series(%s - interval '10 days', %s, '1 hour') AS at",
+            (tenant.org_id, vehicle.tracker_id, NOW, NOW),
+        )
+        await conn.execute(
+            "INSERT INTO asset_checkpoints SELECT org_id, %s, time, seq, '' FROM gps_events"
+            " WHERE tracker_id = %s",
+            (vehicle.asset_id, vehicle.tracker_id),
+        )
+    return tenant, vehicle
+
+
+async def _keeps(world: World, tenant: Tenant, **days: int) -> None:
+    async with rows.transaction(world.database, "opsc_owner", tenant.org_id) as conn:
+        assert await retention.change(conn, dict(days)) is not None
+
+
+async def _one(world: World, query: str, *values: object) -> Any:
+    cursor = await world.admin.execute(query.encode(), values)
+    row = await cursor.fetchone()
+    assert row is not None
+    return row[0]
+
+
+async def _oldest(world: World, vehicle: Vehicle) -> tuple[datetime, datetime]:
+    """The oldest fix and the oldest checkpoint."""
+    fix = "SELECT min(time) FROM gps_events WHERE tracker_id = %s"
+    checkpoint = "SELECT min(time) FROM asset_checkpoints WHERE asset_id = %s"
+    return (
+        await _one(world, fix, vehicle.tracker_id),
+        await _one(world, checkpoint, vehicle.asset_id),
+    )
+
+
+async def _cut(world: World, vehicle: Vehicle) -> datetime:
+    return await _one(
+        world, "SELECT max(before) FROM asset_cuts WHERE asset_id = %s", vehicle.asset_id
+    )
+
+
+async def test_nothing_goes_unless_a_setting_says_so(world: World, connections: Pool) -> None:
+    await _tenant(world.database)
+    assert await _removed(connections) == {}
+
+
+async def test_positions_go_by_whole_chunks(world: World, connections: Pool) -> None:
+    _, vehicle = await _tenant(world.database)
+    metrics = Metrics()
+    removed = await _removed(connections, Days(4, None, None), metrics)
+    start_of_day = (NOW - timedelta(days=4)).replace(hour=0, minute=0, second=0, microsecond=0)
+    fix, checkpoint = await _oldest(world, vehicle)
+    assert start_of_day <= fix < start_of_day + timedelta(hours=1)  # none younger is gone
+    assert await _cut(world, vehicle) == start_of_day <= checkpoint
+    assert removed["position_chunks"] in (6, 7)
+    assert b'opsc_retention_removed_total{what="position_chunks"} ' in metrics.text()
+    assert await _removed(connections, Days(4, None, None)) == {}
+    chunks = "SELECT count(*) FROM timescaledb_information.chunks WHERE range_end <= %s"
+    assert await _one(world, chunks, NOW - timedelta(days=4)) == 0
+
+
+async def test_an_organization_may_keep_positions_shorter(world: World, connections: Pool) -> None:
+    tenant, vehicle = await _tenant(world.database)
+    _, other = await _tenant(world.database)
+    await _keeps(world, tenant, positions=3)
+    removed = await _removed(connections, Days(8, None, None))
+    before = NOW - timedelta(days=3)
+    fix, checkpoint = await _oldest(world, vehicle)
+    assert before <= fix < before + timedelta(hours=1)
+    assert await _cut(world, vehicle) == before <= checkpoint
+    assert removed["positions"] > 2 * LIMITS.rows  # in more than one piece
+    fix, _ = await _oldest(world, other)
+    assert fix < NOW - timedelta(days=8)  # by whole chunks
+    assert await _cut(world, other) <= fix
+
+
+async def test_an_asset_that_lost_nothing_is_not_cut(world: World, connections: Pool) -> None:
+    tenant, vehicle = await _tenant(world.database)
+    idle, moved = await tenant.vehicle(), await tenant.asset()
+    await tenant.reassign(vehicle, moved, NOW - timedelta(days=2))
+    await _keeps(world, tenant, positions=3)
+    await _removed(connections)
+    await _removed(connections, Days(3, None, None))
+    cursor = await world.admin.execute("SELECT asset_id FROM asset_cuts")
+    assert await cursor.fetchall() == [(vehicle.asset_id,)]
+    assert idle.asset_id != vehicle.asset_id
+
+
+async def test_a_chunk_that_somebody_reads_is_left_for_later(
+    world: World, connections: Pool
+) -> None:
+    _, vehicle = await _tenant(world.database)
+    async with await connect(world.database.url("admin"), "test") as reader:
+        async with reader.transaction():
+            await reader.execute("SELECT count(*) FROM gps_events")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                await _removed(connections, Days(4, None, None))
+        fix, _ = await _oldest(world, vehicle)
+        assert fix < NOW - timedelta(days=9)
+        assert await _one(world, "SELECT count(*) FROM asset_cuts") == 0
+    assert (await _removed(connections, Days(4, None, None)))["position_chunks"]
+
+
+async def test_one_process_at_a_time_does_it(world: World, connections: Pool) -> None:
+    await _tenant(world.database)
+    async with await connect(world.database.url("opsc_deliver"), "test") as other:
+        assert await retention.begin(other)
+        assert await _removed(connections, Days(4, None, None)) == {}
+    assert await _removed(connections, Days(4, None, None))
+
+
+async def _events(world: World, org_id: UUID, ages_days: Sequence[float]) -> None:
+    """One event of each age, numbered as they come."""
+    for seq, age_days in enumerate(ages_days, 1):
+        await world.admin.execute(
+            "INSERT INTO events (org_id, id, type, occurred_at, created_at, data, seq)"
+            " VALUES (%s, gen_random_uuid(), 'asset.test', now(), %s, '{}', %s)",
+            (org_id, NOW - timedelta(days=age_days), seq),
+        )
+    await world.admin.execute(
+        "UPDATE organizations SET event_seq = %s WHERE org_id = %s", (len(ages_days), org_id)
+    )
+
+
+async def _deliver_all(world: World, org_id: UUID, pending: int | None = None) -> None:
+    """A delivery of each event has come to its end, but that of `pending`."""
+    endpoint = await world.endpoint(org_id, "https://example.com")
+    await world.admin.execute(
+        "INSERT INTO webhook_deliveries (org_id, endpoint_id, event_id, seq, state)"
+        " SELECT org_id, %s, id, seq, CASE WHEN seq = %s THEN 'pending' ELSE 'delivered' END"
+        "   FROM events WHERE org_id = %s",
+        (endpoint.id, pending, org_id),
+    )
+
+
+async def test_events_go_from_the_first_one_on_with_their_deliveries(
+    world: World, connections: Pool
+) -> None:
+    org_id = await world.organization()
+    # the sixth is old too, but one before it is not: no gap may come
+    await _events(world, org_id, [9, 8, 7, 6, 2, 9, 1])
+    await _deliver_all(world, org_id)
+    assert await _removed(connections, Days(None, 5, None)) == {"events": 4}
+    assert await world.seqs(org_id) == [5, 6, 7]
+    assert await world.rows("webhook_deliveries", "seq", "seq", org_id) == [(5,), (6,), (7,)]
+
+
+async def test_an_event_that_waits_for_its_delivery_stays(world: World, connections: Pool) -> None:
+    org_id = await world.organization()
+    await _events(world, org_id, [9, 8, 7, 6])
+    await _deliver_all(world, org_id, pending=3)
+    await _removed(connections, Days(None, 5, None))
+    assert await world.seqs(org_id) == [3, 4]
+
+
+async def test_readers_are_told_up_to_where_events_are_gone(
+    world: World, connections: Pool
+) -> None:
+    tenant = Tenant(world.database, await world.organization())
+    await _events(world, tenant.org_id, [9] * 120 + [1.5, 1.5])
+    for days, gone, kept in ((30, 0, 122), (5, 120, 2), (1, 122, 0)):
+        await _removed(connections, Days(None, days, None))
+        async with rows.transaction(world.database, "opsc_app", tenant.org_id) as conn:
+            assert await event_list.gone_up_to(conn) == gone
+            assert await event_list.count(conn, EventFilter(after_seq=0), 1000) == kept
+
+
+async def _audit(database: DatabaseUnderTest, org_id: UUID, after_seq: int = 0) -> audit.Checked:
+    async with rows.transaction(database, "opsc_app", org_id) as conn:
+        return await audit.check(conn, org_id, after_seq, 1000)
+
+
+async def test_the_chain_of_audit_events_is_whole_after_its_beginning_is_cut_off(
+    world: World, connections: Pool
+) -> None:
+    tenant = await Tenant.create(world.database)
+    for _ in range(30):
+        await tenant.asset()
+    whole = await _audit(world.database, tenant.org_id)
+    old = "SELECT max(seq) / 2 FROM audit_events WHERE org_id = %s"
+    last_old = await _one(world, old, tenant.org_id)
+    async with await connect(world.database.url("opsc_deliver"), "test") as conn:
+        at = "SELECT occurred_at FROM audit_events WHERE org_id = %s AND seq = %s"
+        before = await _one(world, at, tenant.org_id, last_old + 1)
+        for limit in (7, 1000):  # in pieces
+            assert await retention.remove_audit_events(conn, tenant.org_id, before, limit)
+        assert await retention.remove_audit_events(conn, tenant.org_id, before, 1000) == 0
+    cut = await _audit(world.database, tenant.org_id)
+    assert (cut.last, cut.broken_seq) == (whole.last, None)
+    assert cut.events == whole.events - last_old
+    assert await _audit(world.database, tenant.org_id, last_old) == cut
+    assert (await _audit(world.database, tenant.org_id, last_old + 1)).events == cut.events - 1
+    # what is changed shows as before, at the first one too
+    first = "DELETE FROM audit_events WHERE org_id = %s AND seq = %s"
+    await world.admin.execute(first, (tenant.org_id, last_old + 1))
+    assert (await _audit(world.database, tenant.org_id)).broken_seq == last_old + 1
+
+
+async def test_the_last_audit_event_stays_and_the_next_is_chained_to_it(
+    world: World, connections: Pool
+) -> None:
+    tenant = await Tenant.create(world.database)
+    await tenant.asset()
+    whole = await _audit(world.database, tenant.org_id)
+    async with await connect(world.database.url("opsc_deliver"), "test") as conn:
+        long_after = NOW + timedelta(days=1)
+        await retention.remove_audit_events(conn, tenant.org_id, long_after, 1000)
+    assert (await _audit(world.database, tenant.org_id)).events == 1
+    await tenant.asset()
+    checked = await _audit(world.database, tenant.org_id)
+    assert checked.broken_seq is None
+    assert checked.last is not None
+    assert whole.last is not None
+    assert checked.last.seq > whole.last.seq

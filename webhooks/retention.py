@@ -1,0 +1,126 @@
+"""The loop that removes data which has grown old, once an hour.
+
+One process at a time does it: the others look again an hour later. Each step is a short
+transaction, so nothing else waits long, and what was begun goes on after a restart.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import NamedTuple
+
+import structlog
+from psycopg.errors import ForeignKeyViolation, LockNotAvailable
+
+from db import retention
+from db.connect import Connection, Pool
+from db.retention import Days, OrganizationDays
+from webhooks.metrics import Metrics
+from webhooks.outages import TROUBLE, Outage, pause
+
+_log = structlog.get_logger("webhooks")
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionLimits:
+    """Bounds of the loop."""
+
+    every_s: float = 3_600
+    again_s: float = 300  # after somebody else was in the way
+    rows: int = 5_000  # of a transaction
+    rest_s: float = 0.05  # between transactions
+
+
+class _Step(NamedTuple):
+    """A kind of data of one owner. `remove` returns how many it removed; fewer than `full`: all."""
+
+    what: str
+    full: int
+    remove: Callable[[], Awaitable[int]]
+
+
+class Retention:
+    """days: of the installation. An organization may have shorter ones, in the database."""
+
+    def __init__(
+        self,
+        connections: Pool,
+        days: Days,
+        metrics: Metrics,
+        limits: RetentionLimits | None = None,
+    ) -> None:
+        self._connections = connections
+        self._days = days
+        self._metrics = metrics
+        self._limits = limits or RetentionLimits()
+        self._outage = Outage("retention", random.Random())
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Looks at once, and then each hour, until `stop`."""
+        while not stop.is_set():
+            try:
+                await self.remove_old(stop, datetime.now(UTC))
+                self._outage.end()
+                await pause(stop, self._limits.every_s)
+            except (ForeignKeyViolation, LockNotAvailable) as error:
+                # A delivery that is made anew, a backup that reads the chunk: these go first.
+                _log.info("retention_put_off", error=str(error).strip())
+                await pause(stop, self._limits.again_s)
+            except TROUBLE as error:
+                await pause(stop, self._outage.begin(error))
+
+    async def remove_old(self, stop: asyncio.Event, now: datetime) -> dict[str, int]:
+        """Removes all that is too old at `now`, unless another process is at it.
+
+        Returns how many of each kind are gone.
+        """
+        removed: dict[str, int] = {}
+        async with self._connections.connection() as conn:
+            if not await retention.begin(conn):
+                return removed
+            try:
+                for step in self._steps(conn, now, await retention.organizations(conn)):
+                    await self._all_of(step, removed, stop)
+            finally:
+                if removed:
+                    _log.info("old_data_removed", **removed)
+                await retention.end(conn)
+        return removed
+
+    async def _all_of(self, step: _Step, removed: dict[str, int], stop: asyncio.Event) -> None:
+        number = step.full
+        while number >= step.full and not stop.is_set():
+            number = await step.remove()
+            if number:
+                removed[step.what] = removed.get(step.what, 0) + number
+                self._metrics.retention_removed.labels(step.what).inc(number)
+                await pause(stop, self._limits.rest_s)
+
+    def _steps(
+        self, conn: Connection, now: datetime, organizations: Sequence[OrganizationDays]
+    ) -> Iterator[_Step]:
+        days, rows = self._days, self._limits.rows
+        if (before := _before(now, days.positions)) is not None:
+            drop = partial(retention.drop_oldest_chunk, conn, before)
+            yield _Step("position_chunks", 1, drop)
+        for org_id, positions, events, audit in organizations:
+            removals = (
+                ("positions", retention.remove_positions, positions),
+                ("events", retention.remove_events, _shorter(events, days.events)),
+                ("audit_events", retention.remove_audit_events, _shorter(audit, days.audit)),
+            )
+            for what, remove, kept in removals:
+                if (before := _before(now, kept)) is not None:
+                    yield _Step(what, rows, partial(remove, conn, org_id, before, rows))
+        yield _Step("checkpoints", rows, partial(retention.remove_checkpoints, conn, rows))
+
+
+def _shorter(one: int | None, other: int | None) -> int | None:
+    return min((days for days in (one, other) if days is not None), default=None)
+
+
+def _before(now: datetime, days: int | None) -> datetime | None:
+    return None if days is None else now - timedelta(days=days)
