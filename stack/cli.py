@@ -30,7 +30,7 @@ COMMANDS = {
     "demo": Entry("stack.demo", "The system with moving trackers, zones and live breaches."),
     "status": Entry("stack.status", "What runs on this data folder, and whether it is well."),
     "doctor": Entry("stack.doctor", "What of this machine and its settings is in the way."),
-    "org": Entry("stack.org", "Organizations: list, create, set the plan or the retention, delete."),
+    "org": Entry("stack.org", "Organizations: list, create, set plan and retention, delete."),
     "user": Entry("stack.user", "Users of an organization: list, reset a password."),
     "quarantine": Entry("stack.quarantine", "Refused messages of no organization: look, release."),
     "migrate": Entry("stack.migrations", "Bring the schema up to date."),
