@@ -65,3 +65,13 @@ async def release(conn: Connection, name: str, epoch: int) -> None:
     await conn.execute(
         "UPDATE leases SET expires_at = '-infinity' WHERE name = %s AND epoch = %s", (name, epoch)
     )
+
+
+async def fence(conn: Connection, name: str) -> None:
+    """Takes the lease away from whoever holds it; the next owner begins anew.
+
+    Waits for transactions of the holder; no other begins before the caller's has ended.
+    """
+    await conn.execute(
+        "UPDATE leases SET epoch = epoch + 1, expires_at = '-infinity' WHERE name = %s", (name,)
+    )

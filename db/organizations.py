@@ -1,7 +1,7 @@
 """Organizations: the tenants."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 from uuid import UUID
 
 from psycopg.rows import args_row
@@ -10,6 +10,11 @@ from db.connect import Connection
 from db.ids import new_id
 from db.plans import PlanName
 from db.tenant import act_for
+
+_COLUMNS: LiteralString = (
+    "SELECT org_id, name, plan, api_addon, api_access, timezone, created_at, updated_at"
+    " FROM organizations"
+)
 
 
 class Organization(NamedTuple):
@@ -27,12 +32,8 @@ class Organization(NamedTuple):
 
 async def find(conn: Connection, *, lock: bool = False) -> Organization:
     """The tenant itself. `lock`: against other writers."""
-    statement = (
-        "SELECT org_id, name, plan, api_addon, api_access, timezone, created_at, updated_at"
-        " FROM organizations"
-    )
     async with conn.cursor(row_factory=args_row(Organization)) as cursor:
-        await cursor.execute(statement + (" FOR NO KEY UPDATE" if lock else ""))
+        await cursor.execute(_COLUMNS + (" FOR NO KEY UPDATE" if lock else ""))
         organization = await cursor.fetchone()
     assert organization is not None  # whoever is let in belongs to one
     return organization
@@ -76,3 +77,10 @@ async def create_organization(
         (org_id, new_id(), email, password_hash),
     )
     return org_id
+
+
+async def listing(conn: Connection) -> list[Organization]:
+    """All organizations, the oldest first, as opsc_owner."""
+    async with conn.cursor(row_factory=args_row(Organization)) as cursor:
+        await cursor.execute(_COLUMNS + " ORDER BY created_at, org_id")
+        return await cursor.fetchall()

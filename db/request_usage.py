@@ -16,7 +16,8 @@ Step = Literal["hour", "day"]
 _LENGTHS: Mapping[Step, timedelta] = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 _ADD = """
 INSERT INTO request_usage AS known (org_id, hour, requests, refused)
-VALUES (current_org_id(), date_trunc('hour', now()), %(requests)s, %(refused)s)
+SELECT org_id, date_trunc('hour', now()), %(requests)s, %(refused)s
+  FROM organizations WHERE org_id = current_org_id()  -- if it is there still
 ON CONFLICT (org_id, hour) DO UPDATE
    SET requests = known.requests + excluded.requests, refused = known.refused + excluded.refused
 """

@@ -60,6 +60,17 @@ async def _login(conn: Connection, condition: str, value: object) -> Login | Non
         return await cursor.fetchone()
 
 
+async def id_of(conn: Connection, email: str) -> UUID | None:
+    """The user of this address who is not deactivated, or None. `email` in lower case."""
+    cursor = await conn.execute(
+        "SELECT id FROM users"
+        " WHERE org_id = current_org_id() AND email = %s AND deactivated_at IS NULL",
+        (email,),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
+
+
 async def exists(conn: Connection, user_id: UUID) -> bool:
     """Whether the tenant has a user of this id."""
     cursor = await conn.execute("SELECT FROM users WHERE id = %s", (user_id,))
@@ -95,6 +106,16 @@ async def listing(
     )
     async with conn.cursor(row_factory=args_row(User)) as cursor:
         await cursor.execute(statement, conditions.values)
+        return await cursor.fetchall()
+
+
+async def all_of_tenant(conn: Connection) -> list[User]:
+    """As opsc_owner, who sees the users of others too: the oldest first."""
+    statement = sql.SQL(
+        "SELECT {} FROM users WHERE org_id = current_org_id() ORDER BY created_at, id"
+    ).format(_COLUMNS)
+    async with conn.cursor(row_factory=args_row(User)) as cursor:
+        await cursor.execute(statement)
         return await cursor.fetchall()
 
 

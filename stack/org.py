@@ -1,4 +1,4 @@
-"""``opsc org``: an organization with its first admin, its plan, and how long it keeps its data."""
+"""``opsc org``: organizations with their first admin, plan and retention, and their end."""
 
 from __future__ import annotations
 
@@ -16,20 +16,24 @@ import typer
 from api.passwords import hash_password
 from db import plans, retention
 from db.connect import connect
-from db.organizations import create_organization
+from db.organizations import Organization, create_organization, listing
 from db.plans import Plan, PlanName
 from db.retention import Days
 from db.revision import bump
 from db.tenant import act_for
 from stack.errors import StackError
+from stack.org_delete import delete, name_of
 from stack.runtime import DEFAULT_DATA_DIR, configured_database, read_stack
-from stack.up import DataDir
+from stack.up import DataDir, say
 from telemetry.ids import IdError, format_id, parse_id
 
 PASSWORD_BYTES = 18
 DAYS = typer.Option(min=0, max=36_500, help="Days; 0: as long as the installation keeps them.")
 _WORDS = {True: "true", False: "false", None: "as the installation"}
 PLANS: tuple[PlanName, ...] = ("starter", "team", "unlimited")
+
+OrganizationId = Annotated[str, typer.Argument(help="Id of the organization: org_...")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 org = typer.Typer(help="Organizations.", no_args_is_help=True)
 
@@ -54,7 +58,7 @@ def create(
     plan: Annotated[str, typer.Option(help="starter, team or unlimited.")] = "unlimited",
     addon: Annotated[bool, typer.Option("--addon", help="With the API add-on.")] = False,
     data: DataDir = DEFAULT_DATA_DIR,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Create an organization; prints its id and the admin's password, which is shown only here."""
     plan_name = _plan(plan)
@@ -68,16 +72,16 @@ def create(
 
 @org.command("set-plan")
 def set_plan(
-    organization: Annotated[str, typer.Argument(help="Id of the organization: org_...")],
+    organization: OrganizationId,
     plan: Annotated[str | None, typer.Option(help="starter, team or unlimited.")] = None,
     addon: Annotated[
         bool | None, typer.Option("--addon/--no-addon", help="The API add-on.")
     ] = None,
     data: DataDir = DEFAULT_DATA_DIR,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Change what is given; prints the plan as it is then."""
-    org_id = _org_id(organization)
+    org_id = read_org_id(organization)
     plan_name = None if plan is None else _plan(plan)
     changed = asyncio.run(_change_plan(database_url(data), org_id, plan_name, addon))
     about = {"plan": changed.name, "api_addon": changed.api_addon, "api_access": changed.api_access}
@@ -86,12 +90,12 @@ def set_plan(
 
 @org.command("set-retention")
 def set_retention(
-    organization: Annotated[str, typer.Argument(help="Id of the organization: org_...")],
+    organization: OrganizationId,
     positions: Annotated[int | None, DAYS] = None,
     events: Annotated[int | None, DAYS] = None,
     audit: Annotated[int | None, DAYS] = None,
     data: DataDir = DEFAULT_DATA_DIR,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Change for how many days positions, events and audit events are kept; prints all three.
 
@@ -99,15 +103,62 @@ def set_retention(
     """
     given = {"positions": positions, "events": events, "audit": audit}
     days = {name: number or None for name, number in given.items() if number is not None}
-    changed = asyncio.run(_change_retention(database_url(data), _org_id(organization), days))
+    changed = asyncio.run(_change_retention(database_url(data), read_org_id(organization), days))
     _show({"organization_id": organization} | changed._asdict(), as_json)
 
 
-def _org_id(organization: str) -> UUID:
+@org.command("list")
+def show_list(data: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
+    """All organizations, the oldest first."""
+    rows = asyncio.run(_listing(database_url(data)))
+    if as_json:
+        print(json.dumps([_described(row) for row in rows]))
+        return
+    for row in rows:
+        addon = " with add-on" if row.api_addon else ""
+        created = row.created_at.isoformat(timespec="seconds")
+        print(f"{format_id('org', row.id)}  {created}  {row.plan}{addon}  {row.name}")
+    if not rows:
+        print("no organizations yet; make one with `opsc org create`")
+
+
+@org.command("delete")
+def delete_one(
+    organization: OrganizationId,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the name again.")] = False,
+    data: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Delete an organization for ever, with its users, trackers, fixes and all else of its own.
+
+    Works while the system runs; ingest begins anew for a moment. Where it was cut short, call it
+    again.
+    """
+    org_id, url = read_org_id(organization), database_url(data)
+    name = asyncio.run(name_of(url, org_id))
+    if not yes and typer.prompt(f"To delete it, type its name ({name})", err=True) != name:
+        raise StackError("that is not its name; nothing is deleted")
+    asyncio.run(delete(url, org_id, say))
+    _show({"organization_id": organization, "name": name, "deleted": True}, as_json)
+
+
+def read_org_id(organization: str) -> UUID:
+    """The argument as an id; wrong usage where it is none."""
     try:
         return parse_id("org", organization)
     except IdError as error:
         raise typer.BadParameter(str(error), param_hint="ORGANIZATION") from None
+
+
+def _described(row: Organization) -> dict[str, object]:
+    return {
+        "organization_id": format_id("org", row.id),
+        "name": row.name,
+        "plan": row.plan,
+        "api_addon": row.api_addon,
+        "api_access": row.api_access,
+        "created_at": row.created_at.isoformat(),
+    }
 
 
 def _plan(name: str) -> PlanName:
@@ -152,6 +203,16 @@ async def _change_retention(url: str, org_id: UUID, days: dict[str, int | None])
     if changed is None:
         raise StackError("there is no such organization")
     return changed
+
+
+async def _listing(url: str) -> list[Organization]:
+    try:
+        connection = await connect(url, "opsc org list")
+        async with connection, connection.transaction():
+            await connection.execute("SET LOCAL ROLE opsc_owner")
+            return await listing(connection)
+    except psycopg.Error as error:
+        raise StackError(f"the organizations cannot be read: {error}") from error
 
 
 def database_url(data_dir: Path) -> str:
