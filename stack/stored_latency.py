@@ -1,6 +1,6 @@
 """How long it takes until a fix that was sent can be read back, sampled while a run goes on.
 
-Once a second the message that was sent last is chosen and its last fix asked for through the API,
+Once a second the next message that is sent is chosen and its last fix asked for through the API,
 at growing intervals: a latency is told at most a tenth and _FIRST_PAUSE_S too high. Samples are few
 (one a second), so that looking does not weigh on what is looked at.
 """
@@ -18,7 +18,7 @@ from stack.fates import Arrived, fates
 from stack.run_history import RunHistory
 from telemetry.times import format_time
 
-_EVERY_S = 1.0
+_EVERY_S, _LOOK_EVERY_S = 1.0, 0.005
 _FIRST_PAUSE_S, _GROWTH = 0.02, 1.1
 _PATIENCE_S = 60.0
 _PATIENCE_AFTERWARDS_S = 10.0
@@ -41,15 +41,12 @@ class StoredSampler:
         samples: set[asyncio.Task[None]] = set()  # at most _PATIENCE_S / _EVERY_S
 
         async def choose() -> None:
-            looked_at: int | None = None
             while True:
+                message = await self.next_sent()
+                task = asyncio.create_task(self._sample(message))
+                samples.add(task)
+                task.add_done_callback(samples.discard)
                 await asyncio.sleep(_EVERY_S)
-                message = self.ledger.newest_sent
-                if message is not None and message != looked_at:
-                    looked_at = message
-                    task = asyncio.create_task(self._sample(message))
-                    samples.add(task)
-                    task.add_done_callback(samples.discard)
 
         chooser = asyncio.create_task(choose())
         try:
@@ -60,6 +57,15 @@ class StoredSampler:
         finally:
             for task in (chooser, *samples):
                 task.cancel()
+
+    async def next_sent(self) -> int:
+        """Return the number of a message that was sent a moment ago, once there is one."""
+        before = self.ledger.newest_sent
+        while True:
+            newest = self.ledger.newest_sent
+            if newest is not None and newest != before:
+                return newest
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _sample(self, message: int) -> None:
         row = self.ledger.messages[message]

@@ -24,9 +24,19 @@ from stack.comparison import (
 from stack.expectation import Expectation
 from stack.receiver import Received
 from stack.results import AmendedEvent, GeofenceEvent, Quarantined, StoredFix, Visit
+from stack.shared_organization import SharedOrganization
 from stack.verify import as_text
 from telemetry.times import format_time
-from tests.stack.small_runs import INSIDE, OUTSIDE, START_US, an_id, at_us, replayed
+from tests.stack.small_runs import (
+    INSIDE,
+    OUTSIDE,
+    START_US,
+    ZONES,
+    an_id,
+    at_us,
+    history_of,
+    replayed,
+)
 
 RUN = (
     (0, 0, INSIDE),
@@ -410,3 +420,27 @@ def test_where_the_order_of_arrival_is_not_known_other_visits_and_events_are_all
         events = compare_events(found.expected.events, found.events, until_us, excused)
         assert (visits.good, events.good) == (is_good, is_good)
         assert bool(visits.notes) is bool(events.notes) is is_good
+
+
+def test_events_of_others_only_take_numbers() -> None:
+    found, history = Found(), history_of(*ZONES)
+    shared = SharedOrganization(history, after_seq=40, began_us=START_US)
+    theirs = json.loads(found.text(found.events[0]))
+    theirs["data"]["zone_id"] = an_id("zon", 99)
+    events = [theirs, *found.events, theirs | {"type": "work_order.created", "data": {}}]
+    for seq, event in enumerate(events, 41):
+        event["seq"] = seq
+    compared = compare_events(
+        found.expected.events,
+        events,
+        found.expected.until_us,
+        after_seq=shared.after_seq,
+        is_ours=shared.is_ours,
+    )
+    assert compared.good, compared
+    assert compared.notes == {"of others in the organization": 2}
+    events[3]["seq"] += 1
+    again = compare_events(
+        found.expected.events, events, found.expected.until_us, frozenset(), 40, shared.is_ours
+    )
+    assert again.counts == {"gap in seq": 2}
