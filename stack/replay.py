@@ -65,7 +65,7 @@ def replay(
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help=f"Where to write: {', '.join(SUFFIXES)} (.gz). [stdout, CSV]"),
+        typer.Option(help=f"Where to write: {', '.join(SUFFIXES)} (.gz). \\[stdout, CSV]"),
     ] = None,
     map_out: Annotated[
         Path | None,
@@ -79,7 +79,7 @@ def replay(
         str | None,
         typer.Option(
             metavar="KIND",
-            help=f"Kind of zones that have none: {', '.join(DEFAULT_ALERTS)}. [{DEFAULT_KIND}]",
+            help=f"Kind of zones that have none: {', '.join(DEFAULT_ALERTS)}. \\[{DEFAULT_KIND}]",
         ),
     ] = None,
     unsorted: Annotated[

@@ -75,13 +75,13 @@ def sim(
     ] = False,
     zones: Annotated[
         Path | None,
-        typer.Option(help="GeoJSON FeatureCollection (.gz); else 20 zones on the trackers' way."),
+        typer.Option(help="GeoJSON zones, or a lone one (.gz); else 20 on the trackers' way."),
     ] = None,
     rules: Annotated[
         RuleSet | None,
         typer.Option(
             help="Rules of zones on the way: all, those that need no clock, only the default ones."
-            " [all; untimed where fixes come late: --replay, --batch]"
+            " \\[all; untimed where fixes come late (--replay, --batch), and elsewhere]"
         ),
     ] = None,
     edits: Annotated[
@@ -90,7 +90,7 @@ def sim(
             min=0,
             max=1000,
             help=f"Zones drawn, moved, deleted, trackers taken off meanwhile. [{EDITS}; 0 without"
-            " --verify, with --zones, and where fixes come late]",
+            " --verify, with --zones, where fixes come late, and elsewhere]",
         ),
     ] = None,
     payload_format: Annotated[
@@ -125,7 +125,7 @@ def sim(
     ] = None,
     webhook_port: Annotated[
         int,
-        typer.Option(min=0, max=65_535, help="Loopback port that takes webhooks. [a free one]"),
+        typer.Option(min=0, max=65_535, help="Loopback port that takes webhooks; 0: a free one."),
     ] = 0,
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave what the run made in the system.")
