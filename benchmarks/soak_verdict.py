@@ -183,12 +183,7 @@ RULES: Sequence[Explained] = (
     Explained("postgres", r"FATAL:  terminating connection due to admin", _SESSIONS, 2),
     # Roles that lose their sessions say so, and again for each try to connect that fails. The pools
     # of API and delivery wait a little longer each time, so that they are back some seconds later.
-    Explained(
-        _INGEST,
-        rf'{_GONE}.*"event":"(leadership lost|broker password file not updated), retrying"',
-        _NO_SESSION,
-        5,
-    ),
+    Explained(_INGEST, rf'{_GONE}.*"event":"[^"]+, retrying"', _NO_SESSION, 5),
     Explained("deliver", rf'{_GONE}.*"event":"database unavailable, retrying"', _NO_SESSION, 20),
     Explained("deliver", r'"event":"claimed deliveries not released', _NO_SESSION, 20),
     Explained("api", rf'{_GONE}.*"event":"database unavailable"', _NO_SESSION, 20),

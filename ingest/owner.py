@@ -75,6 +75,7 @@ class Ownership:
     holder: str = field(
         default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     )
+    leads: bool = False
     session: Session | None = None
     smaller_by: int = 1  # batches are divided by it, after failures
     fix_size: FixSize = field(default_factory=FixSize)
@@ -99,15 +100,15 @@ async def run(ownership: Ownership) -> None:
     """Turn after turn, until `stopping` is set."""
     delay_s = _RETRY_MIN_S
     while not ownership.stopping.is_set():
-        started = time.monotonic()
+        started, ownership.leads = time.monotonic(), False
         try:
             await _turn(ownership)
         except* TurnEnded as group:
             ownership.smaller_by = min(ownership.smaller_by * 4, ownership.limits.messages)
+            lost = "leadership lost" if ownership.leads else "cannot become the leader"
             for error in _leaves(group):
-                _log.warning(
-                    "leadership lost, retrying", error=type(error).__name__, detail=message(error)
-                )
+                told = {"error": type(error).__name__, "detail": message(error)}
+                _log.warning(f"{lost}, retrying", **told)
                 ownership.metrics.failures.labels(type(error).__name__).inc()
         if time.monotonic() - started > _RETRY_MAX_S:
             delay_s = _RETRY_MIN_S
@@ -120,6 +121,7 @@ async def _turn(ownership: Ownership) -> None:
         epoch = await _wait_for_lease(ownership, lease_conn)
         if epoch is None:
             return
+        ownership.leads = True
         _log.info("became the leader", epoch=epoch)
         ownership.metrics.turns.inc()
         try:
