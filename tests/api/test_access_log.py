@@ -59,9 +59,8 @@ def line_of(path: str, query: str) -> dict[str, Any]:
 async def test_each_request_has_one_line(database: DatabaseUnderTest) -> None:
     with running_api(database, secret_key=SECRET_KEY) as api:
         north = api.organization("Acme")
-        made = (
-            await north.admin.post("/v1/api-keys", {"name": "x", "scopes": ["assets:read"]})
-        ).json
+        key = {"name": "x", "scopes": ["assets:read"]}
+        made = (await north.admin.post("/v1/api-keys", key)).json
     sent = {"Authorization": f"Bearer {made['secret']}", "X-Forwarded-For": "192.0.2.7"}
     requests = [
         ("GET", "/v1/assets?limit=1&token=Sw0rdfish", {**sent, "X-Request-Id": "one"}, None),

@@ -44,6 +44,9 @@ MADE_UP = {
     "a tracker secret that is wrong": "Wr0ngTrackerT6yJ2m8rKfU1aVbC5nHsZeL4",
 }
 
+# No secrets, but they reach PostgreSQL as bound values alone.
+BOUND_VALUES = ("ada@ada.example", "bob@ada.example", "eve@ada.example")
+
 
 class World:
     """A running system; the secrets that it was given or gave, and what it wrote."""
@@ -113,6 +116,10 @@ class World:
             for place, text in self.written.items()
             for secret, value in self.secrets.items()
             if any(form in text for form in forms(value))
+        ] + [
+            (address, "postgres.log")
+            for address in BOUND_VALUES
+            if address in self.written["postgres.log"]
         ]
 
 
