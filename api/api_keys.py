@@ -30,7 +30,10 @@ router = APIRouter(prefix="/v1/api-keys", tags=["api-keys"], route_class=TenantR
 _KeyPath = Annotated[fields.ApiKeyId, Path(alias="id")]
 _Name = Annotated[fields.Name, Field(examples=["Nightly export"])]
 _Scope = Annotated[
-    str, StringConstraints(pattern=PATTERN, max_length=100), Field(examples=["assets:read"])
+    str,
+    StringConstraints(max_length=100),
+    fields.shaped(PATTERN, "must be a resource or * with :read or :write, like assets:read"),
+    Field(examples=["assets:read"], json_schema_extra={"pattern": PATTERN}),
 ]
 _Scopes = Annotated[list[_Scope], Field(min_length=1, max_length=100)]
 _MAX_OVERLAP_S = 30 * 86_400

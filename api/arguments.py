@@ -23,7 +23,7 @@ from fastapi._compat import ModelField
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from msgspec import UNSET
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from starlette.requests import Request
 from starlette.responses import Response
@@ -90,7 +90,7 @@ def _reads(dependant: Dependant) -> dict[str, _Read]:
             reads[field.name] = _query_reader(partial(field.validate, loc=("query",)))
     for field in dependant.body_params:
         if _is_body(field.field_info) and len(dependant.body_params) == 1:
-            reads[field.name] = _body_reader(body_check(field))
+            reads[field.name] = _body_reader(body_check(field), field.field_info.annotation)
     if dependant.request_param_name is not None:
         reads[dependant.request_param_name] = lambda request: (request, ())
     return reads
@@ -156,9 +156,32 @@ def _placed(error: ValidationError, *place: str | int) -> list[Any]:
     return [{**each, "loc": (*place, *each["loc"])} for each in found]
 
 
-def _body_reader(validate: _Validate) -> _Read:
+def _body_reader(validate: _Validate, annotation: Any) -> _Read:
     def read(request: Request) -> _Found:
         body = request.state.body
-        return (None, (_NO_BODY,)) if body is UNSET else validate(body)
+        if body is UNSET:
+            return None, (_NO_BODY,)
+        value, faults = validate(body)
+        return value, [_with_known_fields(fault, annotation) for fault in faults or ()]
 
     return read
+
+
+def _with_known_fields(fault: Any, annotation: Any) -> Any:
+    """Return a fault of the body; one about an unknown field says which fields there are."""
+    if fault["type"] != "extra_forbidden":
+        return fault
+    model = _model_in(annotation)
+    for step in fault["loc"][1:-1]:
+        if model is not None and step in model.model_fields:
+            model = _model_in(model.model_fields[step].annotation)
+    known = () if model is None else tuple(model.model_fields)
+    return {**fault, "ctx": {"known_fields": known}}
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the model that an annotation is, or is a list or an optional value of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(inner) for inner in get_args(annotation))
+    return next((model for model in found if model is not None), None)

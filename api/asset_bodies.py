@@ -23,6 +23,7 @@ MechanicalState = Literal["operational", "degraded", "down", "in_repair", "retir
 
 _METERS = (("odometer_m", "odometer_at"), ("engine_hours_h", "engine_hours_at"))
 _INCLUDED = "(last_position|zone_ids)"
+_INCLUDE = f"^{_INCLUDED}(,{_INCLUDED})*$"
 
 _Year = Annotated[int, Field(ge=1800, le=2200, examples=[2021]), fields.WHOLE]
 _Metres = Annotated[float, Field(ge=0, le=1e12, examples=[184_210_000.0])]
@@ -154,10 +155,13 @@ class AssetFilters(SortedByNameQuery):
 
 
 Include = Annotated[
-    str | None,
+    Annotated[
+        str,
+        fields.shaped(_INCLUDE, "must be last_position, zone_ids, or both with a comma"),
+        Field(max_length=100, json_schema_extra={"pattern": _INCLUDE}),
+    ]
+    | None,
     Field(
-        max_length=100,
-        pattern=f"^{_INCLUDED}(,{_INCLUDED})*$",
         description="last_position, zone_ids, or both with a comma",
         examples=["last_position,zone_ids"],
     ),

@@ -45,7 +45,7 @@ class Preconditions(NamedTuple):
     def check(self, tag: str) -> None:
         """For a change of what has `tag` now. Raises Problem (412)."""
         if self.if_match is not None and not _matches(self.if_match, tag):
-            raise _failed("It is not as If-Match has it: read it again.")
+            raise _failed(_unread(self.if_match) or "It is not as If-Match has it: read it again.")
         if self.if_none_match is not None and _matches(self.if_none_match, tag, weakly=True):
             raise _failed("It is there already, as If-None-Match has it.")
 
@@ -58,7 +58,7 @@ class Preconditions(NamedTuple):
         if response.status_code != 200 or tag is None:
             return response
         if self.if_match is not None and not _matches(self.if_match, tag):
-            raise _failed("It is not as If-Match has it.")
+            raise _failed(_unread(self.if_match) or "It is not as If-Match has it.")
         if self.if_none_match is not None:
             held = _match(self.if_none_match, tag, weakly=True)
             if held is not None:
@@ -81,6 +81,19 @@ def _all(request: Request, name: str) -> str | None:
 
 def _matches(header: str, tag: str, *, weakly: bool = False) -> bool:
     return _match(header, tag, weakly=weakly) is not None
+
+
+def _unread(header: str) -> str | None:
+    """Return why no version of anything fits the header If-Match; None where one could."""
+    place, is_strong = 0, False
+    while place < len(header):
+        match = _TAGS.match(header, place)
+        if match is None:
+            break
+        place, is_strong = match.end(), is_strong or match[1] is None
+    if place < len(header) or not header:
+        return "If-Match must be * or tags in quotes, just as an ETag has them."
+    return None if is_strong else "If-Match takes no weak tags: send the ETag without W/."
 
 
 def _match(header: str, tag: str, *, weakly: bool = False) -> str | None:

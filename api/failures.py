@@ -16,20 +16,13 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from api.edge import request_id
-from api.problems import (
-    MOST_FAULTS,
-    Fault,
-    Problem,
-    bad_parameter,
-    conflict,
-    not_found,
-    unavailable,
-)
+from api.problems import MOST_FAULTS, Fault, Problem, bad_parameter, conflict, unavailable
 from api.reference import DOCUMENTATION
 from db.zones import PageTooLarge
 from service.exceptions import message
 
 _log = structlog.get_logger("api")
+_WANTS_OBJECT = frozenset({"dict_type", "model_type", "model_attributes_type"})
 _EVERY_PATH_HAS = {"OPTIONS"}
 
 # What a broken constraint means to the client: code, pointer, sentence.
@@ -110,7 +103,7 @@ def _invalid(found: Sequence[Mapping[str, Any]]) -> Problem:
     places = {error["loc"][0] for error in found}
     found = found[: MOST_FAULTS + 1]  # the problem says where there are more
     if "path" in places:
-        return not_found("thing")
+        return _no_such_thing(next(error for error in found if error["loc"][0] == "path"))
     if "query" in places:
         faults = tuple(
             Fault(_sentence(error), parameter=str(error["loc"][1]))
@@ -122,10 +115,34 @@ def _invalid(found: Sequence[Mapping[str, Any]]) -> Problem:
     return Problem(422, "invalid_body", "The body is not valid.", faults=faults)
 
 
+def _no_such_thing(error: Mapping[str, Any]) -> Problem:
+    """Return a 404 of a path with an id that cannot be."""
+    name, sentence = str(error["loc"][1]), _sentence(error)
+    detail = f"There is no such thing: the {name} in the path {sentence}."
+    return Problem(404, "not_found", detail, faults=(Fault(sentence, parameter=name),))
+
+
 def _sentence(error: Mapping[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
-        return "There is no such field, or it cannot be written."
+        known = ", ".join(error["ctx"]["known_fields"])
+        return f"There is no such field, or it cannot be written. Known fields: {known}."
+    if error["type"] in _WANTS_OBJECT:
+        return f"must be an object, {{...}}, and is {_json_kind(error['input'])}"
     return re.sub(r"^(Value|Assertion) error, ", "", error["msg"])
+
+
+def _json_kind(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case str():
+            return "a text"
+        case list():
+            return "a list"
+        case _:
+            return "a number"
 
 
 def _pointer(path: Sequence[object]) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import (
@@ -23,11 +23,32 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from api.problems import MOST_FAULTS
-from telemetry.ids import parse_id
-from telemetry.times import parse_time_us
+from api.problems import MOST_FAULTS, bad_parameter
+from telemetry.ids import IdError, parse_id
+from telemetry.times import TimeError, parse_time_us
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# A time whose offset has lost its plus: in a URL a plus stands for a blank.
+_WITHOUT_PLUS = re.compile(r".*[Tt ]\d\d:\d\d\S* \d\d(:?\d\d)?")
+_KINDS = {
+    "org": "an organization",
+    "ast": "an asset",
+    "trk": "a tracker",
+    "zon": "a zone",
+    "vis": "a visit",
+    "evt": "an event",
+    "qua": "a message in quarantine",
+    "key": "an API key",
+    "sgn": "a sign-in",
+    "whe": "a webhook endpoint",
+    "usr": "a user",
+    "cli": "a client",
+    "sit": "a site",
+    "emp": "an employee",
+    "gtw": "a gateway",
+    "att": "an attachment",
+    "fix": "a GPS event",
+}
 
 
 class Body(BaseModel):
@@ -57,6 +78,15 @@ class Query(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        """Refuses a window that ends before it begins. Raises Problem (400)."""
+        since: datetime | None = getattr(self, "since", None)
+        until: datetime | None = getattr(self, "until", None)
+        if since is not None and until is not None and since > until:
+            raise bad_parameter("from", "must not be later than to: swap them")
+        return self
+
 
 def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -73,11 +103,32 @@ def absent() -> Any:
 
 def _id_reader(prefix: str) -> Callable[[object], UUID]:
     def read(value: object) -> UUID:
-        if not isinstance(value, str):
-            raise ValueError(f"must be a text that begins with {prefix}_")
-        return parse_id(prefix, value)
+        try:
+            return parse_id(prefix, value if isinstance(value, str) else "")
+        except IdError:
+            raise ValueError(_not_an_id(prefix, value)) from None
 
     return read
+
+
+def _not_an_id(prefix: str, value: object) -> str:
+    wanted = f"must be the id of {_KINDS[prefix]}, like {prefix}_01jd8x0k2m4n6p8q0r2s4t6v8w"
+    given = value.partition("_")[0] if isinstance(value, str) else ""
+    if given in _KINDS and given != prefix:
+        return f"{wanted}; {given}_ begins the id of {_KINDS[given]}"
+    return wanted
+
+
+def shaped(pattern: str, says: str) -> AfterValidator:
+    """Return what refuses a text that is not as `pattern` has it, and says so in words."""
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if compiled.fullmatch(value) is None:
+            raise ValueError(says)
+        return value
+
+    return AfterValidator(check)
 
 
 def _id_schema(prefix: str) -> WithJsonSchema:
@@ -97,6 +148,10 @@ def read_time(value: object) -> datetime:
         raise ValueError("must be a time in RFC 3339, like 2026-01-01T00:00:00Z")
     try:
         return _EPOCH + timedelta(microseconds=parse_time_us(value))
+    except TimeError as error:
+        if _WITHOUT_PLUS.fullmatch(value):
+            raise ValueError(f"{error}: write + in a URL as %2B, or send a time in UTC") from None
+        raise
     except OverflowError:
         raise ValueError("is out of range") from None
 
@@ -161,8 +216,12 @@ ExternalId = Annotated[
     AfterValidator(storable),
     Field(examples=["A-7"], json_schema_extra=_PRINTED),
 ]
+_TAG = "^[a-z0-9._-]+$"
 Tag = Annotated[
-    str, StringConstraints(pattern="^[a-z0-9._-]+$", max_length=50), Field(examples=["crane"])
+    str,
+    StringConstraints(max_length=50),
+    shaped(_TAG, "must be of small letters a to z, digits, '.', '_' and '-', like crane-7"),
+    Field(examples=["crane"], json_schema_extra={"pattern": _TAG}),
 ]
 Day = Annotated[
     date,
@@ -183,15 +242,19 @@ NamePrefix = Annotated[
         json_schema_extra=_STORED,
     ),
 ]
+_EMAIL = r"^[^@\s\x00]+@[^@\s\x00]+$"
 Email = Annotated[
     str,
-    StringConstraints(pattern=r"^[^@\s\x00]+@[^@\s\x00]+$", min_length=3, max_length=254),
-    Field(examples=["office@example.com"]),
+    StringConstraints(min_length=3, max_length=254),
+    shaped(_EMAIL, "must be an email address, like office@example.com"),
+    Field(examples=["office@example.com"], json_schema_extra={"pattern": _EMAIL}),
 ]
+_PHONE = r"^[+0-9][0-9 ()./-]*$"
 Phone = Annotated[
     str,
-    StringConstraints(pattern=r"^[+0-9][0-9 ()./-]*$", min_length=1, max_length=50),
-    Field(examples=["+41 44 123 45 67"]),
+    StringConstraints(min_length=1, max_length=50),
+    shaped(_PHONE, "must be a phone number, like +41 44 123 45 67"),
+    Field(examples=["+41 44 123 45 67"], json_schema_extra={"pattern": _PHONE}),
 ]
 Address = Annotated[
     str,
@@ -210,6 +273,7 @@ Tags = Annotated[list[Tag], Field(max_length=50)]
 # As it is typed when signing in: whatever it is, it is only compared.
 SignInEmail = Annotated[str, Field(min_length=3, max_length=254, examples=["boss@example.com"])]
 _NO_PART_OF_AN_ADDRESS = r'\s@<>,;:"()\[\]\\\x00-\x1f\x7f'
+_USER_EMAIL = f"^[^{_NO_PART_OF_AN_ADDRESS}]+@[^{_NO_PART_OF_AN_ADDRESS}]+$"
 UserEmail = Annotated[
     str,
     StringConstraints(
@@ -217,9 +281,9 @@ UserEmail = Annotated[
         to_lower=True,
         min_length=3,
         max_length=254,
-        pattern=f"^[^{_NO_PART_OF_AN_ADDRESS}]+@[^{_NO_PART_OF_AN_ADDRESS}]+$",
     ),
-    Field(examples=["anna@example.com"]),
+    shaped(_USER_EMAIL, "must be one email address, like anna@example.com"),
+    Field(examples=["anna@example.com"], json_schema_extra={"pattern": _USER_EMAIL}),
 ]
 
 # JSON numbers are exact up to here.

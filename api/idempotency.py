@@ -144,7 +144,10 @@ def read_key(request: Request) -> str | None:
     quoted = _QUOTED.fullmatch(headers[0])
     key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else headers[0]
     if len(headers) > 1 or len(key) > _MOST_CHARACTERS or not (quoted or _PLAIN.fullmatch(key)):
-        detail = f"Idempotency-Key must be one text of 1 to {_MOST_CHARACTERS} characters."
+        detail = (
+            f"Idempotency-Key must be one text of 1 to {_MOST_CHARACTERS} characters of ASCII."
+            ' With blanks or commas in it, it must stand in quotes: "my key".'
+        )
         raise Problem(400, "invalid_idempotency_key", detail)
     return key
 

@@ -7,6 +7,7 @@ bounded, since the event loop stands while a body is read.
 """
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -31,6 +32,9 @@ from api.state import ApiState
 from geofence.coordinates import MAX_VERTICES
 
 _MAX_NESTING = 32
+# Escapes in JSON, one by one; those of a UTF-16 pair together.
+_ESCAPE = re.compile(rb"\\[^u]|\\u[dD][89abAB]..(?:\\u[dD][c-fC-F]..)?|\\u[dD][c-fC-F]..")
+_HALF_OF_A_PAIR_BYTES = 6
 # Who sends too much hears so only if the connection stays open while it sends: so much is taken and
 # thrown away.
 _DISCARDED_BYTES = 16 * 1024 * 1024
@@ -235,12 +239,24 @@ def _decode(request: Request, content: bytes, most_values: int) -> object:
     try:
         value = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Problem(400, "invalid_json", f"The body is not JSON: {error}.") from None
+        raise Problem(400, "invalid_json", _not_json(content, error)) from None
     except RecursionError:
         raise _nested_too_deep() from None
     if not _is_nested_within(value, _MAX_NESTING):
         raise _nested_too_deep()
     return value
+
+
+def _not_json(content: bytes, error: Exception) -> str:
+    for escape in _ESCAPE.finditer(content):
+        if len(escape[0]) == _HALF_OF_A_PAIR_BYTES:
+            return (
+                f"The body is not JSON: the escape at byte {escape.start()} is half of a surrogate"
+                " pair. Write the whole character, in UTF-8 or as two escapes."
+            )
+    if isinstance(error, UnicodeDecodeError):
+        return "The body is not JSON: it must be in UTF-8."
+    return f"The body is not JSON: {error}."
 
 
 def _nested_too_deep() -> Problem:

@@ -213,8 +213,10 @@ def _check_closed(positions: NDArray[np.float64], polygon: int, ring: int, place
         )
     if not closed:
         last = len(positions) - 1
+        lon, lat = positions[0].tolist()
         raise ShapeError(
-            f"ring {ring} is not closed: its last position (vertex {last}) differs from its first",
+            f"ring {ring} is not closed: its last position (vertex {last}) differs from its first."
+            f" Repeat the first, [{lon:.9g}, {lat:.9g}], at its end",
             places.pointer(polygon, ring, last),
             ring=ring,
             vertex=last,
