@@ -49,7 +49,7 @@ def _application(settings: ApiSettings) -> FastAPI:
         max_size=settings.api_connections,
         limits=Limits(statement_s=settings.api_statement_timeout_s),
     )
-    app = create_app(settings, connections)
+    app = create_app(settings, connections, settings.page_addresses)
     gc.collect()
     gc.freeze()  # else a body of 100,000 vertices has all of it looked through again, several times
     return app

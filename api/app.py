@@ -1,8 +1,8 @@
 """The application: resources, errors and the edge, put together."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -41,12 +41,15 @@ from api.by_resource import ByResource
 from api.compression import Compressing
 from api.documentation import complete, tags_of
 from api.edge import Edge
+from api.metrics import Metrics
 from api.routes import parameters_by_operation
 from api.scopes import known_scopes, resources
 from api.settings import ApiSettings
 from api.state import ApiState
 from api.waiting import opened
 from db.connect import Pool
+from service.health import serving
+from service.itself import watching_itself
 
 RESOURCES = (
     auth,
@@ -76,27 +79,41 @@ RESOURCES = (
 )
 
 
-def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
+class NoAddressFree(Exception):
+    """The page of metrics can be had at none of its addresses."""
+
+    def __init__(self, addresses: Sequence[tuple[str, int]]) -> None:
+        named = ", ".join(f"{host}:{port}" for host, port in addresses)
+        super().__init__(f"OPSC_API_HTTP: something else listens at {named}")
+
+
+def create_app(
+    settings: ApiSettings, connections: Pool, page_addresses: Sequence[tuple[str, int]] = ()
+) -> FastAPI:
     """The ASGI application. It opens `connections` when it starts and closes them when it stops.
 
     It does not start over a login that is not under row-level security. Without a database it
     waits for one: `connections` stay closed, so that every request that needs them is a 503.
+    page_addresses: the page of metrics is at the first of them that is free; nowhere without any.
     """
     state = ApiState.build(settings, connections)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, object]]:
         opening = await opened(settings, connections)
-        writing = asyncio.create_task(state.usage.run())
-        try:
-            async with state.admission.running():
-                yield
-        finally:
-            writing.cancel()
-            if opening is not None:
-                opening.cancel()
-            await state.usage.write()
-            await connections.close()
+        async with AsyncExitStack() as beside:
+            await beside.enter_async_context(watching_itself(state.metrics.registry))
+            await _serve_metrics(beside, state.metrics, page_addresses)
+            writing = asyncio.create_task(state.usage.run())
+            try:
+                async with state.admission.running():
+                    yield {"metrics": state.metrics}  # for api.protocol
+            finally:
+                writing.cancel()
+                if opening is not None:
+                    opening.cancel()
+                await state.usage.write()
+                await connections.close()
         await state.close()
 
     app = FastAPI(
@@ -125,5 +142,19 @@ def create_app(settings: ApiSettings, connections: Pool) -> FastAPI:
     app.state.resources = resources(document)
     failures.install(app)
     app.add_middleware(Compressing)
-    app.add_middleware(Edge, origins=settings.api_allowed_origins or ())
+    origins = settings.api_allowed_origins or ()
+    app.add_middleware(Edge, metrics=state.metrics, origins=origins)
     return app
+
+
+async def _serve_metrics(
+    beside: AsyncExitStack, metrics: Metrics, addresses: Sequence[tuple[str, int]]
+) -> None:
+    for address in addresses:
+        try:
+            await beside.enter_async_context(serving(address, None, metrics.page))
+        except OSError:
+            continue
+        return
+    if addresses:
+        raise NoAddressFree(addresses)

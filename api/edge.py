@@ -14,10 +14,12 @@ from uuid import uuid4
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access_log import request_line
 from api.cross_origin import add_cross_origin
+from api.metrics import Metrics
 from api.problems import Problem
 from api.quotas import headers_of
 
@@ -38,6 +40,7 @@ _SECURED = (b"strict-transport-security", b"max-age=31536000")
 _log = structlog.get_logger("api")
 _PLAIN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _SCOPE_KEY = "opsc.request_id"
+_REFUSED_KEY = "opsc.refused"
 _CRASH = Problem(500, "internal_error", "The request failed through a fault of ours.")
 _TARGET_TOO_LONG = Problem(414, "target_too_long", f"The URL may have {MOST_TARGET_BYTES} bytes.")
 HEAD_TOO_LARGE = Problem(431, "headers_too_large", f"Headers may have {MOST_HEAD_BYTES} bytes.")
@@ -48,11 +51,18 @@ def request_id(request: Request) -> str:
     return request.scope[_SCOPE_KEY]
 
 
+def refuse(scope: Scope, problem: Problem) -> Response:
+    """The problem as the answer to this request, to be counted when it has ended."""
+    scope[_REFUSED_KEY] = problem.code
+    return problem.response(scope[_SCOPE_KEY])
+
+
 class Edge:
     """ASGI middleware around the whole application. `origins`: whose pages may read answers."""
 
-    def __init__(self, app: ASGIApp, origins: Collection[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, origins: Collection[str] = ()) -> None:
         self._app = app
+        self._metrics = metrics
         self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,23 +89,29 @@ class Edge:
             await send(message)
             sent_bytes += len(message.get("body", b""))
 
+        self._metrics.in_flight.inc()
         with structlog.contextvars.bound_contextvars(request_id=identity):
             try:
                 refusal = _refusal(scope)
-                app = self._app if refusal is None else refusal.response(identity)
+                app = self._app if refusal is None else refuse(inner, refusal)
                 await app(inner, receive, send_with_headers)
             except Exception as error:
                 _log.error("request failed", exc_info=error)
                 if status is not None:
                     raise  # half an answer is out: the server ends the connection
-                await _CRASH.response(identity)(inner, receive, send_with_headers)
+                await refuse(inner, _CRASH)(inner, receive, send_with_headers)
             finally:
+                elapsed_s = time.perf_counter() - started_s
+                self._metrics.in_flight.dec()
+                self._metrics.answered(method, inner.get("route"), status, elapsed_s)
+                if _REFUSED_KEY in inner:
+                    self._metrics.refused(inner[_REFUSED_KEY])
                 line = request_line(
                     {**inner, "method": method},
                     scope["app"].state.parameter_names,
                     status=status,
                     sent_bytes=sent_bytes if method != "HEAD" else 0,
-                    elapsed_s=time.perf_counter() - started_s,
+                    elapsed_s=elapsed_s,
                 )
                 _log.info("request", **line)
 

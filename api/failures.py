@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 
-from api.edge import request_id
+from api.edge import refuse
 from api.problems import MOST_FAULTS, Fault, Problem, bad_parameter, conflict, unavailable
 from api.reference import DOCUMENTATION
 from db.zones import PageTooLarge
@@ -90,12 +90,12 @@ def install(app: FastAPI) -> None:
 
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return error.response(request_id(request))
+    return refuse(request.scope, error)
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return _invalid(error.errors()).response(request_id(request))
+    return refuse(request.scope, _invalid(error.errors()))
 
 
 def _invalid(found: Sequence[Mapping[str, Any]]) -> Problem:
@@ -163,7 +163,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
         problem = Problem(405, "method_not_allowed", detail, headers={"Allow": allowed})
     else:
         problem = Problem(error.status_code, "http_error", str(error.detail))
-    return problem.response(request_id(request))
+    return refuse(request.scope, problem)
 
 
 def _nothing_at(request: Request) -> Problem:
@@ -194,7 +194,7 @@ async def _on_conflict(request: Request, error: Exception) -> Response:
     problem = conflict_of(error)
     if problem is None:
         raise error
-    return problem.response(request_id(request))
+    return refuse(request.scope, problem)
 
 
 def conflict_of(error: psycopg.IntegrityError) -> Problem | None:
@@ -208,7 +208,7 @@ def conflict_of(error: psycopg.IntegrityError) -> Problem | None:
 
 async def _on_page_too_large(request: Request, error: Exception) -> Response:
     message = "The page would be too large: ask for fewer rows."
-    return bad_parameter("limit", message).response(request_id(request))
+    return refuse(request.scope, bad_parameter("limit", message))
 
 
 async def _on_database_trouble(request: Request, error: Exception) -> Response:
@@ -217,4 +217,4 @@ async def _on_database_trouble(request: Request, error: Exception) -> Response:
         problem = unavailable("The question took too long: ask for less at once.")
     else:
         problem = unavailable("The database cannot be reached or is busy.")
-    return problem.response(request_id(request))
+    return refuse(request.scope, problem)

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.callers import Caller
-from api.edge import request_id
+from api.edge import refuse
 from api.failures import conflict_of
 from api.problems import Problem, conflict
 from api.state import ApiState
@@ -83,7 +83,7 @@ class Attempt:
                 problem = error if isinstance(error, Problem) else conflict_of(error)
                 if problem is None or problem.status == 429 or problem.status >= 500:
                     raise
-                response = problem.response(request_id(request))
+                response = refuse(request.scope, problem)
             if self._conn is not None:
                 await self._keep(self._conn, response)
             return response

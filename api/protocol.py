@@ -106,6 +106,8 @@ class BoundedHttp(HttpToolsProtocol):
             return
         self._is_refused = True
         identity = uuid4().hex
+        if "metrics" in self.app_state:  # set by the application while it runs
+            self.app_state["metrics"].refused(problem.code)
         response = problem.response(identity)
         client = None if self.client is None else self.client[0]
         _log.info("request", client=client, status=problem.status, request_id=identity)

@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from db.connect import DATABASE_URL_FORM, check_url
 from db.secretbox import SECRET_KEY_FORM, read_secret_key
 
+_ADDRESS = r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:\s]+):\d{1,5}$"
+
 
 class ApiSettings(BaseSettings):
     """What one API process needs to know. Raises pydantic.ValidationError naming each fault."""
@@ -22,6 +24,7 @@ class ApiSettings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=0, le=65535)] = 8000
     api_workers: Annotated[int, Field(ge=1, le=64)] = 1
+    api_http: Annotated[str, Field(pattern=_ADDRESS)] = "127.0.0.1:9103"
     api_connections: Annotated[int, Field(ge=1, le=200)] = 10
     api_statement_timeout_s: Annotated[float, Field(gt=0, le=600)] = 15
     api_request_timeout_s: Annotated[float, Field(gt=0, le=600)] = 30
@@ -80,6 +83,13 @@ class ApiSettings(BaseSettings):
                 reason = f"cannot be read as a certificate and its key: {error}"
                 raise ValueError(f"OPSC_TLS_CERT and OPSC_TLS_KEY: {reason}") from None
         return self
+
+    @property
+    def page_addresses(self) -> list[tuple[str, int]]:
+        """Hosts and ports behind OPSC_API_HTTP, of which each worker takes one."""
+        host, _, port = self.api_http.rpartition(":")
+        ports = range(int(port), int(port) + self.api_workers)
+        return [(host.strip("[]"), port) for port in ports]
 
     @property
     def secret_key_bytes(self) -> bytes:

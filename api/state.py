@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from api.admission import Admission
 from api.cookies import Cookies
 from api.cursors import Cursors
+from api.metrics import Metrics
 from api.passwords import Passwords
 from api.settings import ApiSettings
 from api.shapes import Shapes
@@ -33,6 +34,7 @@ class ApiState:
     secrets: SecretBox
     kept_answers: SecretBox
     shapes: Shapes
+    metrics: Metrics
 
     @classmethod
     def build(cls, settings: ApiSettings, connections: Pool) -> "ApiState":
@@ -51,6 +53,7 @@ class ApiState:
             secrets=SecretBox(secret_key),
             kept_answers=SecretBox(secret_key, b"kept-answers"),
             shapes=Shapes(),
+            metrics=Metrics(connections),
         )
 
     async def close(self) -> None:

@@ -23,6 +23,7 @@ from mqtt import SessionOptions, Subscription
 from mqtt.options import PENDING_PUBLISHES_MAX
 from service import logs
 from service.health import serving
+from service.itself import watching_itself
 from service.wrong_settings import explained
 from telemetry.topics import SUBSCRIPTIONS
 
@@ -109,7 +110,8 @@ async def _serve(ownership: Ownership, settings: IngestSettings) -> None:
     log = None if settings.broker_log is None else BrokerLog(settings.broker_log)
     watch, options = BrokerWatch(ownership.metrics.broker), _watch_options(settings)
     pages = (ownership.trouble, ownership.metrics.page, watch.warnings)
-    async with serving(settings.http_address, *pages):
+    itself = watching_itself(ownership.metrics.registry)
+    async with serving(settings.http_address, *pages), itself:
         await asyncio.to_thread(prepare)  # before it owns anything: others may work meanwhile
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(keep(ownership, files, log))

@@ -10,7 +10,7 @@ from geofence.transitions import Inferred, Transition
 from ingest.arrivals import Arrivals
 from ingest.broker_metrics import BrokerMetrics
 from ingest.plan import Plan
-from mqtt import Published, SessionCounters
+from mqtt import Published, Session
 
 _SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1, 2, 5)
 _FIXES = (1, 10, 100, 1_000, 10_000, 100_000)
@@ -20,8 +20,8 @@ class Metrics:
     """All metrics of one process."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        named = {"registry": self._registry, "namespace": "opsc_ingest"}
+        self.registry = CollectorRegistry()
+        named = {"registry": self.registry, "namespace": "opsc_ingest"}
         self.active = Gauge("active", "1 while this process is the owner", **named)
         self.turns = Counter("turns", "Times this process became the owner", **named)
         self.failures = Counter("failures", "Turns that ended in an error", ["error"], **named)
@@ -45,9 +45,9 @@ class Metrics:
             "transaction_seconds", "BEGIN to COMMIT", buckets=_SECONDS, **named
         )
         self._batch = Histogram("batch_fixes", "Fixes in a batch", buckets=_FIXES, **named)
-        self.broker = BrokerMetrics(self._registry)
+        self.broker = BrokerMetrics(self.registry)
         self._session = _SessionCollector()
-        self._registry.register(self._session)
+        self.registry.register(self._session)
 
     def committed(self, plan: Plan, arrivals: Arrivals, seconds: float) -> None:
         """One batch is in the database."""
@@ -75,24 +75,24 @@ class Metrics:
         is_good = not published.cancelled() and published.exception() is None
         self.receipts.labels("sent" if is_good else "failed").inc()
 
-    def watch(self, counters: SessionCounters) -> None:
-        """The newest counters of the broker session."""
-        self._session.counters = counters
+    def watch(self, session: Session) -> None:
+        """Shows the counters of this broker session from now on."""
+        self._session.session = session
 
     def page(self) -> bytes:
         """The text that Prometheus reads."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)
 
 
 class _SessionCollector:
     """The counters of the current broker session; they begin again with each turn."""
 
-    counters: SessionCounters | None = None
+    session: Session | None = None
 
     def collect(self) -> Iterable[Metric]:
-        counters = self.counters
-        if counters is None:
+        if self.session is None:
             return
+        counters = self.session.counters
         for name in ("connects", "received", "received_bytes", "acknowledged"):
             yield CounterMetricFamily(
                 f"opsc_ingest_mqtt_{name}", f"MQTT session: {name}", value=getattr(counters, name)

@@ -147,6 +147,7 @@ async def _work(ownership: Ownership, epoch: int) -> None:
         turn = Turn(conn, epoch, memory, ownership.metrics, _now_us, ownership.admission.bounds)
         turn.memory_is_current.set()
         ownership.session = session
+        ownership.metrics.watch(session)
         ownership.metrics.active.set(1)
         sources = (Inbox(side), Broker(session))
         planned: asyncio.Queue[Planned] = asyncio.Queue(maxsize=1)
@@ -225,7 +226,6 @@ async def _store(
         source.acknowledge(arrivals.messages)
         ownership.condemned.settled(arrivals.messages)
         send(session, receipts(arrivals, plan, turn.memory.registry), turn.metrics)
-        turn.metrics.watch(session.counters)
         ownership.smaller_by = max(1, ownership.smaller_by // 2)
         planned.task_done()
 

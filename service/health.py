@@ -21,13 +21,14 @@ def read_address(text: str) -> tuple[str, int]:
 @asynccontextmanager
 async def serving(
     address: tuple[str, int],
-    trouble: Callable[[], str | None],
+    trouble: Callable[[], str | None] | None,
     metrics: Callable[[], bytes],
     warnings: Callable[[], Sequence[str]] = tuple,
 ) -> AsyncIterator[None]:
     """Serves while the block runs. Raises OSError where the address cannot be had.
 
-    trouble: why the process cannot do its work just now, None where it can.
+    trouble: why the process cannot do its work just now, None where it can. Without it there is no
+    /readyz: the process says elsewhere whether it is ready.
     metrics: the page in Prometheus' text format. warnings: what an operator must know although the
     process works; shown by /readyz, whose answer is 200 all the same.
     """
@@ -36,7 +37,7 @@ async def serving(
         return web.json_response({"status": "ok"})
 
     async def readyz(_: web.Request) -> web.Response:
-        what = trouble()
+        what = trouble() if trouble else None
         page: dict[str, object] = {"status": what or "ok"}
         if told := warnings():
             page["warnings"] = list(told)
@@ -49,7 +50,7 @@ async def serving(
     app.add_routes(
         [
             web.get("/healthz", healthz),
-            web.get("/readyz", readyz),
+            *([web.get("/readyz", readyz)] if trouble else ()),
             web.get("/metrics", page),
         ]
     )

@@ -55,6 +55,7 @@ BROKER_TLS_PORT = 8883
 API_PORT = 8000
 INGEST_HTTP_PORT = 9101
 DELIVER_HTTP_PORT = 9102
+API_HTTP_PORT = 9103
 DATABASE = "opsc"
 ROLE_STOP_S = 20.0
 OPEN_FILES = 65_536
@@ -289,11 +290,13 @@ async def _start_roles(stack: Stack) -> None:
     api = f"{LOOPBACK}:{api_port}"
     stack.api_url = f"{'http' if stack.certificate is None else 'https'}://{api}"
     stack.parts["deliver"] = PartInfo(deliver, metrics_url=f"http://{deliver}/metrics")
-    stack.parts["api"] = PartInfo(api)
+    api_http = f"{LOOPBACK}:{free_port(API_HTTP_PORT)}"
+    stack.parts["api"] = PartInfo(api, metrics_url=f"http://{api_http}/metrics")
     public = {"OPSC_PUBLIC_URL": os.environ.get("OPSC_PUBLIC_URL") or stack.api_url}
     mail = {"OPSC_MAIL_FOLDER": os.environ.get("OPSC_MAIL_FOLDER") or str(stack.data_dir / "mail")}
     at_home = {"OPSC_WEBHOOK_ALLOW_LOOPBACK": "true"}
     api_variables = {"OPSC_API_HOST": LOOPBACK, "OPSC_API_PORT": str(api_port), **public, **at_home}
+    api_variables["OPSC_API_HTTP"] = api_http
     if stack.certificate is not None:
         api_variables["OPSC_TLS_CERT"] = str(stack.certificate.chain)
         api_variables["OPSC_TLS_KEY"] = str(stack.certificate.key)

@@ -17,6 +17,7 @@ from db.retention import Days
 from db.secretbox import SecretBox
 from service import logs
 from service.health import serving
+from service.itself import watching_itself
 from service.wrong_settings import explained
 from webhooks.deliverer import Deliverer, DeliverLimits
 from webhooks.mailing import Mailing
@@ -68,6 +69,7 @@ async def _run(settings: DeliverSettings) -> None:
         await stack.enter_async_context(
             serving(settings.http_address, deliverer.trouble, metrics.text)
         )
+        await stack.enter_async_context(watching_itself(metrics.registry))
         mailing = Mailing(
             connections,
             _sender(settings),

@@ -123,7 +123,9 @@ class Organization:
 class RunningApi:
     """A server with its database. `statements`: what its requests have sent there so far."""
 
-    def __init__(self, database: DatabaseUnderTest, settings: ApiSettings) -> None:
+    def __init__(
+        self, database: DatabaseUnderTest, settings: ApiSettings, *, has_page: bool
+    ) -> None:
         self.database = database
         self.settings = settings
         self.anonymous = Client("", None)
@@ -139,7 +141,7 @@ class RunningApi:
             "cursor_factory": _recording(self.statements),
         }
         config = uvicorn.Config(
-            create_app(settings, connections),
+            create_app(settings, connections, settings.page_addresses if has_page else ()),
             port=0,
             loop="uvloop",
             http=BoundedHttp,
@@ -239,12 +241,14 @@ def _recording(statements: list[str]) -> type[ExchangeCursor[Any]]:
 
 
 @contextmanager
-def running_api(database: DatabaseUnderTest, **settings: Any) -> Iterator[RunningApi]:
-    """An API over `database` while the block lasts."""
+def running_api(
+    database: DatabaseUnderTest, *, has_page: bool = False, **settings: Any
+) -> Iterator[RunningApi]:
+    """An API over `database` while the block lasts. `has_page`: with its page of metrics."""
     settings.setdefault("secret_key", base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
     chosen = ApiSettings(database_url=database.url("opsc_app"), log_level="error", **settings)
     logs.configure(chosen.log_level, chosen.log_format)
-    api = RunningApi(database, chosen)
+    api = RunningApi(database, chosen, has_page=has_page)
     api.start()
     try:
         yield api

@@ -51,6 +51,7 @@ def serving(
         "OPSC_DATABASE_URL": database.url("opsc_app"),
         "OPSC_SECRET_KEY": SECRET_KEY,
         "OPSC_API_PORT": str(port),
+        "OPSC_API_HTTP": f"127.0.0.1:{free_port(ANY_PORT)}",
         "OPSC_LOG_LEVEL": "warning",
     }
     process = start(settings | more)
