@@ -9,6 +9,7 @@
 # make audit   the walls looked over from outside, about ten minutes; SHORT=1 does less
 # make faults  break a whole system on purpose, row by row; ROWS=1,3,6 chooses, SHORT=1 does less
 # make fresh   make demo, and a verified simulation, in a Debian root made anew; needs root
+# make install TO=FOLDER   a server's programs in a folder of their own; see docs/install.md
 # make soak    a whole system under load, broken now and then; MINUTES=20, RATE=13000 a second
 #
 # Setting up makes ./.venv and ./var; nothing else on the machine is touched. A second run installs
@@ -26,7 +27,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_PYTHON_DOWNLOADS ?= never
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench bench-sweep bench-engine bench-api clients audit faults soak fresh setup tools
+.PHONY: demo test check bench bench-sweep bench-engine bench-api clients audit faults soak fresh install setup tools
 
 demo: setup
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -101,6 +102,16 @@ $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . && \
 	$(BIN)/python -m geofence.prepare
 	@touch $@
+
+# What a server needs and nothing for development, of the lock file's versions and hashes. Everybody
+# may read it and only its owner write: so all that would be made at the first start is made here.
+install: | $(BIN)/uv
+	@test -n "$(TO)" || { echo 'make install needs a folder: make install TO=/opt/ops-companion/0.1.0' >&2; exit 1; }
+	$(WITH_INDEX) umask 022; \
+	$(BIN)/uv venv --quiet --python $(PYTHON) "$(TO)" && \
+	$(BIN)/uv pip install --quiet --python "$(TO)/bin/python" --compile-bytecode \
+	  --constraints requirements.lock . && \
+	"$(TO)/bin/python" -P -m geofence.prepare
 
 $(TOOLS): requirements-tools.lock | $(INSTALLED)
 	$(WITH_INDEX) \

@@ -2,7 +2,8 @@
 
 Makes a minimal Debian root (debootstrap and all updates), installs there what README names as
 needed, and nothing else. In it an ordinary user and then root each take a clean clone of the
-committed state and run the demo, then `opsc up` with a simulator that verifies.
+committed state and run the demo, then `opsc up` with a simulator that verifies. Last comes a server:
+`tests/fresh_install.py`.
 
 - Exits with 1 if a command fails or the demo delivered no webhook, and shows the end of the
   command's output. All output is kept in `var/fresh/`; the Debian root is kept if the run failed.
@@ -67,6 +68,7 @@ class DebianRoot:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.prefix: tuple[str, ...] = ()  # what commands are started by
         self._logs = 0
 
     def run(self, user: User, command: str) -> str:
@@ -93,7 +95,7 @@ class DebianRoot:
         script = f"cd {user.home} && {command}"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*chroot, "/usr/bin/env", "-i", *variables, "sh", "-c", script],
+                [*self.prefix, *chroot, "/usr/bin/env", "-i", *variables, "sh", "-c", script],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -106,6 +108,8 @@ class DebianRoot:
 
 
 def main() -> None:
+    from tests.fresh_install import install_server  # it stands on this module
+
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True, mode=0o700)  # the address of a package index may hold a password
     root = DebianRoot(FOLDER / "root")
@@ -115,6 +119,7 @@ def main() -> None:
             install(root)
             for user in (ORDINARY_USER, ROOT_USER):
                 try_project(root, user)
+            install_server(root)
     except FreshError as error:
         sys.exit(f"make fresh: {error}\nThe outputs and the Debian root are in {FOLDER}.")
     shutil.rmtree(root.path)
@@ -268,4 +273,6 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    import tests.fresh_machine  # by its name, as tests.fresh_install knows it
+
+    tests.fresh_machine.main()

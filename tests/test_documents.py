@@ -22,7 +22,7 @@ ROLES: dict[str, type[BaseSettings]] = {
     "deliver": DeliverSettings,
 }
 # Folders that every system has, so that a path below them is nobody's in particular.
-SYSTEM_FOLDERS = {"bin", "dev", "etc", "proc", "root", "tmp", "usr", "var"}
+SYSTEM_FOLDERS = {"bin", "dev", "etc", "opt", "proc", "root", "tmp", "usr", "var"}
 
 architecture = (ROOT / "ARCHITECTURE.md").read_text()
 settings_page = (ROOT / "docs" / "settings.md").read_text()

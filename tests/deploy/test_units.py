@@ -1,0 +1,86 @@
+"""What deploy/ names exists: settings, commands, files, and the values of `opsc up`."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stack.cli import COMMANDS
+from stack.servers import POSTGRES_SETTINGS
+from tests.test_documents import settings_page, variables
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+INSTALL_PAGE = (ROOT / "docs" / "install.md").read_text()
+SERVICES = sorted((DEPLOY / "systemd").glob("*.service"))
+# What `opsc up` sets for a server of its own, and Debian for one of the machine's.
+OF_ONE_MACHINE = {
+    "listen_addresses", "unix_socket_directories", "log_timezone", "log_line_prefix",
+    "log_checkpoints", "log_min_duration_statement", "lc_messages",
+}  # fmt: skip
+
+
+def values(unit: Path, key: str) -> list[str]:
+    """All that a unit gives for a key, in order."""
+    return re.findall(rf"^{key}=(.*)$", unit.read_text(), re.MULTILINE)
+
+
+def files() -> Iterator[Path]:
+    return (path for path in DEPLOY.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda path: path.name)
+def test_a_unit_runs_a_command_that_exists(unit: Path) -> None:
+    [command] = values(unit, "ExecStart")
+    program, name, *_ = command.split()
+    assert program == "/opt/ops-companion/current/bin/opsc"
+    assert name in COMMANDS
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda path: path.name)
+def test_a_unit_reads_files_that_the_page_makes(unit: Path) -> None:
+    for path in values(unit, "EnvironmentFile"):
+        assert f"`{Path(path).name}`" in INSTALL_PAGE
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda path: path.name)
+def test_a_unit_is_confined(unit: Path) -> None:
+    for key, value in {
+        "CapabilityBoundingSet": "",
+        "DynamicUser": "yes",
+        "NoNewPrivileges": "yes",
+        "ProtectSystem": "strict",
+        "UMask": "0077",
+    }.items():
+        assert values(unit, key) == [value], key
+    for key in ("MemoryMax", "TasksMax", "SystemCallFilter"):
+        assert values(unit, key), key
+
+
+def test_every_service_but_migrations_is_part_of_the_target() -> None:
+    apart = {path.name for path in SERVICES if not values(path, "PartOf")}
+    assert apart == {"opsc-migrate.service"}
+
+
+@pytest.mark.parametrize("path", sorted(files()), ids=lambda path: path.name)
+def test_what_is_deployed_names_only_variables_that_exist(path: Path) -> None:
+    assert variables(path.read_text()) <= variables(settings_page)
+
+
+def test_nginx_spreads_over_the_processes_that_the_page_starts() -> None:
+    text = (DEPLOY / "nginx" / "ops-companion.conf").read_text()
+    ports = re.findall(r"server 127\.0\.0\.1:(\d+);", text)
+    assert (
+        ports
+        == re.findall(r"opsc-api@(\d+)", INSTALL_PAGE[INSTALL_PAGE.index("enable --now") :])[
+            : len(ports)
+        ]
+    )
+
+
+def test_the_database_is_set_as_opsc_up_sets_its_own() -> None:
+    text = (DEPLOY / "postgresql" / "ops-companion.conf").read_text()
+    given = dict(re.findall(r"^([\w.]+) = '(.*)'$", text, re.MULTILINE))
+    wanted = {k: v for k, v in POSTGRES_SETTINGS.items() if k not in OF_ONE_MACHINE}
+    assert given == wanted
