@@ -1,0 +1,75 @@
+"""Metrics are named alike in the code, in docs/monitoring.md and in the alerts."""
+
+import re
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric
+
+from api.metrics import Metrics as ApiMetrics
+from db.connect import pool
+from ingest.metrics import Metrics as IngestMetrics
+from mqtt import BrokerAddress, Session, SessionOptions
+from service.itself import watching_itself
+from webhooks.metrics import Metrics as DeliverMetrics
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "monitoring.md").read_text()
+ALERTS = (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text()
+NAME = r"\b(?:opsc|process)_[a-z_]+\b"
+HISTOGRAM_PARTS = re.compile(r"_(bucket|sum|count)$")
+
+
+async def known() -> dict[str, tuple[str, ...]]:
+    """Name on the page to labels, of every role."""
+    connections = pool("postgresql://nobody@127.0.0.1:1/none", "none", max_size=1)
+    api, ingest, deliver = ApiMetrics(connections), IngestMetrics(), DeliverMetrics()
+    ingest.watch(Session(BrokerAddress.parse("mqtt://127.0.0.1:1"), SessionOptions("none")))
+    found: dict[str, tuple[str, ...]] = {}
+    for registry in (api.registry, ingest.registry, deliver.registry):
+        async with watching_itself(registry):
+            found |= names(registry)
+    return found
+
+
+def names(registry: CollectorRegistry) -> dict[str, tuple[str, ...]]:
+    collectors = list(registry._collector_to_names)
+    found: dict[str, tuple[str, ...]] = {}
+    for collector in collectors:
+        labels: tuple[str, ...] = getattr(collector, "_labelnames", ())
+        found |= {name_of(family): labels for family in collector.collect()}
+    return found
+
+
+def name_of(family: Metric) -> str:
+    return f"{family.name}_total" if family.type == "counter" else family.name
+
+
+def documented() -> dict[str, set[str]]:
+    """Name to the labels in its row."""
+    found: dict[str, set[str]] = {}
+    for metrics, labels in re.findall(r"^\| (`[^|]*`) \| ([^|]*)\|", PAGE, re.MULTILINE):
+        for name in re.findall(NAME, metrics):
+            found[name] = set(re.findall(r"\w+", labels))
+    return found
+
+
+async def test_every_metric_is_documented_with_its_labels_and_no_other_is() -> None:
+    metrics, pages = await known(), documented()
+    assert pages.keys() == metrics.keys()
+    for name, labels in metrics.items():
+        assert set(labels) == pages[name], name
+
+
+async def test_alerts_ask_only_for_metrics_and_labels_that_exist() -> None:
+    metrics = await known()
+    asked = {HISTOGRAM_PARTS.sub("", name) for name in re.findall(NAME, ALERTS)}
+    assert asked <= metrics.keys()
+    for name, label in re.findall(rf"({NAME})\{{(\w+)[=!]", ALERTS):
+        assert label in (*metrics[name], "job"), name
+
+
+def test_every_alert_has_a_test() -> None:
+    text = (ROOT / "deploy" / "prometheus" / "alerts_test.yml").read_text()
+    raised = re.findall(r"alertname: (\w+)\n +exp_alerts", text)
+    assert raised == re.findall(r"- alert: (\w+)", ALERTS)
