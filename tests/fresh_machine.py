@@ -2,8 +2,8 @@
 
 Makes a minimal Debian root (debootstrap and all updates), installs there what README names as
 needed, and nothing else. In it an ordinary user and then root each take a clean clone of the
-committed state and run the demo, then `opsc up` with a simulator that verifies. Last comes a server:
-`tests/fresh_install.py`.
+committed state and run the demo, then `opsc up` with a simulator that verifies. Last comes a
+server: `tests/fresh_install.py`.
 
 - Exits with 1 if a command fails or the demo delivered no webhook, and shows the end of the
   command's output. All output is kept in `var/fresh/`; the Debian root is kept if the run failed.
