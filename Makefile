@@ -20,7 +20,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 TOOLS := .venv/tools/.installed
 NODE_TOOLS := clients/node_modules/.installed
-CODE := api benchmarks clients/usage.py db device_sim geofence ingest mqtt service stack telemetry tests webhooks
+CODE := api benchmarks clients/usage.py db device_sim examples geofence ingest mqtt service stack telemetry tests webhooks
 
 # uv reads neither pip's settings nor the system's certificates by itself.
 export UV_SYSTEM_CERTS ?= 1

@@ -1,0 +1,194 @@
+"""Each program of examples/, run against a whole system."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from stack.org import create_with_admin
+from stack.servers import free_port
+from stack.system import Stack, running_stack
+from tests.stack.command import WAIT_S
+from tests.stack.conftest import data_dir  # noqa: F401  # a fixture
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+QUARRY = (8.54, 47.37)
+ANY_PORT = 0
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("programs")]
+
+
+class System:
+    """A running system with an organization, a zone, and an asset that carries a tracker."""
+
+    def __init__(self, stack: Stack, token: str) -> None:
+        self.stack = stack
+        self._token = token
+
+    async def post(self, path: str, body: object) -> Any:
+        headers = {"Authorization": f"Bearer {self._token}"}
+        url = f"{self.stack.api_url}/v1/{path}"
+        async with aiohttp.request("POST", url, json=body, headers=headers) as answer:
+            assert answer.status == 201, await answer.text()
+            return await answer.json()
+
+    async def prepared(self) -> dict[str, str]:
+        """The variables that the examples need."""
+        lon, lat = QUARRY
+        quarry = {"type": "Point", "coordinates": [lon, lat]}
+        earlier = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+        zone = {"name": "Quarry", "kind": "restricted", "radius_m": 50, "geometry": quarry}
+        await self.post("zones", zone | {"valid_from": earlier})
+        for number in range(7):
+            asset = await self.post("assets", {"name": f"Truck {number}"})
+        tracker = await self.post("trackers", {"asset_id": asset["id"], "assigned_from": earlier})
+        key = await self.post("api-keys", {"name": "dispatcher"})
+        return {
+            "TRACKER_ID": tracker["id"],
+            "TRACKER_SECRET": tracker["secret"],
+            "OPSC_API_URL": self.stack.api_url,
+            "OPSC_API_KEY": key["secret"],
+        }
+
+
+async def sign_in(stack: Stack) -> System:
+    admin = await create_with_admin(
+        stack.database["opsc_owner"], "Works", "a@b.example", "unlimited"
+    )
+    url = f"{stack.api_url}/v1/auth/token"
+    async with aiohttp.request("POST", url, json=admin._asdict()) as answer:
+        return System(stack, (await answer.json())["access_token"])
+
+
+def fixes() -> str:
+    """A drive through the quarry, from the past until now."""
+    lon, lat = QUARRY
+    start = datetime.now(UTC) - timedelta(seconds=20)
+    rows = [
+        {"time": (start + timedelta(seconds=5 * n)).isoformat(), "lat": lat, "lon": lon + east}
+        for n, east in enumerate((-0.001, 0.0, 0.001, 0.002))
+    ]
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def run(name: str, *arguments: object, text: str = "", **variables: str) -> tuple[int, str]:
+    """An example until it ends: its exit code, and what it printed."""
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / name, *map(str, arguments)],
+        env=os.environ | variables,
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+class Receiver:
+    """webhook_receiver.py while it runs."""
+
+    def __init__(self, secret: str, port: int, output: Path) -> None:
+        self._output = output
+        with output.open("w") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, EXAMPLES / "webhook_receiver.py", str(port)],
+                env=os.environ | {"WEBHOOK_SECRET": secret},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+
+    def printed(self, is_enough: Callable[[list[str]], bool]) -> list[str]:
+        deadline = time.monotonic() + WAIT_S
+        while not is_enough(lines := self._output.read_text().splitlines()):
+            assert time.monotonic() < deadline, lines
+            time.sleep(0.1)
+        return lines
+
+
+@pytest.fixture
+def receiving(tmp_path: Path) -> Iterator[Callable[[str, int], Receiver]]:
+    started: list[Receiver] = []
+
+    def start(secret: str, port: int) -> Receiver:
+        started.append(Receiver(secret, port, tmp_path / f"received-{len(started)}"))
+        return started[-1]
+
+    yield start
+    for receiver in started:
+        receiver.process.terminate()
+        receiver.process.wait(WAIT_S)
+
+
+async def test_what_a_tracker_stored_arrives_is_told_and_listed(
+    data_dir: Path,  # noqa: F811
+    tmp_path: Path,
+    receiving: Callable[[str, int], Receiver],
+) -> None:
+    async with running_stack(data_dir, print, asyncio.Event()) as stack:
+        system = await sign_in(stack)
+        variables = await system.prepared()
+        port = free_port(ANY_PORT)
+        endpoint = await system.post(
+            "webhook-endpoints", {"url": f"http://127.0.0.1:{port}/", "types": ["*"]}
+        )
+        receiver = receiving(endpoint["secret"], port)
+
+        store = tmp_path / "fixes.db"
+        nowhere = f"mqtt://127.0.0.1:{free_port(ANY_PORT)}"
+        sent = await asyncio.to_thread(
+            run, "tracker.py", nowhere, store, text=fixes(), GIVE_UP_S="0.1", **variables
+        )
+        assert sent == (1, f"4 fixes wait in {store}\n")
+        sent = await asyncio.to_thread(run, "tracker.py", stack.broker_url, store, **variables)
+        assert sent == (0, f"0 fixes wait in {store}\n")
+
+        lines = await asyncio.to_thread(receiver.printed, lambda lines: len(lines) >= 2)
+        told = sorted(json.loads(line)["data"]["transition"] for line in lines)
+        assert told == ["enter", "exit"]
+
+        seq = tmp_path / "seq"
+        code, listed = await asyncio.to_thread(run, "dispatcher.py", seq, PAGE="2", **variables)
+        assert code == 0, listed
+        rows = listed.splitlines()
+        assert sum(row.endswith("not seen yet") for row in rows) == 6
+        assert "Truck 6: 47.37000 8.54200" in rows
+        assert rows[-2:] == [f"{n} asset.geofence_breach Quarry" for n in (1, 2)]
+        code, listed = await asyncio.to_thread(run, "dispatcher.py", seq, **variables)
+        assert "geofence_breach" not in listed
+
+
+async def test_a_webhook_that_is_not_ours_is_refused(
+    receiving: Callable[[str, int], Receiver],
+) -> None:
+    port = free_port(ANY_PORT)
+    receiver = receiving("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", port)
+    old = {"webhook-id": "evt_1", "webhook-timestamp": "1", "webhook-signature": "v1,x"}
+    forged = old | {"webhook-timestamp": str(int(time.time()))}
+    for headers in (old, forged, {}):
+        assert await posted(port, headers) == 401
+    lines = receiver.printed(lambda lines: len(lines) >= 3)
+    assert [line.partition(":")[0] for line in lines] == ["refused"] * 3
+
+
+async def posted(port: int, headers: dict[str, str]) -> int:
+    """The status of the answer, once the receiver listens."""
+    while True:
+        try:
+            async with aiohttp.request(
+                "POST", f"http://127.0.0.1:{port}/", data=b"{}", headers=headers
+            ) as answer:
+                return answer.status
+        except aiohttp.ClientConnectorError:
+            await asyncio.sleep(0.1)
