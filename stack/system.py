@@ -182,7 +182,7 @@ async def _unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, None]) 
 
 
 async def _start(stack: Stack) -> None:
-    stack.ports.claim("OPSC_API_PORT", "OPSC_INGEST_HTTP", "OPSC_DELIVER_HTTP")
+    stack.ports.claim("OPSC_API_PORT", "OPSC_API_HTTP", "OPSC_INGEST_HTTP", "OPSC_DELIVER_HTTP")
     if stack.certificate is not None:
         stack.ports.claim("OPSC_BROKER_TLS_PORT")
     await _start_servers(stack)
@@ -290,7 +290,7 @@ async def _start_roles(stack: Stack) -> None:
     api = f"{LOOPBACK}:{api_port}"
     stack.api_url = f"{'http' if stack.certificate is None else 'https'}://{api}"
     stack.parts["deliver"] = PartInfo(deliver, metrics_url=f"http://{deliver}/metrics")
-    api_http = f"{LOOPBACK}:{free_port(API_HTTP_PORT)}"
+    api_http = _page(stack, "api-metrics", "OPSC_API_HTTP", API_HTTP_PORT)
     stack.parts["api"] = PartInfo(api, metrics_url=f"http://{api_http}/metrics")
     public = {"OPSC_PUBLIC_URL": os.environ.get("OPSC_PUBLIC_URL") or stack.api_url}
     mail = {"OPSC_MAIL_FOLDER": os.environ.get("OPSC_MAIL_FOLDER") or str(stack.data_dir / "mail")}
