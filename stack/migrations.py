@@ -10,8 +10,9 @@ import psycopg
 import typer
 
 from db import migrate as runner
+from stack.elsewhere import given_database
 from stack.errors import StackError
-from stack.runtime import DEFAULT_DATA_DIR, configured_database, read_stack
+from stack.runtime import DEFAULT_DATA_DIR, read_stack
 from stack.up import DataDir
 
 
@@ -41,4 +42,4 @@ def migrate(
 
 def owner_url(data_dir: Path) -> str:
     """A login that may change the schema and make organizations."""
-    return configured_database() or read_stack(data_dir).database["admin"]
+    return given_database() or read_stack(data_dir).database["admin"]

@@ -21,9 +21,10 @@ from db.plans import Plan, PlanName
 from db.retention import Days
 from db.revision import bump
 from db.tenant import act_for
+from stack.elsewhere import given_database
 from stack.errors import StackError
 from stack.org_delete import delete, name_of
-from stack.runtime import DEFAULT_DATA_DIR, configured_database, read_stack
+from stack.runtime import DEFAULT_DATA_DIR, read_stack
 from stack.up import DataDir, say
 from telemetry.ids import IdError, format_id, parse_id
 
@@ -217,7 +218,7 @@ async def _listing(url: str) -> list[Organization]:
 
 def database_url(data_dir: Path) -> str:
     """OPSC_DATABASE_URL (a login as opsc_owner or a superuser), else that of the running `up`."""
-    return configured_database() or read_stack(data_dir).database["opsc_owner"]
+    return given_database() or read_stack(data_dir).database["opsc_owner"]
 
 
 async def create_with_admin(

@@ -21,7 +21,6 @@ from typing import BinaryIO
 
 import msgspec
 
-from db.connect import check_url
 from db.migrate import ROLES
 from stack.broker import SERVICES
 from stack.errors import StackError
@@ -205,17 +204,6 @@ def read_stack(data_dir: Path = DEFAULT_DATA_DIR) -> StackInfo:
         return msgspec.json.decode((data_dir / "stack.json").read_bytes(), type=StackInfo)
     except FileNotFoundError:
         raise NotRunning(f"the system on {data_dir} is still starting") from None
-
-
-def configured_database() -> str | None:
-    """Return the URL of OPSC_DATABASE_URL; None where it is not set."""
-    url = os.environ.get("OPSC_DATABASE_URL")
-    if url:
-        try:
-            check_url(url)
-        except ValueError as error:
-            raise StackError(f"OPSC_DATABASE_URL: {error}") from None
-    return url or None
 
 
 def _whose(data_dir: Path) -> str:

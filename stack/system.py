@@ -28,7 +28,7 @@ from psycopg import sql
 
 from db import migrate
 from stack.broker import INGEST_USER, WATCH_USER, BrokerTls, Mosquitto
-from stack.elsewhere import require_broker, require_database
+from stack.elsewhere import given_database, require_broker
 from stack.errors import StackError
 from stack.former import start_when_free, until_ended
 from stack.identity import reachable_home
@@ -39,7 +39,6 @@ from stack.runtime import (
     PartInfo,
     Secrets,
     StackInfo,
-    configured_database,
     load_secrets,
     make_data_dir,
     sole_owner,
@@ -190,10 +189,8 @@ async def _start(stack: Stack) -> None:
 
 
 async def _start_servers(stack: Stack) -> None:
-    database_url = configured_database()
+    database_url = await asyncio.to_thread(given_database)
     broker_url = os.environ.get("OPSC_BROKER_URL")
-    if database_url:
-        await asyncio.to_thread(require_database, database_url)
     if broker_url:
         await asyncio.to_thread(require_broker, broker_url)
     home = reachable_home(stack.data_dir)
