@@ -23,7 +23,11 @@ UNITS = Path("/etc/systemd/system")
 STATE = Path("/run/units")
 STOP_S = 40.0
 PR_SET_MDWE, PR_SET_NO_NEW_PRIVS, PR_CAPBSET_DROP, LAST_CAPABILITY = 65, 38, 24, 40
-OTHERS = {"postgresql": "pg_ctlcluster 17 main", "nginx": "service nginx"}
+# Of Debian's own units: what starts and what stops them.
+OTHERS = {
+    "postgresql": ("pg_ctlcluster 17 main start", "pg_ctlcluster 17 main stop -m fast"),
+    "nginx": ("nginx", "nginx -s stop"),
+}
 
 
 class Unit:
@@ -128,6 +132,18 @@ class Unit:
         (wants / self.name).touch()
 
 
+def act_on_other(name: str, verb: str) -> None:
+    """Starts, stops or restarts one of Debian's own units."""
+    start, stop = OTHERS[name]
+    if verb != "start":
+        ended = subprocess.run(stop.split(), check=False)
+        if verb == "stop" and ended.returncode != 0:
+            sys.exit(f"{name} does not stop")
+    if verb != "stop":
+        time.sleep(1)  # nginx says that it stops before it has
+        subprocess.run(start.split(), check=True)
+
+
 def main() -> None:
     STATE.mkdir(exist_ok=True)
     verb, *names = sys.argv[1:]
@@ -136,7 +152,7 @@ def main() -> None:
         assert names.pop(0) == "--now"
     for name in names:
         if name in OTHERS:
-            subprocess.run([*OTHERS[name].split(), verb], check=True)
+            act_on_other(name, verb)
             continue
         unit = Unit(name)
         if is_enabling:
