@@ -1,6 +1,7 @@
 """What deploy/ names exists: settings, commands, files, and the values of `opsc up`."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,3 +85,10 @@ def test_the_database_is_set_as_opsc_up_sets_its_own() -> None:
     given = dict(re.findall(r"^([\w.]+) = '(.*)'$", text, re.MULTILINE))
     wanted = {k: v for k, v in POSTGRES_SETTINGS.items() if k not in OF_ONE_MACHINE}
     assert given == wanted
+
+
+def test_the_image_is_built_from_every_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    let_in = set(re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    assert {*packages, "Makefile", "pyproject.toml", "requirements.lock"} <= let_in
