@@ -147,7 +147,7 @@ def started(address: str, process: subprocess.Popen[str]) -> tuple[float, float]
 
 def test_an_address_that_is_taken_is_named(database: DatabaseUnderTest) -> None:
     with taken() as address, serving(database, OPSC_API_HTTP=address) as (process, _):
-        _, complaints = process.communicate(timeout=60)
+        _, complaints = process.communicate(timeout=200)
         assert process.returncode == 1
         assert f"OPSC_API_HTTP: something else listens at {address}" in complaints
 
