@@ -47,6 +47,22 @@ async def end(conn: Connection) -> None:
     await conn.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
 
 
+class Chunk(NamedTuple):
+    """The fixes of [since, until), which are one table."""
+
+    since: datetime
+    until: datetime
+
+
+async def chunks(conn: Connection) -> list[Chunk]:
+    """All of them, the oldest first."""
+    cursor = await conn.execute(
+        "SELECT range_start, range_end FROM timescaledb_information.chunks"
+        " WHERE hypertable_name = 'gps_events' ORDER BY range_start"
+    )
+    return [Chunk(*row) for row in await cursor.fetchall()]
+
+
 async def organizations(conn: Connection) -> list[OrganizationDays]:
     """All of them."""
     async with conn.cursor(row_factory=args_row(OrganizationDays)) as cursor:
@@ -56,11 +72,6 @@ async def organizations(conn: Connection) -> list[OrganizationDays]:
         return await cursor.fetchall()
 
 
-_OLDEST_CHUNK = """
-SELECT range_start, range_end FROM timescaledb_information.chunks
- WHERE hypertable_name = 'gps_events' AND range_end <= %s
- ORDER BY range_end LIMIT 1
-"""
 _CUT_ASSETS_OF_CHUNK = """
 INSERT INTO asset_cuts AS known (org_id, asset_id, before)
 SELECT DISTINCT assignment.org_id, assignment.asset_id, %(until)s::timestamptz
@@ -85,10 +96,10 @@ async def drop_oldest_chunk(conn: Connection, before: datetime) -> int:
     """
     async with conn.transaction():
         await conn.execute("SET LOCAL lock_timeout = '1s'")
-        chunk = await (await conn.execute(_OLDEST_CHUNK, (before,))).fetchone()
-        if chunk is None:
+        ended = [chunk for chunk in await chunks(conn) if chunk.until <= before]
+        if not ended:
             return 0
-        since, until = chunk
+        since, until = ended[0]
         await conn.execute(_CUT_ASSETS_OF_CHUNK, {"since": since, "until": until})
         return await _number(conn, "SELECT drop_position_chunks(%(until)s)", {"until": until})
 
@@ -98,17 +109,17 @@ WITH old AS (
     SELECT fix.tracker_id, fix.time, fix.seq FROM trackers AS tracker
      CROSS JOIN LATERAL (
            SELECT tracker_id, time, seq FROM gps_events
-            WHERE tracker_id = tracker.id AND time < %(before)s
-            ORDER BY time, seq LIMIT %(limit)s) AS fix
+            WHERE tracker_id = tracker.id AND time >= %(since)s AND time < %(until)s
+            LIMIT %(limit)s) AS fix
      WHERE tracker.org_id = %(org_id)s LIMIT %(limit)s
 ), gone AS (
     DELETE FROM gps_events AS fix USING old
      WHERE fix.tracker_id = old.tracker_id AND fix.time = old.time AND fix.seq = old.seq
-       AND fix.time < %(before)s
+       AND fix.time >= %(since)s AND fix.time < %(until)s
     RETURNING fix.tracker_id, fix.time
 ), cut AS (
     INSERT INTO asset_cuts AS known (org_id, asset_id, before)
-    SELECT DISTINCT assignment.org_id, assignment.asset_id, %(before)s::timestamptz
+    SELECT DISTINCT assignment.org_id, assignment.asset_id, %(until)s::timestamptz
       FROM gone JOIN tracker_assignments AS assignment
         ON assignment.org_id = %(org_id)s AND assignment.tracker_id = gone.tracker_id
        AND assignment.assigned_from <= gone.time
@@ -120,9 +131,12 @@ SELECT count(*) FROM gone
 """
 
 
-async def remove_positions(conn: Connection, org_id: UUID, before: datetime, limit: int) -> int:
-    """Removes up to `limit` fixes of an organization from before; how many it were."""
-    values = {"org_id": org_id, "before": before, "limit": limit}
+async def remove_positions(conn: Connection, org_id: UUID, chunk: Chunk, limit: int) -> int:
+    """Removes up to `limit` fixes of an organization from (a part of) a chunk; how many it were.
+
+    Of one chunk at a time: from a statement about many, PostgreSQL may read all of them.
+    """
+    values = {"org_id": org_id, **chunk._asdict(), "limit": limit}
     return await _number(conn, _REMOVE_POSITIONS, values)
 
 

@@ -17,7 +17,7 @@ from psycopg.errors import ForeignKeyViolation, LockNotAvailable
 
 from db import retention
 from db.connect import Connection, Pool
-from db.retention import Days, OrganizationDays
+from db.retention import Chunk, Days, OrganizationDays
 from webhooks.metrics import Metrics
 from webhooks.outages import TROUBLE, Outage, pause
 
@@ -82,7 +82,8 @@ class Retention:
             if not await retention.begin(conn):
                 return removed
             try:
-                for step in self._steps(conn, now, await retention.organizations(conn)):
+                chunks = await retention.chunks(conn)
+                for step in self._steps(conn, now, await retention.organizations(conn), chunks):
                     await self._all_of(step, removed, stop)
             finally:
                 if removed:
@@ -100,15 +101,21 @@ class Retention:
                 await pause(stop, self._limits.rest_s)
 
     def _steps(
-        self, conn: Connection, now: datetime, organizations: Sequence[OrganizationDays]
+        self,
+        conn: Connection,
+        now: datetime,
+        organizations: Sequence[OrganizationDays],
+        chunks: Sequence[Chunk],
     ) -> Iterator[_Step]:
         days, rows = self._days, self._limits.rows
         if (before := _before(now, days.positions)) is not None:
             drop = partial(retention.drop_oldest_chunk, conn, before)
             yield _Step("position_chunks", 1, drop)
         for org_id, positions, events, audit in organizations:
+            for part in _older(chunks, _before(now, positions)):
+                remove = partial(retention.remove_positions, conn, org_id, part, rows)
+                yield _Step("positions", rows, remove)
             removals = (
-                ("positions", retention.remove_positions, positions),
                 ("events", retention.remove_events, _shorter(events, days.events)),
                 ("audit_events", retention.remove_audit_events, _shorter(audit, days.audit)),
             )
@@ -116,6 +123,13 @@ class Retention:
                 if (before := _before(now, kept)) is not None:
                     yield _Step(what, rows, partial(remove, conn, org_id, before, rows))
         yield _Step("checkpoints", rows, partial(retention.remove_checkpoints, conn, rows))
+
+
+def _older(chunks: Sequence[Chunk], before: datetime | None) -> Iterator[Chunk]:
+    """The parts of chunks from before."""
+    for since, until in chunks:
+        if before is not None and since < before:
+            yield Chunk(since, min(until, before))
 
 
 def _shorter(one: int | None, other: int | None) -> int | None:

@@ -56,7 +56,8 @@ async def test_a_late_fix_whose_past_is_gone_changes_no_visit(
     visits = "SELECT * FROM visits ORDER BY entered_at"
     before, events = tenant.rows(visits), tenant.rows("SELECT type FROM events")
     assert [row[0] for row in tenant.rows("SELECT retracted FROM visits")] == [False, False]
-    assert await retention.remove_positions(deliver, tenant.org_id, _at(9.5), 1000) == 10
+    old = retention.Chunk(_at(-1), _at(9.5))
+    assert await retention.remove_positions(deliver, tenant.org_id, old, 1000) == 10
     await retention.remove_checkpoints(deliver, 1000)
     # between the cut and the first checkpoint behind it: what went before is not known
     count = len(tenant.rows("SELECT FROM gps_events"))
@@ -74,7 +75,8 @@ async def test_a_late_fix_behind_a_checkpoint_that_is_kept_is_judged(
     await tenant.zone(square(*PLACE))
     fixes = [fix(_at(hour), *AWAY, accuracy_m=5) for hour in range(12)]
     await _send(device, tenant, vehicle, *fixes)
-    await retention.remove_positions(deliver, tenant.org_id, _at(5.5), 1000)
+    old = retention.Chunk(_at(-1), _at(5.5))
+    await retention.remove_positions(deliver, tenant.org_id, old, 1000)
     await retention.remove_checkpoints(deliver, 1000)
     await device.send(vehicle, fix(_at(8.5), *PLACE, accuracy_m=5))
     await until(lambda: len(tenant.rows("SELECT FROM visits")) == 1)
