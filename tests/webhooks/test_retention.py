@@ -9,6 +9,7 @@ from uuid import UUID
 import psycopg
 import pytest
 import pytest_asyncio
+import structlog
 
 from db import audit, event_list, retention
 from db.connect import Pool, connect, pool
@@ -17,7 +18,7 @@ from db.retention import Days
 from tests.db import rows
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.servers import DatabaseUnderTest
-from tests.webhooks.world import World, world_in
+from tests.webhooks.world import World, until, world_in
 from webhooks.metrics import Metrics
 from webhooks.retention import Retention, RetentionLimits
 
@@ -163,12 +164,36 @@ async def test_a_chunk_that_somebody_reads_is_left_for_later(
     assert (await _removed(connections, Days(4, None, None)))["position_chunks"]
 
 
+async def test_the_loop_tries_again_after_somebody_was_in_the_way(
+    world: World, connections: Pool
+) -> None:
+    _, vehicle = await _tenant(world.database)
+    limits, stop, metrics = RetentionLimits(again_s=0.05), asyncio.Event(), Metrics()
+    worker = Retention(connections, Days(4, None, None), metrics, limits)
+
+    async def is_done() -> bool:
+        return (await _oldest(world, vehicle))[0] > NOW - timedelta(days=5)
+
+    async with (
+        await connect(world.database.url("admin"), "test") as reader,
+        asyncio.TaskGroup() as tasks,
+    ):
+        with structlog.testing.capture_logs() as logs:
+            async with reader.transaction():
+                await reader.execute("SELECT count(*) FROM gps_events")
+                tasks.create_task(worker.run(stop))
+                await until(lambda: any(log["event"] == "retention_put_off" for log in logs))
+            await until(is_done)
+        stop.set()
+
+
 async def test_one_process_at_a_time_does_it(world: World, connections: Pool) -> None:
     await _tenant(world.database)
     async with await connect(world.database.url("opsc_deliver"), "test") as other:
         assert await retention.begin(other)
         assert await _removed(connections, Days(4, None, None)) == {}
-    assert await _removed(connections, Days(4, None, None))
+        await retention.end(other)
+        assert await _removed(connections, Days(4, None, None))
 
 
 async def _events(world: World, org_id: UUID, ages_days: Sequence[float]) -> None:
