@@ -1,18 +1,23 @@
-"""Putting a tracker on an asset and taking it off, without changing what was already judged."""
+"""Putting a tracker on an asset and taking it off, without changing what was already judged.
+
+An assignment may reach back to stored fixes that belong to no asset: ingest then judges them as
+late ones (`db.asset_backlogs`). The first assignment of a tracker reaches back as far as it can.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from api.problems import Fault, bad_field, conflict, not_found
-from db import assets, tracker_assignments
+from db import asset_backlogs, assets, tracker_assignments
 from db.connect import Connection
+from db.tracker_assignments import EVER
 from db.trackers import Tracker
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What is wanted; `since` None: from now on."""
+    """What is wanted; `since` None: as far back as a first one can, else from now on."""
 
     asset_id: UUID
     since: datetime | None
@@ -20,27 +25,40 @@ class Assignment:
 
 async def assign(
     conn: Connection, tracker: Tracker, wanted: Assignment, *, revision: int, at: datetime
-) -> None:
+) -> datetime | None:
     """Puts `tracker` on an asset, off the one it is on.
 
-    Raises Problem: 404 for an asset that is not there, 422 for a time to come, 409 for a past in
-    which fixes of the tracker are stored or another assignment stands.
+    Returns the time of the first stored fix that belonged to no asset and does now, if there is
+    any. Raises Problem: 404 for an asset that is not there, 422 for a time to come, 409 for a past
+    in which fixes of the tracker belong to an asset or another assignment stands.
     """
     if not await assets.exists(conn, wanted.asset_id):
         fault = Fault("There is no such asset.", pointer="/asset_id")
         raise not_found("asset", fault=fault)
-    if wanted.asset_id == tracker.asset_id and wanted.since in (None, tracker.assigned_from):
-        return
-    since = wanted.since or at
-    await _check_start(conn, tracker, since, at)
-    await _end(conn, tracker, since, revision)
-    await tracker_assignments.begin(
-        conn,
-        tracker_id=tracker.id,
-        asset_id=wanted.asset_id,
-        assigned_from=since,
-        revision=revision,
-    )
+    is_there = wanted.asset_id == tracker.asset_id
+    if is_there and wanted.since in (None, tracker.assigned_from):
+        return None
+    since = wanted.since or await _beginning(conn, tracker, wanted.asset_id, at)
+    if since > at:
+        raise bad_field("/assigned_from", "assigned_from must not lie in the future.")
+    until = at
+    if is_there and tracker.assigned_from is not None and since < tracker.assigned_from:
+        until = tracker.assigned_from
+        await tracker_assignments.extend(
+            conn, tracker_id=tracker.id, assigned_from=since, revision=revision
+        )
+    else:
+        if since < at:
+            await _check_free(conn, tracker, since)
+        await _end(conn, tracker, since, revision)
+        await tracker_assignments.begin(
+            conn,
+            tracker_id=tracker.id,
+            asset_id=wanted.asset_id,
+            assigned_from=since,
+            revision=revision,
+        )
+    return await _reach_back(conn, tracker.id, wanted.asset_id, (since, until), revision)
 
 
 async def unassign(conn: Connection, tracker: Tracker, *, revision: int, at: datetime) -> None:
@@ -48,15 +66,41 @@ async def unassign(conn: Connection, tracker: Tracker, *, revision: int, at: dat
     await _end(conn, tracker, at, revision)
 
 
-async def _check_start(conn: Connection, tracker: Tracker, since: datetime, at: datetime) -> None:
-    if since > at:
-        raise bad_field("/assigned_from", "assigned_from must not lie in the future.")
-    if since < at and await tracker_assignments.has_fix_since(conn, tracker.id, since):
+async def _beginning(conn: Connection, tracker: Tracker, asset_id: UUID, at: datetime) -> datetime:
+    """Since when a first assignment holds: ever, or since the asset lost its last tracker."""
+    if await tracker_assignments.was_ever(conn, tracker.id):
+        return at
+    return (await tracker_assignments.free_since(conn, [asset_id])).get(asset_id, EVER)
+
+
+async def _check_free(conn: Connection, tracker: Tracker, since: datetime) -> None:
+    if await tracker_assignments.has_fix_of_asset(conn, tracker.id, since):
         raise conflict(
             "fixes_stored",
-            "Fixes of the tracker since then are stored already.",
+            "Fixes of the tracker since then are stored already, and belong to an asset.",
             pointer="/assigned_from",
         )
+
+
+async def _reach_back(
+    conn: Connection,
+    tracker_id: UUID,
+    asset_id: UUID,
+    gained: tuple[datetime, datetime],
+    revision: int,
+) -> datetime | None:
+    """Has the asset judged anew by the time [since, until) that it has gained of the tracker.
+
+    Also where no fix lies in it: the tracker was somewhere already.
+    """
+    since, until = gained
+    first = await tracker_assignments.first_fix(conn, tracker_id, since)
+    is_known = first is not None or (
+        since < until and await tracker_assignments.first_fix(conn, tracker_id, EVER) is not None
+    )
+    if is_known:
+        await asset_backlogs.put(conn, asset_id, since, revision)
+    return first if first is not None and first < until else None
 
 
 async def _end(conn: Connection, tracker: Tracker, until: datetime, revision: int) -> None:

@@ -6,7 +6,7 @@ something is wrong, nothing is made, and every fault that was found is named wit
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, LiteralString, TypeVar
 from uuid import UUID
@@ -31,12 +31,13 @@ from api.wire import created_batch
 from api.zone_bodies import NewZone, ZoneItem, new_zone, zone_item
 from api.zone_scope import check_schedule
 from api.zone_shapes import check_shape
-from db import assets, batches
+from db import assets, batches, tracker_assignments
 from db.clients import clients
 from db.connect import Connection
 from db.newest_first import instant
 from db.revision import bump
 from db.sites import sites
+from db.tracker_assignments import EVER
 from db.trackers import Tracker
 
 MOST = 1_000
@@ -100,7 +101,10 @@ async def create_trackers(
     _each(body, wanted_assignment)
     async with access.transaction() as conn:
         revision, at = await bump(conn)
-        made = _each(body, lambda one: _tracker(one, at))
+        free = await tracker_assignments.free_since(
+            conn, [one.asset_id for one in body if one.asset_id is not None]
+        )
+        made = _each(body, lambda one: _tracker(one, at, free))
         await _check_external_ids(conn, "trackers", [one.external_id for one in body])
         await _check_carriers(conn, made)
         with_secrets = [(tracker, secrets.token_urlsafe(SECRET_BYTES)) for tracker in made]
@@ -195,14 +199,14 @@ async def _check_owners(conn: Connection, body: Sequence[NewAsset]) -> None:
     )
 
 
-def _tracker(body: NewTracker, at: datetime) -> Tracker:
-    """With the asset that it will be on."""
-    since = body.assigned_from or at
-    if since > at:
-        raise bad_field("/assigned_from", "assigned_from must not lie in the future.")
+def _tracker(body: NewTracker, at: datetime, free: Mapping[UUID, datetime]) -> Tracker:
+    """With the asset that it will be on. free: since when assets carry no tracker."""
     tracker = new_tracker(body, at)
     if body.asset_id is None:
         return tracker
+    since = body.assigned_from or free.get(body.asset_id, EVER)
+    if since > at:
+        raise bad_field("/assigned_from", "assigned_from must not lie in the future.")
     return tracker._replace(asset_id=body.asset_id, assigned_from=since)
 
 

@@ -2,7 +2,8 @@
 
 The secret is shown once, in the answer that creates the tracker or gives it another secret; only
 hashes of it are kept. A revoked tracker stays revoked. Which asset a tracker is on is history: an
-assignment begins at `assigned_from` and the fixes from then on are the asset's.
+assignment begins at `assigned_from` and the fixes from then on are the asset's, those too that are
+stored already and belong to none (`api.assignments`).
 """
 
 import secrets
@@ -66,6 +67,15 @@ class NewTrackerItem(TrackerItem):
     secret: Annotated[str, fields.text(100, "nM0ZkQ0v3yN3mGm8m6mF0w2g7i9b1c5d8e2f4a6h0jk")]
 
 
+class ChangedTrackerItem(TrackerItem):
+    """A tracker as it is now, and what the change reaches back to."""
+
+    reaches_back_to: datetime | None = Field(
+        description="the time of the first stored fix that belonged to no asset and belongs to"
+        " this one now; null: there is none. Such fixes are judged soon, as late ones"
+    )
+
+
 class NewTracker(fields.Body):
     """A new tracker, on an asset or not."""
 
@@ -76,7 +86,9 @@ class NewTracker(fields.Body):
     receipts: bool = False
     asset_id: fields.AssetId | None = None
     assigned_from: fields.Time | None = Field(
-        default=None, description="since when it is on the asset; now, unless given"
+        default=None,
+        description="since when it is on the asset; unless given, ever, or since the asset lost"
+        " the tracker before it",
     )
 
 
@@ -91,7 +103,8 @@ class TrackerChange(fields.Body):
     asset_id: fields.AssetId | None = None
     assigned_from: fields.Time | None = Field(
         default=None,
-        description="since when; in the past only where no fix of the tracker is stored since",
+        description="since when; in the past only where no fix of the tracker since then belongs"
+        " to an asset. Unless given: now, or as for a new tracker if it was never on an asset",
     )
 
 
@@ -171,7 +184,7 @@ async def get_tracker(
     return ok(tracker_item(tracker) | more[tracker_id])
 
 
-@router.patch("/{id}", operation_id="updateTracker", response_model=TrackerItem)
+@router.patch("/{id}", operation_id="updateTracker", response_model=ChangedTrackerItem)
 async def update_tracker(
     access: Dispatcher, tracker_id: _TrackerPath, body: Annotated[TrackerChange, Body()]
 ) -> Response:
@@ -185,12 +198,13 @@ async def update_tracker(
         changed = tracker._replace(**{name: getattr(body, name) for name in own_fields})
         if changed != tracker:
             await trackers.update(conn, changed._replace(updated_at=at), revision)
+        reaches_back_to = None
         if wanted is not None:
-            await assign(conn, tracker, wanted, revision=revision, at=at)
+            reaches_back_to = await assign(conn, tracker, wanted, revision=revision, at=at)
         elif "asset_id" in body.model_fields_set:
             await unassign(conn, tracker, revision=revision, at=at)
         tracker = await _found(conn, tracker_id)
-    return ok(tracker_item(tracker))
+    return ok(tracker_item(tracker), once={"reaches_back_to": optional_time_text(reaches_back_to)})
 
 
 @router.post("/{id}/rotate", operation_id="rotateTracker", response_model=NewTrackerItem)

@@ -142,11 +142,12 @@ class PastFix(NamedTuple):
     lon: float
     accuracy_m: float | None
     speed_mps: float | None
+    flags: int
 
 
 _PAST = """
 SELECT wanted.asset_id, fix.tracker_id, (extract(epoch FROM fix.time) * 1000000)::bigint, fix.seq,
-       fix.lat, fix.lon, fix.accuracy_m, fix.speed_mps
+       fix.lat, fix.lon, fix.accuracy_m, fix.speed_mps, fix.flags
   FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::int4[], %s::timestamptz[], %s::int4[])
        AS wanted (org_id, asset_id, since, since_seq, until, until_seq)
  CROSS JOIN LATERAL (
@@ -182,6 +183,35 @@ async def past(conn: Connection, spans: Sequence[PastSpan], most: int) -> list[P
     columns = [list(column) for column in zip(*spans, strict=True)]
     edges = (min(span.since for span in spans), max(span.until for span in spans))
     cursor = await conn.execute(_PAST, (*columns, *edges, most))
+    return [PastFix(*row) for row in await cursor.fetchall()]
+
+
+_FOLLOWING = """
+SELECT assignment.asset_id, fix.tracker_id, (extract(epoch FROM fix.time) * 1000000)::bigint,
+       fix.seq, fix.lat, fix.lon, fix.accuracy_m, fix.speed_mps, fix.flags
+  FROM tracker_assignments AS assignment
+ CROSS JOIN LATERAL (
+       SELECT stored.*
+         FROM gps_events AS stored
+        WHERE stored.tracker_id = assignment.tracker_id
+          AND stored.time >= assignment.assigned_from
+          AND stored.time < coalesce(assignment.assigned_to, 'infinity')
+          AND stored.time >= %(time)s
+          AND (stored.time, stored.seq) > (%(time)s, %(seq)s)
+        ORDER BY stored.time, stored.seq LIMIT %(most)s) AS fix
+ WHERE assignment.org_id = %(org_id)s AND assignment.asset_id = %(asset_id)s
+   AND (assignment.assigned_to IS NULL OR assignment.assigned_to > %(time)s)
+ ORDER BY fix.time, fix.seq LIMIT %(most)s
+"""
+
+
+async def following(
+    conn: Connection, org_id: UUID, asset_id: UUID, after: tuple[datetime, int], most: int
+) -> list[PastFix]:
+    """The next fixes of an asset after the one of this time and seq, in order; at most `most`."""
+    time, seq = after
+    values = {"org_id": org_id, "asset_id": asset_id, "time": time, "seq": seq, "most": most}
+    cursor = await conn.execute(_FOLLOWING, values)
     return [PastFix(*row) for row in await cursor.fetchall()]
 
 

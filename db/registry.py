@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from db import asset_backlogs
+from db.asset_backlogs import Backlog
 from db.connect import Connection
 from db.revision import read_for_share
 from geofence.outlines import Shape
@@ -51,7 +53,7 @@ class AssetTagsRow(NamedTuple):
 class AssignmentRow(NamedTuple):
     """[from_us, to_us), microseconds since 1970.
 
-    A row is known by its tracker, or its asset, and its `from_us`.
+    Those of one tracker, or of one asset, never overlap: a row replaces what it overlaps.
     """
 
     tracker_id: UUID
@@ -111,6 +113,7 @@ class RegistryChanges:
     assignments: list[AssignmentRow]
     zone_versions: list[ZoneVersionRow]
     retention: list[RetentionRow] = field(default_factory=list[RetentionRow])
+    backlogs: list[Backlog] = field(default_factory=list[Backlog])
 
 
 _TRACKERS = """
@@ -173,13 +176,14 @@ async def changes_since(conn: Connection, revision: int) -> RegistryChanges:
         assignments = [AssignmentRow(*row) for row in await cursor.fetchall()]
         await cursor.execute(_RETENTION)
         retention = [RetentionRow(*row) for row in await cursor.fetchall()]
+    backlogs = await asset_backlogs.changed_since(conn, revision)
     zone_versions: list[ZoneVersionRow] = []
     async with conn.cursor(name="zone_versions") as cursor:
         await cursor.execute(_ZONE_VERSIONS, (MAX_TIME_US, revision))
         while rows := await cursor.fetchmany(_ZONES_AT_A_TIME):
             zone_versions += await asyncio.to_thread(_zone_versions, rows)
     return RegistryChanges(
-        newest, trackers, assets, asset_tags, assignments, zone_versions, retention
+        newest, trackers, assets, asset_tags, assignments, zone_versions, retention, backlogs
     )
 
 

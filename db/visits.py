@@ -160,16 +160,21 @@ async def mark_dwelled(conn: Connection, dwellings: Sequence[Dwelling]) -> None:
 
 _PAST = sql.SQL("""
 SELECT {}
-  FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[]) AS wanted (org_id, asset_id, since)
+  FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::timestamptz[])
+       AS wanted (org_id, asset_id, since, until)
   JOIN visits ON visits.org_id = wanted.org_id AND visits.asset_id = wanted.asset_id
    AND (visits.left_at IS NULL OR visits.left_at >= wanted.since
         OR visits.opening_time >= wanted.since)
+   AND (visits.left_at IS NULL OR visits.entered_at <= wanted.until
+        OR visits.opening_time <= wanted.until)
 """).format(sql.SQL(", ").join(sql.Identifier("visits", name) for name in Visit._fields))
 
 
-async def since(conn: Connection, wanted: Sequence[tuple[UUID, UUID, datetime]]) -> list[Visit]:
-    """Of assets (org_id, asset_id, since) the visits that were not over before, and those that
-    fixes since then have opened; retracted ones too.
+async def within(
+    conn: Connection, wanted: Sequence[tuple[UUID, UUID, datetime, datetime]]
+) -> list[Visit]:
+    """Of assets (org_id, asset_id, since, until) the visits that were not over before, and those
+    that fixes since then have opened; retracted ones too. Of later ones only those that are open.
     """
     cursor = await conn.execute(_PAST, [list(column) for column in zip(*wanted, strict=True)])
     return [Visit(*row) for row in await cursor.fetchall()]

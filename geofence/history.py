@@ -111,14 +111,7 @@ class History:
 
         This and `take` raise Unsettled.
         """
-        self.visits = {visit.key: visit for visit in visits}
-        before = self._begun_before(self._after)
-        lasting, since_us = set(self._names.values()), int(before.assets["newest_us"][0])
-        known = [
-            visit
-            for visit in self.visits.values()
-            if not visit.retracted and (visit.end_us > since_us or visit.key in lasting)
-        ]
+        before, known = self._begin(visits)
         self._segments = [Segment(before, rows)]
         if self._end is not None:
             self._segments.append(Segment(self._end))
@@ -127,6 +120,47 @@ class History:
         now = Timeline(self._segments, self._tail)
         found = self._visits(now, 0, settled)
         return self._amended(known, found, now.until_us, late=True)
+
+    def catch_up(
+        self,
+        rows: NDArray[np.void],
+        visits: Iterable[Visit],
+        until_us: int,
+        circumstances: Circumstances,
+        *,
+        more_follow: bool,
+    ) -> Revision:
+        """Takes in fixes since the beginning that were stored, but not judged as the asset's.
+
+        As `recall`, but all that they show is told. more_follow: these are not the last, and of
+        visits that were known the later ones wait for those that follow.
+        """
+        before, known = self._begin(visits)
+        self._segments = [Segment(before, rows)]
+        settled = self._judge_from(0, self._judging(circumstances), until_us)
+        now = Timeline(self._segments, self._tail)
+        found = self._visits(now, 0, settled)
+        known_us = max(
+            [int(before.assets["newest_us"][0])]
+            + [visit.entered.time_us for visit in known if visit.left is None]
+        )
+        if more_follow:
+            known, found = _up_to(now.until_us, known, found)
+        revision = self._amended(known, found, known_us, late=True)
+        openings = self._with_names(now.openings())
+        return replace(revision, openings=openings, suspect=now.suspicions(rows))
+
+    def _begin(self, visits: Iterable[Visit]) -> tuple[StateDelta, list[Visit]]:
+        """The state to judge from, and those of the visits that go on after it."""
+        self.visits = {visit.key: visit for visit in visits}
+        before = self._begun_before(self._after)
+        lasting, since_us = set(self._names.values()), int(before.assets["newest_us"][0])
+        known = [
+            visit
+            for visit in self.visits.values()
+            if not visit.retracted and (visit.end_us > since_us or visit.key in lasting)
+        ]
+        return before, known
 
     def _begins_before_end(self, visit: Visit) -> bool:
         """Whether it was known to begin when the fix at the end was judged."""
@@ -290,14 +324,18 @@ class History:
         known = [self.visits[self._names.pop(visit.key)] for visit in was]
         revision = self._amended(known, found, old.until_us, late=late)
         openings = now.openings_since(old, first, settled, old_settled)
+        return replace(
+            revision,
+            openings=self._with_names(openings),
+            suspect=now.suspicions_since(old, first, settled, old_settled),
+        )
+
+    def _with_names(self, openings: NDArray[np.void]) -> NDArray[np.void]:
+        """The openings, those within a visit naming it by its key."""
         for number in range(len(openings)):
             key = key_of(openings[number])
             name(openings[number], self._names.get(key, key))
-        return replace(
-            revision,
-            openings=openings,
-            suspect=now.suspicions_since(old, first, settled, old_settled),
-        )
+        return openings
 
     def _amended(
         self, known: list[Visit], found: list[Visit], until_us: int, *, late: bool
@@ -346,6 +384,27 @@ class History:
             dwelled = visit.dwelled if member["dwelled"] else None
             found[key.zone] = replace(visit, key=key, left=None, dwelled=dwelled)
         return found
+
+
+def _up_to(end_us: int, known: list[Visit], found: list[Visit]) -> tuple[list[Visit], list[Visit]]:
+    """Both without what lies beyond the end: a visit that lasts then goes on as it was known to.
+
+    A known one that is open goes on from it, wherever it began: an asset is in a zone once.
+    """
+    beyond = {
+        one.key.zone: one for one in known if one.left is None and one.entered.time_us > end_us
+    }
+    known = [one for one in known if one.entered.time_us <= end_us]
+    lasting = {one.key.zone: one for one in known if one.end_us > end_us}
+    result: list[Visit] = []
+    for visit in found:
+        zone = visit.key.zone
+        if visit.left is None and zone in lasting:
+            visit = replace(visit, left=lasting[zone].left)
+        elif visit.left is None and zone in beyond:
+            known.append(beyond[zone])
+        result.append(visit)
+    return known, result
 
 
 def _inside(state: StateDelta) -> NDArray[np.void]:

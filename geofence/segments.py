@@ -15,7 +15,7 @@ from geofence.rules import Gates
 from geofence.state import State, StateDelta, blank_assets
 from geofence.transitions import TRANSITION_DTYPE, Transition
 from geofence.versions import MIN_TIME_US
-from telemetry.fix import FIX_DTYPE, FixBatch
+from telemetry.fix import FIX_DTYPE, FixBatch, Flag
 
 FIXES_PER_SEGMENT = 64
 NO_TRANSITIONS = np.empty(0, TRANSITION_DTYPE)
@@ -103,6 +103,18 @@ class Timeline:
         """Fixes that were not suspect, or not known, and those that were and are no more."""
         before, now = old._suspects(first, old_settled), self._suspects(first, settled)
         return dict.fromkeys(now - before, True) | dict.fromkeys(before - now, False)
+
+    def openings(self) -> NDArray[np.void]:
+        """All openings of schedules."""
+        return self._openings(0, len(self.segments))
+
+    def suspicions(self, rows: NDArray[np.void]) -> dict[tuple[int, int, int], bool]:
+        """Fixes whose flag is wrong: of `rows`, which are in the segments, and of those before."""
+        was = set(_identities(rows[rows["flags"] & Flag.SUSPECT != 0]))
+        now = self._suspects(0, len(self.segments))
+        healed = {one for segment in self.segments for one in _identities(segment.healed)}
+        earlier = healed - set(_identities(rows))
+        return dict.fromkeys(now - was, True) | dict.fromkeys((was - now) | earlier, False)
 
     def _suspects(self, first: int, settled: int) -> set[tuple[int, int, int]]:
         """The suspect fixes of some segments, and of the one before, which they may heal."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db import checkpoints as stored
+from db.asset_backlogs import Backlog
 from db.checkpoints import Checkpoint
 from db.events import Event
 from db.gps_events import FixKey
@@ -21,6 +22,7 @@ from geofence.evaluator import NO_TIMERS_US
 from geofence.history import History, Revision, Unsettled
 from geofence.segments import Circumstances
 from geofence.state import State, StateDelta
+from geofence.versions import MAX_TIME_US
 from ingest import checkpoints, news
 from ingest.past import AssetPast, PastNeeded, Span
 from ingest.registry import Registry
@@ -34,7 +36,8 @@ class Late:
     fixes: how many they were, with those that came with them; suspects: how many of them are. told,
     used_names: see `ingest.plan.Memory`; None for what is to be forgotten. states: of the assets,
     as of now. suspect: stored fixes whose flag changes. outdated: in these times checkpoints are
-    wrong. checkpointed: (asset, time_us) of the last one that each has now.
+    wrong. checkpointed: (asset, time_us) of the last one that each has now. backlogs: how far those
+    of which a piece was judged are, None for all of it.
     """
 
     fixes: int = 0
@@ -48,6 +51,7 @@ class Late:
     outdated: list[stored.Span] = field(default_factory=list[stored.Span])
     checkpoints: list[Checkpoint] = field(default_factory=list[Checkpoint])
     checkpointed: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    backlogs: dict[int, Backlog | None] = field(default_factory=dict[int, Backlog | None])
 
 
 def judge(
@@ -69,7 +73,7 @@ def judge(
     for asset, own in rows_by_asset(rows, list(past)):
         known = past[asset]
         late.fixes += len(own)
-        until_us = max(due_us, int(rows["time_us"][own].max()))
+        until_us = int(rows["time_us"][own].max(initial=due_us))
         agenda = registry.agenda_since(asset, known.since_us, until_us)
         circumstances = Circumstances(registry.index, registry.gates, agenda)
         history = History(asset, bench, known.before, known.end)
@@ -81,8 +85,12 @@ def judge(
         _flag(rows, own, revisions, late, registry)
         _write(history, revisions, late, registry, now_us[1])
         _mark(history, known, late, registry)
-        if known.end is None:
+        if known.more_follow:
+            late.backlogs[asset] = _rest(history, late, registry)
+        elif known.end is None:
             _keep(history, late, registry)
+        if known.is_backlog:
+            late.backlogs.setdefault(asset, None)
     if unsettled:
         raise PastNeeded(assets=unsettled)
     return late
@@ -108,14 +116,25 @@ def _revisions(
     circumstances: Circumstances,
 ) -> Iterator[Revision]:
     """What is known is recalled, then comes fix by fix, then what has fallen due."""
-    asset = state.assets[history.asset]
-    is_ahead = asset["clock_us"] > asset["newest_us"]
-    until_us = int(asset["clock_us"]) if is_ahead else NO_TIMERS_US
     assert known.rows is not None
-    yield history.recall(known.rows, known.visits, until_us, circumstances)
+    if known.is_backlog:
+        until_us = NO_TIMERS_US if known.more_follow else _before(rows, due_us)
+        yield history.catch_up(
+            known.rows, known.visits, until_us, circumstances, more_follow=known.more_follow
+        )
+    else:
+        asset = state.assets[history.asset]
+        is_ahead = asset["clock_us"] > asset["newest_us"]
+        until_us = int(asset["clock_us"]) if is_ahead else NO_TIMERS_US
+        yield history.recall(known.rows, known.visits, until_us, circumstances)
     yield from history.take_all(rows, circumstances)
-    if known.end is None:
+    if known.end is None and not known.more_follow:
         yield history.pass_time(due_us, circumstances)
+
+
+def _before(rows: NDArray[np.void], due_us: int) -> int:
+    """Up to when something may have happened before the fixes."""
+    return min(due_us, int(rows["time_us"].min(initial=MAX_TIME_US)) - 1)
 
 
 def _flag(
@@ -160,17 +179,27 @@ def _keep(history: History, late: Late, registry: Registry) -> None:
         late.told[news.visit_id_of(history.asset, key, registry)] = told.get(key)
 
 
+def _rest(history: History, late: Late, registry: Registry) -> Backlog:
+    """What is left of a backlog after a piece: what is known then goes with it."""
+    for key in history.visits:
+        late.told[news.visit_id_of(history.asset, key, registry)] = None
+    state = history.state()
+    return Backlog(*checkpoints.encode(state.assets[0], state.memberships, registry))
+
+
 def _mark(history: History, known: AssetPast, late: Late, registry: Registry) -> None:
     """Checkpoints, anew in the time that was judged."""
     organization = registry.organization_of_asset(history.asset)
     owner = (registry.organizations[organization], registry.assets[history.asset])
     until_us = None if known.end is None else int(known.end.assets["newest_us"][0])
+    if known.more_follow:
+        until_us = int(history.state().assets["newest_us"][0]) + 1
     late.outdated.append(stored.Span(*owner, known.since_us, until_us))
     landmarks = checkpoints.spaced(history.landmarks(), known.since_us)
     for landmark in landmarks:
         late.checkpoints.append(
             checkpoints.encode(landmark.assets[0], landmark.memberships, registry)
         )
-    if known.end is None:
+    if known.end is None and not known.more_follow:
         last_us = int(landmarks[-1].assets["newest_us"][0]) if landmarks else known.since_us
         late.checkpointed.append((history.asset, last_us))

@@ -39,6 +39,7 @@ class Metrics:
             "transitions", "Zones entered, left, stayed in, opened", ["transition"], **named
         )
         self._timers = Counter("timers", "Transitions by a deadline, without a fix", **named)
+        self._backlogs = Gauge("backlogs", "Assets whose stored fixes are being judged", **named)
         self._events = Counter("events", "Events written", **named)
         self.receipts = Counter("receipts", "Receipts of messages", ["result"], **named)
         self._transaction = Histogram(
@@ -51,6 +52,7 @@ class Metrics:
 
     def committed(self, plan: Plan, arrivals: Arrivals, seconds: float) -> None:
         """One batch is in the database."""
+        self._backlogs.set(plan.backlogs.waiting)
         self._messages.inc(len(arrivals.messages))
         self._stored.inc(len(plan.new))
         self._duplicates.inc(len(plan.batch) - len(plan.new))

@@ -5,7 +5,7 @@ whether this process goes on or another reads the clock back. That a tracker is 
 which is nowhere is not taken in: fixes from before may still come, and are judged.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -89,13 +89,15 @@ class Moves:
         state: State,
         fixes_of: NDArray[np.integer],
         assignments: Assignments,
+        waiting: Sequence[int],
         *,
         of_all: bool,
     ) -> NDArray[np.void]:
         """MOVE_DTYPE, by asset, then time: what is not taken in yet.
 
-        fixes_of: the assets that have fixes now, -1 for none; some may be there twice. of_all: of
-        the other assets too.
+        fixes_of: the assets that have fixes now, -1 for none; some may be there twice. waiting:
+        those that have a backlog, whose moves are taken in with it. of_all: of the other assets
+        too.
         """
         n = len(self._last_us)
         state.hold_assets(n)
@@ -105,8 +107,8 @@ class Moves:
         done_us = np.maximum(*(state.assets[name][chosen] for name in ("newest_us", "clock_us")))
         is_somewhere = state.assets["located"][chosen] | has_fix[chosen]
         until_us = np.where(is_somewhere, self._last_us[chosen], self._last_begin_us[chosen])
-        behind = until_us > done_us
         asset = np.arange(n)[chosen]
+        behind = (until_us > done_us) & ~np.isin(asset, waiting)
         spans_us = zip(done_us[behind].tolist(), until_us[behind].tolist(), strict=True)
         rows = [
             (number, move.time_us, *self._standing(move))

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db import checkpoints, gps_events, restore, retention, visits
+from db.asset_backlogs import Backlog
 from db.checkpoints import Checkpoint
 from db.connect import Connection
 from db.gps_events import FixKey, PastFix, PastSpan
@@ -35,6 +36,7 @@ _INFERRED = {None: Inferred.NONE, "segment": Inferred.SEGMENT, "timer": Inferred
 _END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
 MOST_CHECKPOINTS = 64  # beyond so many, all of the past is looked up
+PIECE_FIXES = 4_000  # of a backlog, judged at once
 MOST_FIXES = 100_000  # of an asset; where more follow, a late fix is stored and not judged
 
 
@@ -60,6 +62,8 @@ class AssetPast:
     before: its state at the beginning, None where that is its first fix. end: its state at the end,
     None where that is now. rows: its fixes between, in order of time and seq; None where they are
     too many, or some of them are not kept any more. visits: those that the time bears on.
+    is_backlog: the rows are a piece of a backlog, not judged yet; more_follow: it is not the last
+    one.
     """
 
     span: Span
@@ -67,6 +71,8 @@ class AssetPast:
     end: StateDelta | None
     rows: NDArray[np.void] | None
     visits: Sequence[amendments.Visit]
+    is_backlog: bool = False
+    more_follow: bool = False
 
     @property
     def since_us(self) -> int:
@@ -79,10 +85,14 @@ class AssetPast:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What has been looked up. stored: of the fixes that were asked for, None where none were."""
+    """What has been looked up. stored: of the fixes that were asked for, None where none were.
+
+    piece: an asset and the next piece of its backlog.
+    """
 
     stored: frozenset[FixKey] | None = None
     assets: dict[int, AssetPast] = field(default_factory=dict[int, AssetPast])
+    piece: tuple[int, AssetPast] | None = None
 
 
 NO_PAST = Past()
@@ -91,13 +101,20 @@ NO_PAST = Past()
 class PastNeeded(Exception):
     """A plan cannot be made without this.
 
-    fixes: which of them are stored. assets: by ordinal, the past that bears on some time.
+    fixes: which of them are stored. assets: by ordinal, the past that bears on some time. backlog:
+    whose next piece.
     """
 
-    def __init__(self, fixes: Sequence[FixKey] = (), assets: Mapping[int, Span] = {}) -> None:
+    def __init__(
+        self,
+        fixes: Sequence[FixKey] = (),
+        assets: Mapping[int, Span] = {},
+        backlog: Backlog | None = None,
+    ) -> None:
         super().__init__(f"{len(fixes)} fixes and {len(assets)} assets are to be looked up")
         self.fixes = fixes
         self.assets = assets
+        self.backlog = backlog
 
 
 async def look_up(conn: Connection, need: PastNeeded, past: Past, registry: Registry) -> Past:
@@ -107,7 +124,46 @@ async def look_up(conn: Connection, need: PastNeeded, past: Past, registry: Regi
     if need.assets:
         found = await _assets(conn, need.assets, registry)
         past = replace(past, assets=past.assets | found)
+    if need.backlog is not None:
+        past = replace(past, piece=await _piece(conn, need.backlog, registry))
     return past
+
+
+async def _piece(conn: Connection, backlog: Backlog, registry: Registry) -> tuple[int, AssetPast]:
+    """What follows in a backlog: a bounded number of fixes, and the visits that they bear on.
+
+    Where fixes since the state before it are not kept any more, the asset begins anew behind them.
+    """
+    owner, asset = backlog[:2], registry.assets.number(backlog.asset_id)
+    before = await _state_of(conn, backlog, registry)
+    after = _after(before)
+    cut = (await retention.cuts(conn, [owner])).get(backlog.asset_id)
+    if cut is not None and backlog.state is None and after[0] < cut:
+        before, after = None, (cut, -1)
+    found = await gps_events.following(conn, *owner, after, PIECE_FIXES + 1)
+    fixes, more_follow = found[:PIECE_FIXES], len(found) > PIECE_FIXES
+    until = to_datetime(fixes[-1].time_us) if more_follow else _END_OF_TIME
+    stays = await visits.within(conn, [(*owner, _bearing(before), until)])
+    if before is None and cut is not None:
+        stays = [stay for stay in stays if stay.opening_time >= cut]
+    await _look_up_places(conn, {asset: _since_us(before)}, registry)
+    return asset, AssetPast(
+        Span(backlog.time_us, backlog.time_us),
+        before,
+        end=None,
+        rows=_rows(fixes, registry) if fixes else np.empty(0, FIX_DTYPE),
+        visits=[_visit(row, registry) for row in stays],
+        is_backlog=True,
+        more_follow=more_follow,
+    )
+
+
+async def _state_of(conn: Connection, backlog: Backlog, registry: Registry) -> StateDelta | None:
+    """From which a backlog is judged on: None from the asset's first fix on."""
+    if backlog.state is not None:
+        return decode(Checkpoint(*backlog[:4], backlog.state), registry)
+    found = await checkpoints.before(conn, [(*backlog[:2], backlog.time_us)])
+    return decode(found[0], registry) if found else None
 
 
 async def _assets(
@@ -122,8 +178,8 @@ async def _assets(
     )
     # After the fixes: what was removed before they were read is known by now.
     cuts = await retention.cuts(conn, list(owner.values()))
-    stays = await visits.since(
-        conn, [(*owner[asset], _bearing(before)) for asset, before, _ in edges]
+    stays = await visits.within(
+        conn, [(*owner[asset], _bearing(before), _END_OF_TIME) for asset, before, _ in edges]
     )
     await _look_up_places(conn, {asset: _since_us(before) for asset, before, _ in edges}, registry)
     visits_of: dict[UUID, list[amendments.Visit]] = defaultdict(list)
@@ -222,7 +278,7 @@ def _rows(fixes: Sequence[PastFix], registry: Registry) -> NDArray[np.void] | No
     asset = registry.assets.number(fixes[0].asset_id)
     rows["asset"], rows["organization"] = asset, registry.organization_of_asset(asset)
     rows["tracker"] = [registry.trackers.number(fix.tracker_id) for fix in fixes]
-    for name in ("time_us", "seq", "lat", "lon"):
+    for name in ("time_us", "seq", "lat", "lon", "flags"):
         rows[name] = [getattr(fix, name) for fix in fixes]
     for name, bit in (("accuracy_m", Known.ACCURACY), ("speed_mps", Known.SPEED)):
         values = [getattr(fix, name) for fix in fixes]

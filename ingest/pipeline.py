@@ -16,7 +16,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from db import asset_states, checkpoints, events, gps_events, leases, quarantine, revision, visits
+from db import (
+    asset_backlogs,
+    asset_states,
+    checkpoints,
+    events,
+    gps_events,
+    leases,
+    quarantine,
+    revision,
+    visits,
+)
 from db.connect import Connection
 from db.quarantine import DEFAULT_BOUNDS, Bounds
 from db.registry import changes_since
@@ -87,6 +97,7 @@ async def _plan_again(turn: Turn, arrivals: Arrivals) -> Plan:
     changes = await changes_since(turn.conn, turn.memory.registry.revision)
 
     await asyncio.to_thread(turn.memory.registry.take, changes)
+    turn.memory.hold(changes.backlogs)
     await look_up_places(turn.conn, turn.memory)
     return await plan_asking(turn.conn, arrivals, turn.memory, turn.now_us)
 
@@ -129,4 +140,6 @@ async def _write(turn: Turn, plan: Plan, received_us: int) -> None:
         await asset_states.forget(conn, list(plan.notes.removed.values()))
         await checkpoints.forget(conn, plan.late.outdated)
         await checkpoints.store(conn, plan.checkpoints)
+        await asset_backlogs.move(conn, list(plan.backlogs.moved.values()))
+        await asset_backlogs.remove(conn, [one[:2] for one in plan.backlogs.done.values()])
     await quarantine.keep(conn, plan.refusals, to_datetime(received_us), turn.bounds)

@@ -4,21 +4,25 @@ A plan is made from the memory and changes nothing in it; `Memory.take` does, on
 transaction has begun and found nothing changed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
+from db.asset_backlogs import Backlog
 from db.checkpoints import Checkpoint
 from db.gps_events import FixKey, Owners, copy_stream
 from db.quarantine import Refusal
 from geofence.amendments import Told, VisitKey
 from geofence.evaluator import Evaluation, evaluate, late_assets
 from geofence.names import tell_apart
+from geofence.segments import nothing_known
 from geofence.state import State, StateDelta
+from geofence.versions import MAX_TIME_US
 from ingest.arrivals import Arrivals
+from ingest.backlogs import Backlogs, Progress
 from ingest.checkpoints import Checkpoints
 from ingest.late import Late, judge, rows_by_asset
 from ingest.notes import NoteChanges, Notes
@@ -40,7 +44,8 @@ class Memory:
     """What ingest has in mind between batches; all of it can be read back from the database.
 
     told: of open visits, by id, what was told of them that does not hold any more. used_names: by
-    asset, see `geofence.names`. bench: a state for `geofence.history` to work at.
+    asset, see `geofence.names`. bench: a state for `geofence.history` to work at. backlogs: of
+    their assets nothing is known in `state`.
     """
 
     registry: Registry
@@ -52,6 +57,14 @@ class Memory:
     used_names: dict[int, set[VisitKey]] = field(default_factory=dict[int, set[VisitKey]])
     bench: State = field(default_factory=State)
     rates: Rates = field(default_factory=Rates)
+    backlogs: Backlogs = field(default_factory=Backlogs)
+
+    def hold(self, backlogs: Iterable[Backlog]) -> None:
+        """Forgets the assets whose stored fixes are to be judged: their backlogs tell of them."""
+        for backlog in backlogs:
+            asset = self.registry.assets.number(backlog.asset_id)
+            self.backlogs.put(asset, backlog)
+            self.state.apply(nothing_known(asset))
 
     def take(self, plan: "Plan") -> None:
         """From now on, what follows is planned as if `plan` were committed."""
@@ -71,6 +84,7 @@ class Memory:
             else:
                 self.told[visit] = told
         self.rates.take(plan.buckets)
+        self.backlogs.take(plan.backlogs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +93,8 @@ class Plan:
     not known; new_stream: their COPY stream. evaluation: of the new ones that are not late, and of
     all that has fallen due; late: the others; unjudged: how many are not judged at all, because too
     many fixes follow. delta: what is done to the state. suspect: stored fixes whose flag changes.
-    checkpointed: (asset, time_us) of the last of each that has a new one.
+    checkpointed: (asset, time_us) of the last of each that has a new one. backlogs: what is judged
+    of them, by `late`.
     """
 
     revision: int
@@ -97,12 +112,13 @@ class Plan:
     checkpointed: Sequence[tuple[int, int]]
     refusals: Sequence[Refusal]
     buckets: Buckets
+    backlogs: Progress
 
     @property
     def writes(self) -> bool:
         """Whether there is anything for the database."""
         found = (len(self.new), self.outcome, self.notes, self.checkpoints, self.refusals)
-        return any(map(bool, found))
+        return any(map(bool, (*found, self.backlogs)))
 
 
 def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_PAST) -> Plan:
@@ -114,12 +130,16 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     registry, state = memory.registry, memory.state
     batch, refusals, buckets = sort_out(arrivals, registry, memory.watermarks, memory.rates)
     registry.resolve(batch)
-    new = _without_known(batch, memory.watermarks, past, registry)
+    arrived = _without_known(batch, memory.watermarks, past, registry)
+    piece, waiting = _piece(arrived, memory.backlogs, past, now_us), memory.backlogs.assets
+    new = _without_assets(arrived, [one for one in waiting if not _is_last(piece.get(one))])
     behind = late_assets(new, state)
-    known = _past_of(behind, new, past)
+    behind = behind[~np.isin(behind, list(piece))]
+    known = _past_of(behind, new, past) | piece
     due_us = now_us - UNDER_WAY_US
-    agenda = registry.agenda(state, new, due_us)
-    others = _without_assets(new, behind) if len(behind) else new
+    agenda = registry.agenda(state, new, due_us, waiting)
+    careful = [*behind.tolist(), *piece]
+    others = _without_assets(new, careful)
     evaluation = evaluate(others, state, registry.index, due_us, registry.gates, agenda)
     late = Late()
     if known:
@@ -140,7 +160,7 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
         new_stream=_stream(new, registry, arrivals.received_us),
         evaluation=evaluation,
         late=late,
-        unjudged=int(np.isin(new.rows["asset"], behind).sum()) - late.fixes,
+        unjudged=int(np.isin(new.rows["asset"], careful).sum()) - late.fixes,
         delta=delta,
         suspect=suspect | late.suspect,
         outcome=tell(evaluation.transitions, registry, now_us, memory.told),
@@ -149,7 +169,30 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
         checkpointed=[*late.checkpointed, *_times(checkpoints, registry)],
         refusals=refusals,
         buckets=buckets,
+        backlogs=memory.backlogs.progress(arrived.rows, late.backlogs, now_us),
     )
+
+
+def _piece(batch: FixBatch, backlogs: Backlogs, past: Past, now_us: int) -> dict[int, AssetPast]:
+    """The asset of which a piece of its backlog is judged now, if any, and the piece.
+
+    Raises PastNeeded where it was not looked up. The last piece takes the fixes of the batch along;
+    where one lies before it, it waits.
+    """
+    if past.piece is None:
+        backlog = backlogs.next(now_us)
+        if backlog is not None:
+            raise PastNeeded(backlog=backlog)
+        return {}
+    asset, known = past.piece
+    time_us = batch.rows["time_us"][batch.rows["asset"] == asset]
+    if _is_last(known) and int(time_us.min(initial=MAX_TIME_US)) <= known.since_us:
+        return {}
+    return {asset: known}
+
+
+def _is_last(piece: AssetPast | None) -> bool:
+    return piece is not None and not piece.more_follow
 
 
 def _without_known(
@@ -203,8 +246,10 @@ def _check_nothing_due(evaluation: Evaluation, known: Mapping[int, AssetPast]) -
         )
 
 
-def _without_assets(batch: FixBatch, assets: NDArray[np.integer]) -> FixBatch:
+def _without_assets(batch: FixBatch, assets: Sequence[int]) -> FixBatch:
     """The same fixes, those of the assets belonging to none."""
+    if not assets:
+        return batch
     rows = batch.rows.copy()
     rows["asset"][np.isin(rows["asset"], assets)] = -1
     return FixBatch(rows, batch.attributes)

@@ -42,13 +42,14 @@ class Content(msgspec.Struct):
 
     time, seq: of the message's last fix, as it was sent; null where that cannot be read. count: how
     many of its fixes are stored, by this message or before. rejected: why the others are not, each
-    reason once.
+    reason once. unassigned: how many of the stored ones belong to no asset.
     """
 
     time: str | None
     seq: int | None
     count: int
     rejected: list[str]
+    unassigned: int
 
 
 def receipts(arrivals: Arrivals, plan: Plan, registry: Registry) -> list[Receipt]:
@@ -62,13 +63,16 @@ def receipts(arrivals: Arrivals, plan: Plan, registry: Registry) -> list[Receipt
     ]
     if not wanted:
         return []
-    stored = np.bincount(plan.batch.rows["message"], minlength=len(arrivals.messages)).tolist()
+    rows, n = plan.batch.rows, len(arrivals.messages)
+    stored = np.bincount(rows["message"], minlength=n).tolist()
+    unassigned = np.bincount(rows["message"][rows["asset"] < 0], minlength=n).tolist()
     reasons, last_rows = _reasons(plan), _last_rows(plan, [number for number, _ in wanted])
     made: list[Receipt] = []
     for number, message in wanted:
         refused_for = reasons.get((message.topic, message.payload), [])
         last = None if refused_for else last_rows.get(number)
-        made.append(_receipt(message, last, stored[number], refused_for))
+        counts = (stored[number], unassigned[number])
+        made.append(_receipt(message, last, counts, refused_for))
     return made
 
 
@@ -95,14 +99,16 @@ def _last_rows(plan: Plan, numbers: Sequence[int]) -> dict[int, LastFix]:
 
 
 def _receipt(
-    message: RawMessage, last: LastFix | None, stored: int, refused_for: list[str]
+    message: RawMessage, last: LastFix | None, counts: tuple[int, int], refused_for: list[str]
 ) -> Receipt:
-    """last: None where it has to be looked for in the message."""
+    """last: None where it has to be looked for in the message. counts: stored, unassigned."""
     parsed = parse_topic(message.topic)
     assert parsed is not None, "the topic has a sender"
     tracker_id, payload_format = parsed
     time_us, seq = last or last_fix(message.payload, payload_format)
-    content = Content(None if time_us is None else format_time(time_us), seq, stored, refused_for)
+    stored, unassigned = counts
+    time = None if time_us is None else format_time(time_us)
+    content = Content(time, seq, stored, refused_for, unassigned)
     return Receipt(ack_topic(tracker_id), msgspec.json.encode(content), message.correlation_data)
 
 

@@ -59,6 +59,7 @@ async def recollect(conn: Connection) -> Memory:
         memory = Memory(
             registry, watermarks, state, notes, told=_told(visits), used_names=used_names
         )
+        memory.hold(changes.backlogs)
         await look_up_places(conn, memory)
         took.lap("names_and_places_s")
     _log.info("state loaded", trackers=len(registry.trackers), **took.laps)

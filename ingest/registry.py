@@ -7,6 +7,7 @@ thread at a time.
 UUIDs become ordinals here, which index arrays and appear in the columns of a batch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,10 +141,16 @@ class Registry:
         """The asset that each tracker was on at each time, -1 where on none; (n,)."""
         return self._assignments.assets(tracker, time_us)
 
-    def agenda(self, state: State, batch: FixBatch, now_us: int) -> Agenda:
-        """What happens to assets that no fix tells and no zone, up to now_us or the last fix."""
+    def agenda(
+        self, state: State, batch: FixBatch, now_us: int, waiting: Sequence[int] = ()
+    ) -> Agenda:
+        """What happens to assets that no fix tells and no zone, up to now_us or the last fix.
+
+        waiting: assets that have a backlog, to which nothing happens before it is judged.
+        """
         is_tick = now_us >= state.ticked_us + TICK_US
-        moves = self.moves.pending(state, batch.rows["asset"], self._assignments, of_all=is_tick)
+        fixes_of = batch.rows["asset"]
+        moves = self.moves.pending(state, fixes_of, self._assignments, waiting, of_all=is_tick)
         if not self.openings:
             return Agenda(moves, np.empty(0, OPENING_DTYPE))
         after_us = min(state.ticked_us, _done_us(state, batch))

@@ -18,7 +18,7 @@ class Span(NamedTuple):
 
 
 class Spans:
-    """The spans of each owner, which never overlap: one is known by its `from_us`.
+    """The spans of each owner, which never overlap.
 
     from_us, to_us, other: of owners 0 to n - 1, (n,); `other` is -1 where an owner has no span, or
     where it `is_several`.
@@ -32,18 +32,23 @@ class Spans:
         self._several: dict[int, list[Span]] = {}
 
     def put(self, owner: int, span: Span) -> bool:
-        """Adds a span, or replaces the one that begins with it; whether it is one more."""
+        """Adds a span; what it overlaps was known of it before, and goes.
+
+        Returns whether none began there.
+        """
         known = self.of(owner)
-        spans = [each for each in known if each.from_us != span.from_us]
-        is_more = len(spans) == len(known)
+        begins_there = any(each.from_us == span.from_us for each in known)
+        spans = [each for each in known if each.to_us <= span.from_us or span.to_us <= each.from_us]
         spans.append(span)
         self.hold(owner + 1)
         if len(spans) == 1:
             self.from_us[owner], self.to_us[owner], self.other[owner] = span
+            self.is_several[owner] = False
+            self._several.pop(owner, None)
         else:
             self.other[owner], self.is_several[owner] = -1, True
             self._several[owner] = sorted(spans)
-        return is_more
+        return not begins_there
 
     def of(self, owner: int) -> list[Span]:
         """In order."""

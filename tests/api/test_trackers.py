@@ -66,10 +66,56 @@ async def test_a_tracker_may_be_put_on_an_asset_at_once(north: Organization) -> 
     assert tracker["assigned_from"] == "2019-12-31T23:00:00Z"
 
 
-async def test_without_a_time_an_assignment_begins_now(north: Organization) -> None:
+async def test_without_a_time_the_first_assignment_holds_since_ever_a_later_one_from_now_on(
+    north: Organization,
+) -> None:
+    first, second = await new_asset(north), await new_asset(north)
+    tracker = await new_tracker(north, asset_id=first)
+    assert tracker["assigned_from"] == "2000-01-01T00:00:00Z"
     before = ago(seconds=0)
-    tracker = await new_tracker(north, asset_id=await new_asset(north))
-    assert before < datetime.fromisoformat(tracker["assigned_from"]) < ago(seconds=0)
+    moved = await north.admin.patch(f"/v1/trackers/{tracker['id']}", {"asset_id": second})
+    assert before < datetime.fromisoformat(moved.json["assigned_from"]) < ago(seconds=0)
+    assert moved.json["reaches_back_to"] is None
+
+
+async def test_a_first_assignment_reaches_back_to_the_end_of_the_tracker_before(
+    north: Organization,
+) -> None:
+    asset_id = await new_asset(north)
+    tracker = await new_tracker(north, asset_id=asset_id)
+    off = await north.admin.patch(f"/v1/trackers/{tracker['id']}", {"asset_id": None})
+    one = await new_tracker(north, asset_id=asset_id)
+    await north.admin.patch(f"/v1/trackers/{one['id']}", {"asset_id": None})
+    many = await north.admin.post("/v1/trackers/batch", [{"asset_id": asset_id}])
+    since = [one["assigned_from"], many.json["data"][0]["assigned_from"]]
+    assert off.json["updated_at"] < since[0] < since[1]
+
+
+async def test_an_assignment_reaches_back_to_stored_fixes_that_belong_to_no_asset(
+    api: RunningApi, north: Organization
+) -> None:
+    tracker, asset_id = await new_tracker(north), await new_asset(north)
+    path, oldest = f"/v1/trackers/{tracker['id']}", ago(hours=3).replace(microsecond=0)
+    for hours in range(3):
+        store_fix(api, north, tracker["id"], oldest + timedelta(hours=hours))
+    listed = await north.viewer.get("/v1/gps-events", asset_id=asset_id)
+    assert listed.json["data"] == []
+    since = (oldest + timedelta(minutes=30)).isoformat()
+    put_on = await north.admin.patch(path, {"asset_id": asset_id, "assigned_from": since})
+    first = oldest + timedelta(hours=1)
+    assert datetime.fromisoformat(put_on.json["reaches_back_to"]) == first
+    assert len((await north.viewer.get("/v1/gps-events", asset_id=asset_id)).json["data"]) == 2
+    assert "reaches_back_to" not in (await north.viewer.get(path)).json
+    further = await north.admin.patch(
+        path, {"asset_id": asset_id, "assigned_from": ago(days=9).isoformat()}
+    )
+    assert datetime.fromisoformat(further.json["reaches_back_to"]) == oldest
+    assert further.json["assigned_from"] < put_on.json["assigned_from"]
+    assert len((await north.viewer.get("/v1/gps-events", asset_id=asset_id)).json["data"]) == 3
+    waiting = "SELECT time, seq, state FROM asset_backlogs WHERE asset_id = %s"
+    [(time, seq, state)] = api.sql(waiting, parse_id("ast", asset_id))
+    assert time == datetime.fromisoformat(further.json["assigned_from"])
+    assert (seq, state) == (-1, None)
 
 
 async def test_a_tracker_moves_to_another_asset_and_its_history_stays(
@@ -99,24 +145,29 @@ async def test_the_same_asset_again_changes_nothing(api: RunningApi, north: Orga
     assert again.json["assigned_from"] == tracker["assigned_from"]
 
 
-async def test_an_assignment_may_begin_in_a_past_without_fixes(
+async def test_an_assignment_may_begin_in_a_past_without_fixes_of_an_asset(
     api: RunningApi, north: Organization
 ) -> None:
-    tracker = await new_tracker(north)
+    tracker = await new_tracker(north, asset_id=await new_asset(north))
     path = f"/v1/trackers/{tracker['id']}"
     store_fix(api, north, tracker["id"], ago(hours=2))
     asset_id = await new_asset(north)
     early = ago(hours=3).isoformat()
     refused = await north.admin.patch(path, {"asset_id": asset_id, "assigned_from": early})
     assert (refused.status, refused.json["code"]) == (409, "fixes_stored")
-    assert (await north.admin.get(path)).json["asset_id"] is None
+    assert (await north.admin.get(path)).json["asset_id"] == tracker["asset_id"]
     late = ago(hours=1).isoformat()
     taken = await north.admin.patch(path, {"asset_id": asset_id, "assigned_from": late})
     assert taken.status == 200
+    assert (await north.admin.patch(path, {"asset_id": None})).status == 200
+    refused = await north.admin.patch(path, {"asset_id": asset_id, "assigned_from": early})
+    assert (refused.status, refused.json["code"]) == (409, "fixes_stored")
 
 
 async def test_an_assignment_cannot_begin_before_the_one_it_ends(north: Organization) -> None:
-    tracker = await new_tracker(north, asset_id=await new_asset(north))
+    tracker = await new_tracker(
+        north, asset_id=await new_asset(north), assigned_from="2020-01-02T00:00:00Z"
+    )
     body = {"asset_id": await new_asset(north), "assigned_from": "2020-01-01T00:00:00Z"}
     refused = await north.admin.patch(f"/v1/trackers/{tracker['id']}", body)
     assert (refused.status, refused.json["code"]) == (409, "assignment_overlaps")

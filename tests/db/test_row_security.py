@@ -45,6 +45,7 @@ def _fill(
     conn.execute("INSERT INTO asset_checkpoints VALUES (%s, %s, now(), 0, 'x')", (org_id, asset_id))
     conn.execute("INSERT INTO asset_cuts VALUES (%s, %s, now())", (org_id, asset_id))
     conn.execute("INSERT INTO audit_anchors VALUES (%s, 0, sha256('x'))", (org_id,))
+    conn.execute("INSERT INTO asset_backlogs VALUES (%s, %s, now(), 0, 'x', 0)", (org_id, asset_id))
     for day in range(3):
         conn.execute(
             "INSERT INTO gps_events (org_id, tracker_id, time, seq, received_at, lat, lon)"

@@ -8,12 +8,14 @@ from uuid import UUID
 
 import psycopg
 
+from api.assignments import Assignment, assign
 from db import assets, quarantine_list, tracker_assignments, trackers, zones
 from db.connect import connect
 from db.ids import new_id
 from db.organizations import create_organization
 from db.revision import bump
 from db.tenant import act_for
+from db.trackers import Tracker
 from telemetry.ids import format_id
 from tests.db.rows import asset, zone
 from tests.servers import DatabaseUnderTest
@@ -73,6 +75,32 @@ class Tenant:
             revision, _ = await bump(conn)
             await self._put_on(conn, vehicle, assigned_from, revision)
         return vehicle
+
+    async def loose_tracker(self) -> UUID:
+        """A new tracker on no asset."""
+        tracker_id = new_id()
+        async with await self._connect() as conn, conn.transaction():
+            await act_for(conn, self.org_id)
+            revision, at = await bump(conn)
+            row = Tracker(tracker_id, None, None, False, None, None, None, at, at)
+            await trackers.insert(conn, row, "secret", revision)
+        return tracker_id
+
+    async def assign(
+        self,
+        tracker_id: UUID,
+        asset_id: UUID,
+        since: datetime | None = None,
+        at: datetime | None = None,
+    ) -> datetime | None:
+        """Puts a tracker on an asset as the API does; returns what that reaches back to."""
+        async with await self._connect() as conn, conn.transaction():
+            await act_for(conn, self.org_id)
+            revision, now = await bump(conn)
+            tracker = await trackers.find(conn, tracker_id)
+            assert tracker is not None
+            wanted = Assignment(asset_id, since)
+            return await assign(conn, tracker, wanted, revision=revision, at=at or now)
 
     async def asset(self, **fields: Any) -> UUID:
         """A new asset without a tracker."""

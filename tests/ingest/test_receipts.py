@@ -5,6 +5,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -66,21 +67,30 @@ async def test_every_message_is_answered_refused_ones_included(
     rolled_over = format_time(round(at.timestamp()) * 1_000_000 - ROUND_US)
     good = fix(at, *PLACE, seq=7)
     sent = [
-        (good, {"time": time, "seq": 7, "count": 1, "rejected": []}),
-        (good, {"time": time, "seq": 7, "count": 1, "rejected": []}),
+        (good, {"time": time, "seq": 7, "count": 1, "rejected": [], "unassigned": 0}),
+        (good, {"time": time, "seq": 7, "count": 1, "rejected": [], "unassigned": 0}),
         (
             [good, good | {"lat": 95, "seq": 8}],
-            {"time": time, "seq": 8, "count": 1, "rejected": ["bad_coordinate"]},
+            {"time": time, "seq": 8, "count": 1, "rejected": ["bad_coordinate"], "unassigned": 0},
         ),
         (
             [good, good | {"time": rolled_over, "seq": 9}],
-            {"time": rolled_over, "seq": 9, "count": 2, "rejected": []},
+            {"time": rolled_over, "seq": 9, "count": 2, "rejected": [], "unassigned": 0},
         ),
         (
             good | {"time": "1980-01-06T00:00:00Z"},
-            {"time": "1980-01-06T00:00:00Z", "seq": 7, "count": 0, "rejected": ["ancient"]},
+            {
+                "time": "1980-01-06T00:00:00Z",
+                "seq": 7,
+                "count": 0,
+                "rejected": ["ancient"],
+                "unassigned": 0,
+            },
         ),
-        ("hello", {"time": None, "seq": None, "count": 0, "rejected": ["undecodable"]}),
+        (
+            "hello",
+            {"time": None, "seq": None, "count": 0, "rejected": ["undecodable"], "unassigned": 0},
+        ),
     ]
     async with listening(broker, vehicle) as session:
         for is_one_by_one in (True, False):  # batches of one message, then of several
@@ -92,6 +102,19 @@ async def test_every_message_is_answered_refused_ones_included(
                     found += await heard(session, 1)
             found += await heard(session, len(sent) - len(found))
             assert found == [(bytes([number]), told) for number, (_, told) in enumerate(sent)]
+
+
+async def test_a_receipt_says_how_many_fixes_belong_to_no_asset(
+    tenant: Tenant, broker: BrokerUnderTest, device: Device, ingest: Ownership
+) -> None:
+    vehicle = await asking(tenant)
+    off = await tenant.take_off(vehicle.tracker_id, soon(-60))
+    async with listening(broker, vehicle) as session:
+        for _ in range(2):  # also where they are known
+            fixes = [fix(off + timedelta(seconds=after), *PLACE) for after in (-1, 1, 2)]
+            await device.send(vehicle, *fixes)
+            [(_, content)] = await heard(session, 1)
+            assert (content["count"], content["unassigned"]) == (3, 2)
 
 
 async def test_who_does_not_want_receipts_gets_none(

@@ -146,24 +146,24 @@ def checkpoints_lie_a_minute_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def _owner(database: DatabaseUnderTest) -> AsyncIterator[tuple[Connection, int]]:
+async def owner(database: DatabaseUnderTest) -> AsyncIterator[tuple[Connection, int]]:
     async with await connect(database.url("opsc_ingest"), "test") as conn:
         epoch = await leases.acquire(conn, LEASE, "test", 600)
         assert epoch is not None
         yield conn, epoch
 
 
-def _us(at: datetime) -> int:
+def microseconds(at: datetime) -> int:
     return round(at.timestamp() * 1_000_000)
 
 
-async def _take(turn: Turn, messages: list[Message], now: datetime) -> None:
-    arrivals = read(messages, _us(now))
-    plan = await plan_asking(turn.conn, arrivals, turn.memory, lambda: _us(now))
+async def take(turn: Turn, messages: list[Message], now: datetime) -> None:
+    arrivals = read(messages, microseconds(now))
+    plan = await plan_asking(turn.conn, arrivals, turn.memory, lambda: microseconds(now))
     await store(turn, arrivals, plan)
 
 
-def _known(memory: Memory) -> dict[UUID, Any]:
+def all_known(memory: Memory) -> dict[UUID, Any]:
     """All that is known of each asset of which something is known, by UUIDs."""
     registry, state = memory.registry, memory.state
     known: dict[UUID, Any] = {}
@@ -199,11 +199,11 @@ async def test_what_is_read_back_after_each_batch_is_what_was_known(
 ) -> None:
     database = postgres.migrated_database()
     walk = await Walk.begin(database, seed)
-    async with _owner(database) as (conn, epoch):
-        turn = Turn(conn, epoch, await recollect(conn), Metrics(), lambda: _us(walk.now))
+    async with owner(database) as (conn, epoch):
+        turn = Turn(conn, epoch, await recollect(conn), Metrics(), lambda: microseconds(walk.now))
         for number in range(BATCHES):
-            await _take(turn, await walk.step(), walk.now)
-            assert _known(await recollect(conn)) == _known(turn.memory), (seed, number)
+            await take(turn, await walk.step(), walk.now)
+            assert all_known(await recollect(conn)) == all_known(turn.memory), (seed, number)
     events, visits = _told(walk)
     causes = {cause for row in (*events, *visits) for cause in row[3:5]}
     assert causes >= {"moved", "zone_changed", "reassigned", "silence", "schedule_started"}
@@ -220,19 +220,19 @@ async def test_an_asset_is_where_its_tracker_left_it_and_the_tracker_elsewhere_b
     await tenant.take_off(taken_up.tracker_id, BEGIN)
     topic = fixes_topic(format_id("trk", left.tracker_id))
     now = BEGIN + timedelta(seconds=10)
-    async with _owner(database) as (conn, epoch):
-        turn = Turn(conn, epoch, await recollect(conn), Metrics(), lambda: _us(now))
+    async with owner(database) as (conn, epoch):
+        turn = Turn(conn, epoch, await recollect(conn), Metrics(), lambda: microseconds(now))
         for place in (HOME, (HOME[0], HOME[1] + 0.0001)):
             payload = json.dumps(fix(now, *place)).encode()
-            await _take(turn, [Message(topic, payload, 1, 0, False, False, None, None)], now)
+            await take(turn, [Message(topic, payload, 1, 0, False, False, None, None)], now)
             now += timedelta(microseconds=TICK_US // 4)
             if place == HOME:
                 await tenant.take_off(left.tracker_id, now)
                 await tenant.put_on(left.tracker_id, taken_up.asset_id, now)
                 now += timedelta(microseconds=TICK_US // 4)
-        known = _known(turn.memory)
+        known = all_known(turn.memory)
         assert known.keys() == {left.asset_id, taken_up.asset_id}
-        assert _known(await recollect(conn)) == known
+        assert all_known(await recollect(conn)) == known
     postgres.drop(database)
 
 
@@ -270,16 +270,16 @@ async def _walk(
 ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     database, trouble = postgres.migrated_database(), Random(seed)
     walk = await Walk.begin(database, seed)
-    async with _owner(database) as (conn, epoch):
+    async with owner(database) as (conn, epoch):
         memory = await recollect(conn)
         for _ in range(BATCHES):
-            turn = Turn(conn, epoch, memory, Metrics(), lambda: _us(walk.now))
+            turn = Turn(conn, epoch, memory, Metrics(), lambda: microseconds(walk.now))
             messages = await walk.step()
             if troubled and trouble.random() < 0.3:
                 async with conn.transaction(force_rollback=True):
-                    await _take(turn, messages, walk.now)
+                    await take(turn, messages, walk.now)
                 turn = replace(turn, memory=await recollect(conn))
-            await _take(turn, messages, walk.now)
+            await take(turn, messages, walk.now)
             memory = await recollect(conn) if troubled and trouble.random() < 0.3 else turn.memory
     told = _told(walk)
     postgres.drop(database)
@@ -296,11 +296,11 @@ async def test_late_fixes_end_in_the_visits_of_the_order_of_time(
     """All that is stored of an asset, judged in one go, gives the visits that are stored."""
     database = postgres.migrated_database()
     walk = await Walk.begin(database, seed)
-    async with _owner(database) as (conn, epoch):
-        turn = Turn(conn, epoch, await recollect(conn), Metrics(), lambda: _us(walk.now))
+    async with owner(database) as (conn, epoch):
+        turn = Turn(conn, epoch, await recollect(conn), Metrics(), lambda: microseconds(walk.now))
         for _ in range(BATCHES):
-            await _take(turn, await walk.step(), walk.now)
-        memory, due_us = turn.memory, _us(walk.now) - UNDER_WAY_US
+            await take(turn, await walk.step(), walk.now)
+        memory, due_us = turn.memory, microseconds(walk.now) - UNDER_WAY_US
         need = PastNeeded(assets=dict.fromkeys(range(len(memory.registry.assets)), EVERYTHING))
         known = await look_up(conn, need, NO_PAST, memory.registry)
     amended = walk.tenant.rows("SELECT count(*) FROM visits WHERE revision > 1")
