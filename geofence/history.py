@@ -37,7 +37,7 @@ from geofence.segments import (
     nothing_known,
 )
 from geofence.state import State, StateDelta, is_same_state
-from geofence.transitions import Transition
+from geofence.transitions import Inferred, Transition
 
 _BEGUN_BEFORE = -1  # `again` of the names of visits that go on at the beginning
 
@@ -155,10 +155,12 @@ class History:
         self.visits = {visit.key: visit for visit in visits}
         before = self._begun_before(self._after)
         lasting, since_us = set(self._names.values()), int(before.assets["newest_us"][0])
+        way_us = way_begins_us(before)
         known = [
             visit
             for visit in self.visits.values()
-            if not visit.retracted and (visit.end_us > since_us or visit.key in lasting)
+            if not visit.retracted
+            and (visit.end_us > since_us or visit.key in lasting or _is_on_way(visit, way_us))
         ]
         return before, known
 
@@ -384,6 +386,20 @@ class History:
             dwelled = visit.dwelled if member["dwelled"] else None
             found[key.zone] = replace(visit, key=key, left=None, dwelled=dwelled)
         return found
+
+
+def way_begins_us(before: StateDelta) -> int:
+    """Since when the next good fix may show a passing through: where the last good one was.
+
+    Fixes that changed nothing may lie between.
+    """
+    asset = before.assets[0]
+    return int(asset["good"]["time_us"] if asset["joined"] else asset["newest_us"])
+
+
+def _is_on_way(visit: Visit, way_us: int) -> bool:
+    left = visit.left
+    return left is not None and left.inferred == Inferred.SEGMENT and left.time_us > way_us
 
 
 def _up_to(end_us: int, known: list[Visit], found: list[Visit]) -> tuple[list[Visit], list[Visit]]:

@@ -22,6 +22,7 @@ from db.connect import Connection
 from db.gps_events import FixKey, PastFix, PastSpan
 from geofence import amendments
 from geofence.amendments import VisitKey
+from geofence.history import way_begins_us
 from geofence.records import PLACE_DTYPE
 from geofence.state import StateDelta
 from geofence.transitions import Cause, Inferred
@@ -249,9 +250,9 @@ def _until(end: StateDelta | None) -> tuple[datetime, int]:
 
 def _bearing(before: StateDelta | None) -> datetime:
     """Visits that were over by then have nothing to do with what is judged."""
-    since_us = _since_us(before)
     if before is None:
-        return to_datetime(since_us)
+        return to_datetime(0)
+    since_us = min(_since_us(before), way_begins_us(before))
     running = before.memberships[before.memberships["run"] > 0]
     return to_datetime(int(running["run_first"]["time_us"].min(initial=since_us)))
 
