@@ -196,6 +196,8 @@ def _mark(history: History, known: AssetPast, late: Late, registry: Registry) ->
         until_us = int(history.state().assets["newest_us"][0]) + 1
     late.outdated.append(stored.Span(*owner, known.since_us, until_us))
     landmarks = checkpoints.spaced(history.landmarks(), known.since_us)
+    if known.more_follow and not history.state().assets["suspects"][0]:
+        landmarks.append(history.state())
     for landmark in landmarks:
         late.checkpoints.append(
             checkpoints.encode(landmark.assets[0], landmark.memberships, registry)

@@ -37,7 +37,7 @@ _INFERRED = {None: Inferred.NONE, "segment": Inferred.SEGMENT, "timer": Inferred
 _END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
 MOST_CHECKPOINTS = 64  # beyond so many, all of the past is looked up
-PIECE_FIXES = 4_000  # of a backlog, judged at once
+PIECE_FIXES = 1_000  # of a backlog, judged at once
 MOST_FIXES = 100_000  # of an asset; where more follow, a late fix is stored and not judged
 
 
