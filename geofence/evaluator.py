@@ -21,7 +21,7 @@ from geofence.rules import Gates
 from geofence.state import State, StateDelta
 from geofence.transitions import TRANSITION_DTYPE, Transition
 from geofence.versions import MIN_TIME_US
-from geofence.walk import Held, Marked, Speeds, Work, chain_by_asset, mark_late_assets, walk
+from geofence.walk import Budget, Held, Marked, Speeds, Work, chain_by_asset, mark_late_assets, walk
 from geofence.workspace import Found
 from telemetry.fix import FixBatch
 
@@ -40,6 +40,7 @@ class Evaluation:
     late: bool, (n,): which fixes lie at or before their asset's newest and were left out.
     suspect: bool, (n,): which fixes could only be reached too fast, and changed nothing.
     healed: PLACE_DTYPE: earlier suspect fixes that have turned out to be good.
+    postponed: bool, (n,): which fixes were not judged: the organization has had its transitions.
     """
 
     transitions: NDArray[np.void]
@@ -47,6 +48,7 @@ class Evaluation:
     late: NDArray[np.bool_]
     suspect: NDArray[np.bool_]
     healed: NDArray[np.void]
+    postponed: NDArray[np.bool_]
 
 
 def evaluate(
@@ -56,13 +58,16 @@ def evaluate(
     now_us: int,
     gates: Gates | None = None,
     agenda: Agenda | None = None,
+    most_transitions: int | None = None,
 ) -> Evaluation:
     """Judge the fixes of `batch` in order of arrival, then what has fallen due by now_us.
 
     Of batch.rows `asset` (-1: not judged), `organization`, `tracker`, `time_us`, `seq`, `lat`,
     `lon`, and `accuracy_m` and `speed_mps` where known, are read. now_us: NO_TIMERS_US for no
     deadlines but those that lie before a fix. agenda: changes of trackers and openings of
-    schedules in the time that is judged.
+    schedules in the time that is judged. most_transitions: organizations share so many; one that
+    has its share keeps the rest of its fixes, and what has fallen due, for a later evaluation. A
+    single fix is never cut.
 
     One state is evaluated by one thread at a time.
     """
@@ -70,7 +75,8 @@ def evaluate(
     work, ticked_us = _work(batch.rows, state, index, now_us, agenda)
     room = _Room.for_work(work, state)
     while True:
-        evaluation = _walked(work, state, index, now_us, gates, agenda, room, ticked_us)
+        budget = _budget(work, state, most_transitions)
+        evaluation = _walked(work, state, index, now_us, gates, agenda, room, ticked_us, budget)
         if evaluation is not None:
             return evaluation
         room = room.doubled()
@@ -124,6 +130,16 @@ def _waiting(state: State, index: ZoneIndex, now_us: int, agenda: Agenda) -> NDA
     return np.concatenate(found)
 
 
+def _budget(work: Work, state: State, most: int | None) -> Budget:
+    """An equal share for each organization that has a fix or waits."""
+    organization = np.concatenate((work.row["organization"], state.assets["organization"]))
+    spent = np.zeros(int(organization.max(initial=0)) + 2, np.int64)  # the last one is of nobody
+    if most is None:
+        return Budget(spent, np.iinfo(np.int64).max)
+    here = np.concatenate((work.row["organization"], state.assets["organization"][work.asset]))
+    return Budget(spent, max(1, most // max(1, len(np.unique(here[here >= 0])))))
+
+
 @dataclass(frozen=True, slots=True)
 class _Room:
     """How much the arrays that compiled code writes can take."""
@@ -150,6 +166,7 @@ def _walked(
     agenda: Agenda,
     room: _Room,
     ticked_us: int,
+    budget: Budget,
 ) -> Evaluation | None:
     """None where the room is too little."""
     fixes, assets = len(work.row), len(work.asset)
@@ -162,17 +179,21 @@ def _walked(
     desk = state.workspace.desk(index.arrays, agenda, room.place, found)
     held = Held(state.start, state.count, state.rows)
     speeds = Speeds(gates.max_speed_mps, gates.default_max_speed_mps, gates.max_accuracy_m)
-    marked, count = Marked(*np.zeros((2, fixes), np.bool_)), np.empty(assets, np.int64)
-    if not walk(desk, work, held, speeds, now_us, marked, count):
+    marked, count = Marked(*np.zeros((3, fixes), np.bool_)), np.empty(assets, np.int64)
+    has_room, is_all = walk(desk, work, held, speeds, now_us, marked, budget, count)
+    if not has_room:
         return None
+    # Who was not looked at up to now is found again by what was known at the last tick.
+    ticked_us, mark = (ticked_us, index.arrays.mark) if is_all else (state.ticked_us, state.mark)
     case = desk.case[0]
     members = found.member[: case["base"]]
     return Evaluation(
         _in_order(found.transition[: case["transitions"]], fixes),
-        StateDelta(found.asset, count, members, ticked_us, index.arrays.mark),
+        StateDelta(found.asset, count, members, ticked_us, mark),
         marked.late,
         marked.suspect,
         found.healed[: case["healed"]],
+        marked.postponed,
     )
 
 

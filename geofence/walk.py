@@ -45,10 +45,20 @@ class Held(NamedTuple):
 
 
 class Marked(NamedTuple):
-    """By fix, written: whether it is late, and whether it is suspect."""
+    """By fix, written: whether it is late, whether it is suspect, and whether it is postponed."""
 
     late: NDArray[np.bool_]
     suspect: NDArray[np.bool_]
+    postponed: NDArray[np.bool_]
+
+
+class Budget(NamedTuple):
+    """spent: by organization, how many transitions it has had so far, written. most: once it has
+    had so many, nothing more of it is judged.
+    """
+
+    spent: NDArray[np.int64]
+    most: int
 
 
 class Speeds(NamedTuple):
@@ -109,34 +119,49 @@ def walk(
     speeds: Speeds,
     now_us: int,
     marked: Marked,
+    budget: Budget,
     count: NDArray[np.int64],
-) -> bool:
+) -> tuple[bool, bool]:
     """Judges the fixes of the assets, then what has fallen due by now_us.
 
+    An asset whose organization has spent its budget stays as its last judged fix left it: the fixes
+    behind are postponed, and so is what has fallen due.
+
     desk.asset holds the rows of the assets as they are known, in order of work.asset, and gets them
-    as they are afterwards; count: how many memberships each has then, written. False where the room
-    in one of the arrays that are written is too little.
+    as they are afterwards; count: how many memberships each has then, written. Returns whether the
+    arrays that are written had room enough, and whether all was judged.
     """
-    case = desk.case[0]
+    case, is_all = desk.case[0], True
     for group in range(len(work.asset)):
         case.group, case.members = group, 0
         if not _take_up(desk, held, work.asset[group]):
-            return False
+            return False, False
         max_mps = speeds.default_max_mps
         if work.asset[group] < len(speeds.max_mps):
             max_mps = float(speeds.max_mps[work.asset[group]])
-        number = work.first[group]
-        while number >= 0:
+        number, begin = work.first[group], case.transitions
+        organization = judged(desk).organization
+        if number >= 0:
+            organization = work.row[number].organization
+        spent = budget.spent[organization]
+        while number >= 0 and spent + case.transitions - begin < budget.most:
             case.row = number
             if not _take(desk, work.row[number], max_mps, speeds.max_accuracy_m, marked):
-                return False
+                return False, False
             number = work.following[number]
         case.row = -1
-        if not advance(desk, now_us):
-            return False
+        if spent + case.transitions - begin < budget.most:
+            if not advance(desk, now_us):
+                return False, False
+        else:
+            is_all = False
+        while number >= 0:
+            marked.postponed[number] = True
+            number = work.following[number]
+        budget.spent[organization] = spent + case.transitions - begin
         count[group] = case.members
         case.base += case.members
-    return True
+    return True, is_all
 
 
 @bare

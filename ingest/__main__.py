@@ -69,6 +69,7 @@ def _ownership(settings: IngestSettings) -> Ownership:
             age_ms=settings.ingest_batch_age_ms,
         ),
         batch_fixes=settings.ingest_batch_fixes,
+        batch_transitions=settings.ingest_batch_transitions,
         lease_s=settings.ingest_lease_s,
         metrics=Metrics(),
         admission=_admission(settings),

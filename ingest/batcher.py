@@ -11,15 +11,18 @@ IDLE_S = 0.25  # time passes for assets without messages too
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """A batch ends at the first of these. age_ms counts from its first message."""
+    """A batch ends at the first of these. age_ms counts from its first message; idle_s says how
+    long the first is waited for.
+    """
 
     messages: int
     bytes: int
     age_ms: float
+    idle_s: float = IDLE_S
 
     def divided(self, by: int) -> "BatchLimits":
         """Smaller batches: at least one message each."""
-        return BatchLimits(max(1, self.messages // by), max(1, self.bytes // by), self.age_ms)
+        return replace(self, messages=max(1, self.messages // by), bytes=max(1, self.bytes // by))
 
     def within(self, most_bytes: int) -> "BatchLimits":
         """The same with no more bytes than that, one at least."""
@@ -49,7 +52,7 @@ class FixSize:
 
 
 async def batch(session: Session, limits: BatchLimits) -> list[Message]:
-    """The next messages in order of receipt; none where none came within IDLE_S.
+    """The next messages in order of receipt; none where none came within `idle_s`.
 
     While the consumer is busy messages gather in the session, so a slow consumer gets full batches
     and a quick one waits `age_ms` at most. Raises the error that ended the session.
@@ -72,9 +75,9 @@ async def batch(session: Session, limits: BatchLimits) -> list[Message]:
 
 
 async def _first(session: Session, limits: BatchLimits) -> list[Message]:
-    """At least one message, or none after IDLE_S."""
+    """At least one message, or none after `idle_s`."""
     try:
-        async with asyncio.timeout(IDLE_S):
+        async with asyncio.timeout(limits.idle_s):
             return await session.receive(limits.messages, limits.bytes)
     except TimeoutError:
         return []

@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from geofence.transitions import Inferred, Transition
 from ingest.arrivals import Arrivals
 from ingest.broker_metrics import BrokerMetrics
+from ingest.leftovers import finished
 from ingest.plan import Plan
 from mqtt import Published, Session
 
@@ -53,7 +54,7 @@ class Metrics:
     def committed(self, plan: Plan, arrivals: Arrivals, seconds: float) -> None:
         """One batch is in the database."""
         self._backlogs.set(plan.backlogs.waiting)
-        self._messages.inc(len(arrivals.messages))
+        self._messages.inc(len(finished(arrivals, plan)))
         self._stored.inc(len(plan.new))
         self._duplicates.inc(len(plan.batch) - len(plan.new))
         self._late.inc(plan.late.fixes)

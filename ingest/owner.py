@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import psycopg
@@ -26,6 +26,7 @@ from ingest.arrivals import Arrivals, read
 from ingest.batcher import BatchLimits, FixSize
 from ingest.clocks import HistoryNeeded
 from ingest.condemned import DATA_ERRORS, Condemned
+from ingest.leftovers import finished, joined, left_over
 from ingest.metrics import Metrics
 from ingest.past import PastNeeded
 from ingest.pipeline import LEASE, Turn, plan_asking, store
@@ -55,7 +56,6 @@ def _now_us() -> int:
 class Planned(NamedTuple):
     """A batch on its way into the database."""
 
-    source: Source
     arrivals: Arrivals
     plan: Plan
 
@@ -69,6 +69,7 @@ class Ownership:
     session_options: SessionOptions
     limits: BatchLimits
     batch_fixes: int
+    batch_transitions: int
     lease_s: float
     metrics: Metrics
     admission: Admission = field(default_factory=Admission)
@@ -81,11 +82,21 @@ class Ownership:
     fix_size: FixSize = field(default_factory=FixSize)
     condemned: Condemned = field(default_factory=Condemned)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    left: Arrivals | None = None  # what the last batch left over
 
-    def current_limits(self) -> BatchLimits:
-        """Smaller for some batches after a failure; about `batch_fixes` at most."""
+    def current_limits(self) -> BatchLimits | None:
+        """Smaller for some batches after a failure; about `batch_fixes` at most.
+
+        Where fixes are left over, others are not waited for. None where many are, or after a
+        failure: then those come alone.
+        """
         most_bytes = self.fix_size.bytes_of(self.batch_fixes)
-        return self.limits.within(most_bytes).divided(self.smaller_by)
+        limits = self.limits.within(most_bytes).divided(self.smaller_by)
+        if self.left is None:
+            return limits
+        if self.smaller_by > 1 or len(self.left.decoded.batch) >= self.batch_fixes:
+            return None
+        return replace(limits, idle_s=0.0)
 
     def trouble(self) -> str | None:
         """Why no fix is stored just now; None while this process is the owner and connected."""
@@ -138,6 +149,7 @@ async def _turn(ownership: Ownership) -> None:
 
 async def _work(ownership: Ownership, epoch: int) -> None:
     memory = await _recollected(ownership)
+    memory.most_transitions, ownership.left = ownership.batch_transitions, None
     async with (
         _connection(ownership, _LIMITS) as conn,
         _connection(ownership, _LIMITS) as side,
@@ -153,7 +165,7 @@ async def _work(ownership: Ownership, epoch: int) -> None:
         planned: asyncio.Queue[Planned] = asyncio.Queue(maxsize=1)
         async with asyncio.TaskGroup() as tasks:
             planning = tasks.create_task(_plan(turn, side, sources, ownership, planned))
-            storing = tasks.create_task(_store(turn, session, ownership, planned))
+            storing = tasks.create_task(_store(turn, session, sources, ownership, planned))
             tidying = tasks.create_task(tidy(side, ownership.admission.quarantine_days))
             await ownership.stopping.wait()
             planning.cancel()
@@ -188,13 +200,13 @@ async def _plan(
     async for taken in in_turn(sources, ownership.current_limits):
         turn.memory_is_current.clear()
         arrivals, plan = await asyncio.to_thread(_read_and_plan, taken, turn.memory, ownership)
-        payload_bytes = sum(len(message.payload) for message in taken.messages)
-        ownership.fix_size.saw(len(arrivals.decoded.batch), payload_bytes)
         if plan is None:
             await planned.join()  # what was planned before has to be committed
             plan = await plan_asking(side, arrivals, turn.memory, _now_us)
-        await planned.put(Planned(taken.source, arrivals, plan))
+        await planned.put(Planned(arrivals, plan))
         await turn.memory_is_current.wait()
+        cut = turn.memory.cut  # it may be of another plan, made again where something had changed
+        ownership.left = None if cut is None else left_over(arrivals, cut)
 
 
 def _read_and_plan(
@@ -204,6 +216,9 @@ def _read_and_plan(
     now_us = _now_us()
     condemned = ownership.condemned.among(taken.messages)
     arrivals = read(taken.messages, now_us, ownership.admission.oldest_us(now_us), condemned)
+    payload_bytes = sum(len(message.payload) for message in taken.messages)
+    ownership.fix_size.saw(len(arrivals.decoded.batch), payload_bytes)
+    arrivals = joined(ownership.left, arrivals)
     try:
         return arrivals, make_plan(arrivals, memory, _now_us())
     except (HistoryNeeded, PastNeeded):
@@ -213,18 +228,21 @@ def _read_and_plan(
 async def _store(
     turn: Turn,
     session: Session,
+    sources: Sequence[Source],
     ownership: Ownership,
     planned: asyncio.Queue[Planned],
 ) -> None:
     while True:
-        source, arrivals, plan = await planned.get()
+        arrivals, plan = await planned.get()
         try:
-            plan = await store(turn, arrivals, plan, source)
+            plan = await store(turn, arrivals, plan, sources)
         except DATA_ERRORS as error:
             ownership.condemned.failed(arrivals.messages, error)
             raise
-        source.acknowledge(arrivals.messages)
-        ownership.condemned.settled(arrivals.messages)
+        done = finished(arrivals, plan)
+        for source in sources:
+            source.acknowledge(done)
+        ownership.condemned.settled(done)
         send(session, receipts(arrivals, plan, turn.memory.registry), turn.metrics)
         ownership.smaller_by = max(1, ownership.smaller_by // 2)
         planned.task_done()

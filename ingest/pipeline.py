@@ -13,7 +13,7 @@ no failure: it is seen before anything is written, and the batch is planned agai
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from db import (
@@ -33,6 +33,7 @@ from db.registry import changes_since
 from ingest import past
 from ingest.arrivals import Arrivals
 from ingest.clocks import HistoryNeeded, look_up
+from ingest.leftovers import finished
 from ingest.metrics import Metrics
 from ingest.plan import Memory, Plan, make_plan
 from ingest.recollection import look_up_places
@@ -59,8 +60,9 @@ class Turn:
     memory_is_current: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-async def store(turn: Turn, arrivals: Arrivals, plan: Plan, source: Source | None = None) -> Plan:
-    """Brings `arrivals` into the database, where `source` settles them. Afterwards it may be told.
+async def store(turn: Turn, arrivals: Arrivals, plan: Plan, sources: Sequence[Source] = ()) -> Plan:
+    """Brings `arrivals` into the database, where `sources` settle what is finished. Afterwards they
+    may be told.
 
     Returns the plan that was carried out, which is another one where something had changed.
 
@@ -82,8 +84,8 @@ async def store(turn: Turn, arrivals: Arrivals, plan: Plan, source: Source | Non
         turn.memory.take(plan)
         turn.memory_is_current.set()
         await _write(turn, plan, arrivals.received_us)
-        if source is not None:
-            await source.settle(turn.conn, arrivals.messages)
+        for source in sources:
+            await source.settle(turn.conn, finished(arrivals, plan))
     turn.metrics.committed(plan, arrivals, time.perf_counter() - started)
     return plan
 

@@ -37,6 +37,7 @@ from telemetry.fix import FixBatch
 
 # Deadlines wait for so long: a fix that was sent before one may still be under way.
 UNDER_WAY_US = 500_000
+MOST_TRANSITIONS = 10_000  # of a plan: some 50 MB of events, a second of the database
 
 
 @dataclass(slots=True)
@@ -45,7 +46,8 @@ class Memory:
 
     told: of open visits, by id, what was told of them that does not hold any more. used_names: by
     asset, see `geofence.names`. bench: a state for `geofence.history` to work at. backlogs: of
-    their assets nothing is known in `state`.
+    their assets nothing is known in `state`. most_transitions: of one plan, see
+    `geofence.evaluator.evaluate`. cut: the plan that was taken last, where it postponed fixes.
     """
 
     registry: Registry
@@ -58,6 +60,8 @@ class Memory:
     bench: State = field(default_factory=State)
     rates: Rates = field(default_factory=Rates)
     backlogs: Backlogs = field(default_factory=Backlogs)
+    most_transitions: int = MOST_TRANSITIONS
+    cut: "Plan | None" = None
 
     def hold(self, backlogs: Iterable[Backlog]) -> None:
         """Forgets the assets whose stored fixes are to be judged: their backlogs tell of them."""
@@ -68,6 +72,7 @@ class Memory:
 
     def take(self, plan: "Plan") -> None:
         """From now on, what follows is planned as if `plan` were committed."""
+        self.cut = plan if len(plan.postponed) else None
         self.watermarks.advance(plan.batch)
         self.state.apply(plan.delta)
         self.notes.take(plan.notes)
@@ -90,7 +95,8 @@ class Memory:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """batch: all fixes that may be stored, in order of arrival, known ones too; new: those that are
-    not known; new_stream: their COPY stream. evaluation: of the new ones that are not late, and of
+    not known; new_stream: their COPY stream; postponed: new ones that are left for another plan, in
+    neither. evaluation: of the new ones that are not late, and of
     all that has fallen due; late: the others; unjudged: how many are not judged at all, because too
     many fixes follow. delta: what is done to the state. suspect: stored fixes whose flag changes.
     checkpointed: (asset, time_us) of the last of each that has a new one. backlogs: what is judged
@@ -101,6 +107,7 @@ class Plan:
     batch: FixBatch
     new: FixBatch
     new_stream: bytes
+    postponed: FixBatch
     evaluation: Evaluation
     late: Late
     unjudged: int
@@ -140,7 +147,9 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     agenda = registry.agenda(state, new, due_us, waiting)
     careful = [*behind.tolist(), *piece]
     others = _without_assets(new, careful)
-    evaluation = evaluate(others, state, registry.index, due_us, registry.gates, agenda)
+    evaluation = evaluate(
+        others, state, registry.index, due_us, registry.gates, agenda, memory.most_transitions
+    )
     late = Late()
     if known:
         _check_nothing_due(evaluation, known)
@@ -153,14 +162,19 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
         late = judge(new, known, state, memory.bench, registry, (due_us, now_us))
     delta = evaluation.delta.replaced_by(late.states)
     checkpoints = memory.checkpoints.due(delta, registry)
+    unjudged = int(np.isin(new.rows["asset"], careful).sum()) - late.fixes
+    postponed = new.take(np.flatnonzero(evaluation.postponed))
+    if len(postponed):
+        batch, new = _without_rows(batch, postponed), _without_rows(new, postponed)
     return Plan(
         revision=registry.revision,
         batch=batch,
         new=new,
         new_stream=_stream(new, registry, arrivals.received_us),
+        postponed=postponed,
         evaluation=evaluation,
         late=late,
-        unjudged=int(np.isin(new.rows["asset"], careful).sum()) - late.fixes,
+        unjudged=unjudged,
         delta=delta,
         suspect=suspect | late.suspect,
         outcome=tell(evaluation.transitions, registry, now_us, memory.told),
@@ -253,6 +267,15 @@ def _without_assets(batch: FixBatch, assets: Sequence[int]) -> FixBatch:
     rows = batch.rows.copy()
     rows["asset"][np.isin(rows["asset"], assets)] = -1
     return FixBatch(rows, batch.attributes)
+
+
+def _without_rows(batch: FixBatch, others: FixBatch) -> FixBatch:
+    """Without the fixes that are among the others, by their places in the messages."""
+    place, other = (
+        one.rows["message"].astype(np.int64) << 32 | (one.rows["position"] + 1)
+        for one in (batch, others)
+    )
+    return batch.take(np.flatnonzero(~np.isin(place, other)))
 
 
 def _leaving_out(evaluation: Evaluation, assets: Sequence[int]) -> Evaluation:

@@ -8,7 +8,6 @@ again gets a receipt again. A receipt may be missing, where the owner ends betwe
 sending or where too many wait for a slow broker: then the tracker sends its message again.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ import msgspec
 import numpy as np
 
 from ingest.arrivals import Arrivals
+from ingest.leftovers import before_of, counts_of, reasons_of
 from ingest.metrics import Metrics
 from ingest.plan import Plan
 from ingest.registry import Registry
@@ -25,8 +25,6 @@ from telemetry.fix import Flag
 from telemetry.last_fix import LastFix, last_fix
 from telemetry.times import format_time
 from telemetry.topics import ack_topic, parse_topic
-
-Reasons = dict[tuple[str, bytes], list[str]]  # by topic and payload
 
 
 class Receipt(NamedTuple):
@@ -53,37 +51,27 @@ class Content(msgspec.Struct):
 
 
 def receipts(arrivals: Arrivals, plan: Plan, registry: Registry) -> list[Receipt]:
-    """For the messages of a committed plan, in order of receipt."""
+    """For the finished messages of a committed plan, in order of receipt."""
     if not registry.wanting_receipts:
         return []
+    left = set(plan.postponed.rows["message"].tolist())
     wanted = [
         (number, message)
         for number, message in enumerate(arrivals.messages)
-        if registry.sender(message.topic) in registry.wanting_receipts
+        if registry.sender(message.topic) in registry.wanting_receipts and number not in left
     ]
     if not wanted:
         return []
-    rows, n = plan.batch.rows, len(arrivals.messages)
-    stored = np.bincount(rows["message"], minlength=n).tolist()
-    unassigned = np.bincount(rows["message"][rows["asset"] < 0], minlength=n).tolist()
-    reasons, last_rows = _reasons(plan), _last_rows(plan, [number for number, _ in wanted])
+    stored, unassigned = counts_of(arrivals, plan)
+    reasons, last_rows = reasons_of(plan), _last_rows(plan, [number for number, _ in wanted])
     made: list[Receipt] = []
     for number, message in wanted:
-        refused_for = reasons.get((message.topic, message.payload), [])
+        before = before_of(arrivals, number)
+        refused_for = [*before.reasons, *reasons.get((message.topic, message.payload), ())]
         last = None if refused_for else last_rows.get(number)
-        counts = (stored[number], unassigned[number])
+        counts = (before.stored + stored[number], before.unassigned + unassigned[number])
         made.append(_receipt(message, last, counts, refused_for))
     return made
-
-
-def _reasons(plan: Plan) -> Reasons:
-    """Equal messages are refused alike: topic and payload tell whose reasons they are."""
-    found: Reasons = defaultdict(list)
-    for refusal in plan.refusals:
-        of_message = found[refusal.topic, refusal.payload]
-        if refusal.reason not in of_message:
-            of_message.append(str(refusal.reason))
-    return found
 
 
 def _last_rows(plan: Plan, numbers: Sequence[int]) -> dict[int, LastFix]:

@@ -77,10 +77,11 @@ def sort_out(
 def _within_rates(
     batch: FixBatch, arrivals: Arrivals, rates: Rates
 ) -> tuple[FixBatch, list[Rejection], Buckets]:
-    """What somebody released is not held to the rate."""
+    """What somebody released is not held to the rate, nor what was let in before."""
     if rates.max_fixes_per_s is None:
         return batch, [], {}
     released = [n for n, message in enumerate(arrivals.messages) if released_id(message)]
+    released += range(len(arrivals.before))
     held = np.flatnonzero(~np.isin(batch.rows["message"], released))
     over = np.zeros(len(batch), bool)
     over[held], buckets = rates.over(batch.take(held))

@@ -32,6 +32,7 @@ class IngestSettings(BaseSettings):
     ingest_batch_messages: Annotated[int, Field(ge=1, le=65_535)] = 20_000
     ingest_batch_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
     ingest_batch_fixes: Annotated[int, Field(ge=1, le=1_000_000)] = 40_000
+    ingest_batch_transitions: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     ingest_batch_age_ms: Annotated[float, Field(ge=0, le=1000)] = 3
     ingest_lease_s: Annotated[float, Field(ge=1, le=300)] = 6
     ingest_max_fixes_per_s: Annotated[float, Field(gt=0, le=1_000_000)] | None = None

@@ -4,16 +4,17 @@
         ...                                       # plan
         async with conn.transaction():
             ...                                   # store
-            await source.settle(conn, messages)   # what must go with them
-        source.acknowledge(messages)              # after COMMIT
+            await source.settle(conn, finished)   # what must go with them
+        source.acknowledge(finished)              # after COMMIT
 
 A source gives its messages in order, and again to the next turn what was not acknowledged when a
-turn ended. Sources have no order between them. A batch is of one source.
+turn ended. Sources have no order between them. A batch is of one source; what is finished may be of
+several, and each source looks for its own messages in it.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from db import inbox
@@ -46,11 +47,11 @@ class Source(Protocol):
         """
         ...
 
-    async def settle(self, conn: Connection, messages: Sequence[Any]) -> None:
-        """Inside the transaction that stores `messages` of an own batch, at its end."""
+    async def settle(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
+        """Inside the transaction that stores the last of `finished`, at its end."""
         ...
 
-    def acknowledge(self, messages: Sequence[Any]) -> None:
+    def acknowledge(self, finished: Sequence[RawMessage]) -> None:
         """After COMMIT."""
         ...
 
@@ -63,17 +64,18 @@ class Taken(NamedTuple):
 
 
 async def in_turn(
-    sources: Sequence[Source], current_limits: Callable[[], BatchLimits]
+    sources: Sequence[Source], current_limits: Callable[[], BatchLimits | None]
 ) -> AsyncIterator[Taken]:
     """Batches of one source after the other, for ever.
 
     Where none of them has a message the batch is empty. How long that takes is up to the sources:
-    one of them should wait for messages.
+    one of them should wait for messages. No limits: nothing more is taken just now.
     """
     while True:
         is_idle = True
         for source in sources:
-            if messages := await source.batch(current_limits()):
+            limits = current_limits()
+            if limits is not None and (messages := await source.batch(limits)):
                 is_idle = False
                 yield Taken(source, messages)
         if is_idle:
@@ -89,24 +91,24 @@ class Broker:
     async def batch(self, limits: BatchLimits) -> Sequence[Message]:
         return await batch(self._session, limits)
 
-    async def settle(self, conn: Connection, messages: Sequence[Message]) -> None:
+    async def settle(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
         """Nothing: the broker is told after COMMIT."""
 
-    def acknowledge(self, messages: Sequence[Message]) -> None:
-        self._session.acknowledge(messages)
+    def acknowledge(self, finished: Sequence[RawMessage]) -> None:
+        self._session.acknowledge(one for one in finished if isinstance(one, Message))
 
 
 class Inbox:
     """The inbox table, looked at four times a second, or as soon as a batch is stored; does not
     wait.
 
-    Rows go in the transaction that stores them, so one batch is under way at a time, and the next
-    look finds what is left.
+    Rows go in the transaction that stores their last fix, so one batch is under way at a time, and
+    the next look finds what is left.
     """
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
-        self._under_way = False
+        self._under_way = 0  # messages
         self._due_s = 0.0
 
     async def batch(self, limits: BatchLimits) -> Sequence[InboxMessage]:
@@ -114,15 +116,20 @@ class Inbox:
         if self._under_way or now_s < self._due_s:
             return ()
         messages = await inbox.waiting(self._conn, limits.messages, limits.bytes)
-        self._under_way = bool(messages)
+        self._under_way = len(messages)
         self._due_s = now_s if messages else now_s + POLL_S
         return messages
 
-    async def settle(self, conn: Connection, messages: Sequence[InboxMessage]) -> None:
-        await inbox.settle(conn, messages)
+    async def settle(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
+        if own := _of_inbox(finished):
+            await inbox.settle(conn, own)
 
-    def acknowledge(self, messages: Sequence[InboxMessage]) -> None:
-        self._under_way = False
+    def acknowledge(self, finished: Sequence[RawMessage]) -> None:
+        self._under_way -= len(_of_inbox(finished))
+
+
+def _of_inbox(messages: Sequence[RawMessage]) -> list[InboxMessage]:
+    return [one for one in messages if isinstance(one, InboxMessage)]
 
 
 def released_id(message: RawMessage) -> UUID | None:

@@ -59,3 +59,13 @@ def test_a_place_that_is_no_place_lies_in_no_zone(lat: float, lon: float):
     assert (
         len(evaluate(one_fix_each(5, 1, lat, lon), State(), index, NO_TIMERS_US).transitions) == 0
     )
+
+
+def test_an_organization_that_has_its_share_leaves_the_others_theirs():
+    index = ZoneIndex([ZoneVersion(zone, 1, zone % 2, Circle(0, 0, 100.0)) for zone in range(40)])
+    rows = one_fix_each(20, 2, 0.0, 0.0).rows
+    rows["organization"] = rows["asset"] % 2
+    rows["lat"][(rows["organization"] == 1) & (rows["asset"] > 1)] = 50.0
+    evaluation = evaluate(FixBatch(rows), State(), index, NO_TIMERS_US, most_transitions=60)
+    assert np.bincount(evaluation.transitions["organization"]).tolist() == [40, 20]
+    assert rows["asset"][evaluation.postponed].tolist() == [4, 6, 8, 10, 12, 14, 16, 18]

@@ -115,6 +115,34 @@ def test_time_passes_between_batches_as_the_plain_rules_say(world, gaps):
         assert_same(evaluation, told)
 
 
+def in_pieces(world: World, most: int, now_us: int) -> list[list[dict]]:
+    """By asset, what is told where an organization has few transitions in one evaluation."""
+    state, index, rest = State(), index_of(world), world.batch
+    numbers, found = np.arange(len(rest)), []
+    while True:
+        evaluation = evaluate(rest, state, index, now_us, world.gates, world.agenda, most)
+        state.apply(evaluation.delta)
+        for told in comparable(evaluation):
+            row = told["row"]
+            found.append(told | {"row": int(numbers[row]) if row >= 0 else -1})
+        left = np.flatnonzero(evaluation.postponed)
+        rest, numbers = rest.take(left), numbers[left]
+        if not len(rest) and now_us <= state.ticked_us:
+            return by_asset(found)
+
+
+def by_asset(told: list[dict]) -> list[list[dict]]:
+    assets = sorted({one["asset"] for one in told})
+    return [[one for one in told if one["asset"] == asset] for asset in assets]
+
+
+@settings(max_examples=300, deadline=None)
+@given(world=worlds, most=st.integers(1, 6), now_us=nows)
+def test_a_budget_of_transitions_changes_nothing_but_when_they_are_told(world, most, now_us):
+    whole = comparable(judged(world, State(), index_of(world), world.batch, now_us))
+    assert in_pieces(world, most, now_us) == by_asset(whole)
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     world=worlds,

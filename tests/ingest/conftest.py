@@ -46,6 +46,7 @@ def ownership(
         ),
         limits=BatchLimits(messages=1_000, bytes=1_000_000, age_ms=2),
         batch_fixes=40_000,
+        batch_transitions=10_000,
         lease_s=lease_s,
         metrics=Metrics(),
     )

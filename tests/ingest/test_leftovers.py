@@ -1,0 +1,110 @@
+"""A batch that makes more events than a transaction may have is cut, which changes nothing else."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ingest.owner import Ownership
+from tests.ingest.conftest import Device, fix, ownership, running, until
+from tests.ingest.tenants import Tenant, Vehicle, soon, square
+from tests.ingest.test_receipts import heard, listening
+from tests.servers import BrokerUnderTest, DatabaseUnderTest
+
+HOME = (13.4, 52.5)
+AWAY = (13.4, 52.5013)
+ZONES = 12
+VISITS = "SELECT zone_id, entered_at, left_at, entry_cause, exit_cause, revision FROM visits"
+EVENTS = "SELECT data ->> 'transition', occurred_at, data ->> 'late' FROM events ORDER BY position"
+FIXES = "SELECT time, seq, flags FROM gps_events ORDER BY time"
+REFUSED = "SELECT reason, positions FROM quarantine"
+
+
+def owner_of(database: DatabaseUnderTest, broker: BrokerUnderTest, transitions: int) -> Ownership:
+    owner = ownership(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
+    owner.batch_transitions = transitions
+    return owner
+
+
+async def tenant_with_zones(database: DatabaseUnderTest) -> tuple[Tenant, Vehicle, dict[str, int]]:
+    """The numbers of its zones by id."""
+    tenant = await Tenant.create(database)
+    vehicle = await tenant.vehicle()
+    await tenant.wants_receipts(vehicle)
+    ids = [await tenant.zone(square(*HOME)) for _ in range(ZONES)]
+    return tenant, vehicle, {str(zone_id): number for number, zone_id in enumerate(ids)}
+
+
+def in_and_out(at: datetime, fixes: int) -> list[dict[str, Any]]:
+    """Two away, one at home, and so on; the fourth cannot be."""
+    seconds = (at + timedelta(seconds=number) for number in range(fixes))
+    made = [fix(t, *(AWAY if n % 3 else HOME), seq=n) for n, t in enumerate(seconds)]
+    return [*made[:3], fix(at + timedelta(seconds=3), 0, 0), *made[4:]]
+
+
+def told(tenant: Tenant, numbers: dict[str, int]) -> Sequence[Any]:
+    """What is stored, but for ids."""
+    visits, events, fixes, refused = (
+        tenant.rows(statement) for statement in (VISITS, EVENTS, FIXES, REFUSED)
+    )
+    return (
+        sorted((numbers[str(zone_id)], *visit) for zone_id, *visit in visits),
+        events,
+        fixes,
+        refused,
+    )
+
+
+@pytest.mark.parametrize("transitions", [1, 2 * ZONES + 1])
+async def test_a_batch_in_pieces_gives_what_it_gives_whole(
+    database: DatabaseUnderTest, broker: BrokerUnderTest, device: Device, transitions: int
+) -> None:
+    at, found, receipts = soon(-300), list[Any](), list[Any]()
+    for most in (10_000, transitions):
+        tenant, vehicle, numbers = await tenant_with_zones(database)
+        owner = owner_of(database, broker, most)
+        owner.admission = owner.admission.__class__(max_fixes_per_s=4)
+        async with running(owner), listening(broker, vehicle) as session:
+            await device.send(vehicle, *in_and_out(at, 46))
+            receipts += [content for _, content in await heard(session, 1)]
+            found.append(told(tenant, numbers))
+    assert found[0] == found[1]
+    assert receipts[0] == receipts[1]
+    assert receipts[0] == receipts[0] | {"count": 45, "rejected": ["bad_coordinate"]}
+    assert len(found[0][1]) == (15 + 14) * ZONES
+
+
+async def test_a_turn_that_ends_between_two_pieces_is_gone_on_with_by_the_next(
+    database: DatabaseUnderTest, broker: BrokerUnderTest, device: Device
+) -> None:
+    at, found = soon(-300), list[Any]()
+    for most in (10_000, 1):
+        tenant, vehicle, numbers = await tenant_with_zones(database)
+        owner = owner_of(database, broker, most)
+        client_id = owner.session_options.client_id
+        async with running(owner):
+            await device.send(vehicle, *in_and_out(at, 46))
+            await until(lambda tenant=tenant: len(tenant.rows(FIXES)) > 0)
+        again = ownership(database.url("opsc_ingest"), broker.url, client_id)
+        async with running(again):
+            await until(lambda tenant=tenant: len(tenant.rows(FIXES)) == 45)
+        found.append(told(tenant, numbers))
+    assert [found[0][0], found[0][1], found[0][2]] == [found[1][0], found[1][1], found[1][2]]
+
+
+async def test_those_who_make_few_events_do_not_wait_for_one_who_makes_many(
+    database: DatabaseUnderTest, broker: BrokerUnderTest, device: Device
+) -> None:
+    many, of_many, _ = await tenant_with_zones(database)
+    few, of_few, _ = await tenant_with_zones(database)
+    at = soon(-800)
+    async with running(owner_of(database, broker, 1)):
+        await device.send(of_many, *in_and_out(at, 100))
+        await until(lambda: len(many.rows(EVENTS)) > 0)
+        await device.send(of_few, fix(soon(-5), *HOME))
+        await until(lambda: len(few.rows(EVENTS)) == ZONES)
+        told_then = len(many.rows(EVENTS))
+        await until(lambda: len(many.rows(EVENTS)) == (33 + 32) * ZONES)
+    assert told_then < (33 + 32) * ZONES
