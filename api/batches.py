@@ -29,6 +29,7 @@ from api.trackers import (
 )
 from api.wire import created_batch
 from api.zone_bodies import NewZone, ZoneItem, new_zone, zone_item
+from api.zone_crowds import NewShape, box_of, check_crowds
 from api.zone_scope import check_schedule
 from api.zone_shapes import check_shape
 from db import assets, batches, tracker_assignments
@@ -127,18 +128,23 @@ async def create_zones(
     """New zones, all or none. They judge what arrives from now on."""
     _each(body, lambda one: check_schedule(one.schedule))
     faults: list[Fault] = []
+    shapes: list[NewShape] = []
     for place, one in enumerate(body):
+        measures = (one.geometry, one.radius_m, one.width_m)
         try:
-            await check_shape(access, one.geometry, radius_m=one.radius_m, width_m=one.width_m)
+            box = box_of(await check_shape(access, *measures))
+            shapes.append(NewShape(*measures, box, f"/{place}"))
         except Problem as problem:
             faults += _placed(problem, place)
     _refuse(faults)
+    seen = await check_crowds(access, shapes)
     async with access.transaction() as conn:
         await _check_chosen(conn, body)
         revision, at = await bump(conn)
+        await seen.check(conn)
         _each(body, lambda one: _check_beginning(one, at))
         await _check_external_ids(conn, "zones", [one.external_id for one in body])
-        made = [new_zone(one, at) for one in body]
+        made = [new_zone(one, at, shape.box) for one, shape in zip(body, shapes, strict=True)]
         await batches.insert_zones(conn, made, revision)
     return created_batch([zone_item(zone) for zone in made], "/v1/zones")
 

@@ -46,6 +46,7 @@ class ApiSettings(BaseSettings):
     tls_cert: Path | None = None
     tls_key: Path | None = None
     webhook_allow_loopback: bool = False
+    zones_over_one_place: Annotated[int, Field(ge=1, le=10_000)] = 200
     attachments_quota_bytes: Annotated[int, Field(ge=0, le=2**50)] = 2**30
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"

@@ -8,10 +8,10 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -20,6 +20,9 @@ from api.one_thread import OneThread
 from api.shape_process import CPU_S, HEAD_BYTES, ShapeAnswer, ShapeRequest, framed, judge, length_of
 from geofence.measures import Measures
 from geofence.refusal import ShapeError
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 MOST_OF_EACH = 16  # geometries of an organization that are under way or wait
 MOST_ORGANIZATIONS = 64
@@ -95,11 +98,18 @@ class Shapes:
         request = ShapeRequest(dict(geometry), radius_m, width_m)
         message = msgspec.json.encode(request)
         if len(message) <= _SMALL_BYTES and message.count(b"[") <= _SMALL_ARRAYS:
-            async with self._turns.turn(org_id):
-                return (await self._thread.run(judge, request)).result()
+            return (await self.beside(org_id, judge, request)).result()
         # A request that is given up leaves its answer to be read.
         asking = asyncio.create_task(self._ask_in_turn(org_id, message))
         return (await asyncio.shield(asking)).result()
+
+    async def beside(
+        self, org_id: UUID, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """The answer of `call`, which takes a fraction of a second, on the thread in the
+        organization's turn. Raises TooManyOfOne, TooManyOfAll."""
+        async with self._turns.turn(org_id):
+            return await self._thread.run(call, *args, **kwargs)
 
     async def close(self) -> None:
         """Ends the thread and the process."""

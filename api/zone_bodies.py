@@ -1,6 +1,6 @@
 """Zones as they are written in requests and answers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -125,7 +125,7 @@ class ZoneChange(fields.Body, RuleFields):
     assets: _Assets = None
 
 
-def new_zone(body: NewZone, at: datetime) -> Zone:
+def new_zone(body: NewZone, at: datetime, box: Sequence[float]) -> Zone:
     """Its first version."""
     return Zone(
         id=new_id(),
@@ -143,6 +143,7 @@ def new_zone(body: NewZone, at: datetime) -> Zone:
         valid_from=body.valid_from or at,
         created_at=at,
         updated_at=at,
+        box=list(box),
     )
 
 

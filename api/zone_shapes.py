@@ -13,7 +13,6 @@ from geofence.measures import Measures
 async def check_shape(
     access: Access,
     geometry: Mapping[str, Any],
-    *,
     radius_m: float | None,
     width_m: float | None,
 ) -> Measures:

@@ -16,6 +16,7 @@ from api.problems import Fault, Problem, bad_field
 from api.routes import LargeBodyRoute
 from api.wire import ok
 from api.zone_bodies import Geometry, NewZone
+from api.zone_crowds import NewShape, box_of, check_crowds
 from api.zone_scope import check_assets, check_schedule
 from api.zone_shapes import check_shape
 from db import zones
@@ -67,11 +68,11 @@ async def validate_zone(access: Dispatcher, body: Annotated[NewZone, Body()]) ->
     except Problem as problem:
         faults += problem.faults
     try:
-        measured = await check_shape(
-            access, body.geometry, radius_m=body.radius_m, width_m=body.width_m
-        )
+        measures = (body.geometry, body.radius_m, body.width_m)
+        measured = await check_shape(access, *measures)
+        await check_crowds(access, [NewShape(*measures, box_of(measured))])
     except Problem as problem:
-        if problem.status != 422:
+        if problem.status not in (403, 422):
             raise
         faults += problem.faults
         more |= problem.more

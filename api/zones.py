@@ -32,12 +32,14 @@ from api.zone_bodies import (
     zone_feature,
     zone_item,
 )
+from api.zone_crowds import NewShape, Seen, box_of, check_crowds
 from api.zone_scope import check_assets, check_schedule
 from api.zone_shapes import check_shape
 from db import zones
 from db.connect import Connection
 from db.revision import bump
 from db.zones import VersionKey, Zone, ZoneFilter
+from geofence.overlap import Box
 
 router = APIRouter(prefix="/v1/zones", tags=["zones"], route_class=LargeBodyRoute)
 _ZonePath = Annotated[fields.ZoneId, Path(alias="id")]
@@ -82,13 +84,16 @@ async def list_zones(
 async def create_zone(access: Dispatcher, body: Annotated[NewZone, Body()]) -> Response:
     """A new zone. It judges what arrives from now on."""
     check_schedule(body.schedule)
-    await check_shape(access, body.geometry, radius_m=body.radius_m, width_m=body.width_m)
+    measures = (body.geometry, body.radius_m, body.width_m)
+    box = box_of(await check_shape(access, *measures))
+    seen = await check_crowds(access, [NewShape(*measures, box)])
     async with access.transaction() as conn:
         await check_assets(conn, body.assets)
         revision, at = await bump(conn)
+        await seen.check(conn)
         if body.valid_from is not None and body.valid_from > at:
             raise bad_field("/valid_from", "valid_from must not lie in the future.")
-        zone = new_zone(body, at)
+        zone = new_zone(body, at, box)
         await zones.insert(conn, zone, revision)
     return created(zone_item(zone), router.prefix)
 
@@ -118,10 +123,14 @@ async def update_zone(
         await check_assets(conn, body.assets)
     new = changed_zone(old, body)
     if _shape(new) != _shape(old):
-        geometry = msgspec.json.decode(new.geometry)
-        await check_shape(access, geometry, radius_m=new.radius_m, width_m=new.width_m)
+        measures = (msgspec.json.decode(new.geometry), new.radius_m, new.width_m)
+        box = box_of(await check_shape(access, *measures))
+        seen = await check_crowds(access, [NewShape(*measures, box)], instead_of=old.id)
+        new = new._replace(box=list(box))
+    else:
+        seen = None
     if new != old:
-        new = await _write_change(access, old, new)
+        new = await _write_change(access, old, new, seen)
     return ok(zone_item(new))
 
 
@@ -139,7 +148,16 @@ async def delete_zone(access: Dispatcher, zone_id: _ZonePath) -> Response:
 async def restore_zone(access: Dispatcher, zone_id: _ZonePath) -> Response:
     """A deleted zone is there again, as it was last, from now on: in a version of its own."""
     async with access.transaction() as conn:
+        zone = await zones.find(conn, zone_id, deleted=True)
+    seen = None
+    if zone is not None and zone.box is not None:
+        measures = (msgspec.json.decode(zone.geometry), zone.radius_m, zone.width_m)
+        shape = NewShape(*measures, Box(*zone.box))
+        seen = await check_crowds(access, [shape], instead_of=zone_id)
+    async with access.transaction() as conn:
         revision, at = await bump(conn)
+        if seen is not None:
+            await seen.check(conn)
         zone = await zones.find(conn, zone_id, deleted=True)
         if zone is None:
             raise not_found("zone")
@@ -179,10 +197,12 @@ def _shape(zone: Zone) -> tuple[str, float | None, float | None]:
     return zone.geometry, zone.radius_m, zone.width_m
 
 
-async def _write_change(access: Access, old: Zone, new: Zone) -> Zone:
+async def _write_change(access: Access, old: Zone, new: Zone, seen: Seen | None) -> Zone:
     """Writes `new` over `old`, unless another did so since `old` was read."""
     async with access.transaction() as conn:
         revision, at = await bump(conn)
+        if seen is not None:
+            await seen.check(conn)
         current = await zones.find(conn, old.id)
         if current is None:
             raise not_found("zone")

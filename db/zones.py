@@ -5,6 +5,7 @@ edit. An edit closes the version in force at the instant that `db.revision.bump`
 next one; a deletion only closes. Geometries are GeoJSON texts.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
@@ -18,6 +19,8 @@ from db import row_counts
 from db.conditions import Conditions
 from db.connect import Connection
 from db.orders import NEWEST_FIRST, Columns, NameKey, Order, RowKey, page
+from geofence.overlap import Box
+from geofence.stored import StoredShape
 
 _COLUMNS = Columns("z.created_at", "v.name_key", "z.id")
 _COLUMNS_OF_PAGE = Columns()
@@ -35,7 +38,7 @@ _ZONES = (
         """
     SELECT z.id, z.external_id, z.version, v.name, v.kind, v.alert_on, v.geometry, v.radius_m,
            v.width_m, v.rules, v.schedule, v.assets, v.valid_from, z.created_at, z.updated_at,
-           z.deleted_at, v.name_key
+           z.deleted_at, v.box, v.name_key
       FROM zones z
     """
     )
@@ -43,7 +46,7 @@ _ZONES = (
 )
 _ZONE_COLUMNS = sql.SQL(
     "id, external_id, version, name, kind, alert_on, {geometry}, radius_m, width_m, rules,"
-    " schedule, {assets}, valid_from, created_at, updated_at, deleted_at"
+    " schedule, {assets}, valid_from, created_at, updated_at, deleted_at, box"
 )
 _VERSION_COLUMNS = sql.SQL(
     "version, name, kind, alert_on, {geometry}, radius_m, width_m, rules, schedule, {assets},"
@@ -58,6 +61,20 @@ _WHOLE = {"geometry": sql.SQL("geometry::text"), "assets": sql.SQL("assets")}
 _BOUNDED = {name: _IF_BOUNDED.format(column) for name, column in _WHOLE.items()}
 
 
+MAX_BOXES = 20_000
+MAX_SHAPES, MAX_SHAPES_BYTES = 1_000, 1024 * 1024
+# Open versions whose boxes meet one.
+_OVER = sql.SQL(
+    """
+  FROM zone_versions
+ WHERE valid_to IS NULL AND box[4] >= %(south)s AND box[2] <= %(north)s
+   AND (box[1] <= %(east)s AND box[3] >= %(west)s
+        OR box[1] + 360 <= %(east)s AND box[3] + 360 >= %(west)s
+        OR box[1] - 360 <= %(east)s AND box[3] - 360 >= %(west)s)
+"""
+)
+
+
 class PageTooLarge(Exception):
     """The geometries and choices of assets of a page are more than should be read at once."""
 
@@ -67,7 +84,7 @@ class Zone(NamedTuple):
 
     rules: the fields of geofence.rules.Rules that were given. schedule: as
     geofence.schedule.parse_schedule reads it. assets: {"ids": [uuid, ...], "tags": [...]}, None
-    for all.
+    for all. box: west, south, east, north, see `geofence.overlap.Box`; None where it is not known.
     """
 
     id: UUID
@@ -86,6 +103,7 @@ class Zone(NamedTuple):
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None = None
+    box: list[float] | None = None
 
 
 class ZoneVersion(NamedTuple):
@@ -253,6 +271,47 @@ async def count_versions(conn: Connection, zone_id: UUID) -> int:
     return row[0]
 
 
+async def boxes_over(
+    conn: Connection, over: Box, without: UUID | None
+) -> list[tuple[UUID, float, float, float, float]]:
+    """The boxes of zones that are there now and may meet `over`, some MAX_BOXES at most."""
+    cursor = await conn.execute(
+        sql.SQL(
+            "SELECT zone_id, box[1], box[2], box[3], box[4] {}"
+            "   AND zone_id IS DISTINCT FROM %(without)s LIMIT %(limit)s"
+        ).format(_OVER),
+        over._asdict() | {"without": without, "limit": MAX_BOXES},
+    )
+    return await cursor.fetchall()
+
+
+async def boxes_since(conn: Connection, over: Box, revision: int) -> int:
+    """How many of them are newer than the revision."""
+    cursor = await conn.execute(
+        sql.SQL("SELECT count(*) {} AND revision > %(revision)s").format(_OVER),
+        over._asdict() | {"revision": revision},
+    )
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    return row[0]
+
+
+async def small_shapes(conn: Connection, zone_ids: Sequence[UUID]) -> list[StoredShape]:
+    """The shapes of zones, the smallest first, as many as MAX_SHAPES and MAX_SHAPES_BYTES allow."""
+    cursor = await conn.execute(
+        """
+        SELECT geometry::text, radius_m, width_m
+          FROM (SELECT geometry, radius_m, width_m, row_number() OVER sized AS number,
+                       sum(pg_column_size(geometry)) OVER sized AS bytes
+                  FROM zone_versions WHERE zone_id = ANY (%s) AND valid_to IS NULL
+                WINDOW sized AS (ORDER BY pg_column_size(geometry), zone_id)) AS found
+         WHERE number <= %s AND bytes <= %s
+        """,
+        (list(zone_ids), MAX_SHAPES, MAX_SHAPES_BYTES),
+    )
+    return [StoredShape(*row) for row in await cursor.fetchall()]
+
+
 async def insert(conn: Connection, zone: Zone, revision: int) -> None:
     """A new zone with its first version.
 
@@ -315,10 +374,10 @@ async def _open_version(conn: Connection, zone: Zone, revision: int) -> None:
         """
         INSERT INTO zone_versions (org_id, zone_id, version, name, kind, alert_on, geometry,
                                    radius_m, width_m, rules, schedule, assets, valid_from,
-                                   created_at, revision)
+                                   created_at, revision, box)
         VALUES (current_org_id(), %(id)s, %(version)s, %(name)s, %(kind)s, %(alert_on)s,
                 %(geometry)s::json, %(radius_m)s, %(width_m)s, %(rules)s, %(schedule)s, %(assets)s,
-                %(valid_from)s, %(updated_at)s, %(revision)s)
+                %(valid_from)s, %(updated_at)s, %(revision)s, %(box)s)
         """,
         zone._asdict()
         | {
