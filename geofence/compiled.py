@@ -1,8 +1,9 @@
 """Functions that numba compiles: plain loops over numbers and arrays at the speed of C.
 
 They release the interpreter while they run, so another thread may go on meanwhile. The machine code
-is kept beside the source, or in the user's cache folder; where neither can be written it is made
-anew in each process.
+is kept beside the source, or in the user's cache folder. What somebody else has kept beside the
+source is used by a user who cannot write there; else, where neither can be written, it is made anew
+in each process.
 
 numba takes kept code for good as long as the file of the function itself is the same, though it
 holds the code of all functions that it calls. Here its key names what all of them say.
@@ -16,10 +17,16 @@ import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, cached_property
-from typing import Any, ParamSpec, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 from numba import njit
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.caching import (
+    CompileResultCacheImpl,
+    FunctionCache,
+    IndexDataCacheFile,
+    InTreeCacheLocator,
+)
 
 Record = Any  # a row of a structured array; compiled code reaches its fields as attributes
 Records = Any  # a structured array in compiled code
@@ -55,8 +62,23 @@ def inlined(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return _kept(njit(nogil=True, forceinline=True, **_BARE)(function))
 
 
+class _BesideTheSource(InTreeCacheLocator):
+    """The folder beside the source, whether it can be written or not."""
+
+    def ensure_cache_path(self) -> None:
+        """Nothing: it is for reading."""
+
+
+class _Places(CompileResultCacheImpl):
+    """numba's own places, then that one."""
+
+    _locator_classes: ClassVar = [*CompileResultCacheImpl._locator_classes, _BesideTheSource]
+
+
 class _Cache(FunctionCache):
     """Finds its file at the first call: only then are all functions that are called there."""
+
+    _impl_class = _Places
 
     def __init__(self, dispatcher: Any) -> None:
         self._dispatcher = dispatcher
@@ -66,7 +88,10 @@ class _Cache(FunctionCache):
     def _named_by_content(self) -> IndexDataCacheFile:
         digest = _digest(self._dispatcher)
         name = f"{self._impl.filename_base}-{digest[:16]}"
-        return IndexDataCacheFile(self._cache_path, name, source_stamp=digest)
+        beside = Path(self._dispatcher.py_func.__code__.co_filename).parent / "__pycache__"
+        is_kept = (beside / f"{name}.nbi").exists()
+        folder = str(beside) if is_kept else self._cache_path
+        return IndexDataCacheFile(folder, name, source_stamp=digest)
 
     @property
     def _cache_file(self) -> IndexDataCacheFile:
@@ -82,6 +107,10 @@ class _Cache(FunctionCache):
         except (AttributeError, ImportError):  # it is about types that are no more
             self.flush()
             return None
+
+    def _save_overload(self, sig: Any, data: Any) -> None:
+        with suppress(OSError):  # no place where it could be kept
+            super()._save_overload(sig, data)
 
 
 def _kept(dispatcher: Any) -> Any:

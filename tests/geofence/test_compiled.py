@@ -1,5 +1,6 @@
 """Machine code that is kept belongs to everything that it calls."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,12 +26,38 @@ def inner(number: int) -> int:
 """
 
 
-def ran(folder: Path) -> str:
-    program = "from kept import outer; print(outer(5), 'kept' if outer._cache_hits else 'made')"
+# As root, who may write everywhere, without that right.
+POWERLESS = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"] if os.getuid() == 0 else []
+
+
+def ran(folder: Path, *, number: str = "5", powerless: bool = False) -> str:
+    program = (
+        f"from kept import outer; print(outer({number}), 'kept' if outer._cache_hits else 'made')"
+    )
     shown = subprocess.run(
-        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True
+        [*(POWERLESS if powerless else ()), sys.executable, "-c", program],
+        cwd=folder,
+        env={**os.environ, "HOME": "/nonexistent", "XDG_CACHE_HOME": "/proc/nowhere"},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return shown.stdout
+
+
+def test_who_cannot_write_uses_what_is_kept_and_makes_the_rest_anew(tmp_path):
+    (tmp_path / "kept.py").write_text(OUTER)
+    (tmp_path / "called.py").write_text(INNER.format(factor=2))
+    tmp_path.chmod(0o555)
+    assert ran(tmp_path, powerless=True) == "11 made\n"
+    tmp_path.chmod(0o755)
+    assert ran(tmp_path) == "11 made\n"
+    (tmp_path / "__pycache__").chmod(0o555)
+    assert ran(tmp_path, powerless=True) == "11 kept\n"
+    assert ran(tmp_path, number="5.5", powerless=True) == "12.0 made\n"
+    (tmp_path / "called.py").write_text(INNER.format(factor=3))
+    assert ran(tmp_path, powerless=True) == "16 made\n"
+    (tmp_path / "__pycache__").chmod(0o755)
 
 
 def test_code_is_kept_and_made_anew_when_a_function_that_it_calls_is_another(tmp_path):
