@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
 from numba import njit
@@ -141,5 +142,8 @@ def _digest(dispatcher: Any) -> str:
     parts.append(repr(dispatcher.targetoptions))
     for name in code.co_names:
         value = function.__globals__.get(name)
-        parts.append(_digest(value) if hasattr(value, "py_func") else repr(value))
+        if isinstance(value, ModuleType):
+            parts.append(value.__name__)  # its repr says where the file is
+        else:
+            parts.append(_digest(value) if hasattr(value, "py_func") else repr(value))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
