@@ -20,9 +20,11 @@ import typer
 
 from mqtt import BrokerAddress
 from stack.cleanup import NotingClient, take_away
-from stack.org import Admin, create_with_admin
+from stack.client import ApiClient
+from stack.org import create_with_admin
+from stack.org_delete import delete
 from stack.registration import Shortcut
-from stack.runtime import StackInfo, read_stack
+from stack.runtime import read_stack
 from stack.simulation import Hooks, Target
 from stack.tls import pinned
 from stack.up import say
@@ -71,25 +73,16 @@ async def _at_home(where: Where) -> AsyncIterator[Target]:
     name = f"Simulated run {time.strftime('%Y-%m-%d %H:%M:%S')}"
     admin = await create_with_admin(system.database["opsc_owner"], name, EMAIL, "unlimited")
     say(f"organization {admin.organization_id}, {admin.email}, password {admin.password}")
-    async with NotingClient(system.api_url, tls=pinned(system.certificate)) as client:
-        await client.sign_in(*admin)
-        org_id = parse_id("org", admin.organization_id)
-        shortcut = Shortcut(system.database["opsc_app"], org_id)
-        try:
+    org_id, owner_url = parse_id("org", admin.organization_id), system.database["opsc_owner"]
+    shortcut = Shortcut(system.database["opsc_app"], org_id)
+    try:
+        async with ApiClient(system.api_url, tls=pinned(system.certificate)) as client:
+            await client.sign_in(*admin)
             yield Target(client, _broker(system.broker_url), shortcut, hooks=where.hooks)
-        finally:
-            if not where.keep:
-                _tell(await delete_own_organization(system, admin, client))
-
-
-async def delete_own_organization(
-    _system: StackInfo, _admin: Admin, client: NotingClient
-) -> list[str]:
-    """Take away the organization of a run. Returns what could not be, in words.
-
-    What the API can delete is deleted; the organization itself stays.
-    """
-    return await take_away(client)
+    finally:
+        if not where.keep:
+            say("deleting the organization of this run; --keep would leave it")
+            await delete(owner_url, org_id, say)
 
 
 def _tell(troubles: list[str]) -> None:
