@@ -100,10 +100,11 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, object]]:
-        opening = await opened(settings, connections)
         async with AsyncExitStack() as beside:
+            beside.push_async_callback(state.close)
             await beside.enter_async_context(watching_itself(state.metrics.registry))
             await _serve_metrics(beside, state.metrics, page_addresses)
+            opening = await opened(settings, connections)
             writing = asyncio.create_task(state.usage.run())
             try:
                 async with state.admission.running():
@@ -114,7 +115,6 @@ def create_app(
                     opening.cancel()
                 await state.usage.write()
                 await connections.close()
-        await state.close()
 
     app = FastAPI(
         title="OPS Companion",

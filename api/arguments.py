@@ -152,7 +152,7 @@ def body_check(field: ModelField) -> _Validate:
 
 
 def _placed(error: ValidationError, *place: str | int) -> list[Any]:
-    found = error.errors(include_url=False, include_input=False)
+    found = error.errors(include_url=False)
     return [{**each, "loc": (*place, *each["loc"])} for each in found]
 
 

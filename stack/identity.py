@@ -1,8 +1,10 @@
-"""Who the servers run as.
+"""Who the servers and the roles run as.
 
 PostgreSQL refuses to run as root, so root hands its servers to an unprivileged user that the
-system already has. Anyone else runs them as themselves. Files that such a server reads must lie
-where that user can reach them; ``reachable_home`` finds such a place.
+system already has, and the roles too. Anyone else runs them as themselves. Files that a server
+reads must lie where that user can reach them; ``reachable_home`` finds such a place. A role reads
+the project's own code, which may lie below /root: then it may read every file (capabilities(7),
+CAP_DAC_READ_SEARCH), but it still owns and writes none of root's.
 """
 
 from __future__ import annotations
@@ -16,15 +18,17 @@ from pathlib import Path
 
 SERVICE_USERS = ("postgres", "nobody")
 SYSTEM_HOME = Path("/var/lib/opsc")
+_CAP_DAC_READ_SEARCH = 1 << 2  # linux/capability.h
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A user that servers are dropped to."""
+    """A user that servers and roles are dropped to."""
 
     name: str
     uid: int
     gid: int
+    home: str
 
 
 def service_identity(owner_of: Path | None = None) -> Identity | None:
@@ -36,13 +40,13 @@ def service_identity(owner_of: Path | None = None) -> Identity | None:
         return None
     if owner_of is not None and owner_of.exists() and (uid := owner_of.stat().st_uid) != 0:
         entry = pwd.getpwuid(uid)
-        return Identity(entry.pw_name, entry.pw_uid, entry.pw_gid)
+        return Identity(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
     for name in SERVICE_USERS:
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
-        return Identity(entry.pw_name, entry.pw_uid, entry.pw_gid)
+        return Identity(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
     raise RuntimeError(f"none of the users {', '.join(SERVICE_USERS)} exists on this system")
 
 
@@ -50,19 +54,33 @@ def can_traverse(folder: Path, identity: Identity | None) -> bool:
     """Whether the user can walk down to a folder; parents that are yet to be made do not matter."""
     if identity is None:
         return True
-    for parent in [folder, *folder.parents]:
-        if not parent.exists():
-            continue
-        found = parent.stat()
-        if found.st_uid == identity.uid:
-            bit = stat.S_IXUSR
-        elif found.st_gid == identity.gid:
-            bit = stat.S_IXGRP
-        else:
-            bit = stat.S_IXOTH
-        if not found.st_mode & bit:
-            return False
-    return True
+    bits = (stat.S_IXUSR, stat.S_IXGRP, stat.S_IXOTH)
+    there = [parent for parent in [folder, *folder.parents] if parent.exists()]
+    return all(_has_bit(parent, identity, bits) for parent in there)
+
+
+def can_read(path: Path, identity: Identity) -> bool:
+    """Whether the user can read a file or look into a folder, or could if it were there."""
+    path = path.resolve()
+    if not can_traverse(path.parent, identity):
+        return False
+    bits = (stat.S_IRUSR, stat.S_IRGRP, stat.S_IROTH)
+    return not path.exists() or _has_bit(path, identity, bits)
+
+
+def may_read_everything() -> bool:
+    """Whether this process has CAP_DAC_READ_SEARCH to pass on; a container may have taken it."""
+    status = Path("/proc/self/status").read_text()
+    permitted = next(line for line in status.splitlines() if line.startswith("CapPrm:"))
+    return bool(int(permitted.split()[1], 16) & _CAP_DAC_READ_SEARCH)
+
+
+def _has_bit(path: Path, identity: Identity, bits: tuple[int, int, int]) -> bool:
+    """Whether the mode has the bit for the user: of its owner, its group or others."""
+    found, (of_owner, of_group, of_others) = path.stat(), bits
+    if found.st_uid == identity.uid:
+        return bool(found.st_mode & of_owner)
+    return bool(found.st_mode & (of_group if found.st_gid == identity.gid else of_others))
 
 
 def reachable_home(wanted: Path) -> Path:

@@ -12,6 +12,8 @@ import os
 import threading
 from pathlib import Path
 
+from stack.identity import Identity, hand_over
+
 FILE_BYTES = 10 * 1024 * 1024
 FILES = 5  # of a part, the one that is written included
 _PIPE_BYTES = 1024 * 1024  # as many as Linux gives to everybody
@@ -22,10 +24,12 @@ _LAST_WORDS_S = 1.0
 class LogFile:
     """A log that is written by appending; raises OSError where that is not possible."""
 
-    def __init__(self, path: Path, file_bytes: int, files: int = FILES) -> None:
-        self._path, self._file_bytes, self._files = path, file_bytes, files
+    def __init__(
+        self, path: Path, file_bytes: int, files: int = FILES, owner: Identity | None = None
+    ) -> None:
+        self._path, self._file_bytes, self._files, self._owner = path, file_bytes, files, owner
         self._lost_bytes, self._is_within_line = 0, False
-        self._file, self._size = _opened(path)
+        self._file, self._size = _opened(path, owner)
 
     def write(self, chunk: bytes) -> None:
         """Append, in a new file where the present one is full; never raises."""
@@ -57,13 +61,14 @@ class LogFile:
         for older, newer in zip(reversed(generations), reversed(generations[:-1]), strict=False):
             if newer.exists():
                 newer.replace(older)
-        full, (self._file, self._size) = self._file, _opened(self._path)
+        full, (self._file, self._size) = self._file, _opened(self._path, self._owner)
         os.close(full)
 
 
-def _opened(path: Path) -> tuple[int, int]:
-    """Descriptor and size of a file to append to."""
+def _opened(path: Path, owner: Identity | None) -> tuple[int, int]:
+    """Descriptor and size of a file to append to; it belongs to the part that writes it."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    hand_over(path, owner)
     return file, os.fstat(file).st_size
 
 
@@ -74,8 +79,8 @@ def _generation(path: Path, number: int) -> Path:
 class LogPipe:
     """The pipe of a part to its log, read by a thread until its last writer is gone."""
 
-    def __init__(self, path: Path) -> None:
-        self._log = LogFile(path, FILE_BYTES)
+    def __init__(self, path: Path, owner: Identity | None = None) -> None:
+        self._log = LogFile(path, FILE_BYTES, owner=owner)
         self._read, self.write_end = os.pipe()
         fcntl.fcntl(self._read, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._thread = threading.Thread(target=self._run, name=f"log {path.name}", daemon=True)

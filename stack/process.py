@@ -37,7 +37,11 @@ class PartFailed(StackError):
 
 @dataclass(frozen=True)
 class Command:
-    """What to run, as whom, and how to end it: signals in order, each with the time to obey."""
+    """What to run, as whom, and how to end it: signals in order, each with the time to obey.
+
+    has_no_rights: without capabilities, nor a way to get any. reads_everything: but for the one to
+    read every file.
+    """
 
     name: str
     argv: Sequence[str]
@@ -46,6 +50,8 @@ class Command:
     death_signal: signal.Signals
     environment: Mapping[str, str] = field(default_factory=dict)
     identity: Identity | None = None
+    has_no_rights: bool = False
+    reads_everything: bool = False
     cwd: Path | None = None
 
 
@@ -54,14 +60,14 @@ class Process:
 
     def __init__(self, command: Command) -> None:
         self.command = command
-        command.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_log_folder(command.log.parent)
         self._is_log_whole = False
         launcher = _launcher(command)
-        self._log = LogPipe(command.log)
+        self._log = LogPipe(command.log, command.identity)
         try:
             self._popen = subprocess.Popen(
                 [*launcher, *command.argv],
-                env={**os.environ, **command.environment},
+                env={**os.environ, **_home(command.identity), **command.environment},
                 cwd=command.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=self._log.write_end,
@@ -144,6 +150,18 @@ def last_lines(log: Path, count: int = 15) -> str:
     return "\n".join(text.strip().splitlines()[-count:])
 
 
+def _make_log_folder(folder: Path) -> None:
+    """Make it if need be; users of parts walk through it to their own log, and see no other."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        folder.chmod(0o711)
+
+
+def _home(identity: Identity | None) -> dict[str, str]:
+    """libpq and others look for files of the user, and fail where they may not look."""
+    return {} if identity is None else {"HOME": identity.home}
+
+
 def _launcher(command: Command) -> list[str]:
     """``setpriv`` (util-linux) drops privileges and asks the kernel for the death signal."""
     setpriv = shutil.which("setpriv", path=f"{os.environ.get('PATH', '')}:/usr/bin")
@@ -153,4 +171,8 @@ def _launcher(command: Command) -> list[str]:
     if command.identity is not None:
         user, group = str(command.identity.uid), str(command.identity.gid)
         launcher += ["--reuid", user, "--regid", group, "--clear-groups"]
+        if command.has_no_rights:
+            kept = "-all,+dac_read_search" if command.reads_everything else "-all"
+            capabilities = ("--bounding-set", "--inh-caps", "--ambient-caps")
+            launcher += ["--no-new-privs", *(f"{name}={kept}" for name in capabilities)]
     return [*launcher, "--"]

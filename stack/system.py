@@ -31,10 +31,11 @@ from stack.broker import INGEST_USER, WATCH_USER, BrokerTls, Mosquitto
 from stack.elsewhere import given_database, require_broker
 from stack.errors import StackError
 from stack.former import start_when_free, until_ended
-from stack.identity import reachable_home
+from stack.identity import hand_over, reachable_home
 from stack.ports import Ports
 from stack.process import Command
 from stack.provision import provision, servers_dir
+from stack.role_user import RoleUser, role_user
 from stack.runtime import (
     PartInfo,
     Secrets,
@@ -105,6 +106,7 @@ class Stack:
     certificate: Certificate | None = None
     variation: Variation = field(default_factory=Variation)
     ports: Ports = field(default_factory=Ports)
+    role_user: RoleUser = field(default_factory=RoleUser)
     database: dict[str, str] = field(default_factory=dict)
     is_ready: bool = False
 
@@ -281,6 +283,9 @@ def _broker_tls(certificate: Certificate | None, ports: Ports) -> BrokerTls | No
 
 async def _start_roles(stack: Stack) -> None:
     """Side by side: each waits for what it needs by itself."""
+    stack.role_user = role_user(
+        reachable_home(stack.data_dir) / "broker", _files_of_roles(stack), stack.say
+    )
     ingest = [ingest_part(stack)] if stack.variation.has_ingest else []
     deliver = _page(stack, "deliver", "OPSC_DELIVER_HTTP", DELIVER_HTTP_PORT)
     _, api_port = stack.ports.address("api", "OPSC_API_PORT", API_PORT)
@@ -290,7 +295,7 @@ async def _start_roles(stack: Stack) -> None:
     api_http = _page(stack, "api-metrics", "OPSC_API_HTTP", API_HTTP_PORT)
     stack.parts["api"] = PartInfo(api, metrics_url=f"http://{api_http}/metrics")
     public = {"OPSC_PUBLIC_URL": os.environ.get("OPSC_PUBLIC_URL") or stack.api_url}
-    mail = {"OPSC_MAIL_FOLDER": os.environ.get("OPSC_MAIL_FOLDER") or str(stack.data_dir / "mail")}
+    mail = {"OPSC_MAIL_FOLDER": os.environ.get("OPSC_MAIL_FOLDER") or str(_mail_folder(stack))}
     at_home = {"OPSC_WEBHOOK_ALLOW_LOOPBACK": "true"}
     api_variables = {"OPSC_API_HOST": LOOPBACK, "OPSC_API_PORT": str(api_port), **public, **at_home}
     api_variables["OPSC_API_HTTP"] = api_http
@@ -302,6 +307,22 @@ async def _start_roles(stack: Stack) -> None:
         _role(stack, DELIVER, {"OPSC_DELIVER_HTTP": deliver, **public, **mail, **at_home}),
         _role(stack, API, api_variables),
     )
+
+
+def _files_of_roles(stack: Stack) -> list[Path]:
+    files = [stack.log("broker")]
+    if stack.certificate is not None:
+        files += [stack.certificate.chain, stack.certificate.key]
+    return files
+
+
+def _mail_folder(stack: Stack) -> Path:
+    """The folder of letters, and those in it, belong to who runs the roles."""
+    folder = reachable_home(stack.data_dir) / "mail"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in (folder, *folder.iterdir()):
+        hand_over(path, stack.role_user.identity)
+    return folder
 
 
 def ingest_part(
@@ -348,6 +369,9 @@ def _role(stack: Stack, role: Role, variables: Mapping[str, str]) -> Part:
             **variables,
         },
         log=stack.log(role.name),
+        identity=stack.role_user.identity,
+        has_no_rights=stack.role_user.identity is not None,
+        reads_everything=stack.role_user.reads_everything,
         stop_signals=[(signal.SIGTERM, ROLE_STOP_S)],
         death_signal=signal.SIGKILL,
     )
