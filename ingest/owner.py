@@ -219,6 +219,7 @@ def _read_and_plan(
     payload_bytes = sum(len(message.payload) for message in taken.messages)
     ownership.fix_size.saw(len(arrivals.decoded.batch), payload_bytes)
     arrivals = joined(ownership.left, arrivals)
+    memory.smaller_by = ownership.smaller_by
     try:
         return arrivals, make_plan(arrivals, memory, _now_us())
     except (HistoryNeeded, PastNeeded):

@@ -37,7 +37,7 @@ _INFERRED = {None: Inferred.NONE, "segment": Inferred.SEGMENT, "timer": Inferred
 _END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
 MOST_CHECKPOINTS = 64  # beyond so many, all of the past is looked up
-PIECE_FIXES = 1_000  # of a backlog, judged at once
+PIECE_FIXES = 250  # of a backlog, judged at once
 MOST_FIXES = 100_000  # of an asset; where more follow, a late fix is stored and not judged
 
 
@@ -103,7 +103,7 @@ class PastNeeded(Exception):
     """A plan cannot be made without this.
 
     fixes: which of them are stored. assets: by ordinal, the past that bears on some time. backlog:
-    whose next piece.
+    whose next piece, which has `smaller_by` times fewer fixes than others.
     """
 
     def __init__(
@@ -111,11 +111,13 @@ class PastNeeded(Exception):
         fixes: Sequence[FixKey] = (),
         assets: Mapping[int, Span] = {},
         backlog: Backlog | None = None,
+        smaller_by: int = 1,
     ) -> None:
         super().__init__(f"{len(fixes)} fixes and {len(assets)} assets are to be looked up")
         self.fixes = fixes
         self.assets = assets
         self.backlog = backlog
+        self.smaller_by = smaller_by
 
 
 async def look_up(conn: Connection, need: PastNeeded, past: Past, registry: Registry) -> Past:
@@ -126,27 +128,29 @@ async def look_up(conn: Connection, need: PastNeeded, past: Past, registry: Regi
         found = await _assets(conn, need.assets, registry)
         past = replace(past, assets=past.assets | found)
     if need.backlog is not None:
-        past = replace(past, piece=await _piece(conn, need.backlog, registry))
+        past = replace(past, piece=await _piece(conn, need, registry))
     return past
 
 
-async def _piece(conn: Connection, backlog: Backlog, registry: Registry) -> tuple[int, AssetPast]:
+async def _piece(conn: Connection, need: PastNeeded, registry: Registry) -> tuple[int, AssetPast]:
     """What follows in a backlog: a bounded number of fixes, and the visits that they bear on.
 
-    Where fixes since the state before it are not kept any more, the asset begins anew behind them.
+    Where fixes since the state before it are not kept any more, the asset begins anew behind them:
+    a visit that began before and went on is then another one.
     """
+    backlog, most = need.backlog, max(1, PIECE_FIXES // need.smaller_by)
+    assert backlog is not None
     owner, asset = backlog[:2], registry.assets.number(backlog.asset_id)
     before = await _state_of(conn, backlog, registry)
     after = _after(before)
     cut = (await retention.cuts(conn, [owner])).get(backlog.asset_id)
+    since = _bearing(before)
     if cut is not None and backlog.state is None and after[0] < cut:
-        before, after = None, (cut, -1)
-    found = await gps_events.following(conn, *owner, after, PIECE_FIXES + 1)
-    fixes, more_follow = found[:PIECE_FIXES], len(found) > PIECE_FIXES
+        before, after, since = None, (cut, -1), cut
+    found = await gps_events.following(conn, *owner, after, most + 1)
+    fixes, more_follow = found[:most], len(found) > most
     until = to_datetime(fixes[-1].time_us) if more_follow else _END_OF_TIME
-    stays = await visits.within(conn, [(*owner, _bearing(before), until)])
-    if before is None and cut is not None:
-        stays = [stay for stay in stays if stay.opening_time >= cut]
+    stays = await visits.within(conn, [(*owner, since, until)])
     await _look_up_places(conn, {asset: _since_us(before)}, registry)
     return asset, AssetPast(
         Span(backlog.time_us, backlog.time_us),

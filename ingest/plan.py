@@ -27,7 +27,14 @@ from ingest.checkpoints import Checkpoints
 from ingest.late import Late, judge, rows_by_asset
 from ingest.notes import NoteChanges, Notes
 from ingest.outcome import Outcome, tell
-from ingest.past import MOST_CHECKPOINTS, NO_PAST, AssetPast, Past, PastNeeded, Span
+from ingest.past import (
+    MOST_CHECKPOINTS,
+    NO_PAST,
+    AssetPast,
+    Past,
+    PastNeeded,
+    Span,
+)
 from ingest.rates import Buckets, Rates
 from ingest.refusals import sort_out
 from ingest.registry import Registry
@@ -38,6 +45,8 @@ from telemetry.fix import FixBatch
 # Deadlines wait for so long: a fix that was sent before one may still be under way.
 UNDER_WAY_US = 500_000
 MOST_TRANSITIONS = 10_000  # of a plan: some 50 MB of events, a second of the database
+MOST_LATE = 250  # fixes of an asset that has late ones, in one plan
+_IDENTITY = ["tracker", "time_us", "seq"]
 
 
 @dataclass(slots=True)
@@ -62,6 +71,7 @@ class Memory:
     backlogs: Backlogs = field(default_factory=Backlogs)
     most_transitions: int = MOST_TRANSITIONS
     cut: "Plan | None" = None
+    smaller_by: int = 1
 
     def hold(self, backlogs: Iterable[Backlog]) -> None:
         """Forgets the assets whose stored fixes are to be judged: their backlogs tell of them."""
@@ -138,10 +148,12 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     batch, refusals, buckets = sort_out(arrivals, registry, memory.watermarks, memory.rates)
     registry.resolve(batch)
     arrived = _without_known(batch, memory.watermarks, past, registry)
-    piece, waiting = _piece(arrived, memory.backlogs, past, now_us), memory.backlogs.assets
+    piece, waiting = _piece(arrived, memory, past, now_us), memory.backlogs.assets
     new = _without_assets(arrived, [one for one in waiting if not _is_last(piece.get(one))])
     behind = late_assets(new, state)
     behind = behind[~np.isin(behind, list(piece))]
+    rest = _beyond_most_late(new, behind)
+    new = _without_rows(new, rest)
     known = _past_of(behind, new, past) | piece
     due_us = now_us - UNDER_WAY_US
     agenda = registry.agenda(state, new, due_us, waiting)
@@ -163,9 +175,9 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     delta = evaluation.delta.replaced_by(late.states)
     checkpoints = memory.checkpoints.due(delta, registry)
     unjudged = int(np.isin(new.rows["asset"], careful).sum()) - late.fixes
-    postponed = new.take(np.flatnonzero(evaluation.postponed))
-    if len(postponed):
-        batch, new = _without_rows(batch, postponed), _without_rows(new, postponed)
+    cut = FixBatch.concat([new.take(np.flatnonzero(evaluation.postponed)), rest])
+    postponed = _with_equals(cut, batch)
+    batch, new = _without_rows(batch, postponed), _without_rows(new, postponed)
     return Plan(
         revision=registry.revision,
         batch=batch,
@@ -187,16 +199,16 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     )
 
 
-def _piece(batch: FixBatch, backlogs: Backlogs, past: Past, now_us: int) -> dict[int, AssetPast]:
+def _piece(batch: FixBatch, memory: Memory, past: Past, now_us: int) -> dict[int, AssetPast]:
     """The asset of which a piece of its backlog is judged now, if any, and the piece.
 
     Raises PastNeeded where it was not looked up. The last piece takes the fixes of the batch along;
     where one lies before it, it waits.
     """
     if past.piece is None:
-        backlog = backlogs.next(now_us)
+        backlog = memory.backlogs.next(now_us)
         if backlog is not None:
-            raise PastNeeded(backlog=backlog)
+            raise PastNeeded(backlog=backlog, smaller_by=memory.smaller_by)
         return {}
     asset, known = past.piece
     time_us = batch.rows["time_us"][batch.rows["asset"] == asset]
@@ -271,11 +283,31 @@ def _without_assets(batch: FixBatch, assets: Sequence[int]) -> FixBatch:
 
 def _without_rows(batch: FixBatch, others: FixBatch) -> FixBatch:
     """Without the fixes that are among the others, by their places in the messages."""
+    if not len(others):
+        return batch
     place, other = (
         one.rows["message"].astype(np.int64) << 32 | (one.rows["position"] + 1)
         for one in (batch, others)
     )
     return batch.take(np.flatnonzero(~np.isin(place, other)))
+
+
+def _beyond_most_late(batch: FixBatch, behind: NDArray[np.integer]) -> FixBatch:
+    """The fixes of assets with late ones that are too many for one plan, the last that arrived."""
+    own = [rows[MOST_LATE:] for _, rows in rows_by_asset(batch.rows, behind.tolist())]
+    return batch.take(np.sort(np.concatenate([np.empty(0, np.intp), *own])))
+
+
+def _with_equals(cut: FixBatch, batch: FixBatch) -> FixBatch:
+    """The fixes that are cut off, and those of the batch with the same identity.
+
+    They may be of a message that came twice. It is not stored before the first one is.
+    """
+    if not len(cut):
+        return cut
+    identities = set(map(tuple, cut.rows[_IDENTITY].tolist()))
+    same = [identity in identities for identity in map(tuple, batch.rows[_IDENTITY].tolist())]
+    return batch.take(np.flatnonzero(same))
 
 
 def _leaving_out(evaluation: Evaluation, assets: Sequence[int]) -> Evaluation:

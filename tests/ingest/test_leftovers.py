@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ingest import plan
 from ingest.owner import Ownership
 from tests.ingest.conftest import Device, fix, ownership, running, until
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
@@ -108,3 +109,37 @@ async def test_those_who_make_few_events_do_not_wait_for_one_who_makes_many(
         told_then = len(many.rows(EVENTS))
         await until(lambda: len(many.rows(EVENTS)) == (33 + 32) * ZONES)
     assert told_then < (33 + 32) * ZONES
+
+
+async def test_a_message_that_comes_again_is_not_finished_before_its_fixes_are_stored(
+    database: DatabaseUnderTest, broker: BrokerUnderTest, device: Device
+) -> None:
+    tenant, vehicle, _ = await tenant_with_zones(database)
+    sent = in_and_out(soon(-300), 46)
+    async with running(owner_of(database, broker, 1)), listening(broker, vehicle) as session:
+        await device.send(vehicle, *sent)
+        await until(lambda: len(tenant.rows(FIXES)) > 0)
+        await device.send(vehicle, *sent)
+        await heard(session, 1)
+        assert len(tenant.rows(FIXES)) == 45
+
+
+async def test_late_fixes_of_an_asset_are_cut_too_and_give_what_they_give_whole(
+    database: DatabaseUnderTest,
+    broker: BrokerUnderTest,
+    device: Device,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at, newest, found = soon(-300), soon(-1), list[Any]()
+    for most in (10_000, 7):
+        monkeypatch.setattr(plan, "MOST_LATE", most)
+        tenant, vehicle, numbers = await tenant_with_zones(database)
+        async with running(owner_of(database, broker, 10_000)):
+            await device.send(vehicle, fix(newest, *AWAY, seq=99))
+            await until(lambda tenant=tenant: len(tenant.rows(FIXES)) == 1)
+            await device.send(vehicle, *in_and_out(at, 46))
+            await until(lambda tenant=tenant: len(tenant.rows(FIXES)) == 46)
+        visits, _, fixes, refused = told(tenant, numbers)
+        found.append((sorted(row[:3] for row in visits), fixes, refused))
+    assert len(found[0][0]) == 15 * ZONES
+    assert found[0] == found[1]

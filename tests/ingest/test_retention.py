@@ -100,3 +100,24 @@ async def test_a_fix_older_than_its_organization_keeps_them_is_ancient(
     reasons = tenant.rows("SELECT reason, positions FROM quarantine")
     assert reasons == ([("ancient", [0])] if days == 1 else [])
     assert other.rows("SELECT FROM quarantine") == []
+
+
+async def test_an_assignment_that_reaches_back_over_removed_fixes_begins_anew_behind_them(
+    tenant: Tenant, device: Device, ingest: Ownership, deliver: Connection
+) -> None:
+    """A visit from before goes on as another one."""
+    vehicle = await tenant.vehicle(assigned_from=_at(-1))
+    await tenant.zone(square(*PLACE))
+    places = [AWAY, *[PLACE] * 11]
+    own = [fix(_at(hour), *place, accuracy_m=5) for hour, place in enumerate(places)]
+    await _send(device, tenant, vehicle, fix(_at(-2), *AWAY), *own)
+    old = retention.Chunk(_at(-1), _at(5.5))
+    assert await retention.remove_positions(deliver, tenant.org_id, old, 1000) == 6
+    await retention.remove_checkpoints(deliver, 1000)
+    await tenant.assign(vehicle.tracker_id, vehicle.asset_id, since=_at(-3))
+    await until(lambda: tenant.rows("SELECT FROM asset_backlogs") == [])
+    kept = "SELECT entered_at, left_at FROM visits WHERE NOT retracted"
+    assert tenant.rows(kept) == [(_at(6), None)]
+    await _send(device, tenant, vehicle, *(fix(_at(hour), *AWAY) for hour in (12, 13)))
+    await until(lambda: tenant.rows(kept) == [(_at(6), _at(12))])
+    assert ingest.trouble() is None
