@@ -33,7 +33,7 @@ from stack.backup_folder import (
 )
 from stack.errors import StackError
 from stack.process import PartFailed, Process, how_it_ended
-from stack.provision import Programs, provision
+from stack.provision import PostgresPrograms, provision_clients
 from stack.runtime import DEFAULT_DATA_DIR, read_stack
 from stack.up import DataDir, say
 
@@ -73,8 +73,9 @@ def backup(
 ) -> None:
     """Back up the database of a running system.
 
-    It is that of OPSC_DATABASE_URL (a superuser's login), else of the `opsc up` that runs on this
-    machine. The key that stored webhook secrets are encrypted with is not in the folder.
+    It is that of OPSC_DATABASE_URL (a login that may read everything), else of the `opsc up` that
+    runs on this machine. The key that stored webhook secrets are encrypted with is not in the
+    folder.
     """
     source = _source(data)
     for target in (folder, *([] if secret_key is None else [secret_key])):
@@ -100,7 +101,7 @@ def make_backup(source: Source, folder: Path) -> Manifest:
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(mode=0o700)
-        manifest = _fill(source, partial, provision(None, say))
+        manifest = _fill(source, partial, provision_clients(say))
         write_manifest(partial, manifest)
         partial.rename(folder)
     except OSError as error:
@@ -129,7 +130,7 @@ def _source(data_dir: Path) -> Source:
     return Source(stack.database["admin"], stack.secret_key)
 
 
-def _fill(source: Source, folder: Path, programs: Programs) -> Manifest:
+def _fill(source: Source, folder: Path, programs: PostgresPrograms) -> Manifest:
     with database_contents.open_for_reading(source.database_url) as conn:
         conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         made_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -153,7 +154,7 @@ def _fill(source: Source, folder: Path, programs: Programs) -> Manifest:
 
 
 def _dump(
-    conn: SyncConnection, source: Source, folder: Path, programs: Programs
+    conn: SyncConnection, source: Source, folder: Path, programs: PostgresPrograms
 ) -> dict[str, Content]:
     """pg_dump writes while the same rows are read here; both see what this transaction sees."""
     row = conn.execute("SELECT pg_export_snapshot()").fetchone()

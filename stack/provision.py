@@ -46,11 +46,17 @@ class ProvisionError(StackError):
 
 
 @dataclass(frozen=True)
-class Programs:
-    """Where the servers' programs are, and the variables that they need to start."""
+class PostgresPrograms:
+    """Where PostgreSQL's programs are, and the variables that they need to start."""
 
     postgres_bin: Path
     postgres_environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Programs(PostgresPrograms):
+    """The same of all servers."""
+
     mosquitto: Path
     mosquitto_environment: Mapping[str, str]
     compiler: Path
@@ -90,6 +96,14 @@ def provision(folder: Path | None = None, say: Say = print) -> Programs:
     if found is None:
         raise ProvisionError(f"the packages were unpacked into {unpacked} but programs are missing")
     return found
+
+
+def provision_clients(say: Say = print) -> PostgresPrograms:
+    """pg_dump and pg_restore alone: a database elsewhere needs neither server nor broker here."""
+    for root in (SYSTEM_ROOT, servers_dir() / UNPACKED):
+        if (root / POSTGRES_BIN / "pg_restore").exists():
+            return PostgresPrograms(root / POSTGRES_BIN, _library_path(root))
+    return provision(None, say)
 
 
 def find_programs(roots: Sequence[Path]) -> Programs | None:

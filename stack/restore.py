@@ -34,7 +34,7 @@ from stack.backup_folder import (
 )
 from stack.errors import StackError
 from stack.identity import reachable_home
-from stack.provision import Programs, provision
+from stack.provision import PostgresPrograms, Programs, provision, provision_clients
 from stack.runtime import (
     DEFAULT_DATA_DIR,
     keep_secret_key,
@@ -70,12 +70,11 @@ def restore(
     key = _key(data, secret_key)
     _check_key(manifest, key, is_given_up=without_secret_key)
     check_dump(folder, manifest)
-    programs = provision(None, say)
     try:
         if url := os.environ.get("OPSC_DATABASE_URL"):
-            _restore_into(url, folder, manifest, programs)
+            _restore_into(url, folder, manifest, provision_clients(say))
         else:
-            _restore_own(make_data_dir(data), key, folder, manifest, programs)
+            _restore_own(make_data_dir(data), key, folder, manifest, provision(None, say))
     except psycopg.Error as error:
         raise StackError(f"the database cannot be restored: {str(error).strip()}") from error
     print(f"restored: {manifest.rows:,} rows of {len(manifest.tables)} tables, all as backed up")
@@ -148,7 +147,7 @@ def _own_server(data_dir: Path, programs: Programs) -> Iterator[Postgres]:
         process.stop()
 
 
-def _restore_into(url: str, folder: Path, manifest: Manifest, programs: Programs) -> None:
+def _restore_into(url: str, folder: Path, manifest: Manifest, programs: PostgresPrograms) -> None:
     """All or nothing. Raises StackError where the database is not empty, or not the same then."""
     with database_contents.open_for_reading(url) as conn:
         _check_empty(conn, f"the database {conn.info.dbname}")
@@ -190,7 +189,9 @@ def _bootstrap(url: str) -> None:
         raise StackError(str(error)) from error
 
 
-def _run_pg_restore(conn: SyncConnection, url: str, folder: Path, programs: Programs) -> None:
+def _run_pg_restore(
+    conn: SyncConnection, url: str, folder: Path, programs: PostgresPrograms
+) -> None:
     with tempfile.TemporaryDirectory() as logs:
         program = start_program(
             programs.postgres_bin / "pg_restore",

@@ -14,6 +14,7 @@ import msgspec
 import psycopg
 import pytest
 import typer
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from typer.testing import CliRunner, Result
 
 from db import migrate
@@ -108,6 +109,29 @@ def test_what_is_restored_is_the_same_and_can_be_worked_with(
     assert chunks[0] >= DAYS + 1
     assert migrate.pending(empty_database.url("admin")) == []
     assert _rows(empty_database, "SHOW timescaledb.restoring") == [("off",)]
+
+
+def test_a_login_that_only_reads_can_back_up(
+    backed_up: tuple[DatabaseUnderTest, Path], empty_database: DatabaseUnderTest, tmp_path: Path
+) -> None:
+    original, by_superuser = backed_up
+    admin = original.url("admin")
+    with psycopg.connect(admin, autocommit=True) as conn:
+        conn.execute("CREATE ROLE reader LOGIN BYPASSRLS PASSWORD 'reading'")
+        conn.execute("GRANT pg_read_all_data TO reader")
+        conn.execute(f"GRANT CONNECT ON DATABASE {original.name} TO reader".encode())
+    login = conninfo_to_dict(original.url("opsc_app"), user="reader", password="reading")
+    environment = {"OPSC_DATABASE_URL": make_conninfo("", **login), "OPSC_SECRET_KEY": KEY}
+    try:
+        made = CliRunner().invoke(app, ["backup", str(tmp_path / "read")], env=environment)
+        assert made.exit_code == 0, made.output
+    finally:
+        with psycopg.connect(admin, autocommit=True) as conn:
+            conn.execute("DROP OWNED BY reader")
+            conn.execute("DROP ROLE reader")
+    assert read_manifest(tmp_path / "read").tables == read_manifest(by_superuser).tables
+    restored = _opsc(empty_database, "restore", tmp_path / "read", data=tmp_path)
+    assert restored.exit_code == 0, restored.output
 
 
 def test_a_backup_has_its_name_only_when_it_is_whole(

@@ -6,12 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from stack.provision import Programs, ProvisionError, find_programs, provision, servers_dir
+from stack.provision import (
+    Programs,
+    ProvisionError,
+    find_programs,
+    provision,
+    provision_clients,
+    servers_dir,
+)
 
 POSTGRES = "usr/lib/postgresql/17/bin/postgres"
 TIMESCALEDB = "usr/share/postgresql/17/extension/timescaledb.control"
 MOSQUITTO = "usr/sbin/mosquitto"
 COMPILER = "usr/bin/tcc"
+RESTORE = "usr/lib/postgresql/17/bin/pg_restore"
 
 
 def root_with(folder: Path, *files: str) -> Path:
@@ -63,6 +71,11 @@ def test_a_copy_that_is_there_is_used_again(bare_system: Path, programs: Program
     said: list[str] = []
     assert provision(copy.parent, said.append).mosquitto == copy / MOSQUITTO
     assert said == []
+
+
+def test_a_backup_of_a_server_needs_no_broker(bare_system: Path) -> None:
+    system = root_with(bare_system.parent / "system", RESTORE)
+    assert provision_clients(print).postgres_bin == (system / RESTORE).parent
 
 
 def test_without_apt_the_error_says_what_to_do(bare_system: Path, tmp_path: Path) -> None:
