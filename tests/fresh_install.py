@@ -63,6 +63,23 @@ for PORT in 18001 18002; do
   curl -fsS http://127.0.0.1:$PORT/metrics | grep 'requests_total{method="GET",route="/v1/assets"'
 done
 """.replace("CURL", CURL)
+GRANT = "runuser -u postgres -- psql -c 'GRANT CONNECT ON DATABASE opsc TO opsc_backup'"
+# One that the next backup removes, and one that it keeps.
+OLD_BACKUPS = """
+cd /var/lib/ops-companion-backup
+for DAYS in 13 15; do
+  cp -a "$(ls -d *Z | tail -n 1)" "$DAYS-days"
+  touch -d "$DAYS days ago" "$DAYS-days"
+done
+"""
+OLD_BACKUPS_ARE_GONE = """
+cd /var/lib/ops-companion-backup
+ls -l . *
+test ! -e 15-days
+test "$(stat -c %a:%U 13-days *Z/* /etc/ops-companion/backup.env | sort -u | xargs)" \
+  = '600:opsc-backup 600:root 700:opsc-backup'
+test "$(ls -d *Z | wc -l)" = 2
+"""
 READS = (
     f"systemd-analyze verify {UNITS}/*",
     f"systemd-analyze security --no-pager --offline=true --threshold=20 {UNITS}/*.service"
@@ -82,11 +99,23 @@ def install_server(root: DebianRoot) -> None:
                     _bash(root, block)
             else:
                 _bash(root, block)
+            if "opsc restore" in block:
+                _lose_the_database(root, block)
+        _bash(root, OLD_BACKUPS_ARE_GONE)
         _bash(root, FIX)
         print(_bash(root, LIMIT))
         for command in READS:
             print(_bash(root, command))
         _bash(root, "systemctl stop ops-companion.target nginx postgresql")
+
+
+def _lose_the_database(root: DebianRoot, restoring: str) -> None:
+    """And get it back by the page's own words: what follows works with what was restored."""
+    _bash(root, "systemctl stop ops-companion.target; runuser -u postgres -- dropdb opsc")
+    _bash(root, restoring.replace("opsc_trial", "opsc"))
+    _bash(root, GRANT)
+    _bash(root, OLD_BACKUPS)
+    _bash(root, "systemctl start ops-companion.target")
 
 
 def _prepare(root: DebianRoot) -> None:

@@ -10,6 +10,7 @@ memory.
 import ctypes
 import os
 import pwd
+import re
 import resource
 import shlex
 import signal
@@ -22,6 +23,7 @@ from pathlib import Path
 UNITS = Path("/etc/systemd/system")
 STATE = Path("/run/units")
 STOP_S = 40.0
+SPECIFIER = re.compile(r"%[iS%]|\$\$")
 PR_SET_MDWE, PR_SET_NO_NEW_PRIVS, PR_CAPBSET_DROP, LAST_CAPABILITY = 65, 38, 24, 40
 # Of Debian's own units: what starts and what stops them.
 OTHERS = {
@@ -41,8 +43,11 @@ class Unit:
         for line in (UNITS / f"{template}{at}.{kind}").read_text().splitlines():
             key, equals, value = line.partition("=")
             if equals and not line.startswith("#"):
-                text = value.replace("%i", self.instance).replace("%S", "/var/lib")
+                text = SPECIFIER.sub(lambda found: self._meaning(found[0]), value)
                 self.values.setdefault(key, []).append(text)
+
+    def _meaning(self, specifier: str) -> str:
+        return {"%i": self.instance, "%S": "/var/lib", "%%": "%", "$$": "$"}[specifier]
 
     def one(self, key: str, default: str = "") -> str:
         return self.values.get(key, [default])[-1]
@@ -73,11 +78,18 @@ class Unit:
             return
         user = self.user()
         if folder := self.one("StateDirectory"):
-            Path("/var/lib", folder).mkdir(mode=0o700, exist_ok=True)
-            os.chown(Path("/var/lib", folder), user.pw_uid, user.pw_gid)
+            self._make_state(folder, user)
+        if self.one("Type") != "oneshot":
+            self.pid_file.write_text(str(self._run(self.one("ExecStart"), user).pid))
+            return
+        for command in (self.one("ExecStart"), *self.values.get("ExecStartPost", [])):
+            if self._run(command, user).wait() != 0:
+                sys.exit(f"{self.name} failed: {(STATE / f'{self.name}.log').read_text()}")
+
+    def _run(self, command: str, user: pwd.struct_passwd) -> subprocess.Popen[bytes]:
         with (STATE / f"{self.name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                shlex.split(self.one("ExecStart")),
+            return subprocess.Popen(
+                shlex.split(command),
                 env=self.environment(),
                 cwd="/",
                 stdin=subprocess.DEVNULL,
@@ -86,11 +98,17 @@ class Unit:
                 start_new_session=True,
                 preexec_fn=self._confine(user),
             )
-        if self.one("Type") == "oneshot":
-            if process.wait() != 0:
-                sys.exit(f"{self.name} failed: {(STATE / f'{self.name}.log').read_text()}")
-        else:
-            self.pid_file.write_text(str(process.pid))
+
+    def _make_state(self, folder: str, user: pwd.struct_passwd) -> None:
+        """Below /var/lib/private, with a link to it, as DynamicUser has it."""
+        private = Path("/var/lib/private", folder)
+        private.parent.mkdir(exist_ok=True)
+        private.parent.chmod(0o711)  # systemd lets its units in by mounts
+        private.mkdir(mode=0o700, exist_ok=True)
+        os.chown(private, user.pw_uid, user.pw_gid)
+        link = Path("/var/lib", folder)
+        if not link.is_symlink():
+            link.symlink_to(Path("private", folder))
 
     def _confine(self, user: pwd.struct_passwd) -> Callable[[], None]:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -155,6 +173,8 @@ def main() -> None:
             act_on_other(name, verb)
             continue
         unit = Unit(name)
+        if unit.name.endswith(".timer"):
+            continue  # nobody waits for the night here
         if is_enabling:
             unit.enable()
         if verb == "start" or (is_enabling and not unit.name.endswith(".target")):

@@ -15,6 +15,8 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 INSTALL_PAGE = (ROOT / "docs" / "install.md").read_text()
 SERVICES = sorted((DEPLOY / "systemd").glob("*.service"))
+# A shell only where the command has the time in it.
+RUNS = re.compile(r"(?:/bin/sh -c 'exec )?/opt/ops-companion/current/bin/opsc (\w+)(?= |$)")
 # What `opsc up` sets for a server of its own, and Debian for one of the machine's.
 OF_ONE_MACHINE = {
     "listen_addresses", "unix_socket_directories", "log_timezone", "log_line_prefix",
@@ -34,9 +36,9 @@ def files() -> Iterator[Path]:
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda path: path.name)
 def test_a_unit_runs_a_command_that_exists(unit: Path) -> None:
     [command] = values(unit, "ExecStart")
-    program, name, *_ = command.split()
-    assert program == "/opt/ops-companion/current/bin/opsc"
-    assert name in COMMANDS
+    found = RUNS.match(command)
+    assert found is not None
+    assert found[1] in COMMANDS
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda path: path.name)
@@ -59,9 +61,17 @@ def test_a_unit_is_confined(unit: Path) -> None:
         assert values(unit, key), key
 
 
-def test_every_service_but_migrations_is_part_of_the_target() -> None:
+def test_every_service_that_stays_is_part_of_the_target() -> None:
     apart = {path.name for path in SERVICES if not values(path, "PartOf")}
-    assert apart == {"opsc-migrate.service"}
+    assert apart == {"opsc-backup.service", "opsc-migrate.service"}
+    assert apart == {path.name for path in SERVICES if values(path, "Type") == ["oneshot"]}
+
+
+def test_a_timer_starts_a_service_that_exists() -> None:
+    timers = sorted((DEPLOY / "systemd").glob("*.timer"))
+    assert timers
+    for timer in timers:
+        assert timer.with_suffix(".service") in SERVICES
 
 
 @pytest.mark.parametrize("path", sorted(files()), ids=lambda path: path.name)
