@@ -95,13 +95,19 @@ def _check_schema(manifest: Manifest) -> None:
 
 
 def _key(data_dir: Path, file: Path | None) -> str | None:
-    """From the file, the data folder or the environment, whichever has one first."""
+    """From the file, the data folder or the environment, whichever has one first.
+
+    For a database elsewhere the environment goes first: the folder may be of another system.
+    """
     if file is not None:
         try:
             return file.read_text().strip()
         except OSError as error:
             raise StackError(f"cannot read {file}: {error.strerror}") from None
-    return known_secret_key(data_dir) or os.environ.get("OPSC_SECRET_KEY") or None
+    given = os.environ.get("OPSC_SECRET_KEY") or None
+    if given is not None and os.environ.get("OPSC_DATABASE_URL"):
+        return given
+    return known_secret_key(data_dir) or given
 
 
 def _check_key(manifest: Manifest, key: str | None, *, is_given_up: bool) -> None:

@@ -22,6 +22,7 @@ from stack.backup import backup
 from stack.backup_folder import DUMP, MANIFEST, differences, read_manifest
 from stack.errors import StackError
 from stack.restore import restore
+from stack.runtime import load_secrets
 from tests.ingest.tenants import Tenant, Vehicle, square
 from tests.servers import DatabaseUnderTest, PostgresUnderTest
 
@@ -266,6 +267,14 @@ def test_the_secret_key_is_asked_for(
     assert file.stat().st_mode & 0o777 == 0o600
     given = ("restore", folder, "--secret-key", file)
     assert _opsc(empty_database, *given, key=other, data=tmp_path).exit_code == 0
+
+
+def test_the_key_of_another_system_on_this_machine_does_not_count(
+    backed_up: tuple[DatabaseUnderTest, Path], empty_database: DatabaseUnderTest, tmp_path: Path
+) -> None:
+    assert load_secrets(tmp_path).secret_key != KEY
+    restored = _opsc(empty_database, "restore", backed_up[1], data=tmp_path)
+    assert restored.exit_code == 0, restored.output
 
 
 def test_an_older_schema_is_restored_as_it_was_and_migrated_then(
