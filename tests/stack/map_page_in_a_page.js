@@ -50,6 +50,7 @@ const world = {
 };
 vm.runInNewContext(code + "\nthis.at = (found) => [xOf(found.lon), yOf(found.lat)];" +
   "this.transitions = transitions; this.everything = everything; this.tracks = tracks;" +
+  "this.middles = zones.map((zone) => zone.middle);" +
   "this.shown = () => [transitions.filter(isShown).length," +
   "tracks.map((one) => countUntil(one.times, untilMs) - countUntil(one.times, sinceMs))];", world);
 const draw = () => asked.splice(0).forEach((one) => one());
@@ -86,7 +87,8 @@ byId("theme").handlers.click();
 draw();
 console.log(JSON.stringify({
   drawn, told, everything: world.everything(),
-  names, times, only, hasSlider: !byId("time").hidden,
+  names, times, only, hasSlider: !byId("time").hidden, middles: world.middles,
+  hues: world.tracks.map((track) => track.hue), isListOpen: byId("list").open,
   devices: byId("devices").children.map((row) => row.children[0].children[2].text),
   notes: byId("notes").textContent, scale,
 }));

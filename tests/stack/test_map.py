@@ -239,6 +239,30 @@ def test_zones_are_named_with_their_breaches(tmp_path: Path) -> None:
     assert {"name of both (1)", "name of far"} <= set(seen["names"])
 
 
+def test_a_corridor_is_named_halfway_along_it(tmp_path: Path) -> None:
+    bent = zone("bent", "LineString", [[0, 0], [4, 0], [4, 0], [4, 0.5], [4, 8]], width_m=50)
+    point = zone("point", "LineString", [[1, 1], [1, 1]], width_m=50)
+    square = zone("square", "Polygon", [[[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]]])
+    page = map_page("x", [bent, point, square], MapSample(), "")
+    assert run_script(page, tmp_path)["middles"] == [[4, 2], [1, 1], [1, 1]]
+
+
+def test_no_track_has_the_colour_of_a_breach(tmp_path: Path) -> None:
+    sample = MapSample()
+    sample.add_fixes(rows_of(list(range(100)), [5] * 100, [5] * 100), [f"d{i}" for i in range(100)])
+    hues = run_script(map_page("x", [], sample, ""), tmp_path)["hues"]
+    assert len(set(hues)) > 90
+    assert all(40 <= hue <= 340 for hue in hues)
+
+
+@pytest.mark.parametrize(("devices", "is_open"), [(12, True), (13, False)])
+def test_a_short_list_of_devices_is_open(tmp_path: Path, devices: int, is_open: bool) -> None:
+    sample = MapSample()
+    names = [f"d{i}" for i in range(devices)]
+    sample.add_fixes(rows_of(list(range(devices)), [5] * devices, [5] * devices), names)
+    assert run_script(map_page("x", [], sample, ""), tmp_path)["isListOpen"] is is_open
+
+
 def test_the_slider_shows_what_was_until_then(tmp_path: Path) -> None:
     seen = run_script(map_page("x", ZONES, sample_of("cab", "circle"), ""), tmp_path)
     # instant, transitions, fixes of "alone" (at 3 s) and "cab" (at 0, 1 and 2 s)
