@@ -7,7 +7,7 @@ const scripts = [...page.matchAll(/<script([^>]*)>([\s\S]*?)<\/script>/g)];
 const data = scripts.find((script) => script[1].includes("application/json"))[2];
 const code = scripts.find((script) => !script[1].includes("application/json"))[2];
 
-const calls = {}, texts = [], asked = [], elements = new Map();
+const calls = {}, texts = [], heights = [], asked = [], elements = new Map();
 class Element {
   constructor(tag) {
     Object.assign(this, { tag, style: {}, dataset: {}, children: [], handlers: {}, checked: true });
@@ -22,7 +22,7 @@ class Element {
     return new Proxy({}, {
       get: (own, name) => (name in own ? own[name] : (...values) => {
         if (name === "measureText") return { width: 8 * values[0].length };
-        if (name === "fillText") texts.push(values[0]);
+        if (name === "fillText") texts.push(values[0]), heights.push(values[2]);
         if (values.some((value) => typeof value === "number" && !Number.isFinite(value)))
           throw new Error(`${name}(${values})`);
         calls[name] = (calls[name] || 0) + 1;
@@ -50,12 +50,13 @@ const world = {
 };
 vm.runInNewContext(code + "\nthis.at = (found) => [xOf(found.lon), yOf(found.lat)];" +
   "this.transitions = transitions; this.everything = everything; this.tracks = tracks;" +
-  "this.middles = zones.map((zone) => zone.middle);" +
+  "this.yOf = yOf; this.middles = zones.map((zone) => zone.middle);" +
   "this.shown = () => [transitions.filter(isShown).length," +
   "tracks.map((one) => countUntil(one.times, untilMs) - countUntil(one.times, sinceMs))];", world);
 const draw = () => asked.splice(0).forEach((one) => one());
 draw();
-const drawn = { ...calls }, names = [...texts], scale = byId("scale").children[0].textContent;
+const drawn = { ...calls }, names = [...texts], nameHeights = [...heights];
+const middleHeights = world.middles.map((middle) => world.yOf(middle[1])), scale = byId("scale").children[0].textContent;
 const atTime = (until, span) => {
   byId("until").value = until; byId("span").value = span;
   byId("until").handlers.input();
@@ -87,7 +88,7 @@ byId("theme").handlers.click();
 draw();
 console.log(JSON.stringify({
   drawn, told, everything: world.everything(),
-  names, times, only, hasSlider: !byId("time").hidden, middles: world.middles,
+  names, times, only, hasSlider: !byId("time").hidden, middles: world.middles, nameHeights, middleHeights,
   hues: world.tracks.map((track) => track.hue), isListOpen: byId("list").open,
   devices: byId("devices").children.map((row) => row.children[0].children[2].text),
   notes: byId("notes").textContent, scale,

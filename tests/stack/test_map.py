@@ -247,6 +247,16 @@ def test_a_corridor_is_named_halfway_along_it(tmp_path: Path) -> None:
     assert run_script(page, tmp_path)["middles"] == [[4, 2], [1, 1], [1, 1]]
 
 
+def test_a_name_leaves_the_middle_of_a_high_zone_free(tmp_path: Path) -> None:
+    high = zone("high", "Polygon", [[[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]]])
+    flat = zone("flat", "Polygon", [[[3, 0], [9, 0], [9, 0.01], [3, 0.01], [3, 0]]])
+    seen = run_script(map_page("x", [high, flat], MapSample(), ""), tmp_path)
+    heights = dict(zip(seen["names"], seen["nameHeights"], strict=True))
+    middle_of_high, middle_of_flat = seen["middleHeights"]
+    assert heights["name of high"] < middle_of_high - 12
+    assert heights["name of flat"] == middle_of_flat
+
+
 def test_no_track_has_the_colour_of_a_breach(tmp_path: Path) -> None:
     sample = MapSample()
     sample.add_fixes(rows_of(list(range(100)), [5] * 100, [5] * 100), [f"d{i}" for i in range(100)])
