@@ -83,7 +83,7 @@ def _split(url: str) -> SplitResult:
     except ValueError:  # whose text may show a password
         raise ValueError("broker URL cannot be read") from None
     if parts.scheme not in DEFAULT_PORTS:
-        raise ValueError(f"broker URL must start with mqtt:// or mqtts://, not {parts.scheme!r}")
+        raise ValueError("broker URL must start with mqtt:// or mqtts://, as in mqtt://host:1883")
     if parts.username is not None or parts.password is not None:
         raise ValueError(
             "broker URL must not hold a user name or password: use the settings for them"

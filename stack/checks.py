@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import platform
 import resource
@@ -13,13 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pydantic import ValidationError
-
 from stack.errors import StackError
 from stack.ports import is_free, why_not
 from stack.provision import SYSTEM_ROOT, UNPACKED, Programs, find_programs, servers_dir
 from stack.runtime import NotRunning, check_data_dir, read_stack
-from stack.settings import ROLES, known_variables
+from stack.settings import unread_variables, wrong_settings
 from stack.system import (
     API_PORT,
     BROKER_PORT,
@@ -226,30 +223,19 @@ def _named_port(variable: str, text: str) -> Finding:
 
 
 def _settings(_: Path) -> Iterator[Finding]:
+    findings = [
+        Finding(
+            "warning",
+            "settings",
+            f"nothing reads {name}",
+            f"did you mean {near}?" if near else _SEE,
+        )
+        for name, near in unread_variables().items()
+    ]
+    findings += [Finding("fault", "settings", line, _SEE) for line in wrong_settings()]
     set_here = sorted(name for name in os.environ if name.startswith("OPSC_"))
-    known = known_variables()
-    findings = [_unknown(name, sorted(known)) for name in set_here if name not in known]
-    for role in ROLES:
-        try:
-            role()
-        except ValidationError as error:
-            findings += [
-                Finding("fault", "settings", f"{_variables(fault['loc'])}: {fault['msg']}", _SEE)
-                for fault in error.errors(include_input=False)
-                if fault["type"] != "missing"  # opsc up sets these
-            ]
-    about = f"{len(set_here)} OPSC_ variables are set" if set_here else "no OPSC_ variable is set"
-    yield from dict.fromkeys(findings) or [Finding("ok", "settings", about)]
+    about = f"set: {', '.join(set_here)}" if set_here else "no OPSC_ variable is set"
+    yield from findings or [Finding("ok", "settings", about)]
 
 
 _SEE = "docs/settings.md says what it may be"
-
-
-def _variables(place: Sequence[int | str]) -> str:
-    return ", ".join(f"OPSC_{name}".upper() for name in place) or "the settings"
-
-
-def _unknown(name: str, known: Sequence[str]) -> Finding:
-    near = difflib.get_close_matches(name, known, n=1)
-    advice = f"did you mean {near[0]}?" if near else _SEE
-    return Finding("warning", "settings", f"nothing reads {name}", advice)

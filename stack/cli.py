@@ -89,7 +89,7 @@ def main() -> None:
         build(called)()
     except StackError as error:
         print(f"opsc: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(1)
 

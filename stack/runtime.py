@@ -116,7 +116,8 @@ def sole_owner(data_dir: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise AlreadyRunning(
-                f"opsc up is running on {data_dir} already{_whose(data_dir)}"
+                f"opsc up is running on {data_dir} already{_whose(data_dir)}; end it with Ctrl-C"
+                " where it runs, or use another folder with --data"
             ) from None
         forget_stack(data_dir)
         try:
@@ -188,7 +189,7 @@ def forget_stack(data_dir: Path) -> None:
 def read_stack(data_dir: Path = DEFAULT_DATA_DIR) -> StackInfo:
     """What runs on this data folder; ``NotRunning`` where nothing does or it is not ready yet."""
     data_dir = data_dir.resolve()
-    hint = f"start it with `opsc up --data {data_dir}`"
+    hint = f"start it with `opsc up --data {data_dir}`, or name its folder with --data"
     try:
         with (data_dir / "lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -5,10 +5,16 @@ Those of the roles are the fields of their settings; those of the commands stand
 
 from __future__ import annotations
 
+import difflib
+import os
+
+from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from api.settings import ApiSettings
 from ingest.settings import IngestSettings
+from service.wrong_settings import explained
+from stack.errors import StackError
 from webhooks.settings import DeliverSettings
 
 ROLES: tuple[type[BaseSettings], ...] = (IngestSettings, ApiSettings, DeliverSettings)
@@ -30,3 +36,29 @@ def known_variables() -> frozenset[str]:
     """Every variable that a role or a command reads."""
     fields = (f"OPSC_{name}".upper() for role in ROLES for name in role.model_fields)
     return OF_COMMANDS.union(fields)
+
+
+class WrongSettings(StackError):
+    """A variable of the environment has a value that its role would refuse."""
+
+    exit_code = 2
+
+
+def unread_variables() -> dict[str, str | None]:
+    """Return the variables that are set and that nothing reads, with the known name near each."""
+    known = sorted(known_variables())
+    unread = sorted(name for name in os.environ if name.startswith("OPSC_") and name not in known)
+    near = {name: difflib.get_close_matches(name, known, n=1) for name in unread}
+    return {name: found[0] if found else None for name, found in near.items()}
+
+
+def wrong_settings() -> list[str]:
+    """Return a line for each variable that a role would refuse. Those that are missing do not
+    count: `opsc up` sets them."""
+    lines: dict[str, None] = {}
+    for role in ROLES:
+        try:
+            role()
+        except ValidationError as error:
+            lines |= dict.fromkeys(explained(role, error).splitlines())
+    return [line for line in lines if ": is missing" not in line]

@@ -46,6 +46,7 @@ from stack.runtime import (
     write_stack,
 )
 from stack.servers import LOOPBACK, Postgres
+from stack.settings import WrongSettings, unread_variables, wrong_settings
 from stack.supervisor import Part, Say, Supervisor, answers_ready
 from stack.tls import Certificate, certificate_of, pinned
 
@@ -183,6 +184,10 @@ async def _unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, None]) 
 
 
 async def _start(stack: Stack) -> None:
+    for name, near in unread_variables().items():
+        stack.say(f"nothing reads {name}" + (f"; did you mean {near}?" if near else ""))
+    if wrong := wrong_settings():
+        raise WrongSettings("\n".join(wrong))
     stack.ports.claim("OPSC_API_PORT", "OPSC_API_HTTP", "OPSC_INGEST_HTTP", "OPSC_DELIVER_HTTP")
     if stack.certificate is not None:
         stack.ports.claim("OPSC_BROKER_TLS_PORT")
