@@ -13,6 +13,7 @@ import hashlib
 import os
 import pwd
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +98,29 @@ def reachable_home(wanted: Path) -> Path:
 
 
 def hand_over(path: Path, identity: Identity | None) -> None:
-    """Give one file or folder to the service user."""
+    """Give one file or folder to the service user, or a link itself, not what it points at."""
     if identity is not None:
-        os.chown(path, identity.uid, identity.gid)
+        os.chown(path, identity.uid, identity.gid, follow_symlinks=False)
+
+
+def hand_over_opened(file: int, identity: Identity | None) -> None:
+    """Give the file of a descriptor to the service user."""
+    if identity is not None:
+        os.fchown(file, identity.uid, identity.gid)
+
+
+def hand_over_files(folder: Path, identity: Identity | None) -> None:
+    """Give a folder and the files in it to the service user, where it may have written before.
+
+    It may have put links there to files that are not its own: those stay as they are.
+    """
+    hand_over(folder, identity)
+    for path in folder.iterdir():
+        with suppress(OSError):  # a symlink, or a socket
+            file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                found = os.fstat(file)
+                if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+                    hand_over_opened(file, identity)
+            finally:
+                os.close(file)

@@ -12,7 +12,7 @@ import os
 import threading
 from pathlib import Path
 
-from stack.identity import Identity, hand_over
+from stack.identity import Identity, hand_over_opened
 
 FILE_BYTES = 10 * 1024 * 1024
 FILES = 5  # of a part, the one that is written included
@@ -68,7 +68,7 @@ class LogFile:
 def _opened(path: Path, owner: Identity | None) -> tuple[int, int]:
     """Descriptor and size of a file to append to; it belongs to the part that writes it."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    hand_over(path, owner)
+    hand_over_opened(file, owner)
     return file, os.fstat(file).st_size
 
 

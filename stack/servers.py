@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from stack.identity import Identity, hand_over, service_identity
+from stack.identity import Identity, hand_over, hand_over_opened, service_identity
 from stack.process import Command, PartFailed, Process, wait_until
 from stack.provision import Programs
 
@@ -239,7 +239,7 @@ def write_private(path: Path, text: str, identity: Identity | None) -> None:
     partial.unlink(missing_ok=True)
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
-    hand_over(partial, identity)
+        hand_over_opened(file.fileno(), identity)
     partial.rename(path)
 
 

@@ -31,7 +31,7 @@ from stack.broker import INGEST_USER, WATCH_USER, BrokerTls, Mosquitto
 from stack.elsewhere import given_database, require_broker
 from stack.errors import StackError
 from stack.former import start_when_free, until_ended
-from stack.identity import hand_over, reachable_home
+from stack.identity import hand_over_files, reachable_home
 from stack.ports import Ports
 from stack.process import Command
 from stack.provision import provision, servers_dir
@@ -325,8 +325,7 @@ def _mail_folder(stack: Stack) -> Path:
     """The folder of letters, and those in it, belong to who runs the roles."""
     folder = reachable_home(stack.data_dir) / "mail"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path in (folder, *folder.iterdir()):
-        hand_over(path, stack.role_user.identity)
+    hand_over_files(folder, stack.role_user.identity)
     return folder
 
 

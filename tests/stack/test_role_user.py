@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from stack.identity import Identity, can_read, may_read_everything, service_identity
+from stack.identity import (
+    Identity,
+    can_read,
+    hand_over,
+    hand_over_files,
+    may_read_everything,
+    service_identity,
+)
 from stack.role_user import RoleUser, role_user
 
 SOMEBODY = Identity("somebody", 12_345, 12_345, "/nonexistent")
@@ -63,3 +70,26 @@ def test_roles_read_everything_only_where_a_file_of_theirs_is_hidden(open_folder
     else:
         assert chosen == RoleUser()
         assert str(hidden) in said[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_links_among_letters_give_nothing_away(open_folder: Path) -> None:
+    mail, target, named_twice = (open_folder / name for name in ("mail", "target", "named_twice"))
+    mail.mkdir()
+    for file in (target, named_twice, mail / "letter"):
+        file.touch()
+    (mail / "symlink").symlink_to(target)
+    (mail / "hard_link").hardlink_to(named_twice)
+    os.mkfifo(mail / "fifo")
+    hand_over_files(mail, SOMEBODY)
+    assert (mail.stat().st_uid, (mail / "letter").stat().st_uid) == (SOMEBODY.uid, SOMEBODY.uid)
+    assert {path.stat().st_uid for path in (target, named_twice, mail / "fifo")} == {0}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_link_itself_is_given_not_its_target(open_folder: Path) -> None:
+    link, target = open_folder / "link", open_folder / "target"
+    target.touch()
+    link.symlink_to(target)
+    hand_over(link, SOMEBODY)
+    assert (link.lstat().st_uid, target.stat().st_uid) == (SOMEBODY.uid, 0)
