@@ -15,11 +15,18 @@ import pwd
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
 SERVICE_USERS = ("postgres", "nobody")
 SYSTEM_HOME = Path("/var/lib/opsc")
-_CAP_DAC_READ_SEARCH = 1 << 2  # linux/capability.h
+
+
+class Capability(IntEnum):
+    """Capabilities that matter here (linux/capability.h), by the names that setpriv has."""
+
+    DAC_READ_SEARCH = 2
+    SETPCAP = 8
 
 
 @dataclass(frozen=True)
@@ -69,11 +76,11 @@ def can_read(path: Path, identity: Identity) -> bool:
     return not path.exists() or _has_bit(path, identity, bits)
 
 
-def may_read_everything() -> bool:
-    """Whether this process has CAP_DAC_READ_SEARCH to pass on; a container may have taken it."""
+def has_capability(wanted: Capability) -> bool:
+    """Whether this process has it to use and to pass on; a container may have taken it."""
     status = Path("/proc/self/status").read_text()
     permitted = next(line for line in status.splitlines() if line.startswith("CapPrm:"))
-    return bool(int(permitted.split()[1], 16) & _CAP_DAC_READ_SEARCH)
+    return bool(int(permitted.split()[1], 16) & 1 << wanted)
 
 
 def _has_bit(path: Path, identity: Identity, bits: tuple[int, int, int]) -> bool:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.errors import StackError
-from stack.identity import Identity
+from stack.identity import Capability, Identity, has_capability
 from stack.log_files import LogPipe
 
 READY_POLL_S = 0.02
@@ -173,6 +173,8 @@ def _launcher(command: Command) -> list[str]:
         launcher += ["--reuid", user, "--regid", group, "--clear-groups"]
         if command.has_no_rights:
             kept = "-all,+dac_read_search" if command.reads_everything else "-all"
-            capabilities = ("--bounding-set", "--inh-caps", "--ambient-caps")
-            launcher += ["--no-new-privs", *(f"{name}={kept}" for name in capabilities)]
+            sets = ["--inh-caps", "--ambient-caps"]
+            if has_capability(Capability.SETPCAP):
+                sets.append("--bounding-set")
+            launcher += ["--no-new-privs", *(f"{name}={kept}" for name in sets)]
     return [*launcher, "--"]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from stack.identity import Identity, can_read, may_read_everything, service_identity
+from stack.identity import Capability, Identity, can_read, has_capability, service_identity
 from stack.supervisor import Say
 
 CODE = Path(__file__).resolve().parent.parent
@@ -28,7 +28,7 @@ def role_user(home: Path, reads: Iterable[Path], say: Say) -> RoleUser:
     if identity is None:
         return RoleUser()
     hidden = [path for path in (CODE, *_PYTHON, *reads) if not can_read(path, identity)]
-    if hidden and not may_read_everything():
+    if hidden and not has_capability(Capability.DAC_READ_SEARCH):
         say(f"the roles run as root, since the user {identity.name} cannot read {hidden[0]}")
         return RoleUser()
     return RoleUser(identity, bool(hidden))

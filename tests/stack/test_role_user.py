@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from stack.identity import (
+    Capability,
     Identity,
     can_read,
     hand_over,
     hand_over_files,
-    may_read_everything,
+    has_capability,
     service_identity,
 )
 from stack.role_user import RoleUser, role_user
@@ -65,7 +66,7 @@ def test_roles_read_everything_only_where_a_file_of_theirs_is_hidden(open_folder
     chosen = role_user(open_folder / "home", [hidden], said.append)
     if os.geteuid() != 0:
         assert chosen == RoleUser()
-    elif may_read_everything():
+    elif has_capability(Capability.DAC_READ_SEARCH):
         assert chosen == RoleUser(service_identity(), reads_everything=True)
     else:
         assert chosen == RoleUser()
