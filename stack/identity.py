@@ -27,6 +27,7 @@ class Capability(IntEnum):
 
     DAC_READ_SEARCH = 2
     SETPCAP = 8
+    NET_BIND_SERVICE = 10
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ class PartFailed(StackError):
 class Command:
     """What to run, as whom, and how to end it: signals in order, each with the time to obey.
 
-    has_no_rights: without capabilities, nor a way to get any. reads_everything: but for the one to
-    read every file.
+    has_no_rights: without capabilities, nor a way to get any, but for those of `rights` that we
+    have ourselves.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)
     identity: Identity | None = None
     has_no_rights: bool = False
-    reads_everything: bool = False
+    rights: Sequence[Capability] = ()
     cwd: Path | None = None
 
 
@@ -172,7 +172,8 @@ def _launcher(command: Command) -> list[str]:
         user, group = str(command.identity.uid), str(command.identity.gid)
         launcher += ["--reuid", user, "--regid", group, "--clear-groups"]
         if command.has_no_rights:
-            kept = "-all,+dac_read_search" if command.reads_everything else "-all"
+            rights = [right for right in command.rights if has_capability(right)]
+            kept = ",".join(["-all", *(f"+{right.name.lower()}" for right in rights)])
             sets = ["--inh-caps", "--ambient-caps"]
             if has_capability(Capability.SETPCAP):
                 sets.append("--bounding-set")

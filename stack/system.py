@@ -31,7 +31,7 @@ from stack.broker import INGEST_USER, WATCH_USER, BrokerTls, Mosquitto
 from stack.elsewhere import given_database, require_broker
 from stack.errors import StackError
 from stack.former import start_when_free, until_ended
-from stack.identity import hand_over_files, reachable_home
+from stack.identity import Capability, hand_over_files, reachable_home
 from stack.ports import Ports
 from stack.process import Command
 from stack.provision import provision, servers_dir
@@ -58,6 +58,7 @@ INGEST_HTTP_PORT = 9101
 DELIVER_HTTP_PORT = 9102
 API_HTTP_PORT = 9103
 DATABASE = "opsc"
+FIRST_FREE_PORT = 1024  # those below are for root
 ROLE_STOP_S = 20.0
 OPEN_FILES = 65_536
 
@@ -375,13 +376,22 @@ def _role(stack: Stack, role: Role, variables: Mapping[str, str]) -> Part:
         log=stack.log(role.name),
         identity=stack.role_user.identity,
         has_no_rights=stack.role_user.identity is not None,
-        reads_everything=stack.role_user.reads_everything,
+        rights=_rights(stack, role, variables),
         stop_signals=[(signal.SIGTERM, ROLE_STOP_S)],
         death_signal=signal.SIGKILL,
     )
     base = stack.api_url if role is API else f"http://{stack.parts[role.name].address}"
     tls = None if stack.certificate is None else pinned(str(stack.certificate.chain))
     return Part(command, answers_ready(f"{base}/readyz", tls))
+
+
+def _rights(stack: Stack, role: Role, variables: Mapping[str, str]) -> list[Capability]:
+    """What a role without rights needs all the same."""
+    rights = [Capability.DAC_READ_SEARCH] if stack.role_user.reads_everything else []
+    addresses = [stack.parts[role.name].address, variables.get("OPSC_API_HTTP")]
+    if any(int(text.rpartition(":")[2]) < FIRST_FREE_PORT for text in addresses if text):
+        rights.append(Capability.NET_BIND_SERVICE)
+    return rights
 
 
 def _login(admin_url: str, role: str, password: str) -> str:
