@@ -77,6 +77,14 @@ def can_read(path: Path, identity: Identity) -> bool:
     return not path.exists() or _has_bit(path, identity, bits)
 
 
+def can_write(folder: Path, identity: Identity) -> bool:
+    """Whether the user can make files in a folder, or make the folder if it is not there."""
+    folder = folder.resolve()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    bits = (stat.S_IWUSR, stat.S_IWGRP, stat.S_IWOTH)
+    return can_traverse(there, identity) and _has_bit(there, identity, bits)
+
+
 def has_capability(wanted: Capability) -> bool:
     """Whether this process has it to use and to pass on; a container may have taken it."""
     status = Path("/proc/self/status").read_text()

@@ -31,7 +31,7 @@ from stack.broker import INGEST_USER, WATCH_USER, BrokerTls, Mosquitto
 from stack.elsewhere import given_database, require_broker
 from stack.errors import StackError
 from stack.former import start_when_free, until_ended
-from stack.identity import Capability, hand_over_files, reachable_home
+from stack.identity import Capability, can_write, hand_over_files, reachable_home
 from stack.ports import Ports
 from stack.process import Command
 from stack.provision import provision, servers_dir
@@ -59,6 +59,7 @@ DELIVER_HTTP_PORT = 9102
 API_HTTP_PORT = 9103
 DATABASE = "opsc"
 FIRST_FREE_PORT = 1024  # those below are for root
+FILES_OF_INGEST = ("OPSC_BROKER_CA", "OPSC_BROKER_CERT", "OPSC_BROKER_KEY")
 ROLE_STOP_S = 20.0
 OPEN_FILES = 65_536
 
@@ -301,7 +302,7 @@ async def _start_roles(stack: Stack) -> None:
     api_http = _page(stack, "api-metrics", "OPSC_API_HTTP", API_HTTP_PORT)
     stack.parts["api"] = PartInfo(api, metrics_url=f"http://{api_http}/metrics")
     public = {"OPSC_PUBLIC_URL": os.environ.get("OPSC_PUBLIC_URL") or stack.api_url}
-    mail = {"OPSC_MAIL_FOLDER": os.environ.get("OPSC_MAIL_FOLDER") or str(_mail_folder(stack))}
+    mail = {"OPSC_MAIL_FOLDER": str(_mail_folder(stack))}
     at_home = {"OPSC_WEBHOOK_ALLOW_LOOPBACK": "true"}
     api_variables = {"OPSC_API_HOST": LOOPBACK, "OPSC_API_PORT": str(api_port), **public, **at_home}
     api_variables["OPSC_API_HTTP"] = api_http
@@ -319,11 +320,18 @@ def _files_of_roles(stack: Stack) -> list[Path]:
     files = [stack.log("broker")]
     if stack.certificate is not None:
         files += [stack.certificate.chain, stack.certificate.key]
-    return files
+    named = (os.environ.get(name) for name in FILES_OF_INGEST)
+    return [*files, *(Path(name) for name in named if name)]
 
 
 def _mail_folder(stack: Stack) -> Path:
-    """The folder of letters, and those in it, belong to who runs the roles."""
+    """The folder of letters, and those in it, belong to who runs the roles; a given one is left as
+    it is."""
+    if given := os.environ.get("OPSC_MAIL_FOLDER"):
+        identity = stack.role_user.identity
+        if identity is not None and not can_write(Path(given), identity):
+            stack.say(f"OPSC_MAIL_FOLDER: the user {identity.name} cannot write {given}")
+        return Path(given)
     folder = reachable_home(stack.data_dir) / "mail"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     hand_over_files(folder, stack.role_user.identity)

@@ -9,16 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from stack import system
 from stack.identity import (
     Capability,
     Identity,
     can_read,
+    can_write,
     hand_over,
     hand_over_files,
     has_capability,
     service_identity,
 )
 from stack.role_user import RoleUser, role_user
+from stack.runtime import Secrets
 
 SOMEBODY = Identity("somebody", 12_345, 12_345, "/nonexistent")
 
@@ -56,6 +59,38 @@ def test_a_file_that_is_not_there_yet_hides_nothing(open_folder: Path) -> None:
     assert can_read(open_folder / "missing", SOMEBODY)
     open_folder.chmod(0o700)
     assert not can_read(open_folder / "missing", SOMEBODY)
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_writable"), [(0o777, True), (0o755, False), (0o776, False), (0o700, False)]
+)
+@pytest.mark.parametrize("below", [".", "to/be/made"])
+def test_a_folder_is_writable_if_its_mode_says_so(
+    open_folder: Path, mode: int, is_writable: bool, below: str
+) -> None:
+    open_folder.chmod(mode)
+    assert can_write(open_folder / below, SOMEBODY) is is_writable
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="roles of others run as themselves")
+def test_a_given_mail_folder_that_the_roles_cannot_write_is_said(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    stack = system.Stack(open_folder, said.append, Secrets("", {}))
+    stack.role_user = RoleUser(SOMEBODY)
+    monkeypatch.setenv("OPSC_MAIL_FOLDER", str(open_folder))
+    assert system._mail_folder(stack) == open_folder
+    assert said == [f"OPSC_MAIL_FOLDER: the user somebody cannot write {open_folder}"]
+
+
+@pytest.mark.parametrize("name", ["OPSC_BROKER_CA", "OPSC_BROKER_CERT", "OPSC_BROKER_KEY"])
+def test_ingest_reads_its_certificates(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, str(open_folder / "file"))
+    stack = system.Stack(open_folder, print, Secrets("", {}))
+    assert open_folder / "file" in system._files_of_roles(stack)
 
 
 def test_roles_read_everything_only_where_a_file_of_theirs_is_hidden(open_folder: Path) -> None:
