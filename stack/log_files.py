@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from stack.identity import Identity, hand_over_opened
@@ -82,7 +83,8 @@ class LogPipe:
     def __init__(self, path: Path, owner: Identity | None = None) -> None:
         self._log = LogFile(path, FILE_BYTES, owner=owner)
         self._read, self.write_end = os.pipe()
-        fcntl.fcntl(self._read, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        with suppress(OSError):  # the user's other pipes may have used up what it gives
+            fcntl.fcntl(self._read, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._thread = threading.Thread(target=self._run, name=f"log {path.name}", daemon=True)
         self._thread.start()
 

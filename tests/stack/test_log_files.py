@@ -106,6 +106,16 @@ def test_a_part_is_not_held_up_by_a_full_disk() -> None:
     assert flooding.exit_code == 0
 
 
+def test_a_part_runs_with_a_pipe_that_cannot_be_made_larger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_files, "_PIPE_BYTES", -1)  # refused, as what is too much is
+    speaking = part(tmp_path / "part.log", "print('said')")
+    speaking._popen.wait()
+    assert speaking.exit_code == 0
+    assert last_lines(tmp_path / "part.log") == "said"
+
+
 @contextmanager
 def files_at_most(limit_bytes: int) -> Iterator[None]:
     """Files of this process cannot grow beyond a limit, as on a disk that is full."""
