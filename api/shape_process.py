@@ -88,7 +88,8 @@ def judge(request: ShapeRequest) -> ShapeAnswer:
 
 def main() -> None:
     """Answers until stdin ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the API, which then ends stdin
+    for number in (signal.SIGINT, signal.SIGTERM):  # these are for the API, which then ends stdin
+        signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)
     judge(ShapeRequest(_SMALL, None, None))  # what is compiled is loaded by it
     while (message := _read(sys.stdin.buffer)) is not None:
@@ -116,6 +117,7 @@ def _in_a_child(message: bytes) -> bytes:
 
 def _answer(message: bytes, writing: int) -> None:
     """Runs in the child, and ends it. What it raises ends it with a traceback on stderr."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _limit()
     answer = judge(msgspec.json.decode(message, type=ShapeRequest))
     with open(writing, "wb") as stream:

@@ -9,7 +9,7 @@ import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
@@ -115,7 +115,8 @@ class Shapes:
         """Ends the thread and the process."""
         self._thread.close()
         if self._process is not None:
-            self._process.kill()
+            with suppress(ProcessLookupError):  # it has ended by itself
+                self._process.kill()
             await self._process.wait()
 
     async def _ask_in_turn(self, org_id: UUID, message: bytes) -> ShapeAnswer:

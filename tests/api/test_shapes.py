@@ -95,6 +95,25 @@ async def test_a_process_that_was_killed_is_replaced(shapes: Shapes) -> None:
     assert await measured(shapes, geometry) == before
 
 
+async def test_a_stop_of_all_processes_is_left_to_the_api(shapes: Shapes) -> None:
+    geometry = {"type": "Polygon", "coordinates": [ring(2_000)]}
+    before = await measured(shapes, geometry)
+    process = shapes.process_id
+    assert process is not None
+    os.kill(process, signal.SIGTERM)
+    assert await measured(shapes, geometry) == before
+    assert shapes.process_id == process
+
+
+async def test_a_process_that_has_ended_already_can_be_closed() -> None:
+    shapes = Shapes()
+    await measured(shapes, {"type": "Polygon", "coordinates": [ring(2_000)]})
+    assert shapes._process is not None
+    os.kill(shapes._process.pid, signal.SIGKILL)
+    await shapes._process.wait()
+    await shapes.close()
+
+
 async def test_a_geometry_that_nobody_waits_for_any_more_leaves_its_answer_to_nobody(
     shapes: Shapes,
 ) -> None:
