@@ -127,19 +127,22 @@ def _restore_own(
     data_dir: Path, key: str | None, folder: Path, manifest: Manifest, programs: Programs
 ) -> None:
     """Into a server of our own, which runs as long as this takes."""
-    with sole_owner(data_dir), _own_server(data_dir, programs) as server:
-        with psycopg.connect(server.url(), autocommit=True) as conn:
-            if _is_there(conn, DATABASE):
-                with database_contents.open_for_reading(server.url(DATABASE)) as known:
-                    _check_empty(known, str(data_dir))
-                _drop(conn, DATABASE)
-            _drop(conn, _UNFINISHED)
-            unfinished, whole = sql.Identifier(_UNFINISHED), sql.Identifier(DATABASE)
-            conn.execute(sql.SQL("CREATE DATABASE {}").format(unfinished))
-            _restore_into(server.url(_UNFINISHED), folder, manifest, programs)
-            conn.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(unfinished, whole))
-        if key is not None:
+    with (
+        sole_owner(data_dir),
+        _own_server(data_dir, programs) as server,
+        psycopg.connect(server.url(), autocommit=True) as conn,
+    ):
+        if _is_there(conn, DATABASE):
+            with database_contents.open_for_reading(server.url(DATABASE)) as known:
+                _check_empty(known, str(data_dir))
+            _drop(conn, DATABASE)
+        _drop(conn, _UNFINISHED)
+        unfinished, whole = sql.Identifier(_UNFINISHED), sql.Identifier(DATABASE)
+        conn.execute(sql.SQL("CREATE DATABASE {}").format(unfinished))
+        _restore_into(server.url(_UNFINISHED), folder, manifest, programs)
+        if key is not None:  # before the name: what is cut off here can be done again
             keep_secret_key(data_dir, key)
+        conn.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(unfinished, whole))
 
 
 @contextmanager
