@@ -21,6 +21,9 @@ from db.retention import Chunk, Days, OrganizationDays
 from webhooks.metrics import Metrics
 from webhooks.outages import TROUBLE, Outage, pause
 
+# A delivery that is made anew, a backup that reads the chunk: these go first.
+IN_THE_WAY = (ForeignKeyViolation, LockNotAvailable)
+
 _log = structlog.get_logger("webhooks")
 
 
@@ -65,9 +68,8 @@ class Retention:
                 await self.remove_old(stop, datetime.now(UTC))
                 self._outage.end()
                 await pause(stop, self._limits.every_s)
-            except (ForeignKeyViolation, LockNotAvailable) as error:
-                # A delivery that is made anew, a backup that reads the chunk: these go first.
-                _log.info("retention_put_off", error=str(error).strip())
+            except IN_THE_WAY as error:
+                _log.info("retention put off", error=str(error).strip())
                 await pause(stop, self._limits.again_s)
             except TROUBLE as error:
                 await pause(stop, self._outage.begin(error))
@@ -75,20 +77,27 @@ class Retention:
     async def remove_old(self, stop: asyncio.Event, now: datetime) -> dict[str, int]:
         """Removes all that is too old at `now`, unless another process is at it.
 
-        Returns how many of each kind are gone.
+        Returns how many of each kind are gone. What somebody else is in the way of is left, and all
+        the rest is removed; then the first such error is raised.
         """
         removed: dict[str, int] = {}
+        in_the_way: Exception | None = None
         async with self._connections.connection() as conn:
             if not await retention.begin(conn):
                 return removed
             try:
                 chunks = await retention.chunks(conn)
                 for step in self._steps(conn, now, await retention.organizations(conn), chunks):
-                    await self._all_of(step, removed, stop)
+                    try:
+                        await self._all_of(step, removed, stop)
+                    except IN_THE_WAY as error:
+                        in_the_way = in_the_way or error
             finally:
                 if removed:
-                    _log.info("old_data_removed", **removed)
+                    _log.info("old data removed", **removed)
                 await retention.end(conn)
+        if in_the_way is not None:
+            raise in_the_way
         return removed
 
     async def _all_of(self, step: _Step, removed: dict[str, int], stop: asyncio.Event) -> None:

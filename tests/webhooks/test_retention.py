@@ -164,6 +164,26 @@ async def test_a_chunk_that_somebody_reads_is_left_for_later(
     assert (await _removed(connections, Days(4, None, None)))["position_chunks"]
 
 
+async def test_a_chunk_that_somebody_reads_holds_nothing_else_up(
+    world: World, connections: Pool
+) -> None:
+    tenant, vehicle = await _tenant(world.database)
+    await _events(world, tenant.org_id, [9, 8, 1])
+    await _keeps(world, tenant, positions=3)
+    metrics = Metrics()
+    async with (
+        await connect(world.database.url("admin"), "test") as reader,
+        reader.transaction(),
+    ):
+        await reader.execute("SELECT count(*) FROM gps_events")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            await _removed(connections, Days(4, 5, None), metrics)
+    assert await world.seqs(tenant.org_id) == [3]
+    fix, _ = await _oldest(world, vehicle)
+    assert fix >= NOW - timedelta(days=3)
+    assert b'opsc_retention_removed_total{what="events"} 2.0' in metrics.text()
+
+
 async def test_the_loop_tries_again_after_somebody_was_in_the_way(
     world: World, connections: Pool
 ) -> None:
@@ -182,7 +202,7 @@ async def test_the_loop_tries_again_after_somebody_was_in_the_way(
             async with reader.transaction():
                 await reader.execute("SELECT count(*) FROM gps_events")
                 tasks.create_task(worker.run(stop))
-                await until(lambda: any(log["event"] == "retention_put_off" for log in logs))
+                await until(lambda: any(log["event"] == "retention put off" for log in logs))
             await until(is_done)
         stop.set()
 
