@@ -18,6 +18,7 @@ from stack.provision import SYSTEM_ROOT, UNPACKED, Programs, find_programs, serv
 from stack.runtime import NotRunning, check_data_dir, read_stack
 from stack.settings import unread_variables, wrong_settings
 from stack.system import (
+    API_HTTP_PORT,
     API_PORT,
     BROKER_PORT,
     DELIVER_HTTP_PORT,
@@ -41,6 +42,7 @@ PORTS: Sequence[tuple[str, str | None, int]] = (
     ("ingest", "OPSC_INGEST_HTTP", INGEST_HTTP_PORT),
     ("deliver", "OPSC_DELIVER_HTTP", DELIVER_HTTP_PORT),
     ("api", "OPSC_API_PORT", API_PORT),
+    ("api-metrics", "OPSC_API_HTTP", API_HTTP_PORT),
 )
 
 
