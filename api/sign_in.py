@@ -70,7 +70,7 @@ async def sign_in(
             raise _wrong(body)
         if also is not None:
             await also(conn, begun)
-    await state.throttle.succeeded(of_address, of_user)
+    await state.throttle.succeeded(of_user, of_address)
     await state.throttle.trust(request, org_id, email)
     return SignedIn(org_id, begun, login)
 

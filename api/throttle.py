@@ -1,16 +1,18 @@
 """Slows the guessing of passwords down, in all processes together, and locks nobody out.
 
-Failures are counted for the address they come from and for the user they are about, each with some
-that are free and then a wait that doubles. A wait for a user would let anybody keep that user out
-by failing again and again; so an address where the user has signed in, or set a password by a link
-that was mailed to them, is counted by itself for 90 days, and what strangers do does not bear on
-it. An unknown user is counted as a known one.
+Failures are counted for the address they come from and for the email they are about, each with some
+that are free and then a wait that doubles. An email is counted whatever organization was named or
+found: a count of each would tell which one it belongs to. A wait for a user would let anybody keep
+that user out by failing again and again; so an address where the user has signed in, or set a
+password by a link that was mailed to them, is counted by itself for 90 days, and what strangers do
+does not bear on it. An unknown user is counted as a known one.
 """
 
 import hmac
 import math
 from datetime import timedelta
 from hashlib import sha256
+from typing import NamedTuple
 from uuid import UUID
 
 from starlette.requests import Request
@@ -28,6 +30,13 @@ _OF_MAIL = Allowance(free=3, forgotten_after_s=1200, longest_block_s=86_400)
 _TRUSTED = timedelta(days=90)
 
 
+class Counted(NamedTuple):
+    """What a try about a user is counted under, and whether that is of this user here alone."""
+
+    key: bytes
+    is_own: bool
+
+
 class Throttle:
     """Counts tries under keys that tell nobody's name."""
 
@@ -41,25 +50,23 @@ class Throttle:
         await self._admit(key, _OF_ADDRESS)
         return key
 
-    async def admit_user(self, request: Request, org_id: UUID, name: str) -> bytes:
+    async def admit_user(self, request: Request, org_id: UUID, name: str) -> Counted:
         """Counts a try about a user; what it is counted under. Raises Problem (429)."""
         here = self._here(request, org_id, name)
         async with self._connections.connection() as conn:
             is_trusted = await sign_in_failures.is_trusted(conn, here)
-        key = here if is_trusted else self._hash("user", org_id.hex, name)
-        await self._admit(key, _OF_USER)
-        return key
+        counted = Counted(here if is_trusted else self._hash("email", name), is_trusted)
+        await self._admit(counted.key, _OF_USER)
+        return counted
 
-    async def succeeded(self, address: bytes, user: bytes) -> None:
-        """A try was good: it is taken back, and nothing is left of the user's failures."""
+    async def succeeded(self, user: Counted, address: bytes | None = None) -> None:
+        """A try was good: it is taken back. Of failures under a key of the user's own nothing is
+        left; those of an email stay, which may be about its user in another organization."""
         async with self._connections.connection() as conn:
-            await sign_in_failures.take_back(conn, address)
-            await sign_in_failures.forget(conn, user)
-
-    async def forget(self, user: bytes) -> None:
-        """Nothing is left of a user's failures."""
-        async with self._connections.connection() as conn:
-            await sign_in_failures.forget(conn, user)
+            if address is not None:
+                await sign_in_failures.take_back(conn, address)
+            settle = sign_in_failures.forget if user.is_own else sign_in_failures.take_back
+            await settle(conn, user.key)
 
     async def trust(self, request: Request, org_id: UUID, name: str) -> None:
         """The user is counted by themselves where they are now."""

@@ -202,7 +202,7 @@ async def _new_password(request: Request, access: Access, body: MyChange) -> str
     password_hash = login.password_hash if login else None
     if not await state.passwords.verify(password_hash, body.current_password):
         raise Problem(403, "wrong_password", "The present password is another.")
-    await state.throttle.forget(counted)
+    await state.throttle.succeeded(counted)
     if fault := fault_of(body.password, user.email, user.name):
         raise bad_field("/password", f"The password {fault}.")
     return await state.passwords.hash(body.password)

@@ -20,7 +20,8 @@ def second(api: RunningApi, database: DatabaseUnderTest) -> Iterator[RunningApi]
 
 @pytest.fixture
 def org(api: RunningApi) -> Organization:
-    """One of the test's own."""
+    """One of the test's own; nothing has failed yet about its email, which others have too."""
+    api.sql("DELETE FROM sign_in_failures")
     return api.organization("Acme")
 
 
@@ -96,6 +97,36 @@ async def test_an_unknown_user_is_counted_as_a_known_one(
     for one, other in zip(known, unknown, strict=True):
         assert one.status == other.status
         assert {**one.json, "request_id": ""} == {**other.json, "request_id": ""}
+
+
+async def test_waits_do_not_tell_which_organization_an_email_belongs_to(
+    api: RunningApi, org: Organization
+) -> None:
+    """Whoever named one organization has to wait wherever they try next."""
+    other = api.organization("Another")
+    email = "only.one@example.com"
+    user = await org.admin.post("/v1/users", {"email": email, "name": "Only One", "role": "viewer"})
+    assert user.status == 201
+    for named in (org, other):
+        api.sql("DELETE FROM sign_in_failures")
+        for _ in range(6):
+            assert (await _try(api, named, email=email)).status == 401
+        body = {"email": email, "password": "wrong"}
+        headers = {"X-Forwarded-For": ATTACKER}
+        unnamed = await api.anonymous.send("POST", "/v1/auth/token", json=body, headers=headers)
+        statuses = [(await _try(api, one, email=email)).status for one in (org, other)]
+        assert [unnamed.status, *statuses] == [429] * 3
+
+
+async def test_a_sign_in_elsewhere_does_not_make_up_for_failures(
+    api: RunningApi, org: Organization
+) -> None:
+    """Whoever has a user of the same email in another organization gains no tries by it."""
+    other = api.organization("Another")
+    for _ in range(5):
+        assert (await _try(api, org)).status == 401
+    assert (await _try(api, other, PASSWORD)).status == 200
+    assert [(await _try(api, org)).status for _ in range(2)] == [401, 429]
 
 
 async def test_an_attacker_cannot_keep_a_user_out_where_they_have_signed_in_before(
