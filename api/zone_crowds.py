@@ -1,12 +1,14 @@
 """The quota of zones over one place: a zone that would lie where as many lie already is refused.
 
 A fix costs what it enters and leaves. Boxes are counted first, which settles nearly all, and then
-the zones at a few places (`geofence.overlap`). That is done before the transaction that writes:
-while that holds the revision, it only looks whether others have come meanwhile.
+the zones at a few places (`geofence.overlap`), where most boxes are first. That has a bound, beyond
+which only boxes are counted, far more of which are allowed. It is done before the transaction that
+writes: while that holds the revision, it only looks whether others have come meanwhile.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -19,12 +21,30 @@ from api.shapes import TooManyOfAll, TooManyOfOne
 from db import revision, zones
 from db.connect import Connection
 from db.tenant import reading
-from geofence.geojson import read_shape
 from geofence.measures import Measures
-from geofence.overlap import Box, Crowd, crowd, likely_places, unrolled
+from geofence.overlap import (
+    MOST_PLACES,
+    Box,
+    Crowd,
+    Likely,
+    cover_counts,
+    crowd_at,
+    held,
+    likely_places,
+    unrolled,
+)
 from geofence.stored import StoredShape, read_stored
 
-_MOST_EXACT = 4  # zones of a request are tried exactly; boxes of more are not held to be crowds
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+# What a request may cost: shapes that are read, so many at a time, and the time of counting them.
+_LEAST_SHAPES, _SHAPES_OF_QUOTA = 2_000, 10
+_PAGE = 100
+_SECONDS = 2.0
+# Places of a new zone that are looked at, times the boxes that meet it, of all zones together.
+_MOST_PAIRS, _LEAST_PLACES = 20_000_000, 8
+_CLEARLY = 5  # times the quota: boxes of more are held to be a crowd where shapes are too many
 
 
 class NewShape(NamedTuple):
@@ -71,66 +91,156 @@ async def check_crowds(
         stored = await zones.boxes_over(conn, over, instead_of)
     ids = [row[0] for row in stored]
     others = np.concatenate((np.array([row[1:] for row in stored]).reshape(-1, 4), boxes))
-    room, exact = most, 0
+    room, meeting, crowded = most, 0, list[int]()
     for number, one in enumerate(new):
-        meets = np.flatnonzero(_meet(others, one.box))
-        meets = meets[meets != len(ids) + number]
-        room = min(room, most - len(meets))
-        if len(meets) >= most and exact < _MOST_EXACT:
-            exact += 1
-            await _refuse_crowd(access, one, others[meets], meets.tolist(), ids, new)
+        meets = len(_meeting(others, one.box, len(ids) + number))
+        room = min(room, most - meets)
+        if meets >= most:
+            crowded.append(number)
+            meeting += meets
+    if crowded:
+        await _Search(access, new, ids, others).refuse_crowds(crowded, meeting)
     return Seen(seen, over, max(0, room - len(new)))
 
 
-def _meet(boxes: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
+def _meeting(boxes: NDArray[np.float64], box: Box, itself: int) -> NDArray[np.intp]:
+    """The numbers of the other boxes that meet a box."""
     west, south, east, north = boxes.T
     beside = np.zeros(len(boxes), bool)
     for turn in (-360.0, 0.0, 360.0):
         beside |= (west + turn <= box.east) & (east + turn >= box.west)
-    return beside & (south <= box.north) & (north >= box.south)
+    beside &= (south <= box.north) & (north >= box.south)
+    beside[itself] = False
+    return np.flatnonzero(beside)
 
 
-async def _refuse_crowd(
-    access: Access,
-    one: NewShape,
-    boxes: NDArray[np.float64],
-    meets: Sequence[int],
-    ids: Sequence[UUID],
-    new: Sequence[NewShape],
-) -> None:
-    most = access.state.settings.zones_over_one_place
-    async with reading(access.state.connections, access.caller.org_id) as conn:
-        shapes = await zones.small_shapes(conn, [ids[n] for n in meets if n < len(ids)])
-    beside = [new[n - len(ids)] for n in meets if n >= len(ids)]
-    shapes += [StoredShape(_text(each), each.radius_m, each.width_m) for each in beside]
-    try:
-        found = await access.state.shapes.beside(
-            access.caller.org_id, _crowd, one, boxes, shapes, most
-        )
-    except TooManyOfOne:
-        raise busy("Too many geometries of the organization at once.") from None
-    except TooManyOfAll:
-        raise unavailable("Too many geometries at once.") from None
-    if found is not None:
-        raise _problem(one, found, most)
+class _Candidate(NamedTuple):
+    """A new zone in whose box many meet. likely: with a place at least."""
+
+    number: int
+    likely: Likely
+
+    @property
+    def depth(self) -> int:
+        return int(self.likely.depth[0])
 
 
-def _crowd(
-    one: NewShape, boxes: NDArray[np.float64], shapes: Sequence[StoredShape], most: int
-) -> Crowd | None:
-    shape = read_shape(one.geometry, radius_m=one.radius_m, width_m=one.width_m)
-    places = likely_places(shape, one.box, boxes, most)
-    return crowd(places, [shape, *read_stored(shapes)], most) if len(places) else None
+class _Search:
+    """Looks for a place that too many zones would cover, with a bound to all of it together."""
+
+    def __init__(
+        self,
+        access: Access,
+        new: Sequence[NewShape],
+        ids: Sequence[UUID],
+        boxes: NDArray[np.float64],
+    ) -> None:
+        """boxes: of the stored zones, `ids`, and then of the new ones."""
+        self._access = access
+        self._new = new
+        self._ids = ids
+        self._boxes = boxes
+        self._most = access.state.settings.zones_over_one_place
+        self._shapes_left = max(_LEAST_SHAPES, _SHAPES_OF_QUOTA * self._most)
+        self._seconds_left = _SECONDS
+
+    async def refuse_crowds(self, numbers: Sequence[int], meeting: int) -> None:
+        """Tries new zones, of whose boxes pairs with others are so many `meeting`, the one that
+        lies deepest in boxes first. Raises Problem (403)."""
+        looked_at = max(_LEAST_PLACES, min(MOST_PLACES, _MOST_PAIRS // meeting))
+        candidates: list[_Candidate] = []
+        for number in numbers:
+            one, boxes = self._new[number], self._boxes[self._meeting(number)]
+            likely = await self._beside(_likely, one, boxes, self._most, looked_at)
+            if len(likely.places):
+                candidates.append(_Candidate(number, likely))
+        for candidate in sorted(candidates, key=lambda one: -one.depth):
+            is_settled = await self._refuse_crowd(candidate)
+            if not is_settled and candidate.depth > _CLEARLY * self._most:
+                found = crowd_at(candidate.likely.places[0], candidate.depth + 1)
+                raise _problem(self._new[candidate.number], found, self._most, is_exact=False)
+
+    def _meeting(self, number: int) -> NDArray[np.intp]:
+        return _meeting(self._boxes, self._new[number].box, len(self._ids) + number)
+
+    async def _refuse_crowd(self, candidate: _Candidate) -> bool:
+        """Whether it is certain that no likely place has a crowd. Raises Problem (403)."""
+        if self._is_used_up():
+            return False
+        one, places = self._new[candidate.number], candidate.likely.places
+        meets = self._meeting(candidate.number)
+        holds = held(self._boxes[meets], one.box, places)
+        deepest = np.argsort(-holds.sum(axis=1), kind="stable")
+        unread = meets[deepest[holds[deepest].any(axis=1)]]
+        counts, left = np.ones(len(places), np.int64), candidate.likely.depth.copy()
+        unread = unread.tolist()
+        while unread and (counts + left > self._most).any():
+            if self._is_used_up():
+                return False
+            page = unread[: min(_PAGE, self._shapes_left)]
+            shapes = await self._read(page)
+            read = set(shapes) or set(page)  # none is there any more
+            unread = [number for number in unread if number not in read]
+            self._shapes_left -= len(read)
+            left -= holds[np.searchsorted(meets, list(read))].sum(axis=0)
+            found, seconds = await self._beside(_counted, places, list(shapes.values()))
+            counts += found
+            self._seconds_left -= seconds
+            if (counts > self._most).any():
+                at = int(np.argmax(counts > self._most))
+                raise _problem(one, crowd_at(places[at], int(counts[at])), self._most)
+        return True
+
+    def _is_used_up(self) -> bool:
+        return self._shapes_left <= 0 or self._seconds_left <= 0
+
+    async def _read(self, page: Sequence[int]) -> dict[int, StoredShape]:
+        """Some shapes of the zones with these numbers; none where no zone is there any more."""
+        first_new = len(self._ids)
+        beside = [number for number in page if number >= first_new]
+        if beside:
+            return {number: _stored(self._new[number - first_new]) for number in beside}
+        numbers = {self._ids[number]: number for number in page}
+        async with reading(self._access.state.connections, self._access.caller.org_id) as conn:
+            shapes = await zones.some_shapes(conn, list(numbers))
+        return {numbers[zone_id]: shape for zone_id, shape in shapes.items()}
+
+    async def _beside(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        shapes, org_id = self._access.state.shapes, self._access.caller.org_id
+        try:
+            return await shapes.beside(org_id, call, *args, **kwargs)
+        except TooManyOfOne:
+            raise busy("Too many geometries of the organization at once.") from None
+        except TooManyOfAll:
+            raise unavailable("Too many geometries at once.") from None
 
 
-def _text(shape: NewShape) -> str:
-    return msgspec.json.encode(shape.geometry).decode()
+def _likely(one: NewShape, boxes: NDArray[np.float64], most: int, looked_at: int) -> Likely:
+    return likely_places(read_stored([_stored(one)])[0], one.box, boxes, most, looked_at)
 
 
-def _problem(one: NewShape, found: Crowd, most: int) -> Problem:
+def _counted(
+    places: NDArray[np.float64], shapes: Sequence[StoredShape]
+) -> tuple[NDArray[np.int64], float]:
+    """How many of the shapes cover the places, and how many seconds that took."""
+    begun = time.thread_time()
+    counts = cover_counts(places, read_stored(shapes)) if shapes else np.zeros(len(places), int)
+    return counts, time.thread_time() - begun
+
+
+def _stored(shape: NewShape) -> StoredShape:
+    text = msgspec.json.encode(shape.geometry).decode()
+    return StoredShape(text, shape.radius_m, shape.width_m)
+
+
+def _problem(one: NewShape, found: Crowd, most: int, *, is_exact: bool = True) -> Problem:
     position = [round(found.lon, 7), round(found.lat, 7)]
     message = (
         f"At {position} there would be {found.shapes} zones over one place: {most} are allowed."
+        if is_exact
+        else f"At {position} the boxes of {found.shapes} zones would overlap, more than"
+        f" {_CLEARLY} times the {most} zones over one place that are allowed, and too many to look"
+        " at exactly."
     )
     return Problem(
         403,

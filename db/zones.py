@@ -62,7 +62,7 @@ _BOUNDED = {name: _IF_BOUNDED.format(column) for name, column in _WHOLE.items()}
 
 
 MAX_BOXES = 20_000
-MAX_SHAPES, MAX_SHAPES_BYTES = 1_000, 1024 * 1024
+MAX_SHAPES_BYTES = 1024 * 1024
 # Open versions whose boxes meet one.
 _OVER = sql.SQL(
     """
@@ -296,20 +296,20 @@ async def boxes_since(conn: Connection, over: Box, revision: int) -> int:
     return row[0]
 
 
-async def small_shapes(conn: Connection, zone_ids: Sequence[UUID]) -> list[StoredShape]:
-    """The shapes of zones, the smallest first, as many as MAX_SHAPES and MAX_SHAPES_BYTES allow."""
+async def some_shapes(conn: Connection, zone_ids: Sequence[UUID]) -> dict[UUID, StoredShape]:
+    """Shapes of the smallest of the zones: of one at least, and of more within MAX_SHAPES_BYTES."""
     cursor = await conn.execute(
         """
-        SELECT geometry::text, radius_m, width_m
-          FROM (SELECT geometry, radius_m, width_m, row_number() OVER sized AS number,
+        SELECT zone_id, geometry::text, radius_m, width_m
+          FROM (SELECT zone_id, geometry, radius_m, width_m, row_number() OVER sized AS number,
                        sum(pg_column_size(geometry)) OVER sized AS bytes
                   FROM zone_versions WHERE zone_id = ANY (%s) AND valid_to IS NULL
                 WINDOW sized AS (ORDER BY pg_column_size(geometry), zone_id)) AS found
-         WHERE number <= %s AND bytes <= %s
+         WHERE number = 1 OR bytes <= %s
         """,
-        (list(zone_ids), MAX_SHAPES, MAX_SHAPES_BYTES),
+        (list(zone_ids), MAX_SHAPES_BYTES),
     )
-    return [StoredShape(*row) for row in await cursor.fetchall()]
+    return {zone_id: StoredShape(*row) for zone_id, *row in await cursor.fetchall()}
 
 
 async def insert(conn: Connection, zone: Zone, revision: int) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from geofence.outlines import Circle, Corridor, Shape
 from geofence.shapes import covers
 
-_PLACES = 256
+MOST_PLACES = 256
 _TRIED = 8
 
 
@@ -28,6 +28,13 @@ class Box(NamedTuple):
     south: float
     east: float
     north: float
+
+
+class Likely(NamedTuple):
+    """Places, (n, 2), and how many boxes each lies in, (n,); the deepest first."""
+
+    places: NDArray[np.float64]
+    depth: NDArray[np.int64]
 
 
 class Crowd(NamedTuple):
@@ -44,41 +51,59 @@ def unrolled(west: float, south: float, east: float, north: float) -> Box:
 
 
 def likely_places(
-    shape: Shape, box: Box, others: NDArray[np.float64], most: int
-) -> NDArray[np.float64]:
-    """Places in the shape that lie in `most` or more of the other boxes, (n, 2), best first.
+    shape: Shape, box: Box, others: NDArray[np.float64], most: int, looked_at: int = MOST_PLACES
+) -> Likely:
+    """Places in the shape that lie in `most` or more of the other boxes, of some looked at.
 
     others: (m, 4), as Box, of boxes that meet `box`.
     """
-    moved = others.copy()
-    for turn in (-360.0, 360.0):
-        apart = (moved[:, 0] > box.east) if turn < 0 else (moved[:, 2] < box.west)
-        moved[apart, 0] += turn
-        moved[apart, 2] += turn
-    step = max(1, len(moved) // _PLACES)
+    moved = _moved(others, box)
+    step = max(1, len(moved) // looked_at)
     low = np.maximum(moved[::step, :2], box[:2])
     shared = (low + np.minimum(moved[::step, 2:], box[2:])) / 2
     places = np.concatenate((_in(shape), shared))
     places[places[:, 0] < box.west, 0] += 360.0
     places[places[:, 0] > box.east, 0] -= 360.0
     places = places[covers(shape, places[:, 0], places[:, 1])]
-    lon, lat = places[:, :1], places[:, 1:]
-    west, south, east, north = moved.T
-    depth = ((west <= lon) & (lon <= east) & (south <= lat) & (lat <= north)).sum(axis=1)
+    depth = _held(moved, places).sum(axis=0)
     order = np.argsort(-depth, kind="stable")
-    return places[order[depth[order] >= most]][:_TRIED]
+    order = order[depth[order] >= most][:_TRIED]
+    return Likely(places[order], depth[order])
 
 
-def crowd(places: NDArray[np.float64], shapes: Sequence[Shape], most: int) -> Crowd | None:
-    """The first of the places, (n, 2), that more than `most` of the shapes cover."""
-    count = np.zeros(len(places), np.int64)
+def held(others: NDArray[np.float64], box: Box, places: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of the other boxes, (m, 4), hold which likely places in `box`, (n, 2) -> (m, n)."""
+    return _held(_moved(others, box), places)
+
+
+def cover_counts(places: NDArray[np.float64], shapes: Sequence[Shape]) -> NDArray[np.int64]:
+    """How many of the shapes cover each of the places, (n, 2) -> (n,)."""
+    counts = np.zeros(len(places), np.int64)
     for shape in shapes:
-        count += covers(shape, places[:, 0], places[:, 1])
-    found = np.flatnonzero(count > most)
-    if not len(found):
-        return None
-    lon, lat = places[found[0]].tolist()
-    return Crowd(lon - 360.0 if lon > 180.0 else lon, lat, int(count[found[0]]))
+        counts += covers(shape, places[:, 0], places[:, 1])
+    return counts
+
+
+def crowd_at(place: NDArray[np.float64], shapes: int) -> Crowd:
+    """So many shapes at a likely place."""
+    lon, lat = place.tolist()
+    return Crowd(lon - 360.0 if lon > 180.0 else lon, lat, shapes)
+
+
+def _moved(others: NDArray[np.float64], box: Box) -> NDArray[np.float64]:
+    """Boxes that meet `box`, in the turn in which they do."""
+    moved = others.copy()
+    for turn in (-360.0, 360.0):
+        apart = (moved[:, 0] > box.east) if turn < 0 else (moved[:, 2] < box.west)
+        moved[apart, 0] += turn
+        moved[apart, 2] += turn
+    return moved
+
+
+def _held(boxes: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.bool_]:
+    west, south, east, north = (column[:, np.newaxis] for column in boxes.T)
+    lon, lat = places.T
+    return (west <= lon) & (lon <= east) & (south <= lat) & (lat <= north)
 
 
 def _in(shape: Shape) -> NDArray[np.float64]:

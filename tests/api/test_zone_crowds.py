@@ -1,6 +1,7 @@
 """Over one place an organization may have so many zones, and no more."""
 
 import asyncio
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -108,6 +109,59 @@ async def test_a_batch_counts_its_own(org: Organization) -> None:
     assert is_refused(answer, "/1")
     assert (await org.admin.post("/v1/zones/batch", fits)).status == 201
     assert is_refused(await org.admin.post("/v1/zones/batch", [circle(1.0), circle(8.0)]), "/1")
+
+
+def angles(number: int) -> list[dict[str, Any]]:
+    """Thin angles in whose boxes others lie, each south-west of the one before: no two meet."""
+    line = [(0, 0), (50, 0), (50, 1), (1, 1), (1, 50), (0, 50), (0, 0)]
+    return [
+        {
+            "name": "angle",
+            "geometry": {
+                "type": "Polygon",
+                "coordinates": [
+                    [[8 + (x - 2 * n) / 2500, 47 + (y - 2 * n) / 2500] for x, y in line]
+                ],
+            },
+        }
+        for n in range(number)
+    ]
+
+
+def wheel(vertices: int) -> dict[str, Any]:
+    turns = [2 * math.pi * (n % vertices) / vertices for n in range(vertices + 1)]
+    ring = [[8 + 0.01 * math.cos(turn), 47 + 0.01 * math.sin(turn)] for turn in turns]
+    return {"name": "wheel", "geometry": {"type": "Polygon", "coordinates": [ring]}}
+
+
+async def test_large_shapes_are_counted_too(
+    org: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where each is as much as is read at once."""
+    monkeypatch.setattr("db.zones.MAX_SHAPES_BYTES", 2_000)
+    statuses = [(await org.admin.post("/v1/zones", wheel(900))).status for _ in range(MOST + 3)]
+    assert statuses == [201] * MOST + [403] * 3
+
+
+async def test_decoys_before_it_in_a_batch_hide_no_crowd(org: Organization) -> None:
+    """Zones whose boxes are as many as may be, or more, and that are no crowd themselves."""
+    await made(org, *[circle(9.0)] * MOST)
+    for decoys in (angles(MOST + 1), angles(4 * MOST)):
+        answer = await org.admin.post("/v1/zones/batch", [*decoys, circle(9.0)])
+        assert is_refused(answer, f"/{len(decoys)}")
+    assert (await org.admin.post("/v1/zones/batch", angles(4 * MOST))).status == 201
+
+
+async def test_what_cannot_be_looked_at_is_refused_where_far_too_many_boxes_overlap(
+    org: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.zone_crowds._SECONDS", 0.0)
+    for _ in range(5 * MOST + 1):
+        await made(org, circle(8.0))
+    answer = await org.admin.post("/v1/zones", circle(8.0))
+    assert is_refused(answer)
+    assert "too many to look at exactly" in answer.json["errors"][0]["message"]
+    assert answer.json["used"] == 5 * MOST + 1
 
 
 async def test_zones_that_are_made_at_once_are_no_more_than_may(org: Organization) -> None:
