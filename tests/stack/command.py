@@ -17,12 +17,12 @@ def plain_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in elsewhere}
 
 
-def opsc(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def opsc(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [OPSC, *arguments],
         capture_output=True,
         text=True,
         timeout=WAIT_S,
         check=False,
-        env=plain_environment(),
+        env=plain_environment() | variables,
     )

@@ -14,6 +14,7 @@ import stack.checks
 from stack.checks import Finding, examine
 from stack.cli import build
 from stack.settings import known_variables
+from tests.stack.command import opsc
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -53,18 +54,27 @@ def test_a_variable_that_nothing_reads_has_its_near_name(
     assert finding.advice == "did you mean OPSC_API_PORT?"
 
 
-def test_a_setting_that_a_role_refuses_is_a_fault_without_its_value(
+def test_a_setting_that_a_role_refuses_is_a_fault_told_once_and_without_secrets(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("OPSC_API_WORKERS", "hidden")
-    monkeypatch.setenv("OPSC_LOG_LEVEL", "hidden")  # of all three roles, told once
+    monkeypatch.setenv("OPSC_API_WORKERS", "zero")
+    monkeypatch.setenv("OPSC_LOG_LEVEL", "loud")  # of all three roles
+    monkeypatch.setenv("OPSC_SECRET_KEY", "hidden")
     faults = found(tmp_path, "settings")
-    assert [finding.level for finding in faults] == ["fault", "fault"]
-    assert {finding.text.partition(":")[0] for finding in faults} == {
+    assert {finding.level for finding in faults} == {"fault"}
+    assert sorted(finding.text.partition(":")[0] for finding in faults) == [
         "OPSC_API_WORKERS",
         "OPSC_LOG_LEVEL",
-    }
+        "OPSC_SECRET_KEY",
+    ]
     assert "hidden" not in str(faults)
+
+
+def test_up_starts_nothing_with_a_setting_that_a_role_refuses(tmp_path: Path) -> None:
+    said = opsc("up", "--data", tmp_path, OPSC_API_WORKERS="zero")
+    assert said.returncode == 2
+    assert said.stderr.startswith("opsc: OPSC_API_WORKERS: must be a valid integer")
+    assert not (tmp_path / "postgres").exists()
 
 
 def test_a_port_that_a_setting_names_and_somebody_holds_is_a_fault(
