@@ -45,7 +45,8 @@ async def _keep_trying(settings: ApiSettings, connections: Pool, told: str) -> N
         try:
             await _open(settings, connections)
         except (psycopg.OperationalError, RowSecurityBypassed) as error:
-            if told != (told := str(error)):
+            if str(error) != told:
+                told = str(error)
                 _log.warning("waiting for the database", error=told.strip())
         else:
             _log.info("the database is reached")
