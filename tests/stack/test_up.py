@@ -269,7 +269,7 @@ def test_servers_that_run_elsewhere_are_used(
     ]
     assert database.name in stack.database["opsc_app"]
     assert up.end(signal.SIGTERM) == 0
-    assert sorted(p.name for p in data_dir.iterdir()) == ["lock", "log", "secrets.json"]
+    assert sorted(p.name for p in data_dir.iterdir()) == ["lock", "log", "mail", "secrets.json"]
 
 
 def test_with_tls_the_api_and_the_broker_for_trackers_speak_1_3_and_nothing_older(
