@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import psycopg
@@ -27,6 +28,8 @@ def test_servers_of_a_former_run_are_waited_for(tmp_path: Path) -> None:
             left.wait()
 
         try:
+            while not Path(f"/proc/{left.pid}/cmdline").read_bytes():
+                time.sleep(0.01)  # it has only just begun
             asyncio.run(until_ended([tmp_path], say))
             assert left.returncode == -signal.SIGTERM
         finally:
