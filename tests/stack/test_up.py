@@ -342,27 +342,26 @@ def test_migrate_check_fails_until_the_schema_is_there(empty_database: DatabaseU
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("command", "code"),
     [
-        ["up"],
-        ["migrate"],
-        ["org", "create", "--name", "A", "--email", "a@b"],
-        ["quarantine", "list"],
+        ("up", 2),
+        ("migrate", 1),
+        ("org create --name A --email a@b", 1),
+        ("quarantine list", 1),
     ],
-    ids=" ".join,
 )
 def test_a_database_url_that_cannot_be_read_is_not_shown(
-    tmp_path: Path, command: list[str]
+    tmp_path: Path, command: str, code: int
 ) -> None:
     environment = {**os.environ, "OPSC_DATABASE_URL": "postgresql://me:%Sw0rdfish@127.0.0.1/x"}
     done = subprocess.run(
-        [OPSC, *command, "--data", tmp_path / "data"],
+        [OPSC, *command.split(), "--data", tmp_path / "data"],
         env=environment,
         check=False,
         capture_output=True,
         text=True,
         timeout=WAIT_S,
     )
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (code, "")
     form = "a URL like postgresql://user:password@host:port/database"
     assert done.stderr == f"opsc: OPSC_DATABASE_URL: must be {form}\n"

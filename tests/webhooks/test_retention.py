@@ -12,7 +12,7 @@ import pytest_asyncio
 import structlog
 
 from db import audit, event_list, retention
-from db.connect import Pool, connect, pool
+from db.connect import Limits, Pool, connect, pool
 from db.event_list import EventFilter
 from db.retention import Days
 from tests.db import rows
@@ -195,9 +195,10 @@ async def test_the_loop_tries_again_after_somebody_was_in_the_way(
         return (await _oldest(world, vehicle))[0] > NOW - timedelta(days=5)
 
     async with (
-        await connect(world.database.url("admin"), "test") as reader,
+        await connect(world.database.url("admin"), "test", Limits(transaction_s=300)) as reader,
         asyncio.TaskGroup() as tasks,
     ):
+        await reader.execute("SET idle_in_transaction_session_timeout = 0")
         with structlog.testing.capture_logs() as logs:
             async with reader.transaction():
                 await reader.execute("SELECT count(*) FROM gps_events")
