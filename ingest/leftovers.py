@@ -2,8 +2,8 @@
 
 A message is finished, so acknowledged, when the last of its fixes is stored. What is left over goes
 before the next batch, where each organization has a share again: so the costs of a tenant who makes
-a great many events fall on that tenant. Of an asset with late fixes a number of them is judged at once
-(`plan.MOST_LATE`), whatever they do.
+a great many events fall on that tenant. Of an asset with late fixes a fixed number is judged
+at once (`plan.MOST_LATE`), whatever they do.
 """
 
 from collections import defaultdict
