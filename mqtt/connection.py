@@ -152,7 +152,8 @@ class Connection:
             raise ConnectRefusedError(packet.reason_code, packet.reason_str)
         if packet.server_keep_alive is not None:
             self._keepalive_s = packet.server_keep_alive
-        self._inbox.connection_made(packet.session_present)
+        most_bytes = 2 * self._options.max_buffered_bytes  # reading stops beyond half of it
+        self._inbox.connection_made(packet.session_present, most_bytes)
         self._outgoing.connection_made(packet.session_present, _limits(packet))
         if self._options.subscriptions and (self._first or not packet.session_present):
             self._subscribe()

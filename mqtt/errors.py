@@ -23,6 +23,7 @@ class Fault(enum.StrEnum):
     CONFIGURATION = "configuration"
     PROGRAM = "program"
     BROKER = "broker"
+    DEVICE = "device"
     NETWORK = "network"
 
 

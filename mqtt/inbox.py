@@ -40,6 +40,16 @@ class Message(NamedTuple):
     response_topic: str | None
     correlation_data: bytes | None
 
+    @property
+    def identity(self) -> None:
+        """None: a broker does not tell who published."""
+        return None
+
+    @property
+    def oversize_bytes(self) -> int:
+        """0: a message of a broker is whole."""
+        return 0
+
 
 class Inbox:
     """Messages that wait for `take`, and messages that were taken and wait for their
@@ -171,12 +181,14 @@ class Inbox:
         self._early.clear()
         self._recount()
 
-    def connection_made(self, session_present: bool) -> None:
-        """The broker answered. If it kept the session it sends again what we still hold: drop that.
+    def connection_made(self, session_present: bool, most_bytes: int) -> None:
+        """The broker answered. What still waits stays, and comes twice where the broker has it too.
 
-        Where it lost the session, what waits here is the only copy left, and stays.
+        A broker that was killed may say that it kept the session and have lost messages of it. Only
+        beyond `most_bytes`, as after many connections that are lost at once, is dropped what the
+        broker says it has.
         """
-        if session_present:
+        if session_present and self.held_bytes > most_bytes:
             self._waiting = deque(message for message in self._waiting if message.qos == 0)
             self._recount()
 

@@ -12,7 +12,8 @@ again with back-off when the connection is lost. What it promises:
 - `receive` gives messages in the order of arrival. A message is acknowledged when `acknowledge`
   says so, never before, and PUBACKs leave in the order of receipt.
 - A message that was not acknowledged when its connection ended comes again from the broker, after
-  the messages before it. `acknowledge` returns how many of the messages it was given still
+  the messages before it; one that was waiting here is given once for each time that it came.
+  `acknowledge` returns how many of the messages it was given still
   counted, so a caller sees when some come again. Work done twice must be harmless: that is QoS 1.
 - A QoS 1 publish is kept and sent again until its PUBACK, through any number of connections.
 - Memory is bounded: reading stops while messages of more than `max_buffered_bytes` are held here

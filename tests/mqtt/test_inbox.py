@@ -74,17 +74,30 @@ def test_a_receipt_is_worthless_after_its_connection():
     arrive(inbox, 1, 2)
     old = inbox.take(9, 9)
     inbox.connection_lost()
-    inbox.connection_made(session_present=True)
+    inbox.connection_made(session_present=True, most_bytes=9_999)
     arrive(inbox, 1, 2)  # they come again, under the same packet ids
     assert acknowledged_ids(inbox, old) == (0, [])
     assert acknowledged_ids(inbox, inbox.take(9, 9)) == (2, [1, 2])
 
 
-def test_what_the_broker_sends_again_is_not_kept_twice():
+def test_what_waits_stays_though_the_broker_may_send_it_again():
+    """A broker that was killed may have lost it."""
     inbox = Inbox(100)
     arrive(inbox, 1, None, 2)
     inbox.connection_lost()
-    inbox.connection_made(session_present=True)
+    inbox.connection_made(session_present=True, most_bytes=9_999)
+    arrive(inbox, 1, 2)
+    messages = inbox.take(9, 9)
+    assert [message.qos for message in messages] == [1, 0, 1, 1, 1]
+    assert acknowledged_ids(inbox, messages) == (2, [1, 2])
+    assert inbox.held_bytes == 0
+
+
+def test_what_waits_over_many_connections_is_bounded():
+    inbox = Inbox(100)
+    arrive(inbox, 1, None, 2)
+    inbox.connection_lost()
+    inbox.connection_made(session_present=True, most_bytes=MESSAGE_OVERHEAD_BYTES)
     assert [message.qos for message in inbox.take(9, 9)] == [0]
     assert inbox.held_bytes == 0
 
@@ -93,7 +106,7 @@ def test_what_the_broker_forgot_is_not_thrown_away():
     inbox = Inbox(100)
     arrive(inbox, 1, None, 2)
     inbox.connection_lost()
-    inbox.connection_made(session_present=False)
+    inbox.connection_made(session_present=False, most_bytes=0)
     assert len(messages := inbox.take(9, 9)) == 3
     assert acknowledged_ids(inbox, messages) == (0, [])
     assert inbox.held_bytes == 0
