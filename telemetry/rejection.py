@@ -17,6 +17,7 @@ class Reason(StrEnum):
     RATE = "rate"  # more fixes per second of its own time than the tracker may send
     OVERSIZE = "oversize"  # the message, or the attributes of the fix, are over the limit
     REFUSED_BY_DATABASE = "refused_by_database"  # a message that never could be stored
+    WRONG_TOPIC = "wrong_topic"  # a topic that is not the sender's own, or that nobody has
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,3 +42,9 @@ def packed_topic(tracker_id: str) -> str:
 def ack_topic(tracker_id: str) -> str:
     """Where a tracker hears what became of its messages, if it wants receipts."""
     return f"trackers/{tracker_id}/ack"
+
+
+def is_own_filter(wanted: str, tracker_id: str) -> bool:
+    """Whether a tracker may subscribe to a filter: its own topics, and what OwnTracks asks for."""
+    own = f"trackers/{tracker_id}"
+    return wanted == own or wanted.startswith((f"{own}/", f"owntracks/{tracker_id}/"))
