@@ -13,7 +13,6 @@ import msgspec
 from psycopg import sql
 
 from db.assets import Asset
-from db.broker_identities import broker_hash
 from db.connect import Connection
 from db.ids import new_id
 from db.trackers import Tracker, secret_hash
@@ -76,7 +75,6 @@ async def insert_trackers(
             }
             | {
                 "secret_hash": "\\x" + secret_hash(secret).hex(),
-                "broker_hash": broker_hash(secret),
                 "revision": revision,
             }
             for tracker, secret in trackers

@@ -12,6 +12,7 @@ BEGIN
         ('opsc_owner', 'NOBYPASSRLS'),    -- owns the schema
         ('opsc_app', 'NOBYPASSRLS'),      -- the API: row-level security on every row
         ('opsc_ingest', 'BYPASSRLS'),     -- COPY is refused under row-level security
+        ('opsc_listen', 'NOBYPASSRLS'),   -- the listener: a policy where it acts for all
         ('opsc_deliver', 'BYPASSRLS')     -- one sequencer and one delivery for all organizations
     ) AS role (name, row_security)
     LOOP
@@ -30,7 +31,7 @@ $$;
 
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO opsc_owner;
-GRANT USAGE ON SCHEMA public TO opsc_app, opsc_ingest, opsc_deliver;
+GRANT USAGE ON SCHEMA public TO opsc_app, opsc_ingest, opsc_listen, opsc_deliver;
 
 -- Statistics hold values of rows. Row-level security covers what they say of the hypertable, but not
 -- of its chunks.

@@ -14,7 +14,8 @@ from db.connect import Connection
 
 
 class InboxMessage(NamedTuple):
-    """A message as ingest takes it. released_id: the row of quarantine that it was released from.
+    """A message as ingest takes it. released_id: the row of quarantine that it was released from;
+    identity: the tracker of that row, so that a release gives no fix to another tracker.
 
     It answers to the names of a message of the broker that ingest asks for.
     """
@@ -23,7 +24,9 @@ class InboxMessage(NamedTuple):
     payload: bytes
     id: int
     released_id: UUID | None
+    identity: UUID | None = None
     correlation_data: bytes | None = None
+    oversize_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +47,22 @@ async def put(conn: Connection, message: NewMessage) -> None:
     )
 
 
-async def waiting(conn: Connection, max_messages: int, max_bytes: int) -> list[InboxMessage]:
-    """The oldest messages within both bounds; one at least, if any waits."""
+async def waiting(
+    conn: Connection, max_messages: int, max_bytes: int, but: Sequence[int] = ()
+) -> list[InboxMessage]:
+    """The oldest messages within both bounds; one at least, if any waits. but: ids of others."""
     cursor = await conn.execute(
         """
-        SELECT topic, payload, id, quarantine_id
+        SELECT topic, payload, id, quarantine_id,
+               (SELECT tracker_id FROM quarantine WHERE quarantine.id = quarantine_id)
           FROM (SELECT topic, payload, id, quarantine_id,
                        sum(length(payload)) OVER (ORDER BY id) - length(payload) AS bytes_before
-                  FROM (SELECT * FROM inbox ORDER BY id LIMIT %s) AS oldest) AS counted
+                  FROM (SELECT * FROM inbox WHERE id <> ALL (%s)
+                         ORDER BY id LIMIT %s) AS oldest) AS counted
          WHERE bytes_before < %s
          ORDER BY id
         """,
-        (max_messages, max_bytes),
+        (list(but), max_messages, max_bytes),
     )
     return [InboxMessage(*row) for row in await cursor.fetchall()]
 

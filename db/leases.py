@@ -17,20 +17,22 @@ class LeaseLost(Exception):
         self.epoch = epoch
 
 
-async def acquire(conn: Connection, name: str, holder: str, ttl_s: float) -> int | None:
-    """The new epoch, or None while another holds the lease.
+async def acquire(
+    conn: Connection, name: str, holder: str, ttl_s: float, address: str | None = None
+) -> int | None:
+    """The new epoch, or None while another holds the lease. address: where others find the holder.
 
     A holder that asks again gets a new epoch: what it had open before is fenced off.
     """
     cursor = await conn.execute(
         """
         UPDATE leases
-           SET epoch = epoch + 1, holder = %(holder)s,
+           SET epoch = epoch + 1, holder = %(holder)s, address = %(address)s,
                expires_at = clock_timestamp() + make_interval(secs => %(ttl_s)s)
          WHERE name = %(name)s AND (expires_at < clock_timestamp() OR holder = %(holder)s)
         RETURNING epoch
         """,
-        {"name": name, "holder": holder, "ttl_s": ttl_s},
+        {"name": name, "holder": holder, "ttl_s": ttl_s, "address": address},
     )
     row = await cursor.fetchone()
     return None if row is None else row[0]
@@ -46,6 +48,19 @@ async def renew(conn: Connection, name: str, epoch: int, ttl_s: float) -> bool:
         {"name": name, "epoch": epoch, "ttl_s": ttl_s},
     )
     return cursor.rowcount == 1
+
+
+async def owner(conn: Connection, name: str) -> tuple[int, str] | None:
+    """Read the holder's epoch and address; None where there is no holder, or no address."""
+    cursor = await conn.execute(
+        """
+        SELECT epoch, address FROM leases
+         WHERE name = %s AND address IS NOT NULL AND expires_at > clock_timestamp()
+        """,
+        (name,),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else (row[0], row[1])
 
 
 async def check(conn: Connection, name: str, epoch: int) -> None:

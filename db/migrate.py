@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg import sql
 
-ROLES = ("opsc_owner", "opsc_app", "opsc_ingest", "opsc_deliver")
+ROLES = ("opsc_owner", "opsc_app", "opsc_ingest", "opsc_listen", "opsc_deliver")
 
 _LOCK = 0x0707_5C01  # any number that is ours alone
 _LEDGER = """

@@ -20,6 +20,8 @@ from uuid import UUID
 
 from db.connect import Connection
 from db.ids import new_id
+from telemetry.decoded import MAX_MESSAGE_BYTES
+from telemetry.rejection import Reason
 
 KEPT_BYTES = 64 * 1024
 NO_TRACKER = UUID(int=0)  # in quarantine_usage: all that has no organization
@@ -35,10 +37,13 @@ class DailyBound:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """of_tracker: of each. without_organization: of all that has none."""
+    """of_tracker: of each. without_organization: of all that has none. refused_by_database: of each
+    organization, beside the bound of its trackers, because the fault may be ours.
+    """
 
     of_tracker: DailyBound = DailyBound(1_000, 16 * 1024 * 1024)
     without_organization: DailyBound = DailyBound(10_000, 64 * 1024 * 1024)
+    refused_by_database: DailyBound = DailyBound(10_000, 512 * 1024 * 1024)
 
 
 DEFAULT_BOUNDS = Bounds()
@@ -51,7 +56,8 @@ class Refusal:
     One for each reason of a message, however many of its fixes: the payload is kept once.
     org_id and tracker_id are None where the sender is not known; detail is that of the first fix.
     released_id: the row of quarantine that the message was released from. counts_only: stands for
-    messages that are not kept.
+    messages that are not kept. oversize_bytes: how long the message was, where `payload` is only
+    its beginning; 0: all of it. message: its place in the batch.
     """
 
     org_id: UUID | None
@@ -63,6 +69,8 @@ class Refusal:
     payload: bytes
     released_id: UUID | None = None
     counts_only: bool = False
+    oversize_bytes: int = 0
+    message: int = 0
 
     @cached_property
     def payload_sha256(self) -> bytes:
@@ -70,16 +78,35 @@ class Refusal:
 
     @cached_property
     def digest(self) -> bytes:
-        return sha256(f"{self.topic}\0{self.reason}\0".encode() + self.payload_sha256).digest()
+        more = str(self.oversize_bytes or "")
+        if self.reason == Reason.WRONG_TOPIC:
+            more += str(self.tracker_id)  # the topic does not tell whose it is
+        text = f"{self.topic}\0{self.reason}\0".encode()
+        return sha256(text + self.payload_sha256 + more.encode()).digest()
 
     @property
     def kept_payload(self) -> bytes | None:
-        return self.payload if not self.counts_only and len(self.payload) <= KEPT_BYTES else None
+        if self.counts_only or self.oversize_bytes:
+            return None
+        most = MAX_MESSAGE_BYTES if self._may_be_our_fault else KEPT_BYTES
+        return self.payload if len(self.payload) <= most else None
 
     @property
     def usage_key(self) -> UUID:
-        """Whose bound it counts against."""
-        return NO_TRACKER if self.org_id is None else self.tracker_id or NO_TRACKER
+        """Whose bound it counts against: a tracker's, an organization's or nobody's."""
+        if self.org_id is None:
+            return NO_TRACKER
+        return self.org_id if self._may_be_our_fault else self.tracker_id or NO_TRACKER
+
+    def bound(self, bounds: Bounds) -> DailyBound:
+        """The bound that it counts against."""
+        if self.usage_key == NO_TRACKER:
+            return bounds.without_organization
+        return bounds.refused_by_database if self._may_be_our_fault else bounds.of_tracker
+
+    @property
+    def _may_be_our_fault(self) -> bool:
+        return self.reason == Reason.REFUSED_BY_DATABASE
 
 
 async def keep(
@@ -87,10 +114,13 @@ async def keep(
     refusals: Sequence[Refusal],
     received_at: datetime,
     bounds: Bounds = DEFAULT_BOUNDS,
-) -> None:
-    """Writes the refusals, or counts them up where they are known or beyond the bound."""
+) -> set[bytes]:
+    """Writes the refusals, or counts them up where they are known or beyond the bound.
+
+    Returns the digests of those beyond the bound, of which no row tells but the counter's.
+    """
     if not refusals:
-        return
+        return set()
     seen = Counter(refusal.digest for refusal in refusals)
     by_digest = {refusal.digest: refusal for refusal in refusals}
     await _rename_released(conn, by_digest.values())
@@ -99,6 +129,7 @@ async def keep(
     rows: list[tuple[Any, ...]] = []
     beyond: Counter[bytes] = Counter()
     counters: dict[bytes, Refusal] = {}
+    counted: set[bytes] = set()
     for digest, refusal in by_digest.items():
         if digest in known or usage.takes(refusal):
             rows.append(_row(refusal, digest, seen[digest], received_at))
@@ -106,9 +137,11 @@ async def keep(
             counter_digest, counter = _counter(refusal, received_at.date())
             counters.setdefault(counter_digest, counter)
             beyond[counter_digest] += seen[digest]
+            counted.add(digest)
     rows += [_row(one, digest, beyond[digest], received_at) for digest, one in counters.items()]
     await _write(conn, rows)
     await usage.store(conn)
+    return counted
 
 
 async def forget_released(conn: Connection, ids: Sequence[UUID]) -> None:
@@ -153,8 +186,7 @@ class _Usage:
 
         What was released is always taken: it was kept before.
         """
-        key = refusal.usage_key
-        bound = self.bounds.without_organization if key == NO_TRACKER else self.bounds.of_tracker
+        key, bound = refusal.usage_key, refusal.bound(self.bounds)
         rows, size = self.kept.get(key, (0, 0))
         rows, size = rows + 1, size + len(refusal.kept_payload or b"")
         if refusal.released_id is None and (rows > bound.rows or size > bound.bytes):
@@ -226,7 +258,13 @@ def _counter(refusal: Refusal, day: date) -> tuple[bytes, Refusal]:
     key = f"counts only\0{refusal.usage_key}\0{refusal.reason}\0{day}"
     detail = f"beyond what is kept of {day}: counted only"
     counter = replace(
-        refusal, detail=detail, positions=(), payload=b"", released_id=None, counts_only=True
+        refusal,
+        detail=detail,
+        positions=(),
+        payload=b"",
+        released_id=None,
+        counts_only=True,
+        oversize_bytes=0,
     )
     return sha256(key.encode()).digest(), counter
 
@@ -242,7 +280,7 @@ def _row(refusal: Refusal, digest: bytes, seen: int, received_at: datetime) -> t
         _storable(refusal.detail),
         list(refusal.positions),
         refusal.kept_payload,
-        len(refusal.payload),
+        refusal.oversize_bytes or len(refusal.payload),
         refusal.payload_sha256,
         refusal.counts_only,
         int(refusal.released_id is not None),

@@ -1,8 +1,7 @@
-"""Trackers: what sends fixes. A tracker signs in to the broker with its id and its own secret.
+"""Trackers: what sends fixes. A tracker signs in with its id and its own secret.
 
 The secret is random (256 bits), so its SHA-256 is enough to know it again: nothing can be guessed
-from the hash. The broker knows it by another one (`db.broker_identities`). Writers take the
-revision first (`db.revision.bump`) and pass it on.
+from the hash. Writers take the revision first (`db.revision.bump`) and pass it on.
 """
 
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db import row_counts
-from db.broker_identities import broker_hash
 from db.conditions import Conditions
 from db.connect import Connection
+from db.device_connections import IS_CONNECTED
 from db.orders import NEWEST_FIRST, Columns, NameKey, Order, RowKey, page
 
 _COLUMNS = Columns(time="t.created_at", id="t.id")
@@ -48,18 +47,24 @@ class Tracker(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TrackerFilter:
-    """Which trackers. assigned: on an asset now, or on none. revoked: those, or the others."""
+    """Which trackers. assigned: on an asset now, or on none. revoked: those, or the others.
+
+    connected: those that are connected now, or that are not.
+    """
 
     external_id: str | None = None
     asset_id: UUID | None = None
     assigned: bool | None = None
     revoked: bool | None = None
+    connected: bool | None = None
 
     def conditions(self) -> Conditions:
         conditions = Conditions()
         conditions.add_equal(external_id=self.external_id, asset_id=self.asset_id)
         conditions.add_null("asset_id", null=None if self.assigned is None else not self.assigned)
         conditions.add_null("revoked_at", null=None if self.revoked is None else not self.revoked)
+        if self.connected is not None:
+            conditions.add(IS_CONNECTED if self.connected else "NOT " + IS_CONNECTED)
         return conditions
 
 
@@ -123,12 +128,12 @@ async def insert(conn: Connection, tracker: Tracker, secret: str, revision: int)
     """
     await conn.execute(
         """
-        INSERT INTO trackers (org_id, id, name, external_id, receipts, secret_hash, broker_hash,
+        INSERT INTO trackers (org_id, id, name, external_id, receipts, secret_hash,
                               created_at, updated_at, revision)
         VALUES (current_org_id(), %(id)s, %(name)s, %(external_id)s, %(receipts)s,
-                %(secret_hash)s, %(broker_hash)s, %(created_at)s, %(updated_at)s, %(revision)s)
+                %(secret_hash)s, %(created_at)s, %(updated_at)s, %(revision)s)
         """,
-        tracker._asdict() | _hashes(secret) | {"revision": revision},
+        tracker._asdict() | {"secret_hash": secret_hash(secret), "revision": revision},
     )
 
 
@@ -150,29 +155,22 @@ async def rotate(conn: Connection, tracker: Tracker, secret: str, revision: int)
     await conn.execute(
         """
         UPDATE trackers
-           SET secret_hash = %(secret_hash)s, broker_hash = %(broker_hash)s,
-               updated_at = %(updated_at)s, revision = %(revision)s
+           SET secret_hash = %(secret_hash)s, updated_at = %(updated_at)s,
+               revision = %(revision)s
          WHERE id = %(id)s
         """,
-        tracker._asdict() | _hashes(secret) | {"revision": revision},
+        tracker._asdict() | {"secret_hash": secret_hash(secret), "revision": revision},
     )
 
 
 async def revoke(conn: Connection, tracker: Tracker, revision: int) -> None:
-    """Nothing of the tracker is taken any more, from `tracker.revoked_at` on. There is no way back.
-
-    The broker's hash goes with it, so that no mistake of a later version can let the tracker in.
-    """
+    """Nothing of the tracker is taken any more, from `revoked_at` on. There is no way back."""
     await conn.execute(
         """
         UPDATE trackers
-           SET revoked_at = %(revoked_at)s, broker_hash = NULL, updated_at = %(updated_at)s,
+           SET revoked_at = %(revoked_at)s, updated_at = %(updated_at)s,
                revision = %(revision)s
          WHERE id = %(id)s
         """,
         tracker._asdict() | {"revision": revision},
     )
-
-
-def _hashes(secret: str) -> dict[str, object]:
-    return {"secret_hash": secret_hash(secret), "broker_hash": broker_hash(secret)}

@@ -31,6 +31,8 @@ NOT_AUDITED = {
     "attachment_usage",
     "audit_anchors",
     "audit_events",
+    "device_connections",
+    "device_sessions",
     "events",
     "gps_events",
     "idempotency_keys",

@@ -1,6 +1,7 @@
 """Migrations end in the documented schema, once, whoever runs them and however often."""
 
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 
 import psycopg
@@ -82,6 +83,33 @@ def _migrate_to(url: str, version: int) -> None:
         conn.execute(migrate._LEDGER)
         for migration in migrate.migrations()[:version]:
             migrate._apply(conn, migration)
+
+
+def test_secrets_that_older_versions_issued_stay_good(empty_database: DatabaseUnderTest) -> None:
+    """Up to 0016 the broker knew a tracker by a hash of its own; the listener knows it by
+    secret_hash."""
+    admin = empty_database.url("admin")
+    _migrate_to(admin, 16)
+    known, org_id, ids = sha256(b"secret").digest(), new_id(), (new_id(), new_id())
+    by_broker = f"$7$1${'a' * 16}${'b' * 86}=="
+    with psycopg.connect(admin) as conn:
+        conn.execute("INSERT INTO organizations (org_id, name) VALUES (%s, 'Acme')", (org_id,))
+        for tracker_id, broker_hash in zip(ids, (by_broker, None), strict=True):
+            conn.execute(
+                "INSERT INTO trackers (org_id, id, secret_hash, broker_hash, revision)"
+                " VALUES (%s, %s, %s, %s, 1)",
+                (org_id, tracker_id, known, broker_hash),
+            )
+        conn.execute(
+            "INSERT INTO gateways (org_id, id, name, kind, secret_hash, broker_hash)"
+            " VALUES (%s, %s, 'Traccar', 'traccar', %s, %s)",
+            (org_id, new_id(), known, by_broker),
+        )
+    migrate.migrate(admin)
+    with psycopg.connect(admin) as conn:
+        for table, count in (("trackers", 2), ("gateways", 1)):
+            rows = conn.execute(f"SELECT secret_hash FROM {table}").fetchall()  # noqa: S608
+            assert [bytes(row[0]) for row in rows] == [known] * count
 
 
 def _fill_first_version(conn: psycopg.Connection) -> None:

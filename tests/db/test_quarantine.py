@@ -1,4 +1,4 @@
-"""Quarantine ends: old rows are removed in steps."""
+"""Quarantine ends: old rows are removed in steps; and what has a bound of its own."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +7,7 @@ import psycopg
 from db import quarantine
 from db.connect import connect
 from db.ids import new_id
-from db.quarantine import NO_TRACKER, Refusal
+from db.quarantine import NO_TRACKER, Bounds, DailyBound, Refusal
 from tests.servers import DatabaseUnderTest
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
@@ -54,3 +54,24 @@ async def test_the_same_refusal_within_one_batch_is_one_row(database: DatabaseUn
 def test_what_has_no_organization_shares_one_bound() -> None:
     assert _refusal(1).usage_key == NO_TRACKER
     assert Refusal(new_id(), new_id(), "t", "rate", "", (), b"").usage_key != NO_TRACKER
+
+
+async def test_what_the_database_refused_is_kept_in_full_beside_the_bound_of_its_tracker(
+    database: DatabaseUnderTest,
+) -> None:
+    org_id, tracker_id = new_id(), new_id()
+    narrow = Bounds(of_tracker=DailyBound(0, 0), refused_by_database=DailyBound(2, 1_000_000))
+
+    def refusal(reason: str, number: int) -> Refusal:
+        payload = b"%d" % number * 100_000
+        return Refusal(org_id, tracker_id, "t", reason, "", (), payload)
+
+    refused = [refusal("refused_by_database", number) for number in range(3)]
+    async with await connect(database.url("opsc_ingest"), "test") as conn, conn.transaction():
+        counted = await quarantine.keep(conn, [refusal("rate", 1), *refused], NOW, narrow)
+        cursor = await conn.execute(
+            "SELECT length(payload) FROM quarantine WHERE org_id = %s AND NOT counts_only",
+            (org_id,),
+        )
+        assert await cursor.fetchall() == [(100_000,)] * 2
+    assert counted == {refusal("rate", 1).digest, refused[2].digest}

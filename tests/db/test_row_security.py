@@ -14,7 +14,7 @@ from tests.ingest.tenants import Tenant, square
 from tests.servers import DatabaseUnderTest
 
 # Tables that the application's role has no right to at all.
-CLOSED = {"asset_checkpoints", "asset_cuts", "asset_state", "mail_outbox"}
+CLOSED = {"asset_checkpoints", "asset_cuts", "asset_state", "device_sessions", "mail_outbox"}
 EVERY_TABLE = (
     "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
     " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attname = 'org_id'"
@@ -46,6 +46,13 @@ def _fill(
     conn.execute("INSERT INTO asset_cuts VALUES (%s, %s, now())", (org_id, asset_id))
     conn.execute("INSERT INTO audit_anchors VALUES (%s, 0, sha256('x'))", (org_id,))
     conn.execute("INSERT INTO asset_backlogs VALUES (%s, %s, now(), 0, 'x', 0)", (org_id, asset_id))
+    conn.execute(
+        "INSERT INTO device_sessions VALUES (%s, %s, 'x', false, now())", (org_id, tracker_id)
+    )
+    conn.execute(
+        "INSERT INTO device_connections VALUES (%s, %s, NULL, '::1', 5, now())",
+        (org_id, tracker_id),
+    )
     for day in range(3):
         conn.execute(
             "INSERT INTO gps_events (org_id, tracker_id, time, seq, received_at, lat, lon)"
@@ -276,7 +283,7 @@ def test_a_reference_to_a_row_of_another_tenant_is_refused(
         )
 
 
-@pytest.mark.parametrize("role", ["opsc_app", "opsc_owner"])
+@pytest.mark.parametrize("role", ["opsc_app", "opsc_listen", "opsc_owner"])
 def test_the_role_is_under_row_level_security(database: DatabaseUnderTest, role: str) -> None:
     with psycopg.connect(database.url("admin")) as conn:
         row = conn.execute(
@@ -287,7 +294,14 @@ def test_the_role_is_under_row_level_security(database: DatabaseUnderTest, role:
 
 @pytest.mark.parametrize(
     "table",
-    ["leases", "zones_revision", "schema_migrations", "quarantine_usage", "sign_in_failures"],
+    [
+        "leases",
+        "listeners",
+        "zones_revision",
+        "schema_migrations",
+        "quarantine_usage",
+        "sign_in_failures",
+    ],
 )
 def test_tables_without_a_tenant_give_the_application_no_more_than_it_needs(
     database: DatabaseUnderTest, table: str
@@ -302,10 +316,40 @@ def test_tables_without_a_tenant_give_the_application_no_more_than_it_needs(
             )
         }
     needed = {
+        "listeners": {"SELECT"},
         "zones_revision": {"SELECT", "UPDATE"},
         "sign_in_failures": {"SELECT", "INSERT", "UPDATE", "DELETE"},
     }
     assert rights == needed.get(table, set())
+
+
+def test_the_listener_may_read_who_signs_in_and_write_who_is_connected_and_no_more(
+    database: DatabaseUnderTest, tenants: list[UUID]
+) -> None:
+    with psycopg.connect(database.url("admin")) as conn:
+        tables = dict(
+            conn.execute(
+                "SELECT table_name, string_agg(left(privilege_type, 1), '' ORDER BY privilege_type)"
+                "  FROM information_schema.table_privileges WHERE grantee = 'opsc_listen'"
+                " GROUP BY table_name"
+            ).fetchall()
+        )
+        columns = {
+            f"{table}.{column}"
+            for table, column in conn.execute(
+                "SELECT table_name, column_name FROM information_schema.column_privileges"
+                " WHERE grantee = 'opsc_listen'"
+            )
+            if table not in tables
+        }
+    assert tables == {"device_connections": "ISU", "device_sessions": "DISU", "listeners": "DISU"}
+    readable = ("org_id", "id", "secret_hash", "receipts", "revoked_at", "revision")
+    assert columns == {f"trackers.{name}" for name in readable} | {
+        f"leases.{name}" for name in ("name", "epoch", "address", "expires_at")
+    }
+    with psycopg.connect(database.url("opsc_listen")) as conn:
+        for table in ("trackers", "device_sessions", "device_connections"):
+            assert _seen(conn, table) >= set(tenants)
 
 
 LOOK_UPS = {
@@ -334,7 +378,7 @@ def test_the_functions_that_look_past_tenants_are_these_alone(
 
 
 @pytest.mark.parametrize("function", sorted(LOOK_UPS))
-@pytest.mark.parametrize("role", ["opsc_ingest", "opsc_deliver"])
+@pytest.mark.parametrize("role", ["opsc_ingest", "opsc_listen", "opsc_deliver"])
 def test_only_the_application_may_look_credentials_up(
     database: DatabaseUnderTest, function: str, role: str
 ) -> None:
