@@ -7,6 +7,7 @@ and applying cost in proportion to the assets concerned, never to all assets.
 Assets are small whole numbers that the caller gives out.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,6 +100,21 @@ class State:
         self.start = np.concatenate((self.start, nothing))
         self.count = np.concatenate((self.count, nothing))
         self._room = np.concatenate((self._room, nothing))
+
+    def undo(self, delta: StateDelta) -> Callable[[], None]:
+        """Return what takes `delta`, applied next, back again."""
+        assets = delta.assets["asset"]
+        self.hold_assets(int(assets.max(initial=-1)) + 1)
+        count = self.count[assets]
+        members = self.rows.take(_ranges(self.start[assets], count))  # an index takes longer
+        before = StateDelta(self.assets.take(assets), count, members)
+        looked_at = self.ticked_us, self.mark, self.next_due_us
+
+        def undo() -> None:
+            self.apply(before)
+            self.ticked_us, self.mark, self.next_due_us = looked_at
+
+        return undo
 
     def apply(self, delta: StateDelta) -> None:
         """Take in what a batch changed; where that fails to be stored, the state is worthless."""

@@ -11,10 +11,7 @@ from pydantic import ValidationError
 from db.quarantine import Bounds, DailyBound
 from geofence.prepare import prepare
 from ingest.batcher import BatchLimits
-from ingest.broker_files import BrokerFiles
-from ingest.broker_log import BrokerLog
-from ingest.broker_watch import BrokerWatch, listen, watch_options
-from ingest.identities import keep
+from ingest.link import LinkOptions
 from ingest.metrics import Metrics
 from ingest.owner import Ownership, run
 from ingest.refusals import Admission
@@ -55,6 +52,7 @@ def _ownership(settings: IngestSettings) -> Ownership:
     password = settings.ingest_password
     return Ownership(
         database_url=settings.database_url.get_secret_value(),
+        link=_link(settings),
         broker=settings.broker_address(),
         session_options=SessionOptions(
             client_id=settings.ingest_client_id,
@@ -76,16 +74,12 @@ def _ownership(settings: IngestSettings) -> Ownership:
     )
 
 
-def _watch_options(settings: IngestSettings) -> SessionOptions | None:
-    """None where the broker asks who we are and nobody is there who may watch it."""
-    username, password = settings.ingest_watch_username, settings.ingest_watch_password
-    if username is None and settings.ingest_username is not None:
+def _link(settings: IngestSettings) -> LinkOptions | None:
+    address = settings.link_address()
+    if address is None:
         return None
-    return watch_options(
-        username or f"{settings.ingest_client_id}-watch",
-        username,
-        None if password is None else password.get_secret_value().encode(),
-    )
+    key = settings.link_key.get_secret_value().encode()
+    return LinkOptions(address, key, settings.link_tls())
 
 
 def _admission(settings: IngestSettings) -> Admission:
@@ -107,18 +101,11 @@ def _admission(settings: IngestSettings) -> Admission:
 async def _serve(ownership: Ownership, settings: IngestSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ownership.stopping.set)
-    files = None if settings.broker_folder is None else BrokerFiles(settings.broker_folder)
-    log = None if settings.broker_log is None else BrokerLog(settings.broker_log)
-    watch, options = BrokerWatch(ownership.metrics.broker), _watch_options(settings)
-    pages = (ownership.trouble, ownership.metrics.page, watch.warnings)
+    pages = (ownership.trouble, ownership.metrics.page)
     itself = watching_itself(ownership.metrics.registry)
     async with serving(settings.http_address, *pages), itself:
         await asyncio.to_thread(prepare)  # before it owns anything: others may work meanwhile
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(keep(ownership, files, log))
-            if options is not None:
-                tasks.create_task(listen(ownership, watch, options))
-            await run(ownership)
+        await run(ownership)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from db.asset_backlogs import Backlog
 from geofence.versions import MIN_TIME_US
+from ingest.undo import Undo
 
 PAUSE_US = 250_000
 
@@ -78,6 +79,17 @@ class Backlogs:
             if identity <= known[2:4]:
                 moved[asset] = known._replace(time_us=identity[0], seq=-1, state=None)
         return Progress(moved, done, now_us if judged else None, len(waiting))
+
+    def undo(self, progress: Progress) -> Undo:
+        """Return what brings the backlogs of now back."""
+        if not progress:
+            return lambda: None
+        by_asset, served_us, due_us = dict(self._by_asset), dict(self._served_us), self._due_us
+
+        def undo() -> None:
+            self._by_asset, self._served_us, self._due_us = by_asset, served_us, due_us
+
+        return undo
 
     def take(self, progress: Progress) -> None:
         """It is stored, or will be."""

@@ -2,8 +2,8 @@
 
 import asyncio
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
-from mqtt import Message, Session
 from telemetry.packed import RECORD_BYTES
 
 IDLE_S = 0.25  # time passes for assets without messages too
@@ -29,6 +29,24 @@ class BatchLimits:
         return replace(self, bytes=max(1, min(self.bytes, most_bytes)))
 
 
+class Sized(Protocol):
+    """What a batch asks of a message."""
+
+    @property
+    def payload(self) -> bytes: ...
+
+
+M = TypeVar("M", bound="Sized")
+
+
+class Receiver(Protocol[M]):
+    """Something that messages are received from."""
+
+    async def receive(self, max_messages: int, max_bytes: int) -> list[M]:
+        """The oldest within both bounds, one at least: it is waited for."""
+        ...
+
+
 class FixSize:
     """How many bytes a fix takes, as seen in the last batches: packed it is a fifth of JSON.
 
@@ -51,7 +69,7 @@ class FixSize:
             self._bytes += self._WEIGHT * (size - self._bytes)
 
 
-async def batch(session: Session, limits: BatchLimits) -> list[Message]:
+async def batch(session: Receiver[M], limits: BatchLimits) -> list[M]:
     """The next messages in order of receipt; none where none came within `idle_s`.
 
     While the consumer is busy messages gather in the session, so a slow consumer gets full batches
@@ -74,7 +92,7 @@ async def batch(session: Session, limits: BatchLimits) -> list[Message]:
     return gathered
 
 
-async def _first(session: Session, limits: BatchLimits) -> list[Message]:
+async def _first(session: Receiver[M], limits: BatchLimits) -> list[M]:
     """At least one message, or none after `idle_s`."""
     try:
         async with asyncio.timeout(limits.idle_s):

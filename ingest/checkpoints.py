@@ -27,6 +27,7 @@ from ingest.portable import (
     zone_bytes,
 )
 from ingest.registry import Registry
+from ingest.undo import Undo
 
 SPACING_US = 3_600_000_000
 SPACING_FIXES = 4_000  # of a tracker that sends more than that in an hour
@@ -83,6 +84,17 @@ class Checkpoints:
             )
             for place in places.tolist()
         ]
+
+    def undo(self, assets: NDArray[np.integer], written: Iterable[tuple[int, int]]) -> Undo:
+        """Return what gives the assets, and those of `written`, their present standing back."""
+        asset = np.array([*assets.tolist(), *(number for number, _ in written)], np.int64)
+        self._reach(int(asset.max(initial=-1)))
+        last_us, fixes = self._last_us[asset], self._fixes[asset]
+
+        def undo() -> None:
+            self._last_us[asset], self._fixes[asset] = last_us, fixes
+
+        return undo
 
     def take(
         self,

@@ -2,22 +2,26 @@
 
 A message is finished, so acknowledged, when the last of its fixes is stored. What is left over goes
 before the next batch, where each organization has a share again: so the costs of a tenant who makes
-a great many events fall on that tenant. Of an asset with late fixes a fixed number is judged
-at once (`plan.MOST_LATE`), whatever they do.
+a great many events fall on that tenant. Of what is left over, too, each organization has a share of
+a batch, and the rest waits behind it, while others' messages are taken and acknowledged. Of an
+asset with late fixes a fixed number is judged at once (`plan.MOST_LATE`), whatever they do, and of
+an organization (`plan.MOST_LATE_SHARE`), where others have fixes too.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ingest.arrivals import Arrivals, Before
 from ingest.plan import Plan
+from ingest.registry import Registry
 from ingest.sources import RawMessage
-from telemetry.decoded import Decoded
+from telemetry.decoded import Decoded, in_order
 from telemetry.fix import FixBatch
 
-Reasons = dict[tuple[str, bytes], list[str]]  # by topic and payload
+_NOTHING = Before(0, 0, (), was_let_in=False)
 
 
 def finished(arrivals: Arrivals, plan: Plan) -> list[RawMessage]:
@@ -29,44 +33,93 @@ def finished(arrivals: Arrivals, plan: Plan) -> list[RawMessage]:
 
 
 def left_over(arrivals: Arrivals, plan: Plan) -> Arrivals | None:
-    """The fixes that `plan` postponed, with their messages; None where there are none."""
+    """The fixes that `plan` postponed, with their messages, and the messages behind; None where
+    there are none.
+    """
     if not len(plan.postponed):
-        return None
+        return arrivals.behind
     rows = plan.postponed.rows.copy()
     numbers, rows["message"] = np.unique(rows["message"], return_inverse=True)
     stored, unassigned = counts_of(arrivals, plan)
     reasons = reasons_of(plan)
     messages, before = [arrivals.messages[number] for number in numbers.tolist()], list[Before]()
-    for number, message in zip(numbers.tolist(), messages, strict=True):
+    for number in numbers.tolist():
         had = before_of(arrivals, number)
-        why = (*had.reasons, *reasons.get((message.topic, message.payload), ()))
+        why = (*had.reasons, *reasons.get(number, ()))
         counts = (had.stored + stored[number], had.unassigned + unassigned[number])
         before.append(Before(*counts, why))
     decoded = Decoded(FixBatch(rows, plan.postponed.attributes))
-    return Arrivals(messages, decoded, arrivals.received_us, arrivals.oldest_us, before=before)
+    left = Arrivals(messages, decoded, arrivals.received_us, arrivals.oldest_us, before=before)
+    return left if arrivals.behind is None else joined(left, arrivals.behind)
 
 
 def joined(left: Arrivals | None, arrivals: Arrivals) -> Arrivals:
     """What is left over, then what has arrived."""
     if left is None:
         return arrivals
-    arrived = arrivals.decoded.batch
-    arrived.rows["message"] += len(left.messages)
+    rows = arrivals.decoded.batch.rows.copy()
+    rows["message"] += len(left.messages)
+    arrived = FixBatch(rows, arrivals.decoded.batch.attributes)
     rejections = [
-        replace(one, message=one.message + len(left.messages))
-        for one in arrivals.decoded.rejections
+        *left.decoded.rejections,
+        *(
+            replace(one, message=one.message + len(left.messages))
+            for one in arrivals.decoded.rejections
+        ),
     ]
+    before = [before_of(left, number) for number in range(len(left.messages))]
     return replace(
         arrivals,
         messages=[*left.messages, *arrivals.messages],
         decoded=Decoded(FixBatch.concat([left.decoded.batch, arrived]), rejections),
-        before=left.before,
+        before=[*before, *arrivals.before],
+    )
+
+
+def shared(arrivals: Arrivals, registry: Registry, most_fixes: int) -> Arrivals:
+    """About `most_fixes` of the arrivals, the others behind them; organizations have equal shares.
+
+    Of each the first messages; the one that its share ends in is whole.
+    """
+    fixes = np.bincount(arrivals.decoded.batch.rows["message"], minlength=len(arrivals.messages))
+    if fixes.sum() <= most_fixes:
+        return arrivals
+    organization = registry.organizations_of(arrivals.messages)
+    order = np.argsort(organization, kind="stable")
+    before = np.cumsum(fixes[order]) - fixes[order]
+    _, first, place = np.unique(organization[order], return_index=True, return_inverse=True)
+    is_now = np.empty(len(order), np.bool_)
+    is_now[order] = before - before[first][place] < max(1, most_fixes // len(first))
+    behind = part_of(arrivals, np.flatnonzero(~is_now).tolist())
+    now = part_of(arrivals, np.flatnonzero(is_now).tolist())
+    return replace(now, behind=behind if behind.messages else None)
+
+
+def part_of(arrivals: Arrivals, numbers: Sequence[int]) -> Arrivals:
+    """Some of the messages, in the order of their numbers as given, without those behind."""
+    place = np.full(len(arrivals.messages), -1)
+    place[list(numbers)] = np.arange(len(numbers))
+    places = place[arrivals.decoded.batch.rows["message"]]
+    order = np.argsort(places, kind="stable")
+    batch = arrivals.decoded.batch.take(order[places[order] >= 0])
+    batch.rows["message"] = place[batch.rows["message"]]
+    rejections = [
+        replace(one, message=int(place[one.message]))
+        for one in arrivals.decoded.rejections
+        if place[one.message] >= 0
+    ]
+    return replace(
+        arrivals,
+        messages=[arrivals.messages[number] for number in numbers],
+        decoded=Decoded(batch, in_order(rejections)),
+        before=[before_of(arrivals, number) for number in numbers],
+        behind=None,
     )
 
 
 def before_of(arrivals: Arrivals, number: int) -> Before:
     """What earlier batches did with a message."""
-    return arrivals.before[number] if number < len(arrivals.before) else Before(0, 0, ())
+    return arrivals.before[number] if number < len(arrivals.before) else _NOTHING
 
 
 def counts_of(arrivals: Arrivals, plan: Plan) -> tuple[list[int], list[int]]:
@@ -77,11 +130,9 @@ def counts_of(arrivals: Arrivals, plan: Plan) -> tuple[list[int], list[int]]:
     return stored.tolist(), np.bincount(unassigned, minlength=messages).tolist()
 
 
-def reasons_of(plan: Plan) -> Reasons:
-    """Equal messages are refused alike: topic and payload tell whose reasons they are."""
-    found: Reasons = defaultdict(list)
+def reasons_of(plan: Plan) -> Mapping[int, Sequence[str]]:
+    """By number of the message why fixes of it were refused."""
+    found: dict[int, list[str]] = defaultdict(list)
     for refusal in plan.refusals:
-        of_message = found[refusal.topic, refusal.payload]
-        if refusal.reason not in of_message:
-            of_message.append(str(refusal.reason))
+        found[refusal.message].append(str(refusal.reason))
     return found

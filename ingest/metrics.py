@@ -8,7 +8,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from geofence.transitions import Inferred, Transition
 from ingest.arrivals import Arrivals
-from ingest.broker_metrics import BrokerMetrics
 from ingest.leftovers import finished
 from ingest.plan import Plan
 from mqtt import Published, Session
@@ -47,7 +46,6 @@ class Metrics:
             "transaction_seconds", "BEGIN to COMMIT", buckets=_SECONDS, **named
         )
         self._batch = Histogram("batch_fixes", "Fixes in a batch", buckets=_FIXES, **named)
-        self.broker = BrokerMetrics(self.registry)
         self._session = _SessionCollector()
         self.registry.register(self._session)
 
@@ -78,7 +76,7 @@ class Metrics:
         is_good = not published.cancelled() and published.exception() is None
         self.receipts.labels("sent" if is_good else "failed").inc()
 
-    def watch(self, session: Session) -> None:
+    def watch(self, session: Session | None) -> None:
         """Shows the counters of this broker session from now on."""
         self._session.session = session
 

@@ -17,6 +17,7 @@ from geofence.state import StateDelta
 from geofence.versions import MIN_TIME_US
 from ingest.portable import Place, Standing, write_place, write_standing, zone_bytes
 from ingest.registry import Registry
+from ingest.undo import Undo, undo_of
 
 
 class Run(msgspec.Struct, array_like=True):
@@ -80,6 +81,10 @@ class Notes:
         for asset, place in outdated.items():
             changes.removed[asset], _ = _key(delta, place, registry)
         return changes
+
+    def undo(self, changes: NoteChanges) -> Undo:
+        """Return what gives the assets their present notes back."""
+        return undo_of(self._stored, (*changes.written, *changes.removed))
 
     def take(self, changes: NoteChanges) -> None:
         """They are stored, or will be."""

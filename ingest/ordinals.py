@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from telemetry.ids import format_id
 
+UNKNOWN = -1
+
 
 class Ordinals:
     """A number for each UUID, given once and for ever.
@@ -33,6 +35,10 @@ class Ordinals:
         if ordinal == len(self._ids):
             self._ids.append(uuid)
         return ordinal
+
+    def find(self, uuid: UUID) -> int:
+        """The number of `uuid`, UNKNOWN where it has none."""
+        return self._ordinal_of.get(uuid, UNKNOWN)
 
     def text(self, ordinal: int) -> str:
         """The id as text, worked out once."""

@@ -1,8 +1,9 @@
 """One active owner: wait for the lease, read the memory back, work, and hand over in order.
 
-Whatever goes wrong while working ends the turn, and the next turn begins as a new process would:
-this is the one way of recovery. After a failure batches are smaller, in case one was more than the
-database could take. A standby runs the same code and waits in `_wait_for_lease`.
+Whatever goes wrong while working, but for messages that the database refuses, ends the turn, and
+the next turn begins as a new process would: this is the one way of recovery. After a failure
+batches are smaller, in case one was more than the database could take. A standby runs the same code
+and waits in `_wait_for_lease`.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -25,17 +26,20 @@ from db.visits import VisitNotOpen
 from ingest.arrivals import Arrivals, read
 from ingest.batcher import BatchLimits, FixSize
 from ingest.clocks import HistoryNeeded
-from ingest.condemned import DATA_ERRORS, Condemned
-from ingest.leftovers import finished, joined, left_over
+from ingest.condemned import DATA_ERRORS
+from ingest.leftovers import finished, joined, shared
+from ingest.link import LinkOptions, LinkServer
 from ingest.metrics import Metrics
 from ingest.past import PastNeeded
-from ingest.pipeline import LEASE, Turn, plan_asking, store
+from ingest.pipeline import LEASE, Stored, Turn, plan_asking, store
 from ingest.plan import Memory, Plan, make_plan
 from ingest.rates import Rates
-from ingest.receipts import receipts, send
+from ingest.receipts import WaysBack, receipts, send
 from ingest.recollection import recollect
 from ingest.refusals import Admission
+from ingest.results import results
 from ingest.sources import Broker, Inbox, Source, Taken, in_turn
+from ingest.splitting import store_in_parts
 from ingest.tidying import tidy
 from mqtt import BrokerAddress, MqttError, Session, SessionOptions
 from service.exceptions import message
@@ -44,6 +48,8 @@ from service.memory import give_back
 _LIMITS = Limits(statement_s=20, lock_s=5, transaction_s=20, idle_in_transaction_s=5)
 _RESTORE_LIMITS = Limits(statement_s=300, transaction_s=300)
 _RETRY_MIN_S, _RETRY_MAX_S = 0.1, 5.0
+
+MOST_LEFT = 4  # batches of fixes that may be left over before no more are taken
 
 _log = structlog.get_logger("ingest")
 TurnEnded = (psycopg.Error, leases.LeaseLost, VisitNotOpen, MqttError, OSError)
@@ -54,10 +60,16 @@ def _now_us() -> int:
 
 
 class Planned(NamedTuple):
-    """A batch on its way into the database."""
+    """A batch on its way into the database.
 
+    arrived: what was taken from its source; arrivals: with what was left over before it. plan: None
+    where the database has to be asked first. taken_back: `Memory.taken_back` when it was planned.
+    """
+
+    arrived: Arrivals
     arrivals: Arrivals
-    plan: Plan
+    plan: Plan | None
+    taken_back: int
 
 
 @dataclass(slots=True)
@@ -65,7 +77,7 @@ class Ownership:
     """Who we are, and how far we are: the one thing that the health page looks at."""
 
     database_url: str
-    broker: BrokerAddress
+    broker: BrokerAddress | None
     session_options: SessionOptions
     limits: BatchLimits
     batch_fixes: int
@@ -77,32 +89,38 @@ class Ownership:
         default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     )
     leads: bool = False
+    works: bool = False
     session: Session | None = None
     smaller_by: int = 1  # batches are divided by it, after failures
     fix_size: FixSize = field(default_factory=FixSize)
-    condemned: Condemned = field(default_factory=Condemned)
+    doubted: set[bytes] = field(default_factory=set[bytes])
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    left: Arrivals | None = None  # what the last batch left over
+    link: LinkOptions | None = None
 
-    def current_limits(self) -> BatchLimits | None:
+    @property
+    def address(self) -> str | None:
+        """Where listeners find us while we are the owner."""
+        return None if self.link is None else str(self.link.address)
+
+    def current_limits(self, left: Arrivals | None) -> BatchLimits | None:
         """Smaller for some batches after a failure; about `batch_fixes` at most.
 
-        Where fixes are left over, others are not waited for. None where many are, or after a
-        failure: then those come alone.
+        Where fixes are left over, others are not waited for. None where MOST_LEFT batches are, or
+        after a failure: then those come alone.
         """
         most_bytes = self.fix_size.bytes_of(self.batch_fixes)
         limits = self.limits.within(most_bytes).divided(self.smaller_by)
-        if self.left is None:
+        if left is None:
             return limits
-        if self.smaller_by > 1 or len(self.left.decoded.batch) >= self.batch_fixes:
+        if self.smaller_by > 1 or len(left.decoded.batch) >= MOST_LEFT * self.batch_fixes:
             return None
         return replace(limits, idle_s=0.0)
 
     def trouble(self) -> str | None:
         """Why no fix is stored just now; None while this process is the owner and connected."""
-        if self.session is None:
+        if not self.works:
             return "not the owner: another process is, or the database cannot be reached"
-        if not self.session.connected.is_set():
+        if self.session is not None and not self.session.connected.is_set():
             return f"the broker cannot be reached: {self.session.last_error}"
         return None
 
@@ -141,7 +159,7 @@ async def _turn(ownership: Ownership) -> None:
                 await _work(ownership, epoch)
                 renewing.cancel()
         finally:
-            ownership.session = None
+            ownership.works, ownership.session = False, None
             ownership.metrics.active.set(0)
         await leases.release(lease_conn, LEASE, epoch)
         _log.info("stopped cleanly", epoch=epoch)
@@ -149,23 +167,37 @@ async def _turn(ownership: Ownership) -> None:
 
 async def _work(ownership: Ownership, epoch: int) -> None:
     memory = await _recollected(ownership)
-    memory.most_transitions, ownership.left = ownership.batch_transitions, None
+    memory.most_transitions = ownership.batch_transitions
     async with (
         _connection(ownership, _LIMITS) as conn,
         _connection(ownership, _LIMITS) as side,
-        Session(ownership.broker, ownership.session_options) as session,
+        _arrivals_from(ownership, epoch) as (links, session),
     ):
         memory.rates = Rates(ownership.admission.max_fixes_per_s)
-        turn = Turn(conn, epoch, memory, ownership.metrics, _now_us, ownership.admission.bounds)
+        turn = Turn(
+            conn,
+            epoch,
+            memory,
+            ownership.metrics,
+            _now_us,
+            ownership.admission.bounds,
+            doubted=ownership.doubted,
+        )
         turn.memory_is_current.set()
-        ownership.session = session
+        ownership.works, ownership.session = True, session
         ownership.metrics.watch(session)
         ownership.metrics.active.set(1)
-        sources = (Inbox(side), Broker(session))
+        sources: list[Source] = [Inbox(side)]
+        if session is not None:
+            sources.append(Broker(session))
+        if links is not None:
+            sources.append(links)
         planned: asyncio.Queue[Planned] = asyncio.Queue(maxsize=1)
         async with asyncio.TaskGroup() as tasks:
             planning = tasks.create_task(_plan(turn, side, sources, ownership, planned))
-            storing = tasks.create_task(_store(turn, session, sources, ownership, planned))
+            storing = tasks.create_task(
+                _store(turn, WaysBack(links, session), sources, ownership, planned)
+            )
             tidying = tasks.create_task(tidy(side, ownership.admission.quarantine_days))
             await ownership.stopping.wait()
             planning.cancel()
@@ -197,61 +229,96 @@ async def _plan(
     In a thread: the event loop is free to feed COPY and to hear the broker meanwhile. A batch is
     not taken before it can be planned: messages gather meanwhile, and larger batches cost less.
     """
-    async for taken in in_turn(sources, ownership.current_limits):
-        turn.memory_is_current.clear()
-        arrivals, plan = await asyncio.to_thread(_read_and_plan, taken, turn.memory, ownership)
-        if plan is None:
+    memory = turn.memory
+    async for taken in in_turn(sources, lambda: ownership.current_limits(memory.left)):
+        async with turn.planning:
+            turn.memory_is_current.clear()
+            one = await asyncio.to_thread(_read_and_plan, taken, memory, ownership)
+        if one.plan is None:
             await planned.join()  # what was planned before has to be committed
-            plan = await plan_asking(side, arrivals, turn.memory, _now_us)
-        await planned.put(Planned(arrivals, plan))
+            one = await _planned_anew(side, one, memory, ownership)
+        await planned.put(one)
         await turn.memory_is_current.wait()
-        cut = turn.memory.cut  # it may be of another plan, made again where something had changed
-        ownership.left = None if cut is None else left_over(arrivals, cut)
 
 
-def _read_and_plan(
-    taken: Taken, memory: Memory, ownership: Ownership
-) -> tuple[Arrivals, Plan | None]:
-    """No plan: the database has to be asked first."""
+def _read_and_plan(taken: Taken, memory: Memory, ownership: Ownership) -> Planned:
     now_us = _now_us()
-    condemned = ownership.condemned.among(taken.messages)
-    arrivals = read(taken.messages, now_us, ownership.admission.oldest_us(now_us), condemned)
+    arrived = read(taken.messages, now_us, ownership.admission.oldest_us(now_us))
     payload_bytes = sum(len(message.payload) for message in taken.messages)
-    ownership.fix_size.saw(len(arrivals.decoded.batch), payload_bytes)
-    arrivals = joined(ownership.left, arrivals)
+    ownership.fix_size.saw(len(arrived.decoded.batch), payload_bytes)
+    arrivals = _with_left(arrived, memory, ownership)
     memory.smaller_by = ownership.smaller_by
     try:
-        return arrivals, make_plan(arrivals, memory, _now_us())
+        plan = make_plan(arrivals, memory, _now_us())
     except (HistoryNeeded, PastNeeded):
-        return arrivals, None
+        plan = None
+    return Planned(arrived, arrivals, plan, memory.taken_back)
+
+
+def _with_left(arrived: Arrivals, memory: Memory, ownership: Ownership) -> Arrivals:
+    """What is left over, then what has arrived; no more than a batch is planned at once."""
+    if memory.left is None:
+        return arrived
+    arrivals = joined(memory.left, arrived)
+    return shared(arrivals, memory.registry, ownership.batch_fixes // ownership.smaller_by)
+
+
+async def _planned_anew(
+    conn: Connection, one: Planned, memory: Memory, ownership: Ownership
+) -> Planned:
+    """With what is left over by now."""
+    arrivals = _with_left(one.arrived, memory, ownership)
+    plan = await plan_asking(conn, arrivals, memory, _now_us)
+    return Planned(one.arrived, arrivals, plan, memory.taken_back)
 
 
 async def _store(
     turn: Turn,
-    session: Session,
+    ways_back: WaysBack,
     sources: Sequence[Source],
     ownership: Ownership,
     planned: asyncio.Queue[Planned],
 ) -> None:
-    while True:
-        arrivals, plan = await planned.get()
-        try:
-            plan = await store(turn, arrivals, plan, sources)
-        except DATA_ERRORS as error:
-            ownership.condemned.failed(arrivals.messages, error)
-            raise
-        done = finished(arrivals, plan)
+    def settled(stored: Stored) -> None:
+        done, codes = finished(stored.arrivals, stored.plan), results(*stored)
         for source in sources:
-            source.acknowledge(done)
-        ownership.condemned.settled(done)
-        send(session, receipts(arrivals, plan, turn.memory.registry), turn.metrics)
+            source.acknowledge(done, codes)
+        made = receipts(stored.arrivals, stored.plan, turn.memory.registry)
+        send(ways_back, made, turn.metrics)
+
+    while True:
+        one = await planned.get()
+        if one.plan is None or one.taken_back != turn.memory.taken_back:
+            one = await _planned_anew(turn.conn, one, turn.memory, ownership)
+        assert one.plan is not None
+        try:
+            settled(await store(turn, one.arrivals, one.plan, sources))
+        except DATA_ERRORS as error:
+            async with turn.planning:
+                await store_in_parts(turn, one.arrivals, sources, error, settled)
         ownership.smaller_by = max(1, ownership.smaller_by // 2)
         planned.task_done()
 
 
+@asynccontextmanager
+async def _arrivals_from(ownership: Ownership, epoch: int) -> AsyncIterator[WaysBack]:
+    """The ways that messages come in by, and receipts go back by."""
+    async with AsyncExitStack() as stack:
+        links = session = None
+        if ownership.link is not None:
+            links = await stack.enter_async_context(LinkServer(ownership.link, epoch))
+        if ownership.broker is not None:
+            session = await stack.enter_async_context(
+                Session(ownership.broker, ownership.session_options)
+            )
+        yield WaysBack(links, session)
+
+
 async def _wait_for_lease(ownership: Ownership, conn: Connection) -> int | None:
     while not ownership.stopping.is_set():
-        epoch = await leases.acquire(conn, LEASE, ownership.holder, ownership.lease_s)
+        epoch = await leases.acquire(
+            conn, LEASE, ownership.holder, ownership.lease_s, ownership.address
+        )
         if epoch is not None:
             return epoch
         await _pause(ownership.stopping, ownership.lease_s / 6)

@@ -6,15 +6,17 @@
 
 While the database works on one batch, the next is planned, from the memory that the first will
 leave behind. Nothing of it is written before the first has committed, and nothing is acknowledged.
-Any failure ends the owner's turn, and with it the memory and what was planned from it: the next
+Where the database refuses the data of a batch, it is stored in parts (`ingest.splitting`). Any
+other failure ends the owner's turn, and with it the memory and what was planned from it: the next
 turn reads the memory back and the broker hands the messages over again. (A revision that moved is
 no failure: it is seen before anything is written, and the batch is planned again on the spot.)
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from db import (
     asset_backlogs,
@@ -33,7 +35,7 @@ from db.registry import changes_since
 from ingest import past
 from ingest.arrivals import Arrivals
 from ingest.clocks import HistoryNeeded, look_up
-from ingest.leftovers import finished
+from ingest.leftovers import finished, left_over
 from ingest.metrics import Metrics
 from ingest.plan import Memory, Plan, make_plan
 from ingest.recollection import look_up_places
@@ -48,7 +50,8 @@ class Turn:
     """The time during which this process is the owner of all trackers.
 
     bounds: of what is kept in quarantine. memory_is_current: set while `memory` holds every plan
-    that was made.
+    that was made. planning: held while memory is read or taken back. doubted: digests of
+    messages that ended a turn, because memory may have been wrong of them; it outlives the turn.
     """
 
     conn: Connection
@@ -58,13 +61,27 @@ class Turn:
     now_us: Callable[[], int]
     bounds: Bounds = DEFAULT_BOUNDS
     memory_is_current: asyncio.Event = field(default_factory=asyncio.Event)
+    planning: asyncio.Lock = field(default_factory=asyncio.Lock)
+    doubted: set[bytes] = field(default_factory=set[bytes])
 
 
-async def store(turn: Turn, arrivals: Arrivals, plan: Plan, sources: Sequence[Source] = ()) -> Plan:
+class Stored(NamedTuple):
+    """What is committed: the plan that was carried out, and the digests of refusals that were only
+    counted.
+    """
+
+    arrivals: Arrivals
+    plan: Plan
+    counted: Collection[bytes]
+
+
+async def store(
+    turn: Turn, arrivals: Arrivals, plan: Plan, sources: Sequence[Source] = ()
+) -> Stored:
     """Brings `arrivals` into the database, where `sources` settle what is finished. Afterwards they
     may be told.
 
-    Returns the plan that was carried out, which is another one where something had changed.
+    The plan that is carried out is another one where something had changed.
 
     A plan that writes nothing, made because time has passed, costs no transaction: only the
     revision is read.
@@ -74,20 +91,28 @@ async def store(turn: Turn, arrivals: Arrivals, plan: Plan, sources: Sequence[So
     """
     started = time.perf_counter()
     if not plan.writes and not arrivals.messages and await _is_current(turn, plan):
-        turn.memory.take(plan)
-        turn.memory_is_current.set()
-        return plan
+        _take(turn, arrivals, plan)
+        turn.memory.committed()
+        return Stored(arrivals, plan, ())
     async with turn.conn.transaction():
         await leases.check(turn.conn, LEASE, turn.epoch)
         if await revision.read_for_share(turn.conn) != plan.revision:
             plan = await _plan_again(turn, arrivals)
-        turn.memory.take(plan)
-        turn.memory_is_current.set()
-        await _write(turn, plan, arrivals.received_us)
+        _take(turn, arrivals, plan)
+        counted = await _write(turn, plan, arrivals.received_us)
         for source in sources:
             await source.settle(turn.conn, finished(arrivals, plan))
+    turn.memory.committed()
     turn.metrics.committed(plan, arrivals, time.perf_counter() - started)
-    return plan
+    return Stored(arrivals, plan, counted)
+
+
+def _take(turn: Turn, arrivals: Arrivals, plan: Plan) -> None:
+    """Whoever waits to plan the next batch may; of a part of one nobody does."""
+    turn.memory.take(plan)
+    turn.memory.left = left_over(arrivals, plan)
+    if not arrivals.alone:
+        turn.memory_is_current.set()
 
 
 async def _is_current(turn: Turn, plan: Plan) -> bool:
@@ -121,8 +146,8 @@ async def plan_asking(
             known = await past.look_up(conn, need, known, memory.registry)
 
 
-async def _write(turn: Turn, plan: Plan, received_us: int) -> None:
-    """All that the plan says.
+async def _write(turn: Turn, plan: Plan, received_us: int) -> set[bytes]:
+    """All that the plan says. Returns the digests of refusals that were only counted.
 
     What is not asked for an answer goes out at once: each answer that is waited for waits for the
     thread that plans the next batch, too.
@@ -144,4 +169,4 @@ async def _write(turn: Turn, plan: Plan, received_us: int) -> None:
         await checkpoints.store(conn, plan.checkpoints)
         await asset_backlogs.move(conn, list(plan.backlogs.moved.values()))
         await asset_backlogs.remove(conn, [one[:2] for one in plan.backlogs.done.values()])
-    await quarantine.keep(conn, plan.refusals, to_datetime(received_us), turn.bounds)
+    return await quarantine.keep(conn, plan.refusals, to_datetime(received_us), turn.bounds)

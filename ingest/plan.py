@@ -20,7 +20,7 @@ from geofence.evaluator import Evaluation, evaluate, late_assets
 from geofence.names import tell_apart
 from geofence.segments import nothing_known
 from geofence.state import State, StateDelta
-from geofence.versions import MAX_TIME_US
+from geofence.versions import MAX_TIME_US, MIN_TIME_US
 from ingest.arrivals import Arrivals
 from ingest.backlogs import Backlogs, Progress
 from ingest.checkpoints import Checkpoints
@@ -39,6 +39,7 @@ from ingest.rates import Buckets, Rates
 from ingest.refusals import sort_out
 from ingest.registry import Registry
 from ingest.suspects import flag
+from ingest.undo import Undo, undo_of
 from ingest.watermarks import Watermarks
 from telemetry.fix import FixBatch
 
@@ -46,6 +47,7 @@ from telemetry.fix import FixBatch
 UNDER_WAY_US = 500_000
 MOST_TRANSITIONS = 10_000  # of a plan: some 50 MB of events, a second of the database
 MOST_LATE = 250  # fixes of an asset that has late ones, in one plan
+MOST_LATE_SHARE = 2_000  # fixes of such assets of an organization, in a plan with others' fixes
 _IDENTITY = ["tracker", "time_us", "seq"]
 
 
@@ -56,7 +58,8 @@ class Memory:
     told: of open visits, by id, what was told of them that does not hold any more. used_names: by
     asset, see `geofence.names`. bench: a state for `geofence.history` to work at. backlogs: of
     their assets nothing is known in `state`. most_transitions: of one plan, see
-    `geofence.evaluator.evaluate`. cut: the plan that was taken last, where it postponed fixes.
+    `geofence.evaluator.evaluate`. left: what the plan that was taken last left over. taken_back:
+    how many plans were; what was planned from one of them does not hold.
     """
 
     registry: Registry
@@ -70,8 +73,10 @@ class Memory:
     rates: Rates = field(default_factory=Rates)
     backlogs: Backlogs = field(default_factory=Backlogs)
     most_transitions: int = MOST_TRANSITIONS
-    cut: "Plan | None" = None
+    left: Arrivals | None = None
     smaller_by: int = 1
+    taken_back: int = 0
+    _undo: Sequence[Undo] = ()
 
     def hold(self, backlogs: Iterable[Backlog]) -> None:
         """Forgets the assets whose stored fixes are to be judged: their backlogs tell of them."""
@@ -82,7 +87,7 @@ class Memory:
 
     def take(self, plan: "Plan") -> None:
         """From now on, what follows is planned as if `plan` were committed."""
-        self.cut = plan if len(plan.postponed) else None
+        self._undo = self._undo_of(plan)
         self.watermarks.advance(plan.batch)
         self.state.apply(plan.delta)
         self.notes.take(plan.notes)
@@ -100,6 +105,31 @@ class Memory:
                 self.told[visit] = told
         self.rates.take(plan.buckets)
         self.backlogs.take(plan.backlogs)
+
+    def committed(self) -> None:
+        """The plan that was taken last is not taken back any more."""
+        self._undo = ()
+
+    def take_back(self) -> None:
+        """The plan that was taken last is refused: memory is as it was before."""
+        for undo in self._undo:
+            undo()
+        self._undo, self.left = (), None
+        self.taken_back += 1
+
+    def _undo_of(self, plan: "Plan") -> Sequence[Undo]:
+        departed = (departure.visit_id for departure in plan.outcome.departures)
+        assets = np.concatenate((plan.delta.assets["asset"], plan.new.rows["asset"]))
+        return (
+            self.watermarks.undo(plan.batch),
+            self.state.undo(plan.delta),
+            self.notes.undo(plan.notes),
+            self.checkpoints.undo(assets[assets >= 0], plan.checkpointed),
+            undo_of(self.told, (*departed, *plan.late.told)),
+            undo_of(self.used_names, plan.late.used_names),
+            self.rates.undo(plan.buckets),
+            self.backlogs.undo(plan.backlogs),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +178,8 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     batch, refusals, buckets = sort_out(arrivals, registry, memory.watermarks, memory.rates)
     registry.resolve(batch)
     arrived = _without_known(batch, memory.watermarks, past, registry)
-    piece, waiting = _piece(arrived, memory, past, now_us), memory.backlogs.assets
+    waiting = memory.backlogs.assets
+    piece = {} if arrivals.alone else _piece(arrived, memory, past, now_us)
     new = _without_assets(arrived, [one for one in waiting if not _is_last(piece.get(one))])
     behind = late_assets(new, state)
     behind = behind[~np.isin(behind, list(piece))]
@@ -156,6 +187,8 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     new = _without_rows(new, rest)
     known = _past_of(behind, new, past) | piece
     due_us = now_us - UNDER_WAY_US
+    if arrivals.alone and state.ticked_us > MIN_TIME_US:
+        due_us = min(due_us, state.ticked_us)
     agenda = registry.agenda(state, new, due_us, waiting)
     careful = [*behind.tolist(), *piece]
     others = _without_assets(new, careful)
@@ -293,9 +326,17 @@ def _without_rows(batch: FixBatch, others: FixBatch) -> FixBatch:
 
 
 def _beyond_most_late(batch: FixBatch, behind: NDArray[np.integer]) -> FixBatch:
-    """The fixes of assets with late ones that are too many for one plan, the last that arrived."""
-    own = [rows[MOST_LATE:] for _, rows in rows_by_asset(batch.rows, behind.tolist())]
-    return batch.take(np.sort(np.concatenate([np.empty(0, np.intp), *own])))
+    """The fixes of assets with late ones that are too many for one plan, the last that arrived:
+    of their asset, and where others have fixes too, of their organization.
+    """
+    own = [rows for _, rows in rows_by_asset(batch.rows, behind.tolist())]
+    rest = [rows[MOST_LATE:] for rows in own]
+    organizations = np.unique(batch.rows["organization"])
+    if len(organizations) > 1 and own:
+        taken = np.sort(np.concatenate([rows[:MOST_LATE] for rows in own]))
+        organization = batch.rows["organization"][taken]
+        rest += [taken[organization == one][MOST_LATE_SHARE:] for one in organizations]
+    return batch.take(np.sort(np.concatenate([np.empty(0, np.intp), *rest])))
 
 
 def _with_equals(cut: FixBatch, batch: FixBatch) -> FixBatch:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.undo import Undo, undo_of
 from telemetry.fix import FixBatch
 
 BURST_S = 10  # a full bucket is worth so much of the rate
@@ -51,6 +52,10 @@ class Rates:
             over[row] = tokens < 1.0
             after[tracker] = Bucket(time_us, tokens if over[row] else tokens - 1.0)
         return over, after
+
+    def undo(self, buckets: Buckets) -> Undo:
+        """Return what gives the trackers their present buckets back."""
+        return undo_of(self._buckets, buckets)
 
     def take(self, buckets: Buckets) -> None:
         """The batch that `over` was asked about goes on."""

@@ -10,26 +10,38 @@ sending or where too many wait for a slow broker: then the tracker sends its mes
 
 from collections.abc import Sequence
 from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 import numpy as np
 
 from ingest.arrivals import Arrivals
 from ingest.leftovers import before_of, counts_of, reasons_of
+from ingest.link import LinkServer
 from ingest.metrics import Metrics
 from ingest.plan import Plan
 from ingest.registry import Registry
 from ingest.sources import RawMessage
 from mqtt import PublishQueueFullError, Session
+from telemetry import link
 from telemetry.fix import Flag
+from telemetry.ids import format_id
 from telemetry.last_fix import LastFix, last_fix
 from telemetry.times import format_time
-from telemetry.topics import ack_topic, parse_topic
+from telemetry.topics import ack_topic, format_of
+
+
+class WaysBack(NamedTuple):
+    """How trackers are reached: those that are connected to listeners, and those of a broker."""
+
+    links: LinkServer | None
+    session: Session | None
 
 
 class Receipt(NamedTuple):
     """A message to a tracker. correlation_data: that of its own message, if there was any."""
 
+    tracker_id: UUID
     topic: str
     payload: bytes
     correlation_data: bytes | None
@@ -55,10 +67,11 @@ def receipts(arrivals: Arrivals, plan: Plan, registry: Registry) -> list[Receipt
     if not registry.wanting_receipts:
         return []
     left = set(plan.postponed.rows["message"].tolist())
+    senders = registry.senders(arrivals.messages)
     wanted = [
         (number, message)
         for number, message in enumerate(arrivals.messages)
-        if registry.sender(message.topic) in registry.wanting_receipts and number not in left
+        if senders[number] in registry.wanting_receipts and number not in left
     ]
     if not wanted:
         return []
@@ -67,10 +80,11 @@ def receipts(arrivals: Arrivals, plan: Plan, registry: Registry) -> list[Receipt
     made: list[Receipt] = []
     for number, message in wanted:
         before = before_of(arrivals, number)
-        refused_for = [*before.reasons, *reasons.get((message.topic, message.payload), ())]
+        refused_for = [*before.reasons, *reasons.get(number, ())]
         last = None if refused_for else last_rows.get(number)
         counts = (before.stored + stored[number], before.unassigned + unassigned[number])
-        made.append(_receipt(message, last, counts, refused_for))
+        tracker_id = registry.trackers[senders[number]]
+        made.append(_receipt(tracker_id, message, last, counts, refused_for))
     return made
 
 
@@ -87,21 +101,34 @@ def _last_rows(plan: Plan, numbers: Sequence[int]) -> dict[int, LastFix]:
 
 
 def _receipt(
-    message: RawMessage, last: LastFix | None, counts: tuple[int, int], refused_for: list[str]
+    tracker_id: UUID,
+    message: RawMessage,
+    last: LastFix | None,
+    counts: tuple[int, int],
+    refused_for: list[str],
 ) -> Receipt:
     """last: None where it has to be looked for in the message. counts: stored, unassigned."""
-    parsed = parse_topic(message.topic)
-    assert parsed is not None, "the topic has a sender"
-    tracker_id, payload_format = parsed
-    time_us, seq = last or last_fix(message.payload, payload_format)
+    time_us, seq = last or last_fix(message.payload, format_of(message.topic))
     stored, unassigned = counts
     time = None if time_us is None else format_time(time_us)
     content = Content(time, seq, stored, refused_for, unassigned)
-    return Receipt(ack_topic(tracker_id), msgspec.json.encode(content), message.correlation_data)
+    topic = ack_topic(format_id("trk", tracker_id))
+    return Receipt(tracker_id, topic, msgspec.json.encode(content), message.correlation_data)
 
 
-def send(session: Session, made: Sequence[Receipt], metrics: Metrics) -> None:
-    """Hands them to the session and does not wait; what has no room there is given up."""
+def send(ways_back: WaysBack, made: Sequence[Receipt], metrics: Metrics) -> None:
+    """Hands them on and does not wait; what has no room is given up."""
+    if not made:
+        return
+    if ways_back.links is not None:
+        ways_back.links.tell(
+            link.Receipt(one.tracker_id, one.payload, one.correlation_data) for one in made
+        )
+    if ways_back.session is not None:
+        _publish(ways_back.session, made, metrics)
+
+
+def _publish(session: Session, made: Sequence[Receipt], metrics: Metrics) -> None:
     for number, receipt in enumerate(made):
         try:
             published = session.publish_nowait(

@@ -13,7 +13,7 @@ from ingest.arrivals import Arrivals
 from ingest.clocks import mend
 from ingest.rates import Buckets, Rates
 from ingest.registry import UNKNOWN, Registry
-from ingest.sources import released_id
+from ingest.sources import RawMessage, released_id
 from ingest.watermarks import Watermarks
 from telemetry.decode import ANCIENT_BEFORE_US, check_clock
 from telemetry.decoded import in_order, reject_row
@@ -48,11 +48,12 @@ def sort_out(
     """The fixes that may be stored, their trackers resolved; the refusal of all else; and what is
     left of the trackers' rates.
 
-    A message of an unknown or revoked tracker is refused whole, and by that reason alone. Raises
+    A message of an unknown or revoked tracker, or on another's topic, is refused whole, and by that
+    reason alone. Raises
     HistoryNeeded, as `ingest.clocks.mend` does.
     """
-    senders = [registry.sender(message.topic) for message in arrivals.messages]
-    refused_senders = _refuse_senders(senders, registry)
+    senders = registry.senders(arrivals.messages)
+    refused_senders = _refuse_senders(arrivals.messages, senders, registry)
     tracker = np.array(senders, np.int32)
     batch = _of_known(arrivals.decoded.batch, tracker, refused_senders)
     batch = mend(batch, arrivals, watermarks)
@@ -81,7 +82,7 @@ def _within_rates(
     if rates.max_fixes_per_s is None:
         return batch, [], {}
     released = [n for n, message in enumerate(arrivals.messages) if released_id(message)]
-    released += range(len(arrivals.before))
+    released += [n for n, before in enumerate(arrivals.before) if before.was_let_in]
     held = np.flatnonzero(~np.isin(batch.rows["message"], released))
     over = np.zeros(len(batch), bool)
     over[held], buckets = rates.over(batch.take(held))
@@ -94,15 +95,22 @@ def _within_rates(
     return batch.take(np.flatnonzero(~over)), in_order(rejections), buckets
 
 
-def _refuse_senders(senders: Sequence[int], registry: Registry) -> dict[int, Rejection]:
+def _refuse_senders(
+    messages: Sequence[RawMessage], senders: Sequence[int], registry: Registry
+) -> dict[int, Rejection]:
     refused: dict[int, Rejection] = {}
     for message, tracker in enumerate(senders):
         if tracker == UNKNOWN:
-            detail = "no tracker has this topic"
+            named_by = "topic" if messages[message].identity is None else "id"
+            detail = f"no tracker has this {named_by}"
             refused[message] = Rejection(message, None, Reason.UNKNOWN_TRACKER, detail)
         elif registry.is_revoked(tracker):
             detail = "the tracker's registration was revoked"
             refused[message] = Rejection(message, None, Reason.REVOKED_TRACKER, detail)
+        elif tracker != (on_topic := registry.sender(messages[message].topic)):
+            whose = "nobody's" if on_topic == UNKNOWN else "another tracker's"
+            detail = f"the topic is {whose}: a tracker publishes on its own"
+            refused[message] = Rejection(message, None, Reason.WRONG_TOPIC, detail)
     return refused
 
 
@@ -138,4 +146,6 @@ def _refusal(
         positions=[one.position for one in alike if one.position is not None],
         payload=message.payload,
         released_id=released_id(message),
+        oversize_bytes=message.oversize_bytes,
+        message=first.message,
     )

@@ -35,13 +35,12 @@ from ingest.assignments import Assignments
 from ingest.filters import Filters
 from ingest.moves import Moves, Putting
 from ingest.openings import Openings
-from ingest.ordinals import Ordinals
+from ingest.ordinals import UNKNOWN, Ordinals
+from ingest.sources import RawMessage
 from ingest.spans import Span
 from telemetry.fix import FixBatch
 from telemetry.rollover import DAY_US
 from telemetry.topics import fixes_topic, packed_topic
-
-UNKNOWN = -1
 
 # By class of asset: how fast it may be before a fix is held to be wrong, metres per second.
 MAX_SPEED_MPS = {"aircraft": 1_000.0, "vessel": 50.0, "person": 45.0}
@@ -107,6 +106,20 @@ class Registry:
     def sender(self, topic: str) -> int:
         """The tracker that may publish on `topic`, UNKNOWN where there is none."""
         return self._senders.get(topic, UNKNOWN)
+
+    def senders(self, messages: Sequence[RawMessage]) -> list[int]:
+        """The tracker that sent each message: the one that signed in, else that of the topic."""
+        return [
+            self.sender(message.topic)
+            if (identity := message.identity) is None
+            else self.trackers.find(identity)
+            for message in messages
+        ]
+
+    def organizations_of(self, messages: Sequence[RawMessage]) -> NDArray[np.int32]:
+        """The ordinal of the organization that sent each message, UNKNOWN where there is none."""
+        of_tracker = np.append(self._organization_of_array, np.int32(UNKNOWN))
+        return of_tracker[self.senders(messages)]
 
     def is_revoked(self, tracker: int) -> bool:
         return tracker in self._revoked

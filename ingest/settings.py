@@ -1,5 +1,6 @@
 """Settings of the ingest role, from the environment (`OPSC_...`), frozen."""
 
+import ssl
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -7,6 +8,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from db.connect import DATABASE_URL_FORM, check_url
+from ingest.link_address import LINK_FORM, LinkAddress
 from mqtt import BrokerAddress
 from service.health import read_address
 
@@ -17,17 +19,17 @@ class IngestSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="OPSC_", frozen=True, extra="ignore")
 
     database_url: Annotated[SecretStr, Field(description=DATABASE_URL_FORM)]
-    broker_url: Annotated[str, Field(description="a URL like mqtt://host:1883")]
+    broker_url: Annotated[str | None, Field(description="a URL like mqtt://host:1883")] = None
+    ingest_link: Annotated[str | None, Field(description=LINK_FORM)] = None
+    link_key: SecretStr = SecretStr("")
+    link_cert: Path | None = None
+    link_cert_key: Path | None = None
     broker_ca: Path | None = None
     broker_cert: Path | None = None
     broker_key: Path | None = None
-    broker_folder: Path | None = None
-    broker_log: Path | None = None
     ingest_client_id: Annotated[str, Field(min_length=1, max_length=64)] = "opsc-ingest"
     ingest_username: str | None = None
     ingest_password: SecretStr | None = None
-    ingest_watch_username: str | None = None
-    ingest_watch_password: SecretStr | None = None
     ingest_http: str = "127.0.0.1:9101"
     ingest_batch_messages: Annotated[int, Field(ge=1, le=65_535)] = 20_000
     ingest_batch_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
@@ -53,8 +55,16 @@ class IngestSettings(BaseSettings):
 
     @field_validator("broker_url")
     @classmethod
-    def _is_a_broker(cls, value: str) -> str:
-        BrokerAddress.parse(value)
+    def _is_a_broker(cls, value: str | None) -> str | None:
+        if value is not None:
+            BrokerAddress.parse(value)
+        return value
+
+    @field_validator("ingest_link")
+    @classmethod
+    def _is_a_link(cls, value: str | None) -> str | None:
+        if value is not None:
+            LinkAddress.parse(value)
         return value
 
     @field_validator("ingest_http")
@@ -62,6 +72,29 @@ class IngestSettings(BaseSettings):
     def _is_an_address(cls, value: str) -> str:
         read_address(value)
         return value
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> Self:
+        if self.broker_url is None and self.ingest_link is None:
+            raise ValueError("OPSC_INGEST_LINK is missing: where listeners reach this process")
+        return self
+
+    @model_validator(mode="after")
+    def _link_is_guarded(self) -> Self:
+        address = self.link_address()
+        if address is None or address.is_unix:
+            return self
+        if not self.link_key.get_secret_value():
+            raise ValueError("OPSC_LINK_KEY is missing: it guards a link over TCP")
+        if (address.scheme == "tls") != (self.link_cert is not None):
+            raise ValueError("OPSC_LINK_CERT and a link of tls:// go together")
+        try:
+            self.link_tls()
+        except OSError as error:
+            raise ValueError(
+                f"OPSC_LINK_CERT, OPSC_LINK_CERT_KEY: cannot be used: {error}"
+            ) from None
+        return self
 
     @model_validator(mode="after")
     def _certificates_can_be_used(self) -> Self:
@@ -72,8 +105,23 @@ class IngestSettings(BaseSettings):
             raise ValueError(f"{names}: cannot be used: {error}") from None
         return self
 
-    def broker_address(self) -> BrokerAddress:
+    def link_address(self) -> LinkAddress | None:
+        """Where listeners reach this process."""
+        return None if self.ingest_link is None else LinkAddress.parse(self.ingest_link)
+
+    def link_tls(self) -> ssl.SSLContext | None:
+        """Read the certificate of the link. Raises OSError."""
+        if self.link_cert is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_cert_chain(self.link_cert, self.link_cert_key)
+        return context
+
+    def broker_address(self) -> BrokerAddress | None:
         """Read the broker's URL and the files of its certificates."""
+        if self.broker_url is None:
+            return None
         return BrokerAddress.parse(
             self.broker_url,
             ca_file=self.broker_ca,

@@ -5,7 +5,7 @@
         async with conn.transaction():
             ...                                   # store
             await source.settle(conn, finished)   # what must go with them
-        source.acknowledge(finished)              # after COMMIT
+        source.acknowledge(finished, results)     # after COMMIT
 
 A source gives its messages in order, and again to the next turn what was not acknowledged when a
 turn ended. Sources have no order between them. A batch is of one source; what is finished may be of
@@ -14,6 +14,7 @@ several, and each source looks for its own messages in it.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from ingest.batcher import BatchLimits, batch
 from mqtt import Message, Session
 
 POLL_S = 0.25
+SHARED_IDLE_S = 0.02
 
 
 class RawMessage(Protocol):
@@ -35,6 +37,15 @@ class RawMessage(Protocol):
     def payload(self) -> bytes: ...
     @property
     def correlation_data(self) -> bytes | None: ...
+    @property
+    def identity(self) -> UUID | None:
+        """The tracker that signed in, or that an earlier judgement found; None: the topic says."""
+        ...
+
+    @property
+    def oversize_bytes(self) -> int:
+        """How many bytes the message had, where its payload is cut because of them; 0: whole."""
+        ...
 
 
 class Source(Protocol):
@@ -51,8 +62,8 @@ class Source(Protocol):
         """Inside the transaction that stores the last of `finished`, at its end."""
         ...
 
-    def acknowledge(self, finished: Sequence[RawMessage]) -> None:
-        """After COMMIT."""
+    def acknowledge(self, finished: Sequence[RawMessage], results: Sequence[int]) -> None:
+        """After COMMIT. results: the `telemetry.result.Result` of each message."""
         ...
 
 
@@ -68,17 +79,28 @@ async def in_turn(
 ) -> AsyncIterator[Taken]:
     """Batches of one source after the other, for ever.
 
-    Where none of them has a message the batch is empty. How long that takes is up to the sources:
-    one of them should wait for messages. No limits: nothing more is taken just now.
+    Where none of them has a message the batch is empty, and comes after `IDLE_S`. Where several
+    sources wait for messages, each is waited for only a moment. No limits: nothing more is taken
+    just now.
     """
+    clock = asyncio.get_running_loop()
+    waiting = [one for one in sources if not isinstance(one, Inbox)]
+    idle_since_s = clock.time()
     while True:
         is_idle = True
         for source in sources:
             limits = current_limits()
-            if limits is not None and (messages := await source.batch(limits)):
-                is_idle = False
+            if limits is None:
+                continue
+            if len(waiting) > 1:
+                limits = replace(limits, idle_s=min(limits.idle_s, SHARED_IDLE_S))
+            if messages := await source.batch(limits):
+                is_idle, idle_since_s = False, clock.time()
                 yield Taken(source, messages)
-        if is_idle:
+        limits = current_limits()
+        due_s = idle_since_s + (0.0 if limits is None else limits.idle_s)
+        if is_idle and (len(waiting) == 1 or clock.time() >= due_s):
+            idle_since_s = clock.time()
             yield Taken(sources[-1], ())
 
 
@@ -94,7 +116,8 @@ class Broker:
     async def settle(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
         """Nothing: the broker is told after COMMIT."""
 
-    def acknowledge(self, finished: Sequence[RawMessage]) -> None:
+    def acknowledge(self, finished: Sequence[RawMessage], results: Sequence[int]) -> None:
+        """The broker hears nothing of results."""
         self._session.acknowledge(one for one in finished if isinstance(one, Message))
 
 
@@ -102,21 +125,23 @@ class Inbox:
     """The inbox table, looked at four times a second, or as soon as a batch is stored; does not
     wait.
 
-    Rows go in the transaction that stores their last fix, so one batch is under way at a time, and
-    the next look finds what is left.
+    Rows go in the transaction that stores their last fix; until then a look passes over them. Those
+    of a batch at most are under way at a time.
     """
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
-        self._under_way = 0  # messages
+        self._under_way: set[int] = set()
         self._due_s = 0.0
 
     async def batch(self, limits: BatchLimits) -> Sequence[InboxMessage]:
         now_s = asyncio.get_running_loop().time()
-        if self._under_way or now_s < self._due_s:
+        room = limits.messages - len(self._under_way)
+        if room <= 0 or now_s < self._due_s:
             return ()
-        messages = await inbox.waiting(self._conn, limits.messages, limits.bytes)
-        self._under_way = len(messages)
+        under_way = list(self._under_way)
+        messages = await inbox.waiting(self._conn, room, limits.bytes, under_way)
+        self._under_way.update(one.id for one in messages)
         self._due_s = now_s if messages else now_s + POLL_S
         return messages
 
@@ -124,8 +149,8 @@ class Inbox:
         if own := _of_inbox(finished):
             await inbox.settle(conn, own)
 
-    def acknowledge(self, finished: Sequence[RawMessage]) -> None:
-        self._under_way -= len(_of_inbox(finished))
+    def acknowledge(self, finished: Sequence[RawMessage], results: Sequence[int]) -> None:
+        self._under_way.difference_update(one.id for one in _of_inbox(finished))
 
 
 def _of_inbox(messages: Sequence[RawMessage]) -> list[InboxMessage]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.undo import Undo
 from telemetry.fix import FixBatch
 
 _NEVER_US = -(2**63)
@@ -53,6 +54,17 @@ class Watermarks:
         answer = np.empty(len(batch), bool)
         answer[order] = new_tracker[np.cumsum(first) - 1]
         return answer
+
+    def undo(self, batch: FixBatch) -> Undo:
+        """Return what gives the trackers of the batch their present fixes back."""
+        self._reach(int(batch.rows["tracker"].max(initial=-1)))
+        tracker = batch.rows["tracker"].copy()
+        time_us, seq = self._time_us[tracker], self._seq[tracker]
+
+        def undo() -> None:
+            self._time_us[tracker], self._seq[tracker] = time_us, seq
+
+        return undo
 
     def advance(self, batch: FixBatch) -> None:
         """The fixes are stored, or will be before anything planned from now on is."""

@@ -1,107 +1,206 @@
-"""A message that the database refuses for ever holds up no other."""
+"""A message that the database refuses for ever holds up no other, and costs no turn."""
 
-import secrets
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import pytest
 
-from ingest.batcher import BatchLimits
-from ingest.condemned import ATTEMPTS, MOST, Condemned
-from mqtt import Message
-from tests.ingest.conftest import Device, fix, ownership, running, until
-from tests.ingest.tenants import Tenant, soon
-from tests.servers import BrokerUnderTest, DatabaseUnderTest
+from ingest import splitting
+from ingest.arrivals import read
+from ingest.condemned import DATA_ERRORS
+from ingest.leftovers import finished
+from ingest.owner import Ownership
+from ingest.pipeline import Stored, Turn, plan_asking, store
+from ingest.results import results
+from ingest.sources import RawMessage
+from ingest.splitting import store_in_parts
+from telemetry.result import Result
+from telemetry.topics import fixes_topic
+from tests.ingest.conftest import Device, fix, until
+from tests.ingest.seam import DeviceMessage, now_us, turn_of
+from tests.ingest.tenants import Tenant, Vehicle, soon, square
+from tests.ingest.test_recollection import all_known
+from tests.servers import DatabaseUnderTest
 
-PLACE = (13.4, 52.5)
-
-
-def _messages(*payloads: bytes) -> list[Message]:
-    return [Message("t", payload, 1, 0, False, False, None, None) for payload in payloads]
-
-
-def _failed(condemned: Condemned, messages: Sequence[Message], times: int) -> None:
-    for _ in range(times):
-        condemned.failed(messages, psycopg.errors.CheckViolation())
-
-
-def test_a_message_is_condemned_when_it_has_failed_alone_often_enough() -> None:
-    condemned, one = Condemned(), _messages(b"a")
-    _failed(condemned, one, ATTEMPTS - 1)
-    assert condemned.among(one) == {}
-    _failed(condemned, one, 1)
-    assert condemned.among(_messages(b"b", b"a", b"a")) == {
-        1: "CheckViolation, SQLSTATE 23514",
-        2: "CheckViolation, SQLSTATE 23514",
-    }
-
-
-def test_a_batch_that_fails_condemns_none_of_its_messages() -> None:
-    condemned, two = Condemned(), _messages(b"a", b"b")
-    _failed(condemned, two, 10)
-    _failed(condemned, [], 10)
-    assert condemned.among(two) == {}
-
-
-def test_failures_of_several_messages_do_not_add_up() -> None:
-    condemned = Condemned()
-    for number in range(10):
-        _failed(condemned, _messages(b"%d" % number), ATTEMPTS - 1)
-    assert condemned.among(_messages(*(b"%d" % number for number in range(10)))) == {}
-
-
-def test_a_message_that_fails_although_condemned_is_judged_anew() -> None:
-    condemned, one = Condemned(), _messages(b"a")
-    _failed(condemned, one, ATTEMPTS + 1)
-    assert condemned.among(one) == {}
-
-
-def test_what_was_stored_as_refused_is_tried_anew_when_it_comes_again() -> None:
-    condemned, two = Condemned(), _messages(b"a", b"a")
-    _failed(condemned, two[:1], ATTEMPTS)
-    condemned.settled(_messages(b"b"))
-    assert len(condemned.among(two)) == 2
-    condemned.settled(two)
-    assert condemned.among(two) == {}
-
-
-def test_what_is_condemned_is_bounded() -> None:
-    condemned = Condemned()
-    all_of_them = _messages(*(b"%d" % number for number in range(MOST + 10)))
-    for message in all_of_them:
-        _failed(condemned, [message], ATTEMPTS)
-    assert list(condemned.among(all_of_them)) == list(range(10, MOST + 10))
+PLACE, AWAY = (13.4, 52.5), (13.4, 52.5013)
+FIXES = "SELECT count(*) FROM gps_events"
+REFUSED = "SELECT reason, detail, positions FROM quarantine"
+NO_EVENTS_OF = """
+CREATE FUNCTION refuse_events() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF new.org_id = '{}' THEN RAISE SQLSTATE '23514'; END IF;
+    RETURN new;
+END $$;
+CREATE TRIGGER picky BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION refuse_events();
+"""
 
 
 @pytest.fixture
-def picky(database: DatabaseUnderTest) -> DatabaseUnderTest:
+def picky(database: DatabaseUnderTest) -> Iterator[DatabaseUnderTest]:
     """A database that does not take one seq."""
-    with psycopg.connect(database.url("admin")) as conn:
+    with psycopg.connect(database.url("admin"), autocommit=True) as conn:
         conn.execute("ALTER TABLE gps_events ADD CONSTRAINT picky CHECK (seq <> 666)")
-    return database
+        yield database
+        conn.execute("ALTER TABLE gps_events DROP CONSTRAINT IF EXISTS picky")
 
 
-async def test_it_goes_into_quarantine_and_the_others_are_stored(
-    tenant: Tenant, device: Device, picky: DatabaseUnderTest, broker: BrokerUnderTest
+@contextmanager
+def without_events_of(tenant: Tenant) -> Iterator[None]:
+    with psycopg.connect(tenant.database.url("admin"), autocommit=True) as conn:
+        conn.execute(NO_EVENTS_OF.format(tenant.org_id))
+        try:
+            yield
+        finally:
+            conn.execute("DROP TRIGGER picky ON events")
+            conn.execute("DROP FUNCTION refuse_events")
+
+
+def sent(vehicle: Vehicle, number: int, place: tuple[float, float] = AWAY, seq: int = 0) -> Any:
+    body = json.dumps(fix(soon(number), *place, seq=seq)).encode()
+    return DeviceMessage(vehicle.tracker_id, fixes_topic(vehicle.name), body)
+
+
+class Told:
+    """What a source is told, and in how many transactions."""
+
+    def __init__(self) -> None:
+        self.transactions = 0
+        self.results: dict[RawMessage, Result] = {}
+
+    def __call__(self, stored: Stored) -> None:
+        self.transactions += 1
+        done = finished(stored.arrivals, stored.plan)
+        self.results.update(zip(done, map(Result, results(*stored)), strict=True))
+
+
+async def stored_anyhow(turn: Turn, messages: Sequence[RawMessage], told: Told) -> bool:
+    """As the owner stores them. Returns whether the batch had to be split."""
+    arrivals = read(messages, now_us())
+    plan = await plan_asking(turn.conn, arrivals, turn.memory, now_us)
+    try:
+        told(await store(turn, arrivals, plan))
+    except DATA_ERRORS as error:
+        await store_in_parts(turn, arrivals, (), error, told)
+        return True
+    return False
+
+
+async def test_one_fix_among_thousands_is_found_in_few_transactions(
+    tenant: Tenant, picky: DatabaseUnderTest
+) -> None:
+    vehicles = [await tenant.vehicle() for _ in range(50)]
+    messages = [sent(vehicles[n % 50], n // 50 - 200, PLACE) for n in range(5_000)]
+    messages[3_333] = sent(vehicles[33], 3_333 // 50 - 200, PLACE, seq=666)
+    told = Told()
+    async with turn_of(picky) as turn:
+        assert await stored_anyhow(turn, messages, told)
+    assert told.results.pop(messages[3_333]) == Result.REFUSED_BY_DATABASE
+    assert list(told.results.values()) == [Result.STORED] * 4_999
+    assert told.transactions <= 14
+    assert tenant.rows(FIXES) == [(4_999,)]
+    assert tenant.rows(REFUSED) == [("refused_by_database", "CheckViolation, SQLSTATE 23514", [])]
+
+
+async def test_one_organizations_events_are_refused_and_all_others_are_stored(
+    tenant: Tenant, database: DatabaseUnderTest
+) -> None:
+    other = await Tenant.create(database)
+    poisoned, vehicles = await other.vehicle(), [await tenant.vehicle() for _ in range(20)]
+    for one in (tenant, other):
+        await one.zone(square(*PLACE))
+    places = [AWAY, PLACE]
+    messages = [sent(vehicles[n % 20], n // 20 - 90, places[n // 20 % 2]) for n in range(600)]
+    bad = [sent(poisoned, number - 90, places[number % 2]) for number in range(4)]
+    for number, message in enumerate(bad):
+        messages.insert(100 * number, message)
+    told = Told()
+    with without_events_of(other):
+        async with turn_of(database) as turn:
+            assert await stored_anyhow(turn, messages, told)
+            known = all_known(turn.memory)
+    async with turn_of(database) as turn:
+        assert all_known(turn.memory) == known, "memory says what the database says"
+    refused = [message for message, code in told.results.items() if code != Result.STORED]
+    assert refused
+    assert set(refused) <= set(bad)
+    assert len(told.results) == 604
+    assert len(tenant.rows("SELECT FROM events")) > 0
+    assert len(tenant.rows("SELECT FROM gps_events")) == 600
+
+
+async def test_what_has_failed_in_memory_is_as_if_it_had_never_come(
+    tenant: Tenant, picky: DatabaseUnderTest
+) -> None:
+    vehicle = await tenant.vehicle()
+    await tenant.zone(square(*PLACE))
+    async with turn_of(picky) as turn:
+        told = Told()
+        await stored_anyhow(turn, [sent(vehicle, -90), sent(vehicle, -80, PLACE)], told)
+        await stored_anyhow(turn, [sent(vehicle, -5, AWAY, seq=666)], told)
+        assert not await stored_anyhow(turn, [sent(vehicle, -60, PLACE)], told)
+    assert tenant.rows("SELECT left_at FROM visits") == [(None,)]
+    late = "SELECT FROM events WHERE data ->> 'late' = 'true'"
+    assert tenant.rows(late) == []
+
+
+async def test_many_that_are_refused_leave_the_rest_for_the_next_batch(
+    tenant: Tenant, picky: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splitting, "MOST_FAILURES", 8)
+    other = await Tenant.create(picky)
+    vehicle, quiet = await tenant.vehicle(), await other.vehicle()
+    flood = [sent(vehicle, number - 90, seq=666) for number in range(40)]
+    told, rounds = Told(), 0
+    async with turn_of(picky) as turn:
+        await stored_anyhow(turn, [*flood, sent(quiet, -9)], told)
+        assert turn.memory.left is not None
+        while turn.memory.left is not None:
+            rounds += 1
+            left, turn.memory.left = turn.memory.left, None
+            await store_in_parts(turn, left, (), psycopg.errors.CheckViolation(), told)
+    assert rounds < 40
+    assert len(told.results) == 41
+    assert tenant.rows("SELECT count(*) FROM quarantine") == [(40,)]
+    assert other.rows(FIXES) == [(1,)]
+
+
+async def test_a_running_ingest_goes_on_in_its_turn(
+    tenant: Tenant, device: Device, picky: DatabaseUnderTest, ingest: Ownership
 ) -> None:
     vehicle, other = await tenant.vehicle(), await tenant.vehicle()
-    client_id = f"ingest-{secrets.token_hex(4)}"
-    owner = ownership(picky.url("opsc_ingest"), broker.url, client_id)
-    owner.limits = BatchLimits(messages=4, bytes=1_000_000, age_ms=2)
-    async with running(owner):
-        for number in range(-20, -10):
-            await device.send(other, fix(soon(number), *PLACE))
-            if number == -15:
-                await device.send(vehicle, fix(soon(-9), *PLACE), fix(soon(-8), *PLACE, seq=666))
-        await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 10)
-        await until(lambda: len(tenant.rows("SELECT FROM quarantine")) == 1)
-        ((row_id, reason, positions, detail),) = tenant.rows(
-            "SELECT id, reason, positions, detail FROM quarantine"
-        )
-        with psycopg.connect(picky.url("admin")) as conn:
-            conn.execute("ALTER TABLE gps_events DROP CONSTRAINT picky")
-        assert await tenant.release(row_id) == "released"
-        await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 12)
-    assert (reason, positions) == ("refused_by_database", [])
-    assert detail == "CheckViolation, SQLSTATE 23514"
-    assert 'error="CheckViolation"' in owner.metrics.page().decode()
+    for number in range(-60, -20):
+        await device.send(other, fix(soon(number), *PLACE))
+        if number % 10 == 0:
+            bad = fix(soon(number), *PLACE, seq=666)
+            await device.send(vehicle, fix(soon(number - 1), *PLACE), bad)
+    await until(lambda: tenant.rows(FIXES) == [(40,)])
+    await until(lambda: tenant.rows("SELECT count(*) FROM quarantine") == [(4,)])
+    await until(lambda: ingest.session is not None and not ingest.session.counters.unacknowledged)
+    assert "opsc_ingest_turns_total 1.0" in ingest.metrics.page().decode()
+    ((row_id,), *_) = tenant.rows("SELECT id FROM quarantine")
+    with psycopg.connect(picky.url("admin")) as conn:
+        conn.execute("ALTER TABLE gps_events DROP CONSTRAINT picky")
+    assert await tenant.release(row_id) == "released"
+    await until(lambda: tenant.rows(FIXES) == [(42,)])
+
+
+async def test_a_row_that_memory_does_not_know_ends_the_turn_once_and_is_refused_then(
+    tenant: Tenant, database: DatabaseUnderTest
+) -> None:
+    vehicle = await tenant.vehicle()
+    message, told = sent(vehicle, -9), Told()
+    async with turn_of(database) as turn:
+        with psycopg.connect(database.url("admin")) as conn:
+            conn.execute(
+                "INSERT INTO gps_events (org_id, tracker_id, time, seq, received_at, lat, lon)"
+                " VALUES (%s, %s, %s, 0, now(), 1, 1)",
+                (tenant.org_id, vehicle.tracker_id, json.loads(message.payload)["time"]),
+            )
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            await stored_anyhow(turn, [message], told)
+        assert told.results == {}
+        await stored_anyhow(turn, [message], told)
+    assert told.results == {message: Result.REFUSED_BY_DATABASE}

@@ -1,14 +1,20 @@
 """A batch that makes more events than a transaction may have is cut, which changes nothing else."""
 
+import json
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from db.connect import connect
+from db.inbox import NewMessage, put
+from db.tenant import act_for
 from ingest import plan
 from ingest.owner import Ownership
+from telemetry.topics import fixes_topic
 from tests.ingest.conftest import Device, fix, ownership, running, until
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.ingest.test_receipts import heard, listening
@@ -143,3 +149,58 @@ async def test_late_fixes_of_an_asset_are_cut_too_and_give_what_they_give_whole(
         found.append((sorted(row[:3] for row in visits), fixes, refused))
     assert len(found[0][0]) == 15 * ZONES
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("way", ["broker", "inbox"])
+async def test_one_with_more_than_a_batch_left_over_holds_up_nobody(
+    database: DatabaseUnderTest, broker: BrokerUnderTest, device: Device, way: str
+) -> None:
+    many, of_many, _ = await tenant_with_zones(database)
+    few, of_few, _ = await tenant_with_zones(database)
+    owner = owner_of(database, broker, 1)
+    owner.batch_fixes = 200
+    made = in_and_out(soon(-800), 700)
+    async with running(owner):
+        if way == "inbox":
+            await put_into_inbox(many, of_many, made)
+        else:
+            for begin in range(0, 700, 100):
+                await device.send(of_many, *made[begin : begin + 100])
+        await until(lambda: len(many.rows(EVENTS)) > 0)
+        if way == "inbox":
+            await put_into_inbox(few, of_few, [fix(soon(-5), *HOME)])
+        else:
+            await device.send(of_few, fix(soon(-5), *HOME))
+        await until(lambda: len(few.rows(FIXES)) == 1)
+        stored_then = len(many.rows(FIXES))
+    assert stored_then < 200, "it was not waited for until a batch was left"
+
+
+async def put_into_inbox(tenant: Tenant, vehicle: Vehicle, fixes: list[dict[str, Any]]) -> None:
+    async with await connect(tenant.database.url("opsc_app"), "test") as conn, conn.transaction():
+        await act_for(conn, tenant.org_id)
+        payload = json.dumps(fixes).encode()
+        await put(conn, NewMessage(tenant.org_id, fixes_topic(vehicle.name), payload))
+
+
+@pytest.mark.parametrize("share", [10_000, 20])
+async def test_late_fixes_of_one_are_cut_where_others_have_fixes_and_nothing_else_changes(
+    database: DatabaseUnderTest,
+    broker: BrokerUnderTest,
+    device: Device,
+    monkeypatch: pytest.MonkeyPatch,
+    share: int,
+) -> None:
+    monkeypatch.setattr(plan, "MOST_LATE_SHARE", share)
+    many, of_many, _ = await tenant_with_zones(database)
+    few, of_few, _ = await tenant_with_zones(database)
+    owner = owner_of(database, broker, 10_000)
+    owner.limits = replace(owner.limits, age_ms=300)  # one batch of both
+    async with running(owner):
+        await device.send(of_many, fix(soon(-1), *AWAY, seq=99))
+        await until(lambda: len(many.rows(FIXES)) == 1)
+        await device.send(of_many, *in_and_out(soon(-300), 46))
+        await device.send(of_few, fix(soon(-5), *HOME))
+        await until(lambda: len(many.rows(FIXES)) == 46)
+        await until(lambda: len(few.rows(FIXES)) == 1)
+    assert len(many.rows(VISITS)) == 15 * ZONES

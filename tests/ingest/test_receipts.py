@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 
 from ingest.metrics import Metrics
 from ingest.owner import Ownership, run
-from ingest.receipts import Receipt, send
+from ingest.receipts import Receipt, WaysBack, send
 from mqtt import BrokerAddress, Session, SessionOptions, Subscription
 from telemetry.rollover import ROUND_US
 from telemetry.times import format_time
@@ -162,5 +163,9 @@ async def test_what_was_not_committed_when_ingest_died_is_answered_by_its_succes
 async def test_receipts_beyond_the_bound_are_given_up_and_counted(broker: BrokerUnderTest) -> None:
     options = SessionOptions(client_id=f"slow-{secrets.token_hex(4)}", max_pending_publishes=2)
     session, metrics = Session(BrokerAddress.parse(broker.url), options), Metrics()
-    send(session, [Receipt("trackers/trk_x/ack", b"{}", None)] * 5, metrics)
+    send(
+        WaysBack(None, session),
+        [Receipt(UUID(int=1), "trackers/trk_x/ack", b"{}", None)] * 5,
+        metrics,
+    )
     assert b'receipts_total{result="given up"} 3.0' in metrics.page()

@@ -1,0 +1,50 @@
+"""The seam `Source` with messages of devices that signed in, as they come from no broker."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+from uuid import UUID
+
+from db import leases
+from db.connect import connect
+from ingest.arrivals import read
+from ingest.metrics import Metrics
+from ingest.pipeline import LEASE, Turn, plan_asking, store
+from ingest.recollection import recollect
+from ingest.results import results
+from ingest.sources import RawMessage
+from telemetry.result import Result
+from tests.ingest.tenants import soon
+from tests.servers import DatabaseUnderTest
+
+
+class DeviceMessage(NamedTuple):
+    """A message of a tracker that signed in."""
+
+    identity: UUID | None
+    topic: str
+    payload: bytes
+    correlation_data: bytes | None = None
+    oversize_bytes: int = 0
+
+
+def now_us() -> int:
+    return round(soon(0).timestamp() * 1_000_000)
+
+
+@asynccontextmanager
+async def turn_of(database: DatabaseUnderTest) -> AsyncIterator[Turn]:
+    """A turn that nothing runs but the test."""
+    async with await connect(database.url("opsc_ingest"), "test") as conn:
+        epoch = await leases.acquire(conn, LEASE, "test", 600)
+        assert epoch is not None
+        yield Turn(conn, epoch, await recollect(conn), Metrics(), now_us)
+        await leases.release(conn, LEASE, epoch)
+
+
+async def settle(turn: Turn, messages: Sequence[RawMessage]) -> list[Result]:
+    """Stores the messages as one batch; returns what their source is told."""
+    arrivals = read(messages, now_us())
+    plan = await plan_asking(turn.conn, arrivals, turn.memory, now_us)
+    stored = await store(turn, arrivals, plan)
+    return [Result(code) for code in results(*stored)]
