@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 _ROOT = Path(__file__).parents[1]
 _PACKAGES = {"api", "db", "device_sim", "geofence", "ingest", "mqtt", "service", "stack"} | {
+    "listener",
     "telemetry",
     "webhooks",
 }

@@ -11,8 +11,9 @@ import json
 import logging
 import os
 import sys
+from contextlib import suppress
 from types import TracebackType
-from typing import Literal
+from typing import Literal, TextIO, cast
 
 import msgspec
 import structlog
@@ -39,7 +40,7 @@ def configure(level: Level, log_format: LogFormat) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stderr())),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -64,6 +65,18 @@ def _rendered(log_format: LogFormat) -> list[structlog.typing.Processor]:
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(encoding="utf-8")
     return [structlog.processors.JSONRenderer(_line)]
+
+
+class _Stderr:
+    """stderr, but a line that cannot be written is lost and ends nothing: its disk may be full."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 class _Exceptions:

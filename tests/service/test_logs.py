@@ -164,3 +164,13 @@ def test_a_line_is_utf_8_whatever_it_says() -> None:
     assert whole["kind"] == "ValueError('no')"
     assert whole["nothing"] is None
     assert half["file"] == "\udc80"
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_full_disk_behind_stderr_ends_nothing(form: str) -> None:
+    code = SAYS.format(form=form, level="info") + "\nprint('still here')"
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-u", "-c", code], stderr=full, stdout=subprocess.PIPE, check=True
+        )
+    assert done.stdout == b"still here\n"

@@ -1,0 +1,1 @@
+"""Devices connect here: sign-in, bounds, protocols, and acknowledgement after COMMIT."""

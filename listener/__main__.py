@@ -1,0 +1,265 @@
+"""`opsc listen`: the listener role. Composition, and nothing else.
+
+The ports are bound once. One process serves them itself; several inherit them (so that a second
+`opsc listen` on the same ports fails, and takes no devices), and are started again when they end.
+"""
+
+import asyncio
+import gc
+import os
+import resource
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import structlog
+import uvloop
+from pydantic import ValidationError
+
+from listener.arrivals import Arrivals
+from listener.certificates import Certificates
+from listener.connection import Device
+from listener.link import Sender
+from listener.notes import keep_written
+from listener.owner import Owner
+from listener.presence import Presence
+from listener.sessions import Sessions
+from listener.settings import ListenSettings
+from listener.worker import Worker
+from service import logs
+from service.health import serving
+from service.itself import watching_itself
+from service.wrong_settings import explained
+
+BACKLOG = 4_096
+BUFFER_BYTES = 64 * 1024
+"""The kernel's, of each connection and direction; it would lend megabytes to those who do not read.
+"""
+USER_TIMEOUT_MS = 60_000
+RESERVED_FILES = 32
+"""Descriptors for the link, the database and the page, beside those of connections."""
+RESTART_S = 1.0
+STOP_S = 15.0
+GARBAGE = (50_000, 20, 100)
+"""Objects between looks for garbage: thousands of messages are held at a time, none in circles."""
+_SOCKETS = "_OPSC_LISTEN_SOCKETS"
+_NUMBER = "_OPSC_LISTEN_NUMBER"
+
+_log = structlog.get_logger("listener")
+
+
+class Ports(NamedTuple):
+    """Listening sockets; None where a port is not wanted."""
+
+    plain: socket.socket | None
+    tls: socket.socket | None
+    tls12: socket.socket | None
+
+
+def main() -> int:
+    """Runs until SIGTERM or SIGINT. Exit code: 0 stopped in order, 1 failed, 2 wrong settings."""
+    try:
+        settings = ListenSettings()  # pyright: ignore[reportCallIssue]  # from the environment
+        certificates = Certificates(settings)
+    except ValidationError as error:
+        print(explained(ListenSettings, error), file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"OPSC_TLS_CERT, OPSC_TLS_KEY: cannot be used: {error}", file=sys.stderr)
+        return 2
+    logs.configure(settings.log_level, settings.log_format)
+    if too_few := _too_few_files(settings):
+        print(too_few, file=sys.stderr)
+        return 2
+    inherited = os.environ.get(_SOCKETS)
+    try:
+        ports = _inherited(inherited) if inherited else _bound(settings)
+        if settings.listen_processes > 1 and inherited is None:
+            return _Parent(settings, ports).run()
+        number = int(os.environ.get(_NUMBER, "0"))
+        uvloop.run(_serve(settings, ports, certificates, number))
+    except OSError as error:
+        _log.error("cannot listen", error=str(error))
+        return 1
+    return 0
+
+
+async def _serve(
+    settings: ListenSettings, ports: Ports, certificates: Certificates, number: int
+) -> None:
+    loop, stopping, drained = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, stopping.set)
+    if _SOCKETS in os.environ:
+        loop.add_reader(sys.stdin, stopping.set)  # its end: the parent is gone
+    database_url = settings.database_url.get_secret_value()
+    sessions, presence = Sessions(), Presence()
+    sender = Sender(presence.listener_id, settings.link_key.get_secret_value().encode())
+    worker = Worker(settings, sender, sessions, presence)
+    owner = Owner(database_url, sender, worker.metrics, _link_tls(settings))
+
+    def warnings() -> Sequence[str]:
+        return [one for one in (owner.trouble, worker.stale()) if one is not None]
+
+    def trouble() -> str | None:
+        return None if worker.identities.age_s is not None else "trackers are not known yet"
+
+    host, port = settings.http_address
+    page = serving((host, port + number), trouble, worker.metrics.page, warnings)
+    async with page, watching_itself(worker.metrics.registry):
+        background = [
+            asyncio.create_task(work)
+            for work in (
+                worker.identities.keep(database_url),
+                sessions.look_up(database_url),
+                owner.run(),
+                worker.keep_time(),
+                certificates.keep(),
+            )
+        ]
+        writing = asyncio.create_task(
+            keep_written(database_url, [sessions.write, presence.write], drained)
+        )
+        gc.freeze()
+        gc.set_threshold(*GARBAGE)
+        servers = await _open(worker, ports, certificates)
+        ended = asyncio.create_task(stopping.wait())
+        done, _ = await asyncio.wait({ended, *background}, return_when=asyncio.FIRST_COMPLETED)
+        for server in servers:
+            server.close()
+        await worker.drain()
+        drained.set()
+        await asyncio.wait({writing}, timeout=STOP_S / 3)
+        for task in background:
+            task.cancel()
+        for task in done - {ended}:
+            task.result()  # a bug: say so, and end
+
+
+async def _open(
+    worker: Worker, ports: Ports, certificates: Certificates
+) -> list[asyncio.AbstractServer | Arrivals]:
+    servers: list[asyncio.AbstractServer | Arrivals] = []
+    if ports.plain is not None and worker.settings.proxy_networks:
+        servers.append(Arrivals(worker, ports.plain, None))
+    elif ports.plain is not None:
+        made = await worker.loop.create_server(
+            lambda: Device(worker), sock=ports.plain, backlog=BACKLOG
+        )
+        servers.append(made)
+    for bound, context in ((ports.tls, certificates.tls13), (ports.tls12, certificates.tls12)):
+        if bound is not None:
+            servers.append(Arrivals(worker, bound, context))
+    return servers
+
+
+def _link_tls(settings: ListenSettings) -> ssl.SSLContext | None:
+    """The context of a link to `tls://`; trust: OPSC_LINK_CA, else what the system trusts."""
+    ca = settings.link_ca
+    return ssl.create_default_context(cafile=None if ca is None else str(ca))
+
+
+# Ports ----------------------------------------------------------------------------------------
+
+
+def _bound(settings: ListenSettings) -> Ports:
+    wanted = (settings.listen_port or None, settings.listen_tls_port, settings.listen_tls12_port)
+    return Ports(*(None if port is None else _bind(settings.listen_host, port) for port in wanted))
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A socket that listens. What is set on it, accepted connections inherit."""
+    family = socket.getaddrinfo(host or "::", port, type=socket.SOCK_STREAM)[0][0]
+    is_dual = host in ("", "::") and socket.has_dualstack_ipv6()
+    try:
+        made = socket.create_server(
+            (host, port), family=family, backlog=BACKLOG, dualstack_ipv6=is_dual
+        )
+    except OSError as error:
+        raise OSError(f"{host or '::'}:{port}: {error.strerror or error}") from error
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+    made.setblocking(False)
+    return made
+
+
+def _inherited(text: str) -> Ports:
+    """The sockets that the parent bound: descriptors, in the order of `Ports`, `-` for none."""
+    return Ports(*(None if one == "-" else socket.socket(fileno=int(one)) for one in text.split()))
+
+
+def _too_few_files(settings: ListenSettings) -> str | None:
+    """Raise the limit of open files as far as we may; say so where it is not enough."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.listen_max_connections + RESERVED_FILES
+    if hard == resource.RLIM_INFINITY or soft < hard:
+        soft = wanted if hard == resource.RLIM_INFINITY else hard
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1_024), hard))
+    if soft >= wanted:
+        return None
+    return (
+        f"OPSC_LISTEN_MAX_CONNECTIONS: {settings.listen_max_connections} connections need {wanted}"
+        f" open files, and this process may have {soft} (ulimit -n, LimitNOFILE)"
+    )
+
+
+# Several processes ------------------------------------------------------------------------------
+
+
+class _Parent:
+    """Starts the processes that serve the ports, and starts again those that end."""
+
+    def __init__(self, settings: ListenSettings, ports: Ports) -> None:
+        self._settings = settings
+        self._ports = ports
+        self._children: dict[int, asyncio.subprocess.Process] = {}
+
+    def run(self) -> int:
+        return asyncio.run(self._run())
+
+    async def _run(self) -> int:
+        loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+        for one in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(one, stopping.set)
+        watching = [
+            asyncio.create_task(self._keep(number, stopping))
+            for number in range(self._settings.listen_processes)
+        ]
+        await stopping.wait()
+        for child in self._running():
+            child.terminate()
+        await asyncio.wait(watching, timeout=STOP_S)
+        for child in self._running():
+            child.kill()
+        return 0
+
+    def _running(self) -> list[asyncio.subprocess.Process]:
+        return [child for child in self._children.values() if child.returncode is None]
+
+    async def _keep(self, number: int, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            child = self._children[number] = await self._start(number)
+            code = await child.wait()
+            if not stopping.is_set():
+                _log.error("a listener process ended", number=number, exit_code=code)
+                await asyncio.sleep(RESTART_S)
+
+    async def _start(self, number: int) -> asyncio.subprocess.Process:
+        """Start one. Nothing is written to its stdin, which ends when this process does."""
+        handles = [None if one is None else one.fileno() for one in self._ports]
+        text = " ".join("-" if handle is None else str(handle) for handle in handles)
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "listener"),
+            stdin=subprocess.PIPE,
+            env={**os.environ, _SOCKETS: text, _NUMBER: str(number)},
+            pass_fds=[handle for handle in handles if handle is not None],
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,377 @@
+"""One listener process: devices on one side, the link to ingest on the other."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from db.device_sessions import Session, SessionKey
+from listener.arrivals import Handshakes
+from listener.bounds import SHARE_BYTES, SHARE_MESSAGES, Addresses, Holding
+from listener.connection import Device
+from listener.identities import Identities, Identity
+from listener.link import MESSAGE_OVERHEAD_BYTES, Message, Origin, Sender
+from listener.metrics import Metrics
+from listener.presence import Connected, Presence
+from listener.sessions import Sessions
+from listener.settings import ListenSettings
+from listener.takeovers import Takeovers
+from mqtt.server import Connect, Publish, ServerOptions, Will
+from telemetry.ids import format_id
+from telemetry.link import Receipt
+from telemetry.topics import parse_topic
+
+SWEEP_S = 1.0
+SLICES = 10
+"""The connections are looked at a tenth at a time."""
+MANY_PAUSED = 1_000
+"""Up to so many connections that are paused are looked at in each slice of time."""
+DRAIN_S = 5.0
+"""How long an orderly stop waits for what is under way."""
+LOOK_SOON_S = 1.0
+STALE_S = 5.0
+"""An operator hears of a list of trackers that is older."""
+LATEST_WILL_S = 24 * 3600
+
+SERVER_UNAVAILABLE = 0x88
+BAD_USER_NAME_OR_PASSWORD = 0x86
+SERVER_SHUTTING_DOWN = 0x8B
+SESSION_TAKEN_OVER = 0x8E
+ADMINISTRATIVE_ACTION = 0x98
+QUOTA_EXCEEDED = 0x97
+
+_log = structlog.get_logger("listener")
+
+
+class Worker:
+    """What the connections of a process share."""
+
+    def __init__(
+        self,
+        settings: ListenSettings,
+        sender: Sender,
+        sessions: Sessions,
+        presence: Presence,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.now_s = self.loop.time
+        self.settings = settings
+        self.options = ServerOptions()
+        self.metrics = Metrics()
+        self.sender = sender
+        self.sessions = sessions
+        self.presence = presence
+        self.holding = Holding(settings.listen_max_held_bytes)
+        self.addresses = Addresses(
+            settings.listen_max_unsigned_per_address,
+            settings.listen_max_failures_per_address,
+            settings.exempt_networks,
+        )
+        self.takeovers = Takeovers()
+        self.handshakes = Handshakes()
+        self.shaking_hands = 0
+        self.devices: dict[Device, None] = {}
+        self._unsigned: dict[Device, None] = {}  # oldest first
+        self.by_tracker: dict[UUID, Device] = {}
+        self.by_origin: dict[int, Device] = {}
+        self.dirty: list[Device] = []
+        self.paused: set[Device] = set()
+        self.is_draining = False
+        self.max_connections = min(
+            settings.listen_max_connections, settings.listen_max_held_bytes // SHARE_BYTES * 2
+        )
+        self._organizations: dict[UUID, int] = {}
+        self._origins = 0
+        self._wills: dict[UUID, tuple[asyncio.TimerHandle, Origin, int]] = {}  # that wait
+        self._tasks: set[asyncio.Task[None]] = set()
+        sender.on_answers, sender.on_evicted = self._answer, self._evict
+        sender.on_receipt = self._tell
+        sender.on_answered = self._answered
+        self.identities = Identities(self._identity_changed)
+        self._show()
+
+    # Connections ----------------------------------------------------------------------------
+
+    def arrived(self, device: Device) -> str | None:
+        """Note a connection that has not signed in; the reason where it may not try."""
+        self.metrics.accepted.inc()
+        if len(self.devices) >= self.max_connections and not self._make_place():
+            return "full"
+        why = self.addresses.refusal(device.address, self.now_s())
+        if why is None:
+            self.devices[device] = self._unsigned[device] = None
+            self.addresses.began(device.address)
+        return why
+
+    def _make_place(self) -> bool:
+        """Cut the connection that has taken longest to sign in: silence keeps nobody out."""
+        oldest = next(iter(self._unsigned), None)
+        if oldest is None:
+            return False
+        del self._unsigned[oldest]
+        self.metrics.ended.labels("place for another").inc()
+        oldest.abort()
+        return True
+
+    def lost(self, device: Device) -> None:
+        """A connection is gone, whoever ended it."""
+        if device not in self.devices:
+            return
+        del self.devices[device]
+        self._unsigned.pop(device, None)
+        self.paused.discard(device)
+        origin = device.origin
+        if origin is None:
+            self.addresses.ended(device.address)
+            return
+        will = device.machine.lost()
+        if will is not None:
+            self._will(device, will)
+        self.by_origin.pop(origin.id, None)
+        if self.by_tracker.get(origin.tracker_id) is device:
+            del self.by_tracker[origin.tracker_id]
+        if device.connected is not None:
+            self.presence.closed(device.connected, datetime.now(UTC))
+        if device.session_key is not None:
+            self.sessions.closed(device.session_key, origin.id, expiry_s=device.session_expiry_s)
+        if will is None:
+            self.sender.closed(origin)
+
+    # Sign-in --------------------------------------------------------------------------------
+
+    def sign_in(self, device: Device, connect: Connect) -> None:
+        """Answer CONNECT a little later."""
+        self.spawn(self._admit(device, connect))
+
+    async def _admit(self, device: Device, connect: Connect) -> None:
+        identity, is_sure = self._check(connect), True
+        if identity is None:  # the tracker may have been registered just now
+            is_sure = await self.identities.look_soon(LOOK_SOON_S)
+            identity = self._check(connect)
+        if identity is None:
+            self.metrics.refused.labels("credentials" if is_sure else "not checked").inc()
+            if is_sure:
+                self.addresses.failed(device.address, self.now_s())
+            # Nobody is refused for good by a list that could not be read.
+            device.refuse(BAD_USER_NAME_OR_PASSWORD if is_sure else SERVER_UNAVAILABLE)
+            return
+        delay_s = self.takeovers.delay_s(identity.tracker_id, self.now_s())
+        if delay_s:
+            await asyncio.sleep(delay_s)
+        client_id = connect.client_id or f"auto-{secrets.token_hex(8)}"
+        key = SessionKey(identity.org_id, identity.tracker_id, client_id)
+        session = await self._session(connect, key)
+        if device not in self.devices or device.is_closing:
+            return
+        if self._check(connect) is None:
+            device.refuse(BAD_USER_NAME_OR_PASSWORD)
+            return
+        self._unsigned.pop(device, None)
+        self.addresses.ended(device.address)
+        self._drop_will(identity.tracker_id)
+        if (older := self.by_tracker.get(identity.tracker_id)) is not None:
+            self._take_over(older)
+        self._begin(device, connect, key, session)
+
+    async def _session(self, connect: Connect, key: SessionKey) -> Session | None:
+        """The session that the client finds again; a clean start ends it."""
+        if not connect.client_id:
+            return None
+        if connect.is_clean:
+            self.sessions.removed(key)
+            return None
+        return await self.sessions.find(key)
+
+    def _begin(
+        self, device: Device, connect: Connect, key: SessionKey, session: Session | None
+    ) -> None:
+        self._origins += 1
+        origin = Origin(
+            id=self._origins,
+            organization=self._organization(key.org_id),
+            tracker_id=key.tracker_id,
+            client_id=key.client_id,
+            since_us=time.time_ns() // 1000,
+            committed=device.committed,
+        )
+        self.by_tracker[key.tracker_id] = device
+        self.by_origin[origin.id] = device
+        self.sender.opened(origin)
+        device.connected = Connected(
+            key.org_id, key.tracker_id, device.address, connect.version, datetime.now(UTC)
+        )
+        self.presence.opened(device.connected)
+        self.metrics.signed_in.labels(str(connect.version)).inc()
+        device.session_key, device.session_expiry_s = key, connect.session_expiry_s
+        device.wants_receipts = session is not None and session.wants_receipts
+        device.origin = origin
+        self.receipts_changed(device)
+        device.accept(origin, is_present=session is not None)
+
+    def _check(self, connect: Connect) -> Identity | None:
+        return self.identities.check(connect.username or "", connect.password or b"")
+
+    def _take_over(self, device: Device) -> None:
+        if device.is_closing:
+            return  # the owner of the lease says so too
+        self.metrics.takeovers.inc()
+        assert device.origin is not None
+        is_shared = self.takeovers.note(device.origin.tracker_id, self.now_s())
+        if is_shared and device.connected is not None:
+            self.presence.credential_shared(device.connected, datetime.now(UTC))
+        device.end(SESSION_TAKEN_OVER, "taken over")
+
+    def _organization(self, org_id: UUID) -> int:
+        return self._organizations.setdefault(org_id, len(self._organizations))
+
+    def _identity_changed(self, tracker_id: UUID) -> None:
+        """The tracker was revoked, or has another secret."""
+        device = self.by_tracker.get(tracker_id)
+        if device is not None:
+            device.end(ADMINISTRATIVE_ACTION, "revoked or rotated")
+
+    def receipts_changed(self, device: Device) -> None:
+        """Note the session of a device that is connected, where it outlasts the connection."""
+        if device.session_key is not None and device.session_expiry_s and device.origin is not None:
+            self.sessions.opened(
+                device.session_key, device.origin.id, wants_receipts=device.wants_receipts
+            )
+
+    # The link -------------------------------------------------------------------------------
+
+    def _answer(self) -> None:
+        dirty, self.dirty = self.dirty, []
+        for device in dirty:
+            device.answer()
+
+    def _answered(self, count: int, rejected: int, seconds: float) -> None:
+        self.metrics.messages.inc(count)
+        if rejected:
+            self.metrics.rejected.inc(rejected)
+        self.metrics.answer_s.observe(seconds)
+
+    def _evict(self, origin_id: int) -> None:
+        device = self.by_origin.get(origin_id)
+        if device is not None and not device.is_closing:  # else it was taken over here
+            self._take_over(device)
+
+    def _tell(self, receipt: Receipt) -> None:
+        device = self.by_tracker.get(receipt.tracker_id)
+        if device is None or not device.wants_receipts:
+            result = "not connected"
+        elif device.deliver(receipt.payload, receipt.correlation_data):
+            result = "sent"
+        else:
+            result = "given up"
+        self.metrics.receipts.labels(result).inc()
+
+    # Wills ----------------------------------------------------------------------------------
+
+    def _will(self, device: Device, will: Will) -> None:
+        """A will that is a message of fixes is stored like one; all others are dropped."""
+        origin = device.origin
+        assert origin is not None
+        parsed = parse_topic(will.topic)
+        own = format_id("trk", origin.tracker_id)
+        size = len(will.payload) + MESSAGE_OVERHEAD_BYTES
+        organization = origin.organization
+        if (
+            parsed is None
+            or parsed[0] != own
+            or not self.holding.has_room(organization, SHARE_MESSAGES + 1, size)
+        ):
+            self.metrics.wills.labels("dropped").inc()
+            self.sender.closed(origin)
+            return
+        self._drop_will(origin.tracker_id)
+        self.holding.add(organization, size)
+        message = Publish(-1, will.topic, will.payload, 0)
+        delay_s = min(will.delay_s, LATEST_WILL_S)
+        timer = self.loop.call_later(delay_s, self._send_will, origin, message)
+        self._wills[origin.tracker_id] = (timer, origin, size)
+
+    def _drop_will(self, tracker_id: UUID) -> None:
+        """The tracker came back before its will was due, or leaves a newer one."""
+        waiting = self._wills.pop(tracker_id, None)
+        if waiting is not None:
+            timer, origin, size = waiting
+            timer.cancel()
+            self.holding.add(origin.organization, -size)
+            self.metrics.wills.labels("dropped").inc()
+            self.sender.closed(origin)
+
+    def _send_will(self, origin: Origin, message: Message) -> None:
+        del self._wills[origin.tracker_id]
+
+        def committed(message: Message, result: int) -> None:
+            self.holding.add(origin.organization, -len(message.payload) - MESSAGE_OVERHEAD_BYTES)
+
+        origin.committed = committed
+        self.sender.offer(origin, message)
+        self.metrics.wills.labels("sent").inc()
+        self.sender.closed(origin)
+
+    # Time -----------------------------------------------------------------------------------
+
+    async def keep_time(self) -> None:
+        """Tick all connections once a second, a slice at a time."""
+        number = 0
+        while True:
+            began_s = self.now_s()
+            await asyncio.sleep(SWEEP_S / SLICES)
+            if self.now_s() - began_s > SWEEP_S:
+                continue  # frozen or starved: what devices sent meanwhile is read first
+            number = (number + 1) % SLICES
+            now_s = self.now_s()
+            for device in list(self.devices)[number::SLICES]:
+                device.tick(now_s)
+            step = SLICES if len(self.paused) > MANY_PAUSED else 1
+            for device in list(self.paused)[number % step :: step]:
+                device.regulate()
+
+    async def drain(self) -> None:
+        """Read nothing more, wait for what is under way, then say goodbye to all."""
+        self.is_draining = True
+        for device in list(self.devices):
+            device.regulate()
+        outbox = self.sender.outbox
+        await _until(lambda: not (len(outbox) and self.sender.is_linked), DRAIN_S)
+        for device in list(self.devices):
+            device.end(SERVER_SHUTTING_DOWN, "shutting down")
+        await _until(lambda: not self.devices, DRAIN_S / 2)
+
+    def stale(self) -> str | None:
+        """What an operator must know of the list of trackers."""
+        age_s = self.identities.age_s
+        if age_s is None or age_s < STALE_S:
+            return None
+        return f"the list of trackers is {age_s:.0f} s old: the database cannot be read"
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside; its failure is logged by the loop."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _show(self) -> None:
+        gauge = self.metrics.gauge
+        gauge("connections", "Connections", lambda: len(self.devices))
+        gauge("signed_in_connections", "Devices connected", lambda: len(self.by_tracker))
+        gauge("paused_connections", "Connections that are not read", lambda: len(self.paused))
+        gauge("held_bytes", "Received and not committed", lambda: self.holding.bytes)
+        gauge("unanswered", "Messages at ingest", lambda: len(self.sender.outbox.sent))
+        gauge("linked", "1 while ingest takes messages", lambda: self.sender.is_linked)
+        gauge("identities", "Trackers that may sign in", lambda: len(self.identities))
+
+
+async def _until(is_done: Callable[[], bool], timeout_s: float) -> None:
+    """Wait for a condition, at most so long; looked at fifty times a second."""
+    clock = asyncio.get_running_loop()
+    due_s = clock.time() + timeout_s
+    while not is_done() and clock.time() < due_s:  # noqa: ASYNC110  # an orderly stop is rare
+        await asyncio.sleep(0.02)

@@ -1,0 +1,55 @@
+"""Trackers of an organization, changed as the API changes them."""
+
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from db import trackers
+from db.connect import connect
+from db.revision import bump
+from db.tenant import act_for
+from tests.ingest.tenants import Tenant, Vehicle
+from tests.servers import DatabaseUnderTest
+
+
+async def rotate(tenant: Tenant, tracker_id: UUID, secret: str) -> None:
+    """Give a tracker another secret."""
+    conn = await connect(tenant.database.url("opsc_app"), "test")
+    async with conn, conn.transaction():
+        await act_for(conn, tenant.org_id)
+        revision, at = await bump(conn)
+        tracker = await trackers.find(conn, tracker_id)
+        assert tracker is not None
+        await trackers.rotate(conn, tracker._replace(updated_at=at), secret, revision)
+
+
+async def registered(tenant: Tenant) -> Vehicle:
+    """A new tracker on an asset; its secret is "secret"."""
+    vehicle = await tenant.vehicle()
+    await rotate(tenant, vehicle.tracker_id, "secret")
+    return vehicle
+
+
+async def revoke(tenant: Tenant, tracker_id: UUID) -> None:
+    """Revoke a tracker."""
+    conn = await connect(tenant.database.url("opsc_app"), "test")
+    async with conn, conn.transaction():
+        await act_for(conn, tenant.org_id)
+        revision, at = await bump(conn)
+        tracker = await trackers.find(conn, tracker_id)
+        assert tracker is not None
+        await trackers.revoke(conn, tracker._replace(revoked_at=at, updated_at=at), revision)
+
+
+def rows(tenant: Tenant, query: str, *values: object) -> list[tuple[Any, ...]]:
+    """What the listener may see."""
+    with psycopg.connect(tenant.database.url("opsc_listen")) as conn:
+        return conn.execute(query.encode(), values).fetchall()
+
+
+@pytest.fixture
+async def tenant(database: DatabaseUnderTest) -> Tenant:
+    """A new organization."""
+    return await Tenant.create(database)

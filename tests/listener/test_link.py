@@ -1,0 +1,249 @@
+"""The link from a listener to ingest, both ends: what is offered is answered once it is stored."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from db.ids import new_id
+from ingest.batcher import BatchLimits
+from ingest.link import LinkMessage, LinkOptions, LinkServer
+from ingest.link_address import LinkAddress
+from listener import owner
+from listener.link import Link, Message, Origin, Sender
+from listener.metrics import Metrics
+from telemetry import link
+from telemetry.link import FrameReader, Welcome
+from tests.ingest.conftest import until
+from tests.servers import DatabaseUnderTest
+
+LIMITS = BatchLimits(messages=10_000, bytes=64 * 1024 * 1024, age_ms=1)
+STORED = 0
+
+
+class Sent(NamedTuple):
+    """A message as a connection gives it to the link."""
+
+    number: int
+    payload: bytes
+    topic: str = "trackers/t/fixes"
+    correlation_data: bytes | None = None
+    oversize_bytes: int = 0
+
+
+class Connection:
+    """A device's connection, and the payloads of which it heard that they are committed."""
+
+    def __init__(self, sender: Sender, number: int, tracker_id: UUID | None = None) -> None:
+        self.committed: list[bytes] = []
+        self._sender = sender
+        self._numbers = 0
+        self.origin = Origin(
+            id=number,
+            organization=0,
+            tracker_id=tracker_id or new_id(),
+            client_id="box",
+            since_us=number,
+            committed=self._note,
+        )
+
+    def open(self) -> None:
+        self._sender.opened(self.origin)
+
+    def send(self, payload: bytes, topic: str = "trackers/t/fixes") -> None:
+        self._sender.offer(self.origin, Sent(self._numbers, payload, topic))
+        self._numbers += 1
+
+    def close(self) -> None:
+        self._sender.closed(self.origin)
+
+    def _note(self, message: Message, result: int) -> None:
+        assert result == STORED
+        self.committed.append(message.payload)
+
+
+@pytest.fixture
+def sender() -> Sender:
+    return Sender(new_id())
+
+
+@pytest.fixture
+def address(readable_folder: Path) -> LinkAddress:
+    return LinkAddress.parse(f"unix:{readable_folder}/ingest.sock")
+
+
+@asynccontextmanager
+async def linked(sender: Sender, address: LinkAddress) -> AsyncIterator[LinkServer]:
+    """An owner of the lease that the sender is linked to."""
+    async with LinkServer(LinkOptions(address), epoch=1) as links:
+        made = sender.link()
+        await asyncio.get_running_loop().create_unix_connection(lambda: made, address.path)
+        await asyncio.wait({made.welcomed, made.lost}, return_when=asyncio.FIRST_COMPLETED)
+        assert not made.lost.done()
+        yield links
+    await made.lost
+
+
+async def received(links: LinkServer, count: int) -> list[LinkMessage]:
+    messages: list[LinkMessage] = []
+    async with asyncio.timeout(30):
+        while len(messages) < count:
+            messages += await links.batch(LIMITS)
+    return messages
+
+
+def store(links: LinkServer, messages: list[LinkMessage]) -> None:
+    links.acknowledge(messages, [STORED] * len(messages))
+
+
+async def test_what_a_connection_brought_that_was_taken_over_is_answered(
+    sender: Sender, address: LinkAddress
+) -> None:
+    older = Connection(sender, 1)
+    newer = Connection(sender, 2, older.origin.tracker_id)
+    evicted: list[int] = []
+    sender.on_evicted = evicted.append
+    async with linked(sender, address) as links:
+        for number, one in enumerate((older, newer), start=1):
+            one.open()
+            one.send(b"message %d" % one.origin.id)
+            await until(lambda number=number: len(links.queue) == number)
+        await until(lambda: evicted == [1])
+        older.close()
+        store(links, await received(links, 2))
+        await until(lambda: not len(sender.outbox))
+        assert (older.committed, newer.committed) == ([b"message 1"], [b"message 2"])
+        assert (sender.outbox.messages, sender.outbox.bytes) == (0, 0)
+        assert list(sender.origins) == [2]
+
+
+async def test_what_was_not_answered_is_sent_again_in_order_on_the_next_link(
+    sender: Sender, address: LinkAddress
+) -> None:
+    device = Connection(sender, 1)
+    device.open()
+    for number in range(3):
+        device.send(b"%d" % number)
+    async with linked(sender, address) as links:
+        first = await received(links, 3)
+        device.send(b"3")
+        await received(links, 1)
+        store(links, first[:1])
+        await until(lambda: device.committed == [b"0"])
+    device.send(b"4")
+    device.close()
+    async with linked(sender, address) as links:
+        again = await received(links, 4)
+        assert [one.payload for one in again] == [b"1", b"2", b"3", b"4"]
+        store(links, again)
+        await until(lambda: not len(sender.outbox))
+    assert device.committed == [b"0", b"1", b"2", b"3", b"4"]
+    assert not sender.origins
+
+
+async def test_topics_and_client_ids_as_long_as_mqtt_allows_do_not_break_the_link(
+    sender: Sender, address: LinkAddress
+) -> None:
+    devices = [Connection(sender, number) for number in range(1, 400)]
+    for device in devices:
+        device.origin.client_id = "c" * 65_535
+        device.open()
+        device.send(b"x", topic=f"{device.origin.id:065535}")
+    async with linked(sender, address) as links:
+        store(links, await received(links, len(devices)))
+        await until(lambda: not len(sender.outbox))
+
+
+class Owner:
+    """The other end of a link, in the hands of a test."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer, self._frames = reader, writer, FrameReader()
+
+    async def bodies(self) -> list[link.Body]:
+        """What came at once; nothing where the link ended."""
+        return list(self._frames.feed(await self._reader.read(65_536)))
+
+    def welcome(self) -> None:
+        self._writer.write(link.frame(Welcome(link.VERSION, 1, 1_000, 1_000_000)))
+
+
+@asynccontextmanager
+async def owned(database: DatabaseUnderTest) -> AsyncIterator[asyncio.Queue[Owner]]:
+    """The links of an owner of the lease that a test plays."""
+    made: asyncio.Queue[Owner] = asyncio.Queue()
+
+    def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        made.put_nowait(Owner(reader, writer))
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    address = f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    with psycopg.connect(database.url("admin"), autocommit=True) as conn:
+        conn.execute(
+            "UPDATE leases SET epoch = 1, address = %s, expires_at = 'infinity'"
+            " WHERE name = 'ingest'",
+            (address,),
+        )
+    async with server:
+        yield made
+
+
+async def test_a_link_that_is_not_welcomed_in_time_is_given_up(
+    sender: Sender, database: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, "WELCOME_S", 0.2)
+    keeping = owner.Owner(database.url("opsc_listen"), sender, Metrics(), None)
+    async with owned(database) as links, asyncio.timeout(30):
+        task = asyncio.create_task(keeping.run())
+        frozen = await links.get()
+        while await frozen.bodies():
+            pass
+        current = await links.get()
+        assert await current.bodies()
+        current.welcome()
+        await until(lambda: sender.is_linked)
+        task.cancel()
+
+
+async def test_a_link_that_was_given_up_is_not_welcomed(sender: Sender) -> None:
+    given_up = sender.link()
+    given_up.cut()
+    device = Connection(sender, 1)
+    device.open()
+    device.send(b"x")
+    given_up.data_received(link.frame(Welcome(link.VERSION, 1, 1_000, 1_000_000)))
+    assert given_up.epoch is None
+    assert sender.outbox.credit_messages == 0
+
+
+async def test_a_second_welcome_ends_the_link(sender: Sender) -> None:
+    made: Link = sender.link()
+    for _ in range(2):
+        assert not made.lost.done()
+        made.data_received(link.frame(Welcome(link.VERSION, 1, 1_000, 1_000_000)))
+    assert made.lost.done()
+
+
+async def test_the_lease_is_watched_although_sessions_of_the_database_end(
+    sender: Sender, database: DatabaseUnderTest
+) -> None:
+    keeping = owner.Owner(database.url("opsc_listen"), sender, Metrics(), None)
+    async with owned(database) as links, asyncio.timeout(30):
+        task = asyncio.create_task(keeping.run())
+        frozen = await links.get()
+        frozen.welcome()
+        await until(lambda: sender.is_linked)
+        with psycopg.connect(database.url("admin"), autocommit=True) as conn:
+            conn.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE usename = 'opsc_listen' AND datname = current_database()"
+            )
+            await asyncio.sleep(1.5)  # a look fails
+            conn.execute("UPDATE leases SET epoch = 2 WHERE name = 'ingest'")
+        await links.get()
+        task.cancel()

@@ -1,0 +1,72 @@
+"""Several processes behind one port, and what a listener does when there is no place."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.ingest.conftest import until
+from tests.ingest.tenants import Tenant
+from tests.listener.conftest import registered
+from tests.listener.running import running
+from tests.listener.wire import PINGREQ, PINGRESP, Wire
+from tests.servers import PostgresUnderTest
+
+
+def children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(one) for one in text.split()]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""
+    except FileNotFoundError:
+        return False
+
+
+async def test_silent_connections_keep_nobody_out(postgres: PostgresUnderTest) -> None:
+    tenant = await Tenant.create(postgres.migrated_database())
+    vehicles = [await registered(tenant) for _ in range(4)]
+    few = {"OPSC_LISTEN_MAX_CONNECTIONS": "4"}
+    with running(tenant.database, few) as system, ExitStack() as stack:
+        silent = [stack.enter_context(Wire(system.port)) for _ in range(4)]
+        devices = [stack.enter_context(Wire.signed_in(system.port, one.name)) for one in vehicles]
+        assert [wire.read() for wire in silent] == [None] * 4
+        assert stack.enter_context(Wire(system.port)).read() is None  # nobody can be cut for it
+        for device in devices:
+            device.send(PINGREQ)
+            assert device.read() == (PINGRESP, b"")
+
+
+async def test_a_process_that_is_killed_comes_back_and_none_outlives_the_parent(
+    postgres: PostgresUnderTest,
+) -> None:
+    tenant = await Tenant.create(postgres.migrated_database())
+    vehicle = await registered(tenant)
+    with running(tenant.database, {"OPSC_LISTEN_PROCESSES": "2"}) as system:
+        parent = system.listener.pid
+        await until(lambda: len(children(parent)) == 2)
+        second = subprocess.run(  # noqa: ASYNC221  # nothing else runs here
+            [sys.executable, "-P", "-m", "listener"],
+            env={**os.environ, **system.listener.settings, "OPSC_LISTEN_HTTP": "127.0.0.1:1"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert second.returncode == 1
+        assert "in use" in second.stdout + second.stderr
+        before = children(parent)
+        os.kill(before[0], signal.SIGKILL)
+        await until(lambda: len(set(children(parent)) - {before[0]}) == 2)
+        system.listener.wait_until_ready()
+        Wire.signed_in(system.port, vehicle.name).close()
+        processes = children(parent)
+        os.kill(parent, signal.SIGKILL)
+        await until(lambda: not any(map(is_running, processes)))
+        system.listener.kill()
+        system.listener.start()
+        Wire.signed_in(system.port, vehicle.name).close()
