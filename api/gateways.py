@@ -20,7 +20,6 @@ from api.paging import ListOf, Page, SortedQuery, Total
 from api.problems import conflict, not_found
 from api.routes import TenantRoute
 from api.wire import created, id_text, ok, optional_time_text, time_text
-from db.broker_identities import broker_hash
 from db.connect import Connection
 from db.gateways import Gateway, GatewayFilter, gateways
 from db.ids import new_id
@@ -99,7 +98,7 @@ async def create_gateway(access: Dispatcher, body: Annotated[NewGateway, Body()]
     async with access.transaction() as conn:
         at = await instant(conn)
         gateway = Gateway(new_id(), body.name, body.kind, None, at, at)
-        await gateways.insert(conn, gateway, **_hashes(secret))
+        await gateways.insert(conn, gateway, secret_hash=secret_hash(secret))
     return created(_item(gateway), router.prefix, once={"secret": secret})
 
 
@@ -136,7 +135,7 @@ async def rotate_gateway(access: Dispatcher, gateway_id: _GatewayPath) -> Respon
             detail = "The gateway is revoked for good: register another one."
             raise conflict("gateway_revoked", detail)
         gateway = gateway._replace(updated_at=await instant(conn))
-        await gateways.update(conn, gateway, **_hashes(secret))
+        await gateways.update(conn, gateway, secret_hash=secret_hash(secret))
     return ok(_item(gateway), once={"secret": secret})
 
 
@@ -149,12 +148,8 @@ async def revoke_gateway(access: Dispatcher, gateway_id: _GatewayPath) -> Respon
         if gateway.revoked_at is None:
             at = await instant(conn)
             gateway = gateway._replace(revoked_at=at, updated_at=at)
-            await gateways.update(conn, gateway, broker_hash=None)
+            await gateways.update(conn, gateway)
     return ok(_item(gateway))
-
-
-def _hashes(secret: str) -> dict[str, object]:
-    return {"secret_hash": secret_hash(secret), "broker_hash": broker_hash(secret)}
 
 
 async def _found(conn: Connection, gateway_id: UUID, *, lock: bool = False) -> Gateway:

@@ -50,7 +50,7 @@ class QuarantineItem(BaseModel):
         max_length=64,
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
     )
-    payload_kept: bool = Field(description="up to 64 KiB are")
+    payload_kept: bool = Field(description="up to 64 KiB are, of `refused_by_database` 512 KiB")
     counts_only: bool = Field(description="stands for messages beyond what is kept of a day")
     seen: fields.Count = Field(description="how often the same came")
     releases: fields.Count = Field(description="how often it was released and came back")

@@ -1,4 +1,4 @@
-"""Trackers: registered here, they sign in to the broker with their id and their secret.
+"""Trackers: registered here, they sign in to the listener with their id and their secret.
 
 The secret is shown once, in the answer that creates the tracker or gives it another secret; only
 hashes of it are kept. A revoked tracker stays revoked. Which asset a tracker is on is history: an
@@ -8,7 +8,7 @@ stored already and belong to none (`api.assignments`).
 
 import secrets
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
@@ -30,8 +30,9 @@ from api.wire import (
     optional_time_text,
     time_text,
 )
-from db import last_positions, trackers
+from db import device_connections, last_positions, trackers
 from db.connect import Connection
+from db.device_connections import ConnectionState
 from db.ids import new_id
 from db.revision import bump
 from db.trackers import Tracker, TrackerFilter
@@ -39,6 +40,8 @@ from db.trackers import Tracker, TrackerFilter
 router = APIRouter(prefix="/v1/trackers", tags=["trackers"], route_class=TenantRoute)
 _TrackerPath = Annotated[fields.TrackerId, Path(alias="id")]
 SECRET_BYTES = 32
+_INCLUDED = "(last_seen_at|connection)"
+_INCLUDE = f"^{_INCLUDED}(,{_INCLUDED})*$"
 _ASSIGNED = ConfigDict(json_schema_extra={"dependentRequired": {"assigned_from": ["asset_id"]}})
 _Name = Annotated[fields.Name, Field(examples=["Tracker of truck 7"])]
 _ExternalId = Annotated[fields.ExternalId, Field(examples=["356938035643809"])]
@@ -58,6 +61,21 @@ class TrackerItem(BaseModel):
     updated_at: datetime
     last_seen_at: datetime | None = Field(
         default=None, description="the time of its newest fix, where `include` asks for it"
+    )
+    connected: bool = Field(
+        default=False,
+        description="whether it is connected now; this and what follows where `include` asks for"
+        " `connection`",
+    )
+    connected_since: datetime | None = Field(default=None, description="null: it is not connected")
+    connected_from: Annotated[str | None, Field(max_length=39, examples=["192.0.2.7"])] = Field(
+        default=None, description="the address that it is connected from"
+    )
+    last_connected_at: datetime | None = Field(
+        default=None, description="when it last signed in; null: it never did"
+    )
+    credential_shared: bool = Field(
+        default=False, description="whether two devices took turns with its secret in the last day"
     )
 
 
@@ -109,7 +127,16 @@ class TrackerChange(fields.Body):
 
 
 Include = Annotated[
-    Literal["last_seen_at"] | None, Field(description="what to show beside", max_length=20)
+    Annotated[
+        str,
+        fields.shaped(_INCLUDE, "must be last_seen_at, connection, or both with a comma"),
+        Field(max_length=100, json_schema_extra={"pattern": _INCLUDE}),
+    ]
+    | None,
+    Field(
+        description="last_seen_at, connection, or both with a comma",
+        examples=["last_seen_at,connection"],
+    ),
 ]
 
 
@@ -124,6 +151,9 @@ class TrackerQuery(SortedQuery):
     revoked: Annotated[
         bool | None, Field(description="only those that are, or only those that are not")
     ] = None
+    connected: Annotated[
+        bool | None, Field(description="only those that are connected now, or that are not")
+    ] = None
     include: Include = None
 
 
@@ -137,7 +167,9 @@ class OneTrackerQuery(fields.Query):
 async def list_trackers(access: Reader, query: Annotated[TrackerQuery, Query()]) -> Response:
     """Trackers, newest first."""
     page = Page(access, query, "trackers", query.order.key_type)
-    wanted = TrackerFilter(query.external_id, query.asset_id, query.assigned, query.revoked)
+    wanted = TrackerFilter(
+        query.external_id, query.asset_id, query.assigned, query.revoked, query.connected
+    )
     async with access.transaction() as conn:
         await check_filter_ids(conn, asset_id=query.asset_id)
         total = page.total or Total(await trackers.count(conn, wanted))
@@ -240,10 +272,17 @@ async def _included(
     conn: Connection, include: str | None, tracker_ids: list[UUID]
 ) -> dict[UUID, dict[str, Any]]:
     """By tracker, the fields that `include` asks for: one look-up for all of them."""
-    if include is None:
-        return {tracker_id: {} for tracker_id in tracker_ids}
-    seen = await last_positions.of_trackers(conn, tracker_ids)
-    return {each: {"last_seen_at": optional_time_text(seen.get(each))} for each in tracker_ids}
+    asked = set((include or "").split(","))
+    more: dict[UUID, dict[str, Any]] = {tracker_id: {} for tracker_id in tracker_ids}
+    if "last_seen_at" in asked:
+        seen = await last_positions.of_trackers(conn, tracker_ids)
+        for tracker_id in tracker_ids:
+            more[tracker_id]["last_seen_at"] = optional_time_text(seen.get(tracker_id))
+    if "connection" in asked:
+        connections = await device_connections.of_trackers(conn, tracker_ids)
+        for tracker_id in tracker_ids:
+            more[tracker_id] |= connection_fields(connections.get(tracker_id))
+    return more
 
 
 def wanted_assignment(body: NewTracker | TrackerChange) -> Assignment | None:
@@ -275,6 +314,18 @@ async def _found(conn: Connection, tracker_id: UUID) -> Tracker:
     if tracker is None:
         raise not_found("tracker")
     return tracker
+
+
+def connection_fields(state: ConnectionState | None) -> dict[str, Any]:
+    """Return the fields of a TrackerItem that say whether it is connected."""
+    since = None if state is None else state.connected_since
+    return {
+        "connected": since is not None,
+        "connected_since": optional_time_text(since),
+        "connected_from": None if state is None else state.address,
+        "last_connected_at": optional_time_text(None if state is None else state.last_connected_at),
+        "credential_shared": state is not None and state.is_credential_shared,
+    }
 
 
 def tracker_item(tracker: Tracker) -> dict[str, Any]:

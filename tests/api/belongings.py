@@ -11,9 +11,11 @@ from tests.api.shapes import square
 from tests.api.stored import (
     carried,
     minute,
+    store_connection,
     store_event,
     store_fixes,
     store_refusal,
+    store_session,
     store_visit,
 )
 from tests.api.test_attachments import upload
@@ -25,6 +27,8 @@ async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Id
     """Things of `org` whose texts have `name` in them. Calling it again makes others."""
     who = await carried(org, f"{name} truck")
     store_fixes(api, org, who.tracker_id, [minute(number) for number in range(3)])
+    store_connection(api, org, who.tracker_id, lease_s=60)
+    store_session(api, org, who.tracker_id)
     hook = {"url": f"https://{name}.example.com/", "types": ["*"]}
     zone = await _made(org, "zones", {"name": f"{name} yard", "geometry": square()})
     client = await _made(org, "clients", {"name": f"{name} client"})

@@ -48,6 +48,40 @@ async def carried(org: Organization, name: str = "Truck") -> Carried:
     return Carried(asset.json["id"], tracker.json["id"])
 
 
+def store_connection(
+    api: RunningApi,
+    org: Organization,
+    tracker_id: str,
+    *,
+    lease_s: float | None,
+    address: str = "192.0.2.7",
+    shared_at: datetime | None = None,
+) -> None:
+    """A connection since START. lease_s: of its listener; None: the connection has ended."""
+    listener_id = None if lease_s is None else new_id()
+    api.sql(
+        "INSERT INTO device_connections VALUES (%s, %s, %s, %s, 4, %s, NULL, %s)",
+        org.org_id,
+        parse_id("trk", tracker_id),
+        listener_id,
+        address,
+        START,
+        shared_at,
+    )
+    if lease_s is not None:
+        expires_at = datetime.now(UTC) + timedelta(seconds=lease_s)
+        api.sql("INSERT INTO listeners VALUES (%s, %s)", listener_id, expires_at)
+
+
+def store_session(api: RunningApi, org: Organization, tracker_id: str) -> None:
+    """A session that the tracker can go on with."""
+    api.sql(
+        "INSERT INTO device_sessions VALUES (%s, %s, 'box', true, now() + interval '1 day')",
+        org.org_id,
+        parse_id("trk", tracker_id),
+    )
+
+
 def store_fixes(
     api: RunningApi, org: Organization, tracker_id: str, times: Iterable[datetime], **columns: Any
 ) -> None:

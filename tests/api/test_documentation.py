@@ -63,7 +63,7 @@ async def test_answers_have_the_fields_that_are_documented(
     lists: dict[str, type[BaseModel]] = {
         "assets?include=last_position,zone_ids": AssetItem,
         "assets/positions": AssetPosition,
-        "trackers": TrackerItem,
+        "trackers?include=last_seen_at,connection": TrackerItem,
         "zones": ZoneItem,
         "attachments": AttachmentItem,
         "clients": ClientItem,

@@ -1,8 +1,7 @@
 """Trackers and their assignments, through HTTP."""
 
-from base64 import b64decode
 from datetime import UTC, datetime, timedelta
-from hashlib import pbkdf2_hmac, sha256
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from db.ids import new_id
 from telemetry.ids import format_id, parse_id
 from tests.api.running import Organization, RunningApi
-from tests.api.stored import carried, store_fixes
+from tests.api.stored import START, carried, store_connection, store_fixes, text
 
 
 def ago(**span: float) -> datetime:
@@ -224,49 +223,28 @@ async def test_an_external_id_is_taken_once(north: Organization) -> None:
     assert (second.status, second.json["code"]) == (409, "external_id_taken")
 
 
-def broker_hash(api: RunningApi, tracker_id: str) -> Any:
-    query = "SELECT broker_hash FROM trackers WHERE id = %s"
-    return api.sql(query, parse_id("trk", tracker_id))[0][0]
-
-
-async def test_the_broker_knows_a_secret_by_a_salted_hash(
-    api: RunningApi, north: Organization
-) -> None:
-    tracker = await new_tracker(north)
-    kind, rounds, salt, digest = broker_hash(api, tracker["id"]).removeprefix("$").split("$")
-    assert kind == "7"
-    expected = pbkdf2_hmac(
-        "sha512", tracker["secret"].encode(), b64decode(salt), iterations=int(rounds)
-    )
-    assert b64decode(digest) == expected
-
-
 async def test_a_rotated_secret_is_another_one(api: RunningApi, north: Organization) -> None:
     tracker = await new_tracker(north, name="Box 8")
-    before = broker_hash(api, tracker["id"])
     path = f"/v1/trackers/{tracker['id']}"
     assert (await north.technician.post(f"{path}/rotate", {})).status == 403
     rotated = (await north.dispatcher.post(f"{path}/rotate", {})).json
     assert rotated["name"] == "Box 8"
     assert rotated["secret"] != tracker["secret"]
-    assert broker_hash(api, tracker["id"]) not in (None, before)
     stored = api.sql(
         "SELECT secret_hash FROM trackers WHERE id = %s", parse_id("trk", rotated["id"])
     )
     assert stored == [(sha256(rotated["secret"].encode()).digest(),)]
 
 
-async def test_a_tracker_is_revoked_once_and_for_good(api: RunningApi, north: Organization) -> None:
+async def test_a_tracker_is_revoked_once_and_for_good(north: Organization) -> None:
     tracker = await new_tracker(north)
     path = f"/v1/trackers/{tracker['id']}"
     revoked = await north.dispatcher.post(f"{path}/revoke", {})
     assert revoked.status == 200
     assert revoked.json["revoked_at"] is not None
-    assert broker_hash(api, tracker["id"]) is None
     assert (await north.dispatcher.post(f"{path}/revoke", {})).json == revoked.json
     refused = await north.dispatcher.post(f"{path}/rotate", {})
     assert (refused.status, refused.json["code"]) == (409, "tracker_revoked")
-    assert broker_hash(api, tracker["id"]) is None
 
 
 @pytest.mark.parametrize("what", ["rotate", "revoke"])
@@ -317,3 +295,46 @@ async def test_a_tracker_was_last_seen_at_its_newest_fix(
     seen = {row["id"]: row["last_seen_at"] for row in listed}
     assert (seen[who.tracker_id], seen[silent.tracker_id]) == (one["last_seen_at"], None)
     assert (await north.viewer.get(path, include="asset")).status == 400
+
+
+async def test_a_tracker_is_connected_while_its_listener_lives(api: RunningApi) -> None:
+    org = api.organization("Connected")
+    ids = {name: (await new_tracker(org, name=name))["id"] for name in ("on", "dead", "off", "new")}
+    store_connection(api, org, ids["on"], lease_s=60, address="2001:db8::7", shared_at=ago(hours=1))
+    store_connection(api, org, ids["dead"], lease_s=-1, shared_at=ago(days=2))
+    store_connection(api, org, ids["off"], lease_s=None)
+    listed = (await org.viewer.get("/v1/trackers", include="connection")).json["data"]
+    names = ("connected", "connected_since", "connected_from", "last_connected_at")
+    shown = {row["name"]: tuple(row[name] for name in names) for row in listed}
+    assert shown == {
+        "on": (True, text(START), "2001:db8::7", text(START)),
+        "dead": (False, None, None, text(START)),
+        "off": (False, None, None, text(START)),
+        "new": (False, None, None, None),
+    }
+    assert [row["name"] for row in listed if row["credential_shared"]] == ["on"]
+    for connected, expected in (("true", ["on"]), ("false", ["new", "off", "dead"])):
+        found = (await org.viewer.get("/v1/trackers", connected=connected)).json
+        assert [row["name"] for row in found["data"]] == expected
+        assert found["total"] == len(expected)
+
+
+async def test_a_connection_changes_no_etag_and_is_shown_where_it_is_asked_for(
+    api: RunningApi, north: Organization
+) -> None:
+    made = await new_tracker(north)
+    path = f"/v1/trackers/{made['id']}"
+    before = await north.viewer.get(path)
+    store_connection(api, north, made["id"], lease_s=60)
+    after = await north.viewer.get(path)
+    assert after.headers["etag"] == before.headers["etag"]
+    both = (await north.viewer.get(path, include="connection,last_seen_at")).json
+    assert both.keys() - after.json.keys() == {
+        "connected",
+        "connected_from",
+        "connected_since",
+        "credential_shared",
+        "last_connected_at",
+        "last_seen_at",
+    }
+    assert (both["connected"], both["connected_from"]) == (True, "192.0.2.7")
