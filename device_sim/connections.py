@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from device_sim.device_stack import Answer, DeviceStack
+from device_sim.devices import Device
 from mqtt import BrokerAddress, Message, MqttError, Published, Session, SessionOptions
 from mqtt.errors import PublishQueueFullError
 
@@ -48,12 +50,15 @@ class Handlers:
     """
 
     handed_over: Callable[[Outgoing], None]
-    answered: Callable[[Outgoing, Published, float], None]
+    answered: Callable[[Outgoing, Published | Answer, float], None]
     told: Callable[[Sequence[Message]], None] | None = None
 
 
 class Connections:
-    """`at_most` connections for `options[tracker]` of each tracker."""
+    """`at_most` connections for `options[tracker]` of each tracker.
+
+    devices: how each tracker speaks where it has an MQTT stack of its own; it has no receipts then.
+    """
 
     def __init__(
         self,
@@ -61,10 +66,12 @@ class Connections:
         options: Sequence[SessionOptions],
         at_most: int,
         handlers: Handlers,
+        devices: Sequence[Device] = (),
     ) -> None:
         self._address, self._options, self._handlers = address, options, handlers
+        self._devices = devices
         self._at_most = at_most
-        self._open: dict[int, Session] = {}  # connecting ones too
+        self._open: dict[int, Session | DeviceStack] = {}  # connecting ones too
         self._ready: set[int] = set()  # were connected once
         self._outstanding: dict[int, int] = {}  # messages of a tracker that hold its connection
         self._idle: dict[int, None] = {}  # the one that is idle longest first
@@ -110,13 +117,20 @@ class Connections:
 
     def open(self, tracker: int) -> None:
         """Begin to connect a tracker."""
-        session = Session(self._address, self._options[tracker])
+        session = self._session(tracker)
         self._open[tracker] = session
         self._connecting += 1
         self.opened += 1
         self._spawn(self._attend(tracker, session))
 
-    def missing(self) -> Iterator[Session]:
+    def _session(self, tracker: int) -> Session | DeviceStack:
+        options = self._options[tracker]
+        if not self._devices:
+            return Session(self._address, options)
+        secret = (options.password or b"").decode()
+        return DeviceStack(self._address, options.client_id, secret, self._devices[tracker])
+
+    def missing(self) -> Iterator[Session | DeviceStack]:
         """The sessions that are not connected."""
         return (session for session in self._open.values() if not session.connected.is_set())
 
@@ -163,9 +177,7 @@ class Connections:
     def _hand_over(self, message: Outgoing) -> bool:
         tracker = message.tracker
         try:
-            published = self._open[tracker].publish_nowait(
-                message.topic, message.content, correlation_data=message.correlation_data
-            )
+            published = self._publish(self._open[tracker], message)
         except PublishQueueFullError:
             return False
         self._idle.pop(tracker, None)
@@ -175,6 +187,13 @@ class Connections:
         now_s = time.monotonic()
         published.add_done_callback(lambda done: self._handlers.answered(message, done, now_s))
         return True
+
+    def _publish(self, session: Session | DeviceStack, message: Outgoing) -> Published | Answer:
+        if isinstance(session, DeviceStack):
+            return session.publish_nowait(message.topic, message.content)
+        return session.publish_nowait(
+            message.topic, message.content, correlation_data=message.correlation_data
+        )
 
     def _serve_next(self) -> None:
         """Connect those who ask, as far as there is room; else ask idle ones to leave."""
@@ -193,12 +212,12 @@ class Connections:
             self._closing += 1
             self._spawn(self._close(self._open.pop(tracker)))
 
-    async def _close(self, session: Session) -> None:
+    async def _close(self, session: Session | DeviceStack) -> None:
         await session.close()
         self._closing -= 1
         self._serve_next()
 
-    async def _attend(self, tracker: int, session: Session) -> None:
+    async def _attend(self, tracker: int, session: Session | DeviceStack) -> None:
         """From connecting to the end of the session."""
         try:
             await session.__aenter__()
@@ -211,7 +230,7 @@ class Connections:
             self._serve_next()
         self._ready.add(tracker)
         self._hand_over_waiting(tracker)
-        if self._handlers.told is None:
+        if self._handlers.told is None or isinstance(session, DeviceStack):
             return
         with contextlib.suppress(MqttError):  # it was closed
             while True:

@@ -5,7 +5,9 @@
 
 FAULTS says of each what it is and what a system must make of it. A fix has at most one fault of
 those that change what it says, and one of those that change when it is sent. The same seed gives
-the same faults. `truncated` and `reconnect` are no matter of fixes: the fleet sees to them.
+the same faults. `truncated` and `reconnect` are no matter of fixes: the fleet sees
+to them. From `cut` on they are faults of connections and of MQTT stacks: see
+`device_sim.device_stack`.
 """
 
 from collections import defaultdict, deque
@@ -25,6 +27,7 @@ OFFLINE_FIXES = 20
 FROZEN_FIXES = 5
 REPLAYED_FIXES = 20
 LEAST_RECONNECT_S = 1.0
+ONCE = "stored once; with QoS 0, or a session lost, at most once"
 WEEK_US = 7 * 86_400_000_000
 ROLLOVER_US = 1024 * WEEK_US
 _DAY_US = 86_400_000_000
@@ -76,6 +79,29 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
         ),
         "reconnect": Fault(
             "all connections are cut at once (seconds from one time to the next)", "stored once"
+        ),
+        "cut": Fault(
+            "the connection is cut in the middle of the message (share of messages)", ONCE
+        ),
+        "trickle": Fault("the message comes byte by byte (share of messages)", ONCE),
+        "silent": Fault(
+            "no PINGREQ, at a keepalive of 2 s, and a new connection after each end (share of"
+            " trackers)",
+            ONCE,
+        ),
+        "twice": Fault(
+            "another device signs in as the tracker for 3 s and sends what is unacknowledged, too"
+            " (share of messages)",
+            ONCE,
+        ),
+        "deaf": Fault(
+            "no acknowledgement is read for 2 s, then the device reconnects (share of messages)",
+            ONCE,
+        ),
+        "retry": Fault(
+            "what is not acknowledged after 1 s is sent again on the open connection (share of"
+            " trackers)",
+            ONCE,
         ),
     }
 )

@@ -5,9 +5,9 @@
 - Trackers connect at a bounded rate; the schedule begins when all are connected. Where there are
   more trackers than connections, they take turns (`device_sim.connections`) and it begins at once;
   so it does where each tracker connects when its first message is due.
-- A message is sent in order of schedule, with QoS 1; the session sends it again after a cut until
-  the broker acknowledges it. So each tracker's fixes arrive in the order of the ledger, and any
-  that come twice come after all those before them.
+- A message is sent in order of schedule, with QoS 1 unless the plan says otherwise; the session
+  sends it again after a cut until the broker acknowledges it. So each tracker's fixes arrive in
+  the order of the ledger, and any that come twice come after all those before them.
 - A tracker with receipts keeps a message until its receipt, and sends it again when none comes.
 - The schedule waits for nobody. How late messages are handed to their connections is the lag; a
   run that cannot keep up says so by it. When a queue is full the whole run waits, so the memory of
@@ -26,13 +26,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device_sim.connections import Connections, Handlers, Outgoing
+from device_sim.device_stack import Answer
+from device_sim.devices import devices
 from device_sim.latency import Latencies
 from device_sim.ledger import Ledger
 from device_sim.packing import Messages, pack
 from device_sim.payloads import PayloadFormat, as_sent, payloads, truncated
 from device_sim.plan import FleetPlan, SimTracker
 from device_sim.unconfirmed import Unconfirmed, correlation_data
-from mqtt import BrokerAddress, Message, MqttError, Published, SessionOptions, Subscription
+from mqtt import (
+    BrokerAddress,
+    Message,
+    MqttError,
+    Published,
+    PublishRefusedError,
+    SessionOptions,
+    Subscription,
+)
 from telemetry.topics import ack_topic, fixes_topic, packed_topic
 
 _SESSION_EXPIRY_S = 3600
@@ -58,7 +68,8 @@ class Progress:
     latencies run from sending to the broker's PUBACK, or to the receipt; lags from when a message
     was due until its connection had it. failed: refused by the broker, or still without
     its answer when the run ended. connects: how often a tracker connected. sent_again: messages
-    whose receipt did not come in time.
+    whose receipt did not come in time. may_be_lost: sent, and nobody waits for an answer (see
+    device_sim.ledger).
     """
 
     stage: Stage
@@ -73,10 +84,11 @@ class Progress:
     lags: Latencies = field(default_factory=Latencies)
     connects: int = 0
     sent_again: int = 0
+    may_be_lost: int = 0
 
     @property
     def outstanding(self) -> int:
-        return self.sent - self.acknowledged - self.failed
+        return self.sent - self.acknowledged - self.failed - self.may_be_lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +147,9 @@ class _Fleet:
         told = None if plan.receipts_s is None else self._told
         handlers = Handlers(self._handed_over, self._answered, told)
         options = [_options(tracker, plan) for tracker in plan.trackers]
-        self._connections = Connections(address, options, plan.connections, handlers)
+        own = (len(options), plan.qos, plan.version, plan.faults, plan.seed)
+        stacks = list(devices(*own)) if plan.has_own_stack else []
+        self._connections = Connections(address, options, plan.connections, handlers, stacks)
         topic = packed_topic if plan.payload_format is PayloadFormat.PACKED else fixes_topic
         self._topics = [topic(tracker.tracker_id) for tracker in plan.trackers]
         self._truncating = np.random.default_rng([plan.seed, 2])
@@ -144,7 +158,7 @@ class _Fleet:
         self._began = time.monotonic()
         self._ended: float | None = None
         self._latencies, self._lags = Latencies(), Latencies()
-        self._numbers = self._sent = self._acknowledged = self._failed = 0
+        self._numbers = self._sent = self._acknowledged = self._failed = self._may_be_lost = 0
         self._has_answer = asyncio.Event()
         self.ledger = (ledger or Ledger()) if plan.keep_ledger else None
 
@@ -164,6 +178,7 @@ class _Fleet:
             lags=self._lags.copy(),
             connects=self._connections.opened,
             sent_again=self._unconfirmed.sent_again,
+            may_be_lost=self._may_be_lost,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -289,13 +304,22 @@ class _Fleet:
         if self.ledger is not None:
             self.ledger.sent(message.number, time.time_ns() // 1000)
 
-    def _answered(self, message: Outgoing, published: Published, handed_over_s: float) -> None:
-        """The broker's answer; for trackers with receipts it says nothing yet."""
+    def _answered(
+        self, message: Outgoing, published: Published | Answer, handed_over_s: float
+    ) -> None:
+        """The broker's answer; for trackers with receipts it says nothing yet.
+
+        A PUBACK that refuses is an answer like any other: the message must be in quarantine.
+        """
         if self._plan.receipts_s is not None or self._ended is not None:
             if not published.cancelled():
                 published.exception()  # read, so that nobody warns of it
             return
-        if not published.cancelled() and published.exception() is None:
+        error = None if published.cancelled() else published.exception()
+        is_answered = not published.cancelled() and error is None
+        if is_answered and published.result() is False:
+            self._let_go(message)
+        elif is_answered or isinstance(error, PublishRefusedError):
             self._confirmed(message, handed_over_s)
         else:
             self._failed += message.fixes
@@ -317,6 +341,14 @@ class _Fleet:
         self._connections.done_with(message.tracker)
         self._has_answer.set()
 
+    def _let_go(self, message: Outgoing) -> None:
+        """Nobody will know whether the message has arrived."""
+        self._may_be_lost += message.fixes
+        if self.ledger is not None:
+            self.ledger.may_be_lost(message.number)
+        self._connections.done_with(message.tracker)
+        self._has_answer.set()
+
     async def _settle(self) -> None:
         """Wait for the answers that are outstanding; what has none by then has failed."""
         self._stage = Stage.SETTLING
@@ -326,12 +358,13 @@ class _Fleet:
                     self._has_answer.clear()
                     await self._has_answer.wait()
         self._sent += sum(message.fixes for message in self._connections.waiting())
-        self._failed = self._sent - self._acknowledged
+        self._failed = self._sent - self._acknowledged - self._may_be_lost
         self._ended = time.monotonic()
 
     def _is_outstanding(self) -> bool:
         has_waiting = next(self._connections.waiting(), None) is not None
-        return has_waiting or self._sent > self._acknowledged + self._failed
+        answered = self._acknowledged + self._failed + self._may_be_lost
+        return has_waiting or self._sent > answered
 
 
 def _options(tracker: SimTracker, plan: FleetPlan) -> SessionOptions:

@@ -1,7 +1,9 @@
 """What a fleet knows that it sent: each fix in the order of sending, and what became of it.
 
 A fix whose message is acknowledged must be found in the system, or in quarantine. One whose message
-was sent and never acknowledged may be there or not. One that was never sent must not be there.
+was sent and never acknowledged may be there or not; it proves nothing, unless nobody waits for an
+acknowledgement: the message had QoS 0, or was thrown away with the session of its device. One that
+was never sent must not be there.
 
 Acknowledged is what the broker has acknowledged or, for trackers with receipts, what there is a
 receipt for.
@@ -26,6 +28,7 @@ MESSAGE_DTYPE = np.dtype(
         ("sent_us", "<i8"),  # for the first time; since 1970, 0 = not sent
         ("is_repeated", "?"),  # sent again, for want of a receipt
         ("acknowledged_us", "<i8"),  # since 1970, 0 = not acknowledged
+        ("may_be_lost", "?"),  # sent with QoS 0, or thrown away with a session that was lost
     ]
 )
 _FIRST_CAPACITY = 1024
@@ -85,6 +88,10 @@ class Ledger:
     def acknowledged(self, message: int, at_us: int) -> None:
         self._messages["acknowledged_us"][message] = at_us
 
+    def may_be_lost(self, message: int) -> None:
+        """Note that nobody waits for the acknowledgement of a message."""
+        self._messages["may_be_lost"][message] = True
+
     @property
     def fixes(self) -> NDArray[np.void]:
         """All planned fixes, FIX_DTYPE; rows["message"] is the row number in `messages`."""
@@ -100,6 +107,11 @@ class Ledger:
         """The row number of the message that was sent last, None before the first."""
         return self._newest_sent
 
+    def doubtful_trackers(self) -> set[int]:
+        """Those of whose messages some may be lost."""
+        messages = self.messages
+        return set(messages["tracker"][messages["may_be_lost"]].tolist())
+
     def repeating_trackers(self) -> set[int]:
         """Those that sent a message again: what they sent may have arrived in another order."""
         messages = self.messages
@@ -110,9 +122,20 @@ class Ledger:
         return self._of_messages(self.messages["acknowledged_us"] > 0)
 
     def unsettled_fixes(self) -> NDArray[np.void]:
-        """The fixes that were sent and never acknowledged: nobody knows whether they arrived."""
+        """The fixes that were sent, waited for and never acknowledged: they prove nothing."""
         messages = self.messages
-        return self._of_messages((messages["sent_us"] > 0) & (messages["acknowledged_us"] == 0))
+        is_open = (messages["acknowledged_us"] == 0) & ~messages["may_be_lost"]
+        return self._of_messages(is_open & (messages["sent_us"] > 0))
+
+    def doubtful_fixes(self) -> NDArray[np.void]:
+        """The fixes that may be lost: sent, and nobody waits for their acknowledgement."""
+        return self._of_messages(self.messages["may_be_lost"])
+
+    def arrived_fixes(self, doubtful: Sequence[int]) -> NDArray[np.void]:
+        """The acknowledged fixes and those of some doubtful messages, in order of sending."""
+        chosen = self.messages["acknowledged_us"] > 0
+        chosen[list(doubtful)] = True
+        return self._of_messages(chosen)
 
     def _of_messages(self, chosen: NDArray[np.bool_]) -> NDArray[np.void]:
         fixes = self.fixes
