@@ -13,7 +13,6 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
@@ -24,7 +23,7 @@ from benchmarks.bare_api import ReadyAnswer
 from benchmarks.drive import DriveFailed
 from benchmarks.environment import Environment
 from benchmarks.http_load import Load, Outcome
-from benchmarks.subject import SubjectPlan, cpu_s, running
+from benchmarks.subject import SubjectPlan, children, cpu_s, running
 from db.secretbox import read_secret_key
 from stack.servers import free_port
 
@@ -61,7 +60,7 @@ class Server:
 
     def used_s(self) -> float:
         """Processor time so far."""
-        return sum(cpu_s(pid) for pid in (self.pid, *_children(self.pid)))
+        return sum(cpu_s(pid) for pid in (self.pid, *children(self.pid)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +200,3 @@ class ApiBench:
         )
         subject = ending.enter_context(running(plan, folder / f"{name}.log"))
         return Server(port, subject.pid)
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.gauges import Cell, Gauges
+from benchmarks.load import IN_FLIGHT
 
 POLL_S = 0.1  # each look costs the subscriber a millisecond or two
 LEAST_AHEAD = 2_000  # messages
@@ -37,27 +38,48 @@ class Timing:
     window_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """How messages are sent. in_flight: of each connection, without an acknowledgement.
+
+    is_signed_in: as the tracker whose messages they are. ca: with TLS, trusting this certificate.
+    """
+
+    port: int
+    in_flight: int = IN_FLIGHT
+    is_signed_in: bool = False
+    ca: Path | None = None
+
+    def arguments(self) -> list[str]:
+        """Of the load generator."""
+        signed_in = ["--signed-in"] if self.is_signed_in else []
+        tls = [] if self.ca is None else ["--ca", str(self.ca)]
+        return [str(self.port), "--in-flight", str(self.in_flight), *signed_in, *tls]
+
+
 class Drive:
     """One load generator against one subscriber.
 
     done: how many messages the subscriber has finished so far. rate: messages a second, where not
-    as many as the subscriber takes. sent: where the generator writes when it sent what.
+    as many as the subscriber takes. times: where the generator writes what was sent and
+    acknowledged when.
     """
 
     def __init__(
         self,
         stream: Path,
         gauges: Path,
-        port: int,
+        sending: Sending,
         done: Callable[[], int],
         rate: float | None = None,
-        sent: Path | None = None,
+        times: Path | None = None,
     ) -> None:
         self._gauges = Gauges(gauges)
         self._gauges[Cell.RATE] = round(rate or 0)
         self._done = done
         self._seen: list[tuple[float, int]] = []
-        arguments = [str(stream), str(gauges), str(port), *([] if sent is None else [str(sent)])]
+        arguments = [str(stream), str(gauges), *sending.arguments()]
+        arguments += [] if times is None else ["--times", str(times)]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.load", *arguments],
             stdout=subprocess.PIPE,

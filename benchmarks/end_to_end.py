@@ -1,9 +1,9 @@
-"""From a tracker's socket to committed rows: ceilings, our ingest and the usual way, side by side.
+"""From a device's socket to committed rows: ceilings, ours and the usual way, side by side.
 
     python -m benchmarks.end_to_end [--quick] [--rounds N] [--only PART ...] [--profile FILE]
 
 Starts private servers below var/, plays the parts in turn, round by round, shows rates and ratios,
-and writes benchmarks/results/<date>-<commit>.json. About six minutes; `--quick` takes one. It is
+and writes benchmarks/results/<date>-<commit>.json. About ten minutes; `--quick` takes two. It is
 meant for a machine that has nothing else to do: only ratios within one run can be compared.
 """
 
@@ -21,18 +21,36 @@ from rich.console import Console
 from benchmarks import machine, report, setup_rows
 from benchmarks.drive import DriveFailed, Timing
 from benchmarks.environment import Environment, running_environment
-from benchmarks.parts import ONE_JSON, TWENTY_JSON, TWENTY_PACKED, Bench, Figure
+from benchmarks.parts import (
+    ONE_JSON,
+    QUIET_PER_S,
+    TWENTY_JSON,
+    TWENTY_PACKED,
+    Bench,
+    Figure,
+)
 from benchmarks.workload import Plan
 from stack.errors import StackError
 
 RESULTS = Path("benchmarks/results")
+SHAPES = {"2000x1": (2_000, 1), "400x4": (400, 4), "100x20": (100, 20)}
+ALONE = SHAPES["2000x1"]
 PARTS: dict[str, Callable[[Bench], Figure]] = {
-    "broker": Bench.broker_ceiling,
-    "ingest-1-json": partial(Bench.ours, load=ONE_JSON),
+    **{
+        name: part
+        for shape, spread in SHAPES.items()
+        for name, part in (
+            (f"broker-{shape}", partial(Bench.broker_ceiling, load=ONE_JSON.spread(*spread))),
+            (f"listener-1-json-{shape}", partial(Bench.listened, load=ONE_JSON.spread(*spread))),
+        )
+    },
+    "listener-1-json-tls": partial(Bench.listened, load=ONE_JSON.spread(*ALONE), is_tls=True),
+    "listener-at-half": partial(Bench.at_half, load=ONE_JSON.spread(*ALONE)),
+    "listener-at-300": partial(Bench.listened, load=ONE_JSON.spread(*ALONE), rate=QUIET_PER_S),
     "baseline-1-json": partial(Bench.baseline, load=ONE_JSON),
     "copy": Bench.copy_ceiling,
-    "ingest-20-json": partial(Bench.ours, load=TWENTY_JSON),
-    "ingest-20-packed": partial(Bench.ours, load=TWENTY_PACKED),
+    "listener-20-json": partial(Bench.listened, load=TWENTY_JSON.spread(*ALONE)),
+    "listener-20-packed": partial(Bench.listened, load=TWENTY_PACKED.spread(*ALONE)),
     "baseline-20-json": partial(Bench.baseline, load=TWENTY_JSON),
 }
 
@@ -47,7 +65,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--only", action="append", choices=PARTS, help="only this part; may be repeated"
     )
     parser.add_argument(
-        "--profile", type=Path, metavar="FILE", help="record ingest with py-spy (.svg or text)"
+        "--profile",
+        type=Path,
+        metavar="FILE",
+        help="record the listener with py-spy (.svg or text)",
     )
     parser.add_argument("--zones", type=int, default=Plan().zones)
     parser.add_argument("--no-result", action="store_true", help="write no result file")
@@ -70,7 +91,7 @@ def play(bench: Bench, parts: Sequence[str], rounds: int, console: Console) -> r
         figures: dict[str, Figure] = {}
         for part in parts:
             figures[part] = PARTS[part](bench)
-            console.print(f"round {number}/{rounds}  {part:<18} {figures[part].per_s:>10,.0f}/s")
+            console.print(f"round {number}/{rounds}  {part:<24} {figures[part].per_s:>10,.0f}/s")
         played.append(figures)
     return played
 

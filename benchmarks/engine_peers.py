@@ -89,7 +89,7 @@ def running_postgis(root: Path, zones: int) -> Iterator[Callable[[], float]]:
     libraries = [root / "usr/lib", *sorted((root / "usr/lib").glob("*-linux-*"))]
     libraries += [path / part for path in libraries for part in ("blas", "lapack")]
     found = {} if root == Path("/") else {"LD_LIBRARY_PATH": ":".join(map(str, libraries))}
-    programs = Programs(root / POSTGRES_BIN, found, Path(), {}, Path())
+    programs = Programs(root / POSTGRES_BIN, found)
     parent = reachable_home(Path("var/bench"))
     parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as ending:

@@ -1,9 +1,11 @@
-"""From the moment a message is handed to the kernel to the commit of its fix, and so of its event.
+"""From the moment a message is handed to the kernel to its PUBACK, or to the commit of its fix.
 
 A fix and the event that it gives are committed in one transaction, so all fixes tell of both. The
-load generator writes when it sent what; the database knows when each row was committed.
+load generator writes when it sent what and when that was acknowledged; the database knows when each
+row was committed. A listener acknowledges after COMMIT, a broker at once.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -40,13 +42,31 @@ def sampled(trackers: int) -> range:
     return range(0, trackers, max(1, trackers // SAMPLED))
 
 
-def sent_times(stream: Path, sent: Path, chosen: range) -> Sent:
+def acknowledged_ms(times: Path, from_s: float, to_s: float) -> NDArray[np.float64]:
+    """Of the messages sent between two instants, how long each waited for its PUBACK, ms."""
+    waited: list[NDArray[np.int64]] = []
+    with np.load(times) as by_connection:
+        for sent, acknowledged in _pairs(by_connection):
+            sent_ns = np.repeat(sent[:, 1], sent[:, 0])
+            waited_ns = np.repeat(acknowledged[:, 1], acknowledged[:, 0]) - sent_ns
+            waited.append(waited_ns[(sent_ns >= from_s * 1e9) & (sent_ns <= to_s * 1e9)])
+    return np.concatenate(waited) / 1e6
+
+
+def _pairs(
+    by_connection: "np.lib.npyio.NpzFile",
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    parts = iter(by_connection.values())
+    return zip(parts, parts, strict=True)
+
+
+def sent_times(stream: Path, times: Path, chosen: range) -> Sent:
     """When the first fix of each message of the chosen trackers was sent."""
     with np.load(stream / "stream.npz") as head:
         span_us = int(head["span_us"])
     found: Sent = {}
-    with np.load(sent) as by_connection:
-        for number, stretches in enumerate(by_connection.values()):
+    with np.load(times) as by_connection:
+        for number, (stretches, _) in enumerate(_pairs(by_connection)):
             with np.load(stream / f"{number:03}.npz") as share:
                 found |= _of_connection(share, stretches, span_us, chosen)
     return found

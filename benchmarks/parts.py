@@ -1,4 +1,4 @@
-"""The parts of a round: two ceilings, our ingest, the baseline. Each gives one rate.
+"""The parts of a round: two ceilings, our listener and ingest, the baseline. Each gives one rate.
 
 Every part begins with empty tables and ends when all that was sent is stored: a part whose rows are
 not exactly those sent has no rate and fails the run.
@@ -18,31 +18,44 @@ from shutil import rmtree
 from time import monotonic, time
 
 from benchmarks import copy_ceiling, latency, setup_rows, workload
-from benchmarks.drive import Drive, DriveFailed, Timing
+from benchmarks.drive import Drive, DriveFailed, Sending, Timing
 from benchmarks.environment import Environment
 from benchmarks.gauges import Cell, Gauges
 from benchmarks.latency import Latency
+from benchmarks.load import IN_FLIGHT
 from benchmarks.packets import CONNACK_BYTES, DISCONNECT, connect
 from benchmarks.payloads import Form
 from benchmarks.setup_rows import Stored
 from benchmarks.stream import write_stream
 from benchmarks.subject import SubjectPlan, cpu_s, memory_mib, running
+from stack.servers import free_port
 
 CONNECTIONS = 100
+QUIET_PER_S = 300
 INGEST_CLIENT_ID = "opsc-ingest"
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A shape of message."""
+    """A shape of message, and over how many connections. in_flight: of each, not acknowledged.
+
+    trackers: fewer than there are; a listener's connection is that of one tracker.
+    """
 
     fixes_per_message: int
     form: Form
     fixes_per_tracker: int  # in one pass
+    connections: int = CONNECTIONS
+    in_flight: int = IN_FLIGHT
+    trackers: int | None = None
 
     @property
     def name(self) -> str:
-        return f"{self.fixes_per_message}-{self.form}"
+        return f"{self.fixes_per_message}-{self.form}-{self.connections}x{self.in_flight}"
+
+    def spread(self, connections: int, in_flight: int) -> "Load":
+        """The same of so many trackers, each with a connection of its own."""
+        return replace(self, connections=connections, in_flight=in_flight, trackers=connections)
 
 
 ONE_JSON = Load(1, Form.JSON, 120)
@@ -56,7 +69,7 @@ class Figure:
 
     per_s: fixes (the broker's ceiling: messages of one fix) a second. cores: processor time per
     second of the window, of the processes that this part kept busy. memory_mib: what the
-    subject held in the end, and at the most.
+    subject held in the end, and at the most. latency: until the commit; puback: until the PUBACK.
     """
 
     per_s: float
@@ -65,6 +78,13 @@ class Figure:
     memory_mib: float | None = None
     most_memory_mib: float | None = None
     latency: Latency | None = None
+    puback: Latency | None = None
+
+    @property
+    def us_per_fix(self) -> float:
+        """Processor time of all processes but the load generator's."""
+        used = sum(cores for name, cores in self.cores.items() if name != "load")
+        return 1e6 * used / self.per_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +111,12 @@ class Bench:
         self._copy_rows, self._profile = copy_rows, profile
         self._streams: dict[str, Path] = {}
         self._gauges = environment.folder / "gauges"
-        self._sent_log = environment.folder / "sent.npz"
+        self._times = environment.folder / "times.npz"
+        self._most: dict[str, float] = {}  # messages a second through the listener
         setup_rows.remove_fleet(environment.admin)
         setup_rows.add_fleet(environment.admin, plan.trackers, workload.zone_rings(plan))
 
-    def broker_ceiling(self) -> Figure:
+    def broker_ceiling(self, load: Load = ONE_JSON) -> Figure:
         """Messages of one fix through the broker, to a subscriber that only counts."""
         gauges = Gauges(self._gauges, create=True)
         arguments = [str(self._gauges), str(self._environment.broker_port), "trackers/+/fixes"]
@@ -112,10 +133,11 @@ class Bench:
                 return gauges[Cell.RECEIVED]
 
             return self._drive(
-                ONE_JSON,
+                load,
+                self._to_broker(load),
                 received,
                 lambda: Stored(received(), time()),
-                {"subscriber": [subscriber.pid]},
+                {"subscriber": [subscriber.pid], "broker": [self._environment.broker_pid]},
             ).figure
         finally:
             subscriber.terminate()
@@ -139,6 +161,53 @@ class Bench:
         plan = replace(plan, environment={**plan.environment, **(settings or {})})
         return self._stored(load, plan, rate, self._profile)
 
+    def listened(self, load: Load, rate: float | None = None, *, is_tls: bool = False) -> Figure:
+        """Fixes from signed-in devices through our listener and ingest into the database.
+
+        rate: messages a second; then the figure says how long a PUBACK takes.
+        """
+        environment, admin = self._environment, self._environment.admin
+        setup_rows.empty(admin)
+        Gauges(self._gauges, create=True)
+        port = free_port(0)
+        ca = environment.certificate.chain if is_tls else None
+        sending = Sending(port, load.in_flight, is_signed_in=True, ca=ca)
+        plan = environment.listener(port, is_tls=is_tls)
+        with ExitStack() as ending:
+            ingest = ending.enter_context(running(environment.linked(), self._log("ingest")))
+            listener = ending.enter_context(running(plan, self._log("listener")))
+            if self._profile is not None:
+                ending.enter_context(_recorded(listener.pid, self._profile, load))
+            driven = self._drive(
+                load,
+                sending,
+                lambda: ingest.stored_fixes() // load.fixes_per_message,
+                lambda: setup_rows.count_fixes(admin),
+                {
+                    "listener": [listener.pid],
+                    "ingest": [ingest.pid],
+                    "database": setup_rows.server_pids(admin),
+                },
+                rate,
+            )
+            held_mib, most_mib = memory_mib(listener.pid)
+        stored = self._check_stored("listener and ingest", load, driven)
+        if rate is None:
+            self._most[load.name] = driven.figure.per_s / load.fixes_per_message
+        return replace(
+            driven.figure,
+            events_per_fix=setup_rows.count_events(admin) / stored,
+            memory_mib=held_mib,
+            most_memory_mib=most_mib,
+            puback=None if rate is None else self._puback(driven),
+        )
+
+    def at_half(self, load: Load) -> Figure:
+        """The same at half of the rate that the listener had just now."""
+        if load.name not in self._most:
+            self.listened(load)
+        return self.listened(load, self._most[load.name] / 2)
+
     def baseline(self, load: Load) -> Figure:
         """The same for the pipeline that most people would write."""
         return self._stored(load, self._environment.baseline())
@@ -153,24 +222,23 @@ class Bench:
         admin = self._environment.admin
         setup_rows.empty(admin)
         Gauges(self._gauges, create=True)
-        log = self._environment.folder / f"{plan.name}.log"
+        pids = {"broker": [self._environment.broker_pid]}
         with ExitStack() as ending:
-            subject = ending.enter_context(running(plan, log))
+            subject = ending.enter_context(running(plan, self._log(plan.name)))
             if profile is not None:
                 ending.enter_context(_recorded(subject.pid, profile, load))
             flushes, flush_ms = setup_rows.flushes(admin)
             driven = self._drive(
                 load,
+                self._to_broker(load),
                 lambda: subject.stored_fixes() // load.fixes_per_message,
                 lambda: setup_rows.count_fixes(admin),
-                {plan.name: [subject.pid], "database": setup_rows.server_pids(admin)},
+                {**pids, plan.name: [subject.pid], "database": setup_rows.server_pids(admin)},
                 rate,
             )
             held_mib, most_mib = memory_mib(subject.pid)
         self._forget_session()
-        stored, wanted = setup_rows.count_fixes(admin).rows, driven.sent * load.fixes_per_message
-        if stored != wanted:
-            raise DriveFailed(f"{plan.name} stored {stored} of {wanted} fixes")
+        stored = self._check_stored(plan.name, load, driven)
         return replace(
             driven.figure,
             events_per_fix=setup_rows.count_events(admin) / stored,
@@ -179,9 +247,27 @@ class Bench:
             latency=None if rate is None else self._latency(load, driven, (flushes, flush_ms)),
         )
 
+    def _check_stored(self, name: str, load: Load, driven: _Driven) -> int:
+        """Returns the rows. Raises DriveFailed where they are not those that were sent."""
+        stored = setup_rows.count_fixes(self._environment.admin).rows
+        wanted = driven.sent * load.fixes_per_message
+        if stored != wanted:
+            raise DriveFailed(f"{name} stored {stored} of {wanted} fixes")
+        return stored
+
+    def _puback(self, driven: _Driven) -> Latency:
+        waited_ms = latency.acknowledged_ms(self._times, *driven.between_s)
+        return Latency.of(waited_ms, flush_ms=0.0)
+
+    def _log(self, name: str) -> Path:
+        return self._environment.folder / f"{name}.log"
+
+    def _to_broker(self, load: Load) -> Sending:
+        return Sending(self._environment.broker_port, load.in_flight)
+
     def _latency(self, load: Load, driven: _Driven, flushes_before: tuple[int, float]) -> Latency:
         admin, chosen = self._environment.admin, latency.sampled(self._plan.trackers)
-        sent = latency.sent_times(self._stream(load), self._sent_log, chosen)
+        sent = latency.sent_times(self._stream(load), self._times, chosen)
         count, took_ms = setup_rows.flushes(admin)
         before, before_ms = flushes_before
         flush_ms = (took_ms - before_ms) / max(1, count - before)
@@ -190,14 +276,15 @@ class Bench:
     def _drive(
         self,
         load: Load,
+        sending: Sending,
         done: Callable[[], int],
         mark: Callable[[], Stored],
         pids: Mapping[str, Sequence[int]],
         rate: float | None = None,
     ) -> _Driven:
-        port, sent_log = self._environment.broker_port, None if rate is None else self._sent_log
-        drive = Drive(self._stream(load), self._gauges, port, done, rate, sent_log)
-        watched = {**pids, "broker": [self._environment.broker_pid], "load": [drive.load_pid]}
+        times = None if rate is None else self._times
+        drive = Drive(self._stream(load), self._gauges, sending, done, rate, times)
+        watched = {**pids, "load": [drive.load_pid]}
 
         def marks() -> tuple[dict[str, float], float, Stored]:
             used_s = {name: sum(map(cpu_s, group)) for name, group in watched.items()}
@@ -221,7 +308,7 @@ class Bench:
             folder = self._environment.folder / load.name
             messages, span_us = self._messages(load)
             rmtree(folder, ignore_errors=True)  # of a fleet before
-            write_stream(folder, messages, load.form, CONNECTIONS, span_us)
+            write_stream(folder, messages, load.form, load.connections, span_us)
             self._streams[load.name] = folder
         return self._streams[load.name]
 
@@ -231,7 +318,8 @@ class Bench:
         return copy_ceiling.copy_buffers(messages, span_us, self._copy_rows)
 
     def _messages(self, load: Load) -> tuple[workload.Messages, int]:
-        fixes = workload.tracks(self._plan, load.fixes_per_tracker)
+        plan = replace(self._plan, trackers=load.trackers or self._plan.trackers)
+        fixes = workload.tracks(plan, load.fixes_per_tracker)
         in_order = workload.rows_in_order_of_sending(fixes, load.fixes_per_message)
         return in_order, workload.span_us(load.fixes_per_tracker)
 

@@ -47,6 +47,11 @@ def tracker_id(tracker: int) -> str:
     return format_id("trk", derived_id(b"bench tracker", tracker.to_bytes(4, "big")))
 
 
+def tracker_secret(tracker: int) -> str:
+    """What the tracker with this number signs in with."""
+    return f"bench-secret-{tracker}"
+
+
 def topic(tracker: int, form: Form) -> str:
     """Where the tracker with this number publishes."""
     wanted = fixes_topic if form is Form.JSON else packed_topic

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 from unittest.mock import patch
+from uuid import UUID
 
 import numpy as np
 import shapely
@@ -60,6 +61,8 @@ class PlannedMessage(NamedTuple):
     topic: str
     payload: bytes
     correlation_data: bytes | None = None
+    identity: UUID | None = None
+    oversize_bytes: int = 0
 
 
 class PlanningLoad:

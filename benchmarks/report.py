@@ -15,7 +15,7 @@ from rich.table import Table
 
 from benchmarks.parts import Figure
 
-UNITS = {"broker": "messages/s", "copy": "rows/s"}
+UNITS = {"broker": "messages/s", "copy": "rows/s"}  # by the first word of a part
 Rounds = Sequence[Mapping[str, Figure]]  # each: name of the part -> its figure
 
 
@@ -29,11 +29,13 @@ class Goal:
 
 
 GOALS = (
-    Goal("ingest-1-json", "broker", 0.95),
-    Goal("ingest-20-json", "copy", 0.75),
-    Goal("ingest-20-packed", "copy", 0.85),
-    Goal("ingest-1-json", "baseline-1-json", 8.0),
-    Goal("ingest-20-json", "baseline-20-json", 15.0),
+    Goal("listener-1-json-2000x1", "broker-2000x1", 1.2),
+    Goal("listener-1-json-400x4", "broker-400x4", 1.2),
+    Goal("listener-1-json-100x20", "broker-100x20", 1.2),
+    Goal("listener-20-json", "copy", 0.75),
+    Goal("listener-20-packed", "copy", 0.85),
+    Goal("listener-1-json-2000x1", "baseline-1-json", 12.0),
+    Goal("listener-20-json", "baseline-20-json", 20.0),
 )
 
 
@@ -81,6 +83,8 @@ def write(path: Path, rounds: Rounds, about: Mapping[str, object]) -> None:
             "unit": _unit(part),
             **asdict(spread),
             "cores": [_rounded(r[part].cores) for r in rounds],
+            "us_per_fix": [round(r[part].us_per_fix, 2) for r in rounds],
+            "puback": [None if (seen := r[part].puback) is None else asdict(seen) for r in rounds],
             "events_per_fix": rounds[-1][part].events_per_fix,
             "memory_mib": rounds[-1][part].memory_mib,
         }
@@ -99,6 +103,8 @@ def _rates_table(rounds: Rounds) -> Table:
         "highest",
         "unit",
         "events",
+        "CPU us a fix, all but load",
+        "PUBACK p50, p99 ms",
         "cores used (CPU per fix), last round",
     )
     for part, spread in rates(rounds).items():
@@ -109,8 +115,17 @@ def _rates_table(rounds: Rounds) -> Table:
             for name, used in figure.cores.items()
         )
         numbers = (f"{value:,.0f}" for value in (spread.median, spread.lowest, spread.highest))
-        table.add_row(part, *numbers, _unit(part), events, cores)
+        cost = f"{median(one[part].us_per_fix for one in rounds):.1f}"
+        table.add_row(part, *numbers, _unit(part), events, cost, _puback(rounds, part), cores)
     return table
+
+
+def _puback(rounds: Rounds, part: str) -> str:
+    """The medians over the rounds, where it was measured."""
+    seen = [puback for one in rounds if (puback := one[part].puback) is not None]
+    if not seen:
+        return ""
+    return f"{median(s.p50_ms for s in seen):.1f}, {median(s.p99_ms for s in seen):.1f}"
 
 
 def _ratios_table(found: Sequence[tuple[Goal, Spread]]) -> Table:
@@ -126,7 +141,7 @@ def _verdict(goal: Goal, spread: Spread) -> tuple[str, str]:
 
 
 def _unit(part: str) -> str:
-    return UNITS.get(part, "fixes/s")
+    return UNITS.get(part.partition("-")[0], "fixes/s")
 
 
 def _rounded(cores: Mapping[str, float]) -> dict[str, float]:

@@ -12,8 +12,9 @@ from uuid import UUID
 
 import psycopg
 
-from benchmarks.payloads import tracker_id
+from benchmarks.payloads import tracker_id, tracker_secret
 from benchmarks.workload import Floats
+from db.bearer_secrets import secret_hash
 from telemetry.ids import derived_id, parse_id
 
 Admin: TypeAlias = psycopg.Connection[tuple[Any, ...]]
@@ -47,7 +48,10 @@ def add_fleet(conn: Admin, trackers: int, rings: Sequence[Floats]) -> None:
         copy_rows(
             conn,
             "trackers (org_id, id, secret_hash, revision)",
-            ((ORGANIZATION, tracker_uuid(n), bytes(32), REVISION) for n in numbers),
+            (
+                (ORGANIZATION, tracker_uuid(n), secret_hash(tracker_secret(n)), REVISION)
+                for n in numbers
+            ),
         )
         copy_rows(
             conn,

@@ -2,7 +2,7 @@
 
     python -m benchmarks.soak_load STREAM GAUGES PORT
 
-Each tracker has a connection of its own, since the broker lets it publish for itself alone, and
+Each tracker has a connection of its own, since the listener lets it publish for itself alone, and
 sends prebuilt packets. A tracker whose connection is lost signs in again and sends once more what
 was not acknowledged, in order, as MQTT wants it at QoS 1; so each message arrives at least once.
 
@@ -30,7 +30,7 @@ from benchmarks.packets import CONNACK_BYTES, DISCONNECT, PUBACK_BYTES, connect
 from benchmarks.payloads import Form, tracker_id
 from benchmarks.stream import Share, read_stream, write_stream
 from benchmarks.workload import Plan
-from db.broker_identities import broker_hash
+from db.trackers import secret_hash
 
 FIXES_IN_A_PASS = 120
 EMAIL, PASSWORD = "admin@soak.example", secrets.token_urlsafe(18)  # may edit zones
@@ -55,9 +55,9 @@ def register(admin: setup_rows.Admin, plan: Plan) -> list[str]:
     """The fleet with its zones and a user in an empty database; gives the trackers' secrets."""
     setup_rows.add_fleet(admin, plan.trackers, workload.zone_rings(plan))
     own = [secrets.token_urlsafe(32) for _ in range(plan.trackers)]
-    hashes = [(broker_hash(one), setup_rows.tracker_uuid(n)) for n, one in enumerate(own)]
+    hashes = [(secret_hash(one), setup_rows.tracker_uuid(n)) for n, one in enumerate(own)]
     with admin.transaction(), admin.cursor() as cursor:
-        cursor.executemany("UPDATE trackers SET broker_hash = %s WHERE id = %s", hashes)
+        cursor.executemany("UPDATE trackers SET secret_hash = %s WHERE id = %s", hashes)
         cursor.execute(
             "INSERT INTO users (org_id, id, email, password_hash, role)"
             " VALUES (%s, gen_random_uuid(), %s, %s, 'admin')",
@@ -121,7 +121,7 @@ class Tracker:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.sendall(self._hello)
         if self._socket.recv(CONNACK_BYTES, socket.MSG_WAITALL)[3:] != b"\x00":
-            raise ConnectionError("the broker refused the connection")
+            raise ConnectionError("the listener refused the connection")
         self._socket.setblocking(False)
         self.connects += 1
         return True
@@ -133,7 +133,7 @@ class Tracker:
         except BlockingIOError:
             return
         if not received:
-            raise ConnectionError("the broker closed the connection")
+            raise ConnectionError("the listener closed the connection")
         whole, self._ack_bytes = divmod(self._ack_bytes + received, PUBACK_BYTES)
         self.acknowledged += whole
 

@@ -254,7 +254,7 @@ class _Run:
     def _parts(self, system: FaultSystem) -> dict[str, int]:
         """The processes of the system by name, and the load generator."""
         ingests = {"ingest": system.ingest.pid, "ingest-2": system.standby.pid}
-        supervised = {name: system.pid(name) for name in ("postgres", "broker", "deliver", "api")}
+        supervised = {name: system.pid(name) for name in ("postgres", "listener", "deliver", "api")}
         load = {} if self._load is None else {LOAD: self._load.pid}
         return {**{name: pid for name, pid in ingests.items() if pid}, **supervised, **load}
 

@@ -117,9 +117,6 @@ class Line:
 
 
 _POSTGRES = re.compile(r" (WARNING|ERROR|FATAL|PANIC):  ")
-_BROKER = re.compile(
-    r": (Error|Warning)\b|not authori[sz]ed|being dropped|protocol error|malformed", re.IGNORECASE
-)
 _SUPERVISOR = re.compile(r" ended \(|not ready|could not be")
 _HARMLESS = {"debug", "info"}
 
@@ -128,8 +125,6 @@ def is_suspect(source: str, text: str) -> bool:
     """Whether the line must be explained: a warning, an error, or what no role should write."""
     if source == "postgres":
         return _POSTGRES.search(text) is not None
-    if source == "broker":
-        return _BROKER.search(text) is not None
     if source == "supervisor":
         return _SUPERVISOR.search(text) is not None
     try:
@@ -163,8 +158,9 @@ _STARTED = frozenset({Kind.STARTED})
 _STOPPED = frozenset({Kind.DATABASE_STOPPED})
 _SESSIONS = frozenset({Kind.SESSIONS_ENDED})
 _NO_SESSION = _STOPPED | _SESSIONS
-_BROKER_AWAY = frozenset({Kind.BROKER_RESTARTED})
+_LISTENER_AWAY = frozenset({Kind.LISTENER_RESTARTED})
 _HANDED_OVER = frozenset({Kind.INGEST_ROLLED})
+_INGEST_KILLED = frozenset({Kind.INGEST_KILLED})
 _INGEST, _ROLES = r"ingest(-2)?", r"ingest(-2)?|deliver|api"
 # How a role is told that a session is gone, or cannot be had.
 _GONE = (
@@ -173,8 +169,6 @@ _GONE = (
 )
 
 RULES: Sequence[Explained] = (
-    # A new tracker asks until the broker knows it.
-    Explained("broker", r"Client trk_\w+ disconnected, not authorised", _STARTED, 0),
     # Whoever connects while PostgreSQL starts, or goes through its log after a stop.
     Explained("postgres", r"FATAL:  the database system is ", _STARTED, 0),
     Explained("postgres", r"FATAL:  the database system is ", _STOPPED, 5),
@@ -199,10 +193,12 @@ RULES: Sequence[Explained] = (
     Explained(_ROLES, r'"event":"query cancellation interrupted.*psycopg', _NO_SESSION, 5),
     # An ingest that hands over gives up the statement that it waits for.
     Explained("postgres", r" opsc-ingest \w+ ERROR:  canceling statement ", _HANDED_OVER, 5),
-    # Ingest loses both of its connections to a broker that is restarted.
-    Explained("supervisor", r"^broker ended \(exit code 0\)", _BROKER_AWAY, 5),
-    Explained(_INGEST, r'"event":"opsc-ingest(-watch)?: .*"logger":"mqtt\.', _BROKER_AWAY, 5),
-    Explained(_INGEST, r'"event":"broker statistics cannot be read', _BROKER_AWAY, 5),
+    Explained("supervisor", r"^listener ended \(exit code 0\)", _LISTENER_AWAY, 5),
+    # The listener says when it has no owner to hand messages to, or cannot look the owner up.
+    Explained("listener", r'"event":"messages wait"', _STARTED, 0),
+    Explained(
+        "listener", r'"event":"messages wait"', _NO_SESSION | _HANDED_OVER | _INGEST_KILLED, 20
+    ),
 )
 
 

@@ -18,11 +18,15 @@ PACKET_IDS = 65_535
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one connection sends: `packets`, message k ending at `ends[k]`, with its clock."""
+    """What one connection sends: `packets`, message k ending at `ends[k]`, with its clock.
+
+    tracker: the number of the first message's; who signs in.
+    """
 
     packets: NDArray[np.uint8]
     ends: list[int]
     clock: Clock
+    tracker: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,4 +84,4 @@ def _read_share(path: Path, form: Form) -> Share:
     packets = np.fromfile(path.with_suffix(".bin"), np.uint8)
     with np.load(path.with_suffix(".npz")) as index:
         clock = Clock(packets, index["starts"], index["times_us"], form)
-        return Share(packets, index["ends"].tolist(), clock)
+        return Share(packets, index["ends"].tolist(), clock, int(index["trackers"][0]))

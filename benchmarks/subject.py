@@ -79,6 +79,11 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def memory_mib(pid: int) -> tuple[float, float]:
     """The memory that a process holds, and the most that it has held. (proc(5): VmRSS, VmHWM.)"""
     status = Path(f"/proc/{pid}/status").read_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.drive import Drive, DriveFailed, Timing
+from benchmarks.drive import Drive, DriveFailed, Sending, Timing
 from benchmarks.gauges import Cell, Gauges
 from benchmarks.payloads import Form
 from benchmarks.stream import write_stream
@@ -34,7 +34,8 @@ def test_what_is_sent_is_received(stream: Path, tmp_path: Path, broker: BrokerUn
     assert subscriber.stdout is not None
     with subscriber.stdout as output:
         assert output.readline() == b"subscribed\n"
-        drive = Drive(stream, tmp_path / "gauges", broker.port, lambda: gauges[Cell.RECEIVED])
+        sending = Sending(broker.port)
+        drive = Drive(stream, tmp_path / "gauges", sending, lambda: gauges[Cell.RECEIVED])
         first, last = drive.measure(Timing(0.1, 0.5), lambda: gauges[Cell.RECEIVED])
         sent = drive.finish()
         subscriber.terminate()
@@ -45,6 +46,6 @@ def test_what_is_sent_is_received(stream: Path, tmp_path: Path, broker: BrokerUn
 
 def test_a_load_generator_without_a_broker_is_reported(stream: Path, tmp_path: Path) -> None:
     Gauges(tmp_path / "gauges", create=True)
-    drive = Drive(stream, tmp_path / "gauges", port=1, done=lambda: 0)
+    drive = Drive(stream, tmp_path / "gauges", Sending(port=1), done=lambda: 0)
     with pytest.raises(DriveFailed, match="no message arrived"):
         drive.measure(Timing(0.1, 0.1), lambda: 0)

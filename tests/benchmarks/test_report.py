@@ -12,8 +12,8 @@ from benchmarks.parts import Figure
 
 def _round(broker: float, ours: float) -> dict[str, Figure]:
     return {
-        "broker": Figure(broker, {"broker": 1.0}),
-        "ingest-1-json": Figure(ours, {"ingest": 0.5}, events_per_fix=0.02),
+        "broker-2000x1": Figure(broker, {"broker": 1.0}),
+        "listener-1-json-2000x1": Figure(ours, {"ingest": 0.5}, events_per_fix=0.02),
     }
 
 
@@ -23,12 +23,14 @@ ROUNDS = [_round(100_000, 80_000), _round(50_000, 41_000), _round(75_000, 60_000
 
 def test_rates_are_medians_with_their_spread() -> None:
     rates = report.rates(ROUNDS)
-    assert rates["broker"] == report.Spread(75_000, 50_000, 100_000, [100_000, 50_000, 75_000])
+    assert rates["broker-2000x1"] == report.Spread(
+        75_000, 50_000, 100_000, [100_000, 50_000, 75_000]
+    )
 
 
 def test_a_ratio_is_taken_inside_its_round() -> None:
     [(goal, spread)] = report.ratios(ROUNDS)
-    assert (goal.part, goal.against) == ("ingest-1-json", "broker")
+    assert (goal.part, goal.against) == ("listener-1-json-2000x1", "broker-2000x1")
     assert spread == report.Spread(0.8, 0.8, 0.82, [0.8, 0.82, 0.8])
 
 
@@ -43,9 +45,9 @@ def test_the_result_file_says_what_was_measured_where(tmp_path: Path) -> None:
     report.write(path, ROUNDS, {"commit": "abc", "configuration": {"zones": 1}})
     result = json.loads(path.read_text())
     assert result["commit"] == "abc"
-    assert result["parts"]["broker"]["unit"] == "messages/s"
-    assert result["parts"]["ingest-1-json"]["values"] == [80_000, 41_000, 60_000]
-    assert result["parts"]["ingest-1-json"]["events_per_fix"] == 0.02
+    assert result["parts"]["broker-2000x1"]["unit"] == "messages/s"
+    assert result["parts"]["listener-1-json-2000x1"]["values"] == [80_000, 41_000, 60_000]
+    assert result["parts"]["listener-1-json-2000x1"]["events_per_fix"] == 0.02
     assert result["ratios"][0]["median"] == 0.8
 
 

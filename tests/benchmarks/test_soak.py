@@ -94,9 +94,6 @@ SUSPECT = [
     ("postgres", "2026-11-25 10:15:57.660 UTC [8477] x postgres FATAL:  starting up", True),
     ("postgres", "2026-11-25 10:15:57.660 UTC [8477] x opsc ERROR:  deadlock detected", True),
     ("postgres", "2026-11-25 10:15:57.660 UTC [8473]   LOG:  database system is ready", False),
-    ("broker", "2026-11-25T10:17:46: Error: Out of memory.", True),
-    ("broker", "2026-11-25T10:17:46: Client trk_1 disconnected, not authorised.", True),
-    ("broker", "2026-11-25T10:17:46: Client trk_1 closed its connection.", False),
     ("ingest", '{"event": "leadership lost, retrying", "level": "warning"}', True),
     ("ingest", '{"event": "owner", "level": "info"}', False),
     ("api", "Traceback (most recent call last):", True),
@@ -152,10 +149,9 @@ BROUGHT = [
         Kind.SESSIONS_ENDED,
     ),
     (
-        "ingest",
-        '{"event":"opsc-ingest-watch: the connection is closed; next attempt in 0.10 s",'
-        '"level":"warning","logger":"mqtt.session","timestamp":"2026-11-25T15:05:51.485Z"}',
-        Kind.BROKER_RESTARTED,
+        "supervisor",
+        "listener ended (exit code 0); starting it again in 0.5 s",
+        Kind.LISTENER_RESTARTED,
     ),
     (
         "api",
