@@ -20,7 +20,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 TOOLS := .venv/tools/.installed
 NODE_TOOLS := clients/node_modules/.installed
-CODE := api benchmarks clients/usage.py db device_sim examples geofence ingest mqtt service stack telemetry tests webhooks
+CODE := api benchmarks clients/usage.py db device_sim examples geofence ingest listener mqtt service stack telemetry tests webhooks
 
 # uv reads neither pip's settings nor the system's certificates by itself.
 export UV_SYSTEM_CERTS ?= 1
@@ -45,6 +45,7 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.end_to_end
+	$(BIN)/python -m benchmarks.devices
 
 bench-sweep: setup
 	$(BIN)/python -m benchmarks.sweep

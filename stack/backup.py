@@ -33,7 +33,7 @@ from stack.backup_folder import (
 )
 from stack.errors import StackError
 from stack.process import PartFailed, Process, how_it_ended
-from stack.provision import PostgresPrograms, provision_clients
+from stack.provision import Programs, provision_clients
 from stack.runtime import DEFAULT_DATA_DIR, read_stack
 from stack.up import DataDir, say
 
@@ -130,7 +130,7 @@ def _source(data_dir: Path) -> Source:
     return Source(stack.database["admin"], stack.secret_key)
 
 
-def _fill(source: Source, folder: Path, programs: PostgresPrograms) -> Manifest:
+def _fill(source: Source, folder: Path, programs: Programs) -> Manifest:
     with database_contents.open_for_reading(source.database_url) as conn:
         conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         made_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -154,7 +154,7 @@ def _fill(source: Source, folder: Path, programs: PostgresPrograms) -> Manifest:
 
 
 def _dump(
-    conn: SyncConnection, source: Source, folder: Path, programs: PostgresPrograms
+    conn: SyncConnection, source: Source, folder: Path, programs: Programs
 ) -> dict[str, Content]:
     """pg_dump writes while the same rows are read here; both see what this transaction sees."""
     row = conn.execute("SELECT pg_export_snapshot()").fetchone()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from stack.errors import StackError
+from stack.listening import LISTEN_HTTP_PORT, LISTEN_PORT, OTHER_FILES, most_connections
 from stack.ports import is_free, why_not
 from stack.provision import SYSTEM_ROOT, UNPACKED, Programs, find_programs, servers_dir
 from stack.runtime import NotRunning, check_data_dir, read_stack
@@ -20,7 +21,6 @@ from stack.settings import unread_variables, wrong_settings
 from stack.system import (
     API_HTTP_PORT,
     API_PORT,
-    BROKER_PORT,
     DELIVER_HTTP_PORT,
     INGEST_HTTP_PORT,
     OPEN_FILES,
@@ -38,7 +38,8 @@ TOOL_TIMEOUT_S = 5.0
 # Part, the setting that names its port where there is one, and the port without.
 PORTS: Sequence[tuple[str, str | None, int]] = (
     ("postgres", None, POSTGRES_PORT),
-    ("broker", None, BROKER_PORT),
+    ("listener", "OPSC_LISTEN_PORT", LISTEN_PORT),
+    ("listener-metrics", "OPSC_LISTEN_HTTP", LISTEN_HTTP_PORT),
     ("ingest", "OPSC_INGEST_HTTP", INGEST_HTTP_PORT),
     ("deliver", "OPSC_DELIVER_HTTP", DELIVER_HTTP_PORT),
     ("api", "OPSC_API_PORT", API_PORT),
@@ -76,14 +77,14 @@ def _servers(data_dir: Path) -> Iterator[Finding]:
         timescaledb = _timescaledb(found)
         text = f"{_said_by(found)} with TimescaleDB {timescaledb}, in {found.postgres_bin}"
         yield Finding("ok", "servers", text)
-    elif {"OPSC_DATABASE_URL", "OPSC_BROKER_URL"} <= os.environ.keys():
-        yield Finding("ok", "servers", "those that the settings name are used")
+    elif "OPSC_DATABASE_URL" in os.environ:
+        yield Finding("ok", "servers", "the database that OPSC_DATABASE_URL names is used")
     elif all(map(shutil.which, ("apt-get", "apt-cache", "dpkg"))):
         yield Finding("ok", "servers", f"the first start fetches them into {folder.parent}")
     else:
         yield Finding(
-            "fault", "servers", "PostgreSQL 17 with TimescaleDB, mosquitto and tcc are missing",
-            "install them, or set OPSC_DATABASE_URL and OPSC_BROKER_URL",
+            "fault", "servers", "PostgreSQL 17 with TimescaleDB is missing",
+            "install it, or set OPSC_DATABASE_URL",
         )  # fmt: skip
 
 
@@ -148,6 +149,12 @@ def _by_amount(
 
 
 def _open_files(_: Path) -> Iterator[Finding]:
+    wanted = os.environ.get("OPSC_LISTEN_MAX_CONNECTIONS", "")
+    if wanted.isdecimal() and int(wanted) > most_connections():
+        text = f"OPSC_LISTEN_MAX_CONNECTIONS: {wanted} connections need as many open files"
+        advice = f"raise `ulimit -Hn` to {int(wanted) + OTHER_FILES} or more"
+        yield Finding("fault", "open files", text, advice)
+        return
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard == resource.RLIM_INFINITY or hard >= OPEN_FILES:
         yield Finding("ok", "open files", f"at least {OPEN_FILES:,} may be open")
@@ -202,6 +209,8 @@ def _ports(data_dir: Path) -> Iterator[Finding]:
         return
     for part, variable, port in PORTS:
         if variable is not None and (named := os.environ.get(variable)):
+            if (variable, named) == ("OPSC_LISTEN_PORT", "0"):
+                continue  # none is wanted
             yield _named_port(variable, named)
         else:
             yield _usual_port(part, port)

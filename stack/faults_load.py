@@ -15,8 +15,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from device_sim.faults import Faults, parse_faults, with_faults
 from device_sim.motion import StreetPlan
 from device_sim.payloads import PayloadFormat
@@ -24,13 +22,11 @@ from mqtt import BrokerAddress
 from stack.client import ApiClient
 from stack.comparison import Comparison
 from stack.org import create_with_admin
-from stack.readback import read_fixes
 from stack.run_view import RunState, Shown
 from stack.scenario import Scenario, moving_scenario
 from stack.sim_zone import SimZone
 from stack.simulation import Outcome, Target, Wanted, simulate
 from stack.system import Stack
-from stack.verify import VerifiedRun, verify
 from stack.zones_on_the_way import RuleSet, zones_on_the_way
 
 AT_MOST_S = 150.0
@@ -45,9 +41,7 @@ class Load:
     """What a fleet sends, and how patient it is.
 
     faults: as `opsc sim --faults` takes them. receipts_s: see `device_sim.plan.FleetPlan`. edits:
-    whether zones and trackers are changed meanwhile. is_lossy: whether fixes may be lost that the
-    broker has acknowledged; what the others became must be right all the same. zone_sets: how many
-    times 20 zones there are.
+    whether zones and trackers are changed meanwhile. zone_sets: how many times 20 zones there are.
     """
 
     trackers: int = 60
@@ -55,7 +49,6 @@ class Load:
     faults: str = ""
     receipts_s: float | None = None
     edits: bool = False
-    is_lossy: bool = False
     at_most_s: float = AT_MOST_S
     zone_sets: int = 8
     drain_s: float = DRAIN_S
@@ -81,7 +74,7 @@ class Tally:
 class Loaded:
     """What came of a load.
 
-    lost_us: when the broker acknowledged each fix that was lost. examples: the first differences.
+    examples: the first differences.
     """
 
     sent: int
@@ -91,7 +84,6 @@ class Loaded:
     connects: int
     sent_again: int
     tally: Tally
-    lost_us: Sequence[int] = ()
     examples: Sequence[str] = ()
 
 
@@ -138,7 +130,7 @@ async def loaded(
             )
             if not acting.done():
                 raise RuntimeError("the load ended before what was to be done to it")
-        return await _reckoned(client, outcome, load)
+        return _reckoned(outcome)
 
 
 @asynccontextmanager
@@ -191,17 +183,8 @@ def _wanted(load: Load, seed: int) -> Wanted:
     )
 
 
-async def _reckoned(client: ApiClient, outcome: Outcome, load: Load) -> Loaded:
-    """Where fixes may be lost, all else is held against what is left of the run."""
-    lost, comparisons = outcome.lost, outcome.comparisons
-    lost_us: list[int] = []
-    if lost and load.is_lossy:
-        assert outcome.run is not None
-        lost_us = await _forget_lost(client, outcome.run)
-        again = await verify(
-            client, outcome.run, drain_s=load.drain_s, on_totals=_ignore, on_drained=_nothing
-        )
-        comparisons = again.comparisons
+def _reckoned(outcome: Outcome) -> Loaded:
+    comparisons = outcome.comparisons
     fixes, _, _, _, events, webhooks = comparisons
     return Loaded(
         sent=outcome.final.sent,
@@ -210,8 +193,7 @@ async def _reckoned(client: ApiClient, outcome: Outcome, load: Load) -> Loaded:
         webhooks=webhooks.found,
         connects=outcome.final.connects,
         sent_again=outcome.final.sent_again,
-        tally=replace(tally(comparisons), lost=lost),
-        lost_us=lost_us,
+        tally=replace(tally(comparisons), lost=outcome.lost),
         examples=list(_examples(comparisons)),
     )
 
@@ -231,33 +213,8 @@ def tally(comparisons: Sequence[Comparison]) -> Tally:
     )
 
 
-async def _forget_lost(client: ApiClient, run: VerifiedRun) -> list[int]:
-    """Takes the messages of lost fixes out of the ledger; returns when they were acknowledged."""
-    ledger, names = run.ledger, run.history.tracker_ids
-    found = {fix[:3] for fix in await read_fixes(client, names)}
-    rows = ledger.acknowledged_fixes()
-    columns = [rows[name].tolist() for name in ("tracker", "time_us", "seq", "message")]
-    lost = [
-        message
-        for tracker, time_us, seq, message in zip(*columns, strict=True)
-        if (names[tracker], time_us, seq) not in found
-    ]
-    messages = ledger.messages
-    acknowledged_us = np.sort(messages["acknowledged_us"][lost]).tolist()
-    messages["acknowledged_us"][lost] = messages["sent_us"][lost] = 0
-    return acknowledged_us
-
-
 def _examples(comparisons: Iterable[Comparison]) -> Iterable[str]:
     """One of each kind of difference."""
     for one in comparisons:
         for kind, told in one.examples.items():
             yield f"{one.what}, {kind} ({one.counts[kind]}): {told[0]}"
-
-
-def _ignore(_totals: object) -> None:
-    pass
-
-
-def _nothing() -> None:
-    pass

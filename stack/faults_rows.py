@@ -12,7 +12,7 @@ import errno
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from string import ascii_lowercase
 
@@ -22,17 +22,11 @@ import psycopg
 from db.disturbance import is_writable, terminate_sessions
 from stack.errors import StackError
 from stack.faults_guests import Broken, old_days_dropped, revoked, rubbish
-from stack.faults_load import Load, Loaded
+from stack.faults_load import Load
 from stack.faults_system import FaultSystem, Ingest, Setting, set_clock, why_no_small_disk
 
 _TAKEOVER_S = 10.0
 _FROZEN_S = 20.0
-_MOMENT_S, _AUTOSAVE_S = 1.0, 60.0
-_SMALL_QUEUE = {"max_queued_bytes": "40000", "sys_interval": "1"}
-# Without it mosquitto hands 65,534 messages to the network, whether they are read or not. With it,
-# it hands on some 100 a second, so there is less traffic in this row.
-_SMALL_FLIGHT = {**_SMALL_QUEUE, "max_queued_bytes": "20000", "max_inflight_bytes": "10000"}
-_DROPPED = "opsc_ingest_broker_dropped_messages"
 _FILLING_BYTES = 1024 * 1024
 
 
@@ -52,26 +46,17 @@ class Extent:
 
 
 Do = Callable[[FaultSystem, Extent], Awaitable[None]]
-Judge = Callable[[FaultSystem, Loaded], str | None]
-
-
-def nothing_lost(_system: FaultSystem, loaded: Loaded) -> str | None:
-    """What is wrong beyond the tally, None for nothing."""
-    return f"{loaded.tally.lost} fixes lost" if loaded.tally.lost else None
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """title: what is done to the system. judge: of what is lost. why_not: why it cannot be done
-    here.
-    """
+    """title: what is done to the system. why_not: why it cannot be done here."""
 
     title: str
     do: Do
     load: Load = field(default_factory=Load)
     setting: Setting = field(default_factory=Setting)
     has_standby: bool = False
-    judge: Judge = nothing_lost
     why_not: Callable[[], str | None] = lambda: None
 
 
@@ -123,34 +108,29 @@ def _by_ownership(system: FaultSystem) -> tuple[Ingest, Ingest]:
     return (first, second) if first.is_ready() else (second, first)
 
 
-async def broker_killed(system: FaultSystem, extent: Extent) -> None:
-    """After its sessions are on disk, as they are once a minute."""
-    for _ in range(extent.of(3, 1)):
-        system.signal_part("broker", signal.SIGUSR1)
+async def listener_killed(system: FaultSystem, extent: Extent) -> None:
+    for _ in range(extent.of(5, 2)):
         await asyncio.sleep(extent.random.uniform(1.0, 3.0))
-        await system.hit("broker", signal.SIGKILL)
-        await system.until(system.ingest.is_ready, "ingest is connected again")
+        await system.hit("listener", signal.SIGKILL)
         await asyncio.sleep(2)
 
 
-async def broker_killed_with_a_queue(system: FaultSystem, extent: Extent) -> None:
-    """While ingest is away: what waits since the sessions were last on disk is gone."""
+async def listener_killed_with_a_queue(system: FaultSystem, extent: Extent) -> None:
+    """While ingest is away: what the listener holds is not acknowledged, and comes again."""
     for _ in range(extent.of(2, 1)):
-        system.signal_part("broker", signal.SIGUSR1)
         await system.ingest.kill()
         await asyncio.sleep(5)
-        await system.hit("broker", signal.SIGKILL)
+        await system.hit("listener", signal.SIGKILL)
         await asyncio.sleep(3)
         system.ingest.start()
         await system.ingest.ready()
         await asyncio.sleep(2)
 
 
-async def broker_restarted(system: FaultSystem, extent: Extent) -> None:
+async def listener_restarted(system: FaultSystem, extent: Extent) -> None:
     for _ in range(extent.of(3, 1)):
         await asyncio.sleep(extent.random.uniform(1.0, 3.0))
-        await system.hit("broker", signal.SIGTERM)
-        await system.until(system.ingest.is_ready, "ingest is connected again")
+        await system.hit("listener", signal.SIGTERM)
 
 
 async def database_killed(system: FaultSystem, extent: Extent) -> None:
@@ -208,9 +188,8 @@ def _fill(path: Path) -> None:
                 piece = piece[: len(piece) // 2]
 
 
-async def queue_overflows(system: FaultSystem, extent: Extent) -> None:
-    """Ingest does not answer, and the broker has room for a few hundred messages."""
-    before = await _dropped_by_broker(system)
+async def ingest_does_not_answer(system: FaultSystem, extent: Extent) -> None:
+    """The listener holds what comes, and devices wait for their acknowledgements."""
     for _ in range(extent.of(2, 1)):
         system.ingest.signal(signal.SIGSTOP)
         await asyncio.sleep(12)
@@ -218,11 +197,9 @@ async def queue_overflows(system: FaultSystem, extent: Extent) -> None:
         system.done["ingest frozen for 12 s"] += 1
         await system.until(system.ingest.is_ready, "ingest is the owner again")
         await asyncio.sleep(2)
-    system.measured["dropped"] = await _dropped_by_broker(system) - before
 
 
-async def backlog_overflows(system: FaultSystem, extent: Extent) -> None:
-    before = await _dropped_by_broker(system)
+async def ingest_away(system: FaultSystem, extent: Extent) -> None:
     for _ in range(extent.of(2, 1)):
         await system.ingest.kill()
         await asyncio.sleep(8)
@@ -230,36 +207,18 @@ async def backlog_overflows(system: FaultSystem, extent: Extent) -> None:
         await system.ingest.ready()
         system.done["ingest away for 8 s"] += 1
         await asyncio.sleep(2)
-    system.measured["dropped"] = await _dropped_by_broker(system) - before
 
 
-async def _dropped_by_broker(system: FaultSystem) -> float:
-    """How many messages the broker has dropped since it started, as ingest tells it."""
-    await asyncio.sleep(3)  # the broker says so once a second
-    return await asyncio.to_thread(system.ingest.metric, _DROPPED)
-
-
-def lost_with_alarm(system: FaultSystem, loaded: Loaded) -> str | None:
-    """Ingest must have told of it, and no more may be lost than it tells."""
-    dropped, lost = system.measured["dropped"], loaded.tally.lost
-    if not dropped:
-        return "ingest tells of nothing that the broker dropped"
-    return None if lost <= dropped else f"{lost} fixes lost, {dropped:.0f} dropped by the broker"
-
-
-def lost_within(window_s: float) -> Judge:
-    """Only what the broker acknowledged so shortly before it was killed."""
-
-    def judge(system: FaultSystem, loaded: Loaded) -> str | None:
-        ages_s = [
-            min(abs(kill_us - lost_us) for kill_us in system.kills_us) / 1e6
-            for lost_us in loaded.lost_us
-        ]
-        system.measured["window_s"] = max(ages_s, default=0.0)
-        late = [age_s for age_s in ages_s if age_s > window_s]
-        return f"{len(late)} fixes lost, up to {max(late):.1f} s from a kill" if late else None
-
-    return judge
+async def database_away(system: FaultSystem, extent: Extent) -> None:
+    """For ingest, with devices connected: the listener holds what comes, within its bounds."""
+    assert system.links is not None
+    seconds = extent.of(60, 8)
+    system.links.database.stall()
+    system.links.database.reset()
+    await asyncio.sleep(seconds)
+    system.links.database.go_on()
+    system.done["seconds without the database"] += seconds
+    await system.until(system.ingest.is_ready, "ingest is the owner again")
 
 
 async def links_broken(system: FaultSystem, extent: Extent) -> None:
@@ -336,24 +295,13 @@ _ALL_FAULTS = (
     "frozen_clock=0.005,jump=0.01,rollover=0.02,clock_1980=0.02,clock_2038=0.01,day_ahead=0.02,"
     "null_island=0.02,nan=0.01,truncated=0.02,reconnect=5"
 )
-_RESENT = Load(receipts_s=2.0)
-_LOSSY = Load(is_lossy=True, drain_s=15.0)
 
 ROWS: Mapping[str, Row] = {
     "1": Row("ingest killed at random moments", ingest_killed, Load(at_most_s=400)),
     "2": Row("ingest frozen, a standby takes over", ingest_frozen, has_standby=True),
-    "3": Row("broker killed", broker_killed, _LOSSY, judge=lost_within(_MOMENT_S)),
-    "3a": Row(
-        "broker killed while ingest is away",
-        broker_killed_with_a_queue,
-        _LOSSY,
-        judge=lost_within(_AUTOSAVE_S),
-    ),
-    "3ar": Row(
-        "broker killed while ingest is away, with receipts", broker_killed_with_a_queue, _RESENT
-    ),
-    "3r": Row("broker killed, with receipts", broker_killed, _RESENT),
-    "4": Row("broker restarted in order", broker_restarted),
+    "3": Row("listener killed", listener_killed),
+    "3a": Row("listener killed while ingest is away", listener_killed_with_a_queue),
+    "4": Row("listener restarted in order", listener_restarted),
     "6": Row("PostgreSQL killed, and ended at once", database_killed),
     "7": Row("database sessions terminated every 200 ms", sessions_terminated),
     "8": Row(
@@ -362,32 +310,9 @@ ROWS: Mapping[str, Row] = {
         setting=Setting(has_small_disk=True),
         why_not=why_no_small_disk,
     ),
-    "9": Row(
-        "broker's queue full: ingest does not answer",
-        queue_overflows,
-        replace(_LOSSY, trackers=20),
-        Setting(_SMALL_FLIGHT),
-        judge=lost_with_alarm,
-    ),
-    "9r": Row(
-        "broker's queue full, with receipts",
-        queue_overflows,
-        Load(trackers=20, receipts_s=5.0),
-        Setting(_SMALL_FLIGHT),
-    ),
-    "10": Row(
-        "ingest away, backlog beyond limits",
-        backlog_overflows,
-        _LOSSY,
-        Setting(_SMALL_QUEUE),
-        judge=lost_with_alarm,
-    ),
-    "10r": Row(
-        "ingest away, backlog beyond limits, with receipts",
-        backlog_overflows,
-        _RESENT,
-        Setting(_SMALL_QUEUE),
-    ),
+    "9": Row("ingest does not answer", ingest_does_not_answer),
+    "9d": Row("ingest without the database", database_away, setting=Setting(is_linked=True)),
+    "10": Row("ingest away", ingest_away),
     "11": Row(
         "each link cut, reset, stalled, byte by byte", links_broken, setting=Setting(is_linked=True)
     ),
@@ -399,7 +324,7 @@ ROWS: Mapping[str, Row] = {
         ingest_killed_at_work,
         Load(trackers=20, rate_hz=4.0, faults=_ALL_FAULTS),
     ),
-    "14": Row("rubbish through the broker", rubbish_arrives),
+    "14": Row("rubbish through the listener", rubbish_arrives),
     "16": Row(
         "zones edited, rolling restart of ingest",
         ingest_rolled,

@@ -53,17 +53,14 @@ class RowResult:
 
     @property
     def is_good(self) -> bool:
-        """A row that may lose is judged by `Row.judge` as far as losses go."""
         if self.skipped is not None:
             return True
         if self.trouble is not None or self.loaded is None:
             return False
-        return replace(self.loaded.tally, lost=0).is_clean
+        return self.loaded.tally.is_clean
 
     def as_json(self) -> Mapping[str, Any]:
         result = asdict(self)
-        if self.loaded is not None:
-            del result["loaded"]["lost_us"]
         rounded = {name: round(value, 3) for name, value in self.measured.items()}
         return result | {"good": self.is_good, "measured": rounded}
 
@@ -117,13 +114,12 @@ async def _run(key: str, row: Row, system: FaultSystem, extent: Extent) -> RowRe
     """A row that cannot be brought to its end is not good; why is in `trouble`."""
     system.done.clear()
     system.measured.clear()
-    system.kills_us.clear()
     began = time.monotonic()
     came: Loaded | None = None
+    trouble: str | None = None
     try:
         async with asyncio.timeout(ROW_LIMIT_S):
             came = await _done(row, system, extent)
-            trouble = row.judge(system, came)
     except* WRONG as group:
         trouble = "; ".join(f"{type(one).__name__}: {one}" for one in leaves(group))
     return RowResult(

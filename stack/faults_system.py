@@ -1,8 +1,8 @@
 """A whole system to break: servers and roles as `opsc up` starts them, ingest in our own hands.
 
-PostgreSQL, the broker, delivery and the API are kept running by the supervisor, as ever. The ingest
-processes are started, killed and frozen by the rows of the fault matrix, which cannot wait for the
-supervisor's pauses thirty times.
+PostgreSQL, the listener, delivery and the API are kept running by the supervisor, as ever. The
+ingest processes are started, killed and frozen by the rows of the fault matrix, which cannot wait
+for the supervisor's pauses thirty times.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ LIMITS = Limits(statement_s=60, lock_s=20, transaction_s=60, idle_in_transaction
 class Setting:
     """The system that a row needs.
 
-    is_linked: devices and ingest reach broker and database through links that can be broken.
+    is_linked: devices reach the listener, and ingest the database, through links that can be
+    broken.
     has_small_disk: the database is on a disk of its own that can be filled, which takes root to
     mount. has_own_clock: ingest has a clock of its own that can be set.
     """
 
-    broker_settings: Mapping[str, str] = field(default_factory=dict[str, str])
     is_linked: bool = False
     has_small_disk: bool = False
     has_own_clock: bool = False
@@ -120,16 +120,14 @@ class Ingest:
 
 @dataclass(slots=True)
 class Links:
-    """The three ways through which messages go."""
+    """Ways through which messages go."""
 
     device: Link
-    ingest: Link
     database: Link
 
     def named(self) -> Mapping[str, Link]:
         return {
-            "device to broker": self.device,
-            "ingest to broker": self.ingest,
+            "device to listener": self.device,
             "ingest to database": self.database,
         }
 
@@ -146,7 +144,6 @@ class FaultSystem:
     clock: Path | None
     done: Counter[str] = field(default_factory=Counter[str])
     measured: dict[str, float] = field(default_factory=dict[str, float])
-    kills_us: list[int] = field(default_factory=list[int])
 
     @property
     def device_broker(self) -> BrokerAddress:
@@ -168,14 +165,9 @@ class FaultSystem:
     async def hit(self, part: str, number: signal.Signals) -> None:
         """Sends a signal that ends a supervised part; returns once it runs again."""
         pid = self.pid(part)
-        self.kills_us.append(time.time_ns() // 1000)
         os.kill(pid, number)
         self.done[f"{number.name} to {part}"] += 1
         await self.until(lambda: self.pid(part) != pid, f"{part} is started again")
-
-    def signal_part(self, part: str, number: signal.Signals) -> None:
-        """A signal that it survives."""
-        os.kill(self.pid(part), number)
 
     async def until(self, is_so: Callable[[], bool], what: str, within_s: float = _BACK_S) -> float:
         """Seconds until it is so. Raises StackError where that takes too long."""
@@ -201,7 +193,7 @@ async def fault_system(setting: Setting, say: Say) -> AsyncIterator[FaultSystem]
         folder = ending.enter_context(_own_folder())
         data = folder / "data"
         disk = ending.enter_context(_small_disk(data)) if setting.has_small_disk else None
-        variation = Variation(setting.broker_settings, has_ingest=False)
+        variation = Variation(has_ingest=False)
         stack = await ending.enter_async_context(
             running_stack(data, say, asyncio.Event(), variation=variation)
         )
@@ -247,13 +239,11 @@ def set_clock(file: Path, ahead_s: float) -> None:
 
 
 async def _opened(ending: AsyncExitStack, stack: Stack) -> Links:
-    broker, database = (
+    listener, database = (
         urlsplit(url).port or 0 for url in (stack.broker_url, stack.database["opsc_ingest"])
     )
-    device, ingest = Link(broker), Link(broker)
     return Links(
-        await ending.enter_async_context(device),
-        await ending.enter_async_context(ingest),
+        await ending.enter_async_context(Link(listener)),
         await ending.enter_async_context(Link(database)),
     )
 
@@ -263,10 +253,7 @@ def _through(stack: Stack, links: Links) -> Mapping[str, str]:
     parts = urlsplit(stack.database["opsc_ingest"])
     login = parts.netloc.rpartition("@")[0]
     netloc = f"{login}@{LOOPBACK}:{links.database.port}"
-    return {
-        "OPSC_DATABASE_URL": urlunsplit(parts._replace(netloc=netloc)),
-        "OPSC_BROKER_URL": f"mqtt://{LOOPBACK}:{links.ingest.port}",
-    }
+    return {"OPSC_DATABASE_URL": urlunsplit(parts._replace(netloc=netloc))}
 
 
 def why_no_small_disk() -> str | None:

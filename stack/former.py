@@ -1,7 +1,7 @@
 """Servers that an `opsc up` which was killed has left behind: they end by themselves, in moments.
 
-Until then they hold the data and the ports, and the broker writes its queues on its way out. A
-server that has ended may leave children, which hold PostgreSQL's shared memory a little longer.
+Until then they hold the data and the ports. A server that has ended may leave children, which hold
+PostgreSQL's shared memory a little longer.
 """
 
 from __future__ import annotations

@@ -59,9 +59,12 @@ class LogFile:
 
     def _rotate(self) -> None:
         generations = [self._path, *(_generation(self._path, n) for n in range(1, self._files))]
-        for older, newer in zip(reversed(generations), reversed(generations[:-1]), strict=False):
-            if newer.exists():
-                newer.replace(older)
+        if self._path.exists():  # else they have moved, and there was no room for a new one
+            for older, newer in zip(
+                reversed(generations), reversed(generations[:-1]), strict=False
+            ):
+                if newer.exists():
+                    newer.replace(older)
         full, (self._file, self._size) = self._file, _opened(self._path, self._owner)
         os.close(full)
 

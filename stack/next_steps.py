@@ -14,9 +14,9 @@ from stack.system import Stack
 def described(stack: Stack) -> str:
     """One line per part with its address, then which ports and folders are in use."""
     addresses = {name: part.address for name, part in stack.parts.items()}
-    addresses |= {"broker": stack.broker_url, "api": stack.api_url}
+    addresses |= {"listener": stack.broker_url, "api": stack.api_url}
     if stack.broker_tls_url is not None:
-        addresses["broker-tls"] = stack.broker_tls_url
+        addresses["listener-tls"] = stack.broker_tls_url
     if stack.certificate is not None:
         addresses["certificate"] = str(stack.certificate.chain)
     addresses["docs"] = f"{stack.api_url}/docs"

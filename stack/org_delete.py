@@ -20,7 +20,7 @@ from telemetry.ids import format_id
 
 # For the last step, which may have many rows to write off; ingest waits meanwhile.
 LIMITS = Limits(statement_s=600, lock_s=60, transaction_s=1800)
-# The broker hears of revoked trackers within a second, the API of users within two.
+# The listener hears of revoked trackers within a second, the API of users within two.
 SETTLE_S = 3.0
 SAID_EVERY_ROWS = 1_000_000
 

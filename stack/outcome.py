@@ -15,6 +15,7 @@ from stack.verify import Totals, VerifiedRun, as_text
 
 _SENT = (
     "elapsed_s", "trackers", "sent", "acknowledged", "failed", "rate_hz", "connects", "sent_again",
+    "may_be_lost",
 )  # fmt: skip
 
 
@@ -53,8 +54,8 @@ class Outcome:
         sent, acknowledged = self.final.sent, self.final.acknowledged
         if not sent:
             yield "no fix was sent"
-        if sent != acknowledged:
-            yield f"{sent - acknowledged:,} of {sent:,} fixes were not acknowledged"
+        if unanswered := sent - acknowledged - self.final.may_be_lost:
+            yield f"{unanswered:,} of {sent:,} fixes were not acknowledged"
         if self.lost:
             yield f"{self.lost:,} fixes were lost"
         if self.duplicate:
@@ -106,9 +107,10 @@ class Outcome:
         state = RunState(
             progress=self.final, totals=totals, lost=self.lost, duplicate=self.duplicate
         )
-        shown = ("time", "sent", "acknowledged", "failed", "rate", "sent again", "stored", "lost")
+        shown = ("time", "sent", "acknowledged", "failed", "rate", "sent again", "may be lost")
         rows = state.rows()
-        lines = [f"{name:<14}{rows[name]}" for name in (*shown, "duplicate")]
+        shown = (*shown, "stored", "lost", "duplicate")
+        lines = [f"{name:<14}{rows[name]}" for name in shown]
         lines += ["", *self._latency_lines()]
         if self.comparisons:
             lines += ["", as_text(self.comparisons, self.signature_check)]

@@ -1,9 +1,9 @@
 """Finds the servers' programs, and fetches them where the system has none.
 
-``provision(folder)`` returns where PostgreSQL 17 with TimescaleDB, mosquitto and tcc are: the
-system's own where they are installed, else a private copy that apt downloads and dpkg unpacks into
-``folder``. Nothing outside ``folder`` is written, no package is installed, no privilege is needed.
-A second call finds the copy and writes nothing; calls at the same time wait for one another.
+``provision(folder)`` returns where PostgreSQL 17 with TimescaleDB is: the system's own where it is
+installed, else a private copy that apt downloads and dpkg unpacks into ``folder``. Nothing outside
+``folder`` is written, no package is installed, no privilege is needed. A second call finds the copy
+and writes nothing; calls at the same time wait for one another.
 """
 
 from __future__ import annotations
@@ -16,22 +16,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from stack.errors import StackError
 from stack.identity import reachable_home
 
 POSTGRES_MAJOR = 17
-PACKAGES = (
-    f"postgresql-{POSTGRES_MAJOR}",
-    f"postgresql-{POSTGRES_MAJOR}-timescaledb",
-    "mosquitto",
-    "tcc",  # a small compiler, for our plugin of mosquitto
-)
+PACKAGES = (f"postgresql-{POSTGRES_MAJOR}", f"postgresql-{POSTGRES_MAJOR}-timescaledb")
 SYSTEM_ROOT = Path("/")
 POSTGRES_BIN = f"usr/lib/postgresql/{POSTGRES_MAJOR}/bin"
 TIMESCALEDB = f"usr/share/postgresql/{POSTGRES_MAJOR}/extension/timescaledb.control"
-MOSQUITTO = "usr/sbin/mosquitto"
-COMPILER = "usr/bin/tcc"
 # Compilers for just-in-time queries, which we turn off: 130 MB that nothing would read.
 NOT_UNPACKED = ("libllvm", "libz3-")
 UNPACKED = "root"  # below the folder for private copies
@@ -39,6 +33,7 @@ APT_TIMEOUT_S = 600.0
 ATTEMPTS = 2
 
 Say = Callable[[str], None]
+Found = TypeVar("Found")
 
 
 class ProvisionError(StackError):
@@ -46,20 +41,11 @@ class ProvisionError(StackError):
 
 
 @dataclass(frozen=True)
-class PostgresPrograms:
+class Programs:
     """Where PostgreSQL's programs are, and the variables that they need to start."""
 
     postgres_bin: Path
     postgres_environment: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Programs(PostgresPrograms):
-    """The same of all servers."""
-
-    mosquitto: Path
-    mosquitto_environment: Mapping[str, str]
-    compiler: Path
 
 
 def servers_dir(data_dir: Path | None = None) -> Path:
@@ -83,50 +69,50 @@ def _is_trusted(folder: Path) -> bool:
 
 def provision(folder: Path | None = None, say: Say = print) -> Programs:
     """Programs of the system, of an earlier call, or freshly fetched, in this order."""
-    folder = folder or servers_dir()
+    return provided(folder or servers_dir(), PACKAGES, find_programs, say)
+
+
+def provided(
+    folder: Path,
+    packages: Sequence[str],
+    find: Callable[[Sequence[Path]], Found | None],
+    say: Say = print,
+) -> Found:
+    """Return what `find` finds below the system's root, or below the packages' private copy."""
     unpacked = folder / UNPACKED
-    found = find_programs([SYSTEM_ROOT, unpacked])
+    found = find([SYSTEM_ROOT, unpacked])
     if found is None:
         _make_folder(folder)
         with _locked(folder / "lock"):
-            found = find_programs([SYSTEM_ROOT, unpacked])
+            found = find([SYSTEM_ROOT, unpacked])
             if found is None:
-                _fetch(folder, unpacked, say)
-                found = find_programs([SYSTEM_ROOT, unpacked])
+                _fetch(folder, packages, say)
+                found = find([SYSTEM_ROOT, unpacked])
     if found is None:
         raise ProvisionError(f"the packages were unpacked into {unpacked} but programs are missing")
     return found
 
 
-def provision_clients(say: Say = print) -> PostgresPrograms:
-    """pg_dump and pg_restore alone: a database elsewhere needs neither server nor broker here."""
+def provision_clients(say: Say = print) -> Programs:
+    """pg_dump and pg_restore alone: a database elsewhere needs no server here."""
     for root in (SYSTEM_ROOT, servers_dir() / UNPACKED):
         if (root / POSTGRES_BIN / "pg_restore").exists():
-            return PostgresPrograms(root / POSTGRES_BIN, _library_path(root))
+            return Programs(root / POSTGRES_BIN, library_path(root))
     return provision(None, say)
 
 
 def find_programs(roots: Sequence[Path]) -> Programs | None:
-    """The first of each below the roots, or ``None`` if something is in none of them."""
-    postgres = next((root for root in roots if _has_postgres(root)), None)
-    broker = next((root for root in roots if (root / MOSQUITTO).exists()), None)
-    compiler = next((root / COMPILER for root in roots if (root / COMPILER).exists()), None)
-    if postgres is None or broker is None or compiler is None:
-        return None
-    return Programs(
-        postgres_bin=postgres / POSTGRES_BIN,
-        postgres_environment=_library_path(postgres),
-        mosquitto=broker / MOSQUITTO,
-        mosquitto_environment=_library_path(broker),
-        compiler=compiler,
-    )
+    """PostgreSQL below the first root that has it with TimescaleDB; ``None`` where none has."""
+    root = next((root for root in roots if _has_postgres(root)), None)
+    return None if root is None else Programs(root / POSTGRES_BIN, library_path(root))
 
 
 def _has_postgres(root: Path) -> bool:
     return (root / POSTGRES_BIN / "postgres").exists() and (root / TIMESCALEDB).exists()
 
 
-def _library_path(root: Path) -> dict[str, str]:
+def library_path(root: Path) -> dict[str, str]:
+    """Return the variables that programs below a root need to find their libraries."""
     if root == SYSTEM_ROOT:
         return {}
     folders = [root / "usr/lib", *sorted((root / "usr/lib").glob("*-linux-*"))]
@@ -153,18 +139,19 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _fetch(folder: Path, unpacked: Path, say: Say) -> None:
+def _fetch(folder: Path, packages: Sequence[str], say: Say) -> None:
     for tool in ("apt-get", "apt-cache", "dpkg"):
         if shutil.which(tool) is None:
-            raise ProvisionError(_no_packages(f"{tool} is not on this system"))
-    say(f"fetching {', '.join(PACKAGES)} into {folder} (once; nothing is installed)")
+            raise ProvisionError(_no_packages(packages, f"{tool} is not on this system"))
+    say(f"fetching {', '.join(packages)} into {folder} (once; nothing is installed)")
     environment = _apt_environment(folder)
     try:
-        _apt(environment, "update")
-        _require_candidates(environment)
+        _apt(environment, packages, "update")
+        _require_candidates(environment, packages)
         # A copy is whole only with --reinstall: apt skips what the system has.
-        _apt(environment, "install", "--download-only", "--no-install-recommends", "--reinstall")
-        _unpack(folder / "apt/cache/archives", unpacked)
+        options = ("--download-only", "--no-install-recommends", "--reinstall")
+        _apt(environment, packages, "install", *options, *packages)
+        _unpack(folder / "apt/cache/archives", folder / UNPACKED)
     finally:
         shutil.rmtree(folder / "apt", ignore_errors=True)
 
@@ -193,26 +180,29 @@ def _apt_environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "APT_CONFIG": str(configuration), "LC_ALL": "C.UTF-8"}
 
 
-def _apt(environment: Mapping[str, str], verb: str, *options: str) -> None:
+def _apt(
+    environment: Mapping[str, str], packages: Sequence[str], verb: str, *arguments: str
+) -> None:
     """Run apt-get, once more if it failed: mirrors do fail now and then."""
-    packages = PACKAGES if verb == "install" else ()
-    command = ["apt-get", "-qq", "--yes", *options, verb, *packages]
+    command = ["apt-get", "-qq", "--yes", verb, *arguments]
     output = ""
     for _ in range(ATTEMPTS):
         code, output = _run(command, environment)
         # `update` reports an unreachable mirror as a warning and exits with 0.
         if code == 0 and not (verb == "update" and "Failed to fetch" in output):
             return
-    raise ProvisionError(_no_packages(f"`{' '.join(command)}` failed:\n{_tail(output)}"))
+    reason = f"`{' '.join(command)}` failed:\n{_tail(output)}"
+    raise ProvisionError(_no_packages(packages, reason))
 
 
-def _require_candidates(environment: Mapping[str, str]) -> None:
-    missing = [p for p in PACKAGES if not _has_candidate(environment, p)]
+def _require_candidates(environment: Mapping[str, str], packages: Sequence[str]) -> None:
+    missing = [p for p in packages if not _has_candidate(environment, p)]
     if missing:
         raise ProvisionError(
             _no_packages(
+                packages,
                 f"the package sources of this system ({_system_name()}) do not have "
-                f"{', '.join(missing)} (Debian has them from 13 on)"
+                f"{', '.join(missing)} (Debian has them from 13 on)",
             )
         )
 
@@ -264,13 +254,11 @@ def _system_name() -> str:
     return "unknown system"
 
 
-def _no_packages(reason: str) -> str:
-    return (
-        f"{reason}\n"
-        f"Install PostgreSQL {POSTGRES_MAJOR} with TimescaleDB, mosquitto and tcc (on Debian 13: "
-        f"{' '.join(PACKAGES)}),\n"
-        "or set OPSC_DATABASE_URL and OPSC_BROKER_URL to servers that run already."
-    )
+def _no_packages(packages: Sequence[str], reason: str) -> str:
+    advice = f"Install {' '.join(packages)} (packages of Debian 13)"
+    if packages == PACKAGES:
+        advice += ",\nor set OPSC_DATABASE_URL to a server that runs already"
+    return f"{reason}\n{advice}."
 
 
 def _tail(output: str, lines: int = 15) -> str:

@@ -34,7 +34,7 @@ from stack.backup_folder import (
 )
 from stack.errors import StackError
 from stack.identity import reachable_home
-from stack.provision import PostgresPrograms, Programs, provision, provision_clients
+from stack.provision import Programs, provision, provision_clients
 from stack.runtime import (
     DEFAULT_DATA_DIR,
     keep_secret_key,
@@ -156,7 +156,7 @@ def _own_server(data_dir: Path, programs: Programs) -> Iterator[Postgres]:
         process.stop()
 
 
-def _restore_into(url: str, folder: Path, manifest: Manifest, programs: PostgresPrograms) -> None:
+def _restore_into(url: str, folder: Path, manifest: Manifest, programs: Programs) -> None:
     """All or nothing. Raises StackError where the database is not empty, or not the same then."""
     with database_contents.open_for_reading(url) as conn:
         _check_empty(conn, f"the database {conn.info.dbname}")
@@ -198,9 +198,7 @@ def _bootstrap(url: str) -> None:
         raise StackError(str(error)) from error
 
 
-def _run_pg_restore(
-    conn: SyncConnection, url: str, folder: Path, programs: PostgresPrograms
-) -> None:
+def _run_pg_restore(conn: SyncConnection, url: str, folder: Path, programs: Programs) -> None:
     with tempfile.TemporaryDirectory() as logs:
         program = start_program(
             programs.postgres_bin / "pg_restore",

@@ -1,12 +1,19 @@
-"""``opsc ingest``, ``opsc api``, ``opsc deliver``: one role each, set by ``OPSC_*`` variables."""
+"""``opsc listen``, ``ingest``, ``api``, ``deliver``: one role each, set by ``OPSC_*`` variables."""
 
 from __future__ import annotations
 
 import typer
 
 
+def listen() -> None:
+    """Let devices connect over MQTT (docs/settings.md lists the variables)."""
+    from listener.__main__ import main
+
+    raise typer.Exit(main())
+
+
 def ingest() -> None:
-    """Take fixes from the broker into the database (docs/settings.md lists the variables)."""
+    """Take fixes of devices into the database (docs/settings.md lists the variables)."""
     from ingest.__main__ import main
 
     raise typer.Exit(main())

@@ -45,6 +45,9 @@ class RunState:
             "to stored": _quantiles(self.to_stored),
             "lag": _quantiles(sent and sent.lags),
             "sent again": _NOT_KNOWN if not (sent and sent.sent_again) else f"{sent.sent_again:,}",
+            "may be lost": _NOT_KNOWN
+            if not (sent and sent.may_be_lost)
+            else f"{sent.may_be_lost:,}",
             "stored": _count(out and out.stored),
             "events": _count(out and out.events),
             "webhooks": _count(out and out.webhooks),

@@ -22,7 +22,6 @@ from typing import BinaryIO
 import msgspec
 
 from db.migrate import ROLES
-from stack.broker import SERVICES
 from stack.errors import StackError
 
 DEFAULT_DATA_DIR = Path("var")
@@ -44,7 +43,6 @@ class Secrets(msgspec.Struct, frozen=True):
 
     secret_key: str  # OPSC_SECRET_KEY: 32 bytes, base64url
     role_passwords: dict[str, str]
-    broker_secrets: dict[str, str] = {}
 
 
 class PartInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -61,11 +59,11 @@ class StackInfo(msgspec.Struct, frozen=True):
     pid: int
     data_dir: str
     api_url: str
-    broker_url: str
+    broker_url: str  # where devices connect: the listener
     database: dict[str, str]
     secret_key: str
     parts: dict[str, PartInfo]
-    certificate: str | None = None  # of the API and the broker's TLS listener, where there is one
+    certificate: str | None = None  # of the API and of the listener's TLS port, where there is one
     broker_tls_url: str | None = None
 
 
@@ -145,13 +143,13 @@ def load_secrets(data_dir: Path) -> Secrets:
     if known is None:
         known = Secrets(
             secret_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-            role_passwords={role: secrets.token_urlsafe(24) for role in ROLES},
+            role_passwords={},
         )
-    if known.broker_secrets.keys() != set(SERVICES):
-        made = {service: secrets.token_urlsafe(32) for service in SERVICES}
-        known = msgspec.structs.replace(known, broker_secrets=made | known.broker_secrets)
-        _write_secrets(data_dir, known)
-    return known
+    passwords = {role: secrets.token_urlsafe(24) for role in ROLES} | known.role_passwords
+    complete = msgspec.structs.replace(known, role_passwords=passwords)
+    if complete != known:
+        _write_secrets(data_dir, complete)
+    return complete
 
 
 def known_secret_key(data_dir: Path) -> str | None:

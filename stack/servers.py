@@ -1,6 +1,6 @@
 """PostgreSQL with TimescaleDB as an unprivileged child on loopback, and what servers share.
 
-The broker is in `stack.broker`. Each server owns one folder (``home``) that holds its data and its
+Each server owns one folder (``home``) that holds its data and its
 configuration. ``prepare`` makes the folder once and writes the configuration anew every time;
 ``command`` says what to run; ``is_ready`` asks the server itself. ``start`` does the three in turn
 and returns the process.

@@ -7,24 +7,28 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from api.settings import ApiSettings
 from ingest.settings import IngestSettings
+from listener.settings import ListenSettings
 from service.wrong_settings import explained
 from stack.errors import StackError
 from webhooks.settings import DeliverSettings
 
-ROLES: tuple[type[BaseSettings], ...] = (IngestSettings, ApiSettings, DeliverSettings)
+ROLES: tuple[type[BaseSettings], ...] = (
+    ListenSettings, IngestSettings, ApiSettings, DeliverSettings,
+)  # fmt: skip
+# What `opsc up` sets by itself, for settings that are wrong without it.
+_SET_BY_UP: Mapping[str, Any] = {"ingest_link": "unix:/run/opsc/ingest.sock"}
 OF_COMMANDS = frozenset(
     {
         "OPSC_API_KEY",
         "OPSC_API_URL",
-        "OPSC_BROKER_CLIENT_CA",
-        "OPSC_BROKER_TLS_HOST",
-        "OPSC_BROKER_TLS_PORT",
         "OPSC_SERVERS_DIR",
         "OPSC_TEST_DATA",
         "OPSC_TEST_VECTORS",
@@ -52,13 +56,13 @@ def unread_variables() -> dict[str, str | None]:
     return {name: found[0] if found else None for name, found in near.items()}
 
 
-def wrong_settings() -> list[str]:
+def wrong_settings(given: Mapping[str, Any] | None = None) -> list[str]:
     """Return a line for each variable that a role would refuse. Those that are missing do not
-    count: `opsc up` sets them."""
+    count: `opsc up` sets them. given: fields that it sets, too."""
     lines: dict[str, None] = {}
     for role in ROLES:
         try:
-            role()
+            role(**{**_SET_BY_UP, **(given or {})})
         except ValidationError as error:
             lines |= dict.fromkeys(explained(role, error).splitlines())
     return [line for line in lines if ": is missing" not in line]

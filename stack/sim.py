@@ -18,6 +18,7 @@ import msgspec
 import typer
 import uvloop
 
+from device_sim.devices import Qos, Version, has_own_stack
 from device_sim.faults import FAULTS, Faults, parse_faults, with_faults
 from device_sim.fleet import FleetError
 from device_sim.motion import StreetPlan
@@ -101,6 +102,12 @@ def sim(
         str | None,
         typer.Option(metavar="NAME=AMOUNT,...", help=f"Faults of devices: {', '.join(FAULTS)}."),
     ] = None,
+    qos: Annotated[
+        Qos, typer.Option(help="Of the messages; mixed: a third of the trackers each.")
+    ] = Qos.AT_LEAST_ONCE,
+    mqtt: Annotated[
+        Version, typer.Option(help="Version of MQTT; mixed: a third of the trackers each.")
+    ] = Version.V5,
     receipts: Annotated[
         bool, typer.Option("--receipts", help="Trackers keep messages until their receipts.")
     ] = False,
@@ -165,10 +172,14 @@ def sim(
         told = f"{out}: the name must end in {' or '.join(FIGURES_SUFFIXES)}"
         raise typer.BadParameter(told, param_hint="--out")
     chosen_faults = _faults(faults, payload_format)
+    has_own_stacks = has_own_stack(qos, mqtt, chosen_faults)
+    if receipts and has_own_stacks:
+        raise typer.BadParameter("--receipts goes with QoS 1, MQTT 5 and no fault of MQTT stacks")
     own_zones = None if zones is None else _zones_of_file(zones)
     interval_s = 1 / (rate or RATE_HZ)
     is_prompt = replay is None and not chosen_faults and (batch - 1) * interval_s <= PROMPT_S
-    is_prompt = is_prompt and not receipts and (trackers or TRACKERS) <= connections
+    is_prompt = is_prompt and not receipts and qos is Qos.AT_LEAST_ONCE
+    is_prompt = is_prompt and (trackers or TRACKERS) <= connections
     if verify and not is_prompt:
         _refuse_deadlines(rules, edits, own_zones or [])
     has_our_clock = is_prompt and not api_url
@@ -203,6 +214,8 @@ def sim(
         seed,
         connects_when_due=ramp > 0,
         figures=out,
+        qos=qos,
+        version=mqtt,
     )
     ended = _run(scenario, wanted, Where(data, api_url, Hooks(webhook_port, webhook_url), keep))
     print(ended.as_json() if as_json else ended.as_text(), flush=True)

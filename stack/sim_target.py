@@ -61,7 +61,12 @@ async def _elsewhere(where: Where, api_url: str) -> AsyncIterator[Target]:
     hooks = replace(where.hooks, is_reachable=is_reachable)
     async with NotingClient(api_url, token) as client:
         try:
-            yield Target(client, _broker(broker_url), is_shared=True, hooks=hooks)
+            yield Target(
+                client,
+                _broker(broker_url, os.environ.get("OPSC_BROKER_CA")),
+                is_shared=True,
+                hooks=hooks,
+            )
         finally:
             if not where.keep:
                 _tell(await take_away(client))
@@ -78,7 +83,9 @@ async def _at_home(where: Where) -> AsyncIterator[Target]:
     try:
         async with ApiClient(system.api_url, tls=pinned(system.certificate)) as client:
             await client.sign_in(*admin)
-            yield Target(client, _broker(system.broker_url), shortcut, hooks=where.hooks)
+            yield Target(
+                client, _broker(system.broker_url, system.certificate), shortcut, hooks=where.hooks
+            )
     finally:
         if not where.keep:
             say("deleting the organization of this run; --keep would leave it")
@@ -105,9 +112,9 @@ def _from_environment(name: str) -> str:
     return value
 
 
-def _broker(url: str) -> BrokerAddress:
-    ca_file = os.environ.get("OPSC_BROKER_CA") if url.startswith("mqtts:") else None
+def _broker(url: str, ca: str | None) -> BrokerAddress:
+    ca_file = Path(ca) if ca and url.startswith("mqtts:") else None
     try:
-        return BrokerAddress.parse(url, ca_file=Path(ca_file) if ca_file else None)
+        return BrokerAddress.parse(url, ca_file=ca_file)
     except ValueError as error:
         raise typer.BadParameter(f"{url!r}: {error}", param_hint="OPSC_BROKER_URL") from None

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from device_sim.devices import Qos, Version
 from device_sim.faults import Faults
 from device_sim.fleet import Progress, RunResult, Stage, run_fleet
 from device_sim.ledger import Ledger
@@ -74,7 +75,8 @@ class Wanted:
     """How a scenario is sent, and whether what comes out is held against it.
 
     edits: how many edits are made meanwhile. interval_s: least time between fixes of a tracker.
-    connections, receipts_s, faults, seed, connects_when_due: see `device_sim.plan.FleetPlan`.
+    connections, receipts_s, faults, seed, connects_when_due, qos, version: see
+    `device_sim.plan.FleetPlan`.
     figures: a file that gets the figures of each second.
     """
 
@@ -90,6 +92,8 @@ class Wanted:
     seed: int = 0
     connects_when_due: bool = False
     figures: Path | None = None
+    qos: Qos = Qos.AT_LEAST_ONCE
+    version: Version = Version.V5
 
     @property
     def is_json(self) -> bool:
@@ -236,6 +240,8 @@ async def _send(run: _Run, sending: Sending, shown: Shown, stop: asyncio.Event) 
         faults=wanted.faults,
         seed=wanted.seed,
         connects_when_due=wanted.connects_when_due,
+        qos=wanted.qos,
+        version=wanted.version,
     )
 
     def on_progress(progress: Progress) -> None:
@@ -298,6 +304,7 @@ async def _counted(run: _Run, result: RunResult, shown: Shown) -> Outcome:
         drain_s=run.wanted.drain_s,
         on_totals=on_totals,
     )
-    lost, duplicate = max(0, distinct - newest.stored), max(0, newest.stored - distinct)
+    lost = max(0, distinct - newest.stored)
+    duplicate = max(0, newest.stored - distinct - result.final.may_be_lost)
     shown.update(stage="done", lost=lost, duplicate=duplicate)
     return Outcome(result.final, newest.stored, lost, duplicate)

@@ -85,10 +85,11 @@ def _state(system: StackInfo, name: str, signs: VitalSigns | str) -> PartState:
         state = signs if isinstance(signs, str) else "ok"
         healthy = state == "ok"
     elif name == "broker":
-        state = _listens(system.broker_url)
+        state = _listens(f"mqtt://{part.address}")
         healthy = state == "ok"
     else:
-        base = system.api_url if name == "api" else f"http://{part.address}"
+        page = (part.metrics_url or "").removesuffix("/metrics")
+        base = system.api_url if name == "api" else page
         tls = pinned(system.certificate) if name == "api" else None
         healthy, state = _readiness(f"{base}/readyz", tls)
     return PartState(part.address, part.pid, healthy, state)

@@ -34,7 +34,6 @@ class Part:
     command: Command
     is_ready: Callable[[], bool]
     ready_timeout_s: float = 60.0
-    prepare: Callable[[], None] | None = None  # before it is started again
 
     @property
     def name(self) -> str:
@@ -112,17 +111,14 @@ class Supervisor:
             await asyncio.sleep(POLL_S)
 
     async def _restart(self, part: Part) -> None:
-        if part.prepare is not None:
-            try:
-                await asyncio.to_thread(part.prepare)
-            except OSError as error:  # it starts with what is there
-                self._say(f"{part.name} could not be prepared: {error}")
-        self._spawn(part)
         try:
+            self._spawn(part)
             await self._ready(part)
         except PartFailed as failure:
             self._say(str(failure))
             # Not ready in time but alive: leave it no half-started twin.
             await asyncio.to_thread(self._processes[part.name].stop)
+        except OSError as error:  # the disk is full, or there are too many processes
+            self._say(f"{part.name} cannot be started: {error}")
         else:
             self._say(f"{part.name} is running again")

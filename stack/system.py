@@ -2,10 +2,11 @@
 
     async with running_stack(data_dir, say, stop) as stack: ...
 
-PostgreSQL, migrations, broker, then ingest, deliver and api; ended in the reverse order. Servers
-named by ``OPSC_DATABASE_URL`` (a superuser's login: roles and extensions are made) and
-``OPSC_BROKER_URL`` are used instead of our own. What the roles need reaches them as ``OPSC_*``
-variables; those that the caller has set are handed on.
+PostgreSQL, migrations, then ingest, deliver, api and listener side by side; ended in the reverse
+order. The database that ``OPSC_DATABASE_URL`` names (a superuser's login: roles and extensions are
+made) is used instead of our own; the broker of ``OPSC_BROKER_URL`` is read beside the listener.
+What the roles need reaches them as ``OPSC_*`` variables; those that the caller has set are handed
+on.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,11 +30,13 @@ import psycopg
 from psycopg import sql
 
 from db import migrate
-from stack.broker import INGEST_USER, WATCH_USER, BrokerTls, Mosquitto
+from ingest.link_address import MAX_PATH_BYTES
+from mqtt import BrokerAddress
 from stack.elsewhere import given_database, require_broker
 from stack.errors import StackError
 from stack.former import start_when_free, until_ended
 from stack.identity import Capability, can_write, hand_over_files, reachable_home
+from stack.listening import LISTEN_HTTP_PORT, listening, require_certificate
 from stack.ports import Ports
 from stack.process import Command
 from stack.provision import provision, servers_dir
@@ -45,21 +50,24 @@ from stack.runtime import (
     sole_owner,
     write_stack,
 )
-from stack.servers import LOOPBACK, Postgres
+from stack.servers import LOOPBACK, Postgres, make_home
 from stack.settings import WrongSettings, unread_variables, wrong_settings
 from stack.supervisor import Part, Say, Supervisor, answers_ready
 from stack.tls import Certificate, certificate_of, pinned
 
 POSTGRES_PORT = 5432
-BROKER_PORT = 1883
-BROKER_TLS_PORT = 8883
 API_PORT = 8000
 INGEST_HTTP_PORT = 9101
 DELIVER_HTTP_PORT = 9102
 API_HTTP_PORT = 9103
 DATABASE = "opsc"
 FIRST_FREE_PORT = 1024  # those below are for root
-FILES_OF_INGEST = ("OPSC_BROKER_CA", "OPSC_BROKER_CERT", "OPSC_BROKER_KEY")
+FILES_OF_ROLES = (
+    "OPSC_BROKER_CA", "OPSC_BROKER_CERT", "OPSC_BROKER_KEY", "OPSC_LISTEN_CLIENT_CA",
+    "OPSC_LINK_CA", "OPSC_LINK_CERT", "OPSC_LINK_CERT_KEY",
+)  # fmt: skip
+PORTS_OF_LISTENER = ("OPSC_LISTEN_HTTP", "OPSC_LISTEN_TLS_PORT", "OPSC_LISTEN_TLS12_PORT")
+LONGEST_SOCKET = "ingest-standby.sock"
 ROLE_STOP_S = 20.0
 OPEN_FILES = 65_536
 
@@ -72,6 +80,7 @@ class Role(NamedTuple):
     login: str  # its role in the database
 
 
+LISTEN = Role("listener", "listener", "opsc_listen")
 INGEST = Role("ingest", "ingest", "opsc_ingest")
 DELIVER = Role("deliver", "webhooks", "opsc_deliver")
 API = Role("api", "api", "opsc_app")
@@ -81,11 +90,9 @@ API = Role("api", "api", "opsc_app")
 class Variation:
     """How a system differs from that of `opsc up`: for those who break it on purpose.
 
-    broker_settings: of mosquitto.conf, they win over ours. has_ingest: else the caller starts its
-    own, as `ingest_part` says.
+    has_ingest: else the caller starts its own, as `ingest_part` says.
     """
 
-    broker_settings: Mapping[str, str] = field(default_factory=dict[str, str])
     has_ingest: bool = True
 
 
@@ -105,7 +112,8 @@ class Stack:
     api_url: str = ""
     broker_url: str = ""
     broker_tls_url: str | None = None
-    broker: Mosquitto | None = None  # None: one that runs elsewhere
+    link_folder: Path = field(init=False)  # of the sockets by which the listener reaches ingest
+    ends_with_it: ExitStack = field(default_factory=ExitStack)
     certificate: Certificate | None = None
     variation: Variation = field(default_factory=Variation)
     ports: Ports = field(default_factory=Ports)
@@ -140,8 +148,12 @@ class Stack:
     def _started(self, name: str, pid: int) -> None:
         """Also called when a part was started again: its process is another one then."""
         self.parts[name] = msgspec.structs.replace(self.parts[name], pid=pid)
-        if self.is_ready:
+        if not self.is_ready:
+            return
+        try:
             self.publish()
+        except OSError as error:  # the disk is full: the part runs all the same
+            self.say(f"other commands do not hear that {name} is another process: {error}")
 
 
 @asynccontextmanager
@@ -170,6 +182,7 @@ async def running_stack(
             yield stack
         finally:
             await asyncio.shield(stack.supervisor.stop())
+            stack.ends_with_it.close()
 
 
 async def _unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
@@ -188,11 +201,13 @@ async def _unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, None]) 
 async def _start(stack: Stack) -> None:
     for name, near in unread_variables().items():
         stack.say(f"nothing reads {name}" + (f"; did you mean {near}?" if near else ""))
-    if wrong := wrong_settings():
+    require_certificate(stack.certificate)
+    if wrong := wrong_settings(_certificate_settings(stack)):
         raise WrongSettings("\n".join(wrong))
     stack.ports.claim("OPSC_API_PORT", "OPSC_API_HTTP", "OPSC_INGEST_HTTP", "OPSC_DELIVER_HTTP")
-    if stack.certificate is not None:
-        stack.ports.claim("OPSC_BROKER_TLS_PORT")
+    stack.ports.claim("OPSC_LISTEN_HTTP", "OPSC_LISTEN_TLS_PORT")
+    if os.environ.get("OPSC_LISTEN_PORT") != "0":
+        stack.ports.claim("OPSC_LISTEN_PORT")
     await _start_servers(stack)
     await _start_roles(stack)
 
@@ -203,17 +218,19 @@ async def _start_servers(stack: Stack) -> None:
     if broker_url:
         await asyncio.to_thread(require_broker, broker_url)
     home = reachable_home(stack.data_dir)
-    await until_ended((home / "postgres", home / "broker"), stack.say)
+    await until_ended((home / "postgres",), stack.say)
     if database_url:
-        stack.parts["postgres"] = PartInfo(address=_host_of(database_url))
+        host = urlsplit(database_url).netloc.rpartition("@")[2]
+        stack.parts["postgres"] = PartInfo(address=host)
     else:
         database_url = await _start_postgres(stack)
     await asyncio.to_thread(_migrate, stack, database_url)
     if broker_url:
-        stack.parts["broker"] = PartInfo(address=_host_of(broker_url))
-        stack.broker_url = broker_url
-    else:
-        await _start_broker(stack)
+        broker = BrokerAddress.parse(broker_url)
+        stack.parts["broker"] = PartInfo(address=f"{broker.host}:{broker.port}")
+        stack.say(f"ingest reads the broker {broker_url}, too, beside the listener")
+    if (home / "broker").exists():
+        stack.say(f"{home / 'broker'} is of an older version's broker; nothing reads it any more")
 
 
 async def _start_postgres(stack: Stack) -> str:
@@ -252,47 +269,13 @@ def _migrate(stack: Stack, admin_url: str) -> None:
     }
 
 
-async def _start_broker(stack: Stack) -> None:
-    programs = await asyncio.to_thread(provision, servers_dir(stack.data_dir), stack.say)
-    home = reachable_home(stack.data_dir) / "broker"
-    server = Mosquitto(
-        programs,
-        home,
-        stack.ports.usual("broker", BROKER_PORT),
-        stack.log("broker"),
-        stack.variation.broker_settings,
-        services=stack.secrets.broker_secrets,
-        tls=_broker_tls(stack.certificate, stack.ports),
-    )
-    await asyncio.to_thread(server.prepare)
-    stack.parts[server.name] = PartInfo(server.address)
-    await stack.supervisor.start(Part(server.command(), server.is_ready, prepare=server.prepare))
-    stack.broker, stack.broker_url, stack.broker_tls_url = server, server.url, server.tls_url
-
-
-def _broker_tls(certificate: Certificate | None, ports: Ports) -> BrokerTls | None:
-    client_ca = os.environ.get("OPSC_BROKER_CLIENT_CA")
-    if certificate is None:
-        if client_ca:
-            raise StackError("OPSC_BROKER_CLIENT_CA needs TLS: OPSC_TLS_CERT and OPSC_TLS_KEY")
-        return None
-    if client_ca and not os.access(client_ca, os.R_OK):
-        raise StackError(f"cannot read {client_ca}: OPSC_BROKER_CLIENT_CA names a file")
-    _, port = ports.address("broker-tls", "OPSC_BROKER_TLS_PORT", BROKER_TLS_PORT)
-    return BrokerTls(
-        certificate.chain,
-        certificate.key,
-        port=port,
-        host=os.environ.get("OPSC_BROKER_TLS_HOST") or LOOPBACK,
-        client_ca=Path(client_ca) if client_ca else None,
-    )
-
-
 async def _start_roles(stack: Stack) -> None:
     """Side by side: each waits for what it needs by itself."""
     stack.role_user = role_user(
-        reachable_home(stack.data_dir) / "broker", _files_of_roles(stack), stack.say
+        reachable_home(stack.data_dir) / "postgres", _files_of_roles(stack), stack.say
     )
+    stack.link_folder = _link_folder(stack)
+    listener = _listener_part(stack)
     ingest = [ingest_part(stack)] if stack.variation.has_ingest else []
     deliver = _page(stack, "deliver", "OPSC_DELIVER_HTTP", DELIVER_HTTP_PORT)
     _, api_port = stack.ports.address("api", "OPSC_API_PORT", API_PORT)
@@ -306,21 +289,20 @@ async def _start_roles(stack: Stack) -> None:
     at_home = {"OPSC_WEBHOOK_ALLOW_LOOPBACK": "true"}
     api_variables = {"OPSC_API_HOST": LOOPBACK, "OPSC_API_PORT": str(api_port), **public, **at_home}
     api_variables["OPSC_API_HTTP"] = api_http
-    if stack.certificate is not None:
-        api_variables["OPSC_TLS_CERT"] = str(stack.certificate.chain)
-        api_variables["OPSC_TLS_KEY"] = str(stack.certificate.key)
+    api_variables |= _certificate_variables(stack)
     await stack.supervisor.start(
         *ingest,
         _role(stack, DELIVER, {"OPSC_DELIVER_HTTP": deliver, **public, **mail, **at_home}),
         _role(stack, API, api_variables),
+        listener,  # the last to start is the first to end: ingest stores what it has received
     )
 
 
 def _files_of_roles(stack: Stack) -> list[Path]:
-    files = [stack.log("broker")]
+    files: list[Path] = []
     if stack.certificate is not None:
         files += [stack.certificate.chain, stack.certificate.key]
-    named = (os.environ.get(name) for name in FILES_OF_INGEST)
+    named = (os.environ.get(name) for name in FILES_OF_ROLES)
     return [*files, *(Path(name) for name in named if name)]
 
 
@@ -338,13 +320,51 @@ def _mail_folder(stack: Stack) -> Path:
     return folder
 
 
+def _certificate_settings(stack: Stack) -> Mapping[str, str]:
+    variables = _certificate_variables(stack)
+    return {name.removeprefix("OPSC_").lower(): value for name, value in variables.items()}
+
+
+def _certificate_variables(stack: Stack) -> Mapping[str, str]:
+    if stack.certificate is None:
+        return {}
+    chain, key = stack.certificate.chain, stack.certificate.key
+    return {"OPSC_TLS_CERT": str(chain), "OPSC_TLS_KEY": str(key)}
+
+
+def _link_folder(stack: Stack) -> Path:
+    """The folder of the link's sockets, of the roles' user alone; elsewhere, and until the system
+    ends, where the data folder's path is too long for a socket."""
+    folder = reachable_home(stack.data_dir) / "link"
+    if len(os.fsencode(folder / LONGEST_SOCKET)) > MAX_PATH_BYTES:
+        folder = Path(tempfile.mkdtemp(prefix="opsc-link-", dir="/tmp"))
+        stack.ends_with_it.callback(shutil.rmtree, folder, ignore_errors=True)
+    make_home(folder, stack.role_user.identity)
+    return folder
+
+
+def _listener_part(stack: Stack) -> Part:
+    where = listening(stack.ports, stack.certificate)
+    stack.broker_url, stack.broker_tls_url = where.url, where.tls_url
+    if where.is_plain_for_all:
+        stack.say(
+            f"devices on the network may connect without TLS, to port {where.port};"
+            " OPSC_LISTEN_PORT=0 leaves the port of TLS alone"
+        )
+    page = _page(stack, "listener-metrics", "OPSC_LISTEN_HTTP", LISTEN_HTTP_PORT)
+    stack.parts["listener"] = PartInfo(where.address, metrics_url=f"http://{page}/metrics")
+    own = {"OPSC_LISTEN_HTTP": page, **where.variables(), **_certificate_variables(stack)}
+    return _role(stack, LISTEN, own)
+
+
 def ingest_part(
     stack: Stack, role: Role = INGEST, variables: Mapping[str, str] | None = None
 ) -> Part:
     """An ingest process of a system whose servers run. `variables` win over those it would have."""
     address = _page(stack, role.name, "OPSC_INGEST_HTTP", INGEST_HTTP_PORT)
     stack.parts[role.name] = PartInfo(address, metrics_url=f"http://{address}/metrics")
-    own = {"OPSC_INGEST_HTTP": address, **_sign_in(stack)}
+    link = f"unix:{stack.link_folder / role.name}.sock"
+    own = {"OPSC_INGEST_HTTP": address, "OPSC_INGEST_LINK": link}
     return _role(stack, role, own | dict(variables or {}))
 
 
@@ -354,21 +374,6 @@ def _page(stack: Stack, part: str, variable: str, usual_port: int) -> str:
     return f"{host}:{port}"
 
 
-def _sign_in(stack: Stack) -> Mapping[str, str]:
-    """How ingest gets into a broker of ours, and what it keeps there."""
-    if stack.broker is None:
-        return {}
-    return {
-        "OPSC_INGEST_CLIENT_ID": INGEST_USER,
-        "OPSC_INGEST_USERNAME": INGEST_USER,
-        "OPSC_INGEST_PASSWORD": stack.secrets.broker_secrets[INGEST_USER],
-        "OPSC_INGEST_WATCH_USERNAME": WATCH_USER,
-        "OPSC_INGEST_WATCH_PASSWORD": stack.secrets.broker_secrets[WATCH_USER],
-        "OPSC_BROKER_FOLDER": str(stack.broker.home),
-        "OPSC_BROKER_LOG": str(stack.broker.log),
-    }
-
-
 def _role(stack: Stack, role: Role, variables: Mapping[str, str]) -> Part:
     command = Command(
         name=role.name,
@@ -376,7 +381,6 @@ def _role(stack: Stack, role: Role, variables: Mapping[str, str]) -> Part:
         argv=[sys.executable, "-P", "-m", role.module],
         environment={
             "OPSC_DATABASE_URL": stack.database[role.login],
-            "OPSC_BROKER_URL": stack.broker_url,
             "OPSC_SECRET_KEY": stack.secrets.secret_key,
             "PYTHONUNBUFFERED": "1",
             **variables,
@@ -388,15 +392,21 @@ def _role(stack: Stack, role: Role, variables: Mapping[str, str]) -> Part:
         stop_signals=[(signal.SIGTERM, ROLE_STOP_S)],
         death_signal=signal.SIGKILL,
     )
-    base = stack.api_url if role is API else f"http://{stack.parts[role.name].address}"
+    base = stack.api_url if role is API else _page_of(stack, role)
     tls = None if stack.certificate is None else pinned(str(stack.certificate.chain))
     return Part(command, answers_ready(f"{base}/readyz", tls))
+
+
+def _page_of(stack: Stack, role: Role) -> str:
+    return (stack.parts[role.name].metrics_url or "").removesuffix("/metrics")
 
 
 def _rights(stack: Stack, role: Role, variables: Mapping[str, str]) -> list[Capability]:
     """What a role without rights needs all the same."""
     rights = [Capability.DAC_READ_SEARCH] if stack.role_user.reads_everything else []
     addresses = [stack.parts[role.name].address, variables.get("OPSC_API_HTTP")]
+    if role is LISTEN:
+        addresses += [variables.get(name, os.environ.get(name)) for name in PORTS_OF_LISTENER]
     if any(int(text.rpartition(":")[2]) < FIRST_FREE_PORT for text in addresses if text):
         rights.append(Capability.NET_BIND_SERVICE)
     return rights
@@ -409,12 +419,8 @@ def _login(admin_url: str, role: str, password: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{role}:{quote(password, safe='')}@{host}"))
 
 
-def _host_of(url: str) -> str:
-    return urlsplit(url).netloc.rpartition("@")[2]
-
-
 def allow_open_files() -> None:
-    """Brokers hold a file for each tracker; the soft limit is often 1,024."""
+    """The listener holds a file for each tracker; the soft limit is often 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft < wanted:

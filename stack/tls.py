@@ -1,6 +1,6 @@
 """The certificate of `opsc up`: the one that is given, or one made for development.
 
-With a certificate, the API and the broker's second listener speak TLS 1.3 and nothing older.
+With a certificate, the API and the listener's TLS port speak TLS 1.3 and nothing older.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def certificate_of(folder: Path, *, develop: bool) -> Certificate | None:
         return given
     if chain or key:
         raise StackError("OPSC_TLS_CERT and OPSC_TLS_KEY must be set together")
-    return _development_certificate(folder) if develop else None
+    return development_certificate(folder) if develop else None
 
 
 def pinned(chain: str | None) -> ssl.SSLContext | None:
@@ -56,7 +56,7 @@ def pinned(chain: str | None) -> ssl.SSLContext | None:
     return context
 
 
-def _development_certificate(folder: Path) -> Certificate:
+def development_certificate(folder: Path) -> Certificate:
     """Kept from run to run, and made anew before it ends; for this machine, by name and address.
 
     A client that is given the file as its authority accepts it.

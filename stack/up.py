@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -39,8 +40,9 @@ async def _up(data_dir: Path, tls: bool) -> None:
 
 
 def say(text: str) -> None:
-    """Progress goes to stderr: stdout is for results."""
-    print(text, file=sys.stderr, flush=True)
+    """Progress goes to stderr: stdout is for results. A full disk behind it ends nothing."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def stop_event() -> asyncio.Event:

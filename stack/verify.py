@@ -9,7 +9,7 @@ the run's own part of it is looked at (`stack.shared_organization`).
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,11 +30,12 @@ from stack.comparison import (
     compare_webhooks,
     is_due_after,
 )
+from stack.doubtful import Identity, arrived_messages, doubtful_identities
 from stack.expectation import Expectation, expect, stored_fixes
-from stack.fates import Arrived, Fates, fates
+from stack.fates import Arrived, Fates, Refused, fates
 from stack.readback import read_events, read_fixes, read_quarantine, read_visits
 from stack.receiver import WebhookReceiver
-from stack.results import TIMER
+from stack.results import TIMER, StoredFix
 from stack.run_history import RunHistory
 from stack.shared_organization import SharedOrganization
 from telemetry.times import parse_time_us
@@ -76,9 +77,15 @@ class VerifiedRun:
         """Assets of which nobody knows in which order their fixes arrived: those whose trackers
         sent messages again. Their visits and events may be others, their stays may not.
         """
-        repeating = self.ledger.repeating_trackers()
+        return self._assets(self.ledger.repeating_trackers())
+
+    def doubtful(self) -> set[str]:
+        """Assets of which nobody knows which fixes arrived before what is stored has been read."""
+        return self._assets(self.ledger.doubtful_trackers())
+
+    def _assets(self, trackers: set[int]) -> set[str]:
         spans = self.history.assignments
-        return {self.history.asset_ids[one.asset] for one in spans if one.tracker in repeating}
+        return {self.history.asset_ids[one.asset] for one in spans if one.tracker in trackers}
 
     def fates(self, rows: NDArray[np.void]) -> Fates:
         """What becomes of some of the ledger's fixes, had they all arrived."""
@@ -127,7 +134,7 @@ async def verify(
     now_us = _now_us()
     until_us = now_us + round(min(DEADLINES_S, drain_s) * 1e6)
     expected = await asyncio.to_thread(expect, arrived, run.history, now_us, until_us)
-    excused = run.excused()
+    excused = run.excused() | run.doubtful()
     events = sum(one.asset_id not in excused for one in expected.events)
     wanted = Totals(len(expected.fixes), events, 0 if run.receiver is None else events)
     await asyncio.sleep(max(0, expected.last_due_us - _now_us()) / 1e6)
@@ -176,12 +183,19 @@ def _has_come(totals: Totals, wanted: Totals) -> bool:
 async def _compare(client: ApiClient, run: VerifiedRun, expected: Expectation) -> Verified:
     found = await read_fixes(client, run.history.tracker_ids)
     unsettled = stored_fixes(run.fates(run.ledger.unsettled_fixes()), run.history)
-    fixes = await asyncio.to_thread(compare_fixes, expected.fixes, found, unsettled)
+    expected, doubtful = await asyncio.to_thread(_with_doubtful, expected, run, found)
+    fixes = await asyncio.to_thread(compare_fixes, expected.fixes, found, unsettled, doubtful)
+    if absent := len(doubtful - {fix[:3] for fix in found}):
+        fixes.notes["that might be lost are not stored"] += absent
     shared = run.shared
     if shared is None and (others := await client.total("/v1/gps-events") - len(found)):
         fixes.differs("of other trackers", f"{others} rows")
     rows = await (shared.read_quarantine(client) if shared else read_quarantine(client))
-    refused = compare_quarantine(_by_tracker(expected, run.history), rows)
+    refused = compare_quarantine(
+        _by_tracker(expected.refused, run.history),
+        rows,
+        _by_tracker(run.fates(run.ledger.doubtful_fixes()).refused, run.history).keys(),
+    )
     all_visits = await (shared.read_visits(client) if shared else read_visits(client))
     read = [visit.until(expected.until_us) for visit in all_visits]
     visits = compare_visits(expected.visits, read, run.excused())
@@ -191,12 +205,27 @@ async def _compare(client: ApiClient, run: VerifiedRun, expected: Expectation) -
     return Verified([fixes, refused, visits, stays, *compared], delays_s)
 
 
+def _with_doubtful(
+    expected: Expectation, run: VerifiedRun, found: Sequence[StoredFix]
+) -> tuple[Expectation, set[Identity]]:
+    """What must be, given which of the messages that may be lost have come; and all their fixes."""
+    ledger, history = run.ledger, run.history
+    doubtful = np.flatnonzero(ledger.messages["may_be_lost"]).tolist()
+    if not doubtful:
+        return expected, set()
+    all_sent = run.fates(ledger.arrived_fixes(doubtful))
+    arrived = arrived_messages(ledger, history, all_sent, found)
+    fates = run.fates(ledger.arrived_fixes(arrived))
+    expected = expect(fates, history, expected.now_us, expected.until_us)
+    return expected, doubtful_identities(ledger, history, all_sent)
+
+
 def _by_tracker(
-    expected: Expectation, history: RunHistory
+    refused: Counter[Refused], history: RunHistory
 ) -> dict[tuple[str | None, str], list[int]]:
     """By tracker and reason, how often each message that must be refused was sent."""
     found: dict[tuple[str | None, str], list[int]] = defaultdict(list)
-    for one, count in expected.refused.items():
+    for one, count in refused.items():
         found[history.tracker_ids[one.tracker], one.reason.value].append(count)
     return found
 

@@ -19,8 +19,8 @@ from tests.fresh_machine import REPOSITORY, ROOT_USER, DebianRoot, FreshError
 BLOCKS = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INSTALLS = re.compile(r"^apt-get install .*$", re.MULTILINE)
 INSTALL_PAGE = (REPOSITORY / "docs" / "install.md").read_text()
-# Beside what the page installs: a broker to send through, and those who check.
-TOOLS = "apt-get install -y --no-install-recommends mosquitto mosquitto-clients systemd prometheus"
+# Beside what the page installs: a device, and those who check.
+TOOLS = "apt-get install -y --no-install-recommends mosquitto-clients systemd prometheus"
 SOURCE = "/opt/ops-companion/source"
 UNITS = f"{SOURCE}/deploy/systemd"
 # Brings loopback up, says so, and holds the network until it is killed.
@@ -37,8 +37,10 @@ set -eu
 API=https://ops.example.com
 call() { CURL -f -H "authorization: Bearer $TOKEN" "$API/v1/$1" "${@:2}"; }
 TOKEN=$(CURL -f $API/v1/auth/token --json @/root/first-admin.json | jq -r .access_token)
-TRACKER=$(call trackers --json '{}' | jq -r .id)
-mosquitto_pub -q 1 -t "trackers/$TRACKER/fixes" \
+call trackers --json '{}' > tracker.json
+TRACKER=$(jq -r .id tracker.json)
+sleep 2
+mosquitto_pub -q 1 -u "$TRACKER" -P "$(jq -r .secret tracker.json)" -t "trackers/$TRACKER/fixes" \
   -m "{\\"time\\": \\"$(date -u +%FT%TZ)\\", \\"lat\\": 47.37, \\"lon\\": 8.54}"
 for _ in $(seq 50); do
   call "gps-events?tracker_id=$TRACKER" | jq -e '.data[0].lat == 47.37' && exit 0
@@ -92,7 +94,7 @@ READS = (
 def install_server(root: DebianRoot) -> None:
     """Follow the page, then try what it made. Raises FreshError."""
     _prepare(root)
-    with _loopback_alone(root), root.started(ROOT_USER, "exec mosquitto"):
+    with _loopback_alone(root):
         for block in BLOCKS.findall(INSTALL_PAGE):
             if "make install TO" in block and "systemctl" not in block:
                 with _other_network(root):

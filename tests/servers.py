@@ -19,8 +19,8 @@ from typing import TypeVar
 import psycopg
 from psycopg import sql
 
+from benchmarks.mosquitto import BrokerProgram, Mosquitto, broker_program
 from db import migrate
-from stack.broker import SERVICES, BrokerTls, Mosquitto
 from stack.process import Process
 from stack.provision import Programs
 from stack.servers import Postgres, free_port
@@ -77,34 +77,16 @@ class _Restartable:
 
 
 class BrokerUnderTest(_Restartable):
-    """A mosquitto; ``url`` is mqtt://127.0.0.1:port.
+    """A mosquitto as an external broker; ``url`` is mqtt://127.0.0.1:port.
 
-    Lets everybody do everything, unless it is ``guarded``: then ``services`` are their secrets.
+    Lets everybody do everything, unless its settings say otherwise.
     """
 
-    def __init__(
-        self,
-        programs: Programs,
-        folder: Path,
-        settings: dict[str, str],
-        *,
-        guarded: bool = False,
-        tls: BrokerTls | None = None,
-    ) -> None:
-        self.services = {user: secrets.token_urlsafe(32) for user in SERVICES}
+    def __init__(self, program: BrokerProgram, folder: Path, settings: dict[str, str]) -> None:
         self.log = folder / "broker.log"
-        broker = Mosquitto(
-            programs,
-            folder / "broker",
-            free_port(ANY_PORT),
-            self.log,
-            settings,
-            services=self.services if guarded else None,
-            tls=tls,
-        )
+        broker = Mosquitto(program, folder / "broker", free_port(ANY_PORT), self.log, settings)
         super().__init__(broker)
-        self.home = broker.home
-        self.host, self.url, self.tls_url = "127.0.0.1", broker.url, broker.tls_url
+        self.host, self.url = "127.0.0.1", broker.url
 
 
 class DatabaseUnderTest:
@@ -115,7 +97,7 @@ class DatabaseUnderTest:
         self._postgres = postgres
 
     def url(self, role: str) -> str:
-        """``role``: admin (a superuser), opsc_owner, opsc_app, opsc_ingest or opsc_deliver."""
+        """``role``: admin (a superuser), or one of `db.migrate.ROLES`."""
         if role == "admin":
             return self._postgres.admin_url(self.name)
         password = self._postgres.passwords[role]
@@ -194,12 +176,8 @@ class Servers:
         return self._start(PostgresUnderTest(self.programs, self._next_folder()))
 
     def start_broker(self, **settings: str) -> BrokerUnderTest:
-        return self._start(BrokerUnderTest(self.programs, self._next_folder(), settings))
-
-    def start_guarded_broker(self, tls: BrokerTls | None = None) -> BrokerUnderTest:
-        """One that lets in only whom it knows, as `opsc up` starts it."""
-        folder = self._next_folder()
-        return self._start(BrokerUnderTest(self.programs, folder, {}, guarded=True, tls=tls))
+        program = broker_program()
+        return self._start(BrokerUnderTest(program, self._next_folder(), settings))
 
     def stop(self) -> None:
         while self._started:

@@ -2,13 +2,20 @@
 
 import re
 from pathlib import Path
+from uuid import uuid4
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
+from pydantic import SecretStr
 
 from api.metrics import Metrics as ApiMetrics
 from db.connect import pool
 from ingest.metrics import Metrics as IngestMetrics
+from listener.link import Sender
+from listener.presence import Presence
+from listener.sessions import Sessions
+from listener.settings import ListenSettings
+from listener.worker import Worker
 from mqtt import BrokerAddress, Session, SessionOptions
 from service.itself import watching_itself
 from webhooks.metrics import Metrics as DeliverMetrics
@@ -26,7 +33,11 @@ async def known() -> dict[str, tuple[str, ...]]:
     api, ingest, deliver = ApiMetrics(connections), IngestMetrics(), DeliverMetrics()
     ingest.watch(Session(BrokerAddress.parse("mqtt://127.0.0.1:1"), SessionOptions("none")))
     found: dict[str, tuple[str, ...]] = {}
-    for registry in (api.registry, ingest.registry, deliver.registry):
+    settings = ListenSettings(database_url=SecretStr("postgresql://nobody@127.0.0.1:1/none"))
+    url = settings.database_url.get_secret_value()
+    presence = Presence(url, uuid4())
+    listener = Worker(settings, Sender(uuid4()), Sessions(url), presence).metrics
+    for registry in (api.registry, ingest.registry, deliver.registry, listener.registry):
         async with watching_itself(registry):
             found |= names(registry)
     return found

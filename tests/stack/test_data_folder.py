@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from stack.errors import StackError
-from stack.runtime import make_data_dir
+from stack.runtime import load_secrets, make_data_dir
 from tests.stack.command import opsc
 
 NOBODY = 65534
@@ -30,6 +31,18 @@ def test_what_lies_beside_our_secrets_does_not_matter(tmp_path: Path) -> None:
     for name in ("secrets.json", "notes.txt"):
         (tmp_path / name).touch()
     assert make_data_dir(tmp_path) == tmp_path
+
+
+def test_secrets_of_an_older_version_are_kept_and_completed(tmp_path: Path) -> None:
+    made = load_secrets(tmp_path)
+    kept = {role: made.role_passwords[role] for role in ("opsc_owner", "opsc_app")}
+    older = msgspec.structs.replace(made, role_passwords=kept)
+    (tmp_path / "secrets.json").write_bytes(msgspec.json.encode(older))
+    completed = load_secrets(tmp_path)
+    assert completed.secret_key == made.secret_key
+    assert completed.role_passwords.items() >= kept.items()
+    assert completed.role_passwords.keys() == made.role_passwords.keys()
+    assert load_secrets(tmp_path) == completed
 
 
 def test_a_folder_with_files_of_others_is_refused(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from stack.supervisor import Part, Supervisor
 
 
 def test_servers_of_a_former_run_are_waited_for(tmp_path: Path) -> None:
-    (tmp_path / "mosquitto.conf").touch()
+    (tmp_path / "postgresql.conf").touch()
     said: list[str] = []
-    with subprocess.Popen(["tail", "-f", tmp_path / "mosquitto.conf"]) as left:
+    with subprocess.Popen(["tail", "-f", tmp_path / "postgresql.conf"]) as left:
 
         def say(text: str) -> None:
             said.append(text)

@@ -87,6 +87,26 @@ def test_what_cannot_be_written_is_counted_and_said_when_it_can(tmp_path: Path) 
     assert contents(tmp_path) == {"x.log": said}
 
 
+def test_older_files_stay_where_there_is_no_room_for_a_new_one(tmp_path: Path) -> None:
+    log = LogFile(tmp_path / "x.log", file_bytes=10, files=3)
+    log.write(b"the first\n")
+    log.write(b"the second\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        for _ in range(5):
+            log.write(b"lost\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    log.write(b"back\n")
+    log.close()
+    assert contents(tmp_path) == {
+        "x.log": b"opsc: 25 bytes of this log were lost\nback\n",
+        "x.log.1": b"the second\n",
+        "x.log.2": b"the first\n",
+    }
+
+
 def test_a_part_that_floods_fills_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_files, "FILE_BYTES", 1024 * 1024)
     flooding = part(tmp_path / "part.log", FLOOD)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from stack.provision import (
-    Programs,
     ProvisionError,
     find_programs,
     provision,
@@ -17,8 +16,6 @@ from stack.provision import (
 
 POSTGRES = "usr/lib/postgresql/17/bin/postgres"
 TIMESCALEDB = "usr/share/postgresql/17/extension/timescaledb.control"
-MOSQUITTO = "usr/sbin/mosquitto"
-COMPILER = "usr/bin/tcc"
 RESTORE = "usr/lib/postgresql/17/bin/pg_restore"
 
 
@@ -47,33 +44,25 @@ def bare_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_postgres_without_timescaledb_does_not_count(tmp_path: Path) -> None:
-    assert find_programs([root_with(tmp_path, POSTGRES, MOSQUITTO, COMPILER)]) is None
+    assert find_programs([root_with(tmp_path, POSTGRES)]) is None
     assert find_programs([root_with(tmp_path, TIMESCALEDB)]) is not None
 
 
-def test_a_system_without_the_compiler_lacks_something(tmp_path: Path) -> None:
-    assert find_programs([root_with(tmp_path, POSTGRES, TIMESCALEDB, MOSQUITTO)]) is None
-
-
 def test_what_the_system_has_goes_before_our_copy(tmp_path: Path) -> None:
-    system = root_with(tmp_path / "system", MOSQUITTO)
-    copy = root_with(tmp_path / "copy", POSTGRES, TIMESCALEDB, MOSQUITTO, COMPILER)
+    system, copy = (root_with(tmp_path / n, POSTGRES, TIMESCALEDB) for n in ("system", "copy"))
     found = find_programs([system, copy])
     assert found is not None
-    assert found.mosquitto == system / MOSQUITTO
-    assert found.postgres_bin == (copy / POSTGRES).parent
+    assert found.postgres_bin == (system / POSTGRES).parent
 
 
-def test_a_copy_that_is_there_is_used_again(bare_system: Path, programs: Programs) -> None:
-    copy = root_with(
-        bare_system.parent / "servers/root", POSTGRES, TIMESCALEDB, MOSQUITTO, COMPILER
-    )
+def test_a_copy_that_is_there_is_used_again(bare_system: Path) -> None:
+    copy = root_with(bare_system.parent / "servers/root", POSTGRES, TIMESCALEDB)
     said: list[str] = []
-    assert provision(copy.parent, said.append).mosquitto == copy / MOSQUITTO
+    assert provision(copy.parent, said.append).postgres_bin == (copy / POSTGRES).parent
     assert said == []
 
 
-def test_a_backup_of_a_server_needs_no_broker(bare_system: Path) -> None:
+def test_a_backup_of_a_server_needs_its_programs_alone(bare_system: Path) -> None:
     system = root_with(bare_system.parent / "system", RESTORE)
     assert provision_clients(print).postgres_bin == (system / RESTORE).parent
 
@@ -81,7 +70,7 @@ def test_a_backup_of_a_server_needs_no_broker(bare_system: Path) -> None:
 def test_without_apt_the_error_says_what_to_do(bare_system: Path, tmp_path: Path) -> None:
     with pytest.raises(ProvisionError) as refused:
         provision(tmp_path / "servers", print)
-    for word in ("apt-get", "postgresql-17-timescaledb", "OPSC_DATABASE_URL", "OPSC_BROKER_URL"):
+    for word in ("apt-get", "postgresql-17-timescaledb", "OPSC_DATABASE_URL"):
         assert word in str(refused.value)
 
 

@@ -70,7 +70,7 @@ def _call(
 
 
 def _send(stack: StackInfo, tracker: Mapping[str, Any], place: tuple[float, float]) -> None:
-    """One fix of now, as the tracker sends it with its own secret, once the broker knows it."""
+    """One fix of now, as the tracker sends it with its own secret, once the listener knows it."""
     fix = {"time": datetime.now(UTC).isoformat(), "lat": place[0], "lon": place[1]}
     topic, payload = f"trackers/{tracker['id']}/fixes", json.dumps(fix).encode()
     options = SessionOptions(

@@ -65,8 +65,6 @@ class World:
         self.secrets["OPSC_SECRET_KEY in hex"] = base64.urlsafe_b64decode(key).hex()
         for role, password in made.role_passwords.items():
             self.secrets[f"the password of {role}"] = password
-        for service, secret in made.broker_secrets.items():
-            self.secrets[f"the broker's secret of {service}"] = secret
         superuser = urlsplit(self.stack.database["admin"]).password
         assert superuser is not None
         self.secrets["the password of the superuser"] = superuser
@@ -150,7 +148,7 @@ async def test_no_secret_stands_in_what_a_system_writes(up: Up, data_dir: Path) 
     await make_things(world, keys)
     await send_nonsense(world, keys)
     await invite(world, keys)
-    await speak_to_the_broker(world)
+    await speak_to_the_listener(world)
     await break_statements(world, keys)
     await world.metrics()
     await break_the_database(world, up)
@@ -172,11 +170,11 @@ TRACES: Mapping[str, str] = {
     "ingest.log": r"leadership lost, retrying",
     "deliver.log": r"database unavailable, retrying",
     "postgres.log": r"ERROR:  column .*\n.*STATEMENT:(?s:.*)INSERT INTO trackers",
-    "broker.log": r"not authorised",
+    "listener.log": r"linked to ingest",
     "opsc up": r"postgres ended \(by SIGKILL\)",
     "ingest metrics": r"opsc_ingest_",
     "the API's document": r"createToken",
-    "command lines": r"mosquitto",
+    "command lines": r"listener",
     "api with wrong settings": r"OPSC_DATABASE_URL: must be",
     "deliver with wrong settings": r"OPSC_SECRET_KEY: must be",
     "ingest with wrong settings": r"OPSC_BROKER_URL: ",
@@ -280,14 +278,14 @@ async def invite(world: World, key: str) -> None:
     await world.asked("POST", "/v1/auth/invitations/accept", strong, status=400)
 
 
-async def speak_to_the_broker(world: World) -> None:
+async def speak_to_the_listener(world: World) -> None:
     """A tracker with a wrong secret, and with the right one good and bad messages."""
     address = BrokerAddress.parse(world.stack.broker_url)
     tracker_id = world.tracker_id
     for name in ("a tracker secret that is wrong", "the tracker's second secret"):
         secret = world.secrets[name].encode()
         deadline = asyncio.get_running_loop().time() + PATIENCE_S
-        while True:  # a new tracker is refused until the broker knows it
+        while True:  # a new tracker is refused until the listener knows it
             try:
                 options = SessionOptions(tracker_id, username=tracker_id, password=secret)
                 async with asyncio.timeout(10), Session(address, options) as session:
@@ -310,7 +308,7 @@ async def break_statements(world: World, key: str) -> None:
         for one in broken:
             conn.execute(f"ALTER TABLE {one} broken".encode())
         await world.asked("POST", "/v1/trackers", {"name": "van"}, bearer=key, status=500)
-        await speak_to_the_broker(world)
+        await speak_to_the_listener(world)
         await until(lambda: "leadership lost" in log(world, "ingest"), "ingest fails")
         for one in broken:
             table, _, column, _ = one.split()

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from textwrap import indent
 
 import psycopg
 import pytest
 
 from db import migrate
-from stack.broker import ACCESS, PLUGIN
 from stack.servers import free_port
-from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest, Servers
+from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest
 
 
 def test_a_taken_port_is_not_given_again() -> None:
@@ -28,7 +25,7 @@ def test_a_taken_port_is_not_given_again() -> None:
         assert free_port(port) != port
 
 
-@pytest.mark.parametrize("role", ["admin", "opsc_owner", "opsc_app", "opsc_ingest", "opsc_deliver"])
+@pytest.mark.parametrize("role", ["admin", *migrate.ROLES])
 def test_every_role_can_sign_in_to_a_migrated_database(
     database: DatabaseUnderTest, role: str
 ) -> None:
@@ -103,21 +100,6 @@ def test_a_broker_accepts_again_after_a_restart(
     broker.restart()
     with socket.create_connection((broker.host, broker.port), timeout=5):
         pass
-
-
-def test_the_plugin_says_that_it_needs_no_executable_stack(private_servers: Servers) -> None:
-    broker = private_servers.start_guarded_broker()
-    plugin = (broker.home / PLUGIN).read_bytes()
-    (offset,) = struct.unpack_from("<Q", plugin, 32)
-    size, count = struct.unpack_from("<HH", plugin, 54)
-    rows = [struct.unpack_from("<II", plugin, offset + size * row) for row in range(count)]
-    gnu_stack, readable_and_writable = 0x6474E551, 6
-    assert (gnu_stack, readable_and_writable) in rows
-
-
-def test_the_page_about_the_broker_has_the_rights_that_it_gives() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "broker.md").read_text()
-    assert indent(ACCESS, "    ") in page
 
 
 def test_two_programs_that_start_at_once_do_not_take_the_same_port() -> None:

@@ -99,6 +99,19 @@ async def test_a_part_that_dies_is_started_again_and_that_is_said(
     assert [name for name, _ in journal.started] == ["worker", "worker"]
 
 
+async def test_a_part_that_cannot_be_started_is_tried_again(
+    tmp_path: Path, supervisor: Supervisor, journal: Journal
+) -> None:
+    worker = part(tmp_path, "worker")
+    await supervisor.start(worker)
+    worker.command.log.unlink()
+    worker.command.log.mkdir()  # cannot be written, as on a disk that is full
+    os.kill(journal.started[0][1], signal.SIGKILL)
+    await eventually(lambda: any("worker cannot be started" in line for line in journal.said))
+    worker.command.log.rmdir()
+    await eventually(lambda: "worker is running again" in journal.said)
+
+
 async def test_a_part_that_keeps_dying_is_given_longer_pauses(
     tmp_path: Path, supervisor: Supervisor, journal: Journal
 ) -> None:

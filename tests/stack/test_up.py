@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 
-from stack.runtime import AlreadyRunning, NotRunning, read_stack, sole_owner
+from stack.runtime import AlreadyRunning, NotRunning, load_secrets, read_stack, sole_owner
 from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest
 from tests.stack.command import OPSC, WAIT_S, opsc, plain_environment
 
@@ -138,7 +139,7 @@ def test_up_runs_everything_once_and_leaves_nothing(
 ) -> None:
     up = start()
     stack = read_stack(data_dir)
-    assert list(stack.parts) == ["postgres", "broker", "ingest", "deliver", "api"]
+    assert list(stack.parts) == ["postgres", "listener", "ingest", "deliver", "api"]
     for address in (stack.api_url, stack.broker_url):
         assert address in up.output
     assert (data_dir / "stack.json").stat().st_mode & 0o077 == 0
@@ -152,7 +153,9 @@ def test_up_runs_everything_once_and_leaves_nothing(
     assert status["versions"]["PostgreSQL"].startswith("17.")
     assert status["fixes_last_minute"] == 0
 
-    for role in ("ingest", "deliver", "api"):
+    socket = data_dir / "link" / "ingest.sock"
+    assert [path.stat().st_mode & 0o777 for path in (socket, socket.parent)] == [0o600, 0o700]
+    for role in ("listener", "ingest", "deliver", "api"):
         assert not is_root(stack.parts[role].pid), role
 
     second = opsc("up", "--data", data_dir)
@@ -203,8 +206,6 @@ def test_whatever_part_is_killed_is_started_again(start: Callable[..., Up], data
     up = start()
     for part, info in read_stack(data_dir).parts.items():
         assert info.pid is not None
-        if part == "broker":
-            (data_dir / "broker" / "passwords").unlink()  # without it mosquitto would not start
         os.kill(info.pid, signal.SIGKILL)
         up.until_said(f"{part} ended (by SIGKILL)")
         up.until_said(f"{part} is running again")
@@ -262,17 +263,22 @@ def test_servers_that_run_elsewhere_are_used(
     database = private_postgres().empty_database()
     up = start(OPSC_DATABASE_URL=database.url("admin"), OPSC_BROKER_URL=broker.url)
     stack = read_stack(data_dir)
-    assert stack.broker_url == broker.url
+    assert stack.broker_url == f"mqtt://{stack.parts['listener'].address}" != broker.url
+    assert f"ingest reads the broker {broker.url}, too, beside the listener" in up.output
+    status = opsc("status", "--data", data_dir)
+    assert status.returncode == 0, status.stdout
     assert [name for name, part in stack.parts.items() if part.pid is None] == [
         "postgres",
         "broker",
     ]
     assert database.name in stack.database["opsc_app"]
     assert up.end(signal.SIGTERM) == 0
-    assert sorted(p.name for p in data_dir.iterdir()) == ["lock", "log", "mail", "secrets.json"]
+    assert sorted(p.name for p in data_dir.iterdir()) == [
+        "link", "lock", "log", "mail", "secrets.json",
+    ]  # fmt: skip
 
 
-def test_with_tls_the_api_and_the_broker_for_trackers_speak_1_3_and_nothing_older(
+def test_with_tls_the_api_and_the_port_of_trackers_speak_1_3_and_nothing_older(
     start: Callable[..., Up], data_dir: Path
 ) -> None:
     up = start("--tls")
@@ -282,7 +288,7 @@ def test_with_tls_the_api_and_the_broker_for_trackers_speak_1_3_and_nothing_olde
     assert f"{stack.certificate}\n" in up.output
     for url in (stack.api_url, stack.broker_tls_url):
         assert url.startswith(("https://127.0.0.1:", "mqtts://127.0.0.1:"))
-        for version in (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2):
+        for version in (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2) * 5:
             context = ssl.create_default_context(cafile=stack.certificate)
             context.minimum_version = context.maximum_version = version
             address = (urlsplit(url).hostname, urlsplit(url).port)
@@ -295,6 +301,28 @@ def test_with_tls_the_api_and_the_broker_for_trackers_speak_1_3_and_nothing_olde
     sim = opsc("sim", "--data", data_dir, "--trackers", "2", "--seconds", "1", "--json")
     assert sim.returncode == 0, sim.stderr
     assert json.loads(sim.stdout)["stored"] > 0
+
+
+def test_a_data_folder_of_an_older_version_whose_path_is_long_is_taken_along(
+    readable_folder: Path,
+) -> None:
+    data_dir = readable_folder / ("long" * 25)
+    (data_dir / "broker").mkdir(parents=True)
+    made = load_secrets(data_dir.parent)
+    older = json.loads(msgspec.json.encode(made)) | {"broker_secrets": {"opsc-ingest": "secret"}}
+    del older["role_passwords"]["opsc_listen"]
+    (data_dir / "secrets.json").write_text(json.dumps(older))
+    up = Up(data_dir, plain_environment())
+    try:
+        up.until_said("ready")
+        assert "is of an older version's broker; nothing reads it any more" in up.output
+        assert (data_dir / "broker").exists()
+        status = opsc("status", "--data", data_dir)
+        assert status.returncode == 0, status.stdout
+        assert not (data_dir / "link").exists()
+    finally:
+        up.end(signal.SIGTERM)
+    assert load_secrets(data_dir).secret_key == made.secret_key
 
 
 def test_a_data_folder_has_one_owner_at_a_time(tmp_path: Path) -> None:
