@@ -11,12 +11,14 @@ from pydantic_settings import BaseSettings
 
 from api.settings import ApiSettings
 from ingest.settings import IngestSettings
+from listener.settings import ListenSettings
 from webhooks.settings import DeliverSettings
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 PACKAGES = {path.parent.name for path in ROOT.glob("*/__init__.py")}
 ROLES: dict[str, type[BaseSettings]] = {
+    "listen": ListenSettings,
     "ingest": IngestSettings,
     "api": ApiSettings,
     "deliver": DeliverSettings,
@@ -158,7 +160,7 @@ def test_every_variable_that_the_sources_name_is_documented_and_no_other() -> No
 
 
 def variables(text: str) -> set[str]:
-    return set(re.findall(r"\bOPSC_[A-Z][A-Z_]*[A-Z]\b", text))
+    return set(re.findall(r"\bOPSC_[A-Z][A-Z0-9_]*[A-Z]\b", text))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
