@@ -34,6 +34,7 @@ from telemetry.link import Block, Connections, FrameReader, Hello, Opened, Recei
 CREDIT_MESSAGES = 65_536
 CREDIT_BYTES = 64 * 1024 * 1024
 """What one listener may have unanswered."""
+FRAME_RECEIPTS = 4_096
 UNREAD_BYTES = 4 * 1024 * 1024
 """A listener that leaves so much unread is frozen, and gets no receipts."""
 
@@ -333,7 +334,8 @@ class LinkServer:
             if peer is not None and peer.keeps_up:
                 by_peer.setdefault(peer, []).append(receipt)
         for peer, receipts in by_peer.items():
-            peer.write(link.receipts(receipts))
+            for start in range(0, len(receipts), FRAME_RECEIPTS):
+                peer.write(link.receipts(receipts[start : start + FRAME_RECEIPTS]))
 
 
 def _remove_socket(path: str) -> None:

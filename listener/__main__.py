@@ -128,7 +128,8 @@ async def _serve(
         gc.set_threshold(*GARBAGE)
         servers = await _open(worker, ports, certificates)
         ended = asyncio.create_task(stopping.wait())
-        done, _ = await asyncio.wait({ended, *background}, return_when=asyncio.FIRST_COMPLETED)
+        watched = {ended, writing, *background}
+        done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         for server in servers:
             server.close()
         await worker.drain()
@@ -243,7 +244,12 @@ class _Parent:
 
     async def _keep(self, number: int, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
-            child = self._children[number] = await self._start(number)
+            try:
+                child = self._children[number] = await self._start(number)
+            except OSError as error:
+                _log.error("a listener process cannot be started", number=number, error=str(error))
+                await asyncio.sleep(RESTART_S)
+                continue
             code = await child.wait()
             if not stopping.is_set():
                 _log.error("a listener process ended", number=number, exit_code=code)

@@ -91,6 +91,8 @@ class Device(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        if self.is_closing:
+            return
         if len(data) <= READ_BYTES and self._paused_s is None and not self._unread:
             self._read(data)
         else:
@@ -198,13 +200,17 @@ class Device(asyncio.Protocol):
 
     # After COMMIT ---------------------------------------------------------------------------
 
-    def committed(self, message: Message, result: int) -> None:
-        """A message is stored or in quarantine; the answer goes out with `answer`."""
+    def released(self, message: Message) -> None:
+        """A message is not held any more."""
         size = cost(message)
         self.held_messages -= 1
         self.held_bytes -= size
         assert self.origin is not None
         self._worker.holding.add(self.origin.organization, -size)
+
+    def committed(self, message: Message, result: int) -> None:
+        """A message is stored or in quarantine; the answer goes out with `answer`."""
+        self.released(message)
         if self.is_closing:
             return
         if result == Result.STORED:
@@ -300,6 +306,7 @@ class Device(asyncio.Protocol):
             return
         self.flush()
         self.is_closing = True
+        self._unread = b""
         transport = self._transport
         if transport is None or transport.is_closing():
             return

@@ -41,6 +41,8 @@ class Message(Protocol):
     def correlation_data(self) -> bytes | None: ...
     @property
     def oversize_bytes(self) -> int: ...
+    @property
+    def qos(self) -> int: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -49,7 +51,7 @@ class Origin:
 
     id: never used again by this process. organization: a number of ours. committed: called with the
     message and its result, in the order of the connection's messages as far as they are
-    committed in order.
+    committed in order. released: called instead with a message that is not sent any more.
     """
 
     id: int
@@ -58,7 +60,8 @@ class Origin:
     client_id: str
     since_us: int
     committed: Callable[[Message, int], None]
-    topic: str = ""  # that was defined last
+    released: Callable[[Message], None]
+    topic: str | None = None  # that was defined last
     topic_number: int = 0
     unanswered: int = 0
     is_gone: bool = False
@@ -88,7 +91,20 @@ class Share:
     def __init__(self) -> None:
         self.messages = 0
         self.bytes = 0
-        self.waiting: deque[Held] = deque()
+        self.waiting: dict[int, deque[Held]] = {}  # by connection; the next one is the first
+
+    def hold_back(self, held: Held) -> None:
+        """Let a message wait."""
+        self.waiting.setdefault(held.origin.id, deque()).append(held)
+
+    def next_waiting(self) -> Held:
+        """Take the next message that waits: connections take turns."""
+        origin_id = next(iter(self.waiting))
+        queue = self.waiting.pop(origin_id)
+        held = queue.popleft()
+        if queue:
+            self.waiting[origin_id] = queue
+        return held
 
 
 class Outbox:
@@ -112,7 +128,9 @@ class Outbox:
     def __len__(self) -> int:
         """Messages that are not committed."""
         return (
-            len(self.sent) + len(self._ready) + sum(len(s.waiting) for s in self._shares.values())
+            len(self.sent)
+            + len(self._ready)
+            + sum(len(queue) for s in self._shares.values() for queue in s.waiting.values())
         )
 
     def put(self, origin: Origin, message: Message) -> None:
@@ -121,7 +139,7 @@ class Outbox:
         held = Held(origin, message)
         origin.unanswered += 1
         if share.waiting or not self._has_room(share):
-            share.waiting.append(held)
+            share.hold_back(held)
             self._waiting.add(origin.organization)
         else:
             self._admit(share, held)
@@ -158,7 +176,7 @@ class Outbox:
             for organization in tuple(self._waiting):
                 share = self._shares[organization]
                 if self._has_room(share):
-                    self._admit(share, share.waiting.popleft())
+                    self._admit(share, share.next_waiting())
                     moved = True
                 if not share.waiting:
                     self._waiting.discard(organization)
@@ -170,7 +188,8 @@ class Outbox:
         self.credit_messages, self.credit_bytes = credit_messages, credit_bytes
         again = [*self.sent.values(), *self._ready]
         for share in self._shares.values():
-            again.extend(share.waiting)
+            for queue in share.waiting.values():
+                again.extend(queue)
         self.sent.clear()
         self._ready.clear()
         self._shares.clear()
@@ -179,6 +198,24 @@ class Outbox:
         for origin, message in again:
             origin.unanswered -= 1
             self.put(origin, message)
+
+    def drop_waiting(self, origin: Origin, *, keeps_qos_0: bool) -> list[Held]:
+        """Forget what waits of a connection that is gone, and return it.
+
+        Its device sends again what is of QoS 1 or 2.
+        """
+        share = self._shares.get(origin.organization)
+        queue = None if share is None else share.waiting.pop(origin.id, None)
+        if share is None or queue is None:
+            return []
+        kept = deque(held for held in queue if keeps_qos_0 and held.message.qos == 0)
+        dropped = [held for held in queue if not keeps_qos_0 or held.message.qos != 0]
+        if kept:
+            share.waiting[origin.id] = kept
+        if not share.waiting:
+            self._waiting.discard(origin.organization)
+        origin.unanswered -= len(dropped)
+        return dropped
 
     def _share(self, organization: int) -> Share:
         share = self._shares.get(organization)
@@ -332,7 +369,7 @@ class Link(asyncio.Protocol):
             raise link.FrameError("a second WELCOME")  # numbers must not start anew on one link
         self.epoch = welcome.epoch
         for origin in self._origins.values():
-            origin.topic = ""
+            origin.topic = None
         self._tell_connections()
         self._outbox.begin_again(welcome.credit_messages, welcome.credit_bytes)
         self.flush_soon()
@@ -404,8 +441,16 @@ class Sender:
         if self._link is not None:
             self._link.flush_soon()
 
+    def drop_waiting(self, origin: Origin, *, keeps_qos_0: bool) -> None:
+        """Release what waits here of a connection that is gone.
+
+        A fleet that connects anew again and again must not leave a copy of its messages each time.
+        """
+        for held in self.outbox.drop_waiting(origin, keeps_qos_0=keeps_qos_0):
+            origin.released(held.message)
+
     def closed(self, origin: Origin) -> None:
-        """The connection is gone. What it brought is sent all the same."""
+        """The connection is gone. What is at ingest, or about to be, is stored all the same."""
         origin.is_gone = True
         if not origin.unanswered:
             self.origins.pop(origin.id, None)
@@ -413,7 +458,10 @@ class Sender:
                 self._link.closed(origin)
 
     def link(self) -> Link:
-        """Return the protocol of the next link to the owner."""
+        """Return the protocol of the next link to the owner. There is one at a time: its answers
+        are about the numbers of the outbox."""
+        if self._link is not None:
+            self._link.cut()
         self._link = made = Link(self._hello, self.outbox, self.origins)
         made.on_answers, made.on_evicted = self.on_answers, self.on_evicted
         made.on_receipt, made.on_answered = self.on_receipt, self.on_answered

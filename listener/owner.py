@@ -104,9 +104,9 @@ class Owner:
                         lambda: link, parts.hostname or "", parts.port or 0, ssl=tls
                     )
                 await asyncio.wait({link.lost, link.welcomed}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            if not link.welcomed.done():
-                link.cut()  # a frozen ingest may welcome it later, when another link has begun
+        except BaseException:
+            link.cut()  # a welcome may come later, or have come just now: another link begins
+            raise
         if link.lost.done():
             raise ConnectionError(str(link.lost.result() or "closed at once"))
         return link

@@ -1,7 +1,7 @@
 """A tracker has one connection: a newer one ends the older one, and a fight is slowed down.
 
-Two devices with one credential take the connection from each other for ever. From the sixth time in
-a minute on, the newcomer waits for its CONNACK.
+Two devices with one credential take the connection from each other for ever. After the sixth time
+in a minute the newcomer waits for its CONNACK.
 """
 
 from collections import deque

@@ -15,7 +15,7 @@ from listener.arrivals import Handshakes
 from listener.bounds import SHARE_BYTES, SHARE_MESSAGES, Addresses, Holding
 from listener.connection import Device
 from listener.identities import Identities, Identity
-from listener.link import MESSAGE_OVERHEAD_BYTES, Message, Origin, Sender
+from listener.link import Message, Origin, Sender, cost
 from listener.metrics import Metrics
 from listener.presence import Connected, Presence
 from listener.sessions import Sessions
@@ -129,6 +129,8 @@ class Worker:
         if origin is None:
             self.addresses.ended(device.address)
             return
+        has_room = self.holding.bytes <= self.holding.max_bytes // 2
+        self.sender.drop_waiting(origin, keeps_qos_0=has_room)
         will = device.machine.lost()
         if will is not None:
             self._will(device, will)
@@ -159,6 +161,10 @@ class Worker:
                 self.addresses.failed(device.address, self.now_s())
             # Nobody is refused for good by a list that could not be read.
             device.refuse(BAD_USER_NAME_OR_PASSWORD if is_sure else SERVER_UNAVAILABLE)
+            return
+        if self.holding.bytes > self.holding.max_bytes:
+            self.metrics.refused.labels("memory").inc()
+            device.refuse(SERVER_UNAVAILABLE)
             return
         delay_s = self.takeovers.delay_s(identity.tracker_id, self.now_s())
         if delay_s:
@@ -198,6 +204,7 @@ class Worker:
             client_id=key.client_id,
             since_us=time.time_ns() // 1000,
             committed=device.committed,
+            released=device.released,
         )
         self.by_tracker[key.tracker_id] = device
         self.by_origin[origin.id] = device
@@ -278,8 +285,8 @@ class Worker:
         assert origin is not None
         parsed = parse_topic(will.topic)
         own = format_id("trk", origin.tracker_id)
-        size = len(will.payload) + MESSAGE_OVERHEAD_BYTES
-        organization = origin.organization
+        message = Publish(-1, will.topic, will.payload, 0)
+        size, organization = cost(message), origin.organization
         if (
             parsed is None
             or parsed[0] != own
@@ -290,7 +297,6 @@ class Worker:
             return
         self._drop_will(origin.tracker_id)
         self.holding.add(organization, size)
-        message = Publish(-1, will.topic, will.payload, 0)
         delay_s = min(will.delay_s, LATEST_WILL_S)
         timer = self.loop.call_later(delay_s, self._send_will, origin, message)
         self._wills[origin.tracker_id] = (timer, origin, size)
@@ -308,10 +314,10 @@ class Worker:
     def _send_will(self, origin: Origin, message: Message) -> None:
         del self._wills[origin.tracker_id]
 
-        def committed(message: Message, result: int) -> None:
-            self.holding.add(origin.organization, -len(message.payload) - MESSAGE_OVERHEAD_BYTES)
+        def released(message: Message, result: int = 0) -> None:
+            self.holding.add(origin.organization, -cost(message))
 
-        origin.committed = committed
+        origin.committed = origin.released = released
         self.sender.offer(origin, message)
         self.metrics.wills.labels("sent").inc()
         self.sender.closed(origin)

@@ -63,7 +63,7 @@ class Stream:
         self._passing: Publish | None = None  # an oversize message that is read past
         self._passing_bytes = 0  # what is left of it
         self._short_bytes = min(options.max_head_bytes, options.max_payload_bytes)
-        self._topic_bytes = b"\0"  # of the last message, and what they say
+        self._topic_bytes: bytes | None = None  # of the last message, and what they say
         self._topic = ""
         self._aliases: dict[int, str] | None = None
 

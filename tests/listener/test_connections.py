@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -228,3 +229,19 @@ async def test_an_orderly_stop_commits_what_is_under_way_and_says_goodbye(
         assert 10 <= acknowledged <= stored(tenant)
     system.listener.stop()
     system.listener.start()
+
+
+def test_what_comes_after_the_end_of_a_connection_is_not_kept(system: System) -> None:
+    """It is read for two seconds, so that the device hears why, and not looked at."""
+    before = resident_bytes(system)
+    with Wire(system.port) as wire, suppress(OSError):
+        wire.send(b"\0\0")
+        for _ in range(1_600):
+            wire.send(bytes(64 * 1024))  # 100 MiB
+    assert resident_bytes(system) - before < 25 * 1024 * 1024
+
+
+def resident_bytes(system: System) -> float:
+    page = system.listener.page("/metrics").splitlines()
+    line = next(one for one in page if one.startswith("process_resident_memory_bytes "))
+    return float(line.split()[1])

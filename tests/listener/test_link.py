@@ -34,6 +34,7 @@ class Sent(NamedTuple):
     topic: str = "trackers/t/fixes"
     correlation_data: bytes | None = None
     oversize_bytes: int = 0
+    qos: int = 1
 
 
 class Connection:
@@ -50,6 +51,7 @@ class Connection:
             client_id="box",
             since_us=number,
             committed=self._note,
+            released=lambda _: None,
         )
 
     def open(self) -> None:
@@ -247,3 +249,34 @@ async def test_the_lease_is_watched_although_sessions_of_the_database_end(
             conn.execute("UPDATE leases SET epoch = 2 WHERE name = 'ingest'")
         await links.get()
         task.cancel()
+
+
+async def test_an_empty_topic_is_a_topic_like_any_other(
+    sender: Sender, address: LinkAddress
+) -> None:
+    """The machine refuses it; should it come all the same, the link must not break for ever."""
+    device = Connection(sender, 1)
+    device.open()
+    device.send(b"1", topic="")
+    async with linked(sender, address) as links:
+        (message,) = await received(links, 1)
+        assert message.topic == ""
+
+
+async def test_a_new_link_ends_the_one_before(sender: Sender, address: LinkAddress) -> None:
+    """Their numbers mean different messages: an answer on the old one would acknowledge others."""
+    device = Connection(sender, 1)
+    device.open()
+    device.send(b"1")
+    async with linked(sender, address) as links:
+        old = await received(links, 1)
+        loop = asyncio.get_running_loop()
+        _, link = await loop.create_unix_connection(sender.link, address.path)
+        await link.welcomed
+        device.send(b"2")
+        again = await received(links, 2)
+        store(links, old)
+        await asyncio.sleep(0.1)
+        assert device.committed == []
+        store(links, again)
+        await until(lambda: device.committed == [b"1", b"2"])

@@ -18,10 +18,11 @@ class _Message(NamedTuple):
     payload: bytes = b""
     correlation_data: bytes | None = None
     oversize_bytes: int = 0
+    qos: int = 1
 
 
 def _origin(number: int, organization: int = 0) -> Origin:
-    return Origin(number, organization, UUID(int=number), "", 0, lambda *_: None)
+    return Origin(number, organization, UUID(int=number), "", 0, lambda *_: None, lambda *_: None)
 
 
 def _outbox(messages: int = 1_000, size: int = 1 << 30) -> Outbox:
@@ -90,6 +91,34 @@ def test_answers_let_in_what_waited() -> None:
 def test_an_answer_to_what_was_not_sent_is_an_error() -> None:
     with pytest.raises(FrameError, match="was not sent"):
         list(_outbox().answered(0, 1))
+
+
+def test_what_waits_of_a_connection_that_is_gone_is_dropped_but_for_qos_0() -> None:
+    outbox, gone, other = _outbox(messages=2), _origin(1), _origin(2)
+    outbox.put(gone, _Message(0))
+    for number in range(1, 5):
+        outbox.put(gone, _Message(number, qos=number % 2))
+        outbox.put(other, _Message(number))
+    dropped = outbox.drop_waiting(gone, keeps_qos_0=True)
+    assert _numbers(dropped) == [1, 3]
+    assert (gone.unanswered, other.unanswered) == (3, 4)
+    assert _numbers(outbox.drop_waiting(gone, keeps_qos_0=False)) == [2, 4]
+    assert outbox.drop_waiting(gone, keeps_qos_0=False) == []
+    assert len(outbox) == 1 + 4
+
+
+def test_connections_of_an_organization_take_turns() -> None:
+    outbox, first, second = _outbox(messages=2), _origin(1), _origin(2)
+    for number in range(4):
+        outbox.put(first, _Message(number))
+    outbox.put(second, _Message(9))
+    sent: list[int] = []
+    for _ in range(5):
+        number, taken = outbox.next_block()
+        sent += _numbers(taken)
+        list(outbox.answered(number, len(taken)))
+        outbox.refill()
+    assert sent == [0, 1, 9, 2, 3]
 
 
 @given(

@@ -169,9 +169,10 @@ def test_a_wrong_message_ends_the_connection_of_version_5(data: bytes, reason_co
 
 
 @each_version
-def test_an_empty_topic_ends_the_connection_as_its_first_message_too(version: int):
-    with pytest.raises(Ended, match="topic"):
-        signed_in(version).receive(publish(version, 1, topic=""), 0.0)
+@pytest.mark.parametrize("topic", ["", "\0"])
+def test_a_wrong_topic_ends_the_connection_as_its_first_message_too(version: int, topic: str):
+    with pytest.raises(Ended):
+        signed_in(version).receive(publish(version, 1, topic=topic), 0.0)
 
 
 def test_what_version_5_says_of_a_message():
