@@ -310,11 +310,12 @@ async def break_statements(world: World, key: str) -> None:
         for one in broken:
             conn.execute(f"ALTER TABLE {one} broken".encode())
         await world.asked("POST", "/v1/trackers", {"name": "van"}, bearer=key, status=500)
-        await speak_to_the_listener(world)
+        speaking = asyncio.create_task(speak_to_the_listener(world))  # no PUBACK until it is mended
         await until(lambda: "leadership lost" in log(world, "ingest"), "ingest fails")
         for one in broken:
             table, _, column, _ = one.split()
             conn.execute(f"ALTER TABLE {table} RENAME broken TO {column}".encode())
+        await speaking
         # A broken constraint whose DETAIL would show the row, hashes and all.
         conn.execute("ALTER TABLE users ADD CONSTRAINT odd CHECK (length(email) < 3) NOT VALID")
         body = {"email": "eve@ada.example", "role": "viewer"}
