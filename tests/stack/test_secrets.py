@@ -30,6 +30,7 @@ import pytest
 
 from mqtt import BrokerAddress, MqttError, PublishRefusedError, Session, SessionOptions
 from stack.runtime import StackInfo, load_secrets, read_stack
+from stack.servers import free_port
 from tests.stack.command import opsc, plain_environment
 from tests.stack.test_up import Up, descendants
 
@@ -362,8 +363,9 @@ def run_with_wrong_settings(world: World) -> None:
         assert done.returncode == 2
         world.written[f"{role} with wrong settings"] = done.stdout + done.stderr
     wrong = re.sub(r"//(\w+):[^@]*@", rf"//\1:{password}@", database)
+    ports = {"OPSC_API_PORT": "0", "OPSC_API_HTTP": f"127.0.0.1:{free_port(0)}"}
     world.written["api with a wrong password"] = first_line(
-        "api", plain_environment() | good | {"OPSC_DATABASE_URL": wrong, "OPSC_API_PORT": "0"}
+        "api", plain_environment() | good | ports | {"OPSC_DATABASE_URL": wrong}
     )
     for command in (["migrate"], ["org", "create", "--name", "A", "--email", "a@b"]):
         done = opsc(*command, "--data", world.data_dir)
