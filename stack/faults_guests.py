@@ -51,7 +51,7 @@ class Guest:
     random: np.random.Generator = field(default_factory=np.random.default_rng)
 
     async def send(self, payload: bytes) -> None:
-        """Waits for the answer, which may be that the message is in quarantine. Raises MqttError."""
+        """Waits for the answer; it may be that the message is in quarantine. Raises MqttError."""
         with suppress(PublishRefusedError):
             await self.session.publish(fixes_topic(self.tracker.tracker_id), payload)
         self.sent += 1
