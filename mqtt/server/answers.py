@@ -72,13 +72,12 @@ def refused_publish(head: int, packet_id: bytes, reason_code: int, reason: str) 
     """A PUBACK or PUBREC of version 5 with a reason code."""
     if not reason:
         return bytes((head, 3)) + packet_id + bytes((reason_code,))
-    kind = mqtt5.PubAckPacket if head == PUBACK else mqtt5.PubRecPacket
-    code = mqtt5.PubAckReasonCode if head == PUBACK else mqtt5.PubRecReasonCode
-    return kind(
-        int.from_bytes(packet_id, "big"),
-        reason_code=code(reason_code),  # type: ignore[arg-type]
-        reason_str=reason,
-    ).write()
+    number = int.from_bytes(packet_id, "big")
+    if head == PUBACK:
+        code = mqtt5.PubAckReasonCode(reason_code)
+        return mqtt5.PubAckPacket(number, reason_code=code, reason_str=reason).write()
+    code = mqtt5.PubRecReasonCode(reason_code)
+    return mqtt5.PubRecPacket(number, reason_code=code, reason_str=reason).write()
 
 
 def suback(version: int, packet_id: bytes, codes: list[int]) -> bytes:

@@ -21,7 +21,6 @@ IDS_MAX = 65_535
 COMPLETING_MAX = 1024
 """Messages of QoS 2 that may wait for PUBREL, whatever the version."""
 _ACK = bytes((PUBACK, 2))
-_REC = bytes((PUBREC, 2))
 _COMP = bytes((PUBCOMP, 2))
 _FIELDS_COMPARED = slice(1, None)
 _new: Callable[[type[Publish], tuple[object, ...]], Publish] = tuple.__new__  # type: ignore

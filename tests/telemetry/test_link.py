@@ -1,6 +1,7 @@
 """The frames between listener and ingest: what goes in comes out, however the network cuts it."""
 
 import contextlib
+from random import Random
 from uuid import UUID
 
 import msgspec
@@ -84,8 +85,8 @@ def test_a_block_keeps_every_payload(messages: list[tuple[int, bytes]]) -> None:
     st.lists(st.integers(0, 60), min_size=1, unique=True).map(sorted),
     st.randoms(use_true_random=False),
 )
-def test_ranges_of_results_say_each_message_once(numbers: list[int], random: object) -> None:
-    codes = [random.choice([0, 0, 0, 1, 7]) for _ in numbers]  # type: ignore[attr-defined]
+def test_ranges_of_results_say_each_message_once(numbers: list[int], random: Random) -> None:
+    codes = [random.choice([0, 0, 0, 1, 7]) for _ in numbers]
     frame = link.results(1, np.array(numbers, np.uint64), np.array(codes, np.uint8))
     (body,) = _bodies(frame)
     assert isinstance(body, link.Results)
