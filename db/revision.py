@@ -3,13 +3,14 @@
 Whoever changes assets, trackers, assignments or zones takes it first in the transaction, which
 also puts such changes into one order, and stamps the changed rows with it; only a new asset, which
 no fix can be judged by yet, is not among them. Ingest reads it FOR
-SHARE in each of its transactions: a change that has the row makes ingest wait, and then start again
-with what is new.
+SHARE in each of its transactions, together with its lease: a change that has the row makes ingest
+wait, and then start again with what is new.
 """
 
 from datetime import datetime
 
 from db.connect import Connection
+from db.leases import LeaseLost
 
 
 async def bump(conn: Connection) -> tuple[int, datetime]:
@@ -27,6 +28,24 @@ async def read_for_share(conn: Connection) -> int:
     cursor = await conn.execute("SELECT revision FROM zones_revision FOR SHARE")
     row = await cursor.fetchone()
     assert row is not None
+    return row[0]
+
+
+async def read_as_owner(conn: Connection, lease: str, epoch: int) -> int:
+    """The revision, held against change until the transaction ends, and the lease's epoch with it.
+
+    As `leases.check` and `read_for_share`, with one wait in place of two. Raises LeaseLost.
+    """
+    cursor = await conn.execute(
+        """
+        SELECT revision FROM zones_revision, leases WHERE name = %s AND epoch = %s
+           FOR SHARE OF zones_revision FOR KEY SHARE OF leases
+        """,
+        (lease, epoch),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise LeaseLost(lease, epoch)
     return row[0]
 
 

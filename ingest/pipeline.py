@@ -24,7 +24,6 @@ from db import (
     checkpoints,
     events,
     gps_events,
-    leases,
     quarantine,
     revision,
     visits,
@@ -95,8 +94,7 @@ async def store(
         turn.memory.committed()
         return Stored(arrivals, plan, ())
     async with turn.conn.transaction():
-        await leases.check(turn.conn, LEASE, turn.epoch)
-        if await revision.read_for_share(turn.conn) != plan.revision:
+        if await revision.read_as_owner(turn.conn, LEASE, turn.epoch) != plan.revision:
             plan = await _plan_again(turn, arrivals)
         _take(turn, arrivals, plan)
         counted = await _write(turn, plan, arrivals.received_us)
@@ -147,14 +145,20 @@ async def plan_asking(
 
 
 async def _write(turn: Turn, plan: Plan, received_us: int) -> set[bytes]:
-    """All that the plan says. Returns the digests of refusals that were only counted.
+    """All that the plan says. Returns the digests of refusals that were only counted."""
+    if len(plan.new):
+        await gps_events.copy_new(turn.conn, plan.new_stream)
+    if plan.tells:
+        await _write_told(turn.conn, plan)
+    return await quarantine.keep(turn.conn, plan.refusals, to_datetime(received_us), turn.bounds)
+
+
+async def _write_told(conn: Connection, plan: Plan) -> None:
+    """What the fixes change.
 
     What is not asked for an answer goes out at once: each answer that is waited for waits for the
     thread that plans the next batch, too.
     """
-    conn = turn.conn
-    if len(plan.new):
-        await gps_events.copy_new(conn, plan.new_stream)
     await gps_events.mark_suspect(conn, plan.suspect)
     await visits.mark_dwelled(conn, plan.outcome.dwellings)
     await visits.close(conn, plan.outcome.departures)
@@ -169,4 +173,3 @@ async def _write(turn: Turn, plan: Plan, received_us: int) -> set[bytes]:
         await checkpoints.store(conn, plan.checkpoints)
         await asset_backlogs.move(conn, list(plan.backlogs.moved.values()))
         await asset_backlogs.remove(conn, [one[:2] for one in plan.backlogs.done.values()])
-    return await quarantine.keep(conn, plan.refusals, to_datetime(received_us), turn.bounds)

@@ -164,8 +164,13 @@ class Plan:
     @property
     def writes(self) -> bool:
         """Whether there is anything for the database."""
-        found = (len(self.new), self.outcome, self.notes, self.checkpoints, self.refusals)
-        return any(map(bool, (*found, self.backlogs)))
+        return self.tells or bool(len(self.new) or self.refusals)
+
+    @property
+    def tells(self) -> bool:
+        """Whether fixes change anything that is kept beside them."""
+        found = (self.outcome, self.notes, self.checkpoints, self.backlogs)
+        return any(map(bool, (*found, self.suspect, self.late.fixes)))
 
 
 def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_PAST) -> Plan:
