@@ -215,6 +215,8 @@ class Worker:
         self.presence.opened(device.connected)
         self.metrics.signed_in.labels(str(connect.version)).inc()
         device.session_key, device.session_expiry_s = key, connect.session_expiry_s
+        if session is not None and not connect.session_expiry_s:
+            self.sessions.removed(key)  # it ends with this connection
         device.wants_receipts = session is not None and session.wants_receipts
         device.origin = origin
         self.receipts_changed(device)

@@ -28,8 +28,8 @@ from mqtt.server.fields import (
 )
 from mqtt.server.options import ServerOptions
 
-CLIENT_PACKET_MIN_BYTES = 128
-"""A client of version 5 that takes less could not read our CONNACK."""
+CLIENT_PACKET_MIN_BYTES = 64
+"""A client of version 5 that takes less may not be sent our CONNACK with a client id."""
 _NAMES = {b"MQIsdp": {3}, b"MQTT": {4, 5}}
 _RESERVED, _CLEAN, _WILL, _WILL_QOS, _WILL_RETAIN, _PASSWORD, _USERNAME = (
     0x01,

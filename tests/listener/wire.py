@@ -1,6 +1,6 @@
 """Devices as bytes on a socket: packets that a client library would not send, and answers as read.
 
-Everything is MQTT 3.1.1 unless `version` says 5; packets of version 5 have no properties.
+`version` is that of MQTT: 3 (3.1), 4 (3.1.1) or 5; a PUBLISH of version 5 has no properties.
 """
 
 import socket
@@ -9,7 +9,8 @@ import struct
 from typing import Self
 
 PATIENCE_S = 20.0
-CONNACK, PUBLISH, PUBACK, SUBACK, PINGRESP, DISCONNECT = 0x20, 0x30, 0x40, 0x90, 0xD0, 0xE0
+CONNACK, PUBLISH, PUBACK, PUBREC, PUBCOMP = 0x20, 0x30, 0x40, 0x50, 0x70
+SUBACK, PINGRESP, DISCONNECT = 0x90, 0xD0, 0xE0
 PINGREQ = b"\xc0\x00"
 
 
@@ -35,13 +36,15 @@ def connect(
     *,
     version: int = 5,
     client_id: str = "c",
+    is_clean: bool = True,
     keepalive_s: int = 60,
     session_expiry_s: int = 0,
     will: tuple[str, bytes, int] | None = None,
 ) -> bytes:
-    """A CONNECT with a clean start. will: topic, payload, and delay in seconds (version 5)."""
+    """A CONNECT. will: topic, payload, and delay in seconds (version 5)."""
     none = b"\x05\x11" + struct.pack("!I", session_expiry_s) if version == 5 else b""
-    body = text("MQTT") + bytes((version, 0xC2 | (4 if will else 0)))
+    body = text("MQIsdp" if version == 3 else "MQTT")
+    body += bytes((version, 0xC0 | (2 if is_clean else 0) | (4 if will else 0)))
     body += struct.pack("!H", keepalive_s) + none + text(client_id)
     if will is not None:
         topic, payload, delay_s = will
@@ -50,11 +53,20 @@ def connect(
     return packet(0x10, body + text(username) + text(password))
 
 
-def publish(topic: str, payload: bytes, packet_id: int = 0, *, version: int = 5) -> bytes:
-    """A PUBLISH; with QoS 1 where there is a packet id."""
+def publish(
+    topic: str,
+    payload: bytes,
+    packet_id: int = 0,
+    *,
+    version: int = 5,
+    qos: int = 1,
+    is_again: bool = False,
+) -> bytes:
+    """A PUBLISH; with QoS 0 where there is no packet id. is_again: DUP is set."""
     named = struct.pack("!H", packet_id) if packet_id else b""
     none = b"\0" if version == 5 else b""
-    return packet(0x32 if packet_id else 0x30, text(topic) + named + none + payload)
+    head = 0x30 | (qos << 1 if packet_id else 0) | is_again << 3
+    return packet(head, text(topic) + named + none + payload)
 
 
 class Wire:

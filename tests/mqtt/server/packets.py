@@ -114,12 +114,16 @@ def signed_in(
 
 
 def accept(
-    connection: ServerConnection, *, session_present: bool = False, wants_receipts: bool = False
+    connection: ServerConnection,
+    *,
+    session_present: bool = False,
+    wants_receipts: bool = False,
+    client_id: str = "assigned",
 ) -> list[Event]:
     """Accept and return what has waited."""
     connection.accept(
         session_present=session_present,
-        client_id="assigned",
+        client_id=client_id,
         ack_topic=ACK,
         may_filter=is_own,
         wants_receipts=wants_receipts,

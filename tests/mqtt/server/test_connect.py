@@ -4,6 +4,7 @@ import mqtt5
 import pytest
 
 from mqtt.server import Connect, Ended, Publish, ServerConnection, ServerOptions, State, Will
+from mqtt.server.connecting import CLIENT_PACKET_MIN_BYTES
 from tests.mqtt.packets import read_all
 from tests.mqtt.server.packets import (
     VERSIONS,
@@ -15,6 +16,9 @@ from tests.mqtt.server.packets import (
     string,
     varint,
 )
+
+ASSIGNED = "auto-0123456789abcdef"
+"""A client id as the listener assigns it."""
 
 each_version = pytest.mark.parametrize("version", VERSIONS)
 
@@ -96,7 +100,7 @@ REFUSED = {
     ),
     "receive maximum 0": (connect(5, props=b"\x21\0\0"), 0x82, b"\x20\x03\x00\x82\x00"),
     "maximum packet size 0": (connect(5, props=b"\x27\0\0\0\0"), 0x82, b"\x20\x03\x00\x82\x00"),
-    "maximum packet size 20": (connect(5, props=b"\x27\0\0\0\x14"), 0x95, b"\x20\x03\x00\x95\x00"),
+    "maximum packet size 63": (connect(5, props=b"\x27\0\0\0\x3f"), 0x95, b"\x20\x03\x00\x95\x00"),
     "a property twice": (connect(5, props=b"\x21\0\1\x21\0\1"), 0x82, b"\x20\x03\x00\x82\x00"),
     "a property of PUBLISH": (connect(5, props=b"\x23\0\1"), 0x82, b"\x20\x03\x00\x82\x00"),
     "a flag that is 2": (connect(5, props=b"\x17\x02"), 0x82, b"\x20\x03\x00\x82\x00"),
@@ -206,6 +210,18 @@ def test_a_keepalive_that_is_too_long_is_another_one_in_version_5(
 def test_version_5_hears_its_assigned_client_id():
     assert connack(5, connect(5, client_id="")).assigned_client_id == "assigned"
     assert connack(5, connect(5)).assigned_client_id is None
+
+
+def test_a_client_that_takes_short_packets_is_sent_none_that_is_longer():
+    props = b"\x11\xff\xff\xff\xff" + b"\x27" + CLIENT_PACKET_MIN_BYTES.to_bytes(4, "big")
+    connection = ServerConnection(ServerOptions(), 0.0)
+    connection.receive(connect(5, client_id="", keepalive_s=0, props=props), 0.0)
+    accept(connection, client_id=ASSIGNED)
+    answer = connection.output()
+    (read,) = read_all(answer)
+    assert isinstance(read, mqtt5.ConnAckPacket)
+    assert read.assigned_client_id == ASSIGNED
+    assert len(answer) <= CLIENT_PACKET_MIN_BYTES
 
 
 @pytest.mark.parametrize(("version", "flag"), [(3, 0), (4, 1)])
