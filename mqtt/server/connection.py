@@ -45,6 +45,11 @@ SILENCE_LIMIT = 1.5
 _CONNECTED = State.CONNECTED  # a global is read faster than a member
 _FLAGS = {Packet.PUBREL: 2, Packet.SUBSCRIBE: 2, Packet.UNSUBSCRIBE: 2}
 _DUP = 0x08
+_PINGREQ = Packet.PINGREQ << 4
+_REQUEST_WEIGHT = 10
+"""A PINGREQ, and each filter of a SUBSCRIBE or UNSUBSCRIBE, counts as so many messages: no device
+needs many, and each is answered.
+"""
 
 
 class ServerConnection:
@@ -110,7 +115,9 @@ class ServerConnection:
 
     @property
     def without_message(self) -> int:
-        """Packets that brought no message: those of other kinds, and messages that came again."""
+        """What came without a message, in messages: packets of other kinds, by what they cost, and
+        messages that came again.
+        """
         return self._others + self._window.repeated
 
     @property
@@ -230,6 +237,10 @@ class ServerConnection:
     # Other packets ------------------------------------------------------------------------------
 
     def _take(self, head: int, data: bytes, begin: int, stop: int, events: list[Event]) -> bool:
+        if head == _PINGREQ and begin == stop:  # the shortest way: a read may bring thousands
+            self._others += _REQUEST_WEIGHT
+            self._out.append(answers.PINGRESP)
+            return True
         self._others += 1
         kind, flags = head >> 4, head & 15
         if kind not in RECEIVABLE[self.state]:
@@ -240,9 +251,7 @@ class ServerConnection:
         if flags != _FLAGS.get(Packet(kind), 0):
             raise Violation(MALFORMED_PACKET, f"{Packet(kind).name} with flags {flags}")
         fields = Fields(data, begin, stop)
-        if kind == Packet.PINGREQ:
-            self._out.append(answers.PINGRESP)
-        elif kind == Packet.PUBACK:
+        if kind == Packet.PUBACK:
             self._on_puback(fields)
         elif kind == Packet.PUBREL:
             packet_id = read_answer(fields, self.version)
@@ -251,7 +260,7 @@ class ServerConnection:
             self._on_subscribe(fields, events)
         elif kind == Packet.UNSUBSCRIBE:
             self._on_unsubscribe(fields, events)
-        else:
+        elif kind == Packet.DISCONNECT:
             events.append(self._on_disconnect(fields))
         fields.must_end()
         return kind != Packet.DISCONNECT
@@ -263,6 +272,7 @@ class ServerConnection:
 
     def _on_subscribe(self, fields: Fields, events: list[Event]) -> None:
         packet_id, filters = read_subscribe(fields, self.version)
+        self._others += _REQUEST_WEIGHT * len(filters)
         subscriptions = self._of_session()
         wanted_before = subscriptions.receipt_qos is not None
         codes = [subscriptions.add(pattern, qos) for pattern, qos in filters]
@@ -271,6 +281,7 @@ class ServerConnection:
 
     def _on_unsubscribe(self, fields: Fields, events: list[Event]) -> None:
         packet_id, patterns = read_unsubscribe(fields, self.version)
+        self._others += _REQUEST_WEIGHT * len(patterns)
         subscriptions = self._of_session()
         wanted_before = subscriptions.receipt_qos is not None
         codes = [subscriptions.remove(pattern) for pattern in patterns]

@@ -8,7 +8,7 @@ beyond their length.
 from collections.abc import Mapping
 from typing import cast
 
-from mqtt.server.ended import MALFORMED_PACKET, PROTOCOL_ERROR, Violation
+from mqtt.server.ended import MALFORMED_PACKET, PROTOCOL_ERROR, QUOTA_EXCEEDED, Violation
 
 Value = int | str | bytes
 
@@ -46,6 +46,9 @@ KINDS: Mapping[int, str] = {
     MAXIMUM_PACKET_SIZE: "u32",
 }
 """How each property that a client may send is written (MQTT 5, 2.2.2.2)."""
+
+PROPERTIES_MAX = 64
+"""In a packet; there is room for 14,000, which would keep everybody else waiting."""
 
 OF_CONNECT = frozenset({0x11, 0x15, 0x16, 0x17, 0x19, 0x21, 0x22, 0x26, 0x27})
 OF_WILL = frozenset({0x01, 0x02, 0x03, 0x08, 0x09, 0x18, 0x26})
@@ -124,7 +127,10 @@ class Fields:
         fields = Fields(self.data, self.at, self.at + size)
         self.take(size)
         found: dict[int, Value] = {}
+        count = 0
         while not fields.is_empty:
+            if (count := count + 1) > PROPERTIES_MAX:
+                raise Violation(QUOTA_EXCEEDED, f"more than {PROPERTIES_MAX} properties")
             identifier = fields.varint()
             if identifier not in allowed:
                 raise Violation(PROTOCOL_ERROR, f"property 0x{identifier:02X} does not belong here")

@@ -12,6 +12,8 @@ class ServerOptions:
     older versions, which know no such number, `is_full` says that reading should pause.
     """
     topic_alias_maximum: int = 4
+    aliased_max_characters: int = 256
+    """A longer topic, which is none of ours, is not remembered."""
     max_payload_bytes: int = 512 * 1024
     """A longer payload is read past and handed out as `oversize_bytes`."""
     max_packet_bytes: int = 4 * 1024 * 1024

@@ -1,8 +1,11 @@
 """SUBSCRIBE, UNSUBSCRIBE, DISCONNECT and answers: what they say, without what we do not use."""
 
+from collections.abc import Sequence
+
 from mqtt.server.ended import (
     MALFORMED_PACKET,
     NORMAL,
+    QUOTA_EXCEEDED,
     SUBSCRIPTION_IDS_NOT_SUPPORTED,
     Violation,
 )
@@ -16,6 +19,8 @@ from mqtt.server.fields import (
     Fields,
 )
 
+FILTERS_MAX = 64
+"""In a packet; there is room for 18,000, which would keep everybody else waiting."""
 _QOS, _RETAIN_HANDLING = 0x03, 0x30
 _RESERVED_OPTIONS = {3: 0x00, 4: 0xFC, 5: 0xC0}
 
@@ -27,6 +32,7 @@ def read_subscribe(fields: Fields, version: int) -> tuple[bytes, list[tuple[str,
         raise Violation(SUBSCRIPTION_IDS_NOT_SUPPORTED, "SUBSCRIBE with an id")
     filters = [(fields.text(), _qos(fields, version))]
     while not fields.is_empty:
+        _check_count(filters)
         filters.append((fields.text(), _qos(fields, version)))
     return packet_id, filters
 
@@ -47,8 +53,14 @@ def read_unsubscribe(fields: Fields, version: int) -> tuple[bytes, list[str]]:
         fields.properties(OF_UNSUBSCRIBE)
     patterns = [fields.text()]
     while not fields.is_empty:
+        _check_count(patterns)
         patterns.append(fields.text())
     return packet_id, patterns
+
+
+def _check_count(filters: Sequence[object]) -> None:
+    if len(filters) == FILTERS_MAX:
+        raise Violation(QUOTA_EXCEEDED, f"more than {FILTERS_MAX} filters in a packet")
 
 
 def read_answer(fields: Fields, version: int) -> bytes:

@@ -148,9 +148,10 @@ class Stream:
         """Decode a topic other than the last one. Empty: version 5 may have an alias."""
         if not topic_bytes and self.version == LEVEL_5:
             return ""
-        self._topic = as_topic(topic_bytes)
-        self._topic_bytes = topic_bytes
-        return self._topic
+        topic = as_topic(topic_bytes)
+        if len(topic) <= self._options.aliased_max_characters:
+            self._topic, self._topic_bytes = topic, topic_bytes
+        return topic
 
     def _publish_properties(self, fields: Fields, topic: str) -> tuple[str, bytes | None, bool]:
         """Return the topic, the correlation data and whether the payload is text."""
@@ -174,6 +175,8 @@ class Stream:
         if self._aliases is None:
             self._aliases = {}
         if topic:
+            if len(topic) > self._options.aliased_max_characters:
+                raise Violation(TOPIC_ALIAS_INVALID, f"an alias for {len(topic)} characters")
             self._aliases[alias] = topic
         elif alias not in self._aliases:
             raise Violation(PROTOCOL_ERROR, f"topic alias {alias} is not defined")

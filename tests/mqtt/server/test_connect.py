@@ -247,3 +247,10 @@ def test_an_answer_after_the_end_does_nothing(version: int):
     assert accept(connection) == []
     connection.refuse(0x88)
     assert (connection.output(), connection.state) == (b"", State.ENDED)
+
+
+def test_a_connect_has_at_most_64_properties():
+    user_property = b"\x26" + string("a") + string("b")
+    said(connect(5, props=user_property * 64))
+    code, _ = refused(connect(5, props=user_property * 65))
+    assert code == 0x97

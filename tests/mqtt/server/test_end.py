@@ -15,7 +15,6 @@ from tests.mqtt.server.packets import (
     publish,
     signed_in,
     string,
-    subscribe,
 )
 
 each_version = pytest.mark.parametrize("version", VERSIONS)
@@ -232,6 +231,3 @@ def test_a_reason_longer_than_the_client_takes_is_left_out():
     with pytest.raises(Ended):
         connection.receive(publish(5, 1, topic="t/#"), 0.0)
     assert len(connection.output()) < 128
-    connection = signed_in(5, connect_packet=connect(5, props=b"\x27\0\0\0\x80"))
-    assert connection.receive(subscribe(5, *([("x", 1)] * 130)), 0.0) == []
-    assert connection.output() == b""  # no SUBACK of 130 codes

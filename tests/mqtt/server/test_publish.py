@@ -132,6 +132,7 @@ WRONG_IN_5 = {
     "payload format 2": (publish(5, 1, props=b"\x01\2"), 0x82),
     "content type that is not UTF-8": (publish(5, 1, props=b"\x03\0\1\xff"), 0x81),
     "alias 0": (publish(5, 1, props=b"\x23\0\0"), 0x94),
+    "alias of a long topic": (publish(5, 1, topic="t" * 257, props=b"\x23\0\1"), 0x94),
     "alias 5": (publish(5, 1, props=b"\x23\0\5"), 0x94),
     "alias that is not defined": (publish(5, 1, topic="", props=b"\x23\0\1"), 0x82),
     "neither topic nor alias": (publish(5, 1, topic=""), 0x82),
@@ -450,3 +451,12 @@ def test_an_oversize_message_carries_its_properties():
     assert first == Publish(0, "a", b"", 1, b"id", 200, False, b"\0\1")
     assert second == Publish(1, "a", b"x", 1, packet_id=b"\0\2")
     assert properties(5) == b"\0"
+
+
+def test_a_publish_has_at_most_64_properties():
+    user_property = b"\x26" + string("a") + string("b")
+    connection = signed_in(5)
+    assert connection.receive(publish(5, 1, props=user_property * 64), 0.0)
+    with pytest.raises(Ended) as ended:
+        connection.receive(publish(5, 2, props=user_property * 65), 0.0)
+    assert ended.value.reason_code == 0x97

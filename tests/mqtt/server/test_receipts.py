@@ -1,5 +1,7 @@
 """SUBSCRIBE and UNSUBSCRIBE, and the receipts that they are for."""
 
+from collections.abc import Callable
+
 import mqtt5
 import pytest
 
@@ -8,6 +10,7 @@ from mqtt.server.receipts import is_filter, matches
 from tests.mqtt.packets import read_all
 from tests.mqtt.server.packets import (
     ACK,
+    PINGREQ,
     VERSIONS,
     connect,
     packet,
@@ -196,3 +199,21 @@ def test_a_filter_includes_a_topic(pattern: str, topic: str, expected: bool):
 )
 def test_wildcards_fill_a_level(pattern: str, expected: bool):
     assert is_filter(pattern) is expected
+
+
+@each_version
+@pytest.mark.parametrize("packet_of", [subscribe, unsubscribe])
+def test_a_packet_has_at_most_64_filters(version: int, packet_of: Callable[..., bytes]):
+    filters = [(f"other/{n}", 0) if packet_of is subscribe else f"other/{n}" for n in range(65)]
+    connection = signed_in(version)
+    connection.receive(packet_of(version, *filters[:64]), 0.0)
+    assert connection.without_message >= 64  # each counts against the rate
+    with pytest.raises(Ended) as ended:
+        connection.receive(packet_of(version, *filters), 0.0)
+    assert ended.value.reason_code == 0x97
+
+
+def test_a_ping_counts_more_than_a_message():
+    connection = signed_in(5)
+    connection.receive(PINGREQ * 3, 0.0)
+    assert connection.without_message > 3
