@@ -22,6 +22,13 @@ BLOCK_MESSAGES = 4_096
 BLOCK_BYTES = 1024 * 1024
 FRAME_CONNECTIONS = 128
 """Each has a client id of 64 KiB at most, and a frame 16 MiB."""
+CONTENDED_MESSAGES = 256
+CONTENDED_BYTES = 1024 * 1024
+"""What an organization may have at ingest while others send, too: those wait behind it there. It is
+a batch of ingest or so.
+"""
+CONTENDED_FOR_MESSAGES = 65_536
+"""Others count as sending for so many messages after their last one."""
 MESSAGE_OVERHEAD_BYTES = 512
 """Counted per message beside its payload: what the objects around a small message take."""
 
@@ -111,7 +118,8 @@ class Outbox:
     """Messages in order: those that are at ingest, by number, and those that wait for credit.
 
     An organization may have as much at ingest as there is room for beside it: alone a half of all,
-    with another one a third each (dynamic thresholds: Choudhury and Hahne, 1998).
+    with another one a third each (dynamic thresholds: Choudhury and Hahne, 1998). While others
+    send, it has no more there than `CONTENDED_MESSAGES`: ingest takes messages in their order.
     """
 
     def __init__(self) -> None:
@@ -121,6 +129,9 @@ class Outbox:
         self.credit_messages = 0
         self.credit_bytes = 0
         self._next = 0
+        self._puts = 0
+        self._latest = -1  # the organization of the last message
+        self._contended_until = 0  # how many messages were put by then
         self._ready: deque[Held] = deque()
         self._shares: dict[int, Share] = {}
         self._waiting: set[int] = set()  # organizations
@@ -136,6 +147,11 @@ class Outbox:
     def put(self, origin: Origin, message: Message) -> None:
         """Take a message over."""
         share = self._share(origin.organization)
+        self._puts += 1
+        if origin.organization != self._latest:
+            if self._latest >= 0:
+                self._contended_until = self._puts + CONTENDED_FOR_MESSAGES
+            self._latest = origin.organization
         held = Held(origin, message)
         origin.unanswered += 1
         if share.waiting or not self._has_room(share):
@@ -224,6 +240,10 @@ class Outbox:
         return share
 
     def _has_room(self, share: Share) -> bool:
+        if self._puts < self._contended_until and (
+            share.messages >= CONTENDED_MESSAGES or share.bytes >= CONTENDED_BYTES
+        ):
+            return False
         return (
             share.messages < self.credit_messages - self.messages
             and share.bytes < self.credit_bytes - self.bytes

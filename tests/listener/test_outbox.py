@@ -8,7 +8,15 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from listener.link import MESSAGE_OVERHEAD_BYTES, Held, Origin, Outbox
+from listener.link import (
+    CONTENDED_BYTES,
+    CONTENDED_FOR_MESSAGES,
+    CONTENDED_MESSAGES,
+    MESSAGE_OVERHEAD_BYTES,
+    Held,
+    Origin,
+    Outbox,
+)
 from telemetry.link import FrameError
 
 
@@ -69,6 +77,37 @@ def test_a_flood_leaves_room_for_others() -> None:
     outbox.put(quiet, _Message(7))
     (held,) = outbox.next_block()[1]
     assert held.origin is quiet
+
+
+def test_who_floods_beside_others_has_little_at_ingest_that_they_wait_behind() -> None:
+    outbox, flood, quiet = _outbox(65_536), _origin(1, 1), _origin(2, 2)
+    outbox.put(quiet, _Message(0))
+    for number in range(10_000):
+        outbox.put(flood, _Message(number))
+    first, taken = outbox.next_block()
+    assert len(taken) == 1 + CONTENDED_MESSAGES
+    list(outbox.answered(first, 101))
+    outbox.refill()
+    assert _numbers(outbox.next_block()[1]) == list(range(256, 356))
+
+
+def test_large_messages_beside_others_are_few() -> None:
+    outbox, flood, quiet = _outbox(65_536), _origin(1, 1), _origin(2, 2)
+    outbox.put(quiet, _Message(0))
+    for number in range(10):
+        outbox.put(flood, _Message(number, payload=bytes(CONTENDED_BYTES // 2)))
+    outbox.next_block()
+    assert outbox.bytes < 2 * CONTENDED_BYTES
+
+
+def test_others_count_for_a_while_after_their_last_message() -> None:
+    outbox, flood, quiet = _outbox(65_536), _origin(1, 1), _origin(2, 2)
+    outbox.put(quiet, _Message(0))
+    for number in range(CONTENDED_FOR_MESSAGES + 10):
+        outbox.put(flood, _Message(number))
+    outbox.next_block()
+    outbox.refill()
+    assert outbox.messages == 1 + 32_768  # alone: a half
 
 
 def test_bytes_count_like_messages() -> None:
