@@ -9,6 +9,7 @@ that are paused.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from uuid import UUID
 
 from listener.settings import Network
 
@@ -18,8 +19,13 @@ CONNECTION_BYTES = 1024 * 1024
 """What one connection may hold, whatever room there is."""
 ORGANIZATION_PART = 4
 """An organization may hold one part in so many."""
+UNSIGNED_PART = 8
+"""Connections that have not signed in may hold one part in so many."""
+UNSIGNED_SHARE_BYTES = 4 * 1024
+"""Each of them may hold so much whatever the others do."""
 FAILURE_MEMORY_S = 60.0
 _MOST_ADDRESSES = 100_000
+_MOST_TRACKERS = 100_000
 
 
 class Holding:
@@ -48,11 +54,24 @@ class Holding:
         )
 
 
+class Unsigned:
+    """Bytes of connections that have not signed in: CONNECTs that are not complete, and what
+    follows one before its answer. A connection of an ordinary device holds none, or few."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self.bytes = 0
+
+    def has_room(self, size: int) -> bool:
+        """Whether a connection may hold so much."""
+        return size <= UNSIGNED_SHARE_BYTES or self.bytes <= self._max_bytes
+
+
 class TokenBucket:
-    """Messages and bytes a second of one connection, with ten seconds' worth at once."""
+    """Messages and bytes a second of one tracker, with a second's worth at once."""
 
     __slots__ = ("_bytes", "_bytes_per_s", "_messages", "_messages_per_s", "_refilled_s")
-    BURST_S = 10.0
+    BURST_S = 1.0
 
     def __init__(self, messages_per_s: float, bytes_per_s: float, now_s: float) -> None:
         self._messages_per_s = messages_per_s
@@ -82,6 +101,25 @@ class TokenBucket:
             self._messages + passed_s * self._messages_per_s, burst_s * self._messages_per_s
         )
         self._bytes = min(self._bytes + passed_s * self._bytes_per_s, burst_s * self._bytes_per_s)
+
+
+class Buckets:
+    """The bucket of each tracker. It outlives the connection: who connects anew has not more."""
+
+    def __init__(self, messages_per_s: float, bytes_per_s: float) -> None:
+        self._messages_per_s = messages_per_s
+        self._bytes_per_s = bytes_per_s
+        self._buckets: dict[UUID, TokenBucket] = {}
+
+    def of(self, tracker_id: UUID, now_s: float) -> TokenBucket:
+        """Return the bucket of a tracker that signs in."""
+        bucket = self._buckets.pop(tracker_id, None)
+        if bucket is None:
+            bucket = TokenBucket(self._messages_per_s, self._bytes_per_s, now_s)
+        self._buckets[tracker_id] = bucket  # the youngest is the last
+        if len(self._buckets) > _MOST_TRACKERS:
+            del self._buckets[next(iter(self._buckets))]
+        return bucket
 
 
 class Addresses:

@@ -21,9 +21,9 @@ from telemetry.topics import ack_topic, is_own_filter
 if TYPE_CHECKING:
     from listener.worker import Worker
 
-READ_BYTES = 16 * 1024
-"""Parsed at once. A read may bring more: thousands of small messages, which take much more room as
-objects than as bytes; so the bounds are looked at in between.
+READ_BYTES = 4 * 1024
+"""Parsed at once. A read may bring more: thousands of small packets, which take much more room as
+objects than as bytes, and time that others wait for; so the bounds are looked at in between.
 """
 UNREAD_BYTES = 64 * 1024
 """A connection that does not read so many bytes of our answers is cut."""
@@ -100,9 +100,11 @@ class Device(asyncio.Protocol):
             self._read_on()
 
     def _read_on(self) -> None:
-        while self._unread and self._paused_s is None and not self.is_closing:
-            data, self._unread = self._unread[:READ_BYTES], self._unread[READ_BYTES:]
-            self._read(data)
+        data, at = self._unread, 0
+        while at < len(data) and self._paused_s is None and not self.is_closing:
+            self._read(data[at : at + READ_BYTES])
+            at += READ_BYTES
+        self._unread = b"" if self.is_closing else data[at:]
 
     def _read(self, data: bytes) -> None:
         if self.is_closing:
@@ -124,6 +126,7 @@ class Device(asyncio.Protocol):
         """Count what was read against the tracker's rate, and what an unfinished packet holds."""
         machine, bucket, origin = self.machine, self._bucket, self.origin
         if bucket is None or origin is None:
+            self._count_unsigned()
             return
         packets = machine.without_message
         bucket.take(messages + packets - self._counted_packets, size, self._worker.now_s())
@@ -132,6 +135,15 @@ class Device(asyncio.Protocol):
             self._partial_bytes += more
             self.held_bytes += more
             self._worker.holding.add(origin.organization, more)
+
+    def _count_unsigned(self) -> None:
+        """Count what waits for the end of CONNECT, or for its answer."""
+        held, unsigned = self.machine.held_bytes, self._worker.unsigned
+        unsigned.bytes += held - self._partial_bytes
+        self._partial_bytes = held
+        if not unsigned.has_room(held):
+            self._worker.metrics.ended.labels("memory before sign-in").inc()
+            self.abort()
 
     def eof_received(self) -> bool:
         return False  # close
@@ -146,7 +158,9 @@ class Device(asyncio.Protocol):
         self._worker.lost(self)
         if self.origin is not None:
             self._worker.holding.add(self.origin.organization, -self._partial_bytes)
-            self._partial_bytes = 0
+        else:
+            self._worker.unsigned.bytes -= self._partial_bytes
+        self._partial_bytes = 0
 
     # What it says ---------------------------------------------------------------------------
 
@@ -177,12 +191,10 @@ class Device(asyncio.Protocol):
 
     def accept(self, origin: Origin, *, is_present: bool) -> None:
         """Answer CONNECT: the device is signed in."""
-        worker, settings = self._worker, self._worker.settings
-        self._bucket = TokenBucket(
-            settings.listen_tracker_messages_per_s,
-            settings.listen_tracker_bytes_per_s,
-            worker.now_s(),
-        )
+        worker = self._worker
+        worker.unsigned.bytes -= self._partial_bytes
+        self._partial_bytes = 0
+        self._bucket = worker.buckets.of(origin.tracker_id, worker.now_s())
         tracker = format_id("trk", origin.tracker_id)
         self.machine.accept(
             session_present=is_present,

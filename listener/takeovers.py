@@ -1,4 +1,5 @@
 """A tracker has one connection: a newer one ends the older one, and a fight is slowed down.
+Sign-ins that follow each other quickly are slowed down, too.
 
 Two devices with one credential take the connection from each other for ever. After the sixth time
 in a minute the newcomer waits for its CONNACK.
@@ -11,6 +12,9 @@ WINDOW_S = 60.0
 FREE = 5
 """Takeovers in a minute that cost nothing."""
 FIRST_DELAY_S, LONGEST_DELAY_S = 10.0, 60.0
+SIGN_INS_AT_ONCE = 10
+SIGN_IN_S = 0.5
+"""A tracker that signs in more often waits for its CONNACK."""
 _MOST_TRACKERS = 100_000
 
 
@@ -40,3 +44,18 @@ class Takeovers:
     @staticmethod
     def _recent(times: deque[float], now_s: float) -> int:
         return sum(now_s - time_s < WINDOW_S for time_s in times)
+
+
+class SignIns:
+    """When each tracker may sign in next: some at once, then one after the other."""
+
+    def __init__(self) -> None:
+        self._due_s: dict[UUID, float] = {}
+
+    def delay_s(self, tracker_id: UUID, now_s: float) -> float:
+        """Count a sign-in; how long it waits for its CONNACK."""
+        due_s = max(self._due_s.pop(tracker_id, now_s), now_s) + SIGN_IN_S
+        self._due_s[tracker_id] = due_s  # the youngest is the last
+        if len(self._due_s) > _MOST_TRACKERS:
+            del self._due_s[next(iter(self._due_s))]
+        return max(0.0, due_s - now_s - SIGN_INS_AT_ONCE * SIGN_IN_S)

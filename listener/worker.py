@@ -12,7 +12,15 @@ import structlog
 
 from db.device_sessions import Session, SessionKey
 from listener.arrivals import Handshakes
-from listener.bounds import SHARE_BYTES, SHARE_MESSAGES, Addresses, Holding
+from listener.bounds import (
+    SHARE_BYTES,
+    SHARE_MESSAGES,
+    UNSIGNED_PART,
+    Addresses,
+    Buckets,
+    Holding,
+    Unsigned,
+)
 from listener.connection import Device
 from listener.identities import Identities, Identity
 from listener.link import Message, Origin, Sender, cost
@@ -20,7 +28,7 @@ from listener.metrics import Metrics
 from listener.presence import Connected, Presence
 from listener.sessions import Sessions
 from listener.settings import ListenSettings
-from listener.takeovers import Takeovers
+from listener.takeovers import LONGEST_DELAY_S, SignIns, Takeovers
 from mqtt.server import Connect, Publish, ServerOptions, Will
 from telemetry.ids import format_id
 from telemetry.link import Receipt
@@ -72,7 +80,12 @@ class Worker:
             settings.listen_max_failures_per_address,
             settings.exempt_networks,
         )
+        self.unsigned = Unsigned(settings.listen_max_held_bytes // UNSIGNED_PART)
+        self.buckets = Buckets(
+            settings.listen_tracker_messages_per_s, settings.listen_tracker_bytes_per_s
+        )
         self.takeovers = Takeovers()
+        self.sign_ins = SignIns()
         self.handshakes = Handshakes()
         self.shaking_hands = 0
         self.devices: dict[Device, None] = {}
@@ -166,7 +179,15 @@ class Worker:
             self.metrics.refused.labels("memory").inc()
             device.refuse(SERVER_UNAVAILABLE)
             return
-        delay_s = self.takeovers.delay_s(identity.tracker_id, self.now_s())
+        now_s = self.now_s()
+        delay_s = max(
+            self.takeovers.delay_s(identity.tracker_id, now_s),
+            self.sign_ins.delay_s(identity.tracker_id, now_s),
+        )
+        if delay_s > LONGEST_DELAY_S:
+            self.metrics.refused.labels("sign-ins").inc()
+            device.refuse(SERVER_UNAVAILABLE)
+            return
         if delay_s:
             await asyncio.sleep(delay_s)
         client_id = connect.client_id or f"auto-{secrets.token_hex(8)}"
