@@ -8,6 +8,7 @@
 # make clients clients for Python and TypeScript from the OpenAPI document, into clients/
 # make audit   the walls looked over from outside, about ten minutes; SHORT=1 does less
 # make faults  break a whole system on purpose, row by row; ROWS=1,3,6 chooses, SHORT=1 does less
+# make hostile   attackers beside victims, a quarter of an hour; ATTACKS=1,5 chooses
 # make fresh   make demo, and a verified simulation, in a Debian root made anew; needs root
 # make install TO=FOLDER   a server's programs in a folder of their own; see docs/install.md
 # make soak    a whole system under load, broken now and then; MINUTES=20, RATE=13000 a second
@@ -27,7 +28,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_PYTHON_DOWNLOADS ?= never
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench bench-sweep bench-engine bench-api clients audit faults soak fresh install setup tools
+.PHONY: demo test check bench bench-sweep bench-engine bench-api clients audit faults hostile soak fresh install setup tools
 
 demo: setup
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -65,6 +66,9 @@ audit: tools
 
 faults: setup
 	$(BIN)/python -m benchmarks.faults $(if $(ROWS),--rows $(ROWS)) $(if $(SHORT),--short)
+
+hostile: setup
+	$(BIN)/python -m benchmarks.hostile $(if $(ATTACKS),--attacks $(ATTACKS))
 
 soak: setup
 	$(BIN)/python -m benchmarks.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))

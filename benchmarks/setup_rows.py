@@ -31,25 +31,34 @@ class Stored(NamedTuple):
     at_s: float
 
 
-def add_fleet(conn: Admin, trackers: int, rings: Sequence[Floats]) -> None:
+def add_fleet(
+    conn: Admin,
+    trackers: int,
+    rings: Sequence[Floats],
+    *,
+    organization: UUID = ORGANIZATION,
+    first: int = 0,
+) -> None:
     """One organization, its trackers, each with an asset, and restricted zones: all transitions
-    alert. Without the triggers: what they keep is counted once, and nothing is written down."""
-    numbers = range(trackers)
+    alert. Without the triggers: what they keep is counted once, and nothing is written down.
+
+    first: the number of the first tracker."""
+    numbers = range(first, first + trackers)
     zones = [(zone_uuid(n), n, ring) for n, ring in enumerate(rings)]
     with conn.transaction():
         conn.execute("SET LOCAL session_replication_role = replica")
         conn.execute("UPDATE zones_revision SET revision = %s", (REVISION,))
-        copy_rows(conn, "organizations (org_id, name)", [(ORGANIZATION, "Benchmark")])
+        copy_rows(conn, "organizations (org_id, name)", [(organization, "Benchmark")])
         copy_rows(
             conn,
             "assets (org_id, id, name, revision)",
-            ((ORGANIZATION, asset_uuid(n), f"Asset {n}", REVISION) for n in numbers),
+            ((organization, asset_uuid(n), f"Asset {n}", REVISION) for n in numbers),
         )
         copy_rows(
             conn,
             "trackers (org_id, id, secret_hash, revision)",
             (
-                (ORGANIZATION, tracker_uuid(n), secret_hash(tracker_secret(n)), REVISION)
+                (organization, tracker_uuid(n), secret_hash(tracker_secret(n)), REVISION)
                 for n in numbers
             ),
         )
@@ -58,7 +67,7 @@ def add_fleet(conn: Admin, trackers: int, rings: Sequence[Floats]) -> None:
             "tracker_assignments (org_id, id, tracker_id, asset_id, assigned_from, revision)",
             (
                 (
-                    ORGANIZATION,
+                    organization,
                     _numbered(b"bench assignment", n),
                     tracker_uuid(n),
                     asset_uuid(n),
@@ -71,14 +80,14 @@ def add_fleet(conn: Admin, trackers: int, rings: Sequence[Floats]) -> None:
         copy_rows(
             conn,
             "zones (org_id, id, version)",
-            ((ORGANIZATION, zone, 1) for zone, _, _ in zones),
+            ((organization, zone, 1) for zone, _, _ in zones),
         )
         copy_rows(
             conn,
             "zone_versions (org_id, zone_id, version, name, kind, geometry, valid_from, revision)",
             (
                 (
-                    ORGANIZATION,
+                    organization,
                     zone,
                     1,
                     f"Zone {n}",
@@ -94,7 +103,7 @@ def add_fleet(conn: Admin, trackers: int, rings: Sequence[Floats]) -> None:
         copy_rows(
             conn,
             "row_counts (org_id, table_name, rows)",
-            ((ORGANIZATION, table, rows) for table, rows in totals.items()),
+            ((organization, table, rows) for table, rows in totals.items()),
         )
     conn.execute("ANALYZE")
 
@@ -155,6 +164,14 @@ def count_fixes(conn: Admin) -> Stored:
     ).fetchone()
     assert row is not None
     return Stored(*row)
+
+
+def count_fixes_of(conn: Admin, organization: UUID) -> int:
+    row = conn.execute(
+        "SELECT count(*) FROM gps_events WHERE org_id = %s", (organization,)
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def count_events(conn: Admin) -> int:
