@@ -6,6 +6,7 @@ those from there on.
 
 import struct
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -112,12 +113,13 @@ def a_byte_a_minute(crowd: Crowd) -> Iterator[None]:
     fleet = Fleet(crowd, range(FIRST_TRACKER + 1, FIRST_TRACKER + 101))
     slow = Fleet(crowd, [FIRST_TRACKER])
     message = _publish(FIRST_TRACKER + 1, 1, _fix(0))
-    slow_sent = 0
+    sent, slow_sent = Counter[Line](), 0
     for tick in count(1):
         for line in next(kept):
             line.send(connect[1:2])
         for _, line in fleet.ready():
-            line.send(message[tick % len(message) :][:1])
+            line.send(message[sent[line] % len(message) :][:1])
+            sent[line] += 1
         for _, line in slow.ready():
             if time.monotonic() - began_s >= 60 * slow_sent:
                 line.send(message[slow_sent : slow_sent + 1])
