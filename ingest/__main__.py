@@ -79,7 +79,7 @@ def _link(settings: IngestSettings) -> LinkOptions | None:
     if address is None:
         return None
     key = settings.link_key.get_secret_value().encode()
-    return LinkOptions(address, key, settings.link_tls())
+    return LinkOptions(address, key, settings.link_tls(), settings.advertised_address())
 
 
 def _admission(settings: IngestSettings) -> Admission:

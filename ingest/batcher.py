@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
+from uuid import UUID
 
 from telemetry.packed import RECORD_BYTES
 
@@ -12,13 +13,16 @@ IDLE_S = 0.25  # time passes for assets without messages too
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
     """A batch ends at the first of these. age_ms counts from its first message; idle_s says how
-    long the first is waited for.
+    long the first is waited for. held: organizations that nothing is taken of. is_crowded: only
+    sources that can tell organizations apart give more.
     """
 
     messages: int
     bytes: int
     age_ms: float
     idle_s: float = IDLE_S
+    held: frozenset[UUID] = frozenset()
+    is_crowded: bool = False
 
     def divided(self, by: int) -> "BatchLimits":
         """Smaller batches: at least one message each."""

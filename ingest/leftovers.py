@@ -3,7 +3,8 @@
 A message is finished, so acknowledged, when the last of its fixes is stored. What is left over goes
 before the next batch, where each organization has a share again: so the costs of a tenant who makes
 a great many events fall on that tenant. Of what is left over, too, each organization has a share of
-a batch, and the rest waits behind it, while others' messages are taken and acknowledged. Of an
+a batch, and the rest waits behind it, while others' messages are taken and acknowledged. Of one
+that has too many fixes left over nothing is taken. Of an
 asset with late fixes a fixed number is judged at once (`plan.MOST_LATE`), whatever they do, and of
 an organization (`plan.MOST_LATE_SHARE`), where others have fixes too.
 """
@@ -11,15 +12,21 @@ an organization (`plan.MOST_LATE_SHARE`), where others have fixes too.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from uuid import UUID
 
 import numpy as np
 
 from ingest.arrivals import Arrivals, Before
-from ingest.plan import Plan
+from ingest.ordinals import UNKNOWN
+from ingest.plan import Memory, Plan
 from ingest.registry import Registry
 from ingest.sources import RawMessage
 from telemetry.decoded import Decoded, in_order
 from telemetry.fix import FixBatch
+
+SUSPECTS_FIXES = 1_000
+"""Of an organization whose messages the database refused a batch has no more: all of a batch waits
+while they are looked for."""
 
 _NOTHING = Before(0, 0, (), was_let_in=False)
 
@@ -76,23 +83,46 @@ def joined(left: Arrivals | None, arrivals: Arrivals) -> Arrivals:
     )
 
 
-def shared(arrivals: Arrivals, registry: Registry, most_fixes: int) -> Arrivals:
-    """About `most_fixes` of the arrivals, the others behind them; organizations have equal shares.
+def shared(arrivals: Arrivals, memory: Memory, most_fixes: int) -> Arrivals:
+    """About `most_fixes` of the arrivals, the others behind them; organizations have equal shares,
+    suspects SUSPECTS_FIXES at most.
 
     Of each the first messages; the one that its share ends in is whole.
     """
     fixes = np.bincount(arrivals.decoded.batch.rows["message"], minlength=len(arrivals.messages))
-    if fixes.sum() <= most_fixes:
+    if fixes.sum() <= most_fixes and not memory.suspects:
         return arrivals
-    organization = registry.organizations_of(arrivals.messages)
+    organization = memory.registry.organizations_of(arrivals.messages)
     order = np.argsort(organization, kind="stable")
     before = np.cumsum(fixes[order]) - fixes[order]
-    _, first, place = np.unique(organization[order], return_index=True, return_inverse=True)
+    each, first, place = np.unique(organization[order], return_index=True, return_inverse=True)
+    share = np.full(len(each), max(1, most_fixes // max(1, len(each))))
+    share[np.isin(each, list(memory.suspects))] = min(SUSPECTS_FIXES, most_fixes)
     is_now = np.empty(len(order), np.bool_)
-    is_now[order] = before - before[first][place] < max(1, most_fixes // len(first))
+    is_now[order] = before - before[first][place] < share[place]
+    if is_now.all():
+        return arrivals
     behind = part_of(arrivals, np.flatnonzero(~is_now).tolist())
-    now = part_of(arrivals, np.flatnonzero(is_now).tolist())
-    return replace(now, behind=behind if behind.messages else None)
+    return replace(part_of(arrivals, np.flatnonzero(is_now).tolist()), behind=behind)
+
+
+def leave(memory: Memory, left: Arrivals | None) -> None:
+    """Leave fixes over for the next batch, and note whose are too many."""
+    memory.left = left
+    is_any = left is not None
+    memory.crowding = crowding(left, memory.registry, memory.most_left) if is_any else frozenset()
+
+
+def crowding(left: Arrivals, registry: Registry, most_fixes: int) -> frozenset[UUID]:
+    """The organizations that have as many fixes left over as there is room for beside all, or more.
+
+    One alone has half of `most_fixes`, two have a third each (Choudhury and Hahne, 1998).
+    """
+    fixes = np.bincount(left.decoded.batch.rows["message"], minlength=len(left.messages))
+    organizations, place = np.unique(registry.organizations_of(left.messages), return_inverse=True)
+    of_each = np.bincount(place, weights=fixes, minlength=len(organizations))
+    crowds = organizations[(of_each >= most_fixes - fixes.sum()) & (organizations != UNKNOWN)]
+    return frozenset(registry.organizations[number] for number in crowds.tolist())
 
 
 def part_of(arrivals: Arrivals, numbers: Sequence[int]) -> Arrivals:

@@ -6,9 +6,10 @@
         links.acknowledge(messages, results)   # after COMMIT
 
 The links of a turn end with it: listeners connect to the next owner and send again what was not
-answered. An organization that is slow has its own credit at the listener; here is one queue. A
-tracker has one connection over all listeners: a newer one ends the older one. What the older one
-brought is stored and answered all the same: a device that repeats it doubles nothing.
+answered. An organization that is slow has its own credit at the listener, and here its own turns
+(`ingest.link_queue`). A tracker has one connection over all listeners: a newer one ends the older
+one. What the older one brought is stored and answered all the same: a device that repeats it
+doubles nothing.
 """
 
 import asyncio
@@ -16,7 +17,6 @@ import hmac
 import os
 import ssl
 import stat
-from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self, cast
 from uuid import UUID
@@ -27,6 +27,8 @@ import structlog
 from db.connect import Connection
 from ingest.batcher import BatchLimits, batch
 from ingest.link_address import LinkAddress
+from ingest.link_queue import Queue
+from ingest.ordinals import Ordinals
 from ingest.sources import RawMessage
 from telemetry import link
 from telemetry.link import Block, Connections, FrameReader, Hello, Opened, Receipt, Topic, Welcome
@@ -42,49 +44,16 @@ _log = structlog.get_logger("ingest")
 
 
 class LinkMessage(NamedTuple):
-    """A message of a device, and where its answer goes."""
+    """A message of a device, and where its answer goes. organization: a number of `LinkServer`."""
 
     topic: str
     payload: bytes
     identity: UUID
     peer: "Peer"
     number: int
+    organization: int
     correlation_data: bytes | None = None
     oversize_bytes: int = 0
-
-
-class Queue:
-    """Messages of all links in order of arrival."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[LinkMessage] = deque()
-        self._arrived = asyncio.Event()
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def put(self, messages: Iterable[LinkMessage]) -> None:
-        self._waiting.extend(messages)
-        self._arrived.set()
-
-    async def receive(self, max_messages: int, max_bytes: int) -> list[LinkMessage]:
-        """The oldest messages within both bounds; one at least. Waits for it."""
-        while not self._waiting:
-            self._arrived.clear()
-            await self._arrived.wait()
-        taken: list[LinkMessage] = []
-        waiting, room = self._waiting, max_bytes
-        while waiting and len(taken) < max_messages:
-            size = len(waiting[0].payload)
-            if size > room and taken:
-                break
-            room -= size
-            taken.append(waiting.popleft())
-        return taken
-
-    def drop(self, peer: "Peer") -> None:
-        """Forget what came from a link."""
-        self._waiting = deque(one for one in self._waiting if one.peer is not peer)
 
 
 class Takeovers:
@@ -120,7 +89,7 @@ class Peer(asyncio.Protocol):
         self._server = server
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
-        self._topics: dict[int, tuple[UUID, str]] = {}
+        self._topics: dict[int, tuple[UUID, int, str]] = {}
         self._topic_of: dict[int, int] = {}  # by connection
         self._connections: dict[int, Opened] = {}
         self._next = 0
@@ -219,8 +188,8 @@ class Peer(asyncio.Protocol):
             raise link.FrameError(f"topic {error} is not defined") from None
         first = block.first
         messages = [
-            LinkMessage(name, payload, identity, self, first + index)
-            for index, ((identity, name), payload) in enumerate(
+            LinkMessage(name, payload, identity, self, first + index, organization)
+            for index, ((identity, organization, name), payload) in enumerate(
                 zip(places, block.payloads, strict=True)
             )
         ]
@@ -239,16 +208,21 @@ class Peer(asyncio.Protocol):
             raise link.FrameError(f"connection {topic.connection} is not open")
         before = self._topic_of.get(topic.connection, -1)
         self._topic_of[topic.connection] = topic.number
-        self._topics[topic.number] = (opened.tracker_id, topic.name)
+        organization = self._server.organizations.number(opened.org_id)
+        self._topics[topic.number] = (opened.tracker_id, organization, topic.name)
         return before
 
 
 class LinkOptions(NamedTuple):
-    """Where listeners reach us. key: the shared one; it guards TCP. tls: for `tls://`."""
+    """Where we wait for listeners. key: the shared one; it guards TCP. tls: for `tls://`.
+
+    advertised: where listeners reach us, if that is another address.
+    """
 
     address: LinkAddress
     key: bytes = b""
     tls: ssl.SSLContext | None = None
+    advertised: LinkAddress | None = None
 
 
 class LinkServer:
@@ -260,7 +234,8 @@ class LinkServer:
     def __init__(self, options: LinkOptions, epoch: int) -> None:
         self.epoch = epoch
         self.key = options.key
-        self.queue = Queue()
+        self.queue = Queue[LinkMessage]()
+        self.organizations = Ordinals("org")
         self.takeovers = Takeovers()
         self.peers: set[Peer] = set()
         self._options = options
@@ -293,6 +268,7 @@ class LinkServer:
 
     async def batch(self, limits: BatchLimits) -> Sequence[LinkMessage]:
         """The next messages; none where none came within a fraction of a second."""
+        self.queue.held = {self.organizations.find(org_id) for org_id in limits.held}
         return await batch(self.queue, limits)
 
     async def settle(self, conn: Connection, finished: Sequence[RawMessage]) -> None:

@@ -3,6 +3,7 @@ machines.
 """
 
 import re
+from ipaddress import ip_address
 from typing import NamedTuple, Self
 
 LINK_FORM = (
@@ -25,6 +26,14 @@ class LinkAddress(NamedTuple):
     def is_unix(self) -> bool:
         """Whether it is a unix socket."""
         return self.scheme == "unix"
+
+    @property
+    def is_every_address(self) -> bool:
+        """Whether it is all addresses of this machine: one listens there, but nobody connects."""
+        try:
+            return ip_address(self.host).is_unspecified
+        except ValueError:
+            return False
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -39,7 +39,7 @@ from ingest.recollection import recollect
 from ingest.refusals import Admission
 from ingest.results import results
 from ingest.sources import Broker, Inbox, Source, Taken, in_turn
-from ingest.splitting import store_in_parts
+from ingest.splitting import acquit, store_in_parts
 from ingest.tidying import tidy
 from mqtt import BrokerAddress, MqttError, Session, SessionOptions
 from service.exceptions import message
@@ -50,6 +50,7 @@ _RESTORE_LIMITS = Limits(statement_s=300, transaction_s=300)
 _RETRY_MIN_S, _RETRY_MAX_S = 0.1, 5.0
 
 MOST_LEFT = 4  # batches of fixes that may be left over before no more are taken
+SHARED_LEFT = 3  # of these organizations have shares: the batch that exceeds them still has room
 
 _log = structlog.get_logger("ingest")
 TurnEnded = (psycopg.Error, leases.LeaseLost, VisitNotOpen, MqttError, OSError)
@@ -100,21 +101,25 @@ class Ownership:
     @property
     def address(self) -> str | None:
         """Where listeners find us while we are the owner."""
-        return None if self.link is None else str(self.link.address)
+        return None if self.link is None else str(self.link.advertised or self.link.address)
 
-    def current_limits(self, left: Arrivals | None) -> BatchLimits | None:
+    def current_limits(self, memory: Memory) -> BatchLimits | None:
         """Smaller for some batches after a failure; about `batch_fixes` at most.
 
-        Where fixes are left over, others are not waited for. None where MOST_LEFT batches are, or
-        after a failure: then those come alone.
+        Where fixes are left over, others are not waited for. Nothing is taken of organizations of
+        which too many are, and where too many are in all, none from sources that cannot tell
+        organizations apart. None where MOST_LEFT batches are left over, or after a failure: then
+        those come alone.
         """
+        left = memory.left
         most_bytes = self.fix_size.bytes_of(self.batch_fixes)
         limits = self.limits.within(most_bytes).divided(self.smaller_by)
         if left is None:
             return limits
         if self.smaller_by > 1 or len(left.decoded.batch) >= MOST_LEFT * self.batch_fixes:
             return None
-        return replace(limits, idle_s=0.0)
+        is_crowded = len(left.decoded.batch) >= memory.most_left
+        return replace(limits, idle_s=0.0, held=memory.crowding, is_crowded=is_crowded)
 
     def trouble(self) -> str | None:
         """Why no fix is stored just now; None while this process is the owner and connected."""
@@ -168,6 +173,7 @@ async def _turn(ownership: Ownership) -> None:
 async def _work(ownership: Ownership, epoch: int) -> None:
     memory = await _recollected(ownership)
     memory.most_transitions = ownership.batch_transitions
+    memory.most_left = SHARED_LEFT * ownership.batch_fixes
     async with (
         _connection(ownership, _LIMITS) as conn,
         _connection(ownership, _LIMITS) as side,
@@ -230,7 +236,7 @@ async def _plan(
     not taken before it can be planned: messages gather meanwhile, and larger batches cost less.
     """
     memory = turn.memory
-    async for taken in in_turn(sources, lambda: ownership.current_limits(memory.left)):
+    async for taken in in_turn(sources, lambda: ownership.current_limits(memory)):
         async with turn.planning:
             turn.memory_is_current.clear()
             one = await asyncio.to_thread(_read_and_plan, taken, memory, ownership)
@@ -257,10 +263,10 @@ def _read_and_plan(taken: Taken, memory: Memory, ownership: Ownership) -> Planne
 
 def _with_left(arrived: Arrivals, memory: Memory, ownership: Ownership) -> Arrivals:
     """What is left over, then what has arrived; no more than a batch is planned at once."""
-    if memory.left is None:
+    if memory.left is None and not memory.suspects:
         return arrived
     arrivals = joined(memory.left, arrived)
-    return shared(arrivals, memory.registry, ownership.batch_fixes // ownership.smaller_by)
+    return shared(arrivals, memory, ownership.batch_fixes // ownership.smaller_by)
 
 
 async def _planned_anew(
@@ -293,6 +299,7 @@ async def _store(
         assert one.plan is not None
         try:
             settled(await store(turn, one.arrivals, one.plan, sources))
+            acquit(turn.memory, one.arrivals)
         except DATA_ERRORS as error:
             async with turn.planning:
                 await store_in_parts(turn, one.arrivals, sources, error, settled)

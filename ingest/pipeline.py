@@ -34,7 +34,7 @@ from db.registry import changes_since
 from ingest import past
 from ingest.arrivals import Arrivals
 from ingest.clocks import HistoryNeeded, look_up
-from ingest.leftovers import finished, left_over
+from ingest.leftovers import finished, leave, left_over
 from ingest.metrics import Metrics
 from ingest.plan import Memory, Plan, make_plan
 from ingest.recollection import look_up_places
@@ -108,7 +108,7 @@ async def store(
 def _take(turn: Turn, arrivals: Arrivals, plan: Plan) -> None:
     """Whoever waits to plan the next batch may; of a part of one nobody does."""
     turn.memory.take(plan)
-    turn.memory.left = left_over(arrivals, plan)
+    leave(turn.memory, left_over(arrivals, plan))
     if not arrivals.alone:
         turn.memory_is_current.set()
 

@@ -46,6 +46,7 @@ from telemetry.fix import FixBatch
 # Deadlines wait for so long: a fix that was sent before one may still be under way.
 UNDER_WAY_US = 500_000
 MOST_TRANSITIONS = 10_000  # of a plan: some 50 MB of events, a second of the database
+MOST_LEFT = 120_000  # fixes that organizations may have left over, in shares
 MOST_LATE = 250  # fixes of an asset that has late ones, in one plan
 MOST_LATE_SHARE = 2_000  # fixes of such assets of an organization, in a plan with others' fixes
 _IDENTITY = ["tracker", "time_us", "seq"]
@@ -58,8 +59,10 @@ class Memory:
     told: of open visits, by id, what was told of them that does not hold any more. used_names: by
     asset, see `geofence.names`. bench: a state for `geofence.history` to work at. backlogs: of
     their assets nothing is known in `state`. most_transitions: of one plan, see
-    `geofence.evaluator.evaluate`. left: what the plan that was taken last left over. taken_back:
-    how many plans were; what was planned from one of them does not hold.
+    `geofence.evaluator.evaluate`. left: what the plan that was taken last left over; crowding: the
+    organizations that have too much of it, most_left: fixes that they share (`ingest.leftovers`).
+    suspects: organizations whose newest messages the database refused (`ingest.splitting`).
+    taken_back: how many plans were; what was planned from one of them does not hold.
     """
 
     registry: Registry
@@ -74,6 +77,9 @@ class Memory:
     backlogs: Backlogs = field(default_factory=Backlogs)
     most_transitions: int = MOST_TRANSITIONS
     left: Arrivals | None = None
+    most_left: int = MOST_LEFT
+    crowding: frozenset[UUID] = frozenset()
+    suspects: frozenset[int] = frozenset()
     smaller_by: int = 1
     taken_back: int = 0
     _undo: Sequence[Undo] = ()

@@ -21,6 +21,7 @@ class IngestSettings(BaseSettings):
     database_url: Annotated[SecretStr, Field(description=DATABASE_URL_FORM)]
     broker_url: Annotated[str | None, Field(description="a URL like mqtt://host:1883")] = None
     ingest_link: Annotated[str | None, Field(description=LINK_FORM)] = None
+    ingest_link_advertised: Annotated[str | None, Field(description=LINK_FORM)] = None
     link_key: SecretStr = SecretStr("")
     link_cert: Path | None = None
     link_cert_key: Path | None = None
@@ -60,7 +61,7 @@ class IngestSettings(BaseSettings):
             BrokerAddress.parse(value)
         return value
 
-    @field_validator("ingest_link")
+    @field_validator("ingest_link", "ingest_link_advertised")
     @classmethod
     def _is_a_link(cls, value: str | None) -> str | None:
         if value is not None:
@@ -77,6 +78,23 @@ class IngestSettings(BaseSettings):
     def _has_a_source(self) -> Self:
         if self.broker_url is None and self.ingest_link is None:
             raise ValueError("OPSC_INGEST_LINK is missing: where listeners reach this process")
+        return self
+
+    @model_validator(mode="after")
+    def _link_can_be_found(self) -> Self:
+        bound, advertised = self.link_address(), self.advertised_address()
+        if bound is None or advertised is None:
+            if self.ingest_link_advertised is not None:
+                raise ValueError("OPSC_INGEST_LINK_ADVERTISED needs OPSC_INGEST_LINK")
+        elif advertised.is_every_address:
+            raise ValueError(
+                "OPSC_INGEST_LINK_ADVERTISED must name the address that listeners connect to:"
+                f" {advertised} is every address of a machine"
+            )
+        elif advertised.scheme != bound.scheme:
+            raise ValueError(
+                f"OPSC_INGEST_LINK_ADVERTISED must begin with {bound.scheme}: as OPSC_INGEST_LINK"
+            )
         return self
 
     @model_validator(mode="after")
@@ -106,8 +124,14 @@ class IngestSettings(BaseSettings):
         return self
 
     def link_address(self) -> LinkAddress | None:
-        """Where listeners reach this process."""
+        """Where this process waits for listeners."""
         return None if self.ingest_link is None else LinkAddress.parse(self.ingest_link)
+
+    def advertised_address(self) -> LinkAddress | None:
+        """Where listeners reach this process: another address behind a proxy or in a container."""
+        if self.ingest_link_advertised is None:
+            return self.link_address()
+        return LinkAddress.parse(self.ingest_link_advertised)
 
     def link_tls(self) -> ssl.SSLContext | None:
         """Read the certificate of the link. Raises OSError."""

@@ -52,7 +52,8 @@ class Source(Protocol):
     """A queue that keeps each message until it is acknowledged."""
 
     async def batch(self, limits: BatchLimits) -> Sequence[RawMessage]:
-        """The next messages; none where none came within a fraction of a second.
+        """The next messages; none where none came within a fraction of a second. A source that
+        cannot tell organizations apart gives none where `limits.is_crowded`.
 
         Raises what ends the turn.
         """
@@ -111,7 +112,7 @@ class Broker:
         self._session = session
 
     async def batch(self, limits: BatchLimits) -> Sequence[Message]:
-        return await batch(self._session, limits)
+        return () if limits.is_crowded else await batch(self._session, limits)
 
     async def settle(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
         """Nothing: the broker is told after COMMIT."""
@@ -137,7 +138,7 @@ class Inbox:
     async def batch(self, limits: BatchLimits) -> Sequence[InboxMessage]:
         now_s = asyncio.get_running_loop().time()
         room = limits.messages - len(self._under_way)
-        if room <= 0 or now_s < self._due_s:
+        if room <= 0 or now_s < self._due_s or limits.is_crowded:
             return ()
         under_way = list(self._under_way)
         messages = await inbox.waiting(self._conn, room, limits.bytes, under_way)

@@ -2,15 +2,20 @@
 
 A poison message fails with an error that is about the data, not about a connection, a lock or a
 resource. The turn goes on meanwhile: memory is undone, and the batch is stored in halves, each in a
-transaction of its own, down to the one message, which goes into quarantine. Organizations lie side
-by side in the halves, so that what the database refuses of one of them separates from all others
-soon. After MOST_FAILURES transactions that failed the rest is left over for the next batch: others
-wait for no more than these, however many messages are refused.
+transaction of its own, down to the one message, which goes into quarantine. The first cuts are
+between organizations, and the groups of organizations that come of them take turns: one that is not
+refused is stored after a few transactions, whatever becomes of the others. After SEARCH_S, or
+MOST_FAILURES transactions that failed, the rest is left over for the next batch: others wait for no
+more than these, however many messages are refused. The organizations of which something was refused
+are suspects: they are cut off first, and a batch has little of them (`ingest.leftovers.shared`),
+until one has passed with nothing refused.
 
 A row that is there although memory does not know it may mean that memory is wrong: the first time
 this ends the turn, so that memory is read back. A message that fails so once more is refused.
 """
 
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -18,18 +23,23 @@ from hashlib import sha256
 import numpy as np
 import psycopg
 import structlog
+from numpy.typing import NDArray
 from psycopg.errors import UniqueViolation
 
 from ingest.arrivals import Arrivals
 from ingest.condemned import DATA_ERRORS, refuse
-from ingest.leftovers import joined, part_of
+from ingest.leftovers import joined, leave, part_of
 from ingest.pipeline import Stored, Turn, plan_asking, store
-from ingest.registry import Registry
+from ingest.plan import Memory
 from ingest.sources import RawMessage, Source
 from service.exceptions import message
 from telemetry.rejection import Reason
 
-MOST_FAILURES = 64
+MOST_FAILURES = 32
+MOST_SEARCHED_FIXES = 5_000
+"""More of one organization are left over, to be searched in smaller batches."""
+SEARCH_S = 0.5
+"""Once a message was found, the rest is left over after so long."""
 MOST_DOUBTED = 1_000
 
 _log = structlog.get_logger("ingest")
@@ -46,25 +56,55 @@ async def store_in_parts(
 
     settled: called after each COMMIT. Raises `error` where no message is at fault.
     """
-    parts, failures = _halves(turn, arrivals, error), 1
-    while parts and failures < MOST_FAILURES:
-        part = joined(turn.memory.left, parts.pop())
-        turn.memory.left = None
+    if not arrivals.messages:
+        raise error
+    turn.memory.take_back()
+    groups, failures = deque(_groups(turn.memory, [], arrivals)), 1
+    rest, suspects, refused = list[Arrivals](), set[int](), False
+    ends_s = time.monotonic() + SEARCH_S
+    while groups and failures < MOST_FAILURES:
+        if refused and time.monotonic() > ends_s:
+            break
+        group = groups.popleft()
+        part = group.pop()
         try:
             settled(await _store(turn, part, sources))
         except DATA_ERRORS as failure:
             failures += 1
-            if len(part.messages) > 1:
-                parts += _halves(turn, part, failure)
-                continue
             turn.memory.take_back()
+            whose = set(turn.memory.registry.organizations_of(part.messages).tolist())
+            if len(whose) == 1:
+                suspects |= whose
+            if len(whose) == 1 and len(part.decoded.batch) > MOST_SEARCHED_FIXES:
+                rest += [part, *reversed(group)]
+                continue
+            if len(part.messages) > 1:
+                groups += _groups(turn.memory, group, part)
+                continue
             if isinstance(failure, UniqueViolation):
                 _check_not_new(turn, part.messages[0], failure)
+            refused = True
             settled(await _store(turn, _refused(part, failure), sources))
-    for part in reversed(parts):
-        turn.memory.left = joined(turn.memory.left, part)
-    if arrivals.behind is not None:
-        turn.memory.left = joined(turn.memory.left, arrivals.behind)
+        if turn.memory.left is not None:  # what follows of the group has to wait behind it
+            rest += [turn.memory.left, *reversed(group)]
+        elif group:
+            groups.append(group)
+    turn.memory.suspects = frozenset(suspects) or turn.memory.suspects
+    rest += [part for group in groups for part in reversed(group)]
+    _leave(turn.memory, rest if arrivals.behind is None else [*rest, arrivals.behind])
+
+
+def acquit(memory: Memory, arrivals: Arrivals) -> None:
+    """Nothing was refused: no organization is a suspect any more that had a message there."""
+    if memory.suspects and arrivals.messages:
+        memory.suspects -= set(memory.registry.organizations_of(arrivals.messages).tolist())
+
+
+def _leave(memory: Memory, parts: Sequence[Arrivals]) -> None:
+    left: Arrivals | None = None
+    for part in parts:
+        left = joined(left, part)
+    leave(memory, left)
 
 
 async def _store(turn: Turn, part: Arrivals, sources: Sequence[Source]) -> Stored:
@@ -72,20 +112,36 @@ async def _store(turn: Turn, part: Arrivals, sources: Sequence[Source]) -> Store
     return await store(turn, part, plan, sources)
 
 
-def _halves(turn: Turn, arrivals: Arrivals, error: psycopg.Error) -> list[Arrivals]:
-    """What failed, undone in memory, as two parts; the second comes first."""
-    if not arrivals.messages:
-        raise error
-    turn.memory.take_back()
-    numbers = _by_organization(arrivals, turn.memory.registry)
-    middle = (len(numbers) + 1) // 2
-    halves = (numbers[middle:], numbers[:middle])
-    return [replace(part_of(arrivals, half), alone=True) for half in halves if half]
+def _groups(memory: Memory, group: list[Arrivals], part: Arrivals) -> list[list[Arrivals]]:
+    """What failed as two parts: each a group where they have no organization in common, else both
+    in `group`, of whose parts the last comes first.
+    """
+    if len(part.messages) == 1:
+        return [[*group, replace(part_of(part, [0]), alone=True)]]
+    organization = memory.registry.organizations_of(part.messages)
+    order = np.argsort(organization, kind="stable")
+    is_suspect = np.isin(organization[order], list(memory.suspects))
+    if is_mixed := 0 < is_suspect.sum() < len(order):
+        order = np.concatenate((order[~is_suspect], order[is_suspect]))
+        middle = int(len(order) - is_suspect.sum())
+    else:
+        middle = _middle(organization[order])
+        is_mixed = organization[order[0]] != organization[order[-1]]
+    first, second = (
+        replace(part_of(part, half.tolist()), alone=True)
+        for half in (order[:middle], order[middle:])
+    )
+    return [[first], [second]] if is_mixed else [[*group, second, first]]
 
 
-def _by_organization(arrivals: Arrivals, registry: Registry) -> list[int]:
-    """The numbers of the messages: by organization, then in order of receipt."""
-    return np.argsort(registry.organizations_of(arrivals.messages), kind="stable").tolist()
+def _middle(organization: NDArray[np.int32]) -> int:
+    """The place of the cut: between two organizations, next to the middle, where there are two.
+
+    organization: rising, shape (n,).
+    """
+    middle = (len(organization) + 1) // 2
+    cuts = np.flatnonzero(np.diff(organization)) + 1
+    return int(cuts[np.argmin(np.abs(cuts - middle))]) if len(cuts) else middle
 
 
 def _check_not_new(turn: Turn, refused: RawMessage, error: UniqueViolation) -> None:

@@ -64,6 +64,7 @@ class Origin:
     id: int
     organization: int
     tracker_id: UUID
+    org_id: UUID
     client_id: str
     since_us: int
     committed: Callable[[Message, int], None]
@@ -425,7 +426,7 @@ class Link(asyncio.Protocol):
 
 
 def _opened(origin: Origin) -> Opened:
-    return Opened(origin.id, origin.tracker_id, origin.client_id, origin.since_us)
+    return Opened(origin.id, origin.tracker_id, origin.org_id, origin.client_id, origin.since_us)
 
 
 def _nothing(*_: object) -> None: ...

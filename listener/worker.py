@@ -222,6 +222,7 @@ class Worker:
             id=self._origins,
             organization=self._organization(key.org_id),
             tracker_id=key.tracker_id,
+            org_id=key.org_id,
             client_id=key.client_id,
             since_us=time.time_ns() // 1000,
             committed=device.committed,

@@ -76,6 +76,7 @@ class Opened(msgspec.Struct, array_like=True):
 
     connection: int
     tracker_id: UUID
+    org_id: UUID
     client_id: str
     since_us: int
 

@@ -8,15 +8,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from ingest import splitting
+from ingest import leftovers, splitting
 from ingest.arrivals import read
 from ingest.condemned import DATA_ERRORS
-from ingest.leftovers import finished
+from ingest.leftovers import finished, shared
 from ingest.owner import Ownership
 from ingest.pipeline import Stored, Turn, plan_asking, store
 from ingest.results import results
 from ingest.sources import RawMessage
-from ingest.splitting import store_in_parts
+from ingest.splitting import acquit, store_in_parts
 from telemetry.result import Result
 from telemetry.topics import fixes_topic
 from tests.ingest.conftest import Device, fix, until
@@ -45,6 +45,12 @@ def picky(database: DatabaseUnderTest) -> Iterator[DatabaseUnderTest]:
         conn.execute("ALTER TABLE gps_events ADD CONSTRAINT picky CHECK (seq <> 666)")
         yield database
         conn.execute("ALTER TABLE gps_events DROP CONSTRAINT IF EXISTS picky")
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that ends by what failed alone, however busy the machine is."""
+    monkeypatch.setattr(splitting, "SEARCH_S", 600.0)
 
 
 @contextmanager
@@ -153,9 +159,11 @@ async def test_many_that_are_refused_leave_the_rest_for_the_next_batch(
     other = await Tenant.create(picky)
     vehicle, quiet = await tenant.vehicle(), await other.vehicle()
     flood = [sent(vehicle, number - 90, seq=666) for number in range(40)]
+    good = sent(quiet, -9)
     told, rounds = Told(), 0
     async with turn_of(picky) as turn:
-        await stored_anyhow(turn, [*flood, sent(quiet, -9)], told)
+        await stored_anyhow(turn, [*flood, good], told)
+        assert told.results[good] == Result.STORED, "it waits for none of what is refused"
         assert turn.memory.left is not None
         while turn.memory.left is not None:
             rounds += 1
@@ -165,6 +173,39 @@ async def test_many_that_are_refused_leave_the_rest_for_the_next_batch(
     assert len(told.results) == 41
     assert tenant.rows("SELECT count(*) FROM quarantine") == [(40,)]
     assert other.rows(FIXES) == [(1,)]
+
+
+async def test_a_suspect_has_little_of_a_batch_until_one_passes(
+    tenant: Tenant, picky: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "SUSPECTS_FIXES", 10)
+    other = await Tenant.create(picky)
+    poisoned, quiet = await tenant.vehicle(), await other.vehicle()
+    async with turn_of(picky) as turn:
+        await stored_anyhow(turn, [sent(poisoned, -90, seq=666), sent(quiet, -90)], Told())
+        both = [*(sent(one, n - 60) for one in (poisoned, quiet) for n in range(30))]
+        batch = shared(read(both, now_us()), turn.memory, 1_000)
+        assert [one.identity for one in batch.messages].count(poisoned.tracker_id) == 10
+        assert [one.identity for one in batch.messages].count(quiet.tracker_id) == 30
+        assert batch.behind is not None
+        assert len(batch.behind.messages) == 20
+        acquit(turn.memory, read([sent(quiet, -5)], now_us()))
+        assert turn.memory.suspects
+        acquit(turn.memory, batch)
+        assert shared(read(both, now_us()), turn.memory, 1_000).behind is None
+
+
+async def test_of_whom_too_much_is_left_over_is_known_by_organization(
+    tenant: Tenant, picky: DatabaseUnderTest
+) -> None:
+    other = await Tenant.create(picky)
+    crowd, quiet = await tenant.vehicle(), await other.vehicle()
+    messages = [sent(crowd, n - 90) for n in range(40)]
+    async with turn_of(picky) as turn:
+        for few, most, held in ((5, 100, []), (5, 80, [tenant]), (30, 100, [tenant, other])):
+            left = read([*messages, *(sent(quiet, n - 90) for n in range(few))], now_us())
+            crowding = leftovers.crowding(left, turn.memory.registry, most)
+            assert crowding == {one.org_id for one in held}
 
 
 async def test_a_running_ingest_goes_on_in_its_turn(

@@ -137,24 +137,14 @@ async def linked_by_proxy(tenant: Tenant) -> AsyncIterator[tuple[System, Proxy]]
     port = free_port(ANY_PORT)
     link, key = f"tcp://127.0.0.1:{port}", {"OPSC_LINK_KEY": secrets.token_urlsafe(32)}
     async with Proxy("127.0.0.1", port) as proxy:
-        with psycopg.connect(tenant.database.url("admin"), autocommit=True) as conn:
-            conn.execute(_DETOUR.format(proxy.url.replace("mqtt", "tcp")).encode())
-        system = running(tenant.database, key, {**key, "OPSC_INGEST_LINK": link})
+        detour = {"OPSC_INGEST_LINK_ADVERTISED": proxy.url.replace("mqtt", "tcp")}
+        system = running(tenant.database, key, {**key, "OPSC_INGEST_LINK": link, **detour})
         started = await asyncio.to_thread(system.__enter__)
         try:
             yield started, proxy
         finally:
             proxy.let_flow()
             await asyncio.to_thread(system.__exit__, None, None, None)
-            with psycopg.connect(tenant.database.url("admin"), autocommit=True) as conn:
-                conn.execute("DROP FUNCTION detour CASCADE")
-
-
-_DETOUR = """
-CREATE FUNCTION detour() RETURNS trigger LANGUAGE plpgsql AS
-  $$ BEGIN IF NEW.name = 'ingest' THEN NEW.address := '{}'; END IF; RETURN NEW; END $$;
-CREATE TRIGGER detour BEFORE UPDATE ON leases FOR EACH ROW EXECUTE FUNCTION detour()
-"""
 
 
 async def test_a_link_that_is_cut_stalled_or_slow_costs_nothing(tenant: Tenant) -> None:

@@ -24,6 +24,7 @@ from tests.servers import DatabaseUnderTest
 
 LIMITS = BatchLimits(messages=10_000, bytes=64 * 1024 * 1024, age_ms=1)
 STORED = 0
+ORGANIZATION = UUID(int=1)
 
 
 class Sent(NamedTuple):
@@ -40,7 +41,13 @@ class Sent(NamedTuple):
 class Connection:
     """A device's connection, and the payloads of which it heard that they are committed."""
 
-    def __init__(self, sender: Sender, number: int, tracker_id: UUID | None = None) -> None:
+    def __init__(
+        self,
+        sender: Sender,
+        number: int,
+        tracker_id: UUID | None = None,
+        org_id: UUID = ORGANIZATION,
+    ) -> None:
         self.committed: list[bytes] = []
         self._sender = sender
         self._numbers = 0
@@ -48,6 +55,7 @@ class Connection:
             id=number,
             organization=0,
             tracker_id=tracker_id or new_id(),
+            org_id=org_id,
             client_id="box",
             since_us=number,
             committed=self._note,

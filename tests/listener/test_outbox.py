@@ -30,7 +30,8 @@ class _Message(NamedTuple):
 
 
 def _origin(number: int, organization: int = 0) -> Origin:
-    return Origin(number, organization, UUID(int=number), "", 0, lambda *_: None, lambda *_: None)
+    ids = (UUID(int=number), UUID(int=organization))
+    return Origin(number, organization, *ids, "", 0, lambda *_: None, lambda *_: None)
 
 
 def _outbox(messages: int = 1_000, size: int = 1 << 30) -> Outbox:

@@ -77,6 +77,28 @@ OF_ROLE = {
     ),
     "ingest": (
         ("OPSC_INGEST_LINK", "nowhere", "must be an address like unix:/run/opsc/ingest.sock"),
+        *(
+            (
+                "OPSC_INGEST_LINK_ADVERTISED",
+                {"OPSC_INGEST_LINK": bound, "OPSC_LINK_KEY": "key", **advertised},
+                f"must {told}",
+            )
+            for bound, advertised, told in (
+                ("tcp://0.0.0.0:9110", {}, "name the address that listeners connect to"),
+                ("tcp://[::]:9110", {}, "name the address that listeners connect to"),
+                (
+                    "tcp://127.0.0.1:9110",
+                    {"OPSC_INGEST_LINK_ADVERTISED": "tcp://0.0.0.0:9110"},
+                    "name the address that listeners connect to",
+                ),
+                (
+                    "tcp://0.0.0.0:9110",
+                    {"OPSC_INGEST_LINK_ADVERTISED": "tls://ingest:9110"},
+                    "begin with tcp: as OPSC_INGEST_LINK",
+                ),
+            )
+        ),
+        ("OPSC_INGEST_LINK_ADVERTISED", "nowhere", "must be an address like unix:/run/opsc"),
         ("OPSC_BROKER_URL", "http://x", "broker URL must start with mqtt:// or mqtts://"),
         ("OPSC_BROKER_URL", f"mqtt://me:{SECRET}@x", "broker URL must not hold a user name"),
         ("OPSC_BROKER_URL", f"mqtt://me:{SECRET}@x\u2100y", "broker URL cannot be read"),

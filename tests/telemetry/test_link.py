@@ -24,11 +24,13 @@ from telemetry.link import (
     Welcome,
 )
 
-TRACKER = UUID(int=7)
+TRACKER, ORGANIZATION = UUID(int=7), UUID(int=8)
 FRAMES = [
     link.frame(Hello(1, TRACKER, b"key")),
     link.frame(Welcome(1, 12, 65_536, 1 << 26)),
-    link.frame(Connections([Opened(1, TRACKER, "client", 1_700_000_000_000_000)], [4, 5])),
+    link.frame(
+        Connections([Opened(1, TRACKER, ORGANIZATION, "client", 1_700_000_000_000_000)], [4, 5])
+    ),
     link.block(0, [1, 2, 1], [b"a", b"", b"c" * 300], [Topic(1, 1, "t"), Topic(2, 1, "u")]),
     link.block(3, [2], [b"x"], extras=[Extra(0, b"correlation", 0)]),
     link.results(12, np.array([0, 1, 3], np.uint64), np.array([0, 0, 1], np.uint8)),
@@ -57,7 +59,7 @@ def test_each_kind_comes_back_as_it_was() -> None:
     assert [
         Hello(1, TRACKER, b"key"),
         Welcome(1, 12, 65_536, 1 << 26),
-        Connections([Opened(1, TRACKER, "client", 1_700_000_000_000_000)], [4, 5]),
+        Connections([Opened(1, TRACKER, ORGANIZATION, "client", 1_700_000_000_000_000)], [4, 5]),
         Block(0, [1, 2, 1], [b"a", b"", b"c" * 300], [Topic(1, 1, "t"), Topic(2, 1, "u")], []),
         Block(3, [2], [b"x"], [], [Extra(0, b"correlation", 0)]),
         (12, [(0, 2, 0), (3, 1, 1)]),
