@@ -128,7 +128,7 @@ class _Run:
     async def go(self) -> None:
         async with AsyncExitStack() as ending:
             system = await ending.enter_async_context(fault_system(Setting(), self._tell))
-            folder = system.stack.data_dir
+            folder = system.data_dir
             self._logs.folder = folder / "log"
             self._rows = await ending.enter_async_context(Rows(system.stack.database["admin"]))
             newest = await asyncio.to_thread(self._prepare, system, folder)

@@ -5,9 +5,12 @@ As a superuser; not for the roles.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 import psycopg
+from psycopg import sql
 
 from db.connect import Connection
 
@@ -43,3 +46,17 @@ async def is_writable(conn: Connection) -> bool:
     except psycopg.Error:
         return False
     return True
+
+
+@asynccontextmanager
+async def refusing_seq(conn: Connection, seq: int) -> AsyncIterator[None]:
+    """The database takes no fix with this number while the block runs."""
+    await conn.execute(
+        sql.SQL("ALTER TABLE gps_events ADD CONSTRAINT refusing_seq CHECK (seq <> {})").format(
+            sql.Literal(seq)
+        )
+    )
+    try:
+        yield
+    finally:
+        await conn.execute("ALTER TABLE gps_events DROP CONSTRAINT refusing_seq")

@@ -9,6 +9,7 @@
   Nobody knows then whether it is stored; its
   future is False. So is that of a message with QoS 0, as soon as the message is written.
 - A message with QoS 1 is acknowledged by PUBACK, one with QoS 2 by PUBCOMP; its future is True.
+- It ends a connection on which nothing comes after its PINGREQ, for half a keepalive.
 - It connects again whenever the connection ends. What is not acknowledged is sent again first, in
   order, so that the first arrivals of a tracker's messages are in order of sending.
 - Faults of the network and of stacks are drawn for each message (see `device_sim.faults`).
@@ -33,7 +34,7 @@ from mqtt.errors import PublishQueueFullError
 
 IN_FLIGHT = 20
 MAX_PENDING = 4096
-KEEPALIVE_S = 30
+KEEPALIVE_S = 12
 SILENT_KEEPALIVE_S = 2
 RETRY_S = 1.0
 DEAF_S = 2.0
@@ -84,6 +85,7 @@ class DeviceStack:
         self._packet_id = 0
         self._has_work = asyncio.Event()
         self._is_deaf = False
+        self._heard_s = 0.0
         self._random = random.Random(f"{device.seed}")
         self._backoff = Backoff(0.05, 2.0)
         self._writer: asyncio.StreamWriter | None = None
@@ -229,6 +231,7 @@ class DeviceStack:
     async def _hear(self, reader: asyncio.StreamReader, rest: bytes) -> None:
         while True:
             data = await _read(reader)
+            self._heard_s = time.monotonic()
             if self._is_deaf:
                 await asyncio.sleep(DEAF_S)
                 raise StackError("the device did not read its acknowledgements")
@@ -262,7 +265,8 @@ class DeviceStack:
         self._has_work.set()
 
     async def _speak(self, writer: asyncio.StreamWriter) -> None:
-        spoke_s = time.monotonic()
+        spoke_s = self._heard_s = time.monotonic()
+        pinged_s: float | None = None
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._patience_s()):  # wait_for may swallow our end
@@ -271,11 +275,15 @@ class DeviceStack:
             now_s = time.monotonic()
             while self._releases:
                 writer.write(packets.pubrel(self._releases.popleft()))
-            is_pinging = now_s - spoke_s >= KEEPALIVE_S / 2 and not self._device.is_silent
+            if pinged_s is not None and self._heard_s < pinged_s <= now_s - KEEPALIVE_S / 2:
+                raise StackError("no PINGRESP")
+            idle_s = now_s - min(spoke_s, max(self._heard_s, pinged_s or 0.0))
+            is_pinging = idle_s >= KEEPALIVE_S / 2 and not self._device.is_silent
             if self._repeat_overdue(writer, now_s) or self._pending or is_pinging:
                 spoke_s = now_s
             if is_pinging:
                 writer.write(packets.PINGREQ)
+                pinged_s = now_s
             while self._pending and len(self._in_flight) < IN_FLIGHT:
                 await self._publish(writer, *self._pending.popleft())
             await writer.drain()

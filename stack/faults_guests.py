@@ -12,7 +12,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -72,20 +72,36 @@ class Guest:
 
 @asynccontextmanager
 async def guest(system: FaultSystem, seed: int = 0) -> AsyncIterator[Guest]:
-    """A tracker on an asset, signed in to the broker."""
-    async with new_organization(system.stack) as client:
-        asset = await client.post("/v1/assets", {"name": "guest"})
-        made = await client.post("/v1/trackers", {"name": "guest", "asset_id": asset["id"]})
-        tracker = SimTracker(made["id"], made["secret"])
-        await known_to_broker(system.device_broker, tracker)
-        options = SessionOptions(
-            client_id=tracker.tracker_id,
-            username=tracker.tracker_id,
-            password=tracker.secret.encode(),
-        )
-        async with Session(system.device_broker, options) as session:
+    """A tracker on an asset, signed in to the listener."""
+    async with guests(system, 1, seed) as (one,):
+        yield one
+
+
+@asynccontextmanager
+async def guests(system: FaultSystem, trackers: int, seed: int = 0) -> AsyncIterator[list[Guest]]:
+    """Trackers of one organization, each on an asset and signed in to the listener."""
+    async with new_organization(system.stack) as client, AsyncExitStack() as ending:
+        found = list[Guest]()
+        for number in range(trackers):
+            tracker = await _registered(client, f"guest {number}")
+            await known_to_broker(system.device_broker, tracker)
+            options = SessionOptions(
+                client_id=tracker.tracker_id,
+                username=tracker.tracker_id,
+                password=tracker.secret.encode(),
+            )
+            session = Session(system.device_broker, options)
+            await ending.enter_async_context(session)
             await session.connected.wait()
-            yield Guest(tracker, client, session, random=np.random.default_rng(seed))
+            random = np.random.default_rng([seed, number])
+            found.append(Guest(tracker, client, session, random=random))
+        yield found
+
+
+async def _registered(client: ApiClient, name: str) -> SimTracker:
+    asset = await client.post("/v1/assets", {"name": name})
+    made = await client.post("/v1/trackers", {"name": name, "asset_id": asset["id"]})
+    return SimTracker(made["id"], made["secret"])
 
 
 async def revoked(system: FaultSystem, guests: int = 3) -> None:

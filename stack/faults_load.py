@@ -11,22 +11,26 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from device_sim.devices import Qos, Version, devices
 from device_sim.faults import Faults, parse_faults, with_faults
 from device_sim.motion import StreetPlan
 from device_sim.payloads import PayloadFormat
 from mqtt import BrokerAddress
 from stack.client import ApiClient
 from stack.comparison import Comparison
+from stack.faults_system import Running
 from stack.org import create_with_admin
 from stack.run_view import RunState, Shown
 from stack.scenario import Scenario, moving_scenario
 from stack.sim_zone import SimZone
 from stack.simulation import Outcome, Target, Wanted, simulate
-from stack.system import Stack
 from stack.zones_on_the_way import RuleSet, zones_on_the_way
 
 AT_MOST_S = 150.0
@@ -42,6 +46,7 @@ class Load:
 
     faults: as `opsc sim --faults` takes them. receipts_s: see `device_sim.plan.FleetPlan`. edits:
     whether zones and trackers are changed meanwhile. zone_sets: how many times 20 zones there are.
+    qos, version: how trackers speak (`device_sim.devices`).
     """
 
     trackers: int = 60
@@ -52,6 +57,8 @@ class Load:
     at_most_s: float = AT_MOST_S
     zone_sets: int = 8
     drain_s: float = DRAIN_S
+    qos: Qos = Qos.MIXED
+    version: Version = Version.MIXED
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,8 @@ class Tally:
 class Loaded:
     """What came of a load.
 
-    examples: the first differences.
+    by_qos: acknowledged messages; of QoS 0 those sent. slowest_answer_s: of a message with QoS 1
+    or 2, from its first sending until it was acknowledged. examples: the first differences.
     """
 
     sent: int
@@ -83,6 +91,8 @@ class Loaded:
     webhooks: int
     connects: int
     sent_again: int
+    by_qos: Mapping[int, int]
+    slowest_answer_s: float
     tally: Tally
     examples: Sequence[str] = ()
 
@@ -99,7 +109,7 @@ class _Watching:
 
 
 async def loaded(
-    stack: Stack,
+    system: Running,
     broker: BrokerAddress,
     load: Load,
     seed: int,
@@ -118,7 +128,7 @@ async def loaded(
         await asyncio.sleep(TAIL_S)
         stop.set()
 
-    async with new_organization(stack) as client:
+    async with new_organization(system) as client:
         async with asyncio.TaskGroup() as group:
             acting = group.create_task(act())
             outcome = await simulate(
@@ -130,17 +140,17 @@ async def loaded(
             )
             if not acting.done():
                 raise RuntimeError("the load ended before what was to be done to it")
-        return _reckoned(outcome)
+        return _reckoned(outcome, load, seed)
 
 
 @asynccontextmanager
-async def new_organization(stack: Stack) -> AsyncIterator[ApiClient]:
+async def new_organization(system: Running) -> AsyncIterator[ApiClient]:
     """A client that is signed in as the admin of an organization of its own."""
     name = f"Faults {secrets.token_hex(4)}"
     admin = await create_with_admin(
-        stack.database["opsc_owner"], name, "admin@faults.example", "unlimited"
+        system.database["opsc_owner"], name, "admin@faults.example", "unlimited"
     )
-    async with ApiClient(stack.api_url) as client:
+    async with ApiClient(system.api_url) as client:
         await client.sign_in(*admin)
         yield client
 
@@ -180,11 +190,16 @@ def _wanted(load: Load, seed: int) -> Wanted:
         receipts_s=load.receipts_s,
         faults=_faults(load),
         seed=seed,
+        qos=load.qos,
+        version=load.version,
     )
 
 
-def _reckoned(outcome: Outcome) -> Loaded:
+def _reckoned(outcome: Outcome, load: Load, seed: int) -> Loaded:
     comparisons = outcome.comparisons
+    assert outcome.run is not None
+    messages = outcome.run.ledger.messages
+    answered = messages[messages["acknowledged_us"] > 0]
     fixes, _, _, _, events, webhooks = comparisons
     return Loaded(
         sent=outcome.final.sent,
@@ -193,9 +208,18 @@ def _reckoned(outcome: Outcome) -> Loaded:
         webhooks=webhooks.found,
         connects=outcome.final.connects,
         sent_again=outcome.final.sent_again,
+        by_qos=_by_qos(messages, load, seed),
+        slowest_answer_s=float((answered["acknowledged_us"] - answered["sent_us"]).max()) / 1e6,
         tally=replace(tally(comparisons), lost=outcome.lost),
         examples=list(_examples(comparisons)),
     )
+
+
+def _by_qos(messages: NDArray[np.void], load: Load, seed: int) -> Mapping[int, int]:
+    fleet = devices(load.trackers, load.qos, load.version, _faults(load), seed)
+    is_settled = (messages["acknowledged_us"] > 0) | messages["may_be_lost"]
+    qos = np.array([one.qos for one in fleet])[messages["tracker"][is_settled]]
+    return {level: int((qos == level).sum()) for level in (0, 1, 2)}
 
 
 def tally(comparisons: Sequence[Comparison]) -> Tally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,10 +24,12 @@ from db.disturbance import is_writable, terminate_sessions
 from stack.errors import StackError
 from stack.faults_guests import Broken, old_days_dropped, revoked, rubbish
 from stack.faults_load import Load
+from stack.faults_neighbour import flooded_beside
 from stack.faults_system import FaultSystem, Ingest, Setting, set_clock, why_no_small_disk
 
 _TAKEOVER_S = 10.0
 _FROZEN_S = 20.0
+_RECOVERED_S = 120.0
 _FILLING_BYTES = 1024 * 1024
 
 
@@ -109,10 +112,21 @@ def _by_ownership(system: FaultSystem) -> tuple[Ingest, Ingest]:
 
 
 async def listener_killed(system: FaultSystem, extent: Extent) -> None:
-    for _ in range(extent.of(5, 2)):
-        await asyncio.sleep(extent.random.uniform(1.0, 3.0))
+    random = extent.random
+    for _ in range(extent.of(30, 2)):
+        await asyncio.sleep(random.uniform(0.2, 2.0))
         await system.hit("listener", signal.SIGKILL)
-        await asyncio.sleep(2)
+
+
+async def listener_frozen(system: FaultSystem, extent: Extent) -> None:
+    """Devices give up meanwhile. Their new connections take over from those that it still holds."""
+    for _ in range(extent.of(2, 1)):
+        group = os.getpgid(system.pid("listener"))
+        os.killpg(group, signal.SIGSTOP)
+        await asyncio.sleep(_FROZEN_S)
+        os.killpg(group, signal.SIGCONT)
+        system.done["listener frozen for 20 s"] += 1
+        await asyncio.sleep(5)
 
 
 async def listener_killed_with_a_queue(system: FaultSystem, extent: Extent) -> None:
@@ -163,6 +177,65 @@ async def disk_filled(system: FaultSystem, extent: Extent) -> None:
         await system.until(system.ingest.is_ready, "ingest is the owner again")
         _measure_most(system, "back_after_s", time.monotonic() - began)
         await asyncio.sleep(5)
+
+
+async def data_folder_filled(system: FaultSystem, extent: Extent) -> None:
+    """Logs, sockets, what `opsc up` notes, and the database are on it."""
+    assert system.disk is not None
+    assert system.up is not None
+    seconds = extent.of(30, 10)
+    for _ in range(extent.of(2, 1)):
+        filling = await _kept_full(system.disk, seconds)
+        if await _is_writable(system):
+            raise StackError("the data folder was filled, and yet there is room in it")
+        filling.unlink()
+        system.done[f"data folder full for {seconds} s"] += 1
+        began = time.monotonic()
+        await system.until(system.up.is_ready, "ingest is the owner again", _RECOVERED_S)
+        _measure_most(system, "back_after_s", time.monotonic() - began)
+        await asyncio.sleep(5)
+
+
+async def stopped_while_full(system: FaultSystem, extent: Extent) -> None:
+    """`opsc up` is ended in order while its data folder is full, and started when it is not."""
+    assert system.disk is not None
+    assert system.up is not None
+    for _ in range(extent.of(2, 1)):
+        filling = await _kept_full(system.disk, 5)
+        _measure_most(system, "stopped_after_s", await system.up.stop())
+        filling.unlink()
+        system.done["stopped while full"] += 1
+        system.up.start()
+        await system.up.ready()
+        await asyncio.sleep(5)
+
+
+async def _kept_full(disk: Path, seconds: float) -> Path:
+    """What becomes free meanwhile is filled, too. Returns the file to be removed."""
+    filling, ends = disk / "filling", time.monotonic() + seconds
+    while True:
+        await asyncio.to_thread(_fill, filling)
+        if time.monotonic() >= ends:
+            return filling
+        await asyncio.sleep(0.5)
+
+
+async def up_killed(system: FaultSystem, extent: Extent) -> None:
+    """The supervisor alone, and started again at once: what it ran may still be there."""
+    assert system.up is not None
+    random = extent.random
+    for _ in range(extent.of(5, 1)):
+        await asyncio.sleep(random.uniform(1.0, 3.0))
+        system.up.kill()
+        began = time.monotonic()
+        system.up.start()
+        await system.up.ready()
+        system.done["SIGKILL to opsc up"] += 1
+        _measure_most(system, "back_after_s", time.monotonic() - began)
+
+
+async def neighbour_floods(system: FaultSystem, extent: Extent) -> None:
+    await flooded_beside(system, extent.of(40, 8), extent.seed)
 
 
 async def _is_writable(system: FaultSystem) -> bool:
@@ -299,8 +372,9 @@ _ALL_FAULTS = (
 ROWS: Mapping[str, Row] = {
     "1": Row("ingest killed at random moments", ingest_killed, Load(at_most_s=400)),
     "2": Row("ingest frozen, a standby takes over", ingest_frozen, has_standby=True),
-    "3": Row("listener killed", listener_killed),
+    "3": Row("listener killed", listener_killed, Load(at_most_s=300)),
     "3a": Row("listener killed while ingest is away", listener_killed_with_a_queue),
+    "3b": Row("listener frozen, and goes on", listener_frozen),
     "4": Row("listener restarted in order", listener_restarted),
     "6": Row("PostgreSQL killed, and ended at once", database_killed),
     "7": Row("database sessions terminated every 200 ms", sessions_terminated),
@@ -308,6 +382,20 @@ ROWS: Mapping[str, Row] = {
         "disk of the database full, then freed",
         disk_filled,
         setting=Setting(has_small_disk=True),
+        why_not=why_no_small_disk,
+    ),
+    "8f": Row(
+        "data folder full, then freed",
+        data_folder_filled,
+        Load(at_most_s=400),
+        Setting(is_supervised=True, has_small_disk=True),
+        why_not=why_no_small_disk,
+    ),
+    "8s": Row(
+        "stopped in order with the data folder full",
+        stopped_while_full,
+        Load(at_most_s=400),
+        Setting(is_supervised=True, has_small_disk=True),
         why_not=why_no_small_disk,
     ),
     "9": Row("ingest does not answer", ingest_does_not_answer),
@@ -339,6 +427,13 @@ ROWS: Mapping[str, Row] = {
         Setting(is_linked=True),
     ),
     "22": Row("days of fixes dropped", days_dropped),
+    "23": Row(
+        "opsc up killed, and started at once",
+        up_killed,
+        Load(at_most_s=400),
+        Setting(is_supervised=True),
+    ),
+    "24": Row("an organization floods, with poison", neighbour_floods),
 }
 
 

@@ -134,9 +134,7 @@ async def _run(key: str, row: Row, system: FaultSystem, extent: Extent) -> RowRe
 
 
 async def _done(row: Row, system: FaultSystem, extent: Extent) -> Loaded:
-    if not system.ingest.is_running:
-        system.ingest.start()
-    await system.ingest.ready()
+    await system.begin()
     if row.has_standby:
         system.standby.start()
     load = row.load

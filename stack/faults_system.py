@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -21,14 +22,17 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 from db.connect import Connection, Limits, connect
 from mqtt import BrokerAddress
 from stack.errors import StackError
 from stack.faults_proxy import Link
+from stack.faults_up import Up
 from stack.process import Process, wait_until
-from stack.servers import LOOPBACK
+from stack.runtime import PartInfo
+from stack.servers import LOOPBACK, free_port
 from stack.supervisor import Say
 from stack.system import INGEST, Role, Stack, Variation, ingest_part, running_stack
 
@@ -36,6 +40,7 @@ _READY_S = 60.0
 _BACK_S = 60.0
 _POLL_S = 0.05
 _DISK_MIB = 384
+ANY_PORT = 0
 LIMITS = Limits(statement_s=60, lock_s=20, transaction_s=60, idle_in_transaction_s=60)
 
 
@@ -43,15 +48,30 @@ LIMITS = Limits(statement_s=60, lock_s=20, transaction_s=60, idle_in_transaction
 class Setting:
     """The system that a row needs.
 
-    is_linked: devices reach the listener, and ingest the database, through links that can be
-    broken.
+    is_linked: devices reach the listener, the listener ingest, and ingest the database through
+    links that can be broken.
     has_small_disk: the database is on a disk of its own that can be filled, which takes root to
-    mount. has_own_clock: ingest has a clock of its own that can be set.
+    mount. has_own_clock: ingest has a clock of its own that can be set. is_supervised: `opsc up`
+    is a process of its own, and runs ingest, too; the small disk has its whole data folder.
     """
 
     is_linked: bool = False
     has_small_disk: bool = False
     has_own_clock: bool = False
+    is_supervised: bool = False
+
+
+class Running(Protocol):
+    """Where the parts of a system are, as a `Stack` or the file of `opsc up` says it."""
+
+    @property
+    def api_url(self) -> str: ...
+    @property
+    def broker_url(self) -> str: ...
+    @property
+    def database(self) -> Mapping[str, str]: ...
+    @property
+    def parts(self) -> Mapping[str, PartInfo]: ...
 
 
 class Ingest:
@@ -123,27 +143,59 @@ class Links:
     """Ways through which messages go."""
 
     device: Link
+    ingest: Link
     database: Link
 
     def named(self) -> Mapping[str, Link]:
         return {
             "device to listener": self.device,
+            "listener to ingest": self.ingest,
             "ingest to database": self.database,
         }
 
 
 @dataclass(slots=True)
 class FaultSystem:
-    """What a row breaks. done: what was done to it, how often; measured: figures by name."""
+    """What a row breaks. done: what was done to it, how often; measured: figures by name.
 
-    stack: Stack
-    ingest: Ingest
-    standby: Ingest
-    links: Links | None
-    disk: Path | None
-    clock: Path | None
+    ingests: ours to start, none where `up` runs them.
+    """
+
+    data_dir: Path
+    _stack: Stack | None = None
+    ingests: Sequence[Ingest] = ()
+    links: Links | None = None
+    disk: Path | None = None
+    clock: Path | None = None
+    up: Up | None = None
     done: Counter[str] = field(default_factory=Counter[str])
     measured: dict[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def stack(self) -> Running:
+        """Where everything is just now."""
+        if self.up is not None:
+            return self.up.info
+        assert self._stack is not None
+        return self._stack
+
+    @property
+    def ingest(self) -> Ingest:
+        """The first to be started."""
+        return self.ingests[0]
+
+    @property
+    def standby(self) -> Ingest:
+        """The second to be started."""
+        return self.ingests[1]
+
+    async def begin(self) -> None:
+        """Start ingest, unless it runs; return once it is the owner."""
+        if self.up is not None:
+            return
+        if not self.ingest.is_running:
+            self.ingest.start()
+        await self.ingest.ready()
 
     @property
     def device_broker(self) -> BrokerAddress:
@@ -151,10 +203,6 @@ class FaultSystem:
         if self.links is not None:
             return BrokerAddress(LOOPBACK, self.links.device.port)
         return BrokerAddress.parse(self.stack.broker_url)
-
-    @property
-    def ingests(self) -> Sequence[Ingest]:
-        return (self.ingest, self.standby)
 
     def pid(self, part: str) -> int:
         """Of the process that is this part just now."""
@@ -188,37 +236,58 @@ class FaultSystem:
 
 @asynccontextmanager
 async def fault_system(setting: Setting, say: Say) -> AsyncIterator[FaultSystem]:
-    """A system of its own in a temporary folder; nothing of it is left. Ingest is not started."""
+    """A system of its own in a temporary folder; nothing of it is left. Ingest is not started,
+    unless the system is supervised.
+    """
     async with AsyncExitStack() as ending:
         folder = ending.enter_context(_own_folder())
-        data = folder / "data"
-        disk = ending.enter_context(_small_disk(data)) if setting.has_small_disk else None
-        variation = Variation(has_ingest=False)
-        stack = await ending.enter_async_context(
-            running_stack(data, say, asyncio.Event(), variation=variation)
-        )
-        links = await _opened(ending, stack) if setting.is_linked else None
-        variables = {} if links is None else _through(stack, links)
-        clock, module = None, ()
-        if setting.has_own_clock:
-            clock = folder / "clock"
-            set_clock(clock, 0)
-            module = ("stack.faults_clock", str(clock), INGEST.module)
-        system = FaultSystem(
-            stack,
-            Ingest(stack, 1, variables, module),
-            Ingest(stack, 2, variables, module),
-            links,
-            disk,
-            clock,
-        )
-        try:
-            yield system
-        finally:
-            for one in system.ingests:
-                if one.is_running:
-                    one.signal(signal.SIGCONT)
-                await one.stop()
+        make = _supervised if setting.is_supervised else _taken_apart
+        yield await make(ending, folder, setting, say)
+
+
+async def _supervised(
+    ending: AsyncExitStack, folder: Path, setting: Setting, say: Say
+) -> FaultSystem:
+    data = folder / "data"
+    data.mkdir(mode=0o755)
+    disk = ending.enter_context(_small_disk(data)) if setting.has_small_disk else None
+    up = Up(data)
+    ending.push_async_callback(up.stop)
+    up.start()
+    await up.ready()
+    return FaultSystem(data, disk=disk, up=up)
+
+
+async def _taken_apart(
+    ending: AsyncExitStack, folder: Path, setting: Setting, say: Say
+) -> FaultSystem:
+    data = folder / "data"
+    disk = ending.enter_context(_small_disk(data / "postgres")) if setting.has_small_disk else None
+    key = {"OPSC_LINK_KEY": secrets.token_urlsafe(32)} if setting.is_linked else {}
+    variation = Variation(has_ingest=False, listener=key)
+    stack = await ending.enter_async_context(
+        running_stack(data, say, asyncio.Event(), variation=variation)
+    )
+    links, variables = None, key
+    if setting.is_linked:
+        link_port = free_port(ANY_PORT)
+        links = await _opened(ending, stack, link_port)
+        variables = {**key, **_through(stack, links, link_port)}
+    clock, module = None, ()
+    if setting.has_own_clock:
+        clock = folder / "clock"
+        set_clock(clock, 0)
+        module = ("stack.faults_clock", str(clock), INGEST.module)
+    ingests = [Ingest(stack, number, variables, module) for number in (1, 2)]
+    ending.push_async_callback(_end, ingests)
+    return FaultSystem(data, stack, ingests, links, disk, clock)
+
+
+async def _end(ingests: Sequence[Ingest]) -> None:
+    for one in ingests:
+        if one.is_running:
+            one.signal(signal.SIGCONT)
+        await one.stop()
 
 
 @contextmanager
@@ -238,22 +307,27 @@ def set_clock(file: Path, ahead_s: float) -> None:
     partial.rename(file)
 
 
-async def _opened(ending: AsyncExitStack, stack: Stack) -> Links:
+async def _opened(ending: AsyncExitStack, stack: Stack, link_port: int) -> Links:
     listener, database = (
         urlsplit(url).port or 0 for url in (stack.broker_url, stack.database["opsc_ingest"])
     )
     return Links(
         await ending.enter_async_context(Link(listener)),
+        await ending.enter_async_context(Link(link_port)),
         await ending.enter_async_context(Link(database)),
     )
 
 
-def _through(stack: Stack, links: Links) -> Mapping[str, str]:
+def _through(stack: Stack, links: Links, link_port: int) -> Mapping[str, str]:
     """What ingest is told instead of the real addresses."""
     parts = urlsplit(stack.database["opsc_ingest"])
     login = parts.netloc.rpartition("@")[0]
     netloc = f"{login}@{LOOPBACK}:{links.database.port}"
-    return {"OPSC_DATABASE_URL": urlunsplit(parts._replace(netloc=netloc))}
+    return {
+        "OPSC_DATABASE_URL": urlunsplit(parts._replace(netloc=netloc)),
+        "OPSC_INGEST_LINK": f"tcp://{LOOPBACK}:{link_port}",
+        "OPSC_INGEST_LINK_ADVERTISED": f"tcp://{LOOPBACK}:{links.ingest.port}",
+    }
 
 
 def why_no_small_disk() -> str | None:
@@ -271,13 +345,13 @@ def why_no_small_disk() -> str | None:
 
 
 @contextmanager
-def _small_disk(data: Path) -> Iterator[Path]:
-    """A disk for the database alone, in memory; where its server will look for its folder."""
-    home = data / "postgres"
-    home.mkdir(parents=True)
-    data.chmod(0o755)
-    with _mounted(home, _DISK_MIB):
-        yield home
+def _small_disk(folder: Path) -> Iterator[Path]:
+    """A disk in memory for a folder alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.chmod(0o755)
+    with _mounted(folder, _DISK_MIB):
+        folder.chmod(0o755)
+        yield folder
 
 
 @contextmanager

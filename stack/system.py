@@ -90,10 +90,11 @@ API = Role("api", "api", "opsc_app")
 class Variation:
     """How a system differs from that of `opsc up`: for those who break it on purpose.
 
-    has_ingest: else the caller starts its own, as `ingest_part` says.
+    has_ingest: else the caller starts its own, as `ingest_part` says. listener: settings of it.
     """
 
     has_ingest: bool = True
+    listener: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class Interrupted(StackError):
@@ -354,7 +355,7 @@ def _listener_part(stack: Stack) -> Part:
     page = _page(stack, "listener-metrics", "OPSC_LISTEN_HTTP", LISTEN_HTTP_PORT)
     stack.parts["listener"] = PartInfo(where.address, metrics_url=f"http://{page}/metrics")
     own = {"OPSC_LISTEN_HTTP": page, **where.variables(), **_certificate_variables(stack)}
-    return _role(stack, LISTEN, own)
+    return _role(stack, LISTEN, {**own, **stack.variation.listener})
 
 
 def ingest_part(

@@ -20,7 +20,7 @@ from stack.faults_rows import ROWS, chosen
 from stack.faults_run import RowResult, run_rows
 from stack.faults_system import set_clock
 
-IN_SHORT = ["1", "3", "3a", "4", "6", "7", "13k", "14"]
+IN_SHORT = ["1", "3", "3a", "4", "6", "7", "11", "13k", "14", "24"]
 
 
 @pytest.mark.acceptance
@@ -34,12 +34,13 @@ async def test_whatever_is_broken_nothing_is_lost_doubled_disordered_or_untold()
         assert one.loaded is not None, f"row {one.key} was skipped: {one.skipped}"
         assert one.done, f"row {one.key} did nothing"
         assert one.loaded.events > 0
+        assert min(one.loaded.by_qos.values()) > 0
         assert one.loaded.webhooks == one.loaded.events
     assert list(results) == IN_SHORT
 
 
 def test_a_number_chooses_a_row_and_its_variants() -> None:
-    assert chosen("3, 12") == ["3", "3a", "12", "12c"]
+    assert chosen("3, 12") == ["3", "3a", "3b", "12", "12c"]
     assert chosen("3a") == ["3a"]
     assert chosen(None) == list(ROWS)
 
