@@ -29,6 +29,7 @@ _BETWEEN_S = 0.05
 _FLOODING_TRACKERS = 8
 _IN_FLIGHT = 40
 _FIXES = 50  # of a message of the flood
+_BACKLOG_US = 12 * 3600 * 1_000_000  # so that no time of it lies ahead
 
 
 async def flooded_beside(system: FaultSystem, seconds: float, seed: int) -> None:
@@ -74,11 +75,12 @@ async def _poisonous(system: FaultSystem) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _flooding(crowd: list[Guest]) -> AsyncIterator[None]:
     """Each tracker sends as fast as it is let."""
+    began_us = time.time_ns() // 1000 - _BACKLOG_US
     async with AsyncExitStack() as ending:
         for one in crowd:
             numbers = count()
             for _ in range(_IN_FLIGHT):
-                task = asyncio.create_task(_flood(one, numbers))
+                task = asyncio.create_task(_flood(one, began_us, numbers))
                 ending.push_async_callback(_ended, task)
         yield
 
@@ -89,26 +91,26 @@ async def _ended(task: asyncio.Task[None]) -> None:
         await task
 
 
-async def _flood(one: Guest, numbers: count[int]) -> None:
+async def _flood(one: Guest, began_us: int, numbers: count[int]) -> None:
     topic = fixes_topic(one.tracker.tracker_id)
     for number in numbers:
         with suppress(PublishRefusedError, MqttError):
-            await one.session.publish(topic, _message(number))
+            await one.session.publish(topic, _message(began_us, number))
         one.sent += 1
         await asyncio.sleep(0)
 
 
-def _message(number: int) -> bytes:
-    """Of eight one is poison, one rubbish, and the others have many fixes in and out of places."""
+def _message(began_us: int, number: int) -> bytes:
+    """Of eight one is poison, one rubbish, and the others have many fixes, a millisecond apart."""
     if number % 8 == 0:
         return NASTY[number // 8 % len(NASTY)]
-    now_us, is_poison = time.time_ns() // 1000, number % 8 == 1
+    first_us, is_poison = began_us + 1000 * _FIXES * number, number % 8 == 1
     fixes = [
         {
-            "time": format_time(now_us - 1000 * (_FIXES - index)),
+            "time": format_time(first_us + 1000 * index),
             "lat": 52.5,
             "lon": 13.4,
-            "seq": POISON_SEQ if is_poison and not index else number % 1_000_000,
+            "seq": POISON_SEQ if is_poison and not index else 0,
         }
         for index in range(_FIXES)
     ]

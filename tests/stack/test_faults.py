@@ -20,7 +20,7 @@ from stack.faults_rows import ROWS, chosen
 from stack.faults_run import RowResult, run_rows
 from stack.faults_system import set_clock
 
-IN_SHORT = ["1", "3", "3a", "4", "6", "7", "11", "13k", "14", "24"]
+IN_SHORT = ["1", "3", "3a", "4", "6", "7", "11", "13k", "14"]
 
 
 @pytest.mark.acceptance
