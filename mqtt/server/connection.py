@@ -251,7 +251,10 @@ class ServerConnection:
         if flags != _FLAGS.get(Packet(kind), 0):
             raise Violation(MALFORMED_PACKET, f"{Packet(kind).name} with flags {flags}")
         fields = Fields(data, begin, stop)
-        if kind == Packet.PUBACK:
+        if kind == Packet.PINGREQ:
+            fields.must_end()
+            self._out.append(answers.PINGRESP)
+        elif kind == Packet.PUBACK:
             self._on_puback(fields)
         elif kind == Packet.PUBREL:
             packet_id = read_answer(fields, self.version)
@@ -262,7 +265,6 @@ class ServerConnection:
             self._on_unsubscribe(fields, events)
         elif kind == Packet.DISCONNECT:
             events.append(self._on_disconnect(fields))
-        fields.must_end()
         return kind != Packet.DISCONNECT
 
     def _on_puback(self, fields: Fields) -> None:
@@ -300,7 +302,6 @@ class ServerConnection:
 
     def _on_disconnect(self, fields: Fields) -> Goodbye:
         reason_code, expiry_s = read_disconnect(fields, self.version)
-        fields.must_end()
         if expiry_s is not None:
             expiry_s = self._new_expiry_s(expiry_s)
         if reason_code == NORMAL:

@@ -1,4 +1,7 @@
-"""SUBSCRIBE, UNSUBSCRIBE, DISCONNECT and answers: what they say, without what we do not use."""
+"""SUBSCRIBE, UNSUBSCRIBE, DISCONNECT and answers: what they say, without what we do not use.
+
+Each reads its packet to the end, so that nothing is done for one that is malformed.
+"""
 
 from collections.abc import Sequence
 
@@ -70,14 +73,17 @@ def read_answer(fields: Fields, version: int) -> bytes:
         fields.u8()
         if not fields.is_empty:
             fields.properties(OF_ANSWER)
+    fields.must_end()
     return packet_id
 
 
 def read_disconnect(fields: Fields, version: int) -> tuple[int, int | None]:
     """Return the reason code, and the session expiry if it is to be another one."""
     if version != 5 or fields.is_empty:
+        fields.must_end()
         return NORMAL, None
     reason_code = fields.u8()
     properties = {} if fields.is_empty else fields.properties(OF_DISCONNECT)
+    fields.must_end()
     expiry_s = properties.get(SESSION_EXPIRY)
     return reason_code, None if expiry_s is None else int(expiry_s)

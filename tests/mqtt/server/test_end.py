@@ -198,6 +198,17 @@ def test_packets_that_are_wrong_or_not_a_clients_end_the_connection(version: int
 
 
 @each_version
+@pytest.mark.parametrize("head", [0x62, 0xC0])
+def test_a_packet_with_bytes_too_many_is_not_answered_before_the_end(version: int, head: int):
+    connection = signed_in(version)
+    with pytest.raises(Ended, match="too many"):
+        connection.receive(packet(head, b"\0\1\0\0" + b"x" * 3), 0.0)
+    assert [type(read) for read in read_all(connection.output())] == (
+        [mqtt5.DisconnectPacket] if version == 5 else []
+    )
+
+
+@each_version
 @pytest.mark.parametrize("reason_code", [0x8B, 0x8E, 0x97, 0x98])
 def test_version_5_hears_why_the_server_ends(version: int, reason_code: int):
     connection = signed_in(version)
