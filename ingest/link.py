@@ -194,6 +194,8 @@ class Peer(asyncio.Protocol):
             )
         ]
         for extra in block.extras:
+            if not 0 <= extra.index < len(messages):
+                raise link.FrameError(f"message {extra.index} of {len(messages)} has extras")
             messages[extra.index] = messages[extra.index]._replace(
                 correlation_data=extra.correlation_data, oversize_bytes=extra.oversize_bytes
             )

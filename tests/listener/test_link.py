@@ -9,6 +9,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from db.ids import new_id
 from ingest.batcher import BatchLimits
@@ -288,3 +289,22 @@ async def test_a_new_link_ends_the_one_before(sender: Sender, address: LinkAddre
         assert device.committed == []
         store(links, again)
         await until(lambda: device.committed == [b"1", b"2"])
+
+
+@pytest.mark.parametrize("index", [1, -1])
+async def test_extras_of_a_message_that_does_not_exist_end_the_link(
+    sender: Sender, address: LinkAddress, index: int
+) -> None:
+    opened = link.Opened(1, new_id(), "box", 1)
+    block = link.block(0, [1], [b"x"], [link.Topic(1, 1, "t")], [link.Extra(index, b"id")])
+    hello = link.frame(link.Hello(link.VERSION, new_id()))
+    frames = hello + link.frame(link.Connections([opened], [])) + block
+    async with linked(sender, address) as links, asyncio.timeout(30):
+        reader, writer = await asyncio.open_unix_connection(address.path)
+        writer.write(frames)
+        with capture_logs() as logs:
+            while await reader.read(1024):
+                pass
+        assert [log["event"] for log in logs] == ["link cut"]
+        assert len(links.queue) == 0
+        writer.close()
