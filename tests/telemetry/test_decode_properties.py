@@ -3,14 +3,11 @@
 from typing import Any
 
 import msgspec
-import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telemetry.decode import Decoded, Format, decode
-from telemetry.fix import OPTIONAL_COLUMNS
-from telemetry.times import EARLIEST_US, LATEST_US
-from tests.telemetry.payloads import CASES, decode_one, described, outcome
+from telemetry.decode import Format
+from tests.telemetry.payloads import CASES, assert_independent, decode_one, described, outcome
 
 NOON_MS = 1769860800000
 
@@ -59,38 +56,6 @@ payloads = st.one_of(
     documents.map(msgspec.msgpack.encode),
     documents.map(msgspec.json.encode),
 )
-
-
-def assert_independent(messages: list[tuple[bytes, Format]]) -> None:
-    """Decoding the list is decoding each alone, and each has an answer."""
-    decoded = decode([payload for payload, _ in messages], [form for _, form in messages])
-    for number, (payload, form) in enumerate(messages):
-        rows = np.flatnonzero(decoded.batch["message"] == number)
-        rejections = [r for r in decoded.rejections if r.message == number]
-        assert len(rows) or rejections
-        alone = decode_one(payload, form)
-        assert outcome(Decoded(decoded.batch.take(rows), rejections)) == outcome(alone)
-    numbers = decoded.batch["message"].tolist()
-    assert numbers == sorted(numbers)
-    refused = [r.message for r in decoded.rejections]
-    assert refused == sorted(refused)
-    assert_storable(decoded)
-
-
-def assert_storable(decoded: Decoded) -> None:
-    """No value that a column of the database would refuse."""
-    rows = decoded.batch.rows
-    assert (np.abs(rows["lat"]) <= 90).all()
-    assert (np.abs(rows["lon"]) <= 180).all()
-    assert ((rows["time_us"] >= EARLIEST_US) & (rows["time_us"] <= LATEST_US)).all()
-    assert (rows["seq"] >= 0).all()
-    for column in OPTIONAL_COLUMNS:
-        assert np.isfinite(rows[column]).all()
-    for row, text in decoded.batch.attributes.items():
-        assert 0 <= row < len(rows)
-        assert isinstance(msgspec.json.decode(text), dict)
-        assert "\0" not in str(msgspec.json.decode(text))
-    assert not any("\0" in r.detail or len(r.detail) > 300 for r in decoded.rejections)
 
 
 def test_all_cases_in_one_call_give_what_each_gives_alone() -> None:
