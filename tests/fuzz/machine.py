@@ -40,7 +40,7 @@ OPTIONS = (
     ServerOptions(
         receive_maximum=3, max_payload_bytes=300, max_packet_bytes=1500, max_head_bytes=200,
         max_filters=2, max_filter_bytes=40, correlation_max_bytes=30, waiting_max_bytes=1000,
-        unread_max_bytes=1000, receipts_max=3,
+        unread_max_bytes=100, receipts_max=3,
     ),
     ServerOptions(
         max_payload_bytes=100, max_packet_bytes=1500, max_head_bytes=400, waiting_max_bytes=300,

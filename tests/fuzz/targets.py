@@ -16,6 +16,7 @@ from telemetry.link import Connections, Extra, Hello, Opened, Receipt, Topic, We
 from tests.fuzz.machine import play
 from tests.fuzz.others import BETWEEN, frames, payloads, proxy
 from tests.fuzz.packets import packets
+from tests.mqtt.server.packets import PINGREQ
 from tests.telemetry.payloads import CASES
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
@@ -26,8 +27,10 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 }
 CORPUS = Path(__file__).parent / "corpus"
 VERSIONS = (3, 4, 5)
-RAW, CANNED, SETTLE, SETTLE_ALL, ANSWER_CONNECT, DELIVER = 0, 1, 7, 9, 10, 11
+RAW, CANNED, BUILT, SETTLE, SETTLE_ALL, ANSWER_CONNECT, DELIVER = 0, 1, 5, 7, 9, 10, 11
 """Steps of a script, by their place in `tests.fuzz.machine`."""
+UNREAD = 135
+"""Added to the version: the device reads no answer (`how` in `tests.fuzz.machine.Play`)."""
 _TRACKER = UUID(int=7)
 
 
@@ -87,6 +90,14 @@ def _machine() -> Iterator[bytes]:
             puback = bytes((CANNED, list(packets(version)).index("PUBACK")))
             yield script(version, begin, step, receipts, puback, step, receipts)
         early = b"".join(bytes((SETTLE, number, number % 3, 5 - number)) for number in range(5))
+        qos_2 = bytes((CANNED, list(packets(version)).index("PUBLISH, QoS 2")))
+        for code in range(2, 5):
+            refused = bytes((SETTLE, code, 0, 1))
+            yield script(version, begin, qos_2, refused, qos_2, refused, qos_2)
+        aliased = [(1, 2), (2, 2), (0, 1), (2, 2), (2, 1)]  # topics and properties
+        uses = [bytes((BUILT, 0, 0, topic, props, 65)) for topic, props in aliased]
+        yield script(version, begin, *uses)
+        yield script(version + UNREAD, begin, raw(PINGREQ * 127) * 4, cut=2)
         everything = b"".join(bytes((CANNED, place)) for place in range(14, 20))
         yield script(version, begin, everything, bytes((SETTLE_ALL,)), cut=1)
         yield script(version, begin, everything, early, everything, early, options=2)
