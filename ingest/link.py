@@ -30,12 +30,15 @@ from ingest.link_address import LinkAddress
 from ingest.link_queue import Queue
 from ingest.ordinals import Ordinals
 from ingest.sources import RawMessage
+from service.tcp import give_up_in_time
 from telemetry import link
 from telemetry.link import Block, Connections, FrameReader, Hello, Opened, Receipt, Topic, Welcome
 
 CREDIT_MESSAGES = 65_536
 CREDIT_BYTES = 64 * 1024 * 1024
 """What one listener may have unanswered."""
+HELLO_S = 10.0
+"""From connecting to HELLO, with TLS as long again for the handshake before."""
 FRAME_RECEIPTS = 4_096
 UNREAD_BYTES = 4 * 1024 * 1024
 """A listener that leaves so much unread is frozen, and gets no receipts."""
@@ -60,20 +63,22 @@ class Takeovers:
     """Which connection each tracker has."""
 
     def __init__(self) -> None:
-        self._current: dict[UUID, tuple[Peer, Opened]] = {}
+        self._current: dict[UUID, tuple[Peer, Opened, int]] = {}
 
-    def opened(self, peer: "Peer", opened: Opened) -> tuple["Peer", int] | None:
-        """Note a connection; the one that it, or an earlier one, ends."""
+    def opened(self, peer: "Peer", opened: Opened, now_us: int) -> tuple["Peer", int] | None:
+        """Note a connection; the one that it, or an earlier one, ends. now_us: by our clock."""
+        since_us = now_us - opened.age_us
         before = self._current.get(opened.tracker_id)
         if before is not None and (before[0], before[1].connection) == (peer, opened.connection):
             return None
-        if before is not None and before[1].since_us > opened.since_us:
+        if before is not None and before[2] > since_us:
             return peer, opened.connection
-        self._current[opened.tracker_id] = (peer, opened)
+        self._current[opened.tracker_id] = (peer, opened, since_us)
         return None if before is None else (before[0], before[1].connection)
 
     def closed(self, peer: "Peer", opened: Opened) -> None:
-        if self._current.get(opened.tracker_id) == (peer, opened):
+        current = self._current.get(opened.tracker_id)
+        if current is not None and current[:2] == (peer, opened):
             del self._current[opened.tracker_id]
 
     def peer_of(self, tracker_id: UUID) -> "Peer | None":
@@ -94,13 +99,24 @@ class Peer(asyncio.Protocol):
         self._connections: dict[int, Opened] = {}
         self._next = 0
         self._unanswered = 0
+        self._hello_timer: asyncio.TimerHandle | None = None
         self.listener: UUID | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        give_up_in_time(transport)
         self._server.peers.add(self)
+        loop = asyncio.get_running_loop()
+        self._hello_timer = loop.call_later(self._server.hello_s, self._expect_hello)
+
+    def _expect_hello(self) -> None:
+        if self.listener is None:
+            _log.warning("link cut", listener="None", error="no HELLO in time")
+            self.cut()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._hello_timer is not None:
+            self._hello_timer.cancel()
         self._server.lost(self, self._connections.values())
 
     def data_received(self, data: bytes) -> None:
@@ -233,8 +249,9 @@ class LinkServer:
     Raises OSError where the address cannot be had.
     """
 
-    def __init__(self, options: LinkOptions, epoch: int) -> None:
+    def __init__(self, options: LinkOptions, epoch: int, hello_s: float = HELLO_S) -> None:
         self.epoch = epoch
+        self.hello_s = hello_s
         self.key = options.key
         self.queue = Queue[LinkMessage]()
         self.organizations = Ordinals("org")
@@ -253,8 +270,14 @@ class LinkServer:
             finally:
                 os.umask(before)
         else:
+            tls = self._options.tls
             self._server = await loop.create_server(
-                self.protocol, address.host, address.port, ssl=self._options.tls, reuse_address=True
+                self.protocol,
+                address.host,
+                address.port,
+                ssl=tls,
+                ssl_handshake_timeout=None if tls is None else HELLO_S,
+                reuse_address=True,
             )
         return self
 
@@ -278,7 +301,8 @@ class LinkServer:
 
     def opened(self, peer: Peer, opened: Opened) -> None:
         """A device signed in: an older connection of it ends."""
-        ended = self.takeovers.opened(peer, opened)
+        now_us = round(asyncio.get_running_loop().time() * 1_000_000)
+        ended = self.takeovers.opened(peer, opened, now_us)
         if ended is not None:
             other, connection = ended
             other.write(link.evicted([connection]))

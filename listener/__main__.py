@@ -1,7 +1,7 @@
 """`opsc listen`: the listener role. Composition, and nothing else.
 
-The ports are bound once. One process serves them itself; several inherit them (so that a second
-`opsc listen` on the same ports fails, and takes no devices), and are started again when they end.
+The ports are bound once. One process serves them itself; several inherit them, so that a second
+`opsc listen` on the same ports fails, and takes no devices (`listener.processes`).
 """
 
 import asyncio
@@ -11,10 +11,8 @@ import resource
 import signal
 import socket
 import ssl
-import subprocess
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import structlog
 import uvloop
@@ -27,6 +25,7 @@ from listener.link import Sender
 from listener.notes import keep_written
 from listener.owner import Owner
 from listener.presence import Presence
+from listener.processes import NUMBER, SOCKETS, Ports, Processes
 from listener.sessions import Sessions
 from listener.settings import ListenSettings
 from listener.worker import Worker
@@ -42,22 +41,12 @@ BUFFER_BYTES = 64 * 1024
 USER_TIMEOUT_MS = 60_000
 RESERVED_FILES = 32
 """Descriptors for the link, the database and the page, beside those of connections."""
-RESTART_S = 1.0
-STOP_S = 15.0
+WRITE_S = 5.0
+"""For what is to be written at the end."""
 GARBAGE = (50_000, 20, 100)
 """Objects between looks for garbage: thousands of messages are held at a time, none in circles."""
-_SOCKETS = "_OPSC_LISTEN_SOCKETS"
-_NUMBER = "_OPSC_LISTEN_NUMBER"
 
 _log = structlog.get_logger("listener")
-
-
-class Ports(NamedTuple):
-    """Listening sockets; None where a port is not wanted."""
-
-    plain: socket.socket | None
-    tls: socket.socket | None
-    tls12: socket.socket | None
 
 
 def main() -> int:
@@ -75,12 +64,12 @@ def main() -> int:
     if too_few := _too_few_files(settings):
         print(too_few, file=sys.stderr)
         return 2
-    inherited = os.environ.get(_SOCKETS)
+    inherited = os.environ.get(SOCKETS)
     try:
         ports = _inherited(inherited) if inherited else _bound(settings)
         if settings.listen_processes > 1 and inherited is None:
-            return _Parent(settings, ports).run()
-        number = int(os.environ.get(_NUMBER, "0"))
+            return Processes(settings, ports).run()
+        number = int(os.environ.get(NUMBER, "0"))
         uvloop.run(_serve(settings, ports, certificates, number))
     except OSError as error:
         _log.error("cannot listen", error=str(error))
@@ -94,8 +83,11 @@ async def _serve(
     loop, stopping, drained = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
     for one in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(one, stopping.set)
-    if _SOCKETS in os.environ:
+    if SOCKETS in os.environ:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the parent's
         loop.add_reader(sys.stdin, stopping.set)  # its end: the parent is gone
+    else:
+        loop.add_signal_handler(signal.SIGHUP, stopping.set)
     database_url = settings.database_url.get_secret_value()
     sessions, presence = Sessions(), Presence()
     sender = Sender(presence.listener_id, settings.link_key.get_secret_value().encode())
@@ -134,7 +126,7 @@ async def _serve(
             server.close()
         await worker.drain()
         drained.set()
-        await asyncio.wait({writing}, timeout=STOP_S / 3)
+        await asyncio.wait({writing}, timeout=WRITE_S)
         for task in background:
             task.cancel()
         for task in done - {ended}:
@@ -207,64 +199,6 @@ def _too_few_files(settings: ListenSettings) -> str | None:
         f"OPSC_LISTEN_MAX_CONNECTIONS: {settings.listen_max_connections} connections need {wanted}"
         f" open files, and this process may have {soft} (ulimit -n, LimitNOFILE)"
     )
-
-
-# Several processes ------------------------------------------------------------------------------
-
-
-class _Parent:
-    """Starts the processes that serve the ports, and starts again those that end."""
-
-    def __init__(self, settings: ListenSettings, ports: Ports) -> None:
-        self._settings = settings
-        self._ports = ports
-        self._children: dict[int, asyncio.subprocess.Process] = {}
-
-    def run(self) -> int:
-        return asyncio.run(self._run())
-
-    async def _run(self) -> int:
-        loop, stopping = asyncio.get_running_loop(), asyncio.Event()
-        for one in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(one, stopping.set)
-        watching = [
-            asyncio.create_task(self._keep(number, stopping))
-            for number in range(self._settings.listen_processes)
-        ]
-        await stopping.wait()
-        for child in self._running():
-            child.terminate()
-        await asyncio.wait(watching, timeout=STOP_S)
-        for child in self._running():
-            child.kill()
-        return 0
-
-    def _running(self) -> list[asyncio.subprocess.Process]:
-        return [child for child in self._children.values() if child.returncode is None]
-
-    async def _keep(self, number: int, stopping: asyncio.Event) -> None:
-        while not stopping.is_set():
-            try:
-                child = self._children[number] = await self._start(number)
-            except OSError as error:
-                _log.error("a listener process cannot be started", number=number, error=str(error))
-                await asyncio.sleep(RESTART_S)
-                continue
-            code = await child.wait()
-            if not stopping.is_set():
-                _log.error("a listener process ended", number=number, exit_code=code)
-                await asyncio.sleep(RESTART_S)
-
-    async def _start(self, number: int) -> asyncio.subprocess.Process:
-        """Start one. Nothing is written to its stdin, which ends when this process does."""
-        handles = [None if one is None else one.fileno() for one in self._ports]
-        text = " ".join("-" if handle is None else str(handle) for handle in handles)
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "listener"),
-            stdin=subprocess.PIPE,
-            env={**os.environ, _SOCKETS: text, _NUMBER: str(number)},
-            pass_fds=[handle for handle in handles if handle is not None],
-        )
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ UNSIGNED_PART = 8
 UNSIGNED_SHARE_BYTES = 4 * 1024
 """Each of them may hold so much whatever the others do."""
 FAILURE_MEMORY_S = 60.0
+MOST_BUCKETS = 100_000
 _MOST_ADDRESSES = 100_000
-_MOST_TRACKERS = 100_000
 
 
 class Holding:
@@ -103,13 +103,18 @@ class TokenBucket:
         self._bytes = min(self._bytes + passed_s * self._bytes_per_s, burst_s * self._bytes_per_s)
 
 
-class Buckets:
-    """The bucket of each tracker. It outlives the connection: who connects anew has not more."""
+class TokenBuckets:
+    """The buckets of trackers by their id. They outlast connections, so that a tracker which
+    connects again and again has no new burst each time.
+    """
 
     def __init__(self, messages_per_s: float, bytes_per_s: float) -> None:
         self._messages_per_s = messages_per_s
         self._bytes_per_s = bytes_per_s
         self._buckets: dict[UUID, TokenBucket] = {}
+
+    def __len__(self) -> int:
+        return len(self._buckets)
 
     def of(self, tracker_id: UUID, now_s: float) -> TokenBucket:
         """Return the bucket of a tracker that signs in."""
@@ -117,7 +122,7 @@ class Buckets:
         if bucket is None:
             bucket = TokenBucket(self._messages_per_s, self._bytes_per_s, now_s)
         self._buckets[tracker_id] = bucket  # the youngest is the last
-        if len(self._buckets) > _MOST_TRACKERS:
+        if len(self._buckets) > MOST_BUCKETS:
             del self._buckets[next(iter(self._buckets))]
         return bucket
 

@@ -37,6 +37,7 @@ class Device(asyncio.Protocol):
     __slots__ = (
         "_bucket",
         "_counted_packets",
+        "_leaving_code",
         "_partial_bytes",
         "_paused_s",
         "_transport",
@@ -62,6 +63,7 @@ class Device(asyncio.Protocol):
         self._bucket: TokenBucket | None = None
         self.is_closing = False
         self._paused_s: float | None = None
+        self._leaving_code: int | None = None
         self._unread = b""
         self._counted_packets = 0
         self._partial_bytes = 0
@@ -240,6 +242,7 @@ class Device(asyncio.Protocol):
         self.flush()
         if self._paused_s is not None:
             self.regulate()
+        self._leave_if_answered()
 
     def deliver(self, payload: bytes, correlation_data: bytes | None) -> bool:
         """Send a receipt; False where the device takes no more."""
@@ -277,7 +280,8 @@ class Device(asyncio.Protocol):
         transport = self._transport
         if transport is None or self.is_closing or transport.is_closing():
             return
-        is_full = self._worker.is_draining or self.machine.is_full or self._is_fast()
+        is_leaving = self._leaving_code is not None
+        is_full = is_leaving or self.machine.is_full or self._is_fast()
         if not is_full and self.origin is not None:
             is_full = not self._worker.holding.has_room(
                 self.origin.organization, self.held_messages, self.held_bytes
@@ -303,6 +307,17 @@ class Device(asyncio.Protocol):
             transport = self._transport
             if transport is not None and not transport.is_closing():
                 transport.write(data)
+
+    def leave(self, code: int) -> None:
+        """Read nothing more, and end with the last answer. Without a link there will be none."""
+        self._leaving_code = code
+        self.regulate()
+        self._leave_if_answered()
+
+    def _leave_if_answered(self) -> None:
+        is_over = not self.held_messages or not self._worker.sender.is_linked
+        if self._leaving_code is not None and is_over:
+            self.end(self._leaving_code, "shutting down")
 
     def end(self, code: int, cause: str) -> None:
         """Tell the device why (version 5), and close."""

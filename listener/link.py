@@ -15,6 +15,7 @@ from uuid import UUID
 
 import structlog
 
+from service.tcp import give_up_in_time
 from telemetry import link
 from telemetry.link import Connections, Extra, FrameReader, Opened, Receipt, Results, Topic, Welcome
 
@@ -56,9 +57,10 @@ class Message(Protocol):
 class Origin:
     """A connection that messages come from, as the link sees it.
 
-    id: never used again by this process. organization: a number of ours. committed: called with the
-    message and its result, in the order of the connection's messages as far as they are
-    committed in order. released: called instead with a message that is not sent any more.
+    id: never used again by this process. organization: a number of ours. began_s: by the loop's
+    clock. committed: called with the message and its result, in the order of the connection's
+    messages as far as they are committed in order. released: called instead with a message that is
+    not sent any more.
     """
 
     id: int
@@ -66,7 +68,7 @@ class Origin:
     tracker_id: UUID
     org_id: UUID
     client_id: str
-    since_us: int
+    began_s: float
     committed: Callable[[Message, int], None]
     released: Callable[[Message], None]
     topic: str | None = None  # that was defined last
@@ -288,6 +290,7 @@ class Link(asyncio.Protocol):
         if self.lost.done():
             self._transport.abort()
             return
+        give_up_in_time(transport)
         self._transport.set_write_buffer_limits(high=8 * BLOCK_BYTES)
         self._transport.write(link.frame(self._hello))
 
@@ -319,7 +322,7 @@ class Link(asyncio.Protocol):
     def opened(self, origin: Origin) -> None:
         """Tell the owner of a device that signed in, before its first message."""
         if self.epoch is not None:
-            self._write(link.frame(Connections([_opened(origin)], [])))
+            self._write(link.frame(Connections([self._opened(origin)], [])))
 
     def closed(self, origin: Origin) -> None:
         """Tell the owner of a connection that is gone, of which all is answered."""
@@ -397,9 +400,13 @@ class Link(asyncio.Protocol):
         self.welcomed.set_result(None)
 
     def _tell_connections(self) -> None:
-        opened = [_opened(one) for one in self._origins.values()]
+        opened = [self._opened(one) for one in self._origins.values()]
         for start in range(0, len(opened), FRAME_CONNECTIONS):
             self._write(link.frame(Connections(opened[start : start + FRAME_CONNECTIONS], [])))
+
+    def _opened(self, origin: Origin) -> Opened:
+        age_us = round(max(0.0, self._loop.time() - origin.began_s) * 1_000_000)
+        return Opened(origin.id, origin.tracker_id, origin.org_id, origin.client_id, age_us)
 
     def _take_results(self, body: Results) -> None:
         if body.epoch != self.epoch:
@@ -423,10 +430,6 @@ class Link(asyncio.Protocol):
         self.epoch = None
         if not self.lost.done():
             self.lost.set_result(error)
-
-
-def _opened(origin: Origin) -> Opened:
-    return Opened(origin.id, origin.tracker_id, origin.org_id, origin.client_id, origin.since_us)
 
 
 def _nothing(*_: object) -> None: ...

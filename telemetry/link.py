@@ -27,7 +27,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 1
+VERSION = 2
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 """A longer frame is an error: each side cuts the link."""
 
@@ -72,13 +72,13 @@ class Welcome(msgspec.Struct, array_like=True):
 
 
 class Opened(msgspec.Struct, array_like=True):
-    """A device signed in. since_us: when, microseconds since 1970."""
+    """A device signed in. age_us: how long ago, so that no clocks of two machines are compared."""
 
     connection: int
     tracker_id: UUID
     org_id: UUID
     client_id: str
-    since_us: int
+    age_us: int
 
 
 class Connections(msgspec.Struct, array_like=True):

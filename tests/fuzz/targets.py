@@ -148,7 +148,9 @@ def _proxy() -> Iterator[bytes]:
 
 def _frames() -> Iterator[bytes]:
     hello = link.frame(Hello(1, _TRACKER))
-    opened = link.frame(Connections([Opened(1, _TRACKER, "client", 1_700_000_000_000_000)], []))
+    opened = link.frame(
+        Connections([Opened(1, _TRACKER, _TRACKER, "client", 1_700_000_000_000_000)], [])
+    )
     topic = [Topic(1, 1, "t")]
     block = link.block(0, [1, 1], [b"a", b"c" * 30], topic, [Extra(1, b"id", 600_000)])
     welcome = link.frame(Welcome(1, 12, 65_536, 1 << 26))

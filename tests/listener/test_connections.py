@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -229,6 +229,58 @@ async def test_an_orderly_stop_commits_what_is_under_way_and_says_goodbye(
         assert 10 <= acknowledged <= stored(tenant)
     system.listener.stop()
     system.listener.start()
+
+
+async def test_an_orderly_stop_sends_devices_away_a_few_at_a_time_and_serves_the_others(
+    system: System, tenant: Tenant
+) -> None:
+    vehicles = [await registered(tenant) for _ in range(100)]
+    with ExitStack() as stack:
+        devices = [stack.enter_context(Wire.signed_in(system.port, one.name)) for one in vehicles]
+        os.kill(system.listener.pid, signal.SIGTERM)
+        assert devices[0].end() == SERVER_SHUTTING_DOWN
+        devices[-1].send(publish(topic_of(vehicles[-1]), a_fix(0), 1))
+        assert packet_ids(devices[-1], 1) == [1]
+        assert [one.end() for one in devices[1:]] == [SERVER_SHUTTING_DOWN] * 99
+    system.listener.stop()
+    system.listener.start()
+
+
+async def test_an_orderly_stop_leaves_no_wills(system: System, tenant: Tenant) -> None:
+    """Neither of those that it sends away, nor those that wait for their time."""
+    vehicles = [await registered(tenant) for _ in range(3)]
+    with ExitStack() as stack:
+        for vehicle, delay_s in zip(vehicles, (0, 0, 1), strict=True):
+            wire = stack.enter_context(Wire(system.port))
+            will = (topic_of(vehicle), a_fix(0), delay_s)
+            wire.send(connect(vehicle.name, will=will, session_expiry_s=60))
+            assert wire.connack() == 0
+            if delay_s:
+                wire.close()
+        await until(lambda: "signed_in_connections 2.0" in system.listener.page("/metrics"))
+        system.listener.stop()
+    system.listener.start()
+    last = await registered(tenant)
+    with Wire.signed_in(system.port, last.name) as wire:
+        wire.send(publish(topic_of(last), a_fix(1), 1))
+        assert packet_ids(wire, 1) == [1]
+    assert stored(tenant) == 1
+
+
+async def test_who_sent_too_fast_waits_on_the_next_connection_too(
+    system: System, tenant: Tenant
+) -> None:
+    vehicle = await registered(tenant)
+    with Wire.signed_in(system.port, vehicle.name) as wire:
+        wire.send(PINGREQ * 8_000)  # 50 a second are allowed, and 500 at once
+        await until(lambda: "opsc_listener_paused_connections 1.0" in page(system))
+    with Wire.signed_in(system.port, vehicle.name):
+        await until(lambda: "opsc_listener_connections 1.0" in page(system))
+        await until(lambda: "opsc_listener_paused_connections 1.0" in page(system))
+
+
+def page(system: System) -> str:
+    return system.listener.page("/metrics")
 
 
 def test_what_comes_after_the_end_of_a_connection_is_not_kept(system: System) -> None:

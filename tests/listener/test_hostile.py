@@ -6,7 +6,6 @@ from uuid import uuid4
 
 import pytest
 
-from listener.bounds import Buckets
 from listener.takeovers import SignIns
 from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant
@@ -69,14 +68,6 @@ async def test_who_connects_anew_has_not_more_messages_a_second(
         await until(
             lambda: "opsc_listener_paused_connections 1.0" in system.listener.page("/metrics")
         )
-
-
-def test_the_rate_is_the_trackers_and_not_the_connections() -> None:
-    buckets, one, other = Buckets(10, 1_000), uuid4(), uuid4()
-    buckets.of(one, 0.0).take(20, 0, 0.0)
-    assert buckets.of(one, 0.5).is_empty(0.5)
-    assert not buckets.of(other, 0.5).is_empty(0.5)
-    assert not buckets.of(one, 2.0).is_empty(2.0)
 
 
 def test_who_signs_in_in_a_loop_waits_longer_and_longer() -> None:

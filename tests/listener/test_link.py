@@ -1,6 +1,7 @@
 """The link from a listener to ingest, both ends: what is offered is answered once it is stored."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,10 +19,11 @@ from ingest.link_address import LinkAddress
 from listener import owner
 from listener.link import Link, Message, Origin, Sender
 from listener.metrics import Metrics
+from stack.servers import free_port
 from telemetry import link
 from telemetry.link import FrameReader, Welcome
 from tests.ingest.conftest import until
-from tests.servers import DatabaseUnderTest
+from tests.servers import ANY_PORT, DatabaseUnderTest
 
 LIMITS = BatchLimits(messages=10_000, bytes=64 * 1024 * 1024, age_ms=1)
 STORED = 0
@@ -58,12 +60,13 @@ class Connection:
             tracker_id=tracker_id or new_id(),
             org_id=org_id,
             client_id="box",
-            since_us=number,
+            began_s=0.0,
             committed=self._note,
             released=lambda _: None,
         )
 
-    def open(self) -> None:
+    def open(self, age_s: float = 0.0) -> None:
+        self.origin.began_s = asyncio.get_running_loop().time() - age_s
         self._sender.opened(self.origin)
 
     def send(self, payload: bytes, topic: str = "trackers/t/fixes") -> None:
@@ -295,7 +298,7 @@ async def test_a_new_link_ends_the_one_before(sender: Sender, address: LinkAddre
 async def test_extras_of_a_message_that_does_not_exist_end_the_link(
     sender: Sender, address: LinkAddress, index: int
 ) -> None:
-    opened = link.Opened(1, new_id(), "box", 1)
+    opened = link.Opened(1, new_id(), new_id(), "box", 1)
     block = link.block(0, [1], [b"x"], [link.Topic(1, 1, "t")], [link.Extra(index, b"id")])
     hello = link.frame(link.Hello(link.VERSION, new_id()))
     frames = hello + link.frame(link.Connections([opened], [])) + block
@@ -308,3 +311,53 @@ async def test_extras_of_a_message_that_does_not_exist_end_the_link(
         assert [log["event"] for log in logs] == ["link cut"]
         assert len(links.queue) == 0
         writer.close()
+
+
+async def test_of_two_connections_the_one_that_began_last_stays_whoever_tells_first(
+    sender: Sender, address: LinkAddress
+) -> None:
+    """After a change of owner, listeners tell of their connections in any order."""
+    other = Sender(new_id())
+    newer = Connection(sender, 1)
+    older = Connection(other, 2, newer.origin.tracker_id)
+    evicted: list[int] = []
+    sender.on_evicted = other.on_evicted = evicted.append
+    newer.open()
+    older.open(age_s=100)
+    async with linked(sender, address) as links:
+        last = other.link()
+        await asyncio.get_running_loop().create_unix_connection(lambda: last, address.path)
+        await until(lambda: evicted == [2])
+        assert links.takeovers.peer_of(newer.origin.tracker_id) is not None
+
+
+async def test_a_link_without_hello_is_cut(sender: Sender, address: LinkAddress) -> None:
+    async with LinkServer(LinkOptions(address), epoch=1, hello_s=0.2) as links, asyncio.timeout(30):
+        made = sender.link()
+        await asyncio.get_running_loop().create_unix_connection(lambda: made, address.path)
+        await made.welcomed
+        silent, writer = await asyncio.open_unix_connection(address.path)
+        await until(lambda: len(links.peers) == 2)
+        assert await silent.read() == b""
+        writer.close()
+        assert sender.is_linked
+        assert len(links.peers) == 1
+    await made.lost
+
+
+async def test_both_ends_of_a_link_over_tcp_end_when_the_other_is_gone_without_a_word(
+    sender: Sender,
+) -> None:
+    address = LinkAddress.parse(f"tcp://127.0.0.1:{free_port(ANY_PORT)}")
+    async with LinkServer(LinkOptions(address), epoch=1) as links:
+        loop, made = asyncio.get_running_loop(), sender.link()
+        ours, _ = await loop.create_connection(lambda: made, address.host, address.port)
+        await made.welcomed
+        (peer,) = links.peers
+        for transport in (ours, peer._transport):
+            assert transport is not None
+            end = transport.get_extra_info("socket")
+            timeout_ms = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+            assert 0 < timeout_ms <= 60_000
+            assert end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    await made.lost

@@ -7,12 +7,16 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+from stack.servers import free_port
+from tests.audit.certificates import write_certificates
 from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant
 from tests.listener.conftest import registered
 from tests.listener.running import running
 from tests.listener.wire import PINGREQ, PINGRESP, Wire
-from tests.servers import PostgresUnderTest
+from tests.servers import ANY_PORT, PostgresUnderTest
+
+SERVER_SHUTTING_DOWN = 0x8B
 
 
 def children(pid: int) -> list[int]:
@@ -70,3 +74,52 @@ async def test_a_process_that_is_killed_comes_back_and_none_outlives_the_parent(
         system.listener.kill()
         system.listener.start()
         Wire.signed_in(system.port, vehicle.name).close()
+
+
+async def test_processes_are_restarted_one_after_the_other(postgres: PostgresUnderTest) -> None:
+    tenant = await Tenant.create(postgres.migrated_database())
+    vehicles = [await registered(tenant) for _ in range(10)]
+    with running(tenant.database, {"OPSC_LISTEN_PROCESSES": "2"}) as system, ExitStack() as stack:
+        parent = system.listener.pid
+        await until(lambda: len(children(parent)) == 2)
+        devices = [stack.enter_context(Wire.signed_in(system.port, one.name)) for one in vehicles]
+        before, seen = set(children(parent)), set[frozenset[int]]()
+        os.kill(parent, signal.SIGHUP)
+
+        def are_new() -> bool:
+            seen.add(frozenset(children(parent)))
+            return len(set(children(parent)) - before) == 2
+
+        await until(are_new)
+        assert all(one & before for one in seen if len(one - before) < 2)
+        assert any(one & before and one - before for one in seen)
+        assert [device.end() for device in devices] == [SERVER_SHUTTING_DOWN] * 10
+        system.listener.wait_until_ready()
+        Wire.signed_in(system.port, vehicles[0].name).close()
+
+
+async def test_the_others_stay_when_a_process_cannot_be_restarted(
+    postgres: PostgresUnderTest, tmp_path: Path
+) -> None:
+    tenant = await Tenant.create(postgres.migrated_database())
+    vehicle = await registered(tenant)
+    _, chain, key = write_certificates(tmp_path)
+    settings = {
+        "OPSC_LISTEN_PROCESSES": "2",
+        "OPSC_LISTEN_TLS_PORT": str(free_port(ANY_PORT)),
+        "OPSC_TLS_CERT": str(chain),
+        "OPSC_TLS_KEY": str(key),
+    }
+    with running(tenant.database, settings) as system:
+        parent, right = system.listener.pid, chain.read_text()
+        await until(lambda: len(children(parent)) == 2)
+        first, second = children(parent)
+        chain.write_text("no certificate")
+        os.kill(parent, signal.SIGHUP)
+        await until(lambda: "the others stay" in system.listener.log.read_text())
+        assert first not in children(parent)
+        assert second in children(parent)
+        Wire.signed_in(system.port, vehicle.name).close()
+        chain.write_text(right)
+        system.listener.wait_until_ready()
+        assert second in children(parent)
