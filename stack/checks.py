@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import platform
+import re
 import resource
 import shutil
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
 
+from service.health import read_address
 from stack.errors import StackError
 from stack.listening import LISTEN_HTTP_PORT, LISTEN_PORT, OTHER_FILES, most_connections
 from stack.ports import is_free, why_not
@@ -35,6 +40,11 @@ LITTLE_MEMORY_BYTES, NO_MEMORY_BYTES = 2 * GIB, GIB // 2
 FEW_FILES = 4096
 BUILT_AFTER_S = 1_767_225_600  # 2026-01-01: no clock that is right is before it
 TOOL_TIMEOUT_S = 5.0
+MOST_PROCESSES = 64
+PAGE_LIMIT_BYTES = 1024 * 1024
+_REFUSED_VERSION = re.compile(
+    r'^opsc_listener_refused_total{reason="tls version"} (\S+)', re.MULTILINE
+)
 # Part, the setting that names its port where there is one, and the port without.
 PORTS: Sequence[tuple[str, str | None, int]] = (
     ("postgres", None, POSTGRES_PORT),
@@ -59,7 +69,8 @@ class Finding(NamedTuple):
 def examine(data_dir: Path) -> list[Finding]:
     """Everything, in the order in which it is shown."""
     checks: Sequence[Callable[[Path], Iterator[Finding]]] = (
-        _versions, _servers, _data_folder, _disk, _memory, _open_files, _clock, _ports, _settings,
+        _versions, _servers, _data_folder, _disk, _memory, _open_files, _clock, _ports,
+        _tls_versions, _settings,
     )  # fmt: skip
     return [finding for check in checks for finding in check(data_dir)]
 
@@ -231,6 +242,46 @@ def _named_port(variable: str, text: str) -> Finding:
         return Finding("ok", "ports", f"{digits} is free ({variable})")
     text = f"{variable}: {digits} {why_not(int(digits))}"
     return Finding("fault", "ports", text, f"set {variable} to another port, or leave it out")
+
+
+def _tls_versions(data_dir: Path) -> Iterator[Finding]:
+    """Devices that the TLS ports turned away for their version; nothing where no listener runs."""
+    pages = list(_listener_pages(data_dir))
+    if not pages:
+        return
+    count = sum(int(float(found)) for page in pages for found in _REFUSED_VERSION.findall(page))
+    if not count:
+        yield Finding("ok", "TLS", "the listener turned nobody away for a version of TLS")
+        return
+    text = f"the listener turned {count:,} connections away for their version of TLS"
+    advice = "OPSC_LISTEN_TLS12_PORT is a port for modems that know no TLS 1.3"
+    yield Finding("warning", "TLS", text, advice)
+
+
+def _listener_pages(data_dir: Path) -> Iterator[str]:
+    """The metrics of each process of the listener: their ports follow one another."""
+    try:
+        first = read_stack(data_dir).parts["listener"].metrics_url or ""
+    except (StackError, KeyError):
+        first = f"http://{os.environ.get('OPSC_LISTEN_HTTP', '')}/metrics"
+    try:
+        host, port = read_address(urlsplit(first).netloc)
+    except ValueError:
+        return
+    for number in range(MOST_PROCESSES):
+        try:
+            url = f"http://{_in_url(host)}:{port + number}/metrics"
+            with urllib.request.urlopen(url, timeout=TOOL_TIMEOUT_S) as answer:
+                page = answer.read(PAGE_LIMIT_BYTES).decode()
+        except (OSError, http.client.HTTPException, ValueError):
+            return
+        if "opsc_listener_" not in page:
+            return
+        yield page
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _settings(_: Path) -> Iterator[Finding]:

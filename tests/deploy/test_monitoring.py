@@ -34,9 +34,7 @@ async def known() -> dict[str, tuple[str, ...]]:
     ingest.watch(Session(BrokerAddress.parse("mqtt://127.0.0.1:1"), SessionOptions("none")))
     found: dict[str, tuple[str, ...]] = {}
     settings = ListenSettings(database_url=SecretStr("postgresql://nobody@127.0.0.1:1/none"))
-    url = settings.database_url.get_secret_value()
-    presence = Presence(url, uuid4())
-    listener = Worker(settings, Sender(uuid4()), Sessions(url), presence).metrics
+    listener = Worker(settings, Sender(uuid4()), Sessions(), Presence()).metrics
     for registry in (api.registry, ingest.registry, deliver.registry, listener.registry):
         async with watching_itself(registry):
             found |= names(registry)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from stack.checks import examine
 from stack.servers import free_port
 from tests.audit.certificates import write_certificates
 from tests.ingest.conftest import until
@@ -71,10 +72,18 @@ async def test_devices_sign_in_over_tls_one_after_the_other(
             assert wire.read() is None
 
 
-async def test_tls_1_2_is_spoken_on_its_own_port_alone(secured: Secured, tenant: Tenant) -> None:
+async def test_tls_1_2_is_spoken_on_its_own_port_alone_and_doctor_tells_who_was_turned_away(
+    secured: Secured, tenant: Tenant, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     vehicle, old = await registered(tenant), secured.client(newest=ssl.TLSVersion.TLSv1_2)
     with pytest.raises(OSError):  # an alert, or the end
         Wire(secured.tls_port, old)
+    counted = 'refused_total{reason="tls version"} 1.0'
+    await until(lambda: counted in secured.system.listener.page("/metrics"))
+    monkeypatch.setenv("OPSC_LISTEN_HTTP", secured.system.listener.http)
+    (told,) = [one for one in examine(tmp_path) if one.subject == "TLS"]
+    assert told.level == "warning"
+    assert "turned 1 connections away" in told.text
     with Wire(secured.tls12_port, old) as wire:
         wire.send(connect(vehicle.name))
         assert wire.connack() == 0
