@@ -2,9 +2,9 @@
 
 `planned` makes the schedule from a seed, pure. It has three parts, so that every process lives long
 through the faults of the others: in the first, ingest is ended; in the second, the database fails;
-in the third, the listener is restarted. Cut networks and edited zones come in all of them. The
-first two parts begin with PostgreSQL stopped, which makes the largest backlog: what a listener or
-an ingest holds after it should be the most that it ever holds.
+in the third, the listener is killed and restarted. Cut networks and edited zones come in all of
+them. The first two parts begin with PostgreSQL stopped, which makes the largest backlog: what a
+listener or an ingest holds after it should be the most that it ever holds.
 
 `done` does one fault and returns once the system is ready again.
 """
@@ -43,6 +43,7 @@ class Kind(StrEnum):
     INGEST_ROLLED = "ingest restarted in turn"
     SESSIONS_ENDED = "database sessions terminated"
     DATABASE_STOPPED = "PostgreSQL stopped at once"
+    LISTENER_KILLED = "listener killed"
     LISTENER_RESTARTED = "listener restarted"
     NETWORK_CUT = "devices' network cut"
     ZONES_EDITED = "zones edited"
@@ -53,7 +54,7 @@ _EVERYWHERE = (Kind.NETWORK_CUT, Kind.ZONES_EDITED)
 _PARTS = (
     ((Kind.DATABASE_STOPPED,), (Kind.INGEST_KILLED, Kind.INGEST_ROLLED)),
     ((Kind.DATABASE_STOPPED,), (Kind.SESSIONS_ENDED, Kind.DATABASE_STOPPED)),
-    ((), (Kind.LISTENER_RESTARTED,)),
+    ((), (Kind.LISTENER_KILLED, Kind.LISTENER_RESTARTED)),
 )
 
 
@@ -152,6 +153,10 @@ async def _database_stopped(scene: Scene) -> None:
     await scene.system.hit("postgres", signal.SIGQUIT)
 
 
+async def _listener_killed(scene: Scene) -> None:
+    await scene.system.hit("listener", signal.SIGKILL)
+
+
 async def _listener_restarted(scene: Scene) -> None:
     await scene.system.hit("listener", signal.SIGTERM)
 
@@ -188,6 +193,7 @@ _DO: Mapping[Kind, Callable[[Scene], Awaitable[None]]] = {
     Kind.INGEST_ROLLED: _ingest_rolled,
     Kind.SESSIONS_ENDED: _sessions_ended,
     Kind.DATABASE_STOPPED: _database_stopped,
+    Kind.LISTENER_KILLED: _listener_killed,
     Kind.LISTENER_RESTARTED: _listener_restarted,
     Kind.NETWORK_CUT: _network_cut,
     Kind.ZONES_EDITED: _zones_edited,

@@ -158,7 +158,8 @@ _STARTED = frozenset({Kind.STARTED})
 _STOPPED = frozenset({Kind.DATABASE_STOPPED})
 _SESSIONS = frozenset({Kind.SESSIONS_ENDED})
 _NO_SESSION = _STOPPED | _SESSIONS
-_LISTENER_AWAY = frozenset({Kind.LISTENER_RESTARTED})
+_LISTENER_KILLED = frozenset({Kind.LISTENER_KILLED})
+_LISTENER_RESTARTED = frozenset({Kind.LISTENER_RESTARTED})
 _HANDED_OVER = frozenset({Kind.INGEST_ROLLED})
 _INGEST_KILLED = frozenset({Kind.INGEST_KILLED})
 _INGEST, _ROLES = r"ingest(-2)?", r"ingest(-2)?|deliver|api"
@@ -193,7 +194,11 @@ RULES: Sequence[Explained] = (
     Explained(_ROLES, r'"event":"query cancellation interrupted.*psycopg', _NO_SESSION, 5),
     # An ingest that hands over gives up the statement that it waits for.
     Explained("postgres", r" opsc-ingest \w+ ERROR:  canceling statement ", _HANDED_OVER, 5),
-    Explained("supervisor", r"^listener ended \(exit code 0\)", _LISTENER_AWAY, 5),
+    Explained("supervisor", r"^listener ended \(exit code 0\)", _LISTENER_RESTARTED, 5),
+    Explained("supervisor", r"^listener ended \(by SIGKILL\)", _LISTENER_KILLED, 5),
+    # What the listener knows goes on, and what it notes is written later.
+    Explained("listener", r'"event":"(trackers|sessions) not read', _NO_SESSION, 20),
+    Explained("listener", r'"event":"connections and sessions not written', _NO_SESSION, 20),
     # The listener says when it has no owner to hand messages to, or cannot look the owner up.
     Explained("listener", r'"event":"messages wait"', _STARTED, 0),
     Explained(

@@ -153,6 +153,15 @@ BROUGHT = [
         "listener ended (exit code 0); starting it again in 0.5 s",
         Kind.LISTENER_RESTARTED,
     ),
+    ("supervisor", "listener ended (by SIGKILL); starting it again in 0.5 s", Kind.LISTENER_KILLED),
+    *(
+        ("listener", f'{{"error":"x","event":"{event}","level":"warning"}}', Kind.DATABASE_STOPPED)
+        for event in (
+            "trackers not read, going on with those known",
+            "sessions not read, going on with those known",
+            "connections and sessions not written, retrying",
+        )
+    ),
     (
         "api",
         '{"error":"PoolTimeout","event":"request counts not written, retrying","level":"warning",'
