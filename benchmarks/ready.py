@@ -1,6 +1,7 @@
 """How long ingest takes from its start until it works, with a large fleet and its past to remember.
 
-    python -m benchmarks.ready [--trackers 100000] [--zones 10000] [--starts 3] [--no-result]
+    python -m benchmarks.ready [--trackers 100000] [--zones 10000] [--starts 3] [--changes 3]
+                               [--no-result]
 
 Makes the database (a minute or two), then starts `python -m ingest` again and again and waits until
 its page says that it owns the lease and is connected to the broker. Writes
@@ -22,6 +23,7 @@ from rich.table import Table
 
 from benchmarks import machine, ready_rows, setup_rows, workload
 from benchmarks.environment import Environment, running_environment
+from benchmarks.owner_change import longest_waits
 from benchmarks.ready_rows import Past
 from benchmarks.subject import running
 
@@ -34,6 +36,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--trackers", type=int, default=100_000)
     parser.add_argument("--zones", type=int, default=10_000)
     parser.add_argument("--starts", type=int, default=3)
+    parser.add_argument("--changes", type=int, default=3, help="rounds of each change of the owner")
     parser.add_argument("--no-result", action="store_true", help="write no result file")
     return parser.parse_args(arguments)
 
@@ -44,8 +47,10 @@ def main(arguments: Sequence[str]) -> int:
     with running_environment() as environment:
         _fill(environment, past)
         starts = [_start(environment, number) for number in range(options.starts)]
+        changes = longest_waits(environment, options.changes) if options.changes else []
         versions = setup_rows.server_versions(environment.admin)
     _show(starts, Console())
+    print(json.dumps(changes, indent=1))
     if not options.no_result:
         facts = {
             "commit": machine.commit(),
@@ -54,6 +59,7 @@ def main(arguments: Sequence[str]) -> int:
             "versions": {**machine.library_versions(), **versions},
             "configuration": asdict(past),
             "starts": starts,
+            "changes_of_the_owner": changes,
         }
         day = datetime.now(UTC).date()
         path = RESULTS / f"ready-{past.zones}-{day}-{machine.commit()}.json"

@@ -3,6 +3,10 @@
 A lease that is not renewed in time may be taken by another, which raises the epoch. The old
 owner, if it only slept, still believes that it owns: so each of its transactions checks the epoch
 and holds the row, and fails once the epoch has moved on.
+
+A lease of a session is held by an advisory lock, too. PostgreSQL frees the lock when the process is
+killed, and a successor need not wait until the lease has run out. The epoch alone keeps the old
+owner from writing: a session that ends early costs a change of the owner, and no more.
 """
 
 from db.connect import Connection
@@ -18,24 +22,49 @@ class LeaseLost(Exception):
 
 
 async def acquire(
-    conn: Connection, name: str, holder: str, ttl_s: float, address: str | None = None
+    conn: Connection,
+    name: str,
+    holder: str,
+    ttl_s: float,
+    address: str | None = None,
+    *,
+    of_session: bool = False,
 ) -> int | None:
     """The new epoch, or None while another holds the lease. address: where others find the holder.
 
-    A holder that asks again gets a new epoch: what it had open before is fenced off.
+    A holder that asks again gets a new epoch: what it had open before is fenced off. of_session:
+    the lease is held by the session of `conn`, and was by those of all holders before.
     """
-    cursor = await conn.execute(
-        """
-        UPDATE leases
-           SET epoch = epoch + 1, holder = %(holder)s, address = %(address)s,
-               expires_at = clock_timestamp() + make_interval(secs => %(ttl_s)s)
-         WHERE name = %(name)s AND (expires_at < clock_timestamp() OR holder = %(holder)s)
-        RETURNING epoch
-        """,
-        {"name": name, "holder": holder, "ttl_s": ttl_s, "address": address},
-    )
-    row = await cursor.fetchone()
+    asked = {"name": name, "holder": holder, "ttl_s": ttl_s, "address": address}
+    async with conn.transaction():
+        cursor = await conn.execute(
+            """
+            UPDATE leases
+               SET epoch = epoch + 1, holder = %(holder)s, address = %(address)s,
+                   expires_at = clock_timestamp() + make_interval(secs => %(ttl_s)s)
+             WHERE name = %(name)s
+               AND (expires_at < clock_timestamp() OR holder = %(holder)s
+                    OR %(of_session)s AND pg_try_advisory_xact_lock_shared(
+                           hashtextextended('lease ' || name || epoch, 0)))
+            RETURNING epoch
+            """,
+            asked | {"of_session": of_session},
+        )
+        row = await cursor.fetchone()
+        if row is not None and of_session:  # before anybody else sees the epoch
+            await conn.execute(
+                "SELECT pg_advisory_lock(hashtextextended('lease ' || %s || %s::bigint, 0))",
+                (name, row[0]),
+            )
     return None if row is None else row[0]
+
+
+async def epoch(conn: Connection, name: str) -> int:
+    """The epoch of the last owner, who may be gone."""
+    cursor = await conn.execute("SELECT epoch FROM leases WHERE name = %s", (name,))
+    row = await cursor.fetchone()
+    assert row is not None  # a migration put it there
+    return row[0]
 
 
 async def renew(conn: Connection, name: str, epoch: int, ttl_s: float) -> bool:

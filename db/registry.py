@@ -7,7 +7,8 @@ kept: the text of many is a large one.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -15,7 +16,7 @@ from uuid import UUID
 from db import asset_backlogs
 from db.asset_backlogs import Backlog
 from db.connect import Connection
-from db.revision import read_for_share
+from db.revision import read
 from geofence.outlines import Shape
 from geofence.stored import StoredShape, read_stored
 
@@ -158,12 +159,20 @@ SELECT geometry::text, radius_m, width_m,
 """
 
 
+@asynccontextmanager
+async def unchanging(conn: Connection) -> AsyncIterator[None]:
+    """A transaction in which all statements see the same rows; others may change them."""
+    async with conn.transaction():
+        await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
 async def changes_since(conn: Connection, revision: int) -> RegistryChanges:
-    """Inside the caller's transaction, which holds the revision from now on: nothing changes.
+    """Inside a transaction that holds the revision, or that is `unchanging`.
 
     `revision` -1 reads everything. Raises what `geofence.stored.read_stored` raises.
     """
-    newest = await read_for_share(conn)
+    newest = await read(conn)
     async with conn.cursor() as cursor:
         await cursor.execute(_TRACKERS, (revision,))
         trackers = [TrackerRow(*row) for row in await cursor.fetchall()]

@@ -1,5 +1,7 @@
 """Which asset a tracker was assigned to at a time."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,10 @@ class Assignments:
     def put(self, tracker: int, span: Span) -> None:
         """Adds an assignment, or replaces what was known of it."""
         self._spans.put(tracker, span)
+
+    def ended(self) -> Iterator[tuple[int, Span]]:
+        """The assignments that have an end, with their trackers."""
+        return self._spans.ended()
 
     def assets(self, tracker: NDArray[np.integer], time_us: NDArray[np.int64]) -> NDArray[np.int32]:
         """The ordinal of each fix's asset at the fix's own time, -1 where there is none.

@@ -1,9 +1,9 @@
-"""One active owner: wait for the lease, read the memory back, work, and hand over in order.
+"""One active owner: stand by for the lease, read the memory back, work, and hand over in order.
 
 Whatever goes wrong while working, but for messages that the database refuses, ends the turn, and
 the next turn begins as a new process would: this is the one way of recovery. After a failure
 batches are smaller, in case one was more than the database could take. A standby runs the same code
-and waits in `_wait_for_lease`.
+and waits in `_stand_by`, where it keeps the registry current.
 """
 
 import asyncio
@@ -37,9 +37,11 @@ from ingest.rates import Rates
 from ingest.receipts import WaysBack, receipts, send
 from ingest.recollection import recollect
 from ingest.refusals import Admission
+from ingest.registry import Registry
 from ingest.results import results
 from ingest.sources import Broker, Inbox, Source, Taken, in_turn
 from ingest.splitting import acquit, store_in_parts
+from ingest.standby import Standby
 from ingest.tidying import tidy
 from mqtt import BrokerAddress, MqttError, Session, SessionOptions
 from service.exceptions import message
@@ -47,8 +49,11 @@ from service.memory import give_back
 
 _LIMITS = Limits(statement_s=20, lock_s=5, transaction_s=20, idle_in_transaction_s=5)
 _RESTORE_LIMITS = Limits(statement_s=300, transaction_s=300)
+_LEASE_LIMITS = Limits(lock_s=10)  # an owner that is frozen in a transaction holds the lease's row
 _RETRY_MIN_S, _RETRY_MAX_S = 0.1, 5.0
+_LOOK_S = 0.25  # between two tries of a standby to become the owner
 
+STANDS_BY = "standing by: another process is the owner"  # and we may follow it at once
 MOST_LEFT = 4  # batches of fixes that may be left over before no more are taken
 SHARED_LEFT = 3  # of these organizations have shares: the batch that exceeds them still has room
 
@@ -91,6 +96,7 @@ class Ownership:
     )
     leads: bool = False
     works: bool = False
+    stands_by: bool = False
     session: Session | None = None
     smaller_by: int = 1  # batches are divided by it, after failures
     fix_size: FixSize = field(default_factory=FixSize)
@@ -123,6 +129,8 @@ class Ownership:
 
     def trouble(self) -> str | None:
         """Why no fix is stored just now; None while this process is the owner and connected."""
+        if self.stands_by:
+            return STANDS_BY
         if not self.works:
             return "not the owner: another process is, or the database cannot be reached"
         if self.session is not None and not self.session.connected.is_set():
@@ -151,17 +159,20 @@ async def run(ownership: Ownership) -> None:
 
 
 async def _turn(ownership: Ownership) -> None:
-    async with _connection(ownership, Limits(lock_s=ownership.lease_s)) as lease_conn:
-        epoch = await _wait_for_lease(ownership, lease_conn)
-        if epoch is None:
+    gc.unfreeze()
+    gc.collect()  # what the turn before left behind
+    async with _connection(ownership, _LEASE_LIMITS) as lease_conn:
+        taken = await _stand_by(ownership, lease_conn)
+        if taken is None:
             return
+        epoch, registry = taken
         ownership.leads = True
         _log.info("became the leader", epoch=epoch)
         ownership.metrics.turns.inc()
         try:
             async with asyncio.TaskGroup() as tasks:
                 renewing = tasks.create_task(_renew(ownership, lease_conn, epoch))
-                await _work(ownership, epoch)
+                await _work(ownership, epoch, registry)
                 renewing.cancel()
         finally:
             ownership.works, ownership.session = False, None
@@ -170,8 +181,8 @@ async def _turn(ownership: Ownership) -> None:
         _log.info("stopped cleanly", epoch=epoch)
 
 
-async def _work(ownership: Ownership, epoch: int) -> None:
-    memory = await _recollected(ownership)
+async def _work(ownership: Ownership, epoch: int, registry: Registry) -> None:
+    memory = await _recollected(ownership, registry)
     memory.most_transitions = ownership.batch_transitions
     memory.most_left = SHARED_LEFT * ownership.batch_fixes
     async with (
@@ -212,12 +223,10 @@ async def _work(ownership: Ownership, epoch: int) -> None:
             storing.cancel()
 
 
-async def _recollected(ownership: Ownership) -> Memory:
+async def _recollected(ownership: Ownership, registry: Registry) -> Memory:
     """What is read back stays: it is never looked through for garbage while batches wait."""
-    gc.unfreeze()
-    gc.collect()  # what the turn before left behind
     async with _connection(ownership, _RESTORE_LIMITS) as conn:
-        memory = await recollect(conn)
+        memory = await recollect(conn, registry)
     give_back()
     gc.freeze()
     return memory
@@ -321,14 +330,21 @@ async def _arrivals_from(ownership: Ownership, epoch: int) -> AsyncIterator[Ways
         yield WaysBack(links, session)
 
 
-async def _wait_for_lease(ownership: Ownership, conn: Connection) -> int | None:
-    while not ownership.stopping.is_set():
-        epoch = await leases.acquire(
-            conn, LEASE, ownership.holder, ownership.lease_s, ownership.address
-        )
-        if epoch is not None:
-            return epoch
-        await _pause(ownership.stopping, ownership.lease_s / 6)
+async def _stand_by(ownership: Ownership, lease_conn: Connection) -> tuple[int, Registry] | None:
+    """Our epoch and what we know by then; None where the process is to stop."""
+    standby = Standby(LEASE)
+    held = (LEASE, ownership.holder, ownership.lease_s, ownership.address)
+    try:
+        async with _connection(ownership, _RESTORE_LIMITS) as conn:
+            while not ownership.stopping.is_set():
+                await standby.refresh(conn)
+                epoch = await leases.acquire(lease_conn, *held, of_session=True)
+                if epoch is not None:
+                    return epoch, standby.registry_of(epoch)
+                ownership.stands_by = True
+                await _pause(ownership.stopping, _LOOK_S)
+    finally:
+        ownership.stands_by = False
     return None
 
 

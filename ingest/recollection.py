@@ -11,9 +11,9 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from db import asset_states, restore
+from db import asset_backlogs, asset_states, restore
 from db.connect import Connection
-from db.registry import MAX_TIME_US, AssignmentRow, changes_since
+from db.registry import changes_since, unchanging
 from geofence.amendments import Told, VisitKey
 from geofence.records import MEMBERSHIP_DTYPE, PLACE_DTYPE
 from geofence.state import State, blank_assets
@@ -30,13 +30,17 @@ _log = structlog.get_logger("ingest")
 _RECKON_ANEW_US = MIN_TIME_US  # a deadline that is over: the next one is worked out at once
 
 
-async def recollect(conn: Connection) -> Memory:
-    """The memory that the last committed transaction left behind."""
+async def recollect(conn: Connection, known: Registry | None = None) -> Memory:
+    """The memory that the last committed transaction left behind.
+
+    known: a registry of before, which is brought up to date.
+    """
     took = _Stopwatch()
-    registry = Registry()
-    with _garbage_left_alone():
-        async with conn.transaction():
+    registry = known or Registry()
+    with garbage_left_alone():
+        async with unchanging(conn):
             changes = await changes_since(conn, registry.revision)
+            backlogs = await asset_backlogs.changed_since(conn, -1)
         took.lap("registry_rows_s")
         async with asyncio.TaskGroup() as tasks:  # a thread works while the database does
             tasks.create_task(asyncio.to_thread(registry.take, changes))
@@ -46,7 +50,7 @@ async def recollect(conn: Connection) -> Memory:
         places, watermarks = _places(newest, registry), Watermarks()
         identities = (places[name].tolist() for name in ("tracker", "time_us", "seq"))
         watermarks.restore(zip(*identities, strict=True))
-        earlier = _earlier_spans(changes.assignments, places, registry)
+        earlier = _earlier_spans(places, registry)
         places = np.append(
             places, _places(await restore.newest_fixes_within(conn, earlier), registry)
         )
@@ -59,7 +63,7 @@ async def recollect(conn: Connection) -> Memory:
         memory = Memory(
             registry, watermarks, state, notes, told=_told(visits), used_names=used_names
         )
-        memory.hold(changes.backlogs)
+        memory.hold(backlogs)
         await look_up_places(conn, memory)
         took.lap("names_and_places_s")
     _log.info("state loaded", trackers=len(registry.trackers), **took.laps)
@@ -67,7 +71,7 @@ async def recollect(conn: Connection) -> Memory:
 
 
 @contextmanager
-def _garbage_left_alone() -> Iterator[None]:
+def garbage_left_alone() -> Iterator[None]:
     """Millions of objects are made that stay: looking through them for garbage takes half the
     time."""
     gc.disable()
@@ -150,9 +154,7 @@ def _places(fixes: Sequence[restore.NewestFix], registry: Registry) -> NDArray[n
     return places
 
 
-def _earlier_spans(
-    assignments: Sequence[AssignmentRow], newest: NDArray[np.void], registry: Registry
-) -> list[restore.TrackerSpan]:
+def _earlier_spans(newest: NDArray[np.void], registry: Registry) -> list[restore.TrackerSpan]:
     """Where to look for the last fix of assets that the trackers' newest fixes do not tell.
 
     These are ended assignments whose tracker has sent since, of assets that have no later fix.
@@ -163,11 +165,10 @@ def _earlier_spans(
     for number, time_us in zip(asset.tolist(), newest["time_us"].tolist(), strict=True):
         asset_us[number] = max(time_us, asset_us.get(number, MIN_TIME_US))
     return [
-        restore.TrackerSpan(row.tracker_id, row.from_us, row.to_us)
-        for row in assignments
-        if row.to_us != MAX_TIME_US
-        and tracker_us.get(registry.trackers.number(row.tracker_id), MIN_TIME_US) >= row.to_us
-        and asset_us.get(registry.assets.number(row.asset_id), MIN_TIME_US) < row.to_us
+        restore.TrackerSpan(registry.trackers[tracker], from_us, to_us)
+        for tracker, (from_us, to_us, asset) in registry.ended_assignments()
+        if tracker_us.get(tracker, MIN_TIME_US) >= to_us
+        and asset_us.get(asset, MIN_TIME_US) < to_us
     ]
 
 

@@ -7,7 +7,7 @@ thread at a time.
 UUIDs become ordinals here, which index arrays and appear in the columns of a batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -153,6 +153,10 @@ class Registry:
     ) -> NDArray[np.int32]:
         """The asset that each tracker was on at each time, -1 where on none; (n,)."""
         return self._assignments.assets(tracker, time_us)
+
+    def ended_assignments(self) -> Iterator[tuple[int, Span]]:
+        """The assignments that have an end, about assets, with the ordinals of their trackers."""
+        return self._assignments.ended()
 
     def agenda(
         self, state: State, batch: FixBatch, now_us: int, waiting: Sequence[int] = ()

@@ -4,9 +4,12 @@ The only stretch of each stands in arrays, which are small and are looked up for
 of the few that have more stand in lists.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+
+from geofence.versions import MAX_TIME_US
 
 
 class Span(NamedTuple):
@@ -57,6 +60,12 @@ class Spans:
         if owner >= len(self.other) or self.other[owner] < 0:
             return []
         return [Span(int(self.from_us[owner]), int(self.to_us[owner]), int(self.other[owner]))]
+
+    def ended(self) -> Iterator[tuple[int, Span]]:
+        """The spans that have an end, with their owners."""
+        single = np.flatnonzero((self.other >= 0) & (self.to_us != MAX_TIME_US)).tolist()
+        spans = ((owner, one) for owner in (*single, *self._several) for one in self.of(owner))
+        return ((owner, one) for owner, one in spans if one.to_us != MAX_TIME_US)
 
     def hold(self, owners: int) -> None:
         """Makes the arrays hold so many owners at least."""

@@ -20,9 +20,10 @@ from ingest import checkpoints, past
 from ingest.metrics import Metrics
 from ingest.owner import Ownership
 from ingest.past import NO_PAST, PastNeeded, look_up
-from ingest.pipeline import Turn
+from ingest.pipeline import LEASE, Turn
 from ingest.plan import UNDER_WAY_US, Memory
 from ingest.recollection import recollect
+from ingest.standby import Standby
 from mqtt import Message
 from telemetry.ids import format_id
 from telemetry.times import to_datetime
@@ -240,6 +241,7 @@ async def _happened(
     """
     database = postgres.migrated_database()
     world, now, step = await World.make(await Tenant.create(database), script), BEGIN, 0
+    standby = Standby(LEASE)
     async with owner(database) as (conn, epoch):
         turn = Turn(conn, epoch, await recollect(conn), Metrics(), lambda: microseconds(now))
         while step < STEPS or turn.memory.backlogs.assets:
@@ -251,9 +253,12 @@ async def _happened(
                 messages = world.messages(step)
                 await world.change(step, at_once=at_once)
             if trouble is not None and trouble.random() < 0.3:
+                await standby.refresh(conn)
+            if trouble is not None and trouble.random() < 0.3:
                 async with conn.transaction(force_rollback=True):
                     await take(turn, messages, now)
-                turn = replace(turn, memory=await recollect(conn))
+                known, standby = standby.registry_of(epoch + 1), Standby(LEASE)
+                turn = replace(turn, memory=await recollect(conn, known))
             await take(turn, messages, now)
             if trouble is not None:
                 assert all_known(await recollect(conn)) == all_known(turn.memory), step

@@ -30,6 +30,7 @@ from ingest.past import MOST_CHECKPOINTS, NO_PAST, PastNeeded, Span, look_up
 from ingest.pipeline import LEASE, Turn, plan_asking, store
 from ingest.plan import UNDER_WAY_US, Memory
 from ingest.recollection import recollect
+from ingest.standby import Standby
 from mqtt import Message
 from telemetry.ids import format_id
 from telemetry.topics import fixes_topic
@@ -269,7 +270,7 @@ async def _walk(
     postgres: PostgresUnderTest, seed: int, troubled: bool
 ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     database, trouble = postgres.migrated_database(), Random(seed)
-    walk = await Walk.begin(database, seed)
+    walk, standby = await Walk.begin(database, seed), Standby(LEASE)
     async with owner(database) as (conn, epoch):
         memory = await recollect(conn)
         for _ in range(BATCHES):
@@ -279,8 +280,13 @@ async def _walk(
                 async with conn.transaction(force_rollback=True):
                     await take(turn, messages, walk.now)
                 turn = replace(turn, memory=await recollect(conn))
+            if troubled and trouble.random() < 0.3:
+                await standby.refresh(conn)
             await take(turn, messages, walk.now)
-            memory = await recollect(conn) if troubled and trouble.random() < 0.3 else turn.memory
+            memory = turn.memory
+            if troubled and trouble.random() < 0.3:
+                memory = await recollect(conn, standby.registry_of(epoch + 1))
+                standby = Standby(LEASE)
     told = _told(walk)
     postgres.drop(database)
     return told

@@ -1,0 +1,45 @@
+"""The part of the memory that a process keeps current while another one is the owner.
+
+The registry follows the revision, so that a successor reads only what has changed since. States of
+assets change with each batch: they are read once the lease is ours.
+
+Rows are removed without a revision, and whoever removes them fences the owner: what was read under
+an epoch holds for the owner who follows that epoch, and for nobody later.
+"""
+
+import asyncio
+import gc
+
+from db import leases, revision
+from db.connect import Connection
+from db.registry import changes_since, unchanging
+from ingest.recollection import garbage_left_alone
+from ingest.registry import Registry
+
+
+class Standby:
+    """A registry of before we are the owner."""
+
+    def __init__(self, lease: str) -> None:
+        self._lease = lease
+        self._registry = Registry()
+        self._epoch = -1
+
+    async def refresh(self, conn: Connection) -> None:
+        """Bring the registry up to date."""
+        with garbage_left_alone():
+            async with unchanging(conn):
+                epoch = await leases.epoch(conn, self._lease)
+                if epoch != self._epoch:
+                    self._registry, self._epoch = Registry(), epoch
+                known = self._registry.revision
+                if await revision.read(conn) == known:
+                    return
+                changes = await changes_since(conn, known)
+            await asyncio.to_thread(self._registry.take, changes)
+        if known < 0:
+            gc.freeze()  # it stays: looking through it would keep a takeover waiting
+
+    def registry_of(self, epoch: int) -> Registry:
+        """The registry for the owner of this epoch; one that knows nothing if ours is outdated."""
+        return self._registry if epoch == self._epoch + 1 else Registry()
