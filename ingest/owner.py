@@ -341,6 +341,8 @@ async def _stand_by(ownership: Ownership, lease_conn: Connection) -> tuple[int, 
                 epoch = await leases.acquire(lease_conn, *held, of_session=True)
                 if epoch is not None:
                     return epoch, standby.registry_of(epoch)
+                if not ownership.stands_by:
+                    _log.info("standing by")
                 ownership.stands_by = True
                 await _pause(ownership.stopping, _LOOK_S)
     finally:
