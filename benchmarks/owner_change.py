@@ -10,7 +10,7 @@ import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -47,17 +47,23 @@ CASES = (
 )
 
 
-def longest_waits(environment: Environment, rounds: int) -> list[dict[str, object]]:
-    """Seconds: of each case the longest wait for a PUBACK in each round, and one without any."""
+def longest_waits(environment: Environment, trackers: int, rounds: int) -> list[dict[str, object]]:
+    """Seconds: of each case the longest wait for a PUBACK in each round, and one without any.
+
+    trackers: so many are known, of which the last ones send.
+    """
+    senders = range(trackers - DEVICES, trackers)
     port = free_port(0)
     with ExitStack() as ends:
         owner = Owner(environment, ends)
         log = environment.folder / "owner-change-listener.log"
         ends.enter_context(running(environment.listener(port), log))
-        calm_s = asyncio.run(_longest_wait(port, asyncio.sleep(CALM_S)))
+        calm_s = asyncio.run(_longest_wait(port, senders, asyncio.sleep(CALM_S)))
         found: list[dict[str, object]] = [{"case": "no change", "puback_s": [calm_s]}]
         for case in CASES:
-            waits = [asyncio.run(_longest_wait(port, owner.change(case))) for _ in range(rounds)]
+            waits = [
+                asyncio.run(_longest_wait(port, senders, owner.change(case))) for _ in range(rounds)
+            ]
             found.append({"case": case.name, "puback_s": waits})
     return found
 
@@ -116,11 +122,13 @@ def _stands_by(ready_url: str) -> bool:
     return False
 
 
-async def _longest_wait(port: int, change: Coroutine[None, None, None]) -> float:
+async def _longest_wait(
+    port: int, senders: Iterable[int], change: Coroutine[None, None, None]
+) -> float:
     """Seconds, of all devices, while `change` takes place."""
     waits = [0.0]
     async with asyncio.TaskGroup() as tasks:
-        devices = [tasks.create_task(_send(port, number, waits)) for number in range(DEVICES)]
+        devices = [tasks.create_task(_send(port, number, waits)) for number in senders]
         await change
         for device in devices:
             device.cancel()

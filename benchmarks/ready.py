@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     with running_environment() as environment:
         _fill(environment, past)
         starts = [_start(environment, number) for number in range(options.starts)]
-        changes = longest_waits(environment, options.changes) if options.changes else []
+        changes = _changes(environment, options)
         versions = setup_rows.server_versions(environment.admin)
     _show(starts, Console())
     print(json.dumps(changes, indent=1))
@@ -66,6 +66,12 @@ def main(arguments: Sequence[str]) -> int:
         path.write_text(json.dumps(facts, indent=2) + "\n")
         print(f"written: {path}")
     return 0
+
+
+def _changes(environment: Environment, options: argparse.Namespace) -> list[dict[str, object]]:
+    if not options.changes:
+        return []
+    return longest_waits(environment, options.trackers, options.changes)
 
 
 def _fill(environment: Environment, past: Past) -> None:

@@ -18,9 +18,9 @@ from benchmarks.setup_rows import (
     tracker_uuid,
     zone_uuid,
 )
+from geofence.visits import visit_id
 from ingest.notes import Note, Run
 from ingest.portable import Place, Standing
-from telemetry.ids import derived_id
 from telemetry.times import to_us
 
 _SILENT_EVERY = 10  # one tracker of so many is silent
@@ -108,7 +108,8 @@ def _visits(past: Past, now: datetime) -> Iterator[tuple[object, ...]]:
         asset, zone = number % past.trackers, (number * 7) % past.zones
         at = now - timedelta(hours=1 if is_open else 100, seconds=number % 3_000)
         end = (None, None) if is_open else (at + timedelta(hours=1), "moved")
-        visit = derived_id(b"bench visit", number.to_bytes(4, "big"))
+        ids = (asset_uuid(asset), zone_uuid(zone), tracker_uuid(asset))
+        visit = visit_id(*ids, to_us(at), number, 0, 0)
         opening = (tracker_uuid(asset), at, number, at, 47.0, 10.0, "moved")
         yield (ORGANIZATION, visit, asset_uuid(asset), zone_uuid(zone), 1, *opening, *end)
 

@@ -198,27 +198,6 @@ async def test_an_ingest_that_is_frozen_while_another_takes_over_costs_nothing(
         await nothing_is_left(system.listener)
 
 
-async def test_a_standby_does_not_wait_for_the_lease_of_an_ingest_that_was_killed(
-    tenant: Tenant,
-) -> None:
-    """Nor for that of one that stopped in order."""
-    lease = {"OPSC_INGEST_LEASE_S": "300"}
-    with running(tenant.database, ingest=lease) as system, ExitStack() as ends:
-        link = system.ingest.settings["OPSC_INGEST_LINK"].replace("ingest.sock", "standby.sock")
-        standby = second(system.ingest, OPSC_INGEST_LINK=link)
-        ends.callback(standby.stop)
-        async with sending(tenant, system.port) as fleet:
-            owners = [(system.ingest, standby), (standby, system.ingest)]
-            for (owner, other), end in zip(owners, ("kill", "stop"), strict=True):
-                starting = asyncio.create_task(asyncio.to_thread(other.start))
-                await until(lambda log=other.log: log.exists() and "standing by" in log.read_text())
-                await asyncio.to_thread(getattr(owner, end))
-                await starting
-                await fleet.progress()
-            assert {one.connects for one in fleet.devices} == {1}
-        await nothing_is_left(system.listener)
-
-
 async def test_a_database_that_is_killed_and_away_for_a_while_costs_nothing(
     private_postgres: Callable[[], PostgresUnderTest],
 ) -> None:
