@@ -10,7 +10,7 @@ import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -123,19 +123,24 @@ def _stands_by(ready_url: str) -> bool:
 
 
 async def _longest_wait(
-    port: int, senders: Iterable[int], change: Coroutine[None, None, None]
+    port: int, senders: Sequence[int], change: Coroutine[None, None, None]
 ) -> float:
     """Seconds, of all devices, while `change` takes place."""
-    waits = [0.0]
-    async with asyncio.TaskGroup() as tasks:
-        devices = [tasks.create_task(_send(port, number, waits)) for number in senders]
+    waits: list[float] = []
+    done, first = asyncio.Event(), [asyncio.Event() for _ in senders]
+    async with asyncio.timeout(5 * READY_S), asyncio.TaskGroup() as tasks:
+        for number, is_served in zip(senders, first, strict=True):
+            tasks.create_task(_send(port, number, waits, is_served, done))
+        for is_served in first:
+            await is_served.wait()
         await change
-        for device in devices:
-            device.cancel()
+        done.set()  # each device waits for its last PUBACK, which counts too
     return round(max(waits), 2)
 
 
-async def _send(port: int, number: int, waits: list[float]) -> None:
+async def _send(
+    port: int, number: int, waits: list[float], is_served: asyncio.Event, done: asyncio.Event
+) -> None:
     name = tracker_id(number)
     options = SessionOptions(
         client_id=f"device-{number}",
@@ -144,9 +149,10 @@ async def _send(port: int, number: int, waits: list[float]) -> None:
         clean_start=True,
     )
     async with Session(BrokerAddress.parse(f"mqtt://127.0.0.1:{port}"), options) as session:
-        while True:
+        while not done.is_set():
             fix = {"time": datetime.now(UTC).isoformat(), "lat": 47.0, "lon": 10.0}
             sent_s = time.monotonic()
             await session.publish(f"trackers/{name}/fixes", json.dumps(fix).encode(), qos=1)
             waits.append(time.monotonic() - sent_s)
+            is_served.set()
             await asyncio.sleep(PAUSE_S)
