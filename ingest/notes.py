@@ -96,8 +96,8 @@ class Notes:
 def _key(delta: StateDelta, place: int, registry: Registry) -> tuple[AssetKey, int]:
     """Whose row it is, and its ordinal."""
     asset = int(delta.assets["asset"][place])
-    organization = registry.organizations[int(delta.assets["organization"][place])]
-    return AssetKey(organization, registry.assets[asset]), asset
+    organization = registry.organization_of_asset(asset)  # the state of one without fixes has none
+    return AssetKey(registry.organizations[organization], registry.assets[asset]), asset
 
 
 def _needed(delta: StateDelta, registry: Registry) -> Iterator[tuple[int, Note]]:
