@@ -6,7 +6,7 @@ a great many events fall on that tenant. Of what is left over, too, each organiz
 a batch, and the rest waits behind it, while others' messages are taken and acknowledged. Of one
 that has too many fixes left over nothing is taken. Of an
 asset with late fixes a fixed number is judged at once (`plan.MOST_LATE`), whatever they do, and of
-an organization (`plan.MOST_LATE_SHARE`), where others have fixes too.
+an organization what some milliseconds are enough for (`ingest.late_pace`).
 """
 
 from collections import defaultdict
@@ -27,6 +27,9 @@ from telemetry.fix import FixBatch
 SUSPECTS_FIXES = 1_000
 """Of an organization whose messages the database refused a batch has no more: all of a batch waits
 while they are looked for."""
+
+SLOW_FIXES = 100
+"""Of an organization that has more late fixes than one plan judges: each is looked up."""
 
 _NOTHING = Before(0, 0, (), was_let_in=False)
 
@@ -85,12 +88,12 @@ def joined(left: Arrivals | None, arrivals: Arrivals) -> Arrivals:
 
 def shared(arrivals: Arrivals, memory: Memory, most_fixes: int) -> Arrivals:
     """About `most_fixes` of the arrivals, the others behind them; organizations have equal shares,
-    suspects SUSPECTS_FIXES at most.
+    suspects SUSPECTS_FIXES at most, slow ones SLOW_FIXES.
 
     Of each the first messages; the one that its share ends in is whole.
     """
     fixes = np.bincount(arrivals.decoded.batch.rows["message"], minlength=len(arrivals.messages))
-    if fixes.sum() <= most_fixes and not memory.suspects:
+    if fixes.sum() <= most_fixes and not memory.suspects and not memory.slow:
         return arrivals
     organization = memory.registry.organizations_of(arrivals.messages)
     order = np.argsort(organization, kind="stable")
@@ -98,6 +101,7 @@ def shared(arrivals: Arrivals, memory: Memory, most_fixes: int) -> Arrivals:
     each, first, place = np.unique(organization[order], return_index=True, return_inverse=True)
     share = np.full(len(each), max(1, most_fixes // max(1, len(each))))
     share[np.isin(each, list(memory.suspects))] = min(SUSPECTS_FIXES, most_fixes)
+    share[np.isin(each, list(memory.slow))] = min(SLOW_FIXES, most_fixes)
     is_now = np.empty(len(order), np.bool_)
     is_now[order] = before - before[first][place] < share[place]
     if is_now.all():

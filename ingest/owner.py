@@ -272,7 +272,7 @@ def _read_and_plan(taken: Taken, memory: Memory, ownership: Ownership) -> Planne
 
 def _with_left(arrived: Arrivals, memory: Memory, ownership: Ownership) -> Arrivals:
     """What is left over, then what has arrived; no more than a batch is planned at once."""
-    if memory.left is None and not memory.suspects:
+    if memory.left is None and not memory.suspects and not memory.slow:
         return arrived
     arrivals = joined(memory.left, arrived)
     return shared(arrivals, memory, ownership.batch_fixes // ownership.smaller_by)

@@ -25,6 +25,7 @@ from ingest.arrivals import Arrivals
 from ingest.backlogs import Backlogs, Progress
 from ingest.checkpoints import Checkpoints
 from ingest.late import Late, judge, rows_by_asset
+from ingest.late_pace import LATE_ALONE_S, LATE_S, LatePace
 from ingest.notes import NoteChanges, Notes
 from ingest.outcome import Outcome, tell
 from ingest.past import (
@@ -49,6 +50,9 @@ MOST_TRANSITIONS = 10_000  # of a plan: some 50 MB of events, a second of the da
 MOST_LEFT = 120_000  # fixes that organizations may have left over, in shares
 MOST_LATE = 250  # fixes of an asset that has late ones, in one plan
 MOST_LATE_SHARE = 2_000  # fixes of such assets of an organization, in a plan with others' fixes
+MOST_DOUBTFUL_SHARE = (
+    500  # fixes of an organization that may be stored, in a plan with others' fixes
+)
 _IDENTITY = ["tracker", "time_us", "seq"]
 
 
@@ -61,7 +65,8 @@ class Memory:
     their assets nothing is known in `state`. most_transitions: of one plan, see
     `geofence.evaluator.evaluate`. left: what the plan that was taken last left over; crowding: the
     organizations that have too much of it, most_left: fixes that they share (`ingest.leftovers`).
-    suspects: organizations whose newest messages the database refused (`ingest.splitting`).
+    suspects: organizations whose newest messages the database refused (`ingest.splitting`). slow:
+    those that had more late fixes than one plan judges, while others had fixes too.
     taken_back: how many plans were; what was planned from one of them does not hold.
     """
 
@@ -75,11 +80,13 @@ class Memory:
     bench: State = field(default_factory=State)
     rates: Rates = field(default_factory=Rates)
     backlogs: Backlogs = field(default_factory=Backlogs)
+    late_pace: LatePace = field(default_factory=LatePace)
     most_transitions: int = MOST_TRANSITIONS
     left: Arrivals | None = None
     most_left: int = MOST_LEFT
     crowding: frozenset[UUID] = frozenset()
     suspects: frozenset[int] = frozenset()
+    slow: frozenset[int] = frozenset()
     smaller_by: int = 1
     taken_back: int = 0
     _undo: Sequence[Undo] = ()
@@ -111,6 +118,8 @@ class Memory:
                 self.told[visit] = told
         self.rates.take(plan.buckets)
         self.backlogs.take(plan.backlogs)
+        self.late_pace.saw(plan.late.spent)
+        self.slow = plan.slow
 
     def committed(self) -> None:
         """The plan that was taken last is not taken back any more."""
@@ -146,7 +155,7 @@ class Plan:
     all that has fallen due; late: the others; unjudged: how many are not judged at all, because too
     many fixes follow. delta: what is done to the state. suspect: stored fixes whose flag changes.
     checkpointed: (asset, time_us) of the last of each that has a new one. backlogs: what is judged
-    of them, by `late`.
+    of them, by `late`. slow: see `Memory`.
     """
 
     revision: int
@@ -166,6 +175,7 @@ class Plan:
     refusals: Sequence[Refusal]
     buckets: Buckets
     backlogs: Progress
+    slow: frozenset[int]
 
     @property
     def writes(self) -> bool:
@@ -188,14 +198,16 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     registry, state = memory.registry, memory.state
     batch, refusals, buckets = sort_out(arrivals, registry, memory.watermarks, memory.rates)
     registry.resolve(batch)
-    arrived = _without_known(batch, memory.watermarks, past, registry)
+    unseen = _beyond_most_doubtful(batch, memory.watermarks)
+    arrived = _without_known(_without_rows(batch, unseen), memory.watermarks, past, registry)
     waiting = memory.backlogs.assets
     piece = {} if arrivals.alone else _piece(arrived, memory, past, now_us)
     new = _without_assets(arrived, [one for one in waiting if not _is_last(piece.get(one))])
     behind = late_assets(new, state)
     behind = behind[~np.isin(behind, list(piece))]
-    rest = _beyond_most_late(new, behind)
+    rest = _beyond_most_late(new, behind, memory.late_pace)
     new = _without_rows(new, rest)
+    behind = behind[np.isin(behind, new.rows["asset"])]
     known = _past_of(behind, new, past) | piece
     due_us = now_us - UNDER_WAY_US
     if arrivals.alone and state.ticked_us > MIN_TIME_US:
@@ -219,7 +231,7 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     delta = evaluation.delta.replaced_by(late.states)
     checkpoints = memory.checkpoints.due(delta, registry)
     unjudged = int(np.isin(new.rows["asset"], careful).sum()) - late.fixes
-    cut = FixBatch.concat([new.take(np.flatnonzero(evaluation.postponed)), rest])
+    cut = FixBatch.concat([new.take(np.flatnonzero(evaluation.postponed)), rest, unseen])
     postponed = _with_equals(cut, batch)
     batch, new = _without_rows(batch, postponed), _without_rows(new, postponed)
     return Plan(
@@ -240,6 +252,7 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
         refusals=refusals,
         buckets=buckets,
         backlogs=memory.backlogs.progress(arrived.rows, late.backlogs, now_us),
+        slow=_organizations(batch, rest, unseen),
     )
 
 
@@ -263,6 +276,19 @@ def _piece(batch: FixBatch, memory: Memory, past: Past, now_us: int) -> dict[int
 
 def _is_last(piece: AssetPast | None) -> bool:
     return piece is not None and not piece.more_follow
+
+
+def _beyond_most_doubtful(batch: FixBatch, watermarks: Watermarks) -> FixBatch:
+    """The fixes that may be stored already and are too many of their organization to be looked up,
+    the last that arrived, where others have fixes too.
+    """
+    organization = batch.rows["organization"]
+    doubtful = np.flatnonzero(~watermarks.all_new(batch))
+    if len(doubtful) <= MOST_DOUBTFUL_SHARE or (organization == organization[0]).all():
+        return batch.take(np.empty(0, np.intp))
+    whose = organization[doubtful]
+    rest = [doubtful[whose == one][MOST_DOUBTFUL_SHARE:] for one in np.unique(whose)]
+    return batch.take(np.sort(np.concatenate(rest)))
 
 
 def _without_known(
@@ -336,18 +362,28 @@ def _without_rows(batch: FixBatch, others: FixBatch) -> FixBatch:
     return batch.take(np.flatnonzero(~np.isin(place, other)))
 
 
-def _beyond_most_late(batch: FixBatch, behind: NDArray[np.integer]) -> FixBatch:
+def _beyond_most_late(batch: FixBatch, behind: NDArray[np.integer], pace: LatePace) -> FixBatch:
     """The fixes of assets with late ones that are too many for one plan, the last that arrived:
-    of their asset, and where others have fixes too, of their organization.
+    of their asset, and of their organization. An organization has whole assets judged, one after
+    the other: the past of each has to be looked up.
     """
-    own = [rows for _, rows in rows_by_asset(batch.rows, behind.tolist())]
-    rest = [rows[MOST_LATE:] for rows in own]
-    organizations = np.unique(batch.rows["organization"])
-    if len(organizations) > 1 and own:
-        taken = np.sort(np.concatenate([rows[:MOST_LATE] for rows in own]))
-        organization = batch.rows["organization"][taken]
-        rest += [taken[organization == one][MOST_LATE_SHARE:] for one in organizations]
+    own = [rows for _, rows in rows_by_asset(batch.rows, behind.tolist()) if len(rows)]
+    rest, taken = [rows[MOST_LATE:] for rows in own], dict[int, list[NDArray[np.intp]]]()
+    for rows in sorted(own, key=lambda rows: int(rows[0])):
+        organization = int(batch.rows["organization"][rows[0]])
+        taken.setdefault(organization, []).append(rows[:MOST_LATE])
+    has_others = len(np.unique(batch.rows["organization"])) > 1
+    for organization, some in taken.items():
+        share_s = (LATE_S if has_others else LATE_ALONE_S) / len(taken)
+        most = pace.most(organization, share_s)
+        rest.append(np.concatenate(some)[min(most, MOST_LATE_SHARE) if has_others else most :])
     return batch.take(np.sort(np.concatenate([np.empty(0, np.intp), *rest])))
+
+
+def _organizations(batch: FixBatch, *cut: FixBatch) -> frozenset[int]:
+    """Those that fixes were cut off of, where others have fixes too."""
+    found = frozenset(int(one) for some in cut for one in np.unique(some.rows["organization"]))
+    return found if found and len(np.unique(batch.rows["organization"])) > 1 else frozenset()
 
 
 def _with_equals(cut: FixBatch, batch: FixBatch) -> FixBatch:

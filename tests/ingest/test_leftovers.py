@@ -12,7 +12,7 @@ import pytest
 from db.connect import connect
 from db.inbox import NewMessage, put
 from db.tenant import act_for
-from ingest import plan
+from ingest import leftovers, plan
 from ingest.owner import Ownership
 from telemetry.topics import fixes_topic
 from tests.ingest.conftest import Device, fix, ownership, running, until
@@ -192,6 +192,8 @@ async def test_late_fixes_of_one_are_cut_where_others_have_fixes_and_nothing_els
     share: int,
 ) -> None:
     monkeypatch.setattr(plan, "MOST_LATE_SHARE", share)
+    monkeypatch.setattr(plan, "MOST_DOUBTFUL_SHARE", share)
+    monkeypatch.setattr(leftovers, "SLOW_FIXES", share)
     many, of_many, _ = await tenant_with_zones(database)
     few, of_few, _ = await tenant_with_zones(database)
     owner = owner_of(database, broker, 10_000)
