@@ -25,8 +25,8 @@ FRAME_CONNECTIONS = 128
 """Each has a client id of 64 KiB at most, and a frame 16 MiB."""
 CONTENDED_MESSAGES = 256
 CONTENDED_BYTES = 1024 * 1024
-"""What an organization may have at ingest while others send, too: those wait behind it there. It is
-a batch of ingest or so.
+"""What an organization may have at ingest while others send, too: those wait for the batch that it
+is in, so the batch must be small.
 """
 CONTENDED_FOR_MESSAGES = 65_536
 """Others count as sending for so many messages after their last one."""
@@ -122,7 +122,7 @@ class Outbox:
 
     An organization may have as much at ingest as there is room for beside it: alone a half of all,
     with another one a third each (dynamic thresholds: Choudhury and Hahne, 1998). While others
-    send, it has no more there than `CONTENDED_MESSAGES`: ingest takes messages in their order.
+    send, it has no more there than `CONTENDED_MESSAGES`: theirs wait for all that is in a batch.
     """
 
     def __init__(self) -> None:
