@@ -68,7 +68,7 @@ class RowResult:
 async def run_rows(
     keys: Sequence[str], *, is_short: bool, seed: int, say: Say
 ) -> AsyncIterator[RowResult]:
-    """Raises StackError where a system cannot be started."""
+    """A row whose system cannot be started is not good; the others are done all the same."""
     if elsewhere := [name for name in _ELSEWHERE if os.environ.get(name)]:
         raise StackError(f"faults are for servers of our own: unset {', '.join(elsewhere)}")
     keeper = _Keeper(say)
@@ -78,8 +78,12 @@ async def run_rows(
             if (why_not := row.why_not()) is not None:
                 yield RowResult(key, row.title, skipped=why_not)
                 continue
-            system = await keeper.system(row.setting)
             say(f"row {key}: {row.title}")
+            try:
+                system = await keeper.system(row.setting)
+            except StackError as error:
+                yield RowResult(key, row.title, trouble=f"its system cannot be started: {error}")
+                continue
             result = await _run(key, row, system, Extent(is_short, seed))
             if not (is_short and result.is_good) or row.has_standby:
                 await keeper.close()

@@ -91,12 +91,18 @@ def check_data_dir(data_dir: Path) -> None:
         raise StackError(f"the data folder {data_dir} cannot be written by {_user(os.geteuid())}")
     if (data_dir / SECRETS).exists():
         return
-    names = sorted({path.name for path in data_dir.iterdir()} - MAY_BE_FIRST)
+    may_be_first = MAY_BE_FIRST | ({"postgres"} if _is_without_cluster(data_dir) else set())
+    names = sorted({path.name for path in data_dir.iterdir()} - may_be_first)
     if names:
         raise StackError(
             f"{data_dir} has files of others ({', '.join(names[:3])}{', ...' * (len(names) > 3)});"
             f" --data names a folder for opsc alone, such as {data_dir / 'opsc'}"
         )
+
+
+def _is_without_cluster(data_dir: Path) -> bool:
+    """A disk of the database's own is mounted before the first start, and holds nothing yet."""
+    return not (data_dir / "postgres" / "cluster").exists()
 
 
 def _user(uid: int) -> str:

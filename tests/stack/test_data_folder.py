@@ -45,6 +45,14 @@ def test_secrets_of_an_older_version_are_kept_and_completed(tmp_path: Path) -> N
     assert load_secrets(tmp_path) == completed
 
 
+def test_a_disk_of_the_databases_own_may_be_mounted_first(tmp_path: Path) -> None:
+    (tmp_path / "postgres" / "lost+found").mkdir(parents=True)
+    make_data_dir(tmp_path)
+    (tmp_path / "postgres" / "cluster").mkdir()
+    with pytest.raises(StackError, match="files of others"):
+        make_data_dir(tmp_path)
+
+
 def test_a_folder_with_files_of_others_is_refused(tmp_path: Path) -> None:
     for name in ("log", "thesis.odt"):
         (tmp_path / name).touch()
