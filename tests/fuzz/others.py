@@ -109,11 +109,14 @@ class _Sent(NamedTuple):
     qos: int = 1
 
 
+_UNCONNECTED = socket.socket(socket.AF_UNIX)
+
+
 class _Transport(asyncio.Transport):
     """Where nothing arrives."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__({"socket": _UNCONNECTED})
         self._is_closing = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -152,7 +155,7 @@ async def _to_listener(pieces: list[bytes]) -> None:
         answered.append(message.number)
 
     sender = Sender(UUID(int=1))
-    origin = Origin(1, 0, UUID(int=2), "", 0, committed, lambda _: None)
+    origin = Origin(1, 0, UUID(int=2), UUID(int=3), "", 0.0, committed, lambda _: None)
     sender.opened(origin)
     for number in range(5):
         sender.offer(origin, _Sent(number))

@@ -147,13 +147,11 @@ def _proxy() -> Iterator[bytes]:
 
 
 def _frames() -> Iterator[bytes]:
-    hello = link.frame(Hello(1, _TRACKER))
-    opened = link.frame(
-        Connections([Opened(1, _TRACKER, _TRACKER, "client", 1_700_000_000_000_000)], [])
-    )
+    hello = link.frame(Hello(link.VERSION, _TRACKER))
+    opened = link.frame(Connections([Opened(1, _TRACKER, _TRACKER, "client", 1_000_000)], []))
     topic = [Topic(1, 1, "t")]
     block = link.block(0, [1, 1], [b"a", b"c" * 30], topic, [Extra(1, b"id", 600_000)])
-    welcome = link.frame(Welcome(1, 12, 65_536, 1 << 26))
+    welcome = link.frame(Welcome(link.VERSION, 12, 65_536, 1 << 26))
     numbers, codes = np.array([0, 1, 3], np.uint64), np.array([0, 0, 1], np.uint8)
     results = link.results(12, numbers, codes)
     for size in (0, 1, 7):
