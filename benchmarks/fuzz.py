@@ -33,6 +33,8 @@ FOLDER = Path("var") / "fuzz"
 SHARES = {"machine": 0.55, "payloads": 0.2, "frames": 0.2, "proxy": 0.05}
 """What part of the time each target has."""
 MAX_INPUT_BYTES = 600
+SLICE_S = 60
+"""How long a process tries: while atheris looks on, it grows by some KiB an input."""
 MEMORY_MAX_MIB = 1024
 """A process that takes more is a finding."""
 INPUT_MAX_S = 10
@@ -68,23 +70,30 @@ def fuzz(target: str, seconds: int, seed: int) -> Run:
     inputs = {*seeds(target), *corpus(target)}
     for data in inputs:
         (found / hashlib.sha1(data).hexdigest()).write_bytes(data)
-    began_s = time.monotonic()
-    printed = _atheris(target, found, f"-max_total_time={seconds}", f"-seed={seed}",
-        f"-artifact_prefix={findings}/{target}-", f"-rss_limit_mb={MEMORY_MAX_MIB}",
-        f"-timeout={INPUT_MAX_S}", f"-max_len={MAX_INPUT_BYTES}", "-print_final_stats=1",
-    )  # fmt: skip
+    began_s, executions, peak_mib, slowest_s = time.monotonic(), 0, 0, 0
+    edges = features = 0
+    new: list[str] = []
+    for number in range(-(-seconds // SLICE_S)):
+        slice_s = min(SLICE_S, seconds - number * SLICE_S)
+        printed = _atheris(target, found, f"-max_total_time={slice_s}", f"-seed={seed + number}",
+            f"-artifact_prefix={findings}/{target}-", f"-rss_limit_mb={MEMORY_MAX_MIB}",
+            f"-timeout={INPUT_MAX_S}", f"-max_len={MAX_INPUT_BYTES}", "-print_final_stats=1",
+        )  # fmt: skip
+        said = {name.decode(): int(value) for name, value in _STATISTIC.findall(printed)}
+        executions += said.get("number_of_executed_units", 0)
+        peak_mib = max(peak_mib, said.get("peak_rss_mb", 0))
+        slowest_s = max(slowest_s, said.get("slowest_unit_time_sec", 0))
+        edges, features = map(int, (_STATUS.findall(printed) or [(edges, features)])[-1])
+        new = sorted(path.name for path in set(findings.iterdir()) - before)
+        if new or "number_of_executed_units" not in said:
+            print(printed[-8_000:].decode(errors="replace"), file=sys.stderr)
+            new = new or ["the fuzzer ended by itself"]
+            break
     took_s = time.monotonic() - began_s
-    said = {name.decode(): int(value) for name, value in _STATISTIC.findall(printed)}
-    edges, features = map(int, (_STATUS.findall(printed) or [(0, 0)])[-1])
-    new = sorted(path.name for path in set(findings.iterdir()) - before)
-    if new or "number_of_executed_units" not in said:
-        print(printed[-8_000:].decode(errors="replace"), file=sys.stderr)
-        new = new or ["the fuzzer ended by itself"]
     sizes = [path.stat().st_size for path in found.iterdir()]
     return Run(
-        target, round(took_s, 1), said.get("number_of_executed_units", 0), edges, features,
-        len(inputs), len(sizes), sum(sizes), said.get("peak_rss_mb", 0),
-        said.get("slowest_unit_time_sec", 0), new,
+        target, round(took_s, 1), executions, edges, features,
+        len(inputs), len(sizes), sum(sizes), peak_mib, slowest_s, new,
     )  # fmt: skip
 
 

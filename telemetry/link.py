@@ -238,8 +238,9 @@ def _read(kind: int, data: bytes, start: int, end: int) -> Body:
         if kind == Kind.MESSAGES:
             return _read_block(data, start, end)
         if kind == Kind.RESULTS:
-            (epoch,) = _RESULTS.unpack_from(data, start)
-            return Results(epoch, np.frombuffer(data[start + _RESULTS.size : end], _RUN))
+            runs = start + _RESULTS.size
+            (epoch,) = _RESULTS.unpack(data[start : min(runs, end)])
+            return Results(epoch, np.frombuffer(data[runs:end], _RUN))
         return _DECODERS[Kind(kind)].decode(data[start:end])
     except (msgspec.DecodeError, struct.error, ValueError, OverflowError) as error:
         raise FrameError(f"a frame of kind {kind} cannot be read: {error}") from None

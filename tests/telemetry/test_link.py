@@ -122,3 +122,9 @@ def test_a_body_that_says_something_else_is_refused(payload: bytes) -> None:
     body = len(payload).to_bytes(4, "little")
     with pytest.raises(FrameError, match="kind 2"):
         _bodies((len(payload) + 1).to_bytes(4, "little") + b"\x02" + payload + body)
+
+
+def test_a_frame_of_results_does_not_end_in_the_next_one() -> None:
+    short = b"\x02\0\0\0" + bytes((link.Kind.RESULTS, 12))
+    with pytest.raises(link.FrameError, match="cannot be read"):
+        _bodies(short + STREAM)
