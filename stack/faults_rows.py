@@ -372,7 +372,7 @@ _ALL_FAULTS = (
 ROWS: Mapping[str, Row] = {
     "1": Row("ingest killed at random moments", ingest_killed, Load(at_most_s=400)),
     "2": Row("ingest frozen, a standby takes over", ingest_frozen, has_standby=True),
-    "3": Row("listener killed", listener_killed, Load(at_most_s=600)),
+    "3": Row("listener killed", listener_killed, Load(at_most_s=300)),
     "3a": Row("listener killed while ingest is away", listener_killed_with_a_queue),
     "3b": Row("listener frozen, and goes on", listener_frozen),
     "4": Row("listener restarted in order", listener_restarted),

@@ -62,6 +62,8 @@ class Supervisor:
 
     def __init__(self, say: Say, started: Callable[[str, int], None]) -> None:
         self._say, self._started = say, started
+        self.longest_pause_s = LONGEST_PAUSE_S
+        """Before a part that ends again and again is started once more."""
         self._processes: dict[str, Process] = {}
         self._watchers: list[asyncio.Task[None]] = []
 
@@ -100,7 +102,7 @@ class Supervisor:
                 pause_s = FIRST_PAUSE_S
             self._say(f"{part.name} ended ({how}); starting it again in {pause_s:.1f} s")
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            pause_s = min(pause_s * 2, self.longest_pause_s)
             await self._restart(part)
 
     async def _until_end(self, part: Part) -> str:

@@ -52,7 +52,7 @@ from stack.runtime import (
 )
 from stack.servers import LOOPBACK, Postgres, make_home
 from stack.settings import WrongSettings, unread_variables, wrong_settings
-from stack.supervisor import Part, Say, Supervisor, answers_ready
+from stack.supervisor import LONGEST_PAUSE_S, Part, Say, Supervisor, answers_ready
 from stack.tls import Certificate, certificate_of, pinned
 
 POSTGRES_PORT = 5432
@@ -91,9 +91,11 @@ class Variation:
     """How a system differs from that of `opsc up`: for those who break it on purpose.
 
     has_ingest: else the caller starts its own, as `ingest_part` says. listener: settings of it.
+    longest_pause_s: before a part that ended is started again.
     """
 
     has_ingest: bool = True
+    longest_pause_s: float = LONGEST_PAUSE_S
     listener: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -177,6 +179,7 @@ async def running_stack(
         stack = Stack(data_dir, say, load_secrets(data_dir))
         stack.certificate = certificate_of(data_dir / "tls", develop=tls)
         stack.variation = variation or stack.variation
+        stack.supervisor.longest_pause_s = stack.variation.longest_pause_s
         try:
             await _unless_stopped(stop, _start(stack))
             stack.publish()
