@@ -245,6 +245,7 @@ class Checked:
         assert connack == Answer(2)
         options = self.machine.options
         self._publishes, self.ledger = Publishes(version, options), Ledger(version, options)
+        self.machine.receive(b"", self.now_s, is_read=False)  # its clock begins, as for a listener
         waiting, self._waiting = self._waiting, b""
         self.feed(waiting)
 
