@@ -186,8 +186,11 @@ TRACES: Mapping[str, str] = {
 
 def command_lines(up: Up) -> str:
     """Return what everybody on the machine can see of the processes."""
-    files = (Path(f"/proc/{pid}/cmdline") for pid in descendants(up.process.pid))
-    return "\n".join(file.read_bytes().decode(errors="replace") for file in files)
+    lines: list[str] = []
+    for pid in descendants(up.process.pid):
+        with suppress(FileNotFoundError):  # PostgreSQL's workers come and go
+            lines.append(Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace"))
+    return "\n".join(lines)
 
 
 def log_every_statement(world: World) -> None:
