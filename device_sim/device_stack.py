@@ -165,7 +165,9 @@ class DeviceStack:
         except asyncio.CancelledError:
             is_cut = False
             raise
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not writer.is_closing():
+                raise  # uvloop raises it, too, where one writes to a connection that was reset
             raise StackError(str(error) or "the connection broke") from error
         finally:
             self._writer, self._is_deaf = None, False
