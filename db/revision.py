@@ -23,18 +23,10 @@ async def bump(conn: Connection) -> tuple[int, datetime]:
     return row[0], row[1]
 
 
-async def read_for_share(conn: Connection) -> int:
-    """The revision, held against change until the transaction ends."""
-    cursor = await conn.execute("SELECT revision FROM zones_revision FOR SHARE")
-    row = await cursor.fetchone()
-    assert row is not None
-    return row[0]
-
-
 async def read_as_owner(conn: Connection, lease: str, epoch: int) -> int:
     """The revision, held against change until the transaction ends, and the lease's epoch with it.
 
-    As `leases.check` and `read_for_share`, with one wait in place of two. Raises LeaseLost.
+    One question in place of two: each is waited for in every transaction. Raises LeaseLost.
     """
     cursor = await conn.execute(
         """

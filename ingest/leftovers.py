@@ -4,9 +4,9 @@ A message is finished, so acknowledged, when the last of its fixes is stored. Wh
 before the next batch, where each organization has a share again: so the costs of a tenant who makes
 a great many events fall on that tenant. Of what is left over, too, each organization has a share of
 a batch, and the rest waits behind it, while others' messages are taken and acknowledged. Of one
-that has too many fixes left over nothing is taken. Of an
-asset with late fixes a fixed number is judged at once (`plan.MOST_LATE`), whatever they do, and of
-an organization what some milliseconds are enough for (`ingest.late_pace`).
+that has too many fixes left over nothing is taken. Of an asset with late fixes a fixed number is
+judged at once (`plan.MOST_LATE`), whatever they do, and of an organization what some milliseconds
+are enough for (`ingest.late_pace`).
 """
 
 from collections import defaultdict

@@ -50,9 +50,7 @@ MOST_TRANSITIONS = 10_000  # of a plan: some 50 MB of events, a second of the da
 MOST_LEFT = 120_000  # fixes that organizations may have left over, in shares
 MOST_LATE = 250  # fixes of an asset that has late ones, in one plan
 MOST_LATE_SHARE = 2_000  # fixes of such assets of an organization, in a plan with others' fixes
-MOST_DOUBTFUL_SHARE = (
-    500  # fixes of an organization that may be stored, in a plan with others' fixes
-)
+MOST_DOUBTFUL_SHARE = 500  # fixes of an organization that may be stored already, in such a plan
 _IDENTITY = ["tracker", "time_us", "seq"]
 
 
