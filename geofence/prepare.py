@@ -6,7 +6,7 @@ far it is.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# (numba's events have no types)
+# (numba's events and shapely have no types)
 
 import sys
 from collections.abc import Callable
@@ -14,17 +14,24 @@ from typing import Any, TextIO
 
 import numpy as np
 from numba.core.event import Event, Listener, install_listener
+from shapely import Point
 
 from geofence.compiled import all_called
+from geofence.containment import covers_pairs
 from geofence.distance import signed_distance_m
 from geofence.evaluator import NO_TIMERS_US, evaluate, late_assets
 from geofence.index import ZoneIndex
 from geofence.lookup import signed_distances_m
+from geofence.packing import SLABS_FROM_VERTICES
+from geofence.shapes import Polygonal, covers
+from geofence.slabs import edges_by_band
 from geofence.state import State
 from geofence.walk import mark_late_assets, walk
 from telemetry.fix import FixBatch
 
 LINES = 8  # of progress, where the output is no terminal
+
+_CALLED = (mark_late_assets, walk, signed_distance_m, covers_pairs, edges_by_band)
 
 Step = Callable[[int, int], None]
 
@@ -34,7 +41,7 @@ class _Progress(Listener):
 
     def __init__(self, step: Step) -> None:
         self._step = step
-        self._wanted = all_called(mark_late_assets, walk, signed_distance_m)
+        self._wanted = all_called(*_CALLED)
         self._compiled: set[Any] = set()
 
     def on_start(self, event: Event) -> None:
@@ -62,6 +69,8 @@ def _call_everything() -> None:
     late_assets(FixBatch.empty(), State())
     evaluate(FixBatch.empty(), State(), index, NO_TIMERS_US)
     signed_distances_m(index, none.astype(np.int64), none.astype(np.int64), none, none)
+    many_sided = Polygonal(Point(0, 0).buffer(1, quad_segs=SLABS_FROM_VERTICES // 4))
+    covers(many_sided, [0.0], [0.0])
 
 
 class Report:

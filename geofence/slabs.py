@@ -41,14 +41,15 @@ def slabs_of(
         share = (north - south) / max(climb, north - south)
         bands = max(1, int((MAX_ENTRIES_PER_EDGE - 2) * count * share))
         per_deg = bands / (north - south)
-    starts, edges = _entries(np.ascontiguousarray(vertices), south, per_deg, bands)
+    starts, edges = edges_by_band(np.ascontiguousarray(vertices), south, per_deg, bands)
     return starts, edges, south, per_deg
 
 
 @compiled
-def _entries(
+def edges_by_band(
     vertices: NDArray[np.float64], south: float, per_deg: float, bands: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The loops of `slabs_of`: (starts, edges)."""
     starts = np.zeros(bands + 1, dtype=np.int64)
     for edge in range(len(vertices) - 1):
         lat0, lat1 = vertices[edge, 1], vertices[edge + 1, 1]

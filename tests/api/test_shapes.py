@@ -4,6 +4,8 @@ import asyncio
 import math
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
@@ -56,6 +58,17 @@ async def measured(shapes: Shapes, geometry: dict[str, Any]) -> Any:
 )
 async def test_measures_are_those_of_the_shape(shapes: Shapes, geometry: dict[str, Any]) -> None:
     assert await measured(shapes, geometry) == measures(read_shape(geometry))
+
+
+def test_no_child_spends_its_time_on_what_is_compiled() -> None:
+    told = (
+        "from api.shape_process import load_what_is_compiled\n"
+        "from geofence.slabs import edges_by_band\n"
+        "load_what_is_compiled()\n"
+        "print(len(edges_by_band.signatures))"
+    )
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, check=True)
+    assert done.stdout == b"1\n"
 
 
 async def test_a_fault_in_a_large_geometry_names_its_place_and_offers_a_repair(

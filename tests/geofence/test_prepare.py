@@ -38,3 +38,34 @@ def test_all_functions_that_compiled_code_calls_are_known() -> None:
     called = all_called(signed_distance_m)
     assert {signed_distance_m.py_func, geodesic_m.py_func} <= called
     assert all_called(geodesic_m) < called
+
+
+EVERYTHING = """
+from importlib import import_module
+from pkgutil import iter_modules
+
+import geofence
+from geofence.prepare import prepare
+
+prepare()
+for found in iter_modules(geofence.__path__, "geofence."):
+    for name, value in vars(import_module(found.name)).items():
+        from_python = hasattr(value, "py_func") and "no_cpython_wrapper" not in value.targetoptions
+        if from_python and value.py_func.__module__ == found.name and not value.signatures:
+            print(name)
+"""
+# What only tests and benchmarks call from Python.
+OF_TESTS = {
+    "_inside",
+    "edge_distance_pairs_m",
+    "geodesics_m",
+    "meets_pairs",
+    "signed_distance_pairs_m",
+    "within_pairs_m",
+}
+
+
+def test_nothing_that_the_programs_call_is_left_to_be_compiled() -> None:
+    command = [sys.executable, "-c", EVERYTHING]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == OF_TESTS
