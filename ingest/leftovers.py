@@ -29,7 +29,8 @@ SUSPECTS_FIXES = 1_000
 while they are looked for."""
 
 SLOW_FIXES = 100
-"""Of an organization that has more late fixes than one plan judges: each is looked up."""
+"""Of an organization that has more late fixes than one plan judges, each of which is looked up, or
+whose messages are refused. A message counts as a fix at least."""
 
 _NOTHING = Before(0, 0, (), was_let_in=False)
 
@@ -93,6 +94,7 @@ def shared(arrivals: Arrivals, memory: Memory, most_fixes: int) -> Arrivals:
     Of each the first messages; the one that its share ends in is whole.
     """
     fixes = np.bincount(arrivals.decoded.batch.rows["message"], minlength=len(arrivals.messages))
+    fixes = np.maximum(fixes, 1)
     if fixes.sum() <= most_fixes and not memory.suspects and not memory.slow:
         return arrivals
     organization = memory.registry.organizations_of(arrivals.messages)

@@ -4,6 +4,7 @@ A plan is made from the memory and changes nothing in it; `Memory.take` does, on
 transaction has begun and found nothing changed.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
@@ -50,6 +51,7 @@ MOST_TRANSITIONS = 10_000  # of a plan: some 50 MB of events, a second of the da
 MOST_LEFT = 120_000  # fixes that organizations may have left over, in shares
 MOST_LATE = 250  # fixes of an asset that has late ones, in one plan
 MOST_LATE_SHARE = 2_000  # fixes of such assets of an organization, in a plan with others' fixes
+MOST_REFUSED_SHARE = 64  # refusals of an organization; more take as long as thousands of fixes
 MOST_DOUBTFUL_SHARE = 500  # fixes of an organization that may be stored already, in such a plan
 _IDENTITY = ["tracker", "time_us", "seq"]
 
@@ -64,7 +66,8 @@ class Memory:
     `geofence.evaluator.evaluate`. left: what the plan that was taken last left over; crowding: the
     organizations that have too much of it, most_left: fixes that they share (`ingest.leftovers`).
     suspects: organizations whose newest messages the database refused (`ingest.splitting`). slow:
-    those that had more late fixes than one plan judges, while others had fixes too.
+    those that had more late fixes than one plan judges, while others had fixes too, or more
+    refusals.
     taken_back: how many plans were; what was planned from one of them does not hold.
     """
 
@@ -250,7 +253,7 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
         refusals=refusals,
         buckets=buckets,
         backlogs=memory.backlogs.progress(arrived.rows, late.backlogs, now_us),
-        slow=_organizations(batch, rest, unseen),
+        slow=_organizations(batch, rest, unseen) | _much_refused(arrivals, refusals, registry),
     )
 
 
@@ -382,6 +385,17 @@ def _organizations(batch: FixBatch, *cut: FixBatch) -> frozenset[int]:
     """Those that fixes were cut off of, where others have fixes too."""
     found = frozenset(int(one) for some in cut for one in np.unique(some.rows["organization"]))
     return found if found and len(np.unique(batch.rows["organization"])) > 1 else frozenset()
+
+
+def _much_refused(
+    arrivals: Arrivals, refusals: Sequence[Refusal], registry: Registry
+) -> frozenset[int]:
+    """The organizations of which more is refused than may be, where others have messages too."""
+    of_each = Counter(one.org_id for one in refusals if one.org_id is not None)
+    much = [org_id for org_id, count in of_each.items() if count > MOST_REFUSED_SHARE]
+    if not much or len(np.unique(registry.organizations_of(arrivals.messages))) < 2:
+        return frozenset()
+    return frozenset(map(registry.organizations.number, much))
 
 
 def _with_equals(cut: FixBatch, batch: FixBatch) -> FixBatch:

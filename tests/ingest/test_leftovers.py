@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,11 +14,14 @@ from db.connect import connect
 from db.inbox import NewMessage, put
 from db.tenant import act_for
 from ingest import leftovers, plan
+from ingest.arrivals import read
 from ingest.owner import Ownership
 from telemetry.topics import fixes_topic
 from tests.ingest.conftest import Device, fix, ownership, running, until
+from tests.ingest.seam import now_us, settle, turn_of
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.ingest.test_receipts import heard, listening
+from tests.ingest.test_results import sent
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
 
 HOME = (13.4, 52.5)
@@ -206,3 +210,23 @@ async def test_late_fixes_of_one_are_cut_where_others_have_fixes_and_nothing_els
         await until(lambda: len(many.rows(FIXES)) == 46)
         await until(lambda: len(few.rows(FIXES)) == 1)
     assert len(many.rows(VISITS)) == 15 * ZONES
+
+
+async def test_whose_messages_are_refused_has_little_of_the_next_batch(
+    database: DatabaseUnderTest,
+) -> None:
+    many, few = await Tenant.create(database), await Tenant.create(database)
+    of_many, of_few = await many.vehicle(), await few.vehicle()
+    refused = [sent(of_many, fix(soon(-9), 0, n / 1e6), topic=f"no/{n}") for n in range(150)]
+    good = [sent(of_few, fix(soon(n - 90), *HOME)) for n in range(40)]
+    async with turn_of(database) as turn:
+        await settle(turn, refused[: plan.MOST_REFUSED_SHARE])
+        await settle(turn, [*refused, *good[:20]])
+        batch = leftovers.shared(read([*refused, *good[20:]], now_us()), turn.memory, 1_000)
+        of_each = Counter(one.identity for one in batch.messages)
+        assert of_each == {of_many.tracker_id: leftovers.SLOW_FIXES, of_few.tracker_id: 20}
+        assert batch.behind is not None
+        assert len(batch.behind.messages) == 150 - leftovers.SLOW_FIXES
+        await settle(turn, [*refused[:1], *good[20:]])
+        assert leftovers.shared(read(refused, now_us()), turn.memory, 1_000).behind is None
+    assert many.rows("SELECT count(*), sum(seen) FROM quarantine") == [(150, 215)]
