@@ -18,6 +18,7 @@
 # nothing. Needed beforehand: make, git and Python 3.11 or later with venv.
 
 PYTHON ?= python3
+WORKERS ?= 2
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 TOOLS := .venv/tools/.installed
@@ -36,7 +37,8 @@ demo: setup
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test: tools
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder \
+	  --junitxml var/tests.xml
 
 check: setup
 	$(BIN)/ruff format --check $(CODE)

@@ -3,11 +3,16 @@
 - ``broker``: a mosquitto for the session; give topics and client ids of your own.
 - ``database``: a freshly migrated database for each test module; ``.url(role)``.
 - ``private_broker(...)``, ``private_postgres()``: servers of one test's own, to kill and restart.
+
+`make test` runs files side by side, a worker for each processor: the longest first, by
+``durations.json``, and those that run whole systems one after the other.
 """
 
 from __future__ import annotations
 
+import json
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +26,27 @@ from tests.servers import (
     Servers,
     running_servers,
 )
+
+DURATIONS_S: dict[str, float] = json.loads(
+    Path(__file__).with_name("durations.json").read_text(encoding="utf-8")
+)
+"""By file, written by `python -m tests.durations`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups files for the workers, and puts what takes longest first."""
+    group_of: dict[Path, str] = {}
+    for item in items:
+        name = item.path.relative_to(Path(__file__).parent).as_posix()
+        group_of[item.path] = name
+        if item.get_closest_marker("acceptance"):
+            group_of[item.path] = "whole systems"
+    seconds: dict[str, float] = defaultdict(float)
+    for path, group in group_of.items():
+        seconds[group] += DURATIONS_S.get(path.relative_to(Path(__file__).parent).as_posix(), 0.0)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group_of[item.path]))
+    items.sort(key=lambda item: (-seconds[group_of[item.path]], group_of[item.path]))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,28 @@
+"""Writes how long each file of tests takes, so that `make test` begins with the longest.
+
+python -m tests.durations var/tests.xml
+"""
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from xml.etree import ElementTree
+
+
+def durations_s(report: Path) -> dict[str, float]:
+    """Seconds by file, of a report that pytest wrote with `--junitxml`."""
+    found: dict[str, float] = defaultdict(float)
+    for case in ElementTree.parse(report).iter("testcase"):
+        parts = case.get("classname", "").split(".")
+        while parts and not Path(*parts).with_suffix(".py").exists():
+            parts.pop()  # the name of a class
+        if parts:
+            name = Path(*parts).with_suffix(".py").relative_to("tests").as_posix()
+            found[name] += float(case.get("time", "0"))
+    return {name: round(seconds, 1) for name, seconds in sorted(found.items())}
+
+
+if __name__ == "__main__":
+    text = json.dumps(durations_s(Path(sys.argv[1])), indent=1) + "\n"
+    Path(__file__).with_name("durations.json").write_text(text, encoding="utf-8")
