@@ -25,7 +25,7 @@ from geofence.transitions import Inferred
 from geofence.versions import MAX_TIME_US
 from stack.fates import Fates, Refused
 from stack.judged_zones import agenda_of, index_of
-from stack.results import AmendedEvent, GeofenceEvent, Stay, StoredFix, Visit
+from stack.results import Event, Stay, StoredFix, Visit
 from stack.run_history import RunHistory
 from stack.telling import Telling
 from telemetry.fix import FIX_DTYPE, FixBatch, Flag
@@ -49,7 +49,7 @@ class Expectation:
     refused: Counter[Refused]
     visits: list[Visit]
     stays: list[Stay]
-    events: list[GeofenceEvent | AmendedEvent]
+    events: list[Event]
     now_us: int
     until_us: int
     last_due_us: int
