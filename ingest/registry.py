@@ -98,7 +98,8 @@ class Registry:
             self._take_asset(asset)
         if changes.assets or changes.settings:
             self.gates = Gates(
-                np.array(self._max_speed_mps), max_accuracy_m=np.array(self._max_accuracy_m)
+                max_speed_mps=np.array(self._max_speed_mps, np.float64),
+                max_accuracy_m=np.array(self._max_accuracy_m, np.float64),
             )
         for tags in changes.asset_tags:
             self._take_tags(tags)

@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geofence.rules import Gates
 from stack.expectation import Expectation, expect
 from stack.fates import fates
 from stack.results import AmendedEvent, GeofenceEvent, OverspeedEvent, Visit
@@ -177,6 +179,21 @@ def test_a_dwell_is_told_at_its_deadline_and_noted_in_the_visit() -> None:
     assert (dwell.type, dwell.inferred) == ("asset.geofence_dwell", "timer")
     assert dwell.dwell_s == 60
     assert found.visits[-1].dwelled_us == at_us(90)
+
+
+def test_settings_of_the_organization_hold_in_zones_that_do_not_give_the_rule() -> None:
+    history = history_of(square(), square(exit_confirm_fixes=2))
+    history.rules = {"exit_confirm_fixes": 3}
+    found = replayed(*AWAY, history=history)
+    of_zone = [
+        [stay(visit)[2] for visit in found.visits if visit.zone_id == zone_id]
+        for zone_id in history.zone_ids
+    ]
+    assert of_zone == [[None], [10, None]]
+    history.gates = Gates(np.empty(0), 1.0)
+    assert [fix.suspect for fix in replayed(*AWAY, history=history).fixes] == [
+        False, True, True, False,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
