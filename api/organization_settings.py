@@ -12,6 +12,7 @@ from api import fields
 from api.asset_bodies import AssetClass
 from api.zone_rules import PunchTolerance, Tolerances
 from db.organizations import Organization
+from geofence.punch import DEFAULT_RULES
 from geofence.rules import (
     GREATEST_SPEED_MPS,
     MAX_ACCURACY_M,
@@ -52,7 +53,9 @@ class SettingFields(Tolerances):
         description=f"fixes of a worse stated accuracy change nothing; default {MAX_ACCURACY_M:g}",
     )
     punch_tolerance_m: PunchTolerance = Field(
-        default=None, description="so far beyond a site's edge a punch is still there; default 25"
+        default=None,
+        description="so far beyond a site's edge a punch is still there;"
+        f" default {DEFAULT_RULES.tolerance_m:g}",
     )
 
 
