@@ -197,7 +197,7 @@ async def test_an_organization_says_how_fast_a_class_may_be(
     tenant: Tenant, device: Device, ingest: object
 ) -> None:
     await tenant.settings(max_speed_mps={"person": 200.0})
-    person, vessel = (await tenant.vehicle(asset_class=name) for name in ("person", "vessel"))
+    person, vessel = [await tenant.vehicle(asset_class=name) for name in ("person", "vessel")]
     at = soon(-100)
     for one in (person, vessel):
         await device.send(one, fix(at, *HOME), fix(at + timedelta(seconds=1), *NORTH))
