@@ -11,8 +11,8 @@ import msgspec
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from api.examples import example_of
-from geofence.event_data import Alert, VisitAmendment
-from geofence.policy import AMENDED, BREACH, DWELL
+from geofence.event_data import Alert, Overspeed, VisitAmendment
+from geofence.policy import AMENDED, BREACH, DWELL, OVERSPEED
 
 
 class EventKind(NamedTuple):
@@ -45,6 +45,12 @@ EVENT_KINDS = (
         "An asset has stayed in a zone for the zone's `dwell_seconds`.",
         Alert,
         {"transition": "dwell", "inferred": "timer"},
+    ),
+    EventKind(
+        OVERSPEED,
+        "An asset in a zone is faster than the zone's `speed_limit_mps`: the first time of a stay.",
+        Overspeed,
+        {},
     ),
     EventKind(
         AMENDED,

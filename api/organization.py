@@ -4,11 +4,18 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
-from pydantic import BaseModel, Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from api import fields
 from api.access import Admin, Reader
+from api.organization_settings import (
+    MaxSpeeds,
+    MaxSpeedsChange,
+    SettingFields,
+    changed_settings,
+    shown_settings,
+)
 from api.organization_usage import PerMinute
 from api.plans import REQUESTS_PER_MINUTE
 from api.problems import bad_field
@@ -18,6 +25,7 @@ from db import organizations
 from db.newest_first import instant
 from db.organizations import Organization
 from db.plans import PlanName
+from db.revision import bump
 from geofence.schedule import ScheduleError, read_timezone
 
 router = APIRouter(tags=["organization"], route_class=TenantRoute)
@@ -28,8 +36,10 @@ _TimeZone = Annotated[str, fields.text(64, "Europe/Zurich")]
 _Name = Annotated[fields.Name, Field(examples=["Alpine Crane Hire"])]
 
 
-class OrganizationItem(BaseModel):
-    """The caller's organization."""
+class OrganizationItem(SettingFields):
+    """The caller's organization. Of settings, null is the default."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     id: fields.OrganizationId
     name: _Name
@@ -38,15 +48,19 @@ class OrganizationItem(BaseModel):
     api_access: bool = Field(description="by the plan or the add-on, programs may use the API")
     requests_per_minute: PerMinute
     timezone: _TimeZone = Field(description="where it is at home: a name of the IANA database")
+    max_speed_mps: MaxSpeeds
     created_at: datetime
     updated_at: datetime
 
 
-class OrganizationChange(fields.Body):
-    """The fields to change."""
+class OrganizationChange(fields.Body, SettingFields):
+    """The fields to change. Settings bear on what arrives after the change."""
 
     name: _Name = Field(default_factory=fields.absent)
     timezone: _TimeZone = Field(default_factory=fields.absent)
+    max_speed_mps: MaxSpeedsChange | None = Field(
+        default=None, description="null: the defaults; classes that are left out stay as they are"
+    )
 
 
 @_always.get(_PATH, operation_id="getOrganization", response_model=OrganizationItem)
@@ -61,16 +75,18 @@ async def update_organization(
     access: Admin, body: Annotated[OrganizationChange, Body()]
 ) -> Response:
     """Changes the fields that are given."""
-    changes = body.given()
-    if "timezone" in changes:
+    sent = body.given()
+    if "timezone" in sent:
         _check_timezone(body.timezone)
+    names = {name: sent.pop(name) for name in ("name", "timezone") if name in sent}
     async with access.transaction() as conn:
+        revision = (await bump(conn))[0] if sent else None
         organization = await organizations.find(conn, lock=True)
         access.check_unchanged(_item(organization))
-        changed = organization._replace(**changes)
+        changed = changed_settings(organization._replace(**names), sent)
         if changed != organization:
             changed = changed._replace(updated_at=await instant(conn))
-            await organizations.update(conn, changed)
+            await organizations.update(conn, changed, revision)
     return ok(_item(changed))
 
 
@@ -90,6 +106,7 @@ def _item(organization: Organization) -> dict[str, Any]:
         "api_access": organization.api_access,
         "requests_per_minute": REQUESTS_PER_MINUTE[organization.plan],
         "timezone": organization.timezone,
+        **shown_settings(organization),
         "created_at": time_text(organization.created_at),
         "updated_at": time_text(organization.updated_at),
     }

@@ -40,6 +40,10 @@ class VisitItem(BaseModel):
     entry_cause: Literal["moved", "initial", "zone_changed", "reassigned"]
     entry_inferred: Inferred | None = Field(description="null: a fix inside began it")
     dwelled_at: datetime | None = Field(description="when it had lasted for dwell_seconds")
+    overspeed_at: datetime | None = Field(
+        description="when a fix inside first stated a speed above speed_limit_mps"
+    )
+    overspeed_mps: float | None = Field(ge=0, description="that speed", examples=[16.7])
     left_at: datetime | None
     duration_s: float | None = Field(
         ge=0, description="from entered_at to left_at", examples=[1800.5]
@@ -122,6 +126,8 @@ def _item(visit: Visit) -> dict[str, Any]:
         "entry_cause": visit.entry_cause,
         "entry_inferred": visit.entry_inferred,
         "dwelled_at": optional_time_text(visit.dwelled_at),
+        "overspeed_at": optional_time_text(visit.overspeed_at),
+        "overspeed_mps": visit.overspeed_mps,
         "left_at": optional_time_text(visit.left_at),
         "duration_s": _duration_s(visit),
         "exit_lat": visit.exit_lat,

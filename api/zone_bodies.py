@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 
 from api import fields
 from api.wire import id_text, optional_time_text, raw_json, time_text
-from api.zone_rules import RuleFields, changed_rules, shown_rules
+from api.zone_rules import PunchTolerance, RuleFields, changed_rules, shown_rules
 from api.zone_scope import AssetChoice, ChosenAssets, Schedule, shown_assets, stored_assets
 from db.ids import new_id
 from db.zones import Zone, ZoneVersion
@@ -58,6 +58,10 @@ _Width = Annotated[
 ]
 _Assets = Annotated[AssetChoice | None, Field(description="null: all assets")]
 _Schedule = Annotated[Schedule | None, Field(description="null: always")]
+_PunchTolerance = Annotated[
+    PunchTolerance,
+    Field(description="so far beyond the edge a punch is still there; null: the organization's"),
+]
 
 
 class _Version(RuleFields):
@@ -74,6 +78,7 @@ class _Version(RuleFields):
     width_m: _Width
     schedule: _Schedule
     assets: ChosenAssets | None = Field(description="null: all assets")
+    punch_tolerance_m: _PunchTolerance
     created_at: datetime
 
 
@@ -106,6 +111,7 @@ class NewZone(fields.Body, RuleFields):
     alert_on: Alerts | None = None
     schedule: _Schedule = None
     assets: _Assets = None
+    punch_tolerance_m: _PunchTolerance = None
     valid_from: fields.Time | None = Field(
         default=None, description="not later than now, which it is unless given"
     )
@@ -123,6 +129,7 @@ class ZoneChange(fields.Body, RuleFields):
     alert_on: Alerts | None = None
     schedule: _Schedule = None
     assets: _Assets = None
+    punch_tolerance_m: _PunchTolerance = None
 
 
 def new_zone(body: NewZone, at: datetime, box: Sequence[float]) -> Zone:
@@ -140,6 +147,7 @@ def new_zone(body: NewZone, at: datetime, box: Sequence[float]) -> Zone:
         rules=changed_rules({}, body),
         schedule=body.schedule,
         assets=stored_assets(body.assets),
+        punch_tolerance_m=body.punch_tolerance_m,
         valid_from=body.valid_from or at,
         created_at=at,
         updated_at=at,
@@ -209,6 +217,7 @@ def _version(of: Zone | ZoneVersion) -> dict[str, Any]:
         **shown_rules(of.rules),
         "schedule": of.schedule,
         "assets": shown_assets(of.assets),
+        "punch_tolerance_m": of.punch_tolerance_m,
         "valid_from": time_text(of.valid_from),
         "created_at": time_text(of.created_at),
     }

@@ -1,6 +1,7 @@
 """When a zone counts as entered and left: the fields of geofence.rules.Rules, all optional.
 
-What is null is as `Rules` has it by default; only what was given is stored.
+What a zone leaves null is as its organization has it, else as `Rules` has it by default; only what
+was given is stored.
 """
 
 from collections.abc import Mapping
@@ -9,15 +10,20 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from api import fields
+from geofence.rules import GREATEST_SPEED_MPS
 
 _Metres = Annotated[float, Field(ge=0, le=10_000)]
 _Seconds = Annotated[float, Field(ge=0, le=86_400)]
 _SomeSeconds = Annotated[float, Field(gt=0, le=366 * 86_400, examples=[600])]
+_SpeedLimit = Annotated[float, Field(gt=0, le=GREATEST_SPEED_MPS, examples=[13.9])]
 _Fixes = Annotated[int, Field(ge=1, le=1_000), fields.WHOLE]
 
 
-class RuleFields(BaseModel):
-    """Of each: null is the default."""
+PunchTolerance = Annotated[_Metres | None, Field(examples=[25])]
+
+
+class Tolerances(BaseModel):
+    """Rules that a zone has from its organization unless it gives them."""
 
     exit_buffer_m: _Metres | None = Field(
         default=None, examples=[20], description="left only when so far outside; default 0"
@@ -26,6 +32,11 @@ class RuleFields(BaseModel):
         default=None,
         examples=[50],
         description="a fix's accuracy adds to exit_buffer_m, up to this; default 50",
+    )
+    coarse_accuracy_m: _Metres | None = Field(
+        default=None,
+        examples=[30],
+        description="a fix of a worse stated accuracy is coarse; default 30",
     )
     enter_confirm_fixes: _Fixes | None = Field(
         default=None, examples=[1], description="so many fixes in a row enter; default 1"
@@ -53,6 +64,11 @@ class RuleFields(BaseModel):
         examples=[10],
         description="the least way inside of a passing through; default 0",
     )
+
+
+class RuleFields(Tolerances):
+    """Of each: null is the organization's setting, else the default."""
+
     dwell_seconds: _SomeSeconds | None = Field(
         default=None, description="a stay of so long is a dwell; default: no dwell is told"
     )
@@ -60,6 +76,10 @@ class RuleFields(BaseModel):
         default=None,
         examples=[86_400],
         description="a stay ends so long after the last fix; default: never",
+    )
+    speed_limit_mps: _SpeedLimit | None = Field(
+        default=None,
+        description="a fix inside that states a higher speed is told once a stay; default: none",
     )
 
 

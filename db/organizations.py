@@ -1,10 +1,11 @@
 """Organizations: the tenants."""
 
 from datetime import datetime
-from typing import LiteralString, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 from psycopg.rows import args_row
+from psycopg.types.json import Jsonb
 
 from db.connect import Connection
 from db.ids import new_id
@@ -12,13 +13,17 @@ from db.plans import PlanName
 from db.tenant import act_for
 
 _COLUMNS: LiteralString = (
-    "SELECT org_id, name, plan, api_addon, api_access, timezone, created_at, updated_at"
-    " FROM organizations"
+    "SELECT org_id, name, plan, api_addon, api_access, timezone, created_at, updated_at,"
+    " rules, max_accuracy_m, max_speed_mps, punch_tolerance_m FROM organizations"
 )
 
 
 class Organization(NamedTuple):
-    """One row."""
+    """One row.
+
+    rules: the fields of geofence.rules.Rules that were given. max_speed_mps: by class of asset, as
+    far as it was given.
+    """
 
     id: UUID
     name: str
@@ -28,6 +33,10 @@ class Organization(NamedTuple):
     timezone: str
     created_at: datetime
     updated_at: datetime
+    rules: dict[str, Any]
+    max_accuracy_m: float | None
+    max_speed_mps: dict[str, float]
+    punch_tolerance_m: float | None
 
 
 async def find(conn: Connection, *, lock: bool = False) -> Organization:
@@ -39,14 +48,22 @@ async def find(conn: Connection, *, lock: bool = False) -> Organization:
     return organization
 
 
-async def update(conn: Connection, organization: Organization) -> None:
-    """Writes name and timezone."""
+async def update(conn: Connection, organization: Organization, revision: int | None) -> None:
+    """Writes name, timezone and settings. revision: None where the settings stay as they are."""
     await conn.execute(
         """
         UPDATE organizations
-           SET name = %(name)s, timezone = %(timezone)s, updated_at = %(updated_at)s
+           SET name = %(name)s, timezone = %(timezone)s, updated_at = %(updated_at)s,
+               rules = %(rules)s, max_accuracy_m = %(max_accuracy_m)s,
+               max_speed_mps = %(max_speed_mps)s, punch_tolerance_m = %(punch_tolerance_m)s,
+               revision = coalesce(%(revision)s, revision)
         """,
-        organization._asdict(),
+        organization._asdict()
+        | {
+            "rules": Jsonb(organization.rules),
+            "max_speed_mps": Jsonb(organization.max_speed_mps),
+            "revision": revision,
+        },
     )
 
 

@@ -91,6 +91,19 @@ class ZoneVersionRow(NamedTuple):
     valid_to_us: int
 
 
+class SettingsRow(NamedTuple):
+    """By what an organization has its fixes judged.
+
+    rules: defaults of its zones, fields of geofence.rules.Rules. max_accuracy_m: None for the
+    default. max_speed_mps: by class of asset, as far as it was given.
+    """
+
+    org_id: UUID
+    rules: dict[str, Any]
+    max_accuracy_m: float | None
+    max_speed_mps: dict[str, float]
+
+
 class RetentionRow(NamedTuple):
     """How long an organization keeps its fixes."""
 
@@ -115,6 +128,7 @@ class RegistryChanges:
     zone_versions: list[ZoneVersionRow]
     retention: list[RetentionRow] = field(default_factory=list[RetentionRow])
     backlogs: list[Backlog] = field(default_factory=list[Backlog])
+    settings: list[SettingsRow] = field(default_factory=list[SettingsRow])
 
 
 _TRACKERS = """
@@ -145,6 +159,10 @@ _ASSIGNMENTS = """
 SELECT tracker_id, asset_id, (extract(epoch FROM assigned_from) * 1000000)::bigint,
        coalesce((extract(epoch FROM assigned_to) * 1000000)::bigint, %s)
   FROM tracker_assignments WHERE revision > %s
+"""
+_SETTINGS = """
+SELECT org_id, rules, max_accuracy_m, max_speed_mps FROM organizations
+ WHERE revision > greatest(%s, 0)
 """
 _RETENTION = """
 SELECT org_id, positions_days FROM organizations WHERE positions_days IS NOT NULL
@@ -183,6 +201,8 @@ async def changes_since(conn: Connection, revision: int) -> RegistryChanges:
         asset_tags = [AssetTagsRow(*row) for row in await cursor.fetchall()]
         await cursor.execute(_ASSIGNMENTS, (MAX_TIME_US, revision))
         assignments = [AssignmentRow(*row) for row in await cursor.fetchall()]
+        await cursor.execute(_SETTINGS, (revision,))
+        settings = [SettingsRow(*row) for row in await cursor.fetchall()]
         await cursor.execute(_RETENTION)
         retention = [RetentionRow(*row) for row in await cursor.fetchall()]
     backlogs = await asset_backlogs.changed_since(conn, revision)
@@ -192,7 +212,15 @@ async def changes_since(conn: Connection, revision: int) -> RegistryChanges:
         while rows := await cursor.fetchmany(_ZONES_AT_A_TIME):
             zone_versions += await asyncio.to_thread(_zone_versions, rows)
     return RegistryChanges(
-        newest, trackers, assets, asset_tags, assignments, zone_versions, retention, backlogs
+        newest,
+        trackers,
+        assets,
+        asset_tags,
+        assignments,
+        zone_versions,
+        retention,
+        backlogs,
+        settings,
     )
 
 

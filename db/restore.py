@@ -65,6 +65,8 @@ class OpenVisit(NamedTuple):
     revision: int
     exit_told: bool  # which does not hold any more
     dwell_told: bool
+    overspeed: bool
+    overspeed_told: bool
 
 
 class Opening(NamedTuple):
@@ -110,13 +112,14 @@ _LAST_PLACES = """
 SELECT wanted.tracker_id, wanted.before_us,
        (extract(epoch FROM newest.time) * 1000000)::bigint, newest.seq, newest.lat, newest.lon,
        newest.accuracy_m, newest.speed_mps
-  FROM unnest(%(trackers)s::uuid[], %(instants)s::timestamptz[], %(instants_us)s::int8[])
-       AS wanted (tracker_id, before, before_us)
+  FROM unnest(%(trackers)s::uuid[], %(instants)s::timestamptz[], %(instants_us)s::int8[],
+              %(max_accuracy_m)s::float8[])
+       AS wanted (tracker_id, before, before_us, max_accuracy_m)
  CROSS JOIN LATERAL (
        SELECT time, seq, lat, lon, accuracy_m, speed_mps FROM gps_events
         WHERE tracker_id = wanted.tracker_id AND time < wanted.before
           AND flags & %(suspect)s = 0
-          AND (accuracy_m IS NULL OR accuracy_m <= %(max_accuracy_m)s)
+          AND (accuracy_m IS NULL OR accuracy_m <= wanted.max_accuracy_m)
         ORDER BY time DESC, seq DESC LIMIT 1) AS newest
 """
 _OPEN_VISITS = """
@@ -124,7 +127,8 @@ SELECT org_id, asset_id, zone_id, zone_version, tracker_id,
        (extract(epoch FROM opening_time) * 1000000)::bigint, opening_seq,
        coalesce((extract(epoch FROM opening_change) * 1000000)::bigint, 0),
        (extract(epoch FROM entered_at) * 1000000)::bigint, entry_lat, entry_lon,
-       dwelled_at IS NOT NULL, opening_again, revision, exit_told, dwell_told
+       dwelled_at IS NOT NULL, opening_again, revision, exit_told, dwell_told,
+       overspeed_at IS NOT NULL, overspeed_told
   FROM visits WHERE left_at IS NULL AND NOT retracted
 """
 _USED_NAMES = """
@@ -155,18 +159,19 @@ async def newest_fixes_within(conn: Connection, spans: Sequence[TrackerSpan]) ->
 
 
 async def last_places(
-    conn: Connection, wanted: Sequence[tuple[UUID, int]], max_accuracy_m: float
+    conn: Connection, wanted: Sequence[tuple[UUID, int, float]]
 ) -> list[LastPlace]:
-    """Where trackers were before an instant each; those without such a fix are not in it."""
+    """Where trackers were before an instant each, by fixes of a stated accuracy up to that many
+    metres; those without such a fix are not in it."""
     if not wanted:
         return []
-    trackers, instants_us = zip(*wanted, strict=True)
+    trackers, instants_us, max_accuracy_m = zip(*wanted, strict=True)
     values = {
         "trackers": list(trackers),
         "instants": [to_datetime(instant_us) for instant_us in instants_us],
         "instants_us": list(instants_us),
         "suspect": int(Flag.SUSPECT),
-        "max_accuracy_m": max_accuracy_m,
+        "max_accuracy_m": list(max_accuracy_m),
     }
     cursor = await conn.execute(_LAST_PLACES, values)
     return [LastPlace(*row) for row in await cursor.fetchall()]

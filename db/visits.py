@@ -42,6 +42,11 @@ class Visit(NamedTuple):
     retracted: bool = False
     exit_told: bool = False
     dwell_told: bool = False
+    overspeed_at: datetime | None = None
+    overspeed_lat: float | None = None
+    overspeed_lon: float | None = None
+    overspeed_mps: float | None = None
+    overspeed_told: bool = False
 
 
 class Departure(NamedTuple):
@@ -68,6 +73,17 @@ class Dwelling(NamedTuple):
     dwelled_at: datetime
 
 
+class Overspeed(NamedTuple):
+    """The first fix of a visit that states a speed above the limit; an earlier batch opened it."""
+
+    org_id: UUID
+    visit_id: UUID
+    overspeed_at: datetime
+    overspeed_lat: float
+    overspeed_lon: float
+    overspeed_mps: float
+
+
 class VisitNotOpen(Exception):
     """Visits that our state holds to be open are not open in the database."""
 
@@ -82,6 +98,7 @@ _TYPES: tuple[LiteralString, ...] = (
     *("uuid", "uuid", "uuid", "uuid", "int4", "uuid", "timestamptz", "int4", "timestamptz"),
     *("timestamptz", "float8", "float8", "text", "timestamptz", "float8", "float8", "text"),
     *("text", "text", "timestamptz", "int4", "int4", "bool", "bool", "bool"),
+    *("timestamptz", "float8", "float8", "float4", "bool"),
 )
 _INSERT = sql.SQL("INSERT INTO visits ({}) SELECT * FROM unnest({})").format(
     _COLUMNS, sql.SQL(", ").join(sql.SQL("%b::{}[]").format(sql.SQL(name)) for name in _TYPES)
@@ -156,6 +173,25 @@ async def mark_dwelled(conn: Connection, dwellings: Sequence[Dwelling]) -> None:
     )
     if cursor.rowcount != len(dwellings):
         raise VisitNotOpen(len(dwellings), cursor.rowcount)
+
+
+async def mark_overspeed(conn: Connection, found: Sequence[Overspeed]) -> None:
+    """Raises VisitNotOpen unless every one of the visits is open: before `close`."""
+    if not found:
+        return
+    cursor = await conn.execute(
+        """
+        UPDATE visits
+           SET overspeed_at = found.at, overspeed_lat = found.lat, overspeed_lon = found.lon,
+               overspeed_mps = found.mps, overspeed_told = true
+          FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::float8[], %s::float8[],
+                      %s::float4[]) AS found (org_id, id, at, lat, lon, mps)
+         WHERE visits.org_id = found.org_id AND visits.id = found.id AND visits.left_at IS NULL
+        """,
+        [list(column) for column in zip(*found, strict=True)],
+    )
+    if cursor.rowcount != len(found):
+        raise VisitNotOpen(len(found), cursor.rowcount)
 
 
 _PAST = sql.SQL("""

@@ -38,7 +38,7 @@ _ZONES = (
         """
     SELECT z.id, z.external_id, z.version, v.name, v.kind, v.alert_on, v.geometry, v.radius_m,
            v.width_m, v.rules, v.schedule, v.assets, v.valid_from, z.created_at, z.updated_at,
-           z.deleted_at, v.box, v.name_key
+           z.deleted_at, v.box, v.punch_tolerance_m, v.name_key
       FROM zones z
     """
     )
@@ -46,11 +46,11 @@ _ZONES = (
 )
 _ZONE_COLUMNS = sql.SQL(
     "id, external_id, version, name, kind, alert_on, {geometry}, radius_m, width_m, rules,"
-    " schedule, {assets}, valid_from, created_at, updated_at, deleted_at, box"
+    " schedule, {assets}, valid_from, created_at, updated_at, deleted_at, box, punch_tolerance_m"
 )
 _VERSION_COLUMNS = sql.SQL(
     "version, name, kind, alert_on, {geometry}, radius_m, width_m, rules, schedule, {assets},"
-    " valid_from, valid_to, created_at"
+    " valid_from, valid_to, created_at, punch_tolerance_m"
 )
 # Looks at the sizes of a whole page before it unpacks anything.
 _IF_BOUNDED = sql.SQL(
@@ -104,6 +104,7 @@ class Zone(NamedTuple):
     updated_at: datetime
     deleted_at: datetime | None = None
     box: list[float] | None = None
+    punch_tolerance_m: float | None = None
 
 
 class ZoneVersion(NamedTuple):
@@ -122,6 +123,7 @@ class ZoneVersion(NamedTuple):
     valid_from: datetime
     valid_to: datetime | None
     created_at: datetime
+    punch_tolerance_m: float | None
 
 
 _ROW = TypeVar("_ROW", Zone, ZoneVersion)
@@ -374,10 +376,10 @@ async def _open_version(conn: Connection, zone: Zone, revision: int) -> None:
         """
         INSERT INTO zone_versions (org_id, zone_id, version, name, kind, alert_on, geometry,
                                    radius_m, width_m, rules, schedule, assets, valid_from,
-                                   created_at, revision, box)
+                                   created_at, revision, box, punch_tolerance_m)
         VALUES (current_org_id(), %(id)s, %(version)s, %(name)s, %(kind)s, %(alert_on)s,
                 %(geometry)s::json, %(radius_m)s, %(width_m)s, %(rules)s, %(schedule)s, %(assets)s,
-                %(valid_from)s, %(updated_at)s, %(revision)s, %(box)s)
+                %(valid_from)s, %(updated_at)s, %(revision)s, %(box)s, %(punch_tolerance_m)s)
         """,
         zone._asdict()
         | {

@@ -45,8 +45,9 @@ class Place(NamedTuple):
 class Visit:
     """One stay of the asset in a zone, as it is known now.
 
-    left: None while it lasts. dwelled: when and where it had lasted for so long. told_*: whether an
-    event told of its beginning, its end and its dwell. revision counts from 1.
+    left: None while it lasts. dwelled: when and where it had lasted for so long. overspeed: when
+    and where the asset first was faster than the zone allows. told_*: whether an event told of its
+    beginning, its end, its dwell and its overspeed. revision counts from 1.
     """
 
     key: VisitKey
@@ -60,6 +61,8 @@ class Visit:
     told_enter: bool = False
     told_exit: bool = False
     told_dwell: bool = False
+    overspeed: Place | None = None
+    told_overspeed: bool = False
 
     @property
     def end_us(self) -> float:
@@ -81,6 +84,7 @@ class Telling(StrEnum):
     ENTER = "enter"
     EXIT = "exit"
     DWELL = "dwell"
+    OVERSPEED = "overspeed"
     START = "start"
     END = "end"
     SPLIT = "split"
@@ -89,16 +93,19 @@ class Telling(StrEnum):
 
 
 class Told(NamedTuple):
-    """What was told of an open visit that does not hold now: its end, its dwell."""
+    """What was told of an open visit that does not hold now: its end, its dwell, its overspeed."""
 
     revision: int
     exit: bool
     dwell: bool
+    overspeed: bool = False
 
     def instead_of(self, telling: Telling) -> Telling | None:
-        """What to tell of it when its exit or its dwell comes after all; None for nothing."""
+        """What to tell of it when one of these comes after all; None for nothing."""
         if telling is Telling.EXIT and self.exit:
             return Telling.END
+        if telling is Telling.OVERSPEED and self.overspeed:
+            return None
         return None if telling is Telling.DWELL and self.dwell else telling
 
 
@@ -116,6 +123,8 @@ class News:
         visit = self.visit
         if self.telling is Telling.DWELL and visit.dwelled is not None:
             return visit.dwelled
+        if self.telling is Telling.OVERSPEED and visit.overspeed is not None:
+            return visit.overspeed
         if self.telling in (Telling.EXIT, Telling.END, Telling.SPLIT) and visit.left is not None:
             return visit.left
         return visit.entered
@@ -234,6 +243,9 @@ class _Matching:
         if visit.dwelled is not None and not visit.told_dwell:
             visit = replace(visit, told_dwell=True)
             self._tell(Telling.DWELL, visit)
+        if visit.overspeed is not None and not visit.told_overspeed:
+            visit = replace(visit, told_overspeed=True)
+            self._tell(Telling.OVERSPEED, visit)
         if visit.left is not None and not visit.told_exit:
             visit = replace(visit, told_exit=True)
             self._tell(Telling.EXIT, visit)
@@ -247,7 +259,11 @@ class _Matching:
 def _with_memory_of(visit: Visit, old: Visit) -> Visit:
     """`visit`, of which was told what was told of `old`."""
     return replace(
-        visit, told_enter=old.told_enter, told_exit=old.told_exit, told_dwell=old.told_dwell
+        visit,
+        told_enter=old.told_enter,
+        told_exit=old.told_exit,
+        told_dwell=old.told_dwell,
+        told_overspeed=old.told_overspeed,
     )
 
 

@@ -31,7 +31,7 @@ def enter(desk: Desk, number: int, at: Record, opened_by: Record) -> None:
     """
     member, case = member_of(desk, number), desk.case[0]
     member.inside = True
-    member.dwelled = False
+    member.dwelled = member.overspeed = False
     member.run = 0
     member.entered_us = at.time_us
     member.opening_tracker = opened_by.tracker
@@ -103,7 +103,7 @@ def add_member(desk: Desk, zone: int) -> int:
     desk.case[0].members += 1
     member = member_of(desk, number)
     member.asset, member.zone = judged(desk).asset, zone
-    member.inside = member.dwelled = member.returning = False
+    member.inside = member.dwelled = member.overspeed = member.returning = False
     member.entered_us = member.opening_us = member.opening_change_us = 0
     member.opening_tracker = member.opening_seq = member.opening_version = 0
     member.opening_again = 0

@@ -178,7 +178,12 @@ def _walked(
     )
     desk = state.workspace.desk(index.arrays, agenda, room.place, found)
     held = Held(state.start, state.count, state.rows)
-    speeds = Speeds(gates.max_speed_mps, gates.default_max_speed_mps, gates.max_accuracy_m)
+    speeds = Speeds(
+        gates.max_speed_mps,
+        gates.default_max_speed_mps,
+        gates.default_max_accuracy_m,
+        gates.max_accuracy_m,
+    )
     marked, count = Marked(*np.zeros((3, fixes), np.bool_)), np.empty(assets, np.int64)
     has_room, is_all = walk(desk, work, held, speeds, now_us, marked, budget, count)
     if not has_room:

@@ -15,7 +15,8 @@ from geofence.transitions import Cause
 
 _NAME_CHARACTERS = 200
 _CAUSES = [cause.name.lower() for cause in Cause if cause.name.lower() not in SILENT_CAUSES]
-_CHANGES = [one.value for one in Telling if one not in (Telling.ENTER, Telling.EXIT, Telling.DWELL)]
+_TOLD_FIRST = (Telling.ENTER, Telling.EXIT, Telling.DWELL, Telling.OVERSPEED)
+_CHANGES = [one.value for one in Telling if one not in _TOLD_FIRST]
 
 
 def _id(prefix: str, description: str) -> Meta:
@@ -55,6 +56,16 @@ _ZoneVersion = Annotated[
     int, Meta(description="the version that was judged by", ge=1, le=2**31 - 1, examples=[1])
 ]
 _DetectedAt = Annotated[str, _time("when it became known", "2026-03-01T12:00:00.120Z")]
+_Lat = Annotated[
+    float, Meta(description="where the asset was, degrees", ge=-90, le=90, examples=[47.0502])
+]
+_Lon = Annotated[float, Meta(description="the same", ge=-180, le=180, examples=[8.3093])]
+_AccuracyM = Annotated[
+    float | None, Meta(description="of that fix, metres; null: not known", examples=[4.0])
+]
+_DistanceM = Annotated[
+    float, Meta(description="to the edge of the zone, metres, negative inside", examples=[-12.48])
+]
 _Late = Annotated[
     bool, Meta(description="a fix that came out of order made it known", examples=[False])
 ]
@@ -79,21 +90,14 @@ class Alert(Struct):
     ]
     occurred_at: Annotated[str, _time("when it happened, by the fixes", "2026-03-01T12:00:00Z")]
     detected_at: _DetectedAt
-    lat: Annotated[
-        float, Meta(description="where the asset was, degrees", ge=-90, le=90, examples=[47.0502])
-    ]
-    lon: Annotated[float, Meta(description="the same", ge=-180, le=180, examples=[8.3093])]
-    accuracy_m: Annotated[
-        float | None, Meta(description="of that fix, metres; null: not known", examples=[4.0])
-    ]
+    lat: _Lat
+    lon: _Lon
+    accuracy_m: _AccuracyM
     speed_mps: Annotated[
         float | None,
         Meta(description="of that fix, metres a second; null: not known", examples=[8.3]),
     ]
-    distance_m: Annotated[
-        float,
-        Meta(description="to the edge of the zone, metres, negative inside", examples=[-12.48]),
-    ]
+    distance_m: _DistanceM
     initial: Annotated[
         bool,
         Meta(
@@ -131,6 +135,32 @@ class Alert(Struct):
         ]
         | None
     )
+
+
+class Overspeed(Struct):
+    """An asset in a zone is faster than the zone allows."""
+
+    asset_id: _AssetId
+    asset_name: _AssetName
+    tracker_id: Annotated[str, _id("trk", "the tracker that stated the speed")]
+    zone_id: _ZoneId
+    zone_name: _ZoneName
+    zone_kind: _ZoneKind
+    zone_version: _ZoneVersion
+    visit_id: Annotated[str, _id("vis", "the visit")]
+    occurred_at: Annotated[str, _time("the time of the fix", "2026-03-01T12:00:00Z")]
+    detected_at: _DetectedAt
+    lat: _Lat
+    lon: _Lon
+    accuracy_m: _AccuracyM
+    speed_mps: Annotated[
+        float, Meta(description="of that fix, metres a second", ge=0, examples=[16.7])
+    ]
+    speed_limit_mps: Annotated[
+        float, Meta(description="of the zone, metres a second", gt=0, examples=[13.9])
+    ]
+    distance_m: _DistanceM
+    late: _Late
 
 
 class VisitAmendment(Struct):

@@ -264,9 +264,14 @@ class History:
         found: dict[VisitKey, Told] = {}
         for member in _inside(self._now):
             visit = self.visits[self._names[key_of(member)]]
-            if visit.told_exit or visit.told_dwell > bool(member["dwelled"]):
+            unheld_dwell = visit.told_dwell > bool(member["dwelled"])
+            unheld_overspeed = visit.told_overspeed > bool(member["overspeed"])
+            if visit.told_exit or unheld_dwell or unheld_overspeed:
                 found[visit.key] = Told(
-                    visit.revision, exit=visit.told_exit, dwell=visit.told_dwell
+                    visit.revision,
+                    exit=visit.told_exit,
+                    dwell=visit.told_dwell,
+                    overspeed=visit.told_overspeed,
                 )
         return found
 
@@ -368,6 +373,8 @@ class History:
                     ended.append(replace(lasting.pop(zone), left=_place_of(transition)))
                 elif transition["transition"] == Transition.DWELL:
                     lasting[zone] = replace(lasting[zone], dwelled=_place_of(transition))
+                elif transition["transition"] == Transition.OVERSPEED:
+                    lasting[zone] = replace(lasting[zone], overspeed=_place_of(transition))
         return [*ended, *map(self._to_its_end, lasting.values())]
 
     def _to_its_end(self, visit: Visit) -> Visit:
@@ -375,7 +382,12 @@ class History:
         known = self._lasting_at_end(visit.key.zone)
         if known is None:
             return visit
-        return replace(visit, left=known.left, dwelled=visit.dwelled or known.dwelled)
+        return replace(
+            visit,
+            left=known.left,
+            dwelled=visit.dwelled or known.dwelled,
+            overspeed=visit.overspeed or known.overspeed,
+        )
 
     def _lasting(self, memberships: NDArray[np.void]) -> dict[int, Visit]:
         """The visits that are open in a state, as they were then."""
@@ -384,7 +396,10 @@ class History:
             key = key_of(member)
             visit = self.visits[self._names[key]]
             dwelled = visit.dwelled if member["dwelled"] else None
-            found[key.zone] = replace(visit, key=key, left=None, dwelled=dwelled)
+            overspeed = visit.overspeed if member["overspeed"] else None
+            found[key.zone] = replace(
+                visit, key=key, left=None, dwelled=dwelled, overspeed=overspeed
+            )
         return found
 
 

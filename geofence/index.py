@@ -16,7 +16,7 @@ of the globe that leads into [-180, 180], and carry what to add to a point's lon
 Ordinals of zones and organizations are small whole numbers that the caller gives out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,14 +28,17 @@ from geofence.compiled import Records
 from geofence.marks import no_marks, with_more
 from geofence.outlines import Shape
 from geofence.packing import Arena, ArenaBuilder
+from geofence.rules import Rules
 from geofence.tree import Tree, pack
 from geofence.versions import (
     ENTRY_DTYPE,
     FILTER_DTYPE,
     MAX_TIME_US,
     MIN_TIME_US,
+    RULE_COLUMNS,
     ZoneVersion,
     entries_of,
+    rule_values,
 )
 
 __all__ = ["MAX_TIME_US", "MIN_TIME_US", "ZoneIndex", "ZoneVersion"]
@@ -131,6 +134,27 @@ class ZoneIndex:
         result._mark()
         result._settle()
         return result
+
+    def with_rules(self, changed: Mapping[tuple[int, int], Rules]) -> "ZoneIndex":
+        """An index that judges by other rules in versions that are known: (zone, version)."""
+        result = self._copy()
+        entries = self._entry.rows.copy()
+        for (zone, version), rules in changed.items():
+            entry = self._find(zone, version)
+            for name, value in zip(RULE_COLUMNS, rule_values(rules), strict=True):
+                entries[name][entry] = value
+        result._entry = Column(entries)
+        result._max_gap_us = int(entries["gap_us"].max(initial=0))
+        result._settle()
+        return result
+
+    def version_at(self, zone: int, time_us: int) -> int:
+        """The version of a zone that was the last to begin by then, its first one before."""
+        entry = first = int(self._newest[zone])
+        rows = self._entry.rows
+        while entry >= 0 and rows["valid_from_us"][entry] > time_us:
+            entry, first = int(rows["before"][entry]), entry
+        return int(rows["version"][entry if entry >= 0 else first])
 
     def organizations_with_marks(self, after_us: int, until_us: int) -> NDArray[np.int64]:
         """Those for which something begins or ends to be in force in (after_us, until_us]."""

@@ -6,11 +6,11 @@ in desk.case[0].place. Every decision is looked up in `geofence.transitions.ACTI
 
 import numpy as np
 
-from geofence.book import add_member, begin_step, drop_idle, enter, leave
+from geofence.book import add_member, begin_step, drop_idle, enter, leave, note
 from geofence.candidates import gather, in_force, is_within, meet, note_rows, row_of, unwrapped
 from geofence.compiled import bare, inlined
 from geofence.records import copy_place
-from geofence.transitions import ACTIONS, Action, Cause, Inferred, Says, Was
+from geofence.transitions import ACTIONS, Action, Cause, Inferred, Says, Transition, Was
 from geofence.workspace import Desk, judged, member_of
 
 _ENTER, _EXIT, _PASS = int(Action.ENTER), int(Action.EXIT), int(Action.PASS)
@@ -20,6 +20,7 @@ _SAYS_OUTSIDE, _SAYS_MARGIN = int(Says.OUTSIDE), int(Says.MARGIN)
 _SAYS_INSIDE, _SAYS_THROUGH = int(Says.INSIDE), int(Says.THROUGH)
 _MOVED, _INITIAL, _ZONE_CHANGED = int(Cause.MOVED), int(Cause.INITIAL), int(Cause.ZONE_CHANGED)
 _SEEN, _SEGMENT = int(Inferred.NONE), int(Inferred.SEGMENT)
+_OVERSPEED = int(Transition.OVERSPEED)
 
 
 @inlined
@@ -158,6 +159,19 @@ def _decide(desk: Desk, number: int, entry: int, was: int, says: int) -> None:
         copy_place(case.way, member.run_first)
         case.way.time_us = max(case.way.time_us, member.entered_us)
         leave(desk, number, case.way)
+    if says == _SAYS_INSIDE and member.inside and place.speed_mps > rules.speed_limit_mps:
+        _exceed_limit(desk, number)
+
+
+@bare
+def _exceed_limit(desk: Desk, number: int) -> None:
+    """Notes the first fix of a stay that states a speed above the zone's limit."""
+    member, case = member_of(desk, number), desk.case[0]
+    if member.overspeed:
+        return
+    member.overspeed = True
+    case.transition, case.cause, case.inferred = _OVERSPEED, _MOVED, _SEEN
+    note(desk, number, case.place)
 
 
 @bare

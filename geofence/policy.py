@@ -1,8 +1,9 @@
 """Which transitions an organization wants to hear of: the table, and the questions asked of it.
 
-The words are those of the API and of events: transitions "enter", "exit", "dwell"; causes "moved",
-"initial", "zone_changed", "reassigned", "silence". An enter and an exit that were inferred from the
-segment between two fixes are one passing through, and "pass_through" alone governs both.
+The words are those of the API and of events: transitions "enter", "exit", "dwell", "overspeed";
+causes "moved", "initial", "zone_changed", "reassigned", "silence". An enter and an exit that were
+inferred from the segment between two fixes are one passing through, and "pass_through" alone
+governs both.
 """
 
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from geofence.schedule import Schedule, is_open
 
 BREACH = "asset.geofence_breach"
 DWELL = "asset.geofence_dwell"
+OVERSPEED = "asset.overspeed"
 AMENDED = "asset.visit_amended"
 
 When = Literal["always", "after an exit", "never"]
 Alert = Literal["enter", "exit", "pass_through"]
+Word = Literal["enter", "exit", "dwell", "overspeed"]
 DEFAULT_KIND = "restricted"
 
 # Kind of zone -> what alerts where the zone itself does not say. "After an exit": only where the
@@ -60,23 +63,25 @@ class Policy:
 
 def event_type(
     policy: Policy,
-    transition: Literal["enter", "exit", "dwell"],
+    transition: Word,
     cause: str,
     inferred: str | None,
     time_us: int,
     *,
     left_before: bool,
 ) -> str | None:
-    """The type of the event that a transition gives: BREACH, DWELL, or None for no event.
+    """The type of the event that a transition gives: BREACH, DWELL, OVERSPEED; None for no event.
 
     inferred: "segment" for both halves of a passing through. time_us: when it occurred,
-    microseconds since 1970. left_before: the asset has left this zone earlier. A dwell is judged by
-    the hours alone: there is none where the zone has no `dwell_seconds`.
+    microseconds since 1970. left_before: the asset has left this zone earlier. A dwell and an
+    overspeed are judged by the hours alone: there is none where the zone has no `dwell_seconds`, no
+    `speed_limit_mps`.
     """
     if cause in SILENT_CAUSES:
         return None
-    if transition == "dwell":
-        return DWELL if _in_hours(policy, time_us) else None
+    if transition == "dwell" or transition == "overspeed":
+        kind = DWELL if transition == "dwell" else OVERSPEED
+        return kind if _in_hours(policy, time_us) else None
     alert = "pass_through" if inferred == "segment" else transition
     wanted = _wants(policy, alert, left_before=left_before)
     return BREACH if wanted and _in_hours(policy, time_us) else None

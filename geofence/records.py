@@ -40,6 +40,7 @@ MEMBERSHIP_DTYPE = np.dtype(
         ("zone", "<i8"),
         ("inside", "?"),  # a visit is open; else only a run, or the memory of an exit
         ("dwelled", "?"),  # the visit's dwell is known
+        ("overspeed", "?"),  # in this visit the asset was faster than the zone allows
         ("returning", "?"),  # the zone was left before
         ("entered_us", "<i8"),
         ("opening_tracker", "<i8"),  # identity of the fix that opened the visit
@@ -70,6 +71,7 @@ def copy_membership(to: Record, of: Record) -> None:
     """MEMBERSHIP_DTYPE."""
     to.asset, to.zone = of.asset, of.zone
     to.inside, to.dwelled, to.returning = of.inside, of.dwelled, of.returning
+    to.overspeed = of.overspeed
     to.entered_us, to.opening_tracker = of.entered_us, of.opening_tracker
     to.opening_us, to.opening_seq = of.opening_us, of.opening_seq
     to.opening_change_us, to.opening_version = of.opening_change_us, of.opening_version

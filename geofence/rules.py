@@ -4,7 +4,7 @@ What each of them means stands in docs/geofence.md. `Rules.raw()` and `Gates.ope
 rule off: what is left is the plain difference of the zones that cover one fix and the next.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ class Rules:
 
     exit_buffer_m: float = 0.0
     accuracy_clamp_m: float = 50.0
+    coarse_accuracy_m: float = 30.0
     enter_confirm_fixes: int = 1
     exit_confirm_fixes: int = 2
     enter_confirm_seconds: float = 0.0
@@ -24,6 +25,7 @@ class Rules:
     pass_min_m: float = 0.0
     dwell_seconds: float | None = None
     close_after_silence_seconds: float | None = None
+    speed_limit_mps: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("enter_confirm_fixes", "exit_confirm_fixes"):
@@ -33,6 +35,10 @@ class Rules:
             value = getattr(self, name)
             if value is not None and not 0 < value <= 366 * 86_400:
                 raise ValueError(f"{name} must be above 0 and at most a year")
+        if self.speed_limit_mps is not None and not 0 < self.speed_limit_mps <= GREATEST_SPEED_MPS:
+            raise ValueError(
+                f"speed_limit_mps must be above 0 and at most {GREATEST_SPEED_MPS:,.0f}"
+            )
         for name, most in _GREATEST.items():
             if not 0 <= getattr(self, name) <= most:
                 raise ValueError(f"{name} must be from 0 to {most:,.0f}")
@@ -46,13 +52,17 @@ class Rules:
 _GREATEST = {
     "exit_buffer_m": 10_000.0,
     "accuracy_clamp_m": 10_000.0,
+    "coarse_accuracy_m": 10_000.0,
     "enter_confirm_seconds": 86_400.0,
     "exit_confirm_seconds": 86_400.0,
     "max_gap_seconds": 86_400.0,
     "pass_min_m": 1_000_000.0,
 }
 
+GREATEST_SPEED_MPS = 10_000.0
+
 MAX_SPEED_MPS = 150.0
+MAX_SPEED_MPS_OF_CLASS = {"aircraft": 1_000.0, "vessel": 50.0, "person": 45.0}
 MAX_ACCURACY_M = 200.0
 
 
@@ -61,13 +71,19 @@ class Gates:
     """Which fixes take part at all.
 
     max_speed_mps: by asset, shape (assets,), float64: a fix that the asset could only reach faster
-    from the last good one is suspect. Assets beyond the array's end have `default_max_speed_mps`.
-    max_accuracy_m: a fix of a worse stated accuracy changes nothing.
+    from the last good one is suspect. max_accuracy_m: by asset, the same: a fix of a worse stated
+    accuracy changes nothing. Assets beyond an array's end have the default.
     """
 
     max_speed_mps: NDArray[np.float64]
     default_max_speed_mps: float = MAX_SPEED_MPS
-    max_accuracy_m: float = MAX_ACCURACY_M
+    default_max_accuracy_m: float = MAX_ACCURACY_M
+    max_accuracy_m: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+    def max_accuracy_of(self, asset: int) -> float:
+        """The worst stated accuracy of a fix of the asset that takes part, metres."""
+        is_known = asset < len(self.max_accuracy_m)
+        return float(self.max_accuracy_m[asset]) if is_known else self.default_max_accuracy_m
 
     @staticmethod
     def default() -> "Gates":

@@ -211,7 +211,7 @@ def _meaning_of_memberships(state: StateDelta) -> NDArray[np.uint8]:
     rows = state.memberships[np.lexsort((state.memberships["zone"], owner))]
     rows["run_first"][rows["run"] == 0] = 0
     rows["opening_again"] = 0  # it tells names apart, nothing else
-    for name in (*OPENING_COLUMNS, "dwelled"):
+    for name in (*OPENING_COLUMNS, "dwelled", "overspeed"):
         rows[name][~rows["inside"]] = 0
     return rows.view(np.uint8)
 

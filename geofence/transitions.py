@@ -77,6 +77,7 @@ class Transition(IntEnum):
     SCHEDULE = (
         4  # a window of the zone's schedule opened on an asset that should not be where it is
     )
+    OVERSPEED = 5  # a fix inside states a speed above the zone's limit
 
 
 class Cause(IntEnum):

@@ -30,13 +30,18 @@ ENTRY_DTYPE = np.dtype(
         ("exit_us", "<i8"),
         ("exit_buffer_m", "<f8"),
         ("accuracy_clamp_m", "<f8"),
+        ("coarse_accuracy_m", "<f8"),
         ("gap_us", "<i8"),
         ("pass_min_m", "<f8"),
         ("dwell_us", "<i8"),  # NEVER_US: none
         ("silence_us", "<i8"),  # NEVER_US: none
+        ("speed_limit_mps", "<f4"),  # as fixes state it; infinite: none
         ("shape", SHAPE_DTYPE),
     ]
 )
+
+_COLUMNS = tuple(ENTRY_DTYPE.fields or ())
+RULE_COLUMNS = _COLUMNS[_COLUMNS.index("enter_fixes") : _COLUMNS.index("shape")]
 
 MARK_DTYPE = np.dtype(
     [
@@ -89,14 +94,13 @@ class ZoneVersion:
 def entries_of(versions: Sequence[ZoneVersion]) -> NDArray[np.void]:
     """ENTRY_DTYPE, (n,); `before` and `shape` are not filled."""
     entries = np.zeros(len(versions), ENTRY_DTYPE)
-    columns = [name for name in ENTRY_DTYPE.fields or () if name not in ("before", "shape")]
+    columns = [name for name in _COLUMNS if name not in ("before", "shape")]
     for name, values in zip(columns, zip(*map(_entry, versions), strict=True), strict=True):
         entries[name] = values
     return entries
 
 
 def _entry(version: ZoneVersion) -> tuple[object, ...]:
-    rules = version.rules
     return (
         version.zone,
         version.version,
@@ -104,16 +108,25 @@ def _entry(version: ZoneVersion) -> tuple[object, ...]:
         version.valid_from_us,
         version.assets,
         version.remembers_exits,
+        *rule_values(version.rules),
+    )
+
+
+def rule_values(rules: Rules) -> tuple[float, ...]:
+    """The values of RULE_COLUMNS."""
+    return (
         rules.enter_confirm_fixes,
         rules.exit_confirm_fixes,
         _us(rules.enter_confirm_seconds),
         _us(rules.exit_confirm_seconds),
         rules.exit_buffer_m,
         rules.accuracy_clamp_m,
+        rules.coarse_accuracy_m,
         _us(rules.max_gap_seconds),
         rules.pass_min_m,
         _us(rules.dwell_seconds),
         _us(rules.close_after_silence_seconds),
+        np.inf if rules.speed_limit_mps is None else rules.speed_limit_mps,
     )
 
 

@@ -33,7 +33,7 @@ def visit_id(
 
 
 def event_id(visit: UUID, transition: str) -> UUID:
-    """The id of the event that a visit's "enter", "exit" or "dwell" gives."""
+    """The id of the event that a visit's "enter", "exit", "dwell" or "overspeed" gives."""
     return derived_id(b"visit_event", visit.bytes, _TRANSITIONS[transition])
 
 

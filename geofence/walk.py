@@ -66,7 +66,8 @@ class Speeds(NamedTuple):
 
     max_mps: NDArray[np.float64]
     default_max_mps: float
-    max_accuracy_m: float
+    default_max_accuracy_m: float
+    max_accuracy_m: NDArray[np.float64]
 
 
 @compiled
@@ -139,6 +140,9 @@ def walk(
         max_mps = speeds.default_max_mps
         if work.asset[group] < len(speeds.max_mps):
             max_mps = float(speeds.max_mps[work.asset[group]])
+        max_accuracy_m = speeds.default_max_accuracy_m
+        if work.asset[group] < len(speeds.max_accuracy_m):
+            max_accuracy_m = float(speeds.max_accuracy_m[work.asset[group]])
         number, begin = work.first[group], case.transitions
         organization = judged(desk).organization
         if number >= 0:
@@ -146,7 +150,7 @@ def walk(
         spent = budget.spent[organization]
         while number >= 0 and spent + case.transitions - begin < budget.most:
             case.row = number
-            if not _take(desk, work.row[number], max_mps, speeds.max_accuracy_m, marked):
+            if not _take(desk, work.row[number], max_mps, max_accuracy_m, marked):
                 return False, False
             number = work.following[number]
         case.row = -1

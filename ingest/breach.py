@@ -1,10 +1,10 @@
-"""`data` of the events asset.geofence_breach and asset.geofence_dwell."""
+"""`data` of the events of a stay: asset.geofence_breach, asset.geofence_dwell, asset.overspeed."""
 
 from uuid import UUID
 
 import msgspec
 
-from geofence.event_data import Alert
+from geofence.event_data import Alert, Overspeed
 from geofence.transitions import Cause
 from ingest.registry import Registry, ZoneFacts
 from ingest.steps import CAUSES, INFERRED, Step
@@ -49,3 +49,30 @@ def data(
         dwell_s=(step.time_us - step.entered_us) / 1_000_000 if in_visit else None,
     )
     return msgspec.json.encode(alert).decode()
+
+
+def overspeed_data(
+    step: Step, visit: UUID, facts: ZoneFacts, detected_at: str, registry: Registry, *, late: bool
+) -> str:
+    """JSON text. late: whether a fix out of order made it known."""
+    assert step.speed_mps is not None  # it is what the step tells of
+    overspeed = Overspeed(
+        asset_id=registry.assets.text(step.asset),
+        asset_name=registry.asset_name(step.asset),
+        tracker_id=registry.trackers.text(step.tracker),
+        zone_id=registry.zones.text(step.zone),
+        zone_name=facts.name,
+        zone_kind=facts.policy.kind,
+        zone_version=step.version,
+        visit_id=format_id("vis", visit),
+        occurred_at=step.occurred_at,
+        detected_at=detected_at,
+        lat=step.lat,
+        lon=step.lon,
+        accuracy_m=step.accuracy_m,
+        speed_mps=step.speed_mps,
+        speed_limit_mps=facts.rules["speed_limit_mps"],
+        distance_m=step.distance_m,
+        late=late,
+    )
+    return msgspec.json.encode(overspeed).decode()

@@ -36,7 +36,7 @@ _COUNTS = ("entered_us", "opening_us", "opening_seq", "opening_change_us", "open
 
 
 class Member(msgspec.Struct, array_like=True):
-    """MEMBERSHIP_DTYPE. run_first: None where there is no run."""
+    """MEMBERSHIP_DTYPE. run_first: None where there is no run. overspeed: older ones have none."""
 
     zone: bytes
     inside: bool
@@ -46,6 +46,7 @@ class Member(msgspec.Struct, array_like=True):
     counts: list[int]  # _COUNTS, then opening_again
     run: int
     run_first: Place | None
+    overspeed: bool = False
 
 
 class Snapshot(msgspec.Struct, array_like=True):
@@ -167,6 +168,7 @@ def _member(row: Any, registry: Registry) -> Member:
         [int(row[name]) for name in (*_COUNTS, "opening_again")],
         int(row["run"]),
         write_place(row["run_first"], registry) if row["run"] else None,
+        bool(row["overspeed"]),
     )
 
 
@@ -181,6 +183,7 @@ def decode(checkpoint: Checkpoint, registry: Registry) -> StateDelta:
     for row, member in zip(rows, snapshot.members, strict=True):
         row["asset"], row["zone"] = asset, registry.zones.number(UUID(bytes=member.zone))
         row["inside"], row["dwelled"] = member.inside, member.dwelled
+        row["overspeed"] = member.overspeed
         row["returning"], row["run"] = member.returning, member.run
         for name, count in zip((*_COUNTS, "opening_again"), member.counts, strict=True):
             row[name] = count

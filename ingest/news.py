@@ -23,6 +23,7 @@ _FIRST = {
     Telling.ENTER: Transition.ENTER,
     Telling.EXIT: Transition.EXIT,
     Telling.DWELL: Transition.DWELL,
+    Telling.OVERSPEED: Transition.OVERSPEED,
 }
 
 
@@ -53,6 +54,8 @@ def _rows(asset: int, told: Sequence[News], registry: Registry) -> NDArray[np.vo
     for row, one in zip(rows, told, strict=True):
         visit, at = one.visit, one.occurred
         row["zone"], row["version"] = visit.key.zone, visit.version
+        if one.telling is Telling.OVERSPEED:  # the limit is that of its own time
+            row["version"] = registry.index.version_at(visit.key.zone, at.time_us)
         row["transition"] = _FIRST.get(one.telling, Transition.NONE)
         row["cause"], row["inferred"], row["returning"] = at.cause, at.inferred, visit.returning
         row["time_us"], row["lat"], row["lon"] = at.time_us, at.lat, at.lon
@@ -83,7 +86,15 @@ def visit_row(asset: int, visit: amendments.Visit, registry: Registry) -> Visit:
         exit_told=visit.told_exit,
         dwell_told=visit.told_dwell,
         dwelled_at=None if visit.dwelled is None else to_datetime(visit.dwelled.time_us),
+        overspeed_told=visit.told_overspeed,
     )
+    if visit.overspeed is not None:
+        row = row._replace(
+            overspeed_at=to_datetime(visit.overspeed.time_us),
+            overspeed_lat=visit.overspeed.lat,
+            overspeed_lon=visit.overspeed.lon,
+            overspeed_mps=visit.overspeed.speed_mps,
+        )
     if visit.left is None:
         return row
     return row._replace(

@@ -1,29 +1,30 @@
-"""From transitions to the rows that tell of them: visits, their dwells and ends, events."""
+"""From transitions to the rows that tell of them: visits, what becomes of them, events."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from db.events import Event
-from db.visits import Departure, Dwelling, Visit
+from db.visits import Departure, Dwelling, Overspeed, Visit
 from geofence.amendments import Telling, Told
-from geofence.policy import BREACH, event_type, opening_breach
+from geofence.policy import BREACH, Word, event_type, opening_breach
 from geofence.transitions import Transition
 from geofence.visits import event_id, opening_event_id
 from ingest.amendment import amendment_event
-from ingest.breach import data
+from ingest.breach import data, overspeed_data
 from ingest.registry import Registry
 from ingest.steps import CAUSES, INFERRED, Step, read_steps, visit_of
 from telemetry.times import format_time, to_datetime
 
-_WORDS: dict[int, Literal["enter", "exit", "dwell"]] = {
+_WORDS: dict[int, Word] = {
     Transition.ENTER: "enter",
     Transition.EXIT: "exit",
     Transition.DWELL: "dwell",
+    Transition.OVERSPEED: "overspeed",
 }
 
 
@@ -33,11 +34,13 @@ class Outcome:
 
     visits: dict[UUID, Visit] = field(default_factory=dict[UUID, Visit])
     dwellings: list[Dwelling] = field(default_factory=list[Dwelling])
+    overspeeds: list[Overspeed] = field(default_factory=list[Overspeed])
     departures: list[Departure] = field(default_factory=list[Departure])
     events: list[Event] = field(default_factory=list[Event])
 
     def __bool__(self) -> bool:
-        return bool(self.visits or self.dwellings or self.departures or self.events)
+        noted = self.dwellings or self.overspeeds or self.departures
+        return bool(self.visits or noted or self.events)
 
 
 def tell(
@@ -105,15 +108,28 @@ def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amen
             outcome.dwellings.append(Dwelling(org_id, visit, at))
         else:
             outcome.visits[visit] = opened._replace(dwelled_at=at, dwell_told=True)
+    elif step.transition == Transition.OVERSPEED:
+        assert step.speed_mps is not None  # it is what the transition tells of
+        overspeed = Overspeed(org_id, visit, at, step.lat, step.lon, step.speed_mps)
+        if opened is None:
+            outcome.overspeeds.append(overspeed)
+        else:
+            outcome.visits[visit] = opened._replace(**_of_visit(overspeed), overspeed_told=True)
     else:
         how = (at, step.lat, step.lon, CAUSES[step.cause], INFERRED[step.inferred])
         departure = Departure(org_id, visit, *how, amends=amends)
         if opened is None:
             outcome.departures.append(departure)
         else:
-            left = departure._asdict()
-            del left["org_id"], left["visit_id"], left["amends"]
-            outcome.visits[visit] = opened._replace(**left, exit_told=True)
+            outcome.visits[visit] = opened._replace(**_of_visit(departure), exit_told=True)
+
+
+def _of_visit(told: Departure | Overspeed) -> dict[str, Any]:
+    """The columns of the visit that it fills."""
+    return {name: value for name, value in told._asdict().items() if name in _FILLED}
+
+
+_FILLED = frozenset(Visit._fields) - {"org_id"}
 
 
 def opened_visit(step: Step, visit: UUID, registry: Registry) -> Visit:
@@ -153,7 +169,9 @@ def visit_event(
         id=event_id(visit, word),
         type=kind,
         occurred_at=to_datetime(step.time_us),
-        data=data(step, word, visit, facts, detected_at, registry, late=late),
+        data=overspeed_data(step, visit, facts, detected_at, registry, late=late)
+        if word == "overspeed"
+        else data(step, word, visit, facts, detected_at, registry, late=late),
     )
 
 

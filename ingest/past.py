@@ -264,11 +264,14 @@ def _bearing(before: StateDelta | None) -> datetime:
 async def _look_up_places(conn: Connection, since_us: dict[int, int], registry: Registry) -> None:
     """Where trackers were when they were put on these assets: late fixes may tell otherwise now."""
     puttings = registry.moves.puttings_since(since_us)
-    wanted = [(registry.trackers[putting.tracker], putting.time_us) for putting in puttings]
-    found = await restore.last_places(conn, wanted, registry.gates.max_accuracy_m)
+    wanted = [
+        (registry.trackers[one.tracker], one.time_us, registry.gates.max_accuracy_of(one.asset))
+        for one in puttings
+    ]
+    found = await restore.last_places(conn, wanted)
     place_of = {(place.tracker_id, place.before_us): place for place in found}
-    for putting, key in zip(puttings, wanted, strict=True):
-        place = place_of.get(key)
+    for putting, (tracker_id, before_us, _) in zip(puttings, wanted, strict=True):
+        place = place_of.get((tracker_id, before_us))
         if place is not None:
             numbers = (registry.trackers.number(place.tracker_id), *place[2:6])
             row = np.array((*numbers, *map(_or_nan, place[6:])), PLACE_DTYPE)
@@ -309,6 +312,7 @@ def _visit(row: visits.Visit, registry: Registry) -> amendments.Visit:
     entry = (row.entered_at, row.entry_lat, row.entry_lon, row.entry_cause, row.entry_inferred)
     exit_ = (row.left_at, row.exit_lat, row.exit_lon, row.exit_cause, row.exit_inferred)
     dwelled = (row.dwelled_at, row.entry_lat, row.entry_lon, row.entry_cause, "timer")
+    overspeed = (row.overspeed_at, row.overspeed_lat, row.overspeed_lon, "moved", None)
     return amendments.Visit(
         key=key,
         version=row.zone_version,
@@ -320,6 +324,10 @@ def _visit(row: visits.Visit, registry: Registry) -> amendments.Visit:
         told_enter=True,
         told_exit=row.exit_told,
         told_dwell=row.dwell_told,
+        overspeed=None
+        if row.overspeed_at is None
+        else _place(overspeed, tracker)._replace(speed_mps=row.overspeed_mps),
+        told_overspeed=row.overspeed_told,
     )
 
 

@@ -161,6 +161,7 @@ async def _write_told(conn: Connection, plan: Plan) -> None:
     """
     await gps_events.mark_suspect(conn, plan.suspect)
     await visits.mark_dwelled(conn, plan.outcome.dwellings)
+    await visits.mark_overspeed(conn, plan.outcome.overspeeds)
     await visits.close(conn, plan.outcome.departures)
     async with conn.pipeline():
         await visits.insert(conn, list(plan.outcome.visits.values()))

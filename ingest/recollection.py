@@ -114,9 +114,16 @@ async def _used_names(
 def _told(visits: Sequence[restore.OpenVisit]) -> dict[UUID, Told]:
     """Of visits whose events do not hold any more."""
     return {
-        _visit_id(visit): Told(visit.revision, exit=visit.exit_told, dwell=visit.dwell_told)
+        _visit_id(visit): Told(
+            visit.revision,
+            exit=visit.exit_told,
+            dwell=visit.dwell_told,
+            overspeed=visit.overspeed_told,
+        )
         for visit in visits
-        if visit.exit_told or visit.dwell_told > visit.dwelled
+        if visit.exit_told
+        or visit.dwell_told > visit.dwelled
+        or visit.overspeed_told > visit.overspeed
     }
 
 
@@ -133,11 +140,14 @@ async def look_up_places(conn: Connection, memory: Memory) -> None:
     """Finds where trackers were when they were put on assets, as far as that matters."""
     registry = memory.registry
     puttings = registry.moves.unplaced(memory.state, memory.watermarks)
-    wanted = [(registry.trackers[putting.tracker], putting.time_us) for putting in puttings]
-    found = await restore.last_places(conn, wanted, registry.gates.max_accuracy_m)
+    wanted = [
+        (registry.trackers[one.tracker], one.time_us, registry.gates.max_accuracy_of(one.asset))
+        for one in puttings
+    ]
+    found = await restore.last_places(conn, wanted)
     place_of = {(place.tracker_id, place.before_us): place for place in found}
-    for putting, key in zip(puttings, wanted, strict=True):
-        place = place_of.get(key)
+    for putting, (tracker_id, before_us, _) in zip(puttings, wanted, strict=True):
+        place = place_of.get((tracker_id, before_us))
         if place is not None:
             fix = restore.NewestFix(place.tracker_id, *place[2:])
             registry.moves.place(putting, _places([fix], registry)[0])
@@ -253,6 +263,7 @@ def _open(rows: NDArray[np.void], visits: Sequence[restore.OpenVisit], registry:
     """Fills what the visits tell of memberships, of one in each row."""
     rows["inside"] = True
     rows["dwelled"] = [visit.dwelled for visit in visits]
+    rows["overspeed"] = [visit.overspeed for visit in visits]
     rows["entered_us"] = [visit.entered_us for visit in visits]
     rows["opening_tracker"] = [registry.trackers.number(visit.tracker_id) for visit in visits]
     rows["opening_us"] = [visit.opening_us for visit in visits]

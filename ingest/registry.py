@@ -7,8 +7,10 @@ thread at a time.
 UUIDs become ordinals here, which index arrays and appear in the columns of a batch.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +21,15 @@ from db.registry import (
     AssetTagsRow,
     AssignmentRow,
     RegistryChanges,
+    SettingsRow,
     TrackerRow,
     ZoneVersionRow,
 )
-from geofence import rules
 from geofence.agenda import OPENING_DTYPE, Agenda
 from geofence.evaluator import TICK_US
 from geofence.index import ZoneIndex, ZoneVersion
 from geofence.policy import Policy
-from geofence.rules import Gates, Rules
+from geofence.rules import MAX_ACCURACY_M, MAX_SPEED_MPS, MAX_SPEED_MPS_OF_CLASS, Gates, Rules
 from geofence.schedule import parse_schedule
 from geofence.state import State
 from geofence.versions import ALL_ASSETS, MAX_TIME_US, MIN_TIME_US
@@ -42,16 +44,17 @@ from telemetry.fix import FixBatch
 from telemetry.rollover import DAY_US
 from telemetry.topics import fixes_topic, packed_topic
 
-# By class of asset: how fast it may be before a fix is held to be wrong, metres per second.
-MAX_SPEED_MPS = {"aircraft": 1_000.0, "vessel": 50.0, "person": 45.0}
+_NO_RULES: Mapping[str, Any] = {}  # one for all zones without
+_NO_SETTINGS = SettingsRow(UUID(int=0), {}, None, {})
 
 
 @dataclass(frozen=True, slots=True)
 class ZoneFacts:
-    """What an event says of a zone."""
+    """What is known of a zone's version beside its shape. rules: those that it gives itself."""
 
     name: str
     policy: Policy
+    rules: Mapping[str, Any]
 
 
 class Registry:
@@ -69,8 +72,12 @@ class Registry:
         self._organization_of_array = np.empty(0, np.int32)
         self._revoked: set[int] = set()
         self.wanting_receipts: set[int] = set()  # trackers that are told what became of messages
-        self._asset_names: list[str] = []  # by asset, as the next two
+        self._asset_names: list[str] = []  # by asset, as the next five
         self._organization_of_asset: list[int] = []
+        self._asset_classes: list[str] = []
+        self._max_speed_mps: list[float] = []
+        self._max_accuracy_m: list[float] = []
+        self._settings: dict[int, SettingsRow] = {}  # by organization
         self._zone_facts: dict[tuple[int, int], ZoneFacts] = {}
         self._policies: dict[Policy, Policy] = {}
         self.moves = Moves()
@@ -78,7 +85,6 @@ class Registry:
         self._filters = Filters(self.assets)
         self._assignments = Assignments()
         self._kept_us: dict[int, int] = {}  # by organization: how long fixes are kept
-        self._max_speed_mps: list[float] = []
         self.gates = Gates.default()
 
     def take(self, changes: RegistryChanges) -> None:
@@ -86,10 +92,15 @@ class Registry:
         for tracker in changes.trackers:
             self._take_tracker(tracker)
         self._organization_of_array = np.array(self._organization_of, np.int32)
+        for settings in changes.settings:
+            self._take_settings(settings)
         for asset in changes.assets:
             self._take_asset(asset)
-        if changes.assets:
-            self.gates = Gates(np.array(self._max_speed_mps))
+        if changes.assets or changes.settings:
+            self.gates = Gates(
+                max_speed_mps=np.array(self._max_speed_mps, np.float64),
+                max_accuracy_m=np.array(self._max_accuracy_m, np.float64),
+            )
         for tags in changes.asset_tags:
             self._take_tags(tags)
         for assignment in changes.assignments:
@@ -205,10 +216,38 @@ class Registry:
         missing = asset + 1 - len(self._asset_names)
         self._asset_names += [""] * missing
         self._organization_of_asset += [UNKNOWN] * missing
-        self._max_speed_mps += [rules.MAX_SPEED_MPS] * missing
+        self._asset_classes += [""] * missing
+        self._max_speed_mps += [MAX_SPEED_MPS] * missing
+        self._max_accuracy_m += [MAX_ACCURACY_M] * missing
         self._asset_names[asset] = row.name
         self._organization_of_asset[asset] = self.organizations.number(row.org_id)
-        self._max_speed_mps[asset] = MAX_SPEED_MPS.get(row.asset_class, rules.MAX_SPEED_MPS)
+        self._asset_classes[asset] = row.asset_class
+        self._set_gates(asset)
+
+    def _set_gates(self, asset: int) -> None:
+        """Notes which fixes of the asset take part."""
+        of_class = self._asset_classes[asset]
+        speed_mps = MAX_SPEED_MPS_OF_CLASS.get(of_class, MAX_SPEED_MPS)
+        settings = self._settings.get(self._organization_of_asset[asset], _NO_SETTINGS)
+        self._max_speed_mps[asset] = settings.max_speed_mps.get(of_class, speed_mps)
+        self._max_accuracy_m[asset] = settings.max_accuracy_m or MAX_ACCURACY_M
+
+    def _take_settings(self, row: SettingsRow) -> None:
+        """They bear on what is judged from now on, also in zones that are known."""
+        organization = self.organizations.number(row.org_id)
+        self._settings[organization] = row
+        for asset, owner in enumerate(self._organization_of_asset):
+            if owner == organization:
+                self._set_gates(asset)
+        own = self.index.organization_of == organization
+        if not own.any():
+            return
+        versions = zip(
+            self.index.zone_of[own].tolist(), self.index.version_of[own].tolist(), strict=True
+        )
+        self.index = self.index.with_rules(
+            {key: Rules(**{**row.rules, **self._zone_facts[key].rules}) for key in versions}
+        )
 
     def _take_tags(self, row: AssetTagsRow) -> None:
         asset = self.assets.number(row.asset_id)
@@ -227,7 +266,7 @@ class Registry:
         zone = self.zones.number(row.zone_id)
         organization = self.organizations.number(row.org_id)
         policy = self._policy(row)
-        self._zone_facts[zone, row.version] = ZoneFacts(row.name, policy)
+        self._zone_facts[zone, row.version] = ZoneFacts(row.name, policy, row.rules or _NO_RULES)
         span = (row.valid_from_us, row.valid_to_us)
         self.openings.put(zone, row.version, organization, policy, span)
         return ZoneVersion(
@@ -237,7 +276,7 @@ class Registry:
             shape=row.shape,
             valid_from_us=row.valid_from_us,
             valid_to_us=row.valid_to_us,
-            rules=Rules(**row.rules),
+            rules=Rules(**self._settings.get(organization, _NO_SETTINGS).rules | row.rules),
             assets=self._filter(organization, row.assets),
             remembers_exits=row.kind == "allowed",
         )

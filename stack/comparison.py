@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from stack.receiver import Received
-from stack.results import TIMER, AmendedEvent, GeofenceEvent, Quarantined, Stay, StoredFix, Visit
+from stack.results import TIMER, Event, Quarantined, Stay, StoredFix, Visit
 from telemetry.times import format_time, parse_time_us
 
 EXAMPLES = 10
@@ -158,7 +158,7 @@ def is_due_after(event: Json, instant_us: int) -> bool:
 
 
 def compare_events(
-    expected: Sequence[GeofenceEvent | AmendedEvent],
+    expected: Sequence[Event],
     found: Iterable[Json],
     until_us: int,
     excused: Set[str] = frozenset(),
@@ -210,7 +210,7 @@ def compare_events(
 def _compare_event(
     result: Comparison,
     event: Json,
-    should: GeofenceEvent | AmendedEvent,
+    should: Event,
     *,
     excused: bool,
 ) -> None:

@@ -25,7 +25,7 @@ from geofence.transitions import Inferred
 from geofence.versions import MAX_TIME_US
 from stack.fates import Fates, Refused
 from stack.judged_zones import agenda_of, index_of
-from stack.results import AmendedEvent, GeofenceEvent, Stay, StoredFix, Visit
+from stack.results import Event, Stay, StoredFix, Visit
 from stack.run_history import RunHistory
 from stack.telling import Telling
 from telemetry.fix import FIX_DTYPE, FixBatch, Flag
@@ -49,7 +49,7 @@ class Expectation:
     refused: Counter[Refused]
     visits: list[Visit]
     stays: list[Stay]
-    events: list[GeofenceEvent | AmendedEvent]
+    events: list[Event]
     now_us: int
     until_us: int
     last_due_us: int
@@ -151,6 +151,7 @@ class _Replay:
         self._until_us = until_us
         self._index = index_of(history)
         self._agenda: Agenda = agenda_of(history, rows, until_us)
+        self._gates = history.gates
         self._state = State()
         self.telling = Telling(history, self._index)
         self.suspects: set[Identity] = set()
@@ -165,7 +166,7 @@ class _Replay:
     def take_late(self, asset: int, rows: NDArray[np.void]) -> None:
         """Judge all fixes of an asset, one by one, each in its place."""
         history = History(asset, State())
-        circumstances = Circumstances(self._index, agenda=self._agenda)
+        circumstances = Circumstances(self._index, self._gates, self._agenda)
         revisions = list(history.take_all(rows, circumstances))
         revisions.append(history.pass_time(self._until_us, circumstances))
         for revision in revisions:
@@ -177,7 +178,9 @@ class _Replay:
 
     def _take(self, rows: NDArray[np.void], now_us: int) -> None:
         """Judge the next fixes, then what falls due by now_us."""
-        found = evaluate(FixBatch(rows), self._state, self._index, now_us, agenda=self._agenda)
+        found = evaluate(
+            FixBatch(rows), self._state, self._index, now_us, self._gates, self._agenda
+        )
         self._state.apply(found.delta)
         self.telling.take(found.transitions)
         self._note_suspects(rows, found)

@@ -3,7 +3,7 @@
 Positions in the run are the evaluator's ordinals; the organization is 0.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,9 @@ def policy_of(zone: SimZone) -> Policy:
 
 def index_of(history: RunHistory) -> ZoneIndex:
     """All versions of all zones. The filter of a zone has the number of its span."""
-    index = ZoneIndex(_version(number, span) for number, span in enumerate(history.zones))
+    index = ZoneIndex(
+        _version(number, span, history.rules) for number, span in enumerate(history.zones)
+    )
     rows = [
         (number, 0, asset, MIN_TIME_US, MAX_TIME_US)
         for number, span in enumerate(history.zones)
@@ -43,7 +45,7 @@ def index_of(history: RunHistory) -> ZoneIndex:
     return index.with_filters(np.array(rows, FILTER_DTYPE))
 
 
-def _version(number: int, span: ZoneSpan) -> ZoneVersion:
+def _version(number: int, span: ZoneSpan, defaults: Mapping[str, Any]) -> ZoneVersion:
     zone = span.is_like
     return ZoneVersion(
         zone=span.zone,
@@ -52,7 +54,7 @@ def _version(number: int, span: ZoneSpan) -> ZoneVersion:
         shape=read_shape(zone.geometry, radius_m=zone.radius_m, width_m=zone.width_m),
         valid_from_us=span.from_us,
         valid_to_us=span.to_us,
-        rules=Rules(**zone.rules),
+        rules=Rules(**{**defaults, **zone.rules}),
         assets=ALL_ASSETS if zone.tags is None else number,
         remembers_exits=zone.kind == "allowed",
     )

@@ -40,6 +40,7 @@ class _Visit(msgspec.Struct):
     left_at: str | None
     exit_cause: str | None
     exit_inferred: str | None
+    overspeed_at: str | None
     retracted: bool = False
 
 
@@ -114,6 +115,7 @@ def _visit(visit: _Visit) -> Visit:
         _instant_us(visit.left_at),
         visit.exit_cause,
         visit.exit_inferred,
+        _instant_us(visit.overspeed_at),
     )
 
 

@@ -100,6 +100,10 @@ def replay(
         float,
         _rule("A fix's accuracy widens that by at most this.", _DEFAULT.accuracy_clamp_m),
     ] = _DEFAULT.accuracy_clamp_m,
+    coarse_accuracy_m: Annotated[
+        float,
+        _rule("A fix of a worse stated accuracy is coarse.", _DEFAULT.coarse_accuracy_m),
+    ] = _DEFAULT.coarse_accuracy_m,
     enter_confirm_fixes: Annotated[
         int, _rule("So many fixes inside make an enter.", _DEFAULT.enter_confirm_fixes)
     ] = _DEFAULT.enter_confirm_fixes,
@@ -129,6 +133,10 @@ def replay(
         float | None,
         _rule("A visit ends this long after the last fix.", _DEFAULT.close_after_silence_seconds),
     ] = _DEFAULT.close_after_silence_seconds,
+    speed_limit_mps: Annotated[
+        float | None,
+        _rule("A visit with a higher speed gives one overspeed.", _DEFAULT.speed_limit_mps),
+    ] = _DEFAULT.speed_limit_mps,
     max_speed_mps: Annotated[
         float, typer.Option(min=0, help="A fix reached faster from the one before is suspect.")
     ] = MAX_SPEED_MPS,
@@ -157,6 +165,7 @@ def replay(
         lambda: Rules(
             exit_buffer_m=exit_buffer_m,
             accuracy_clamp_m=accuracy_clamp_m,
+            coarse_accuracy_m=coarse_accuracy_m,
             enter_confirm_fixes=enter_confirm_fixes,
             exit_confirm_fixes=exit_confirm_fixes,
             enter_confirm_seconds=enter_confirm_seconds,
@@ -165,6 +174,7 @@ def replay(
             pass_min_m=pass_min_m,
             dwell_seconds=dwell_seconds,
             close_after_silence_seconds=close_after_silence_seconds,
+            speed_limit_mps=speed_limit_mps,
         ),
     )
     gates = Gates(np.empty(0), max_speed_mps, max_accuracy_m)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.policy import BREACH, Policy, event_type
+from geofence.policy import BREACH, Policy, Word, event_type
 from geofence.transitions import Cause, Inferred, Transition
 
 _MINUTE_US = 60_000_000
 _REMEMBERED = 65_536  # answers: devices of one trace often move at the same time
-_WORDS: dict[int, Literal["enter", "exit", "dwell"]] = {
+_WORDS: dict[int, Word] = {
     Transition.ENTER: "enter",
     Transition.EXIT: "exit",
     Transition.DWELL: "dwell",
+    Transition.OVERSPEED: "overspeed",
 }
 
 # The columns that, with the zone and the hour, decide; and the greatest value of each.

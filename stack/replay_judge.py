@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate
-from geofence.policy import BREACH, DWELL
+from geofence.policy import BREACH, DWELL, OVERSPEED
 from geofence.rules import Gates
 from geofence.state import State
 from geofence.transitions import Cause, Inferred, Transition
@@ -54,7 +54,7 @@ class Judge:
         self._tally = tally
         self._state = State()
         if zones.policies:
-            tally.events.update({BREACH: 0, DWELL: 0})
+            tally.events.update({BREACH: 0, DWELL: 0, OVERSPEED: 0})
 
     def judge(self, rows: NDArray[np.void], *, ended: bool) -> NDArray[np.void]:
         """The transitions (TRANSITION_DTYPE) that `rows` (TRACE_DTYPE) make, as they are found.
@@ -154,7 +154,8 @@ def _batch(rows: NDArray[np.void]) -> FixBatch:
         fixes[column] = rows[column]
     fixes["asset"] = rows["tracker"]
     fixes["organization"] = 0
-    known = ~np.isnan(rows["accuracy_m"])
-    fixes["accuracy_m"] = np.where(known, rows["accuracy_m"], 0)
-    fixes["known"] = np.where(known, np.uint8(Known.ACCURACY), np.uint8(0))
+    for column, bit in (("accuracy_m", Known.ACCURACY), ("speed_mps", Known.SPEED)):
+        known = ~np.isnan(rows[column])
+        fixes[column] = np.where(known, rows[column], 0)
+        fixes["known"][known] |= np.uint8(bit)
     return FixBatch(fixes)

@@ -32,6 +32,7 @@ class Visit(NamedTuple):
     left_us: int | None
     exit_cause: str | None
     exit_inferred: str | None
+    overspeed_us: int | None = None
 
     def as_stay(self) -> "Stay":
         return Stay(*self[1:])
@@ -63,6 +64,7 @@ class Stay(NamedTuple):
     left_us: int | None
     exit_cause: str | None
     exit_inferred: str | None
+    overspeed_us: int | None = None
 
 
 class AmendedEvent(NamedTuple):
@@ -107,6 +109,30 @@ class GeofenceEvent(NamedTuple):
     late: bool
     cause: str
     dwell_s: float | None
+
+
+class OverspeedEvent(NamedTuple):
+    """asset.overspeed: what is decided about it, as in GeofenceEvent."""
+
+    event_id: str
+    type: str
+    asset_id: str
+    tracker_id: str
+    zone_id: str
+    zone_kind: str
+    zone_version: int
+    visit_id: str
+    occurred_us: int
+    lat: float
+    lon: float
+    accuracy_m: float | None
+    speed_mps: float | None
+    speed_limit_mps: float
+    distance_m: float
+    late: bool
+
+
+Event = GeofenceEvent | OverspeedEvent | AmendedEvent
 
 
 class Quarantined(NamedTuple):

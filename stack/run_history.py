@@ -4,9 +4,11 @@ Positions stand for things: of a tracker or an asset in the fleet, of a zone in 
 are microseconds since 1970, as the system gave them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from geofence.rules import Gates
 from geofence.versions import MAX_TIME_US
 from stack.registration import Registered
 from stack.sim_zone import SimZone
@@ -37,7 +39,8 @@ class AssetSpan:
 class RunHistory:
     """Begins with what was registered; edits are noted as they are answered.
 
-    tags: by asset.
+    tags: by asset. rules, gates: the organization's settings, which hold during the whole run;
+    rules are those of zones that do not give them.
     """
 
     tracker_ids: Sequence[str]
@@ -47,6 +50,8 @@ class RunHistory:
     begins_us: int
     zones: list[ZoneSpan] = field(default_factory=list[ZoneSpan])
     assignments: list[AssetSpan] = field(default_factory=list[AssetSpan])
+    rules: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    gates: Gates = field(default_factory=Gates.default)
 
     @staticmethod
     def of(registered: Registered, zones: Sequence[SimZone]) -> "RunHistory":

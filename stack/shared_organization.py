@@ -6,11 +6,13 @@ it. What is the run's is told by its trackers, and by pairs of its assets and it
 
 import asyncio
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from geofence.rules import MAX_ACCURACY_M, MAX_SPEED_MPS, Gates, Rules
 from stack.client import ApiClient
 from stack.readback import read_events, read_quarantine, read_visits
 from stack.results import Quarantined, Visit
@@ -27,6 +29,15 @@ async def newest_seq(client: ApiClient) -> int:
     """The number of the organization's newest event, 0 without any."""
     newest = (await client.get("/v1/events", {"limit": 1}))["data"]
     return newest[0]["seq"] if newest else 0
+
+
+async def read_settings(client: ApiClient) -> tuple[dict[str, Any], Gates]:
+    """The rules that the organization sets for its zones, and which fixes of ours take part."""
+    organization = await client.get("/v1/organization")
+    given = {field.name: organization.get(field.name) for field in fields(Rules)}
+    speed_mps = organization["max_speed_mps"]["other"] or MAX_SPEED_MPS  # as `register` makes them
+    gates = Gates(np.empty(0), speed_mps, organization["max_accuracy_m"] or MAX_ACCURACY_M)
+    return {name: value for name, value in given.items() if value is not None}, gates
 
 
 @dataclass(slots=True)

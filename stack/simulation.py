@@ -28,7 +28,7 @@ from stack.run_figures import writing_figures
 from stack.run_history import RunHistory
 from stack.run_view import Shown
 from stack.scenario import Scenario
-from stack.shared_organization import SharedOrganization, newest_seq
+from stack.shared_organization import SharedOrganization, newest_seq, read_settings
 from stack.sign_in import known_to_broker
 from stack.stored_latency import StoredSampler
 from stack.verify import (
@@ -209,6 +209,8 @@ async def _prepared(
     if registered.newest is not None:
         await known_to_broker(target.broker, registered.newest)
     history = RunHistory.of(registered, scenario.zones)
+    if target.is_shared:
+        history.rules, history.gates = await read_settings(target.client)
     now_us = time.time_ns() // 1000
     shared = SharedOrganization(history, after_seq, now_us) if target.is_shared else None
     ledger = Ledger()

@@ -1,7 +1,7 @@
 """What the transitions of a run amount to: visits, and the events that tell of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -11,18 +11,19 @@ from geofence import amendments
 from geofence.amendments import News
 from geofence.index import ZoneIndex
 from geofence.lookup import signed_distances_m
-from geofence.policy import AMENDED, BREACH, event_type, opening_breach
+from geofence.policy import AMENDED, BREACH, OVERSPEED, Word, event_type, opening_breach
 from geofence.transitions import TRANSITION_DTYPE, Cause, Inferred, Transition
 from geofence.visits import amendment_event_id, event_id, opening_event_id, visit_id
 from stack.judged_zones import policy_of
-from stack.results import AmendedEvent, GeofenceEvent, Visit
+from stack.results import AmendedEvent, Event, GeofenceEvent, OverspeedEvent, Visit
 from stack.run_history import RunHistory
 from telemetry.ids import format_id, parse_id
 
-_WORDS: dict[int, Literal["enter", "exit", "dwell"]] = {
+_WORDS: dict[int, Word] = {
     Transition.ENTER: "enter",
     Transition.EXIT: "exit",
     Transition.DWELL: "dwell",
+    Transition.OVERSPEED: "overspeed",
 }
 _CAUSES: dict[int, str] = {cause: cause.name.lower() for cause in Cause}
 _INFERRED: dict[int, str | None] = {
@@ -36,6 +37,7 @@ _FIRST = {
     amendments.Telling.ENTER: Transition.ENTER,
     amendments.Telling.EXIT: Transition.EXIT,
     amendments.Telling.DWELL: Transition.DWELL,
+    amendments.Telling.OVERSPEED: Transition.OVERSPEED,
 }
 
 
@@ -74,8 +76,12 @@ class Telling:
         self._assets = [parse_id("ast", one) for one in history.asset_ids]
         self._zones = [parse_id("zon", one) for one in history.zone_ids]
         self._policies = {(one.zone, one.version): policy_of(one.is_like) for one in history.zones}
+        self._limits_mps = {
+            (one.zone, one.version): one.is_like.rules.get("speed_limit_mps")
+            for one in history.zones
+        }
         self._visits: dict[UUID, Visit] = {}
-        self.events: list[GeofenceEvent | AmendedEvent] = []
+        self.events: list[Event] = []
 
     def all_visits(self) -> list[Visit]:
         """In order of their beginning."""
@@ -93,7 +99,7 @@ class Telling:
 
     def take_news(self, asset: int, news: Sequence[News]) -> None:
         """What a late fix makes known of an asset; its visits come by `take_visits`."""
-        steps = self._steps(_transitions(asset, news))
+        steps = self._steps(_transitions(asset, news, self._index))
         for step, one in zip(steps, news, strict=True):
             visit = self._visit_of(step)
             if one.telling in _FIRST:
@@ -106,13 +112,15 @@ class Telling:
         for one in visits:
             if one.retracted:
                 continue
-            [step] = self._steps(
-                _transitions(asset, [News(amendments.Telling.ENTER, one, late=True)])
-            )
+            entered = [News(amendments.Telling.ENTER, one, late=True)]
+            [step] = self._steps(_transitions(asset, entered, self._index))
             visit = self._visit_of(step)
             self._note(step, visit)
             dwelled_us = None if one.dwelled is None else one.dwelled.time_us
-            self._visits[visit] = self._visits[visit]._replace(dwelled_us=dwelled_us)
+            overspeed_us = None if one.overspeed is None else one.overspeed.time_us
+            self._visits[visit] = self._visits[visit]._replace(
+                dwelled_us=dwelled_us, overspeed_us=overspeed_us
+            )
             if one.left is not None:
                 ended = step._replace(
                     transition=int(Transition.EXIT),
@@ -159,6 +167,8 @@ class Telling:
             )
         elif step.transition == Transition.DWELL:
             self._visits[visit] = self._visits[visit]._replace(dwelled_us=step.time_us)
+        elif step.transition == Transition.OVERSPEED:
+            self._visits[visit] = self._visits[visit]._replace(overspeed_us=step.time_us)
         else:
             ended = {"left_us": step.time_us, "exit_cause": cause, "exit_inferred": inferred}
             self._visits[visit] = self._visits[visit]._replace(**ended)
@@ -174,7 +184,9 @@ class Telling:
             step.time_us,
             left_before=step.returning,
         )
-        if kind is not None:
+        if kind == OVERSPEED:
+            self.events.append(self._overspeed(step, visit, late=late))
+        elif kind is not None:
             event = self._event(step, kind, event_id(visit, word), visit, word)
             self.events.append(event._replace(late=late))
 
@@ -216,6 +228,28 @@ class Telling:
             dwell_s=(step.time_us - step.entered_us) / 1_000_000 if has_been_in else None,
         )
 
+    def _overspeed(self, step: _Step, visit: UUID, *, late: bool) -> OverspeedEvent:
+        limit_mps = self._limits_mps[step.zone, step.version]
+        assert limit_mps is not None  # else nothing is told
+        return OverspeedEvent(
+            event_id=format_id("evt", event_id(visit, "overspeed")),
+            type=OVERSPEED,
+            asset_id=self._history.asset_ids[step.asset],
+            tracker_id=self._history.tracker_ids[step.tracker],
+            zone_id=self._history.zone_ids[step.zone],
+            zone_kind=self._policies[step.zone, step.version].kind,
+            zone_version=step.version,
+            visit_id=format_id("vis", visit),
+            occurred_us=step.time_us,
+            lat=step.lat,
+            lon=step.lon,
+            accuracy_m=step.accuracy_m,
+            speed_mps=step.speed_mps,
+            speed_limit_mps=limit_mps,
+            distance_m=step.distance_m,
+            late=late,
+        )
+
     def _amended(self, step: _Step, one: News, visit: UUID) -> AmendedEvent:
         return AmendedEvent(
             event_id=format_id("evt", amendment_event_id(visit, one.visit.revision)),
@@ -235,13 +269,15 @@ class Telling:
         )
 
 
-def _transitions(asset: int, news: Sequence[News]) -> NDArray[np.void]:
+def _transitions(asset: int, news: Sequence[News], index: ZoneIndex) -> NDArray[np.void]:
     """What is told as transitions, TRANSITION_DTYPE, (n,)."""
     rows = np.zeros(len(news), TRANSITION_DTYPE)
     for row, one in zip(rows, news, strict=True):
         visit, at = one.visit, one.occurred
         key = visit.key
         row["asset"], row["zone"], row["version"] = asset, key.zone, visit.version
+        if one.telling is amendments.Telling.OVERSPEED:  # the limit is that of its own time
+            row["version"] = index.version_at(key.zone, at.time_us)
         row["transition"] = _FIRST.get(one.telling, Transition.NONE)
         row["cause"], row["inferred"], row["returning"] = at.cause, at.inferred, visit.returning
         for name in ("time_us", "lat", "lon", "tracker"):

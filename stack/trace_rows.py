@@ -17,6 +17,7 @@ TRACE_DTYPE = np.dtype(
         ("lat", "<f8"),
         ("lon", "<f8"),
         ("accuracy_m", "<f4"),  # NaN where not known
+        ("speed_mps", "<f4"),  # the same
     ]
 )
 
@@ -26,8 +27,9 @@ def trace_rows(batch: FixBatch) -> NDArray[np.void]:
     rows = np.empty(len(batch), TRACE_DTYPE)
     for column in ("tracker", "time_us", "seq", "lat", "lon"):
         rows[column] = batch.rows[column]
-    known = batch.rows["known"] & np.uint8(Known.ACCURACY)
-    rows["accuracy_m"] = np.where(known, batch.rows["accuracy_m"], np.nan)
+    for column, bit in (("accuracy_m", Known.ACCURACY), ("speed_mps", Known.SPEED)):
+        known = batch.rows["known"] & np.uint8(bit)
+        rows[column] = np.where(known, batch.rows[column], np.nan)
     return rows
 
 

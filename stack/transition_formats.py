@@ -34,8 +34,8 @@ class TransitionRows:
     """n transitions to be written.
 
     time_us: int64; lat, lon: degrees, float64; dwell_s: seconds since the visit began, float64, NaN
-    where there is none; all (n,). transition: enter, exit, dwell or schedule. inferred: "" where a
-    fix said it. event: the type of the event that it would give, "" for none.
+    where there is none; all (n,). transition: enter, exit, dwell, overspeed or schedule.
+    inferred: "" where a fix said it. event: the type of the event that it would give, "" for none.
     """
 
     device_id: Sequence[str]

@@ -64,7 +64,7 @@ CHARACTERS = (
     Character(rules={"dwell_seconds": 4}, timed=True),
     Character(rules={"exit_buffer_m": 25, "accuracy_clamp_m": 5}),
     Character(rules={"enter_confirm_fixes": 3}),
-    Character(rules={"exit_confirm_fixes": 4}),
+    Character(rules={"exit_confirm_fixes": 4, "speed_limit_mps": 8}),
     Character(rules={"enter_confirm_seconds": 3}),
     Character(rules={"exit_confirm_seconds": 4, "exit_confirm_fixes": 1}),
     Character(kind="jobsite", rules={"dwell_seconds": 7, "exit_buffer_m": 40}, timed=True),

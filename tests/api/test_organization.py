@@ -1,7 +1,11 @@
 """The organization itself, through HTTP."""
 
+from typing import Any
+
 import pytest
 
+from api.zone_rules import Tolerances
+from telemetry.ids import parse_id
 from tests.api.running import Organization, RunningApi
 
 
@@ -37,6 +41,52 @@ async def test_only_what_was_seen_is_changed(api: RunningApi) -> None:
         assert answer.status == status
 
 
+DEFAULTS = {
+    **dict.fromkeys(Tolerances.model_fields),
+    "max_accuracy_m": None,
+    "max_speed_mps": dict.fromkeys(("vehicle", "aircraft", "vessel", "person", "other")),
+    "punch_tolerance_m": None,
+}
+
+
+def settings_of(organization: dict[str, Any]) -> dict[str, Any]:
+    return {name: organization[name] for name in DEFAULTS}
+
+
+async def test_settings_are_defaults_until_an_admin_gives_them_one_by_one(api: RunningApi) -> None:
+    org = api.organization("Acme")
+    path = "/v1/organization"
+    assert settings_of((await org.viewer.get(path)).json) == DEFAULTS
+    given = {"max_accuracy_m": 80, "exit_buffer_m": 15, "punch_tolerance_m": 0}
+    changed = await org.admin.patch(path, given | {"max_speed_mps": {"person": 60, "other": 30}})
+    assert changed.status == 200, changed.content
+    changed = await org.admin.patch(path, {"max_speed_mps": {"person": None, "vessel": 20}})
+    speeds = DEFAULTS["max_speed_mps"] | {"vessel": 20, "other": 30}
+    assert settings_of(changed.json) == DEFAULTS | given | {"max_speed_mps": speeds}
+    assert (await org.viewer.get(path)).json == changed.json
+    assert (await org.admin.patch(path, settings_of(changed.json))).json == changed.json
+    taken_away = dict.fromkeys(DEFAULTS)
+    assert settings_of((await org.admin.patch(path, taken_away)).json) == DEFAULTS
+    rows = (await org.admin.get("/v1/audit-events", resource_type="organization")).json["data"]
+    assert rows[-2]["changes"]["max_accuracy_m"] == {"old": None, "new": 80}
+
+
+async def test_only_changed_settings_are_for_ingest_to_read_again(api: RunningApi) -> None:
+    org = api.organization("Acme")
+    query = "SELECT revision FROM zones_revision"
+
+    async def raises(body: dict[str, Any]) -> bool:
+        before = api.sql(query)
+        assert (await org.admin.patch("/v1/organization", body)).status == 200
+        return api.sql(query) > before
+
+    assert not await raises({"name": "Other", "timezone": "Europe/Zurich"})
+    assert await raises({"coarse_accuracy_m": 40})
+    assert api.sql(
+        "SELECT revision FROM organizations WHERE org_id = %s", parse_id("org", org.id)
+    ) == api.sql(query)
+
+
 async def test_nobody_but_an_admin_changes_it(north: Organization) -> None:
     for caller in (north.viewer, north.technician, north.dispatcher):
         assert (await caller.patch("/v1/organization", {"name": "Mine"})).status == 403
@@ -53,6 +103,14 @@ async def test_nobody_but_an_admin_changes_it(north: Organization) -> None:
         ({"timezone": None}, "/timezone"),
         ({"plan": "unlimited"}, "/plan"),
         ({"id": "org_x"}, "/id"),
+        ({"max_accuracy_m": 0}, "/max_accuracy_m"),
+        ({"max_accuracy_m": 10_001}, "/max_accuracy_m"),
+        ({"punch_tolerance_m": -1}, "/punch_tolerance_m"),
+        ({"exit_confirm_fixes": 0}, "/exit_confirm_fixes"),
+        ({"max_speed_mps": {"person": 0}}, "/max_speed_mps/person"),
+        ({"max_speed_mps": {"rocket": 9_000}}, "/max_speed_mps/rocket"),
+        ({"dwell_seconds": 60}, "/dwell_seconds"),
+        ({"speed_limit_mps": 10}, "/speed_limit_mps"),
     ],
 )
 async def test_what_cannot_be_is_a_422_that_points_at_it(

@@ -26,6 +26,8 @@ async def test_a_visit_is_shown_with_both_its_ends(api: RunningApi, north: Organ
         "entry_cause": "moved",
         "entry_inferred": None,
         "dwelled_at": None,
+        "overspeed_at": None,
+        "overspeed_mps": None,
         "left_at": text(minute(2)),
         "duration_s": 60,
         "exit_lat": 52.6,
@@ -48,21 +50,24 @@ async def test_a_visit_that_lasts_has_no_end(api: RunningApi, north: Organizatio
     assert [shown[name] for name in of_an_end] == [None] * 5
 
 
-async def test_a_visit_says_what_was_inferred_and_when_it_was_a_dwell(
+async def test_a_visit_says_what_was_inferred_and_when_it_was_a_dwell_or_too_fast(
     api: RunningApi, north: Organization
 ) -> None:
     who, zone_id = await carried(north), await a_zone(north)
     visit_id = store_visit(api, north, who, zone_id, minute(1), minute(40))
     api.sql(
         "UPDATE visits SET entry_inferred = 'segment', exit_inferred = 'timer', dwelled_at = %s,"
+        " overspeed_at = %s, overspeed_mps = 16.7,"
         " entry_cause = 'reassigned', exit_cause = 'silence' WHERE id = %s",
         minute(31),
+        minute(32),
         parse_id("vis", visit_id),
     )
     shown = (await north.viewer.get(f"/v1/visits/{visit_id}")).json
     assert (shown["entry_inferred"], shown["entry_cause"]) == ("segment", "reassigned")
     assert (shown["exit_inferred"], shown["exit_cause"]) == ("timer", "silence")
     assert shown["dwelled_at"] == text(minute(31))
+    assert (shown["overspeed_at"], shown["overspeed_mps"]) == (text(minute(32)), 16.7)
 
 
 async def test_a_window_shows_the_visits_that_were_open_at_its_edges(

@@ -96,7 +96,7 @@ async def test_a_type_that_nothing_emits_is_answered_by_those_that_exist(
     (fault,) = answer.json["errors"]
     assert fault["message"] == (
         "must be *, a group (asset.*) or a type: "
-        "asset.geofence_breach, asset.geofence_dwell, asset.visit_amended"
+        "asset.geofence_breach, asset.geofence_dwell, asset.overspeed, asset.visit_amended"
     )
 
 

@@ -24,6 +24,7 @@ NIGHTS = {
 LIMITS: dict[str, tuple[float, float, float, float]] = {
     "exit_buffer_m": (0, 10_000, -0.1, 10_000.1),
     "accuracy_clamp_m": (0, 10_000, -0.1, 10_000.1),
+    "coarse_accuracy_m": (0, 10_000, -0.1, 10_000.1),
     "enter_confirm_fixes": (1, 1_000, 0, 1_001),
     "exit_confirm_fixes": (1, 1_000, 0, 1_001),
     "enter_confirm_seconds": (0, 86_400, -1, 86_400.5),
@@ -32,6 +33,7 @@ LIMITS: dict[str, tuple[float, float, float, float]] = {
     "pass_min_m": (0, 1_000_000, -1, 1_000_001),
     "dwell_seconds": (math.ulp(0.0), 366 * 86_400, 0, 366 * 86_400 + 1),
     "close_after_silence_seconds": (math.ulp(0.0), 366 * 86_400, 0, 366 * 86_400 + 1),
+    "speed_limit_mps": (math.ulp(0.0), 10_000, 0, 10_000.1),
 }
 
 
@@ -107,6 +109,15 @@ async def test_only_the_rules_that_were_given_are_stored(
         "SELECT rules FROM zone_versions v JOIN zones z ON z.id = zone_id WHERE external_id = 'few'"
     )
     assert stored == [({"dwell_seconds": 600},)]
+
+
+async def test_how_far_from_a_zone_a_punch_counts_is_kept_by_version(north: Organization) -> None:
+    zone = await new_zone(north, punch_tolerance_m=40)
+    assert await change(north, zone, punch_tolerance_m=40) == zone
+    assert (await change(north, zone, punch_tolerance_m=None))["punch_tolerance_m"] is None
+    versions = (await north.viewer.get(f"/v1/zones/{zone['id']}/versions")).json["data"]
+    assert [one["punch_tolerance_m"] for one in versions] == [None, 40]
+    assert await refused(north, punch_tolerance_m=-1) == ["/punch_tolerance_m"]
 
 
 async def test_a_changed_rule_makes_a_version_and_leaves_the_others(north: Organization) -> None:

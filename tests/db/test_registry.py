@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from db import assets, batches, tracker_assignments, trackers, zones
+from db import assets, batches, organizations, tracker_assignments, trackers, zones
 from db.ids import new_id
 from db.registry import (
     MAX_TIME_US,
@@ -13,6 +13,7 @@ from db.registry import (
     AssetRow,
     AssetTagsRow,
     RegistryChanges,
+    SettingsRow,
     changes_since,
 )
 from db.revision import bump
@@ -111,6 +112,24 @@ async def test_a_change_of_tags_is_read_as_the_row_that_ends_and_the_one_that_be
     assert new == AssetTagsRow(truck.id, ["new", "x"], old.valid_to_us, MAX_TIME_US)
     assert to_datetime(new.valid_from_us) == at
     assert (await changes(database, later)).asset_tags == []
+
+
+async def test_settings_are_read_by_the_revision_of_their_last_change(
+    database: DatabaseUnderTest, org_id: UUID
+) -> None:
+    assert org_id not in {row.org_id for row in (await changes(database, -1)).settings}
+    async with transaction(database, "opsc_app", org_id) as conn:
+        revision, _ = await bump(conn)
+        known = await organizations.find(conn)
+        given = known._replace(
+            rules={"exit_buffer_m": 15}, max_accuracy_m=80.0, max_speed_mps={"person": 60}
+        )
+        await organizations.update(conn, given, revision)
+        await organizations.update(conn, given._replace(name="Other"), None)
+    row = SettingsRow(org_id, {"exit_buffer_m": 15}, 80.0, {"person": 60})
+    assert row in (await changes(database, -1)).settings
+    assert (await changes(database, revision - 1)).settings == [row]
+    assert (await changes(database, revision)).settings == []
 
 
 async def test_a_zone_version_is_read_with_all_that_it_asks_for(

@@ -9,7 +9,7 @@ import pytest
 
 from db import restore, visits
 from db.ids import new_id
-from db.visits import Departure, Dwelling, Visit, VisitNotOpen
+from db.visits import Departure, Dwelling, Overspeed, Visit, VisitNotOpen
 from tests.db.rows import LONG_AGO, transaction
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
@@ -83,6 +83,24 @@ async def test_a_dwell_is_noted_while_the_visit_is_open_and_read_back(
         await visits.mark_dwelled(conn, [])
     assert await dwelled()
     assert stay.row("dwelled_at, left_at") == (LATER, None)
+
+
+async def test_an_overspeed_is_noted_while_the_visit_is_open_and_read_back(
+    database: DatabaseUnderTest, stay: Stay
+) -> None:
+    found = Overspeed(*stay.visit[:2], LATER, 52.5, 13.5, 16.7)
+    async with transaction(database, "opsc_ingest") as conn:
+        await visits.mark_overspeed(conn, [found])
+        await visits.mark_overspeed(conn, [])
+        open_visits = await restore.open_visits(conn)
+    (read,) = [each for each in open_visits if each.asset_id == stay.visit.asset_id]
+    assert (read.overspeed, read.overspeed_told) == (True, True)
+    columns = "overspeed_at, overspeed_lat, overspeed_lon, overspeed_mps, overspeed_told"
+    assert stay.row(columns) == (LATER, 52.5, 13.5, pytest.approx(16.7), True)
+    async with transaction(database, "opsc_ingest") as conn:
+        await visits.close(conn, [Departure(*stay.visit[:2], END, 1.0, 2.0, "moved")])
+        with pytest.raises(VisitNotOpen):
+            await visits.mark_overspeed(conn, [found])
 
 
 async def test_a_visit_of_one_batch_is_written_with_its_dwell_and_its_end(

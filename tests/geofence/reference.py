@@ -8,6 +8,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from geofence.agenda import Agenda
 from geofence.index import ZoneVersion
 from geofence.rules import Gates
@@ -57,7 +59,7 @@ class Reference:
         asset.organization = int(fix["organization"])
         self._advance(asset, place.time_us)
         asset.newest = identity
-        if place.accuracy_m > self.gates.max_accuracy_m:
+        if place.accuracy_m > self.gates.max_accuracy_of(asset.number):
             return False, False
         if asset.good and self._too_fast(asset, asset.good, place):
             return False, not self._is_third_of_a_chain(asset, place)
@@ -95,6 +97,8 @@ class Reference:
                 self._judge_inside(asset, version, place)
             else:
                 self._judge_outside(asset, version, place)
+            if version is not None:
+                self._judge_speed(asset, version, place)
         asset.good, asset.joined = place, True
 
     def _judge_inside(self, asset: Asset, version: ZoneVersion, place: Place) -> None:
@@ -107,6 +111,15 @@ class Reference:
         if _holds(run, rules.exit_confirm_fixes, rules.exit_confirm_seconds):
             at_us = max(run[0].time_us, asset.visits[zone].entered_us)
             self._exit(asset, zone, replace(run[0], time_us=at_us), Cause.MOVED)
+
+    def _judge_speed(self, asset: Asset, version: ZoneVersion, place: Place) -> None:
+        visit, limit_mps = asset.visits.get(version.zone), version.rules.speed_limit_mps
+        if visit is None or visit.overspeed or limit_mps is None:
+            return
+        is_inside = covers_one(version.shape, place.lon, place.lat)
+        if is_inside and place.speed_mps > float(np.float32(limit_mps)):
+            visit.overspeed = True
+            self._tell(asset, version.zone, Transition.OVERSPEED, place, Cause.MOVED, Inferred.NONE)
 
     def _judge_outside(self, asset: Asset, version: ZoneVersion, place: Place) -> None:
         rules, zone = version.rules, version.zone

@@ -31,6 +31,7 @@ class Visit:
     change_us: int
     version: int
     dwelled: bool = False
+    overspeed: bool = False
 
 
 @dataclass

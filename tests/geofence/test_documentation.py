@@ -57,7 +57,7 @@ def test_the_page_names_every_rule_with_its_default():
 
 
 def test_the_page_names_every_change_of_an_amended_visit():
-    told_first = {Telling.ENTER, Telling.EXIT, Telling.DWELL}
+    told_first = {Telling.ENTER, Telling.EXIT, Telling.DWELL, Telling.OVERSPEED}
     words = {
         word for cells in rows_after("| change | what") for word in re.findall(r"`(\w+)`", cells[0])
     }

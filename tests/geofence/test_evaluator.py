@@ -15,7 +15,7 @@ from geofence.rules import Gates, Rules
 from geofence.shapes import Circle
 from geofence.state import State
 from geofence.transitions import Cause, Inferred, Transition
-from telemetry.fix import FixBatch, blank_rows
+from telemetry.fix import FixBatch, Known, blank_rows
 from tests.geofence.agreement import differences
 from tests.geofence.plane import UnsureError
 from tests.geofence.reference import Reference
@@ -369,6 +369,40 @@ def test_any_number_of_zones_may_lie_at_one_place(zones):
     assert found["row"].tolist() == [row for row in range(6) for _ in range(zones)]
     assert found["zone"].tolist() == [*range(zones)] * 6
     assert found["transition"].tolist() == ([1] * zones + [2] * zones) * 3
+
+
+LIMIT = Rules(speed_limit_mps=13.9, exit_confirm_fixes=1, exit_buffer_m=50.0)
+
+
+@pytest.mark.parametrize(
+    ("steps", "told_at"),
+    [
+        pytest.param([(0, 13.0), (0, 14.0), (0, 20.0)], [1], id="the first fix above it"),
+        pytest.param([(0, 14.0), (0, 20.0)], [0], id="the fix that enters"),
+        pytest.param([(0, 13.9)], [], id="as fast as allowed"),
+        pytest.param([(0, None)], [], id="no speed stated"),
+        pytest.param([(0, 5.0), (9, 20.0)], [], id="outside"),
+        pytest.param([(0, 5.0), (1.5, 20.0), (0, 20.0)], [2], id="not within the margin"),
+        pytest.param([(0, 20.0), (9, 5.0), (0, 5.0), (0, 20.0)], [0, 3], id="once a stay"),
+    ],
+)
+def test_the_first_fix_of_a_stay_that_states_a_speed_above_the_limit_is_told(steps, told_at):
+    batch = batch_of(*((60 * number, x, 0) for number, (x, _) in enumerate(steps)))
+    for row, (_, speed_mps) in zip(batch.rows, steps, strict=True):
+        if speed_mps is not None:
+            row["speed_mps"], row["known"] = speed_mps, Known.SPEED
+    told = told_by([ZoneVersion(0, 1, 0, YARD, rules=LIMIT)], batch)
+    assert [time_s / 60 for word, _, time_s in told if word == "OVERSPEED"] == told_at
+
+
+def test_each_asset_has_the_accuracy_that_takes_part():
+    batch = FixBatch(np.concatenate([batch_of((0, 0, 0), asset=n).rows for n in range(3)]))
+    batch.rows["accuracy_m"], batch.rows["known"] = 25.0, Known.ACCURACY
+    gates = Gates(np.empty(0), max_accuracy_m=np.array([20.0, 30.0]))
+    found = evaluate(
+        batch, State(), ZoneIndex([ZoneVersion(0, 1, 0, YARD)]), NO_TIMERS_US, gates
+    ).transitions
+    assert found["asset"].tolist() == [1, 2]  # the last one by the default of 200 m
 
 
 def test_an_asset_may_be_in_many_zones_when_it_is_lost():

@@ -180,6 +180,20 @@ def test_three_fixes_that_agree_lose_their_suspicion_wherever_they_arrive():
         assert stays(history) == [(0, MINUTE_US, None)], order
 
 
+def test_a_speed_above_the_limit_is_told_once_also_where_a_late_fix_shows_an_earlier_one():
+    rules = Rules(exit_confirm_fixes=1, max_gap_seconds=0, speed_limit_mps=20)
+    index = ZoneIndex([ZoneVersion(0, 1, 0, square(0.0, 0.1), rules=rules)])
+    day = fixes((0, 0.05), (3, 0.05), (1, 0.05), (2, 0.05))
+    day["speed_mps"], day["known"] = [10, 25, 22, 30], Known.SPEED
+    history, revisions = took(day, index)
+    told = [[one.telling for one in revision.news] for revision in revisions]
+    assert told == [[Telling.ENTER], [Telling.OVERSPEED], [], []]
+    (visit,) = history.visits.values()
+    assert visit.overspeed is not None
+    assert (visit.overspeed.time_us, visit.overspeed.speed_mps) == (MINUTE_US, 22.0)
+    assert visit.revision == 1
+
+
 # Properties ---------------------------------------------------------------------------------------
 
 rules = st.builds(
@@ -192,6 +206,7 @@ rules = st.builds(
     max_gap_seconds=st.sampled_from([0.0, 120.0, 600.0]),
     dwell_seconds=st.sampled_from([None, 150.0]),
     close_after_silence_seconds=st.sampled_from([None, 400.0]),
+    speed_limit_mps=st.sampled_from([None, 20.0]),
 )
 
 
@@ -228,13 +243,20 @@ def days(draw, most: int = 30) -> np.ndarray:
         accuracy_m = draw(st.sampled_from([None, 5.0, 1_000.0]))
         if accuracy_m is not None:
             row["accuracy_m"], row["known"] = accuracy_m, Known.ACCURACY
+        if draw(st.booleans()):
+            row["speed_mps"] = draw(st.sampled_from([15.0, 25.0]))
+            row["known"] |= Known.SPEED
     return rows
 
 
 def whole(history: History) -> list[tuple]:
     """All that is the same whatever the order of arrival."""
     return sorted(
-        (visit.key.zone, str(visit.entered), str(visit.left), str(visit.dwelled), visit.version)
+        (
+            visit.key.zone,
+            *map(str, (visit.entered, visit.left, visit.dwelled, visit.overspeed)),
+            visit.version,
+        )
         for visit in history.visits.values()
         if not visit.retracted
     )
@@ -269,7 +291,7 @@ def test_every_visit_that_holds_was_told_once_and_amended_with_every_revision(in
             seen.setdefault(one.visit.key, []).append(one.telling)
     for key, visit in history.visits.items():
         tellings = seen.get(key, [])
-        first_time = (Telling.ENTER, Telling.EXIT, Telling.DWELL)
+        first_time = (Telling.ENTER, Telling.EXIT, Telling.DWELL, Telling.OVERSPEED)
         assert all(tellings.count(telling) <= 1 for telling in first_time)
         assert visit.revision == 1 + sum(telling not in first_time for telling in tellings)
         if visit.left is not None and not visit.retracted:

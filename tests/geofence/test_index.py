@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from geofence.index import MAX_TIME_US, MIN_TIME_US, ZoneIndex, ZoneVersion
 from geofence.lookup import inside, signed_distances_m
+from geofence.rules import Rules
 from geofence.shapes import Circle, Corridor, Polygonal, covers, signed_distance_m
-from geofence.versions import ALL_ASSETS, FILTER_DTYPE
+from geofence.versions import ALL_ASSETS, FILTER_DTYPE, RULE_COLUMNS
 from tests.geofence.plane import UnsureError, covers_one
 from tests.geofence.worlds import ASSETS, SPAN_S, S, filter_rows, places, zone_sets
 
@@ -236,3 +237,29 @@ def test_distances_are_those_of_the_named_version():
 def test_a_version_that_makes_no_sense_is_refused(values, says):
     with pytest.raises(ValueError, match=says):
         ZoneVersion(*values)
+
+
+def test_versions_that_get_other_rules_are_as_if_they_had_been_given_with_them():
+    versions = [
+        ZoneVersion(0, 1, 0, SQUARE, valid_to_us=5),
+        ZoneVersion(0, 2, 0, SQUARE, valid_from_us=5),
+        ZoneVersion(1, 1, 0, SQUARE, rules=Rules(max_gap_seconds=30)),
+    ]
+    given = {(0, 1): Rules(exit_buffer_m=7), (0, 2): Rules(max_gap_seconds=900, speed_limit_mps=9)}
+    before = ZoneIndex(versions)
+    kept = before.arrays.entry.copy()
+    after = before.with_rules(given)
+    wanted = ZoneIndex(replace(v, rules=given.get((v.zone, v.version), v.rules)) for v in versions)
+    for name in RULE_COLUMNS:
+        assert after.arrays.entry[name].tolist() == wanted.arrays.entry[name].tolist()
+    assert after.arrays.max_gap_us == wanted.arrays.max_gap_us == 900_000_000
+    assert before.arrays.entry.tobytes() == kept.tobytes()
+    assert answers(after, [((0.5, 0.5), 0, 1, 0)]) == {(0, 0, 2), (0, 1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("time_us", "version"), [(-1, 1), (0, 1), (9, 1), (10, 2), (19, 2), (20, 3)]
+)
+def test_the_version_of_an_instant_is_the_last_that_began(time_us, version):
+    index = ZoneIndex(ZoneVersion(0, n, 0, SQUARE, valid_from_us=10 * (n - 1)) for n in (1, 2, 3))
+    assert index.version_at(0, time_us) == version

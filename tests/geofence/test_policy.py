@@ -10,6 +10,7 @@ from geofence.policy import (
     BREACH,
     DEFAULT_ALERTS,
     DWELL,
+    OVERSPEED,
     SILENT_CAUSES,
     Policy,
     event_type,
@@ -52,7 +53,10 @@ def test_which_event_a_transition_gives(case, hours):
 def test_what_nobody_did_on_the_ground_never_alerts(cause):
     everything = frozenset({"enter", "exit", "pass_through"})
     for kind, alert_on, transition, inferred in product(
-        DEFAULT_ALERTS, (None, everything), ("enter", "exit", "dwell"), (None, "segment", "timer")
+        DEFAULT_ALERTS,
+        (None, everything),
+        ("enter", "exit", "dwell", "overspeed"),
+        (None, "segment", "timer"),
     ):
         policy = Policy(kind, alert_on)
         assert event_type(policy, transition, cause, inferred, 0, left_before=True) is None
@@ -65,7 +69,9 @@ def test_an_alert_that_a_zone_asks_for_by_name_needs_no_exit_before(kind):
         for left_before in (False, True):
             found = event_type(policy, transition, "moved", None, 0, left_before=left_before)
             assert found == BREACH
-    assert event_type(Policy(kind), "dwell", "moved", "timer", 0, left_before=False) == DWELL
+    for policy in (Policy(kind), Policy(kind, frozenset())):
+        assert event_type(policy, "dwell", "moved", "timer", 0, left_before=False) == DWELL
+        assert event_type(policy, "overspeed", "moved", None, 0, left_before=False) == OVERSPEED
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,7 @@ rules = st.builds(
     pass_min_m=st.sampled_from([0.0, 0.0, 60.0]),
     dwell_seconds=st.sampled_from([None, None, 3.0, 9.0]),
     close_after_silence_seconds=st.sampled_from([None, None, None, None, 5.0, 15.0]),
+    speed_limit_mps=st.sampled_from([None, 8.3, 13.9]),
 )
 
 
@@ -183,7 +184,8 @@ def fixes(draw, most: int = 40, steps: tuple[int, ...] = (0, 1, 1, 2, 3, 5, -4))
         row["time_us"], row["seq"] = now * S, draw(st.integers(0, 1))
         row["lon"], row["lat"] = _coordinates(draw, x, y)
         row["known"] = draw(st.sampled_from([0, 0, Known.ACCURACY, Known.ACCURACY | Known.SPEED]))
-        row["accuracy_m"], row["speed_mps"] = draw(st.sampled_from([4, 40, 199, 201])), 12.5
+        row["accuracy_m"] = draw(st.sampled_from([4, 40, 199, 201]))
+        row["speed_mps"] = draw(st.sampled_from([4.0, 8.3, 12.5, 20.0]))
     return FixBatch(rows)
 
 
@@ -192,6 +194,7 @@ gates = st.builds(
     st.sampled_from([np.full(ASSETS, np.inf), np.array([15.0, 40.0]), np.array([np.inf, 20.0])]),
     st.sampled_from([np.inf, 25.0]),
     st.sampled_from([np.inf, 200.0]),
+    st.sampled_from([np.empty(0), np.array([50.0, np.inf]), np.array([200.0])]),
 )
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg
 
 from api.assignments import Assignment, assign
-from db import assets, quarantine_list, tracker_assignments, trackers, zones
+from db import assets, organizations, quarantine_list, tracker_assignments, trackers, zones
 from db.connect import connect
 from db.ids import new_id
 from db.organizations import create_organization
@@ -130,6 +130,14 @@ class Tenant:
             )
             await zones.insert(conn, version, revision)
         return zone_id
+
+    async def settings(self, **changed: Any) -> None:
+        """Other settings of the organization: fields of db.organizations.Organization."""
+        async with await self._connect() as conn, conn.transaction():
+            await act_for(conn, self.org_id)
+            revision, _ = await bump(conn)
+            known = await organizations.find(conn)
+            await organizations.update(conn, known._replace(**changed), revision)
 
     async def change_zone(
         self,

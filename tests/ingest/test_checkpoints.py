@@ -1,12 +1,13 @@
 """How far apart the states lie from which late fixes are judged."""
 
+import msgspec
 import numpy as np
 import pytest
 
 from geofence.records import MEMBERSHIP_DTYPE
 from geofence.segments import FIXES_PER_SEGMENT
 from geofence.state import StateDelta, blank_assets
-from ingest.checkpoints import SPACING_FIXES, SPACING_US, spaced
+from ingest.checkpoints import SPACING_FIXES, SPACING_US, Member, spaced
 
 SPACING_STATES = SPACING_FIXES // FIXES_PER_SEGMENT
 
@@ -15,6 +16,12 @@ def _state(time_us: int) -> StateDelta:
     assets = blank_assets(0, 1)
     assets["newest_us"] = time_us
     return StateDelta(assets, np.zeros(1, np.int64), np.empty(0, MEMBERSHIP_DTYPE))
+
+
+def test_a_member_of_an_older_checkpoint_has_no_overspeed() -> None:
+    older = (bytes(16), True, True, False, bytes(16), [1, 2, 3, 4, 5, 6], 0, None)
+    member = msgspec.msgpack.decode(msgspec.msgpack.encode(older), type=Member)
+    assert (member.dwelled, member.overspeed) == (True, False)
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,14 @@ HOME, AWAY = (13.4, 52.5), (13.4, 52.502)
 async def test_events_of_every_type_are_written_as_they_are_documented(
     tenant: Tenant, device: Device, ingest: object
 ) -> None:
-    """A stay that is long enough; then its end turns out to be an earlier one."""
-    rules = {"exit_confirm_fixes": 1, "dwell_seconds": 10}
+    """A stay that is long enough, and too fast; then its end turns out to be an earlier one."""
+    rules = {"exit_confirm_fixes": 1, "dwell_seconds": 10, "speed_limit_mps": 1.5}
     await tenant.zone(square(*HOME), rules=rules)
     vehicle, at = await tenant.vehicle(), soon(-50)
     for second, place in ((0, AWAY), (1, HOME), (15, HOME), (40, AWAY), (30, AWAY)):
         moment = at + timedelta(seconds=second)
         await device.send(vehicle, fix(moment, *place, accuracy_m=5, speed_mps=2))
-    await until(lambda: len(tenant.rows("SELECT FROM events")) == 4)
+    await until(lambda: len(tenant.rows("SELECT FROM events")) == 5)
     rows = tenant.rows("SELECT type, data::text FROM events ORDER BY position")
     schemas = {kind.name: kind.data_schema() for kind in EVENT_KINDS}
     assert {type_ for type_, _ in rows} == schemas.keys()

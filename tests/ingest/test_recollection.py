@@ -50,7 +50,7 @@ SCHEDULE = {
     ],
 }
 ZONES: list[dict[str, Any]] = [
-    {"rules": {"exit_confirm_fixes": 3, "exit_buffer_m": 20.0}},
+    {"rules": {"exit_confirm_fixes": 3, "exit_buffer_m": 20.0, "speed_limit_mps": 5.0}},
     {"kind": "allowed", "rules": {"enter_confirm_fixes": 2}},
     {"kind": "allowed", "schedule": SCHEDULE},
     {"schedule": SCHEDULE, "rules": {"exit_confirm_seconds": 20}},
@@ -180,7 +180,8 @@ def all_known(memory: Memory) -> dict[UUID, Any]:
         visit = run = None
         if row["inside"]:
             tracker = registry.trackers[row["opening_tracker"]]
-            names = ("dwelled", "entered_us", "opening_us", "opening_seq", "opening_change_us")
+            names = ("dwelled", "overspeed", "entered_us")
+            names += ("opening_us", "opening_seq", "opening_change_us")
             visit = (tracker, row["opening_version"], *(row[name] for name in names))
         if row["run"]:
             run = (row["run"], _place(row["run_first"], registry))
@@ -250,7 +251,8 @@ def _told(walk: Walk) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     )
     visits = walk.tenant.rows(
         "SELECT entered_at, assets.name, zone_versions.name, entry_cause, exit_cause, left_at,"
-        " entry_inferred, exit_inferred, dwelled_at, opening_time, opening_change, zone_version"
+        " entry_inferred, exit_inferred, dwelled_at, opening_time, opening_change, zone_version,"
+        " overspeed_at, overspeed_mps"
         " FROM visits JOIN assets ON assets.id = asset_id JOIN zone_versions USING (zone_id)"
         " WHERE zone_versions.version = zone_version ORDER BY 1, 2, 3, 6"
     )

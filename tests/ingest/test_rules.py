@@ -1,11 +1,14 @@
 """The rules of fixes and zones at work between a broker and a database."""
 
+import secrets
 from datetime import timedelta
 
 import pytest
 
-from tests.ingest.conftest import Device, fix, until
-from tests.ingest.tenants import Tenant, soon, square
+from telemetry.ids import format_id
+from tests.ingest.conftest import Device, fix, ownership, running, until
+from tests.ingest.tenants import Tenant, Vehicle, soon, square
+from tests.servers import BrokerUnderTest, DatabaseUnderTest
 
 HOME = (13.4, 52.5)
 NORTH = (13.4, 52.5013)  # 145 m from HOME: outside, and near enough to be there a second later
@@ -156,3 +159,114 @@ async def test_coming_back_into_an_allowed_zone_alerts_and_being_seen_there_firs
     query = "SELECT occurred_at, data ->> 'transition' FROM events ORDER BY position"
     times = [at + timedelta(seconds=number) for number in (2, 4)]
     assert tenant.rows(query) == list(zip(times, ["exit", "enter"], strict=True))
+
+
+async def test_settings_of_an_organization_bear_on_what_arrives_after_them(
+    tenant: Tenant, device: Device, ingest: object
+) -> None:
+    own = await tenant.zone(square(*HOME), rules={"exit_confirm_fixes": 3})
+    other = await tenant.zone(square(*HOME))
+    before, after = await tenant.vehicle(), await tenant.vehicle()
+    at = soon(-100)
+
+    async def visit(vehicle: Vehicle) -> None:
+        """Twice inside, first by an accuracy of 25 m; then twice outside."""
+        places = ((HOME, 25.0), (HOME, 5.0), (NORTH, 5.0), (NORTH, 5.0))
+        for number, (place, accuracy_m) in enumerate(places):
+            moment = at + timedelta(seconds=number)
+            await device.send(vehicle, fix(moment, *place, accuracy_m=accuracy_m))
+
+    await visit(before)
+    await _stored(tenant, 4)
+    await tenant.settings(rules={"exit_confirm_fixes": 1}, max_accuracy_m=20.0)
+    await visit(after)
+    await _stored(tenant, 8)
+    await device.send(before, fix(at + timedelta(seconds=4), *NORTH, accuracy_m=5.0))
+    await _stored(tenant, 9)
+    rows = tenant.rows("SELECT asset_id, zone_id, entered_at, left_at FROM visits")
+    moments = [at + timedelta(seconds=number) for number in range(4)]
+    assert {(asset, zone): tuple(ends) for asset, zone, *ends in rows} == {
+        (before.asset_id, own): (moments[0], moments[2]),
+        (before.asset_id, other): (moments[0], moments[2]),
+        (after.asset_id, own): (moments[1], None),
+        (after.asset_id, other): (moments[1], moments[2]),
+    }
+
+
+async def test_an_organization_says_how_fast_a_class_may_be(
+    tenant: Tenant, device: Device, ingest: object
+) -> None:
+    await tenant.settings(max_speed_mps={"person": 200.0})
+    person, vessel = [await tenant.vehicle(asset_class=name) for name in ("person", "vessel")]
+    at = soon(-100)
+    for one in (person, vessel):
+        await device.send(one, fix(at, *HOME), fix(at + timedelta(seconds=1), *NORTH))
+    await _stored(tenant, 4)
+    rows = dict(tenant.rows("SELECT tracker_id, max(flags) FROM gps_events GROUP BY tracker_id"))
+    assert rows == {person.tracker_id: 0, vessel.tracker_id: 1}
+
+
+async def test_a_tracker_brings_its_place_by_a_fix_that_its_organization_takes(
+    tenant: Tenant, device: Device, database: DatabaseUnderTest, ingest: object
+) -> None:
+    """Where a tracker was when it is put on an asset is told by its last good fix."""
+    other = await Tenant.create(database)
+    await tenant.settings(max_accuracy_m=20.0)
+    at, put_on = soon(-100), []
+    for one in (tenant, other):
+        zone_id = await one.zone(square(*HOME))
+        tracker_id = await one.loose_tracker()
+        carrier = Vehicle(tracker_id, await one.asset())
+        for number, (place, accuracy_m) in enumerate(((NORTH, 5.0), (HOME, 25.0))):
+            moment = at + timedelta(seconds=number)
+            await device.send(carrier, fix(moment, *place, accuracy_m=accuracy_m))
+        await _stored(one, 2)
+        put_on.append((one, zone_id, await one.put_on(tracker_id, carrier.asset_id)))
+    ours, theirs = put_on
+    query = "SELECT zone_id, entered_at, entry_cause FROM visits"
+    await until(lambda: other.rows(query) == [(theirs[1], theirs[2], "reassigned")])
+    assert ours[0].rows(query) == []
+
+
+async def test_a_speed_above_the_limit_is_told_once_a_stay_and_kept_over_a_restart(
+    tenant: Tenant, device: Device, database: DatabaseUnderTest, broker: BrokerUnderTest
+) -> None:
+    zone_id = await tenant.zone(square(*HOME), kind="yard", rules={"speed_limit_mps": 8.3})
+    vehicle, at = await tenant.vehicle(), soon(-100)
+    url, client_id = database.url("opsc_ingest"), f"ingest-{secrets.token_hex(4)}"
+    speeds = {0: 8.3, 2: 9.7, 3: 12.0, 1: 9.0}  # by second, in order of arrival
+    for number, (second, speed_mps) in enumerate(speeds.items(), 1):
+        async with running(ownership(url, broker.url, client_id)):
+            moment = at + timedelta(seconds=second)
+            await device.send(vehicle, fix(moment, *HOME, speed_mps=speed_mps))
+            await _stored(tenant, number)
+    ((type_, occurred_at, told),) = tenant.rows("SELECT type, occurred_at, data FROM events")
+    assert (type_, occurred_at) == ("asset.overspeed", at + timedelta(seconds=2))
+    shown = ("zone_id", "zone_kind", "speed_mps", "speed_limit_mps", "late", "lon")
+    assert [told[name] for name in shown] == [
+        format_id("zon", zone_id),
+        "yard",
+        9.7,
+        8.3,
+        False,
+        HOME[0],
+    ]
+    ((overspeed_at, mps),) = tenant.rows("SELECT overspeed_at, overspeed_mps FROM visits")
+    assert (overspeed_at, mps) == (at + timedelta(seconds=1), 9.0)
+
+
+async def test_a_late_fix_tells_of_a_speed_above_the_limit(
+    tenant: Tenant, device: Device, ingest: object
+) -> None:
+    zone_id = await tenant.zone(square(*HOME), kind="yard")
+    vehicle, at = await tenant.vehicle(), soon(-100)
+    limited_from = at + timedelta(seconds=0.5)  # when the visit has begun
+    await tenant.change_zone(zone_id, square(*HOME), limited_from, rules={"speed_limit_mps": 8.3})
+    for second in (0, 2):
+        await device.send(vehicle, fix(at + timedelta(seconds=second), *HOME, speed_mps=5.0))
+    await _stored(tenant, 2)
+    await device.send(vehicle, fix(at + timedelta(seconds=1), *HOME, speed_mps=9.7))
+    await until(lambda: len(tenant.rows("SELECT FROM events")) == 1)
+    ((type_, told),) = tenant.rows("SELECT type, data FROM events")
+    shown = ("zone_version", "speed_mps", "speed_limit_mps", "late")
+    assert (type_, *(told[name] for name in shown)) == ("asset.overspeed", 2, 9.7, 8.3, True)

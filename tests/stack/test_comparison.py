@@ -23,7 +23,7 @@ from stack.comparison import (
 )
 from stack.expectation import Expectation
 from stack.receiver import Received
-from stack.results import AmendedEvent, GeofenceEvent, Quarantined, StoredFix, Visit
+from stack.results import AmendedEvent, Event, GeofenceEvent, Quarantined, StoredFix, Visit
 from stack.shared_organization import SharedOrganization
 from stack.verify import as_text
 from telemetry.times import format_time
@@ -72,7 +72,7 @@ class Found:
         self.webhooks = [Received(event["id"], self.text(event), None) for event in self.events]
 
     @staticmethod
-    def event(seq: int, one: GeofenceEvent | AmendedEvent) -> dict[str, Any]:
+    def event(seq: int, one: Event) -> dict[str, Any]:
         occurred_at = format_time(one.occurred_us)
         data = {k: v for k, v in one._asdict().items() if k not in ("event_id", "type")}
         if isinstance(one, AmendedEvent):

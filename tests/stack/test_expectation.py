@@ -4,14 +4,18 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stack.expectation import Expectation
-from stack.results import AmendedEvent, GeofenceEvent, Visit
+from geofence.rules import Gates
+from stack.expectation import Expectation, expect
+from stack.fates import fates
+from stack.results import AmendedEvent, GeofenceEvent, OverspeedEvent, Visit
 from stack.run_history import RunHistory
 from stack.sim_zone import SimZone
+from telemetry.fix import Known
 from telemetry.times import parse_time_us
 from tests.stack.small_runs import (
     INSIDE,
@@ -21,9 +25,11 @@ from tests.stack.small_runs import (
     SQUARE,
     START_US,
     ZONES,
+    arrived,
     at_us,
     history_of,
     replayed,
+    sent,
 )
 
 
@@ -173,6 +179,46 @@ def test_a_dwell_is_told_at_its_deadline_and_noted_in_the_visit() -> None:
     assert (dwell.type, dwell.inferred) == ("asset.geofence_dwell", "timer")
     assert dwell.dwell_s == 60
     assert found.visits[-1].dwelled_us == at_us(90)
+
+
+def test_settings_of_the_organization_hold_in_zones_that_do_not_give_the_rule() -> None:
+    history = history_of(square(), square(exit_confirm_fixes=2))
+    history.rules = {"exit_confirm_fixes": 3}
+    found = replayed(*AWAY, history=history)
+    of_zone = [
+        [stay(visit)[2] for visit in found.visits if visit.zone_id == zone_id]
+        for zone_id in history.zone_ids
+    ]
+    assert of_zone == [[None], [10, None]]
+    history.gates = Gates(np.empty(0), 1.0)
+    assert [fix.suspect for fix in replayed(*AWAY, history=history).fixes] == [
+        False, True, True, False,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        ([0, 1, 2], [(10, 9.0, False)]),
+        ([0, 2, 1], [(20, 12.0, False)]),
+        ([2, 0, 1], [(20, 12.0, False)]),
+    ],
+)
+def test_a_speed_above_the_limit_is_told_once_and_noted_in_the_visit(
+    order: list[int], told: list[tuple[int, float, bool]]
+) -> None:
+    rows = sent((0, 0, INSIDE), (0, 10, INSIDE), (0, 20, INSIDE))
+    rows["speed_mps"], rows["known"] = [5, 9, 12], Known.SPEED
+    zone = square(speed_limit_mps=8)
+    now_us = at_us(RUN_S)
+    found = expect(fates(arrived(rows[order])), history_of(zone), now_us, now_us)
+    events = [event for event in found.events if isinstance(event, OverspeedEvent)]
+    assert [(one.occurred_us, one.speed_mps, one.late) for one in events] == [
+        (at_us(at_s), speed_mps, late) for at_s, speed_mps, late in told
+    ]
+    assert {event.speed_limit_mps for event in events} == {8}
+    assert [visit.overspeed_us for visit in found.visits] == [at_us(10)]
+    assert [one.overspeed_us for one in found.stays] == [at_us(10)]
 
 
 def test_deadlines_are_taken_up_to_the_instant_that_is_asked_for() -> None:

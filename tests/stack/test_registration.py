@@ -10,6 +10,7 @@ from geofence.geojson import read_zones
 from stack.client import ApiClient, ApiError
 from stack.registration import register
 from stack.scenario import Scenario
+from stack.shared_organization import read_settings
 from stack.sim_zone import zones_of_features
 from tests.api.running import RunningApi, running_api
 from tests.api.shapes import point, square
@@ -63,3 +64,18 @@ async def test_a_rule_that_cannot_be_is_said_by_the_api(api: RunningApi) -> None
     assert isinstance(error, ApiError)
     assert error.status == 422
     assert "dwell_seconds" in error.detail
+
+
+async def test_settings_of_an_organization_are_read_as_a_run_there_is_judged(
+    api: RunningApi,
+) -> None:
+    org = api.organization("Acme")
+    async with ApiClient(api.url, org.admin.token) as client:
+        rules, gates = await read_settings(client)
+        assert rules == {}
+        assert (gates.default_max_speed_mps, gates.default_max_accuracy_m) == (150, 200)
+        given = {"exit_buffer_m": 15, "max_accuracy_m": 80, "max_speed_mps": {"other": 30}}
+        await client.patch("/v1/organization", given)
+        rules, gates = await read_settings(client)
+    assert rules == {"exit_buffer_m": 15}
+    assert (gates.default_max_speed_mps, gates.default_max_accuracy_m) == (30, 80)

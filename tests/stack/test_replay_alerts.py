@@ -72,6 +72,28 @@ def test_the_event_of_a_transition_follows_kind_and_alert_on(tmp_path, propertie
     assert run(tmp_path, properties, IN_AND_OUT, "--raw").stdout.count("\n") == 4
 
 
+def test_a_speed_above_the_limit_of_a_zone_is_told_once_a_stay(tmp_path):
+    zones, trace = tmp_path / "zones.geojson", tmp_path / "trace.csv"
+    feature = {"type": "Feature", "id": "z", "geometry": SQUARE}
+    steps = [(1, "13.9"), (1, ""), (1, "14"), (1, "20"), (9, "20"), (9, "20"), (1, "15")]
+    lines = [f"a,2026-01-01T0{n}:00:00Z,1,{lon},{mps}" for n, (lon, mps) in enumerate(steps)]
+    trace.write_text("\n".join(["device_id,time,lat,lon,speed_mps", *lines]))
+    for limit, options in (({"speed_limit_mps": 13.9}, []), ({}, ["--speed-limit-mps", "13.9"])):
+        properties = {"kind": "yard"} | limit
+        zones.write_text(json.dumps(feature | {"properties": properties}))
+        paths = ["--zones", str(zones), "--fixes", str(trace), "--max-speed-mps", "1e9"]
+        result = CliRunner().invoke(build("replay"), ["replay", *paths, *options])
+        assert result.exit_code == 0, result.exception
+        rows = [line.split(",") for line in result.stdout.splitlines()[1:]]
+        assert [(row[1][11:13], row[3], row[-1]) for row in rows] == [
+            ("00", "enter", ""),
+            ("02", "overspeed", "asset.overspeed"),
+            ("04", "exit", ""),
+            ("06", "enter", ""),
+            ("06", "overspeed", "asset.overspeed"),
+        ]
+
+
 def test_hours_begin_for_who_is_in_the_wrong_place(tmp_path):
     fixes = ["in 12:00:00 1", "in 12:30:00 1", "out 12:00:00 9", "out 12:30:00 9"]
     hours = "12:15:00 schedule asset.geofence_breach"
@@ -102,7 +124,7 @@ def test_a_summary_counts_events(tmp_path):
     fixes = ["in 12:00:00 1", "in 12:30:00 1"]
     properties = {"schedule": NIGHT, "dwell_seconds": 1500}
     summary = json.loads(run(tmp_path, properties, fixes, "--json").stderr)
-    assert summary["events"] == {BREACH: 1, DWELL: 1}
+    assert summary["events"] == {BREACH: 1, DWELL: 1, "asset.overspeed": 0}
     assert (summary["enter"], summary["schedule"], summary["dwell"]) == (1, 1, 1)
     assert f"would tell: 1 {BREACH}, 1 {DWELL}" in run(tmp_path, properties, fixes).stderr
     assert "events" not in json.loads(run(tmp_path, properties, fixes, "--json", "--raw").stderr)
@@ -198,7 +220,7 @@ def test_openings_are_those_of_the_schedule(spans, most):
 kinds = st.sampled_from(["restricted", "allowed", "yard"])
 policies = st.builds(Policy, kinds, schedule=st.sampled_from([None, parse_schedule(NIGHT)]))
 words = st.tuples(
-    st.sampled_from(["enter", "exit", "dwell"]),
+    st.sampled_from(["enter", "exit", "dwell", "overspeed"]),
     st.sampled_from([cause for cause in Cause if cause != Cause.SCHEDULE_STARTED]),
     st.sampled_from(list(Inferred)),
     st.booleans(),
