@@ -30,6 +30,7 @@ ENTRY_DTYPE = np.dtype(
         ("exit_us", "<i8"),
         ("exit_buffer_m", "<f8"),
         ("accuracy_clamp_m", "<f8"),
+        ("coarse_accuracy_m", "<f8"),
         ("gap_us", "<i8"),
         ("pass_min_m", "<f8"),
         ("dwell_us", "<i8"),  # NEVER_US: none
@@ -110,6 +111,7 @@ def _entry(version: ZoneVersion) -> tuple[object, ...]:
         _us(rules.exit_confirm_seconds),
         rules.exit_buffer_m,
         rules.accuracy_clamp_m,
+        rules.coarse_accuracy_m,
         _us(rules.max_gap_seconds),
         rules.pass_min_m,
         _us(rules.dwell_seconds),

@@ -100,6 +100,13 @@ def replay(
         float,
         _rule("A fix's accuracy widens that by at most this.", _DEFAULT.accuracy_clamp_m),
     ] = _DEFAULT.accuracy_clamp_m,
+    coarse_accuracy_m: Annotated[
+        float,
+        _rule(
+            "A fix of a worse accuracy must lie deep inside or far outside.",
+            _DEFAULT.coarse_accuracy_m,
+        ),
+    ] = _DEFAULT.coarse_accuracy_m,
     enter_confirm_fixes: Annotated[
         int, _rule("So many fixes inside make an enter.", _DEFAULT.enter_confirm_fixes)
     ] = _DEFAULT.enter_confirm_fixes,
@@ -157,6 +164,7 @@ def replay(
         lambda: Rules(
             exit_buffer_m=exit_buffer_m,
             accuracy_clamp_m=accuracy_clamp_m,
+            coarse_accuracy_m=coarse_accuracy_m,
             enter_confirm_fixes=enter_confirm_fixes,
             exit_confirm_fixes=exit_confirm_fixes,
             enter_confirm_seconds=enter_confirm_seconds,
