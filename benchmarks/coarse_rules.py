@@ -73,7 +73,7 @@ def _by_runs(
     """The first fix inside enters, the second in a row outside leaves; an unsure one counts not."""
     history = np.zeros(says_inside.shape, np.bool_)
     inside, run = np.zeros(len(history), np.bool_), np.zeros(len(history), np.int64)
-    for number in range(history.shape[1]):
+    for number in range(len(history.T)):
         is_in, is_out = says_inside[:, number], says_outside[:, number]
         ends = is_in | (~coarse[:, number] & ~is_out)
         run = np.where(inside & is_out, run + 1, np.where(ends, 0, run))

@@ -7,7 +7,7 @@ a parked phone whose positions wander by a hundred metres must not seem to move.
 import numpy as np
 
 from geofence.candidates import holds, is_deeper, is_within
-from geofence.compiled import Record, bare
+from geofence.compiled import Record, bare, inlined
 from geofence.rules import COARSE_DEPTH, COARSE_MARGIN
 from geofence.transitions import Says
 from geofence.workspace import Desk, judged
@@ -15,7 +15,7 @@ from geofence.workspace import Desk, judged
 _INSIDE, _OUTSIDE, _UNSURE = int(Says.INSIDE), int(Says.OUTSIDE), int(Says.UNSURE)
 
 
-@bare
+@inlined
 def is_coarse(place: Record, coarse_accuracy_m: float) -> bool:
     """Whether a PLACE_DTYPE states a worse accuracy than that; one that states none is fine."""
     return place.accuracy_m > coarse_accuracy_m
@@ -51,7 +51,10 @@ def said_by(desk: Desk, entry: int, place: Record) -> int:
 
 
 @bare
-def is_unknown(desk: Desk, entry: int) -> bool:
-    """Whether no fix of the asset, which is in no visit of the zone, has told if it is inside."""
+def is_unknown(desk: Desk, entry: int, vague: bool) -> bool:
+    """Whether no fix of the asset, which is in no visit of the zone, has told if it is inside.
+
+    vague: as in ASSET_DTYPE; the asset's own may be another one by now.
+    """
     asset = judged(desk)
-    return not asset.located or (asset.vague and said_by(desk, entry, asset.good) == _UNSURE)
+    return not asset.located or (vague and said_by(desk, entry, asset.good) == _UNSURE)

@@ -29,6 +29,7 @@ def judge_fix(desk: Desk) -> bool:
     """Judges the fix by the table. False where there is no room for what it does."""
     case = desk.case[0]
     asset, place = judged(desk), case.place
+    case.vague = asset.vague
     case.bridging = asset.bridged and _is_end_of_bridge(asset, place, desk.zones.max_gap_us)
     start = _start(desk)
     passing = asset.located and asset.joined
@@ -136,9 +137,10 @@ def _judge_newcomer(desk: Desk, slot: int) -> None:
 @bare
 def _was_not_inside(desk: Desk, entry: int) -> int:
     """What is known of a zone that the asset is in no visit of."""
-    if judged(desk).located and not judged(desk).vague:
+    vague = desk.case[0].vague
+    if judged(desk).located and not vague:
         return _OUTSIDE
-    return _UNKNOWN if is_unknown(desk, entry) else _OUTSIDE
+    return _UNKNOWN if is_unknown(desk, entry, vague) else _OUTSIDE
 
 
 @bare

@@ -298,13 +298,13 @@ def _fall_due(desk: Desk, due_us: int) -> bool:
 @bare
 def _window_opens(desk: Desk, number: int) -> bool:
     """Tells of an asset that is where it should not be when a window of the schedule opens."""
-    opening, case = desk.opening[number], desk.case[0]
+    opening, case, asset = desk.opening[number], desk.case[0], judged(desk)
     case.candidates = 1
     if not begin_step(desk):
         return False
-    if not judged(desk).located:
+    if not asset.located:
         return True
-    entry = in_force(desk, opening.zone, judged(desk).asset, opening.time_us)
+    entry = in_force(desk, opening.zone, asset.asset, opening.time_us)
     if entry < 0:
         return True
     member = 0
@@ -312,7 +312,7 @@ def _window_opens(desk: Desk, number: int) -> bool:
         member += 1
     is_known = member < case.members
     is_inside = is_known and member_of(desk, member).inside
-    if is_inside != opening.inside or (not is_inside and is_unknown(desk, entry)):
+    if is_inside != opening.inside or (not is_inside and is_unknown(desk, entry, asset.vague)):
         return True
     if not is_known:
         add_member(desk, opening.zone)  # says nothing, and is forgotten at once

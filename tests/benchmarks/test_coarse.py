@@ -48,7 +48,7 @@ def test_the_rule_written_out_tells_what_the_engine_tells(site: coarse.Site) -> 
 
 def test_errors_hold_what_the_accuracy_promises() -> None:
     for noise in coarse.NOISES:
-        for reading, share in (("radius", 0.68), ("axis", 1 - np.exp(-0.5))):
+        for reading, share in zip(coarse.READINGS, (0.68, 1 - np.exp(-0.5)), strict=True):
             fixes = parked(CENTRE, 100.0, noise, reading, (400, 100), seed=3)
             within = np.hypot(fixes.east_m, fixes.north_m) <= 100
             assert within.mean() == pytest.approx(share, abs=0.02)

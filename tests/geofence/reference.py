@@ -87,8 +87,9 @@ class Reference:
         return True
 
     def _judge(self, asset: Asset, place: Place) -> None:
-        told = len(self.told.transitions)
+        told, was_vague = len(self.told.transitions), asset.vague
         for zone in sorted({v.zone for v in self.versions} | set(asset.visits)):
+            asset.vague = was_vague  # also where another zone was left by this fix
             version = self._in_force(zone, asset, place.time_us)
             if version is None:
                 self._lose(asset, zone, place)
@@ -96,7 +97,9 @@ class Reference:
                 self._judge_inside(asset, version, place)
             else:
                 self._judge_outside(asset, version, place)
-        self._settle(asset, place, has_moved=len(self.told.transitions) > told)
+        news = self.told.transitions[told:]
+        asset.vague = was_vague and all(one["transition"] != Transition.EXIT for one in news)
+        self._settle(asset, place, has_moved=bool(news))
 
     def _settle(self, asset: Asset, place: Place, *, has_moved: bool) -> None:
         """What the next fix will be judged by."""

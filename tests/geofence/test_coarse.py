@@ -150,7 +150,7 @@ def test_raw_rules_know_no_coarse_fix():
 SHAPES = {
     "circle": Circle(10.0, 50.0, 500.0),
     "corridor": Corridor(np.array([[9.99, 50.0], [10.0, 50.01], [10.01, 50.0]]), 700.0),
-    "star": Polygonal(scale(star(np.random.default_rng(2), 25), 0.02, 0.02)),
+    "star": Polygonal(scale(star(np.random.default_rng(2), 25), 0.02, 0.02, origin=(10, 50))),
     "many sides": Polygonal(shapely.Point(10, 50).buffer(0.01, quad_segs=100)),
     "two parts": Polygonal(
         shapely.box(9.99, 50, 10, 50.01).union(shapely.box(10.002, 50, 10.01, 50.01))
