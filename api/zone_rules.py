@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from api import fields
-from geofence.rules import GREATEST_SPEED_MPS
+from geofence.rules import GREATEST_SPEED_MPS, NEVER_COARSE_M
 
 _Metres = Annotated[float, Field(ge=0, le=10_000)]
 _Seconds = Annotated[float, Field(ge=0, le=86_400)]
@@ -31,12 +31,12 @@ class Tolerances(BaseModel):
     accuracy_clamp_m: _Metres | None = Field(
         default=None,
         examples=[50],
-        description="a fix's accuracy adds to exit_buffer_m, up to this; default 50",
+        description="a fix's accuracy adds to exit_buffer_m, up to this; default 200",
     )
-    coarse_accuracy_m: _Metres | None = Field(
+    coarse_accuracy_m: Annotated[float, Field(ge=0, le=NEVER_COARSE_M)] | None = Field(
         default=None,
         examples=[30],
-        description="a fix of a worse stated accuracy is coarse; default 30",
+        description="a fix of a worse accuracy must lie deep inside or far outside; default 30",
     )
     enter_confirm_fixes: _Fixes | None = Field(
         default=None, examples=[1], description="so many fixes in a row enter; default 1"

@@ -51,6 +51,7 @@ def leave(desk: Desk, number: int, at: Record) -> None:
     note(desk, number, at)
     member.inside = False
     member.run = 0
+    judged(desk).vague = False
     if not _remembers_exits(desk, member.zone):
         member.returning = False
     elif case.cause == _MOVED:

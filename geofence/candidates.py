@@ -8,7 +8,7 @@ import numpy as np
 from geofence.compiled import Record, Records, bare, inlined
 from geofence.containment import covers
 from geofence.crossing import meets
-from geofence.distance import within_m
+from geofence.distance import deeper_m, within_m
 from geofence.index import SHIFT_DEG
 from geofence.packing import Arena
 from geofence.tree import search
@@ -197,6 +197,13 @@ def is_within(desk: Desk, entry: int, lon: float, lat: float, reach_m: float) ->
     return within_m(arena, shape, near_lon - 360.0, lat, reach_m) or within_m(
         arena, shape, near_lon + 360.0, lat, reach_m
     )
+
+
+@bare
+def is_deeper(desk: Desk, entry: int, lon: float, lat: float, depth_m: float) -> bool:
+    """Whether a place that lies in the entry's zone is farther than that from its edge."""
+    shape, arena = desk.zones.entry[entry].shape, desk.zones.arena
+    return deeper_m(arena, shape, in_frame(arena, shape, lon), lat, depth_m)
 
 
 @bare

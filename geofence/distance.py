@@ -45,6 +45,15 @@ def within_m(arena: Arena, shape: np.void, lon: float, lat: float, margin_m: flo
 
 
 @bare
+def deeper_m(arena: Arena, shape: np.void, lon: float, lat: float, depth_m: float) -> bool:
+    """Whether a point that lies in the shape is farther than `depth_m` (above 0) from its edge."""
+    if np.isnan(shape["radius_m"]):
+        return not line_within_m(arena, shape, lon, lat, depth_m)
+    reach_m = shape["radius_m"] - depth_m
+    return reach_m > 0.0 and axis_within_m(arena, shape, lon, lat, reach_m)
+
+
+@bare
 def _axis_distance_m(arena: Arena, shape: np.void, lon: float, lat: float) -> float:
     """Distance to a circle's centre or a corridor's line."""
     if shape["last"] - shape["first"] > 1:

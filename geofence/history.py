@@ -404,12 +404,14 @@ class History:
 
 
 def way_begins_us(before: StateDelta) -> int:
-    """Since when the next good fix may show a passing through: where the last good one was.
+    """Since when the next good fix may show a passing through: where the way to it begins.
 
     Fixes that changed nothing may lie between.
     """
     asset = before.assets[0]
-    return int(asset["good"]["time_us"] if asset["joined"] else asset["newest_us"])
+    if not asset["joined"]:
+        return int(asset["newest_us"])
+    return int(asset["fine" if asset["bridged"] else "good"]["time_us"])
 
 
 def _is_on_way(visit: Visit, way_us: int) -> bool:

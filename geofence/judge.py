@@ -7,9 +7,11 @@ in desk.case[0].place. Every decision is looked up in `geofence.transitions.ACTI
 import numpy as np
 
 from geofence.book import add_member, begin_step, drop_idle, enter, leave, note
-from geofence.candidates import gather, in_force, is_within, meet, note_rows, row_of, unwrapped
-from geofence.compiled import bare, inlined
+from geofence.candidates import gather, in_force, meet, note_rows, row_of, unwrapped
+from geofence.compiled import Record, bare, inlined
+from geofence.evidence import is_coarse, is_unknown, is_within_margin, said
 from geofence.records import copy_place
+from geofence.rules import COARSE_M
 from geofence.transitions import ACTIONS, Action, Cause, Inferred, Says, Transition, Was
 from geofence.workspace import Desk, judged, member_of
 
@@ -28,10 +30,13 @@ def judge_fix(desk: Desk) -> bool:
     """Judges the fix by the table. False where there is no room for what it does."""
     case = desk.case[0]
     asset, place = judged(desk), case.place
+    case.vague = asset.vague
+    case.bridging = asset.bridged and _is_end_of_bridge(asset, place, desk.zones.max_gap_us)
+    start = _start(desk)
     passing = asset.located and asset.joined
-    passing = passing and place.time_us - asset.good.time_us <= desk.zones.max_gap_us
-    from_lon = asset.good.lon if passing else place.lon
-    from_lat = asset.good.lat if passing else place.lat
+    passing = passing and place.time_us - start.time_us <= desk.zones.max_gap_us
+    from_lon = start.lon if passing else place.lon
+    from_lat = start.lat if passing else place.lat
     if not gather(desk, place.time_us, from_lon, from_lat, place.lon, place.lat):
         return False
     if not begin_step(desk):
@@ -48,6 +53,18 @@ def judge_fix(desk: Desk) -> bool:
     return True
 
 
+@bare
+def _is_end_of_bridge(asset: Record, place: Record, max_gap_us: int) -> bool:
+    """Whether the way to the fix leads over the coarse fixes before it."""
+    return not is_coarse(place, COARSE_M) and place.time_us - asset.fine.time_us <= max_gap_us
+
+
+@inlined
+def _start(desk: Desk) -> Record:
+    """Where the way to the fix begins."""
+    return judged(desk).fine if desk.case[0].bridging else judged(desk).good
+
+
 @inlined
 def _meet_on_the_way(desk: Desk, from_lon: float, from_lat: float) -> None:
     place = desk.case[0].place
@@ -58,13 +75,16 @@ def _meet_on_the_way(desk: Desk, from_lon: float, from_lat: float) -> None:
 
 @bare
 def _may_be_passed(desk: Desk, slot: int) -> bool:
-    """Outside before and after, no run under way, and a zone that needs no confirmation."""
+    """Outside before and after, no run under way, no coarse end, and nothing to be confirmed."""
     if desk.candidate[slot].inside:
         return False
     rules = desk.zones.entry[desk.candidate[slot].entry]
     if rules.enter_fixes > 1 or rules.enter_us > 0 or rules.gap_us == 0:
         return False
-    if desk.case[0].place.time_us - judged(desk).good.time_us > rules.gap_us:
+    start, place = _start(desk), desk.case[0].place
+    if place.time_us - start.time_us > rules.gap_us:
+        return False
+    if is_coarse(start, rules.coarse_accuracy_m) or is_coarse(place, rules.coarse_accuracy_m):
         return False
     number = row_of(desk, rules.zone)
     if number < 0:
@@ -88,25 +108,40 @@ def _judge_member(desk: Desk, number: int) -> None:
             says = _SAYS_INSIDE
         elif not np.isnan(candidate.met_first):
             says = _SAYS_THROUGH
-    if says == _SAYS_OUTSIDE and member.inside and _is_within_margin(desk, entry):
+    if is_coarse(place, desk.zones.entry[entry].coarse_accuracy_m):
+        says = said(desk, entry, place, says == _SAYS_INSIDE)
+    elif says == _SAYS_OUTSIDE and member.inside and is_within_margin(desk, entry, place):
         says = _SAYS_MARGIN
-    was = _INSIDE if member.inside else (_OUTSIDE if asset.located else _UNKNOWN)
+    was = _INSIDE
+    if not member.inside:
+        was = _OUTSIDE if member.run > 0 else _was_not_inside(desk, entry)
     _decide(desk, number, entry, was, says)
 
 
 @bare
 def _judge_newcomer(desk: Desk, slot: int) -> None:
     """What the fix says of a zone with which the asset had nothing to do."""
-    candidate = desk.candidate[slot]
+    candidate, place = desk.candidate[slot], desk.case[0].place
     if candidate.inside:
         says = _SAYS_INSIDE
+        if is_coarse(place, desk.zones.entry[candidate.entry].coarse_accuracy_m):
+            says = said(desk, candidate.entry, place, candidate.inside)
     elif not np.isnan(candidate.met_first):
         says = _SAYS_THROUGH
     else:
         return
+    was = _was_not_inside(desk, candidate.entry)
     number = add_member(desk, desk.zones.entry[candidate.entry].zone)
-    was = _OUTSIDE if judged(desk).located else _UNKNOWN
     _decide(desk, number, candidate.entry, was, says)
+
+
+@bare
+def _was_not_inside(desk: Desk, entry: int) -> int:
+    """What is known of a zone that the asset is in no visit of."""
+    vague = desk.case[0].vague
+    if judged(desk).located and not vague:
+        return _OUTSIDE
+    return _UNKNOWN if is_unknown(desk, entry, vague) else _OUTSIDE
 
 
 @bare
@@ -120,15 +155,6 @@ def _lose(desk: Desk, number: int) -> None:
         leave(desk, number, case.way)
     member.run = 0
     member.returning = False
-
-
-@bare
-def _is_within_margin(desk: Desk, entry: int) -> bool:
-    rules, place = desk.zones.entry[entry], desk.case[0].place
-    margin_m = rules.exit_buffer_m
-    if not np.isnan(place.accuracy_m):
-        margin_m += min(place.accuracy_m, rules.accuracy_clamp_m)
-    return margin_m > 0.0 and is_within(desk, entry, place.lon, place.lat, margin_m)
 
 
 @bare
@@ -190,12 +216,12 @@ def _pass_through(desk: Desk, number: int, entry: int) -> None:
 
 @bare
 def _put_on_the_way(desk: Desk, share: float) -> None:
-    """case.way becomes the place at that share of the way from the last good fix to this one."""
-    good, place, way = judged(desk).good, desk.case[0].place, desk.case[0].way
-    from_lon = unwrapped(good.lon, place.lon)
+    """case.way becomes the place at that share of the way to the fix."""
+    start, place, way = _start(desk), desk.case[0].place, desk.case[0].way
+    from_lon = unwrapped(start.lon, place.lon)
     lon = from_lon + share * (place.lon - from_lon)
     way.lon = lon - 360.0 if lon > 180.0 else (lon + 360.0 if lon < -180.0 else lon)
-    way.lat = good.lat + share * (place.lat - good.lat)
-    way.time_us = good.time_us + int(np.floor(share * (place.time_us - good.time_us) + 0.5))
+    way.lat = start.lat + share * (place.lat - start.lat)
+    way.time_us = start.time_us + int(np.floor(share * (place.time_us - start.time_us) + 0.5))
     way.tracker, way.seq = place.tracker, place.seq
     way.accuracy_m = way.speed_mps = np.nan

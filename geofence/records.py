@@ -28,8 +28,11 @@ ASSET_DTYPE = np.dtype(
         ("due_us", "<i8"),  # the next deadline, NEVER_US: there is none
         ("located", "?"),  # whether `good` tells where the asset is
         ("joined", "?"),  # whether the way from there to the next good fix may be judged
+        ("vague", "?"),  # every fix so far was coarse, and no zone was left
+        ("bridged", "?"),  # whether that way begins at `fine`: all fixes since were coarse
         ("suspects", "u1"),  # how many suspect fixes in a row agree with each other, 0 to 2
         ("good", PLACE_DTYPE),  # the last good fix
+        ("fine", PLACE_DTYPE),  # the last good fix that was not coarse, where `bridged`
         ("suspect", PLACE_DTYPE, (2,)),
     ]
 )

@@ -9,14 +9,19 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+COARSE_M = 30.0
+COARSE_DEPTH = 0.5  # a coarse fix is inside where it lies deeper than this times its accuracy
+COARSE_MARGIN = 1.5  # and outside where it lies farther beyond the edge than this times it
+NEVER_COARSE_M = 100_000_000.0  # no fix states a worse accuracy
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """When a zone counts as entered and left. Raises ValueError for a value out of range."""
 
     exit_buffer_m: float = 0.0
-    accuracy_clamp_m: float = 50.0
-    coarse_accuracy_m: float = 30.0
+    accuracy_clamp_m: float = 200.0
+    coarse_accuracy_m: float = COARSE_M  # a fix of a worse stated accuracy is coarse
     enter_confirm_fixes: int = 1
     exit_confirm_fixes: int = 2
     enter_confirm_seconds: float = 0.0
@@ -46,13 +51,18 @@ class Rules:
     @staticmethod
     def raw() -> "Rules":
         """Entered with the first fix inside, left with the first outside."""
-        return Rules(accuracy_clamp_m=0.0, exit_confirm_fixes=1, max_gap_seconds=0.0)
+        return Rules(
+            accuracy_clamp_m=0.0,
+            coarse_accuracy_m=NEVER_COARSE_M,
+            exit_confirm_fixes=1,
+            max_gap_seconds=0.0,
+        )
 
 
 _GREATEST = {
     "exit_buffer_m": 10_000.0,
     "accuracy_clamp_m": 10_000.0,
-    "coarse_accuracy_m": 10_000.0,
+    "coarse_accuracy_m": NEVER_COARSE_M,
     "enter_confirm_seconds": 86_400.0,
     "exit_confirm_seconds": 86_400.0,
     "max_gap_seconds": 86_400.0,

@@ -197,6 +197,8 @@ def _meaning_of_assets(state: StateDelta) -> NDArray[np.uint8]:
     """The bytes of the rows, those of columns that mean nothing just now cleared."""
     rows = state.assets.copy()
     rows["good"][~rows["located"]] = 0
+    rows["bridged"] &= rows["joined"]
+    rows["fine"][~rows["bridged"]] = 0
     rows["marked_us"] = rows["rewound"] = 0  # they only spare looking again
     rows["due_us"] = 0  # follows from the rest: states that were read back do not have it
     settled = rows["suspects"] == 0  # then a clock before the newest fix tells nothing

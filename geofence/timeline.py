@@ -13,10 +13,12 @@ from geofence.book import (
     leave,
     note,
 )
-from geofence.candidates import gather_at, holds, in_force, note_rows, row_of
+from geofence.candidates import gather_at, in_force, note_rows, row_of
 from geofence.compiled import Record, Records, bare
+from geofence.evidence import is_coarse, is_unknown, said, said_by
 from geofence.records import copy_place
-from geofence.transitions import Cause, Inferred, Transition
+from geofence.rules import COARSE_M
+from geofence.transitions import Cause, Inferred, Says, Transition
 from geofence.versions import MIN_TIME_US, NEVER_US
 from geofence.workspace import Desk, judged, member_of
 
@@ -25,6 +27,7 @@ _MOVED, _ZONE_CHANGED = int(Cause.MOVED), int(Cause.ZONE_CHANGED)
 _REASSIGNED, _SILENCE = int(Cause.REASSIGNED), int(Cause.SILENCE)
 _SCHEDULE_STARTED = int(Cause.SCHEDULE_STARTED)
 _SEEN, _TIMER = int(Inferred.NONE), int(Inferred.TIMER)
+_INSIDE, _OUTSIDE, _UNSURE = int(Says.INSIDE), int(Says.OUTSIDE), int(Says.UNSURE)
 
 
 @bare
@@ -173,14 +176,16 @@ def _end_by_change(desk: Desk, number: int, mark_us: int) -> None:
     now = in_force(desk, member.zone, asset.asset, mark_us)
     if now == before:
         return
-    is_near = now >= 0 and desk.slot[now].stamp == desk.case[0].stamp
-    if is_near and desk.candidate[desk.slot[now].place].inside:
-        if member.inside:
-            member.run = 0  # an exit that was in the air
+    says = _OUTSIDE
+    if now >= 0:
+        is_near = desk.slot[now].stamp == desk.case[0].stamp
+        is_covered = is_near and desk.candidate[desk.slot[now].place].inside
+        says = said(desk, now, asset.good, is_covered)
+    if says == _UNSURE:
         return
-    if not member.inside:
-        member.run = 0
-    elif now < 0 or before < 0 or holds(desk, before, at.lon, at.lat):
+    if member.inside == (says == _INSIDE):
+        member.run = 0  # an enter or an exit that was in the air
+    elif member.inside and (now < 0 or before < 0 or said_by(desk, before, asset.good) != _OUTSIDE):
         at.time_us = max(mark_us, member.entered_us)
         desk.case[0].cause, desk.case[0].inferred = _ZONE_CHANGED, _SEEN
         leave(desk, number, at)
@@ -193,7 +198,9 @@ def _begin_by_change(desk: Desk, entry: int, mark_us: int) -> None:
     """Begins a visit where the zone came to the asset."""
     asset, at, zone = judged(desk), desk.case[0].way, desk.zones.entry[entry].zone
     before = in_force(desk, zone, asset.asset, mark_us - 1)
-    if before == entry or (before >= 0 and holds(desk, before, at.lon, at.lat)):
+    if before == entry or said_by(desk, entry, asset.good) != _INSIDE:
+        return
+    if before >= 0 and said_by(desk, before, asset.good) == _INSIDE:
         return
     number = row_of(desk, zone)
     if number < 0:
@@ -223,13 +230,14 @@ def _tracker_changes(desk: Desk, number: int) -> bool:
             way.time_us = max(move.time_us, member_of(desk, member).entered_us)
             leave(desk, member, way)
         member_of(desk, member).run = 0
-    asset.located = asset.joined = False
+    asset.located = asset.joined = asset.bridged = asset.vague = False
     asset.suspects, asset.marked_us = 0, MIN_TIME_US
     asset.clock_us = max(asset.clock_us, move.time_us)
     if not move.located:
         return True
     asset.organization, asset.located = move.organization, True
     copy_place(asset.good, move.place)
+    asset.vague = is_coarse(move.place, COARSE_M)
     _hear(asset, move.place)
     return _appear(desk, move.time_us)
 
@@ -253,8 +261,9 @@ def _appear(desk: Desk, time_us: int) -> bool:
     copy_place(case.way, judged(desk).good)
     case.way.time_us = case.change_us = time_us
     for slot in range(case.candidates):
-        if desk.candidate[slot].inside:
-            zone = desk.zones.entry[desk.candidate[slot].entry].zone
+        entry = desk.candidate[slot].entry
+        if said(desk, entry, judged(desk).good, desk.candidate[slot].inside) == _INSIDE:
+            zone = desk.zones.entry[entry].zone
             number = row_of(desk, zone)
             if number < 0:
                 number = add_member(desk, zone)
@@ -289,19 +298,21 @@ def _fall_due(desk: Desk, due_us: int) -> bool:
 @bare
 def _window_opens(desk: Desk, number: int) -> bool:
     """Tells of an asset that is where it should not be when a window of the schedule opens."""
-    opening, case = desk.opening[number], desk.case[0]
+    opening, case, asset = desk.opening[number], desk.case[0], judged(desk)
     case.candidates = 1
     if not begin_step(desk):
         return False
-    if not judged(desk).located:
+    if not asset.located:
         return True
-    if in_force(desk, opening.zone, judged(desk).asset, opening.time_us) < 0:
+    entry = in_force(desk, opening.zone, asset.asset, opening.time_us)
+    if entry < 0:
         return True
     member = 0
     while member < case.members and member_of(desk, member).zone != opening.zone:
         member += 1
     is_known = member < case.members
-    if (is_known and member_of(desk, member).inside) != opening.inside:
+    is_inside = is_known and member_of(desk, member).inside
+    if is_inside != opening.inside or (not is_inside and is_unknown(desk, entry, asset.vague)):
         return True
     if not is_known:
         add_member(desk, opening.zone)  # says nothing, and is forgotten at once

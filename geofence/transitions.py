@@ -24,6 +24,7 @@ class Says(IntEnum):
     MARGIN = 1  # outside, by no more than that
     INSIDE = 2
     THROUGH = 3  # outside, and so was the fix before, but the way between them meets the zone
+    UNSURE = 4  # coarse, and neither deep enough inside nor far enough outside
 
 
 class Action(IntEnum):
@@ -51,15 +52,18 @@ DECISIONS = (
     Decision(Was.UNKNOWN, Says.INSIDE, None, Action.ENTER),
     Decision(Was.UNKNOWN, Says.MARGIN, None, Action.NOTHING),
     Decision(Was.UNKNOWN, Says.OUTSIDE, None, Action.NOTHING),
+    Decision(Was.UNKNOWN, Says.UNSURE, None, Action.NOTHING),
     Decision(Was.OUTSIDE, Says.INSIDE, True, Action.ENTER),
     Decision(Was.OUTSIDE, Says.INSIDE, False, Action.WAIT),
     Decision(Was.OUTSIDE, Says.THROUGH, None, Action.PASS),
     Decision(Was.OUTSIDE, Says.MARGIN, None, Action.FORGET),
     Decision(Was.OUTSIDE, Says.OUTSIDE, None, Action.FORGET),
+    Decision(Was.OUTSIDE, Says.UNSURE, None, Action.NOTHING),
     Decision(Was.INSIDE, Says.INSIDE, None, Action.FORGET),
     Decision(Was.INSIDE, Says.MARGIN, None, Action.FORGET),
     Decision(Was.INSIDE, Says.OUTSIDE, False, Action.WAIT),
     Decision(Was.INSIDE, Says.OUTSIDE, True, Action.EXIT),
+    Decision(Was.INSIDE, Says.UNSURE, None, Action.NOTHING),
 )
 
 # ACTIONS[was, says, confirmed]: what DECISIONS says, for compiled code.

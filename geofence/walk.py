@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geofence.compiled import Record, Records, bare, compiled, inlined
+from geofence.evidence import is_coarse
 from geofence.geodesic import geodesic_m
 from geofence.judge import judge_fix
 from geofence.records import copy_membership, copy_place
+from geofence.rules import COARSE_M
 from geofence.timeline import advance, next_due_us
 from geofence.versions import MIN_TIME_US
 from geofence.workspace import Desk, judged, member_of
@@ -225,13 +227,34 @@ def _read(desk: Desk, fix: Record) -> None:
 
 @inlined
 def _judge(desk: Desk) -> bool:
+    begin = desk.case[0].transitions
     if not judge_fix(desk):
         return False
     asset = judged(desk)
+    if is_coarse(desk.case[0].place, COARSE_M):
+        _take_coarse(desk, desk.case[0].transitions > begin)
+    else:
+        asset.vague = asset.bridged = False
     copy_place(asset.good, desk.case[0].place)
     asset.located = asset.joined = True
     asset.marked_us = MIN_TIME_US
     return True
+
+
+@bare
+def _take_coarse(desk: Desk, has_moved: bool) -> None:
+    """Keeps the last fine fix, from which the way to the next fine one leads over coarse ones.
+
+    Not over one that entered or left a zone: what was between is known then.
+    """
+    asset, place = judged(desk), desk.case[0].place
+    if not asset.located:
+        asset.vague = True
+    if not asset.bridged:
+        copy_place(asset.fine, asset.good)
+        asset.bridged = asset.located and not is_coarse(asset.good, COARSE_M)
+    is_near = place.time_us - asset.fine.time_us <= desk.zones.max_gap_us
+    asset.bridged = asset.bridged and asset.joined and is_near and not has_moved
 
 
 @bare

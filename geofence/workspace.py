@@ -50,6 +50,8 @@ CASE_DTYPE = np.dtype(
         ("newest", PLACE_DTYPE),  # the newest fix while older ones are judged
         ("way", PLACE_DTYPE),  # a place that no fix shows
         ("shape", SHAPE_DTYPE),  # a piece of a shape
+        ("vague", "?"),  # the asset's `vague` before the fix
+        ("bridging", "?"),  # the way to the fix begins at the asset's `fine`, else at its `good`
         ("row", "<i8"),  # the number of the fix in the batch, -1
         ("transition", "<i8"),  # what is noted next, why, and how it is known
         ("cause", "<i8"),

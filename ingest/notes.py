@@ -132,6 +132,7 @@ def _is_unusual(assets: NDArray[np.void], registry: Registry) -> NDArray[np.bool
     """Of whom the newest stored fix, by the assignments, does not tell where they are; (n,)."""
     newest_us, clock_us, good = assets["newest_us"], assets["clock_us"], assets["good"]
     is_good = assets["located"] & assets["joined"] & (assets["suspects"] == 0)
+    is_good &= ~assets["vague"] & ~assets["bridged"]
     is_good &= (good["time_us"] == newest_us) & (good["seq"] == assets["newest_seq"])
     is_good &= clock_us <= newest_us
     told = np.flatnonzero(is_good)

@@ -23,7 +23,7 @@ class Place(msgspec.Struct, array_like=True):
 
 
 class Standing(msgspec.Struct, array_like=True):
-    """ASSET_DTYPE. good: None where the asset is not located."""
+    """ASSET_DTYPE. good: None where the asset is not located; fine: None where not `bridged`."""
 
     newest_us: int
     newest_seq: int
@@ -31,6 +31,8 @@ class Standing(msgspec.Struct, array_like=True):
     joined: bool
     good: Place | None
     suspects: list[Place]
+    vague: bool = False
+    fine: Place | None = None
 
 
 def write_place(row: Any, registry: Registry) -> Place:
@@ -55,6 +57,8 @@ def write_standing(row: Any, registry: Registry) -> Standing:
         bool(row["joined"]),
         write_place(row["good"], registry) if row["located"] else None,
         [write_place(place, registry) for place in row["suspect"][: row["suspects"]]],
+        bool(row["vague"]),
+        write_place(row["fine"], registry) if row["bridged"] else None,
     )
 
 
@@ -65,6 +69,9 @@ def read_standing(standing: Standing, row: Any, registry: Registry) -> None:
     row["located"] = standing.good is not None
     if standing.good is not None:
         row["good"] = read_place(standing.good, registry)
+    row["vague"], row["bridged"] = standing.vague, standing.fine is not None
+    if standing.fine is not None:
+        row["fine"] = read_place(standing.fine, registry)
     row["suspects"] = len(standing.suspects)
     for number, place in enumerate(standing.suspects):
         row["suspect"][number] = read_place(place, registry)

@@ -102,7 +102,10 @@ def replay(
     ] = _DEFAULT.accuracy_clamp_m,
     coarse_accuracy_m: Annotated[
         float,
-        _rule("A fix of a worse stated accuracy is coarse.", _DEFAULT.coarse_accuracy_m),
+        _rule(
+            "A fix of a worse accuracy must lie deep inside or far outside.",
+            _DEFAULT.coarse_accuracy_m,
+        ),
     ] = _DEFAULT.coarse_accuracy_m,
     enter_confirm_fixes: Annotated[
         int, _rule("So many fixes inside make an enter.", _DEFAULT.enter_confirm_fixes)

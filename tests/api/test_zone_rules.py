@@ -24,7 +24,7 @@ NIGHTS = {
 LIMITS: dict[str, tuple[float, float, float, float]] = {
     "exit_buffer_m": (0, 10_000, -0.1, 10_000.1),
     "accuracy_clamp_m": (0, 10_000, -0.1, 10_000.1),
-    "coarse_accuracy_m": (0, 10_000, -0.1, 10_000.1),
+    "coarse_accuracy_m": (0, 100_000_000, -0.1, 100_000_000.1),
     "enter_confirm_fixes": (1, 1_000, 0, 1_001),
     "exit_confirm_fixes": (1, 1_000, 0, 1_001),
     "enter_confirm_seconds": (0, 86_400, -1, 86_400.5),

@@ -85,6 +85,12 @@ def distance_m(shape: Shape, lon: float, lat: float) -> float:
     return far_m if isinstance(shape, Polygonal) else far_m - reach_m(shape)
 
 
+def depth_m(shape: Shape, lon: float, lat: float) -> float:
+    """From a point inside to the edge."""
+    far_m = _to_outline_m(shape, lon, lat)
+    return far_m if isinstance(shape, Polygonal) else reach_m(shape) - far_m
+
+
 def apart_m(lon0: float, lat0: float, lon1: float, lat1: float) -> float:
     return float(WGS84.inv(lon0, lat0, lon1, lat1)[2])
 

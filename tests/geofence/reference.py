@@ -12,11 +12,11 @@ import numpy as np
 
 from geofence.agenda import Agenda
 from geofence.index import ZoneVersion
-from geofence.rules import Gates
+from geofence.rules import COARSE_M, Gates
 from geofence.transitions import Cause, Inferred, Transition
 from geofence.versions import ALL_ASSETS
 from telemetry.fix import FixBatch
-from tests.geofence.plane import apart_m, covers_one, distance_m, met, sure
+from tests.geofence.plane import apart_m, covers_one, depth_m, distance_m, met, sure
 from tests.geofence.remembered import Asset, Place, Told, Visit, moved_to, place_of
 
 
@@ -89,7 +89,9 @@ class Reference:
         return True
 
     def _judge(self, asset: Asset, place: Place) -> None:
+        told, was_vague = len(self.told.transitions), asset.vague
         for zone in sorted({v.zone for v in self.versions} | set(asset.visits)):
+            asset.vague = was_vague  # also where another zone was left by this fix
             version = self._in_force(zone, asset, place.time_us)
             if version is None:
                 self._lose(asset, zone, place)
@@ -99,11 +101,34 @@ class Reference:
                 self._judge_outside(asset, version, place)
             if version is not None:
                 self._judge_speed(asset, version, place)
+        news = self.told.transitions[told:]
+        asset.vague = was_vague and all(one["transition"] != Transition.EXIT for one in news)
+        self._settle(asset, place, has_moved=bool(news))
+
+    def _settle(self, asset: Asset, place: Place, *, has_moved: bool) -> None:
+        """What the next fix will be judged by."""
+        if not place.accuracy_m > COARSE_M:
+            asset.vague, asset.fine = False, None
+        else:
+            if asset.good is None:
+                asset.vague = True
+            elif asset.fine is None and not asset.good.accuracy_m > COARSE_M:
+                asset.fine = asset.good
+            if asset.fine and (has_moved or not asset.joined or self._apart(asset.fine, place)):
+                asset.fine = None
         asset.good, asset.joined = place, True
+
+    def _apart(self, start: Place, place: Place) -> bool:
+        """Whether no zone has to do with the way from one to the other."""
+        most_s = max((v.rules.max_gap_seconds for v in self.versions), default=0)
+        return place.time_us - start.time_us > most_s * 1_000_000
 
     def _judge_inside(self, asset: Asset, version: ZoneVersion, place: Place) -> None:
         rules, zone = version.rules, version.zone
-        if covers_one(version.shape, place.lon, place.lat) or _in_margin(version, place):
+        says = _said(version, place)
+        if says == "unsure":
+            return
+        if says == "inside" or _in_margin(version, place):
             asset.runs.pop(zone, None)
             return
         run = asset.runs.setdefault(zone, [])
@@ -123,21 +148,35 @@ class Reference:
 
     def _judge_outside(self, asset: Asset, version: ZoneVersion, place: Place) -> None:
         rules, zone = version.rules, version.zone
-        if not covers_one(version.shape, place.lon, place.lat):
+        says = _said(version, place)
+        if says == "unsure":
+            return
+        if says == "outside":
             if zone not in asset.runs:
                 self._pass_through(asset, version, place)
             asset.runs.pop(zone, None)
             return
+        is_unknown = zone not in asset.runs and self._is_unknown(asset, version)
         run = asset.runs.setdefault(zone, [])
         run.append(place)
-        if asset.good is None:
+        if is_unknown:
             self._enter(asset, zone, place, Cause.INITIAL, place.identity)
         elif _holds(run, rules.enter_confirm_fixes, rules.enter_confirm_seconds):
             self._enter(asset, zone, run[0], Cause.MOVED, run[0].identity)
 
+    def _is_unknown(self, asset: Asset, version: ZoneVersion) -> bool:
+        """Whether nothing has told yet if the asset is in a zone."""
+        if asset.good is None:
+            return True
+        return asset.vague and _said(version, asset.good) == "unsure"
+
     def _pass_through(self, asset: Asset, version: ZoneVersion, place: Place) -> None:
         rules, good = version.rules, asset.good
         if good is None or not asset.joined:
+            return
+        if asset.fine and not place.accuracy_m > COARSE_M and not self._apart(asset.fine, place):
+            good = asset.fine
+        if _is_coarse(version, good) or _is_coarse(version, place):
             return
         if rules.enter_confirm_fixes > 1 or rules.enter_confirm_seconds > 0:
             return
@@ -198,23 +237,26 @@ class Reference:
         """Holds the zones that are others from now on against the last known place."""
         if asset.good is None:
             return
-        lon, lat = asset.good.lon, asset.good.lat
         for zone in {v.zone for v in self.versions}:
             before = self._in_force(zone, asset, at_us - 1)
             now = self._in_force(zone, asset, at_us)
             if before is now:
                 continue
-            was_covered = before is not None and covers_one(before.shape, lon, lat)
-            is_covered = now is not None and covers_one(now.shape, lon, lat)
+            said = _said(before, asset.good) if before else "outside"
+            says = _said(now, asset.good) if now else "outside"
             visit = asset.visits.get(zone)
-            if visit and not is_covered and (was_covered or before is None or now is None):
+            if says == "unsure":
+                continue
+            is_inside = says == "inside"
+            changes = said != says or before is None or now is None
+            if visit and not is_inside and changes:
                 there = replace(asset.good, time_us=max(at_us, visit.entered_us))
                 self._exit(asset, zone, there, Cause.ZONE_CHANGED)
-            elif visit is None and is_covered and not was_covered:
+            elif visit is None and is_inside and said != "inside":
                 there = replace(asset.good, time_us=at_us)
                 opening = asset.good.identity
                 self._enter(asset, zone, there, Cause.ZONE_CHANGED, opening, change_us=at_us)
-            elif bool(visit) == is_covered:
+            elif bool(visit) == is_inside:
                 asset.runs.pop(zone, None)  # the zone says what the run contradicts
             if now is None:
                 asset.left.discard(zone)
@@ -226,14 +268,16 @@ class Reference:
             self._exit(asset, zone, there, Cause.REASSIGNED)
         asset.runs, asset.suspects = {}, []
         asset.good, asset.joined, asset.clock_us = None, False, max(asset.clock_us, at_us)
+        asset.vague, asset.fine = False, None
         move = self.agenda.move[number]
         if not move["located"]:
             return
         asset.organization, asset.good = int(move["organization"]), moved_to(move["place"])
         asset.newest = max(asset.newest, asset.good.identity[1:])
+        asset.vague = asset.good.accuracy_m > COARSE_M
         for zone in {v.zone for v in self.versions}:
             version = self._in_force(zone, asset, at_us)
-            if version and covers_one(version.shape, asset.good.lon, asset.good.lat):
+            if version and _said(version, asset.good) == "inside":
                 there, opening = replace(asset.good, time_us=at_us), asset.good.identity
                 self._enter(asset, zone, there, Cause.REASSIGNED, opening, change_us=at_us)
 
@@ -272,7 +316,10 @@ class Reference:
         zone = int(opening["zone"])
         if opening["key"] != asset.organization or asset.good is None:
             return
-        if self._in_force(zone, asset, at_us) and (zone in asset.visits) == opening["inside"]:
+        version = self._in_force(zone, asset, at_us)
+        if version is None or (not opening["inside"] and self._is_unknown(asset, version)):
+            return
+        if (zone in asset.visits) == opening["inside"]:
             there = replace(asset.good, time_us=at_us)
             why = Cause.SCHEDULE_STARTED, Inferred.TIMER
             self._tell(asset, zone, Transition.SCHEDULE, there, *why)
@@ -310,6 +357,7 @@ class Reference:
         self._tell(asset, zone, Transition.EXIT, at, cause, inferred)
         del asset.visits[zone]
         asset.runs.pop(zone, None)
+        asset.vague = False
         of_zone = [v for v in self.versions if v.zone == zone]
         newest = max(of_zone, key=lambda v: (v.valid_from_us, v.version), default=None)
         if newest is None or not newest.remembers_exits:
@@ -350,11 +398,29 @@ class Reference:
         self.told.transitions.append(told)
 
 
+def _is_coarse(version: ZoneVersion, place: Place) -> bool:
+    return place.accuracy_m > version.rules.coarse_accuracy_m
+
+
+def _said(version: ZoneVersion, place: Place) -> str:
+    """A coarse fix is inside only half its accuracy deep, outside one and a half beyond."""
+    is_covered = covers_one(version.shape, place.lon, place.lat)
+    if not _is_coarse(version, place):
+        return "inside" if is_covered else "outside"
+    if not is_covered:
+        return "unsure" if _in_margin(version, place) else "outside"
+    enough_m = place.accuracy_m / 2
+    is_deep = sure(depth_m(version.shape, place.lon, place.lat), enough_m) > enough_m
+    return "inside" if is_deep else "unsure"
+
+
 def _in_margin(version: ZoneVersion, place: Place) -> bool:
-    """Outside of a zone, but by no more than its buffer and the fix's accuracy."""
+    """Outside of a zone, but by no more than its buffer and what the fix's accuracy adds."""
     rules = version.rules
     margin_m = rules.exit_buffer_m
-    if not math.isnan(place.accuracy_m):
+    if _is_coarse(version, place):
+        margin_m += 1.5 * place.accuracy_m
+    elif not math.isnan(place.accuracy_m):
         margin_m += min(place.accuracy_m, rules.accuracy_clamp_m)
     if margin_m == 0:
         return False

@@ -42,6 +42,8 @@ class Asset:
     clock_us: int = MIN_TIME_US  # what happened without a fix is known up to here
     good: Place | None = None  # where the asset is
     joined: bool = False  # whether the way from there to the next good fix may be judged
+    vague: bool = False  # every fix so far was coarse, and no zone was left
+    fine: Place | None = None  # the last fix that was not coarse: those since were
     suspects: list[Place] = field(default_factory=list)
     visits: dict[int, Visit] = field(default_factory=dict)
     runs: dict[int, list[Place]] = field(default_factory=dict)  # fixes that say the opposite

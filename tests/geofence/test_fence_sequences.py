@@ -15,7 +15,7 @@ from geofence.geojson import read_shape
 from geofence.history import History
 from geofence.index import ZoneIndex, ZoneVersion
 from geofence.policy import Policy, event_type
-from geofence.rules import Gates, Rules
+from geofence.rules import NEVER_COARSE_M, Gates, Rules
 from geofence.segments import Circumstances
 from geofence.shapes import Circle, Corridor, covers
 from geofence.state import State
@@ -189,7 +189,10 @@ def test_accuracy_moves_the_place_where_an_exit_fires():
     case = SCENARIOS["accuracy-aware-exit-table"]
     for clamp_m in (10_000.0, 50.0):
         rules = Rules(
-            exit_buffer_m=case["exit_buffer_m"], accuracy_clamp_m=clamp_m, exit_confirm_fixes=1
+            exit_buffer_m=case["exit_buffer_m"],
+            accuracy_clamp_m=clamp_m,
+            coarse_accuracy_m=NEVER_COARSE_M,
+            exit_confirm_fixes=1,
         )
         zone = fence(case["zone"]["radius_m"], rules)
         for line in case["table"]:

@@ -231,7 +231,7 @@ def zones(draw) -> ZoneIndex:
 
 @st.composite
 def days(draw, most: int = 30) -> np.ndarray:
-    """A tracker's day, in order: slow, sometimes with a jump, sometimes inaccurate."""
+    """A tracker's day, in order: slow, sometimes with a jump, coarse, or inaccurate."""
     minute, lon = 0, 5
     places = []
     for _ in range(draw(st.integers(1, most))):
@@ -240,7 +240,7 @@ def days(draw, most: int = 30) -> np.ndarray:
         places.append((minute, lon / 10))
     rows = fixes(*places)
     for row in rows:
-        accuracy_m = draw(st.sampled_from([None, 5.0, 1_000.0]))
+        accuracy_m = draw(st.sampled_from([None, 5.0, 6_000.0, 40_000.0]))
         if accuracy_m is not None:
             row["accuracy_m"], row["known"] = accuracy_m, Known.ACCURACY
         if draw(st.booleans()):
@@ -267,7 +267,7 @@ def whole(history: History) -> list[tuple]:
 def test_any_order_of_arrival_ends_with_the_same_visits(index, day, data):
     order = data.draw(st.permutations(range(len(day))))
     now_us = int(day["time_us"].max()) + data.draw(st.sampled_from([0, 5, 60])) * MINUTE_US
-    gates = Gates(np.empty(0), 1_000.0, 200.0)
+    gates = Gates(np.empty(0), 1_000.0, 20_000.0)
     sorted_history, _ = took(day, index, now_us, gates)
     history, revisions = took(day[list(order)], index, now_us, gates)
     assert whole(history) == whole(sorted_history)
@@ -284,7 +284,7 @@ def test_any_order_of_arrival_ends_with_the_same_visits(index, day, data):
 @given(index=zones(), day=days(), data=st.data())
 def test_every_visit_that_holds_was_told_once_and_amended_with_every_revision(index, day, data):
     order = data.draw(st.permutations(range(len(day))))
-    history, revisions = took(day[list(order)], index, gates=Gates(np.empty(0), 1_000.0, 200.0))
+    history, revisions = took(day[list(order)], index, gates=Gates(np.empty(0), 1_000.0, 20_000.0))
     seen: dict[VisitKey, list[Telling]] = {}
     for revision in revisions:
         for one in revision.news:
@@ -301,7 +301,7 @@ def test_every_visit_that_holds_was_told_once_and_amended_with_every_revision(in
 @settings(max_examples=100, deadline=None)
 @given(index=zones(), day=days())
 def test_in_order_the_careful_path_tells_what_the_fast_path_finds(index, day):
-    gates = Gates(np.empty(0), 1_000.0, 200.0)
+    gates = Gates(np.empty(0), 1_000.0, 20_000.0)
     _, revisions = took(day, index, gates=gates)
     state, expected = State(), []
     for number in range(len(day)):
@@ -376,7 +376,7 @@ def by_visit(told: list[tuple[VisitKey, str, int]]) -> list[tuple[VisitKey, str,
 @given(index=zones(), day=days(), data=st.data())
 def test_however_arrivals_are_cut_the_two_paths_together_tell_the_same(index, day, data):
     arrivals = day[list(data.draw(shuffled(len(day))))]
-    gates = Gates(np.empty(0), 1_000.0, 200.0)
+    gates = Gates(np.empty(0), 1_000.0, 20_000.0)
     one_by_one, in_batches = BothPaths(index, gates), BothPaths(index, gates)
     for number in range(len(arrivals)):
         one_by_one.take(arrivals[number : number + 1])
@@ -392,7 +392,7 @@ def test_however_arrivals_are_cut_the_two_paths_together_tell_the_same(index, da
 def test_both_paths_tell_the_same_while_time_passes(index, day, data):
     """Deadlines fall due between the batches; some fixes come before what they disprove."""
     arrivals = day[list(data.draw(shuffled(len(day))))]
-    both, now_us = BothPaths(index, Gates(np.empty(0), 1_000.0, 200.0)), 0
+    both, now_us = BothPaths(index, Gates(np.empty(0), 1_000.0, 20_000.0)), 0
     for number in range(0, len(arrivals), 2):
         batch = arrivals[number : number + 2]
         now_us = max(now_us, int(batch["time_us"].max()))
@@ -418,7 +418,7 @@ def shuffled(draw, n: int) -> list[int]:
 def test_a_history_goes_on_from_a_landmark_as_if_it_had_seen_all(index, day, data):
     order = data.draw(shuffled(len(day)))
     cut = data.draw(st.integers(1, len(day)))
-    gates = Gates(np.empty(0), 1_000.0, 200.0)
+    gates = Gates(np.empty(0), 1_000.0, 20_000.0)
     circumstances, known_us = Circumstances(index, gates), NO_TIMERS_US
     history, state = History(0, State()), State()
     for fix in day[order[:cut]]:
@@ -452,7 +452,7 @@ def test_a_history_goes_on_from_a_landmark_as_if_it_had_seen_all(index, day, dat
 def test_a_history_between_two_landmarks_tells_what_one_of_all_tells_or_that_it_does_not_settle(
     index, day, data
 ):
-    gates = Gates(np.empty(0), 1_000.0, 200.0)
+    gates = Gates(np.empty(0), 1_000.0, 20_000.0)
     circumstances = Circumstances(index, gates)
     begin, end = sorted(data.draw(st.integers(0, len(day))) for _ in range(2))
     inner = list(range(begin, end - 1))
@@ -482,7 +482,7 @@ def test_a_history_between_two_landmarks_tells_what_one_of_all_tells_or_that_it_
 
 
 def state_after(rows: np.ndarray, index: ZoneIndex) -> StateDelta:
-    gates = Gates(np.empty(0), 1_000.0, 200.0)
+    gates = Gates(np.empty(0), 1_000.0, 20_000.0)
     delta = evaluate(FixBatch(rows), State(), index, NO_TIMERS_US, gates).delta
     return delta if len(delta.assets) else StateDelta(blank_assets(0, 1), np.zeros(1, int), MEMBERS)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from geofence.agenda import MOVE_DTYPE, OPENING_DTYPE, Agenda
 from geofence.index import MAX_TIME_US, MIN_TIME_US, ZoneVersion
 from geofence.records import PLACE_DTYPE
-from geofence.rules import Gates, Rules
+from geofence.rules import NEVER_COARSE_M, Gates, Rules
 from geofence.shapes import Circle, Corridor, Polygonal, Shape
 from geofence.versions import ALL_ASSETS, FILTER_DTYPE
 from telemetry.fix import FixBatch, Known, blank_rows
@@ -88,6 +88,7 @@ rules = st.builds(
     Rules,
     exit_buffer_m=st.sampled_from([0.0, 0.0, 33.0, 120.0]),
     accuracy_clamp_m=st.sampled_from([0.0, 50.0, 150.0]),
+    coarse_accuracy_m=st.sampled_from([10.0, 30.0, 30.0, 30.0, 100.0, NEVER_COARSE_M]),
     enter_confirm_fixes=st.sampled_from([1, 1, 1, 2, 3]),
     exit_confirm_fixes=st.sampled_from([1, 2, 2, 3]),
     enter_confirm_seconds=st.sampled_from([0.0, 0.0, 0.0, 4.0]),
@@ -184,7 +185,7 @@ def fixes(draw, most: int = 40, steps: tuple[int, ...] = (0, 1, 1, 2, 3, 5, -4))
         row["time_us"], row["seq"] = now * S, draw(st.integers(0, 1))
         row["lon"], row["lat"] = _coordinates(draw, x, y)
         row["known"] = draw(st.sampled_from([0, 0, Known.ACCURACY, Known.ACCURACY | Known.SPEED]))
-        row["accuracy_m"] = draw(st.sampled_from([4, 40, 199, 201]))
+        row["accuracy_m"] = draw(st.sampled_from([4, 12, 40, 80, 199, 201]))
         row["speed_mps"] = draw(st.sampled_from([4.0, 8.3, 12.5, 20.0]))
     return FixBatch(rows)
 
@@ -225,7 +226,8 @@ def _places_before(draw, time_us: int) -> np.void:
     place["tracker"], place["seq"] = 200 + draw(st.integers(0, 2)), draw(st.integers(0, 3))
     place["time_us"] = time_us - draw(st.integers(0, 20)) * S
     place["lon"], place["lat"] = draw(places())
-    place["accuracy_m"] = place["speed_mps"] = np.nan
+    place["accuracy_m"] = draw(st.sampled_from([np.nan, np.nan, 40.0, 150.0]))
+    place["speed_mps"] = np.nan
     return place[()]
 
 

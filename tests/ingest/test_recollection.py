@@ -135,7 +135,8 @@ class Walk:
         if random.random() < 0.06:
             lon += 1.0  # too far to be true, unless the next ones are there too
             self.place[tracker] = (lon, lat) if random.random() < 0.3 else self.place[tracker]
-        accuracy = random.choice([{}, {"accuracy_m": 12.5}, {"accuracy_m": 400.0}])
+        accuracy_m = random.choice([None, 12.5, 60.0, 400.0])
+        accuracy = {} if accuracy_m is None else {"accuracy_m": accuracy_m}
         return fix(
             at, round(lon, 6), round(lat, 6), speed_mps=random.choice([0.1, 7.7]), **accuracy
         )
@@ -174,8 +175,9 @@ def all_known(memory: Memory) -> dict[UUID, Any]:
         clock_us = max(row["newest_us"], row["clock_us"])  # before its newest fix it tells nothing
         standing = (row["newest_us"], row["newest_seq"], clock_us, row["joined"], row["suspects"])
         good = _place(row["good"], registry) if row["located"] else None
+        fine = _place(row["fine"], registry) if row["bridged"] else None
         suspects = [_place(place, registry) for place in row["suspect"][: row["suspects"]]]
-        known[registry.assets[row["asset"]]] = (standing, good, suspects, {})
+        known[registry.assets[row["asset"]]] = (standing, good, suspects, {}, fine, row["vague"])
     for row in state.memberships():
         visit = run = None
         if row["inside"]:
