@@ -317,7 +317,6 @@ def _visit(row: visits.Visit, registry: Registry) -> amendments.Visit:
         dwelled=None if row.dwelled_at is None else _place(dwelled, tracker),
         revision=row.revision,
         retracted=row.retracted,
-        told_enter=True,
         told_exit=row.exit_told,
         told_dwell=row.dwell_told,
     )
