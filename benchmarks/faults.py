@@ -87,7 +87,20 @@ async def played(options: argparse.Namespace) -> list[RowResult]:
 
 def show(results: Sequence[RowResult], console: Console) -> None:
     table = Table(
-        *("row", "what is done", "how often", "fixes", "events", "whole", "L", "D", "O", "E", "W", "other"),
+        *(
+            "row",
+            "what is done",
+            "how often",
+            "fixes",
+            "events",
+            "whole",
+            "L",
+            "D",
+            "O",
+            "E",
+            "W",
+            "other",
+        ),
         *("s", "measured", ""),
     )
     for one in results:

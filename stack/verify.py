@@ -238,9 +238,7 @@ def _as_arrived(
         return expected, set()
     all_sent = run.fates(ledger.arrived_fixes(doubtful))
     arrived = arrived_messages(ledger, history, all_sent, found)
-    fates = in_order_of_receipt(
-        run.fates(ledger.arrived_fixes(arrived)), history, received_us
-    )
+    fates = in_order_of_receipt(run.fates(ledger.arrived_fixes(arrived)), history, received_us)
     expected = expect(fates, history, expected.now_us, expected.until_us)
     return expected, doubtful_identities(ledger, history, all_sent)
 

@@ -467,7 +467,11 @@ def test_a_visit_that_no_event_began_is_told_by_its_exit() -> None:
     began_us = parse_time_us("2027-01-15T08:00:30Z")
     history = history_of()
     history.zone_begins(an_id("zon", 0), ZONES[0], began_us)
-    found = Found(replayed((0, 0, INSIDE), (0, 60, INSIDE), (0, 70, OUTSIDE), (0, 80, OUTSIDE), history=history))
+    found = Found(
+        replayed(
+            (0, 0, INSIDE), (0, 60, INSIDE), (0, 70, OUTSIDE), (0, 80, OUTSIDE), history=history
+        )
+    )
     assert [visit.entry_cause for visit in found.visits] == ["zone_changed"]
     assert [event["data"]["transition"] for event in found.events] == ["exit"]
     assert folded(found).good, folded(found).examples

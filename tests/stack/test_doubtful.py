@@ -9,6 +9,7 @@ from tests.stack.small_runs import (
     INSIDE,
     OUTSIDE,
     RUN_S,
+    ZONES,
     an_id,
     at_us,
     history_of,
@@ -21,7 +22,7 @@ def test_a_message_that_arrived_when_it_was_sent_again_is_judged_in_that_place()
     rows = sent((0, 5, INSIDE), (0, 0, OUTSIDE), (0, 10, OUTSIDE), (0, 20, OUTSIDE))
     received_us = {(an_id("trk", 0), at_us(after), 0): at_us(after) for after in (0, 10, 20)}
     received_us[an_id("trk", 0), at_us(5), 0] = at_us(30)
-    history = history_of()
+    history = history_of(*ZONES)
     as_sent = Fates(rows, Counter())
     arrived = in_order_of_receipt(as_sent, history, received_us)
     assert [(time_us - at_us(0)) // 1_000_000 for time_us in arrived.stored["time_us"]] == [
