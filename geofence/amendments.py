@@ -54,9 +54,9 @@ class Visit:
     """One stay of the asset in a zone, as it is known now.
 
     left: None while it lasts. dwelled: when and where it had lasted for so long. told_*: whether it
-    was told that it ended, and of its dwell, even if that does not hold any more; of an end that
-    nothing on the ground made (`geofence.transitions.SILENT`) nobody is told. revision counts from
-    1.
+    was told that it began, that it ended, and of its dwell, even if that does not hold any more. Of
+    what nothing on the ground made (`geofence.transitions.SILENT`) nobody is told. revision counts
+    from 1.
     """
 
     key: VisitKey
@@ -67,6 +67,7 @@ class Visit:
     returning: bool = False
     revision: int = 1
     retracted: bool = False
+    told_enter: bool = False
     told_exit: bool = False
     told_dwell: bool = False
 
@@ -244,10 +245,11 @@ class _Matching:
             now,
             key=old.key,
             revision=old.revision,
+            told_enter=old.told_enter or not now.entered.is_silent,
             told_exit=told_exit,
             told_dwell=old.told_dwell,
         )
-        if old.entered.is_silent and not now.entered.is_silent:
+        if visit.told_enter and not old.told_enter:
             self._tell(Telling.ENTER, visit)
         parts = sum(old.overlaps(other, self._until_us) for other in found)
         is_split = self._late and parts > 1
@@ -269,7 +271,8 @@ class _Matching:
 
     def _begin(self, now: Visit) -> None:
         """A visit that was not known; it may be the later part of one that is split."""
-        visit = replace(now, key=unused(now.key._replace(again=0), self._used))
+        key = unused(now.key._replace(again=0), self._used)
+        visit = replace(now, key=key, told_enter=not now.entered.is_silent)
         self._tell(Telling.ENTER, visit)
         self._settle(now.key, visit, is_end_new=True)
 
