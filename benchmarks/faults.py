@@ -87,17 +87,31 @@ async def played(options: argparse.Namespace) -> list[RowResult]:
 
 def show(results: Sequence[RowResult], console: Console) -> None:
     table = Table(
-        *("row", "what is done", "how often", "fixes", "events", "L", "D", "O", "E", "W", "other"),
+        *(
+            "row",
+            "what is done",
+            "how often",
+            "fixes",
+            "events",
+            "whole",
+            "L",
+            "D",
+            "O",
+            "E",
+            "W",
+            "other",
+        ),
         *("s", "measured", ""),
     )
     for one in results:
         done = ", ".join(f"{count:,} {name}" for name, count in one.done.items())
         measured = ", ".join(f"{name} {value:.3g}" for name, value in one.measured.items())
-        numbers = [""] * 8
+        numbers = [""] * 9
         if (came := one.loaded) is not None:
             t = came.tally
             counts = (t.lost, t.duplicate, t.order, t.events, t.webhooks, t.other)
-            numbers = [f"{n:,}" for n in (came.stored, came.events, *counts)]
+            whole = f"{came.whole} of {came.assets}"
+            numbers = [f"{came.stored:,}", f"{came.events:,}", whole, *(f"{n:,}" for n in counts)]
         seconds = f"{one.duration_s:.0f}"
         table.add_row(one.key, one.title, done, *numbers, seconds, measured, verdict(one))
     console.print(table)

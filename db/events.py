@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 from uuid import UUID
 
 from db.connect import Connection
@@ -29,14 +29,7 @@ SELECT org_id, id, type, occurred_at, data::json
 
 async def insert_missing(conn: Connection, events: Sequence[Event]) -> None:
     """Writes those that are not stored yet, so that their order is the order of `events`."""
-    if not events:
-        return
-    statement = """
-        INSERT INTO events (org_id, id, type, occurred_at, data) VALUES (%s, %s, %s, %s, %s)
-            ON CONFLICT DO NOTHING
-        """
-    async with conn.cursor() as cursor:
-        await cursor.executemany(statement, events)
+    await _write(conn, f"{_INSERT} ON CONFLICT DO NOTHING", events)
 
 
 async def insert(conn: Connection, events: Sequence[Event]) -> None:
@@ -44,6 +37,9 @@ async def insert(conn: Connection, events: Sequence[Event]) -> None:
 
     Raises psycopg.errors.UniqueViolation where one is stored already: an event is never doubled.
     """
-    if not events:
-        return
-    await conn.execute(_INSERT, [list(column) for column in zip(*events, strict=True)])
+    await _write(conn, _INSERT, events)
+
+
+async def _write(conn: Connection, statement: LiteralString, events: Sequence[Event]) -> None:
+    if events:
+        await conn.execute(statement, [list(column) for column in zip(*events, strict=True)])

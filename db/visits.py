@@ -14,7 +14,7 @@ class Visit(NamedTuple):
     """A row of `visits`, in the order of its columns. Open where `left_at` is None.
 
     tracker_id, opening_*: what the id is made of. *_told: what events told of it, whether it holds
-    or not.
+    or not; none tells of an end by silence, by an edit or by another tracker.
     """
 
     org_id: UUID
@@ -52,7 +52,7 @@ class Visit(NamedTuple):
 class Departure(NamedTuple):
     """The end of a visit that an earlier batch opened.
 
-    amends: whether another end was told of before.
+    told: whether it is told. amends: whether another end was told of before.
     """
 
     org_id: UUID
@@ -62,6 +62,7 @@ class Departure(NamedTuple):
     exit_lon: float
     exit_cause: str
     exit_inferred: str | None = None
+    told: bool = True
     amends: bool = False
 
 
@@ -142,12 +143,12 @@ async def close(conn: Connection, departures: Sequence[Departure]) -> None:
         UPDATE visits
            SET left_at = departure.left_at, exit_lat = departure.exit_lat,
                exit_lon = departure.exit_lon, exit_cause = departure.exit_cause,
-               exit_inferred = departure.exit_inferred, exit_told = true,
+               exit_inferred = departure.exit_inferred, exit_told = exit_told OR departure.told,
                revision = revision + departure.amends::int
           FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::float8[], %s::float8[],
-                      %s::text[], %s::text[], %s::bool[])
+                      %s::text[], %s::text[], %s::bool[], %s::bool[])
                AS departure (org_id, id, left_at, exit_lat, exit_lon, exit_cause, exit_inferred,
-                             amends)
+                             told, amends)
          WHERE visits.org_id = departure.org_id AND visits.id = departure.id
            AND visits.left_at IS NULL
         """,

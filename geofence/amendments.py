@@ -3,14 +3,18 @@
 Visits are what the rules give for all fixes in order of their own time (`geofence.history`). Here
 the visits that follow now are held against those that were known. A visit keeps its id as long as
 any of it stays: one that is split leaves it to its earlier part, two that are joined keep the
-earlier one's. What nobody has been told yet is told; what somebody was told is amended. What is
-retracted stays so: a stay that proves true after all is a visit of its own.
+earlier one's. What nobody has been told yet is told; what somebody was told is amended. The later
+part of a split visit is a visit that nobody has been told of: it has its own enter, dwell,
+overspeed and exit. What is retracted stays so: a stay that proves true after all is a visit of its
+own.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
+
+from geofence.transitions import SILENT, Transition, rank_in_instant
 
 
 class VisitKey(NamedTuple):
@@ -40,14 +44,21 @@ class Place(NamedTuple):
     cause: int  # geofence.transitions.Cause
     inferred: int  # geofence.transitions.Inferred
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing on the ground made it, so that nobody is told."""
+        return self.cause in SILENT
+
 
 @dataclass(frozen=True, slots=True)
 class Visit:
     """One stay of the asset in a zone, as it is known now.
 
     left: None while it lasts. dwelled: when and where it had lasted for so long. overspeed: when
-    and where the asset first was faster than the zone allows. told_*: whether an event told of its
-    beginning, its end, its dwell and its overspeed. revision counts from 1.
+    and where the asset first was faster than the zone allows. told_*: whether it was told that it
+    began, that it ended, of its dwell and its overspeed, even if that does not hold any more. Of
+    what nothing on the ground made (`geofence.transitions.SILENT`) nobody is told. revision counts
+    from 1.
     """
 
     key: VisitKey
@@ -92,6 +103,17 @@ class Telling(StrEnum):
     RETRACTED = "retracted"
 
 
+# The transition that a telling is of, where it is of one.
+_TRANSITIONS = {
+    Telling.ENTER: Transition.ENTER,
+    Telling.EXIT: Transition.EXIT,
+    Telling.DWELL: Transition.DWELL,
+    Telling.OVERSPEED: Transition.OVERSPEED,
+    Telling.END: Transition.EXIT,
+    Telling.SPLIT: Transition.EXIT,
+}
+
+
 class Told(NamedTuple):
     """What was told of an open visit that does not hold now: its end, its dwell, its overspeed."""
 
@@ -111,11 +133,17 @@ class Told(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Something to tell, and the visit as it is then. late: a fix out of order made it known."""
+    """Something to tell, and the visit as it is then.
+
+    late: a fix out of order made it known. fix: the number of the fix that made it known, among
+    those that were taken together. step: see `geofence.transitions.TRANSITION_DTYPE`.
+    """
 
     telling: Telling
     visit: Visit
     late: bool
+    fix: int = 0
+    step: int = 0
 
     @property
     def occurred(self) -> Place:
@@ -132,6 +160,18 @@ class News:
     @property
     def occurred_us(self) -> int:
         return self.occurred.time_us
+
+    @property
+    def transition(self) -> Transition:
+        """The transition that is told or amended, NONE where the visit as a whole is."""
+        return _TRANSITIONS.get(self.telling, Transition.NONE)
+
+    @property
+    def order(self) -> tuple[int, int, int, int]:
+        """What to sort by, before the zone."""
+        occurred_us = self.occurred_us
+        rank = rank_in_instant(self.transition, self.visit.entered.time_us, occurred_us)
+        return self.fix, self.step, occurred_us, rank
 
 
 class Amended(NamedTuple):
@@ -165,8 +205,13 @@ def amend(
             by_zone.setdefault(visit.key.zone, ([], []))[side].append(visit)
     for zone_known, zone_found in by_zone.values():
         _Matching(result, used, until_us, late=late).match(zone_known, zone_found)
-    result.news.sort(key=_order)
+    result.news.sort(key=by_order_and_zone)
     return result
+
+
+def by_order_and_zone(one: News) -> tuple[tuple[int, int, int, int], int]:
+    """Return what news of one asset are sorted by."""
+    return one.order, one.visit.key.zone
 
 
 def unused(key: VisitKey, used: Container[VisitKey]) -> VisitKey:
@@ -174,12 +219,6 @@ def unused(key: VisitKey, used: Container[VisitKey]) -> VisitKey:
     while key in used:
         key = key._replace(again=key.again + 1)
     return key
-
-
-def _order(one: News) -> tuple[int, bool, int]:
-    is_exit = one.telling in (Telling.EXIT, Telling.END, Telling.SPLIT)
-    ends_later = one.visit.entered.time_us < one.occurred_us
-    return one.occurred_us, not (is_exit and ends_later), one.visit.key.zone
 
 
 class _Matching:
@@ -199,19 +238,33 @@ class _Matching:
             free = [old for old in overlapping if old.key not in taken]
             if free:
                 taken.add(free[0].key)
-                self._continue(free[0], visit, found, merged=len(free) > 1)
+                self._continue(free[0], visit, found, free[1:])
             else:
-                self._begin(visit, overlapping[0] if overlapping else None)
+                self._begin(visit)
         for old in known:
             if old.key not in taken:
                 gone = replace(_revised(old), retracted=True)
                 self._result.visits.append(gone)
                 self._tell(Telling.RETRACTED, gone)
 
-    def _continue(self, old: Visit, now: Visit, found: list[Visit], *, merged: bool) -> None:
-        """A known visit that is still there, perhaps another one."""
-        visit = _with_memory_of(replace(now, key=old.key, revision=old.revision), old)
-        is_split = sum(old.overlaps(other, self._until_us) for other in found) > 1
+    def _continue(
+        self, old: Visit, now: Visit, found: list[Visit], merged: Sequence[Visit]
+    ) -> None:
+        """A known visit that is still there, perhaps another one. merged: those that it absorbs."""
+        told_exit = old.told_exit or any(_was_told_to_end(one, now) for one in merged)
+        visit = replace(
+            now,
+            key=old.key,
+            revision=old.revision,
+            told_enter=old.told_enter or not now.entered.is_silent,
+            told_exit=told_exit,
+            told_dwell=old.told_dwell,
+            told_overspeed=old.told_overspeed,
+        )
+        if visit.told_enter and not old.told_enter:
+            self._tell(Telling.ENTER, visit)
+        parts = sum(old.overlaps(other, self._until_us) for other in found)
+        is_split = self._late and parts > 1
         changes: list[Telling] = []
         if merged:
             changes.append(Telling.MERGED)
@@ -221,25 +274,22 @@ class _Matching:
             if is_split:
                 changes.append(Telling.SPLIT)
                 visit = replace(visit, told_exit=True)
-            elif old.told_exit and not merged:
+            elif not merged and (old.told_exit or old.left is not None):
                 changes.append(Telling.END)
-        self._settle(now.key, visit, changes)
-
-    def _begin(self, now: Visit, split_off: Visit | None) -> None:
-        """A visit that was not known, or the later part of one that is split."""
-        visit = replace(now, key=unused(now.key._replace(again=0), self._used))
-        if split_off is not None:
-            told_exit = split_off.told_exit and split_off.end_us == now.end_us
-            visit = replace(_with_memory_of(visit, split_off), told_enter=True, told_exit=told_exit)
-        self._settle(now.key, visit, [])
-
-    def _settle(self, found_key: VisitKey, visit: Visit, changes: list[Telling]) -> None:
         for change in changes:
             visit = _revised(visit)
             self._tell(change, visit)
-        if not visit.told_enter:
-            visit = replace(visit, told_enter=True)
-            self._tell(Telling.ENTER, visit)
+        self._settle(now.key, visit, is_end_new=old.left is None)
+
+    def _begin(self, now: Visit) -> None:
+        """A visit that was not known; it may be the later part of one that is split."""
+        key = unused(now.key._replace(again=0), self._used)
+        visit = replace(now, key=key, told_enter=not now.entered.is_silent)
+        self._tell(Telling.ENTER, visit)
+        self._settle(now.key, visit, is_end_new=True)
+
+    def _settle(self, found_key: VisitKey, visit: Visit, *, is_end_new: bool) -> None:
+        """Tells what nobody was told of the visit. is_end_new: no end of it was known."""
         if visit.dwelled is not None and not visit.told_dwell:
             visit = replace(visit, told_dwell=True)
             self._tell(Telling.DWELL, visit)
@@ -247,8 +297,9 @@ class _Matching:
             visit = replace(visit, told_overspeed=True)
             self._tell(Telling.OVERSPEED, visit)
         if visit.left is not None and not visit.told_exit:
-            visit = replace(visit, told_exit=True)
-            self._tell(Telling.EXIT, visit)
+            visit = replace(visit, told_exit=not visit.left.is_silent)
+            if visit.told_exit or is_end_new:
+                self._tell(Telling.EXIT, visit)
         self._result.visits.append(visit)
         self._result.names[found_key] = visit.key
 
@@ -256,15 +307,9 @@ class _Matching:
         self._result.news.append(News(telling, visit, self._late))
 
 
-def _with_memory_of(visit: Visit, old: Visit) -> Visit:
-    """`visit`, of which was told what was told of `old`."""
-    return replace(
-        visit,
-        told_enter=old.told_enter,
-        told_exit=old.told_exit,
-        told_dwell=old.told_dwell,
-        told_overspeed=old.told_overspeed,
-    )
+def _was_told_to_end(old: Visit, now: Visit) -> bool:
+    """Whether it was told that the visit ended where `now` does."""
+    return old.told_exit and now.left is not None and old.end_us == now.end_us
 
 
 def _revised(visit: Visit) -> Visit:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.amendments import News, Place, Told, Visit, VisitKey, amend
+from geofence.amendments import News, Place, Told, Visit, VisitKey, amend, by_order_and_zone
 from geofence.names import key_of, name, pending
 from geofence.segments import (
     FIXES_PER_SEGMENT,
@@ -44,12 +44,13 @@ _BEGUN_BEFORE = -1  # `again` of the names of visits that go on at the beginning
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What a fix changes.
+    """What a fix changes, or several that are in order.
 
     news: what to tell, in order. visits: those that are others now, or new. openings:
     TRANSITION_DTYPE, schedules that opened on the asset where it should not be, as far as that was
-    not known. suspect: (tracker, time_us, seq) of fixes with whether they are suspect from now
-    on, the new fix's own included. is_new: False for a fix that is known.
+    not known; row, step and time_us are theirs in the order of the news. suspect: (tracker,
+    time_us, seq) of fixes with whether they are suspect from now on, the new fix's own included.
+    is_new: False for a fix that is known. fixes: how many fixes it is of; 0 where none brought it.
     """
 
     news: list[News] = field(default_factory=list[News])
@@ -59,6 +60,7 @@ class Revision:
         default_factory=dict[tuple[int, int, int], bool]
     )
     is_new: bool = True
+    fixes: int = 0
 
 
 class Unsettled(Exception):
@@ -147,7 +149,7 @@ class History:
         if more_follow:
             known, found = _up_to(now.until_us, known, found)
         revision = self._amended(known, found, known_us, late=True)
-        openings = self._with_names(now.openings())
+        openings = _at_once(self._with_names(now.openings()))
         return replace(revision, openings=openings, suspect=now.suspicions(rows))
 
     def _begin(self, visits: Iterable[Visit]) -> tuple[StateDelta, list[Visit]]:
@@ -203,17 +205,22 @@ class History:
         segment = self._segments[number]
         place = _place(segment.rows, fix)
         if place < 0:
-            return Revision(is_new=False)
+            return Revision(is_new=False, fixes=1)
         old = Timeline(list(self._segments), self._tail)
         late = number < len(self._segments) - 1 or place < len(segment.rows)
         late |= int(fix["time_us"]) < old.until_us
         self._segments[number] = Segment(segment.before, np.insert(segment.rows, place, fix))
         settled = self._judge_from(number, self._judging(circumstances), old.tail_until_us)
-        return self._revise(number, settled, old, late=late)
+        revision = replace(self._revise(number, settled, old, late=late), fixes=1)
+        if late:
+            return replace(revision, openings=_at_once(revision.openings))
+        last = self._segments[-1]
+        return self._in_order_found(revision, last.transitions, len(last.rows) - 1)
 
     def take_all(self, fixes: NDArray[np.void], circumstances: Circumstances) -> Iterator[Revision]:
         """Takes fixes (FIX_DTYPE) in order of arrival. Those that are in order are judged together,
-        which is many times faster, and tells the same.
+        which is many times faster, and tells the same. The revisions follow one another: each is
+        of the next `Revision.fixes` of them.
         """
         first = 0
         while first < len(fixes):
@@ -245,15 +252,18 @@ class History:
         else:
             self._segments.append(more)
         if not (len(more.transitions) or more.suspect.any() or len(more.healed)):
-            return Revision()
-        return self._revise(len(old.segments) - 1, len(self._segments), old, late=False)
+            return Revision(fixes=len(fixes))
+        revision = self._revise(len(old.segments) - 1, len(self._segments), old, late=False)
+        revision = replace(revision, fixes=len(fixes))
+        return self._in_order_found(revision, more.transitions, 0)
 
     def pass_time(self, now_us: int, circumstances: Circumstances) -> Revision:
         """What has happened by now without a fix."""
         last = len(self._segments) - 1
         old = Timeline(list(self._segments), self._tail)
         self._tail, self._now = self._judging(circumstances).tail(self._after, now_us)
-        return self._revise(last, last + 1, old, late=False)
+        revision = self._revise(last, last + 1, old, late=False)
+        return self._in_order_found(revision, self._tail, -1)
 
     def state(self) -> StateDelta:
         """As of now, for `State.apply`: its memberships name visits by their keys."""
@@ -336,6 +346,26 @@ class History:
             openings=self._with_names(openings),
             suspect=now.suspicions_since(old, first, settled, old_settled),
         )
+
+    def _in_order_found(
+        self, revision: Revision, transitions: NDArray[np.void], first: int
+    ) -> Revision:
+        """The revision of fixes in order, told in the order of the transitions that they make.
+
+        transitions: TRANSITION_DTYPE; first: the row of the first of the fixes.
+        """
+        revision.openings["row"] -= first
+        if not revision.news:
+            return revision
+        found: dict[tuple[VisitKey | None, int], tuple[int, int]] = {}
+        for one in transitions[transitions["row"] >= first]:
+            name = (self._names.get(key_of(one)), int(one["transition"]))
+            found[name] = (int(one["row"]) - first, int(one["step"]))
+        news: list[News] = []
+        for one in revision.news:
+            fix, step = found.get((one.visit.key, one.transition), (0, 0))
+            news.append(replace(one, fix=fix, step=step))
+        return replace(revision, news=sorted(news, key=by_order_and_zone))
 
     def _with_names(self, openings: NDArray[np.void]) -> NDArray[np.void]:
         """The openings, those within a visit naming it by its key."""
@@ -459,6 +489,12 @@ def _place(rows: NDArray[np.void], fix: np.void) -> int:
         if _key(rows[place]) >= _key(fix):
             return -1 if _key(rows[place]) == _key(fix) else place
     return len(rows)
+
+
+def _at_once(openings: NDArray[np.void]) -> NDArray[np.void]:
+    """The openings as those of one instant of judgement: a late fix, or none, made them known."""
+    openings["row"] = openings["step"] = 0
+    return openings
 
 
 def _opened(transition: np.void) -> Visit:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from geofence.schedule import Schedule, is_open
+from geofence.transitions import SILENT
 
 BREACH = "asset.geofence_breach"
 DWELL = "asset.geofence_dwell"
@@ -31,8 +32,7 @@ DEFAULT_ALERTS: dict[str, dict[Alert, When]] = {
     "other": {"enter": "never", "exit": "never", "pass_through": "never"},
 }
 
-# What is nobody's doing on the ground: an edit, another tracker, no news. It never alerts.
-SILENT_CAUSES = frozenset({"zone_changed", "reassigned", "silence"})
+SILENT_CAUSES = frozenset(cause.name.lower() for cause in SILENT)
 
 # (kind of zone, whether the asset is inside when the zone's hours begin) -> what the breach says.
 OPENING_BREACHES: dict[tuple[str, bool], Literal["enter", "exit"]] = {

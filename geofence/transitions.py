@@ -93,6 +93,10 @@ class Cause(IntEnum):
     SCHEDULE_STARTED = 5
 
 
+# What is nobody's doing on the ground: an edit, another tracker, no news. It never alerts.
+SILENT = frozenset({Cause.ZONE_CHANGED, Cause.REASSIGNED, Cause.SILENCE})
+
+
 class Inferred(IntEnum):
     """How a transition is known that no fix shows by itself."""
 
@@ -128,3 +132,16 @@ TRANSITION_DTYPE = np.dtype(
         ("opening_again", "<i4"),  # so many visits had that name before
     ]
 )
+
+
+def rank_in_instant(transition: int, entered_us: int, time_us: int) -> int:
+    """Return the place of a transition among those of one instant: dwells, exits, then enters.
+
+    A visit without length keeps its enter before its exit, and one that ends with its dwell keeps
+    that before its exit. entered_us: when the visit began.
+    """
+    if transition == Transition.DWELL:
+        return 0
+    if transition == Transition.EXIT:
+        return 1 if entered_us < time_us else 3
+    return 2

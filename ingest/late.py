@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from db import checkpoints as stored
 from db.asset_backlogs import Backlog
 from db.checkpoints import Checkpoint
-from db.events import Event
 from db.gps_events import FixKey
 from db.visits import Visit
 from geofence.amendments import Told, VisitKey
@@ -25,6 +24,7 @@ from geofence.segments import Circumstances
 from geofence.state import State, StateDelta
 from geofence.versions import MAX_TIME_US
 from ingest import checkpoints, news
+from ingest.known import AFTER_FIXES, BEFORE_FIXES, Known
 from ingest.past import AssetPast, PastNeeded, Span
 from ingest.registry import Registry
 from telemetry.fix import FixBatch, Flag
@@ -48,7 +48,7 @@ class Late:
     told: dict[UUID, Told | None] = field(default_factory=dict[UUID, Told | None])
     used_names: dict[int, set[VisitKey]] = field(default_factory=dict[int, set[VisitKey]])
     visits: list[Visit] = field(default_factory=list[Visit])
-    events: list[Event] = field(default_factory=list[Event])
+    events: list[Known] = field(default_factory=list[Known])
     suspect: dict[FixKey, bool] = field(default_factory=dict[FixKey, bool])
     outdated: list[stored.Span] = field(default_factory=list[stored.Span])
     checkpoints: list[Checkpoint] = field(default_factory=list[Checkpoint])
@@ -86,7 +86,7 @@ def judge(
             unsettled[asset] = known.span.deeper()
             continue
         _flag(rows, own, revisions, late, registry)
-        _write(history, revisions, late, registry, now_us[1])
+        _write(history, revisions, own.tolist(), late, registry, now_us[1])
         _mark(history, known, late, registry)
         if known.more_follow:
             late.backlogs[asset] = _rest(history, late, registry)
@@ -170,13 +170,26 @@ def _flag(
 
 
 def _write(
-    history: History, revisions: Iterable[Revision], late: Late, registry: Registry, clock_us: int
+    history: History,
+    revisions: Sequence[Revision],
+    fixes: Sequence[int],
+    late: Late,
+    registry: Registry,
+    clock_us: int,
 ) -> None:
-    """The visits as they are in the end, and all that is told on the way."""
+    """The visits as they are in the end, and all that is told on the way.
+
+    fixes: the numbers of the asset's fixes in the plan.
+    """
     changed: set[VisitKey] = set()
-    for revision in revisions:
+    first = 0
+    for number, revision in enumerate(revisions):
+        of_revision = fixes[first : first + revision.fixes]
+        if not of_revision:
+            of_revision = [AFTER_FIXES if number else BEFORE_FIXES]
+        first += revision.fixes
         changed.update(visit.key for visit in revision.visits)
-        late.events += news.events(history.asset, revision, registry, clock_us)
+        late.events += news.events(history.asset, revision, of_revision, registry, clock_us)
     late.visits += [news.visit_row(history.asset, history.visits[key], registry) for key in changed]
 
 

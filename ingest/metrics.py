@@ -67,7 +67,7 @@ class Metrics:
         for kind in (Transition.ENTER, Transition.EXIT, Transition.DWELL, Transition.SCHEDULE):
             count = int((transitions["transition"] == kind).sum())
             self._transitions.labels(kind.name.lower()).inc(count)
-        self._events.inc(len(plan.outcome.events) + len(plan.late.events))
+        self._events.inc(len(plan.events))
         self._transaction.observe(seconds)
         self._batch.observe(len(plan.batch))
 

@@ -1,6 +1,6 @@
 """What late fixes change, as the rows that tell of it: visits and events."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 import numpy as np
@@ -11,14 +11,16 @@ from db.visits import Visit
 from geofence import amendments
 from geofence.amendments import News, Telling, VisitKey
 from geofence.history import Revision
-from geofence.transitions import TRANSITION_DTYPE, Transition
+from geofence.transitions import TRANSITION_DTYPE, Transition, rank_in_instant
 from geofence.visits import visit_id
 from ingest.amendment import amendment_event
+from ingest.known import Known
 from ingest.outcome import opened_visit, tell, visit_event
 from ingest.registry import Registry
 from ingest.steps import CAUSES, INFERRED, Step, read_steps, visit_of
 from telemetry.times import format_time, to_datetime
 
+_Order = tuple[int, int, int, int, UUID]
 _FIRST = {
     Telling.ENTER: Transition.ENTER,
     Telling.EXIT: Transition.EXIT,
@@ -27,15 +29,34 @@ _FIRST = {
 }
 
 
-def events(asset: int, revision: Revision, registry: Registry, clock_us: int) -> Iterator[Event]:
-    """Of one revision of an asset's visits, in order; then of schedules that opened."""
+def events(
+    asset: int, revision: Revision, fixes: Sequence[int], registry: Registry, clock_us: int
+) -> list[Known]:
+    """Return what is told of one revision of an asset's visits, in order.
+
+    fixes: the numbers of the fixes that it is of, see `ingest.known`.
+    """
     detected_at = format_time(clock_us)
+    found: list[tuple[_Order, Known]] = []
     steps = read_steps(_rows(asset, revision.news, registry), registry)
     for step, one in zip(steps, revision.news, strict=True):
         event = _event(step, one, detected_at, registry)
         if event is not None:
-            yield event
-    yield from tell(revision.openings, registry, clock_us, {}).events
+            order = (*one.order, registry.zones[one.visit.key.zone])
+            found.append((order, Known(fixes[one.fix], event)))
+    for opening in revision.openings:
+        rows = np.array([opening], TRANSITION_DTYPE)
+        for _, event in tell(rows, registry, clock_us, {}).events:
+            found.append((_order(opening, registry), Known(fixes[int(opening["row"])], event)))
+    return [known for _, known in sorted(found, key=lambda one: one[0])]
+
+
+def _order(opening: np.void, registry: Registry) -> _Order:
+    """As `News.order`, then the zone's id."""
+    kind, time_us = int(opening["transition"]), int(opening["time_us"])
+    rank = rank_in_instant(kind, int(opening["entered_us"]), time_us)
+    zone_id = registry.zones[int(opening["zone"])]
+    return int(opening["row"]), int(opening["step"]), time_us, rank, zone_id
 
 
 def _event(step: Step, one: News, detected_at: str, registry: Registry) -> Event | None:

@@ -12,10 +12,11 @@ from db.events import Event
 from db.visits import Departure, Dwelling, Overspeed, Visit
 from geofence.amendments import Telling, Told
 from geofence.policy import BREACH, Word, event_type, opening_breach
-from geofence.transitions import Transition
+from geofence.transitions import SILENT, Transition, rank_in_instant
 from geofence.visits import event_id, opening_event_id
 from ingest.amendment import amendment_event
 from ingest.breach import data, overspeed_data
+from ingest.known import AFTER_FIXES, Known
 from ingest.registry import Registry
 from ingest.steps import CAUSES, INFERRED, Step, read_steps, visit_of
 from telemetry.times import format_time, to_datetime
@@ -36,7 +37,7 @@ class Outcome:
     dwellings: list[Dwelling] = field(default_factory=list[Dwelling])
     overspeeds: list[Overspeed] = field(default_factory=list[Overspeed])
     departures: list[Departure] = field(default_factory=list[Departure])
-    events: list[Event] = field(default_factory=list[Event])
+    events: list[Known] = field(default_factory=list[Known])
 
     def __bool__(self) -> bool:
         noted = self.dwellings or self.overspeeds or self.departures
@@ -63,7 +64,7 @@ def tell(
             _note(outcome, step, visit, registry, amends=before is not None and before.exit)
             event = _event(step, visit, before, detected_at, registry)
         if event is not None:
-            outcome.events.append(event)
+            outcome.events.append(Known(AFTER_FIXES if step.row < 0 else step.row, event))
     return outcome
 
 
@@ -81,7 +82,7 @@ def _event(
 
 
 def _in_order(steps: list[Step], registry: Registry) -> Iterator[Step]:
-    """As they are; what happened in one instant exits first, then by zone id."""
+    """As they are; of one kind and one instant by zone id."""
     place = 0
     while place < len(steps):
         first, moment = place, _moment(steps[place])
@@ -91,9 +92,7 @@ def _in_order(steps: list[Step], registry: Registry) -> Iterator[Step]:
 
 
 def _moment(step: Step) -> tuple[int, int, int, int]:
-    rank = 1
-    if step.transition == Transition.EXIT:
-        rank = 0 if step.entered_us < step.time_us else 2
+    rank = rank_in_instant(step.transition, step.entered_us, step.time_us)
     return step.row, step.step, step.time_us, rank
 
 
@@ -117,11 +116,11 @@ def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amen
             outcome.visits[visit] = opened._replace(**_of_visit(overspeed), overspeed_told=True)
     else:
         how = (at, step.lat, step.lon, CAUSES[step.cause], INFERRED[step.inferred])
-        departure = Departure(org_id, visit, *how, amends=amends)
+        departure = Departure(org_id, visit, *how, told=step.cause not in SILENT, amends=amends)
         if opened is None:
             outcome.departures.append(departure)
         else:
-            outcome.visits[visit] = opened._replace(**_of_visit(departure), exit_told=True)
+            outcome.visits[visit] = opened._replace(**_of_visit(departure), exit_told=departure.told)
 
 
 def _of_visit(told: Departure | Overspeed) -> dict[str, Any]:

@@ -313,15 +313,16 @@ def _visit(row: visits.Visit, registry: Registry) -> amendments.Visit:
     exit_ = (row.left_at, row.exit_lat, row.exit_lon, row.exit_cause, row.exit_inferred)
     dwelled = (row.dwelled_at, row.entry_lat, row.entry_lon, row.entry_cause, "timer")
     overspeed = (row.overspeed_at, row.overspeed_lat, row.overspeed_lon, "moved", None)
+    entered = _place(entry, tracker)
     return amendments.Visit(
         key=key,
         version=row.zone_version,
-        entered=_place(entry, tracker),
+        entered=entered,
         left=None if row.left_at is None else _place(exit_, tracker),
         dwelled=None if row.dwelled_at is None else _place(dwelled, tracker),
         revision=row.revision,
         retracted=row.retracted,
-        told_enter=True,
+        told_enter=not entered.is_silent,
         told_exit=row.exit_told,
         told_dwell=row.dwell_told,
         overspeed=None

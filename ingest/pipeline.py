@@ -166,8 +166,8 @@ async def _write_told(conn: Connection, plan: Plan) -> None:
     async with conn.pipeline():
         await visits.insert(conn, list(plan.outcome.visits.values()))
         await visits.amend(conn, plan.late.visits)
-        await events.insert(conn, plan.outcome.events)
-        await events.insert_missing(conn, plan.late.events)
+        write_events = events.insert_missing if plan.late.events else events.insert
+        await write_events(conn, plan.events)
         await asset_states.store(conn, list(plan.notes.written.values()))
         await asset_states.forget(conn, list(plan.notes.removed.values()))
         await checkpoints.forget(conn, plan.late.outdated)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from db.asset_backlogs import Backlog
 from db.checkpoints import Checkpoint
+from db.events import Event
 from db.gps_events import FixKey, Owners, copy_stream
 from db.quarantine import Refusal
 from geofence.amendments import Told, VisitKey
@@ -25,6 +26,7 @@ from geofence.versions import MAX_TIME_US, MIN_TIME_US
 from ingest.arrivals import Arrivals
 from ingest.backlogs import Backlogs, Progress
 from ingest.checkpoints import Checkpoints
+from ingest.known import in_order
 from ingest.late import Late, judge, rows_by_asset
 from ingest.late_pace import LATE_ALONE_S, LATE_S, LatePace
 from ingest.notes import NoteChanges, Notes
@@ -170,6 +172,7 @@ class Plan:
     delta: StateDelta
     suspect: Mapping[FixKey, bool]
     outcome: Outcome
+    events: Sequence[Event]
     notes: NoteChanges
     checkpoints: Sequence[Checkpoint]
     checkpointed: Sequence[tuple[int, int]]
@@ -234,6 +237,7 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     unjudged = int(np.isin(new.rows["asset"], careful).sum()) - late.fixes
     cut = FixBatch.concat([new.take(np.flatnonzero(evaluation.postponed)), rest, unseen])
     postponed = _with_equals(cut, batch)
+    outcome = tell(evaluation.transitions, registry, now_us, memory.told)
     batch, new = _without_rows(batch, postponed), _without_rows(new, postponed)
     return Plan(
         revision=registry.revision,
@@ -246,7 +250,8 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
         unjudged=unjudged,
         delta=delta,
         suspect=suspect | late.suspect,
-        outcome=tell(evaluation.transitions, registry, now_us, memory.told),
+        outcome=outcome,
+        events=in_order([*outcome.events, *late.events]),
         notes=memory.notes.changes(delta, registry),
         checkpoints=[*late.checkpoints, *checkpoints],
         checkpointed=[*late.checkpointed, *_times(checkpoints, registry)],

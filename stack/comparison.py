@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from geofence.policy import SILENT_CAUSES
+from stack.folding import Folded, fold
 from stack.receiver import Received
 from stack.results import TIMER, Event, Quarantined, Stay, StoredFix, Visit
 from telemetry.times import format_time, parse_time_us
@@ -23,7 +25,10 @@ Json = dict[str, Any]
 
 @dataclass(slots=True)
 class Comparison:
-    """The differences of one kind of thing, counted; the first of each in words."""
+    """The differences of one kind of thing, counted; the first of each in words.
+
+    assets: those that a difference is of.
+    """
 
     what: str
     expected: int
@@ -31,19 +36,18 @@ class Comparison:
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     notes: Counter[str] = field(default_factory=Counter)
+    assets: set[str] = field(default_factory=set[str])
 
     @property
     def good(self) -> bool:
         return not self.counts
 
-    def differs(self, kind: str, example: object, *, excused: bool = False) -> None:
-        """excused: it may be so, since nobody knows in which order the asset's fixes arrived."""
-        if excused:
-            self.notes[f"{kind}, where the order of arrival is not known"] += 1
-            return
+    def differs(self, kind: str, example: object, asset_id: str | None = None) -> None:
         self.counts[kind] += 1
         if self.counts[kind] <= EXAMPLES:
             self.examples[kind].append(str(example))
+        if asset_id is not None:
+            self.assets.add(asset_id)
 
 
 def compare_fixes(
@@ -114,29 +118,23 @@ def compare_quarantine(
     return result
 
 
-def compare_visits(
-    expected: Sequence[Visit], found: Sequence[Visit], excused: Set[str] = frozenset()
-) -> Comparison:
-    """The visits are those of the replay, under the same ids and in everything else.
-
-    excused: assets of which nobody knows in which order their fixes arrived.
-    """
+def compare_visits(expected: Sequence[Visit], found: Sequence[Visit]) -> Comparison:
+    """The visits are those of the replay, under the same ids and in everything else."""
     result = Comparison("visits", len(expected), len(found))
     missing = {visit.visit_id: visit for visit in expected}
     seen: set[str] = set()
     for visit in found:
-        is_excused = visit.asset_id in excused
         should = missing.pop(visit.visit_id, None)
         if visit.visit_id in seen:
-            result.differs("twice", _told(visit))
+            result.differs("twice", _told(visit), visit.asset_id)
         elif should is None:
-            result.differs("not expected", _told(visit), excused=is_excused)
+            result.differs("not expected", _told(visit), visit.asset_id)
         elif visit != should:
             told = f"{_told(visit)}, replayed with {_otherwise(should, visit)}"
-            result.differs("other", told, excused=is_excused)
+            result.differs("other", told, visit.asset_id)
         seen.add(visit.visit_id)
     for visit in missing.values():
-        result.differs("missing", _told(visit), excused=visit.asset_id in excused)
+        result.differs("missing", _told(visit), visit.asset_id)
     return result
 
 
@@ -147,7 +145,8 @@ def compare_stays(expected: Sequence[Stay], found: Sequence[Stay]) -> Comparison
     surplus.subtract(expected)
     for stay, count in surplus.items():
         for _ in range(abs(count)):
-            result.differs("not expected" if count > 0 else "missing", _told(stay))
+            kind = "not expected" if count > 0 else "missing"
+            result.differs(kind, _told(stay), stay.asset_id)
     return result
 
 
@@ -161,21 +160,20 @@ def compare_events(
     expected: Sequence[Event],
     found: Iterable[Json],
     until_us: int,
-    excused: Set[str] = frozenset(),
     after_seq: int = 0,
     is_ours: Callable[[Json], bool] = lambda _event: True,
 ) -> Comparison:
     """The events are those of the replay, under the same ids, numbered without gap and in order.
 
-    Of one asset and zone they come in the order of the replay, in which expected stands. found: all
+    All events of one asset come in the order of the replay, in which expected stands. found: all
     events of the organization by rising seq after after_seq, as the API gives them; read once.
-    Deadlines that passed after until_us are left out. excused: see compare_visits. is_ours: whether
-    the run made an event; of others only the number is looked at.
+    Deadlines that passed after until_us are left out. is_ours: whether the run made an event; of
+    others only the number is looked at.
     """
     result = Comparison("events", len(expected), 0)
     wanted = {one.event_id: (place, one) for place, one in enumerate(expected)}
     seen: set[str] = set()
-    newest: dict[tuple[str, str], int] = {}  # by asset and zone: how far the replay is told
+    newest: dict[str, int] = {}  # by asset: how far the replay is told
     next_seq = after_seq + 1
     for event in found:
         if event["seq"] != next_seq:
@@ -188,32 +186,24 @@ def compare_events(
             result.notes["told of later deadlines"] += 1
             continue
         result.found += 1
-        is_excused = event["data"].get("asset_id") in excused
         if event["id"] not in wanted:
-            result.differs("not expected", _shown(event), excused=is_excused)
+            result.differs("not expected", _shown(event), event["data"].get("asset_id"))
         elif event["id"] in seen:
-            result.differs("twice", _shown(event))
+            result.differs("twice", _shown(event), event["data"].get("asset_id"))
         else:
             place, should = wanted[event["id"]]
-            _compare_event(result, event, should, excused=is_excused)
-            key = (should.asset_id, should.zone_id)
-            if place < newest.get(key, place):
-                result.differs("out of order", _shown(event), excused=is_excused)
-            newest[key] = max(place, newest.get(key, place))
+            _compare_event(result, event, should)
+            if place < newest.get(should.asset_id, place):
+                result.differs("out of order", _shown(event), should.asset_id)
+            newest[should.asset_id] = max(place, newest.get(should.asset_id, place))
         seen.add(event["id"])
     for one in expected:
         if one.event_id not in seen:
-            result.differs("missing", _told(one), excused=one.asset_id in excused)
+            result.differs("missing", _told(one), one.asset_id)
     return result
 
 
-def _compare_event(
-    result: Comparison,
-    event: Json,
-    should: Event,
-    *,
-    excused: bool,
-) -> None:
+def _compare_event(result: Comparison, event: Json, should: Event) -> None:
     data = event["data"]
     of_event = {"event_id": event["id"], "type": event["type"]}
     in_words = data | {"occurred_at": event["occurred_at"]}
@@ -221,10 +211,42 @@ def _compare_event(
     for name, wanted in should._asdict().items():
         if got[name] != wanted:
             told = f"{should.event_id}: {name} {got[name]}, replayed {wanted}, in {_told(should)}"
-            result.differs("wrong", told, excused=excused)
+            result.differs("wrong", told, should.asset_id)
             return
     if data.get("occurred_at", event["occurred_at"]) != event["occurred_at"]:
-        result.differs("wrong", f"{should.event_id}: two values of occurred_at")
+        result.differs("wrong", f"{should.event_id}: two values of occurred_at", should.asset_id)
+
+
+def compare_folded(
+    result: Comparison, events: Iterable[Json], visits: Iterable[Visit], zone_ids: Set[str]
+) -> None:
+    """Notes in `result` where the visits that follow from the events alone are others.
+
+    events: by rising seq. zone_ids: zones that tell of every enter and exit. What began or ended
+    without one (`SILENT_CAUSES`) is not told by events.
+    """
+    folded = fold(event for event in events if event["data"].get("zone_id") in zone_ids)
+    for visit in visits:
+        if visit.zone_id not in zone_ids:
+            continue
+        found = folded.pop(visit.visit_id, None)
+        if not _agrees(visit, found):
+            told = f"{_told(visit)}, but {found} by its events"
+            result.differs("folded otherwise", told, visit.asset_id)
+    for visit_id, surplus in folded.items():
+        result.differs("folded otherwise", f"{visit_id}: {surplus} is no visit", surplus.asset_id)
+
+
+def _agrees(visit: Visit, found: Folded | None) -> bool:
+    """Whether the visit follows from its events. Silence that ended it is not told."""
+    if found is None:
+        return visit.entry_cause in SILENT_CAUSES
+    if not found.is_entered and visit.entry_cause not in SILENT_CAUSES:
+        return False
+    is_end_told = visit.exit_cause not in SILENT_CAUSES
+    return found.entered_us == visit.entered_us and (
+        found.left_us == visit.left_us or not is_end_told
+    )
 
 
 def _value(data: Json, name: str) -> Any:

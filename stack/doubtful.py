@@ -2,15 +2,18 @@
 
 A message that was sent with QoS 0, or that its device threw away with a lost session, may be
 stored or not. So the stored fixes are read first, and those messages count as arrived whose fixes
-are there; what must follow from them is exact again.
+are there; what must follow from them is exact again. So it is with the order in which messages
+arrived that were sent again: which of their sendings was stored is read from when it was received.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from device_sim.ledger import Ledger
+from geofence.versions import MAX_TIME_US
 from stack.fates import Fates
 from stack.results import StoredFix
 from stack.run_history import RunHistory
@@ -36,6 +39,23 @@ def arrived_messages(
     identities = zip(rows["message"].tolist(), _identities(rows, history), strict=True)
     missing = {message for message, identity in identities if identity not in stored}
     return sorted(set(rows["message"].tolist()) - missing)
+
+
+def in_order_of_receipt(
+    fates: Fates, history: RunHistory, received_us: Mapping[Identity, int]
+) -> Fates:
+    """Bring what is stored of some trackers into the order in which it was received.
+
+    received_us: of all their stored fixes. Fixes that were received together stay in their order.
+    """
+    rows = fates.stored.copy()
+    trackers = {identity[0] for identity in received_us}
+    for tracker in np.unique(rows["tracker"]).tolist():
+        if history.tracker_ids[tracker] in trackers:
+            own = np.flatnonzero(rows["tracker"] == tracker)
+            at_us = [received_us.get(one, MAX_TIME_US) for one in _identities(rows[own], history)]
+            rows[own] = rows[own[np.argsort(at_us, kind="stable")]]
+    return replace(fates, stored=rows)
 
 
 def _doubtful(ledger: Ledger, fates: Fates) -> NDArray[np.void]:

@@ -1,7 +1,7 @@
 """What a system must have made of a run: an in-memory replay of the simulator's ledger.
 
-The replay takes the fixes that are stored (`stack.fates`) in the order in which each tracker sent
-them, which is the order of arrival. A fix that repeats an identity is not stored again. Assets
+The replay takes the fixes that are stored (`stack.fates`) in the order in which each tracker's
+arrived. A fix that repeats an identity is not stored again. Assets
 whose fixes arrive in order are judged together; one with late fixes is judged fix by fix by
 `geofence.history`, since what is told of it depends on the order of arrival. Its visits do not:
 `stays` are worked out without it, from all fixes in order of time. Deadlines that no fix decides
@@ -170,8 +170,7 @@ class _Replay:
         revisions = list(history.take_all(rows, circumstances))
         revisions.append(history.pass_time(self._until_us, circumstances))
         for revision in revisions:
-            self.telling.take_news(asset, revision.news)
-            self.telling.take(revision.openings)
+            self.telling.take_revision(asset, revision)
             for identity, is_suspect in revision.suspect.items():
                 (self.suspects.add if is_suspect else self.suspects.discard)(identity)
         self.telling.take_visits(asset, history.visits.values())

@@ -82,7 +82,8 @@ class Loaded:
     """What came of a load.
 
     by_qos: acknowledged messages; of QoS 0 those sent. slowest_answer_s: of a message with QoS 1
-    or 2, from its first sending until it was acknowledged. examples: the first differences.
+    or 2, from its first sending until it was acknowledged. assets: those of the load; whole: those
+    whose visits and whole sequence of events are as expected. examples: the first differences.
     """
 
     sent: int
@@ -94,6 +95,8 @@ class Loaded:
     by_qos: Mapping[int, int]
     slowest_answer_s: float
     tally: Tally
+    assets: int
+    whole: int
     examples: Sequence[str] = ()
 
 
@@ -211,6 +214,8 @@ def _reckoned(outcome: Outcome, load: Load, seed: int) -> Loaded:
         by_qos=_by_qos(messages, load, seed),
         slowest_answer_s=float((answered["acknowledged_us"] - answered["sent_us"]).max()) / 1e6,
         tally=replace(tally(comparisons), lost=outcome.lost),
+        assets=outcome.assets,
+        whole=outcome.whole,
         examples=list(_examples(comparisons)),
     )
 

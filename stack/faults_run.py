@@ -57,7 +57,7 @@ class RowResult:
             return True
         if self.trouble is not None or self.loaded is None:
             return False
-        return self.loaded.tally.is_clean
+        return self.loaded.tally.is_clean and self.loaded.whole == self.loaded.assets
 
     def as_json(self) -> Mapping[str, Any]:
         result = asdict(self)

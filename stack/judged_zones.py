@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from geofence.agenda import MOVE_DTYPE, OPENING_DTYPE, Agenda
 from geofence.geojson import read_shape
 from geofence.index import MAX_TIME_US, MIN_TIME_US, ZoneIndex, ZoneVersion
-from geofence.policy import DEFAULT_KIND, Policy, opening_breach
+from geofence.policy import DEFAULT_KIND, Policy, event_type, opening_breach
 from geofence.records import PLACE_DTYPE
 from geofence.rules import Rules
 from geofence.schedule import opens_between, parse_schedule
@@ -28,6 +28,20 @@ def policy_of(zone: SimZone) -> Policy:
         kind=zone.kind or DEFAULT_KIND,
         alert_on=None if zone.alert_on is None else frozenset(zone.alert_on),
         schedule=None if zone.schedule is None else parse_schedule(zone.schedule),
+    )
+
+
+def zones_that_tell_all(history: RunHistory) -> set[str]:
+    """The ids of zones of which every enter and exit is told, at any time, in each version."""
+    silent = {one.zone for one in history.zones if not _tells_all(policy_of(one.is_like))}
+    return {zone_id for zone, zone_id in enumerate(history.zone_ids) if zone not in silent}
+
+
+def _tells_all(policy: Policy) -> bool:
+    return policy.schedule is None and all(
+        event_type(policy, word, "moved", inferred, 0, left_before=False) is not None
+        for word in ("enter", "exit")
+        for inferred in (None, "segment")
     )
 
 

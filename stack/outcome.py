@@ -24,7 +24,8 @@ class Outcome:
     """The result of a run; stored, lost and duplicate are fixes.
 
     edit_delays_s: from each edit until its visits were seen. timer_delays_s: from each deadline
-    until its event was created. run: what was verified. not_verified: what could not be, and why.
+    until its event was created. assets, whole: see `stack.verify.Verified`. run: what was verified.
+    not_verified: what could not be, and why.
     """
 
     final: Progress
@@ -40,6 +41,8 @@ class Outcome:
     to_webhook: Latencies = field(default_factory=Latencies)
     not_verified: list[str] = field(default_factory=list[str])
     interrupted: bool = False
+    assets: int = 0
+    whole: int = 0
 
     @property
     def is_good(self) -> bool:
@@ -98,6 +101,7 @@ class Outcome:
         }
         if self.comparisons:
             result["signature_check"] = self.signature_check
+            result["assets"], result["compared_whole"] = self.assets, self.whole
             result["verify"] = {one.what: _as_mapping(one) for one in self.comparisons}
         result["verdict"] = self.verdict
         return msgspec.json.encode(result).decode()
@@ -114,6 +118,7 @@ class Outcome:
         lines += ["", *self._latency_lines()]
         if self.comparisons:
             lines += ["", as_text(self.comparisons, self.signature_check)]
+            lines.append(f"assets whose visits and events agree: {self.whole:,} of {self.assets:,}")
         for what, delays_s in (
             ("edits seen", self.edit_delays_s),
             ("deadlines told", self.timer_delays_s),

@@ -26,6 +26,7 @@ class _Fix(msgspec.Struct):
     lon: float
     suspect: bool
     rollover: bool
+    received_at: str
 
 
 class _Visit(msgspec.Struct):
@@ -53,12 +54,26 @@ class _Quarantined(msgspec.Struct):
 
 async def read_fixes(client: ApiClient, tracker_ids: Sequence[str]) -> list[StoredFix]:
     """All stored fixes of these trackers; raises stack.client.ApiError."""
+    return [_stored_fix(fix) for fix in await _read_fixes(client, tracker_ids)]
+
+
+async def read_receipt_times(
+    client: ApiClient, tracker_ids: Sequence[str]
+) -> dict[tuple[str, int, int], int]:
+    """When each stored fix of these trackers was received, by its identity."""
+    return {
+        _stored_fix(fix)[:3]: parse_time_us(fix.received_at)
+        for fix in await _read_fixes(client, tracker_ids)
+    }
+
+
+async def _read_fixes(client: ApiClient, tracker_ids: Sequence[str]) -> list[_Fix]:
     turns = asyncio.Semaphore(_TRACKERS_AT_A_TIME)
 
-    async def of_tracker(tracker_id: str) -> list[StoredFix]:
+    async def of_tracker(tracker_id: str) -> list[_Fix]:
         async with turns:
             pages = client.walk("/v1/gps-events", {"tracker_id": tracker_id})
-            return [_stored_fix(raw) async for page in pages for raw in page]
+            return [msgspec.json.decode(raw, type=_Fix) async for page in pages for raw in page]
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(of_tracker(tracker_id)) for tracker_id in tracker_ids]
@@ -87,8 +102,7 @@ async def read_events(client: ApiClient, after_seq: int = 0) -> list[bytes]:
     return [bytes(raw) async for page in pages for raw in page]
 
 
-def _stored_fix(raw: msgspec.Raw) -> StoredFix:
-    fix = msgspec.json.decode(raw, type=_Fix)
+def _stored_fix(fix: _Fix) -> StoredFix:
     time_us = parse_time_us(fix.time)
     return StoredFix(
         fix.tracker_id,

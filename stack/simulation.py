@@ -144,6 +144,8 @@ async def _verified(
             run.sampler.latencies,
             webhook_latencies(received, run.ledger, run.history),
             [] if receiver else ["webhooks, since the system cannot reach this machine"],
+            assets=verified.assets,
+            whole=verified.whole,
         )
 
 

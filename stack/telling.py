@@ -9,10 +9,17 @@ from numpy.typing import NDArray
 
 from geofence import amendments
 from geofence.amendments import News
+from geofence.history import Revision
 from geofence.index import ZoneIndex
 from geofence.lookup import signed_distances_m
 from geofence.policy import AMENDED, BREACH, OVERSPEED, Word, event_type, opening_breach
-from geofence.transitions import TRANSITION_DTYPE, Cause, Inferred, Transition
+from geofence.transitions import (
+    TRANSITION_DTYPE,
+    Cause,
+    Inferred,
+    Transition,
+    rank_in_instant,
+)
 from geofence.visits import amendment_event_id, event_id, opening_event_id, visit_id
 from stack.judged_zones import policy_of
 from stack.results import AmendedEvent, Event, GeofenceEvent, OverspeedEvent, Visit
@@ -33,6 +40,8 @@ _INFERRED: dict[int, str | None] = {
 }
 
 
+_NO_FIX = 2**62
+_Order = tuple[int, int, int, int, UUID]
 _FIRST = {
     amendments.Telling.ENTER: Transition.ENTER,
     amendments.Telling.EXIT: Transition.EXIT,
@@ -44,6 +53,8 @@ _FIRST = {
 class _Step(NamedTuple):
     """A transition as plain values: columns of TRANSITION_DTYPE, then what is worked out."""
 
+    row: int
+    step: int
     asset: int
     zone: int
     version: int
@@ -67,7 +78,10 @@ class _Step(NamedTuple):
 
 
 class Telling:
-    """Takes transitions in order; events: in the order in which they become known."""
+    """Takes transitions in order; events: in the order in which they become known.
+
+    What one fix makes known is in order of time, exits before enters, then by zone id.
+    """
 
     def __init__(self, history: RunHistory, index: ZoneIndex) -> None:
         self._history = history
@@ -89,7 +103,7 @@ class Telling:
 
     def take(self, transitions: NDArray[np.void]) -> None:
         """TRANSITION_DTYPE, those that come next."""
-        for step in self._steps(transitions):
+        for step in sorted(self._steps(transitions), key=self._order):
             if step.transition == Transition.SCHEDULE:
                 self._tell_of_hours(step)
             else:
@@ -97,15 +111,21 @@ class Telling:
                 self._note(step, visit)
                 self._tell(step, visit)
 
-    def take_news(self, asset: int, news: Sequence[News]) -> None:
-        """What a late fix makes known of an asset; its visits come by `take_visits`."""
-        steps = self._steps(_transitions(asset, news, self._index))
-        for step, one in zip(steps, news, strict=True):
-            visit = self._visit_of(step)
-            if one.telling in _FIRST:
-                self._tell(step, visit, late=one.late)
+    def take_revision(self, asset: int, revision: Revision) -> None:
+        """What fixes make known of an asset, or time; its visits come by `take_visits`."""
+        told: list[tuple[_Order, _Step, News | None]] = []
+        for step, one in zip(
+            self._steps(_transitions(asset, revision.news, self._index)), revision.news, strict=True
+        ):
+            told.append(((*one.order, self._zones[step.zone]), step, one))
+        told += [(self._order(step), step, None) for step in self._steps(revision.openings)]
+        for _, step, one in sorted(told, key=lambda entry: entry[0]):
+            if one is None:
+                self._tell_of_hours(step)
+            elif one.telling in _FIRST:
+                self._tell(step, self._visit_of(step), late=one.late)
             else:
-                self.events.append(self._amended(step, one, visit))
+                self.events.append(self._amended(step, one, self._visit_of(step)))
 
     def take_visits(self, asset: int, visits: Iterable[amendments.Visit]) -> None:
         """The visits of an asset in the end; those that are retracted are none."""
@@ -129,6 +149,12 @@ class Telling:
                     inferred=one.left.inferred,
                 )
                 self._note(ended, visit)
+
+    def _order(self, step: _Step) -> _Order:
+        """By the fix that made it known, those that none did at the end; then as in one fix."""
+        row = _NO_FIX if step.row < 0 else step.row
+        rank = rank_in_instant(step.transition, step.entered_us, step.time_us)
+        return row, step.step, step.time_us, rank, self._zones[step.zone]
 
     def _steps(self, found: NDArray[np.void]) -> Iterator[_Step]:
         of_version = [found[name] for name in ("zone", "version", "lon", "lat")]

@@ -24,18 +24,31 @@ from stack.comparison import (
     Comparison,
     compare_events,
     compare_fixes,
+    compare_folded,
     compare_quarantine,
     compare_stays,
     compare_visits,
     compare_webhooks,
     is_due_after,
 )
-from stack.doubtful import Identity, arrived_messages, doubtful_identities
+from stack.doubtful import (
+    Identity,
+    arrived_messages,
+    doubtful_identities,
+    in_order_of_receipt,
+)
 from stack.expectation import Expectation, expect, stored_fixes
 from stack.fates import Arrived, Fates, Refused, fates
-from stack.readback import read_events, read_fixes, read_quarantine, read_visits
+from stack.judged_zones import zones_that_tell_all
+from stack.readback import (
+    read_events,
+    read_fixes,
+    read_quarantine,
+    read_receipt_times,
+    read_visits,
+)
 from stack.receiver import WebhookReceiver
-from stack.results import TIMER, StoredFix
+from stack.results import TIMER, StoredFix, Visit
 from stack.run_history import RunHistory
 from stack.shared_organization import SharedOrganization
 from telemetry.times import parse_time_us
@@ -73,19 +86,17 @@ class VerifiedRun:
     is_json: bool = True
     shared: SharedOrganization | None = None
 
-    def excused(self) -> set[str]:
-        """Assets of which nobody knows in which order their fixes arrived: those whose trackers
-        sent messages again. Their visits and events may be others, their stays may not.
+    def not_foreseen(self) -> set[str]:
+        """Assets of which nobody knows before the stored fixes are read which fixes arrived, or in
+        which order: some of their messages may be lost, or were sent again.
         """
-        return self._assets(self.ledger.repeating_trackers())
-
-    def doubtful(self) -> set[str]:
-        """Assets of which nobody knows which fixes arrived before what is stored has been read."""
-        return self._assets(self.ledger.doubtful_trackers())
-
-    def _assets(self, trackers: set[int]) -> set[str]:
+        trackers = self.ledger.doubtful_trackers() | self.ledger.repeating_trackers()
         spans = self.history.assignments
         return {self.history.asset_ids[one.asset] for one in spans if one.tracker in trackers}
+
+    def repeating_trackers(self) -> list[str]:
+        """Trackers that sent messages again."""
+        return [self.history.tracker_ids[one] for one in self.ledger.repeating_trackers()]
 
     def fates(self, rows: NDArray[np.void]) -> Fates:
         """What becomes of some of the ledger's fixes, had they all arrived."""
@@ -97,11 +108,14 @@ class Verified:
     """comparisons: of fixes, quarantine, visits (with their ids, and without), events, and webhooks
     where there is a receiver.
 
-    timer_delays_s: from each deadline that passed until its event was created, seconds.
+    timer_delays_s: from each deadline that passed until its event was created, seconds. assets:
+    those of the run; whole: those whose visits and whole sequence of events are as expected.
     """
 
     comparisons: list[Comparison]
     timer_delays_s: list[float]
+    assets: int
+    whole: int
 
 
 async def read_totals(
@@ -134,8 +148,8 @@ async def verify(
     now_us = _now_us()
     until_us = now_us + round(min(DEADLINES_S, drain_s) * 1e6)
     expected = await asyncio.to_thread(expect, arrived, run.history, now_us, until_us)
-    excused = run.excused() | run.doubtful()
-    events = sum(one.asset_id not in excused for one in expected.events)
+    not_foreseen = run.not_foreseen()
+    events = sum(one.asset_id not in not_foreseen for one in expected.events)
     wanted = Totals(len(expected.fixes), events, 0 if run.receiver is None else events)
     await asyncio.sleep(max(0, expected.last_due_us - _now_us()) / 1e6)
     await wait_until_drained(
@@ -183,7 +197,8 @@ def _has_come(totals: Totals, wanted: Totals) -> bool:
 async def _compare(client: ApiClient, run: VerifiedRun, expected: Expectation) -> Verified:
     found = await read_fixes(client, run.history.tracker_ids)
     unsettled = stored_fixes(run.fates(run.ledger.unsettled_fixes()), run.history)
-    expected, doubtful = await asyncio.to_thread(_with_doubtful, expected, run, found)
+    received_us = await read_receipt_times(client, run.repeating_trackers())
+    expected, doubtful = await asyncio.to_thread(_as_arrived, expected, run, found, received_us)
     fixes = await asyncio.to_thread(compare_fixes, expected.fixes, found, unsettled, doubtful)
     if absent := len(doubtful - {fix[:3] for fix in found}):
         fixes.notes["that might be lost are not stored"] += absent
@@ -198,24 +213,32 @@ async def _compare(client: ApiClient, run: VerifiedRun, expected: Expectation) -
     )
     all_visits = await (shared.read_visits(client) if shared else read_visits(client))
     read = [visit.until(expected.until_us) for visit in all_visits]
-    visits = compare_visits(expected.visits, read, run.excused())
+    visits = compare_visits(expected.visits, read)
     stays = compare_stays(expected.stays, [visit.as_stay() for visit in read])
     texts = await read_events(client, shared.after_seq if shared else 0)
-    compared, delays_s = await asyncio.to_thread(_compare_events, expected, texts, run)
-    return Verified([fixes, refused, visits, stays, *compared], delays_s)
+    compared, delays_s = await asyncio.to_thread(_compare_events, expected, texts, run, read)
+    assets = set(run.history.asset_ids)
+    differing = set[str]().union(*(one.assets for one in (visits, stays, *compared)))
+    comparisons = [fixes, refused, visits, stays, *compared]
+    return Verified(comparisons, delays_s, len(assets), len(assets - differing))
 
 
-def _with_doubtful(
-    expected: Expectation, run: VerifiedRun, found: Sequence[StoredFix]
+def _as_arrived(
+    expected: Expectation,
+    run: VerifiedRun,
+    found: Sequence[StoredFix],
+    received_us: Mapping[Identity, int],
 ) -> tuple[Expectation, set[Identity]]:
-    """What must be, given which of the messages that may be lost have come; and all their fixes."""
+    """What must be, given which of the messages that may be lost have come, and in which order
+    those of trackers arrived that sent some again; and all fixes that may be lost.
+    """
     ledger, history = run.ledger, run.history
     doubtful = np.flatnonzero(ledger.messages["may_be_lost"]).tolist()
-    if not doubtful:
+    if not doubtful and not received_us:
         return expected, set()
     all_sent = run.fates(ledger.arrived_fixes(doubtful))
     arrived = arrived_messages(ledger, history, all_sent, found)
-    fates = run.fates(ledger.arrived_fixes(arrived))
+    fates = in_order_of_receipt(run.fates(ledger.arrived_fixes(arrived)), history, received_us)
     expected = expect(fates, history, expected.now_us, expected.until_us)
     return expected, doubtful_identities(ledger, history, all_sent)
 
@@ -231,20 +254,19 @@ def _by_tracker(
 
 
 def _compare_events(
-    expected: Expectation, texts: Sequence[bytes], run: VerifiedRun
+    expected: Expectation, texts: Sequence[bytes], run: VerifiedRun, visits: Sequence[Visit]
 ) -> tuple[list[Comparison], list[float]]:
     """Of events, of webhooks, and the seconds from each deadline until it was told."""
     decoded = [msgspec.json.decode(text) for text in texts]
     after_seq, is_ours = (run.shared.after_seq, run.shared.is_ours) if run.shared else (0, _any)
-    events = compare_events(
-        expected.events, decoded, expected.until_us, run.excused(), after_seq, is_ours
-    )
+    events = compare_events(expected.events, decoded, expected.until_us, after_seq, is_ours)
     if not expected.events:
         events.differs("none expected", "the run crosses no zone that alerts: it proves nothing")
 
     def counts(event: Json) -> bool:
         return is_ours(event) and not is_due_after(event, expected.until_us)
 
+    compare_folded(events, filter(counts, decoded), visits, zones_that_tell_all(run.history))
     delays_s = [_told_after_s(one) for one in decoded if _is_timed(one) and is_ours(one)]
     if run.receiver is None:
         return [events], delays_s

@@ -7,6 +7,7 @@ replay of a small run and then spoilt in one way each.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from stack.comparison import (
     Comparison,
     compare_events,
     compare_fixes,
+    compare_folded,
     compare_quarantine,
     compare_stays,
     compare_visits,
@@ -26,7 +28,7 @@ from stack.receiver import Received
 from stack.results import AmendedEvent, Event, GeofenceEvent, Quarantined, StoredFix, Visit
 from stack.shared_organization import SharedOrganization
 from stack.verify import as_text
-from telemetry.times import format_time
+from telemetry.times import format_time, parse_time_us
 from tests.stack.small_runs import (
     INSIDE,
     OUTSIDE,
@@ -279,14 +281,15 @@ def a_number_is_left_out(found: Found) -> None:
 
 
 @spoil("events: out of order")
-def events_of_an_asset_and_zone_change_places(found: Found) -> None:
-    first = found.events[0]["data"]
-    *_, last = (
-        event
-        for event in found.events
-        if all(event["data"][name] == first[name] for name in ("asset_id", "zone_id"))
-    )
-    found.events[0]["seq"], last["seq"] = last["seq"], found.events[0]["seq"]
+def events_of_an_asset_in_two_zones_change_places(found: Found) -> None:
+    first, second = found.events[:2]
+    assert first["data"]["asset_id"] == second["data"]["asset_id"]
+    assert first["data"]["zone_id"] != second["data"]["zone_id"]
+    change_places(first, second, found)
+
+
+def change_places(one: dict[str, Any], other: dict[str, Any], found: Found) -> None:
+    one["seq"], other["seq"] = other["seq"], one["seq"]
     found.events.sort(key=lambda event: event["seq"])
 
 
@@ -326,12 +329,14 @@ def test_what_is_spoilt_is_found(spoilt: Callable[[Found], None], what: str, kin
     assert f"{what}, {kind} (" in as_text([comparison], "nobody")
 
 
-def test_events_of_other_zones_may_come_in_another_order() -> None:
+def test_events_of_other_assets_may_come_in_another_order() -> None:
     found = Found()
-    first, second = found.events[:2]
-    assert first["data"]["zone_id"] != second["data"]["zone_id"]
-    first["seq"], second["seq"] = second["seq"], first["seq"]
-    found.events.sort(key=lambda event: event["seq"])
+    last, first = next(
+        (one, other)
+        for one, other in pairwise(found.events)
+        if one["data"]["asset_id"] != other["data"]["asset_id"]
+    )
+    change_places(last, first, found)
     assert found.compare()["events"].good
 
 
@@ -408,18 +413,68 @@ def test_only_the_first_differences_are_told_and_all_are_counted() -> None:
     assert len(comparison.examples["lost"]) == EXAMPLES
 
 
-def test_where_the_order_of_arrival_is_not_known_other_visits_and_events_are_allowed() -> None:
+def test_a_difference_is_of_its_asset() -> None:
     found = Found()
-    own = found.visits[0].asset_id
-    found.visits[0] = found.visits[0]._replace(visit_id=an_id("vis", 9))
-    [event, *_] = [event for event in found.events if event["data"]["asset_id"] == own]
-    event["data"]["late"] = True
-    for excused, is_good in ((frozenset[str](), False), (frozenset({own}), True)):
-        visits = compare_visits(found.expected.visits, found.visits, excused)
-        until_us = found.expected.until_us
-        events = compare_events(found.expected.events, found.events, until_us, excused)
-        assert (visits.good, events.good) == (is_good, is_good)
-        assert bool(visits.notes) is bool(events.notes) is is_good
+    own = found.events[0]["data"]["asset_id"]
+    found.events[0]["data"]["transition"] = "exit"
+    assert found.compare()["events"].assets == {own}
+    found.visits = [visit for visit in found.visits if visit.asset_id == own]
+    others = {visit.asset_id for visit in found.expected.visits} - {own}
+    assert found.compare()["visits"].assets == found.compare()["stays"].assets == others
+
+
+def folded(found: Found) -> Comparison:
+    result = Comparison("events", 0, 0)
+    zone_ids = {visit.zone_id for visit in found.expected.visits}
+    compare_folded(result, found.events, found.visits, zone_ids)
+    return result
+
+
+SPLIT_RUN = (
+    *((0, 0, INSIDE), (0, 60, INSIDE), (0, 20, OUTSIDE), (0, 30, OUTSIDE)),
+    *((0, 90, OUTSIDE), (0, 100, OUTSIDE)),
+)
+
+
+@pytest.mark.parametrize("run", [RUN, LATE_RUN, SPLIT_RUN])
+def test_the_events_of_a_flawless_run_fold_to_its_visits(run: Any) -> None:
+    found = Found(replayed(*run))
+    assert found.visits
+    assert folded(found).good, folded(found).examples
+
+
+def test_a_later_part_of_a_visit_without_its_enter_is_found_by_folding() -> None:
+    found = Found(replayed(*SPLIT_RUN))
+    changes = [event["data"].get("change") for event in found.events]
+    assert changes.count("split") == 2  # in both zones
+    late = [e for e in found.events if e["data"].get("transition") == "enter" and e["data"]["late"]]
+    assert len(late) == 2
+    found.events.remove(late[0])
+    assert folded(found).counts == {"folded otherwise": 1}
+    others = (e for e in found.events if e["data"]["visit_id"] != late[1]["data"]["visit_id"])
+    found.events = list(others)
+    assert folded(found).counts == {"folded otherwise": 2}
+
+
+def test_an_exit_that_is_not_told_is_found_by_folding() -> None:
+    found = Found()
+    left = next(event for event in found.events if event["data"]["transition"] == "exit")
+    found.events.remove(left)
+    assert folded(found).counts == {"folded otherwise": 1}
+
+
+def test_a_visit_that_no_event_began_is_told_by_its_exit() -> None:
+    began_us = parse_time_us("2027-01-15T08:00:30Z")
+    history = history_of()
+    history.zone_begins(an_id("zon", 0), ZONES[0], began_us)
+    found = Found(
+        replayed(
+            (0, 0, INSIDE), (0, 60, INSIDE), (0, 70, OUTSIDE), (0, 80, OUTSIDE), history=history
+        )
+    )
+    assert [visit.entry_cause for visit in found.visits] == ["zone_changed"]
+    assert [event["data"]["transition"] for event in found.events] == ["exit"]
+    assert folded(found).good, folded(found).examples
 
 
 def test_events_of_others_only_take_numbers() -> None:
@@ -441,6 +496,6 @@ def test_events_of_others_only_take_numbers() -> None:
     assert compared.notes == {"of others in the organization": 2}
     events[3]["seq"] += 1
     again = compare_events(
-        found.expected.events, events, found.expected.until_us, frozenset(), 40, shared.is_ours
+        found.expected.events, events, found.expected.until_us, 40, shared.is_ours
     )
     assert again.counts == {"gap in seq": 2}

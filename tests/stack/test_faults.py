@@ -34,6 +34,7 @@ async def test_whatever_is_broken_nothing_is_lost_doubled_disordered_or_untold()
         assert one.loaded is not None, f"row {one.key} was skipped: {one.skipped}"
         assert one.done, f"row {one.key} did nothing"
         assert one.loaded.events > 0
+        assert one.loaded.whole == one.loaded.assets > 0
         assert min(one.loaded.by_qos.values()) > 0
         assert one.loaded.webhooks == one.loaded.events
     assert list(results) == IN_SHORT

@@ -72,3 +72,10 @@ def test_each_latency_has_its_name() -> None:
     lines = [line.split() for line in outcome.as_text().splitlines()]
     assert ["to", "stored", "1", "40.0", "40.0", "40.0", "40.0"] in lines
     assert ["to", "webhook", "not", "known"] in lines
+
+
+def test_the_result_says_how_many_assets_agree() -> None:
+    outcome = replace(GOOD, comparisons=[compared("events", missing=1)], assets=3, whole=2)
+    told = json.loads(outcome.as_json())
+    assert (told["assets"], told["compared_whole"]) == (3, 2)
+    assert "assets whose visits and events agree: 2 of 3" in outcome.as_text()

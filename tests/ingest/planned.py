@@ -1,0 +1,146 @@
+"""Plans that are made and taken one after the other; values stand where the database would be."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from db.events import Event
+from db.gps_events import FixKey
+from db.registry import (
+    MAX_TIME_US,
+    MIN_TIME_US,
+    AssetRow,
+    AssignmentRow,
+    RegistryChanges,
+    TrackerRow,
+    ZoneVersionRow,
+)
+from db.visits import Visit
+from geofence.state import State
+from ingest import past
+from ingest.arrivals import read
+from ingest.notes import Notes
+from ingest.past import NO_PAST, AssetPast, Past, PastNeeded, Span
+from ingest.plan import Memory, Plan, make_plan
+from ingest.registry import Registry
+from ingest.watermarks import Watermarks
+from telemetry.fix import FIX_DTYPE
+from telemetry.ids import format_id
+from telemetry.times import format_time
+from telemetry.topics import fixes_topic
+from tests.ingest.seam import DeviceMessage
+
+ORG = UUID(int=1)
+BEGAN_US = 1_790_000_000_000_000
+S = 1_000_000  # microseconds
+
+
+def tracker_id(vehicle: int) -> UUID:
+    return UUID(int=100 + vehicle)
+
+
+def asset_id(vehicle: int) -> UUID:
+    return UUID(int=200 + vehicle)
+
+
+def zone_id(zone: int) -> UUID:
+    """Zones that come to be known earlier have the greater ids."""
+    return UUID(int=400 - zone)
+
+
+def message(vehicle: int, *fixes: tuple[int, float, float]) -> DeviceMessage:
+    """Fixes (seconds after the beginning, longitude, latitude) of a vehicle's tracker."""
+    body = [
+        {"time": format_time(BEGAN_US + after_s * S), "lon": lon, "lat": lat}
+        for after_s, lon, lat in fixes
+    ]
+    topic = fixes_topic(format_id("trk", tracker_id(vehicle)))
+    return DeviceMessage(None, topic, json.dumps(body).encode())
+
+
+class Planned:
+    """An organization, its plans and what they would have stored. events: in order."""
+
+    def __init__(self, zones: Sequence[ZoneVersionRow], vehicles: int) -> None:
+        registry = Registry()
+        registry.take(_changes(zones, vehicles))
+        self.memory = Memory(registry, Watermarks(), State(), Notes())
+        self.rows = np.empty(0, FIX_DTYPE)
+        self.visits: dict[UUID, Visit] = {}
+        self.events: list[Event] = []
+
+    def settle(self, messages: Sequence[DeviceMessage], after_s: int) -> None:
+        """Plans and takes the messages as one batch, received then."""
+        now_us, known = BEGAN_US + after_s * S, NO_PAST
+        arrivals = read(messages, now_us)
+        while True:
+            try:
+                plan = make_plan(arrivals, self.memory, now_us, known)
+            except PastNeeded as need:
+                known = self._look_up(need, known)
+            else:
+                break
+        self.memory.take(plan)
+        self.rows = np.concatenate((self.rows, plan.new.rows))
+        self.events += plan.events
+        self._store_visits(plan)
+
+    def told(self) -> list[dict[str, Any]]:
+        """The events as the API gives them, as far as the tests look."""
+        found: list[dict[str, Any]] = []
+        for event in self.events:
+            data = json.loads(event.data)
+            at = data.get("occurred_at", event.occurred_at.isoformat())
+            found.append({"id": event.id, "type": event.type, "occurred_at": at, "data": data})
+        return found
+
+    def _look_up(self, need: PastNeeded, known: Past) -> Past:
+        registry = self.memory.registry
+        stored = {
+            FixKey(registry.trackers[tracker], time_us, seq)
+            for tracker, time_us, seq in self.rows[["tracker", "time_us", "seq"]].tolist()
+        }
+        asked = stored & set(need.fixes) if need.fixes else known.stored
+        found = {asset: self._past_of(asset, span) for asset, span in need.assets.items()}
+        return Past(None if asked is None else frozenset(asked), known.assets | found)
+
+    def _past_of(self, asset: int, span: Span) -> AssetPast:
+        """All of it."""
+        registry = self.memory.registry
+        rows = np.sort(self.rows[self.rows["asset"] == asset], order=["time_us", "seq"])
+        own = [one for one in self.visits.values() if one.asset_id == registry.assets[asset]]
+        return AssetPast(span, None, None, rows, [past._visit(one, registry) for one in own])
+
+    def _store_visits(self, plan: Plan) -> None:
+        outcome = plan.outcome
+        for dwelling in outcome.dwellings:
+            self._change(dwelling.visit_id, dwelled_at=dwelling.dwelled_at, dwell_told=True)
+        for one in outcome.departures:
+            ended = one._asdict()
+            before = self.visits[one.visit_id]
+            ended["revision"] = before.revision + ended.pop("amends")
+            ended["exit_told"] = ended.pop("told") or before.exit_told
+            del ended["org_id"], ended["visit_id"]
+            self._change(one.visit_id, **ended)
+        self.visits |= outcome.visits
+        self.visits |= {visit.id: visit for visit in plan.late.visits}
+
+    def _change(self, visit_id: UUID, **changes: Any) -> None:
+        self.visits[visit_id] = self.visits[visit_id]._replace(**changes)
+
+
+def _changes(zones: Sequence[ZoneVersionRow], vehicles: int) -> RegistryChanges:
+    every = range(vehicles)
+    return RegistryChanges(
+        revision=1,
+        trackers=[TrackerRow(ORG, tracker_id(n), revoked=False, receipts=False) for n in every],
+        assets=[AssetRow(ORG, asset_id(n), f"Truck {n}", "vehicle") for n in every],
+        asset_tags=[],
+        assignments=[
+            AssignmentRow(tracker_id(n), asset_id(n), MIN_TIME_US, MAX_TIME_US) for n in every
+        ],
+        zone_versions=list(zones),
+    )
