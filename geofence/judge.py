@@ -116,7 +116,7 @@ def _lose(desk: Desk, number: int) -> None:
         copy_place(case.way, judged(desk).good)
         case.way.time_us = max(case.place.time_us, member.entered_us)
         case.cause, case.inferred = _ZONE_CHANGED, _SEEN
-        leave(desk, number, case.way)
+        leave(desk, number, case.way, judged(desk).good)
     member.run = 0
     member.returning = False
 
@@ -142,6 +142,8 @@ def _decide(desk: Desk, number: int, entry: int, was: int, says: int) -> None:
     action = ACTIONS[was, says, 1 if confirmed else 0]
     if action == _FORGET:
         member.run = 0
+    elif was != _INSIDE and rules.made_us > desk.case[0].received_us:
+        return  # the zone was made later: what is stored opens nothing
     elif action == _PASS:
         _pass_through(desk, number, entry)
     elif action != _NOTHING:
@@ -157,7 +159,7 @@ def _decide(desk: Desk, number: int, entry: int, was: int, says: int) -> None:
         case.cause = _MOVED
         copy_place(case.way, member.run_first)
         case.way.time_us = max(case.way.time_us, member.entered_us)
-        leave(desk, number, case.way)
+        leave(desk, number, case.way, member.run_first)
 
 
 @bare
@@ -171,7 +173,7 @@ def _pass_through(desk: Desk, number: int, entry: int) -> None:
         return  # the zone was another one then
     enter(desk, number, case.way, case.place)
     _put_on_the_way(desk, candidate.met_last)
-    leave(desk, number, case.way)
+    leave(desk, number, case.way, case.place)
 
 
 @bare

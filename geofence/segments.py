@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geofence.agenda import Agenda
+from geofence.amendments import VisitKey
 from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate
 from geofence.index import ZoneIndex
+from geofence.names import key_of
 from geofence.records import MEMBERSHIP_DTYPE, PLACE_DTYPE
 from geofence.rules import Gates
 from geofence.state import State, StateDelta, blank_assets
@@ -77,12 +78,23 @@ class Timeline:
     def tail_until_us(self) -> int:
         return int(self.tail["time_us"].max(initial=NO_TIMERS_US))
 
-    def parts(self, first: int) -> Iterator[NDArray[np.void]]:
-        """The transitions of each segment from `first` on; those of the tail go with the last."""
+    def parts(self, first: int, settled: int) -> Iterator[NDArray[np.void]]:
+        """The transitions of the segments first..settled-1; the tail's go with the last segment."""
         last = len(self.segments) - 1
-        for number in range(first, last):
+        for number in range(first, min(settled, last)):
             yield self.segments[number].transitions
-        yield np.concatenate((self.segments[last].transitions, self.tail))
+        if settled > last:
+            yield np.concatenate((self.segments[last].transitions, self.tail))
+
+    def begun(self, first: int, settled: int) -> list[VisitKey]:
+        """The names of visits that go on when a segment begins, and of those that begin from there
+        on.
+        """
+        members = self.segments[first].before.memberships
+        names = [key_of(member) for member in members[members["inside"]]]
+        for transitions in self.parts(first, settled):
+            names += map(key_of, transitions[transitions["transition"] == Transition.ENTER])
+        return names
 
     def openings_since(
         self, old: "Timeline", first: int, settled: int, old_settled: int
@@ -94,7 +106,7 @@ class Timeline:
         return now[np.array(new, bool)]
 
     def _openings(self, first: int, settled: int) -> NDArray[np.void]:
-        found = np.concatenate([*islice(self.parts(first), settled - first)])
+        found = np.concatenate([*self.parts(first, settled)])
         return found[found["transition"] == Transition.SCHEDULE]
 
     def suspicions_since(
@@ -140,6 +152,8 @@ class Judging:
 
     def tail(self, state: StateDelta, until_us: int) -> tuple[NDArray[np.void], StateDelta]:
         """What has happened up to then after the last fix, and the state then."""
+        if until_us == NO_TIMERS_US:
+            return NO_TRANSITIONS, replace(state, ticked_us=MIN_TIME_US, mark=None)
         evaluation = self._evaluated(state, FixBatch.empty(), until_us)
         own = evaluation.delta if len(evaluation.delta.assets) else state
         return evaluation.transitions, replace(own, ticked_us=MIN_TIME_US, mark=None)

@@ -183,7 +183,7 @@ def _end_by_change(desk: Desk, number: int, mark_us: int) -> None:
     elif now < 0 or before < 0 or holds(desk, before, at.lon, at.lat):
         at.time_us = max(mark_us, member.entered_us)
         desk.case[0].cause, desk.case[0].inferred = _ZONE_CHANGED, _SEEN
-        leave(desk, number, at)
+        leave(desk, number, at, asset.good)
     if now < 0:
         member.returning = False
 
@@ -192,8 +192,14 @@ def _end_by_change(desk: Desk, number: int, mark_us: int) -> None:
 def _begin_by_change(desk: Desk, entry: int, mark_us: int) -> None:
     """Begins a visit where the zone came to the asset."""
     asset, at, zone = judged(desk), desk.case[0].way, desk.zones.entry[entry].zone
+    made_us = desk.zones.entry[entry].made_us
     before = in_force(desk, zone, asset.asset, mark_us - 1)
-    if before == entry or (before >= 0 and holds(desk, before, at.lon, at.lat)):
+    if made_us > mark_us:
+        return  # it was made later
+    if made_us == mark_us:
+        if asset.newest_us >= desk.zones.entry[entry].valid_from_us:
+            return  # what was received before it was made opens nothing: it comes with the next fix
+    elif before == entry or (before >= 0 and holds(desk, before, at.lon, at.lat)):
         return
     number = row_of(desk, zone)
     if number < 0:
@@ -221,7 +227,7 @@ def _tracker_changes(desk: Desk, number: int) -> bool:
         if member_of(desk, member).inside:
             copy_place(case.way, asset.good)
             way.time_us = max(move.time_us, member_of(desk, member).entered_us)
-            leave(desk, member, way)
+            leave(desk, member, way, asset.good)
         member_of(desk, member).run = 0
     asset.located = asset.joined = False
     asset.suspects, asset.marked_us = 0, MIN_TIME_US
@@ -253,7 +259,8 @@ def _appear(desk: Desk, time_us: int) -> bool:
     copy_place(case.way, judged(desk).good)
     case.way.time_us = case.change_us = time_us
     for slot in range(case.candidates):
-        if desk.candidate[slot].inside:
+        made_us = desk.zones.entry[desk.candidate[slot].entry].made_us
+        if desk.candidate[slot].inside and made_us <= time_us:
             zone = desk.zones.entry[desk.candidate[slot].entry].zone
             number = row_of(desk, zone)
             if number < 0:
@@ -281,7 +288,7 @@ def _fall_due(desk: Desk, due_us: int) -> bool:
             copy_place(case.way, judged(desk).good)
             case.way.time_us = max(due_us, member.entered_us)
             case.cause, case.inferred = _SILENCE, _TIMER
-            leave(desk, number, case.way)
+            leave(desk, number, case.way, judged(desk).good)
             judged(desk).joined = False  # who knows where it has been
     return True
 
@@ -316,4 +323,4 @@ def _note_timer(desk: Desk, number: int, time_us: int) -> None:
     copy_place(case.way, judged(desk).good)
     case.way.time_us = time_us
     case.inferred = _TIMER
-    note(desk, number, case.way)
+    note(desk, number, case.way, judged(desk).good)

@@ -51,6 +51,7 @@ CASE_DTYPE = np.dtype(
         ("way", PLACE_DTYPE),  # a place that no fix shows
         ("shape", SHAPE_DTYPE),  # a piece of a shape
         ("row", "<i8"),  # the number of the fix in the batch, -1
+        ("received_us", "<i8"),  # when it was received
         ("transition", "<i8"),  # what is noted next, why, and how it is known
         ("cause", "<i8"),
         ("inferred", "<i8"),

@@ -107,7 +107,8 @@ def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amen
             outcome.visits[visit] = opened._replace(dwelled_at=at, dwell_told=True)
     else:
         how = (at, step.lat, step.lon, CAUSES[step.cause], INFERRED[step.inferred])
-        departure = Departure(org_id, visit, *how, amends=amends)
+        fix = (registry.trackers[step.tracker], to_datetime(step.fix_us), step.fix_seq)
+        departure = Departure(org_id, visit, *how, *fix, amends=amends)
         if opened is None:
             outcome.departures.append(departure)
         else:
