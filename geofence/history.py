@@ -327,7 +327,7 @@ class History:
                 self._tail, self._now = judging.tail(after, until_us)
                 return number
             following = self._segments[number]
-            if is_same_state(after, following.before):
+            if following.before is not _UNKNOWN and is_same_state(after, following.before):
                 return number
             if following.before is self._end:
                 raise Unsettled

@@ -297,15 +297,16 @@ def _rows(fixes: Sequence[PastFix], registry: Registry) -> NDArray[np.void] | No
     if len(fixes) > MOST_FIXES:
         return None
     rows = blank_rows(len(fixes))
+    columns = dict(zip(PastFix._fields, zip(*fixes, strict=True), strict=True))
     asset = registry.assets.number(fixes[0].asset_id)
     rows["asset"], rows["organization"] = asset, registry.organization_of_asset(asset)
-    rows["tracker"] = [registry.trackers.number(fix.tracker_id) for fix in fixes]
+    tracker = {one: registry.trackers.number(one) for one in set(columns["tracker_id"])}
+    rows["tracker"] = [tracker[one] for one in columns["tracker_id"]]
     for name in ("time_us", "received_us", "seq", "lat", "lon", "flags"):
-        rows[name] = [getattr(fix, name) for fix in fixes]
+        rows[name] = columns[name]
     for name, bit in (("accuracy_m", Known.ACCURACY), ("speed_mps", Known.SPEED)):
-        values = [getattr(fix, name) for fix in fixes]
-        rows[name] = [_or_nan(value) for value in values]
-        rows["known"][[value is not None for value in values]] |= np.uint8(bit)
+        rows[name] = np.array(columns[name], np.float32)  # None becomes NaN
+        rows["known"][~np.isnan(rows[name])] |= np.uint8(bit)
     return rows
 
 
