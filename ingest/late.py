@@ -84,8 +84,7 @@ def judge(
             revisions = list(_revisions(history, known, rows[own], state, due_us, circumstances))
         except Unsettled:
             if known.backlog is not None:
-                longer_by = 2 * known.longer_by
-                raise PastNeeded(backlog=known.backlog, longer_by=longer_by) from None
+                raise PastNeeded(backlog=known.backlog, length=2 * known.length) from None
             unsettled[asset] = known.span.deeper()
             continue
         _flag(rows, own, revisions, late, registry)
@@ -139,7 +138,7 @@ def _revisions(
             circumstances,
             judged_us=known.backlog.judged_us or NO_TIMERS_US,
             more_follow=known.more_follow,
-            may_disagree=known.longer_by >= LONGEST_PIECE,
+            may_disagree=known.length >= LONGEST_PIECE,
         )
     else:
         asset = state.assets[history.asset]

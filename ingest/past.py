@@ -64,7 +64,7 @@ class AssetPast:
     before: its state at the beginning, None where that is its first fix. end: its state at the end,
     None where that is now. rows: its fixes between, in order of time and seq; None where they are
     too many, or some of them are not kept any more, which are not `kept`. visits: those that the
-    time bears on. backlog: the rows are a piece of it, `longer_by` times as long as others;
+    time bears on. backlog: the rows are a piece of it, `length` times as long as others;
     more_follow: it is not the last one.
     """
 
@@ -75,7 +75,7 @@ class AssetPast:
     visits: Sequence[amendments.Visit]
     kept: bool = True
     backlog: Backlog | None = None
-    longer_by: int = 1
+    length: float = 1.0
     more_follow: bool = False
 
     @property
@@ -106,8 +106,7 @@ class PastNeeded(Exception):
     """A plan cannot be made without this.
 
     fixes: which of them are stored. assets: by ordinal, the past that bears on some time. backlog:
-    whose next piece, which has `smaller_by` times fewer fixes than others and `longer_by` times
-    more. places: by asset since
+    whose next piece, which has `length` times as many fixes as others. places: by asset since
     when it matters where trackers were when they were put on it.
     """
 
@@ -116,16 +115,14 @@ class PastNeeded(Exception):
         fixes: Sequence[FixKey] = (),
         assets: Mapping[int, Span] = {},
         backlog: Backlog | None = None,
-        smaller_by: int = 1,
-        longer_by: int = 1,
+        length: float = 1.0,
         places: Mapping[int, int] = {},
     ) -> None:
         super().__init__(f"{len(fixes)} fixes and {len(assets)} assets are to be looked up")
         self.fixes = fixes
         self.assets = assets
         self.backlog = backlog
-        self.smaller_by = smaller_by
-        self.longer_by = longer_by
+        self.length = length
         self.places = places
 
 
@@ -150,7 +147,7 @@ async def _piece(conn: Connection, need: PastNeeded, registry: Registry) -> tupl
     Where fixes since the state before it are not kept any more, the asset begins anew behind them:
     a visit that began before and went on is then another one.
     """
-    backlog, most = need.backlog, max(1, PIECE_FIXES * need.longer_by // need.smaller_by)
+    backlog, most = need.backlog, max(1, int(PIECE_FIXES * need.length))
     assert backlog is not None
     owner, asset = backlog[:2], registry.assets.number(backlog.asset_id)
     before = await _state_of(conn, backlog, registry)
@@ -171,7 +168,7 @@ async def _piece(conn: Connection, need: PastNeeded, registry: Registry) -> tupl
         rows=_rows(fixes, registry) if fixes else np.empty(0, FIX_DTYPE),
         visits=[_visit(row, registry) for row in stays],
         backlog=backlog,
-        longer_by=need.longer_by,
+        length=need.length,
         more_follow=more_follow,
     )
 

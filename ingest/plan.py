@@ -269,7 +269,7 @@ def _piece(batch: FixBatch, memory: Memory, past: Past, now_us: int) -> dict[int
     if past.piece is None:
         backlog = memory.backlogs.next(now_us)
         if backlog is not None:
-            raise PastNeeded(backlog=backlog, smaller_by=memory.smaller_by)
+            raise PastNeeded(backlog=backlog, length=1 / memory.smaller_by)
         return {}
     asset, known = past.piece
     time_us = batch.rows["time_us"][batch.rows["asset"] == asset]
