@@ -200,8 +200,11 @@ async def _assets(
     visits_of: dict[UUID, list[amendments.Visit]] = defaultdict(list)
     for row in stays:
         visits_of[row.asset_id].append(_visit(row, registry))
-    by_asset = groupby(fixes, lambda fix: fix.asset_id)
-    rows = {asset_id: _rows(list(some), registry) for asset_id, some in by_asset}
+    by_asset = {one: list(some) for one, some in groupby(fixes, lambda fix: fix.asset_id)}
+    rows = {
+        asset_id: _rows(some, registry) if len(some) <= MOST_FIXES else None
+        for asset_id, some in by_asset.items()
+    }
     gone = {
         asset
         for asset, before, _ in edges
@@ -289,10 +292,8 @@ async def _look_up_places(conn: Connection, since_us: dict[int, int], registry: 
             registry.moves.place(putting, row)
 
 
-def _rows(fixes: Sequence[PastFix], registry: Registry) -> NDArray[np.void] | None:
-    """FIX_DTYPE, the columns that judging reads. None where they are too many."""
-    if len(fixes) > MOST_FIXES:
-        return None
+def _rows(fixes: Sequence[PastFix], registry: Registry) -> NDArray[np.void]:
+    """FIX_DTYPE, the columns that judging reads."""
     rows = blank_rows(len(fixes))
     columns = dict(zip(PastFix._fields, zip(*fixes, strict=True), strict=True))
     asset = registry.assets.number(fixes[0].asset_id)
