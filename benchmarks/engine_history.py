@@ -52,6 +52,11 @@ def day(fixes: int) -> NDArray[np.void]:
     return rows
 
 
+def warm_up() -> None:
+    """So that all code is loaded."""
+    late_us(500)
+
+
 def _split(fixes: int) -> tuple[NDArray[np.void], NDArray[np.void]]:
     """The fixes that come in order, and the late ones, which lie in the day's first half."""
     rows, late = day(fixes), np.zeros(fixes, np.bool_)
@@ -62,6 +67,7 @@ def _split(fixes: int) -> tuple[NDArray[np.void], NDArray[np.void]]:
 
 def in_order_us() -> float:
     """Microseconds a fix of a day in which each comes by itself, in order."""
+    warm_up()
     rows, given = day(DAY_FIXES), circumstances()
     history = History(0, State())
     begin = time.thread_time_ns()

@@ -18,7 +18,7 @@ fix and ends where a segment leaves the state that the next one was judged from.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,6 +35,7 @@ from geofence.segments import (
     Judging,
     Segment,
     Timeline,
+    joined,
     nothing_known,
 )
 from geofence.state import State, StateDelta, is_same_state
@@ -221,7 +222,8 @@ class History:
         old = Timeline(list(self._segments), self._tail)
         late = number < len(self._segments) - 1 or place < len(segment.rows)
         late |= int(fix["time_us"]) < old.until_us
-        self._segments[number] = Segment(segment.before, np.insert(segment.rows, place, fix))
+        rows = joined(segment.rows[:place], np.array([fix]), segment.rows[place:])
+        self._segments[number] = Segment(segment.before, rows)
         settled = self._judge_from(number, self._judging(circumstances), old.tail_until_us)
         return self._revise(number, settled, old, late=late)
 
@@ -336,15 +338,18 @@ class History:
     def _revise(self, first: int, settled: int, old: "Timeline", *, late: bool) -> Revision:
         now = Timeline(self._segments, self._tail)
         old_settled = settled - (len(now.segments) - len(old.segments))
-        found = self._visits(now, first, settled)
-        known = [self.visits[self._names.pop(key)] for key in old.begun(first, old_settled)]
+        suspect = now.suspicions_since(old, first, settled, old_settled)
+        zones = now.changed_zones(old, first, settled, old_settled)
+        if not zones:
+            return Revision(suspect=suspect)
+        found, names = (
+            self._visits(now, first, settled, zones),
+            old.begun(first, old_settled, zones),
+        )
+        known = [self.visits[self._names.pop(name)] for name in names]
         revision = self._amended(known, found, old.until_us, late=late)
         openings = now.openings_since(old, first, settled, old_settled)
-        return replace(
-            revision,
-            openings=self._with_names(openings),
-            suspect=now.suspicions_since(old, first, settled, old_settled),
-        )
+        return replace(revision, openings=self._with_names(openings), suspect=suspect)
 
     def _with_names(self, openings: NDArray[np.void]) -> NDArray[np.void]:
         """The openings, those within a visit naming it by its key."""
@@ -369,17 +374,25 @@ class History:
         changed = [one for one in revision.visits if not _is_same_record(one, stored.get(one.key))]
         return replace(revision, visits=changed)
 
-    def _visits(self, timeline: "Timeline", first: int, settled: int) -> list[Visit]:
-        """The visits that the segments first..settled-1 bear on, each to its end.
+    def _visits(
+        self,
+        timeline: "Timeline",
+        first: int,
+        settled: int,
+        zones: Container[int] | None = None,
+    ) -> list[Visit]:
+        """The visits in these zones that the segments first..settled-1 bear on, each to its end.
 
-        Their keys are those that follow from the fixes alone. What comes after a segment that
-        settles is what was known to come.
+        zones: None for all. Their keys are those that follow from the fixes alone. What comes after
+        a segment that settles is what was known to come.
         """
-        lasting = self._lasting(timeline.segments[first].before.memberships)
+        lasting = self._lasting(timeline.segments[first].before.memberships, zones)
         ended: list[Visit] = []
         for transitions in timeline.parts(first, settled):
             for transition in transitions:
                 zone = int(transition["zone"])
+                if zones is not None and zone not in zones:
+                    continue
                 if transition["transition"] == Transition.ENTER:
                     lasting[zone] = _opened(transition)
                 elif zone not in lasting:
@@ -401,11 +414,15 @@ class History:
         named = (key if is_end else self._names[key] for key in keys)
         return {key.zone: self.visits[key] for key in named if key in self.visits}
 
-    def _lasting(self, memberships: NDArray[np.void]) -> dict[int, Visit]:
+    def _lasting(
+        self, memberships: NDArray[np.void], zones: Container[int] | None
+    ) -> dict[int, Visit]:
         """The visits that are open in a state, as they were then."""
         found: dict[int, Visit] = {}
         for member in memberships[memberships["inside"]]:
             key = key_of(member)
+            if zones is not None and key.zone not in zones:
+                continue
             visit = self.visits[self._names[key]]
             dwelled = visit.dwelled if member["dwelled"] else None
             found[key.zone] = replace(visit, key=key, left=None, dwelled=dwelled)
