@@ -13,7 +13,7 @@ from api.filters import check_filter_ids
 from api.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total, order_of
 from api.problems import not_found
 from api.routes import TenantRoute
-from api.wire import id_text, ok, optional_time_text, time_text
+from api.wire import id_text, ok, optional_id_text, optional_time_text, time_text
 from db import visit_list
 from db.orders import Order, RowKey
 from db.visit_list import Visit, VisitFilter
@@ -52,6 +52,9 @@ class VisitItem(BaseModel):
     exit_lon: fields.Longitude | None
     exit_cause: Literal["moved", "zone_changed", "reassigned", "silence"] | None
     exit_inferred: Inferred | None = Field(description="null: a fix outside ended it")
+    exit_tracker_id: fields.TrackerId | None = Field(
+        description="whose fix ended it; null too where it ended before that was kept"
+    )
     revision: fields.Count = Field(description="1, and one more for each amendment")
     retracted: bool = Field(
         description="a late fix showed that it never was, or is part of another"
@@ -134,6 +137,7 @@ def _item(visit: Visit) -> dict[str, Any]:
         "exit_lon": visit.exit_lon,
         "exit_cause": visit.exit_cause,
         "exit_inferred": visit.exit_inferred,
+        "exit_tracker_id": optional_id_text("trk", visit.exit_tracker_id),
         "revision": visit.revision,
         "retracted": visit.retracted,
     }

@@ -80,6 +80,10 @@ class _Version(RuleFields):
     assets: ChosenAssets | None = Field(description="null: all assets")
     punch_tolerance_m: _PunchTolerance
     created_at: datetime
+    judges_from: datetime = Field(
+        description="fixes received from then on are judged by it; a fix that was received before"
+        " opens no visit, also where valid_from lies before it"
+    )
 
 
 class VersionItem(_Version):
@@ -113,7 +117,9 @@ class NewZone(fields.Body, RuleFields):
     assets: _Assets = None
     punch_tolerance_m: _PunchTolerance = None
     valid_from: fields.Time | None = Field(
-        default=None, description="not later than now, which it is unless given"
+        default=None,
+        description="not later than now, which it is unless given. In the past: fixes of then that"
+        " are received from now on are judged; none that is stored already opens a visit",
     )
 
 
@@ -220,4 +226,5 @@ def _version(of: Zone | ZoneVersion) -> dict[str, Any]:
         "punch_tolerance_m": of.punch_tolerance_m,
         "valid_from": time_text(of.valid_from),
         "created_at": time_text(of.created_at),
+        "judges_from": time_text(max(of.created_at, of.valid_from)),
     }

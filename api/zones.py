@@ -82,7 +82,7 @@ async def list_zones(
 
 @router.post("", operation_id="createZone", status_code=201, response_model=ZoneItem)
 async def create_zone(access: Dispatcher, body: Annotated[NewZone, Body()]) -> Response:
-    """A new zone. It judges what arrives from now on."""
+    """A new zone. It judges what arrives from now on, wherever its valid_from lies."""
     check_schedule(body.schedule)
     measures = (body.geometry, body.radius_m, body.width_m)
     box = box_of(await check_shape(access, *measures))

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks import engine_history as careful
 from benchmarks import engine_parts as ours
 from benchmarks import engine_peers as peers
 from benchmarks import engine_report as report
@@ -29,6 +30,7 @@ ZONES = (100, 10_000, 100_000)
 BATCHES = (1, 100, 1_000, 20_000)
 VERTICES = (20, 200, 2_000, 20_000)
 SHARES_NEAR = (0.0, 0.1, 0.5)
+DAYS = (1_250, 10_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,11 @@ def parts() -> dict[str, Part]:
         found[f"vertices {vertices}"] = Part("ns/fix", partial(_by_vertices, vertices))
     for share in SHARES_NEAR:
         found[f"near {share:.0%}"] = Part("ns/fix", partial(_by_share_near, share))
+    found["history in order"] = Part("us/fix", careful.in_order_us)
+    found["history day, 5% late"] = Part("us/fix", careful.day_us)
+    for fixes in DAYS:
+        found[f"history late of {fixes}"] = Part("us/fix", partial(careful.late_us, fixes))
+    found["history recall"] = Part("us/fix", careful.recall_us)
     for zones in ZONES[1:]:
         found[f"build {zones}"] = Part("s", partial(ours.build_s, zones))
         found[f"edit {zones}"] = Part("ms", partial(ours.edit_ms, zones))

@@ -21,6 +21,7 @@ GOALS = {
     "judge 100": 250.0,
     "judge 10000": 300.0,
     "judge 100000": 450.0,
+    "history in order": 200.0,
     "build 100000": 3.0,
     "edit 100000": 5.0,
     "edit while judging 100000": 5.0,

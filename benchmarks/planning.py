@@ -144,6 +144,7 @@ def registry_of(plan: workload.Plan) -> Registry:
                     assets=None,
                     valid_from_us=MIN_TIME_US,
                     valid_to_us=MAX_TIME_US,
+                    created_us=MIN_TIME_US,
                 )
                 for n, ring in enumerate(workload.zone_rings(plan))
             ],

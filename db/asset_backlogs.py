@@ -1,8 +1,10 @@
-"""Assets whose stored fixes are still to be judged, because an assignment reaches back to them.
+"""Assets whose stored fixes are still to be judged: an assignment reaches back to them, or a late
+fix has too many behind it.
 
 One row for an asset: a cursor in its fixes, in order of time and seq. Written with the assignment,
-under the revision (`db.revision.bump`); read by ingest with the registry (`db.registry`), and moved
-on or removed in the transaction that writes what came of a piece.
+under the revision (`db.revision.bump`), and read by ingest with the registry (`db.registry`); or
+written by ingest with the late fix. Moved on or removed in the transaction that writes what came of
+a piece.
 """
 
 from collections.abc import Sequence
@@ -18,7 +20,8 @@ class Backlog(NamedTuple):
     """The fixes after (time_us, seq) are to be judged.
 
     state: what is known of the asset after that fix, opaque to SQL; None where ingest has to find
-    an earlier state to begin with.
+    an earlier state to begin with. judged_us: up to when the asset was judged before, None where
+    that is not known.
     """
 
     org_id: UUID
@@ -26,6 +29,7 @@ class Backlog(NamedTuple):
     time_us: int
     seq: int
     state: bytes | None
+    judged_us: int | None = None
 
 
 _PUT = """
@@ -36,14 +40,16 @@ VALUES (current_org_id(), %s, %s, -1, %s)
  WHERE (excluded.time, excluded.seq) < (known.time, known.seq)
 """
 _CHANGED = """
-SELECT org_id, asset_id, (extract(epoch FROM time) * 1000000)::bigint, seq, state
+SELECT org_id, asset_id, (extract(epoch FROM time) * 1000000)::bigint, seq, state,
+       (extract(epoch FROM judged_until) * 1000000)::bigint
   FROM asset_backlogs WHERE revision > %s
 """
 _MOVE = """
-UPDATE asset_backlogs AS known SET time = moved.time, seq = moved.seq, state = moved.state
-  FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::int4[], %s::bytea[])
-       AS moved (org_id, asset_id, time, seq, state)
- WHERE known.org_id = moved.org_id AND known.asset_id = moved.asset_id
+INSERT INTO asset_backlogs (org_id, asset_id, time, seq, state, judged_until, revision)
+SELECT *, 0
+  FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::int4[], %s::bytea[], %s::timestamptz[])
+    ON CONFLICT (org_id, asset_id) DO UPDATE
+   SET time = excluded.time, seq = excluded.seq, state = excluded.state
 """
 _REMOVE = """
 DELETE FROM asset_backlogs AS known USING unnest(%s::uuid[], %s::uuid[]) AS gone (org_id, asset_id)
@@ -63,10 +69,17 @@ async def changed_since(conn: Connection, revision: int) -> list[Backlog]:
 
 
 async def move(conn: Connection, backlogs: Sequence[Backlog]) -> None:
-    """Writes how far the assets are judged."""
+    """Writes how far the assets are judged, of those that begin to wait too."""
     if backlogs:
-        rows = [(*one[:2], to_datetime(one.time_us), *one[3:]) for one in backlogs]
+        rows = [
+            (*one[:2], to_datetime(one.time_us), *one[3:5], _or_none(one.judged_us))
+            for one in backlogs
+        ]
         await conn.execute(_MOVE, [list(column) for column in zip(*rows, strict=True)])
+
+
+def _or_none(time_us: int | None) -> datetime | None:
+    return None if time_us is None else to_datetime(time_us)
 
 
 async def remove(conn: Connection, assets: Sequence[tuple[UUID, UUID]]) -> None:

@@ -143,11 +143,13 @@ class PastFix(NamedTuple):
     accuracy_m: float | None
     speed_mps: float | None
     flags: int
+    received_us: int
 
 
 _PAST = """
 SELECT wanted.asset_id, fix.tracker_id, (extract(epoch FROM fix.time) * 1000000)::bigint, fix.seq,
-       fix.lat, fix.lon, fix.accuracy_m, fix.speed_mps, fix.flags
+       fix.lat, fix.lon, fix.accuracy_m, fix.speed_mps, fix.flags,
+       (extract(epoch FROM fix.received_at) * 1000000)::bigint
   FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::int4[], %s::timestamptz[], %s::int4[])
        AS wanted (org_id, asset_id, since, since_seq, until, until_seq)
  CROSS JOIN LATERAL (
@@ -188,7 +190,8 @@ async def past(conn: Connection, spans: Sequence[PastSpan], most: int) -> list[P
 
 _FOLLOWING = """
 SELECT assignment.asset_id, fix.tracker_id, (extract(epoch FROM fix.time) * 1000000)::bigint,
-       fix.seq, fix.lat, fix.lon, fix.accuracy_m, fix.speed_mps, fix.flags
+       fix.seq, fix.lat, fix.lon, fix.accuracy_m, fix.speed_mps, fix.flags,
+       (extract(epoch FROM fix.received_at) * 1000000)::bigint
   FROM tracker_assignments AS assignment
  CROSS JOIN LATERAL (
        SELECT stored.*

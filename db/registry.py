@@ -71,7 +71,7 @@ class AssetChoice(NamedTuple):
 
 
 class ZoneVersionRow(NamedTuple):
-    """In force in [valid_from_us, valid_to_us), microseconds since 1970.
+    """In force in [valid_from_us, valid_to_us), made at created_us, microseconds since 1970.
 
     rules: the fields of geofence.rules.Rules that were given. schedule: as
     geofence.schedule.parse_schedule reads it, None for always. assets: None for all.
@@ -89,6 +89,7 @@ class ZoneVersionRow(NamedTuple):
     assets: AssetChoice | None
     valid_from_us: int
     valid_to_us: int
+    created_us: int
 
 
 class SettingsRow(NamedTuple):
@@ -171,7 +172,8 @@ _ZONE_VERSIONS = """
 SELECT geometry::text, radius_m, width_m,
        org_id, zone_id, version, name, kind, alert_on, rules, schedule, assets,
        (extract(epoch FROM valid_from) * 1000000)::bigint,
-       coalesce((extract(epoch FROM valid_to) * 1000000)::bigint, %s)
+       coalesce((extract(epoch FROM valid_to) * 1000000)::bigint, %s),
+       (extract(epoch FROM created_at) * 1000000)::bigint
   FROM zone_versions WHERE revision > %s
  ORDER BY zone_id, version
 """
@@ -230,11 +232,9 @@ def _zone_versions(rows: Sequence[tuple[Any, ...]]) -> list[ZoneVersionRow]:
 
 
 def _zone_version(row: tuple[Any, ...], shape: Shape) -> ZoneVersionRow:
-    *facts, rules, schedule, chosen, valid_from_us, valid_to_us = row
-    choice = _asset_choice(chosen)
-    return ZoneVersionRow._make(
-        (*facts, shape, rules, schedule, choice, valid_from_us, valid_to_us)
-    )
+    *facts, rules, schedule, chosen, valid_from_us, valid_to_us, created_us = row
+    times_us = (valid_from_us, valid_to_us, created_us)
+    return ZoneVersionRow._make((*facts, shape, rules, schedule, _asset_choice(chosen), *times_us))
 
 
 def _asset_choice(chosen: dict[str, list[str]] | None) -> AssetChoice | None:

@@ -15,7 +15,7 @@ from db.orders import NEWEST_FIRST, Columns, Order, RowKey, page
 _COLUMNS = sql.SQL(
     "id, asset_id, zone_id, zone_version, tracker_id, entered_at, entry_lat, entry_lon,"
     " entry_cause, entry_inferred, dwelled_at, left_at, exit_lat, exit_lon, exit_cause,"
-    " exit_inferred, revision, retracted, overspeed_at, overspeed_mps"
+    " exit_inferred, exit_tracker_id, revision, retracted, overspeed_at, overspeed_mps"
 )
 _KEY = Columns(time="entered_at")
 
@@ -39,6 +39,7 @@ class Visit(NamedTuple):
     exit_lon: float | None
     exit_cause: str | None
     exit_inferred: str | None
+    exit_tracker_id: UUID | None
     revision: int
     retracted: bool
     overspeed_at: datetime | None

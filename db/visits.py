@@ -13,8 +13,9 @@ from db.connect import Connection
 class Visit(NamedTuple):
     """A row of `visits`, in the order of its columns. Open where `left_at` is None.
 
-    tracker_id, opening_*: what the id is made of. *_told: what events told of it, whether it holds
-    or not; none tells of an end by silence, by an edit or by another tracker.
+    tracker_id, opening_*: what the id is made of. exit_tracker_id, exit_fix_*: the fix that ended
+    it; None too where it ended before that was stored. *_told: what events told of it, whether it
+    holds or not; none tells of an end by silence, by an edit or by another tracker.
     """
 
     org_id: UUID
@@ -47,6 +48,9 @@ class Visit(NamedTuple):
     overspeed_lon: float | None = None
     overspeed_mps: float | None = None
     overspeed_told: bool = False
+    exit_tracker_id: UUID | None = None
+    exit_fix_time: datetime | None = None
+    exit_fix_seq: int | None = None
 
 
 class Departure(NamedTuple):
@@ -61,7 +65,10 @@ class Departure(NamedTuple):
     exit_lat: float
     exit_lon: float
     exit_cause: str
-    exit_inferred: str | None = None
+    exit_inferred: str | None
+    exit_tracker_id: UUID
+    exit_fix_time: datetime
+    exit_fix_seq: int
     told: bool = True
     amends: bool = False
 
@@ -99,7 +106,7 @@ _TYPES: tuple[LiteralString, ...] = (
     *("uuid", "uuid", "uuid", "uuid", "int4", "uuid", "timestamptz", "int4", "timestamptz"),
     *("timestamptz", "float8", "float8", "text", "timestamptz", "float8", "float8", "text"),
     *("text", "text", "timestamptz", "int4", "int4", "bool", "bool", "bool"),
-    *("timestamptz", "float8", "float8", "float4", "bool"),
+    *("timestamptz", "float8", "float8", "float4", "bool", "uuid", "timestamptz", "int4"),
 )
 _INSERT = sql.SQL("INSERT INTO visits ({}) SELECT * FROM unnest({})").format(
     _COLUMNS, sql.SQL(", ").join(sql.SQL("%b::{}[]").format(sql.SQL(name)) for name in _TYPES)
@@ -143,12 +150,15 @@ async def close(conn: Connection, departures: Sequence[Departure]) -> None:
         UPDATE visits
            SET left_at = departure.left_at, exit_lat = departure.exit_lat,
                exit_lon = departure.exit_lon, exit_cause = departure.exit_cause,
-               exit_inferred = departure.exit_inferred, exit_told = exit_told OR departure.told,
-               revision = revision + departure.amends::int
-          FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::float8[], %s::float8[],
-                      %s::text[], %s::text[], %s::bool[], %s::bool[])
-               AS departure (org_id, id, left_at, exit_lat, exit_lon, exit_cause, exit_inferred,
-                             told, amends)
+                exit_inferred = departure.exit_inferred, exit_told = exit_told OR departure.told,
+                exit_tracker_id = departure.exit_tracker_id,
+                exit_fix_time = departure.exit_fix_time, exit_fix_seq = departure.exit_fix_seq,
+                revision = revision + departure.amends::int
+           FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::float8[], %s::float8[],
+                       %s::text[], %s::text[], %s::uuid[], %s::timestamptz[], %s::int4[],
+                       %s::bool[], %s::bool[])
+                AS departure (org_id, id, left_at, exit_lat, exit_lon, exit_cause, exit_inferred,
+                              exit_tracker_id, exit_fix_time, exit_fix_seq, told, amends)
          WHERE visits.org_id = departure.org_id AND visits.id = departure.id
            AND visits.left_at IS NULL
         """,

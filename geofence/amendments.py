@@ -33,12 +33,18 @@ class VisitKey(NamedTuple):
 
 
 class Place(NamedTuple):
-    """When and where a visit begins or ends. accuracy_m, speed_mps: None where not known."""
+    """When and where a visit begins or ends. accuracy_m, speed_mps: None where not known.
+
+    tracker, fix_us, fix_seq: the identity of the fix that shows it; fix_us is None where it is not
+    known any more.
+    """
 
     time_us: int
     lat: float
     lon: float
     tracker: int
+    fix_us: int | None
+    fix_seq: int
     accuracy_m: float | None
     speed_mps: float | None
     cause: int  # geofence.transitions.Cause

@@ -40,15 +40,18 @@ def enter(desk: Desk, number: int, at: Record, opened_by: Record) -> None:
     member.opening_version = version_at(desk, number, at.time_us)
     member.opening_again = 0
     case.transition = _ENTERS
-    note(desk, number, at)
+    note(desk, number, at, opened_by)
 
 
 @bare
-def leave(desk: Desk, number: int, at: Record) -> None:
-    """Closes the visit, for case.cause and case.inferred."""
+def leave(desk: Desk, number: int, at: Record, closed_by: Record) -> None:
+    """Closes the visit, for case.cause and case.inferred.
+
+    at: when and where; closed_by: the fix that shows it.
+    """
     member, case = member_of(desk, number), desk.case[0]
     case.transition = _EXITS
-    note(desk, number, at)
+    note(desk, number, at, closed_by)
     member.inside = False
     member.run = 0
     judged(desk).vague = False
@@ -77,8 +80,11 @@ def version_at(desk: Desk, number: int, time_us: int) -> int:
 
 
 @bare
-def note(desk: Desk, number: int, at: Record) -> None:
-    """Writes down case.transition, for case.cause and case.inferred."""
+def note(desk: Desk, number: int, at: Record, shown_by: Record) -> None:
+    """Writes down case.transition, for case.cause and case.inferred.
+
+    at: when and where; shown_by: the fix that shows it.
+    """
     case, member = desk.case[0], member_of(desk, number)
     found = desk.transition[case.transitions]
     case.transitions += 1
@@ -89,7 +95,7 @@ def note(desk: Desk, number: int, at: Record) -> None:
     found.transition, found.cause, found.inferred = case.transition, case.cause, case.inferred
     found.returning = member.returning
     found.time_us, found.lat, found.lon = at.time_us, at.lat, at.lon
-    found.tracker = at.tracker
+    found.tracker, found.fix_us, found.fix_seq = at.tracker, shown_by.time_us, shown_by.seq
     found.accuracy_m, found.speed_mps = at.accuracy_m, at.speed_mps
     found.opening_tracker, found.opening_us = member.opening_tracker, member.opening_us
     found.opening_seq, found.opening_change_us = member.opening_seq, member.opening_change_us

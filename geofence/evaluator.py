@@ -132,11 +132,10 @@ def _waiting(state: State, index: ZoneIndex, now_us: int, agenda: Agenda) -> NDA
 
 def _budget(work: Work, state: State, most: int | None) -> Budget:
     """An equal share for each organization that has a fix or waits."""
-    organization = np.concatenate((work.row["organization"], state.assets["organization"]))
-    spent = np.zeros(int(organization.max(initial=0)) + 2, np.int64)  # the last one is of nobody
+    here = np.concatenate((work.row["organization"], state.assets["organization"][work.asset]))
+    spent = np.zeros(int(here.max(initial=0)) + 2, np.int64)  # the last one is of nobody
     if most is None:
         return Budget(spent, np.iinfo(np.int64).max)
-    here = np.concatenate((work.row["organization"], state.assets["organization"][work.asset]))
     return Budget(spent, max(1, most // max(1, len(np.unique(here[here >= 0])))))
 
 

@@ -18,7 +18,7 @@ fix and ends where a segment leaves the state that the next one was judged from.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geofence.amendments import News, Place, Told, Visit, VisitKey, amend, by_order_and_zone
+from geofence.evaluator import NO_TIMERS_US
 from geofence.names import key_of, name, pending
 from geofence.segments import (
     FIXES_PER_SEGMENT,
@@ -34,6 +35,7 @@ from geofence.segments import (
     Judging,
     Segment,
     Timeline,
+    joined,
     nothing_known,
 )
 from geofence.state import State, StateDelta, is_same_state
@@ -117,11 +119,11 @@ class History:
         self._segments = [Segment(before, rows)]
         if self._end is not None:
             self._segments.append(Segment(self._end))
-            known = [visit for visit in known if self._begins_before_end(visit)]
+            known = self._begun_before_end(known)
         settled = self._judge_from(0, self._judging(circumstances), until_us)
         now = Timeline(self._segments, self._tail)
         found = self._visits(now, 0, settled)
-        return self._amended(known, found, now.until_us, late=True)
+        return self._compared(known, found, now.until_us)
 
     def catch_up(
         self,
@@ -130,12 +132,18 @@ class History:
         until_us: int,
         circumstances: Circumstances,
         *,
+        judged_us: int = NO_TIMERS_US,
         more_follow: bool,
+        may_disagree: bool = True,
     ) -> Revision:
-        """Takes in fixes since the beginning that were stored, but not judged as the asset's.
+        """Takes in fixes since the beginning that were stored, not all of them judged as the
+        asset's.
 
-        As `recall`, but all that they show is told. more_follow: these are not the last, and of
-        visits that were known the later ones wait for those that follow.
+        As `recall`, but all that they show is told. judged_us: up to when the asset was judged
+        before, as far as that is known. more_follow: these are not the last, and of visits that
+        were known the later ones wait for those that follow. may_disagree: else Unsettled is raised
+        where the asset is in other zones after the last fix than it was known to be, and what is
+        known of the visits there depends on fixes that follow.
         """
         before, known = self._begin(visits)
         self._segments = [Segment(before, rows)]
@@ -143,14 +151,22 @@ class History:
         now = Timeline(self._segments, self._tail)
         found = self._visits(now, 0, settled)
         known_us = max(
-            [int(before.assets["newest_us"][0])]
+            [int(before.assets["newest_us"][0]), judged_us]
             + [visit.entered.time_us for visit in known if visit.left is None]
         )
         if more_follow:
+            if now.until_us < judged_us and not (may_disagree or self._agrees(known)):
+                raise Unsettled
             known, found = _up_to(now.until_us, known, found)
-        revision = self._amended(known, found, known_us, late=True)
+        revision = self._compared(known, found, known_us)
         openings = _at_once(self._with_names(now.openings()))
         return replace(revision, openings=openings, suspect=now.suspicions(rows))
+
+    def _agrees(self, known: list[Visit]) -> bool:
+        """Whether the asset is in the zones after its last fix that it was known to be in then."""
+        at_us = int(self._after.assets["newest_us"][0])
+        then = {one.key.zone for one in known if one.entered.time_us <= at_us < one.end_us}
+        return then == set(_inside(self._after)["zone"].tolist())
 
     def _begin(self, visits: Iterable[Visit]) -> tuple[StateDelta, list[Visit]]:
         """The state to judge from, and those of the visits that go on after it."""
@@ -166,20 +182,12 @@ class History:
         ]
         return before, known
 
-    def _begins_before_end(self, visit: Visit) -> bool:
-        """Whether it was known to begin when the fix at the end was judged."""
+    def _begun_before_end(self, known: list[Visit]) -> list[Visit]:
+        """Those that were known to begin when the fix at the end was judged."""
         assert self._end is not None
         end_us = int(self._end.assets["newest_us"][0])
-        return visit == self._lasting_at_end(visit.key.zone) or visit.end_us <= end_us
-
-    def _lasting_at_end(self, zone: int) -> Visit | None:
-        """The visit that the asset is in at the end."""
-        if self._end is None:
-            return None
-        for member in _inside(self._end):
-            if member["zone"] == zone:
-                return self.visits.get(key_of(member))
-        return None
+        lasting = self._known_to_last(len(self._segments) - 1).values()
+        return [visit for visit in known if visit.end_us <= end_us or visit in lasting]
 
     def _begun_before(self, state: StateDelta) -> StateDelta:
         """The state, its visits having names that no fix to come can give."""
@@ -201,6 +209,13 @@ class History:
         What is known to have happened after the last fix is judged anew, and no more than that:
         deadlines wait for `pass_time`, in case another fix is under way.
         """
+        fixes = np.array([fix])
+        if self._in_order(fixes):
+            return self._append(fixes, circumstances)
+        return self._insert(fix, circumstances)
+
+    def _insert(self, fix: np.void, circumstances: Circumstances) -> Revision:
+        """Puts a fix that may be late, or known, in its place."""
         number = self._segment_of(fix)
         segment = self._segments[number]
         place = _place(segment.rows, fix)
@@ -209,7 +224,8 @@ class History:
         old = Timeline(list(self._segments), self._tail)
         late = number < len(self._segments) - 1 or place < len(segment.rows)
         late |= int(fix["time_us"]) < old.until_us
-        self._segments[number] = Segment(segment.before, np.insert(segment.rows, place, fix))
+        rows = joined(segment.rows[:place], np.array([fix]), segment.rows[place:])
+        self._segments[number] = Segment(segment.before, rows)
         settled = self._judge_from(number, self._judging(circumstances), old.tail_until_us)
         revision = replace(self._revise(number, settled, old, late=late), fixes=1)
         if late:
@@ -229,7 +245,7 @@ class History:
             if number:
                 yield self._append(some[:number], circumstances)
             else:
-                yield self.take(some[0], circumstances)
+                yield self._insert(some[0], circumstances)
             first += max(number, 1)
 
     def _in_order(self, fixes: NDArray[np.void]) -> int:
@@ -328,7 +344,7 @@ class History:
                 self._tail, self._now = judging.tail(after, until_us)
                 return number
             following = self._segments[number]
-            if is_same_state(after, following.before):
+            if following.before is not _UNKNOWN and is_same_state(after, following.before):
                 return number
             if following.before is self._end:
                 raise Unsettled
@@ -337,15 +353,18 @@ class History:
     def _revise(self, first: int, settled: int, old: "Timeline", *, late: bool) -> Revision:
         now = Timeline(self._segments, self._tail)
         old_settled = settled - (len(now.segments) - len(old.segments))
-        was, found = self._visits(old, first, old_settled), self._visits(now, first, settled)
-        known = [self.visits[self._names.pop(visit.key)] for visit in was]
+        suspect = now.suspicions_since(old, first, settled, old_settled)
+        zones = now.changed_zones(old, first, settled, old_settled)
+        if not zones:
+            return Revision(suspect=suspect)
+        found, names = (
+            self._visits(now, first, settled, zones),
+            old.begun(first, old_settled, zones),
+        )
+        known = [self.visits[self._names.pop(name)] for name in names]
         revision = self._amended(known, found, old.until_us, late=late)
         openings = now.openings_since(old, first, settled, old_settled)
-        return replace(
-            revision,
-            openings=self._with_names(openings),
-            suspect=now.suspicions_since(old, first, settled, old_settled),
-        )
+        return replace(revision, openings=self._with_names(openings), suspect=suspect)
 
     def _in_order_found(
         self, revision: Revision, transitions: NDArray[np.void], first: int
@@ -383,19 +402,33 @@ class History:
         self._names |= amended.names
         return Revision(amended.news, changed)
 
-    def _visits(self, timeline: "Timeline", first: int, settled: int) -> list[Visit]:
-        """The visits that the segments first..settled-1 bear on, each to its end.
+    def _compared(self, known: list[Visit], found: list[Visit], until_us: int) -> Revision:
+        """What is other than the visits that were read back."""
+        stored = dict(self.visits)
+        revision = self._amended(known, found, until_us, late=True)
+        changed = [one for one in revision.visits if not _is_same_record(one, stored.get(one.key))]
+        return replace(revision, visits=changed)
 
-        Their keys are those that follow from the fixes alone.
+    def _visits(
+        self,
+        timeline: "Timeline",
+        first: int,
+        settled: int,
+        zones: Container[int] | None = None,
+    ) -> list[Visit]:
+        """The visits in these zones that the segments first..settled-1 bear on, each to its end.
+
+        zones: None for all. Their keys are those that follow from the fixes alone. What comes after
+        a segment that settles is what was known to come.
         """
-        lasting = self._lasting(timeline.segments[first].before.memberships)
+        lasting = self._lasting(timeline.segments[first].before.memberships, zones)
         ended: list[Visit] = []
-        for number, transitions in enumerate(timeline.parts(first), first):
-            if number >= settled and not lasting:
-                break
+        for transitions in timeline.parts(first, settled):
             for transition in transitions:
                 zone = int(transition["zone"])
-                if transition["transition"] == Transition.ENTER and number < settled:
+                if zones is not None and zone not in zones:
+                    continue
+                if transition["transition"] == Transition.ENTER:
                     lasting[zone] = _opened(transition)
                 elif zone not in lasting:
                     continue
@@ -405,25 +438,28 @@ class History:
                     lasting[zone] = replace(lasting[zone], dwelled=_place_of(transition))
                 elif transition["transition"] == Transition.OVERSPEED:
                     lasting[zone] = replace(lasting[zone], overspeed=_place_of(transition))
-        return [*ended, *map(self._to_its_end, lasting.values())]
+        known = self._known_to_last(settled) if lasting else {}
+        return [*ended, *(_to_its_end(visit, known) for visit in lasting.values())]
 
-    def _to_its_end(self, visit: Visit) -> Visit:
-        """A visit that lasts at the end, with what is known of it afterwards."""
-        known = self._lasting_at_end(visit.key.zone)
-        if known is None:
-            return visit
-        return replace(
-            visit,
-            left=known.left,
-            dwelled=visit.dwelled or known.dwelled,
-            overspeed=visit.overspeed or known.overspeed,
-        )
+    def _known_to_last(self, number: int) -> dict[int, Visit]:
+        """By zone the visits that the asset is in when a segment begins, as they were known."""
+        if number == len(self._segments):
+            return {}
+        before = self._segments[number].before
+        is_end = before is self._end
+        keys = map(key_of, _inside(before))
+        named = (key if is_end else self._names[key] for key in keys)
+        return {key.zone: self.visits[key] for key in named if key in self.visits}
 
-    def _lasting(self, memberships: NDArray[np.void]) -> dict[int, Visit]:
+    def _lasting(
+        self, memberships: NDArray[np.void], zones: Container[int] | None
+    ) -> dict[int, Visit]:
         """The visits that are open in a state, as they were then."""
         found: dict[int, Visit] = {}
         for member in memberships[memberships["inside"]]:
             key = key_of(member)
+            if zones is not None and key.zone not in zones:
+                continue
             visit = self.visits[self._names[key]]
             dwelled = visit.dwelled if member["dwelled"] else None
             overspeed = visit.overspeed if member["overspeed"] else None
@@ -470,6 +506,40 @@ def _up_to(end_us: int, known: list[Visit], found: list[Visit]) -> tuple[list[Vi
     return known, result
 
 
+def _to_its_end(visit: Visit, known: Mapping[int, Visit]) -> Visit:
+    """A visit that lasts where judging ended, with what is known of its zone's afterwards."""
+    other = known.get(visit.key.zone)
+    if other is None:
+        return visit
+    return replace(
+        visit,
+        left=other.left,
+        dwelled=visit.dwelled or other.dwelled,
+        overspeed=visit.overspeed or other.overspeed,
+    )
+
+
+def _is_same_record(visit: Visit, stored: Visit | None) -> bool:
+    """Whether a visit that was read back is as it is now, in all that is stored of visits."""
+    if stored is None:
+        return False
+    left, as_stored = visit.left, stored.left
+    if left is not None and as_stored is not None:
+        left = left._replace(accuracy_m=as_stored.accuracy_m, speed_mps=as_stored.speed_mps)
+    return left == as_stored and _other_record(visit) == _other_record(stored)
+
+
+def _other_record(visit: Visit) -> tuple[object, ...]:
+    entered, dwelled, overspeed = visit.entered, visit.dwelled, visit.overspeed
+    told = (visit.told_enter, visit.told_exit, visit.told_dwell, visit.told_overspeed)
+    return (
+        *(entered.time_us, entered.lat, entered.lon, entered.cause, entered.inferred),
+        *(visit.version, visit.revision, visit.retracted, *told),
+        None if dwelled is None else dwelled.time_us,
+        None if overspeed is None else (overspeed.time_us, overspeed.lat, overspeed.lon),
+    )
+
+
 def _inside(state: StateDelta) -> NDArray[np.void]:
     return state.memberships[state.memberships["inside"]]
 
@@ -513,6 +583,8 @@ def _place_of(transition: np.void) -> Place:
         lat=float(transition["lat"]),
         lon=float(transition["lon"]),
         tracker=int(transition["tracker"]),
+        fix_us=int(transition["fix_us"]),
+        fix_seq=int(transition["fix_seq"]),
         accuracy_m=None if np.isnan(accuracy_m) else accuracy_m,
         speed_mps=None if np.isnan(speed_mps) else speed_mps,
         cause=int(transition["cause"]),

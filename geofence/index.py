@@ -181,8 +181,10 @@ class ZoneIndex:
             self._append(sorted(new, key=lambda v: (v.zone, v.valid_from_us, v.version)))
         self._zone_marks = with_more(
             self._zone_marks,
-            np.array([v.organization for v in changed for _ in range(2)], np.int64),
-            np.array([t for v in changed for t in (v.valid_from_us, v.valid_to_us)], np.int64),
+            np.array([v.organization for v in changed for _ in range(3)], np.int64),
+            np.array(
+                [t for v in changed for t in (v.valid_from_us, v.made_us, v.valid_to_us)], np.int64
+            ),
         )
         self._mark()
         self._settle()

@@ -152,7 +152,7 @@ def _lose(desk: Desk, number: int) -> None:
         copy_place(case.way, judged(desk).good)
         case.way.time_us = max(case.place.time_us, member.entered_us)
         case.cause, case.inferred = _ZONE_CHANGED, _SEEN
-        leave(desk, number, case.way)
+        leave(desk, number, case.way, judged(desk).good)
     member.run = 0
     member.returning = False
 
@@ -169,6 +169,8 @@ def _decide(desk: Desk, number: int, entry: int, was: int, says: int) -> None:
     action = ACTIONS[was, says, 1 if confirmed else 0]
     if action == _FORGET:
         member.run = 0
+    elif was != _INSIDE and rules.made_us > desk.case[0].received_us:
+        return  # the zone was made later: what is stored opens nothing
     elif action == _PASS:
         _pass_through(desk, number, entry)
     elif action != _NOTHING:
@@ -184,7 +186,7 @@ def _decide(desk: Desk, number: int, entry: int, was: int, says: int) -> None:
         case.cause = _MOVED
         copy_place(case.way, member.run_first)
         case.way.time_us = max(case.way.time_us, member.entered_us)
-        leave(desk, number, case.way)
+        leave(desk, number, case.way, member.run_first)
     if says == _SAYS_INSIDE and member.inside and place.speed_mps > rules.speed_limit_mps:
         _exceed_limit(desk, number)
 
@@ -197,7 +199,7 @@ def _exceed_limit(desk: Desk, number: int) -> None:
         return
     member.overspeed = True
     case.transition, case.cause, case.inferred = _OVERSPEED, _MOVED, _SEEN
-    note(desk, number, case.place)
+    note(desk, number, case.place, case.place)
 
 
 @bare
@@ -211,7 +213,7 @@ def _pass_through(desk: Desk, number: int, entry: int) -> None:
         return  # the zone was another one then
     enter(desk, number, case.way, case.place)
     _put_on_the_way(desk, candidate.met_last)
-    leave(desk, number, case.way)
+    leave(desk, number, case.way, case.place)
 
 
 @bare

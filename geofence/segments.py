@@ -1,15 +1,18 @@
 """An asset's fixes in segments, each with the state before it, and what comes of judging them."""
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geofence.agenda import Agenda
+from geofence.amendments import VisitKey
 from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate
 from geofence.index import ZoneIndex
+from geofence.names import key_of
 from geofence.records import MEMBERSHIP_DTYPE, PLACE_DTYPE
 from geofence.rules import Gates
 from geofence.state import State, StateDelta, blank_assets
@@ -49,10 +52,10 @@ class Segment:
     def followed_by(self, other: "Segment") -> "Segment":
         return Segment(
             self.before,
-            np.concatenate((self.rows, other.rows)),
-            np.concatenate((self.transitions, other.transitions)),
-            np.concatenate((self.suspect, other.suspect)),
-            np.concatenate((self.healed, other.healed)),
+            joined(self.rows, other.rows),
+            joined(self.transitions, other.transitions),
+            joined(self.suspect, other.suspect),
+            joined(self.healed, other.healed),
         )
 
     def suspects(self) -> NDArray[np.void]:
@@ -77,12 +80,41 @@ class Timeline:
     def tail_until_us(self) -> int:
         return int(self.tail["time_us"].max(initial=NO_TIMERS_US))
 
-    def parts(self, first: int) -> Iterator[NDArray[np.void]]:
-        """The transitions of each segment from `first` on; those of the tail go with the last."""
+    def parts(self, first: int, settled: int) -> Iterator[NDArray[np.void]]:
+        """The transitions of the segments first..settled-1; the tail's go with the last segment."""
         last = len(self.segments) - 1
-        for number in range(first, last):
+        for number in range(first, min(settled, last)):
             yield self.segments[number].transitions
-        yield np.concatenate((self.segments[last].transitions, self.tail))
+        if settled > last:
+            yield joined(self.segments[last].transitions, self.tail)
+
+    def begun(self, first: int, settled: int, zones: Container[int]) -> list[VisitKey]:
+        """The names of visits in some zones that go on when a segment begins, and of those that
+        begin from there on.
+        """
+        members = self.segments[first].before.memberships
+        names = [key_of(member) for member in members[members["inside"]]]
+        for transitions in self.parts(first, settled):
+            names += map(key_of, transitions[transitions["transition"] == Transition.ENTER])
+        return [name for name in names if name.zone in zones]
+
+    def changed_zones(
+        self, old: "Timeline", first: int, settled: int, old_settled: int
+    ) -> set[int]:
+        """The zones in which something else happens than did before."""
+        was, now = old._by_zone(first, old_settled), self._by_zone(first, settled)
+        return {zone for zone in was.keys() | now.keys() if was.get(zone) != now.get(zone)}
+
+    def _by_zone(self, first: int, settled: int) -> dict[int, list[bytes]]:
+        """What happens in each zone, whichever fix of the segment made it known."""
+        found: dict[int, list[bytes]] = defaultdict(list)
+        for transitions in self.parts(first, settled):
+            if len(transitions):
+                transitions = transitions.copy()
+                transitions["row"] = transitions["step"] = 0
+                for row in transitions:
+                    found[int(row["zone"])].append(row.tobytes())
+        return found
 
     def openings_since(
         self, old: "Timeline", first: int, settled: int, old_settled: int
@@ -94,7 +126,7 @@ class Timeline:
         return now[np.array(new, bool)]
 
     def _openings(self, first: int, settled: int) -> NDArray[np.void]:
-        found = np.concatenate([*islice(self.parts(first), settled - first)])
+        found = joined(*self.parts(first, settled))
         return found[found["transition"] == Transition.SCHEDULE]
 
     def suspicions_since(
@@ -119,8 +151,10 @@ class Timeline:
     def _suspects(self, first: int, settled: int) -> set[tuple[int, int, int]]:
         """The suspect fixes of some segments, and of the one before, which they may heal."""
         segments = self.segments[max(first - 1, 0) : settled + 1]
-        found = {one for segment in segments for one in _identities(segment.suspects())}
-        return found - {one for segment in segments for one in _identities(segment.healed)}
+        suspects = [segment.suspects() for segment in segments if segment.suspect.any()]
+        healed = [segment.healed for segment in segments if len(segment.healed)]
+        found = {one for rows in suspects for one in _identities(rows)}
+        return found - {one for rows in healed for one in _identities(rows)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +174,8 @@ class Judging:
 
     def tail(self, state: StateDelta, until_us: int) -> tuple[NDArray[np.void], StateDelta]:
         """What has happened up to then after the last fix, and the state then."""
+        if until_us == NO_TIMERS_US:
+            return NO_TRANSITIONS, replace(state, ticked_us=MIN_TIME_US, mark=None)
         evaluation = self._evaluated(state, FixBatch.empty(), until_us)
         own = evaluation.delta if len(evaluation.delta.assets) else state
         return evaluation.transitions, replace(own, ticked_us=MIN_TIME_US, mark=None)
@@ -150,7 +186,21 @@ class Judging:
         try:
             return evaluate(batch, self.bench, given.index, now_us, given.gates, given.agenda)
         finally:
-            self.bench.apply(nothing_known(self.asset))
+            self.bench.forget(self.asset)
+
+
+def joined(*parts: NDArray[Any]) -> NDArray[Any]:
+    """The parts, of one dtype, one after the other; `np.concatenate` compares the dtypes field by
+    field, which takes a hundred times as long as copying some rows.
+    """
+    filled = [part for part in parts if len(part)] or [parts[0]]
+    if len(filled) == 1:
+        return filled[0]
+    rows, end = np.empty(sum(map(len, filled)), filled[0].dtype), 0
+    for part in filled:
+        rows[end : end + len(part)] = part
+        end += len(part)
+    return rows
 
 
 def nothing_known(asset: int) -> StateDelta:

@@ -130,6 +130,11 @@ class State:
             earliest_us = int(delta.assets["due_us"].min(initial=NEVER_US))
             self.next_due_us = min(self.next_due_us, earliest_us)
 
+    def forget(self, asset: int) -> None:
+        """Know nothing of an asset any more."""
+        self.assets[asset : asset + 1] = blank_assets(asset, 1)
+        self.count[asset] = 0
+
     def restore(self, assets: NDArray[np.void], memberships: NDArray[np.void]) -> None:
         """Forget everything and begin from stored rows (ASSET_DTYPE, MEMBERSHIP_DTYPE).
 
@@ -188,6 +193,11 @@ def blank_assets(first: int, n: int) -> NDArray[np.void]:
 
 def is_same_state(one: StateDelta, other: StateDelta) -> bool:
     """Whether two states of the same assets judge what follows alike."""
+    if all(
+        getattr(one, part).tobytes() == getattr(other, part).tobytes()
+        for part in ("assets", "count", "memberships")
+    ):
+        return True
     return np.array_equal(_meaning_of_assets(one), _meaning_of_assets(other)) and np.array_equal(
         _meaning_of_memberships(one), _meaning_of_memberships(other)
     )

@@ -188,7 +188,7 @@ def _end_by_change(desk: Desk, number: int, mark_us: int) -> None:
     elif member.inside and (now < 0 or before < 0 or said_by(desk, before, asset.good) != _OUTSIDE):
         at.time_us = max(mark_us, member.entered_us)
         desk.case[0].cause, desk.case[0].inferred = _ZONE_CHANGED, _SEEN
-        leave(desk, number, at)
+        leave(desk, number, at, asset.good)
     if now < 0:
         member.returning = False
 
@@ -197,10 +197,16 @@ def _end_by_change(desk: Desk, number: int, mark_us: int) -> None:
 def _begin_by_change(desk: Desk, entry: int, mark_us: int) -> None:
     """Begins a visit where the zone came to the asset."""
     asset, at, zone = judged(desk), desk.case[0].way, desk.zones.entry[entry].zone
+    made_us = desk.zones.entry[entry].made_us
     before = in_force(desk, zone, asset.asset, mark_us - 1)
-    if before == entry or said_by(desk, entry, asset.good) != _INSIDE:
+    if made_us > mark_us:
+        return  # it was made later
+    if said_by(desk, entry, asset.good) != _INSIDE:
         return
-    if before >= 0 and said_by(desk, before, asset.good) == _INSIDE:
+    if made_us == mark_us:
+        if asset.newest_us >= desk.zones.entry[entry].valid_from_us:
+            return  # what was received before it was made opens nothing: it comes with the next fix
+    elif before == entry or (before >= 0 and said_by(desk, before, asset.good) == _INSIDE):
         return
     number = row_of(desk, zone)
     if number < 0:
@@ -228,7 +234,7 @@ def _tracker_changes(desk: Desk, number: int) -> bool:
         if member_of(desk, member).inside:
             copy_place(case.way, asset.good)
             way.time_us = max(move.time_us, member_of(desk, member).entered_us)
-            leave(desk, member, way)
+            leave(desk, member, way, asset.good)
         member_of(desk, member).run = 0
     asset.located = asset.joined = asset.bridged = asset.vague = False
     asset.suspects, asset.marked_us = 0, MIN_TIME_US
@@ -262,7 +268,8 @@ def _appear(desk: Desk, time_us: int) -> bool:
     case.way.time_us = case.change_us = time_us
     for slot in range(case.candidates):
         entry = desk.candidate[slot].entry
-        if said(desk, entry, judged(desk).good, desk.candidate[slot].inside) == _INSIDE:
+        is_made = desk.zones.entry[entry].made_us <= time_us
+        if is_made and said(desk, entry, judged(desk).good, desk.candidate[slot].inside) == _INSIDE:
             zone = desk.zones.entry[entry].zone
             number = row_of(desk, zone)
             if number < 0:
@@ -290,7 +297,7 @@ def _fall_due(desk: Desk, due_us: int) -> bool:
             copy_place(case.way, judged(desk).good)
             case.way.time_us = max(due_us, member.entered_us)
             case.cause, case.inferred = _SILENCE, _TIMER
-            leave(desk, number, case.way)
+            leave(desk, number, case.way, judged(desk).good)
             judged(desk).joined = False  # who knows where it has been
     return True
 
@@ -327,4 +334,4 @@ def _note_timer(desk: Desk, number: int, time_us: int) -> None:
     copy_place(case.way, judged(desk).good)
     case.way.time_us = time_us
     case.inferred = _TIMER
-    note(desk, number, case.way)
+    note(desk, number, case.way, judged(desk).good)

@@ -120,7 +120,9 @@ TRANSITION_DTYPE = np.dtype(
         ("time_us", "<i8"),  # when it occurred
         ("lat", "<f8"),  # where the asset was then, degrees
         ("lon", "<f8"),
-        ("tracker", "<i4"),  # of the fix at that place, with its accuracy and speed; NaN: not known
+        ("tracker", "<i4"),  # of the fix that shows it, with its accuracy and speed; NaN: not known
+        ("fix_us", "<i8"),  # the time and the seq of that fix
+        ("fix_seq", "<i4"),
         ("accuracy_m", "<f4"),
         ("speed_mps", "<f4"),
         ("opening_tracker", "<i4"),  # what the visit's id is made of: the fix that opened it

@@ -21,6 +21,7 @@ ENTRY_DTYPE = np.dtype(
         ("version", "<i8"),
         ("organization", "<i8"),
         ("valid_from_us", "<i8"),
+        ("made_us", "<i8"),  # what was received before opens no visit; MIN_TIME_US: all does
         ("filter", "<i8"),  # which assets it bears on; ALL_ASSETS
         ("before", "<i8"),  # the entry of the zone's version before this one; -1
         ("remembers_exits", "?"),
@@ -69,7 +70,8 @@ class ZoneVersion:
     """One version of a zone, in force at the instants t with valid_from_us <= t < valid_to_us.
 
     assets: the number of a filter (FILTER_DTYPE rows that the index holds), or ALL_ASSETS.
-    remembers_exits: an enter after an exit says that it is one (`returning`).
+    remembers_exits: an enter after an exit says that it is one (`returning`). made_us: fixes that
+    were received before it open no visit in it: when it was made, where it begins before that.
     """
 
     zone: int
@@ -81,6 +83,7 @@ class ZoneVersion:
     rules: Rules = _DEFAULT_RULES
     assets: int = ALL_ASSETS
     remembers_exits: bool = False
+    made_us: int = MIN_TIME_US
 
     def __post_init__(self) -> None:
         if self.zone < 0 or self.organization < 0:
@@ -106,6 +109,7 @@ def _entry(version: ZoneVersion) -> tuple[object, ...]:
         version.version,
         version.organization,
         version.valid_from_us,
+        version.made_us,
         version.assets,
         version.remembers_exits,
         *rule_values(version.rules),

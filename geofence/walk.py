@@ -218,7 +218,7 @@ def _is_behind(fix: Record, newest_us: int, newest_seq: int, clock_us: int) -> b
 @bare
 def _read(desk: Desk, fix: Record) -> None:
     asset, place = judged(desk), desk.case[0].place
-    asset.organization = fix.organization
+    asset.organization, desk.case[0].received_us = fix.organization, fix.received_us
     place.tracker, place.time_us, place.seq = fix.tracker, fix.time_us, fix.seq
     place.lat, place.lon = fix.lat, fix.lon
     place.accuracy_m = fix.accuracy_m if fix.known & _HAS_ACCURACY else np.float32(np.nan)

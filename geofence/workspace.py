@@ -53,6 +53,7 @@ CASE_DTYPE = np.dtype(
         ("vague", "?"),  # the asset's `vague` before the fix
         ("bridging", "?"),  # the way to the fix begins at the asset's `fine`, else at its `good`
         ("row", "<i8"),  # the number of the fix in the batch, -1
+        ("received_us", "<i8"),  # when it was received
         ("transition", "<i8"),  # what is noted next, why, and how it is known
         ("cause", "<i8"),
         ("inferred", "<i8"),

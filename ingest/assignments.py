@@ -35,6 +35,17 @@ class Assignments:
             asset[row] = self._at(int(tracker[row]), int(time_us[row]))
         return asset
 
+    def before_the_last(
+        self, tracker: NDArray[np.integer], time_us: NDArray[np.int64]
+    ) -> NDArray[np.intp]:
+        """The numbers of fixes whose tracker was put on an asset after them; arguments as above."""
+        self._spans.hold(int(tracker.max(initial=-1)) + 1)
+        return np.flatnonzero(time_us < self._spans.last_from_us[tracker])
+
+    def of(self, tracker: int) -> list[Span]:
+        """The assignments of a tracker, in order, about assets."""
+        return self._spans.of(tracker)
+
     def _at(self, tracker: int, time_us: int) -> int:
         for from_us, to_us, asset in self._spans.of(tracker):
             if from_us <= time_us < to_us:

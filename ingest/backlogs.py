@@ -1,9 +1,11 @@
-"""Assets whose stored fixes are still to be judged, because an assignment reaches back to them.
+"""Assets whose stored fixes are still to be judged.
 
-Such an asset waits: nothing is known of it, its fixes are stored and not judged, and nothing
-happens to it without a fix. Its backlog is judged in order, in pieces of a bounded number of fixes
-(`past.PIECE_FIXES`), by the way of late fixes. With the last piece the asset is as every other
-again. A fix from before the cursor moves the cursor back to it.
+An assignment reaches back to them; or a late fix has too many behind it to be judged at once; or
+one shows that a tracker was elsewhere when it was put on the asset. Such an asset waits: nothing is
+known of it, its fixes are stored and not judged, and nothing happens to it without a fix. Its
+backlog is judged in order, in pieces of a bounded number of fixes (`past.PIECE_FIXES`), by the way
+of late fixes. With the last piece the asset is as every other again. A fix from before the cursor
+moves the cursor back to it.
 
 There are four pieces a second at most, of one asset each, and organizations take turns: what one of
 them asks for to be judged takes a part of ingest's time from others, and no more.
@@ -64,21 +66,32 @@ class Backlogs:
         return min(self._by_asset.values(), key=self._served)
 
     def progress(
-        self, rows: NDArray[np.void], judged: Mapping[int, Backlog | None], now_us: int
+        self,
+        rows: NDArray[np.void],
+        judged: Mapping[int, Backlog | None],
+        begun: Mapping[int, Backlog],
+        now_us: int,
     ) -> Progress:
         """What comes of a piece, and of new fixes (FIX_DTYPE) of assets that wait.
 
-        judged: how far the asset of the piece is judged, None for all of it.
+        judged: how far the asset of the piece is judged, None for all of it. begun: of assets that
+        have to be judged again from there on; they may wait already.
         """
         done = {asset: self._by_asset[asset] for asset, rest in judged.items() if rest is None}
         moved = {asset: rest for asset, rest in judged.items() if rest is not None}
         waiting = self._by_asset.keys() - done.keys()
+        for asset, backlog in begun.items():
+            known = moved.get(asset, self._by_asset.get(asset))
+            if known is None:
+                moved[asset] = backlog
+            elif backlog[2:4] < known[2:4]:
+                moved[asset] = known._replace(time_us=backlog.time_us, seq=backlog.seq, state=None)
         for row in rows[np.isin(rows["asset"], list(waiting))]:
             asset, identity = int(row["asset"]), (int(row["time_us"]), int(row["seq"]))
             known = moved.get(asset, self._by_asset[asset])
             if identity <= known[2:4]:
                 moved[asset] = known._replace(time_us=identity[0], seq=-1, state=None)
-        return Progress(moved, done, now_us if judged else None, len(waiting))
+        return Progress(moved, done, now_us if judged else None, len(waiting | begun.keys()))
 
     def undo(self, progress: Progress) -> Undo:
         """Return what brings the backlogs of now back."""

@@ -73,6 +73,7 @@ class Checkpoints:
         wanted[wanted] = newest_us[wanted] - last_us[wanted] >= SPACING_US
         wanted |= self._fixes[assets["asset"]] >= SPACING_FIXES
         wanted &= (assets["suspects"] == 0) & (assets["clock_us"] <= newest_us)
+        wanted &= newest_us > MIN_TIME_US
         places = np.flatnonzero(wanted)
         if not len(places):
             return []

@@ -25,7 +25,7 @@ from geofence.state import State, StateDelta
 from geofence.versions import MAX_TIME_US
 from ingest import checkpoints, news
 from ingest.known import AFTER_FIXES, BEFORE_FIXES, Known
-from ingest.past import AssetPast, PastNeeded, Span
+from ingest.past import LONGEST_PIECE, AssetPast, PastNeeded, Span
 from ingest.registry import Registry
 from telemetry.fix import FixBatch, Flag
 
@@ -83,16 +83,18 @@ def judge(
         try:
             revisions = list(_revisions(history, known, rows[own], state, due_us, circumstances))
         except Unsettled:
+            if known.backlog is not None:
+                raise PastNeeded(backlog=known.backlog, length=2 * known.length) from None
             unsettled[asset] = known.span.deeper()
             continue
         _flag(rows, own, revisions, late, registry)
         _write(history, revisions, own.tolist(), late, registry, now_us[1])
         _mark(history, known, late, registry)
         if known.more_follow:
-            late.backlogs[asset] = _rest(history, late, registry)
+            late.backlogs[asset] = _rest(history, known.backlog, late, registry)
         elif known.end is None:
             _keep(history, late, registry)
-        if known.is_backlog:
+        if known.backlog is not None:
             late.backlogs.setdefault(asset, None)
         else:
             _note_time(late, registry.organization_of_asset(asset), len(own), began_s)
@@ -127,10 +129,16 @@ def _revisions(
 ) -> Iterator[Revision]:
     """What is known is recalled, then comes fix by fix, then what has fallen due."""
     assert known.rows is not None
-    if known.is_backlog:
+    if known.backlog is not None:
         until_us = NO_TIMERS_US if known.more_follow else _before(rows, due_us)
         yield history.catch_up(
-            known.rows, known.visits, until_us, circumstances, more_follow=known.more_follow
+            known.rows,
+            known.visits,
+            until_us,
+            circumstances,
+            judged_us=known.backlog.judged_us or NO_TIMERS_US,
+            more_follow=known.more_follow,
+            may_disagree=known.length >= LONGEST_PIECE,
         )
     else:
         asset = state.assets[history.asset]
@@ -202,12 +210,13 @@ def _keep(history: History, late: Late, registry: Registry) -> None:
         late.told[news.visit_id_of(history.asset, key, registry)] = told.get(key)
 
 
-def _rest(history: History, late: Late, registry: Registry) -> Backlog:
+def _rest(history: History, before: Backlog | None, late: Late, registry: Registry) -> Backlog:
     """What is left of a backlog after a piece: what is known then goes with it."""
     for key in history.visits:
         late.told[news.visit_id_of(history.asset, key, registry)] = None
     state = history.state()
-    return Backlog(*checkpoints.encode(state.assets[0], state.memberships, registry))
+    judged_us = None if before is None else before.judged_us
+    return Backlog(*checkpoints.encode(state.assets[0], state.memberships, registry), judged_us)
 
 
 def _mark(history: History, known: AssetPast, late: Late, registry: Registry) -> None:

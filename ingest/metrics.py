@@ -29,9 +29,7 @@ class Metrics:
         self._stored = Counter("fixes_stored", "Fixes stored", **named)
         self._duplicates = Counter("fixes_duplicate", "Fixes that were stored before", **named)
         self._late = Counter("fixes_late", "Fixes judged with the past of their asset", **named)
-        self._unjudged = Counter(
-            "fixes_unjudged", "Late fixes with too many after them, or whose past is gone", **named
-        )
+        self._unjudged = Counter("fixes_unjudged", "Late fixes whose past is gone", **named)
         self._refused = Counter("refused", "Kept in quarantine", ["reason"], **named)
         self._suspect = Counter("fixes_suspect", "Fixes reached too fast to be true", **named)
         self._healed = Counter("fixes_healed", "Suspect fixes that proved to be true", **named)

@@ -33,7 +33,7 @@ class Moves:
 
     def __init__(self) -> None:
         self._spans = Spans()  # of assets, about trackers
-        self._place: dict[Putting, NDArray[np.void]] = {}
+        self._place: dict[Putting, NDArray[np.void] | None] = {}
         self._last_us = np.empty(0, np.int64)  # of each asset's moves
         self._last_begin_us = np.empty(0, np.int64)
         self._unplaced: list[Putting] = []
@@ -80,9 +80,18 @@ class Moves:
             ]
         )
 
-    def place(self, putting: Putting, place: NDArray[np.void]) -> None:
-        """Where the tracker was when it was put on the asset: PLACE_DTYPE, ()."""
+    def place(self, putting: Putting, place: NDArray[np.void] | None) -> None:
+        """Where the tracker was when it was put on the asset: PLACE_DTYPE, (); None: not known."""
         self._place[putting] = place
+
+    def is_placed(self, putting: Putting) -> bool:
+        """Whether it was looked up where the tracker was then."""
+        return putting in self._place
+
+    def is_newer(self, putting: Putting, time_us: int, seq: int) -> bool:
+        """Whether a fix of the tracker from before is newer than the place that is known."""
+        place = self._place[putting]
+        return place is None or (time_us, seq) > (int(place["time_us"]), int(place["seq"]))
 
     def pending(
         self,

@@ -80,7 +80,7 @@ def _rows(asset: int, told: Sequence[News], registry: Registry) -> NDArray[np.vo
         row["transition"] = _FIRST.get(one.telling, Transition.NONE)
         row["cause"], row["inferred"], row["returning"] = at.cause, at.inferred, visit.returning
         row["time_us"], row["lat"], row["lon"] = at.time_us, at.lat, at.lon
-        row["tracker"] = at.tracker
+        row["tracker"], row["fix_us"], row["fix_seq"] = at.tracker, at.fix_us or 0, at.fix_seq
         row["accuracy_m"] = np.nan if at.accuracy_m is None else at.accuracy_m
         row["speed_mps"] = np.nan if at.speed_mps is None else at.speed_mps
         row["opening_tracker"], row["opening_us"] = visit.key.tracker, visit.key.time_us
@@ -118,10 +118,18 @@ def visit_row(asset: int, visit: amendments.Visit, registry: Registry) -> Visit:
         )
     if visit.left is None:
         return row
+    left = visit.left
+    row = row._replace(
+        left_at=to_datetime(left.time_us),
+        exit_lat=left.lat,
+        exit_lon=left.lon,
+        exit_cause=CAUSES[left.cause],
+        exit_inferred=INFERRED[left.inferred],
+    )
+    if left.fix_us is None:
+        return row
     return row._replace(
-        left_at=to_datetime(visit.left.time_us),
-        exit_lat=visit.left.lat,
-        exit_lon=visit.left.lon,
-        exit_cause=CAUSES[visit.left.cause],
-        exit_inferred=INFERRED[visit.left.inferred],
+        exit_tracker_id=registry.trackers[left.tracker],
+        exit_fix_time=to_datetime(left.fix_us),
+        exit_fix_seq=left.fix_seq,
     )

@@ -116,7 +116,9 @@ def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amen
             outcome.visits[visit] = opened._replace(**_of_visit(overspeed), overspeed_told=True)
     else:
         how = (at, step.lat, step.lon, CAUSES[step.cause], INFERRED[step.inferred])
-        departure = Departure(org_id, visit, *how, told=step.cause not in SILENT, amends=amends)
+        fix = (registry.trackers[step.tracker], to_datetime(step.fix_us), step.fix_seq)
+        is_told = step.cause not in SILENT
+        departure = Departure(org_id, visit, *how, *fix, told=is_told, amends=amends)
         if opened is None:
             outcome.departures.append(departure)
         else:

@@ -38,7 +38,8 @@ _END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
 MOST_CHECKPOINTS = 64  # beyond so many, all of the past is looked up
 PIECE_FIXES = 250  # of a backlog, judged at once
-MOST_FIXES = 100_000  # of an asset; where more follow, a late fix is stored and not judged
+LONGEST_PIECE = 16  # so many times as long, where a piece would end amid what it changes
+MOST_FIXES = 100_000  # of an asset, judged at once; where more follow, a late fix makes a backlog
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,9 @@ class AssetPast:
 
     before: its state at the beginning, None where that is its first fix. end: its state at the end,
     None where that is now. rows: its fixes between, in order of time and seq; None where they are
-    too many, or some of them are not kept any more. visits: those that the time bears on.
-    is_backlog: the rows are a piece of a backlog, not judged yet; more_follow: it is not the last
-    one.
+    too many, or some of them are not kept any more, which are not `kept`. visits: those that the
+    time bears on. backlog: the rows are a piece of it, `length` times as long as others;
+    more_follow: it is not the last one.
     """
 
     span: Span
@@ -72,7 +73,9 @@ class AssetPast:
     end: StateDelta | None
     rows: NDArray[np.void] | None
     visits: Sequence[amendments.Visit]
-    is_backlog: bool = False
+    kept: bool = True
+    backlog: Backlog | None = None
+    length: float = 1.0
     more_follow: bool = False
 
     @property
@@ -103,7 +106,8 @@ class PastNeeded(Exception):
     """A plan cannot be made without this.
 
     fixes: which of them are stored. assets: by ordinal, the past that bears on some time. backlog:
-    whose next piece, which has `smaller_by` times fewer fixes than others.
+    whose next piece, which has `length` times as many fixes as others. places: by asset since
+    when it matters where trackers were when they were put on it.
     """
 
     def __init__(
@@ -111,19 +115,24 @@ class PastNeeded(Exception):
         fixes: Sequence[FixKey] = (),
         assets: Mapping[int, Span] = {},
         backlog: Backlog | None = None,
-        smaller_by: int = 1,
+        length: float = 1.0,
+        places: Mapping[int, int] = {},
     ) -> None:
         super().__init__(f"{len(fixes)} fixes and {len(assets)} assets are to be looked up")
         self.fixes = fixes
         self.assets = assets
         self.backlog = backlog
-        self.smaller_by = smaller_by
+        self.length = length
+        self.places = places
 
 
 async def look_up(conn: Connection, need: PastNeeded, past: Past, registry: Registry) -> Past:
     """`past`, and what is needed beyond it."""
     if need.fixes:
         past = replace(past, stored=frozenset(await gps_events.stored(conn, need.fixes)))
+    if need.places:
+        since_us = {asset: time_us - 1 for asset, time_us in need.places.items()}
+        await _look_up_places(conn, since_us, registry)
     if need.assets:
         found = await _assets(conn, need.assets, registry)
         past = replace(past, assets=past.assets | found)
@@ -138,7 +147,7 @@ async def _piece(conn: Connection, need: PastNeeded, registry: Registry) -> tupl
     Where fixes since the state before it are not kept any more, the asset begins anew behind them:
     a visit that began before and went on is then another one.
     """
-    backlog, most = need.backlog, max(1, PIECE_FIXES // need.smaller_by)
+    backlog, most = need.backlog, max(1, int(PIECE_FIXES * need.length))
     assert backlog is not None
     owner, asset = backlog[:2], registry.assets.number(backlog.asset_id)
     before = await _state_of(conn, backlog, registry)
@@ -158,7 +167,8 @@ async def _piece(conn: Connection, need: PastNeeded, registry: Registry) -> tupl
         end=None,
         rows=_rows(fixes, registry) if fixes else np.empty(0, FIX_DTYPE),
         visits=[_visit(row, registry) for row in stays],
-        is_backlog=True,
+        backlog=backlog,
+        length=need.length,
         more_follow=more_follow,
     )
 
@@ -184,25 +194,30 @@ async def _assets(
     # After the fixes: what was removed before they were read is known by now.
     cuts = await retention.cuts(conn, list(owner.values()))
     stays = await visits.within(
-        conn, [(*owner[asset], _bearing(before), _END_OF_TIME) for asset, before, _ in edges]
+        conn, [(*owner[asset], _bearing(before), _until(end)[0]) for asset, before, end in edges]
     )
     await _look_up_places(conn, {asset: _since_us(before) for asset, before, _ in edges}, registry)
     visits_of: dict[UUID, list[amendments.Visit]] = defaultdict(list)
     for row in stays:
         visits_of[row.asset_id].append(_visit(row, registry))
-    by_asset = groupby(fixes, lambda fix: fix.asset_id)
-    rows = {asset_id: _rows(list(some), registry) for asset_id, some in by_asset}
-    for asset, before, _ in edges:
-        cut = cuts.get(owner[asset][1])
-        if cut is not None and _since_us(before) < to_us(cut):
-            rows[owner[asset][1]] = None
+    by_asset = {one: list(some) for one, some in groupby(fixes, lambda fix: fix.asset_id)}
+    rows = {
+        asset_id: _rows(some, registry) if len(some) <= MOST_FIXES else None
+        for asset_id, some in by_asset.items()
+    }
+    gone = {
+        asset
+        for asset, before, _ in edges
+        if (cut := cuts.get(owner[asset][1])) is not None and _since_us(before) < to_us(cut)
+    }
     return {
         asset: AssetPast(
             spans[asset],
             before,
             end,
-            rows.get(owner[asset][1], np.empty(0, FIX_DTYPE)),
+            None if asset in gone else rows.get(owner[asset][1], np.empty(0, FIX_DTYPE)),
             visits_of[owner[asset][1]],
+            kept=asset not in gone,
         )
         for asset, before, end in edges
     }
@@ -272,26 +287,27 @@ async def _look_up_places(conn: Connection, since_us: dict[int, int], registry: 
     place_of = {(place.tracker_id, place.before_us): place for place in found}
     for putting, (tracker_id, before_us, _) in zip(puttings, wanted, strict=True):
         place = place_of.get((tracker_id, before_us))
-        if place is not None:
+        if place is None:
+            registry.moves.place(putting, None)
+        else:
             numbers = (registry.trackers.number(place.tracker_id), *place[2:6])
             row = np.array((*numbers, *map(_or_nan, place[6:])), PLACE_DTYPE)
             registry.moves.place(putting, row)
 
 
-def _rows(fixes: Sequence[PastFix], registry: Registry) -> NDArray[np.void] | None:
-    """FIX_DTYPE, the columns that judging reads. None where they are too many."""
-    if len(fixes) > MOST_FIXES:
-        return None
+def _rows(fixes: Sequence[PastFix], registry: Registry) -> NDArray[np.void]:
+    """FIX_DTYPE, the columns that judging reads."""
     rows = blank_rows(len(fixes))
+    columns = dict(zip(PastFix._fields, zip(*fixes, strict=True), strict=True))
     asset = registry.assets.number(fixes[0].asset_id)
     rows["asset"], rows["organization"] = asset, registry.organization_of_asset(asset)
-    rows["tracker"] = [registry.trackers.number(fix.tracker_id) for fix in fixes]
-    for name in ("time_us", "seq", "lat", "lon", "flags"):
-        rows[name] = [getattr(fix, name) for fix in fixes]
+    tracker = {one: registry.trackers.number(one) for one in set(columns["tracker_id"])}
+    rows["tracker"] = [tracker[one] for one in columns["tracker_id"]]
+    for name in ("time_us", "received_us", "seq", "lat", "lon", "flags"):
+        rows[name] = columns[name]
     for name, bit in (("accuracy_m", Known.ACCURACY), ("speed_mps", Known.SPEED)):
-        values = [getattr(fix, name) for fix in fixes]
-        rows[name] = [_or_nan(value) for value in values]
-        rows["known"][[value is not None for value in values]] |= np.uint8(bit)
+        rows[name] = np.array(columns[name], np.float32)  # None becomes NaN
+        rows["known"][~np.isnan(rows[name])] |= np.uint8(bit)
     return rows
 
 
@@ -309,17 +325,18 @@ def _visit(row: visits.Visit, registry: Registry) -> amendments.Visit:
         change_us=0 if row.opening_change is None else to_us(row.opening_change),
         again=row.opening_again,
     )
+    opening = (tracker, to_us(row.opening_time), row.opening_seq)
     entry = (row.entered_at, row.entry_lat, row.entry_lon, row.entry_cause, row.entry_inferred)
     exit_ = (row.left_at, row.exit_lat, row.exit_lon, row.exit_cause, row.exit_inferred)
     dwelled = (row.dwelled_at, row.entry_lat, row.entry_lon, row.entry_cause, "timer")
     overspeed = (row.overspeed_at, row.overspeed_lat, row.overspeed_lon, "moved", None)
-    entered = _place(entry, tracker)
+    entered = _place(entry, opening)
     return amendments.Visit(
         key=key,
         version=row.zone_version,
         entered=entered,
-        left=None if row.left_at is None else _place(exit_, tracker),
-        dwelled=None if row.dwelled_at is None else _place(dwelled, tracker),
+        left=None if row.left_at is None else _place(exit_, _exit_fix(row, registry)),
+        dwelled=None if row.dwelled_at is None else _place(dwelled, opening),
         revision=row.revision,
         retracted=row.retracted,
         told_enter=not entered.is_silent,
@@ -327,13 +344,21 @@ def _visit(row: visits.Visit, registry: Registry) -> amendments.Visit:
         told_dwell=row.dwell_told,
         overspeed=None
         if row.overspeed_at is None
-        else _place(overspeed, tracker)._replace(speed_mps=row.overspeed_mps),
+        else _place(overspeed, (tracker, None, 0))._replace(speed_mps=row.overspeed_mps),
         told_overspeed=row.overspeed_told,
     )
 
 
-def _place(stored: tuple[Any, ...], tracker: int) -> amendments.Place:
-    """What is stored of a place; whose fix showed it, and how exactly, is not."""
+def _exit_fix(row: visits.Visit, registry: Registry) -> tuple[int, int | None, int]:
+    """The identity of the fix that ended a visit."""
+    if row.exit_tracker_id is None or row.exit_fix_time is None or row.exit_fix_seq is None:
+        return registry.trackers.number(row.tracker_id), None, 0
+    tracker = registry.trackers.number(row.exit_tracker_id)
+    return tracker, to_us(row.exit_fix_time), row.exit_fix_seq
+
+
+def _place(stored: tuple[Any, ...], fix: tuple[int, int | None, int]) -> amendments.Place:
+    """What is stored of a place; how exactly the fix showed it, is not."""
     at, lat, lon, cause, inferred = stored
     words = (_CAUSES[cause], int(_INFERRED[inferred]))
-    return amendments.Place(to_us(at), lat, lon, tracker, None, None, *words)
+    return amendments.Place(to_us(at), lat, lon, *fix, None, None, *words)

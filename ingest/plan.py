@@ -155,10 +155,10 @@ class Plan:
     """batch: all fixes that may be stored, in order of arrival, known ones too; new: those that are
     not known; new_stream: their COPY stream; postponed: new ones that are left for another plan, in
     neither. evaluation: of the new ones that are not late, and of
-    all that has fallen due; late: the others; unjudged: how many are not judged at all, because too
-    many fixes follow. delta: what is done to the state. suspect: stored fixes whose flag changes.
-    checkpointed: (asset, time_us) of the last of each that has a new one. backlogs: what is judged
-    of them, by `late`. slow: see `Memory`.
+    all that has fallen due; late: the others; unjudged: how many are not judged at all, because
+    what their asset sent since is not kept any more. delta: what is done to the state. suspect:
+    stored fixes whose flag changes. checkpointed: (asset, time_us) of the last of each that has a
+    new one. backlogs: what is judged of them, by `late`, and which begin. slow: see `Memory`.
     """
 
     revision: int
@@ -202,10 +202,13 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     registry, state = memory.registry, memory.state
     batch, refusals, buckets = sort_out(arrivals, registry, memory.watermarks, memory.rates)
     registry.resolve(batch)
+    batch.rows["received_us"] = arrivals.received_us
     unseen = _beyond_most_doubtful(batch, memory.watermarks)
     arrived = _without_known(_without_rows(batch, unseen), memory.watermarks, past, registry)
-    waiting = memory.backlogs.assets
+    again = _placed_anew(arrived, registry)
+    waiting = [*memory.backlogs.assets, *again]
     piece = {} if arrivals.alone else _piece(arrived, memory, past, now_us)
+    piece = {asset: known for asset, known in piece.items() if asset not in again}
     new = _without_assets(arrived, [one for one in waiting if not _is_last(piece.get(one))])
     behind = late_assets(new, state)
     behind = behind[~np.isin(behind, list(piece))]
@@ -213,10 +216,13 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     new = _without_rows(new, rest)
     behind = behind[np.isin(behind, new.rows["asset"])]
     known = _past_of(behind, new, past) | piece
+    deep = [one for one in behind.tolist() if one not in known and past.assets[one].kept]
+    behind, new = behind[~np.isin(behind, deep)], _without_assets(new, deep)
+    begun = _begun([*again, *deep], again, arrived, state, registry)
     due_us = now_us - UNDER_WAY_US
     if arrivals.alone and state.ticked_us > MIN_TIME_US:
         due_us = min(due_us, state.ticked_us)
-    agenda = registry.agenda(state, new, due_us, waiting)
+    agenda = registry.agenda(state, new, due_us, [*waiting, *deep])
     careful = [*behind.tolist(), *piece]
     others = _without_assets(new, careful)
     evaluation = evaluate(
@@ -225,14 +231,14 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     late = Late()
     if known:
         _check_nothing_due(evaluation, known)
-        evaluation = _leaving_out(
-            evaluation, [asset for asset in known if known[asset].end is None]
-        )
+    if known or begun:
+        judged_now = [asset for asset in known if known[asset].end is None]
+        evaluation = _leaving_out(evaluation, [*judged_now, *begun])
     tell_apart(evaluation, memory.used_names)
     suspect = dict.fromkeys(flag(new, evaluation, registry), False)
     if known:
         late = judge(new, known, state, memory.bench, registry, (due_us, now_us))
-    delta = evaluation.delta.replaced_by(late.states)
+    delta = evaluation.delta.replaced_by([*late.states, *map(nothing_known, begun)])
     checkpoints = memory.checkpoints.due(delta, registry)
     unjudged = int(np.isin(new.rows["asset"], careful).sum()) - late.fixes
     cut = FixBatch.concat([new.take(np.flatnonzero(evaluation.postponed)), rest, unseen])
@@ -257,7 +263,7 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
         checkpointed=[*late.checkpointed, *_times(checkpoints, registry)],
         refusals=refusals,
         buckets=buckets,
-        backlogs=memory.backlogs.progress(arrived.rows, late.backlogs, now_us),
+        backlogs=memory.backlogs.progress(arrived.rows, late.backlogs, begun, now_us),
         slow=_organizations(batch, rest, unseen) | _much_refused(arrivals, refusals, registry),
     )
 
@@ -271,13 +277,42 @@ def _piece(batch: FixBatch, memory: Memory, past: Past, now_us: int) -> dict[int
     if past.piece is None:
         backlog = memory.backlogs.next(now_us)
         if backlog is not None:
-            raise PastNeeded(backlog=backlog, smaller_by=memory.smaller_by)
+            raise PastNeeded(backlog=backlog, length=1 / memory.smaller_by)
         return {}
     asset, known = past.piece
     time_us = batch.rows["time_us"][batch.rows["asset"] == asset]
     if _is_last(known) and int(time_us.min(initial=MAX_TIME_US)) <= known.since_us:
         return {}
     return {asset: known}
+
+
+def _placed_anew(batch: FixBatch, registry: Registry) -> dict[int, int]:
+    """See `Registry.placed_anew`. Raises PastNeeded where a place was not looked up."""
+    again, unknown = registry.placed_anew(batch)
+    if unknown:
+        raise PastNeeded(places=unknown)
+    return again
+
+
+def _begun(
+    assets: Sequence[int],
+    again: Mapping[int, int],
+    batch: FixBatch,
+    state: State,
+    registry: Registry,
+) -> dict[int, Backlog]:
+    """Backlogs of assets: from the first of their fixes in the batch on, or since the instant at
+    which they have to be judged again.
+    """
+    begun: dict[int, Backlog] = {}
+    for asset, own in rows_by_asset(batch.rows, assets):
+        organization = registry.organizations[registry.organization_of_asset(asset)]
+        since_us = int(batch.rows["time_us"][own].min(initial=again.get(asset, MAX_TIME_US)))
+        row = state.assets[asset : asset + 1]
+        judged_us = int(np.maximum(row["newest_us"], row["clock_us"]).max(initial=MIN_TIME_US))
+        known_us = None if judged_us == MIN_TIME_US else judged_us
+        begun[asset] = Backlog(organization, registry.assets[asset], since_us, -1, None, known_us)
+    return begun
 
 
 def _is_last(piece: AssetPast | None) -> bool:

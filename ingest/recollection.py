@@ -148,7 +148,9 @@ async def look_up_places(conn: Connection, memory: Memory) -> None:
     place_of = {(place.tracker_id, place.before_us): place for place in found}
     for putting, (tracker_id, before_us, _) in zip(puttings, wanted, strict=True):
         place = place_of.get((tracker_id, before_us))
-        if place is not None:
+        if place is None:
+            registry.moves.place(putting, None)
+        else:
             fix = restore.NewestFix(place.tracker_id, *place[2:])
             registry.moves.place(putting, _places([fix], registry)[0])
 

@@ -40,7 +40,7 @@ from ingest.openings import Openings
 from ingest.ordinals import UNKNOWN, Ordinals
 from ingest.sources import RawMessage
 from ingest.spans import Span
-from telemetry.fix import FixBatch
+from telemetry.fix import FixBatch, Known
 from telemetry.rollover import DAY_US
 from telemetry.topics import fixes_topic, packed_topic
 
@@ -190,6 +190,27 @@ class Registry:
         moves = self.moves.since(asset, after_us, until_us)
         return Agenda(moves, self.openings.between(after_us, until_us))
 
+    def placed_anew(self, batch: FixBatch) -> tuple[dict[int, int], dict[int, int]]:
+        """By asset since when it has to be judged again: new fixes of a tracker from before it was
+        put on the asset show that it was elsewhere then. And since when the places of trackers that
+        were put on assets have to be looked up first.
+        """
+        rows, found, unknown = batch.rows, dict[int, int](), dict[int, int]()
+        before = self._assignments.before_the_last(rows["tracker"], rows["time_us"])
+        good = ~(rows["known"][before] & Known.ACCURACY).astype(bool)
+        good |= rows["accuracy_m"][before] <= self.gates.max_accuracy_m
+        for row in rows[before[good]]:
+            tracker, time_us, seq = int(row["tracker"]), int(row["time_us"]), int(row["seq"])
+            for from_us, _, asset in self._assignments.of(tracker):
+                putting = Putting(asset, tracker, from_us)
+                if from_us <= time_us:
+                    continue
+                if not self.moves.is_placed(putting):
+                    unknown[asset] = min(from_us, unknown.get(asset, from_us))
+                elif self.moves.is_newer(putting, time_us, seq):
+                    found[asset] = min(from_us, found.get(asset, from_us))
+        return found, unknown
+
     def asset_name(self, asset: int) -> str:
         return self._asset_names[asset]
 
@@ -267,7 +288,8 @@ class Registry:
         organization = self.organizations.number(row.org_id)
         policy = self._policy(row)
         self._zone_facts[zone, row.version] = ZoneFacts(row.name, policy, row.rules or _NO_RULES)
-        span = (row.valid_from_us, row.valid_to_us)
+        made_us = row.created_us if row.created_us > row.valid_from_us else MIN_TIME_US
+        span = (max(made_us, row.valid_from_us), row.valid_to_us)
         self.openings.put(zone, row.version, organization, policy, span)
         return ZoneVersion(
             zone=zone,
@@ -279,6 +301,7 @@ class Registry:
             rules=Rules(**self._settings.get(organization, _NO_SETTINGS).rules | row.rules),
             assets=self._filter(organization, row.assets),
             remembers_exits=row.kind == "allowed",
+            made_us=made_us,
         )
 
     def _policy(self, row: ZoneVersionRow) -> Policy:

@@ -24,7 +24,7 @@ class Spans:
     """The spans of each owner, which never overlap.
 
     from_us, to_us, other: of owners 0 to n - 1, (n,); `other` is -1 where an owner has no span, or
-    where it `is_several`.
+    where it `is_several`. last_from_us: when the last one began.
     """
 
     def __init__(self) -> None:
@@ -32,6 +32,7 @@ class Spans:
         self.to_us = np.empty(0, np.int64)
         self.other = np.empty(0, np.int32)
         self.is_several = np.empty(0, bool)
+        self.last_from_us = np.empty(0, np.int64)
         self._several: dict[int, list[Span]] = {}
 
     def put(self, owner: int, span: Span) -> bool:
@@ -44,6 +45,7 @@ class Spans:
         spans = [each for each in known if each.to_us <= span.from_us or span.to_us <= each.from_us]
         spans.append(span)
         self.hold(owner + 1)
+        self.last_from_us[owner] = max(each.from_us for each in spans)
         if len(spans) == 1:
             self.from_us[owner], self.to_us[owner], self.other[owner] = span
             self.is_several[owner] = False
@@ -76,3 +78,5 @@ class Spans:
             self.to_us = np.append(self.to_us, np.zeros(room, np.int64))
             self.other = np.append(self.other, np.full(room, -1, np.int32))
             self.is_several = np.append(self.is_several, np.zeros(room, bool))
+            never_us = np.full(room, np.iinfo(np.int64).min)
+            self.last_from_us = np.append(self.last_from_us, never_us)

@@ -41,6 +41,8 @@ class Step(NamedTuple):
     lat: float
     lon: float
     tracker: int
+    fix_us: int
+    fix_seq: int
     raw_accuracy_m: float
     raw_speed_mps: float
     opening_tracker: int

@@ -34,7 +34,7 @@ async def test_many_are_made_as_each_alone_would_be(api: RunningApi, name: str) 
     assert answer.status == 201
     made = answer.json["data"]
     assert [one["external_id"] for one in made] == ["E-0", "E-1", "E-2"]
-    own = {"id", "external_id", "created_at", "updated_at", "valid_from", "secret"}
+    own = {"id", "external_id", "created_at", "updated_at", "valid_from", "judges_from", "secret"}
     for one in made:
         stored = (await org.viewer.get(f"/v1/{name}/{one['id']}")).json
         assert stored == {key: value for key, value in one.items() if key != "secret"}

@@ -40,7 +40,7 @@ async def test_what_is_deleted_is_listed_apart_and_can_be_restored(
     restored = await org.admin.post(f"{path}/restore", None)
     assert (restored.status, restored.json["deleted_at"]) == (200, None)
     assert (await org.admin.get(path)).json == restored.json
-    changing = {"updated_at", "version", "valid_from", "created_at"}
+    changing = {"updated_at", "version", "valid_from", "judges_from", "created_at"}
     for key in made.json.keys() - changing - {"secret"}:
         assert restored.json[key] == made.json[key]
     assert await _ids(org, name) == [one]

@@ -34,6 +34,7 @@ async def test_a_visit_is_shown_with_both_its_ends(api: RunningApi, north: Organ
         "exit_lon": 13.5,
         "exit_cause": "moved",
         "exit_inferred": None,
+        "exit_tracker_id": None,
         "revision": 1,
         "retracted": False,
     }
@@ -46,8 +47,22 @@ async def test_a_visit_that_lasts_has_no_end(api: RunningApi, north: Organizatio
     who, zone_id = await carried(north), await a_zone(north)
     visit_id = store_visit(api, north, who, zone_id, minute(1))
     shown = (await north.viewer.get(f"/v1/visits/{visit_id}")).json
-    of_an_end = ("left_at", "exit_lat", "exit_lon", "exit_cause", "exit_inferred")
+    of_an_end = ("left_at", "exit_lat", "exit_lon", "exit_cause", "exit_tracker_id")
     assert [shown[name] for name in of_an_end] == [None] * 5
+
+
+async def test_a_visit_says_whose_fix_ended_it(api: RunningApi, north: Organization) -> None:
+    who, other, zone_id = await carried(north), await carried(north), await a_zone(north)
+    visit_id = store_visit(api, north, who, zone_id, minute(1), minute(2))
+    api.sql(
+        "UPDATE visits SET exit_tracker_id = %s, exit_fix_time = %s, exit_fix_seq = 7"
+        " WHERE id = %s",
+        parse_id("trk", other.tracker_id),
+        minute(2),
+        parse_id("vis", visit_id),
+    )
+    shown = (await north.viewer.get(f"/v1/visits/{visit_id}")).json
+    assert shown["exit_tracker_id"] == other.tracker_id
 
 
 async def test_a_visit_says_what_was_inferred_and_when_it_was_a_dwell_or_too_fast(

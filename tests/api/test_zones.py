@@ -29,7 +29,7 @@ async def test_a_zone_is_made_and_read(north: Organization) -> None:
     assert zone["id"].startswith("zon_")
     assert zone["geometry"] == square()
     assert (zone["version"], zone["kind"], zone["alert_on"]) == (1, "allowed", ["exit"])
-    assert zone["valid_from"] == zone["created_at"]
+    assert zone["valid_from"] == zone["judges_from"] == zone["created_at"]
     assert (await north.viewer.get(f"/v1/zones/{zone['id']}")).json == zone
     assert zone in (await north.viewer.get("/v1/zones")).json["data"]
 
@@ -58,9 +58,16 @@ async def test_a_corridor_keeps_its_width(north: Organization) -> None:
     assert [version["width_m"] for version in await versions_of(north, zone)] == [60, 60, 40]
 
 
-async def test_a_first_version_may_be_in_force_earlier(north: Organization) -> None:
+async def test_a_first_version_may_be_in_force_earlier_and_says_what_it_judges(
+    north: Organization,
+) -> None:
     zone = await new_zone(north, valid_from="2020-01-01T00:00:00Z")
     assert zone["valid_from"] == "2020-01-01T00:00:00Z"
+    assert zone["judges_from"] == zone["created_at"]
+    later = (await north.dispatcher.patch(f"/v1/zones/{zone['id']}", {"name": "Depot"})).json
+    assert later["judges_from"] == later["valid_from"] > zone["judges_from"]
+    of_versions = [one["judges_from"] for one in await versions_of(north, zone)]
+    assert of_versions == [later["judges_from"], zone["judges_from"]]
 
 
 async def test_an_edit_closes_the_version_in_force_and_opens_the_next(

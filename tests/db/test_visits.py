@@ -16,6 +16,7 @@ from tests.servers import DatabaseUnderTest
 
 LATER = LONG_AGO + timedelta(minutes=30)
 END = LONG_AGO + timedelta(hours=1)
+EXIT_FIX = (new_id(), END, 7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,12 @@ def an_open_visit(tenant: Tenant, **more: Any) -> Visit:
 async def test_a_visit_that_ends_by_silence_says_so(
     database: DatabaseUnderTest, stay: Stay
 ) -> None:
-    end = Departure(*stay.visit[:2], END, 52.6, 13.5, "silence", "timer")
+    end = Departure(*stay.visit[:2], END, 52.6, 13.5, "silence", "timer", *EXIT_FIX)
     async with transaction(database, "opsc_ingest") as conn:
         await visits.close(conn, [end])
     columns = "entry_cause, entry_inferred, left_at, exit_cause, exit_inferred"
     assert stay.row(columns) == ("reassigned", "segment", END, "silence", "timer")
+    assert stay.row("exit_tracker_id, exit_fix_time, exit_fix_seq") == EXIT_FIX
 
 
 async def test_a_dwell_is_noted_while_the_visit_is_open_and_read_back(
@@ -126,7 +128,8 @@ async def test_a_dwell_of_a_visit_that_is_not_open_is_an_error(
     database: DatabaseUnderTest, stay: Stay
 ) -> None:
     async with transaction(database, "opsc_ingest") as conn:
-        await visits.close(conn, [Departure(*stay.visit[:2], END, 1.0, 2.0, "moved")])
+        end = Departure(*stay.visit[:2], END, 1.0, 2.0, "moved", None, *EXIT_FIX)
+        await visits.close(conn, [end])
         with pytest.raises(VisitNotOpen):
             await visits.mark_dwelled(conn, [Dwelling(*stay.visit[:2], LATER)])
 
@@ -136,10 +139,9 @@ async def test_a_visit_of_another_organization_is_not_closed_by_its_id(
 ) -> None:
     other = await Tenant.create(database)
     async with transaction(database, "opsc_ingest") as conn:
+        end = (END, 1.0, 2.0, "moved", None, *EXIT_FIX)
         with pytest.raises(VisitNotOpen):
-            await visits.close(
-                conn, [Departure(other.org_id, stay.visit.id, END, 1.0, 2.0, "moved")]
-            )
+            await visits.close(conn, [Departure(other.org_id, stay.visit.id, *end)])
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ class Reference:
         visit, limit_mps = asset.visits.get(version.zone), version.rules.speed_limit_mps
         if visit is None or visit.overspeed or limit_mps is None:
             return
-        is_inside = covers_one(version.shape, place.lon, place.lat)
+        is_inside = _said(version, place) == "inside"
         if is_inside and place.speed_mps > float(np.float32(limit_mps)):
             visit.overspeed = True
             self._tell(asset, version.zone, Transition.OVERSPEED, place, Cause.MOVED, Inferred.NONE)

@@ -7,7 +7,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence.amendments import Telling, Told, Visit, VisitKey
+from geofence.amendments import News, Telling, Told, Visit, VisitKey
 from geofence.evaluator import NO_TIMERS_US, evaluate
 from geofence.history import History, Revision, Unsettled
 from geofence.index import ZoneIndex, ZoneVersion
@@ -303,13 +303,17 @@ def days(draw, most: int = 30) -> np.ndarray:
 
 def whole(history: History) -> list[tuple]:
     """All that is the same whatever the order of arrival."""
+    return whole_of(history.visits)
+
+
+def whole_of(visits: dict[VisitKey, Visit]) -> list[tuple]:
     return sorted(
         (
             visit.key.zone,
             *map(str, (visit.entered, visit.left, visit.dwelled, visit.overspeed)),
             visit.version,
         )
-        for visit in history.visits.values()
+        for visit in visits.values()
         if not visit.retracted
     )
 
@@ -530,6 +534,100 @@ def test_a_history_between_two_landmarks_tells_what_one_of_all_tells_or_that_it_
             (n.telling, n.visit) for n in expected.news
         ]
         assert found.suspect == expected.suspect
+
+
+@settings(max_examples=150, deadline=None)
+@given(index=zones(), day=days(most=60), size=st.integers(1, 9), data=st.data())
+def test_a_late_fix_judged_in_pieces_amends_the_same_visits_as_one_judged_at_once(
+    index, day, size, data
+):
+    gates = Gates(np.empty(0), 1_000.0, 200.0)
+    circumstances = Circumstances(index, gates)
+    late = data.draw(st.integers(0, len(day) - 1))
+    history, _ = took(np.delete(day, late), index, gates=gates)
+    known, judged_us = dict(history.visits), int(day["time_us"].max())
+    expected = history.take(day[late], circumstances)
+    visits, news = in_pieces(day, known, size, judged_us, circumstances)
+    assert whole_of(visits) == whole(history)
+    assert {k for k, v in visits.items() if not v.retracted} == {
+        k for k, v in history.visits.items() if not v.retracted
+    }
+    for telling in (Telling.ENTER, Telling.EXIT, Telling.DWELL):
+        found = [one.visit.key for one in news if one.telling is telling]
+        assert sorted(found) == sorted(
+            one.visit.key for one in expected.news if one.telling is telling
+        )
+
+
+def in_pieces(
+    day: np.ndarray,
+    visits: dict[VisitKey, Visit],
+    size: int,
+    judged_us: int,
+    circumstances: Circumstances,
+) -> tuple[dict[VisitKey, Visit], list[News]]:
+    """As ingest judges a backlog: each piece from the state that the one before has left."""
+    before, begin, longer_by, news = None, 0, 1, list[News]()
+    while begin < len(day):
+        rows = day[begin : begin + longer_by * size]
+        more_follow = begin + len(rows) < len(day)
+        last_us = int(rows["time_us"][-1])
+        known = [
+            visit
+            for visit in visits.values()
+            if visit.left is None
+            or min(visit.entered.time_us, visit.key.time_us) <= last_us
+            or not more_follow
+        ]
+        piece = History(0, State(), before)
+        how = {"judged_us": judged_us, "more_follow": more_follow, "may_disagree": False}
+        try:
+            revision = piece.catch_up(rows, known, NO_TIMERS_US, circumstances, **how)
+        except Unsettled:
+            longer_by *= 2
+            continue
+        news, visits = [*news, *revision.news], visits | piece.visits
+        before, begin, longer_by = piece.state(), begin + len(rows), 1
+    return visits, news
+
+
+@settings(max_examples=200, deadline=None)
+@given(index=zones(), day=days(), data=st.data())
+def test_a_zone_with_a_beginning_in_the_past_judges_what_is_received_once_it_is_made(
+    index, day, data
+):
+    """And so it is when all is judged again."""
+    arrivals = day[data.draw(shuffled(len(day)))]
+    arrivals["received_us"] = np.maximum.accumulate(arrivals["time_us"]) + np.arange(len(day))
+    cut = data.draw(st.integers(1, len(day)))
+    made_us = int(arrivals["received_us"][cut - 1]) + 1
+    valid_from_us = made_us - data.draw(st.sampled_from([1, 3, 20, 10_000])) * MINUTE_US
+    west = data.draw(st.integers(0, 8)) / 10 + 0.017
+    made = ZoneVersion(
+        *(9, 1, 0, square(west, west + 0.3), valid_from_us),
+        rules=data.draw(rules),
+        made_us=made_us,
+    )
+    gates = data.draw(st.sampled_from([Gates.open(), Gates(np.empty(0), 1_000.0, 200.0)]))
+    before = Circumstances(index, gates)
+    afterwards = Circumstances(index.with_changes([made]), gates)
+    history, end_us = History(0, State()), made_us + 60 * MINUTE_US
+    for fix in arrivals[:cut]:
+        history.take(fix, before)
+    history.pass_time(made_us, afterwards)
+    for fix in arrivals[cut:]:
+        history.take(fix, afterwards)
+    history.pass_time(end_us, afterwards)
+    received_us = {int(fix["time_us"]): int(fix["received_us"]) for fix in arrivals}
+    for visit in history.visits.values():
+        is_by_fix = visit.key.zone == 9 and not visit.key.change_us
+        if is_by_fix and np.isinf(
+            gates.max_accuracy_m
+        ):  # else the third of a chain has two others judged
+            assert received_us[visit.key.time_us] >= made_us
+    again = History(0, State())
+    stored = np.sort(arrivals, order=["time_us", "seq"])
+    assert again.recall(stored, history.visits.values(), end_us, afterwards).news == []
 
 
 def state_after(rows: np.ndarray, index: ZoneIndex) -> StateDelta:

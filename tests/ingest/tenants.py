@@ -111,11 +111,16 @@ class Tenant:
         return asset_id
 
     async def zone(
-        self, geometry: dict[str, Any], *, valid_from: datetime | None = LONG_AGO, **fields: Any
+        self,
+        geometry: dict[str, Any],
+        *,
+        valid_from: datetime | None = LONG_AGO,
+        made_now: bool = False,
+        **fields: Any,
     ) -> UUID:
         """A new zone, restricted unless `fields` of its version say otherwise.
 
-        valid_from: None for now, as the API does.
+        valid_from: None for now, as the API does. made_now: else as long ago as the tests need it.
         """
         zone_id = new_id()
         async with await self._connect() as conn, conn.transaction():
@@ -126,6 +131,7 @@ class Tenant:
                 geometry=json.dumps(geometry),
                 radius_m=fields.pop("radius_m", None),
                 valid_from=valid_from or at,
+                updated_at=at if made_now else LONG_AGO,
                 **fields,
             )
             await zones.insert(conn, version, revision)

@@ -79,11 +79,11 @@ class Script:
         return max(times, default=BEGIN - timedelta(hours=1))
 
 
-def drawn(seed: int, *, late: bool) -> Script:
-    """late: some fixes arrive after later ones.
+def drawn(seed: int, *, late: bool, jumps: bool = True) -> Script:
+    """late: some fixes arrive after later ones. jumps: some are too far to be true.
 
-    None from before its tracker was put on an asset comes later than that: where the tracker was
-    then is not asked again.
+    With jumps, none from before its tracker was put on an asset comes later than that: where the
+    tracker was then is not asked again when a fix turns out to be suspect, or not to be.
     """
     random, now = Random(seed), BEGIN
     place = [HOME] * TRACKERS
@@ -94,7 +94,8 @@ def drawn(seed: int, *, late: bool) -> Script:
         sending = [tracker for tracker in range(TRACKERS) if random.random() < 0.6]
         script.arrivals.append([])
         for one in sending:
-            fixes = _fixes(random, place, one, now, script.begun(one) if late else now)
+            not_before = script.begun(one) if jumps else BEGIN - timedelta(days=1)
+            fixes = _fixes(random, place, one, now, not_before if late else now, jumps=jumps)
             script.arrivals[-1].append((one, fixes))
     return script
 
@@ -123,6 +124,8 @@ def _fixes(
     tracker: int,
     now: datetime,
     not_before: datetime,
+    *,
+    jumps: bool,
 ) -> list[dict[str, Any]]:
     made: list[dict[str, Any]] = []
     for number in range(random.choice([1, 1, 3])):
@@ -134,7 +137,7 @@ def _fixes(
         at = now + timedelta(milliseconds=300 * number)
         delayed = at - timedelta(seconds=random.choice([0] * 30 + [4] * 10 + [40, 300]))
         at = at if delayed < not_before else delayed
-        if random.random() < 0.06:
+        if random.random() < 0.06 and jumps:
             lon += 1.0
         accuracy = random.choice([{}, {"accuracy_m": 12.5}, {"accuracy_m": 400.0}])
         made.append(fix(at, round(lon, 6), round(lat, 6), **accuracy))
@@ -208,7 +211,9 @@ class World:
         """Those that follow from all that is stored, judged in one go."""
         registry, until_us = memory.registry, microseconds(now) - UNDER_WAY_US
         need = PastNeeded(assets=dict.fromkeys(range(len(registry.assets)), EVERYTHING))
-        looked_up = await look_up(conn, need, NO_PAST, registry)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(past, "MOST_FIXES", 100_000)
+            looked_up = await look_up(conn, need, NO_PAST, registry)
         found: list[Stay] = []
         for asset, stored in looked_up.assets.items():
             agenda = registry.agenda_since(asset, 0, until_us)
@@ -295,6 +300,22 @@ async def test_so_it_does_with_late_fixes_transactions_that_fail_and_restarts(
     assert len(stored) > 10
 
 
+@pytest.mark.parametrize(("seed", "piece"), [(2, 4), (3, 20)])
+async def test_so_it_does_where_late_fixes_lie_deep_and_before_their_tracker_was_put_on(
+    postgres: PostgresUnderTest,
+    small: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    piece: int,
+) -> None:
+    small(piece)
+    monkeypatch.setattr(past, "MOST_FIXES", 6)
+    script = drawn(seed, late=True, jumps=False)
+    stored, due = await _happened(postgres, script, at_once=False, trouble=Random(seed))
+    assert stored == due
+    assert len(stored) > 10
+
+
 AWAY = (HOME[0], HOME[1] + 0.0013)  # 145 m north: outside, and near enough to be there at once
 
 
@@ -335,6 +356,40 @@ async def test_stored_fixes_are_judged_as_late_ones_once_their_tracker_is_on_an_
     await until(lambda: len(_told(tenant)) == 7)
     assert _told(tenant)[-1] == (start + timedelta(seconds=21), "enter", "false")
     assert b"opsc_ingest_backlogs 0.0" in ingest.metrics.page()
+
+
+async def test_a_late_fix_from_before_a_tracker_was_put_on_judges_that_arrival_again(
+    tenant: Tenant, device: Device, ingest: Ownership
+) -> None:
+    """It was in the zone when it was put on the asset, and not outside, as its last fix had it."""
+    vehicle, asset_id, put_on = await tenant.vehicle(), await tenant.asset(), soon(-60)
+    await tenant.zone(square(*HOME))
+    await device.send(vehicle, fix(put_on - timedelta(seconds=20), *AWAY))
+    await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 1)
+    await tenant.reassign(vehicle, asset_id, put_on)
+    own = "SELECT entered_at, left_at, entry_cause FROM visits WHERE entry_cause = 'reassigned'"
+    await device.send(vehicle, fix(put_on + timedelta(seconds=30), *AWAY))
+    await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 2)
+    assert tenant.rows(own) == []
+    await device.send(vehicle, fix(put_on - timedelta(seconds=5), *HOME))
+    await device.send(vehicle, fix(put_on + timedelta(seconds=31), *AWAY))
+    await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 4)
+    await until(lambda: tenant.rows("SELECT FROM asset_backlogs") == [])
+    left_at = put_on + timedelta(seconds=30)
+    await until(lambda: tenant.rows(own) == [(put_on, left_at, "reassigned")])
+
+
+async def test_a_fix_from_before_a_tracker_was_put_on_that_is_older_than_its_place_changes_nothing(
+    tenant: Tenant, device: Device, ingest: Ownership
+) -> None:
+    vehicle, asset_id, put_on = await tenant.vehicle(), await tenant.asset(), soon(-60)
+    await tenant.zone(square(*HOME))
+    await device.send(vehicle, fix(put_on - timedelta(seconds=20), *AWAY))
+    await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 1)
+    await tenant.reassign(vehicle, asset_id, put_on)
+    await device.send(vehicle, fix(put_on - timedelta(seconds=40), *HOME))
+    await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 2)
+    assert tenant.rows("SELECT FROM asset_backlogs") == []
 
 
 async def test_sessions_that_are_terminated_lose_and_double_nothing_of_a_backlog(

@@ -119,22 +119,76 @@ async def test_what_a_late_fix_disproves_is_amended(
     assert told == [("asset.visit_amended", "end", left_at, "2", "true")]
 
 
-async def test_a_late_fix_that_too_many_follow_is_stored_and_counted_and_not_judged(
+async def test_a_late_fix_that_many_follow_is_judged_in_pieces(
     tenant: Tenant, device: Device, ingest: Ownership, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What was told before is amended, and told once; what comes meanwhile is judged too."""
     monkeypatch.setattr(past, "MOST_FIXES", 2)
+    monkeypatch.setattr(past, "PIECE_FIXES", 2)
     vehicle = await tenant.vehicle()
     await tenant.zone(square(*HOME))
     at = soon(-50)
-    for seconds in (1, 2, 3):
+    places = {0: AWAY, 10: HOME, 11: HOME, 12: AWAY, 13: AWAY, 20: HOME}
+    for seconds, place in places.items():
+        await device.send(vehicle, fix(at + timedelta(seconds=seconds), *place))
+    await until(lambda: len(tenant.rows("SELECT FROM events")) == 3)
+    await device.send(vehicle, fix(at + timedelta(seconds=5), *HOME))
+    for seconds in (21, 22):
         await device.send(vehicle, fix(at + timedelta(seconds=seconds), *AWAY))
-    await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 3)
-    await device.send(vehicle, fix(at, *HOME))
-    await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 4)
-    await device.send(vehicle, fix(at + timedelta(seconds=4), *HOME))
+    await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 9)
+    await until(lambda: tenant.rows("SELECT FROM asset_backlogs") == [])
+    visits = tenant.rows("SELECT entered_at, left_at, revision FROM visits ORDER BY entered_at")
+    spans = ((5, 12, 2), (20, 21, 1))
+    assert visits == [(*(at + timedelta(seconds=s) for s in (a, b)), n) for a, b, n in spans]
+    told = tenant.rows("SELECT data->>'transition', data->>'change' FROM events ORDER BY position")
+    again = [(None, "start"), ("exit", None)]
+    assert told == [("enter", None), ("exit", None), ("enter", None), *again]
+    assert "opsc_ingest_fixes_unjudged_total 0.0" in ingest.metrics.page().decode()
+
+
+async def test_a_stay_that_lasts_and_is_split_deep_in_the_past_is_not_told_to_have_ended(
+    tenant: Tenant, device: Device, ingest: Ownership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past, "MOST_FIXES", 2)
+    monkeypatch.setattr(past, "PIECE_FIXES", 1)
+    vehicle = await tenant.vehicle()
+    await tenant.zone(square(*HOME), rules={"exit_confirm_fixes": 1})
+    at = soon(-50)
+    for seconds in (0, 10, 20, 30, 40):
+        await device.send(vehicle, fix(at + timedelta(seconds=seconds), *HOME))
     await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 5)
-    assert tenant.rows("SELECT entered_at FROM visits") == [(at + timedelta(seconds=4),)]
-    assert "opsc_ingest_fixes_unjudged_total 1.0" in ingest.metrics.page().decode()
+    await device.send(vehicle, fix(at + timedelta(seconds=5), *AWAY))
+    await until(lambda: len(tenant.rows("SELECT FROM visits")) == 2)
+    await until(lambda: tenant.rows("SELECT FROM asset_backlogs") == [])
+    told = tenant.rows("SELECT type, data->>'change' FROM events ORDER BY position")
+    assert told[:2] == [("asset.geofence_breach", None), ("asset.visit_amended", "split")]
+
+
+async def test_the_fix_that_ended_a_visit_is_stored_with_it(
+    tenant: Tenant, device: Device, ingest: object
+) -> None:
+    """One that moved, one between two fixes, and one that a late fix ended earlier."""
+    vehicle = await tenant.vehicle()
+    await tenant.zone(square(*HOME))
+    await tenant.zone(square(13.42, 52.5))
+    at, east = soon(-200), [(13.41, 52.5), (13.43, 52.5)]
+    places = [HOME, AWAY, AWAY, *east]
+    fixes = [
+        fix(at + timedelta(seconds=30 * number), *place, seq=number + 1)
+        for number, place in enumerate(places)
+    ]
+    await device.send(vehicle, *fixes)
+    await until(lambda: len(tenant.rows("SELECT FROM visits WHERE left_at IS NOT NULL")) == 2)
+    query = (
+        "SELECT exit_tracker_id, exit_fix_time, exit_fix_seq, left_at = exit_fix_time FROM visits"
+        " ORDER BY entered_at"
+    )
+    moved = (vehicle.tracker_id, at + timedelta(seconds=30), 2, True)
+    passed = (vehicle.tracker_id, at + timedelta(seconds=120), 5, False)
+    assert tenant.rows(query) == [moved, passed]
+    await device.send(vehicle, fix(at + timedelta(seconds=20), *AWAY, seq=9))
+    earlier = (vehicle.tracker_id, at + timedelta(seconds=20), 9, True)
+    await until(lambda: tenant.rows(query) == [earlier, passed])
 
 
 async def test_a_tracker_without_an_asset_at_that_time_is_stored_and_not_judged(

@@ -89,3 +89,45 @@ async def test_fixes_from_before_an_edit_are_judged_by_the_zone_as_it_was(
     rows = tenant.rows("SELECT zone_version, exit_cause FROM visits ORDER BY entered_at")
     assert rows == [(1, "zone_changed"), (2, None)]
     assert await _events(tenant) == ["enter", "enter"]
+
+
+async def _visits(tenant: Tenant) -> list[tuple[object, ...]]:
+    return tenant.rows(
+        "SELECT entered_at, left_at, entry_cause FROM visits"
+        " WHERE NOT retracted ORDER BY entered_at"
+    )
+
+
+async def test_a_zone_with_a_beginning_in_the_past_judges_nothing_that_is_stored(
+    tenant: Tenant, device: Device, ingest: object
+) -> None:
+    """Not when it is made, and not when a late fix has the past judged again."""
+    vehicle, at = await tenant.vehicle(), soon(-100)
+    for seconds, place in ((0, HOME), (10, HOME), (20, AWAY), (21, AWAY), (30, HOME), (31, HOME)):
+        await device.send(vehicle, fix(at + timedelta(seconds=seconds), *place))
+    await _stored(tenant, 6)
+    await tenant.zone(square(*HOME), valid_from=at + timedelta(seconds=5), made_now=True)
+    await device.send(vehicle, fix(at + timedelta(seconds=25), *AWAY))
+    await _stored(tenant, 7)
+    assert await _visits(tenant) == []
+    await device.send(vehicle, fix(at + timedelta(seconds=40), *HOME))
+    await _stored(tenant, 8)
+    assert await _visits(tenant) == [(at + timedelta(seconds=40), None, "moved")]
+    await device.send(vehicle, fix(at + timedelta(seconds=15), *HOME))
+    await _stored(tenant, 9)
+    late = (at + timedelta(seconds=15), at + timedelta(seconds=20), "moved")
+    assert await _visits(tenant) == [late, (at + timedelta(seconds=40), None, "moved")]
+    assert await _events(tenant) == ["enter", "enter", "exit"]
+
+
+async def test_a_zone_with_a_beginning_in_the_past_comes_to_an_asset_that_was_silent_since(
+    tenant: Tenant, device: Device, ingest: object
+) -> None:
+    vehicle = await tenant.vehicle()
+    await device.send(vehicle, fix(soon(-60), *HOME))
+    await _stored(tenant, 1)
+    await tenant.zone(square(*HOME), valid_from=soon(-30), made_now=True)
+    await until(lambda: len(tenant.rows("SELECT FROM visits")) == 1)
+    ((made_at,),) = tenant.rows("SELECT created_at FROM zone_versions")
+    assert await _visits(tenant) == [(made_at, None, "zone_changed")]
+    assert await _events(tenant) == []
