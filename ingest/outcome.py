@@ -122,7 +122,9 @@ def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amen
         if opened is None:
             outcome.departures.append(departure)
         else:
-            outcome.visits[visit] = opened._replace(**_of_visit(departure), exit_told=departure.told)
+            outcome.visits[visit] = opened._replace(
+                **_of_visit(departure), exit_told=departure.told
+            )
 
 
 def _of_visit(told: Departure | Overspeed) -> dict[str, Any]:
