@@ -150,8 +150,9 @@ class Memory:
 class Plan:
     """batch: all fixes that may be stored, in order of arrival, known ones too, but no twins; new:
     those that are not known; new_stream: their COPY stream; postponed: new ones that are left for
-    another plan, in neither. evaluation: of the new ones that are not late, and of all that has fallen due; late: the others; unjudged: how many are not judged at all, because too
-    many fixes follow. delta: what is done to the state. suspect: stored fixes whose flag changes.
+    another plan, in neither. evaluation: of the new ones that are not late, and of all that has
+    fallen due; late: the others; unjudged: how many are not judged at all, because too many fixes
+    follow. delta: what is done to the state. suspect: stored fixes whose flag changes.
     checkpointed: (asset, time_us) of the last of each that has a new one. backlogs: what is judged
     of them, by `late`. slow: see `Memory`.
     """

@@ -71,7 +71,7 @@ def test_the_first_of_each_identity_counts_and_the_others_repeat_it_or_are_twins
     is_new, is_twin = sort_known(fixes, stored)
     assert len(is_new) == len(is_twin) == len(fixes)
     for number, (key, place) in enumerate(fixes):
-        before = [stored[key]] * (key in stored) + [p for k, p in fixes[:number] if k == key]
+        before = [p for k, p in [*stored.items(), *fixes[:number]] if k == key]
         assert is_new[number] == (not before)
         assert is_twin[number] == (bool(before) and round(before[0].lat) != round(place.lat))
 
