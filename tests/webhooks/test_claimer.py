@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import monotonic
 
 from db.connect import connect
 from tests.webhooks.world import until
@@ -32,8 +33,10 @@ def holds_alive(one: Claimer, other: Claimer) -> bool:
 
 async def test_one_that_has_just_begun_does_not_know_who_lives(database):
     async with claimer(database) as one:
+        began_s = monotonic()
         assert one.living() is None
         await until(lambda: one.living() == [one.number])
+        assert monotonic() - began_s > 2 * LIMITS.look_s
 
 
 async def test_one_that_ends_is_dead_for_the_others_soon(database):

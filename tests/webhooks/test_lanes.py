@@ -5,7 +5,7 @@ from collections import Counter, deque
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -143,8 +143,8 @@ def test_an_endpoint_that_accepts_slowly_gets_more_and_more_unless_it_is_very_sl
     assert len(start_all(lanes, answer_s)) == most
 
 
-@settings(deadline=None, max_examples=40)
-@given(service_s=st.floats(0.6, 3.5), workers=st.integers(1, 80))
+@pytest.mark.parametrize("service_s", [0.6, 1.1, 2.4, 3.5])
+@pytest.mark.parametrize("workers", [1, 2, 9, 40, 80])
 def test_an_endpoint_gets_what_it_bears_and_is_not_driven_into_its_timeout(service_s, workers):
     """A receiver whose workers take one request each; the others wait there."""
     longest_s, a_second = answered_by(workers, service_s)
@@ -157,16 +157,16 @@ def answered_by(workers: int, service_s: float) -> tuple[float, float]:
     lanes, now_s, longest_s, late = Lanes(LaneLimits()), 0.0, 0.0, 0
     lanes.add(claims_of(1, 20_000), NEVER)
     queue, busy = deque(), []
-    while now_s < 120:
+    while now_s < 60:
         queue.extend(start_all(lanes, now_s))
         while queue and len(busy) < workers:
             turn = queue.popleft()
             heapq.heappush(busy, (now_s + service_s, turn.number, turn))
         now_s, _, turn = heapq.heappop(busy)
         longest_s = max(longest_s, now_s - turn.started_s)
-        late += now_s > 60
+        late += now_s > 30
         lanes.finish(turn, now_s, accepted=True)
-    return longest_s, late / (now_s - 60)
+    return longest_s, late / (now_s - 30)
 
 
 def test_an_endpoint_that_begins_to_hang_gives_its_places_back():
