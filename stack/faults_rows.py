@@ -152,8 +152,8 @@ async def listener_restarted(system: FaultSystem, extent: Extent) -> None:
 async def deliver_killed(system: FaultSystem, extent: Extent) -> None:
     """With posts in the air and claims that wait. The first attempts of these come soon after."""
     random, began = extent.random, datetime.now(UTC)
-    for _ in range(extent.of(10, 2)):
-        await asyncio.sleep(random.uniform(3.0, 6.0))
+    for _ in range(extent.of(5, 2)):
+        await asyncio.sleep(random.uniform(8.0, 14.0))
         await system.hit("deliver", signal.SIGKILL)
     slowest_s = await _slowest_delivery_s(system, began)
     system.measured["slowest_delivery_s"] = slowest_s
