@@ -48,6 +48,27 @@ async def is_writable(conn: Connection) -> bool:
     return True
 
 
+async def slowest_delivery_s(conn: Connection, since: datetime, until: datetime) -> float | None:
+    """Return the longest time from the creation of an event until a receiver accepted it, seconds.
+
+    Of the events that were created from since to until. None while one of them is not accepted.
+    """
+    cursor = await conn.execute(
+        """
+        SELECT count(*) FILTER (WHERE event.seq IS NULL OR delivery.state = 'pending'),
+               max(extract(epoch FROM delivery.delivered_at - event.created_at))::float8
+          FROM events AS event
+          LEFT JOIN webhook_deliveries AS delivery
+            ON delivery.org_id = event.org_id AND delivery.event_id = event.id
+         WHERE event.created_at BETWEEN %s AND %s
+        """,
+        (since, until),
+    )
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate has one
+    return None if row[0] else row[1] or 0.0
+
+
 @asynccontextmanager
 async def refusing_seq(conn: Connection, seq: int) -> AsyncIterator[None]:
     """The database takes no fix with this number while the block runs."""

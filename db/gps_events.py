@@ -60,6 +60,13 @@ class FixKey(NamedTuple):
     seq: int
 
 
+class Place(NamedTuple):
+    """Where a fix was taken, degrees, as it was decoded."""
+
+    lat: float
+    lon: float
+
+
 @dataclass(frozen=True, slots=True)
 class Owners:
     """The keys that go with each fix of a batch.
@@ -92,18 +99,19 @@ async def copy_new(conn: Connection, stream: bytes) -> None:
         await copy.write(stream)
 
 
-async def stored(conn: Connection, fixes: Sequence[FixKey]) -> set[FixKey]:
-    """Those of the fixes that are stored."""
+async def stored(conn: Connection, fixes: Sequence[FixKey]) -> dict[FixKey, Place]:
+    """Those of the fixes that are stored, with their places."""
     cursor = await conn.execute(
         """
-        SELECT known.tracker_id, (extract(epoch FROM known.time) * 1000000)::bigint, known.seq
+        SELECT known.tracker_id, (extract(epoch FROM known.time) * 1000000)::bigint, known.seq,
+               known.lat, known.lon
           FROM unnest(%s::uuid[], %s::timestamptz[], %s::int4[]) AS asked (tracker_id, time, seq)
           JOIN gps_events AS known USING (tracker_id, time, seq)
          WHERE known.time BETWEEN %s AND %s  -- spares looking into chunks of other times
         """,
         _by_identity(fixes),
     )
-    return {FixKey(*row) for row in await cursor.fetchall()}
+    return {FixKey(*row[:3]): Place(*row[3:]) for row in await cursor.fetchall()}
 
 
 _MARK = """

@@ -1,8 +1,9 @@
 """Deliveries as the delivering processes work on them: claim, post (elsewhere), mark.
 
 A claim is a lease on one row, `claimed_until`: several processes share the work, and what a killed
-one had claimed comes back by itself. No transaction is open while a delivery is posted. So an
-attempt may be repeated after a crash, under the same event id, and never gets lost.
+one had claimed comes back by itself: when its claimer is known to be dead, at the latest when the
+lease ends. No transaction is open while a delivery is posted. So an attempt may be repeated after a
+crash, under the same event id, and never gets lost.
 """
 
 from collections.abc import Mapping, Sequence
@@ -71,12 +72,16 @@ WITH endpoint AS (
      CROSS JOIN LATERAL (
         SELECT org_id, endpoint_id, event_id FROM webhook_deliveries
          WHERE org_id = endpoint.org_id AND endpoint_id = endpoint.id AND state = 'pending'
-           AND next_attempt_at <= now() AND (claimed_until IS NULL OR claimed_until <= now())
+           AND next_attempt_at <= now()
+           AND (claimed_until IS NULL OR claimed_until <= now()
+                OR claimer <> ALL (%(living)s::int[])
+                   AND claimed_until <= now() + make_interval(secs => %(dead_lease_s)s))
          ORDER BY next_attempt_at, seq LIMIT endpoint.room
            FOR UPDATE SKIP LOCKED) AS d
      LIMIT %(limit)s
 ), claimed AS (
-    UPDATE webhook_deliveries AS d SET claimed_until = now() + make_interval(secs => %(lease_s)s)
+    UPDATE webhook_deliveries AS d
+       SET claimed_until = now() + make_interval(secs => %(lease_s)s), claimer = %(claimer)s
       FROM due WHERE (d.org_id, d.endpoint_id, d.event_id)
                    = (due.org_id, due.endpoint_id, due.event_id)
     RETURNING d.org_id, d.endpoint_id, d.event_id, d.attempts, d.next_attempt_at,
@@ -144,7 +149,9 @@ SELECT (SELECT count(*) FROM (SELECT FROM events WHERE seq IS NULL LIMIT %(limit
 class Wanted:
     """What one claim may take: `rooms` per endpoint, `room` from any other, `limit` in all.
 
-    Endpoints are asked in the order of their ids, beginning behind `after`.
+    Endpoints are asked in the order of their ids, beginning behind `after`. claimer: who claims.
+    living: claimers whose claims hold until their lease ends; None: those of all do. dead_after_s:
+    the claims of others hold for so long, too.
     """
 
     limit: int
@@ -152,6 +159,9 @@ class Wanted:
     rooms: Mapping[UUID, int]
     after: UUID
     lease_s: float
+    claimer: int
+    living: Sequence[int] | None = None
+    dead_after_s: float = 0.0
 
 
 async def claim(conn: Connection, wanted: Wanted) -> list[Claim]:
@@ -167,6 +177,9 @@ async def claim(conn: Connection, wanted: Wanted) -> list[Claim]:
                 "rooms": list(wanted.rooms.values()),
                 "after": wanted.after,
                 "lease_s": wanted.lease_s,
+                "claimer": wanted.claimer,
+                "living": wanted.living if wanted.living is None else list(wanted.living),
+                "dead_lease_s": wanted.lease_s - wanted.dead_after_s,
             },
             prepare=False,  # a plan kept from when the tables were small would read them all later
         )

@@ -19,7 +19,7 @@ from db import checkpoints, gps_events, restore, retention, visits
 from db.asset_backlogs import Backlog
 from db.checkpoints import Checkpoint
 from db.connect import Connection
-from db.gps_events import FixKey, PastFix, PastSpan
+from db.gps_events import FixKey, PastFix, PastSpan, Place
 from geofence import amendments
 from geofence.amendments import VisitKey
 from geofence.history import way_begins_us
@@ -89,12 +89,13 @@ class AssetPast:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What has been looked up. stored: of the fixes that were asked for, None where none were.
+    """What has been looked up. stored: of the fixes that were asked for, with their places; None
+    where none were.
 
     piece: an asset and the next piece of its backlog.
     """
 
-    stored: frozenset[FixKey] | None = None
+    stored: Mapping[FixKey, Place] | None = None
     assets: dict[int, AssetPast] = field(default_factory=dict[int, AssetPast])
     piece: tuple[int, AssetPast] | None = None
 
@@ -129,7 +130,7 @@ class PastNeeded(Exception):
 async def look_up(conn: Connection, need: PastNeeded, past: Past, registry: Registry) -> Past:
     """`past`, and what is needed beyond it."""
     if need.fixes:
-        past = replace(past, stored=frozenset(await gps_events.stored(conn, need.fixes)))
+        past = replace(past, stored=await gps_events.stored(conn, need.fixes))
     if need.places:
         since_us = {asset: time_us - 1 for asset, time_us in need.places.items()}
         await _look_up_places(conn, since_us, registry)

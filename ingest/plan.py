@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from db.asset_backlogs import Backlog
 from db.checkpoints import Checkpoint
 from db.events import Event
-from db.gps_events import FixKey, Owners, copy_stream
+from db.gps_events import FixKey, Owners, Place, copy_stream
 from db.quarantine import Refusal
 from geofence.amendments import Told, VisitKey
 from geofence.evaluator import Evaluation, evaluate, late_assets
@@ -40,9 +40,10 @@ from ingest.past import (
     Span,
 )
 from ingest.rates import Buckets, Rates
-from ingest.refusals import sort_out
+from ingest.refusals import refuse_twins, sort_out
 from ingest.registry import Registry
 from ingest.suspects import flag
+from ingest.twins import sort_known
 from ingest.undo import Undo, undo_of
 from ingest.watermarks import Watermarks
 from telemetry.fix import FixBatch
@@ -152,13 +153,13 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """batch: all fixes that may be stored, in order of arrival, known ones too; new: those that are
-    not known; new_stream: their COPY stream; postponed: new ones that are left for another plan, in
-    neither. evaluation: of the new ones that are not late, and of
-    all that has fallen due; late: the others; unjudged: how many are not judged at all, because
-    what their asset sent since is not kept any more. delta: what is done to the state. suspect:
-    stored fixes whose flag changes. checkpointed: (asset, time_us) of the last of each that has a
-    new one. backlogs: what is judged of them, by `late`, and which begin. slow: see `Memory`.
+    """batch: all fixes that may be stored, in order of arrival, known ones too, but no twins; new:
+    those that are not known; new_stream: their COPY stream; postponed: new ones that are left for
+    another plan, in neither. evaluation: of the new ones that are not late, and of all that has
+    fallen due; late: the others; unjudged: how many are not judged at all, because what their asset
+    sent since is not kept any more. delta: what is done to the state. suspect: stored fixes whose
+    flag changes. checkpointed: (asset, time_us) of the last of each that has a new one. backlogs:
+    what is judged of them, by `late`, and which begin. slow: see `Memory`.
     """
 
     revision: int
@@ -204,7 +205,8 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     registry.resolve(batch)
     batch.rows["received_us"] = arrivals.received_us
     unseen = _beyond_most_doubtful(batch, memory.watermarks)
-    arrived = _without_known(_without_rows(batch, unseen), memory.watermarks, past, registry)
+    seen = _without_rows(batch, unseen)
+    arrived, twins = _without_known(seen, memory.watermarks, past, registry)
     again = _placed_anew(arrived, registry)
     waiting = [*memory.backlogs.assets, *again]
     piece = {} if arrivals.alone else _piece(arrived, memory, past, now_us)
@@ -245,6 +247,8 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     postponed = _with_equals(cut, batch)
     outcome = tell(evaluation.transitions, registry, now_us, memory.told)
     batch, new = _without_rows(batch, postponed), _without_rows(new, postponed)
+    twins = _without_rows(twins, postponed)
+    batch = _without_rows(batch, twins)
     return Plan(
         revision=registry.revision,
         batch=batch,
@@ -261,7 +265,7 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
         notes=memory.notes.changes(delta, registry),
         checkpoints=[*late.checkpoints, *checkpoints],
         checkpointed=[*late.checkpointed, *_times(checkpoints, registry)],
-        refusals=refusals,
+        refusals=[*refusals, *refuse_twins(twins, arrivals, registry)],
         buckets=buckets,
         backlogs=memory.backlogs.progress(arrived.rows, late.backlogs, begun, now_us),
         slow=_organizations(batch, rest, unseen) | _much_refused(arrivals, refusals, registry),
@@ -334,21 +338,20 @@ def _beyond_most_doubtful(batch: FixBatch, watermarks: Watermarks) -> FixBatch:
 
 def _without_known(
     batch: FixBatch, watermarks: Watermarks, past: Past, registry: Registry
-) -> FixBatch:
-    """The fixes that are not stored; of several with one identity the first."""
+) -> tuple[FixBatch, FixBatch]:
+    """The fixes that are not stored, of several with one identity the first; and the twins."""
     is_new = watermarks.all_new(batch)
     if is_new.all():
-        return batch
-    doubtful = np.flatnonzero(~is_new).tolist()
-    columns = (batch.rows[name][doubtful].tolist() for name in ("tracker", "time_us", "seq"))
+        return batch, FixBatch.empty()
+    doubtful = np.flatnonzero(~is_new)
+    rows = batch.rows[doubtful]
+    columns = (rows[name].tolist() for name in ("tracker", "time_us", "seq"))
     keys = [FixKey(registry.trackers[tracker], *of) for tracker, *of in zip(*columns, strict=True)]
     if past.stored is None:
         raise PastNeeded(fixes=keys)
-    seen = set(past.stored)
-    for position, key in zip(doubtful, keys, strict=True):
-        is_new[position] = key not in seen
-        seen.add(key)
-    return batch.take(np.flatnonzero(is_new))
+    places = map(Place, rows["lat"].tolist(), rows["lon"].tolist())
+    is_new[doubtful], is_twin = sort_known(zip(keys, places, strict=True), past.stored)
+    return batch.take(np.flatnonzero(is_new)), batch.take(doubtful[is_twin])
 
 
 def _past_of(assets: NDArray[np.integer], batch: FixBatch, past: Past) -> dict[int, AssetPast]:

@@ -16,7 +16,7 @@ from ingest.registry import UNKNOWN, Registry
 from ingest.sources import RawMessage, released_id
 from ingest.watermarks import Watermarks
 from telemetry.decode import ANCIENT_BEFORE_US, check_clock
-from telemetry.decoded import in_order, reject_row
+from telemetry.decoded import describe_position, in_order, reject_row
 from telemetry.fix import FixBatch
 from telemetry.rejection import Reason, Rejection
 from telemetry.rollover import DAY_US
@@ -68,11 +68,23 @@ def sort_out(
         *implausible,
         *too_many,
     ]
-    by_reason: dict[tuple[int, Reason], list[Rejection]] = defaultdict(list)
-    for rejection in rejections:
-        by_reason[rejection.message, rejection.reason].append(rejection)
-    refusals = [_refusal(alike, arrivals, senders, registry) for alike in by_reason.values()]
-    return batch, refusals, buckets
+    return batch, _refusals(rejections, arrivals, senders, registry), buckets
+
+
+def refuse_twins(twins: FixBatch, arrivals: Arrivals, registry: Registry) -> list[Refusal]:
+    """Refuse fixes whose time and seq an earlier fix has, from another place."""
+    if not len(twins):
+        return []
+    rejections = [
+        reject_row(
+            twins.rows[row],
+            Reason.CONFLICT,
+            f"{describe_position(twins.rows, row)}: a fix of this time and seq came first",
+        )
+        for row in range(len(twins))
+    ]
+    senders = registry.senders(arrivals.messages)
+    return _refusals(in_order(rejections), arrivals, senders, registry)
 
 
 def _within_rates(
@@ -123,6 +135,18 @@ def _of_known(
         batch = batch.take(np.flatnonzero(known[batch.rows["message"]]))
     batch.rows["tracker"] = tracker[batch.rows["message"]]
     return batch
+
+
+def _refusals(
+    rejections: Sequence[Rejection],
+    arrivals: Arrivals,
+    senders: Sequence[int],
+    registry: Registry,
+) -> list[Refusal]:
+    by_reason: dict[tuple[int, Reason], list[Rejection]] = defaultdict(list)
+    for rejection in rejections:
+        by_reason[rejection.message, rejection.reason].append(rejection)
+    return [_refusal(alike, arrivals, senders, registry) for alike in by_reason.values()]
 
 
 def _refusal(

@@ -30,7 +30,7 @@ from stack.org import create_with_admin
 from stack.run_view import RunState, Shown
 from stack.scenario import Scenario, moving_scenario
 from stack.sim_zone import SimZone
-from stack.simulation import Outcome, Target, Wanted, simulate
+from stack.simulation import Hooks, Outcome, Target, Wanted, simulate
 from stack.zones_on_the_way import RuleSet, zones_on_the_way
 
 AT_MOST_S = 150.0
@@ -46,7 +46,8 @@ class Load:
 
     faults: as `opsc sim --faults` takes them. receipts_s: see `device_sim.plan.FleetPlan`. edits:
     whether zones and trackers are changed meanwhile. zone_sets: how many times 20 zones there are.
-    qos, version: how trackers speak (`device_sim.devices`).
+    qos, version: how trackers speak (`device_sim.devices`). webhook_answer_s: how long the receiver
+    of webhooks takes.
     """
 
     trackers: int = 60
@@ -59,6 +60,7 @@ class Load:
     drain_s: float = DRAIN_S
     qos: Qos = Qos.MIXED
     version: Version = Version.MIXED
+    webhook_answer_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ async def loaded(
             outcome = await simulate(
                 _scenario(load, seed),
                 _wanted(load, seed),
-                Target(client, broker),
+                Target(client, broker, hooks=Hooks(delay_s=load.webhook_answer_s)),
                 Shown(view),
                 stop,
             )

@@ -14,13 +14,14 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from string import ascii_lowercase
 
 import numpy as np
 import psycopg
 
-from db.disturbance import is_writable, terminate_sessions
+from db.disturbance import is_writable, slowest_delivery_s, terminate_sessions
 from stack.errors import StackError
 from stack.faults_guests import Broken, old_days_dropped, revoked, rubbish
 from stack.faults_load import Load
@@ -30,6 +31,7 @@ from stack.faults_system import FaultSystem, Ingest, Setting, set_clock, why_no_
 _TAKEOVER_S = 10.0
 _FROZEN_S = 20.0
 _RECOVERED_S = 120.0
+_DELIVERED_S = 20.0
 _FILLING_BYTES = 1024 * 1024
 
 
@@ -145,6 +147,29 @@ async def listener_restarted(system: FaultSystem, extent: Extent) -> None:
     for _ in range(extent.of(3, 1)):
         await asyncio.sleep(extent.random.uniform(1.0, 3.0))
         await system.hit("listener", signal.SIGTERM)
+
+
+async def deliver_killed(system: FaultSystem, extent: Extent) -> None:
+    """With posts in the air and claims that wait. The first attempts of these come soon after."""
+    random, began = extent.random, datetime.now(UTC)
+    for _ in range(extent.of(5, 2)):
+        await asyncio.sleep(random.uniform(8.0, 14.0))
+        await system.hit("deliver", signal.SIGKILL)
+    slowest_s = await _slowest_delivery_s(system, began)
+    system.measured["slowest_delivery_s"] = slowest_s
+    if slowest_s > _DELIVERED_S:
+        raise Broken(f"a webhook came {slowest_s:.1f} s after its event, not within 20 s")
+
+
+async def _slowest_delivery_s(system: FaultSystem, since: datetime) -> float:
+    """Waits until all webhooks of events until now have been accepted."""
+    now, ends = datetime.now(UTC), time.monotonic() + _RECOVERED_S
+    async with system.admin() as conn:
+        while (slowest_s := await slowest_delivery_s(conn, since, now)) is None:
+            if time.monotonic() > ends:
+                raise StackError(f"not within {_RECOVERED_S:g} s: all webhooks are accepted")
+            await asyncio.sleep(0.5)
+    return slowest_s
 
 
 async def database_killed(system: FaultSystem, extent: Extent) -> None:
@@ -419,6 +444,7 @@ ROWS: Mapping[str, Row] = {
         Load(rate_hz=1.0, edits=True),
         has_standby=True,
     ),
+    "18": Row("delivery killed while it sends", deliver_killed, Load(webhook_answer_s=1.0)),
     "20": Row("trackers revoked while they send", trackers_revoked),
     "21": Row(
         "all trackers reconnect at once",

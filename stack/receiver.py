@@ -49,7 +49,7 @@ class WebhookReceiver:
 
     `expect(secret)` must be told the endpoint's secret before signatures can be checked; requests
     that come earlier wait for it. `keep` says whether requests are remembered in `received` and
-    `ids`; a receiver that runs without end must not.
+    `ids`; a receiver that runs without end must not. Each request is answered after `delay_s`.
     """
 
     def __init__(
@@ -58,9 +58,11 @@ class WebhookReceiver:
         *,
         keep: bool = True,
         port: int = 0,
+        delay_s: float = 0.0,
     ) -> None:
         self._on_received = on_received
         self._keep = keep
+        self._delay_s = delay_s
         self._unchecked: deque[tuple[dict[str, str], bytes, int]] = deque()
         self._work = asyncio.Event()  # there is something to check, and something to check it with
         self._idle = asyncio.Event()  # nothing is unchecked
@@ -115,6 +117,8 @@ class WebhookReceiver:
         self._idle.clear()
         if self._check is not None:
             self._work.set()
+        if self._delay_s:
+            await asyncio.sleep(self._delay_s)
         return web.Response(status=204)
 
     async def _check_all(self) -> None:

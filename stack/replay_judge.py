@@ -20,6 +20,7 @@ from stack.replay_zones import ZoneSet
 from stack.transition_formats import TransitionRows
 from telemetry.fix import FixBatch, Known, blank_rows
 
+_DECIMALS_BETWEEN = 9  # a tenth of a millimetre
 _TRANSITION_NAMES = {kind.value: kind.name.lower() for kind in Transition}
 _CAUSE_NAMES = {cause.value: cause.name.lower() for cause in Cause}
 _INFERRED_NAMES = {Inferred.NONE.value: ""} | {
@@ -111,8 +112,8 @@ class Judge:
             time_us=found["time_us"],
             zone_id=[self._zone_ids[zone] for zone in found["zone"].tolist()],
             transition=names,
-            lat=found["lat"],
-            lon=found["lon"],
+            lat=_tidied(found, "lat"),
+            lon=_tidied(found, "lon"),
             cause=[_CAUSE_NAMES[number] for number in found["cause"].tolist()],
             inferred=[_INFERRED_NAMES[number] for number in found["inferred"].tolist()],
             dwell_s=np.where(self._has_been_in(found), dwell_s, np.nan),
@@ -131,6 +132,13 @@ class Judge:
         hours = np.flatnonzero(found["transition"] == Transition.SCHEDULE)
         stays[hours] = self._tells_of_inside[found["zone"][hours]]
         return stays
+
+
+def _tidied(found: NDArray[np.void], column: str) -> NDArray[np.float64]:
+    """Degrees: of a fix as they are, of a place between two without the noise of reckoning."""
+    degrees = found[column]
+    is_between = found["inferred"] == Inferred.SEGMENT
+    return np.where(is_between, np.round(degrees, _DECIMALS_BETWEEN), degrees)
 
 
 def _joined(evaluations: Iterator[Evaluation]) -> tuple[Evaluation, NDArray[np.void]]:

@@ -63,11 +63,13 @@ class Hooks:
     """The receiver of webhooks: the loopback port where it listens, a free one for 0.
 
     url: under which the system reaches it, unless on loopback; is_reachable: whether it does.
+    delay_s: before each answer.
     """
 
     port: int = 0
     url: str | None = None
     is_reachable: bool = True
+    delay_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ async def _receiver(target: Target) -> AsyncIterator[tuple[WebhookReceiver | Non
     if not target.hooks.is_reachable:
         yield None, ""
         return
-    async with WebhookReceiver(port=target.hooks.port) as receiver:
+    async with WebhookReceiver(port=target.hooks.port, delay_s=target.hooks.delay_s) as receiver:
         endpoint = {"url": target.hooks.url or receiver.url, "types": ["*"]}
         try:
             made = await target.client.post("/v1/webhook-endpoints", endpoint)

@@ -4,7 +4,8 @@
     cab-1,2026-01-31T12:00:00Z,zone-7,enter,37.78615,-122.41806,moved,,,asset.geofence_breach
 
 The first four columns stand alone where `plain`. An empty field is not known, null in NDJSON and
-Parquet. GPX has a waypoint for each transition, named `zone-7 enter`.
+Parquet. GPX has a waypoint for each transition, named `zone-7 enter`. Degrees are written in full:
+they read back as the same number.
 """
 
 from __future__ import annotations
@@ -56,13 +57,24 @@ class TransitionRows:
         """As PLAIN_COLUMNS and COLUMNS name them; None is not known."""
         return (
             *self.plain(),
-            np.round(self.lat, 7).tolist(),
-            np.round(self.lon, 7).tolist(),
+            self.lat.tolist(),
+            self.lon.tolist(),
             self.cause,
             [text or None for text in self.inferred],
             [_seconds(dwell) for dwell in self.dwell_s.tolist()],
             [text or None for text in self.event],
         )
+
+    def full_text(self) -> tuple[Iterable[Any], ...]:
+        """The same, with degrees as text."""
+        *plain, lat, lon, cause, inferred, dwell_s, event = self.full()
+        return (*plain, map(_decimal, lat), map(_decimal, lon), cause, inferred, dwell_s, event)
+
+
+def _decimal(degrees: float) -> str:
+    """The shortest text that reads back as the number, without an exponent, which GPX forbids."""
+    text = repr(degrees)
+    return np.format_float_positional(degrees, trim="0") if "e" in text else text
 
 
 def _seconds(dwell_s: float) -> float | int | None:
@@ -85,7 +97,8 @@ class CsvWriter:
         self._write_lines([PLAIN_COLUMNS if plain else COLUMNS])
 
     def write(self, rows: TransitionRows) -> None:
-        self._write_lines(zip(*(rows.plain() if self._plain else rows.full()), strict=True))
+        columns = rows.plain() if self._plain else rows.full_text()
+        self._write_lines(zip(*columns, strict=True))
 
     def _write_lines(self, lines: Iterable[Sequence[Any]]) -> None:
         text = io.StringIO()
@@ -175,7 +188,7 @@ class GpxWriter:
         )
 
     def write(self, rows: TransitionRows) -> None:
-        columns = zip(*rows.full(), strict=True)
+        columns = zip(*rows.full_text(), strict=True)
         self._stream.write("".join(map(self._waypoint, columns)).encode())
 
     def _waypoint(self, row: Sequence[Any]) -> str:

@@ -18,6 +18,7 @@ class Reason(StrEnum):
     OVERSIZE = "oversize"  # the message, or the attributes of the fix, are over the limit
     REFUSED_BY_DATABASE = "refused_by_database"  # a message that never could be stored
     WRONG_TOPIC = "wrong_topic"  # a topic that is not the sender's own, or that nobody has
+    CONFLICT = "conflict"  # another place than the fix of the same time and seq that came first
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ class Result(IntEnum):
     OVERSIZE = 9
     REFUSED_BY_DATABASE = 10
     WRONG_TOPIC = 11
+    CONFLICT = 12
     BEYOND_QUARANTINE = 255
     """Refused, and counted only: the bound of the quarantine was reached."""
 

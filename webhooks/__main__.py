@@ -7,12 +7,13 @@ import signal
 import socket
 import sys
 from contextlib import AsyncExitStack
+from functools import partial
 
 import structlog
 import uvloop
 from pydantic import ValidationError
 
-from db.connect import pool
+from db.connect import connect, pool
 from db.retention import Days
 from db.secretbox import SecretBox
 from service import logs
@@ -20,6 +21,7 @@ from service.health import serving
 from service.itself import watching_itself
 from service.wrong_settings import explained
 from webhooks.deliverer import Deliverer, DeliverLimits
+from webhooks.lanes import LaneLimits
 from webhooks.mailing import Mailing
 from webhooks.metrics import Metrics
 from webhooks.post import Poster
@@ -52,19 +54,22 @@ async def _run(settings: DeliverSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics = Metrics()
-    limits = DeliverLimits(attempt_s=settings.webhook_timeout_s)
+    lanes = LaneLimits(good_s=settings.webhook_timeout_s / 3)
+    limits = DeliverLimits(attempt_s=settings.webhook_timeout_s, lanes=lanes)
     poster = Poster(
         allow_loopback=settings.webhook_allow_loopback,
         connections=limits.lanes.in_flight,
         timeout_s=limits.attempt_s,
     )
-    connections = pool(settings.database_url.get_secret_value(), "opsc-deliver", max_size=5)
+    url = settings.database_url.get_secret_value()
+    connections = pool(url, "opsc-deliver", max_size=5)
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(connections)
         await stack.enter_async_context(poster)
         box = SecretBox(settings.secret_key_bytes)
-        deliverer = Deliverer(connections, poster, box, metrics, limits)
+        connect_claimer = partial(connect, url, "opsc-deliver-claims")
+        deliverer = Deliverer(connections, connect_claimer, poster, box, metrics, limits)
         sequencer = Sequencer(connections, holder, deliverer.wake, metrics)
         await stack.enter_async_context(
             serving(settings.http_address, deliverer.trouble, metrics.text)

@@ -7,6 +7,7 @@ under the same id; none is lost. Several processes share the work.
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from time import monotonic, time
 from uuid import UUID
@@ -19,6 +20,7 @@ from db.secretbox import SecretBox, UnsealError
 from db.webhook_deliveries import Claim, Mark, Wanted
 from telemetry.ids import format_id
 from webhooks import envelope, signing
+from webhooks.claimer import Claimer, ClaimerLimits
 from webhooks.lanes import LaneLimits, Lanes, Turn
 from webhooks.metrics import Metrics
 from webhooks.outages import TROUBLE, Outage, pause
@@ -41,20 +43,23 @@ class DeliverLimits:
     survey_s: float = 10  # between counts of the backlog
     backlog: int = 100_000  # where those counts stop
     lanes: LaneLimits = field(default_factory=LaneLimits)
+    claimer: ClaimerLimits = field(default_factory=ClaimerLimits)
 
     @property
     def claim_s(self) -> float:
         """How long a claim holds: it waits for its turn, and the longest attempt fits in behind.
-        What a killed process had claimed is claimable again after this."""
+        What a process had claimed that was cut off is claimable again after this; where it was
+        killed, as soon as its lock is missed (`webhooks.claimer`)."""
         return 3 * self.attempt_s
 
 
 class Deliverer:
-    """Call `wake` when there is something new to claim."""
+    """Call `wake` when there is something new to claim. connect: makes a session of our own."""
 
     def __init__(
         self,
         connections: Pool,
+        connect: Callable[[], Awaitable[Connection]],
         poster: Poster,
         secrets: SecretBox,
         metrics: Metrics,
@@ -67,11 +72,12 @@ class Deliverer:
         self._limits = limits or DeliverLimits()
         self._lanes = Lanes(self._limits.lanes)
         self._marks: list[Mark] = []
+        self._claimer = Claimer(connect, self.wake, self._limits.claimer)
         self._attempts: dict[int, tuple[Turn, asyncio.Task[None]]] = {}  # by the turn's number
         self._work = asyncio.Event()
         self._chances = random.Random()
         self._outage = Outage("deliveries", self._chances)
-        self._reached = False  # whether the last pass reached the database
+        self._reached = False  # whether the last pass could claim
         self._after = _FIRST
         self._survey_at_s = 0.0
 
@@ -85,13 +91,15 @@ class Deliverer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Delivers until `stop`, then lets attempts under way end."""
+        ended = asyncio.Event()
         async with asyncio.TaskGroup() as attempts:
+            attempts.create_task(self._claimer.run(ended))
             while not stop.is_set():
                 self._work.clear()
                 try:
                     async with self._connections.connection() as conn:
                         await self._pass(conn)
-                    self._reached = True
+                    self._reached = self._claimer.is_held
                     self._outage.end()
                 except TROUBLE as error:
                     self._reached = False
@@ -100,10 +108,12 @@ class Deliverer:
                 await asyncio.sleep(self._limits.pass_s)
                 await pause(self._work, self._limits.idle_s)
             await self._finish()
+            ended.set()
 
     async def _pass(self, conn: Connection) -> None:
         await self._write_marks(conn)
-        await self._claim(conn)
+        if self._claimer.is_held:
+            await self._claim(conn)
         if monotonic() >= self._survey_at_s:
             await self._survey(conn)
             self._survey_at_s = monotonic() + self._limits.survey_s
@@ -122,6 +132,9 @@ class Deliverer:
             rooms=self._lanes.rooms(),
             after=self._after,
             lease_s=limits.claim_s,
+            claimer=self._claimer.number,
+            living=self._claimer.living(),
+            dead_after_s=limits.claimer.dead_after_s,
         )
         claims = await webhook_deliveries.claim(conn, wanted)
         self._lanes.add(claims, begin_by_s=began_s + limits.claim_s - limits.attempt_s)
@@ -202,7 +215,7 @@ class Deliverer:
                 await webhook_deliveries.release(conn, claims)
         except TROUBLE as error:
             _log.warning(
-                "claimed deliveries not released, others attempt them when the claims expire",
+                "claimed deliveries not released, others attempt them when this process has ended",
                 claims=len(claims),
                 error=str(error).strip(),
             )

@@ -1,7 +1,7 @@
 """The loop that gives committed events their `seq` while this process holds the lease.
 
-Any number of processes run it; one leads and the others stand by. A leader that is killed is
-followed when its lease has run out, one that stops in order at once. What a leader had not
+Any number of processes run it; one leads and the others stand by. A leader that is killed or stops
+in order is followed at once, one that is cut off when its lease has run out. What a leader had not
 committed the next one does again.
 """
 
@@ -74,7 +74,9 @@ class Sequencer:
 
     async def _lead(self, conn: Connection, stop: asyncio.Event) -> None:
         limits = self._limits
-        epoch = await leases.acquire(conn, sequencer.LEASE, self._holder, limits.lease_s)
+        epoch = await leases.acquire(
+            conn, sequencer.LEASE, self._holder, limits.lease_s, of_session=True
+        )
         self._outage.end()
         if epoch is None:
             return

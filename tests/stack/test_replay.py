@@ -1,9 +1,11 @@
 """`opsc replay` as a user calls it: real files, real process output."""
 
+import csv
 import dataclasses
 import gzip
 import inspect
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
@@ -222,6 +224,36 @@ def test_a_zone_between_two_fixes_is_passed_through(files):
         ["exit", "1.0", "2.0", "moved", "segment"],
     ]
     assert run(files, "--max-speed-mps", "1e6", "--max-gap-seconds", "59").stdout.count("\n") == 1
+
+
+EXACT = """device_id,time,lat,lon
+a,2026-01-01T00:00:00Z,1.2345678901234567,0.00000001234567
+a,2026-01-01T00:00:10Z,1.5,-0.0000003
+a,2026-01-01T00:00:20Z,1.5,-0.0000004
+"""
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".ndjson", ".parquet", ".gpx"])
+def test_places_are_written_in_full_and_without_exponents(files, tmp_path, suffix):
+    files["--fixes"].write_bytes(gzip.compress(EXACT.encode()))
+    out = tmp_path / f"out{suffix}"
+    result = run(files, "--out", str(out), "--max-speed-mps", "1e9")
+    assert result.exit_code == 0
+    assert places_in(out) == [(1.2345678901234567, 0.00000001234567), (1.5, -0.0000003)]
+
+
+def places_in(out: Path) -> list[tuple[float, float]]:
+    if out.suffix == ".parquet":
+        return [(row["lat"], row["lon"]) for row in parquet.read_table(out).to_pylist()]
+    lines = out.read_text().splitlines()
+    if out.suffix == ".ndjson":
+        return [(row["lat"], row["lon"]) for row in map(json.loads, lines)]
+    if out.suffix == ".csv":
+        texts = [(row["lat"], row["lon"]) for row in csv.DictReader(lines)]
+    else:
+        texts = re.findall(r'<wpt lat="([^"]*)" lon="([^"]*)"', out.read_text())
+    assert "e" not in "".join(lat + lon for lat, lon in texts)
+    return [(float(lat), float(lon)) for lat, lon in texts]
 
 
 def test_a_rule_out_of_range_is_wrong_usage(files):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from standardwebhooks import Webhook
@@ -52,7 +53,7 @@ async def test_each_of_many_events_arrives_once_at_each_endpoint(world, database
     for receiver in (first, second):
         assert len(receiver.ids) == 500
         assert set(receiver.ids.values()) == {1}
-        assert receiver.open_most <= LaneLimits().window
+        assert receiver.open_most <= LaneLimits().steady_window
     assert Counter(await world.states(org_id)) == {"delivered": 1000}
 
 
@@ -143,6 +144,29 @@ async def test_endpoints_that_misbehave_delay_nobody_else(world, database):
             # The hanging ones time out after 30 s: had one waited for them, so would this.
             await until(lambda: len(good.requests) >= 300, wait_s=25)
     assert set(good.ids.values()) == {1}
+
+
+async def test_an_endpoint_that_answers_slowly_gets_many_at_a_time_and_delays_nobody(
+    world, database
+):
+    """As with answers after a second, only sooner."""
+    org_id = await world.organization()
+    async with (
+        receivers.well_behaved(delay_s=0.4) as slow,
+        receivers.well_behaved() as fast,
+    ):
+        await world.endpoint(org_id, slow.url)
+        beside = await world.endpoint(await world.organization(), fast.url)
+        await world.events(org_id, 300)
+        limits = DeliverLimits(attempt_s=6, lanes=LaneLimits(prompt_s=0.2, good_s=2))
+        async with delivering(database, limits=limits):
+            await until(lambda: len(slow.requests) >= 60)
+            await world.events(beside.org_id, 200)
+            await until(lambda: len(fast.requests) >= 200)
+            assert len(slow.requests) < 300
+            await until(lambda: len(slow.requests) >= 300)
+    assert slow.open_most > 32
+    assert set(slow.ids.values()) == set(fast.ids.values()) == {1}
 
 
 async def test_what_no_receiver_answers_is_told(world, database):
@@ -313,7 +337,14 @@ async def claimed(world, database):
         yield conn, claim
 
 
-WANTED = Wanted(limit=10, room=10, rooms={}, after=parse_id("whe", "whe_" + "0" * 26), lease_s=60)
+WANTED = Wanted(
+    limit=10,
+    room=10,
+    rooms={},
+    after=parse_id("whe", "whe_" + "0" * 26),
+    lease_s=60,
+    claimer=1,
+)
 
 
 async def test_a_claim_is_nobody_elses_until_it_lapses(world, claimed):
@@ -321,6 +352,21 @@ async def test_a_claim_is_nobody_elses_until_it_lapses(world, claimed):
     assert await webhook_deliveries.claim(conn, WANTED) == []
     await world.make_due()
     assert await webhook_deliveries.claim(conn, WANTED) == [claim]
+
+
+@pytest.mark.parametrize(
+    ("living", "dead_after_s", "is_free"),
+    [
+        ([2], 0, True),
+        ([2, 1], 0, False),
+        (None, 0, False),  # nobody knows yet who lives
+        ([2], 30, False),  # its claimer may be younger than our knowledge
+    ],
+)
+async def test_a_claim_of_the_dead_is_free(claimed, living, dead_after_s, is_free):
+    conn, claim = claimed
+    wanted = replace(WANTED, claimer=2, living=living, dead_after_s=dead_after_s)
+    assert await webhook_deliveries.claim(conn, wanted) == [claim] * is_free
 
 
 async def test_a_late_mark_of_a_failure_changes_nothing(world, claimed):

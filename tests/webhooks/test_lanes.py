@@ -1,8 +1,10 @@
 """Who is served next."""
 
-from collections import Counter
+import heapq
+from collections import Counter, deque
 from uuid import UUID
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -13,10 +15,10 @@ from webhooks.lanes import LaneLimits, Lanes
 NEVER = 1e9
 
 
-def claims_of(endpoint: int, count: int) -> list[Claim]:
+def claims_of(endpoint: int, count: int, organization: int = 1) -> list[Claim]:
     return [
         Claim(
-            org_id=UUID(int=1),
+            org_id=UUID(int=organization),
             endpoint_id=UUID(int=endpoint),
             event_id=UUID(int=number),
             attempts=0,
@@ -39,16 +41,22 @@ def start_all(lanes: Lanes, now_s: float = 0) -> list:
     return started
 
 
-def warmed_up(limits: LaneLimits, *endpoints: int) -> Lanes:
-    """Lanes whose endpoints have answered promptly, often."""
+def warmed_up(
+    limits: LaneLimits, *endpoints: int, answer_s: float = 0, organization: int = 1
+) -> Lanes:
+    """Lanes whose endpoints have answered often, after `answer_s`."""
     lanes = Lanes(limits)
-    for _ in range(limits.window):
-        for endpoint in endpoints:
-            lanes.add(claims_of(endpoint, 1), NEVER)
-        while flight := start_all(lanes):
-            for turn in flight:
-                lanes.finish(turn, 0, accepted=True)
+    warm_up(lanes, *endpoints, answer_s=answer_s, organization=organization)
     return lanes
+
+
+def warm_up(lanes: Lanes, *endpoints: int, answer_s: float, organization: int) -> None:
+    for _ in range(80):
+        for endpoint in endpoints:
+            lanes.add(claims_of(endpoint, 1, organization), NEVER)
+        while flight := start_all(lanes, now_s=0):
+            for turn in flight:
+                lanes.finish(turn, answer_s, accepted=True)
 
 
 def test_a_new_endpoint_gets_one_attempt_and_more_as_it_accepts():
@@ -109,7 +117,7 @@ def test_however_many_hang_a_prompt_endpoint_goes_on():
 
 
 def test_however_many_hang_a_new_endpoint_is_tried_soon():
-    lanes = Lanes(LaneLimits(new_in_flight=4, slow_in_flight=2))
+    lanes = Lanes(LaneLimits(new_in_flight=4, hanging_in_flight=2))
     for endpoint in range(100, 110):
         lanes.add(claims_of(endpoint, 5), NEVER)
     lanes.add(claims_of(1, 1), NEVER)
@@ -128,16 +136,94 @@ def test_prompt_endpoints_that_begin_to_hang_leave_the_large_pool_before_they_ti
     assert {turn.claim.endpoint_id.int for turn in start_all(lanes, now_s=1.1)} == {2}
 
 
-def test_a_slow_endpoint_that_accepts_gets_a_small_window():
-    lanes = Lanes(LaneLimits(slow_window=4))
-    lanes.add(claims_of(1, 100), NEVER)
-    now_s = 0.0
-    for _ in range(10):
-        flight = start_all(lanes, now_s)
-        now_s += 5
-        for turn in flight:
-            lanes.finish(turn, now_s, accepted=True)
-    assert len(start_all(lanes, now_s)) == 4
+@pytest.mark.parametrize(("answer_s", "most"), [(1.1, 64), (5, 64), (6, 4), (14, 4)])
+def test_an_endpoint_that_accepts_slowly_gets_more_and_more_unless_it_is_very_slow(answer_s, most):
+    lanes = warmed_up(LaneLimits(steady_window=64, slow_window=4), 1, answer_s=answer_s)
+    lanes.add(claims_of(1, 200), NEVER)
+    assert len(start_all(lanes, answer_s)) == most
+
+
+@pytest.mark.parametrize("service_s", [0.6, 1.1, 2.4, 3.5])
+@pytest.mark.parametrize("workers", [1, 2, 9, 40, 80])
+def test_an_endpoint_gets_what_it_bears_and_is_not_driven_into_its_timeout(service_s, workers):
+    """A receiver whose workers take one request each; the others wait there."""
+    longest_s, a_second = answered_by(workers, service_s)
+    assert longest_s < 15
+    assert a_second > 0.85 * min(workers, 64) / service_s
+
+
+def answered_by(workers: int, service_s: float) -> tuple[float, float]:
+    """The longest answer, and answers a second when the window has grown."""
+    lanes, now_s, longest_s, late = Lanes(LaneLimits()), 0.0, 0.0, 0
+    lanes.add(claims_of(1, 20_000), NEVER)
+    queue, busy = deque(), []
+    while now_s < 60:
+        queue.extend(start_all(lanes, now_s))
+        while queue and len(busy) < workers:
+            turn = queue.popleft()
+            heapq.heappush(busy, (now_s + service_s, turn.number, turn))
+        now_s, _, turn = heapq.heappop(busy)
+        longest_s = max(longest_s, now_s - turn.started_s)
+        late += now_s > 30
+        lanes.finish(turn, now_s, accepted=True)
+    return longest_s, late / (now_s - 30)
+
+
+def test_an_endpoint_that_begins_to_hang_gives_its_places_back():
+    limits = LaneLimits(steady_in_flight=8, steady_window=8, window=8, slow_window=2)
+    lanes = warmed_up(limits, 1, answer_s=2)
+    warm_up(lanes, 2, answer_s=2, organization=2)
+    lanes.add(claims_of(1, 50), NEVER)
+    hanging = start_all(lanes, now_s=2)
+    assert len(hanging) == 8
+    lanes.add(claims_of(2, 50, organization=2), NEVER)
+    assert start_all(lanes, now_s=16) == []
+    for turn in hanging:
+        lanes.finish(turn, 17, accepted=False)
+    assert Counter(turn.claim.endpoint_id.int for turn in start_all(lanes, 17)) == {1: 1, 2: 8}
+
+
+# Organizations -------------------------------------------------------------------------------
+
+
+def test_places_go_to_the_organization_that_has_the_fewest():
+    limits = LaneLimits(steady_in_flight=12, steady_window=12)
+    lanes = warmed_up(limits, *range(1, 6), answer_s=2)
+    warm_up(lanes, 9, answer_s=2, organization=2)
+    for endpoint in range(1, 6):
+        lanes.add(claims_of(endpoint, 50), NEVER)
+    flight = start_all(lanes, now_s=2)
+    assert len(flight) == 12
+    lanes.add(claims_of(9, 50, organization=2), NEVER)
+    for turn in flight[:6]:
+        lanes.finish(turn, 4, accepted=True)
+        flight += start_all(lanes, 4)
+    assert Counter(turn.claim.org_id.int for turn in flight[6:]) == {1: 6, 2: 6}
+
+
+def test_an_organization_has_a_bound_however_many_endpoints_it_has():
+    limits = LaneLimits(organization_in_flight=5, prompt_beside=2)
+    lanes = warmed_up(limits, 1, 2, 3, answer_s=2)
+    warm_up(lanes, 4, answer_s=0, organization=1)
+    warm_up(lanes, 9, answer_s=2, organization=2)
+    for endpoint in (1, 2, 3):
+        lanes.add(claims_of(endpoint, 50), NEVER)
+    assert len(start_all(lanes, now_s=2)) == 5
+    lanes.add(claims_of(9, 50, organization=2), NEVER)
+    assert len(start_all(lanes, now_s=2)) == 5
+    lanes.add(claims_of(4, 50), NEVER)
+    assert [turn.claim.endpoint_id.int for turn in start_all(lanes, now_s=2)] == [4, 4]
+
+
+def test_an_organization_below_its_bound_again_goes_on():
+    lanes = warmed_up(LaneLimits(organization_in_flight=2), 1, 2, answer_s=2)
+    lanes.add(claims_of(1, 50), NEVER)
+    first, second = start_all(lanes, now_s=2)
+    lanes.add(claims_of(2, 50), NEVER)
+    assert start_all(lanes, now_s=2) == []
+    for turn in (first, second):
+        lanes.finish(turn, 4, accepted=True)
+    assert len(start_all(lanes, now_s=4)) == 2
 
 
 def test_an_attempt_that_cannot_begin_in_time_is_never_begun():
@@ -149,7 +235,7 @@ def test_an_attempt_that_cannot_begin_in_time_is_never_begun():
 
 
 def test_many_hanging_endpoints_leave_room_for_claims_of_others():
-    limits = LaneLimits(new_waiting=10, waiting=100)
+    limits = LaneLimits(slow_waiting=10, waiting=100)
     lanes = warmed_up(limits, 1)
     for endpoint in range(100, 110):
         lanes.add(claims_of(endpoint, 1), NEVER)
@@ -178,10 +264,14 @@ class AnyOrderOfThings(RuleBasedStateMachine):
 
     limits = LaneLimits(
         prompt_in_flight=5,
+        steady_in_flight=4,
         new_in_flight=2,
-        slow_in_flight=3,
-        in_flight=9,
+        hanging_in_flight=3,
+        in_flight=13,
+        organization_in_flight=6,
+        prompt_beside=1,
         window=4,
+        steady_window=5,
         slow_window=2,
         idle_lanes=2,
     )
@@ -195,7 +285,7 @@ class AnyOrderOfThings(RuleBasedStateMachine):
 
     @rule(endpoint=st.integers(1, 6), count=st.integers(1, 6))
     def add(self, endpoint, count):
-        self.lanes.add(claims_of(endpoint, count), NEVER)
+        self.lanes.add(claims_of(endpoint, count, organization=endpoint % 2), NEVER)
         self.added += count
 
     @rule()
@@ -232,7 +322,10 @@ class AnyOrderOfThings(RuleBasedStateMachine):
     def bounds_hold(self):
         assert self.lanes.in_flight <= self.limits.in_flight
         per_endpoint = Counter(turn.claim.endpoint_id for turn in self.flight)
-        assert max(per_endpoint.values(), default=0) <= self.limits.window
+        assert max(per_endpoint.values(), default=0) <= self.limits.steady_window
+        per_organization = Counter(turn.claim.org_id for turn in self.flight)
+        most = self.limits.organization_in_flight + self.limits.prompt_beside
+        assert max(per_organization.values(), default=0) <= most
 
     def teardown(self):
         """Everything that waits gets its turn in the end."""

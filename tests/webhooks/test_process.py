@@ -80,6 +80,32 @@ async def test_killed_again_and_again_it_delivers_all(world, database):
     assert await world.seqs(org_id) == list(range(1, 2_001))
 
 
+async def test_what_a_killed_process_had_claimed_is_sent_long_before_its_claims_lapse(
+    world, database
+):
+    org_id = await world.organization()
+    patient = {"OPSC_WEBHOOK_TIMEOUT_S": "60"}  # so a claim holds for three minutes
+    async with receivers.well_behaved(delay_s=0.05) as receiver:
+        await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 400)
+        async with process(database.url("opsc_deliver"), **patient) as victim:
+            await until(lambda: len(receiver.requests) >= 20)
+            receiver.delay_s = 60
+            await asyncio.sleep(1)  # what was accepted is marked by now
+            victim.kill()
+            await victim.wait()
+        in_the_air = {request.id for request in receiver.requests[-receiver.open_now :]}
+        receiver.delay_s = 0
+        claimed = [row for row in await world.deliveries(org_id) if row[-1]]
+        assert len(claimed) > len(in_the_air) > 1
+        async with process(database.url("opsc_deliver"), **patient):
+            await until(lambda: _all_delivered(world, org_id))
+    assert len(receiver.ids) == 400
+    assert {one: count for one, count in receiver.ids.items() if count > 1} == dict.fromkeys(
+        in_the_air, 2
+    )
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_it_stops_in_order(world, database, number):
     org_id = await world.organization()

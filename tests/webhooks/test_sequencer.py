@@ -158,6 +158,17 @@ async def test_a_standby_takes_over_at_once_when_the_leader_stops(world, databas
     assert await world.seqs(org_id) == [1, 2, 3]
 
 
+async def test_a_standby_takes_over_at_once_when_the_leader_is_killed(world, database):
+    limits = SequencerLimits(lease_s=300, standby_s=0.05, idle_s=0.02)
+    async with await connect(database.url("opsc_deliver"), "test") as session:
+        await leases.acquire(session, sequencer.LEASE, "killed", 300, of_session=True)
+        async with delivering(database, sequencer_limits=limits) as standby:
+            await asyncio.sleep(0.3)
+            assert not _leads(standby)
+            await session.close()
+            await until(lambda: _leads(standby))
+
+
 async def test_sessions_that_are_ended_again_and_again_only_delay(world, database):
     org_id = await world.organization()
     async with delivering(database):

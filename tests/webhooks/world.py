@@ -157,7 +157,15 @@ async def delivering(
         ) as poster,
         asyncio.TaskGroup() as loops,
     ):
-        deliverer = Deliverer(connections, poster, SecretBox(SECRET_KEY), metrics, limits)
+        url = database.url("opsc_deliver")
+        deliverer = Deliverer(
+            connections,
+            lambda: connect(url, "test-claims"),
+            poster,
+            SecretBox(SECRET_KEY),
+            metrics,
+            limits,
+        )
         sequencer = Sequencer(
             connections,
             f"test-{random.random()}",
