@@ -22,6 +22,7 @@ from db.visits import Visit
 from geofence.state import State
 from ingest import past
 from ingest.arrivals import read
+from ingest.late_pace import LatePace
 from ingest.notes import Notes
 from ingest.past import NO_PAST, AssetPast, Past, PastNeeded, Span
 from ingest.plan import Memory, Plan, make_plan
@@ -75,6 +76,7 @@ class Planned:
     def settle(self, messages: Sequence[DeviceMessage], after_s: int) -> None:
         """Plans and takes the messages as one batch, received then."""
         now_us, known = BEGAN_US + after_s * S, NO_PAST
+        self.memory.late_pace = LatePace()  # how long a plan takes here must not matter
         arrivals = read(messages, now_us)
         while True:
             try:
@@ -83,6 +85,7 @@ class Planned:
                 known = self._look_up(need, known)
             else:
                 break
+        assert not len(plan.postponed)
         self.memory.take(plan)
         self.rows = np.concatenate((self.rows, plan.new.rows))
         self.events += plan.events
