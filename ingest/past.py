@@ -39,7 +39,7 @@ _END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 MOST_CHECKPOINTS = 64  # beyond so many, all of the past is looked up
 PIECE_FIXES = 250  # of a backlog, judged at once
 LONGEST_PIECE = 16  # so many times as long, where a piece would end amid what it changes
-MOST_FIXES = 100_000  # of an asset, judged at once; where more follow, a late fix makes a backlog
+MOST_FIXES = 20_000  # of an asset, judged at once; where more follow, a late fix makes a backlog
 
 
 @dataclass(frozen=True, slots=True)
