@@ -170,23 +170,24 @@ async def test_settings_of_an_organization_bear_on_what_arrives_after_them(
     at = soon(-100)
 
     async def visit(vehicle: Vehicle) -> None:
-        """Twice inside, first by an accuracy of 25 m; then twice outside."""
-        places = ((HOME, 25.0), (HOME, 5.0), (NORTH, 5.0), (NORTH, 5.0))
+        """Twice inside, first by an accuracy of 25 m; then once outside."""
+        places = ((HOME, 25.0), (HOME, 5.0), (NORTH, 5.0))
         for number, (place, accuracy_m) in enumerate(places):
             moment = at + timedelta(seconds=number)
             await device.send(vehicle, fix(moment, *place, accuracy_m=accuracy_m))
 
     await visit(before)
-    await _stored(tenant, 4)
+    await _stored(tenant, 3)
+    assert tenant.rows("SELECT left_at FROM visits") == [(None,), (None,)]
     await tenant.settings(rules={"exit_confirm_fixes": 1}, max_accuracy_m=20.0)
     await visit(after)
-    await _stored(tenant, 8)
-    await device.send(before, fix(at + timedelta(seconds=4), *NORTH, accuracy_m=5.0))
-    await _stored(tenant, 9)
+    await _stored(tenant, 6)
+    await device.send(before, fix(at + timedelta(seconds=3), *NORTH, accuracy_m=5.0))
+    await _stored(tenant, 7)
     rows = tenant.rows("SELECT asset_id, zone_id, entered_at, left_at FROM visits")
     moments = [at + timedelta(seconds=number) for number in range(4)]
     assert {(asset, zone): tuple(ends) for asset, zone, *ends in rows} == {
-        (before.asset_id, own): (moments[0], moments[2]),
+        (before.asset_id, own): (moments[0], None),
         (before.asset_id, other): (moments[0], moments[2]),
         (after.asset_id, own): (moments[1], None),
         (after.asset_id, other): (moments[1], moments[2]),
