@@ -120,7 +120,7 @@ async def test_an_unknown_parameter_is_a_400_that_lists_the_known_ones(
         ("/v1/gps-events", "from", "2026-01-01T00:00:00"),
         ("/v1/gps-events", "to", "2026-13-01T00:00:00Z"),
         ("/v1/gps-events", "asset_id", "1"),
-        ("/v1/gps-events", "tracker_id", format_id("ast", new_id())),
+        ("/v1/gps-events", "tracker_id", "ast_01jd8x0k2m4n6p8q0r2s4t6v8w"),
         ("/v1/visits", "zone_id", ""),
         ("/v1/events", "after", "-1"),
         ("/v1/events", "after", "9" * 30),
