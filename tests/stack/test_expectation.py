@@ -110,7 +110,7 @@ places = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(places.flatmap(lambda fixes: st.tuples(st.just(fixes), st.permutations(fixes))))
 def test_whatever_the_order_of_arrival_the_stays_are_those_of_the_order_of_time(
     pair: tuple[list[tuple[int, int, float]], list[tuple[int, int, float]]],
