@@ -137,7 +137,7 @@ class Walk:
             lon += 1.0  # too far to be true, unless the next ones are there too
             self.place[tracker] = (lon, lat) if random.random() < 0.3 else self.place[tracker]
         accuracy = random.choice([{}, {"accuracy_m": 12.5}, {"accuracy_m": 400.0}])
-        if accuracy == {"accuracy_m": 12.5} and self.coarse.random() < 0.5:
+        if accuracy == {"accuracy_m": 12.5} and self.coarse.random() < 0.2:
             accuracy = {"accuracy_m": 60.0}
         return fix(
             at, round(lon, 6), round(lat, 6), speed_mps=random.choice([0.1, 7.7]), **accuracy
