@@ -28,7 +28,7 @@ def test_the_newest_result_is_quiet_where_it_should_be() -> None:
 
 @pytest.mark.parametrize("noise", coarse.NOISES)
 def test_a_parked_device_is_quiet_now_and_was_not_before(noise: coarse.Noise) -> None:
-    fixes = parked(CENTRE, 65.0, noise, "radius", (40, 300), seed=1)
+    fixes = parked(CENTRE, 80.0, noise, "radius", (40, 300), seed=1)
     assert coarse.false_events(by_engine(BEFORE)(fixes, CENTRE), CENTRE) > 3
     assert coarse.false_events(by_engine(Rules())(fixes, CENTRE), CENTRE) < 1
 

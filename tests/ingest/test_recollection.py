@@ -65,6 +65,7 @@ class Walk:
 
     tenant: Tenant
     random: Random
+    coarse: Random  # apart, for which fixes are coarse
     now: datetime = BEGIN
     assets: list[UUID] = field(default_factory=list[UUID])
     carrier: dict[UUID, UUID | None] = field(default_factory=dict[UUID, UUID | None])
@@ -73,7 +74,7 @@ class Walk:
 
     @classmethod
     async def begin(cls, database: DatabaseUnderTest, seed: int) -> "Walk":
-        walk = cls(await Tenant.create(database), Random(seed))
+        walk = cls(await Tenant.create(database), Random(seed), Random(seed + 100))
         for shift, fields in enumerate(ZONES):
             place = (HOME[0] + shift * 0.0004, HOME[1])
             zone = await walk.tenant.zone(square(*place), name=f"Zone {shift}", **fields)
@@ -135,8 +136,9 @@ class Walk:
         if random.random() < 0.06:
             lon += 1.0  # too far to be true, unless the next ones are there too
             self.place[tracker] = (lon, lat) if random.random() < 0.3 else self.place[tracker]
-        accuracy_m = random.choice([None, 12.5, 60.0, 400.0])
-        accuracy = {} if accuracy_m is None else {"accuracy_m": accuracy_m}
+        accuracy = random.choice([{}, {"accuracy_m": 12.5}, {"accuracy_m": 400.0}])
+        if accuracy == {"accuracy_m": 12.5} and self.coarse.random() < 0.2:
+            accuracy = {"accuracy_m": 60.0}
         return fix(
             at, round(lon, 6), round(lat, 6), speed_mps=random.choice([0.1, 7.7]), **accuracy
         )
