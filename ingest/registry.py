@@ -197,13 +197,12 @@ class Registry:
         """
         rows, found, unknown = batch.rows, dict[int, int](), dict[int, int]()
         before = self._assignments.before_the_last(rows["tracker"], rows["time_us"])
-        good = ~(rows["known"][before] & Known.ACCURACY).astype(bool)
-        good |= rows["accuracy_m"][before] <= self.gates.max_accuracy_m
-        for row in rows[before[good]]:
+        for row in rows[before]:
             tracker, time_us, seq = int(row["tracker"]), int(row["time_us"]), int(row["seq"])
+            accuracy_m = float(row["accuracy_m"]) if row["known"] & Known.ACCURACY else 0.0
             for from_us, _, asset in self._assignments.of(tracker):
                 putting = Putting(asset, tracker, from_us)
-                if from_us <= time_us:
+                if from_us <= time_us or accuracy_m > self.gates.max_accuracy_of(asset):
                     continue
                 if not self.moves.is_placed(putting):
                     unknown[asset] = min(from_us, unknown.get(asset, from_us))

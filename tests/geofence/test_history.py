@@ -622,7 +622,7 @@ def test_a_zone_with_a_beginning_in_the_past_judges_what_is_received_once_it_is_
     for visit in history.visits.values():
         is_by_fix = visit.key.zone == 9 and not visit.key.change_us
         if is_by_fix and np.isinf(
-            gates.max_accuracy_m
+            gates.default_max_accuracy_m
         ):  # else the third of a chain has two others judged
             assert received_us[visit.key.time_us] >= made_us
     again = History(0, State())
