@@ -163,8 +163,12 @@ class History:
         return replace(revision, openings=openings, suspect=now.suspicions(rows))
 
     def _agrees(self, known: list[Visit]) -> bool:
-        """Whether the asset is in the zones after its last fix that it was known to be in then."""
-        at_us = int(self._after.assets["newest_us"][0])
+        """Whether the asset is in the zones after its last fix that it was known to be in then, and
+        no fix that follows can tell of stays before it."""
+        asset = self._after.assets[0]
+        if asset["suspects"] or asset["bridged"]:
+            return False
+        at_us = int(asset["newest_us"])
         then = {one.key.zone for one in known if one.entered.time_us <= at_us < one.end_us}
         return then == set(_inside(self._after)["zone"].tolist())
 

@@ -20,6 +20,7 @@ _DAY_US = 86_400 * _SECOND_US
 _AHEAD_US = 300 * _SECOND_US
 _ROLLOVER_US = 1024 * 7 * _DAY_US
 _ROLLOVERS = (1, 2)
+_SAME_PLACE_DEG = 1e-6
 _YEAR_2000_US = 946_684_800 * _SECOND_US
 
 
@@ -74,6 +75,7 @@ def fates(arrived: Arrived) -> Fates:
     _mend(rows, arrived.sent_us, reasons == "")
     _refuse(reasons, rows["time_us"] < _YEAR_2000_US, Reason.ANCIENT)
     _refuse(reasons, rows["time_us"] > arrived.sent_us + _AHEAD_US, Reason.FUTURE)
+    _refuse(reasons, _twins(rows, reasons == ""), Reason.CONFLICT)
     is_stored = reasons == ""
     return Fates(rows[is_stored], _counted(arrived, reasons, np.flatnonzero(~is_stored).tolist()))
 
@@ -93,6 +95,21 @@ def _unreadable(arrived: Arrived) -> NDArray[np.bool_]:
 def _nowhere(rows: NDArray[np.void]) -> NDArray[np.bool_]:
     at_zero = (rows["lat"] == 0) & (rows["lon"] == 0)
     return ~((np.abs(rows["lat"]) <= 90) & (np.abs(rows["lon"]) <= 180)) | at_zero
+
+
+def _twins(rows: NDArray[np.void], good: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Good fixes that say another place than the first good one of their tracker, time and seq."""
+    number = np.flatnonzero(good)
+    own = rows[number]
+    _, first, which = np.unique(
+        own[["tracker", "time_us", "seq"]], return_index=True, return_inverse=True
+    )
+    other = own[first[which.reshape(-1)]]
+    east_deg = np.abs(own["lon"] - other["lon"])
+    apart_deg = np.maximum(np.abs(own["lat"] - other["lat"]), np.minimum(east_deg, 360 - east_deg))
+    found = np.zeros(len(rows), np.bool_)
+    found[number[apart_deg > _SAME_PLACE_DEG]] = True
+    return found
 
 
 def _mend(rows: NDArray[np.void], sent_us: NDArray[np.int64], good: NDArray[np.bool_]) -> None:

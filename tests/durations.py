@@ -6,14 +6,16 @@ python -m tests.durations var/tests.xml
 import json
 import sys
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from xml.etree import ElementTree
 
 
-def durations_s(report: Path) -> dict[str, float]:
-    """Seconds by file, of a report that pytest wrote with `--junitxml`."""
+def durations_s(reports: Iterable[str]) -> dict[str, float]:
+    """Seconds by file, of reports that pytest wrote with `--junitxml`."""
     found: dict[str, float] = defaultdict(float)
-    for case in ElementTree.parse(report).iter("testcase"):
+    cases = (case for report in reports for case in ElementTree.parse(report).iter("testcase"))
+    for case in cases:
         parts = case.get("classname", "").split(".")
         while parts and not Path(*parts).with_suffix(".py").exists():
             parts.pop()  # the name of a class
@@ -24,5 +26,5 @@ def durations_s(report: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    text = json.dumps(durations_s(Path(sys.argv[1])), indent=1) + "\n"
+    text = json.dumps(durations_s(sys.argv[1:]), indent=1) + "\n"
     Path(__file__).with_name("durations.json").write_text(text, encoding="utf-8")

@@ -100,7 +100,9 @@ async def test_an_overspeed_is_noted_while_the_visit_is_open_and_read_back(
     columns = "overspeed_at, overspeed_lat, overspeed_lon, overspeed_mps, overspeed_told"
     assert stay.row(columns) == (LATER, 52.5, 13.5, pytest.approx(16.7), True)
     async with transaction(database, "opsc_ingest") as conn:
-        await visits.close(conn, [Departure(*stay.visit[:2], END, 1.0, 2.0, "moved")])
+        await visits.close(
+            conn, [Departure(*stay.visit[:2], END, 1.0, 2.0, "moved", None, *EXIT_FIX)]
+        )
         with pytest.raises(VisitNotOpen):
             await visits.mark_overspeed(conn, [found])
 

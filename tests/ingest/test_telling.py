@@ -52,6 +52,7 @@ def zone(number: int, south: int, north: int, **rules: Any) -> ZoneVersionRow:
         assets=None,
         valid_from_us=MIN_TIME_US,
         valid_to_us=MAX_TIME_US,
+        created_us=MIN_TIME_US,
     )
 
 
