@@ -249,6 +249,7 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
     batch, new = _without_rows(batch, postponed), _without_rows(new, postponed)
     twins = _without_rows(twins, postponed)
     batch = _without_rows(batch, twins)
+    refusals = [*refusals, *refuse_twins(twins, arrivals, registry)]
     return Plan(
         revision=registry.revision,
         batch=batch,
@@ -265,7 +266,7 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
         notes=memory.notes.changes(delta, registry),
         checkpoints=[*late.checkpoints, *checkpoints],
         checkpointed=[*late.checkpointed, *_times(checkpoints, registry)],
-        refusals=[*refusals, *refuse_twins(twins, arrivals, registry)],
+        refusals=refusals,
         buckets=buckets,
         backlogs=memory.backlogs.progress(arrived.rows, late.backlogs, begun, now_us),
         slow=_organizations(batch, rest, unseen) | _much_refused(arrivals, refusals, registry),

@@ -230,3 +230,19 @@ async def test_whose_messages_are_refused_has_little_of_the_next_batch(
         await settle(turn, [*refused[:1], *good[20:]])
         assert leftovers.shared(read(refused, now_us()), turn.memory, 1_000).behind is None
     assert many.rows("SELECT count(*), sum(seen) FROM quarantine") == [(150, 215)]
+
+
+async def test_whose_fixes_are_twins_has_little_of_the_next_batch(
+    database: DatabaseUnderTest,
+) -> None:
+    many, few = await Tenant.create(database), await Tenant.create(database)
+    of_many, of_few = await many.vehicle(), await few.vehicle()
+    moment = soon(-9)
+    twins = [sent(of_many, fix(moment, 13.0, 50 + n / 100)) for n in range(150)]
+    good = [sent(of_few, fix(soon(n - 90), *HOME)) for n in range(20)]
+    async with turn_of(database) as turn:
+        await settle(turn, [*twins, *good[:10]])
+        batch = leftovers.shared(read([*twins, *good[10:]], now_us()), turn.memory, 1_000)
+        assert batch.behind is not None
+        assert len(batch.behind.messages) == 150 - leftovers.SLOW_FIXES
+    assert many.rows("SELECT count(*) FROM quarantine WHERE reason = 'conflict'") == [(149,)]
