@@ -309,6 +309,8 @@ def _window_opens(desk: Desk, number: int) -> bool:
     case.candidates = 1
     if not begin_step(desk):
         return False
+    if number > 0 and _time_us(desk.opening, opening.key, number - 1) == opening.time_us:
+        case.step -= 1  # with those before, which are known together
     if not asset.located:
         return True
     entry = in_force(desk, opening.zone, asset.asset, opening.time_us)

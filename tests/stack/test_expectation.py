@@ -16,6 +16,7 @@ from stack.results import AmendedEvent, GeofenceEvent, OverspeedEvent, Visit
 from stack.run_history import RunHistory
 from stack.sim_zone import SimZone
 from telemetry.fix import Known
+from telemetry.ids import parse_id
 from telemetry.times import parse_time_us
 from tests.stack.small_runs import (
     INSIDE,
@@ -25,6 +26,7 @@ from tests.stack.small_runs import (
     SQUARE,
     START_US,
     ZONES,
+    an_id,
     arrived,
     at_us,
     history_of,
@@ -245,6 +247,14 @@ def test_hours_that_begin_tell_of_those_in_the_wrong_place() -> None:
     ]
     assert breaches(found)[0].visit_id == found.visits[0].visit_id
     assert breaches(found)[1].visit_id is None
+
+
+def test_hours_that_begin_together_are_told_in_order_of_the_zones_ids() -> None:
+    hours = {"timezone": "UTC", "windows": [{"days": ["fri"], "from": "08:01", "to": "09:00"}]}
+    zones = [replace(square(), schedule=hours) for _ in range(6)]
+    told = [event.zone_id for event in breaches(replayed((0, 0, INSIDE), zones=zones))]
+    assert told == sorted(told, key=lambda zone_id: parse_id("zon", zone_id))
+    assert told != [an_id("zon", number) for number in range(6)]
 
 
 def test_a_zone_with_tags_bears_on_assets_that_have_one() -> None:
