@@ -49,17 +49,17 @@ check: setup
 	@! grep -n '"resolved"' clients/package-lock.json || { echo 'nor this one' >&2; exit 1; }
 
 bench: setup
-	$(BIN)/python -m benchmarks.end_to_end
-	$(BIN)/python -m benchmarks.devices
+	$(BIN)/python -m benchmarks.pipeline.end_to_end
+	$(BIN)/python -m benchmarks.pipeline.devices
 
 bench-sweep: setup
-	$(BIN)/python -m benchmarks.sweep
+	$(BIN)/python -m benchmarks.pipeline.sweep
 
 bench-engine: setup
-	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks.engine.run
 
 bench-api: setup
-	$(BIN)/python -m benchmarks.api
+	$(BIN)/python -m benchmarks.api.run
 
 clients: tools
 	$(BIN)/python -m tests.clients.make
@@ -69,13 +69,13 @@ audit: tools
 	  tests/api/test_tenants.py -v -rP
 
 faults: setup
-	$(BIN)/python -m benchmarks.faults $(if $(ROWS),--rows $(ROWS)) $(if $(SHORT),--short)
+	$(BIN)/python -m benchmarks.faults.main $(if $(ROWS),--rows $(ROWS)) $(if $(SHORT),--short)
 
 hostile: setup
-	$(BIN)/python -m benchmarks.hostile $(if $(ATTACKS),--attacks $(ATTACKS))
+	$(BIN)/python -m benchmarks.hostile.main $(if $(ATTACKS),--attacks $(ATTACKS))
 
 soak: setup
-	$(BIN)/python -m benchmarks.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
+	$(BIN)/python -m benchmarks.soak.main $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
 fuzz: setup $(FUZZ)
 	PYTHONPATH=.venv/fuzz $(BIN)/python -m benchmarks.fuzz \
@@ -113,7 +113,7 @@ $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/uv
 	$(WITH_INDEX) \
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock && \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . && \
-	$(BIN)/python -m geofence.prepare
+	$(BIN)/python -m geofence.judging.warmup
 	@touch $@
 
 # What a server needs and nothing for development, of the lock file's versions and hashes. Everybody
@@ -124,7 +124,7 @@ install: | $(BIN)/uv
 	$(BIN)/uv venv --quiet --python $(PYTHON) "$(TO)" && \
 	$(BIN)/uv pip install --quiet --python "$(TO)/bin/python" --compile-bytecode \
 	  --constraints requirements.lock . && \
-	"$(TO)/bin/python" -P -m geofence.prepare
+	"$(TO)/bin/python" -P -m geofence.judging.warmup
 
 $(TOOLS): requirements-tools.lock | $(INSTALLED)
 	$(WITH_INDEX) \

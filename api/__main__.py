@@ -12,9 +12,9 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from api.app import create_app
-from api.protocol import BoundedHttp
+from api.http.server import BoundedHttp
 from api.settings import ApiSettings
-from db.connect import Limits, pool
+from db.core.connect import Limits, pool
 from service import logs
 from service.wrong_settings import explained
 

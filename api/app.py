@@ -7,55 +7,55 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from api import (
+from api.auth.scopes import known_scopes, resources
+from api.context import ApiState
+from api.http import errors
+from api.http.compression import Compressing
+from api.http.metrics import Metrics
+from api.http.middleware import Edge
+from api.openapi import docs_page
+from api.openapi.document import complete, tags_of
+from api.request.route import parameters_by_operation
+from api.request.route_index import ByResource
+from api.resources import (
     api_keys,
-    asset_positions,
-    assets,
-    attachments,
     audit_events,
-    auth,
+    auth_session,
+    auth_tokens,
     batches,
     clients,
     employees,
     events,
-    failures,
     gateways,
     gps_events,
     health,
     jwks,
-    links,
     organization,
     organization_usage,
+    password_links,
     quarantine,
-    reference,
-    session,
     sites,
-    trackers,
     users,
     visits,
     webhook_endpoints,
-    zone_validation,
-    zones,
 )
-from api.by_resource import ByResource
-from api.compression import Compressing
-from api.documentation import complete, tags_of
-from api.edge import Edge
-from api.metrics import Metrics
-from api.routes import parameters_by_operation
-from api.scopes import known_scopes, resources
+from api.resources.assets import positions
+from api.resources.assets import routes as assets
+from api.resources.attachments import routes as attachments
+from api.resources.trackers import routes as trackers
+from api.resources.zones import routes as zones
+from api.resources.zones import validate
 from api.settings import ApiSettings
-from api.state import ApiState
-from api.waiting import opened
-from db.connect import Pool
+from api.startup import opened
+from db.core.connect import Pool
 from service.health import serving
 from service.itself import watching_itself
 
 RESOURCES = (
-    auth,
+    auth_tokens,
     jwks,
-    session,
-    links,
+    auth_session,
+    password_links,
     users,
     api_keys,
     organization,
@@ -63,11 +63,11 @@ RESOURCES = (
     clients,
     sites,
     employees,
-    asset_positions,  # before assets, where its path would be an id
+    positions,  # before assets, where its path would be an id
     assets,
     trackers,
     gateways,
-    zone_validation,
+    validate,
     zones,
     gps_events,
     quarantine,
@@ -108,7 +108,7 @@ def create_app(
             writing = asyncio.create_task(state.usage.run())
             try:
                 async with state.admission.running():
-                    yield {"metrics": state.metrics}  # for api.protocol
+                    yield {"metrics": state.metrics}  # for api.http.server
             finally:
                 writing.cancel()
                 if opening is not None:
@@ -134,13 +134,13 @@ def create_app(
         app.include_router(resource.router)
     app.include_router(batches.router)
     app.include_router(health.router)
-    app.include_router(reference.router)
+    app.include_router(docs_page.router)
     document = complete(app)
     app.state.parameters = parameters_by_operation(document)
     app.state.parameter_names = frozenset[str]().union(*app.state.parameters.values())
     app.state.scopes = known_scopes(document)
     app.state.resources = resources(document)
-    failures.install(app)
+    errors.install(app)
     app.add_middleware(Compressing)
     origins = settings.api_allowed_origins or ()
     app.add_middleware(Edge, metrics=state.metrics, origins=origins)

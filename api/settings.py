@@ -8,8 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from db.connect import DATABASE_URL_FORM, check_url
-from db.secretbox import SECRET_KEY_FORM, read_secret_key
+from db.core.connect import DATABASE_URL_FORM, check_url
+from db.core.secrets import SECRET_KEY_FORM, read_secret_key
 
 _ADDRESS = r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:\s]+):\d{1,5}$"
 

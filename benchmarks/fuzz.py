@@ -25,7 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine
+from benchmarks.common import machine
 from tests.fuzz.targets import CORPUS, TARGETS, corpus, seeds, write_corpus
 
 RESULTS = Path(__file__).parent / "results"

@@ -4,9 +4,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from telemetry.decode import Format, decode
-from telemetry.encode import encode_json, encode_msgpack, encode_packed
 from telemetry.fix import FixBatch, Known, blank_rows
+from telemetry.formats.decode import Format, decode
+from telemetry.formats.encode import encode_json, encode_msgpack, encode_packed
 
 FIXES = 10_000
 FILLED = (

@@ -2,9 +2,9 @@
 
     pytest benchmarks/test_evaluator.py
 
-Workload W1 (benchmarks/workload.py). `ns_per_fix` in a result's extra information is the median.
-Figures of one run compare with each other; nothing is asserted about time. `benchmarks.engine` is
-the whole table.
+Workload W1 (benchmarks/common/workload.py). `ns_per_fix` in a result's extra information is the
+median. Figures of one run compare with each other; nothing is asserted about time.
+`benchmarks.engine.run` is the whole table.
 """
 
 from functools import cache
@@ -16,11 +16,11 @@ import rtree
 import shapely
 from numpy.typing import NDArray
 
-from benchmarks.engine_load import Journey, plan_of, versions_of
-from benchmarks.engine_parts import Subject
-from benchmarks.workload import START_US, zone_rings
-from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate
-from geofence.index import ZoneIndex, ZoneVersion
+from benchmarks.common.workload import START_US, zone_rings
+from benchmarks.engine.load import Journey, plan_of, versions_of
+from benchmarks.engine.parts import Subject
+from geofence.judging.evaluator import NO_TIMERS_US, Evaluation, evaluate
+from geofence.zones.index import ZoneIndex, ZoneVersion
 from telemetry.fix import FixBatch
 
 

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 
 from device_sim.packing import Messages
-from telemetry.encode import encode_json, encode_msgpack, encode_packed
 from telemetry.fix import FixBatch
+from telemetry.formats.encode import encode_json, encode_msgpack, encode_packed
 
 _DEGREES_E7 = 1e7
 RECORD_BYTES = 32
@@ -28,7 +28,8 @@ class PayloadFormat(StrEnum):
 
 
 def payloads(payload_format: PayloadFormat, messages: Messages) -> list[bytes]:
-    """The bytes of each message. Raises telemetry.encode.EncodeError for what cannot be carried.
+    """The bytes of each message. Raises telemetry.formats.encode.EncodeError for what cannot be
+    carried.
 
     A latitude that is not a number is written as NaN, though that is no JSON.
 

@@ -9,20 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from geofence.agenda import Agenda
-    from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate
-    from geofence.geojson import read_shape, read_zones
-    from geofence.history import History
-    from geofence.index import ZoneIndex
-    from geofence.policy import Policy, event_type
+    from geofence.judging.evaluator import NO_TIMERS_US, Evaluation, evaluate
+    from geofence.judging.state import State
+    from geofence.late.history import History
+    from geofence.late.segments import Circumstances
+    from geofence.model.no_fix_events import Agenda
+    from geofence.model.policy import Policy, event_type
+    from geofence.model.rules import Gates, Rules
+    from geofence.model.schedule import Schedule, parse_schedule
+    from geofence.model.transitions import Cause, Inferred, Transition
     from geofence.punch import judge_punch
-    from geofence.refusal import ShapeError
-    from geofence.rules import Gates, Rules
-    from geofence.schedule import Schedule, parse_schedule
-    from geofence.segments import Circumstances
-    from geofence.state import State
-    from geofence.transitions import Cause, Inferred, Transition
-    from geofence.versions import ZoneVersion
+    from geofence.shapes.errors import ShapeError
+    from geofence.shapes.geojson import read_shape, read_zones
+    from geofence.zones.index import ZoneIndex
+    from geofence.zones.versions import ZoneVersion
 
 __all__ = [
     "NO_TIMERS_US",

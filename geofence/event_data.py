@@ -1,7 +1,7 @@
 """`data` of the events of geofences: its fields, what each means, an example.
 
 Ingest writes these structs. The OpenAPI document and docs/webhooks.md are made from them, too
-(`api.event_types`).
+(`api.openapi.event_types`).
 """
 
 from collections.abc import Iterable
@@ -9,9 +9,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from geofence.amendments import Telling
-from geofence.policy import DEFAULT_ALERTS, SILENT_CAUSES
-from geofence.transitions import Cause
+from geofence.late.amendments import Telling
+from geofence.model.policy import DEFAULT_ALERTS, SILENT_CAUSES
+from geofence.model.transitions import Cause
 
 _NAME_CHARACTERS = 200
 _CAUSES = [cause.name.lower() for cause in Cause if cause.name.lower() not in SILENT_CAUSES]

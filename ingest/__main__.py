@@ -8,16 +8,16 @@ import structlog
 import uvloop
 from pydantic import ValidationError
 
-from db.quarantine import Bounds, DailyBound
-from geofence.prepare import prepare
-from ingest.batcher import BatchLimits
-from ingest.link import LinkOptions
+from db.history.quarantine import Bounds, DailyBound
+from geofence.judging.warmup import prepare
+from ingest.leader import Ownership, run
 from ingest.metrics import Metrics
-from ingest.owner import Ownership, run
-from ingest.refusals import Admission
+from ingest.planning.acceptance import Admission
 from ingest.settings import IngestSettings
+from ingest.sources.link import LinkOptions
+from ingest.sources.mqtt import BatchLimits
 from mqtt import SessionOptions, Subscription
-from mqtt.options import PENDING_PUBLISHES_MAX
+from mqtt.client.options import PENDING_PUBLISHES_MAX
 from service import logs
 from service.health import serving
 from service.itself import watching_itself

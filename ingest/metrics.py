@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from geofence.transitions import Inferred, Transition
-from ingest.arrivals import Arrivals
-from ingest.leftovers import finished
-from ingest.plan import Plan
+from geofence.model.transitions import Inferred, Transition
+from ingest.planning.decoded_batch import Arrivals
+from ingest.planning.leftovers import finished
+from ingest.planning.plan import Plan
 from mqtt import Published, Session
 
 _SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1, 2, 5)

@@ -18,27 +18,20 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from db import (
-    asset_backlogs,
-    asset_states,
-    checkpoints,
-    events,
-    gps_events,
-    quarantine,
-    revision,
-    visits,
-)
-from db.connect import Connection
-from db.quarantine import DEFAULT_BOUNDS, Bounds
-from db.registry import changes_since
-from ingest import past
-from ingest.arrivals import Arrivals
-from ingest.clocks import HistoryNeeded, look_up
-from ingest.leftovers import finished, leave, left_over
+from db.core import registry_revision
+from db.core.connect import Connection
+from db.history import events, gps_events, quarantine, visits
+from db.history.quarantine import DEFAULT_BOUNDS, Bounds
+from db.ingest import asset_backlogs, asset_states, checkpoints
+from db.ingest.registry import changes_since
+from ingest.late import lookup as past
 from ingest.metrics import Metrics
-from ingest.plan import Memory, Plan, make_plan
-from ingest.recollection import look_up_places
-from ingest.sources import Source
+from ingest.planning.clock_rollover import HistoryNeeded, look_up
+from ingest.planning.decoded_batch import Arrivals
+from ingest.planning.leftovers import finished, leave, left_over
+from ingest.planning.plan import Memory, Plan, make_plan
+from ingest.recovery import look_up_places
+from ingest.sources.source import Source
 from telemetry.times import to_datetime
 
 LEASE = "ingest"
@@ -94,7 +87,7 @@ async def store(
         turn.memory.committed()
         return Stored(arrivals, plan, ())
     async with turn.conn.transaction():
-        if await revision.read_as_owner(turn.conn, LEASE, turn.epoch) != plan.revision:
+        if await registry_revision.read_as_owner(turn.conn, LEASE, turn.epoch) != plan.revision:
             plan = await _plan_again(turn, arrivals)
         _take(turn, arrivals, plan)
         counted = await _write(turn, plan, arrivals.received_us)
@@ -114,7 +107,7 @@ def _take(turn: Turn, arrivals: Arrivals, plan: Plan) -> None:
 
 
 async def _is_current(turn: Turn, plan: Plan) -> bool:
-    return await revision.read(turn.conn) == plan.revision
+    return await registry_revision.read(turn.conn) == plan.revision
 
 
 async def _plan_again(turn: Turn, arrivals: Arrivals) -> Plan:

@@ -15,18 +15,18 @@ from uuid import UUID
 import msgspec
 import numpy as np
 
-from ingest.arrivals import Arrivals
-from ingest.leftovers import before_of, counts_of, reasons_of
-from ingest.link import LinkServer
 from ingest.metrics import Metrics
-from ingest.plan import Plan
-from ingest.registry import Registry
-from ingest.sources import RawMessage
+from ingest.planning.decoded_batch import Arrivals
+from ingest.planning.leftovers import before_of, counts_of, reasons_of
+from ingest.planning.plan import Plan
+from ingest.registry.registry import Registry
+from ingest.sources.link import LinkServer
+from ingest.sources.source import RawMessage
 from mqtt import PublishQueueFullError, Session
 from telemetry import link
 from telemetry.fix import Flag
+from telemetry.formats.last_fix import LastFix, last_fix
 from telemetry.ids import format_id
-from telemetry.last_fix import LastFix, last_fix
 from telemetry.times import format_time
 from telemetry.topics import ack_topic, format_of
 

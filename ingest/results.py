@@ -4,15 +4,15 @@ from collections.abc import Collection
 
 import numpy as np
 
-from db.quarantine import Refusal
-from ingest.arrivals import Arrivals
-from ingest.plan import Plan
+from db.history.quarantine import Refusal
+from ingest.planning.decoded_batch import Arrivals
+from ingest.planning.plan import Plan
 from telemetry.rejection import Reason
 from telemetry.result import Result
 
 
 def results(arrivals: Arrivals, plan: Plan, counted: Collection[bytes]) -> list[int]:
-    """The `Result` of each message that `ingest.leftovers.finished` gives, in its order.
+    """The `Result` of each message that `ingest.planning.leftovers.finished` gives, in its order.
 
     counted: digests of the refusals that quarantine only counts. A message of which a fix is stored
     is STORED; else its first fix that was refused says why it is not.

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from db.connect import DATABASE_URL_FORM, check_url
-from ingest.link_address import LINK_FORM, LinkAddress
+from db.core.connect import DATABASE_URL_FORM, check_url
+from ingest.sources.link_address import LINK_FORM, LinkAddress
 from mqtt import BrokerAddress
 from service.health import read_address
 

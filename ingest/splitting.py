@@ -7,8 +7,8 @@ between organizations, and the groups of organizations that come of them take tu
 refused is stored after a few transactions, whatever becomes of the others. After SEARCH_S, or
 MOST_FAILURES transactions that failed, the rest is left over for the next batch: others wait for no
 more than these, however many messages are refused. The organizations of which something was refused
-are suspects: they are cut off first, and a batch has little of them (`ingest.leftovers.shared`),
-until one has passed with nothing refused.
+are suspects: they are cut off first, and a batch has little of them
+(`ingest.planning.leftovers.shared`), until one has passed with nothing refused.
 
 A row that is there although memory does not know it may mean that memory is wrong: the first time
 this ends the turn, so that memory is read back. A message that fails so once more is refused.
@@ -26,12 +26,12 @@ import structlog
 from numpy.typing import NDArray
 from psycopg.errors import UniqueViolation
 
-from ingest.arrivals import Arrivals
-from ingest.condemned import DATA_ERRORS, refuse
-from ingest.leftovers import joined, leave, part_of
 from ingest.pipeline import Stored, Turn, plan_asking, store
-from ingest.plan import Memory
-from ingest.sources import RawMessage, Source
+from ingest.planning.decoded_batch import Arrivals
+from ingest.planning.leftovers import joined, leave, part_of
+from ingest.planning.plan import Memory
+from ingest.planning.poison_messages import DATA_ERRORS, refuse
+from ingest.sources.source import RawMessage, Source
 from service.exceptions import message
 from telemetry.rejection import Reason
 

@@ -10,11 +10,11 @@ an epoch holds for the owner who follows that epoch, and for nobody later.
 import asyncio
 import gc
 
-from db import leases, revision
-from db.connect import Connection
-from db.registry import changes_since, unchanging
-from ingest.recollection import garbage_left_alone
-from ingest.registry import Registry
+from db.core import leases, registry_revision
+from db.core.connect import Connection
+from db.ingest.registry import changes_since, unchanging
+from ingest.recovery import garbage_left_alone
+from ingest.registry.registry import Registry
 
 
 class Standby:
@@ -33,7 +33,7 @@ class Standby:
                 if epoch != self._epoch:
                     self._registry, self._epoch = Registry(), epoch
                 known = self._registry.revision
-                if await revision.read(conn) == known:
+                if await registry_revision.read(conn) == known:
                     return
                 changes = await changes_since(conn, known)
             await asyncio.to_thread(self._registry.take, changes)

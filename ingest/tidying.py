@@ -3,8 +3,8 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from db import quarantine
-from db.connect import Connection
+from db.core.connect import Connection
+from db.history import quarantine
 
 STEP_ROWS = 200  # few: the connection also reads the inbox, and a row may have 64 KiB
 PAUSE_S = 60.0

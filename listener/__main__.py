@@ -18,16 +18,16 @@ import structlog
 import uvloop
 from pydantic import ValidationError
 
-from listener.arrivals import Arrivals
-from listener.certificates import Certificates
-from listener.connection import Device
-from listener.link import Sender
-from listener.notes import keep_written
-from listener.owner import Owner
-from listener.presence import Presence
+from listener.devices.arrivals import Arrivals
+from listener.devices.certificates import Certificates
+from listener.devices.connection import Device
+from listener.link.leader import Owner
+from listener.link.outbox import Sender
 from listener.processes import NUMBER, SOCKETS, Ports, Processes
-from listener.sessions import Sessions
 from listener.settings import ListenSettings
+from listener.stored.presence import Presence
+from listener.stored.sessions import Sessions
+from listener.stored.writes import keep_written
 from listener.worker import Worker
 from service import logs
 from service.health import serving

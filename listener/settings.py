@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from db.connect import DATABASE_URL_FORM, check_url
+from db.core.connect import DATABASE_URL_FORM, check_url
 from service.health import read_address
 
 Network = IPv4Network | IPv6Network

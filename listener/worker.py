@@ -10,9 +10,9 @@ from uuid import UUID
 
 import structlog
 
-from db.device_sessions import Session, SessionKey
-from listener.arrivals import Handshakes
-from listener.bounds import (
+from db.listener.device_sessions import Session, SessionKey
+from listener.devices.arrivals import Handshakes
+from listener.devices.bounds import (
     SHARE_BYTES,
     SHARE_MESSAGES,
     UNSIGNED_PART,
@@ -21,14 +21,14 @@ from listener.bounds import (
     TokenBuckets,
     Unsigned,
 )
-from listener.connection import Device
-from listener.identities import Identities, Identity
-from listener.link import Message, Origin, Sender, cost
+from listener.devices.connection import Device
+from listener.devices.takeovers import LONGEST_DELAY_S, SignIns, Takeovers
+from listener.link.outbox import Message, Origin, Sender, cost
 from listener.metrics import Metrics
-from listener.presence import Connected, Presence
-from listener.sessions import Sessions
 from listener.settings import ListenSettings
-from listener.takeovers import LONGEST_DELAY_S, SignIns, Takeovers
+from listener.stored.identities import Identities, Identity
+from listener.stored.presence import Connected, Presence
+from listener.stored.sessions import Sessions
 from mqtt.server import Connect, Publish, ServerOptions, Will
 from telemetry.ids import format_id
 from telemetry.link import Receipt

@@ -1,10 +1,16 @@
-"""One MQTT 5 session over asyncio, on the codec `mqtt5`. `mqtt.session` states what it promises.
+"""One MQTT 5 session over asyncio, on the codec `mqtt5`. `mqtt.client.session` states what it
+promises.
 
 QoS 0 and 1; QoS 2 is refused with a clear error. Nothing outside this package touches the codec.
 """
 
-from mqtt.address import BrokerAddress, tls_context
-from mqtt.counters import SessionCounters
+from mqtt.client.address import BrokerAddress, tls_context
+from mqtt.client.counters import SessionCounters
+from mqtt.client.inbox import Message
+from mqtt.client.options import SessionOptions, Subscription, Will
+from mqtt.client.outgoing import Published
+from mqtt.client.session import Session
+from mqtt.client.states import State
 from mqtt.errors import (
     CertificateError,
     ConnectionLostError,
@@ -25,11 +31,6 @@ from mqtt.errors import (
     SubscriptionRefusedError,
     UnsupportedQosError,
 )
-from mqtt.inbox import Message
-from mqtt.options import SessionOptions, Subscription, Will
-from mqtt.outgoing import Published
-from mqtt.session import Session
-from mqtt.states import State
 
 __all__ = [
     "BrokerAddress",

@@ -1,0 +1,1 @@
+"""The `opsc` command: servers, roles, simulated runs."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.provision import Programs, provision
+from stack.servers.programs import Programs, provision
 from tests.servers import (
     BrokerUnderTest,
     DatabaseUnderTest,

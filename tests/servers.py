@@ -19,11 +19,11 @@ from typing import TypeVar
 import psycopg
 from psycopg import sql
 
-from benchmarks.mosquitto import BrokerProgram, Mosquitto, broker_program
-from db import migrate
-from stack.process import Process
-from stack.provision import Programs
-from stack.servers import Postgres, free_port
+from benchmarks.common.mosquitto import BrokerProgram, Mosquitto, broker_program
+from db.core import migrate
+from stack.servers.postgres import Postgres, free_port
+from stack.servers.process import Process
+from stack.servers.programs import Programs
 
 TEMPLATE = "opsc_template"
 # Tests kill processes, not the machine: what the kernel holds is safe without fsync.
@@ -97,7 +97,7 @@ class DatabaseUnderTest:
         self._postgres = postgres
 
     def url(self, role: str) -> str:
-        """``role``: admin (a superuser), or one of `db.migrate.ROLES`."""
+        """``role``: admin (a superuser), or one of `db.core.migrate.ROLES`."""
         if role == "admin":
             return self._postgres.admin_url(self.name)
         password = self._postgres.passwords[role]

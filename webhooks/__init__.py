@@ -1,0 +1,1 @@
+"""Number events, deliver webhooks and letters, remove old data."""

@@ -13,20 +13,20 @@ import structlog
 import uvloop
 from pydantic import ValidationError
 
-from db.connect import connect, pool
-from db.retention import Days
-from db.secretbox import SecretBox
+from db.core.connect import connect, pool
+from db.core.secrets import SecretBox
+from db.history.retention import Days
 from service import logs
 from service.health import serving
 from service.itself import watching_itself
 from service.wrong_settings import explained
-from webhooks.deliverer import Deliverer, DeliverLimits
-from webhooks.lanes import LaneLimits
-from webhooks.mailing import Mailing
+from webhooks.delivery.deliverer import Deliverer, DeliverLimits
+from webhooks.delivery.fair_queue import LaneLimits
+from webhooks.delivery.post import Poster
+from webhooks.mail.mailing import Mailing
+from webhooks.mail.senders import FileSender, Sender, SmtpSender, SmtpServer
 from webhooks.metrics import Metrics
-from webhooks.post import Poster
 from webhooks.retention import Retention
-from webhooks.senders import FileSender, Sender, SmtpSender, SmtpServer
 from webhooks.sequencer import Sequencer
 from webhooks.settings import DeliverSettings
 

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import structlog
 from psycopg.errors import ForeignKeyViolation, LockNotAvailable
 
-from db import retention
-from db.connect import Connection, Pool
-from db.retention import Chunk, Days, OrganizationDays
+from db.core.connect import Connection, Pool
+from db.history import retention
+from db.history.retention import Chunk, Days, OrganizationDays
 from webhooks.metrics import Metrics
 from webhooks.outages import TROUBLE, Outage, pause
 

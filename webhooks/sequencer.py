@@ -14,8 +14,9 @@ from time import monotonic
 import structlog
 from psycopg.errors import QueryCanceled, TransactionTimeout
 
-from db import leases, sequencer
-from db.connect import Connection, Pool
+from db.core import leases
+from db.core.connect import Connection, Pool
+from db.delivery import sequencer
 from webhooks.metrics import Metrics
 from webhooks.outages import TROUBLE, Outage, pause
 

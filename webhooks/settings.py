@@ -6,11 +6,11 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from db.connect import DATABASE_URL_FORM, check_url
-from db.secretbox import SECRET_KEY_FORM, read_secret_key
+from db.core.connect import DATABASE_URL_FORM, check_url
+from db.core.secrets import SECRET_KEY_FORM, read_secret_key
 from service.health import read_address
 from service.logs import Level, LogFormat
-from webhooks.senders import SMTP_URL_FORM, SmtpServer
+from webhooks.mail.senders import SMTP_URL_FORM, SmtpServer
 
 
 class DeliverSettings(BaseSettings):

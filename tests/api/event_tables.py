@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.event_types import EVENT_KINDS
+from api.openapi.event_types import EVENT_KINDS
 
 
 def type_table() -> str:

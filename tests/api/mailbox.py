@@ -6,11 +6,11 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from pathlib import Path
 
-from db.connect import pool
+from db.core.connect import pool
 from tests.api.running import RunningApi
-from webhooks.mailing import Mailing
+from webhooks.mail.mailing import Mailing
+from webhooks.mail.senders import FileSender
 from webhooks.metrics import Metrics
-from webhooks.senders import FileSender
 
 
 class Mailbox:

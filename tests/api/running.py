@@ -26,15 +26,15 @@ import uvicorn
 from psycopg.sql import Composable
 
 from api.app import create_app
-from api.passwords import hash_password
-from api.protocol import BoundedHttp
+from api.auth.access_tokens import Grant, Tokens
+from api.auth.passwords import hash_password
+from api.http.server import BoundedHttp
 from api.settings import ApiSettings
-from api.tokens import Grant, Tokens
-from db.connect import Limits, connect, pool
-from db.exchange import Asked, ExchangeCursor
-from db.ids import new_id
-from db.organizations import create_organization
-from db.users import Role
+from db.core.connect import Limits, connect, pool
+from db.core.ids import new_id
+from db.core.pipeline_cursor import Asked, ExchangeCursor
+from db.identity.users import Role
+from db.resources.organizations import create_organization
 from service import logs
 from telemetry.ids import format_id
 from tests.servers import DatabaseUnderTest

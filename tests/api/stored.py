@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from db.ids import new_id
+from db.core.ids import new_id
 from telemetry.ids import format_id, parse_id
 from tests.api.running import Organization, RunningApi
 

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from api.access_log import request_line
+from api.http.access_log import request_line
 from tests.api.running import running_api
 from tests.api.test_process import SECRET_KEY, answers, serving
 from tests.servers import DatabaseUnderTest

@@ -9,10 +9,10 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import fields
-from api.access import Reader
-from api.arguments import BadHandler
-from api.routes import PublicRoute
+from api.http import fields
+from api.request.access import Reader
+from api.request.handler_arguments import BadHandler
+from api.request.route import PublicRoute
 
 
 class Asked(fields.Query):

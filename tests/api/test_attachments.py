@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from db.ids import new_id
+from db.core.ids import new_id
 from telemetry.ids import format_id, parse_id
 from tests.api.running import Answer, Client, Organization, RunningApi, running_api
 from tests.api.shapes import square

@@ -1,7 +1,7 @@
 """Audit events, through HTTP."""
 
-from api.audit_events import _PREFIXES
-from db.ids import new_id
+from api.resources.audit_events import _PREFIXES
+from db.core.ids import new_id
 from telemetry.ids import format_id
 from tests.api.running import Organization, RunningApi
 from tests.api.test_problems import is_problem

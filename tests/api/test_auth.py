@@ -2,7 +2,7 @@
 
 import pytest
 
-from db.ids import new_id
+from db.core.ids import new_id
 from telemetry.ids import format_id
 from tests.api.running import PASSWORD, Client, Organization, RunningApi
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from api.batches import MOST
-from db.ids import new_id
+from api.resources.batches import MOST
+from db.core.ids import new_id
 from telemetry.ids import format_id
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import BOW_TIE, line, point, square

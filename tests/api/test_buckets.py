@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.buckets import Buckets
+from api.limits.token_bucket import Buckets
 
 
 class Clock:

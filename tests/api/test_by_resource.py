@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 
 from api.app import RESOURCES
-from api.by_resource import ByResource
+from api.request.route_index import ByResource
 
 ROUTES = [
     route

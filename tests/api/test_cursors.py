@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.cursors import Cursors, Position
-from api.problems import Problem
+from api.http.cursors import Cursors, Position
+from api.http.problems import Problem
 
 CURSORS = Cursors(bytes(range(32)))
 

@@ -6,21 +6,21 @@ from typing import Any
 import pytest_asyncio
 from pydantic import BaseModel
 
-from api.asset_bodies import AssetItem
-from api.asset_positions import AssetPosition
-from api.attachments import AttachmentItem
-from api.clients import ClientItem
-from api.employees import EmployeeItem
-from api.events import EventItem
-from api.gateways import GatewayItem, NewGatewayItem
-from api.gps_events import GpsEventItem
-from api.organization import OrganizationItem
+from api.resources.assets.bodies import AssetItem
+from api.resources.assets.positions import AssetPosition
+from api.resources.attachments.routes import AttachmentItem
+from api.resources.clients import ClientItem
+from api.resources.employees import EmployeeItem
+from api.resources.events import EventItem
+from api.resources.gateways import GatewayItem, NewGatewayItem
+from api.resources.gps_events import GpsEventItem
+from api.resources.organization import OrganizationItem
+from api.resources.sites import SiteItem
+from api.resources.trackers.routes import NewTrackerItem, TrackerItem
+from api.resources.visits import VisitItem
+from api.resources.webhook_endpoints import EndpointItem, NewEndpointItem
+from api.resources.zones.routes import VersionItem, ZoneItem
 from api.settings import ApiSettings
-from api.sites import SiteItem
-from api.trackers import NewTrackerItem, TrackerItem
-from api.visits import VisitItem
-from api.webhook_endpoints import EndpointItem, NewEndpointItem
-from api.zones import VersionItem, ZoneItem
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stored import carried, minute, store_event, store_fixes, store_visit

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from multidict import CIMultiDict
 
-from api import compression, protocol
+from api.http import compression, server
 from telemetry.ids import parse_id
 from tests.api.running import Answer, Organization, RunningApi, running_api
 from tests.api.test_problems import is_problem
@@ -220,7 +220,7 @@ async def test_a_head_that_never_ends_is_cut_off(api: RunningApi) -> None:
 async def test_a_head_that_does_not_come_is_a_408(
     api: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "HEAD_S", 0.1)
+    monkeypatch.setattr(server, "HEAD_S", 0.1)
     answer = await _raw(api, b"GET / HTTP/1.1\r\nHost: x\r\n")
     assert is_problem(answer, 408, "request_timeout")
     port = int(api.url.rpartition(":")[2])
@@ -239,7 +239,7 @@ async def test_a_connection_is_kept_for_the_next_request(api: RunningApi) -> Non
 async def test_more_connections_than_are_let_in_are_a_503(
     api: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "MOST_CONNECTIONS", 0)
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 0)
     answer = await _raw(api, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
     assert is_problem(answer, 503, "unavailable")
     assert "Retry-After" in answer.headers
@@ -248,7 +248,7 @@ async def test_more_connections_than_are_let_in_are_a_503(
 async def test_a_client_that_takes_nothing_is_cut_off(
     api: RunningApi, north: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "TAKING_S", 0.2)
+    monkeypatch.setattr(server, "TAKING_S", 0.2)
     body = {"name": "x", "geometry": {"type": "Point", "coordinates": [0, 0]}, "radius_m": 1}
     path = (await north.admin.post("/v1/zones", body)).headers["Location"]
     api.sql(

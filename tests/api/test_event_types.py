@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from api.event_types import EVENT_KINDS, EventKind
+from api.openapi.event_types import EVENT_KINDS, EventKind
 from tests.api.event_tables import field_tables, type_table
 from tests.audit.document import document
 

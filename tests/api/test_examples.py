@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from api.examples import example_of
+from api.openapi.examples import example_of
 from tests.api.running import Organization, RunningApi
 
 # What no example can have, since it belongs to one organization alone.

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from db.trackers import secret_hash
+from db.resources.trackers import secret_hash
 from telemetry.ids import parse_id
 from tests.api.running import Organization, RunningApi
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from db import expired, idempotency
+from db.requests import expired, idempotency
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.test_problems import is_problem
@@ -254,7 +254,7 @@ async def test_now_and_then_a_request_trims(
     org = api.organization("Trimmed")
     await _post(org.admin, "/v1/assets", "old", {"name": "x"})
     api.sql("UPDATE idempotency_keys SET expires_at = now() WHERE org_id = %s", org.org_id)
-    monkeypatch.setattr("api.idempotency._TRIM_EVERY", 1)
+    monkeypatch.setattr("api.request.idempotency._TRIM_EVERY", 1)
     await _post(org.admin, "/v1/assets", "new", {"name": "x"})
     left = api.sql("SELECT key FROM idempotency_keys WHERE org_id = %s", org.org_id)
     assert left == [("new",)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from db.ids import new_id
+from db.core.ids import new_id
 from telemetry.ids import format_id
 from tests.api.running import Organization
 from tests.api.shapes import BOW_TIE, square

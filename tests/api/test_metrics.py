@@ -11,8 +11,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from stack.ports import holder_of
-from stack.servers import free_port
+from stack.servers.ports import holder_of
+from stack.servers.postgres import free_port
 from tests.api.running import Organization, RunningApi, running_api
 from tests.api.test_process import ANY_PORT, answers, serving
 from tests.servers import DatabaseUnderTest

@@ -1,6 +1,6 @@
 """What the OpenAPI document must say of every operation and field, so that a new route is told what
-it forgot. Bounds and examples come from the types of `api/fields.py`; errors, summaries and times
-are filled in by `api/documentation.py`.
+it forgot. Bounds and examples come from the types of `api/http/fields.py`; errors, summaries and
+times are filled in by `api/openapi/document.py`.
 """
 
 import re

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api.zone_rules import Tolerances
+from api.resources.zones.options import Tolerances
 from telemetry.ids import parse_id
 from tests.api.running import Organization, RunningApi
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from db.request_usage import Count
+from db.requests.request_usage import Count
 from tests.api.running import PASSWORD, Answer, Client, Organization, RunningApi, running_api
 from tests.api.test_problems import is_problem
 from tests.api.waiting import until_let_in, until_refused

@@ -12,10 +12,10 @@ from fastapi.dependencies.utils import get_dependant
 from pydantic import ValidationError, model_validator
 from starlette.responses import Response
 
-from api import fields
-from api.arguments import body_check
-from api.sign_in import Credentials
-from db.ids import new_id
+from api.http import fields
+from api.request.handler_arguments import body_check
+from api.resources.sign_in import Credentials
+from db.core.ids import new_id
 from telemetry.ids import format_id
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import square

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from api.__main__ import main
-from stack.servers import free_port
+from stack.servers.postgres import free_port
 from tests.servers import DatabaseUnderTest, PostgresUnderTest
 
 SECRET_KEY = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()

@@ -15,9 +15,9 @@ import pytest
 import pytest_asyncio
 from psycopg_pool import PoolTimeout
 
-from api.request_limits import RequestLimits
-from db.connect import Connection, connect, pool
-from db.organizations import create_organization
+from api.limits.organization_quota import RequestLimits
+from db.core.connect import Connection, connect, pool
+from db.resources.organizations import create_organization
 from tests.servers import DatabaseUnderTest
 
 

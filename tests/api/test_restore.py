@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from db.ids import new_id
+from db.core.ids import new_id
 from telemetry.ids import format_id, parse_id
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square

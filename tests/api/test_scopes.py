@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from api.scopes import lets_through, needed_scope
-from db.ids import new_id
+from api.auth.scopes import lets_through, needed_scope
+from db.core.ids import new_id
 from telemetry.ids import format_id
 from tests.api.running import Client, Organization, RunningApi
 from tests.api.test_tenants import kind_of

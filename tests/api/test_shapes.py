@@ -12,9 +12,16 @@ from uuid import uuid4
 
 import pytest
 
-from api.shapes import MOST_OF_EACH, MOST_ORGANIZATIONS, Shapes, TooManyOfAll, TooManyOfOne, Turns
-from geofence.geojson import ShapeError, read_shape
-from geofence.measures import measures
+from api.limits.geometry_checks import (
+    MOST_OF_EACH,
+    MOST_ORGANIZATIONS,
+    Shapes,
+    TooManyOfAll,
+    TooManyOfOne,
+    Turns,
+)
+from geofence.geometry.measures import measures
+from geofence.shapes.geojson import ShapeError, read_shape
 from tests.api.running import Organization
 
 SQUARE = {"type": "Polygon", "coordinates": [[[8, 47], [9, 47], [9, 48], [8, 48], [8, 47]]]}
@@ -62,8 +69,8 @@ async def test_measures_are_those_of_the_shape(shapes: Shapes, geometry: dict[st
 
 def test_no_child_spends_its_time_on_what_is_compiled() -> None:
     told = (
-        "from api.shape_process import load_what_is_compiled\n"
-        "from geofence.slabs import edges_by_band\n"
+        "from api.limits.geometry_process import load_what_is_compiled\n"
+        "from geofence.geometry.latitude_bands import edges_by_band\n"
         "load_what_is_compiled()\n"
         "print(len(edges_by_band.signatures))"
     )

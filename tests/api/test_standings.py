@@ -8,11 +8,11 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from api import standings as module
-from api.standings import Standings
-from db.connect import Connection, Pool, pool
-from db.credentials import Standing
-from db.ids import new_id
+from api.auth import credential_cache as module
+from api.auth.credential_cache import Standings
+from db.core.connect import Connection, Pool, pool
+from db.core.ids import new_id
+from db.identity.credentials import Standing
 from tests.api.running import Client, Organization, RunningApi, running_api
 from tests.api.waiting import until_refused
 from tests.servers import DatabaseUnderTest

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from api.examples import example_of
+from api.openapi.examples import example_of
 from tests.api.belongings import Ids, one_of_everything
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import square

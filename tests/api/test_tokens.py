@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.tokens import Grant, TokenError, Tokens
-from db.ids import new_id
+from api.auth.access_tokens import Grant, TokenError, Tokens
+from db.core.ids import new_id
 from telemetry.ids import format_id, parse_id
 from tests.api.running import Client, Organization, RunningApi
 

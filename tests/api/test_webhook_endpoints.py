@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from db.ids import new_id
-from db.secretbox import SecretBox
+from db.core.ids import new_id
+from db.core.secrets import SecretBox
 from telemetry.ids import format_id, parse_id
 from tests.api.running import Organization, RunningApi, running_api
 from tests.servers import DatabaseUnderTest

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from api.wire import time_text
+from api.http.encoding import time_text
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ async def test_large_shapes_are_counted_too(
     org: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where each is as much as is read at once."""
-    monkeypatch.setattr("db.zones.MAX_SHAPES_BYTES", 2_000)
+    monkeypatch.setattr("db.resources.zones.MAX_SHAPES_BYTES", 2_000)
     statuses = [(await org.admin.post("/v1/zones", wheel(900))).status for _ in range(MOST + 3)]
     assert statuses == [201] * MOST + [403] * 3
 
@@ -155,7 +155,7 @@ async def test_decoys_before_it_in_a_batch_hide_no_crowd(org: Organization) -> N
 async def test_what_cannot_be_looked_at_is_refused_where_far_too_many_boxes_overlap(
     org: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.zone_crowds._SECONDS", 0.0)
+    monkeypatch.setattr("api.resources.zones.crowds._SECONDS", 0.0)
     for _ in range(5 * MOST + 1):
         await made(org, circle(8.0))
     answer = await org.admin.post("/v1/zones", circle(8.0))

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from api.zone_rules import RuleFields
-from db.ids import new_id
-from geofence.rules import Rules
+from api.resources.zones.options import RuleFields
+from db.core.ids import new_id
+from geofence.model.rules import Rules
 from telemetry.ids import format_id
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square

@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from db import zones as zone_table
+from db.resources import zones as zone_table
 from telemetry.ids import parse_id
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import BOW_TIE, line, point, square

@@ -6,7 +6,7 @@ from typing import Any
 
 from api.app import create_app
 from api.settings import ApiSettings
-from db.connect import pool
+from db.core.connect import pool
 
 _NOWHERE = "postgresql://opsc_app@127.0.0.1/opsc"
 

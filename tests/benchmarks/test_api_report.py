@@ -4,10 +4,10 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import api_report
-from benchmarks.api_operations import operations
-from benchmarks.api_parts import Figure
-from benchmarks.api_rows import History
+from benchmarks.api import report as api_report
+from benchmarks.api.operations import operations
+from benchmarks.api.parts import Figure
+from benchmarks.api.rows import History
 
 ASKED = operations(History(1, datetime(2026, 1, 31, tzinfo=UTC)), 100, 10)
 

@@ -7,10 +7,10 @@ import psycopg
 import pytest
 import shapely
 
-from benchmarks import setup_rows
-from benchmarks.baseline import Fences, Pipeline
-from benchmarks.payloads import Form, fix_texts, joined, topic
-from benchmarks.workload import Floats, Plan, tracks, zone_rings
+from benchmarks.common import rows as setup_rows
+from benchmarks.common.baseline import Fences, Pipeline
+from benchmarks.common.payloads import Form, fix_texts, joined, topic
+from benchmarks.common.workload import Floats, Plan, tracks, zone_rings
 from tests.servers import DatabaseUnderTest
 
 PLAN = Plan(trackers=20, zones=60, side_m=8_000.0)

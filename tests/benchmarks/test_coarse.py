@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import coarse
-from benchmarks.coarse_rules import BEFORE, JUDGES, by_depth, by_engine
-from benchmarks.coarse_world import PARKED, STAY_FIXES, VISITED, parked, visiting
-from geofence.rules import COARSE_DEPTH, COARSE_MARGIN, Rules
+from benchmarks.engine import coarse
+from benchmarks.engine.coarse_rules import BEFORE, JUDGES, by_depth, by_engine
+from benchmarks.engine.coarse_world import PARKED, STAY_FIXES, VISITED, parked, visiting
+from geofence.model.rules import COARSE_DEPTH, COARSE_MARGIN, Rules
 
 PAGE = Path(__file__).parents[2] / "docs" / "geofence.md"
 CENTRE, OUTSIDE, *_ = PARKED

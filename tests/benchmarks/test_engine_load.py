@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import shapely
 
-from benchmarks import engine, engine_report
-from benchmarks.engine_load import (
+from benchmarks.common.workload import tracks, zone_rings
+from benchmarks.engine import report as engine_report
+from benchmarks.engine import run as engine
+from benchmarks.engine.load import (
     FIXES_PER_TRACKER,
     Journey,
     detailed,
@@ -17,9 +19,8 @@ from benchmarks.engine_load import (
     tracks_near,
     versions_of,
 )
-from benchmarks.engine_parts import BATCH, Subject
-from benchmarks.workload import tracks, zone_rings
-from geofence.index import ZoneIndex
+from benchmarks.engine.parts import BATCH, Subject
+from geofence.zones.index import ZoneIndex
 
 ZONES = 200
 

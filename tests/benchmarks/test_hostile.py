@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.hostile import chosen
-from benchmarks.hostile_attacks import ATTACKS
-from benchmarks.hostile_crowd import Throttle, addresses, sign_in
-from benchmarks.hostile_report import Row, Waited, by_reason, memory_bound_mib
+from benchmarks.hostile.attacks import ATTACKS
+from benchmarks.hostile.crowd import Throttle, addresses, sign_in
+from benchmarks.hostile.main import chosen
+from benchmarks.hostile.report import Row, Waited, by_reason, memory_bound_mib
 from mqtt.server import Connect, ServerConnection, ServerOptions
 
 CALM = Waited(5.0, 10.0, 20.0, 1_000)

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks.http_load import UNIQUE, Load, Outcome
+from benchmarks.api.http_load import UNIQUE, Load, Outcome
 
 KEYS: list[str] = []
 
@@ -41,7 +41,7 @@ def port() -> Iterator[int]:
 
 def _run(load: Load, folder: Path) -> subprocess.CompletedProcess[bytes]:
     (folder / "load").write_bytes(msgspec.json.encode(load))
-    command = [sys.executable, "-m", "benchmarks.http_load", str(folder / "load")]
+    command = [sys.executable, "-m", "benchmarks.api.http_load", str(folder / "load")]
     return subprocess.run(command, capture_output=True, check=False)
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.latency import Latency, acknowledged_ms, sent_times
-from benchmarks.payloads import Form
-from benchmarks.stream import write_stream
-from benchmarks.workload import START_US, Plan, rows_in_order_of_sending, span_us, tracks
+from benchmarks.common.payloads import Form
+from benchmarks.common.stream import write_stream
+from benchmarks.common.workload import START_US, Plan, rows_in_order_of_sending, span_us, tracks
+from benchmarks.pipeline.latency import Latency, acknowledged_ms, sent_times
 
 SPAN_US = span_us(4)
 INTERVAL_US = 5_000_000

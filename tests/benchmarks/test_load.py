@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.drive import Drive, DriveFailed, Sending, Timing
-from benchmarks.gauges import Cell, Gauges
-from benchmarks.payloads import Form
-from benchmarks.stream import write_stream
-from benchmarks.workload import Plan, rows_in_order_of_sending, span_us, tracks
+from benchmarks.common.drive import Drive, DriveFailed, Sending, Timing
+from benchmarks.common.gauges import Cell, Gauges
+from benchmarks.common.payloads import Form
+from benchmarks.common.stream import write_stream
+from benchmarks.common.workload import Plan, rows_in_order_of_sending, span_us, tracks
 from tests.servers import BrokerUnderTest
 
 PLAN = Plan(trackers=10, zones=1)
@@ -28,7 +28,7 @@ def test_what_is_sent_is_received(stream: Path, tmp_path: Path, broker: BrokerUn
     gauges = Gauges(tmp_path / "gauges", create=True)
     arguments = [str(tmp_path / "gauges"), str(broker.port), "trackers/+/fixes"]
     subscriber = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.counting_subscriber", *arguments],
+        [sys.executable, "-m", "benchmarks.pipeline.counting_subscriber", *arguments],
         stdout=subprocess.PIPE,
     )
     assert subscriber.stdout is not None

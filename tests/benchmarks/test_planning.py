@@ -1,8 +1,8 @@
 """The split of what planning costs: of the same work, and of all of it."""
 
-from benchmarks.payloads import Form
-from benchmarks.planning import PlanningLoad, split
-from benchmarks.workload import Plan
+from benchmarks.common.payloads import Form
+from benchmarks.common.workload import Plan
+from benchmarks.pipeline.planning import PlanningLoad, split
 
 
 def test_the_parts_are_those_of_the_whole() -> None:

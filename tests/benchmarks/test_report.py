@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import report
-from benchmarks.end_to_end import PARTS, parse
-from benchmarks.parts import Figure
+from benchmarks.pipeline import report
+from benchmarks.pipeline.end_to_end import PARTS, parse
+from benchmarks.pipeline.parts import Figure
 
 
 def _round(broker: float, ours: float) -> dict[str, Figure]:

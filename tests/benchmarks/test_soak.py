@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.soak import parse
-from benchmarks.soak_faults import Fault, Kind, planned
-from benchmarks.soak_load import FIXES_IN_A_PASS, Fleet, Tracker, trackers_for, write
-from benchmarks.soak_verdict import (
+from benchmarks.common.stream import read_stream
+from benchmarks.common.workload import Plan
+from benchmarks.soak.faults import Fault, Kind, planned
+from benchmarks.soak.load import FIXES_IN_A_PASS, Fleet, Tracker, trackers_for, write
+from benchmarks.soak.main import parse
+from benchmarks.soak.verdict import (
     MEMORY_MIB,
     Allowance,
     Explained,
@@ -24,9 +26,7 @@ from benchmarks.soak_verdict import (
     trend,
     unexplained,
 )
-from benchmarks.soak_watch import Followed
-from benchmarks.stream import read_stream
-from benchmarks.workload import Plan
+from benchmarks.soak.watch import Followed
 from tests.servers import BrokerUnderTest
 
 TIMES_S = [5.0 * number for number in range(120)]

@@ -8,11 +8,11 @@ import mqtt5
 import numpy as np
 import pytest
 
-from benchmarks.counting_subscriber import acknowledgements
-from benchmarks.packets import publish_head, remaining_length
-from benchmarks.payloads import Form, topic
-from benchmarks.stream import Share, read_stream, write_stream
-from benchmarks.workload import Messages, Plan, rows_in_order_of_sending, span_us, tracks
+from benchmarks.common.packets import publish_head, remaining_length
+from benchmarks.common.payloads import Form, topic
+from benchmarks.common.stream import Share, read_stream, write_stream
+from benchmarks.common.workload import Messages, Plan, rows_in_order_of_sending, span_us, tracks
+from benchmarks.pipeline.counting_subscriber import acknowledgements
 
 PLAN = Plan(trackers=6, zones=1)
 FIXES_PER_TRACKER = 40

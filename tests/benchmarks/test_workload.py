@@ -5,7 +5,7 @@ import pytest
 import shapely
 from numpy.typing import NDArray
 
-from benchmarks.workload import (
+from benchmarks.common.workload import (
     CENTRE_LAT,
     CENTRE_LON,
     M_PER_DEGREE_LAT,

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from db.assets import Asset
-from db.connect import Connection, connect
-from db.ids import new_id
-from db.tenant import act_for
-from db.zones import Zone
+from db.core.connect import Connection, connect
+from db.core.ids import new_id
+from db.core.tenant import act_for
+from db.resources.assets import Asset
+from db.resources.zones import Zone
 from tests.servers import DatabaseUnderTest
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

@@ -3,9 +3,9 @@
 import psycopg
 import pytest
 
-from db import asset_states
-from db.asset_states import AssetKey, AssetState
-from db.ids import new_id
+from db.core.ids import new_id
+from db.ingest import asset_states
+from db.ingest.asset_states import AssetKey, AssetState
 from tests.db.rows import transaction
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest

@@ -11,12 +11,13 @@ import pytest
 import pytest_asyncio
 from psycopg import sql
 
-from db import assets, audit
-from db.audit import AuditEvent, AuditFilter, Checked
-from db.connect import connect
-from db.ids import new_id
-from db.revision import bump
-from db.tenant import Actor, act_for
+from db.core.connect import connect
+from db.core.ids import new_id
+from db.core.registry_revision import bump
+from db.core.tenant import Actor, act_for
+from db.requests import audit
+from db.requests.audit import AuditEvent, AuditFilter, Checked
+from db.resources import assets
 from tests.db import rows
 from tests.ingest.tenants import Tenant, square
 from tests.servers import DatabaseUnderTest

@@ -11,9 +11,9 @@ import pytest_asyncio
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
-from db.connect import Connection, Pool, connect, pool
-from db.exchange import MOST_PREPARED
-from db.tenant import acting_for, reading, tenant
+from db.core.connect import Connection, Pool, connect, pool
+from db.core.pipeline_cursor import MOST_PREPARED
+from db.core.tenant import acting_for, reading, tenant
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 

@@ -4,10 +4,10 @@ from uuid import UUID
 
 import pytest
 
-from db import assets
-from db.assets import AssetFilter
-from db.connect import pool
-from db.tenant import reading
+from db.core.connect import pool
+from db.core.tenant import reading
+from db.resources import assets
+from db.resources.assets import AssetFilter
 from tests.db.rows import asset, transaction
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from db import quarantine
-from db.connect import connect
-from db.ids import new_id
-from db.quarantine import NO_TRACKER, Bounds, DailyBound, Refusal
+from db.core.connect import connect
+from db.core.ids import new_id
+from db.history import quarantine
+from db.history.quarantine import NO_TRACKER, Bounds, DailyBound, Refusal
 from tests.servers import DatabaseUnderTest
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)

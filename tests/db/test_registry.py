@@ -4,9 +4,9 @@ from uuid import UUID
 
 import pytest
 
-from db import assets, batches, organizations, tracker_assignments, trackers, zones
-from db.ids import new_id
-from db.registry import (
+from db.core.ids import new_id
+from db.core.registry_revision import bump
+from db.ingest.registry import (
     MAX_TIME_US,
     MIN_TIME_US,
     AssetChoice,
@@ -16,9 +16,9 @@ from db.registry import (
     SettingsRow,
     changes_since,
 )
-from db.revision import bump
-from db.trackers import Tracker
-from geofence.outlines import Circle, Corridor
+from db.resources import assets, batches, organizations, tracker_assignments, trackers, zones
+from db.resources.trackers import Tracker
+from geofence.shapes.types import Circle, Corridor
 from telemetry.times import to_datetime
 from tests.db.rows import LONG_AGO, asset, transaction, zone
 from tests.ingest.tenants import Tenant

@@ -8,10 +8,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from db import assets, batches, row_counts, trackers, zones
-from db.ids import new_id
-from db.revision import bump
-from db.trackers import Tracker
+from db.core import row_counts
+from db.core.ids import new_id
+from db.core.registry_revision import bump
+from db.resources import assets, batches, trackers, zones
+from db.resources.trackers import Tracker
 from tests.db.rows import LONG_AGO, asset, transaction, zone
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from db.ids import new_id
+from db.core.ids import new_id
 from tests.ingest.tenants import Tenant, square
 from tests.servers import DatabaseUnderTest
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.secretbox import SecretBox, SecretKeyError, UnsealError, derived_key, read_secret_key
+from db.core.secrets import SecretBox, SecretKeyError, UnsealError, derived_key, read_secret_key
 
 KEY = bytes(range(32))
 OWNER = bytes(16)

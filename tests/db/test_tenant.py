@@ -9,8 +9,8 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from db.connect import Connection, Limits, Pool, pool
-from db.tenant import reading, tenant
+from db.core.connect import Connection, Limits, Pool, pool
+from db.core.tenant import reading, tenant
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 

@@ -7,9 +7,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from db import restore, visits
-from db.ids import new_id
-from db.visits import Departure, Dwelling, Overspeed, Visit, VisitNotOpen
+from db.core.ids import new_id
+from db.history import visits
+from db.history.visits import Departure, Dwelling, Overspeed, Visit, VisitNotOpen
+from db.ingest import restore
 from tests.db.rows import LONG_AGO, transaction
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest

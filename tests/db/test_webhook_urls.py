@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from db.webhook_urls import (
+from db.delivery.webhook_urls import (
     URL_LENGTH_MAX,
     WebhookUrlError,
     check_webhook_url,

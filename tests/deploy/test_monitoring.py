@@ -8,13 +8,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from pydantic import SecretStr
 
-from api.metrics import Metrics as ApiMetrics
-from db.connect import pool
+from api.http.metrics import Metrics as ApiMetrics
+from db.core.connect import pool
 from ingest.metrics import Metrics as IngestMetrics
-from listener.link import Sender
-from listener.presence import Presence
-from listener.sessions import Sessions
+from listener.link.outbox import Sender
 from listener.settings import ListenSettings
+from listener.stored.presence import Presence
+from listener.stored.sessions import Sessions
 from listener.worker import Worker
 from mqtt import BrokerAddress, Session, SessionOptions
 from service.itself import watching_itself

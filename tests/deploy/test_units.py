@@ -12,8 +12,8 @@ import yaml
 from api.settings import ApiSettings
 from ingest.settings import IngestSettings
 from listener.settings import ListenSettings
-from stack.cli import COMMANDS
-from stack.servers import POSTGRES_SETTINGS
+from stack.cli.main import COMMANDS
+from stack.servers.postgres import POSTGRES_SETTINGS
 from tests.test_documents import settings_page, variables
 from webhooks.settings import DeliverSettings
 

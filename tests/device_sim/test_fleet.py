@@ -14,7 +14,7 @@ from device_sim.motion import StreetPlan
 from device_sim.payloads import PayloadFormat
 from device_sim.plan import FleetPlan, SimTracker
 from mqtt import BrokerAddress, Session, SessionOptions, Subscription
-from telemetry.decode import decode
+from telemetry.formats.decode import decode
 from telemetry.topics import SUBSCRIPTIONS, Format, ack_topic, parse_topic
 from tests.mqtt.proxy import Proxy
 from tests.servers import BrokerUnderTest

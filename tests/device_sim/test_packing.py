@@ -9,8 +9,8 @@ from device_sim.ledger import Ledger
 from device_sim.packing import Messages, pack
 from device_sim.payloads import PayloadFormat, as_sent, payloads
 from device_sim.schedule import Slice
-from telemetry.decode import Format, decode
 from telemetry.fix import FixBatch, blank_rows
+from telemetry.formats.decode import Format, decode
 
 
 def slices(trackers: list[list[int]]) -> list[Slice]:

@@ -16,9 +16,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from stack.org import create_with_admin
-from stack.servers import free_port
-from stack.system import Stack, running_stack
+from stack.cli.org import create_with_admin
+from stack.servers.postgres import free_port
+from stack.servers.system import Stack, running_stack
 from tests.stack.command import WAIT_S
 from tests.stack.conftest import data_dir  # noqa: F401  # a fixture
 

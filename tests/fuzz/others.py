@@ -5,12 +5,12 @@ import socket
 from typing import NamedTuple
 from uuid import UUID
 
-from ingest.link import CREDIT_MESSAGES, LinkOptions, LinkServer
-from ingest.link_address import LinkAddress
-from listener.link import Message, Origin, Sender
-from listener.proxy_protocol import ProxyHeader, ProxyProtocolError
+from ingest.sources.link import CREDIT_MESSAGES, LinkOptions, LinkServer
+from ingest.sources.link_address import LinkAddress
+from listener.devices.proxy_protocol import ProxyHeader, ProxyProtocolError
+from listener.link.outbox import Message, Origin, Sender
 from telemetry import link
-from telemetry.decode import Format, check_clock, decode
+from telemetry.formats.decode import Format, check_clock, decode
 from telemetry.link import FrameError, FrameReader
 from telemetry.topics import parse_topic
 from tests.telemetry.payloads import assert_independent

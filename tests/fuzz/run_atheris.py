@@ -11,7 +11,8 @@ import sys
 import atheris
 
 _INSTRUMENTED = [
-    "mqtt.server", "telemetry", "listener.proxy_protocol", "listener.link", "ingest.link",
+    "mqtt.server", "telemetry", "listener.devices.proxy_protocol", "listener.link.outbox",
+    "ingest.sources.link",
 ]  # fmt: skip
 STEPS = 16
 """Kinds of steps in a script of `tests.fuzz.machine`."""

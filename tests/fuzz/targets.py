@@ -11,7 +11,7 @@ import numpy as np
 import structlog
 
 from telemetry import link
-from telemetry.decode import Format
+from telemetry.formats.decode import Format
 from telemetry.link import Connections, Extra, Hello, Opened, Receipt, Topic, Welcome
 from tests.fuzz.machine import play
 from tests.fuzz.others import BETWEEN, frames, payloads, proxy

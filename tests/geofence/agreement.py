@@ -2,7 +2,7 @@
 
 import math
 
-from geofence.transitions import Inferred, Transition
+from geofence.model.transitions import Inferred, Transition
 
 # Where a way meets a zone: a centimetre, and what that takes at a walking pace.
 _ROUNDED = {"time_us": 10_000, "entered_us": 10_000, "lat": 1e-7, "lon": 1e-7}

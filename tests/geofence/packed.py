@@ -10,8 +10,8 @@ import shapely
 from numba import njit
 from numpy.typing import NDArray
 
-from geofence.packing import SHAPE_DTYPE, Arena
-from geofence.slabs import slabs_of
+from geofence.geometry.latitude_bands import slabs_of
+from geofence.geometry.packing import SHAPE_DTYPE, Arena
 
 _BREAK = np.full((1, 2), np.nan)
 

@@ -13,7 +13,7 @@ import numpy as np
 import shapely
 from pyproj import Proj
 
-from geofence.shapes import Circle, Polygonal, Shape
+from geofence.shapes.types import Circle, Polygonal, Shape
 from tests.geofence.ellipsoid import WGS84
 
 ORIGIN = (8.0, 47.0)  # degrees; a world reaches 9 units of 2^-10 degree to the north and east

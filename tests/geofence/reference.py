@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from geofence.agenda import Agenda
-from geofence.index import ZoneVersion
-from geofence.rules import COARSE_M, Gates
-from geofence.transitions import Cause, Inferred, Transition
-from geofence.versions import ALL_ASSETS
+from geofence.model.no_fix_events import Agenda
+from geofence.model.rules import COARSE_M, Gates
+from geofence.model.transitions import Cause, Inferred, Transition
+from geofence.zones.index import ZoneVersion
+from geofence.zones.versions import ALL_ASSETS
 from telemetry.fix import FixBatch
 from tests.geofence.plane import apart_m, covers_one, depth_m, distance_m, met, sure
 from tests.geofence.remembered import Asset, Place, Told, Visit, moved_to, place_of

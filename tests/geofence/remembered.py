@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from geofence.index import MIN_TIME_US
+from geofence.zones.index import MIN_TIME_US
 from telemetry.fix import Known
 
 UNKNOWN = math.nan

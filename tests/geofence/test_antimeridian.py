@@ -9,9 +9,10 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence.geojson import read_shape, read_zones
-from geofence.seams import folded
-from geofence.shapes import Corridor, Polygonal, covers, signed_distance_m
+from geofence.geometry.queries import covers, signed_distance_m
+from geofence.shapes.geojson import read_shape, read_zones
+from geofence.shapes.seams import folded
+from geofence.shapes.types import Corridor, Polygonal
 from tests.geofence.ellipsoid import WGS84
 from tests.geofence.test_truth import DATA
 

@@ -9,15 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.affinity import scale
 
-from geofence.agenda import MOVE_DTYPE, OPENING_DTYPE, Agenda
-from geofence.distance import deeper_m
-from geofence.evaluator import NO_TIMERS_US, evaluate
-from geofence.index import ZoneIndex, ZoneVersion
-from geofence.records import PLACE_DTYPE
-from geofence.rules import Rules
-from geofence.shapes import Circle, Corridor, Polygonal, covers, signed_distance_m
-from geofence.state import State
-from geofence.transitions import Cause, Inferred, Transition
+from geofence.geometry.distance import deeper_m
+from geofence.geometry.queries import covers, signed_distance_m
+from geofence.judging.evaluator import NO_TIMERS_US, evaluate
+from geofence.judging.state import State
+from geofence.model.no_fix_events import MOVE_DTYPE, OPENING_DTYPE, Agenda
+from geofence.model.records import PLACE_DTYPE
+from geofence.model.rules import Rules
+from geofence.model.transitions import Cause, Inferred, Transition
+from geofence.shapes.types import Circle, Corridor, Polygonal
+from geofence.zones.index import ZoneIndex, ZoneVersion
 from telemetry.fix import FixBatch, Known, blank_rows
 from tests.geofence.ellipsoid import WGS84
 from tests.geofence.packed import callable_from_python, packed_circle, star

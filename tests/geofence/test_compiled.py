@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 OUTER = """
-from geofence.compiled import compiled
+from geofence.kernel.compiled import compiled
 from called import inner
 
 @compiled
@@ -18,7 +18,7 @@ def between(number: int) -> int:
     return inner(number)
 """
 INNER = """
-from geofence.compiled import bare
+from geofence.kernel.compiled import bare
 
 @bare
 def inner(number: int) -> int:

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from geofence import containment
-from geofence.containment import covers_pairs
+from geofence.geometry import containment
+from geofence.geometry.containment import covers_pairs
 from tests.geofence.packed import (
     callable_from_python,
     packed_area,

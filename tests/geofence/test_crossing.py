@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from geofence import containment, crossing, geodesic
-from geofence.crossing import meets_pairs
-from geofence.distance import signed_distance_pairs_m
+from geofence.geometry import containment, crossing, geodesic
+from geofence.geometry.crossing import meets_pairs
+from geofence.geometry.distance import signed_distance_pairs_m
 from tests.geofence.packed import callable_from_python, packed_area, packed_rows, repeated, star
 from tests.geofence.worlds import polygons
 

@@ -4,8 +4,8 @@ import shapely
 from pyproj import Geod
 from shapely.affinity import translate
 
-from geofence import containment, distance
-from geofence.distance import (
+from geofence.geometry import containment, distance
+from geofence.geometry.distance import (
     edge_distance_pairs_m,
     signed_distance_pairs_m,
     within_pairs_m,

@@ -5,11 +5,11 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from geofence.amendments import Telling
-from geofence.policy import DEFAULT_ALERTS, OPENING_BREACHES, SILENT_CAUSES
-from geofence.rules import Rules
-from geofence.schedule import MAX_WINDOWS, parse_schedule
-from geofence.transitions import DECISIONS, Says, Was
+from geofence.late.amendments import Telling
+from geofence.model.policy import DEFAULT_ALERTS, OPENING_BREACHES, SILENT_CAUSES
+from geofence.model.rules import Rules
+from geofence.model.schedule import MAX_WINDOWS, parse_schedule
+from geofence.model.transitions import DECISIONS, Says, Was
 
 PAGE = (Path(__file__).parents[2] / "docs" / "geofence.md").read_text()
 

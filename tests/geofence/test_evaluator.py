@@ -8,13 +8,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from geofence.agenda import Agenda
-from geofence.evaluator import NO_TIMERS_US, Evaluation, evaluate, late_assets
-from geofence.index import ZoneIndex, ZoneVersion
-from geofence.rules import Gates, Rules
-from geofence.shapes import Circle
-from geofence.state import State
-from geofence.transitions import Cause, Inferred, Transition
+from geofence.judging.evaluator import NO_TIMERS_US, Evaluation, evaluate, late_assets
+from geofence.judging.state import State
+from geofence.model.no_fix_events import Agenda
+from geofence.model.rules import Gates, Rules
+from geofence.model.transitions import Cause, Inferred, Transition
+from geofence.shapes.types import Circle
+from geofence.zones.index import ZoneIndex, ZoneVersion
 from telemetry.fix import FixBatch, Known, blank_rows
 from tests.geofence.agreement import differences
 from tests.geofence.plane import UnsureError

@@ -9,17 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geofence.agenda import OPENING_DTYPE, Agenda
-from geofence.evaluator import NO_TIMERS_US, evaluate
-from geofence.geojson import read_shape
-from geofence.history import History
-from geofence.index import ZoneIndex, ZoneVersion
-from geofence.policy import Policy, event_type
-from geofence.rules import NEVER_COARSE_M, Gates, Rules
-from geofence.segments import Circumstances
-from geofence.shapes import Circle, Corridor, covers
-from geofence.state import State
-from geofence.transitions import Cause, Inferred, Transition
+from geofence.geometry.queries import covers
+from geofence.judging.evaluator import NO_TIMERS_US, evaluate
+from geofence.judging.state import State
+from geofence.late.history import History
+from geofence.late.segments import Circumstances
+from geofence.model.no_fix_events import OPENING_DTYPE, Agenda
+from geofence.model.policy import Policy, event_type
+from geofence.model.rules import NEVER_COARSE_M, Gates, Rules
+from geofence.model.transitions import Cause, Inferred, Transition
+from geofence.shapes.geojson import read_shape
+from geofence.shapes.types import Circle, Corridor
+from geofence.zones.index import ZoneIndex, ZoneVersion
 from telemetry.fix import FixBatch, Known, blank_rows
 from tests.geofence.ellipsoid import WGS84
 from tests.geofence.vectors import cases_of, needs_vectors

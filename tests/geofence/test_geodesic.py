@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pyproj import Geod
 
-from geofence import geodesic
+from geofence.geometry import geodesic
 from tests.geofence.packed import callable_from_python
 
 WGS84 = Geod(ellps="WGS84")

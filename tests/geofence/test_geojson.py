@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from shapely.geometry import shape
 
-from geofence.geojson import ShapeError, ZoneFileError, read_shape, read_zones
-from geofence.shapes import Circle, Polygonal, covers
+from geofence.geometry.queries import covers
+from geofence.shapes.geojson import ShapeError, ZoneFileError, read_shape, read_zones
+from geofence.shapes.types import Circle, Polygonal
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "bad_geometries.json").read_text())
 TRIANGLE = [[0, 0], [1, 0], [0, 1], [0, 0]]

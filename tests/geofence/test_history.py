@@ -7,17 +7,17 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence.amendments import News, Telling, Told, Visit, VisitKey
-from geofence.evaluator import NO_TIMERS_US, evaluate
-from geofence.history import History, Revision, Unsettled
-from geofence.index import ZoneIndex, ZoneVersion
-from geofence.names import key_of, tell_apart
-from geofence.outlines import Circle, Polygonal
-from geofence.records import MEMBERSHIP_DTYPE
-from geofence.rules import Gates, Rules
-from geofence.segments import FIXES_PER_SEGMENT, Circumstances
-from geofence.state import State, StateDelta, blank_assets, is_same_state
-from geofence.transitions import Transition
+from geofence.judging.evaluator import NO_TIMERS_US, evaluate
+from geofence.judging.state import State, StateDelta, blank_assets, is_same_state
+from geofence.late.amendments import News, Telling, Told, Visit, VisitKey
+from geofence.late.history import History, Revision, Unsettled
+from geofence.late.segments import FIXES_PER_SEGMENT, Circumstances
+from geofence.late.visit_keys import key_of, tell_apart
+from geofence.model.records import MEMBERSHIP_DTYPE
+from geofence.model.rules import Gates, Rules
+from geofence.model.transitions import Transition
+from geofence.shapes.types import Circle, Polygonal
+from geofence.zones.index import ZoneIndex, ZoneVersion
 from telemetry.fix import FixBatch, Known, blank_rows
 
 MINUTE_US = 60_000_000

@@ -8,11 +8,12 @@ import shapely
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from geofence.index import MAX_TIME_US, MIN_TIME_US, ZoneIndex, ZoneVersion
-from geofence.lookup import inside, signed_distances_m
-from geofence.rules import Rules
-from geofence.shapes import Circle, Corridor, Polygonal, covers, signed_distance_m
-from geofence.versions import ALL_ASSETS, FILTER_DTYPE, RULE_COLUMNS
+from geofence.geometry.queries import covers, signed_distance_m
+from geofence.judging.lookup import inside, signed_distances_m
+from geofence.model.rules import Rules
+from geofence.shapes.types import Circle, Corridor, Polygonal
+from geofence.zones.index import MAX_TIME_US, MIN_TIME_US, ZoneIndex, ZoneVersion
+from geofence.zones.versions import ALL_ASSETS, FILTER_DTYPE, RULE_COLUMNS
 from tests.geofence.plane import UnsureError, covers_one
 from tests.geofence.worlds import ASSETS, SPAN_S, S, filter_rows, places, zone_sets
 

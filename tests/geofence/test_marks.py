@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from geofence.evaluator import NO_TIMERS_US, evaluate
-from geofence.index import ZoneIndex, ZoneVersion
-from geofence.shapes import Circle
-from geofence.state import State
-from geofence.transitions import Cause, Transition
+from geofence.judging.evaluator import NO_TIMERS_US, evaluate
+from geofence.judging.state import State
+from geofence.model.transitions import Cause, Transition
+from geofence.shapes.types import Circle
+from geofence.zones.index import ZoneIndex, ZoneVersion
 from telemetry.fix import FixBatch, blank_rows
 from tests.geofence.worlds import S
 

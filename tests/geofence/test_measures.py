@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from geofence.geojson import read_shape
-from geofence.measures import measures
+from geofence.geometry.measures import measures
+from geofence.shapes.geojson import read_shape
 
 DEGREE_M = 111_319.49  # of longitude at the equator
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from geofence.nearby import MAX_WITHIN_M, SiteIndex
+from geofence.zones.site_index import MAX_WITHIN_M, SiteIndex
 
 GEOD = Geod(ellps="WGS84")
 PLACES = [(8.54, 47.37), (180.0, -17.0), (-179.9, 66.0), (0.0, 89.9), (77.0, -90.0), (-180.0, 0.0)]

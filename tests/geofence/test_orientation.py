@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence import orientation as module
+from geofence.geometry import orientation as module
 from tests.geofence.packed import callable_from_python
 
 orientation = callable_from_python(module.orientation)

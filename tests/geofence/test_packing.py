@@ -6,11 +6,12 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence.boxes import EDGES_PER_PIECE, boxes
-from geofence.containment import covers_pairs
-from geofence.geojson import read_shape
-from geofence.packing import SLABS_FROM_VERTICES, ArenaBuilder, pack
-from geofence.shapes import Circle, Corridor, Polygonal, covers
+from geofence.geometry.boxes import EDGES_PER_PIECE, boxes
+from geofence.geometry.containment import covers_pairs
+from geofence.geometry.packing import SLABS_FROM_VERTICES, ArenaBuilder, pack
+from geofence.geometry.queries import covers
+from geofence.shapes.geojson import read_shape
+from geofence.shapes.types import Circle, Corridor, Polygonal
 from tests.geofence.ellipsoid import WGS84
 from tests.geofence.packed import ring_rows, star
 

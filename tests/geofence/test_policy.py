@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from geofence.policy import (
+from geofence.model.policy import (
     BREACH,
     DEFAULT_ALERTS,
     DWELL,
@@ -16,7 +16,7 @@ from geofence.policy import (
     event_type,
     opening_breach,
 )
-from geofence.schedule import DAYS, parse_schedule
+from geofence.model.schedule import DAYS, parse_schedule
 from telemetry.times import parse_time_us
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "alerts.json").read_text())

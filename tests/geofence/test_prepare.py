@@ -6,17 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from geofence.compiled import all_called
-from geofence.distance import signed_distance_m
-from geofence.geodesic import geodesic_m
-from geofence.prepare import LINES, Report
+from geofence.geometry.distance import signed_distance_m
+from geofence.geometry.geodesic import geodesic_m
+from geofence.judging.warmup import LINES, Report
+from geofence.kernel.compiled import all_called
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_what_is_compiled_already_is_said_to_be() -> None:
     for _ in range(2):
-        command = [sys.executable, "-m", "geofence.prepare"]
+        command = [sys.executable, "-m", "geofence.judging.warmup"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr == "the geofence engine is compiled already: nothing to do\n"
 
@@ -45,7 +45,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 import geofence
-from geofence.prepare import prepare
+from geofence.judging.warmup import prepare
 
 prepare()
 for found in iter_modules(geofence.__path__, "geofence."):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence.schedule import (
+from geofence.model.schedule import (
     DAYS,
     MAX_SPAN_DAYS,
     MAX_WINDOWS,

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from shapely.geometry import shape
 
-from geofence.evaluator import NO_TIMERS_US, evaluate
-from geofence.geojson import read_shape
-from geofence.index import ZoneIndex, ZoneVersion
-from geofence.rules import Gates, Rules
-from geofence.state import State
-from geofence.transitions import Inferred, Transition
+from geofence.judging.evaluator import NO_TIMERS_US, evaluate
+from geofence.judging.state import State
+from geofence.model.rules import Gates, Rules
+from geofence.model.transitions import Inferred, Transition
+from geofence.shapes.geojson import read_shape
+from geofence.zones.index import ZoneIndex, ZoneVersion
 from telemetry.fix import FixBatch, blank_rows
 from telemetry.times import format_times
 

@@ -6,7 +6,8 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence.shapes import Circle, Corridor, Polygonal, covers, signed_distance_m
+from geofence.geometry.queries import covers, signed_distance_m
+from geofence.shapes.types import Circle, Corridor, Polygonal
 from tests.geofence.ellipsoid import WGS84
 
 SQUARE = Polygonal(

@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence import slabs
-from geofence.slabs import MAX_ENTRIES_PER_EDGE, slabs_of
+from geofence.geometry import latitude_bands
+from geofence.geometry.latitude_bands import MAX_ENTRIES_PER_EDGE, slabs_of
 from tests.geofence.packed import callable_from_python, ring_rows, star
 
-band_of = callable_from_python(slabs.band_of)
+band_of = callable_from_python(latitude_bands.band_of)
 
 latitudes = st.lists(
     st.one_of(st.integers(-5, 5).map(float), st.floats(-90, 90), st.just(float("nan"))),

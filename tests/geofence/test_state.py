@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence.records import ASSET_DTYPE, MEMBERSHIP_DTYPE
-from geofence.state import State, StateDelta, blank_assets
-from geofence.versions import MIN_TIME_US, NEVER_US
+from geofence.judging.state import State, StateDelta, blank_assets
+from geofence.model.records import ASSET_DTYPE, MEMBERSHIP_DTYPE
+from geofence.zones.versions import MIN_TIME_US, NEVER_US
 
 changes = st.lists(
     st.dictionaries(st.integers(0, 300), st.sets(st.integers(0, 40), max_size=12), max_size=6),

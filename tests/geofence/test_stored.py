@@ -9,9 +9,9 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofence.geojson import ShapeError, read_shape
-from geofence.outlines import Circle, Corridor, Polygonal
-from geofence.stored import StoredShape, read_stored
+from geofence.shapes.geojson import ShapeError, read_shape
+from geofence.shapes.stored import StoredShape, read_stored
+from geofence.shapes.types import Circle, Corridor, Polygonal
 
 SQUARE = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]
 HOLE = [[0.2, 0.1], [0.8, 0.1], [0.8, 0.7], [0.2, 0.1]]

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence.tree import FANOUT, STACK, pack, search
+from geofence.zones.rtree import FANOUT, STACK, pack, search
 from tests.geofence.packed import callable_from_python
 
 find = callable_from_python(search)

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from shapely.geometry import shape
 
-from geofence.rules import Gates, Rules
-from stack.replay_run import Replayed, ReplayPlan, transitions_of
-from stack.replay_view import NoView
-from stack.replay_zones import ZoneSet, read_zone_file, zone_set_of
-from stack.trace_file import TraceFile
+from geofence.model.rules import Gates, Rules
+from stack.replay.progress import NoView
+from stack.replay.run import Replayed, ReplayPlan, transitions_of
+from stack.replay.trace_file import TraceFile
+from stack.replay.zones import ZoneSet, read_zone_file, zone_set_of
 from telemetry.times import format_times
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from geofence.crossing import meets_pairs
-from geofence.geojson import ShapeError, read_shape
-from geofence.packing import pack
-from geofence.shapes import Polygonal, covers, signed_distance_m
+from geofence.geometry.crossing import meets_pairs
+from geofence.geometry.packing import pack
+from geofence.geometry.queries import covers, signed_distance_m
+from geofence.shapes.geojson import ShapeError, read_shape
+from geofence.shapes.types import Polygonal
 from tests.geofence.ellipsoid import WGS84
 from tests.geofence.vectors import cases_of, needs_vectors
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from geofence.visits import event_id, opening_event_id, visit_id
+from geofence.model.visit_ids import event_id, opening_event_id, visit_id
 
 ASSET, ZONE, TRACKER = UUID(int=1), UUID(int=2), UUID(int=3)
 

@@ -10,12 +10,12 @@ import numpy as np
 import shapely
 from hypothesis import strategies as st
 
-from geofence.agenda import MOVE_DTYPE, OPENING_DTYPE, Agenda
-from geofence.index import MAX_TIME_US, MIN_TIME_US, ZoneVersion
-from geofence.records import PLACE_DTYPE
-from geofence.rules import NEVER_COARSE_M, Gates, Rules
-from geofence.shapes import Circle, Corridor, Polygonal, Shape
-from geofence.versions import ALL_ASSETS, FILTER_DTYPE
+from geofence.model.no_fix_events import MOVE_DTYPE, OPENING_DTYPE, Agenda
+from geofence.model.records import PLACE_DTYPE
+from geofence.model.rules import NEVER_COARSE_M, Gates, Rules
+from geofence.shapes.types import Circle, Corridor, Polygonal, Shape
+from geofence.zones.index import MAX_TIME_US, MIN_TIME_US, ZoneVersion
+from geofence.zones.versions import ALL_ASSETS, FILTER_DTYPE
 from telemetry.fix import FixBatch, Known, blank_rows
 from tests.geofence.plane import ORIGIN, UNIT
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ingest.batcher import BatchLimits
+from ingest.leader import Ownership, run
 from ingest.metrics import Metrics
-from ingest.owner import Ownership, run
+from ingest.sources.mqtt import BatchLimits
 from mqtt import BrokerAddress, Session, SessionOptions, Subscription
 from telemetry.topics import SUBSCRIPTIONS
 from tests.ingest.tenants import Tenant, Vehicle

@@ -7,9 +7,10 @@ from uuid import UUID
 
 import numpy as np
 
-from db.events import Event
-from db.gps_events import FixKey
-from db.registry import (
+from db.history.events import Event
+from db.history.gps_events import FixKey
+from db.history.visits import Visit
+from db.ingest.registry import (
     MAX_TIME_US,
     MIN_TIME_US,
     AssetRow,
@@ -18,16 +19,15 @@ from db.registry import (
     TrackerRow,
     ZoneVersionRow,
 )
-from db.visits import Visit
-from geofence.state import State
-from ingest import past
-from ingest.arrivals import read
-from ingest.late_pace import LatePace
-from ingest.notes import Notes
-from ingest.past import NO_PAST, AssetPast, Past, PastNeeded, Span
-from ingest.plan import Memory, Plan, make_plan
-from ingest.registry import Registry
-from ingest.watermarks import Watermarks
+from geofence.judging.state import State
+from ingest.late import lookup as past
+from ingest.late.lookup import NO_PAST, AssetPast, Past, PastNeeded, Span
+from ingest.memory.saved_state import Notes
+from ingest.planning.decoded_batch import read
+from ingest.planning.late_pace import LatePace
+from ingest.planning.plan import Memory, Plan, make_plan
+from ingest.registry.registry import Registry
+from ingest.registry.watermarks import Watermarks
 from telemetry.fix import FIX_DTYPE
 from telemetry.ids import format_id
 from telemetry.times import format_time

@@ -5,14 +5,14 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 from uuid import UUID
 
-from db import leases
-from db.connect import connect
-from ingest.arrivals import read
+from db.core import leases
+from db.core.connect import connect
 from ingest.metrics import Metrics
 from ingest.pipeline import LEASE, Turn, plan_asking, store
-from ingest.recollection import recollect
+from ingest.planning.decoded_batch import read
+from ingest.recovery import recollect
 from ingest.results import results
-from ingest.sources import RawMessage
+from ingest.sources.source import RawMessage
 from telemetry.result import Result
 from tests.ingest.tenants import soon
 from tests.servers import DatabaseUnderTest

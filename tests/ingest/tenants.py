@@ -8,14 +8,15 @@ from uuid import UUID
 
 import psycopg
 
-from api.assignments import Assignment, assign
-from db import assets, organizations, quarantine_list, tracker_assignments, trackers, zones
-from db.connect import connect
-from db.ids import new_id
-from db.organizations import create_organization
-from db.revision import bump
-from db.tenant import act_for
-from db.trackers import Tracker
+from api.resources.trackers.assignment import Assignment, assign
+from db.core.connect import connect
+from db.core.ids import new_id
+from db.core.registry_revision import bump
+from db.core.tenant import act_for
+from db.history import quarantine_list
+from db.resources import assets, organizations, tracker_assignments, trackers, zones
+from db.resources.organizations import create_organization
+from db.resources.trackers import Tracker
 from telemetry.ids import format_id
 from tests.db.rows import asset, zone
 from tests.servers import DatabaseUnderTest
@@ -138,7 +139,7 @@ class Tenant:
         return zone_id
 
     async def settings(self, **changed: Any) -> None:
-        """Other settings of the organization: fields of db.organizations.Organization."""
+        """Other settings of the organization: fields of db.resources.organizations.Organization."""
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
             revision, _ = await bump(conn)

@@ -9,17 +9,17 @@ import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from db.quarantine import Refusal
-from db.registry import RegistryChanges, TrackerRow
-from ingest.arrivals import Arrivals, read
-from ingest.rates import Rates
-from ingest.refusals import sort_out
-from ingest.registry import Registry
-from ingest.watermarks import Watermarks
+from db.history.quarantine import Refusal
+from db.ingest.registry import RegistryChanges, TrackerRow
+from ingest.planning.acceptance import sort_out
+from ingest.planning.decoded_batch import Arrivals, read
+from ingest.planning.rate_limit import Rates
+from ingest.registry.registry import Registry
+from ingest.registry.watermarks import Watermarks
 from mqtt import Message
 from telemetry.fix import FixBatch
+from telemetry.formats.packed import RECORD_BYTES
 from telemetry.ids import format_id
-from telemetry.packed import RECORD_BYTES
 from telemetry.rejection import Reason
 from telemetry.times import parse_time_us
 from tests.telemetry.test_decode_properties import documents, payloads

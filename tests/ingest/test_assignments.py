@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.assignments import Assignments
-from ingest.spans import Span
+from ingest.registry.assignments import Assignments
+from ingest.registry.spans import Span
 from telemetry.fix import blank_rows
 
 TRACKERS = 3

@@ -11,18 +11,19 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from db.connect import Connection
-from geofence.evaluator import NO_TIMERS_US
-from geofence.history import History
-from geofence.segments import Circumstances
-from geofence.state import State
-from ingest import checkpoints, past
+from db.core.connect import Connection
+from geofence.judging.evaluator import NO_TIMERS_US
+from geofence.judging.state import State
+from geofence.late.history import History
+from geofence.late.segments import Circumstances
+from ingest.late import lookup as past
+from ingest.late.lookup import NO_PAST, PastNeeded, look_up
+from ingest.leader import Ownership
+from ingest.memory import checkpoints
 from ingest.metrics import Metrics
-from ingest.owner import Ownership
-from ingest.past import NO_PAST, PastNeeded, look_up
 from ingest.pipeline import LEASE, Turn
-from ingest.plan import UNDER_WAY_US, Memory
-from ingest.recollection import recollect
+from ingest.planning.plan import UNDER_WAY_US, Memory
+from ingest.recovery import recollect
 from ingest.standby import Standby
 from mqtt import Message
 from telemetry.ids import format_id

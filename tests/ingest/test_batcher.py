@@ -2,8 +2,8 @@
 
 import pytest
 
-from ingest.batcher import BatchLimits, FixSize
-from telemetry.packed import RECORD_BYTES
+from ingest.sources.mqtt import BatchLimits, FixSize
+from telemetry.formats.packed import RECORD_BYTES
 
 
 def test_before_anything_was_seen_a_fix_has_the_size_of_a_packed_one() -> None:

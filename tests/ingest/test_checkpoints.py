@@ -4,10 +4,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from geofence.records import MEMBERSHIP_DTYPE
-from geofence.segments import FIXES_PER_SEGMENT
-from geofence.state import StateDelta, blank_assets
-from ingest.checkpoints import SPACING_FIXES, SPACING_US, Member, spaced
+from geofence.judging.state import StateDelta, blank_assets
+from geofence.late.segments import FIXES_PER_SEGMENT
+from geofence.model.records import MEMBERSHIP_DTYPE
+from ingest.memory.checkpoints import SPACING_FIXES, SPACING_US, Member, spaced
 
 SPACING_STATES = SPACING_FIXES // FIXES_PER_SEGMENT
 

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from ingest.arrivals import Arrivals
-from ingest.clocks import HistoryNeeded, mend
-from ingest.watermarks import Watermarks
-from telemetry.decoded import Decoded
+from ingest.planning.clock_rollover import HistoryNeeded, mend
+from ingest.planning.decoded_batch import Arrivals
+from ingest.registry.watermarks import Watermarks
 from telemetry.fix import Flag
+from telemetry.formats.decoded import Decoded
 from telemetry.rollover import DAY_US, ROUND_US
 from telemetry.times import parse_time_us
 from tests.ingest.test_watermarks import batch_of

@@ -8,14 +8,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from ingest import leftovers, splitting
-from ingest.arrivals import read
-from ingest.condemned import DATA_ERRORS
-from ingest.leftovers import finished, shared
-from ingest.owner import Ownership
+from ingest import splitting
+from ingest.leader import Ownership
 from ingest.pipeline import Stored, Turn, plan_asking, store
+from ingest.planning import leftovers
+from ingest.planning.decoded_batch import read
+from ingest.planning.leftovers import finished, shared
+from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.results import results
-from ingest.sources import RawMessage
+from ingest.sources.source import RawMessage
 from ingest.splitting import acquit, store_in_parts
 from telemetry.result import Result
 from telemetry.topics import fixes_topic

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from jsonschema import Draft202012Validator
 
-from api.event_types import EVENT_KINDS
+from api.openapi.event_types import EVENT_KINDS
 from tests.ingest.conftest import Device, fix, until
 from tests.ingest.tenants import Tenant, soon, square
 

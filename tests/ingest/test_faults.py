@@ -8,9 +8,9 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from db import leases
-from db.connect import connect
-from ingest.owner import Ownership, run
+from db.core import leases
+from db.core.connect import connect
+from ingest.leader import Ownership, run
 from mqtt import BrokerAddress, Session, SessionOptions
 from tests.ingest.conftest import Device, fix, ownership, running, until
 from tests.ingest.tenants import Tenant, Vehicle, soon, square

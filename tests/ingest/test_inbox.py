@@ -8,16 +8,16 @@ from typing import Any
 
 import psycopg
 
-from db import quarantine_list
-from db.connect import Connection, connect
-from db.ids import new_id
-from db.inbox import NewMessage, put
-from db.quarantine_list import Quarantined, QuarantineFilter
-from db.tenant import act_for
-from ingest.batcher import BatchLimits
-from ingest.owner import Ownership
-from ingest.refusals import Admission
-from ingest.sources import Inbox
+from db.core.connect import Connection, connect
+from db.core.ids import new_id
+from db.core.tenant import act_for
+from db.history import quarantine_list
+from db.history.inbox import NewMessage, put
+from db.history.quarantine_list import Quarantined, QuarantineFilter
+from ingest.leader import Ownership
+from ingest.planning.acceptance import Admission
+from ingest.sources.mqtt import BatchLimits
+from ingest.sources.source import Inbox
 from tests.ingest.conftest import Device, fix, ownership, running, until
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest

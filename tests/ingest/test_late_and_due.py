@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ingest import past
-from ingest.plan import UNDER_WAY_US
+from ingest.late import lookup as past
+from ingest.planning.plan import UNDER_WAY_US
 from tests.ingest.conftest import Device, fix, ownership, running, until
 from tests.ingest.tenants import Tenant, soon, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest

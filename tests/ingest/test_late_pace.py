@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.late_pace import LatePace
+from ingest.planning.late_pace import LatePace
 
 
 def test_a_plan_judges_what_its_time_is_enough_for() -> None:

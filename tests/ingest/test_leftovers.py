@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from db.connect import connect
-from db.inbox import NewMessage, put
-from db.tenant import act_for
-from ingest import leftovers, plan
-from ingest.arrivals import read
-from ingest.owner import Ownership
+from db.core.connect import connect
+from db.core.tenant import act_for
+from db.history.inbox import NewMessage, put
+from ingest.leader import Ownership
+from ingest.planning import leftovers, plan
+from ingest.planning.decoded_batch import read
 from telemetry.topics import fixes_topic
 from tests.ingest.conftest import Device, fix, ownership, running, until
 from tests.ingest.seam import now_us, settle, turn_of

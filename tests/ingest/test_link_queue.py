@@ -8,7 +8,7 @@ from typing import NamedTuple
 import hypothesis.strategies as st
 from hypothesis import given
 
-from ingest.link_queue import MESSAGE_BYTES, QUANTUM_BYTES, Queue
+from ingest.sources.link_queue import MESSAGE_BYTES, QUANTUM_BYTES, Queue
 
 
 class Sent(NamedTuple):

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from ingest import past
-from ingest.owner import Ownership
+from ingest.late import lookup as past
+from ingest.leader import Ownership
 from telemetry.ids import format_id
 from telemetry.times import format_time, to_us
 from tests.ingest.conftest import Device, fix, until

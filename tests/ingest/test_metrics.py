@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from ingest.owner import Ownership
+from ingest.leader import Ownership
 from tests.ingest.conftest import Device, fix, until
 from tests.ingest.tenants import Tenant, soon, square
 

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
-from db.quarantine import Bounds, DailyBound
-from ingest.owner import Ownership
-from ingest.refusals import Admission
+from db.history.quarantine import Bounds, DailyBound
+from ingest.leader import Ownership
+from ingest.planning.acceptance import Admission
 from telemetry.fix import Flag
-from telemetry.packed import RECORD_BYTES
+from telemetry.formats.packed import RECORD_BYTES
 from telemetry.rollover import ROUND_US
 from tests.ingest.conftest import Device, fix, ownership, running, until
 from tests.ingest.tenants import Tenant, Vehicle, soon

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.rates import BURST_S, Rates
+from ingest.planning.rate_limit import BURST_S, Rates
 from tests.ingest.test_watermarks import batch_of
 
 S = 1_000_000

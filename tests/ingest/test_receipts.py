@@ -12,8 +12,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from ingest.leader import Ownership, run
 from ingest.metrics import Metrics
-from ingest.owner import Ownership, run
 from ingest.receipts import Receipt, WaysBack, send
 from mqtt import BrokerAddress, Session, SessionOptions, Subscription
 from telemetry.rollover import ROUND_US

@@ -15,21 +15,21 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from db import leases
-from db.connect import Connection, connect
-from geofence.amendments import Visit
-from geofence.evaluator import NO_TIMERS_US, TICK_US
-from geofence.history import History
-from geofence.segments import Circumstances
-from geofence.state import State
-from geofence.versions import MIN_TIME_US
-from ingest import checkpoints
-from ingest.arrivals import read
+from db.core import leases
+from db.core.connect import Connection, connect
+from geofence.judging.evaluator import NO_TIMERS_US, TICK_US
+from geofence.judging.state import State
+from geofence.late.amendments import Visit
+from geofence.late.history import History
+from geofence.late.segments import Circumstances
+from geofence.zones.versions import MIN_TIME_US
+from ingest.late.lookup import MOST_CHECKPOINTS, NO_PAST, PastNeeded, Span, look_up
+from ingest.memory import checkpoints
 from ingest.metrics import Metrics
-from ingest.past import MOST_CHECKPOINTS, NO_PAST, PastNeeded, Span, look_up
 from ingest.pipeline import LEASE, Turn, plan_asking, store
-from ingest.plan import UNDER_WAY_US, Memory
-from ingest.recollection import recollect
+from ingest.planning.decoded_batch import read
+from ingest.planning.plan import UNDER_WAY_US, Memory
+from ingest.recovery import recollect
 from ingest.standby import Standby
 from mqtt import Message
 from telemetry.ids import format_id

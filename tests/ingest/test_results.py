@@ -4,9 +4,9 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from db import inbox
-from db.connect import connect
-from db.quarantine import Bounds, DailyBound
+from db.core.connect import connect
+from db.history import inbox
+from db.history.quarantine import Bounds, DailyBound
 from telemetry.rejection import Reason
 from telemetry.result import Result
 from telemetry.topics import fixes_topic, packed_topic

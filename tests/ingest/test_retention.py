@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 import pytest
 import pytest_asyncio
 
-from db import retention
-from db.connect import Connection, connect
-from db.revision import bump
-from ingest.owner import Ownership
+from db.core.connect import Connection, connect
+from db.core.registry_revision import bump
+from db.history import retention
+from ingest.leader import Ownership
 from tests.db import rows
 from tests.ingest.conftest import Device, fix, until
 from tests.ingest.tenants import Tenant, Vehicle, soon, square

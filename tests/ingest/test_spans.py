@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.spans import Span, Spans
+from ingest.registry.spans import Span, Spans
 
 # In the order of their being told: owner, when it begins, when it ends now.
 tellings = st.lists(

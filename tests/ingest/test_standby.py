@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from db import leases
-from db.connect import Connection, connect
-from db.registry import changes_since, unchanging
+from db.core import leases
+from db.core.connect import Connection, connect
+from db.ingest.registry import changes_since, unchanging
 from ingest.metrics import Metrics
 from ingest.pipeline import LEASE, Turn
-from ingest.recollection import recollect
-from ingest.registry import Registry
+from ingest.recovery import recollect
+from ingest.registry.registry import Registry
 from ingest.standby import Standby
-from stack.org_delete import delete
+from stack.cli.org_delete import delete
 from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.ingest.test_recollection import (

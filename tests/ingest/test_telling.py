@@ -14,11 +14,11 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from db.registry import MAX_TIME_US, MIN_TIME_US, ZoneVersionRow
-from db.visits import Visit
-from geofence.outlines import Polygonal
-from geofence.policy import BREACH, SILENT_CAUSES
-from stack.folding import fold
+from db.history.visits import Visit
+from db.ingest.registry import MAX_TIME_US, MIN_TIME_US, ZoneVersionRow
+from geofence.model.policy import BREACH, SILENT_CAUSES
+from geofence.shapes.types import Polygonal
+from stack.verify.folding import fold
 from telemetry.ids import format_id
 from telemetry.times import format_time, to_us
 from tests.ingest.conftest import Device, fix, until

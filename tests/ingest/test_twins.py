@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db import inbox
-from db.connect import connect
-from db.gps_events import FixKey, Place
-from db.quarantine import Bounds, DailyBound
-from ingest.twins import SAME_PLACE_DEG, is_elsewhere, sort_known
-from telemetry.encode import encode_packed
+from db.core.connect import connect
+from db.history import inbox
+from db.history.gps_events import FixKey, Place
+from db.history.quarantine import Bounds, DailyBound
+from ingest.planning.twins import SAME_PLACE_DEG, is_elsewhere, sort_known
 from telemetry.fix import FixBatch, blank_rows
+from telemetry.formats.encode import encode_packed
 from telemetry.result import Result
 from telemetry.times import to_us
 from telemetry.topics import fixes_topic, packed_topic

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.watermarks import Watermarks
+from ingest.registry.watermarks import Watermarks
 from telemetry.fix import FixBatch, blank_rows
 
 Fix = tuple[int, int, int]  # tracker, time_us, seq

@@ -6,10 +6,10 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from db import trackers
-from db.connect import connect
-from db.revision import bump
-from db.tenant import act_for
+from db.core.connect import connect
+from db.core.registry_revision import bump
+from db.core.tenant import act_for
+from db.resources import trackers
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.servers import DatabaseUnderTest
 

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from db.ids import new_id
-from listener.bounds import FAILURE_MEMORY_S, MOST_BUCKETS, Addresses, TokenBuckets
+from db.core.ids import new_id
+from listener.devices.bounds import FAILURE_MEMORY_S, MOST_BUCKETS, Addresses, TokenBuckets
 
 RATE, BURST = 10.0, 10
 """Messages a second, and those at once."""

@@ -14,7 +14,7 @@ from datetime import datetime
 import psycopg
 import pytest
 
-from stack.servers import free_port
+from stack.servers.postgres import free_port
 from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant
 from tests.listener.conftest import revoke, rotate

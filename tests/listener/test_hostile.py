@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from listener.takeovers import SignIns
+from listener.devices.takeovers import SignIns
 from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant
 from tests.listener.conftest import registered

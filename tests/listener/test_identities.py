@@ -8,10 +8,10 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from db import leases
-from db.connect import connect
-from db.ids import new_id
-from listener.identities import Identities, Identity
+from db.core import leases
+from db.core.connect import connect
+from db.core.ids import new_id
+from listener.stored.identities import Identities, Identity
 from telemetry.ids import format_id
 from tests.ingest.conftest import PATIENCE_S, until
 from tests.ingest.tenants import Tenant

@@ -11,14 +11,14 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from db.ids import new_id
-from ingest.batcher import BatchLimits
-from ingest.link import LinkMessage, LinkOptions, LinkServer
-from ingest.link_address import LinkAddress
-from listener import owner
-from listener.link import Link, Message, Origin, Sender
+from db.core.ids import new_id
+from ingest.sources.link import LinkMessage, LinkOptions, LinkServer
+from ingest.sources.link_address import LinkAddress
+from ingest.sources.mqtt import BatchLimits
+from listener.link import leader
+from listener.link.outbox import Link, Message, Origin, Sender
 from listener.metrics import Metrics
-from stack.servers import free_port
+from stack.servers.postgres import free_port
 from telemetry import link
 from telemetry.link import FrameReader, Welcome
 from tests.ingest.conftest import until
@@ -209,8 +209,8 @@ async def owned(database: DatabaseUnderTest) -> AsyncIterator[asyncio.Queue[Owne
 async def test_a_link_that_is_not_welcomed_in_time_is_given_up(
     sender: Sender, database: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(owner, "WELCOME_S", 0.2)
-    keeping = owner.Owner(database.url("opsc_listen"), sender, Metrics(), None)
+    monkeypatch.setattr(leader, "WELCOME_S", 0.2)
+    keeping = leader.Owner(database.url("opsc_listen"), sender, Metrics(), None)
     async with owned(database) as links, asyncio.timeout(30):
         task = asyncio.create_task(keeping.run())
         frozen = await links.get()
@@ -245,7 +245,7 @@ async def test_a_second_welcome_ends_the_link(sender: Sender) -> None:
 async def test_the_lease_is_watched_although_sessions_of_the_database_end(
     sender: Sender, database: DatabaseUnderTest
 ) -> None:
-    keeping = owner.Owner(database.url("opsc_listen"), sender, Metrics(), None)
+    keeping = leader.Owner(database.url("opsc_listen"), sender, Metrics(), None)
     async with owned(database) as links, asyncio.timeout(30):
         task = asyncio.create_task(keeping.run())
         frozen = await links.get()

@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from listener.link import (
+from listener.link.outbox import (
     CONTENDED_BYTES,
     CONTENDED_FOR_MESSAGES,
     CONTENDED_MESSAGES,

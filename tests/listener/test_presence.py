@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from db.connect import connect
-from db.ids import new_id
-from listener.notes import MOST_NOTES, Notes, keep_written
-from listener.presence import Connected, Presence
+from db.core.connect import connect
+from db.core.ids import new_id
+from listener.stored.presence import Connected, Presence
+from listener.stored.writes import MOST_NOTES, Notes, keep_written
 from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant
 from tests.listener.conftest import rows

@@ -7,8 +7,8 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from stack.servers import free_port
-from stack.supervisor import answers_ready
+from stack.servers.postgres import free_port
+from stack.servers.supervisor import answers_ready
 from tests.audit.certificates import write_certificates
 from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant

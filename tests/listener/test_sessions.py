@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from db import device_sessions
-from db.connect import connect
-from db.device_sessions import MOST_CLIENT_ID_BYTES, MOST_OF_TRACKER, SessionKey
-from db.ids import new_id
-from listener.notes import keep_written
-from listener.sessions import LONGEST_S, Sessions
+from db.core.connect import connect
+from db.core.ids import new_id
+from db.listener import device_sessions
+from db.listener.device_sessions import MOST_CLIENT_ID_BYTES, MOST_OF_TRACKER, SessionKey
+from listener.stored.sessions import LONGEST_S, Sessions
+from listener.stored.writes import keep_written
 from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant
 from tests.listener.conftest import rows

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from db.ids import new_id
+from db.core.ids import new_id
 from telemetry.ids import format_id
 from tests.ingest.tenants import Tenant
 from tests.listener.conftest import registered, revoke, rotate

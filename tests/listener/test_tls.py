@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.checks import examine
-from stack.servers import free_port
+from stack.servers.checks import examine
+from stack.servers.postgres import free_port
 from tests.audit.certificates import write_certificates
 from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant

@@ -5,8 +5,8 @@ import ssl
 import pytest
 
 from mqtt import BrokerAddress, SessionOptions, Subscription, Will
-from mqtt.backoff import Backoff
-from mqtt.options import check_payload, check_qos, check_topic
+from mqtt.client.backoff import Backoff
+from mqtt.client.options import check_payload, check_qos, check_topic
 
 
 @pytest.mark.parametrize(

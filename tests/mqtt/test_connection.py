@@ -3,7 +3,11 @@
 import mqtt5
 import pytest
 
-from mqtt.connection import Connection
+from mqtt.client.connection import Connection
+from mqtt.client.inbox import Inbox
+from mqtt.client.options import SessionOptions, Subscription, Will
+from mqtt.client.outgoing import Outgoing, Publish
+from mqtt.client.states import State
 from mqtt.errors import (
     ConnectRefusedError,
     PeerSilentError,
@@ -13,10 +17,6 @@ from mqtt.errors import (
     SubscriptionRefusedError,
     UnsupportedQosError,
 )
-from mqtt.inbox import Inbox
-from mqtt.options import SessionOptions, Subscription, Will
-from mqtt.outgoing import Outgoing, Publish
-from mqtt.states import State
 from tests.mqtt.packets import connack, publish, read_all, suback
 
 SUBSCRIBED = SessionOptions("c", subscriptions=(Subscription("t/#"),), keepalive_s=20)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mqtt.client.framing import PacketReader, frame_size
 from mqtt.errors import MalformedPacketError, ProtocolViolationError
-from mqtt.framing import PacketReader, frame_size
 from tests.mqtt.packets import SPOKEN_BY_BROKER, publish
 
 LIMIT = 10_000

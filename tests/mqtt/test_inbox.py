@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mqtt.client.inbox import MESSAGE_OVERHEAD_BYTES, Inbox, Message
 from mqtt.errors import ProtocolViolationError
-from mqtt.inbox import MESSAGE_OVERHEAD_BYTES, Inbox, Message
 from tests.mqtt.packets import publish, read_all
 
 

@@ -5,13 +5,13 @@ import asyncio
 import mqtt5
 import pytest
 
+from mqtt.client.outgoing import BrokerLimits, Outgoing, Publish, Published
 from mqtt.errors import (
     PublishQueueFullError,
     PublishRefusedError,
     PublishUnsupportedError,
     SessionClosedError,
 )
-from mqtt.outgoing import BrokerLimits, Outgoing, Publish, Published
 from tests.mqtt.packets import read_all
 
 ALL = 1 << 30

@@ -3,17 +3,17 @@
 import mqtt5
 import pytest
 
-from mqtt.connection import Connection
+from mqtt.client.connection import Connection
+from mqtt.client.inbox import Inbox
+from mqtt.client.options import SessionOptions, Subscription
+from mqtt.client.outgoing import Outgoing
+from mqtt.client.states import RECEIVABLE, TRANSITIONS, State
 from mqtt.errors import (
     ConnectRefusedError,
     MqttError,
     ProtocolViolationError,
     ServerDisconnectedError,
 )
-from mqtt.inbox import Inbox
-from mqtt.options import SessionOptions, Subscription
-from mqtt.outgoing import Outgoing
-from mqtt.states import RECEIVABLE, TRANSITIONS, State
 from tests.mqtt.packets import SPOKEN_BY_BROKER, connack, suback
 
 TO_REACH = {

@@ -41,7 +41,7 @@ import traceback, logging
 import structlog
 from pydantic import BaseModel
 from psycopg import errors
-from db.connect import check_url
+from db.core.connect import check_url
 from service import logs
 
 logs.configure({level!r}, "json")
@@ -122,7 +122,7 @@ def test_an_exception_is_bounded_and_has_its_causes() -> None:
     (group,) = error["causes"]
     assert (group["type"], len(group["causes"])) == ("ExceptionGroup", 5)
     (frame,) = group["causes"][0]["frames"]  # none of the program's own, which is no part of ours
-    assert frame.startswith("db/connect.py:")
+    assert frame.startswith("db/core/connect.py:")
     assert frame.endswith(" check_url")
     assert startup["event"].startswith("startup\nValueError: must be a URL like")
     assert invalid["exception"]["message"] == "Settings is not valid: port"

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from device_sim.plan import SimTracker
-from stack.expectation import Expectation, expect
-from stack.fates import Arrived, fates
-from stack.registration import Registered
-from stack.run_history import RunHistory
-from stack.sim_zone import SimZone
+from stack.scenario.registration import Registered
+from stack.scenario.zones import SimZone
+from stack.verify.expectation import Expectation, expect
+from stack.verify.fix_fates import Arrived, fates
+from stack.verify.run_history import RunHistory
 from telemetry.fix import blank_rows
 from telemetry.ids import derived_id, format_id
 

@@ -17,12 +17,12 @@ import typer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from typer.testing import CliRunner, Result
 
-from db import migrate
-from stack.backup import backup
-from stack.backup_folder import DUMP, MANIFEST, differences, read_manifest
+from db.core import migrate
+from stack.cli.backup import backup
+from stack.cli.restore import restore
 from stack.errors import StackError
-from stack.restore import restore
-from stack.runtime import load_secrets
+from stack.servers.backup_folder import DUMP, MANIFEST, differences, read_manifest
+from stack.servers.runtime import load_secrets
 from tests.ingest.tenants import Tenant, Vehicle, square
 from tests.servers import DatabaseUnderTest, PostgresUnderTest
 

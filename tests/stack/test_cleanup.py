@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from stack.cleanup import NotingClient, take_away
-from stack.client import ApiError
-from stack.registration import register
-from stack.scenario import Scenario
-from stack.sim_zone import SimZone
+from stack.scenario.api_client import ApiError
+from stack.scenario.cleanup import NotingClient, take_away
+from stack.scenario.registration import register
+from stack.scenario.scenario import Scenario
+from stack.scenario.zones import SimZone
 from tests.api.running import RunningApi, running_api
 from tests.servers import DatabaseUnderTest
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import pytest
 
-from stack.cli import COMMANDS
+from stack.cli.main import COMMANDS
 from tests.stack.command import OPSC, opsc, plain_environment
 
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from stack.client import ApiClient, ApiError
+from stack.scenario.api_client import ApiClient, ApiError
 
 Handler = Callable[[web.Request], web.Response]
 

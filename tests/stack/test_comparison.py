@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stack.comparison import (
+from stack.verify.comparison import (
     EXAMPLES,
     Comparison,
     compare_events,
@@ -23,11 +23,11 @@ from stack.comparison import (
     compare_visits,
     compare_webhooks,
 )
-from stack.expectation import Expectation
-from stack.receiver import Received
-from stack.results import AmendedEvent, Event, GeofenceEvent, Quarantined, StoredFix, Visit
-from stack.shared_organization import SharedOrganization
-from stack.verify import as_text
+from stack.verify.expectation import Expectation
+from stack.verify.results import AmendedEvent, Event, GeofenceEvent, Quarantined, StoredFix, Visit
+from stack.verify.shared_organization import SharedOrganization
+from stack.verify.verify import as_text
+from stack.verify.webhook_receiver import Received
 from telemetry.times import format_time, parse_time_us
 from tests.stack.small_runs import (
     INSIDE,

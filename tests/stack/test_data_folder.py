@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from stack.errors import StackError
-from stack.runtime import load_secrets, make_data_dir
+from stack.servers.runtime import load_secrets, make_data_dir
 from tests.stack.command import opsc
 
 NOBODY = 65534
@@ -88,7 +88,7 @@ def test_a_folder_of_another_user_is_refused(readable_folder: Path, mode: int, s
         "import os, sys\n"
         "from pathlib import Path\n"
         "from stack.errors import StackError\n"
-        "from stack.runtime import make_data_dir, sole_owner\n"
+        "from stack.servers.runtime import make_data_dir, sole_owner\n"
         f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})\n"
         "try:\n"
         "    with sole_owner(make_data_dir(Path(sys.argv[1]))): pass\n"

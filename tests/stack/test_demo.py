@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stack.demo import EventLog, Summary
-from stack.receiver import Received
+from stack.cli.demo import EventLog, Summary
+from stack.verify.webhook_receiver import Received
 from tests.stack.command import opsc
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import stack.checks
-from stack.checks import Finding, examine
-from stack.cli import build
-from stack.settings import known_variables
+import stack.servers.checks
+from stack.cli.main import build
+from stack.servers.checks import Finding, examine
+from stack.servers.settings import known_variables
 from tests.stack.command import opsc
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"

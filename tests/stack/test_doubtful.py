@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from stack.doubtful import in_order_of_receipt
-from stack.expectation import expect
-from stack.fates import Fates
+from stack.verify.doubtful import in_order_of_receipt
+from stack.verify.expectation import expect
+from stack.verify.fix_fates import Fates
 from tests.stack.small_runs import (
     INSIDE,
     OUTSIDE,

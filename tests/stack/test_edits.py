@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from device_sim.plan import SimTracker
-from stack.client import ApiClient
-from stack.edits import Editor, Pace, Sending
-from stack.registration import Registered
-from stack.run_history import RunHistory
+from stack.scenario.api_client import ApiClient
+from stack.scenario.registration import Registered
+from stack.sim.edits import Editor, Pace, Sending
+from stack.verify.run_history import RunHistory
 from telemetry.times import parse_time_us
 from tests.api.running import Organization, RunningApi, running_api
 from tests.api.stored import Carried, carried, store_fixes

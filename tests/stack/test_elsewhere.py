@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from stack.elsewhere import require_broker, require_database
 from stack.errors import StackError
-from stack.servers import free_port
+from stack.servers.elsewhere import require_broker, require_database
+from stack.servers.postgres import free_port
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence.rules import Gates
-from stack.expectation import Expectation, expect
-from stack.fates import fates
-from stack.results import AmendedEvent, GeofenceEvent, OverspeedEvent, Visit
-from stack.run_history import RunHistory
-from stack.sim_zone import SimZone
+from geofence.model.rules import Gates
+from stack.scenario.zones import SimZone
+from stack.verify.expectation import Expectation, expect
+from stack.verify.fix_fates import fates
+from stack.verify.results import AmendedEvent, GeofenceEvent, OverspeedEvent, Visit
+from stack.verify.run_history import RunHistory
 from telemetry.fix import Known
 from telemetry.ids import parse_id
 from telemetry.times import parse_time_us

@@ -10,9 +10,9 @@ from device_sim.ledger import Ledger
 from device_sim.packing import pack
 from device_sim.payloads import PayloadFormat, as_sent, payloads, truncated
 from device_sim.schedule import Slice
-from stack.fates import Arrived, Fates, fates
-from telemetry.decode import check_clock, decode
+from stack.verify.fix_fates import Arrived, Fates, fates
 from telemetry.fix import FIX_DTYPE, FixBatch, Flag, blank_rows
+from telemetry.formats.decode import check_clock, decode
 from telemetry.rejection import Reason
 from telemetry.topics import Format
 from tests.stack.small_runs import INSIDE, RUN_S, SECOND_US, START_US, arrived, at_us, sent

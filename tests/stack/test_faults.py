@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from stack.comparison import Comparison
-from stack.faults_load import Tally, tally
-from stack.faults_proxy import Link
-from stack.faults_rows import ROWS, chosen
-from stack.faults_run import RowResult, run_rows
-from stack.faults_system import set_clock
+from benchmarks.faults.load import Tally, tally
+from benchmarks.faults.proxy import Link
+from benchmarks.faults.rows import ROWS, chosen
+from benchmarks.faults.run import RowResult, run_rows
+from benchmarks.faults.system import set_clock
+from stack.verify.comparison import Comparison
 
 IN_SHORT = ["1", "3", "3a", "4", "6", "7", "11", "13k", "14"]
 
@@ -84,7 +84,7 @@ def test_a_process_with_a_clock_of_its_own_reads_what_the_file_says(tmp_path: Pa
     clock = tmp_path / "clock"
     set_clock(clock, -3600)
     done = subprocess.run(
-        [sys.executable, "-m", "stack.faults_clock", clock, "told"],
+        [sys.executable, "-m", "benchmarks.faults.clock", clock, "told"],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import psycopg
 
-from stack.former import start_when_free, until_ended
-from stack.provision import Programs
-from stack.servers import Postgres, free_port
-from stack.supervisor import Part, Supervisor
+from stack.servers.former import start_when_free, until_ended
+from stack.servers.postgres import Postgres, free_port
+from stack.servers.programs import Programs
+from stack.servers.supervisor import Part, Supervisor
 
 
 def test_servers_of_a_former_run_are_waited_for(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from stack.errors import StackError
-from stack.listening import Listening, listening, require_certificate
-from stack.ports import Ports
-from stack.servers import free_port
-from stack.tls import Certificate
+from stack.servers.listening import Listening, listening, require_certificate
+from stack.servers.ports import Ports
+from stack.servers.postgres import free_port
+from stack.servers.tls import Certificate
 
 CERTIFICATE = Certificate(Path("chain.pem"), Path("key.pem"))
 

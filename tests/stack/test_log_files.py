@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from stack import log_files
-from stack.log_files import LogFile
-from stack.process import Command, Process, last_lines
+from stack.servers import log_files
+from stack.servers.log_files import LogFile
+from stack.servers.process import Command, Process, last_lines
 
 FLOOD = """
 import sys

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from geofence.geojson import ZoneFeature
-from geofence.policy import BREACH
-from stack.cli import build
-from stack.map_page import MAX_ZONES, map_page
-from stack.map_sample import MapSample
-from stack.trace_rows import TRACE_DTYPE
-from stack.transition_formats import TransitionRows
+from geofence.model.policy import BREACH
+from geofence.shapes.geojson import ZoneFeature
+from stack.cli.main import build
+from stack.replay.map_page import MAX_ZONES, map_page
+from stack.replay.map_sample import MapSample
+from stack.replay.output_formats import TransitionRows
+from stack.replay.trace_rows import TRACE_DTYPE
 
 HOSTILE = "</script><script>alert(1)</script><!--"
 RUN = Path(__file__).with_name("map_page_in_a_page.js")

@@ -7,9 +7,9 @@ import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
-from db.ids import new_id
+from db.core.ids import new_id
+from stack.cli.org import org
 from stack.errors import StackError
-from stack.org import org
 from telemetry.ids import format_id
 from tests.servers import DatabaseUnderTest
 

@@ -8,8 +8,8 @@ import pytest
 
 from device_sim.fleet import Progress, Stage
 from device_sim.latency import Latencies
-from stack.comparison import Comparison
-from stack.outcome import Outcome
+from stack.sim.outcome import Outcome
+from stack.verify.comparison import Comparison
 
 FINAL = Progress(
     stage=Stage.DONE,

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from stack.errors import StackError
-from stack.ports import Ports, PortTaken
-from stack.servers import free_port
+from stack.servers.ports import Ports, PortTaken
+from stack.servers.postgres import free_port
 
 VARIABLE = "OPSC_API_PORT"
 

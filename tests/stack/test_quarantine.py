@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
-from db.ids import new_id
+from db.core.ids import new_id
+from stack.cli.quarantine import quarantine
 from stack.errors import StackError
-from stack.quarantine import quarantine
 from telemetry.ids import format_id
 from tests.servers import DatabaseUnderTest
 

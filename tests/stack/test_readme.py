@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.servers import free_port
-from stack.system import running_stack
+from stack.servers.postgres import free_port
+from stack.servers.system import running_stack
 from tests.stack.command import WAIT_S, plain_environment
 
 README = (Path(__file__).parents[2] / "README.md").read_text()

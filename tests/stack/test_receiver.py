@@ -7,7 +7,7 @@ import time
 
 import aiohttp
 
-from stack.receiver import Received, WebhookReceiver
+from stack.verify.webhook_receiver import Received, WebhookReceiver
 
 KEY = b"0123456789abcdef0123456789abcdef"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()

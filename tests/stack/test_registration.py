@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from geofence.geojson import read_zones
-from stack.client import ApiClient, ApiError
-from stack.registration import register
-from stack.scenario import Scenario
-from stack.shared_organization import read_settings
-from stack.sim_zone import zones_of_features
+from geofence.shapes.geojson import read_zones
+from stack.scenario.api_client import ApiClient, ApiError
+from stack.scenario.registration import register
+from stack.scenario.scenario import Scenario
+from stack.scenario.zones import zones_of_features
+from stack.verify.shared_organization import read_settings
 from tests.api.running import RunningApi, running_api
 from tests.api.shapes import point, square
 from tests.servers import DatabaseUnderTest

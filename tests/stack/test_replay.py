@@ -14,10 +14,10 @@ import pytest
 from pyarrow import parquet
 from typer.testing import CliRunner
 
-from geofence.rules import Rules
-from stack.cli import build
+from geofence.model.rules import Rules
+from stack.cli.main import build
+from stack.cli.replay import replay
 from stack.errors import StackError
-from stack.replay import replay
 
 ZONES = {
     "type": "FeatureCollection",

@@ -9,19 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from geofence.geojson import ZoneFeature
-from geofence.policy import Policy, event_type
-from geofence.rules import Gates, Rules
-from geofence.schedule import opens_between, parse_schedule
-from geofence.transitions import TRANSITION_DTYPE, Cause, Inferred, Transition
-from stack.cli import build
+from geofence.model.policy import Policy, event_type
+from geofence.model.rules import Gates, Rules
+from geofence.model.schedule import opens_between, parse_schedule
+from geofence.model.transitions import TRANSITION_DTYPE, Cause, Inferred, Transition
+from geofence.shapes.geojson import ZoneFeature
+from stack.cli.main import build
 from stack.errors import StackError
-from stack.replay_events import EventTypes
-from stack.replay_judge import Judge
-from stack.replay_openings import Openings
-from stack.replay_tally import Tally
-from stack.replay_zones import ZoneSet, zone_set_of
-from stack.trace_rows import TRACE_DTYPE
+from stack.replay.events import EventTypes
+from stack.replay.judge import Judge
+from stack.replay.openings import Openings
+from stack.replay.tally import Tally
+from stack.replay.trace_rows import TRACE_DTYPE
+from stack.replay.zones import ZoneSet, zone_set_of
 from telemetry.times import parse_time_us
 
 SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]]]}

@@ -5,16 +5,16 @@ import inspect
 import re
 from pathlib import Path
 
-from geofence.policy import DEFAULT_ALERTS, DEFAULT_KIND, Policy
-from geofence.rules import MAX_ACCURACY_M, MAX_SPEED_MPS, Rules
-from geofence.transitions import Transition
-from stack.map_page import MAX_ZONES
-from stack.map_sample import MAX_POINTS, MAX_TRANSITIONS
-from stack.replay import replay
-from stack.trace_file import TRACE_SUFFIXES
-from stack.trace_rows import TRACE_DTYPE
-from stack.transition_formats import COLUMNS
-from telemetry.trace import COLUMNS as TRACE_COLUMNS
+from geofence.model.policy import DEFAULT_ALERTS, DEFAULT_KIND, Policy
+from geofence.model.rules import MAX_ACCURACY_M, MAX_SPEED_MPS, Rules
+from geofence.model.transitions import Transition
+from stack.cli.replay import replay
+from stack.replay.map_page import MAX_ZONES
+from stack.replay.map_sample import MAX_POINTS, MAX_TRANSITIONS
+from stack.replay.output_formats import COLUMNS
+from stack.replay.trace_file import TRACE_SUFFIXES
+from stack.replay.trace_rows import TRACE_DTYPE
+from telemetry.traces.trace import COLUMNS as TRACE_COLUMNS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "replay.md").read_text()
 

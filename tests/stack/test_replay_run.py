@@ -7,18 +7,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from geofence.geojson import ZoneFeature
-from geofence.rules import Gates, Rules
+from geofence.model.rules import Gates, Rules
+from geofence.shapes.geojson import ZoneFeature
 from stack.errors import StackError
-from stack.replay_judge import Judge
-from stack.replay_run import ReplayPlan, run_replay
-from stack.replay_tally import Tally
-from stack.replay_view import NoView
-from stack.replay_zones import ZoneSet, zone_set_of
-from stack.trace_file import TraceFile
-from stack.trace_rows import TRACE_DTYPE
-from stack.transition_files import transition_file
-from stack.transition_order import found_by_device
+from stack.replay.judge import Judge
+from stack.replay.output_files import transition_file
+from stack.replay.output_order import found_by_device
+from stack.replay.progress import NoView
+from stack.replay.run import ReplayPlan, run_replay
+from stack.replay.tally import Tally
+from stack.replay.trace_file import TraceFile
+from stack.replay.trace_rows import TRACE_DTYPE
+from stack.replay.zones import ZoneSet, zone_set_of
 from telemetry.times import format_time, parse_time_us
 
 START_US = 1_767_225_600_000_000

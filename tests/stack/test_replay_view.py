@@ -5,7 +5,7 @@ from io import StringIO
 from rich.console import Console
 from rich.progress import Progress
 
-from stack.replay_view import Bar, Lines
+from stack.replay.progress import Bar, Lines
 
 
 def test_a_line_says_how_much_is_read_and_judged() -> None:

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from mqtt import BrokerAddress, ConnectRefusedError, Session, SessionOptions
-from stack.runtime import StackInfo, read_stack
+from stack.servers.runtime import StackInfo, read_stack
 from tests.stack.command import OPSC, WAIT_S, opsc, plain_environment
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("programs")]

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from stack.identity import Capability, has_capability
-from stack.role_user import CODE
+from stack.servers.os_user import Capability, has_capability
+from stack.servers.role_user import CODE
 
 SHOW = """
 import signal, sys
 from pathlib import Path
-from stack.identity import Capability, service_identity
-from stack.process import Command, Process
+from stack.servers.os_user import Capability, service_identity
+from stack.servers.process import Command, Process
 
 part = Process(Command(
     name="part", argv=["/bin/sh", "-c", "grep -E '^(Cap|NoNewPrivs)' /proc/self/status"],

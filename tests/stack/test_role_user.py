@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stack import system
-from stack.identity import (
+from stack.servers import system
+from stack.servers.os_user import (
     Capability,
     Identity,
     can_read,
@@ -20,8 +20,8 @@ from stack.identity import (
     has_capability,
     service_identity,
 )
-from stack.role_user import RoleUser, role_user
-from stack.runtime import Secrets
+from stack.servers.role_user import RoleUser, role_user
+from stack.servers.runtime import Secrets
 
 SOMEBODY = Identity("somebody", 12_345, 12_345, "/nonexistent")
 

@@ -12,9 +12,9 @@ import pytest
 from device_sim.fleet import Progress, Stage
 from device_sim.latency import Latencies
 from stack.errors import StackError
-from stack.run_figures import COLUMNS, RunFigures, writing_figures
-from stack.run_view import RunState, Shown
-from stack.verify import Totals
+from stack.sim.figures import COLUMNS, RunFigures, writing_figures
+from stack.sim.progress import RunState, Shown
+from stack.verify.verify import Totals
 
 NOTHING = Progress(
     stage=Stage.SENDING,

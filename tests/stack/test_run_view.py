@@ -7,8 +7,8 @@ from rich.live import Live
 
 from device_sim.fleet import Progress, Stage
 from device_sim.latency import Latencies
-from stack.run_view import LiveTable, PlainLines, RunState, Shown
-from stack.verify import Totals
+from stack.sim.progress import LiveTable, PlainLines, RunState, Shown
+from stack.verify.verify import Totals
 
 SOME = Latencies()
 SOME.record(0.00125)

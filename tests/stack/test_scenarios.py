@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from stack.fates import Arrived, fates
-from stack.sim_zone import SimZone
+from stack.scenario.zones import SimZone
+from stack.verify.fix_fates import Arrived, fates
 from telemetry.fix import blank_rows
 from telemetry.rejection import Reason
 from telemetry.times import parse_time_us

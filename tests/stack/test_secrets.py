@@ -29,8 +29,8 @@ import psycopg
 import pytest
 
 from mqtt import BrokerAddress, MqttError, PublishRefusedError, Session, SessionOptions
-from stack.runtime import StackInfo, load_secrets, read_stack
-from stack.servers import free_port
+from stack.servers.postgres import free_port
+from stack.servers.runtime import StackInfo, load_secrets, read_stack
 from tests.stack.command import opsc, plain_environment
 from tests.stack.test_up import Up, descendants
 

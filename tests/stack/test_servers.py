@@ -12,8 +12,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from db import migrate
-from stack.servers import free_port
+from db.core import migrate
+from stack.servers.postgres import free_port
 from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest
 
 
@@ -106,7 +106,10 @@ def test_two_programs_that_start_at_once_do_not_take_the_same_port() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         wanted = probe.getsockname()[1]
-    code = f"from stack.servers import free_port; print(free_port({wanted}), flush=True); input()"
+    code = (
+        "from stack.servers.postgres import free_port\n"
+        f"print(free_port({wanted}), flush=True); input()"
+    )
     command = [sys.executable, "-c", code]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **pipes) as first, subprocess.Popen(command, **pipes) as second:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from stack.receiver import own_check, signature_check
+from stack.verify.webhook_receiver import own_check, signature_check
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 

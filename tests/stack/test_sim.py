@@ -19,17 +19,18 @@ from typer.testing import CliRunner
 from device_sim.motion import StreetPlan
 from device_sim.payloads import PayloadFormat
 from device_sim.schedule import Slice
-from geofence.geojson import ShapeError, read_shape, read_zones
-from geofence.schedule import is_open, opens_between, parse_schedule
-from geofence.shapes import Circle, Shape, covers
-from stack.cli import build
-from stack.client import ApiClient
-from stack.glitches import with_glitches
-from stack.org import create_with_admin
-from stack.scenario import moving_scenario
-from stack.sim_zone import SimZone, zones_of_features
-from stack.system import running_stack
-from stack.zones_on_the_way import CHARACTERS, RuleSet, hours_from, zones_on_the_way
+from geofence.geometry.queries import covers
+from geofence.model.schedule import is_open, opens_between, parse_schedule
+from geofence.shapes.geojson import ShapeError, read_shape, read_zones
+from geofence.shapes.types import Circle, Shape
+from stack.cli.main import build
+from stack.cli.org import create_with_admin
+from stack.scenario.api_client import ApiClient
+from stack.scenario.glitches import with_glitches
+from stack.scenario.rule_zones import CHARACTERS, RuleSet, hours_from, zones_on_the_way
+from stack.scenario.scenario import moving_scenario
+from stack.scenario.zones import SimZone, zones_of_features
+from stack.servers.system import running_stack
 from telemetry.fix import FixBatch, blank_rows
 from tests.stack.command import OPSC, opsc, plain_environment
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from device_sim.faults import FAULTS
-from stack.sim import sim
+from stack.cli.sim import sim
 
 PAGE = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
 

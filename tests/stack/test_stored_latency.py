@@ -5,8 +5,8 @@ import asyncio
 import numpy as np
 
 from device_sim.ledger import Ledger
-from stack.client import ApiClient
-from stack.stored_latency import StoredSampler
+from stack.scenario.api_client import ApiClient
+from stack.sim.stored_latency import StoredSampler
 from telemetry.fix import FixBatch
 from tests.stack.small_runs import INSIDE, ZONES, at_us, history_of, sent
 

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from stack.runtime import AlreadyRunning, NotRunning, load_secrets, read_stack, sole_owner
+from stack.servers.runtime import AlreadyRunning, NotRunning, load_secrets, read_stack, sole_owner
 from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest
 from tests.stack.command import OPSC, WAIT_S, opsc, plain_environment
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from device_sim.ledger import Ledger
-from stack.receiver import Received
-from stack.sim_zone import SimZone
-from stack.webhook_latency import webhook_latencies
+from stack.scenario.zones import SimZone
+from stack.sim.webhook_latency import webhook_latencies
+from stack.verify.webhook_receiver import Received
 from telemetry.fix import FixBatch
 from telemetry.times import format_time
 from tests.stack.small_runs import INSIDE, SQUARE, ZONES, at_us, history_of, sent

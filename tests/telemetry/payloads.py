@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from telemetry.decode import Decoded, Format, decode
 from telemetry.fix import OPTIONAL_COLUMNS, FixBatch
+from telemetry.formats.decode import Decoded, Format, decode
 from telemetry.times import EARLIEST_US, LATEST_US, format_time
 
 _FILE = Path(__file__).parent.parent / "cases" / "payloads.json"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from telemetry.attributes import MAX_BYTES, MAX_DEPTH
-from telemetry.decode import Format, Reason, check_clock, decode
-from telemetry.encode import encode_json, encode_msgpack, encode_packed
 from telemetry.fix import FixBatch
+from telemetry.formats.decode import Format, Reason, check_clock, decode
+from telemetry.formats.encode import encode_json, encode_msgpack, encode_packed
 from telemetry.times import parse_time_us
 from tests.telemetry.payloads import CASES, Case, decode_one, described
 

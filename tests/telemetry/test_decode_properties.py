@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telemetry.decode import Format
+from telemetry.formats.decode import Format
 from tests.telemetry.payloads import CASES, assert_independent, decode_one, described, outcome
 
 NOON_MS = 1769860800000

@@ -4,9 +4,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from telemetry.decode import Format
-from telemetry.encode import EncodeError, encode_json, encode_msgpack, encode_packed
 from telemetry.fix import FixBatch, Known, blank_rows
+from telemetry.formats.decode import Format
+from telemetry.formats.encode import EncodeError, encode_json, encode_msgpack, encode_packed
 from tests.telemetry.payloads import decode_one
 
 

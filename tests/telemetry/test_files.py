@@ -5,9 +5,9 @@ import io
 import numpy as np
 import pytest
 
-from telemetry.files import MAX_LINE_BYTES, TraceError, read_trace
 from telemetry.fix import FixBatch, Known
 from telemetry.times import format_time
+from telemetry.traces.files import MAX_LINE_BYTES, TraceError, read_trace
 
 HEADER = "device_id,time,lat,lon,altitude_m,speed_mps,course_deg,accuracy_m\n"
 LINE = "cab-1,2026-01-31T12:00:00Z,37.78615,-122.41806,,5.2,,\n"

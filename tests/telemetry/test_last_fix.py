@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetry import packed
-from telemetry.last_fix import NOT_TOLD, LastFix, last_fix
+from telemetry.formats import packed
+from telemetry.formats.last_fix import NOT_TOLD, LastFix, last_fix
 from telemetry.topics import Format
 
 NOON_US = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from telemetry.files import TraceError, read_trace
 from telemetry.fix import FixBatch
-from telemetry.trace import Devices
-from telemetry.trace_arrow import columns_of_csv
+from telemetry.traces.arrow import columns_of_csv
+from telemetry.traces.files import TraceError, read_trace
+from telemetry.traces.trace import Devices
 
 HEADER = "device_id,time,lat,lon,seq,speed_mps,ignition\n"
 GOOD = ["cab", "2026-01-31T12:00:00Z", "37.5", "-122.25", "", "", ""]

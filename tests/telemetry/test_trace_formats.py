@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from telemetry.files import TraceError, TraceFormat, read_trace
 from telemetry.fix import FixBatch
 from telemetry.times import format_time
+from telemetry.traces.files import TraceError, TraceFormat, read_trace
 
 ROWS: list[dict[str, Any]] = [
     {"device_id": "b", "time": "2026-01-31T12:00:00Z", "lat": 37.78615, "lon": -122.41806},

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from telemetry.decode import Format, Reason
 from telemetry.fix import OPTIONAL_COLUMNS
-from telemetry.packed import RECORD
+from telemetry.formats.decode import Format, Reason
+from telemetry.formats.packed import RECORD
 from telemetry.ranges import RANGES
 from tests.telemetry.payloads import decode_one, described
 

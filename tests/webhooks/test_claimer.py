@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
 
-from db.connect import connect
+from db.core.connect import connect
 from tests.webhooks.world import until
-from webhooks.claimer import Claimer, ClaimerLimits
+from webhooks.delivery.claimer import Claimer, ClaimerLimits
 
 LIMITS = ClaimerLimits(look_s=0.25, misses=4)
 

@@ -8,14 +8,15 @@ from dataclasses import replace
 import pytest
 from standardwebhooks import Webhook
 
-from db import leases, sequencer, webhook_deliveries
-from db.connect import connect
-from db.webhook_deliveries import Mark, Wanted
+from db.core import leases
+from db.core.connect import connect
+from db.delivery import sequencer, webhook_deliveries
+from db.delivery.webhook_deliveries import Mark, Wanted
 from telemetry.ids import format_id, parse_id
 from tests.webhooks import receivers
 from tests.webhooks.world import delivering, until
-from webhooks.deliverer import DeliverLimits
-from webhooks.lanes import LaneLimits
+from webhooks.delivery.deliverer import DeliverLimits
+from webhooks.delivery.fair_queue import LaneLimits
 from webhooks.retry import ATTEMPTS_MAX
 
 

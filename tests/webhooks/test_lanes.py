@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from db.webhook_deliveries import Claim
-from webhooks.lanes import LaneLimits, Lanes
+from db.delivery.webhook_deliveries import Claim
+from webhooks.delivery.fair_queue import LaneLimits, Lanes
 
 NEVER = 1e9
 

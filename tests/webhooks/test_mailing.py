@@ -9,13 +9,13 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from db.connect import Pool, pool
-from db.ids import new_id
+from db.core.connect import Pool, pool
+from db.core.ids import new_id
 from tests.servers import DatabaseUnderTest
 from tests.webhooks.world import World, world_in
-from webhooks.mailing import Mailing
+from webhooks.mail.mailing import Mailing
+from webhooks.mail.senders import SendError
 from webhooks.metrics import Metrics
-from webhooks.senders import SendError
 
 
 @dataclass

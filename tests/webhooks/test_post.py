@@ -6,8 +6,8 @@ import socket
 import pytest
 
 from tests.webhooks import receivers
-from webhooks.addresses import AddressRefused, CheckedResolver
-from webhooks.post import Poster
+from webhooks.delivery.addresses import AddressRefused, CheckedResolver
+from webhooks.delivery.post import Poster
 
 BODY = b'{"id":"evt_1"}'
 

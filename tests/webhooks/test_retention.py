@@ -11,10 +11,11 @@ import pytest
 import pytest_asyncio
 from structlog.testing import CapturingLogger
 
-from db import audit, event_list, retention
-from db.connect import Limits, Pool, connect, pool
-from db.event_list import EventFilter
-from db.retention import Days
+from db.core.connect import Limits, Pool, connect, pool
+from db.history import event_list, retention
+from db.history.event_list import EventFilter
+from db.history.retention import Days
+from db.requests import audit
 from tests.db import rows
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.servers import DatabaseUnderTest

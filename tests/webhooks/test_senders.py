@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from stack.tls import certificate_of
+from stack.servers.tls import certificate_of
 from tests.webhooks.mail_server import PASSWORD, USERNAME, mail_server
-from webhooks.senders import FileSender, SendError, SmtpSender, SmtpServer
+from webhooks.mail.senders import FileSender, SendError, SmtpSender, SmtpServer
 
 
 def _letter(text: str = "Grüße\n") -> EmailMessage:

@@ -5,8 +5,9 @@ import random
 
 import pytest
 
-from db import leases, sequencer
-from db.connect import connect
+from db.core import leases
+from db.core.connect import connect
+from db.delivery import sequencer
 from tests.webhooks.world import delivering, until
 from webhooks.sequencer import SequencerLimits
 

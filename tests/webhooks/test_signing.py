@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from webhooks.signing import SecretFormatError, signed_headers, signing_key
+from webhooks.delivery.signing import SecretFormatError, signed_headers, signing_key
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from db.connect import Connection, connect, pool
-from db.ids import new_id
-from db.organizations import create_organization
-from db.plans import PlanName
-from db.secretbox import SecretBox
+from db.core.connect import Connection, connect, pool
+from db.core.ids import new_id
+from db.core.secrets import SecretBox
+from db.resources.organizations import create_organization
+from db.resources.plans import PlanName
 from tests.servers import DatabaseUnderTest
-from webhooks.deliverer import Deliverer, DeliverLimits
+from webhooks.delivery.deliverer import Deliverer, DeliverLimits
+from webhooks.delivery.post import Poster
 from webhooks.metrics import Metrics
-from webhooks.post import Poster
 from webhooks.sequencer import Sequencer, SequencerLimits
 
 SECRET_KEY = bytes(range(32))

@@ -1,0 +1,78 @@
+"""The dashboard's session cookie, and what keeps other sites from using it.
+
+The cookie is a random secret of its own kind: it is no bearer token, and no token or key is a
+cookie. It is HttpOnly and SameSite=Strict; over TLS it is Secure and has the prefix `__Host-`, so
+that no other host can have set it. A request that changes something must also bring the session's
+CSRF token in `X-CSRF-Token`, and must not come from another origin by what the browser says of it.
+"""
+
+import base64
+import hmac
+from hashlib import sha256
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.http.problems import Problem
+from db.core.secrets import derived_key
+
+CSRF_HEADER = "X-CSRF-Token"
+_NAME = "opsc_session"
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Cookies:
+    """Sets, reads and clears it. `is_secure`: TLS ends before us, whatever a request says."""
+
+    def __init__(self, secret_key: bytes, *, is_secure: bool) -> None:
+        self._key = derived_key(secret_key, b"csrf")
+        self._is_secure = is_secure
+
+    def read(self, request: Request) -> str | None:
+        """The session's secret, where the request has one."""
+        return request.cookies.get(self._name(request)) or None
+
+    def write(self, request: Request, response: Response, secret: str, lifetime_s: int) -> None:
+        """Gives the browser a cookie; a lifetime of 0 takes it away."""
+        response.set_cookie(
+            self._name(request),
+            secret,
+            max_age=lifetime_s,
+            path="/",
+            secure=self._secure(request),
+            httponly=True,
+            samesite="strict",
+        )
+
+    def csrf_token(self, secret: str) -> str:
+        """The one token that goes with a session: who cannot read our answers cannot know it."""
+        digest = hmac.new(self._key, secret.encode("utf-8", "surrogatepass"), sha256).digest()
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+
+    def check(self, request: Request, secret: str) -> None:
+        """Raises Problem (403) for a request that may have been made by another site."""
+        if request.method in _SAFE:
+            return
+        check_origin(request)
+        given = request.headers.get(CSRF_HEADER, "").encode("utf-8", "surrogatepass")
+        if not hmac.compare_digest(given, self.csrf_token(secret).encode("ascii")):
+            raise Problem(
+                403, "csrf_failed", f"The header {CSRF_HEADER} must have the session's csrf_token."
+            )
+
+    def _name(self, request: Request) -> str:
+        return f"__Host-{_NAME}" if self._secure(request) else _NAME
+
+    def _secure(self, request: Request) -> bool:
+        return self._is_secure or request.url.scheme == "https"
+
+
+def check_origin(request: Request) -> None:
+    """Raises Problem (403) where the browser says that another site made the request."""
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    if site not in (None, "same-origin") or (
+        site is None and origin is not None and urlsplit(origin).netloc != request.headers["host"]
+    ):
+        raise Problem(403, "csrf_failed", "The request comes from another site.")

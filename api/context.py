@@ -1,0 +1,62 @@
+"""What every handler may need, made once per process."""
+
+from dataclasses import dataclass
+
+from api.auth.access_tokens import Tokens
+from api.auth.credential_cache import Standings
+from api.auth.passwords import Passwords
+from api.auth.session_cookie import Cookies
+from api.http.cursors import Cursors
+from api.http.metrics import Metrics
+from api.limits.gate import Admission
+from api.limits.geometry_checks import Shapes
+from api.limits.last_used import Usage
+from api.limits.login_throttle import Throttle
+from api.settings import ApiSettings
+from db.core.connect import Pool
+from db.core.secrets import SecretBox
+
+
+@dataclass(frozen=True, slots=True)
+class ApiState:
+    """Immutable; lives as long as the application."""
+
+    settings: ApiSettings
+    connections: Pool
+    tokens: Tokens
+    standings: Standings
+    usage: Usage
+    throttle: Throttle
+    cookies: Cookies
+    admission: Admission
+    passwords: Passwords
+    cursors: Cursors
+    secrets: SecretBox
+    kept_answers: SecretBox
+    shapes: Shapes
+    metrics: Metrics
+
+    @classmethod
+    def build(cls, settings: ApiSettings, connections: Pool) -> "ApiState":
+        secret_key = settings.secret_key_bytes
+        return cls(
+            settings=settings,
+            connections=connections,
+            tokens=Tokens(secret_key, settings.access_token_lifetime_s),
+            standings=Standings(connections),
+            usage=Usage(connections),
+            throttle=Throttle(secret_key, connections),
+            cookies=Cookies(secret_key, is_secure=settings.public_url.startswith("https:")),
+            admission=Admission(settings, connections),
+            passwords=Passwords(),
+            cursors=Cursors(secret_key),
+            secrets=SecretBox(secret_key),
+            kept_answers=SecretBox(secret_key, b"kept-answers"),
+            shapes=Shapes(),
+            metrics=Metrics(connections),
+        )
+
+    async def close(self) -> None:
+        """Ends the threads and processes."""
+        self.passwords.close()
+        await self.shapes.close()

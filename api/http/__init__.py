@@ -1,0 +1,1 @@
+"""HTTP as this API speaks it: the server's bounds, encoding, errors, headers, fields of bodies."""

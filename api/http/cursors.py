@@ -1,0 +1,66 @@
+"""Cursors: where a walk through a list goes on, opaque to the client and signed.
+
+A cursor carries the key of the last row shown (so rows that come and go elsewhere change nothing
+for those that stay), how many rows were shown, and the total as it was counted when the walk
+began. The signature covers the scope too (organization, endpoint, filters): a cursor that is used
+anywhere else does not verify.
+"""
+
+import base64
+import binascii
+import hmac
+from hashlib import sha256
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from api.http.problems import bad_parameter
+from db.core.secrets import derived_key
+
+_KEY = TypeVar("_KEY", bound=tuple[Any, ...])
+_SIGNATURE_BYTES = 16
+MAX_CURSOR_CHARACTERS = 512
+
+
+class Position(msgspec.Struct, Generic[_KEY], array_like=True, frozen=True):
+    """Behind which row a page begins, and what was known when the walk began."""
+
+    key: _KEY
+    offset: int
+    total: int
+    total_is_estimate: bool
+
+
+class Cursors:
+    """Writes and reads cursors under a key that is derived from the secret key."""
+
+    def __init__(self, secret_key: bytes) -> None:
+        self._key = derived_key(secret_key, b"cursors")
+
+    def write(self, position: Position[_KEY], scope: bytes) -> str:
+        """The text of a cursor."""
+        payload = msgspec.msgpack.encode(position)
+        signed = self._signature(payload, scope) + payload
+        return _written(signed)
+
+    def read(self, text: str, scope: bytes, key_type: type[_KEY]) -> Position[_KEY]:
+        """What `write` wrote. Raises Problem (400) for anything else."""
+        try:
+            signed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+            signature, payload = signed[:_SIGNATURE_BYTES], signed[_SIGNATURE_BYTES:]
+            is_ours = hmac.compare_digest(signature, self._signature(payload, scope))
+            if is_ours and _written(signed) == text:  # base64 has other texts of the same bytes
+                return msgspec.msgpack.decode(payload, type=Position[key_type])
+        except (binascii.Error, ValueError, msgspec.ValidationError):
+            pass
+        raise bad_parameter(
+            "cursor", "The cursor is not one that this list, with these filters, gave."
+        )
+
+    def _signature(self, payload: bytes, scope: bytes) -> bytes:
+        message = len(scope).to_bytes(4, "big") + scope + payload
+        return hmac.digest(self._key, message, sha256)[:_SIGNATURE_BYTES]
+
+
+def _written(signed: bytes) -> str:
+    return base64.urlsafe_b64encode(signed).rstrip(b"=").decode("ascii")

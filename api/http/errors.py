@@ -1,0 +1,222 @@
+"""What was raised, as a problem: the one place that turns exceptions into answers."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from psycopg import errors
+from psycopg_pool import PoolTimeout, TooManyRequests
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match
+
+from api.http.middleware import refuse
+from api.http.problems import MOST_FAULTS, Fault, Problem, bad_parameter, conflict, unavailable
+from db.resources.zones import PageTooLarge
+from service.exceptions import message
+
+DOCUMENTATION = "/docs"
+"""The path of the reference page."""
+
+_log = structlog.get_logger("api")
+_WANTS_OBJECT = frozenset({"dict_type", "model_type", "model_attributes_type"})
+_EVERY_PATH_HAS = {"OPTIONS"}
+
+# What a broken constraint means to the client: code, pointer, sentence.
+_CONFLICTS: Mapping[str, tuple[str, str, str]] = {
+    "users_org_id_email_key": (
+        "email_taken",
+        "/email",
+        "Another user has this address.",
+    ),
+    "assets_external_id": (
+        "external_id_taken",
+        "/external_id",
+        "Another asset has this external_id.",
+    ),
+    "trackers_org_id_external_id_key": (
+        "external_id_taken",
+        "/external_id",
+        "Another tracker has this external_id.",
+    ),
+    "zones_external_id": (
+        "external_id_taken",
+        "/external_id",
+        "Another zone has this external_id.",
+    ),
+    "clients_external_id": (
+        "external_id_taken",
+        "/external_id",
+        "Another client has this external_id.",
+    ),
+    "sites_external_id": (
+        "external_id_taken",
+        "/external_id",
+        "Another site has this external_id.",
+    ),
+    "employees_external_id": (
+        "external_id_taken",
+        "/external_id",
+        "Another employee has this external_id.",
+    ),
+    "employees_user": ("user_taken", "/user_id", "The user is another employee's."),
+    "tracker_has_one_asset": (
+        "assignment_overlaps",
+        "/assigned_from",
+        "The tracker has another asset in that time.",
+    ),
+    "asset_has_one_tracker": (
+        "assignment_overlaps",
+        "/asset_id",
+        "The asset has another tracker in that time.",
+    ),
+}
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of `app` a problem document."""
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(psycopg.IntegrityError, _on_conflict)
+    app.add_exception_handler(PageTooLarge, _on_page_too_large)
+    app.add_exception_handler(psycopg.OperationalError, _on_database_trouble)
+    app.add_exception_handler(PoolTimeout, _on_database_trouble)
+    app.add_exception_handler(TooManyRequests, _on_database_trouble)
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return refuse(request.scope, error)
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return refuse(request.scope, _invalid(error.errors()))
+
+
+def _invalid(found: Sequence[Mapping[str, Any]]) -> Problem:
+    """A path that names nothing is a 404, a bad parameter a 400, a bad body a 422."""
+    places = {error["loc"][0] for error in found}
+    found = found[: MOST_FAULTS + 1]  # the problem says where there are more
+    if "path" in places:
+        return _no_such_thing(next(error for error in found if error["loc"][0] == "path"))
+    if "query" in places:
+        faults = tuple(
+            Fault(_sentence(error), parameter=str(error["loc"][1]))
+            for error in found
+            if error["loc"][0] == "query"
+        )
+        return Problem(400, "invalid_parameter", "A parameter is not valid.", faults=faults)
+    faults = tuple(Fault(_sentence(error), pointer=_pointer(error["loc"][1:])) for error in found)
+    return Problem(422, "invalid_body", "The body is not valid.", faults=faults)
+
+
+def _no_such_thing(error: Mapping[str, Any]) -> Problem:
+    """Return a 404 of a path with an id that cannot be."""
+    name, sentence = str(error["loc"][1]), _sentence(error)
+    detail = f"There is no such thing: the {name} in the path {sentence}."
+    return Problem(404, "not_found", detail, faults=(Fault(sentence, parameter=name),))
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    if error["type"] == "extra_forbidden":
+        known = ", ".join(error["ctx"]["known_fields"])
+        return f"There is no such field, or it cannot be written. Known fields: {known}."
+    if error["type"] in _WANTS_OBJECT:
+        return f"must be an object, {{...}}, and is {_json_kind(error['input'])}"
+    return re.sub(r"^(Value|Assertion) error, ", "", error["msg"])
+
+
+def _json_kind(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case str():
+            return "a text"
+        case list():
+            return "a list"
+        case _:
+            return "a number"
+
+
+def _pointer(path: Sequence[object]) -> str:
+    """A JSON pointer (RFC 6901)."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    """Starlette's own: no such path, no such method. OPTIONS asks for the methods there are."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405 and request.method == "OPTIONS":
+        return Response(status_code=204, headers={"Allow": ", ".join(sorted(_methods_at(request)))})
+    if error.status_code == 404:
+        problem = _nothing_at(request)
+    elif error.status_code == 405:
+        allowed = ", ".join(sorted(_methods_at(request)))
+        detail = f"The methods of this path are {allowed}."
+        problem = Problem(405, "method_not_allowed", detail, headers={"Allow": allowed})
+    else:
+        problem = Problem(error.status_code, "http_error", str(error.detail))
+    return refuse(request.scope, problem)
+
+
+def _nothing_at(request: Request) -> Problem:
+    """Return a 404 that names the path which was probably meant, if there is one."""
+    more = {"documentation": DOCUMENTATION}
+    plain = "/" + request.scope["path"].strip("/")
+    for path in (plain, f"/v1{plain}"):
+        if _methods_at(request, path) != _EVERY_PATH_HAS:
+            detail = f"There is nothing at this path. Did you mean {path}?"
+            return Problem(404, "not_found", detail, more=more | {"did_you_mean": path})
+    detail = f"There is nothing at this path. {DOCUMENTATION} shows the paths there are."
+    return Problem(404, "not_found", detail, more=more)
+
+
+def _methods_at(request: Request, path: str | None = None) -> set[str]:
+    """Return the methods of the path of the request, or of another one."""
+    methods: set[str] = set()
+    at = {} if path is None else {"path": path}
+    for method in ("GET", "POST", "PATCH", "DELETE"):
+        scope = {**request.scope, "method": method, **at}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.router.routes):
+            methods.add(method)
+    return methods | _EVERY_PATH_HAS | ({"HEAD"} if "GET" in methods else set())
+
+
+async def _on_conflict(request: Request, error: Exception) -> Response:
+    assert isinstance(error, psycopg.IntegrityError)
+    problem = conflict_of(error)
+    if problem is None:
+        raise error
+    return refuse(request.scope, problem)
+
+
+def conflict_of(error: psycopg.IntegrityError) -> Problem | None:
+    """What a broken constraint means to the client; None: it means a fault of ours."""
+    known = _CONFLICTS.get(error.diag.constraint_name or "")
+    if known is None:
+        return None
+    code, pointer, detail = known
+    return conflict(code, detail, pointer=pointer)
+
+
+async def _on_page_too_large(request: Request, error: Exception) -> Response:
+    message = "The page would be too large: ask for fewer rows."
+    return refuse(request.scope, bad_parameter("limit", message))
+
+
+async def _on_database_trouble(request: Request, error: Exception) -> Response:
+    _log.warning("database unavailable", error=type(error).__name__, detail=message(error))
+    if isinstance(error, errors.QueryCanceled):
+        problem = unavailable("The question took too long: ask for less at once.")
+    else:
+        problem = unavailable("The database cannot be reached or is busy.")
+    return refuse(request.scope, problem)

@@ -1,0 +1,114 @@
+"""Entity tags and the conditions that requests put on them (RFC 9110, sections 8.8.3 and 13).
+
+The tag of a thing is a hash of its representation: strong, and the same in every process. A GET
+answers 304 where `If-None-Match` has the tag. A change with `If-Match` is made only to what the
+client has seen: the handler calls `Access.check_unchanged(item)` with the item as a GET would
+show it, as soon as it has read the row under a lock, in the transaction of the change. A tag that
+is weak or cannot be read matches nothing.
+"""
+
+import re
+from base64 import urlsafe_b64encode
+from hashlib import blake2b
+from typing import NamedTuple, Self
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.http.problems import Problem
+
+MAX_TAGS_CHARACTERS = 8_192  # of a condition
+_TAG_BYTES = 15
+_HEADERS = (b"if-match", b"if-none-match")
+_TAGS = re.compile(r'[ \t]*(W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*(?:,|$)')
+_CODING = re.compile(r'\.(?:br|gzip)"$')
+
+
+def tag_of(content: bytes) -> str:
+    """The strong tag of a representation."""
+    digest = blake2b(content, digest_size=_TAG_BYTES).digest()
+    return f'"{urlsafe_b64encode(digest).decode("ascii")}"'
+
+
+class Preconditions(NamedTuple):
+    """The two headers as they came; None where they did not."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        if not [name for name, _ in request.scope["headers"] if name in _HEADERS]:
+            return cls()  # as most do
+        return cls(_all(request, "if-match"), _all(request, "if-none-match"))
+
+    def check(self, tag: str) -> None:
+        """For a change of what has `tag` now. Raises Problem (412)."""
+        if self.if_match is not None and not _matches(self.if_match, tag):
+            raise _failed(_unread(self.if_match) or "It is not as If-Match has it: read it again.")
+        if self.if_none_match is not None and _matches(self.if_none_match, tag, weakly=True):
+            raise _failed("It is there already, as If-None-Match has it.")
+
+    def answer(self, response: Response) -> Response:
+        """What a GET gives: the response itself, or 304 where the client has it already.
+
+        Raises Problem (412) where If-Match has another tag.
+        """
+        tag = response.headers.get("etag")
+        if response.status_code != 200 or tag is None:
+            return response
+        if self.if_match is not None and not _matches(self.if_match, tag):
+            raise _failed(_unread(self.if_match) or "It is not as If-Match has it.")
+        if self.if_none_match is not None:
+            held = _match(self.if_none_match, tag, weakly=True)
+            if held is not None:
+                return Response(status_code=304, headers={"ETag": held})
+        return response
+
+
+def _failed(detail: str) -> Problem:
+    return Problem(412, "precondition_failed", detail)
+
+
+def _all(request: Request, name: str) -> str | None:
+    """A list may come in several headers. Raises Problem (400) where it is too long."""
+    values = request.headers.getlist(name)
+    if sum(map(len, values)) > MAX_TAGS_CHARACTERS:
+        detail = f"The header {name} may have {MAX_TAGS_CHARACTERS} characters."
+        raise Problem(400, "header_too_long", detail)
+    return ", ".join(values) if values else None
+
+
+def _matches(header: str, tag: str, *, weakly: bool = False) -> bool:
+    return _match(header, tag, weakly=weakly) is not None
+
+
+def _unread(header: str) -> str | None:
+    """Return why no version of anything fits the header If-Match; None where one could."""
+    place, is_strong = 0, False
+    while place < len(header):
+        match = _TAGS.match(header, place)
+        if match is None:
+            break
+        place, is_strong = match.end(), is_strong or match[1] is None
+    if place < len(header) or not header:
+        return "If-Match must be * or tags in quotes, just as an ETag has them."
+    return None if is_strong else "If-Match takes no weak tags: send the ETag without W/."
+
+
+def _match(header: str, tag: str, *, weakly: bool = False) -> str | None:
+    """The tag of a list that is `tag`, or that of it compressed; where the list is `*`, `tag`.
+
+    None of a list with a fault is.
+    """
+    if header.strip() == "*":
+        return tag
+    held, place = None, 0
+    while place < len(header):
+        match = _TAGS.match(header, place)
+        if match is None:
+            return None
+        if _CODING.sub('"', match[2]) == tag and (weakly or match[1] is None):
+            held = match[2]
+        place = match.end()
+    return held

@@ -1,0 +1,82 @@
+"""Answers as GeoJSON (RFC 7946) for those who accept it: maps read them as they are.
+
+Everybody else gets JSON. Of several accepted types the one of the highest quality counts, and JSON
+where they are equal.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.http.encoding import ok, sparse
+from api.http.etags import tag_of
+
+MEDIA_TYPE = "application/geo+json"
+
+Feature = Mapping[str, Any]
+ToFeature = Callable[[Mapping[str, Any]], Feature]
+
+_MAX_ACCEPTED = 20
+_BOUNDS = {"type": "object", "additionalProperties": True}
+
+
+def documented(kind: str) -> dict[int | str, dict[str, Any]]:
+    """For `responses=` of a route: `kind` is Feature or FeatureCollection."""
+    example: dict[str, Any] = {"type": kind}
+    if kind == "FeatureCollection":
+        example |= {"features": [], "total": 0, "next_cursor": None}
+    else:
+        point = {"type": "Point", "coordinates": [8.3093, 47.0502]}
+        example |= {"id": "zon_01jd8x0k2m4n6p8q0r2s4t6v8w", "geometry": point, "properties": {}}
+    content = {"schema": _BOUNDS | {"description": f"a GeoJSON {kind}"}, "example": example}
+    return {200: {"content": {MEDIA_TYPE: content}}}
+
+
+def prefers_geojson(request: Request) -> bool:
+    """Whether GeoJSON is accepted, and more than JSON is."""
+    quality = dict.fromkeys((MEDIA_TYPE, "application/json"), 0.0)
+    for accepted in ",".join(request.headers.getlist("accept")).split(",")[:_MAX_ACCEPTED]:
+        media_type, *parameters = (part.strip().lower() for part in accepted.split(";"))
+        if media_type in quality:
+            quality[media_type] = max(quality[media_type], _quality(parameters))
+    return quality[MEDIA_TYPE] > quality["application/json"]
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name == "q":
+            try:
+                return min(max(float(value), 0), 1)
+            except ValueError:
+                return 0
+    return 1
+
+
+def shown(request: Request, item: Mapping[str, Any], feature: ToFeature) -> Response:
+    """One thing: 200 with the item, or with its feature."""
+    if prefers_geojson(request):
+        return _varying(_geojson(feature(item)))
+    return _varying(ok(item))
+
+
+def listed(request: Request, envelope: Mapping[str, Any], feature: ToFeature) -> Response:
+    """A page: 200 with the envelope, or a FeatureCollection with its other members beside."""
+    if not prefers_geojson(request):
+        return _varying(ok(sparse(envelope, request.query_params.get("fields"))))
+    rest = {name: value for name, value in envelope.items() if name != "data"}
+    features = [feature(item) for item in envelope["data"]]
+    return _varying(_geojson({"type": "FeatureCollection", "features": features, **rest}))
+
+
+def _geojson(content: object) -> Response:
+    encoded = msgspec.json.encode(content)
+    return Response(encoded, headers={"ETag": tag_of(encoded)}, media_type=MEDIA_TYPE)
+
+
+def _varying(response: Response) -> Response:
+    response.headers["Vary"] = "Accept"
+    return response

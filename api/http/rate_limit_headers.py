@@ -1,0 +1,65 @@
+"""How a limit is told to the client: RateLimit headers, and 429 with Retry-After.
+
+The headers are those of draft-ietf-httpapi-ratelimit-headers, structured fields (RFC 9651).
+"""
+
+import math
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from starlette.requests import Request
+
+from api.http.problems import Problem
+
+Policy = Literal["organization", "user", "address"]
+_SCOPE_KEY = "opsc.rate_limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What came of a request. `reset_s`: until all of `per_minute` is there again. `retry_s`: until
+    the next request may come; 0 where this one may."""
+
+    policy: Policy
+    per_minute: int
+    remaining: int
+    reset_s: float
+    retry_s: float = 0.0
+
+    @property
+    def is_admitted(self) -> bool:
+        return self.retry_s == 0
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """As ASGI takes them."""
+        reset_s = math.ceil(max(self.reset_s, 0))
+        policy = f'"{self.policy}";q={self.per_minute};w=60'
+        state = f'"{self.policy}";r={max(self.remaining, 0)};t={reset_s}'
+        return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", state.encode())]
+
+
+_WHOSE = {
+    "organization": "The organization's requests of this minute are used up",
+    "user": "There are too many requests of this user",
+    "address": "There are too many requests from this address",
+}
+
+
+def apply(request: Request, quota: Quota) -> None:
+    """Has the answer tell the quota. Raises Problem (429) where it is used up."""
+    request.scope[_SCOPE_KEY] = quota.headers()
+    if not quota.is_admitted:
+        seconds = max(1, math.ceil(quota.retry_s))
+        raise Problem(
+            429,
+            "rate_limited",
+            f"{_WHOSE[quota.policy]}: wait {seconds} s.",
+            more={"policy": quota.policy},
+            headers={"Retry-After": str(seconds)},
+        )
+
+
+def headers_of(scope: MutableMapping[str, Any]) -> list[tuple[bytes, bytes]]:
+    """What `apply` left for the answer."""
+    return scope.get(_SCOPE_KEY, [])

@@ -1,0 +1,121 @@
+"""HTTP/1.1 as uvicorn speaks it, with bounds where it has none, and problem documents where it has
+plain text: for what is no HTTP, for heads that are too large or too slow, for clients that do not
+take their answer, and for more connections than are let in.
+"""
+
+from asyncio import Transport
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from api.http.middleware import EVERY_ANSWER, HEAD_TOO_LARGE, MOST_HEAD_BYTES
+from api.http.problems import Problem, unavailable
+
+MOST_CONNECTIONS = 2000  # of a process
+HEAD_S = 10.0  # from the first byte of a connection or request to the end of its head
+LINGER_S = 2.0  # what still comes after a refusal is thrown away, else the client never reads it
+TAKING_S = 60.0  # a client that takes nothing of its answer for so long is cut off
+
+_log = structlog.get_logger("api")
+_NO_HTTP = Problem(400, "invalid_http", "This is not an HTTP request.")
+_TOO_SLOW = Problem(408, "request_timeout", "The head of the request took too long.")
+_FULL = unavailable("There are too many connections.")
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_bytes = 0  # of a request whose head is not complete
+        self._head_timer = self._taking_timer = None
+        self._untaken_bytes = 0
+        self._is_refused = False
+
+    def connection_made(self, transport: Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            self._refuse(_FULL)
+        else:
+            self._head_timer = self.loop.call_later(HEAD_S, self._head_is_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_head()
+        if self._taking_timer is not None:
+            self._taking_timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_timer is None:
+            self._head_bytes = 0
+        elif self._head_bytes > MOST_HEAD_BYTES:
+            self._refuse(HEAD_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_S, self._head_is_late)
+
+    def on_headers_complete(self) -> None:
+        self._end_head()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        if not self.transport.is_closing():
+            self._refuse(_NO_HTTP)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._untaken_bytes = self.transport.get_write_buffer_size()
+        self._taking_timer = self.loop.call_later(TAKING_S, self._is_taking)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._taking_timer is not None:
+            self._taking_timer.cancel()
+
+    def _end_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        if self._head_bytes:
+            self._refuse(_TOO_SLOW)
+        elif not self.transport.is_closing():
+            self.transport.close()
+
+    def _is_taking(self) -> None:
+        untaken_bytes = self.transport.get_write_buffer_size()
+        if untaken_bytes >= self._untaken_bytes:
+            self.transport.abort()
+        else:
+            self._untaken_bytes = untaken_bytes
+            self._taking_timer = self.loop.call_later(TAKING_S, self._is_taking)
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answers without the application, and ends the connection."""
+        self._end_head()
+        if self.transport.is_closing() or self._is_refused:
+            return
+        self._is_refused = True
+        identity = uuid4().hex
+        if "metrics" in self.app_state:  # set by the application while it runs
+            self.app_state["metrics"].refused(problem.code)
+        response = problem.response(identity)
+        client = None if self.client is None else self.client[0]
+        _log.info("request", client=client, status=problem.status, request_id=identity)
+        headers = [*response.raw_headers, *EVERY_ANSWER]
+        headers += [(b"x-request-id", identity.encode()), (b"connection", b"close")]
+        lines = [name + b": " + value + b"\r\n" for name, value in headers]
+        head = STATUS_LINE[problem.status] + b"".join(lines) + b"\r\n"
+        self.transport.write(head + bytes(response.body))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self.transport.close)

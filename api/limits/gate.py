@@ -1,0 +1,67 @@
+"""Whether a request may come in at all, before its parameters and its body are looked at.
+
+A program (an access token or an API key) needs a plan that has the API, and is counted with all
+that its organization's programs ask. The dashboard's sessions are not gated and not counted: each
+user has a bucket, so that a page that runs wild harms nobody. So has each address for what is asked
+without a credential, or with one that is not good.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.requests import Request
+
+from api.auth.caller import Caller
+from api.http import rate_limit_headers
+from api.http.request import client_address
+from api.limits.organization_quota import RequestLimits
+from api.limits.plans import REQUESTS_PER_MINUTE, Plans, check_api_access
+from api.limits.token_bucket import Buckets
+from api.limits.usage_counter import RequestCounts
+from api.settings import ApiSettings
+from db.core.connect import Pool
+
+
+class Admission:
+    """The gate and the limits of one process."""
+
+    def __init__(self, settings: ApiSettings, connections: Pool) -> None:
+        self.plans = Plans(connections)
+        self._limits = RequestLimits(connections)
+        self._counts = RequestCounts(connections)
+        self._users = Buckets("user", settings.api_requests_per_user)
+        self._addresses = Buckets("address", settings.api_requests_per_address)
+
+    async def admit(self, request: Request, caller: Caller, *, is_gated: bool) -> None:
+        """Counts the request of a known caller. Raises Problem (403, 429), or what a look-up in the
+        database may raise: what cannot be counted is not let in."""
+        if caller.via == "session":
+            rate_limit_headers.apply(request, self._users.take((caller.org_id, caller.user_id)))
+            return
+        plan = await self.plans.find(caller.org_id)
+        if is_gated:
+            check_api_access(plan)
+        per_minute = REQUESTS_PER_MINUTE[plan.name]
+        if per_minute is None:
+            self._counts.note(caller.org_id, is_admitted=True)
+            return
+        quota = await self._limits.take(caller.org_id, per_minute)
+        self._counts.note(caller.org_id, is_admitted=quota.is_admitted)
+        rate_limit_headers.apply(request, quota)
+
+    def admit_stranger(self, request: Request) -> None:
+        """Counts a request of nobody in particular. Raises Problem (429)."""
+        rate_limit_headers.apply(request, self._addresses.take(client_address(request)))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """What is done beside requests while the block lasts; at its end nothing is kept back."""
+        loops = [asyncio.create_task(loop.run()) for loop in (self._limits, self._counts)]
+        try:
+            yield
+        finally:
+            for task in loops:
+                task.cancel()
+            await self._limits.give_back()
+            await self._counts.write()

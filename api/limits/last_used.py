@@ -1,0 +1,72 @@
+"""When keys and sign-ins were last used: noted in memory by requests, written beside them.
+
+At most once a minute for each, so what is stored is right to about a minute. A process that is
+killed loses what it had not written.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict, defaultdict
+from uuid import UUID
+
+import psycopg
+import structlog
+from psycopg_pool import PoolTimeout, TooManyRequests
+
+from api.auth.caller import Caller
+from db.core.connect import Pool
+from db.core.tenant import tenant
+from db.identity import api_keys, sign_ins
+
+_log = structlog.get_logger("api")
+_EVERY_S = 60.0
+_WRITE_EVERY_S = 5.0
+_REMEMBERED = 10_000
+
+
+class Usage:
+    """Of the credentials that were shown to this process."""
+
+    def __init__(self, connections: Pool) -> None:
+        self._connections = connections
+        self._noted_s: OrderedDict[UUID, float] = OrderedDict()
+        self._waiting: dict[UUID, Caller] = {}
+
+    def note(self, caller: Caller) -> None:
+        """It was used just now."""
+        now_s = time.monotonic()
+        if now_s - self._noted_s.get(caller.credential_id, -_EVERY_S) < _EVERY_S:
+            return
+        self._noted_s[caller.credential_id] = now_s
+        self._noted_s.move_to_end(caller.credential_id)
+        if len(self._noted_s) > _REMEMBERED:
+            self._noted_s.popitem(last=False)
+        if len(self._waiting) < _REMEMBERED:
+            self._waiting[caller.credential_id] = caller
+
+    async def run(self) -> None:
+        """Writes what was noted, until it is cancelled."""
+        while True:
+            await asyncio.sleep(_WRITE_EVERY_S)
+            await self.write()
+
+    async def write(self) -> None:
+        """Writes what was noted; what cannot be written is forgotten."""
+        waiting, self._waiting = self._waiting, {}
+        by_organization: defaultdict[UUID, list[Caller]] = defaultdict(list)
+        for caller in waiting.values():
+            by_organization[caller.org_id].append(caller)
+        try:
+            for org_id, callers in by_organization.items():
+                await self._write(org_id, callers)
+        except (psycopg.OperationalError, PoolTimeout, TooManyRequests) as error:
+            _log.warning("last use of credentials not written", error=type(error).__name__)
+
+    async def _write(self, org_id: UUID, callers: list[Caller]) -> None:
+        keys = [caller.credential_id for caller in callers if caller.via == "api_key"]
+        others = [caller.credential_id for caller in callers if caller.via != "api_key"]
+        async with tenant(self._connections, org_id) as conn:
+            if keys:
+                await api_keys.note_use(conn, keys)
+            if others:
+                await sign_ins.note_use(conn, others)

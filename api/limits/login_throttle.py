@@ -1,0 +1,100 @@
+"""Slows the guessing of passwords down, in all processes together, and locks nobody out.
+
+Failures are counted for the address they come from and for the email they are about, each with some
+that are free and then a wait that doubles. An email is counted whatever organization was named or
+found: a count of each would tell which one it belongs to. A wait for a user would let anybody keep
+that user out by failing again and again; so an address where the user has signed in, or set a
+password by a link that was mailed to them, is counted by itself for 90 days, and what strangers do
+does not bear on it. An unknown user is counted as a known one.
+"""
+
+import hmac
+import math
+from datetime import timedelta
+from hashlib import sha256
+from typing import NamedTuple
+from uuid import UUID
+
+from starlette.requests import Request
+
+from api.http.problems import Problem
+from api.http.request import client_address
+from db.core.connect import Pool
+from db.core.secrets import derived_key
+from db.identity import sign_in_failures
+from db.identity.sign_in_failures import Allowance
+
+_OF_ADDRESS = Allowance(free=50, forgotten_after_s=60, longest_block_s=900)
+_OF_USER = Allowance(free=5, forgotten_after_s=3600, longest_block_s=900)
+_OF_MAIL = Allowance(free=3, forgotten_after_s=1200, longest_block_s=86_400)
+_TRUSTED = timedelta(days=90)
+
+
+class Counted(NamedTuple):
+    """What a try about a user is counted under, and whether that is of this user here alone."""
+
+    key: bytes
+    is_own: bool
+
+
+class Throttle:
+    """Counts tries under keys that tell nobody's name."""
+
+    def __init__(self, secret_key: bytes, connections: Pool) -> None:
+        self._key = derived_key(secret_key, b"sign-in-failures")
+        self._connections = connections
+
+    async def admit_address(self, request: Request) -> bytes:
+        """Counts a try from an address; what it is counted under. Raises Problem (429)."""
+        key = self._hash("address", client_address(request))
+        await self._admit(key, _OF_ADDRESS)
+        return key
+
+    async def admit_user(self, request: Request, org_id: UUID, name: str) -> Counted:
+        """Counts a try about a user; what it is counted under. Raises Problem (429)."""
+        here = self._here(request, org_id, name)
+        async with self._connections.connection() as conn:
+            is_trusted = await sign_in_failures.is_trusted(conn, here)
+        counted = Counted(here if is_trusted else self._hash("email", name), is_trusted)
+        await self._admit(counted.key, _OF_USER)
+        return counted
+
+    async def succeeded(self, user: Counted, address: bytes | None = None) -> None:
+        """A try was good: it is taken back. Of failures under a key of the user's own nothing is
+        left; those of an email stay, which may be about its user in another organization."""
+        async with self._connections.connection() as conn:
+            if address is not None:
+                await sign_in_failures.take_back(conn, address)
+            settle = sign_in_failures.forget if user.is_own else sign_in_failures.take_back
+            await settle(conn, user.key)
+
+    async def trust(self, request: Request, org_id: UUID, name: str) -> None:
+        """The user is counted by themselves where they are now."""
+        async with self._connections.connection() as conn:
+            await sign_in_failures.trust(conn, self._here(request, org_id, name), _TRUSTED)
+
+    async def admits_mail(self, org_id: UUID, email: str) -> bool:
+        """Whether one more letter may go to somebody who did not ask for it, perhaps."""
+        key = self._hash("mail", org_id.hex, email)
+        async with self._connections.connection() as conn:
+            return (await sign_in_failures.count(conn, key, _OF_MAIL)).is_admitted
+
+    async def _admit(self, key: bytes, allowance: Allowance) -> None:
+        async with self._connections.connection() as conn:
+            admission = await sign_in_failures.count(conn, key, allowance)
+        if not admission.is_admitted:
+            raise Problem(
+                429,
+                "too_many_sign_ins",
+                "Too many attempts failed: wait before the next one.",
+                headers={"Retry-After": str(max(1, math.ceil(admission.wait_s)))},
+            )
+
+    def _here(self, request: Request, org_id: UUID, name: str) -> bytes:
+        return self._hash("user at address", org_id.hex, name, client_address(request))
+
+    def _hash(self, *parts: str) -> bytes:
+        message = b"".join(
+            len(part).to_bytes(4, "big") + part for part in (text.encode() for text in parts)
+        )
+        return hmac.new(self._key, message, sha256).digest()

@@ -1,0 +1,1 @@
+"""The OpenAPI document, the catalogue of event types and the reference page."""

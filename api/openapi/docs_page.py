@@ -1,0 +1,91 @@
+"""The reference page of the API at `/docs`: Swagger UI over `/openapi.json`, all from this server.
+`/` and `/v1` lead there.
+
+The page works without internet, and its policy lets it load nothing from elsewhere and run no
+script that stands in a page. Swagger UI itself comes with the package fastapi-offline.
+"""
+
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+import fastapi_offline
+from fastapi import APIRouter
+from starlette.responses import FileResponse, Response
+
+from api.http.encoding import ok
+from api.http.errors import DOCUMENTATION
+
+router = APIRouter(include_in_schema=False)
+_STATIC = Path(str(files(fastapi_offline))) / "static"
+# Swagger UI writes style attributes.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_A_DAY = {"Cache-Control": "public, max-age=86400"}
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>OPS Companion API</title>
+<link rel="icon" href="docs/icon.png">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+<div id="reference"></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+"""
+_START = """SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#reference",
+  deepLinking: true,
+  docExpansion: "none",
+  filter: true,
+  validatorUrl: null,
+});
+"""
+
+
+@router.get("/")
+@router.get("/v1")
+async def front() -> Response:
+    """What this is, and where to read on."""
+    return ok(
+        {
+            "name": "OPS Companion",
+            "version": version("ops-companion"),
+            "documentation": DOCUMENTATION,
+            "openapi": "/openapi.json",
+            "api": "/v1",
+        }
+    )
+
+
+@router.get(DOCUMENTATION)
+async def page() -> Response:
+    """The page."""
+    return Response(_PAGE, media_type="text/html", headers={"Content-Security-Policy": _POLICY})
+
+
+@router.get("/docs/start.js")
+async def start() -> Response:
+    """What starts Swagger UI."""
+    return Response(_START, media_type="text/javascript", headers=_A_DAY)
+
+
+@router.get("/docs/swagger-ui-bundle.js")
+async def script() -> Response:
+    """Swagger UI."""
+    return FileResponse(_STATIC / "swagger-ui-bundle.js", headers=_A_DAY)
+
+
+@router.get("/docs/swagger-ui.css")
+async def style() -> Response:
+    """Its style."""
+    return FileResponse(_STATIC / "swagger-ui.css", headers=_A_DAY)
+
+
+@router.get("/docs/icon.png")
+async def icon() -> Response:
+    """The icon of the page."""
+    return FileResponse(_STATIC / "favicon.png", headers=_A_DAY)

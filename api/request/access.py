@@ -1,0 +1,168 @@
+"""Who may do what, and the one transaction in which a request does it.
+
+`Reader`, `Dispatcher` and `Admin` are the types of a handler's `access` parameter: naming one is
+what protects a route. A viewer and a technician read, a dispatcher also writes, and what is sent
+out of the house (webhook endpoints), users and API keys are the admin's. The role is the user's
+present one, whatever the credential was given for; an API key may be narrower (`api.auth.scopes`).
+"""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Annotated
+
+from fastapi import Depends
+from fastapi.openapi.models import HTTPBearer as HttpBearerModel
+from fastapi.security.base import SecurityBase
+from starlette.requests import Request
+
+from api.auth.access_tokens import TokenError
+from api.auth.caller import Caller, Via
+from api.auth.scopes import lets_through, needed_scope
+from api.context import ApiState
+from api.http.encoding import item_tag
+from api.http.etags import Preconditions
+from api.http.middleware import request_id
+from api.http.problems import Problem, forbidden, unauthorized
+from api.request.idempotency import Attempt
+from db.core.bearer_secrets import API_KEY, MAX_SECRET_CHARACTERS, secret_hash
+from db.core.connect import Connection
+from db.core.tenant import Actor, reading, tenant
+from db.identity import credentials
+from db.identity.credentials import Standing
+from db.identity.users import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A caller who may, and what the application has."""
+
+    caller: Caller
+    state: ApiState
+    preconditions: Preconditions
+    request_id: str
+    attempt: Attempt | None
+    reads: bool
+
+    def transaction(self) -> AbstractAsyncContextManager[Connection]:
+        """One transaction of the caller's organization, which commits at its end, or together with
+        the answer where the request has an Idempotency-Key. For a GET, what only reads."""
+        caller = self.caller
+        if self.reads:
+            return reading(self.state.connections, caller.org_id)
+        actor = Actor(caller.user_id, caller.via, caller.credential_id, self.request_id)
+        transaction = tenant(self.state.connections, caller.org_id, actor)
+        return transaction if self.attempt is None else self.attempt.transaction(transaction)
+
+    def check_unchanged(self, item: object) -> None:
+        """Raises Problem (412) where the client wants to change something else than `item`, which
+        is what a GET would show of the row that is to be changed, read under a lock."""
+        if self.preconditions != Preconditions():
+            self.preconditions.check(item_tag(item))
+
+
+async def authenticate(request: Request) -> None:
+    """Finds out who asks, for `Permission` to judge. Raises Problem (401, or 403 for a request that
+    another site may have made).
+
+    An Authorization header decides alone: a cookie beside it is not looked at.
+    """
+    state: ApiState = request.app.state.api
+    header = request.headers.get("authorization")
+    if header is None:
+        caller = await _by_cookie(state, request)
+    else:
+        caller = await _by_header(state, header)
+    state.usage.note(caller)
+    request.state.caller = caller
+
+
+async def _by_header(state: ApiState, header: str) -> Caller:
+    scheme, _, text = header.partition(" ")
+    text = text.strip()
+    if not text:
+        raise unauthorized("A bearer token is needed in the Authorization header.")
+    if scheme.lower() != "bearer":
+        raise unauthorized("The scheme of the Authorization header must be Bearer.")
+    return await (_by_key(state, text) if text.startswith(API_KEY) else _by_token(state, text))
+
+
+async def _by_token(state: ApiState, token: str) -> Caller:
+    try:
+        grant = state.tokens.verify(token)
+    except TokenError as error:
+        raise unauthorized(str(error)) from None
+    look_up = partial(credentials.of_sign_in, org_id=grant.org_id, sign_in_id=grant.sign_in_id)
+    key = grant.org_id.bytes + grant.sign_in_id.bytes
+    standing = await state.standings.find(key, look_up)
+    if standing is None:
+        raise unauthorized("The token was revoked: sign in again.")
+    return _caller(standing, "token")
+
+
+async def _by_key(state: ApiState, key: str) -> Caller:
+    if len(key) <= MAX_SECRET_CHARACTERS:
+        key_hash = secret_hash(key)
+        look_up = partial(credentials.of_api_key, key_hash=key_hash)
+        standing = await state.standings.find(key_hash, look_up)
+        if standing is not None:
+            return _caller(standing, "api_key")
+    raise unauthorized("The API key is not one of ours, or no longer good.")
+
+
+async def _by_cookie(state: ApiState, request: Request) -> Caller:
+    secret = state.cookies.read(request)
+    if secret is None:
+        raise unauthorized("A bearer token is needed in the Authorization header.")
+    idle = timedelta(seconds=state.settings.session_idle_s)
+    cookie_hash = secret_hash(secret[: MAX_SECRET_CHARACTERS + 1])
+    look_up = partial(credentials.of_session, cookie_hash=cookie_hash, idle=idle)
+    standing = await state.standings.find(cookie_hash, look_up)
+    if standing is None:
+        raise unauthorized("The session is over: sign in again.")
+    state.cookies.check(request, secret)
+    return _caller(standing, "session")
+
+
+def _caller(standing: Standing, via: Via) -> Caller:
+    return Caller(
+        org_id=standing.org_id,
+        user_id=standing.user_id,
+        role=standing.role,
+        via=via,
+        credential_id=standing.credential_id,
+        scopes=None if standing.scopes is None else frozenset(standing.scopes),
+    )
+
+
+class Permission(SecurityBase):
+    """Lets the given roles in; any other gets a 403, and so does a key without the scope."""
+
+    def __init__(self, *roles: Role) -> None:
+        self.model = HttpBearerModel(bearerFormat="JWT")
+        self.scheme_name = "bearer"
+        self._roles = frozenset(roles)
+
+    def __call__(self, request: Request) -> Access:
+        caller: Caller = request.state.caller
+        if caller.role not in self._roles:
+            raise forbidden(f"The role {caller.role} may not do this.")
+        if caller.scopes is not None:
+            resource = request.app.state.resources[request.scope["route"].operation_id]
+            needed = needed_scope(resource, request.method)
+            if not lets_through(caller.scopes, needed):
+                raise Problem(403, "scope_missing", f"The API key has not the scope {needed}.")
+        return Access(
+            caller,
+            request.app.state.api,
+            Preconditions.of(request),
+            request_id(request),
+            getattr(request.state, "attempt", None),
+            request.method == "GET",
+        )
+
+
+Reader = Annotated[Access, Depends(Permission("viewer", "technician", "dispatcher", "admin"))]
+Dispatcher = Annotated[Access, Depends(Permission("dispatcher", "admin"))]
+Admin = Annotated[Access, Depends(Permission("admin"))]

@@ -1,0 +1,195 @@
+"""Lists: the envelope that all of them have, and the page that is asked for.
+
+`limit` and `offset`, or `limit` and `cursor`. The total is counted when a walk begins and carried
+in its cursor: it says how many rows there were then, and costs nothing on the pages that follow.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
+
+import msgspec
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from api.http import fields
+from api.http.cursors import MAX_CURSOR_CHARACTERS, Position
+from api.http.encoding import ok, sparse
+from api.http.problems import bad_parameter
+from api.request.access import Access
+from db.core.orders import Order
+
+MAX_ROWS = 1_000  # of a page
+MAX_COUNTED = 1_000_000  # counting a longer list would take longer than reading a page of it
+
+_CURSOR = "^[A-Za-z0-9_-]+$"
+_KEY = TypeVar("_KEY", bound=tuple[Any, ...])
+_ROW = TypeVar("_ROW")
+_ITEM = TypeVar("_ITEM", bound=BaseModel)
+
+
+class ListOf(BaseModel, Generic[_ITEM]):
+    """The envelope of every list."""
+
+    data: list[_ITEM] = Field(max_length=MAX_ROWS)
+    total: fields.Count
+    total_is_estimate: bool = Field(description="true: there are at least so many")
+    limit: int = Field(ge=1, le=MAX_ROWS, examples=[50])
+    offset: fields.Count = Field(examples=[0])
+    next_cursor: Annotated[str, fields.text(MAX_CURSOR_CHARACTERS, "aGVyZQ", _CURSOR)] | None
+
+
+class ListQuery(fields.Query):
+    """What every list takes."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="rows of a page")] = 50
+    offset: Annotated[int, Field(ge=0, le=10_000_000, description="rows to leave out")] = 0
+    cursor: Annotated[
+        str | None,
+        Field(
+            max_length=MAX_CURSOR_CHARACTERS,
+            description="next_cursor of the page before",
+            json_schema_extra={"pattern": _CURSOR},
+        ),
+    ] = None
+
+    fields: Annotated[
+        str | None,
+        Field(
+            max_length=500,
+            pattern="^[a-z0-9_]+(,[a-z0-9_]+)*$",
+            description="only these fields of each row, with commas. Rows then lack what their"
+            " schema requires: read them as plain JSON, not by a model of the whole row",
+            examples=["id"],
+        ),
+    ] = None
+
+    def filters(self) -> dict[str, Any]:
+        """All but the page and what is shown of a row."""
+        return self.model_dump(mode="json", exclude={"limit", "offset", "cursor", "fields"})
+
+
+class SortedQuery(ListQuery):
+    """Of lists that can be sorted by when their rows were made."""
+
+    sort: Annotated[
+        Literal["-created_at", "created_at"], Field(description="-: the last ones first")
+    ] = "-created_at"
+
+    @property
+    def order(self) -> Order:
+        return order_of(self.sort)
+
+
+class SortedByNameQuery(ListQuery):
+    """Of lists that can be sorted by name too."""
+
+    sort: Annotated[
+        Literal["-created_at", "created_at", "name", "-name"],
+        Field(description="-: the last ones first"),
+    ] = "-created_at"
+
+    @property
+    def order(self) -> Order:
+        return order_of(self.sort)
+
+
+def order_of(sort: str) -> Order:
+    """A `sort` by name, or by the time of the list."""
+    return Order("name" if sort.endswith("name") else "time", sort.startswith("-"))
+
+
+def fields_of(model: object) -> frozenset[str] | None:
+    """The fields that a row of a list may have; None where `model` is none of a list."""
+    if not (isinstance(model, type) and issubclass(model, ListOf)):
+        return None
+    (item,) = get_args(model.model_fields["data"].annotation)
+    return frozenset(item.model_fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many rows; an estimate is a lower bound."""
+
+    rows: int
+    is_estimate: bool = False
+
+    @classmethod
+    def counted(cls, rows: int) -> Self:
+        """Of a count that ended at MAX_COUNTED + 1."""
+        return cls(min(rows, MAX_COUNTED), rows > MAX_COUNTED)
+
+
+class Page(Generic[_KEY]):
+    """One page of one list.
+
+    `after`, `fetch_limit` and `fetch_offset` are what to read: one row more than is shown tells
+    whether another page follows.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        query: ListQuery,
+        list_name: str,
+        key_type: type[_KEY],
+    ) -> None:
+        if query.cursor is not None and "offset" in query.model_fields_set:
+            raise bad_parameter("cursor", "A cursor and an offset cannot be given together.")
+        self._cursors = access.state.cursors
+        self._scope = _scope(access, query, list_name)
+        self._limit = query.limit
+        self._fields = query.fields
+        position = (
+            None
+            if query.cursor is None
+            else self._cursors.read(query.cursor, self._scope, key_type)
+        )
+        self.after = None if position is None else position.key
+        self.total = None if position is None else Total(position.total, position.total_is_estimate)
+        self.fetch_limit = query.limit + 1
+        self.fetch_offset = query.offset if position is None else 0
+        self._offset = query.offset if position is None else position.offset
+
+    def response(
+        self,
+        rows: Sequence[_ROW],
+        total: Total,
+        *,
+        key: Callable[[_ROW], _KEY],
+        item: Callable[[_ROW], object],
+    ) -> Response:
+        """200 with the envelope."""
+        envelope = self.envelope(rows, total, key=key, item=item)
+        return ok(sparse(envelope, self._fields))
+
+    def envelope(
+        self,
+        rows: Sequence[_ROW],
+        total: Total,
+        *,
+        key: Callable[[_ROW], _KEY],
+        item: Callable[[_ROW], object],
+    ) -> dict[str, Any]:
+        """What a list answers, around what was read."""
+        shown = rows[: self._limit]
+        next_cursor = None
+        if len(rows) > len(shown):
+            behind = self._offset + len(shown)
+            position = Position(key(shown[-1]), behind, total.rows, total.is_estimate)
+            next_cursor = self._cursors.write(position, self._scope)
+        return {
+            "data": [item(row) for row in shown],
+            "total": total.rows,
+            "total_is_estimate": total.is_estimate,
+            "limit": self._limit,
+            "offset": self._offset,
+            "next_cursor": next_cursor,
+        }
+
+
+def _scope(access: Access, query: ListQuery, list_name: str) -> bytes:
+    """Everything that a cursor is bound to."""
+    return msgspec.msgpack.encode(
+        [access.caller.org_id.bytes, list_name, sorted(query.filters().items())]
+    )

@@ -1,0 +1,276 @@
+"""How a request is read before its handler runs, in this order: who asks, whether they may ask so
+much, which parameters, the body. `api.request.handler_arguments` makes of it what the handler
+takes.
+
+The body is bounded while it arrives, to 16 KiB where anybody may ask. It must be called JSON, and
+is read by the letter of RFC 8259: no NaN, no infinity, UTF-8 only, nesting and the number of values
+bounded, since the event loop stands while a body is read.
+"""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import msgspec
+from fastapi.routing import APIRoute
+from msgspec import UNSET
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.auth.caller import Caller
+from api.context import ApiState
+from api.http.etags import Preconditions
+from api.http.problems import Fault, Problem, bad_parameter, unavailable
+from api.request.access import authenticate
+from api.request.handler_arguments import Handle, handle_of
+from api.request.idempotency import Attempt, fingerprint, read_key
+from api.request.paging import fields_of
+from api.settings import ApiSettings
+from geofence.shapes.coordinates import MAX_VERTICES
+
+_MAX_NESTING = 32
+# Escapes in JSON, one by one; those of a UTF-16 pair together.
+_ESCAPE = re.compile(rb"\\[^u]|\\u[dD][89abAB]..(?:\\u[dD][c-fC-F]..)?|\\u[dD][c-fC-F]..")
+_HALF_OF_A_PAIR_BYTES = 6
+# Who sends too much hears so only if the connection stays open while it sends: so much is taken and
+# thrown away.
+_DISCARDED_BYTES = 16 * 1024 * 1024
+
+
+class _IdConvertor(StringConvertor):
+    """Ids have an underscore, names of paths have none: `/assets/positions` is nobody's id."""
+
+    regex = "[^/]*_[^/]*"
+
+
+register_url_convertor("id", _IdConvertor())
+
+
+class PublicRoute(APIRoute):
+    """A route that needs no token. `{id}` in its path is what looks like an id."""
+
+    body_limit_bytes: ClassVar[int] = 16 * 1024
+    most_values: ClassVar[int] = 20_000
+    _handle: Handle
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path.replace("{id}", "{id:id}"), endpoint, **options)
+        self.app = self._answer
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """FastAPI's own way would hold stacks for what handlers here never depend on."""
+        response = await self._handle(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    def get_route_handler(self) -> Handle:
+        handle = handle_of(self.dependant)
+        takes_body = self.body_field is not None
+        reads = "GET" in (self.methods or ())
+        shown = fields_of(self.response_model)
+
+        async def read_then_handle(request: Request) -> Response:
+            settings: ApiSettings = request.app.state.api.settings
+            await self.admit(request)
+            if request.scope["query_string"]:
+                _check_parameters(request, request.app.state.parameters[self.operation_id])
+                if shown is not None:
+                    _check_fields(request, shown)
+            if takes_body:
+                content = await _read(request, self.body_limit_bytes, settings.api_body_timeout_s)
+                request.state.body = self.decode(request, content)
+            try:
+                async with asyncio.timeout(settings.api_request_timeout_s):
+                    response = await self.run(request, handle)
+            except TimeoutError:  # what it did is undone, unless it was just being committed
+                raise unavailable("The request took too long.") from None
+            return Preconditions.of(request).answer(response) if reads else response
+
+        self._handle = read_then_handle
+        return read_then_handle
+
+    async def admit(self, request: Request) -> None:
+        """Anybody, but not too often."""
+        state: ApiState = request.app.state.api
+        state.admission.admit_stranger(request)
+
+    def decode(self, request: Request, content: bytes) -> object:
+        """Return the JSON of a body; UNSET where there is none. Raises Problem (400, 415)."""
+        return _decode(request, content, self.most_values)
+
+    async def run(self, request: Request, handle: Handle) -> Response:
+        """What the handler answers."""
+        return await handle(request)
+
+
+class TenantRoute(PublicRoute):
+    """A route on an organization's data."""
+
+    body_limit_bytes = 1024 * 1024
+    is_gated: ClassVar[bool] = True
+
+    async def admit(self, request: Request) -> None:
+        """Whoever brings a good token, within their plan and its limit."""
+        state: ApiState = request.app.state.api
+        try:
+            await authenticate(request)
+        except Problem as problem:
+            if problem.status == 401:
+                state.admission.admit_stranger(request)
+            raise
+        await state.admission.admit(request, request.state.caller, is_gated=self.is_gated)
+
+    async def run(self, request: Request, handle: Handle) -> Response:
+        """The same, once for each Idempotency-Key of a POST."""
+        key = read_key(request) if request.method == "POST" else None
+        if key is None:
+            return await handle(request)
+        caller: Caller = request.state.caller
+        asked = fingerprint(caller, request, self.asked(request))
+        attempt = Attempt(request.app.state.api, caller, self.unique_id, key, asked)
+        request.state.attempt = attempt
+        return await attempt.run(request, handle)
+
+    def asked(self, request: Request) -> object:
+        """What tells a request from another of the same path: its body."""
+        body = getattr(request.state, "body", UNSET)
+        return None if body is UNSET else body
+
+
+class UngatedRoute(TenantRoute):
+    """A route that every plan has."""
+
+    is_gated = False
+
+
+class LargeBodyRoute(TenantRoute):
+    """A route that takes geometries."""
+
+    body_limit_bytes = 5 * 1024 * 1024
+    most_values = 4 * MAX_VERTICES  # a vertex is an array and two numbers
+
+
+def parameters_by_operation(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """The query parameters of each operation of an OpenAPI document."""
+    return {
+        operation["operationId"]: frozenset(
+            parameter["name"]
+            for parameter in operation.get("parameters", ())
+            if parameter["in"] == "query"
+        )
+        for path in document["paths"].values()
+        for operation in path.values()
+    }
+
+
+def _check_parameters(request: Request, known: frozenset[str]) -> None:
+    given = [name for name, _ in request.query_params.multi_items()]
+    unknown = sorted(set(given) - known)
+    if unknown:
+        names = ", ".join(sorted(known)) or "none"
+        faults = tuple(Fault("There is no such parameter.", parameter=name) for name in unknown)
+        detail = f"Known parameters: {names}."
+        more = {"known_parameters": sorted(known)}
+        raise Problem(400, "unknown_parameter", detail, faults=faults, more=more)
+    twice = sorted(name for name, times in Counter(given).items() if times > 1)
+    if twice:
+        faults = tuple(Fault("It is given more than once.", parameter=name) for name in twice)
+        raise Problem(400, "invalid_parameter", "A parameter is given twice.", faults=faults)
+
+
+def _check_fields(request: Request, known: frozenset[str]) -> None:
+    asked = request.query_params.get("fields")
+    unknown = sorted(set(asked.split(",")) - known) if asked else []
+    if unknown:
+        names, missing = ", ".join(sorted(known)), ", ".join(unknown)
+        message = f"There is no field {missing}. Known fields: {names}."
+        raise bad_parameter("fields", message)
+
+
+async def _read(request: Request, limit_bytes: int, limit_s: float) -> bytes:
+    """The body. Raises Problem (400, 408, 413)."""
+    try:
+        async with asyncio.timeout(limit_s):
+            return await _all(request, limit_bytes)
+    except TimeoutError:
+        headers = {"Connection": "close"}
+        detail = "The body took too long."
+        raise Problem(408, "request_timeout", detail, headers=headers) from None
+
+
+async def _all(request: Request, limit_bytes: int) -> bytes:
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > limit_bytes + _DISCARDED_BYTES:
+        raise too_large(limit_bytes)
+    content = bytearray()
+    arrived_bytes = 0
+    try:
+        async for chunk in request.stream():
+            arrived_bytes += len(chunk)
+            if arrived_bytes <= limit_bytes:
+                content += chunk
+            elif arrived_bytes > limit_bytes + _DISCARDED_BYTES:
+                break
+    except ClientDisconnect:
+        raise Problem(400, "body_incomplete", "The body ended before its end.") from None
+    if arrived_bytes > limit_bytes:
+        raise too_large(limit_bytes)
+    return bytes(content)
+
+
+def too_large(limit_bytes: int) -> Problem:
+    """413, and the end of a connection that has more to say."""
+    detail = f"The body may have {limit_bytes} bytes."
+    return Problem(413, "body_too_large", detail, headers={"Connection": "close"})
+
+
+def _decode(request: Request, content: bytes, most_values: int) -> object:
+    """The JSON of a body; UNSET where there is none. Raises Problem (400, 415)."""
+    if not content:
+        return UNSET
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise Problem(415, "not_json", "The Content-Type must be application/json.")
+    if sum(map(content.count, (b",", b"[", b"{"))) > most_values:
+        detail = f"The body may have {most_values} values: commas and opening brackets are counted."
+        raise Problem(413, "body_too_large", detail)
+    try:
+        value = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem(400, "invalid_json", _not_json(content, error)) from None
+    except RecursionError:
+        raise _nested_too_deep() from None
+    if not _is_nested_within(value, _MAX_NESTING):
+        raise _nested_too_deep()
+    return value
+
+
+def _not_json(content: bytes, error: Exception) -> str:
+    for escape in _ESCAPE.finditer(content):
+        if len(escape[0]) == _HALF_OF_A_PAIR_BYTES:
+            return (
+                f"The body is not JSON: the escape at byte {escape.start()} is half of a surrogate"
+                " pair. Write the whole character, in UTF-8 or as two escapes."
+            )
+    if isinstance(error, UnicodeDecodeError):
+        return "The body is not JSON: it must be in UTF-8."
+    return f"The body is not JSON: {error}."
+
+
+def _nested_too_deep() -> Problem:
+    return Problem(400, "invalid_json", f"The body is nested more than {_MAX_NESTING} deep.")
+
+
+def _is_nested_within(value: object, depth: int) -> bool:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(depth):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return not level

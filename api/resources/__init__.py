@@ -1,0 +1,1 @@
+"""The routes, one file or folder for each path below `/v1`."""

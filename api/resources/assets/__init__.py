@@ -1,0 +1,1 @@
+"""`/v1/assets` and where they are."""

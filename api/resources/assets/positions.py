@@ -1,0 +1,81 @@
+"""Where all assets were last: a list, or a map as GeoJSON (RFC 7946) where that is accepted."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.http import fields
+from api.http.encoding import id_text
+from api.http.geojson import Feature, documented, listed
+from api.request.access import Reader
+from api.request.filters import check_filter_ids
+from api.request.paging import MAX_ROWS, ListOf, Page, Total
+from api.request.route import TenantRoute
+from api.resources.assets.bodies import AssetFilters, PositionItem, position_item
+from db.history import last_positions
+from db.resources import assets
+
+router = APIRouter(prefix="/v1/assets/positions", tags=["asset-positions"], route_class=TenantRoute)
+
+
+class AssetPosition(BaseModel):
+    """An asset and where it was last; null where no fix of the last 30 days tells."""
+
+    id: fields.AssetId
+    name: fields.Name
+    position: PositionItem | None
+
+
+class PositionQuery(AssetFilters):
+    """Which assets."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="rows of a page")] = MAX_ROWS
+
+
+@router.get(
+    "",
+    operation_id="listAssetPositions",
+    response_model=ListOf[AssetPosition],
+    responses=documented("FeatureCollection"),
+)
+async def list_positions(
+    request: Request, access: Reader, query: Annotated[PositionQuery, Query()]
+) -> Response:
+    """The last position of every asset, assets newest first."""
+    page = Page(access, query, "assets/positions", query.order.key_type)
+    wanted = query.wanted()
+    async with access.transaction() as conn:
+        await check_filter_ids(
+            conn, client_id=query.client_id, site_id=query.site_id, zone_id=query.zone_id
+        )
+        total = page.total or Total(await assets.count(conn, wanted))
+        rows = await assets.listing(
+            conn,
+            wanted,
+            order=query.order,
+            after=page.after,
+            limit=page.fetch_limit,
+            offset=page.fetch_offset,
+        )
+        positions = await last_positions.of_assets(conn, [row.id for row in rows])
+
+    def item(row: assets.Asset) -> dict[str, Any]:
+        position = position_item(positions.get(row.id))
+        return {"id": id_text("ast", row.id), "name": row.name, "position": position}
+
+    envelope = page.envelope(rows, total, key=query.order.key, item=item)
+    return listed(request, envelope, _feature)
+
+
+def _feature(item: Mapping[str, Any]) -> Feature:
+    """Without a geometry where there is no position."""
+    position = item["position"]
+    properties, point = {"name": item["name"]}, None
+    if position is not None:
+        point = {"type": "Point", "coordinates": [position["lon"], position["lat"]]}
+        properties |= {name: position[name] for name in position if name not in ("lat", "lon")}
+    return {"type": "Feature", "id": item["id"], "geometry": point, "properties": properties}

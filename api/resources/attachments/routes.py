@@ -1,0 +1,255 @@
+"""Attachments: files of assets, sites, clients, employees and zones.
+
+What is deleted is gone, bytes and all. How much an organization may keep is a setting.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.http import fields
+from api.http.encoding import created, id_text, no_content, ok, optional_id_text, time_text
+from api.http.problems import bad_field, conflict, not_found
+from api.request.access import Access, Dispatcher, Reader
+from api.request.filters import check_filter_ids
+from api.request.paging import ListOf, Page, SortedQuery, Total
+from api.request.references import check_references
+from api.request.route import TenantRoute
+from api.resources.attachments.download import download
+from api.resources.attachments.upload import MAX_FILE_BYTES, Upload, UploadRoute
+from db.core.connect import Connection
+from db.core.ids import new_id
+from db.core.table import instant
+from db.resources import attachments as files
+from db.resources.attachments import PIECE_BYTES, Attachment, AttachmentFilter, attachments
+from telemetry.ids import IdError, parse_id
+
+router = APIRouter(prefix="/v1/attachments", tags=["attachments"], route_class=TenantRoute)
+_uploads = APIRouter(prefix="/v1/attachments", tags=["attachments"], route_class=UploadRoute)
+_AttachmentPath = Annotated[fields.AttachmentId, Path(alias="id")]
+
+_PREFIXES = {
+    "asset_id": "ast",
+    "site_id": "sit",
+    "client_id": "cli",
+    "employee_id": "emp",
+    "zone_id": "zon",
+}
+_FORM = {
+    "title": "NewAttachment",
+    "type": "object",
+    "required": ["file"],
+    "additionalProperties": False,
+    "minProperties": 2,
+    "maxProperties": 2,
+    "description": "The file, and the one thing that it belongs to.",
+    "examples": [{"file": "...", "asset_id": "ast_01jd8x0k2m4n6p8q0r2s4t6v8w"}],
+    "properties": {
+        "file": {
+            "type": "string",
+            "contentMediaType": "application/octet-stream",
+            "maxLength": MAX_FILE_BYTES,
+            "examples": ["..."],
+        },
+        **{
+            name: {
+                "type": "string",
+                "pattern": f"^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$",
+                "maxLength": 30,
+                "examples": [f"{prefix}_01jd8x0k2m4n6p8q0r2s4t6v8w"],
+            }
+            for name, prefix in _PREFIXES.items()
+        },
+    },
+}
+_BYTES = {
+    "description": "The file",
+    "content": {
+        "*/*": {
+            "schema": {
+                "type": "string",
+                "contentMediaType": "application/octet-stream",
+                "maxLength": MAX_FILE_BYTES,
+            }
+        }
+    },
+}
+
+
+class AttachmentItem(BaseModel):
+    """A file, without its bytes. It belongs to exactly one of the five."""
+
+    id: fields.AttachmentId
+    asset_id: fields.AssetId | None
+    site_id: fields.SiteId | None
+    client_id: fields.ClientId | None
+    employee_id: fields.EmployeeId | None
+    zone_id: fields.ZoneId | None
+    file_name: Annotated[str, fields.text(200, "front.jpg")]
+    media_type: Annotated[str, fields.text(100, "image/jpeg")] = Field(
+        description="by what is in it, whatever it was called"
+    )
+    size_bytes: Annotated[int, Field(ge=1, le=MAX_FILE_BYTES, examples=[48213])]
+    sha256: Annotated[str, fields.text(64, "0f" * 32, "^[0-9a-f]{64}$")]
+    created_by: fields.UserId
+    created_at: datetime
+
+
+class AttachmentQuery(SortedQuery):
+    """Whose attachments."""
+
+    asset_id: fields.AssetId | None = None
+    site_id: fields.SiteId | None = None
+    client_id: fields.ClientId | None = None
+    employee_id: fields.EmployeeId | None = None
+    zone_id: fields.ZoneId | None = None
+
+    def whose(self) -> dict[str, UUID | None]:
+        """By name of the field."""
+        return {name: getattr(self, name) for name in _PREFIXES}
+
+
+@router.get("", operation_id="listAttachments", response_model=ListOf[AttachmentItem])
+async def list_attachments(access: Reader, query: Annotated[AttachmentQuery, Query()]) -> Response:
+    """Attachments, newest first."""
+    page = Page(access, query, "attachments", query.order.key_type)
+    wanted = AttachmentFilter(**query.whose())
+    async with access.transaction() as conn:
+        await check_filter_ids(conn, **query.whose())
+        total = page.total or Total(await attachments.count(conn, wanted.conditions()))
+        rows = await attachments.listing(
+            conn,
+            wanted.conditions(),
+            order=query.order,
+            after=page.after,
+            limit=page.fetch_limit,
+            offset=page.fetch_offset,
+        )
+    return page.response(rows, total, key=query.order.key, item=_item)
+
+
+@_uploads.post(
+    "",
+    operation_id="createAttachment",
+    status_code=201,
+    response_model=AttachmentItem,
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}
+    },
+)
+async def create_attachment(request: Request, access: Dispatcher) -> Response:
+    """A new attachment, of the one thing that is given."""
+    upload: Upload = request.state.upload
+    belongs_to = _belongs_to(upload)
+    async with access.transaction() as conn:
+        await check_references(conn, **belongs_to)
+        if await files.claim_room(conn, upload.size_bytes) > _quota_bytes(access):
+            raise conflict("quota_exceeded", "The organization may keep no more.", pointer="/file")
+        attachment = _new_attachment(access, upload, belongs_to, await instant(conn))
+        await attachments.insert(conn, attachment)
+        await _write(conn, attachment.id, upload)
+    return created(_item(attachment), router.prefix)
+
+
+router.routes.extend(_uploads.routes)
+
+
+@router.get("/{id}", operation_id="getAttachment", response_model=AttachmentItem)
+async def get_attachment(access: Reader, attachment_id: _AttachmentPath) -> Response:
+    """One attachment, without its bytes."""
+    async with access.transaction() as conn:
+        return ok(_item(await _found(conn, attachment_id)))
+
+
+@router.get(
+    "/{id}/content",
+    operation_id="downloadAttachment",
+    response_class=Response,
+    responses={200: _BYTES, 206: _BYTES | {"description": "The bytes that were asked for"}},
+)
+async def download_attachment(
+    request: Request, access: Reader, attachment_id: _AttachmentPath
+) -> Response:
+    """The bytes, all or one range of them."""
+    async with access.transaction() as conn:
+        attachment = await _found(conn, attachment_id)
+    return download(request, access, attachment)
+
+
+@router.delete("/{id}", operation_id="deleteAttachment", status_code=204)
+async def delete_attachment(access: Dispatcher, attachment_id: _AttachmentPath) -> Response:
+    """Removes an attachment and its bytes, for ever."""
+    async with access.transaction() as conn:
+        access.check_unchanged(_item(await _found(conn, attachment_id)))
+        if not await files.delete(conn, attachment_id):
+            raise not_found("attachment")
+    return no_content()
+
+
+def _belongs_to(upload: Upload) -> dict[str, UUID]:
+    """Raises Problem: 422 for a field that there is not, none, or several."""
+    for name in upload.fields:
+        if name not in _PREFIXES:
+            raise bad_field(f"/{name}", "There is no such field, or it cannot be written.")
+    if len(upload.fields) != 1:
+        raise bad_field("", f"One of {', '.join(_PREFIXES)} must be given, and no more.")
+    ((name, text),) = upload.fields.items()
+    try:
+        return {name: parse_id(_PREFIXES[name], text)}
+    except IdError as error:
+        raise bad_field(f"/{name}", str(error)) from None
+
+
+def _quota_bytes(access: Access) -> int:
+    return access.state.settings.attachments_quota_bytes
+
+
+def _new_attachment(
+    access: Access, upload: Upload, belongs_to: dict[str, UUID], at: datetime
+) -> Attachment:
+    whose: dict[str, UUID | None] = dict.fromkeys(_PREFIXES) | belongs_to
+    return Attachment(
+        id=new_id(),
+        **whose,
+        file_name=upload.file_name,
+        media_type=upload.media_type,
+        size_bytes=upload.size_bytes,
+        sha256=upload.sha256,
+        created_by=access.caller.user_id,
+        created_at=at,
+    )
+
+
+async def _write(conn: Connection, attachment_id: UUID, upload: Upload) -> None:
+    number = 0
+    while content := await upload.file.read(PIECE_BYTES):
+        await files.write_piece(conn, attachment_id, number, content)
+        number += 1
+
+
+async def _found(conn: Connection, attachment_id: UUID) -> Attachment:
+    attachment = await attachments.find(conn, attachment_id)
+    if attachment is None:
+        raise not_found("attachment")
+    return attachment
+
+
+def _item(attachment: Attachment) -> dict[str, Any]:
+    return {
+        "id": id_text("att", attachment.id),
+        **{
+            name: optional_id_text(prefix, getattr(attachment, name))
+            for name, prefix in _PREFIXES.items()
+        },
+        "file_name": attachment.file_name,
+        "media_type": attachment.media_type,
+        "size_bytes": attachment.size_bytes,
+        "sha256": attachment.sha256.hex(),
+        "created_by": id_text("usr", attachment.created_by),
+        "created_at": time_text(attachment.created_at),
+    }

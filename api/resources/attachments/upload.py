@@ -1,0 +1,180 @@
+"""How a file is taken in: `multipart/form-data` with one part `file`, and fields beside it.
+
+The body is bounded while it arrives, and what is longer than a megabyte waits in a temporary file.
+What kind of file it is, its content says: images and PDF by their first bytes, and text by being
+UTF-8 without control characters. What the client calls it counts for nothing.
+"""
+
+import codecs
+import re
+import unicodedata
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from hashlib import sha256
+
+import puremagic
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from api.http.problems import Fault, Problem, bad_field
+from api.request.handler_arguments import Handle
+from api.request.route import TenantRoute, too_large
+
+MAX_FILE_BYTES = 25 * 1024 * 1024
+# Recognized by their first bytes; all others are text or refused.
+MEDIA_TYPES = (
+    "image/jpeg",
+    "image/png",
+    "image/gif",
+    "image/webp",
+    "image/heif",
+    "image/tiff",
+    "application/pdf",
+)
+TEXT_TYPES = ("text/plain", "text/csv")
+
+_ROOM_FOR_FIELDS_BYTES = 64 * 1024
+_DISCARDED_BYTES = 16 * 1024 * 1024
+_MAX_FIELDS = 10
+_MAX_FIELD_BYTES = 1000
+_HEAD_BYTES = 4096
+_READ_BYTES = 1024 * 1024
+_MAX_NAME = 200
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that has arrived, and the fields beside it."""
+
+    file: UploadFile
+    file_name: str
+    media_type: str
+    size_bytes: int
+    sha256: bytes
+    fields: dict[str, str]
+
+
+class UploadRoute(TenantRoute):
+    """A route that takes a file: it is at `request.state.upload` while the handler runs."""
+
+    async def run(self, request: Request, handle: Handle) -> Response:
+        """The answer of the handler; the file is gone afterwards."""
+        form = await _form(request)
+        try:
+            request.state.upload = await _upload(form)
+            return await super().run(request, handle)
+        finally:
+            await form.close()
+
+    def asked(self, request: Request) -> object:
+        """The file by its hash."""
+        upload: Upload = request.state.upload
+        return [upload.sha256.hex(), upload.file_name, sorted(upload.fields.items())]
+
+
+async def _form(request: Request) -> FormData:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "multipart/form-data":
+        detail = "The Content-Type must be multipart/form-data."
+        raise Problem(415, "not_multipart", detail)
+    parser = MultiPartParser(
+        request.headers,
+        _bounded(request, MAX_FILE_BYTES + _ROOM_FOR_FIELDS_BYTES),
+        max_files=1,
+        max_fields=_MAX_FIELDS,
+        max_part_size=_MAX_FIELD_BYTES,
+    )
+    try:
+        return await parser.parse()
+    except MultiPartException as error:
+        raise Problem(400, "invalid_multipart", f"The body cannot be read: {error}.") from None
+
+
+async def _bounded(request: Request, limit_bytes: int) -> AsyncGenerator[bytes, None]:
+    """The body as it arrives. Raises Problem (413) behind its bound, (400) where it breaks off."""
+    arrived_bytes = 0
+    try:
+        async for chunk in request.stream():
+            arrived_bytes += len(chunk)
+            if arrived_bytes <= limit_bytes:
+                yield chunk
+            elif arrived_bytes > limit_bytes + _DISCARDED_BYTES:
+                break
+    except ClientDisconnect:
+        raise Problem(400, "body_incomplete", "The body ended before its end.") from None
+    if arrived_bytes > limit_bytes:
+        raise too_large(limit_bytes)
+
+
+async def _upload(form: FormData) -> Upload:
+    """Raises Problem: 422 for a file that is not there, is empty or of no type that is taken, 413
+    for one that is too large."""
+    fields = {name: value for name, value in form.multi_items() if isinstance(value, str)}
+    file = form.get("file")
+    if not isinstance(file, UploadFile):
+        raise bad_field("/file", "There must be one part called file, with a file name.")
+    if len(form.multi_items()) != len(fields) + 1:
+        raise bad_field("", "A part is given twice.")
+    size_bytes = file.size or 0
+    if size_bytes > MAX_FILE_BYTES:
+        raise too_large(MAX_FILE_BYTES)
+    if size_bytes == 0:
+        raise bad_field("/file", "The file is empty.")
+    name = _plain_name(file.filename or "")
+    digest, media_type = await run_in_threadpool(_look_at, file, name)
+    if media_type is None:
+        raise _not_taken()
+    return Upload(file, name, media_type, size_bytes, digest, fields)
+
+
+def _not_taken() -> Problem:
+    taken = ", ".join((*MEDIA_TYPES, *TEXT_TYPES))
+    fault = Fault(f"The file is none of {taken}.", pointer="/file")
+    return Problem(422, "media_type_refused", "It is no file that is taken.", faults=(fault,))
+
+
+def _plain_name(given: str) -> str:
+    """The last part of a path, without control characters."""
+    name = unicodedata.normalize("NFC", re.split(r"[/\\]", given)[-1])
+    name = "".join(each for each in name if unicodedata.category(each)[0] != "C").strip()
+    if not name:
+        raise bad_field("/file", "The file has no name.")
+    return name[:_MAX_NAME]
+
+
+def _look_at(file: UploadFile, name: str) -> tuple[bytes, str | None]:
+    """The hash of a file and its type, None for one that is not taken."""
+    digest = sha256()
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    head, is_text = b"", True
+    while piece := file.file.read(_READ_BYTES):
+        head = head or piece[:_HEAD_BYTES]
+        digest.update(piece)
+        is_text = is_text and _is_text(decoder, piece)
+    is_text = is_text and _is_text(decoder, b"", final=True)
+    file.file.seek(0)
+    return digest.digest(), _known_type(head) or (_text_type(name) if is_text else None)
+
+
+def _is_text(decoder: codecs.IncrementalDecoder, piece: bytes, *, final: bool = False) -> bool:
+    try:
+        return _CONTROL.search(decoder.decode(piece, final)) is None
+    except UnicodeDecodeError:
+        return False
+
+
+def _text_type(name: str) -> str:
+    return "text/csv" if name.lower().endswith(".csv") else "text/plain"
+
+
+def _known_type(head: bytes) -> str | None:
+    try:
+        matches = puremagic.magic_string(head)
+    except puremagic.PureError:
+        return None
+    found = {match.mime_type for match in matches}
+    return next((each for each in MEDIA_TYPES if each in found), None)

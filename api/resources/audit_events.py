@@ -1,0 +1,194 @@
+"""Audit events: who changed what, for administrators.
+
+The database writes one for each row that somebody made, changed or removed. Nobody can change one:
+each has the hash of itself and of the one before, and `/verification` hashes them anew.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, get_args
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from starlette.responses import Response
+
+from api.auth.caller import Via
+from api.http import fields
+from api.http.encoding import id_text, ok, optional_id_text, raw_json, time_text
+from api.http.problems import Fault, not_found
+from api.request.access import Admin
+from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
+from api.request.route import TenantRoute
+from db.identity import users
+from db.requests import audit
+from db.requests.audit import AuditEvent, AuditFilter, AuditKey
+from telemetry.ids import parse_id
+
+router = APIRouter(prefix="/v1/audit-events", tags=["audit-events"], route_class=TenantRoute)
+
+_CHECKED_AT_ONCE = 10_000
+
+# The types of resources, as the migrations name them, and the prefix of their ids.
+ResourceType = Literal[
+    "organization",
+    "user",
+    "api_key",
+    "sign_in",
+    "client",
+    "site",
+    "employee",
+    "asset",
+    "tracker",
+    "gateway",
+    "zone",
+    "attachment",
+    "webhook_endpoint",
+]
+_PREFIXES = {
+    "organization": "org",
+    "user": "usr",
+    "api_key": "key",
+    "sign_in": "sgn",
+    "client": "cli",
+    "site": "sit",
+    "employee": "emp",
+    "asset": "ast",
+    "tracker": "trk",
+    "gateway": "gtw",
+    "zone": "zon",
+    "attachment": "att",
+    "webhook_endpoint": "whe",
+}
+assert set(_PREFIXES) == set(get_args(ResourceType))
+
+
+def _read_any_id(value: object) -> UUID:
+    if isinstance(value, str):
+        prefix = value.partition("_")[0]
+        if prefix in _PREFIXES.values():
+            return parse_id(prefix, value)
+    raise ValueError("must be an id, like ast_01jd8x0k2m4n6p8q0r2s4t6v8w")
+
+
+_ANY_ID = {
+    "type": "string",
+    "pattern": f"^({'|'.join(sorted(_PREFIXES.values()))})_[0-7][0-9a-hjkmnp-tv-z]{{25}}$",
+    "maxLength": 30,
+    "examples": ["ast_01jd8x0k2m4n6p8q0r2s4t6v8w"],
+}
+AnyId = Annotated[UUID, BeforeValidator(_read_any_id), WithJsonSchema(_ANY_ID)]
+_Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$", max_length=64, examples=["0f" * 32])]
+
+
+class Change(BaseModel):
+    """Of one column. Of a value over 8 KiB the bytes and the hash stand in its place."""
+
+    old: Any = None
+    new: Any = None
+    secret: bool = Field(default=False, description="it is a secret: only that it changed is known")
+
+
+class AuditEventItem(BaseModel):
+    """One row that was made, changed or removed."""
+
+    seq: fields.Count = Field(description="counts per organization, without gaps")
+    occurred_at: datetime
+    user_id: fields.UserId | None = Field(description="who; null: the system or its operator")
+    via: Via | None
+    credential_id: AnyId | None = Field(description="by which API key or sign-in")
+    request_id: Annotated[str | None, fields.text(64, "0f8fad5bd9cb469fa16570867728950e")]
+    resource_type: ResourceType
+    resource_id: AnyId
+    table: Annotated[str, fields.text(63, "assets", "^[a-z_]+$")] = Field(
+        description="a resource may have parts: the tags of an asset, the versions of a zone"
+    )
+    action: Literal["insert", "update", "delete"]
+    changes: dict[str, Change]
+    hash: _Hash
+
+
+class AuditQuery(ListQuery):
+    """Events that occurred in [from, to)."""
+
+    resource_type: ResourceType | None = None
+    resource_id: AnyId | None = None
+    user_id: Annotated[fields.UserId | None, Field(description="who made the change")] = None
+    since: Annotated[fields.Time | None, Field(alias="from")] = None
+    until: Annotated[fields.Time | None, Field(alias="to")] = None
+
+
+class VerificationItem(BaseModel):
+    """What came of hashing a stretch of events anew."""
+
+    events: fields.Count = Field(description="how many are as they were written")
+    last_seq: fields.Count | None = Field(description="of them")
+    last_hash: _Hash | None = Field(description="keep it elsewhere: it vouches for all before it")
+    broken_seq: fields.Count | None = Field(description="the first that is missing or was changed")
+    complete: bool = Field(description="false: there are more; go on after last_seq")
+
+
+class VerificationQuery(fields.Query):
+    """Where to begin."""
+
+    after: Annotated[int, Field(ge=0, le=2**53 - 1, description="a seq")] = 0
+
+
+@router.get("", operation_id="listAuditEvents", response_model=ListOf[AuditEventItem])
+async def list_audit_events(access: Admin, query: Annotated[AuditQuery, Query()]) -> Response:
+    """What was changed, newest first."""
+    page = Page(access, query, "audit-events", AuditKey)
+    wanted = AuditFilter(
+        query.resource_type, query.resource_id, query.user_id, query.since, query.until
+    )
+    async with access.transaction() as conn:
+        if query.user_id is not None and not await users.exists(conn, query.user_id):
+            raise _nothing("user", "user_id")
+        if query.resource_id is not None and not await audit.is_known(conn, query.resource_id):
+            raise _nothing("resource", "resource_id")
+        total = page.total or Total.counted(await audit.count(conn, wanted, MAX_COUNTED + 1))
+        rows = await audit.listing(
+            conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
+        )
+    return page.response(rows, total, key=lambda row: AuditKey(row.seq), item=_item)
+
+
+@router.get("/verification", operation_id="verifyAuditEvents", response_model=VerificationItem)
+async def verify_audit_events(
+    access: Admin, query: Annotated[VerificationQuery, Query()]
+) -> Response:
+    """Hashes up to 10,000 events anew, each on the hash of the one before."""
+    async with access.transaction() as conn:
+        checked = await audit.check(conn, access.caller.org_id, query.after, _CHECKED_AT_ONCE)
+    last = checked.last
+    return ok(
+        {
+            "events": checked.events,
+            "last_seq": None if last is None else last.seq,
+            "last_hash": None if last is None else last.hash.hex(),
+            "broken_seq": checked.broken_seq,
+            "complete": checked.broken_seq is None and checked.events < _CHECKED_AT_ONCE,
+        }
+    )
+
+
+def _nothing(what: str, parameter: str) -> Exception:
+    return not_found(what, fault=Fault(f"There is no such {what}.", parameter=parameter))
+
+
+def _item(event: AuditEvent) -> dict[str, Any]:
+    return {
+        "seq": event.seq,
+        "occurred_at": time_text(event.occurred_at),
+        "user_id": optional_id_text("usr", event.user_id),
+        "via": event.via,
+        "credential_id": optional_id_text(
+            "key" if event.via == "api_key" else "sgn", event.credential_id
+        ),
+        "request_id": event.request_id,
+        "resource_type": event.resource_type,
+        "resource_id": id_text(_PREFIXES[event.resource_type], event.resource_id),
+        "table": event.table_name,
+        "action": event.action,
+        "changes": raw_json(event.changes),
+        "hash": event.hash.hex(),
+    }

@@ -1,0 +1,264 @@
+"""Many at once: up to 1,000 new assets, trackers or zones in one request, all of them or none.
+
+The body is an array of what the POST of one takes, the answer has them in the same order. Where
+something is wrong, nothing is made, and every fault that was found is named with its place:
+`/3/name` is the name of the fourth.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, LiteralString, TypeVar
+from uuid import UUID
+
+from fastapi import APIRouter, Body
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from api.http.encoding import created_batch
+from api.http.problems import Fault, Problem, bad_field
+from api.request.access import Dispatcher
+from api.request.route import LargeBodyRoute
+from api.resources.assets.bodies import AssetItem, NewAsset, asset_item, new_asset
+from api.resources.trackers.routes import (
+    SECRET_BYTES,
+    NewTracker,
+    NewTrackerItem,
+    new_tracker,
+    tracker_item,
+    wanted_assignment,
+)
+from api.resources.zones.bodies import NewZone, ZoneItem, new_zone, zone_item
+from api.resources.zones.crowds import NewShape, box_of, check_crowds
+from api.resources.zones.scope import check_schedule
+from api.resources.zones.validation import check_shape
+from db.core.connect import Connection
+from db.core.registry_revision import bump
+from db.core.table import instant
+from db.resources import assets, batches, tracker_assignments
+from db.resources.clients import clients
+from db.resources.sites import sites
+from db.resources.tracker_assignments import EVER
+from db.resources.trackers import Tracker
+
+MOST = 1_000
+router = APIRouter(prefix="/v1", route_class=LargeBodyRoute)
+
+_BODY = TypeVar("_BODY", bound=BaseModel)
+_MADE = TypeVar("_MADE")
+
+
+class AssetBatch(BaseModel):
+    """New assets."""
+
+    data: Annotated[list[AssetItem], Field(min_length=1, max_length=MOST)]
+
+
+class TrackerBatch(BaseModel):
+    """New trackers with their secrets: shown this once."""
+
+    data: Annotated[list[NewTrackerItem], Field(min_length=1, max_length=MOST)]
+
+
+class ZoneBatch(BaseModel):
+    """New zones."""
+
+    data: Annotated[list[ZoneItem], Field(min_length=1, max_length=MOST)]
+
+
+@router.post(
+    "/assets/batch",
+    operation_id="createAssets",
+    tags=["assets"],
+    status_code=201,
+    response_model=AssetBatch,
+)
+async def create_assets(
+    access: Dispatcher,
+    body: Annotated[list[NewAsset], Body(title="NewAssets", min_length=1, max_length=MOST)],
+) -> Response:
+    """New assets, all or none."""
+    async with access.transaction() as conn:
+        await _check_owners(conn, body)
+        at = await instant(conn)
+        made = _each(body, lambda one: new_asset(one, at))
+        await _check_external_ids(conn, "assets", [one.external_id for one in body])
+        await batches.insert_assets(conn, made)
+    return created_batch([asset_item(asset) for asset in made], "/v1/assets")
+
+
+@router.post(
+    "/trackers/batch",
+    operation_id="createTrackers",
+    tags=["trackers"],
+    status_code=201,
+    response_model=TrackerBatch,
+)
+async def create_trackers(
+    access: Dispatcher,
+    body: Annotated[list[NewTracker], Body(title="NewTrackers", min_length=1, max_length=MOST)],
+) -> Response:
+    """New trackers, all or none; the answer has their secrets."""
+    _each(body, wanted_assignment)
+    async with access.transaction() as conn:
+        revision, at = await bump(conn)
+        free = await tracker_assignments.free_since(
+            conn, [one.asset_id for one in body if one.asset_id is not None]
+        )
+        made = _each(body, lambda one: _tracker(one, at, free))
+        await _check_external_ids(conn, "trackers", [one.external_id for one in body])
+        await _check_carriers(conn, made)
+        with_secrets = [(tracker, secrets.token_urlsafe(SECRET_BYTES)) for tracker in made]
+        await batches.insert_trackers(conn, with_secrets, revision)
+    items = [tracker_item(tracker) | {"secret": secret} for tracker, secret in with_secrets]
+    return created_batch(items, "/v1/trackers")
+
+
+@router.post(
+    "/zones/batch",
+    operation_id="createZones",
+    tags=["zones"],
+    status_code=201,
+    response_model=ZoneBatch,
+)
+async def create_zones(
+    access: Dispatcher,
+    body: Annotated[list[NewZone], Body(title="NewZones", min_length=1, max_length=MOST)],
+) -> Response:
+    """New zones, all or none. They judge what arrives from now on."""
+    _each(body, lambda one: check_schedule(one.schedule))
+    faults: list[Fault] = []
+    shapes: list[NewShape] = []
+    for place, one in enumerate(body):
+        measures = (one.geometry, one.radius_m, one.width_m)
+        try:
+            box = box_of(await check_shape(access, *measures))
+            shapes.append(NewShape(*measures, box, f"/{place}"))
+        except Problem as problem:
+            faults += _placed(problem, place)
+    _refuse(faults)
+    seen = await check_crowds(access, shapes)
+    async with access.transaction() as conn:
+        await _check_chosen(conn, body)
+        revision, at = await bump(conn)
+        await seen.check(conn)
+        _each(body, lambda one: _check_beginning(one, at))
+        await _check_external_ids(conn, "zones", [one.external_id for one in body])
+        made = [new_zone(one, at, shape.box) for one, shape in zip(body, shapes, strict=True)]
+        await batches.insert_zones(conn, made, revision)
+    return created_batch([zone_item(zone) for zone in made], "/v1/zones")
+
+
+def _each(body: Sequence[_BODY], make: Callable[[_BODY], _MADE]) -> list[_MADE]:
+    """What `make` makes of each. Raises Problem (422) with the faults of all."""
+    made: list[_MADE] = []
+    faults: list[Fault] = []
+    for place, one in enumerate(body):
+        try:
+            made.append(make(one))
+        except Problem as problem:
+            faults += _placed(problem, place)
+    _refuse(faults)
+    return made
+
+
+def _placed(problem: Problem, place: int) -> list[Fault]:
+    """The faults of one, as those of the whole; trouble that is none of the body's goes on."""
+    if problem.status != 422:
+        raise problem
+    return [Fault(fault.message, f"/{place}{fault.pointer or ''}") for fault in problem.faults]
+
+
+def _refuse(faults: Sequence[Fault], status: int = 422, code: str = "invalid_body") -> None:
+    if faults:
+        detail = "The body is not valid." if status == 422 else "It does not fit what is stored."
+        raise Problem(status, code, detail, faults=tuple(faults))
+
+
+async def _check_external_ids(
+    conn: Connection, table: LiteralString, external_ids: Sequence[str | None]
+) -> None:
+    """Raises Problem (409) with the places of those that another has, stored or in the batch."""
+    taken = await batches.taken(conn, table, external_ids)
+    faults: list[Fault] = []
+    for place, external_id in enumerate(external_ids):
+        if external_id is None:
+            continue
+        if external_id in taken:
+            faults.append(Fault("Another has this external_id.", f"/{place}/external_id"))
+        taken.add(external_id)
+    _refuse(faults, 409, "external_id_taken")
+
+
+async def _check_owners(conn: Connection, body: Sequence[NewAsset]) -> None:
+    client_ids = {one.client_id for one in body if one.client_id is not None}
+    site_ids = {one.site_id for one in body if one.site_id is not None}
+    held = await clients.held(conn, list(client_ids)) if client_ids else set[UUID]()
+    held |= await sites.held(conn, list(site_ids)) if site_ids else set[UUID]()
+    _refuse(
+        [
+            Fault(f"There is no such {what}.", f"/{place}/{what}_id")
+            for place, one in enumerate(body)
+            for what, owner in (("client", one.client_id), ("site", one.site_id))
+            if owner is not None and owner not in held
+        ]
+    )
+
+
+def _tracker(body: NewTracker, at: datetime, free: Mapping[UUID, datetime]) -> Tracker:
+    """With the asset that it will be on. free: since when assets carry no tracker."""
+    tracker = new_tracker(body, at)
+    if body.asset_id is None:
+        return tracker
+    since = body.assigned_from or free.get(body.asset_id, EVER)
+    if since > at:
+        raise bad_field("/assigned_from", "assigned_from must not lie in the future.")
+    return tracker._replace(asset_id=body.asset_id, assigned_from=since)
+
+
+async def _check_carriers(conn: Connection, made: Sequence[Tracker]) -> None:
+    """Raises Problem: 422 for assets that are not there, 409 for those that have another tracker,
+    stored or in the batch."""
+    wanted = [(one.asset_id, one.assigned_from or one.created_at) for one in made if one.asset_id]
+    missing = await assets.missing(conn, [asset_id for asset_id, _ in wanted])
+    _refuse(
+        [
+            Fault("There is no such asset.", f"/{place}/asset_id")
+            for place, one in enumerate(made)
+            if one.asset_id in missing
+        ]
+    )
+    carrying = await batches.carrying(conn, wanted)
+    faults: list[Fault] = []
+    for place, one in enumerate(made):
+        if one.asset_id is None:
+            continue
+        if one.asset_id in carrying:
+            faults.append(
+                Fault("The asset has another tracker in that time.", f"/{place}/asset_id")
+            )
+        carrying.add(one.asset_id)
+    _refuse(faults, 409, "assignment_overlaps")
+
+
+def _check_beginning(body: NewZone, at: datetime) -> None:
+    if body.valid_from is not None and body.valid_from > at:
+        raise bad_field("/valid_from", "valid_from must not lie in the future.")
+
+
+async def _check_chosen(conn: Connection, body: Sequence[NewZone]) -> None:
+    """Raises Problem (422) with the place of each asset that is not there."""
+    chosen = [
+        (f"/{place}/assets/ids/{position}", asset_id)
+        for place, one in enumerate(body)
+        if one.assets is not None
+        for position, asset_id in enumerate(one.assets.ids)
+    ]
+    missing = await assets.missing(conn, [asset_id for _, asset_id in chosen]) if chosen else ()
+    _refuse(
+        [
+            Fault("There is no such asset.", pointer)
+            for pointer, asset_id in chosen
+            if asset_id in missing
+        ]
+    )

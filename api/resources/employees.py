@@ -1,0 +1,295 @@
+"""Employees: people who work, with what they are certified for and how they may punch.
+
+An employee may be linked to a user, who signs in; a user is one employee's at most. What is punched
+is not kept yet: `punch_rights` only say who may. Deleting and restoring are as those of clients.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Path, Query
+from pydantic import BaseModel, Field, model_validator
+from starlette.responses import Response
+
+from api.http import fields
+from api.http.encoding import (
+    created,
+    id_text,
+    no_content,
+    ok,
+    optional_id_text,
+    optional_time_text,
+    time_text,
+)
+from api.http.problems import not_found
+from api.request.access import Dispatcher, Reader
+from api.request.filters import check_filter_ids
+from api.request.paging import ListOf, Page, SortedByNameQuery, Total
+from api.request.references import check_references, check_sites
+from api.request.route import TenantRoute
+from db.core.connect import Connection
+from db.core.ids import new_id
+from db.core.table import instant
+from db.resources.employees import Employee, EmployeeFilter, employees
+
+router = APIRouter(prefix="/v1/employees", tags=["employees"], route_class=TenantRoute)
+_EmployeePath = Annotated[fields.EmployeeId, Path(alias="id")]
+_MAX_CERTIFICATIONS = 100
+_Name = Annotated[fields.Name, Field(examples=["Anna Keller"])]
+_Title = Annotated[fields.Name, Field(examples=["Crane operator"])]
+_Certificate = Annotated[fields.Name, Field(examples=["Crane licence"])]
+_Number = Annotated[fields.Name, Field(examples=["K-48213"])]
+_ExternalId = Annotated[fields.ExternalId, Field(examples=["E-204"])]
+
+PunchBy = Literal["terminal", "tracker", "phone"]
+
+
+class Certification(fields.Body):
+    """What an employee is certified for."""
+
+    name: _Certificate
+    number: _Number | None = None
+    issued_on: fields.Day | None = Field(default=None, examples=["2024-07-01"])
+    expires_on: fields.Day | None = Field(default=None, description="null: never")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Certification":
+        if self.issued_on and self.expires_on and self.expires_on < self.issued_on:
+            raise ValueError("expires before it is issued")
+        return self
+
+
+class PunchRights(fields.Body):
+    """What an employee may punch with, and where."""
+
+    by: Annotated[list[PunchBy], Field(max_length=3)] = Field(
+        default_factory=list, description="a punch terminal, their own tracker, a phone"
+    )
+    site_ids: Annotated[list[fields.SiteId], Field(min_length=1, max_length=1000)] | None = Field(
+        default=None, description="null: at any jobsite"
+    )
+
+
+class CertificationItem(BaseModel):
+    """What an employee is certified for."""
+
+    name: _Certificate
+    number: _Number | None
+    issued_on: fields.Day | None = Field(examples=["2024-07-01"])
+    expires_on: fields.Day | None
+
+
+class PunchRightsItem(BaseModel):
+    """What an employee may punch with, and where."""
+
+    by: Annotated[list[PunchBy], Field(max_length=3)]
+    site_ids: Annotated[list[fields.SiteId], Field(max_length=1000)] | None = Field(
+        description="null: at any jobsite"
+    )
+
+
+class EmployeeItem(BaseModel):
+    """An employee."""
+
+    id: fields.EmployeeId
+    name: _Name
+    external_id: _ExternalId | None = Field(description="the organization's own id of it, unique")
+    role: _Title | None = Field(description="a title")
+    email: fields.Email | None
+    phone: fields.Phone | None
+    user_id: fields.UserId | None = Field(description="who signs in as this employee")
+    certifications: Annotated[list[CertificationItem], Field(max_length=_MAX_CERTIFICATIONS)]
+    punch_rights: PunchRightsItem
+    active: bool
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+
+
+_Certifications = Annotated[list[Certification], Field(max_length=_MAX_CERTIFICATIONS)]
+
+
+class NewEmployee(fields.Body):
+    """A new employee. Unless given, they have no right to punch."""
+
+    name: _Name
+    external_id: _ExternalId | None = None
+    role: _Title | None = None
+    email: fields.Email | None = None
+    phone: fields.Phone | None = None
+    user_id: fields.UserId | None = None
+    certifications: _Certifications = Field(default_factory=list)
+    punch_rights: PunchRights = Field(default_factory=PunchRights)
+    active: bool = True
+
+
+class EmployeeChange(fields.Body):
+    """The fields to change. `certifications` and `punch_rights` are given as a whole."""
+
+    name: _Name = Field(default_factory=fields.absent)
+    external_id: _ExternalId | None = None
+    role: _Title | None = None
+    email: fields.Email | None = None
+    phone: fields.Phone | None = None
+    user_id: fields.UserId | None = None
+    certifications: _Certifications = Field(default_factory=fields.absent)
+    punch_rights: PunchRights = Field(default_factory=fields.absent)
+    active: bool = Field(default_factory=fields.absent, examples=[True])
+
+
+class EmployeeQuery(SortedByNameQuery):
+    """Which employees."""
+
+    external_id: _ExternalId | None = None
+    user_id: fields.UserId | None = None
+    role: _Title | None = None
+    active: bool | None = None
+    expiring_before: Annotated[
+        fields.Day | None,
+        Field(description="with a certification that expires, or expired, before this day"),
+    ] = None
+    q: fields.NamePrefix | None = None
+    deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
+
+
+@router.get("", operation_id="listEmployees", response_model=ListOf[EmployeeItem])
+async def list_employees(access: Reader, query: Annotated[EmployeeQuery, Query()]) -> Response:
+    """Employees, newest first."""
+    page = Page(access, query, "employees", query.order.key_type)
+    wanted = EmployeeFilter(
+        external_id=query.external_id,
+        user_id=query.user_id,
+        role=query.role,
+        active=query.active,
+        expiring_before=query.expiring_before,
+        name_prefix=query.q,
+        deleted=query.deleted,
+    )
+    async with access.transaction() as conn:
+        await check_filter_ids(conn, user_id=query.user_id)
+        total = page.total or Total(await employees.count(conn, wanted.conditions()))
+        rows = await employees.listing(
+            conn,
+            wanted.conditions(),
+            order=query.order,
+            after=page.after,
+            limit=page.fetch_limit,
+            offset=page.fetch_offset,
+        )
+    return page.response(rows, total, key=query.order.key, item=_item)
+
+
+@router.post("", operation_id="createEmployee", status_code=201, response_model=EmployeeItem)
+async def create_employee(access: Dispatcher, body: Annotated[NewEmployee, Body()]) -> Response:
+    """A new employee."""
+    async with access.transaction() as conn:
+        await _check_ids(conn, body)
+        at = await instant(conn)
+        values = _columns(dict(body))
+        employee = Employee(id=new_id(), **values, created_at=at, updated_at=at, deleted_at=None)
+        await employees.insert(conn, employee)
+    return created(_item(employee), router.prefix)
+
+
+@router.get("/{id}", operation_id="getEmployee", response_model=EmployeeItem)
+async def get_employee(access: Reader, employee_id: _EmployeePath) -> Response:
+    """One employee."""
+    async with access.transaction() as conn:
+        return ok(_item(await _found(conn, employee_id)))
+
+
+@router.patch("/{id}", operation_id="updateEmployee", response_model=EmployeeItem)
+async def update_employee(
+    access: Dispatcher, employee_id: _EmployeePath, body: Annotated[EmployeeChange, Body()]
+) -> Response:
+    """Changes the fields that are given."""
+    async with access.transaction() as conn:
+        employee = await _found(conn, employee_id, lock=True)
+        access.check_unchanged(_item(employee))
+        await _check_ids(conn, body)
+        changed = employee._replace(**_columns(body.given()))
+        if changed != employee:
+            changed = changed._replace(updated_at=await instant(conn))
+            await employees.update(conn, changed)
+    return ok(_item(changed))
+
+
+@router.delete("/{id}", operation_id="deleteEmployee", status_code=204)
+async def delete_employee(access: Dispatcher, employee_id: _EmployeePath) -> Response:
+    """Deletes an employee. They can be restored."""
+    async with access.transaction() as conn:
+        employee = await _found(conn, employee_id, lock=True)
+        access.check_unchanged(_item(employee))
+        at = await instant(conn)
+        await employees.update(conn, employee._replace(updated_at=at, deleted_at=at))
+    return no_content()
+
+
+@router.post("/{id}/restore", operation_id="restoreEmployee", response_model=EmployeeItem)
+async def restore_employee(access: Dispatcher, employee_id: _EmployeePath) -> Response:
+    """A deleted employee is there again."""
+    async with access.transaction() as conn:
+        employee = await _found(conn, employee_id, lock=True, deleted=True)
+        access.check_unchanged(_item(employee))
+        if employee.deleted_at is not None:
+            employee = employee._replace(updated_at=await instant(conn), deleted_at=None)
+            await employees.update(conn, employee)
+    return ok(_item(employee))
+
+
+async def _check_ids(conn: Connection, body: NewEmployee | EmployeeChange) -> None:
+    await check_references(conn, user_id=body.user_id)
+    if body.punch_rights is not None:
+        await check_sites(conn, body.punch_rights.site_ids, "/punch_rights/site_ids")
+
+
+def _columns(given: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a body as columns of the row."""
+    columns = dict(given)
+    if "certifications" in given:
+        certifications: list[Certification] = given["certifications"]
+        days = [each.expires_on for each in certifications if each.expires_on is not None]
+        columns["certifications"] = [each.model_dump(mode="json") for each in certifications]
+        columns["first_expires_on"] = min(days, default=None)
+    rights: PunchRights | None = columns.pop("punch_rights", None)
+    if rights is not None:
+        columns["punch_by"] = sorted(set(rights.by))
+        sites = rights.site_ids
+        columns["punch_site_ids"] = None if sites is None else sorted(set(sites))
+    return columns
+
+
+async def _found(
+    conn: Connection, employee_id: UUID, *, lock: bool = False, deleted: bool = False
+) -> Employee:
+    """`deleted`: one that is deleted will do."""
+    employee = await employees.find(conn, employee_id, lock=lock)
+    if employee is None or (employee.deleted_at is not None and not deleted):
+        raise not_found("employee")
+    return employee
+
+
+def _item(employee: Employee) -> dict[str, Any]:
+    site_ids = employee.punch_site_ids
+    return {
+        "id": id_text("emp", employee.id),
+        "name": employee.name,
+        "external_id": employee.external_id,
+        "role": employee.role,
+        "email": employee.email,
+        "phone": employee.phone,
+        "user_id": optional_id_text("usr", employee.user_id),
+        "certifications": [
+            {name: each[name] for name in CertificationItem.model_fields}
+            for each in employee.certifications
+        ],
+        "punch_rights": {
+            "by": employee.punch_by,
+            "site_ids": None if site_ids is None else [id_text("sit", each) for each in site_ids],
+        },
+        "active": employee.active,
+        "created_at": time_text(employee.created_at),
+        "updated_at": time_text(employee.updated_at),
+        "deleted_at": optional_time_text(employee.deleted_at),
+    }

@@ -1,0 +1,101 @@
+"""Events: what happened, by `seq`.
+
+`seq` counts per organization without gaps and is given after commit, so reading on from the last
+`seq` seen misses nothing. Where events behind it are not kept any more, that is an error.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from api.http import fields
+from api.http.encoding import id_text, ok, raw_json, time_text
+from api.http.problems import bad_parameter, not_found
+from api.openapi.event_types import EVENT_KINDS, EventType, TypePattern
+from api.request.access import Access, Reader
+from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
+from api.request.route import TenantRoute
+from db.core.connect import Connection
+from db.history import event_list
+from db.history.event_list import Event, EventFilter, EventKey
+from telemetry.ids import format_id
+
+router = APIRouter(prefix="/v1/events", tags=["events"], route_class=TenantRoute)
+_MAX_SEQ = 2**63 - 1
+
+
+class EventItem(BaseModel):
+    """The envelope that webhooks carry too."""
+
+    id: fields.EventId
+    type: EventType
+    seq: fields.Count
+    occurred_at: datetime
+    created_at: datetime
+    organization_id: fields.OrganizationId
+    data: dict[str, Any] = Field(examples=[EVENT_KINDS[0].data_example()])
+
+
+class EventQuery(ListQuery):
+    """With `after` the oldest come first, else the newest."""
+
+    after: Annotated[
+        int | None,
+        Field(ge=0, le=_MAX_SEQ, description="the last seq seen; 0: none", examples=[17]),
+    ] = None
+    type: Annotated[TypePattern | None, Field(description="a type, asset.* or *")] = None
+
+
+@router.get("", operation_id="listEvents", response_model=ListOf[EventItem])
+async def list_events(access: Reader, query: Annotated[EventQuery, Query()]) -> Response:
+    """Events behind `after` in the order of `seq`, or the newest first."""
+    page = Page(access, query, "events", EventKey)
+    wanted = EventFilter(query.after, query.type)
+    async with access.transaction() as conn:
+        if query.after and page.after is None:
+            await _check_kept(conn, query.after)
+        total = page.total or Total.counted(await event_list.count(conn, wanted, MAX_COUNTED + 1))
+        rows = await event_list.listing(
+            conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
+        )
+    return page.response(
+        rows, total, key=lambda row: EventKey(row.seq), item=lambda row: _item(access, row)
+    )
+
+
+@router.get("/{id}", operation_id="getEvent", response_model=EventItem)
+async def get_event(
+    access: Reader, event_id: Annotated[fields.EventId, Path(alias="id")]
+) -> Response:
+    """One event."""
+    async with access.transaction() as conn:
+        event = await event_list.find(conn, event_id)
+    if event is None:
+        raise not_found("event")
+    return ok(_item(access, event))
+
+
+async def _check_kept(conn: Connection, after: int) -> None:
+    """Whoever reads on from there would miss events without being told."""
+    gone = await event_list.gone_up_to(conn)
+    if after < gone:
+        raise bad_parameter(
+            "after",
+            f"Events up to {gone} are not kept any more: go on with after={gone}.",
+            code="events_gone",
+        )
+
+
+def _item(access: Access, event: Event) -> dict[str, Any]:
+    return {
+        "id": format_id("evt", event.id),
+        "type": event.type,
+        "seq": event.seq,
+        "occurred_at": time_text(event.occurred_at),
+        "created_at": time_text(event.created_at),
+        "organization_id": id_text("org", access.caller.org_id),
+        "data": raw_json(event.data),
+    }

@@ -1,0 +1,108 @@
+"""GPS events: the stored fixes."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from api.http import fields
+from api.http.encoding import id_text, optional_id_text, raw_json, time_text
+from api.request.access import Reader
+from api.request.filters import check_filter_ids
+from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
+from api.request.route import TenantRoute
+from db.history import gps_history
+from db.history.gps_history import Cut, FixFilter, FixKey, StoredFix
+from telemetry.fix import Flag
+from telemetry.ids import derived_id, format_id
+
+router = APIRouter(prefix="/v1/gps-events", tags=["gps-events"], route_class=TenantRoute)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class GpsEventItem(BaseModel):
+    """A fix as it is stored. A value that the tracker did not know is null."""
+
+    id: fields.FixId
+    tracker_id: fields.TrackerId
+    asset_id: fields.AssetId | None = Field(
+        description="the asset that the tracker was on at `time`"
+    )
+    time: datetime
+    seq: int = Field(ge=-(2**31), le=2**31 - 1, examples=[17])
+    received_at: datetime
+    lat: fields.Latitude
+    lon: fields.Longitude
+    altitude_m: float | None = Field(examples=[441.0])
+    speed_mps: float | None = Field(ge=0, examples=[13.9])
+    course_deg: float | None = Field(ge=0, le=360, examples=[271.5])
+    accuracy_m: float | None = Field(ge=0, examples=[4.2])
+    satellites: int | None = Field(ge=0, le=2**15 - 1, examples=[11])
+    battery_pct: float | None = Field(ge=0, le=100, examples=[87.0])
+    ignition: bool | None
+    attributes: dict[str, Any] = Field(examples=[{"hdop": 0.9}])
+    suspect: bool
+    rollover: bool
+
+
+class GpsEventQuery(ListQuery):
+    """Fixes with `time` in [from, to)."""
+
+    asset_id: fields.AssetId | None = None
+    tracker_id: fields.TrackerId | None = None
+    zone_id: Annotated[
+        fields.ZoneId | None, Field(description="fixes within stored visits of the zone")
+    ] = None
+    since: Annotated[fields.Time | None, Field(alias="from")] = None
+    until: Annotated[fields.Time | None, Field(alias="to")] = None
+    sort: Annotated[Literal["-time", "time"], Field(description="-: the last ones first")] = "-time"
+
+
+@router.get("", operation_id="listGpsEvents", response_model=ListOf[GpsEventItem])
+async def list_gps_events(access: Reader, query: Annotated[GpsEventQuery, Query()]) -> Response:
+    """Fixes of a tracker, of an asset, within visits of a zone, or all; newest first."""
+    page = Page(access, query, "gps-events", FixKey)
+    cut = Cut(query.sort == "-time", page.after, page.fetch_limit, page.fetch_offset)
+    wanted = FixFilter(query.tracker_id, query.asset_id, query.zone_id, query.since, query.until)
+    async with access.transaction() as conn:
+        await check_filter_ids(
+            conn, asset_id=query.asset_id, tracker_id=query.tracker_id, zone_id=query.zone_id
+        )
+        total = page.total or Total.counted(await gps_history.count(conn, wanted, MAX_COUNTED + 1))
+        rows = await gps_history.listing(conn, wanted, cut)
+    return page.response(
+        rows, total, key=lambda row: FixKey(row.time, row.tracker_id, row.seq), item=_item
+    )
+
+
+def _item(fix: StoredFix) -> dict[str, Any]:
+    return {
+        "id": _fix_id(fix),
+        "tracker_id": id_text("trk", fix.tracker_id),
+        "asset_id": optional_id_text("ast", fix.asset_id),
+        "time": time_text(fix.time),
+        "seq": fix.seq,
+        "received_at": time_text(fix.received_at),
+        "lat": fix.lat,
+        "lon": fix.lon,
+        "altitude_m": fix.altitude_m,
+        "speed_mps": fix.speed_mps,
+        "course_deg": fix.course_deg,
+        "accuracy_m": fix.accuracy_m,
+        "satellites": fix.satellites,
+        "battery_pct": fix.battery_pct,
+        "ignition": fix.ignition,
+        "attributes": raw_json(fix.attributes or "{}"),
+        "suspect": bool(fix.flags & Flag.SUSPECT),
+        "rollover": bool(fix.flags & Flag.ROLLOVER),
+    }
+
+
+def _fix_id(fix: StoredFix) -> str:
+    """Derived from what identifies a fix: tracker, time and seq."""
+    time_us = (fix.time - _EPOCH) // timedelta(microseconds=1)
+    time_bytes = time_us.to_bytes(8, "big", signed=True)
+    seq_bytes = fix.seq.to_bytes(4, "big", signed=True)
+    return format_id("fix", derived_id(b"fix", fix.tracker_id.bytes, time_bytes, seq_bytes))

@@ -1,0 +1,31 @@
+"""Whether the process lives, and whether it can serve."""
+
+from fastapi import APIRouter, Request
+from psycopg import OperationalError
+from psycopg_pool import PoolTimeout, TooManyRequests
+from starlette.responses import Response
+
+from api.context import ApiState
+from api.http.encoding import ok
+from api.http.problems import unavailable
+
+router = APIRouter(include_in_schema=False)
+_WAIT_S = 2
+
+
+@router.get("/healthz")
+async def live() -> Response:
+    """The process answers."""
+    return ok({"status": "ok"})
+
+
+@router.get("/readyz")
+async def ready(request: Request) -> Response:
+    """The database answers too."""
+    state: ApiState = request.app.state.api
+    try:
+        async with state.connections.connection(timeout=_WAIT_S) as conn:
+            await conn.execute("SELECT 1")
+    except (OperationalError, PoolTimeout, TooManyRequests):
+        raise unavailable("The database cannot be reached.") from None
+    return ok({"status": "ok"})

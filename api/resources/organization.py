@@ -1,0 +1,115 @@
+"""The organization itself: its name, its plan and what it has set."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+from pydantic import ConfigDict, Field
+from starlette.responses import Response
+
+from api.http import fields
+from api.http.encoding import id_text, ok, time_text
+from api.http.problems import bad_field
+from api.limits.plans import REQUESTS_PER_MINUTE
+from api.request.access import Admin, Reader
+from api.request.route import TenantRoute, UngatedRoute
+from api.resources.organization_settings import (
+    MaxSpeeds,
+    MaxSpeedsChange,
+    SettingFields,
+    changed_settings,
+    shown_settings,
+)
+from api.resources.organization_usage import PerMinute
+from db.core.registry_revision import bump
+from db.core.table import instant
+from db.resources import organizations
+from db.resources.organizations import Organization
+from db.resources.plans import PlanName
+from geofence.model.schedule import ScheduleError, read_timezone
+
+router = APIRouter(tags=["organization"], route_class=TenantRoute)
+_always = APIRouter(route_class=UngatedRoute)
+_PATH = "/v1/organization"
+
+_TimeZone = Annotated[str, fields.text(64, "Europe/Zurich")]
+_Name = Annotated[fields.Name, Field(examples=["Alpine Crane Hire"])]
+
+
+class OrganizationItem(SettingFields):
+    """The caller's organization. Of settings, null is the default."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+    id: fields.OrganizationId
+    name: _Name
+    plan: PlanName
+    api_addon: bool
+    api_access: bool = Field(description="by the plan or the add-on, programs may use the API")
+    requests_per_minute: PerMinute
+    timezone: _TimeZone = Field(description="where it is at home: a name of the IANA database")
+    max_speed_mps: MaxSpeeds
+    created_at: datetime
+    updated_at: datetime
+
+
+class OrganizationChange(fields.Body, SettingFields):
+    """The fields to change. Settings bear on what arrives after the change."""
+
+    name: _Name = Field(default_factory=fields.absent)
+    timezone: _TimeZone = Field(default_factory=fields.absent)
+    max_speed_mps: MaxSpeedsChange | None = Field(
+        default=None, description="null: the defaults; classes that are left out stay as they are"
+    )
+
+
+@_always.get(_PATH, operation_id="getOrganization", response_model=OrganizationItem)
+async def get_organization(access: Reader) -> Response:
+    """The organization of whoever asks."""
+    async with access.transaction() as conn:
+        return ok(_item(await organizations.find(conn)))
+
+
+@router.patch(_PATH, operation_id="updateOrganization", response_model=OrganizationItem)
+async def update_organization(
+    access: Admin, body: Annotated[OrganizationChange, Body()]
+) -> Response:
+    """Changes the fields that are given."""
+    sent = body.given()
+    if "timezone" in sent:
+        _check_timezone(body.timezone)
+    names = {name: sent.pop(name) for name in ("name", "timezone") if name in sent}
+    async with access.transaction() as conn:
+        revision = (await bump(conn))[0] if sent else None
+        organization = await organizations.find(conn, lock=True)
+        access.check_unchanged(_item(organization))
+        changed = changed_settings(organization._replace(**names), sent)
+        if changed != organization:
+            changed = changed._replace(updated_at=await instant(conn))
+            await organizations.update(conn, changed, revision)
+    return ok(_item(changed))
+
+
+def _check_timezone(name: str) -> None:
+    try:
+        read_timezone(name)
+    except ScheduleError as error:
+        raise bad_field(error.pointer, error.problem) from None
+
+
+def _item(organization: Organization) -> dict[str, Any]:
+    return {
+        "id": id_text("org", organization.id),
+        "name": organization.name,
+        "plan": organization.plan,
+        "api_addon": organization.api_addon,
+        "api_access": organization.api_access,
+        "requests_per_minute": REQUESTS_PER_MINUTE[organization.plan],
+        "timezone": organization.timezone,
+        **shown_settings(organization),
+        "created_at": time_text(organization.created_at),
+        "updated_at": time_text(organization.updated_at),
+    }
+
+
+router.include_router(_always)

@@ -1,0 +1,89 @@
+"""Settings of an organization by which fixes and punches are judged, all optional.
+
+What is null is the default of the program; only what was given is stored.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.http import fields
+from api.resources.assets.bodies import AssetClass
+from api.resources.zones.options import PunchTolerance, Tolerances
+from db.resources.organizations import Organization
+from geofence.model.rules import (
+    GREATEST_SPEED_MPS,
+    MAX_ACCURACY_M,
+    MAX_SPEED_MPS,
+    MAX_SPEED_MPS_OF_CLASS,
+)
+from geofence.punch import DEFAULT_RULES
+
+_Accuracy = Annotated[float, Field(gt=0, le=10_000, examples=[100])]
+_Speed = Annotated[float, Field(gt=0, le=GREATEST_SPEED_MPS)]
+
+
+def _speed(of_class: AssetClass) -> Any:
+    default_mps = MAX_SPEED_MPS_OF_CLASS.get(of_class, MAX_SPEED_MPS)
+    return Field(default=None, description=f"default {default_mps:g}", examples=[default_mps])
+
+
+class MaxSpeeds(BaseModel):
+    """By class of asset, metres a second: what is reached faster is suspect. Null: the default."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+    vehicle: _Speed | None = _speed("vehicle")
+    aircraft: _Speed | None = _speed("aircraft")
+    vessel: _Speed | None = _speed("vessel")
+    person: _Speed | None = _speed("person")
+    other: _Speed | None = _speed("other")
+
+
+class MaxSpeedsChange(fields.Body, MaxSpeeds):
+    """The classes to change."""
+
+
+class SettingFields(Tolerances):
+    """Of each: null is the default."""
+
+    max_accuracy_m: _Accuracy | None = Field(
+        default=None,
+        description=f"fixes of a worse stated accuracy change nothing; default {MAX_ACCURACY_M:g}",
+    )
+    punch_tolerance_m: PunchTolerance = Field(
+        default=None,
+        description="so far beyond a site's edge a punch is still there;"
+        f" default {DEFAULT_RULES.tolerance_m:g}",
+    )
+
+
+_OF_ORGANIZATION = ("max_accuracy_m", "max_speed_mps", "punch_tolerance_m")
+
+
+def changed_settings(organization: Organization, sent: Mapping[str, Any]) -> Organization:
+    """With those of the fields that the client sent; null takes a setting away."""
+    rules = {name: value for name, value in sent.items() if name in Tolerances.model_fields}
+    others = {name: sent[name] for name in _OF_ORGANIZATION if name in sent}
+    if "max_speed_mps" in others:
+        speeds: MaxSpeedsChange | None = others["max_speed_mps"]
+        given = {} if speeds is None else organization.max_speed_mps | speeds.given()
+        others["max_speed_mps"] = _without_null(given)
+    return organization._replace(rules=_without_null(organization.rules | rules), **others)
+
+
+def shown_settings(organization: Organization) -> dict[str, Any]:
+    """All of them, null where the default holds."""
+    return {
+        **{name: organization.rules.get(name) for name in Tolerances.model_fields},
+        "max_accuracy_m": organization.max_accuracy_m,
+        "max_speed_mps": {
+            name: organization.max_speed_mps.get(name) for name in MaxSpeeds.model_fields
+        },
+        "punch_tolerance_m": organization.punch_tolerance_m,
+    }
+
+
+def _without_null(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

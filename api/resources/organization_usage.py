@@ -1,0 +1,118 @@
+"""How much of its plan the organization uses: this minute, and by the hour or the day."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from api.http import fields
+from api.http.encoding import ok, time_text
+from api.limits.plans import REQUESTS_PER_MINUTE
+from api.request.access import Reader
+from api.request.route import UngatedRoute
+from db.core.connect import Connection
+from db.core.table import instant
+from db.requests import request_minutes, request_usage
+from db.requests.request_usage import Period, Step
+from db.resources import organizations
+from db.resources.plans import PlanName
+
+router = APIRouter(prefix="/v1/organization/usage", tags=["usage"], route_class=UngatedRoute)
+_MAX_PERIODS = 1000
+_FIRST = datetime(2000, 1, 1, tzinfo=UTC)
+_LENGTH = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+_PERIODS = {"hour": 24, "day": 30}  # unless asked for otherwise
+
+PerMinute = Annotated[
+    int | None,
+    Field(ge=1, le=2**31 - 1, description="null: no limit", examples=[1000]),
+]
+
+
+class MinuteItem(BaseModel):
+    """The minute that runs, right to about a second."""
+
+    requests: fields.Count = Field(description="let in so far", examples=[120])
+    remaining: fields.Count = Field(examples=[880])
+    ends_at: datetime
+
+
+class PeriodItem(BaseModel):
+    """An hour, or a day in UTC."""
+
+    start: datetime
+    requests: fields.Count = Field(description="let in", examples=[5120])
+    refused: fields.Count = Field(description="over the limit: 429", examples=[0])
+
+
+class UsageItem(BaseModel):
+    """Requests of the organization's programs. Those of the dashboard do not count."""
+
+    plan: PlanName
+    api_addon: bool
+    api_access: bool = Field(description="by the plan or the add-on, programs may use the API")
+    requests_per_minute: PerMinute
+    minute: MinuteItem | None = Field(description="null: none runs, or there is no limit")
+    step: Step
+    data: list[PeriodItem] = Field(max_length=_MAX_PERIODS)
+
+
+class UsageQuery(fields.Query):
+    """Periods that begin in [from, to): the latest 1,000 of them."""
+
+    step: Annotated[Step, Field(description="how long a period is")] = "hour"
+    since: Annotated[
+        fields.Time | None,
+        Field(alias="from", description="24 hours, or 30 days, before the end unless given"),
+    ] = None
+    until: Annotated[fields.Time | None, Field(alias="to", description="now unless given")] = None
+
+
+@router.get("", operation_id="getUsage", response_model=UsageItem)
+async def get_usage(access: Reader, query: Annotated[UsageQuery, Query()]) -> Response:
+    """The plan, the minute that runs, and what there was before, oldest first."""
+    async with access.transaction() as conn:
+        since, until = _window(query, await instant(conn))
+        organization = await organizations.find(conn)
+        per_minute = REQUESTS_PER_MINUTE[organization.plan]
+        minute = None if per_minute is None else await _minute(conn, per_minute)
+        periods = await request_usage.history(conn, query.step, since, until)
+    return ok(
+        {
+            "plan": organization.plan,
+            "api_addon": organization.api_addon,
+            "api_access": organization.api_access,
+            "requests_per_minute": per_minute,
+            "minute": minute,
+            "step": query.step,
+            "data": [_item(period) for period in periods],
+        }
+    )
+
+
+def _window(query: UsageQuery, now: datetime) -> tuple[datetime, datetime]:
+    until = now if query.until is None else max(min(query.until, now), _FIRST)
+    length = _LENGTH[query.step]
+    since = until - _PERIODS[query.step] * length if query.since is None else query.since
+    return max(since, _FIRST, until - _MAX_PERIODS * length), until
+
+
+async def _minute(conn: Connection, per_minute: int) -> dict[str, Any] | None:
+    running = await request_minutes.running(conn)
+    if running is None:
+        return None
+    return {
+        "requests": running.requests,
+        "remaining": max(per_minute - running.requests, 0),
+        "ends_at": time_text(running.ends_at),
+    }
+
+
+def _item(period: Period) -> dict[str, Any]:
+    return {
+        "start": time_text(period.start),
+        "requests": period.requests,
+        "refused": period.refused,
+    }

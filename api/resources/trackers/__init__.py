@@ -1,0 +1,1 @@
+"""`/v1/trackers`, and putting them on assets."""

@@ -1,0 +1,117 @@
+"""Putting a tracker on an asset and taking it off, without changing what was already judged.
+
+An assignment may reach back to stored fixes that belong to no asset: ingest then judges them as
+late ones (`db.ingest.asset_backlogs`). The first assignment of a tracker reaches back as far as it
+can.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from api.http.problems import Fault, bad_field, conflict, not_found
+from db.core.connect import Connection
+from db.ingest import asset_backlogs
+from db.resources import assets, tracker_assignments
+from db.resources.tracker_assignments import EVER
+from db.resources.trackers import Tracker
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What is wanted; `since` None: as far back as a first one can, else from now on."""
+
+    asset_id: UUID
+    since: datetime | None
+
+
+async def assign(
+    conn: Connection, tracker: Tracker, wanted: Assignment, *, revision: int, at: datetime
+) -> datetime | None:
+    """Puts `tracker` on an asset, off the one it is on.
+
+    Returns the time of the first stored fix that belonged to no asset and does now, if there is
+    any. Raises Problem: 404 for an asset that is not there, 422 for a time to come, 409 for a past
+    in which fixes of the tracker belong to an asset or another assignment stands.
+    """
+    if not await assets.exists(conn, wanted.asset_id):
+        fault = Fault("There is no such asset.", pointer="/asset_id")
+        raise not_found("asset", fault=fault)
+    is_there = wanted.asset_id == tracker.asset_id
+    if is_there and wanted.since in (None, tracker.assigned_from):
+        return None
+    since = wanted.since or await _beginning(conn, tracker, wanted.asset_id, at)
+    if since > at:
+        raise bad_field("/assigned_from", "assigned_from must not lie in the future.")
+    until = at
+    if is_there and tracker.assigned_from is not None and since < tracker.assigned_from:
+        until = tracker.assigned_from
+        await tracker_assignments.extend(
+            conn, tracker_id=tracker.id, assigned_from=since, revision=revision
+        )
+    else:
+        if since < at:
+            await _check_free(conn, tracker, since)
+        await _end(conn, tracker, since, revision)
+        await tracker_assignments.begin(
+            conn,
+            tracker_id=tracker.id,
+            asset_id=wanted.asset_id,
+            assigned_from=since,
+            revision=revision,
+        )
+    return await _reach_back(conn, tracker.id, wanted.asset_id, (since, until), revision)
+
+
+async def unassign(conn: Connection, tracker: Tracker, *, revision: int, at: datetime) -> None:
+    """Takes `tracker` off the asset that it is on, now."""
+    await _end(conn, tracker, at, revision)
+
+
+async def _beginning(conn: Connection, tracker: Tracker, asset_id: UUID, at: datetime) -> datetime:
+    """Since when a first assignment holds: ever, or since the asset lost its last tracker."""
+    if await tracker_assignments.was_ever(conn, tracker.id):
+        return at
+    return (await tracker_assignments.free_since(conn, [asset_id])).get(asset_id, EVER)
+
+
+async def _check_free(conn: Connection, tracker: Tracker, since: datetime) -> None:
+    if await tracker_assignments.has_fix_of_asset(conn, tracker.id, since):
+        raise conflict(
+            "fixes_stored",
+            "Fixes of the tracker since then are stored already, and belong to an asset.",
+            pointer="/assigned_from",
+        )
+
+
+async def _reach_back(
+    conn: Connection,
+    tracker_id: UUID,
+    asset_id: UUID,
+    gained: tuple[datetime, datetime],
+    revision: int,
+) -> datetime | None:
+    """Has the asset judged anew by the time [since, until) that it has gained of the tracker.
+
+    Also where no fix lies in it: the tracker was somewhere already.
+    """
+    since, until = gained
+    first = await tracker_assignments.first_fix(conn, tracker_id, since)
+    is_known = first is not None or (
+        since < until and await tracker_assignments.first_fix(conn, tracker_id, EVER) is not None
+    )
+    if is_known:
+        await asset_backlogs.put(conn, asset_id, since, revision)
+    return first if first is not None and first < until else None
+
+
+async def _end(conn: Connection, tracker: Tracker, until: datetime, revision: int) -> None:
+    if tracker.assigned_from is None:
+        return
+    if tracker.assigned_from >= until:
+        raise conflict(
+            "assignment_overlaps",
+            "The tracker is on an asset since a later time.",
+            pointer="/assigned_from",
+        )
+    await tracker_assignments.end(conn, tracker_id=tracker.id, assigned_to=until, revision=revision)

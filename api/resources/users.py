@@ -1,0 +1,266 @@
+"""Users of the organization. An admin invites them; each sees to their own name and password."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from api.auth.password_rules import Password, fault_of
+from api.http import fields
+from api.http.encoding import accepted, created, id_text, no_content, ok, time_text
+from api.http.problems import Problem, bad_field, conflict, not_found
+from api.request.access import Access, Admin, Reader
+from api.request.paging import ListOf, Page, SortedQuery, Total
+from api.request.route import TenantRoute
+from db.core.connect import Connection
+from db.core.ids import new_id
+from db.core.orders import RowKey
+from db.delivery import mail_outbox
+from db.identity import api_keys, sign_ins, user_links, users
+from db.identity.users import Role, User
+
+router = APIRouter(prefix="/v1/users", tags=["users"], route_class=TenantRoute)
+_UserPath = Annotated[fields.UserId, Path(alias="id")]
+_Name = Annotated[fields.Name, Field(examples=["Anna Keller"])]
+
+
+class UserItem(BaseModel):
+    """A user."""
+
+    id: fields.UserId
+    email: fields.UserEmail
+    name: _Name | None
+    role: Role
+    active: bool = Field(description="false: may not sign in, and neither may their API keys")
+    invited: bool = Field(description="true: has not accepted the invitation yet")
+    created_at: datetime
+    updated_at: datetime
+
+
+class MyselfItem(UserItem):
+    """The user who asks."""
+
+    organization_id: fields.OrganizationId
+
+
+class NewUser(fields.Body):
+    """Who is invited."""
+
+    email: fields.UserEmail
+    role: Role
+    name: _Name | None = None
+
+
+class UserChange(fields.Body):
+    """The fields to change."""
+
+    name: _Name | None = None
+    role: Role = Field(default_factory=fields.absent)
+    active: bool = Field(default_factory=fields.absent, examples=[True])
+
+
+class MyChange(fields.Body):
+    """The fields to change; a new password needs the present one."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Anna Keller"}]})
+
+    name: _Name | None = None
+    password: Password = Field(default_factory=fields.absent)
+    current_password: Password = Field(default_factory=fields.absent)
+
+
+class UserQuery(SortedQuery):
+    """Which users."""
+
+    active: bool | None = None
+
+
+@router.get("/me", operation_id="getMyself", response_model=MyselfItem)
+async def get_myself(access: Reader) -> Response:
+    """The user who asks."""
+    async with access.transaction() as conn:
+        return ok(_myself(access, await _found(conn, access.caller.user_id)))
+
+
+@router.patch("/me", operation_id="updateMyself", response_model=MyselfItem)
+async def update_myself(
+    request: Request, access: Reader, body: Annotated[MyChange, Body()]
+) -> Response:
+    """Changes one's own name or password. A new password signs out everywhere but here."""
+    given = body.given()
+    password_hash = None
+    if "password" in given:
+        password_hash = await _new_password(request, access, body)
+    async with access.transaction() as conn:
+        user = await users.find(conn, access.caller.user_id, lock=True)
+        if user is None:
+            raise not_found("user")
+        access.check_unchanged(_myself(access, user))
+        if "name" in given and body.name != user.name:
+            user = user._replace(name=body.name, updated_at=datetime.now(UTC))
+            await users.update(conn, user)
+        if password_hash is not None:
+            await users.set_password(conn, user.id, password_hash)
+            await user_links.end_all(conn, user.id)
+            await sign_ins.end_all(conn, user.id, but=access.caller.credential_id)
+            user = await _found(conn, user.id)
+    return ok(_myself(access, user))
+
+
+@router.post("/me/sign-out", operation_id="signOutEverywhere", status_code=204)
+async def sign_out_everywhere(access: Reader) -> Response:
+    """Ends all one's sessions and tokens, this one included; API keys stay."""
+    async with access.transaction() as conn:
+        await sign_ins.end_all(conn, access.caller.user_id)
+    return no_content()
+
+
+@router.get("", operation_id="listUsers", response_model=ListOf[UserItem])
+async def list_users(access: Admin, query: Annotated[UserQuery, Query()]) -> Response:
+    """Users, newest first."""
+    page = Page(access, query, "users", RowKey)
+    async with access.transaction() as conn:
+        total = page.total or Total(await users.count(conn, is_active=query.active))
+        rows = await users.listing(
+            conn,
+            is_active=query.active,
+            order=query.order,
+            after=page.after,
+            limit=page.fetch_limit,
+            offset=page.fetch_offset,
+        )
+    return page.response(rows, total, key=lambda row: RowKey(row.created_at, row.id), item=_item)
+
+
+@router.post("", operation_id="createUser", status_code=201, response_model=UserItem)
+async def create_user(access: Admin, body: Annotated[NewUser, Body()]) -> Response:
+    """Invites somebody: a letter with a link goes to the address."""
+    at = datetime.now(UTC)
+    user = User(new_id(), body.email, body.name, body.role, None, True, at, at)
+    async with access.transaction() as conn:
+        await users.insert(conn, user)
+        await mail_outbox.add(conn, "invitation", user.email)
+    return created(_item(user), router.prefix)
+
+
+@router.get("/{id}", operation_id="getUser", response_model=UserItem)
+async def get_user(access: Admin, user_id: _UserPath) -> Response:
+    """One user."""
+    async with access.transaction() as conn:
+        return ok(_item(await _found(conn, user_id)))
+
+
+@router.patch("/{id}", operation_id="updateUser", response_model=UserItem)
+async def update_user(
+    access: Admin, user_id: _UserPath, body: Annotated[UserChange, Body()]
+) -> Response:
+    """Changes the fields that are given; another role counts within two seconds."""
+    async with access.transaction() as conn:
+        return ok(_item(await _change(access, conn, user_id, body.given())))
+
+
+@router.delete("/{id}", operation_id="deleteUser", status_code=204)
+async def delete_user(access: Admin, user_id: _UserPath) -> Response:
+    """Deactivates a user, as PATCH with `active: false` does; what they did stays."""
+    async with access.transaction() as conn:
+        await _change(access, conn, user_id, {"active": False})
+    return no_content()
+
+
+@router.post(
+    "/{id}/invitation", operation_id="inviteUser", status_code=202, response_model=UserItem
+)
+async def invite_user(access: Admin, user_id: _UserPath) -> Response:
+    """Sends the invitation once more."""
+    async with access.transaction() as conn:
+        user = await _found(conn, user_id)
+        if not user.is_invited or user.deactivated_at is not None:
+            raise conflict("not_invited", "The user is deactivated, or has accepted already.")
+        await mail_outbox.add(conn, "invitation", user.email)
+    return accepted(_item(user))
+
+
+@router.post("/{id}/sign-out", operation_id="signUserOut", status_code=204)
+async def sign_user_out(access: Admin, user_id: _UserPath) -> Response:
+    """Ends all sessions and tokens of a user; API keys stay."""
+    async with access.transaction() as conn:
+        await _found(conn, user_id)
+        await sign_ins.end_all(conn, user_id)
+    return no_content()
+
+
+async def _new_password(request: Request, access: Access, body: MyChange) -> str:
+    """The hash of the new password, for who knows the old one."""
+    caller, state = access.caller, access.state
+    if "current_password" not in body.given():
+        raise bad_field("/current_password", "The present password is needed.")
+    async with access.transaction() as conn:
+        user, login = await _found(conn, caller.user_id), await users.login_of(conn, caller.user_id)
+    counted = await state.throttle.admit_user(request, caller.org_id, user.email)
+    password_hash = login.password_hash if login else None
+    if not await state.passwords.verify(password_hash, body.current_password):
+        raise Problem(403, "wrong_password", "The present password is another.")
+    await state.throttle.succeeded(counted)
+    if fault := fault_of(body.password, user.email, user.name):
+        raise bad_field("/password", f"The password {fault}.")
+    return await state.passwords.hash(body.password)
+
+
+async def _change(access: Access, conn: Connection, user_id: UUID, given: dict[str, Any]) -> User:
+    admins = await users.hold_admins(conn) if {"role", "active"} & given.keys() else set[UUID]()
+    user = await users.find(conn, user_id, lock=True)
+    if user is None:
+        raise not_found("user")
+    access.check_unchanged(_item(user))
+    changed = user._replace(
+        name=given.get("name", user.name),
+        role=given.get("role", user.role),
+        deactivated_at=_deactivated_at(user, given.get("active", user.deactivated_at is None)),
+    )
+    if changed == user:
+        return user
+    is_admin = changed.role == "admin" and changed.deactivated_at is None
+    if admins == {user_id} and not is_admin:
+        raise conflict("last_admin", "The last active admin stays one: name another first.")
+    changed = changed._replace(updated_at=datetime.now(UTC))
+    await users.update(conn, changed)
+    if changed.deactivated_at is not None and user.deactivated_at is None:
+        await _end_all(conn, user_id)
+    return changed
+
+
+async def _end_all(conn: Connection, user_id: UUID) -> None:
+    await sign_ins.end_all(conn, user_id)
+    await api_keys.revoke_all(conn, user_id)
+    await user_links.end_all(conn, user_id)
+
+
+def _deactivated_at(user: User, active: bool) -> datetime | None:
+    return None if active else user.deactivated_at or datetime.now(UTC)
+
+
+async def _found(conn: Connection, user_id: UUID) -> User:
+    user = await users.find(conn, user_id)
+    if user is None:
+        raise not_found("user")
+    return user
+
+
+def _myself(access: Access, user: User) -> dict[str, Any]:
+    return _item(user) | {"organization_id": id_text("org", access.caller.org_id)}
+
+
+def _item(user: User) -> dict[str, Any]:
+    return {
+        "id": id_text("usr", user.id),
+        "email": user.email,
+        "name": user.name,
+        "role": user.role,
+        "active": user.deactivated_at is None,
+        "invited": user.is_invited,
+        "created_at": time_text(user.created_at),
+        "updated_at": time_text(user.updated_at),
+    }

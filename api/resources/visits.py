@@ -1,0 +1,143 @@
+"""Visits: the stays of assets in zones."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from api.http import fields
+from api.http.encoding import id_text, ok, optional_id_text, optional_time_text, time_text
+from api.http.problems import not_found
+from api.request.access import Reader
+from api.request.filters import check_filter_ids
+from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total, order_of
+from api.request.route import TenantRoute
+from db.core.orders import Order, RowKey
+from db.history import visit_list
+from db.history.visit_list import Visit, VisitFilter
+from telemetry.ids import format_id
+
+router = APIRouter(prefix="/v1/visits", tags=["visits"], route_class=TenantRoute)
+
+
+# Where no fix tells of an end: from the way between two fixes, or because time went by.
+Inferred = Literal["segment", "timer"]
+
+
+class VisitItem(BaseModel):
+    """One stay. While it lasts, `left_at` and what belongs to it are null."""
+
+    id: fields.VisitId
+    asset_id: fields.AssetId
+    zone_id: fields.ZoneId
+    zone_version: fields.Count
+    tracker_id: fields.TrackerId = Field(description="whose fix began it")
+    entered_at: datetime
+    entry_lat: fields.Latitude
+    entry_lon: fields.Longitude
+    entry_cause: Literal["moved", "initial", "zone_changed", "reassigned"]
+    entry_inferred: Inferred | None = Field(description="null: a fix inside began it")
+    dwelled_at: datetime | None = Field(description="when it had lasted for dwell_seconds")
+    overspeed_at: datetime | None = Field(
+        description="when a fix inside first stated a speed above speed_limit_mps"
+    )
+    overspeed_mps: float | None = Field(ge=0, description="that speed", examples=[16.7])
+    left_at: datetime | None
+    duration_s: float | None = Field(
+        ge=0, description="from entered_at to left_at", examples=[1800.5]
+    )
+    exit_lat: fields.Latitude | None
+    exit_lon: fields.Longitude | None
+    exit_cause: Literal["moved", "zone_changed", "reassigned", "silence"] | None
+    exit_inferred: Inferred | None = Field(description="null: a fix outside ended it")
+    exit_tracker_id: fields.TrackerId | None = Field(
+        description="whose fix ended it; null too where it ended before that was kept"
+    )
+    revision: fields.Count = Field(description="1, and one more for each amendment")
+    retracted: bool = Field(
+        description="a late fix showed that it never was, or is part of another"
+    )
+
+
+class VisitQuery(ListQuery):
+    """Visits that share an instant with [from, to)."""
+
+    asset_id: fields.AssetId | None = None
+    zone_id: fields.ZoneId | None = None
+    since: Annotated[fields.Time | None, Field(alias="from")] = None
+    until: Annotated[fields.Time | None, Field(alias="to")] = None
+    retracted: Annotated[bool, Field(description="those that never were, instead")] = False
+    open: Annotated[bool | None, Field(description="those that last, or those that ended")] = None
+    sort: Annotated[
+        Literal["-entered_at", "entered_at"], Field(description="-: the last ones first")
+    ] = "-entered_at"
+
+    @property
+    def order(self) -> Order:
+        return order_of(self.sort)
+
+
+@router.get("", operation_id="listVisits", response_model=ListOf[VisitItem])
+async def list_visits(access: Reader, query: Annotated[VisitQuery, Query()]) -> Response:
+    """Visits, newest entry first; those that were open at either edge of the window too."""
+    page = Page(access, query, "visits", RowKey)
+    wanted = VisitFilter(
+        query.asset_id, query.zone_id, query.since, query.until, query.retracted, query.open
+    )
+    async with access.transaction() as conn:
+        await check_filter_ids(conn, asset_id=query.asset_id, zone_id=query.zone_id)
+        total = page.total or Total.counted(await visit_list.count(conn, wanted, MAX_COUNTED + 1))
+        rows = await visit_list.listing(
+            conn,
+            wanted,
+            order=query.order,
+            after=page.after,
+            limit=page.fetch_limit,
+            offset=page.fetch_offset,
+        )
+    return page.response(rows, total, key=lambda row: RowKey(row.entered_at, row.id), item=_item)
+
+
+@router.get("/{id}", operation_id="getVisit", response_model=VisitItem)
+async def get_visit(
+    access: Reader, visit_id: Annotated[fields.VisitId, Path(alias="id")]
+) -> Response:
+    """One visit."""
+    async with access.transaction() as conn:
+        visit = await visit_list.find(conn, visit_id)
+    if visit is None:
+        raise not_found("visit")
+    return ok(_item(visit))
+
+
+def _duration_s(visit: Visit) -> float | None:
+    return None if visit.left_at is None else (visit.left_at - visit.entered_at).total_seconds()
+
+
+def _item(visit: Visit) -> dict[str, Any]:
+    return {
+        "id": format_id("vis", visit.id),
+        "asset_id": id_text("ast", visit.asset_id),
+        "zone_id": id_text("zon", visit.zone_id),
+        "zone_version": visit.zone_version,
+        "tracker_id": id_text("trk", visit.tracker_id),
+        "entered_at": time_text(visit.entered_at),
+        "entry_lat": visit.entry_lat,
+        "entry_lon": visit.entry_lon,
+        "entry_cause": visit.entry_cause,
+        "entry_inferred": visit.entry_inferred,
+        "dwelled_at": optional_time_text(visit.dwelled_at),
+        "overspeed_at": optional_time_text(visit.overspeed_at),
+        "overspeed_mps": visit.overspeed_mps,
+        "left_at": optional_time_text(visit.left_at),
+        "duration_s": _duration_s(visit),
+        "exit_lat": visit.exit_lat,
+        "exit_lon": visit.exit_lon,
+        "exit_cause": visit.exit_cause,
+        "exit_inferred": visit.exit_inferred,
+        "exit_tracker_id": optional_id_text("trk", visit.exit_tracker_id),
+        "revision": visit.revision,
+        "retracted": visit.retracted,
+    }

@@ -1,0 +1,1 @@
+"""The API's hot operations beside a bare route."""

@@ -1,0 +1,1 @@
+"""The geofence engine alone, beside other ways of asking, and its rule for coarse fixes."""

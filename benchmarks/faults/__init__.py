@@ -1,0 +1,1 @@
+"""A whole system broken on purpose, row by row."""

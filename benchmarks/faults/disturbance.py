@@ -1,0 +1,83 @@
+"""What accidents and operators do to a database, for those who break a system on purpose.
+
+As a superuser; not for the roles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import psycopg
+from psycopg import sql
+
+from db.core.connect import Connection
+
+
+async def terminate_sessions(conn: Connection) -> int:
+    """Ends every other session of a client of this database; returns how many."""
+    cursor = await conn.execute(
+        """
+        SELECT count(pg_terminate_backend(pid))
+          FROM pg_stat_activity
+         WHERE datname = current_database() AND backend_type = 'client backend'
+           AND pid <> pg_backend_pid()
+        """
+    )
+    row = await cursor.fetchone()
+    return 0 if row is None else row[0]
+
+
+async def drop_chunks(conn: Connection, before: datetime) -> int:
+    """Drops the fixes of whole days before the instant, as retention does; returns how many days.
+
+    Raises psycopg.errors.LockNotAvailable or DeadlockDetected where the table is busy.
+    """
+    cursor = await conn.execute("SELECT drop_chunks('gps_events', older_than => %s)", (before,))
+    return len(await cursor.fetchall())
+
+
+async def is_writable(conn: Connection) -> bool:
+    """Whether something can be written just now."""
+    try:
+        await conn.execute("CREATE TEMPORARY TABLE IF NOT EXISTS room (filling text)")
+        await conn.execute("INSERT INTO room SELECT repeat('x', 900) FROM generate_series(1, 100)")
+    except psycopg.Error:
+        return False
+    return True
+
+
+async def slowest_delivery_s(conn: Connection, since: datetime, until: datetime) -> float | None:
+    """Return the longest time from the creation of an event until a receiver accepted it, seconds.
+
+    Of the events that were created from since to until. None while one of them is not accepted.
+    """
+    cursor = await conn.execute(
+        """
+        SELECT count(*) FILTER (WHERE event.seq IS NULL OR delivery.state = 'pending'),
+               max(extract(epoch FROM delivery.delivered_at - event.created_at))::float8
+          FROM events AS event
+          LEFT JOIN webhook_deliveries AS delivery
+            ON delivery.org_id = event.org_id AND delivery.event_id = event.id
+         WHERE event.created_at BETWEEN %s AND %s
+        """,
+        (since, until),
+    )
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate has one
+    return None if row[0] else row[1] or 0.0
+
+
+@asynccontextmanager
+async def refusing_seq(conn: Connection, seq: int) -> AsyncIterator[None]:
+    """The database takes no fix with this number while the block runs."""
+    await conn.execute(
+        sql.SQL("ALTER TABLE gps_events ADD CONSTRAINT refusing_seq CHECK (seq <> {})").format(
+            sql.Literal(seq)
+        )
+    )
+    try:
+        yield
+    finally:
+        await conn.execute("ALTER TABLE gps_events DROP CONSTRAINT refusing_seq")

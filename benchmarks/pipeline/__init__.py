@@ -1,0 +1,1 @@
+"""From a device's socket to committed rows: rates, latencies, starts and changes of leader."""

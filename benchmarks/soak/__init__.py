@@ -1,0 +1,1 @@
+"""A whole system under load for long, broken now and then."""

@@ -1,0 +1,1 @@
+"""Connections, tenants, migrations, and what all tables share."""

@@ -1,0 +1,112 @@
+"""Connections whose waits are all bounded.
+
+PostgreSQL's own defaults wait for ever: for a lock, for a peer that is gone, for a client that
+sleeps inside a transaction. A hung owner would so block its successor. Every connection of ours
+carries the limits below; a caller that needs longer says so.
+
+Connections are in autocommit: a transaction is where the code says `async with conn.transaction()`,
+or `db.core.tenant.tenant`.
+"""
+
+import select
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import AsyncConnectionPool
+
+from db.core.pipeline_cursor import Connection, ExchangeCursor
+
+DATABASE_URL_FORM = "a URL like postgresql://user:password@host:port/database"
+_SCHEMES = ("postgresql://", "postgres://")
+
+Pool: TypeAlias = AsyncConnectionPool[Connection]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds after which the server gives up on us, each counted on its own."""
+
+    statement_s: float = 30
+    lock_s: float = 5
+    transaction_s: float = 60
+    idle_in_transaction_s: float = 10
+
+
+def check_url(url: str) -> None:
+    """Raise ValueError where `url` is no connection URL. The text shows nothing of it: libpq's own
+    may show the password."""
+    try:
+        parts = conninfo_to_dict(url) if url.startswith(_SCHEMES) else {}
+    except ProgrammingError:
+        parts = {}
+    ports = str(parts.get("port", "")).split(",")
+    if not parts or not all(port == "" or port.isdecimal() for port in ports):
+        raise ValueError(f"must be {DATABASE_URL_FORM}")
+
+
+def conninfo(url: str, application_name: str, limits: Limits | None = None) -> str:
+    """`url` with our limits; raises psycopg.ProgrammingError where it is not a connection URL."""
+    bounds = limits or Limits()
+    settings = {
+        "statement_timeout": bounds.statement_s,
+        "lock_timeout": bounds.lock_s,
+        "transaction_timeout": bounds.transaction_s,
+        "idle_in_transaction_session_timeout": bounds.idle_in_transaction_s,
+    }
+    options = " ".join(f"-c {name}={round(value * 1000)}" for name, value in settings.items())
+    return make_conninfo(
+        url,
+        application_name=application_name,
+        options=options + " -c TimeZone=UTC",
+        connect_timeout=10,
+        keepalives_idle=10,
+        keepalives_interval=5,
+        keepalives_count=3,
+        tcp_user_timeout=20_000,
+    )
+
+
+async def connect(url: str, application_name: str, limits: Limits | None = None) -> Connection:
+    """One connection in autocommit; raises psycopg.OperationalError where none can be had."""
+    return await Connection.connect(conninfo(url, application_name, limits), autocommit=True)
+
+
+def pool(
+    url: str,
+    application_name: str,
+    *,
+    min_size: int = 1,
+    max_size: int,
+    limits: Limits | None = None,
+    wait_s: float = 5,
+) -> Pool:
+    """A pool that is not open yet: `async with pool(...) as connections`."""
+    return AsyncConnectionPool(
+        conninfo(url, application_name, limits),
+        connection_class=Connection,
+        kwargs={
+            "autocommit": True,
+            "cursor_factory": ExchangeCursor,
+            "prepare_threshold": None,
+        },
+        min_size=min_size,
+        max_size=max_size,
+        timeout=wait_s,
+        max_waiting=10 * max_size,
+        check=_check,
+        open=False,
+    )
+
+
+async def _check(conn: Connection) -> None:
+    """Raises psycopg.OperationalError where the server has ended the connection.
+
+    The kernel knows: from a connection that waits nothing comes but its end, or, rarely, a notice.
+    So the server is asked only where something came, and not each time for a round trip.
+    """
+    waiting = select.poll()
+    waiting.register(conn.fileno(), select.POLLIN)
+    if waiting.poll(0):
+        await AsyncConnectionPool.check_connection(conn)

@@ -1,0 +1,121 @@
+"""One active owner per name, fenced by an epoch.
+
+A lease that is not renewed in time may be taken by another, which raises the epoch. The old
+owner, if it only slept, still believes that it owns: so each of its transactions checks the epoch
+and holds the row, and fails once the epoch has moved on.
+
+A lease of a session is held by an advisory lock, too. PostgreSQL frees the lock when the process is
+killed, and a successor need not wait until the lease has run out. The epoch alone keeps the old
+owner from writing: a session that ends early costs a change of the owner, and no more.
+"""
+
+from db.core.connect import Connection
+
+
+class LeaseLost(Exception):
+    """Another process owns what this one believed to own."""
+
+    def __init__(self, name: str, epoch: int) -> None:
+        super().__init__(f"the lease {name!r} is no longer held at epoch {epoch}")
+        self.name = name
+        self.epoch = epoch
+
+
+async def acquire(
+    conn: Connection,
+    name: str,
+    holder: str,
+    ttl_s: float,
+    address: str | None = None,
+    *,
+    of_session: bool = False,
+) -> int | None:
+    """The new epoch, or None while another holds the lease. address: where others find the holder.
+
+    A holder that asks again gets a new epoch: what it had open before is fenced off. of_session:
+    the lease is held by the session of `conn`, and was by those of all holders before.
+    """
+    asked = {"name": name, "holder": holder, "ttl_s": ttl_s, "address": address}
+    async with conn.transaction():
+        cursor = await conn.execute(
+            """
+            UPDATE leases
+               SET epoch = epoch + 1, holder = %(holder)s, address = %(address)s,
+                   expires_at = clock_timestamp() + make_interval(secs => %(ttl_s)s)
+             WHERE name = %(name)s
+               AND (expires_at < clock_timestamp() OR holder = %(holder)s
+                    OR %(of_session)s AND pg_try_advisory_xact_lock_shared(
+                           hashtextextended('lease ' || name || epoch, 0)))
+            RETURNING epoch
+            """,
+            asked | {"of_session": of_session},
+        )
+        row = await cursor.fetchone()
+        if row is not None and of_session:  # before anybody else sees the epoch
+            await conn.execute(
+                "SELECT pg_advisory_lock(hashtextextended('lease ' || %s || %s::bigint, 0))",
+                (name, row[0]),
+            )
+    return None if row is None else row[0]
+
+
+async def epoch(conn: Connection, name: str) -> int:
+    """The epoch of the last owner, who may be gone."""
+    cursor = await conn.execute("SELECT epoch FROM leases WHERE name = %s", (name,))
+    row = await cursor.fetchone()
+    assert row is not None  # a migration put it there
+    return row[0]
+
+
+async def renew(conn: Connection, name: str, epoch: int, ttl_s: float) -> bool:
+    """Holds the lease for another `ttl_s`. False: it is lost."""
+    cursor = await conn.execute(
+        """
+        UPDATE leases SET expires_at = clock_timestamp() + make_interval(secs => %(ttl_s)s)
+         WHERE name = %(name)s AND epoch = %(epoch)s
+        """,
+        {"name": name, "epoch": epoch, "ttl_s": ttl_s},
+    )
+    return cursor.rowcount == 1
+
+
+async def owner(conn: Connection, name: str) -> tuple[int, str] | None:
+    """Read the holder's epoch and address; None where there is no holder, or no address."""
+    cursor = await conn.execute(
+        """
+        SELECT epoch, address FROM leases
+         WHERE name = %s AND address IS NOT NULL AND expires_at > clock_timestamp()
+        """,
+        (name,),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else (row[0], row[1])
+
+
+async def check(conn: Connection, name: str, epoch: int) -> None:
+    """Holds the epoch against change until the transaction ends; raises LeaseLost.
+
+    The lease can be renewed meanwhile: a transaction may last longer than it.
+    """
+    cursor = await conn.execute(
+        "SELECT FROM leases WHERE name = %s AND epoch = %s FOR KEY SHARE", (name, epoch)
+    )
+    if cursor.rowcount != 1:
+        raise LeaseLost(name, epoch)
+
+
+async def release(conn: Connection, name: str, epoch: int) -> None:
+    """Lets a successor in at once; does nothing where the lease is lost already."""
+    await conn.execute(
+        "UPDATE leases SET expires_at = '-infinity' WHERE name = %s AND epoch = %s", (name, epoch)
+    )
+
+
+async def fence(conn: Connection, name: str) -> None:
+    """Takes the lease away from whoever holds it; the next owner begins anew.
+
+    Waits for transactions of the holder; no other begins before the caller's has ended.
+    """
+    await conn.execute(
+        "UPDATE leases SET epoch = epoch + 1, expires_at = '-infinity' WHERE name = %s", (name,)
+    )

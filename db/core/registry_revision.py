@@ -1,0 +1,49 @@
+"""The number that every change raises on which a decision depends.
+
+Whoever changes assets, trackers, assignments or zones takes it first in the transaction, which
+also puts such changes into one order, and stamps the changed rows with it; only a new asset, which
+no fix can be judged by yet, is not among them. Ingest reads it FOR
+SHARE in each of its transactions, together with its lease: a change that has the row makes ingest
+wait, and then start again with what is new.
+"""
+
+from datetime import datetime
+
+from db.core.connect import Connection
+from db.core.leases import LeaseLost
+
+
+async def bump(conn: Connection) -> tuple[int, datetime]:
+    """The next revision, and the instant it is in force from, read while the row is held."""
+    cursor = await conn.execute(
+        "UPDATE zones_revision SET revision = revision + 1 RETURNING revision, clock_timestamp()"
+    )
+    row = await cursor.fetchone()
+    assert row is not None  # the migration put the one row there
+    return row[0], row[1]
+
+
+async def read_as_owner(conn: Connection, lease: str, epoch: int) -> int:
+    """The revision, held against change until the transaction ends, and the lease's epoch with it.
+
+    One question in place of two: each is waited for in every transaction. Raises LeaseLost.
+    """
+    cursor = await conn.execute(
+        """
+        SELECT revision FROM zones_revision, leases WHERE name = %s AND epoch = %s
+           FOR SHARE OF zones_revision FOR KEY SHARE OF leases
+        """,
+        (lease, epoch),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise LeaseLost(lease, epoch)
+    return row[0]
+
+
+async def read(conn: Connection) -> int:
+    """The revision as it is just now."""
+    cursor = await conn.execute("SELECT revision FROM zones_revision")
+    row = await cursor.fetchone()
+    assert row is not None
+    return row[0]

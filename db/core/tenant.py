@@ -1,0 +1,75 @@
+"""One unit of work of one organization.
+
+Row-level security reads the setting `app.org_id`, and the audit trigger `app.actor`. Both are set
+inside a transaction only and end with it, so a connection that goes back to the pool belongs to
+nobody.
+
+What is only read is asked statement by statement, each in a transaction of its own that begins with
+its tenant (`db.core.pipeline_cursor`): as in one transaction of PostgreSQL's usual kind, each sees
+what was committed when it began.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import LiteralString
+from uuid import UUID
+
+import msgspec
+
+from db.core.connect import Connection, Pool
+from db.core.pipeline_cursor import Asked
+
+_ACT_FOR: LiteralString = (
+    "SELECT set_config('app.org_id', %s, true), set_config('app.actor', %s, true)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who is written down for what the transaction changes."""
+
+    user_id: UUID
+    via: str
+    credential_id: UUID
+    request_id: str
+
+
+@asynccontextmanager
+async def tenant(
+    connections: Pool, org_id: UUID, actor: Actor | None = None
+) -> AsyncIterator[Connection]:
+    """A connection inside one transaction that sees the rows of `org_id` alone.
+
+    Commits at the end; an exception rolls back. Raises psycopg_pool.PoolTimeout where no connection
+    comes free in time.
+    """
+    async with connections.connection() as conn:  # which commits, or rolls back
+        await conn.together(("BEGIN", None), acting_for(org_id, actor))
+        yield conn
+
+
+@asynccontextmanager
+async def reading(connections: Pool, org_id: UUID) -> AsyncIterator[Connection]:
+    """A connection that sees the rows of `org_id` alone, and can change nothing.
+
+    Raises psycopg_pool.PoolTimeout where none comes free in time.
+    """
+    conn = await connections.getconn()  # not connection(), which asks whether to commit
+    try:
+        conn.read_for(org_id)
+        yield conn
+    finally:
+        conn.read_for(None)
+        await connections.putconn(conn)
+
+
+async def act_for(conn: Connection, org_id: UUID, actor: Actor | None = None) -> None:
+    """Makes `org_id` the tenant of the transaction that is open on `conn`."""
+    await conn.execute(*acting_for(org_id, actor))
+
+
+def acting_for(org_id: UUID, actor: Actor | None = None) -> Asked:
+    """The statement of `act_for`, to go out together with others."""
+    written_down = "" if actor is None else msgspec.json.encode(actor).decode()
+    return _ACT_FOR, (str(org_id), written_down)

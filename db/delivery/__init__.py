@@ -1,0 +1,1 @@
+"""Numbered events, webhook deliveries and letters that wait."""

@@ -1,0 +1,92 @@
+"""Mail that is to be sent: written in the transaction that wants it, sent by the delivering role.
+
+A letter that could not be sent is tried again, less and less often; at the end it is given up, and
+its row stays for a while, for whoever asks. `claim` and what follows it is for a role that is not
+under row-level security.
+"""
+
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from psycopg.rows import args_row
+
+from db.core.connect import Connection
+from db.core.ids import new_id
+from db.identity.user_links import Purpose
+
+
+class Letter(NamedTuple):
+    """One that is due. `user_id` is None where no user wants it (any more)."""
+
+    org_id: UUID
+    id: UUID
+    purpose: Purpose
+    email: str
+    attempts: int  # this one included
+    organization: str | None
+    user_id: UUID | None
+    user_name: str | None
+
+
+async def add(conn: Connection, purpose: Purpose, email: str) -> None:
+    """A letter for an address of the tenant."""
+    await conn.execute(
+        "INSERT INTO mail_outbox (org_id, id, purpose, email)"
+        " VALUES (current_org_id(), %s, %s, %s)",
+        (new_id(), purpose, email),
+    )
+
+
+async def claim(conn: Connection, *, limit: int, again_after: timedelta) -> list[Letter]:
+    """Letters that are due, which nobody else gets before `again_after`.
+
+    An invitation is for a user who has not accepted one, a reset for one who has a password.
+    """
+    async with conn.cursor(row_factory=args_row(Letter)) as cursor:
+        await cursor.execute(
+            """
+            WITH due AS (
+                SELECT org_id, id FROM mail_outbox
+                 WHERE gave_up_at IS NULL AND next_attempt_at <= now()
+                 ORDER BY next_attempt_at LIMIT %s FOR UPDATE SKIP LOCKED
+            ), claimed AS (
+                UPDATE mail_outbox AS m
+                   SET attempts = m.attempts + 1, next_attempt_at = now() + %s
+                  FROM due WHERE m.org_id = due.org_id AND m.id = due.id
+                RETURNING m.*
+            )
+            SELECT c.org_id, c.id, c.purpose, c.email, c.attempts, o.name, u.id, u.name
+              FROM claimed AS c
+              LEFT JOIN organizations AS o ON o.org_id = c.org_id
+              LEFT JOIN users AS u ON u.org_id = c.org_id AND u.email = c.email
+                   AND u.deactivated_at IS NULL
+                   AND (u.password_hash IS NULL) = (c.purpose = 'invitation')
+             ORDER BY c.created_at
+            """,
+            (limit, again_after),
+        )
+        return await cursor.fetchall()
+
+
+async def done(conn: Connection, letter: Letter) -> None:
+    """It was sent, or nobody wants it."""
+    await conn.execute(
+        "DELETE FROM mail_outbox WHERE org_id = %s AND id = %s", (letter.org_id, letter.id)
+    )
+
+
+async def put_off(conn: Connection, letter: Letter, pause: timedelta) -> None:
+    """It is tried again after `pause`."""
+    await conn.execute(
+        "UPDATE mail_outbox SET next_attempt_at = now() + %s WHERE org_id = %s AND id = %s",
+        (pause, letter.org_id, letter.id),
+    )
+
+
+async def give_up(conn: Connection, letter: Letter) -> None:
+    """It is not tried again."""
+    await conn.execute(
+        "UPDATE mail_outbox SET gave_up_at = now() WHERE org_id = %s AND id = %s",
+        (letter.org_id, letter.id),
+    )

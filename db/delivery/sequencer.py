@@ -1,0 +1,66 @@
+"""Gives committed events their place: `events.seq`, and the deliveries that follow from it.
+
+`events.position` is drawn before an event's transaction commits, so a reader that goes on from a
+position misses what commits late. `seq` is given afterwards, by one owner at a time (the lease
+"sequencer"), to what is visible: without gaps per organization, in the order of `position`.
+"""
+
+from typing import NamedTuple
+
+from db.core import leases
+from db.core.connect import Connection
+
+LEASE = "sequencer"
+
+# An endpoint gets what its patterns name: everything, all types that begin with one word, or one
+# type, as long as the organization has the API.
+_SEQUENCE = """
+WITH waiting AS (
+    SELECT org_id, id, type, position FROM events
+     WHERE seq IS NULL ORDER BY position LIMIT %(limit)s
+), counted AS (
+    SELECT org_id, count(*) AS events FROM waiting GROUP BY org_id
+), raised AS (
+    UPDATE organizations AS o SET event_seq = o.event_seq + c.events
+      FROM counted AS c WHERE o.org_id = c.org_id
+    RETURNING o.org_id, o.event_seq - c.events AS last_seq, o.api_access
+), numbered AS (
+    SELECT w.org_id, w.id, w.type, r.api_access,
+           r.last_seq + row_number() OVER (PARTITION BY w.org_id ORDER BY w.position) AS seq
+      FROM waiting AS w JOIN raised AS r USING (org_id)
+), stamped AS (
+    UPDATE events AS e SET seq = n.seq
+      FROM numbered AS n WHERE e.org_id = n.org_id AND e.id = n.id
+    RETURNING 1
+), queued AS (
+    INSERT INTO webhook_deliveries (org_id, endpoint_id, event_id, seq)
+    SELECT n.org_id, p.id, n.id, n.seq
+      FROM numbered AS n JOIN webhook_endpoints AS p USING (org_id)
+     WHERE p.deleted_at IS NULL AND n.api_access
+       AND p.types && ARRAY['*', split_part(n.type, '.', 1) || '.*', n.type]
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM stamped), (SELECT count(*) FROM queued)
+"""
+
+
+class Sequenced(NamedTuple):
+    """How much one transaction did."""
+
+    events: int
+    deliveries: int
+
+
+async def sequence(conn: Connection, epoch: int, *, limit: int) -> Sequenced:
+    """Places up to `limit` events in one transaction. Raises LeaseLost.
+
+    Only one transaction of this kind runs at a time: each holds the lease's row at its epoch, and a
+    successor cannot raise the epoch before it ends.
+    """
+    async with conn.transaction():
+        await leases.check(conn, LEASE, epoch)
+        # Planned each time: a plan kept from when the table was small would read it all later.
+        cursor = await conn.execute(_SEQUENCE, {"limit": limit}, prepare=False)
+        row = await cursor.fetchone()
+    assert row is not None  # aggregates without GROUP BY
+    return Sequenced(*row)

@@ -1,0 +1,231 @@
+"""Deliveries as the delivering processes work on them: claim, post (elsewhere), mark.
+
+A claim is a lease on one row, `claimed_until`: several processes share the work, and what a killed
+one had claimed comes back by itself: when its claimer is known to be dead, at the latest when the
+lease ends. No transaction is open while a delivery is posted. So an attempt may be repeated after a
+crash, under the same event id, and never gets lost.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+from psycopg.rows import args_row
+
+from db.core.connect import Connection
+
+State = Literal["pending", "delivered", "failed"]
+
+
+class Claim(NamedTuple):
+    """One delivery to attempt, with what its attempt needs.
+
+    `attempts` counts those before this one. `data` is JSON text. Times are Unix microseconds.
+    """
+
+    org_id: UUID
+    endpoint_id: UUID
+    event_id: UUID
+    attempts: int
+    url: str
+    secret_encrypted: bytes
+    type: str
+    seq: int
+    occurred_us: int
+    created_us: int
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What became of an attempt. `retry_s`: from now to the next one, where it is pending."""
+
+    claim: Claim
+    state: State
+    status: int | None
+    error: str | None
+    retry_s: float = 0.0
+
+
+class Backlog(NamedTuple):
+    """How much waits; each count stops at the limit that was asked for."""
+
+    events_without_seq: int
+    pending: int
+
+
+# `after` turns the order of endpoints, so that a limit does not always favour the same ones. What
+# waits for an organization without the API stays where it is.
+_CLAIM = """
+WITH endpoint AS (
+    SELECT p.org_id, p.id, p.url, p.secret_encrypted,
+           least(coalesce(known.room, %(room)s), %(room_max)s) AS room
+      FROM webhook_endpoints AS p
+      JOIN organizations AS o USING (org_id)
+      LEFT JOIN unnest(%(endpoint_ids)s::uuid[], %(rooms)s::int[]) AS known (id, room) USING (id)
+     WHERE p.deleted_at IS NULL AND o.api_access
+     ORDER BY p.id <= %(after)s, p.id
+), due AS (
+    SELECT d.org_id, d.endpoint_id, d.event_id, endpoint.url, endpoint.secret_encrypted
+      FROM endpoint
+     CROSS JOIN LATERAL (
+        SELECT org_id, endpoint_id, event_id FROM webhook_deliveries
+         WHERE org_id = endpoint.org_id AND endpoint_id = endpoint.id AND state = 'pending'
+           AND next_attempt_at <= now()
+           AND (claimed_until IS NULL OR claimed_until <= now()
+                OR claimer <> ALL (%(living)s::int[])
+                   AND claimed_until <= now() + make_interval(secs => %(dead_lease_s)s))
+         ORDER BY next_attempt_at, seq LIMIT endpoint.room
+           FOR UPDATE SKIP LOCKED) AS d
+     LIMIT %(limit)s
+), claimed AS (
+    UPDATE webhook_deliveries AS d
+       SET claimed_until = now() + make_interval(secs => %(lease_s)s), claimer = %(claimer)s
+      FROM due WHERE (d.org_id, d.endpoint_id, d.event_id)
+                   = (due.org_id, due.endpoint_id, due.event_id)
+    RETURNING d.org_id, d.endpoint_id, d.event_id, d.attempts, d.next_attempt_at,
+              due.url, due.secret_encrypted
+)
+SELECT c.org_id, c.endpoint_id, c.event_id, c.attempts, c.url, c.secret_encrypted,
+       e.type, e.seq, (extract(epoch FROM e.occurred_at) * 1000000)::bigint,
+       (extract(epoch FROM e.created_at) * 1000000)::bigint, e.data::text
+  FROM claimed AS c
+  JOIN events AS e ON e.org_id = c.org_id AND e.id = c.event_id
+ ORDER BY c.next_attempt_at, e.seq
+"""
+
+# A mark that comes late, when the claim has lapsed and another process has marked the row, changes
+# nothing, unless it tells that the event was accepted. "Not yet decided" is written so that the
+# rows are found by their key: state = 'pending' lets the planner read all that is pending instead.
+_MARK = """
+UPDATE webhook_deliveries AS d
+   SET state = m.state, attempts = d.attempts + 1, claimed_until = NULL,
+       next_attempt_at = now() + make_interval(secs => m.retry_s),
+       last_status = m.status, last_error = left(m.error, 500),
+       delivered_at = CASE WHEN m.state = 'delivered' THEN now() END
+  FROM unnest(%(org_ids)s::uuid[], %(endpoint_ids)s::uuid[], %(event_ids)s::uuid[],
+              %(attempts)s::int[], %(states)s::text[], %(statuses)s::int[], %(errors)s::text[],
+              %(retries_s)s::float8[])
+       AS m (org_id, endpoint_id, event_id, attempts, state, status, error, retry_s)
+ WHERE d.org_id = m.org_id AND d.endpoint_id = m.endpoint_id AND d.event_id = m.event_id
+   AND d.state NOT IN ('delivered', 'failed') AND (d.attempts = m.attempts OR m.state = 'delivered')
+"""
+
+_RELEASE = """
+UPDATE webhook_deliveries AS d SET claimed_until = NULL
+  FROM unnest(%(org_ids)s::uuid[], %(endpoint_ids)s::uuid[], %(event_ids)s::uuid[],
+              %(attempts)s::int[]) AS m (org_id, endpoint_id, event_id, attempts)
+ WHERE d.org_id = m.org_id AND d.endpoint_id = m.endpoint_id AND d.event_id = m.event_id
+   AND d.state NOT IN ('delivered', 'failed') AND d.attempts = m.attempts
+"""
+
+_FAIL_HOPELESS = """
+UPDATE webhook_deliveries AS d
+   SET state = 'failed', claimed_until = NULL, last_error = orphan.reason
+  FROM (SELECT d.org_id, d.endpoint_id, d.event_id,
+               CASE WHEN p.deleted_at IS NULL THEN 'the plan has no webhooks'
+                    ELSE 'the endpoint was deleted' END AS reason
+          FROM webhook_endpoints AS p
+          JOIN organizations AS o USING (org_id)
+          JOIN webhook_deliveries AS d ON d.org_id = p.org_id AND d.endpoint_id = p.id
+         WHERE (p.deleted_at IS NOT NULL
+                OR NOT o.api_access AND d.next_attempt_at < now() - interval '3 days')
+           AND d.state = 'pending'
+           AND (d.claimed_until IS NULL OR d.claimed_until <= now())
+         LIMIT %(limit)s FOR UPDATE OF d SKIP LOCKED) AS orphan
+ WHERE d.org_id = orphan.org_id AND d.endpoint_id = orphan.endpoint_id
+   AND d.event_id = orphan.event_id
+"""
+
+_BACKLOG = """
+SELECT (SELECT count(*) FROM (SELECT FROM events WHERE seq IS NULL LIMIT %(limit)s) AS e),
+       (SELECT count(*) FROM (SELECT FROM webhook_deliveries WHERE state = 'pending'
+                               LIMIT %(limit)s) AS d)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one claim may take: `rooms` per endpoint, `room` from any other, `limit` in all.
+
+    Endpoints are asked in the order of their ids, beginning behind `after`. claimer: who claims.
+    living: claimers whose claims hold until their lease ends; None: those of all do. dead_after_s:
+    the claims of others hold for so long, too.
+    """
+
+    limit: int
+    room: int
+    rooms: Mapping[UUID, int]
+    after: UUID
+    lease_s: float
+    claimer: int
+    living: Sequence[int] | None = None
+    dead_after_s: float = 0.0
+
+
+async def claim(conn: Connection, wanted: Wanted) -> list[Claim]:
+    """Takes due deliveries for `lease_s`, each endpoint's oldest first."""
+    async with conn.cursor(row_factory=args_row(Claim)) as cursor:
+        await cursor.execute(
+            _CLAIM,
+            {
+                "limit": wanted.limit,
+                "room": wanted.room,
+                "room_max": wanted.limit,
+                "endpoint_ids": list(wanted.rooms),
+                "rooms": list(wanted.rooms.values()),
+                "after": wanted.after,
+                "lease_s": wanted.lease_s,
+                "claimer": wanted.claimer,
+                "living": wanted.living if wanted.living is None else list(wanted.living),
+                "dead_lease_s": wanted.lease_s - wanted.dead_after_s,
+            },
+            prepare=False,  # a plan kept from when the tables were small would read them all later
+        )
+        return await cursor.fetchall()
+
+
+async def mark(conn: Connection, marks: Sequence[Mark]) -> None:
+    """Writes what became of attempts, in one statement."""
+    await conn.execute(
+        _MARK,
+        _identities([mark.claim for mark in marks])
+        | {
+            "states": [mark.state for mark in marks],
+            "statuses": [mark.status for mark in marks],
+            "errors": [mark.error for mark in marks],
+            "retries_s": [float(mark.retry_s) for mark in marks],
+        },
+        prepare=False,  # as in `claim`
+    )
+
+
+async def release(conn: Connection, claims: Sequence[Claim]) -> None:
+    """Gives back what was claimed and not attempted."""
+    await conn.execute(_RELEASE, _identities(claims))
+
+
+async def fail_hopeless(conn: Connection, *, limit: int) -> int:
+    """Gives up what waits for endpoints that were deleted, or has been due for three days without
+    the plan for it; how many rows."""
+    cursor = await conn.execute(_FAIL_HOPELESS, {"limit": limit})
+    return cursor.rowcount
+
+
+async def backlog(conn: Connection, *, limit: int) -> Backlog:
+    """What waits, counted up to `limit` each."""
+    async with conn.cursor(row_factory=args_row(Backlog)) as cursor:
+        await cursor.execute(_BACKLOG, {"limit": limit})
+        row = await cursor.fetchone()
+    assert row is not None  # a SELECT without FROM
+    return row
+
+
+def _identities(claims: Sequence[Claim]) -> dict[str, list[UUID] | list[int]]:
+    return {
+        "org_ids": [claim.org_id for claim in claims],
+        "endpoint_ids": [claim.endpoint_id for claim in claims],
+        "event_ids": [claim.event_id for claim in claims],
+        "attempts": [claim.attempts for claim in claims],
+    }

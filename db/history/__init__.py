@@ -1,0 +1,1 @@
+"""What grows with time: fixes, visits, events, quarantine; and what removes it."""

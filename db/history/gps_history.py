@@ -1,0 +1,304 @@
+"""Fixes as the API lists them: by tracker, asset, zone and time, the newest first or the oldest.
+
+History is stored by tracker. Which fixes a question is about is therefore a set of spans (tracker,
+since, until): an asset's are its assignments, a zone's are the visits in it. Each span is read from
+its first end along the index (tracker, time, seq) and no further than the page needs.
+
+A question about all trackers is asked of a short stretch of time first, and of longer ones until
+the page is full; where the oldest come first, these begin at the oldest fix that there is. A tenant
+that has most trackers there are follows the coarse index on time; others would wade through what is
+not theirs: for them there is a span for each tracker that they have.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import LiteralString, NamedTuple
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.rows import args_row
+
+from db.core.connect import Connection
+from db.core.listing import Conditions
+
+_FIX = sql.SQL(
+    "g.org_id, g.tracker_id, g.time, g.seq, g.received_at, g.lat, g.lon, g.flags, g.altitude_m,"
+    " g.speed_mps, g.course_deg, g.accuracy_m, g.battery_pct, g.satellites, g.ignition,"
+    " g.attributes"
+)
+_WITH_ASSET = sql.SQL(
+    """
+    WITH page AS ({source} {order_by} LIMIT %(limit)s OFFSET %(offset)s)
+    SELECT g.tracker_id, a.asset_id, g.time, g.seq, g.received_at, g.lat, g.lon, g.flags,
+           g.altitude_m, g.speed_mps, g.course_deg, g.accuracy_m, g.battery_pct, g.satellites,
+           g.ignition, g.attributes::text
+      FROM page g
+      LEFT JOIN tracker_assignments a
+        ON a.org_id = g.org_id AND a.tracker_id = g.tracker_id
+       AND a.assigned_from <= g.time AND (a.assigned_to IS NULL OR g.time < a.assigned_to)
+    {order_by}
+    """
+)
+_ALL_OF_ONE_TRACKER = sql.SQL(
+    "SELECT %(tracker)s::uuid AS tracker_id, '-infinity'::timestamptz AS since,"
+    " 'infinity'::timestamptz AS until"
+)
+_ALL_OF_EACH_TRACKER = sql.SQL(
+    "SELECT t.id AS tracker_id, '-infinity'::timestamptz AS since,"
+    " 'infinity'::timestamptz AS until FROM trackers t"
+)
+# As far as PostgreSQL knows how many there are, which is -1 as long as it has not looked.
+_HAS_MOST_TRACKERS = """
+SELECT 2 * count(*) > (SELECT reltuples FROM pg_class WHERE oid = 'trackers'::regclass)
+  FROM trackers
+"""
+_OLDEST = sql.SQL(
+    """
+    SELECT min(oldest.time) FROM trackers t
+     CROSS JOIN LATERAL (
+        SELECT g.time FROM gps_events g WHERE g.tracker_id = t.id {more}
+         ORDER BY g.time, g.seq LIMIT 1) AS oldest
+    """
+)
+_EARLIEST, _LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+_FIRST_STRETCH = timedelta(minutes=2)
+_LONGEST_STRETCH = timedelta(days=60)
+# By whether the newest come first.
+_ORDER_BY = {
+    True: sql.SQL("ORDER BY g.time DESC, g.tracker_id DESC, g.seq DESC"),
+    False: sql.SQL("ORDER BY g.time, g.tracker_id, g.seq"),
+}
+_ORDER_IN_SPAN_BY = {
+    True: sql.SQL("ORDER BY g.time DESC, g.seq DESC"),
+    False: sql.SQL("ORDER BY g.time, g.seq"),
+}
+
+
+# A SELECT of (tracker_id, since, until) with its values; None: all fixes, of which row-level
+# security leaves the tenant's.
+Spans = tuple[sql.Composable, dict[str, object]] | None
+
+
+class StoredFix(NamedTuple):
+    """One row, with the asset assigned at its time; `attributes` is a JSON text."""
+
+    tracker_id: UUID
+    asset_id: UUID | None
+    time: datetime
+    seq: int
+    received_at: datetime
+    lat: float
+    lon: float
+    flags: int
+    altitude_m: float | None
+    speed_mps: float | None
+    course_deg: float | None
+    accuracy_m: float | None
+    battery_pct: float | None
+    satellites: int | None
+    ignition: bool | None
+    attributes: str | None
+
+
+class FixKey(NamedTuple):
+    """Where a row stands in the list."""
+
+    time: datetime
+    tracker_id: UUID
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class FixFilter:
+    """Which fixes: time in [since, until), of a tracker, of an asset, within visits of a zone."""
+
+    tracker_id: UUID | None = None
+    asset_id: UUID | None = None
+    zone_id: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def spans(self) -> Spans:
+        """None: it says nothing but when."""
+        if self.zone_id is not None:
+            return self._visits_in_zone()
+        if self.asset_id is not None:
+            return self._assignments()
+        if self.tracker_id is not None:
+            return _ALL_OF_ONE_TRACKER, {"tracker": self.tracker_id}
+        return None
+
+    def window(self) -> Conditions:
+        """The bounds in time, of `g`."""
+        conditions = Conditions()
+        if self.since is not None:
+            conditions.add("g.time >= %(since)s", since=self.since)
+        if self.until is not None:
+            conditions.add("g.time < %(until)s", until=self.until)
+        return conditions
+
+    def _assignments(self) -> tuple[sql.Composable, dict[str, object]]:
+        conditions = self._of_assignment()
+        statement = sql.SQL(
+            """
+            SELECT a.tracker_id, a.assigned_from AS since,
+                   coalesce(a.assigned_to, 'infinity') AS until
+              FROM tracker_assignments a {}
+            """
+        ).format(conditions.where())
+        return statement, conditions.values
+
+    def _visits_in_zone(self) -> tuple[sql.Composable, dict[str, object]]:
+        conditions = self._of_assignment()
+        conditions.add("v.zone_id = %(zone)s", zone=self.zone_id)
+        if self.until is not None:
+            conditions.add("v.entered_at < %(until)s")
+        if self.since is not None:
+            conditions.add("(v.left_at IS NULL OR v.left_at > %(since)s)")
+        statement = sql.SQL(
+            """
+            SELECT a.tracker_id, greatest(v.entered_at, a.assigned_from) AS since,
+                   least(v.left_at, a.assigned_to, 'infinity') AS until
+              FROM visits v
+              JOIN tracker_assignments a
+                ON a.org_id = v.org_id AND a.asset_id = v.asset_id
+               AND NOT v.retracted
+               AND (v.left_at IS NULL OR a.assigned_from < v.left_at)
+               AND (a.assigned_to IS NULL OR a.assigned_to > v.entered_at) {}
+            """
+        ).format(conditions.where())
+        return statement, conditions.values
+
+    def _of_assignment(self) -> Conditions:
+        conditions = Conditions()
+        if self.asset_id is not None:
+            conditions.add("a.asset_id = %(asset)s", asset=self.asset_id)
+        if self.tracker_id is not None:
+            conditions.add("a.tracker_id = %(tracker)s", tracker=self.tracker_id)
+        return conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Which page: `limit` rows behind `after`, or behind the first `offset`."""
+
+    descending: bool
+    after: FixKey | None
+    limit: int
+    offset: int
+
+
+async def listing(conn: Connection, wanted: FixFilter, cut: Cut) -> list[StoredFix]:
+    """A page."""
+    spans = await _spans(conn, wanted)
+    if wanted.spans() is None:
+        for stretch in await _stretches(conn, wanted, cut):
+            rows = await _page(conn, spans, stretch.window(), cut)
+            if len(rows) == cut.limit:
+                return rows
+    return await _page(conn, spans, wanted.window(), cut)
+
+
+async def _spans(conn: Connection, wanted: FixFilter) -> Spans:
+    spans = wanted.spans()
+    if spans is not None:
+        return spans
+    cursor = await conn.execute(_HAS_MOST_TRACKERS)
+    return None if await cursor.fetchone() == (True,) else (_ALL_OF_EACH_TRACKER, {})
+
+
+async def _stretches(conn: Connection, wanted: FixFilter, cut: Cut) -> Iterator[FixFilter]:
+    """Ever longer ones that begin where the page does, as long as they are shorter than all."""
+    if cut.descending:
+        end = cut.after.time if cut.after is not None else wanted.until or datetime.now(UTC)
+        return _back_from(end, wanted)
+    start = cut.after.time if cut.after is not None else await _oldest(conn, wanted)
+    return iter(()) if start is None else _on_from(start, wanted)
+
+
+def _back_from(end: datetime, wanted: FixFilter) -> Iterator[FixFilter]:
+    for length in _lengths():
+        if end - (wanted.since or _EARLIEST) <= length:
+            return
+        yield replace(wanted, since=end - length)
+
+
+def _on_from(start: datetime, wanted: FixFilter) -> Iterator[FixFilter]:
+    for length in _lengths():
+        if (wanted.until or _LATEST) - start <= length:
+            return
+        yield replace(wanted, since=start, until=start + length)
+
+
+def _lengths() -> Iterator[timedelta]:
+    length = _FIRST_STRETCH
+    while length < _LONGEST_STRETCH:
+        yield length
+        length *= 8
+
+
+async def _oldest(conn: Connection, wanted: FixFilter) -> datetime | None:
+    """The time of the first fix of any tracker within the window."""
+    window = wanted.window()
+    cursor = await conn.execute(_OLDEST.format(more=window.and_also()), window.values)
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    return row[0]
+
+
+async def _page(
+    conn: Connection, spans: Spans, conditions: Conditions, cut: Cut
+) -> list[StoredFix]:
+    if cut.after is not None:
+        # The first condition says nothing new, but it is the one that an index can follow.
+        than: LiteralString = "<" if cut.descending else ">"
+        conditions.add(
+            f"g.time {than}= %(key_time)s AND (g.time, g.tracker_id, g.seq)"
+            f" {than} (%(key_time)s, %(key_tracker)s, %(key_seq)s)",
+            key_time=cut.after.time,
+            key_tracker=cut.after.tracker_id,
+            key_seq=cut.after.seq,
+        )
+    source, values = _source(spans, conditions, descending=cut.descending)
+    statement = _WITH_ASSET.format(source=source, order_by=_ORDER_BY[cut.descending])
+    values |= {"limit": cut.limit, "offset": cut.offset, "reach": cut.limit + cut.offset}
+    async with conn.cursor(row_factory=args_row(StoredFix)) as cursor:
+        await cursor.execute(statement, values)
+        return await cursor.fetchall()
+
+
+async def count(conn: Connection, wanted: FixFilter, at_most: int) -> int:
+    """How many fixes there are; counting ends at `at_most`."""
+    source, values = _source(await _spans(conn, wanted), wanted.window())
+    statement = sql.SQL("SELECT count(*) FROM ({} LIMIT %(at_most)s) AS counted").format(source)
+    cursor = await conn.execute(statement, values | {"at_most": at_most, "reach": at_most})
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    return row[0]
+
+
+def _source(
+    spans: Spans, conditions: Conditions, *, descending: bool = True
+) -> tuple[sql.Composable, dict[str, object]]:
+    """A SELECT of the wanted fixes as `g`, each span at most `%(reach)s` deep."""
+    if spans is None:
+        everything = sql.SQL("SELECT {} FROM gps_events g {}")
+        return everything.format(_FIX, conditions.where()), dict(conditions.values)
+    span, values = spans
+    statement = sql.SQL(
+        """
+        SELECT {fix} FROM ({span}) AS span
+         CROSS JOIN LATERAL (
+            SELECT * FROM gps_events g
+             WHERE g.tracker_id = span.tracker_id
+               AND g.time >= span.since AND g.time < span.until {more}
+             {order_by} LIMIT %(reach)s) AS g
+        """
+    ).format(
+        fix=_FIX,
+        span=span,
+        more=conditions.and_also(),
+        order_by=_ORDER_IN_SPAN_BY[descending],
+    )
+    return statement, values | conditions.values

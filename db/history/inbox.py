@@ -1,0 +1,77 @@
+"""Messages that come to ingest by another way than the broker.
+
+Whoever takes one in writes a row; ingest reads it, and deletes it in the transaction that stores
+its fixes. Rows leave in the order of their ids, as far as their writers commit in that order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import UUID
+
+from db.core.connect import Connection
+from db.history import quarantine
+
+
+class InboxMessage(NamedTuple):
+    """A message as ingest takes it. released_id: the row of quarantine that it was released from;
+    identity: the tracker of that row, so that a release gives no fix to another tracker.
+
+    It answers to the names of a message of the broker that ingest asks for.
+    """
+
+    topic: str
+    payload: bytes
+    id: int
+    released_id: UUID | None
+    identity: UUID | None = None
+    correlation_data: bytes | None = None
+    oversize_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message that somebody brings. org_id: of its tracker, None where there is none."""
+
+    org_id: UUID | None
+    topic: str
+    payload: bytes
+    released_id: UUID | None = None
+
+
+async def put(conn: Connection, message: NewMessage) -> None:
+    """Once the caller's transaction commits, ingest deals with it. Not under a tenant: None."""
+    await conn.execute(
+        "INSERT INTO inbox (org_id, topic, payload, quarantine_id) VALUES (%s, %s, %s, %s)",
+        (message.org_id, message.topic, message.payload, message.released_id),
+    )
+
+
+async def waiting(
+    conn: Connection, max_messages: int, max_bytes: int, but: Sequence[int] = ()
+) -> list[InboxMessage]:
+    """The oldest messages within both bounds; one at least, if any waits. but: ids of others."""
+    cursor = await conn.execute(
+        """
+        SELECT topic, payload, id, quarantine_id,
+               (SELECT tracker_id FROM quarantine WHERE quarantine.id = quarantine_id)
+          FROM (SELECT topic, payload, id, quarantine_id,
+                       sum(length(payload)) OVER (ORDER BY id) - length(payload) AS bytes_before
+                  FROM (SELECT * FROM inbox WHERE id <> ALL (%s)
+                         ORDER BY id LIMIT %s) AS oldest) AS counted
+         WHERE bytes_before < %s
+         ORDER BY id
+        """,
+        (list(but), max_messages, max_bytes),
+    )
+    return [InboxMessage(*row) for row in await cursor.fetchall()]
+
+
+async def settle(conn: Connection, messages: Sequence[InboxMessage]) -> None:
+    """Inside the transaction that stored or refused them, after `quarantine.keep`."""
+    if not messages:
+        return
+    await quarantine.forget_released(
+        conn, [one.released_id for one in messages if one.released_id is not None]
+    )
+    await conn.execute("DELETE FROM inbox WHERE id = ANY (%s)", ([one.id for one in messages],))

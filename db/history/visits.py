@@ -1,0 +1,227 @@
+"""Visits as ingest writes them: opened, dwelled in, closed, amended; and read back."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import LiteralString, NamedTuple
+from uuid import UUID
+
+from psycopg import sql
+
+from db.core.connect import Connection
+
+
+class Visit(NamedTuple):
+    """A row of `visits`, in the order of its columns. Open where `left_at` is None.
+
+    tracker_id, opening_*: what the id is made of. exit_tracker_id, exit_fix_*: the fix that ended
+    it; None too where it ended before that was stored. *_told: what events told of it, whether it
+    holds or not; none tells of an end by silence, by an edit or by another tracker.
+    """
+
+    org_id: UUID
+    id: UUID
+    asset_id: UUID
+    zone_id: UUID
+    zone_version: int
+    tracker_id: UUID
+    opening_time: datetime
+    opening_seq: int
+    opening_change: datetime | None
+    entered_at: datetime
+    entry_lat: float
+    entry_lon: float
+    entry_cause: str
+    left_at: datetime | None = None
+    exit_lat: float | None = None
+    exit_lon: float | None = None
+    exit_cause: str | None = None
+    entry_inferred: str | None = None
+    exit_inferred: str | None = None
+    dwelled_at: datetime | None = None
+    opening_again: int = 0
+    revision: int = 1
+    retracted: bool = False
+    exit_told: bool = False
+    dwell_told: bool = False
+    overspeed_at: datetime | None = None
+    overspeed_lat: float | None = None
+    overspeed_lon: float | None = None
+    overspeed_mps: float | None = None
+    overspeed_told: bool = False
+    exit_tracker_id: UUID | None = None
+    exit_fix_time: datetime | None = None
+    exit_fix_seq: int | None = None
+
+
+class Departure(NamedTuple):
+    """The end of a visit that an earlier batch opened.
+
+    told: whether it is told. amends: whether another end was told of before.
+    """
+
+    org_id: UUID
+    visit_id: UUID
+    left_at: datetime
+    exit_lat: float
+    exit_lon: float
+    exit_cause: str
+    exit_inferred: str | None
+    exit_tracker_id: UUID
+    exit_fix_time: datetime
+    exit_fix_seq: int
+    told: bool = True
+    amends: bool = False
+
+
+class Dwelling(NamedTuple):
+    """The dwell of a visit that an earlier batch opened."""
+
+    org_id: UUID
+    visit_id: UUID
+    dwelled_at: datetime
+
+
+class Overspeed(NamedTuple):
+    """The first fix of a visit that states a speed above the limit; an earlier batch opened it."""
+
+    org_id: UUID
+    visit_id: UUID
+    overspeed_at: datetime
+    overspeed_lat: float
+    overspeed_lon: float
+    overspeed_mps: float
+
+
+class VisitNotOpen(Exception):
+    """Visits that our state holds to be open are not open in the database."""
+
+    def __init__(self, wanted: int, found: int) -> None:
+        super().__init__(f"{found} of {wanted} visits are open, which all were held to be")
+        self.wanted = wanted
+        self.found = found
+
+
+_COLUMNS = sql.SQL(", ").join(map(sql.Identifier, Visit._fields))
+_TYPES: tuple[LiteralString, ...] = (
+    *("uuid", "uuid", "uuid", "uuid", "int4", "uuid", "timestamptz", "int4", "timestamptz"),
+    *("timestamptz", "float8", "float8", "text", "timestamptz", "float8", "float8", "text"),
+    *("text", "text", "timestamptz", "int4", "int4", "bool", "bool", "bool"),
+    *("timestamptz", "float8", "float8", "float4", "bool", "uuid", "timestamptz", "int4"),
+)
+_INSERT = sql.SQL("INSERT INTO visits ({}) SELECT * FROM unnest({})").format(
+    _COLUMNS, sql.SQL(", ").join(sql.SQL("%b::{}[]").format(sql.SQL(name)) for name in _TYPES)
+)
+_KEPT = ("org_id", "id", "asset_id", "zone_id", "tracker_id")
+_AMEND = sql.SQL(
+    "INSERT INTO visits ({}) VALUES ({}) ON CONFLICT (org_id, id) DO UPDATE SET {}"
+).format(
+    _COLUMNS,
+    sql.SQL(", ").join([sql.Placeholder()] * len(Visit._fields)),
+    sql.SQL(", ").join(
+        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
+        for name in Visit._fields
+        if name not in _KEPT
+    ),
+)
+
+
+async def insert(conn: Connection, visits: Sequence[Visit]) -> None:
+    """Raises psycopg.errors.UniqueViolation where a visit is stored already."""
+    if not visits:
+        return
+    await conn.execute(_INSERT, [list(column) for column in zip(*visits, strict=True)])
+
+
+async def amend(conn: Connection, visits: Sequence[Visit]) -> None:
+    """Writes visits, over what was stored of them."""
+    if not visits:
+        return
+    ended_first = sorted(visits, key=lambda visit: visit.left_at is None and not visit.retracted)
+    async with conn.cursor() as cursor:  # so that no asset is in a zone twice meanwhile
+        await cursor.executemany(_AMEND, ended_first)
+
+
+async def close(conn: Connection, departures: Sequence[Departure]) -> None:
+    """Raises VisitNotOpen unless every one of the visits was open."""
+    if not departures:
+        return
+    cursor = await conn.execute(
+        """
+        UPDATE visits
+           SET left_at = departure.left_at, exit_lat = departure.exit_lat,
+               exit_lon = departure.exit_lon, exit_cause = departure.exit_cause,
+                exit_inferred = departure.exit_inferred, exit_told = exit_told OR departure.told,
+                exit_tracker_id = departure.exit_tracker_id,
+                exit_fix_time = departure.exit_fix_time, exit_fix_seq = departure.exit_fix_seq,
+                revision = revision + departure.amends::int
+           FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::float8[], %s::float8[],
+                       %s::text[], %s::text[], %s::uuid[], %s::timestamptz[], %s::int4[],
+                       %s::bool[], %s::bool[])
+                AS departure (org_id, id, left_at, exit_lat, exit_lon, exit_cause, exit_inferred,
+                              exit_tracker_id, exit_fix_time, exit_fix_seq, told, amends)
+         WHERE visits.org_id = departure.org_id AND visits.id = departure.id
+           AND visits.left_at IS NULL
+        """,
+        [list(column) for column in zip(*departures, strict=True)],
+    )
+    if cursor.rowcount != len(departures):
+        raise VisitNotOpen(len(departures), cursor.rowcount)
+
+
+async def mark_dwelled(conn: Connection, dwellings: Sequence[Dwelling]) -> None:
+    """Raises VisitNotOpen unless every one of the visits is open: before `close`."""
+    if not dwellings:
+        return
+    cursor = await conn.execute(
+        """
+        UPDATE visits SET dwelled_at = dwelling.dwelled_at, dwell_told = true
+          FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[])
+               AS dwelling (org_id, id, dwelled_at)
+         WHERE visits.org_id = dwelling.org_id AND visits.id = dwelling.id
+           AND visits.left_at IS NULL
+        """,
+        [list(column) for column in zip(*dwellings, strict=True)],
+    )
+    if cursor.rowcount != len(dwellings):
+        raise VisitNotOpen(len(dwellings), cursor.rowcount)
+
+
+async def mark_overspeed(conn: Connection, found: Sequence[Overspeed]) -> None:
+    """Raises VisitNotOpen unless every one of the visits is open: before `close`."""
+    if not found:
+        return
+    cursor = await conn.execute(
+        """
+        UPDATE visits
+           SET overspeed_at = found.at, overspeed_lat = found.lat, overspeed_lon = found.lon,
+               overspeed_mps = found.mps, overspeed_told = true
+          FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::float8[], %s::float8[],
+                      %s::float4[]) AS found (org_id, id, at, lat, lon, mps)
+         WHERE visits.org_id = found.org_id AND visits.id = found.id AND visits.left_at IS NULL
+        """,
+        [list(column) for column in zip(*found, strict=True)],
+    )
+    if cursor.rowcount != len(found):
+        raise VisitNotOpen(len(found), cursor.rowcount)
+
+
+_PAST = sql.SQL("""
+SELECT {}
+  FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::timestamptz[])
+       AS wanted (org_id, asset_id, since, until)
+  JOIN visits ON visits.org_id = wanted.org_id AND visits.asset_id = wanted.asset_id
+   AND (visits.left_at IS NULL OR visits.left_at >= wanted.since
+        OR visits.opening_time >= wanted.since)
+   AND (visits.left_at IS NULL OR visits.entered_at <= wanted.until
+        OR visits.opening_time <= wanted.until)
+""").format(sql.SQL(", ").join(sql.Identifier("visits", name) for name in Visit._fields))
+
+
+async def within(
+    conn: Connection, wanted: Sequence[tuple[UUID, UUID, datetime, datetime]]
+) -> list[Visit]:
+    """Of assets (org_id, asset_id, since, until) the visits that were not over before, and those
+    that fixes since then have opened; retracted ones too. Of later ones only those that are open.
+    """
+    cursor = await conn.execute(_PAST, [list(column) for column in zip(*wanted, strict=True)])
+    return [Visit(*row) for row in await cursor.fetchall()]

@@ -1,0 +1,31 @@
+"""Figures that show an operator at a glance whether the system works."""
+
+from typing import NamedTuple
+
+from psycopg.rows import args_row
+
+from db.core.connect import Connection
+
+
+class VitalSigns(NamedTuple):
+    """fixes_last_minute: stored ones that have a time of the last minute."""
+
+    postgres: str
+    timescaledb: str
+    fixes_last_minute: int
+
+
+async def read(conn: Connection) -> VitalSigns:
+    """The figures of all organizations, as opsc_ingest or a superuser."""
+    async with conn.cursor(row_factory=args_row(VitalSigns)) as cursor:
+        await cursor.execute(
+            """
+            SELECT current_setting('server_version'),
+                   (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'),
+                   (SELECT count(*) FROM gps_events
+                     WHERE time > now() - interval '1 minute' AND time <= now())
+            """
+        )
+        signs = await cursor.fetchone()
+    assert signs is not None  # a SELECT without FROM
+    return signs

@@ -1,0 +1,140 @@
+"""API keys: a user's rights, or a part of them, for a program."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.rows import args_row
+
+from db.core.connect import Connection
+from db.core.listing import Conditions
+from db.core.orders import NEWEST_FIRST, Columns, Order, RowKey, page
+
+_ENOUGH = timedelta(seconds=30)  # a use that was noted so lately is not noted again
+_COLUMNS = sql.SQL(
+    "id, user_id, name, scopes, last4, previous_expires_at, created_at, updated_at, expires_at,"
+    " last_used_at"
+)
+_KEY = Columns()
+
+
+class ApiKey(NamedTuple):
+    """One row without its secret."""
+
+    id: UUID
+    user_id: UUID
+    name: str
+    scopes: list[str] | None
+    last4: str
+    previous_expires_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+async def find(conn: Connection, key_id: UUID, *, lock: bool = False) -> ApiKey | None:
+    """The tenant's key of this id, unless it is revoked; with `lock` nobody else changes it until
+    the transaction ends."""
+    query = sql.SQL("SELECT {} FROM api_keys WHERE id = %s AND revoked_at IS NULL {}").format(
+        _COLUMNS, sql.SQL("FOR UPDATE" if lock else "")
+    )
+    async with conn.cursor(row_factory=args_row(ApiKey)) as cursor:
+        await cursor.execute(query, (key_id,))
+        return await cursor.fetchone()
+
+
+async def listing(
+    conn: Connection, *, order: Order = NEWEST_FIRST, after: RowKey | None, limit: int, offset: int
+) -> list[ApiKey]:
+    """A page: `limit` rows behind `after`, or behind the first `offset`."""
+    conditions = Conditions()
+    conditions.add("revoked_at IS NULL")
+    cut = page(conditions, limit, offset)
+    _KEY.go_on(conditions, order, after)
+    statement = sql.SQL("SELECT {} FROM api_keys {} {} {}").format(
+        _COLUMNS, conditions.where(), _KEY.order_by(order), cut
+    )
+    async with conn.cursor(row_factory=args_row(ApiKey)) as cursor:
+        await cursor.execute(statement, conditions.values)
+        return await cursor.fetchall()
+
+
+async def count(conn: Connection) -> int:
+    """How many keys the tenant has now."""
+    cursor = await conn.execute("SELECT count(*) FROM api_keys WHERE revoked_at IS NULL")
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    return row[0]
+
+
+async def insert(conn: Connection, key: ApiKey, key_hash: bytes) -> None:
+    """A new row."""
+    await conn.execute(
+        """
+        INSERT INTO api_keys (org_id, id, user_id, name, scopes, secret_hash, last4, created_at,
+                              updated_at, expires_at)
+        VALUES (current_org_id(), %(id)s, %(user_id)s, %(name)s, %(scopes)s, %(secret_hash)s,
+                %(last4)s, %(created_at)s, %(updated_at)s, %(expires_at)s)
+        """,
+        key._asdict() | {"secret_hash": key_hash},
+    )
+
+
+async def rotate(
+    conn: Connection, key_id: UUID, key_hash: bytes, last4: str, overlap: timedelta
+) -> ApiKey:
+    """Another secret for a key that there is; the one before is good for `overlap` more.
+
+    One that was still good from an earlier rotation ends at once.
+    """
+    statement = sql.SQL(
+        """
+        UPDATE api_keys
+           SET secret_hash = %s, last4 = %s, previous_hash = secret_hash,
+               previous_expires_at = now() + %s, updated_at = now()
+         WHERE id = %s
+        RETURNING {}
+        """
+    ).format(_COLUMNS)
+    async with conn.cursor(row_factory=args_row(ApiKey)) as cursor:
+        await cursor.execute(statement, (key_hash, last4, overlap, key_id))
+        key = await cursor.fetchone()
+    assert key is not None  # the caller holds the row
+    return key
+
+
+async def revoke(conn: Connection, key_id: UUID) -> None:
+    """Ends a key."""
+    await conn.execute(
+        """
+        UPDATE api_keys SET revoked_at = now(), updated_at = now()
+         WHERE id = %s AND revoked_at IS NULL
+        """,
+        (key_id,),
+    )
+
+
+async def revoke_all(conn: Connection, user_id: UUID) -> None:
+    """Ends all keys that act as a user."""
+    await conn.execute(
+        """
+        UPDATE api_keys SET revoked_at = now(), updated_at = now()
+         WHERE user_id = %s AND revoked_at IS NULL
+        """,
+        (user_id,),
+    )
+
+
+async def note_use(conn: Connection, key_ids: Sequence[UUID]) -> None:
+    """They were used just now."""
+    await conn.execute(
+        """
+        UPDATE api_keys SET last_used_at = now()
+         WHERE id = ANY (%s)
+           AND (last_used_at IS NULL OR last_used_at < now() - %s::interval)
+        """,
+        (list(key_ids), _ENOUGH),
+    )

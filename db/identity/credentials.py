@@ -1,0 +1,69 @@
+"""Whose a credential is, and what they may now: asked before the organization is known.
+
+One look-up is one round trip. It goes through functions of the owner, which take a hash, ids or an
+address and give ids: the application's role sees no row of anybody by it. None: there is no such
+credential, or it is no longer good, or its user is not.
+"""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from psycopg.rows import args_row
+
+from db.core.connect import Connection
+from db.identity.users import Role
+
+
+class Standing(NamedTuple):
+    """What a credential is good for at this moment."""
+
+    org_id: UUID
+    user_id: UUID
+    credential_id: UUID
+    role: Role
+    scopes: list[str] | None
+    expires_at: datetime | None
+
+
+async def of_api_key(conn: Connection, key_hash: bytes) -> Standing | None:
+    """By the hash of an API key."""
+    async with conn.cursor(row_factory=args_row(Standing)) as cursor:
+        await cursor.execute("SELECT * FROM caller_of_api_key(%s)", (key_hash,))
+        return await cursor.fetchone()
+
+
+async def of_session(conn: Connection, cookie_hash: bytes, idle: timedelta) -> Standing | None:
+    """By the hash of a session's cookie; one that was not used for `idle` is over."""
+    async with conn.cursor(row_factory=args_row(Standing)) as cursor:
+        await cursor.execute("SELECT * FROM caller_of_session(%s, %s)", (cookie_hash, idle))
+        return await cursor.fetchone()
+
+
+async def of_sign_in(conn: Connection, org_id: UUID, sign_in_id: UUID) -> Standing | None:
+    """Of an access token, by what it says of itself."""
+    async with conn.cursor(row_factory=args_row(Standing)) as cursor:
+        await cursor.execute("SELECT * FROM caller_of_sign_in(%s, %s)", (org_id, sign_in_id))
+        return await cursor.fetchone()
+
+
+async def org_of_refresh_token(conn: Connection, token_hash: bytes) -> UUID | None:
+    """The organization that gave a refresh token, whether it is still good or not."""
+    return await _org(conn, "SELECT org_of_refresh_token(%s)", token_hash)
+
+
+async def org_of_link(conn: Connection, token_hash: bytes) -> UUID | None:
+    """The organization of an invitation or a password reset."""
+    return await _org(conn, "SELECT org_of_user_link(%s)", token_hash)
+
+
+async def org_of_email(conn: Connection, email: str) -> UUID | None:
+    """Return the organization of an address in lower case, if it is known in one alone."""
+    return await _org(conn, "SELECT org_of_email(%s)", email)
+
+
+async def _org(conn: Connection, query: str, value: bytes | str) -> UUID | None:
+    cursor = await conn.execute(query.encode(), (value,))
+    row = await cursor.fetchone()
+    assert row is not None  # a function of one value
+    return row[0]

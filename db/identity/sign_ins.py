@@ -1,0 +1,153 @@
+"""Sign-ins, and the refresh tokens that follow one another within one."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from psycopg.rows import args_row
+
+from db.core.connect import Connection
+
+MOST_OF_A_USER = 1_000
+_ENOUGH = timedelta(seconds=30)  # what was noted so lately is not noted again
+
+
+class SignIn(NamedTuple):
+    """A new one. `secret_hash` is that of a session's cookie, None where tokens are given."""
+
+    id: UUID
+    user_id: UUID
+    secret_hash: bytes | None
+    lifetime: timedelta
+
+
+class Presented(NamedTuple):
+    """What is known of a refresh token that somebody brings."""
+
+    sign_in_id: UUID
+    user_id: UUID
+    is_over: bool  # expired, signed out, or the user is deactivated
+    was_used: bool
+    was_used_just_now: bool
+    next_was_used: bool
+
+
+async def begin(conn: Connection, sign_in: SignIn, password_hash: str) -> bool:
+    """Writes a sign-in of a user who has shown the password behind `password_hash`.
+
+    False where that is no longer the user's, or the user is deactivated: then nothing is written.
+    A user has MOST_OF_A_USER at a time; the oldest end where it would be more.
+    """
+    cursor = await conn.execute(
+        """
+        WITH present AS (
+            SELECT id FROM users
+             WHERE id = %(user_id)s AND password_hash = %(password_hash)s
+               AND deactivated_at IS NULL
+               FOR SHARE
+        )
+        INSERT INTO sign_ins (org_id, id, user_id, kind, secret_hash, expires_at)
+        SELECT current_org_id(), %(id)s, id,
+               CASE WHEN %(secret_hash)s::bytea IS NULL THEN 'token' ELSE 'session' END,
+               %(secret_hash)s, now() + %(lifetime)s
+          FROM present
+        """,
+        sign_in._asdict() | {"password_hash": password_hash},
+    )
+    if cursor.rowcount == 0:
+        return False
+    await conn.execute(
+        """
+        UPDATE sign_ins SET ended_at = now()
+         WHERE ended_at IS NULL AND id IN (
+            SELECT id FROM sign_ins WHERE user_id = %s AND ended_at IS NULL
+             ORDER BY created_at DESC OFFSET %s)
+        """,
+        (sign_in.user_id, MOST_OF_A_USER),
+    )
+    return True
+
+
+async def end(conn: Connection, sign_in_id: UUID) -> None:
+    """Signs out: nothing that came from this sign-in is good any more."""
+    await conn.execute(
+        "UPDATE sign_ins SET ended_at = now() WHERE id = %s AND ended_at IS NULL", (sign_in_id,)
+    )
+
+
+async def end_all(conn: Connection, user_id: UUID, *, but: UUID | None = None) -> None:
+    """Signs a user out everywhere, but of one sign-in where that is wanted."""
+    await conn.execute(
+        """
+        UPDATE sign_ins SET ended_at = now()
+         WHERE user_id = %s AND ended_at IS NULL AND id IS DISTINCT FROM %s
+        """,
+        (user_id, but),
+    )
+
+
+async def note_use(conn: Connection, sign_in_ids: Sequence[UUID]) -> None:
+    """They were used just now."""
+    await conn.execute(
+        """
+        UPDATE sign_ins SET last_used_at = now()
+         WHERE id = ANY (%s) AND last_used_at < now() - %s::interval
+        """,
+        (list(sign_in_ids), _ENOUGH),
+    )
+
+
+async def add_refresh_token(
+    conn: Connection, sign_in_id: UUID, token_hash: bytes, lifetime: timedelta
+) -> None:
+    """The next refresh token of a sign-in; good no longer than the sign-in."""
+    await conn.execute(
+        """
+        INSERT INTO refresh_tokens (org_id, token_hash, sign_in_id, expires_at)
+        SELECT org_id, %s, id, least(expires_at, now() + %s) FROM sign_ins WHERE id = %s
+        """,
+        (token_hash, lifetime, sign_in_id),
+    )
+
+
+async def present_refresh_token(
+    conn: Connection, token_hash: bytes, next_hash: bytes, grace: timedelta
+) -> Presented | None:
+    """What is known of a refresh token and of the one that follows it. Holds its row, so that two
+    who bring the same one at the same time come one after the other."""
+    async with conn.cursor(row_factory=args_row(Presented)) as cursor:
+        await cursor.execute(
+            """
+            SELECT s.id, s.user_id,
+                   t.expires_at <= now() OR s.ended_at IS NOT NULL OR s.expires_at <= now()
+                       OR u.deactivated_at IS NOT NULL,
+                   t.used_at IS NOT NULL,
+                   coalesce(t.used_at > now() - %s::interval, false),
+                   EXISTS (SELECT FROM refresh_tokens AS n
+                            WHERE n.token_hash = %s AND n.used_at IS NOT NULL)
+              FROM refresh_tokens AS t
+              JOIN sign_ins AS s ON s.org_id = t.org_id AND s.id = t.sign_in_id
+              JOIN users AS u ON u.org_id = s.org_id AND u.id = s.user_id
+             WHERE t.token_hash = %s
+               FOR UPDATE OF t
+            """,
+            (grace, next_hash, token_hash),
+        )
+        return await cursor.fetchone()
+
+
+async def use_refresh_token(conn: Connection, token_hash: bytes) -> None:
+    """It is used, and good for nothing more."""
+    await conn.execute(
+        "UPDATE refresh_tokens SET used_at = now() WHERE token_hash = %s", (token_hash,)
+    )
+
+
+async def sign_in_of_refresh_token(conn: Connection, token_hash: bytes) -> UUID | None:
+    """The sign-in that a refresh token belongs to."""
+    cursor = await conn.execute(
+        "SELECT sign_in_id FROM refresh_tokens WHERE token_hash = %s", (token_hash,)
+    )
+    row = await cursor.fetchone()
+    return None if row is None else row[0]

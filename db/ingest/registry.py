@@ -1,0 +1,243 @@
+"""What ingest knows by heart: organizations' trackers, assets and their tags, assignments, zones.
+
+Read whole at start and then by revision: each row carries the number of its last change. An asset
+that is new, and its tags, have revision 0: they are read when it has its first tracker, since
+nothing depends on them before. Zones are read some thousands at a time, and only their shapes are
+kept: the text of many is a large one.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from db.core.connect import Connection
+from db.core.registry_revision import read
+from db.ingest import asset_backlogs
+from db.ingest.asset_backlogs import Backlog
+from geofence.shapes.stored import StoredShape, read_stored
+from geofence.shapes.types import Shape
+
+MIN_TIME_US = -(2**63)  # of a beginning since ever
+MAX_TIME_US = 2**63 - 1  # of an end that is open
+_ZONES_AT_A_TIME = 4_000
+
+
+class TrackerRow(NamedTuple):
+    org_id: UUID
+    tracker_id: UUID
+    revoked: bool
+    receipts: bool
+
+
+class AssetRow(NamedTuple):
+    org_id: UUID
+    asset_id: UUID
+    name: str
+    asset_class: str
+
+
+class AssetTagsRow(NamedTuple):
+    """The tags of an asset in [valid_from_us, valid_to_us), microseconds since 1970.
+
+    An asset's rows follow one another; a row is known by its `valid_from_us`.
+    """
+
+    asset_id: UUID
+    tags: list[str]
+    valid_from_us: int
+    valid_to_us: int
+
+
+class AssignmentRow(NamedTuple):
+    """[from_us, to_us), microseconds since 1970.
+
+    Those of one tracker, or of one asset, never overlap: a row replaces what it overlaps.
+    """
+
+    tracker_id: UUID
+    asset_id: UUID
+    from_us: int
+    to_us: int
+
+
+class AssetChoice(NamedTuple):
+    """Assets of these ids, and assets with any of these tags."""
+
+    ids: frozenset[UUID]
+    tags: frozenset[str]
+
+
+class ZoneVersionRow(NamedTuple):
+    """In force in [valid_from_us, valid_to_us), made at created_us, microseconds since 1970.
+
+    rules: the fields of geofence.model.rules.Rules that were given. schedule: as
+    geofence.model.schedule.parse_schedule reads it, None for always. assets: None for all.
+    """
+
+    org_id: UUID
+    zone_id: UUID
+    version: int
+    name: str
+    kind: str
+    alert_on: list[str] | None
+    shape: Shape
+    rules: dict[str, Any]
+    schedule: dict[str, Any] | None
+    assets: AssetChoice | None
+    valid_from_us: int
+    valid_to_us: int
+    created_us: int
+
+
+class SettingsRow(NamedTuple):
+    """By what an organization has its fixes judged.
+
+    rules: defaults of its zones, fields of geofence.model.rules.Rules. max_accuracy_m: None for the
+    default. max_speed_mps: by class of asset, as far as it was given.
+    """
+
+    org_id: UUID
+    rules: dict[str, Any]
+    max_accuracy_m: float | None
+    max_speed_mps: dict[str, float]
+
+
+class RetentionRow(NamedTuple):
+    """How long an organization keeps its fixes."""
+
+    org_id: UUID
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryChanges:
+    """All rows whose last change is later than the revision asked for, as of `revision`.
+
+    Beside them the assets of these assignments and tags, and the tags of these assignments' assets,
+    where they have not been changed since they were made. An asset that never had a tracker may be
+    missing. retention: of all organizations that have one of their own.
+    """
+
+    revision: int
+    trackers: list[TrackerRow]
+    assets: list[AssetRow]
+    asset_tags: list[AssetTagsRow]
+    assignments: list[AssignmentRow]
+    zone_versions: list[ZoneVersionRow]
+    retention: list[RetentionRow] = field(default_factory=list[RetentionRow])
+    backlogs: list[Backlog] = field(default_factory=list[Backlog])
+    settings: list[SettingsRow] = field(default_factory=list[SettingsRow])
+
+
+_TRACKERS = """
+SELECT org_id, id, revoked_at IS NOT NULL, receipts FROM trackers WHERE revision > %s
+"""
+_ASSETS = """
+SELECT org_id, id, name, asset_class FROM assets WHERE revision > %(since)s
+ UNION ALL
+SELECT org_id, id, name, asset_class FROM assets
+ WHERE revision = 0 AND %(since)s >= 0 AND (org_id, id) IN (
+       SELECT org_id, asset_id FROM tracker_assignments WHERE revision > %(since)s
+        UNION ALL
+       SELECT org_id, asset_id FROM asset_tags WHERE revision > %(since)s)
+"""
+_ASSET_TAGS = """
+SELECT asset_id, tags,
+       CASE WHEN isfinite(valid_from) THEN (extract(epoch FROM valid_from) * 1000000)::bigint
+            ELSE %(ever)s END,
+       coalesce((extract(epoch FROM valid_to) * 1000000)::bigint, %(open)s)
+  FROM (SELECT * FROM asset_tags WHERE revision > %(since)s
+         UNION ALL
+        SELECT * FROM asset_tags
+         WHERE revision = 0 AND %(since)s >= 0 AND (org_id, asset_id) IN (
+               SELECT org_id, asset_id FROM tracker_assignments WHERE revision > %(since)s)) AS new
+ ORDER BY asset_id, valid_from
+"""
+_ASSIGNMENTS = """
+SELECT tracker_id, asset_id, (extract(epoch FROM assigned_from) * 1000000)::bigint,
+       coalesce((extract(epoch FROM assigned_to) * 1000000)::bigint, %s)
+  FROM tracker_assignments WHERE revision > %s
+"""
+_SETTINGS = """
+SELECT org_id, rules, max_accuracy_m, max_speed_mps FROM organizations
+ WHERE revision > greatest(%s, 0)
+"""
+_RETENTION = """
+SELECT org_id, positions_days FROM organizations WHERE positions_days IS NOT NULL
+"""
+_ZONE_VERSIONS = """
+SELECT geometry::text, radius_m, width_m,
+       org_id, zone_id, version, name, kind, alert_on, rules, schedule, assets,
+       (extract(epoch FROM valid_from) * 1000000)::bigint,
+       coalesce((extract(epoch FROM valid_to) * 1000000)::bigint, %s),
+       (extract(epoch FROM created_at) * 1000000)::bigint
+  FROM zone_versions WHERE revision > %s
+ ORDER BY zone_id, version
+"""
+
+
+@asynccontextmanager
+async def unchanging(conn: Connection) -> AsyncIterator[None]:
+    """A transaction in which all statements see the same rows; others may change them."""
+    async with conn.transaction():
+        await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+async def changes_since(conn: Connection, revision: int) -> RegistryChanges:
+    """Inside a transaction that holds the revision, or that is `unchanging`.
+
+    `revision` -1 reads everything. Raises what `geofence.shapes.stored.read_stored` raises.
+    """
+    newest = await read(conn)
+    async with conn.cursor() as cursor:
+        await cursor.execute(_TRACKERS, (revision,))
+        trackers = [TrackerRow(*row) for row in await cursor.fetchall()]
+        await cursor.execute(_ASSETS, {"since": revision})
+        assets = [AssetRow(*row) for row in await cursor.fetchall()]
+        spans = {"ever": MIN_TIME_US, "open": MAX_TIME_US}
+        await cursor.execute(_ASSET_TAGS, spans | {"since": revision})
+        asset_tags = [AssetTagsRow(*row) for row in await cursor.fetchall()]
+        await cursor.execute(_ASSIGNMENTS, (MAX_TIME_US, revision))
+        assignments = [AssignmentRow(*row) for row in await cursor.fetchall()]
+        await cursor.execute(_SETTINGS, (revision,))
+        settings = [SettingsRow(*row) for row in await cursor.fetchall()]
+        await cursor.execute(_RETENTION)
+        retention = [RetentionRow(*row) for row in await cursor.fetchall()]
+    backlogs = await asset_backlogs.changed_since(conn, revision)
+    zone_versions: list[ZoneVersionRow] = []
+    async with conn.cursor(name="zone_versions") as cursor:
+        await cursor.execute(_ZONE_VERSIONS, (MAX_TIME_US, revision))
+        while rows := await cursor.fetchmany(_ZONES_AT_A_TIME):
+            zone_versions += await asyncio.to_thread(_zone_versions, rows)
+    return RegistryChanges(
+        newest,
+        trackers,
+        assets,
+        asset_tags,
+        assignments,
+        zone_versions,
+        retention,
+        backlogs,
+        settings,
+    )
+
+
+def _zone_versions(rows: Sequence[tuple[Any, ...]]) -> list[ZoneVersionRow]:
+    shapes = read_stored([StoredShape(*row[:3]) for row in rows])
+    return [_zone_version(row[3:], shape) for row, shape in zip(rows, shapes, strict=True)]
+
+
+def _zone_version(row: tuple[Any, ...], shape: Shape) -> ZoneVersionRow:
+    *facts, rules, schedule, chosen, valid_from_us, valid_to_us, created_us = row
+    times_us = (valid_from_us, valid_to_us, created_us)
+    return ZoneVersionRow._make((*facts, shape, rules, schedule, _asset_choice(chosen), *times_us))
+
+
+def _asset_choice(chosen: dict[str, list[str]] | None) -> AssetChoice | None:
+    if chosen is None:
+        return None
+    return AssetChoice(frozenset(map(UUID, chosen["ids"])), frozenset(chosen["tags"]))

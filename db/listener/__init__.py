@@ -1,0 +1,1 @@
+"""Which devices may sign in, their sessions, and which are connected."""

@@ -1,0 +1,41 @@
+"""Which trackers may sign in to the listener: those not revoked, with the hash of a secret."""
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+from uuid import UUID
+
+from db.core.connect import Connection
+
+_ROWS_AT_ONCE = 500
+
+
+class TrackerIdentity(NamedTuple):
+    """secret_hash: SHA-256 of the secret; None where the tracker is revoked.
+
+    revision: of the row's last change.
+    """
+
+    tracker_id: UUID
+    org_id: UUID
+    secret_hash: bytes | None
+    receipts: bool
+    revision: int
+
+
+async def changed_since(conn: Connection, revision: int) -> AsyncIterator[TrackerIdentity]:
+    """Yield the trackers of all organizations that changed after `revision`; -1 yields all of them.
+
+    Revisions are committed in their order (`db.core.registry_revision.bump`): whoever has seen all
+    rows up to the highest revision has missed none.
+    """
+    rows = conn.cursor().stream(
+        """
+        SELECT id, org_id, CASE WHEN revoked_at IS NULL THEN secret_hash END, receipts, revision
+          FROM trackers WHERE revision > %s
+        """,
+        (revision,),
+        binary=True,
+        size=_ROWS_AT_ONCE,
+    )
+    async for row in rows:
+        yield TrackerIdentity(*row)

@@ -1,0 +1,151 @@
+"""Audit events: who changed what. The database writes them (migration 0008); here they are read.
+
+Each has the hash of itself and of the one before it in its organization. `check` reads a stretch of
+that chain and hashes it anew.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.rows import args_row
+
+from db.core.connect import Connection
+from db.core.listing import Conditions
+from db.core.orders import page
+
+_COLUMNS = sql.SQL(
+    "seq, occurred_at, user_id, via, credential_id, request_id, resource_type, resource_id,"
+    " table_name, action, changes::text, hash"
+)
+
+
+class AuditEvent(NamedTuple):
+    """One row; `changes` is a JSON text: {column: {"old": ..., "new": ...}}."""
+
+    seq: int
+    occurred_at: datetime
+    user_id: UUID | None
+    via: str | None
+    credential_id: UUID | None
+    request_id: str | None
+    resource_type: str
+    resource_id: UUID
+    table_name: str
+    action: str
+    changes: str
+    hash: bytes
+
+
+class AuditKey(NamedTuple):
+    """Where a row stands in the list: newest first."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which events; occurred in [since, until)."""
+
+    resource_type: str | None = None
+    resource_id: UUID | None = None
+    user_id: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def conditions(self) -> Conditions:
+        conditions = Conditions()
+        if self.resource_type is not None:
+            conditions.add("resource_type = %(resource_type)s", resource_type=self.resource_type)
+        if self.resource_id is not None:
+            conditions.add("resource_id = %(resource_id)s", resource_id=self.resource_id)
+        if self.user_id is not None:
+            conditions.add("user_id = %(user_id)s", user_id=self.user_id)
+        if self.since is not None:
+            conditions.add("occurred_at >= %(since)s", since=self.since)
+        if self.until is not None:
+            conditions.add("occurred_at < %(until)s", until=self.until)
+        return conditions
+
+
+class Link(NamedTuple):
+    """An event as far as the chain is concerned."""
+
+    seq: int
+    hash: bytes
+
+
+class Checked(NamedTuple):
+    """What came of checking a stretch: its events, the last of them, and the first seq that is
+    missing or not as it was written. No events: the chain ends before it."""
+
+    events: int
+    last: Link | None
+    broken_seq: int | None
+
+
+async def listing(
+    conn: Connection, wanted: AuditFilter, *, after: AuditKey | None, limit: int, offset: int
+) -> list[AuditEvent]:
+    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
+    conditions = wanted.conditions()
+    cut = page(conditions, limit, offset)
+    if after is not None:
+        conditions.add("seq < %(seq)s", **after._asdict())
+    statement = sql.SQL("SELECT {} FROM audit_events {} ORDER BY seq DESC {}").format(
+        _COLUMNS, conditions.where(), cut
+    )
+    async with conn.cursor(row_factory=args_row(AuditEvent)) as cursor:
+        await cursor.execute(statement, conditions.values)
+        return await cursor.fetchall()
+
+
+async def count(conn: Connection, wanted: AuditFilter, at_most: int) -> int:
+    """How many events there are; counting ends at `at_most`."""
+    conditions = wanted.conditions()
+    statement = sql.SQL(
+        "SELECT count(*) FROM (SELECT FROM audit_events {} LIMIT %(at_most)s) AS counted"
+    ).format(conditions.where())
+    cursor = await conn.execute(statement, conditions.values | {"at_most": at_most})
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    return row[0]
+
+
+async def is_known(conn: Connection, resource_id: UUID) -> bool:
+    """Whether the tenant has events of this resource."""
+    cursor = await conn.execute(
+        "SELECT FROM audit_events WHERE resource_id = %s LIMIT 1", (resource_id,)
+    )
+    return await cursor.fetchone() is not None
+
+
+async def check(conn: Connection, org_id: UUID, after_seq: int, limit: int) -> Checked:
+    """Hashes up to `limit` events behind `after_seq` anew, each on the stored hash of the one
+    before. Where the beginning was cut off, that of the last one that is gone."""
+    cursor = await conn.execute(
+        """
+        SELECT event.seq, event.hash,
+               event.hash = audit_hash(coalesce(before_it.hash, anchor.hash, ''), event),
+               (SELECT seq FROM audit_anchors WHERE org_id = %(org_id)s)
+          FROM (SELECT * FROM audit_events WHERE org_id = %(org_id)s AND seq > %(after_seq)s
+                 ORDER BY seq LIMIT %(limit)s) AS found
+          JOIN audit_events AS event USING (org_id, seq)
+          LEFT JOIN audit_events AS before_it
+            ON before_it.org_id = event.org_id AND before_it.seq = event.seq - 1
+          LEFT JOIN audit_anchors AS anchor
+            ON anchor.org_id = event.org_id AND anchor.seq = event.seq - 1
+         ORDER BY event.seq
+        """,
+        {"org_id": org_id, "after_seq": after_seq, "limit": limit},
+    )
+    rows = await cursor.fetchall()
+    last = None
+    for place, (seq, digest, is_whole, cut_seq) in enumerate(rows):
+        expected = max(after_seq, cut_seq or 0) + 1 + place
+        if seq != expected or not is_whole:
+            return Checked(place, last, expected)
+        last = Link(seq, digest)
+    return Checked(len(rows), last, None)

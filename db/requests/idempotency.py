@@ -1,0 +1,84 @@
+"""Answers that are kept for a day, for requests that are repeated with the same Idempotency-Key.
+
+A key is one operation's of one organization. Whoever runs it holds an advisory lock to the end of
+the transaction, in which the answer is kept too: of two at the same time one runs, in whatever
+process.
+"""
+
+from typing import NamedTuple
+
+from psycopg.rows import args_row
+
+from db.core.connect import Connection
+
+KEPT_HOURS = 24
+MOST_ANSWERS = 10_000  # of an organization; the oldest go first
+MOST_BYTES = 64 * 1024 * 1024
+
+
+class Kept(NamedTuple):
+    """What was answered, sealed, to whom and what: the fingerprint."""
+
+    fingerprint: bytes
+    answer_encrypted: bytes
+
+
+async def claim(conn: Connection, operation: str, key: str) -> bool:
+    """Whether nobody else runs it. It is the caller's until the transaction ends."""
+    cursor = await conn.execute(
+        """
+        SELECT pg_try_advisory_xact_lock(
+            hashtextextended(concat_ws('/', current_org_id(), %s::text, %s::text), 9))
+        """,
+        (operation, key),
+    )
+    row = await cursor.fetchone()
+    assert row is not None  # a SELECT without FROM
+    return row[0]
+
+
+async def find(conn: Connection, operation: str, key: str) -> Kept | None:
+    """What is kept. To be asked after `claim`, so that what ended before it is seen."""
+    async with conn.cursor(row_factory=args_row(Kept)) as cursor:
+        await cursor.execute(
+            """
+            SELECT fingerprint, answer_encrypted FROM idempotency_keys
+             WHERE operation = %s AND key = %s AND expires_at > now()
+            """,
+            (operation, key),
+        )
+        return await cursor.fetchone()
+
+
+async def keep(conn: Connection, operation: str, key: str, answer: Kept) -> None:
+    """Keeps an answer, over one that has expired."""
+    await conn.execute(
+        """
+        INSERT INTO idempotency_keys (org_id, operation, key, fingerprint, answer_encrypted,
+                                      expires_at)
+        VALUES (current_org_id(), %s, %s, %s, %s, now() + make_interval(hours => %s))
+        ON CONFLICT (org_id, operation, key) DO UPDATE
+           SET fingerprint = excluded.fingerprint, answer_encrypted = excluded.answer_encrypted,
+               created_at = excluded.created_at, expires_at = excluded.expires_at
+        """,
+        (operation, key, answer.fingerprint, answer.answer_encrypted, KEPT_HOURS),
+    )
+
+
+async def trim(conn: Connection) -> None:
+    """Removes the tenant's answers that are expired or beyond what is kept of it."""
+    await conn.execute(
+        """
+        DELETE FROM idempotency_keys WHERE (operation, key) IN (
+            SELECT operation, key FROM idempotency_keys
+             WHERE expires_at <= now() OR created_at <= (
+                SELECT max(created_at)
+                  FROM (SELECT created_at, row_number() OVER newest AS answers,
+                               sum(octet_length(answer_encrypted)) OVER newest AS bytes
+                          FROM idempotency_keys
+                        WINDOW newest AS (ORDER BY created_at DESC)) AS kept
+                 WHERE answers > %s OR bytes > %s)
+               FOR UPDATE SKIP LOCKED)
+        """,
+        (MOST_ANSWERS, MOST_BYTES),
+    )

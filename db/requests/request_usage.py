@@ -1,0 +1,66 @@
+"""How many requests an organization's programs made, by the hour."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from itertools import chain
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+from psycopg.rows import args_row
+
+from db.core.connect import Connection
+from db.core.pipeline_cursor import Asked
+from db.core.tenant import acting_for
+
+Step = Literal["hour", "day"]
+_LENGTHS: Mapping[Step, timedelta] = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+_ADD = """
+INSERT INTO request_usage AS known (org_id, hour, requests, refused)
+SELECT org_id, date_trunc('hour', now()), %(requests)s, %(refused)s
+  FROM organizations WHERE org_id = current_org_id()  -- if it is there still
+ON CONFLICT (org_id, hour) DO UPDATE
+   SET requests = known.requests + excluded.requests, refused = known.refused + excluded.refused
+"""
+
+
+class Count(NamedTuple):
+    """Let in, and refused."""
+
+    requests: int
+    refused: int
+
+
+class Period(NamedTuple):
+    """An hour, or a day in UTC."""
+
+    start: datetime
+    requests: int
+    refused: int
+
+
+async def add(conn: Connection, counts: Mapping[UUID, Count]) -> None:
+    """Adds to the hour that it is by the clock of the database."""
+    each: list[tuple[Asked, Asked]] = [  # in one order, so that nobody waits in a circle
+        (acting_for(org_id), (_ADD, counts[org_id]._asdict())) for org_id in sorted(counts)
+    ]
+    await conn.together(*chain.from_iterable(each))
+
+
+async def history(conn: Connection, step: Step, since: datetime, until: datetime) -> list[Period]:
+    """Every period of the tenant that begins in [since, until), oldest first, also empty ones.
+
+    The session's time zone must be UTC, as it is on our connections.
+    """
+    async with conn.cursor(row_factory=args_row(Period)) as cursor:
+        await cursor.execute(
+            """
+            SELECT start, coalesce(sum(requests), 0)::bigint, coalesce(sum(refused), 0)::bigint
+              FROM generate_series(
+                       date_trunc(%(step)s, %(since)s - interval '1 microsecond') + %(length)s,
+                       %(until)s - interval '1 microsecond', %(length)s) AS start
+              LEFT JOIN request_usage ON hour >= start AND hour < start + %(length)s
+             GROUP BY start ORDER BY start
+            """,
+            {"step": step, "since": since, "until": until, "length": _LENGTHS[step]},
+        )
+        return await cursor.fetchall()

@@ -1,0 +1,1 @@
+"""The tables of what an organization has, one file each."""

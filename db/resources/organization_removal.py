@@ -1,0 +1,126 @@
+"""Removing an organization with everything that is its own, while the system runs.
+
+In three steps, each of which may be done again after it was cut short; all as opsc_owner, who acts
+for the organization.
+
+1. `retire`: nobody of it gets in any more, neither people nor trackers.
+2. `remove_fixes` of each of the `trackers`, and `remove_piece`, until they return 0: what may be
+   much, a bounded number of rows a transaction.
+3. `remove`: all the rest in one transaction. It takes the lease away from ingest, which begins
+   again with what is stored then: what it remembers of the organization is gone, and nothing more
+   is written for it.
+"""
+
+from collections.abc import Sequence
+from graphlib import TopologicalSorter
+from typing import LiteralString
+from uuid import UUID
+
+from psycopg import sql
+
+from db.core import leases, registry_revision
+from db.core.connect import Connection
+
+PIECE_ROWS = 10_000
+_PASSES = 2  # what is removed first may be written again by triggers of what is removed later
+
+_RETIRE: Sequence[LiteralString] = (
+    "UPDATE trackers SET revoked_at = now(), revision = %(revision)s WHERE revoked_at IS NULL",
+    "UPDATE gateways SET revoked_at = now() WHERE revoked_at IS NULL",
+    "UPDATE api_keys SET revoked_at = now() WHERE revoked_at IS NULL",
+    "UPDATE sign_ins SET ended_at = now() WHERE ended_at IS NULL",
+    "UPDATE users SET deactivated_at = now() WHERE deactivated_at IS NULL",
+    "UPDATE webhook_endpoints SET deleted_at = now() WHERE deleted_at IS NULL",
+)
+# A visit that is open may still be written to by ingest.
+_MUCH: Sequence[tuple[LiteralString, LiteralString]] = (
+    ("webhook_deliveries", "true"),
+    ("events", "true"),
+    ("visits", "left_at IS NOT NULL"),
+    ("attachment_pieces", "true"),
+    ("quarantine", "true"),
+    ("audit_events", "true"),
+)
+# Rows of one instant go together.
+_FIXES = """
+DELETE FROM gps_events
+ WHERE tracker_id = %(tracker_id)s AND time <= (SELECT max(time) FROM (
+       SELECT time FROM gps_events WHERE tracker_id = %(tracker_id)s
+        ORDER BY time LIMIT %(limit)s) AS piece)
+"""
+_TENANT_TABLES = """
+SELECT relname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+ WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attname = 'org_id'
+   AND relname <> 'gps_events'
+ ORDER BY relname
+"""
+_REFERENCES = """
+SELECT child.relname, parent.relname FROM pg_constraint
+  JOIN pg_class AS child ON child.oid = conrelid JOIN pg_class AS parent ON parent.oid = confrelid
+ WHERE contype = 'f' AND child.relnamespace = 'public'::regnamespace AND conrelid <> confrelid
+"""
+
+
+async def name_of(conn: Connection) -> str | None:
+    """The name of the tenant; None where there is no such organization."""
+    cursor = await conn.execute("SELECT name FROM organizations WHERE org_id = current_org_id()")
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
+
+
+async def retire(conn: Connection) -> None:
+    """Lets nobody of the organization in any more."""
+    number, _ = await registry_revision.bump(conn)
+    for statement in _RETIRE:
+        await conn.execute(statement, {"revision": number})
+
+
+async def trackers(conn: Connection) -> list[UUID]:
+    """All that the organization ever had: the index of fixes is by tracker."""
+    cursor = await conn.execute("SELECT id FROM trackers WHERE org_id = current_org_id()")
+    return [tracker_id for (tracker_id,) in await cursor.fetchall()]
+
+
+async def remove_fixes(conn: Connection, tracker_id: UUID) -> int:
+    """Removes the oldest fixes of a tracker, and returns how many they were."""
+    cursor = await conn.execute(_FIXES, {"tracker_id": tracker_id, "limit": PIECE_ROWS})
+    return cursor.rowcount
+
+
+async def remove_piece(conn: Connection) -> int:
+    """Removes some rows of what else may be much, and returns how many they were."""
+    for table, condition in _MUCH:
+        statement = sql.SQL(
+            "DELETE FROM {0} WHERE ctid IN (SELECT ctid FROM {0}"
+            " WHERE org_id = current_org_id() AND {1} LIMIT %s)"
+        ).format(sql.Identifier(table), sql.SQL(condition))
+        cursor = await conn.execute(statement, (PIECE_ROWS,))
+        if cursor.rowcount > 0:
+            return cursor.rowcount
+    return 0
+
+
+async def remove(conn: Connection, ingest_lease: str) -> None:
+    """Removes all that is left, the organization too."""
+    await leases.fence(conn, ingest_lease)  # first, as ingest does: else both could wait
+    # Triggers write about what is removed, and that has to go too.
+    await conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    await conn.execute(
+        "DELETE FROM quarantine_usage WHERE tracker_id IN"
+        " (SELECT id FROM trackers WHERE org_id = current_org_id())"
+    )
+    *others, organizations = await _in_order(conn)
+    for table in [*others * _PASSES, organizations, "audit_events"]:
+        statement = sql.SQL("DELETE FROM {} WHERE org_id = current_org_id()")
+        await conn.execute(statement.format(sql.Identifier(table)))
+
+
+async def _in_order(conn: Connection) -> list[str]:
+    """All tables of a tenant but that of fixes, those first that refer to others."""
+    tables = [name for (name,) in await (await conn.execute(_TENANT_TABLES)).fetchall()]
+    references = await (await conn.execute(_REFERENCES)).fetchall()
+    sorter = TopologicalSorter({"organizations": [t for t in tables if t != "organizations"]})
+    for child, parent in references:
+        if child in tables and parent in tables:
+            sorter.add(parent, child)
+    return list(sorter.static_order())

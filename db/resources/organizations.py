@@ -1,0 +1,103 @@
+"""Organizations: the tenants."""
+
+from datetime import datetime
+from typing import Any, LiteralString, NamedTuple
+from uuid import UUID
+
+from psycopg.rows import args_row
+from psycopg.types.json import Jsonb
+
+from db.core.connect import Connection
+from db.core.ids import new_id
+from db.core.tenant import act_for
+from db.resources.plans import PlanName
+
+_COLUMNS: LiteralString = (
+    "SELECT org_id, name, plan, api_addon, api_access, timezone, created_at, updated_at,"
+    " rules, max_accuracy_m, max_speed_mps, punch_tolerance_m FROM organizations"
+)
+
+
+class Organization(NamedTuple):
+    """One row.
+
+    rules: the fields of geofence.model.rules.Rules that were given. max_speed_mps: by class of
+    asset, as far as it was given.
+    """
+
+    id: UUID
+    name: str
+    plan: PlanName
+    api_addon: bool
+    api_access: bool
+    timezone: str
+    created_at: datetime
+    updated_at: datetime
+    rules: dict[str, Any]
+    max_accuracy_m: float | None
+    max_speed_mps: dict[str, float]
+    punch_tolerance_m: float | None
+
+
+async def find(conn: Connection, *, lock: bool = False) -> Organization:
+    """The tenant itself. `lock`: against other writers."""
+    async with conn.cursor(row_factory=args_row(Organization)) as cursor:
+        await cursor.execute(_COLUMNS + (" FOR NO KEY UPDATE" if lock else ""))
+        organization = await cursor.fetchone()
+    assert organization is not None  # whoever is let in belongs to one
+    return organization
+
+
+async def update(conn: Connection, organization: Organization, revision: int | None) -> None:
+    """Writes name, timezone and settings. revision: None where the settings stay as they are."""
+    await conn.execute(
+        """
+        UPDATE organizations
+           SET name = %(name)s, timezone = %(timezone)s, updated_at = %(updated_at)s,
+               rules = %(rules)s, max_accuracy_m = %(max_accuracy_m)s,
+               max_speed_mps = %(max_speed_mps)s, punch_tolerance_m = %(punch_tolerance_m)s,
+               revision = coalesce(%(revision)s, revision)
+        """,
+        organization._asdict()
+        | {
+            "rules": Jsonb(organization.rules),
+            "max_speed_mps": Jsonb(organization.max_speed_mps),
+            "revision": revision,
+        },
+    )
+
+
+async def create_organization(
+    conn: Connection,
+    *,
+    name: str,
+    email: str,
+    password_hash: str,
+    plan: PlanName,
+    api_addon: bool = False,
+) -> UUID:
+    """A new organization with its first admin, inside the caller's transaction, as opsc_owner.
+
+    Raises psycopg.errors.CheckViolation for a name or an address that the schema refuses.
+    """
+    org_id = new_id()
+    await act_for(conn, org_id)
+    await conn.execute(
+        "INSERT INTO organizations (org_id, name, plan, api_addon) VALUES (%s, %s, %s, %s)",
+        (org_id, name, plan, api_addon),
+    )
+    await conn.execute(
+        """
+        INSERT INTO users (org_id, id, email, password_hash, role)
+        VALUES (%s, %s, lower(%s), %s, 'admin')
+        """,
+        (org_id, new_id(), email, password_hash),
+    )
+    return org_id
+
+
+async def listing(conn: Connection) -> list[Organization]:
+    """All organizations, the oldest first, as opsc_owner."""
+    async with conn.cursor(row_factory=args_row(Organization)) as cursor:
+        await cursor.execute(_COLUMNS + " ORDER BY created_at, org_id")
+        return await cursor.fetchall()

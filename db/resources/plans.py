@@ -1,0 +1,43 @@
+"""What an organization has paid for."""
+
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+from psycopg.rows import args_row
+
+from db.core.connect import Connection
+from db.core.tenant import acting_for
+
+PlanName = Literal["starter", "team", "unlimited"]
+
+
+class Plan(NamedTuple):
+    """`api_access`: by the plan or the add-on, the API and webhooks may be used."""
+
+    name: PlanName
+    api_addon: bool
+    api_access: bool
+
+
+async def find(conn: Connection, org_id: UUID) -> Plan:
+    """The plan of `org_id`, in one round trip; `conn` is in no transaction."""
+    asked = "SELECT plan, api_addon, api_access FROM organizations"
+    plan = await (await conn.together(acting_for(org_id), (asked, None))).fetchone()
+    assert plan is not None  # whoever is let in belongs to one
+    return Plan(*plan)
+
+
+async def change(conn: Connection, name: PlanName | None, api_addon: bool | None) -> Plan | None:
+    """Sets what is given, as opsc_owner; the plan as it is then. None: no such organization."""
+    async with conn.cursor(row_factory=args_row(Plan)) as cursor:
+        await cursor.execute(
+            """
+            UPDATE organizations
+               SET plan = coalesce(%(plan)s, plan), api_addon = coalesce(%(addon)s, api_addon),
+                   updated_at = now()
+             WHERE org_id = current_org_id()
+            RETURNING plan, api_addon, api_access
+            """,
+            {"plan": name, "addon": api_addon},
+        )
+        return await cursor.fetchone()

@@ -1,0 +1,406 @@
+"""Zones and their versions.
+
+What a zone is (name, kind, geometry, rules) stands in its versions; `zones` holds what outlives an
+edit. An edit closes the version in force at the instant that `db.core.registry_revision.bump` gave
+and opens the next one; a deletion only closes. Geometries are GeoJSON texts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.rows import args_row
+from psycopg.types.json import Jsonb
+
+from db.core import row_counts
+from db.core.connect import Connection
+from db.core.listing import Conditions
+from db.core.orders import NEWEST_FIRST, Columns, NameKey, Order, RowKey, page
+from geofence.geometry.overlap import Box
+from geofence.shapes.stored import StoredShape
+
+_COLUMNS = Columns("z.created_at", "v.name_key", "z.id")
+_COLUMNS_OF_PAGE = Columns()
+
+MAX_PAGE_BYTES = 8 * 1024 * 1024  # as stored, compressed: two to three times so much text
+
+_NEWEST_VERSION = sql.SQL(
+    """
+      JOIN zone_versions v
+        ON v.org_id = z.org_id AND v.zone_id = z.id AND v.version = z.version
+    """
+)
+_ZONES = (
+    sql.SQL(
+        """
+    SELECT z.id, z.external_id, z.version, v.name, v.kind, v.alert_on, v.geometry, v.radius_m,
+           v.width_m, v.rules, v.schedule, v.assets, v.valid_from, z.created_at, z.updated_at,
+           z.deleted_at, v.box, v.punch_tolerance_m, v.name_key
+      FROM zones z
+    """
+    )
+    + _NEWEST_VERSION
+)
+_ZONE_COLUMNS = sql.SQL(
+    "id, external_id, version, name, kind, alert_on, {geometry}, radius_m, width_m, rules,"
+    " schedule, {assets}, valid_from, created_at, updated_at, deleted_at, box, punch_tolerance_m"
+)
+_VERSION_COLUMNS = sql.SQL(
+    "version, name, kind, alert_on, {geometry}, radius_m, width_m, rules, schedule, {assets},"
+    " valid_from, valid_to, created_at, punch_tolerance_m"
+)
+# Looks at the sizes of a whole page before it unpacks anything.
+_IF_BOUNDED = sql.SQL(
+    "CASE WHEN sum(pg_column_size(geometry) + coalesce(pg_column_size(assets), 0)) OVER ()"
+    " <= %(page_bytes)s THEN {} END"
+)
+_WHOLE = {"geometry": sql.SQL("geometry::text"), "assets": sql.SQL("assets")}
+_BOUNDED = {name: _IF_BOUNDED.format(column) for name, column in _WHOLE.items()}
+
+
+MAX_BOXES = 20_000
+MAX_SHAPES_BYTES = 1024 * 1024
+# Open versions whose boxes meet one.
+_OVER = sql.SQL(
+    """
+  FROM zone_versions
+ WHERE valid_to IS NULL AND box[4] >= %(south)s AND box[2] <= %(north)s
+   AND (box[1] <= %(east)s AND box[3] >= %(west)s
+        OR box[1] + 360 <= %(east)s AND box[3] + 360 >= %(west)s
+        OR box[1] - 360 <= %(east)s AND box[3] - 360 >= %(west)s)
+"""
+)
+
+
+class PageTooLarge(Exception):
+    """The geometries and choices of assets of a page are more than should be read at once."""
+
+
+class Zone(NamedTuple):
+    """A zone as its newest version has it.
+
+    rules: the fields of geofence.model.rules.Rules that were given. schedule: as
+    geofence.model.schedule.parse_schedule reads it. assets: {"ids": [uuid, ...], "tags": [...]},
+    None for all. box: west, south, east, north, see `geofence.geometry.overlap.Box`; None where it
+    is not known.
+    """
+
+    id: UUID
+    external_id: str | None
+    version: int
+    name: str
+    kind: str
+    alert_on: list[str] | None
+    geometry: str
+    radius_m: float | None
+    width_m: float | None
+    rules: dict[str, Any]
+    schedule: dict[str, Any] | None
+    assets: dict[str, list[str]] | None
+    valid_from: datetime
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None = None
+    box: list[float] | None = None
+    punch_tolerance_m: float | None = None
+
+
+class ZoneVersion(NamedTuple):
+    """One version; fields as those of `Zone`."""
+
+    version: int
+    name: str
+    kind: str
+    alert_on: list[str] | None
+    geometry: str
+    radius_m: float | None
+    width_m: float | None
+    rules: dict[str, Any]
+    schedule: dict[str, Any] | None
+    assets: dict[str, list[str]] | None
+    valid_from: datetime
+    valid_to: datetime | None
+    created_at: datetime
+    punch_tolerance_m: float | None
+
+
+_ROW = TypeVar("_ROW", Zone, ZoneVersion)
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneFilter:
+    """Which zones. name_prefix: the first letters. deleted: those that are, instead."""
+
+    kind: str | None = None
+    external_id: str | None = None
+    name_prefix: str | None = None
+    deleted: bool = False
+
+    def conditions(self) -> Conditions:
+        conditions = Conditions()
+        conditions.add_null("z.deleted_at", null=not self.deleted)
+        conditions.add_equal(kind=self.kind, external_id=self.external_id)
+        if self.name_prefix is not None and not self.deleted:
+            conditions.add("v.valid_to IS NULL")  # says nothing new, but leads to the index
+        conditions.add_name_prefix(self.name_prefix)
+        return conditions
+
+
+class VersionKey(NamedTuple):
+    """Where a version stands in the list of its zone: newest first."""
+
+    version: int
+
+
+async def find(conn: Connection, zone_id: UUID, *, deleted: bool = False) -> Zone | None:
+    """The tenant's zone of this id; with `deleted` one that is deleted too."""
+    condition = sql.SQL("" if deleted else " AND z.deleted_at IS NULL")
+    async with conn.cursor(row_factory=args_row(Zone)) as cursor:
+        statement = sql.SQL("SELECT {} FROM ({} WHERE z.id = %s{}) AS found").format(
+            _ZONE_COLUMNS.format(**_WHOLE), _ZONES, condition
+        )
+        await cursor.execute(statement, (zone_id,))
+        return await cursor.fetchone()
+
+
+async def existed(conn: Connection, zone_id: UUID) -> bool:
+    """Whether the tenant has, or had, a zone of this id."""
+    cursor = await conn.execute("SELECT FROM zones WHERE id = %s", (zone_id,))
+    return await cursor.fetchone() is not None
+
+
+async def held(conn: Connection, zone_id: UUID) -> bool:
+    """Whether the zone is there and not deleted; it stays so until the transaction ends."""
+    cursor = await conn.execute(
+        "SELECT FROM zones WHERE id = %s AND deleted_at IS NULL FOR SHARE", (zone_id,)
+    )
+    return await cursor.fetchone() is not None
+
+
+async def has_external_id(conn: Connection, external_id: str) -> bool:
+    """Whether a zone of the tenant that is not deleted has it."""
+    cursor = await conn.execute(
+        "SELECT FROM zones WHERE external_id = %s AND deleted_at IS NULL", (external_id,)
+    )
+    return cursor.rowcount == 1
+
+
+async def listing(
+    conn: Connection,
+    wanted: ZoneFilter,
+    *,
+    order: Order = NEWEST_FIRST,
+    after: RowKey | NameKey | None,
+    limit: int,
+    offset: int,
+) -> list[Zone]:
+    """A page: `limit` rows behind `after`, or behind the first `offset`.
+
+    Raises PageTooLarge.
+    """
+    conditions = wanted.conditions()
+    cut = page(conditions, limit, offset)
+    _COLUMNS.go_on(conditions, order, after)
+    statement = sql.SQL(
+        """
+        SELECT {columns}
+          FROM ({zones} {where} {sorted} {page}) AS page
+         {sorted_again}
+        """
+    ).format(
+        columns=_ZONE_COLUMNS.format(**_BOUNDED),
+        zones=_ZONES,
+        where=conditions.where(),
+        sorted=_COLUMNS.order_by(order),
+        page=cut,
+        sorted_again=_COLUMNS_OF_PAGE.order_by(order),
+    )
+    async with conn.cursor(row_factory=args_row(Zone)) as cursor:
+        await cursor.execute(statement, conditions.values | {"page_bytes": MAX_PAGE_BYTES})
+        return _unless_too_large(await cursor.fetchall())
+
+
+async def count(conn: Connection, wanted: ZoneFilter) -> int:
+    """How many zones there are."""
+    if wanted == ZoneFilter():
+        return await row_counts.read(conn, "zones")
+    conditions = wanted.conditions()
+    versions_too = wanted.kind is not None or wanted.name_prefix is not None
+    statement = sql.SQL("SELECT count(*) FROM zones z {} {}").format(
+        _NEWEST_VERSION if versions_too else sql.SQL(""), conditions.where()
+    )
+    cursor = await conn.execute(statement, conditions.values)
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    return row[0]
+
+
+async def versions(
+    conn: Connection, zone_id: UUID, *, after: VersionKey | None, limit: int, offset: int
+) -> list[ZoneVersion]:
+    """A page of a zone's versions, newest first. A deleted zone keeps its versions.
+
+    Raises PageTooLarge.
+    """
+    conditions = Conditions()
+    conditions.add("zone_id = %(zone_id)s", zone_id=zone_id)
+    cut = page(conditions, limit, offset)
+    if after is not None:
+        conditions.add("version < %(version)s", **after._asdict())
+    statement = sql.SQL(
+        """
+        SELECT {columns}
+          FROM (SELECT * FROM zone_versions {where} ORDER BY version DESC {page}) AS page
+         ORDER BY version DESC
+        """
+    ).format(
+        columns=_VERSION_COLUMNS.format(**_BOUNDED),
+        where=conditions.where(),
+        page=cut,
+    )
+    async with conn.cursor(row_factory=args_row(ZoneVersion)) as cursor:
+        await cursor.execute(statement, conditions.values | {"page_bytes": MAX_PAGE_BYTES})
+        return _unless_too_large(await cursor.fetchall())
+
+
+async def count_versions(conn: Connection, zone_id: UUID) -> int:
+    """How many versions the zone has had."""
+    cursor = await conn.execute("SELECT count(*) FROM zone_versions WHERE zone_id = %s", (zone_id,))
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    return row[0]
+
+
+async def boxes_over(
+    conn: Connection, over: Box, without: UUID | None
+) -> list[tuple[UUID, float, float, float, float]]:
+    """The boxes of zones that are there now and may meet `over`, some MAX_BOXES at most."""
+    cursor = await conn.execute(
+        sql.SQL(
+            "SELECT zone_id, box[1], box[2], box[3], box[4] {}"
+            "   AND zone_id IS DISTINCT FROM %(without)s LIMIT %(limit)s"
+        ).format(_OVER),
+        over._asdict() | {"without": without, "limit": MAX_BOXES},
+    )
+    return await cursor.fetchall()
+
+
+async def boxes_since(conn: Connection, over: Box, revision: int) -> int:
+    """How many of them are newer than the revision."""
+    cursor = await conn.execute(
+        sql.SQL("SELECT count(*) {} AND revision > %(revision)s").format(_OVER),
+        over._asdict() | {"revision": revision},
+    )
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    return row[0]
+
+
+async def some_shapes(conn: Connection, zone_ids: Sequence[UUID]) -> dict[UUID, StoredShape]:
+    """Shapes of the smallest of the zones: of one at least, and of more within MAX_SHAPES_BYTES."""
+    cursor = await conn.execute(
+        """
+        SELECT zone_id, geometry::text, radius_m, width_m
+          FROM (SELECT zone_id, geometry, radius_m, width_m, row_number() OVER sized AS number,
+                       sum(pg_column_size(geometry)) OVER sized AS bytes
+                  FROM zone_versions WHERE zone_id = ANY (%s) AND valid_to IS NULL
+                WINDOW sized AS (ORDER BY pg_column_size(geometry), zone_id)) AS found
+         WHERE number = 1 OR bytes <= %s
+        """,
+        (list(zone_ids), MAX_SHAPES_BYTES),
+    )
+    return {zone_id: StoredShape(*row) for zone_id, *row in await cursor.fetchall()}
+
+
+async def insert(conn: Connection, zone: Zone, revision: int) -> None:
+    """A new zone with its first version.
+
+    Raises psycopg.errors.UniqueViolation for an external_id that is taken.
+    """
+    await conn.execute(
+        """
+        INSERT INTO zones (org_id, id, external_id, version, created_at, updated_at)
+        VALUES (current_org_id(), %(id)s, %(external_id)s, %(version)s, %(created_at)s,
+                %(updated_at)s)
+        """,
+        zone._asdict(),
+    )
+    await _open_version(conn, zone, revision)
+
+
+async def replace(conn: Connection, zone: Zone, revision: int) -> None:
+    """An edit: `zone.version` is the next one, in force from `zone.valid_from`."""
+    await _close_version(conn, zone.id, zone.valid_from, revision)
+    await update(conn, zone)
+    await _open_version(conn, zone, revision)
+
+
+async def update(conn: Connection, zone: Zone) -> None:
+    """Writes what stands outside the versions. Raises as `insert` does."""
+    await conn.execute(
+        """
+        UPDATE zones SET external_id = %(external_id)s, version = %(version)s,
+                         updated_at = %(updated_at)s, deleted_at = %(deleted_at)s
+         WHERE id = %(id)s
+        """,
+        zone._asdict(),
+    )
+
+
+async def delete(conn: Connection, zone_id: UUID, at: datetime, revision: int) -> None:
+    """Ends a zone that is there."""
+    await conn.execute(
+        "UPDATE zones SET deleted_at = %s, updated_at = %s WHERE id = %s AND deleted_at IS NULL",
+        (at, at, zone_id),
+    )
+    await _close_version(conn, zone_id, at, revision)
+
+
+async def restore(conn: Connection, zone: Zone, revision: int) -> None:
+    """A deleted zone is there again: `zone.version` is the next one, in force from
+    `zone.valid_from`. Raises as `insert` does."""
+    await update(conn, zone)
+    await _open_version(conn, zone, revision)
+
+
+def _unless_too_large(rows: list[_ROW]) -> list[_ROW]:
+    if any(row.geometry is None for row in rows):
+        raise PageTooLarge
+    return rows
+
+
+async def _open_version(conn: Connection, zone: Zone, revision: int) -> None:
+    await conn.execute(
+        """
+        INSERT INTO zone_versions (org_id, zone_id, version, name, kind, alert_on, geometry,
+                                   radius_m, width_m, rules, schedule, assets, valid_from,
+                                   created_at, revision, box, punch_tolerance_m)
+        VALUES (current_org_id(), %(id)s, %(version)s, %(name)s, %(kind)s, %(alert_on)s,
+                %(geometry)s::json, %(radius_m)s, %(width_m)s, %(rules)s, %(schedule)s, %(assets)s,
+                %(valid_from)s, %(updated_at)s, %(revision)s, %(box)s, %(punch_tolerance_m)s)
+        """,
+        zone._asdict()
+        | {
+            "rules": Jsonb(zone.rules),
+            "schedule": _jsonb(zone.schedule),
+            "assets": _jsonb(zone.assets),
+            "revision": revision,
+        },
+    )
+
+
+def _jsonb(value: dict[str, Any] | None) -> Jsonb | None:
+    return None if value is None else Jsonb(value)
+
+
+async def _close_version(conn: Connection, zone_id: UUID, at: datetime, revision: int) -> None:
+    await conn.execute(
+        """
+        UPDATE zone_versions SET valid_to = %s, revision = %s
+         WHERE zone_id = %s AND valid_to IS NULL
+        """,
+        (at, revision, zone_id),
+    )

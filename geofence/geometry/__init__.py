@@ -1,0 +1,1 @@
+"""Inside, crossing and distance, compiled, for many points at once."""

@@ -1,0 +1,75 @@
+"""How large a shape is, for people: an area and a box on the map.
+
+Areas are by geodesic edges, which is about what the straight edges of a zone enclose, and those of
+corridors count bends twice. Boxes hold the whole shape.
+"""
+
+# pyright: reportUnknownMemberType=false
+# (shapely has no type information of its own)
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pyproj import Geod
+from shapely import Polygon
+
+from geofence.geometry.boxes import boxes
+from geofence.geometry.packing import pack
+from geofence.shapes.types import Circle, Corridor, Polygonal, Shape
+
+_EARTH = Geod(ellps="WGS84")
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """bbox: west, south, east, north in degrees, as RFC 7946, 5.2 has it: over the 180th meridian
+    west is the larger one."""
+
+    area_m2: float
+    bbox: tuple[float, float, float, float]
+
+
+def measures(shape: Shape) -> Measures:
+    """Of one shape."""
+    return Measures(_area_m2(shape), _bbox(shape))
+
+
+def _area_m2(shape: Shape) -> float:
+    if isinstance(shape, Circle):
+        return math.pi * shape.radius_m**2
+    if isinstance(shape, Corridor):
+        lon, lat = shape.vertices.T
+        length_m = float(_EARTH.line_length(lon, lat))
+        return length_m * shape.width_m + math.pi * (shape.width_m / 2) ** 2
+    return sum(_polygon_m2(polygon) for polygon in _polygons(shape))
+
+
+def _polygons(shape: Polygonal) -> Iterator[Polygon]:
+    geometry = shape.geometry
+    if isinstance(geometry, Polygon):
+        yield geometry
+    else:
+        yield from geometry.geoms
+
+
+def _polygon_m2(polygon: Polygon) -> float:
+    outer, *holes = (
+        abs(_EARTH.polygon_area_perimeter(*ring.coords.xy)[0])
+        for ring in (polygon.exterior, *polygon.interiors)
+    )
+    return float(outer - sum(holes))
+
+
+def _bbox(shape: Shape) -> tuple[float, float, float, float]:
+    _, records = pack([shape])
+    found = boxes([shape], records)
+    west, east = float(found["west"].min()), float(found["east"].max())
+    if east - west >= 360:
+        west, east = -180.0, 180.0
+    south, north = float(found["south"].min()), float(found["north"].max())
+    return _in_one_turn(west), south, _in_one_turn(east), north
+
+
+def _in_one_turn(lon: float) -> float:
+    return lon if -180 <= lon <= 180 else lon - 360 * math.floor((lon + 180) / 360)

@@ -1,0 +1,1 @@
+"""The evaluator: what a batch of fixes enters, stays in, leaves and passes through."""

@@ -1,0 +1,225 @@
+"""Which zones a batch of fixes enters, leaves and passes through. Values in, values out.
+
+    evaluation = evaluate(batch, state, index, now_us, gates)
+    ... store evaluation.transitions in the transaction that stores the fixes ...
+    state.apply(evaluation.delta)          # after COMMIT
+
+Nothing is changed by evaluating: it may be repeated. The work is done by compiled code, which runs
+without holding the interpreter: `walk` takes asset by asset, `judge` fix by fix, `timeline` what
+happens without a fix.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geofence.judging.scratch import Found
+from geofence.judging.state import State, StateDelta
+from geofence.judging.walk import (
+    Budget,
+    Held,
+    Marked,
+    Speeds,
+    Work,
+    chain_by_asset,
+    mark_late_assets,
+    walk,
+)
+from geofence.model.no_fix_events import Agenda
+from geofence.model.records import MEMBERSHIP_DTYPE, PLACE_DTYPE
+from geofence.model.rules import Gates
+from geofence.model.transitions import TRANSITION_DTYPE, Transition
+from geofence.zones.index import ZoneIndex
+from geofence.zones.versions import MIN_TIME_US
+from telemetry.fix import FixBatch
+
+NO_TIMERS_US = MIN_TIME_US  # a `now` before which nothing falls due
+
+TICK_US = 250_000  # so often assets without a fix are looked at, at most
+_LATE_NEWS_US = 600_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a batch does.
+
+    transitions: TRANSITION_DTYPE, in order of the fix that made them known, those that none did at
+    the end; for one fix in order of time, exits before enters, zone. delta: for `State.apply`.
+    late: bool, (n,): which fixes lie at or before their asset's newest and were left out.
+    suspect: bool, (n,): which fixes could only be reached too fast, and changed nothing.
+    healed: PLACE_DTYPE: earlier suspect fixes that have turned out to be good.
+    postponed: bool, (n,): which fixes were not judged: the organization has had its transitions.
+    """
+
+    transitions: NDArray[np.void]
+    delta: StateDelta
+    late: NDArray[np.bool_]
+    suspect: NDArray[np.bool_]
+    healed: NDArray[np.void]
+    postponed: NDArray[np.bool_]
+
+
+def evaluate(
+    batch: FixBatch,
+    state: State,
+    index: ZoneIndex,
+    now_us: int,
+    gates: Gates | None = None,
+    agenda: Agenda | None = None,
+    most_transitions: int | None = None,
+) -> Evaluation:
+    """Judge the fixes of `batch` in order of arrival, then what has fallen due by now_us.
+
+    Of batch.rows `asset` (-1: not judged), `organization`, `tracker`, `time_us`, `seq`, `lat`,
+    `lon`, and `accuracy_m` and `speed_mps` where known, are read. now_us: NO_TIMERS_US for no
+    deadlines but those that lie before a fix. agenda: changes of trackers and openings of
+    schedules in the time that is judged. most_transitions: organizations share so many; one that
+    has its share keeps the rest of its fixes, and what has fallen due, for a later evaluation. A
+    single fix is never cut.
+
+    One state is evaluated by one thread at a time.
+    """
+    gates, agenda = gates or Gates.default(), agenda or Agenda.empty()
+    work, ticked_us = _work(batch.rows, state, index, now_us, agenda)
+    room = _Room.for_work(work, state)
+    while True:
+        budget = _budget(work, state, most_transitions)
+        evaluation = _walked(work, state, index, now_us, gates, agenda, room, ticked_us, budget)
+        if evaluation is not None:
+            return evaluation
+        room = room.doubled()
+
+
+def late_assets(batch: FixBatch, state: State) -> NDArray[np.int64]:
+    """The assets of which `evaluate` would find a fix late, each once."""
+    work = _work_of_fixes(batch.rows, state)
+    late = np.zeros(len(work.asset), np.bool_)
+    mark_late_assets(work, state.assets, late)
+    return work.asset[late]
+
+
+def _work(
+    rows: NDArray[np.void], state: State, index: ZoneIndex, now_us: int, agenda: Agenda
+) -> tuple[Work, int]:
+    """Who is looked at, and up to when all assets have been looked at then."""
+    state.hold_assets(int(agenda.move["key"].max(initial=-1)) + 1)
+    work = _work_of_fixes(rows, state)
+    if now_us < state.ticked_us + TICK_US:
+        return work, state.ticked_us
+    waiting = np.setdiff1d(_waiting(state, index, now_us, agenda), work.asset)
+    asset = np.concatenate((work.asset, waiting))
+    first = np.concatenate((work.first, np.full(len(waiting), -1)))
+    return work._replace(asset=asset, first=first), now_us
+
+
+def _work_of_fixes(rows: NDArray[np.void], state: State) -> Work:
+    """The assets that have fixes."""
+    rows = np.require(rows, requirements=("C", "W"))  # else it would be compiled once more
+    state.hold_assets(int(rows["asset"].max(initial=-1)) + 1)
+    work = Work(rows, *np.empty((3, len(rows)), np.int64))
+    count = chain_by_asset(work, state.workspace.head(len(state.assets)))
+    return work._replace(asset=work.asset[:count], first=work.first[:count])
+
+
+def _waiting(state: State, index: ZoneIndex, now_us: int, agenda: Agenda) -> NDArray[np.int64]:
+    """The assets for which something has happened without a fix since the last tick."""
+    found = [agenda.move["key"].astype(np.int64)]
+    if state.next_due_us <= now_us:
+        found.append(np.flatnonzero(state.assets["due_us"] <= now_us))
+    since_us = state.ticked_us
+    if index.arrays.mark is not state.mark and since_us > MIN_TIME_US + _LATE_NEWS_US:
+        since_us -= _LATE_NEWS_US  # a change may have been heard of after its instant
+    marks = index.organizations_with_marks(since_us, now_us)
+    opens = agenda.opening["time_us"]
+    opening = agenda.opening["key"][(opens > state.ticked_us) & (opens <= now_us)]
+    if len(marks) or len(opening):
+        concerned = np.concatenate((marks, opening))
+        found.append(np.flatnonzero(np.isin(state.assets["organization"], concerned)))
+    return np.concatenate(found)
+
+
+def _budget(work: Work, state: State, most: int | None) -> Budget:
+    """An equal share for each organization that has a fix or waits."""
+    here = np.concatenate((work.row["organization"], state.assets["organization"][work.asset]))
+    spent = np.zeros(int(here.max(initial=0)) + 2, np.int64)  # the last one is of nobody
+    if most is None:
+        return Budget(spent, np.iinfo(np.int64).max)
+    return Budget(spent, max(1, most // max(1, len(np.unique(here[here >= 0])))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """How much the arrays that compiled code writes can take."""
+
+    place: int  # zones near one place, and memberships of one asset
+    transitions: int
+    memberships: int
+
+    @staticmethod
+    def for_work(work: Work, state: State) -> "_Room":
+        fixes, held = len(work.row), int(state.count[work.asset].sum())
+        return _Room(64, fixes // 4 + 2 * held + 1_024, 2 * held + fixes // 4 + 256)
+
+    def doubled(self) -> "_Room":
+        return _Room(2 * self.place, 2 * self.transitions, 2 * self.memberships)
+
+
+def _walked(
+    work: Work,
+    state: State,
+    index: ZoneIndex,
+    now_us: int,
+    gates: Gates,
+    agenda: Agenda,
+    room: _Room,
+    ticked_us: int,
+    budget: Budget,
+) -> Evaluation | None:
+    """None where the room is too little."""
+    fixes, assets = len(work.row), len(work.asset)
+    found = Found(
+        asset=state.assets[work.asset],
+        member=np.empty(room.memberships, MEMBERSHIP_DTYPE),
+        transition=np.empty(room.transitions, TRANSITION_DTYPE),
+        healed=np.empty(2 * fixes, PLACE_DTYPE),  # one fix heals no more than two
+    )
+    desk = state.workspace.desk(index.arrays, agenda, room.place, found)
+    held = Held(state.start, state.count, state.rows)
+    speeds = Speeds(
+        gates.max_speed_mps,
+        gates.default_max_speed_mps,
+        gates.default_max_accuracy_m,
+        gates.max_accuracy_m,
+    )
+    marked, count = Marked(*np.zeros((3, fixes), np.bool_)), np.empty(assets, np.int64)
+    has_room, is_all = walk(desk, work, held, speeds, now_us, marked, budget, count)
+    if not has_room:
+        return None
+    # Who was not looked at up to now is found again by what was known at the last tick.
+    ticked_us, mark = (ticked_us, index.arrays.mark) if is_all else (state.ticked_us, state.mark)
+    case = desk.case[0]
+    members = found.member[: case["base"]]
+    return Evaluation(
+        _in_order(found.transition[: case["transitions"]], fixes),
+        StateDelta(found.asset, count, members, ticked_us, mark),
+        marked.late,
+        marked.suspect,
+        found.healed[: case["healed"]],
+        marked.postponed,
+    )
+
+
+def _in_order(found: NDArray[np.void], fixes: int) -> NDArray[np.void]:
+    """By fix; what is known together by time, exits before enters, zone.
+
+    A visit without length keeps its enter before its exit, and one that ends with its dwell keeps
+    that before its exit.
+    """
+    if len(found) < 2:
+        return found  # sorting nothing would take a quarter of the time of a batch of one fix
+    row = np.where(found["row"] < 0, fixes, found["row"])
+    rank = np.where(found["entered_us"] < found["time_us"], 1, 3)
+    rank[found["transition"] != Transition.EXIT] = 2
+    rank[found["transition"] == Transition.DWELL] = 0
+    return found[np.lexsort((found["zone"], rank, found["time_us"], found["step"], row))]

@@ -1,0 +1,60 @@
+"""What a place says of a zone: inside, outside, or neither, where it is too coarse. Compiled.
+
+A fine fix says inside where the zone covers it. A coarse one has to lie deep inside or far outside:
+a parked phone whose positions wander by a hundred metres must not seem to move.
+"""
+
+import numpy as np
+
+from geofence.judging.candidates import holds, is_deeper, is_within
+from geofence.judging.scratch import Desk, judged
+from geofence.kernel.compiled import Record, bare, inlined
+from geofence.model.rules import COARSE_DEPTH, COARSE_MARGIN
+from geofence.model.transitions import Says
+
+_INSIDE, _OUTSIDE, _UNSURE = int(Says.INSIDE), int(Says.OUTSIDE), int(Says.UNSURE)
+
+
+@inlined
+def is_coarse(place: Record, coarse_accuracy_m: float) -> bool:
+    """Whether a PLACE_DTYPE states a worse accuracy than that; one that states none is fine."""
+    return place.accuracy_m > coarse_accuracy_m
+
+
+@bare
+def is_within_margin(desk: Desk, entry: int, place: Record) -> bool:
+    """Whether a place is outside by no more than the zone's buffer and its own accuracy."""
+    rules = desk.zones.entry[entry]
+    margin_m = rules.exit_buffer_m
+    if is_coarse(place, rules.coarse_accuracy_m):
+        margin_m += COARSE_MARGIN * place.accuracy_m
+    elif not np.isnan(place.accuracy_m):
+        margin_m += min(place.accuracy_m, rules.accuracy_clamp_m)
+    return margin_m > 0.0 and is_within(desk, entry, place.lon, place.lat, margin_m)
+
+
+@bare
+def said(desk: Desk, entry: int, place: Record, is_covered: bool) -> int:
+    """INSIDE, OUTSIDE or UNSURE, as Says. is_covered: whether the entry's zone covers the place."""
+    if not is_coarse(place, desk.zones.entry[entry].coarse_accuracy_m):
+        return _INSIDE if is_covered else _OUTSIDE
+    if not is_covered:
+        return _UNSURE if is_within_margin(desk, entry, place) else _OUTSIDE
+    is_deep = is_deeper(desk, entry, place.lon, place.lat, COARSE_DEPTH * place.accuracy_m)
+    return _INSIDE if is_deep else _UNSURE
+
+
+@bare
+def said_by(desk: Desk, entry: int, place: Record) -> int:
+    """As `said`, for a place of which nothing is known."""
+    return said(desk, entry, place, holds(desk, entry, place.lon, place.lat))
+
+
+@bare
+def is_unknown(desk: Desk, entry: int, vague: bool) -> bool:
+    """Whether no fix of the asset, which is in no visit of the zone, has told if it is inside.
+
+    vague: as in ASSET_DTYPE; the asset's own may be another one by now.
+    """
+    asset = judged(desk)
+    return not asset.located or (vague and said_by(desk, entry, asset.good) == _UNSURE)

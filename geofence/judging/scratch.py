@@ -1,0 +1,179 @@
+"""What compiled code works at: the zones, room to work in, and what it has found.
+
+Nothing in the room outlasts one asset of one batch; it is kept from batch to batch to save making
+it.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geofence.geometry.crossing import ROWS_PER_VERTEX
+from geofence.geometry.packing import SHAPE_DTYPE
+from geofence.kernel.compiled import Record, Records, bare
+from geofence.model.records import PLACE_DTYPE
+from geofence.zones.index import ZoneArrays
+from geofence.zones.rtree import STACK
+
+CANDIDATE_DTYPE = np.dtype(
+    [
+        ("entry", "<i8"),
+        ("inside", "?"),  # whether it covers the fix
+        ("dealt_with", "?"),  # whether a membership has taken note
+        ("met_first", "<f8"),  # where on the way to the fix (0..1) it is met; NaN: it is not
+        ("met_last", "<f8"),
+        ("met_m", "<f8"),  # how many metres of the way lie inside
+        ("newest_hit", "<i8"),  # the last of its hits, -1
+    ]
+)
+
+HIT_DTYPE = np.dtype(
+    [
+        ("slot", "<i8"),  # the candidate's place
+        ("turn", "<f8"),  # degrees that bring the way into a frame in which they come near
+        ("first", "<i8"),  # the vertices concerned
+        ("last", "<i8"),
+        ("before", "<i8"),  # the hit before of the same candidate, -1
+    ]
+)
+
+_LEAST_SPANS = 256
+
+LOOKUP_DTYPE = np.dtype([("stamp", "<i8"), ("place", "<i8")])  # good if the stamp is the newest
+
+CASE_DTYPE = np.dtype(
+    [
+        ("group", "<i8"),  # who is judged: the place of its row and of its first membership
+        ("base", "<i8"),
+        ("place", PLACE_DTYPE),  # by which fix
+        ("newest", PLACE_DTYPE),  # the newest fix while older ones are judged
+        ("way", PLACE_DTYPE),  # a place that no fix shows
+        ("shape", SHAPE_DTYPE),  # a piece of a shape
+        ("vague", "?"),  # the asset's `vague` before the fix
+        ("bridging", "?"),  # the way to the fix begins at the asset's `fine`, else at its `good`
+        ("row", "<i8"),  # the number of the fix in the batch, -1
+        ("received_us", "<i8"),  # when it was received
+        ("transition", "<i8"),  # what is noted next, why, and how it is known
+        ("cause", "<i8"),
+        ("inferred", "<i8"),
+        ("change_us", "<i8"),  # the change that opens a visit, 0
+        ("stamp", "<i8"),  # counts look-ups
+        ("candidates", "<i8"),  # how many of each there are
+        ("hits", "<i8"),
+        ("members", "<i8"),
+        ("transitions", "<i8"),
+        ("step", "<i8"),  # counts instants of judgement
+        ("healed", "<i8"),
+    ]
+)
+
+
+class Desk(NamedTuple):
+    """case: CASE_DTYPE, (1,): what is at hand. stack, found: of the tree search; spans: of `meets`.
+
+    candidate (CANDIDATE_DTYPE): the zone versions near the way to the fix; slot: by entry, its
+    place there. hit (HIT_DTYPE): the frames in which they come near. row: by zone, the number of
+    the asset's membership. move, opening: see `geofence.model.no_fix_events`. asset (ASSET_DTYPE),
+    member (MEMBERSHIP_DTYPE), transition, healed (PLACE_DTYPE): what is found; the asset that is
+    judged is asset[case.group], its memberships begin at member[case.base].
+    """
+
+    zones: ZoneArrays
+    move: Records
+    opening: Records
+    case: Records
+    stack: NDArray[np.int64]
+    found: NDArray[np.int64]
+    spans: NDArray[np.float64]
+    candidate: Records
+    slot: Records
+    hit: Records
+    row: Records
+    asset: Records
+    member: Records
+    transition: Records
+    healed: Records
+
+
+@bare
+def judged(desk: Desk) -> Record:
+    """The asset that is judged, ASSET_DTYPE."""
+    return desk.asset[desk.case[0].group]
+
+
+@bare
+def member_of(desk: Desk, number: int) -> Record:
+    """One of its memberships, MEMBERSHIP_DTYPE."""
+    return desk.member[desk.case[0].base + number]
+
+
+class Found(NamedTuple):
+    """The arrays of a desk in which a walk leaves what it has found."""
+
+    asset: Records
+    member: Records
+    transition: Records
+    healed: Records
+
+
+class Workspace:
+    """The arrays of a desk that are kept."""
+
+    def __init__(self) -> None:
+        self._head = np.empty(0, np.int64)
+        self._case = np.zeros(1, CASE_DTYPE)
+        self._stack = np.zeros(STACK, np.int64)
+        self._spans = np.zeros((_LEAST_SPANS, 2))
+        self._slot = self._row = np.zeros(0, LOOKUP_DTYPE)
+        self._make_room(64)
+
+    def _make_room(self, room: int) -> None:
+        self._found = np.zeros(room, np.int64)
+        self._candidate = np.zeros(room, CANDIDATE_DTYPE)
+        self._hit = np.zeros(room, HIT_DTYPE)
+
+    def head(self, assets: int) -> NDArray[np.int64]:
+        """-1 for each asset; to be left so."""
+        if len(self._head) < assets:
+            self._head = np.full(assets + assets // 8, -1, np.int64)
+        return self._head
+
+    def desk(
+        self,
+        zones: ZoneArrays,
+        agenda: tuple[NDArray[np.void], NDArray[np.void]],
+        room: int,
+        found: Found,
+    ) -> Desk:
+        """room: for how many zones near one place."""
+        if len(self._found) < room:
+            self._make_room(room)
+        spans = ROWS_PER_VERTEX * zones.most_vertices
+        if len(self._spans) < spans:
+            self._spans = np.zeros((spans, 2))
+        self._slot = _of_length(self._slot, len(zones.entry))
+        self._row = _of_length(self._row, len(zones.newest))
+        case = self._case[0]
+        case["transitions"] = case["healed"] = case["base"] = case["step"] = 0
+        return Desk(
+            zones=zones,
+            move=agenda[0],
+            opening=agenda[1],
+            case=self._case,
+            stack=self._stack,
+            found=self._found,
+            spans=self._spans,
+            candidate=self._candidate,
+            slot=self._slot,
+            hit=self._hit,
+            row=self._row,
+            asset=found.asset,
+            member=found.member,
+            transition=found.transition,
+            healed=found.healed,
+        )
+
+
+def _of_length(lookup: NDArray[np.void], least: int) -> NDArray[np.void]:
+    return lookup if len(lookup) >= least else np.zeros(least + least // 8, LOOKUP_DTYPE)

@@ -1,0 +1,107 @@
+"""Compiles what is compiled, or takes it from where it is kept.
+
+A process that is about to judge fixes calls `prepare` first, so that its first batch need not wait
+a minute where nothing is kept yet. `python -m geofence.judging.warmup` does it ahead of time and
+shows how far it is.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (numba's events and shapely have no types)
+
+import sys
+from collections.abc import Callable
+from typing import Any, TextIO
+
+import numpy as np
+from numba.core.event import Event, Listener, install_listener
+from shapely import Point
+
+from geofence.geometry.containment import covers_pairs
+from geofence.geometry.distance import signed_distance_m
+from geofence.geometry.latitude_bands import edges_by_band
+from geofence.geometry.packing import SLABS_FROM_VERTICES
+from geofence.geometry.queries import covers
+from geofence.judging.evaluator import NO_TIMERS_US, evaluate, late_assets
+from geofence.judging.lookup import signed_distances_m
+from geofence.judging.state import State
+from geofence.judging.walk import mark_late_assets, walk
+from geofence.kernel.compiled import all_called
+from geofence.shapes.types import Polygonal
+from geofence.zones.index import ZoneIndex
+from telemetry.fix import FixBatch
+
+LINES = 8  # of progress, where the output is no terminal
+
+_CALLED = (mark_late_assets, walk, signed_distance_m, covers_pairs, edges_by_band)
+
+Step = Callable[[int, int], None]
+
+
+class _Progress(Listener):
+    """Calls `step(compiled, all)` after each function of ours that was compiled."""
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        self._wanted = all_called(*_CALLED)
+        self._compiled: set[Any] = set()
+
+    def on_start(self, event: Event) -> None:
+        pass
+
+    def on_end(self, event: Event) -> None:
+        about: Any = event.data
+        function = about["dispatcher"].py_func
+        if function in self._wanted and function not in self._compiled:
+            self._compiled.add(function)
+            self._step(len(self._compiled), len(self._wanted))
+
+
+def prepare(step: Step | None = None) -> None:
+    """Returns when everything is ready to run; `step` is called for each compiled function."""
+    if step is None:
+        _call_everything()
+        return
+    with install_listener("numba:compile", _Progress(step)):
+        _call_everything()
+
+
+def _call_everything() -> None:
+    index, none = ZoneIndex(), np.empty(0)
+    late_assets(FixBatch.empty(), State())
+    evaluate(FixBatch.empty(), State(), index, NO_TIMERS_US)
+    signed_distances_m(index, none.astype(np.int64), none.astype(np.int64), none, none)
+    many_sided = Polygonal(Point(0, 0).buffer(1, quad_segs=SLABS_FROM_VERTICES // 4))
+    covers(many_sided, [0.0], [0.0])
+
+
+class Report:
+    """How far compiling is: a counter on a terminal, else a few lines."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out, self._has_compiled = out, False
+
+    def step(self, done: int, of: int) -> None:
+        """Shows that `done` functions are compiled."""
+        if not self._has_compiled:
+            self._say("compiling the geofence engine for this machine, about a minute ...")
+        self._has_compiled = True
+        if self._out.isatty():
+            self._say(f"\r  {done} of {of} functions", end="")
+        elif done % (of // LINES) == 0:
+            self._say(f"  {done} of {of} functions")
+
+    def end(self) -> None:
+        """Says what was done."""
+        if self._has_compiled and self._out.isatty():
+            self._say("")
+        what = "compiled" if self._has_compiled else "compiled already: nothing to do"
+        self._say(f"the geofence engine is {what}")
+
+    def _say(self, text: str, end: str = "\n") -> None:
+        print(text, end=end, file=self._out, flush=True)
+
+
+if __name__ == "__main__":
+    report = Report(sys.stderr)
+    prepare(report.step)
+    report.end()

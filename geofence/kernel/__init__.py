@@ -1,0 +1,1 @@
+"""How functions are compiled and kept, and tables of records."""

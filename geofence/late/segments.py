@@ -1,0 +1,213 @@
+"""An asset's fixes in segments, each with the state before it, and what comes of judging them."""
+
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geofence.judging.evaluator import NO_TIMERS_US, Evaluation, evaluate
+from geofence.judging.state import State, StateDelta, blank_assets
+from geofence.late.amendments import VisitKey
+from geofence.late.visit_keys import key_of
+from geofence.model.no_fix_events import Agenda
+from geofence.model.records import MEMBERSHIP_DTYPE, PLACE_DTYPE
+from geofence.model.rules import Gates
+from geofence.model.transitions import TRANSITION_DTYPE, Transition
+from geofence.zones.index import ZoneIndex
+from geofence.zones.versions import MIN_TIME_US
+from telemetry.fix import FIX_DTYPE, FixBatch, Flag
+
+FIXES_PER_SEGMENT = 64
+NO_TRANSITIONS = np.empty(0, TRANSITION_DTYPE)
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """How fixes are judged: see `geofence.judging.evaluator.evaluate`.
+
+    agenda: all changes of the asset's trackers, and all openings, in the time that the history
+    covers.
+    """
+
+    index: ZoneIndex
+    gates: Gates | None = None
+    agenda: Agenda | None = None
+
+
+@dataclass(slots=True)
+class Segment:
+    """rows: FIX_DTYPE, in order. before: the state that they are judged from. transitions, suspect,
+    healed: what came of it (see `geofence.judging.evaluator.Evaluation`).
+    """
+
+    before: StateDelta
+    rows: NDArray[np.void] = field(default_factory=lambda: np.empty(0, FIX_DTYPE))
+    transitions: NDArray[np.void] = field(default_factory=lambda: NO_TRANSITIONS)
+    suspect: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    healed: NDArray[np.void] = field(default_factory=lambda: np.empty(0, PLACE_DTYPE))
+
+    def followed_by(self, other: "Segment") -> "Segment":
+        return Segment(
+            self.before,
+            joined(self.rows, other.rows),
+            joined(self.transitions, other.transitions),
+            joined(self.suspect, other.suspect),
+            joined(self.healed, other.healed),
+        )
+
+    def suspects(self) -> NDArray[np.void]:
+        return self.rows[self.suspect]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Segments, and what happened after the last fix."""
+
+    segments: list[Segment]
+    tail: NDArray[np.void]
+
+    @property
+    def until_us(self) -> int:
+        """The instant of the last fix, or of what is known to have happened after it."""
+        last = self.segments[-1]
+        before_us = int(last.before.assets["newest_us"][0])
+        return max(int(last.rows["time_us"].max(initial=before_us)), self.tail_until_us)
+
+    @property
+    def tail_until_us(self) -> int:
+        return int(self.tail["time_us"].max(initial=NO_TIMERS_US))
+
+    def parts(self, first: int, settled: int) -> Iterator[NDArray[np.void]]:
+        """The transitions of the segments first..settled-1; the tail's go with the last segment."""
+        last = len(self.segments) - 1
+        for number in range(first, min(settled, last)):
+            yield self.segments[number].transitions
+        if settled > last:
+            yield joined(self.segments[last].transitions, self.tail)
+
+    def begun(self, first: int, settled: int, zones: Container[int]) -> list[VisitKey]:
+        """The names of visits in some zones that go on when a segment begins, and of those that
+        begin from there on.
+        """
+        members = self.segments[first].before.memberships
+        names = [key_of(member) for member in members[members["inside"]]]
+        for transitions in self.parts(first, settled):
+            names += map(key_of, transitions[transitions["transition"] == Transition.ENTER])
+        return [name for name in names if name.zone in zones]
+
+    def changed_zones(
+        self, old: "Timeline", first: int, settled: int, old_settled: int
+    ) -> set[int]:
+        """The zones in which something else happens than did before."""
+        was, now = old._by_zone(first, old_settled), self._by_zone(first, settled)
+        return {zone for zone in was.keys() | now.keys() if was.get(zone) != now.get(zone)}
+
+    def _by_zone(self, first: int, settled: int) -> dict[int, list[bytes]]:
+        """What happens in each zone, whichever fix of the segment made it known."""
+        found: dict[int, list[bytes]] = defaultdict(list)
+        for transitions in self.parts(first, settled):
+            if len(transitions):
+                transitions = transitions.copy()
+                transitions["row"] = transitions["step"] = 0
+                for row in transitions:
+                    found[int(row["zone"])].append(row.tobytes())
+        return found
+
+    def openings_since(
+        self, old: "Timeline", first: int, settled: int, old_settled: int
+    ) -> NDArray[np.void]:
+        """The openings of schedules that were not found before."""
+        before = old._openings(first, old_settled)
+        now = self._openings(first, settled)
+        new = [not np.any(before[["zone", "time_us"]] == one[["zone", "time_us"]]) for one in now]
+        return now[np.array(new, bool)]
+
+    def _openings(self, first: int, settled: int) -> NDArray[np.void]:
+        found = joined(*self.parts(first, settled))
+        return found[found["transition"] == Transition.SCHEDULE]
+
+    def suspicions_since(
+        self, old: "Timeline", first: int, settled: int, old_settled: int
+    ) -> dict[tuple[int, int, int], bool]:
+        """Fixes that were not suspect, or not known, and those that were and are no more."""
+        before, now = old._suspects(first, old_settled), self._suspects(first, settled)
+        return dict.fromkeys(now - before, True) | dict.fromkeys(before - now, False)
+
+    def openings(self) -> NDArray[np.void]:
+        """All openings of schedules."""
+        return self._openings(0, len(self.segments))
+
+    def suspicions(self, rows: NDArray[np.void]) -> dict[tuple[int, int, int], bool]:
+        """Fixes whose flag is wrong: of `rows`, which are in the segments, and of those before."""
+        was = set(_identities(rows[rows["flags"] & Flag.SUSPECT != 0]))
+        now = self._suspects(0, len(self.segments))
+        healed = {one for segment in self.segments for one in _identities(segment.healed)}
+        earlier = healed - set(_identities(rows))
+        return dict.fromkeys(now - was, True) | dict.fromkeys((was - now) | earlier, False)
+
+    def _suspects(self, first: int, settled: int) -> set[tuple[int, int, int]]:
+        """The suspect fixes of some segments, and of the one before, which they may heal."""
+        segments = self.segments[max(first - 1, 0) : settled + 1]
+        suspects = [segment.suspects() for segment in segments if segment.suspect.any()]
+        healed = [segment.healed for segment in segments if len(segment.healed)]
+        found = {one for rows in suspects for one in _identities(rows)}
+        return found - {one for rows in healed for one in _identities(rows)}
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How segments are judged."""
+
+    bench: State
+    asset: int
+    circumstances: Circumstances
+
+    def judge(self, segment: Segment) -> StateDelta:
+        """Fills what comes of the segment; returns the state after it."""
+        evaluation = self._evaluated(segment.before, FixBatch(segment.rows), NO_TIMERS_US)
+        segment.transitions, segment.suspect = evaluation.transitions, evaluation.suspect
+        segment.healed = evaluation.healed
+        return evaluation.delta if len(segment.rows) else segment.before
+
+    def tail(self, state: StateDelta, until_us: int) -> tuple[NDArray[np.void], StateDelta]:
+        """What has happened up to then after the last fix, and the state then."""
+        if until_us == NO_TIMERS_US:
+            return NO_TRANSITIONS, replace(state, ticked_us=MIN_TIME_US, mark=None)
+        evaluation = self._evaluated(state, FixBatch.empty(), until_us)
+        own = evaluation.delta if len(evaluation.delta.assets) else state
+        return evaluation.transitions, replace(own, ticked_us=MIN_TIME_US, mark=None)
+
+    def _evaluated(self, state: StateDelta, batch: FixBatch, now_us: int) -> Evaluation:
+        given = self.circumstances
+        self.bench.apply(state)
+        try:
+            return evaluate(batch, self.bench, given.index, now_us, given.gates, given.agenda)
+        finally:
+            self.bench.forget(self.asset)
+
+
+def joined(*parts: NDArray[Any]) -> NDArray[Any]:
+    """The parts, of one dtype, one after the other; `np.concatenate` compares the dtypes field by
+    field, which takes a hundred times as long as copying some rows.
+    """
+    filled = [part for part in parts if len(part)] or [parts[0]]
+    if len(filled) == 1:
+        return filled[0]
+    rows, end = np.empty(sum(map(len, filled)), filled[0].dtype), 0
+    for part in filled:
+        rows[end : end + len(part)] = part
+        end += len(part)
+    return rows
+
+
+def nothing_known(asset: int) -> StateDelta:
+    """The state of an asset without a fix."""
+    none = np.empty(0, MEMBERSHIP_DTYPE)
+    return StateDelta(blank_assets(asset, 1), np.zeros(1, np.int64), none)
+
+
+def _identities(rows: NDArray[np.void]) -> Iterable[tuple[int, int, int]]:
+    return zip(*(rows[name].tolist() for name in ("tracker", "time_us", "seq")), strict=True)

@@ -1,0 +1,1 @@
+"""What the engine speaks of: transitions, rules, policies, schedules, ids of visits."""

@@ -1,0 +1,1 @@
+"""The shapes of zones, read from GeoJSON, checked and repaired."""

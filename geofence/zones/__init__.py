@@ -1,0 +1,1 @@
+"""Versions of zones, and the indexes that find those near a place."""

@@ -1,0 +1,1 @@
+"""From transitions to visits and events."""

@@ -1,0 +1,34 @@
+"""Events with the fix that made each of them known, and the order in which they are told.
+
+Assets with late fixes are judged apart from the others. What is told goes by the arrival of fixes
+all the same, however they are judged and however they are cut into batches.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from db.history.events import Event
+
+BEFORE_FIXES = -1  # of what stored fixes show, before those of the batch
+AFTER_FIXES = 2**62  # of what has fallen due without a fix
+_NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Known(NamedTuple):
+    """An event, and the number of the fix that made it known, in order of arrival."""
+
+    fix: int
+    event: Event
+
+
+def in_order(known: Iterable[Known]) -> list[Event]:
+    """Return the events by the fix that made each known, then those that none did by their time.
+
+    Events of one fix, and of one asset, keep their order.
+    """
+    return [one.event for one in sorted(known, key=_place)]
+
+
+def _place(one: Known) -> tuple[int, datetime]:
+    return one.fix, one.event.occurred_at if one.fix == AFTER_FIXES else _NO_TIME

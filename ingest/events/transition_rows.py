@@ -1,0 +1,98 @@
+"""Transitions as Python values, one by one, with what is worked out for all of them at once."""
+
+from typing import NamedTuple
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geofence.judging.lookup import signed_distances_m
+from geofence.model.transitions import Cause, Inferred
+from geofence.model.visit_ids import visit_id
+from ingest.registry.registry import Registry
+from telemetry.times import format_times
+
+# The words of visits and events.
+CAUSES: dict[int, str] = {cause: cause.name.lower() for cause in Cause}
+INFERRED: dict[int, str | None] = {
+    Inferred.NONE: None,
+    Inferred.SEGMENT: "segment",
+    Inferred.TIMER: "timer",
+}
+
+
+class Step(NamedTuple):
+    """One transition: the columns of TRANSITION_DTYPE, and what is worked out for all at once.
+
+    accuracy_m, speed_mps, distance_m: rounded, None where not known.
+    """
+
+    row: int
+    step: int
+    asset: int
+    zone: int
+    version: int
+    organization: int
+    transition: int
+    cause: int
+    inferred: int
+    returning: bool
+    time_us: int
+    lat: float
+    lon: float
+    tracker: int
+    fix_us: int
+    fix_seq: int
+    raw_accuracy_m: float
+    raw_speed_mps: float
+    opening_tracker: int
+    opening_us: int
+    opening_seq: int
+    opening_change_us: int
+    entered_us: int
+    opening_version: int
+    opening_again: int
+    accuracy_m: float | None
+    speed_mps: float | None
+    distance_m: float
+    occurred_at: str
+
+
+def read_steps(transitions: NDArray[np.void], registry: Registry) -> list[Step]:
+    """Of TRANSITION_DTYPE, in their order."""
+    if not len(transitions):
+        return []
+    distance_m = signed_distances_m(
+        registry.index, *(transitions[name] for name in ("zone", "version", "lon", "lat"))
+    )
+    return [
+        Step(*row, *more)
+        for row, *more in zip(
+            transitions.tolist(),
+            _shortest(transitions["accuracy_m"]),
+            _shortest(transitions["speed_mps"]),
+            distance_m.round(2).tolist(),
+            format_times(transitions["time_us"]),
+            strict=True,
+        )
+    ]
+
+
+def visit_of(step: Step, registry: Registry) -> UUID:
+    """The id of the visit."""
+    return visit_id(
+        registry.assets[step.asset],
+        registry.zones[step.zone],
+        registry.trackers[step.opening_tracker],
+        step.opening_us,
+        step.opening_seq,
+        step.opening_change_us,
+        step.opening_again,
+    )
+
+
+def _shortest(values: NDArray[np.float32]) -> list[float | None]:
+    """Each float32 in its shortest form, as it was sent; None for NaN, which is not known."""
+    found = values.astype("U32").astype(np.float64).astype(object)
+    found[np.isnan(values)] = None
+    return found.tolist()

@@ -1,0 +1,195 @@
+"""From transitions to the rows that tell of them: visits, what becomes of them, events."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.history.events import Event
+from db.history.visits import Departure, Dwelling, Overspeed, Visit
+from geofence.late.amendments import Telling, Told
+from geofence.model.policy import BREACH, Word, event_type, opening_breach
+from geofence.model.transitions import SILENT, Transition, rank_in_instant
+from geofence.model.visit_ids import event_id, opening_event_id
+from ingest.events.amendment import amendment_event
+from ingest.events.breach import data, overspeed_data
+from ingest.events.known import AFTER_FIXES, Known
+from ingest.events.transition_rows import CAUSES, INFERRED, Step, read_steps, visit_of
+from ingest.registry.registry import Registry
+from telemetry.times import format_time, to_datetime
+
+_WORDS: dict[int, Word] = {
+    Transition.ENTER: "enter",
+    Transition.EXIT: "exit",
+    Transition.DWELL: "dwell",
+    Transition.OVERSPEED: "overspeed",
+}
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one batch changes, in the order in which it happened."""
+
+    visits: dict[UUID, Visit] = field(default_factory=dict[UUID, Visit])
+    dwellings: list[Dwelling] = field(default_factory=list[Dwelling])
+    overspeeds: list[Overspeed] = field(default_factory=list[Overspeed])
+    departures: list[Departure] = field(default_factory=list[Departure])
+    events: list[Known] = field(default_factory=list[Known])
+
+    def __bool__(self) -> bool:
+        noted = self.dwellings or self.overspeeds or self.departures
+        return bool(self.visits or noted or self.events)
+
+
+def tell(
+    transitions: NDArray[np.void],
+    registry: Registry,
+    detected_us: int,
+    told: Mapping[UUID, Told],
+) -> Outcome:
+    """The rows for `transitions` (TRANSITION_DTYPE). detected_us: when they became known. told: of
+    open visits, what was told of them before and does not hold.
+    """
+    outcome = Outcome()
+    detected_at = format_time(detected_us)
+    for step in _in_order(read_steps(transitions, registry), registry):
+        if step.transition == Transition.SCHEDULE:
+            event = _opening_event(step, detected_at, registry)
+        else:
+            visit = visit_of(step, registry)
+            before = told.get(visit) if told else None
+            _note(outcome, step, visit, registry, amends=before is not None and before.exit)
+            event = _event(step, visit, before, detected_at, registry)
+        if event is not None:
+            outcome.events.append(Known(AFTER_FIXES if step.row < 0 else step.row, event))
+    return outcome
+
+
+def _event(
+    step: Step, visit: UUID, before: Told | None, detected_at: str, registry: Registry
+) -> Event | None:
+    telling = Telling(_WORDS[step.transition])
+    instead = telling if before is None else before.instead_of(telling)
+    if instead is telling:
+        return visit_event(step, visit, detected_at, registry, late=False)
+    if before is None or instead is None:
+        return None
+    end = (instead, before.revision + 1, step.time_us)
+    return amendment_event(step, *end, detected_at, registry, late=False)
+
+
+def _in_order(steps: list[Step], registry: Registry) -> Iterator[Step]:
+    """As they are; of one kind and one instant by zone id."""
+    place = 0
+    while place < len(steps):
+        first, moment = place, _moment(steps[place])
+        while place < len(steps) and _moment(steps[place]) == moment:
+            place += 1
+        yield from sorted(steps[first:place], key=lambda step: registry.zones[step.zone])
+
+
+def _moment(step: Step) -> tuple[int, int, int, int]:
+    rank = rank_in_instant(step.transition, step.entered_us, step.time_us)
+    return step.row, step.step, step.time_us, rank
+
+
+def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amends: bool) -> None:
+    """Notes the visit that begins, goes on or ends. amends: another end was told before."""
+    at, org_id = to_datetime(step.time_us), registry.organizations[step.organization]
+    opened = outcome.visits.get(visit)
+    if step.transition == Transition.ENTER:
+        outcome.visits[visit] = opened_visit(step, visit, registry)
+    elif step.transition == Transition.DWELL:
+        if opened is None:
+            outcome.dwellings.append(Dwelling(org_id, visit, at))
+        else:
+            outcome.visits[visit] = opened._replace(dwelled_at=at, dwell_told=True)
+    elif step.transition == Transition.OVERSPEED:
+        assert step.speed_mps is not None  # it is what the transition tells of
+        overspeed = Overspeed(org_id, visit, at, step.lat, step.lon, step.speed_mps)
+        if opened is None:
+            outcome.overspeeds.append(overspeed)
+        else:
+            outcome.visits[visit] = opened._replace(**_of_visit(overspeed), overspeed_told=True)
+    else:
+        how = (at, step.lat, step.lon, CAUSES[step.cause], INFERRED[step.inferred])
+        fix = (registry.trackers[step.tracker], to_datetime(step.fix_us), step.fix_seq)
+        is_told = step.cause not in SILENT
+        departure = Departure(org_id, visit, *how, *fix, told=is_told, amends=amends)
+        if opened is None:
+            outcome.departures.append(departure)
+        else:
+            outcome.visits[visit] = opened._replace(
+                **_of_visit(departure), exit_told=departure.told
+            )
+
+
+def _of_visit(told: Departure | Overspeed) -> dict[str, Any]:
+    """The columns of the visit that it fills."""
+    return {name: value for name, value in told._asdict().items() if name in _FILLED}
+
+
+_FILLED = frozenset(Visit._fields) - {"org_id"}
+
+
+def opened_visit(step: Step, visit: UUID, registry: Registry) -> Visit:
+    """The row of a visit that begins."""
+    change_us = step.opening_change_us
+    return Visit(
+        org_id=registry.organizations[step.organization],
+        id=visit,
+        asset_id=registry.assets[step.asset],
+        zone_id=registry.zones[step.zone],
+        zone_version=step.version,
+        tracker_id=registry.trackers[step.opening_tracker],
+        opening_time=to_datetime(step.opening_us),
+        opening_seq=step.opening_seq,
+        opening_change=to_datetime(change_us) if change_us else None,
+        entered_at=to_datetime(step.time_us),
+        entry_lat=step.lat,
+        entry_lon=step.lon,
+        entry_cause=CAUSES[step.cause],
+        entry_inferred=INFERRED[step.inferred],
+        opening_again=step.opening_again,
+    )
+
+
+def visit_event(
+    step: Step, visit: UUID, detected_at: str, registry: Registry, *, late: bool
+) -> Event | None:
+    """What is told of a transition of a visit, if anything is."""
+    facts = registry.zone_facts(step.zone, step.version)
+    word = _WORDS[step.transition]
+    cause, inferred = CAUSES[step.cause], INFERRED[step.inferred]
+    kind = event_type(facts.policy, word, cause, inferred, step.time_us, left_before=step.returning)
+    if kind is None:
+        return None
+    return Event(
+        org_id=registry.organizations[step.organization],
+        id=event_id(visit, word),
+        type=kind,
+        occurred_at=to_datetime(step.time_us),
+        data=overspeed_data(step, visit, facts, detected_at, registry, late=late)
+        if word == "overspeed"
+        else data(step, word, visit, facts, detected_at, registry, late=late),
+    )
+
+
+def _opening_event(step: Step, detected_at: str, registry: Registry) -> Event | None:
+    """What is told of an asset that is in the wrong place when the zone's hours begin."""
+    facts = registry.zone_facts(step.zone, step.version)
+    word = opening_breach(facts.policy, inside=True)
+    visit = None if word is None else visit_of(step, registry)
+    word = word or opening_breach(facts.policy, inside=False)
+    if word is None:
+        return None
+    return Event(
+        org_id=registry.organizations[step.organization],
+        id=opening_event_id(registry.assets[step.asset], registry.zones[step.zone], step.time_us),
+        type=BREACH,
+        occurred_at=to_datetime(step.time_us),
+        data=data(step, word, visit, facts, detected_at, registry),
+    )

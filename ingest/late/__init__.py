@@ -1,0 +1,1 @@
+"""Late fixes: their past read back and judged again."""

@@ -1,0 +1,366 @@
+"""What the database knows of late fixes and of the assets that they belong to.
+
+Most batches ask nothing of it. A plan that needs it says what (`PastNeeded`), and is made again
+with it.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.core.connect import Connection
+from db.history import gps_events, retention, visits
+from db.history.gps_events import FixKey, PastFix, PastSpan, Place
+from db.ingest import checkpoints, restore
+from db.ingest.asset_backlogs import Backlog
+from db.ingest.checkpoints import Checkpoint
+from geofence.judging.state import StateDelta
+from geofence.late import amendments
+from geofence.late.amendments import VisitKey
+from geofence.late.history import way_begins_us
+from geofence.model.records import PLACE_DTYPE
+from geofence.model.transitions import Cause, Inferred
+from geofence.zones.versions import MAX_TIME_US
+from ingest.memory.checkpoints import decode
+from ingest.registry.registry import Registry
+from telemetry.fix import FIX_DTYPE, Known, blank_rows
+from telemetry.times import to_datetime, to_us
+
+_CAUSES = {cause.name.lower(): int(cause) for cause in Cause}
+_INFERRED = {None: Inferred.NONE, "segment": Inferred.SEGMENT, "timer": Inferred.TIMER}
+_END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
+
+MOST_CHECKPOINTS = 64  # beyond so many, all of the past is looked up
+PIECE_FIXES = 250  # of a backlog, judged at once
+LONGEST_PIECE = 16  # so many times as long, where a piece would end amid what it changes
+MOST_FIXES = 20_000  # of an asset, judged at once; where more follow, a late fix makes a backlog
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The fixes of an asset that come late, and how far beyond them its past is wanted.
+
+    checkpoints: so many, or as many as there are.
+    """
+
+    earliest_us: int
+    latest_us: int
+    checkpoints: int = 1
+
+    def deeper(self) -> "Span":
+        return replace(self, checkpoints=8 * self.checkpoints)
+
+
+@dataclass(frozen=True, slots=True)
+class AssetPast:
+    """What is stored of an asset about some time.
+
+    before: its state at the beginning, None where that is its first fix. end: its state at the end,
+    None where that is now. rows: its fixes between, in order of time and seq; None where they are
+    too many, or some of them are not kept any more, which are not `kept`. visits: those that the
+    time bears on. backlog: the rows are a piece of it, `length` times as long as others;
+    more_follow: it is not the last one.
+    """
+
+    span: Span
+    before: StateDelta | None
+    end: StateDelta | None
+    rows: NDArray[np.void] | None
+    visits: Sequence[amendments.Visit]
+    kept: bool = True
+    backlog: Backlog | None = None
+    length: float = 1.0
+    more_follow: bool = False
+
+    @property
+    def since_us(self) -> int:
+        return 0 if self.before is None else int(self.before.assets["newest_us"][0])
+
+    def covers(self, earliest_us: int, latest_us: int) -> bool:
+        end_us = MAX_TIME_US if self.end is None else int(self.end.assets["newest_us"][0])
+        return self.since_us < earliest_us and latest_us < end_us
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What has been looked up. stored: of the fixes that were asked for, with their places; None
+    where none were.
+
+    piece: an asset and the next piece of its backlog.
+    """
+
+    stored: Mapping[FixKey, Place] | None = None
+    assets: dict[int, AssetPast] = field(default_factory=dict[int, AssetPast])
+    piece: tuple[int, AssetPast] | None = None
+
+
+NO_PAST = Past()
+
+
+class PastNeeded(Exception):
+    """A plan cannot be made without this.
+
+    fixes: which of them are stored. assets: by ordinal, the past that bears on some time. backlog:
+    whose next piece, which has `length` times as many fixes as others. places: by asset since
+    when it matters where trackers were when they were put on it.
+    """
+
+    def __init__(
+        self,
+        fixes: Sequence[FixKey] = (),
+        assets: Mapping[int, Span] = {},
+        backlog: Backlog | None = None,
+        length: float = 1.0,
+        places: Mapping[int, int] = {},
+    ) -> None:
+        super().__init__(f"{len(fixes)} fixes and {len(assets)} assets are to be looked up")
+        self.fixes = fixes
+        self.assets = assets
+        self.backlog = backlog
+        self.length = length
+        self.places = places
+
+
+async def look_up(conn: Connection, need: PastNeeded, past: Past, registry: Registry) -> Past:
+    """`past`, and what is needed beyond it."""
+    if need.fixes:
+        past = replace(past, stored=await gps_events.stored(conn, need.fixes))
+    if need.places:
+        since_us = {asset: time_us - 1 for asset, time_us in need.places.items()}
+        await _look_up_places(conn, since_us, registry)
+    if need.assets:
+        found = await _assets(conn, need.assets, registry)
+        past = replace(past, assets=past.assets | found)
+    if need.backlog is not None:
+        past = replace(past, piece=await _piece(conn, need, registry))
+    return past
+
+
+async def _piece(conn: Connection, need: PastNeeded, registry: Registry) -> tuple[int, AssetPast]:
+    """What follows in a backlog: a bounded number of fixes, and the visits that they bear on.
+
+    Where fixes since the state before it are not kept any more, the asset begins anew behind them:
+    a visit that began before and went on is then another one.
+    """
+    backlog, most = need.backlog, max(1, int(PIECE_FIXES * need.length))
+    assert backlog is not None
+    owner, asset = backlog[:2], registry.assets.number(backlog.asset_id)
+    before = await _state_of(conn, backlog, registry)
+    after = _after(before)
+    cut = (await retention.cuts(conn, [owner])).get(backlog.asset_id)
+    since = _bearing(before)
+    if cut is not None and backlog.state is None and after[0] < cut:
+        before, after, since = None, (cut, -1), cut
+    found = await gps_events.following(conn, *owner, after, most + 1)
+    fixes, more_follow = found[:most], len(found) > most
+    until = to_datetime(fixes[-1].time_us) if more_follow else _END_OF_TIME
+    stays = await visits.within(conn, [(*owner, since, until)])
+    await _look_up_places(conn, {asset: _since_us(before)}, registry)
+    return asset, AssetPast(
+        Span(backlog.time_us, backlog.time_us),
+        before,
+        end=None,
+        rows=_rows(fixes, registry) if fixes else np.empty(0, FIX_DTYPE),
+        visits=[_visit(row, registry) for row in stays],
+        backlog=backlog,
+        length=need.length,
+        more_follow=more_follow,
+    )
+
+
+async def _state_of(conn: Connection, backlog: Backlog, registry: Registry) -> StateDelta | None:
+    """From which a backlog is judged on: None from the asset's first fix on."""
+    if backlog.state is not None:
+        return decode(Checkpoint(*backlog[:4], backlog.state), registry)
+    found = await checkpoints.before(conn, [(*backlog[:2], backlog.time_us)])
+    return decode(found[0], registry) if found else None
+
+
+async def _assets(
+    conn: Connection, spans: Mapping[int, Span], registry: Registry
+) -> dict[int, AssetPast]:
+    owner = {asset: _owner(asset, registry) for asset in spans}
+    edges = await _edges(conn, spans, owner, registry)
+    fixes = await gps_events.past(
+        conn,
+        [PastSpan(*owner[asset], *_after(before), *_until(end)) for asset, before, end in edges],
+        MOST_FIXES + 1,
+    )
+    # After the fixes: what was removed before they were read is known by now.
+    cuts = await retention.cuts(conn, list(owner.values()))
+    stays = await visits.within(
+        conn, [(*owner[asset], _bearing(before), _until(end)[0]) for asset, before, end in edges]
+    )
+    await _look_up_places(conn, {asset: _since_us(before) for asset, before, _ in edges}, registry)
+    visits_of: dict[UUID, list[amendments.Visit]] = defaultdict(list)
+    for row in stays:
+        visits_of[row.asset_id].append(_visit(row, registry))
+    by_asset = {one: list(some) for one, some in groupby(fixes, lambda fix: fix.asset_id)}
+    rows = {
+        asset_id: _rows(some, registry) if len(some) <= MOST_FIXES else None
+        for asset_id, some in by_asset.items()
+    }
+    gone = {
+        asset
+        for asset, before, _ in edges
+        if (cut := cuts.get(owner[asset][1])) is not None and _since_us(before) < to_us(cut)
+    }
+    return {
+        asset: AssetPast(
+            spans[asset],
+            before,
+            end,
+            None if asset in gone else rows.get(owner[asset][1], np.empty(0, FIX_DTYPE)),
+            visits_of[owner[asset][1]],
+            kept=asset not in gone,
+        )
+        for asset, before, end in edges
+    }
+
+
+async def _edges(
+    conn: Connection,
+    spans: Mapping[int, Span],
+    owner: Mapping[int, tuple[UUID, UUID]],
+    registry: Registry,
+) -> list[tuple[int, StateDelta | None, StateDelta | None]]:
+    """Of each asset the states at the beginning and at the end."""
+    earliest = [(*owner[asset], span.earliest_us) for asset, span in spans.items()]
+    latest = [
+        (*owner[asset], span.latest_us, span.checkpoints)
+        for asset, span in spans.items()
+        if span.checkpoints <= MOST_CHECKPOINTS
+    ]
+    before = _states(await checkpoints.before(conn, earliest), registry)
+    end = _states(await checkpoints.after(conn, latest), registry)
+    return [(asset, before.get(asset), end.get(asset)) for asset in spans]
+
+
+def _states(found: Sequence[Checkpoint], registry: Registry) -> dict[int, StateDelta]:
+    return {registry.assets.number(one.asset_id): decode(one, registry) for one in found}
+
+
+def _owner(asset: int, registry: Registry) -> tuple[UUID, UUID]:
+    organization = registry.organization_of_asset(asset)
+    return registry.organizations[organization], registry.assets[asset]
+
+
+def _since_us(before: StateDelta | None) -> int:
+    """No stored fix lies before 1970."""
+    return 0 if before is None else int(before.assets["newest_us"][0])
+
+
+def _after(before: StateDelta | None) -> tuple[datetime, int]:
+    """The fix after which the past begins: its time and seq."""
+    seq = 0 if before is None else int(before.assets["newest_seq"][0])
+    return to_datetime(_since_us(before)), seq
+
+
+def _until(end: StateDelta | None) -> tuple[datetime, int]:
+    if end is None:
+        return _END_OF_TIME, 0
+    return to_datetime(int(end.assets["newest_us"][0])), int(end.assets["newest_seq"][0])
+
+
+def _bearing(before: StateDelta | None) -> datetime:
+    """Visits that were over by then have nothing to do with what is judged."""
+    if before is None:
+        return to_datetime(0)
+    since_us = min(_since_us(before), way_begins_us(before))
+    running = before.memberships[before.memberships["run"] > 0]
+    return to_datetime(int(running["run_first"]["time_us"].min(initial=since_us)))
+
+
+async def _look_up_places(conn: Connection, since_us: dict[int, int], registry: Registry) -> None:
+    """Where trackers were when they were put on these assets: late fixes may tell otherwise now."""
+    puttings = registry.moves.puttings_since(since_us)
+    wanted = [
+        (registry.trackers[one.tracker], one.time_us, registry.gates.max_accuracy_of(one.asset))
+        for one in puttings
+    ]
+    found = await restore.last_places(conn, wanted)
+    place_of = {(place.tracker_id, place.before_us): place for place in found}
+    for putting, (tracker_id, before_us, _) in zip(puttings, wanted, strict=True):
+        place = place_of.get((tracker_id, before_us))
+        if place is None:
+            registry.moves.place(putting, None)
+        else:
+            numbers = (registry.trackers.number(place.tracker_id), *place[2:6])
+            row = np.array((*numbers, *map(_or_nan, place[6:])), PLACE_DTYPE)
+            registry.moves.place(putting, row)
+
+
+def _rows(fixes: Sequence[PastFix], registry: Registry) -> NDArray[np.void]:
+    """FIX_DTYPE, the columns that judging reads."""
+    rows = blank_rows(len(fixes))
+    columns = dict(zip(PastFix._fields, zip(*fixes, strict=True), strict=True))
+    asset = registry.assets.number(fixes[0].asset_id)
+    rows["asset"], rows["organization"] = asset, registry.organization_of_asset(asset)
+    tracker = {one: registry.trackers.number(one) for one in set(columns["tracker_id"])}
+    rows["tracker"] = [tracker[one] for one in columns["tracker_id"]]
+    for name in ("time_us", "received_us", "seq", "lat", "lon", "flags"):
+        rows[name] = columns[name]
+    for name, bit in (("accuracy_m", Known.ACCURACY), ("speed_mps", Known.SPEED)):
+        rows[name] = np.array(columns[name], np.float32)  # None becomes NaN
+        rows["known"][~np.isnan(rows[name])] |= np.uint8(bit)
+    return rows
+
+
+def _or_nan(value: float | None) -> float:
+    return np.nan if value is None else value
+
+
+def _visit(row: visits.Visit, registry: Registry) -> amendments.Visit:
+    tracker = registry.trackers.number(row.tracker_id)
+    key = VisitKey(
+        zone=registry.zones.number(row.zone_id),
+        tracker=tracker,
+        time_us=to_us(row.opening_time),
+        seq=row.opening_seq,
+        change_us=0 if row.opening_change is None else to_us(row.opening_change),
+        again=row.opening_again,
+    )
+    opening = (tracker, to_us(row.opening_time), row.opening_seq)
+    entry = (row.entered_at, row.entry_lat, row.entry_lon, row.entry_cause, row.entry_inferred)
+    exit_ = (row.left_at, row.exit_lat, row.exit_lon, row.exit_cause, row.exit_inferred)
+    dwelled = (row.dwelled_at, row.entry_lat, row.entry_lon, row.entry_cause, "timer")
+    overspeed = (row.overspeed_at, row.overspeed_lat, row.overspeed_lon, "moved", None)
+    entered = _place(entry, opening)
+    return amendments.Visit(
+        key=key,
+        version=row.zone_version,
+        entered=entered,
+        left=None if row.left_at is None else _place(exit_, _exit_fix(row, registry)),
+        dwelled=None if row.dwelled_at is None else _place(dwelled, opening),
+        revision=row.revision,
+        retracted=row.retracted,
+        told_enter=not entered.is_silent,
+        told_exit=row.exit_told,
+        told_dwell=row.dwell_told,
+        overspeed=None
+        if row.overspeed_at is None
+        else _place(overspeed, (tracker, None, 0))._replace(speed_mps=row.overspeed_mps),
+        told_overspeed=row.overspeed_told,
+    )
+
+
+def _exit_fix(row: visits.Visit, registry: Registry) -> tuple[int, int | None, int]:
+    """The identity of the fix that ended a visit."""
+    if row.exit_tracker_id is None or row.exit_fix_time is None or row.exit_fix_seq is None:
+        return registry.trackers.number(row.tracker_id), None, 0
+    tracker = registry.trackers.number(row.exit_tracker_id)
+    return tracker, to_us(row.exit_fix_time), row.exit_fix_seq
+
+
+def _place(stored: tuple[Any, ...], fix: tuple[int, int | None, int]) -> amendments.Place:
+    """What is stored of a place; how exactly the fix showed it, is not."""
+    at, lat, lon, cause, inferred = stored
+    words = (_CAUSES[cause], int(_INFERRED[inferred]))
+    return amendments.Place(to_us(at), lat, lon, *fix, None, None, *words)

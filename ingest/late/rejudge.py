@@ -1,0 +1,240 @@
+"""Late fixes, put in their place: what becomes of their assets' visits, and what is told of it.
+
+The past of each asset is read from the database (`ingest.late.lookup`), judged by
+`geofence.late.history` with the late fixes in it, and forgotten again.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.history.gps_events import FixKey
+from db.history.visits import Visit
+from db.ingest import checkpoints as stored
+from db.ingest.asset_backlogs import Backlog
+from db.ingest.checkpoints import Checkpoint
+from geofence.judging.evaluator import NO_TIMERS_US
+from geofence.judging.state import State, StateDelta
+from geofence.late.amendments import Told, VisitKey
+from geofence.late.history import History, Revision, Unsettled
+from geofence.late.segments import Circumstances
+from geofence.zones.versions import MAX_TIME_US
+from ingest.events.known import AFTER_FIXES, BEFORE_FIXES, Known
+from ingest.late import rows as news
+from ingest.late.lookup import LONGEST_PIECE, AssetPast, PastNeeded, Span
+from ingest.memory import checkpoints
+from ingest.registry.registry import Registry
+from telemetry.fix import FixBatch, Flag
+
+
+@dataclass(slots=True)
+class Late:
+    """What is to be written for late fixes, and what is known afterwards.
+
+    fixes: how many they were, with those that came with them; suspects: how many of them are. told,
+    used_names: see `ingest.planning.plan.Memory`; None for what is to be forgotten. states: of the
+    assets, as of now. suspect: stored fixes whose flag changes. outdated: in these times
+    checkpoints are wrong. checkpointed: (asset, time_us) of the last one that each has now.
+    backlogs: how far those of which a piece was judged are, None for all of it. spent: by
+    organization, how many late fixes were judged, and the seconds that it took.
+    """
+
+    fixes: int = 0
+    suspects: int = 0
+    states: list[StateDelta] = field(default_factory=list[StateDelta])
+    told: dict[UUID, Told | None] = field(default_factory=dict[UUID, Told | None])
+    used_names: dict[int, set[VisitKey]] = field(default_factory=dict[int, set[VisitKey]])
+    visits: list[Visit] = field(default_factory=list[Visit])
+    events: list[Known] = field(default_factory=list[Known])
+    suspect: dict[FixKey, bool] = field(default_factory=dict[FixKey, bool])
+    outdated: list[stored.Span] = field(default_factory=list[stored.Span])
+    checkpoints: list[Checkpoint] = field(default_factory=list[Checkpoint])
+    checkpointed: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    backlogs: dict[int, Backlog | None] = field(default_factory=dict[int, Backlog | None])
+    spent: dict[int, tuple[int, float]] = field(default_factory=dict[int, tuple[int, float]])
+
+
+def judge(
+    batch: FixBatch,
+    past: Mapping[int, AssetPast],
+    state: State,
+    bench: State,
+    registry: Registry,
+    now_us: tuple[int, int],
+) -> Late:
+    """Judges the fixes of assets whose past is known, and sets their flag `suspect`.
+
+    Raises PastNeeded where more has to be known. bench: see `geofence.late.history`.
+    now_us: up to when deadlines have fallen due, and the clock.
+    """
+    late, due_us = Late(), now_us[0]
+    rows = batch.rows
+    unsettled: dict[int, Span] = {}
+    for asset, own in rows_by_asset(rows, list(past)):
+        known, began_s = past[asset], time.perf_counter()
+        late.fixes += len(own)
+        until_us = int(rows["time_us"][own].max(initial=due_us))
+        agenda = registry.agenda_since(asset, known.since_us, until_us)
+        circumstances = Circumstances(registry.index, registry.gates, agenda)
+        history = History(asset, bench, known.before, known.end)
+        try:
+            revisions = list(_revisions(history, known, rows[own], state, due_us, circumstances))
+        except Unsettled:
+            if known.backlog is not None:
+                raise PastNeeded(backlog=known.backlog, length=2 * known.length) from None
+            unsettled[asset] = known.span.deeper()
+            continue
+        _flag(rows, own, revisions, late, registry)
+        _write(history, revisions, own.tolist(), late, registry, now_us[1])
+        _mark(history, known, late, registry)
+        if known.more_follow:
+            late.backlogs[asset] = _rest(history, known.backlog, late, registry)
+        elif known.end is None:
+            _keep(history, late, registry)
+        if known.backlog is not None:
+            late.backlogs.setdefault(asset, None)
+        else:
+            _note_time(late, registry.organization_of_asset(asset), len(own), began_s)
+    if unsettled:
+        raise PastNeeded(assets=unsettled)
+    return late
+
+
+def _note_time(late: Late, organization: int, fixes: int, began_s: float) -> None:
+    before, before_s = late.spent.get(organization, (0, 0.0))
+    late.spent[organization] = (before + fixes, before_s + time.perf_counter() - began_s)
+
+
+def rows_by_asset(
+    rows: NDArray[np.void], assets: Sequence[int]
+) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """The numbers of each asset's rows (FIX_DTYPE), in order."""
+    order = np.argsort(rows["asset"], kind="stable")
+    asset = rows["asset"][order]
+    begin, end = np.searchsorted(asset, assets), np.searchsorted(asset, assets, "right")
+    for one, first, last in zip(assets, begin.tolist(), end.tolist(), strict=True):
+        yield one, order[first:last]
+
+
+def _revisions(
+    history: History,
+    known: AssetPast,
+    rows: NDArray[np.void],
+    state: State,
+    due_us: int,
+    circumstances: Circumstances,
+) -> Iterator[Revision]:
+    """What is known is recalled, then comes fix by fix, then what has fallen due."""
+    assert known.rows is not None
+    if known.backlog is not None:
+        until_us = NO_TIMERS_US if known.more_follow else _before(rows, due_us)
+        yield history.catch_up(
+            known.rows,
+            known.visits,
+            until_us,
+            circumstances,
+            judged_us=known.backlog.judged_us or NO_TIMERS_US,
+            more_follow=known.more_follow,
+            may_disagree=known.length >= LONGEST_PIECE,
+        )
+    else:
+        asset = state.assets[history.asset]
+        is_ahead = asset["clock_us"] > asset["newest_us"]
+        until_us = int(asset["clock_us"]) if is_ahead else NO_TIMERS_US
+        yield history.recall(known.rows, known.visits, until_us, circumstances)
+    yield from history.take_all(rows, circumstances)
+    if known.end is None and not known.more_follow:
+        yield history.pass_time(due_us, circumstances)
+
+
+def _before(rows: NDArray[np.void], due_us: int) -> int:
+    """Up to when something may have happened before the fixes."""
+    return min(due_us, int(rows["time_us"].min(initial=MAX_TIME_US)) - 1)
+
+
+def _flag(
+    rows: NDArray[np.void],
+    own: NDArray[np.intp],
+    revisions: Iterable[Revision],
+    late: Late,
+    registry: Registry,
+) -> None:
+    """Sets the flag of the new fixes, notes that of stored ones."""
+    suspect: dict[tuple[int, int, int], bool] = {}
+    for revision in revisions:
+        suspect |= revision.suspect
+    rows["flags"][own] &= ~np.uint8(Flag.SUSPECT)
+    for number in own.tolist():
+        row = rows[number]
+        identity = (int(row["tracker"]), int(row["time_us"]), int(row["seq"]))
+        if suspect.pop(identity, False):
+            rows["flags"][number] |= np.uint8(Flag.SUSPECT)
+            late.suspects += 1
+    for (tracker, time_us, seq), is_suspect in suspect.items():
+        late.suspect[FixKey(registry.trackers[tracker], time_us, seq)] = is_suspect
+
+
+def _write(
+    history: History,
+    revisions: Sequence[Revision],
+    fixes: Sequence[int],
+    late: Late,
+    registry: Registry,
+    clock_us: int,
+) -> None:
+    """The visits as they are in the end, and all that is told on the way.
+
+    fixes: the numbers of the asset's fixes in the plan.
+    """
+    changed: set[VisitKey] = set()
+    first = 0
+    for number, revision in enumerate(revisions):
+        of_revision = fixes[first : first + revision.fixes]
+        if not of_revision:
+            of_revision = [AFTER_FIXES if number else BEFORE_FIXES]
+        first += revision.fixes
+        changed.update(visit.key for visit in revision.visits)
+        late.events += news.events(history.asset, revision, of_revision, registry, clock_us)
+    late.visits += [news.visit_row(history.asset, history.visits[key], registry) for key in changed]
+
+
+def _keep(history: History, late: Late, registry: Registry) -> None:
+    """What is known of the asset now."""
+    late.states.append(history.state())
+    late.used_names[history.asset] = history.used_names()
+    told = history.told()
+    for key in history.visits:
+        late.told[news.visit_id_of(history.asset, key, registry)] = told.get(key)
+
+
+def _rest(history: History, before: Backlog | None, late: Late, registry: Registry) -> Backlog:
+    """What is left of a backlog after a piece: what is known then goes with it."""
+    for key in history.visits:
+        late.told[news.visit_id_of(history.asset, key, registry)] = None
+    state = history.state()
+    judged_us = None if before is None else before.judged_us
+    return Backlog(*checkpoints.encode(state.assets[0], state.memberships, registry), judged_us)
+
+
+def _mark(history: History, known: AssetPast, late: Late, registry: Registry) -> None:
+    """Checkpoints, anew in the time that was judged."""
+    organization = registry.organization_of_asset(history.asset)
+    owner = (registry.organizations[organization], registry.assets[history.asset])
+    until_us = None if known.end is None else int(known.end.assets["newest_us"][0])
+    if known.more_follow:
+        until_us = int(history.state().assets["newest_us"][0]) + 1
+    late.outdated.append(stored.Span(*owner, known.since_us, until_us))
+    landmarks = checkpoints.spaced(history.landmarks(), known.since_us)
+    if known.more_follow and not history.state().assets["suspects"][0]:
+        landmarks.append(history.state())
+    for landmark in landmarks:
+        late.checkpoints.append(
+            checkpoints.encode(landmark.assets[0], landmark.memberships, registry)
+        )
+    if known.end is None and not known.more_follow:
+        last_us = int(landmarks[-1].assets["newest_us"][0]) if landmarks else known.since_us
+        late.checkpointed.append((history.asset, last_us))

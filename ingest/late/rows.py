@@ -1,0 +1,135 @@
+"""What late fixes change, as the rows that tell of it: visits and events."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.history.events import Event
+from db.history.visits import Visit
+from geofence.late import amendments
+from geofence.late.amendments import News, Telling, VisitKey
+from geofence.late.history import Revision
+from geofence.model.transitions import TRANSITION_DTYPE, Transition, rank_in_instant
+from geofence.model.visit_ids import visit_id
+from ingest.events.amendment import amendment_event
+from ingest.events.known import Known
+from ingest.events.transition_rows import CAUSES, INFERRED, Step, read_steps, visit_of
+from ingest.events.visits import opened_visit, tell, visit_event
+from ingest.registry.registry import Registry
+from telemetry.times import format_time, to_datetime
+
+_Order = tuple[int, int, int, int, UUID]
+_FIRST = {
+    Telling.ENTER: Transition.ENTER,
+    Telling.EXIT: Transition.EXIT,
+    Telling.DWELL: Transition.DWELL,
+    Telling.OVERSPEED: Transition.OVERSPEED,
+}
+
+
+def events(
+    asset: int, revision: Revision, fixes: Sequence[int], registry: Registry, clock_us: int
+) -> list[Known]:
+    """Return what is told of one revision of an asset's visits, in order.
+
+    fixes: the numbers of the fixes that it is of, see `ingest.events.known`.
+    """
+    detected_at = format_time(clock_us)
+    found: list[tuple[_Order, Known]] = []
+    steps = read_steps(_rows(asset, revision.news, registry), registry)
+    for step, one in zip(steps, revision.news, strict=True):
+        event = _event(step, one, detected_at, registry)
+        if event is not None:
+            order = (*one.order, registry.zones[one.visit.key.zone])
+            found.append((order, Known(fixes[one.fix], event)))
+    for opening in revision.openings:
+        rows = np.array([opening], TRANSITION_DTYPE)
+        for _, event in tell(rows, registry, clock_us, {}).events:
+            found.append((_order(opening, registry), Known(fixes[int(opening["row"])], event)))
+    return [known for _, known in sorted(found, key=lambda one: one[0])]
+
+
+def _order(opening: np.void, registry: Registry) -> _Order:
+    """As `News.order`, then the zone's id."""
+    kind, time_us = int(opening["transition"]), int(opening["time_us"])
+    rank = rank_in_instant(kind, int(opening["entered_us"]), time_us)
+    zone_id = registry.zones[int(opening["zone"])]
+    return int(opening["row"]), int(opening["step"]), time_us, rank, zone_id
+
+
+def _event(step: Step, one: News, detected_at: str, registry: Registry) -> Event | None:
+    if one.telling in _FIRST:
+        visit = visit_of(step, registry)
+        return visit_event(step, visit, detected_at, registry, late=one.late)
+    left_us = None if one.visit.left is None else one.visit.left.time_us
+    amended = (one.telling, one.visit.revision, left_us)
+    return amendment_event(step, *amended, detected_at, registry, late=one.late)
+
+
+def _rows(asset: int, told: Sequence[News], registry: Registry) -> NDArray[np.void]:
+    """News as transitions, TRANSITION_DTYPE, (n,)."""
+    rows = np.zeros(len(told), TRANSITION_DTYPE)
+    rows["asset"], rows["organization"] = asset, registry.organization_of_asset(asset)
+    for row, one in zip(rows, told, strict=True):
+        visit, at = one.visit, one.occurred
+        row["zone"], row["version"] = visit.key.zone, visit.version
+        if one.telling is Telling.OVERSPEED:  # the limit is that of its own time
+            row["version"] = registry.index.version_at(visit.key.zone, at.time_us)
+        row["transition"] = _FIRST.get(one.telling, Transition.NONE)
+        row["cause"], row["inferred"], row["returning"] = at.cause, at.inferred, visit.returning
+        row["time_us"], row["lat"], row["lon"] = at.time_us, at.lat, at.lon
+        row["tracker"], row["fix_us"], row["fix_seq"] = at.tracker, at.fix_us or 0, at.fix_seq
+        row["accuracy_m"] = np.nan if at.accuracy_m is None else at.accuracy_m
+        row["speed_mps"] = np.nan if at.speed_mps is None else at.speed_mps
+        row["opening_tracker"], row["opening_us"] = visit.key.tracker, visit.key.time_us
+        row["opening_seq"], row["opening_change_us"] = visit.key.seq, visit.key.change_us
+        row["opening_again"], row["opening_version"] = visit.key.again, visit.version
+        row["entered_us"] = visit.entered.time_us
+    return rows
+
+
+def visit_id_of(asset: int, key: VisitKey, registry: Registry) -> UUID:
+    """The id of the visit that has this name."""
+    tracker = registry.trackers[key.tracker]
+    opening = (key.time_us, key.seq, key.change_us, key.again)
+    return visit_id(registry.assets[asset], registry.zones[key.zone], tracker, *opening)
+
+
+def visit_row(asset: int, visit: amendments.Visit, registry: Registry) -> Visit:
+    """The whole row, as it is now."""
+    (step,) = read_steps(_rows(asset, [News(Telling.ENTER, visit, late=True)], registry), registry)
+    row = opened_visit(step, visit_of(step, registry), registry)._replace(
+        zone_version=visit.version,
+        revision=visit.revision,
+        retracted=visit.retracted,
+        exit_told=visit.told_exit,
+        dwell_told=visit.told_dwell,
+        dwelled_at=None if visit.dwelled is None else to_datetime(visit.dwelled.time_us),
+        overspeed_told=visit.told_overspeed,
+    )
+    if visit.overspeed is not None:
+        row = row._replace(
+            overspeed_at=to_datetime(visit.overspeed.time_us),
+            overspeed_lat=visit.overspeed.lat,
+            overspeed_lon=visit.overspeed.lon,
+            overspeed_mps=visit.overspeed.speed_mps,
+        )
+    if visit.left is None:
+        return row
+    left = visit.left
+    row = row._replace(
+        left_at=to_datetime(left.time_us),
+        exit_lat=left.lat,
+        exit_lon=left.lon,
+        exit_cause=CAUSES[left.cause],
+        exit_inferred=INFERRED[left.inferred],
+    )
+    if left.fix_us is None:
+        return row
+    return row._replace(
+        exit_tracker_id=registry.trackers[left.tracker],
+        exit_fix_time=to_datetime(left.fix_us),
+        exit_fix_seq=left.fix_seq,
+    )

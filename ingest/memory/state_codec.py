@@ -1,0 +1,82 @@
+"""What is known of an asset in a form that another process can read: UUIDs instead of ordinals."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import numpy as np
+
+from geofence.model.records import PLACE_DTYPE
+from ingest.registry.registry import Registry
+
+
+class Place(msgspec.Struct, array_like=True):
+    """PLACE_DTYPE, with the tracker's UUID. NaN where not known."""
+
+    tracker: bytes
+    time_us: int
+    seq: int
+    lat: float
+    lon: float
+    accuracy_m: float
+    speed_mps: float
+
+
+class Standing(msgspec.Struct, array_like=True):
+    """ASSET_DTYPE. good: None where the asset is not located; fine: None where not `bridged`."""
+
+    newest_us: int
+    newest_seq: int
+    clock_us: int
+    joined: bool
+    good: Place | None
+    suspects: list[Place]
+    vague: bool = False
+    fine: Place | None = None
+
+
+def write_place(row: Any, registry: Registry) -> Place:
+    tracker, *rest = row.item()
+    return Place(registry.trackers[tracker].bytes, *rest)
+
+
+def read_place(place: Place, registry: Registry) -> Any:
+    """PLACE_DTYPE."""
+    number = registry.trackers.number(UUID(bytes=place.tracker))
+    seen = (place.time_us, place.seq, place.lat, place.lon, place.accuracy_m, place.speed_mps)
+    row = np.zeros(1, PLACE_DTYPE)
+    row[0] = (number, *seen)
+    return row[0]
+
+
+def write_standing(row: Any, registry: Registry) -> Standing:
+    return Standing(
+        int(row["newest_us"]),
+        int(row["newest_seq"]),
+        int(row["clock_us"]),
+        bool(row["joined"]),
+        write_place(row["good"], registry) if row["located"] else None,
+        [write_place(place, registry) for place in row["suspect"][: row["suspects"]]],
+        bool(row["vague"]),
+        write_place(row["fine"], registry) if row["bridged"] else None,
+    )
+
+
+def read_standing(standing: Standing, row: Any, registry: Registry) -> None:
+    """Fills an ASSET_DTYPE."""
+    row["newest_us"], row["newest_seq"] = standing.newest_us, standing.newest_seq
+    row["clock_us"], row["joined"] = standing.clock_us, standing.joined
+    row["located"] = standing.good is not None
+    if standing.good is not None:
+        row["good"] = read_place(standing.good, registry)
+    row["vague"], row["bridged"] = standing.vague, standing.fine is not None
+    if standing.fine is not None:
+        row["fine"] = read_place(standing.fine, registry)
+    row["suspects"] = len(standing.suspects)
+    for number, place in enumerate(standing.suspects):
+        row["suspect"][number] = read_place(place, registry)
+
+
+def zone_bytes(row: Any, registry: Registry) -> bytes:
+    """The UUID of a membership's zone."""
+    return registry.zones[int(row["zone"])].bytes

@@ -1,0 +1,1 @@
+"""From a batch of messages to what one transaction writes."""

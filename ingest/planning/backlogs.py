@@ -1,0 +1,124 @@
+"""Assets whose stored fixes are still to be judged.
+
+An assignment reaches back to them; or a late fix has too many behind it to be judged at once; or
+one shows that a tracker was elsewhere when it was put on the asset. Such an asset waits: nothing is
+known of it, its fixes are stored and not judged, and nothing happens to it without a fix. Its
+backlog is judged in order, in pieces of a bounded number of fixes (`past.PIECE_FIXES`), by the way
+of late fixes. With the last piece the asset is as every other again. A fix from before the cursor
+moves the cursor back to it.
+
+There are four pieces a second at most, of one asset each, and organizations take turns: what one of
+them asks for to be judged takes a part of ingest's time from others, and no more.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.ingest.asset_backlogs import Backlog
+from geofence.zones.versions import MIN_TIME_US
+from ingest.undo import Undo
+
+PAUSE_US = 250_000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a plan does to backlogs, by ordinal of the asset.
+
+    moved: how far they are judged then; done: those that nothing is left of. judged_us: when a
+    piece was judged, None where none was. waiting: how many assets wait afterwards.
+    """
+
+    moved: Mapping[int, Backlog] = field(default_factory=dict[int, Backlog])
+    done: Mapping[int, Backlog] = field(default_factory=dict[int, Backlog])
+    judged_us: int | None = None
+    waiting: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.moved or self.done)
+
+
+class Backlogs:
+    """The backlogs that are stored, or will be before anything planned from now on is."""
+
+    def __init__(self) -> None:
+        self._by_asset: dict[int, Backlog] = {}
+        self._served_us: dict[UUID, int] = {}  # by organization and by asset
+        self._due_us = MIN_TIME_US
+
+    @property
+    def assets(self) -> list[int]:
+        """The assets that wait."""
+        return list(self._by_asset)
+
+    def put(self, asset: int, backlog: Backlog) -> None:
+        """Adds what the database has, over what was known of the asset."""
+        self._by_asset[asset] = backlog
+
+    def next(self, now_us: int) -> Backlog | None:
+        """The backlog of which a piece is to be judged now."""
+        if not self._by_asset or now_us < self._due_us:
+            return None
+        return min(self._by_asset.values(), key=self._served)
+
+    def progress(
+        self,
+        rows: NDArray[np.void],
+        judged: Mapping[int, Backlog | None],
+        begun: Mapping[int, Backlog],
+        now_us: int,
+    ) -> Progress:
+        """What comes of a piece, and of new fixes (FIX_DTYPE) of assets that wait.
+
+        judged: how far the asset of the piece is judged, None for all of it. begun: of assets that
+        have to be judged again from there on; they may wait already.
+        """
+        done = {asset: self._by_asset[asset] for asset, rest in judged.items() if rest is None}
+        moved = {asset: rest for asset, rest in judged.items() if rest is not None}
+        waiting = self._by_asset.keys() - done.keys()
+        for asset, backlog in begun.items():
+            known = moved.get(asset, self._by_asset.get(asset))
+            if known is None:
+                moved[asset] = backlog
+            elif backlog[2:4] < known[2:4]:
+                moved[asset] = known._replace(time_us=backlog.time_us, seq=backlog.seq, state=None)
+        for row in rows[np.isin(rows["asset"], list(waiting))]:
+            asset, identity = int(row["asset"]), (int(row["time_us"]), int(row["seq"]))
+            known = moved.get(asset, self._by_asset[asset])
+            if identity <= known[2:4]:
+                moved[asset] = known._replace(time_us=identity[0], seq=-1, state=None)
+        return Progress(moved, done, now_us if judged else None, len(waiting | begun.keys()))
+
+    def undo(self, progress: Progress) -> Undo:
+        """Return what brings the backlogs of now back."""
+        if not progress:
+            return lambda: None
+        by_asset, served_us, due_us = dict(self._by_asset), dict(self._served_us), self._due_us
+
+        def undo() -> None:
+            self._by_asset, self._served_us, self._due_us = by_asset, served_us, due_us
+
+        return undo
+
+    def take(self, progress: Progress) -> None:
+        """It is stored, or will be."""
+        self._by_asset |= progress.moved
+        for asset in progress.done:
+            del self._by_asset[asset]
+        if progress.judged_us is not None:
+            self._due_us = progress.judged_us + PAUSE_US
+            for one in (*progress.moved.values(), *progress.done.values()):
+                self._served_us[one.org_id] = self._served_us[one.asset_id] = progress.judged_us
+        if not self._by_asset:
+            self._served_us.clear()
+
+    def _served(self, backlog: Backlog) -> tuple[int, int]:
+        """When the organization had its turn, and the asset."""
+        return (
+            self._served_us.get(backlog.org_id, MIN_TIME_US),
+            self._served_us.get(backlog.asset_id, MIN_TIME_US),
+        )

@@ -1,0 +1,174 @@
+"""Fixes that a batch left over, because their organization has had its transitions there.
+
+A message is finished, so acknowledged, when the last of its fixes is stored. What is left over goes
+before the next batch, where each organization has a share again: so the costs of a tenant who makes
+a great many events fall on that tenant. Of what is left over, too, each organization has a share of
+a batch, and the rest waits behind it, while others' messages are taken and acknowledged. Of one
+that has too many fixes left over nothing is taken. Of an asset with late fixes a fixed number is
+judged at once (`plan.MOST_LATE`), whatever they do, and of an organization what some milliseconds
+are enough for (`ingest.planning.late_pace`).
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from uuid import UUID
+
+import numpy as np
+
+from ingest.id_index import UNKNOWN
+from ingest.planning.decoded_batch import Arrivals, Before
+from ingest.planning.plan import Memory, Plan
+from ingest.registry.registry import Registry
+from ingest.sources.source import RawMessage
+from telemetry.fix import FixBatch
+from telemetry.formats.decoded import Decoded, in_order
+
+SUSPECTS_FIXES = 1_000
+"""Of an organization whose messages the database refused a batch has no more: all of a batch waits
+while they are looked for."""
+
+SLOW_FIXES = 100
+"""Of an organization that has more late fixes than one plan judges, each of which is looked up, or
+whose messages are refused. A message counts as a fix at least."""
+
+_NOTHING = Before(0, 0, (), was_let_in=False)
+
+
+def finished(arrivals: Arrivals, plan: Plan) -> list[RawMessage]:
+    """The messages of which nothing is left over."""
+    if not len(plan.postponed):
+        return list(arrivals.messages)
+    left = set(plan.postponed.rows["message"].tolist())
+    return [message for number, message in enumerate(arrivals.messages) if number not in left]
+
+
+def left_over(arrivals: Arrivals, plan: Plan) -> Arrivals | None:
+    """The fixes that `plan` postponed, with their messages, and the messages behind; None where
+    there are none.
+    """
+    if not len(plan.postponed):
+        return arrivals.behind
+    rows = plan.postponed.rows.copy()
+    numbers, rows["message"] = np.unique(rows["message"], return_inverse=True)
+    stored, unassigned = counts_of(arrivals, plan)
+    reasons = reasons_of(plan)
+    messages, before = [arrivals.messages[number] for number in numbers.tolist()], list[Before]()
+    for number in numbers.tolist():
+        had = before_of(arrivals, number)
+        why = (*had.reasons, *reasons.get(number, ()))
+        counts = (had.stored + stored[number], had.unassigned + unassigned[number])
+        before.append(Before(*counts, why))
+    decoded = Decoded(FixBatch(rows, plan.postponed.attributes))
+    left = Arrivals(messages, decoded, arrivals.received_us, arrivals.oldest_us, before=before)
+    return left if arrivals.behind is None else joined(left, arrivals.behind)
+
+
+def joined(left: Arrivals | None, arrivals: Arrivals) -> Arrivals:
+    """What is left over, then what has arrived."""
+    if left is None:
+        return arrivals
+    rows = arrivals.decoded.batch.rows.copy()
+    rows["message"] += len(left.messages)
+    arrived = FixBatch(rows, arrivals.decoded.batch.attributes)
+    rejections = [
+        *left.decoded.rejections,
+        *(
+            replace(one, message=one.message + len(left.messages))
+            for one in arrivals.decoded.rejections
+        ),
+    ]
+    before = [before_of(left, number) for number in range(len(left.messages))]
+    return replace(
+        arrivals,
+        messages=[*left.messages, *arrivals.messages],
+        decoded=Decoded(FixBatch.concat([left.decoded.batch, arrived]), rejections),
+        before=[*before, *arrivals.before],
+    )
+
+
+def shared(arrivals: Arrivals, memory: Memory, most_fixes: int) -> Arrivals:
+    """About `most_fixes` of the arrivals, the others behind them; organizations have equal shares,
+    suspects SUSPECTS_FIXES at most, slow ones SLOW_FIXES.
+
+    Of each the first messages; the one that its share ends in is whole.
+    """
+    fixes = np.bincount(arrivals.decoded.batch.rows["message"], minlength=len(arrivals.messages))
+    fixes = np.maximum(fixes, 1)
+    if fixes.sum() <= most_fixes and not memory.suspects and not memory.slow:
+        return arrivals
+    organization = memory.registry.organizations_of(arrivals.messages)
+    order = np.argsort(organization, kind="stable")
+    before = np.cumsum(fixes[order]) - fixes[order]
+    each, first, place = np.unique(organization[order], return_index=True, return_inverse=True)
+    share = np.full(len(each), max(1, most_fixes // max(1, len(each))))
+    share[np.isin(each, list(memory.suspects))] = min(SUSPECTS_FIXES, most_fixes)
+    share[np.isin(each, list(memory.slow))] = min(SLOW_FIXES, most_fixes)
+    is_now = np.empty(len(order), np.bool_)
+    is_now[order] = before - before[first][place] < share[place]
+    if is_now.all():
+        return arrivals
+    behind = part_of(arrivals, np.flatnonzero(~is_now).tolist())
+    return replace(part_of(arrivals, np.flatnonzero(is_now).tolist()), behind=behind)
+
+
+def leave(memory: Memory, left: Arrivals | None) -> None:
+    """Leave fixes over for the next batch, and note whose are too many."""
+    memory.left = left
+    is_any = left is not None
+    memory.crowding = crowding(left, memory.registry, memory.most_left) if is_any else frozenset()
+
+
+def crowding(left: Arrivals, registry: Registry, most_fixes: int) -> frozenset[UUID]:
+    """The organizations that have as many fixes left over as there is room for beside all, or more.
+
+    One alone has half of `most_fixes`, two have a third each (Choudhury and Hahne, 1998).
+    """
+    fixes = np.bincount(left.decoded.batch.rows["message"], minlength=len(left.messages))
+    organizations, place = np.unique(registry.organizations_of(left.messages), return_inverse=True)
+    of_each = np.bincount(place, weights=fixes, minlength=len(organizations))
+    crowds = organizations[(of_each >= most_fixes - fixes.sum()) & (organizations != UNKNOWN)]
+    return frozenset(registry.organizations[number] for number in crowds.tolist())
+
+
+def part_of(arrivals: Arrivals, numbers: Sequence[int]) -> Arrivals:
+    """Some of the messages, in the order of their numbers as given, without those behind."""
+    place = np.full(len(arrivals.messages), -1)
+    place[list(numbers)] = np.arange(len(numbers))
+    places = place[arrivals.decoded.batch.rows["message"]]
+    order = np.argsort(places, kind="stable")
+    batch = arrivals.decoded.batch.take(order[places[order] >= 0])
+    batch.rows["message"] = place[batch.rows["message"]]
+    rejections = [
+        replace(one, message=int(place[one.message]))
+        for one in arrivals.decoded.rejections
+        if place[one.message] >= 0
+    ]
+    return replace(
+        arrivals,
+        messages=[arrivals.messages[number] for number in numbers],
+        decoded=Decoded(batch, in_order(rejections)),
+        before=[before_of(arrivals, number) for number in numbers],
+        behind=None,
+    )
+
+
+def before_of(arrivals: Arrivals, number: int) -> Before:
+    """What earlier batches did with a message."""
+    return arrivals.before[number] if number < len(arrivals.before) else _NOTHING
+
+
+def counts_of(arrivals: Arrivals, plan: Plan) -> tuple[list[int], list[int]]:
+    """Of each message how many fixes the plan stores, and how many of them belong to no asset."""
+    rows, messages = plan.batch.rows, len(arrivals.messages)
+    unassigned = rows["message"][rows["asset"] < 0]
+    stored = np.bincount(rows["message"], minlength=messages)
+    return stored.tolist(), np.bincount(unassigned, minlength=messages).tolist()
+
+
+def reasons_of(plan: Plan) -> Mapping[int, Sequence[str]]:
+    """By number of the message why fixes of it were refused."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for refusal in plan.refusals:
+        found[refusal.message].append(str(refusal.reason))
+    return found

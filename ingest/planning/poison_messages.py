@@ -1,0 +1,23 @@
+"""Messages that are refused whole, whatever they say."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import psycopg
+
+from telemetry.formats.decoded import Decoded, in_order
+from telemetry.rejection import Reason, Rejection
+
+DATA_ERRORS = (psycopg.DataError, psycopg.IntegrityError)
+"""Errors that are about the data, not about a connection, a lock or a resource."""
+
+
+def refuse(decoded: Decoded, details: Mapping[int, str], reason: Reason) -> Decoded:
+    """`decoded`, with the messages of `details` refused whole, for `reason`."""
+    if not details:
+        return decoded
+    batch = decoded.batch
+    kept = ~np.isin(batch.rows["message"], list(details))
+    rejections = [r for r in decoded.rejections if r.message not in details]
+    rejections += [Rejection(number, None, reason, detail) for number, detail in details.items()]
+    return Decoded(batch.take(np.flatnonzero(kept)), in_order(rejections))

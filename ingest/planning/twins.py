@@ -1,0 +1,39 @@
+"""Twins: fixes of one tracker with one time and seq, from different places.
+
+Only the first to arrive is stored. One that says the same place again is a duplicate; one that says
+another place is no repetition, and goes into quarantine, so that its loss is seen.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.history.gps_events import FixKey, Place
+
+SAME_PLACE_DEG = 1e-6
+"""Positions are stored as they were decoded. The same fix in two formats differs by less than this,
+by the rounding of one of them."""
+
+
+def sort_known(
+    fixes: Iterable[tuple[FixKey, Place]], stored: Mapping[FixKey, Place]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which of n fixes in order of arrival are new, and which are twins of an earlier one.
+
+    Shape (n,) each.
+    """
+    places = dict(stored)
+    is_new: list[bool] = []
+    is_twin: list[bool] = []
+    for key, place in fixes:
+        is_new.append(key not in places)
+        is_twin.append(is_elsewhere(place, places.setdefault(key, place)))
+    return np.array(is_new, np.bool_), np.array(is_twin, np.bool_)
+
+
+def is_elsewhere(place: Place, other: Place) -> bool:
+    """Return whether two places differ. 180 degrees west are 180 degrees east."""
+    east_deg = abs(place.lon - other.lon)
+    apart_deg = max(abs(place.lat - other.lat), min(east_deg, 360 - east_deg))
+    return apart_deg > SAME_PLACE_DEG

@@ -1,0 +1,205 @@
+"""Changes of trackers as the evaluator takes them: an asset is elsewhere, or nowhere, from then on.
+
+A change is taken in once: it lies before the asset's clock then, and is not on the agenda again,
+whether this process goes on or another reads the clock back. That a tracker is taken off an asset
+which is nowhere is not taken in: fixes from before may still come, and are judged.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geofence.judging.state import State
+from geofence.model.no_fix_events import MOVE_DTYPE
+from geofence.model.records import PLACE_DTYPE
+from geofence.zones.versions import MAX_TIME_US, MIN_TIME_US
+from ingest.registry.assignments import Assignments
+from ingest.registry.spans import Span, Spans
+from ingest.registry.watermarks import Watermarks
+
+
+class Putting(NamedTuple):
+    """A tracker is put on an asset."""
+
+    asset: int
+    tracker: int
+    time_us: int
+
+
+class Moves:
+    """What the assignments of each asset say of where it is."""
+
+    def __init__(self) -> None:
+        self._spans = Spans()  # of assets, about trackers
+        self._place: dict[Putting, NDArray[np.void] | None] = {}
+        self._last_us = np.empty(0, np.int64)  # of each asset's moves
+        self._last_begin_us = np.empty(0, np.int64)
+        self._unplaced: list[Putting] = []
+        self._doubtful: set[int] = set()
+        self._organization = np.empty(0, np.int32)  # by asset
+
+    def put(self, organization: int, putting: Putting, until_us: int) -> None:
+        """Adds an assignment, which ends at until_us, or replaces what was known of it."""
+        asset = putting.asset
+        if self._spans.put(asset, Span(putting.time_us, until_us, putting.tracker)):
+            self._unplaced.append(putting)
+        self._reach(asset)
+        self._organization[asset] = organization
+        self._doubtful.add(asset)
+        self._work_out(asset)
+
+    def unplaced(self, state: State, watermarks: Watermarks) -> list[Putting]:
+        """The new ones of which it matters where the tracker was last, and may be known."""
+        found = [
+            putting
+            for putting in self._unplaced
+            if _done_us(state, putting.asset) < putting.time_us
+            and watermarks.has_fix(putting.tracker)
+        ]
+        self._unplaced = []
+        return found
+
+    def puttings_since(self, since_us: Mapping[int, int]) -> list[Putting]:
+        """Those of each asset after its instant."""
+        return [
+            move
+            for asset, after_us in since_us.items()
+            for move in self._moves(asset)
+            if move.tracker >= 0 and move.time_us > after_us
+        ]
+
+    def since(self, asset: int, after_us: int, until_us: int) -> NDArray[np.void]:
+        """MOVE_DTYPE: all that happened to the asset in (after_us, until_us], in order."""
+        return self._as_moves(
+            [
+                (asset, move.time_us, *self._standing(move))
+                for move in self._moves(asset)
+                if after_us < move.time_us <= until_us
+            ]
+        )
+
+    def place(self, putting: Putting, place: NDArray[np.void] | None) -> None:
+        """Where the tracker was when it was put on the asset: PLACE_DTYPE, (); None: not known."""
+        self._place[putting] = place
+
+    def is_placed(self, putting: Putting) -> bool:
+        """Whether it was looked up where the tracker was then."""
+        return putting in self._place
+
+    def is_newer(self, putting: Putting, time_us: int, seq: int) -> bool:
+        """Whether a fix of the tracker from before is newer than the place that is known."""
+        place = self._place[putting]
+        return place is None or (time_us, seq) > (int(place["time_us"]), int(place["seq"]))
+
+    def pending(
+        self,
+        state: State,
+        fixes_of: NDArray[np.integer],
+        assignments: Assignments,
+        waiting: Sequence[int],
+        *,
+        of_all: bool,
+    ) -> NDArray[np.void]:
+        """MOVE_DTYPE, by asset, then time: what is not taken in yet.
+
+        fixes_of: the assets that have fixes now, -1 for none; some may be there twice. waiting:
+        those that have a backlog, whose moves are taken in with it. of_all: of the other assets
+        too.
+        """
+        n = len(self._last_us)
+        state.hold_assets(n)
+        has_fix = np.zeros(n, bool)
+        has_fix[fixes_of[(fixes_of >= 0) & (fixes_of < n)]] = True
+        chosen = slice(n) if of_all else np.flatnonzero(has_fix)
+        done_us = np.maximum(*(state.assets[name][chosen] for name in ("newest_us", "clock_us")))
+        is_somewhere = state.assets["located"][chosen] | has_fix[chosen]
+        until_us = np.where(is_somewhere, self._last_us[chosen], self._last_begin_us[chosen])
+        asset = np.arange(n)[chosen]
+        behind = (until_us > done_us) & ~np.isin(asset, waiting)
+        spans_us = zip(done_us[behind].tolist(), until_us[behind].tolist(), strict=True)
+        rows = [
+            (number, move.time_us, *self._standing(move))
+            for number, (after_us, last_us) in zip(asset[behind].tolist(), spans_us, strict=True)
+            for move in self._moves(number)
+            if after_us < move.time_us <= last_us
+        ]
+        if of_all and self._doubtful:
+            nowhere = (False, np.zeros((), PLACE_DTYPE))
+            lost = self._lost(state, assignments)
+            rows += [(number, int(done_us[number]) + 1, *nowhere) for number in lost]
+        return self._as_moves(rows)
+
+    def _as_moves(self, rows: list[tuple[int, int, bool, NDArray[np.void]]]) -> NDArray[np.void]:
+        found = np.zeros(len(rows), MOVE_DTYPE)
+        for row, (asset, time_us, is_located, place) in zip(found, rows, strict=True):
+            row["key"], row["time_us"] = asset, time_us
+            row["organization"] = self._organization[asset]
+            row["located"], row["place"] = is_located, place
+        return found[np.lexsort((found["time_us"], found["key"]))]
+
+    def _standing(self, move: Putting) -> tuple[bool, NDArray[np.void]]:
+        place = self._place.get(move)
+        return place is not None, np.zeros((), PLACE_DTYPE) if place is None else place
+
+    def _lost(self, state: State, assignments: Assignments) -> list[int]:
+        """The assets whose last fix came from a tracker that, it says now, was not on them then.
+
+        Its clock went ahead of the instant at which it was taken off.
+        """
+        asset = np.array(sorted(self._doubtful), np.int64)
+        row = state.assets[asset]
+        told = row["located"] & (row["clock_us"] <= row["newest_us"])
+        asset, good = asset[told], row["good"][told]
+        elsewhere = assignments.assets(good["tracker"], good["time_us"]) != asset
+        self._doubtful = {
+            number
+            for number, tracker, time_us in zip(
+                asset[elsewhere].tolist(),
+                good["tracker"][elsewhere].tolist(),
+                good["time_us"][elsewhere].tolist(),
+                strict=True,
+            )
+            if not self._is_put_on_after(number, tracker, time_us)
+        }
+        return sorted(self._doubtful)
+
+    def _is_put_on_after(self, asset: int, tracker: int, time_us: int) -> bool:
+        """Whether the asset is where the tracker was before it was put on."""
+        spans = self._spans.of(asset)
+        return any(each == tracker and time_us < from_us for from_us, _, each in spans)
+
+    def _work_out(self, asset: int) -> None:
+        moves = self._moves(asset)
+        begins = [move.time_us for move in moves if move.tracker >= 0]
+        self._last_us[asset] = max((move.time_us for move in moves), default=MIN_TIME_US)
+        self._last_begin_us[asset] = max(begins, default=MIN_TIME_US)
+
+    def _moves(self, asset: int) -> list[Putting]:
+        """In order; tracker -1: it is on none.
+
+        Where one tracker is taken off and another is put on, the other counts.
+        """
+        return list({move.time_us: move for move in self._ends_and_begins(asset)}.values())
+
+    def _ends_and_begins(self, asset: int) -> Iterator[Putting]:
+        for from_us, to_us, tracker in self._spans.of(asset):
+            yield Putting(asset, tracker, from_us)
+            if to_us != MAX_TIME_US:
+                yield Putting(asset, -1, to_us)
+
+    def _reach(self, asset: int) -> None:
+        missing = asset + 1 - len(self._last_us)
+        if missing > 0:
+            room = max(missing, len(self._last_us))
+            self._last_us = np.append(self._last_us, np.full(room, MIN_TIME_US))
+            self._last_begin_us = np.append(self._last_begin_us, np.full(room, MIN_TIME_US))
+            self._organization = np.append(self._organization, np.zeros(room, np.int32))
+
+
+def _done_us(state: State, asset: int) -> int:
+    if asset >= len(state.assets):
+        return MIN_TIME_US
+    row = state.assets[asset : asset + 1]
+    return int(max(row["newest_us"][0], row["clock_us"][0]))

@@ -1,0 +1,332 @@
+"""What a decision depends on, as of one revision: trackers, assets, assignments and zones.
+
+The database numbers every change (`db.core.registry_revision`). Each ingest transaction compares
+that number with `Registry.revision`; where it has moved on, the batch is planned again after
+`take`. Belongs to one thread at a time.
+
+UUIDs become ordinals here, which index arrays and appear in the columns of a batch.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.ingest.registry import (
+    AssetChoice,
+    AssetRow,
+    AssetTagsRow,
+    AssignmentRow,
+    RegistryChanges,
+    SettingsRow,
+    TrackerRow,
+    ZoneVersionRow,
+)
+from geofence.judging.evaluator import TICK_US
+from geofence.judging.state import State
+from geofence.model.no_fix_events import OPENING_DTYPE, Agenda
+from geofence.model.policy import Policy
+from geofence.model.rules import MAX_ACCURACY_M, MAX_SPEED_MPS, MAX_SPEED_MPS_OF_CLASS, Gates, Rules
+from geofence.model.schedule import parse_schedule
+from geofence.zones.index import ZoneIndex, ZoneVersion
+from geofence.zones.versions import ALL_ASSETS, MAX_TIME_US, MIN_TIME_US
+from ingest.id_index import UNKNOWN, Ordinals
+from ingest.registry.assignments import Assignments
+from ingest.registry.reassignments import Moves, Putting
+from ingest.registry.schedule_openings import Openings
+from ingest.registry.spans import Span
+from ingest.registry.zone_filters import Filters
+from ingest.sources.source import RawMessage
+from telemetry.fix import FixBatch, Known
+from telemetry.rollover import DAY_US
+from telemetry.topics import fixes_topic, packed_topic
+
+_NO_RULES: Mapping[str, Any] = {}  # one for all zones without
+_NO_SETTINGS = SettingsRow(UUID(int=0), {}, None, {})
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneFacts:
+    """What is known of a zone's version beside its shape. rules: those that it gives itself."""
+
+    name: str
+    policy: Policy
+    rules: Mapping[str, Any]
+
+
+class Registry:
+    """Changed by `take` only. Knows nothing and has revision -1 until then."""
+
+    def __init__(self) -> None:
+        self.revision = -1
+        self.organizations = Ordinals("org")
+        self.trackers = Ordinals("trk")
+        self.assets = Ordinals("ast")
+        self.zones = Ordinals("zon")
+        self.index = ZoneIndex([])
+        self._senders: dict[str, int] = {}
+        self._organization_of: list[int] = []  # by tracker
+        self._organization_of_array = np.empty(0, np.int32)
+        self._revoked: set[int] = set()
+        self.wanting_receipts: set[int] = set()  # trackers that are told what became of messages
+        self._asset_names: list[str] = []  # by asset, as the next five
+        self._organization_of_asset: list[int] = []
+        self._asset_classes: list[str] = []
+        self._max_speed_mps: list[float] = []
+        self._max_accuracy_m: list[float] = []
+        self._settings: dict[int, SettingsRow] = {}  # by organization
+        self._zone_facts: dict[tuple[int, int], ZoneFacts] = {}
+        self._policies: dict[Policy, Policy] = {}
+        self.moves = Moves()
+        self.openings = Openings()
+        self._filters = Filters(self.assets)
+        self._assignments = Assignments()
+        self._kept_us: dict[int, int] = {}  # by organization: how long fixes are kept
+        self.gates = Gates.default()
+
+    def take(self, changes: RegistryChanges) -> None:
+        """Brings this up to `changes.revision`."""
+        for tracker in changes.trackers:
+            self._take_tracker(tracker)
+        self._organization_of_array = np.array(self._organization_of, np.int32)
+        for settings in changes.settings:
+            self._take_settings(settings)
+        for asset in changes.assets:
+            self._take_asset(asset)
+        if changes.assets or changes.settings:
+            self.gates = Gates(
+                max_speed_mps=np.array(self._max_speed_mps, np.float64),
+                max_accuracy_m=np.array(self._max_accuracy_m, np.float64),
+            )
+        for tags in changes.asset_tags:
+            self._take_tags(tags)
+        for assignment in changes.assignments:
+            self._take_assignment(assignment)
+        self._kept_us = {
+            self.organizations.number(row.org_id): row.days * DAY_US for row in changes.retention
+        }
+        if changes.zone_versions:
+            self.index = self.index.with_changes(map(self._take_zone, changes.zone_versions))
+        if self._filters.changed:
+            self.index = self.index.with_filters(self._filters.rows())
+        self.revision = changes.revision
+
+    def sender(self, topic: str) -> int:
+        """The tracker that may publish on `topic`, UNKNOWN where there is none."""
+        return self._senders.get(topic, UNKNOWN)
+
+    def senders(self, messages: Sequence[RawMessage]) -> list[int]:
+        """The tracker that sent each message: the one that signed in, else that of the topic."""
+        return [
+            self.sender(message.topic)
+            if (identity := message.identity) is None
+            else self.trackers.find(identity)
+            for message in messages
+        ]
+
+    def organizations_of(self, messages: Sequence[RawMessage]) -> NDArray[np.int32]:
+        """The ordinal of the organization that sent each message, UNKNOWN where there is none."""
+        of_tracker = np.append(self._organization_of_array, np.int32(UNKNOWN))
+        return of_tracker[self.senders(messages)]
+
+    def is_revoked(self, tracker: int) -> bool:
+        return tracker in self._revoked
+
+    def organization_of(self, tracker: int) -> int:
+        """The ordinal of the tracker's organization."""
+        return self._organization_of[tracker]
+
+    def resolve(self, batch: FixBatch) -> None:
+        """Fills organization and asset of rows whose tracker is known."""
+        rows = batch.rows
+        rows["organization"] = self._organization_of_array[rows["tracker"]]
+        rows["asset"] = self.assigned(rows["tracker"], rows["time_us"])
+
+    def oldest_us(
+        self, tracker: NDArray[np.integer], oldest_us: int, now_us: int
+    ) -> int | NDArray[np.int64]:
+        """The time of the oldest fix that is stored: of all, or for each of the trackers.
+
+        oldest_us: of the installation; organizations keep fixes as long, or shorter.
+        """
+        if not self._kept_us:
+            return oldest_us
+        oldest = np.full(len(self.organizations), oldest_us)
+        for organization, kept_us in self._kept_us.items():
+            oldest[organization] = max(oldest_us, now_us - kept_us)
+        return oldest[self._organization_of_array[tracker]]
+
+    def assigned(
+        self, tracker: NDArray[np.integer], time_us: NDArray[np.int64]
+    ) -> NDArray[np.int32]:
+        """The asset that each tracker was on at each time, -1 where on none; (n,)."""
+        return self._assignments.assets(tracker, time_us)
+
+    def ended_assignments(self) -> Iterator[tuple[int, Span]]:
+        """The assignments that have an end, about assets, with the ordinals of their trackers."""
+        return self._assignments.ended()
+
+    def agenda(
+        self, state: State, batch: FixBatch, now_us: int, waiting: Sequence[int] = ()
+    ) -> Agenda:
+        """What happens to assets that no fix tells and no zone, up to now_us or the last fix.
+
+        waiting: assets that have a backlog, to which nothing happens before it is judged.
+        """
+        is_tick = now_us >= state.ticked_us + TICK_US
+        fixes_of = batch.rows["asset"]
+        moves = self.moves.pending(state, fixes_of, self._assignments, waiting, of_all=is_tick)
+        if not self.openings:
+            return Agenda(moves, np.empty(0, OPENING_DTYPE))
+        after_us = min(state.ticked_us, _done_us(state, batch))
+        until_us = max(now_us, int(batch.rows["time_us"].max(initial=MIN_TIME_US)))
+        return Agenda(moves, self.openings.between(after_us, until_us))
+
+    def agenda_since(self, asset: int, after_us: int, until_us: int) -> Agenda:
+        """All that happened to an asset in that time, known or not, that no fix tells."""
+        moves = self.moves.since(asset, after_us, until_us)
+        return Agenda(moves, self.openings.between(after_us, until_us))
+
+    def placed_anew(self, batch: FixBatch) -> tuple[dict[int, int], dict[int, int]]:
+        """By asset since when it has to be judged again: new fixes of a tracker from before it was
+        put on the asset show that it was elsewhere then. And since when the places of trackers that
+        were put on assets have to be looked up first.
+        """
+        rows, found, unknown = batch.rows, dict[int, int](), dict[int, int]()
+        before = self._assignments.before_the_last(rows["tracker"], rows["time_us"])
+        for row in rows[before]:
+            tracker, time_us, seq = int(row["tracker"]), int(row["time_us"]), int(row["seq"])
+            accuracy_m = float(row["accuracy_m"]) if row["known"] & Known.ACCURACY else 0.0
+            for from_us, _, asset in self._assignments.of(tracker):
+                putting = Putting(asset, tracker, from_us)
+                if from_us <= time_us or accuracy_m > self.gates.max_accuracy_of(asset):
+                    continue
+                if not self.moves.is_placed(putting):
+                    unknown[asset] = min(from_us, unknown.get(asset, from_us))
+                elif self.moves.is_newer(putting, time_us, seq):
+                    found[asset] = min(from_us, found.get(asset, from_us))
+        return found, unknown
+
+    def asset_name(self, asset: int) -> str:
+        return self._asset_names[asset]
+
+    def organization_of_asset(self, asset: int) -> int:
+        return self._organization_of_asset[asset]
+
+    def zone_facts(self, zone: int, version: int) -> ZoneFacts:
+        return self._zone_facts[zone, version]
+
+    def _take_tracker(self, row: TrackerRow) -> None:
+        tracker = self.trackers.number(row.tracker_id)
+        if tracker == len(self._organization_of):
+            self._organization_of.append(self.organizations.number(row.org_id))
+            name = self.trackers.text(tracker)
+            self._senders[fixes_topic(name)] = self._senders[packed_topic(name)] = tracker
+        for is_one, those in ((row.revoked, self._revoked), (row.receipts, self.wanting_receipts)):
+            if is_one:
+                those.add(tracker)
+            else:
+                those.discard(tracker)
+
+    def _take_asset(self, row: AssetRow) -> None:
+        asset = self.assets.number(row.asset_id)
+        missing = asset + 1 - len(self._asset_names)
+        self._asset_names += [""] * missing
+        self._organization_of_asset += [UNKNOWN] * missing
+        self._asset_classes += [""] * missing
+        self._max_speed_mps += [MAX_SPEED_MPS] * missing
+        self._max_accuracy_m += [MAX_ACCURACY_M] * missing
+        self._asset_names[asset] = row.name
+        self._organization_of_asset[asset] = self.organizations.number(row.org_id)
+        self._asset_classes[asset] = row.asset_class
+        self._set_gates(asset)
+
+    def _set_gates(self, asset: int) -> None:
+        """Notes which fixes of the asset take part."""
+        of_class = self._asset_classes[asset]
+        speed_mps = MAX_SPEED_MPS_OF_CLASS.get(of_class, MAX_SPEED_MPS)
+        settings = self._settings.get(self._organization_of_asset[asset], _NO_SETTINGS)
+        self._max_speed_mps[asset] = settings.max_speed_mps.get(of_class, speed_mps)
+        self._max_accuracy_m[asset] = settings.max_accuracy_m or MAX_ACCURACY_M
+
+    def _take_settings(self, row: SettingsRow) -> None:
+        """They bear on what is judged from now on, also in zones that are known."""
+        organization = self.organizations.number(row.org_id)
+        self._settings[organization] = row
+        for asset, owner in enumerate(self._organization_of_asset):
+            if owner == organization:
+                self._set_gates(asset)
+        own = self.index.organization_of == organization
+        if not own.any():
+            return
+        versions = zip(
+            self.index.zone_of[own].tolist(), self.index.version_of[own].tolist(), strict=True
+        )
+        self.index = self.index.with_rules(
+            {key: Rules(**{**row.rules, **self._zone_facts[key].rules}) for key in versions}
+        )
+
+    def _take_tags(self, row: AssetTagsRow) -> None:
+        asset = self.assets.number(row.asset_id)
+        organization = self.organization_of_asset(asset)
+        span = (row.valid_from_us, row.valid_to_us)
+        self._filters.put_tags(organization, asset, row.tags, *span)
+
+    def _take_assignment(self, row: AssignmentRow) -> None:
+        tracker, asset = self.trackers.number(row.tracker_id), self.assets.number(row.asset_id)
+        organization = self.organization_of(tracker)
+        self._assignments.put(tracker, Span(row.from_us, row.to_us, asset))
+        putting = Putting(asset, tracker, row.from_us)
+        self.moves.put(organization, putting, row.to_us)
+
+    def _take_zone(self, row: ZoneVersionRow) -> ZoneVersion:
+        zone = self.zones.number(row.zone_id)
+        organization = self.organizations.number(row.org_id)
+        policy = self._policy(row)
+        self._zone_facts[zone, row.version] = ZoneFacts(row.name, policy, row.rules or _NO_RULES)
+        made_us = row.created_us if row.created_us > row.valid_from_us else MIN_TIME_US
+        span = (max(made_us, row.valid_from_us), row.valid_to_us)
+        self.openings.put(zone, row.version, organization, policy, span)
+        return ZoneVersion(
+            zone=zone,
+            version=row.version,
+            organization=organization,
+            shape=row.shape,
+            valid_from_us=row.valid_from_us,
+            valid_to_us=row.valid_to_us,
+            rules=Rules(**self._settings.get(organization, _NO_SETTINGS).rules | row.rules),
+            assets=self._filter(organization, row.assets),
+            remembers_exits=row.kind == "allowed",
+            made_us=made_us,
+        )
+
+    def _policy(self, row: ZoneVersionRow) -> Policy:
+        """Nearly all zones share a few."""
+        policy = Policy(
+            kind=row.kind,
+            alert_on=None if row.alert_on is None else frozenset(row.alert_on),
+            schedule=None if row.schedule is None else parse_schedule(row.schedule),
+        )
+        return self._policies.setdefault(policy, policy)
+
+    def _filter(self, organization: int, choice: AssetChoice | None) -> int:
+        return ALL_ASSETS if choice is None else self._filters.number(organization, choice)
+
+
+def _done_us(state: State, batch: FixBatch) -> int:
+    """An instant up to which what has happened is known, for the assets of the batch.
+
+    After a restart, of all assets.
+    """
+    rows = batch.rows[batch.rows["asset"] >= 0]
+    if state.ticked_us == MIN_TIME_US:
+        known = state.assets
+    else:
+        known = state.assets[np.unique(rows["asset"][rows["asset"] < len(state.assets)])]
+    known = known[known["located"]]
+    done_us = np.maximum(known["newest_us"], known["clock_us"])
+    # of an asset of which nothing is known yet, its fixes tell from when on it matters
+    return int(min(done_us.min(initial=MAX_TIME_US), rows["time_us"].min(initial=MAX_TIME_US)))

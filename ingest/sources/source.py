@@ -1,0 +1,163 @@
+"""Where messages come from: the broker's session, and the inbox table beside it.
+
+    async for source, messages in in_turn(sources, current_limits):
+        ...                                       # plan
+        async with conn.transaction():
+            ...                                   # store
+            await source.settle(conn, finished)   # what must go with them
+        source.acknowledge(finished, results)     # after COMMIT
+
+A source gives its messages in order, and again to the next turn what was not acknowledged when a
+turn ended. Sources have no order between them. A batch is of one source; what is finished may be of
+several, and each source looks for its own messages in it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from db.core.connect import Connection
+from db.history import inbox
+from db.history.inbox import InboxMessage
+from ingest.sources.mqtt import BatchLimits, batch
+from mqtt import Message, Session
+
+POLL_S = 0.25
+SHARED_IDLE_S = 0.02
+
+
+class RawMessage(Protocol):
+    """What ingest asks of a message, wherever it comes from."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def payload(self) -> bytes: ...
+    @property
+    def correlation_data(self) -> bytes | None: ...
+    @property
+    def identity(self) -> UUID | None:
+        """The tracker that signed in, or that an earlier judgement found; None: the topic says."""
+        ...
+
+    @property
+    def oversize_bytes(self) -> int:
+        """How many bytes the message had, where its payload is cut because of them; 0: whole."""
+        ...
+
+
+class Source(Protocol):
+    """A queue that keeps each message until it is acknowledged."""
+
+    async def batch(self, limits: BatchLimits) -> Sequence[RawMessage]:
+        """The next messages; none where none came within a fraction of a second. A source that
+        cannot tell organizations apart gives none where `limits.is_crowded`.
+
+        Raises what ends the turn.
+        """
+        ...
+
+    async def settle(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
+        """Inside the transaction that stores the last of `finished`, at its end."""
+        ...
+
+    def acknowledge(self, finished: Sequence[RawMessage], results: Sequence[int]) -> None:
+        """After COMMIT. results: the `telemetry.result.Result` of each message."""
+        ...
+
+
+class Taken(NamedTuple):
+    """A batch and the source that it is of. Without messages: time has passed."""
+
+    source: Source
+    messages: Sequence[RawMessage]
+
+
+async def in_turn(
+    sources: Sequence[Source], current_limits: Callable[[], BatchLimits | None]
+) -> AsyncIterator[Taken]:
+    """Batches of one source after the other, for ever.
+
+    Where none of them has a message the batch is empty, and comes after `IDLE_S`. Where several
+    sources wait for messages, each is waited for only a moment. No limits: nothing more is taken
+    just now.
+    """
+    clock = asyncio.get_running_loop()
+    waiting = [one for one in sources if not isinstance(one, Inbox)]
+    idle_since_s = clock.time()
+    while True:
+        is_idle = True
+        for source in sources:
+            limits = current_limits()
+            if limits is None:
+                continue
+            if len(waiting) > 1:
+                limits = replace(limits, idle_s=min(limits.idle_s, SHARED_IDLE_S))
+            if messages := await source.batch(limits):
+                is_idle, idle_since_s = False, clock.time()
+                yield Taken(source, messages)
+        limits = current_limits()
+        due_s = idle_since_s + (0.0 if limits is None else limits.idle_s)
+        if is_idle and (len(waiting) == 1 or clock.time() >= due_s):
+            idle_since_s = clock.time()
+            yield Taken(sources[-1], ())
+
+
+class Broker:
+    """The session at the MQTT broker: waits for messages, and sends PUBACKs after COMMIT."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def batch(self, limits: BatchLimits) -> Sequence[Message]:
+        return () if limits.is_crowded else await batch(self._session, limits)
+
+    async def settle(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
+        """Nothing: the broker is told after COMMIT."""
+
+    def acknowledge(self, finished: Sequence[RawMessage], results: Sequence[int]) -> None:
+        """The broker hears nothing of results."""
+        self._session.acknowledge(one for one in finished if isinstance(one, Message))
+
+
+class Inbox:
+    """The inbox table, looked at four times a second, or as soon as a batch is stored; does not
+    wait.
+
+    Rows go in the transaction that stores their last fix; until then a look passes over them. Those
+    of a batch at most are under way at a time.
+    """
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+        self._under_way: set[int] = set()
+        self._due_s = 0.0
+
+    async def batch(self, limits: BatchLimits) -> Sequence[InboxMessage]:
+        now_s = asyncio.get_running_loop().time()
+        room = limits.messages - len(self._under_way)
+        if room <= 0 or now_s < self._due_s or limits.is_crowded:
+            return ()
+        under_way = list(self._under_way)
+        messages = await inbox.waiting(self._conn, room, limits.bytes, under_way)
+        self._under_way.update(one.id for one in messages)
+        self._due_s = now_s if messages else now_s + POLL_S
+        return messages
+
+    async def settle(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
+        if own := _of_inbox(finished):
+            await inbox.settle(conn, own)
+
+    def acknowledge(self, finished: Sequence[RawMessage], results: Sequence[int]) -> None:
+        self._under_way.difference_update(one.id for one in _of_inbox(finished))
+
+
+def _of_inbox(messages: Sequence[RawMessage]) -> list[InboxMessage]:
+    return [one for one in messages if isinstance(one, InboxMessage)]
+
+
+def released_id(message: RawMessage) -> UUID | None:
+    """The row of quarantine that a message was released from."""
+    return message.released_id if isinstance(message, InboxMessage) else None

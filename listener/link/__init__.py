@@ -1,0 +1,1 @@
+"""Messages on their way to the leader of ingest, and its answers."""

@@ -1,0 +1,132 @@
+"""Keeps the link to whoever owns the lease of ingest, for as long as the process runs."""
+
+import asyncio
+import ssl
+from urllib.parse import urlsplit
+
+import psycopg
+import structlog
+
+from db.core import leases
+from db.core.connect import Connection, Limits, connect
+from listener.link.outbox import Link, Sender
+from listener.metrics import Metrics
+from service.exceptions import message
+
+LEASE = "ingest"
+LOOK_S = 0.1
+LOOK_WHILE_LINKED_S = 1.0
+WELCOME_S = 5.0
+ANSWER_S = 10.0
+"""Longer than the database's own limits: for one that is frozen."""
+_RETRY_S = 0.5
+_LIMITS = Limits(statement_s=5, transaction_s=5)
+
+_log = structlog.get_logger("listener")
+
+
+class Owner:
+    """Looks the owner up, and links to it again and again. trouble: why there is no link."""
+
+    def __init__(
+        self, database_url: str, sender: Sender, metrics: Metrics, tls: ssl.SSLContext | None
+    ) -> None:
+        self._database_url = database_url
+        self._sender = sender
+        self._metrics = metrics
+        self._tls = tls
+        self._conn: Connection | None = None
+        self.trouble: str | None = "not linked to ingest yet"
+
+    async def run(self) -> None:
+        """Works until it is cancelled."""
+        try:
+            while True:
+                await self._link_once()
+        finally:
+            await self._forget_database()
+
+    async def _link_once(self) -> None:
+        try:
+            found = await self._owner()
+        except (psycopg.Error, TimeoutError) as error:
+            self._trouble(f"the owner cannot be looked up: {message(error)}")
+            await asyncio.sleep(_RETRY_S)
+            return
+        if found is None:
+            self._trouble("no ingest owns the lease")
+            await asyncio.sleep(LOOK_S)
+            return
+        epoch, address = found
+        try:
+            link = await self._connect(address)
+        except (OSError, TimeoutError) as error:
+            self._trouble(f"ingest at {address} cannot be reached: {error or 'no answer'}")
+            await asyncio.sleep(LOOK_S)
+            return
+        try:
+            if link.epoch == epoch:
+                self.trouble = None
+                self._metrics.links.inc()
+                _log.info("linked to ingest", address=address, epoch=epoch)
+                await self._while_current(link, epoch)
+        finally:
+            link.cut()
+        self._trouble("the link to ingest ended")
+
+    async def _owner(self) -> tuple[int, str] | None:
+        """Look the owner up. Raises psycopg.Error or TimeoutError; the next look connects anew."""
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                if self._conn is None:
+                    self._conn = await connect(self._database_url, "opsc-listen", _LIMITS)
+                return await leases.owner(self._conn, LEASE)
+        except (psycopg.Error, TimeoutError):
+            await self._forget_database()
+            raise
+
+    async def _forget_database(self) -> None:
+        conn, self._conn = self._conn, None
+        if conn is not None:
+            await conn.close()
+
+    async def _connect(self, address: str) -> Link:
+        loop = asyncio.get_running_loop()
+        parts = urlsplit(address)
+        link = self._sender.link()
+        try:
+            async with asyncio.timeout(WELCOME_S):
+                if parts.scheme == "unix":
+                    await loop.create_unix_connection(lambda: link, parts.path)
+                else:
+                    tls = self._tls if parts.scheme == "tls" else None
+                    await loop.create_connection(
+                        lambda: link, parts.hostname or "", parts.port or 0, ssl=tls
+                    )
+                await asyncio.wait({link.lost, link.welcomed}, return_when=asyncio.FIRST_COMPLETED)
+        except BaseException:
+            link.cut()  # a welcome may come later, or have come just now: another link begins
+            raise
+        if link.lost.done():
+            raise ConnectionError(str(link.lost.result() or "closed at once"))
+        return link
+
+    async def _while_current(self, link: Link, epoch: int) -> None:
+        """Ends with the link, or when somebody else owns the lease.
+
+        A frozen owner keeps its socket open: only the lease tells. While the lease cannot be read
+        the link stays: whether its owner still is one is decided at COMMIT.
+        """
+        while not link.lost.done():
+            await asyncio.wait({link.lost}, timeout=LOOK_WHILE_LINKED_S)
+            try:
+                found = await self._owner()
+            except (psycopg.Error, TimeoutError):
+                continue
+            if found is not None and found[0] != epoch:
+                return
+
+    def _trouble(self, text: str) -> None:
+        if text != self.trouble:
+            _log.warning("messages wait", reason=text)
+        self.trouble = text

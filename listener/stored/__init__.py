@@ -1,0 +1,1 @@
+"""What the listener reads from and writes to the database."""

@@ -1,0 +1,1 @@
+"""The client's side: one MQTT 5 session over asyncio."""

@@ -1,0 +1,105 @@
+"""The ``opsc`` command: exit code 0 good, 1 the work failed, 2 wrong usage.
+
+Each command's body is a function (or, for a group, a Typer) of the same name in a module of its
+own. Only the one that is called is imported, so that ``opsc --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated, NamedTuple
+
+import typer
+
+from stack.errors import StackError
+
+
+class Entry(NamedTuple):
+    """A command: where its body is, and its line in the list of commands."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "up": Entry("stack.cli.up", "Run the whole system on this machine until Ctrl-C."),
+    "demo": Entry("stack.cli.demo", "The system with moving trackers, zones and live breaches."),
+    "status": Entry("stack.cli.status", "What runs on this data folder, and whether it is well."),
+    "doctor": Entry("stack.cli.doctor", "What of this machine and its settings is in the way."),
+    "org": Entry("stack.cli.org", "Organizations: list, create, set plan and retention, delete."),
+    "user": Entry("stack.cli.user", "Users of an organization: list, reset a password."),
+    "quarantine": Entry(
+        "stack.cli.quarantine", "Refused messages of no organization: look, release."
+    ),
+    "migrate": Entry("stack.cli.migrate", "Bring the schema up to date."),
+    "backup": Entry("stack.cli.backup", "The database of a running system into a folder."),
+    "restore": Entry("stack.cli.restore", "A backup into an empty system, compared row by row."),
+    "listen": Entry("stack.cli.roles", "One role: devices connect to it over MQTT."),
+    "ingest": Entry("stack.cli.roles", "One role: fixes from the listeners into the database."),
+    "api": Entry("stack.cli.roles", "One role: the HTTP API."),
+    "deliver": Entry("stack.cli.roles", "One role: number events and deliver webhooks."),
+    "sim": Entry("stack.cli.sim", "Simulated trackers over real MQTT."),
+    "replay": Entry("stack.cli.replay", "Evaluate a trace file against a zone file, no server."),
+}
+
+
+def build(called: str | None) -> typer.Typer:
+    """The application, with the body of the called command only."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for name, entry in COMMANDS.items():
+        if name != called:
+            app.command(name, help=entry.summary)(_not_called)
+            continue
+        body = getattr(importlib.import_module(entry.module), name)
+        if isinstance(body, typer.Typer):
+            app.add_typer(body, name=name)
+        else:
+            app.command(name)(body)
+    return app
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"opsc {version('ops-companion')}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """OPS Companion: GPS telemetry and geofences."""
+
+
+def _not_called() -> None:
+    """Stands for a command that this call does not run."""
+
+
+def main() -> None:
+    called = next((word for word in _words() if not word.startswith("-")), None)
+    try:
+        build(called)()
+    except StackError as error:
+        print(f"opsc: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(1)
+
+
+def _words() -> Sequence[str]:
+    """The arguments; while a shell completes a line, those that stand there already."""
+    if "_OPSC_COMPLETE" not in os.environ:
+        return sys.argv[1:]
+    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
+    return line.split()[1:]

@@ -1,0 +1,45 @@
+"""``opsc migrate``: bring the schema up to date, or say whether it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import psycopg
+import typer
+
+from db.core import migrate as runner
+from stack.cli.up import DataDir
+from stack.errors import StackError
+from stack.servers.elsewhere import given_database
+from stack.servers.runtime import DEFAULT_DATA_DIR, read_stack
+
+
+def migrate(
+    data: DataDir = DEFAULT_DATA_DIR,
+    check: Annotated[bool, typer.Option("--check", help="Only look; exit 1 if behind.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Bring the schema up to date.
+
+    The database is that of OPSC_DATABASE_URL (a superuser, or a member of opsc_owner where a
+    superuser has prepared it), else the one of the `opsc up` that runs on this machine.
+    """
+    url = owner_url(data)
+    try:
+        names = runner.pending(url) if check else runner.migrate(url)
+    except (psycopg.Error, runner.MigrationError) as error:
+        raise StackError(str(error)) from error
+    word = "pending" if check else "applied"
+    if as_json:
+        print(json.dumps({word: names}))
+    else:
+        print("\n".join(f"{word}: {name}" for name in names) or "the schema is up to date")
+    if check and names:
+        raise typer.Exit(1)
+
+
+def owner_url(data_dir: Path) -> str:
+    """A login that may change the schema and make organizations."""
+    return given_database() or read_stack(data_dir).database["admin"]

@@ -1,0 +1,95 @@
+"""Deletes an organization, step by step (`db.resources.organization_removal`), while the system
+runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+
+from db.core.connect import Connection, Limits, connect
+from db.core.tenant import act_for
+from db.resources import organization_removal as removal
+from ingest.pipeline import LEASE
+from stack.errors import StackError
+from stack.servers.supervisor import Say
+from telemetry.ids import format_id
+
+# For the last step, which may have many rows to write off; ingest waits meanwhile.
+LIMITS = Limits(statement_s=600, lock_s=60, transaction_s=1800)
+# The listener hears of revoked trackers within a second, the API of users within two.
+SETTLE_S = 3.0
+SAID_EVERY_ROWS = 1_000_000
+
+
+async def name_of(url: str, org_id: UUID) -> str:
+    """The organization's name. Raises StackError where there is none."""
+    try:
+        async with await connect(url, "opsc org delete", LIMITS) as conn, _acting(conn, org_id):
+            name = await removal.name_of(conn)
+    except psycopg.Error as error:
+        raise StackError(f"the organization cannot be read: {error}") from error
+    if name is None:
+        raise StackError("there is no such organization")
+    return name
+
+
+async def delete(url: str, org_id: UUID, say: Say) -> int:
+    """Removes all that belongs to it; returns how many rows went in pieces. May be repeated."""
+    try:
+        async with await connect(url, "opsc org delete", LIMITS) as conn:
+            async with _acting(conn, org_id):
+                await removal.retire(conn)
+                tracker_ids = await removal.trackers(conn)
+            say(f"nobody gets in any more, {len(tracker_ids):,} trackers are revoked")
+            await asyncio.sleep(SETTLE_S)
+            rows = await _remove_in_pieces(conn, org_id, tracker_ids, say)
+            async with _acting(conn, org_id):
+                await removal.remove(conn, LEASE)
+                await _log(conn, org_id, rows)
+    except psycopg.Error as error:
+        raise StackError(
+            f"the organization is deleted in part: {error}; call the command again"
+        ) from error
+    return rows
+
+
+async def _remove_in_pieces(
+    conn: Connection, org_id: UUID, tracker_ids: list[UUID], say: Say
+) -> int:
+    removed, said = 0, 0
+    for tracker_id in [*tracker_ids, None]:  # None: all but fixes
+        while True:
+            async with _acting(conn, org_id):
+                if tracker_id is None:
+                    rows = await removal.remove_piece(conn)
+                else:
+                    rows = await removal.remove_fixes(conn, tracker_id)
+            removed += rows
+            if removed - said >= SAID_EVERY_ROWS:
+                say(f"{removed:,} rows are removed")
+                said = removed
+            if rows == 0:
+                break
+    return removed
+
+
+@asynccontextmanager
+async def _acting(conn: Connection, org_id: UUID) -> AsyncIterator[None]:
+    """A transaction for the organization, as the owner of all tables."""
+    async with conn.transaction():
+        await conn.execute("SET LOCAL ROLE opsc_owner")
+        await act_for(conn, org_id)
+        yield
+
+
+async def _log(conn: Connection, org_id: UUID, rows: int) -> None:
+    """Into the log of PostgreSQL: the organization's own audit events are gone with it."""
+    text = f"opsc org delete: {format_id('org', org_id)} is deleted, {rows} rows in pieces"
+    body = sql.SQL("BEGIN RAISE LOG '%', {}; END").format(sql.Literal(text))
+    await conn.execute(sql.SQL("DO {}").format(sql.Literal(body.as_string(conn))))

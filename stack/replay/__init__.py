@@ -1,0 +1,1 @@
+"""A trace file evaluated against a zone file, without a server."""

@@ -1,0 +1,169 @@
+"""The evaluator as a replay uses it: rows of a trace in, transitions to be written out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geofence.judging.evaluator import NO_TIMERS_US, Evaluation, evaluate
+from geofence.judging.state import State
+from geofence.model.policy import BREACH, DWELL, OVERSPEED
+from geofence.model.rules import Gates
+from geofence.model.transitions import Cause, Inferred, Transition
+from stack.replay.devices import DeviceFilters
+from stack.replay.events import EventTypes
+from stack.replay.openings import Openings, tells_of_inside
+from stack.replay.output_formats import TransitionRows
+from stack.replay.tally import Tally
+from stack.replay.zones import ZoneSet
+from telemetry.fix import FixBatch, Known, blank_rows
+
+_DECIMALS_BETWEEN = 9  # a tenth of a millimetre
+_TRANSITION_NAMES = {kind.value: kind.name.lower() for kind in Transition}
+_CAUSE_NAMES = {cause.value: cause.name.lower() for cause in Cause}
+_INFERRED_NAMES = {Inferred.NONE.value: ""} | {
+    inferred.value: inferred.name.lower() for inferred in Inferred if inferred
+}
+
+
+class Judge:
+    """Judges the fixes of a trace, portion by portion. ids: the devices, by tracker; grows.
+
+    openings: see `stack.replay.openings`; those of the zones unless given.
+    """
+
+    def __init__(
+        self,
+        zones: ZoneSet,
+        ids: list[str],
+        gates: Gates,
+        now_us: int,
+        tally: Tally,
+        openings: Openings | None = None,
+    ) -> None:
+        self._zone_ids = zones.zone_ids
+        self._index = zones.index
+        self._filters = DeviceFilters(zones.devices, ids)
+        self._openings = openings or Openings(zones.policies)
+        self._tells_of_inside = tells_of_inside(zones.policies)
+        self._events = EventTypes(zones.policies)
+        self._ids = ids
+        self._gates = gates
+        self._now_us = now_us
+        self._tally = tally
+        self._state = State()
+        if zones.policies:
+            tally.events.update({BREACH: 0, DWELL: 0, OVERSPEED: 0})
+
+    def judge(self, rows: NDArray[np.void], *, ended: bool) -> NDArray[np.void]:
+        """The transitions (TRANSITION_DTYPE) that `rows` (TRACE_DTYPE) make, as they are found.
+
+        ended: no fix of their devices comes after them, so what falls due by now is found too; but
+        no hours begin for a device after its last fix, for they begin without end.
+        """
+        now_us = self._now_us if ended else NO_TIMERS_US
+        self._index = self._filters.applied(self._index)
+        batch = _batch(rows)
+        evaluations = (
+            evaluate(batch, self._state, self._index, now_us, self._gates, agenda)
+            for agenda in self._openings.agendas(*self._time_of(rows))
+        )
+        evaluation, found = _joined(evaluations)
+        self._state.apply(evaluation.delta)
+        self._count(evaluation)
+        return found
+
+    def fixes_at_once(self, rows: NDArray[np.void]) -> int:
+        """How many of `rows`, from the first on, to judge together: bounds what they may give."""
+        count = len(rows)
+        while count > 1:
+            devices = len(np.unique(rows["tracker"][:count]))
+            if devices <= self._openings.devices_at_once(*self._time_of(rows[:count])):
+                break
+            count //= 2
+        return count
+
+    def _time_of(self, rows: NDArray[np.void]) -> tuple[int, int]:
+        """From the last fixes before `rows` to the last of them, microseconds."""
+        last_us = int(rows["time_us"].max(initial=NO_TIMERS_US))
+        first_us = int(rows["time_us"].min(initial=last_us))
+        assets = self._state.assets
+        known = assets[np.unique(rows["tracker"][rows["tracker"] < len(assets)])]
+        before_us = known["newest_us"][known["located"]].min(initial=first_us)
+        return min(first_us, int(before_us)), last_us
+
+    def _count(self, evaluation: Evaluation) -> None:
+        repeated = int(np.count_nonzero(evaluation.late))
+        self._tally.judged += len(evaluation.late) - repeated
+        self._tally.repeated += repeated
+        self._tally.suspect += int(np.count_nonzero(evaluation.suspect)) - len(evaluation.healed)
+
+    def written(self, found: NDArray[np.void]) -> TransitionRows:
+        """TRANSITION_DTYPE as they are written out; counts them."""
+        names = [_TRANSITION_NAMES[number] for number in found["transition"].tolist()]
+        events = self._events.of(found)
+        self._tally.transitions.update(names)
+        self._tally.events.update(filter(None, events))
+        dwell_s = (found["time_us"] - found["entered_us"]) / 1e6
+        return TransitionRows(
+            device_id=[self._ids[tracker] for tracker in found["asset"].tolist()],
+            time_us=found["time_us"],
+            zone_id=[self._zone_ids[zone] for zone in found["zone"].tolist()],
+            transition=names,
+            lat=_tidied(found, "lat"),
+            lon=_tidied(found, "lon"),
+            cause=[_CAUSE_NAMES[number] for number in found["cause"].tolist()],
+            inferred=[_INFERRED_NAMES[number] for number in found["inferred"].tolist()],
+            dwell_s=np.where(self._has_been_in(found), dwell_s, np.nan),
+            event=events,
+        )
+
+    def zones_of_nobody(self) -> list[str]:
+        """The zones that bear on none of the devices that were met."""
+        entry = self._index.arrays.entry
+        idle = entry["zone"][np.isin(entry["filter"], self._filters.of_nobody())]
+        return [self._zone_ids[zone] for zone in idle.tolist()]
+
+    def _has_been_in(self, found: NDArray[np.void]) -> NDArray[np.bool_]:
+        """Whether a visit goes on or ends with the transition, (n,)."""
+        stays = found["transition"] != Transition.ENTER
+        hours = np.flatnonzero(found["transition"] == Transition.SCHEDULE)
+        stays[hours] = self._tells_of_inside[found["zone"][hours]]
+        return stays
+
+
+def _tidied(found: NDArray[np.void], column: str) -> NDArray[np.float64]:
+    """Degrees: of a fix as they are, of a place between two without the noise of reckoning."""
+    degrees = found[column]
+    is_between = found["inferred"] == Inferred.SEGMENT
+    return np.where(is_between, np.round(degrees, _DECIMALS_BETWEEN), degrees)
+
+
+def _joined(evaluations: Iterator[Evaluation]) -> tuple[Evaluation, NDArray[np.void]]:
+    """One evaluation, and the transitions of all of them, which differ in their openings alone."""
+    evaluation = next(evaluations)
+    found = [evaluation.transitions]
+    for again in evaluations:
+        found.append(again.transitions[again.transitions["transition"] == Transition.SCHEDULE])
+    joined = found[0] if len(found) == 1 else np.concatenate(found)
+    opened = joined["transition"] == Transition.SCHEDULE
+    kept = joined[~opened | (joined["row"] >= 0)]
+    if len(found) == 1:
+        return evaluation, kept
+    row = np.where(kept["row"] < 0, len(evaluation.late), kept["row"])
+    return evaluation, kept[np.lexsort((kept["time_us"], row))]
+
+
+def _batch(rows: NDArray[np.void]) -> FixBatch:
+    fixes = blank_rows(len(rows))
+    for column in ("tracker", "time_us", "seq", "lat", "lon"):
+        fixes[column] = rows[column]
+    fixes["asset"] = rows["tracker"]
+    fixes["organization"] = 0
+    for column, bit in (("accuracy_m", Known.ACCURACY), ("speed_mps", Known.SPEED)):
+        known = ~np.isnan(rows[column])
+        fixes[column] = np.where(known, rows[column], 0)
+        fixes["known"][known] |= np.uint8(bit)
+    return FixBatch(fixes)

@@ -1,0 +1,77 @@
+"""What a simulated run consists of: who moves, when they send, and the zones on their way."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from device_sim.motion import StreetPlan
+from device_sim.schedule import Schedule, Slice
+from device_sim.trace import Trace
+from stack.scenario.glitches import with_glitches
+from stack.scenario.rule_zones import NIGHT_SHIFT, RuleSet, zones_on_the_way
+from stack.scenario.zones import SimZone
+
+_MINUTE_US = 60_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """devices: external id of each tracker and name of its asset, in the order of the fleet.
+
+    oldest_us: no fix is older. fixes: how many there will be, None where the run has no end.
+    """
+
+    devices: Sequence[str]
+    zones: Sequence[SimZone]
+    schedule: Schedule
+    oldest_us: int
+    fixes: int | None
+    tags: Sequence[Sequence[str]] = ()  # of the assets, in the same order
+
+
+def moving_scenario(
+    plan: StreetPlan,
+    now_us: int,
+    zones: Sequence[SimZone] | None = None,
+    rule_set: RuleSet = RuleSet.ALL,
+) -> Scenario:
+    """Vehicles on streets; without zones of one's own, with some on their way by `rule_set`.
+
+    Their receivers err now and then, but with RuleSet.DEFAULT.
+    """
+    width = len(str(plan.vehicles))
+    rounds = None if plan.seconds is None else max(1, math.ceil(plan.seconds * plan.rate_hz))
+    return Scenario(
+        devices=[f"sim-{number:0{width}d}" for number in range(1, plan.vehicles + 1)],
+        zones=zones_on_the_way(plan.slices, plan.seed, now_us, rule_set)
+        if zones is None
+        else zones,
+        schedule=plan.slices if rule_set is RuleSet.DEFAULT else with_glitches(plan.slices),
+        oldest_us=now_us - _MINUTE_US,
+        fixes=None if rounds is None else rounds * plan.vehicles,
+        tags=[[NIGHT_SHIFT] if number % 2 else [] for number in range(plan.vehicles)],
+    )
+
+
+def replay_scenario(
+    trace: Trace,
+    speed: float,
+    seed: int,
+    zones: Sequence[SimZone] | None = None,
+    rule_set: RuleSet = RuleSet.UNTIMED,
+) -> Scenario:
+    """A trace whose times are final. Deadlines lie in the past there: see RuleSet.UNTIMED."""
+
+    def schedule(_start_us: int) -> Iterator[Slice]:
+        return trace.slices(speed)
+
+    return Scenario(
+        devices=trace.devices,
+        zones=zones_on_the_way(schedule, seed, trace.newest_us, rule_set)
+        if zones is None
+        else zones,
+        schedule=schedule,
+        oldest_us=trace.oldest_us,
+        fixes=len(trace.fixes),
+        tags=[[NIGHT_SHIFT] if number % 2 else [] for number in range(len(trace.devices))],
+    )

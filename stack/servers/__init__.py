@@ -1,0 +1,1 @@
+"""Servers and roles as child processes on one machine."""

@@ -1,0 +1,303 @@
+"""What `opsc doctor` looks at: each function returns findings and changes nothing."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import platform
+import re
+import resource
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from service.health import read_address
+from stack.errors import StackError
+from stack.servers.listening import LISTEN_HTTP_PORT, LISTEN_PORT, OTHER_FILES, most_connections
+from stack.servers.ports import is_free, why_not
+from stack.servers.programs import SYSTEM_ROOT, UNPACKED, Programs, find_programs, servers_dir
+from stack.servers.runtime import NotRunning, check_data_dir, read_stack
+from stack.servers.settings import unread_variables, wrong_settings
+from stack.servers.system import (
+    API_HTTP_PORT,
+    API_PORT,
+    DELIVER_HTTP_PORT,
+    INGEST_HTTP_PORT,
+    OPEN_FILES,
+    POSTGRES_PORT,
+)
+
+Level = Literal["ok", "warning", "fault"]
+
+GIB = 2**30
+LITTLE_DISK_BYTES, NO_DISK_BYTES = 10 * GIB, GIB
+LITTLE_MEMORY_BYTES, NO_MEMORY_BYTES = 2 * GIB, GIB // 2
+FEW_FILES = 4096
+BUILT_AFTER_S = 1_767_225_600  # 2026-01-01: no clock that is right is before it
+TOOL_TIMEOUT_S = 5.0
+MOST_PROCESSES = 64
+PAGE_LIMIT_BYTES = 1024 * 1024
+_REFUSED_VERSION = re.compile(
+    r'^opsc_listener_refused_total{reason="tls version"} (\S+)', re.MULTILINE
+)
+# Part, the setting that names its port where there is one, and the port without.
+PORTS: Sequence[tuple[str, str | None, int]] = (
+    ("postgres", None, POSTGRES_PORT),
+    ("listener", "OPSC_LISTEN_PORT", LISTEN_PORT),
+    ("listener-metrics", "OPSC_LISTEN_HTTP", LISTEN_HTTP_PORT),
+    ("ingest", "OPSC_INGEST_HTTP", INGEST_HTTP_PORT),
+    ("deliver", "OPSC_DELIVER_HTTP", DELIVER_HTTP_PORT),
+    ("api", "OPSC_API_PORT", API_PORT),
+    ("api-metrics", "OPSC_API_HTTP", API_HTTP_PORT),
+)
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at. advice: what to do, empty where all is well."""
+
+    level: Level
+    subject: str
+    text: str
+    advice: str = ""
+
+
+def examine(data_dir: Path) -> list[Finding]:
+    """Everything, in the order in which it is shown."""
+    checks: Sequence[Callable[[Path], Iterator[Finding]]] = (
+        _versions, _servers, _data_folder, _disk, _memory, _open_files, _clock, _ports,
+        _tls_versions, _settings,
+    )  # fmt: skip
+    return [finding for check in checks for finding in check(data_dir)]
+
+
+def _versions(_: Path) -> Iterator[Finding]:
+    libc = " ".join(platform.libc_ver()).strip() or "an unknown libc"
+    about = f"Python {platform.python_version()}, {libc}, Linux {platform.release()}"
+    yield Finding("ok", "versions", f"{about}, {platform.machine()}")
+
+
+def _servers(data_dir: Path) -> Iterator[Finding]:
+    folder = servers_dir(data_dir) / UNPACKED
+    found = find_programs([SYSTEM_ROOT, folder])
+    if found is not None:
+        timescaledb = _timescaledb(found)
+        text = f"{_said_by(found)} with TimescaleDB {timescaledb}, in {found.postgres_bin}"
+        yield Finding("ok", "servers", text)
+    elif "OPSC_DATABASE_URL" in os.environ:
+        yield Finding("ok", "servers", "the database that OPSC_DATABASE_URL names is used")
+    elif all(map(shutil.which, ("apt-get", "apt-cache", "dpkg"))):
+        yield Finding("ok", "servers", f"the first start fetches them into {folder.parent}")
+    else:
+        yield Finding(
+            "fault", "servers", "PostgreSQL 17 with TimescaleDB is missing",
+            "install it, or set OPSC_DATABASE_URL",
+        )  # fmt: skip
+
+
+def _said_by(programs: Programs) -> str:
+    command = [str(programs.postgres_bin / "postgres"), "--version"]
+    said = _output(command, programs.postgres_environment)
+    return said or "a PostgreSQL that does not start"
+
+
+def _timescaledb(programs: Programs) -> str:
+    root = programs.postgres_bin.parents[4]
+    control = root / "usr/share/postgresql/17/extension/timescaledb.control"
+    for line in control.read_text().splitlines():
+        if line.startswith("default_version"):
+            return line.partition("=")[2].strip(" '")
+    return "of an unknown version"
+
+
+def _data_folder(data_dir: Path) -> Iterator[Finding]:
+    folder = data_dir.resolve()
+    try:
+        if folder.exists():
+            check_data_dir(folder)
+        elif not os.access(_existing(folder), os.W_OK | os.X_OK):
+            raise StackError(f"{folder} cannot be made: {_existing(folder)} cannot be written")
+    except StackError as error:
+        advice = "choose another folder with --data, or change its owner"
+        yield Finding("fault", "data folder", str(error), advice)
+    else:
+        about = "can be written" if folder.exists() else "can be made"
+        yield Finding("ok", "data folder", f"{folder} {about}")
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+def _disk(data_dir: Path) -> Iterator[Finding]:
+    folder = _existing(data_dir.resolve())
+    free = shutil.disk_usage(folder).free
+    text = f"{free / GIB:.1f} GiB are free on the disk of {folder}"
+    yield _by_amount("disk", text, free, (NO_DISK_BYTES, LITTLE_DISK_BYTES), "make room")
+
+
+def _memory(_: Path) -> Iterator[Finding]:
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
+    total, free = kib["MemTotal"] * 1024, kib["MemAvailable"] * 1024
+    text = f"{free / GIB:.1f} of {total / GIB:.1f} GiB are available"
+    advice = "end other programs, or use a larger machine"
+    yield _by_amount("memory", text, free, (NO_MEMORY_BYTES, LITTLE_MEMORY_BYTES), advice)
+
+
+def _by_amount(
+    subject: str, text: str, amount: int, bounds: tuple[int, int], advice: str
+) -> Finding:
+    """A fault below the first bound, a warning below the second."""
+    none, little = bounds
+    if amount >= little:
+        return Finding("ok", subject, text)
+    return Finding("fault" if amount < none else "warning", subject, text, advice)
+
+
+def _open_files(_: Path) -> Iterator[Finding]:
+    wanted = os.environ.get("OPSC_LISTEN_MAX_CONNECTIONS", "")
+    if wanted.isdecimal() and int(wanted) > most_connections():
+        text = f"OPSC_LISTEN_MAX_CONNECTIONS: {wanted} connections need as many open files"
+        advice = f"raise `ulimit -Hn` to {int(wanted) + OTHER_FILES} or more"
+        yield Finding("fault", "open files", text, advice)
+        return
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard == resource.RLIM_INFINITY or hard >= OPEN_FILES:
+        yield Finding("ok", "open files", f"at least {OPEN_FILES:,} may be open")
+        return
+    text = f"at most {hard:,} files may be open, one for each connected tracker"
+    level = "ok" if hard >= FEW_FILES else "warning"
+    yield Finding(level, "open files", text, "" if level == "ok" else "raise `ulimit -Hn`")
+
+
+def _clock(_: Path) -> Iterator[Finding]:
+    now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+    if time.time() < BUILT_AFTER_S:
+        yield Finding("fault", "clock", f"it says {now} UTC, which is past", "set the clock")
+        return
+    said = _output(["timedatectl", "show", "--property=NTPSynchronized", "--value"])
+    if said == "yes":
+        yield Finding("ok", "clock", f"{now} UTC, synchronized")
+    elif said == "no":
+        advice = "start a time service, such as systemd-timesyncd or chrony"
+        yield Finding("warning", "clock", f"{now} UTC, not synchronized", advice)
+    else:
+        text = f"{now} UTC; whether it is synchronized is unknown here"
+        yield Finding("ok", "clock", text)
+
+
+def _output(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str | None:
+    """What a program says; None where it cannot be asked."""
+    try:
+        done = subprocess.run(
+            command,
+            env={**os.environ, **(environment or {})},
+            capture_output=True,
+            text=True,
+            timeout=TOOL_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _ports(data_dir: Path) -> Iterator[Finding]:
+    try:
+        system = read_stack(data_dir)
+    except StackError as error:
+        if not isinstance(error, NotRunning):
+            return  # said of the data folder already
+    else:
+        yield Finding("ok", "ports", f"opsc up runs on {data_dir} with the ports that it has")
+        for name, part in system.parts.items():
+            yield Finding("ok", "ports", f"{name} is at {part.address}")
+        return
+    for part, variable, port in PORTS:
+        if variable is not None and (named := os.environ.get(variable)):
+            if (variable, named) == ("OPSC_LISTEN_PORT", "0"):
+                continue  # none is wanted
+            yield _named_port(variable, named)
+        else:
+            yield _usual_port(part, port)
+
+
+def _usual_port(part: str, port: int) -> Finding:
+    if is_free(port):
+        return Finding("ok", "ports", f"{port} is free ({part})")
+    text = f"{port} {why_not(port)}"
+    return Finding("warning", "ports", text, f"opsc up takes another for {part}")
+
+
+def _named_port(variable: str, text: str) -> Finding:
+    digits = text.rpartition(":")[2]
+    if not digits.isdecimal() or not 0 < int(digits) < 65_536:
+        return Finding("fault", "ports", f"{variable} has no port number", "set one: 1 to 65535")
+    if is_free(int(digits)):
+        return Finding("ok", "ports", f"{digits} is free ({variable})")
+    text = f"{variable}: {digits} {why_not(int(digits))}"
+    return Finding("fault", "ports", text, f"set {variable} to another port, or leave it out")
+
+
+def _tls_versions(data_dir: Path) -> Iterator[Finding]:
+    """Devices that the TLS ports turned away for their version; nothing where no listener runs."""
+    pages = list(_listener_pages(data_dir))
+    if not pages:
+        return
+    count = sum(int(float(found)) for page in pages for found in _REFUSED_VERSION.findall(page))
+    if not count:
+        yield Finding("ok", "TLS", "the listener turned nobody away for a version of TLS")
+        return
+    text = f"the listener turned {count:,} connections away for their version of TLS"
+    advice = "OPSC_LISTEN_TLS12_PORT is a port for modems that know no TLS 1.3"
+    yield Finding("warning", "TLS", text, advice)
+
+
+def _listener_pages(data_dir: Path) -> Iterator[str]:
+    """The metrics of each process of the listener: their ports follow one another."""
+    try:
+        first = read_stack(data_dir).parts["listener"].metrics_url or ""
+    except (StackError, KeyError):
+        first = f"http://{os.environ.get('OPSC_LISTEN_HTTP', '')}/metrics"
+    try:
+        host, port = read_address(urlsplit(first).netloc)
+    except ValueError:
+        return
+    for number in range(MOST_PROCESSES):
+        try:
+            url = f"http://{_in_url(host)}:{port + number}/metrics"
+            with urllib.request.urlopen(url, timeout=TOOL_TIMEOUT_S) as answer:
+                page = answer.read(PAGE_LIMIT_BYTES).decode()
+        except (OSError, http.client.HTTPException, ValueError):
+            return
+        if "opsc_listener_" not in page:
+            return
+        yield page
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _settings(_: Path) -> Iterator[Finding]:
+    findings = [
+        Finding(
+            "warning",
+            "settings",
+            f"nothing reads {name}",
+            f"did you mean {near}?" if near else _SEE,
+        )
+        for name, near in unread_variables().items()
+    ]
+    findings += [Finding("fault", "settings", line, _SEE) for line in wrong_settings()]
+    set_here = sorted(name for name in os.environ if name.startswith("OPSC_"))
+    about = f"set: {', '.join(set_here)}" if set_here else "no OPSC_ variable is set"
+    yield from findings or [Finding("ok", "settings", about)]
+
+
+_SEE = "docs/settings.md says what it may be"

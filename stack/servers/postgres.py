@@ -1,0 +1,249 @@
+"""PostgreSQL with TimescaleDB as an unprivileged child on loopback, and what servers share.
+
+Each server owns one folder (``home``) that holds its data and its
+configuration. ``prepare`` makes the folder once and writes the configuration anew every time;
+``command`` says what to run; ``is_ready`` asks the server itself. ``start`` does the three in turn
+and returns the process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+from stack.servers.os_user import Identity, hand_over, hand_over_opened, service_identity
+from stack.servers.process import Command, PartFailed, Process, wait_until
+from stack.servers.programs import Programs
+
+LOOPBACK = "127.0.0.1"
+OWN_SETTINGS = "postgresql.local.conf"
+START_TIMEOUT_S = 60.0
+INITDB_TIMEOUT_S = 120.0
+
+POSTGRES_SETTINGS: Mapping[str, str] = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    # A batch of old fixes may make a chunk for each of its days, and each takes some ten locks.
+    "max_locks_per_transaction": "512",
+    "password_encryption": "scram-sha-256",
+    "shared_preload_libraries": "timescaledb",
+    "timescaledb.telemetry_level": "off",
+    # The Apache edition has no jobs: its schedulers would only log that and block DROP DATABASE.
+    "timescaledb.max_background_workers": "0",
+    "synchronous_commit": "on",
+    "jit": "off",
+    "effective_io_concurrency": "200",
+    "random_page_cost": "1.1",
+    # Ingest writes without pause: few, long checkpoints instead of many short ones.
+    "max_wal_size": "4GB",
+    "min_wal_size": "256MB",
+    "checkpoint_timeout": "15min",
+    "checkpoint_completion_target": "0.9",
+    "wal_compression": "lz4",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_line_prefix": "%m [%p] %a %d ",
+    "log_checkpoints": "off",
+    "log_min_duration_statement": "2s",
+    # Bound values are secrets, addresses and positions: none in the log (docs/logs.md). Terse,
+    # since DETAIL and CONTEXT show rows and values.
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+    "log_error_verbosity": "terse",
+    "lc_messages": "C.UTF-8",
+}
+
+_claims: list[int] = []  # the locked files of the ports that are ours
+
+
+def free_port(preferred: int) -> int:
+    """``preferred`` if nothing listens there on loopback, else one that the system gives.
+
+    The preferred port is ours until this process ends: another `opsc` that starts at the same
+    moment takes another, although nothing listens there yet.
+    """
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            if port == 0 or _claim(port):
+                return int(probe.getsockname()[1])
+    raise OSError("no free TCP port on loopback")
+
+
+def _claim(port: int) -> bool:
+    """Locks a file that stands for the port, for all users of this machine.
+
+    False where another process holds it.
+    """
+    path = Path(tempfile.gettempdir()) / f"opsc-port-{port}.lock"
+    try:
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            handle = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return False
+    _claims.append(handle)
+    return True
+
+
+class Postgres:
+    """One database cluster below ``home``, with a superuser ``postgres`` and a random password."""
+
+    name = "postgres"
+
+    def __init__(
+        self,
+        programs: Programs,
+        home: Path,
+        port: int,
+        log: Path,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.port = port
+        self._programs = programs
+        self._home, self._cluster, self._log = home, home / "cluster", log
+        self._identity = service_identity(owner_of=self._cluster)
+        self._settings = {
+            **POSTGRES_SETTINGS,
+            "shared_buffers": f"{_shared_buffers_mb()}MB",
+            **(settings or {}),
+            "port": str(port),
+        }
+
+    @property
+    def address(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
+    def url(self, database: str = "postgres") -> str:
+        """The superuser's URL."""
+        password = quote((self._home / "superuser.password").read_text().strip())
+        return f"postgresql://postgres:{password}@{self.address}/{database}"
+
+    def prepare(self) -> None:
+        """Make the cluster if there is none, and write its configuration."""
+        make_home(self._home, self._identity)
+        if not self._cluster.exists():
+            self._initdb()
+        settings = "".join(f"{k} = '{v}'\n" for k, v in self._settings.items())
+        if not (self._home / OWN_SETTINGS).exists():
+            self._write(OWN_SETTINGS, "# Settings here win over those that opsc writes.\n")
+        self._write("cluster/postgresql.conf", f"{settings}include = '../{OWN_SETTINGS}'\n")
+        self._write("cluster/pg_hba.conf", f"host all all {LOOPBACK}/32 scram-sha-256\n")
+
+    def command(self) -> Command:
+        return Command(
+            name=self.name,
+            argv=[str(self._programs.postgres_bin / "postgres"), "-D", str(self._cluster)],
+            environment=self._programs.postgres_environment,
+            log=self._log,
+            identity=self._identity,
+            cwd=self._home,
+            # fast, then immediate
+            stop_signals=[(signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0)],
+            death_signal=signal.SIGINT,
+        )
+
+    def is_ready(self) -> bool:
+        try:
+            psycopg.connect(self.url(), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def start(self) -> Process:
+        self.prepare()
+        return started(self.command(), self.is_ready)
+
+    def _initdb(self) -> None:
+        """Into a folder beside, renamed when whole: a cut-off run leaves no half-made cluster."""
+        partial = self._home / "cluster.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        self._write("superuser.password", secrets.token_urlsafe(24) + "\n")
+        drop: dict[str, object] = {}
+        if self._identity is not None:
+            drop = {"user": self._identity.uid, "group": self._identity.gid, "extra_groups": []}
+        done = subprocess.run(
+            [
+                str(self._programs.postgres_bin / "initdb"),
+                f"--pgdata={partial}",
+                f"--pwfile={self._home / 'superuser.password'}",
+                "--username=postgres",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--auth=scram-sha-256",
+            ],
+            env={**os.environ, **self._programs.postgres_environment},
+            cwd=self._home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=INITDB_TIMEOUT_S,
+            check=False,
+            **drop,  # pyright: ignore[reportArgumentType, reportCallIssue]
+        )
+        if done.returncode != 0:
+            self._log.write_bytes(done.stdout)
+            raise PartFailed(self.name, "could not make its cluster (initdb)", self._log)
+        partial.rename(self._cluster)
+
+    def _write(self, name: str, text: str) -> None:
+        write_private(self._home / name, text, self._identity)
+
+
+def started(command: Command, is_ready: Callable[[], bool]) -> Process:
+    """A new process of a server, once it is ready."""
+    process = Process(command)
+    try:
+        wait_until(process, is_ready, START_TIMEOUT_S)
+    except BaseException:
+        process.stop()
+        raise
+    return process
+
+
+def make_home(home: Path, identity: Identity | None) -> None:
+    """``home`` is the server's alone (0700); folders above it that we make can be walked."""
+    made = [p for p in home.parents if not p.exists()]
+    home.mkdir(parents=True, exist_ok=True)
+    for path in made:
+        path.chmod(0o755)
+    home.chmod(0o700)
+    hand_over(home, identity)
+
+
+def write_private(path: Path, text: str, identity: Identity | None) -> None:
+    """Write beside and rename, readable by the server (and root) only."""
+    partial = path.with_name(f"{path.name}.new")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        hand_over_opened(file.fileno(), identity)
+    partial.rename(path)
+
+
+def _shared_buffers_mb() -> int:
+    """An eighth of the memory, between 128 MB and 2 GB."""
+    memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1024 * 1024)
+    return max(128, min(2048, memory_mb // 8))

@@ -1,0 +1,265 @@
+"""Finds the servers' programs, and fetches them where the system has none.
+
+``provision(folder)`` returns where PostgreSQL 17 with TimescaleDB is: the system's own where it is
+installed, else a private copy that apt downloads and dpkg unpacks into ``folder``. Nothing outside
+``folder`` is written, no package is installed, no privilege is needed. A second call finds the copy
+and writes nothing; calls at the same time wait for one another.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from stack.errors import StackError
+from stack.servers.os_user import reachable_home
+
+POSTGRES_MAJOR = 17
+PACKAGES = (f"postgresql-{POSTGRES_MAJOR}", f"postgresql-{POSTGRES_MAJOR}-timescaledb")
+SYSTEM_ROOT = Path("/")
+POSTGRES_BIN = f"usr/lib/postgresql/{POSTGRES_MAJOR}/bin"
+TIMESCALEDB = f"usr/share/postgresql/{POSTGRES_MAJOR}/extension/timescaledb.control"
+# Compilers for just-in-time queries, which we turn off: 130 MB that nothing would read.
+NOT_UNPACKED = ("libllvm", "libz3-")
+UNPACKED = "root"  # below the folder for private copies
+APT_TIMEOUT_S = 600.0
+ATTEMPTS = 2
+
+Say = Callable[[str], None]
+Found = TypeVar("Found")
+
+
+class ProvisionError(StackError):
+    """The servers' programs cannot be had here; the text says what the user can do."""
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Where PostgreSQL's programs are, and the variables that they need to start."""
+
+    postgres_bin: Path
+    postgres_environment: Mapping[str, str]
+
+
+def servers_dir(data_dir: Path | None = None) -> Path:
+    """The folder for private copies.
+
+    OPSC_SERVERS_DIR, else `servers` in the data folder. A copy in ./var that is there already is
+    used instead of fetching another, if it belongs to root or to us.
+    """
+    if chosen := os.environ.get("OPSC_SERVERS_DIR"):
+        return Path(chosen).resolve()
+    usual = reachable_home(Path("var/servers"))
+    if data_dir is None:
+        return usual
+    own = reachable_home(data_dir / "servers")
+    return usual if not (own / UNPACKED).exists() and _is_trusted(usual / UNPACKED) else own
+
+
+def _is_trusted(folder: Path) -> bool:
+    return folder.exists() and folder.stat().st_uid in (0, os.geteuid())
+
+
+def provision(folder: Path | None = None, say: Say = print) -> Programs:
+    """Programs of the system, of an earlier call, or freshly fetched, in this order."""
+    return provided(folder or servers_dir(), PACKAGES, find_programs, say)
+
+
+def provided(
+    folder: Path,
+    packages: Sequence[str],
+    find: Callable[[Sequence[Path]], Found | None],
+    say: Say = print,
+) -> Found:
+    """Return what `find` finds below the system's root, or below the packages' private copy."""
+    unpacked = folder / UNPACKED
+    found = find([SYSTEM_ROOT, unpacked])
+    if found is None:
+        _make_folder(folder)
+        with _locked(folder / "lock"):
+            found = find([SYSTEM_ROOT, unpacked])
+            if found is None:
+                _fetch(folder, packages, say)
+                found = find([SYSTEM_ROOT, unpacked])
+    if found is None:
+        raise ProvisionError(f"the packages were unpacked into {unpacked} but programs are missing")
+    return found
+
+
+def provision_clients(say: Say = print) -> Programs:
+    """pg_dump and pg_restore alone: a database elsewhere needs no server here."""
+    for root in (SYSTEM_ROOT, servers_dir() / UNPACKED):
+        if (root / POSTGRES_BIN / "pg_restore").exists():
+            return Programs(root / POSTGRES_BIN, library_path(root))
+    return provision(None, say)
+
+
+def find_programs(roots: Sequence[Path]) -> Programs | None:
+    """PostgreSQL below the first root that has it with TimescaleDB; ``None`` where none has."""
+    root = next((root for root in roots if _has_postgres(root)), None)
+    return None if root is None else Programs(root / POSTGRES_BIN, library_path(root))
+
+
+def _has_postgres(root: Path) -> bool:
+    return (root / POSTGRES_BIN / "postgres").exists() and (root / TIMESCALEDB).exists()
+
+
+def library_path(root: Path) -> dict[str, str]:
+    """Return the variables that programs below a root need to find their libraries."""
+    if root == SYSTEM_ROOT:
+        return {}
+    folders = [root / "usr/lib", *sorted((root / "usr/lib").glob("*-linux-*"))]
+    return {"LD_LIBRARY_PATH": ":".join(str(f) for f in folders)}
+
+
+def _make_folder(folder: Path) -> None:
+    """The service user has to read what is unpacked, whatever the caller's umask."""
+    made = [p for p in (folder, *folder.parents) if not p.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in made:
+            path.chmod(0o755)
+    except OSError as error:
+        raise ProvisionError(
+            f"cannot make {folder}: {error.strerror}; set OPSC_SERVERS_DIR to a writable folder"
+        ) from error
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _fetch(folder: Path, packages: Sequence[str], say: Say) -> None:
+    for tool in ("apt-get", "apt-cache", "dpkg"):
+        if shutil.which(tool) is None:
+            raise ProvisionError(_no_packages(packages, f"{tool} is not on this system"))
+    say(f"fetching {', '.join(packages)} into {folder} (once; nothing is installed)")
+    environment = _apt_environment(folder)
+    try:
+        _apt(environment, packages, "update")
+        _require_candidates(environment, packages)
+        # A copy is whole only with --reinstall: apt skips what the system has.
+        options = ("--download-only", "--no-install-recommends", "--reinstall")
+        _apt(environment, packages, "install", *options, *packages)
+        _unpack(folder / "apt/cache/archives", folder / UNPACKED)
+    finally:
+        shutil.rmtree(folder / "apt", ignore_errors=True)
+
+
+def _apt_environment(folder: Path) -> dict[str, str]:
+    """apt with the system's sources and keys, but lists, cache and locks of our own."""
+    apt = folder / "apt"
+    shutil.rmtree(apt, ignore_errors=True)
+    for part in ("lists/partial", "cache/archives/partial"):
+        (apt / part).mkdir(parents=True)
+    settings = {
+        "Dir::State::lists": apt / "lists",
+        "Dir::Cache": apt / "cache",
+        "Dir::Log": apt,
+        "Debug::NoLocking": "true",
+        "APT::Sandbox::User": "",
+        "APT::Keep-Downloaded-Packages": "true",
+        "Acquire::Retries": "3",
+        "Acquire::http::Timeout": "30",
+    }
+    lines = [f'{name} "{value}";\n' for name, value in settings.items()]
+    # Hooks of the system are for the system's own lists.
+    lines += [f"#clear APT::Update::{hook};\n" for hook in ("Post-Invoke", "Post-Invoke-Success")]
+    configuration = apt / "apt.conf"
+    configuration.write_text("".join(lines))
+    return {**os.environ, "APT_CONFIG": str(configuration), "LC_ALL": "C.UTF-8"}
+
+
+def _apt(
+    environment: Mapping[str, str], packages: Sequence[str], verb: str, *arguments: str
+) -> None:
+    """Run apt-get, once more if it failed: mirrors do fail now and then."""
+    command = ["apt-get", "-qq", "--yes", verb, *arguments]
+    output = ""
+    for _ in range(ATTEMPTS):
+        code, output = _run(command, environment)
+        # `update` reports an unreachable mirror as a warning and exits with 0.
+        if code == 0 and not (verb == "update" and "Failed to fetch" in output):
+            return
+    reason = f"`{' '.join(command)}` failed:\n{_tail(output)}"
+    raise ProvisionError(_no_packages(packages, reason))
+
+
+def _require_candidates(environment: Mapping[str, str], packages: Sequence[str]) -> None:
+    missing = [p for p in packages if not _has_candidate(environment, p)]
+    if missing:
+        raise ProvisionError(
+            _no_packages(
+                packages,
+                f"the package sources of this system ({_system_name()}) do not have "
+                f"{', '.join(missing)} (Debian has them from 13 on)",
+            )
+        )
+
+
+def _has_candidate(environment: Mapping[str, str], package: str) -> bool:
+    _, output = _run(["apt-cache", "policy", package], environment)
+    return "Candidate:" in output and "Candidate: (none)" not in output
+
+
+def _run(command: list[str], environment: Mapping[str, str]) -> tuple[int, str]:
+    try:
+        done = subprocess.run(
+            command,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=APT_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return 1, f"no end after {APT_TIMEOUT_S:.0f} s"
+    return done.returncode, done.stdout
+
+
+def _unpack(archives: Path, target: Path) -> None:
+    """Unpack beside the target and rename, so that a cut-off run never looks complete."""
+    partial = target.with_name("root.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(target, ignore_errors=True)
+    partial.mkdir()
+    for archive in sorted(archives.glob("*.deb")):
+        if archive.name.startswith(NOT_UNPACKED):
+            continue
+        code, output = _run(["dpkg", "-x", str(archive), str(partial)], os.environ)
+        if code != 0:
+            raise ProvisionError(f"cannot unpack {archive.name}: {_tail(output)}")
+    partial.chmod(0o755)
+    partial.rename(target)
+
+
+def _system_name() -> str:
+    release = Path("/etc/os-release")
+    for line in release.read_text().splitlines() if release.exists() else []:
+        if line.startswith("PRETTY_NAME="):
+            return line.partition("=")[2].strip('"')
+    return "unknown system"
+
+
+def _no_packages(packages: Sequence[str], reason: str) -> str:
+    advice = f"Install {' '.join(packages)} (packages of Debian 13)"
+    if packages == PACKAGES:
+        advice += ",\nor set OPSC_DATABASE_URL to a server that runs already"
+    return f"{reason}\n{advice}."
+
+
+def _tail(output: str, lines: int = 15) -> str:
+    return "\n".join(output.strip().splitlines()[-lines:])

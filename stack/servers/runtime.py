@@ -1,0 +1,232 @@
+"""What a running ``opsc up`` leaves in its data folder for other commands on the same machine.
+
+- ``lock``: held (flock) as long as it runs, so also free after a kill -9.
+- ``secrets.json``: made once and kept, since stored webhook secrets hang on it.
+- ``stack.json``: where everything listens, and the logins; there while the system is ready.
+
+All three are readable by their owner only.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+import pwd
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from db.core.migrate import ROLES
+from stack.errors import StackError
+
+DEFAULT_DATA_DIR = Path("var")
+SECRETS = "secrets.json"
+# What may lie in a data folder before its secrets do: `make` and a first start that was cut short.
+MAY_BE_FIRST = {"lock", "log", "mail", "servers", "tls", "bench", "fresh", "lost+found"}
+
+
+class AlreadyRunning(StackError):
+    """Another ``opsc up`` holds the data folder."""
+
+
+class NotRunning(StackError):
+    """No ``opsc up`` runs on the data folder."""
+
+
+class Secrets(msgspec.Struct, frozen=True):
+    """Kept from run to run."""
+
+    secret_key: str  # OPSC_SECRET_KEY: 32 bytes, base64url
+    role_passwords: dict[str, str]
+
+
+class PartInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One part of the system; ``pid`` is ``None`` for a server that we did not start."""
+
+    address: str
+    pid: int | None = None
+    metrics_url: str | None = None
+
+
+class StackInfo(msgspec.Struct, frozen=True):
+    """Where a running system is and how to sign in to its database, by role."""
+
+    pid: int
+    data_dir: str
+    api_url: str
+    broker_url: str  # where devices connect: the listener
+    database: dict[str, str]
+    secret_key: str
+    parts: dict[str, PartInfo]
+    certificate: str | None = None  # of the API and of the listener's TLS port, where there is one
+    broker_tls_url: str | None = None
+
+
+def make_data_dir(data_dir: Path) -> Path:
+    """Make the folder if need be; the servers' user has to walk through it.
+
+    Raises StackError for a folder that is not ours, or that we cannot write.
+    """
+    data_dir = data_dir.resolve()
+    try:
+        if not data_dir.exists():
+            data_dir.mkdir(parents=True)
+            data_dir.chmod(0o755)
+    except OSError as error:
+        raise StackError(f"cannot make the data folder {data_dir}: {error.strerror}") from error
+    check_data_dir(data_dir)
+    return data_dir
+
+
+def check_data_dir(data_dir: Path) -> None:
+    """Raises StackError for a folder that is not ours, or that we cannot write."""
+    if not data_dir.is_dir():
+        raise StackError(f"{data_dir} is a file; --data names a folder")
+    if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
+        raise StackError(f"the data folder {data_dir} cannot be written by {_user(os.geteuid())}")
+    if (data_dir / SECRETS).exists():
+        return
+    may_be_first = MAY_BE_FIRST | ({"postgres"} if _is_without_cluster(data_dir) else set())
+    names = sorted({path.name for path in data_dir.iterdir()} - may_be_first)
+    if names:
+        raise StackError(
+            f"{data_dir} has files of others ({', '.join(names[:3])}{', ...' * (len(names) > 3)});"
+            f" --data names a folder for opsc alone, such as {data_dir / 'opsc'}"
+        )
+
+
+def _is_without_cluster(data_dir: Path) -> bool:
+    """A disk of the database's own is mounted before the first start, and holds nothing yet."""
+    return not (data_dir / "postgres" / "cluster").exists()
+
+
+def _user(uid: int) -> str:
+    try:
+        return f"the user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"the user {uid}"
+
+
+@contextmanager
+def sole_owner(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder; ``AlreadyRunning`` where another process does."""
+    with _lock_file(data_dir) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(
+                f"opsc up is running on {data_dir} already{_whose(data_dir)}; end it with Ctrl-C"
+                " where it runs, or use another folder with --data"
+            ) from None
+        forget_stack(data_dir)
+        try:
+            yield
+        finally:
+            forget_stack(data_dir)
+
+
+def _lock_file(data_dir: Path) -> BinaryIO:
+    path = data_dir / "lock"
+    try:
+        return _private_file(path, os.O_WRONLY | os.O_CREAT)
+    except PermissionError:
+        raise StackError(_of_another_user(data_dir, path)) from None
+
+
+def _of_another_user(data_dir: Path, path: Path) -> str:
+    owner = _user(path.stat().st_uid)
+    return f"the data folder {data_dir} belongs to {owner}: run opsc as that user"
+
+
+def load_secrets(data_dir: Path) -> Secrets:
+    """The secrets of this data folder; what is missing is made."""
+    known = _known_secrets(data_dir)
+    if known is None:
+        known = Secrets(
+            secret_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            role_passwords={},
+        )
+    passwords = {role: secrets.token_urlsafe(24) for role in ROLES} | known.role_passwords
+    complete = msgspec.structs.replace(known, role_passwords=passwords)
+    if complete != known:
+        _write_secrets(data_dir, complete)
+    return complete
+
+
+def known_secret_key(data_dir: Path) -> str | None:
+    """OPSC_SECRET_KEY of this data folder; ``None`` where none was made yet."""
+    known = _known_secrets(data_dir)
+    return None if known is None else known.secret_key
+
+
+def keep_secret_key(data_dir: Path, secret_key: str) -> None:
+    """Have the system on this data folder go on with this key."""
+    _write_secrets(data_dir, msgspec.structs.replace(load_secrets(data_dir), secret_key=secret_key))
+
+
+def _known_secrets(data_dir: Path) -> Secrets | None:
+    try:
+        return msgspec.json.decode((data_dir / SECRETS).read_bytes(), type=Secrets)
+    except FileNotFoundError:
+        return None
+
+
+def _write_secrets(data_dir: Path, known: Secrets) -> None:
+    _write_private(data_dir / SECRETS, msgspec.json.format(msgspec.json.encode(known)))
+
+
+def write_stack(info: StackInfo) -> None:
+    _write_private(
+        Path(info.data_dir) / "stack.json", msgspec.json.format(msgspec.json.encode(info))
+    )
+
+
+def forget_stack(data_dir: Path) -> None:
+    (data_dir / "stack.json").unlink(missing_ok=True)
+
+
+def read_stack(data_dir: Path = DEFAULT_DATA_DIR) -> StackInfo:
+    """What runs on this data folder; ``NotRunning`` where nothing does or it is not ready yet."""
+    data_dir = data_dir.resolve()
+    hint = f"start it with `opsc up --data {data_dir}`, or name its folder with --data"
+    try:
+        with (data_dir / "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotRunning(f"nothing runs on {data_dir}; {hint}") from None
+    except PermissionError:
+        raise StackError(_of_another_user(data_dir, data_dir)) from None
+    else:
+        raise NotRunning(f"nothing runs on {data_dir}; {hint}")
+    try:
+        return msgspec.json.decode((data_dir / "stack.json").read_bytes(), type=StackInfo)
+    except FileNotFoundError:
+        raise NotRunning(f"the system on {data_dir} is still starting") from None
+
+
+def _whose(data_dir: Path) -> str:
+    try:
+        info = msgspec.json.decode((data_dir / "stack.json").read_bytes(), type=StackInfo)
+    except (FileNotFoundError, msgspec.ValidationError, msgspec.DecodeError):
+        return ""
+    return f" (process {info.pid}, {info.api_url})"
+
+
+def _private_file(path: Path, flags: int) -> BinaryIO:
+    return os.fdopen(os.open(path, flags, 0o600), "wb")
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Write beside and rename: a reader sees the old text or the new one."""
+    partial = path.with_name(f"{path.name}.new")
+    partial.unlink(missing_ok=True)
+    with _private_file(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as file:
+        file.write(content)
+    partial.rename(path)

@@ -1,0 +1,127 @@
+"""Keeps the parts of a system running: starts them, restarts what dies, ends all in order.
+
+Parts are started in the order given; each may wait for the ones before it. A part that fails at its
+first start fails the whole (``PartFailed``). One that dies later is started again after a pause
+that doubles while it keeps dying. ``stop`` ends the parts in reverse order, one after the other.
+Everything runs in one event loop; only waiting is handed to threads (see
+``stack.servers.process``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stack.servers.process import Command, PartFailed, Process, how_it_ended, wait_until
+
+POLL_S = 0.05
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+# Having run so long, a part is taken to be well again.
+SETTLED_AFTER_S = 60.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One child process and how to tell that it does its work."""
+
+    command: Command
+    is_ready: Callable[[], bool]
+    ready_timeout_s: float = 60.0
+
+    @property
+    def name(self) -> str:
+        return self.command.name
+
+
+def answers_ready(url: str, tls: ssl.SSLContext | None = None) -> Callable[[], bool]:
+    """A readiness check: does a GET answer 200?"""
+
+    def check() -> bool:
+        try:
+            # loopback, our own URL
+            with urllib.request.urlopen(url, timeout=2, context=tls) as response:
+                return response.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+    return check
+
+
+class Supervisor:
+    """``await start(...)`` parts, then ``await stop()``.
+
+    ``started(name, pid)`` is called for each process, those that replace a dead one included.
+    """
+
+    def __init__(self, say: Say, started: Callable[[str, int], None]) -> None:
+        self._say, self._started = say, started
+        self.longest_pause_s = LONGEST_PAUSE_S
+        """Before a part that ends again and again is started once more."""
+        self._processes: dict[str, Process] = {}
+        self._watchers: list[asyncio.Task[None]] = []
+
+    async def start(self, *parts: Part) -> None:
+        """Start parts side by side, return when all are ready, and watch them from then on."""
+        for part in parts:
+            self._spawn(part)
+        for part in parts:
+            await self._ready(part)
+        self._watchers += [asyncio.create_task(self._watch(part)) for part in parts]
+
+    async def stop(self) -> None:
+        """End every part, the last started first; returns when all are gone."""
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
+        for process in reversed(list(self._processes.values())):
+            await asyncio.to_thread(process.stop)
+        self._processes.clear()
+
+    def _spawn(self, part: Part) -> None:
+        process = Process(part.command)
+        self._processes[part.name] = process
+        self._started(part.name, process.pid)
+
+    async def _ready(self, part: Part) -> None:
+        process = self._processes[part.name]
+        await asyncio.to_thread(wait_until, process, part.is_ready, part.ready_timeout_s)
+
+    async def _watch(self, part: Part) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            began = time.monotonic()
+            how = await self._until_end(part)
+            if time.monotonic() - began > SETTLED_AFTER_S:
+                pause_s = FIRST_PAUSE_S
+            self._say(f"{part.name} ended ({how}); starting it again in {pause_s:.1f} s")
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, self.longest_pause_s)
+            await self._restart(part)
+
+    async def _until_end(self, part: Part) -> str:
+        process = self._processes[part.name]
+        while True:
+            if (code := process.exit_code) is not None:
+                return how_it_ended(code)
+            await asyncio.sleep(POLL_S)
+
+    async def _restart(self, part: Part) -> None:
+        try:
+            self._spawn(part)
+            await self._ready(part)
+        except PartFailed as failure:
+            self._say(str(failure))
+            # Not ready in time but alive: leave it no half-started twin.
+            await asyncio.to_thread(self._processes[part.name].stop)
+        except OSError as error:  # the disk is full, or there are too many processes
+            self._say(f"{part.name} cannot be started: {error}")
+        else:
+            self._say(f"{part.name} is running again")

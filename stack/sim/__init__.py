@@ -1,0 +1,1 @@
+"""A simulated run from its start to what came of it."""

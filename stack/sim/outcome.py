@@ -1,0 +1,167 @@
+"""The result of a simulated run: figures, what was verified, and PASS or FAIL with the reasons."""
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import msgspec
+
+from device_sim.fleet import Progress
+from device_sim.latency import SHARES, Latencies
+from stack.sim.progress import RunState
+from stack.verify.comparison import Comparison
+from stack.verify.verify import Totals, VerifiedRun, as_text
+
+_SENT = (
+    "elapsed_s", "trackers", "sent", "acknowledged", "failed", "rate_hz", "connects", "sent_again",
+    "may_be_lost",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of a run; stored, lost and duplicate are fixes.
+
+    edit_delays_s: from each edit until its visits were seen. timer_delays_s: from each deadline
+    until its event was created. assets, whole: see `stack.verify.verify.Verified`. run: what was
+    verified. not_verified: what could not be, and why.
+    """
+
+    final: Progress
+    stored: int
+    lost: int
+    duplicate: int
+    comparisons: list[Comparison] = field(default_factory=list[Comparison])
+    signature_check: str = ""
+    edit_delays_s: list[float] = field(default_factory=list[float])
+    timer_delays_s: list[float] = field(default_factory=list[float])
+    run: VerifiedRun | None = field(default=None, repr=False)
+    to_stored: Latencies = field(default_factory=Latencies)
+    to_webhook: Latencies = field(default_factory=Latencies)
+    not_verified: list[str] = field(default_factory=list[str])
+    interrupted: bool = False
+    assets: int = 0
+    whole: int = 0
+
+    @property
+    def is_good(self) -> bool:
+        return not self.reasons
+
+    @property
+    def reasons(self) -> list[str]:
+        """Say why the run failed; nothing where it did not."""
+        return list(self._reasons())
+
+    def _reasons(self) -> Iterator[str]:
+        sent, acknowledged = self.final.sent, self.final.acknowledged
+        if not sent:
+            yield "no fix was sent"
+        if unanswered := sent - acknowledged - self.final.may_be_lost:
+            yield f"{unanswered:,} of {sent:,} fixes were not acknowledged"
+        if self.lost:
+            yield f"{self.lost:,} fixes were lost"
+        if self.duplicate:
+            yield f"{self.duplicate:,} fixes were stored twice"
+        for one in self.comparisons:
+            told = {"lost", "stored twice", "never acknowledged"} if one.what == "fixes" else set()
+            if others := [f"{n:,} {kind}" for kind, n in one.counts.items() if kind not in told]:
+                yield f"{one.what}: {', '.join(others)}"
+
+    @property
+    def verdict(self) -> str:
+        """One line: PASS, or FAIL with the reasons, and what must be known beside."""
+        return verdict_line(self.reasons, self.not_verified, interrupted=self.interrupted)
+
+    def _latencies(self) -> dict[str, Latencies]:
+        return {
+            "to acknowledged": self.final.latencies,
+            "to stored": self.to_stored,
+            "to webhook": self.to_webhook,
+            "lag": self.final.lags,
+        }
+
+    def as_json(self) -> str:
+        latencies = {
+            name.replace(" ", "_"): (found := one.quantiles_ms()) and asdict(found)
+            for name, one in self._latencies().items()
+        }
+        result: dict[str, Any] = {
+            **{name: getattr(self.final, name) for name in _SENT},
+            "latencies_ms": latencies,
+            "stored": self.stored,
+            "lost": self.lost,
+            "duplicate": self.duplicate,
+            "good": self.is_good,
+            "reasons": self.reasons,
+            "interrupted": self.interrupted,
+            "not_verified": self.not_verified,
+            "edits_seen_after_s": _summary(self.edit_delays_s),
+            "timers_told_after_s": _summary(self.timer_delays_s),
+        }
+        if self.comparisons:
+            result["signature_check"] = self.signature_check
+            result["assets"], result["compared_whole"] = self.assets, self.whole
+            result["verify"] = {one.what: _as_mapping(one) for one in self.comparisons}
+        result["verdict"] = self.verdict
+        return msgspec.json.encode(result).decode()
+
+    def as_text(self) -> str:
+        totals = Totals(self.stored, 0, 0)
+        state = RunState(
+            progress=self.final, totals=totals, lost=self.lost, duplicate=self.duplicate
+        )
+        shown = ("time", "sent", "acknowledged", "failed", "rate", "sent again", "may be lost")
+        rows = state.rows()
+        shown = (*shown, "stored", "lost", "duplicate")
+        lines = [f"{name:<14}{rows[name]}" for name in shown]
+        lines += ["", *self._latency_lines()]
+        if self.comparisons:
+            lines += ["", as_text(self.comparisons, self.signature_check)]
+            lines.append(f"assets whose visits and events agree: {self.whole:,} of {self.assets:,}")
+        for what, delays_s in (
+            ("edits seen", self.edit_delays_s),
+            ("deadlines told", self.timer_delays_s),
+        ):
+            if delays_s:
+                told = ", ".join(f"{name} {value:g}" for name, value in _summary(delays_s).items())
+                lines.append(f"{what} after seconds: {told}")
+        return "\n".join([*lines, "", self.verdict])
+
+    def _latency_lines(self) -> Iterator[str]:
+        yield f"{'latency, ms':<16}{'count':>10}" + "".join(f"{head:>10}" for head in SHARES)
+        for name, latencies in self._latencies().items():
+            found = latencies.quantiles_ms()
+            if found is None:
+                yield f"{name:<16}{'not known':>10}"
+            else:
+                told = "".join(f"{getattr(found, share):>10,.1f}" for share in SHARES)
+                yield f"{name:<16}{found.count:>10,}{told}"
+
+
+def verdict_line(
+    reasons: Sequence[str], not_verified: Sequence[str] = (), *, interrupted: bool = False
+) -> str:
+    """PASS or FAIL with the reasons; in brackets what was not verified, and an interruption."""
+    line = f"FAIL: {'; '.join(reasons)}" if reasons else "PASS"
+    beside = ["interrupted"] if interrupted else []
+    beside += [f"not verified: {one}" for one in not_verified]
+    return f"{line} ({'; '.join(beside)})" if beside else line
+
+
+def _summary(delays_s: Sequence[float]) -> dict[str, float]:
+    """How many, the middle one and the greatest, seconds."""
+    if not delays_s:
+        return {"count": 0}
+    middle, greatest = statistics.median(delays_s), max(delays_s)
+    return {"count": len(delays_s), "median": round(middle, 3), "greatest": round(greatest, 3)}
+
+
+def _as_mapping(one: Comparison) -> Mapping[str, object]:
+    return {
+        "expected": one.expected,
+        "found": one.found,
+        "differences": one.counts,
+        "examples": one.examples,
+        "allowed": one.notes,
+    }

@@ -1,0 +1,1 @@
+"""What must come of a run, held against what came."""

@@ -1,0 +1,322 @@
+"""What the transitions of a run amount to: visits, and the events that tell of them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geofence.judging.lookup import signed_distances_m
+from geofence.late import amendments
+from geofence.late.amendments import News
+from geofence.late.history import Revision
+from geofence.model.policy import AMENDED, BREACH, OVERSPEED, Word, event_type, opening_breach
+from geofence.model.transitions import (
+    TRANSITION_DTYPE,
+    Cause,
+    Inferred,
+    Transition,
+    rank_in_instant,
+)
+from geofence.model.visit_ids import amendment_event_id, event_id, opening_event_id, visit_id
+from geofence.zones.index import ZoneIndex
+from stack.verify.judged_zones import policy_of
+from stack.verify.results import AmendedEvent, Event, GeofenceEvent, OverspeedEvent, Visit
+from stack.verify.run_history import RunHistory
+from telemetry.ids import format_id, parse_id
+
+_WORDS: dict[int, Word] = {
+    Transition.ENTER: "enter",
+    Transition.EXIT: "exit",
+    Transition.DWELL: "dwell",
+    Transition.OVERSPEED: "overspeed",
+}
+_CAUSES: dict[int, str] = {cause: cause.name.lower() for cause in Cause}
+_INFERRED: dict[int, str | None] = {
+    Inferred.NONE: None,
+    Inferred.SEGMENT: "segment",
+    Inferred.TIMER: "timer",
+}
+
+
+_NO_FIX = 2**62
+_Order = tuple[int, int, int, int, UUID]
+_FIRST = {
+    amendments.Telling.ENTER: Transition.ENTER,
+    amendments.Telling.EXIT: Transition.EXIT,
+    amendments.Telling.DWELL: Transition.DWELL,
+    amendments.Telling.OVERSPEED: Transition.OVERSPEED,
+}
+
+
+class _Step(NamedTuple):
+    """A transition as plain values: columns of TRANSITION_DTYPE, then what is worked out."""
+
+    row: int
+    step: int
+    asset: int
+    zone: int
+    version: int
+    transition: int
+    cause: int
+    inferred: int
+    returning: bool
+    time_us: int
+    lat: float
+    lon: float
+    tracker: int
+    opening_tracker: int
+    opening_us: int
+    opening_seq: int
+    opening_change_us: int
+    opening_again: int
+    entered_us: int
+    accuracy_m: float | None
+    speed_mps: float | None
+    distance_m: float
+
+
+class Telling:
+    """Takes transitions in order; events: in the order in which they become known.
+
+    What one fix makes known is in order of time, exits before enters, then by zone id.
+    """
+
+    def __init__(self, history: RunHistory, index: ZoneIndex) -> None:
+        self._history = history
+        self._index = index
+        self._trackers = [parse_id("trk", one) for one in history.tracker_ids]
+        self._assets = [parse_id("ast", one) for one in history.asset_ids]
+        self._zones = [parse_id("zon", one) for one in history.zone_ids]
+        self._policies = {(one.zone, one.version): policy_of(one.is_like) for one in history.zones}
+        self._limits_mps = {
+            (one.zone, one.version): one.is_like.rules.get("speed_limit_mps")
+            for one in history.zones
+        }
+        self._visits: dict[UUID, Visit] = {}
+        self.events: list[Event] = []
+
+    def all_visits(self) -> list[Visit]:
+        """In order of their beginning."""
+        return list(self._visits.values())
+
+    def take(self, transitions: NDArray[np.void]) -> None:
+        """TRANSITION_DTYPE, those that come next."""
+        for step in sorted(self._steps(transitions), key=self._order):
+            if step.transition == Transition.SCHEDULE:
+                self._tell_of_hours(step)
+            else:
+                visit = self._visit_of(step)
+                self._note(step, visit)
+                self._tell(step, visit)
+
+    def take_revision(self, asset: int, revision: Revision) -> None:
+        """What fixes make known of an asset, or time; its visits come by `take_visits`."""
+        told: list[tuple[_Order, _Step, News | None]] = []
+        for step, one in zip(
+            self._steps(_transitions(asset, revision.news, self._index)), revision.news, strict=True
+        ):
+            told.append(((*one.order, self._zones[step.zone]), step, one))
+        told += [(self._order(step), step, None) for step in self._steps(revision.openings)]
+        for _, step, one in sorted(told, key=lambda entry: entry[0]):
+            if one is None:
+                self._tell_of_hours(step)
+            elif one.telling in _FIRST:
+                self._tell(step, self._visit_of(step), late=one.late)
+            else:
+                self.events.append(self._amended(step, one, self._visit_of(step)))
+
+    def take_visits(self, asset: int, visits: Iterable[amendments.Visit]) -> None:
+        """The visits of an asset in the end; those that are retracted are none."""
+        for one in visits:
+            if one.retracted:
+                continue
+            entered = [News(amendments.Telling.ENTER, one, late=True)]
+            [step] = self._steps(_transitions(asset, entered, self._index))
+            visit = self._visit_of(step)
+            self._note(step, visit)
+            dwelled_us = None if one.dwelled is None else one.dwelled.time_us
+            overspeed_us = None if one.overspeed is None else one.overspeed.time_us
+            self._visits[visit] = self._visits[visit]._replace(
+                dwelled_us=dwelled_us, overspeed_us=overspeed_us
+            )
+            if one.left is not None:
+                ended = step._replace(
+                    transition=int(Transition.EXIT),
+                    time_us=one.left.time_us,
+                    cause=one.left.cause,
+                    inferred=one.left.inferred,
+                )
+                self._note(ended, visit)
+
+    def _order(self, step: _Step) -> _Order:
+        """By the fix that made it known, those that none did at the end; then as in one fix."""
+        row = _NO_FIX if step.row < 0 else step.row
+        rank = rank_in_instant(step.transition, step.entered_us, step.time_us)
+        return row, step.step, step.time_us, rank, self._zones[step.zone]
+
+    def _steps(self, found: NDArray[np.void]) -> Iterator[_Step]:
+        of_version = [found[name] for name in ("zone", "version", "lon", "lat")]
+        told = _Step._fields[: _Step._fields.index("accuracy_m")]
+        columns: list[list[Any]] = [found[name].tolist() for name in told]
+        columns += [_known(found["accuracy_m"]), _known(found["speed_mps"])]
+        columns.append(signed_distances_m(self._index, *of_version).round(2).tolist())
+        return (_Step(*values) for values in zip(*columns, strict=True))
+
+    def _visit_of(self, step: _Step) -> UUID:
+        return visit_id(
+            self._assets[step.asset],
+            self._zones[step.zone],
+            self._trackers[step.opening_tracker],
+            step.opening_us,
+            step.opening_seq,
+            step.opening_change_us,
+            step.opening_again,
+        )
+
+    def _note(self, step: _Step, visit: UUID) -> None:
+        cause, inferred = _CAUSES[step.cause], _INFERRED[step.inferred]
+        if step.transition == Transition.ENTER:
+            self._visits[visit] = Visit(
+                visit_id=format_id("vis", visit),
+                asset_id=self._history.asset_ids[step.asset],
+                zone_id=self._history.zone_ids[step.zone],
+                zone_version=step.version,
+                entered_us=step.time_us,
+                entry_cause=cause,
+                entry_inferred=inferred,
+                dwelled_us=None,
+                left_us=None,
+                exit_cause=None,
+                exit_inferred=None,
+            )
+        elif step.transition == Transition.DWELL:
+            self._visits[visit] = self._visits[visit]._replace(dwelled_us=step.time_us)
+        elif step.transition == Transition.OVERSPEED:
+            self._visits[visit] = self._visits[visit]._replace(overspeed_us=step.time_us)
+        else:
+            ended = {"left_us": step.time_us, "exit_cause": cause, "exit_inferred": inferred}
+            self._visits[visit] = self._visits[visit]._replace(**ended)
+
+    def _tell(self, step: _Step, visit: UUID, *, late: bool = False) -> None:
+        cause, inferred = _CAUSES[step.cause], _INFERRED[step.inferred]
+        word = _WORDS[step.transition]
+        kind = event_type(
+            self._policies[step.zone, step.version],
+            word,
+            cause,
+            inferred,
+            step.time_us,
+            left_before=step.returning,
+        )
+        if kind == OVERSPEED:
+            self.events.append(self._overspeed(step, visit, late=late))
+        elif kind is not None:
+            event = self._event(step, kind, event_id(visit, word), visit, word)
+            self.events.append(event._replace(late=late))
+
+    def _tell_of_hours(self, step: _Step) -> None:
+        """What is told when the hours of a zone begin; who is outside is in no visit."""
+        policy = self._policies[step.zone, step.version]
+        word = opening_breach(policy, inside=True)
+        visit = None if word is None else self._visit_of(step)
+        word = word or opening_breach(policy, inside=False)
+        if word is not None:
+            asset, zone = self._assets[step.asset], self._zones[step.zone]
+            event = opening_event_id(asset, zone, step.time_us)
+            self.events.append(self._event(step, BREACH, event, visit, word))
+
+    def _event(
+        self, step: _Step, kind: str, event: UUID, visit: UUID | None, transition: str
+    ) -> GeofenceEvent:
+        has_been_in = visit is not None and transition != "enter"
+        return GeofenceEvent(
+            event_id=format_id("evt", event),
+            type=kind,
+            asset_id=self._history.asset_ids[step.asset],
+            tracker_id=self._history.tracker_ids[step.tracker],
+            zone_id=self._history.zone_ids[step.zone],
+            zone_kind=self._policies[step.zone, step.version].kind,
+            zone_version=step.version,
+            visit_id=None if visit is None else format_id("vis", visit),
+            transition=transition,
+            occurred_us=step.time_us,
+            lat=step.lat,
+            lon=step.lon,
+            accuracy_m=step.accuracy_m,
+            speed_mps=step.speed_mps,
+            distance_m=step.distance_m,
+            initial=step.cause == Cause.INITIAL,
+            inferred=_INFERRED[step.inferred],
+            late=False,
+            cause=_CAUSES[step.cause],
+            dwell_s=(step.time_us - step.entered_us) / 1_000_000 if has_been_in else None,
+        )
+
+    def _overspeed(self, step: _Step, visit: UUID, *, late: bool) -> OverspeedEvent:
+        limit_mps = self._limits_mps[step.zone, step.version]
+        assert limit_mps is not None  # else nothing is told
+        return OverspeedEvent(
+            event_id=format_id("evt", event_id(visit, "overspeed")),
+            type=OVERSPEED,
+            asset_id=self._history.asset_ids[step.asset],
+            tracker_id=self._history.tracker_ids[step.tracker],
+            zone_id=self._history.zone_ids[step.zone],
+            zone_kind=self._policies[step.zone, step.version].kind,
+            zone_version=step.version,
+            visit_id=format_id("vis", visit),
+            occurred_us=step.time_us,
+            lat=step.lat,
+            lon=step.lon,
+            accuracy_m=step.accuracy_m,
+            speed_mps=step.speed_mps,
+            speed_limit_mps=limit_mps,
+            distance_m=step.distance_m,
+            late=late,
+        )
+
+    def _amended(self, step: _Step, one: News, visit: UUID) -> AmendedEvent:
+        return AmendedEvent(
+            event_id=format_id("evt", amendment_event_id(visit, one.visit.revision)),
+            type=AMENDED,
+            asset_id=self._history.asset_ids[step.asset],
+            zone_id=self._history.zone_ids[step.zone],
+            zone_kind=self._policies[step.zone, step.version].kind,
+            zone_version=step.version,
+            visit_id=format_id("vis", visit),
+            change=one.telling.value,
+            revision=one.visit.revision,
+            occurred_us=step.time_us,
+            entered_us=step.entered_us,
+            left_us=None if one.visit.left is None else one.visit.left.time_us,
+            retracted=one.telling is amendments.Telling.RETRACTED,
+            late=one.late,
+        )
+
+
+def _transitions(asset: int, news: Sequence[News], index: ZoneIndex) -> NDArray[np.void]:
+    """What is told as transitions, TRANSITION_DTYPE, (n,)."""
+    rows = np.zeros(len(news), TRANSITION_DTYPE)
+    for row, one in zip(rows, news, strict=True):
+        visit, at = one.visit, one.occurred
+        key = visit.key
+        row["asset"], row["zone"], row["version"] = asset, key.zone, visit.version
+        if one.telling is amendments.Telling.OVERSPEED:  # the limit is that of its own time
+            row["version"] = index.version_at(key.zone, at.time_us)
+        row["transition"] = _FIRST.get(one.telling, Transition.NONE)
+        row["cause"], row["inferred"], row["returning"] = at.cause, at.inferred, visit.returning
+        for name in ("time_us", "lat", "lon", "tracker"):
+            row[name] = getattr(at, name)
+        row["accuracy_m"] = np.nan if at.accuracy_m is None else at.accuracy_m
+        row["speed_mps"] = np.nan if at.speed_mps is None else at.speed_mps
+        row["opening_tracker"], row["opening_us"] = key.tracker, key.time_us
+        row["opening_seq"], row["opening_change_us"] = key.seq, key.change_us
+        row["opening_again"], row["entered_us"] = key.again, visit.entered.time_us
+    return rows
+
+
+def _known(values: NDArray[np.float32]) -> list[float | None]:
+    """Each float32 in its shortest form; None where it is not known."""
+    texts = values.astype("U32").astype(np.float64)
+    return [None if np.isnan(value) else value for value in texts.tolist()]

@@ -1,0 +1,102 @@
+"""What a system was told of zones and trackers during a run, and from when to when it holds.
+
+Positions stand for things: of a tracker or an asset in the fleet, of a zone in `zone_ids`. Instants
+are microseconds since 1970, as the system gave them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from geofence.model.rules import Gates
+from geofence.zones.versions import MAX_TIME_US
+from stack.scenario.registration import Registered
+from stack.scenario.zones import SimZone
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneSpan:
+    """A version of a zone, in force in [from_us, to_us)."""
+
+    zone: int
+    version: int
+    is_like: SimZone
+    from_us: int
+    to_us: int = MAX_TIME_US
+
+
+@dataclass(frozen=True, slots=True)
+class AssetSpan:
+    """A tracker on an asset in [from_us, to_us)."""
+
+    tracker: int
+    asset: int
+    from_us: int
+    to_us: int = MAX_TIME_US
+
+
+@dataclass(slots=True)
+class RunHistory:
+    """Begins with what was registered; edits are noted as they are answered.
+
+    tags: by asset. rules, gates: the organization's settings, which hold during the whole run;
+    rules are those of zones that do not give them.
+    """
+
+    tracker_ids: Sequence[str]
+    asset_ids: Sequence[str]
+    zone_ids: list[str]
+    tags: Sequence[Sequence[str]]
+    begins_us: int
+    zones: list[ZoneSpan] = field(default_factory=list[ZoneSpan])
+    assignments: list[AssetSpan] = field(default_factory=list[AssetSpan])
+    rules: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    gates: Gates = field(default_factory=Gates.default)
+
+    @staticmethod
+    def of(registered: Registered, zones: Sequence[SimZone]) -> "RunHistory":
+        """Nothing has changed yet; tracker i is on asset i."""
+        begins_us, trackers = registered.valid_from_us, range(len(registered.trackers))
+        return RunHistory(
+            tracker_ids=[one.tracker_id for one in registered.trackers],
+            asset_ids=registered.asset_ids,
+            zone_ids=list(registered.zone_ids),
+            tags=registered.tags,
+            begins_us=begins_us,
+            zones=[ZoneSpan(number, 1, zone, begins_us) for number, zone in enumerate(zones)],
+            assignments=[AssetSpan(number, number, begins_us) for number in trackers],
+        )
+
+    def zone_begins(self, zone_id: str, is_like: SimZone, at_us: int) -> int:
+        """A new zone. Returns its position."""
+        zone = len(self.zone_ids)
+        self.zone_ids.append(zone_id)
+        self.zones.append(ZoneSpan(zone, 1, is_like, at_us))
+        return zone
+
+    def zone_becomes(self, zone: int, is_like: SimZone, at_us: int) -> None:
+        """The zone's next version."""
+        before = self.zone_ends(zone, at_us)
+        self.zones.append(ZoneSpan(zone, before.version + 1, is_like, at_us))
+
+    def zone_ends(self, zone: int, at_us: int) -> ZoneSpan:
+        """The zone is no more. Returns its last version."""
+        number, newest = max((n, one) for n, one in enumerate(self.zones) if one.zone == zone)
+        self.zones[number] = replace(newest, to_us=at_us)
+        return newest
+
+    def tracker_leaves(self, tracker: int, at_us: int) -> AssetSpan:
+        """The tracker is on no asset any more. Returns where it was."""
+        number, newest = max(
+            (n, one) for n, one in enumerate(self.assignments) if one.tracker == tracker
+        )
+        self.assignments[number] = replace(newest, to_us=at_us)
+        return newest
+
+    def tracker_joins(self, tracker: int, asset: int, at_us: int) -> None:
+        """The tracker is on an asset again."""
+        self.assignments.append(AssetSpan(tracker, asset, at_us))
+
+    def assigned(self, tracker: int) -> Iterator[AssetSpan]:
+        """The tracker's assets, in order of time."""
+        return (one for one in self.assignments if one.tracker == tracker)

@@ -1,0 +1,221 @@
+"""The loop that claims deliveries, posts them, and marks what came of it.
+
+Claims and marks go in bulk, with a connection held for as long as the statements take and never
+during a POST. Whatever goes wrong between a POST and its mark, the delivery is attempted again
+under the same id; none is lost. Several processes share the work.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from time import monotonic, time
+from uuid import UUID
+
+import structlog
+
+from db.core.connect import Connection, Pool
+from db.core.secrets import SecretBox, UnsealError
+from db.delivery import webhook_deliveries
+from db.delivery.webhook_deliveries import Claim, Mark, Wanted
+from telemetry.ids import format_id
+from webhooks.delivery import envelope, signing
+from webhooks.delivery.claimer import Claimer, ClaimerLimits
+from webhooks.delivery.fair_queue import LaneLimits, Lanes, Turn
+from webhooks.delivery.post import Poster
+from webhooks.metrics import Metrics
+from webhooks.outages import TROUBLE, Outage, pause
+from webhooks.retry import Answer, retry_delay_s
+
+_log = structlog.get_logger("webhooks")
+_FIRST = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverLimits:
+    """Every bound of the loop."""
+
+    claims: int = 500  # of one statement
+    attempt_s: float = 15  # the longest attempt
+    idle_s: float = 0.25  # between claims while nothing is due
+    pass_s: float = 0.01  # between passes, so that marks and claims are bulk
+    grace_s: float = 10  # for attempts under way when the process is to stop
+    survey_s: float = 10  # between counts of the backlog
+    backlog: int = 100_000  # where those counts stop
+    lanes: LaneLimits = field(default_factory=LaneLimits)
+    claimer: ClaimerLimits = field(default_factory=ClaimerLimits)
+
+    @property
+    def claim_s(self) -> float:
+        """How long a claim holds: it waits for its turn, and the longest attempt fits in behind.
+        What a process had claimed that was cut off is claimable again after this; where it was
+        killed, as soon as its lock is missed (`webhooks.delivery.claimer`)."""
+        return 3 * self.attempt_s
+
+
+class Deliverer:
+    """Call `wake` when there is something new to claim. connect: makes a session of our own."""
+
+    def __init__(
+        self,
+        connections: Pool,
+        connect: Callable[[], Awaitable[Connection]],
+        poster: Poster,
+        secrets: SecretBox,
+        metrics: Metrics,
+        limits: DeliverLimits | None = None,
+    ) -> None:
+        self._connections = connections
+        self._poster = poster
+        self._secrets = secrets
+        self._metrics = metrics
+        self._limits = limits or DeliverLimits()
+        self._lanes = Lanes(self._limits.lanes)
+        self._marks: list[Mark] = []
+        self._claimer = Claimer(connect, self.wake, self._limits.claimer)
+        self._attempts: dict[int, tuple[Turn, asyncio.Task[None]]] = {}  # by the turn's number
+        self._work = asyncio.Event()
+        self._chances = random.Random()
+        self._outage = Outage("deliveries", self._chances)
+        self._reached = False  # whether the last pass could claim
+        self._after = _FIRST
+        self._survey_at_s = 0.0
+
+    def trouble(self) -> str | None:
+        """Why nothing can be delivered just now; None: it can."""
+        return None if self._reached else "the database cannot be reached"
+
+    def wake(self) -> None:
+        """There may be something to claim or to mark."""
+        self._work.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Delivers until `stop`, then lets attempts under way end."""
+        ended = asyncio.Event()
+        async with asyncio.TaskGroup() as attempts:
+            attempts.create_task(self._claimer.run(ended))
+            while not stop.is_set():
+                self._work.clear()
+                try:
+                    async with self._connections.connection() as conn:
+                        await self._pass(conn)
+                    self._reached = self._claimer.is_held
+                    self._outage.end()
+                except TROUBLE as error:
+                    self._reached = False
+                    await pause(stop, self._outage.begin(error))
+                self._start_attempts(attempts)
+                await asyncio.sleep(self._limits.pass_s)
+                await pause(self._work, self._limits.idle_s)
+            await self._finish()
+            ended.set()
+
+    async def _pass(self, conn: Connection) -> None:
+        await self._write_marks(conn)
+        if self._claimer.is_held:
+            await self._claim(conn)
+        if monotonic() >= self._survey_at_s:
+            await self._survey(conn)
+            self._survey_at_s = monotonic() + self._limits.survey_s
+
+    async def _write_marks(self, conn: Connection) -> None:
+        marks = self._marks[:]
+        if marks:
+            await webhook_deliveries.mark(conn, marks)
+            del self._marks[: len(marks)]  # attempts have added to the end meanwhile
+
+    async def _claim(self, conn: Connection) -> None:
+        limits, began_s = self._limits, monotonic()
+        wanted = Wanted(
+            limit=min(limits.claims, self._lanes.free),
+            room=self._lanes.room_of_new,
+            rooms=self._lanes.rooms(),
+            after=self._after,
+            lease_s=limits.claim_s,
+            claimer=self._claimer.number,
+            living=self._claimer.living(),
+            dead_after_s=limits.claimer.dead_after_s,
+        )
+        claims = await webhook_deliveries.claim(conn, wanted)
+        self._lanes.add(claims, begin_by_s=began_s + limits.claim_s - limits.attempt_s)
+        if claims and len(claims) == wanted.limit:
+            # Others wait behind these: they come first next time, and at once.
+            endpoints = {claim.endpoint_id for claim in claims}
+            self._after = max(endpoints, key=lambda endpoint: (endpoint <= wanted.after, endpoint))
+            self.wake()
+
+    async def _survey(self, conn: Connection) -> None:
+        given_up = await webhook_deliveries.fail_hopeless(conn, limit=self._limits.claims)
+        self._metrics.failed.inc(given_up)
+        backlog = await webhook_deliveries.backlog(conn, limit=self._limits.backlog)
+        self._metrics.pending.set(backlog.pending)
+        self._metrics.events_without_seq.set(backlog.events_without_seq)
+
+    def _start_attempts(self, attempts: asyncio.TaskGroup) -> None:
+        while (turn := self._lanes.take(monotonic())) is not None:
+            task = attempts.create_task(self._attempt(turn, attempts))
+            self._attempts[turn.number] = turn, task
+        self._metrics.in_flight.set(self._lanes.in_flight)
+
+    async def _attempt(self, turn: Turn, attempts: asyncio.TaskGroup) -> None:
+        answer = await self._post(turn.claim)
+        now_s = monotonic()
+        self._metrics.count_attempt(answer, now_s - turn.started_s)
+        self._lanes.finish(turn, now_s, accepted=answer.accepted)
+        self._marks.append(self._judge(turn.claim, answer))
+        del self._attempts[turn.number]
+        self._start_attempts(attempts)
+        self.wake()
+
+    async def _post(self, claim: Claim) -> Answer:
+        try:
+            secret = self._secrets.open(claim.secret_encrypted, claim.endpoint_id.bytes)
+            key = signing.signing_key(secret.decode())
+        except (UnsealError, UnicodeDecodeError, signing.SecretFormatError) as error:
+            _log.error(
+                "webhook secret cannot be decrypted",
+                endpoint_id=format_id("whe", claim.endpoint_id),
+                error=str(error),
+            )
+            return Answer(None, "the secret of the endpoint cannot be read")
+        body = envelope.body(claim)
+        headers = signing.signed_headers(key, envelope.message_id(claim), int(time()), body)
+        return await self._poster.post(claim.url, headers, body)
+
+    def _judge(self, claim: Claim, answer: Answer) -> Mark:
+        if answer.accepted:
+            self._metrics.delivered.inc()
+            self._metrics.lag_s.observe(max(0.0, time() - claim.created_us / 1e6))
+            return Mark(claim, "delivered", answer.status, None)
+        delay_s = retry_delay_s(answer, claim.attempts + 1, self._chances.random())
+        if delay_s is not None:
+            return Mark(claim, "pending", answer.status, answer.error, delay_s)
+        self._metrics.failed.inc()
+        _log.warning(
+            "delivery given up",
+            endpoint_id=format_id("whe", claim.endpoint_id),
+            event_id=envelope.message_id(claim),
+            status=answer.status,
+            error=answer.error,
+        )
+        return Mark(claim, "failed", answer.status, answer.error)
+
+    async def _finish(self) -> None:
+        """Gives back what has not begun; waits for what has, and gives back what does not end."""
+        claims = self._lanes.drain()
+        tasks = [task for _, task in self._attempts.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._limits.grace_s)
+        for turn, task in self._attempts.values():
+            task.cancel()
+            claims.append(turn.claim)
+        try:
+            async with self._connections.connection() as conn:
+                await self._write_marks(conn)
+                await webhook_deliveries.release(conn, claims)
+        except TROUBLE as error:
+            _log.warning(
+                "claimed deliveries not released, others attempt them when this process has ended",
+                claims=len(claims),
+                error=str(error).strip(),
+            )

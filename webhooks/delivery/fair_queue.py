@@ -1,0 +1,299 @@
+"""Who is served next: claimed deliveries wait in a lane per endpoint, and lanes take turns.
+
+An endpoint that hangs must delay nobody else, and it shows only by not answering. So each lane has
+a window, the attempts that it may have in flight: it begins at one, grows by one with each accepted
+delivery, and is halved by a failure. An endpoint that answers slowly bears many attempts at once,
+or has a queue of its own that grows with them. Its answers tell which: beyond the first few, the
+window grows only while they come in `good_s`, well before an attempt times out.
+
+Attempts come from four pools, by the pace of the lane: those whose last answer came promptly, those
+that accept slowly, those of which nothing is known yet, and those that hang. A lane whose oldest
+attempt has waited too long changes its pace at once, not only when that attempt times out: its
+attempts then weigh on the pool of the others that are slow, or that hang.
+
+Within a pool the organization with the fewest attempts in flight comes first
+(`webhooks.delivery.line`).
+
+No I/O here and no clock: `now_s` is any clock that never goes back.
+"""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from uuid import UUID
+
+from db.delivery.webhook_deliveries import Claim
+from webhooks.delivery.line import Line
+
+
+class Pace(Enum):
+    """What is known of how soon an endpoint answers. Turns are given in this order."""
+
+    PROMPT = "prompt"
+    NEW = "new"
+    STEADY = "steady"  # slow, and accepts
+    HANGING = "hanging"  # slow, and does not accept, or has not answered yet
+
+
+_KNOWN = (Pace.PROMPT, Pace.STEADY)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLimits:
+    """Every bound of the lanes.
+
+    A lane that changes its pace takes its attempts in flight along: a pool may have more for a
+    while, and starts none meanwhile.
+    """
+
+    in_flight: int = 448  # attempts of all lanes
+    prompt_in_flight: int = 64  # attempts of all prompt lanes
+    steady_in_flight: int = 256  # attempts of all steady lanes
+    new_in_flight: int = 32  # attempts of all new lanes
+    hanging_in_flight: int = 32  # attempts of all hanging lanes
+    organization_in_flight: int = 128  # attempts of an organization
+    prompt_beside: int = 16  # so many more may be of its prompt lanes
+    window: int = 32  # attempts of one prompt lane
+    steady_window: int = 64  # attempts of one steady lane
+    slow_window: int = 4  # attempts of one new or hanging lane
+    prompt_s: float = 0.5  # an answer within this is prompt
+    good_s: float = 5.0  # an answer within this lets a window grow beyond `slow_window`
+    waiting: int = 5_000  # claims that wait in all lanes
+    slow_waiting: int = 1_000  # claims that wait in all lanes of one pace, but for prompt ones
+    waiting_per_attempt: int = 8  # claims that wait in a prompt lane, times its window
+    idle_lanes: int = 10_000  # lanes without work that are kept for what is known of them
+
+    @property
+    def unknown_in_flight(self) -> int:
+        """Attempts of new and hanging lanes together, so that the other pools keep their places."""
+        return self.in_flight - self.prompt_in_flight - self.steady_in_flight
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An attempt that may begin now. It is handed back to `Lanes.finish`."""
+
+    claim: Claim
+    number: int
+    started_s: float
+
+
+@dataclass(slots=True)
+class _Lane:
+    organization: UUID
+    window: int = 1
+    pace: Pace = Pace.NEW
+    waiting: deque[tuple[Claim, float]] = field(default_factory=deque)  # claim, begin by
+    started_s: dict[int, float] = field(default_factory=dict)  # attempts in flight, oldest first
+
+    @property
+    def may_start(self) -> bool:
+        return bool(self.waiting) and len(self.started_s) < self.window
+
+    @property
+    def is_idle(self) -> bool:
+        return not self.waiting and not self.started_s
+
+
+class Lanes:
+    """Waiting claims and attempts in flight, per endpoint."""
+
+    def __init__(self, limits: LaneLimits) -> None:
+        self._limits = limits
+        self._lanes: dict[UUID, _Lane] = {}
+        self._idle: OrderedDict[UUID, None] = OrderedDict()
+        self._busy: set[UUID] = set()  # not idle now, or not when `rooms` was last asked
+        self._totals = Counter[UUID]()  # attempts in flight, by organization
+        most = limits.organization_in_flight
+        self._lines = {pace: Line(self._totals, most) for pace in Pace}
+        self._lines[Pace.PROMPT] = Line(self._totals, most + limits.prompt_beside)
+        self._pools = {
+            Pace.PROMPT: limits.prompt_in_flight,
+            Pace.STEADY: limits.steady_in_flight,
+            Pace.NEW: limits.new_in_flight,
+            Pace.HANGING: limits.hanging_in_flight,
+        }
+        self._waiting = dict.fromkeys(Pace, 0)
+        self._watched: deque[Turn] = deque()  # in order of starting
+        self._number = 0
+
+    def __len__(self) -> int:
+        """Endpoints of which something is known."""
+        return len(self._lanes)
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts that have begun and not ended."""
+        return sum(line.in_flight for line in self._lines.values())
+
+    @property
+    def waiting(self) -> int:
+        """Claims that wait for their turn."""
+        return sum(self._waiting.values())
+
+    @property
+    def free(self) -> int:
+        """How many more claims may wait."""
+        return max(0, self._limits.waiting - self.waiting)
+
+    @property
+    def room_of_new(self) -> int:
+        """How many claims an endpoint may bring of which nothing is known."""
+        return 1 if self._waiting[Pace.NEW] < self._limits.slow_waiting else 0
+
+    def rooms(self) -> dict[UUID, int]:
+        """How many more claims may wait for each endpoint with work, or with work until now.
+
+        A lane is filled up when it is half empty, so that few claims fetch many deliveries.
+        """
+        rooms = {endpoint: self._room(self._lanes[endpoint]) for endpoint in self._busy}
+        self._busy = {endpoint for endpoint in self._busy if not self._lanes[endpoint].is_idle}
+        return rooms
+
+    def add(self, claims: Sequence[Claim], begin_by_s: float) -> None:
+        """Claims that wait from now on. An attempt that cannot begin in time is never begun."""
+        for claim in claims:
+            lane = self._lanes.get(claim.endpoint_id)
+            if lane is None:
+                lane = self._lanes[claim.endpoint_id] = _Lane(claim.org_id)
+            self._busy.add(claim.endpoint_id)
+            lane.waiting.append((claim, begin_by_s))
+            self._waiting[lane.pace] += 1
+            self._settle(claim.endpoint_id, lane)
+
+    def take(self, now_s: float) -> Turn | None:
+        """The next attempt, or None while no lane may start one."""
+        self._watch(now_s)
+        for pace in Pace:
+            turn = self._take(pace, now_s)
+            if turn is not None:
+                return turn
+        return None
+
+    def finish(self, turn: Turn, now_s: float, *, accepted: bool) -> None:
+        """The attempt has ended."""
+        endpoint, limits = turn.claim.endpoint_id, self._limits
+        lane = self._lanes[endpoint]
+        del lane.started_s[turn.number]
+        self._count(lane, -1)
+        if not accepted:
+            lane.window = max(1, lane.window // 2)
+        elif lane.window < limits.slow_window or now_s - turn.started_s <= limits.good_s:
+            lane.window += 1
+        self._set_pace(endpoint, lane, self._pace_after(turn, lane, now_s, accepted=accepted))
+        self._settle(endpoint, lane)
+
+    def _pace_after(self, turn: Turn, lane: _Lane, now_s: float, *, accepted: bool) -> Pace:
+        """Return its next pace. A steady lane hangs once failures made its window small."""
+        oldest_s = min(turn.started_s, next(iter(lane.started_s.values()), now_s))
+        if now_s - oldest_s <= self._limits.prompt_s:
+            return Pace.PROMPT
+        was_good = lane.pace in _KNOWN and lane.window > self._limits.slow_window
+        return Pace.STEADY if accepted or was_good else Pace.HANGING
+
+    def drain(self) -> list[Claim]:
+        """Takes out all that waits."""
+        claims: list[Claim] = []
+        for endpoint, lane in [item for item in self._lanes.items() if item[1].waiting]:
+            claims.extend(claim for claim, _ in lane.waiting)
+            self._waiting[lane.pace] -= len(lane.waiting)
+            lane.waiting.clear()
+            self._settle(endpoint, lane)
+        return claims
+
+    def _room(self, lane: _Lane) -> int:
+        limits = self._limits
+        if lane.pace is Pace.PROMPT:
+            target = lane.window * limits.waiting_per_attempt
+        elif self._waiting[lane.pace] >= limits.slow_waiting:
+            target = 0
+        elif lane.pace is Pace.STEADY:  # one attempt lasts longer than many claims
+            target = max(0, lane.window - len(lane.started_s)) + max(1, lane.window // 4)
+        else:
+            target = lane.window
+        return 0 if 2 * len(lane.waiting) > target else target - len(lane.waiting)
+
+    def _take(self, pace: Pace, now_s: float) -> Turn | None:
+        line = self._lines[pace]
+        while self._pool_has_more(pace) and (endpoint := line.next()) is not None:
+            turn = self._start(endpoint, self._lanes[endpoint], now_s)
+            if turn is not None:
+                return turn
+        return None
+
+    def _pool_has_more(self, pace: Pace) -> bool:
+        limits, lines = self._limits, self._lines
+        if lines[pace].in_flight >= self._pools[pace] or self.in_flight >= limits.in_flight:
+            return False
+        if pace in _KNOWN:
+            return True
+        unknown = lines[Pace.NEW].in_flight + lines[Pace.HANGING].in_flight
+        return unknown < limits.unknown_in_flight
+
+    def _start(self, endpoint: UUID, lane: _Lane, now_s: float) -> Turn | None:
+        turn = None
+        while turn is None and lane.waiting:
+            claim, begin_by_s = lane.waiting.popleft()
+            self._waiting[lane.pace] -= 1
+            if now_s <= begin_by_s:
+                turn = Turn(claim, self._number, now_s)
+        if turn is not None:
+            self._number += 1
+            lane.started_s[turn.number] = now_s
+            self._count(lane, 1)
+            self._watched.append(turn)
+        self._settle(endpoint, lane)
+        return turn
+
+    def _watch(self, now_s: float) -> None:
+        """Lanes change their pace whose oldest attempt has waited too long."""
+        while self._watched and now_s - self._watched[0].started_s > self._limits.prompt_s:
+            turn = self._watched.popleft()
+            lane = self._lanes.get(turn.claim.endpoint_id)
+            if lane is not None and turn.number in lane.started_s:
+                pace = {Pace.PROMPT: Pace.STEADY, Pace.NEW: Pace.HANGING}.get(lane.pace, lane.pace)
+                self._set_pace(turn.claim.endpoint_id, lane, pace)
+                self._settle(turn.claim.endpoint_id, lane)
+
+    def _set_pace(self, endpoint: UUID, lane: _Lane, pace: Pace) -> None:
+        if lane.pace is not pace:
+            self._lines[lane.pace].leave(lane.organization, endpoint)
+            self._lines[lane.pace].count(lane.organization, -len(lane.started_s))
+            self._lines[pace].count(lane.organization, len(lane.started_s))
+            self._waiting[lane.pace] -= len(lane.waiting)
+            self._waiting[pace] += len(lane.waiting)
+            lane.pace = pace
+        lane.window = min(lane.window, self._window_max(pace))
+
+    def _window_max(self, pace: Pace) -> int:
+        if pace is Pace.PROMPT:
+            return self._limits.window
+        return self._limits.steady_window if pace is Pace.STEADY else self._limits.slow_window
+
+    def _count(self, lane: _Lane, by: int) -> None:
+        """Notes that an attempt has begun or ended."""
+        self._totals[lane.organization] += by
+        if not self._totals[lane.organization]:
+            del self._totals[lane.organization]
+        self._lines[lane.pace].count(lane.organization, by)
+        for line in self._lines.values():
+            line.settle(lane.organization)
+
+    def _settle(self, endpoint: UUID, lane: _Lane) -> None:
+        """Puts a lane where it belongs after a change: in the line, out of it, among the idle."""
+        line = self._lines[lane.pace]
+        if lane.may_start:
+            line.enter(lane.organization, endpoint)
+        else:
+            line.leave(lane.organization, endpoint)
+        if lane.is_idle:
+            self._idle.setdefault(endpoint)
+        else:
+            self._idle.pop(endpoint, None)
+        if len(self._idle) > self._limits.idle_lanes:
+            self._forget(self._idle.popitem(last=False)[0])
+
+    def _forget(self, endpoint: UUID) -> None:
+        del self._lanes[endpoint]
+        self._busy.discard(endpoint)

@@ -1,0 +1,77 @@
+"""A line of lanes that may start an attempt, for the places of one pool.
+
+A place that becomes free goes to the organization that has the fewest places of the pool (max-min
+fairness). So neither many endpoints nor slow answers get an organization more than its share. The
+lanes of one organization take turns. An organization that has as many attempts in flight as it may
+have stands in no line.
+
+No I/O and no clock, as in `webhooks.delivery.fair_queue`.
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from uuid import UUID
+
+
+class Line:
+    """Endpoints that may start an attempt, by organization.
+
+    totals: attempts in flight of each organization, in all pools. most: an organization with so
+    many of them starts no attempt from this line.
+    """
+
+    def __init__(self, totals: Mapping[UUID, int], most: int) -> None:
+        self._totals = totals
+        self._most = most
+        self._flights = Counter[UUID]()  # of this pool, by organization
+        self._ready: dict[UUID, OrderedDict[UUID, None]] = {}
+        # Organizations that may start an attempt, by their attempts in flight in this pool.
+        self._places: list[OrderedDict[UUID, None]] = [OrderedDict() for _ in range(most)]
+        self._place: dict[UUID, int] = {}
+        self.in_flight = 0
+
+    def enter(self, organization: UUID, endpoint: UUID) -> None:
+        """Put the endpoint at the end of its organization's lanes, unless it stands there."""
+        self._ready.setdefault(organization, OrderedDict()).setdefault(endpoint)
+        self.settle(organization)
+
+    def leave(self, organization: UUID, endpoint: UUID) -> None:
+        """Take the endpoint out, if it stands here."""
+        lanes = self._ready.get(organization)
+        if lanes is None:
+            return
+        lanes.pop(endpoint, None)
+        if not lanes:
+            del self._ready[organization]
+        self.settle(organization)
+
+    def count(self, organization: UUID, by: int) -> None:
+        """Note that more or fewer attempts of the organization are in flight in this pool."""
+        self.in_flight += by
+        self._flights[organization] += by
+        if not self._flights[organization]:
+            del self._flights[organization]
+        self.settle(organization)
+
+    def next(self) -> UUID | None:
+        """Return the endpoint whose turn it is, which goes to the end of its lanes."""
+        if not self._place:
+            return None
+        places = next(places for places in self._places if places)
+        lanes = self._ready[next(iter(places))]
+        endpoint = next(iter(lanes))
+        lanes.move_to_end(endpoint)
+        return endpoint
+
+    def settle(self, organization: UUID) -> None:
+        """Put the organization where it belongs after a change of its numbers."""
+        is_ready = organization in self._ready and self._totals.get(organization, 0) < self._most
+        place = self._flights[organization] if is_ready else None
+        before = self._place.get(organization)
+        if place == before:
+            return
+        if before is not None:
+            del self._places[before][organization], self._place[organization]
+        if place is not None:
+            self._places[place][organization] = None
+            self._place[organization] = place

@@ -1,0 +1,57 @@
+"""The text of letters: values in, a message out."""
+
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import localtime, make_msgid
+
+from db.delivery.mail_outbox import Letter
+from db.identity.user_links import Purpose
+
+_SUBJECTS: dict[Purpose, str] = {
+    "invitation": "Invitation to {organization}",
+    "password_reset": "A new password for {organization}",
+}
+_BEGINNINGS: dict[Purpose, str] = {
+    "invitation": "You are invited to {organization} on OPS Companion. Choose a password here:",
+    "password_reset": (
+        "Somebody, probably you, wants a new password for {organization} on OPS Companion."
+        " Choose it here:"
+    ),
+}
+_ENDS: dict[Purpose, str] = {
+    "invitation": "The link is good once, for seven days.",
+    "password_reset": (
+        "The link is good once, for an hour. If it was not you, there is nothing to do: your"
+        " password stays as it is."
+    ),
+}
+_PAGES: dict[Purpose, str] = {"invitation": "invitation", "password_reset": "password-reset"}
+
+
+class LetterError(Exception):
+    """Nobody could get this letter: its address is none."""
+
+
+def compose(letter: Letter, token: str, sender: str, public_url: str) -> EmailMessage:
+    """A letter with its link. The token stands behind a #, which no server gets to see.
+
+    Raises LetterError.
+    """
+    message = EmailMessage()
+    organization = " ".join((letter.organization or "").split())
+    try:
+        message["To"] = Address(addr_spec=letter.email)
+        message["From"] = sender
+    except (MessageError, ValueError, IndexError) as error:
+        raise LetterError(str(error)) from error
+    message["Subject"] = _SUBJECTS[letter.purpose].format(organization=organization)
+    message["Date"] = localtime()
+    message["Message-ID"] = make_msgid(domain="ops-companion.invalid")
+    message["Auto-Submitted"] = "auto-generated"
+    greeting = f"Hello {letter.user_name}," if letter.user_name else "Hello,"
+    link = f"{public_url.rstrip('/')}/{_PAGES[letter.purpose]}#token={token}"
+    beginning = _BEGINNINGS[letter.purpose].format(organization=organization)
+    paragraphs = [greeting, beginning, link, _ENDS[letter.purpose]]
+    message.set_content("\n\n".join(paragraphs) + "\n", cte="8bit")
+    return message

@@ -1,0 +1,122 @@
+"""The loop that sends letters: invitations and password resets.
+
+A letter waits in a table (`db.delivery.mail_outbox`), so it survives whatever dies. Whoever claims
+it makes its link, sends it and takes the row away; who dies in between leaves it to be sent again,
+with another link. What cannot be sent is tried again less and less often, eight times in a day. The
+same loop takes away what has expired: sign-ins, tokens, links, and answers that were kept.
+"""
+
+import asyncio
+import random
+from datetime import timedelta
+from time import monotonic
+
+import structlog
+
+from db.core.bearer_secrets import LINK, new_secret, secret_hash
+from db.core.connect import Pool
+from db.delivery import mail_outbox
+from db.delivery.mail_outbox import Letter
+from db.identity import user_links
+from db.identity.user_links import Purpose
+from db.requests import expired
+from webhooks.mail.letters import LetterError, compose
+from webhooks.mail.senders import Sender, SendError
+from webhooks.metrics import Metrics
+from webhooks.outages import TROUBLE, Outage, pause
+
+_log = structlog.get_logger("webhooks")
+_IDLE_S = 1.0
+_CLAIM = timedelta(minutes=2)  # longer than any sender takes
+_LINK_LIFETIMES: dict[Purpose, timedelta] = {
+    "invitation": timedelta(days=7),
+    "password_reset": timedelta(hours=1),
+}
+_PAUSES = [timedelta(seconds=seconds) for seconds in (30, 120, 480, 1800, 7200, 21_600, 43_200)]
+_CLEAN_EVERY_S = 600.0
+_CLEANED_ROWS = 5_000  # of each kind at a time
+
+
+class Mailing:
+    """Any number of processes may run it."""
+
+    def __init__(
+        self,
+        connections: Pool,
+        sender: Sender,
+        metrics: Metrics,
+        *,
+        mail_from: str,
+        public_url: str,
+    ) -> None:
+        self._connections = connections
+        self._sender = sender
+        self._metrics = metrics
+        self._mail_from = mail_from
+        self._public_url = public_url
+        self._outage = Outage("mailing", random.Random())
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sends until `stop`."""
+        clean_at_s = monotonic()
+        while not stop.is_set():
+            try:
+                sent = await self.send_next()
+                if monotonic() >= clean_at_s:
+                    await self._clean()
+                    clean_at_s = monotonic() + _CLEAN_EVERY_S
+                self._outage.end()
+            except TROUBLE as error:
+                await pause(stop, self._outage.begin(error))
+                continue
+            if not sent:
+                await pause(stop, _IDLE_S)
+
+    async def send_next(self) -> bool:
+        """Sends one letter that is due; False where none is."""
+        async with self._connections.connection() as conn, conn.transaction():
+            claimed = await mail_outbox.claim(conn, limit=1, again_after=_CLAIM)
+        for letter in claimed:
+            await self._send(letter)
+        return bool(claimed)
+
+    async def _send(self, letter: Letter) -> None:
+        if letter.user_id is None:
+            await self._done(letter)
+            return
+        try:
+            token = new_secret(LINK)
+            message = compose(letter, token, self._mail_from, self._public_url)
+            async with self._connections.connection() as conn:
+                lifetime = _LINK_LIFETIMES[letter.purpose]
+                hashed = secret_hash(token)
+                await user_links.insert(
+                    conn, letter.org_id, letter.user_id, letter.purpose, hashed, lifetime
+                )
+            await self._sender.send(message)
+        except (SendError, LetterError) as error:
+            await self._failed(letter, error)
+        else:
+            self._metrics.letters_sent.inc()
+            await self._done(letter)
+
+    async def _done(self, letter: Letter) -> None:
+        async with self._connections.connection() as conn:
+            await mail_outbox.done(conn, letter)
+
+    async def _failed(self, letter: Letter, error: SendError | LetterError) -> None:
+        is_final = isinstance(error, LetterError) or error.is_final
+        gives_up = is_final or letter.attempts > len(_PAUSES)
+        self._metrics.letters_failed.inc()
+        _log.warning(
+            "email not sent", letter=str(letter.id), gave_up=gives_up, reason=str(error)[:500]
+        )
+        async with self._connections.connection() as conn:
+            if gives_up:
+                await mail_outbox.give_up(conn, letter)
+            else:
+                await mail_outbox.put_off(conn, letter, _PAUSES[letter.attempts - 1])
+
+    async def _clean(self) -> None:
+        async with self._connections.connection() as conn:
+            await expired.remove(conn, limit=_CLEANED_ROWS)
