@@ -167,9 +167,9 @@ class History:
         """Whether the asset is in the zones after its last fix that it was known to be in then, and
         no fix that follows can tell of stays before it."""
         asset = self._after.assets[0]
-        if asset["suspects"] or asset["bridged"]:
+        at_us, way_us = int(asset["newest_us"]), way_begins_us(self._after)
+        if asset["suspects"] or any(way_us < one.end_us <= at_us for one in known):
             return False
-        at_us = int(asset["newest_us"])
         then = {one.key.zone for one in known if one.entered.time_us <= at_us < one.end_us}
         return then == set(_inside(self._after)["zone"].tolist())
 
@@ -188,11 +188,18 @@ class History:
         return before, known
 
     def _begun_before_end(self, known: list[Visit]) -> list[Visit]:
-        """Those that were known to begin when the fix at the end was judged."""
+        """Those that were known to begin when the fix at the end was judged.
+
+        A passing through on the way that goes on there is shown by a later fix.
+        """
         assert self._end is not None
-        end_us = int(self._end.assets["newest_us"][0])
+        end_us, way_us = int(self._end.assets["newest_us"][0]), way_begins_us(self._end)
         lasting = self._known_to_last(len(self._segments) - 1).values()
-        return [visit for visit in known if visit.end_us <= end_us or visit in lasting]
+        return [
+            visit
+            for visit in known
+            if visit in lasting or (visit.end_us <= end_us and not _is_on_way(visit, way_us))
+        ]
 
     def _begun_before(self, state: StateDelta) -> StateDelta:
         """The state, its visits having names that no fix to come can give."""

@@ -1,8 +1,10 @@
 """Late fixes: whatever the order of arrival, the visits are those of the order of time."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
+import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -127,6 +129,47 @@ def test_a_visit_that_is_split_after_its_end_was_told_ends_a_second_time_as_its_
     assert (enter.occurred_us, leave.occurred_us) == (20 * MINUTE_US, 30 * MINUTE_US)
 
 
+TWICE = Rules(exit_confirm_fixes=2, max_gap_seconds=0)
+
+
+def test_a_visit_that_is_split_while_it_lasts_was_not_told_to_end():
+    """The amendment says when the earlier part ended; the exit is that of the later part."""
+    index = ZoneIndex([ZoneVersion(0, 1, 0, square(0.0, 0.1), rules=TWICE)])
+    rows = fixes((0, 0.05), (20, 0.05), (8, 1.0), (10, 1.0), (30, 1.0), (32, 1.0))
+    history, revisions = took(rows, index)
+    assert told(revisions) == [
+        [("enter", False)],
+        [],
+        [],
+        [("split", True), ("enter", True)],
+        [],
+        [("exit", False)],
+    ]
+    assert stays(history) == [
+        (0, 0, 8 * MINUTE_US),
+        (0, 20 * MINUTE_US, 30 * MINUTE_US),
+    ]
+
+
+def test_an_exit_that_was_told_and_did_not_hold_is_none_of_the_later_part_of_a_split():
+    index = ZoneIndex([ZoneVersion(0, 1, 0, square(0.0, 0.1), rules=TWICE)])
+    rows = fixes((0, 0.05), (10, 1.0), (12, 1.0), (11, 0.05), (5, 1.0), (13, 1.0))
+    history, revisions = took(rows, index)
+    assert told(revisions) == [
+        [("enter", False)],
+        [],
+        [("exit", False)],
+        [("end", True)],
+        [("split", True), ("enter", True)],
+        [("exit", False)],
+    ]
+    assert history.told() == {}
+    assert stays(history) == [
+        (0, 0, 5 * MINUTE_US),
+        (0, 11 * MINUTE_US, 12 * MINUTE_US),
+    ]
+
+
 def test_fixes_in_order_that_part_a_visit_leave_it_and_enter_again():
     """Three suspect fixes are judged together. None is late: nothing that was told is amended."""
     both = [square(west, west + 0.1).geometry for west in (0.0, 10.0)]
@@ -246,6 +289,95 @@ def test_a_speed_above_the_limit_is_told_once_also_where_a_late_fix_shows_an_ear
     assert visit.revision == 1
 
 
+PASSING = Rules(exit_confirm_fixes=1, max_gap_seconds=600)
+SPEEDS_AND_ACCURACIES = Gates(np.empty(0), 1_000.0, 200.0)
+
+
+def states_less_exactly(rows: np.ndarray, *accuracies_m: float | None) -> np.ndarray:
+    """The fixes, with these accuracies."""
+    rows["known"] = [0 if one is None else Known.ACCURACY for one in accuracies_m]
+    rows["accuracy_m"] = [one or 0.0 for one in accuracies_m]
+    return rows
+
+
+@pytest.mark.parametrize("accuracy_m", [60.0, 400.0])  # coarse, and inaccurate
+def test_a_passing_through_that_a_fix_behind_the_end_shows_is_left_as_it_was(accuracy_m):
+    """It was over before the fix at the end, which tells nothing of it."""
+    index = ZoneIndex([ZoneVersion(0, 1, 0, square(0.0, 0.1), rules=PASSING)])
+    rows = fixes((0, -0.2), (5, -0.1), (7, 0.2), (9, 0.5))
+    day = states_less_exactly(rows, 5.0, 5.0, accuracy_m, 5.0)
+    gates = SPEEDS_AND_ACCURACIES
+    history, _ = took(day, index, gates=gates)
+    [(_, _, left_us)] = stays(history)
+    assert left_us < 7 * MINUTE_US
+    before, end = state_after(day[:1], index, gates), state_after(day[:3], index, gates)
+    closed, circumstances = History(0, State(), before, end), Circumstances(index, gates)
+    visits = history.visits.values()
+    assert closed.recall(day[1:3], visits, NO_TIMERS_US, circumstances).news == []
+    late = fixes((1, -0.2), accuracy_m=5.0)[0]
+    assert closed.take(late, circumstances).news == []
+    assert stays(closed) == stays(history)
+
+
+HERE, THERE = square(0.0, 0.1), square(10.0, 10.1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "rules"),
+    [
+        pytest.param(
+            fixes((0, 0.05), (1, 0.05), (2, 0.2), (3, 0.2)),
+            replace(PASSING, exit_confirm_fixes=2),
+            id="the exit is not confirmed yet",
+        ),
+        pytest.param(
+            fixes((0, -0.3), (1, -0.2), (2, 0.05), (3, 0.05)),
+            replace(PASSING, enter_confirm_fixes=2),
+            id="the enter is not confirmed yet",
+        ),
+        pytest.param(
+            fixes((0, -0.2), (1, 10.05), (2, 10.2), (3, 10.3)),
+            PASSING,
+            id="a suspect fix was inside, and one that has left again is suspect, too",
+        ),
+        pytest.param(
+            fixes((0, 0.05), (11, 10.05), (12, 10.2), (13, 10.3)),
+            SILENCE,
+            id="so it was, and silence has ended the way",
+        ),
+        pytest.param(
+            states_less_exactly(
+                fixes((0, -0.2), (1, -0.1), (3, 0.2), (5, 0.5)), 5.0, 5.0, 60.0, 5.0
+            ),
+            PASSING,
+            id="the way leads over a coarse fix",
+        ),
+        pytest.param(
+            states_less_exactly(
+                fixes((0, -0.2), (1, -0.1), (3, 0.2), (5, 0.5)), 5.0, 5.0, 400.0, 5.0
+            ),
+            PASSING,
+            id="the way leads over an inaccurate fix",
+        ),
+    ],
+)
+def test_no_piece_ends_where_what_follows_tells_of_stays_before(rows, rules):
+    """Judged again in pieces, of which one would end there, the same is as it was."""
+    versions = [
+        ZoneVersion(zone, 1, 0, shape, rules=rules) for zone, shape in ((0, HERE), (1, THERE))
+    ]
+    circumstances = Circumstances(ZoneIndex(versions), SPEEDS_AND_ACCURACIES)
+    history = History(0, State())
+    for row in rows:
+        history.take(row, circumstances)
+    assert stays(history)
+    for size in range(1, len(rows) + 1):
+        visits, news = in_pieces(
+            rows, dict(history.visits), size, int(rows["time_us"][-1]), circumstances
+        )
+        assert (news, visits) == ([], history.visits), size
+
+
 # Properties ---------------------------------------------------------------------------------------
 
 rules = st.builds(
@@ -299,6 +431,20 @@ def days(draw, most: int = 30) -> np.ndarray:
             row["speed_mps"] = draw(st.sampled_from([15.0, 25.0]))
             row["known"] |= Known.SPEED
     return rows
+
+
+@st.composite
+def roads(draw, most: int = 30) -> tuple[ZoneIndex, np.ndarray]:
+    """Narrow zones along a road, and a day of passing through them, over coarse fixes too."""
+    west = draw(st.sets(st.integers(0, 60), min_size=3, max_size=20))
+    versions = [
+        ZoneVersion(zone, 1, 0, square(one / 20 + 0.01, one / 20 + 0.02), rules=PASSING)
+        for zone, one in enumerate(sorted(west))
+    ]
+    steps = draw(st.lists(st.integers(-1, 3), min_size=3, max_size=most))
+    rows = fixes(*((minute, lon / 10) for minute, lon in enumerate(np.cumsum(steps).tolist())))
+    accuracies_m = [draw(st.sampled_from([5.0, 60.0, 40_000.0])) for _ in rows]
+    return ZoneIndex(versions), states_less_exactly(rows, *accuracies_m)
 
 
 def whole(history: History) -> list[tuple]:
@@ -503,10 +649,11 @@ def test_a_history_goes_on_from_a_landmark_as_if_it_had_seen_all(index, day, dat
 
 
 @settings(max_examples=150, deadline=None)
-@given(index=zones(), day=days(most=60), data=st.data())
+@given(world=st.one_of(st.tuples(zones(), days(most=60)), roads()), data=st.data())
 def test_a_history_between_two_landmarks_tells_what_one_of_all_tells_or_that_it_does_not_settle(
-    index, day, data
+    world, data
 ):
+    index, day = world
     gates = Gates(np.empty(0), 1_000.0, 20_000.0)
     circumstances = Circumstances(index, gates)
     begin, end = sorted(data.draw(st.integers(0, len(day))) for _ in range(2))
@@ -537,10 +684,15 @@ def test_a_history_between_two_landmarks_tells_what_one_of_all_tells_or_that_it_
 
 
 @settings(max_examples=150, deadline=None)
-@given(index=zones(), day=days(most=60), size=st.integers(1, 9), data=st.data())
+@given(
+    world=st.one_of(st.tuples(zones(), days(most=60)), roads()),
+    size=st.integers(1, 9),
+    data=st.data(),
+)
 def test_a_late_fix_judged_in_pieces_amends_the_same_visits_as_one_judged_at_once(
-    index, day, size, data
+    world, size, data
 ):
+    index, day = world
     gates = Gates(np.empty(0), 1_000.0, 200.0)
     circumstances = Circumstances(index, gates)
     late = data.draw(st.integers(0, len(day) - 1))
@@ -630,8 +782,8 @@ def test_a_zone_with_a_beginning_in_the_past_judges_what_is_received_once_it_is_
     assert again.recall(stored, history.visits.values(), end_us, afterwards).news == []
 
 
-def state_after(rows: np.ndarray, index: ZoneIndex) -> StateDelta:
-    gates = Gates(np.empty(0), 1_000.0, 20_000.0)
+def state_after(rows: np.ndarray, index: ZoneIndex, gates: Gates | None = None) -> StateDelta:
+    gates = gates or Gates(np.empty(0), 1_000.0, 20_000.0)
     delta = evaluate(FixBatch(rows), State(), index, NO_TIMERS_US, gates).delta
     return delta if len(delta.assets) else StateDelta(blank_assets(0, 1), np.zeros(1, int), MEMBERS)
 

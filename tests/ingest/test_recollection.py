@@ -41,6 +41,7 @@ from tests.servers import DatabaseUnderTest, PostgresUnderTest
 BEGIN = datetime(2026, 3, 2, 7, 50, tzinfo=UTC)  # a Monday
 HOME = (13.4, 52.5)
 BATCHES = 120
+ACCURACIES_M = [None, 12.5, 20.0, 60.0, 400.0]  # not stated, fine, fine, coarse, inaccurate
 SCHEDULE = {
     "timezone": "UTC",
     "windows": [
@@ -65,7 +66,6 @@ class Walk:
 
     tenant: Tenant
     random: Random
-    coarse: Random  # apart, for which fixes are coarse
     now: datetime = BEGIN
     assets: list[UUID] = field(default_factory=list[UUID])
     carrier: dict[UUID, UUID | None] = field(default_factory=dict[UUID, UUID | None])
@@ -74,7 +74,7 @@ class Walk:
 
     @classmethod
     async def begin(cls, database: DatabaseUnderTest, seed: int) -> "Walk":
-        walk = cls(await Tenant.create(database), Random(seed), Random(seed + 100))
+        walk = cls(await Tenant.create(database), Random(seed))
         for shift, fields in enumerate(ZONES):
             place = (HOME[0] + shift * 0.0004, HOME[1])
             zone = await walk.tenant.zone(square(*place), name=f"Zone {shift}", **fields)
@@ -136,9 +136,8 @@ class Walk:
         if random.random() < 0.06:
             lon += 1.0  # too far to be true, unless the next ones are there too
             self.place[tracker] = (lon, lat) if random.random() < 0.3 else self.place[tracker]
-        accuracy = random.choice([{}, {"accuracy_m": 12.5}, {"accuracy_m": 400.0}])
-        if accuracy == {"accuracy_m": 12.5} and self.coarse.random() < 0.2:
-            accuracy = {"accuracy_m": 60.0}
+        accuracy_m = random.choice(ACCURACIES_M)
+        accuracy = {} if accuracy_m is None else {"accuracy_m": accuracy_m}
         return fix(
             at, round(lon, 6), round(lat, 6), speed_mps=random.choice([0.1, 7.7]), **accuracy
         )
@@ -162,9 +161,12 @@ def microseconds(at: datetime) -> int:
 
 
 async def take(turn: Turn, messages: list[Message], now: datetime) -> None:
+    """Stores the messages: also what a plan leaves over, which depends on how long plans took."""
     arrivals = read(messages, microseconds(now))
-    plan = await plan_asking(turn.conn, arrivals, turn.memory, lambda: microseconds(now))
-    await store(turn, arrivals, plan)
+    while arrivals is not None:
+        plan = await plan_asking(turn.conn, arrivals, turn.memory, lambda: microseconds(now))
+        await store(turn, arrivals, plan)
+        arrivals = turn.memory.left
 
 
 def all_known(memory: Memory) -> dict[UUID, Any]:
@@ -264,7 +266,7 @@ def _told(walk: Walk) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
 
 
 @pytest.mark.parametrize("seed", [4, 5])
-async def test_restarts_and_transactions_that_fail_change_nothing(
+async def test_restarts_transactions_that_fail_and_late_fixes_left_over_change_nothing(
     postgres: PostgresUnderTest, seed: int
 ) -> None:
     told = [await _walk(postgres, seed, troubled) for troubled in (False, True)]
@@ -288,6 +290,8 @@ async def _walk(
                 turn = replace(turn, memory=await recollect(conn))
             if troubled and trouble.random() < 0.3:
                 await standby.refresh(conn)
+            if troubled and trouble.random() < 0.3:
+                turn.memory.late_pace.saw({0: (1, 10.0)})  # a plan judges one late fix, then more
             await take(turn, messages, walk.now)
             memory = turn.memory
             if troubled and trouble.random() < 0.3:
