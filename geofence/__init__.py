@@ -50,20 +50,20 @@ __all__ = [
 ]
 
 _HOME = {
-    "agenda": ("Agenda",),
-    "evaluator": ("NO_TIMERS_US", "Evaluation", "evaluate"),
-    "geojson": ("read_shape", "read_zones"),
-    "history": ("History",),
-    "index": ("ZoneIndex",),
-    "policy": ("Policy", "event_type"),
+    "model.no_fix_events": ("Agenda",),
+    "judging.evaluator": ("NO_TIMERS_US", "Evaluation", "evaluate"),
+    "shapes.geojson": ("read_shape", "read_zones"),
+    "late.history": ("History",),
+    "zones.index": ("ZoneIndex",),
+    "model.policy": ("Policy", "event_type"),
     "punch": ("judge_punch",),
-    "refusal": ("ShapeError",),
-    "rules": ("Gates", "Rules"),
-    "schedule": ("Schedule", "parse_schedule"),
-    "segments": ("Circumstances",),
-    "state": ("State",),
-    "transitions": ("Cause", "Inferred", "Transition"),
-    "versions": ("ZoneVersion",),
+    "shapes.errors": ("ShapeError",),
+    "model.rules": ("Gates", "Rules"),
+    "model.schedule": ("Schedule", "parse_schedule"),
+    "late.segments": ("Circumstances",),
+    "judging.state": ("State",),
+    "model.transitions": ("Cause", "Inferred", "Transition"),
+    "zones.versions": ("ZoneVersion",),
 }
 
 

@@ -42,13 +42,13 @@ def test_all_functions_that_compiled_code_calls_are_known() -> None:
 
 EVERYTHING = """
 from importlib import import_module
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
 import geofence
 from geofence.judging.warmup import prepare
 
 prepare()
-for found in iter_modules(geofence.__path__, "geofence."):
+for found in walk_packages(geofence.__path__, "geofence."):
     for name, value in vars(import_module(found.name)).items():
         from_python = hasattr(value, "py_func") and "no_cpython_wrapper" not in value.targetoptions
         if from_python and value.py_func.__module__ == found.name and not value.signatures:

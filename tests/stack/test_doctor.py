@@ -96,8 +96,8 @@ def test_a_folder_of_others_and_little_room_are_faults(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "thesis.odt").touch()
-    monkeypatch.setattr(stack.checks, "NO_DISK_BYTES", 2**60)
-    monkeypatch.setattr(stack.checks, "LITTLE_DISK_BYTES", 2**61)
+    monkeypatch.setattr(stack.servers.checks, "NO_DISK_BYTES", 2**60)
+    monkeypatch.setattr(stack.servers.checks, "LITTLE_DISK_BYTES", 2**61)
     for subject in ("data folder", "disk"):
         (finding,) = found(tmp_path, subject)
         assert finding.level == "fault"
@@ -112,6 +112,6 @@ def test_a_folder_that_is_not_there_yet_is_good(tmp_path: Path) -> None:
 def test_a_clock_that_is_years_behind_is_a_fault(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(stack.checks.time, "time", lambda: 0.0)
+    monkeypatch.setattr(stack.servers.checks.time, "time", lambda: 0.0)
     (finding,) = found(tmp_path, "clock")
     assert finding.level == "fault"
