@@ -28,8 +28,8 @@ from device_sim import packets
 from device_sim.devices import Device
 from device_sim.packets import Kind, Packet
 from mqtt import BrokerAddress, Fault, MqttError
-from mqtt.client.backoff import Backoff
 from mqtt.client.connected import Connected
+from mqtt.client.session import Backoff
 from mqtt.errors import PublishQueueFullError
 
 IN_FLIGHT = 20

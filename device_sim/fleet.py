@@ -29,11 +29,10 @@ from device_sim.connections import Connections, Handlers, Outgoing
 from device_sim.device_stack import Answer
 from device_sim.devices import devices
 from device_sim.latency import Latencies
-from device_sim.ledger import Ledger
+from device_sim.ledger import Ledger, Unconfirmed, correlation_data
 from device_sim.packing import Messages, pack
 from device_sim.payloads import PayloadFormat, as_sent, payloads, truncated
 from device_sim.plan import FleetPlan, SimTracker
-from device_sim.unconfirmed import Unconfirmed, correlation_data
 from mqtt import (
     BrokerAddress,
     Message,

@@ -11,12 +11,70 @@ receipt for.
 Memory is about 80 bytes a fix and 50 a message: a ledger is for runs that end.
 """
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from device_sim.connections import Outgoing
 from telemetry.fix import FIX_DTYPE, FixBatch
+
+_NUMBER_BYTES = 8
+
+
+def correlation_data(number: int) -> bytes:
+    return number.to_bytes(_NUMBER_BYTES, "big")
+
+
+@dataclass(slots=True)
+class Kept:
+    """A message that was sent."""
+
+    message: Outgoing
+    first_sent_s: float
+    last_sent_s: float
+
+
+class Unconfirmed:
+    """Sent messages without a receipt. again_s: so long after sending one is sent again."""
+
+    def __init__(self, again_s: float) -> None:
+        self._again_s = again_s
+        self._kept: OrderedDict[int, Kept] = OrderedDict()  # by the time of the last sending
+        self.sent_again = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def sent(self, message: Outgoing, now_s: float) -> bool:
+        """Notes a sending. Returns whether it was the first one."""
+        known = self._kept.get(message.number)
+        if known is None:
+            self._kept[message.number] = Kept(message, now_s, now_s)
+            return True
+        known.last_sent_s = now_s
+        self._kept.move_to_end(message.number)
+        self.sent_again += 1
+        return False
+
+    def confirmed(self, data: bytes | None) -> Kept | None:
+        """The message whose receipt this is; None where it has been confirmed before."""
+        if data is None or len(data) != _NUMBER_BYTES:
+            return None
+        return self._kept.pop(int.from_bytes(data, "big"), None)
+
+    def due(self, now_s: float) -> Iterator[Outgoing]:
+        """What has to be sent again now, the oldest first; once in each again_s."""
+        while self._kept:
+            number, kept = next(iter(self._kept.items()))
+            if kept.last_sent_s + self._again_s > now_s:
+                return
+            kept.last_sent_s = now_s
+            self._kept.move_to_end(number)
+            yield kept.message._replace(is_again=True)
+
 
 MESSAGE_DTYPE = np.dtype(
     [

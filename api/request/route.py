@@ -30,7 +30,7 @@ from api.request.handler_arguments import Handle, handle_of
 from api.request.idempotency import Attempt, fingerprint, read_key
 from api.request.paging import fields_of
 from api.settings import ApiSettings
-from geofence.shapes.coordinates import MAX_VERTICES
+from geofence.shapes.geojson import MAX_VERTICES
 
 _MAX_NESTING = 32
 # Escapes in JSON, one by one; those of a UTF-16 pair together.

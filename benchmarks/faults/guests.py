@@ -28,7 +28,7 @@ from device_sim.plan import SimTracker
 from mqtt import MqttError, PublishRefusedError, Session, SessionOptions
 from stack.errors import StackError
 from stack.scenario.api_client import ApiClient
-from stack.scenario.sign_in import known_to_broker
+from stack.scenario.registration import known_to_broker
 from telemetry.times import format_time, parse_time_us
 from telemetry.topics import fixes_topic
 

@@ -40,7 +40,7 @@ from device_sim.plan import SimTracker
 from mqtt import BrokerAddress
 from stack.errors import StackError
 from stack.scenario.api_client import ApiClient
-from stack.scenario.sign_in import known_to_broker
+from stack.scenario.registration import known_to_broker
 from stack.servers.postgres import LOOPBACK
 from stack.servers.process import Command, Process, last_lines
 from stack.servers.supervisor import Say

@@ -28,7 +28,6 @@ from geofence.kernel.columns import Column
 from geofence.kernel.compiled import Records
 from geofence.model.rules import Rules
 from geofence.shapes.types import Shape
-from geofence.zones.marks import no_marks, with_more
 from geofence.zones.rtree import Tree, pack
 from geofence.zones.versions import (
     ENTRY_DTYPE,
@@ -38,7 +37,9 @@ from geofence.zones.versions import (
     RULE_COLUMNS,
     ZoneVersion,
     entries_of,
+    no_marks,
     rule_values,
+    with_more,
 )
 
 __all__ = ["MAX_TIME_US", "MIN_TIME_US", "ZoneIndex", "ZoneVersion"]
@@ -63,8 +64,8 @@ class ZoneArrays(NamedTuple):
 
     base, recent: trees of boxes, their items numbers in `piece` (PIECE_DTYPE). entry (ENTRY_DTYPE)
     and valid_to_us: by entry. newest: the newest entry of each zone, -1. filter: FILTER_DTYPE, by
-    filter, then asset. mark: MARK_DTYPE, see `geofence.zones.marks`; rewound: how often there came
-    one that is older than the newest.
+    filter, then asset. mark: MARK_DTYPE, see `geofence.zones.versions`; rewound: how often
+    there came one that is older than the newest.
     """
 
     base: Tree

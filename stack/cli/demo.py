@@ -21,15 +21,13 @@ from device_sim.fleet import FleetError, Progress, run_fleet
 from device_sim.motion import StreetPlan
 from device_sim.plan import FleetPlan
 from mqtt import BrokerAddress
-from stack.cli.next_steps import described
 from stack.cli.org import Admin, create_with_admin
-from stack.cli.up import DataDir, say, stop_event
+from stack.cli.up import DataDir, described, say, stop_event
 from stack.errors import StackError
 from stack.scenario.api_client import ApiClient, ApiError
-from stack.scenario.registration import register
+from stack.scenario.registration import known_to_broker, register
 from stack.scenario.rule_zones import RuleSet
 from stack.scenario.scenario import Scenario, moving_scenario
-from stack.scenario.sign_in import known_to_broker
 from stack.servers.runtime import DEFAULT_DATA_DIR, StackInfo
 from stack.servers.system import running_stack
 from stack.servers.tls import pinned

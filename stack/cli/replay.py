@@ -21,11 +21,11 @@ import typer
 from geofence.model.policy import DEFAULT_ALERTS, DEFAULT_KIND
 from geofence.model.rules import MAX_ACCURACY_M, MAX_SPEED_MPS, Gates, Rules
 from stack.errors import StackError
-from stack.replay.doubts import doubts
 from stack.replay.map_page import map_page
 from stack.replay.output_files import SUFFIXES, TransitionFile, transition_file
 from stack.replay.progress import replay_view
 from stack.replay.run import Replayed, ReplayPlan, run_replay
+from stack.replay.tally import doubts
 from stack.replay.targets import check_target, write_whole
 from stack.replay.trace_file import TRACE_SUFFIXES, TraceFile
 from stack.replay.zones import read_zone_file, zone_set_of

@@ -2,23 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geofence.judging.evaluator import NO_TIMERS_US, Evaluation, evaluate
 from geofence.judging.state import State
-from geofence.model.policy import BREACH, DWELL, OVERSPEED
+from geofence.model.policy import BREACH, DWELL, OVERSPEED, Policy, Word, event_type
 from geofence.model.rules import Gates
 from geofence.model.transitions import Cause, Inferred, Transition
-from stack.replay.devices import DeviceFilters
-from stack.replay.events import EventTypes
+from geofence.zones.index import ZoneIndex
+from geofence.zones.versions import FILTER_DTYPE, MAX_TIME_US, MIN_TIME_US
 from stack.replay.openings import Openings, tells_of_inside
 from stack.replay.output_formats import TransitionRows
 from stack.replay.tally import Tally
 from stack.replay.zones import ZoneSet
 from telemetry.fix import FixBatch, Known, blank_rows
+
+_MINUTE_US = 60_000_000
+_REMEMBERED = 65_536  # answers: devices of one trace often move at the same time
+_WORDS: dict[int, Word] = {
+    Transition.ENTER: "enter",
+    Transition.EXIT: "exit",
+    Transition.DWELL: "dwell",
+    Transition.OVERSPEED: "overspeed",
+}
+
+# The columns that, with the zone and the hour, decide; and the greatest value of each.
+_ALIKE = {
+    "transition": max(Transition),
+    "cause": max(Cause),
+    "inferred": max(Inferred),
+    "returning": 1,
+}
+
+
+class EventTypes:
+    """policies: by zone; without any, nothing gives an event."""
+
+    def __init__(self, policies: Sequence[Policy]) -> None:
+        number = {policy: place for place, policy in enumerate(dict.fromkeys(policies))}
+        self._policies = list(number)
+        self._of_zone = np.array([number[policy] for policy in policies], np.int64)
+        self._has_hours = np.array([p.schedule is not None for p in self._policies], np.bool_)
+        self._type_of = lru_cache(_REMEMBERED)(self._type)
+
+    def of(self, found: NDArray[np.void]) -> list[str]:
+        """For each of TRANSITION_DTYPE, (n,): the type of its event, "" for none.
+
+        Asked once for those that are alike: hours begin and end on full minutes.
+        """
+        if not self._policies:
+            return [""] * len(found)
+        policy = self._of_zone[found["zone"]]
+        minute = np.where(self._has_hours[policy], found["time_us"] // _MINUTE_US, 0)
+        alike = minute * len(self._policies) + policy
+        for name, most in _ALIKE.items():
+            alike = alike * (most + 1) + found[name]
+        _, first, place = np.unique(alike, return_index=True, return_inverse=True)
+        asked = (column[first].tolist() for column in (policy, minute, *(found[n] for n in _ALIKE)))
+        types = list(map(self._type_of, *asked))
+        return [types[number] for number in place.tolist()]
+
+    def _type(
+        self, policy: int, minute: int, transition: int, cause: int, inferred: int, returning: bool
+    ) -> str:
+        if transition == Transition.SCHEDULE:
+            return BREACH
+        found = event_type(
+            self._policies[policy],
+            _WORDS[transition],
+            Cause(cause).name.lower(),
+            "segment" if inferred == Inferred.SEGMENT else None,
+            minute * _MINUTE_US,
+            left_before=returning,
+        )
+        return found or ""
+
+
+class DeviceFilters:
+    """chosen: by number of the filter, the devices it lets through. ids: devices by tracker; grows.
+
+    A device is known to the evaluator by its tracker, which it has once the trace has named it.
+    """
+
+    def __init__(self, chosen: Sequence[frozenset[str]], ids: Sequence[str]) -> None:
+        self._count = len(chosen)
+        self._ids = ids
+        self._met = 0
+        self._rows: list[tuple[int, int, int, int, int]] = []
+        self._filters: dict[str, list[int]] = {}
+        for number, devices in enumerate(chosen):
+            for device in devices:
+                self._filters.setdefault(device, []).append(number)
+
+    def applied(self, index: ZoneIndex) -> ZoneIndex:
+        """The index with the filters of all devices met so far; itself where it has them."""
+        if not self._filters:
+            return index
+        before = len(self._rows)
+        for tracker in range(self._met, len(self._ids)):
+            for number in self._filters.get(self._ids[tracker], ()):
+                self._rows.append((number, 0, tracker, MIN_TIME_US, MAX_TIME_US))
+        self._met = len(self._ids)
+        if len(self._rows) == before:
+            return index
+        return index.with_filters(np.array(self._rows, FILTER_DTYPE))
+
+    def of_nobody(self) -> list[int]:
+        """The filters that let through none of the devices that were met."""
+        return sorted(set(range(self._count)) - {number for number, *_ in self._rows})
+
 
 _DECIMALS_BETWEEN = 9  # a tenth of a millimetre
 _TRANSITION_NAMES = {kind.value: kind.name.lower() for kind in Transition}

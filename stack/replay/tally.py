@@ -4,8 +4,30 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+
+DOUBTFUL_SHARE = 0.1
+
+
+def doubts(tally: Tally, max_speed_mps: float) -> Iterator[str]:
+    """Give one text for each thing that a tenth of the fixes, or more, has."""
+    if _is_much(tally.as_if_seconds, tally.fixes):
+        yield (
+            f"{tally.as_if_seconds:,} of {tally.fixes:,} fixes have times of January and February "
+            "1970, which look like seconds since 1970: give milliseconds, or ISO 8601"
+        )
+    if _is_much(tally.suspect, tally.judged):
+        yield (
+            f"{tally.suspect:,} of {tally.judged:,} fixes are suspect and change nothing: they are "
+            f"reached faster than {max_speed_mps:g} m/s. Probable causes: several devices under "
+            "one device_id; lat and lon exchanged in some lines; times that are rounded, in local "
+            "time, or of another unit; or vehicles that are so fast (--max-speed-mps)"
+        )
+
+
+def _is_much(count: int, of: int) -> bool:
+    return count > 0 and count >= DOUBTFUL_SHARE * of
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ the run is judged by them.
 
 import asyncio
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,12 +22,43 @@ from db.core.ids import new_id
 from db.core.registry_revision import bump
 from db.core.tenant import act_for
 from db.resources import assets, tracker_assignments, trackers
+from device_sim.fleet import FleetError
 from device_sim.plan import SimTracker
+from mqtt import BrokerAddress, ConnectRefusedError, MqttError, Session, SessionOptions
 from stack.scenario.api_client import ApiClient
 from stack.scenario.scenario import Scenario
 from stack.scenario.zones import SimZone
 from telemetry.ids import format_id
 from telemetry.times import format_time, parse_time_us, to_datetime
+
+_KNOWN_WITHIN_S, _ASK_EVERY_S = 15.0, 0.1
+
+
+async def known_to_broker(address: BrokerAddress, newest: SimTracker) -> None:
+    """Until the broker lets in the tracker that was registered last; it knows all others then.
+
+    Raises device_sim.fleet.FleetError where it comes to nothing.
+    """
+    options = SessionOptions(
+        client_id=newest.tracker_id,
+        username=newest.tracker_id,
+        password=newest.secret.encode(),
+        clean_start=True,
+        session_expiry_s=0,
+    )
+    deadline = time.monotonic() + _KNOWN_WITHIN_S
+    while True:
+        try:
+            async with Session(address, options) as session, asyncio.timeout(_KNOWN_WITHIN_S):
+                return await session.connected.wait()
+        except ConnectRefusedError as error:
+            if time.monotonic() > deadline:
+                told = f"{address} does not know tracker {newest.tracker_id}"
+                raise FleetError(f"{told} after {_KNOWN_WITHIN_S:g} s") from error
+        except (MqttError, TimeoutError) as error:
+            raise FleetError(f"no connection to {address}: {error}") from error
+        await asyncio.sleep(_ASK_EVERY_S)
+
 
 _AT_A_TIME = 8
 _MANY_TRACKERS = 1_000

@@ -36,12 +36,18 @@ from stack.errors import StackError
 from stack.servers.elsewhere import given_database, require_broker
 from stack.servers.former import start_when_free, until_ended
 from stack.servers.listening import LISTEN_HTTP_PORT, listening, require_certificate
-from stack.servers.os_user import Capability, can_write, hand_over_files, reachable_home
+from stack.servers.os_user import (
+    Capability,
+    RoleUser,
+    can_write,
+    hand_over_files,
+    reachable_home,
+    role_user,
+)
 from stack.servers.ports import Ports
 from stack.servers.postgres import LOOPBACK, Postgres, make_home
 from stack.servers.process import Command
 from stack.servers.programs import provision, servers_dir
-from stack.servers.role_user import RoleUser, role_user
 from stack.servers.runtime import (
     PartInfo,
     Secrets,

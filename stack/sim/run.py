@@ -18,9 +18,8 @@ from device_sim.payloads import PayloadFormat
 from device_sim.plan import MAX_CONNECTIONS, FleetPlan
 from mqtt import BrokerAddress
 from stack.scenario.api_client import ApiClient, ApiError
-from stack.scenario.registration import Registered, Shortcut, register
+from stack.scenario.registration import Registered, Shortcut, known_to_broker, register
 from stack.scenario.scenario import Scenario
-from stack.scenario.sign_in import known_to_broker
 from stack.sim.edits import Editor, Sending
 from stack.sim.figures import writing_figures
 from stack.sim.outcome import Outcome

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geofence.kernel.columns import Column
-from geofence.zones.marks import no_marks, with_more
-from geofence.zones.versions import MAX_TIME_US, MIN_TIME_US
+from geofence.zones.versions import MAX_TIME_US, MIN_TIME_US, no_marks, with_more
 
 growth = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 40)), max_size=12)
 

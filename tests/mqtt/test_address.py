@@ -5,8 +5,8 @@ import ssl
 import pytest
 
 from mqtt import BrokerAddress, SessionOptions, Subscription, Will
-from mqtt.client.backoff import Backoff
 from mqtt.client.options import check_payload, check_qos, check_topic
+from mqtt.client.session import Backoff
 
 
 @pytest.mark.parametrize(

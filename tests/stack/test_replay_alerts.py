@@ -16,8 +16,7 @@ from geofence.model.transitions import TRANSITION_DTYPE, Cause, Inferred, Transi
 from geofence.shapes.geojson import ZoneFeature
 from stack.cli.main import build
 from stack.errors import StackError
-from stack.replay.events import EventTypes
-from stack.replay.judge import Judge
+from stack.replay.judge import EventTypes, Judge
 from stack.replay.openings import Openings
 from stack.replay.tally import Tally
 from stack.replay.trace_rows import TRACE_DTYPE

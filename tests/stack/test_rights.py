@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.servers.os_user import Capability, has_capability
-from stack.servers.role_user import CODE
+from stack.servers.os_user import CODE, Capability, has_capability
 
 SHOW = """
 import signal, sys

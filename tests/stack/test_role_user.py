@@ -13,14 +13,15 @@ from stack.servers import system
 from stack.servers.os_user import (
     Capability,
     Identity,
+    RoleUser,
     can_read,
     can_write,
     hand_over,
     hand_over_files,
     has_capability,
+    role_user,
     service_identity,
 )
-from stack.servers.role_user import RoleUser, role_user
 from stack.servers.runtime import Secrets
 
 SOMEBODY = Identity("somebody", 12_345, 12_345, "/nonexistent")

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from device_sim.motion import StreetPlan
 from device_sim.payloads import PayloadFormat
-from device_sim.schedule import Slice
+from device_sim.plan import Slice
 from geofence.geometry.queries import covers
 from geofence.model.schedule import is_open, opens_between, parse_schedule
 from geofence.shapes.geojson import ShapeError, read_shape, read_zones
@@ -26,9 +26,8 @@ from geofence.shapes.types import Circle, Shape
 from stack.cli.main import build
 from stack.cli.org import create_with_admin
 from stack.scenario.api_client import ApiClient
-from stack.scenario.glitches import with_glitches
 from stack.scenario.rule_zones import CHARACTERS, RuleSet, hours_from, zones_on_the_way
-from stack.scenario.scenario import moving_scenario
+from stack.scenario.scenario import moving_scenario, with_glitches
 from stack.scenario.zones import SimZone, zones_of_features
 from stack.servers.system import running_stack
 from telemetry.fix import FixBatch, blank_rows

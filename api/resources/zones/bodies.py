@@ -19,7 +19,7 @@ from api.resources.zones.scope import (
 )
 from db.core.ids import new_id
 from db.resources.zones import Zone, ZoneVersion
-from geofence.shapes.coordinates import MAX_VERTICES
+from geofence.shapes.geojson import MAX_VERTICES
 from geofence.shapes.types import MAX_RADIUS_M, MAX_WIDTH_M
 
 Kind = Literal["restricted", "allowed", "jobsite", "yard", "other"]
