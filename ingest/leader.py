@@ -257,7 +257,8 @@ async def _plan(
 
 
 def _read_and_plan(taken: Taken, memory: Memory, ownership: Ownership) -> Planned:
-    now_us = _now_us()
+    # A zone that is known was made before what arrives now, whatever our clock says.
+    now_us = max(_now_us(), memory.registry.newest_made_us)
     arrived = read(taken.messages, now_us, ownership.admission.oldest_us(now_us))
     payload_bytes = sum(len(message.payload) for message in taken.messages)
     ownership.fix_size.saw(len(arrived.decoded.batch), payload_bytes)

@@ -86,6 +86,7 @@ class Registry:
         self._assignments = Assignments()
         self._kept_us: dict[int, int] = {}  # by organization: how long fixes are kept
         self.gates = Gates.default()
+        self.newest_made_us = MIN_TIME_US  # when the newest zone was made, by the database's clock
 
     def take(self, changes: RegistryChanges) -> None:
         """Brings this up to `changes.revision`."""
@@ -288,6 +289,7 @@ class Registry:
         policy = self._policy(row)
         self._zone_facts[zone, row.version] = ZoneFacts(row.name, policy, row.rules or _NO_RULES)
         made_us = row.created_us if row.created_us > row.valid_from_us else MIN_TIME_US
+        self.newest_made_us = max(self.newest_made_us, made_us)
         span = (max(made_us, row.valid_from_us), row.valid_to_us)
         self.openings.put(zone, row.version, organization, policy, span)
         return ZoneVersion(

@@ -14,14 +14,12 @@ import os
 import pwd
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
-
-from stack.servers.supervisor import Say
 
 CODE = Path(__file__).resolve().parent.parent
 _PYTHON = (Path(sys.executable), Path(sys.prefix), Path(sys.base_prefix))
@@ -34,7 +32,7 @@ class RoleUser(NamedTuple):
     reads_everything: bool = False
 
 
-def role_user(home: Path, reads: Iterable[Path], say: Say) -> RoleUser:
+def role_user(home: Path, reads: Iterable[Path], say: Callable[[str], None]) -> RoleUser:
     """The owner of the servers' folder `home`, able to read the code and `reads`; root as the last
     resort, which is said."""
     identity = service_identity(owner_of=home)

@@ -1,9 +1,14 @@
 """Zones that change while assets move: taken in without a restart, and without a false breach."""
 
+import secrets
+import time
 from datetime import timedelta
 
-from tests.ingest.conftest import Device, fix, until
+import pytest
+
+from tests.ingest.conftest import Device, fix, ownership, running, until
 from tests.ingest.tenants import Tenant, soon, square
+from tests.servers import BrokerUnderTest, DatabaseUnderTest
 
 HOME = (13.4, 52.5)
 AWAY = (13.4, 52.5013)  # 145 m north: outside, and near enough to be there a second later
@@ -118,6 +123,25 @@ async def test_a_zone_with_a_beginning_in_the_past_judges_nothing_that_is_stored
     late = (at + timedelta(seconds=15), at + timedelta(seconds=20), "moved")
     assert await _visits(tenant) == [late, (at + timedelta(seconds=40), None, "moved")]
     assert await _events(tenant) == ["enter", "enter", "exit"]
+
+
+async def test_a_clock_that_is_behind_receives_nothing_before_a_zone_that_it_knows(
+    tenant: Tenant,
+    device: Device,
+    database: DatabaseUnderTest,
+    broker: BrokerUnderTest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ingest.leader._now_us", lambda: time.time_ns() // 1000 - 120_000_000)
+    vehicle, at = await tenant.vehicle(), soon(-3)
+    await tenant.zone(square(*HOME), valid_from=soon(-30), made_now=True)
+    url, client_id = database.url("opsc_ingest"), f"ingest-{secrets.token_hex(4)}"
+    async with running(ownership(url, broker.url, client_id)):
+        await device.send(vehicle, fix(at, *HOME))
+        await _stored(tenant, 1)
+    assert await _visits(tenant) == [(at, None, "initial")]
+    ((zone_made_at,),) = tenant.rows("SELECT created_at FROM zone_versions")
+    assert tenant.rows("SELECT received_at FROM gps_events") == [(zone_made_at,)]
 
 
 async def test_a_zone_with_a_beginning_in_the_past_comes_to_an_asset_that_was_silent_since(
