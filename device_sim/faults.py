@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from device_sim.plan import Schedule, Slice
+from device_sim.schedule import Schedule, Slice
 from telemetry.fix import FixBatch
 from telemetry.rejection import Reason
 

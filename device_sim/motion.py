@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from device_sim.plan import Slice
+from device_sim.schedule import Slice
 from telemetry.fix import FixBatch, Known, blank_rows
 
 _BLOCK_M = 120.0

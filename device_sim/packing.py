@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from device_sim.plan import Slice
+from device_sim.schedule import Slice
 from telemetry.fix import FixBatch
 
 

@@ -1,51 +1,12 @@
 """What a fleet is asked to do: frozen values, checked when they are made (ValueError)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from device_sim.devices import Qos, Version, has_own_stack
 from device_sim.faults import Faults
 from device_sim.payloads import PayloadFormat
-from telemetry.fix import FixBatch
-
-SLICE_FIXES = 4096
-"""How many fixes a schedule puts into one slice at most; a slice is what is held in memory."""
-
-
-class Slice(NamedTuple):
-    """Fixes that are due one after the other.
-
-    due_s: shape (n,), float64, seconds after the start of the run, never falling.
-    fixes: n fixes; rows["tracker"] is the position of the tracker in the fleet.
-    """
-
-    due_s: NDArray[np.float64]
-    fixes: FixBatch
-
-
-Schedule = Callable[[int], Iterator[Slice]]
-"""Takes the start of the run in microseconds since 1970 and gives the slices."""
-
-
-def ramped(schedule: Schedule, trackers: int, ramp_s: float) -> Schedule:
-    """Let trackers come in one after the other, evenly over `ramp_s`.
-
-    What a tracker would have sent before it comes in is left out.
-    """
-
-    def gradual(start_us: int) -> Iterator[Slice]:
-        for one in schedule(start_us):
-            comes_in_s = one.fixes.rows["tracker"] * (ramp_s / trackers)
-            chosen = np.flatnonzero(one.due_s >= comes_in_s)
-            if len(chosen):
-                yield Slice(one.due_s[chosen], one.fixes.take(chosen))
-
-    return gradual
-
+from device_sim.schedule import Schedule
 
 MAX_TRACKERS = 100_000
 MAX_CONNECTIONS = 10_000

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from device_sim.plan import SLICE_FIXES, Slice
+from device_sim.schedule import SLICE_FIXES, Slice
 from telemetry.fix import FixBatch
 
 SECOND_US = 1_000_000

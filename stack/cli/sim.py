@@ -23,7 +23,8 @@ from device_sim.faults import FAULTS, Faults, parse_faults, with_faults
 from device_sim.fleet import FleetError
 from device_sim.motion import StreetPlan
 from device_sim.payloads import PayloadFormat
-from device_sim.plan import MAX_CONNECTIONS, MAX_TRACKERS, ramped
+from device_sim.plan import MAX_CONNECTIONS, MAX_TRACKERS
+from device_sim.schedule import ramped
 from device_sim.trace import Trace
 from geofence.shapes.geojson import ShapeError, ZoneFileError, read_zones
 from stack.cli.sim_target import Where, target_of

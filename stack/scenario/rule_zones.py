@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from device_sim.plan import Schedule
+from device_sim.schedule import Schedule
 from geofence.model.schedule import DAYS
 from stack.scenario.zones import SimZone
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from device_sim.motion import StreetPlan
-from device_sim.plan import Schedule, Slice
+from device_sim.schedule import Schedule, Slice
 from device_sim.trace import Trace
 from stack.scenario.rule_zones import NIGHT_SHIFT, RuleSet, zones_on_the_way
 from stack.scenario.zones import SimZone

@@ -18,7 +18,7 @@ from device_sim.faults import (
     with_faults,
 )
 from device_sim.motion import StreetPlan
-from device_sim.plan import Slice
+from device_sim.schedule import Slice
 from telemetry.fix import FixBatch, blank_rows
 
 STREETS = StreetPlan(vehicles=3, rate_hz=1, seconds=200, seed=2)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from device_sim.ledger import Ledger
 from device_sim.packing import Messages, pack
 from device_sim.payloads import PayloadFormat, as_sent, payloads
-from device_sim.plan import Slice
+from device_sim.schedule import Slice
 from telemetry.fix import FixBatch, blank_rows
 from telemetry.formats.decode import Format, decode
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from device_sim.motion import StreetPlan
-from device_sim.plan import ramped
+from device_sim.schedule import ramped
 
 STREETS = StreetPlan(vehicles=10, rate_hz=2, seconds=20, seed=1)
 

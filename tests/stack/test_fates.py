@@ -9,7 +9,7 @@ from device_sim.faults import FAULTS, ROLLOVER_US, Faults, with_faults
 from device_sim.ledger import Ledger
 from device_sim.packing import pack
 from device_sim.payloads import PayloadFormat, as_sent, payloads, truncated
-from device_sim.plan import Slice
+from device_sim.schedule import Slice
 from stack.verify.fix_fates import Arrived, Fates, fates
 from telemetry.fix import FIX_DTYPE, FixBatch, Flag, blank_rows
 from telemetry.formats.decode import check_clock, decode

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from device_sim.motion import StreetPlan
 from device_sim.payloads import PayloadFormat
-from device_sim.plan import Slice
+from device_sim.schedule import Slice
 from geofence.geometry.queries import covers
 from geofence.model.schedule import is_open, opens_between, parse_schedule
 from geofence.shapes.geojson import ShapeError, read_shape, read_zones
