@@ -24,22 +24,22 @@ from db.core import leases
 from db.core.connect import Connection, Limits, connect
 from db.history.visits import VisitNotOpen
 from ingest.late.lookup import PastNeeded
-from ingest.metrics import Metrics
-from ingest.pipeline import LEASE, Stored, Turn, plan_asking, store
-from ingest.planning.acceptance import Admission
+from ingest.metrics import IngestMetrics
+from ingest.pipeline import LEASE, LeaderTerm, Stored, plan_asking, store
+from ingest.planning.acceptance import Acceptance
 from ingest.planning.clock_rollover import HistoryNeeded
-from ingest.planning.decoded_batch import Arrivals, read
+from ingest.planning.decoded_batch import DecodedBatch, read
 from ingest.planning.leftovers import finished, joined, shared
 from ingest.planning.plan import Memory, Plan, make_plan
 from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.planning.rate_limit import Rates
 from ingest.receipts import WaysBack, receipts, send
-from ingest.recovery import recollect
+from ingest.recovery import recover
 from ingest.registry.registry import Registry
 from ingest.results import results
 from ingest.sources.link import LinkOptions, LinkServer
 from ingest.sources.mqtt import BatchLimits, FixSize
-from ingest.sources.source import Broker, Inbox, Source, Taken, in_turn
+from ingest.sources.source import BrokerSource, InboxSource, Source, Taken, in_turn
 from ingest.splitting import acquit, store_in_parts
 from ingest.standby import Standby
 from ingest.tidying import tidy
@@ -58,7 +58,7 @@ MOST_LEFT = 4  # batches of fixes that may be left over before no more are taken
 SHARED_LEFT = 3  # of these organizations have shares: the batch that exceeds them still has room
 
 _log = structlog.get_logger("ingest")
-TurnEnded = (psycopg.Error, leases.LeaseLost, VisitNotOpen, MqttError, OSError)
+TERM_ERRORS = (psycopg.Error, leases.LeaseLost, VisitNotOpen, MqttError, OSError)
 
 
 def _now_us() -> int:
@@ -72,14 +72,14 @@ class Planned(NamedTuple):
     where the database has to be asked first. taken_back: `Memory.taken_back` when it was planned.
     """
 
-    arrived: Arrivals
-    arrivals: Arrivals
+    arrived: DecodedBatch
+    arrivals: DecodedBatch
     plan: Plan | None
     taken_back: int
 
 
 @dataclass(slots=True)
-class Ownership:
+class IngestRuntime:
     """Who we are, and how far we are: the one thing that the health page looks at."""
 
     database_url: str
@@ -89,8 +89,8 @@ class Ownership:
     batch_fixes: int
     batch_transitions: int
     lease_s: float
-    metrics: Metrics
-    admission: Admission = field(default_factory=Admission)
+    metrics: IngestMetrics
+    acceptance: Acceptance = field(default_factory=Acceptance)
     holder: str = field(
         default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     )
@@ -138,105 +138,105 @@ class Ownership:
         return None
 
 
-async def run(ownership: Ownership) -> None:
-    """Turn after turn, until `stopping` is set."""
+async def run(runtime: IngestRuntime) -> None:
+    """LeaderTerm after turn, until `stopping` is set."""
     delay_s = _RETRY_MIN_S
-    while not ownership.stopping.is_set():
-        started, ownership.leads = time.monotonic(), False
+    while not runtime.stopping.is_set():
+        started, runtime.leads = time.monotonic(), False
         try:
-            await _turn(ownership)
-        except* TurnEnded as group:
-            ownership.smaller_by = min(ownership.smaller_by * 4, ownership.limits.messages)
-            lost = "leadership lost" if ownership.leads else "cannot become the leader"
+            await _turn(runtime)
+        except* TERM_ERRORS as group:
+            runtime.smaller_by = min(runtime.smaller_by * 4, runtime.limits.messages)
+            lost = "leadership lost" if runtime.leads else "cannot become the leader"
             for error in _leaves(group):
                 told = {"error": type(error).__name__, "detail": message(error)}
                 _log.warning(f"{lost}, retrying", **told)
-                ownership.metrics.failures.labels(type(error).__name__).inc()
+                runtime.metrics.failures.labels(type(error).__name__).inc()
         if time.monotonic() - started > _RETRY_MAX_S:
             delay_s = _RETRY_MIN_S
-        await _pause(ownership.stopping, delay_s)
+        await _pause(runtime.stopping, delay_s)
         delay_s = min(2 * delay_s, _RETRY_MAX_S)
 
 
-async def _turn(ownership: Ownership) -> None:
+async def _turn(runtime: IngestRuntime) -> None:
     gc.unfreeze()
     gc.collect()  # what the turn before left behind
-    async with _connection(ownership, _LEASE_LIMITS) as lease_conn:
-        taken = await _stand_by(ownership, lease_conn)
+    async with _connection(runtime, _LEASE_LIMITS) as lease_conn:
+        taken = await _stand_by(runtime, lease_conn)
         if taken is None:
             return
         epoch, registry = taken
-        ownership.leads = True
+        runtime.leads = True
         _log.info("became the leader", epoch=epoch)
-        ownership.metrics.turns.inc()
+        runtime.metrics.turns.inc()
         try:
             async with asyncio.TaskGroup() as tasks:
-                renewing = tasks.create_task(_renew(ownership, lease_conn, epoch))
-                await _work(ownership, epoch, registry)
+                renewing = tasks.create_task(_renew(runtime, lease_conn, epoch))
+                await _work(runtime, epoch, registry)
                 renewing.cancel()
         finally:
-            ownership.works, ownership.session = False, None
-            ownership.metrics.active.set(0)
+            runtime.works, runtime.session = False, None
+            runtime.metrics.active.set(0)
         await leases.release(lease_conn, LEASE, epoch)
         _log.info("stopped cleanly", epoch=epoch)
 
 
-async def _work(ownership: Ownership, epoch: int, registry: Registry) -> None:
-    memory = await _recollected(ownership, registry)
-    memory.most_transitions = ownership.batch_transitions
-    memory.most_left = SHARED_LEFT * ownership.batch_fixes
+async def _work(runtime: IngestRuntime, epoch: int, registry: Registry) -> None:
+    memory = await _recovered(runtime, registry)
+    memory.most_transitions = runtime.batch_transitions
+    memory.most_left = SHARED_LEFT * runtime.batch_fixes
     async with (
-        _connection(ownership, _LIMITS) as conn,
-        _connection(ownership, _LIMITS) as side,
-        _arrivals_from(ownership, epoch) as (links, session),
+        _connection(runtime, _LIMITS) as conn,
+        _connection(runtime, _LIMITS) as side,
+        _arrivals_from(runtime, epoch) as (links, session),
     ):
-        memory.rates = Rates(ownership.admission.max_fixes_per_s)
-        turn = Turn(
+        memory.rates = Rates(runtime.acceptance.max_fixes_per_s)
+        term = LeaderTerm(
             conn,
             epoch,
             memory,
-            ownership.metrics,
+            runtime.metrics,
             _now_us,
-            ownership.admission.bounds,
-            doubted=ownership.doubted,
+            runtime.acceptance.bounds,
+            doubted=runtime.doubted,
         )
-        turn.memory_is_current.set()
-        ownership.works, ownership.session = True, session
-        ownership.metrics.watch(session)
-        ownership.metrics.active.set(1)
-        sources: list[Source] = [Inbox(side)]
+        term.memory_is_current.set()
+        runtime.works, runtime.session = True, session
+        runtime.metrics.watch(session)
+        runtime.metrics.active.set(1)
+        sources: list[Source] = [InboxSource(side)]
         if session is not None:
-            sources.append(Broker(session))
+            sources.append(BrokerSource(session))
         if links is not None:
             sources.append(links)
         planned: asyncio.Queue[Planned] = asyncio.Queue(maxsize=1)
         async with asyncio.TaskGroup() as tasks:
-            planning = tasks.create_task(_plan(turn, side, sources, ownership, planned))
+            planning = tasks.create_task(_plan(term, side, sources, runtime, planned))
             storing = tasks.create_task(
-                _store(turn, WaysBack(links, session), sources, ownership, planned)
+                _store(term, WaysBack(links, session), sources, runtime, planned)
             )
-            tidying = tasks.create_task(tidy(side, ownership.admission.quarantine_days))
-            await ownership.stopping.wait()
+            tidying = tasks.create_task(tidy(side, runtime.acceptance.quarantine_days))
+            await runtime.stopping.wait()
             planning.cancel()
             tidying.cancel()
             await planned.join()
             storing.cancel()
 
 
-async def _recollected(ownership: Ownership, registry: Registry) -> Memory:
+async def _recovered(runtime: IngestRuntime, registry: Registry) -> Memory:
     """What is read back stays: it is never looked through for garbage while batches wait."""
-    async with _connection(ownership, _RESTORE_LIMITS) as conn:
-        memory = await recollect(conn, registry)
+    async with _connection(runtime, _RESTORE_LIMITS) as conn:
+        memory = await recover(conn, registry)
     give_back()
     gc.freeze()
     return memory
 
 
 async def _plan(
-    turn: Turn,
+    term: LeaderTerm,
     side: Connection,
     sources: Sequence[Source],
-    ownership: Ownership,
+    runtime: IngestRuntime,
     planned: asyncio.Queue[Planned],
 ) -> None:
     """Plans the next batch while the database works on the one before.
@@ -244,25 +244,25 @@ async def _plan(
     In a thread: the event loop is free to feed COPY and to hear the broker meanwhile. A batch is
     not taken before it can be planned: messages gather meanwhile, and larger batches cost less.
     """
-    memory = turn.memory
-    async for taken in in_turn(sources, lambda: ownership.current_limits(memory)):
-        async with turn.planning:
-            turn.memory_is_current.clear()
-            one = await asyncio.to_thread(_read_and_plan, taken, memory, ownership)
+    memory = term.memory
+    async for taken in in_turn(sources, lambda: runtime.current_limits(memory)):
+        async with term.planning:
+            term.memory_is_current.clear()
+            one = await asyncio.to_thread(_read_and_plan, taken, memory, runtime)
         if one.plan is None:
             await planned.join()  # what was planned before has to be committed
-            one = await _planned_anew(side, one, memory, ownership)
+            one = await _planned_anew(side, one, memory, runtime)
         await planned.put(one)
-        await turn.memory_is_current.wait()
+        await term.memory_is_current.wait()
 
 
-def _read_and_plan(taken: Taken, memory: Memory, ownership: Ownership) -> Planned:
+def _read_and_plan(taken: Taken, memory: Memory, runtime: IngestRuntime) -> Planned:
     now_us = _now_us()
-    arrived = read(taken.messages, now_us, ownership.admission.oldest_us(now_us))
+    arrived = read(taken.messages, now_us, runtime.acceptance.oldest_us(now_us))
     payload_bytes = sum(len(message.payload) for message in taken.messages)
-    ownership.fix_size.saw(len(arrived.decoded.batch), payload_bytes)
-    arrivals = _with_left(arrived, memory, ownership)
-    memory.smaller_by = ownership.smaller_by
+    runtime.fix_size.saw(len(arrived.decoded.batch), payload_bytes)
+    arrivals = _with_left(arrived, memory, runtime)
+    memory.smaller_by = runtime.smaller_by
     try:
         plan = make_plan(arrivals, memory, _now_us())
     except (HistoryNeeded, PastNeeded):
@@ -270,96 +270,96 @@ def _read_and_plan(taken: Taken, memory: Memory, ownership: Ownership) -> Planne
     return Planned(arrived, arrivals, plan, memory.taken_back)
 
 
-def _with_left(arrived: Arrivals, memory: Memory, ownership: Ownership) -> Arrivals:
+def _with_left(arrived: DecodedBatch, memory: Memory, runtime: IngestRuntime) -> DecodedBatch:
     """What is left over, then what has arrived; no more than a batch is planned at once."""
     if memory.left is None and not memory.suspects and not memory.slow:
         return arrived
     arrivals = joined(memory.left, arrived)
-    return shared(arrivals, memory, ownership.batch_fixes // ownership.smaller_by)
+    return shared(arrivals, memory, runtime.batch_fixes // runtime.smaller_by)
 
 
 async def _planned_anew(
-    conn: Connection, one: Planned, memory: Memory, ownership: Ownership
+    conn: Connection, one: Planned, memory: Memory, runtime: IngestRuntime
 ) -> Planned:
     """With what is left over by now."""
-    arrivals = _with_left(one.arrived, memory, ownership)
+    arrivals = _with_left(one.arrived, memory, runtime)
     plan = await plan_asking(conn, arrivals, memory, _now_us)
     return Planned(one.arrived, arrivals, plan, memory.taken_back)
 
 
 async def _store(
-    turn: Turn,
+    term: LeaderTerm,
     ways_back: WaysBack,
     sources: Sequence[Source],
-    ownership: Ownership,
+    runtime: IngestRuntime,
     planned: asyncio.Queue[Planned],
 ) -> None:
     def settled(stored: Stored) -> None:
         done, codes = finished(stored.arrivals, stored.plan), results(*stored)
         for source in sources:
             source.acknowledge(done, codes)
-        made = receipts(stored.arrivals, stored.plan, turn.memory.registry)
-        send(ways_back, made, turn.metrics)
+        made = receipts(stored.arrivals, stored.plan, term.memory.registry)
+        send(ways_back, made, term.metrics)
 
     while True:
         one = await planned.get()
-        if one.plan is None or one.taken_back != turn.memory.taken_back:
-            one = await _planned_anew(turn.conn, one, turn.memory, ownership)
+        if one.plan is None or one.taken_back != term.memory.taken_back:
+            one = await _planned_anew(term.conn, one, term.memory, runtime)
         assert one.plan is not None
         try:
-            settled(await store(turn, one.arrivals, one.plan, sources))
-            acquit(turn.memory, one.arrivals)
+            settled(await store(term, one.arrivals, one.plan, sources))
+            acquit(term.memory, one.arrivals)
         except DATA_ERRORS as error:
-            async with turn.planning:
-                await store_in_parts(turn, one.arrivals, sources, error, settled)
-        ownership.smaller_by = max(1, ownership.smaller_by // 2)
+            async with term.planning:
+                await store_in_parts(term, one.arrivals, sources, error, settled)
+        runtime.smaller_by = max(1, runtime.smaller_by // 2)
         planned.task_done()
 
 
 @asynccontextmanager
-async def _arrivals_from(ownership: Ownership, epoch: int) -> AsyncIterator[WaysBack]:
+async def _arrivals_from(runtime: IngestRuntime, epoch: int) -> AsyncIterator[WaysBack]:
     """The ways that messages come in by, and receipts go back by."""
     async with AsyncExitStack() as stack:
         links = session = None
-        if ownership.link is not None:
-            links = await stack.enter_async_context(LinkServer(ownership.link, epoch))
-        if ownership.broker is not None:
+        if runtime.link is not None:
+            links = await stack.enter_async_context(LinkServer(runtime.link, epoch))
+        if runtime.broker is not None:
             session = await stack.enter_async_context(
-                Session(ownership.broker, ownership.session_options)
+                Session(runtime.broker, runtime.session_options)
             )
         yield WaysBack(links, session)
 
 
-async def _stand_by(ownership: Ownership, lease_conn: Connection) -> tuple[int, Registry] | None:
+async def _stand_by(runtime: IngestRuntime, lease_conn: Connection) -> tuple[int, Registry] | None:
     """Our epoch and what we know by then; None where the process is to stop."""
     standby = Standby(LEASE)
-    held = (LEASE, ownership.holder, ownership.lease_s, ownership.address)
+    held = (LEASE, runtime.holder, runtime.lease_s, runtime.address)
     try:
-        async with _connection(ownership, _RESTORE_LIMITS) as conn:
-            while not ownership.stopping.is_set():
+        async with _connection(runtime, _RESTORE_LIMITS) as conn:
+            while not runtime.stopping.is_set():
                 await standby.refresh(conn)
                 epoch = await leases.acquire(lease_conn, *held, of_session=True)
                 if epoch is not None:
                     return epoch, standby.registry_of(epoch)
-                if not ownership.stands_by:
+                if not runtime.stands_by:
                     _log.info("standing by")
-                ownership.stands_by = True
-                await _pause(ownership.stopping, _LOOK_S)
+                runtime.stands_by = True
+                await _pause(runtime.stopping, _LOOK_S)
     finally:
-        ownership.stands_by = False
+        runtime.stands_by = False
     return None
 
 
-async def _renew(ownership: Ownership, conn: Connection, epoch: int) -> None:
+async def _renew(runtime: IngestRuntime, conn: Connection, epoch: int) -> None:
     while True:
-        await asyncio.sleep(ownership.lease_s / 4)
-        if not await leases.renew(conn, LEASE, epoch, ownership.lease_s):
+        await asyncio.sleep(runtime.lease_s / 4)
+        if not await leases.renew(conn, LEASE, epoch, runtime.lease_s):
             raise leases.LeaseLost(LEASE, epoch)
 
 
 @asynccontextmanager
-async def _connection(ownership: Ownership, limits: Limits) -> AsyncIterator[Connection]:
-    conn = await connect(ownership.database_url, "opsc-ingest", limits)
+async def _connection(runtime: IngestRuntime, limits: Limits) -> AsyncIterator[Connection]:
+    conn = await connect(runtime.database_url, "opsc-ingest", limits)
     try:
         yield conn
     finally:

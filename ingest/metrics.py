@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from geofence.model.transitions import Inferred, Transition
-from ingest.planning.decoded_batch import Arrivals
+from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.leftovers import finished
 from ingest.planning.plan import Plan
 from mqtt import Published, Session
@@ -16,7 +16,7 @@ _SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1
 _FIXES = (1, 10, 100, 1_000, 10_000, 100_000)
 
 
-class Metrics:
+class IngestMetrics:
     """All metrics of one process."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Metrics:
         self._session = _SessionCollector()
         self.registry.register(self._session)
 
-    def committed(self, plan: Plan, arrivals: Arrivals, seconds: float) -> None:
+    def committed(self, plan: Plan, arrivals: DecodedBatch, seconds: float) -> None:
         """One batch is in the database."""
         self._backlogs.set(plan.backlogs.waiting)
         self._messages.inc(len(finished(arrivals, plan)))

@@ -25,9 +25,9 @@ from db.history.quarantine import DEFAULT_BOUNDS, Bounds
 from db.ingest import asset_backlogs, asset_states, checkpoints
 from db.ingest.registry import changes_since
 from ingest.late import lookup as past
-from ingest.metrics import Metrics
+from ingest.metrics import IngestMetrics
 from ingest.planning.clock_rollover import HistoryNeeded, look_up
-from ingest.planning.decoded_batch import Arrivals
+from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.leftovers import finished, leave, left_over
 from ingest.planning.plan import Memory, Plan, make_plan
 from ingest.recovery import look_up_places
@@ -38,7 +38,7 @@ LEASE = "ingest"
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class LeaderTerm:
     """The time during which this process is the owner of all trackers.
 
     bounds: of what is kept in quarantine. memory_is_current: set while `memory` holds every plan
@@ -49,7 +49,7 @@ class Turn:
     conn: Connection
     epoch: int
     memory: Memory
-    metrics: Metrics
+    metrics: IngestMetrics
     now_us: Callable[[], int]
     bounds: Bounds = DEFAULT_BOUNDS
     memory_is_current: asyncio.Event = field(default_factory=asyncio.Event)
@@ -62,13 +62,13 @@ class Stored(NamedTuple):
     counted.
     """
 
-    arrivals: Arrivals
+    arrivals: DecodedBatch
     plan: Plan
     counted: Collection[bytes]
 
 
 async def store(
-    turn: Turn, arrivals: Arrivals, plan: Plan, sources: Sequence[Source] = ()
+    term: LeaderTerm, arrivals: DecodedBatch, plan: Plan, sources: Sequence[Source] = ()
 ) -> Stored:
     """Brings `arrivals` into the database, where `sources` settle what is finished. Afterwards they
     may be told.
@@ -82,46 +82,46 @@ async def store(
     where the database could not take them.
     """
     started = time.perf_counter()
-    if not plan.writes and not arrivals.messages and await _is_current(turn, plan):
-        _take(turn, arrivals, plan)
-        turn.memory.committed()
+    if not plan.writes and not arrivals.messages and await _is_current(term, plan):
+        _take(term, arrivals, plan)
+        term.memory.committed()
         return Stored(arrivals, plan, ())
-    async with turn.conn.transaction():
-        if await registry_revision.read_as_owner(turn.conn, LEASE, turn.epoch) != plan.revision:
-            plan = await _plan_again(turn, arrivals)
-        _take(turn, arrivals, plan)
-        counted = await _write(turn, plan, arrivals.received_us)
+    async with term.conn.transaction():
+        if await registry_revision.read_as_leader(term.conn, LEASE, term.epoch) != plan.revision:
+            plan = await _plan_again(term, arrivals)
+        _take(term, arrivals, plan)
+        counted = await _write(term, plan, arrivals.received_us)
         for source in sources:
-            await source.settle(turn.conn, finished(arrivals, plan))
-    turn.memory.committed()
-    turn.metrics.committed(plan, arrivals, time.perf_counter() - started)
+            await source.settle(term.conn, finished(arrivals, plan))
+    term.memory.committed()
+    term.metrics.committed(plan, arrivals, time.perf_counter() - started)
     return Stored(arrivals, plan, counted)
 
 
-def _take(turn: Turn, arrivals: Arrivals, plan: Plan) -> None:
+def _take(term: LeaderTerm, arrivals: DecodedBatch, plan: Plan) -> None:
     """Whoever waits to plan the next batch may; of a part of one nobody does."""
-    turn.memory.take(plan)
-    leave(turn.memory, left_over(arrivals, plan))
+    term.memory.take(plan)
+    leave(term.memory, left_over(arrivals, plan))
     if not arrivals.alone:
-        turn.memory_is_current.set()
+        term.memory_is_current.set()
 
 
-async def _is_current(turn: Turn, plan: Plan) -> bool:
-    return await registry_revision.read(turn.conn) == plan.revision
+async def _is_current(term: LeaderTerm, plan: Plan) -> bool:
+    return await registry_revision.read(term.conn) == plan.revision
 
 
-async def _plan_again(turn: Turn, arrivals: Arrivals) -> Plan:
+async def _plan_again(term: LeaderTerm, arrivals: DecodedBatch) -> Plan:
     """A plan by what has changed. The transaction holds the revision: it cannot move again."""
-    changes = await changes_since(turn.conn, turn.memory.registry.revision)
+    changes = await changes_since(term.conn, term.memory.registry.revision)
 
-    await asyncio.to_thread(turn.memory.registry.take, changes)
-    turn.memory.hold(changes.backlogs)
-    await look_up_places(turn.conn, turn.memory)
-    return await plan_asking(turn.conn, arrivals, turn.memory, turn.now_us)
+    await asyncio.to_thread(term.memory.registry.take, changes)
+    term.memory.hold(changes.backlogs)
+    await look_up_places(term.conn, term.memory)
+    return await plan_asking(term.conn, arrivals, term.memory, term.now_us)
 
 
 async def plan_asking(
-    conn: Connection, arrivals: Arrivals, memory: Memory, now_us: Callable[[], int]
+    conn: Connection, arrivals: DecodedBatch, memory: Memory, now_us: Callable[[], int]
 ) -> Plan:
     """A plan, with look-ups of what memory does not know; hardly any plan needs one.
 
@@ -137,13 +137,13 @@ async def plan_asking(
             known = await past.look_up(conn, need, known, memory.registry)
 
 
-async def _write(turn: Turn, plan: Plan, received_us: int) -> set[bytes]:
+async def _write(term: LeaderTerm, plan: Plan, received_us: int) -> set[bytes]:
     """All that the plan says. Returns the digests of refusals that were only counted."""
     if len(plan.new):
-        await gps_events.copy_new(turn.conn, plan.new_stream)
+        await gps_events.copy_new(term.conn, plan.new_stream)
     if plan.tells:
-        await _write_told(turn.conn, plan)
-    return await quarantine.keep(turn.conn, plan.refusals, to_datetime(received_us), turn.bounds)
+        await _write_told(term.conn, plan)
+    return await quarantine.keep(term.conn, plan.refusals, to_datetime(received_us), term.bounds)
 
 
 async def _write_told(conn: Connection, plan: Plan) -> None:
@@ -161,8 +161,8 @@ async def _write_told(conn: Connection, plan: Plan) -> None:
         await visits.amend(conn, plan.late.visits)
         write_events = events.insert_missing if plan.late.events else events.insert
         await write_events(conn, plan.events)
-        await asset_states.store(conn, list(plan.notes.written.values()))
-        await asset_states.forget(conn, list(plan.notes.removed.values()))
+        await asset_states.store(conn, list(plan.saved_states.written.values()))
+        await asset_states.forget(conn, list(plan.saved_states.removed.values()))
         await checkpoints.forget(conn, plan.late.outdated)
         await checkpoints.store(conn, plan.checkpoints)
         await asset_backlogs.move(conn, list(plan.backlogs.moved.values()))

@@ -15,8 +15,8 @@ from uuid import UUID
 import msgspec
 import numpy as np
 
-from ingest.metrics import Metrics
-from ingest.planning.decoded_batch import Arrivals
+from ingest.metrics import IngestMetrics
+from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.leftovers import before_of, counts_of, reasons_of
 from ingest.planning.plan import Plan
 from ingest.registry.registry import Registry
@@ -38,7 +38,7 @@ class WaysBack(NamedTuple):
     session: Session | None
 
 
-class Receipt(NamedTuple):
+class TrackerReceipt(NamedTuple):
     """A message to a tracker. correlation_data: that of its own message, if there was any."""
 
     tracker_id: UUID
@@ -62,7 +62,7 @@ class Content(msgspec.Struct):
     unassigned: int
 
 
-def receipts(arrivals: Arrivals, plan: Plan, registry: Registry) -> list[Receipt]:
+def receipts(arrivals: DecodedBatch, plan: Plan, registry: Registry) -> list[TrackerReceipt]:
     """For the finished messages of a committed plan, in order of receipt."""
     if not registry.wanting_receipts:
         return []
@@ -77,7 +77,7 @@ def receipts(arrivals: Arrivals, plan: Plan, registry: Registry) -> list[Receipt
         return []
     stored, unassigned = counts_of(arrivals, plan)
     reasons, last_rows = reasons_of(plan), _last_rows(plan, [number for number, _ in wanted])
-    made: list[Receipt] = []
+    made: list[TrackerReceipt] = []
     for number, message in wanted:
         before = before_of(arrivals, number)
         refused_for = [*before.reasons, *reasons.get(number, ())]
@@ -106,17 +106,17 @@ def _receipt(
     last: LastFix | None,
     counts: tuple[int, int],
     refused_for: list[str],
-) -> Receipt:
+) -> TrackerReceipt:
     """last: None where it has to be looked for in the message. counts: stored, unassigned."""
     time_us, seq = last or last_fix(message.payload, format_of(message.topic))
     stored, unassigned = counts
     time = None if time_us is None else format_time(time_us)
     content = Content(time, seq, stored, refused_for, unassigned)
     topic = ack_topic(format_id("trk", tracker_id))
-    return Receipt(tracker_id, topic, msgspec.json.encode(content), message.correlation_data)
+    return TrackerReceipt(tracker_id, topic, msgspec.json.encode(content), message.correlation_data)
 
 
-def send(ways_back: WaysBack, made: Sequence[Receipt], metrics: Metrics) -> None:
+def send(ways_back: WaysBack, made: Sequence[TrackerReceipt], metrics: IngestMetrics) -> None:
     """Hands them on and does not wait; what has no room is given up."""
     if not made:
         return
@@ -128,7 +128,7 @@ def send(ways_back: WaysBack, made: Sequence[Receipt], metrics: Metrics) -> None
         _publish(ways_back.session, made, metrics)
 
 
-def _publish(session: Session, made: Sequence[Receipt], metrics: Metrics) -> None:
+def _publish(session: Session, made: Sequence[TrackerReceipt], metrics: IngestMetrics) -> None:
     for number, receipt in enumerate(made):
         try:
             published = session.publish_nowait(

@@ -15,12 +15,12 @@ from db.core.connect import Connection
 from db.ingest import asset_backlogs, asset_states, restore
 from db.ingest.registry import changes_since, unchanging
 from geofence.judging.state import State, blank_assets
-from geofence.late.amendments import Told, VisitKey
+from geofence.late.amendments import AnnouncedState, VisitKey
 from geofence.model.records import MEMBERSHIP_DTYPE, PLACE_DTYPE
 from geofence.model.visit_ids import visit_id
 from geofence.zones.versions import MIN_TIME_US
-from ingest.memory.saved_state import Note, Notes, Run
-from ingest.memory.state_codec import Place, read_place, read_standing
+from ingest.memory.saved_state import Run, SavedState, SavedStates
+from ingest.memory.state_codec import SavedPlace, read_asset, read_place
 from ingest.planning.plan import Memory
 from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks
@@ -30,7 +30,7 @@ _log = structlog.get_logger("ingest")
 _RECKON_ANEW_US = MIN_TIME_US  # a deadline that is over: the next one is worked out at once
 
 
-async def recollect(conn: Connection, known: Registry | None = None) -> Memory:
+async def recover(conn: Connection, known: Registry | None = None) -> Memory:
     """The memory that the last committed transaction left behind.
 
     known: a registry of before, which is brought up to date.
@@ -45,7 +45,7 @@ async def recollect(conn: Connection, known: Registry | None = None) -> Memory:
         async with asyncio.TaskGroup() as tasks:  # a thread works while the database does
             tasks.create_task(asyncio.to_thread(registry.take, changes))
             newest, visits = await restore.newest_fixes(conn), await restore.open_visits(conn)
-            stored_notes = await asset_states.all(conn)
+            stored = await asset_states.all(conn)
         took.lap("registry_s")
         places, watermarks = _places(newest, registry), Watermarks()
         identities = (places[name].tolist() for name in ("tracker", "time_us", "seq"))
@@ -54,14 +54,14 @@ async def recollect(conn: Connection, known: Registry | None = None) -> Memory:
         places = np.append(
             places, _places(await restore.newest_fixes_within(conn, earlier), registry)
         )
-        notes = Notes()
-        noted = notes.restore(stored_notes, registry)
+        saved_states = SavedStates()
+        saved_by_asset = saved_states.restore(stored, registry)
         took.lap("notes_s")
-        state = await asyncio.to_thread(_state, places, visits, noted, registry)
+        state = await asyncio.to_thread(_state, places, visits, saved_by_asset, registry)
         took.lap("state_s")
-        used_names = await _used_names(conn, noted, registry)
+        used_names = await _used_names(conn, saved_by_asset, registry)
         memory = Memory(
-            registry, watermarks, state, notes, told=_told(visits), used_names=used_names
+            registry, watermarks, state, saved_states, told=_told(visits), used_names=used_names
         )
         memory.hold(backlogs)
         await look_up_places(conn, memory)
@@ -95,13 +95,13 @@ class _Stopwatch:
 
 
 async def _used_names(
-    conn: Connection, noted: Mapping[int, Note], registry: Registry
+    conn: Connection, saved_by_asset: Mapping[int, SavedState], registry: Registry
 ) -> dict[int, set[VisitKey]]:
     """Of fixes that may open visits when another one comes."""
     openings = [
         restore.Opening(registry.assets[asset], UUID(bytes=at.tracker), at.time_us, at.seq)
-        for asset, note in noted.items()
-        for at in (*(run.first for run in note.runs), *_suspects(note))
+        for asset, saved in saved_by_asset.items()
+        for at in (*(run.first for run in saved.runs), *_suspects(saved))
     ]
     found: dict[int, set[VisitKey]] = {}
     for name in await restore.used_names(conn, openings):
@@ -111,10 +111,10 @@ async def _used_names(
     return found
 
 
-def _told(visits: Sequence[restore.OpenVisit]) -> dict[UUID, Told]:
+def _told(visits: Sequence[restore.OpenVisit]) -> dict[UUID, AnnouncedState]:
     """Of visits whose events do not hold any more."""
     return {
-        _visit_id(visit): Told(
+        _visit_id(visit): AnnouncedState(
             visit.revision,
             exit=visit.exit_told,
             dwell=visit.dwell_told,
@@ -127,8 +127,8 @@ def _told(visits: Sequence[restore.OpenVisit]) -> dict[UUID, Told]:
     }
 
 
-def _suspects(note: Note) -> Sequence[Place]:
-    return () if note.standing is None else note.standing.suspects
+def _suspects(saved: SavedState) -> Sequence[SavedPlace]:
+    return () if saved.asset is None else saved.asset.suspects
 
 
 def _visit_id(visit: restore.OpenVisit) -> UUID:
@@ -187,11 +187,11 @@ def _earlier_spans(newest: NDArray[np.void], registry: Registry) -> list[restore
 def _state(
     places: NDArray[np.void],
     visits: Sequence[restore.OpenVisit],
-    noted: Mapping[int, Note],
+    saved_by_asset: Mapping[int, SavedState],
     registry: Registry,
 ) -> State:
     assets = blank_assets(0, len(registry.assets))
-    members = _memberships(visits, noted, registry)
+    members = _memberships(visits, saved_by_asset, registry)
     # a visit tells of an asset that has no other place: its fix belongs to another one by now
     opened = np.zeros(len(visits), PLACE_DTYPE)
     opened["tracker"] = members["opening_tracker"][: len(visits)]
@@ -203,10 +203,10 @@ def _state(
     assigned = registry.assigned(places["tracker"], places["time_us"])
     asset = np.append(members["asset"][: len(visits)], assigned)
     _stand_at(assets, asset, np.append(opened, places), registry)
-    for number, note in noted.items():
-        if note.standing is not None:
+    for number, saved in saved_by_asset.items():
+        if saved.asset is not None:
             assets["organization"][number] = registry.organization_of_asset(number)
-            read_standing(note.standing, assets[number], registry)
+            read_asset(saved.asset, assets[number], registry)
     assets["due_us"][members["asset"][members["inside"]]] = _RECKON_ANEW_US
     state = State()
     state.restore(assets, members)
@@ -236,7 +236,9 @@ def _stand_at(
 
 
 def _memberships(
-    visits: Sequence[restore.OpenVisit], noted: Mapping[int, Note], registry: Registry
+    visits: Sequence[restore.OpenVisit],
+    saved_by_asset: Mapping[int, SavedState],
+    registry: Registry,
 ) -> NDArray[np.void]:
     """MEMBERSHIP_DTYPE, those of the visits first, in their order."""
     row_of: dict[tuple[int, int], int] = {}
@@ -244,11 +246,11 @@ def _memberships(
         key = (registry.assets.number(visit.asset_id), registry.zones.number(visit.zone_id))
         row_of[key] = len(row_of)
     runs, returning = dict[int, Run](), list[int]()
-    for asset, note in noted.items():
-        for run in note.runs:
+    for asset, saved in saved_by_asset.items():
+        for run in saved.runs:
             key = (asset, registry.zones.number(UUID(bytes=run.zone)))
             runs[row_of.setdefault(key, len(row_of))] = run
-        for zone in note.left:
+        for zone in saved.left:
             key = (asset, registry.zones.number(UUID(bytes=zone)))
             returning.append(row_of.setdefault(key, len(row_of)))
     rows = np.zeros(len(row_of), MEMBERSHIP_DTYPE)

@@ -23,11 +23,11 @@ from listener.devices.bounds import (
 )
 from listener.devices.connection import Device
 from listener.devices.takeovers import LONGEST_DELAY_S, SignIns, Takeovers
-from listener.link.outbox import Message, Origin, Sender, cost
-from listener.metrics import Metrics
+from listener.link.outbox import DeviceMessage, Origin, Sender, cost
+from listener.metrics import ListenerMetrics
 from listener.settings import ListenSettings
 from listener.stored.identities import Identities, Identity
-from listener.stored.presence import Connected, Presence
+from listener.stored.presence import ConnectedDevice, Presence
 from listener.stored.sessions import Sessions
 from mqtt.server import Connect, Publish, ServerOptions, Will
 from telemetry.ids import format_id
@@ -73,7 +73,7 @@ class Worker:
         self.now_s = self.loop.time
         self.settings = settings
         self.options = ServerOptions()
-        self.metrics = Metrics()
+        self.metrics = ListenerMetrics()
         self.sender = sender
         self.sessions = sessions
         self.presence = presence
@@ -234,7 +234,7 @@ class Worker:
         self.by_tracker[key.tracker_id] = device
         self.by_origin[origin.id] = device
         self.sender.opened(origin)
-        device.connected = Connected(
+        device.connected = ConnectedDevice(
             key.org_id, key.tracker_id, device.address, connect.version, datetime.now(UTC)
         )
         self.presence.opened(device.connected)
@@ -339,10 +339,10 @@ class Worker:
             self.metrics.wills.labels("dropped").inc()
             self.sender.closed(origin)
 
-    def _send_will(self, origin: Origin, message: Message) -> None:
+    def _send_will(self, origin: Origin, message: DeviceMessage) -> None:
         del self._wills[origin.tracker_id]
 
-        def released(message: Message, result: int = 0) -> None:
+        def released(message: DeviceMessage, result: int = 0) -> None:
             self.holding.add(origin.organization, -cost(message))
 
         origin.committed = origin.released = released

@@ -31,7 +31,7 @@ from db.ingest.registry import (
 from geofence.judging.state import State
 from geofence.shapes.types import Polygonal
 from ingest.memory.checkpoints import Checkpoints
-from ingest.memory.saved_state import Notes
+from ingest.memory.saved_state import SavedStates
 from ingest.planning import decoded_batch
 from ingest.planning import plan as planning
 from ingest.planning.plan import Memory, Plan
@@ -49,7 +49,7 @@ _PARTS = (
     (planning, "late_assets", "judge"),
     (planning, "evaluate", "judge"),
     (planning, "tell", "visits, events"),
-    (Notes, "changes", "notes"),
+    (SavedStates, "changes", "notes"),
     (Checkpoints, "due", "checkpoints"),
     (planning, "_stream", "COPY stream"),
     (Memory, "take", "memory"),
@@ -78,7 +78,7 @@ class PlanningLoad:
         self._topics = [topic(tracker, form) for tracker in in_order["tracker"][:, 0].tolist()]
         self._fill(in_order)
         self._next, self._passes = 0, 0
-        self.memory = Memory(registry_of(plan), Watermarks(), State(), Notes())
+        self.memory = Memory(registry_of(plan), Watermarks(), State(), SavedStates())
 
     def _fill(self, in_order: NDArray[np.void]) -> None:
         per_message = in_order.shape[1]

@@ -81,7 +81,7 @@ class Desk(NamedTuple):
 
     zones: ZoneArrays
     move: Records
-    opening: Records
+    schedule_start: Records
     case: Records
     stack: NDArray[np.int64]
     found: NDArray[np.int64]
@@ -159,7 +159,7 @@ class Workspace:
         return Desk(
             zones=zones,
             move=agenda[0],
-            opening=agenda[1],
+            schedule_start=agenda[1],
             case=self._case,
             stack=self._stack,
             found=self._found,

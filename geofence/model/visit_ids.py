@@ -42,7 +42,7 @@ def amendment_event_id(visit: UUID, revision: int) -> UUID:
     return derived_id(b"visit_amended", visit.bytes, revision.to_bytes(4, "big"))
 
 
-def opening_event_id(asset: UUID, zone: UUID, opened_us: int) -> UUID:
+def schedule_start_event_id(asset: UUID, zone: UUID, opened_us: int) -> UUID:
     """The id of the event that an asset gives when the hours of a zone begin.
 
     opened_us: when they began, microseconds since 1970.

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from db.history.events import Event
 from db.history.visits import Departure, Dwelling, Overspeed, Visit
-from geofence.late.amendments import Telling, Told
-from geofence.model.policy import BREACH, Word, event_type, opening_breach
+from geofence.late.amendments import AnnouncedState, Telling
+from geofence.model.policy import BREACH, Word, event_type, schedule_start_breach
 from geofence.model.transitions import SILENT, Transition, rank_in_instant
-from geofence.model.visit_ids import event_id, opening_event_id
+from geofence.model.visit_ids import event_id, schedule_start_event_id
 from ingest.events.amendment import amendment_event
 from ingest.events.breach import data, overspeed_data
-from ingest.events.known import AFTER_FIXES, Known
+from ingest.events.detected import AFTER_FIXES, DetectedEvent
 from ingest.events.transition_rows import CAUSES, INFERRED, Step, read_steps, visit_of
 from ingest.registry.registry import Registry
 from telemetry.times import format_time, to_datetime
@@ -37,7 +37,7 @@ class Outcome:
     dwellings: list[Dwelling] = field(default_factory=list[Dwelling])
     overspeeds: list[Overspeed] = field(default_factory=list[Overspeed])
     departures: list[Departure] = field(default_factory=list[Departure])
-    events: list[Known] = field(default_factory=list[Known])
+    events: list[DetectedEvent] = field(default_factory=list[DetectedEvent])
 
     def __bool__(self) -> bool:
         noted = self.dwellings or self.overspeeds or self.departures
@@ -48,7 +48,7 @@ def tell(
     transitions: NDArray[np.void],
     registry: Registry,
     detected_us: int,
-    told: Mapping[UUID, Told],
+    told: Mapping[UUID, AnnouncedState],
 ) -> Outcome:
     """The rows for `transitions` (TRANSITION_DTYPE). detected_us: when they became known. told: of
     open visits, what was told of them before and does not hold.
@@ -57,19 +57,19 @@ def tell(
     detected_at = format_time(detected_us)
     for step in _in_order(read_steps(transitions, registry), registry):
         if step.transition == Transition.SCHEDULE:
-            event = _opening_event(step, detected_at, registry)
+            event = _schedule_start_event(step, detected_at, registry)
         else:
             visit = visit_of(step, registry)
             before = told.get(visit) if told else None
             _note(outcome, step, visit, registry, amends=before is not None and before.exit)
             event = _event(step, visit, before, detected_at, registry)
         if event is not None:
-            outcome.events.append(Known(AFTER_FIXES if step.row < 0 else step.row, event))
+            outcome.events.append(DetectedEvent(AFTER_FIXES if step.row < 0 else step.row, event))
     return outcome
 
 
 def _event(
-    step: Step, visit: UUID, before: Told | None, detected_at: str, registry: Registry
+    step: Step, visit: UUID, before: AnnouncedState | None, detected_at: str, registry: Registry
 ) -> Event | None:
     telling = Telling(_WORDS[step.transition])
     instead = telling if before is None else before.instead_of(telling)
@@ -178,17 +178,19 @@ def visit_event(
     )
 
 
-def _opening_event(step: Step, detected_at: str, registry: Registry) -> Event | None:
+def _schedule_start_event(step: Step, detected_at: str, registry: Registry) -> Event | None:
     """What is told of an asset that is in the wrong place when the zone's hours begin."""
     facts = registry.zone_facts(step.zone, step.version)
-    word = opening_breach(facts.policy, inside=True)
+    word = schedule_start_breach(facts.policy, inside=True)
     visit = None if word is None else visit_of(step, registry)
-    word = word or opening_breach(facts.policy, inside=False)
+    word = word or schedule_start_breach(facts.policy, inside=False)
     if word is None:
         return None
     return Event(
         org_id=registry.organizations[step.organization],
-        id=opening_event_id(registry.assets[step.asset], registry.zones[step.zone], step.time_us),
+        id=schedule_start_event_id(
+            registry.assets[step.asset], registry.zones[step.zone], step.time_us
+        ),
         type=BREACH,
         occurred_at=to_datetime(step.time_us),
         data=data(step, word, visit, facts, detected_at, registry),

@@ -44,7 +44,7 @@ MOST_FIXES = 20_000  # of an asset, judged at once; where more follow, a late fi
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class LateSpan:
     """The fixes of an asset that come late, and how far beyond them its past is wanted.
 
     checkpoints: so many, or as many as there are.
@@ -54,7 +54,7 @@ class Span:
     latest_us: int
     checkpoints: int = 1
 
-    def deeper(self) -> "Span":
+    def deeper(self) -> "LateSpan":
         return replace(self, checkpoints=8 * self.checkpoints)
 
 
@@ -69,7 +69,7 @@ class AssetPast:
     more_follow: it is not the last one.
     """
 
-    span: Span
+    span: LateSpan
     before: StateDelta | None
     end: StateDelta | None
     rows: NDArray[np.void] | None
@@ -115,7 +115,7 @@ class PastNeeded(Exception):
     def __init__(
         self,
         fixes: Sequence[FixKey] = (),
-        assets: Mapping[int, Span] = {},
+        assets: Mapping[int, LateSpan] = {},
         backlog: Backlog | None = None,
         length: float = 1.0,
         places: Mapping[int, int] = {},
@@ -164,7 +164,7 @@ async def _piece(conn: Connection, need: PastNeeded, registry: Registry) -> tupl
     stays = await visits.within(conn, [(*owner, since, until)])
     await _look_up_places(conn, {asset: _since_us(before)}, registry)
     return asset, AssetPast(
-        Span(backlog.time_us, backlog.time_us),
+        LateSpan(backlog.time_us, backlog.time_us),
         before,
         end=None,
         rows=_rows(fixes, registry) if fixes else np.empty(0, FIX_DTYPE),
@@ -184,7 +184,7 @@ async def _state_of(conn: Connection, backlog: Backlog, registry: Registry) -> S
 
 
 async def _assets(
-    conn: Connection, spans: Mapping[int, Span], registry: Registry
+    conn: Connection, spans: Mapping[int, LateSpan], registry: Registry
 ) -> dict[int, AssetPast]:
     owner = {asset: _owner(asset, registry) for asset in spans}
     edges = await _edges(conn, spans, owner, registry)
@@ -227,7 +227,7 @@ async def _assets(
 
 async def _edges(
     conn: Connection,
-    spans: Mapping[int, Span],
+    spans: Mapping[int, LateSpan],
     owner: Mapping[int, tuple[UUID, UUID]],
     registry: Registry,
 ) -> list[tuple[int, StateDelta | None, StateDelta | None]]:

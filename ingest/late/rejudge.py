@@ -19,13 +19,13 @@ from db.ingest.asset_backlogs import Backlog
 from db.ingest.checkpoints import Checkpoint
 from geofence.judging.evaluator import NO_TIMERS_US
 from geofence.judging.state import State, StateDelta
-from geofence.late.amendments import Told, VisitKey
+from geofence.late.amendments import AnnouncedState, VisitKey
 from geofence.late.history import History, Revision, Unsettled
 from geofence.late.segments import Circumstances
 from geofence.zones.versions import MAX_TIME_US
-from ingest.events.known import AFTER_FIXES, BEFORE_FIXES, Known
+from ingest.events.known import AFTER_FIXES, BEFORE_FIXES, DetectedEvent
 from ingest.late import rows as news
-from ingest.late.lookup import LONGEST_PIECE, AssetPast, PastNeeded, Span
+from ingest.late.lookup import LONGEST_PIECE, AssetPast, LateSpan, PastNeeded
 from ingest.memory import checkpoints
 from ingest.registry.registry import Registry
 from telemetry.fix import FixBatch, Flag
@@ -46,10 +46,12 @@ class Late:
     fixes: int = 0
     suspects: int = 0
     states: list[StateDelta] = field(default_factory=list[StateDelta])
-    told: dict[UUID, Told | None] = field(default_factory=dict[UUID, Told | None])
+    told: dict[UUID, AnnouncedState | None] = field(
+        default_factory=dict[UUID, AnnouncedState | None]
+    )
     used_names: dict[int, set[VisitKey]] = field(default_factory=dict[int, set[VisitKey]])
     visits: list[Visit] = field(default_factory=list[Visit])
-    events: list[Known] = field(default_factory=list[Known])
+    events: list[DetectedEvent] = field(default_factory=list[DetectedEvent])
     suspect: dict[FixKey, bool] = field(default_factory=dict[FixKey, bool])
     outdated: list[stored.Span] = field(default_factory=list[stored.Span])
     checkpoints: list[Checkpoint] = field(default_factory=list[Checkpoint])
@@ -73,7 +75,7 @@ def judge(
     """
     late, due_us = Late(), now_us[0]
     rows = batch.rows
-    unsettled: dict[int, Span] = {}
+    unsettled: dict[int, LateSpan] = {}
     for asset, own in rows_by_asset(rows, list(past)):
         known, began_s = past[asset], time.perf_counter()
         late.fixes += len(own)

@@ -14,7 +14,7 @@ from geofence.late.history import Revision
 from geofence.model.transitions import TRANSITION_DTYPE, Transition, rank_in_instant
 from geofence.model.visit_ids import visit_id
 from ingest.events.amendment import amendment_event
-from ingest.events.known import Known
+from ingest.events.known import DetectedEvent
 from ingest.events.transition_rows import CAUSES, INFERRED, Step, read_steps, visit_of
 from ingest.events.visits import opened_visit, tell, visit_event
 from ingest.registry.registry import Registry
@@ -31,32 +31,37 @@ _FIRST = {
 
 def events(
     asset: int, revision: Revision, fixes: Sequence[int], registry: Registry, clock_us: int
-) -> list[Known]:
+) -> list[DetectedEvent]:
     """Return what is told of one revision of an asset's visits, in order.
 
     fixes: the numbers of the fixes that it is of, see `ingest.events.known`.
     """
     detected_at = format_time(clock_us)
-    found: list[tuple[_Order, Known]] = []
+    found: list[tuple[_Order, DetectedEvent]] = []
     steps = read_steps(_rows(asset, revision.news, registry), registry)
     for step, one in zip(steps, revision.news, strict=True):
         event = _event(step, one, detected_at, registry)
         if event is not None:
             order = (*one.order, registry.zones[one.visit.key.zone])
-            found.append((order, Known(fixes[one.fix], event)))
-    for opening in revision.openings:
-        rows = np.array([opening], TRANSITION_DTYPE)
+            found.append((order, DetectedEvent(fixes[one.fix], event)))
+    for schedule_start in revision.schedule_starts:
+        rows = np.array([schedule_start], TRANSITION_DTYPE)
         for _, event in tell(rows, registry, clock_us, {}).events:
-            found.append((_order(opening, registry), Known(fixes[int(opening["row"])], event)))
+            found.append(
+                (
+                    _order(schedule_start, registry),
+                    DetectedEvent(fixes[int(schedule_start["row"])], event),
+                )
+            )
     return [known for _, known in sorted(found, key=lambda one: one[0])]
 
 
-def _order(opening: np.void, registry: Registry) -> _Order:
+def _order(schedule_start: np.void, registry: Registry) -> _Order:
     """As `News.order`, then the zone's id."""
-    kind, time_us = int(opening["transition"]), int(opening["time_us"])
-    rank = rank_in_instant(kind, int(opening["entered_us"]), time_us)
-    zone_id = registry.zones[int(opening["zone"])]
-    return int(opening["row"]), int(opening["step"]), time_us, rank, zone_id
+    kind, time_us = int(schedule_start["transition"]), int(schedule_start["time_us"])
+    rank = rank_in_instant(kind, int(schedule_start["entered_us"]), time_us)
+    zone_id = registry.zones[int(schedule_start["zone"])]
+    return int(schedule_start["row"]), int(schedule_start["step"]), time_us, rank, zone_id
 
 
 def _event(step: Step, one: News, detected_at: str, registry: Registry) -> Event | None:
@@ -93,8 +98,8 @@ def _rows(asset: int, told: Sequence[News], registry: Registry) -> NDArray[np.vo
 def visit_id_of(asset: int, key: VisitKey, registry: Registry) -> UUID:
     """The id of the visit that has this name."""
     tracker = registry.trackers[key.tracker]
-    opening = (key.time_us, key.seq, key.change_us, key.again)
-    return visit_id(registry.assets[asset], registry.zones[key.zone], tracker, *opening)
+    schedule_start = (key.time_us, key.seq, key.change_us, key.again)
+    return visit_id(registry.assets[asset], registry.zones[key.zone], tracker, *schedule_start)
 
 
 def visit_row(asset: int, visit: amendments.Visit, registry: Registry) -> Visit:

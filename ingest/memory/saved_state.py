@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from db.ingest.asset_states import AssetKey, AssetState
 from geofence.judging.state import StateDelta
 from geofence.zones.versions import MIN_TIME_US
-from ingest.memory.state_codec import Place, Standing, write_place, write_standing, zone_bytes
+from ingest.memory.state_codec import SavedAsset, SavedPlace, write_asset, write_place, zone_bytes
 from ingest.registry.registry import Registry
 from ingest.undo import Undo, undo_of
 
@@ -25,25 +25,25 @@ class Run(msgspec.Struct, array_like=True):
 
     zone: bytes
     fixes: int
-    first: Place
+    first: SavedPlace
 
 
-class Note(msgspec.Struct, array_like=True):
-    """standing: None where the newest stored fix is good and tells where the asset is.
+class SavedState(msgspec.Struct, array_like=True):
+    """asset: None where the newest stored fix is good and tells where the asset is.
 
     left: the zones of which it is remembered that the asset has left them before.
     """
 
-    standing: Standing | None
+    asset: SavedAsset | None
     runs: list[Run]
     left: list[bytes]
 
 
-_decoder = msgspec.msgpack.Decoder(Note)
+_decoder = msgspec.msgpack.Decoder(SavedState)
 
 
 @dataclass(frozen=True, slots=True)
-class NoteChanges:
+class SavedStateChanges:
     """By ordinal of the asset: notes to write over those of before, and those to remove."""
 
     written: dict[int, AssetState]
@@ -53,28 +53,28 @@ class NoteChanges:
         return bool(self.written or self.removed)
 
 
-class Notes:
+class SavedStates:
     """The notes that are stored, or will be before anything planned from now on is."""
 
     def __init__(self) -> None:
         self._stored: dict[int, bytes] = {}
 
-    def restore(self, rows: Iterable[AssetState], registry: Registry) -> dict[int, Note]:
+    def restore(self, rows: Iterable[AssetState], registry: Registry) -> dict[int, SavedState]:
         """Forget everything and take what the database has; returns it by ordinal, decoded."""
         self._stored = {registry.assets.number(row.asset_id): row.state for row in rows}
         return {asset: _decoder.decode(state) for asset, state in self._stored.items()}
 
-    def changes(self, delta: StateDelta, registry: Registry) -> NoteChanges:
+    def changes(self, delta: StateDelta, registry: Registry) -> SavedStateChanges:
         """What to write, and to remove, so that `delta` can be read back."""
-        changes = NoteChanges({}, {})
+        changes = SavedStateChanges({}, {})
         outdated = {
             asset: place
             for place, asset in enumerate(delta.assets["asset"].tolist())
             if asset in self._stored
         }
-        for place, note in _needed(delta, registry):
+        for place, saved in _needed(delta, registry):
             key, asset = _key(delta, place, registry)
-            state = msgspec.msgpack.encode(note)
+            state = msgspec.msgpack.encode(saved)
             if self._stored.get(asset) != state:
                 changes.written[asset] = AssetState(*key, state)
             outdated.pop(asset, None)
@@ -82,11 +82,11 @@ class Notes:
             changes.removed[asset], _ = _key(delta, place, registry)
         return changes
 
-    def undo(self, changes: NoteChanges) -> Undo:
+    def undo(self, changes: SavedStateChanges) -> Undo:
         """Return what gives the assets their present notes back."""
         return undo_of(self._stored, (*changes.written, *changes.removed))
 
-    def take(self, changes: NoteChanges) -> None:
+    def take(self, changes: SavedStateChanges) -> None:
         """They are stored, or will be."""
         self._stored.update((asset, row.state) for asset, row in changes.written.items())
         for asset in changes.removed:
@@ -100,21 +100,23 @@ def _key(delta: StateDelta, place: int, registry: Registry) -> tuple[AssetKey, i
     return AssetKey(registry.organizations[organization], registry.assets[asset]), asset
 
 
-def _needed(delta: StateDelta, registry: Registry) -> Iterator[tuple[int, Note]]:
+def _needed(delta: StateDelta, registry: Registry) -> Iterator[tuple[int, SavedState]]:
     """The notes that assets need, by their place in the delta."""
     members = delta.memberships
     unusual = (members["run"] > 0) | members["returning"]
     owner = np.repeat(np.arange(len(delta.assets)), delta.count)[unusual]
     members = members[unusual]
-    has_standing = _is_unusual(delta.assets, registry)
-    for place in np.union1d(np.flatnonzero(has_standing), owner).tolist():
+    is_unusual = _is_unusual(delta.assets, registry)
+    for place in np.union1d(np.flatnonzero(is_unusual), owner).tolist():
         own = members[np.searchsorted(owner, place) : np.searchsorted(owner, place, "right")]
         row = delta.assets[place]
-        standing = write_standing(row, registry) if has_standing[place] else None
-        yield place, _note(standing, own, registry)
+        asset = write_asset(row, registry) if is_unusual[place] else None
+        yield place, _saved_state(asset, own, registry)
 
 
-def _note(standing: Standing | None, members: NDArray[np.void], registry: Registry) -> Note:
+def _saved_state(
+    asset: SavedAsset | None, members: NDArray[np.void], registry: Registry
+) -> SavedState:
     """In one order, so that equal notes are equal bytes."""
     runs = [
         Run(
@@ -125,7 +127,7 @@ def _note(standing: Standing | None, members: NDArray[np.void], registry: Regist
         for row in members[members["run"] > 0]
     ]
     left = [zone_bytes(row, registry) for row in members[members["returning"]]]
-    return Note(standing, sorted(runs, key=lambda run: run.zone), sorted(left))
+    return SavedState(asset, sorted(runs, key=lambda run: run.zone), sorted(left))
 
 
 def _is_unusual(assets: NDArray[np.void], registry: Registry) -> NDArray[np.bool_]:

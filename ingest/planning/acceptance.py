@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from db.history.quarantine import DEFAULT_BOUNDS, Bounds, Refusal
 from ingest.planning.clock_rollover import mend
-from ingest.planning.decoded_batch import Arrivals
+from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.rate_limit import Buckets, Rates
 from ingest.registry.registry import UNKNOWN, Registry
 from ingest.registry.watermarks import Watermarks
@@ -23,7 +23,7 @@ from telemetry.rollover import DAY_US
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class Acceptance:
     """What an installation asks of fixes, and how much it keeps of those that it refuses.
 
     max_fixes_per_s: of each tracker. retention_days: older fixes are not stored. None: no limit.
@@ -43,7 +43,7 @@ class Admission:
 
 
 def sort_out(
-    arrivals: Arrivals, registry: Registry, watermarks: Watermarks, rates: Rates
+    arrivals: DecodedBatch, registry: Registry, watermarks: Watermarks, rates: Rates
 ) -> tuple[FixBatch, list[Refusal], Buckets]:
     """The fixes that may be stored, their trackers resolved; the refusal of all else; and what is
     left of the trackers' rates.
@@ -71,7 +71,7 @@ def sort_out(
     return batch, _refusals(rejections, arrivals, senders, registry), buckets
 
 
-def refuse_twins(twins: FixBatch, arrivals: Arrivals, registry: Registry) -> list[Refusal]:
+def refuse_twins(twins: FixBatch, arrivals: DecodedBatch, registry: Registry) -> list[Refusal]:
     """Refuse fixes whose time and seq an earlier fix has, from another place."""
     if not len(twins):
         return []
@@ -88,7 +88,7 @@ def refuse_twins(twins: FixBatch, arrivals: Arrivals, registry: Registry) -> lis
 
 
 def _within_rates(
-    batch: FixBatch, arrivals: Arrivals, rates: Rates
+    batch: FixBatch, arrivals: DecodedBatch, rates: Rates
 ) -> tuple[FixBatch, list[Rejection], Buckets]:
     """What somebody released is not held to the rate, nor what was let in before."""
     if rates.max_fixes_per_s is None:
@@ -139,7 +139,7 @@ def _of_known(
 
 def _refusals(
     rejections: Sequence[Rejection],
-    arrivals: Arrivals,
+    arrivals: DecodedBatch,
     senders: Sequence[int],
     registry: Registry,
 ) -> list[Refusal]:
@@ -150,7 +150,7 @@ def _refusals(
 
 
 def _refusal(
-    alike: Sequence[Rejection], arrivals: Arrivals, senders: Sequence[int], registry: Registry
+    alike: Sequence[Rejection], arrivals: DecodedBatch, senders: Sequence[int], registry: Registry
 ) -> Refusal:
     """One for all rejections of one message for one reason."""
     first = alike[0]

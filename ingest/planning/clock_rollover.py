@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from db.core.connect import Connection
 from db.ingest import fix_presence
-from ingest.planning.decoded_batch import Arrivals
+from ingest.planning.decoded_batch import DecodedBatch
 from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks
 from telemetry.fix import FixBatch, Flag
@@ -24,7 +24,7 @@ Question = tuple[int, int]
 
 
 class HistoryNeeded(Exception):
-    """What memory does not know: `Arrivals.histories` must have an answer to each question."""
+    """What memory does not know: `DecodedBatch.histories` must have an answer to each question."""
 
     def __init__(self, questions: Sequence[Question]) -> None:
         super().__init__(f"{len(questions)} questions about stored fixes")
@@ -32,7 +32,7 @@ class HistoryNeeded(Exception):
 
 
 async def look_up(
-    conn: Connection, need: HistoryNeeded, arrivals: Arrivals, registry: Registry
+    conn: Connection, need: HistoryNeeded, arrivals: DecodedBatch, registry: Registry
 ) -> None:
     """Answers the questions, in `arrivals.histories`."""
     fixes = [(registry.trackers[tracker], time_us) for tracker, time_us in need.questions]
@@ -40,7 +40,7 @@ async def look_up(
     arrivals.histories.update(zip(need.questions, answers, strict=True))
 
 
-def mend(batch: FixBatch, arrivals: Arrivals, watermarks: Watermarks) -> FixBatch:
+def mend(batch: FixBatch, arrivals: DecodedBatch, watermarks: Watermarks) -> FixBatch:
     """The batch with rolled over clocks mended and flagged; every row has its tracker.
 
     Raises HistoryNeeded.
@@ -90,7 +90,7 @@ def _follows(times_us: NDArray[np.int64], time_us: int) -> bool:
 
 
 def _was_sending(
-    tracker: int, time_us: int, arrivals: Arrivals, watermarks: Watermarks
+    tracker: int, time_us: int, arrivals: DecodedBatch, watermarks: Watermarks
 ) -> bool | None:
     """Whether a fix of the day before is stored; None: nobody has asked the database yet."""
     newest_us = watermarks.newest_us(tracker)

@@ -23,7 +23,7 @@ class Before(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Arrivals:
+class DecodedBatch:
     """Messages in order of receipt, and what their payloads say.
 
     received_us: when they were taken, microseconds since 1970. oldest_us: fixes of before are not
@@ -40,15 +40,15 @@ class Arrivals:
     oldest_us: int = ANCIENT_BEFORE_US
     histories: dict[tuple[int, int], bool] = field(default_factory=dict)
     before: Sequence[Before] = ()
-    behind: "Arrivals | None" = None
+    behind: "DecodedBatch | None" = None
     alone: bool = False
 
 
 def read(
     messages: Sequence[RawMessage], received_us: int, oldest_us: int = ANCIENT_BEFORE_US
-) -> Arrivals:
+) -> DecodedBatch:
     """Decodes `messages`; who sent them is not asked yet."""
     formats = [format_of(message.topic) for message in messages]
     decoded = decode([message.payload for message in messages], formats)
     cut = {n: oversize_message(size) for n, m in enumerate(messages) if (size := m.oversize_bytes)}
-    return Arrivals(messages, refuse(decoded, cut, Reason.OVERSIZE), received_us, oldest_us)
+    return DecodedBatch(messages, refuse(decoded, cut, Reason.OVERSIZE), received_us, oldest_us)

@@ -17,7 +17,7 @@ from uuid import UUID
 import numpy as np
 
 from ingest.id_index import UNKNOWN
-from ingest.planning.decoded_batch import Arrivals, Before
+from ingest.planning.decoded_batch import Before, DecodedBatch
 from ingest.planning.plan import Memory, Plan
 from ingest.registry.registry import Registry
 from ingest.sources.source import RawMessage
@@ -35,7 +35,7 @@ whose messages are refused. A message counts as a fix at least."""
 _NOTHING = Before(0, 0, (), was_let_in=False)
 
 
-def finished(arrivals: Arrivals, plan: Plan) -> list[RawMessage]:
+def finished(arrivals: DecodedBatch, plan: Plan) -> list[RawMessage]:
     """The messages of which nothing is left over."""
     if not len(plan.postponed):
         return list(arrivals.messages)
@@ -43,7 +43,7 @@ def finished(arrivals: Arrivals, plan: Plan) -> list[RawMessage]:
     return [message for number, message in enumerate(arrivals.messages) if number not in left]
 
 
-def left_over(arrivals: Arrivals, plan: Plan) -> Arrivals | None:
+def left_over(arrivals: DecodedBatch, plan: Plan) -> DecodedBatch | None:
     """The fixes that `plan` postponed, with their messages, and the messages behind; None where
     there are none.
     """
@@ -60,11 +60,11 @@ def left_over(arrivals: Arrivals, plan: Plan) -> Arrivals | None:
         counts = (had.stored + stored[number], had.unassigned + unassigned[number])
         before.append(Before(*counts, why))
     decoded = Decoded(FixBatch(rows, plan.postponed.attributes))
-    left = Arrivals(messages, decoded, arrivals.received_us, arrivals.oldest_us, before=before)
+    left = DecodedBatch(messages, decoded, arrivals.received_us, arrivals.oldest_us, before=before)
     return left if arrivals.behind is None else joined(left, arrivals.behind)
 
 
-def joined(left: Arrivals | None, arrivals: Arrivals) -> Arrivals:
+def joined(left: DecodedBatch | None, arrivals: DecodedBatch) -> DecodedBatch:
     """What is left over, then what has arrived."""
     if left is None:
         return arrivals
@@ -87,7 +87,7 @@ def joined(left: Arrivals | None, arrivals: Arrivals) -> Arrivals:
     )
 
 
-def shared(arrivals: Arrivals, memory: Memory, most_fixes: int) -> Arrivals:
+def shared(arrivals: DecodedBatch, memory: Memory, most_fixes: int) -> DecodedBatch:
     """About `most_fixes` of the arrivals, the others behind them; organizations have equal shares,
     suspects SUSPECTS_FIXES at most, slow ones SLOW_FIXES.
 
@@ -112,14 +112,14 @@ def shared(arrivals: Arrivals, memory: Memory, most_fixes: int) -> Arrivals:
     return replace(part_of(arrivals, np.flatnonzero(is_now).tolist()), behind=behind)
 
 
-def leave(memory: Memory, left: Arrivals | None) -> None:
+def leave(memory: Memory, left: DecodedBatch | None) -> None:
     """Leave fixes over for the next batch, and note whose are too many."""
     memory.left = left
     is_any = left is not None
     memory.crowding = crowding(left, memory.registry, memory.most_left) if is_any else frozenset()
 
 
-def crowding(left: Arrivals, registry: Registry, most_fixes: int) -> frozenset[UUID]:
+def crowding(left: DecodedBatch, registry: Registry, most_fixes: int) -> frozenset[UUID]:
     """The organizations that have as many fixes left over as there is room for beside all, or more.
 
     One alone has half of `most_fixes`, two have a third each (Choudhury and Hahne, 1998).
@@ -131,7 +131,7 @@ def crowding(left: Arrivals, registry: Registry, most_fixes: int) -> frozenset[U
     return frozenset(registry.organizations[number] for number in crowds.tolist())
 
 
-def part_of(arrivals: Arrivals, numbers: Sequence[int]) -> Arrivals:
+def part_of(arrivals: DecodedBatch, numbers: Sequence[int]) -> DecodedBatch:
     """Some of the messages, in the order of their numbers as given, without those behind."""
     place = np.full(len(arrivals.messages), -1)
     place[list(numbers)] = np.arange(len(numbers))
@@ -153,12 +153,12 @@ def part_of(arrivals: Arrivals, numbers: Sequence[int]) -> Arrivals:
     )
 
 
-def before_of(arrivals: Arrivals, number: int) -> Before:
+def before_of(arrivals: DecodedBatch, number: int) -> Before:
     """What earlier batches did with a message."""
     return arrivals.before[number] if number < len(arrivals.before) else _NOTHING
 
 
-def counts_of(arrivals: Arrivals, plan: Plan) -> tuple[list[int], list[int]]:
+def counts_of(arrivals: DecodedBatch, plan: Plan) -> tuple[list[int], list[int]]:
     """Of each message how many fixes the plan stores, and how many of them belong to no asset."""
     rows, messages = plan.batch.rows, len(arrivals.messages)
     unassigned = rows["message"][rows["asset"] < 0]

@@ -19,19 +19,19 @@ from db.ingest.asset_backlogs import Backlog
 from db.ingest.checkpoints import Checkpoint
 from geofence.judging.evaluator import Evaluation, evaluate, late_assets
 from geofence.judging.state import State, StateDelta
-from geofence.late.amendments import Told, VisitKey
+from geofence.late.amendments import AnnouncedState, VisitKey
 from geofence.late.segments import nothing_known
 from geofence.late.visit_keys import tell_apart
 from geofence.zones.versions import MAX_TIME_US, MIN_TIME_US
 from ingest.events.known import in_order
 from ingest.events.visits import Outcome, tell
-from ingest.late.lookup import MOST_CHECKPOINTS, NO_PAST, AssetPast, Past, PastNeeded, Span
+from ingest.late.lookup import MOST_CHECKPOINTS, NO_PAST, AssetPast, LateSpan, Past, PastNeeded
 from ingest.late.rejudge import Late, judge, rows_by_asset
 from ingest.memory.checkpoints import Checkpoints
-from ingest.memory.saved_state import NoteChanges, Notes
+from ingest.memory.saved_state import SavedStateChanges, SavedStates
 from ingest.planning.acceptance import refuse_twins, sort_out
 from ingest.planning.backlogs import Backlogs, Progress
-from ingest.planning.decoded_batch import Arrivals
+from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.late_pace import LATE_ALONE_S, LATE_S, LatePace
 from ingest.planning.rate_limit import Buckets, Rates
 from ingest.planning.suspects import flag
@@ -70,16 +70,16 @@ class Memory:
     registry: Registry
     watermarks: Watermarks
     state: State
-    notes: Notes
+    saved_states: SavedStates
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
-    told: dict[UUID, Told] = field(default_factory=dict[UUID, Told])
+    told: dict[UUID, AnnouncedState] = field(default_factory=dict[UUID, AnnouncedState])
     used_names: dict[int, set[VisitKey]] = field(default_factory=dict[int, set[VisitKey]])
     bench: State = field(default_factory=State)
     rates: Rates = field(default_factory=Rates)
     backlogs: Backlogs = field(default_factory=Backlogs)
     late_pace: LatePace = field(default_factory=LatePace)
     most_transitions: int = MOST_TRANSITIONS
-    left: Arrivals | None = None
+    left: DecodedBatch | None = None
     most_left: int = MOST_LEFT
     crowding: frozenset[UUID] = frozenset()
     suspects: frozenset[int] = frozenset()
@@ -100,7 +100,7 @@ class Memory:
         self._undo = self._undo_of(plan)
         self.watermarks.advance(plan.batch)
         self.state.apply(plan.delta)
-        self.notes.take(plan.notes)
+        self.saved_states.take(plan.saved_states)
         self.checkpoints.take(plan.delta, plan.new.rows["asset"], plan.checkpointed)
         for departure in plan.outcome.departures:
             self.told.pop(departure.visit_id, None)
@@ -135,7 +135,7 @@ class Memory:
         return (
             self.watermarks.undo(plan.batch),
             self.state.undo(plan.delta),
-            self.notes.undo(plan.notes),
+            self.saved_states.undo(plan.saved_states),
             self.checkpoints.undo(assets[assets >= 0], plan.checkpointed),
             undo_of(self.told, (*departed, *plan.late.told)),
             undo_of(self.used_names, plan.late.used_names),
@@ -167,7 +167,7 @@ class Plan:
     suspect: Mapping[FixKey, bool]
     outcome: Outcome
     events: Sequence[Event]
-    notes: NoteChanges
+    saved_states: SavedStateChanges
     checkpoints: Sequence[Checkpoint]
     checkpointed: Sequence[tuple[int, int]]
     refusals: Sequence[Refusal]
@@ -183,11 +183,11 @@ class Plan:
     @property
     def tells(self) -> bool:
         """Whether fixes change anything that is kept beside them."""
-        found = (self.outcome, self.notes, self.checkpoints, self.backlogs)
+        found = (self.outcome, self.saved_states, self.checkpoints, self.backlogs)
         return any(map(bool, (*found, self.suspect, self.late.fixes)))
 
 
-def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_PAST) -> Plan:
+def make_plan(arrivals: DecodedBatch, memory: Memory, now_us: int, past: Past = NO_PAST) -> Plan:
     """Judges the fixes of `arrivals` and what has fallen due.
 
     past: what was looked up for it. Raises PastNeeded where more has to be, HistoryNeeded where the
@@ -256,7 +256,7 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
         suspect=suspect | late.suspect,
         outcome=outcome,
         events=in_order([*outcome.events, *late.events]),
-        notes=memory.notes.changes(delta, registry),
+        saved_states=memory.saved_states.changes(delta, registry),
         checkpoints=[*late.checkpoints, *checkpoints],
         checkpointed=[*late.checkpointed, *_times(checkpoints, registry)],
         refusals=refusals,
@@ -353,10 +353,10 @@ def _past_of(assets: NDArray[np.integer], batch: FixBatch, past: Past) -> dict[i
 
     Without those whose past is too long to be judged again.
     """
-    missing: dict[int, Span] = {}
+    missing: dict[int, LateSpan] = {}
     for asset, own in rows_by_asset(batch.rows, assets.tolist()):
         time_us = batch.rows["time_us"][own]
-        span = Span(int(time_us.min()), int(time_us.max()))
+        span = LateSpan(int(time_us.min()), int(time_us.max()))
         known = past.assets.get(asset)
         if known is None or not known.covers(span.earliest_us, span.latest_us):
             missing[asset] = span
@@ -425,7 +425,7 @@ def _organizations(batch: FixBatch, *cut: FixBatch) -> frozenset[int]:
 
 
 def _much_refused(
-    arrivals: Arrivals, refusals: Sequence[Refusal], registry: Registry
+    arrivals: DecodedBatch, refusals: Sequence[Refusal], registry: Registry
 ) -> frozenset[int]:
     """The organizations of which more is refused than may be, where others have messages too."""
     of_each = Counter(one.org_id for one in refusals if one.org_id is not None)

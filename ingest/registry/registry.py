@@ -27,16 +27,16 @@ from db.ingest.registry import (
 )
 from geofence.judging.evaluator import TICK_US
 from geofence.judging.state import State
-from geofence.model.no_fix_events import OPENING_DTYPE, Agenda
+from geofence.model.no_fix_events import SCHEDULE_START_DTYPE, Agenda
 from geofence.model.policy import Policy
 from geofence.model.rules import MAX_ACCURACY_M, MAX_SPEED_MPS, MAX_SPEED_MPS_OF_CLASS, Gates, Rules
 from geofence.model.schedule import parse_schedule
 from geofence.zones.index import ZoneIndex, ZoneVersion
 from geofence.zones.versions import ALL_ASSETS, MAX_TIME_US, MIN_TIME_US
-from ingest.id_index import UNKNOWN, Ordinals
+from ingest.id_index import UNKNOWN, IdIndex
 from ingest.registry.assignments import Assignments
 from ingest.registry.reassignments import Moves, Putting
-from ingest.registry.schedule_openings import Openings
+from ingest.registry.schedule_openings import ScheduleStarts
 from ingest.registry.spans import Span
 from ingest.registry.zone_filters import Filters
 from ingest.sources.source import RawMessage
@@ -62,10 +62,10 @@ class Registry:
 
     def __init__(self) -> None:
         self.revision = -1
-        self.organizations = Ordinals("org")
-        self.trackers = Ordinals("trk")
-        self.assets = Ordinals("ast")
-        self.zones = Ordinals("zon")
+        self.organizations = IdIndex("org")
+        self.trackers = IdIndex("trk")
+        self.assets = IdIndex("ast")
+        self.zones = IdIndex("zon")
         self.index = ZoneIndex([])
         self._senders: dict[str, int] = {}
         self._organization_of: list[int] = []  # by tracker
@@ -81,7 +81,7 @@ class Registry:
         self._zone_facts: dict[tuple[int, int], ZoneFacts] = {}
         self._policies: dict[Policy, Policy] = {}
         self.moves = Moves()
-        self.openings = Openings()
+        self.schedule_starts = ScheduleStarts()
         self._filters = Filters(self.assets)
         self._assignments = Assignments()
         self._kept_us: dict[int, int] = {}  # by organization: how long fixes are kept
@@ -179,16 +179,16 @@ class Registry:
         is_tick = now_us >= state.ticked_us + TICK_US
         fixes_of = batch.rows["asset"]
         moves = self.moves.pending(state, fixes_of, self._assignments, waiting, of_all=is_tick)
-        if not self.openings:
-            return Agenda(moves, np.empty(0, OPENING_DTYPE))
+        if not self.schedule_starts:
+            return Agenda(moves, np.empty(0, SCHEDULE_START_DTYPE))
         after_us = min(state.ticked_us, _done_us(state, batch))
         until_us = max(now_us, int(batch.rows["time_us"].max(initial=MIN_TIME_US)))
-        return Agenda(moves, self.openings.between(after_us, until_us))
+        return Agenda(moves, self.schedule_starts.between(after_us, until_us))
 
     def agenda_since(self, asset: int, after_us: int, until_us: int) -> Agenda:
         """All that happened to an asset in that time, known or not, that no fix tells."""
         moves = self.moves.since(asset, after_us, until_us)
-        return Agenda(moves, self.openings.between(after_us, until_us))
+        return Agenda(moves, self.schedule_starts.between(after_us, until_us))
 
     def placed_anew(self, batch: FixBatch) -> tuple[dict[int, int], dict[int, int]]:
         """By asset since when it has to be judged again: new fixes of a tracker from before it was
@@ -289,7 +289,7 @@ class Registry:
         self._zone_facts[zone, row.version] = ZoneFacts(row.name, policy, row.rules or _NO_RULES)
         made_us = row.created_us if row.created_us > row.valid_from_us else MIN_TIME_US
         span = (max(made_us, row.valid_from_us), row.valid_to_us)
-        self.openings.put(zone, row.version, organization, policy, span)
+        self.schedule_starts.put(zone, row.version, organization, policy, span)
         return ZoneVersion(
             zone=zone,
             version=row.version,

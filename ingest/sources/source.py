@@ -85,7 +85,7 @@ async def in_turn(
     just now.
     """
     clock = asyncio.get_running_loop()
-    waiting = [one for one in sources if not isinstance(one, Inbox)]
+    waiting = [one for one in sources if not isinstance(one, InboxSource)]
     idle_since_s = clock.time()
     while True:
         is_idle = True
@@ -105,7 +105,7 @@ async def in_turn(
             yield Taken(sources[-1], ())
 
 
-class Broker:
+class BrokerSource:
     """The session at the MQTT broker: waits for messages, and sends PUBACKs after COMMIT."""
 
     def __init__(self, session: Session) -> None:
@@ -122,7 +122,7 @@ class Broker:
         self._session.acknowledge(one for one in finished if isinstance(one, Message))
 
 
-class Inbox:
+class InboxSource:
     """The inbox table, looked at four times a second, or as soon as a batch is stored; does not
     wait.
 

@@ -9,8 +9,8 @@ import structlog
 
 from db.core import leases
 from db.core.connect import Connection, Limits, connect
-from listener.link.outbox import Link, Sender
-from listener.metrics import Metrics
+from listener.link.outbox import IngestLink, Sender
+from listener.metrics import ListenerMetrics
 from service.exceptions import message
 
 LEASE = "ingest"
@@ -25,11 +25,15 @@ _LIMITS = Limits(statement_s=5, transaction_s=5)
 _log = structlog.get_logger("listener")
 
 
-class Owner:
+class LeaderLink:
     """Looks the owner up, and links to it again and again. trouble: why there is no link."""
 
     def __init__(
-        self, database_url: str, sender: Sender, metrics: Metrics, tls: ssl.SSLContext | None
+        self,
+        database_url: str,
+        sender: Sender,
+        metrics: ListenerMetrics,
+        tls: ssl.SSLContext | None,
     ) -> None:
         self._database_url = database_url
         self._sender = sender
@@ -80,7 +84,7 @@ class Owner:
             async with asyncio.timeout(ANSWER_S):
                 if self._conn is None:
                     self._conn = await connect(self._database_url, "opsc-listen", _LIMITS)
-                return await leases.owner(self._conn, LEASE)
+                return await leases.holder(self._conn, LEASE)
         except (psycopg.Error, TimeoutError):
             await self._forget_database()
             raise
@@ -90,7 +94,7 @@ class Owner:
         if conn is not None:
             await conn.close()
 
-    async def _connect(self, address: str) -> Link:
+    async def _connect(self, address: str) -> IngestLink:
         loop = asyncio.get_running_loop()
         parts = urlsplit(address)
         link = self._sender.link()
@@ -111,7 +115,7 @@ class Owner:
             raise ConnectionError(str(link.lost.result() or "closed at once"))
         return link
 
-    async def _while_current(self, link: Link, epoch: int) -> None:
+    async def _while_current(self, link: IngestLink, epoch: int) -> None:
         """Ends with the link, or when somebody else owns the lease.
 
         A frozen owner keeps its socket open: only the lease tells. While the lease cannot be read

@@ -14,7 +14,7 @@ from geofence.model.rules import Gates
 from geofence.model.transitions import Cause, Inferred, Transition
 from stack.replay.devices import DeviceFilters
 from stack.replay.events import EventTypes
-from stack.replay.openings import Openings, tells_of_inside
+from stack.replay.openings import ScheduleStarts, tells_of_inside
 from stack.replay.output_formats import TransitionRows
 from stack.replay.tally import Tally
 from stack.replay.zones import ZoneSet
@@ -41,12 +41,12 @@ class Judge:
         gates: Gates,
         now_us: int,
         tally: Tally,
-        openings: Openings | None = None,
+        openings: ScheduleStarts | None = None,
     ) -> None:
         self._zone_ids = zones.zone_ids
         self._index = zones.index
         self._filters = DeviceFilters(zones.devices, ids)
-        self._openings = openings or Openings(zones.policies)
+        self._schedule_starts = openings or ScheduleStarts(zones.policies)
         self._tells_of_inside = tells_of_inside(zones.policies)
         self._events = EventTypes(zones.policies)
         self._ids = ids
@@ -68,7 +68,7 @@ class Judge:
         batch = _batch(rows)
         evaluations = (
             evaluate(batch, self._state, self._index, now_us, self._gates, agenda)
-            for agenda in self._openings.agendas(*self._time_of(rows))
+            for agenda in self._schedule_starts.agendas(*self._time_of(rows))
         )
         evaluation, found = _joined(evaluations)
         self._state.apply(evaluation.delta)
@@ -80,7 +80,7 @@ class Judge:
         count = len(rows)
         while count > 1:
             devices = len(np.unique(rows["tracker"][:count]))
-            if devices <= self._openings.devices_at_once(*self._time_of(rows[:count])):
+            if devices <= self._schedule_starts.devices_at_once(*self._time_of(rows[:count])):
                 break
             count //= 2
         return count

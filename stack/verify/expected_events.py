@@ -11,7 +11,14 @@ from geofence.judging.lookup import signed_distances_m
 from geofence.late import amendments
 from geofence.late.amendments import News
 from geofence.late.history import Revision
-from geofence.model.policy import AMENDED, BREACH, OVERSPEED, Word, event_type, opening_breach
+from geofence.model.policy import (
+    AMENDED,
+    BREACH,
+    OVERSPEED,
+    Word,
+    event_type,
+    schedule_start_breach,
+)
 from geofence.model.transitions import (
     TRANSITION_DTYPE,
     Cause,
@@ -19,7 +26,7 @@ from geofence.model.transitions import (
     Transition,
     rank_in_instant,
 )
-from geofence.model.visit_ids import amendment_event_id, event_id, opening_event_id, visit_id
+from geofence.model.visit_ids import amendment_event_id, event_id, schedule_start_event_id, visit_id
 from geofence.zones.index import ZoneIndex
 from stack.verify.judged_zones import policy_of
 from stack.verify.results import AmendedEvent, Event, GeofenceEvent, OverspeedEvent, Visit
@@ -118,7 +125,7 @@ class Telling:
             self._steps(_transitions(asset, revision.news, self._index)), revision.news, strict=True
         ):
             told.append(((*one.order, self._zones[step.zone]), step, one))
-        told += [(self._order(step), step, None) for step in self._steps(revision.openings)]
+        told += [(self._order(step), step, None) for step in self._steps(revision.schedule_starts)]
         for _, step, one in sorted(told, key=lambda entry: entry[0]):
             if one is None:
                 self._tell_of_hours(step)
@@ -219,12 +226,12 @@ class Telling:
     def _tell_of_hours(self, step: _Step) -> None:
         """What is told when the hours of a zone begin; who is outside is in no visit."""
         policy = self._policies[step.zone, step.version]
-        word = opening_breach(policy, inside=True)
+        word = schedule_start_breach(policy, inside=True)
         visit = None if word is None else self._visit_of(step)
-        word = word or opening_breach(policy, inside=False)
+        word = word or schedule_start_breach(policy, inside=False)
         if word is not None:
             asset, zone = self._assets[step.asset], self._zones[step.zone]
-            event = opening_event_id(asset, zone, step.time_us)
+            event = schedule_start_event_id(asset, zone, step.time_us)
             self.events.append(self._event(step, BREACH, event, visit, word))
 
     def _event(

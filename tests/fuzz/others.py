@@ -8,7 +8,7 @@ from uuid import UUID
 from ingest.sources.link import CREDIT_MESSAGES, LinkOptions, LinkServer
 from ingest.sources.link_address import LinkAddress
 from listener.devices.proxy_protocol import ProxyHeader, ProxyProtocolError
-from listener.link.outbox import Message, Origin, Sender
+from listener.link.outbox import DeviceMessage, Origin, Sender
 from telemetry import link
 from telemetry.formats.decode import Format, check_clock, decode
 from telemetry.link import FrameError, FrameReader
@@ -151,7 +151,7 @@ async def _to_listener(pieces: list[bytes]) -> None:
     """Nothing is lost or answered twice by whatever the other end says."""
     answered: list[int] = []
 
-    def committed(message: Message, result: int) -> None:
+    def committed(message: DeviceMessage, result: int) -> None:
         answered.append(message.number)
 
     sender = Sender(UUID(int=1))

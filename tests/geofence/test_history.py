@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from geofence.judging.evaluator import NO_TIMERS_US, evaluate
 from geofence.judging.state import State, StateDelta, blank_assets, is_same_state
-from geofence.late.amendments import News, Telling, Told, Visit, VisitKey
+from geofence.late.amendments import AnnouncedState, News, Telling, Visit, VisitKey
 from geofence.late.history import History, Revision, Unsettled
 from geofence.late.segments import FIXES_PER_SEGMENT, Circumstances
 from geofence.late.visit_keys import key_of, tell_apart
@@ -415,7 +415,7 @@ class BothPaths:
 
 
 def tellings(
-    transitions: np.ndarray, told: dict[VisitKey, Told]
+    transitions: np.ndarray, told: dict[VisitKey, AnnouncedState]
 ) -> Iterator[tuple[VisitKey, str, int]]:
     """What the fast path tells."""
     for one in transitions:

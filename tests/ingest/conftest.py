@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ingest.leader import Ownership, run
-from ingest.metrics import Metrics
+from ingest.leader import IngestRuntime, run
+from ingest.metrics import IngestMetrics
 from ingest.sources.mqtt import BatchLimits
 from mqtt import BrokerAddress, Session, SessionOptions, Subscription
 from telemetry.topics import SUBSCRIPTIONS
@@ -33,11 +33,11 @@ async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
             await asyncio.sleep(0.02)
 
 
-def ownership(
+def runtime(
     database_url: str, broker_url: str, client_id: str, lease_s: float = 1.0
-) -> Ownership:
+) -> IngestRuntime:
     """What `ingest.__main__` puts together, with a short lease."""
-    return Ownership(
+    return IngestRuntime(
         database_url=database_url,
         broker=BrokerAddress.parse(broker_url),
         session_options=SessionOptions(
@@ -48,12 +48,12 @@ def ownership(
         batch_fixes=40_000,
         batch_transitions=10_000,
         lease_s=lease_s,
-        metrics=Metrics(),
+        metrics=IngestMetrics(),
     )
 
 
 @asynccontextmanager
-async def running(owner: Ownership) -> AsyncIterator[Ownership]:
+async def running(owner: IngestRuntime) -> AsyncIterator[IngestRuntime]:
     """`owner` at work, connected; stopped in order at the end."""
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(run(owner))
@@ -96,7 +96,9 @@ async def device(broker: BrokerUnderTest) -> AsyncIterator[Device]:
 
 
 @pytest.fixture
-async def ingest(database: DatabaseUnderTest, broker: BrokerUnderTest) -> AsyncIterator[Ownership]:
-    owner = ownership(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
+async def ingest(
+    database: DatabaseUnderTest, broker: BrokerUnderTest
+) -> AsyncIterator[IngestRuntime]:
+    owner = runtime(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
     async with running(owner):
         yield owner

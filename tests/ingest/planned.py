@@ -22,7 +22,7 @@ from db.ingest.registry import (
 from geofence.judging.state import State
 from ingest.late import lookup as past
 from ingest.late.lookup import NO_PAST, AssetPast, Past, PastNeeded, Span
-from ingest.memory.saved_state import Notes
+from ingest.memory.saved_state import SavedStates
 from ingest.planning.decoded_batch import read
 from ingest.planning.late_pace import LatePace
 from ingest.planning.plan import Memory, Plan, make_plan
@@ -68,7 +68,7 @@ class Planned:
     def __init__(self, zones: Sequence[ZoneVersionRow], vehicles: int) -> None:
         registry = Registry()
         registry.take(_changes(zones, vehicles))
-        self.memory = Memory(registry, Watermarks(), State(), Notes())
+        self.memory = Memory(registry, Watermarks(), State(), SavedStates())
         self.rows = np.empty(0, FIX_DTYPE)
         self.visits: dict[UUID, Visit] = {}
         self.events: list[Event] = []

@@ -18,12 +18,12 @@ from geofence.late.history import History
 from geofence.late.segments import Circumstances
 from ingest.late import lookup as past
 from ingest.late.lookup import NO_PAST, PastNeeded, look_up
-from ingest.leader import Ownership
+from ingest.leader import IngestRuntime
 from ingest.memory import checkpoints
-from ingest.metrics import Metrics
-from ingest.pipeline import LEASE, Turn
+from ingest.metrics import IngestMetrics
+from ingest.pipeline import LEASE, LeaderTerm
 from ingest.planning.plan import UNDER_WAY_US, Memory
-from ingest.recovery import recollect
+from ingest.recovery import recover
 from ingest.standby import Standby
 from mqtt import Message
 from telemetry.ids import format_id
@@ -249,7 +249,9 @@ async def _happened(
     world, now, step = await World.make(await Tenant.create(database), script), BEGIN, 0
     standby = Standby(LEASE)
     async with owner(database) as (conn, epoch):
-        turn = Turn(conn, epoch, await recollect(conn), Metrics(), lambda: microseconds(now))
+        turn = LeaderTerm(
+            conn, epoch, await recover(conn), IngestMetrics(), lambda: microseconds(now)
+        )
         while step < STEPS or turn.memory.backlogs.assets:
             assert step < 50 * STEPS
             messages: list[Message] = []
@@ -264,10 +266,10 @@ async def _happened(
                 async with conn.transaction(force_rollback=True):
                     await take(turn, messages, now)
                 known, standby = standby.registry_of(epoch + 1), Standby(LEASE)
-                turn = replace(turn, memory=await recollect(conn, known))
+                turn = replace(turn, memory=await recover(conn, known))
             await take(turn, messages, now)
             if trouble is not None:
-                assert all_known(await recollect(conn)) == all_known(turn.memory), step
+                assert all_known(await recover(conn)) == all_known(turn.memory), step
             step += 1
         now = script.times[-1] + timedelta(hours=3)
         await take(turn, [], now)
@@ -342,7 +344,7 @@ def _expected(start: datetime, fixes: int) -> list[tuple[Any, ...]]:
 
 
 async def test_stored_fixes_are_judged_as_late_ones_once_their_tracker_is_on_an_asset(
-    tenant: Tenant, device: Device, ingest: Ownership
+    tenant: Tenant, device: Device, ingest: IngestRuntime
 ) -> None:
     tracker, asset_id = await tenant.loose_tracker(), await tenant.asset()
     vehicle, start = Vehicle(tracker, asset_id), soon(-300)
@@ -360,7 +362,7 @@ async def test_stored_fixes_are_judged_as_late_ones_once_their_tracker_is_on_an_
 
 
 async def test_a_late_fix_from_before_a_tracker_was_put_on_judges_that_arrival_again(
-    tenant: Tenant, device: Device, ingest: Ownership
+    tenant: Tenant, device: Device, ingest: IngestRuntime
 ) -> None:
     """It was in the zone when it was put on the asset, and not outside, as its last fix had it."""
     vehicle, asset_id, put_on = await tenant.vehicle(), await tenant.asset(), soon(-60)
@@ -381,7 +383,7 @@ async def test_a_late_fix_from_before_a_tracker_was_put_on_judges_that_arrival_a
 
 
 async def test_a_fix_from_before_a_tracker_was_put_on_that_is_older_than_its_place_changes_nothing(
-    tenant: Tenant, device: Device, ingest: Ownership
+    tenant: Tenant, device: Device, ingest: IngestRuntime
 ) -> None:
     vehicle, asset_id, put_on = await tenant.vehicle(), await tenant.asset(), soon(-60)
     await tenant.zone(square(*HOME))
@@ -396,7 +398,7 @@ async def test_a_fix_from_before_a_tracker_was_put_on_that_is_older_than_its_pla
 async def test_sessions_that_are_terminated_lose_and_double_nothing_of_a_backlog(
     tenant: Tenant,
     device: Device,
-    ingest: Ownership,
+    ingest: IngestRuntime,
     database: DatabaseUnderTest,
     small: Callable[[int], None],
 ) -> None:
@@ -424,7 +426,7 @@ async def test_sessions_that_are_terminated_lose_and_double_nothing_of_a_backlog
 
 
 async def test_a_backlog_does_not_keep_other_assets_waiting(
-    tenant: Tenant, device: Device, ingest: Ownership, small: Callable[[int], None]
+    tenant: Tenant, device: Device, ingest: IngestRuntime, small: Callable[[int], None]
 ) -> None:
     small(2)
     tracker, asset_id = await tenant.loose_tracker(), await tenant.asset()

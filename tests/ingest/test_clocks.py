@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ingest.planning.clock_rollover import HistoryNeeded, mend
-from ingest.planning.decoded_batch import Arrivals
+from ingest.planning.decoded_batch import DecodedBatch
 from ingest.registry.watermarks import Watermarks
 from telemetry.fix import Flag
 from telemetry.formats.decoded import Decoded
@@ -51,7 +51,7 @@ CASES = [
 
 
 def _arrivals(batch_rows: list[tuple[int, int, int]], answers: dict[tuple[int, int], bool]):
-    return Arrivals((), Decoded(batch_of(batch_rows)), NOW_US, histories=answers)
+    return DecodedBatch((), Decoded(batch_of(batch_rows)), NOW_US, histories=answers)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.says)

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from ingest import splitting
-from ingest.leader import Ownership
-from ingest.pipeline import Stored, Turn, plan_asking, store
+from ingest.leader import IngestRuntime
+from ingest.pipeline import LeaderTerm, Stored, plan_asking, store
 from ingest.planning import leftovers
 from ingest.planning.decoded_batch import read
 from ingest.planning.leftovers import finished, shared
@@ -70,7 +70,7 @@ def sent(vehicle: Vehicle, number: int, place: tuple[float, float] = AWAY, seq: 
     return DeviceMessage(vehicle.tracker_id, fixes_topic(vehicle.name), body)
 
 
-class Told:
+class AnnouncedState:
     """What a source is told, and in how many transactions."""
 
     def __init__(self) -> None:
@@ -83,7 +83,9 @@ class Told:
         self.results.update(zip(done, map(Result, results(*stored)), strict=True))
 
 
-async def stored_anyhow(turn: Turn, messages: Sequence[RawMessage], told: Told) -> bool:
+async def stored_anyhow(
+    turn: LeaderTerm, messages: Sequence[RawMessage], told: AnnouncedState
+) -> bool:
     """As the owner stores them. Returns whether the batch had to be split."""
     arrivals = read(messages, now_us())
     plan = await plan_asking(turn.conn, arrivals, turn.memory, now_us)
@@ -101,7 +103,7 @@ async def test_one_fix_among_thousands_is_found_in_few_transactions(
     vehicles = [await tenant.vehicle() for _ in range(50)]
     messages = [sent(vehicles[n % 50], n // 50 - 200, PLACE) for n in range(5_000)]
     messages[3_333] = sent(vehicles[33], 3_333 // 50 - 200, PLACE, seq=666)
-    told = Told()
+    told = AnnouncedState()
     async with turn_of(picky) as turn:
         assert await stored_anyhow(turn, messages, told)
     assert told.results.pop(messages[3_333]) == Result.REFUSED_BY_DATABASE
@@ -123,7 +125,7 @@ async def test_one_organizations_events_are_refused_and_all_others_are_stored(
     bad = [sent(poisoned, number - 90, places[number % 2]) for number in range(4)]
     for number, message in enumerate(bad):
         messages.insert(100 * number, message)
-    told = Told()
+    told = AnnouncedState()
     with without_events_of(other):
         async with turn_of(database) as turn:
             assert await stored_anyhow(turn, messages, told)
@@ -144,7 +146,7 @@ async def test_what_has_failed_in_memory_is_as_if_it_had_never_come(
     vehicle = await tenant.vehicle()
     await tenant.zone(square(*PLACE))
     async with turn_of(picky) as turn:
-        told = Told()
+        told = AnnouncedState()
         await stored_anyhow(turn, [sent(vehicle, -90), sent(vehicle, -80, PLACE)], told)
         await stored_anyhow(turn, [sent(vehicle, -5, AWAY, seq=666)], told)
         assert not await stored_anyhow(turn, [sent(vehicle, -60, PLACE)], told)
@@ -161,7 +163,7 @@ async def test_many_that_are_refused_leave_the_rest_for_the_next_batch(
     vehicle, quiet = await tenant.vehicle(), await other.vehicle()
     flood = [sent(vehicle, number - 90, seq=666) for number in range(40)]
     good = sent(quiet, -9)
-    told, rounds = Told(), 0
+    told, rounds = AnnouncedState(), 0
     async with turn_of(picky) as turn:
         await stored_anyhow(turn, [*flood, good], told)
         assert told.results[good] == Result.STORED, "it waits for none of what is refused"
@@ -183,7 +185,9 @@ async def test_a_suspect_has_little_of_a_batch_until_one_passes(
     other = await Tenant.create(picky)
     poisoned, quiet = await tenant.vehicle(), await other.vehicle()
     async with turn_of(picky) as turn:
-        await stored_anyhow(turn, [sent(poisoned, -90, seq=666), sent(quiet, -90)], Told())
+        await stored_anyhow(
+            turn, [sent(poisoned, -90, seq=666), sent(quiet, -90)], AnnouncedState()
+        )
         both = [*(sent(one, n - 60) for one in (poisoned, quiet) for n in range(30))]
         batch = shared(read(both, now_us()), turn.memory, 1_000)
         assert [one.identity for one in batch.messages].count(poisoned.tracker_id) == 10
@@ -210,7 +214,7 @@ async def test_of_whom_too_much_is_left_over_is_known_by_organization(
 
 
 async def test_a_running_ingest_goes_on_in_its_turn(
-    tenant: Tenant, device: Device, picky: DatabaseUnderTest, ingest: Ownership
+    tenant: Tenant, device: Device, picky: DatabaseUnderTest, ingest: IngestRuntime
 ) -> None:
     vehicle, other = await tenant.vehicle(), await tenant.vehicle()
     for number in range(-60, -20):
@@ -233,7 +237,7 @@ async def test_a_row_that_memory_does_not_know_ends_the_turn_once_and_is_refused
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
     vehicle = await tenant.vehicle()
-    message, told = sent(vehicle, -9), Told()
+    message, told = sent(vehicle, -9), AnnouncedState()
     async with turn_of(database) as turn:
         with psycopg.connect(database.url("admin")) as conn:
             conn.execute(

@@ -13,11 +13,11 @@ import pytest
 from db.core.connect import connect
 from db.core.tenant import act_for
 from db.history.inbox import NewMessage, put
-from ingest.leader import Ownership
+from ingest.leader import IngestRuntime
 from ingest.planning import leftovers, plan
 from ingest.planning.decoded_batch import read
 from telemetry.topics import fixes_topic
-from tests.ingest.conftest import Device, fix, ownership, running, until
+from tests.ingest.conftest import Device, fix, running, runtime, until
 from tests.ingest.seam import now_us, settle, turn_of
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.ingest.test_receipts import heard, listening
@@ -33,8 +33,10 @@ FIXES = "SELECT time, seq, flags FROM gps_events ORDER BY time"
 REFUSED = "SELECT reason, positions FROM quarantine"
 
 
-def owner_of(database: DatabaseUnderTest, broker: BrokerUnderTest, transitions: int) -> Ownership:
-    owner = ownership(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
+def owner_of(
+    database: DatabaseUnderTest, broker: BrokerUnderTest, transitions: int
+) -> IngestRuntime:
+    owner = runtime(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
     owner.batch_transitions = transitions
     return owner
 
@@ -76,7 +78,7 @@ async def test_a_batch_in_pieces_gives_what_it_gives_whole(
     for most in (10_000, transitions):
         tenant, vehicle, numbers = await tenant_with_zones(database)
         owner = owner_of(database, broker, most)
-        owner.admission = owner.admission.__class__(max_fixes_per_s=4)
+        owner.acceptance = owner.acceptance.__class__(max_fixes_per_s=4)
         async with running(owner), listening(broker, vehicle) as session:
             await device.send(vehicle, *in_and_out(at, 46))
             receipts += [content for _, content in await heard(session, 1)]
@@ -98,7 +100,7 @@ async def test_a_turn_that_ends_between_two_pieces_is_gone_on_with_by_the_next(
         async with running(owner):
             await device.send(vehicle, *in_and_out(at, 46))
             await until(lambda tenant=tenant: len(tenant.rows(FIXES)) > 0)
-        again = ownership(database.url("opsc_ingest"), broker.url, client_id)
+        again = runtime(database.url("opsc_ingest"), broker.url, client_id)
         async with running(again):
             await until(lambda tenant=tenant: len(tenant.rows(FIXES)) == 45)
         found.append(told(tenant, numbers))

@@ -25,11 +25,11 @@ from geofence.late.segments import Circumstances
 from geofence.zones.versions import MIN_TIME_US
 from ingest.late.lookup import MOST_CHECKPOINTS, NO_PAST, PastNeeded, Span, look_up
 from ingest.memory import checkpoints
-from ingest.metrics import Metrics
-from ingest.pipeline import LEASE, Turn, plan_asking, store
+from ingest.metrics import IngestMetrics
+from ingest.pipeline import LEASE, LeaderTerm, plan_asking, store
 from ingest.planning.decoded_batch import read
 from ingest.planning.plan import UNDER_WAY_US, Memory
-from ingest.recovery import recollect
+from ingest.recovery import recover
 from ingest.standby import Standby
 from mqtt import Message
 from telemetry.ids import format_id
@@ -161,7 +161,7 @@ def microseconds(at: datetime) -> int:
     return round(at.timestamp() * 1_000_000)
 
 
-async def take(turn: Turn, messages: list[Message], now: datetime) -> None:
+async def take(turn: LeaderTerm, messages: list[Message], now: datetime) -> None:
     arrivals = read(messages, microseconds(now))
     plan = await plan_asking(turn.conn, arrivals, turn.memory, lambda: microseconds(now))
     await store(turn, arrivals, plan)
@@ -206,10 +206,12 @@ async def test_what_is_read_back_after_each_batch_is_what_was_known(
     database = postgres.migrated_database()
     walk = await Walk.begin(database, seed)
     async with owner(database) as (conn, epoch):
-        turn = Turn(conn, epoch, await recollect(conn), Metrics(), lambda: microseconds(walk.now))
+        turn = LeaderTerm(
+            conn, epoch, await recover(conn), IngestMetrics(), lambda: microseconds(walk.now)
+        )
         for number in range(BATCHES):
             await take(turn, await walk.step(), walk.now)
-            assert all_known(await recollect(conn)) == all_known(turn.memory), (seed, number)
+            assert all_known(await recover(conn)) == all_known(turn.memory), (seed, number)
     events, visits = _told(walk)
     causes = {cause for row in (*events, *visits) for cause in row[3:5]}
     assert causes >= {"moved", "zone_changed", "reassigned", "silence", "schedule_started"}
@@ -227,7 +229,9 @@ async def test_an_asset_is_where_its_tracker_left_it_and_the_tracker_elsewhere_b
     topic = fixes_topic(format_id("trk", left.tracker_id))
     now = BEGIN + timedelta(seconds=10)
     async with owner(database) as (conn, epoch):
-        turn = Turn(conn, epoch, await recollect(conn), Metrics(), lambda: microseconds(now))
+        turn = LeaderTerm(
+            conn, epoch, await recover(conn), IngestMetrics(), lambda: microseconds(now)
+        )
         for place in (HOME, (HOME[0], HOME[1] + 0.0001)):
             payload = json.dumps(fix(now, *place)).encode()
             await take(turn, [Message(topic, payload, 1, 0, False, False, None, None)], now)
@@ -238,7 +242,7 @@ async def test_an_asset_is_where_its_tracker_left_it_and_the_tracker_elsewhere_b
                 now += timedelta(microseconds=TICK_US // 4)
         known = all_known(turn.memory)
         assert known.keys() == {left.asset_id, taken_up.asset_id}
-        assert all_known(await recollect(conn)) == known
+        assert all_known(await recover(conn)) == known
     postgres.drop(database)
 
 
@@ -278,20 +282,20 @@ async def _walk(
     database, trouble = postgres.migrated_database(), Random(seed)
     walk, standby = await Walk.begin(database, seed), Standby(LEASE)
     async with owner(database) as (conn, epoch):
-        memory = await recollect(conn)
+        memory = await recover(conn)
         for _ in range(BATCHES):
-            turn = Turn(conn, epoch, memory, Metrics(), lambda: microseconds(walk.now))
+            turn = LeaderTerm(conn, epoch, memory, IngestMetrics(), lambda: microseconds(walk.now))
             messages = await walk.step()
             if troubled and trouble.random() < 0.3:
                 async with conn.transaction(force_rollback=True):
                     await take(turn, messages, walk.now)
-                turn = replace(turn, memory=await recollect(conn))
+                turn = replace(turn, memory=await recover(conn))
             if troubled and trouble.random() < 0.3:
                 await standby.refresh(conn)
             await take(turn, messages, walk.now)
             memory = turn.memory
             if troubled and trouble.random() < 0.3:
-                memory = await recollect(conn, standby.registry_of(epoch + 1))
+                memory = await recover(conn, standby.registry_of(epoch + 1))
                 standby = Standby(LEASE)
     told = _told(walk)
     postgres.drop(database)
@@ -309,7 +313,9 @@ async def test_late_fixes_end_in_the_visits_of_the_order_of_time(
     database = postgres.migrated_database()
     walk = await Walk.begin(database, seed)
     async with owner(database) as (conn, epoch):
-        turn = Turn(conn, epoch, await recollect(conn), Metrics(), lambda: microseconds(walk.now))
+        turn = LeaderTerm(
+            conn, epoch, await recover(conn), IngestMetrics(), lambda: microseconds(walk.now)
+        )
         for _ in range(BATCHES):
             await take(turn, await walk.step(), walk.now)
         memory, due_us = turn.memory, microseconds(walk.now) - UNDER_WAY_US

@@ -13,9 +13,9 @@ import pytest
 from db.core import leases
 from db.core.connect import Connection, connect
 from db.ingest.registry import changes_since, unchanging
-from ingest.metrics import Metrics
-from ingest.pipeline import LEASE, Turn
-from ingest.recovery import recollect
+from ingest.metrics import IngestMetrics
+from ingest.pipeline import LEASE, LeaderTerm
+from ingest.recovery import recover
 from ingest.registry.registry import Registry
 from ingest.standby import Standby
 from stack.cli.org_delete import delete
@@ -87,7 +87,9 @@ async def test_a_standby_knows_after_each_change_what_a_fresh_process_reads(
         owner(database) as (conn, epoch),
         await connect(database.url("opsc_ingest"), "standby") as ahead,
     ):
-        turn = Turn(conn, epoch, await recollect(conn), Metrics(), lambda: microseconds(walk.now))
+        turn = LeaderTerm(
+            conn, epoch, await recover(conn), IngestMetrics(), lambda: microseconds(walk.now)
+        )
         for number in range(BATCHES):
             if random.random() < 0.1:
                 await _change_trackers(walk, random)
@@ -97,14 +99,16 @@ async def test_a_standby_knows_after_each_change_what_a_fresh_process_reads(
             if random.random() < 0.2:
                 next_epoch = await leases.acquire(conn, LEASE, "test", 600)
                 assert next_epoch is not None
-                memory = await recollect(conn, standby.registry_of(next_epoch))
-                fresh, now_us = await recollect(conn), microseconds(walk.now)
+                memory = await recover(conn, standby.registry_of(next_epoch))
+                fresh, now_us = await recover(conn), microseconds(walk.now)
                 assert all_known(memory) == all_known(fresh), (seed, number)
                 assert all_registered(memory.registry, now_us) == all_registered(
                     fresh.registry, now_us
                 ), (seed, number)
                 turn, standby = (
-                    Turn(conn, next_epoch, memory, Metrics(), lambda: microseconds(walk.now)),
+                    LeaderTerm(
+                        conn, next_epoch, memory, IngestMetrics(), lambda: microseconds(walk.now)
+                    ),
                     Standby(LEASE),
                 )
                 compared += 1

@@ -16,8 +16,8 @@ from ingest.sources.link import LinkMessage, LinkOptions, LinkServer
 from ingest.sources.link_address import LinkAddress
 from ingest.sources.mqtt import BatchLimits
 from listener.link import leader
-from listener.link.outbox import Link, Message, Origin, Sender
-from listener.metrics import Metrics
+from listener.link.outbox import DeviceMessage, IngestLink, Origin, Sender
+from listener.metrics import ListenerMetrics
 from stack.servers.postgres import free_port
 from telemetry import link
 from telemetry.link import FrameReader, Welcome
@@ -75,7 +75,7 @@ class Connection:
     def close(self) -> None:
         self._sender.closed(self.origin)
 
-    def _note(self, message: Message, result: int) -> None:
+    def _note(self, message: DeviceMessage, result: int) -> None:
         assert result == STORED
         self.committed.append(message.payload)
 
@@ -210,7 +210,7 @@ async def test_a_link_that_is_not_welcomed_in_time_is_given_up(
     sender: Sender, database: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leader, "WELCOME_S", 0.2)
-    keeping = leader.Owner(database.url("opsc_listen"), sender, Metrics(), None)
+    keeping = leader.Owner(database.url("opsc_listen"), sender, ListenerMetrics(), None)
     async with owned(database) as links, asyncio.timeout(30):
         task = asyncio.create_task(keeping.run())
         frozen = await links.get()
@@ -235,7 +235,7 @@ async def test_a_link_that_was_given_up_is_not_welcomed(sender: Sender) -> None:
 
 
 async def test_a_second_welcome_ends_the_link(sender: Sender) -> None:
-    made: Link = sender.link()
+    made: IngestLink = sender.link()
     for _ in range(2):
         assert not made.lost.done()
         made.data_received(link.frame(Welcome(link.VERSION, 1, 1_000, 1_000_000)))
@@ -245,7 +245,7 @@ async def test_a_second_welcome_ends_the_link(sender: Sender) -> None:
 async def test_the_lease_is_watched_although_sessions_of_the_database_end(
     sender: Sender, database: DatabaseUnderTest
 ) -> None:
-    keeping = leader.Owner(database.url("opsc_listen"), sender, Metrics(), None)
+    keeping = leader.Owner(database.url("opsc_listen"), sender, ListenerMetrics(), None)
     async with owned(database) as links, asyncio.timeout(30):
         task = asyncio.create_task(keeping.run())
         frozen = await links.get()
