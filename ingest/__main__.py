@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from db.history.quarantine import Bounds, DailyBound
 from geofence.judging.warmup import prepare
-from ingest.leader import IngestRuntime, run
+from ingest.leader import run
 from ingest.metrics import IngestMetrics
 from ingest.planning.acceptance import Acceptance
+from ingest.runtime import IngestRuntime
 from ingest.settings import IngestSettings
 from ingest.sources.link import LinkOptions
 from ingest.sources.mqtt import BatchLimits
@@ -22,7 +23,7 @@ from service import logs
 from service.health import serving
 from service.itself import watching_itself
 from service.wrong_settings import explained
-from telemetry.topics import SUBSCRIPTIONS
+from telemetry.formats.decode import SUBSCRIPTIONS
 
 # How long the planning thread may keep the event loop waiting; Python's own default is ten times
 # as long, in which COPY runs dry.

@@ -22,9 +22,11 @@ class IngestMetrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         named = {"registry": self.registry, "namespace": "opsc_ingest"}
-        self.active = Gauge("active", "1 while this process is the owner", **named)
-        self.turns = Counter("turns", "Times this process became the owner", **named)
-        self.failures = Counter("failures", "Turns that ended in an error", ["error"], **named)
+        self.active = Gauge("active", "1 while this process is the leader", **named)
+        self.turns = Counter("turns", "Times this process became the leader", **named)
+        self.failures = Counter(
+            "failures", "Terms as the leader that ended in an error", ["error"], **named
+        )
         self._messages = Counter("messages", "Messages dealt with", **named)
         self._stored = Counter("fixes_stored", "Fixes stored", **named)
         self._duplicates = Counter("fixes_duplicate", "Fixes that were stored before", **named)
@@ -64,7 +66,7 @@ class IngestMetrics:
         self._timers.inc(int((transitions["inferred"] == Inferred.TIMER).sum()))
         for kind in (Transition.ENTER, Transition.EXIT, Transition.DWELL, Transition.SCHEDULE):
             count = int((transitions["transition"] == kind).sum())
-            self._transitions.labels(kind.name.lower()).inc(count)
+            self._transitions.labels(kind.word).inc(count)
         self._events.inc(len(plan.events))
         self._transaction.observe(seconds)
         self._batch.observe(len(plan.batch))
@@ -84,7 +86,7 @@ class IngestMetrics:
 
 
 class _SessionCollector:
-    """The counters of the current broker session; they begin again with each turn."""
+    """The counters of the current broker session; they begin again with each term."""
 
     session: Session | None = None
 

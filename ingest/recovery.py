@@ -19,9 +19,10 @@ from geofence.late.amendments import AnnouncedState, VisitKey
 from geofence.model.records import MEMBERSHIP_DTYPE, PLACE_DTYPE
 from geofence.model.visit_ids import visit_id
 from geofence.zones.versions import MIN_TIME_US
+from ingest.late.lookup import place_trackers
 from ingest.memory.saved_state import Run, SavedState, SavedStates
 from ingest.memory.state_codec import SavedPlace, read_asset, read_place
-from ingest.planning.plan import Memory
+from ingest.planning.memory import Memory
 from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks
 
@@ -61,7 +62,12 @@ async def recover(conn: Connection, known: Registry | None = None) -> Memory:
         took.lap("state_s")
         used_names = await _used_names(conn, saved_by_asset, registry)
         memory = Memory(
-            registry, watermarks, state, saved_states, told=_told(visits), used_names=used_names
+            registry,
+            watermarks,
+            state,
+            saved_states,
+            announced=_announced(visits),
+            used_names=used_names,
         )
         memory.hold(backlogs)
         await look_up_places(conn, memory)
@@ -97,21 +103,21 @@ class _Stopwatch:
 async def _used_names(
     conn: Connection, saved_by_asset: Mapping[int, SavedState], registry: Registry
 ) -> dict[int, set[VisitKey]]:
-    """Of fixes that may open visits when another one comes."""
-    openings = [
-        restore.Opening(registry.assets[asset], UUID(bytes=at.tracker), at.time_us, at.seq)
+    """The names of visits that fixes have used which may open visits when another fix comes."""
+    first_fixes = [
+        restore.FirstFix(registry.assets[asset], UUID(bytes=at.tracker), at.time_us, at.seq)
         for asset, saved in saved_by_asset.items()
         for at in (*(run.first for run in saved.runs), *_suspects(saved))
     ]
     found: dict[int, set[VisitKey]] = {}
-    for name in await restore.used_names(conn, openings):
+    for name in await restore.used_names(conn, first_fixes):
         ordinals = (registry.zones.number(name.zone_id), registry.trackers.number(name.tracker_id))
         key = VisitKey(*ordinals, *name[3:])
         found.setdefault(registry.assets.number(name.asset_id), set()).add(key)
     return found
 
 
-def _told(visits: Sequence[restore.OpenVisit]) -> dict[UUID, AnnouncedState]:
+def _announced(visits: Sequence[restore.OpenVisit]) -> dict[UUID, AnnouncedState]:
     """Of visits whose events do not hold any more."""
     return {
         _visit_id(visit): AnnouncedState(
@@ -140,19 +146,7 @@ async def look_up_places(conn: Connection, memory: Memory) -> None:
     """Finds where trackers were when they were put on assets, as far as that matters."""
     registry = memory.registry
     puttings = registry.moves.unplaced(memory.state, memory.watermarks)
-    wanted = [
-        (registry.trackers[one.tracker], one.time_us, registry.gates.max_accuracy_of(one.asset))
-        for one in puttings
-    ]
-    found = await restore.last_places(conn, wanted)
-    place_of = {(place.tracker_id, place.before_us): place for place in found}
-    for putting, (tracker_id, before_us, _) in zip(puttings, wanted, strict=True):
-        place = place_of.get((tracker_id, before_us))
-        if place is None:
-            registry.moves.place(putting, None)
-        else:
-            fix = restore.NewestFix(place.tracker_id, *place[2:])
-            registry.moves.place(putting, _places([fix], registry)[0])
+    await place_trackers(conn, puttings, registry)
 
 
 def _places(fixes: Sequence[restore.NewestFix], registry: Registry) -> NDArray[np.void]:

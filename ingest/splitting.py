@@ -1,7 +1,7 @@
 """Batches that the database refuses, split until the messages that it refuses are found.
 
 A poison message fails with an error that is about the data, not about a connection, a lock or a
-resource. The turn goes on meanwhile: memory is undone, and the batch is stored in halves, each in a
+resource. The term goes on meanwhile: memory is undone, and the batch is stored in halves, each in a
 transaction of its own, down to the one message, which goes into quarantine. The first cuts are
 between organizations, and the groups of organizations that come of them take turns: one that is not
 refused is stored after a few transactions, whatever becomes of the others. After SEARCH_S, or
@@ -11,7 +11,7 @@ are suspects: they are cut off first, and a batch has little of them
 (`ingest.planning.leftovers.shared`), until one has passed with nothing refused.
 
 A row that is there although memory does not know it may mean that memory is wrong: the first time
-this ends the turn, so that memory is read back. A message that fails so once more is refused.
+this ends the term, so that memory is read back. A message that fails so once more is refused.
 """
 
 import time
@@ -26,12 +26,13 @@ import structlog
 from numpy.typing import NDArray
 from psycopg.errors import UniqueViolation
 
-from ingest.pipeline import LeaderTerm, Stored, plan_asking, store
 from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.leftovers import joined, leave, part_of
-from ingest.planning.plan import Memory
+from ingest.planning.memory import Memory
 from ingest.planning.poison_messages import DATA_ERRORS, refuse
+from ingest.planning.senders import organizations_of
 from ingest.sources.source import RawMessage, Source
+from ingest.transaction import LeaderTerm, Stored, plan_with_lookups, store
 from service.exceptions import message
 from telemetry.rejection import Reason
 
@@ -52,7 +53,7 @@ async def store_in_parts(
     error: psycopg.Error,
     settled: Callable[[Stored], None],
 ) -> None:
-    """Stores what `store` could not store for an error of DATA_ERRORS; the caller holds `planning`.
+    """Store what `store` could not store for an error of DATA_ERRORS. The caller plans nothing.
 
     settled: called after each COMMIT. Raises `error` where no message is at fault.
     """
@@ -72,7 +73,7 @@ async def store_in_parts(
         except DATA_ERRORS as failure:
             failures += 1
             term.memory.take_back()
-            whose = set(term.memory.registry.organizations_of(part.messages).tolist())
+            whose = set(organizations_of(part.messages, term.memory.registry).tolist())
             if len(whose) == 1:
                 suspects |= whose
             if len(whose) == 1 and len(part.decoded.batch) > MOST_SEARCHED_FIXES:
@@ -97,7 +98,7 @@ async def store_in_parts(
 def acquit(memory: Memory, arrivals: DecodedBatch) -> None:
     """Nothing was refused: no organization is a suspect any more that had a message there."""
     if memory.suspects and arrivals.messages:
-        memory.suspects -= set(memory.registry.organizations_of(arrivals.messages).tolist())
+        memory.suspects -= set(organizations_of(arrivals.messages, memory.registry).tolist())
 
 
 def _leave(memory: Memory, parts: Sequence[DecodedBatch]) -> None:
@@ -108,7 +109,7 @@ def _leave(memory: Memory, parts: Sequence[DecodedBatch]) -> None:
 
 
 async def _store(term: LeaderTerm, part: DecodedBatch, sources: Sequence[Source]) -> Stored:
-    plan = await plan_asking(term.conn, part, term.memory, term.now_us)
+    plan = await plan_with_lookups(term.conn, part, term.memory, term.now_us)
     return await store(term, part, plan, sources)
 
 
@@ -120,7 +121,7 @@ def _groups(
     """
     if len(part.messages) == 1:
         return [[*group, replace(part_of(part, [0]), alone=True)]]
-    organization = memory.registry.organizations_of(part.messages)
+    organization = organizations_of(part.messages, memory.registry)
     order = np.argsort(organization, kind="stable")
     is_suspect = np.isin(organization[order], list(memory.suspects))
     if is_mixed := 0 < is_suspect.sum() < len(order):
@@ -147,7 +148,7 @@ def _middle(organization: NDArray[np.int32]) -> int:
 
 
 def _check_not_new(term: LeaderTerm, refused: RawMessage, error: UniqueViolation) -> None:
-    """Raises `error` where the message has not ended a turn yet."""
+    """Raises `error` where the message has not ended a term yet."""
     digest = sha256(refused.topic.encode() + b"\0" + refused.payload).digest()
     if digest in term.doubted:
         term.doubted.remove(digest)

@@ -30,9 +30,9 @@ from listener.stored.identities import Identities, Identity
 from listener.stored.presence import ConnectedDevice, Presence
 from listener.stored.sessions import Sessions
 from mqtt.server import Connect, Publish, ServerOptions, Will
+from telemetry.formats.decode import topics_of
 from telemetry.ids import format_id
 from telemetry.link import Receipt
-from telemetry.topics import parse_topic
 
 SWEEP_S = 1.0
 SLICES = 10
@@ -252,7 +252,7 @@ class Worker:
 
     def _take_over(self, device: Device) -> None:
         if device.is_closing:
-            return  # the owner of the lease says so too
+            return  # the leader says so too
         self.metrics.takeovers.inc()
         assert device.origin is not None
         is_shared = self.takeovers.note(device.origin.tracker_id, self.now_s())
@@ -310,14 +310,12 @@ class Worker:
         """A will that is a message of fixes is stored like one; all others are dropped."""
         origin = device.origin
         assert origin is not None
-        parsed = parse_topic(will.topic)
         own = format_id("trk", origin.tracker_id)
         message = Publish(-1, will.topic, will.payload, 0)
         size, organization = cost(message), origin.organization
         if (
             self.is_draining
-            or parsed is None
-            or parsed[0] != own
+            or will.topic not in topics_of(own)
             or not self.holding.has_room(organization, SHARE_MESSAGES + 1, size)
         ):
             self.metrics.wills.labels("dropped").inc()

@@ -73,7 +73,7 @@ def evaluate(
 
     Of batch.rows `asset` (-1: not judged), `organization`, `tracker`, `time_us`, `seq`, `lat`,
     `lon`, and `accuracy_m` and `speed_mps` where known, are read. now_us: NO_TIMERS_US for no
-    deadlines but those that lie before a fix. agenda: changes of trackers and openings of
+    deadlines but those that lie before a fix. agenda: changes of trackers and starts of
     schedules in the time that is judged. most_transitions: organizations share so many; one that
     has its share keeps the rest of its fixes, and what has fallen due, for a later evaluation. A
     single fix is never cut.

@@ -57,7 +57,7 @@ _BEGUN_BEFORE = -1  # `again` of the names of visits that go on at the beginning
 class Revision:
     """What a fix changes, or several that are in order.
 
-    news: what to tell, in order. visits: those that are others now, or new. openings:
+    news: what to tell, in order. visits: those that are others now, or new. schedule_starts:
     TRANSITION_DTYPE, schedules that opened on the asset where it should not be, as far as that was
     not known; row, step and time_us are theirs in the order of the news. suspect: (tracker,
     time_us, seq) of fixes with whether they are suspect from now on, the new fix's own included.
@@ -298,7 +298,7 @@ class History:
         """As of now, for `State.apply`: its memberships name visits by their keys."""
         return self._named(self._now)
 
-    def told(self) -> dict[VisitKey, AnnouncedState]:
+    def announced(self) -> dict[VisitKey, AnnouncedState]:
         """Of open visits, what was told of them that does not hold now."""
         found: dict[VisitKey, AnnouncedState] = {}
         for member in _inside(self._now):
@@ -400,7 +400,7 @@ class History:
         return replace(revision, news=sorted(news, key=by_order_and_zone))
 
     def _with_names(self, schedule_starts: NDArray[np.void]) -> NDArray[np.void]:
-        """The openings, those within a visit naming it by its key."""
+        """The schedule starts, those within a visit naming it by its key."""
         for number in range(len(schedule_starts)):
             key = key_of(schedule_starts[number])
             name(schedule_starts[number], self._names.get(key, key))
@@ -575,7 +575,7 @@ def _place(rows: NDArray[np.void], fix: np.void) -> int:
 
 
 def _at_once(schedule_starts: NDArray[np.void]) -> NDArray[np.void]:
-    """The openings as those of one instant of judgement: a late fix, or none, made them known."""
+    """The schedule starts as those of one instant of judgement: a late fix, or none, made them known."""
     schedule_starts["row"] = schedule_starts["step"] = 0
     return schedule_starts
 

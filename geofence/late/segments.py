@@ -28,7 +28,7 @@ NO_TRANSITIONS = np.empty(0, TRANSITION_DTYPE)
 class Circumstances:
     """How fixes are judged: see `geofence.judging.evaluator.evaluate`.
 
-    agenda: all changes of the asset's trackers, and all openings, in the time that the history
+    agenda: all changes of the asset's trackers, and all schedule starts, in the time that the history
     covers.
     """
 
@@ -119,7 +119,7 @@ class Timeline:
     def schedule_starts_since(
         self, old: "Timeline", first: int, settled: int, old_settled: int
     ) -> NDArray[np.void]:
-        """The openings of schedules that were not found before."""
+        """The schedule starts that were not found before."""
         before = old._schedule_starts(first, old_settled)
         now = self._schedule_starts(first, settled)
         new = [not np.any(before[["zone", "time_us"]] == one[["zone", "time_us"]]) for one in now]
@@ -137,7 +137,7 @@ class Timeline:
         return dict.fromkeys(now - before, True) | dict.fromkeys(before - now, False)
 
     def schedule_starts(self) -> NDArray[np.void]:
-        """All openings of schedules."""
+        """All schedule starts."""
         return self._schedule_starts(0, len(self.segments))
 
     def suspicions(self, rows: NDArray[np.void]) -> dict[tuple[int, int, int], bool]:

@@ -28,7 +28,7 @@ SCHEDULE_START_DTYPE = np.dtype(
 
 
 class Agenda(NamedTuple):
-    """move: MOVE_DTYPE; opening: SCHEDULE_START_DTYPE; both by key, then time."""
+    """move: MOVE_DTYPE; schedule_start: SCHEDULE_START_DTYPE; both by key, then time."""
 
     move: NDArray[np.void]
     schedule_start: NDArray[np.void]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from geofence.model.schedule import Schedule, is_open
-from geofence.model.transitions import SILENT
+from geofence.model.transitions import SILENT, Word
 
 BREACH = "asset.geofence_breach"
 DWELL = "asset.geofence_dwell"
@@ -19,7 +19,6 @@ AMENDED = "asset.visit_amended"
 
 When = Literal["always", "after an exit", "never"]
 Alert = Literal["enter", "exit", "pass_through"]
-Word = Literal["enter", "exit", "dwell", "overspeed"]
 DEFAULT_KIND = "restricted"
 
 # Kind of zone -> what alerts where the zone itself does not say. "After an exit": only where the
@@ -32,7 +31,7 @@ DEFAULT_ALERTS: dict[str, dict[Alert, When]] = {
     "other": {"enter": "never", "exit": "never", "pass_through": "never"},
 }
 
-SILENT_CAUSES = frozenset(cause.name.lower() for cause in SILENT)
+SILENT_CAUSES = frozenset(cause.word for cause in SILENT)
 
 # (kind of zone, whether the asset is inside when the zone's hours begin) -> what the breach says.
 SCHEDULE_START_BREACHES: dict[tuple[str, bool], Literal["enter", "exit"]] = {

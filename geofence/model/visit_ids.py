@@ -7,7 +7,7 @@ from geofence.model.transitions import Transition
 from telemetry.ids import derived_id
 
 _opening = struct.Struct(">qiq").pack
-_TRANSITIONS = {one.name.lower(): bytes([one]) for one in Transition}
+_TRANSITIONS = {one.word: bytes([one]) for one in Transition}
 
 
 def visit_id(

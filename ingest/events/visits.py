@@ -11,22 +11,15 @@ from numpy.typing import NDArray
 from db.history.events import Event
 from db.history.visits import Departure, Dwelling, Overspeed, Visit
 from geofence.late.amendments import AnnouncedState, Telling
-from geofence.model.policy import BREACH, Word, event_type, schedule_start_breach
-from geofence.model.transitions import SILENT, Transition, rank_in_instant
+from geofence.model.policy import BREACH, event_type, schedule_start_breach
+from geofence.model.transitions import SILENT, Cause, Inferred, Transition, rank_in_instant
 from geofence.model.visit_ids import event_id, schedule_start_event_id
 from ingest.events.amendment import amendment_event
 from ingest.events.breach import data, overspeed_data
 from ingest.events.detected import AFTER_FIXES, DetectedEvent
-from ingest.events.transition_rows import CAUSES, INFERRED, Step, read_steps, visit_of
+from ingest.events.transition_rows import Step, read_steps, visit_of
 from ingest.registry.registry import Registry
 from telemetry.times import format_time, to_datetime
-
-_WORDS: dict[int, Word] = {
-    Transition.ENTER: "enter",
-    Transition.EXIT: "exit",
-    Transition.DWELL: "dwell",
-    Transition.OVERSPEED: "overspeed",
-}
 
 
 @dataclass(slots=True)
@@ -48,10 +41,10 @@ def tell(
     transitions: NDArray[np.void],
     registry: Registry,
     detected_us: int,
-    told: Mapping[UUID, AnnouncedState],
+    announced: Mapping[UUID, AnnouncedState],
 ) -> Outcome:
-    """The rows for `transitions` (TRANSITION_DTYPE). detected_us: when they became known. told: of
-    open visits, what was told of them before and does not hold.
+    """The rows for `transitions` (TRANSITION_DTYPE). detected_us: when they became known.
+    announced: of open visits, what was told of them before and does not hold.
     """
     outcome = Outcome()
     detected_at = format_time(detected_us)
@@ -60,7 +53,7 @@ def tell(
             event = _schedule_start_event(step, detected_at, registry)
         else:
             visit = visit_of(step, registry)
-            before = told.get(visit) if told else None
+            before = announced.get(visit) if announced else None
             _note(outcome, step, visit, registry, amends=before is not None and before.exit)
             event = _event(step, visit, before, detected_at, registry)
         if event is not None:
@@ -71,7 +64,7 @@ def tell(
 def _event(
     step: Step, visit: UUID, before: AnnouncedState | None, detected_at: str, registry: Registry
 ) -> Event | None:
-    telling = Telling(_WORDS[step.transition])
+    telling = Telling(Transition(step.transition).word)
     instead = telling if before is None else before.instead_of(telling)
     if instead is telling:
         return visit_event(step, visit, detected_at, registry, late=False)
@@ -115,7 +108,7 @@ def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amen
         else:
             outcome.visits[visit] = opened._replace(**_of_visit(overspeed), overspeed_told=True)
     else:
-        how = (at, step.lat, step.lon, CAUSES[step.cause], INFERRED[step.inferred])
+        how = (at, step.lat, step.lon, Cause(step.cause).word, Inferred(step.inferred).word)
         fix = (registry.trackers[step.tracker], to_datetime(step.fix_us), step.fix_seq)
         is_told = step.cause not in SILENT
         departure = Departure(org_id, visit, *how, *fix, told=is_told, amends=amends)
@@ -151,8 +144,8 @@ def opened_visit(step: Step, visit: UUID, registry: Registry) -> Visit:
         entered_at=to_datetime(step.time_us),
         entry_lat=step.lat,
         entry_lon=step.lon,
-        entry_cause=CAUSES[step.cause],
-        entry_inferred=INFERRED[step.inferred],
+        entry_cause=Cause(step.cause).word,
+        entry_inferred=Inferred(step.inferred).word,
         opening_again=step.opening_again,
     )
 
@@ -162,8 +155,8 @@ def visit_event(
 ) -> Event | None:
     """What is told of a transition of a visit, if anything is."""
     facts = registry.zone_facts(step.zone, step.version)
-    word = _WORDS[step.transition]
-    cause, inferred = CAUSES[step.cause], INFERRED[step.inferred]
+    word = Transition(step.transition).word
+    cause, inferred = Cause(step.cause).word, Inferred(step.inferred).word
     kind = event_type(facts.policy, word, cause, inferred, step.time_us, left_before=step.returning)
     if kind is None:
         return None

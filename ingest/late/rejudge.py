@@ -23,9 +23,9 @@ from geofence.late.amendments import AnnouncedState, VisitKey
 from geofence.late.history import History, Revision, Unsettled
 from geofence.late.segments import Circumstances
 from geofence.zones.versions import MAX_TIME_US
-from ingest.events.known import AFTER_FIXES, BEFORE_FIXES, DetectedEvent
+from ingest.events.detected import AFTER_FIXES, BEFORE_FIXES, DetectedEvent
 from ingest.late import rows as news
-from ingest.late.lookup import LONGEST_PIECE, AssetPast, LateSpan, PastNeeded
+from ingest.late.lookup import LONGEST_PIECE, AssetPast, LateSpan, LookupNeeded
 from ingest.memory import checkpoints
 from ingest.registry.registry import Registry
 from telemetry.fix import FixBatch, Flag
@@ -35,10 +35,10 @@ from telemetry.fix import FixBatch, Flag
 class Late:
     """What is to be written for late fixes, and what is known afterwards.
 
-    fixes: how many they were, with those that came with them; suspects: how many of them are. told,
-    used_names: see `ingest.planning.plan.Memory`; None for what is to be forgotten. states: of the
-    assets, as of now. suspect: stored fixes whose flag changes. outdated: in these times
-    checkpoints are wrong. checkpointed: (asset, time_us) of the last one that each has now.
+    fixes: how many they were, with those that came with them; suspects: how many of them are.
+    announced, used_names: see `ingest.planning.memory.Memory`; None for what is to be forgotten.
+    states: of the assets, as of now. suspect: stored fixes whose flag changes. outdated: in these
+    times checkpoints are wrong. checkpointed: (asset, time_us) of the last one that each has now.
     backlogs: how far those of which a piece was judged are, None for all of it. spent: by
     organization, how many late fixes were judged, and the seconds that it took.
     """
@@ -46,7 +46,7 @@ class Late:
     fixes: int = 0
     suspects: int = 0
     states: list[StateDelta] = field(default_factory=list[StateDelta])
-    told: dict[UUID, AnnouncedState | None] = field(
+    announced: dict[UUID, AnnouncedState | None] = field(
         default_factory=dict[UUID, AnnouncedState | None]
     )
     used_names: dict[int, set[VisitKey]] = field(default_factory=dict[int, set[VisitKey]])
@@ -67,11 +67,10 @@ def judge(
     bench: State,
     registry: Registry,
     now_us: tuple[int, int],
-) -> Late:
+) -> Late | LookupNeeded:
     """Judges the fixes of assets whose past is known, and sets their flag `suspect`.
 
-    Raises PastNeeded where more has to be known. bench: see `geofence.late.history`.
-    now_us: up to when deadlines have fallen due, and the clock.
+    bench: see `geofence.late.history`. now_us: up to when deadlines have fallen due, and the clock.
     """
     late, due_us = Late(), now_us[0]
     rows = batch.rows
@@ -87,7 +86,7 @@ def judge(
             revisions = list(_revisions(history, known, rows[own], state, due_us, circumstances))
         except Unsettled:
             if known.backlog is not None:
-                raise PastNeeded(backlog=known.backlog, length=2 * known.length) from None
+                return LookupNeeded(backlog=known.backlog, length=2 * known.length)
             unsettled[asset] = known.span.deeper()
             continue
         _flag(rows, own, revisions, late, registry)
@@ -102,7 +101,7 @@ def judge(
         else:
             _note_time(late, registry.organization_of_asset(asset), len(own), began_s)
     if unsettled:
-        raise PastNeeded(assets=unsettled)
+        return LookupNeeded(assets=unsettled)
     return late
 
 
@@ -208,15 +207,15 @@ def _keep(history: History, late: Late, registry: Registry) -> None:
     """What is known of the asset now."""
     late.states.append(history.state())
     late.used_names[history.asset] = history.used_names()
-    told = history.told()
+    announced = history.announced()
     for key in history.visits:
-        late.told[news.visit_id_of(history.asset, key, registry)] = told.get(key)
+        late.announced[news.visit_id_of(history.asset, key, registry)] = announced.get(key)
 
 
 def _rest(history: History, before: Backlog | None, late: Late, registry: Registry) -> Backlog:
     """What is left of a backlog after a piece: what is known then goes with it."""
     for key in history.visits:
-        late.told[news.visit_id_of(history.asset, key, registry)] = None
+        late.announced[news.visit_id_of(history.asset, key, registry)] = None
     state = history.state()
     judged_us = None if before is None else before.judged_us
     return Backlog(*checkpoints.encode(state.assets[0], state.memberships, registry), judged_us)

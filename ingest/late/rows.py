@@ -11,11 +11,17 @@ from db.history.visits import Visit
 from geofence.late import amendments
 from geofence.late.amendments import News, Telling, VisitKey
 from geofence.late.history import Revision
-from geofence.model.transitions import TRANSITION_DTYPE, Transition, rank_in_instant
+from geofence.model.transitions import (
+    TRANSITION_DTYPE,
+    Cause,
+    Inferred,
+    Transition,
+    rank_in_instant,
+)
 from geofence.model.visit_ids import visit_id
 from ingest.events.amendment import amendment_event
-from ingest.events.known import DetectedEvent
-from ingest.events.transition_rows import CAUSES, INFERRED, Step, read_steps, visit_of
+from ingest.events.detected import DetectedEvent
+from ingest.events.transition_rows import Step, read_steps, visit_of
 from ingest.events.visits import opened_visit, tell, visit_event
 from ingest.registry.registry import Registry
 from telemetry.times import format_time, to_datetime
@@ -34,7 +40,7 @@ def events(
 ) -> list[DetectedEvent]:
     """Return what is told of one revision of an asset's visits, in order.
 
-    fixes: the numbers of the fixes that it is of, see `ingest.events.known`.
+    fixes: the numbers of the fixes that it is of, see `ingest.events.detected`.
     """
     detected_at = format_time(clock_us)
     found: list[tuple[_Order, DetectedEvent]] = []
@@ -128,8 +134,8 @@ def visit_row(asset: int, visit: amendments.Visit, registry: Registry) -> Visit:
         left_at=to_datetime(left.time_us),
         exit_lat=left.lat,
         exit_lon=left.lon,
-        exit_cause=CAUSES[left.cause],
-        exit_inferred=INFERRED[left.inferred],
+        exit_cause=Cause(left.cause).word,
+        exit_inferred=Inferred(left.inferred).word,
     )
     if left.fix_us is None:
         return row

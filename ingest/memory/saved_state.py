@@ -1,8 +1,8 @@
-"""What of an asset's state its visits and its newest fix do not tell: kept beside them, by UUIDs.
+"""States of assets that visits and the newest fix do not tell: saved beside them, by UUIDs.
 
-Most assets need no note: their newest stored fix is the last good one, nothing has happened since,
-and no run of fixes is under way. A note is written in the transaction of the fixes that it comes
-from, if it says something else than the one before, and removed when it is not needed any more.
+Most assets need no saved state: their newest stored fix is the last good one, nothing has happened
+since, and no run of fixes is under way. A state is written in the transaction of the fixes that it
+comes from, if it differs from the one before, and removed when it is not needed any more.
 """
 
 from collections.abc import Iterable, Iterator
@@ -44,7 +44,7 @@ _decoder = msgspec.msgpack.Decoder(SavedState)
 
 @dataclass(frozen=True, slots=True)
 class SavedStateChanges:
-    """By ordinal of the asset: notes to write over those of before, and those to remove."""
+    """By ordinal of the asset: states to write over those of before, and those to remove."""
 
     written: dict[int, AssetState]
     removed: dict[int, AssetKey]
@@ -54,7 +54,7 @@ class SavedStateChanges:
 
 
 class SavedStates:
-    """The notes that are stored, or will be before anything planned from now on is."""
+    """The saved states that are stored, or will be before anything planned from now on is."""
 
     def __init__(self) -> None:
         self._stored: dict[int, bytes] = {}
@@ -83,7 +83,7 @@ class SavedStates:
         return changes
 
     def undo(self, changes: SavedStateChanges) -> Undo:
-        """Return what gives the assets their present notes back."""
+        """Return what gives the assets their present saved states back."""
         return undo_of(self._stored, (*changes.written, *changes.removed))
 
     def take(self, changes: SavedStateChanges) -> None:
@@ -101,7 +101,7 @@ def _key(delta: StateDelta, place: int, registry: Registry) -> tuple[AssetKey, i
 
 
 def _needed(delta: StateDelta, registry: Registry) -> Iterator[tuple[int, SavedState]]:
-    """The notes that assets need, by their place in the delta."""
+    """The saved states that assets need, by their place in the delta."""
     members = delta.memberships
     unusual = (members["run"] > 0) | members["returning"]
     owner = np.repeat(np.arange(len(delta.assets)), delta.count)[unusual]
@@ -117,7 +117,7 @@ def _needed(delta: StateDelta, registry: Registry) -> Iterator[tuple[int, SavedS
 def _saved_state(
     asset: SavedAsset | None, members: NDArray[np.void], registry: Registry
 ) -> SavedState:
-    """In one order, so that equal notes are equal bytes."""
+    """In one order, so that equal states are equal bytes."""
     runs = [
         Run(
             zone_bytes(row, registry),
@@ -131,7 +131,7 @@ def _saved_state(
 
 
 def _is_unusual(assets: NDArray[np.void], registry: Registry) -> NDArray[np.bool_]:
-    """Of whom the newest stored fix, by the assignments, does not tell where they are; (n,)."""
+    """Mask of assets whose state cannot be rebuilt from their newest stored fix. Shape (n,)."""
     newest_us, clock_us, good = assets["newest_us"], assets["clock_us"], assets["good"]
     is_good = assets["located"] & assets["joined"] & (assets["suspects"] == 0)
     is_good &= ~assets["vague"] & ~assets["bridged"]

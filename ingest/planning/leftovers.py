@@ -5,8 +5,8 @@ before the next batch, where each organization has a share again: so the costs o
 a great many events fall on that tenant. Of what is left over, too, each organization has a share of
 a batch, and the rest waits behind it, while others' messages are taken and acknowledged. Of one
 that has too many fixes left over nothing is taken. Of an asset with late fixes a fixed number is
-judged at once (`plan.MOST_LATE`), whatever they do, and of an organization what some milliseconds
-are enough for (`ingest.planning.late_pace`).
+judged at once (`ingest.planning.shares`), whatever they do, and of an organization what some
+milliseconds are enough for (`ingest.planning.late_pace`).
 """
 
 from collections import defaultdict
@@ -18,7 +18,9 @@ import numpy as np
 
 from ingest.id_index import UNKNOWN
 from ingest.planning.decoded_batch import Before, DecodedBatch
-from ingest.planning.plan import Memory, Plan
+from ingest.planning.memory import Memory
+from ingest.planning.plan import Plan
+from ingest.planning.senders import organizations_of
 from ingest.registry.registry import Registry
 from ingest.sources.source import RawMessage
 from telemetry.fix import FixBatch
@@ -97,7 +99,7 @@ def shared(arrivals: DecodedBatch, memory: Memory, most_fixes: int) -> DecodedBa
     fixes = np.maximum(fixes, 1)
     if fixes.sum() <= most_fixes and not memory.suspects and not memory.slow:
         return arrivals
-    organization = memory.registry.organizations_of(arrivals.messages)
+    organization = organizations_of(arrivals.messages, memory.registry)
     order = np.argsort(organization, kind="stable")
     before = np.cumsum(fixes[order]) - fixes[order]
     each, first, place = np.unique(organization[order], return_index=True, return_inverse=True)
@@ -125,7 +127,7 @@ def crowding(left: DecodedBatch, registry: Registry, most_fixes: int) -> frozens
     One alone has half of `most_fixes`, two have a third each (Choudhury and Hahne, 1998).
     """
     fixes = np.bincount(left.decoded.batch.rows["message"], minlength=len(left.messages))
-    organizations, place = np.unique(registry.organizations_of(left.messages), return_inverse=True)
+    organizations, place = np.unique(organizations_of(left.messages, registry), return_inverse=True)
     of_each = np.bincount(place, weights=fixes, minlength=len(organizations))
     crowds = organizations[(of_each >= most_fixes - fixes.sum()) & (organizations != UNKNOWN)]
     return frozenset(registry.organizations[number] for number in crowds.tolist())

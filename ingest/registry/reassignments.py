@@ -15,8 +15,7 @@ from geofence.judging.state import State
 from geofence.model.no_fix_events import MOVE_DTYPE
 from geofence.model.records import PLACE_DTYPE
 from geofence.zones.versions import MAX_TIME_US, MIN_TIME_US
-from ingest.registry.assignments import Assignments
-from ingest.registry.spans import Span, Spans
+from ingest.registry.assignments import Assignments, Span, Spans
 from ingest.registry.watermarks import Watermarks
 
 

@@ -34,15 +34,13 @@ from geofence.model.schedule import parse_schedule
 from geofence.zones.index import ZoneIndex, ZoneVersion
 from geofence.zones.versions import ALL_ASSETS, MAX_TIME_US, MIN_TIME_US
 from ingest.id_index import UNKNOWN, IdIndex
-from ingest.registry.assignments import Assignments
+from ingest.registry.assignments import Assignments, Span
 from ingest.registry.reassignments import Moves, Putting
-from ingest.registry.schedule_openings import ScheduleStarts
-from ingest.registry.spans import Span
+from ingest.registry.schedule_starts import ScheduleStarts
 from ingest.registry.zone_filters import Filters
-from ingest.sources.source import RawMessage
 from telemetry.fix import FixBatch, Known
+from telemetry.formats.decode import topics_of
 from telemetry.rollover import DAY_US
-from telemetry.topics import fixes_topic, packed_topic
 
 _NO_RULES: Mapping[str, Any] = {}  # one for all zones without
 _NO_SETTINGS = SettingsRow(UUID(int=0), {}, None, {})
@@ -67,7 +65,7 @@ class Registry:
         self.assets = IdIndex("ast")
         self.zones = IdIndex("zon")
         self.index = ZoneIndex([])
-        self._senders: dict[str, int] = {}
+        self._tracker_of_topic: dict[str, int] = {}
         self._organization_of: list[int] = []  # by tracker
         self._organization_of_array = np.empty(0, np.int32)
         self._revoked: set[int] = set()
@@ -114,23 +112,14 @@ class Registry:
             self.index = self.index.with_filters(self._filters.rows())
         self.revision = changes.revision
 
-    def sender(self, topic: str) -> int:
+    def tracker_of_topic(self, topic: str) -> int:
         """The tracker that may publish on `topic`, UNKNOWN where there is none."""
-        return self._senders.get(topic, UNKNOWN)
+        return self._tracker_of_topic.get(topic, UNKNOWN)
 
-    def senders(self, messages: Sequence[RawMessage]) -> list[int]:
-        """The tracker that sent each message: the one that signed in, else that of the topic."""
-        return [
-            self.sender(message.topic)
-            if (identity := message.identity) is None
-            else self.trackers.find(identity)
-            for message in messages
-        ]
-
-    def organizations_of(self, messages: Sequence[RawMessage]) -> NDArray[np.int32]:
-        """The ordinal of the organization that sent each message, UNKNOWN where there is none."""
+    def organizations_of(self, trackers: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The ordinal of the organization of each tracker, UNKNOWN for UNKNOWN; (n,)."""
         of_tracker = np.append(self._organization_of_array, np.int32(UNKNOWN))
-        return of_tracker[self.senders(messages)]
+        return of_tracker[trackers]
 
     def is_revoked(self, tracker: int) -> bool:
         return tracker in self._revoked
@@ -224,7 +213,7 @@ class Registry:
         if tracker == len(self._organization_of):
             self._organization_of.append(self.organizations.number(row.org_id))
             name = self.trackers.text(tracker)
-            self._senders[fixes_topic(name)] = self._senders[packed_topic(name)] = tracker
+            self._tracker_of_topic |= dict.fromkeys(topics_of(name), tracker)
         for is_one, those in ((row.revoked, self._revoked), (row.receipts, self.wanting_receipts)):
             if is_one:
                 those.add(tracker)

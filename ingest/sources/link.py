@@ -5,7 +5,7 @@
         ...                                    # one transaction
         links.acknowledge(messages, results)   # after COMMIT
 
-The links of a turn end with it: listeners connect to the next owner and send again what was not
+The links of a term end with it: listeners connect to the next leader and send again what was not
 answered. An organization that is slow has its own credit at the listener, and here its own turns
 (`ingest.sources.link_queue`). A tracker has one connection over all listeners: a newer one ends the
 older one. What the older one brought is stored and answered all the same: a device that repeats it
@@ -244,7 +244,7 @@ class LinkOptions(NamedTuple):
 
 
 class LinkServer:
-    """The links of one turn. Leaving the context ends them.
+    """The links of one term. Leaving the context ends them.
 
     Raises OSError where the address cannot be had.
     """

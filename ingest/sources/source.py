@@ -7,8 +7,8 @@
             await source.settle(conn, finished)   # what must go with them
         source.acknowledge(finished, results)     # after COMMIT
 
-A source gives its messages in order, and again to the next turn what was not acknowledged when a
-turn ended. Sources have no order between them. A batch is of one source; what is finished may be of
+A source gives its messages in order, and again to the next term what was not acknowledged when a
+term ended. Sources have no order between them. A batch is of one source; what is finished may be of
 several, and each source looks for its own messages in it.
 """
 
@@ -55,7 +55,7 @@ class Source(Protocol):
         """The next messages; none where none came within a fraction of a second. A source that
         cannot tell organizations apart gives none where `limits.is_crowded`.
 
-        Raises what ends the turn.
+        Raises what ends the term.
         """
         ...
 

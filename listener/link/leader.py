@@ -1,4 +1,4 @@
-"""Keeps the link to whoever owns the lease of ingest, for as long as the process runs."""
+"""Keeps the link to the leader of ingest, for as long as the process runs."""
 
 import asyncio
 import ssl
@@ -26,7 +26,10 @@ _log = structlog.get_logger("listener")
 
 
 class LeaderLink:
-    """Looks the owner up, and links to it again and again. trouble: why there is no link."""
+    """The link to the leader, which is looked up and linked to again and again.
+
+    trouble: why there is no link.
+    """
 
     def __init__(
         self,
@@ -52,9 +55,9 @@ class LeaderLink:
 
     async def _link_once(self) -> None:
         try:
-            found = await self._owner()
+            found = await self._leader()
         except (psycopg.Error, TimeoutError) as error:
-            self._trouble(f"the owner cannot be looked up: {message(error)}")
+            self._trouble(f"the leader cannot be looked up: {message(error)}")
             await asyncio.sleep(_RETRY_S)
             return
         if found is None:
@@ -78,8 +81,8 @@ class LeaderLink:
             link.cut()
         self._trouble("the link to ingest ended")
 
-    async def _owner(self) -> tuple[int, str] | None:
-        """Look the owner up. Raises psycopg.Error or TimeoutError; the next look connects anew."""
+    async def _leader(self) -> tuple[int, str] | None:
+        """Look the leader up. Raises psycopg.Error or TimeoutError; the next look connects anew."""
         try:
             async with asyncio.timeout(ANSWER_S):
                 if self._conn is None:
@@ -116,15 +119,15 @@ class LeaderLink:
         return link
 
     async def _while_current(self, link: IngestLink, epoch: int) -> None:
-        """Ends with the link, or when somebody else owns the lease.
+        """Ends with the link, or when somebody else holds the lease.
 
-        A frozen owner keeps its socket open: only the lease tells. While the lease cannot be read
-        the link stays: whether its owner still is one is decided at COMMIT.
+        A frozen leader keeps its socket open: only the lease tells. While the lease cannot be read
+        the link stays: whether its leader still is one is decided at COMMIT.
         """
         while not link.lost.done():
             await asyncio.wait({link.lost}, timeout=LOOK_WHILE_LINKED_S)
             try:
-                found = await self._owner()
+                found = await self._leader()
             except (psycopg.Error, TimeoutError):
                 continue
             if found is not None and found[0] != epoch:

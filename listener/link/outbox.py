@@ -2,8 +2,8 @@
 
 `offer` takes a message over; the connection that it came from hears `committed` after COMMIT. What
 one organization may have unanswered at ingest is bounded, so that a slow one fills its own share:
-the rest of its messages waits here, in order. When the link breaks or the owner changes, all that
-was not answered is sent again, in order, to whoever owns the lease then.
+the rest of its messages waits here, in order. When the link breaks or the leader changes, all that
+was not answered is sent again, in order, to the next leader.
 """
 
 import asyncio
@@ -280,7 +280,7 @@ class IngestLink(asyncio.Protocol):
         self.on_evicted: Callable[[int], None] = _nothing
         self.on_receipt: Callable[[Receipt], None] = _nothing
         self.epoch: int | None = None
-        """The owner's, once it has welcomed us."""
+        """The leader's, once it has welcomed us."""
         self.lost: asyncio.Future[Exception | None] = self._loop.create_future()
         """The reason of the end, as a result."""
         self.welcomed: asyncio.Future[None] = self._loop.create_future()
@@ -320,12 +320,12 @@ class IngestLink(asyncio.Protocol):
         self._end(error)
 
     def opened(self, origin: Origin) -> None:
-        """Tell the owner of a device that signed in, before its first message."""
+        """Tell the leader of a device that signed in, before its first message."""
         if self.epoch is not None:
             self._write(link.frame(Connections([self._opened(origin)], [])))
 
     def closed(self, origin: Origin) -> None:
-        """Tell the owner of a connection that is gone, of which all is answered."""
+        """Tell the leader of a connection that is gone, of which all is answered."""
         if self.epoch is not None:
             self._write(link.frame(Connections([], [origin.id])))
 
@@ -450,7 +450,7 @@ class Sender:
 
     @property
     def is_linked(self) -> bool:
-        """Whether an owner of the lease takes messages just now."""
+        """Whether a leader takes messages just now."""
         return self._link is not None and self._link.epoch is not None
 
     def opened(self, origin: Origin) -> None:
@@ -482,7 +482,7 @@ class Sender:
                 self._link.closed(origin)
 
     def link(self) -> IngestLink:
-        """Return the protocol of the next link to the owner. There is one at a time: its answers
+        """Return the protocol of the next link to the leader. There is one at a time: its answers
         are about the numbers of the outbox."""
         if self._link is not None:
             self._link.cut()

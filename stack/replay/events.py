@@ -8,17 +8,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.model.policy import BREACH, Policy, Word, event_type
+from geofence.model.policy import BREACH, Policy, event_type
 from geofence.model.transitions import Cause, Inferred, Transition
 
 _MINUTE_US = 60_000_000
 _REMEMBERED = 65_536  # answers: devices of one trace often move at the same time
-_WORDS: dict[int, Word] = {
-    Transition.ENTER: "enter",
-    Transition.EXIT: "exit",
-    Transition.DWELL: "dwell",
-    Transition.OVERSPEED: "overspeed",
-}
 
 # The columns that, with the zone and the hour, decide; and the greatest value of each.
 _ALIKE = {
@@ -63,9 +57,9 @@ class EventTypes:
             return BREACH
         found = event_type(
             self._policies[policy],
-            _WORDS[transition],
-            Cause(cause).name.lower(),
-            "segment" if inferred == Inferred.SEGMENT else None,
+            Transition(transition).word,
+            Cause(cause).word,
+            Inferred(inferred).word,
             minute * _MINUTE_US,
             left_before=returning,
         )

@@ -14,24 +14,19 @@ from geofence.model.rules import Gates
 from geofence.model.transitions import Cause, Inferred, Transition
 from stack.replay.devices import DeviceFilters
 from stack.replay.events import EventTypes
-from stack.replay.openings import ScheduleStarts, tells_of_inside
 from stack.replay.output_formats import TransitionRows
+from stack.replay.schedule_starts import ZoneScheduleStarts, tells_of_inside
 from stack.replay.tally import Tally
 from stack.replay.zones import ZoneSet
 from telemetry.fix import FixBatch, Known, blank_rows
 
 _DECIMALS_BETWEEN = 9  # a tenth of a millimetre
-_TRANSITION_NAMES = {kind.value: kind.name.lower() for kind in Transition}
-_CAUSE_NAMES = {cause.value: cause.name.lower() for cause in Cause}
-_INFERRED_NAMES = {Inferred.NONE.value: ""} | {
-    inferred.value: inferred.name.lower() for inferred in Inferred if inferred
-}
 
 
 class Judge:
     """Judges the fixes of a trace, portion by portion. ids: the devices, by tracker; grows.
 
-    openings: see `stack.replay.openings`; those of the zones unless given.
+    schedule_starts: see `stack.replay.schedule_starts`; those of the zones unless given.
     """
 
     def __init__(
@@ -41,12 +36,12 @@ class Judge:
         gates: Gates,
         now_us: int,
         tally: Tally,
-        openings: ScheduleStarts | None = None,
+        schedule_starts: ZoneScheduleStarts | None = None,
     ) -> None:
         self._zone_ids = zones.zone_ids
         self._index = zones.index
         self._filters = DeviceFilters(zones.devices, ids)
-        self._schedule_starts = openings or ScheduleStarts(zones.policies)
+        self._schedule_starts = schedule_starts or ZoneScheduleStarts(zones.policies)
         self._tells_of_inside = tells_of_inside(zones.policies)
         self._events = EventTypes(zones.policies)
         self._ids = ids
@@ -102,7 +97,7 @@ class Judge:
 
     def written(self, found: NDArray[np.void]) -> TransitionRows:
         """TRANSITION_DTYPE as they are written out; counts them."""
-        names = [_TRANSITION_NAMES[number] for number in found["transition"].tolist()]
+        names = [Transition(number).word for number in found["transition"].tolist()]
         events = self._events.of(found)
         self._tally.transitions.update(names)
         self._tally.events.update(filter(None, events))
@@ -114,8 +109,8 @@ class Judge:
             transition=names,
             lat=_tidied(found, "lat"),
             lon=_tidied(found, "lon"),
-            cause=[_CAUSE_NAMES[number] for number in found["cause"].tolist()],
-            inferred=[_INFERRED_NAMES[number] for number in found["inferred"].tolist()],
+            cause=[Cause(number).word for number in found["cause"].tolist()],
+            inferred=[Inferred(number).word or "" for number in found["inferred"].tolist()],
             dwell_s=np.where(self._has_been_in(found), dwell_s, np.nan),
             event=events,
         )
@@ -142,7 +137,7 @@ def _tidied(found: NDArray[np.void], column: str) -> NDArray[np.float64]:
 
 
 def _joined(evaluations: Iterator[Evaluation]) -> tuple[Evaluation, NDArray[np.void]]:
-    """One evaluation, and the transitions of all of them, which differ in their openings alone."""
+    """One evaluation, and the transitions of all of them, which differ in their schedule starts alone."""
     evaluation = next(evaluations)
     found = [evaluation.transitions]
     for again in evaluations:

@@ -15,7 +15,6 @@ from geofence.model.policy import (
     AMENDED,
     BREACH,
     OVERSPEED,
-    Word,
     event_type,
     schedule_start_breach,
 )
@@ -32,20 +31,6 @@ from stack.verify.judged_zones import policy_of
 from stack.verify.results import AmendedEvent, Event, GeofenceEvent, OverspeedEvent, Visit
 from stack.verify.run_history import RunHistory
 from telemetry.ids import format_id, parse_id
-
-_WORDS: dict[int, Word] = {
-    Transition.ENTER: "enter",
-    Transition.EXIT: "exit",
-    Transition.DWELL: "dwell",
-    Transition.OVERSPEED: "overspeed",
-}
-_CAUSES: dict[int, str] = {cause: cause.name.lower() for cause in Cause}
-_INFERRED: dict[int, str | None] = {
-    Inferred.NONE: None,
-    Inferred.SEGMENT: "segment",
-    Inferred.TIMER: "timer",
-}
-
 
 _NO_FIX = 2**62
 _Order = tuple[int, int, int, int, UUID]
@@ -183,7 +168,7 @@ class Telling:
         )
 
     def _note(self, step: _Step, visit: UUID) -> None:
-        cause, inferred = _CAUSES[step.cause], _INFERRED[step.inferred]
+        cause, inferred = Cause(step.cause).word, Inferred(step.inferred).word
         if step.transition == Transition.ENTER:
             self._visits[visit] = Visit(
                 visit_id=format_id("vis", visit),
@@ -207,8 +192,8 @@ class Telling:
             self._visits[visit] = self._visits[visit]._replace(**ended)
 
     def _tell(self, step: _Step, visit: UUID, *, late: bool = False) -> None:
-        cause, inferred = _CAUSES[step.cause], _INFERRED[step.inferred]
-        word = _WORDS[step.transition]
+        cause, inferred = Cause(step.cause).word, Inferred(step.inferred).word
+        word = Transition(step.transition).word
         kind = event_type(
             self._policies[step.zone, step.version],
             word,
@@ -255,9 +240,9 @@ class Telling:
             speed_mps=step.speed_mps,
             distance_m=step.distance_m,
             initial=step.cause == Cause.INITIAL,
-            inferred=_INFERRED[step.inferred],
+            inferred=Inferred(step.inferred).word,
             late=False,
-            cause=_CAUSES[step.cause],
+            cause=Cause(step.cause).word,
             dwell_s=(step.time_us - step.entered_us) / 1_000_000 if has_been_in else None,
         )
 

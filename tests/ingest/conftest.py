@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from ingest.leader import IngestRuntime, run
+from ingest.leader import run
 from ingest.metrics import IngestMetrics
+from ingest.runtime import IngestRuntime
 from ingest.sources.mqtt import BatchLimits
 from mqtt import BrokerAddress, Session, SessionOptions, Subscription
-from telemetry.topics import SUBSCRIPTIONS
+from telemetry.formats.decode import SUBSCRIPTIONS
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
 

@@ -8,11 +8,11 @@ from uuid import UUID
 from db.core import leases
 from db.core.connect import connect
 from ingest.metrics import IngestMetrics
-from ingest.pipeline import LEASE, LeaderTerm, plan_asking, store
 from ingest.planning.decoded_batch import read
 from ingest.recovery import recover
 from ingest.results import results
 from ingest.sources.source import RawMessage
+from ingest.transaction import LEASE, LeaderTerm, plan_with_lookups, store
 from telemetry.result import Result
 from tests.ingest.tenants import soon
 from tests.servers import DatabaseUnderTest
@@ -45,6 +45,6 @@ async def turn_of(database: DatabaseUnderTest) -> AsyncIterator[LeaderTerm]:
 async def settle(turn: LeaderTerm, messages: Sequence[RawMessage]) -> list[Result]:
     """Stores the messages as one batch; returns what their source is told."""
     arrivals = read(messages, now_us())
-    plan = await plan_asking(turn.conn, arrivals, turn.memory, now_us)
+    plan = await plan_with_lookups(turn.conn, arrivals, turn.memory, now_us)
     stored = await store(turn, arrivals, plan)
     return [Result(code) for code in results(*stored)]

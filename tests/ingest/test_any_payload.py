@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from db.history.quarantine import Refusal
 from db.ingest.registry import RegistryChanges, TrackerRow
-from ingest.planning.acceptance import sort_out
+from ingest.late.lookup import NO_PAST
+from ingest.planning.acceptance import Accepted, accept
 from ingest.planning.decoded_batch import DecodedBatch, read
 from ingest.planning.rate_limit import Rates
 from ingest.registry.registry import Registry
@@ -80,8 +81,9 @@ def _arrivals(sent: list[tuple[str, bytes]], tracker: UUID) -> DecodedBatch:
 
 
 def _sorted(arrivals: DecodedBatch, rate: float | None = None) -> tuple[FixBatch, list[Refusal]]:
-    batch, refusals, _ = sort_out(arrivals, _registry(), Watermarks(), Rates(rate))
-    return batch, refusals
+    accepted = accept(arrivals, _registry(), Watermarks(), Rates(rate), NO_PAST)
+    assert isinstance(accepted, Accepted)
+    return accepted.batch, accepted.refusals
 
 
 def _fixes_of(level: str, body: bytes) -> int | None:

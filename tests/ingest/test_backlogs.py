@@ -17,21 +17,22 @@ from geofence.judging.state import State
 from geofence.late.history import History
 from geofence.late.segments import Circumstances
 from ingest.late import lookup as past
-from ingest.late.lookup import NO_PAST, PastNeeded, look_up
-from ingest.leader import IngestRuntime
+from ingest.late.lookup import NO_PAST, LookupNeeded, look_up
 from ingest.memory import checkpoints
 from ingest.metrics import IngestMetrics
-from ingest.pipeline import LEASE, LeaderTerm
-from ingest.planning.plan import UNDER_WAY_US, Memory
+from ingest.planning.memory import Memory
+from ingest.planning.plan import UNDER_WAY_US
 from ingest.recovery import recover
+from ingest.runtime import IngestRuntime
 from ingest.standby import Standby
+from ingest.transaction import LEASE, LeaderTerm
 from mqtt import Message
 from telemetry.ids import format_id
 from telemetry.times import to_datetime
 from telemetry.topics import fixes_topic
 from tests.ingest.conftest import Device, fix, until
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
-from tests.ingest.test_recollection import (
+from tests.ingest.test_recovery import (
     BEGIN,
     EVERYTHING,
     HOME,
@@ -211,7 +212,7 @@ class World:
     async def due(self, memory: Memory, conn: Connection, now: datetime) -> list[Stay]:
         """Those that follow from all that is stored, judged in one go."""
         registry, until_us = memory.registry, microseconds(now) - UNDER_WAY_US
-        need = PastNeeded(assets=dict.fromkeys(range(len(registry.assets)), EVERYTHING))
+        need = LookupNeeded(assets=dict.fromkeys(range(len(registry.assets)), EVERYTHING))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(past, "MOST_FIXES", 100_000)
             looked_up = await look_up(conn, need, NO_PAST, registry)

@@ -10,7 +10,8 @@ import pytest
 
 from db.core import leases
 from db.core.connect import connect
-from ingest.leader import IngestRuntime, run
+from ingest.leader import run
+from ingest.runtime import IngestRuntime
 from mqtt import BrokerAddress, Session, SessionOptions
 from tests.ingest.conftest import Device, fix, running, runtime, until
 from tests.ingest.tenants import Tenant, Vehicle, soon, square

@@ -14,8 +14,8 @@ from db.core.tenant import act_for
 from db.history import quarantine_list
 from db.history.inbox import NewMessage, put
 from db.history.quarantine_list import Quarantined, QuarantineFilter
-from ingest.leader import IngestRuntime
 from ingest.planning.acceptance import Acceptance
+from ingest.runtime import IngestRuntime
 from ingest.sources.mqtt import BatchLimits
 from ingest.sources.source import InboxSource
 from tests.ingest.conftest import Device, fix, running, runtime, until

@@ -13,9 +13,9 @@ import pytest
 from db.core.connect import connect
 from db.core.tenant import act_for
 from db.history.inbox import NewMessage, put
-from ingest.leader import IngestRuntime
-from ingest.planning import leftovers, plan
+from ingest.planning import leftovers, shares
 from ingest.planning.decoded_batch import read
+from ingest.runtime import IngestRuntime
 from telemetry.topics import fixes_topic
 from tests.ingest.conftest import Device, fix, running, runtime, until
 from tests.ingest.seam import now_us, settle, turn_of
@@ -144,7 +144,7 @@ async def test_late_fixes_of_an_asset_are_cut_too_and_give_what_they_give_whole(
 ) -> None:
     at, newest, found = soon(-300), soon(-1), list[Any]()
     for most in (10_000, 7):
-        monkeypatch.setattr(plan, "MOST_LATE", most)
+        monkeypatch.setattr(shares, "MOST_LATE", most)
         tenant, vehicle, numbers = await tenant_with_zones(database)
         async with running(owner_of(database, broker, 10_000)):
             await device.send(vehicle, fix(newest, *AWAY, seq=99))
@@ -197,8 +197,8 @@ async def test_late_fixes_of_one_are_cut_where_others_have_fixes_and_nothing_els
     monkeypatch: pytest.MonkeyPatch,
     share: int,
 ) -> None:
-    monkeypatch.setattr(plan, "MOST_LATE_SHARE", share)
-    monkeypatch.setattr(plan, "MOST_DOUBTFUL_SHARE", share)
+    monkeypatch.setattr(shares, "MOST_LATE_SHARE", share)
+    monkeypatch.setattr(shares, "MOST_DOUBTFUL_SHARE", share)
     monkeypatch.setattr(leftovers, "SLOW_FIXES", share)
     many, of_many, _ = await tenant_with_zones(database)
     few, of_few, _ = await tenant_with_zones(database)
@@ -222,7 +222,7 @@ async def test_whose_messages_are_refused_has_little_of_the_next_batch(
     refused = [sent(of_many, fix(soon(-9), 0, n / 1e6), topic=f"no/{n}") for n in range(150)]
     good = [sent(of_few, fix(soon(n - 90), *HOME)) for n in range(40)]
     async with turn_of(database) as turn:
-        await settle(turn, refused[: plan.MOST_REFUSED_SHARE])
+        await settle(turn, refused[: shares.MOST_REFUSED_SHARE])
         await settle(turn, [*refused, *good[:20]])
         batch = leftovers.shared(read([*refused, *good[20:]], now_us()), turn.memory, 1_000)
         of_each = Counter(one.identity for one in batch.messages)

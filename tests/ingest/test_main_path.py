@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from ingest.late import lookup as past
-from ingest.leader import IngestRuntime
+from ingest.runtime import IngestRuntime
 from telemetry.ids import format_id
 from telemetry.times import format_time, to_us
 from tests.ingest.conftest import Device, fix, until

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from ingest.leader import IngestRuntime
+from ingest.runtime import IngestRuntime
 from tests.ingest.conftest import Device, fix, until
 from tests.ingest.tenants import Tenant, soon, square
 

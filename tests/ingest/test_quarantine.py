@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from db.history.quarantine import Bounds, DailyBound
-from ingest.leader import IngestRuntime
 from ingest.planning.acceptance import Acceptance
+from ingest.runtime import IngestRuntime
 from telemetry.fix import Flag
 from telemetry.formats.packed import RECORD_BYTES
 from telemetry.rollover import ROUND_US

@@ -12,10 +12,12 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from ingest.leader import IngestRuntime, run
+from ingest.leader import run
 from ingest.metrics import IngestMetrics
-from ingest.receipts import TrackerReceipt, WaysBack, send
+from ingest.receipts import WaysBack, send
+from ingest.runtime import IngestRuntime
 from mqtt import BrokerAddress, Session, SessionOptions, Subscription
+from telemetry.link import Receipt
 from telemetry.rollover import ROUND_US
 from telemetry.times import format_time
 from telemetry.topics import ack_topic
@@ -165,7 +167,7 @@ async def test_receipts_beyond_the_bound_are_given_up_and_counted(broker: Broker
     session, metrics = Session(BrokerAddress.parse(broker.url), options), IngestMetrics()
     send(
         WaysBack(None, session),
-        [TrackerReceipt(UUID(int=1), "trackers/trk_x/ack", b"{}", None)] * 5,
+        [Receipt(UUID(int=1), b"{}")] * 5,
         metrics,
     )
     assert b'receipts_total{result="given up"} 3.0' in metrics.page()

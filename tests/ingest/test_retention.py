@@ -9,7 +9,7 @@ import pytest_asyncio
 from db.core.connect import Connection, connect
 from db.core.registry_revision import bump
 from db.history import retention
-from ingest.leader import IngestRuntime
+from ingest.runtime import IngestRuntime
 from tests.db import rows
 from tests.ingest.conftest import Device, fix, until
 from tests.ingest.tenants import Tenant, Vehicle, soon, square

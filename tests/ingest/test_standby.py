@@ -14,14 +14,14 @@ from db.core import leases
 from db.core.connect import Connection, connect
 from db.ingest.registry import changes_since, unchanging
 from ingest.metrics import IngestMetrics
-from ingest.pipeline import LEASE, LeaderTerm
 from ingest.recovery import recover
 from ingest.registry.registry import Registry
 from ingest.standby import Standby
+from ingest.transaction import LEASE, LeaderTerm
 from stack.cli.org_delete import delete
 from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant, Vehicle
-from tests.ingest.test_recollection import (
+from tests.ingest.test_recovery import (
     BATCHES,
     BEGIN,
     Walk,

@@ -1,7 +1,7 @@
 """When the hours of zones begin that somebody is told of, as the evaluator takes it.
 
 A zone may open hundreds of times a year, and a fix may lie decades after the one before it: so
-openings are worked out when they are asked for, and about MAX_SCHEDULE_STARTS are held.
+starts are worked out when they are asked for, and about MAX_SCHEDULE_STARTS are held.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DAY_US = 86_400_000_000
 _PORTION_US = MAX_SPAN_DAYS * _DAY_US
 
 
-class ScheduleStarts:
+class ZoneScheduleStarts:
     """Those of all zones. policies: by zone; the organization is 0.
 
     most: about so many are given at a time; those of a day, if they are more.
@@ -40,7 +40,7 @@ class ScheduleStarts:
         self._from_us = self._until_us = 0  # of which time the rows are
 
     def agendas(self, after_us: int, until_us: int) -> Iterator[Agenda]:
-        """The openings in (after_us, until_us], portion by portion; an empty one where none are."""
+        """The starts in (after_us, until_us], portion by portion; an empty one where none are."""
         if not self._zones or after_us >= until_us:
             yield Agenda.empty()
             return
@@ -49,7 +49,7 @@ class ScheduleStarts:
             yield Agenda(np.empty(0, MOVE_DTYPE), rows)
 
     def devices_at_once(self, after_us: int, until_us: int) -> int:
-        """For so many devices together the openings of that time are about `most`; 1 at least."""
+        """For so many devices together the starts of that time are about `most`; 1 at least."""
         return max(1, self._span_us // max(until_us - after_us, 1))
 
     def _covering(self, after_us: int, until_us: int) -> NDArray[np.void]:

@@ -23,14 +23,15 @@ from geofence.late.amendments import Visit
 from geofence.late.history import History
 from geofence.late.segments import Circumstances
 from geofence.zones.versions import MIN_TIME_US
-from ingest.late.lookup import MOST_CHECKPOINTS, NO_PAST, PastNeeded, Span, look_up
+from ingest.late.lookup import MOST_CHECKPOINTS, NO_PAST, LateSpan, LookupNeeded, look_up
 from ingest.memory import checkpoints
 from ingest.metrics import IngestMetrics
-from ingest.pipeline import LEASE, LeaderTerm, plan_asking, store
 from ingest.planning.decoded_batch import read
-from ingest.planning.plan import UNDER_WAY_US, Memory
+from ingest.planning.memory import Memory
+from ingest.planning.plan import UNDER_WAY_US
 from ingest.recovery import recover
 from ingest.standby import Standby
+from ingest.transaction import LEASE, LeaderTerm, plan_with_lookups, store
 from mqtt import Message
 from telemetry.ids import format_id
 from telemetry.topics import fixes_topic
@@ -163,7 +164,7 @@ def microseconds(at: datetime) -> int:
 
 async def take(turn: LeaderTerm, messages: list[Message], now: datetime) -> None:
     arrivals = read(messages, microseconds(now))
-    plan = await plan_asking(turn.conn, arrivals, turn.memory, lambda: microseconds(now))
+    plan = await plan_with_lookups(turn.conn, arrivals, turn.memory, lambda: microseconds(now))
     await store(turn, arrivals, plan)
 
 
@@ -302,7 +303,7 @@ async def _walk(
     return told
 
 
-EVERYTHING = Span(0, 0, MOST_CHECKPOINTS + 1)
+EVERYTHING = LateSpan(0, 0, MOST_CHECKPOINTS + 1)
 
 
 @pytest.mark.parametrize("seed", [7, 8, 9])
@@ -319,7 +320,7 @@ async def test_late_fixes_end_in_the_visits_of_the_order_of_time(
         for _ in range(BATCHES):
             await take(turn, await walk.step(), walk.now)
         memory, due_us = turn.memory, microseconds(walk.now) - UNDER_WAY_US
-        need = PastNeeded(assets=dict.fromkeys(range(len(memory.registry.assets)), EVERYTHING))
+        need = LookupNeeded(assets=dict.fromkeys(range(len(memory.registry.assets)), EVERYTHING))
         known = await look_up(conn, need, NO_PAST, memory.registry)
     amended = walk.tenant.rows("SELECT count(*) FROM visits WHERE revision > 1")
     assert amended[0][0] > 5

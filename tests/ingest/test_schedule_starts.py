@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from geofence.model.policy import Policy
 from geofence.model.schedule import Schedule, Window, opens_between
 from geofence.zones.versions import MAX_TIME_US, MIN_TIME_US
-from ingest.registry.schedule_openings import ScheduleStarts
+from ingest.registry.schedule_starts import ScheduleStarts
 
 DAY_US = 86_400_000_000
 MONDAY_US = 1_767_571_200_000_000  # 2026-01-05T00:00:00Z

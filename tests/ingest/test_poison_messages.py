@@ -9,21 +9,21 @@ import psycopg
 import pytest
 
 from ingest import splitting
-from ingest.leader import IngestRuntime
-from ingest.pipeline import LeaderTerm, Stored, plan_asking, store
 from ingest.planning import leftovers
 from ingest.planning.decoded_batch import read
 from ingest.planning.leftovers import finished, shared
 from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.results import results
+from ingest.runtime import IngestRuntime
 from ingest.sources.source import RawMessage
 from ingest.splitting import acquit, store_in_parts
+from ingest.transaction import LeaderTerm, Stored, plan_with_lookups, store
 from telemetry.result import Result
 from telemetry.topics import fixes_topic
 from tests.ingest.conftest import Device, fix, until
 from tests.ingest.seam import DeviceMessage, now_us, turn_of
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
-from tests.ingest.test_recollection import all_known
+from tests.ingest.test_recovery import all_known
 from tests.servers import DatabaseUnderTest
 
 PLACE, AWAY = (13.4, 52.5), (13.4, 52.5013)
@@ -70,7 +70,7 @@ def sent(vehicle: Vehicle, number: int, place: tuple[float, float] = AWAY, seq: 
     return DeviceMessage(vehicle.tracker_id, fixes_topic(vehicle.name), body)
 
 
-class AnnouncedState:
+class Answers:
     """What a source is told, and in how many transactions."""
 
     def __init__(self) -> None:
@@ -83,12 +83,10 @@ class AnnouncedState:
         self.results.update(zip(done, map(Result, results(*stored)), strict=True))
 
 
-async def stored_anyhow(
-    turn: LeaderTerm, messages: Sequence[RawMessage], told: AnnouncedState
-) -> bool:
-    """As the owner stores them. Returns whether the batch had to be split."""
+async def stored_anyhow(turn: LeaderTerm, messages: Sequence[RawMessage], told: Answers) -> bool:
+    """As the leader stores them. Returns whether the batch had to be split."""
     arrivals = read(messages, now_us())
-    plan = await plan_asking(turn.conn, arrivals, turn.memory, now_us)
+    plan = await plan_with_lookups(turn.conn, arrivals, turn.memory, now_us)
     try:
         told(await store(turn, arrivals, plan))
     except DATA_ERRORS as error:
@@ -103,7 +101,7 @@ async def test_one_fix_among_thousands_is_found_in_few_transactions(
     vehicles = [await tenant.vehicle() for _ in range(50)]
     messages = [sent(vehicles[n % 50], n // 50 - 200, PLACE) for n in range(5_000)]
     messages[3_333] = sent(vehicles[33], 3_333 // 50 - 200, PLACE, seq=666)
-    told = AnnouncedState()
+    told = Answers()
     async with turn_of(picky) as turn:
         assert await stored_anyhow(turn, messages, told)
     assert told.results.pop(messages[3_333]) == Result.REFUSED_BY_DATABASE
@@ -125,7 +123,7 @@ async def test_one_organizations_events_are_refused_and_all_others_are_stored(
     bad = [sent(poisoned, number - 90, places[number % 2]) for number in range(4)]
     for number, message in enumerate(bad):
         messages.insert(100 * number, message)
-    told = AnnouncedState()
+    told = Answers()
     with without_events_of(other):
         async with turn_of(database) as turn:
             assert await stored_anyhow(turn, messages, told)
@@ -146,7 +144,7 @@ async def test_what_has_failed_in_memory_is_as_if_it_had_never_come(
     vehicle = await tenant.vehicle()
     await tenant.zone(square(*PLACE))
     async with turn_of(picky) as turn:
-        told = AnnouncedState()
+        told = Answers()
         await stored_anyhow(turn, [sent(vehicle, -90), sent(vehicle, -80, PLACE)], told)
         await stored_anyhow(turn, [sent(vehicle, -5, AWAY, seq=666)], told)
         assert not await stored_anyhow(turn, [sent(vehicle, -60, PLACE)], told)
@@ -163,7 +161,7 @@ async def test_many_that_are_refused_leave_the_rest_for_the_next_batch(
     vehicle, quiet = await tenant.vehicle(), await other.vehicle()
     flood = [sent(vehicle, number - 90, seq=666) for number in range(40)]
     good = sent(quiet, -9)
-    told, rounds = AnnouncedState(), 0
+    told, rounds = Answers(), 0
     async with turn_of(picky) as turn:
         await stored_anyhow(turn, [*flood, good], told)
         assert told.results[good] == Result.STORED, "it waits for none of what is refused"
@@ -185,9 +183,7 @@ async def test_a_suspect_has_little_of_a_batch_until_one_passes(
     other = await Tenant.create(picky)
     poisoned, quiet = await tenant.vehicle(), await other.vehicle()
     async with turn_of(picky) as turn:
-        await stored_anyhow(
-            turn, [sent(poisoned, -90, seq=666), sent(quiet, -90)], AnnouncedState()
-        )
+        await stored_anyhow(turn, [sent(poisoned, -90, seq=666), sent(quiet, -90)], Answers())
         both = [*(sent(one, n - 60) for one in (poisoned, quiet) for n in range(30))]
         batch = shared(read(both, now_us()), turn.memory, 1_000)
         assert [one.identity for one in batch.messages].count(poisoned.tracker_id) == 10
@@ -237,7 +233,7 @@ async def test_a_row_that_memory_does_not_know_ends_the_turn_once_and_is_refused
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
     vehicle = await tenant.vehicle()
-    message, told = sent(vehicle, -9), AnnouncedState()
+    message, told = sent(vehicle, -9), Answers()
     async with turn_of(database) as turn:
         with psycopg.connect(database.url("admin")) as conn:
             conn.execute(
