@@ -138,8 +138,8 @@ def _suspects(saved: SavedState) -> Sequence[SavedPlace]:
 
 
 def _visit_id(visit: restore.OpenVisit) -> UUID:
-    opening = (visit.opening_us, visit.opening_seq, visit.opening_change_us, visit.opening_again)
-    return visit_id(visit.asset_id, visit.zone_id, visit.tracker_id, *opening)
+    first_fix = (visit.opening_us, visit.opening_seq, visit.opening_change_us, visit.opening_again)
+    return visit_id(visit.asset_id, visit.zone_id, visit.tracker_id, *first_fix)
 
 
 async def look_up_places(conn: Connection, memory: Memory) -> None:

@@ -74,9 +74,9 @@ class Desk(NamedTuple):
 
     candidate (CANDIDATE_DTYPE): the zone versions near the way to the fix; slot: by entry, its
     place there. hit (HIT_DTYPE): the frames in which they come near. row: by zone, the number of
-    the asset's membership. move, schedule_start: see `geofence.model.no_fix_events`. asset (ASSET_DTYPE),
-    member (MEMBERSHIP_DTYPE), transition, healed (PLACE_DTYPE): what is found; the asset that is
-    judged is asset[case.group], its memberships begin at member[case.base].
+    the asset's membership. move, schedule_start: see `geofence.model.no_fix_events`. asset
+    (ASSET_DTYPE), member (MEMBERSHIP_DTYPE), transition, healed (PLACE_DTYPE): what is found; the
+    asset that is judged is asset[case.group], its memberships begin at member[case.base].
     """
 
     zones: ZoneArrays

@@ -28,8 +28,8 @@ NO_TRANSITIONS = np.empty(0, TRANSITION_DTYPE)
 class Circumstances:
     """How fixes are judged: see `geofence.judging.evaluator.evaluate`.
 
-    agenda: all changes of the asset's trackers, and all schedule starts, in the time that the history
-    covers.
+    agenda: all changes of the asset's trackers, and all schedule starts, in the time that the
+    history covers.
     """
 
     index: ZoneIndex

@@ -6,7 +6,7 @@ from uuid import UUID
 from geofence.model.transitions import Transition
 from telemetry.ids import derived_id
 
-_opening = struct.Struct(">qiq").pack
+_first_fix = struct.Struct(">qiq").pack
 _TRANSITIONS = {one.word: bytes([one]) for one in Transition}
 
 
@@ -25,8 +25,8 @@ def visit_id(
     visits that the same fix opened were known before (`geofence.late.amendments.VisitKey`). Times
     are microseconds since 1970.
     """
-    opening = _opening(opening_us, opening_seq, change_us)
-    parts = (asset.bytes, zone.bytes, tracker.bytes, opening)
+    first_fix = _first_fix(opening_us, opening_seq, change_us)
+    parts = (asset.bytes, zone.bytes, tracker.bytes, first_fix)
     if again:
         return derived_id(b"visit_again", *parts, again.to_bytes(4, "big"))
     return derived_id(b"visit", *parts)

@@ -50,24 +50,19 @@ def events(
         if event is not None:
             order = (*one.order, registry.zones[one.visit.key.zone])
             found.append((order, DetectedEvent(fixes[one.fix], event)))
-    for schedule_start in revision.schedule_starts:
-        rows = np.array([schedule_start], TRANSITION_DTYPE)
+    for start in revision.schedule_starts:
+        rows = np.array([start], TRANSITION_DTYPE)
         for _, event in tell(rows, registry, clock_us, {}).events:
-            found.append(
-                (
-                    _order(schedule_start, registry),
-                    DetectedEvent(fixes[int(schedule_start["row"])], event),
-                )
-            )
+            found.append((_order(start, registry), DetectedEvent(fixes[int(start["row"])], event)))
     return [known for _, known in sorted(found, key=lambda one: one[0])]
 
 
-def _order(schedule_start: np.void, registry: Registry) -> _Order:
+def _order(start: np.void, registry: Registry) -> _Order:
     """As `News.order`, then the zone's id."""
-    kind, time_us = int(schedule_start["transition"]), int(schedule_start["time_us"])
-    rank = rank_in_instant(kind, int(schedule_start["entered_us"]), time_us)
-    zone_id = registry.zones[int(schedule_start["zone"])]
-    return int(schedule_start["row"]), int(schedule_start["step"]), time_us, rank, zone_id
+    kind, time_us = int(start["transition"]), int(start["time_us"])
+    rank = rank_in_instant(kind, int(start["entered_us"]), time_us)
+    zone_id = registry.zones[int(start["zone"])]
+    return int(start["row"]), int(start["step"]), time_us, rank, zone_id
 
 
 def _event(step: Step, one: News, detected_at: str, registry: Registry) -> Event | None:
@@ -104,8 +99,8 @@ def _rows(asset: int, told: Sequence[News], registry: Registry) -> NDArray[np.vo
 def visit_id_of(asset: int, key: VisitKey, registry: Registry) -> UUID:
     """The id of the visit that has this name."""
     tracker = registry.trackers[key.tracker]
-    schedule_start = (key.time_us, key.seq, key.change_us, key.again)
-    return visit_id(registry.assets[asset], registry.zones[key.zone], tracker, *schedule_start)
+    first_fix = (key.time_us, key.seq, key.change_us, key.again)
+    return visit_id(registry.assets[asset], registry.zones[key.zone], tracker, *first_fix)
 
 
 def visit_row(asset: int, visit: amendments.Visit, registry: Registry) -> Visit:

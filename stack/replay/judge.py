@@ -137,7 +137,7 @@ def _tidied(found: NDArray[np.void], column: str) -> NDArray[np.float64]:
 
 
 def _joined(evaluations: Iterator[Evaluation]) -> tuple[Evaluation, NDArray[np.void]]:
-    """One evaluation, and the transitions of all of them, which differ in their schedule starts alone."""
+    """One evaluation, and the transitions of all of them, which differ in their starts alone."""
     evaluation = next(evaluations)
     found = [evaluation.transitions]
     for again in evaluations:

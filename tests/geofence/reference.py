@@ -17,7 +17,7 @@ from geofence.zones.index import ZoneVersion
 from geofence.zones.versions import ALL_ASSETS
 from telemetry.fix import FixBatch
 from tests.geofence.plane import apart_m, covers_one, depth_m, distance_m, met, sure
-from tests.geofence.remembered import AnnouncedState, Asset, Place, Visit, moved_to, place_of
+from tests.geofence.remembered import Asset, Place, Told, Visit, moved_to, place_of
 
 
 class Reference:
@@ -30,8 +30,8 @@ class Reference:
         self.agenda: Agenda = agenda or Agenda.empty()
         self.assets: dict[int, Asset] = {}
 
-    def evaluate(self, batch: FixBatch, now_us: int) -> AnnouncedState:
-        self.told, self.row = AnnouncedState(), -1
+    def evaluate(self, batch: FixBatch, now_us: int) -> Told:
+        self.told, self.row = Told(), -1
         for self.row, fix in enumerate(batch.rows):
             late = suspect = False
             if fix["asset"] >= 0:

@@ -51,7 +51,7 @@ class Asset:
 
 
 @dataclass
-class AnnouncedState:
+class Told:
     transitions: list[dict] = field(default_factory=list)
     late: list[bool] = field(default_factory=list)
     suspect: list[bool] = field(default_factory=list)
