@@ -54,15 +54,15 @@ def runtime(
 
 
 @asynccontextmanager
-async def running(owner: IngestRuntime) -> AsyncIterator[IngestRuntime]:
-    """`owner` at work, connected; stopped in order at the end."""
+async def running(leader: IngestRuntime) -> AsyncIterator[IngestRuntime]:
+    """`leader` at work, connected; stopped in order at the end."""
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(run(owner))
+        tasks.create_task(run(leader))
         try:
-            await until(lambda: owner.trouble() is None)
-            yield owner
+            await until(lambda: leader.trouble() is None)
+            yield leader
         finally:
-            owner.stopping.set()
+            leader.stopping.set()
 
 
 class Device:
@@ -100,6 +100,6 @@ async def device(broker: BrokerUnderTest) -> AsyncIterator[Device]:
 async def ingest(
     database: DatabaseUnderTest, broker: BrokerUnderTest
 ) -> AsyncIterator[IngestRuntime]:
-    owner = runtime(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
-    async with running(owner):
-        yield owner
+    leader = runtime(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
+    async with running(leader):
+        yield leader

@@ -33,8 +33,8 @@ def now_us() -> int:
 
 
 @asynccontextmanager
-async def turn_of(database: DatabaseUnderTest) -> AsyncIterator[LeaderTerm]:
-    """A turn that nothing runs but the test."""
+async def term_of(database: DatabaseUnderTest) -> AsyncIterator[LeaderTerm]:
+    """A term that nothing runs but the test."""
     async with await connect(database.url("opsc_ingest"), "test") as conn:
         epoch = await leases.acquire(conn, LEASE, "test", 600)
         assert epoch is not None
@@ -42,9 +42,9 @@ async def turn_of(database: DatabaseUnderTest) -> AsyncIterator[LeaderTerm]:
         await leases.release(conn, LEASE, epoch)
 
 
-async def settle(turn: LeaderTerm, messages: Sequence[RawMessage]) -> list[Result]:
+async def settle(term: LeaderTerm, messages: Sequence[RawMessage]) -> list[Result]:
     """Stores the messages as one batch; returns what their source is told."""
     arrivals = read(messages, now_us())
-    plan = await plan_with_lookups(turn.conn, arrivals, turn.memory, now_us)
-    stored = await store(turn, arrivals, plan)
+    plan = await plan_with_lookups(term.conn, arrivals, term.memory, now_us)
+    stored = await store(term, arrivals, plan)
     return [Result(code) for code in results(*stored)]

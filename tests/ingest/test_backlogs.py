@@ -38,8 +38,8 @@ from tests.ingest.test_recovery import (
     HOME,
     ZONES,
     all_known,
+    lease_of,
     microseconds,
-    owner,
     take,
 )
 from tests.servers import DatabaseUnderTest, PostgresUnderTest
@@ -249,11 +249,11 @@ async def _happened(
     database = postgres.migrated_database()
     world, now, step = await World.make(await Tenant.create(database), script), BEGIN, 0
     standby = Standby(LEASE)
-    async with owner(database) as (conn, epoch):
-        turn = LeaderTerm(
+    async with lease_of(database) as (conn, epoch):
+        term = LeaderTerm(
             conn, epoch, await recover(conn), IngestMetrics(), lambda: microseconds(now)
         )
-        while step < STEPS or turn.memory.backlogs.assets:
+        while step < STEPS or term.memory.backlogs.assets:
             assert step < 50 * STEPS
             messages: list[Message] = []
             now += timedelta(seconds=1)
@@ -265,16 +265,16 @@ async def _happened(
                 await standby.refresh(conn)
             if trouble is not None and trouble.random() < 0.3:
                 async with conn.transaction(force_rollback=True):
-                    await take(turn, messages, now)
+                    await take(term, messages, now)
                 known, standby = standby.registry_of(epoch + 1), Standby(LEASE)
-                turn = replace(turn, memory=await recover(conn, known))
-            await take(turn, messages, now)
+                term = replace(term, memory=await recover(conn, known))
+            await take(term, messages, now)
             if trouble is not None:
-                assert all_known(await recover(conn)) == all_known(turn.memory), step
+                assert all_known(await recover(conn)) == all_known(term.memory), step
             step += 1
         now = script.times[-1] + timedelta(hours=3)
-        await take(turn, [], now)
-        due = await world.due(turn.memory, conn, now)
+        await take(term, [], now)
+        due = await world.due(term.memory, conn, now)
     stored = world.named(world.visits())
     postgres.drop(database)
     return stored, world.named(due)

@@ -53,11 +53,11 @@ async def test_a_restart_goes_on_where_the_last_commit_stopped(
     vehicle = await tenant.vehicle()
     await tenant.zone(square(*HOME))
     client_id = f"ingest-{secrets.token_hex(4)}"
-    for turn in range(4):
-        owner = runtime(database.url("opsc_ingest"), broker.url, client_id)
-        async with running(owner):
-            await _drive(device, vehicle, turn * 10, turn * 10 + 5)
-        await _drive(device, vehicle, turn * 10 + 5, turn * 10 + 10)
+    for term in range(4):
+        leader = runtime(database.url("opsc_ingest"), broker.url, client_id)
+        async with running(leader):
+            await _drive(device, vehicle, term * 10, term * 10 + 5)
+        await _drive(device, vehicle, term * 10 + 5, term * 10 + 10)
     async with running(runtime(database.url("opsc_ingest"), broker.url, client_id)):
         await _check_drive(tenant, 40)
 
@@ -68,8 +68,8 @@ async def test_database_sessions_that_are_terminated_cost_nothing(
     vehicle = await tenant.vehicle()
     await tenant.zone(square(*HOME))
     with psycopg.connect(database.url("admin"), autocommit=True) as conn:
-        for turn in range(10):
-            await _drive(device, vehicle, turn * 6, turn * 6 + 6)
+        for term in range(10):
+            await _drive(device, vehicle, term * 6, term * 6 + 6)
             conn.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE usename = 'opsc_ingest' AND datname = current_database()"
@@ -85,8 +85,8 @@ async def test_postgresql_killed_and_started_again_costs_nothing(
     tenant = await Tenant.create(database)
     vehicle = await tenant.vehicle()
     await tenant.zone(square(*HOME))
-    owner = runtime(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
-    async with running(owner):
+    leader = runtime(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
+    async with running(leader):
         await _drive(device, vehicle, 0, 20)
         await asyncio.to_thread(postgres.kill)
         await _drive(device, vehicle, 20, 40)
@@ -101,9 +101,9 @@ async def test_a_broker_that_restarts_in_order_costs_nothing(
     vehicle = await tenant.vehicle()
     await tenant.zone(square(*HOME))
     options = SessionOptions(client_id="device", reconnect_max_s=0.5)
-    owner = runtime(database.url("opsc_ingest"), broker.url, "ingest")
+    leader = runtime(database.url("opsc_ingest"), broker.url, "ingest")
     async with (
-        running(owner),
+        running(leader),
         Session(BrokerAddress.parse(broker.url), options) as session,
     ):
         device = Device(session)
@@ -129,10 +129,10 @@ async def test_a_standby_takes_over_from_an_owner_that_died(
 
 
 async def _hold_lease_and_die(url: str, broker_url: str, client_id: str) -> None:
-    """An owner whose task is cancelled: it neither hands over nor says goodbye."""
-    owner = runtime(url, broker_url, client_id)
-    running_task = asyncio.create_task(run(owner))
-    await until(lambda: owner.trouble() is None)
+    """A leader whose task is cancelled: it neither hands over nor says goodbye."""
+    leader = runtime(url, broker_url, client_id)
+    running_task = asyncio.create_task(run(leader))
+    await until(lambda: leader.trouble() is None)
     running_task.cancel()
     await asyncio.gather(running_task, return_exceptions=True)
 

@@ -74,9 +74,9 @@ async def test_sessions_that_are_terminated_lose_and_double_nothing_of_the_inbox
     vehicle, at = await tenant.vehicle(), soon(-600)
     await tenant.zone(square(*PLACE))
     with psycopg.connect(database.url("admin"), autocommit=True) as conn:
-        for turn in range(8):
-            fixes = [fix(at + timedelta(seconds=4 * turn + n), *PLACE) for n in range(4)]
-            await _put(tenant, vehicle, *(_body(one) for one in fixes), b"bad %d" % turn)
+        for term in range(8):
+            fixes = [fix(at + timedelta(seconds=4 * term + n), *PLACE) for n in range(4)]
+            await _put(tenant, vehicle, *(_body(one) for one in fixes), b"bad %d" % term)
             conn.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE usename = 'opsc_ingest' AND datname = current_database()"

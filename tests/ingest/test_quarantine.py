@@ -78,9 +78,9 @@ def strict(database: DatabaseUnderTest, broker: BrokerUnderTest) -> Strict:
 
     def start(acceptance: Acceptance) -> AbstractAsyncContextManager[IngestRuntime]:
         client_id = f"ingest-{secrets.token_hex(4)}"
-        owner = runtime(database.url("opsc_ingest"), broker.url, client_id)
-        owner.acceptance = acceptance
-        return running(owner)
+        leader = runtime(database.url("opsc_ingest"), broker.url, client_id)
+        leader.acceptance = acceptance
+        return running(leader)
 
     return start
 

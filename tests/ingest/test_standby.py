@@ -1,4 +1,4 @@
-"""A standby that has read ahead knows, once it is the owner, what a process that begins would know.
+"""A standby that has read ahead knows, once it is the leader, what a process that begins would know.
 
 The walk is that of `test_recollection`: every rule and every change, drawn from a seed.
 """
@@ -27,8 +27,8 @@ from tests.ingest.test_recovery import (
     Walk,
     all_known,
     checkpoints_lie_a_minute_apart,
+    lease_of,
     microseconds,
-    owner,
     take,
 )
 from tests.servers import DatabaseUnderTest, PostgresUnderTest
@@ -84,10 +84,10 @@ async def test_a_standby_knows_after_each_change_what_a_fresh_process_reads(
     walk, standby = await Walk.begin(database, seed), Standby(LEASE)
     compared = 0
     async with (
-        owner(database) as (conn, epoch),
+        lease_of(database) as (conn, epoch),
         await connect(database.url("opsc_ingest"), "standby") as ahead,
     ):
-        turn = LeaderTerm(
+        term = LeaderTerm(
             conn, epoch, await recover(conn), IngestMetrics(), lambda: microseconds(walk.now)
         )
         for number in range(BATCHES):
@@ -95,7 +95,7 @@ async def test_a_standby_knows_after_each_change_what_a_fresh_process_reads(
                 await _change_trackers(walk, random)
             if random.random() < 0.3:
                 await standby.refresh(ahead)
-            await take(turn, await walk.step(), walk.now)
+            await take(term, await walk.step(), walk.now)
             if random.random() < 0.2:
                 next_epoch = await leases.acquire(conn, LEASE, "test", 600)
                 assert next_epoch is not None
@@ -105,7 +105,7 @@ async def test_a_standby_knows_after_each_change_what_a_fresh_process_reads(
                 assert all_registered(memory.registry, now_us) == all_registered(
                     fresh.registry, now_us
                 ), (seed, number)
-                turn, standby = (
+                term, standby = (
                     LeaderTerm(
                         conn, next_epoch, memory, IngestMetrics(), lambda: microseconds(walk.now)
                     ),
@@ -119,7 +119,7 @@ async def test_a_standby_knows_after_each_change_what_a_fresh_process_reads(
 async def test_what_a_standby_knows_of_the_owner_before_the_last_is_not_used(
     database: DatabaseUnderTest,
 ) -> None:
-    """Rows of a tracker are removed without a revision, and the owner is fenced."""
+    """Rows of a tracker are removed without a revision, and the leader is fenced."""
     gone, stays = await Tenant.create(database), await Tenant.create(database)
     lost, kept = await gone.vehicle(), await stays.vehicle()
     async with await connect(database.url("opsc_ingest"), "standby") as conn:

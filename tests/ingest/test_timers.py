@@ -111,9 +111,9 @@ async def test_hours_that_begin_tell_once_of_an_asset_in_the_wrong_place_also_ov
     async with running(runtime(url, broker.url, client_id)):
         await device.send(vehicle, fix(soon(-1), *place))
         await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 2)
-    async with running(runtime(url, broker.url, client_id)) as owner:
+    async with running(runtime(url, broker.url, client_id)) as leader:
         await asyncio.sleep(1)
-        assert b"failures_total{" not in owner.metrics.page()
+        assert b"failures_total{" not in leader.metrics.page()
     (told,) = _told(tenant)
     assert (told["transition"], told["cause"]) == (transition, "schedule_started")
     assert (told["inferred"], told["zone_id"]) == ("timer", format_id("zon", zone_id))

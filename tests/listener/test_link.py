@@ -92,7 +92,7 @@ def address(readable_folder: Path) -> LinkAddress:
 
 @asynccontextmanager
 async def linked(sender: Sender, address: LinkAddress) -> AsyncIterator[LinkServer]:
-    """An owner of the lease that the sender is linked to."""
+    """A holder of the lease that the sender is linked to."""
     async with LinkServer(LinkOptions(address), epoch=1) as links:
         made = sender.link()
         await asyncio.get_running_loop().create_unix_connection(lambda: made, address.path)
@@ -188,7 +188,7 @@ class Owner:
 
 @asynccontextmanager
 async def owned(database: DatabaseUnderTest) -> AsyncIterator[asyncio.Queue[Owner]]:
-    """The links of an owner of the lease that a test plays."""
+    """The links of a holder of the lease that a test plays."""
     made: asyncio.Queue[Owner] = asyncio.Queue()
 
     def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -317,7 +317,7 @@ async def test_extras_of_a_message_that_does_not_exist_end_the_link(
 async def test_of_two_connections_the_one_that_began_last_stays_whoever_tells_first(
     sender: Sender, address: LinkAddress
 ) -> None:
-    """After a change of owner, listeners tell of their connections in any order."""
+    """After a change of the leader, listeners tell of their connections in any order."""
     other = Sender(new_id())
     newer = Connection(sender, 1)
     older = Connection(other, 2, newer.origin.tracker_id)
