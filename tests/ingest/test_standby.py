@@ -1,4 +1,4 @@
-"""A standby that has read ahead knows, once it is the leader, what a process that begins would know.
+"""A standby that has read ahead knows, once it is the leader, what a new process would know.
 
 The walk is that of `test_recollection`: every rule and every change, drawn from a seed.
 """
