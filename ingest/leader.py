@@ -119,7 +119,7 @@ async def _lead(runtime: IngestRuntime, epoch: int, registry: Registry) -> None:
 
 
 async def _recovered(runtime: IngestRuntime, registry: Registry) -> Memory:
-    """What is read back stays: it is never looked through for garbage while batches wait."""
+    """Read the memory back. It stays: the garbage collector never looks through it again."""
     async with _connection(runtime, _RESTORE_LIMITS) as conn:
         memory = await recover(conn, registry)
     memory.most_transitions = runtime.batch_transitions

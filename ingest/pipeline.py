@@ -127,7 +127,7 @@ class Pipeline:
         return Planned(arrived, arrivals, plan, self._memory.taken_back)
 
     def _with_left(self, arrived: DecodedBatch) -> DecodedBatch:
-        """What is left over, then what has arrived; no more than a batch is planned at once."""
+        """Put what is left over before what has arrived, and cut it to the size of a batch."""
         memory = self._memory
         if memory.left is None and not memory.suspects and not memory.slow:
             return arrived

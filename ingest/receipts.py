@@ -34,7 +34,7 @@ from telemetry.topics import ack_topic
 
 
 class WaysBack(NamedTuple):
-    """How trackers are reached: those that are connected to listeners, and those of a broker."""
+    """The ways to trackers: through listeners, and through an external broker."""
 
     links: LinkServer | None
     session: Session | None
@@ -82,7 +82,7 @@ def receipts(arrivals: DecodedBatch, plan: Plan, registry: Registry) -> list[Rec
 
 
 def _last_rows(plan: Plan, numbers: Sequence[int]) -> dict[int, LastFix]:
-    """Of each message the last stored fix; not where its time was mended."""
+    """Return the last stored fix of each message, unless its time was mended."""
     rows = plan.batch.rows[np.isin(plan.batch.rows["message"], numbers)]
     columns = (rows[name].tolist() for name in ("message", "time_us", "seq", "flags"))
     last = {number: fix for number, *fix in zip(*columns, strict=True)}

@@ -88,7 +88,7 @@ def garbage_left_alone() -> Iterator[None]:
 
 
 class _Stopwatch:
-    """How long each part took, seconds."""
+    """The time that each part took, seconds."""
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
@@ -118,7 +118,7 @@ async def _used_names(
 
 
 def _announced(visits: Sequence[restore.OpenVisit]) -> dict[UUID, AnnouncedState]:
-    """Of visits whose events do not hold any more."""
+    """Return what was told of visits and does not hold any more."""
     return {
         _visit_id(visit): AnnouncedState(
             visit.revision,
@@ -161,7 +161,7 @@ def _places(fixes: Sequence[restore.NewestFix], registry: Registry) -> NDArray[n
 
 
 def _earlier_spans(newest: NDArray[np.void], registry: Registry) -> list[restore.TrackerSpan]:
-    """Where to look for the last fix of assets that the trackers' newest fixes do not tell.
+    """Return where the last fix of assets lies that the trackers' newest fixes do not tell.
 
     These are ended assignments whose tracker has sent since, of assets that have no later fix.
     """

@@ -1,4 +1,4 @@
-"""What one ingest process is set to, and how far it is: the health page looks at this alone."""
+"""Settings and state of one ingest process: the one thing that the health page looks at."""
 
 import asyncio
 import os
@@ -50,7 +50,7 @@ class IngestRuntime:
 
     @property
     def address(self) -> str | None:
-        """Where listeners find us while we are the leader."""
+        """The address at which listeners find us while we are the leader."""
         return None if self.link is None else str(self.link.advertised or self.link.address)
 
     def current_limits(self, memory: Memory) -> BatchLimits | None:

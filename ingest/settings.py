@@ -16,7 +16,7 @@ _Link = Annotated[str | None, Field(description=LINK_FORM), checked_by(LinkAddre
 
 
 class IngestSettings(RoleSettings):
-    """What one ingest process needs to know. Raises pydantic.ValidationError naming each fault."""
+    """The settings of one ingest process. Raises pydantic.ValidationError naming each fault."""
 
     database_url: Annotated[SecretStr, Field(description=DATABASE_URL_FORM), checked_by(check_url)]
     broker_url: Annotated[
@@ -100,11 +100,11 @@ class IngestSettings(RoleSettings):
         return self
 
     def link_address(self) -> LinkAddress | None:
-        """Where this process waits for listeners."""
+        """Read the address at which this process waits for listeners."""
         return None if self.ingest_link is None else LinkAddress.parse(self.ingest_link)
 
     def advertised_address(self) -> LinkAddress | None:
-        """Where listeners reach this process: another address behind a proxy or in a container."""
+        """Read the address that listeners connect to; behind a proxy it is another one."""
         if self.ingest_link_advertised is None:
             return self.link_address()
         return LinkAddress.parse(self.ingest_link_advertised)

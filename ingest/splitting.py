@@ -116,7 +116,7 @@ async def _store(term: LeaderTerm, part: DecodedBatch, sources: Sequence[Source]
 def _groups(
     memory: Memory, group: list[DecodedBatch], part: DecodedBatch
 ) -> list[list[DecodedBatch]]:
-    """What failed as two parts: each a group where they have no organization in common, else both
+    """Halve what failed: each part a group where they have no organization in common, else both
     in `group`, of whose parts the last comes first.
     """
     if len(part.messages) == 1:

@@ -23,7 +23,7 @@ _Networks = Annotated[str, checked_by(_networks)]
 
 
 class ListenSettings(RoleSettings):
-    """What one listener needs to know. Raises pydantic.ValidationError naming each fault."""
+    """The settings of one listener. Raises pydantic.ValidationError naming each fault."""
 
     database_url: Annotated[SecretStr, Field(description=DATABASE_URL_FORM), checked_by(check_url)]
     listen_host: str = "127.0.0.1"

@@ -60,7 +60,7 @@ _log = structlog.get_logger("listener")
 
 
 class Worker:
-    """What the connections of a process share."""
+    """The state that the connections of a process share."""
 
     def __init__(
         self,
@@ -387,7 +387,7 @@ class Worker:
         await _until(lambda: not self.devices, DRAIN_S / 2)
 
     def stale(self) -> str | None:
-        """What an operator must know of the list of trackers."""
+        """Return a warning where the list of trackers is not current."""
         age_s = self.identities.age_s
         if age_s is None or age_s < STALE_S:
             return None

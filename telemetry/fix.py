@@ -67,7 +67,7 @@ OPTIONAL_COLUMNS: Mapping[str, Known] = {
 
 
 class Flag(IntFlag):
-    """What we found out about a stored fix."""
+    """Findings about a stored fix."""
 
     SUSPECT = 1
     ROLLOVER = 2

@@ -97,7 +97,7 @@ class Topic(msgspec.Struct, array_like=True):
 
 
 class Extra(msgspec.Struct, array_like=True):
-    """What few messages have. index: the message's place in its block."""
+    """Additions that few messages have. index: the message's place in its block."""
 
     index: int
     correlation_data: bytes | None = None

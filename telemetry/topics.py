@@ -2,17 +2,17 @@
 
 
 def fixes_topic(tracker_id: str) -> str:
-    """Where a tracker publishes JSON or MessagePack."""
+    """Return where a tracker publishes JSON or MessagePack."""
     return f"trackers/{tracker_id}/fixes"
 
 
 def packed_topic(tracker_id: str) -> str:
-    """Where a tracker publishes packed records."""
+    """Return where a tracker publishes packed records."""
     return f"trackers/{tracker_id}/packed"
 
 
 def ack_topic(tracker_id: str) -> str:
-    """Where a tracker hears what became of its messages, if it wants receipts."""
+    """Return where a tracker hears what became of its messages, if it wants receipts."""
     return f"trackers/{tracker_id}/ack"
 
 

@@ -13,7 +13,7 @@ from webhooks.mail.senders import SMTP_URL_FORM, SmtpServer
 
 
 class DeliverSettings(RoleSettings):
-    """What one delivering process needs to know. Raises pydantic.ValidationError."""
+    """The settings of one delivering process. Raises pydantic.ValidationError."""
 
     database_url: Annotated[SecretStr, Field(description=DATABASE_URL_FORM), checked_by(check_url)]
     secret_key: Annotated[

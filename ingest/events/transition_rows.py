@@ -50,7 +50,7 @@ class Step(NamedTuple):
 
 
 def read_steps(transitions: NDArray[np.void], registry: Registry) -> list[Step]:
-    """Of TRANSITION_DTYPE, in their order."""
+    """Read transitions (TRANSITION_DTYPE), in their order."""
     if not len(transitions):
         return []
     distance_m = signed_distances_m(

@@ -24,7 +24,7 @@ from telemetry.times import format_time, to_datetime
 
 @dataclass(slots=True)
 class Outcome:
-    """What one batch changes, in the order in which it happened."""
+    """The changes that one batch makes, in the order in which they happened."""
 
     visits: dict[UUID, Visit] = field(default_factory=dict[UUID, Visit])
     dwellings: list[Dwelling] = field(default_factory=list[Dwelling])
@@ -75,7 +75,7 @@ def _event(
 
 
 def _in_order(steps: list[Step], registry: Registry) -> Iterator[Step]:
-    """As they are; of one kind and one instant by zone id."""
+    """Keep the order, but sort steps of one kind and one instant by zone id."""
     place = 0
     while place < len(steps):
         first, moment = place, _moment(steps[place])
@@ -153,7 +153,7 @@ def opened_visit(step: Step, visit: UUID, registry: Registry) -> Visit:
 def visit_event(
     step: Step, visit: UUID, detected_at: str, registry: Registry, *, late: bool
 ) -> Event | None:
-    """What is told of a transition of a visit, if anything is."""
+    """Return the event of a transition of a visit, if it has one."""
     facts = registry.zone_facts(step.zone, step.version)
     word = Transition(step.transition).word
     cause, inferred = Cause(step.cause).word, Inferred(step.inferred).word
@@ -172,7 +172,7 @@ def visit_event(
 
 
 def _schedule_start_event(step: Step, detected_at: str, registry: Registry) -> Event | None:
-    """What is told of an asset that is in the wrong place when the zone's hours begin."""
+    """Return the event of an asset that is in the wrong place when the zone's hours begin."""
     facts = registry.zone_facts(step.zone, step.version)
     word = schedule_start_breach(facts.policy, inside=True)
     visit = None if word is None else visit_of(step, registry)

@@ -1,7 +1,7 @@
-"""What the database knows of late fixes and of the assets that they belong to.
+"""Look-ups in the database: of late fixes, and of the assets that late fixes belong to.
 
-Most batches ask nothing of it. Where a plan needs it, what has to be looked up stands in its place
-(`LookupNeeded`), and the plan is made again with what was found (`Past`).
+Most batches need no look-up. Where a plan needs one, `LookupNeeded` stands in its place, and the
+plan is made again with the answers (`Past`).
 """
 
 from collections import defaultdict
@@ -61,7 +61,7 @@ class LateSpan:
 
 @dataclass(frozen=True, slots=True)
 class AssetPast:
-    """What is stored of an asset about some time.
+    """The stored past of an asset about some time.
 
     before: its state at the beginning, None where that is its first fix. end: its state at the end,
     None where that is now. rows: its fixes between, in order of time and seq; None where they are
@@ -95,7 +95,7 @@ ClockQuestion = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What has been looked up for a plan.
+    """Answers to the look-ups of a plan.
 
     clocks: answers to questions. stored: of the fixes that were asked for, with their places; None
     where none were. piece: an asset and the next piece of its backlog.
@@ -112,7 +112,7 @@ NO_PAST = Past()
 
 @dataclass(frozen=True, slots=True)
 class LookupNeeded:
-    """What has to be looked up before a batch can be planned.
+    """Questions to the database, without whose answers a batch cannot be planned.
 
     clocks: of fixes that may have a wrong clock (`ingest.planning.clock_rollover`). fixes: which of
     them are stored. assets: by ordinal, the past that bears on some time. backlog: whose next
@@ -150,7 +150,7 @@ async def look_up(conn: Connection, need: LookupNeeded, past: Past, registry: Re
 async def _piece(
     conn: Connection, backlog: Backlog, length: float, registry: Registry
 ) -> tuple[int, AssetPast]:
-    """What follows in a backlog: a bounded number of fixes, and the visits that they bear on.
+    """Look up the next piece of a backlog: some fixes, and the visits that they bear on.
 
     Where fixes since the state before it are not kept any more, the asset begins anew behind them:
     a visit that began before and went on is then another one.
@@ -236,7 +236,7 @@ async def _edges(
     owner: Mapping[int, tuple[UUID, UUID]],
     registry: Registry,
 ) -> list[tuple[int, StateDelta | None, StateDelta | None]]:
-    """Of each asset the states at the beginning and at the end."""
+    """Look up the states of each asset at the beginning and at the end."""
     earliest = [(*owner[asset], span.earliest_us) for asset, span in spans.items()]
     latest = [
         (*owner[asset], span.latest_us, span.checkpoints)
@@ -284,7 +284,7 @@ def _bearing(before: StateDelta | None) -> datetime:
 
 
 async def _place_since(conn: Connection, since_us: dict[int, int], registry: Registry) -> None:
-    """Where trackers were when they were put on these assets: late fixes may tell otherwise now."""
+    """Look the places of these assets' trackers up again: late fixes may have changed them."""
     await place_trackers(conn, registry.moves.puttings_since(since_us), registry)
 
 
@@ -369,7 +369,7 @@ def _exit_fix(row: visits.Visit, registry: Registry) -> tuple[int, int | None, i
 
 
 def _place(stored: tuple[Any, ...], fix: tuple[int, int | None, int]) -> amendments.Place:
-    """What is stored of a place; how exactly the fix showed it, is not."""
+    """Read a stored place. The accuracy of the fix that showed it is not stored."""
     at, lat, lon, cause, inferred = stored
     words = (_CAUSES[cause], _INFERRED[inferred])
     return amendments.Place(to_us(at), lat, lon, *fix, None, None, *words)

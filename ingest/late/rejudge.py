@@ -33,7 +33,7 @@ from telemetry.fix import FixBatch, Flag
 
 @dataclass(slots=True)
 class Late:
-    """What is to be written for late fixes, and what is known afterwards.
+    """Rows to be written for late fixes, and the state afterwards.
 
     fixes: how many they were, with those that came with them; suspects: how many of them are.
     announced, used_names: see `ingest.planning.memory.Memory`; None for what is to be forgotten.
@@ -129,7 +129,7 @@ def _revisions(
     due_us: int,
     circumstances: Circumstances,
 ) -> Iterator[Revision]:
-    """What is known is recalled, then comes fix by fix, then what has fallen due."""
+    """Recall the stored past, then judge fix by fix, then what has fallen due."""
     assert known.rows is not None
     if known.backlog is not None:
         until_us = NO_TIMERS_US if known.more_follow else _before(rows, due_us)
@@ -204,7 +204,7 @@ def _write(
 
 
 def _keep(history: History, late: Late, registry: Registry) -> None:
-    """What is known of the asset now."""
+    """Keep the state of the asset as it is now."""
     late.states.append(history.state())
     late.used_names[history.asset] = history.used_names()
     announced = history.announced()
@@ -213,7 +213,7 @@ def _keep(history: History, late: Late, registry: Registry) -> None:
 
 
 def _rest(history: History, before: Backlog | None, late: Late, registry: Registry) -> Backlog:
-    """What is left of a backlog after a piece: what is known then goes with it."""
+    """Return the rest of a backlog after a piece, with the state of the asset by then."""
     for key in history.visits:
         late.announced[news.visit_id_of(history.asset, key, registry)] = None
     state = history.state()

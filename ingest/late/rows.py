@@ -1,4 +1,4 @@
-"""What late fixes change, as the rows that tell of it: visits and events."""
+"""The rows that late fixes change: visits and events."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -58,7 +58,7 @@ def events(
 
 
 def _order(start: np.void, registry: Registry) -> _Order:
-    """As `News.order`, then the zone's id."""
+    """Return a sort key: as `News.order`, then the zone's id."""
     kind, time_us = int(start["transition"]), int(start["time_us"])
     rank = rank_in_instant(kind, int(start["entered_us"]), time_us)
     zone_id = registry.zones[int(start["zone"])]

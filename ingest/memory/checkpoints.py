@@ -130,7 +130,7 @@ def _spread_us(asset: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def spaced(states: Iterable[StateDelta], since_us: int) -> list[StateDelta]:
-    """Of states of one asset, in order, those that lie far enough apart, in time or in number."""
+    """Return the states of one asset that lie far enough apart, in time or in number."""
     kept: list[StateDelta] = []
     last = 0
     for number, state in enumerate(states, 1):

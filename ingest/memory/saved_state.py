@@ -65,7 +65,7 @@ class SavedStates:
         return {asset: _decoder.decode(state) for asset, state in self._stored.items()}
 
     def changes(self, delta: StateDelta, registry: Registry) -> SavedStateChanges:
-        """What to write, and to remove, so that `delta` can be read back."""
+        """Return which saved states to write and to remove, so that `delta` can be read back."""
         changes = SavedStateChanges({}, {})
         outdated = {
             asset: place
@@ -94,7 +94,7 @@ class SavedStates:
 
 
 def _key(delta: StateDelta, place: int, registry: Registry) -> tuple[AssetKey, int]:
-    """Whose row it is, and its ordinal."""
+    """Return the key of the asset's row, and the asset's number."""
     asset = int(delta.assets["asset"][place])
     organization = registry.organization_of_asset(asset)  # the state of one without fixes has none
     return AssetKey(registry.organizations[organization], registry.assets[asset]), asset

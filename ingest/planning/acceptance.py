@@ -1,4 +1,4 @@
-"""Which messages and fixes go into quarantine, with the reason."""
+"""Acceptance: which messages and fixes go into quarantine, with the reason."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -122,7 +122,7 @@ def _with_trackers(
 def _within_rates(
     batch: FixBatch, arrivals: DecodedBatch, rates: Rates
 ) -> tuple[FixBatch, list[Rejection], Buckets]:
-    """What somebody released is not held to the rate, nor what was let in before."""
+    """Refuse fixes over the rate, but for messages released from quarantine or let in before."""
     if rates.max_fixes_per_s is None:
         return batch, [], {}
     released = [n for n, message in enumerate(arrivals.messages) if released_id(message)]

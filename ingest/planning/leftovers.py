@@ -67,7 +67,7 @@ def left_over(arrivals: DecodedBatch, plan: Plan) -> DecodedBatch | None:
 
 
 def joined(left: DecodedBatch | None, arrivals: DecodedBatch) -> DecodedBatch:
-    """What is left over, then what has arrived."""
+    """Put what is left over before what has arrived."""
     if left is None:
         return arrivals
     rows = arrivals.decoded.batch.rows.copy()
@@ -156,12 +156,12 @@ def part_of(arrivals: DecodedBatch, numbers: Sequence[int]) -> DecodedBatch:
 
 
 def before_of(arrivals: DecodedBatch, number: int) -> Before:
-    """What earlier batches did with a message."""
+    """Return what earlier batches did with a message."""
     return arrivals.before[number] if number < len(arrivals.before) else _NOTHING
 
 
 def counts_of(arrivals: DecodedBatch, plan: Plan) -> tuple[list[int], list[int]]:
-    """Of each message how many fixes the plan stores, and how many of them belong to no asset."""
+    """Count by message the fixes that the plan stores, and those of them without an asset."""
     rows, messages = plan.batch.rows, len(arrivals.messages)
     unassigned = rows["message"][rows["asset"] < 0]
     stored = np.bincount(rows["message"], minlength=messages)

@@ -30,7 +30,7 @@ MOST_LEFT = 120_000  # fixes that organizations may have left over, in shares
 
 @dataclass(slots=True)
 class Memory:
-    """What ingest has in mind between batches; all of it can be read back from the database.
+    """The state of ingest between batches; all of it can be read back from the database.
 
     announced: of open visits, by id, what was told of them that does not hold any more. used_names:
     by asset, see `geofence.late.visit_keys`. bench: a state for `geofence.late.history` to work at.

@@ -1,4 +1,4 @@
-"""What one transaction will write for a batch of messages: values only, made from values.
+"""Plans: all that one transaction will write for a batch of messages, as values.
 
 A plan is made from the memory and changes nothing in it; `Memory.take` does, once the plan's
 transaction has begun and found nothing changed. `make_plan` is the list of steps. Where a step
@@ -175,7 +175,7 @@ def _fresh(batch: FixBatch, memory: Memory, past: Past) -> _Fresh | LookupNeeded
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What is to be judged.
+    """The fixes and assets to be judged.
 
     new: the fixes that are stored now; those of assets that wait belong to none. late: by asset
     with late fixes, or of whose backlog a piece is judged, its past. careful: the assets that are
@@ -247,7 +247,7 @@ def _is_last(piece: AssetPast | None) -> bool:
 def _past_of(
     assets: NDArray[np.integer], batch: FixBatch, past: Past
 ) -> dict[int, AssetPast] | LookupNeeded:
-    """What was looked up of the assets, without those whose past is too long to be judged again."""
+    """Return the past of each asset, but for assets whose past is too long to be judged again."""
     missing: dict[int, LateSpan] = {}
     for asset, own in rows_by_asset(batch.rows, assets.tolist()):
         time_us = batch.rows["time_us"][own]

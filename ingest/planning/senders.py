@@ -1,4 +1,4 @@
-"""Who sent the messages of a batch: message -> sender -> tracker of each fix, for all at once.
+"""Senders of the messages of a batch: message -> sender -> tracker of each fix, all at once.
 
 The sender of a message is the tracker that signed in, else the tracker whose topic it is. A fix is
 of the sender itself, or of another device that the message names.

@@ -28,7 +28,7 @@ class Putting(NamedTuple):
 
 
 class Moves:
-    """What the assignments of each asset say of where it is."""
+    """The assignments of each asset, as places where it is from then on."""
 
     def __init__(self) -> None:
         self._spans = Spans()  # of assets, about trackers
@@ -80,7 +80,7 @@ class Moves:
         )
 
     def place(self, putting: Putting, place: NDArray[np.void] | None) -> None:
-        """Where the tracker was when it was put on the asset: PLACE_DTYPE, (); None: not known."""
+        """Note where the tracker was when it was put on the asset (PLACE_DTYPE, ()), if known."""
         self._place[putting] = place
 
     def is_placed(self, putting: Putting) -> bool:

@@ -1,4 +1,4 @@
-"""What a decision depends on, as of one revision: trackers, assets, assignments and zones.
+"""The registry as of one revision: trackers, assets, assignments and zones.
 
 The database numbers every change (`db.core.registry_revision`). Each ingest transaction compares
 that number with `Registry.revision`; where it has moved on, the batch is planned again after
@@ -48,7 +48,7 @@ _NO_SETTINGS = SettingsRow(UUID(int=0), {}, None, {})
 
 @dataclass(frozen=True, slots=True)
 class ZoneFacts:
-    """What is known of a zone's version beside its shape. rules: those that it gives itself."""
+    """Facts of a zone's version beside its shape. rules: those that it gives itself."""
 
     name: str
     policy: Policy
@@ -161,7 +161,7 @@ class Registry:
     def agenda(
         self, state: State, batch: FixBatch, now_us: int, waiting: Sequence[int] = ()
     ) -> Agenda:
-        """What happens to assets that no fix tells and no zone, up to now_us or the last fix.
+        """Return what happens to assets without a fix or a zone, up to now_us or the last fix.
 
         waiting: assets that have a backlog, to which nothing happens before it is judged.
         """

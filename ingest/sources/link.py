@@ -232,7 +232,7 @@ class Peer(asyncio.Protocol):
 
 
 class LinkOptions(NamedTuple):
-    """Where we wait for listeners. key: the shared one; it guards TCP. tls: for `tls://`.
+    """The address at which we wait for listeners. key: the shared one; it guards TCP. tls: for `tls://`.
 
     advertised: where listeners reach us, if that is another address.
     """

@@ -1,4 +1,4 @@
-"""Where messages come from: the broker's session, and the inbox table beside it.
+"""Sources of messages: the listeners' link, the inbox table, and the session of a broker.
 
     async for source, messages in in_turn(sources, current_limits):
         ...                                       # plan
@@ -29,7 +29,7 @@ SHARED_IDLE_S = 0.02
 
 
 class RawMessage(Protocol):
-    """What ingest asks of a message, wherever it comes from."""
+    """A message as ingest sees it, wherever it comes from."""
 
     @property
     def topic(self) -> str: ...
@@ -44,7 +44,7 @@ class RawMessage(Protocol):
 
     @property
     def oversize_bytes(self) -> int:
-        """How many bytes the message had, where its payload is cut because of them; 0: whole."""
+        """The bytes that the message had, where its payload was cut because of them; 0: whole."""
         ...
 
 

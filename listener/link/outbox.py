@@ -37,7 +37,7 @@ _log = structlog.get_logger("listener")
 
 
 class DeviceMessage(Protocol):
-    """What the link asks of a PUBLISH."""
+    """A PUBLISH as the link sees it."""
 
     @property
     def number(self) -> int: ...
@@ -94,7 +94,7 @@ def cost(message: DeviceMessage) -> int:
 
 
 class Share:
-    """What an organization has at ingest, and what of it waits here."""
+    """The messages that an organization has at ingest, and those that wait here."""
 
     __slots__ = ("bytes", "messages", "waiting")
 
@@ -345,7 +345,7 @@ class IngestLink(asyncio.Protocol):
             self._sent.append((first + len(taken), self._loop.time()))
 
     def _note_answers(self, body: Results) -> None:
-        """How many were answered, how many of them refused, and how long the oldest block took."""
+        """Report how many were answered and refused, and how long the oldest block took."""
         runs, sent_s = body.runs, self._loop.time()
         newest = int(runs["first"][-1]) if len(runs) else 0
         while self._sent and self._sent[0][0] <= newest:
@@ -436,7 +436,7 @@ def _nothing(*_: object) -> None: ...
 
 
 class Sender:
-    """What the connections of a process give to ingest, whatever becomes of its links."""
+    """The messages of all connections of a process on their way to ingest, over all links."""
 
     def __init__(self, listener: UUID, key: bytes = b"") -> None:
         self.outbox = Outbox()

@@ -29,7 +29,7 @@ ANCIENT_BEFORE_US = 946_684_800_000_000  # 2000-01-01T00:00:00Z
 
 
 class Format(IntEnum):
-    """How the payload of a message is written."""
+    """The way in which the payload of a message is written."""
 
     NATIVE = 0  # JSON where the first byte after blanks is { or [, else MessagePack
     PACKED = 1  # 32-byte records

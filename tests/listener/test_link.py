@@ -172,7 +172,7 @@ async def test_topics_and_client_ids_as_long_as_mqtt_allows_do_not_break_the_lin
         await until(lambda: not len(sender.outbox))
 
 
-class Owner:
+class Leader:
     """The other end of a link, in the hands of a test."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -187,12 +187,12 @@ class Owner:
 
 
 @asynccontextmanager
-async def owned(database: DatabaseUnderTest) -> AsyncIterator[asyncio.Queue[Owner]]:
+async def owned(database: DatabaseUnderTest) -> AsyncIterator[asyncio.Queue[Leader]]:
     """The links of a holder of the lease that a test plays."""
-    made: asyncio.Queue[Owner] = asyncio.Queue()
+    made: asyncio.Queue[Leader] = asyncio.Queue()
 
     def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        made.put_nowait(Owner(reader, writer))
+        made.put_nowait(Leader(reader, writer))
 
     server = await asyncio.start_server(take, "127.0.0.1", 0)
     address = f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -210,7 +210,7 @@ async def test_a_link_that_is_not_welcomed_in_time_is_given_up(
     sender: Sender, database: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leader, "WELCOME_S", 0.2)
-    keeping = leader.Owner(database.url("opsc_listen"), sender, ListenerMetrics(), None)
+    keeping = leader.LeaderLink(database.url("opsc_listen"), sender, ListenerMetrics(), None)
     async with owned(database) as links, asyncio.timeout(30):
         task = asyncio.create_task(keeping.run())
         frozen = await links.get()
@@ -245,7 +245,7 @@ async def test_a_second_welcome_ends_the_link(sender: Sender) -> None:
 async def test_the_lease_is_watched_although_sessions_of_the_database_end(
     sender: Sender, database: DatabaseUnderTest
 ) -> None:
-    keeping = leader.Owner(database.url("opsc_listen"), sender, ListenerMetrics(), None)
+    keeping = leader.LeaderLink(database.url("opsc_listen"), sender, ListenerMetrics(), None)
     async with owned(database) as links, asyncio.timeout(30):
         task = asyncio.create_task(keeping.run())
         frozen = await links.get()
@@ -329,7 +329,7 @@ async def test_of_two_connections_the_one_that_began_last_stays_whoever_tells_fi
         last = other.link()
         await asyncio.get_running_loop().create_unix_connection(lambda: last, address.path)
         await until(lambda: evicted == [2])
-        assert links.takeovers.peer_of(newer.origin.tracker_id) is not None
+        assert links.tracker_connections.peer_of(newer.origin.tracker_id) is not None
 
 
 async def test_a_link_without_hello_is_cut(sender: Sender, address: LinkAddress) -> None:
