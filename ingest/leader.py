@@ -10,7 +10,7 @@ import asyncio
 import gc
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -189,11 +189,9 @@ async def _connection(runtime: IngestRuntime, limits: Limits) -> AsyncIterator[C
 
 
 async def _pause(stopping: asyncio.Event, seconds: float) -> None:
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await stopping.wait()
-    except TimeoutError:
-        pass
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -82,7 +82,8 @@ async def store(
     where the database could not take them.
     """
     started = time.perf_counter()
-    if not plan.writes and not arrivals.messages and await _is_current(term, plan):
+    has_nothing = not plan.writes and not arrivals.messages
+    if has_nothing and await registry_revision.read(term.conn) == plan.revision:
         _take(term, arrivals, plan)
         taken()
         term.memory.committed()
@@ -105,14 +106,9 @@ def _take(term: LeaderTerm, arrivals: DecodedBatch, plan: Plan) -> None:
     leave(term.memory, left_over(arrivals, plan))
 
 
-async def _is_current(term: LeaderTerm, plan: Plan) -> bool:
-    return await registry_revision.read(term.conn) == plan.revision
-
-
 async def _plan_again(term: LeaderTerm, arrivals: DecodedBatch) -> Plan:
     """A plan by what has changed. The transaction holds the revision: it cannot move again."""
     changes = await changes_since(term.conn, term.memory.registry.revision)
-
     await asyncio.to_thread(term.memory.registry.take, changes)
     term.memory.hold(changes.backlogs)
     await look_up_places(term.conn, term.memory)

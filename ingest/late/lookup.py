@@ -138,7 +138,7 @@ async def look_up(conn: Connection, need: LookupNeeded, past: Past, registry: Re
         past = replace(past, stored=await gps_events.stored(conn, need.fixes))
     if need.places:
         since_us = {asset: time_us - 1 for asset, time_us in need.places.items()}
-        await _place_since(conn, since_us, registry)
+        await place_trackers(conn, registry.moves.puttings_since(since_us), registry)
     if need.assets:
         found = await _assets(conn, need.assets, registry)
         past = replace(past, assets={**past.assets, **found})
@@ -167,7 +167,8 @@ async def _piece(
     fixes, more_follow = found[:most], len(found) > most
     until = to_datetime(fixes[-1].time_us) if more_follow else _END_OF_TIME
     stays = await visits.within(conn, [(*owner, since, until)])
-    await _place_since(conn, {asset: _since_us(before)}, registry)
+    puttings = registry.moves.puttings_since({asset: _since_us(before)})
+    await place_trackers(conn, puttings, registry)
     return asset, AssetPast(
         LateSpan(backlog.time_us, backlog.time_us),
         before,
@@ -203,7 +204,8 @@ async def _assets(
     stays = await visits.within(
         conn, [(*owner[asset], _bearing(before), _until(end)[0]) for asset, before, end in edges]
     )
-    await _place_since(conn, {asset: _since_us(before) for asset, before, _ in edges}, registry)
+    since_us = {asset: _since_us(before) for asset, before, _ in edges}
+    await place_trackers(conn, registry.moves.puttings_since(since_us), registry)
     visits_of: dict[UUID, list[amendments.Visit]] = defaultdict(list)
     for row in stays:
         visits_of[row.asset_id].append(_visit(row, registry))
@@ -283,13 +285,8 @@ def _bearing(before: StateDelta | None) -> datetime:
     return to_datetime(int(running["run_first"]["time_us"].min(initial=since_us)))
 
 
-async def _place_since(conn: Connection, since_us: dict[int, int], registry: Registry) -> None:
-    """Look the places of these assets' trackers up again: late fixes may have changed them."""
-    await place_trackers(conn, registry.moves.puttings_since(since_us), registry)
-
-
 async def place_trackers(conn: Connection, puttings: Sequence[Putting], registry: Registry) -> None:
-    """Look up where trackers were when they were put on assets, for the registry."""
+    """Look up where trackers were when they were put on assets: late fixes may change that."""
     wanted = [
         (registry.trackers[one.tracker], one.time_us, registry.gates.max_accuracy_of(one.asset))
         for one in puttings

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -45,8 +46,7 @@ class Acceptance:
         return now_us - self.retention_days * DAY_US
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The fixes of a batch that may be stored, their trackers resolved.
 
     refusals: all other fixes. buckets: what is left of the trackers' rates.

@@ -7,6 +7,7 @@ needs what only the database knows, it returns a `LookupNeeded`, and so does `ma
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,8 +145,7 @@ def make_plan(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Fresh:
+class _Fresh(NamedTuple):
     """batch: the fixes that are not stored, with their assets. twins: those that were refused for
     an earlier one. beyond_most: those that are not looked up now.
     """
@@ -173,8 +173,7 @@ def _fresh(batch: FixBatch, memory: Memory, past: Past) -> _Fresh | LookupNeeded
     return _Fresh(batch.take(np.flatnonzero(is_new)), twins, beyond_most)
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
+class _Work(NamedTuple):
     """The fixes and assets to be judged.
 
     new: the fixes that are stored now; those of assets that wait belong to none. late: by asset
@@ -282,8 +281,7 @@ def _begun(
     return begun
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
+class _Judged(NamedTuple):
     """evaluation: of the fixes in order, and of what has fallen due. Others as in `Plan`."""
 
     evaluation: Evaluation

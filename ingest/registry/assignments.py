@@ -82,30 +82,18 @@ class Spans:
             self.last_from_us = np.append(self.last_from_us, never_us)
 
 
-class Assignments:
-    """All assignments, those of one tracker never overlapping."""
-
-    def __init__(self) -> None:
-        self._spans = Spans()  # of trackers, about assets
-
-    def put(self, tracker: int, span: Span) -> None:
-        """Adds an assignment, or replaces what was known of it."""
-        self._spans.put(tracker, span)
-
-    def ended(self) -> Iterator[tuple[int, Span]]:
-        """The assignments that have an end, with their trackers."""
-        return self._spans.ended()
+class Assignments(Spans):
+    """The assignments of trackers, about assets; those of one tracker never overlap."""
 
     def assets(self, tracker: NDArray[np.integer], time_us: NDArray[np.int64]) -> NDArray[np.int32]:
         """The ordinal of each fix's asset at the fix's own time, -1 where there is none.
 
         tracker (ordinals) and time_us: of the fixes, (n,).
         """
-        spans = self._spans
-        spans.hold(int(tracker.max(initial=-1)) + 1)
-        held = (spans.from_us[tracker] <= time_us) & (time_us < spans.to_us[tracker])
-        asset = np.where(held, spans.other[tracker], np.int32(-1))
-        for row in np.flatnonzero(spans.is_several[tracker]).tolist():
+        self.hold(int(tracker.max(initial=-1)) + 1)
+        held = (self.from_us[tracker] <= time_us) & (time_us < self.to_us[tracker])
+        asset = np.where(held, self.other[tracker], np.int32(-1))
+        for row in np.flatnonzero(self.is_several[tracker]).tolist():
             asset[row] = self._at(int(tracker[row]), int(time_us[row]))
         return asset
 
@@ -113,15 +101,11 @@ class Assignments:
         self, tracker: NDArray[np.integer], time_us: NDArray[np.int64]
     ) -> NDArray[np.intp]:
         """The numbers of fixes whose tracker was put on an asset after them; arguments as above."""
-        self._spans.hold(int(tracker.max(initial=-1)) + 1)
-        return np.flatnonzero(time_us < self._spans.last_from_us[tracker])
-
-    def of(self, tracker: int) -> list[Span]:
-        """The assignments of a tracker, in order, about assets."""
-        return self._spans.of(tracker)
+        self.hold(int(tracker.max(initial=-1)) + 1)
+        return np.flatnonzero(time_us < self.last_from_us[tracker])
 
     def _at(self, tracker: int, time_us: int) -> int:
-        for from_us, to_us, asset in self._spans.of(tracker):
+        for from_us, to_us, asset in self.of(tracker):
             if from_us <= time_us < to_us:
                 return asset
         return -1
