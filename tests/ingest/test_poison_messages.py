@@ -1,4 +1,4 @@
-"""A message that the database refuses for ever holds up no other, and costs no turn."""
+"""A message that the database refuses for ever holds up no other, and ends no term."""
 
 import json
 from collections.abc import Iterator, Sequence

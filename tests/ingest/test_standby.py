@@ -1,6 +1,6 @@
 """A standby that has read ahead knows, once it is the leader, what a new process would know.
 
-The walk is that of `test_recollection`: every rule and every change, drawn from a seed.
+The walk is that of `test_recovery`: every rule and every change, drawn from a seed.
 """
 
 import asyncio
