@@ -3,24 +3,25 @@
 import re
 import ssl
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode
 
 from db.core.connect import DATABASE_URL_FORM, check_url
 from db.core.secrets import SECRET_KEY_FORM, read_secret_key
+from service.settings import RoleSettings, checked_by
 
 _ADDRESS = r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:\s]+):\d{1,5}$"
 
 
-class ApiSettings(BaseSettings):
+class ApiSettings(RoleSettings):
     """What one API process needs to know. Raises pydantic.ValidationError naming each fault."""
 
-    model_config = SettingsConfigDict(env_prefix="OPSC_", frozen=True, extra="ignore")
-
-    database_url: Annotated[SecretStr, Field(description=DATABASE_URL_FORM)]
-    secret_key: Annotated[SecretStr, Field(description=SECRET_KEY_FORM)]
+    database_url: Annotated[SecretStr, Field(description=DATABASE_URL_FORM), checked_by(check_url)]
+    secret_key: Annotated[
+        SecretStr, Field(description=SECRET_KEY_FORM), checked_by(read_secret_key)
+    ]
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=0, le=65535)] = 8000
     api_workers: Annotated[int, Field(ge=1, le=64)] = 1
@@ -48,8 +49,6 @@ class ApiSettings(BaseSettings):
     webhook_allow_loopback: bool = False
     zones_over_one_place: Annotated[int, Field(ge=1, le=10_000)] = 200
     attachments_quota_bytes: Annotated[int, Field(ge=0, le=2**50)] = 2**30
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["json", "console"] = "json"
 
     @field_validator("api_allowed_origins", mode="before")
     @classmethod
@@ -60,18 +59,6 @@ class ApiSettings(BaseSettings):
             if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", origin):
                 raise ValueError(f"{origin} is not an origin like https://app.example.com")
         return origins
-
-    @field_validator("database_url")
-    @classmethod
-    def _is_a_database(cls, value: SecretStr) -> SecretStr:
-        check_url(value.get_secret_value())
-        return value
-
-    @field_validator("secret_key")
-    @classmethod
-    def _is_a_secret_key(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
-        read_secret_key(value.get_secret_value())
-        return value
 
     @model_validator(mode="after")
     def _certificate_and_key_go_together(self) -> Self:

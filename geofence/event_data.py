@@ -10,11 +10,11 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from geofence.late.amendments import Telling
-from geofence.model.policy import DEFAULT_ALERTS, SILENT_CAUSES
-from geofence.model.transitions import Cause
+from geofence.model.policy import DEFAULT_ALERTS
+from geofence.model.transitions import SILENT, Cause
 
 _NAME_CHARACTERS = 200
-_CAUSES = [cause.name.lower() for cause in Cause if cause.name.lower() not in SILENT_CAUSES]
+_CAUSES = [cause.word for cause in Cause if cause not in SILENT]
 _TOLD_FIRST = (Telling.ENTER, Telling.EXIT, Telling.DWELL, Telling.OVERSPEED)
 _CHANGES = [one.value for one in Telling if one not in _TOLD_FIRST]
 

@@ -116,7 +116,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class PunchReason:
     """A rule that spoke: its name in `RULES`, and the figures with units that it went by."""
 
     rule: str
@@ -135,7 +135,7 @@ class Verdict:
     """
 
     verdict: Worth
-    reasons: tuple[Reason, ...]
+    reasons: tuple[PunchReason, ...]
     site: UUID | None
     distance_m: float | None
     margin_m: float | None
@@ -178,12 +178,12 @@ def _nearest(sites: Sequence[Site]) -> Site | None:
     return min(sites, key=lambda site: (site.distance_m, site.zone), default=None)
 
 
-def _place(claim: Claim, site: Site | None, rules: PunchRules) -> Iterator[Reason]:
+def _place(claim: Claim, site: Site | None, rules: PunchRules) -> Iterator[PunchReason]:
     """One reason: where the fix lies."""
     if claim.fix is None:
-        yield Reason("no_fix", {})
+        yield PunchReason("no_fix", {})
     elif site is None:
-        yield Reason("no_zone", {})
+        yield PunchReason("no_zone", {})
     elif claim.fix.accuracy_m is None:
         yield _reason("no_accuracy", distance_m=site.distance_m, tolerance_m=rules.tolerance_m)
     else:
@@ -201,10 +201,10 @@ def _where(distance_m: float, accuracy_m: float, tolerance_m: float) -> str:
     return "outside" if distance_m - accuracy_m > tolerance_m else "uncertain"
 
 
-def _honesty(claim: Claim, evidence: Evidence, rules: PunchRules) -> Iterator[Reason]:
+def _honesty(claim: Claim, evidence: Evidence, rules: PunchRules) -> Iterator[PunchReason]:
     """What makes a punch fail wherever its fix lies."""
     if claim.mock:
-        yield Reason("mock", {})
+        yield PunchReason("mock", {})
     if claim.fix and evidence.previous:
         distance_m = _unexplained_m(claim.fix, evidence.previous)
         elapsed_s = abs(claim.fix.time_us - evidence.previous.time_us) / _SECOND_US
@@ -218,10 +218,10 @@ def _honesty(claim: Claim, evidence: Evidence, rules: PunchRules) -> Iterator[Re
                 elapsed_s=elapsed_s,
             )
     if evidence.channel == "mqtt" and not evidence.device_is_allowed:
-        yield Reason("wrong_device", {})
+        yield PunchReason("wrong_device", {})
 
 
-def _times(claim: Claim, evidence: Evidence, rules: PunchRules) -> Iterator[Reason]:
+def _times(claim: Claim, evidence: Evidence, rules: PunchRules) -> Iterator[PunchReason]:
     """What the times are worth: of the fix, and of the punch."""
     limit_s = rules.max_clock_error_s
     age_s = _fix_age_s(claim, evidence)
@@ -262,6 +262,6 @@ def _distance_m(one: Position, other: Position) -> float:
     return float(_WGS84.inv(one.lon, one.lat, other.lon, other.lat)[2])
 
 
-def _reason(rule: str, **figures: float) -> Reason:
+def _reason(rule: str, **figures: float) -> PunchReason:
     """A reason with its figures to the centimetre and the hundredth of a second."""
-    return Reason(rule, {name: round(figure, 2) for name, figure in figures.items()})
+    return PunchReason(rule, {name: round(figure, 2) for name, figure in figures.items()})

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from db.history.quarantine import Bounds, DailyBound
 from geofence.judging.warmup import prepare
-from ingest.leader import Ownership, run
-from ingest.metrics import Metrics
-from ingest.planning.acceptance import Admission
+from ingest.leader import run
+from ingest.metrics import IngestMetrics
+from ingest.planning.acceptance import Acceptance
+from ingest.runtime import IngestRuntime
 from ingest.settings import IngestSettings
 from ingest.sources.link import LinkOptions
 from ingest.sources.mqtt import BatchLimits
@@ -22,7 +23,7 @@ from service import logs
 from service.health import serving
 from service.itself import watching_itself
 from service.wrong_settings import explained
-from telemetry.topics import SUBSCRIPTIONS
+from telemetry.formats.decode import SUBSCRIPTIONS
 
 # How long the planning thread may keep the event loop waiting; Python's own default is ten times
 # as long, in which COPY runs dry.
@@ -41,16 +42,16 @@ def main() -> int:
     logs.configure(settings.log_level, settings.log_format)
     sys.setswitchinterval(_SWITCH_S)
     try:
-        uvloop.run(_serve(_ownership(settings), settings))
+        uvloop.run(_serve(_runtime(settings), settings))
     except OSError as error:
         _log.error("cannot listen", address=settings.ingest_http, error=str(error))
         return 1
     return 0
 
 
-def _ownership(settings: IngestSettings) -> Ownership:
+def _runtime(settings: IngestSettings) -> IngestRuntime:
     password = settings.ingest_password
-    return Ownership(
+    return IngestRuntime(
         database_url=settings.database_url.get_secret_value(),
         link=_link(settings),
         broker=settings.broker_address(),
@@ -69,8 +70,8 @@ def _ownership(settings: IngestSettings) -> Ownership:
         batch_fixes=settings.ingest_batch_fixes,
         batch_transitions=settings.ingest_batch_transitions,
         lease_s=settings.ingest_lease_s,
-        metrics=Metrics(),
-        admission=_admission(settings),
+        metrics=IngestMetrics(),
+        acceptance=_acceptance(settings),
     )
 
 
@@ -82,8 +83,8 @@ def _link(settings: IngestSettings) -> LinkOptions | None:
     return LinkOptions(address, key, settings.link_tls(), settings.advertised_address())
 
 
-def _admission(settings: IngestSettings) -> Admission:
-    return Admission(
+def _acceptance(settings: IngestSettings) -> Acceptance:
+    return Acceptance(
         max_fixes_per_s=settings.ingest_max_fixes_per_s,
         retention_days=settings.retention_positions_days,
         quarantine_days=settings.quarantine_days,
@@ -98,14 +99,14 @@ def _admission(settings: IngestSettings) -> Admission:
     )
 
 
-async def _serve(ownership: Ownership, settings: IngestSettings) -> None:
+async def _serve(runtime: IngestRuntime, settings: IngestSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ownership.stopping.set)
-    pages = (ownership.trouble, ownership.metrics.page)
-    itself = watching_itself(ownership.metrics.registry)
+        asyncio.get_running_loop().add_signal_handler(number, runtime.stopping.set)
+    pages = (runtime.trouble, runtime.metrics.page)
+    itself = watching_itself(runtime.metrics.registry)
     async with serving(settings.http_address, *pages), itself:
         await asyncio.to_thread(prepare)  # before it owns anything: others may work meanwhile
-        await run(ownership)
+        await run(runtime)
 
 
 if __name__ == "__main__":

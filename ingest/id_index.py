@@ -10,7 +10,7 @@ from telemetry.ids import format_id
 UNKNOWN = -1
 
 
-class Ordinals:
+class IdIndex:
     """A number for each UUID, given once and for ever.
 
     prefix: of their ids as text.

@@ -1,4 +1,4 @@
-"""What an operator sees of ingest, in Prometheus' terms."""
+"""Metrics of ingest, for Prometheus."""
 
 from collections import Counter as Tally
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from geofence.model.transitions import Inferred, Transition
-from ingest.planning.decoded_batch import Arrivals
+from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.leftovers import finished
 from ingest.planning.plan import Plan
 from mqtt import Published, Session
@@ -16,15 +16,17 @@ _SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1
 _FIXES = (1, 10, 100, 1_000, 10_000, 100_000)
 
 
-class Metrics:
+class IngestMetrics:
     """All metrics of one process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         named = {"registry": self.registry, "namespace": "opsc_ingest"}
-        self.active = Gauge("active", "1 while this process is the owner", **named)
-        self.turns = Counter("turns", "Times this process became the owner", **named)
-        self.failures = Counter("failures", "Turns that ended in an error", ["error"], **named)
+        self.active = Gauge("active", "1 while this process is the leader", **named)
+        self.turns = Counter("turns", "Times this process became the leader", **named)
+        self.failures = Counter(
+            "failures", "Terms as the leader that ended in an error", ["error"], **named
+        )
         self._messages = Counter("messages", "Messages dealt with", **named)
         self._stored = Counter("fixes_stored", "Fixes stored", **named)
         self._duplicates = Counter("fixes_duplicate", "Fixes that were stored before", **named)
@@ -47,7 +49,7 @@ class Metrics:
         self._session = _SessionCollector()
         self.registry.register(self._session)
 
-    def committed(self, plan: Plan, arrivals: Arrivals, seconds: float) -> None:
+    def committed(self, plan: Plan, arrivals: DecodedBatch, seconds: float) -> None:
         """One batch is in the database."""
         self._backlogs.set(plan.backlogs.waiting)
         self._messages.inc(len(finished(arrivals, plan)))
@@ -64,7 +66,7 @@ class Metrics:
         self._timers.inc(int((transitions["inferred"] == Inferred.TIMER).sum()))
         for kind in (Transition.ENTER, Transition.EXIT, Transition.DWELL, Transition.SCHEDULE):
             count = int((transitions["transition"] == kind).sum())
-            self._transitions.labels(kind.name.lower()).inc(count)
+            self._transitions.labels(kind.word).inc(count)
         self._events.inc(len(plan.events))
         self._transaction.observe(seconds)
         self._batch.observe(len(plan.batch))
@@ -84,7 +86,7 @@ class Metrics:
 
 
 class _SessionCollector:
-    """The counters of the current broker session; they begin again with each turn."""
+    """The counters of the current broker session; they begin again with each term."""
 
     session: Session | None = None
 

@@ -1,169 +1,145 @@
 """The way of a batch, on one screen: plan, one transaction, acknowledge.
 
-    messages -> decoded -> sorted out -> new | late or doubled -> judged      (a Plan, values only)
-             -> one transaction: lease, revision, fixes, visits, events, notes, quarantine
-             -> after COMMIT: the broker is told
+    messages -> decoded -> accepted -> new | late or doubled -> judged        (a Plan, values only)
+             -> one transaction (`ingest.transaction`)
+             -> after COMMIT: the source and the tracker are told
 
 While the database works on one batch, the next is planned, from the memory that the first will
 leave behind. Nothing of it is written before the first has committed, and nothing is acknowledged.
 Where the database refuses the data of a batch, it is stored in parts (`ingest.splitting`). Any
-other failure ends the owner's turn, and with it the memory and what was planned from it: the next
-turn reads the memory back and the broker hands the messages over again. (A revision that moved is
-no failure: it is seen before anything is written, and the batch is planned again on the spot.)
+other failure ends the leader's term, and with it the memory and what was planned from it: the next
+term reads the memory back and the sources hand their messages over again.
 """
 
 import asyncio
-import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from db.core import registry_revision
 from db.core.connect import Connection
-from db.history import events, gps_events, quarantine, visits
-from db.history.quarantine import DEFAULT_BOUNDS, Bounds
-from db.ingest import asset_backlogs, asset_states, checkpoints
-from db.ingest.registry import changes_since
-from ingest.late import lookup as past
-from ingest.metrics import Metrics
-from ingest.planning.clock_rollover import HistoryNeeded, look_up
-from ingest.planning.decoded_batch import Arrivals
-from ingest.planning.leftovers import finished, leave, left_over
-from ingest.planning.plan import Memory, Plan, make_plan
-from ingest.recovery import look_up_places
-from ingest.sources.source import Source
-from telemetry.times import to_datetime
-
-LEASE = "ingest"
+from ingest.late.lookup import LookupNeeded
+from ingest.planning.decoded_batch import DecodedBatch, read
+from ingest.planning.leftovers import finished, joined, shared
+from ingest.planning.plan import Plan, make_plan
+from ingest.planning.poison_messages import DATA_ERRORS
+from ingest.receipts import WaysBack, receipts, send
+from ingest.results import results
+from ingest.runtime import IngestRuntime
+from ingest.sources.source import Source, Taken, in_turn
+from ingest.splitting import acquit, store_in_parts
+from ingest.transaction import LeaderTerm, Stored, plan_with_lookups, store
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """The time during which this process is the owner of all trackers.
+class Planned(NamedTuple):
+    """A batch on its way into the database.
 
-    bounds: of what is kept in quarantine. memory_is_current: set while `memory` holds every plan
-    that was made. planning: held while memory is read or taken back. doubted: digests of
-    messages that ended a turn, because memory may have been wrong of them; it outlives the turn.
+    arrived: what was taken from its source; arrivals: with what was left over before it.
+    taken_back: `Memory.taken_back` when it was planned.
     """
 
-    conn: Connection
-    epoch: int
-    memory: Memory
-    metrics: Metrics
-    now_us: Callable[[], int]
-    bounds: Bounds = DEFAULT_BOUNDS
-    memory_is_current: asyncio.Event = field(default_factory=asyncio.Event)
-    planning: asyncio.Lock = field(default_factory=asyncio.Lock)
-    doubted: set[bytes] = field(default_factory=set[bytes])
-
-
-class Stored(NamedTuple):
-    """What is committed: the plan that was carried out, and the digests of refusals that were only
-    counted.
-    """
-
-    arrivals: Arrivals
+    arrived: DecodedBatch
+    arrivals: DecodedBatch
     plan: Plan
-    counted: Collection[bytes]
+    taken_back: int
 
 
-async def store(
-    turn: Turn, arrivals: Arrivals, plan: Plan, sources: Sequence[Source] = ()
-) -> Stored:
-    """Brings `arrivals` into the database, where `sources` settle what is finished. Afterwards they
-    may be told.
+class Pipeline:
+    """The batches of one term: a loop that plans, a loop that stores, and one plan between them.
 
-    The plan that is carried out is another one where something had changed.
-
-    A plan that writes nothing, made because time has passed, costs no transaction: only the
-    revision is read.
-
-    Raises LeaseLost where another process is the owner by now, and psycopg.Error or VisitNotOpen
-    where the database could not take them.
+    side: a connection beside that of the term, for the loop that plans.
     """
-    started = time.perf_counter()
-    if not plan.writes and not arrivals.messages and await _is_current(turn, plan):
-        _take(turn, arrivals, plan)
-        turn.memory.committed()
-        return Stored(arrivals, plan, ())
-    async with turn.conn.transaction():
-        if await registry_revision.read_as_owner(turn.conn, LEASE, turn.epoch) != plan.revision:
-            plan = await _plan_again(turn, arrivals)
-        _take(turn, arrivals, plan)
-        counted = await _write(turn, plan, arrivals.received_us)
-        for source in sources:
-            await source.settle(turn.conn, finished(arrivals, plan))
-    turn.memory.committed()
-    turn.metrics.committed(plan, arrivals, time.perf_counter() - started)
-    return Stored(arrivals, plan, counted)
 
+    def __init__(
+        self,
+        term: LeaderTerm,
+        runtime: IngestRuntime,
+        side: Connection,
+        sources: Sequence[Source],
+        ways_back: WaysBack,
+    ) -> None:
+        self._term, self._memory = term, term.memory
+        self._runtime, self._side = runtime, side
+        self._sources, self._ways_back = sources, ways_back
+        self._handover: asyncio.Queue[Planned] = asyncio.Queue(maxsize=1)
+        self._memory_is_current = asyncio.Event()  # it holds every plan that was made
+        self._uses_memory = asyncio.Lock()  # to plan, or to take a plan back
 
-def _take(turn: Turn, arrivals: Arrivals, plan: Plan) -> None:
-    """Whoever waits to plan the next batch may; of a part of one nobody does."""
-    turn.memory.take(plan)
-    leave(turn.memory, left_over(arrivals, plan))
-    if not arrivals.alone:
-        turn.memory_is_current.set()
+    async def run(self) -> None:
+        """Work until the runtime is stopping, and store what was planned by then."""
+        async with asyncio.TaskGroup() as tasks:
+            planning = tasks.create_task(self._plan_batches())
+            storing = tasks.create_task(self._store_batches())
+            await self._runtime.stopping.wait()
+            planning.cancel()
+            await self._handover.join()
+            storing.cancel()
 
+    async def _plan_batches(self) -> None:
+        """Plan the next batch while the database works on the one before.
 
-async def _is_current(turn: Turn, plan: Plan) -> bool:
-    return await registry_revision.read(turn.conn) == plan.revision
+        In a thread: the event loop is free to feed COPY and to hear the sources meanwhile. A batch
+        is not taken before it can be planned: messages gather meanwhile, and larger batches cost
+        less.
+        """
+        limits = self._runtime.current_limits
+        async for taken in in_turn(self._sources, lambda: limits(self._memory)):
+            async with self._uses_memory:
+                self._memory_is_current.clear()
+                arrived, planned = await asyncio.to_thread(self._plan, taken)
+            if planned is None:
+                await self._handover.join()  # what was planned before has to be committed
+                planned = await self._plan_anew(self._side, arrived)
+            await self._handover.put(planned)
+            await self._memory_is_current.wait()
 
+    async def _store_batches(self) -> None:
+        while True:
+            planned = await self._handover.get()
+            if planned.taken_back != self._memory.taken_back:
+                planned = await self._plan_anew(self._term.conn, planned.arrived)
+            batch = (self._term, planned.arrivals)
+            taken = self._memory_is_current.set
+            try:
+                self._settle(await store(*batch, planned.plan, self._sources, taken))
+                acquit(self._memory, planned.arrivals)
+            except DATA_ERRORS as error:
+                async with self._uses_memory:
+                    await store_in_parts(*batch, self._sources, error, self._settle)
+            self._runtime.smaller_by = max(1, self._runtime.smaller_by // 2)
+            self._handover.task_done()
 
-async def _plan_again(turn: Turn, arrivals: Arrivals) -> Plan:
-    """A plan by what has changed. The transaction holds the revision: it cannot move again."""
-    changes = await changes_since(turn.conn, turn.memory.registry.revision)
+    def _plan(self, taken: Taken) -> tuple[DecodedBatch, Planned | None]:
+        """Decode and plan a batch. There is no plan where something has to be looked up first."""
+        runtime, memory = self._runtime, self._memory
+        # A known zone was made before what arrives now, also where our clock is behind.
+        taken_us = max(self._term.now_us(), memory.registry.newest_made_us)
+        arrived = read(taken.messages, taken_us, runtime.acceptance.oldest_us(taken_us))
+        payload_bytes = sum(len(message.payload) for message in taken.messages)
+        runtime.fix_size.saw(len(arrived.decoded.batch), payload_bytes)
+        arrivals = self._with_left(arrived)
+        memory.smaller_by = runtime.smaller_by
+        plan = make_plan(arrivals, memory, self._term.now_us())
+        if isinstance(plan, LookupNeeded):
+            return arrived, None
+        return arrived, Planned(arrived, arrivals, plan, memory.taken_back)
 
-    await asyncio.to_thread(turn.memory.registry.take, changes)
-    turn.memory.hold(changes.backlogs)
-    await look_up_places(turn.conn, turn.memory)
-    return await plan_asking(turn.conn, arrivals, turn.memory, turn.now_us)
+    async def _plan_anew(self, conn: Connection, arrived: DecodedBatch) -> Planned:
+        """Plan a batch again, with what is left over by now and what has to be looked up."""
+        arrivals = self._with_left(arrived)
+        plan = await plan_with_lookups(conn, arrivals, self._memory, self._term.now_us)
+        return Planned(arrived, arrivals, plan, self._memory.taken_back)
 
+    def _with_left(self, arrived: DecodedBatch) -> DecodedBatch:
+        """Put what is left over before what has arrived, and cut it to the size of a batch."""
+        memory = self._memory
+        if memory.left is None and not memory.suspects and not memory.slow:
+            return arrived
+        most_fixes = self._runtime.batch_fixes // self._runtime.smaller_by
+        return shared(joined(memory.left, arrived), memory, most_fixes)
 
-async def plan_asking(
-    conn: Connection, arrivals: Arrivals, memory: Memory, now_us: Callable[[], int]
-) -> Plan:
-    """A plan, with look-ups of what memory does not know; hardly any plan needs one.
-
-    Whatever was planned before has to be committed.
-    """
-    known = past.NO_PAST
-    while True:
-        try:
-            return await asyncio.to_thread(make_plan, arrivals, memory, now_us(), known)
-        except HistoryNeeded as need:
-            await look_up(conn, need, arrivals, memory.registry)
-        except past.PastNeeded as need:
-            known = await past.look_up(conn, need, known, memory.registry)
-
-
-async def _write(turn: Turn, plan: Plan, received_us: int) -> set[bytes]:
-    """All that the plan says. Returns the digests of refusals that were only counted."""
-    if len(plan.new):
-        await gps_events.copy_new(turn.conn, plan.new_stream)
-    if plan.tells:
-        await _write_told(turn.conn, plan)
-    return await quarantine.keep(turn.conn, plan.refusals, to_datetime(received_us), turn.bounds)
-
-
-async def _write_told(conn: Connection, plan: Plan) -> None:
-    """What the fixes change.
-
-    What is not asked for an answer goes out at once: each answer that is waited for waits for the
-    thread that plans the next batch, too.
-    """
-    await gps_events.mark_suspect(conn, plan.suspect)
-    await visits.mark_dwelled(conn, plan.outcome.dwellings)
-    await visits.mark_overspeed(conn, plan.outcome.overspeeds)
-    await visits.close(conn, plan.outcome.departures)
-    async with conn.pipeline():
-        await visits.insert(conn, list(plan.outcome.visits.values()))
-        await visits.amend(conn, plan.late.visits)
-        write_events = events.insert_missing if plan.late.events else events.insert
-        await write_events(conn, plan.events)
-        await asset_states.store(conn, list(plan.notes.written.values()))
-        await asset_states.forget(conn, list(plan.notes.removed.values()))
-        await checkpoints.forget(conn, plan.late.outdated)
-        await checkpoints.store(conn, plan.checkpoints)
-        await asset_backlogs.move(conn, list(plan.backlogs.moved.values()))
-        await asset_backlogs.remove(conn, [one[:2] for one in plan.backlogs.done.values()])
+    def _settle(self, stored: Stored) -> None:
+        """Tell the sources and the trackers, after COMMIT."""
+        done, codes = finished(stored.arrivals, stored.plan), results(*stored)
+        for source in self._sources:
+            source.acknowledge(done, codes)
+        made = receipts(stored.arrivals, stored.plan, self._memory.registry)
+        send(self._ways_back, made, self._term.metrics)

@@ -4,7 +4,7 @@
 
 One for each message, refused ones included, on `trackers/{id}/ack` with QoS 1. A tracker that keeps
 its fixes until their receipt loses nothing, whatever happens to the broker. A message that comes
-again gets a receipt again. A receipt may be missing, where the owner ends between COMMIT and
+again gets a receipt again. A receipt may be missing, where the leader ends between COMMIT and
 sending or where too many wait for a slow broker: then the tracker sends its message again.
 """
 
@@ -15,36 +15,29 @@ from uuid import UUID
 import msgspec
 import numpy as np
 
-from ingest.metrics import Metrics
-from ingest.planning.decoded_batch import Arrivals
+from ingest.metrics import IngestMetrics
+from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.leftovers import before_of, counts_of, reasons_of
 from ingest.planning.plan import Plan
+from ingest.planning.senders import senders_of
 from ingest.registry.registry import Registry
 from ingest.sources.link import LinkServer
 from ingest.sources.source import RawMessage
 from mqtt import PublishQueueFullError, Session
-from telemetry import link
 from telemetry.fix import Flag
-from telemetry.formats.last_fix import LastFix, last_fix
+from telemetry.formats.decode import DECODERS, format_of
+from telemetry.formats.last_fix import LastFix
 from telemetry.ids import format_id
+from telemetry.link import Receipt
 from telemetry.times import format_time
-from telemetry.topics import ack_topic, format_of
+from telemetry.topics import ack_topic
 
 
 class WaysBack(NamedTuple):
-    """How trackers are reached: those that are connected to listeners, and those of a broker."""
+    """The ways to trackers: through listeners, and through an external broker."""
 
     links: LinkServer | None
     session: Session | None
-
-
-class Receipt(NamedTuple):
-    """A message to a tracker. correlation_data: that of its own message, if there was any."""
-
-    tracker_id: UUID
-    topic: str
-    payload: bytes
-    correlation_data: bytes | None
 
 
 class Content(msgspec.Struct):
@@ -62,12 +55,12 @@ class Content(msgspec.Struct):
     unassigned: int
 
 
-def receipts(arrivals: Arrivals, plan: Plan, registry: Registry) -> list[Receipt]:
+def receipts(arrivals: DecodedBatch, plan: Plan, registry: Registry) -> list[Receipt]:
     """For the finished messages of a committed plan, in order of receipt."""
     if not registry.wanting_receipts:
         return []
     left = set(plan.postponed.rows["message"].tolist())
-    senders = registry.senders(arrivals.messages)
+    senders = senders_of(arrivals.messages, registry).tolist()
     wanted = [
         (number, message)
         for number, message in enumerate(arrivals.messages)
@@ -89,7 +82,7 @@ def receipts(arrivals: Arrivals, plan: Plan, registry: Registry) -> list[Receipt
 
 
 def _last_rows(plan: Plan, numbers: Sequence[int]) -> dict[int, LastFix]:
-    """Of each message the last stored fix; not where its time was mended."""
+    """Return the last stored fix of each message, unless its time was mended."""
     rows = plan.batch.rows[np.isin(plan.batch.rows["message"], numbers)]
     columns = (rows[name].tolist() for name in ("message", "time_us", "seq", "flags"))
     last = {number: fix for number, *fix in zip(*columns, strict=True)}
@@ -108,31 +101,30 @@ def _receipt(
     refused_for: list[str],
 ) -> Receipt:
     """last: None where it has to be looked for in the message. counts: stored, unassigned."""
-    time_us, seq = last or last_fix(message.payload, format_of(message.topic))
+    time_us, seq = last or DECODERS[format_of(message.topic)].last_fix(message.payload)
     stored, unassigned = counts
     time = None if time_us is None else format_time(time_us)
     content = Content(time, seq, stored, refused_for, unassigned)
-    topic = ack_topic(format_id("trk", tracker_id))
-    return Receipt(tracker_id, topic, msgspec.json.encode(content), message.correlation_data)
+    return Receipt(tracker_id, msgspec.json.encode(content), message.correlation_data)
 
 
-def send(ways_back: WaysBack, made: Sequence[Receipt], metrics: Metrics) -> None:
+def send(ways_back: WaysBack, made: Sequence[Receipt], metrics: IngestMetrics) -> None:
     """Hands them on and does not wait; what has no room is given up."""
     if not made:
         return
     if ways_back.links is not None:
-        ways_back.links.tell(
-            link.Receipt(one.tracker_id, one.payload, one.correlation_data) for one in made
-        )
+        ways_back.links.tell(made)
     if ways_back.session is not None:
         _publish(ways_back.session, made, metrics)
 
 
-def _publish(session: Session, made: Sequence[Receipt], metrics: Metrics) -> None:
+def _publish(session: Session, made: Sequence[Receipt], metrics: IngestMetrics) -> None:
     for number, receipt in enumerate(made):
         try:
             published = session.publish_nowait(
-                receipt.topic, receipt.payload, correlation_data=receipt.correlation_data
+                ack_topic(format_id("trk", receipt.tracker_id)),
+                receipt.payload,
+                correlation_data=receipt.correlation_data,
             )
         except PublishQueueFullError:
             metrics.receipts.labels("given up").inc(len(made) - number)

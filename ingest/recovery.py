@@ -15,13 +15,14 @@ from db.core.connect import Connection
 from db.ingest import asset_backlogs, asset_states, restore
 from db.ingest.registry import changes_since, unchanging
 from geofence.judging.state import State, blank_assets
-from geofence.late.amendments import Told, VisitKey
+from geofence.late.amendments import AnnouncedState, VisitKey
 from geofence.model.records import MEMBERSHIP_DTYPE, PLACE_DTYPE
 from geofence.model.visit_ids import visit_id
 from geofence.zones.versions import MIN_TIME_US
-from ingest.memory.saved_state import Note, Notes, Run
-from ingest.memory.state_codec import Place, read_place, read_standing
-from ingest.planning.plan import Memory
+from ingest.late.lookup import place_trackers
+from ingest.memory.saved_state import Run, SavedState, SavedStates
+from ingest.memory.state_codec import SavedPlace, read_asset, read_place
+from ingest.planning.memory import Memory
 from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks
 
@@ -30,7 +31,7 @@ _log = structlog.get_logger("ingest")
 _RECKON_ANEW_US = MIN_TIME_US  # a deadline that is over: the next one is worked out at once
 
 
-async def recollect(conn: Connection, known: Registry | None = None) -> Memory:
+async def recover(conn: Connection, known: Registry | None = None) -> Memory:
     """The memory that the last committed transaction left behind.
 
     known: a registry of before, which is brought up to date.
@@ -45,7 +46,7 @@ async def recollect(conn: Connection, known: Registry | None = None) -> Memory:
         async with asyncio.TaskGroup() as tasks:  # a thread works while the database does
             tasks.create_task(asyncio.to_thread(registry.take, changes))
             newest, visits = await restore.newest_fixes(conn), await restore.open_visits(conn)
-            stored_notes = await asset_states.all(conn)
+            stored = await asset_states.all(conn)
         took.lap("registry_s")
         places, watermarks = _places(newest, registry), Watermarks()
         identities = (places[name].tolist() for name in ("tracker", "time_us", "seq"))
@@ -54,14 +55,19 @@ async def recollect(conn: Connection, known: Registry | None = None) -> Memory:
         places = np.append(
             places, _places(await restore.newest_fixes_within(conn, earlier), registry)
         )
-        notes = Notes()
-        noted = notes.restore(stored_notes, registry)
+        saved_states = SavedStates()
+        saved_by_asset = saved_states.restore(stored, registry)
         took.lap("notes_s")
-        state = await asyncio.to_thread(_state, places, visits, noted, registry)
+        state = await asyncio.to_thread(_state, places, visits, saved_by_asset, registry)
         took.lap("state_s")
-        used_names = await _used_names(conn, noted, registry)
+        used_names = await _used_names(conn, saved_by_asset, registry)
         memory = Memory(
-            registry, watermarks, state, notes, told=_told(visits), used_names=used_names
+            registry,
+            watermarks,
+            state,
+            saved_states,
+            announced=_announced(visits),
+            used_names=used_names,
         )
         memory.hold(backlogs)
         await look_up_places(conn, memory)
@@ -82,7 +88,7 @@ def garbage_left_alone() -> Iterator[None]:
 
 
 class _Stopwatch:
-    """How long each part took, seconds."""
+    """The time that each part took, seconds."""
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
@@ -95,26 +101,26 @@ class _Stopwatch:
 
 
 async def _used_names(
-    conn: Connection, noted: Mapping[int, Note], registry: Registry
+    conn: Connection, saved_by_asset: Mapping[int, SavedState], registry: Registry
 ) -> dict[int, set[VisitKey]]:
-    """Of fixes that may open visits when another one comes."""
-    openings = [
-        restore.Opening(registry.assets[asset], UUID(bytes=at.tracker), at.time_us, at.seq)
-        for asset, note in noted.items()
-        for at in (*(run.first for run in note.runs), *_suspects(note))
+    """The names of visits that fixes have used which may open visits when another fix comes."""
+    first_fixes = [
+        restore.FirstFix(registry.assets[asset], UUID(bytes=at.tracker), at.time_us, at.seq)
+        for asset, saved in saved_by_asset.items()
+        for at in (*(run.first for run in saved.runs), *_suspects(saved))
     ]
     found: dict[int, set[VisitKey]] = {}
-    for name in await restore.used_names(conn, openings):
+    for name in await restore.used_names(conn, first_fixes):
         ordinals = (registry.zones.number(name.zone_id), registry.trackers.number(name.tracker_id))
         key = VisitKey(*ordinals, *name[3:])
         found.setdefault(registry.assets.number(name.asset_id), set()).add(key)
     return found
 
 
-def _told(visits: Sequence[restore.OpenVisit]) -> dict[UUID, Told]:
-    """Of visits whose events do not hold any more."""
+def _announced(visits: Sequence[restore.OpenVisit]) -> dict[UUID, AnnouncedState]:
+    """Return what was told of visits and does not hold any more."""
     return {
-        _visit_id(visit): Told(
+        _visit_id(visit): AnnouncedState(
             visit.revision,
             exit=visit.exit_told,
             dwell=visit.dwell_told,
@@ -127,32 +133,20 @@ def _told(visits: Sequence[restore.OpenVisit]) -> dict[UUID, Told]:
     }
 
 
-def _suspects(note: Note) -> Sequence[Place]:
-    return () if note.standing is None else note.standing.suspects
+def _suspects(saved: SavedState) -> Sequence[SavedPlace]:
+    return () if saved.asset is None else saved.asset.suspects
 
 
 def _visit_id(visit: restore.OpenVisit) -> UUID:
-    opening = (visit.opening_us, visit.opening_seq, visit.opening_change_us, visit.opening_again)
-    return visit_id(visit.asset_id, visit.zone_id, visit.tracker_id, *opening)
+    first_fix = (visit.opening_us, visit.opening_seq, visit.opening_change_us, visit.opening_again)
+    return visit_id(visit.asset_id, visit.zone_id, visit.tracker_id, *first_fix)
 
 
 async def look_up_places(conn: Connection, memory: Memory) -> None:
     """Finds where trackers were when they were put on assets, as far as that matters."""
     registry = memory.registry
     puttings = registry.moves.unplaced(memory.state, memory.watermarks)
-    wanted = [
-        (registry.trackers[one.tracker], one.time_us, registry.gates.max_accuracy_of(one.asset))
-        for one in puttings
-    ]
-    found = await restore.last_places(conn, wanted)
-    place_of = {(place.tracker_id, place.before_us): place for place in found}
-    for putting, (tracker_id, before_us, _) in zip(puttings, wanted, strict=True):
-        place = place_of.get((tracker_id, before_us))
-        if place is None:
-            registry.moves.place(putting, None)
-        else:
-            fix = restore.NewestFix(place.tracker_id, *place[2:])
-            registry.moves.place(putting, _places([fix], registry)[0])
+    await place_trackers(conn, puttings, registry)
 
 
 def _places(fixes: Sequence[restore.NewestFix], registry: Registry) -> NDArray[np.void]:
@@ -167,7 +161,7 @@ def _places(fixes: Sequence[restore.NewestFix], registry: Registry) -> NDArray[n
 
 
 def _earlier_spans(newest: NDArray[np.void], registry: Registry) -> list[restore.TrackerSpan]:
-    """Where to look for the last fix of assets that the trackers' newest fixes do not tell.
+    """Return where the last fix of assets lies that the trackers' newest fixes do not tell.
 
     These are ended assignments whose tracker has sent since, of assets that have no later fix.
     """
@@ -187,11 +181,11 @@ def _earlier_spans(newest: NDArray[np.void], registry: Registry) -> list[restore
 def _state(
     places: NDArray[np.void],
     visits: Sequence[restore.OpenVisit],
-    noted: Mapping[int, Note],
+    saved_by_asset: Mapping[int, SavedState],
     registry: Registry,
 ) -> State:
     assets = blank_assets(0, len(registry.assets))
-    members = _memberships(visits, noted, registry)
+    members = _memberships(visits, saved_by_asset, registry)
     # a visit tells of an asset that has no other place: its fix belongs to another one by now
     opened = np.zeros(len(visits), PLACE_DTYPE)
     opened["tracker"] = members["opening_tracker"][: len(visits)]
@@ -203,10 +197,10 @@ def _state(
     assigned = registry.assigned(places["tracker"], places["time_us"])
     asset = np.append(members["asset"][: len(visits)], assigned)
     _stand_at(assets, asset, np.append(opened, places), registry)
-    for number, note in noted.items():
-        if note.standing is not None:
+    for number, saved in saved_by_asset.items():
+        if saved.asset is not None:
             assets["organization"][number] = registry.organization_of_asset(number)
-            read_standing(note.standing, assets[number], registry)
+            read_asset(saved.asset, assets[number], registry)
     assets["due_us"][members["asset"][members["inside"]]] = _RECKON_ANEW_US
     state = State()
     state.restore(assets, members)
@@ -236,7 +230,9 @@ def _stand_at(
 
 
 def _memberships(
-    visits: Sequence[restore.OpenVisit], noted: Mapping[int, Note], registry: Registry
+    visits: Sequence[restore.OpenVisit],
+    saved_by_asset: Mapping[int, SavedState],
+    registry: Registry,
 ) -> NDArray[np.void]:
     """MEMBERSHIP_DTYPE, those of the visits first, in their order."""
     row_of: dict[tuple[int, int], int] = {}
@@ -244,11 +240,11 @@ def _memberships(
         key = (registry.assets.number(visit.asset_id), registry.zones.number(visit.zone_id))
         row_of[key] = len(row_of)
     runs, returning = dict[int, Run](), list[int]()
-    for asset, note in noted.items():
-        for run in note.runs:
+    for asset, saved in saved_by_asset.items():
+        for run in saved.runs:
             key = (asset, registry.zones.number(UUID(bytes=run.zone)))
             runs[row_of.setdefault(key, len(row_of))] = run
-        for zone in note.left:
+        for zone in saved.left:
             key = (asset, registry.zones.number(UUID(bytes=zone)))
             returning.append(row_of.setdefault(key, len(row_of)))
     rows = np.zeros(len(row_of), MEMBERSHIP_DTYPE)

@@ -5,13 +5,13 @@ from collections.abc import Collection
 import numpy as np
 
 from db.history.quarantine import Refusal
-from ingest.planning.decoded_batch import Arrivals
+from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.plan import Plan
 from telemetry.rejection import Reason
 from telemetry.result import Result
 
 
-def results(arrivals: Arrivals, plan: Plan, counted: Collection[bytes]) -> list[int]:
+def results(arrivals: DecodedBatch, plan: Plan, counted: Collection[bytes]) -> list[int]:
     """The `Result` of each message that `ingest.planning.leftovers.finished` gives, in its order.
 
     counted: digests of the refusals that quarantine only counts. A message of which a fix is stored

@@ -2,26 +2,30 @@
 
 import ssl
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, model_validator
 
 from db.core.connect import DATABASE_URL_FORM, check_url
 from ingest.sources.link_address import LINK_FORM, LinkAddress
 from mqtt import BrokerAddress
 from service.health import read_address
+from service.settings import HttpAddress, RoleSettings, checked_by
+
+_Link = Annotated[str | None, Field(description=LINK_FORM), checked_by(LinkAddress.parse)]
 
 
-class IngestSettings(BaseSettings):
-    """What one ingest process needs to know. Raises pydantic.ValidationError naming each fault."""
+class IngestSettings(RoleSettings):
+    """The settings of one ingest process. Raises pydantic.ValidationError naming each fault."""
 
-    model_config = SettingsConfigDict(env_prefix="OPSC_", frozen=True, extra="ignore")
-
-    database_url: Annotated[SecretStr, Field(description=DATABASE_URL_FORM)]
-    broker_url: Annotated[str | None, Field(description="a URL like mqtt://host:1883")] = None
-    ingest_link: Annotated[str | None, Field(description=LINK_FORM)] = None
-    ingest_link_advertised: Annotated[str | None, Field(description=LINK_FORM)] = None
+    database_url: Annotated[SecretStr, Field(description=DATABASE_URL_FORM), checked_by(check_url)]
+    broker_url: Annotated[
+        str | None,
+        Field(description="a URL like mqtt://host:1883"),
+        checked_by(BrokerAddress.parse),
+    ] = None
+    ingest_link: _Link = None
+    ingest_link_advertised: _Link = None
     link_key: SecretStr = SecretStr("")
     link_cert: Path | None = None
     link_cert_key: Path | None = None
@@ -31,7 +35,7 @@ class IngestSettings(BaseSettings):
     ingest_client_id: Annotated[str, Field(min_length=1, max_length=64)] = "opsc-ingest"
     ingest_username: str | None = None
     ingest_password: SecretStr | None = None
-    ingest_http: str = "127.0.0.1:9101"
+    ingest_http: HttpAddress = "127.0.0.1:9101"
     ingest_batch_messages: Annotated[int, Field(ge=1, le=65_535)] = 20_000
     ingest_batch_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
     ingest_batch_fixes: Annotated[int, Field(ge=1, le=1_000_000)] = 40_000
@@ -45,34 +49,6 @@ class IngestSettings(BaseSettings):
     quarantine_tracker_bytes: Annotated[int, Field(ge=0, le=2**40)] = 16 * 1024 * 1024
     quarantine_unknown_messages: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
     quarantine_unknown_bytes: Annotated[int, Field(ge=0, le=2**40)] = 64 * 1024 * 1024
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["json", "console"] = "json"
-
-    @field_validator("database_url")
-    @classmethod
-    def _is_a_database(cls, value: SecretStr) -> SecretStr:
-        check_url(value.get_secret_value())
-        return value
-
-    @field_validator("broker_url")
-    @classmethod
-    def _is_a_broker(cls, value: str | None) -> str | None:
-        if value is not None:
-            BrokerAddress.parse(value)
-        return value
-
-    @field_validator("ingest_link", "ingest_link_advertised")
-    @classmethod
-    def _is_a_link(cls, value: str | None) -> str | None:
-        if value is not None:
-            LinkAddress.parse(value)
-        return value
-
-    @field_validator("ingest_http")
-    @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        read_address(value)
-        return value
 
     @model_validator(mode="after")
     def _has_a_source(self) -> Self:
@@ -124,11 +100,11 @@ class IngestSettings(BaseSettings):
         return self
 
     def link_address(self) -> LinkAddress | None:
-        """Where this process waits for listeners."""
+        """Read the address at which this process waits for listeners."""
         return None if self.ingest_link is None else LinkAddress.parse(self.ingest_link)
 
     def advertised_address(self) -> LinkAddress | None:
-        """Where listeners reach this process: another address behind a proxy or in a container."""
+        """Read the address that listeners connect to; behind a proxy it is another one."""
         if self.ingest_link_advertised is None:
             return self.link_address()
         return LinkAddress.parse(self.ingest_link_advertised)

@@ -1,7 +1,7 @@
 """Batches that the database refuses, split until the messages that it refuses are found.
 
 A poison message fails with an error that is about the data, not about a connection, a lock or a
-resource. The turn goes on meanwhile: memory is undone, and the batch is stored in halves, each in a
+resource. The term goes on meanwhile: memory is undone, and the batch is stored in halves, each in a
 transaction of its own, down to the one message, which goes into quarantine. The first cuts are
 between organizations, and the groups of organizations that come of them take turns: one that is not
 refused is stored after a few transactions, whatever becomes of the others. After SEARCH_S, or
@@ -11,7 +11,7 @@ are suspects: they are cut off first, and a batch has little of them
 (`ingest.planning.leftovers.shared`), until one has passed with nothing refused.
 
 A row that is there although memory does not know it may mean that memory is wrong: the first time
-this ends the turn, so that memory is read back. A message that fails so once more is refused.
+this ends the term, so that memory is read back. A message that fails so once more is refused.
 """
 
 import time
@@ -26,12 +26,13 @@ import structlog
 from numpy.typing import NDArray
 from psycopg.errors import UniqueViolation
 
-from ingest.pipeline import Stored, Turn, plan_asking, store
-from ingest.planning.decoded_batch import Arrivals
+from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.leftovers import joined, leave, part_of
-from ingest.planning.plan import Memory
+from ingest.planning.memory import Memory
 from ingest.planning.poison_messages import DATA_ERRORS, refuse
+from ingest.planning.senders import organizations_of
 from ingest.sources.source import RawMessage, Source
+from ingest.transaction import LeaderTerm, Stored, plan_with_lookups, store
 from service.exceptions import message
 from telemetry.rejection import Reason
 
@@ -46,21 +47,21 @@ _log = structlog.get_logger("ingest")
 
 
 async def store_in_parts(
-    turn: Turn,
-    arrivals: Arrivals,
+    term: LeaderTerm,
+    arrivals: DecodedBatch,
     sources: Sequence[Source],
     error: psycopg.Error,
     settled: Callable[[Stored], None],
 ) -> None:
-    """Stores what `store` could not store for an error of DATA_ERRORS; the caller holds `planning`.
+    """Store what `store` could not store for an error of DATA_ERRORS. The caller plans nothing.
 
     settled: called after each COMMIT. Raises `error` where no message is at fault.
     """
     if not arrivals.messages:
         raise error
-    turn.memory.take_back()
-    groups, failures = deque(_groups(turn.memory, [], arrivals)), 1
-    rest, suspects, refused = list[Arrivals](), set[int](), False
+    term.memory.take_back()
+    groups, failures = deque(_groups(term.memory, [], arrivals)), 1
+    rest, suspects, refused = list[DecodedBatch](), set[int](), False
     ends_s = time.monotonic() + SEARCH_S
     while groups and failures < MOST_FAILURES:
         if refused and time.monotonic() > ends_s:
@@ -68,57 +69,59 @@ async def store_in_parts(
         group = groups.popleft()
         part = group.pop()
         try:
-            settled(await _store(turn, part, sources))
+            settled(await _store(term, part, sources))
         except DATA_ERRORS as failure:
             failures += 1
-            turn.memory.take_back()
-            whose = set(turn.memory.registry.organizations_of(part.messages).tolist())
+            term.memory.take_back()
+            whose = set(organizations_of(part.messages, term.memory.registry).tolist())
             if len(whose) == 1:
                 suspects |= whose
             if len(whose) == 1 and len(part.decoded.batch) > MOST_SEARCHED_FIXES:
                 rest += [part, *reversed(group)]
                 continue
             if len(part.messages) > 1:
-                groups += _groups(turn.memory, group, part)
+                groups += _groups(term.memory, group, part)
                 continue
             if isinstance(failure, UniqueViolation):
-                _check_not_new(turn, part.messages[0], failure)
+                _check_not_new(term, part.messages[0], failure)
             refused = True
-            settled(await _store(turn, _refused(part, failure), sources))
-        if turn.memory.left is not None:  # what follows of the group has to wait behind it
-            rest += [turn.memory.left, *reversed(group)]
+            settled(await _store(term, _refused(part, failure), sources))
+        if term.memory.left is not None:  # what follows of the group has to wait behind it
+            rest += [term.memory.left, *reversed(group)]
         elif group:
             groups.append(group)
-    turn.memory.suspects = frozenset(suspects) or turn.memory.suspects
+    term.memory.suspects = frozenset(suspects) or term.memory.suspects
     rest += [part for group in groups for part in reversed(group)]
-    _leave(turn.memory, rest if arrivals.behind is None else [*rest, arrivals.behind])
+    _leave(term.memory, rest if arrivals.behind is None else [*rest, arrivals.behind])
 
 
-def acquit(memory: Memory, arrivals: Arrivals) -> None:
+def acquit(memory: Memory, arrivals: DecodedBatch) -> None:
     """Nothing was refused: no organization is a suspect any more that had a message there."""
     if memory.suspects and arrivals.messages:
-        memory.suspects -= set(memory.registry.organizations_of(arrivals.messages).tolist())
+        memory.suspects -= set(organizations_of(arrivals.messages, memory.registry).tolist())
 
 
-def _leave(memory: Memory, parts: Sequence[Arrivals]) -> None:
-    left: Arrivals | None = None
+def _leave(memory: Memory, parts: Sequence[DecodedBatch]) -> None:
+    left: DecodedBatch | None = None
     for part in parts:
         left = joined(left, part)
     leave(memory, left)
 
 
-async def _store(turn: Turn, part: Arrivals, sources: Sequence[Source]) -> Stored:
-    plan = await plan_asking(turn.conn, part, turn.memory, turn.now_us)
-    return await store(turn, part, plan, sources)
+async def _store(term: LeaderTerm, part: DecodedBatch, sources: Sequence[Source]) -> Stored:
+    plan = await plan_with_lookups(term.conn, part, term.memory, term.now_us)
+    return await store(term, part, plan, sources)
 
 
-def _groups(memory: Memory, group: list[Arrivals], part: Arrivals) -> list[list[Arrivals]]:
-    """What failed as two parts: each a group where they have no organization in common, else both
+def _groups(
+    memory: Memory, group: list[DecodedBatch], part: DecodedBatch
+) -> list[list[DecodedBatch]]:
+    """Halve what failed: each part a group where they have no organization in common, else both
     in `group`, of whose parts the last comes first.
     """
     if len(part.messages) == 1:
         return [[*group, replace(part_of(part, [0]), alone=True)]]
-    organization = memory.registry.organizations_of(part.messages)
+    organization = organizations_of(part.messages, memory.registry)
     order = np.argsort(organization, kind="stable")
     is_suspect = np.isin(organization[order], list(memory.suspects))
     if is_mixed := 0 < is_suspect.sum() < len(order):
@@ -144,19 +147,19 @@ def _middle(organization: NDArray[np.int32]) -> int:
     return int(cuts[np.argmin(np.abs(cuts - middle))]) if len(cuts) else middle
 
 
-def _check_not_new(turn: Turn, refused: RawMessage, error: UniqueViolation) -> None:
-    """Raises `error` where the message has not ended a turn yet."""
+def _check_not_new(term: LeaderTerm, refused: RawMessage, error: UniqueViolation) -> None:
+    """Raises `error` where the message has not ended a term yet."""
     digest = sha256(refused.topic.encode() + b"\0" + refused.payload).digest()
-    if digest in turn.doubted:
-        turn.doubted.remove(digest)
+    if digest in term.doubted:
+        term.doubted.remove(digest)
         return
-    if len(turn.doubted) >= MOST_DOUBTED:
-        turn.doubted.clear()
-    turn.doubted.add(digest)
+    if len(term.doubted) >= MOST_DOUBTED:
+        term.doubted.clear()
+    term.doubted.add(digest)
     raise error
 
 
-def _refused(part: Arrivals, error: psycopg.Error) -> Arrivals:
+def _refused(part: DecodedBatch, error: psycopg.Error) -> DecodedBatch:
     """The one message refused. The words of the database may name what is not the tenant's: the log
     has them.
     """

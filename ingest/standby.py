@@ -1,10 +1,10 @@
-"""The part of the memory that a process keeps current while another one is the owner.
+"""The part of the memory that a process keeps current while another process is the leader.
 
 The registry follows the revision, so that a successor reads only what has changed since. States of
 assets change with each batch: they are read once the lease is ours.
 
-Rows are removed without a revision, and whoever removes them fences the owner: what was read under
-an epoch holds for the owner who follows that epoch, and for nobody later.
+Rows are removed without a revision, and whoever removes them fences the leader: what was read under
+an epoch holds for the leader who follows that epoch, and for nobody later.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from ingest.registry.registry import Registry
 
 
 class Standby:
-    """A registry of before we are the owner."""
+    """A registry that is kept current before we are the leader."""
 
     def __init__(self, lease: str) -> None:
         self._lease = lease
@@ -41,5 +41,5 @@ class Standby:
             gc.freeze()  # it stays: looking through it would keep a takeover waiting
 
     def registry_of(self, epoch: int) -> Registry:
-        """The registry for the owner of this epoch; one that knows nothing if ours is outdated."""
+        """The registry for the leader of this epoch; one that knows nothing if ours is outdated."""
         return self._registry if epoch == self._epoch + 1 else Registry()

@@ -1,6 +1,6 @@
 """Values of before a plan was taken: a plan that the database refuses is undone in memory.
 
-Only what the plan touches is copied, so that a turn goes on with all that it knows.
+Only what the plan touches is copied, so that a term goes on with all that it knows.
 """
 
 from collections.abc import Callable, Iterable

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from listener.devices.arrivals import Arrivals
 from listener.devices.certificates import Certificates
 from listener.devices.connection import Device
-from listener.link.leader import Owner
+from listener.link.leader import LeaderLink
 from listener.link.outbox import Sender
 from listener.processes import NUMBER, SOCKETS, Ports, Processes
 from listener.settings import ListenSettings
@@ -92,10 +92,10 @@ async def _serve(
     sessions, presence = Sessions(), Presence()
     sender = Sender(presence.listener_id, settings.link_key.get_secret_value().encode())
     worker = Worker(settings, sender, sessions, presence)
-    owner = Owner(database_url, sender, worker.metrics, _link_tls(settings))
+    leader = LeaderLink(database_url, sender, worker.metrics, _link_tls(settings))
 
     def warnings() -> Sequence[str]:
-        return [one for one in (owner.trouble, worker.stale()) if one is not None]
+        return [one for one in (leader.trouble, worker.stale()) if one is not None]
 
     def trouble() -> str | None:
         return None if worker.identities.age_s is not None else "trackers are not known yet"
@@ -108,7 +108,7 @@ async def _serve(
             for work in (
                 worker.identities.keep(database_url),
                 sessions.look_up(database_url),
-                owner.run(),
+                leader.run(),
                 worker.keep_time(),
                 certificates.keep(),
             )

@@ -1,4 +1,4 @@
-"""What an operator sees of one listener process, in Prometheus' terms."""
+"""Metrics of one listener process, for Prometheus."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.25, 2.5, 5, 10, 30, 60)
 
 
-class Metrics:
+class ListenerMetrics:
     """All metrics of one process."""
 
     def __init__(self) -> None:

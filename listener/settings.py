@@ -2,24 +2,30 @@
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, model_validator
 
 from db.core.connect import DATABASE_URL_FORM, check_url
 from service.health import read_address
+from service.settings import HttpAddress, RoleSettings, checked_by
 
 Network = IPv4Network | IPv6Network
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
-class ListenSettings(BaseSettings):
-    """What one listener needs to know. Raises pydantic.ValidationError naming each fault."""
+def _networks(text: str) -> list[Network]:
+    """Read networks like `10.0.0.0/8, fd00::/8`. Raises ValueError."""
+    return [ip_network(one.strip()) for one in text.split(",") if one.strip()]
 
-    model_config = SettingsConfigDict(env_prefix="OPSC_", frozen=True, extra="ignore")
 
-    database_url: Annotated[SecretStr, Field(description=DATABASE_URL_FORM)]
+_Networks = Annotated[str, checked_by(_networks)]
+
+
+class ListenSettings(RoleSettings):
+    """The settings of one listener. Raises pydantic.ValidationError naming each fault."""
+
+    database_url: Annotated[SecretStr, Field(description=DATABASE_URL_FORM), checked_by(check_url)]
     listen_host: str = "127.0.0.1"
     listen_port: Annotated[int, Field(ge=0, le=65_535)] = 1883
     listen_tls_port: Port | None = None
@@ -28,37 +34,17 @@ class ListenSettings(BaseSettings):
     tls_key: Path | None = None
     listen_client_ca: Path | None = None
     listen_processes: Annotated[int, Field(ge=1, le=64)] = 1
-    listen_http: str = "127.0.0.1:9104"
+    listen_http: HttpAddress = "127.0.0.1:9104"
     link_key: SecretStr = SecretStr("")
     link_ca: Path | None = None
     listen_max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     listen_max_held_bytes: Annotated[int, Field(ge=1_048_576)] = 256 * 1024 * 1024
     listen_max_unsigned_per_address: Annotated[int, Field(ge=1)] = 64
     listen_max_failures_per_address: Annotated[int, Field(ge=1)] = 30
-    listen_exempt_networks: str = ""
-    listen_proxy_networks: str = ""
+    listen_exempt_networks: _Networks = ""
+    listen_proxy_networks: _Networks = ""
     listen_tracker_messages_per_s: Annotated[float, Field(gt=0)] = 1_000
     listen_tracker_bytes_per_s: Annotated[float, Field(gt=0)] = 2 * 1024 * 1024
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["json", "console"] = "json"
-
-    @field_validator("database_url")
-    @classmethod
-    def _is_a_database(cls, value: SecretStr) -> SecretStr:
-        check_url(value.get_secret_value())
-        return value
-
-    @field_validator("listen_http")
-    @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        read_address(value)
-        return value
-
-    @field_validator("listen_exempt_networks", "listen_proxy_networks")
-    @classmethod
-    def _are_networks(cls, value: str) -> str:
-        _networks(value)
-        return value
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
@@ -83,8 +69,3 @@ class ListenSettings(BaseSettings):
     def proxy_networks(self) -> list[Network]:
         """Networks of proxies, which begin each connection with the PROXY protocol, version 2."""
         return _networks(self.listen_proxy_networks)
-
-
-def _networks(text: str) -> list[Network]:
-    """Read networks like `10.0.0.0/8, fd00::/8`. Raises ValueError."""
-    return [ip_network(one.strip()) for one in text.split(",") if one.strip()]

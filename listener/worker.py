@@ -23,16 +23,16 @@ from listener.devices.bounds import (
 )
 from listener.devices.connection import Device
 from listener.devices.takeovers import LONGEST_DELAY_S, SignIns, Takeovers
-from listener.link.outbox import Message, Origin, Sender, cost
-from listener.metrics import Metrics
+from listener.link.outbox import DeviceMessage, Origin, Sender, cost
+from listener.metrics import ListenerMetrics
 from listener.settings import ListenSettings
 from listener.stored.identities import Identities, Identity
-from listener.stored.presence import Connected, Presence
+from listener.stored.presence import ConnectedDevice, Presence
 from listener.stored.sessions import Sessions
 from mqtt.server import Connect, Publish, ServerOptions, Will
+from telemetry.formats.decode import topics_of
 from telemetry.ids import format_id
 from telemetry.link import Receipt
-from telemetry.topics import parse_topic
 
 SWEEP_S = 1.0
 SLICES = 10
@@ -60,7 +60,7 @@ _log = structlog.get_logger("listener")
 
 
 class Worker:
-    """What the connections of a process share."""
+    """The state that the connections of a process share."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Worker:
         self.now_s = self.loop.time
         self.settings = settings
         self.options = ServerOptions()
-        self.metrics = Metrics()
+        self.metrics = ListenerMetrics()
         self.sender = sender
         self.sessions = sessions
         self.presence = presence
@@ -234,7 +234,7 @@ class Worker:
         self.by_tracker[key.tracker_id] = device
         self.by_origin[origin.id] = device
         self.sender.opened(origin)
-        device.connected = Connected(
+        device.connected = ConnectedDevice(
             key.org_id, key.tracker_id, device.address, connect.version, datetime.now(UTC)
         )
         self.presence.opened(device.connected)
@@ -252,7 +252,7 @@ class Worker:
 
     def _take_over(self, device: Device) -> None:
         if device.is_closing:
-            return  # the owner of the lease says so too
+            return  # the leader says so too
         self.metrics.takeovers.inc()
         assert device.origin is not None
         is_shared = self.takeovers.note(device.origin.tracker_id, self.now_s())
@@ -310,14 +310,12 @@ class Worker:
         """A will that is a message of fixes is stored like one; all others are dropped."""
         origin = device.origin
         assert origin is not None
-        parsed = parse_topic(will.topic)
         own = format_id("trk", origin.tracker_id)
         message = Publish(-1, will.topic, will.payload, 0)
         size, organization = cost(message), origin.organization
         if (
             self.is_draining
-            or parsed is None
-            or parsed[0] != own
+            or will.topic not in topics_of(own)
             or not self.holding.has_room(organization, SHARE_MESSAGES + 1, size)
         ):
             self.metrics.wills.labels("dropped").inc()
@@ -339,10 +337,10 @@ class Worker:
             self.metrics.wills.labels("dropped").inc()
             self.sender.closed(origin)
 
-    def _send_will(self, origin: Origin, message: Message) -> None:
+    def _send_will(self, origin: Origin, message: DeviceMessage) -> None:
         del self._wills[origin.tracker_id]
 
-        def released(message: Message, result: int = 0) -> None:
+        def released(message: DeviceMessage, result: int = 0) -> None:
             self.holding.add(origin.organization, -cost(message))
 
         origin.committed = origin.released = released
@@ -389,7 +387,7 @@ class Worker:
         await _until(lambda: not self.devices, DRAIN_S / 2)
 
     def stale(self) -> str | None:
-        """What an operator must know of the list of trackers."""
+        """Return a warning where the list of trackers is not current."""
         age_s = self.identities.age_s
         if age_s is None or age_s < STALE_S:
             return None

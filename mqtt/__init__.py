@@ -7,10 +7,10 @@ QoS 0 and 1; QoS 2 is refused with a clear error. Nothing outside this package t
 from mqtt.client.address import BrokerAddress, tls_context
 from mqtt.client.counters import SessionCounters
 from mqtt.client.inbox import Message
-from mqtt.client.options import SessionOptions, Subscription, Will
+from mqtt.client.options import SessionOptions, SessionWill, Subscription
 from mqtt.client.outgoing import Published
 from mqtt.client.session import Session
-from mqtt.client.states import State
+from mqtt.client.states import ClientState
 from mqtt.errors import (
     CertificateError,
     ConnectionLostError,
@@ -35,6 +35,7 @@ from mqtt.errors import (
 __all__ = [
     "BrokerAddress",
     "CertificateError",
+    "ClientState",
     "ConnectRefusedError",
     "ConnectTimeoutError",
     "ConnectionLostError",
@@ -55,10 +56,9 @@ __all__ = [
     "SessionCounters",
     "SessionOptions",
     "SessionTakenOverError",
-    "State",
+    "SessionWill",
     "Subscription",
     "SubscriptionRefusedError",
     "UnsupportedQosError",
-    "Will",
     "tls_context",
 ]

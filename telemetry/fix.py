@@ -15,10 +15,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+SENDER = 0
+
 FIX_DTYPE = np.dtype(
     [
         ("message", "<i4"),  # which message of the decoded sequence the fix came in
         ("position", "<i4"),  # which fix of that message's array, -1 where it was one object
+        ("device", "<i2"),  # which device of that message, SENDER where it is the sender itself
         ("tracker", "<i4"),  # ordinal of the tracker, -1 until resolved
         ("asset", "<i4"),  # ordinal of the asset at event time, -1 where there is none
         ("organization", "<i4"),  # ordinal of the organization, -1 until resolved
@@ -64,7 +67,7 @@ OPTIONAL_COLUMNS: Mapping[str, Known] = {
 
 
 class Flag(IntFlag):
-    """What we found out about a stored fix."""
+    """Findings about a stored fix."""
 
     SUSPECT = 1
     ROLLOVER = 2

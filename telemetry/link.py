@@ -4,7 +4,7 @@
 
     listener                              ingest
        HELLO  version, listener, key   ->
-                                      <-  WELCOME  version, epoch of the owner
+                                      <-  WELCOME  version, epoch of the leader
        CONNECTIONS  opened, closed     ->
        MESSAGES  numbered, in a block  ->
                                       <-  RESULTS  epoch, ranges of numbers with a result each
@@ -63,7 +63,7 @@ class Hello(msgspec.Struct, array_like=True):
 
 
 class Welcome(msgspec.Struct, array_like=True):
-    """The first frame of the owner. credit: messages and bytes that may be unanswered."""
+    """The first frame of the leader. credit: messages and bytes that may be unanswered."""
 
     version: int
     epoch: int
@@ -97,7 +97,7 @@ class Topic(msgspec.Struct, array_like=True):
 
 
 class Extra(msgspec.Struct, array_like=True):
-    """What few messages have. index: the message's place in its block."""
+    """Additions that few messages have. index: the message's place in its block."""
 
     index: int
     correlation_data: bytes | None = None

@@ -1,46 +1,18 @@
-"""MQTT topics on which fixes arrive, and the format each topic says."""
-
-from enum import IntEnum
-
-SUBSCRIPTIONS = ("trackers/+/fixes", "trackers/+/packed")
-
-
-class Format(IntEnum):
-    """How the payload of a message is written."""
-
-    NATIVE = 0  # JSON where the first byte after blanks is { or [, else MessagePack
-    PACKED = 1  # 32-byte records
-
-
-_FORMAT_OF = {"fixes": Format.NATIVE, "packed": Format.PACKED}
-
-
-def parse_topic(topic: str) -> tuple[str, Format] | None:
-    """The tracker id, as text that nobody has checked yet, and the format; None: not our topic."""
-    levels = topic.split("/", 3)
-    if len(levels) != 3 or levels[0] != "trackers" or not levels[1]:
-        return None
-    payload_format = _FORMAT_OF.get(levels[2])
-    return None if payload_format is None else (levels[1], payload_format)
-
-
-def format_of(topic: str) -> Format:
-    """The format that a topic says; its last level alone is looked at."""
-    return Format.PACKED if topic.endswith("/packed") else Format.NATIVE
+"""MQTT topics of trackers. Those of fixes say the format: `telemetry.formats.decode.DECODERS`."""
 
 
 def fixes_topic(tracker_id: str) -> str:
-    """Where a tracker publishes JSON or MessagePack."""
+    """Return where a tracker publishes JSON or MessagePack."""
     return f"trackers/{tracker_id}/fixes"
 
 
 def packed_topic(tracker_id: str) -> str:
-    """Where a tracker publishes packed records."""
+    """Return where a tracker publishes packed records."""
     return f"trackers/{tracker_id}/packed"
 
 
 def ack_topic(tracker_id: str) -> str:
-    """Where a tracker hears what became of its messages, if it wants receipts."""
+    """Return where a tracker hears what became of its messages, if it wants receipts."""
     return f"trackers/{tracker_id}/ack"
 
 

@@ -24,8 +24,8 @@ from webhooks.delivery.deliverer import Deliverer, DeliverLimits
 from webhooks.delivery.fair_queue import LaneLimits
 from webhooks.delivery.post import Poster
 from webhooks.mail.mailing import Mailing
-from webhooks.mail.senders import FileSender, Sender, SmtpSender, SmtpServer
-from webhooks.metrics import Metrics
+from webhooks.mail.senders import FileSender, MailSender, SmtpSender, SmtpServer
+from webhooks.metrics import WebhookMetrics
 from webhooks.retention import Retention
 from webhooks.sequencer import Sequencer
 from webhooks.settings import DeliverSettings
@@ -53,7 +53,7 @@ async def _run(settings: DeliverSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    metrics = Metrics()
+    metrics = WebhookMetrics()
     lanes = LaneLimits(good_s=settings.webhook_timeout_s / 3)
     limits = DeliverLimits(attempt_s=settings.webhook_timeout_s, lanes=lanes)
     poster = Poster(
@@ -100,7 +100,7 @@ def _days(settings: DeliverSettings) -> Days:
     )
 
 
-def _sender(settings: DeliverSettings) -> Sender:
+def _sender(settings: DeliverSettings) -> MailSender:
     if settings.mail_smtp_url is None:
         return FileSender(settings.mail_folder)
     return SmtpSender(SmtpServer.read(settings.mail_smtp_url.get_secret_value()))

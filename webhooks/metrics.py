@@ -8,7 +8,7 @@ _LAG_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 
 _ATTEMPT_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
 
 
-class Metrics:
+class WebhookMetrics:
     """One registry of its own per process, so that tests may have several."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from psycopg.errors import ForeignKeyViolation, LockNotAvailable
 from db.core.connect import Connection, Pool
 from db.history import retention
 from db.history.retention import Chunk, Days, OrganizationDays
-from webhooks.metrics import Metrics
+from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage, pause
 
 # A delivery that is made anew, a backup that reads the chunk: these go first.
@@ -52,7 +52,7 @@ class Retention:
         self,
         connections: Pool,
         days: Days,
-        metrics: Metrics,
+        metrics: WebhookMetrics,
         limits: RetentionLimits | None = None,
     ) -> None:
         self._connections = connections

@@ -17,7 +17,7 @@ from psycopg.errors import QueryCanceled, TransactionTimeout
 from db.core import leases
 from db.core.connect import Connection, Pool
 from db.delivery import sequencer
-from webhooks.metrics import Metrics
+from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage, pause
 
 _log = structlog.get_logger("webhooks")
@@ -42,7 +42,7 @@ class Sequencer:
         connections: Pool,
         holder: str,
         on_deliveries: Callable[[], None],
-        metrics: Metrics,
+        metrics: WebhookMetrics,
         limits: SequencerLimits | None = None,
     ) -> None:
         self._connections = connections

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from benchmarks.common.environment import Environment
 from benchmarks.common.payloads import tracker_id, tracker_secret
 from benchmarks.common.subject import STOP_SIGNALS, SubjectPlan, running
-from ingest.leader import STANDS_BY
+from ingest.runtime import STANDS_BY
 from mqtt import BrokerAddress, Session, SessionOptions
 from stack.servers.postgres import free_port
 from stack.servers.process import Command, Process, wait_until

@@ -1,7 +1,7 @@
 """What planning a batch costs, part by part: the work of ingest without broker and database.
 
 `PlanningLoad` has messages of workload W1 and hands them to ingest's own functions batch after
-batch, as `ingest.leader` does. `split` says how much processor time each part takes per fix.
+batch, as `ingest.pipeline` does. `split` says how much processor time each part takes per fix.
 Everything is on: zones, rules, visits, events, notes, checkpoints.
 """
 
@@ -31,10 +31,11 @@ from db.ingest.registry import (
 from geofence.judging.state import State
 from geofence.shapes.types import Polygonal
 from ingest.memory.checkpoints import Checkpoints
-from ingest.memory.saved_state import Notes
+from ingest.memory.saved_state import SavedStates
 from ingest.planning import decoded_batch
 from ingest.planning import plan as planning
-from ingest.planning.plan import Memory, Plan
+from ingest.planning.memory import Memory
+from ingest.planning.plan import Plan
 from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks
 
@@ -43,13 +44,13 @@ RECEIVED_US = workload.START_US + 3_650 * 86_400_000_000  # no fix is from the f
 # What a batch goes through, as (owner, name of the function, name of the part).
 _PARTS = (
     (decoded_batch, "decode", "decode"),
-    (planning, "sort_out", "senders, clocks"),
+    (planning, "accept", "senders, clocks"),
     (Registry, "resolve", "assets"),
-    (planning, "_without_known", "new or stored"),
+    (planning, "_fresh", "new or stored"),
     (planning, "late_assets", "judge"),
     (planning, "evaluate", "judge"),
     (planning, "tell", "visits, events"),
-    (Notes, "changes", "notes"),
+    (SavedStates, "changes", "saved states"),
     (Checkpoints, "due", "checkpoints"),
     (planning, "_stream", "COPY stream"),
     (Memory, "take", "memory"),
@@ -78,7 +79,7 @@ class PlanningLoad:
         self._topics = [topic(tracker, form) for tracker in in_order["tracker"][:, 0].tolist()]
         self._fill(in_order)
         self._next, self._passes = 0, 0
-        self.memory = Memory(registry_of(plan), Watermarks(), State(), Notes())
+        self.memory = Memory(registry_of(plan), Watermarks(), State(), SavedStates())
 
     def _fill(self, in_order: NDArray[np.void]) -> None:
         per_message = in_order.shape[1]
@@ -181,6 +182,7 @@ def split(load: PlanningLoad, messages_per_batch: int, batches: int) -> Split:
 
 def _plan(memory: Memory, messages: list[PlannedMessage]) -> Plan:
     plan = planning.make_plan(decoded_batch.read(messages, RECEIVED_US), memory, RECEIVED_US)
+    assert isinstance(plan, Plan)  # all that it needs is in memory
     memory.take(plan)
     return plan
 

@@ -19,8 +19,8 @@ from benchmarks.common.rows import (
     zone_uuid,
 )
 from geofence.model.visit_ids import visit_id
-from ingest.memory.saved_state import Note, Run
-from ingest.memory.state_codec import Place, Standing
+from ingest.memory.saved_state import Run, SavedState
+from ingest.memory.state_codec import SavedAsset, SavedPlace
 from telemetry.times import to_us
 
 _SILENT_EVERY = 10  # one tracker of so many is silent
@@ -117,8 +117,8 @@ def _visits(past: Past, now: datetime) -> Iterator[tuple[object, ...]]:
 def _notes(past: Past, now: datetime) -> Iterator[tuple[object, ...]]:
     now_us = to_us(now)
     for number in range(past.notes):
-        place = Place(tracker_uuid(number).bytes, now_us, number, 47.0, 10.0, 5.0, _NAN)
-        standing = Standing(now_us, number, now_us, True, place, [place])
+        place = SavedPlace(tracker_uuid(number).bytes, now_us, number, 47.0, 10.0, 5.0, _NAN)
+        asset = SavedAsset(now_us, number, now_us, True, place, [place])
         runs = [Run(zone_uuid(number % past.zones).bytes, 2, place)]
-        note = Note(None if number % 3 else standing, runs, [])
-        yield ORGANIZATION, asset_uuid(number), msgspec.msgpack.encode(note)
+        saved = SavedState(None if number % 3 else asset, runs, [])
+        yield ORGANIZATION, asset_uuid(number), msgspec.msgpack.encode(saved)

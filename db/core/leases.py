@@ -79,7 +79,7 @@ async def renew(conn: Connection, name: str, epoch: int, ttl_s: float) -> bool:
     return cursor.rowcount == 1
 
 
-async def owner(conn: Connection, name: str) -> tuple[int, str] | None:
+async def holder(conn: Connection, name: str) -> tuple[int, str] | None:
     """Read the holder's epoch and address; None where there is no holder, or no address."""
     cursor = await conn.execute(
         """

@@ -23,7 +23,7 @@ async def bump(conn: Connection) -> tuple[int, datetime]:
     return row[0], row[1]
 
 
-async def read_as_owner(conn: Connection, lease: str, epoch: int) -> int:
+async def read_as_leader(conn: Connection, lease: str, epoch: int) -> int:
     """The revision, held against change until the transaction ends, and the lease's epoch with it.
 
     One question in place of two: each is waited for in every transaction. Raises LeaseLost.

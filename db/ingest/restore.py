@@ -69,7 +69,7 @@ class OpenVisit(NamedTuple):
     overspeed_told: bool
 
 
-class Opening(NamedTuple):
+class FirstFix(NamedTuple):
     """A fix of an asset, which may have opened visits."""
 
     asset_id: UUID
@@ -183,11 +183,11 @@ async def open_visits(conn: Connection) -> list[OpenVisit]:
     return [OpenVisit(*row) for row in await cursor.fetchall()]
 
 
-async def used_names(conn: Connection, openings: Sequence[Opening]) -> list[UsedName]:
+async def used_names(conn: Connection, first_fixes: Sequence[FirstFix]) -> list[UsedName]:
     """Those of amended visits that one of the fixes had opened."""
-    if not openings:
+    if not first_fixes:
         return []
-    assets, trackers, times_us, seqs = zip(*openings, strict=True)
+    assets, trackers, times_us, seqs = zip(*first_fixes, strict=True)
     times = [to_datetime(time_us) for time_us in times_us]
     cursor = await conn.execute(_USED_NAMES, (list(assets), list(trackers), times, list(seqs)))
     return [UsedName(*row) for row in await cursor.fetchall()]

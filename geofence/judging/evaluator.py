@@ -73,7 +73,7 @@ def evaluate(
 
     Of batch.rows `asset` (-1: not judged), `organization`, `tracker`, `time_us`, `seq`, `lat`,
     `lon`, and `accuracy_m` and `speed_mps` where known, are read. now_us: NO_TIMERS_US for no
-    deadlines but those that lie before a fix. agenda: changes of trackers and openings of
+    deadlines but those that lie before a fix. agenda: changes of trackers and starts of
     schedules in the time that is judged. most_transitions: organizations share so many; one that
     has its share keeps the rest of its fixes, and what has fallen due, for a later evaluation. A
     single fix is never cut.
@@ -131,10 +131,10 @@ def _waiting(state: State, index: ZoneIndex, now_us: int, agenda: Agenda) -> NDA
     if index.arrays.mark is not state.mark and since_us > MIN_TIME_US + _LATE_NEWS_US:
         since_us -= _LATE_NEWS_US  # a change may have been heard of after its instant
     marks = index.organizations_with_marks(since_us, now_us)
-    opens = agenda.opening["time_us"]
-    opening = agenda.opening["key"][(opens > state.ticked_us) & (opens <= now_us)]
-    if len(marks) or len(opening):
-        concerned = np.concatenate((marks, opening))
+    opens = agenda.schedule_start["time_us"]
+    schedule_start = agenda.schedule_start["key"][(opens > state.ticked_us) & (opens <= now_us)]
+    if len(marks) or len(schedule_start):
+        concerned = np.concatenate((marks, schedule_start))
         found.append(np.flatnonzero(np.isin(state.assets["organization"], concerned)))
     return np.concatenate(found)
 

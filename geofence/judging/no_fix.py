@@ -30,19 +30,21 @@ def advance(desk: Desk, until_us: int) -> bool:
     if not asset.located and len(desk.move) == 0:
         return True
     done_us = max(asset.newest_us, asset.clock_us)
-    is_quiet = desk.zones.newest_mark_us <= done_us and len(desk.move) + len(desk.opening) == 0
+    is_quiet = (
+        desk.zones.newest_mark_us <= done_us and len(desk.move) + len(desk.schedule_start) == 0
+    )
     if is_quiet and asset.due_us > until_us:
         return True
     if asset.rewound != desk.zones.rewound:
         asset.rewound, asset.marked_us = desk.zones.rewound, MIN_TIME_US
     mark = _first_after(desk.zones.mark, asset.organization, max(done_us, asset.marked_us))
     move = _first_after(desk.move, asset.asset, done_us)
-    opening = _first_after(desk.opening, asset.organization, done_us)
+    start = _first_after(desk.schedule_start, asset.organization, done_us)
     while True:
         mark_us = _time_us(desk.zones.mark, asset.organization, mark)
         move_us = _time_us(desk.move, asset.asset, move)
-        opening_us = _time_us(desk.opening, asset.organization, opening)
-        next_us = min(mark_us, move_us, asset.due_us, opening_us)
+        start_us = _time_us(desk.schedule_start, asset.organization, start)
+        next_us = min(mark_us, move_us, asset.due_us, start_us)
         if next_us > until_us or next_us == NEVER_US:
             return True
         begin, in_the_air = desk.case[0].transitions, _in_the_air(desk)
@@ -55,12 +57,12 @@ def advance(desk: Desk, until_us: int) -> bool:
             has_had_room = _tracker_changes(desk, move - 1)
             # It may be of another organization now.
             mark = _first_after(desk.zones.mark, asset.organization, move_us)
-            opening = _first_after(desk.opening, asset.organization, move_us - 1)
+            start = _first_after(desk.schedule_start, asset.organization, move_us - 1)
         elif next_us == asset.due_us:
             has_had_room = _fall_due(desk, next_us)
         else:
-            opening += 1
-            has_had_room = _window_opens(desk, opening - 1)
+            start += 1
+            has_had_room = _window_opens(desk, start - 1)
         if not has_had_room:
             return False
         has_changed = desk.case[0].transitions > begin or _in_the_air(desk) != in_the_air
@@ -298,28 +300,28 @@ def _fall_due(desk: Desk, due_us: int) -> bool:
 @bare
 def _window_opens(desk: Desk, number: int) -> bool:
     """Tells of an asset that is where it should not be when a window of the schedule opens."""
-    opening, case, asset = desk.opening[number], desk.case[0], judged(desk)
+    start, case, asset = desk.schedule_start[number], desk.case[0], judged(desk)
     case.candidates = 1
     if not begin_step(desk):
         return False
-    if number > 0 and _time_us(desk.opening, opening.key, number - 1) == opening.time_us:
+    if number > 0 and _time_us(desk.schedule_start, start.key, number - 1) == start.time_us:
         case.step -= 1  # with those before, which are known together
     if not asset.located:
         return True
-    entry = in_force(desk, opening.zone, asset.asset, opening.time_us)
+    entry = in_force(desk, start.zone, asset.asset, start.time_us)
     if entry < 0:
         return True
     member = 0
-    while member < case.members and member_of(desk, member).zone != opening.zone:
+    while member < case.members and member_of(desk, member).zone != start.zone:
         member += 1
     is_known = member < case.members
     is_inside = is_known and member_of(desk, member).inside
-    if is_inside != opening.inside or (not is_inside and is_unknown(desk, entry, asset.vague)):
+    if is_inside != start.inside or (not is_inside and is_unknown(desk, entry, asset.vague)):
         return True
     if not is_known:
-        add_member(desk, opening.zone)  # says nothing, and is forgotten at once
+        add_member(desk, start.zone)  # says nothing, and is forgotten at once
     case.transition, case.cause = _SCHEDULE, _SCHEDULE_STARTED
-    _note_timer(desk, member, opening.time_us)
+    _note_timer(desk, member, start.time_us)
     return True
 
 

@@ -74,14 +74,14 @@ class Desk(NamedTuple):
 
     candidate (CANDIDATE_DTYPE): the zone versions near the way to the fix; slot: by entry, its
     place there. hit (HIT_DTYPE): the frames in which they come near. row: by zone, the number of
-    the asset's membership. move, opening: see `geofence.model.no_fix_events`. asset (ASSET_DTYPE),
-    member (MEMBERSHIP_DTYPE), transition, healed (PLACE_DTYPE): what is found; the asset that is
-    judged is asset[case.group], its memberships begin at member[case.base].
+    the asset's membership. move, schedule_start: see `geofence.model.no_fix_events`. asset
+    (ASSET_DTYPE), member (MEMBERSHIP_DTYPE), transition, healed (PLACE_DTYPE): what is found; the
+    asset that is judged is asset[case.group], its memberships begin at member[case.base].
     """
 
     zones: ZoneArrays
     move: Records
-    opening: Records
+    schedule_start: Records
     case: Records
     stack: NDArray[np.int64]
     found: NDArray[np.int64]
@@ -159,7 +159,7 @@ class Workspace:
         return Desk(
             zones=zones,
             move=agenda[0],
-            opening=agenda[1],
+            schedule_start=agenda[1],
             case=self._case,
             stack=self._stack,
             found=self._found,

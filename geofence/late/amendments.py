@@ -121,7 +121,7 @@ _TRANSITIONS = {
 }
 
 
-class Told(NamedTuple):
+class AnnouncedState(NamedTuple):
     """What was told of an open visit that does not hold now: its end, its dwell, its overspeed."""
 
     revision: int

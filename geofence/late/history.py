@@ -28,7 +28,15 @@ from numpy.typing import NDArray
 
 from geofence.judging.evaluator import NO_TIMERS_US
 from geofence.judging.state import State, StateDelta, is_same_state
-from geofence.late.amendments import News, Place, Told, Visit, VisitKey, amend, by_order_and_zone
+from geofence.late.amendments import (
+    AnnouncedState,
+    News,
+    Place,
+    Visit,
+    VisitKey,
+    amend,
+    by_order_and_zone,
+)
 from geofence.late.segments import (
     FIXES_PER_SEGMENT,
     NO_TRANSITIONS,
@@ -49,7 +57,7 @@ _BEGUN_BEFORE = -1  # `again` of the names of visits that go on at the beginning
 class Revision:
     """What a fix changes, or several that are in order.
 
-    news: what to tell, in order. visits: those that are others now, or new. openings:
+    news: what to tell, in order. visits: those that are others now, or new. schedule_starts:
     TRANSITION_DTYPE, schedules that opened on the asset where it should not be, as far as that was
     not known; row, step and time_us are theirs in the order of the news. suspect: (tracker,
     time_us, seq) of fixes with whether they are suspect from now on, the new fix's own included.
@@ -58,7 +66,7 @@ class Revision:
 
     news: list[News] = field(default_factory=list[News])
     visits: list[Visit] = field(default_factory=list[Visit])
-    openings: NDArray[np.void] = field(default_factory=lambda: NO_TRANSITIONS)
+    schedule_starts: NDArray[np.void] = field(default_factory=lambda: NO_TRANSITIONS)
     suspect: dict[tuple[int, int, int], bool] = field(
         default_factory=dict[tuple[int, int, int], bool]
     )
@@ -160,8 +168,8 @@ class History:
                 raise Unsettled
             known, found = _up_to(now.until_us, known, found)
         revision = self._compared(known, found, known_us)
-        openings = _at_once(self._with_names(now.openings()))
-        return replace(revision, openings=openings, suspect=now.suspicions(rows))
+        schedule_starts = _at_once(self._with_names(now.schedule_starts()))
+        return replace(revision, schedule_starts=schedule_starts, suspect=now.suspicions(rows))
 
     def _agrees(self, known: list[Visit]) -> bool:
         """Whether the asset is in the zones after its last fix that it was known to be in then, and
@@ -241,7 +249,7 @@ class History:
         settled = self._judge_from(number, self._judging(circumstances), old.tail_until_us)
         revision = replace(self._revise(number, settled, old, late=late), fixes=1)
         if late:
-            return replace(revision, openings=_at_once(revision.openings))
+            return replace(revision, schedule_starts=_at_once(revision.schedule_starts))
         last = self._segments[-1]
         return self._in_order_found(revision, last.transitions, len(last.rows) - 1)
 
@@ -297,15 +305,15 @@ class History:
         """As of now, for `State.apply`: its memberships name visits by their keys."""
         return self._named(self._now)
 
-    def told(self) -> dict[VisitKey, Told]:
+    def announced(self) -> dict[VisitKey, AnnouncedState]:
         """Of open visits, what was told of them that does not hold now."""
-        found: dict[VisitKey, Told] = {}
+        found: dict[VisitKey, AnnouncedState] = {}
         for member in _inside(self._now):
             visit = self.visits[self._names[key_of(member)]]
             unheld_dwell = visit.told_dwell > bool(member["dwelled"])
             unheld_overspeed = visit.told_overspeed > bool(member["overspeed"])
             if visit.told_exit or unheld_dwell or unheld_overspeed:
-                found[visit.key] = Told(
+                found[visit.key] = AnnouncedState(
                     visit.revision,
                     exit=visit.told_exit,
                     dwell=visit.told_dwell,
@@ -375,8 +383,8 @@ class History:
         )
         known = [self.visits[self._names.pop(name)] for name in names]
         revision = self._amended(known, found, old.until_us, late=late)
-        openings = now.openings_since(old, first, settled, old_settled)
-        return replace(revision, openings=self._with_names(openings), suspect=suspect)
+        schedule_starts = now.schedule_starts_since(old, first, settled, old_settled)
+        return replace(revision, schedule_starts=self._with_names(schedule_starts), suspect=suspect)
 
     def _in_order_found(
         self, revision: Revision, transitions: NDArray[np.void], first: int
@@ -385,7 +393,7 @@ class History:
 
         transitions: TRANSITION_DTYPE; first: the row of the first of the fixes.
         """
-        revision.openings["row"] -= first
+        revision.schedule_starts["row"] -= first
         if not revision.news:
             return revision
         found: dict[tuple[VisitKey | None, int], tuple[int, int]] = {}
@@ -398,12 +406,12 @@ class History:
             news.append(replace(one, fix=fix, step=step))
         return replace(revision, news=sorted(news, key=by_order_and_zone))
 
-    def _with_names(self, openings: NDArray[np.void]) -> NDArray[np.void]:
-        """The openings, those within a visit naming it by its key."""
-        for number in range(len(openings)):
-            key = key_of(openings[number])
-            name(openings[number], self._names.get(key, key))
-        return openings
+    def _with_names(self, schedule_starts: NDArray[np.void]) -> NDArray[np.void]:
+        """The schedule starts, those within a visit naming it by its key."""
+        for number in range(len(schedule_starts)):
+            key = key_of(schedule_starts[number])
+            name(schedule_starts[number], self._names.get(key, key))
+        return schedule_starts
 
     def _amended(
         self, known: list[Visit], found: list[Visit], until_us: int, *, late: bool
@@ -573,10 +581,10 @@ def _place(rows: NDArray[np.void], fix: np.void) -> int:
     return len(rows)
 
 
-def _at_once(openings: NDArray[np.void]) -> NDArray[np.void]:
-    """The openings as those of one instant of judgement: a late fix, or none, made them known."""
-    openings["row"] = openings["step"] = 0
-    return openings
+def _at_once(schedule_starts: NDArray[np.void]) -> NDArray[np.void]:
+    """The starts as those of one instant of judgement: a late fix, or none, made them known."""
+    schedule_starts["row"] = schedule_starts["step"] = 0
+    return schedule_starts
 
 
 def _opened(transition: np.void) -> Visit:

@@ -28,8 +28,8 @@ NO_TRANSITIONS = np.empty(0, TRANSITION_DTYPE)
 class Circumstances:
     """How fixes are judged: see `geofence.judging.evaluator.evaluate`.
 
-    agenda: all changes of the asset's trackers, and all openings, in the time that the history
-    covers.
+    agenda: all changes of the asset's trackers, and all schedule starts, in the time that the
+    history covers.
     """
 
     index: ZoneIndex
@@ -116,16 +116,16 @@ class Timeline:
                     found[int(row["zone"])].append(row.tobytes())
         return found
 
-    def openings_since(
+    def schedule_starts_since(
         self, old: "Timeline", first: int, settled: int, old_settled: int
     ) -> NDArray[np.void]:
-        """The openings of schedules that were not found before."""
-        before = old._openings(first, old_settled)
-        now = self._openings(first, settled)
+        """The schedule starts that were not found before."""
+        before = old._schedule_starts(first, old_settled)
+        now = self._schedule_starts(first, settled)
         new = [not np.any(before[["zone", "time_us"]] == one[["zone", "time_us"]]) for one in now]
         return now[np.array(new, bool)]
 
-    def _openings(self, first: int, settled: int) -> NDArray[np.void]:
+    def _schedule_starts(self, first: int, settled: int) -> NDArray[np.void]:
         found = joined(*self.parts(first, settled))
         return found[found["transition"] == Transition.SCHEDULE]
 
@@ -136,9 +136,9 @@ class Timeline:
         before, now = old._suspects(first, old_settled), self._suspects(first, settled)
         return dict.fromkeys(now - before, True) | dict.fromkeys(before - now, False)
 
-    def openings(self) -> NDArray[np.void]:
-        """All openings of schedules."""
-        return self._openings(0, len(self.segments))
+    def schedule_starts(self) -> NDArray[np.void]:
+        """All schedule starts."""
+        return self._schedule_starts(0, len(self.segments))
 
     def suspicions(self, rows: NDArray[np.void]) -> dict[tuple[int, int, int], bool]:
         """Fixes whose flag is wrong: of `rows`, which are in the segments, and of those before."""

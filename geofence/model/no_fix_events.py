@@ -17,7 +17,7 @@ MOVE_DTYPE = np.dtype(
     ]
 )
 
-OPENING_DTYPE = np.dtype(
+SCHEDULE_START_DTYPE = np.dtype(
     [
         ("key", "<i8"),  # the organization
         ("time_us", "<i8"),  # when a window of the zone's schedule opens
@@ -28,11 +28,11 @@ OPENING_DTYPE = np.dtype(
 
 
 class Agenda(NamedTuple):
-    """move: MOVE_DTYPE; opening: OPENING_DTYPE; both by key, then time."""
+    """move: MOVE_DTYPE; schedule_start: SCHEDULE_START_DTYPE; both by key, then time."""
 
     move: NDArray[np.void]
-    opening: NDArray[np.void]
+    schedule_start: NDArray[np.void]
 
     @staticmethod
     def empty() -> "Agenda":
-        return Agenda(np.empty(0, MOVE_DTYPE), np.empty(0, OPENING_DTYPE))
+        return Agenda(np.empty(0, MOVE_DTYPE), np.empty(0, SCHEDULE_START_DTYPE))

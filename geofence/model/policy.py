@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from geofence.model.schedule import Schedule, is_open
-from geofence.model.transitions import SILENT
+from geofence.model.transitions import SILENT, Word
 
 BREACH = "asset.geofence_breach"
 DWELL = "asset.geofence_dwell"
@@ -19,7 +19,6 @@ AMENDED = "asset.visit_amended"
 
 When = Literal["always", "after an exit", "never"]
 Alert = Literal["enter", "exit", "pass_through"]
-Word = Literal["enter", "exit", "dwell", "overspeed"]
 DEFAULT_KIND = "restricted"
 
 # Kind of zone -> what alerts where the zone itself does not say. "After an exit": only where the
@@ -32,10 +31,10 @@ DEFAULT_ALERTS: dict[str, dict[Alert, When]] = {
     "other": {"enter": "never", "exit": "never", "pass_through": "never"},
 }
 
-SILENT_CAUSES = frozenset(cause.name.lower() for cause in SILENT)
+SILENT_CAUSES = frozenset(cause.word for cause in SILENT)
 
 # (kind of zone, whether the asset is inside when the zone's hours begin) -> what the breach says.
-OPENING_BREACHES: dict[tuple[str, bool], Literal["enter", "exit"]] = {
+SCHEDULE_START_BREACHES: dict[tuple[str, bool], Literal["enter", "exit"]] = {
     ("restricted", True): "enter",
     ("allowed", False): "exit",
 }
@@ -87,12 +86,12 @@ def event_type(
     return BREACH if wanted and _in_hours(policy, time_us) else None
 
 
-def opening_breach(policy: Policy, *, inside: bool) -> Literal["enter", "exit"] | None:
+def schedule_start_breach(policy: Policy, *, inside: bool) -> Literal["enter", "exit"] | None:
     """The transition of the breach of an asset when the zone's hours begin; None for no breach.
 
     Where the zone has an `alert_on`, the transition must be in it.
     """
-    transition = OPENING_BREACHES.get((policy.kind, inside))
+    transition = SCHEDULE_START_BREACHES.get((policy.kind, inside))
     if policy.schedule is None or transition is None:
         return None
     return transition if _wants(policy, transition, left_before=True) else None

@@ -2,7 +2,7 @@
 
 A window goes from one local wall time to another on the days of the week that it names; where it
 ends no later than it begins, it ends on the next day. The schedule is open wherever one of its
-windows is: windows that touch or overlap are one opening.
+windows is: windows that touch or overlap start once.
 
 Where the clocks are changed, a window goes from the first time that its beginning is reached to the
 last time that its end is. So a wall time that is skipped counts as the moment of the jump, one that
@@ -25,7 +25,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MAX_WINDOWS = 50
-MAX_SPAN_DAYS = 92  # of one call of opens_between: some thousands of openings at the most
+MAX_SPAN_DAYS = 92  # of one call of opens_between: some thousands of starts at the most
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (a wall time)
 _UTC_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -80,7 +80,7 @@ def opens_between(schedule: Schedule, after_us: int, until_us: int) -> list[int]
     MAX_SPAN_DAYS apart.
     """
     if (until_us - after_us) * _MICROSECOND > MAX_SPAN_DAYS * _DAY:
-        raise ValueError(f"openings are told for at most {MAX_SPAN_DAYS} days at a time")
+        raise ValueError(f"starts are told for at most {MAX_SPAN_DAYS} days at a time")
     if until_us <= after_us:
         return []
     days = _days_near(schedule, after_us, until_us)

@@ -5,8 +5,12 @@ Compiled code looks each decision up in ACTIONS, which is made from DECISIONS.
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Literal, cast
 
 import numpy as np
+
+Word = Literal["enter", "exit", "dwell", "overspeed"]
+"""The words for what happens in a visit, in events and in the API."""
 
 
 class Was(IntEnum):
@@ -83,6 +87,11 @@ class Transition(IntEnum):
     )
     OVERSPEED = 5  # a fix inside states a speed above the zone's limit
 
+    @property
+    def word(self) -> Word:
+        """The word in events, in the API, in metrics and in replays."""
+        return cast(Word, self.name.lower())
+
 
 class Cause(IntEnum):
     MOVED = 0
@@ -91,6 +100,11 @@ class Cause(IntEnum):
     REASSIGNED = 3  # the asset got another tracker, or lost its tracker
     SILENCE = 4  # nothing was heard for so long
     SCHEDULE_STARTED = 5
+
+    @property
+    def word(self) -> str:
+        """The word in visits and events."""
+        return self.name.lower()
 
 
 # What is nobody's doing on the ground: an edit, another tracker, no news. It never alerts.
@@ -103,6 +117,11 @@ class Inferred(IntEnum):
     NONE = 0
     SEGMENT = 1  # the asset passed through between two fixes
     TIMER = 2  # a deadline passed
+
+    @property
+    def word(self) -> str | None:
+        """The word in visits and events."""
+        return None if self is Inferred.NONE else self.name.lower()
 
 
 TRANSITION_DTYPE = np.dtype(

@@ -6,8 +6,8 @@ from uuid import UUID
 from geofence.model.transitions import Transition
 from telemetry.ids import derived_id
 
-_opening = struct.Struct(">qiq").pack
-_TRANSITIONS = {one.name.lower(): bytes([one]) for one in Transition}
+_first_fix = struct.Struct(">qiq").pack
+_TRANSITIONS = {one.word: bytes([one]) for one in Transition}
 
 
 def visit_id(
@@ -25,8 +25,8 @@ def visit_id(
     visits that the same fix opened were known before (`geofence.late.amendments.VisitKey`). Times
     are microseconds since 1970.
     """
-    opening = _opening(opening_us, opening_seq, change_us)
-    parts = (asset.bytes, zone.bytes, tracker.bytes, opening)
+    first_fix = _first_fix(opening_us, opening_seq, change_us)
+    parts = (asset.bytes, zone.bytes, tracker.bytes, first_fix)
     if again:
         return derived_id(b"visit_again", *parts, again.to_bytes(4, "big"))
     return derived_id(b"visit", *parts)
@@ -42,7 +42,7 @@ def amendment_event_id(visit: UUID, revision: int) -> UUID:
     return derived_id(b"visit_amended", visit.bytes, revision.to_bytes(4, "big"))
 
 
-def opening_event_id(asset: UUID, zone: UUID, opened_us: int) -> UUID:
+def schedule_start_event_id(asset: UUID, zone: UUID, opened_us: int) -> UUID:
     """The id of the event that an asset gives when the hours of a zone begin.
 
     opened_us: when they began, microseconds since 1970.

@@ -7,18 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geofence.judging.lookup import signed_distances_m
-from geofence.model.transitions import Cause, Inferred
 from geofence.model.visit_ids import visit_id
 from ingest.registry.registry import Registry
 from telemetry.times import format_times
-
-# The words of visits and events.
-CAUSES: dict[int, str] = {cause: cause.name.lower() for cause in Cause}
-INFERRED: dict[int, str | None] = {
-    Inferred.NONE: None,
-    Inferred.SEGMENT: "segment",
-    Inferred.TIMER: "timer",
-}
 
 
 class Step(NamedTuple):
@@ -59,7 +50,7 @@ class Step(NamedTuple):
 
 
 def read_steps(transitions: NDArray[np.void], registry: Registry) -> list[Step]:
-    """Of TRANSITION_DTYPE, in their order."""
+    """Read transitions (TRANSITION_DTYPE), in their order."""
     if not len(transitions):
         return []
     distance_m = signed_distances_m(

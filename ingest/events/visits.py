@@ -10,34 +10,27 @@ from numpy.typing import NDArray
 
 from db.history.events import Event
 from db.history.visits import Departure, Dwelling, Overspeed, Visit
-from geofence.late.amendments import Telling, Told
-from geofence.model.policy import BREACH, Word, event_type, opening_breach
-from geofence.model.transitions import SILENT, Transition, rank_in_instant
-from geofence.model.visit_ids import event_id, opening_event_id
+from geofence.late.amendments import AnnouncedState, Telling
+from geofence.model.policy import BREACH, event_type, schedule_start_breach
+from geofence.model.transitions import SILENT, Cause, Inferred, Transition, rank_in_instant
+from geofence.model.visit_ids import event_id, schedule_start_event_id
 from ingest.events.amendment import amendment_event
 from ingest.events.breach import data, overspeed_data
-from ingest.events.known import AFTER_FIXES, Known
-from ingest.events.transition_rows import CAUSES, INFERRED, Step, read_steps, visit_of
+from ingest.events.detected import AFTER_FIXES, DetectedEvent
+from ingest.events.transition_rows import Step, read_steps, visit_of
 from ingest.registry.registry import Registry
 from telemetry.times import format_time, to_datetime
-
-_WORDS: dict[int, Word] = {
-    Transition.ENTER: "enter",
-    Transition.EXIT: "exit",
-    Transition.DWELL: "dwell",
-    Transition.OVERSPEED: "overspeed",
-}
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What one batch changes, in the order in which it happened."""
+    """The changes that one batch makes, in the order in which they happened."""
 
     visits: dict[UUID, Visit] = field(default_factory=dict[UUID, Visit])
     dwellings: list[Dwelling] = field(default_factory=list[Dwelling])
     overspeeds: list[Overspeed] = field(default_factory=list[Overspeed])
     departures: list[Departure] = field(default_factory=list[Departure])
-    events: list[Known] = field(default_factory=list[Known])
+    events: list[DetectedEvent] = field(default_factory=list[DetectedEvent])
 
     def __bool__(self) -> bool:
         noted = self.dwellings or self.overspeeds or self.departures
@@ -48,30 +41,30 @@ def tell(
     transitions: NDArray[np.void],
     registry: Registry,
     detected_us: int,
-    told: Mapping[UUID, Told],
+    announced: Mapping[UUID, AnnouncedState],
 ) -> Outcome:
-    """The rows for `transitions` (TRANSITION_DTYPE). detected_us: when they became known. told: of
-    open visits, what was told of them before and does not hold.
+    """The rows for `transitions` (TRANSITION_DTYPE). detected_us: when they became known.
+    announced: of open visits, what was told of them before and does not hold.
     """
     outcome = Outcome()
     detected_at = format_time(detected_us)
     for step in _in_order(read_steps(transitions, registry), registry):
         if step.transition == Transition.SCHEDULE:
-            event = _opening_event(step, detected_at, registry)
+            event = _schedule_start_event(step, detected_at, registry)
         else:
             visit = visit_of(step, registry)
-            before = told.get(visit) if told else None
+            before = announced.get(visit) if announced else None
             _note(outcome, step, visit, registry, amends=before is not None and before.exit)
             event = _event(step, visit, before, detected_at, registry)
         if event is not None:
-            outcome.events.append(Known(AFTER_FIXES if step.row < 0 else step.row, event))
+            outcome.events.append(DetectedEvent(AFTER_FIXES if step.row < 0 else step.row, event))
     return outcome
 
 
 def _event(
-    step: Step, visit: UUID, before: Told | None, detected_at: str, registry: Registry
+    step: Step, visit: UUID, before: AnnouncedState | None, detected_at: str, registry: Registry
 ) -> Event | None:
-    telling = Telling(_WORDS[step.transition])
+    telling = Telling(Transition(step.transition).word)
     instead = telling if before is None else before.instead_of(telling)
     if instead is telling:
         return visit_event(step, visit, detected_at, registry, late=False)
@@ -82,7 +75,7 @@ def _event(
 
 
 def _in_order(steps: list[Step], registry: Registry) -> Iterator[Step]:
-    """As they are; of one kind and one instant by zone id."""
+    """Keep the order, but sort steps of one kind and one instant by zone id."""
     place = 0
     while place < len(steps):
         first, moment = place, _moment(steps[place])
@@ -115,7 +108,7 @@ def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amen
         else:
             outcome.visits[visit] = opened._replace(**_of_visit(overspeed), overspeed_told=True)
     else:
-        how = (at, step.lat, step.lon, CAUSES[step.cause], INFERRED[step.inferred])
+        how = (at, step.lat, step.lon, Cause(step.cause).word, Inferred(step.inferred).word)
         fix = (registry.trackers[step.tracker], to_datetime(step.fix_us), step.fix_seq)
         is_told = step.cause not in SILENT
         departure = Departure(org_id, visit, *how, *fix, told=is_told, amends=amends)
@@ -151,8 +144,8 @@ def opened_visit(step: Step, visit: UUID, registry: Registry) -> Visit:
         entered_at=to_datetime(step.time_us),
         entry_lat=step.lat,
         entry_lon=step.lon,
-        entry_cause=CAUSES[step.cause],
-        entry_inferred=INFERRED[step.inferred],
+        entry_cause=Cause(step.cause).word,
+        entry_inferred=Inferred(step.inferred).word,
         opening_again=step.opening_again,
     )
 
@@ -160,10 +153,10 @@ def opened_visit(step: Step, visit: UUID, registry: Registry) -> Visit:
 def visit_event(
     step: Step, visit: UUID, detected_at: str, registry: Registry, *, late: bool
 ) -> Event | None:
-    """What is told of a transition of a visit, if anything is."""
+    """Return the event of a transition of a visit, if it has one."""
     facts = registry.zone_facts(step.zone, step.version)
-    word = _WORDS[step.transition]
-    cause, inferred = CAUSES[step.cause], INFERRED[step.inferred]
+    word = Transition(step.transition).word
+    cause, inferred = Cause(step.cause).word, Inferred(step.inferred).word
     kind = event_type(facts.policy, word, cause, inferred, step.time_us, left_before=step.returning)
     if kind is None:
         return None
@@ -178,17 +171,19 @@ def visit_event(
     )
 
 
-def _opening_event(step: Step, detected_at: str, registry: Registry) -> Event | None:
-    """What is told of an asset that is in the wrong place when the zone's hours begin."""
+def _schedule_start_event(step: Step, detected_at: str, registry: Registry) -> Event | None:
+    """Return the event of an asset that is in the wrong place when the zone's hours begin."""
     facts = registry.zone_facts(step.zone, step.version)
-    word = opening_breach(facts.policy, inside=True)
+    word = schedule_start_breach(facts.policy, inside=True)
     visit = None if word is None else visit_of(step, registry)
-    word = word or opening_breach(facts.policy, inside=False)
+    word = word or schedule_start_breach(facts.policy, inside=False)
     if word is None:
         return None
     return Event(
         org_id=registry.organizations[step.organization],
-        id=opening_event_id(registry.assets[step.asset], registry.zones[step.zone], step.time_us),
+        id=schedule_start_event_id(
+            registry.assets[step.asset], registry.zones[step.zone], step.time_us
+        ),
         type=BREACH,
         occurred_at=to_datetime(step.time_us),
         data=data(step, word, visit, facts, detected_at, registry),

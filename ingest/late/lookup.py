@@ -1,7 +1,7 @@
-"""What the database knows of late fixes and of the assets that they belong to.
+"""Look-ups in the database: of late fixes, and of the assets that late fixes belong to.
 
-Most batches ask nothing of it. A plan that needs it says what (`PastNeeded`), and is made again
-with it.
+Most batches need no look-up. Where a plan needs one, `LookupNeeded` stands in its place, and the
+plan is made again with the answers (`Past`).
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from db.core.connect import Connection
 from db.history import gps_events, retention, visits
 from db.history.gps_events import FixKey, PastFix, PastSpan, Place
-from db.ingest import checkpoints, restore
+from db.ingest import checkpoints, fix_presence, restore
 from db.ingest.asset_backlogs import Backlog
 from db.ingest.checkpoints import Checkpoint
 from geofence.judging.state import StateDelta
@@ -29,12 +29,13 @@ from geofence.model.records import PLACE_DTYPE
 from geofence.model.transitions import Cause, Inferred
 from geofence.zones.versions import MAX_TIME_US
 from ingest.memory.checkpoints import decode
+from ingest.registry.reassignments import Putting
 from ingest.registry.registry import Registry
 from telemetry.fix import FIX_DTYPE, Known, blank_rows
 from telemetry.times import to_datetime, to_us
 
-_CAUSES = {cause.name.lower(): int(cause) for cause in Cause}
-_INFERRED = {None: Inferred.NONE, "segment": Inferred.SEGMENT, "timer": Inferred.TIMER}
+_CAUSES = {cause.word: int(cause) for cause in Cause}
+_INFERRED = {inferred.word: int(inferred) for inferred in Inferred}
 _END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
 MOST_CHECKPOINTS = 64  # beyond so many, all of the past is looked up
@@ -44,7 +45,7 @@ MOST_FIXES = 20_000  # of an asset, judged at once; where more follow, a late fi
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class LateSpan:
     """The fixes of an asset that come late, and how far beyond them its past is wanted.
 
     checkpoints: so many, or as many as there are.
@@ -54,13 +55,13 @@ class Span:
     latest_us: int
     checkpoints: int = 1
 
-    def deeper(self) -> "Span":
+    def deeper(self) -> "LateSpan":
         return replace(self, checkpoints=8 * self.checkpoints)
 
 
 @dataclass(frozen=True, slots=True)
 class AssetPast:
-    """What is stored of an asset about some time.
+    """The stored past of an asset about some time.
 
     before: its state at the beginning, None where that is its first fix. end: its state at the end,
     None where that is now. rows: its fixes between, in order of time and seq; None where they are
@@ -69,7 +70,7 @@ class AssetPast:
     more_follow: it is not the last one.
     """
 
-    span: Span
+    span: LateSpan
     before: StateDelta | None
     end: StateDelta | None
     rows: NDArray[np.void] | None
@@ -88,69 +89,73 @@ class AssetPast:
         return self.since_us < earliest_us and latest_us < end_us
 
 
+ClockQuestion = tuple[int, int]
+"""Tracker and time: whether a fix of the tracker is stored from the day before it, or at it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What has been looked up. stored: of the fixes that were asked for, with their places; None
-    where none were.
+    """Answers to the look-ups of a plan.
 
-    piece: an asset and the next piece of its backlog.
+    clocks: answers to questions. stored: of the fixes that were asked for, with their places; None
+    where none were. piece: an asset and the next piece of its backlog.
     """
 
+    clocks: Mapping[ClockQuestion, bool] = field(default_factory=dict[ClockQuestion, bool])
     stored: Mapping[FixKey, Place] | None = None
-    assets: dict[int, AssetPast] = field(default_factory=dict[int, AssetPast])
+    assets: Mapping[int, AssetPast] = field(default_factory=dict[int, AssetPast])
     piece: tuple[int, AssetPast] | None = None
 
 
 NO_PAST = Past()
 
 
-class PastNeeded(Exception):
-    """A plan cannot be made without this.
+@dataclass(frozen=True, slots=True)
+class LookupNeeded:
+    """Questions to the database, without whose answers a batch cannot be planned.
 
-    fixes: which of them are stored. assets: by ordinal, the past that bears on some time. backlog:
-    whose next piece, which has `length` times as many fixes as others. places: by asset since
-    when it matters where trackers were when they were put on it.
+    clocks: of fixes that may have a wrong clock (`ingest.planning.clock_rollover`). fixes: which of
+    them are stored. assets: by ordinal, the past that bears on some time. backlog: whose next
+    piece, which has `length` times as many fixes as others. places: by asset since when it matters
+    where trackers were when they were put on it.
     """
 
-    def __init__(
-        self,
-        fixes: Sequence[FixKey] = (),
-        assets: Mapping[int, Span] = {},
-        backlog: Backlog | None = None,
-        length: float = 1.0,
-        places: Mapping[int, int] = {},
-    ) -> None:
-        super().__init__(f"{len(fixes)} fixes and {len(assets)} assets are to be looked up")
-        self.fixes = fixes
-        self.assets = assets
-        self.backlog = backlog
-        self.length = length
-        self.places = places
+    clocks: Sequence[ClockQuestion] = ()
+    fixes: Sequence[FixKey] = ()
+    assets: Mapping[int, LateSpan] = field(default_factory=dict[int, LateSpan])
+    backlog: Backlog | None = None
+    length: float = 1.0
+    places: Mapping[int, int] = field(default_factory=dict[int, int])
 
 
-async def look_up(conn: Connection, need: PastNeeded, past: Past, registry: Registry) -> Past:
+async def look_up(conn: Connection, need: LookupNeeded, past: Past, registry: Registry) -> Past:
     """`past`, and what is needed beyond it."""
+    if need.clocks:
+        asked = [(registry.trackers[tracker], time_us) for tracker, time_us in need.clocks]
+        answers = zip(need.clocks, await fix_presence.preceded(conn, asked), strict=True)
+        past = replace(past, clocks={**past.clocks, **dict(answers)})
     if need.fixes:
         past = replace(past, stored=await gps_events.stored(conn, need.fixes))
     if need.places:
         since_us = {asset: time_us - 1 for asset, time_us in need.places.items()}
-        await _look_up_places(conn, since_us, registry)
+        await place_trackers(conn, registry.moves.puttings_since(since_us), registry)
     if need.assets:
         found = await _assets(conn, need.assets, registry)
-        past = replace(past, assets=past.assets | found)
+        past = replace(past, assets={**past.assets, **found})
     if need.backlog is not None:
-        past = replace(past, piece=await _piece(conn, need, registry))
+        past = replace(past, piece=await _piece(conn, need.backlog, need.length, registry))
     return past
 
 
-async def _piece(conn: Connection, need: PastNeeded, registry: Registry) -> tuple[int, AssetPast]:
-    """What follows in a backlog: a bounded number of fixes, and the visits that they bear on.
+async def _piece(
+    conn: Connection, backlog: Backlog, length: float, registry: Registry
+) -> tuple[int, AssetPast]:
+    """Look up the next piece of a backlog: some fixes, and the visits that they bear on.
 
     Where fixes since the state before it are not kept any more, the asset begins anew behind them:
     a visit that began before and went on is then another one.
     """
-    backlog, most = need.backlog, max(1, int(PIECE_FIXES * need.length))
-    assert backlog is not None
+    most = max(1, int(PIECE_FIXES * length))
     owner, asset = backlog[:2], registry.assets.number(backlog.asset_id)
     before = await _state_of(conn, backlog, registry)
     after = _after(before)
@@ -162,15 +167,16 @@ async def _piece(conn: Connection, need: PastNeeded, registry: Registry) -> tupl
     fixes, more_follow = found[:most], len(found) > most
     until = to_datetime(fixes[-1].time_us) if more_follow else _END_OF_TIME
     stays = await visits.within(conn, [(*owner, since, until)])
-    await _look_up_places(conn, {asset: _since_us(before)}, registry)
+    puttings = registry.moves.puttings_since({asset: _since_us(before)})
+    await place_trackers(conn, puttings, registry)
     return asset, AssetPast(
-        Span(backlog.time_us, backlog.time_us),
+        LateSpan(backlog.time_us, backlog.time_us),
         before,
         end=None,
         rows=_rows(fixes, registry) if fixes else np.empty(0, FIX_DTYPE),
         visits=[_visit(row, registry) for row in stays],
         backlog=backlog,
-        length=need.length,
+        length=length,
         more_follow=more_follow,
     )
 
@@ -184,7 +190,7 @@ async def _state_of(conn: Connection, backlog: Backlog, registry: Registry) -> S
 
 
 async def _assets(
-    conn: Connection, spans: Mapping[int, Span], registry: Registry
+    conn: Connection, spans: Mapping[int, LateSpan], registry: Registry
 ) -> dict[int, AssetPast]:
     owner = {asset: _owner(asset, registry) for asset in spans}
     edges = await _edges(conn, spans, owner, registry)
@@ -198,7 +204,8 @@ async def _assets(
     stays = await visits.within(
         conn, [(*owner[asset], _bearing(before), _until(end)[0]) for asset, before, end in edges]
     )
-    await _look_up_places(conn, {asset: _since_us(before) for asset, before, _ in edges}, registry)
+    since_us = {asset: _since_us(before) for asset, before, _ in edges}
+    await place_trackers(conn, registry.moves.puttings_since(since_us), registry)
     visits_of: dict[UUID, list[amendments.Visit]] = defaultdict(list)
     for row in stays:
         visits_of[row.asset_id].append(_visit(row, registry))
@@ -227,11 +234,11 @@ async def _assets(
 
 async def _edges(
     conn: Connection,
-    spans: Mapping[int, Span],
+    spans: Mapping[int, LateSpan],
     owner: Mapping[int, tuple[UUID, UUID]],
     registry: Registry,
 ) -> list[tuple[int, StateDelta | None, StateDelta | None]]:
-    """Of each asset the states at the beginning and at the end."""
+    """Look up the states of each asset at the beginning and at the end."""
     earliest = [(*owner[asset], span.earliest_us) for asset, span in spans.items()]
     latest = [
         (*owner[asset], span.latest_us, span.checkpoints)
@@ -278,9 +285,8 @@ def _bearing(before: StateDelta | None) -> datetime:
     return to_datetime(int(running["run_first"]["time_us"].min(initial=since_us)))
 
 
-async def _look_up_places(conn: Connection, since_us: dict[int, int], registry: Registry) -> None:
-    """Where trackers were when they were put on these assets: late fixes may tell otherwise now."""
-    puttings = registry.moves.puttings_since(since_us)
+async def place_trackers(conn: Connection, puttings: Sequence[Putting], registry: Registry) -> None:
+    """Look up where trackers were when they were put on assets: late fixes may change that."""
     wanted = [
         (registry.trackers[one.tracker], one.time_us, registry.gates.max_accuracy_of(one.asset))
         for one in puttings
@@ -327,18 +333,18 @@ def _visit(row: visits.Visit, registry: Registry) -> amendments.Visit:
         change_us=0 if row.opening_change is None else to_us(row.opening_change),
         again=row.opening_again,
     )
-    opening = (tracker, to_us(row.opening_time), row.opening_seq)
+    first_fix = (tracker, to_us(row.opening_time), row.opening_seq)
     entry = (row.entered_at, row.entry_lat, row.entry_lon, row.entry_cause, row.entry_inferred)
     exit_ = (row.left_at, row.exit_lat, row.exit_lon, row.exit_cause, row.exit_inferred)
     dwelled = (row.dwelled_at, row.entry_lat, row.entry_lon, row.entry_cause, "timer")
     overspeed = (row.overspeed_at, row.overspeed_lat, row.overspeed_lon, "moved", None)
-    entered = _place(entry, opening)
+    entered = _place(entry, first_fix)
     return amendments.Visit(
         key=key,
         version=row.zone_version,
         entered=entered,
         left=None if row.left_at is None else _place(exit_, _exit_fix(row, registry)),
-        dwelled=None if row.dwelled_at is None else _place(dwelled, opening),
+        dwelled=None if row.dwelled_at is None else _place(dwelled, first_fix),
         revision=row.revision,
         retracted=row.retracted,
         told_enter=not entered.is_silent,
@@ -360,7 +366,7 @@ def _exit_fix(row: visits.Visit, registry: Registry) -> tuple[int, int | None, i
 
 
 def _place(stored: tuple[Any, ...], fix: tuple[int, int | None, int]) -> amendments.Place:
-    """What is stored of a place; how exactly the fix showed it, is not."""
+    """Read a stored place. The accuracy of the fix that showed it is not stored."""
     at, lat, lon, cause, inferred = stored
-    words = (_CAUSES[cause], int(_INFERRED[inferred]))
+    words = (_CAUSES[cause], _INFERRED[inferred])
     return amendments.Place(to_us(at), lat, lon, *fix, None, None, *words)

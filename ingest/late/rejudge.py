@@ -19,13 +19,13 @@ from db.ingest.asset_backlogs import Backlog
 from db.ingest.checkpoints import Checkpoint
 from geofence.judging.evaluator import NO_TIMERS_US
 from geofence.judging.state import State, StateDelta
-from geofence.late.amendments import Told, VisitKey
+from geofence.late.amendments import AnnouncedState, VisitKey
 from geofence.late.history import History, Revision, Unsettled
 from geofence.late.segments import Circumstances
 from geofence.zones.versions import MAX_TIME_US
-from ingest.events.known import AFTER_FIXES, BEFORE_FIXES, Known
+from ingest.events.detected import AFTER_FIXES, BEFORE_FIXES, DetectedEvent
 from ingest.late import rows as news
-from ingest.late.lookup import LONGEST_PIECE, AssetPast, PastNeeded, Span
+from ingest.late.lookup import LONGEST_PIECE, AssetPast, LateSpan, LookupNeeded
 from ingest.memory import checkpoints
 from ingest.registry.registry import Registry
 from telemetry.fix import FixBatch, Flag
@@ -33,12 +33,12 @@ from telemetry.fix import FixBatch, Flag
 
 @dataclass(slots=True)
 class Late:
-    """What is to be written for late fixes, and what is known afterwards.
+    """Rows to be written for late fixes, and the state afterwards.
 
-    fixes: how many they were, with those that came with them; suspects: how many of them are. told,
-    used_names: see `ingest.planning.plan.Memory`; None for what is to be forgotten. states: of the
-    assets, as of now. suspect: stored fixes whose flag changes. outdated: in these times
-    checkpoints are wrong. checkpointed: (asset, time_us) of the last one that each has now.
+    fixes: how many they were, with those that came with them; suspects: how many of them are.
+    announced, used_names: see `ingest.planning.memory.Memory`; None for what is to be forgotten.
+    states: of the assets, as of now. suspect: stored fixes whose flag changes. outdated: in these
+    times checkpoints are wrong. checkpointed: (asset, time_us) of the last one that each has now.
     backlogs: how far those of which a piece was judged are, None for all of it. spent: by
     organization, how many late fixes were judged, and the seconds that it took.
     """
@@ -46,10 +46,12 @@ class Late:
     fixes: int = 0
     suspects: int = 0
     states: list[StateDelta] = field(default_factory=list[StateDelta])
-    told: dict[UUID, Told | None] = field(default_factory=dict[UUID, Told | None])
+    announced: dict[UUID, AnnouncedState | None] = field(
+        default_factory=dict[UUID, AnnouncedState | None]
+    )
     used_names: dict[int, set[VisitKey]] = field(default_factory=dict[int, set[VisitKey]])
     visits: list[Visit] = field(default_factory=list[Visit])
-    events: list[Known] = field(default_factory=list[Known])
+    events: list[DetectedEvent] = field(default_factory=list[DetectedEvent])
     suspect: dict[FixKey, bool] = field(default_factory=dict[FixKey, bool])
     outdated: list[stored.Span] = field(default_factory=list[stored.Span])
     checkpoints: list[Checkpoint] = field(default_factory=list[Checkpoint])
@@ -65,15 +67,14 @@ def judge(
     bench: State,
     registry: Registry,
     now_us: tuple[int, int],
-) -> Late:
+) -> Late | LookupNeeded:
     """Judges the fixes of assets whose past is known, and sets their flag `suspect`.
 
-    Raises PastNeeded where more has to be known. bench: see `geofence.late.history`.
-    now_us: up to when deadlines have fallen due, and the clock.
+    bench: see `geofence.late.history`. now_us: up to when deadlines have fallen due, and the clock.
     """
     late, due_us = Late(), now_us[0]
     rows = batch.rows
-    unsettled: dict[int, Span] = {}
+    unsettled: dict[int, LateSpan] = {}
     for asset, own in rows_by_asset(rows, list(past)):
         known, began_s = past[asset], time.perf_counter()
         late.fixes += len(own)
@@ -85,7 +86,7 @@ def judge(
             revisions = list(_revisions(history, known, rows[own], state, due_us, circumstances))
         except Unsettled:
             if known.backlog is not None:
-                raise PastNeeded(backlog=known.backlog, length=2 * known.length) from None
+                return LookupNeeded(backlog=known.backlog, length=2 * known.length)
             unsettled[asset] = known.span.deeper()
             continue
         _flag(rows, own, revisions, late, registry)
@@ -100,7 +101,7 @@ def judge(
         else:
             _note_time(late, registry.organization_of_asset(asset), len(own), began_s)
     if unsettled:
-        raise PastNeeded(assets=unsettled)
+        return LookupNeeded(assets=unsettled)
     return late
 
 
@@ -128,7 +129,7 @@ def _revisions(
     due_us: int,
     circumstances: Circumstances,
 ) -> Iterator[Revision]:
-    """What is known is recalled, then comes fix by fix, then what has fallen due."""
+    """Recall the stored past, then judge fix by fix, then what has fallen due."""
     assert known.rows is not None
     if known.backlog is not None:
         until_us = NO_TIMERS_US if known.more_follow else _before(rows, due_us)
@@ -203,18 +204,18 @@ def _write(
 
 
 def _keep(history: History, late: Late, registry: Registry) -> None:
-    """What is known of the asset now."""
+    """Keep the state of the asset as it is now."""
     late.states.append(history.state())
     late.used_names[history.asset] = history.used_names()
-    told = history.told()
+    announced = history.announced()
     for key in history.visits:
-        late.told[news.visit_id_of(history.asset, key, registry)] = told.get(key)
+        late.announced[news.visit_id_of(history.asset, key, registry)] = announced.get(key)
 
 
 def _rest(history: History, before: Backlog | None, late: Late, registry: Registry) -> Backlog:
-    """What is left of a backlog after a piece: what is known then goes with it."""
+    """Return the rest of a backlog after a piece, with the state of the asset by then."""
     for key in history.visits:
-        late.told[news.visit_id_of(history.asset, key, registry)] = None
+        late.announced[news.visit_id_of(history.asset, key, registry)] = None
     state = history.state()
     judged_us = None if before is None else before.judged_us
     return Backlog(*checkpoints.encode(state.assets[0], state.memberships, registry), judged_us)

@@ -1,4 +1,4 @@
-"""What late fixes change, as the rows that tell of it: visits and events."""
+"""The rows that late fixes change: visits and events."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -11,11 +11,17 @@ from db.history.visits import Visit
 from geofence.late import amendments
 from geofence.late.amendments import News, Telling, VisitKey
 from geofence.late.history import Revision
-from geofence.model.transitions import TRANSITION_DTYPE, Transition, rank_in_instant
+from geofence.model.transitions import (
+    TRANSITION_DTYPE,
+    Cause,
+    Inferred,
+    Transition,
+    rank_in_instant,
+)
 from geofence.model.visit_ids import visit_id
 from ingest.events.amendment import amendment_event
-from ingest.events.known import Known
-from ingest.events.transition_rows import CAUSES, INFERRED, Step, read_steps, visit_of
+from ingest.events.detected import DetectedEvent
+from ingest.events.transition_rows import Step, read_steps, visit_of
 from ingest.events.visits import opened_visit, tell, visit_event
 from ingest.registry.registry import Registry
 from telemetry.times import format_time, to_datetime
@@ -31,32 +37,32 @@ _FIRST = {
 
 def events(
     asset: int, revision: Revision, fixes: Sequence[int], registry: Registry, clock_us: int
-) -> list[Known]:
+) -> list[DetectedEvent]:
     """Return what is told of one revision of an asset's visits, in order.
 
-    fixes: the numbers of the fixes that it is of, see `ingest.events.known`.
+    fixes: the numbers of the fixes that it is of, see `ingest.events.detected`.
     """
     detected_at = format_time(clock_us)
-    found: list[tuple[_Order, Known]] = []
+    found: list[tuple[_Order, DetectedEvent]] = []
     steps = read_steps(_rows(asset, revision.news, registry), registry)
     for step, one in zip(steps, revision.news, strict=True):
         event = _event(step, one, detected_at, registry)
         if event is not None:
             order = (*one.order, registry.zones[one.visit.key.zone])
-            found.append((order, Known(fixes[one.fix], event)))
-    for opening in revision.openings:
-        rows = np.array([opening], TRANSITION_DTYPE)
+            found.append((order, DetectedEvent(fixes[one.fix], event)))
+    for start in revision.schedule_starts:
+        rows = np.array([start], TRANSITION_DTYPE)
         for _, event in tell(rows, registry, clock_us, {}).events:
-            found.append((_order(opening, registry), Known(fixes[int(opening["row"])], event)))
+            found.append((_order(start, registry), DetectedEvent(fixes[int(start["row"])], event)))
     return [known for _, known in sorted(found, key=lambda one: one[0])]
 
 
-def _order(opening: np.void, registry: Registry) -> _Order:
-    """As `News.order`, then the zone's id."""
-    kind, time_us = int(opening["transition"]), int(opening["time_us"])
-    rank = rank_in_instant(kind, int(opening["entered_us"]), time_us)
-    zone_id = registry.zones[int(opening["zone"])]
-    return int(opening["row"]), int(opening["step"]), time_us, rank, zone_id
+def _order(start: np.void, registry: Registry) -> _Order:
+    """Return a sort key: as `News.order`, then the zone's id."""
+    kind, time_us = int(start["transition"]), int(start["time_us"])
+    rank = rank_in_instant(kind, int(start["entered_us"]), time_us)
+    zone_id = registry.zones[int(start["zone"])]
+    return int(start["row"]), int(start["step"]), time_us, rank, zone_id
 
 
 def _event(step: Step, one: News, detected_at: str, registry: Registry) -> Event | None:
@@ -93,8 +99,8 @@ def _rows(asset: int, told: Sequence[News], registry: Registry) -> NDArray[np.vo
 def visit_id_of(asset: int, key: VisitKey, registry: Registry) -> UUID:
     """The id of the visit that has this name."""
     tracker = registry.trackers[key.tracker]
-    opening = (key.time_us, key.seq, key.change_us, key.again)
-    return visit_id(registry.assets[asset], registry.zones[key.zone], tracker, *opening)
+    first_fix = (key.time_us, key.seq, key.change_us, key.again)
+    return visit_id(registry.assets[asset], registry.zones[key.zone], tracker, *first_fix)
 
 
 def visit_row(asset: int, visit: amendments.Visit, registry: Registry) -> Visit:
@@ -123,8 +129,8 @@ def visit_row(asset: int, visit: amendments.Visit, registry: Registry) -> Visit:
         left_at=to_datetime(left.time_us),
         exit_lat=left.lat,
         exit_lon=left.lon,
-        exit_cause=CAUSES[left.cause],
-        exit_inferred=INFERRED[left.inferred],
+        exit_cause=Cause(left.cause).word,
+        exit_inferred=Inferred(left.inferred).word,
     )
     if left.fix_us is None:
         return row

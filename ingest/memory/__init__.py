@@ -1,1 +1,1 @@
-"""What ingest remembers of assets between batches, and how that is kept."""
+"""States of assets between batches, and how they are saved."""

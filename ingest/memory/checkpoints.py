@@ -18,12 +18,12 @@ from geofence.late.segments import FIXES_PER_SEGMENT
 from geofence.model.records import MEMBERSHIP_DTYPE
 from geofence.zones.versions import MIN_TIME_US
 from ingest.memory.state_codec import (
-    Place,
-    Standing,
+    SavedAsset,
+    SavedPlace,
+    read_asset,
     read_place,
-    read_standing,
+    write_asset,
     write_place,
-    write_standing,
     zone_bytes,
 )
 from ingest.registry.registry import Registry
@@ -35,7 +35,7 @@ SPACING_FIXES = 4_000  # of a tracker that sends more than that in an hour
 _COUNTS = ("entered_us", "opening_us", "opening_seq", "opening_change_us", "opening_version")
 
 
-class Member(msgspec.Struct, array_like=True):
+class SavedMembership(msgspec.Struct, array_like=True):
     """MEMBERSHIP_DTYPE. run_first: None where there is no run. overspeed: older ones have none."""
 
     zone: bytes
@@ -45,13 +45,13 @@ class Member(msgspec.Struct, array_like=True):
     opening_tracker: bytes
     counts: list[int]  # _COUNTS, then opening_again
     run: int
-    run_first: Place | None
+    run_first: SavedPlace | None
     overspeed: bool = False
 
 
 class Snapshot(msgspec.Struct, array_like=True):
-    standing: Standing
-    members: list[Member]
+    asset: SavedAsset
+    members: list[SavedMembership]
 
 
 _decoder = msgspec.msgpack.Decoder(Snapshot)
@@ -88,7 +88,7 @@ class Checkpoints:
         ]
 
     def undo(self, assets: NDArray[np.integer], written: Iterable[tuple[int, int]]) -> Undo:
-        """Return what gives the assets, and those of `written`, their present standing back."""
+        """Return what gives the assets, and those of `written`, their present marks back."""
         asset = np.array([*assets.tolist(), *(number for number, _ in written)], np.int64)
         self._reach(int(asset.max(initial=-1)))
         last_us, fixes = self._last_us[asset], self._fixes[asset]
@@ -130,7 +130,7 @@ def _spread_us(asset: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def spaced(states: Iterable[StateDelta], since_us: int) -> list[StateDelta]:
-    """Of states of one asset, in order, those that lie far enough apart, in time or in number."""
+    """Return the states of one asset that lie far enough apart, in time or in number."""
     kept: list[StateDelta] = []
     last = 0
     for number, state in enumerate(states, 1):
@@ -147,7 +147,7 @@ def spaced(states: Iterable[StateDelta], since_us: int) -> list[StateDelta]:
 def encode(asset: Any, members: NDArray[np.void], registry: Registry) -> Checkpoint:
     """asset: ASSET_DTYPE; members: its memberships, MEMBERSHIP_DTYPE."""
     snapshot = Snapshot(
-        write_standing(asset, registry), [_member(member, registry) for member in members]
+        write_asset(asset, registry), [_member(member, registry) for member in members]
     )
     return Checkpoint(
         registry.organizations[int(asset["organization"])],
@@ -158,9 +158,9 @@ def encode(asset: Any, members: NDArray[np.void], registry: Registry) -> Checkpo
     )
 
 
-def _member(row: Any, registry: Registry) -> Member:
+def _member(row: Any, registry: Registry) -> SavedMembership:
     tracker = registry.trackers[int(row["opening_tracker"])].bytes if row["inside"] else b""
-    return Member(
+    return SavedMembership(
         zone_bytes(row, registry),
         bool(row["inside"]),
         bool(row["dwelled"]),
@@ -179,7 +179,7 @@ def decode(checkpoint: Checkpoint, registry: Registry) -> StateDelta:
     asset = registry.assets.number(checkpoint.asset_id)
     assets = blank_assets(asset, 1)
     assets["organization"] = registry.organizations.number(checkpoint.org_id)
-    read_standing(snapshot.standing, assets[0], registry)
+    read_asset(snapshot.asset, assets[0], registry)
     rows = np.zeros(len(snapshot.members), MEMBERSHIP_DTYPE)
     for row, member in zip(rows, snapshot.members, strict=True):
         row["asset"], row["zone"] = asset, registry.zones.number(UUID(bytes=member.zone))

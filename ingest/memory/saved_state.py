@@ -1,8 +1,8 @@
-"""What of an asset's state its visits and its newest fix do not tell: kept beside them, by UUIDs.
+"""States of assets that visits and the newest fix do not tell: saved beside them, by UUIDs.
 
-Most assets need no note: their newest stored fix is the last good one, nothing has happened since,
-and no run of fixes is under way. A note is written in the transaction of the fixes that it comes
-from, if it says something else than the one before, and removed when it is not needed any more.
+Most assets need no saved state: their newest stored fix is the last good one, nothing has happened
+since, and no run of fixes is under way. A state is written in the transaction of the fixes that it
+comes from, if it differs from the one before, and removed when it is not needed any more.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from db.ingest.asset_states import AssetKey, AssetState
 from geofence.judging.state import StateDelta
 from geofence.zones.versions import MIN_TIME_US
-from ingest.memory.state_codec import Place, Standing, write_place, write_standing, zone_bytes
+from ingest.memory.state_codec import SavedAsset, SavedPlace, write_asset, write_place, zone_bytes
 from ingest.registry.registry import Registry
 from ingest.undo import Undo, undo_of
 
@@ -25,26 +25,26 @@ class Run(msgspec.Struct, array_like=True):
 
     zone: bytes
     fixes: int
-    first: Place
+    first: SavedPlace
 
 
-class Note(msgspec.Struct, array_like=True):
-    """standing: None where the newest stored fix is good and tells where the asset is.
+class SavedState(msgspec.Struct, array_like=True):
+    """asset: None where the newest stored fix is good and tells where the asset is.
 
     left: the zones of which it is remembered that the asset has left them before.
     """
 
-    standing: Standing | None
+    asset: SavedAsset | None
     runs: list[Run]
     left: list[bytes]
 
 
-_decoder = msgspec.msgpack.Decoder(Note)
+_decoder = msgspec.msgpack.Decoder(SavedState)
 
 
 @dataclass(frozen=True, slots=True)
-class NoteChanges:
-    """By ordinal of the asset: notes to write over those of before, and those to remove."""
+class SavedStateChanges:
+    """By ordinal of the asset: states to write over those of before, and those to remove."""
 
     written: dict[int, AssetState]
     removed: dict[int, AssetKey]
@@ -53,28 +53,28 @@ class NoteChanges:
         return bool(self.written or self.removed)
 
 
-class Notes:
-    """The notes that are stored, or will be before anything planned from now on is."""
+class SavedStates:
+    """The saved states that are stored, or will be before anything planned from now on is."""
 
     def __init__(self) -> None:
         self._stored: dict[int, bytes] = {}
 
-    def restore(self, rows: Iterable[AssetState], registry: Registry) -> dict[int, Note]:
+    def restore(self, rows: Iterable[AssetState], registry: Registry) -> dict[int, SavedState]:
         """Forget everything and take what the database has; returns it by ordinal, decoded."""
         self._stored = {registry.assets.number(row.asset_id): row.state for row in rows}
         return {asset: _decoder.decode(state) for asset, state in self._stored.items()}
 
-    def changes(self, delta: StateDelta, registry: Registry) -> NoteChanges:
-        """What to write, and to remove, so that `delta` can be read back."""
-        changes = NoteChanges({}, {})
+    def changes(self, delta: StateDelta, registry: Registry) -> SavedStateChanges:
+        """Return which saved states to write and to remove, so that `delta` can be read back."""
+        changes = SavedStateChanges({}, {})
         outdated = {
             asset: place
             for place, asset in enumerate(delta.assets["asset"].tolist())
             if asset in self._stored
         }
-        for place, note in _needed(delta, registry):
+        for place, saved in _needed(delta, registry):
             key, asset = _key(delta, place, registry)
-            state = msgspec.msgpack.encode(note)
+            state = msgspec.msgpack.encode(saved)
             if self._stored.get(asset) != state:
                 changes.written[asset] = AssetState(*key, state)
             outdated.pop(asset, None)
@@ -82,11 +82,11 @@ class Notes:
             changes.removed[asset], _ = _key(delta, place, registry)
         return changes
 
-    def undo(self, changes: NoteChanges) -> Undo:
-        """Return what gives the assets their present notes back."""
+    def undo(self, changes: SavedStateChanges) -> Undo:
+        """Return what gives the assets their present saved states back."""
         return undo_of(self._stored, (*changes.written, *changes.removed))
 
-    def take(self, changes: NoteChanges) -> None:
+    def take(self, changes: SavedStateChanges) -> None:
         """They are stored, or will be."""
         self._stored.update((asset, row.state) for asset, row in changes.written.items())
         for asset in changes.removed:
@@ -94,28 +94,30 @@ class Notes:
 
 
 def _key(delta: StateDelta, place: int, registry: Registry) -> tuple[AssetKey, int]:
-    """Whose row it is, and its ordinal."""
+    """Return the key of the asset's row, and the asset's number."""
     asset = int(delta.assets["asset"][place])
     organization = registry.organization_of_asset(asset)  # the state of one without fixes has none
     return AssetKey(registry.organizations[organization], registry.assets[asset]), asset
 
 
-def _needed(delta: StateDelta, registry: Registry) -> Iterator[tuple[int, Note]]:
-    """The notes that assets need, by their place in the delta."""
+def _needed(delta: StateDelta, registry: Registry) -> Iterator[tuple[int, SavedState]]:
+    """The saved states that assets need, by their place in the delta."""
     members = delta.memberships
     unusual = (members["run"] > 0) | members["returning"]
     owner = np.repeat(np.arange(len(delta.assets)), delta.count)[unusual]
     members = members[unusual]
-    has_standing = _is_unusual(delta.assets, registry)
-    for place in np.union1d(np.flatnonzero(has_standing), owner).tolist():
+    is_unusual = _is_unusual(delta.assets, registry)
+    for place in np.union1d(np.flatnonzero(is_unusual), owner).tolist():
         own = members[np.searchsorted(owner, place) : np.searchsorted(owner, place, "right")]
         row = delta.assets[place]
-        standing = write_standing(row, registry) if has_standing[place] else None
-        yield place, _note(standing, own, registry)
+        asset = write_asset(row, registry) if is_unusual[place] else None
+        yield place, _saved_state(asset, own, registry)
 
 
-def _note(standing: Standing | None, members: NDArray[np.void], registry: Registry) -> Note:
-    """In one order, so that equal notes are equal bytes."""
+def _saved_state(
+    asset: SavedAsset | None, members: NDArray[np.void], registry: Registry
+) -> SavedState:
+    """In one order, so that equal states are equal bytes."""
     runs = [
         Run(
             zone_bytes(row, registry),
@@ -125,11 +127,11 @@ def _note(standing: Standing | None, members: NDArray[np.void], registry: Regist
         for row in members[members["run"] > 0]
     ]
     left = [zone_bytes(row, registry) for row in members[members["returning"]]]
-    return Note(standing, sorted(runs, key=lambda run: run.zone), sorted(left))
+    return SavedState(asset, sorted(runs, key=lambda run: run.zone), sorted(left))
 
 
 def _is_unusual(assets: NDArray[np.void], registry: Registry) -> NDArray[np.bool_]:
-    """Of whom the newest stored fix, by the assignments, does not tell where they are; (n,)."""
+    """Mask of assets whose state cannot be rebuilt from their newest stored fix. Shape (n,)."""
     newest_us, clock_us, good = assets["newest_us"], assets["clock_us"], assets["good"]
     is_good = assets["located"] & assets["joined"] & (assets["suspects"] == 0)
     is_good &= ~assets["vague"] & ~assets["bridged"]

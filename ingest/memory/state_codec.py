@@ -1,4 +1,4 @@
-"""What is known of an asset in a form that another process can read: UUIDs instead of ordinals."""
+"""The state of an asset in a form that another process can read: UUIDs instead of ordinals."""
 
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from geofence.model.records import PLACE_DTYPE
 from ingest.registry.registry import Registry
 
 
-class Place(msgspec.Struct, array_like=True):
+class SavedPlace(msgspec.Struct, array_like=True):
     """PLACE_DTYPE, with the tracker's UUID. NaN where not known."""
 
     tracker: bytes
@@ -22,25 +22,25 @@ class Place(msgspec.Struct, array_like=True):
     speed_mps: float
 
 
-class Standing(msgspec.Struct, array_like=True):
+class SavedAsset(msgspec.Struct, array_like=True):
     """ASSET_DTYPE. good: None where the asset is not located; fine: None where not `bridged`."""
 
     newest_us: int
     newest_seq: int
     clock_us: int
     joined: bool
-    good: Place | None
-    suspects: list[Place]
+    good: SavedPlace | None
+    suspects: list[SavedPlace]
     vague: bool = False
-    fine: Place | None = None
+    fine: SavedPlace | None = None
 
 
-def write_place(row: Any, registry: Registry) -> Place:
+def write_place(row: Any, registry: Registry) -> SavedPlace:
     tracker, *rest = row.item()
-    return Place(registry.trackers[tracker].bytes, *rest)
+    return SavedPlace(registry.trackers[tracker].bytes, *rest)
 
 
-def read_place(place: Place, registry: Registry) -> Any:
+def read_place(place: SavedPlace, registry: Registry) -> Any:
     """PLACE_DTYPE."""
     number = registry.trackers.number(UUID(bytes=place.tracker))
     seen = (place.time_us, place.seq, place.lat, place.lon, place.accuracy_m, place.speed_mps)
@@ -49,8 +49,8 @@ def read_place(place: Place, registry: Registry) -> Any:
     return row[0]
 
 
-def write_standing(row: Any, registry: Registry) -> Standing:
-    return Standing(
+def write_asset(row: Any, registry: Registry) -> SavedAsset:
+    return SavedAsset(
         int(row["newest_us"]),
         int(row["newest_seq"]),
         int(row["clock_us"]),
@@ -62,18 +62,18 @@ def write_standing(row: Any, registry: Registry) -> Standing:
     )
 
 
-def read_standing(standing: Standing, row: Any, registry: Registry) -> None:
+def read_asset(asset: SavedAsset, row: Any, registry: Registry) -> None:
     """Fills an ASSET_DTYPE."""
-    row["newest_us"], row["newest_seq"] = standing.newest_us, standing.newest_seq
-    row["clock_us"], row["joined"] = standing.clock_us, standing.joined
-    row["located"] = standing.good is not None
-    if standing.good is not None:
-        row["good"] = read_place(standing.good, registry)
-    row["vague"], row["bridged"] = standing.vague, standing.fine is not None
-    if standing.fine is not None:
-        row["fine"] = read_place(standing.fine, registry)
-    row["suspects"] = len(standing.suspects)
-    for number, place in enumerate(standing.suspects):
+    row["newest_us"], row["newest_seq"] = asset.newest_us, asset.newest_seq
+    row["clock_us"], row["joined"] = asset.clock_us, asset.joined
+    row["located"] = asset.good is not None
+    if asset.good is not None:
+        row["good"] = read_place(asset.good, registry)
+    row["vague"], row["bridged"] = asset.vague, asset.fine is not None
+    if asset.fine is not None:
+        row["fine"] = read_place(asset.fine, registry)
+    row["suspects"] = len(asset.suspects)
+    for number, place in enumerate(asset.suspects):
         row["suspect"][number] = read_place(place, registry)
 
 

@@ -1,20 +1,24 @@
-"""Which messages and fixes go into quarantine, with the reason."""
+"""Acceptance: which messages and fixes go into quarantine, with the reason."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from db.history.quarantine import DEFAULT_BOUNDS, Bounds, Refusal
+from ingest.id_index import UNKNOWN
+from ingest.late.lookup import LookupNeeded, Past
 from ingest.planning.clock_rollover import mend
-from ingest.planning.decoded_batch import Arrivals
+from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.rate_limit import Buckets, Rates
-from ingest.registry.registry import UNKNOWN, Registry
+from ingest.planning.senders import refused_senders, senders_of, trackers_of
+from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks
-from ingest.sources.source import RawMessage, released_id
+from ingest.sources.source import released_id
 from telemetry.fix import FixBatch
 from telemetry.formats.decode import ANCIENT_BEFORE_US, check_clock
 from telemetry.formats.decoded import describe_position, in_order, reject_row
@@ -23,11 +27,11 @@ from telemetry.rollover import DAY_US
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
-    """What an installation asks of fixes, and how much it keeps of those that it refuses.
+class Acceptance:
+    """The rules of an installation: which fixes it accepts, and how much it keeps of the others.
 
     max_fixes_per_s: of each tracker. retention_days: older fixes are not stored. None: no limit.
-    quarantine_days: what was refused goes so long after it was last seen.
+    quarantine_days: rejected messages are removed so long after they were last seen.
     """
 
     max_fixes_per_s: float | None = None
@@ -42,36 +46,47 @@ class Admission:
         return now_us - self.retention_days * DAY_US
 
 
-def sort_out(
-    arrivals: Arrivals, registry: Registry, watermarks: Watermarks, rates: Rates
-) -> tuple[FixBatch, list[Refusal], Buckets]:
-    """The fixes that may be stored, their trackers resolved; the refusal of all else; and what is
-    left of the trackers' rates.
+class Accepted(NamedTuple):
+    """The fixes of a batch that may be stored, their trackers resolved.
+
+    refusals: all other fixes. buckets: what is left of the trackers' rates.
+    """
+
+    batch: FixBatch
+    refusals: list[Refusal]
+    buckets: Buckets
+
+
+def accept(
+    arrivals: DecodedBatch, registry: Registry, watermarks: Watermarks, rates: Rates, past: Past
+) -> Accepted | LookupNeeded:
+    """Resolve the trackers of fixes, mend their clocks, and refuse what may not be stored.
 
     A message of an unknown or revoked tracker, or on another's topic, is refused whole, and by that
-    reason alone. Raises
-    HistoryNeeded, as `ingest.planning.clock_rollover.mend` does.
+    reason alone.
     """
-    senders = registry.senders(arrivals.messages)
-    refused_senders = _refuse_senders(arrivals.messages, senders, registry)
-    tracker = np.array(senders, np.int32)
-    batch = _of_known(arrivals.decoded.batch, tracker, refused_senders)
-    batch = mend(batch, arrivals, watermarks)
+    senders = senders_of(arrivals.messages, registry)
+    refused = refused_senders(arrivals.messages, senders, registry)
+    batch, without_tracker = _with_trackers(arrivals.decoded.batch, senders, refused)
+    batch = mend(batch, arrivals.received_us, watermarks, past.clocks)
+    if isinstance(batch, LookupNeeded):
+        return batch
     oldest_us = registry.oldest_us(batch.rows["tracker"], arrivals.oldest_us, arrivals.received_us)
     credible, implausible = check_clock(batch, arrivals.received_us, oldest_us)
     if len(credible) < len(batch):
         batch = batch.take(credible)
     batch, too_many, buckets = _within_rates(batch, arrivals, rates)
     rejections = [
-        *refused_senders.values(),
-        *(r for r in arrivals.decoded.rejections if r.message not in refused_senders),
+        *refused.values(),
+        *(one for one in arrivals.decoded.rejections if one.message not in refused),
+        *without_tracker,
         *implausible,
         *too_many,
     ]
-    return batch, _refusals(rejections, arrivals, senders, registry), buckets
+    return Accepted(batch, _refusals(rejections, arrivals, senders, registry), buckets)
 
 
-def refuse_twins(twins: FixBatch, arrivals: Arrivals, registry: Registry) -> list[Refusal]:
+def refuse_twins(twins: FixBatch, arrivals: DecodedBatch, registry: Registry) -> list[Refusal]:
     """Refuse fixes whose time and seq an earlier fix has, from another place."""
     if not len(twins):
         return []
@@ -83,14 +98,31 @@ def refuse_twins(twins: FixBatch, arrivals: Arrivals, registry: Registry) -> lis
         )
         for row in range(len(twins))
     ]
-    senders = registry.senders(arrivals.messages)
+    senders = senders_of(arrivals.messages, registry)
     return _refusals(in_order(rejections), arrivals, senders, registry)
 
 
+def _with_trackers(
+    batch: FixBatch, senders: NDArray[np.int32], refused: dict[int, Rejection]
+) -> tuple[FixBatch, list[Rejection]]:
+    """The fixes of messages that are not refused, each with its tracker; the others' refusal."""
+    if refused:
+        is_accepted = np.ones(len(senders), bool)
+        is_accepted[list(refused)] = False
+        batch = batch.take(np.flatnonzero(is_accepted[batch.rows["message"]]))
+    batch.rows["tracker"] = trackers_of(batch.rows, senders)
+    is_unknown = batch.rows["tracker"] == UNKNOWN
+    if not is_unknown.any():
+        return batch, []
+    detail = "no tracker is this device of the sender"
+    unknown = [reject_row(row, Reason.UNKNOWN_TRACKER, detail) for row in batch.rows[is_unknown]]
+    return batch.take(np.flatnonzero(~is_unknown)), unknown
+
+
 def _within_rates(
-    batch: FixBatch, arrivals: Arrivals, rates: Rates
+    batch: FixBatch, arrivals: DecodedBatch, rates: Rates
 ) -> tuple[FixBatch, list[Rejection], Buckets]:
-    """What somebody released is not held to the rate, nor what was let in before."""
+    """Refuse fixes over the rate, but for messages released from quarantine or let in before."""
     if rates.max_fixes_per_s is None:
         return batch, [], {}
     released = [n for n, message in enumerate(arrivals.messages) if released_id(message)]
@@ -107,40 +139,10 @@ def _within_rates(
     return batch.take(np.flatnonzero(~over)), in_order(rejections), buckets
 
 
-def _refuse_senders(
-    messages: Sequence[RawMessage], senders: Sequence[int], registry: Registry
-) -> dict[int, Rejection]:
-    refused: dict[int, Rejection] = {}
-    for message, tracker in enumerate(senders):
-        if tracker == UNKNOWN:
-            named_by = "topic" if messages[message].identity is None else "id"
-            detail = f"no tracker has this {named_by}"
-            refused[message] = Rejection(message, None, Reason.UNKNOWN_TRACKER, detail)
-        elif registry.is_revoked(tracker):
-            detail = "the tracker's registration was revoked"
-            refused[message] = Rejection(message, None, Reason.REVOKED_TRACKER, detail)
-        elif tracker != (on_topic := registry.sender(messages[message].topic)):
-            whose = "nobody's" if on_topic == UNKNOWN else "another tracker's"
-            detail = f"the topic is {whose}: a tracker publishes on its own"
-            refused[message] = Rejection(message, None, Reason.WRONG_TOPIC, detail)
-    return refused
-
-
-def _of_known(
-    batch: FixBatch, tracker: NDArray[np.int32], refused: dict[int, Rejection]
-) -> FixBatch:
-    if refused:
-        known = np.ones(len(tracker), bool)
-        known[list(refused)] = False
-        batch = batch.take(np.flatnonzero(known[batch.rows["message"]]))
-    batch.rows["tracker"] = tracker[batch.rows["message"]]
-    return batch
-
-
 def _refusals(
     rejections: Sequence[Rejection],
-    arrivals: Arrivals,
-    senders: Sequence[int],
+    arrivals: DecodedBatch,
+    senders: NDArray[np.int32],
     registry: Registry,
 ) -> list[Refusal]:
     by_reason: dict[tuple[int, Reason], list[Rejection]] = defaultdict(list)
@@ -150,12 +152,15 @@ def _refusals(
 
 
 def _refusal(
-    alike: Sequence[Rejection], arrivals: Arrivals, senders: Sequence[int], registry: Registry
+    alike: Sequence[Rejection],
+    arrivals: DecodedBatch,
+    senders: NDArray[np.int32],
+    registry: Registry,
 ) -> Refusal:
     """One for all rejections of one message for one reason."""
     first = alike[0]
     message = arrivals.messages[first.message]
-    sender = senders[first.message]
+    sender = int(senders[first.message])
     org_id: UUID | None = None
     tracker_id: UUID | None = None
     if sender != UNKNOWN:

@@ -27,7 +27,7 @@ PAUSE_US = 250_000
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a plan does to backlogs, by ordinal of the asset.
+    """The changes of backlogs by a plan, by number of the asset.
 
     moved: how far they are judged then; done: those that nothing is left of. judged_us: when a
     piece was judged, None where none was. waiting: how many assets wait afterwards.
@@ -72,7 +72,7 @@ class Backlogs:
         begun: Mapping[int, Backlog],
         now_us: int,
     ) -> Progress:
-        """What comes of a piece, and of new fixes (FIX_DTYPE) of assets that wait.
+        """Return the changes that a piece makes, and new fixes (FIX_DTYPE) of assets that wait.
 
         judged: how far the asset of the piece is judged, None for all of it. begun: of assets that
         have to be judged again from there on; they may wait already.

@@ -2,64 +2,46 @@
 
 A time that is whole rounds of 1,024 weeks before its receipt is held to be such, unless the tracker
 was sending at that time: a track of years ago that is sent now has fixes before it. Watermarks
-tell in nearly all cases; else the database is asked, before planning (`HistoryNeeded`).
+tell in nearly all cases; else the database is asked (`ingest.late.lookup.LookupNeeded`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from db.core.connect import Connection
-from db.ingest import fix_presence
-from ingest.planning.decoded_batch import Arrivals
-from ingest.registry.registry import Registry
+from ingest.late.lookup import ClockQuestion, LookupNeeded
 from ingest.registry.watermarks import Watermarks
 from telemetry.fix import FixBatch, Flag
 from telemetry.formats.decode import ANCIENT_BEFORE_US
 from telemetry.rollover import DAY_US, ROUND_US, rounds_missing
 
-# Tracker and time: whether a fix of the tracker is stored from the day before it, or at it.
-Question = tuple[int, int]
 
+def mend(
+    batch: FixBatch,
+    received_us: int,
+    watermarks: Watermarks,
+    answers: Mapping[ClockQuestion, bool],
+) -> FixBatch | LookupNeeded:
+    """Mend and flag the clocks that rolled over. Every row has its tracker.
 
-class HistoryNeeded(Exception):
-    """What memory does not know: `Arrivals.histories` must have an answer to each question."""
-
-    def __init__(self, questions: Sequence[Question]) -> None:
-        super().__init__(f"{len(questions)} questions about stored fixes")
-        self.questions = questions
-
-
-async def look_up(
-    conn: Connection, need: HistoryNeeded, arrivals: Arrivals, registry: Registry
-) -> None:
-    """Answers the questions, in `arrivals.histories`."""
-    fixes = [(registry.trackers[tracker], time_us) for tracker, time_us in need.questions]
-    answers = await fix_presence.preceded(conn, fixes)
-    arrivals.histories.update(zip(need.questions, answers, strict=True))
-
-
-def mend(batch: FixBatch, arrivals: Arrivals, watermarks: Watermarks) -> FixBatch:
-    """The batch with rolled over clocks mended and flagged; every row has its tracker.
-
-    Raises HistoryNeeded.
+    answers: of the database, where memory does not know.
     """
-    rounds = rounds_missing(batch.rows["time_us"], arrivals.received_us)
+    rounds = rounds_missing(batch.rows["time_us"], received_us)
     candidates = np.flatnonzero(rounds).tolist()
     if not candidates:
         return batch
     mended = batch.take(np.arange(len(batch)))
     rows_of = _rows_by_tracker(batch)
     is_open = np.zeros(len(batch), bool)  # nobody knows yet which time it has
-    unanswered: list[Question] = []
+    unanswered: list[ClockQuestion] = []
     for row in candidates:
         tracker, time_us = (int(batch.rows[name][row]) for name in ("tracker", "time_us"))
         siblings = rows_of(tracker)
         earlier = siblings[(siblings < row) & ~is_open[siblings]]
         earlier_us = mended.rows["time_us"][earlier]
         was_sending = _follows(earlier_us, time_us) or _was_sending(
-            tracker, time_us, arrivals, watermarks
+            tracker, time_us, watermarks, answers
         )
         if was_sending is None:
             unanswered.append((tracker, time_us))
@@ -68,7 +50,7 @@ def mend(batch: FixBatch, arrivals: Arrivals, watermarks: Watermarks) -> FixBatc
             mended.rows["time_us"][row] += rounds[row] * ROUND_US
             mended.rows["flags"][row] |= Flag.ROLLOVER
     if unanswered:
-        raise HistoryNeeded(list(dict.fromkeys(unanswered)))
+        return LookupNeeded(clocks=list(dict.fromkeys(unanswered)))
     return mended
 
 
@@ -90,7 +72,7 @@ def _follows(times_us: NDArray[np.int64], time_us: int) -> bool:
 
 
 def _was_sending(
-    tracker: int, time_us: int, arrivals: Arrivals, watermarks: Watermarks
+    tracker: int, time_us: int, watermarks: Watermarks, answers: Mapping[ClockQuestion, bool]
 ) -> bool | None:
     """Whether a fix of the day before is stored; None: nobody has asked the database yet."""
     newest_us = watermarks.newest_us(tracker)
@@ -98,4 +80,4 @@ def _was_sending(
         return False
     if newest_us <= time_us:
         return True
-    return arrivals.histories.get((tracker, time_us))
+    return answers.get((tracker, time_us))

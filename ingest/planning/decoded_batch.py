@@ -1,15 +1,14 @@
 """Messages taken from a source together, decoded once, whatever becomes of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from ingest.planning.poison_messages import refuse
 from ingest.sources.source import RawMessage
-from telemetry.formats.decode import ANCIENT_BEFORE_US, Decoded, decode
+from telemetry.formats.decode import ANCIENT_BEFORE_US, Decoded, decode, format_of
 from telemetry.formats.decoded import oversize_message
 from telemetry.rejection import Reason
-from telemetry.topics import format_of
 
 
 class Before(NamedTuple):
@@ -23,32 +22,30 @@ class Before(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Arrivals:
+class DecodedBatch:
     """Messages in order of receipt, and what their payloads say.
 
     received_us: when they were taken, microseconds since 1970. oldest_us: fixes of before are not
-    kept. histories: what the database said about fixes that may have a wrong clock
-    (`ingest.planning.clock_rollover`). before: of the first messages, which an earlier batch left
-    over in part (`ingest.planning.leftovers`). behind: messages that wait for the next plan,
-    because those before them of their organizations are enough for this one. alone: what has fallen
-    due and what waits to be judged is not looked at (`ingest.splitting`).
+    kept. before: of the first messages, which an earlier batch left over in part
+    (`ingest.planning.leftovers`). behind: messages that wait for the next plan, because those
+    before them of their organizations are enough for this one. alone: what has fallen due and what
+    waits to be judged is not looked at (`ingest.splitting`).
     """
 
     messages: Sequence[RawMessage]
     decoded: Decoded
     received_us: int
     oldest_us: int = ANCIENT_BEFORE_US
-    histories: dict[tuple[int, int], bool] = field(default_factory=dict)
     before: Sequence[Before] = ()
-    behind: "Arrivals | None" = None
+    behind: "DecodedBatch | None" = None
     alone: bool = False
 
 
 def read(
     messages: Sequence[RawMessage], received_us: int, oldest_us: int = ANCIENT_BEFORE_US
-) -> Arrivals:
+) -> DecodedBatch:
     """Decodes `messages`; who sent them is not asked yet."""
     formats = [format_of(message.topic) for message in messages]
     decoded = decode([message.payload for message in messages], formats)
     cut = {n: oversize_message(size) for n, m in enumerate(messages) if (size := m.oversize_bytes)}
-    return Arrivals(messages, refuse(decoded, cut, Reason.OVERSIZE), received_us, oldest_us)
+    return DecodedBatch(messages, refuse(decoded, cut, Reason.OVERSIZE), received_us, oldest_us)

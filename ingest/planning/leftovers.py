@@ -5,8 +5,8 @@ before the next batch, where each organization has a share again: so the costs o
 a great many events fall on that tenant. Of what is left over, too, each organization has a share of
 a batch, and the rest waits behind it, while others' messages are taken and acknowledged. Of one
 that has too many fixes left over nothing is taken. Of an asset with late fixes a fixed number is
-judged at once (`plan.MOST_LATE`), whatever they do, and of an organization what some milliseconds
-are enough for (`ingest.planning.late_pace`).
+judged at once (`ingest.planning.shares`), whatever they do, and of an organization what some
+milliseconds are enough for (`ingest.planning.late_pace`).
 """
 
 from collections import defaultdict
@@ -17,8 +17,10 @@ from uuid import UUID
 import numpy as np
 
 from ingest.id_index import UNKNOWN
-from ingest.planning.decoded_batch import Arrivals, Before
-from ingest.planning.plan import Memory, Plan
+from ingest.planning.decoded_batch import Before, DecodedBatch
+from ingest.planning.memory import Memory
+from ingest.planning.plan import Plan
+from ingest.planning.senders import organizations_of
 from ingest.registry.registry import Registry
 from ingest.sources.source import RawMessage
 from telemetry.fix import FixBatch
@@ -35,7 +37,7 @@ whose messages are refused. A message counts as a fix at least."""
 _NOTHING = Before(0, 0, (), was_let_in=False)
 
 
-def finished(arrivals: Arrivals, plan: Plan) -> list[RawMessage]:
+def finished(arrivals: DecodedBatch, plan: Plan) -> list[RawMessage]:
     """The messages of which nothing is left over."""
     if not len(plan.postponed):
         return list(arrivals.messages)
@@ -43,7 +45,7 @@ def finished(arrivals: Arrivals, plan: Plan) -> list[RawMessage]:
     return [message for number, message in enumerate(arrivals.messages) if number not in left]
 
 
-def left_over(arrivals: Arrivals, plan: Plan) -> Arrivals | None:
+def left_over(arrivals: DecodedBatch, plan: Plan) -> DecodedBatch | None:
     """The fixes that `plan` postponed, with their messages, and the messages behind; None where
     there are none.
     """
@@ -60,12 +62,12 @@ def left_over(arrivals: Arrivals, plan: Plan) -> Arrivals | None:
         counts = (had.stored + stored[number], had.unassigned + unassigned[number])
         before.append(Before(*counts, why))
     decoded = Decoded(FixBatch(rows, plan.postponed.attributes))
-    left = Arrivals(messages, decoded, arrivals.received_us, arrivals.oldest_us, before=before)
+    left = DecodedBatch(messages, decoded, arrivals.received_us, arrivals.oldest_us, before=before)
     return left if arrivals.behind is None else joined(left, arrivals.behind)
 
 
-def joined(left: Arrivals | None, arrivals: Arrivals) -> Arrivals:
-    """What is left over, then what has arrived."""
+def joined(left: DecodedBatch | None, arrivals: DecodedBatch) -> DecodedBatch:
+    """Put what is left over before what has arrived."""
     if left is None:
         return arrivals
     rows = arrivals.decoded.batch.rows.copy()
@@ -87,7 +89,7 @@ def joined(left: Arrivals | None, arrivals: Arrivals) -> Arrivals:
     )
 
 
-def shared(arrivals: Arrivals, memory: Memory, most_fixes: int) -> Arrivals:
+def shared(arrivals: DecodedBatch, memory: Memory, most_fixes: int) -> DecodedBatch:
     """About `most_fixes` of the arrivals, the others behind them; organizations have equal shares,
     suspects SUSPECTS_FIXES at most, slow ones SLOW_FIXES.
 
@@ -97,7 +99,7 @@ def shared(arrivals: Arrivals, memory: Memory, most_fixes: int) -> Arrivals:
     fixes = np.maximum(fixes, 1)
     if fixes.sum() <= most_fixes and not memory.suspects and not memory.slow:
         return arrivals
-    organization = memory.registry.organizations_of(arrivals.messages)
+    organization = organizations_of(arrivals.messages, memory.registry)
     order = np.argsort(organization, kind="stable")
     before = np.cumsum(fixes[order]) - fixes[order]
     each, first, place = np.unique(organization[order], return_index=True, return_inverse=True)
@@ -112,26 +114,26 @@ def shared(arrivals: Arrivals, memory: Memory, most_fixes: int) -> Arrivals:
     return replace(part_of(arrivals, np.flatnonzero(is_now).tolist()), behind=behind)
 
 
-def leave(memory: Memory, left: Arrivals | None) -> None:
+def leave(memory: Memory, left: DecodedBatch | None) -> None:
     """Leave fixes over for the next batch, and note whose are too many."""
     memory.left = left
     is_any = left is not None
     memory.crowding = crowding(left, memory.registry, memory.most_left) if is_any else frozenset()
 
 
-def crowding(left: Arrivals, registry: Registry, most_fixes: int) -> frozenset[UUID]:
+def crowding(left: DecodedBatch, registry: Registry, most_fixes: int) -> frozenset[UUID]:
     """The organizations that have as many fixes left over as there is room for beside all, or more.
 
     One alone has half of `most_fixes`, two have a third each (Choudhury and Hahne, 1998).
     """
     fixes = np.bincount(left.decoded.batch.rows["message"], minlength=len(left.messages))
-    organizations, place = np.unique(registry.organizations_of(left.messages), return_inverse=True)
+    organizations, place = np.unique(organizations_of(left.messages, registry), return_inverse=True)
     of_each = np.bincount(place, weights=fixes, minlength=len(organizations))
     crowds = organizations[(of_each >= most_fixes - fixes.sum()) & (organizations != UNKNOWN)]
     return frozenset(registry.organizations[number] for number in crowds.tolist())
 
 
-def part_of(arrivals: Arrivals, numbers: Sequence[int]) -> Arrivals:
+def part_of(arrivals: DecodedBatch, numbers: Sequence[int]) -> DecodedBatch:
     """Some of the messages, in the order of their numbers as given, without those behind."""
     place = np.full(len(arrivals.messages), -1)
     place[list(numbers)] = np.arange(len(numbers))
@@ -153,13 +155,13 @@ def part_of(arrivals: Arrivals, numbers: Sequence[int]) -> Arrivals:
     )
 
 
-def before_of(arrivals: Arrivals, number: int) -> Before:
-    """What earlier batches did with a message."""
+def before_of(arrivals: DecodedBatch, number: int) -> Before:
+    """Return what earlier batches did with a message."""
     return arrivals.before[number] if number < len(arrivals.before) else _NOTHING
 
 
-def counts_of(arrivals: Arrivals, plan: Plan) -> tuple[list[int], list[int]]:
-    """Of each message how many fixes the plan stores, and how many of them belong to no asset."""
+def counts_of(arrivals: DecodedBatch, plan: Plan) -> tuple[list[int], list[int]]:
+    """Count by message the fixes that the plan stores, and those of them without an asset."""
     rows, messages = plan.batch.rows, len(arrivals.messages)
     unassigned = rows["message"][rows["asset"] < 0]
     stored = np.bincount(rows["message"], minlength=messages)

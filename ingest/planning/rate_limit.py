@@ -1,9 +1,9 @@
-"""How many fixes a second a tracker may send, counted in the tracker's own time.
+"""The limit of fixes a second of each tracker, counted in the tracker's own time.
 
 Each tracker has a bucket of tokens. It fills with the time between the fix and the one that
 arrived before it, whichever is earlier: a backlog that comes at once, in either order, is not held
 to be fast, and no clock of ours has a say. A fix takes one token, or is over the rate. So what is
-refused depends on the order of arrival alone. The memory ends with the owner's turn, so where the
+refused depends on the order of arrival alone. The memory ends with the leader's term, so where the
 broker hands messages over again a bucket is full once more: up to a full bucket of what was refused
 before may then be stored.
 """

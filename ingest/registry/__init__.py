@@ -1,1 +1,1 @@
-"""Whose tracker it is, which asset carried it when, which zones there are."""
+"""Trackers and their organizations, the assets that carried them, and zones."""

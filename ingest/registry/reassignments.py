@@ -15,8 +15,7 @@ from geofence.judging.state import State
 from geofence.model.no_fix_events import MOVE_DTYPE
 from geofence.model.records import PLACE_DTYPE
 from geofence.zones.versions import MAX_TIME_US, MIN_TIME_US
-from ingest.registry.assignments import Assignments
-from ingest.registry.spans import Span, Spans
+from ingest.registry.assignments import Assignments, Span, Spans
 from ingest.registry.watermarks import Watermarks
 
 
@@ -29,7 +28,7 @@ class Putting(NamedTuple):
 
 
 class Moves:
-    """What the assignments of each asset say of where it is."""
+    """The assignments of each asset, as places where it is from then on."""
 
     def __init__(self) -> None:
         self._spans = Spans()  # of assets, about trackers
@@ -81,7 +80,7 @@ class Moves:
         )
 
     def place(self, putting: Putting, place: NDArray[np.void] | None) -> None:
-        """Where the tracker was when it was put on the asset: PLACE_DTYPE, (); None: not known."""
+        """Note where the tracker was when it was put on the asset (PLACE_DTYPE, ()), if known."""
         self._place[putting] = place
 
     def is_placed(self, putting: Putting) -> bool:

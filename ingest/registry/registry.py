@@ -1,4 +1,4 @@
-"""What a decision depends on, as of one revision: trackers, assets, assignments and zones.
+"""The registry as of one revision: trackers, assets, assignments and zones.
 
 The database numbers every change (`db.core.registry_revision`). Each ingest transaction compares
 that number with `Registry.revision`; where it has moved on, the batch is planned again after
@@ -27,22 +27,20 @@ from db.ingest.registry import (
 )
 from geofence.judging.evaluator import TICK_US
 from geofence.judging.state import State
-from geofence.model.no_fix_events import OPENING_DTYPE, Agenda
+from geofence.model.no_fix_events import SCHEDULE_START_DTYPE, Agenda
 from geofence.model.policy import Policy
 from geofence.model.rules import MAX_ACCURACY_M, MAX_SPEED_MPS, MAX_SPEED_MPS_OF_CLASS, Gates, Rules
 from geofence.model.schedule import parse_schedule
 from geofence.zones.index import ZoneIndex, ZoneVersion
 from geofence.zones.versions import ALL_ASSETS, MAX_TIME_US, MIN_TIME_US
-from ingest.id_index import UNKNOWN, Ordinals
-from ingest.registry.assignments import Assignments
+from ingest.id_index import UNKNOWN, IdIndex
+from ingest.registry.assignments import Assignments, Span
 from ingest.registry.reassignments import Moves, Putting
-from ingest.registry.schedule_openings import Openings
-from ingest.registry.spans import Span
+from ingest.registry.schedule_starts import ScheduleStarts
 from ingest.registry.zone_filters import Filters
-from ingest.sources.source import RawMessage
 from telemetry.fix import FixBatch, Known
+from telemetry.formats.decode import topics_of
 from telemetry.rollover import DAY_US
-from telemetry.topics import fixes_topic, packed_topic
 
 _NO_RULES: Mapping[str, Any] = {}  # one for all zones without
 _NO_SETTINGS = SettingsRow(UUID(int=0), {}, None, {})
@@ -50,7 +48,7 @@ _NO_SETTINGS = SettingsRow(UUID(int=0), {}, None, {})
 
 @dataclass(frozen=True, slots=True)
 class ZoneFacts:
-    """What is known of a zone's version beside its shape. rules: those that it gives itself."""
+    """Facts of a zone's version beside its shape. rules: those that it gives itself."""
 
     name: str
     policy: Policy
@@ -62,12 +60,12 @@ class Registry:
 
     def __init__(self) -> None:
         self.revision = -1
-        self.organizations = Ordinals("org")
-        self.trackers = Ordinals("trk")
-        self.assets = Ordinals("ast")
-        self.zones = Ordinals("zon")
+        self.organizations = IdIndex("org")
+        self.trackers = IdIndex("trk")
+        self.assets = IdIndex("ast")
+        self.zones = IdIndex("zon")
         self.index = ZoneIndex([])
-        self._senders: dict[str, int] = {}
+        self._tracker_of_topic: dict[str, int] = {}
         self._organization_of: list[int] = []  # by tracker
         self._organization_of_array = np.empty(0, np.int32)
         self._revoked: set[int] = set()
@@ -81,7 +79,7 @@ class Registry:
         self._zone_facts: dict[tuple[int, int], ZoneFacts] = {}
         self._policies: dict[Policy, Policy] = {}
         self.moves = Moves()
-        self.openings = Openings()
+        self.schedule_starts = ScheduleStarts()
         self._filters = Filters(self.assets)
         self._assignments = Assignments()
         self._kept_us: dict[int, int] = {}  # by organization: how long fixes are kept
@@ -115,23 +113,14 @@ class Registry:
             self.index = self.index.with_filters(self._filters.rows())
         self.revision = changes.revision
 
-    def sender(self, topic: str) -> int:
+    def tracker_of_topic(self, topic: str) -> int:
         """The tracker that may publish on `topic`, UNKNOWN where there is none."""
-        return self._senders.get(topic, UNKNOWN)
+        return self._tracker_of_topic.get(topic, UNKNOWN)
 
-    def senders(self, messages: Sequence[RawMessage]) -> list[int]:
-        """The tracker that sent each message: the one that signed in, else that of the topic."""
-        return [
-            self.sender(message.topic)
-            if (identity := message.identity) is None
-            else self.trackers.find(identity)
-            for message in messages
-        ]
-
-    def organizations_of(self, messages: Sequence[RawMessage]) -> NDArray[np.int32]:
-        """The ordinal of the organization that sent each message, UNKNOWN where there is none."""
+    def organizations_of(self, trackers: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The ordinal of the organization of each tracker, UNKNOWN for UNKNOWN; (n,)."""
         of_tracker = np.append(self._organization_of_array, np.int32(UNKNOWN))
-        return of_tracker[self.senders(messages)]
+        return of_tracker[trackers]
 
     def is_revoked(self, tracker: int) -> bool:
         return tracker in self._revoked
@@ -173,23 +162,23 @@ class Registry:
     def agenda(
         self, state: State, batch: FixBatch, now_us: int, waiting: Sequence[int] = ()
     ) -> Agenda:
-        """What happens to assets that no fix tells and no zone, up to now_us or the last fix.
+        """Return what happens to assets without a fix or a zone, up to now_us or the last fix.
 
         waiting: assets that have a backlog, to which nothing happens before it is judged.
         """
         is_tick = now_us >= state.ticked_us + TICK_US
         fixes_of = batch.rows["asset"]
         moves = self.moves.pending(state, fixes_of, self._assignments, waiting, of_all=is_tick)
-        if not self.openings:
-            return Agenda(moves, np.empty(0, OPENING_DTYPE))
+        if not self.schedule_starts:
+            return Agenda(moves, np.empty(0, SCHEDULE_START_DTYPE))
         after_us = min(state.ticked_us, _done_us(state, batch))
         until_us = max(now_us, int(batch.rows["time_us"].max(initial=MIN_TIME_US)))
-        return Agenda(moves, self.openings.between(after_us, until_us))
+        return Agenda(moves, self.schedule_starts.between(after_us, until_us))
 
     def agenda_since(self, asset: int, after_us: int, until_us: int) -> Agenda:
         """All that happened to an asset in that time, known or not, that no fix tells."""
         moves = self.moves.since(asset, after_us, until_us)
-        return Agenda(moves, self.openings.between(after_us, until_us))
+        return Agenda(moves, self.schedule_starts.between(after_us, until_us))
 
     def placed_anew(self, batch: FixBatch) -> tuple[dict[int, int], dict[int, int]]:
         """By asset since when it has to be judged again: new fixes of a tracker from before it was
@@ -225,7 +214,7 @@ class Registry:
         if tracker == len(self._organization_of):
             self._organization_of.append(self.organizations.number(row.org_id))
             name = self.trackers.text(tracker)
-            self._senders[fixes_topic(name)] = self._senders[packed_topic(name)] = tracker
+            self._tracker_of_topic |= dict.fromkeys(topics_of(name), tracker)
         for is_one, those in ((row.revoked, self._revoked), (row.receipts, self.wanting_receipts)):
             if is_one:
                 those.add(tracker)
@@ -291,7 +280,7 @@ class Registry:
         made_us = row.created_us if row.created_us > row.valid_from_us else MIN_TIME_US
         self.newest_made_us = max(self.newest_made_us, made_us)
         span = (max(made_us, row.valid_from_us), row.valid_to_us)
-        self.openings.put(zone, row.version, organization, policy, span)
+        self.schedule_starts.put(zone, row.version, organization, policy, span)
         return ZoneVersion(
             zone=zone,
             version=row.version,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from db.ingest.registry import AssetChoice
 from geofence.zones.versions import FILTER_DTYPE, MAX_TIME_US, MIN_TIME_US
-from ingest.id_index import Ordinals
+from ingest.id_index import IdIndex
 
 
 class Filters:
@@ -17,7 +17,7 @@ class Filters:
     changed: whether `rows` says something else than when it was last asked.
     """
 
-    def __init__(self, assets: Ordinals) -> None:
+    def __init__(self, assets: IdIndex) -> None:
         self.changed = False
         self._assets = assets
         self._number: dict[tuple[int, AssetChoice], int] = {}

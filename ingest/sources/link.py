@@ -5,7 +5,7 @@
         ...                                    # one transaction
         links.acknowledge(messages, results)   # after COMMIT
 
-The links of a turn end with it: listeners connect to the next owner and send again what was not
+The links of a term end with it: listeners connect to the next leader and send again what was not
 answered. An organization that is slow has its own credit at the listener, and here its own turns
 (`ingest.sources.link_queue`). A tracker has one connection over all listeners: a newer one ends the
 older one. What the older one brought is stored and answered all the same: a device that repeats it
@@ -25,7 +25,7 @@ import numpy as np
 import structlog
 
 from db.core.connect import Connection
-from ingest.id_index import Ordinals
+from ingest.id_index import IdIndex
 from ingest.sources.link_address import LinkAddress
 from ingest.sources.link_queue import Queue
 from ingest.sources.mqtt import BatchLimits, batch
@@ -59,7 +59,7 @@ class LinkMessage(NamedTuple):
     oversize_bytes: int = 0
 
 
-class Takeovers:
+class TrackerConnections:
     """Which connection each tracker has."""
 
     def __init__(self) -> None:
@@ -188,7 +188,7 @@ class Peer(asyncio.Protocol):
             self._topics.pop(self._topic_of.pop(connection, -1), None)
             opened = self._connections.pop(connection, None)
             if opened is not None:
-                self._server.takeovers.closed(self, opened)
+                self._server.tracker_connections.closed(self, opened)
 
     def _take_block(self, block: Block) -> None:
         if block.first != self._next:
@@ -232,7 +232,7 @@ class Peer(asyncio.Protocol):
 
 
 class LinkOptions(NamedTuple):
-    """Where we wait for listeners. key: the shared one; it guards TCP. tls: for `tls://`.
+    """The address at which we wait for listeners. key: the shared one; it guards TCP. tls: for `tls://`.
 
     advertised: where listeners reach us, if that is another address.
     """
@@ -244,7 +244,7 @@ class LinkOptions(NamedTuple):
 
 
 class LinkServer:
-    """The links of one turn. Leaving the context ends them.
+    """The links of one term. Leaving the context ends them.
 
     Raises OSError where the address cannot be had.
     """
@@ -254,8 +254,8 @@ class LinkServer:
         self.hello_s = hello_s
         self.key = options.key
         self.queue = Queue[LinkMessage]()
-        self.organizations = Ordinals("org")
-        self.takeovers = Takeovers()
+        self.organizations = IdIndex("org")
+        self.tracker_connections = TrackerConnections()
         self.peers: set[Peer] = set()
         self._options = options
         self._server: asyncio.Server | None = None
@@ -302,7 +302,7 @@ class LinkServer:
     def opened(self, peer: Peer, opened: Opened) -> None:
         """A device signed in: an older connection of it ends."""
         now_us = round(asyncio.get_running_loop().time() * 1_000_000)
-        ended = self.takeovers.opened(peer, opened, now_us)
+        ended = self.tracker_connections.opened(peer, opened, now_us)
         if ended is not None:
             other, connection = ended
             other.write(link.evicted([connection]))
@@ -312,7 +312,7 @@ class LinkServer:
         self.peers.discard(peer)
         self.queue.drop(peer)
         for opened in connections:
-            self.takeovers.closed(peer, opened)
+            self.tracker_connections.closed(peer, opened)
 
     def acknowledge(self, finished: Sequence[RawMessage], results: Sequence[int]) -> None:
         """After COMMIT: send each listener the results of its messages."""
@@ -332,7 +332,7 @@ class LinkServer:
         """Send receipts to the links that their trackers are connected by."""
         by_peer: dict[Peer, list[Receipt]] = {}
         for receipt in made:
-            peer = self.takeovers.peer_of(receipt.tracker_id)
+            peer = self.tracker_connections.peer_of(receipt.tracker_id)
             if peer is not None and peer.keeps_up:
                 by_peer.setdefault(peer, []).append(receipt)
         for peer, receipts in by_peer.items():

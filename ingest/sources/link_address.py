@@ -1,4 +1,4 @@
-"""Where the link to listeners is: a unix socket on one machine, TCP with or without TLS between
+"""Addresses of the link to listeners: a unix socket on one machine, TCP with or without TLS between
 machines.
 """
 

@@ -21,7 +21,7 @@ MESSAGE_BYTES = 256
 
 
 class Waiting(Protocol):
-    """What the queue asks of a message. organization: a number."""
+    """A message as the queue sees it. organization: a number."""
 
     @property
     def payload(self) -> bytes: ...

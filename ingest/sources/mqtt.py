@@ -34,7 +34,7 @@ class BatchLimits:
 
 
 class Sized(Protocol):
-    """What a batch asks of a message."""
+    """A message as a batch sees it."""
 
     @property
     def payload(self) -> bytes: ...
@@ -52,7 +52,7 @@ class Receiver(Protocol[M]):
 
 
 class FixSize:
-    """How many bytes a fix takes, as seen in the last batches: packed it is a fifth of JSON.
+    """The bytes that a fix takes, as seen in the last batches: packed it is a fifth of JSON.
 
     What a batch costs goes by its fixes, and how many a message has is known only when it is read.
     """
@@ -63,11 +63,11 @@ class FixSize:
         self._bytes = float(RECORD_BYTES)  # the least, so that the first batches are not too large
 
     def bytes_of(self, fixes: int) -> int:
-        """What so many fixes take."""
+        """Return the bytes that so many fixes take."""
         return int(fixes * self._bytes)
 
     def saw(self, fixes: int, payload_bytes: int) -> None:
-        """Of a batch; where it had no fix, nothing is learnt."""
+        """Learn from a batch, unless it had no fix."""
         if fixes:
             size = max(float(RECORD_BYTES), payload_bytes / fixes)
             self._bytes += self._WEIGHT * (size - self._bytes)

@@ -1,4 +1,4 @@
-"""Where messages come from: the broker's session, and the inbox table beside it.
+"""Sources of messages: the listeners' link, the inbox table, and the session of a broker.
 
     async for source, messages in in_turn(sources, current_limits):
         ...                                       # plan
@@ -7,8 +7,8 @@
             await source.settle(conn, finished)   # what must go with them
         source.acknowledge(finished, results)     # after COMMIT
 
-A source gives its messages in order, and again to the next turn what was not acknowledged when a
-turn ended. Sources have no order between them. A batch is of one source; what is finished may be of
+A source gives its messages in order, and again to the next term what was not acknowledged when a
+term ended. Sources have no order between them. A batch is of one source; what is finished may be of
 several, and each source looks for its own messages in it.
 """
 
@@ -29,7 +29,7 @@ SHARED_IDLE_S = 0.02
 
 
 class RawMessage(Protocol):
-    """What ingest asks of a message, wherever it comes from."""
+    """A message as ingest sees it, wherever it comes from."""
 
     @property
     def topic(self) -> str: ...
@@ -44,7 +44,7 @@ class RawMessage(Protocol):
 
     @property
     def oversize_bytes(self) -> int:
-        """How many bytes the message had, where its payload is cut because of them; 0: whole."""
+        """The bytes that the message had, where its payload was cut because of them; 0: whole."""
         ...
 
 
@@ -55,7 +55,7 @@ class Source(Protocol):
         """The next messages; none where none came within a fraction of a second. A source that
         cannot tell organizations apart gives none where `limits.is_crowded`.
 
-        Raises what ends the turn.
+        Raises what ends the term.
         """
         ...
 
@@ -85,7 +85,7 @@ async def in_turn(
     just now.
     """
     clock = asyncio.get_running_loop()
-    waiting = [one for one in sources if not isinstance(one, Inbox)]
+    waiting = [one for one in sources if not isinstance(one, InboxSource)]
     idle_since_s = clock.time()
     while True:
         is_idle = True
@@ -105,7 +105,7 @@ async def in_turn(
             yield Taken(sources[-1], ())
 
 
-class Broker:
+class BrokerSource:
     """The session at the MQTT broker: waits for messages, and sends PUBACKs after COMMIT."""
 
     def __init__(self, session: Session) -> None:
@@ -122,7 +122,7 @@ class Broker:
         self._session.acknowledge(one for one in finished if isinstance(one, Message))
 
 
-class Inbox:
+class InboxSource:
     """The inbox table, looked at four times a second, or as soon as a batch is stored; does not
     wait.
 

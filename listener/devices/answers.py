@@ -1,4 +1,4 @@
-"""What a device hears of a message: MQTT 5's reason codes for the results of ingest."""
+"""Answers to a device's message: MQTT 5's reason codes for the results of ingest."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""How much the connections of a process may hold, and who waits when it is too much.
+"""Bounds of what the connections of a process hold, and who waits when it is too much.
 
 Each connection has a guaranteed share, so that one which waits for its PUBACKs is read on and its
 PINGREQs are answered. Above the share a connection is paused while its organization, or all of them
@@ -29,7 +29,7 @@ _MOST_ADDRESSES = 100_000
 
 
 class Holding:
-    """What the connections of a process hold: received and not committed."""
+    """The bytes that the connections of a process hold: received and not committed."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes

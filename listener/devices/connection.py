@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 from db.listener.device_sessions import SessionKey
 from listener.devices.answers import SUCCESS, reason_code, reason_text
 from listener.devices.bounds import SHARE_BYTES, SHARE_MESSAGES, TokenBucket
-from listener.link.outbox import Message, Origin, cost
-from listener.stored.presence import Connected
+from listener.link.outbox import DeviceMessage, Origin, cost
+from listener.stored.presence import ConnectedDevice
 from mqtt.server import Connect, Ended, Goodbye, Publish, Receipts, ServerConnection
 from telemetry.ids import format_id
 from telemetry.result import Result
@@ -71,7 +71,7 @@ class Device(asyncio.Protocol):
         self.began_s = worker.now_s()
         self.machine = ServerConnection(worker.options, self.began_s)
         self.origin: Origin | None = None
-        self.connected: Connected | None = None
+        self.connected: ConnectedDevice | None = None
         self.session_key: SessionKey | None = None
         self.session_expiry_s = 0
         self.held_messages = 0
@@ -214,7 +214,7 @@ class Device(asyncio.Protocol):
 
     # After COMMIT ---------------------------------------------------------------------------
 
-    def released(self, message: Message) -> None:
+    def released(self, message: DeviceMessage) -> None:
         """A message is not held any more."""
         size = cost(message)
         self.held_messages -= 1
@@ -222,7 +222,7 @@ class Device(asyncio.Protocol):
         assert self.origin is not None
         self._worker.holding.add(self.origin.organization, -size)
 
-    def committed(self, message: Message, result: int) -> None:
+    def committed(self, message: DeviceMessage, result: int) -> None:
         """A message is stored or in quarantine; the answer goes out with `answer`."""
         self.released(message)
         if self.is_closing:

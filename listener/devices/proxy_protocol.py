@@ -25,7 +25,7 @@ class ProxyHeader:
 
     @property
     def missing(self) -> int:
-        """How many bytes may be read now without reading what follows the header."""
+        """Return how many bytes may be read now without reading what follows the header."""
         partial = self._partial
         if len(partial) < _HEAD.size:
             return _HEAD.size - len(partial)

@@ -34,7 +34,7 @@ class Takeovers:
         return self._recent(times, now_s) > FREE
 
     def delay_s(self, tracker_id: UUID, now_s: float) -> float:
-        """How long the next connection of the tracker waits for its CONNACK."""
+        """Return how long the next connection of the tracker waits for its CONNACK."""
         times = self._times.get(tracker_id)
         if times is None:
             return 0.0

@@ -1,4 +1,4 @@
-"""Keeps the link to whoever owns the lease of ingest, for as long as the process runs."""
+"""Keeps the link to the leader of ingest, for as long as the process runs."""
 
 import asyncio
 import ssl
@@ -9,8 +9,8 @@ import structlog
 
 from db.core import leases
 from db.core.connect import Connection, Limits, connect
-from listener.link.outbox import Link, Sender
-from listener.metrics import Metrics
+from listener.link.outbox import IngestLink, Sender
+from listener.metrics import ListenerMetrics
 from service.exceptions import message
 
 LEASE = "ingest"
@@ -25,11 +25,18 @@ _LIMITS = Limits(statement_s=5, transaction_s=5)
 _log = structlog.get_logger("listener")
 
 
-class Owner:
-    """Looks the owner up, and links to it again and again. trouble: why there is no link."""
+class LeaderLink:
+    """The link to the leader, which is looked up and linked to again and again.
+
+    trouble: why there is no link.
+    """
 
     def __init__(
-        self, database_url: str, sender: Sender, metrics: Metrics, tls: ssl.SSLContext | None
+        self,
+        database_url: str,
+        sender: Sender,
+        metrics: ListenerMetrics,
+        tls: ssl.SSLContext | None,
     ) -> None:
         self._database_url = database_url
         self._sender = sender
@@ -48,9 +55,9 @@ class Owner:
 
     async def _link_once(self) -> None:
         try:
-            found = await self._owner()
+            found = await self._leader()
         except (psycopg.Error, TimeoutError) as error:
-            self._trouble(f"the owner cannot be looked up: {message(error)}")
+            self._trouble(f"the leader cannot be looked up: {message(error)}")
             await asyncio.sleep(_RETRY_S)
             return
         if found is None:
@@ -74,13 +81,13 @@ class Owner:
             link.cut()
         self._trouble("the link to ingest ended")
 
-    async def _owner(self) -> tuple[int, str] | None:
-        """Look the owner up. Raises psycopg.Error or TimeoutError; the next look connects anew."""
+    async def _leader(self) -> tuple[int, str] | None:
+        """Look the leader up. Raises psycopg.Error or TimeoutError; the next look connects anew."""
         try:
             async with asyncio.timeout(ANSWER_S):
                 if self._conn is None:
                     self._conn = await connect(self._database_url, "opsc-listen", _LIMITS)
-                return await leases.owner(self._conn, LEASE)
+                return await leases.holder(self._conn, LEASE)
         except (psycopg.Error, TimeoutError):
             await self._forget_database()
             raise
@@ -90,7 +97,7 @@ class Owner:
         if conn is not None:
             await conn.close()
 
-    async def _connect(self, address: str) -> Link:
+    async def _connect(self, address: str) -> IngestLink:
         loop = asyncio.get_running_loop()
         parts = urlsplit(address)
         link = self._sender.link()
@@ -111,16 +118,16 @@ class Owner:
             raise ConnectionError(str(link.lost.result() or "closed at once"))
         return link
 
-    async def _while_current(self, link: Link, epoch: int) -> None:
-        """Ends with the link, or when somebody else owns the lease.
+    async def _while_current(self, link: IngestLink, epoch: int) -> None:
+        """Ends with the link, or when somebody else holds the lease.
 
-        A frozen owner keeps its socket open: only the lease tells. While the lease cannot be read
-        the link stays: whether its owner still is one is decided at COMMIT.
+        A frozen leader keeps its socket open: only the lease tells. While the lease cannot be read
+        the link stays: whether its leader still is one is decided at COMMIT.
         """
         while not link.lost.done():
             await asyncio.wait({link.lost}, timeout=LOOK_WHILE_LINKED_S)
             try:
-                found = await self._owner()
+                found = await self._leader()
             except (psycopg.Error, TimeoutError):
                 continue
             if found is not None and found[0] != epoch:

@@ -2,8 +2,8 @@
 
 `offer` takes a message over; the connection that it came from hears `committed` after COMMIT. What
 one organization may have unanswered at ingest is bounded, so that a slow one fills its own share:
-the rest of its messages waits here, in order. When the link breaks or the owner changes, all that
-was not answered is sent again, in order, to whoever owns the lease then.
+the rest of its messages waits here, in order. When the link breaks or the leader changes, all that
+was not answered is sent again, in order, to the next leader.
 """
 
 import asyncio
@@ -36,8 +36,8 @@ MESSAGE_OVERHEAD_BYTES = 512
 _log = structlog.get_logger("listener")
 
 
-class Message(Protocol):
-    """What the link asks of a PUBLISH."""
+class DeviceMessage(Protocol):
+    """A PUBLISH as the link sees it."""
 
     @property
     def number(self) -> int: ...
@@ -69,45 +69,45 @@ class Origin:
     org_id: UUID
     client_id: str
     began_s: float
-    committed: Callable[[Message, int], None]
-    released: Callable[[Message], None]
+    committed: Callable[[DeviceMessage, int], None]
+    released: Callable[[DeviceMessage], None]
     topic: str | None = None  # that was defined last
     topic_number: int = 0
     unanswered: int = 0
     is_gone: bool = False
 
 
-class Held(NamedTuple):
+class HeldMessage(NamedTuple):
     """A message and where it came from."""
 
     origin: Origin
-    message: Message
+    message: DeviceMessage
 
     @property
     def cost(self) -> int:
         return cost(self.message)
 
 
-def cost(message: Message) -> int:
+def cost(message: DeviceMessage) -> int:
     """Return what a message counts for in bounds: bytes, but for the characters of its topic."""
     return len(message.payload) + len(message.topic) + MESSAGE_OVERHEAD_BYTES
 
 
 class Share:
-    """What an organization has at ingest, and what of it waits here."""
+    """The messages that an organization has at ingest, and those that wait here."""
 
     __slots__ = ("bytes", "messages", "waiting")
 
     def __init__(self) -> None:
         self.messages = 0
         self.bytes = 0
-        self.waiting: dict[int, deque[Held]] = {}  # by connection; the next one is the first
+        self.waiting: dict[int, deque[HeldMessage]] = {}  # by connection; the next one is the first
 
-    def hold_back(self, held: Held) -> None:
+    def hold_back(self, held: HeldMessage) -> None:
         """Let a message wait."""
         self.waiting.setdefault(held.origin.id, deque()).append(held)
 
-    def next_waiting(self) -> Held:
+    def next_waiting(self) -> HeldMessage:
         """Take the next message that waits: connections take turns."""
         origin_id = next(iter(self.waiting))
         queue = self.waiting.pop(origin_id)
@@ -126,7 +126,7 @@ class Outbox:
     """
 
     def __init__(self) -> None:
-        self.sent: dict[int, Held] = {}
+        self.sent: dict[int, HeldMessage] = {}
         self.messages = 0
         self.bytes = 0
         self.credit_messages = 0
@@ -135,7 +135,7 @@ class Outbox:
         self._puts = 0
         self._latest = -1  # the organization of the last message
         self._contended_until = 0  # how many messages were put by then
-        self._ready: deque[Held] = deque()
+        self._ready: deque[HeldMessage] = deque()
         self._shares: dict[int, Share] = {}
         self._waiting: set[int] = set()  # organizations
 
@@ -147,7 +147,7 @@ class Outbox:
             + sum(len(queue) for s in self._shares.values() for queue in s.waiting.values())
         )
 
-    def put(self, origin: Origin, message: Message) -> None:
+    def put(self, origin: Origin, message: DeviceMessage) -> None:
         """Take a message over."""
         share = self._share(origin.organization)
         self._puts += 1
@@ -155,7 +155,7 @@ class Outbox:
             if self._latest >= 0:
                 self._contended_until = self._puts + CONTENDED_FOR_MESSAGES
             self._latest = origin.organization
-        held = Held(origin, message)
+        held = HeldMessage(origin, message)
         origin.unanswered += 1
         if share.waiting or not self._has_room(share):
             share.hold_back(held)
@@ -163,9 +163,9 @@ class Outbox:
         else:
             self._admit(share, held)
 
-    def next_block(self) -> tuple[int, list[Held]]:
+    def next_block(self) -> tuple[int, list[HeldMessage]]:
         """Number what may be sent now, at most a block of it."""
-        first, taken, size = self._next, list[Held](), 0
+        first, taken, size = self._next, list[HeldMessage](), 0
         while self._ready and len(taken) < BLOCK_MESSAGES and size < BLOCK_BYTES:
             held = self._ready.popleft()
             size += len(held.message.payload) + len(held.message.topic)
@@ -174,7 +174,7 @@ class Outbox:
             taken.append(held)
         return first, taken
 
-    def answered(self, first: int, count: int) -> Iterable[Held]:
+    def answered(self, first: int, count: int) -> Iterable[HeldMessage]:
         """Forget messages that are committed, and let in what waited for their room."""
         for number in range(first, first + count):
             held = self.sent.pop(number, None)
@@ -218,7 +218,7 @@ class Outbox:
             origin.unanswered -= 1
             self.put(origin, message)
 
-    def drop_waiting(self, origin: Origin, *, keeps_qos_0: bool) -> list[Held]:
+    def drop_waiting(self, origin: Origin, *, keeps_qos_0: bool) -> list[HeldMessage]:
         """Forget what waits of a connection that is gone, and return it.
 
         Its device sends again what is of QoS 1 or 2.
@@ -252,7 +252,7 @@ class Outbox:
             and share.bytes < self.credit_bytes - self.bytes
         )
 
-    def _admit(self, share: Share, held: Held) -> None:
+    def _admit(self, share: Share, held: HeldMessage) -> None:
         cost = held.cost
         share.messages += 1
         share.bytes += cost
@@ -261,7 +261,7 @@ class Outbox:
         self._ready.append(held)
 
 
-class Link(asyncio.Protocol):
+class IngestLink(asyncio.Protocol):
     """One connection to ingest, from HELLO to its end. It belongs to a `Sender`."""
 
     def __init__(self, hello: link.Hello, outbox: Outbox, origins: dict[int, Origin]) -> None:
@@ -280,7 +280,7 @@ class Link(asyncio.Protocol):
         self.on_evicted: Callable[[int], None] = _nothing
         self.on_receipt: Callable[[Receipt], None] = _nothing
         self.epoch: int | None = None
-        """The owner's, once it has welcomed us."""
+        """The leader's, once it has welcomed us."""
         self.lost: asyncio.Future[Exception | None] = self._loop.create_future()
         """The reason of the end, as a result."""
         self.welcomed: asyncio.Future[None] = self._loop.create_future()
@@ -320,12 +320,12 @@ class Link(asyncio.Protocol):
         self._end(error)
 
     def opened(self, origin: Origin) -> None:
-        """Tell the owner of a device that signed in, before its first message."""
+        """Tell the leader of a device that signed in, before its first message."""
         if self.epoch is not None:
             self._write(link.frame(Connections([self._opened(origin)], [])))
 
     def closed(self, origin: Origin) -> None:
-        """Tell the owner of a connection that is gone, of which all is answered."""
+        """Tell the leader of a connection that is gone, of which all is answered."""
         if self.epoch is not None:
             self._write(link.frame(Connections([], [origin.id])))
 
@@ -345,7 +345,7 @@ class Link(asyncio.Protocol):
             self._sent.append((first + len(taken), self._loop.time()))
 
     def _note_answers(self, body: Results) -> None:
-        """How many were answered, how many of them refused, and how long the oldest block took."""
+        """Report how many were answered and refused, and how long the oldest block took."""
         runs, sent_s = body.runs, self._loop.time()
         newest = int(runs["first"][-1]) if len(runs) else 0
         while self._sent and self._sent[0][0] <= newest:
@@ -355,7 +355,7 @@ class Link(asyncio.Protocol):
         refused = int(runs["count"][runs["result"] != 0].sum())
         self.on_answered(int(runs["count"].sum()), refused, self._loop.time() - sent_s)
 
-    def _block(self, first: int, taken: list[Held]) -> bytes:
+    def _block(self, first: int, taken: list[HeldMessage]) -> bytes:
         topics: list[int] = []
         payloads: list[bytes] = []
         defined: list[Topic] = []
@@ -436,7 +436,7 @@ def _nothing(*_: object) -> None: ...
 
 
 class Sender:
-    """What the connections of a process give to ingest, whatever becomes of its links."""
+    """The messages of all connections of a process on their way to ingest, over all links."""
 
     def __init__(self, listener: UUID, key: bytes = b"") -> None:
         self.outbox = Outbox()
@@ -446,11 +446,11 @@ class Sender:
         self.on_evicted: Callable[[int], None] = _nothing
         self.on_receipt: Callable[[Receipt], None] = _nothing
         self._hello = link.Hello(link.VERSION, listener, key)
-        self._link: Link | None = None
+        self._link: IngestLink | None = None
 
     @property
     def is_linked(self) -> bool:
-        """Whether an owner of the lease takes messages just now."""
+        """Whether a leader takes messages just now."""
         return self._link is not None and self._link.epoch is not None
 
     def opened(self, origin: Origin) -> None:
@@ -459,7 +459,7 @@ class Sender:
         if self._link is not None:
             self._link.opened(origin)
 
-    def offer(self, origin: Origin, message: Message) -> None:
+    def offer(self, origin: Origin, message: DeviceMessage) -> None:
         """Take a message over; `origin` hears of it after COMMIT."""
         self.outbox.put(origin, message)
         if self._link is not None:
@@ -481,12 +481,12 @@ class Sender:
             if self._link is not None:
                 self._link.closed(origin)
 
-    def link(self) -> Link:
-        """Return the protocol of the next link to the owner. There is one at a time: its answers
+    def link(self) -> IngestLink:
+        """Return the protocol of the next link to the leader. There is one at a time: its answers
         are about the numbers of the outbox."""
         if self._link is not None:
             self._link.cut()
-        self._link = made = Link(self._hello, self.outbox, self.origins)
+        self._link = made = IngestLink(self._hello, self.outbox, self.origins)
         made.on_answers, made.on_evicted = self.on_answers, self.on_evicted
         made.on_receipt, made.on_answered = self.on_receipt, self.on_answered
         return made

@@ -1,1 +1,1 @@
-"""What the listener reads from and writes to the database."""
+"""The rows that the listener reads from and writes to the database."""

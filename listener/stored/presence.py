@@ -21,7 +21,7 @@ from listener.stored.writes import Notes
 LEASE_S = 15.0
 
 
-class Connected(NamedTuple):
+class ConnectedDevice(NamedTuple):
     """A device that has signed in. protocol_version: of MQTT, 3, 4 or 5, as it says itself."""
 
     org_id: UUID
@@ -37,23 +37,23 @@ class Presence:
 
     lease_s: float = LEASE_S
     listener_id: UUID = field(default_factory=new_id)
-    _open: dict[UUID, Connected] = field(default_factory=dict)
+    _open: dict[UUID, ConnectedDevice] = field(default_factory=dict)
     _notes: Notes[UUID, DeviceConnection] = field(default_factory=Notes)
     _shared: Notes[UUID, SharedCredential] = field(default_factory=Notes)
     _renewed_at_s: float = float("-inf")
 
-    def opened(self, connected: Connected) -> None:
+    def opened(self, connected: ConnectedDevice) -> None:
         """Note that a device has signed in."""
         self._open[connected.tracker_id] = connected
         self._note(connected, None)
 
-    def closed(self, connected: Connected, at: datetime) -> None:
+    def closed(self, connected: ConnectedDevice, at: datetime) -> None:
         """Note the end of a connection, unless another one has taken its place."""
         if self._open.get(connected.tracker_id) == connected:
             del self._open[connected.tracker_id]
             self._note(connected, at)
 
-    def credential_shared(self, connected: Connected, at: datetime) -> None:
+    def credential_shared(self, connected: ConnectedDevice, at: datetime) -> None:
         """Note that two devices take turns with one secret."""
         shared = SharedCredential(connected.org_id, connected.tracker_id, at)
         self._shared.note(connected.tracker_id, shared)
@@ -83,7 +83,7 @@ class Presence:
         await device_connections.end_of_the_dead(conn)
         self._renewed_at_s = now_s
 
-    def _note(self, connected: Connected, disconnected_at: datetime | None) -> None:
+    def _note(self, connected: ConnectedDevice, disconnected_at: datetime | None) -> None:
         note = DeviceConnection(
             connected.org_id,
             connected.tracker_id,

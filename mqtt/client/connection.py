@@ -16,7 +16,7 @@ from mqtt.client.framing import PacketReader
 from mqtt.client.inbox import Inbox
 from mqtt.client.options import PACKET_ID_MAX, SessionOptions
 from mqtt.client.outgoing import BrokerLimits, Outgoing
-from mqtt.client.states import RECEIVABLE, TRANSITIONS, State
+from mqtt.client.states import RECEIVABLE, TRANSITIONS, ClientState
 from mqtt.errors import (
     ConnectRefusedError,
     PeerSilentError,
@@ -63,7 +63,7 @@ class Connection:
             mqtt5.PingRespPacket: self._on_pingresp,
             mqtt5.DisconnectPacket: self._on_disconnect,
         }
-        self.state = State.CONNECTING
+        self.state = ClientState.CONNECTING
         self._receivable = RECEIVABLE[self.state]
         self.was_ready = False
         """Whether it ever was CONNECTED."""
@@ -91,7 +91,7 @@ class Connection:
         accepted us.
         """
         chunks, self._control = self._control, []
-        if writable and self.state in (State.SUBSCRIBING, State.CONNECTED):
+        if writable and self.state in (ClientState.SUBSCRIBING, ClientState.CONNECTED):
             chunks.extend(self._outgoing.take(SEND_CHUNK_BYTES))
         if chunks:
             self._sent_s = now_s
@@ -104,9 +104,9 @@ class Connection:
 
     def disconnect(self, reason: mqtt5.DisconnectReasonCode) -> None:
         """Queue a DISCONNECT, if the broker knows us already. Nothing may be sent after it."""
-        if self.state is not State.CONNECTING:
+        if self.state is not ClientState.CONNECTING:
             self._control.append(mqtt5.DisconnectPacket(reason_code=reason).write())
-        self._move(State.OFFLINE)
+        self._move(ClientState.OFFLINE)
 
     def pause_reading(self) -> None:
         """The owner stops reading by its own will: silence says nothing about the peer now."""
@@ -125,7 +125,7 @@ class Connection:
         """Queue a ping when one direction was idle for half the keepalive; raise when the peer is
         silent.
         """
-        if not self._keepalive_s or self.state is State.CONNECTING:
+        if not self._keepalive_s or self.state is ClientState.CONNECTING:
             return
         silent_s = now_s - self._heard_s
         if self._reading and silent_s > SILENCE_LIMIT * self._keepalive_s:
@@ -158,7 +158,7 @@ class Connection:
         if self._options.subscriptions and (self._first or not packet.session_present):
             self._subscribe()
         else:
-            self._move(State.CONNECTED)
+            self._move(ClientState.CONNECTED)
 
     def _subscribe(self) -> None:
         """Ask for all subscriptions: where the session is new, and once per start, as the list
@@ -166,7 +166,7 @@ class Connection:
         """
         filters = [subscription.to_codec() for subscription in self._options.subscriptions]
         self._control.append(mqtt5.SubscribePacket(SUBSCRIBE_PACKET_ID, filters).write())
-        self._move(State.SUBSCRIBING)
+        self._move(ClientState.SUBSCRIBING)
 
     def _on_suback(self, packet: mqtt5.SubAckPacket) -> None:
         wanted = self._options.subscriptions
@@ -175,7 +175,7 @@ class Connection:
         for subscription, reason in zip(wanted, packet.reason_codes, strict=True):
             if reason != subscription.qos:
                 raise SubscriptionRefusedError(subscription.topic_filter, reason, subscription.qos)
-        self._move(State.CONNECTED)
+        self._move(ClientState.CONNECTED)
 
     def _on_pingresp(self, packet: mqtt5.PingRespPacket) -> None:
         """Hearing it was all that mattered."""
@@ -185,11 +185,11 @@ class Connection:
             raise SessionTakenOverError(self._options.client_id)
         raise ServerDisconnectedError(packet.reason_code, packet.reason_str)
 
-    def _move(self, state: State) -> None:
+    def _move(self, state: ClientState) -> None:
         if state not in TRANSITIONS[self.state]:
             raise RuntimeError(f"no way from {self.state} to {state}")
         self.state = state
-        self.was_ready |= state is State.CONNECTED
+        self.was_ready |= state is ClientState.CONNECTED
         self._receivable = RECEIVABLE[state]
 
 

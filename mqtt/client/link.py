@@ -13,7 +13,7 @@ import mqtt5
 
 from mqtt.client.address import BrokerAddress
 from mqtt.client.connection import Connection
-from mqtt.client.states import State
+from mqtt.client.states import ClientState
 from mqtt.errors import ConnectionLostError, MqttError, SessionClosedError
 
 
@@ -46,7 +46,7 @@ class Link(asyncio.Protocol):
         """The reason of the end, as a result."""
 
     @property
-    def state(self) -> State:
+    def state(self) -> ClientState:
         return self._connection.state
 
     @property
@@ -141,7 +141,7 @@ class Link(asyncio.Protocol):
         """
         self.flush()
         transport = self._usable_transport()
-        if transport is None or self.state is State.CONNECTING:
+        if transport is None or self.state is ClientState.CONNECTING:
             self.fail(SessionClosedError())
             return
         self._connection.disconnect(mqtt5.DisconnectReasonCode.NORMAL_DISCONNECTION)

@@ -49,7 +49,7 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True)
-class Will:
+class SessionWill:
     """What the broker publishes for us when the connection ends without our DISCONNECT."""
 
     topic: str
@@ -90,7 +90,7 @@ class SessionOptions:
     session_expiry_s: int = NEVER_EXPIRES_S
     keepalive_s: int = 30
     receive_maximum: int = 32_768
-    will: Will | None = None
+    will: SessionWill | None = None
     subscriptions: tuple[Subscription, ...] = ()
     max_buffered_bytes: int = 64 * 1024 * 1024
     max_packet_bytes: int = 16 * 1024 * 1024

@@ -53,7 +53,7 @@ class BrokerLimits:
         return None
 
 
-class Publish(NamedTuple):
+class OutgoingPublish(NamedTuple):
     """One message to be published."""
 
     topic: str
@@ -117,7 +117,7 @@ class Outgoing:
         """Whether one more message can be put in."""
         return self.pending < self._max_pending and self.pending_bytes < self._max_bytes
 
-    def put_qos_0(self, message: Publish) -> None:
+    def put_qos_0(self, message: OutgoingPublish) -> None:
         """Put in a message to be sent once. Raises when there is no room or the broker cannot
         take it.
         """
@@ -128,7 +128,7 @@ class Outgoing:
         self._unsent_qos_0.append(data)
         self._count(data)
 
-    def put_qos_1(self, message: Publish, published: Published) -> None:
+    def put_qos_1(self, message: OutgoingPublish, published: Published) -> None:
         """Put in a message to be sent until its PUBACK, which goes to `published`. Raises without
         room.
         """

@@ -40,8 +40,8 @@ from mqtt.client.counters import SessionCounters
 from mqtt.client.inbox import Inbox, Message
 from mqtt.client.link import Link
 from mqtt.client.options import SessionOptions, check_payload, check_qos, check_topic
-from mqtt.client.outgoing import Outgoing, Publish, Published
-from mqtt.client.states import State
+from mqtt.client.outgoing import Outgoing, OutgoingPublish, Published
+from mqtt.client.states import ClientState
 from mqtt.errors import (
     CertificateError,
     ConnectionLostError,
@@ -146,10 +146,10 @@ class Session:
             self._link.abort()
 
     @property
-    def state(self) -> State:
+    def state(self) -> ClientState:
         if self._error is not None:
-            return State.ENDED
-        return State.OFFLINE if self._link is None else self._link.state
+            return ClientState.ENDED
+        return ClientState.OFFLINE if self._link is None else self._link.state
 
     @property
     def counters(self) -> SessionCounters:
@@ -254,11 +254,11 @@ class Session:
         check_topic(topic)
         check_payload(payload)
         self._raise_if_ended()
-        message = Publish(topic, payload, retain, response_topic, correlation_data)
+        message = OutgoingPublish(topic, payload, retain, response_topic, correlation_data)
         published: Published = asyncio.get_running_loop().create_future()
         if qos == 1:
             self._outgoing.put_qos_1(message, published)
-        elif self.state in (State.SUBSCRIBING, State.CONNECTED):
+        elif self.state in (ClientState.SUBSCRIBING, ClientState.CONNECTED):
             self._outgoing.put_qos_0(message)
             published.set_result(mqtt5.PubAckReasonCode.SUCCESS)
         else:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import mqtt5
 
 
-class State(enum.Enum):
+class ClientState(enum.Enum):
     OFFLINE = "offline"
     """No connection; the next one is tried after the back-off."""
     CONNECTING = "connecting"
@@ -25,25 +25,27 @@ class State(enum.Enum):
     """Closed by its owner or by an error that no new connection can help."""
 
 
-TRANSITIONS: Mapping[State, frozenset[State]] = {
-    State.OFFLINE: frozenset({State.CONNECTING, State.ENDED}),
-    State.CONNECTING: frozenset(
-        {State.SUBSCRIBING, State.CONNECTED, State.OFFLINE, State.ENDED},
+TRANSITIONS: Mapping[ClientState, frozenset[ClientState]] = {
+    ClientState.OFFLINE: frozenset({ClientState.CONNECTING, ClientState.ENDED}),
+    ClientState.CONNECTING: frozenset(
+        {ClientState.SUBSCRIBING, ClientState.CONNECTED, ClientState.OFFLINE, ClientState.ENDED},
     ),
-    State.SUBSCRIBING: frozenset({State.CONNECTED, State.OFFLINE, State.ENDED}),
-    State.CONNECTED: frozenset({State.OFFLINE, State.ENDED}),
-    State.ENDED: frozenset(),
+    ClientState.SUBSCRIBING: frozenset(
+        {ClientState.CONNECTED, ClientState.OFFLINE, ClientState.ENDED}
+    ),
+    ClientState.CONNECTED: frozenset({ClientState.OFFLINE, ClientState.ENDED}),
+    ClientState.ENDED: frozenset(),
 }
 
 _IN_SESSION = frozenset[type[mqtt5.Packet]](
     {mqtt5.PublishPacket, mqtt5.PubAckPacket, mqtt5.PingRespPacket, mqtt5.DisconnectPacket}
 )
 
-RECEIVABLE: Mapping[State, frozenset[type[mqtt5.Packet]]] = {
-    State.OFFLINE: frozenset(),
-    State.CONNECTING: frozenset({mqtt5.ConnAckPacket}),
-    State.SUBSCRIBING: _IN_SESSION | {mqtt5.SubAckPacket},
-    State.CONNECTED: _IN_SESSION,
-    State.ENDED: frozenset(),
+RECEIVABLE: Mapping[ClientState, frozenset[type[mqtt5.Packet]]] = {
+    ClientState.OFFLINE: frozenset(),
+    ClientState.CONNECTING: frozenset({mqtt5.ConnAckPacket}),
+    ClientState.SUBSCRIBING: _IN_SESSION | {mqtt5.SubAckPacket},
+    ClientState.CONNECTED: _IN_SESSION,
+    ClientState.ENDED: frozenset(),
 }
 """Which packets the broker may send in each state; any other one is a protocol violation."""

@@ -7,7 +7,7 @@ from mqtt.server.connection import ServerConnection
 from mqtt.server.ended import Ended
 from mqtt.server.events import Connect, Event, Goodbye, Publish, Receipts, Will
 from mqtt.server.options import ServerOptions
-from mqtt.server.states import State
+from mqtt.server.states import ServerState
 
 __all__ = [
     "Connect",
@@ -18,6 +18,6 @@ __all__ = [
     "Receipts",
     "ServerConnection",
     "ServerOptions",
-    "State",
+    "ServerState",
     "Will",
 ]

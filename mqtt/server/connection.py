@@ -36,13 +36,13 @@ from mqtt.server.requests import (
     read_subscribe,
     read_unsubscribe,
 )
-from mqtt.server.states import RECEIVABLE, TRANSITIONS, Packet, State
+from mqtt.server.states import RECEIVABLE, TRANSITIONS, Packet, ServerState
 from mqtt.server.stream import LENGTH_BYTES_MAX, LEVEL_5, Stream, remaining_length
-from mqtt.server.window import Window
+from mqtt.server.window import ReceiveWindow
 
 SILENCE_LIMIT = 1.5
 """Keepalive intervals without any packet after which a client is gone (MQTT 5, 3.1.2.10)."""
-_CONNECTED = State.CONNECTED  # a global is read faster than a member
+_CONNECTED = ServerState.CONNECTED  # a global is read faster than a member
 _FLAGS = {Packet.PUBREL: 2, Packet.SUBSCRIBE: 2, Packet.UNSUBSCRIBE: 2}
 _DUP = 0x08
 _PINGREQ = Packet.PINGREQ << 4
@@ -81,7 +81,7 @@ class ServerConnection:
         self._silence_limit_s = options.connect_limit_s
         self._others = 0
         self._out: list[bytes] = []
-        self._window = Window(self._out)
+        self._window = ReceiveWindow(self._out)
         self._stream = Stream(options, self._window)
         self._bounds = ClientBounds()
         self._connect: Connect | None = None
@@ -89,7 +89,7 @@ class ServerConnection:
         self._session_expiry_s = 0
         self._subscriptions: Subscriptions | None = None
         self._deliveries: Deliveries | None = None
-        self.state = State.WAITING
+        self.state = ServerState.WAITING
         self.version = 0
         """3 (3.1), 4 (3.1.1) or 5; 0 before CONNECT."""
 
@@ -146,13 +146,13 @@ class ServerConnection:
 
     def _before_session(self, data: bytes, events: list[Event], now_s: float) -> None:
         """Gather CONNECT, and what follows it until it is answered."""
-        if self.state is State.ENDED:
+        if self.state is ServerState.ENDED:
             return
         held = self._stream.held
         held += data
-        if self.state is State.WAITING:
+        if self.state is ServerState.WAITING:
             self._find_connect(held, events, now_s)
-        if self.state is State.SIGNING_IN and len(held) > self._options.waiting_max_bytes:
+        if self.state is ServerState.SIGNING_IN and len(held) > self._options.waiting_max_bytes:
             text = f"more than {self._options.waiting_max_bytes} bytes before CONNACK"
             raise Violation(QUOTA_EXCEEDED, text)
 
@@ -171,7 +171,7 @@ class ServerConnection:
         check_version(name, level)
         self._connect, self._bounds = read_connect(fields, self.version, self._options)
         self._heard_s = now_s
-        self._move(State.SIGNING_IN)
+        self._move(ServerState.SIGNING_IN)
         events.append(self._connect)
 
     def accept(
@@ -190,7 +190,7 @@ class ServerConnection:
         was subscribed to them. Does nothing if the connection has ended meanwhile.
         """
         connect, options = self._connect, self._options
-        if connect is None or self.state is not State.SIGNING_IN:
+        if connect is None or self.state is not ServerState.SIGNING_IN:
             return
         is_5 = connect.version == LEVEL_5
         keepalive_s, self._silence_limit_s = self._keepalive(connect)
@@ -205,7 +205,7 @@ class ServerConnection:
             self._subscriptions.resume()
         self._will, self._session_expiry_s = connect.will, connect.session_expiry_s
         self._connect = None
-        self._move(State.CONNECTED)
+        self._move(ServerState.CONNECTED)
         self._send(
             answers.connack(
                 connect.version,
@@ -230,7 +230,7 @@ class ServerConnection:
         """Answer CONNECT by a refusal: version 5's reason code, which is translated. Does nothing
         if the connection has ended meanwhile.
         """
-        if self.state is State.SIGNING_IN:
+        if self.state is ServerState.SIGNING_IN:
             self._send(answers.refusal(self.version, reason_code))
             self._close()
 
@@ -323,7 +323,7 @@ class ServerConnection:
 
     def deliver(self, topic: str, payload: bytes, correlation_data: bytes | None) -> bool:
         """Send a receipt; False if the client wants none or takes no more."""
-        if self.state is not State.CONNECTED:
+        if self.state is not ServerState.CONNECTED:
             return False
         qos = self._of_session().receipt_qos
         if qos is None:
@@ -369,7 +369,7 @@ class ServerConnection:
 
     def tick(self, now_s: float) -> None:
         """Raise `Ended` for a client that is silent, or that was paused for too long."""
-        if self.state not in (State.WAITING, State.CONNECTED):
+        if self.state not in (ServerState.WAITING, ServerState.CONNECTED):
             return
         limit_s = self._silence_limit_s
         since_s = self._heard_s if self._paused_s is None else self._paused_s
@@ -377,7 +377,7 @@ class ServerConnection:
             return
         if self._paused_s is not None:
             violation = Violation(QUOTA_EXCEEDED, f"not read for {limit_s:g} s")
-        elif self.state is State.WAITING:
+        elif self.state is ServerState.WAITING:
             violation = Violation(MAXIMUM_CONNECT_TIME, f"no CONNECT within {limit_s:g} s")
         else:
             violation = Violation(KEEP_ALIVE_TIMEOUT, f"nothing heard for {limit_s:g} s")
@@ -404,10 +404,10 @@ class ServerConnection:
         return Ended(violation.reason_code, violation.text, fault, events)
 
     def _say_why(self, reason_code: int, text: str) -> None:
-        if self.state is State.CONNECTED and self.version == LEVEL_5:
+        if self.state is ServerState.CONNECTED and self.version == LEVEL_5:
             self._send(answers.disconnect(reason_code, text, self._bounds.max_packet_bytes))
-        elif self.state is State.SIGNING_IN or (
-            self.state is State.WAITING
+        elif self.state is ServerState.SIGNING_IN or (
+            self.state is ServerState.WAITING
             and (self.version == LEVEL_5 or reason_code in _ANSWERED_BEFORE_5)
         ):
             self._send(answers.refusal(self.version or 4, reason_code))
@@ -415,10 +415,10 @@ class ServerConnection:
     def _close(self) -> None:
         self._window.close()
         self._stream.close()
-        if self.state is not State.ENDED:
-            self._move(State.ENDED)
+        if self.state is not ServerState.ENDED:
+            self._move(ServerState.ENDED)
 
-    def _move(self, state: State) -> None:
+    def _move(self, state: ServerState) -> None:
         if state not in TRANSITIONS[self.state]:
             raise RuntimeError(f"no way from {self.state} to {state}")
         self.state = state

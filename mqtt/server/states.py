@@ -4,7 +4,7 @@ import enum
 from collections.abc import Mapping
 
 
-class State(enum.Enum):
+class ServerState(enum.Enum):
     WAITING = "waiting"
     """Connected to the network; CONNECT has not come."""
     SIGNING_IN = "signing in"
@@ -35,26 +35,26 @@ class Packet(enum.IntEnum):
     AUTH = 15
 
 
-TRANSITIONS: Mapping[State, Mapping[State, str]] = {
-    State.WAITING: {
-        State.SIGNING_IN: "CONNECT",
-        State.ENDED: "no CONNECT in time, or one that cannot be answered by a sign-in",
+TRANSITIONS: Mapping[ServerState, Mapping[ServerState, str]] = {
+    ServerState.WAITING: {
+        ServerState.SIGNING_IN: "CONNECT",
+        ServerState.ENDED: "no CONNECT in time, or one that cannot be answered by a sign-in",
     },
-    State.SIGNING_IN: {
-        State.CONNECTED: "accepted",
-        State.ENDED: "refused, or too much sent before the answer",
+    ServerState.SIGNING_IN: {
+        ServerState.CONNECTED: "accepted",
+        ServerState.ENDED: "refused, or too much sent before the answer",
     },
-    State.CONNECTED: {
-        State.ENDED: "DISCONNECT, silence, a violation, or the server's own end",
+    ServerState.CONNECTED: {
+        ServerState.ENDED: "DISCONNECT, silence, a violation, or the server's own end",
     },
-    State.ENDED: {},
+    ServerState.ENDED: {},
 }
 """Where a connection may go, and why."""
 
-RECEIVABLE: Mapping[State, frozenset[Packet]] = {
-    State.WAITING: frozenset({Packet.CONNECT}),
-    State.SIGNING_IN: frozenset(),
-    State.CONNECTED: frozenset(
+RECEIVABLE: Mapping[ServerState, frozenset[Packet]] = {
+    ServerState.WAITING: frozenset({Packet.CONNECT}),
+    ServerState.SIGNING_IN: frozenset(),
+    ServerState.CONNECTED: frozenset(
         {
             Packet.PUBLISH,
             Packet.PUBACK,
@@ -65,6 +65,6 @@ RECEIVABLE: Mapping[State, frozenset[Packet]] = {
             Packet.DISCONNECT,
         }
     ),
-    State.ENDED: frozenset(),
+    ServerState.ENDED: frozenset(),
 }
 """Which packets are dealt with in each state; any other one is a violation."""

@@ -26,7 +26,7 @@ from mqtt.server.fields import (
 )
 from mqtt.server.options import ServerOptions
 from mqtt.server.states import Packet
-from mqtt.server.window import Window
+from mqtt.server.window import ReceiveWindow
 
 Take: TypeAlias = Callable[[int, bytes, int, int, list[Event]], bool]
 """Takes a packet: first byte, data, begin and end of its content. False: nothing may follow it."""
@@ -53,7 +53,7 @@ class Stream:
         "version",
     )
 
-    def __init__(self, options: ServerOptions, window: Window) -> None:
+    def __init__(self, options: ServerOptions, window: ReceiveWindow) -> None:
         self.version = 0
         self.held = bytearray()
         """A packet that is not complete."""

@@ -15,7 +15,7 @@ from psycopg import sql
 from db.core.connect import Connection, Limits, connect
 from db.core.tenant import act_for
 from db.resources import organization_removal as removal
-from ingest.pipeline import LEASE
+from ingest.transaction import LEASE
 from stack.errors import StackError
 from stack.servers.supervisor import Say
 from telemetry.ids import format_id

@@ -10,25 +10,19 @@ from numpy.typing import NDArray
 
 from geofence.judging.evaluator import NO_TIMERS_US, Evaluation, evaluate
 from geofence.judging.state import State
-from geofence.model.policy import BREACH, DWELL, OVERSPEED, Policy, Word, event_type
+from geofence.model.policy import BREACH, DWELL, OVERSPEED, Policy, event_type
 from geofence.model.rules import Gates
 from geofence.model.transitions import Cause, Inferred, Transition
 from geofence.zones.index import ZoneIndex
 from geofence.zones.versions import FILTER_DTYPE, MAX_TIME_US, MIN_TIME_US
-from stack.replay.openings import Openings, tells_of_inside
 from stack.replay.output_formats import TransitionRows
+from stack.replay.schedule_starts import ZoneScheduleStarts, tells_of_inside
 from stack.replay.tally import Tally
 from stack.replay.zones import ZoneSet
 from telemetry.fix import FixBatch, Known, blank_rows
 
 _MINUTE_US = 60_000_000
 _REMEMBERED = 65_536  # answers: devices of one trace often move at the same time
-_WORDS: dict[int, Word] = {
-    Transition.ENTER: "enter",
-    Transition.EXIT: "exit",
-    Transition.DWELL: "dwell",
-    Transition.OVERSPEED: "overspeed",
-}
 
 # The columns that, with the zone and the hour, decide; and the greatest value of each.
 _ALIKE = {
@@ -73,9 +67,9 @@ class EventTypes:
             return BREACH
         found = event_type(
             self._policies[policy],
-            _WORDS[transition],
-            Cause(cause).name.lower(),
-            "segment" if inferred == Inferred.SEGMENT else None,
+            Transition(transition).word,
+            Cause(cause).word,
+            Inferred(inferred).word,
             minute * _MINUTE_US,
             left_before=returning,
         )
@@ -117,17 +111,12 @@ class DeviceFilters:
 
 
 _DECIMALS_BETWEEN = 9  # a tenth of a millimetre
-_TRANSITION_NAMES = {kind.value: kind.name.lower() for kind in Transition}
-_CAUSE_NAMES = {cause.value: cause.name.lower() for cause in Cause}
-_INFERRED_NAMES = {Inferred.NONE.value: ""} | {
-    inferred.value: inferred.name.lower() for inferred in Inferred if inferred
-}
 
 
 class Judge:
     """Judges the fixes of a trace, portion by portion. ids: the devices, by tracker; grows.
 
-    openings: see `stack.replay.openings`; those of the zones unless given.
+    schedule_starts: see `stack.replay.schedule_starts`; those of the zones unless given.
     """
 
     def __init__(
@@ -137,12 +126,12 @@ class Judge:
         gates: Gates,
         now_us: int,
         tally: Tally,
-        openings: Openings | None = None,
+        schedule_starts: ZoneScheduleStarts | None = None,
     ) -> None:
         self._zone_ids = zones.zone_ids
         self._index = zones.index
         self._filters = DeviceFilters(zones.devices, ids)
-        self._openings = openings or Openings(zones.policies)
+        self._schedule_starts = schedule_starts or ZoneScheduleStarts(zones.policies)
         self._tells_of_inside = tells_of_inside(zones.policies)
         self._events = EventTypes(zones.policies)
         self._ids = ids
@@ -164,7 +153,7 @@ class Judge:
         batch = _batch(rows)
         evaluations = (
             evaluate(batch, self._state, self._index, now_us, self._gates, agenda)
-            for agenda in self._openings.agendas(*self._time_of(rows))
+            for agenda in self._schedule_starts.agendas(*self._time_of(rows))
         )
         evaluation, found = _joined(evaluations)
         self._state.apply(evaluation.delta)
@@ -176,7 +165,7 @@ class Judge:
         count = len(rows)
         while count > 1:
             devices = len(np.unique(rows["tracker"][:count]))
-            if devices <= self._openings.devices_at_once(*self._time_of(rows[:count])):
+            if devices <= self._schedule_starts.devices_at_once(*self._time_of(rows[:count])):
                 break
             count //= 2
         return count
@@ -198,7 +187,7 @@ class Judge:
 
     def written(self, found: NDArray[np.void]) -> TransitionRows:
         """TRANSITION_DTYPE as they are written out; counts them."""
-        names = [_TRANSITION_NAMES[number] for number in found["transition"].tolist()]
+        names = [Transition(number).word for number in found["transition"].tolist()]
         events = self._events.of(found)
         self._tally.transitions.update(names)
         self._tally.events.update(filter(None, events))
@@ -210,8 +199,8 @@ class Judge:
             transition=names,
             lat=_tidied(found, "lat"),
             lon=_tidied(found, "lon"),
-            cause=[_CAUSE_NAMES[number] for number in found["cause"].tolist()],
-            inferred=[_INFERRED_NAMES[number] for number in found["inferred"].tolist()],
+            cause=[Cause(number).word for number in found["cause"].tolist()],
+            inferred=[Inferred(number).word or "" for number in found["inferred"].tolist()],
             dwell_s=np.where(self._has_been_in(found), dwell_s, np.nan),
             event=events,
         )
@@ -238,7 +227,7 @@ def _tidied(found: NDArray[np.void], column: str) -> NDArray[np.float64]:
 
 
 def _joined(evaluations: Iterator[Evaluation]) -> tuple[Evaluation, NDArray[np.void]]:
-    """One evaluation, and the transitions of all of them, which differ in their openings alone."""
+    """One evaluation, and the transitions of all of them, which differ in their starts alone."""
     evaluation = next(evaluations)
     found = [evaluation.transitions]
     for again in evaluations:

@@ -11,7 +11,13 @@ from geofence.judging.lookup import signed_distances_m
 from geofence.late import amendments
 from geofence.late.amendments import News
 from geofence.late.history import Revision
-from geofence.model.policy import AMENDED, BREACH, OVERSPEED, Word, event_type, opening_breach
+from geofence.model.policy import (
+    AMENDED,
+    BREACH,
+    OVERSPEED,
+    event_type,
+    schedule_start_breach,
+)
 from geofence.model.transitions import (
     TRANSITION_DTYPE,
     Cause,
@@ -19,26 +25,12 @@ from geofence.model.transitions import (
     Transition,
     rank_in_instant,
 )
-from geofence.model.visit_ids import amendment_event_id, event_id, opening_event_id, visit_id
+from geofence.model.visit_ids import amendment_event_id, event_id, schedule_start_event_id, visit_id
 from geofence.zones.index import ZoneIndex
 from stack.verify.judged_zones import policy_of
 from stack.verify.results import AmendedEvent, Event, GeofenceEvent, OverspeedEvent, Visit
 from stack.verify.run_history import RunHistory
 from telemetry.ids import format_id, parse_id
-
-_WORDS: dict[int, Word] = {
-    Transition.ENTER: "enter",
-    Transition.EXIT: "exit",
-    Transition.DWELL: "dwell",
-    Transition.OVERSPEED: "overspeed",
-}
-_CAUSES: dict[int, str] = {cause: cause.name.lower() for cause in Cause}
-_INFERRED: dict[int, str | None] = {
-    Inferred.NONE: None,
-    Inferred.SEGMENT: "segment",
-    Inferred.TIMER: "timer",
-}
-
 
 _NO_FIX = 2**62
 _Order = tuple[int, int, int, int, UUID]
@@ -118,7 +110,7 @@ class Telling:
             self._steps(_transitions(asset, revision.news, self._index)), revision.news, strict=True
         ):
             told.append(((*one.order, self._zones[step.zone]), step, one))
-        told += [(self._order(step), step, None) for step in self._steps(revision.openings)]
+        told += [(self._order(step), step, None) for step in self._steps(revision.schedule_starts)]
         for _, step, one in sorted(told, key=lambda entry: entry[0]):
             if one is None:
                 self._tell_of_hours(step)
@@ -176,7 +168,7 @@ class Telling:
         )
 
     def _note(self, step: _Step, visit: UUID) -> None:
-        cause, inferred = _CAUSES[step.cause], _INFERRED[step.inferred]
+        cause, inferred = Cause(step.cause).word, Inferred(step.inferred).word
         if step.transition == Transition.ENTER:
             self._visits[visit] = Visit(
                 visit_id=format_id("vis", visit),
@@ -200,8 +192,8 @@ class Telling:
             self._visits[visit] = self._visits[visit]._replace(**ended)
 
     def _tell(self, step: _Step, visit: UUID, *, late: bool = False) -> None:
-        cause, inferred = _CAUSES[step.cause], _INFERRED[step.inferred]
-        word = _WORDS[step.transition]
+        cause, inferred = Cause(step.cause).word, Inferred(step.inferred).word
+        word = Transition(step.transition).word
         kind = event_type(
             self._policies[step.zone, step.version],
             word,
@@ -219,12 +211,12 @@ class Telling:
     def _tell_of_hours(self, step: _Step) -> None:
         """What is told when the hours of a zone begin; who is outside is in no visit."""
         policy = self._policies[step.zone, step.version]
-        word = opening_breach(policy, inside=True)
+        word = schedule_start_breach(policy, inside=True)
         visit = None if word is None else self._visit_of(step)
-        word = word or opening_breach(policy, inside=False)
+        word = word or schedule_start_breach(policy, inside=False)
         if word is not None:
             asset, zone = self._assets[step.asset], self._zones[step.zone]
-            event = opening_event_id(asset, zone, step.time_us)
+            event = schedule_start_event_id(asset, zone, step.time_us)
             self.events.append(self._event(step, BREACH, event, visit, word))
 
     def _event(
@@ -248,9 +240,9 @@ class Telling:
             speed_mps=step.speed_mps,
             distance_m=step.distance_m,
             initial=step.cause == Cause.INITIAL,
-            inferred=_INFERRED[step.inferred],
+            inferred=Inferred(step.inferred).word,
             late=False,
-            cause=_CAUSES[step.cause],
+            cause=Cause(step.cause).word,
             dwell_s=(step.time_us - step.entered_us) / 1_000_000 if has_been_in else None,
         )
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.model.no_fix_events import MOVE_DTYPE, OPENING_DTYPE, Agenda
-from geofence.model.policy import DEFAULT_KIND, Policy, event_type, opening_breach
+from geofence.model.no_fix_events import MOVE_DTYPE, SCHEDULE_START_DTYPE, Agenda
+from geofence.model.policy import DEFAULT_KIND, Policy, event_type, schedule_start_breach
 from geofence.model.records import PLACE_DTYPE
 from geofence.model.rules import Rules
 from geofence.model.schedule import opens_between, parse_schedule
@@ -80,8 +80,10 @@ def agenda_of(history: RunHistory, rows: NDArray[np.void], until_us: int) -> Age
     rows: FIX_DTYPE, what is stored of the run. A tracker that is put on an asset must have sent.
     """
     moves = np.array(list(_moves(history, rows)), MOVE_DTYPE)
-    openings = np.array(list(_openings(history, until_us)), OPENING_DTYPE)
-    return Agenda(*(each[np.lexsort((each["time_us"], each["key"]))] for each in (moves, openings)))
+    schedule_starts = np.array(list(_schedule_starts(history, until_us)), SCHEDULE_START_DTYPE)
+    return Agenda(
+        *(each[np.lexsort((each["time_us"], each["key"]))] for each in (moves, schedule_starts))
+    )
 
 
 def _moves(history: RunHistory, rows: NDArray[np.void]) -> Iterator[tuple[Any, ...]]:
@@ -113,13 +115,13 @@ def _place(fix: np.void) -> np.void:
     return place[0]
 
 
-def _openings(history: RunHistory, until_us: int) -> Iterator[tuple[int, int, int, bool]]:
+def _schedule_starts(history: RunHistory, until_us: int) -> Iterator[tuple[int, int, int, bool]]:
     for span in history.zones:
         policy = policy_of(span.is_like)
         if policy.schedule is None:
             continue
         for inside in (True, False):
-            if opening_breach(policy, inside=inside) is not None:
+            if schedule_start_breach(policy, inside=inside) is not None:
                 last_us = min(until_us, span.to_us - 1)
                 for time_us in opens_between(policy.schedule, history.begins_us, last_us):
                     yield 0, time_us, span.zone, inside

@@ -1,22 +1,26 @@
 """From the payloads of many messages to one batch of fixes and a list of refusals.
 
+`DECODERS` is the table of formats: a new format is a file beside this one and a row there.
+
 `decode` never raises for what a device may send. What one message gives does not depend on its
 neighbours: decoding a list is decoding each alone, put together. Each message ends as fixes, as
 rejections, or as both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from telemetry.fix import FixBatch
 from telemetry.formats.decoded import Decoded, in_order, merge, reject_row
+from telemetry.formats.last_fix import LastFix, last_native_fix, last_packed_fix
 from telemetry.formats.native import decode_native
 from telemetry.formats.packed import decode_packed
 from telemetry.rejection import Reason, Rejection
 from telemetry.times import format_time
-from telemetry.topics import Format
 
 __all__ = ["Decoded", "Format", "Reason", "Rejection", "check_clock", "decode"]
 
@@ -24,21 +28,58 @@ MAX_AHEAD_US = 5 * 60 * 1_000_000
 ANCIENT_BEFORE_US = 946_684_800_000_000  # 2000-01-01T00:00:00Z
 
 
+class Format(IntEnum):
+    """The way in which the payload of a message is written."""
+
+    NATIVE = 0  # JSON where the first byte after blanks is { or [, else MessagePack
+    PACKED = 1  # 32-byte records
+
+
+class Decoder(NamedTuple):
+    """The reader of one format.
+
+    topic: the MQTT filter of the topics that say the format; the tracker's id stands for `+`.
+    decode: gives the fixes and rejections of payloads; the column `message` counts from 0.
+    last_fix: gives what one payload says of its last fix.
+    """
+
+    topic: str
+    decode: Callable[[Sequence[bytes]], Decoded]
+    last_fix: Callable[[bytes], LastFix]
+
+
+DECODERS: Mapping[Format, Decoder] = {
+    Format.NATIVE: Decoder("trackers/+/fixes", decode_native, last_native_fix),
+    Format.PACKED: Decoder("trackers/+/packed", decode_packed, last_packed_fix),
+}
+SUBSCRIPTIONS = tuple(decoder.topic for decoder in DECODERS.values())
+_FORMAT_OF = {decoder.topic.rpartition("/")[2]: form for form, decoder in DECODERS.items()}
+
+
+def format_of(topic: str) -> Format:
+    """Return the format that the last level of a topic says; NATIVE where it says none."""
+    return _FORMAT_OF.get(topic.rpartition("/")[2], Format.NATIVE)
+
+
+def topics_of(tracker_id: str) -> tuple[str, ...]:
+    """Return the topics on which a tracker publishes fixes."""
+    return tuple(topic.replace("+", tracker_id) for topic in SUBSCRIPTIONS)
+
+
 def decode(payloads: Sequence[bytes], formats: Sequence[Format] | NDArray[np.integer]) -> Decoded:
     """Decode `payloads`; `formats` gives the format of each. Columns `message` and `position` say
     where a fix came from; tracker, asset and organization are left unresolved.
     """
-    is_packed = np.asarray(formats, np.uint8) == Format.PACKED
-    if len(is_packed) != len(payloads):
-        raise ValueError(f"{len(payloads)} payloads, {len(is_packed)} formats")
-    if not is_packed.any():
-        return decode_native(payloads)
-    if is_packed.all():
-        return decode_packed(payloads)
+    form_of = np.asarray(formats, np.uint8)
+    if len(form_of) != len(payloads):
+        raise ValueError(f"{len(payloads)} payloads, {len(form_of)} formats")
     parts: list[tuple[Decoded, NDArray[np.intp]]] = []
-    for decoder, chosen in ((decode_native, ~is_packed), (decode_packed, is_packed)):
-        places = np.flatnonzero(chosen)
-        parts.append((decoder([payloads[i] for i in places.tolist()]), places))
+    for form, decoder in DECODERS.items():
+        places = np.flatnonzero(form_of == form)
+        if len(places) == len(payloads):
+            return decoder.decode(payloads)
+        if len(places):
+            parts.append((decoder.decode([payloads[i] for i in places.tolist()]), places))
     return merge(parts)
 
 

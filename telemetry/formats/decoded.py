@@ -1,4 +1,4 @@
-"""What a decoder gives back, and how fixes with a bad time or position are taken out of it."""
+"""The result of a decoder, and how fixes with a bad time or position are taken out of it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -41,7 +41,7 @@ def reject_row(row: np.void, reason: Reason, detail: str) -> Rejection:
 
 
 def bad_coordinates(lat: NDArray[np.float64], lon: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Where a position is not finite, out of range, or exactly 0,0; shape (n,)."""
+    """Return where a position is not finite, out of range, or exactly 0,0; shape (n,)."""
     lat, lon = np.ascontiguousarray(lat), np.ascontiguousarray(lon)
     in_range = (np.abs(lat) <= 90) & (np.abs(lon) <= 180)  # False for NaN
     return ~in_range | ((lat == 0) & (lon == 0))

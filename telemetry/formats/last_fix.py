@@ -1,4 +1,4 @@
-"""What a message says of its last fix, even where the fix itself was refused.
+"""The last fix of a message as the message says it, even where the fix itself was refused.
 
 A device knows a message again by the time and seq that it wrote, so they are read as they were
 sent: nothing is checked or mended here.
@@ -17,7 +17,6 @@ from telemetry.times import (
     epoch_ms_to_us,
     parse_time_us,
 )
-from telemetry.topics import Format
 
 _JSON_BEGINS = (b"{", b"[")
 _GREATEST_MS = 1e15  # beyond it lies no year that can be written
@@ -33,10 +32,8 @@ class LastFix(NamedTuple):
 NOT_TOLD = LastFix(None, None)
 
 
-def last_fix(payload: bytes, payload_format: Format) -> LastFix:
-    """Of the message's last fix, or its only one. Never raises for what a device may send."""
-    if payload_format is Format.PACKED:
-        return _of_record(payload)
+def last_native_fix(payload: bytes) -> LastFix:
+    """Read the last fix of JSON or MessagePack, or the only one. Never raises ValueError."""
     decode = msgspec.json.decode if payload.lstrip()[:1] in _JSON_BEGINS else msgspec.msgpack.decode
     try:
         said: object = decode(payload)
@@ -47,7 +44,8 @@ def last_fix(payload: bytes, payload_format: Format) -> LastFix:
     return _of_object(cast("dict[Any, Any]", said)) if isinstance(said, dict) else NOT_TOLD
 
 
-def _of_record(payload: bytes) -> LastFix:
+def last_packed_fix(payload: bytes) -> LastFix:
+    """Read the last of packed records."""
     if not payload or len(payload) % packed.RECORD_BYTES:
         return NOT_TOLD
     record = np.frombuffer(payload, packed.RECORD)[-1]

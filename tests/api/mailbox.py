@@ -10,7 +10,7 @@ from db.core.connect import pool
 from tests.api.running import RunningApi
 from webhooks.mail.mailing import Mailing
 from webhooks.mail.senders import FileSender
-from webhooks.metrics import Metrics
+from webhooks.metrics import WebhookMetrics
 
 
 class Mailbox:
@@ -27,7 +27,7 @@ class Mailbox:
             mailing = Mailing(
                 connections,
                 sender,
-                Metrics(),
+                WebhookMetrics(),
                 mail_from="OPS <ops@example.com>",
                 public_url="https://ops.example.com/",
             )

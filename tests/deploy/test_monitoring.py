@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from api.http.metrics import Metrics as ApiMetrics
 from db.core.connect import pool
-from ingest.metrics import Metrics as IngestMetrics
+from ingest.metrics import IngestMetrics
 from listener.link.outbox import Sender
 from listener.settings import ListenSettings
 from listener.stored.presence import Presence
@@ -18,7 +18,7 @@ from listener.stored.sessions import Sessions
 from listener.worker import Worker
 from mqtt import BrokerAddress, Session, SessionOptions
 from service.itself import watching_itself
-from webhooks.metrics import Metrics as DeliverMetrics
+from webhooks.metrics import WebhookMetrics
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "monitoring.md").read_text()
@@ -30,7 +30,7 @@ HISTOGRAM_PARTS = re.compile(r"_(bucket|sum|count)$")
 async def known() -> dict[str, tuple[str, ...]]:
     """Name on the page to labels, of every role."""
     connections = pool("postgresql://nobody@127.0.0.1:1/none", "none", max_size=1)
-    api, ingest, deliver = ApiMetrics(connections), IngestMetrics(), DeliverMetrics()
+    api, ingest, deliver = ApiMetrics(connections), IngestMetrics(), WebhookMetrics()
     ingest.watch(Session(BrokerAddress.parse("mqtt://127.0.0.1:1"), SessionOptions("none")))
     found: dict[str, tuple[str, ...]] = {}
     settings = ListenSettings(database_url=SecretStr("postgresql://nobody@127.0.0.1:1/none"))

@@ -14,8 +14,8 @@ from device_sim.motion import StreetPlan
 from device_sim.payloads import PayloadFormat
 from device_sim.plan import FleetPlan, SimTracker
 from mqtt import BrokerAddress, Session, SessionOptions, Subscription
-from telemetry.formats.decode import decode
-from telemetry.topics import SUBSCRIPTIONS, Format, ack_topic, parse_topic
+from telemetry.formats.decode import SUBSCRIPTIONS, Format, decode, format_of
+from telemetry.topics import ack_topic
 from tests.mqtt.proxy import Proxy
 from tests.servers import BrokerUnderTest
 
@@ -45,13 +45,11 @@ async def arrived(session: Session, tracker_ids: list[str], count: int) -> dict[
     while sum(len(set(fixes)) for fixes in found.values()) < count:
         messages = await asyncio.wait_for(session.receive(), 20)
         session.acknowledge(messages)
-        topics = [parse_topic(message.topic) for message in messages]
-        decoded = decode([m.payload for m in messages], [topic[1] for topic in topics if topic])
+        topics = [message.topic for message in messages]
+        decoded = decode([m.payload for m in messages], [format_of(topic) for topic in topics])
         assert not decoded.rejections
         for row in decoded.batch.rows:
-            topic = topics[row["message"]]
-            assert topic is not None
-            tracker_id = topic[0]
+            tracker_id = topics[row["message"]].split("/")[1]
             if tracker_id in tracker_ids:
                 found[tracker_id].append(identity(row))
     return found

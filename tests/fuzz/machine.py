@@ -19,7 +19,7 @@ from mqtt.server import (
     Receipts,
     ServerConnection,
     ServerOptions,
-    State,
+    ServerState,
 )
 from tests.fuzz.packets import packets
 from tests.fuzz.reference import (
@@ -111,7 +111,7 @@ class Machine:
         except Ended as ended:
             events += ended.events
             self.log.end = (ended.reason_code, ended.text)
-            assert self.connection.state is State.ENDED
+            assert self.connection.state is ServerState.ENDED
         self.log.events += events
         self.handed_out += sum(isinstance(event, Publish) for event in events)
         self._check_bound()
@@ -132,10 +132,12 @@ class Machine:
     def _check_bound(self) -> None:
         options = self.options
         bounds = {
-            State.WAITING: options.max_head_bytes + LENGTH_MAX_BYTES,
-            State.SIGNING_IN: options.waiting_max_bytes,
-            State.CONNECTED: options.max_payload_bytes + options.max_head_bytes + LENGTH_MAX_BYTES,
-            State.ENDED: 0,
+            ServerState.WAITING: options.max_head_bytes + LENGTH_MAX_BYTES,
+            ServerState.SIGNING_IN: options.waiting_max_bytes,
+            ServerState.CONNECTED: options.max_payload_bytes
+            + options.max_head_bytes
+            + LENGTH_MAX_BYTES,
+            ServerState.ENDED: 0,
         }
         held, bound = self.connection.held_bytes, bounds[self.connection.state]
         assert held <= bound, f"{held} bytes held, {bound} allowed"
@@ -154,7 +156,7 @@ class Checked:
         self.ledger = Ledger(4, options)
 
     @property
-    def state(self) -> State:
+    def state(self) -> ServerState:
         return self.machine.connection.state
 
     @property
@@ -163,13 +165,13 @@ class Checked:
 
     def feed(self, data: bytes) -> None:
         """Give bytes on, a packet at a time."""
-        while data and self.state in (State.WAITING, State.CONNECTED):
+        while data and self.state in (ServerState.WAITING, ServerState.CONNECTED):
             begun = len(self._packet)
             whole = self._packet + data
             end = self._end_of_packet(whole)
             self._packet, data = whole[:end], whole[end:]
             self._step(self._packet[begun:], is_whole=end <= len(whole))
-        if self.state is State.SIGNING_IN:
+        if self.state is ServerState.SIGNING_IN:
             self._waiting += data
 
     def _end_of_packet(self, data: bytes) -> int:
@@ -185,26 +187,26 @@ class Checked:
         events = self.machine.receive(piece, self.now_s, is_read=False)
         output = self.machine.connection.output()
         self.machine.log.output += output
-        is_ended = self.state is State.ENDED
+        is_ended = self.state is ServerState.ENDED
         if not is_whole:
             assert not events
             assert output == b"" or is_ended
             assert not is_ended or self._may_end_early(before)
-        elif before is State.WAITING:
+        elif before is ServerState.WAITING:
             self._check_connect(events)
         else:
             self._check_packet(version, events, output)
         if is_whole:
             self._packet = b""
 
-    def _may_end_early(self, before: State) -> bool:
+    def _may_end_early(self, before: ServerState) -> bool:
         options, data = self.machine.options, self._packet
         try:
             where = content_range(data)
         except Bad:
             return True
         size = 0 if where is None else where[1] - where[0]
-        if before is State.WAITING:
+        if before is ServerState.WAITING:
             return data[0] != 0x10 or size > options.max_head_bytes
         return size > min(options.max_head_bytes, options.max_payload_bytes)
 
@@ -218,7 +220,7 @@ class Checked:
         self.machine.log = Log()
 
     def _check_connect(self, events: list[Event]) -> None:
-        if self.state is State.ENDED:
+        if self.state is ServerState.ENDED:
             assert not events
             return
         (connect,) = events
@@ -236,7 +238,7 @@ class Checked:
 
     def accept(self, **how: bool) -> None:
         """Accept, and give on what has waited."""
-        if self.state is not State.SIGNING_IN:
+        if self.state is not ServerState.SIGNING_IN:
             return
         _accept(self.machine, **how)
         version = self.machine.connection.version
@@ -268,7 +270,7 @@ class Checked:
             self._check_end(version, output)
         else:
             connection, ledger = self.machine.connection, self.ledger
-            if self.state is State.CONNECTED:
+            if self.state is ServerState.CONNECTED:
                 held = sum(len(message.payload) for message in ledger.messages.values())
                 expected = (len(ledger.messages), held)
                 assert (connection.unsettled, connection.unsettled_bytes) == expected
@@ -302,7 +304,7 @@ class Checked:
             assert kind == 14
             (event,) = events
             assert isinstance(event, Goodbye)
-            assert self.state is State.ENDED
+            assert self.state is ServerState.ENDED
 
     def _check_publish(
         self, head: int, content: bytes, events: list[Event], answers: list[Answer]
@@ -333,7 +335,7 @@ class Checked:
         self.machine.connection.settle(number, code, reason)
         output = self.machine.connection.output()
         self.machine.log.output += output
-        if self.state is State.CONNECTED:
+        if self.state is ServerState.CONNECTED:
             version = self.machine.connection.version
             answers = read_answers(version, output, self.max_packet_bytes)
             assert answers == self.ledger.settle(number, code)
@@ -501,7 +503,7 @@ class Play:
                 machine.connection.refuse(REFUSALS[how % 5])
         else:
             flags = {"session_present": bool(how & 1), "wants_receipts": bool(how & 2)}
-            if self._cut_machine.connection.state is State.SIGNING_IN:
+            if self._cut_machine.connection.state is ServerState.SIGNING_IN:
                 _accept(self._cut_machine, **flags)
                 self._cut_machine.receive(b"", self._now_s, is_read=self._is_read)
             if self._is_read:

@@ -8,11 +8,10 @@ from uuid import UUID
 from ingest.sources.link import CREDIT_MESSAGES, LinkOptions, LinkServer
 from ingest.sources.link_address import LinkAddress
 from listener.devices.proxy_protocol import ProxyHeader, ProxyProtocolError
-from listener.link.outbox import Message, Origin, Sender
+from listener.link.outbox import DeviceMessage, Origin, Sender
 from telemetry import link
-from telemetry.formats.decode import Format, check_clock, decode
+from telemetry.formats.decode import Format, check_clock, decode, format_of
 from telemetry.link import FrameError, FrameReader
-from telemetry.topics import parse_topic
 from tests.telemetry.payloads import assert_independent
 
 BETWEEN = b"\xc1\xc1"
@@ -28,7 +27,7 @@ def payloads(data: bytes) -> None:
     decoded = decode([payload for payload, _ in messages], [form for _, form in messages])
     kept, refused = check_clock(decoded.batch, NOW_US)
     assert len(kept) + len(refused) == len(decoded.batch)
-    parse_topic(data.decode(errors="replace"))
+    format_of(data.decode(errors="replace"))
 
 
 # PROXY protocol -----------------------------------------------------------------------------------
@@ -151,7 +150,7 @@ async def _to_listener(pieces: list[bytes]) -> None:
     """Nothing is lost or answered twice by whatever the other end says."""
     answered: list[int] = []
 
-    def committed(message: Message, result: int) -> None:
+    def committed(message: DeviceMessage, result: int) -> None:
         answered.append(message.number)
 
     sender = Sender(UUID(int=1))

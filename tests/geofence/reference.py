@@ -312,7 +312,7 @@ class Reference:
                 asset.joined = False
 
     def _open(self, asset: Asset, at_us: int, number: int) -> None:
-        opening = self.agenda.opening[number]
+        opening = self.agenda.schedule_start[number]
         zone = int(opening["zone"])
         if opening["key"] != asset.organization or asset.good is None:
             return

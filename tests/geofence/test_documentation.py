@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from geofence.late.amendments import Telling
-from geofence.model.policy import DEFAULT_ALERTS, OPENING_BREACHES, SILENT_CAUSES
+from geofence.model.policy import DEFAULT_ALERTS, SCHEDULE_START_BREACHES, SILENT_CAUSES
 from geofence.model.rules import Rules
 from geofence.model.schedule import MAX_WINDOWS, parse_schedule
 from geofence.model.transitions import DECISIONS, Says, Was
@@ -81,7 +81,7 @@ def test_the_page_says_what_never_alerts():
 def test_the_page_says_who_is_in_the_wrong_place_when_hours_begin():
     assert rows_after("| kind of zone | asset is |") == [
         [f"`{kind}`", "inside" if inside else "outside", transition]
-        for (kind, inside), transition in OPENING_BREACHES.items()
+        for (kind, inside), transition in SCHEDULE_START_BREACHES.items()
     ]
 
 

@@ -324,7 +324,7 @@ def test_a_world_moved_east_or_west_goes_as_it_did(world, east_deg):
     moved = replace(
         world,
         versions=versions,
-        agenda=Agenda(move, world.agenda.opening),
+        agenda=Agenda(move, world.agenda.schedule_start),
         batch=FixBatch(rows),
     )
     evaluation = judged(moved, State(), index_of(moved), moved.batch, MUCH_LATER_US)

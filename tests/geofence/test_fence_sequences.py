@@ -14,7 +14,7 @@ from geofence.judging.evaluator import NO_TIMERS_US, evaluate
 from geofence.judging.state import State
 from geofence.late.history import History
 from geofence.late.segments import Circumstances
-from geofence.model.no_fix_events import OPENING_DTYPE, Agenda
+from geofence.model.no_fix_events import SCHEDULE_START_DTYPE, Agenda
 from geofence.model.policy import Policy, event_type
 from geofence.model.rules import NEVER_COARSE_M, Gates, Rules
 from geofence.model.transitions import Cause, Inferred, Transition
@@ -296,7 +296,7 @@ def test_a_line_that_is_crossed_is_a_narrow_corridor_with_an_instant_in_between(
 
 def test_an_asset_that_is_outside_when_hours_begin_is_told_of():
     assert "schedule-start-outside" in SCENARIOS
-    opening = np.array([(0, 60 * S, 0, False)], OPENING_DTYPE)
+    opening = np.array([(0, 60 * S, 0, False)], SCHEDULE_START_DTYPE)
     agenda = Agenda.empty()._replace(opening=opening)
     found = told([fence()], fixes((0, away(OUTSIDE_M))), now_us=61 * S, agenda=agenda)
     assert found == [("schedule", 0, 60.0)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from geofence.judging.evaluator import NO_TIMERS_US, evaluate
 from geofence.judging.state import State, StateDelta, blank_assets, is_same_state
-from geofence.late.amendments import News, Telling, Told, Visit, VisitKey
+from geofence.late.amendments import AnnouncedState, News, Telling, Visit, VisitKey
 from geofence.late.history import History, Revision, Unsettled
 from geofence.late.segments import FIXES_PER_SEGMENT, Circumstances
 from geofence.late.visit_keys import key_of, tell_apart
@@ -250,7 +250,7 @@ def test_a_visit_that_silence_did_not_end_after_all_is_left_as_any_other():
     history.pass_time(11 * MINUTE_US, circumstances)
     revisions = [history.take(fix, circumstances) for fix in (inside, outside)]
     assert told(revisions) == [[("end", True)], [("exit", False)]]
-    assert history.told() == {}
+    assert history.announced() == {}
 
 
 def test_an_exit_that_was_told_of_a_visit_that_is_absorbed_is_not_told_again():
@@ -540,7 +540,7 @@ class BothPaths:
 
     def take(self, batch: np.ndarray, now_us: int = NO_TIMERS_US) -> None:
         evaluation = evaluate(FixBatch(batch), self.state, self.index, now_us, self.gates)
-        told_before = self.history.told()
+        told_before = self.history.announced()
         tell_apart(evaluation, {0: self.history.used_names()})
         circumstances = Circumstances(self.index, self.gates)
         revisions = list(self.history.take_all(batch, circumstances))
@@ -561,7 +561,7 @@ class BothPaths:
 
 
 def tellings(
-    transitions: np.ndarray, told: dict[VisitKey, Told]
+    transitions: np.ndarray, told: dict[VisitKey, AnnouncedState]
 ) -> Iterator[tuple[VisitKey, str, int]]:
     """What the fast path tells."""
     for one in transitions:
@@ -637,7 +637,7 @@ def test_a_history_goes_on_from_a_landmark_as_if_it_had_seen_all(index, day, dat
     revision = recalled.recall(stored[begin:], history.visits.values(), known_us, circumstances)
     assert revision.news == []
     assert is_same_state(recalled.state(), history.state())
-    assert recalled.told() == history.told()
+    assert recalled.announced() == history.announced()
     for fix in day[order[cut:]]:
         if begin and fix["time_us"] <= stored[begin - 1]["time_us"]:
             continue

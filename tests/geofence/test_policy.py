@@ -14,7 +14,7 @@ from geofence.model.policy import (
     SILENT_CAUSES,
     Policy,
     event_type,
-    opening_breach,
+    schedule_start_breach,
 )
 from geofence.model.schedule import DAYS, parse_schedule
 from telemetry.times import parse_time_us
@@ -96,8 +96,8 @@ def test_when_hours_begin_an_asset_in_the_wrong_place_gives_a_breach(
     kind, alert_on, inside, expected
 ):
     wanted = None if alert_on is None else frozenset(alert_on)
-    assert opening_breach(Policy(kind, wanted, WORK_HOURS), inside=inside) == expected
-    assert opening_breach(Policy(kind, wanted), inside=inside) is None
+    assert schedule_start_breach(Policy(kind, wanted, WORK_HOURS), inside=inside) == expected
+    assert schedule_start_breach(Policy(kind, wanted), inside=inside) is None
 
 
 def test_a_policy_has_only_words_that_it_knows():

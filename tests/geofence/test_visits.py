@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from geofence.model.visit_ids import event_id, opening_event_id, visit_id
+from geofence.model.visit_ids import event_id, schedule_start_event_id, visit_id
 
 ASSET, ZONE, TRACKER = UUID(int=1), UUID(int=2), UUID(int=3)
 
@@ -32,7 +32,7 @@ def test_enter_exit_and_dwell_of_a_visit_are_three_events():
 
 def test_an_id_of_an_opening_never_changes_and_names_asset_zone_and_instant():
     facts = (ASSET, ZONE, 1_700_000_000_000_000)
-    found = opening_event_id(*facts)
+    found = schedule_start_event_id(*facts)
     assert found == UUID("1506d8ed-9375-88ee-8c66-6be361183354")
     others = [(ZONE, *facts[1:]), (ASSET, ASSET, facts[2]), (*facts[:2], -1)]
-    assert len({found, *(opening_event_id(*other) for other in others)}) == 4
+    assert len({found, *(schedule_start_event_id(*other) for other in others)}) == 4

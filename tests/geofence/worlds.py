@@ -10,7 +10,7 @@ import numpy as np
 import shapely
 from hypothesis import strategies as st
 
-from geofence.model.no_fix_events import MOVE_DTYPE, OPENING_DTYPE, Agenda
+from geofence.model.no_fix_events import MOVE_DTYPE, SCHEDULE_START_DTYPE, Agenda
 from geofence.model.records import PLACE_DTYPE
 from geofence.model.rules import NEVER_COARSE_M, Gates, Rules
 from geofence.shapes.types import Circle, Corridor, Polygonal, Shape
@@ -209,7 +209,7 @@ def agendas(draw) -> Agenda:
         move["located"] = draw(st.booleans())
         if move["located"]:
             move["place"] = draw(_places_before(int(move["time_us"])))
-    openings = np.zeros(draw(st.integers(0, 3)), OPENING_DTYPE)
+    openings = np.zeros(draw(st.integers(0, 3)), SCHEDULE_START_DTYPE)
     for opening in openings:
         opening["zone"], opening["time_us"] = draw(st.integers(0, ZONES - 1)), draw(_seconds) * S
         opening["key"] = opening["zone"] % ORGANIZATIONS

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from ingest.leader import Ownership, run
-from ingest.metrics import Metrics
+from ingest.leader import run
+from ingest.metrics import IngestMetrics
+from ingest.runtime import IngestRuntime
 from ingest.sources.mqtt import BatchLimits
 from mqtt import BrokerAddress, Session, SessionOptions, Subscription
-from telemetry.topics import SUBSCRIPTIONS
+from telemetry.formats.decode import SUBSCRIPTIONS
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
 
@@ -33,11 +34,11 @@ async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
             await asyncio.sleep(0.02)
 
 
-def ownership(
+def runtime(
     database_url: str, broker_url: str, client_id: str, lease_s: float = 1.0
-) -> Ownership:
+) -> IngestRuntime:
     """What `ingest.__main__` puts together, with a short lease."""
-    return Ownership(
+    return IngestRuntime(
         database_url=database_url,
         broker=BrokerAddress.parse(broker_url),
         session_options=SessionOptions(
@@ -48,20 +49,20 @@ def ownership(
         batch_fixes=40_000,
         batch_transitions=10_000,
         lease_s=lease_s,
-        metrics=Metrics(),
+        metrics=IngestMetrics(),
     )
 
 
 @asynccontextmanager
-async def running(owner: Ownership) -> AsyncIterator[Ownership]:
-    """`owner` at work, connected; stopped in order at the end."""
+async def running(leader: IngestRuntime) -> AsyncIterator[IngestRuntime]:
+    """`leader` at work, connected; stopped in order at the end."""
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(run(owner))
+        tasks.create_task(run(leader))
         try:
-            await until(lambda: owner.trouble() is None)
-            yield owner
+            await until(lambda: leader.trouble() is None)
+            yield leader
         finally:
-            owner.stopping.set()
+            leader.stopping.set()
 
 
 class Device:
@@ -96,7 +97,9 @@ async def device(broker: BrokerUnderTest) -> AsyncIterator[Device]:
 
 
 @pytest.fixture
-async def ingest(database: DatabaseUnderTest, broker: BrokerUnderTest) -> AsyncIterator[Ownership]:
-    owner = ownership(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
-    async with running(owner):
-        yield owner
+async def ingest(
+    database: DatabaseUnderTest, broker: BrokerUnderTest
+) -> AsyncIterator[IngestRuntime]:
+    leader = runtime(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
+    async with running(leader):
+        yield leader

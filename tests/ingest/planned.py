@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -21,11 +22,12 @@ from db.ingest.registry import (
 )
 from geofence.judging.state import State
 from ingest.late import lookup as past
-from ingest.late.lookup import NO_PAST, AssetPast, Past, PastNeeded, Span
-from ingest.memory.saved_state import Notes
+from ingest.late.lookup import NO_PAST, AssetPast, LateSpan, LookupNeeded, Past
+from ingest.memory.saved_state import SavedStates
 from ingest.planning.decoded_batch import read
 from ingest.planning.late_pace import LatePace
-from ingest.planning.plan import Memory, Plan, make_plan
+from ingest.planning.memory import Memory
+from ingest.planning.plan import Plan, make_plan
 from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks
 from telemetry.fix import FIX_DTYPE
@@ -68,7 +70,7 @@ class Planned:
     def __init__(self, zones: Sequence[ZoneVersionRow], vehicles: int) -> None:
         registry = Registry()
         registry.take(_changes(zones, vehicles))
-        self.memory = Memory(registry, Watermarks(), State(), Notes())
+        self.memory = Memory(registry, Watermarks(), State(), SavedStates())
         self.rows = np.empty(0, FIX_DTYPE)
         self.visits: dict[UUID, Visit] = {}
         self.events: list[Event] = []
@@ -79,12 +81,10 @@ class Planned:
         self.memory.late_pace = LatePace()  # how long a plan takes here must not matter
         arrivals = read(messages, now_us)
         while True:
-            try:
-                plan = make_plan(arrivals, self.memory, now_us, known)
-            except PastNeeded as need:
-                known = self._look_up(need, known)
-            else:
+            plan = make_plan(arrivals, self.memory, now_us, known)
+            if isinstance(plan, Plan):
                 break
+            known = self._look_up(plan, known)
         assert not len(plan.postponed)
         self.memory.take(plan)
         self.rows = np.concatenate((self.rows, plan.new.rows))
@@ -100,7 +100,7 @@ class Planned:
             found.append({"id": event.id, "type": event.type, "occurred_at": at, "data": data})
         return found
 
-    def _look_up(self, need: PastNeeded, known: Past) -> Past:
+    def _look_up(self, need: LookupNeeded, known: Past) -> Past:
         registry = self.memory.registry
         stored = {
             FixKey(registry.trackers[tracker], time_us, seq)
@@ -108,9 +108,13 @@ class Planned:
         }
         asked = stored & set(need.fixes) if need.fixes else known.stored
         found = {asset: self._past_of(asset, span) for asset, span in need.assets.items()}
-        return Past(None if asked is None else frozenset(asked), known.assets | found)
+        return replace(
+            known,
+            stored=None if asked is None else frozenset(asked),
+            assets={**known.assets, **found},
+        )
 
-    def _past_of(self, asset: int, span: Span) -> AssetPast:
+    def _past_of(self, asset: int, span: LateSpan) -> AssetPast:
         """All of it."""
         registry = self.memory.registry
         rows = np.sort(self.rows[self.rows["asset"] == asset], order=["time_us", "seq"])

@@ -7,12 +7,12 @@ from uuid import UUID
 
 from db.core import leases
 from db.core.connect import connect
-from ingest.metrics import Metrics
-from ingest.pipeline import LEASE, Turn, plan_asking, store
+from ingest.metrics import IngestMetrics
 from ingest.planning.decoded_batch import read
-from ingest.recovery import recollect
+from ingest.recovery import recover
 from ingest.results import results
 from ingest.sources.source import RawMessage
+from ingest.transaction import LEASE, LeaderTerm, plan_with_lookups, store
 from telemetry.result import Result
 from tests.ingest.tenants import soon
 from tests.servers import DatabaseUnderTest
@@ -33,18 +33,18 @@ def now_us() -> int:
 
 
 @asynccontextmanager
-async def turn_of(database: DatabaseUnderTest) -> AsyncIterator[Turn]:
-    """A turn that nothing runs but the test."""
+async def term_of(database: DatabaseUnderTest) -> AsyncIterator[LeaderTerm]:
+    """A term that nothing runs but the test."""
     async with await connect(database.url("opsc_ingest"), "test") as conn:
         epoch = await leases.acquire(conn, LEASE, "test", 600)
         assert epoch is not None
-        yield Turn(conn, epoch, await recollect(conn), Metrics(), now_us)
+        yield LeaderTerm(conn, epoch, await recover(conn), IngestMetrics(), now_us)
         await leases.release(conn, LEASE, epoch)
 
 
-async def settle(turn: Turn, messages: Sequence[RawMessage]) -> list[Result]:
+async def settle(term: LeaderTerm, messages: Sequence[RawMessage]) -> list[Result]:
     """Stores the messages as one batch; returns what their source is told."""
     arrivals = read(messages, now_us())
-    plan = await plan_asking(turn.conn, arrivals, turn.memory, now_us)
-    stored = await store(turn, arrivals, plan)
+    plan = await plan_with_lookups(term.conn, arrivals, term.memory, now_us)
+    stored = await store(term, arrivals, plan)
     return [Result(code) for code in results(*stored)]

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from db.history.quarantine import Refusal
 from db.ingest.registry import RegistryChanges, TrackerRow
-from ingest.planning.acceptance import sort_out
-from ingest.planning.decoded_batch import Arrivals, read
+from ingest.late.lookup import NO_PAST
+from ingest.planning.acceptance import Accepted, accept
+from ingest.planning.decoded_batch import DecodedBatch, read
 from ingest.planning.rate_limit import Rates
 from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks
@@ -70,7 +71,7 @@ def _registry() -> Registry:
     return registry
 
 
-def _arrivals(sent: list[tuple[str, bytes]], tracker: UUID) -> Arrivals:
+def _arrivals(sent: list[tuple[str, bytes]], tracker: UUID) -> DecodedBatch:
     name = format_id("trk", tracker)
     return read(
         [Message(f"trackers/{name}/{level}", body, 1, 0, False, False, None, None)
@@ -79,9 +80,10 @@ def _arrivals(sent: list[tuple[str, bytes]], tracker: UUID) -> Arrivals:
     )  # fmt: skip
 
 
-def _sorted(arrivals: Arrivals, rate: float | None = None) -> tuple[FixBatch, list[Refusal]]:
-    batch, refusals, _ = sort_out(arrivals, _registry(), Watermarks(), Rates(rate))
-    return batch, refusals
+def _sorted(arrivals: DecodedBatch, rate: float | None = None) -> tuple[FixBatch, list[Refusal]]:
+    accepted = accept(arrivals, _registry(), Watermarks(), Rates(rate), NO_PAST)
+    assert isinstance(accepted, Accepted)
+    return accepted.batch, accepted.refusals
 
 
 def _fixes_of(level: str, body: bytes) -> int | None:

@@ -17,28 +17,29 @@ from geofence.judging.state import State
 from geofence.late.history import History
 from geofence.late.segments import Circumstances
 from ingest.late import lookup as past
-from ingest.late.lookup import NO_PAST, PastNeeded, look_up
-from ingest.leader import Ownership
+from ingest.late.lookup import NO_PAST, LookupNeeded, look_up
 from ingest.memory import checkpoints
-from ingest.metrics import Metrics
-from ingest.pipeline import LEASE, Turn
-from ingest.planning.plan import UNDER_WAY_US, Memory
-from ingest.recovery import recollect
+from ingest.metrics import IngestMetrics
+from ingest.planning.memory import Memory
+from ingest.planning.plan import UNDER_WAY_US
+from ingest.recovery import recover
+from ingest.runtime import IngestRuntime
 from ingest.standby import Standby
+from ingest.transaction import LEASE, LeaderTerm
 from mqtt import Message
 from telemetry.ids import format_id
 from telemetry.times import to_datetime
 from telemetry.topics import fixes_topic
 from tests.ingest.conftest import Device, fix, until
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
-from tests.ingest.test_recollection import (
+from tests.ingest.test_recovery import (
     BEGIN,
     EVERYTHING,
     HOME,
     ZONES,
     all_known,
+    lease_of,
     microseconds,
-    owner,
     take,
 )
 from tests.servers import DatabaseUnderTest, PostgresUnderTest
@@ -211,7 +212,7 @@ class World:
     async def due(self, memory: Memory, conn: Connection, now: datetime) -> list[Stay]:
         """Those that follow from all that is stored, judged in one go."""
         registry, until_us = memory.registry, microseconds(now) - UNDER_WAY_US
-        need = PastNeeded(assets=dict.fromkeys(range(len(registry.assets)), EVERYTHING))
+        need = LookupNeeded(assets=dict.fromkeys(range(len(registry.assets)), EVERYTHING))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(past, "MOST_FIXES", 100_000)
             looked_up = await look_up(conn, need, NO_PAST, registry)
@@ -248,9 +249,11 @@ async def _happened(
     database = postgres.migrated_database()
     world, now, step = await World.make(await Tenant.create(database), script), BEGIN, 0
     standby = Standby(LEASE)
-    async with owner(database) as (conn, epoch):
-        turn = Turn(conn, epoch, await recollect(conn), Metrics(), lambda: microseconds(now))
-        while step < STEPS or turn.memory.backlogs.assets:
+    async with lease_of(database) as (conn, epoch):
+        term = LeaderTerm(
+            conn, epoch, await recover(conn), IngestMetrics(), lambda: microseconds(now)
+        )
+        while step < STEPS or term.memory.backlogs.assets:
             assert step < 50 * STEPS
             messages: list[Message] = []
             now += timedelta(seconds=1)
@@ -262,16 +265,16 @@ async def _happened(
                 await standby.refresh(conn)
             if trouble is not None and trouble.random() < 0.3:
                 async with conn.transaction(force_rollback=True):
-                    await take(turn, messages, now)
+                    await take(term, messages, now)
                 known, standby = standby.registry_of(epoch + 1), Standby(LEASE)
-                turn = replace(turn, memory=await recollect(conn, known))
-            await take(turn, messages, now)
+                term = replace(term, memory=await recover(conn, known))
+            await take(term, messages, now)
             if trouble is not None:
-                assert all_known(await recollect(conn)) == all_known(turn.memory), step
+                assert all_known(await recover(conn)) == all_known(term.memory), step
             step += 1
         now = script.times[-1] + timedelta(hours=3)
-        await take(turn, [], now)
-        due = await world.due(turn.memory, conn, now)
+        await take(term, [], now)
+        due = await world.due(term.memory, conn, now)
     stored = world.named(world.visits())
     postgres.drop(database)
     return stored, world.named(due)
@@ -342,7 +345,7 @@ def _expected(start: datetime, fixes: int) -> list[tuple[Any, ...]]:
 
 
 async def test_stored_fixes_are_judged_as_late_ones_once_their_tracker_is_on_an_asset(
-    tenant: Tenant, device: Device, ingest: Ownership
+    tenant: Tenant, device: Device, ingest: IngestRuntime
 ) -> None:
     tracker, asset_id = await tenant.loose_tracker(), await tenant.asset()
     vehicle, start = Vehicle(tracker, asset_id), soon(-300)
@@ -360,7 +363,7 @@ async def test_stored_fixes_are_judged_as_late_ones_once_their_tracker_is_on_an_
 
 
 async def test_a_late_fix_from_before_a_tracker_was_put_on_judges_that_arrival_again(
-    tenant: Tenant, device: Device, ingest: Ownership
+    tenant: Tenant, device: Device, ingest: IngestRuntime
 ) -> None:
     """It was in the zone when it was put on the asset, and not outside, as its last fix had it."""
     vehicle, asset_id, put_on = await tenant.vehicle(), await tenant.asset(), soon(-60)
@@ -381,7 +384,7 @@ async def test_a_late_fix_from_before_a_tracker_was_put_on_judges_that_arrival_a
 
 
 async def test_a_fix_from_before_a_tracker_was_put_on_that_is_older_than_its_place_changes_nothing(
-    tenant: Tenant, device: Device, ingest: Ownership
+    tenant: Tenant, device: Device, ingest: IngestRuntime
 ) -> None:
     vehicle, asset_id, put_on = await tenant.vehicle(), await tenant.asset(), soon(-60)
     await tenant.zone(square(*HOME))
@@ -396,7 +399,7 @@ async def test_a_fix_from_before_a_tracker_was_put_on_that_is_older_than_its_pla
 async def test_sessions_that_are_terminated_lose_and_double_nothing_of_a_backlog(
     tenant: Tenant,
     device: Device,
-    ingest: Ownership,
+    ingest: IngestRuntime,
     database: DatabaseUnderTest,
     small: Callable[[int], None],
 ) -> None:
@@ -424,7 +427,7 @@ async def test_sessions_that_are_terminated_lose_and_double_nothing_of_a_backlog
 
 
 async def test_a_backlog_does_not_keep_other_assets_waiting(
-    tenant: Tenant, device: Device, ingest: Ownership, small: Callable[[int], None]
+    tenant: Tenant, device: Device, ingest: IngestRuntime, small: Callable[[int], None]
 ) -> None:
     small(2)
     tracker, asset_id = await tenant.loose_tracker(), await tenant.asset()

@@ -7,7 +7,7 @@ import pytest
 from geofence.judging.state import StateDelta, blank_assets
 from geofence.late.segments import FIXES_PER_SEGMENT
 from geofence.model.records import MEMBERSHIP_DTYPE
-from ingest.memory.checkpoints import SPACING_FIXES, SPACING_US, Member, spaced
+from ingest.memory.checkpoints import SPACING_FIXES, SPACING_US, SavedMembership, spaced
 
 SPACING_STATES = SPACING_FIXES // FIXES_PER_SEGMENT
 
@@ -20,7 +20,7 @@ def _state(time_us: int) -> StateDelta:
 
 def test_a_member_of_an_older_checkpoint_has_no_overspeed() -> None:
     older = (bytes(16), True, True, False, bytes(16), [1, 2, 3, 4, 5, 6], 0, None)
-    member = msgspec.msgpack.decode(msgspec.msgpack.encode(older), type=Member)
+    member = msgspec.msgpack.decode(msgspec.msgpack.encode(older), type=SavedMembership)
     assert (member.dwelled, member.overspeed) == (True, False)
 
 

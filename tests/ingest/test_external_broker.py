@@ -11,7 +11,7 @@ import pytest
 
 from mqtt import BrokerAddress, ConnectRefusedError, Session, SessionOptions, Subscription
 from stack.servers.os_user import hand_over, service_identity
-from telemetry.topics import SUBSCRIPTIONS
+from telemetry.formats.decode import SUBSCRIPTIONS
 from tests.servers import BrokerUnderTest
 
 PAGE = (Path(__file__).parents[2] / "docs" / "broker.md").read_text()

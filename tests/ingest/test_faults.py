@@ -10,9 +10,10 @@ import pytest
 
 from db.core import leases
 from db.core.connect import connect
-from ingest.leader import Ownership, run
+from ingest.leader import run
+from ingest.runtime import IngestRuntime
 from mqtt import BrokerAddress, Session, SessionOptions
-from tests.ingest.conftest import Device, fix, ownership, running, until
+from tests.ingest.conftest import Device, fix, running, runtime, until
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest
 
@@ -52,23 +53,23 @@ async def test_a_restart_goes_on_where_the_last_commit_stopped(
     vehicle = await tenant.vehicle()
     await tenant.zone(square(*HOME))
     client_id = f"ingest-{secrets.token_hex(4)}"
-    for turn in range(4):
-        owner = ownership(database.url("opsc_ingest"), broker.url, client_id)
-        async with running(owner):
-            await _drive(device, vehicle, turn * 10, turn * 10 + 5)
-        await _drive(device, vehicle, turn * 10 + 5, turn * 10 + 10)
-    async with running(ownership(database.url("opsc_ingest"), broker.url, client_id)):
+    for term in range(4):
+        leader = runtime(database.url("opsc_ingest"), broker.url, client_id)
+        async with running(leader):
+            await _drive(device, vehicle, term * 10, term * 10 + 5)
+        await _drive(device, vehicle, term * 10 + 5, term * 10 + 10)
+    async with running(runtime(database.url("opsc_ingest"), broker.url, client_id)):
         await _check_drive(tenant, 40)
 
 
 async def test_database_sessions_that_are_terminated_cost_nothing(
-    tenant: Tenant, device: Device, ingest: Ownership, database: DatabaseUnderTest
+    tenant: Tenant, device: Device, ingest: IngestRuntime, database: DatabaseUnderTest
 ) -> None:
     vehicle = await tenant.vehicle()
     await tenant.zone(square(*HOME))
     with psycopg.connect(database.url("admin"), autocommit=True) as conn:
-        for turn in range(10):
-            await _drive(device, vehicle, turn * 6, turn * 6 + 6)
+        for term in range(10):
+            await _drive(device, vehicle, term * 6, term * 6 + 6)
             conn.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE usename = 'opsc_ingest' AND datname = current_database()"
@@ -84,8 +85,8 @@ async def test_postgresql_killed_and_started_again_costs_nothing(
     tenant = await Tenant.create(database)
     vehicle = await tenant.vehicle()
     await tenant.zone(square(*HOME))
-    owner = ownership(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
-    async with running(owner):
+    leader = runtime(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
+    async with running(leader):
         await _drive(device, vehicle, 0, 20)
         await asyncio.to_thread(postgres.kill)
         await _drive(device, vehicle, 20, 40)
@@ -100,9 +101,9 @@ async def test_a_broker_that_restarts_in_order_costs_nothing(
     vehicle = await tenant.vehicle()
     await tenant.zone(square(*HOME))
     options = SessionOptions(client_id="device", reconnect_max_s=0.5)
-    owner = ownership(database.url("opsc_ingest"), broker.url, "ingest")
+    leader = runtime(database.url("opsc_ingest"), broker.url, "ingest")
     async with (
-        running(owner),
+        running(leader),
         Session(BrokerAddress.parse(broker.url), options) as session,
     ):
         device = Device(session)
@@ -123,21 +124,21 @@ async def test_a_standby_takes_over_from_an_owner_that_died(
         dying = tasks.create_task(_hold_lease_and_die(url, broker.url, client_id))
         await until(dying.done)
     await _drive(device, vehicle, 0, 10)
-    async with running(ownership(url, broker.url, client_id)):
+    async with running(runtime(url, broker.url, client_id)):
         await _check_drive(tenant, 10)
 
 
 async def _hold_lease_and_die(url: str, broker_url: str, client_id: str) -> None:
-    """An owner whose task is cancelled: it neither hands over nor says goodbye."""
-    owner = ownership(url, broker_url, client_id)
-    running_task = asyncio.create_task(run(owner))
-    await until(lambda: owner.trouble() is None)
+    """A leader whose task is cancelled: it neither hands over nor says goodbye."""
+    leader = runtime(url, broker_url, client_id)
+    running_task = asyncio.create_task(run(leader))
+    await until(lambda: leader.trouble() is None)
     running_task.cancel()
     await asyncio.gather(running_task, return_exceptions=True)
 
 
 async def test_an_owner_that_slept_past_its_lease_writes_nothing_until_it_is_owner_again(
-    tenant: Tenant, device: Device, ingest: Ownership, database: DatabaseUnderTest
+    tenant: Tenant, device: Device, ingest: IngestRuntime, database: DatabaseUnderTest
 ) -> None:
     vehicle = await tenant.vehicle()
     await tenant.zone(square(*HOME))
@@ -182,7 +183,7 @@ async def test_a_lease_is_renewed_while_a_transaction_holds_its_epoch(
 
 
 async def test_fixes_that_another_hand_stored_make_the_batch_take_the_careful_way(
-    tenant: Tenant, device: Device, ingest: Ownership, database: DatabaseUnderTest
+    tenant: Tenant, device: Device, ingest: IngestRuntime, database: DatabaseUnderTest
 ) -> None:
     vehicle = await tenant.vehicle()
     at = soon(-60)
@@ -199,7 +200,7 @@ async def test_fixes_that_another_hand_stored_make_the_batch_take_the_careful_wa
 
 
 async def test_changes_without_a_pause_do_not_keep_fixes_out(
-    tenant: Tenant, device: Device, ingest: Ownership
+    tenant: Tenant, device: Device, ingest: IngestRuntime
 ) -> None:
     vehicle = await tenant.vehicle()
     await tenant.zone(square(*HOME))
@@ -217,7 +218,7 @@ async def _change_for_ever(tenant: Tenant) -> None:
 
 
 async def test_a_batch_that_the_database_cannot_take_at_once_is_taken_in_parts(
-    tenant: Tenant, device: Device, ingest: Ownership
+    tenant: Tenant, device: Device, ingest: IngestRuntime
 ) -> None:
     vehicle, other = await tenant.vehicle(), await tenant.vehicle()
     old = soon(-2_000 * 86_400)
@@ -235,12 +236,12 @@ async def test_a_visit_whose_fix_is_of_another_asset_by_now_does_not_go_on(
     elsewhere = await tenant.asset()
     await tenant.zone(square(*HOME))
     url, client_id = database.url("opsc_ingest"), f"ingest-{secrets.token_hex(4)}"
-    async with running(ownership(url, broker.url, client_id)):
+    async with running(runtime(url, broker.url, client_id)):
         await device.send(vehicle, fix(soon(120), *HOME))
         await until(lambda: len(tenant.rows("SELECT FROM visits")) == 1)
     await tenant.reassign(vehicle, elsewhere, soon(0))
     newcomer = await tenant.tracker(vehicle.asset_id, soon(0))
-    async with running(ownership(url, broker.url, client_id)):
+    async with running(runtime(url, broker.url, client_id)):
         await device.send(newcomer, fix(soon(1), *AWAY))
         await device.send(newcomer, fix(soon(200), *AWAY), fix(soon(201), *AWAY))
         await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 4)

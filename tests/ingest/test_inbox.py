@@ -14,11 +14,11 @@ from db.core.tenant import act_for
 from db.history import quarantine_list
 from db.history.inbox import NewMessage, put
 from db.history.quarantine_list import Quarantined, QuarantineFilter
-from ingest.leader import Ownership
-from ingest.planning.acceptance import Admission
+from ingest.planning.acceptance import Acceptance
+from ingest.runtime import IngestRuntime
 from ingest.sources.mqtt import BatchLimits
-from ingest.sources.source import Inbox
-from tests.ingest.conftest import Device, fix, ownership, running, until
+from ingest.sources.source import InboxSource
+from tests.ingest.conftest import Device, fix, running, runtime, until
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
 
@@ -43,7 +43,7 @@ def _inbox(database: DatabaseUnderTest) -> int:
 
 
 async def test_fixes_of_the_inbox_are_stored_and_judged_once(
-    tenant: Tenant, device: Device, ingest: Ownership, database: DatabaseUnderTest
+    tenant: Tenant, device: Device, ingest: IngestRuntime, database: DatabaseUnderTest
 ) -> None:
     vehicle = await tenant.vehicle()
     await tenant.zone(square(*PLACE))
@@ -62,21 +62,21 @@ async def test_the_inbox_is_read_while_the_broker_is_away(
 ) -> None:
     broker: BrokerUnderTest = private_servers.start_broker()
     vehicle = await tenant.vehicle()
-    async with running(ownership(database.url("opsc_ingest"), broker.url, "ingest")):
+    async with running(runtime(database.url("opsc_ingest"), broker.url, "ingest")):
         broker.kill()
         await _put(tenant, vehicle, _body(fix(soon(-9), *PLACE)))
         await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 1)
 
 
 async def test_sessions_that_are_terminated_lose_and_double_nothing_of_the_inbox(
-    tenant: Tenant, ingest: Ownership, database: DatabaseUnderTest
+    tenant: Tenant, ingest: IngestRuntime, database: DatabaseUnderTest
 ) -> None:
     vehicle, at = await tenant.vehicle(), soon(-600)
     await tenant.zone(square(*PLACE))
     with psycopg.connect(database.url("admin"), autocommit=True) as conn:
-        for turn in range(8):
-            fixes = [fix(at + timedelta(seconds=4 * turn + n), *PLACE) for n in range(4)]
-            await _put(tenant, vehicle, *(_body(one) for one in fixes), b"bad %d" % turn)
+        for term in range(8):
+            fixes = [fix(at + timedelta(seconds=4 * term + n), *PLACE) for n in range(4)]
+            await _put(tenant, vehicle, *(_body(one) for one in fixes), b"bad %d" % term)
             conn.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE usename = 'opsc_ingest' AND datname = current_database()"
@@ -95,7 +95,7 @@ async def test_what_of_the_inbox_is_under_way_is_bounded_and_passed_over(
     vehicle = await tenant.vehicle()
     await _put(tenant, vehicle, b"1" * 60, b"2" * 60, b"3" * 60, b"4")
     async with await connect(database.url("opsc_ingest"), "test") as conn:
-        source, limits = Inbox(conn), BatchLimits(messages=3, bytes=100, age_ms=0)
+        source, limits = InboxSource(conn), BatchLimits(messages=3, bytes=100, age_ms=0)
         first = await source.batch(limits)
         assert [message.payload[:1] for message in first] == [b"1", b"2"]
         second = await source.batch(limits)
@@ -104,7 +104,7 @@ async def test_what_of_the_inbox_is_under_way_is_bounded_and_passed_over(
         async with conn.transaction():
             await source.settle(conn, first)
         source.acknowledge(first, [0, 0])
-        rest = await Inbox(conn).batch(limits)
+        rest = await InboxSource(conn).batch(limits)
         assert [message.payload[:1] for message in rest] == [b"3", b"4"]
         async with conn.transaction():
             await source.settle(conn, rest)
@@ -117,7 +117,7 @@ async def _listed(conn: Connection) -> list[Quarantined]:
 
 
 async def test_a_message_of_an_unknown_tracker_is_released_once_the_tracker_is_there(
-    tenant: Tenant, device: Device, ingest: Ownership, database: DatabaseUnderTest
+    tenant: Tenant, device: Device, ingest: IngestRuntime, database: DatabaseUnderTest
 ) -> None:
     """The operator's way."""
     await tenant.zone(square(*PLACE))
@@ -162,7 +162,7 @@ async def _register(tenant: Tenant, vehicle: Vehicle) -> None:
 
 
 async def test_what_is_refused_for_another_reason_comes_back_under_its_id(
-    tenant: Tenant, device: Device, ingest: Ownership
+    tenant: Tenant, device: Device, ingest: IngestRuntime
 ) -> None:
     vehicle = await tenant.vehicle()
     await device.send(vehicle, fix(soon(600), *PLACE))
@@ -182,15 +182,15 @@ async def test_of_an_array_that_is_released_the_good_fixes_stay_as_they_are(
     vehicle = await tenant.vehicle()
     await tenant.zone(square(*PLACE))
     client_id = f"ingest-{secrets.token_hex(4)}"
-    strict = ownership(database.url("opsc_ingest"), broker.url, client_id)
-    strict.admission = Admission(retention_days=30)
+    strict = runtime(database.url("opsc_ingest"), broker.url, client_id)
+    strict.acceptance = Acceptance(retention_days=30)
     old, new = soon(-86_400 * 31), soon(-5)
     async with running(strict):
         await device.send(vehicle, fix(old, *PLACE), fix(new, *PLACE))
         await until(lambda: len(tenant.rows("SELECT FROM quarantine")) == 1)
     ((row_id, reason, positions),) = tenant.rows("SELECT id, reason, positions FROM quarantine")
     assert (reason, positions) == ("ancient", [0])
-    async with running(ownership(database.url("opsc_ingest"), broker.url, client_id)):
+    async with running(runtime(database.url("opsc_ingest"), broker.url, client_id)):
         assert await tenant.release(row_id) == "released"
         await until(lambda: tenant.rows("SELECT FROM quarantine") == [])
     assert tenant.rows("SELECT time FROM gps_events ORDER BY time") == [(old,), (new,)]
@@ -200,8 +200,8 @@ async def test_what_was_over_the_rate_is_stored_when_it_is_released(
     tenant: Tenant, database: DatabaseUnderTest, broker: BrokerUnderTest, device: Device
 ) -> None:
     vehicle, at = await tenant.vehicle(), soon(-60)
-    strict = ownership(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
-    strict.admission = Admission(max_fixes_per_s=1)
+    strict = runtime(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
+    strict.acceptance = Acceptance(max_fixes_per_s=1)
     async with running(strict):
         await device.send(vehicle, *(fix(at, *PLACE, seq=number) for number in range(15)))
         await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 10)

@@ -9,7 +9,7 @@ import pytest
 
 from ingest.late import lookup as past
 from ingest.planning.plan import UNDER_WAY_US
-from tests.ingest.conftest import Device, fix, ownership, running, until
+from tests.ingest.conftest import Device, fix, running, runtime, until
 from tests.ingest.tenants import Tenant, soon, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
 
@@ -23,7 +23,7 @@ async def test_a_zone_is_deleted_while_a_late_fix_of_before_comes(
     client_id, began = f"ingest-{secrets.token_hex(4)}", soon(-3 * 3600)
     vehicle, zone_id = await tenant.vehicle(), await tenant.zone(square(*PLACE))
     places = [(0, AWAY), (1, PLACE)]
-    ingests = [ownership(database.url("opsc_ingest"), broker.url, client_id) for _ in range(2)]
+    ingests = [runtime(database.url("opsc_ingest"), broker.url, client_id) for _ in range(2)]
     async with running(ingests[0]):
         fixes = [
             fix(began + timedelta(seconds=after), *place, accuracy_m=5) for after, place in places
@@ -47,7 +47,7 @@ async def test_a_deadline_to_come_does_not_make_a_late_fix_judge_all_that_follow
     wanted: list[int] = []
     look_up = past.look_up
 
-    async def noted(conn: Any, need: past.PastNeeded, *more: Any) -> past.Past:
+    async def noted(conn: Any, need: past.LookupNeeded, *more: Any) -> past.Past:
         wanted.extend(span.checkpoints for span in need.assets.values())
         return await look_up(conn, need, *more)
 

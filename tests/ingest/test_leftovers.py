@@ -13,12 +13,12 @@ import pytest
 from db.core.connect import connect
 from db.core.tenant import act_for
 from db.history.inbox import NewMessage, put
-from ingest.leader import Ownership
-from ingest.planning import leftovers, plan
+from ingest.planning import leftovers, shares
 from ingest.planning.decoded_batch import read
+from ingest.runtime import IngestRuntime
 from telemetry.topics import fixes_topic
-from tests.ingest.conftest import Device, fix, ownership, running, until
-from tests.ingest.seam import now_us, settle, turn_of
+from tests.ingest.conftest import Device, fix, running, runtime, until
+from tests.ingest.seam import now_us, settle, term_of
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.ingest.test_receipts import heard, listening
 from tests.ingest.test_results import sent
@@ -33,10 +33,12 @@ FIXES = "SELECT time, seq, flags FROM gps_events ORDER BY time"
 REFUSED = "SELECT reason, positions FROM quarantine"
 
 
-def owner_of(database: DatabaseUnderTest, broker: BrokerUnderTest, transitions: int) -> Ownership:
-    owner = ownership(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
-    owner.batch_transitions = transitions
-    return owner
+def runtime_of(
+    database: DatabaseUnderTest, broker: BrokerUnderTest, transitions: int
+) -> IngestRuntime:
+    leader = runtime(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
+    leader.batch_transitions = transitions
+    return leader
 
 
 async def tenant_with_zones(database: DatabaseUnderTest) -> tuple[Tenant, Vehicle, dict[str, int]]:
@@ -75,9 +77,9 @@ async def test_a_batch_in_pieces_gives_what_it_gives_whole(
     at, found, receipts = soon(-300), list[Any](), list[Any]()
     for most in (10_000, transitions):
         tenant, vehicle, numbers = await tenant_with_zones(database)
-        owner = owner_of(database, broker, most)
-        owner.admission = owner.admission.__class__(max_fixes_per_s=4)
-        async with running(owner), listening(broker, vehicle) as session:
+        leader = runtime_of(database, broker, most)
+        leader.acceptance = leader.acceptance.__class__(max_fixes_per_s=4)
+        async with running(leader), listening(broker, vehicle) as session:
             await device.send(vehicle, *in_and_out(at, 46))
             receipts += [content for _, content in await heard(session, 1)]
             found.append(told(tenant, numbers))
@@ -93,12 +95,12 @@ async def test_a_turn_that_ends_between_two_pieces_is_gone_on_with_by_the_next(
     at, found = soon(-300), list[Any]()
     for most in (10_000, 1):
         tenant, vehicle, numbers = await tenant_with_zones(database)
-        owner = owner_of(database, broker, most)
-        client_id = owner.session_options.client_id
-        async with running(owner):
+        leader = runtime_of(database, broker, most)
+        client_id = leader.session_options.client_id
+        async with running(leader):
             await device.send(vehicle, *in_and_out(at, 46))
             await until(lambda tenant=tenant: len(tenant.rows(FIXES)) > 0)
-        again = ownership(database.url("opsc_ingest"), broker.url, client_id)
+        again = runtime(database.url("opsc_ingest"), broker.url, client_id)
         async with running(again):
             await until(lambda tenant=tenant: len(tenant.rows(FIXES)) == 45)
         found.append(told(tenant, numbers))
@@ -111,7 +113,7 @@ async def test_those_who_make_few_events_do_not_wait_for_one_who_makes_many(
     many, of_many, _ = await tenant_with_zones(database)
     few, of_few, _ = await tenant_with_zones(database)
     at = soon(-800)
-    async with running(owner_of(database, broker, 1)):
+    async with running(runtime_of(database, broker, 1)):
         await device.send(of_many, *in_and_out(at, 100))
         await until(lambda: len(many.rows(EVENTS)) > 0)
         await device.send(of_few, fix(soon(-5), *HOME))
@@ -126,7 +128,7 @@ async def test_a_message_that_comes_again_is_not_finished_before_its_fixes_are_s
 ) -> None:
     tenant, vehicle, _ = await tenant_with_zones(database)
     sent = in_and_out(soon(-300), 46)
-    async with running(owner_of(database, broker, 1)), listening(broker, vehicle) as session:
+    async with running(runtime_of(database, broker, 1)), listening(broker, vehicle) as session:
         await device.send(vehicle, *sent)
         await until(lambda: len(tenant.rows(FIXES)) > 0)
         await device.send(vehicle, *sent)
@@ -142,9 +144,9 @@ async def test_late_fixes_of_an_asset_are_cut_too_and_give_what_they_give_whole(
 ) -> None:
     at, newest, found = soon(-300), soon(-1), list[Any]()
     for most in (10_000, 7):
-        monkeypatch.setattr(plan, "MOST_LATE", most)
+        monkeypatch.setattr(shares, "MOST_LATE", most)
         tenant, vehicle, numbers = await tenant_with_zones(database)
-        async with running(owner_of(database, broker, 10_000)):
+        async with running(runtime_of(database, broker, 10_000)):
             await device.send(vehicle, fix(newest, *AWAY, seq=99))
             await until(lambda tenant=tenant: len(tenant.rows(FIXES)) == 1)
             await device.send(vehicle, *in_and_out(at, 46))
@@ -161,10 +163,10 @@ async def test_one_with_more_than_a_batch_left_over_holds_up_nobody(
 ) -> None:
     many, of_many, _ = await tenant_with_zones(database)
     few, of_few, _ = await tenant_with_zones(database)
-    owner = owner_of(database, broker, 1)
-    owner.batch_fixes = 200
+    leader = runtime_of(database, broker, 1)
+    leader.batch_fixes = 200
     made = in_and_out(soon(-800), 700)
-    async with running(owner):
+    async with running(leader):
         if way == "inbox":
             await put_into_inbox(many, of_many, made)
         else:
@@ -195,14 +197,14 @@ async def test_late_fixes_of_one_are_cut_where_others_have_fixes_and_nothing_els
     monkeypatch: pytest.MonkeyPatch,
     share: int,
 ) -> None:
-    monkeypatch.setattr(plan, "MOST_LATE_SHARE", share)
-    monkeypatch.setattr(plan, "MOST_DOUBTFUL_SHARE", share)
+    monkeypatch.setattr(shares, "MOST_LATE_SHARE", share)
+    monkeypatch.setattr(shares, "MOST_DOUBTFUL_SHARE", share)
     monkeypatch.setattr(leftovers, "SLOW_FIXES", share)
     many, of_many, _ = await tenant_with_zones(database)
     few, of_few, _ = await tenant_with_zones(database)
-    owner = owner_of(database, broker, 10_000)
-    owner.limits = replace(owner.limits, age_ms=300)  # one batch of both
-    async with running(owner):
+    leader = runtime_of(database, broker, 10_000)
+    leader.limits = replace(leader.limits, age_ms=300)  # one batch of both
+    async with running(leader):
         await device.send(of_many, fix(soon(-1), *AWAY, seq=99))
         await until(lambda: len(many.rows(FIXES)) == 1)
         await device.send(of_many, *in_and_out(soon(-300), 46))
@@ -219,16 +221,16 @@ async def test_whose_messages_are_refused_has_little_of_the_next_batch(
     of_many, of_few = await many.vehicle(), await few.vehicle()
     refused = [sent(of_many, fix(soon(-9), 0, n / 1e6), topic=f"no/{n}") for n in range(150)]
     good = [sent(of_few, fix(soon(n - 90), *HOME)) for n in range(40)]
-    async with turn_of(database) as turn:
-        await settle(turn, refused[: plan.MOST_REFUSED_SHARE])
-        await settle(turn, [*refused, *good[:20]])
-        batch = leftovers.shared(read([*refused, *good[20:]], now_us()), turn.memory, 1_000)
+    async with term_of(database) as term:
+        await settle(term, refused[: shares.MOST_REFUSED_SHARE])
+        await settle(term, [*refused, *good[:20]])
+        batch = leftovers.shared(read([*refused, *good[20:]], now_us()), term.memory, 1_000)
         of_each = Counter(one.identity for one in batch.messages)
         assert of_each == {of_many.tracker_id: leftovers.SLOW_FIXES, of_few.tracker_id: 20}
         assert batch.behind is not None
         assert len(batch.behind.messages) == 150 - leftovers.SLOW_FIXES
-        await settle(turn, [*refused[:1], *good[20:]])
-        assert leftovers.shared(read(refused, now_us()), turn.memory, 1_000).behind is None
+        await settle(term, [*refused[:1], *good[20:]])
+        assert leftovers.shared(read(refused, now_us()), term.memory, 1_000).behind is None
     assert many.rows("SELECT count(*), sum(seen) FROM quarantine") == [(150, 215)]
 
 
@@ -240,9 +242,9 @@ async def test_whose_fixes_are_twins_has_little_of_the_next_batch(
     moment = soon(-9)
     twins = [sent(of_many, fix(moment, 13.0, 50 + n / 100)) for n in range(150)]
     good = [sent(of_few, fix(soon(n - 90), *HOME)) for n in range(20)]
-    async with turn_of(database) as turn:
-        await settle(turn, [*twins, *good[:10]])
-        batch = leftovers.shared(read([*twins, *good[10:]], now_us()), turn.memory, 1_000)
+    async with term_of(database) as term:
+        await settle(term, [*twins, *good[:10]])
+        batch = leftovers.shared(read([*twins, *good[10:]], now_us()), term.memory, 1_000)
         assert batch.behind is not None
         assert len(batch.behind.messages) == 150 - leftovers.SLOW_FIXES
     assert many.rows("SELECT count(*) FROM quarantine WHERE reason = 'conflict'") == [(149,)]

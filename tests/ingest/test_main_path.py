@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from ingest.late import lookup as past
-from ingest.leader import Ownership
+from ingest.runtime import IngestRuntime
 from telemetry.ids import format_id
 from telemetry.times import format_time, to_us
 from tests.ingest.conftest import Device, fix, until
@@ -120,7 +120,7 @@ async def test_what_a_late_fix_disproves_is_amended(
 
 
 async def test_a_late_fix_that_many_follow_is_judged_in_pieces(
-    tenant: Tenant, device: Device, ingest: Ownership, monkeypatch: pytest.MonkeyPatch
+    tenant: Tenant, device: Device, ingest: IngestRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was told before is amended, and told once; what comes meanwhile is judged too."""
     monkeypatch.setattr(past, "MOST_FIXES", 2)
@@ -147,7 +147,7 @@ async def test_a_late_fix_that_many_follow_is_judged_in_pieces(
 
 
 async def test_a_stay_that_lasts_and_is_split_deep_in_the_past_is_not_told_to_have_ended(
-    tenant: Tenant, device: Device, ingest: Ownership, monkeypatch: pytest.MonkeyPatch
+    tenant: Tenant, device: Device, ingest: IngestRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(past, "MOST_FIXES", 2)
     monkeypatch.setattr(past, "PIECE_FIXES", 1)

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from ingest.leader import Ownership
+from ingest.runtime import IngestRuntime
 from tests.ingest.conftest import Device, fix, until
 from tests.ingest.tenants import Tenant, soon, square
 
@@ -11,7 +11,7 @@ FAR = (13.4, 53.0)
 
 
 async def test_transitions_timers_and_suspect_fixes_are_counted(
-    tenant: Tenant, device: Device, ingest: Ownership
+    tenant: Tenant, device: Device, ingest: IngestRuntime
 ) -> None:
     vehicle = await tenant.vehicle()
     await tenant.zone(square(*HOME), rules={"dwell_seconds": 1})

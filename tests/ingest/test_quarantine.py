@@ -13,12 +13,12 @@ import psycopg
 import pytest
 
 from db.history.quarantine import Bounds, DailyBound
-from ingest.leader import Ownership
-from ingest.planning.acceptance import Admission
+from ingest.planning.acceptance import Acceptance
+from ingest.runtime import IngestRuntime
 from telemetry.fix import Flag
 from telemetry.formats.packed import RECORD_BYTES
 from telemetry.rollover import ROUND_US
-from tests.ingest.conftest import Device, fix, ownership, running, until
+from tests.ingest.conftest import Device, fix, running, runtime, until
 from tests.ingest.tenants import Tenant, Vehicle, soon
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
 
@@ -69,18 +69,18 @@ CASES = {
 }  # fmt: skip
 
 
-Strict = Callable[[Admission], AbstractAsyncContextManager[Ownership]]
+Strict = Callable[[Acceptance], AbstractAsyncContextManager[IngestRuntime]]
 
 
 @pytest.fixture
 def strict(database: DatabaseUnderTest, broker: BrokerUnderTest) -> Strict:
-    """Ingest with rules of the test's own: `async with strict(Admission(...))`."""
+    """Ingest with rules of the test's own: `async with strict(Acceptance(...))`."""
 
-    def start(admission: Admission) -> AbstractAsyncContextManager[Ownership]:
+    def start(acceptance: Acceptance) -> AbstractAsyncContextManager[IngestRuntime]:
         client_id = f"ingest-{secrets.token_hex(4)}"
-        owner = ownership(database.url("opsc_ingest"), broker.url, client_id)
-        owner.admission = admission
-        return running(owner)
+        leader = runtime(database.url("opsc_ingest"), broker.url, client_id)
+        leader.acceptance = acceptance
+        return running(leader)
 
     return start
 
@@ -89,7 +89,7 @@ async def test_bad_input_is_kept_by_its_reason_and_the_good_input_behind_it_is_s
     tenant: Tenant, device: Device, strict: Strict
 ) -> None:
     vehicle = await tenant.vehicle()
-    async with strict(Admission(max_fixes_per_s=2, retention_days=3_650)):
+    async with strict(Acceptance(max_fixes_per_s=2, retention_days=3_650)):
         for number, case in enumerate(CASES.values()):
             await device.send_raw(f"trackers/{vehicle.name}/{case.level}", case.payload)
             await device.send(vehicle, fix(soon(-100 + number), *PLACE))
@@ -176,7 +176,7 @@ async def test_nothing_of_a_revoked_tracker_is_stored(
 
 
 async def test_a_clock_that_lost_1024_weeks_is_mended_unless_its_track_is_of_then(
-    tenant: Tenant, device: Device, ingest: Ownership
+    tenant: Tenant, device: Device, ingest: IngestRuntime
 ) -> None:
     vehicle, historian = await tenant.vehicle(), await tenant.vehicle()
     at = soon(-3_600)
@@ -207,7 +207,7 @@ async def test_what_is_kept_of_a_day_is_bounded_and_the_rest_is_counted(
     bounds = Bounds(of_tracker=bound, without_organization=bound)
     with psycopg.connect(database.url("admin")) as conn:
         conn.execute("DELETE FROM quarantine_usage")  # of other tests
-    async with strict(Admission(bounds=bounds)):
+    async with strict(Acceptance(bounds=bounds)):
         for number in range(8):
             await device.send_raw(f"trackers/{noisy.name}/fixes", b"bad %d" % number)
         await device.send_raw(f"trackers/{noisy.name}/fixes", b"bad 1")

@@ -12,14 +12,16 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from ingest.leader import Ownership, run
-from ingest.metrics import Metrics
-from ingest.receipts import Receipt, WaysBack, send
+from ingest.leader import run
+from ingest.metrics import IngestMetrics
+from ingest.receipts import WaysBack, send
+from ingest.runtime import IngestRuntime
 from mqtt import BrokerAddress, Session, SessionOptions, Subscription
+from telemetry.link import Receipt
 from telemetry.rollover import ROUND_US
 from telemetry.times import format_time
 from telemetry.topics import ack_topic
-from tests.ingest.conftest import Device, fix, ownership, running, until
+from tests.ingest.conftest import Device, fix, running, runtime, until
 from tests.ingest.tenants import Tenant, Vehicle, soon
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
 
@@ -106,7 +108,7 @@ async def test_every_message_is_answered_refused_ones_included(
 
 
 async def test_a_receipt_says_how_many_fixes_belong_to_no_asset(
-    tenant: Tenant, broker: BrokerUnderTest, device: Device, ingest: Ownership
+    tenant: Tenant, broker: BrokerUnderTest, device: Device, ingest: IngestRuntime
 ) -> None:
     vehicle = await asking(tenant)
     off = await tenant.take_off(vehicle.tracker_id, soon(-60))
@@ -119,7 +121,7 @@ async def test_a_receipt_says_how_many_fixes_belong_to_no_asset(
 
 
 async def test_who_does_not_want_receipts_gets_none(
-    tenant: Tenant, broker: BrokerUnderTest, device: Device, ingest: Ownership
+    tenant: Tenant, broker: BrokerUnderTest, device: Device, ingest: IngestRuntime
 ) -> None:
     quiet, curious = await tenant.vehicle(), await asking(tenant)
     async with listening(broker, quiet) as ignored, listening(broker, curious) as session:
@@ -141,7 +143,7 @@ async def test_what_was_not_committed_when_ingest_died_is_answered_by_its_succes
     client_id = f"ingest-{secrets.token_hex(4)}"
     url = database.url("opsc_ingest")
     async with listening(broker, vehicle) as session:
-        dying = ownership(url, broker.url, client_id)
+        dying = runtime(url, broker.url, client_id)
         task = asyncio.create_task(run(dying))
         await until(lambda: dying.trouble() is None)
         with psycopg.connect(database.url("admin")) as locking:
@@ -154,7 +156,7 @@ async def test_what_was_not_committed_when_ingest_died_is_answered_by_its_succes
             await asyncio.gather(task, return_exceptions=True)
             locking.rollback()
         assert tenant.rows("SELECT FROM gps_events") == []
-        async with running(ownership(url, broker.url, client_id)):
+        async with running(runtime(url, broker.url, client_id)):
             [(correlation_data, content)] = await heard(session, 1)
         assert (correlation_data, content["count"]) == (b"1", 1)
         assert len(tenant.rows("SELECT FROM gps_events")) == 1
@@ -162,10 +164,10 @@ async def test_what_was_not_committed_when_ingest_died_is_answered_by_its_succes
 
 async def test_receipts_beyond_the_bound_are_given_up_and_counted(broker: BrokerUnderTest) -> None:
     options = SessionOptions(client_id=f"slow-{secrets.token_hex(4)}", max_pending_publishes=2)
-    session, metrics = Session(BrokerAddress.parse(broker.url), options), Metrics()
+    session, metrics = Session(BrokerAddress.parse(broker.url), options), IngestMetrics()
     send(
         WaysBack(None, session),
-        [Receipt(UUID(int=1), "trackers/trk_x/ack", b"{}", None)] * 5,
+        [Receipt(UUID(int=1), b"{}")] * 5,
         metrics,
     )
     assert b'receipts_total{result="given up"} 3.0' in metrics.page()

@@ -11,7 +11,7 @@ from telemetry.rejection import Reason
 from telemetry.result import Result
 from telemetry.topics import fixes_topic, packed_topic
 from tests.ingest.conftest import fix
-from tests.ingest.seam import DeviceMessage, settle, turn_of
+from tests.ingest.seam import DeviceMessage, settle, term_of
 from tests.ingest.tenants import Tenant, Vehicle, soon
 from tests.servers import DatabaseUnderTest
 
@@ -35,9 +35,9 @@ async def test_a_message_is_stored_or_has_the_reason_of_its_first_refusal(
     vehicle = await tenant.vehicle()
     good, ahead, nowhere = fix(soon(-9), *PLACE), fix(soon(900), *PLACE), fix(soon(-8), 0, 0)
     lost = {"time": soon(-7).isoformat()}
-    async with turn_of(database) as turn:
+    async with term_of(database) as term:
         told = await settle(
-            turn,
+            term,
             [
                 sent(vehicle, good),
                 sent(vehicle, good),
@@ -47,8 +47,8 @@ async def test_a_message_is_stored_or_has_the_reason_of_its_first_refusal(
                 sent(vehicle)._replace(payload=b"hello"),
             ],
         )
-        again = await settle(turn, [sent(vehicle, good)])
-        nothing = await settle(turn, [])
+        again = await settle(term, [sent(vehicle, good)])
+        nothing = await settle(term, [])
     assert told == [
         *[Result.STORED] * 3,
         Result.FUTURE,
@@ -62,8 +62,8 @@ async def test_what_quarantine_only_counts_is_beyond_it(
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
     vehicle = await tenant.vehicle()
-    async with turn_of(database) as turn:
-        narrow = replace(turn, bounds=Bounds(of_tracker=DailyBound(1, 1_000)))
+    async with term_of(database) as term:
+        narrow = replace(term, bounds=Bounds(of_tracker=DailyBound(1, 1_000)))
         bad = [sent(vehicle)._replace(payload=b"bad %d" % number) for number in range(2)]
         told = [await settle(narrow, bad), await settle(narrow, bad)]
     assert told == [[Result.UNDECODABLE, Result.BEYOND_QUARANTINE]] * 2
@@ -74,9 +74,9 @@ async def test_a_topic_that_is_not_the_senders_own_is_its_organizations_refusal(
 ) -> None:
     sender, other = await tenant.vehicle(), await (await Tenant.create(database)).vehicle()
     topics = [fixes_topic(other.name), f"trackers/{sender.name}/punches", "$SYS/a/b/c", ""]
-    async with turn_of(database) as turn:
+    async with term_of(database) as term:
         told = await settle(
-            turn,
+            term,
             [
                 *(sent(sender, fix(soon(-9), *PLACE), topic=topic or "x") for topic in topics),
                 sent(other, fix(soon(-8), *PLACE)),
@@ -95,8 +95,8 @@ async def test_equal_messages_on_a_wrong_topic_are_kept_for_each_sender(
 ) -> None:
     others = await Tenant.create(database)
     senders = [await tenant.vehicle(), await others.vehicle()]
-    async with turn_of(database) as turn:
-        await settle(turn, [sent(sender, topic="owntracks/a/b") for sender in senders])
+    async with term_of(database) as term:
+        await settle(term, [sent(sender, topic="owntracks/a/b") for sender in senders])
     assert len(tenant.rows("SELECT FROM quarantine")) == 1
     assert len(others.rows("SELECT FROM quarantine")) == 1
 
@@ -105,13 +105,13 @@ async def test_a_release_gives_no_fix_to_the_tracker_of_a_wrong_topic(
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
     sender, other = await tenant.vehicle(), await tenant.vehicle()
-    async with turn_of(database) as turn:
-        await settle(turn, [sent(sender, fix(soon(-9), *PLACE), topic=fixes_topic(other.name))])
+    async with term_of(database) as term:
+        await settle(term, [sent(sender, fix(soon(-9), *PLACE), topic=fixes_topic(other.name))])
         ((row_id,),) = tenant.rows("SELECT id FROM quarantine")
         assert await tenant.release(row_id) == "released"
         async with await connect(database.url("opsc_ingest"), "test") as conn:
             released = await inbox.waiting(conn, 10, 1_000_000)
-        assert await settle(turn, released) == [Result.WRONG_TOPIC]
+        assert await settle(term, released) == [Result.WRONG_TOPIC]
     assert tenant.rows("SELECT FROM gps_events") == []
 
 
@@ -121,9 +121,9 @@ async def test_a_tracker_that_nobody_registered_and_one_that_was_revoked_say_so(
     revoked, other = await tenant.vehicle(), await tenant.vehicle()
     await tenant.revoke(revoked)
     stranger = sent(other, fix(soon(-9), *PLACE))._replace(identity=tenant.org_id)
-    async with turn_of(database) as turn:
+    async with term_of(database) as term:
         told = await settle(
-            turn, [stranger, sent(revoked, fix(soon(-9), *PLACE), topic=fixes_topic(other.name))]
+            term, [stranger, sent(revoked, fix(soon(-9), *PLACE), topic=fixes_topic(other.name))]
         )
     assert told == [Result.UNKNOWN_TRACKER, Result.REVOKED_TRACKER]
 
@@ -134,8 +134,8 @@ async def test_what_was_cut_because_of_its_size_is_refused_with_its_size(
     vehicle = await tenant.vehicle()
     whole = sent(vehicle, fix(soon(-9), *PLACE))
     cut = [whole._replace(payload=b"[", oversize_bytes=size) for size in (600_000, 700_000)]
-    async with turn_of(database) as turn:
-        told = await settle(turn, [cut[0], whole, cut[1]])
+    async with term_of(database) as term:
+        told = await settle(term, [cut[0], whole, cut[1]])
     assert told == [Result.OVERSIZE, Result.STORED, Result.OVERSIZE]
     rows = tenant.rows(REFUSED + ", payload_bytes")
     assert [row[3:] for row in rows] == [(600_000, None), (700_000, None)]

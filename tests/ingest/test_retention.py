@@ -9,7 +9,7 @@ import pytest_asyncio
 from db.core.connect import Connection, connect
 from db.core.registry_revision import bump
 from db.history import retention
-from ingest.leader import Ownership
+from ingest.runtime import IngestRuntime
 from tests.db import rows
 from tests.ingest.conftest import Device, fix, until
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
@@ -41,7 +41,7 @@ async def _send(
 
 
 async def test_a_late_fix_whose_past_is_gone_changes_no_visit(
-    tenant: Tenant, device: Device, ingest: Ownership, deliver: Connection
+    tenant: Tenant, device: Device, ingest: IngestRuntime, deliver: Connection
 ) -> None:
     vehicle = await tenant.vehicle()
     await tenant.zone(square(*PLACE))
@@ -103,7 +103,7 @@ async def test_a_fix_older_than_its_organization_keeps_them_is_ancient(
 
 
 async def test_an_assignment_that_reaches_back_over_removed_fixes_begins_anew_behind_them(
-    tenant: Tenant, device: Device, ingest: Ownership, deliver: Connection
+    tenant: Tenant, device: Device, ingest: IngestRuntime, deliver: Connection
 ) -> None:
     """A visit from before goes on as another one."""
     vehicle = await tenant.vehicle(assigned_from=_at(-1))

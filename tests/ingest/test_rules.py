@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from telemetry.ids import format_id
-from tests.ingest.conftest import Device, fix, ownership, running, until
+from tests.ingest.conftest import Device, fix, running, runtime, until
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
 
@@ -237,7 +237,7 @@ async def test_a_speed_above_the_limit_is_told_once_a_stay_and_kept_over_a_resta
     url, client_id = database.url("opsc_ingest"), f"ingest-{secrets.token_hex(4)}"
     speeds = {0: 8.3, 2: 9.7, 3: 12.0, 1: 9.0}  # by second, in order of arrival
     for number, (second, speed_mps) in enumerate(speeds.items(), 1):
-        async with running(ownership(url, broker.url, client_id)):
+        async with running(runtime(url, broker.url, client_id)):
             moment = at + timedelta(seconds=second)
             await device.send(vehicle, fix(moment, *HOME, speed_mps=speed_mps))
             await _stored(tenant, number)

@@ -1,6 +1,6 @@
-"""A standby that has read ahead knows, once it is the owner, what a process that begins would know.
+"""A standby that has read ahead knows, once it is the leader, what a new process would know.
 
-The walk is that of `test_recollection`: every rule and every change, drawn from a seed.
+The walk is that of `test_recovery`: every rule and every change, drawn from a seed.
 """
 
 import asyncio
@@ -13,22 +13,22 @@ import pytest
 from db.core import leases
 from db.core.connect import Connection, connect
 from db.ingest.registry import changes_since, unchanging
-from ingest.metrics import Metrics
-from ingest.pipeline import LEASE, Turn
-from ingest.recovery import recollect
+from ingest.metrics import IngestMetrics
+from ingest.recovery import recover
 from ingest.registry.registry import Registry
 from ingest.standby import Standby
+from ingest.transaction import LEASE, LeaderTerm
 from stack.cli.org_delete import delete
 from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant, Vehicle
-from tests.ingest.test_recollection import (
+from tests.ingest.test_recovery import (
     BATCHES,
     BEGIN,
     Walk,
     all_known,
     checkpoints_lie_a_minute_apart,
+    lease_of,
     microseconds,
-    owner,
     take,
 )
 from tests.servers import DatabaseUnderTest, PostgresUnderTest
@@ -84,27 +84,31 @@ async def test_a_standby_knows_after_each_change_what_a_fresh_process_reads(
     walk, standby = await Walk.begin(database, seed), Standby(LEASE)
     compared = 0
     async with (
-        owner(database) as (conn, epoch),
+        lease_of(database) as (conn, epoch),
         await connect(database.url("opsc_ingest"), "standby") as ahead,
     ):
-        turn = Turn(conn, epoch, await recollect(conn), Metrics(), lambda: microseconds(walk.now))
+        term = LeaderTerm(
+            conn, epoch, await recover(conn), IngestMetrics(), lambda: microseconds(walk.now)
+        )
         for number in range(BATCHES):
             if random.random() < 0.1:
                 await _change_trackers(walk, random)
             if random.random() < 0.3:
                 await standby.refresh(ahead)
-            await take(turn, await walk.step(), walk.now)
+            await take(term, await walk.step(), walk.now)
             if random.random() < 0.2:
                 next_epoch = await leases.acquire(conn, LEASE, "test", 600)
                 assert next_epoch is not None
-                memory = await recollect(conn, standby.registry_of(next_epoch))
-                fresh, now_us = await recollect(conn), microseconds(walk.now)
+                memory = await recover(conn, standby.registry_of(next_epoch))
+                fresh, now_us = await recover(conn), microseconds(walk.now)
                 assert all_known(memory) == all_known(fresh), (seed, number)
                 assert all_registered(memory.registry, now_us) == all_registered(
                     fresh.registry, now_us
                 ), (seed, number)
-                turn, standby = (
-                    Turn(conn, next_epoch, memory, Metrics(), lambda: microseconds(walk.now)),
+                term, standby = (
+                    LeaderTerm(
+                        conn, next_epoch, memory, IngestMetrics(), lambda: microseconds(walk.now)
+                    ),
                     Standby(LEASE),
                 )
                 compared += 1
@@ -115,7 +119,7 @@ async def test_a_standby_knows_after_each_change_what_a_fresh_process_reads(
 async def test_what_a_standby_knows_of_the_owner_before_the_last_is_not_used(
     database: DatabaseUnderTest,
 ) -> None:
-    """Rows of a tracker are removed without a revision, and the owner is fenced."""
+    """Rows of a tracker are removed without a revision, and the leader is fenced."""
     gone, stays = await Tenant.create(database), await Tenant.create(database)
     lost, kept = await gone.vehicle(), await stays.vehicle()
     async with await connect(database.url("opsc_ingest"), "standby") as conn:

@@ -23,7 +23,7 @@ from telemetry.ids import format_id
 from telemetry.times import format_time, to_us
 from tests.ingest.conftest import Device, fix, until
 from tests.ingest.planned import ORG, Planned, message, zone_id
-from tests.ingest.seam import DeviceMessage, settle, turn_of
+from tests.ingest.seam import DeviceMessage, settle, term_of
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.servers import DatabaseUnderTest
 
@@ -281,10 +281,10 @@ async def test_events_are_stored_in_the_order_in_which_fixes_arrived(
         body = json.dumps(fix(at + timedelta(seconds=after_s), *place)).encode()
         return DeviceMessage(None, f"trackers/{vehicle.name}/fixes", body)
 
-    async with turn_of(database) as turn:
-        await settle(turn, [one(late, 40, AWAY)])
+    async with term_of(database) as term:
+        await settle(term, [one(late, 40, AWAY)])
         batch = [(other, 40, HOME), (late, 20, HOME), (other, 50, AWAY), (late, 50, HOME)]
-        await settle(turn, [one(*each) for each in batch])
+        await settle(term, [one(*each) for each in batch])
     query = "SELECT data->>'asset_id', data->>'transition' FROM events ORDER BY position"
     names = {format_id("ast", late.asset_id): "late", format_id("ast", other.asset_id): "other"}
     assert [(names[asset], what) for asset, what in tenant.rows(query)] == [

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from telemetry.ids import format_id
-from tests.ingest.conftest import Device, fix, ownership, running, until
+from tests.ingest.conftest import Device, fix, running, runtime, until
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
 
@@ -105,15 +105,15 @@ async def test_hours_that_begin_tell_once_of_an_asset_in_the_wrong_place_also_ov
     opening = soon(-60).replace(second=0, microsecond=0)
     zone_id = await tenant.zone(square(*HOME), kind=kind, schedule=_hours_from(opening))
     url, client_id = database.url("opsc_ingest"), f"ingest-{secrets.token_hex(4)}"
-    async with running(ownership(url, broker.url, client_id)):
+    async with running(runtime(url, broker.url, client_id)):
         vehicle = await _park(tenant, device, opening - timedelta(seconds=30), place)
         await until(lambda: len(_told(tenant)) == 1)
-    async with running(ownership(url, broker.url, client_id)):
+    async with running(runtime(url, broker.url, client_id)):
         await device.send(vehicle, fix(soon(-1), *place))
         await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 2)
-    async with running(ownership(url, broker.url, client_id)) as owner:
+    async with running(runtime(url, broker.url, client_id)) as leader:
         await asyncio.sleep(1)
-        assert b"failures_total{" not in owner.metrics.page()
+        assert b"failures_total{" not in leader.metrics.page()
     (told,) = _told(tenant)
     assert (told["transition"], told["cause"]) == (transition, "schedule_started")
     assert (told["inferred"], told["zone_id"]) == ("timer", format_id("zon", zone_id))
@@ -127,11 +127,11 @@ async def test_what_fell_due_while_nobody_was_the_owner_is_told_by_the_next(
 ) -> None:
     url, client_id = database.url("opsc_ingest"), f"ingest-{secrets.token_hex(4)}"
     await tenant.zone(square(*HOME), kind="yard", rules={"dwell_seconds": 6})
-    async with running(ownership(url, broker.url, client_id)):
+    async with running(runtime(url, broker.url, client_id)):
         await _park(tenant, device, soon(-5), HOME)
     zone_id = await tenant.zone(square(*HOME), kind="yard", valid_from=None)
     await asyncio.sleep(2)
-    async with running(ownership(url, broker.url, client_id)):
+    async with running(runtime(url, broker.url, client_id)):
         await until(lambda: len(tenant.rows("SELECT FROM visits")) == 2)
         await until(lambda: len(_told(tenant)) == 1)
     query = "SELECT entry_cause FROM visits WHERE zone_id = '{}'"

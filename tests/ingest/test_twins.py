@@ -21,9 +21,9 @@ from telemetry.result import Result
 from telemetry.times import to_us
 from telemetry.topics import fixes_topic, packed_topic
 from tests.ingest.conftest import Device, fix, running, until
-from tests.ingest.seam import DeviceMessage, settle, turn_of
+from tests.ingest.seam import DeviceMessage, settle, term_of
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
-from tests.ingest.test_leftovers import in_and_out, owner_of, tenant_with_zones
+from tests.ingest.test_leftovers import in_and_out, runtime_of, tenant_with_zones
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
 
 PLACE = (13.4123456789, 52.5123456789)
@@ -84,15 +84,15 @@ async def test_the_twin_of_a_stored_fix_is_in_quarantine_and_judged_by_nobody(
 ) -> None:
     vehicle, at = await tenant.vehicle(), soon(-9)
     await tenant.zone(square(*ELSEWHERE))
-    async with turn_of(database) as turn:
-        assert await settle(turn, [sent(vehicle, fix(at, *PLACE))]) == [Result.STORED]
+    async with term_of(database) as term:
+        assert await settle(term, [sent(vehicle, fix(at, *PLACE))]) == [Result.STORED]
         twin = sent(vehicle, fix(at, *ELSEWHERE))
-        assert await settle(turn, [twin]) == [Result.CONFLICT]
-        assert await settle(turn, [twin, sent(vehicle, fix(at, *PLACE))]) == [
+        assert await settle(term, [twin]) == [Result.CONFLICT]
+        assert await settle(term, [twin, sent(vehicle, fix(at, *PLACE))]) == [
             Result.CONFLICT,
             Result.STORED,
         ]
-        counted = turn.metrics.registry.get_sample_value
+        counted = term.metrics.registry.get_sample_value
         assert counted("opsc_ingest_refused_total", {"reason": "conflict"}) == 2
         assert counted("opsc_ingest_fixes_duplicate_total") == 1
     assert tenant.rows(PLACES) == [PLACE]
@@ -104,9 +104,9 @@ async def test_of_twins_in_one_batch_the_first_is_stored(
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
     vehicle, at, later = await tenant.vehicle(), soon(-9), soon(-8)
-    async with turn_of(database) as turn:
+    async with term_of(database) as term:
         told = await settle(
-            turn,
+            term,
             [
                 sent(vehicle, fix(at, *PLACE), fix(at, *ELSEWHERE), fix(at, *PLACE)),
                 sent(vehicle, fix(at, *ELSEWHERE)),
@@ -127,9 +127,9 @@ async def test_one_fix_in_two_formats_is_no_twin(
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
     vehicle, at = await tenant.vehicle(), soon(-9)
-    async with turn_of(database) as turn:
-        told = await settle(turn, [sent(vehicle, fix(at, *PLACE)), packed(vehicle, at)])
-        again = await settle(turn, [packed(vehicle, at)])
+    async with term_of(database) as term:
+        told = await settle(term, [sent(vehicle, fix(at, *PLACE)), packed(vehicle, at)])
+        again = await settle(term, [packed(vehicle, at)])
     assert told + again == [Result.STORED] * 3
     assert tenant.rows(PLACES) == [PLACE]
     assert tenant.rows(REFUSED) == []
@@ -147,8 +147,8 @@ async def test_what_is_kept_of_twins_is_bounded(
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
     vehicle, at = await tenant.vehicle(), soon(-9)
-    async with turn_of(database) as turn:
-        narrow = replace(turn, bounds=Bounds(of_tracker=DailyBound(2, 10_000)))
+    async with term_of(database) as term:
+        narrow = replace(term, bounds=Bounds(of_tracker=DailyBound(2, 10_000)))
         twins = [sent(vehicle, fix(at, 14.0 + number, 52.5)) for number in range(4)]
         told = await settle(narrow, [sent(vehicle, fix(at, *PLACE)), *twins])
     assert told == [Result.STORED, *[Result.CONFLICT] * 2, *[Result.BEYOND_QUARANTINE] * 2]
@@ -160,13 +160,13 @@ async def test_a_twin_that_is_released_is_refused_again(
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
     vehicle, at = await tenant.vehicle(), soon(-9)
-    async with turn_of(database) as turn:
-        await settle(turn, [sent(vehicle, fix(at, *PLACE)), sent(vehicle, fix(at, *ELSEWHERE))])
+    async with term_of(database) as term:
+        await settle(term, [sent(vehicle, fix(at, *PLACE)), sent(vehicle, fix(at, *ELSEWHERE))])
         ((row_id,),) = tenant.rows("SELECT id FROM quarantine")
         assert await tenant.release(row_id) == "released"
         async with await connect(database.url("opsc_ingest"), "test") as conn:
             released = await inbox.waiting(conn, 10, 1_000_000)
-        assert await settle(turn, released) == [Result.CONFLICT]
+        assert await settle(term, released) == [Result.CONFLICT]
     assert tenant.rows("SELECT id, reason FROM quarantine") == [(row_id, "conflict")]
 
 
@@ -176,7 +176,7 @@ async def test_a_twin_waits_for_a_fix_that_is_left_over_and_is_refused_once(
     tenant, vehicle, _ = await tenant_with_zones(database)
     fixes = in_and_out(soon(-300), 46)
     twin = {**fixes[-1], "lat": 52.6}
-    async with running(owner_of(database, broker, 1)):
+    async with running(runtime_of(database, broker, 1)):
         await device.send(vehicle, *fixes, twin)
         await until(lambda: ("conflict", [46], 1) in tenant.rows(REFUSED))
     assert tenant.rows(REFUSED) == [("bad_coordinate", [3], 1), ("conflict", [46], 1)]

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.ingest.conftest import Device, fix, ownership, running, until
+from tests.ingest.conftest import Device, fix, running, runtime, until
 from tests.ingest.tenants import Tenant, soon, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
 
@@ -136,7 +136,7 @@ async def test_a_clock_that_is_behind_receives_nothing_before_a_zone_that_it_kno
     vehicle, at = await tenant.vehicle(), soon(-3)
     await tenant.zone(square(*HOME), valid_from=soon(-30), made_now=True)
     url, client_id = database.url("opsc_ingest"), f"ingest-{secrets.token_hex(4)}"
-    async with running(ownership(url, broker.url, client_id)):
+    async with running(runtime(url, broker.url, client_id)):
         await device.send(vehicle, fix(at, *HOME))
         await _stored(tenant, 1)
     assert await _visits(tenant) == [(at, None, "initial")]

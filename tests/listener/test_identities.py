@@ -161,11 +161,11 @@ async def test_the_listener_finds_the_owner_of_a_lease_while_it_lasts(
         await connect(database.url("opsc_ingest"), "test") as ingest,
         await connect(database.url("opsc_listen"), "test") as listen,
     ):
-        assert await leases.owner(listen, "ingest") is None
+        assert await leases.holder(listen, "ingest") is None
         epoch = await leases.acquire(ingest, "ingest", "one", 60.0, "127.0.0.1:9")
         assert epoch is not None
-        assert await leases.owner(listen, "ingest") == (epoch, "127.0.0.1:9")
+        assert await leases.holder(listen, "ingest") == (epoch, "127.0.0.1:9")
         await leases.release(ingest, "ingest", epoch)
-        assert await leases.owner(listen, "ingest") is None
+        assert await leases.holder(listen, "ingest") is None
         await leases.acquire(ingest, "ingest", "two", 60.0)
-        assert await leases.owner(listen, "ingest") is None
+        assert await leases.holder(listen, "ingest") is None

@@ -16,8 +16,8 @@ from ingest.sources.link import LinkMessage, LinkOptions, LinkServer
 from ingest.sources.link_address import LinkAddress
 from ingest.sources.mqtt import BatchLimits
 from listener.link import leader
-from listener.link.outbox import Link, Message, Origin, Sender
-from listener.metrics import Metrics
+from listener.link.outbox import DeviceMessage, IngestLink, Origin, Sender
+from listener.metrics import ListenerMetrics
 from stack.servers.postgres import free_port
 from telemetry import link
 from telemetry.link import FrameReader, Welcome
@@ -75,7 +75,7 @@ class Connection:
     def close(self) -> None:
         self._sender.closed(self.origin)
 
-    def _note(self, message: Message, result: int) -> None:
+    def _note(self, message: DeviceMessage, result: int) -> None:
         assert result == STORED
         self.committed.append(message.payload)
 
@@ -92,7 +92,7 @@ def address(readable_folder: Path) -> LinkAddress:
 
 @asynccontextmanager
 async def linked(sender: Sender, address: LinkAddress) -> AsyncIterator[LinkServer]:
-    """An owner of the lease that the sender is linked to."""
+    """A holder of the lease that the sender is linked to."""
     async with LinkServer(LinkOptions(address), epoch=1) as links:
         made = sender.link()
         await asyncio.get_running_loop().create_unix_connection(lambda: made, address.path)
@@ -172,7 +172,7 @@ async def test_topics_and_client_ids_as_long_as_mqtt_allows_do_not_break_the_lin
         await until(lambda: not len(sender.outbox))
 
 
-class Owner:
+class Leader:
     """The other end of a link, in the hands of a test."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -187,12 +187,12 @@ class Owner:
 
 
 @asynccontextmanager
-async def owned(database: DatabaseUnderTest) -> AsyncIterator[asyncio.Queue[Owner]]:
-    """The links of an owner of the lease that a test plays."""
-    made: asyncio.Queue[Owner] = asyncio.Queue()
+async def owned(database: DatabaseUnderTest) -> AsyncIterator[asyncio.Queue[Leader]]:
+    """The links of a holder of the lease that a test plays."""
+    made: asyncio.Queue[Leader] = asyncio.Queue()
 
     def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        made.put_nowait(Owner(reader, writer))
+        made.put_nowait(Leader(reader, writer))
 
     server = await asyncio.start_server(take, "127.0.0.1", 0)
     address = f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -210,7 +210,7 @@ async def test_a_link_that_is_not_welcomed_in_time_is_given_up(
     sender: Sender, database: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leader, "WELCOME_S", 0.2)
-    keeping = leader.Owner(database.url("opsc_listen"), sender, Metrics(), None)
+    keeping = leader.LeaderLink(database.url("opsc_listen"), sender, ListenerMetrics(), None)
     async with owned(database) as links, asyncio.timeout(30):
         task = asyncio.create_task(keeping.run())
         frozen = await links.get()
@@ -235,7 +235,7 @@ async def test_a_link_that_was_given_up_is_not_welcomed(sender: Sender) -> None:
 
 
 async def test_a_second_welcome_ends_the_link(sender: Sender) -> None:
-    made: Link = sender.link()
+    made: IngestLink = sender.link()
     for _ in range(2):
         assert not made.lost.done()
         made.data_received(link.frame(Welcome(link.VERSION, 1, 1_000, 1_000_000)))
@@ -245,7 +245,7 @@ async def test_a_second_welcome_ends_the_link(sender: Sender) -> None:
 async def test_the_lease_is_watched_although_sessions_of_the_database_end(
     sender: Sender, database: DatabaseUnderTest
 ) -> None:
-    keeping = leader.Owner(database.url("opsc_listen"), sender, Metrics(), None)
+    keeping = leader.LeaderLink(database.url("opsc_listen"), sender, ListenerMetrics(), None)
     async with owned(database) as links, asyncio.timeout(30):
         task = asyncio.create_task(keeping.run())
         frozen = await links.get()
@@ -317,7 +317,7 @@ async def test_extras_of_a_message_that_does_not_exist_end_the_link(
 async def test_of_two_connections_the_one_that_began_last_stays_whoever_tells_first(
     sender: Sender, address: LinkAddress
 ) -> None:
-    """After a change of owner, listeners tell of their connections in any order."""
+    """After a change of the leader, listeners tell of their connections in any order."""
     other = Sender(new_id())
     newer = Connection(sender, 1)
     older = Connection(other, 2, newer.origin.tracker_id)
@@ -329,7 +329,7 @@ async def test_of_two_connections_the_one_that_began_last_stays_whoever_tells_fi
         last = other.link()
         await asyncio.get_running_loop().create_unix_connection(lambda: last, address.path)
         await until(lambda: evicted == [2])
-        assert links.takeovers.peer_of(newer.origin.tracker_id) is not None
+        assert links.tracker_connections.peer_of(newer.origin.tracker_id) is not None
 
 
 async def test_a_link_without_hello_is_cut(sender: Sender, address: LinkAddress) -> None:

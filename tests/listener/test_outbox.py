@@ -13,7 +13,7 @@ from listener.link.outbox import (
     CONTENDED_FOR_MESSAGES,
     CONTENDED_MESSAGES,
     MESSAGE_OVERHEAD_BYTES,
-    Held,
+    HeldMessage,
     Origin,
     Outbox,
 )
@@ -40,7 +40,7 @@ def _outbox(messages: int = 1_000, size: int = 1 << 30) -> Outbox:
     return outbox
 
 
-def _numbers(taken: list[Held]) -> list[int]:
+def _numbers(taken: list[HeldMessage]) -> list[int]:
     return [held.message.number for held in taken]
 
 

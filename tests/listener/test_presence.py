@@ -10,7 +10,7 @@ import pytest
 
 from db.core.connect import connect
 from db.core.ids import new_id
-from listener.stored.presence import Connected, Presence
+from listener.stored.presence import ConnectedDevice, Presence
 from listener.stored.writes import MOST_NOTES, Notes, keep_written
 from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant
@@ -33,11 +33,11 @@ async def at_work(tenant: Tenant, presence: Presence) -> AsyncIterator[Presence]
             stopping.set()
 
 
-async def device(tenant: Tenant, at: datetime = NOW, address: str = "192.0.2.7") -> Connected:
-    return Connected(tenant.org_id, await tenant.loose_tracker(), address, 4, at)
+async def device(tenant: Tenant, at: datetime = NOW, address: str = "192.0.2.7") -> ConnectedDevice:
+    return ConnectedDevice(tenant.org_id, await tenant.loose_tracker(), address, 4, at)
 
 
-def entry(tenant: Tenant, connected: Connected) -> Any:
+def entry(tenant: Tenant, connected: ConnectedDevice) -> Any:
     """Listener, times of connect and disconnect; None where there is no entry."""
     found = rows(
         tenant,

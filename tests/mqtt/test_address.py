@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 
-from mqtt import BrokerAddress, SessionOptions, Subscription, Will
+from mqtt import BrokerAddress, SessionOptions, SessionWill, Subscription
 from mqtt.client.options import check_payload, check_qos, check_topic
 from mqtt.client.session import Backoff
 
@@ -110,7 +110,7 @@ def test_a_bad_topic_is_refused(topic: str):
     with pytest.raises(ValueError, match="topic"):
         check_topic(topic)
     with pytest.raises(ValueError, match="topic"):
-        Will(topic)
+        SessionWill(topic)
 
 
 @pytest.mark.parametrize("qos", [2, 3, -1])

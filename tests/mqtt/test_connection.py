@@ -5,9 +5,9 @@ import pytest
 
 from mqtt.client.connection import Connection
 from mqtt.client.inbox import Inbox
-from mqtt.client.options import SessionOptions, Subscription, Will
-from mqtt.client.outgoing import Outgoing, Publish
-from mqtt.client.states import State
+from mqtt.client.options import SessionOptions, SessionWill, Subscription
+from mqtt.client.outgoing import Outgoing, OutgoingPublish
+from mqtt.client.states import ClientState
 from mqtt.errors import (
     ConnectRefusedError,
     PeerSilentError,
@@ -46,7 +46,7 @@ def test_connect_says_what_the_options_say():
         keepalive_s=9,
         receive_maximum=500,
         max_packet_bytes=4_000,
-        will=Will("gone", b"!", qos=1, retain=True, delay_s=3),
+        will=SessionWill("gone", b"!", qos=1, retain=True, delay_s=3),
     )
     (connect,) = Fixture(options).said()
     assert isinstance(connect, mqtt5.ConnectPacket)
@@ -79,10 +79,10 @@ def test_it_subscribes_once_per_start_and_whenever_the_broker_lost_the_session(
     it.hears(connack(session_present=session_present))
     said = it.said()
     assert [type(packet) for packet in said] == [mqtt5.SubscribePacket] * subscribes
-    assert it.connection.state is (State.SUBSCRIBING if subscribes else State.CONNECTED)
+    assert it.connection.state is (ClientState.SUBSCRIBING if subscribes else ClientState.CONNECTED)
     if subscribes:
         it.hears(suback())
-        assert it.connection.state is State.CONNECTED
+        assert it.connection.state is ClientState.CONNECTED
 
 
 def test_messages_in_the_same_read_as_connack_are_kept():
@@ -100,7 +100,7 @@ def test_messages_before_a_malformed_packet_are_kept():
 
 def test_publishes_wait_until_the_broker_has_accepted_us():
     it = Fixture()
-    it.outgoing.put_qos_0(Publish("t", b"1"))
+    it.outgoing.put_qos_0(OutgoingPublish("t", b"1"))
     assert [type(packet) for packet in it.said()] == [mqtt5.ConnectPacket]
     it.hears(connack())
     assert [type(packet) for packet in it.said()] == [mqtt5.SubscribePacket, mqtt5.PublishPacket]
@@ -110,7 +110,7 @@ def test_publishes_wait_while_the_network_takes_no_more():
     it = Fixture(first=False)
     it.said()
     it.hears(connack(session_present=True))
-    it.outgoing.put_qos_0(Publish("t", b"1"))
+    it.outgoing.put_qos_0(OutgoingPublish("t", b"1"))
     assert it.connection.output(0.0, writable=False) == b""
     assert len(it.said()) == 1
 
@@ -192,7 +192,7 @@ def test_an_idle_connection_pings_after_half_the_keepalive():
 
 def test_one_that_only_sends_pings_too_for_it_has_to_hear_something():
     it = connected_at_0()
-    it.outgoing.put_qos_0(Publish("t", b""))
+    it.outgoing.put_qos_0(OutgoingPublish("t", b""))
     it.said(9.0)
     it.connection.tick(10.0)
     assert len(it.said(10.0)) == 1
@@ -237,7 +237,7 @@ def test_disconnect_is_the_last_word_and_is_not_said_before_the_broker_answered(
     normal = mqtt5.DisconnectReasonCode.NORMAL_DISCONNECTION
     it = connected_at_0()
     it.connection.disconnect(normal)
-    it.outgoing.put_qos_0(Publish("t", b""))
+    it.outgoing.put_qos_0(OutgoingPublish("t", b""))
     assert it.said() == [mqtt5.DisconnectPacket(reason_code=normal)]
     unanswered = Fixture()
     unanswered.said()

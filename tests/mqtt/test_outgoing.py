@@ -5,7 +5,7 @@ import asyncio
 import mqtt5
 import pytest
 
-from mqtt.client.outgoing import BrokerLimits, Outgoing, Publish, Published
+from mqtt.client.outgoing import BrokerLimits, Outgoing, OutgoingPublish, Published
 from mqtt.errors import (
     PublishQueueFullError,
     PublishRefusedError,
@@ -21,7 +21,7 @@ def put(outgoing: Outgoing, *payloads: bytes, retain: bool = False) -> list[Publ
     futures: list[Published] = []
     for payload in payloads:
         futures.append(asyncio.get_running_loop().create_future())
-        outgoing.put_qos_1(Publish("t", payload, retain), futures[-1])
+        outgoing.put_qos_1(OutgoingPublish("t", payload, retain), futures[-1])
     return futures
 
 
@@ -91,7 +91,7 @@ async def test_a_full_queue_says_so():
         with pytest.raises(PublishQueueFullError):
             put(full, b"3")
         with pytest.raises(PublishQueueFullError):
-            full.put_qos_0(Publish("t", b""))
+            full.put_qos_0(OutgoingPublish("t", b""))
 
 
 async def test_a_refused_message_carries_the_brokers_reason():
@@ -163,7 +163,7 @@ async def test_a_publish_given_up_in_flight_keeps_its_packet_id_until_the_puback
 
 async def test_qos_0_is_dropped_and_counted_when_the_connection_ends():
     outgoing = Outgoing(100, ALL)
-    outgoing.put_qos_0(Publish("t", b"1"))
+    outgoing.put_qos_0(OutgoingPublish("t", b"1"))
     outgoing.connection_lost()
     assert sent(outgoing) == []
     assert outgoing.dropped == 1

@@ -9,13 +9,13 @@ import pytest
 
 from mqtt import (
     BrokerAddress,
+    ClientState,
     ConnectRefusedError,
     PublishUnsupportedError,
     Session,
     SessionTakenOverError,
-    State,
+    SessionWill,
     SubscriptionRefusedError,
-    Will,
 )
 from tests.mqtt.traffic import numbers, options, publish_all, receive, receive_all
 from tests.servers import BrokerUnderTest
@@ -127,9 +127,9 @@ async def test_the_one_that_is_taken_over_stops_and_the_other_has_everything(
             with pytest.raises(SessionTakenOverError) as caught:
                 await active.receive()
             assert caught.value.client_id == ours.client_id
-            assert active.state is State.ENDED
+            assert active.state is ClientState.ENDED
             await asyncio.sleep(0.3)
-            assert standby.state is State.CONNECTED
+            assert standby.state is ClientState.CONNECTED
             assert standby.counters.disconnects == 0
 
 
@@ -138,7 +138,7 @@ async def test_a_will_is_published_after_a_cut_and_not_after_a_close(
     address: BrokerAddress, topic: str, ends: str
 ):
     dying = options(
-        will=Will(f"{topic}/will", b"gone", qos=1), reconnect_min_s=5, reconnect_max_s=5
+        will=SessionWill(f"{topic}/will", b"gone", qos=1), reconnect_min_s=5, reconnect_max_s=5
     )
     async with Session(address, options(f"{topic}/#")) as it:
         await it.connected.wait()

@@ -8,6 +8,7 @@ import pytest
 
 from mqtt import (
     BrokerAddress,
+    ClientState,
     ConnectRefusedError,
     ConnectTimeoutError,
     MalformedPacketError,
@@ -17,7 +18,6 @@ from mqtt import (
     Session,
     SessionClosedError,
     SessionOptions,
-    State,
     Subscription,
 )
 from tests.mqtt.packets import connack, puback, publish, suback
@@ -177,7 +177,7 @@ async def test_a_broker_that_does_not_answer_is_given_up_in_time(fake: ScriptedB
         await fake.accept()
         await fake.accept()
         assert isinstance(it.last_error, ConnectTimeoutError)
-        assert it.state in (State.CONNECTING, State.OFFLINE)
+        assert it.state in (ClientState.CONNECTING, ClientState.OFFLINE)
 
 
 async def test_a_busy_broker_is_tried_again(fake: ScriptedBroker):
@@ -209,7 +209,7 @@ async def test_close_says_disconnect_and_ends_every_call(fake: ScriptedBroker):
         await peer.hears(mqtt5.PublishPacket)
     assert (await peer.hears(mqtt5.DisconnectPacket)).reason_code == 0
     await peer.hears_the_end()
-    assert it.state is State.ENDED
+    assert it.state is ClientState.ENDED
     for call in (receiving, publishing, it.receive(), it.publish("t", b""), it.connected.wait()):
         with pytest.raises(SessionClosedError):
             await call
@@ -249,7 +249,7 @@ async def test_close_does_not_wait_for_a_peer_that_does_not_read(fake: ScriptedB
         await asyncio.sleep(0.05)
         async with asyncio.timeout(5):
             await it.close()
-    assert it.state is State.ENDED
+    assert it.state is ClientState.ENDED
 
 
 async def test_close_before_the_first_connection_ends_at_once():
@@ -319,7 +319,7 @@ async def test_a_mistake_that_nobody_foresaw_ends_the_session_instead_of_hanging
         for call in (it.connected.wait(), it.receive(), it.publish("t", b"")):
             with pytest.raises(TypeError, match="password"):
                 await call
-        assert it.state is State.ENDED
+        assert it.state is ClientState.ENDED
 
 
 async def test_a_session_can_be_entered_once(fake: ScriptedBroker):

@@ -7,7 +7,7 @@ from mqtt.client.connection import Connection
 from mqtt.client.inbox import Inbox
 from mqtt.client.options import SessionOptions, Subscription
 from mqtt.client.outgoing import Outgoing
-from mqtt.client.states import RECEIVABLE, TRANSITIONS, State
+from mqtt.client.states import RECEIVABLE, TRANSITIONS, ClientState
 from mqtt.errors import (
     ConnectRefusedError,
     MqttError,
@@ -17,9 +17,9 @@ from mqtt.errors import (
 from tests.mqtt.packets import SPOKEN_BY_BROKER, connack, suback
 
 TO_REACH = {
-    State.CONNECTING: b"",
-    State.SUBSCRIBING: connack(),
-    State.CONNECTED: connack() + suback(),
+    ClientState.CONNECTING: b"",
+    ClientState.SUBSCRIBING: connack(),
+    ClientState.CONNECTED: connack() + suback(),
 }
 
 ENDS_THE_CONNECTION: dict[str, type[MqttError]] = {
@@ -30,7 +30,7 @@ ENDS_THE_CONNECTION: dict[str, type[MqttError]] = {
 }
 
 
-def connection_in(state: State) -> Connection:
+def connection_in(state: ClientState) -> Connection:
     options = SessionOptions("c", subscriptions=(Subscription("t"),))
     connection = Connection(options, Inbox(100), Outgoing(100, 10_000), now_s=0.0, first=True)
     connection.receive(TO_REACH[state], 0.0)
@@ -39,22 +39,22 @@ def connection_in(state: State) -> Connection:
 
 
 def test_every_state_stands_in_both_tables():
-    assert set(TRANSITIONS) == set(RECEIVABLE) == set(State)
+    assert set(TRANSITIONS) == set(RECEIVABLE) == set(ClientState)
 
 
 def test_every_state_can_be_reached_and_only_the_end_is_final():
-    reached, frontier = {State.OFFLINE}, [State.OFFLINE]
+    reached, frontier = {ClientState.OFFLINE}, [ClientState.OFFLINE]
     while frontier:
         new = TRANSITIONS[frontier.pop()] - reached
         reached |= new
         frontier.extend(new)
-    assert reached == set(State)
-    assert [state for state in State if not TRANSITIONS[state]] == [State.ENDED]
+    assert reached == set(ClientState)
+    assert [state for state in ClientState if not TRANSITIONS[state]] == [ClientState.ENDED]
 
 
 @pytest.mark.parametrize("state", TO_REACH)
 @pytest.mark.parametrize("name", SPOKEN_BY_BROKER)
-def test_a_packet_is_taken_exactly_where_the_table_allows_it(state: State, name: str):
+def test_a_packet_is_taken_exactly_where_the_table_allows_it(state: ClientState, name: str):
     packet, connection = SPOKEN_BY_BROKER[name], connection_in(state)
     if type(packet) not in RECEIVABLE[state]:
         with pytest.raises(ProtocolViolationError, match=type(packet).__name__):
@@ -69,7 +69,7 @@ def test_a_packet_is_taken_exactly_where_the_table_allows_it(state: State, name:
 
 
 def test_a_packet_after_our_disconnect_is_a_violation():
-    connection = connection_in(State.CONNECTED)
+    connection = connection_in(ClientState.CONNECTED)
     connection.disconnect(mqtt5.DisconnectReasonCode.NORMAL_DISCONNECTION)
     with pytest.raises(ProtocolViolationError):
         connection.receive(mqtt5.PingRespPacket().write(), 1.0)

@@ -12,9 +12,8 @@ from device_sim.payloads import PayloadFormat, as_sent, payloads, truncated
 from device_sim.schedule import Slice
 from stack.verify.fix_fates import Arrived, Fates, fates
 from telemetry.fix import FIX_DTYPE, FixBatch, Flag, blank_rows
-from telemetry.formats.decode import check_clock, decode
+from telemetry.formats.decode import Format, check_clock, decode
 from telemetry.rejection import Reason
-from telemetry.topics import Format
 from tests.stack.small_runs import INSIDE, RUN_S, SECOND_US, START_US, arrived, at_us, sent
 
 N = 60

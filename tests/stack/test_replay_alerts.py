@@ -17,7 +17,7 @@ from geofence.shapes.geojson import ZoneFeature
 from stack.cli.main import build
 from stack.errors import StackError
 from stack.replay.judge import EventTypes, Judge
-from stack.replay.openings import Openings
+from stack.replay.schedule_starts import ZoneScheduleStarts
 from stack.replay.tally import Tally
 from stack.replay.trace_rows import TRACE_DTYPE
 from stack.replay.zones import ZoneSet, zone_set_of
@@ -171,7 +171,7 @@ def zones_with_hours(kinds: list[str]) -> ZoneSet:
 
 
 def judged(zones: ZoneSet, rows: np.ndarray, most: int) -> list[tuple[int, ...]]:
-    openings = Openings(zones.policies, most)
+    openings = ZoneScheduleStarts(zones.policies, most)
     judge = Judge(zones, ["a", "b"], Gates.open(), parse_time_us(OPENS), Tally(), openings)
     found, start = [], 0
     while start < len(rows):
@@ -203,17 +203,17 @@ def test_few_openings_at_a_time_give_what_all_of_them_give(trace, most):
 )
 def test_openings_are_those_of_the_schedule(spans, most):
     policies = [Policy(kind, schedule=parse_schedule(NIGHT)) for kind in ("restricted", "yard")]
-    openings, day_us = Openings(policies, most), 86_400_000_000
+    openings, day_us = ZoneScheduleStarts(policies, most), 86_400_000_000
     for first, days in spans:
         after_us, until_us = first * day_us, (first + days) * day_us
         agendas = list(openings.agendas(after_us, until_us))
-        given = np.concatenate([agenda.opening["time_us"] for agenda in agendas])
+        given = np.concatenate([agenda.schedule_start["time_us"] for agenda in agendas])
         portions = range(after_us, until_us, 92 * day_us)
         ends = [min(start + 92 * day_us, until_us) for start in portions]
         spans_us = zip(portions, ends, strict=True)
         each = [opens_between(parse_schedule(NIGHT), *span) for span in spans_us]
         assert given.tolist() == [instant for some in each for instant in some]
-        assert max(len(agenda.opening) for agenda in agendas) <= max(most, 1) + 1
+        assert max(len(agenda.schedule_start) for agenda in agendas) <= max(most, 1) + 1
 
 
 kinds = st.sampled_from(["restricted", "allowed", "yard"])

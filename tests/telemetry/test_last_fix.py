@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetry.formats import packed
-from telemetry.formats.last_fix import NOT_TOLD, LastFix, last_fix
-from telemetry.topics import Format
+from telemetry.formats.decode import DECODERS, Decoder
+from telemetry.formats.last_fix import NOT_TOLD, LastFix, last_native_fix, last_packed_fix
 
 NOON_US = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
 NOON = "2026-01-01T12:00:00Z"
@@ -32,21 +32,21 @@ NOON = "2026-01-01T12:00:00Z"
 )
 def test_time_and_seq_are_read_as_they_were_sent(said: object, expected: LastFix) -> None:
     for payload in (msgspec.json.encode(said), msgspec.msgpack.encode(said)):
-        assert last_fix(payload, Format.NATIVE) == expected
+        assert last_native_fix(payload) == expected
 
 
 def test_the_last_record_of_a_packed_message_tells() -> None:
     records = np.zeros(2, packed.RECORD)
     records["time_ms"], records["seq"] = [1, NOON_US // 1000], [5, 6]
-    assert last_fix(records.tobytes(), Format.PACKED) == (NOON_US, 6)
-    assert last_fix(records.tobytes()[:-1], Format.PACKED) == NOT_TOLD
-    assert last_fix(b"", Format.PACKED) == NOT_TOLD
+    assert last_packed_fix(records.tobytes()) == (NOON_US, 6)
+    assert last_packed_fix(records.tobytes()[:-1]) == NOT_TOLD
+    assert last_packed_fix(b"") == NOT_TOLD
 
 
-@given(st.binary(max_size=100), st.sampled_from(Format))
-def test_whatever_the_bytes_are_it_never_raises(payload: bytes, payload_format: Format) -> None:
-    last_fix(payload, payload_format)
+@given(st.binary(max_size=100), st.sampled_from(list(DECODERS.values())))
+def test_whatever_the_bytes_are_it_never_raises(payload: bytes, decoder: Decoder) -> None:
+    decoder.last_fix(payload)
 
 
 def test_deep_nesting_tells_nothing() -> None:
-    assert last_fix(b"[" * 100_000, Format.NATIVE) == NOT_TOLD
+    assert last_native_fix(b"[" * 100_000) == NOT_TOLD

@@ -2,28 +2,20 @@
 
 import pytest
 
-from telemetry.topics import (
-    SUBSCRIPTIONS,
-    Format,
-    fixes_topic,
-    format_of,
-    packed_topic,
-    parse_topic,
-)
+from telemetry.formats.decode import SUBSCRIPTIONS, Format, format_of, topics_of
+from telemetry.topics import fixes_topic, packed_topic
 
 TRACKER = "trk_06bqt0k1vhd8f3z7n2mwx9c5ra"
 
 
 def test_what_is_built_is_parsed() -> None:
-    assert parse_topic(fixes_topic(TRACKER)) == (TRACKER, Format.NATIVE)
-    assert parse_topic(packed_topic(TRACKER)) == (TRACKER, Format.PACKED)
+    assert topics_of(TRACKER) == (fixes_topic(TRACKER), packed_topic(TRACKER))
     assert format_of(fixes_topic(TRACKER)) == Format.NATIVE
     assert format_of(packed_topic(TRACKER)) == Format.PACKED
 
 
 def test_every_subscription_is_of_a_format() -> None:
-    topics = [subscription.replace("+", TRACKER) for subscription in SUBSCRIPTIONS]
-    assert {parse_topic(topic) for topic in topics} == {(TRACKER, form) for form in Format}
+    assert [format_of(topic) for topic in SUBSCRIPTIONS] == list(Format)
 
 
 @pytest.mark.parametrize(
@@ -42,4 +34,4 @@ def test_every_subscription_is_of_a_format() -> None:
     ],
 )
 def test_other_topics_are_not_ours(topic: str) -> None:
-    assert parse_topic(topic) is None
+    assert topic not in topics_of(TRACKER)

@@ -15,7 +15,7 @@ from tests.servers import DatabaseUnderTest
 from tests.webhooks.world import World, world_in
 from webhooks.mail.mailing import Mailing
 from webhooks.mail.senders import SendError
-from webhooks.metrics import Metrics
+from webhooks.metrics import WebhookMetrics
 
 
 @dataclass
@@ -58,7 +58,7 @@ def mailing(connections: Pool, sender: _Sender) -> Mailing:
     return Mailing(
         connections,
         sender,
-        Metrics(),
+        WebhookMetrics(),
         mail_from="OPS <ops@example.com>",
         public_url="https://ops.example.com",
     )

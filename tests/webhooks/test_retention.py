@@ -20,7 +20,7 @@ from tests.db import rows
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.servers import DatabaseUnderTest
 from tests.webhooks.world import World, until, world_in
-from webhooks.metrics import Metrics
+from webhooks.metrics import WebhookMetrics
 from webhooks.retention import Retention, RetentionLimits
 
 NOW = datetime.now(UTC)
@@ -49,10 +49,10 @@ async def connections(database: DatabaseUnderTest) -> AsyncIterator[Pool]:
 
 
 async def _removed(
-    connections: Pool, days: Days = FOR_EVER, metrics: Metrics | None = None
+    connections: Pool, days: Days = FOR_EVER, metrics: WebhookMetrics | None = None
 ) -> dict[str, int]:
     """One pass; what it removed."""
-    worker = Retention(connections, days, metrics or Metrics(), LIMITS)
+    worker = Retention(connections, days, metrics or WebhookMetrics(), LIMITS)
     return await worker.remove_old(asyncio.Event(), NOW)
 
 
@@ -110,7 +110,7 @@ async def test_nothing_goes_unless_a_setting_says_so(world: World, connections: 
 
 async def test_positions_go_by_whole_chunks(world: World, connections: Pool) -> None:
     _, vehicle = await _tenant(world.database)
-    metrics = Metrics()
+    metrics = WebhookMetrics()
     removed = await _removed(connections, Days(4, None, None), metrics)
     start_of_day = (NOW - timedelta(days=4)).replace(hour=0, minute=0, second=0, microsecond=0)
     fix, checkpoint = await _oldest(world, vehicle)
@@ -171,7 +171,7 @@ async def test_a_chunk_that_somebody_reads_holds_nothing_else_up(
     tenant, vehicle = await _tenant(world.database)
     await _events(world, tenant.org_id, [9, 8, 1])
     await _keeps(world, tenant, positions=3)
-    metrics = Metrics()
+    metrics = WebhookMetrics()
     async with (
         await connect(world.database.url("admin"), "test") as reader,
         reader.transaction(),
@@ -191,7 +191,7 @@ async def test_the_loop_tries_again_after_somebody_was_in_the_way(
     logs = CapturingLogger()  # whatever level tests before have set
     monkeypatch.setattr("webhooks.retention._log", logs)
     _, vehicle = await _tenant(world.database)
-    limits, stop, metrics = RetentionLimits(again_s=0.05), asyncio.Event(), Metrics()
+    limits, stop, metrics = RetentionLimits(again_s=0.05), asyncio.Event(), WebhookMetrics()
     worker = Retention(connections, Days(4, None, None), metrics, limits)
 
     async def is_done() -> bool:

@@ -18,7 +18,7 @@ from db.resources.plans import PlanName
 from tests.servers import DatabaseUnderTest
 from webhooks.delivery.deliverer import Deliverer, DeliverLimits
 from webhooks.delivery.post import Poster
-from webhooks.metrics import Metrics
+from webhooks.metrics import WebhookMetrics
 from webhooks.sequencer import Sequencer, SequencerLimits
 
 SECRET_KEY = bytes(range(32))
@@ -132,7 +132,7 @@ async def world_in(database: DatabaseUnderTest) -> AsyncIterator[World]:
 class Running:
     """One delivering process, in this one."""
 
-    metrics: Metrics
+    metrics: WebhookMetrics
     deliverer: Deliverer
     stop: asyncio.Event
 
@@ -147,7 +147,7 @@ async def delivering(
 ) -> AsyncIterator[Running]:
     """Sequencer and deliverer, until the block ends; then they stop in order."""
     limits = limits or DeliverLimits(attempt_s=1, survey_s=0.1, grace_s=2)
-    metrics, stop = Metrics(), asyncio.Event()
+    metrics, stop = WebhookMetrics(), asyncio.Event()
     async with (
         pool(database.url("opsc_deliver"), "test-deliver", max_size=4, wait_s=1) as connections,
         Poster(

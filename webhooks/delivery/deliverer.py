@@ -23,7 +23,7 @@ from webhooks.delivery import envelope, signing
 from webhooks.delivery.claimer import Claimer, ClaimerLimits
 from webhooks.delivery.fair_queue import LaneLimits, Lanes, Turn
 from webhooks.delivery.post import Poster
-from webhooks.metrics import Metrics
+from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage, pause
 from webhooks.retry import Answer, retry_delay_s
 
@@ -62,7 +62,7 @@ class Deliverer:
         connect: Callable[[], Awaitable[Connection]],
         poster: Poster,
         secrets: SecretBox,
-        metrics: Metrics,
+        metrics: WebhookMetrics,
         limits: DeliverLimits | None = None,
     ) -> None:
         self._connections = connections

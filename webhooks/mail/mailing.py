@@ -21,8 +21,8 @@ from db.identity import user_links
 from db.identity.user_links import Purpose
 from db.requests import expired
 from webhooks.mail.letters import LetterError, compose
-from webhooks.mail.senders import Sender, SendError
-from webhooks.metrics import Metrics
+from webhooks.mail.senders import MailSender, SendError
+from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage, pause
 
 _log = structlog.get_logger("webhooks")
@@ -43,8 +43,8 @@ class Mailing:
     def __init__(
         self,
         connections: Pool,
-        sender: Sender,
-        metrics: Metrics,
+        sender: MailSender,
+        metrics: WebhookMetrics,
         *,
         mail_from: str,
         public_url: str,

@@ -30,7 +30,7 @@ class SendError(Exception):
         self.is_final = is_final
 
 
-class Sender(Protocol):
+class MailSender(Protocol):
     """Takes a letter or raises SendError."""
 
     async def send(self, letter: EmailMessage) -> None: ...

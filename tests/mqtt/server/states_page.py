@@ -3,7 +3,7 @@
 .venv/bin/python -m tests.mqtt.server.states_page > docs/mqtt-states.md
 """
 
-from mqtt.server.states import RECEIVABLE, TRANSITIONS, State
+from mqtt.server.states import RECEIVABLE, TRANSITIONS, ServerState
 
 HEAD = """# States of a device's connection
 
@@ -20,7 +20,7 @@ def page() -> str:
         for state, ways in TRANSITIONS.items()
         for to, why in ways.items()
     ]
-    packets = [f"| {state.value} | {names(state)} |" for state in State]
+    packets = [f"| {state.value} | {names(state)} |" for state in ServerState]
     tables = [
         "## Transitions\n",
         "| from | to | when |\n|---|---|---|",
@@ -32,8 +32,8 @@ def page() -> str:
     return HEAD + "\n" + "\n".join(tables) + "\n"
 
 
-def names(state: State) -> str:
-    if state is State.SIGNING_IN:
+def names(state: ServerState) -> str:
+    if state is ServerState.SIGNING_IN:
         return "all wait for the answer to CONNECT"
     return ", ".join(packet.name for packet in sorted(RECEIVABLE[state])) or "none is looked at"
 

@@ -3,7 +3,7 @@
 import mqtt5
 import pytest
 
-from mqtt.server import Connect, Ended, Publish, ServerConnection, ServerOptions, State, Will
+from mqtt.server import Connect, Ended, Publish, ServerConnection, ServerOptions, ServerState, Will
 from mqtt.server.connecting import CLIENT_PACKET_MIN_BYTES
 from tests.mqtt.packets import read_all
 from tests.mqtt.server.packets import (
@@ -27,7 +27,7 @@ def said(data: bytes, options: ServerOptions | None = None) -> Connect:
     connection = ServerConnection(options or ServerOptions(), 0.0)
     (event,) = connection.receive(data, 0.0)
     assert isinstance(event, Connect)
-    assert (connection.state, connection.output()) == (State.SIGNING_IN, b"")
+    assert (connection.state, connection.output()) == (ServerState.SIGNING_IN, b"")
     return event
 
 
@@ -36,7 +36,7 @@ def refused(data: bytes) -> tuple[int, bytes]:
     connection = ServerConnection(ServerOptions(), 0.0)
     with pytest.raises(Ended) as ended:
         connection.receive(data, 0.0)
-    assert (connection.state, ended.value.events) == (State.ENDED, [])
+    assert (connection.state, ended.value.events) == (ServerState.ENDED, [])
     return ended.value.reason_code, connection.output()
 
 
@@ -153,7 +153,7 @@ def test_a_refusal_is_translated(version: int, reason_code: int, return_code: in
         assert read.reason_code == (0x88 if reason_code == 0x8B else reason_code)
     else:
         assert answer == bytes((0x20, 2, 0, return_code))
-    assert connection.state is State.ENDED
+    assert connection.state is ServerState.ENDED
 
 
 @each_version
@@ -246,7 +246,7 @@ def test_an_answer_after_the_end_does_nothing(version: int):
     connection.lost()
     assert accept(connection) == []
     connection.refuse(0x88)
-    assert (connection.output(), connection.state) == (b"", State.ENDED)
+    assert (connection.output(), connection.state) == (b"", ServerState.ENDED)
 
 
 def test_a_connect_has_at_most_64_properties():

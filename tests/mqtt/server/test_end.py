@@ -4,7 +4,7 @@ import mqtt5
 import pytest
 
 from mqtt.errors import Fault
-from mqtt.server import Ended, Goodbye, ServerConnection, ServerOptions, State, Will
+from mqtt.server import Ended, Goodbye, ServerConnection, ServerOptions, ServerState, Will
 from tests.mqtt.packets import read_all
 from tests.mqtt.server.packets import (
     DISCONNECT,
@@ -117,7 +117,7 @@ def test_the_will_is_due_once_when_the_connection_is_lost(version: int):
     connection = with_will(version)
     assert connection.lost() == WILL
     assert connection.lost() is None
-    assert connection.state is State.ENDED
+    assert connection.state is ServerState.ENDED
 
 
 @each_version
@@ -194,7 +194,7 @@ def test_packets_that_are_wrong_or_not_a_clients_end_the_connection(version: int
     with pytest.raises(Ended) as ended:
         connection.receive(data, 0.0)
     assert ended.value.fault is Fault.DEVICE
-    assert connection.state is State.ENDED
+    assert connection.state is ServerState.ENDED
 
 
 @each_version

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mqtt.server import Ended, Goodbye, Publish, ServerOptions, State
+from mqtt.server import Ended, Goodbye, Publish, ServerOptions, ServerState
 from tests.mqtt.packets import read_all
 from tests.mqtt.server.packets import (
     DISCONNECT,
@@ -148,7 +148,7 @@ def assert_cut(version: int, data: bytes, reason_code: int) -> None:
     events = ended.value.events
     assert events[0] == Publish(0, "t", b"before", 1, packet_id=b"\0\x4d")
     assert ended.value.reason_code == reason_code
-    assert (connection.state, connection.unsettled) == (State.ENDED, 0)
+    assert (connection.state, connection.unsettled) == (ServerState.ENDED, 0)
     if version == 5:
         (read,) = read_all(connection.output())
         assert isinstance(read, mqtt5.DisconnectPacket)
@@ -370,7 +370,7 @@ def test_nothing_is_looked_at_after_disconnect(version: int):
         Goodbye(False),
     ]
     connection.settle(0)
-    assert (connection.output(), connection.state) == (b"", State.ENDED)
+    assert (connection.output(), connection.state) == (b"", ServerState.ENDED)
 
 
 # Against models -----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mqtt.server import Ended, ServerConnection, ServerOptions, State
+from mqtt.server import Ended, ServerConnection, ServerOptions, ServerState
 from mqtt.server.states import RECEIVABLE, TRANSITIONS, Packet
 from tests.mqtt.server.packets import (
     ACK,
@@ -40,37 +40,37 @@ def a_packet(kind: Packet, version: int) -> bytes:
     return sent_by_clients.get(kind) or packet(kind << 4, b"\0\1")
 
 
-def connection_in(state: State, version: int) -> ServerConnection:
-    if state is State.CONNECTED:
+def connection_in(state: ServerState, version: int) -> ServerConnection:
+    if state is ServerState.CONNECTED:
         return signed_in(version)
     connection = ServerConnection(ServerOptions(), 0.0)
-    if state is not State.WAITING:
+    if state is not ServerState.WAITING:
         connection.receive(connect(version), 0.0)
-    if state is State.ENDED:
+    if state is ServerState.ENDED:
         connection.refuse(0x88)
     assert connection.state is state
     return connection
 
 
 def test_every_state_stands_in_both_tables():
-    assert set(TRANSITIONS) == set(RECEIVABLE) == set(State)
+    assert set(TRANSITIONS) == set(RECEIVABLE) == set(ServerState)
 
 
 def test_every_state_can_be_reached_and_only_the_end_is_final():
-    reached, frontier = {State.WAITING}, [State.WAITING]
+    reached, frontier = {ServerState.WAITING}, [ServerState.WAITING]
     while frontier:
         new = TRANSITIONS[frontier.pop()].keys() - reached
         reached |= new
         frontier.extend(new)
-    assert reached == set(State)
-    assert [state for state in State if not TRANSITIONS[state]] == [State.ENDED]
+    assert reached == set(ServerState)
+    assert [state for state in ServerState if not TRANSITIONS[state]] == [ServerState.ENDED]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("state", [State.WAITING, State.CONNECTED])
+@pytest.mark.parametrize("state", [ServerState.WAITING, ServerState.CONNECTED])
 @pytest.mark.parametrize("kind", Packet)
 def test_a_packet_is_taken_exactly_where_the_table_allows_it(
-    kind: Packet, state: State, version: int
+    kind: Packet, state: ServerState, version: int
 ):
     connection = connection_in(state, version)
     if kind in RECEIVABLE[state]:
@@ -79,13 +79,13 @@ def test_a_packet_is_taken_exactly_where_the_table_allows_it(
     else:
         with pytest.raises(Ended, match="protocol error"):
             connection.receive(a_packet(kind, version), 0.0)
-        assert connection.state is State.ENDED
+        assert connection.state is ServerState.ENDED
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("state", [State.SIGNING_IN, State.ENDED])
+@pytest.mark.parametrize("state", [ServerState.SIGNING_IN, ServerState.ENDED])
 @pytest.mark.parametrize("kind", Packet)
-def test_a_packet_is_not_looked_at_elsewhere(kind: Packet, state: State, version: int):
+def test_a_packet_is_not_looked_at_elsewhere(kind: Packet, state: ServerState, version: int):
     connection = connection_in(state, version)
     assert connection.receive(a_packet(kind, version), 0.0) == []
     assert connection.state is state

@@ -1,4 +1,4 @@
-"""When the hours of zones begin that somebody wants to hear of, as OPENING_DTYPE rows."""
+"""When the hours of zones begin that somebody wants to hear of, as SCHEDULE_START_DTYPE rows."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.model.no_fix_events import OPENING_DTYPE
-from geofence.model.policy import Policy, opening_breach
+from geofence.model.no_fix_events import SCHEDULE_START_DTYPE
+from geofence.model.policy import Policy, schedule_start_breach
 from geofence.model.schedule import MAX_SPAN_DAYS, Schedule, opens_between
 
 _DAY_US = 86_400_000_000
@@ -24,7 +24,7 @@ class _Hours(NamedTuple):
     to_us: int
 
 
-class Openings:
+class ScheduleStarts:
     """The rows of a span of time are kept until a version changes or another span is asked for."""
 
     def __init__(self) -> None:
@@ -38,7 +38,9 @@ class Openings:
         self, zone: int, version: int, organization: int, policy: Policy, span_us: tuple[int, int]
     ) -> None:
         """Adds a version of a zone, in force in [span_us), or gives it another end."""
-        wanted = [side for side in (True, False) if opening_breach(policy, inside=side) is not None]
+        wanted = [
+            side for side in (True, False) if schedule_start_breach(policy, inside=side) is not None
+        ]
         if policy.schedule is not None and wanted:
             (inside,) = wanted
             hours = _Hours(organization, policy.schedule, inside, *span_us)
@@ -46,10 +48,10 @@ class Openings:
             self._forget()
 
     def between(self, after_us: int, until_us: int) -> NDArray[np.void]:
-        """OPENING_DTYPE, those in (after_us, until_us], by organization, then time."""
+        """SCHEDULE_START_DTYPE, those in (after_us, until_us], by organization, then time."""
         after_us = max(after_us, until_us - _LOOK_BACK_US)
         if not self._hours or after_us >= until_us:
-            return np.empty(0, OPENING_DTYPE)
+            return np.empty(0, SCHEDULE_START_DTYPE)
         if not self._after_us <= after_us < until_us <= self._until_us:
             self._work_out(after_us - after_us % _DAY_US, until_us + _DAY_US)
         time_us = self._rows["time_us"]
@@ -57,10 +59,10 @@ class Openings:
 
     def _forget(self) -> None:
         self._after_us = self._until_us = 0
-        self._rows = np.empty(0, OPENING_DTYPE)
+        self._rows = np.empty(0, SCHEDULE_START_DTYPE)
 
     def _work_out(self, after_us: int, until_us: int) -> None:
-        rows = np.array(list(self._between(after_us, until_us)), OPENING_DTYPE)
+        rows = np.array(list(self._between(after_us, until_us)), SCHEDULE_START_DTYPE)
         self._rows = rows[np.lexsort((rows["zone"], rows["time_us"], rows["key"]))]
         self._after_us, self._until_us = after_us, until_us
 

@@ -15,14 +15,14 @@ AFTER_FIXES = 2**62  # of what has fallen due without a fix
 _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Known(NamedTuple):
+class DetectedEvent(NamedTuple):
     """An event, and the number of the fix that made it known, in order of arrival."""
 
     fix: int
     event: Event
 
 
-def in_order(known: Iterable[Known]) -> list[Event]:
+def in_order(known: Iterable[DetectedEvent]) -> list[Event]:
     """Return the events by the fix that made each known, then those that none did by their time.
 
     Events of one fix, and of one asset, keep their order.
@@ -30,5 +30,5 @@ def in_order(known: Iterable[Known]) -> list[Event]:
     return [one.event for one in sorted(known, key=_place)]
 
 
-def _place(one: Known) -> tuple[int, datetime]:
+def _place(one: DetectedEvent) -> tuple[int, datetime]:
     return one.fix, one.event.occurred_at if one.fix == AFTER_FIXES else _NO_TIME

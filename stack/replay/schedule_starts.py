@@ -1,7 +1,7 @@
 """When the hours of zones begin that somebody is told of, as the evaluator takes it.
 
 A zone may open hundreds of times a year, and a fix may lie decades after the one before it: so
-openings are worked out when they are asked for, and about MAX_OPENINGS are held.
+starts are worked out when they are asked for, and about MAX_SCHEDULE_STARTS are held.
 """
 
 from __future__ import annotations
@@ -11,36 +11,36 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.model.no_fix_events import MOVE_DTYPE, OPENING_DTYPE, Agenda
-from geofence.model.policy import Policy, opening_breach
+from geofence.model.no_fix_events import MOVE_DTYPE, SCHEDULE_START_DTYPE, Agenda
+from geofence.model.policy import Policy, schedule_start_breach
 from geofence.model.schedule import MAX_SPAN_DAYS, Schedule, opens_between
 
-MAX_OPENINGS = 300_000
+MAX_SCHEDULE_STARTS = 300_000
 
 _DAY_US = 86_400_000_000
 _PORTION_US = MAX_SPAN_DAYS * _DAY_US
 
 
-class Openings:
+class ZoneScheduleStarts:
     """Those of all zones. policies: by zone; the organization is 0.
 
     most: about so many are given at a time; those of a day, if they are more.
     """
 
-    def __init__(self, policies: Sequence[Policy], most: int = MAX_OPENINGS) -> None:
+    def __init__(self, policies: Sequence[Policy], most: int = MAX_SCHEDULE_STARTS) -> None:
         self._zones: dict[Schedule, list[int]] = {}
         self._inside = tells_of_inside(policies)
         for zone, policy in enumerate(policies):
-            outside = opening_breach(policy, inside=False) is not None
+            outside = schedule_start_breach(policy, inside=False) is not None
             if policy.schedule is not None and (self._inside[zone] or outside):
                 self._zones.setdefault(policy.schedule, []).append(zone)
         per_week = sum(_weekly(schedule) * len(zones) for schedule, zones in self._zones.items())
         self._span_us = max(1, most * 7 // max(per_week, 1)) * _DAY_US
-        self._rows = np.empty(0, OPENING_DTYPE)
+        self._rows = np.empty(0, SCHEDULE_START_DTYPE)
         self._from_us = self._until_us = 0  # of which time the rows are
 
     def agendas(self, after_us: int, until_us: int) -> Iterator[Agenda]:
-        """The openings in (after_us, until_us], portion by portion; an empty one where none are."""
+        """The starts in (after_us, until_us], portion by portion; an empty one where none are."""
         if not self._zones or after_us >= until_us:
             yield Agenda.empty()
             return
@@ -49,7 +49,7 @@ class Openings:
             yield Agenda(np.empty(0, MOVE_DTYPE), rows)
 
     def devices_at_once(self, after_us: int, until_us: int) -> int:
-        """For so many devices together the openings of that time are about `most`; 1 at least."""
+        """For so many devices together the starts of that time are about `most`; 1 at least."""
         return max(1, self._span_us // max(until_us - after_us, 1))
 
     def _covering(self, after_us: int, until_us: int) -> NDArray[np.void]:
@@ -66,7 +66,7 @@ class Openings:
         times = [_opens(schedule, from_us, until_us) for schedule in self._zones]
         zones = [np.array(zones) for zones in self._zones.values()]
         pairs = list(zip(times, zones, strict=True))
-        rows = np.zeros(sum(len(at) * len(zone) for at, zone in pairs), OPENING_DTYPE)
+        rows = np.zeros(sum(len(at) * len(zone) for at, zone in pairs), SCHEDULE_START_DTYPE)
         rows["time_us"] = np.concatenate([np.repeat(at, len(zone)) for at, zone in pairs])
         rows["zone"] = np.concatenate([np.tile(zone, len(at)) for at, zone in pairs])
         rows["inside"] = self._inside[rows["zone"]]
@@ -76,7 +76,7 @@ class Openings:
 
 def tells_of_inside(policies: Sequence[Policy]) -> NDArray[np.bool_]:
     """By zone: whether the beginning of its hours concerns those inside."""
-    tells = [opening_breach(policy, inside=True) is not None for policy in policies]
+    tells = [schedule_start_breach(policy, inside=True) is not None for policy in policies]
     return np.array(tells, np.bool_)
 
 

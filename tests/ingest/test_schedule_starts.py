@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from geofence.model.policy import Policy
 from geofence.model.schedule import Schedule, Window, opens_between
 from geofence.zones.versions import MAX_TIME_US, MIN_TIME_US
-from ingest.registry.schedule_openings import Openings
+from ingest.registry.schedule_starts import ScheduleStarts
 
 DAY_US = 86_400_000_000
 MONDAY_US = 1_767_571_200_000_000  # 2026-01-05T00:00:00Z
@@ -27,7 +27,7 @@ versions = st.lists(st.tuples(kinds, schedules, instants, st.integers(0, 2)), ma
 def test_every_question_is_answered_as_if_it_were_the_first(
     versions: list[tuple[str, Schedule, int, int]], questions: list[tuple[int, int]]
 ) -> None:
-    openings = Openings()
+    openings = ScheduleStarts()
     for zone, (kind, schedule, change_us, organization) in enumerate(versions):
         policy = Policy(kind, None, schedule)
         openings.put(zone, 1, organization, policy, (MIN_TIME_US + 1, MAX_TIME_US))
@@ -44,7 +44,7 @@ def test_every_question_is_answered_as_if_it_were_the_first(
 
 
 def test_what_began_too_long_ago_is_told_nobody() -> None:
-    openings = Openings()
+    openings = ScheduleStarts()
     every_noon = Schedule("UTC", (Window(tuple(range(7)), 720, 780),))
     openings.put(0, 1, 0, Policy("restricted", None, every_noon), (MIN_TIME_US + 1, MAX_TIME_US))
     assert len(openings.between(MIN_TIME_US, MONDAY_US)) == 89

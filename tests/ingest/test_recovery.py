@@ -23,14 +23,15 @@ from geofence.late.amendments import Visit
 from geofence.late.history import History
 from geofence.late.segments import Circumstances
 from geofence.zones.versions import MIN_TIME_US
-from ingest.late.lookup import MOST_CHECKPOINTS, NO_PAST, PastNeeded, Span, look_up
+from ingest.late.lookup import MOST_CHECKPOINTS, NO_PAST, LateSpan, LookupNeeded, look_up
 from ingest.memory import checkpoints
-from ingest.metrics import Metrics
-from ingest.pipeline import LEASE, Turn, plan_asking, store
+from ingest.metrics import IngestMetrics
 from ingest.planning.decoded_batch import read
-from ingest.planning.plan import UNDER_WAY_US, Memory
-from ingest.recovery import recollect
+from ingest.planning.memory import Memory
+from ingest.planning.plan import UNDER_WAY_US
+from ingest.recovery import recover
 from ingest.standby import Standby
+from ingest.transaction import LEASE, LeaderTerm, plan_with_lookups, store
 from mqtt import Message
 from telemetry.ids import format_id
 from telemetry.topics import fixes_topic
@@ -149,7 +150,7 @@ def checkpoints_lie_a_minute_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def owner(database: DatabaseUnderTest) -> AsyncIterator[tuple[Connection, int]]:
+async def lease_of(database: DatabaseUnderTest) -> AsyncIterator[tuple[Connection, int]]:
     async with await connect(database.url("opsc_ingest"), "test") as conn:
         epoch = await leases.acquire(conn, LEASE, "test", 600)
         assert epoch is not None
@@ -160,13 +161,13 @@ def microseconds(at: datetime) -> int:
     return round(at.timestamp() * 1_000_000)
 
 
-async def take(turn: Turn, messages: list[Message], now: datetime) -> None:
+async def take(term: LeaderTerm, messages: list[Message], now: datetime) -> None:
     """Stores the messages: also what a plan leaves over, which depends on how long plans took."""
     arrivals = read(messages, microseconds(now))
     while arrivals is not None:
-        plan = await plan_asking(turn.conn, arrivals, turn.memory, lambda: microseconds(now))
-        await store(turn, arrivals, plan)
-        arrivals = turn.memory.left
+        plan = await plan_with_lookups(term.conn, arrivals, term.memory, lambda: microseconds(now))
+        await store(term, arrivals, plan)
+        arrivals = term.memory.left
 
 
 def all_known(memory: Memory) -> dict[UUID, Any]:
@@ -207,11 +208,13 @@ async def test_what_is_read_back_after_each_batch_is_what_was_known(
 ) -> None:
     database = postgres.migrated_database()
     walk = await Walk.begin(database, seed)
-    async with owner(database) as (conn, epoch):
-        turn = Turn(conn, epoch, await recollect(conn), Metrics(), lambda: microseconds(walk.now))
+    async with lease_of(database) as (conn, epoch):
+        term = LeaderTerm(
+            conn, epoch, await recover(conn), IngestMetrics(), lambda: microseconds(walk.now)
+        )
         for number in range(BATCHES):
-            await take(turn, await walk.step(), walk.now)
-            assert all_known(await recollect(conn)) == all_known(turn.memory), (seed, number)
+            await take(term, await walk.step(), walk.now)
+            assert all_known(await recover(conn)) == all_known(term.memory), (seed, number)
     events, visits = _told(walk)
     causes = {cause for row in (*events, *visits) for cause in row[3:5]}
     assert causes >= {"moved", "zone_changed", "reassigned", "silence", "schedule_started"}
@@ -228,19 +231,21 @@ async def test_an_asset_is_where_its_tracker_left_it_and_the_tracker_elsewhere_b
     await tenant.take_off(taken_up.tracker_id, BEGIN)
     topic = fixes_topic(format_id("trk", left.tracker_id))
     now = BEGIN + timedelta(seconds=10)
-    async with owner(database) as (conn, epoch):
-        turn = Turn(conn, epoch, await recollect(conn), Metrics(), lambda: microseconds(now))
+    async with lease_of(database) as (conn, epoch):
+        term = LeaderTerm(
+            conn, epoch, await recover(conn), IngestMetrics(), lambda: microseconds(now)
+        )
         for place in (HOME, (HOME[0], HOME[1] + 0.0001)):
             payload = json.dumps(fix(now, *place)).encode()
-            await take(turn, [Message(topic, payload, 1, 0, False, False, None, None)], now)
+            await take(term, [Message(topic, payload, 1, 0, False, False, None, None)], now)
             now += timedelta(microseconds=TICK_US // 4)
             if place == HOME:
                 await tenant.take_off(left.tracker_id, now)
                 await tenant.put_on(left.tracker_id, taken_up.asset_id, now)
                 now += timedelta(microseconds=TICK_US // 4)
-        known = all_known(turn.memory)
+        known = all_known(term.memory)
         assert known.keys() == {left.asset_id, taken_up.asset_id}
-        assert all_known(await recollect(conn)) == known
+        assert all_known(await recover(conn)) == known
     postgres.drop(database)
 
 
@@ -279,30 +284,30 @@ async def _walk(
 ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     database, trouble = postgres.migrated_database(), Random(seed)
     walk, standby = await Walk.begin(database, seed), Standby(LEASE)
-    async with owner(database) as (conn, epoch):
-        memory = await recollect(conn)
+    async with lease_of(database) as (conn, epoch):
+        memory = await recover(conn)
         for _ in range(BATCHES):
-            turn = Turn(conn, epoch, memory, Metrics(), lambda: microseconds(walk.now))
+            term = LeaderTerm(conn, epoch, memory, IngestMetrics(), lambda: microseconds(walk.now))
             messages = await walk.step()
             if troubled and trouble.random() < 0.3:
                 async with conn.transaction(force_rollback=True):
-                    await take(turn, messages, walk.now)
-                turn = replace(turn, memory=await recollect(conn))
+                    await take(term, messages, walk.now)
+                term = replace(term, memory=await recover(conn))
             if troubled and trouble.random() < 0.3:
                 await standby.refresh(conn)
             if troubled and trouble.random() < 0.3:
-                turn.memory.late_pace.saw({0: (1, 10.0)})  # a plan judges one late fix, then more
-            await take(turn, messages, walk.now)
-            memory = turn.memory
+                term.memory.late_pace.saw({0: (1, 10.0)})  # a plan judges one late fix, then more
+            await take(term, messages, walk.now)
+            memory = term.memory
             if troubled and trouble.random() < 0.3:
-                memory = await recollect(conn, standby.registry_of(epoch + 1))
+                memory = await recover(conn, standby.registry_of(epoch + 1))
                 standby = Standby(LEASE)
     told = _told(walk)
     postgres.drop(database)
     return told
 
 
-EVERYTHING = Span(0, 0, MOST_CHECKPOINTS + 1)
+EVERYTHING = LateSpan(0, 0, MOST_CHECKPOINTS + 1)
 
 
 @pytest.mark.parametrize("seed", [7, 8, 9])
@@ -312,12 +317,14 @@ async def test_late_fixes_end_in_the_visits_of_the_order_of_time(
     """All that is stored of an asset, judged in one go, gives the visits that are stored."""
     database = postgres.migrated_database()
     walk = await Walk.begin(database, seed)
-    async with owner(database) as (conn, epoch):
-        turn = Turn(conn, epoch, await recollect(conn), Metrics(), lambda: microseconds(walk.now))
+    async with lease_of(database) as (conn, epoch):
+        term = LeaderTerm(
+            conn, epoch, await recover(conn), IngestMetrics(), lambda: microseconds(walk.now)
+        )
         for _ in range(BATCHES):
-            await take(turn, await walk.step(), walk.now)
-        memory, due_us = turn.memory, microseconds(walk.now) - UNDER_WAY_US
-        need = PastNeeded(assets=dict.fromkeys(range(len(memory.registry.assets)), EVERYTHING))
+            await take(term, await walk.step(), walk.now)
+        memory, due_us = term.memory, microseconds(walk.now) - UNDER_WAY_US
+        need = LookupNeeded(assets=dict.fromkeys(range(len(memory.registry.assets)), EVERYTHING))
         known = await look_up(conn, need, NO_PAST, memory.registry)
     amended = walk.tenant.rows("SELECT count(*) FROM visits WHERE revision > 1")
     assert amended[0][0] > 5

@@ -1,4 +1,4 @@
-"""A message that the database refuses for ever holds up no other, and costs no turn."""
+"""A message that the database refuses for ever holds up no other, and ends no term."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -9,21 +9,21 @@ import psycopg
 import pytest
 
 from ingest import splitting
-from ingest.leader import Ownership
-from ingest.pipeline import Stored, Turn, plan_asking, store
 from ingest.planning import leftovers
 from ingest.planning.decoded_batch import read
 from ingest.planning.leftovers import finished, shared
 from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.results import results
+from ingest.runtime import IngestRuntime
 from ingest.sources.source import RawMessage
 from ingest.splitting import acquit, store_in_parts
+from ingest.transaction import LeaderTerm, Stored, plan_with_lookups, store
 from telemetry.result import Result
 from telemetry.topics import fixes_topic
 from tests.ingest.conftest import Device, fix, until
-from tests.ingest.seam import DeviceMessage, now_us, turn_of
+from tests.ingest.seam import DeviceMessage, now_us, term_of
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
-from tests.ingest.test_recollection import all_known
+from tests.ingest.test_recovery import all_known
 from tests.servers import DatabaseUnderTest
 
 PLACE, AWAY = (13.4, 52.5), (13.4, 52.5013)
@@ -70,7 +70,7 @@ def sent(vehicle: Vehicle, number: int, place: tuple[float, float] = AWAY, seq: 
     return DeviceMessage(vehicle.tracker_id, fixes_topic(vehicle.name), body)
 
 
-class Told:
+class Answers:
     """What a source is told, and in how many transactions."""
 
     def __init__(self) -> None:
@@ -83,14 +83,14 @@ class Told:
         self.results.update(zip(done, map(Result, results(*stored)), strict=True))
 
 
-async def stored_anyhow(turn: Turn, messages: Sequence[RawMessage], told: Told) -> bool:
-    """As the owner stores them. Returns whether the batch had to be split."""
+async def stored_anyhow(term: LeaderTerm, messages: Sequence[RawMessage], told: Answers) -> bool:
+    """As the leader stores them. Returns whether the batch had to be split."""
     arrivals = read(messages, now_us())
-    plan = await plan_asking(turn.conn, arrivals, turn.memory, now_us)
+    plan = await plan_with_lookups(term.conn, arrivals, term.memory, now_us)
     try:
-        told(await store(turn, arrivals, plan))
+        told(await store(term, arrivals, plan))
     except DATA_ERRORS as error:
-        await store_in_parts(turn, arrivals, (), error, told)
+        await store_in_parts(term, arrivals, (), error, told)
         return True
     return False
 
@@ -101,9 +101,9 @@ async def test_one_fix_among_thousands_is_found_in_few_transactions(
     vehicles = [await tenant.vehicle() for _ in range(50)]
     messages = [sent(vehicles[n % 50], n // 50 - 200, PLACE) for n in range(5_000)]
     messages[3_333] = sent(vehicles[33], 3_333 // 50 - 200, PLACE, seq=666)
-    told = Told()
-    async with turn_of(picky) as turn:
-        assert await stored_anyhow(turn, messages, told)
+    told = Answers()
+    async with term_of(picky) as term:
+        assert await stored_anyhow(term, messages, told)
     assert told.results.pop(messages[3_333]) == Result.REFUSED_BY_DATABASE
     assert list(told.results.values()) == [Result.STORED] * 4_999
     assert told.transactions <= 14
@@ -123,13 +123,13 @@ async def test_one_organizations_events_are_refused_and_all_others_are_stored(
     bad = [sent(poisoned, number - 90, places[number % 2]) for number in range(4)]
     for number, message in enumerate(bad):
         messages.insert(100 * number, message)
-    told = Told()
+    told = Answers()
     with without_events_of(other):
-        async with turn_of(database) as turn:
-            assert await stored_anyhow(turn, messages, told)
-            known = all_known(turn.memory)
-    async with turn_of(database) as turn:
-        assert all_known(turn.memory) == known, "memory says what the database says"
+        async with term_of(database) as term:
+            assert await stored_anyhow(term, messages, told)
+            known = all_known(term.memory)
+    async with term_of(database) as term:
+        assert all_known(term.memory) == known, "memory says what the database says"
     refused = [message for message, code in told.results.items() if code != Result.STORED]
     assert refused
     assert set(refused) <= set(bad)
@@ -143,11 +143,11 @@ async def test_what_has_failed_in_memory_is_as_if_it_had_never_come(
 ) -> None:
     vehicle = await tenant.vehicle()
     await tenant.zone(square(*PLACE))
-    async with turn_of(picky) as turn:
-        told = Told()
-        await stored_anyhow(turn, [sent(vehicle, -90), sent(vehicle, -80, PLACE)], told)
-        await stored_anyhow(turn, [sent(vehicle, -5, AWAY, seq=666)], told)
-        assert not await stored_anyhow(turn, [sent(vehicle, -60, PLACE)], told)
+    async with term_of(picky) as term:
+        told = Answers()
+        await stored_anyhow(term, [sent(vehicle, -90), sent(vehicle, -80, PLACE)], told)
+        await stored_anyhow(term, [sent(vehicle, -5, AWAY, seq=666)], told)
+        assert not await stored_anyhow(term, [sent(vehicle, -60, PLACE)], told)
     assert tenant.rows("SELECT left_at FROM visits") == [(None,)]
     late = "SELECT FROM events WHERE data ->> 'late' = 'true'"
     assert tenant.rows(late) == []
@@ -161,15 +161,15 @@ async def test_many_that_are_refused_leave_the_rest_for_the_next_batch(
     vehicle, quiet = await tenant.vehicle(), await other.vehicle()
     flood = [sent(vehicle, number - 90, seq=666) for number in range(40)]
     good = sent(quiet, -9)
-    told, rounds = Told(), 0
-    async with turn_of(picky) as turn:
-        await stored_anyhow(turn, [*flood, good], told)
+    told, rounds = Answers(), 0
+    async with term_of(picky) as term:
+        await stored_anyhow(term, [*flood, good], told)
         assert told.results[good] == Result.STORED, "it waits for none of what is refused"
-        assert turn.memory.left is not None
-        while turn.memory.left is not None:
+        assert term.memory.left is not None
+        while term.memory.left is not None:
             rounds += 1
-            left, turn.memory.left = turn.memory.left, None
-            await store_in_parts(turn, left, (), psycopg.errors.CheckViolation(), told)
+            left, term.memory.left = term.memory.left, None
+            await store_in_parts(term, left, (), psycopg.errors.CheckViolation(), told)
     assert rounds < 40
     assert len(told.results) == 41
     assert tenant.rows("SELECT count(*) FROM quarantine") == [(40,)]
@@ -182,18 +182,18 @@ async def test_a_suspect_has_little_of_a_batch_until_one_passes(
     monkeypatch.setattr(leftovers, "SUSPECTS_FIXES", 10)
     other = await Tenant.create(picky)
     poisoned, quiet = await tenant.vehicle(), await other.vehicle()
-    async with turn_of(picky) as turn:
-        await stored_anyhow(turn, [sent(poisoned, -90, seq=666), sent(quiet, -90)], Told())
+    async with term_of(picky) as term:
+        await stored_anyhow(term, [sent(poisoned, -90, seq=666), sent(quiet, -90)], Answers())
         both = [*(sent(one, n - 60) for one in (poisoned, quiet) for n in range(30))]
-        batch = shared(read(both, now_us()), turn.memory, 1_000)
+        batch = shared(read(both, now_us()), term.memory, 1_000)
         assert [one.identity for one in batch.messages].count(poisoned.tracker_id) == 10
         assert [one.identity for one in batch.messages].count(quiet.tracker_id) == 30
         assert batch.behind is not None
         assert len(batch.behind.messages) == 20
-        acquit(turn.memory, read([sent(quiet, -5)], now_us()))
-        assert turn.memory.suspects
-        acquit(turn.memory, batch)
-        assert shared(read(both, now_us()), turn.memory, 1_000).behind is None
+        acquit(term.memory, read([sent(quiet, -5)], now_us()))
+        assert term.memory.suspects
+        acquit(term.memory, batch)
+        assert shared(read(both, now_us()), term.memory, 1_000).behind is None
 
 
 async def test_of_whom_too_much_is_left_over_is_known_by_organization(
@@ -202,15 +202,15 @@ async def test_of_whom_too_much_is_left_over_is_known_by_organization(
     other = await Tenant.create(picky)
     crowd, quiet = await tenant.vehicle(), await other.vehicle()
     messages = [sent(crowd, n - 90) for n in range(40)]
-    async with turn_of(picky) as turn:
+    async with term_of(picky) as term:
         for few, most, held in ((5, 100, []), (5, 80, [tenant]), (30, 100, [tenant, other])):
             left = read([*messages, *(sent(quiet, n - 90) for n in range(few))], now_us())
-            crowding = leftovers.crowding(left, turn.memory.registry, most)
+            crowding = leftovers.crowding(left, term.memory.registry, most)
             assert crowding == {one.org_id for one in held}
 
 
 async def test_a_running_ingest_goes_on_in_its_turn(
-    tenant: Tenant, device: Device, picky: DatabaseUnderTest, ingest: Ownership
+    tenant: Tenant, device: Device, picky: DatabaseUnderTest, ingest: IngestRuntime
 ) -> None:
     vehicle, other = await tenant.vehicle(), await tenant.vehicle()
     for number in range(-60, -20):
@@ -233,8 +233,8 @@ async def test_a_row_that_memory_does_not_know_ends_the_turn_once_and_is_refused
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
     vehicle = await tenant.vehicle()
-    message, told = sent(vehicle, -9), Told()
-    async with turn_of(database) as turn:
+    message, told = sent(vehicle, -9), Answers()
+    async with term_of(database) as term:
         with psycopg.connect(database.url("admin")) as conn:
             conn.execute(
                 "INSERT INTO gps_events (org_id, tracker_id, time, seq, received_at, lat, lon)"
@@ -242,7 +242,7 @@ async def test_a_row_that_memory_does_not_know_ends_the_turn_once_and_is_refused
                 (tenant.org_id, vehicle.tracker_id, json.loads(message.payload)["time"]),
             )
         with pytest.raises(psycopg.errors.UniqueViolation):
-            await stored_anyhow(turn, [message], told)
+            await stored_anyhow(term, [message], told)
         assert told.results == {}
-        await stored_anyhow(turn, [message], told)
+        await stored_anyhow(term, [message], told)
     assert told.results == {message: Result.REFUSED_BY_DATABASE}

@@ -5,11 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from ingest.planning.clock_rollover import HistoryNeeded, mend
-from ingest.planning.decoded_batch import Arrivals
+from ingest.late.lookup import LookupNeeded
+from ingest.planning.clock_rollover import mend
 from ingest.registry.watermarks import Watermarks
-from telemetry.fix import Flag
-from telemetry.formats.decoded import Decoded
+from telemetry.fix import FixBatch, Flag
 from telemetry.rollover import DAY_US, ROUND_US
 from telemetry.times import parse_time_us
 from tests.ingest.test_watermarks import batch_of
@@ -50,24 +49,19 @@ CASES = [
 ]  # fmt: skip
 
 
-def _arrivals(batch_rows: list[tuple[int, int, int]], answers: dict[tuple[int, int], bool]):
-    return Arrivals((), Decoded(batch_of(batch_rows)), NOW_US, histories=answers)
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.says)
 def test_what_is_mended(case: Case) -> None:
     watermarks = Watermarks()
     if case.newest_us is not None:
         watermarks.restore([(0, case.newest_us, 0)])
     rows = [(0, time_us, 0) for time_us in case.times_us]
-    arrivals = _arrivals(rows, {})
-    batch = arrivals.decoded.batch
+    batch, answers = batch_of(rows), dict[tuple[int, int], bool]()
     if case.answer is not None:
-        with pytest.raises(HistoryNeeded) as needed:
-            mend(batch, arrivals, watermarks)
-        assert needed.value.questions == [(0, time_us) for time_us in case.times_us]
-        arrivals.histories.update(dict.fromkeys(needed.value.questions, case.answer))
-    mended = mend(batch, arrivals, watermarks)
+        questions = [(0, time_us) for time_us in case.times_us]
+        assert mend(batch, NOW_US, watermarks, answers) == LookupNeeded(clocks=questions)
+        answers = dict.fromkeys(questions, case.answer)
+    mended = mend(batch, NOW_US, watermarks, answers)
+    assert isinstance(mended, FixBatch)
     assert batch.rows["time_us"].tolist() == case.times_us, "the batch itself stays"
     assert ((mended.rows["time_us"] - batch.rows["time_us"]) // ROUND_US).tolist() == case.mended
     assert (mended.rows["flags"] == np.sign(case.mended) * Flag.ROLLOVER).all()
@@ -77,6 +71,6 @@ def test_a_tracker_does_not_speak_for_another() -> None:
     watermarks = Watermarks()
     watermarks.restore([(1, THEN_US - HOUR_US, 0)])
     rows = [(1, THEN_US - 2 * HOUR_US, 0), (0, THEN_US, 0), (1, THEN_US, 0)]
-    arrivals = _arrivals(rows, {(1, THEN_US - 2 * HOUR_US): True})
-    mended = mend(arrivals.decoded.batch, arrivals, watermarks)
+    mended = mend(batch_of(rows), NOW_US, watermarks, {(1, THEN_US - 2 * HOUR_US): True})
+    assert isinstance(mended, FixBatch)
     assert mended.rows["flags"].tolist() == [0, Flag.ROLLOVER, 0]

@@ -1,0 +1,120 @@
+"""The state that ingest keeps between batches, and how a plan changes it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import numpy as np
+
+from db.ingest.asset_backlogs import Backlog
+from geofence.judging.state import State
+from geofence.late.amendments import AnnouncedState, VisitKey
+from geofence.late.segments import nothing_known
+from ingest.memory.checkpoints import Checkpoints
+from ingest.memory.saved_state import SavedStates
+from ingest.planning.backlogs import Backlogs
+from ingest.planning.decoded_batch import DecodedBatch
+from ingest.planning.late_pace import LatePace
+from ingest.planning.rate_limit import Rates
+from ingest.registry.registry import Registry
+from ingest.registry.watermarks import Watermarks
+from ingest.undo import Undo, undo_of
+
+if TYPE_CHECKING:
+    from ingest.planning.plan import Plan
+
+MOST_TRANSITIONS = 10_000  # of a plan: some 50 MB of events, a second of the database
+MOST_LEFT = 120_000  # fixes that organizations may have left over, in shares
+
+
+@dataclass(slots=True)
+class Memory:
+    """The state of ingest between batches; all of it can be read back from the database.
+
+    announced: of open visits, by id, what was told of them that does not hold any more. used_names:
+    by asset, see `geofence.late.visit_keys`. bench: a state for `geofence.late.history` to work at.
+    backlogs: of their assets nothing is known in `state`. most_transitions: of one plan, see
+    `geofence.judging.evaluator.evaluate`. left: what the plan that was taken last left over;
+    crowding: the organizations that have too much of it, most_left: fixes that they share
+    (`ingest.planning.leftovers`). suspects: organizations whose newest messages the database
+    refused (`ingest.splitting`). slow: those that had more late fixes than one plan judges, while
+    others had fixes too, or more refusals. smaller_by: pieces of backlogs are divided by it, after
+    failures. taken_back: how many plans were; what was planned from one of them does not hold.
+    """
+
+    registry: Registry
+    watermarks: Watermarks
+    state: State
+    saved_states: SavedStates
+    checkpoints: Checkpoints = field(default_factory=Checkpoints)
+    announced: dict[UUID, AnnouncedState] = field(default_factory=dict[UUID, AnnouncedState])
+    used_names: dict[int, set[VisitKey]] = field(default_factory=dict[int, set[VisitKey]])
+    bench: State = field(default_factory=State)
+    rates: Rates = field(default_factory=Rates)
+    backlogs: Backlogs = field(default_factory=Backlogs)
+    late_pace: LatePace = field(default_factory=LatePace)
+    most_transitions: int = MOST_TRANSITIONS
+    left: DecodedBatch | None = None
+    most_left: int = MOST_LEFT
+    crowding: frozenset[UUID] = frozenset()
+    suspects: frozenset[int] = frozenset()
+    slow: frozenset[int] = frozenset()
+    smaller_by: int = 1
+    taken_back: int = 0
+    _undo: Sequence[Undo] = ()
+
+    def hold(self, backlogs: Iterable[Backlog]) -> None:
+        """Forgets the assets whose stored fixes are to be judged: their backlogs tell of them."""
+        for backlog in backlogs:
+            asset = self.registry.assets.number(backlog.asset_id)
+            self.backlogs.put(asset, backlog)
+            self.state.apply(nothing_known(asset))
+
+    def take(self, plan: "Plan") -> None:
+        """From now on, what follows is planned as if `plan` were committed."""
+        self._undo = self._undo_of(plan)
+        self.watermarks.advance(plan.batch)
+        self.state.apply(plan.delta)
+        self.saved_states.take(plan.saved_states)
+        self.checkpoints.take(plan.delta, plan.new.rows["asset"], plan.checkpointed)
+        for departure in plan.outcome.departures:
+            self.announced.pop(departure.visit_id, None)
+        for asset, names in plan.late.used_names.items():
+            self.used_names.pop(asset, None)
+            if names:
+                self.used_names[asset] = names
+        for visit, announced in plan.late.announced.items():
+            if announced is None:
+                self.announced.pop(visit, None)
+            else:
+                self.announced[visit] = announced
+        self.rates.take(plan.buckets)
+        self.backlogs.take(plan.backlogs)
+        self.late_pace.saw(plan.late.spent)
+        self.slow = plan.slow
+
+    def committed(self) -> None:
+        """The plan that was taken last is not taken back any more."""
+        self._undo = ()
+
+    def take_back(self) -> None:
+        """The plan that was taken last is refused: memory is as it was before."""
+        for undo in self._undo:
+            undo()
+        self._undo, self.left = (), None
+        self.taken_back += 1
+
+    def _undo_of(self, plan: "Plan") -> Sequence[Undo]:
+        departed = (departure.visit_id for departure in plan.outcome.departures)
+        assets = np.concatenate((plan.delta.assets["asset"], plan.new.rows["asset"]))
+        return (
+            self.watermarks.undo(plan.batch),
+            self.state.undo(plan.delta),
+            self.saved_states.undo(plan.saved_states),
+            self.checkpoints.undo(assets[assets >= 0], plan.checkpointed),
+            undo_of(self.announced, (*departed, *plan.late.announced)),
+            undo_of(self.used_names, plan.late.used_names),
+            self.rates.undo(plan.buckets),
+            self.backlogs.undo(plan.backlogs),
+        )

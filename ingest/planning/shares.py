@@ -1,0 +1,98 @@
+"""The most that one plan takes of an asset and of an organization; the rest is left over.
+
+What is cut off is always what arrived last. See `ingest.planning.leftovers`.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.history.quarantine import Refusal
+from ingest.late.rejudge import rows_by_asset
+from ingest.planning.decoded_batch import DecodedBatch
+from ingest.planning.late_pace import LATE_ALONE_S, LATE_S, LatePace
+from ingest.planning.senders import organizations_of
+from ingest.registry.registry import Registry
+from ingest.registry.watermarks import Watermarks
+from telemetry.fix import FixBatch
+
+MOST_LATE = 250  # fixes of an asset that has late ones, in one plan
+MOST_LATE_SHARE = 2_000  # fixes of such assets of an organization, in a plan with others' fixes
+MOST_REFUSED_SHARE = 64  # refusals of an organization; more take as long as thousands of fixes
+MOST_DOUBTFUL_SHARE = 500  # fixes of an organization that may be stored already, in such a plan
+_IDENTITY = ["tracker", "time_us", "seq"]
+
+
+def beyond_most_doubtful(batch: FixBatch, watermarks: Watermarks) -> FixBatch:
+    """The fixes that may be stored already and are too many of their organization to be looked up,
+    where others have fixes too.
+    """
+    organization = batch.rows["organization"]
+    doubtful = np.flatnonzero(~watermarks.all_new(batch))
+    if len(doubtful) <= MOST_DOUBTFUL_SHARE or (organization == organization[0]).all():
+        return batch.take(np.empty(0, np.intp))
+    whose = organization[doubtful]
+    rest = [doubtful[whose == one][MOST_DOUBTFUL_SHARE:] for one in np.unique(whose)]
+    return batch.take(np.sort(np.concatenate(rest)))
+
+
+def beyond_most_late(batch: FixBatch, behind: NDArray[np.integer], pace: LatePace) -> FixBatch:
+    """The fixes of assets with late ones that are too many for one plan: of their asset, and of
+    their organization.
+
+    An organization has whole assets judged, one after the other: the past of each has to be looked
+    up. behind: the assets with late fixes.
+    """
+    own = [rows for _, rows in rows_by_asset(batch.rows, behind.tolist()) if len(rows)]
+    rest, taken = [rows[MOST_LATE:] for rows in own], dict[int, list[NDArray[np.intp]]]()
+    for rows in sorted(own, key=lambda rows: int(rows[0])):
+        organization = int(batch.rows["organization"][rows[0]])
+        taken.setdefault(organization, []).append(rows[:MOST_LATE])
+    has_others = len(np.unique(batch.rows["organization"])) > 1
+    for organization, some in taken.items():
+        share_s = (LATE_S if has_others else LATE_ALONE_S) / len(taken)
+        most = pace.most(organization, share_s)
+        rest.append(np.concatenate(some)[min(most, MOST_LATE_SHARE) if has_others else most :])
+    return batch.take(np.sort(np.concatenate([np.empty(0, np.intp), *rest])))
+
+
+def cut_organizations(batch: FixBatch, *cut: FixBatch) -> frozenset[int]:
+    """The organizations that fixes were cut off of, where others have fixes too."""
+    found = frozenset(int(one) for some in cut for one in np.unique(some.rows["organization"]))
+    return found if found and len(np.unique(batch.rows["organization"])) > 1 else frozenset()
+
+
+def much_refused(
+    arrivals: DecodedBatch, refusals: Sequence[Refusal], registry: Registry
+) -> frozenset[int]:
+    """The organizations of which more is refused than may be, where others have messages too."""
+    of_each = Counter(one.org_id for one in refusals if one.org_id is not None)
+    much = [org_id for org_id, count in of_each.items() if count > MOST_REFUSED_SHARE]
+    if not much or len(np.unique(organizations_of(arrivals.messages, registry))) < 2:
+        return frozenset()
+    return frozenset(map(registry.organizations.number, much))
+
+
+def without_rows(batch: FixBatch, others: FixBatch) -> FixBatch:
+    """Without the fixes that are among the others, by their places in the messages."""
+    if not len(others):
+        return batch
+    place, other = (
+        one.rows["message"].astype(np.int64) << 32 | (one.rows["position"] + 1)
+        for one in (batch, others)
+    )
+    return batch.take(np.flatnonzero(~np.isin(place, other)))
+
+
+def with_equals(cut: FixBatch, batch: FixBatch) -> FixBatch:
+    """The fixes that are cut off, and those of the batch with the same identity.
+
+    They may be of a message that came twice. It is not stored before the first one is.
+    """
+    if not len(cut):
+        return cut
+    identities = set(map(tuple, cut.rows[_IDENTITY].tolist()))
+    same = [identity in identities for identity in map(tuple, batch.rows[_IDENTITY].tolist())]
+    return batch.take(np.flatnonzero(same))

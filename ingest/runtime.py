@@ -1,0 +1,82 @@
+"""Settings and state of one ingest process: the one thing that the health page looks at."""
+
+import asyncio
+import os
+import secrets
+import socket
+from dataclasses import dataclass, field, replace
+
+from ingest.metrics import IngestMetrics
+from ingest.planning.acceptance import Acceptance
+from ingest.planning.memory import Memory
+from ingest.sources.link import LinkOptions
+from ingest.sources.mqtt import BatchLimits, FixSize
+from mqtt import BrokerAddress, Session, SessionOptions
+
+STANDS_BY = "standing by: another process is the leader"  # and we may follow it at once
+MOST_LEFT = 4  # batches of fixes that may be left over before no more are taken
+SHARED_LEFT = 3  # of these organizations have shares: the batch that exceeds them still has room
+
+
+@dataclass(slots=True)
+class IngestRuntime:
+    """The settings of one ingest process, and its state over all its terms as the leader.
+
+    smaller_by: batches are divided by it, after failures. doubted: see
+    `ingest.transaction.LeaderTerm`.
+    """
+
+    database_url: str
+    broker: BrokerAddress | None
+    session_options: SessionOptions
+    limits: BatchLimits
+    batch_fixes: int
+    batch_transitions: int
+    lease_s: float
+    metrics: IngestMetrics
+    acceptance: Acceptance = field(default_factory=Acceptance)
+    holder: str = field(
+        default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    )
+    leads: bool = False
+    works: bool = False
+    stands_by: bool = False
+    session: Session | None = None
+    smaller_by: int = 1
+    fix_size: FixSize = field(default_factory=FixSize)
+    doubted: set[bytes] = field(default_factory=set[bytes])
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    link: LinkOptions | None = None
+
+    @property
+    def address(self) -> str | None:
+        """The address at which listeners find us while we are the leader."""
+        return None if self.link is None else str(self.link.advertised or self.link.address)
+
+    def current_limits(self, memory: Memory) -> BatchLimits | None:
+        """Smaller for some batches after a failure; about `batch_fixes` at most.
+
+        Where fixes are left over, others are not waited for. Nothing is taken of organizations of
+        which too many are, and where too many are in all, none from sources that cannot tell
+        organizations apart. None where MOST_LEFT batches are left over, or after a failure: then
+        those come alone.
+        """
+        left = memory.left
+        most_bytes = self.fix_size.bytes_of(self.batch_fixes)
+        limits = self.limits.within(most_bytes).divided(self.smaller_by)
+        if left is None:
+            return limits
+        if self.smaller_by > 1 or len(left.decoded.batch) >= MOST_LEFT * self.batch_fixes:
+            return None
+        is_crowded = len(left.decoded.batch) >= memory.most_left
+        return replace(limits, idle_s=0.0, held=memory.crowding, is_crowded=is_crowded)
+
+    def trouble(self) -> str | None:
+        """Why no fix is stored just now; None while this process is the leader and connected."""
+        if self.stands_by:
+            return STANDS_BY
+        if not self.works:
+            return "not the leader: another process is, or the database cannot be reached"
+        if self.session is not None and not self.session.connected.is_set():
+            return f"the broker cannot be reached: {self.session.last_error}"
+        return None

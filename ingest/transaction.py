@@ -1,0 +1,162 @@
+"""One transaction: a plan, carried out.
+
+The lease and the revision are checked, then fixes, visits, events, saved states, checkpoints and
+quarantine are written. A revision that moved is no failure: it is seen before anything is written,
+and the batch is planned again on the spot.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from db.core import registry_revision
+from db.core.connect import Connection
+from db.history import events, gps_events, quarantine, visits
+from db.history.quarantine import DEFAULT_BOUNDS, Bounds
+from db.ingest import asset_backlogs, asset_states, checkpoints
+from db.ingest.registry import changes_since
+from ingest.late import lookup
+from ingest.late.lookup import NO_PAST, LookupNeeded
+from ingest.metrics import IngestMetrics
+from ingest.planning.decoded_batch import DecodedBatch
+from ingest.planning.leftovers import finished, leave, left_over
+from ingest.planning.memory import Memory
+from ingest.planning.plan import Plan, make_plan
+from ingest.recovery import look_up_places
+from ingest.sources.source import Source
+from telemetry.times import to_datetime
+
+LEASE = "ingest"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderTerm:
+    """The time during which this process holds the lease: it alone stores fixes.
+
+    bounds: of what is kept in quarantine. doubted: digests of messages that ended a term, because
+    memory may have been wrong of them; the set outlives the term.
+    """
+
+    conn: Connection
+    epoch: int
+    memory: Memory
+    metrics: IngestMetrics
+    now_us: Callable[[], int]
+    bounds: Bounds = DEFAULT_BOUNDS
+    doubted: set[bytes] = field(default_factory=set[bytes])
+
+
+class Stored(NamedTuple):
+    """A batch that is committed, and the plan that was carried out.
+
+    counted: the digests of refusals that were only counted.
+    """
+
+    arrivals: DecodedBatch
+    plan: Plan
+    counted: Collection[bytes]
+
+
+def _nothing() -> None: ...
+
+
+async def store(
+    term: LeaderTerm,
+    arrivals: DecodedBatch,
+    plan: Plan,
+    sources: Sequence[Source] = (),
+    taken: Callable[[], None] = _nothing,
+) -> Stored:
+    """Brings `arrivals` into the database, where `sources` settle what is finished. Afterwards they
+    may be told.
+
+    The plan that is carried out is another one where something had changed. taken: called once
+    memory holds it.
+
+    A plan that writes nothing, made because time has passed, costs no transaction: only the
+    revision is read.
+
+    Raises LeaseLost where another process holds the lease by now, and psycopg.Error or VisitNotOpen
+    where the database could not take them.
+    """
+    started = time.perf_counter()
+    has_nothing = not plan.writes and not arrivals.messages
+    if has_nothing and await registry_revision.read(term.conn) == plan.revision:
+        _take(term, arrivals, plan)
+        taken()
+        term.memory.committed()
+        return Stored(arrivals, plan, ())
+    async with term.conn.transaction():
+        if await registry_revision.read_as_leader(term.conn, LEASE, term.epoch) != plan.revision:
+            plan = await _plan_again(term, arrivals)
+        _take(term, arrivals, plan)
+        taken()
+        counted = await _write(term, plan, arrivals.received_us)
+        for source in sources:
+            await source.settle(term.conn, finished(arrivals, plan))
+    term.memory.committed()
+    term.metrics.committed(plan, arrivals, time.perf_counter() - started)
+    return Stored(arrivals, plan, counted)
+
+
+def _take(term: LeaderTerm, arrivals: DecodedBatch, plan: Plan) -> None:
+    term.memory.take(plan)
+    leave(term.memory, left_over(arrivals, plan))
+
+
+async def _plan_again(term: LeaderTerm, arrivals: DecodedBatch) -> Plan:
+    """A plan by what has changed. The transaction holds the revision: it cannot move again."""
+    changes = await changes_since(term.conn, term.memory.registry.revision)
+    await asyncio.to_thread(term.memory.registry.take, changes)
+    term.memory.hold(changes.backlogs)
+    await look_up_places(term.conn, term.memory)
+    return await plan_with_lookups(term.conn, arrivals, term.memory, term.now_us)
+
+
+async def plan_with_lookups(
+    conn: Connection, arrivals: DecodedBatch, memory: Memory, now_us: Callable[[], int]
+) -> Plan:
+    """Plan a batch, and look up what memory does not know; hardly any plan needs that.
+
+    Whatever was planned before has to be committed.
+    """
+    past = NO_PAST
+    while True:
+        plan = await asyncio.to_thread(make_plan, arrivals, memory, now_us(), past)
+        if not isinstance(plan, LookupNeeded):
+            return plan
+        past = await lookup.look_up(conn, plan, past, memory.registry)
+
+
+async def _write(term: LeaderTerm, plan: Plan, received_us: int) -> set[bytes]:
+    """All that the plan says. Returns the digests of refusals that were only counted."""
+    if len(plan.new):
+        await gps_events.copy_new(term.conn, plan.new_stream)
+    if plan.tells:
+        await _write_told(term.conn, plan)
+    return await quarantine.keep(term.conn, plan.refusals, to_datetime(received_us), term.bounds)
+
+
+async def _write_told(conn: Connection, plan: Plan) -> None:
+    """Write what the fixes change.
+
+    Statements whose result we do not need are pipelined: every awaited reply competes with the
+    planning thread for the interpreter.
+    """
+    await gps_events.mark_suspect(conn, plan.suspect)
+    await visits.mark_dwelled(conn, plan.outcome.dwellings)
+    await visits.mark_overspeed(conn, plan.outcome.overspeeds)
+    await visits.close(conn, plan.outcome.departures)
+    async with conn.pipeline():
+        await visits.insert(conn, list(plan.outcome.visits.values()))
+        await visits.amend(conn, plan.late.visits)
+        write_events = events.insert_missing if plan.late.events else events.insert
+        await write_events(conn, plan.events)
+        await asset_states.store(conn, list(plan.saved_states.written.values()))
+        await asset_states.forget(conn, list(plan.saved_states.removed.values()))
+        await checkpoints.forget(conn, plan.late.outdated)
+        await checkpoints.store(conn, plan.checkpoints)
+        await asset_backlogs.move(conn, list(plan.backlogs.moved.values()))
+        await asset_backlogs.remove(conn, [one[:2] for one in plan.backlogs.done.values()])

@@ -1,0 +1,34 @@
+"""Settings that every role has, and checks of settings."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import AfterValidator, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.health import read_address
+from service.logs import Level, LogFormat
+
+
+class RoleSettings(BaseSettings):
+    """The settings of a role's process, from the environment (`OPSC_...`), frozen."""
+
+    model_config = SettingsConfigDict(env_prefix="OPSC_", frozen=True, extra="ignore")
+
+    log_level: Level = "info"
+    log_format: LogFormat = "json"
+
+
+def checked_by(read: Callable[[str], object]) -> AfterValidator:
+    """Return a validator that accepts a text which `read` reads without a ValueError, or None."""
+
+    def check(value: SecretStr | str | None) -> SecretStr | str | None:
+        if value is not None:
+            read(value.get_secret_value() if isinstance(value, SecretStr) else value)
+        return value
+
+    return AfterValidator(check)
+
+
+HttpAddress = Annotated[str, checked_by(read_address)]
+"""Host and port of a page of health and metrics."""
