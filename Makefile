@@ -1,5 +1,6 @@
 # make demo    set up what is missing, then the system with moving trackers and live breaches
-# make test    set up what is missing, then all tests
+# make test    set up what is missing, then the tests, in ten minutes
+# make test-all   the tests, then their long forms; CONTRIBUTING.md lists them
 # make check   format, lint, types, import contracts
 # make bench   measurements; writes benchmarks/results/
 # make bench-sweep   by trackers, zones, messages and batches; what a fix costs, how long it takes
@@ -18,8 +19,9 @@
 # nothing. Needed beforehand: make, git and Python 3.11 or later with venv.
 
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 4
 BIN := .venv/bin
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 INSTALLED := .venv/.installed
 TOOLS := .venv/tools/.installed
 FUZZ := .venv/fuzz/.installed
@@ -29,16 +31,20 @@ CODE := api benchmarks clients/usage.py db device_sim examples geofence ingest l
 # uv reads neither pip's settings nor the system's certificates by itself.
 export UV_SYSTEM_CERTS ?= 1
 export UV_PYTHON_DOWNLOADS ?= never
+# Tests start hundreds of processes: each would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench bench-sweep bench-engine bench-api clients audit faults fuzz hostile soak fresh install setup tools
+.PHONY: demo test test-all check bench bench-sweep bench-engine bench-api clients audit faults fuzz hostile soak fresh install setup tools
 
 demo: setup
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test: tools
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder \
-	  --junitxml var/tests.xml
+	$(PYTEST) --junitxml var/tests.xml
+
+test-all: test
+	$(PYTEST) -m 'long or hypothesis' --hypothesis-profile long --junitxml var/long.xml
 
 check: setup
 	$(BIN)/ruff format --check $(CODE)
@@ -51,6 +57,7 @@ check: setup
 bench: setup
 	$(BIN)/python -m benchmarks.pipeline.end_to_end
 	$(BIN)/python -m benchmarks.pipeline.devices
+	$(BIN)/python -m pytest benchmarks --benchmark-enable
 
 bench-sweep: setup
 	$(BIN)/python -m benchmarks.pipeline.sweep
@@ -65,7 +72,7 @@ clients: tools
 	$(BIN)/python -m tests.clients.make
 
 audit: tools
-	AUDIT=$(if $(SHORT),short,long) $(BIN)/python -m pytest tests/audit tests/clients/test_lint.py \
+	AUDIT=$(if $(SHORT),short,long) $(BIN)/python -m pytest -m '' tests/audit tests/clients/test_lint.py \
 	  tests/api/test_tenants.py -v -rP
 
 faults: setup

@@ -2,10 +2,12 @@
 
 - ``broker``: a mosquitto for the session; give topics and client ids of your own.
 - ``database``: a freshly migrated database for each test module; ``.url(role)``.
+- ``installation``: a whole system for the session; ``.up()`` starts it where a test has ended it.
 - ``private_broker(...)``, ``private_postgres()``: servers of one test's own, to kill and restart.
 
-`make test` runs files side by side, a worker for each processor: the longest first, by
-``durations.json``, and those that run whole systems one after the other.
+`make test` runs files side by side, the longest first, by ``durations.json``, and those that run
+whole systems one after the other. `make test-all` runs the long forms: tests marked ``long``, and
+properties with more examples.
 """
 
 from __future__ import annotations
@@ -14,11 +16,14 @@ import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from stack.servers.programs import Programs, provision
+from tests.data import LACKING
 from tests.servers import (
     BrokerUnderTest,
     DatabaseUnderTest,
@@ -26,6 +31,11 @@ from tests.servers import (
     Servers,
     running_servers,
 )
+from tests.stack.command import Installation
+
+settings.register_profile("short", max_examples=50, deadline=None)
+settings.register_profile("long", max_examples=600, deadline=None)
+settings.load_profile("short")  # unless --hypothesis-profile names another
 
 DURATIONS_S: dict[str, float] = json.loads(
     Path(__file__).with_name("durations.json").read_text(encoding="utf-8")
@@ -33,20 +43,34 @@ DURATIONS_S: dict[str, float] = json.loads(
 """By file, written by `python -m tests.durations`."""
 
 
+def _file_of(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups files for the workers, and puts what takes longest first."""
-    group_of: dict[Path, str] = {}
-    for item in items:
-        name = item.path.relative_to(Path(__file__).parent).as_posix()
-        group_of[item.path] = name
-        if item.get_closest_marker("acceptance"):
-            group_of[item.path] = "whole systems"
+    """Group files for the workers, and put what takes longest first."""
+    group_of = {_file_of(item): _file_of(item) for item in items}
+    whole_systems = (item for item in items if item.get_closest_marker("acceptance"))
+    group_of |= {_file_of(item): "whole systems" for item in whole_systems}
     seconds: dict[str, float] = defaultdict(float)
-    for path, group in group_of.items():
-        seconds[group] += DURATIONS_S.get(path.relative_to(Path(__file__).parent).as_posix(), 0.0)
+    for file, group in group_of.items():
+        seconds[group] += DURATIONS_S.get(file, 0.0)
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of[item.path]))
-    items.sort(key=lambda item: (-seconds[group_of[item.path]], group_of[item.path]))
+        item.add_marker(pytest.mark.xdist_group(group_of[_file_of(item)]))
+    items.sort(key=lambda item: (-seconds[group_of[_file_of(item)]], group_of[_file_of(item)]))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say in the last line of all which data the tests went without."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is None:  # a worker
+        return
+    skipped = terminal.stats.get("skipped", ())
+    reasons = [report.longrepr[2].removeprefix("Skipped: ") for report in skipped]
+    lacking = [reason for reason in reasons if reason.startswith(LACKING)]
+    if lacking:
+        told = f"NOT TESTED ({len(lacking)} skipped): {'; '.join(sorted(set(lacking)))}"
+        terminal.write_line(told, red=True)
 
 
 @pytest.fixture(scope="session")
@@ -63,15 +87,34 @@ def servers(programs: Programs) -> Iterator[Servers]:
 
 
 @pytest.fixture(scope="session")
-def postgres(servers: Servers) -> PostgresUnderTest:
+def migrated(servers: Servers) -> PostgresUnderTest:
+    """A stopped PostgreSQL with our schema: others are copies of it."""
+    made = servers.start_postgres()
+    made.make_template()
+    made.stop()
+    return made
+
+
+@pytest.fixture(scope="session")
+def postgres(servers: Servers, migrated: PostgresUnderTest) -> PostgresUnderTest:
     """The session's PostgreSQL."""
-    return servers.start_postgres()
+    return servers.start_postgres(migrated)
 
 
 @pytest.fixture(scope="session")
 def broker(servers: Servers) -> BrokerUnderTest:
     """The session's mosquitto; not to be stopped."""
     return servers.start_broker()
+
+
+@pytest.fixture(scope="session")
+def installation(programs: Programs) -> Iterator[Installation]:
+    """A whole system for tests that do not mind what others have made in it."""
+    with tempfile.TemporaryDirectory(prefix="opsc-test-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        shared = Installation(Path(name) / "data")
+        yield shared
+        shared.end()
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +156,8 @@ def private_broker(private_servers: Servers) -> Callable[..., BrokerUnderTest]:
 
 
 @pytest.fixture
-def private_postgres(private_servers: Servers) -> Callable[[], PostgresUnderTest]:
+def private_postgres(
+    private_servers: Servers, migrated: PostgresUnderTest
+) -> Callable[[], PostgresUnderTest]:
     """``private_postgres().migrated_database()``; ``.stop()``, ``.kill()``, ``.start()``."""
-    return private_servers.start_postgres
+    return partial(private_servers.start_postgres, migrated)

@@ -1,6 +1,6 @@
 """Writes how long each file of tests takes, so that `make test` begins with the longest.
 
-python -m tests.durations var/tests.xml
+python -m tests.durations var/*.xml
 """
 
 import json
@@ -20,7 +20,7 @@ def durations_s(reports: Iterable[str]) -> dict[str, float]:
         while parts and not Path(*parts).with_suffix(".py").exists():
             parts.pop()  # the name of a class
         if parts:
-            name = Path(*parts).with_suffix(".py").relative_to("tests").as_posix()
+            name = Path(*parts).with_suffix(".py").as_posix()
             found[name] += float(case.get("time", "0"))
     return {name: round(seconds, 1) for name, seconds in sorted(found.items())}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -107,19 +108,20 @@ class DatabaseUnderTest:
 class PostgresUnderTest(_Restartable):
     """A PostgreSQL cluster that hands out databases, empty or migrated."""
 
-    def __init__(self, programs: Programs, folder: Path) -> None:
-        self.log = folder / "postgres.log"
-        self._postgres = Postgres(
-            programs,
-            folder / "postgres",
-            free_port(ANY_PORT),
-            self.log,
-            TEST_SETTINGS,
-        )
+    def __init__(
+        self, programs: Programs, folder: Path, like: PostgresUnderTest | None = None
+    ) -> None:
+        """like: one that is stopped, whose data is copied instead of made anew."""
+        self.log, self._home = folder / "postgres.log", folder / "postgres"
+        if like is not None:
+            subprocess.run(["cp", "--archive", like._home, self._home], check=True)
+        port = free_port(ANY_PORT)
+        self._postgres = Postgres(programs, self._home, port, self.log, TEST_SETTINGS)
         super().__init__(self._postgres)
-        self.passwords = {role: secrets.token_hex(8) for role in migrate.ROLES}
+        fresh = {role: secrets.token_hex(8) for role in migrate.ROLES}
+        self.passwords = fresh if like is None else like.passwords
         self._numbers = count(1)
-        self._has_template = False
+        self._has_template = like is not None and like._has_template
 
     def admin_url(self, database: str = "postgres") -> str:
         return self._postgres.url(database)
@@ -130,7 +132,7 @@ class PostgresUnderTest(_Restartable):
 
     def migrated_database(self) -> DatabaseUnderTest:
         """A fresh copy of a migrated database; milliseconds after the first."""
-        self._make_template()
+        self.make_template()
         database = self._create(f"test_{next(self._numbers)}", TEMPLATE)
         migrate.bootstrap(database.url("admin"))
         return database
@@ -144,7 +146,8 @@ class PostgresUnderTest(_Restartable):
         self._execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
         return DatabaseUnderTest(self, name)
 
-    def _make_template(self) -> None:
+    def make_template(self) -> None:
+        """Make the migrated database that others are copies of, unless it is there."""
         if self._has_template:
             return
         template = self._create(TEMPLATE, "template1")
@@ -172,8 +175,8 @@ class Servers:
         self._numbers = count(1)
         self._started: list[_Restartable] = []
 
-    def start_postgres(self) -> PostgresUnderTest:
-        return self._start(PostgresUnderTest(self.programs, self._next_folder()))
+    def start_postgres(self, like: PostgresUnderTest | None = None) -> PostgresUnderTest:
+        return self._start(PostgresUnderTest(self.programs, self._next_folder(), like))
 
     def start_broker(self, **settings: str) -> BrokerUnderTest:
         program = broker_program()

@@ -1,17 +1,32 @@
-"""An API over a database of the module's own, with two organizations that look alike."""
+"""An API with two organizations that look alike.
+
+The modules of a worker share one API and its database, with organizations of their own. A module
+that looks at more than its organizations, or changes it, is marked `own_api`.
+"""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.api.running import Organization, RunningApi, running_api
-from tests.servers import DatabaseUnderTest
+from tests.servers import PostgresUnderTest
+
+
+@pytest.fixture(scope="session")
+def shared_api(postgres: PostgresUnderTest) -> Iterator[RunningApi]:
+    """The worker's API. Requests of all modules come from one address: it is not limited."""
+    database = postgres.migrated_database()
+    with running_api(database, api_requests_per_address=1_000_000) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def api(database: DatabaseUnderTest) -> Iterator[RunningApi]:
-    """The API over a migrated database."""
-    with running_api(database) as running:
+def api(request: pytest.FixtureRequest) -> Iterator[RunningApi]:
+    """The worker's API, or one over the module's `database`."""
+    if request.node.get_closest_marker("own_api") is None:
+        yield request.getfixturevalue("shared_api")
+        return
+    with running_api(request.getfixturevalue("database")) as running:
         yield running
 
 

@@ -12,6 +12,8 @@ from tests.api.running import running_api
 from tests.api.test_process import SECRET_KEY, answers, serving
 from tests.servers import DatabaseUnderTest
 
+pytestmark = pytest.mark.own_api
+
 KEY = "opsk_d9WQ0x3pT6yJ2m8rKfU1aVbC5nHsZeL4gXqYtR7iOwE"
 PARAMETERS = frozenset({"limit", "q", "from"})
 

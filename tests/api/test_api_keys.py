@@ -10,6 +10,8 @@ import pytest
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.waiting import until_refused
 
+pytestmark = pytest.mark.own_api
+
 KEYS = "/v1/api-keys"
 
 

@@ -13,6 +13,8 @@ from tests.api.running import Answer, Client, Organization, RunningApi, running_
 from tests.api.shapes import square
 from tests.servers import DatabaseUnderTest
 
+pytestmark = pytest.mark.own_api
+
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + b"\x00" * 100
 PDF = b"%PDF-1.7\n" + b"\xe2\xe3\xcf\xd3\n" * 20

@@ -6,6 +6,8 @@ from db.core.ids import new_id
 from telemetry.ids import format_id
 from tests.api.running import PASSWORD, Client, Organization, RunningApi
 
+pytestmark = pytest.mark.own_api
+
 SIGN_IN = "/v1/auth/token"
 
 

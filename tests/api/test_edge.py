@@ -17,6 +17,8 @@ from tests.api.running import Answer, Organization, RunningApi, running_api
 from tests.api.test_problems import is_problem
 from tests.servers import DatabaseUnderTest
 
+pytestmark = pytest.mark.own_api
+
 ORIGIN = "https://app.example.com"
 
 

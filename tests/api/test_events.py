@@ -7,6 +7,8 @@ import pytest
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.stored import minute, store_event, text
 
+pytestmark = pytest.mark.own_api
+
 
 @pytest.fixture(scope="module")
 def stored(api: RunningApi, north: Organization) -> list[str]:

@@ -9,6 +9,8 @@ from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stored import carried, minute, store_fixes, store_visit, text
 
+pytestmark = pytest.mark.own_api
+
 
 def times(answer: Answer) -> list[str]:
     assert answer.status == 200, answer.content

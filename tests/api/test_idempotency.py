@@ -13,6 +13,8 @@ from tests.api.shapes import square
 from tests.api.test_problems import is_problem
 from tests.db import rows
 
+pytestmark = pytest.mark.own_api
+
 BODIES: dict[str, Any] = {
     "/v1/assets": {"name": "Crane", "tags": ["a"]},
     "/v1/trackers": {"name": "T"},

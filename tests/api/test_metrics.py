@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -137,6 +138,7 @@ def until_served(address: str, process: subprocess.Popen[str]) -> None:
         with suppress(OSError):
             Page(address)
             return
+        time.sleep(0.05)
     raise AssertionError("the API ended")
 
 

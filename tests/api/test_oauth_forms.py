@@ -7,6 +7,8 @@ import pytest
 
 from tests.api.running import PASSWORD, Answer, Client, Organization, RunningApi
 
+pytestmark = pytest.mark.own_api
+
 TOKEN = "/v1/auth/token"
 
 

@@ -8,6 +8,8 @@ from api.resources.zones.options import Tolerances
 from telemetry.ids import parse_id
 from tests.api.running import Organization, RunningApi
 
+pytestmark = pytest.mark.own_api
+
 
 async def test_everybody_sees_their_organization_and_its_admin_changes_it(
     api: RunningApi, south: Organization

@@ -20,6 +20,8 @@ from telemetry.ids import format_id
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import square
 
+pytestmark = pytest.mark.own_api
+
 
 def is_problem(answer: Answer, status: int, code: str) -> bool:
     """Whether all members are there and agree with the response."""

@@ -69,7 +69,7 @@ async def answers(url: str, process: subprocess.Popen[str], **options: Any) -> s
             async with aiohttp.request("GET", url + "/readyz", **options) as response:
                 return await response.text()
         except aiohttp.ClientConnectorError:
-            continue
+            await asyncio.sleep(0.05)
     raise AssertionError(f"the API ended: {process.communicate()[1]}")
 
 
@@ -174,6 +174,7 @@ async def test_without_a_database_it_waits_and_says_so(
         await asyncio.to_thread(postgres.start)
         while await status(url + "/readyz") == 503:
             assert process.poll() is None
+            await asyncio.sleep(0.05)
         assert await status(url + "/v1/assets", Authorization="Bearer opsk_x") == 401
         process.terminate()
         _, log = process.communicate(timeout=20)

@@ -10,6 +10,8 @@ from db.identity.sign_ins import MOST_OF_A_USER
 from tests.api.running import PASSWORD, Answer, Client, Organization, RunningApi
 from tests.api.waiting import until_refused
 
+pytestmark = pytest.mark.own_api
+
 
 async def _signed_in(api: RunningApi, org: Organization) -> Any:
     body = {"email": org.email, "password": PASSWORD, "organization_id": org.id}

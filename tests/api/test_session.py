@@ -10,6 +10,8 @@ from tests.api.running import PASSWORD, Answer, Client, Organization, RunningApi
 from tests.api.waiting import until_refused
 from tests.servers import DatabaseUnderTest
 
+pytestmark = pytest.mark.own_api
+
 SESSION = "/v1/auth/session"
 
 

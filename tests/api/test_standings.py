@@ -17,6 +17,8 @@ from tests.api.running import Client, Organization, RunningApi, running_api
 from tests.api.waiting import until_refused
 from tests.servers import DatabaseUnderTest
 
+pytestmark = pytest.mark.own_api
+
 GOOD = Standing(new_id(), new_id(), new_id(), "viewer", None, None)
 
 

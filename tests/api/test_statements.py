@@ -19,6 +19,8 @@ from tests.api.stored import (
 )
 from tests.api.test_attachments import upload
 
+pytestmark = pytest.mark.own_api
+
 FEW, MANY = 2, 12
 # The tenant, the rows and their number, what is included, and ids that are filtered by.
 MOST = 7

@@ -20,6 +20,8 @@ from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.test_attachments import upload
 
+pytestmark = pytest.mark.own_api
+
 SECRET = "southernmost"
 ID = re.compile(r"([a-z]+)_[0-7][0-9a-hjkmnp-tv-z]{25}")
 ID_PATTERN = re.compile(r"\^([a-z]+)_\[0-7\]")

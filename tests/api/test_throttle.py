@@ -8,6 +8,8 @@ from tests.api.mailbox import Mailbox
 from tests.api.running import PASSWORD, Answer, Organization, RunningApi, running_api
 from tests.servers import DatabaseUnderTest
 
+pytestmark = pytest.mark.own_api
+
 HOME, ATTACKER = "198.51.100.7", "203.0.113.9"
 
 

@@ -10,6 +10,8 @@ from tests.api.mailbox import Mailbox, token_of
 from tests.api.running import PASSWORD, Answer, Client, Organization, RunningApi
 from tests.api.waiting import until_refused
 
+pytestmark = pytest.mark.own_api
+
 USERS = "/v1/users"
 ACCEPT = "/v1/auth/invitations/accept"
 RESET = "/v1/auth/password-reset"

@@ -13,6 +13,8 @@ from telemetry.ids import format_id, parse_id
 from tests.api.running import Organization, RunningApi, running_api
 from tests.servers import DatabaseUnderTest
 
+pytestmark = pytest.mark.own_api
+
 PATH = "/v1/webhook-endpoints"
 BODY = {"url": "https://hooks.example.com/a?b=c", "types": ["asset.*", "asset.visit_amended"]}
 

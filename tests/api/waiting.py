@@ -1,5 +1,6 @@
 """Waiting for what has its effect within a bounded time."""
 
+import asyncio
 import time
 
 from tests.api.running import Answer, Client
@@ -20,3 +21,4 @@ async def until_refused(client: Client, status: int = 401) -> Answer:
         if answer.status == status:
             return answer
         assert time.monotonic() < deadline_s, f"still {answer.status}"
+        await asyncio.sleep(0.05)

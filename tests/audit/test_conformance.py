@@ -10,6 +10,8 @@ from tests.api.belongings import one_of_everything
 from tests.api.running import RunningApi
 from tests.audit.conformance import Effort, Foreign, conformance
 
+pytestmark = pytest.mark.long
+
 SECRET = "southernmost"
 LONG = os.environ.get("AUDIT") == "long"
 ROLES = ("admin", "dispatcher", "technician", "viewer") if LONG else ("admin",)

@@ -6,6 +6,8 @@ import pytest
 
 from tests.clients.make import run_node, write_document
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def openapi(tmp_path_factory: pytest.TempPathFactory) -> Path:

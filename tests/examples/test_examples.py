@@ -18,9 +18,8 @@ import pytest
 
 from stack.cli.org import create_with_admin
 from stack.servers.postgres import free_port
-from stack.servers.system import Stack, running_stack
-from tests.stack.command import WAIT_S
-from tests.stack.conftest import data_dir  # noqa: F401  # a fixture
+from stack.servers.runtime import StackInfo
+from tests.stack.command import WAIT_S, Installation
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 QUARRY = (8.54, 47.37)
@@ -32,7 +31,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("programs")]
 class System:
     """A running system with an organization, a zone, and an asset that carries a tracker."""
 
-    def __init__(self, stack: Stack, token: str) -> None:
+    def __init__(self, stack: StackInfo, token: str) -> None:
         self.stack = stack
         self._token = token
 
@@ -62,7 +61,7 @@ class System:
         }
 
 
-async def sign_in(stack: Stack) -> System:
+async def sign_in(stack: StackInfo) -> System:
     admin = await create_with_admin(
         stack.database["opsc_owner"], "Works", "a@b.example", "unlimited"
     )
@@ -132,41 +131,41 @@ def receiving(tmp_path: Path) -> Iterator[Callable[[str, int], Receiver]]:
 
 
 async def test_what_a_tracker_stored_arrives_is_told_and_listed(
-    data_dir: Path,  # noqa: F811
+    installation: Installation,
     tmp_path: Path,
     receiving: Callable[[str, int], Receiver],
 ) -> None:
-    async with running_stack(data_dir, print, asyncio.Event()) as stack:
-        system = await sign_in(stack)
-        variables = await system.prepared()
-        port = free_port(ANY_PORT)
-        endpoint = await system.post(
-            "webhook-endpoints", {"url": f"http://127.0.0.1:{port}/", "types": ["*"]}
-        )
-        receiver = receiving(endpoint["secret"], port)
+    stack = installation.stack()
+    system = await sign_in(stack)
+    variables = await system.prepared()
+    port = free_port(ANY_PORT)
+    endpoint = await system.post(
+        "webhook-endpoints", {"url": f"http://127.0.0.1:{port}/", "types": ["*"]}
+    )
+    receiver = receiving(endpoint["secret"], port)
 
-        store = tmp_path / "fixes.db"
-        nowhere = f"mqtt://127.0.0.1:{free_port(ANY_PORT)}"
-        sent = await asyncio.to_thread(
-            run, "tracker.py", nowhere, store, text=fixes(), GIVE_UP_S="0.1", **variables
-        )
-        assert sent == (1, f"4 fixes wait in {store}\n")
-        sent = await asyncio.to_thread(run, "tracker.py", stack.broker_url, store, **variables)
-        assert sent == (0, f"0 fixes wait in {store}\n")
+    store = tmp_path / "fixes.db"
+    nowhere = f"mqtt://127.0.0.1:{free_port(ANY_PORT)}"
+    sent = await asyncio.to_thread(
+        run, "tracker.py", nowhere, store, text=fixes(), GIVE_UP_S="0.1", **variables
+    )
+    assert sent == (1, f"4 fixes wait in {store}\n")
+    sent = await asyncio.to_thread(run, "tracker.py", stack.broker_url, store, **variables)
+    assert sent == (0, f"0 fixes wait in {store}\n")
 
-        lines = await asyncio.to_thread(receiver.printed, lambda lines: len(lines) >= 2)
-        told = sorted(json.loads(line)["data"]["transition"] for line in lines)
-        assert told == ["enter", "exit"]
+    lines = await asyncio.to_thread(receiver.printed, lambda lines: len(lines) >= 2)
+    told = sorted(json.loads(line)["data"]["transition"] for line in lines)
+    assert told == ["enter", "exit"]
 
-        seq = tmp_path / "seq"
-        code, listed = await asyncio.to_thread(run, "dispatcher.py", seq, PAGE="2", **variables)
-        assert code == 0, listed
-        rows = listed.splitlines()
-        assert sum(row.endswith("not seen yet") for row in rows) == 6
-        assert "Truck 6: 47.37000 8.54200" in rows
-        assert rows[-2:] == [f"{n} asset.geofence_breach Quarry" for n in (1, 2)]
-        code, listed = await asyncio.to_thread(run, "dispatcher.py", seq, **variables)
-        assert "geofence_breach" not in listed
+    seq = tmp_path / "seq"
+    code, listed = await asyncio.to_thread(run, "dispatcher.py", seq, PAGE="2", **variables)
+    assert code == 0, listed
+    rows = listed.splitlines()
+    assert sum(row.endswith("not seen yet") for row in rows) == 6
+    assert "Truck 6: 47.37000 8.54200" in rows
+    assert rows[-2:] == [f"{n} asset.geofence_breach Quarry" for n in (1, 2)]
+    code, listed = await asyncio.to_thread(run, "dispatcher.py", seq, **variables)
+    assert "geofence_breach" not in listed
 
 
 async def test_a_webhook_that_is_not_ours_is_refused(

@@ -1,7 +1,7 @@
 """Each input that a fuzzer begins with or has found, and each packet cut at each of its bytes."""
 
 import pytest
-from hypothesis import given, note, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 
 from tests.fuzz.machine import play
@@ -56,7 +56,6 @@ steps = st.one_of(
 ).map(bytes)
 
 
-@settings(max_examples=400, deadline=None)
 @given(
     st.sampled_from(VERSIONS),
     st.lists(steps, max_size=25),

@@ -13,8 +13,8 @@ from geofence.geometry.queries import covers, signed_distance_m
 from geofence.shapes.geojson import read_shape, read_zones
 from geofence.shapes.seams import folded
 from geofence.shapes.types import Corridor, Polygonal
+from tests.data import DATA, needs_data
 from tests.geofence.ellipsoid import WGS84
-from tests.geofence.test_truth import DATA
 
 GRID = 2.0**-20
 CLOSE_M = 0.01
@@ -243,11 +243,6 @@ def test_a_corridor_goes_over_the_meridian_the_short_way():
     found = covers(shape, [180, -180, 180, 0, -178], [0, 999 * metre, 1001 * metre, 0, 1])
     assert found.tolist() == [True, True, False, False, True]
     assert signed_distance_m(shape, [-179.5], [500 * metre])[0] == pytest.approx(-500, abs=0.1)
-
-
-needs_data = pytest.mark.skipif(
-    not DATA.is_dir(), reason=f"no zones in {DATA}: set OPSC_TEST_DATA to their folder"
-)
 
 
 def countries() -> dict:

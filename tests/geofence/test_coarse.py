@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from shapely.affinity import scale
 
@@ -297,7 +297,6 @@ def test_a_tracker_brings_a_coarse_place_with_it_for_what_it_is_worth(accuracy_m
 # At rest ------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     accuracy_m=st.floats(31, 199, width=32),

@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Geod
 
@@ -57,7 +57,6 @@ def test_near_misses_and_exact_hits_are_told_apart_as_geos_does(corners, slabs):
         assert (answers(arena, shape, lon, lat) == shapely.intersects_xy(area, lon, lat)).all()
 
 
-@settings(max_examples=150, deadline=None)
 @given(polygons(), st.booleans())
 def test_on_a_grid_of_its_corners_an_area_covers_what_geos_says(polygonal, slabs):
     arena, shape = packed_area(polygonal.geometry, slabs=slabs)

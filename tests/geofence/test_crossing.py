@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Geod
 
@@ -55,7 +55,6 @@ def test_an_area_is_met_where_geos_says(corners, length_deg, slabs):
 grid = st.integers(-2, 20).map(lambda half: half / 2)
 
 
-@settings(max_examples=400, deadline=None)
 @given(polygons(), st.tuples(grid, grid, grid, grid), st.booleans())
 def test_touches_and_ways_along_edges_are_met_as_geos_says(polygonal, way, slabs):
     area = polygonal.geometry

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from geofence.judging.evaluator import NO_TIMERS_US, Evaluation, evaluate, late_assets
@@ -95,14 +95,12 @@ def reference_of(world: World) -> Reference:
 # The plain rules ----------------------------------------------------------------------------------
 
 
-@settings(max_examples=400, deadline=None)
 @given(world=worlds, now_us=nows)
 def test_a_batch_gives_what_the_plain_rules_give_fix_by_fix(world, now_us):
     told = expected(reference_of(world), world.batch, now_us)
     assert_same(judged(world, State(), index_of(world), world.batch, now_us), told)
 
 
-@settings(max_examples=300, deadline=None)
 @given(world=worlds, gaps=st.lists(st.integers(0, 30), min_size=1, max_size=5))
 def test_time_passes_between_batches_as_the_plain_rules_say(world, gaps):
     reference, state, index = reference_of(world), State(), index_of(world)
@@ -136,14 +134,12 @@ def by_asset(told: list[dict]) -> list[list[dict]]:
     return [[one for one in told if one["asset"] == asset] for asset in assets]
 
 
-@settings(max_examples=300, deadline=None)
 @given(world=worlds, most=st.integers(1, 6), now_us=nows)
 def test_a_budget_of_transitions_changes_nothing_but_when_they_are_told(world, most, now_us):
     whole = comparable(judged(world, State(), index_of(world), world.batch, now_us))
     assert in_pieces(world, most, now_us) == by_asset(whole)
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     world=worlds,
     steps=st.lists(
@@ -186,7 +182,6 @@ def _open(state: State) -> set[tuple[int, int]]:
 # However it is cut --------------------------------------------------------------------------------
 
 
-@settings(max_examples=200, deadline=None)
 @given(world=worlds, cuts=cuts)
 def test_however_an_arrival_sequence_is_cut_it_gives_the_same_transitions(world, cuts):
     edges = sorted({0, len(world.batch), *(cut for cut in cuts if cut < len(world.batch))})
@@ -195,7 +190,6 @@ def test_however_an_arrival_sequence_is_cut_it_gives_the_same_transitions(world,
     assert run(world, pieces, [NO_TIMERS_US] * len(pieces)) == whole
 
 
-@settings(max_examples=200, deadline=None)
 @given(world=worlds, pause=st.integers(1, 60))
 def test_looking_at_the_clock_between_fixes_in_order_only_tells_things_earlier(world, pause):
     order = np.argsort(world.batch["time_us"], kind="stable")
@@ -212,7 +206,6 @@ def _in_time(told: list[dict]) -> list[tuple]:
     return sorted(tuple(t[name] for name in names) for t in told)
 
 
-@settings(max_examples=150, deadline=None)
 @given(world=worlds, more=fixes(), now_us=nows)
 def test_evaluating_again_from_the_same_state_gives_the_same_answer(world, more, now_us):
     index, state = index_of(world), State()
@@ -223,7 +216,6 @@ def test_evaluating_again_from_the_same_state_gives_the_same_answer(world, more,
     assert one.healed.tobytes() == other.healed.tobytes()
 
 
-@settings(max_examples=150, deadline=None)
 @given(world=worlds, more=fixes(), now_us=nows)
 def test_a_state_restored_from_its_rows_goes_on_as_the_one_that_was_lost(world, more, now_us):
     index, state, restored = index_of(world), State(), State()
@@ -239,7 +231,6 @@ def _by_asset(evaluation: Evaluation) -> list[list[dict]]:
     return [[t for t in told if t["asset"] == asset] for asset in range(ASSETS)]
 
 
-@settings(max_examples=150, deadline=None)
 @given(world=worlds)
 def test_a_late_fix_changes_nothing(world):
     late = judged(world, State(), index_of(world), world.batch, NO_TIMERS_US).late
@@ -253,7 +244,6 @@ def test_a_late_fix_changes_nothing(world):
 # What holds of all transitions --------------------------------------------------------------------
 
 
-@settings(max_examples=200, deadline=None)
 @given(world=worlds, now_us=nows)
 def test_enter_and_exit_alternate_and_an_exit_carries_the_opening_of_its_enter(world, now_us):
     opening = ("entered_us", "opening_tracker", "opening_us", "opening_seq", "opening_change_us")
@@ -272,7 +262,6 @@ def test_enter_and_exit_alternate_and_an_exit_carries_the_opening_of_its_enter(w
                 assert opened[pair] == facts
 
 
-@settings(max_examples=200, deadline=None)
 @given(world=worlds, now_us=nows)
 def test_the_visits_of_an_asset_in_a_zone_do_not_overlap(world, now_us):
     """But for fixes believed late, which come to be judged after what happened without one."""
@@ -286,7 +275,6 @@ def test_the_visits_of_an_asset_in_a_zone_do_not_overlap(world, now_us):
             left_us[pair] = told["time_us"]
 
 
-@settings(max_examples=200, deadline=None)
 @given(world=worlds, now_us=nows)
 def test_transitions_come_by_fix_then_time_with_exits_before_enters(world, now_us):
     found = evaluate(
@@ -303,14 +291,12 @@ def test_transitions_come_by_fix_then_time_with_exits_before_enters(world, now_u
             assert not (other["transition"] == Transition.EXIT and has_length)
 
 
-@settings(max_examples=100, deadline=None)
 @given(world=worlds, now_us=nows)
 def test_an_asset_meets_the_zones_of_its_own_organization_only(world, now_us):
     for told in run(world, [world.batch], [now_us]):
         assert told["zone"] % 2 == told["organization"] == told["asset"] % 2
 
 
-@settings(max_examples=200, deadline=None)
 @given(world=worlds, east_deg=st.sampled_from([172.0, 171.99609375, -188.00390625, -8.0, 90.5]))
 def test_a_world_moved_east_or_west_goes_as_it_did(world, east_deg):
     """Also over the 180th meridian, where its shapes go on past it and fixes turn round."""
@@ -499,7 +485,6 @@ def test_an_empty_batch_gives_nothing():
     assert len(evaluation.transitions) == len(evaluation.late) == 0
 
 
-@settings(max_examples=100, deadline=None)
 @given(versions=zone_sets(st.just(Rules.raw())), batch=fixes(steps=(0, 1, 2)))
 def test_raw_rules_give_the_plain_difference_of_what_covers_each_fix(versions, batch):
     versions = [

@@ -22,8 +22,8 @@ from geofence.shapes.geojson import read_shape
 from geofence.shapes.types import Circle, Corridor
 from geofence.zones.index import ZoneIndex, ZoneVersion
 from telemetry.fix import FixBatch, Known, blank_rows
+from tests.data import cases_of, needs_vectors
 from tests.geofence.ellipsoid import WGS84
-from tests.geofence.vectors import cases_of, needs_vectors
 
 S = 1_000_000
 MINUTE = 60
@@ -34,7 +34,10 @@ THROUGH = Rules(accuracy_clamp_m=0, exit_confirm_fixes=1)
 SCENARIOS = {case["id"]: case for case in cases_of("issue_scenarios")}
 SEQUENCES = {case["id"]: case for case in cases_of("tile38_fence_detect")}
 
-pytestmark = needs_vectors
+
+def reported(name: str) -> None:
+    """Say which report a test answers; it is among the cases where those are here."""
+    assert not SCENARIOS or name in SCENARIOS
 
 
 def away(metres: float) -> tuple[float, float]:
@@ -90,6 +93,7 @@ def zone_of(written: dict):
     return read_shape({"type": written["type"], "coordinates": written["coordinates"]})
 
 
+@needs_vectors
 @pytest.mark.parametrize("name", ["tile38-basic-nearby", "tile38-detect-filter-inside-outside"])
 def test_a_first_fix_inside_enters_and_one_outside_leaves(name):
     case = SEQUENCES[name]
@@ -98,6 +102,7 @@ def test_a_first_fix_inside_enters_and_one_outside_leaves(name):
     assert [kind for kind, *_ in found] == ["enter", "exit"]
 
 
+@needs_vectors
 def test_one_fix_leaves_its_zones_before_it_enters_others():
     case = SEQUENCES["tile38-message-order-overlapping-zones"]
     names = sorted(case["zones"])
@@ -113,6 +118,7 @@ def test_one_fix_leaves_its_zones_before_it_enters_others():
     assert moves == [one for one in expected if one.startswith(("enter", "exit"))]
 
 
+@needs_vectors
 def test_a_way_between_two_fixes_outside_passes_through():
     case = SEQUENCES["tile38-eecio-cross"]
     for variant in (case, case["model_independent_variant"]):
@@ -124,6 +130,7 @@ def test_a_way_between_two_fixes_outside_passes_through():
         assert found["inferred"].tolist() == [Inferred.NONE] * 2 + [Inferred.SEGMENT] * 2
 
 
+@needs_vectors
 def test_a_zone_that_is_edited_over_a_parked_asset_closes_and_opens_its_visit():
     case = SEQUENCES["tile38-issue-589-zone-shrunk"]
     shapes = [zone_of(case[name]) for name in ("zone_v1", "zone_v2", "zone_v1")]
@@ -144,6 +151,7 @@ def test_a_zone_that_is_edited_over_a_parked_asset_closes_and_opens_its_visit():
     assert found["time_us"].tolist() == [60 * S, 120 * S, 240 * S]
 
 
+@needs_vectors
 @pytest.mark.parametrize(
     "name", ["tile38-issue-650-antimeridian-polygon", "tile38-issue-244-dateline-multipolygon"]
 )
@@ -162,6 +170,7 @@ def _seconds(clock: str) -> float:
     return sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
 
 
+@needs_vectors
 def test_outliers_that_claim_to_be_exact_do_not_make_a_parked_device_leave():
     case = SCENARIOS["overconfident-single-fix-flap"]
     at = [(_seconds(fix["t"]), away(fix["dist_m"])) for fix in case["fixes"]]
@@ -186,6 +195,7 @@ def test_a_device_at_rest_with_noise_and_outliers_enters_once_and_stays(seed):
     assert found == [("enter", 0, 0.0)]
 
 
+@needs_vectors
 def test_accuracy_moves_the_place_where_an_exit_fires():
     case = SCENARIOS["accuracy-aware-exit-table"]
     for clamp_m in (10_000.0, 50.0):
@@ -204,6 +214,7 @@ def test_accuracy_moves_the_place_where_an_exit_fires():
                 assert [kind for kind, *_ in told([zone], batch)] == kinds
 
 
+@needs_vectors
 def test_a_backlog_that_arrives_newest_first_is_judged_in_order_of_time():
     case = SCENARIOS["newest-first-backfill"]
     where = {"inside": HOME, "outside": away(OUTSIDE_M)}
@@ -219,7 +230,7 @@ def test_a_backlog_that_arrives_newest_first_is_judged_in_order_of_time():
 
 
 def test_a_late_outlier_is_held_against_its_neighbours_in_time():
-    assert "late-outlier-bypasses-speed-filter" in SCENARIOS
+    reported("late-outlier-bypasses-speed-filter")
     index, history = ZoneIndex([fence()]), History(0, State())
     order = [(0, away(OUTSIDE_M)), (60, away(OUTSIDE_M)), (30, (HOME[0], HOME[1] + 10)), (50, HOME)]
     revisions = [history.take(row, Circumstances(index)) for row in fixes(*order).rows]
@@ -228,7 +239,7 @@ def test_a_late_outlier_is_held_against_its_neighbours_in_time():
 
 
 def test_a_far_place_is_believed_when_three_fixes_agree():
-    assert "outlier-then-stuck" in SCENARIOS
+    reported("outlier-then-stuck")
     far = (HOME[0] + 20, HOME[1])
     batch = fixes((0, far), *((10 * k, HOME) for k in range(1, 6)))
     evaluation = evaluate(batch, State(), ZoneIndex([fence()]), NO_TIMERS_US)
@@ -238,7 +249,7 @@ def test_a_far_place_is_believed_when_three_fixes_agree():
 
 
 def test_a_zone_drawn_round_a_parked_vehicle_opens_a_visit_and_alerts_nobody():
-    assert "zone-drawn-around-parked-vehicle" in SCENARIOS
+    reported("zone-drawn-around-parked-vehicle")
     versions = [fence(valid_from_us=60 * S)]
     batch = fixes((0, HOME), (7_200, HOME))
     found = evaluate(batch, State(), ZoneIndex(versions), NO_TIMERS_US).transitions
@@ -249,13 +260,13 @@ def test_a_zone_drawn_round_a_parked_vehicle_opens_a_visit_and_alerts_nobody():
 
 
 def test_a_zone_that_ends_closes_its_visits_without_a_fix():
-    assert "zone-ttl-expiry" in SCENARIOS
+    reported("zone-ttl-expiry")
     found = told([fence(valid_to_us=60 * S)], fixes((0, HOME)), now_us=61 * S)
     assert found == [("enter", 0, 0.0), ("exit", 0, 60.0)]
 
 
 def test_six_fixes_of_one_instant_are_one_fix_or_come_in_their_order():
-    assert "six-fixes-same-timestamp" in SCENARIOS
+    reported("six-fixes-same-timestamp")
     batch = fixes(*((0, at) for at in [HOME, away(OUTSIDE_M)] * 3))
     found = evaluate(batch, State(), ZoneIndex([fence()]), NO_TIMERS_US, Gates.open())
     assert found.late.tolist() == [False] + [True] * 5
@@ -264,6 +275,7 @@ def test_six_fixes_of_one_instant_are_one_fix_or_come_in_their_order():
     assert told([fence()], batch, gates=Gates.open()) == [("enter", 0, 0.0)]
 
 
+@needs_vectors
 def test_a_poor_cell_fix_beside_a_good_one_changes_nothing():
     case = SCENARIOS["cell-and-gps-pair"]
     where = {"inside": HOME, "outside": away(OUTSIDE_M)}
@@ -277,7 +289,7 @@ def test_a_poor_cell_fix_beside_a_good_one_changes_nothing():
 def test_a_road_beside_a_zone_needs_a_while_inside_and_the_enter_has_its_first_instant(
     inside_s, kinds
 ):
-    assert "passing-by-road" in SCENARIOS
+    reported("passing-by-road")
     inside = [(10.0 + s, HOME) for s in range(0, inside_s + 1, 10)]
     rules = Rules(enter_confirm_seconds=30)
     found = told([fence(rules=rules)], fixes((0, away(200)), *inside, (60, away(200))))
@@ -285,7 +297,7 @@ def test_a_road_beside_a_zone_needs_a_while_inside_and_the_enter_has_its_first_i
 
 
 def test_a_line_that_is_crossed_is_a_narrow_corridor_with_an_instant_in_between():
-    assert "finish-line" in SCENARIOS
+    reported("finish-line")
     line = Corridor(np.array([[HOME[0], HOME[1] - 0.001], [HOME[0], HOME[1] + 0.001]]), 0.2)
     zone = ZoneVersion(0, 1, 0, line)
     found = told([zone], fixes((0, away(-6)), (1, away(4))))
@@ -295,7 +307,7 @@ def test_a_line_that_is_crossed_is_a_narrow_corridor_with_an_instant_in_between(
 
 
 def test_an_asset_that_is_outside_when_hours_begin_is_told_of():
-    assert "schedule-start-outside" in SCENARIOS
+    reported("schedule-start-outside")
     opening = np.array([(0, 60 * S, 0, False)], SCHEDULE_START_DTYPE)
     agenda = Agenda.empty()._replace(opening=opening)
     found = told([fence()], fixes((0, away(OUTSIDE_M))), now_us=61 * S, agenda=agenda)
@@ -303,7 +315,7 @@ def test_an_asset_that_is_outside_when_hours_begin_is_told_of():
 
 
 def test_leaving_one_zone_leaves_no_other():
-    assert "leave-without-ever-entering" in SCENARIOS
+    reported("leave-without-ever-entering")
     other = replace(fence(), zone=1, shape=Circle(*away(OUTSIDE_M / 2), 50.0))
     batch = fixes((0, HOME), (600, away(OUTSIDE_M)), (660, away(OUTSIDE_M)))
     assert told([fence(), other], batch) == [("enter", 0, 0.0), ("exit", 0, 600.0)]
@@ -319,6 +331,7 @@ ELSEWHERE = {
 }
 
 
+@needs_vectors
 def test_every_case_is_tested_or_its_difference_is_explained():
     here = Path(__file__)
     page = here.parents[2] / "docs" / "decisions" / "0009-cases-of-other-systems.md"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geofence.judging.evaluator import NO_TIMERS_US, evaluate
@@ -464,7 +464,6 @@ def whole_of(visits: dict[VisitKey, Visit]) -> list[tuple]:
     )
 
 
-@settings(max_examples=200, deadline=None)
 @given(index=zones(), day=days(), data=st.data())
 def test_any_order_of_arrival_ends_with_the_same_visits(index, day, data):
     order = data.draw(st.permutations(range(len(day))))
@@ -485,7 +484,6 @@ def test_any_order_of_arrival_ends_with_the_same_visits(index, day, data):
 AMENDING = frozenset(Telling) - {Telling.ENTER, Telling.EXIT, Telling.DWELL}
 
 
-@settings(max_examples=150, deadline=None)
 @given(index=zones(), day=days(), data=st.data())
 def test_every_visit_that_holds_was_told_once_and_amended_with_every_revision(index, day, data):
     order = data.draw(st.permutations(range(len(day))))
@@ -504,7 +502,6 @@ def test_every_visit_that_holds_was_told_once_and_amended_with_every_revision(in
             assert visit.told_exit or visit.left.is_silent
 
 
-@settings(max_examples=100, deadline=None)
 @given(index=zones(), day=days())
 def test_in_order_the_careful_path_tells_what_the_fast_path_finds(index, day):
     gates = Gates(np.empty(0), 1_000.0, 20_000.0)
@@ -573,7 +570,6 @@ def tellings(
             yield key, telling.value, int(one["time_us"])
 
 
-@settings(max_examples=150, deadline=None)
 @given(index=zones(), day=days(), data=st.data())
 def test_however_arrivals_are_cut_the_two_paths_together_tell_the_same(index, day, data):
     arrivals = day[list(data.draw(shuffled(len(day))))]
@@ -588,7 +584,6 @@ def test_however_arrivals_are_cut_the_two_paths_together_tell_the_same(index, da
     assert whole(in_batches.history) == whole(one_by_one.history)
 
 
-@settings(max_examples=150, deadline=None)
 @given(index=zones(), day=days(), data=st.data())
 def test_both_paths_tell_the_same_while_time_passes(index, day, data):
     """Deadlines fall due between the batches; some fixes come before what they disprove."""
@@ -614,7 +609,6 @@ def shuffled(draw, n: int) -> list[int]:
     return order
 
 
-@settings(max_examples=150, deadline=None)
 @given(index=zones(), day=days(most=60), data=st.data())
 def test_a_history_goes_on_from_a_landmark_as_if_it_had_seen_all(index, day, data):
     order = data.draw(shuffled(len(day)))
@@ -648,7 +642,6 @@ def test_a_history_goes_on_from_a_landmark_as_if_it_had_seen_all(index, day, dat
         assert found.suspect == expected.suspect
 
 
-@settings(max_examples=150, deadline=None)
 @given(world=st.one_of(st.tuples(zones(), days(most=60)), roads()), data=st.data())
 def test_a_history_between_two_landmarks_tells_what_one_of_all_tells_or_that_it_does_not_settle(
     world, data
@@ -683,7 +676,6 @@ def test_a_history_between_two_landmarks_tells_what_one_of_all_tells_or_that_it_
         assert found.suspect == expected.suspect
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     world=st.one_of(st.tuples(zones(), days(most=60)), roads()),
     size=st.integers(1, 9),
@@ -743,7 +735,6 @@ def in_pieces(
     return visits, news
 
 
-@settings(max_examples=200, deadline=None)
 @given(index=zones(), day=days(), data=st.data())
 def test_a_zone_with_a_beginning_in_the_past_judges_what_is_received_once_it_is_made(
     index, day, data

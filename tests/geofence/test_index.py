@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import shapely
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from geofence.geometry.queries import covers, signed_distance_m
@@ -63,14 +63,12 @@ def brute_force(versions, filters, where) -> set[tuple[int, int, int]]:
         assume(False)
 
 
-@settings(max_examples=200, deadline=None)
 @given(versions=zone_sets(), filters=filter_rows(), where=asked)
 def test_the_index_answers_as_asking_every_zone_would(versions, filters, where):
     index = ZoneIndex(versions).with_filters(filters)
     assert answers(index, where) == brute_force(versions, filters, where)
 
 
-@settings(max_examples=120, deadline=None)
 @given(versions=zone_sets(), filters=filter_rows(), where=asked, data=st.data())
 def test_an_index_edited_bit_by_bit_is_as_one_built_at_once(versions, filters, where, data):
     index, known = ZoneIndex(), []
@@ -102,7 +100,6 @@ def _marked(organization: int, versions, filters, after_s: int) -> bool:
     return any(after_s * S < t <= (after_s + 7) * S for t in instants)
 
 
-@settings(max_examples=80, deadline=None)
 @given(versions=zone_sets(), one=zone_sets(), other=zone_sets(), where=asked)
 def test_two_indexes_that_grow_out_of_one_know_nothing_of_each_other(versions, one, other, where):
     def renumbered(more: list[ZoneVersion], by: int) -> list[ZoneVersion]:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Geod
 
@@ -66,7 +66,6 @@ def meets(box, lon, ends) -> bool:
 
 
 @given(world=worlds, place=places, within_m=radii)
-@settings(deadline=None, max_examples=300)
 def test_it_finds_the_zones_that_looking_at_every_box_finds(world, place, within_m):
     zones, (lon, lat) = indexed(world), place
     found = SiteIndex(zones).near(lon, lat, within_m)
@@ -85,7 +84,6 @@ def test_it_finds_the_zones_that_looking_at_every_box_finds(world, place, within
 
 
 @given(world=worlds, place=places, share=st.tuples(st.floats(0, 1), st.floats(0, 1)))
-@settings(deadline=None, max_examples=300)
 def test_no_zone_is_missed_that_has_a_point_of_its_box_within_the_distance(world, place, share):
     zones = indexed(world)
     index, (x, y) = SiteIndex(zones), place
@@ -105,7 +103,6 @@ def test_no_zone_is_missed_that_has_a_point_of_its_box_within_the_distance(world
     place=places,
     within_m=radii,
 )
-@settings(deadline=None)
 def test_an_edited_index_answers_as_one_made_anew(edits, place, within_m):
     index, zones = SiteIndex(), {}
     for number, new in edits:

@@ -26,7 +26,6 @@ def moved(value: float, steps: int) -> float:
     return value
 
 
-@settings(max_examples=500, deadline=None)
 @given(st.tuples(*[degrees] * 6))
 def test_the_sign_is_that_of_rational_arithmetic(coordinates):
     assert orientation(*coordinates) == exact(*coordinates)

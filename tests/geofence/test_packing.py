@@ -104,7 +104,6 @@ def test_what_closes_an_area_round_a_pole_stands_behind_what_bounds_it():
     radius_m=st.floats(1, 900_000),
     bearing=st.floats(0, 360),
 )
-@settings(deadline=None)
 def test_the_box_of_a_circle_holds_it(lon, lat, radius_m, bearing):
     circle = Circle(lon, lat, radius_m)
     (box,) = boxes([circle], pack([circle])[1])

@@ -103,7 +103,6 @@ def open_minutes(schedule: Schedule, day: date):
 
 
 @given(data=st.data(), place=st.sampled_from(PLACES))
-@settings(deadline=None, max_examples=100)
 def test_minute_by_minute_it_is_open_when_the_clocks_of_the_place_say_so(data, place):
     timezone, day = place
     schedule = data.draw(schedules(timezone))

@@ -39,7 +39,6 @@ def test_a_polygon_holds_its_edges_and_not_its_holes(lon, lat, inside):
     radius_m=st.floats(1, 900_000),
     bearing=st.floats(0, 360),
 )
-@settings(deadline=None)
 def test_a_circle_ends_at_its_radius(lon, lat, radius_m, bearing):
     circle = Circle(lon, lat, radius_m)
     for share, inside in ((1 - 1e-6, True), (1 + 1e-6, False)):

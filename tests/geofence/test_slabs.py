@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geofence.geometry import latitude_bands
@@ -16,7 +16,6 @@ latitudes = st.lists(
 ).filter(lambda rows: len({row for row in rows if row == row}) > 1)
 
 
-@settings(max_examples=300, deadline=None)
 @given(latitudes, st.lists(st.floats(0, 1), min_size=5, max_size=5))
 def test_a_point_finds_every_edge_at_its_latitude_in_its_band(lat, shares):
     rows = np.column_stack((np.zeros(len(lat)), lat))

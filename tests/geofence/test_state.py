@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geofence.judging.state import State, StateDelta, blank_assets
@@ -39,7 +39,6 @@ def held(state: State) -> dict[int, tuple[int, list[int]]]:
     }
 
 
-@settings(deadline=None)
 @given(changes=changes)
 def test_memberships_are_those_of_the_newest_change_of_each_asset(changes):
     state, expected = State(), {}
@@ -53,7 +52,6 @@ def test_memberships_are_those_of_the_newest_change_of_each_asset(changes):
         assert (rows["entered_us"][rows["asset"] == asset] == time_us).all()
 
 
-@settings(deadline=None)
 @given(changes=changes)
 def test_a_state_restored_from_its_rows_in_any_order_holds_the_same(changes):
     state, restored = State(), State()

@@ -1,7 +1,7 @@
 """The packed tree finds every box that meets the one asked for, edges included."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geofence.zones.rtree import FANOUT, STACK, pack, search
@@ -26,7 +26,6 @@ def array_of(some) -> np.ndarray:
     return rows
 
 
-@settings(max_examples=300, deadline=None)
 @given(boxes, st.tuples(_side, _side, st.integers(0, 5), st.integers(0, 5)))
 def test_a_search_finds_what_looking_at_every_box_finds(some, asked):
     box, (west, south, east, north) = array_of(some), array_of([asked])[0]

@@ -1,12 +1,11 @@
-"""Real traces over real zones: every transition as it was worked out independently.
+"""Traces over zones: every transition as it was worked out independently.
 
-The data lies outside the repository: in $OPSC_TEST_DATA, else ../shared/data beside the checkout.
+A town of our own (`tests.geofence.town`), and real data from outside the repository (`tests.data`).
 Left out of the comparison are zones whose geometry is no valid area, and transitions within a metre
 of an edge (the near_edge files), where exact engines may differ.
 """
 
 import gzip
-import os
 from functools import cache
 from pathlib import Path
 
@@ -19,9 +18,8 @@ from stack.replay.run import Replayed, ReplayPlan, transitions_of
 from stack.replay.trace_file import TraceFile
 from stack.replay.zones import ZoneSet, read_zone_file, zone_set_of
 from telemetry.times import format_times
-
-ROOT = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("OPSC_TEST_DATA", ROOT.parent / "shared" / "data"))
+from tests.data import CASES, DATA, needs_data
+from tests.geofence import town
 
 PAIRS = (
     ("geolife_people", "world_countries_50m"),
@@ -35,25 +33,16 @@ PAIRS = (
     ("icebergs_small", "world_countries_50m"),
 )
 
-pytestmark = pytest.mark.skipif(
-    not DATA.is_dir(), reason=f"no traces and zones in {DATA}: set OPSC_TEST_DATA to their folder"
-)
-
-
-def trace_of(name: str) -> TraceFile:
-    return TraceFile.of(DATA / f"traces_{name}.csv.gz")
-
 
 @cache
-def zones_of(name: str) -> ZoneSet:
-    features = read_zone_file(DATA / f"zones_{name}.geojson.gz")
+def zones_of(file: Path) -> ZoneSet:
+    features = read_zone_file(file)
     return zone_set_of(features, warn=lambda text: None, rules=Rules.raw(), raw=True)
 
 
 @cache
-def invalid_zones_of(name: str) -> frozenset[str]:
-    features = read_zone_file(DATA / f"zones_{name}.geojson.gz")
-    return frozenset(f.zone_id for f in features if not shape(f.geometry).is_valid)
+def invalid_zones_of(file: Path) -> frozenset[str]:
+    return frozenset(f.zone_id for f in read_zone_file(file) if not shape(f.geometry).is_valid)
 
 
 def lines_of(path: Path) -> set[tuple[str, ...]]:
@@ -74,22 +63,35 @@ def replayed(trace: TraceFile, zones: ZoneSet) -> set[tuple[str, ...]]:
     return found
 
 
-@pytest.mark.parametrize(("traces", "zones"), PAIRS)
-def test_a_raw_replay_gives_the_known_transitions(traces, zones):
-    pair = f"{traces}_{zones}"
-    left_out = lines_of(DATA / f"near_edge_{pair}.csv.gz")
-    invalid = invalid_zones_of(zones)
+@pytest.mark.parametrize(
+    ("folder", "traces", "zones"),
+    [
+        pytest.param(CASES, "town", "town", id="town-town"),
+        *(pytest.param(DATA, *pair, id="-".join(pair), marks=needs_data) for pair in PAIRS),
+    ],
+)
+def test_a_raw_replay_gives_the_known_transitions(folder, traces, zones):
+    pair, zone_file = f"{traces}_{zones}", folder / f"zones_{zones}.geojson.gz"
+    left_out = lines_of(folder / f"near_edge_{pair}.csv.gz")
+    invalid = invalid_zones_of(zone_file)
 
     def compared(lines: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
         return {line for line in lines - left_out if line[2] not in invalid}
 
-    truth = compared(lines_of(DATA / f"truth_{pair}.csv.gz"))
-    found = compared(replayed(trace_of(traces), zones_of(zones)))
+    truth = compared(lines_of(folder / f"truth_{pair}.csv.gz"))
+    trace = TraceFile.of(folder / f"traces_{traces}.csv.gz")
+    found = compared(replayed(trace, zones_of(zone_file)))
     missing, extra = sorted(truth - found), sorted(found - truth)
     assert not missing, f"{len(missing)} missing, the first {missing[:5]}"
     assert not extra, f"{len(extra)} extra, the first {extra[:5]}"
 
 
+@needs_data
 def test_every_truth_in_the_folder_is_compared():
     named = {f"truth_{traces}_{zones}.csv.gz" for traces, zones in PAIRS}
     assert {path.name for path in DATA.glob("truth_*.csv.gz")} == named
+
+
+def test_the_town_is_what_its_program_writes():
+    for name, text in town.files().items():
+        assert gzip.decompress((CASES / name).read_bytes()).decode() == text, name

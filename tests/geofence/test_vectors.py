@@ -1,4 +1,4 @@
-"""Geometry as other projects test it: their cases, read with the meanings of this one."""
+"""Geometry in cases: ours, and those of other projects, read with the meanings of this one."""
 
 import numpy as np
 import pytest
@@ -8,13 +8,12 @@ from geofence.geometry.packing import pack
 from geofence.geometry.queries import covers, signed_distance_m
 from geofence.shapes.geojson import ShapeError, read_shape
 from geofence.shapes.types import Polygonal
+from tests.data import CASES, cases_of, needs_vectors
 from tests.geofence.ellipsoid import WGS84
-from tests.geofence.vectors import cases_of, needs_vectors
 
-CASES = cases_of("traccar_geofence_geometry")
+GEOMETRIES = cases_of("geometry", CASES) + cases_of("traccar_geofence_geometry")
+UNCLOSED = [case for case in GEOMETRIES if "UNCLOSED" in case["zone"].get("note", "")]
 LEAST_WIDTH_M = 1e-6  # of a corridor whose case says 0, which is no width here
-
-pytestmark = needs_vectors
 
 
 def shape_of(case):
@@ -45,12 +44,12 @@ def named(cases, op=None):
     ]
 
 
-@pytest.mark.parametrize(("case", "check"), named(CASES))
+@pytest.mark.parametrize(("case", "check"), named(GEOMETRIES))
 def test_points_and_ways_are_answered_as_elsewhere(case, check):
     assert answer(shape_of(case), check) == check["expected"]
 
 
-@pytest.mark.parametrize(("case", "check"), named(CASES, "area_km2"))
+@pytest.mark.parametrize(("case", "check"), named(GEOMETRIES, "area_km2"))
 def test_an_area_has_the_size_that_it_has_elsewhere(case, check):
     shape = shape_of(case)
     assert isinstance(shape, Polygonal)
@@ -59,7 +58,8 @@ def test_an_area_has_the_size_that_it_has_elsewhere(case, check):
 
 
 @pytest.mark.parametrize(
-    ("case", "check"), named(case for case in CASES if "UNCLOSED" in case["zone"].get("note", ""))
+    ("case", "check"),
+    named(case for case in GEOMETRIES if "UNCLOSED" in case["zone"].get("note", "")),
 )
 def test_a_ring_left_open_is_refused_and_its_repair_answers_as_elsewhere(case, check):
     # Elsewhere such a ring is taken as it is; here it is never closed in silence.
@@ -77,6 +77,7 @@ def fence_on_taveuni(centre_lon: float):
     return read_shape({"type": "Polygon", "coordinates": [[*ring, ring[0]]]})
 
 
+@needs_vectors
 def test_a_fence_over_the_antimeridian_answers_as_at_greenwich():
     (case,) = (c for c in cases_of("issue_scenarios") if c["id"] == "antimeridian-sign-flip")
     at_home, at_sea = fence_on_taveuni(0.0), fence_on_taveuni(180.0)

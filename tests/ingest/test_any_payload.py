@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from db.history.quarantine import Refusal
@@ -99,7 +99,6 @@ def _fixes_of(level: str, body: bytes) -> int | None:
 
 @given(messages, st.sampled_from([None, 1.0]))
 @example([("fixes", json.dumps([GOOD] * 20).encode())], 1.0)
-@settings(max_examples=300, deadline=None)
 def test_every_fix_is_stored_or_refused_for_one_reason(
     sent: list[tuple[str, bytes]], rate: float | None
 ) -> None:
@@ -121,7 +120,6 @@ def test_every_fix_is_stored_or_refused_for_one_reason(
 
 
 @given(messages, st.sampled_from([REVOKED, UUID(int=99)]))
-@settings(max_examples=100, deadline=None)
 def test_nothing_of_an_unknown_or_revoked_tracker_is_stored(
     sent: list[tuple[str, bytes]], tracker: UUID
 ) -> None:

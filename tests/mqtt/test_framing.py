@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import mqtt5
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mqtt.client.framing import PacketReader, frame_size
@@ -45,7 +45,6 @@ def test_a_stream_of_all_packets_arrives_byte_by_byte():
     assert fed(PacketReader(LIMIT), *(bytes((byte,)) for byte in stream)) == packets
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 2000)))
 def test_a_stream_of_all_packets_arrives_in_any_pieces(cuts: list[int]):
     packets = list(SPOKEN_BY_BROKER.values())
@@ -97,7 +96,6 @@ def test_a_packet_at_the_bound_is_read():
 
 
 @codec_may_panic
-@settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(list(SPOKEN_BY_BROKER.values())),
     st.lists(st.tuples(st.integers(0, 500), st.integers(0, 255)), min_size=1, max_size=4),

@@ -2,7 +2,7 @@
 
 import mqtt5
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mqtt.client.inbox import MESSAGE_OVERHEAD_BYTES, Inbox, Message
@@ -37,7 +37,6 @@ def test_a_message_acknowledged_early_waits_for_the_older_one():
     assert acknowledged_ids(inbox, [one]) == (1, [1, 2, 3])
 
 
-@settings(deadline=None)
 @given(st.permutations(range(20)), st.lists(st.integers(1, 7), min_size=20, max_size=20))
 def test_in_whatever_order_the_owner_acknowledges(order: list[int], sizes: list[int]):
     inbox = Inbox(100)

@@ -24,6 +24,7 @@ IN_SHORT = ["1", "3", "3a", "4", "6", "7", "11", "13k", "14"]
 
 
 @pytest.mark.acceptance
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("programs")
 async def test_whatever_is_broken_nothing_is_lost_doubled_disordered_or_untold() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -14,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from stack.servers.postgres import free_port
-from stack.servers.system import running_stack
-from tests.stack.command import WAIT_S, plain_environment
+from tests.stack.command import WAIT_S, Installation, plain_environment
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 TOUR, REPLAY = re.findall(r"^```bash\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -31,12 +29,14 @@ def test_replay_gives_the_transitions_of_the_little_trace(tmp_path: Path) -> Non
 
 @pytest.mark.acceptance
 @pytest.mark.usefixtures("programs")
-async def test_the_tour_ends_with_four_fixes_a_visit_and_two_webhooks(data_dir: Path) -> None:
+def test_the_tour_ends_with_four_fixes_a_visit_and_two_webhooks(
+    installation: Installation, tmp_path: Path
+) -> None:
     require_curl_and_jq()
-    async with running_stack(data_dir, print, asyncio.Event()) as stack:
-        text = with_addresses(TOUR, stack.api_url, stack.broker_url)
-        text = text.replace("opsc org create", f"opsc org create --data {data_dir}")
-        done = await asyncio.to_thread(bash, text, data_dir.parent)
+    stack = installation.stack()
+    text = with_addresses(TOUR, stack.api_url, stack.broker_url)
+    text = text.replace("opsc org create", f"opsc org create --data {stack.data_dir}")
+    done = bash(text, tmp_path)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["lon"] for row in rows if "lon" in row] == [8.542, 8.541, 8.54, 8.539]
     assert [row["zone_id"] for row in rows if "left_at" in row] == [rows[0]["id"]]

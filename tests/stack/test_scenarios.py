@@ -1,6 +1,6 @@
 """What went wrong in other systems, as the verification of a run judges it.
 
-The scenarios are not part of the repository: see tests.geofence.vectors.
+The scenarios are not part of the repository: see tests.data.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from stack.verify.fix_fates import Arrived, fates
 from telemetry.fix import blank_rows
 from telemetry.rejection import Reason
 from telemetry.times import parse_time_us
-from tests.geofence.vectors import cases_of, needs_vectors
+from tests.data import cases_of, needs_vectors
 from tests.stack.small_runs import INSIDE, OUTSIDE, SQUARE, START_US, replayed
 
 pytestmark = needs_vectors

@@ -29,9 +29,8 @@ from stack.scenario.api_client import ApiClient
 from stack.scenario.rule_zones import CHARACTERS, RuleSet, hours_from, zones_on_the_way
 from stack.scenario.scenario import moving_scenario, with_glitches
 from stack.scenario.zones import SimZone, zones_of_features
-from stack.servers.system import running_stack
 from telemetry.fix import FixBatch, blank_rows
-from tests.stack.command import OPSC, opsc, plain_environment
+from tests.stack.command import OPSC, Installation, opsc, plain_environment
 
 STREETS = StreetPlan(vehicles=10, rate_hz=1, seconds=120, seed=4)
 SQUARE = [[13.0, 52.0], [13.1, 52.0], [13.1, 52.1], [13.0, 52.1], [13.0, 52.0]]
@@ -279,7 +278,7 @@ def odd_trace() -> bytes:
 
 
 async def sim(
-    data_dir: Path, *arguments: str | Path, environment: Mapping[str, str] = MappingProxyType({})
+    data_dir: str, *arguments: str | Path, environment: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[int, dict[str, Any]]:
     fixed = (OPSC, "sim", "--data", data_dir, "--json", "--verify", "--drain-seconds", "60")
     process = await asyncio.create_subprocess_exec(
@@ -294,30 +293,33 @@ async def sim(
 
 @pytest.mark.acceptance
 @pytest.mark.usefixtures("programs")
-async def test_a_run_against_a_running_system_comes_out_as_expected(data_dir: Path) -> None:
-    trace = data_dir.with_name("trace.csv.gz")
+async def test_a_run_against_a_running_system_comes_out_as_expected(
+    installation: Installation, tmp_path: Path
+) -> None:
+    trace, zones = tmp_path / "trace.csv.gz", tmp_path / "zones.geojson"
     trace.write_bytes(gzip.compress(odd_trace()))
-    zones = data_dir.with_name("zones.geojson")
     zones.write_bytes(zone_file(feature(SQUARE, name="Square")))
-    async with running_stack(data_dir, lambda _text: None, asyncio.Event()):
-        code, odd = await sim(data_dir, "--replay", trace, "--zones", zones, "--speed", "500")
-        assert (code, odd["good"]) == (0, True), odd
-        assert odd["verify"]["fixes"]["found"] == 10
-        assert odd["verify"]["events"]["found"] == 5  # the late fix amends a visit
-        assert odd["verify"]["refused"]["found"] == 2  # 0,0, and one time at two places
-        for payload_format in PayloadFormat:
-            options = ["--trackers", "10", "--rate", "20", "--seconds", "3", "--batch", "7"]
-            code, moving = await sim(data_dir, *options, "--format", payload_format)
-            assert (code, moving["good"]) == (0, True), moving
-            assert moving["sent"] == moving["verify"]["fixes"]["found"] == 600
-            assert moving["verify"]["webhooks"]["found"] > 0
+    data_dir = installation.stack().data_dir
+    code, odd = await sim(data_dir, "--replay", trace, "--zones", zones, "--speed", "500")
+    assert (code, odd["good"]) == (0, True), odd
+    assert odd["verify"]["fixes"]["found"] == 10
+    assert odd["verify"]["events"]["found"] == 5  # the late fix amends a visit
+    assert odd["verify"]["refused"]["found"] == 2  # 0,0, and one time at two places
+    for payload_format in PayloadFormat:
+        options = ["--trackers", "10", "--rate", "20", "--seconds", "3", "--batch", "7"]
+        code, moving = await sim(data_dir, *options, "--format", payload_format)
+        assert (code, moving["good"]) == (0, True), moving
+        assert moving["sent"] == moving["verify"]["fixes"]["found"] == 600
+        assert moving["verify"]["webhooks"]["found"] > 0
 
 
 @pytest.mark.acceptance
 @pytest.mark.usefixtures("programs")
-async def test_every_rule_deadline_and_edit_is_kept_by_a_running_system(data_dir: Path) -> None:
-    async with running_stack(data_dir, lambda _text: None, asyncio.Event()):
-        code, result = await sim(data_dir, "--trackers", "12", "--rate", "2", "--seconds", "20")
+async def test_every_rule_deadline_and_edit_is_kept_by_a_running_system(
+    installation: Installation,
+) -> None:
+    data_dir = installation.stack().data_dir
+    code, result = await sim(data_dir, "--trackers", "12", "--rate", "2", "--seconds", "20")
     assert (code, result["verdict"]) == (0, "PASS"), result
     assert all(found["count"] for found in result["latencies_ms"].values())
     assert result["edits_seen_after_s"]["count"] == 6  # of five edits one takes two steps
@@ -329,42 +331,45 @@ async def test_every_rule_deadline_and_edit_is_kept_by_a_running_system(data_dir
 
 @pytest.mark.acceptance
 @pytest.mark.usefixtures("programs")
-async def test_a_run_elsewhere_is_verified_beside_what_others_have_there(data_dir: Path) -> None:
-    trace, zones, figures = map(data_dir.with_name, ("trace.csv", "zones.geojson", "run.csv"))
+async def test_a_run_elsewhere_is_verified_beside_what_others_have_there(
+    installation: Installation, tmp_path: Path
+) -> None:
+    trace, zones, figures = (tmp_path / name for name in ("trace.csv", "zones.geojson", "run.csv"))
     trace.write_bytes(odd_trace())
     zones.write_bytes(zone_file(feature(SQUARE, name="Square")))
     moving = ("--trackers", "6", "--rate", "4", "--seconds", "8")
-    async with running_stack(data_dir, lambda _text: None, asyncio.Event()) as stack:
-        owner_url = stack.database["opsc_owner"]
-        admin = await create_with_admin(owner_url, "Acme", "boss@example.com", "unlimited")
-        async with ApiClient(stack.api_url) as client:
-            await client.sign_in(*admin)
-            key = (await client.post("/v1/api-keys", {"name": "simulator"}))["secret"]
-            there = {"OPSC_API_URL": stack.api_url, "OPSC_API_KEY": key}
-            there["OPSC_BROKER_URL"] = stack.broker_url
-            options = ("--ramp", "4", "--keep", "--out", figures)
-            code, first = await sim(data_dir, *moving, *options, environment=there)
-            assert (code, first["verdict"]) == (0, "PASS"), first
-            assert first["sent"] == first["verify"]["fixes"]["found"] < 6 * 4 * 8
-            assert first["verify"]["webhooks"]["found"] > 0
-            rows = list(csv.DictReader(figures.read_text().splitlines()))
-            assert sum(int(row["stored"] or 0) for row in rows) == first["stored"]
-            assert await left_in(client) == {"assets": 6, "zones": 20, "webhook-endpoints": 1}
+    stack = installation.stack()
+    data_dir = stack.data_dir
+    owner_url = stack.database["opsc_owner"]
+    admin = await create_with_admin(owner_url, "Acme", "boss@example.com", "unlimited")
+    async with ApiClient(stack.api_url) as client:
+        await client.sign_in(*admin)
+        key = (await client.post("/v1/api-keys", {"name": "simulator"}))["secret"]
+        there = {"OPSC_API_URL": stack.api_url, "OPSC_API_KEY": key}
+        there["OPSC_BROKER_URL"] = stack.broker_url
+        options = ("--ramp", "4", "--keep", "--out", figures)
+        code, first = await sim(data_dir, *moving, *options, environment=there)
+        assert (code, first["verdict"]) == (0, "PASS"), first
+        assert first["sent"] == first["verify"]["fixes"]["found"] < 6 * 4 * 8
+        assert first["verify"]["webhooks"]["found"] > 0
+        rows = list(csv.DictReader(figures.read_text().splitlines()))
+        assert sum(int(row["stored"] or 0) for row in rows) == first["stored"]
+        assert await left_in(client) == {"assets": 6, "zones": 20, "webhook-endpoints": 1}
 
-            odd = ("--replay", trace, "--zones", zones, "--speed", "500")
-            unreachable = there | {"OPSC_API_URL": stack.api_url.replace("127.0.0.1", "0.0.0.0")}
-            code, second = await sim(data_dir, *odd, environment=unreachable)
-            not_verified = "webhooks, since the system cannot reach this machine"
-            assert second["verdict"] == f"PASS (not verified: {not_verified})", second
-            assert code == 0
-            assert second["verify"]["fixes"]["found"] == 10
-            assert second["verify"]["events"]["found"] == 5
-            assert "webhooks" not in second["verify"]
+        odd = ("--replay", trace, "--zones", zones, "--speed", "500")
+        unreachable = there | {"OPSC_API_URL": stack.api_url.replace("127.0.0.1", "0.0.0.0")}
+        code, second = await sim(data_dir, *odd, environment=unreachable)
+        not_verified = "webhooks, since the system cannot reach this machine"
+        assert second["verdict"] == f"PASS (not verified: {not_verified})", second
+        assert code == 0
+        assert second["verify"]["fixes"]["found"] == 10
+        assert second["verify"]["events"]["found"] == 5
+        assert "webhooks" not in second["verify"]
 
-            code, third = await sim(data_dir, *moving, environment=there)
-            assert (code, third["good"]) == (1, False)
-            assert third["verdict"].startswith("FAIL: POST /v1/zones: 409: ")
-            assert await left_in(client) == {"assets": 6, "zones": 20, "webhook-endpoints": 1}
+        code, third = await sim(data_dir, *moving, environment=there)
+        assert (code, third["good"]) == (1, False)
+        assert third["verdict"].startswith("FAIL: POST /v1/zones: 409: ")
+        assert await left_in(client) == {"assets": 6, "zones": 20, "webhook-endpoints": 1}
 
 
 async def left_in(client: ApiClient) -> dict[str, int]:
@@ -385,23 +390,23 @@ async def left_in(client: ApiClient) -> dict[str, int]:
     ],
 )
 async def test_ctrl_c_ends_a_run_which_says_so_and_leaves_nothing(
-    data_dir: Path, presses: int, options: tuple[str, ...], code: int, last_line: str
+    installation: Installation, presses: int, options: tuple[str, ...], code: int, last_line: str
 ) -> None:
-    async with running_stack(data_dir, lambda _text: None, asyncio.Event()):
-        process = await asyncio.create_subprocess_exec(
-            OPSC,
-            *("sim", "--data", data_dir, "--seconds", "600", *options),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=plain_environment(),
-        )
-        assert process.stderr is not None
-        told = ""
-        for stage in ("sending", "draining")[:presses]:
-            while f"stage {stage}" not in told:
-                told += (await process.stderr.readline()).decode()
-            process.send_signal(signal.SIGINT)
-        output, _ = await process.communicate()
-        assert (process.returncode, output.decode().splitlines()[-1]) == (code, last_line)
-        listed = await asyncio.to_thread(opsc, "org", "list", "--data", data_dir, "--json")
-        assert json.loads(listed.stdout) == []
+    data_dir = installation.stack().data_dir
+    before = opsc("org", "list", "--data", data_dir, "--json").stdout
+    process = await asyncio.create_subprocess_exec(
+        OPSC,
+        *("sim", "--data", data_dir, "--seconds", "600", *options),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=plain_environment(),
+    )
+    assert process.stderr is not None
+    told = ""
+    for stage in ("sending", "draining")[:presses]:
+        while f"stage {stage}" not in told:
+            told += (await process.stderr.readline()).decode()
+        process.send_signal(signal.SIGINT)
+    output, _ = await process.communicate()
+    assert (process.returncode, output.decode().splitlines()[-1]) == (code, last_line)
+    assert opsc("org", "list", "--data", data_dir, "--json").stdout == before

@@ -21,51 +21,21 @@ import msgspec
 import pytest
 
 from stack.servers.runtime import AlreadyRunning, NotRunning, load_secrets, read_stack, sole_owner
-from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest
-from tests.stack.command import OPSC, WAIT_S, opsc, plain_environment
+from tests.servers import BrokerUnderTest, DatabaseUnderTest, Servers
+from tests.stack.command import OPSC, WAIT_S, Installation, Up, opsc, plain_environment
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("programs")]
 
 
-class Up:
-    """A running `opsc up`; what it says is collected."""
-
-    def __init__(self, data_dir: Path, environment: dict[str, str], *options: str) -> None:
-        self.data_dir = data_dir
-        self._output = data_dir.with_suffix(".out")
-        with self._output.open("w") as output:
-            self.process = subprocess.Popen(
-                [OPSC, "up", "--data", data_dir, *options],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=environment,
-            )
-
-    @property
-    def output(self) -> str:
-        return self._output.read_text()
-
-    def until_said(self, text: str) -> None:
-        deadline = time.monotonic() + WAIT_S
-        while text not in self.output:
-            assert self.process.poll() is None, f"up ended:\n{self.output}"
-            assert time.monotonic() < deadline, f"up never said {text!r}:\n{self.output}"
-            time.sleep(0.05)
-
-    def end(self, number: signal.Signals) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(WAIT_S)
-
-
 @pytest.fixture
 def start(data_dir: Path) -> Iterator[Callable[..., Up]]:
-    """Start `opsc up` and wait until it is ready."""
+    """Start `opsc up` on a folder of the test's own, and wait until it is ready."""
     started: list[Up] = []
 
-    def start(*options: str, until: str = "ready", **variables: str) -> Up:
+    def start(*options: str, **variables: str) -> Up:
         up = Up(data_dir, plain_environment() | variables, *options)
         started.append(up)
-        up.until_said(until)
+        up.until_said("ready")
         return up
 
     yield start
@@ -170,13 +140,12 @@ def test_up_runs_everything_once_and_leaves_nothing(
         read_stack(data_dir)
 
 
-def test_status_fails_where_a_part_is_not_well(start: Callable[..., Up], data_dir: Path) -> None:
-    start()
-    pid = read_stack(data_dir).parts["ingest"].pid
+def test_status_fails_where_a_part_is_not_well(installation: Installation) -> None:
+    pid = installation.stack().parts["ingest"].pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     try:
-        said = opsc("status", "--data", data_dir)
+        said = opsc("status", "--data", installation.data_dir)
     finally:
         os.kill(pid, signal.SIGCONT)
     assert said.returncode == 1
@@ -184,8 +153,8 @@ def test_status_fails_where_a_part_is_not_well(start: Callable[..., Up], data_di
     assert line.startswith("ingest")
 
 
-def test_an_organization_outlives_a_restart(start: Callable[..., Up], data_dir: Path) -> None:
-    up = start()
+def test_an_organization_outlives_a_restart(installation: Installation) -> None:
+    up, data_dir = installation.up(), installation.data_dir
     assert opsc("migrate", "--check", "--data", data_dir).returncode == 0
     made = opsc(
         "org", "create", "--name", "Ada Ltd", "--email", "Ada@ada.example",
@@ -195,52 +164,51 @@ def test_an_organization_outlives_a_restart(start: Callable[..., Up], data_dir: 
     admin = json.loads(made.stdout)
     assert admin["organization_id"].startswith("org_")
     assert admin["email"] == "ada@ada.example"
-    assert sign_in(read_stack(data_dir).api_url, admin) == 200
+    assert sign_in(installation.stack().api_url, admin) == 200
     assert up.end(signal.SIGINT) == 0
-    start()
-    assert sign_in(read_stack(data_dir).api_url, admin) == 200
-    assert sign_in(read_stack(data_dir).api_url, {**admin, "password": "wrong"}) == 401
+    assert sign_in(installation.stack().api_url, admin) == 200
+    assert sign_in(installation.stack().api_url, {**admin, "password": "wrong"}) == 401
 
 
-def test_whatever_part_is_killed_is_started_again(start: Callable[..., Up], data_dir: Path) -> None:
-    up = start()
-    for part, info in read_stack(data_dir).parts.items():
+def test_whatever_part_is_killed_is_started_again(installation: Installation) -> None:
+    up = installation.up()
+    for part, info in installation.stack().parts.items():
         assert info.pid is not None
         os.kill(info.pid, signal.SIGKILL)
         up.until_said(f"{part} ended (by SIGKILL)")
         up.until_said(f"{part} is running again")
-        assert read_stack(data_dir).parts[part].pid != info.pid
+        assert installation.stack().parts[part].pid != info.pid
 
 
-def test_nothing_is_left_when_up_itself_is_killed(start: Callable[..., Up], data_dir: Path) -> None:
-    up = start()
+def test_nothing_is_left_when_up_itself_is_killed(installation: Installation) -> None:
+    up = installation.up()
     processes = descendants(up.process.pid)
     up.end(signal.SIGKILL)
     assert none_left(processes)
     with pytest.raises(NotRunning, match="nothing runs on"):
-        read_stack(data_dir)
-    start()
+        read_stack(installation.data_dir)
+    installation.up()
 
 
 def test_a_start_right_after_a_kill_waits_for_the_former_servers(
-    start: Callable[..., Up], data_dir: Path
+    installation: Installation,
 ) -> None:
-    up = start()
-    postgres = read_stack(data_dir).parts["postgres"].pid
+    up = installation.up()
+    postgres = installation.stack().parts["postgres"].pid
     assert postgres is not None
     children = descendants(postgres)
     for child in children:  # so that it takes its time to end
         os.kill(child, signal.SIGSTOP)
     up.end(signal.SIGKILL)
-    again = start(until="waiting for servers of a former run to end: ")
+    again = installation.up(until="waiting for servers of a former run to end: ")
     for child in running(children):
         os.kill(child, signal.SIGCONT)
     again.until_said("ready")
-    assert len(read_stack(data_dir).parts) == 5
+    assert len(installation.stack().parts) == 5
 
 
-def test_the_end_of_the_start_says_what_to_do_next(start: Callable[..., Up]) -> None:
-    up = start()
+def test_the_end_of_the_start_says_what_to_do_next(installation: Installation) -> None:
+    up = installation.up()
     words = shlex.split(up.output.partition("\n  export ")[2].partition("\n")[0])
     variables = dict(word.split("=", 1) for word in words)
     assert f"docs      {variables['API']}/docs\n" in up.output
@@ -257,10 +225,10 @@ def test_the_end_of_the_start_says_what_to_do_next(start: Callable[..., Up]) -> 
 def test_servers_that_run_elsewhere_are_used(
     start: Callable[..., Up],
     data_dir: Path,
-    private_postgres: Callable[[], PostgresUnderTest],
+    private_servers: Servers,
     broker: BrokerUnderTest,
 ) -> None:
-    database = private_postgres().empty_database()
+    database = private_servers.start_postgres().empty_database()  # one without our roles
     up = start(OPSC_DATABASE_URL=database.url("admin"), OPSC_BROKER_URL=broker.url)
     stack = read_stack(data_dir)
     assert stack.broker_url == f"mqtt://{stack.parts['listener'].address}" != broker.url

@@ -42,7 +42,6 @@ def without_nul(tree: Any) -> Any:
 
 
 @given(st.dictionaries(st.text(max_size=4), TREES, max_size=4))
-@settings(max_examples=200, deadline=None)
 def test_only_nul_is_changed(attributes: dict[str, Any]) -> None:
     plain = json.loads(msgspec.json.encode(attributes))  # what JSON can say
     assert json.loads(to_json(attributes)) == without_nul(plain)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetry.formats.decode import Format
@@ -68,13 +68,11 @@ def test_more_fixes_than_a_flush_holds_keep_their_places() -> None:
 
 
 @given(st.lists(st.tuples(payloads, st.sampled_from(Format)), max_size=6))
-@settings(max_examples=300, deadline=None)
 def test_any_bytes_are_answered(messages: list[tuple[bytes, Format]]) -> None:
     assert_independent(messages)
 
 
 @given(documents)
-@settings(max_examples=300, deadline=None)
 def test_json_and_messagepack_of_one_shape_agree(document: object) -> None:
     plain = msgspec.json.decode(msgspec.json.encode(document))  # what JSON can say
     if not isinstance(plain, list | dict):
@@ -108,7 +106,6 @@ sound_fixes = st.fixed_dictionaries(
 
 
 @given(st.lists(sound_fixes, min_size=1, max_size=5))
-@settings(max_examples=200, deadline=None)
 def test_the_careful_way_reads_what_the_straight_way_reads(fixes: list[dict[str, Any]]) -> None:
     straight = decode_one(msgspec.json.encode(fixes))
     careful = decode_one(msgspec.json.encode([*fixes, None]))  # a bad fix forces it

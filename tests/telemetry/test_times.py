@@ -108,7 +108,6 @@ moments = st.datetimes(timezones=st.just(UTC))
 
 
 @given(moments)
-@settings(deadline=None)
 def test_what_is_written_is_read_back(moment: datetime) -> None:
     time_us = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // (
         datetime.resolution  # one microsecond
@@ -126,7 +125,6 @@ def test_columns_are_read_as_one_by_one(when: list[datetime], timespec: str) -> 
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=100)
 def test_a_spoilt_text_is_read_as_alone(data: st.DataObject) -> None:
     text = data.draw(st.sampled_from(["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.250Z"]))
     place = data.draw(st.integers(0, len(text) - 1))

@@ -40,7 +40,7 @@ def _knows(
     server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object
 ) -> AuthResult:
     known = LoginPassword(USERNAME.encode(), PASSWORD.encode())
-    return AuthResult(success=data == known)
+    return AuthResult(success=data == known, handled=False)  # so that it is answered
 
 
 @asynccontextmanager

@@ -338,4 +338,4 @@ class AnyOrderOfThings(RuleBasedStateMachine):
 
 
 TestAnyOrderOfThings = AnyOrderOfThings.TestCase
-TestAnyOrderOfThings.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+TestAnyOrderOfThings.settings = settings(stateful_step_count=60)

@@ -63,6 +63,7 @@ async def test_a_mail_server_that_asks_who_is_told() -> None:
             await _sender(port, who=f"{USERNAME}:wrong@").send(_letter())
     assert PASSWORD == "p@ss/word"
     assert not caught.value.is_final
+    assert "SMTPAuthenticationError" in str(caught.value)
     assert "wrong" not in str(caught.value)
 
 

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mqtt.server import Connect, Ended, Event, Publish, ServerConnection, ServerOptions
@@ -89,7 +89,6 @@ def test_byte_by_byte_is_the_same_as_all_at_once(version: int):
     assert seen([bytes((byte,)) for byte in data]) == whole
 
 
-@settings(deadline=None)
 @given(st.sampled_from(VERSIONS), st.lists(st.integers(0, 5000)))
 def test_any_pieces_give_the_same(version: int, cuts: list[int]):
     data = b"".join(dialogue(version).values())
@@ -147,7 +146,6 @@ def test_every_byte_changed_to_any_other_is_survived(version: int):
                 seen([before, data[:at] + bytes((byte,)) + data[at + 1 :]], bound=2000, settle=True)
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.lists(st.binary(max_size=600), max_size=10))
 def test_any_bytes_raise_nothing_but_ended_and_hold_little(pieces: list[bytes]):
     seen(pieces, bound=1500, settle=True)
@@ -166,7 +164,6 @@ PLAUSIBLE = st.one_of(
 )
 
 
-@settings(max_examples=500, deadline=None)
 @given(st.sampled_from(VERSIONS), st.lists(PLAUSIBLE, max_size=20), st.integers(1, 700))
 def test_plausible_bytes_raise_nothing_but_ended_and_hold_little(
     version: int, parts: list[bytes], size: int

@@ -5,7 +5,7 @@ Where the codec takes what the specification does not allow, the case is named h
 
 import mqtt5
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mqtt.server import Connect, Ended, Publish, ServerConnection, ServerOptions
@@ -92,7 +92,6 @@ properties_of_publish = st.lists(
 
 
 @codec_may_panic
-@settings(max_examples=400, deadline=None)
 @given(
     topic=TOPICS,
     payload=st.binary(max_size=40),
@@ -105,7 +104,6 @@ def test_a_publish_is_read_as_the_codec_reads_it(topic, payload, packet_id, prop
 
 
 @codec_may_panic
-@settings(max_examples=600, deadline=None)
 @given(st.integers(0x30, 0x3F), st.binary(max_size=40))
 @example(0x32, string("t") + b"\0\1\x00x")
 def test_any_content_of_a_publish_is_read_as_the_codec_reads_it(head: int, content: bytes):
@@ -113,7 +111,6 @@ def test_any_content_of_a_publish_is_read_as_the_codec_reads_it(head: int, conte
 
 
 @codec_may_panic
-@settings(max_examples=600, deadline=None)
 @given(
     st.integers(0, 6),
     st.lists(st.tuples(st.integers(0, 60), st.integers(0, 255)), max_size=3),
@@ -127,7 +124,6 @@ def test_a_damaged_publish_is_read_as_the_codec_reads_it(packet_id, damage, prop
     assert_alike(bytes(data))
 
 
-@settings(deadline=None)
 @given(
     client_id=texts,
     username=st.one_of(st.none(), texts),
@@ -164,7 +160,6 @@ def test_a_connect_that_the_codec_writes_is_read(
 
 
 @codec_may_panic
-@settings(max_examples=500, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 80), st.integers(0, 255)), max_size=3))
 def test_a_damaged_connect_is_not_taken_where_the_codec_does_not_take_it(damage):
     rest = b"\x05\x18\0\0\0\1" + string("w") + string("gone") + string("user") + string("pass")

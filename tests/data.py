@@ -1,0 +1,37 @@
+"""Data beside the repository: real traces and zones, and cases of other projects.
+
+In $OPSC_TEST_DATA and $OPSC_TEST_VECTORS, else in ../shared beside the checkout. Without them their
+tests are skipped, and the last line that pytest prints says so.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CASES = Path(__file__).parent / "cases"
+LACKING = "without "
+_SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def _folder(variable: str, name: str) -> Path:
+    return Path(os.environ.get(variable, _SHARED / name))
+
+
+def _needs(folder: Path, what: str, variable: str) -> pytest.MarkDecorator:
+    reason = f"{LACKING}{what} ({variable} names their folder)"
+    return pytest.mark.skipif(not folder.is_dir(), reason=reason)
+
+
+DATA = _folder("OPSC_TEST_DATA", "data")
+VECTORS = _folder("OPSC_TEST_VECTORS", "vectors")
+needs_data = _needs(DATA, "real traces and zones", "OPSC_TEST_DATA")
+needs_vectors = _needs(VECTORS, "cases of other projects", "OPSC_TEST_VECTORS")
+
+
+def cases_of(name: str, folder: Path = VECTORS) -> list[dict[str, Any]]:
+    """The cases of one file; none where the file is not there."""
+    path = folder / f"{name}.json"
+    return json.loads(path.read_text())["cases"] if path.exists() else []
