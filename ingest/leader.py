@@ -17,11 +17,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-import psycopg
 import structlog
 
 from db.core import leases
 from db.core.connect import Connection, Limits, connect
+from db.core.errors import DatabaseError
 from db.history.visits import VisitNotOpen
 from ingest.late.lookup import PastNeeded
 from ingest.metrics import Metrics
@@ -58,7 +58,7 @@ MOST_LEFT = 4  # batches of fixes that may be left over before no more are taken
 SHARED_LEFT = 3  # of these organizations have shares: the batch that exceeds them still has room
 
 _log = structlog.get_logger("ingest")
-TurnEnded = (psycopg.Error, leases.LeaseLost, VisitNotOpen, MqttError, OSError)
+TurnEnded = (DatabaseError, leases.LeaseLost, VisitNotOpen, MqttError, OSError)
 
 
 def _now_us() -> int:

@@ -21,11 +21,10 @@ from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
-import psycopg
 import structlog
 from numpy.typing import NDArray
-from psycopg.errors import UniqueViolation
 
+from db.core.errors import DatabaseError, UniqueViolation
 from ingest.pipeline import Stored, Turn, plan_asking, store
 from ingest.planning.decoded_batch import Arrivals
 from ingest.planning.leftovers import joined, leave, part_of
@@ -49,7 +48,7 @@ async def store_in_parts(
     turn: Turn,
     arrivals: Arrivals,
     sources: Sequence[Source],
-    error: psycopg.Error,
+    error: DatabaseError,
     settled: Callable[[Stored], None],
 ) -> None:
     """Stores what `store` could not store for an error of DATA_ERRORS; the caller holds `planning`.
@@ -156,7 +155,7 @@ def _check_not_new(turn: Turn, refused: RawMessage, error: UniqueViolation) -> N
     raise error
 
 
-def _refused(part: Arrivals, error: psycopg.Error) -> Arrivals:
+def _refused(part: Arrivals, error: DatabaseError) -> Arrivals:
     """The one message refused. The words of the database may name what is not the tenant's: the log
     has them.
     """

@@ -4,11 +4,11 @@ import asyncio
 import ssl
 from urllib.parse import urlsplit
 
-import psycopg
 import structlog
 
 from db.core import leases
 from db.core.connect import Connection, Limits, connect
+from db.core.errors import DatabaseError
 from listener.link.outbox import Link, Sender
 from listener.metrics import Metrics
 from service.exceptions import message
@@ -49,7 +49,7 @@ class Owner:
     async def _link_once(self) -> None:
         try:
             found = await self._owner()
-        except (psycopg.Error, TimeoutError) as error:
+        except (DatabaseError, TimeoutError) as error:
             self._trouble(f"the owner cannot be looked up: {message(error)}")
             await asyncio.sleep(_RETRY_S)
             return
@@ -75,13 +75,13 @@ class Owner:
         self._trouble("the link to ingest ended")
 
     async def _owner(self) -> tuple[int, str] | None:
-        """Look the owner up. Raises psycopg.Error or TimeoutError; the next look connects anew."""
+        """Look the owner up. Raises DatabaseError or TimeoutError; the next look connects anew."""
         try:
             async with asyncio.timeout(ANSWER_S):
                 if self._conn is None:
                     self._conn = await connect(self._database_url, "opsc-listen", _LIMITS)
                 return await leases.owner(self._conn, LEASE)
-        except (psycopg.Error, TimeoutError):
+        except (DatabaseError, TimeoutError):
             await self._forget_database()
             raise
 
@@ -121,7 +121,7 @@ class Owner:
             await asyncio.wait({link.lost}, timeout=LOOK_WHILE_LINKED_S)
             try:
                 found = await self._owner()
-            except (psycopg.Error, TimeoutError):
+            except (DatabaseError, TimeoutError):
                 continue
             if found is not None and found[0] != epoch:
                 return
