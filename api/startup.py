@@ -9,7 +9,7 @@ import structlog
 from api.settings import ApiSettings
 from db.core.connect import Pool, connect
 from db.core.errors import OperationalError
-from db.core.row_security import is_bypassed
+from db.core.tenant import is_row_security_bypassed
 
 _RETRY_MIN_S, _RETRY_MAX_S = 0.25, 5.0
 
@@ -56,6 +56,6 @@ async def _keep_trying(settings: ApiSettings, connections: Pool, told: str) -> N
 async def _open(settings: ApiSettings, connections: Pool) -> None:
     """Raises OperationalError, RowSecurityBypassed."""
     async with await connect(settings.database_url.get_secret_value(), "opsc-api") as conn:
-        if await is_bypassed(conn):
+        if await is_row_security_bypassed(conn):
             raise RowSecurityBypassed
     await connections.open()

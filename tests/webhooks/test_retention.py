@@ -12,8 +12,8 @@ import pytest_asyncio
 from structlog.testing import CapturingLogger
 
 from db.core.connect import Limits, Pool, connect, pool
-from db.history import event_list, retention
-from db.history.event_list import EventFilter
+from db.history import events, retention
+from db.history.events import EventFilter
 from db.history.retention import Days
 from tests.db import rows
 from tests.ingest.tenants import Tenant, Vehicle
@@ -270,8 +270,8 @@ async def test_readers_are_told_up_to_where_events_are_gone(
     for days, gone, kept in ((30, 0, 122), (5, 120, 2), (1, 122, 0)):
         await _removed(connections, Days(None, days, None))
         async with rows.transaction(world.database, "opsc_app", tenant.org_id) as conn:
-            assert await event_list.gone_up_to(conn) == gone
-            assert await event_list.count(conn, EventFilter(after_seq=0), 1000) == kept
+            assert await events.gone_up_to(conn) == gone
+            assert await events.count(conn, EventFilter(after_seq=0), 1000) == kept
 
 
 async def _audit_ages(world: World, org_id: UUID) -> list[int]:
