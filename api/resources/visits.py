@@ -14,7 +14,7 @@ from api.request.access import Reader
 from api.request.filters import check_filter_ids
 from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total, order_of
 from api.request.route import TenantRoute
-from db.core.orders import Order, RowKey
+from db.core.listing import Order, RowKey
 from db.history import visits
 from db.history.visits import ListedVisit, VisitFilter
 from telemetry.ids import format_id

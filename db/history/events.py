@@ -14,8 +14,7 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.listing import Conditions
-from db.core.orders import page
+from db.core.listing import Conditions, page
 
 
 class Event(NamedTuple):
