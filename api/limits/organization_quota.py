@@ -24,7 +24,7 @@ _REMEMBERED = 10_000
 
 
 class _Minute:
-    """What this process knows of an organization's minute, and has of it."""
+    """An organization's minute, as far as this process knows it, and its tokens here."""
 
     def __init__(self) -> None:
         self.per_minute = 0
@@ -47,7 +47,7 @@ class _Minute:
 
 
 class RequestLimits:
-    """Of the organizations whose requests this process has seen of late."""
+    """The minutes of the organizations that this process has let in."""
 
     def __init__(self, connections: Pool, clock: Callable[[], float] = time.monotonic) -> None:
         self._connections = connections
@@ -55,7 +55,7 @@ class RequestLimits:
         self._minutes: OrderedDict[UUID, _Minute] = OrderedDict()
 
     async def take(self, org_id: UUID, per_minute: int) -> Quota:
-        """One request more. Raises what the database may raise."""
+        """Counts one request more. Raises what the database may raise."""
         minute = self._minute(org_id)
         while True:
             if per_minute == minute.per_minute and (quota := minute.quota(self._clock())):

@@ -1,4 +1,4 @@
-"""What the database and its driver raise, for callers outside of `db`."""
+"""Exceptions of the database and its driver, for callers outside of `db`."""
 
 from psycopg import DataError, IntegrityError, InternalError, OperationalError
 from psycopg import Error as DatabaseError  # all of psycopg's, those of the pool too

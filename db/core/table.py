@@ -136,7 +136,7 @@ async def instant(conn: Connection) -> datetime:
 
 
 async def row_count(conn: Connection, table: Literal["assets", "trackers", "zones"]) -> int:
-    """How many rows of the table the tenant has that are not deleted.
+    """Returns how many rows of the table the tenant has that are not deleted.
 
     The database keeps these totals by triggers, exact as of each COMMIT (`0010_quick_lists.sql`):
     to count the rows of a large organization would take longer than to read a page of them.

@@ -76,7 +76,7 @@ def acting_for(org_id: UUID, actor: Actor | None = None) -> Asked:
 
 
 async def is_row_security_bypassed(conn: Connection) -> bool:
-    """Whether the role of `conn` sees the rows of every tenant, as a superuser does."""
+    """Returns whether the role of `conn` sees the rows of every tenant, as a superuser does."""
     cursor = await conn.execute(
         "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
     )

@@ -16,7 +16,7 @@ from db.core.tenant import acting_for
 
 
 class Block(NamedTuple):
-    """Tokens that were given; `remaining` are left of the limit, for `left_s`."""
+    """Tokens that were given. `remaining` more are left of the limit; the minute lasts `left_s`."""
 
     granted: int
     remaining: int
@@ -42,7 +42,7 @@ async def take(conn: Connection, org_id: UUID, per_minute: int, extra: int) -> B
 
 
 async def running(conn: Connection) -> Running | None:
-    """The tenant's minute; None: none runs."""
+    """Returns the tenant's minute; None where none runs."""
     async with conn.cursor(row_factory=args_row(Running)) as cursor:
         await cursor.execute(
             """
