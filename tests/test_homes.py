@@ -59,7 +59,7 @@ def test_sql_is_found(planted: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Select a page.", "from BEGIN to COMMIT", "OPSC_FROM", "BEGIN to COMMIT", "WITHOUT"]
+    "text", ["Select a page.", "from BEGIN to COMMIT", "VALID_FROM", "BEGIN to COMMIT", "WITHOUT"]
 )
 def test_what_is_no_sql_is_not_found(text: str) -> None:
     assert list(sql_in(repr(text))) == []

@@ -37,6 +37,7 @@ from starlette.formparsers import MultiPartParser
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -195,7 +196,7 @@ def test_starlette_bounds_the_parts_of_a_form() -> None:
 
 
 async def test_uvicorn_has_a_protocol_that_shows_its_connection() -> None:
-    async def app(*_: object) -> None: ...
+    async def app(scope: Scope, receive: Receive, send: Send) -> None: ...
 
     state = ServerState()
     config = uvicorn.Config(app, http=HttpToolsProtocol, log_config=None)
