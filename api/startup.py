@@ -4,12 +4,12 @@ row-level security: no request is ever served over a login that may see all orga
 
 import asyncio
 
-import psycopg
 import structlog
 
 from api.settings import ApiSettings
 from db.core.connect import Pool, connect
-from db.core.row_security import is_bypassed
+from db.core.errors import OperationalError
+from db.core.tenant import is_row_security_bypassed
 
 _RETRY_MIN_S, _RETRY_MAX_S = 0.25, 5.0
 
@@ -30,7 +30,7 @@ async def opened(settings: ApiSettings, connections: Pool) -> asyncio.Task[None]
     """
     try:
         await _open(settings, connections)
-    except psycopg.OperationalError as error:
+    except OperationalError as error:
         _log.warning("waiting for the database", error=str(error).strip())
         return asyncio.create_task(_keep_trying(settings, connections, str(error)))
     return None
@@ -44,7 +44,7 @@ async def _keep_trying(settings: ApiSettings, connections: Pool, told: str) -> N
         delay_s = min(2 * delay_s, _RETRY_MAX_S)
         try:
             await _open(settings, connections)
-        except (psycopg.OperationalError, RowSecurityBypassed) as error:
+        except (OperationalError, RowSecurityBypassed) as error:
             if str(error) != told:
                 told = str(error)
                 _log.warning("waiting for the database", error=told.strip())
@@ -54,8 +54,8 @@ async def _keep_trying(settings: ApiSettings, connections: Pool, told: str) -> N
 
 
 async def _open(settings: ApiSettings, connections: Pool) -> None:
-    """Raises psycopg.OperationalError, RowSecurityBypassed."""
+    """Raises OperationalError, RowSecurityBypassed."""
     async with await connect(settings.database_url.get_secret_value(), "opsc-api") as conn:
-        if await is_bypassed(conn):
+        if await is_row_security_bypassed(conn):
             raise RowSecurityBypassed
     await connections.open()

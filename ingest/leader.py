@@ -13,11 +13,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
-import psycopg
 import structlog
 
 from db.core import leases
 from db.core.connect import Connection, Limits, connect
+from db.core.errors import DatabaseError
 from db.history import quarantine
 from db.history.visits import VisitNotOpen
 from ingest.pipeline import Pipeline
@@ -44,7 +44,7 @@ _TIDY_ROWS = 200  # few: the connection also reads the inbox, and a row may have
 _TIDY_S, _TIDY_MORE_S = 60.0, 0.25  # between two steps; while there is more to remove
 
 _log = structlog.get_logger("ingest")
-TERM_ERRORS = (psycopg.Error, leases.LeaseLost, VisitNotOpen, MqttError, OSError)
+TERM_ERRORS = (DatabaseError, leases.LeaseLost, VisitNotOpen, MqttError, OSError)
 
 
 def _now_us() -> int:

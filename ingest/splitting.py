@@ -21,11 +21,10 @@ from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
-import psycopg
 import structlog
 from numpy.typing import NDArray
-from psycopg.errors import UniqueViolation
 
+from db.core.errors import DatabaseError, UniqueViolation
 from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.leftovers import joined, leave, part_of
 from ingest.planning.memory import Memory
@@ -50,7 +49,7 @@ async def store_in_parts(
     term: LeaderTerm,
     arrivals: DecodedBatch,
     sources: Sequence[Source],
-    error: psycopg.Error,
+    error: DatabaseError,
     settled: Callable[[Stored], None],
 ) -> None:
     """Store what `store` could not store for an error of DATA_ERRORS. The caller plans nothing.
@@ -159,7 +158,7 @@ def _check_not_new(term: LeaderTerm, refused: RawMessage, error: UniqueViolation
     raise error
 
 
-def _refused(part: DecodedBatch, error: psycopg.Error) -> DecodedBatch:
+def _refused(part: DecodedBatch, error: DatabaseError) -> DecodedBatch:
     """The one message refused. The words of the database may name what is not the tenant's: the log
     has them.
     """

@@ -78,7 +78,7 @@ async def store(
     A plan that writes nothing, made because time has passed, costs no transaction: only the
     revision is read.
 
-    Raises LeaseLost where another process holds the lease by now, and psycopg.Error or VisitNotOpen
+    Raises LeaseLost where another process holds the lease by now, and DatabaseError or VisitNotOpen
     where the database could not take them.
     """
     started = time.perf_counter()

@@ -3,14 +3,14 @@
 import asyncio
 import random
 
-import psycopg
 import structlog
 
+from db.core.errors import InternalError, OperationalError
 from service.exceptions import message
 
 # A server that is gone, restarting, full or read-only; a session that was ended; a wait that was
 # cut off. Whoever meets one of these begins again. Anything else is a fault of ours.
-TROUBLE = (psycopg.OperationalError, psycopg.InternalError)
+TROUBLE = (OperationalError, InternalError)
 
 _DELAY_MIN_S = 0.25
 _DELAY_MAX_S = 5.0

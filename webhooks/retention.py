@@ -13,9 +13,9 @@ from functools import partial
 from typing import NamedTuple
 
 import structlog
-from psycopg.errors import ForeignKeyViolation, LockNotAvailable
 
 from db.core.connect import Connection, Pool
+from db.core.errors import ForeignKeyViolation, LockNotAvailable
 from db.history import retention
 from db.history.retention import Chunk, Days, OrganizationDays
 from webhooks.metrics import WebhookMetrics

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from time import monotonic
 
 import structlog
-from psycopg.errors import QueryCanceled, TransactionTimeout
 
 from db.core import leases
 from db.core.connect import Connection, Pool
+from db.core.errors import QueryCanceled, TransactionTimeout
 from db.delivery import sequencer
 from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage, pause

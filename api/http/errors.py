@@ -4,12 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import psycopg
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from psycopg import errors
-from psycopg_pool import PoolTimeout, TooManyRequests
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +14,7 @@ from starlette.routing import Match
 
 from api.http.middleware import refuse
 from api.http.problems import MOST_FAULTS, Fault, Problem, bad_parameter, conflict, unavailable
+from db.core.errors import IntegrityError, OperationalError, QueryCanceled
 from db.resources.zones import PageTooLarge
 from service.exceptions import message
 
@@ -83,11 +81,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(psycopg.IntegrityError, _on_conflict)
+    app.add_exception_handler(IntegrityError, _on_conflict)
     app.add_exception_handler(PageTooLarge, _on_page_too_large)
-    app.add_exception_handler(psycopg.OperationalError, _on_database_trouble)
-    app.add_exception_handler(PoolTimeout, _on_database_trouble)
-    app.add_exception_handler(TooManyRequests, _on_database_trouble)
+    app.add_exception_handler(OperationalError, _on_database_trouble)
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:
@@ -192,14 +188,14 @@ def _methods_at(request: Request, path: str | None = None) -> set[str]:
 
 
 async def _on_conflict(request: Request, error: Exception) -> Response:
-    assert isinstance(error, psycopg.IntegrityError)
+    assert isinstance(error, IntegrityError)
     problem = conflict_of(error)
     if problem is None:
         raise error
     return refuse(request.scope, problem)
 
 
-def conflict_of(error: psycopg.IntegrityError) -> Problem | None:
+def conflict_of(error: IntegrityError) -> Problem | None:
     """What a broken constraint means to the client; None: it means a fault of ours."""
     known = _CONFLICTS.get(error.diag.constraint_name or "")
     if known is None:
@@ -215,7 +211,7 @@ async def _on_page_too_large(request: Request, error: Exception) -> Response:
 
 async def _on_database_trouble(request: Request, error: Exception) -> Response:
     _log.warning("database unavailable", error=type(error).__name__, detail=message(error))
-    if isinstance(error, errors.QueryCanceled):
+    if isinstance(error, QueryCanceled):
         problem = unavailable("The question took too long: ask for less at once.")
     else:
         problem = unavailable("The database cannot be reached or is busy.")

@@ -56,12 +56,10 @@ class Admission:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """What is done beside requests while the block lasts; at its end nothing is kept back."""
-        loops = [asyncio.create_task(loop.run()) for loop in (self._limits, self._counts)]
+        """Writes the counts while the block lasts, and at its end."""
+        writing = asyncio.create_task(self._counts.run())
         try:
             yield
         finally:
-            for task in loops:
-                task.cancel()
-            await self._limits.give_back()
+            writing.cancel()
             await self._counts.write()

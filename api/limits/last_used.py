@@ -9,12 +9,11 @@ import time
 from collections import OrderedDict, defaultdict
 from uuid import UUID
 
-import psycopg
 import structlog
-from psycopg_pool import PoolTimeout, TooManyRequests
 
 from api.auth.caller import Caller
 from db.core.connect import Pool
+from db.core.errors import OperationalError
 from db.core.tenant import tenant
 from db.identity import api_keys, sign_ins
 
@@ -59,7 +58,7 @@ class Usage:
         try:
             for org_id, callers in by_organization.items():
                 await self._write(org_id, callers)
-        except (psycopg.OperationalError, PoolTimeout, TooManyRequests) as error:
+        except OperationalError as error:
             _log.warning("last use of credentials not written", error=type(error).__name__)
 
     async def _write(self, org_id: UUID, callers: list[Caller]) -> None:

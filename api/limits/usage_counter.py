@@ -7,11 +7,10 @@ what cannot be written is tried again with what came meanwhile.
 import asyncio
 from uuid import UUID
 
-import psycopg
 import structlog
-from psycopg_pool import PoolTimeout, TooManyRequests
 
 from db.core.connect import Pool
+from db.core.errors import OperationalError
 from db.requests import request_usage
 from db.requests.request_usage import Count
 
@@ -49,7 +48,7 @@ class RequestCounts:
             try:
                 async with self._connections.connection() as conn:
                     await request_usage.add(conn, dict(some))
-            except (psycopg.OperationalError, PoolTimeout, TooManyRequests) as error:
+            except OperationalError as error:
                 _log.warning("request counts not written, retrying", error=type(error).__name__)
                 for org_id, count in some:
                     self._add(org_id, count)

@@ -26,8 +26,8 @@ from api.http.etags import Preconditions
 from api.http.middleware import request_id
 from api.http.problems import Problem, forbidden, unauthorized
 from api.request.idempotency import Attempt
-from db.core.bearer_secrets import API_KEY, MAX_SECRET_CHARACTERS, secret_hash
 from db.core.connect import Connection
+from db.core.secrets import API_KEY, MAX_SECRET_CHARACTERS, secret_hash
 from db.core.tenant import Actor, reading, tenant
 from db.identity import credentials
 from db.identity.credentials import Standing

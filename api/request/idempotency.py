@@ -16,7 +16,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from hashlib import sha256
 
 import msgspec
-import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -26,6 +25,7 @@ from api.http.errors import conflict_of
 from api.http.middleware import refuse
 from api.http.problems import Problem, conflict
 from db.core.connect import Connection
+from db.core.errors import IntegrityError
 from db.core.secrets import UnsealError
 from db.requests import idempotency
 from db.requests.idempotency import Kept
@@ -79,7 +79,7 @@ class Attempt:
                 response = await handle(request)
             except _Replay as replay:
                 return replay.response
-            except (Problem, psycopg.IntegrityError) as error:
+            except (Problem, IntegrityError) as error:
                 problem = error if isinstance(error, Problem) else conflict_of(error)
                 if problem is None or problem.status == 429 or problem.status >= 500:
                     raise

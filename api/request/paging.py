@@ -17,7 +17,7 @@ from api.http.cursors import MAX_CURSOR_CHARACTERS, Position
 from api.http.encoding import ok, sparse
 from api.http.problems import bad_parameter
 from api.request.access import Access
-from db.core.orders import Order
+from db.core.listing import Order
 
 MAX_ROWS = 1_000  # of a page
 MAX_COUNTED = 1_000_000  # counting a longer list would take longer than reading a page of it

@@ -19,10 +19,10 @@ from api.http.problems import bad_field, not_found
 from api.request.access import Access, Admin
 from api.request.paging import ListOf, Page, SortedQuery, Total
 from api.request.route import TenantRoute
-from db.core.bearer_secrets import API_KEY, new_secret, secret_hash
 from db.core.connect import Connection
 from db.core.ids import new_id
-from db.core.orders import RowKey
+from db.core.listing import RowKey
+from db.core.secrets import API_KEY, new_secret, secret_hash
 from db.identity import api_keys, users
 from db.identity.api_keys import ApiKey
 

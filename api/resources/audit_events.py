@@ -1,7 +1,7 @@
 """Audit events: who changed what, for administrators.
 
-The database writes one for each row that somebody made, changed or removed. Nobody can change one:
-each has the hash of itself and of the one before, and `/verification` hashes them anew.
+The database writes one for each row that somebody made, changed or removed. The API can only read
+them.
 """
 
 from datetime import datetime
@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from api.auth.caller import Via
 from api.http import fields
-from api.http.encoding import id_text, ok, optional_id_text, raw_json, time_text
+from api.http.encoding import id_text, optional_id_text, raw_json, time_text
 from api.http.problems import Fault, not_found
 from api.request.access import Admin
 from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
@@ -25,8 +25,6 @@ from db.requests.audit import AuditEvent, AuditFilter, AuditKey
 from telemetry.ids import parse_id
 
 router = APIRouter(prefix="/v1/audit-events", tags=["audit-events"], route_class=TenantRoute)
-
-_CHECKED_AT_ONCE = 10_000
 
 # The types of resources, as the migrations name them, and the prefix of their ids.
 ResourceType = Literal[
@@ -77,7 +75,6 @@ _ANY_ID = {
     "examples": ["ast_01jd8x0k2m4n6p8q0r2s4t6v8w"],
 }
 AnyId = Annotated[UUID, BeforeValidator(_read_any_id), WithJsonSchema(_ANY_ID)]
-_Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$", max_length=64, examples=["0f" * 32])]
 
 
 class Change(BaseModel):
@@ -91,7 +88,7 @@ class Change(BaseModel):
 class AuditEventItem(BaseModel):
     """One row that was made, changed or removed."""
 
-    seq: fields.Count = Field(description="counts per organization, without gaps")
+    seq: fields.Count = Field(description="later changes have higher ones; numbers are left out")
     occurred_at: datetime
     user_id: fields.UserId | None = Field(description="who; null: the system or its operator")
     via: Via | None
@@ -104,7 +101,6 @@ class AuditEventItem(BaseModel):
     )
     action: Literal["insert", "update", "delete"]
     changes: dict[str, Change]
-    hash: _Hash
 
 
 class AuditQuery(ListQuery):
@@ -115,22 +111,6 @@ class AuditQuery(ListQuery):
     user_id: Annotated[fields.UserId | None, Field(description="who made the change")] = None
     since: Annotated[fields.Time | None, Field(alias="from")] = None
     until: Annotated[fields.Time | None, Field(alias="to")] = None
-
-
-class VerificationItem(BaseModel):
-    """What came of hashing a stretch of events anew."""
-
-    events: fields.Count = Field(description="how many are as they were written")
-    last_seq: fields.Count | None = Field(description="of them")
-    last_hash: _Hash | None = Field(description="keep it elsewhere: it vouches for all before it")
-    broken_seq: fields.Count | None = Field(description="the first that is missing or was changed")
-    complete: bool = Field(description="false: there are more; go on after last_seq")
-
-
-class VerificationQuery(fields.Query):
-    """Where to begin."""
-
-    after: Annotated[int, Field(ge=0, le=2**53 - 1, description="a seq")] = 0
 
 
 @router.get("", operation_id="listAuditEvents", response_model=ListOf[AuditEventItem])
@@ -152,25 +132,6 @@ async def list_audit_events(access: Admin, query: Annotated[AuditQuery, Query()]
     return page.response(rows, total, key=lambda row: AuditKey(row.seq), item=_item)
 
 
-@router.get("/verification", operation_id="verifyAuditEvents", response_model=VerificationItem)
-async def verify_audit_events(
-    access: Admin, query: Annotated[VerificationQuery, Query()]
-) -> Response:
-    """Hashes up to 10,000 events anew, each on the hash of the one before."""
-    async with access.transaction() as conn:
-        checked = await audit.check(conn, access.caller.org_id, query.after, _CHECKED_AT_ONCE)
-    last = checked.last
-    return ok(
-        {
-            "events": checked.events,
-            "last_seq": None if last is None else last.seq,
-            "last_hash": None if last is None else last.hash.hex(),
-            "broken_seq": checked.broken_seq,
-            "complete": checked.broken_seq is None and checked.events < _CHECKED_AT_ONCE,
-        }
-    )
-
-
 def _nothing(what: str, parameter: str) -> Exception:
     return not_found(what, fault=Fault(f"There is no such {what}.", parameter=parameter))
 
@@ -190,5 +151,4 @@ def _item(event: AuditEvent) -> dict[str, Any]:
         "table": event.table_name,
         "action": event.action,
         "changes": raw_json(event.changes),
-        "hash": event.hash.hex(),
     }

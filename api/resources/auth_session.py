@@ -18,7 +18,7 @@ from api.http.problems import unauthorized
 from api.request.access import Access, Reader
 from api.request.route import PublicRoute, UngatedRoute
 from api.resources.sign_in import Credentials, sign_in
-from db.core.bearer_secrets import SESSION, new_secret, secret_hash
+from db.core.secrets import SESSION, new_secret, secret_hash
 from db.identity import sign_ins
 from db.identity.users import Role
 

@@ -28,16 +28,16 @@ from api.http.problems import Problem, unauthorized
 from api.request.route import PublicRoute
 from api.resources.oauth_forms import FormOrJsonRoute
 from api.resources.sign_in import Credentials, sign_in
-from db.core.bearer_secrets import (
+from db.core.connect import Connection
+from db.core.secrets import (
     API_KEY,
     MAX_SECRET_CHARACTERS,
     REFRESH_TOKEN,
+    derived_key,
     new_secret,
     secret_hash,
     written,
 )
-from db.core.connect import Connection
-from db.core.secrets import derived_key
 from db.core.tenant import tenant
 from db.identity import api_keys, credentials, sign_ins
 from db.identity.sign_ins import Presented, SignIn

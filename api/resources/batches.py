@@ -35,11 +35,10 @@ from api.resources.zones.validation import check_shape
 from db.core.connect import Connection
 from db.core.registry_revision import bump
 from db.core.table import instant
-from db.resources import assets, batches, tracker_assignments
+from db.resources import assets, batches, trackers
 from db.resources.clients import clients
 from db.resources.sites import sites
-from db.resources.tracker_assignments import EVER
-from db.resources.trackers import Tracker
+from db.resources.trackers import EVER, Tracker
 
 MOST = 1_000
 router = APIRouter(prefix="/v1", route_class=LargeBodyRoute)
@@ -102,7 +101,7 @@ async def create_trackers(
     _each(body, wanted_assignment)
     async with access.transaction() as conn:
         revision, at = await bump(conn)
-        free = await tracker_assignments.free_since(
+        free = await trackers.assets_free_since(
             conn, [one.asset_id for one in body if one.asset_id is not None]
         )
         made = _each(body, lambda one: _tracker(one, at, free))

@@ -19,8 +19,8 @@ from api.request.access import Access, Reader
 from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
 from api.request.route import TenantRoute
 from db.core.connect import Connection
-from db.history import event_list
-from db.history.event_list import Event, EventFilter, EventKey
+from db.history import events
+from db.history.events import EventFilter, EventKey, ListedEvent
 from telemetry.ids import format_id
 
 router = APIRouter(prefix="/v1/events", tags=["events"], route_class=TenantRoute)
@@ -57,8 +57,8 @@ async def list_events(access: Reader, query: Annotated[EventQuery, Query()]) -> 
     async with access.transaction() as conn:
         if query.after and page.after is None:
             await _check_kept(conn, query.after)
-        total = page.total or Total.counted(await event_list.count(conn, wanted, MAX_COUNTED + 1))
-        rows = await event_list.listing(
+        total = page.total or Total.counted(await events.count(conn, wanted, MAX_COUNTED + 1))
+        rows = await events.listing(
             conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
         )
     return page.response(
@@ -72,7 +72,7 @@ async def get_event(
 ) -> Response:
     """One event."""
     async with access.transaction() as conn:
-        event = await event_list.find(conn, event_id)
+        event = await events.find(conn, event_id)
     if event is None:
         raise not_found("event")
     return ok(_item(access, event))
@@ -80,7 +80,7 @@ async def get_event(
 
 async def _check_kept(conn: Connection, after: int) -> None:
     """Whoever reads on from there would miss events without being told."""
-    gone = await event_list.gone_up_to(conn)
+    gone = await events.gone_up_to(conn)
     if after < gone:
         raise bad_parameter(
             "after",
@@ -89,7 +89,7 @@ async def _check_kept(conn: Connection, after: int) -> None:
         )
 
 
-def _item(access: Access, event: Event) -> dict[str, Any]:
+def _item(access: Access, event: ListedEvent) -> dict[str, Any]:
     return {
         "id": format_id("evt", event.id),
         "type": event.type,

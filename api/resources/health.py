@@ -1,13 +1,12 @@
 """Whether the process lives, and whether it can serve."""
 
 from fastapi import APIRouter, Request
-from psycopg import OperationalError
-from psycopg_pool import PoolTimeout, TooManyRequests
 from starlette.responses import Response
 
 from api.context import ApiState
 from api.http.encoding import ok
 from api.http.problems import unavailable
+from db.core.errors import OperationalError
 
 router = APIRouter(include_in_schema=False)
 _WAIT_S = 2
@@ -26,6 +25,6 @@ async def ready(request: Request) -> Response:
     try:
         async with state.connections.connection(timeout=_WAIT_S) as conn:
             await conn.execute("SELECT 1")
-    except (OperationalError, PoolTimeout, TooManyRequests):
+    except OperationalError:
         raise unavailable("The database cannot be reached.") from None
     return ok({"status": "ok"})

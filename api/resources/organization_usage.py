@@ -32,9 +32,9 @@ PerMinute = Annotated[
 
 
 class MinuteItem(BaseModel):
-    """The minute that runs, right to about a second."""
+    """The minute that runs. What a process has reserved counts as let in."""
 
-    requests: fields.Count = Field(description="let in so far", examples=[120])
+    requests: fields.Count = Field(description="let in or reserved so far", examples=[120])
     remaining: fields.Count = Field(examples=[880])
     ends_at: datetime
 
@@ -104,8 +104,8 @@ async def _minute(conn: Connection, per_minute: int) -> dict[str, Any] | None:
     if running is None:
         return None
     return {
-        "requests": running.requests,
-        "remaining": max(per_minute - running.requests, 0),
+        "requests": running.taken,
+        "remaining": max(per_minute - running.taken, 0),
         "ends_at": time_text(running.ends_at),
     }
 

@@ -18,7 +18,7 @@ from api.http.problems import Problem, bad_field
 from api.request.route import PublicRoute
 from api.resources.auth_tokens import Nothing
 from api.resources.sign_in import address
-from db.core.bearer_secrets import MAX_SECRET_CHARACTERS, secret_hash
+from db.core.secrets import MAX_SECRET_CHARACTERS, secret_hash
 from db.core.tenant import tenant
 from db.delivery import mail_outbox
 from db.identity import credentials, sign_ins, user_links, users

@@ -27,7 +27,7 @@ from api.request.filters import check_filter_ids
 from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total, order_of
 from api.request.route import TenantRoute
 from db.core.connect import Connection
-from db.core.orders import Order, RowKey
+from db.core.listing import Order, RowKey
 from db.history import quarantine_list
 from db.history.quarantine_list import Quarantined, QuarantineFilter
 from telemetry.ids import format_id

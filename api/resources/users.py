@@ -17,7 +17,7 @@ from api.request.paging import ListOf, Page, SortedQuery, Total
 from api.request.route import TenantRoute
 from db.core.connect import Connection
 from db.core.ids import new_id
-from db.core.orders import RowKey
+from db.core.listing import RowKey
 from db.delivery import mail_outbox
 from db.identity import api_keys, sign_ins, user_links, users
 from db.identity.users import Role, User

@@ -14,9 +14,9 @@ from api.request.access import Reader
 from api.request.filters import check_filter_ids
 from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total, order_of
 from api.request.route import TenantRoute
-from db.core.orders import Order, RowKey
-from db.history import visit_list
-from db.history.visit_list import Visit, VisitFilter
+from db.core.listing import Order, RowKey
+from db.history import visits
+from db.history.visits import ListedVisit, VisitFilter
 from telemetry.ids import format_id
 
 router = APIRouter(prefix="/v1/visits", tags=["visits"], route_class=TenantRoute)
@@ -88,8 +88,8 @@ async def list_visits(access: Reader, query: Annotated[VisitQuery, Query()]) -> 
     )
     async with access.transaction() as conn:
         await check_filter_ids(conn, asset_id=query.asset_id, zone_id=query.zone_id)
-        total = page.total or Total.counted(await visit_list.count(conn, wanted, MAX_COUNTED + 1))
-        rows = await visit_list.listing(
+        total = page.total or Total.counted(await visits.count(conn, wanted, MAX_COUNTED + 1))
+        rows = await visits.listing(
             conn,
             wanted,
             order=query.order,
@@ -106,17 +106,17 @@ async def get_visit(
 ) -> Response:
     """One visit."""
     async with access.transaction() as conn:
-        visit = await visit_list.find(conn, visit_id)
+        visit = await visits.find(conn, visit_id)
     if visit is None:
         raise not_found("visit")
     return ok(_item(visit))
 
 
-def _duration_s(visit: Visit) -> float | None:
+def _duration_s(visit: ListedVisit) -> float | None:
     return None if visit.left_at is None else (visit.left_at - visit.entered_at).total_seconds()
 
 
-def _item(visit: Visit) -> dict[str, Any]:
+def _item(visit: ListedVisit) -> dict[str, Any]:
     return {
         "id": format_id("vis", visit.id),
         "asset_id": id_text("ast", visit.asset_id),

@@ -20,7 +20,7 @@ from api.request.paging import ListOf, Page, SortedQuery, Total
 from api.request.route import TenantRoute
 from db.core.connect import Connection
 from db.core.ids import new_id
-from db.core.orders import RowKey
+from db.core.listing import RowKey
 from db.delivery.webhook_urls import URL_LENGTH_MAX, WebhookUrlError, check_webhook_url
 from db.resources import webhook_endpoints
 from db.resources.webhook_endpoints import WebhookEndpoint

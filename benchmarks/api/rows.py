@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from benchmarks.common import rows as setup_rows
 from benchmarks.common.rows import ORGANIZATION, Admin, asset_uuid, tracker_uuid, zone_uuid
 from benchmarks.common.workload import Floats
-from db.core.bearer_secrets import API_KEY, new_secret, secret_hash
+from db.core.secrets import API_KEY, new_secret, secret_hash
 from telemetry.ids import derived_id
 
 USER = derived_id(b"bench user", b"\x00")

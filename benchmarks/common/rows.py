@@ -14,7 +14,7 @@ import psycopg
 
 from benchmarks.common.payloads import tracker_id, tracker_secret
 from benchmarks.common.workload import Floats
-from db.core.bearer_secrets import secret_hash
+from db.core.secrets import secret_hash
 from telemetry.ids import derived_id, parse_id
 
 Admin: TypeAlias = psycopg.Connection[tuple[Any, ...]]

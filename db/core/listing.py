@@ -1,19 +1,28 @@
-"""A WHERE clause that is put together from what a caller asks for.
+"""How a list is filtered, sorted and cut into pages.
 
 Only conditions that are asked for stand in the statement, so the planner sees each of them plainly
 and not behind an `OR parameter IS NULL`.
+
+A list is sorted by a time of its rows, as a rule when they were made, or by their names, and by id
+where these agree. A page goes on behind the key of the last row of the one before. A row that keeps
+its key while a list is walked is shown once; rows never change when they were made.
 """
 
-from typing import LiteralString
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, LiteralString, NamedTuple, Protocol
+from uuid import UUID
 
 from psycopg import sql
 
 _FOLDED = '(lower(%(prefix)s::text COLLATE pg_c_utf8) COLLATE "C")'
 _BEHIND = r"""((lower(%(prefix)s::text COLLATE pg_c_utf8) || U&'\+10FFFF') COLLATE "C")"""
+# As the column `name_key` is made of a name.
+_FOLDED_AFTER: LiteralString = '(lower(%(after_name)s::text COLLATE pg_c_utf8) COLLATE "C")'
 
 
 class Conditions:
-    """A conjunction with its named parameters."""
+    """A WHERE clause: a conjunction with its named parameters."""
 
     def __init__(self) -> None:
         self._conditions: list[sql.Composable] = []
@@ -56,3 +65,90 @@ class Conditions:
     def and_also(self) -> sql.Composable:
         """`AND ...` behind other conditions, or nothing."""
         return sql.SQL("").join(sql.SQL(" AND ") + condition for condition in self._conditions)
+
+
+class RowKey(NamedTuple):
+    """Where a row stands in a list by time."""
+
+    at: datetime
+    id: UUID
+
+
+class NameKey(NamedTuple):
+    """Where a row stands in a list by name, whatever the case of its letters."""
+
+    name: str
+    id: UUID
+
+
+class _Made(Protocol):
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def created_at(self) -> datetime: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Newest first, unless it says otherwise."""
+
+    by: Literal["time", "name"] = "time"
+    descending: bool = True
+
+    @property
+    def key_type(self) -> type[RowKey] | type[NameKey]:
+        return NameKey if self.by == "name" else RowKey
+
+    def key(self, row: _Made) -> RowKey | NameKey:
+        """Where a row stands, by when it was made. By name, the row must have one."""
+        if self.by == "name":
+            return NameKey(getattr(row, "name"), row.id)  # noqa: B009  # not every row has one
+        return RowKey(row.created_at, row.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What a statement calls the columns that it can be sorted by."""
+
+    time: LiteralString = "created_at"
+    name_key: LiteralString = "name_key"
+    id: LiteralString = "id"
+
+    def go_on(self, conditions: Conditions, order: Order, after: RowKey | NameKey | None) -> None:
+        """Only what comes behind `after`."""
+        than: LiteralString = "<" if order.descending else ">"
+        if isinstance(after, NameKey):
+            conditions.add(
+                f"({self.name_key}, {self.id}) {than} ({_FOLDED_AFTER}, %(after_id)s)",
+                after_name=after.name,
+                after_id=after.id,
+            )
+        elif after is not None:
+            conditions.add(
+                f"({self.time}, {self.id}) {than} (%(after_at)s, %(after_id)s)",
+                after_at=after.at,
+                after_id=after.id,
+            )
+
+    def order_by(self, order: Order) -> sql.SQL:
+        """`ORDER BY ...`."""
+        column = self.name_key if order.by == "name" else self.time
+        way: LiteralString = "DESC" if order.descending else "ASC"
+        return sql.SQL(f"ORDER BY {column} {way}, {self.id} {way}")
+
+
+NEWEST_FIRST = Order()
+
+
+def page(conditions: Conditions, limit: int, offset: int) -> sql.Composable:
+    """`LIMIT ... OFFSET ...`, of a list that is filtered by the conditions, before `go_on`.
+
+    A plan that does not know how few rows are wanted looks dear, so PostgreSQL would make another
+    one each time: the numbers stand in the statement, and the plan of a page that is asked for
+    often is kept. Not where a list is filtered by values. Then they are parameters, to have a plan
+    made for these values: one that is good for frequent ones reads a whole list for a rare one.
+    """
+    if conditions.values:
+        conditions.values.update(limit=limit, offset=offset)
+        return sql.SQL("LIMIT %(limit)s OFFSET %(offset)s")
+    return sql.SQL("LIMIT {} OFFSET {}").format(sql.Literal(limit), sql.Literal(offset))

@@ -1,14 +1,19 @@
-"""Secrets that must be read again (webhook secrets, kept answers), encrypted at rest.
+"""Secrets as they are stored: sealed where they must be read again, else as a hash.
 
-AES-256-GCM under a key derived from `OPSC_SECRET_KEY`. A sealed secret is bound to its owner by
-`aad` (for a webhook secret the 16 bytes of the endpoint's id), so a row that is copied to another
-endpoint does not open there. Layout: one byte of format version, a nonce of 12 bytes, the
-ciphertext with its tag of 16 bytes.
+Webhook secrets and kept answers are sealed: AES-256-GCM under a key derived from `OPSC_SECRET_KEY`.
+A sealed secret is bound to its owner by `aad` (for a webhook secret the 16 bytes of the endpoint's
+id), so a row that is copied to another endpoint does not open there. Layout: one byte of format
+version, a nonce of 12 bytes, the ciphertext with its tag of 16 bytes.
+
+API keys, refresh tokens, session cookies and links are good for whoever brings them. Each is a
+prefix that tells what it is, and 256 random bits. Stored is the SHA-256 of the whole text: nothing
+can be guessed from it, so it needs no salt and can be looked up by.
 """
 
 import base64
 import binascii
 import os
+from hashlib import sha256
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -20,6 +25,10 @@ SECRET_KEY_FORM = f"{SECRET_KEY_BYTES} bytes in base64url"
 _VERSION = b"\x01"
 _NONCE_BYTES = 12
 _TAG_BYTES = 16
+
+API_KEY, REFRESH_TOKEN, SESSION, LINK = "opsk_", "opsr_", "opss_", "opsl_"
+MAX_SECRET_CHARACTERS = 128
+_SECRET_BYTES = 32
 
 
 class SecretKeyError(ValueError):
@@ -74,3 +83,18 @@ class SecretBox:
             return self._cipher.decrypt(nonce, ciphertext, aad)
         except InvalidTag:
             raise UnsealError("the secret key or the owner is another, or it is damaged") from None
+
+
+def new_secret(prefix: str) -> str:
+    """A new one."""
+    return written(prefix, os.urandom(_SECRET_BYTES))
+
+
+def written(prefix: str, secret: bytes) -> str:
+    """32 bytes as the text of a secret."""
+    return prefix + base64.urlsafe_b64encode(secret).rstrip(b"=").decode("ascii")
+
+
+def secret_hash(text: str) -> bytes:
+    """What is stored of it."""
+    return sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -1,15 +1,24 @@
-"""Events as they are written: into the outbox, without a seq."""
+"""Events: written into the outbox by ingest without a `seq`, and listed by the API by `seq`.
+
+An event without a `seq` is not listed yet: the sequencer gives it one after commit, so that a
+reader that goes on from a `seq` misses nothing.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString, NamedTuple
 from uuid import UUID
 
+from psycopg import sql
+from psycopg.rows import args_row
+
 from db.core.connect import Connection
+from db.core.listing import Conditions, page
 
 
 class Event(NamedTuple):
-    """A row of `events`; `data` is JSON text."""
+    """A row as it is written; `data` is JSON text."""
 
     org_id: UUID
     id: UUID
@@ -43,3 +52,113 @@ async def insert(conn: Connection, events: Sequence[Event]) -> None:
 async def _write(conn: Connection, statement: LiteralString, events: Sequence[Event]) -> None:
     if events:
         await conn.execute(statement, [list(column) for column in zip(*events, strict=True)])
+
+
+_LISTED = sql.SQL("id, type, seq, occurred_at, created_at, data::text")
+
+
+class ListedEvent(NamedTuple):
+    """A row as the API lists it; `data` is a JSON text."""
+
+    id: UUID
+    type: str
+    seq: int
+    occurred_at: datetime
+    created_at: datetime
+    data: str
+
+
+class EventKey(NamedTuple):
+    """Where a row stands in the list."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events. `type`: one type, or `asset.*` for all that begin so, or `*`.
+
+    With `after_seq` the oldest come first, else the newest.
+    """
+
+    after_seq: int | None = None
+    type: str | None = None
+
+    def conditions(self) -> Conditions:
+        conditions = Conditions()
+        conditions.add("seq IS NOT NULL")
+        if self.after_seq is not None:
+            conditions.add("seq > %(after_seq)s", after_seq=self.after_seq)
+        if self.type is not None and self.type.endswith("*"):
+            conditions.add("starts_with(type, %(prefix)s)", prefix=self.type[:-1])
+        elif self.type is not None:
+            conditions.add("type = %(type)s", type=self.type)
+        return conditions
+
+
+async def find(conn: Connection, event_id: UUID) -> ListedEvent | None:
+    """The tenant's event of this id, once it has a `seq`."""
+    async with conn.cursor(row_factory=args_row(ListedEvent)) as cursor:
+        await cursor.execute(
+            sql.SQL("SELECT {} FROM events WHERE id = %s AND seq IS NOT NULL").format(_LISTED),
+            (event_id,),
+        )
+        return await cursor.fetchone()
+
+
+async def listing(
+    conn: Connection, wanted: EventFilter, *, after: EventKey | None, limit: int, offset: int
+) -> list[ListedEvent]:
+    """A page: `limit` rows behind `after`, or behind the first `offset`."""
+    conditions = wanted.conditions()
+    ascending = wanted.after_seq is not None
+    cut = page(conditions, limit, offset)
+    if after is not None and ascending:
+        conditions.add("seq > %(seq)s", **after._asdict())
+    elif after is not None:
+        conditions.add("seq < %(seq)s", **after._asdict())
+    statement = sql.SQL("SELECT {} FROM events {} ORDER BY seq {} {}").format(
+        _LISTED,
+        conditions.where(),
+        sql.SQL("ASC" if ascending else "DESC"),
+        cut,
+    )
+    async with conn.cursor(row_factory=args_row(ListedEvent)) as cursor:
+        await cursor.execute(statement, conditions.values)
+        return await cursor.fetchall()
+
+
+async def count(conn: Connection, wanted: EventFilter, at_most: int) -> int:
+    """How many events there are; counting ends at `at_most`.
+
+    `seq` has no gaps: of all types there are as many as the first and the last one tell.
+    """
+    if wanted.type is None:
+        return min(await _count_by_seq(conn, wanted.after_seq or 0), at_most)
+    conditions = wanted.conditions()
+    statement = sql.SQL(
+        "SELECT count(*) FROM (SELECT FROM events {} LIMIT %(at_most)s) AS counted"
+    ).format(conditions.where())
+    cursor = await conn.execute(statement, conditions.values | {"at_most": at_most})
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    return row[0]
+
+
+async def gone_up_to(conn: Connection) -> int:
+    """The seq of the tenant's last event that is not kept any more, 0 where all are."""
+    cursor = await conn.execute(
+        "SELECT coalesce(min(seq) - 1, (SELECT event_seq FROM organizations)) FROM events"
+    )
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    return row[0]
+
+
+async def _count_by_seq(conn: Connection, after_seq: int) -> int:
+    cursor = await conn.execute(
+        "SELECT max(seq) - greatest(min(seq) - 1, %s) FROM events", (after_seq,)
+    )
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    return max(row[0] or 0, 0)

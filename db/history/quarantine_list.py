@@ -12,8 +12,7 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.listing import Conditions
-from db.core.orders import NEWEST_FIRST, Columns, Order, RowKey, page
+from db.core.listing import NEWEST_FIRST, Columns, Conditions, Order, RowKey, page
 from db.history import inbox
 from db.history.inbox import NewMessage
 

@@ -1,8 +1,8 @@
 """Removes data that has grown old, a bounded piece at a time, as opsc_deliver.
 
 Positions go by whole chunks where they are too old for the installation, and by rows where they are
-too old for their organization only. Events and audit events go from their beginning on, so that no
-gap comes between those that are left. Each function does one transaction.
+too old for their organization only. Events go from their beginning on, so that no gap comes between
+those that are left. Each function does one transaction.
 """
 
 from collections.abc import Sequence
@@ -186,9 +186,16 @@ async def remove_events(conn: Connection, org_id: UUID, before: datetime, limit:
 
 
 async def remove_audit_events(conn: Connection, org_id: UUID, before: datetime, limit: int) -> int:
-    """Cuts up to `limit` audit events of an organization off; the chain can be verified still."""
-    values = {"org_id": org_id, "before": before, "limit": limit}
-    return await _number(conn, "SELECT cut_audit(%(org_id)s, %(before)s, %(limit)s)", values)
+    """Removes up to `limit` audit events of an organization, the oldest first; how many it were."""
+    cursor = await conn.execute(
+        """
+        DELETE FROM audit_events WHERE org_id = %(org_id)s AND seq IN (
+            SELECT seq FROM audit_events WHERE org_id = %(org_id)s AND occurred_at < %(before)s
+             ORDER BY occurred_at LIMIT %(limit)s)
+        """,
+        {"org_id": org_id, "before": before, "limit": limit},
+    )
+    return cursor.rowcount
 
 
 async def cuts(conn: Connection, assets: Sequence[tuple[UUID, UUID]]) -> dict[UUID, datetime]:

@@ -8,8 +8,7 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.listing import Conditions
-from db.core.orders import NEWEST_FIRST, Columns, Order, RowKey, page
+from db.core.listing import NEWEST_FIRST, Columns, Conditions, Order, RowKey, page
 
 Role: TypeAlias = Literal["viewer", "technician", "dispatcher", "admin"]
 

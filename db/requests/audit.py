@@ -1,8 +1,4 @@
-"""Audit events: who changed what. The database writes them (migration 0008); here they are read.
-
-Each has the hash of itself and of the one before it in its organization. `check` reads a stretch of
-that chain and hashes it anew.
-"""
+"""Audit events: who changed what. A trigger of the database writes them; here they are read."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,12 +9,11 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.listing import Conditions
-from db.core.orders import page
+from db.core.listing import Conditions, page
 
 _COLUMNS = sql.SQL(
     "seq, occurred_at, user_id, via, credential_id, request_id, resource_type, resource_id,"
-    " table_name, action, changes::text, hash"
+    " table_name, action, changes::text"
 )
 
 
@@ -36,7 +31,6 @@ class AuditEvent(NamedTuple):
     table_name: str
     action: str
     changes: str
-    hash: bytes
 
 
 class AuditKey(NamedTuple):
@@ -68,22 +62,6 @@ class AuditFilter:
         if self.until is not None:
             conditions.add("occurred_at < %(until)s", until=self.until)
         return conditions
-
-
-class Link(NamedTuple):
-    """An event as far as the chain is concerned."""
-
-    seq: int
-    hash: bytes
-
-
-class Checked(NamedTuple):
-    """What came of checking a stretch: its events, the last of them, and the first seq that is
-    missing or not as it was written. No events: the chain ends before it."""
-
-    events: int
-    last: Link | None
-    broken_seq: int | None
 
 
 async def listing(
@@ -120,32 +98,3 @@ async def is_known(conn: Connection, resource_id: UUID) -> bool:
         "SELECT FROM audit_events WHERE resource_id = %s LIMIT 1", (resource_id,)
     )
     return await cursor.fetchone() is not None
-
-
-async def check(conn: Connection, org_id: UUID, after_seq: int, limit: int) -> Checked:
-    """Hashes up to `limit` events behind `after_seq` anew, each on the stored hash of the one
-    before. Where the beginning was cut off, that of the last one that is gone."""
-    cursor = await conn.execute(
-        """
-        SELECT event.seq, event.hash,
-               event.hash = audit_hash(coalesce(before_it.hash, anchor.hash, ''), event),
-               (SELECT seq FROM audit_anchors WHERE org_id = %(org_id)s)
-          FROM (SELECT * FROM audit_events WHERE org_id = %(org_id)s AND seq > %(after_seq)s
-                 ORDER BY seq LIMIT %(limit)s) AS found
-          JOIN audit_events AS event USING (org_id, seq)
-          LEFT JOIN audit_events AS before_it
-            ON before_it.org_id = event.org_id AND before_it.seq = event.seq - 1
-          LEFT JOIN audit_anchors AS anchor
-            ON anchor.org_id = event.org_id AND anchor.seq = event.seq - 1
-         ORDER BY event.seq
-        """,
-        {"org_id": org_id, "after_seq": after_seq, "limit": limit},
-    )
-    rows = await cursor.fetchall()
-    last = None
-    for place, (seq, digest, is_whole, cut_seq) in enumerate(rows):
-        expected = max(after_seq, cut_seq or 0) + 1 + place
-        if seq != expected or not is_whole:
-            return Checked(place, last, expected)
-        last = Link(seq, digest)
-    return Checked(len(rows), last, None)

@@ -17,10 +17,9 @@ from uuid import UUID
 from psycopg import sql
 from psycopg.rows import args_row
 
-from db.core import row_counts
 from db.core.connect import Connection
-from db.core.listing import Conditions
-from db.core.orders import NEWEST_FIRST, Columns, NameKey, Order, RowKey, page
+from db.core.listing import NEWEST_FIRST, Columns, Conditions, NameKey, Order, RowKey, page
+from db.core.table import row_count
 
 _COLUMNS = Columns("a.created_at", "a.name_key", "a.id")
 _ASSETS = sql.SQL(
@@ -165,7 +164,7 @@ async def listing(
 async def count(conn: Connection, wanted: AssetFilter) -> int:
     """How many assets there are."""
     if wanted == AssetFilter():
-        return await row_counts.read(conn, "assets")
+        return await row_count(conn, "assets")
     conditions = wanted.conditions()
     tags = sql.SQL(
         "JOIN asset_tags g ON g.org_id = a.org_id AND g.asset_id = a.id AND g.valid_to IS NULL"

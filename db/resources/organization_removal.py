@@ -115,6 +115,12 @@ async def remove(conn: Connection, ingest_lease: str) -> None:
         await conn.execute(statement.format(sql.Identifier(table)))
 
 
+async def log(conn: Connection, text: str) -> None:
+    """Writes a line into the log of PostgreSQL."""
+    body = sql.SQL("BEGIN RAISE LOG '%', {}; END").format(sql.Literal(text))
+    await conn.execute(sql.SQL("DO {}").format(sql.Literal(body.as_string(conn))))
+
+
 async def _in_order(conn: Connection) -> list[str]:
     """All tables of a tenant but that of fixes, those first that refer to others."""
     tables = [name for (name,) in await (await conn.execute(_TENANT_TABLES)).fetchall()]

@@ -1,9 +1,16 @@
 """Trackers: what sends fixes. A tracker signs in with its id and its own secret.
 
 The secret is random (256 bits), so its SHA-256 is enough to know it again: nothing can be guessed
-from the hash. Writers take the revision first (`db.core.registry_revision.bump`) and pass it on.
+from the hash.
+
+At any time a tracker has at most one asset and an asset at most one tracker: the schema's exclusion
+constraints hold that, and what breaks them raises psycopg.errors.ExclusionViolation.
+
+Writers take the revision first (`db.core.registry_revision.bump`) and pass it on, which also keeps
+ingest from storing fixes between a check and the write that follows it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -13,12 +20,15 @@ from uuid import UUID
 from psycopg import sql
 from psycopg.rows import args_row
 
-from db.core import row_counts
 from db.core.connect import Connection
-from db.core.listing import Conditions
-from db.core.orders import NEWEST_FIRST, Columns, NameKey, Order, RowKey, page
+from db.core.ids import new_id
+from db.core.listing import NEWEST_FIRST, Columns, Conditions, NameKey, Order, RowKey, page
+from db.core.table import row_count
 from db.listener.device_connections import IS_CONNECTED
+from telemetry.formats.decode import ANCIENT_BEFORE_US
+from telemetry.times import to_datetime
 
+EVER = to_datetime(ANCIENT_BEFORE_US)  # no stored fix is older
 _COLUMNS = Columns(time="t.created_at", id="t.id")
 _TRACKERS = sql.SQL(
     """
@@ -110,7 +120,7 @@ async def listing(
 async def count(conn: Connection, wanted: TrackerFilter) -> int:
     """How many trackers there are."""
     if wanted == TrackerFilter():
-        return await row_counts.read(conn, "trackers")
+        return await row_count(conn, "trackers")
     conditions = wanted.conditions()
     statement = sql.SQL("SELECT count(*) FROM ({} {}) AS found").format(
         _TRACKERS, conditions.where()
@@ -173,4 +183,97 @@ async def revoke(conn: Connection, tracker: Tracker, revision: int) -> None:
          WHERE id = %(id)s
         """,
         tracker._asdict() | {"revision": revision},
+    )
+
+
+_HAS_FIX_OF_ASSET = """
+SELECT FROM tracker_assignments AS known
+ WHERE tracker_id = %(tracker)s AND (assigned_to IS NULL OR assigned_to > %(since)s)
+   AND EXISTS (
+       SELECT FROM gps_events AS fix
+        WHERE fix.tracker_id = known.tracker_id AND fix.time >= %(since)s
+          AND fix.time >= known.assigned_from
+          AND fix.time < coalesce(known.assigned_to, 'infinity'))
+ LIMIT 1
+"""
+
+
+async def has_fix_of_asset(conn: Connection, tracker_id: UUID, since: datetime) -> bool:
+    """Whether a fix of the tracker is stored, at `since` or later, that belongs to an asset."""
+    cursor = await conn.execute(_HAS_FIX_OF_ASSET, {"tracker": tracker_id, "since": since})
+    return await cursor.fetchone() is not None
+
+
+async def first_fix(conn: Connection, tracker_id: UUID, since: datetime) -> datetime | None:
+    """The time of the first stored fix of the tracker at `since` or later."""
+    cursor = await conn.execute(
+        "SELECT time FROM gps_events WHERE tracker_id = %s AND time >= %s ORDER BY time LIMIT 1",
+        (tracker_id, since),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
+
+
+async def was_ever_assigned(conn: Connection, tracker_id: UUID) -> bool:
+    """Whether the tracker is, or was, on an asset."""
+    cursor = await conn.execute(
+        "SELECT FROM tracker_assignments WHERE tracker_id = %s LIMIT 1", (tracker_id,)
+    )
+    return await cursor.fetchone() is not None
+
+
+async def assets_free_since(conn: Connection, asset_ids: Sequence[UUID]) -> dict[UUID, datetime]:
+    """By asset since when it carries no tracker, apart from one that it carries now.
+
+    Assets that never carried one are not in it: `EVER` holds for them.
+    """
+    cursor = await conn.execute(
+        """
+        SELECT asset_id, max(assigned_to) FROM tracker_assignments
+         WHERE asset_id = ANY (%s) AND assigned_to > %s GROUP BY asset_id
+        """,
+        (list(asset_ids), EVER),
+    )
+    return dict(await cursor.fetchall())
+
+
+async def begin_assignment(
+    conn: Connection, *, tracker_id: UUID, asset_id: UUID, assigned_from: datetime, revision: int
+) -> None:
+    """Assigns from `assigned_from` on."""
+    await conn.execute(
+        """
+        INSERT INTO tracker_assignments (org_id, id, tracker_id, asset_id, assigned_from, revision)
+        VALUES (current_org_id(), %s, %s, %s, %s, %s)
+        """,
+        (new_id(), tracker_id, asset_id, assigned_from, revision),
+    )
+
+
+async def extend_assignment(
+    conn: Connection, *, tracker_id: UUID, assigned_from: datetime, revision: int
+) -> None:
+    """Lets the tracker's assignment that is still open begin earlier."""
+    await conn.execute(
+        """
+        UPDATE tracker_assignments SET assigned_from = %s, revision = %s
+         WHERE tracker_id = %s AND assigned_to IS NULL
+        """,
+        (assigned_from, revision, tracker_id),
+    )
+
+
+async def end_assignment(
+    conn: Connection, *, tracker_id: UUID, assigned_to: datetime, revision: int
+) -> None:
+    """Ends the tracker's assignment that is still open.
+
+    Raises psycopg.errors.CheckViolation where it began at or after `assigned_to`.
+    """
+    await conn.execute(
+        """
+        UPDATE tracker_assignments SET assigned_to = %s, revision = %s
+         WHERE tracker_id = %s AND assigned_to IS NULL
+        """,
+        (assigned_to, revision, tracker_id),
     )

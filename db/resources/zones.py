@@ -15,10 +15,9 @@ from psycopg import sql
 from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
-from db.core import row_counts
 from db.core.connect import Connection
-from db.core.listing import Conditions
-from db.core.orders import NEWEST_FIRST, Columns, NameKey, Order, RowKey, page
+from db.core.listing import NEWEST_FIRST, Columns, Conditions, NameKey, Order, RowKey, page
+from db.core.table import row_count
 from geofence.geometry.overlap import Box
 from geofence.shapes.stored import StoredShape
 
@@ -226,7 +225,7 @@ async def listing(
 async def count(conn: Connection, wanted: ZoneFilter) -> int:
     """How many zones there are."""
     if wanted == ZoneFilter():
-        return await row_counts.read(conn, "zones")
+        return await row_count(conn, "zones")
     conditions = wanted.conditions()
     versions_too = wanted.kind is not None or wanted.name_prefix is not None
     statement = sql.SQL("SELECT count(*) FROM zones z {} {}").format(

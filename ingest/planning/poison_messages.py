@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 import numpy as np
-import psycopg
 
+from db.core.errors import DataError, IntegrityError
 from telemetry.formats.decoded import Decoded, in_order
 from telemetry.rejection import Reason, Rejection
 
-DATA_ERRORS = (psycopg.DataError, psycopg.IntegrityError)
+DATA_ERRORS = (DataError, IntegrityError)
 """Errors that are about the data, not about a connection, a lock or a resource."""
 
 

@@ -4,11 +4,11 @@ import asyncio
 import ssl
 from urllib.parse import urlsplit
 
-import psycopg
 import structlog
 
 from db.core import leases
 from db.core.connect import Connection, Limits, connect
+from db.core.errors import DatabaseError
 from listener.link.outbox import IngestLink, Sender
 from listener.metrics import ListenerMetrics
 from service.exceptions import message
@@ -56,7 +56,7 @@ class LeaderLink:
     async def _link_once(self) -> None:
         try:
             found = await self._leader()
-        except (psycopg.Error, TimeoutError) as error:
+        except (DatabaseError, TimeoutError) as error:
             self._trouble(f"the leader cannot be looked up: {message(error)}")
             await asyncio.sleep(_RETRY_S)
             return
@@ -82,13 +82,13 @@ class LeaderLink:
         self._trouble("the link to ingest ended")
 
     async def _leader(self) -> tuple[int, str] | None:
-        """Look the leader up. Raises psycopg.Error or TimeoutError; the next look connects anew."""
+        """Look the leader up. Raises DatabaseError or TimeoutError; the next look connects anew."""
         try:
             async with asyncio.timeout(ANSWER_S):
                 if self._conn is None:
                     self._conn = await connect(self._database_url, "opsc-listen", _LIMITS)
                 return await leases.holder(self._conn, LEASE)
-        except (psycopg.Error, TimeoutError):
+        except (DatabaseError, TimeoutError):
             await self._forget_database()
             raise
 
@@ -128,7 +128,7 @@ class LeaderLink:
             await asyncio.wait({link.lost}, timeout=LOOK_WHILE_LINKED_S)
             try:
                 found = await self._leader()
-            except (psycopg.Error, TimeoutError):
+            except (DatabaseError, TimeoutError):
                 continue
             if found is not None and found[0] != epoch:
                 return

@@ -14,10 +14,10 @@ from hashlib import sha256
 from typing import NamedTuple
 from uuid import UUID
 
-import psycopg
 import structlog
 
 from db.core.connect import Connection, Limits, connect
+from db.core.errors import DatabaseError
 from db.listener.tracker_identities import TrackerIdentity, changed_since
 from service.exceptions import message
 from telemetry.ids import IdError, parse_id
@@ -112,7 +112,7 @@ class Identities:
                     while True:
                         await self._pause()
                         await self._look(conn)
-            except psycopg.Error as error:
+            except DatabaseError as error:
                 if trouble != (trouble := message(error)):
                     _log.warning("trackers not read, going on with those known", error=trouble)
                 await asyncio.sleep(_RETRY_S)

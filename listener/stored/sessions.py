@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-import psycopg
 import structlog
 
 from db.core.connect import Connection, Limits, connect
+from db.core.errors import DatabaseError
 from db.listener import device_sessions
 from db.listener.device_sessions import MOST_CLIENT_ID_BYTES, Session, SessionKey
 from listener.stored.writes import Notes
@@ -110,7 +110,7 @@ class Sessions:
                     while True:
                         await self._has_asked.wait()
                         await self._look_up(conn)
-            except psycopg.Error as error:
+            except DatabaseError as error:
                 if trouble != (trouble := message(error)):
                     _log.warning("sessions not read, going on with those known", error=trouble)
             finally:

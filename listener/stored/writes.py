@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-import psycopg
 import structlog
 
 from db.core.connect import Connection, Limits, connect
+from db.core.errors import DatabaseError
 from service.exceptions import message
 
 MOST_NOTES = 200_000
@@ -76,7 +76,7 @@ async def keep_written(database_url: str, writers: list[Writer], stopping: async
                     if is_last:
                         return
                     await _pause(stopping, _PAUSE_S)
-        except psycopg.Error as error:
+        except DatabaseError as error:
             if trouble != (trouble := message(error)):
                 _log.warning("connections and sessions not written, retrying", error=trouble)
             if is_last:

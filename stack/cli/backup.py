@@ -15,11 +15,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-import psycopg
 import typer
 
 from db.core import contents as database_contents
 from db.core.contents import Content, SyncConnection
+from db.core.errors import DatabaseError
 from stack.cli.up import DataDir, say
 from stack.errors import StackError
 from stack.servers.backup_folder import (
@@ -106,7 +106,7 @@ def make_backup(source: Source, folder: Path) -> Manifest:
         partial.rename(folder)
     except OSError as error:
         raise StackError(f"cannot write {error.filename}: {error.strerror}") from error
-    except psycopg.Error as error:
+    except DatabaseError as error:
         raise StackError(f"the database cannot be read: {str(error).strip()}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import psycopg
 import typer
 
 from db.core import migrate as runner
+from db.core.errors import DatabaseError
 from stack.cli.up import DataDir
 from stack.errors import StackError
 from stack.servers.elsewhere import given_database
@@ -29,7 +29,7 @@ def migrate(
     url = owner_url(data)
     try:
         names = runner.pending(url) if check else runner.migrate(url)
-    except (psycopg.Error, runner.MigrationError) as error:
+    except (DatabaseError, runner.MigrationError) as error:
         raise StackError(str(error)) from error
     word = "pending" if check else "applied"
     if as_json:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 from uuid import UUID
 
-import psycopg
 import typer
 
 from api.auth.passwords import hash_password
 from db.core.connect import connect
+from db.core.errors import DatabaseError
 from db.core.registry_revision import bump
 from db.core.tenant import act_for
 from db.history import retention
@@ -185,7 +185,7 @@ async def _change_plan(url: str, org_id: UUID, plan: PlanName | None, addon: boo
             await connection.execute("SET LOCAL ROLE opsc_owner")
             await act_for(connection, org_id)
             changed = await plans.change(connection, plan, addon)
-    except psycopg.Error as error:
+    except DatabaseError as error:
         raise StackError(f"the plan cannot be changed: {error}") from error
     if changed is None:
         raise StackError("there is no such organization")
@@ -200,7 +200,7 @@ async def _change_retention(url: str, org_id: UUID, days: dict[str, int | None])
             await act_for(connection, org_id)
             await bump(connection)  # ingest hears of it, and refuses what is too old
             changed = await retention.change(connection, days)
-    except psycopg.Error as error:
+    except DatabaseError as error:
         raise StackError(f"the retention cannot be changed: {error}") from error
     if changed is None:
         raise StackError("there is no such organization")
@@ -213,7 +213,7 @@ async def _listing(url: str) -> list[Organization]:
         async with connection, connection.transaction():
             await connection.execute("SET LOCAL ROLE opsc_owner")
             return await listing(connection)
-    except psycopg.Error as error:
+    except DatabaseError as error:
         raise StackError(f"the organizations cannot be read: {error}") from error
 
 
@@ -240,6 +240,6 @@ async def create_with_admin(
                 plan=plan,
                 api_addon=addon,
             )
-    except psycopg.Error as error:
+    except DatabaseError as error:
         raise StackError(f"the organization cannot be created: {error}") from error
     return Admin(format_id("org", org_id), email.lower(), password)

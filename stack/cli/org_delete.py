@@ -9,10 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-import psycopg
-from psycopg import sql
-
 from db.core.connect import Connection, Limits, connect
+from db.core.errors import DatabaseError
 from db.core.tenant import act_for
 from db.resources import organization_removal as removal
 from ingest.transaction import LEASE
@@ -32,7 +30,7 @@ async def name_of(url: str, org_id: UUID) -> str:
     try:
         async with await connect(url, "opsc org delete", LIMITS) as conn, _acting(conn, org_id):
             name = await removal.name_of(conn)
-    except psycopg.Error as error:
+    except DatabaseError as error:
         raise StackError(f"the organization cannot be read: {error}") from error
     if name is None:
         raise StackError("there is no such organization")
@@ -41,6 +39,7 @@ async def name_of(url: str, org_id: UUID) -> str:
 
 async def delete(url: str, org_id: UUID, say: Say) -> int:
     """Removes all that belongs to it; returns how many rows went in pieces. May be repeated."""
+    name = format_id("org", org_id)
     try:
         async with await connect(url, "opsc org delete", LIMITS) as conn:
             async with _acting(conn, org_id):
@@ -51,8 +50,11 @@ async def delete(url: str, org_id: UUID, say: Say) -> int:
             rows = await _remove_in_pieces(conn, org_id, tracker_ids, say)
             async with _acting(conn, org_id):
                 await removal.remove(conn, LEASE)
-                await _log(conn, org_id, rows)
-    except psycopg.Error as error:
+                # The organization's own audit events are gone with it.
+                await removal.log(
+                    conn, f"opsc org delete: {name} is deleted, {rows} rows in pieces"
+                )
+    except DatabaseError as error:
         raise StackError(
             f"the organization is deleted in part: {error}; call the command again"
         ) from error
@@ -86,10 +88,3 @@ async def _acting(conn: Connection, org_id: UUID) -> AsyncIterator[None]:
         await conn.execute("SET LOCAL ROLE opsc_owner")
         await act_for(conn, org_id)
         yield
-
-
-async def _log(conn: Connection, org_id: UUID, rows: int) -> None:
-    """Into the log of PostgreSQL: the organization's own audit events are gone with it."""
-    text = f"opsc org delete: {format_id('org', org_id)} is deleted, {rows} rows in pieces"
-    body = sql.SQL("BEGIN RAISE LOG '%', {}; END").format(sql.Literal(text))
-    await conn.execute(sql.SQL("DO {}").format(sql.Literal(body.as_string(conn))))

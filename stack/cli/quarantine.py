@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 from uuid import UUID
 
-import psycopg
 import typer
 
 from db.core.connect import Connection, connect
+from db.core.errors import DatabaseError
 from db.history import quarantine_list
 from db.history.quarantine_list import Quarantined, QuarantineFilter
 from stack.cli.org import database_url
@@ -117,7 +117,7 @@ def _run(data_dir: Path, work: Callable[[Connection], Awaitable[_RESULT]]) -> _R
 
     try:
         return asyncio.run(connected())
-    except psycopg.Error as error:
+    except DatabaseError as error:
         raise StackError(f"the quarantine cannot be reached: {error}") from error
 
 

@@ -21,6 +21,7 @@ from psycopg import sql
 from db.core import contents as database_contents
 from db.core import migrate
 from db.core.contents import SyncConnection
+from db.core.errors import DatabaseError
 from stack.cli.backup import Progress, wait_for
 from stack.cli.up import DataDir, say
 from stack.errors import StackError
@@ -75,7 +76,7 @@ def restore(
             _restore_into(url, folder, manifest, provision_clients(say))
         else:
             _restore_own(make_data_dir(data), key, folder, manifest, provision(None, say))
-    except psycopg.Error as error:
+    except DatabaseError as error:
         raise StackError(f"the database cannot be restored: {str(error).strip()}") from error
     print(f"restored: {manifest.rows:,} rows of {len(manifest.tables)} tables, all as backed up")
     if manifest.deliveries_waiting or manifest.letters_waiting:

@@ -14,10 +14,10 @@ from importlib.metadata import version
 from typing import Annotated, Any
 
 import msgspec
-import psycopg
 import typer
 
 from db.core.connect import connect
+from db.core.errors import DatabaseError
 from db.history import vital_signs
 from db.history.vital_signs import VitalSigns
 from mqtt import BrokerAddress
@@ -75,7 +75,7 @@ async def _vital_signs(system: StackInfo) -> VitalSigns | str:
                 return await vital_signs.read(conn)
     except TimeoutError:
         return f"no answer within {TIMEOUT_S} s"
-    except psycopg.Error as error:
+    except DatabaseError as error:
         return str(error).strip()
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 from uuid import UUID
 
-import psycopg
 import typer
 
 from api.auth.passwords import hash_password
 from db.core.connect import Connection, connect
+from db.core.errors import DatabaseError
 from db.core.tenant import act_for
 from db.identity import sign_ins, user_links, users
 from db.identity.users import User
@@ -87,7 +87,7 @@ def _run(data_dir: Path, org_id: UUID, work: Callable[[Connection], Awaitable[T]
 
     try:
         return asyncio.run(connected())
-    except psycopg.Error as error:
+    except DatabaseError as error:
         raise StackError(f"the users cannot be reached: {error}") from error
 
 

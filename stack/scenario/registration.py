@@ -21,7 +21,7 @@ from db.core.connect import connect
 from db.core.ids import new_id
 from db.core.registry_revision import bump
 from db.core.tenant import act_for
-from db.resources import assets, tracker_assignments, trackers
+from db.resources import assets, trackers
 from device_sim.fleet import FleetError
 from device_sim.plan import SimTracker
 from mqtt import BrokerAddress, ConnectRefusedError, MqttError, Session, SessionOptions
@@ -164,7 +164,7 @@ async def _written(
                         secret = secrets.token_urlsafe(_SECRET_BYTES)
                         await assets.insert(conn, asset)
                         await trackers.insert(conn, tracker, secret, revision)
-                        await tracker_assignments.begin(
+                        await trackers.begin_assignment(
                             conn,
                             tracker_id=tracker.id,
                             asset_id=asset.id,

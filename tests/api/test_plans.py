@@ -150,13 +150,15 @@ async def test_the_1001st_request_of_a_minute_is_refused_over_two_processes(
 ) -> None:
     org = with_plan(api, "starter", addon=True)
     both = [org.viewer, at(second, org.viewer)]
-    answers = await ask(both, 1000)
-    assert {answer.status for answer in answers} == {200}
+    let_in = sum(answer.status == 200 for answer in await ask(both, 1000))
+    assert let_in >= 1000 - 1000 // 16  # the rest is reserved by one of them
     for client in both:
-        refused = await client.get("/v1/organization")
+        while (refused := await client.get("/v1/organization")).status == 200:
+            let_in += 1
         assert is_problem(refused, 429, "rate_limited")
         assert 1 <= int(refused.headers["Retry-After"]) <= 60
         assert refused.headers["RateLimit"].startswith('"organization";r=0;t=')
+    assert let_in == 1000
 
 
 async def test_many_at_once_are_counted_as_well(api: RunningApi, second: RunningApi) -> None:
@@ -222,7 +224,7 @@ async def test_usage_is_counted_by_the_hour_and_the_day(
         client = at(other, org.viewer)
         assert (await ask([client], 7))[-1].status == 200
         running = (await client.get("/v1/organization/usage")).json["minute"]
-        assert 1 <= running["requests"] <= 8
+        assert 8 <= running["requests"] <= 24  # some are reserved
         assert running["requests"] + running["remaining"] == 1000
         api.sql("UPDATE request_minutes SET taken = 1000 WHERE org_id = %s", org.org_id)
         answers = await ask([client], 60)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from db.core.bearer_secrets import secret_hash
+from db.core.secrets import secret_hash
 from db.identity.sign_ins import MOST_OF_A_USER
 from tests.api.running import PASSWORD, Answer, Client, Organization, RunningApi
 from tests.api.waiting import until_refused

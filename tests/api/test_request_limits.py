@@ -1,4 +1,4 @@
-"""The requests of a minute are counted over all processes together, exactly, and seldom asked for.
+"""The requests of a minute are counted over all processes together, and seldom asked for.
 
 Each `RequestLimits` here is what a process has, with connections of its own.
 """
@@ -40,14 +40,10 @@ class Processes:
         self._stack = AsyncExitStack()
         self.org_id = org_id
 
-    async def start(self, *, gives_back: bool = True, **options: Any) -> RequestLimits:
+    async def start(self, **options: Any) -> RequestLimits:
         connections = pool(self._database.url("opsc_app"), "test", max_size=2)
         await self._stack.enter_async_context(connections)
-        limits = RequestLimits(connections, **options)
-        if gives_back:
-            running = asyncio.create_task(limits.run())
-            self._stack.callback(running.cancel)
-        return limits
+        return RequestLimits(connections, **options)
 
     async def row(self, changes: str) -> None:
         """As if something had happened to the row of the minute."""
@@ -91,9 +87,10 @@ async def test_one_process_lets_in_as_many_as_the_limit_has(processes: Processes
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_several_processes_let_in_as_many_together_whoever_is_asked(
+async def test_several_processes_never_let_in_more_together_whoever_is_asked(
     processes: Processes, seed: int
 ) -> None:
+    """Nor many fewer: each other process may have a sixteenth of what was left, and one."""
     chance = random.Random(seed)
     some = [await processes.start() for _ in range(3)]
     weights = [chance.random() ** 3 for _ in some]
@@ -102,10 +99,9 @@ async def test_several_processes_let_in_as_many_together_whoever_is_asked(
         group = chance.choices(some, weights, k=chance.choice((1, 1, 2, 10)))
         quotas = await asyncio.gather(*(each.take(processes.org_id, 200) for each in group))
         admitted += sum(quota.is_admitted for quota in quotas)
-        await asyncio.sleep(chance.choice((0, 0, 0.001)))
-    asked_again = await asyncio.gather(*(each.take(processes.org_id, 200) for each in some))
-    assert admitted == 200
-    assert not any(quota.is_admitted for quota in asked_again)
+    assert 200 - 2 * (200 // 16 + 1) <= admitted <= 200
+    used_up = [await processes.asks(each, 200, 200) for each in some]
+    assert admitted + sum(used_up) == 200
 
 
 async def test_a_hundred_requests_at_once_at_each_of_two_processes_are_counted_as_well(
@@ -116,38 +112,14 @@ async def test_a_hundred_requests_at_once_at_each_of_two_processes_are_counted_a
     assert sum(quota.is_admitted for quota in await asyncio.gather(*asked)) == 70
 
 
-async def test_what_one_process_keeps_and_does_not_use_is_used_by_another(
+async def test_what_a_process_has_and_does_not_use_is_lost_for_the_minute_and_never_doubled(
     processes: Processes,
 ) -> None:
-    """Nothing is refused while another has tokens that it gives back."""
-    one, other = [await processes.start() for _ in range(2)]
-    assert await processes.asks(one, 40, 1000) == 40  # asks often, and so keeps some
-    assert await processes.asks(other, 1000, 1000) == 960
-
-
-async def test_who_waits_for_tokens_of_others_is_not_more_than_there_are(
-    processes: Processes,
-) -> None:
-    one, other = [await processes.start() for _ in range(2)]
-    assert await processes.asks(one, 40, 1000) == 40
-    quotas = [other.take(processes.org_id, 1000) for _ in range(1500)]
-    assert sum(quota.is_admitted for quota in await asyncio.gather(*quotas)) == 960
-
-
-async def test_a_process_that_ends_in_order_gives_back_what_it_has(processes: Processes) -> None:
-    one = await processes.start(gives_back=False)
-    assert await processes.asks(one, 40, 1000) == 40
-    await one.give_back()
-    assert await processes.asks(await processes.start(), 1000, 1000) == 960
-
-
-async def test_what_a_dead_process_had_is_lost_for_the_minute_and_never_doubled(
-    processes: Processes,
-) -> None:
-    dead = await processes.start(gives_back=False)
-    assert await processes.asks(dead, 40, 1000) == 40
+    idle = await processes.start()
+    assert await processes.asks(idle, 40, 1000) == 40  # asks often, and so has some more
     admitted = await processes.asks(await processes.start(), 1000, 1000)
-    assert 800 < admitted < 960
+    assert 960 - 1000 // 16 <= admitted < 960
+    assert await processes.asks(idle, 1000, 1000) == 960 - admitted
 
 
 async def test_most_requests_cost_no_round_trip(processes: Processes) -> None:
@@ -168,7 +140,7 @@ async def test_a_new_minute_begins_with_the_first_request_after_the_last_one(
     processes: Processes,
 ) -> None:
     clock = Clock()
-    process = await processes.start(clock=clock, gives_back=False)
+    process = await processes.start(clock=clock)
     assert await processes.asks(process, 30, 20) == 20
     quota = await process.take(processes.org_id, 20)
     assert 0 < quota.retry_s <= 60
@@ -180,7 +152,7 @@ async def test_a_new_minute_begins_with_the_first_request_after_the_last_one(
 async def test_tokens_of_a_minute_are_no_good_in_the_next_one(processes: Processes) -> None:
     """A process that was frozen has a block of a minute that is over."""
     clock = Clock()
-    frozen = await processes.start(clock=clock, gives_back=False)
+    frozen = await processes.start(clock=clock)
     assert await processes.asks(frozen, 40, 1000) == 40
     clock.now_s += 3600
     await processes.row("began_at = began_at - interval '1 hour'")

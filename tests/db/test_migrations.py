@@ -160,3 +160,27 @@ def test_the_rows_of_an_older_database_are_taken_along(
         assert tags == [(True, [], "-infinity", None, 7, "other")] * 2
         assert asked == [(None, {}, None, None)] * 2
         assert inferred.fetchall() == [(None, None, None)] * 2
+
+
+def test_audit_events_of_an_older_database_stay_and_go_on_behind_the_last(
+    empty_database: DatabaseUnderTest,
+) -> None:
+    """Up to 0021 each organization counted its own from 1 on."""
+    admin = empty_database.url("admin")
+    _migrate_to(admin, 21)
+    busy, quiet = new_id(), new_id()
+    with psycopg.connect(admin) as conn:
+        for org_id in (busy, quiet):
+            conn.execute("INSERT INTO organizations (org_id, name) VALUES (%s, 'Acme')", (org_id,))
+            conn.commit()
+        for name in ("A", "B", "C"):
+            conn.execute("UPDATE organizations SET name = %s WHERE org_id = %s", (name, busy))
+    migrate.migrate(admin)
+    with psycopg.connect(admin) as conn:
+        conn.execute("UPDATE organizations SET name = 'Z'")
+        conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        query = "SELECT seq FROM audit_events WHERE org_id = %s ORDER BY seq"
+        of_busy, of_quiet = [[seq for (seq,) in conn.execute(query, (x,))] for x in (busy, quiet)]
+    assert of_busy[:-1] == [1, 2, 3, 4]
+    assert of_quiet[:-1] == [1]
+    assert sorted([of_busy[-1], of_quiet[-1]]) == [5, 6]

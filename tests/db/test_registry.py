@@ -16,7 +16,7 @@ from db.ingest.registry import (
     SettingsRow,
     changes_since,
 )
-from db.resources import assets, batches, organizations, tracker_assignments, trackers, zones
+from db.resources import assets, batches, organizations, trackers, zones
 from db.resources.trackers import Tracker
 from geofence.shapes.types import Circle, Corridor
 from telemetry.times import to_datetime
@@ -42,7 +42,7 @@ async def assign(database: DatabaseUnderTest, org_id: UUID, asset_id: UUID) -> i
     async with transaction(database, "opsc_app", org_id) as conn:
         revision, at = await bump(conn)
         await trackers.insert(conn, tracker, "secret", revision)
-        await tracker_assignments.begin(
+        await trackers.begin_assignment(
             conn, tracker_id=tracker.id, asset_id=asset_id, assigned_from=at, revision=revision
         )
     return revision

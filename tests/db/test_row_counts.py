@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from db.core import row_counts
 from db.core.ids import new_id
 from db.core.registry_revision import bump
+from db.core.table import row_count
 from db.resources import assets, batches, trackers, zones
 from db.resources.trackers import Tracker
 from tests.db.rows import LONG_AGO, asset, transaction, zone
@@ -39,9 +39,9 @@ async def kept(database: DatabaseUnderTest, org_id: UUID) -> tuple[int, int, int
     """Assets, trackers and zones; counting gives the same."""
     async with transaction(database, "opsc_app", org_id) as conn:
         found = (
-            await row_counts.read(conn, "assets"),
-            await row_counts.read(conn, "trackers"),
-            await row_counts.read(conn, "zones"),
+            await row_count(conn, "assets"),
+            await row_count(conn, "trackers"),
+            await row_count(conn, "zones"),
         )
         assert await (await conn.execute(SHOWN)).fetchone() == found
     return found

@@ -44,7 +44,6 @@ def _fill(
     conn.execute("INSERT INTO asset_state VALUES (%s, %s, 'x')", (org_id, asset_id))
     conn.execute("INSERT INTO asset_checkpoints VALUES (%s, %s, now(), 0, 'x')", (org_id, asset_id))
     conn.execute("INSERT INTO asset_cuts VALUES (%s, %s, now())", (org_id, asset_id))
-    conn.execute("INSERT INTO audit_anchors VALUES (%s, 0, sha256('x'))", (org_id,))
     conn.execute("INSERT INTO asset_backlogs VALUES (%s, %s, now(), 0, 'x', 0)", (org_id, asset_id))
     conn.execute(
         "INSERT INTO device_sessions VALUES (%s, %s, 'x', false, now())", (org_id, tracker_id)

@@ -14,7 +14,7 @@ from db.core.ids import new_id
 from db.core.registry_revision import bump
 from db.core.tenant import act_for
 from db.history import quarantine_list
-from db.resources import assets, organizations, tracker_assignments, trackers, zones
+from db.resources import assets, organizations, trackers, zones
 from db.resources.organizations import create_organization
 from db.resources.trackers import Tracker
 from telemetry.ids import format_id
@@ -213,7 +213,7 @@ class Tenant:
             await act_for(conn, self.org_id)
             revision, now = await bump(conn)
             at = at or now
-            await tracker_assignments.end(
+            await trackers.end_assignment(
                 conn, tracker_id=tracker_id, assigned_to=at, revision=revision
             )
         return at
@@ -226,7 +226,7 @@ class Tenant:
             await act_for(conn, self.org_id)
             revision, now = await bump(conn)
             at = at or now
-            await tracker_assignments.begin(
+            await trackers.begin_assignment(
                 conn,
                 tracker_id=tracker_id,
                 asset_id=asset_id,

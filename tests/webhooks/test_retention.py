@@ -12,10 +12,9 @@ import pytest_asyncio
 from structlog.testing import CapturingLogger
 
 from db.core.connect import Limits, Pool, connect, pool
-from db.history import event_list, retention
-from db.history.event_list import EventFilter
+from db.history import events, retention
+from db.history.events import EventFilter
 from db.history.retention import Days
-from db.requests import audit
 from tests.db import rows
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.servers import DatabaseUnderTest
@@ -271,54 +270,36 @@ async def test_readers_are_told_up_to_where_events_are_gone(
     for days, gone, kept in ((30, 0, 122), (5, 120, 2), (1, 122, 0)):
         await _removed(connections, Days(None, days, None))
         async with rows.transaction(world.database, "opsc_app", tenant.org_id) as conn:
-            assert await event_list.gone_up_to(conn) == gone
-            assert await event_list.count(conn, EventFilter(after_seq=0), 1000) == kept
+            assert await events.gone_up_to(conn) == gone
+            assert await events.count(conn, EventFilter(after_seq=0), 1000) == kept
 
 
-async def _audit(database: DatabaseUnderTest, org_id: UUID, after_seq: int = 0) -> audit.Checked:
-    async with rows.transaction(database, "opsc_app", org_id) as conn:
-        return await audit.check(conn, org_id, after_seq, 1000)
+async def _audit_ages(world: World, org_id: UUID) -> list[int]:
+    """Of the events of the test below, in days."""
+    query = (
+        "SELECT %s::date - occurred_at::date FROM audit_events WHERE org_id = %s AND login = 'x'"
+    )
+    cursor = await world.admin.execute(query, (NOW, org_id))
+    return sorted([age for (age,) in await cursor.fetchall()], reverse=True)
 
 
-async def test_the_chain_of_audit_events_is_whole_after_its_beginning_is_cut_off(
+async def test_audit_events_go_by_their_age_the_oldest_first(
     world: World, connections: Pool
 ) -> None:
-    tenant = await Tenant.create(world.database)
-    for _ in range(30):
-        await tenant.asset()
-    whole = await _audit(world.database, tenant.org_id)
-    old = "SELECT max(seq) / 2 FROM audit_events WHERE org_id = %s"
-    last_old = await _one(world, old, tenant.org_id)
-    async with await connect(world.database.url("opsc_deliver"), "test") as conn:
-        at = "SELECT occurred_at FROM audit_events WHERE org_id = %s AND seq = %s"
-        before = await _one(world, at, tenant.org_id, last_old + 1)
-        for limit in (7, 1000):  # in pieces
-            assert await retention.remove_audit_events(conn, tenant.org_id, before, limit)
-        assert await retention.remove_audit_events(conn, tenant.org_id, before, 1000) == 0
-    cut = await _audit(world.database, tenant.org_id)
-    assert (cut.last, cut.broken_seq) == (whole.last, None)
-    assert cut.events == whole.events - last_old
-    assert await _audit(world.database, tenant.org_id, last_old) == cut
-    assert (await _audit(world.database, tenant.org_id, last_old + 1)).events == cut.events - 1
-    # what is changed shows as before, at the first one too
-    first = "DELETE FROM audit_events WHERE org_id = %s AND seq = %s"
-    await world.admin.execute(first, (tenant.org_id, last_old + 1))
-    assert (await _audit(world.database, tenant.org_id)).broken_seq == last_old + 1
-
-
-async def test_the_last_audit_event_stays_and_the_next_is_chained_to_it(
-    world: World, connections: Pool
-) -> None:
-    tenant = await Tenant.create(world.database)
-    await tenant.asset()
-    whole = await _audit(world.database, tenant.org_id)
-    async with await connect(world.database.url("opsc_deliver"), "test") as conn:
-        long_after = NOW + timedelta(days=1)
-        await retention.remove_audit_events(conn, tenant.org_id, long_after, 1000)
-    assert (await _audit(world.database, tenant.org_id)).events == 1
-    await tenant.asset()
-    checked = await _audit(world.database, tenant.org_id)
-    assert checked.broken_seq is None
-    assert checked.last is not None
-    assert whole.last is not None
-    assert checked.last.seq > whole.last.seq
+    one, other = [(await Tenant.create(world.database)).org_id for _ in range(2)]
+    for org_id in (one, other):
+        await world.admin.execute(
+            "INSERT INTO audit_events (org_id, occurred_at, login, resource_type, resource_id,"
+            " table_name, action, changes)"
+            " SELECT %s, %s - days * interval '1 day', 'x', 'asset', %s, 'assets', 'update', '{}'"
+            " FROM unnest('{8, 2, 9, 7}'::int[]) AS days",
+            (org_id, NOW, org_id),
+        )
+    before = NOW - timedelta(days=5)
+    async with connections.connection() as conn:
+        for number, left in ((2, [7, 2]), (1, [2]), (0, [2])):
+            assert await retention.remove_audit_events(conn, one, before, 2) == number
+            assert await _audit_ages(world, one) == left
+    assert await _audit_ages(world, other) == [9, 8, 7, 2]
+    assert await _removed(connections, Days(None, None, 5)) == {"audit_events": 3}
+    assert await _audit_ages(world, other) == [2]

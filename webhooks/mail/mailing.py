@@ -13,8 +13,8 @@ from time import monotonic
 
 import structlog
 
-from db.core.bearer_secrets import LINK, new_secret, secret_hash
 from db.core.connect import Pool
+from db.core.secrets import LINK, new_secret, secret_hash
 from db.delivery import mail_outbox
 from db.delivery.mail_outbox import Letter
 from db.identity import user_links

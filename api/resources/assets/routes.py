@@ -32,7 +32,7 @@ from api.resources.assets.bodies import (
 from db.core.connect import Connection
 from db.core.registry_revision import bump
 from db.core.table import instant
-from db.resources import assets, tracker_assignments
+from db.resources import assets, trackers
 from db.resources.assets import Asset
 from db.resources.clients import clients
 from db.resources.sites import sites
@@ -137,7 +137,7 @@ async def delete_asset(access: Dispatcher, asset_id: _AssetPath) -> Response:
         asset = await _found(conn, asset_id)
         access.check_unchanged(asset_item(asset))
         if asset.tracker_id is not None:
-            await tracker_assignments.end(
+            await trackers.end_assignment(
                 conn, tracker_id=asset.tracker_id, assigned_to=at, revision=revision
             )
         await assets.update(conn, asset._replace(updated_at=at, deleted_at=at), revision)

@@ -12,9 +12,8 @@ from uuid import UUID
 from api.http.problems import Fault, bad_field, conflict, not_found
 from db.core.connect import Connection
 from db.ingest import asset_backlogs
-from db.resources import assets, tracker_assignments
-from db.resources.tracker_assignments import EVER
-from db.resources.trackers import Tracker
+from db.resources import assets, trackers
+from db.resources.trackers import EVER, Tracker
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +45,14 @@ async def assign(
     until = at
     if is_there and tracker.assigned_from is not None and since < tracker.assigned_from:
         until = tracker.assigned_from
-        await tracker_assignments.extend(
+        await trackers.extend_assignment(
             conn, tracker_id=tracker.id, assigned_from=since, revision=revision
         )
     else:
         if since < at:
             await _check_free(conn, tracker, since)
         await _end(conn, tracker, since, revision)
-        await tracker_assignments.begin(
+        await trackers.begin_assignment(
             conn,
             tracker_id=tracker.id,
             asset_id=wanted.asset_id,
@@ -70,13 +69,13 @@ async def unassign(conn: Connection, tracker: Tracker, *, revision: int, at: dat
 
 async def _beginning(conn: Connection, tracker: Tracker, asset_id: UUID, at: datetime) -> datetime:
     """Since when a first assignment holds: ever, or since the asset lost its last tracker."""
-    if await tracker_assignments.was_ever(conn, tracker.id):
+    if await trackers.was_ever_assigned(conn, tracker.id):
         return at
-    return (await tracker_assignments.free_since(conn, [asset_id])).get(asset_id, EVER)
+    return (await trackers.assets_free_since(conn, [asset_id])).get(asset_id, EVER)
 
 
 async def _check_free(conn: Connection, tracker: Tracker, since: datetime) -> None:
-    if await tracker_assignments.has_fix_of_asset(conn, tracker.id, since):
+    if await trackers.has_fix_of_asset(conn, tracker.id, since):
         raise conflict(
             "fixes_stored",
             "Fixes of the tracker since then are stored already, and belong to an asset.",
@@ -96,9 +95,9 @@ async def _reach_back(
     Also where no fix lies in it: the tracker was somewhere already.
     """
     since, until = gained
-    first = await tracker_assignments.first_fix(conn, tracker_id, since)
+    first = await trackers.first_fix(conn, tracker_id, since)
     is_known = first is not None or (
-        since < until and await tracker_assignments.first_fix(conn, tracker_id, EVER) is not None
+        since < until and await trackers.first_fix(conn, tracker_id, EVER) is not None
     )
     if is_known:
         await asset_backlogs.put(conn, asset_id, since, revision)
@@ -114,4 +113,4 @@ async def _end(conn: Connection, tracker: Tracker, until: datetime, revision: in
             "The tracker is on an asset since a later time.",
             pointer="/assigned_from",
         )
-    await tracker_assignments.end(conn, tracker_id=tracker.id, assigned_to=until, revision=revision)
+    await trackers.end_assignment(conn, tracker_id=tracker.id, assigned_to=until, revision=revision)

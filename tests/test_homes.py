@@ -1,0 +1,75 @@
+"""SQL is written in `db` alone; ARCHITECTURE.md names the exceptions.
+
+The homes of third parties are contracts of import-linter in pyproject.toml.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# Measurements have SQL of their own.
+PACKAGES = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"db", "benchmarks", "tests"}
+EXCEPTIONS = {
+    "api/resources/health.py": "asks for 1",
+    "stack/cli/backup.py": "reads a whole database",
+    "stack/cli/org.py": "takes the owner's role",
+    "stack/cli/org_delete.py": "takes the owner's role",
+    "stack/cli/quarantine.py": "takes the owner's role",
+    "stack/cli/restore.py": "makes a whole database",
+    "stack/cli/user.py": "takes the owner's role",
+    "stack/servers/system.py": "makes the database",
+}
+SQL = re.compile(
+    r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|TRUNCATE|COPY|LOCK TABLE|CREATE|ALTER|DROP"
+    r"|GRANT|REVOKE|SET|DO|ANALYZE|VACUUM|LISTEN|NOTIFY|BEGIN( ISOLATION.*)?$)\b"
+    r"|.*\b(FROM|WHERE|VALUES|RETURNING|ORDER BY|GROUP BY|ON CONFLICT)\b",
+    re.DOTALL,
+)
+
+
+def sql_in(source: str) -> Iterator[int]:
+    """Yields the line of each string that is SQL, whole or a part."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
+            text = node.value if isinstance(node.value, str) else node.value.decode("latin-1")
+            if SQL.match(text):
+                yield node.lineno
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        'conn.execute("SELECT id FROM assets")',
+        'conn.execute(b"SELECT 1")',
+        'conn.execute(f"UPDATE {table} SET name = %s", name)',
+        'STATEMENT = """\n    INSERT INTO assets (org_id) VALUES (%s)\n"""',
+        'STATEMENT = """\n    WITH gone AS (DELETE FROM assets RETURNING id) SELECT FROM gone"""',
+        'sql.SQL("{} WHERE org_id = %s").format(start)',
+        'cursor.copy("COPY gps_events FROM STDIN (FORMAT BINARY)")',
+        'await conn.execute("SET LOCAL lock_timeout = 0")',
+        'await conn.execute("BEGIN")',
+    ],
+)
+def test_sql_is_found(planted: str) -> None:
+    assert set(sql_in(f"async def planted():\n    {planted}")) == {2}
+
+
+@pytest.mark.parametrize(
+    "text", ["Select a page.", "from BEGIN to COMMIT", "VALID_FROM", "BEGIN to COMMIT", "WITHOUT"]
+)
+def test_what_is_no_sql_is_not_found(text: str) -> None:
+    assert list(sql_in(repr(text))) == []
+
+
+def test_sql_is_written_in_db_alone() -> None:
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        if any(sql_in(path.read_text("utf-8")))
+    }
+    assert found == set(EXCEPTIONS)
