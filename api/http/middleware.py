@@ -9,6 +9,7 @@ the server leaves out.
 import re
 import time
 from collections.abc import Collection
+from ipaddress import IPv6Address, ip_address
 from uuid import uuid4
 
 import structlog
@@ -49,6 +50,20 @@ HEAD_TOO_LARGE = Problem(431, "headers_too_large", f"Headers may have {MOST_HEAD
 def request_id(request: Request) -> str:
     """The id of this request."""
     return request.scope[_SCOPE_KEY]
+
+
+def client_address(request: Request) -> str:
+    """Return the address that a request is counted under: of IPv6 the network, since a host has as
+    many addresses as it likes."""
+    host = "" if request.client is None else request.client.host
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, IPv6Address):
+        mapped = address.ipv4_mapped
+        return str(mapped) if mapped else str(IPv6Address(int(address) >> 64 << 64))
+    return host
 
 
 def refuse(scope: Scope, problem: Problem) -> Response:

@@ -3,7 +3,7 @@
 `Reader`, `Dispatcher` and `Admin` are the types of a handler's `access` parameter: naming one is
 what protects a route. A viewer and a technician read, a dispatcher also writes, and what is sent
 out of the house (webhook endpoints), users and API keys are the admin's. The role is the user's
-present one, whatever the credential was given for; an API key may be narrower (`api.auth.scopes`).
+present one, whatever the credential was given for; an API key may be narrower (`api.auth.caller`).
 """
 
 from contextlib import AbstractAsyncContextManager
@@ -18,8 +18,7 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
 from api.auth.access_tokens import TokenError
-from api.auth.caller import Caller, Via
-from api.auth.scopes import lets_through, needed_scope
+from api.auth.caller import Caller, Via, lets_through, needed_scope
 from api.context import ApiState
 from api.http.encoding import item_tag
 from api.http.etags import Preconditions

@@ -33,7 +33,7 @@ from api.resources.zones.bodies import (
     zone_item,
 )
 from api.resources.zones.crowds import NewShape, Seen, box_of, check_crowds
-from api.resources.zones.scope import check_assets, check_schedule
+from api.resources.zones.options import check_assets, check_schedule
 from api.resources.zones.validation import check_shape
 from db.core.connect import Connection
 from db.core.registry_revision import bump
