@@ -1,12 +1,13 @@
-"""The headers of requests, read as RFC 9110 writes them. Bytes of the wire in, values out.
+"""The headers of requests, read as RFC 9110 writes them: text in, values out.
 
-What a header means to a request is decided elsewhere: `api.http.etags`, `api.http.compression`,
-`api.http.geojson`, `api.request.route` and the download of attachments.
+What a header means to a request is decided elsewhere: in `api.http.etags`, `api.http.compression`,
+`api.http.geojson`, `api.request.route`, `api.request.access` and the resources.
 """
 
 import re
-from collections.abc import Mapping
 from typing import NamedTuple
+
+from starlette.datastructures import Headers
 
 _MAX_WEIGHTS = 20
 _TAG = re.compile(r'[ \t]*(W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*(?:,|$)')
@@ -27,12 +28,12 @@ class ByteSpan(NamedTuple):
     end: int
 
 
-def media_type(headers: Mapping[str, str]) -> str:
+def media_type(headers: Headers) -> str:
     """Return the Content-Type without its parameters, in lower case; "" where there is none."""
     return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def authorization(headers: Mapping[str, str]) -> tuple[str, str]:
+def authorization(headers: Headers) -> tuple[str, str]:
     """Return the scheme of the Authorization header, in lower case, and what follows it."""
     scheme, _, credentials = headers.get("authorization", "").partition(" ")
     return scheme.lower(), credentials.strip()

@@ -26,7 +26,7 @@ async def check_references(
     zone_id: UUID | None = None,
     user_id: UUID | None = None,
 ) -> None:
-    """Raises Problem (404) for the first that is not there; None asks for nothing."""
+    """Raise Problem (404) for the first id of a body that is not there; None asks for nothing."""
     if asset_id is not None and not await assets.exists(conn, asset_id):
         raise _missing_in_body("asset")
     if employee_id is not None and not await employees.held(conn, [employee_id]):
@@ -66,7 +66,10 @@ async def check_filter_ids(
     employee_id: UUID | None = None,
     user_id: UUID | None = None,
 ) -> None:
-    """Raises Problem (404) for the first that is not there. What is deleted still has a past."""
+    """Raise Problem (404) for the first id of a query that is not there.
+
+    What is deleted still has a past.
+    """
     if asset_id is not None and not await assets.existed(conn, asset_id):
         raise _missing_in_query("asset")
     if tracker_id is not None and not await trackers.exists(conn, tracker_id):

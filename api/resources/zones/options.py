@@ -25,8 +25,6 @@ _Seconds = Annotated[float, Field(ge=0, le=86_400)]
 _SomeSeconds = Annotated[float, Field(gt=0, le=366 * 86_400, examples=[600])]
 _SpeedLimit = Annotated[float, Field(gt=0, le=GREATEST_SPEED_MPS, examples=[13.9])]
 _Fixes = Annotated[int, Field(ge=1, le=1_000), fields.WHOLE]
-
-
 PunchTolerance = Annotated[_Metres | None, Field(examples=[25])]
 
 
@@ -157,7 +155,7 @@ class ChosenAssets(BaseModel):
 
 
 def changed_rules(rules: Mapping[str, Any], body: RuleFields) -> dict[str, Any]:
-    """`rules` with what the client sent in `body`; null takes a rule away."""
+    """Return `rules` with what the client sent in `body`; null takes a rule away."""
     sent = {
         name: getattr(body, name) for name in RuleFields.model_fields.keys() & body.model_fields_set
     }
@@ -165,12 +163,12 @@ def changed_rules(rules: Mapping[str, Any], body: RuleFields) -> dict[str, Any]:
 
 
 def shown_rules(rules: Mapping[str, Any]) -> dict[str, Any]:
-    """All of them, null where the default holds."""
+    """Return all rules, null where the default holds."""
     return {name: rules.get(name) for name in RuleFields.model_fields}
 
 
 def check_schedule(schedule: Mapping[str, Any] | None) -> None:
-    """Raises Problem: 422 with the place of the fault."""
+    """Raise Problem (422) with the place of the fault."""
     try:
         if schedule is not None:
             parse_schedule(schedule)
@@ -179,7 +177,7 @@ def check_schedule(schedule: Mapping[str, Any] | None) -> None:
 
 
 async def check_assets(conn: Connection, chosen: AssetChoice | None) -> None:
-    """Raises Problem: 422 with the place of each id that the organization has no asset of."""
+    """Raise Problem (422) with the place of each id that the organization has no asset of."""
     if chosen is None:
         return
     missing = await assets.missing(conn, chosen.ids)
@@ -193,14 +191,14 @@ async def check_assets(conn: Connection, chosen: AssetChoice | None) -> None:
 
 
 def stored_assets(chosen: AssetChoice | None) -> dict[str, list[str]] | None:
-    """As the database has it: each once, in order."""
+    """Return the choice as the database has it: each id and tag once, in order."""
     if chosen is None:
         return None
     return {"ids": sorted({str(each) for each in chosen.ids}), "tags": sorted(set(chosen.tags))}
 
 
 def shown_assets(chosen: Mapping[str, list[str]] | None) -> dict[str, list[str]] | None:
-    """As the API writes what `stored_assets` gave."""
+    """Return the choice that `stored_assets` gave as the API shows it."""
     if chosen is None:
         return None
     return {"ids": [id_text("ast", UUID(each)) for each in chosen["ids"]], "tags": chosen["tags"]}

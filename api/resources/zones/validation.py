@@ -65,8 +65,11 @@ async def check_shape(
     radius_m: float | None,
     width_m: float | None,
 ) -> Measures:
-    """How large it is. Raises Problem: 422 with the place of the fault and, where there is one, a
-    repaired shape; 429, 503 where too many are checked."""
+    """Return how large a shape is.
+
+    Raises Problem: 422 with the place of the fault and, where there is one, a repaired shape; 429
+    or 503 where too many shapes are checked at once.
+    """
     try:
         return await access.state.shapes.measure(
             access.caller.org_id, geometry, radius_m=radius_m, width_m=width_m
@@ -137,7 +140,7 @@ def _verdict(
 
 
 def _shape_problem(error: ShapeError) -> Problem:
-    """ShapeError points into the geometry, but for radius and width, which stand beside it."""
+    """Return the problem. A fault of radius or width points beside the geometry, others into it."""
     beside = error.pointer in ("/radius_m", "/width_m")
     pointer = error.pointer if beside else "/geometry" + error.pointer
     place = {
