@@ -72,7 +72,7 @@ class Tokens:
         return jwt.encode(claims, self._key(number), algorithm="EdDSA", headers=headers)
 
     def verify(self, token: str) -> Grant:
-        """What it stands for. Raises TokenError."""
+        """Return what a token stands for. Raises TokenError."""
         grant = self._verified.get(token)
         if grant is None:
             grant, expires_s = self._read(token)

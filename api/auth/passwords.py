@@ -65,8 +65,8 @@ def hash_password(password: str) -> str:
 
 
 class Passwords:
-    """Hashes and verifies without holding up the event loop. Raises Problem (429) where too many
-    are waiting."""
+    """A thread that hashes and verifies passwords. Its calls raise Problem (429) where too many
+    wait."""
 
     def __init__(self) -> None:
         self._thread = OneThread("argon2", waiting=32)

@@ -95,7 +95,7 @@ async def _compressed(message: Message, headers: MutableHeaders, accepted: str) 
 
 @lru_cache(maxsize=64)
 def _chosen(accepted: str) -> str | None:
-    """The coding that the client likes best, of those that it takes (RFC 9110, section 12.5.3)."""
+    """Return the coding of ours that the client likes best; None where it takes none."""
     weight_of = weights(accepted)
     liked = {coding: weight_of.get(coding, weight_of.get("*", 0.0)) for coding in _CODINGS}
     best = max(liked, key=lambda coding: liked[coding])

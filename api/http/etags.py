@@ -94,9 +94,9 @@ def _unread(header: str) -> str | None:
 
 
 def _match(header: str, tag: str, *, weakly: bool = False) -> str | None:
-    """The tag of a list that is `tag`, or that of it compressed; where the list is `*`, `tag`.
+    """Return the last tag of a list that is `tag`, compressed or not; `tag` where the list is `*`.
 
-    None of a list with a fault is.
+    No tag of a list with a fault counts.
     """
     if header.strip() == "*":
         return tag

@@ -36,8 +36,8 @@ _UNLESS_SET = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 _SECURED = (b"strict-transport-security", b"max-age=31536000")
-# What pages of other origins may send and read (CORS, of the Fetch standard), where their origin is
-# set. Cookies are never asked for from elsewhere: a page of another origin brings a token.
+# What a page of another origin may send and read where its origin is set (CORS, of the Fetch
+# standard). It brings a token: cookies are not asked for from elsewhere.
 _METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PATCH", "DELETE")
 _TAKEN_HEADERS = (
     *("Accept", "Authorization", "Content-Type", "Idempotency-Key"),
@@ -58,7 +58,7 @@ HEAD_TOO_LARGE = Problem(431, "headers_too_large", f"Headers may have {MOST_HEAD
 
 
 def request_id(request: Request) -> str:
-    """The id of this request."""
+    """Return the id of this request."""
     return request.scope[_SCOPE_KEY]
 
 
@@ -77,7 +77,7 @@ def client_address(request: Request) -> str:
 
 
 def refuse(scope: Scope, problem: Problem) -> Response:
-    """The problem as the answer to this request, to be counted when it has ended."""
+    """Return the problem as the answer to this request, and count it when the request has ended."""
     scope[_REFUSED_KEY] = problem.code
     return problem.response(scope[_SCOPE_KEY])
 

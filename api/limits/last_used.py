@@ -34,7 +34,7 @@ class Usage:
         self._waiting: dict[UUID, Caller] = {}
 
     def note(self, caller: Caller) -> None:
-        """It was used just now."""
+        """Note that the caller's credential was used just now."""
         if self._noted.get(caller.credential_id):
             return
         self._noted.put(caller.credential_id, True, time.monotonic() + _EVERY_S)

@@ -27,7 +27,7 @@ class Buckets:
         self._full_s = TtlCache[Hashable, float](_REMEMBERED, clock)
 
     def take(self, key: Hashable) -> Quota:
-        """One token of the key's bucket."""
+        """Take one token of the key's bucket."""
         now_s = self._clock()
         full_s = self._full_s.get(key) or now_s
         empty_s = full_s - now_s  # what is missing, in time

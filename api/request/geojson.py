@@ -36,7 +36,7 @@ def documented(kind: str) -> dict[int | str, dict[str, Any]]:
 
 
 def prefers_geojson(request: Request) -> bool:
-    """Whether GeoJSON is accepted, and more than JSON is."""
+    """Return whether GeoJSON is accepted, and more than JSON is."""
     accepted = weights(",".join(request.headers.getlist("accept")))
     return accepted.get(MEDIA_TYPE, 0) > accepted.get("application/json", 0)
 
