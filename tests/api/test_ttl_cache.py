@@ -68,7 +68,8 @@ async def test_a_look_up_that_takes_long_is_shared_and_good_from_its_beginning()
     clock, look_up = Clock(), LookUp("first", "second")
     cache = LookupCache[str, object](2, MAX_ENTRIES, clock)
     one = asyncio.create_task(cache.find("key", look_up))
-    await asyncio.sleep(0)
+    while not look_up.asked:
+        await asyncio.sleep(0)
     clock.now_s += 100
     other = asyncio.create_task(cache.find("key", look_up))
     await asyncio.sleep(0)
