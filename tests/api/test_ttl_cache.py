@@ -52,11 +52,13 @@ class LookUp:
 
     def __init__(self, *answers: object) -> None:
         self._answers = list(answers)
+        self.begun = asyncio.Event()
         self.let_go = asyncio.Event()
         self.asked = 0
 
     async def __call__(self) -> object:
         self.asked += 1
+        self.begun.set()
         await self.let_go.wait()
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):
@@ -68,8 +70,7 @@ async def test_a_look_up_that_takes_long_is_shared_and_good_from_its_beginning()
     clock, look_up = Clock(), LookUp("first", "second")
     cache = LookupCache[str, object](2, MAX_ENTRIES, clock)
     one = asyncio.create_task(cache.find("key", look_up))
-    while not look_up.asked:
-        await asyncio.sleep(0)
+    await look_up.begun.wait()
     clock.now_s += 100
     other = asyncio.create_task(cache.find("key", look_up))
     await asyncio.sleep(0)
