@@ -47,6 +47,13 @@ def test_reading_an_entry_does_not_keep_it() -> None:
     assert (cache.get("a"), cache.get("b"), cache.get("c")) == (None, 1, 1)
 
 
+def test_an_entry_that_is_put_again_is_the_newest() -> None:
+    cache = TtlCache[str, int](2)
+    for key in ("a", "b", "a", "c"):
+        cache.put(key, 1, float("inf"))
+    assert (cache.get("a"), cache.get("b"), cache.get("c")) == (1, None, 1)
+
+
 class LookUp:
     """Answers when it is let go, and counts how often it is asked."""
 
@@ -92,3 +99,12 @@ async def test_nothing_and_failures_are_not_remembered(answer: object) -> None:
     assert await cache.find("key", look_up) == "good"
     assert await cache.find("key", look_up) == "good"
     assert look_up.asked == 2
+
+
+async def test_nothing_takes_no_place_from_an_answer() -> None:
+    look_up = LookUp("good", None)
+    look_up.let_go.set()
+    cache = LookupCache[str, object](1000, 1)
+    assert await cache.find("key", look_up) == "good"
+    assert await cache.find("other", look_up) is None
+    assert await cache.find("key", look_up) == "good"
