@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from api.auth.scopes import known_scopes, resources
+from api.auth.caller import known_scopes, resource_by_operation
 from api.context import ApiState
 from api.http import errors
 from api.http.compression import Compressing
@@ -29,7 +29,6 @@ from api.resources import (
     gateways,
     gps_events,
     health,
-    jwks,
     organization,
     organization_usage,
     password_links,
@@ -44,7 +43,7 @@ from api.resources.assets import routes as assets
 from api.resources.attachments import routes as attachments
 from api.resources.trackers import routes as trackers
 from api.resources.zones import routes as zones
-from api.resources.zones import validate
+from api.resources.zones import validation
 from api.settings import ApiSettings
 from api.startup import opened
 from db.core.connect import Pool
@@ -53,7 +52,6 @@ from service.itself import watching_itself
 
 RESOURCES = (
     auth_tokens,
-    jwks,
     auth_session,
     password_links,
     users,
@@ -67,7 +65,7 @@ RESOURCES = (
     assets,
     trackers,
     gateways,
-    validate,
+    validation,
     zones,
     gps_events,
     quarantine,
@@ -139,7 +137,7 @@ def create_app(
     app.state.parameters = parameters_by_operation(document)
     app.state.parameter_names = frozenset[str]().union(*app.state.parameters.values())
     app.state.scopes = known_scopes(document)
-    app.state.resources = resources(document)
+    app.state.resources = resource_by_operation(document)
     errors.install(app)
     app.add_middleware(Compressing)
     origins = settings.api_allowed_origins or ()

@@ -9,7 +9,6 @@ about 90 us: a token that was verified is remembered until it expires, within a 
 
 import base64
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -17,6 +16,7 @@ from uuid import UUID, uuid4
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from api.http.ttl_cache import TtlCache
 from db.core.secrets import derived_key
 from telemetry.ids import IdError, format_id, parse_id
 
@@ -52,7 +52,7 @@ class Tokens:
         self._clock = clock
         self._keys: dict[int, Ed25519PrivateKey] = {}
         self.lifetime_s = lifetime_s
-        self._verified: OrderedDict[str, tuple[Grant, float]] = OrderedDict()
+        self._verified = TtlCache[str, Grant](_REMEMBERED, clock)
 
     def issue(self, grant: Grant) -> str:
         """A token for `grant`, from now on."""
@@ -72,15 +72,13 @@ class Tokens:
         return jwt.encode(claims, self._key(number), algorithm="EdDSA", headers=headers)
 
     def verify(self, token: str) -> Grant:
-        """What it stands for. Raises TokenError."""
-        known = self._verified.get(token)
-        if known is None:
-            known = self._read(token)
-            self._remember(token, known)
-        grant, expires_s = known
-        if self._clock() >= expires_s:
-            self._verified.pop(token, None)
-            raise TokenError("The token has expired.")
+        """Return what a token stands for. Raises TokenError."""
+        grant = self._verified.get(token)
+        if grant is None:
+            grant, expires_s = self._read(token)
+            if self._clock() >= expires_s:
+                raise TokenError("The token has expired.")
+            self._verified.put(token, grant, expires_s)
         return grant
 
     def key_set(self) -> dict[str, list[dict[str, str]]]:
@@ -135,11 +133,6 @@ class Tokens:
             "alg": "EdDSA",
             "use": "sig",
         }
-
-    def _remember(self, token: str, known: tuple[Grant, float]) -> None:
-        self._verified[token] = known
-        if len(self._verified) > _REMEMBERED:
-            self._verified.popitem(last=False)
 
 
 def _key_id(number: int) -> str:

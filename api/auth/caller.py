@@ -1,12 +1,25 @@
-"""Who asks, and how they showed it."""
+"""Who asks, how they showed it, and what an API key may do: `assets:read`, `zones:write`, `*:read`.
 
+Which scope a route needs follows from its resource (the tag of its operation) and its method, here
+and nowhere else: a new resource has its two scopes at once. Writing includes reading. A star stands
+for every resource, but in writing not for users, and no narrowed key may write keys: either would
+be a way to all rights.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 from db.identity.users import Role
 
 Via: TypeAlias = Literal["token", "api_key", "session"]
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SCOPE_PATTERN = r"^(\*|[a-z]+(-[a-z]+)*):(read|write)$"
+_NOT_BY_STAR = frozenset({"users"})
+_NEVER_WRITTEN = frozenset({"api-keys"})
+_WITHOUT_SCOPES = frozenset({"auth"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +36,43 @@ class Caller:
     via: Via
     credential_id: UUID
     scopes: frozenset[str] | None = None
+
+
+def known_scopes(document: Mapping[str, Any]) -> frozenset[str]:
+    """Return all scopes that the operations of an OpenAPI document may need."""
+    tags = {
+        tag
+        for path in document["paths"].values()
+        for operation in path.values()
+        for tag in operation.get("tags", ())
+    } - _WITHOUT_SCOPES
+    reading = {f"{tag}:read" for tag in tags}
+    writing = {f"{tag}:write" for tag in tags - _NEVER_WRITTEN}
+    return frozenset(reading | writing | {"*:read", "*:write"})
+
+
+def resource_by_operation(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return the resource of each operation of an OpenAPI document, by operation id."""
+    return {
+        operation["operationId"]: operation["tags"][0]
+        for path in document["paths"].values()
+        for operation in path.values()
+    }
+
+
+def needed_scope(resource: str, method: str) -> str:
+    """Return the narrowest scope that lets a request through."""
+    return f"{resource}:{'read' if method in SAFE_METHODS else 'write'}"
+
+
+def lets_through(scopes: frozenset[str], needed: str) -> bool:
+    """Return whether a key with these scopes may do what needs `needed`."""
+    resource, _, action = needed.partition(":")
+    if resource in _NEVER_WRITTEN and action == "write":
+        return False
+    enough = {needed, f"{resource}:write"}
+    if action == "read":
+        enough |= {"*:read", "*:write"}
+    elif resource not in _NOT_BY_STAR:
+        enough.add("*:write")
+    return not scopes.isdisjoint(enough)

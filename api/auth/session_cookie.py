@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.auth.caller import SAFE_METHODS
 from api.http.problems import Problem
 from db.core.secrets import derived_key
 
 CSRF_HEADER = "X-CSRF-Token"
 _NAME = "opsc_session"
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Cookies:
@@ -52,7 +52,7 @@ class Cookies:
 
     def check(self, request: Request, secret: str) -> None:
         """Raises Problem (403) for a request that may have been made by another site."""
-        if request.method in _SAFE:
+        if request.method in SAFE_METHODS:
             return
         check_origin(request)
         given = request.headers.get(CSRF_HEADER, "").encode("utf-8", "surrogatepass")

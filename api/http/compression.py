@@ -14,6 +14,8 @@ import brotli
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.http.headers import weights
+
 LEAST_BYTES = 2 * 1024
 _IN_A_THREAD_BYTES = 64 * 1024  # so much takes a millisecond, in which nobody else is served
 _GZIP_WBITS = 31
@@ -93,16 +95,8 @@ async def _compressed(message: Message, headers: MutableHeaders, accepted: str) 
 
 @lru_cache(maxsize=64)
 def _chosen(accepted: str) -> str | None:
-    """The coding that the client likes best, of those that it takes (RFC 9110, section 12.5.3)."""
-    if not accepted:
-        return None
-    liked: dict[str, float] = {}
-    for part in accepted.lower().split(","):
-        coding, _, weight = part.partition(";")
-        try:
-            liked[coding.strip()] = float(weight.strip().removeprefix("q=") or 1)
-        except ValueError:
-            return None
-    weights = {coding: liked.get(coding, liked.get("*", 0.0)) for coding in _CODINGS}
-    best = max(weights, key=lambda coding: weights[coding])
-    return best if weights[best] > 0 else None
+    """Return the coding of ours that the client likes best; None where it takes none."""
+    weight_of = weights(accepted)
+    liked = {coding: weight_of.get(coding, weight_of.get("*", 0.0)) for coding in _CODINGS}
+    best = max(liked, key=lambda coding: liked[coding])
+    return best if liked[best] > 0 else None

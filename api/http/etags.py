@@ -15,12 +15,12 @@ from typing import NamedTuple, Self
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.http.headers import entity_tags
 from api.http.problems import Problem
 
 MAX_TAGS_CHARACTERS = 8_192  # of a condition
 _TAG_BYTES = 15
 _HEADERS = (b"if-match", b"if-none-match")
-_TAGS = re.compile(r'[ \t]*(W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*(?:,|$)')
 _CODING = re.compile(r'\.(?:br|gzip)"$')
 
 
@@ -85,30 +85,24 @@ def _matches(header: str, tag: str, *, weakly: bool = False) -> bool:
 
 def _unread(header: str) -> str | None:
     """Return why no version of anything fits the header If-Match; None where one could."""
-    place, is_strong = 0, False
-    while place < len(header):
-        match = _TAGS.match(header, place)
-        if match is None:
-            break
-        place, is_strong = match.end(), is_strong or match[1] is None
-    if place < len(header) or not header:
+    tags = entity_tags(header)
+    if not tags:
         return "If-Match must be * or tags in quotes, just as an ETag has them."
-    return None if is_strong else "If-Match takes no weak tags: send the ETag without W/."
+    if all(each.is_weak for each in tags):
+        return "If-Match takes no weak tags: send the ETag without W/."
+    return None
 
 
 def _match(header: str, tag: str, *, weakly: bool = False) -> str | None:
-    """The tag of a list that is `tag`, or that of it compressed; where the list is `*`, `tag`.
+    """Return the last tag of a list that is `tag`, compressed or not; `tag` where the list is `*`.
 
-    None of a list with a fault is.
+    No tag of a list with a fault counts.
     """
     if header.strip() == "*":
         return tag
-    held, place = None, 0
-    while place < len(header):
-        match = _TAGS.match(header, place)
-        if match is None:
-            return None
-        if _CODING.sub('"', match[2]) == tag and (weakly or match[1] is None):
-            held = match[2]
-        place = match.end()
-    return held
+    held = [
+        each.text
+        for each in entity_tags(header) or ()
+        if _CODING.sub('"', each.text) == tag and (weakly or not each.is_weak)
+    ]
+    return held[-1] if held else None

@@ -9,16 +9,16 @@ the server leaves out.
 import re
 import time
 from collections.abc import Collection
+from ipaddress import IPv6Address, ip_address
 from uuid import uuid4
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.access_log import request_line
-from api.http.cross_origin import add_cross_origin
 from api.http.metrics import Metrics
 from api.http.problems import Problem
 from api.http.rate_limit_headers import headers_of
@@ -36,6 +36,17 @@ _UNLESS_SET = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 _SECURED = (b"strict-transport-security", b"max-age=31536000")
+# What a page of another origin may send and read where its origin is set (CORS, of the Fetch
+# standard). It brings a token: cookies are not asked for from elsewhere.
+_METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PATCH", "DELETE")
+_TAKEN_HEADERS = (
+    *("Accept", "Authorization", "Content-Type", "Idempotency-Key"),
+    *("If-Match", "If-None-Match", "X-Request-Id"),
+)
+_SHOWN_HEADERS = (
+    *("ETag", "Idempotency-Replayed", "Location", "RateLimit", "RateLimit-Policy"),
+    *("Retry-After", "X-Request-Id"),
+)
 
 _log = structlog.get_logger("api")
 _PLAIN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -47,12 +58,26 @@ HEAD_TOO_LARGE = Problem(431, "headers_too_large", f"Headers may have {MOST_HEAD
 
 
 def request_id(request: Request) -> str:
-    """The id of this request."""
+    """Return the id of this request."""
     return request.scope[_SCOPE_KEY]
 
 
+def client_address(request: Request) -> str:
+    """Return the address that a request is counted under: of IPv6 the network, since a host has as
+    many addresses as it likes."""
+    host = "" if request.client is None else request.client.host
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, IPv6Address):
+        mapped = address.ipv4_mapped
+        return str(mapped) if mapped else str(IPv6Address(int(address) >> 64 << 64))
+    return host
+
+
 def refuse(scope: Scope, problem: Problem) -> Response:
-    """The problem as the answer to this request, to be counted when it has ended."""
+    """Return the problem as the answer to this request, and count it when the request has ended."""
     scope[_REFUSED_KEY] = problem.code
     return problem.response(scope[_SCOPE_KEY])
 
@@ -63,7 +88,15 @@ class Edge:
     def __init__(self, app: ASGIApp, metrics: Metrics, origins: Collection[str] = ()) -> None:
         self._app = app
         self._metrics = metrics
-        self._origins = frozenset(origins)
+        self._answer: ASGIApp = self._guarded
+        if origins:
+            self._answer = CORSMiddleware(
+                self._guarded,
+                allow_origins=origins,
+                allow_methods=_METHODS,
+                allow_headers=_TAKEN_HEADERS,
+                expose_headers=_SHOWN_HEADERS,
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -85,21 +118,14 @@ class Edge:
             nonlocal status, sent_bytes
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._add_headers(message, inner, identity)
+                _add_headers(message, inner, identity)
             await send(message)
             sent_bytes += len(message.get("body", b""))
 
         self._metrics.in_flight.inc()
         with structlog.contextvars.bound_contextvars(request_id=identity):
             try:
-                refusal = _refusal(scope)
-                app = self._app if refusal is None else refuse(inner, refusal)
-                await app(inner, receive, send_with_headers)
-            except Exception as error:
-                _log.error("request failed", exc_info=error)
-                if status is not None:
-                    raise  # half an answer is out: the server ends the connection
-                await refuse(inner, _CRASH)(inner, receive, send_with_headers)
+                await self._answer(inner, receive, send_with_headers)
             finally:
                 elapsed_s = time.perf_counter() - started_s
                 self._metrics.in_flight.dec()
@@ -115,17 +141,34 @@ class Edge:
                 )
                 _log.info("request", **line)
 
-    def _add_headers(self, message: Message, scope: Scope, identity: str) -> None:
-        headers = [*message["headers"], *EVERY_ANSWER, (b"x-request-id", identity.encode())]
-        headers += headers_of(scope)
-        names = [name for name, _ in headers]
-        headers += [header for header in _UNLESS_SET if header[0] not in names]
-        if scope["scheme"] == "https":
-            headers.append(_SECURED)
-        message["headers"] = headers
-        if self._origins:
-            asked = Headers(scope=scope)
-            add_cross_origin(MutableHeaders(scope=message), self._origins, scope["method"], asked)
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse a head that is too large, and answer where the application failed."""
+        has_begun = False
+
+        async def send_noting(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        refusal = _refusal(scope)
+        app = self._app if refusal is None else refuse(scope, refusal)
+        try:
+            await app(scope, receive, send_noting)
+        except Exception as error:
+            _log.error("request failed", exc_info=error)
+            if has_begun:
+                raise  # half an answer is out: the server ends the connection
+            await refuse(scope, _CRASH)(scope, receive, send)
+
+
+def _add_headers(message: Message, scope: Scope, identity: str) -> None:
+    headers = [*message["headers"], *EVERY_ANSWER, (b"x-request-id", identity.encode())]
+    headers += headers_of(scope)
+    names = [name for name, _ in headers]
+    headers += [header for header in _UNLESS_SET if header[0] not in names]
+    if scope["scheme"] == "https":
+        headers.append(_SECURED)
+    message["headers"] = headers
 
 
 def _given_id(scope: Scope) -> str | None:

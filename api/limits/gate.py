@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from api.auth.caller import Caller
 from api.http import rate_limit_headers
-from api.http.request import client_address
+from api.http.middleware import client_address
 from api.limits.organization_quota import RequestLimits
 from api.limits.plans import REQUESTS_PER_MINUTE, Plans, check_api_access
 from api.limits.token_bucket import Buckets

@@ -6,12 +6,13 @@ killed loses what it had not written.
 
 import asyncio
 import time
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from uuid import UUID
 
 import structlog
 
 from api.auth.caller import Caller
+from api.http.ttl_cache import TtlCache
 from db.core.connect import Pool
 from db.core.errors import OperationalError
 from db.core.tenant import tenant
@@ -28,18 +29,14 @@ class Usage:
 
     def __init__(self, connections: Pool) -> None:
         self._connections = connections
-        self._noted_s: OrderedDict[UUID, float] = OrderedDict()
+        self._noted = TtlCache[UUID, bool](_REMEMBERED)
         self._waiting: dict[UUID, Caller] = {}
 
     def note(self, caller: Caller) -> None:
-        """It was used just now."""
-        now_s = time.monotonic()
-        if now_s - self._noted_s.get(caller.credential_id, -_EVERY_S) < _EVERY_S:
+        """Note that the caller's credential was used just now."""
+        if self._noted.get(caller.credential_id):
             return
-        self._noted_s[caller.credential_id] = now_s
-        self._noted_s.move_to_end(caller.credential_id)
-        if len(self._noted_s) > _REMEMBERED:
-            self._noted_s.popitem(last=False)
+        self._noted.put(caller.credential_id, True, time.monotonic() + _EVERY_S)
         if len(self._waiting) < _REMEMBERED:
             self._waiting[caller.credential_id] = caller
 

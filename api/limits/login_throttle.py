@@ -17,8 +17,8 @@ from uuid import UUID
 
 from starlette.requests import Request
 
+from api.http.middleware import client_address
 from api.http.problems import Problem
-from api.http.request import client_address
 from db.core.connect import Pool
 from db.core.secrets import derived_key
 from db.identity import sign_in_failures

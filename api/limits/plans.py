@@ -3,14 +3,12 @@
 A plan is remembered for `FRESH_S`: a change of it has its effect in every process within that time.
 """
 
-import asyncio
-import time
-from collections import OrderedDict
 from collections.abc import Mapping
-from typing import NamedTuple
+from functools import partial
 from uuid import UUID
 
 from api.http.problems import Problem
+from api.http.ttl_cache import LookupCache
 from db.core.connect import Pool
 from db.resources import plans
 from db.resources.plans import Plan, PlanName
@@ -21,7 +19,7 @@ REQUESTS_PER_MINUTE: Mapping[PlanName, int | None] = {
     "team": 5_000,
     "unlimited": None,
 }
-_REMEMBERED = 10_000
+_MAX_PLANS = 10_000
 
 
 def check_api_access(plan: Plan) -> None:
@@ -36,37 +34,19 @@ def check_api_access(plan: Plan) -> None:
         )
 
 
-class _Known(NamedTuple):
-    until_s: float
-    asking: asyncio.Task[Plan]
-
-    def is_good(self, now_s: float) -> bool:
-        if not self.asking.done():
-            return True
-        return now_s < self.until_s and not self.asking.cancelled() and not self.asking.exception()
-
-
 class Plans:
-    """Of the organizations that this process has seen of late."""
+    """The plans of the organizations that this process has seen."""
 
     def __init__(self, connections: Pool) -> None:
         self._connections = connections
-        self._known: OrderedDict[UUID, _Known] = OrderedDict()
+        self._known = LookupCache[UUID, Plan](FRESH_S, _MAX_PLANS)
 
     async def find(self, org_id: UUID) -> Plan:
-        """The plan as it was at most FRESH_S ago; requests that come at once share one look-up.
+        """Return the plan as it was at most FRESH_S ago.
 
         Raises what a look-up in the database may raise.
         """
-        now_s = time.monotonic()
-        known = self._known.get(org_id)
-        if known is None or not known.is_good(now_s):
-            known = _Known(now_s + FRESH_S, asyncio.create_task(self._ask(org_id)))
-            self._known[org_id] = known
-            self._known.move_to_end(org_id)
-            if len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
-        return await asyncio.shield(known.asking)
+        return await self._known.find(org_id, partial(self._ask, org_id))
 
     async def _ask(self, org_id: UUID) -> Plan:
         async with self._connections.connection() as conn:

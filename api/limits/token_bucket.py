@@ -5,10 +5,10 @@ buckets of its own, so an installation lets in as many times more as it has proc
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
 from api.http.rate_limit_headers import Policy, Quota
+from api.http.ttl_cache import TtlCache
 
 _REMEMBERED = 20_000  # of those least recently seen a bucket is taken to be full
 _MINUTE_S = 60.0
@@ -24,20 +24,18 @@ class Buckets:
         self._per_minute = per_minute
         self._token_s = _MINUTE_S / per_minute
         self._clock = clock
-        self._full_s: OrderedDict[Hashable, float] = OrderedDict()
+        self._full_s = TtlCache[Hashable, float](_REMEMBERED, clock)
 
     def take(self, key: Hashable) -> Quota:
-        """One token of the key's bucket."""
+        """Take one token of the key's bucket."""
         now_s = self._clock()
-        empty_s = max(self._full_s.get(key, now_s) - now_s, 0.0)  # what is missing, in time
+        full_s = self._full_s.get(key) or now_s
+        empty_s = full_s - now_s  # what is missing, in time
         missing_s = empty_s + self._token_s
         retry_s = missing_s - _MINUTE_S
         if retry_s > 1e-9:
-            self._full_s.move_to_end(key)
+            self._full_s.put(key, full_s, full_s)
             return Quota(self._policy, self._per_minute, 0, empty_s, retry_s)
-        self._full_s[key] = now_s + missing_s
-        self._full_s.move_to_end(key)
-        if len(self._full_s) > _REMEMBERED:
-            self._full_s.popitem(last=False)
+        self._full_s.put(key, now_s + missing_s, now_s + missing_s)
         remaining = int((_MINUTE_S - missing_s) / self._token_s + 1e-6)
         return Quota(self._policy, self._per_minute, remaining, missing_s)

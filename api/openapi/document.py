@@ -16,21 +16,15 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from api.openapi.components import (
-    BEARER,
-    GOOD,
-    HEADERS,
+    COMPONENTS,
     IDEMPOTENCY_KEY,
     IF_MATCH,
     IF_NONE_MATCH,
-    INFO,
-    PASSWORD,
-    PROBLEMS,
     SCHEMAS,
-    SERVERS,
     SIGNED_IN,
     ProblemDocument,
     headers_of,
-    problem_response,
+    problem_responses,
 )
 from api.openapi.events import add_events
 from api.openapi.examples import example_of
@@ -56,21 +50,19 @@ def complete(app: FastAPI) -> dict[str, Any]:
     """The document of `app`, whose routes must all be there; kept by the application."""
     document = json.loads(_LIST_OF.sub(r"\1List", json.dumps(app.openapi())))
     app.openapi_schema = document
-    document["info"] |= INFO
-    document["servers"] = list(SERVERS)
+    document["info"] |= COMPONENTS["info"]
+    document["servers"] = COMPONENTS["servers"]
     _, problems = models_json_schema(
         [(ProblemDocument, "serialization")], ref_template=SCHEMAS + "{model}"
     )
     components = document["components"]
-    components["securitySchemes"]["bearer"]["description"] = BEARER
-    components["securitySchemes"]["password"] = dict(PASSWORD)
+    components["securitySchemes"]["bearer"]["description"] = COMPONENTS["bearer"]
+    components["securitySchemes"]["password"] = COMPONENTS["password"]
     for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, never sent
         components["schemas"].pop(unused, None)
     components["schemas"] |= problems["$defs"]
-    components["headers"] = dict(HEADERS)
-    components["responses"] = {
-        name: problem_response(status) for status, (name, *_) in PROBLEMS.items()
-    }
+    components["headers"] = COMPONENTS["headers"]
+    components["responses"] = problem_responses()
     _name_bodies(document)
     add_events(document)
     for schema in _schemas(document):
@@ -105,7 +97,7 @@ def _complete_operation(
         if status.startswith("2")
     }
     for status, response in good.items():
-        response["description"] = GOOD.get(status, response["description"])
+        response["description"] = COMPONENTS["good"].get(status, response["description"])
         response["headers"] = headers_of(status)
         if "{" not in path and "content" in response:
             place = "/id" if status == "201" else "/data/0/id"
@@ -119,7 +111,7 @@ def _complete_operation(
             "headers": headers_of("304"),
         }
     operation["responses"] = good | {
-        str(status): {"$ref": f"#/components/responses/{PROBLEMS[status][0]}"}
+        str(status): {"$ref": f"#/components/responses/{COMPONENTS['problems'][status]['name']}"}
         for status in _error_statuses(document, method, operation)
     }
     for content in _contents(operation.get("requestBody", {})):

@@ -6,39 +6,11 @@
 from copy import deepcopy
 from typing import Any
 
-from api.openapi.components import SCHEMAS
+from api.openapi.components import COMPONENTS, SCHEMAS
 from api.openapi.event_types import EVENT_KINDS, EventKind
 from api.openapi.examples import example_of
 
 _ENVELOPE = "EventItem"
-_HEADERS: list[dict[str, Any]] = [
-    {
-        "name": name,
-        "in": "header",
-        "required": True,
-        "description": description,
-        "schema": {"type": "string", "maxLength": 200},
-        "example": example,
-    }
-    for name, description, example in (
-        (
-            "webhook-id",
-            "the id of the event, the same at each attempt",
-            "evt_06bqt0k1vhd8f3z7n2mwx9c5ra",
-        ),
-        ("webhook-timestamp", "when it is sent, seconds since 1970", "1767225600"),
-        (
-            "webhook-signature",
-            "HMAC-SHA256 in base64",
-            "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
-        ),
-    )
-]
-_ANSWERS = {
-    "2XX": {"description": "The event is accepted"},
-    "410": {"description": "No more of this event: it is given up at once"},
-    "default": {"description": "The event is sent again later"},
-}
 
 
 def add_events(document: dict[str, Any]) -> None:
@@ -74,10 +46,10 @@ def _webhook(kind: EventKind, document: dict[str, Any]) -> dict[str, Any]:
         "summary": kind.name,
         "description": kind.tells,
         "security": [],
-        "parameters": deepcopy(_HEADERS),
+        "parameters": deepcopy(COMPONENTS["webhooks"]["parameters"]),
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": reference, "example": example}},
         },
-        "responses": deepcopy(_ANSWERS),
+        "responses": deepcopy(COMPONENTS["webhooks"]["responses"]),
     }

@@ -3,7 +3,7 @@
 `Reader`, `Dispatcher` and `Admin` are the types of a handler's `access` parameter: naming one is
 what protects a route. A viewer and a technician read, a dispatcher also writes, and what is sent
 out of the house (webhook endpoints), users and API keys are the admin's. The role is the user's
-present one, whatever the credential was given for; an API key may be narrower (`api.auth.scopes`).
+present one, whatever the credential was given for; an API key may be narrower (`api.auth.caller`).
 """
 
 from contextlib import AbstractAsyncContextManager
@@ -18,11 +18,11 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
 from api.auth.access_tokens import TokenError
-from api.auth.caller import Caller, Via
-from api.auth.scopes import lets_through, needed_scope
+from api.auth.caller import Caller, Via, lets_through, needed_scope
 from api.context import ApiState
 from api.http.encoding import item_tag
 from api.http.etags import Preconditions
+from api.http.headers import authorization
 from api.http.middleware import request_id
 from api.http.problems import Problem, forbidden, unauthorized
 from api.request.idempotency import Attempt
@@ -69,21 +69,19 @@ async def authenticate(request: Request) -> None:
     An Authorization header decides alone: a cookie beside it is not looked at.
     """
     state: ApiState = request.app.state.api
-    header = request.headers.get("authorization")
-    if header is None:
-        caller = await _by_cookie(state, request)
+    if "authorization" in request.headers:
+        caller = await _by_header(state, request)
     else:
-        caller = await _by_header(state, header)
+        caller = await _by_cookie(state, request)
     state.usage.note(caller)
     request.state.caller = caller
 
 
-async def _by_header(state: ApiState, header: str) -> Caller:
-    scheme, _, text = header.partition(" ")
-    text = text.strip()
+async def _by_header(state: ApiState, request: Request) -> Caller:
+    scheme, text = authorization(request.headers)
     if not text:
         raise unauthorized("A bearer token is needed in the Authorization header.")
-    if scheme.lower() != "bearer":
+    if scheme != "bearer":
         raise unauthorized("The scheme of the Authorization header must be Bearer.")
     return await (_by_key(state, text) if text.startswith(API_KEY) else _by_token(state, text))
 

@@ -24,6 +24,7 @@ from starlette.types import Receive, Scope, Send
 from api.auth.caller import Caller
 from api.context import ApiState
 from api.http.etags import Preconditions
+from api.http.headers import media_type
 from api.http.problems import Fault, Problem, bad_parameter, unavailable
 from api.request.access import authenticate
 from api.request.handler_arguments import Handle, handle_of
@@ -231,8 +232,7 @@ def _decode(request: Request, content: bytes, most_values: int) -> object:
     """The JSON of a body; UNSET where there is none. Raises Problem (400, 415)."""
     if not content:
         return UNSET
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
+    if media_type(request.headers) != "application/json":
         raise Problem(415, "not_json", "The Content-Type must be application/json.")
     if sum(map(content.count, (b",", b"[", b"{"))) > most_values:
         detail = f"The body may have {most_values} values: commas and opening brackets are counted."

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Body, Path, Query, Request
 from pydantic import BaseModel, Field, StringConstraints
 from starlette.responses import Response
 
-from api.auth.scopes import PATTERN
+from api.auth.caller import SCOPE_PATTERN
 from api.http import fields
 from api.http.encoding import created, id_text, no_content, ok, optional_time_text, time_text
 from api.http.problems import bad_field, not_found
@@ -32,8 +32,8 @@ _Name = Annotated[fields.Name, Field(examples=["Nightly export"])]
 _Scope = Annotated[
     str,
     StringConstraints(max_length=100),
-    fields.shaped(PATTERN, "must be a resource or * with :read or :write, like assets:read"),
-    Field(examples=["assets:read"], json_schema_extra={"pattern": PATTERN}),
+    fields.shaped(SCOPE_PATTERN, "must be a resource or * with :read or :write, like assets:read"),
+    Field(examples=["assets:read"], json_schema_extra={"pattern": SCOPE_PATTERN}),
 ]
 _Scopes = Annotated[list[_Scope], Field(min_length=1, max_length=100)]
 _MAX_OVERLAP_S = 30 * 86_400

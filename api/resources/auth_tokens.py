@@ -7,6 +7,8 @@ sign-in ends; but for half a minute after its use, while its successor was not u
 successor is given again: so an answer that was lost on the way costs nothing. That is safe since
 the chain never forks: the successor follows from the token itself under a key of ours, and is good
 once too.
+
+Programs that want to check an access token themselves get the public keys (RFC 7517).
 """
 
 import hmac
@@ -44,6 +46,7 @@ from db.identity.sign_ins import Presented, SignIn
 
 router = APIRouter(prefix="/v1/auth", tags=["auth"], route_class=PublicRoute)
 _with_forms = APIRouter(prefix="/v1/auth", tags=["auth"], route_class=FormOrJsonRoute)
+_well_known = APIRouter(prefix="/.well-known", tags=["auth"], route_class=PublicRoute)
 _SIGN_IN_LIFETIME = timedelta(days=90)
 _GRACE = timedelta(seconds=30)
 
@@ -99,6 +102,25 @@ class Nothing(BaseModel):
     """An empty object."""
 
 
+class PublicKey(BaseModel):
+    """An Ed25519 key (RFC 8037)."""
+
+    kty: Literal["OKP"]
+    crv: Literal["Ed25519"]
+    x: Annotated[
+        str, fields.text(43, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "^[A-Za-z0-9_-]{43}$")
+    ]
+    kid: Annotated[str, fields.text(32, "ed25519-695", "^ed25519-[0-9]+$")]
+    alg: Literal["EdDSA"]
+    use: Literal["sig"]
+
+
+class PublicKeys(BaseModel):
+    """A JSON Web Key Set."""
+
+    keys: list[PublicKey] = Field(max_length=3)
+
+
 @_with_forms.post("/token", operation_id="createToken", response_model=TokenPair)
 async def create_token(request: Request, body: Annotated[Credentials, Body()]) -> Response:
     """Signs a program in. A wrong password, an unknown user and an unknown organization get one
@@ -140,6 +162,18 @@ async def revoke(request: Request, body: Annotated[Revocation, Body()]) -> Respo
     else:
         await _revoke_access_token(state, body.token)
     return ok({})
+
+
+@_well_known.get("/jwks.json", operation_id="getPublicKeys", response_model=PublicKeys)
+async def public_keys(request: Request) -> Response:
+    """The keys that tokens verify with now."""
+    state: ApiState = request.app.state.api
+    response = ok(state.tokens.key_set())
+    response.headers["Cache-Control"] = "public, max-age=300"
+    return response
+
+
+router.routes.extend(_well_known.routes)
 
 
 async def _exchange(

@@ -30,7 +30,7 @@ from api.resources.trackers.routes import (
 )
 from api.resources.zones.bodies import NewZone, ZoneItem, new_zone, zone_item
 from api.resources.zones.crowds import NewShape, box_of, check_crowds
-from api.resources.zones.scope import check_schedule
+from api.resources.zones.options import check_schedule
 from api.resources.zones.validation import check_shape
 from db.core.connect import Connection
 from db.core.registry_revision import bump

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from api.http import fields
 from api.http.encoding import id_text, optional_id_text, raw_json, time_text
 from api.request.access import Reader
-from api.request.filters import check_filter_ids
 from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
+from api.request.references import check_filter_ids
 from api.request.route import TenantRoute
 from db.history import gps_history
 from db.history.gps_history import Cut, FixFilter, FixKey, StoredFix

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from starlette.requests import Request
 
+from api.http.headers import authorization, media_type
 from api.http.problems import Fault, Problem
 from api.request.route import PublicRoute
 
@@ -23,8 +24,7 @@ class FormOrJsonRoute(PublicRoute):
 
     def decode(self, request: Request, content: bytes) -> object:
         """Return the body. Raises Problem (400, 415)."""
-        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type != _MEDIA_TYPE:
+        if media_type(request.headers) != _MEDIA_TYPE:
             return super().decode(request, content)
         try:
             pairs = parse_qsl(content.decode(), max_num_fields=_MAX_PARAMETERS, errors="strict")
@@ -52,8 +52,8 @@ def _body(form: dict[str, str], client_id: str) -> dict[str, str]:
 
 def _basic_client(request: Request) -> str:
     """Return the user name of Basic authentication (RFC 6749, section 2.3.1), or nothing."""
-    scheme, _, text = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "basic":
+    scheme, text = authorization(request.headers)
+    if scheme != "basic":
         return ""
     try:
         decoded = base64.b64decode(text, validate=True).decode()

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from api.auth.password_rules import Password, fault_of
+from api.auth.passwords import Password, fault_of
 from api.context import ApiState
 from api.http import fields
 from api.http.encoding import accepted, id_text, ok

@@ -23,8 +23,8 @@ from api.http.encoding import (
 )
 from api.http.problems import Problem, conflict, not_found
 from api.request.access import Dispatcher, Reader
-from api.request.filters import check_filter_ids
 from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total, order_of
+from api.request.references import check_filter_ids
 from api.request.route import TenantRoute
 from db.core.connect import Connection
 from db.core.listing import Order, RowKey

@@ -14,7 +14,7 @@ from uuid import UUID
 from pydantic import Field
 from starlette.requests import Request
 
-from api.auth.password_rules import Password
+from api.auth.passwords import Password
 from api.context import ApiState
 from api.http import fields
 from api.http.problems import Problem, unauthorized

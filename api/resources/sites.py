@@ -24,9 +24,8 @@ from api.http.encoding import (
 )
 from api.http.problems import bad_field, conflict, not_found
 from api.request.access import Dispatcher, Reader
-from api.request.filters import check_filter_ids
 from api.request.paging import ListOf, Page, SortedByNameQuery, Total
-from api.request.references import check_references
+from api.request.references import check_filter_ids, check_references
 from api.request.route import TenantRoute
 from db.core.connect import Connection
 from db.core.ids import new_id

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from api.auth.password_rules import Password, fault_of
+from api.auth.passwords import Password, fault_of
 from api.http import fields
 from api.http.encoding import accepted, created, id_text, no_content, ok, time_text
 from api.http.problems import Problem, bad_field, conflict, not_found

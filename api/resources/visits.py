@@ -11,8 +11,8 @@ from api.http import fields
 from api.http.encoding import id_text, ok, optional_id_text, optional_time_text, time_text
 from api.http.problems import not_found
 from api.request.access import Reader
-from api.request.filters import check_filter_ids
 from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total, order_of
+from api.request.references import check_filter_ids
 from api.request.route import TenantRoute
 from db.core.listing import Order, RowKey
 from db.history import visits

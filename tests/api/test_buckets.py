@@ -65,3 +65,12 @@ def test_those_least_recently_seen_are_forgotten(buckets: Buckets) -> None:
         buckets.take(str(number))
     assert not buckets.take("b").is_admitted
     assert buckets.take("a").is_admitted
+
+
+def test_who_is_refused_is_seen_as_well(buckets: Buckets) -> None:
+    admitted(buckets, "a", 60)
+    for number in range(19_999):
+        buckets.take(str(number))
+    assert not buckets.take("a").is_admitted
+    buckets.take("another")
+    assert not buckets.take("a").is_admitted

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from api.auth.scopes import lets_through, needed_scope
+from api.auth.caller import lets_through, needed_scope
 from db.core.ids import new_id
 from telemetry.ids import format_id
 from tests.api.running import Client, Organization, RunningApi

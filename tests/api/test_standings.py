@@ -8,8 +8,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from api.auth import credential_cache as module
-from api.auth.credential_cache import Standings
+from api.auth.credential_cache import FRESH_S, Standings
 from db.core.connect import Connection, Pool, pool
 from db.core.ids import new_id
 from db.identity.credentials import Standing
@@ -50,15 +49,12 @@ async def test_many_at_once_share_one_question(connections: Pool) -> None:
     assert look_up.asked == 1
 
 
-async def test_an_answer_is_not_kept_for_longer_than_is_said(
-    connections: Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    look_up, standings = _LookUp(GOOD), Standings(connections)
+async def test_an_answer_is_not_kept_for_longer_than_is_said(connections: Pool) -> None:
     now_s = 1000.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now_s)
+    look_up, standings = _LookUp(GOOD), Standings(connections, lambda: now_s)
     assert await standings.find(b"key", look_up) == GOOD
     look_up.answer = None
-    now_s += module.FRESH_S - 0.1
+    now_s += FRESH_S - 0.1
     assert await standings.find(b"key", look_up) == GOOD
     now_s += 0.1
     assert await standings.find(b"key", look_up) is None

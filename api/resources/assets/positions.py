@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import id_text
-from api.http.geojson import Feature, documented, listed
 from api.request.access import Reader
-from api.request.filters import check_filter_ids
+from api.request.geojson import Feature, documented, listed
 from api.request.paging import MAX_ROWS, ListOf, Page, Total
+from api.request.references import check_filter_ids
 from api.request.route import TenantRoute
 from api.resources.assets.bodies import AssetFilters, PositionItem, position_item
 from db.history import last_positions

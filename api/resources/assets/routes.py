@@ -14,9 +14,8 @@ from api.http import fields
 from api.http.encoding import created, no_content, ok
 from api.http.problems import conflict, not_found
 from api.request.access import Dispatcher, Reader
-from api.request.filters import check_filter_ids
 from api.request.paging import ListOf, Page, Total
-from api.request.references import check_references
+from api.request.references import check_filter_ids, check_references
 from api.request.route import TenantRoute
 from api.resources.assets.bodies import (
     AssetChange,

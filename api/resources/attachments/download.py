@@ -7,26 +7,18 @@ section 14); several at once are answered with the whole file.
 
 import re
 from collections.abc import AsyncGenerator
-from typing import NamedTuple
 from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from api.http.headers import ByteSpan, byte_span
 from api.http.problems import Problem
 from api.request.access import Access
 from db.resources.attachments import PIECE_BYTES, Attachment, read_pieces
 
 _PIECES_AT_ONCE = 4
-_RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))")
 _NOT_PLAIN = re.compile(r"[^ !#$&+\-.0-9A-Z^_`a-z~()\[\],;=@{}]")
-
-
-class Span(NamedTuple):
-    """Bytes of a file: [begin, end)."""
-
-    begin: int
-    end: int
 
 
 def download(request: Request, access: Access, attachment: Attachment) -> Response:
@@ -34,7 +26,7 @@ def download(request: Request, access: Access, attachment: Attachment) -> Respon
     tag = f'"{attachment.sha256.hex()}"'
     size = attachment.size_bytes
     span = _asked_span(request, tag, size)
-    sent = span or Span(0, size)
+    sent = span or ByteSpan(0, size)
     is_text = attachment.media_type.startswith("text/")
     headers = {
         "Content-Type": attachment.media_type + ("; charset=utf-8" if is_text else ""),
@@ -60,25 +52,18 @@ def disposition(file_name: str) -> str:
     return f'attachment; filename="{plain}"{exact}'
 
 
-def _asked_span(request: Request, tag: str, size: int) -> Span | None:
-    """None: the whole file."""
-    found = _RANGE.fullmatch(request.headers.get("range", ""))
-    if found is None or request.headers.get("if-range", tag) != tag:
+def _asked_span(request: Request, tag: str, size: int) -> ByteSpan | None:
+    """Return the span of the Range header; None is the whole file. Raises Problem (416)."""
+    if request.headers.get("if-range", tag) != tag:
         return None
-    first, last, suffix = found.groups()
-    if suffix is None:
-        span = Span(int(first), min(int(last) + 1, size) if last else size)
-        if last and int(last) < int(first):
-            return None  # not a range at all
-    else:
-        span = Span(max(size - int(suffix), 0), size)
-    if span.begin >= span.end:
+    span = byte_span(request.headers.get("range", ""), size)
+    if span is not None and span.begin >= span.end:
         headers = {"Content-Range": f"bytes */{size}"}
         raise Problem(416, "range_not_satisfiable", f"It has {size} bytes.", headers=headers)
     return span
 
 
-async def _content(access: Access, attachment: Attachment, sent: Span) -> AsyncGenerator[bytes]:
+async def _content(access: Access, attachment: Attachment, sent: ByteSpan) -> AsyncGenerator[bytes]:
     """Reads on as the client does, each time in a transaction of its own.
 
     It ends early where the attachment is deleted meanwhile: the client sees that bytes are missing.

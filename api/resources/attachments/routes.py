@@ -16,9 +16,8 @@ from api.http import fields
 from api.http.encoding import created, id_text, no_content, ok, optional_id_text, time_text
 from api.http.problems import bad_field, conflict, not_found
 from api.request.access import Access, Dispatcher, Reader
-from api.request.filters import check_filter_ids
 from api.request.paging import ListOf, Page, SortedQuery, Total
-from api.request.references import check_references
+from api.request.references import check_filter_ids, check_references
 from api.request.route import TenantRoute
 from api.resources.attachments.download import download
 from api.resources.attachments.upload import MAX_FILE_BYTES, Upload, UploadRoute

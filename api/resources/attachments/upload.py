@@ -19,6 +19,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from api.http.headers import media_type
 from api.http.problems import Fault, Problem, bad_field
 from api.request.handler_arguments import Handle
 from api.request.route import TenantRoute, too_large
@@ -77,8 +78,7 @@ class UploadRoute(TenantRoute):
 
 
 async def _form(request: Request) -> FormData:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "multipart/form-data":
+    if media_type(request.headers) != "multipart/form-data":
         detail = "The Content-Type must be multipart/form-data."
         raise Problem(415, "not_multipart", detail)
     parser = MultiPartParser(
@@ -125,10 +125,10 @@ async def _upload(form: FormData) -> Upload:
     if size_bytes == 0:
         raise bad_field("/file", "The file is empty.")
     name = _plain_name(file.filename or "")
-    digest, media_type = await run_in_threadpool(_look_at, file, name)
-    if media_type is None:
+    digest, found_type = await run_in_threadpool(_look_at, file, name)
+    if found_type is None:
         raise _not_taken()
-    return Upload(file, name, media_type, size_bytes, digest, fields)
+    return Upload(file, name, found_type, size_bytes, digest, fields)
 
 
 def _not_taken() -> Problem:

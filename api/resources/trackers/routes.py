@@ -19,8 +19,8 @@ from api.http import fields
 from api.http.encoding import created, id_text, ok, optional_id_text, optional_time_text, time_text
 from api.http.problems import bad_field, conflict, not_found
 from api.request.access import Dispatcher, Reader
-from api.request.filters import check_filter_ids
 from api.request.paging import ListOf, Page, SortedQuery, Total
+from api.request.references import check_filter_ids
 from api.request.route import TenantRoute
 from api.resources.trackers.assignment import Assignment, assign, unassign
 from db.core.connect import Connection

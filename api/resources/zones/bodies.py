@@ -9,12 +9,15 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 
 from api.http import fields
 from api.http.encoding import id_text, optional_time_text, raw_json, time_text
-from api.resources.zones.options import PunchTolerance, RuleFields, changed_rules, shown_rules
-from api.resources.zones.scope import (
+from api.resources.zones.options import (
     AssetChoice,
     ChosenAssets,
+    PunchTolerance,
+    RuleFields,
     Schedule,
+    changed_rules,
     shown_assets,
+    shown_rules,
     stored_assets,
 )
 from db.core.ids import new_id

@@ -15,9 +15,9 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import created, no_content, ok
-from api.http.geojson import documented, listed, shown
 from api.http.problems import bad_field, conflict, not_found
 from api.request.access import Access, Dispatcher, Reader
+from api.request.geojson import documented, listed, shown
 from api.request.paging import ListOf, ListQuery, Page, SortedByNameQuery, Total
 from api.request.route import LargeBodyRoute
 from api.resources.zones.bodies import (
@@ -33,7 +33,7 @@ from api.resources.zones.bodies import (
     zone_item,
 )
 from api.resources.zones.crowds import NewShape, Seen, box_of, check_crowds
-from api.resources.zones.scope import check_assets, check_schedule
+from api.resources.zones.options import check_assets, check_schedule
 from api.resources.zones.validation import check_shape
 from db.core.connect import Connection
 from db.core.registry_revision import bump

@@ -1,13 +1,62 @@
-"""Whether a geometry is an area that fixes can be judged by, and what to say where it is not."""
+"""What the making of a zone would say, without making it: for drawing tools and imports.
+
+The answer is 200 whether the zone is good or not. A body that is no zone at all, with unknown
+fields or of wrong types, is the same 422 as there.
+"""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from api.http.problems import Problem, bad_field, busy, unavailable
+from fastapi import APIRouter, Body
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from api.http import fields
+from api.http.encoding import ok
+from api.http.problems import Fault, Problem, bad_field, busy, unavailable
 from api.limits.geometry_checks import TooManyOfAll, TooManyOfOne
-from api.request.access import Access
+from api.request.access import Access, Dispatcher
+from api.request.route import LargeBodyRoute
+from api.resources.zones.bodies import Geometry, NewZone
+from api.resources.zones.crowds import NewShape, box_of, check_crowds
+from api.resources.zones.options import check_assets, check_schedule
+from db.core.connect import Connection
+from db.core.table import instant
+from db.resources import zones
 from geofence.geometry.measures import Measures
 from geofence.shapes.geojson import ShapeError
+
+router = APIRouter(
+    prefix="/v1/zones/validate", tags=["zone-validation"], route_class=LargeBodyRoute
+)
+_MAX_FAULTS = 2_000  # each of the assets' ids may be one
+
+_Number = Annotated[int, Field(ge=0, le=1_000_000, examples=[0])]
+
+
+class ZoneFault(BaseModel):
+    """One thing that is wrong."""
+
+    pointer: Annotated[str, fields.text(200, "/geometry/coordinates/0/3")]
+    message: Annotated[str, fields.text(500, "the ring crosses itself")]
+
+
+class ZoneVerdict(BaseModel):
+    """Whether a zone could be made, and how large it would be."""
+
+    valid: bool
+    errors: Annotated[list[ZoneFault], Field(max_length=_MAX_FAULTS)]
+    ring: _Number | None = Field(description="where the geometry is wrong")
+    vertex: _Number | None
+    position: Annotated[list[float], Field(max_length=3, examples=[[8.3093, 47.0502]])] | None
+    repaired: Geometry | None = Field(description="a geometry that could be meant")
+    area_m2: float | None = Field(ge=0, description="about", examples=[12500.0])
+    bbox: (
+        Annotated[
+            list[float], Field(min_length=4, max_length=4, examples=[[8.30, 47.04, 8.32, 47.06]])
+        ]
+        | None
+    ) = Field(description="west, south, east, north; over the 180th meridian west is larger")
 
 
 async def check_shape(
@@ -16,22 +65,82 @@ async def check_shape(
     radius_m: float | None,
     width_m: float | None,
 ) -> Measures:
-    """How large it is. Raises Problem: 422 with the place of the fault and, where there is one, a
-    repaired shape; 429, 503 where too many are checked."""
+    """Return how large a shape is.
+
+    Raises Problem: 422 with the place of the fault and, where there is one, a repaired shape; 429
+    or 503 where too many shapes are checked at once.
+    """
     try:
         return await access.state.shapes.measure(
             access.caller.org_id, geometry, radius_m=radius_m, width_m=width_m
         )
     except ShapeError as error:
-        raise _problem(error) from None
+        raise _shape_problem(error) from None
     except TooManyOfOne:
         raise busy("Too many geometries of the organization at once.") from None
     except TooManyOfAll:
         raise unavailable("Too many geometries at once.") from None
 
 
-def _problem(error: ShapeError) -> Problem:
-    """ShapeError points into the geometry, but for radius and width, which stand beside it."""
+@router.post("", operation_id="validateZone", response_model=ZoneVerdict)
+async def validate_zone(access: Dispatcher, body: Annotated[NewZone, Body()]) -> Response:
+    """What createZone would say; nothing is made."""
+    faults: list[Fault] = []
+    more: dict[str, Any] = {}
+    measured: Measures | None = None
+    try:
+        check_schedule(body.schedule)
+    except Problem as problem:
+        faults += problem.faults
+    try:
+        measures = (body.geometry, body.radius_m, body.width_m)
+        measured = await check_shape(access, *measures)
+        await check_crowds(access, [NewShape(*measures, box_of(measured))])
+    except Problem as problem:
+        if problem.status not in (403, 422):
+            raise
+        faults += problem.faults
+        more |= problem.more
+    faults += await _faults_of_the_stored(access, body)
+    return ok(_verdict(faults, more, measured))
+
+
+async def _faults_of_the_stored(access: Access, body: NewZone) -> list[Fault]:
+    """Where the zone does not fit what the organization has."""
+    found: list[Fault] = []
+    async with access.transaction() as conn:
+        try:
+            await check_assets(conn, body.assets)
+        except Problem as problem:
+            found += problem.faults
+        try:
+            await _check_zone(conn, body)
+        except Problem as problem:
+            found += problem.faults
+    return found
+
+
+async def _check_zone(conn: Connection, body: NewZone) -> None:
+    if body.valid_from is not None and body.valid_from > await instant(conn):
+        raise bad_field("/valid_from", "valid_from must not lie in the future.")
+    if body.external_id is not None and await zones.has_external_id(conn, body.external_id):
+        raise bad_field("/external_id", "Another zone has this external_id.")
+
+
+def _verdict(
+    faults: list[Fault], more: dict[str, Any], measured: Measures | None
+) -> dict[str, Any]:
+    return {
+        "valid": not faults,
+        "errors": [{"pointer": fault.pointer, "message": fault.message} for fault in faults],
+        **{name: more.get(name) for name in ("ring", "vertex", "position", "repaired")},
+        "area_m2": None if measured is None else round(measured.area_m2, 1),
+        "bbox": None if measured is None else measured.bbox,
+    }
+
+
+def _shape_problem(error: ShapeError) -> Problem:
+    """Return the problem. A fault of radius or width points beside the geometry, others into it."""
     beside = error.pointer in ("/radius_m", "/width_m")
     pointer = error.pointer if beside else "/geometry" + error.pointer
     place = {

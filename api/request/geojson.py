@@ -13,13 +13,13 @@ from starlette.responses import Response
 
 from api.http.encoding import ok, sparse
 from api.http.etags import tag_of
+from api.http.headers import weights
 
 MEDIA_TYPE = "application/geo+json"
 
 Feature = Mapping[str, Any]
 ToFeature = Callable[[Mapping[str, Any]], Feature]
 
-_MAX_ACCEPTED = 20
 _BOUNDS = {"type": "object", "additionalProperties": True}
 
 
@@ -36,24 +36,9 @@ def documented(kind: str) -> dict[int | str, dict[str, Any]]:
 
 
 def prefers_geojson(request: Request) -> bool:
-    """Whether GeoJSON is accepted, and more than JSON is."""
-    quality = dict.fromkeys((MEDIA_TYPE, "application/json"), 0.0)
-    for accepted in ",".join(request.headers.getlist("accept")).split(",")[:_MAX_ACCEPTED]:
-        media_type, *parameters = (part.strip().lower() for part in accepted.split(";"))
-        if media_type in quality:
-            quality[media_type] = max(quality[media_type], _quality(parameters))
-    return quality[MEDIA_TYPE] > quality["application/json"]
-
-
-def _quality(parameters: list[str]) -> float:
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name == "q":
-            try:
-                return min(max(float(value), 0), 1)
-            except ValueError:
-                return 0
-    return 1
+    """Return whether GeoJSON is accepted, and more than JSON is."""
+    accepted = weights(",".join(request.headers.getlist("accept")))
+    return accepted.get(MEDIA_TYPE, 0) > accepted.get("application/json", 0)
 
 
 def shown(request: Request, item: Mapping[str, Any], feature: ToFeature) -> Response:

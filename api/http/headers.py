@@ -1,0 +1,93 @@
+"""The headers of requests, read as RFC 9110 writes them: text in, values out.
+
+What a header means to a request is decided elsewhere: in `api.http.etags`, `api.http.compression`,
+`api.request.geojson`, `api.request.route`, `api.request.access` and the resources.
+"""
+
+import re
+from typing import NamedTuple
+
+from starlette.datastructures import Headers
+
+_MAX_WEIGHTS = 20
+_TAG = re.compile(r'[ \t]*(W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*(?:,|$)')
+_RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))")
+
+
+class EntityTag(NamedTuple):
+    """A tag with its quotes."""
+
+    text: str
+    is_weak: bool
+
+
+class ByteSpan(NamedTuple):
+    """Bytes of a file: [begin, end)."""
+
+    begin: int
+    end: int
+
+
+def media_type(headers: Headers) -> str:
+    """Return the Content-Type without its parameters, in lower case; "" where there is none."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def authorization(headers: Headers) -> tuple[str, str]:
+    """Return the scheme of the Authorization header, in lower case, and what follows it."""
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    return scheme.lower(), credentials.strip()
+
+
+def weights(header: str) -> dict[str, float]:
+    """Return the names in an Accept or Accept-Encoding header, in lower case, with their weights.
+
+    A weight that cannot be read is 0. The greatest weight of a name counts. Names behind the first
+    twenty are left out.
+    """
+    weight_of: dict[str, float] = {}
+    for member in header.lower().split(",")[:_MAX_WEIGHTS]:
+        name, *parameters = (part.strip() for part in member.split(";"))
+        weight_of[name] = max(weight_of.get(name, 0.0), _weight(parameters))
+    return weight_of
+
+
+def entity_tags(header: str) -> list[EntityTag] | None:
+    """Return the tags in an If-Match or If-None-Match header; None where the list has a fault."""
+    tags: list[EntityTag] = []
+    place = 0
+    while place < len(header):
+        match = _TAG.match(header, place)
+        if match is None:
+            return None
+        tags.append(EntityTag(match[2], match[1] is not None))
+        place = match.end()
+    return tags
+
+
+def byte_span(header: str, size: int) -> ByteSpan | None:
+    """Return the bytes that a Range header asks for, of a file of `size` bytes.
+
+    None is the whole file: the header is no range of bytes, or several. A span without bytes cannot
+    be satisfied.
+    """
+    match = _RANGE.fullmatch(header)
+    if match is None:
+        return None
+    first, last, suffix = match.groups()
+    if suffix is not None:
+        return ByteSpan(max(size - int(suffix), 0), size)
+    if last is not None and int(last) < int(first):
+        return None
+    return ByteSpan(int(first), size if last is None else min(int(last) + 1, size))
+
+
+def _weight(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name == "q":
+            try:
+                return min(max(0.0, float(value)), 1.0)
+            except ValueError:
+                return 0.0
+    return 1.0

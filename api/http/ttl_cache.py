@@ -1,0 +1,77 @@
+"""What a process remembers for a while: within a bound, and never longer than it is good."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+_Key = TypeVar("_Key", bound=Hashable)
+_Value = TypeVar("_Value")
+
+
+class TtlCache(Generic[_Key, _Value]):
+    """Values by key, each until a time of its own, by `clock` in seconds.
+
+    Beyond `max_entries` the entry goes that was put least recently.
+    """
+
+    def __init__(self, max_entries: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max_entries = max_entries
+        self._clock = clock
+        self._entries: OrderedDict[_Key, tuple[_Value, float]] = OrderedDict()
+
+    def get(self, key: _Key) -> _Value | None:
+        """Return the value of a key; None where it has none any more."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        value, until_s = entry
+        if self._clock() < until_s:
+            return value
+        del self._entries[key]
+        return None
+
+    def put(self, key: _Key, value: _Value, until_s: float) -> None:
+        """Give a key its value, until that time."""
+        self._entries[key] = value, until_s
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._max_entries:
+            self._entries.popitem(last=False)
+
+
+class LookupCache(Generic[_Key, _Value]):
+    """Answers of look-ups, each for `fresh_s`. Callers at the same time share one look-up.
+
+    None is not remembered, and neither is an error: the next caller looks up again.
+    """
+
+    def __init__(
+        self, fresh_s: float, max_entries: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._fresh_s = fresh_s
+        self._clock = clock
+        self._known = TtlCache[_Key, _Value](max_entries, clock)
+        self._running: dict[_Key, asyncio.Task[_Value]] = {}
+
+    async def find(self, key: _Key, look_up: Callable[[], Awaitable[_Value]]) -> _Value:
+        """Return what `look_up` gave at most `fresh_s` ago. Raises what it raises."""
+        known = self._known.get(key)
+        if known is not None:
+            return known
+        running = self._running.get(key)
+        if running is None:
+            running = asyncio.create_task(self._look_up(key, look_up))
+            self._running[key] = running
+        return await asyncio.shield(running)  # a caller that leaves takes no answer from others
+
+    async def _look_up(self, key: _Key, look_up: Callable[[], Awaitable[_Value]]) -> _Value:
+        # What is committed after this instant may be missed, so freshness counts from here.
+        until_s = self._clock() + self._fresh_s
+        try:
+            value = await look_up()
+        finally:
+            del self._running[key]
+        if value is not None:
+            self._known.put(key, value, until_s)
+        return value
