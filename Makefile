@@ -1,6 +1,6 @@
 # make demo    set up what is missing, then the system with moving trackers and live breaches
 # make test    set up what is missing, then all tests
-# make check   format, lint, types, import contracts
+# make check   format, lint, types, import contracts, prose
 # make bench   measurements; writes benchmarks/results/
 # make bench-sweep   by trackers, zones, messages and batches; what a fix costs, how long it takes
 # make bench-engine   the geofence engine alone; the same
@@ -45,6 +45,7 @@ check: setup
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.prose
 	@! grep -n '://' requirements*.lock || { echo 'a lock file must hold no URL' >&2; exit 1; }
 	@! grep -n '"resolved"' clients/package-lock.json || { echo 'nor this one' >&2; exit 1; }
 
