@@ -14,7 +14,8 @@ _BREAK = np.full((1, 2), np.nan)
 
 
 def rows_around(area: Polygon | MultiPolygon) -> tuple[NDArray[np.float64], int]:
-    """The rows of an area that lies in [-180, 180]: runs of vertices with rows of NaN between.
+    """Return the rows of an area that lies in [-180, 180]: runs of vertices with rows of NaN
+    between.
 
     Returns (rows, real): rows[:real] are the runs on the ground, rows[real:] those that close.
     """
@@ -32,7 +33,7 @@ def rows_around(area: Polygon | MultiPolygon) -> tuple[NDArray[np.float64], int]
 
 
 def _with_ends_of(stretches: NDArray[np.float64], ring: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The ring with a vertex on the 180th meridian wherever a stretch ends there."""
+    """Return the ring with a vertex on the 180th meridian wherever a stretch ends there."""
     on_seam = (np.abs(ring[:-1, 0]) == 180) & (ring[1:, 0] == ring[:-1, 0])
     ends = np.unique(stretches)
     parts = [ring[:1]]
@@ -51,7 +52,9 @@ def _with_ends_of(stretches: NDArray[np.float64], ring: NDArray[np.float64]) -> 
 
 
 def _is_closing(ring: NDArray[np.float64], stretches: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which edges, (n - 1,), are none on the ground."""
+    """Return a mask of the edges, (n - 1,), that exist only in the drawing and not on
+    the ground.
+    """
     start, end = ring[:-1], ring[1:]
     at_pole = (np.abs(start[:, 1]) == 90) & (start[:, 1] == end[:, 1])
     if not len(stretches):

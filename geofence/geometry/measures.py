@@ -31,7 +31,7 @@ class Measures:
 
 
 def measures(shape: Shape) -> Measures:
-    """Of one shape."""
+    """Compute the measures of one shape."""
     return Measures(_area_m2(shape), _bbox(shape))
 
 

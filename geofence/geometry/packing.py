@@ -60,7 +60,9 @@ class _Block(NamedTuple):
 
 
 def pack(shapes: Sequence[Shape]) -> tuple[Arena, NDArray[np.void]]:
-    """An arena of these shapes alone, and their records, SHAPE_DTYPE, (n,), in the order given."""
+    """Return an arena of these shapes alone, and their records, SHAPE_DTYPE, (n,), in the order
+    given.
+    """
     records = np.zeros(len(shapes), SHAPE_DTYPE)
     blocks = [*_areas(shapes), _circles(shapes), _corridors(shapes)]
     begin = 0
@@ -89,7 +91,7 @@ class ArenaBuilder:
         return Arena(self._vertices.rows, self._slab_start.rows, self._slab_edge.rows)
 
     def add(self, shapes: Sequence[Shape]) -> NDArray[np.void]:
-        """Adds shapes. Returns their records, SHAPE_DTYPE, (n,), good for every arena from now."""
+        """Add shapes. Returns their records, SHAPE_DTYPE, (n,), good for every arena from now."""
         arena, records = pack(shapes)
         before = self.arena
         for name in ("first", "real", "last"):
@@ -117,7 +119,9 @@ def _areas(shapes: Sequence[Shape]) -> list[_Block]:
 
 
 def _plain_areas(which: NDArray[np.int64], geometries: NDArray[np.object_]) -> _Block:
-    """Ring after ring as it stands; a row of NaN between two rings of one shape."""
+    """Pack areas ring after ring as they stand, with a row of NaN between two rings
+    of one shape.
+    """
     parts, shape_of_part = shapely.get_parts(geometries, return_index=True)
     rings, part_of_ring = shapely.get_rings(parts, return_index=True)
     positions, ring_of_position = shapely.get_coordinates(rings, return_index=True)
@@ -163,7 +167,9 @@ def _numbers_of(shapes: Sequence[Shape], kind: type[Shape]) -> NDArray[np.int64]
 
 
 def _with_slabs(vertices: NDArray[np.float64], records: NDArray[np.void]) -> Arena:
-    """The arena of the shapes; areas of many vertices get their slabs, here and in `records`."""
+    """Return the arena of the shapes; areas of many vertices get their slabs, here and in
+    `records`.
+    """
     large = np.isnan(records["radius_m"]) & (
         records["last"] - records["first"] >= SLABS_FROM_VERTICES
     )

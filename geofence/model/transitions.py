@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Was(IntEnum):
-    """What is known of an asset and a zone before a fix."""
+    """The state of an asset in a zone before a fix."""
 
     UNKNOWN = 0  # where the asset is was not known
     OUTSIDE = 1
@@ -18,7 +18,7 @@ class Was(IntEnum):
 
 
 class Says(IntEnum):
-    """What a fix says of a zone."""
+    """The evidence of a fix about a zone."""
 
     OUTSIDE = 0  # outside, by more than the margin of the zone and the fix
     MARGIN = 1  # outside, by no more than that
@@ -28,7 +28,7 @@ class Says(IntEnum):
 
 
 class Action(IntEnum):
-    """What is done about it."""
+    """The step that follows from state and evidence."""
 
     NOTHING = 0
     FORGET = 1  # the run that was under way has ended
@@ -98,7 +98,7 @@ SILENT = frozenset({Cause.ZONE_CHANGED, Cause.REASSIGNED, Cause.SILENCE})
 
 
 class Inferred(IntEnum):
-    """How a transition is known that no fix shows by itself."""
+    """The reason for a transition that no fix shows by itself."""
 
     NONE = 0
     SEGMENT = 1  # the asset passed through between two fixes

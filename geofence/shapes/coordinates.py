@@ -18,7 +18,7 @@ MAX_LAT_DEG = 90
 
 
 def read_polygons(coordinates: Any, pointer: str) -> list[Rings]:
-    """The rings of each polygon of a MultiPolygon."""
+    """Return the rings of each polygon of a MultiPolygon."""
     return [
         read_rings(rings, f"{pointer}/{number}")
         for number, rings in enumerate(_array(coordinates, pointer))
@@ -26,7 +26,7 @@ def read_polygons(coordinates: Any, pointer: str) -> list[Rings]:
 
 
 def read_rings(coordinates: Any, pointer: str) -> Rings:
-    """The rings of a polygon, each (vertices, 2), as they stand."""
+    """Return the rings of a polygon, each (vertices, 2), as they stand."""
     return [
         read_line(positions, f"{pointer}/{number}", number)
         for number, positions in enumerate(_array(coordinates, pointer))
@@ -34,7 +34,7 @@ def read_rings(coordinates: Any, pointer: str) -> Rings:
 
 
 def read_line(positions: Any, pointer: str, ring: int | None = None) -> NDArray[np.float64]:
-    """The positions of a line, or of a ring with its number: (vertices, 2)."""
+    """Return the positions of a line, or of a ring with its number: (vertices, 2)."""
     found = _array(positions, pointer)
     if len(found) > MAX_VERTICES:
         raise ShapeError(
@@ -52,7 +52,7 @@ def read_line(positions: Any, pointer: str, ring: int | None = None) -> NDArray[
 def read_position(
     value: Any, pointer: str, *, ring: int | None = None, vertex: int | None = None
 ) -> tuple[float, float]:
-    """A position's longitude and latitude, degrees. pointer: of the line, or of itself."""
+    """Return a position's longitude and latitude, degrees. pointer: of the line, or of itself."""
     if isinstance(value, list | tuple) and len(cast("list[Any]", value)) >= 2:
         lon, lat = cast("list[Any]", value)[:2]
         problem = _problem(lon, "longitude", MAX_LON_DEG) or _problem(lat, "latitude", MAX_LAT_DEG)

@@ -61,7 +61,7 @@ class ZoneFeature:
 def read_shape(
     geometry: Mapping[str, Any], *, radius_m: float | None = None, width_m: float | None = None
 ) -> Shape:
-    """The shape of a GeoJSON geometry, once each of:
+    """Return the shape of a GeoJSON geometry, once each of:
 
     Polygon, MultiPolygon; Point with `radius_m`; LineString with `width_m`, its full width.
 
@@ -86,7 +86,7 @@ def read_shape(
 
 
 def read_zones(data: bytes) -> list[ZoneFeature]:
-    """The features of a FeatureCollection, or a lone Feature. For shapes see `read_shape`.
+    """Return the features of a FeatureCollection, or a lone Feature. For shapes see `read_shape`.
 
     A zone's id is the feature's `id`, else `properties.zone_id`, else `feature-N` with its number
     in the file, from 0. Raises ZoneFileError.

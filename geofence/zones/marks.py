@@ -20,7 +20,9 @@ def no_marks() -> NDArray[np.void]:
 def with_more(
     marks: NDArray[np.void], organization: NDArray[np.integer], time_us: NDArray[np.int64]
 ) -> NDArray[np.void]:
-    """`marks` and more of them, in any order. Instants that mean always or never are left out."""
+    """Merge `marks` with more of them, in any order. Instants that mean always or never are left
+    out.
+    """
     more = np.zeros(len(time_us), MARK_DTYPE)
     more["key"], more["time_us"] = organization, time_us
     more = more[(time_us != MIN_TIME_US) & (time_us != MAX_TIME_US)]

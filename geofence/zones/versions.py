@@ -95,7 +95,7 @@ class ZoneVersion:
 
 
 def entries_of(versions: Sequence[ZoneVersion]) -> NDArray[np.void]:
-    """ENTRY_DTYPE, (n,); `before` and `shape` are not filled."""
+    """Return ENTRY_DTYPE, (n,), of the versions; `before` and `shape` are not filled."""
     entries = np.zeros(len(versions), ENTRY_DTYPE)
     columns = [name for name in _COLUMNS if name not in ("before", "shape")]
     for name, values in zip(columns, zip(*map(_entry, versions), strict=True), strict=True):
@@ -117,7 +117,7 @@ def _entry(version: ZoneVersion) -> tuple[object, ...]:
 
 
 def rule_values(rules: Rules) -> tuple[float, ...]:
-    """The values of RULE_COLUMNS."""
+    """Return the values of RULE_COLUMNS."""
     return (
         rules.enter_confirm_fixes,
         rules.exit_confirm_fixes,
