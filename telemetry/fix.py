@@ -41,7 +41,7 @@ FIX_DTYPE = np.dtype(
 
 
 class Known(IntFlag):
-    """Which optional columns of a row carry a value."""
+    """The optional columns of a row that carry a value, as bits."""
 
     ALTITUDE = 1
     SPEED = 2
@@ -64,7 +64,7 @@ OPTIONAL_COLUMNS: Mapping[str, Known] = {
 
 
 class Flag(IntFlag):
-    """What we found out about a stored fix."""
+    """The findings about a stored fix, as bits."""
 
     SUSPECT = 1
     ROLLOVER = 2
@@ -89,7 +89,7 @@ class FixBatch:
         return len(self.rows)
 
     def __getitem__(self, column: str) -> NDArray[np.generic]:
-        """One column, shape (n,), as a view."""
+        """Return one column, shape (n,), as a view."""
         return self.rows[column]
 
     @classmethod
@@ -97,7 +97,7 @@ class FixBatch:
         return cls(blank_rows(0))
 
     def take(self, positions: NDArray[np.integer]) -> "FixBatch":
-        """The fixes at `positions` (shape (k,), row numbers), in that order."""
+        """Return the fixes at `positions` (shape (k,), row numbers), in that order."""
         rows = self.rows[positions]
         if not self.attributes:
             return FixBatch(rows)
@@ -108,7 +108,7 @@ class FixBatch:
 
     @staticmethod
     def concat(batches: "Sequence[FixBatch]") -> "FixBatch":
-        """All fixes of `batches`, one after the other."""
+        """Return all fixes of `batches`, one after the other."""
         if not batches:
             return FixBatch.empty()
         attributes: dict[int, bytes] = {}
@@ -120,7 +120,7 @@ class FixBatch:
 
 
 def blank_rows(n: int) -> NDArray[np.void]:
-    """n rows with nothing known; position, tracker, asset and organization not given."""
+    """Return n rows with nothing known; position, tracker, asset and organization not given."""
     rows = np.zeros(n, FIX_DTYPE)
     for column in ("position", "tracker", "asset", "organization"):
         rows[column] = -1

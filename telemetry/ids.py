@@ -49,7 +49,7 @@ def parse_id(prefix: str, text: str) -> UUID:
 
 
 def uuid7(unix_ms: int, randomness: bytes) -> UUID:
-    """A UUID version 7 (RFC 9562, 5.7) of a time and ten random bytes."""
+    """Return a UUID version 7 (RFC 9562, 5.7) of a time and ten random bytes."""
     if len(randomness) != 10:
         raise ValueError(f"uuid7 takes 10 random bytes, not {len(randomness)}")
     number = int.from_bytes(unix_ms.to_bytes(6, "big") + randomness, "big")
@@ -57,7 +57,7 @@ def uuid7(unix_ms: int, randomness: bytes) -> UUID:
 
 
 def derived_id(kind: bytes, *parts: bytes) -> UUID:
-    """A UUID version 8 (RFC 9562, 5.8): the first 128 bits of BLAKE2b over the parts.
+    """Return a UUID version 8 (RFC 9562, 5.8): the first 128 bits of BLAKE2b over the parts.
 
     `kind` (at most 16 bytes) personalises the hash, so equal parts of two kinds give two ids. Parts
     must be of fixed length for their kind: they are joined without a separator.

@@ -89,7 +89,7 @@ class Connections(msgspec.Struct, array_like=True):
 
 
 class Topic(msgspec.Struct, array_like=True):
-    """Defines `number` as a topic of a connection."""
+    """The definition of `number` as a topic of a connection."""
 
     number: int
     connection: int
@@ -97,7 +97,7 @@ class Topic(msgspec.Struct, array_like=True):
 
 
 class Extra(msgspec.Struct, array_like=True):
-    """What few messages have. index: the message's place in its block."""
+    """The rare fields of a message. index: the message's place in its block."""
 
     index: int
     correlation_data: bytes | None = None

@@ -13,7 +13,7 @@ MAX_ROUNDS = 2
 
 
 def rounds_missing(time_us: NDArray[np.int64], received_us: int) -> NDArray[np.int64]:
-    """How many rounds bring each time within a day of its receipt, 0 where none do; (n,).
+    """Return how many rounds bring each time within a day of its receipt, 0 where none do; (n,).
 
     Times as `telemetry.times` gives them (years 1 to 9999), microseconds since 1970.
     """

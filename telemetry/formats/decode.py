@@ -47,7 +47,8 @@ def check_clock(
     received_us: int | NDArray[np.int64],
     oldest_us: int | NDArray[np.int64] = ANCIENT_BEFORE_US,
 ) -> tuple[NDArray[np.intp], list[Rejection]]:
-    """Row numbers of the fixes with a credible time, in order, and the refusal of the others.
+    """Return the row numbers of the fixes with a credible time, in order, and the rejections of the
+    others.
 
     received_us: when the messages were received: one time for all, or shape (messages,), looked
         up by the column `message`.

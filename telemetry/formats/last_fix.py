@@ -34,7 +34,7 @@ NOT_TOLD = LastFix(None, None)
 
 
 def last_fix(payload: bytes, payload_format: Format) -> LastFix:
-    """Of the message's last fix, or its only one. Never raises for what a device may send."""
+    """Return the message's last fix, or its only one. Never raises for what a device may send."""
     if payload_format is Format.PACKED:
         return _of_record(payload)
     decode = msgspec.json.decode if payload.lstrip()[:1] in _JSON_BEGINS else msgspec.msgpack.decode
