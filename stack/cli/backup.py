@@ -71,7 +71,7 @@ def backup(
     ] = None,
     data: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Back up the database of a running system.
+    """Write a backup of the database of a running system into a folder.
 
     It is that of OPSC_DATABASE_URL (a login that may read everything), else of the `opsc up` that
     runs on this machine. The key that stored webhook secrets are encrypted with is not in the
@@ -96,7 +96,7 @@ def backup(
 
 
 def make_backup(source: Source, folder: Path) -> Manifest:
-    """Beside the folder first, then renamed."""
+    """Write a backup beside the folder, then rename it into place."""
     partial = folder.with_name(f"{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -114,7 +114,7 @@ def make_backup(source: Source, folder: Path) -> Manifest:
 
 
 def wait_for(program: Process, progress: Progress) -> None:
-    """Until the program has ended; raises PartFailed where that was not well."""
+    """Wait until the program has ended."""
     while (code := program.exit_code) is None:
         progress()
         time.sleep(_POLL_S)
@@ -156,7 +156,9 @@ def _fill(source: Source, folder: Path, programs: Programs) -> Manifest:
 def _dump(
     conn: SyncConnection, source: Source, folder: Path, programs: Programs
 ) -> dict[str, Content]:
-    """pg_dump writes while the same rows are read here; both see what this transaction sees."""
+    """Dump the database while the same rows are read here: pg_dump and this transaction share one
+    snapshot.
+    """
     row = conn.execute("SELECT pg_export_snapshot()").fetchone()
     assert row is not None  # a SELECT without FROM
     dump, log = folder / DUMP, folder / "pg_dump.log"

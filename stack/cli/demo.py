@@ -52,7 +52,7 @@ ZONE_NAMES = (
 
 @dataclass(frozen=True)
 class Summary:
-    """What was sent, what of it arrived where."""
+    """The messages that were sent, and what of them arrived where."""
 
     fixes_sent: int
     fixes_acknowledged: int
@@ -194,7 +194,7 @@ def _print_sign_in(system: StackInfo, admin: Admin, zones: int) -> None:
 
 
 async def _drained(client: ApiClient, sent: Progress, log: EventLog) -> Summary:
-    """The summary, once it is good and no longer changes, or ``DRAIN_S`` have passed."""
+    """Wait for the summary: it is good and no longer changes, or ``DRAIN_S`` have passed."""
     deadline = time.monotonic() + DRAIN_S
     before = None
     while True:

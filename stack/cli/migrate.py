@@ -41,5 +41,5 @@ def migrate(
 
 
 def owner_url(data_dir: Path) -> str:
-    """A login that may change the schema and make organizations."""
+    """Return a login that may change the schema and make organizations."""
     return given_database() or read_stack(data_dir).database["admin"]

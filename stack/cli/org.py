@@ -41,7 +41,7 @@ org = typer.Typer(help="Organizations.", no_args_is_help=True)
 
 
 class Admin(NamedTuple):
-    """What the first admin of an organization signs in with."""
+    """The sign-in of an organization's first admin."""
 
     organization_id: str
     email: str
@@ -50,7 +50,7 @@ class Admin(NamedTuple):
 
 @org.callback()
 def _organizations() -> None:  # pyright: ignore[reportUnusedFunction]
-    """Organizations."""
+    """Create, list and delete organizations."""
 
 
 @org.command("create")
@@ -111,7 +111,7 @@ def set_retention(
 
 @org.command("list")
 def show_list(data: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
-    """All organizations, the oldest first."""
+    """List all organizations, the oldest first."""
     rows = asyncio.run(_listing(database_url(data)))
     if as_json:
         print(json.dumps([_described(row) for row in rows]))
@@ -145,7 +145,7 @@ def delete_one(
 
 
 def read_org_id(organization: str) -> UUID:
-    """The argument as an id; wrong usage where it is none."""
+    """Return the argument as an id; wrong usage where it is none."""
     try:
         return parse_id("org", organization)
     except IdError as error:
@@ -218,7 +218,9 @@ async def _listing(url: str) -> list[Organization]:
 
 
 def database_url(data_dir: Path) -> str:
-    """OPSC_DATABASE_URL (a login as opsc_owner or a superuser), else that of the running `up`."""
+    """Return OPSC_DATABASE_URL (a login as opsc_owner or a superuser), else the address of the
+    running `up`.
+    """
     return given_database() or read_stack(data_dir).database["opsc_owner"]
 
 

@@ -28,7 +28,7 @@ SAID_EVERY_ROWS = 1_000_000
 
 
 async def name_of(url: str, org_id: UUID) -> str:
-    """The organization's name. Raises StackError where there is none."""
+    """Return the organization's name. Raises StackError where there is none."""
     try:
         async with await connect(url, "opsc org delete", LIMITS) as conn, _acting(conn, org_id):
             name = await removal.name_of(conn)
@@ -40,7 +40,7 @@ async def name_of(url: str, org_id: UUID) -> str:
 
 
 async def delete(url: str, org_id: UUID, say: Say) -> int:
-    """Removes all that belongs to it; returns how many rows went in pieces. May be repeated."""
+    """Remove all that belongs to it; returns how many rows went in pieces. May be repeated."""
     try:
         async with await connect(url, "opsc org delete", LIMITS) as conn:
             async with _acting(conn, org_id):
@@ -81,7 +81,7 @@ async def _remove_in_pieces(
 
 @asynccontextmanager
 async def _acting(conn: Connection, org_id: UUID) -> AsyncIterator[None]:
-    """A transaction for the organization, as the owner of all tables."""
+    """Provide a transaction for the organization, as the owner of all tables."""
     async with conn.transaction():
         await conn.execute("SET LOCAL ROLE opsc_owner")
         await act_for(conn, org_id)
@@ -89,7 +89,9 @@ async def _acting(conn: Connection, org_id: UUID) -> AsyncIterator[None]:
 
 
 async def _log(conn: Connection, org_id: UUID, rows: int) -> None:
-    """Into the log of PostgreSQL: the organization's own audit events are gone with it."""
+    """Log the deletion in PostgreSQL's log: the organization's own audit events are
+    gone with it.
+    """
     text = f"opsc org delete: {format_id('org', org_id)} is deleted, {rows} rows in pieces"
     body = sql.SQL("BEGIN RAISE LOG '%', {}; END").format(sql.Literal(text))
     await conn.execute(sql.SQL("DO {}").format(sql.Literal(body.as_string(conn))))

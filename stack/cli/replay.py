@@ -109,10 +109,10 @@ def replay(
         ),
     ] = _DEFAULT.coarse_accuracy_m,
     enter_confirm_fixes: Annotated[
-        int, _rule("So many fixes inside make an enter.", _DEFAULT.enter_confirm_fixes)
+        int, _rule("How many fixes inside make an enter.", _DEFAULT.enter_confirm_fixes)
     ] = _DEFAULT.enter_confirm_fixes,
     exit_confirm_fixes: Annotated[
-        int, _rule("So many fixes outside make an exit.", _DEFAULT.exit_confirm_fixes)
+        int, _rule("How many fixes outside make an exit.", _DEFAULT.exit_confirm_fixes)
     ] = _DEFAULT.exit_confirm_fixes,
     enter_confirm_seconds: Annotated[
         float, _rule("Inside for so long makes an enter.", _DEFAULT.enter_confirm_seconds)
@@ -207,7 +207,7 @@ def replay(
 def _run(
     plan: ReplayPlan, target: Callable[[], TransitionFile], map_out: Path | None
 ) -> Replayed | None:
-    """None where the reader of stdout has seen enough."""
+    """Run the replay; None where the reader of stdout has seen enough."""
     began = time.perf_counter()
     try:
         with replay_view(plan.trace.size_bytes) as view:

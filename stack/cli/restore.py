@@ -87,7 +87,7 @@ def restore(
 
 
 def _check_schema(manifest: Manifest) -> None:
-    """Raises StackError where this version does not know what was done to the schema."""
+    """Raise StackError where this version does not know what was done to the schema."""
     try:
         migrate.missing({m.version: (m.name, m.sha256) for m in manifest.migrations})
     except migrate.MigrationError as error:
@@ -95,7 +95,7 @@ def _check_schema(manifest: Manifest) -> None:
 
 
 def _key(data_dir: Path, file: Path | None) -> str | None:
-    """From the file, the data folder or the environment, whichever has one first.
+    """Return the key from the file, the data folder or the environment, whichever has one first.
 
     For a database elsewhere the environment goes first: the folder may be of another system.
     """
@@ -126,7 +126,7 @@ def _check_key(manifest: Manifest, key: str | None, *, is_given_up: bool) -> Non
 def _restore_own(
     data_dir: Path, key: str | None, folder: Path, manifest: Manifest, programs: Programs
 ) -> None:
-    """Into a server of our own, which runs as long as this takes."""
+    """Restore into a server of our own, which runs as long as this takes."""
     with (
         sole_owner(data_dir),
         _own_server(data_dir, programs) as server,
@@ -157,7 +157,9 @@ def _own_server(data_dir: Path, programs: Programs) -> Iterator[Postgres]:
 
 
 def _restore_into(url: str, folder: Path, manifest: Manifest, programs: Programs) -> None:
-    """All or nothing. Raises StackError where the database is not empty, or not the same then."""
+    """Restore all or nothing. Raises StackError where the database is not empty, or not the same
+    then.
+    """
     with database_contents.open_for_reading(url) as conn:
         _check_empty(conn, f"the database {conn.info.dbname}")
         _check_timescaledb(conn, manifest)
@@ -191,7 +193,7 @@ def _check_timescaledb(conn: SyncConnection, manifest: Manifest) -> None:
 
 
 def _bootstrap(url: str) -> None:
-    """Makes the roles and extensions, which belong to the server and are in no dump."""
+    """Create the roles and extensions, which belong to the server and are in no dump."""
     try:
         migrate.bootstrap(url)
     except migrate.MigrationError as error:
@@ -215,7 +217,7 @@ def _run_pg_restore(conn: SyncConnection, url: str, folder: Path, programs: Prog
 
 
 def _compare(conn: SyncConnection, manifest: Manifest) -> None:
-    """Raises StackError where a row is not as it was."""
+    """Raise StackError where a row is not as it was."""
     found = contents(conn, Progress(lambda rows: f"{rows:,} of {manifest.rows:,} rows compared"))
     if wrong := differences(manifest.tables, found):
         raise StackError("what was restored is not what was backed up:\n" + "\n".join(wrong))

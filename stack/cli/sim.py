@@ -150,7 +150,7 @@ def sim(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Simulated trackers over real MQTT; exit code 1 on any loss, duplicate or wrong event.
+    """Run simulated trackers over real MQTT; exit code 1 on any loss, duplicate or wrong event.
 
     Ends with PASS, or FAIL and why. What it made in the system is taken away afterwards.
     """
@@ -235,7 +235,7 @@ def _faults(text: str | None, payload_format: PayloadFormat) -> Faults:
 
 
 def _refuse_deadlines(rules: RuleSet | None, edits: int | None, zones: Sequence[SimZone]) -> None:
-    """Fixes come late: what deadlines and edits make of them depends on which comes first."""
+    """Refuse deadlines together with late fixes: the outcome would depend on which comes first."""
     timed = [zone.external_id for zone in zones if zone.is_timed]
     if timed:
         told = f"zone {timed[0]} has deadlines or hours"
@@ -304,7 +304,7 @@ async def _simulated(scenario: Scenario, wanted: Wanted, where: Where) -> Outcom
 
 
 async def _cancel_when_told_again(stop: asyncio.Event, run: asyncio.Task[Outcome]) -> None:
-    """The first Ctrl-C ends the sending, the second one what follows, the third one everything."""
+    """Count Ctrl-C: the first ends the sending, the second what follows, the third everything."""
     await stop.wait()
     loop = asyncio.get_running_loop()
 
@@ -316,7 +316,7 @@ async def _cancel_when_told_again(stop: asyncio.Event, run: asyncio.Task[Outcome
 
 
 def _refuse_too_many(connections: int) -> None:
-    """Raises StackError where this process may not hold so many connections."""
+    """Raise StackError where this process may not hold this many connections."""
     may_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if connections + _OTHER_FILES > may_open:
         raise StackError(
@@ -327,7 +327,9 @@ def _refuse_too_many(connections: int) -> None:
 
 
 async def _end_at_once_when_told_again(stop: asyncio.Event) -> None:
-    """The first Ctrl-C ends the sending; what was sent is verified, unless a second one comes."""
+    """Count Ctrl-C: the first ends the sending, and what was sent is verified; the second ends
+    everything.
+    """
     await stop.wait()
     asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
 

@@ -35,7 +35,9 @@ EMAIL = "admin@sim.example"
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Which system: that of a data folder, or the one at a URL. keep: what a run makes stays."""
+    """The system to send to: that of a data folder, or the one at a URL. keep: what a run makes
+    stays.
+    """
 
     data_dir: Path
     api_url: str | None
@@ -45,7 +47,7 @@ class Where:
 
 @asynccontextmanager
 async def target_of(where: Where) -> AsyncIterator[Target]:
-    """The system, ready for one run."""
+    """Provide the system, ready for one run."""
     if where.api_url:
         async with _elsewhere(where, where.api_url) as target:
             yield target

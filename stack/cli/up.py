@@ -40,7 +40,7 @@ async def _up(data_dir: Path, tls: bool) -> None:
 
 
 def say(text: str) -> None:
-    """Progress goes to stderr: stdout is for results. A full disk behind it ends nothing."""
+    """Print progress to stderr: stdout is for results. A full disk behind it ends nothing."""
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 

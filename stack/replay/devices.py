@@ -27,7 +27,7 @@ class DeviceFilters:
                 self._filters.setdefault(device, []).append(number)
 
     def applied(self, index: ZoneIndex) -> ZoneIndex:
-        """The index with the filters of all devices met so far; itself where it has them."""
+        """Return the index with the filters of all devices met so far; itself where it has them."""
         if not self._filters:
             return index
         before = len(self._rows)
@@ -40,5 +40,5 @@ class DeviceFilters:
         return index.with_filters(np.array(self._rows, FILTER_DTYPE))
 
     def of_nobody(self) -> list[int]:
-        """The filters that let through none of the devices that were met."""
+        """Return the filters that let through none of the devices that were met."""
         return sorted(set(range(self._count)) - {number for number, *_ in self._rows})

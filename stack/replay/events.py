@@ -40,7 +40,7 @@ class EventTypes:
         self._type_of = lru_cache(_REMEMBERED)(self._type)
 
     def of(self, found: NDArray[np.void]) -> list[str]:
-        """For each of TRANSITION_DTYPE, (n,): the type of its event, "" for none.
+        """Return for each of TRANSITION_DTYPE, (n,), the type of its event, "" for none.
 
         Asked once for those that are alike: hours begin and end on full minutes.
         """

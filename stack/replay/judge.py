@@ -29,7 +29,7 @@ _INFERRED_NAMES = {Inferred.NONE.value: ""} | {
 
 
 class Judge:
-    """Judges the fixes of a trace, portion by portion. ids: the devices, by tracker; grows.
+    """The evaluator of a trace, portion by portion. ids: the devices, by tracker; grows.
 
     openings: see `stack.replay.openings`; those of the zones unless given.
     """
@@ -58,7 +58,8 @@ class Judge:
             tally.events.update({BREACH: 0, DWELL: 0, OVERSPEED: 0})
 
     def judge(self, rows: NDArray[np.void], *, ended: bool) -> NDArray[np.void]:
-        """The transitions (TRANSITION_DTYPE) that `rows` (TRACE_DTYPE) make, as they are found.
+        """Return the transitions (TRANSITION_DTYPE) that `rows` (TRACE_DTYPE) make, as they are
+        found.
 
         ended: no fix of their devices comes after them, so what falls due by now is found too; but
         no hours begin for a device after its last fix, for they begin without end.
@@ -76,7 +77,9 @@ class Judge:
         return found
 
     def fixes_at_once(self, rows: NDArray[np.void]) -> int:
-        """How many of `rows`, from the first on, to judge together: bounds what they may give."""
+        """Return how many of `rows`, from the first on, to judge together: bounds what they may
+        give.
+        """
         count = len(rows)
         while count > 1:
             devices = len(np.unique(rows["tracker"][:count]))
@@ -86,7 +89,7 @@ class Judge:
         return count
 
     def _time_of(self, rows: NDArray[np.void]) -> tuple[int, int]:
-        """From the last fixes before `rows` to the last of them, microseconds."""
+        """Return the time from the last fixes before `rows` to the last of them, microseconds."""
         last_us = int(rows["time_us"].max(initial=NO_TIMERS_US))
         first_us = int(rows["time_us"].min(initial=last_us))
         assets = self._state.assets
@@ -101,7 +104,7 @@ class Judge:
         self._tally.suspect += int(np.count_nonzero(evaluation.suspect)) - len(evaluation.healed)
 
     def written(self, found: NDArray[np.void]) -> TransitionRows:
-        """TRANSITION_DTYPE as they are written out; counts them."""
+        """Return TRANSITION_DTYPE as they are written out, and count them."""
         names = [_TRANSITION_NAMES[number] for number in found["transition"].tolist()]
         events = self._events.of(found)
         self._tally.transitions.update(names)
@@ -121,13 +124,13 @@ class Judge:
         )
 
     def zones_of_nobody(self) -> list[str]:
-        """The zones that bear on none of the devices that were met."""
+        """Return the zones that bear on none of the devices that were met."""
         entry = self._index.arrays.entry
         idle = entry["zone"][np.isin(entry["filter"], self._filters.of_nobody())]
         return [self._zone_ids[zone] for zone in idle.tolist()]
 
     def _has_been_in(self, found: NDArray[np.void]) -> NDArray[np.bool_]:
-        """Whether a visit goes on or ends with the transition, (n,)."""
+        """Return whether a visit goes on or ends with the transition, (n,)."""
         stays = found["transition"] != Transition.ENTER
         hours = np.flatnonzero(found["transition"] == Transition.SCHEDULE)
         stays[hours] = self._tells_of_inside[found["zone"][hours]]
@@ -135,14 +138,18 @@ class Judge:
 
 
 def _tidied(found: NDArray[np.void], column: str) -> NDArray[np.float64]:
-    """Degrees: of a fix as they are, of a place between two without the noise of reckoning."""
+    """Return degrees: of a fix as they are, of a place between two without the noise
+    of reckoning.
+    """
     degrees = found[column]
     is_between = found["inferred"] == Inferred.SEGMENT
     return np.where(is_between, np.round(degrees, _DECIMALS_BETWEEN), degrees)
 
 
 def _joined(evaluations: Iterator[Evaluation]) -> tuple[Evaluation, NDArray[np.void]]:
-    """One evaluation, and the transitions of all of them, which differ in their openings alone."""
+    """Return one evaluation, and the transitions of all of them, which differ in their openings
+    alone.
+    """
     evaluation = next(evaluations)
     found = [evaluation.transitions]
     for again in evaluations:

@@ -22,9 +22,9 @@ _PORTION_US = MAX_SPAN_DAYS * _DAY_US
 
 
 class Openings:
-    """Those of all zones. policies: by zone; the organization is 0.
+    """The openings of all zones. policies: by zone; the organization is 0.
 
-    most: about so many are given at a time; those of a day, if they are more.
+    most: about how many are given at a time; the openings of one day, if they are more.
     """
 
     def __init__(self, policies: Sequence[Policy], most: int = MAX_OPENINGS) -> None:
@@ -40,7 +40,9 @@ class Openings:
         self._from_us = self._until_us = 0  # of which time the rows are
 
     def agendas(self, after_us: int, until_us: int) -> Iterator[Agenda]:
-        """The openings in (after_us, until_us], portion by portion; an empty one where none are."""
+        """Yield the openings in (after_us, until_us], portion by portion; an empty one where none
+        are.
+        """
         if not self._zones or after_us >= until_us:
             yield Agenda.empty()
             return
@@ -49,7 +51,9 @@ class Openings:
             yield Agenda(np.empty(0, MOVE_DTYPE), rows)
 
     def devices_at_once(self, after_us: int, until_us: int) -> int:
-        """For so many devices together the openings of that time are about `most`; 1 at least."""
+        """Return for how many devices together the openings of that time are about `most`; 1 at
+        least.
+        """
         return max(1, self._span_us // max(until_us - after_us, 1))
 
     def _covering(self, after_us: int, until_us: int) -> NDArray[np.void]:
@@ -75,7 +79,7 @@ class Openings:
 
 
 def tells_of_inside(policies: Sequence[Policy]) -> NDArray[np.bool_]:
-    """By zone: whether the beginning of its hours concerns those inside."""
+    """Return by zone whether the beginning of its hours concerns those inside."""
     tells = [opening_breach(policy, inside=True) is not None for policy in policies]
     return np.array(tells, np.bool_)
 

@@ -20,7 +20,7 @@ _WHOLE = frozenset({"enter_confirm_fixes", "exit_confirm_fixes"})
 
 
 def rules_of(feature: ZoneFeature, rules: Rules) -> Rules:
-    """The rules of one zone: `rules`, but for what its properties say."""
+    """Return the rules of one zone: `rules`, but for what its properties say."""
     names = {field.name for field in fields(Rules)}
     own = {name: value for name, value in _given(feature).items() if name in names}
     for name, value in own.items():
@@ -34,7 +34,7 @@ def rules_of(feature: ZoneFeature, rules: Rules) -> Rules:
 
 
 def policy_of(feature: ZoneFeature) -> Policy:
-    """Which of its transitions alert: `kind`, `alert_on` and `schedule`."""
+    """Read which transitions of a zone alert: `kind`, `alert_on` and `schedule`."""
     given = _given(feature)
     alert_on = _alert_on(feature, given.get("alert_on"))
     schedule = _schedule(feature, given.get("schedule"))
@@ -46,7 +46,7 @@ def policy_of(feature: ZoneFeature) -> Policy:
 
 
 def devices_of(feature: ZoneFeature) -> frozenset[str] | None:
-    """The ids of the devices that it bears on: `assets.ids`; None for all devices."""
+    """Return the ids of the devices that it bears on: `assets.ids`; None for all devices."""
     assets = _given(feature).get("assets")
     if assets is None:
         return None

@@ -52,7 +52,7 @@ def read_zone_file(path: Path, kind: str | None = None) -> list[ZoneFeature]:
 def zone_set_of(
     features: Sequence[ZoneFeature], warn: Warn, rules: Rules, *, raw: bool = False
 ) -> ZoneSet:
-    """Zones in force since always; an invalid shape is repaired or left out, with a warning.
+    """Return zones in force since always; an invalid shape is repaired or left out, with a warning.
 
     raw: what the zones' own properties say is passed over.
     """
@@ -77,7 +77,7 @@ def _with_kind(feature: ZoneFeature, kind: str | None) -> ZoneFeature:
 
 
 def _ruled(features: list[ZoneFeature], shapes: list[Shape], rules: Rules) -> ZoneSet:
-    """As the zones' properties have it."""
+    """Return the zones with the rules of their properties."""
     versions: list[ZoneVersion] = []
     policies = [policy_of(feature) for feature in features]
     filters: dict[frozenset[str], int] = {}

@@ -67,7 +67,9 @@ async def take_away(client: NotingClient) -> list[str]:
 
 
 async def _revoke(client: ApiClient, path: str) -> None:
-    """A tracker cannot be deleted, since its history stays; its external id is free afterwards."""
+    """Revoke a tracker, which cannot be deleted, since its history stays; its external id is free
+    afterwards.
+    """
     await client.patch(path, {"external_id": None, "asset_id": None})
     await client.post(f"{path}/revoke", {})
 

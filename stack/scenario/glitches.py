@@ -20,7 +20,7 @@ _COARSE_DEG = 0.0006
 
 
 def with_glitches(schedule: Schedule) -> Schedule:
-    """The same fixes at the same moments, some of them spoilt."""
+    """Yield the same fixes at the same moments, some of them spoilt."""
 
     def spoilt(start_us: int) -> Iterator[Slice]:
         for one in schedule(start_us):

@@ -41,7 +41,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """What the system calls the scenario's things: same positions as in the scenario."""
+    """The system's ids of the scenario's things, in the same positions as in the scenario."""
 
     trackers: Sequence[SimTracker]
     asset_ids: Sequence[str]
@@ -117,7 +117,7 @@ async def _written(
     *,
     receipts: bool,
 ) -> list[tuple[str, SimTracker]]:
-    """Assets with their trackers, written into the database."""
+    """Return assets with their trackers, written into the database."""
     made: list[tuple[str, SimTracker]] = []
     things = list(zip(devices, tags, strict=True))
     async with await connect(shortcut.database_url, "opsc-sim") as conn:
@@ -173,7 +173,7 @@ def _tracker(device: str, at: datetime, *, receipts: bool) -> trackers.Tracker:
 
 
 def zone_body(zone: SimZone, valid_from: str | None = None) -> dict[str, object]:
-    """As it is posted; in force from valid_from, or from now."""
+    """Return a zone as it is posted; in force from valid_from, or from now."""
     optional = {
         "valid_from": valid_from,
         "radius_m": zone.radius_m,

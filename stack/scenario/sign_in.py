@@ -14,7 +14,7 @@ _KNOWN_WITHIN_S, _ASK_EVERY_S = 15.0, 0.1
 
 
 async def known_to_broker(address: BrokerAddress, newest: SimTracker) -> None:
-    """Until the broker lets in the tracker that was registered last; it knows all others then.
+    """Wait until the broker lets in the tracker that was registered last; it knows all others then.
 
     Raises device_sim.fleet.FleetError where it comes to nothing.
     """

@@ -22,8 +22,9 @@ class RoleUser(NamedTuple):
 
 
 def role_user(home: Path, reads: Iterable[Path], say: Say) -> RoleUser:
-    """The owner of the servers' folder `home`, able to read the code and `reads`; root as the last
-    resort, which is said."""
+    """Return the owner of the servers' folder `home`, able to read the code and `reads`; root as
+    the last resort, which is said.
+    """
     identity = service_identity(owner_of=home)
     if identity is None:
         return RoleUser()

@@ -42,7 +42,7 @@ class Part:
 
 
 def answers_ready(url: str, tls: ssl.SSLContext | None = None) -> Callable[[], bool]:
-    """A readiness check: does a GET answer 200?"""
+    """Return a readiness check, which asks whether a GET answers 200."""
 
     def check() -> bool:
         try:
@@ -56,7 +56,7 @@ def answers_ready(url: str, tls: ssl.SSLContext | None = None) -> Callable[[], b
 
 
 class Supervisor:
-    """``await start(...)`` parts, then ``await stop()``.
+    """The parts of a system: ``await start(...)`` parts, then ``await stop()``.
 
     ``started(name, pid)`` is called for each process, those that replace a dead one included.
     """

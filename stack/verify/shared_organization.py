@@ -26,13 +26,15 @@ Json = dict[str, Any]
 
 
 async def newest_seq(client: ApiClient) -> int:
-    """The number of the organization's newest event, 0 without any."""
+    """Return the number of the organization's newest event, 0 without any."""
     newest = (await client.get("/v1/events", {"limit": 1}))["data"]
     return newest[0]["seq"] if newest else 0
 
 
 async def read_settings(client: ApiClient) -> tuple[dict[str, Any], Gates]:
-    """The rules that the organization sets for its zones, and which fixes of ours take part."""
+    """Return the rules that the organization sets for its zones, and which fixes of
+    ours take part.
+    """
     organization = await client.get("/v1/organization")
     given = {field.name: organization.get(field.name) for field in fields(Rules)}
     speed_mps = organization["max_speed_mps"]["other"] or MAX_SPEED_MPS  # as `register` makes them
