@@ -108,31 +108,39 @@ class Ledger:
         return self._newest_sent
 
     def doubtful_trackers(self) -> set[int]:
-        """Those of whose messages some may be lost."""
+        """Return the trackers of whose messages some may be lost."""
         messages = self.messages
         return set(messages["tracker"][messages["may_be_lost"]].tolist())
 
     def repeating_trackers(self) -> set[int]:
-        """Those that sent a message again: what they sent may have arrived in another order."""
+        """Return the trackers that sent a message again: what they sent may have arrived in another
+        order.
+        """
         messages = self.messages
         return set(messages["tracker"][messages["is_repeated"]].tolist())
 
     def acknowledged_fixes(self) -> NDArray[np.void]:
-        """The fixes whose messages the broker acknowledged, each tracker's in order of sending."""
+        """Return the fixes whose messages the broker acknowledged, each tracker's in order of
+        sending.
+        """
         return self._of_messages(self.messages["acknowledged_us"] > 0)
 
     def unsettled_fixes(self) -> NDArray[np.void]:
-        """The fixes that were sent, waited for and never acknowledged: they prove nothing."""
+        """Return the fixes that were sent, waited for and never acknowledged: they
+        prove nothing.
+        """
         messages = self.messages
         is_open = (messages["acknowledged_us"] == 0) & ~messages["may_be_lost"]
         return self._of_messages(is_open & (messages["sent_us"] > 0))
 
     def doubtful_fixes(self) -> NDArray[np.void]:
-        """The fixes that may be lost: sent, and nobody waits for their acknowledgement."""
+        """Return the fixes that may be lost: sent, and nobody waits for their acknowledgement."""
         return self._of_messages(self.messages["may_be_lost"])
 
     def arrived_fixes(self, doubtful: Sequence[int]) -> NDArray[np.void]:
-        """The acknowledged fixes and those of some doubtful messages, in order of sending."""
+        """Return the acknowledged fixes and those of some doubtful messages, in order
+        of sending.
+        """
         chosen = self.messages["acknowledged_us"] > 0
         chosen[list(doubtful)] = True
         return self._of_messages(chosen)

@@ -37,7 +37,7 @@ class Unconfirmed:
         return len(self._kept)
 
     def sent(self, message: Outgoing, now_s: float) -> bool:
-        """Notes a sending. Returns whether it was the first one."""
+        """Note a sending. Returns whether it was the first one."""
         known = self._kept.get(message.number)
         if known is None:
             self._kept[message.number] = Kept(message, now_s, now_s)
@@ -48,13 +48,13 @@ class Unconfirmed:
         return False
 
     def confirmed(self, data: bytes | None) -> Kept | None:
-        """The message whose receipt this is; None where it has been confirmed before."""
+        """Return the message whose receipt this is; None where it has been confirmed before."""
         if data is None or len(data) != _NUMBER_BYTES:
             return None
         return self._kept.pop(int.from_bytes(data, "big"), None)
 
     def due(self, now_s: float) -> Iterator[Outgoing]:
-        """What has to be sent again now, the oldest first; once in each again_s."""
+        """Yield what has to be sent again now, the oldest first; once in each again_s."""
         while self._kept:
             number, kept = next(iter(self._kept.items()))
             if kept.last_sent_s + self._again_s > now_s:
