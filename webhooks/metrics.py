@@ -69,11 +69,11 @@ class Metrics:
         )
 
     def count_attempt(self, answer: Answer, took_s: float) -> None:
-        """One attempt has ended."""
+        """Count an attempt that has ended."""
         outcome = "no_answer" if answer.status is None else f"{answer.status // 100}xx"
         self.attempts.labels(outcome).inc()
         self.attempt_s.observe(took_s)
 
     def text(self) -> bytes:
-        """The exposition format."""
+        """Return the exposition format."""
         return generate_latest(self.registry)

@@ -14,7 +14,7 @@ from webhooks.mail.senders import SMTP_URL_FORM, SmtpServer
 
 
 class DeliverSettings(BaseSettings):
-    """What one delivering process needs to know. Raises pydantic.ValidationError."""
+    """The settings of one delivering process. Raises pydantic.ValidationError."""
 
     model_config = SettingsConfigDict(env_prefix="OPSC_", frozen=True, extra="ignore")
 
