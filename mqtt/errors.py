@@ -168,7 +168,7 @@ class SubscriptionRefusedError(MqttError):
 
 
 class ServerDisconnectedError(MqttError):
-    """DISCONNECT from the broker, with its reason."""
+    """The DISCONNECT of the broker, with its reason."""
 
     fault = Fault.BROKER
 

@@ -67,7 +67,7 @@ def tls_context(
     certificate_file: Path | None = None,
     key_file: Path | None = None,
 ) -> ssl.SSLContext:
-    """A client context for TLS 1.3 that checks the certificate and the host name."""
+    """Return a client context for TLS 1.3 that checks the certificate and the host name."""
     if key_file and not certificate_file:
         raise ValueError("a key file is given without its certificate file")
     context = ssl.create_default_context(cafile=ca_file)

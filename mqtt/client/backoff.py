@@ -22,7 +22,9 @@ class Backoff:
         self._random = random.Random(seed)
 
     def next_delay_s(self, lived_s: float) -> float:
-        """The delay after a connection that was ready for `lived_s` seconds (0: it never was)."""
+        """Return the delay after a connection that was ready for `lived_s` seconds (0: it never
+        was).
+        """
         if self._bound_s == 0.0 or lived_s > self._bound_s:
             self._bound_s = self._min_s
         else:

@@ -35,7 +35,7 @@ class Connected:
             self._settled.clear()
 
     def end(self, error: BaseException) -> None:
-        """There will be no connection any more."""
+        """End the waiting: there will be no connection any more."""
         self._is_set = False
         self._error = error
         self._settled.set()
