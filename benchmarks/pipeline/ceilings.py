@@ -34,7 +34,7 @@ def copy_buffers(messages: NDArray[np.void], span_us: int, rows: int) -> list[by
 
 
 async def copied(url: str, buffers: list[bytes]) -> tuple[float, float]:
-    """All buffers, one transaction each: rows a second, and cores that the database used."""
+    """Write all buffers, one transaction each: rows a second, and cores that the database used."""
     conn = await connect(url, "opsc-bench-copy")
     async with conn:
         server = conn.info.backend_pid

@@ -87,7 +87,7 @@ def _fill(environment: Environment, past: Past) -> None:
 
 
 def _start(environment: Environment, number: int) -> dict[str, float]:
-    """Seconds: until ready, and of each part that ingest tells."""
+    """Return seconds: until ready, and of each part that ingest tells."""
     log = environment.folder / f"ready-{number}.log"
     plan = environment.ours()
     plan = replace(plan, environment={**plan.environment, "OPSC_LOG_LEVEL": "info"})
