@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,7 +77,9 @@ def test_packages_import_only_what_the_code_map_allows(package: str) -> None:
     assert imports_of(package) & PACKAGES <= allowed_imports()[package]
 
 
-@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/decisions"])
+@pytest.mark.parametrize(
+    "name", ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/where.md", "docs/decisions"]
+)
 def test_files_that_are_named_exist(name: str) -> None:
     pages = [ROOT / name] if (ROOT / name).is_file() else sorted((ROOT / name).glob("*.md"))
     named = r"`(\.?\w[\w./-]*/|[\w./-]+/[\w.-]+\.(?:py|sql|md|json))`"
@@ -85,6 +88,48 @@ def test_files_that_are_named_exist(name: str) -> None:
     examples = {path for path in paths if "NNNN" in path}
     assert paths
     assert [p for p in paths - made_when_run - examples if not (ROOT / p).exists()] == []
+
+
+def test_every_question_is_answered_by_a_path() -> None:
+    page = (ROOT / "docs" / "where.md").read_text()
+    first = page.partition("## First questions\n")[2].partition("\n## ")[0]
+    answers = [
+        answer for _, answer in re.findall(r"^- \*\*(.+?\?)\*\*(.*(?:\n  .*)*)", first, re.M)
+    ]
+    answers += [answer for question, answer in re.findall(r"^\| (.+\?) \| (.*) \|$", page, re.M)]
+    assert len(answers) > 20
+    assert [answer for answer in answers if not re.search(r"`[\w.]+/[^`]*`", answer)] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_newcomers_are_led_to_the_questions(name: str) -> None:
+    assert "(docs/where.md)" in (ROOT / name).read_text()
+
+
+def test_the_picture_of_wings_and_floors_is_that_of_the_import_contracts() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wings, *others = settings["tool"]["importlinter"]["contracts"]
+    drawn_wings, drawn_floors = floors_drawn()
+    assert drawn_wings == wings["layers"]
+    assert drawn_floors == {
+        contract["containers"][0]: [
+            floor
+            for floor in (set(re.split(r" [|:] ", layer)) for layer in contract["layers"])
+            if floor != {"__main__"}
+        ]
+        for contract in others
+        if "containers" in contract
+    }
+
+
+def floors_drawn() -> tuple[list[str], dict[str, list[set[str]]]]:
+    """Return the wings of ARCHITECTURE.md from the top down, and the floors of each wing."""
+    picture = architecture.partition("## Wings and floors")[2].split("```")[1].strip()
+    wings, floors = re.sub(r"\n +", " ", picture).split("\n\n")
+    return wings.splitlines(), {
+        line.split()[0]: [set(floor.split(", ")) for floor in line.split(None, 1)[1].split(" > ")]
+        for line in floors.splitlines()
+    }
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
