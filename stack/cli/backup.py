@@ -64,7 +64,7 @@ class Progress:
 
 
 def backup(
-    folder: Annotated[Path, typer.Argument(help="Folder to make; it must not exist yet.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to create; it must not exist yet.")],
     secret_key: Annotated[
         Path | None,
         typer.Option(help="File to write OPSC_SECRET_KEY to: keep it apart from the folder."),
@@ -82,7 +82,7 @@ def backup(
         if target.exists():
             raise StackError(f"{target} exists already: name one that does not")
     if secret_key is not None and source.secret_key is None:
-        raise StackError("the secret key is not known here: set OPSC_SECRET_KEY")
+        raise StackError("the secret key is not known: set OPSC_SECRET_KEY")
     manifest = make_backup(source, folder)
     if secret_key is not None and source.secret_key is not None:
         _write_key(secret_key, source.secret_key)

@@ -125,7 +125,7 @@ def _line(event: _Event) -> str:
 
 def demo(
     seconds: Annotated[
-        float | None, typer.Option(min=1, help="End after so long; else at Ctrl-C.")
+        float | None, typer.Option(min=1, help="End after this time; otherwise at Ctrl-C.")
     ] = None,
     data: DataDir = DEFAULT_DATA_DIR,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,

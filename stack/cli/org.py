@@ -30,7 +30,7 @@ from stack.servers.runtime import DEFAULT_DATA_DIR, read_stack
 from telemetry.ids import IdError, format_id, parse_id
 
 PASSWORD_BYTES = 18
-DAYS = typer.Option(min=0, max=36_500, help="Days; 0: as long as the installation keeps them.")
+DAYS = typer.Option(min=0, max=36_500, help="Days; 0: the setting of the installation.")
 _WORDS = {True: "true", False: "false", None: "as the installation"}
 PLANS: tuple[PlanName, ...] = ("starter", "team", "unlimited")
 
@@ -50,13 +50,13 @@ class Admin(NamedTuple):
 
 @org.callback()
 def _organizations() -> None:  # pyright: ignore[reportUnusedFunction]
-    """Create, list and delete organizations."""
+    """Create, list, change and delete organizations."""
 
 
 @org.command("create")
 def create(
     name: Annotated[str, typer.Option(help="Name of the organization.")],
-    email: Annotated[str, typer.Option(help="E-mail address of its first admin.")],
+    email: Annotated[str, typer.Option(help="E-mail address of the first admin.")],
     plan: Annotated[str, typer.Option(help="starter, team or unlimited.")] = "unlimited",
     addon: Annotated[bool, typer.Option("--addon", help="With the API add-on.")] = False,
     data: DataDir = DEFAULT_DATA_DIR,
@@ -121,7 +121,7 @@ def show_list(data: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None
         created = row.created_at.isoformat(timespec="seconds")
         print(f"{format_id('org', row.id)}  {created}  {row.plan}{addon}  {row.name}")
     if not rows:
-        print("no organizations yet; make one with `opsc org create`")
+        print("no organizations yet; create one with `opsc org create`")
 
 
 @org.command("delete")
@@ -139,7 +139,7 @@ def delete_one(
     org_id, url = read_org_id(organization), database_url(data)
     name = asyncio.run(name_of(url, org_id))
     if not yes and typer.prompt(f"To delete it, type its name ({name})", err=True) != name:
-        raise StackError("that is not its name; nothing is deleted")
+        raise StackError("this is not the organization's name; nothing is deleted")
     asyncio.run(delete(url, org_id, say))
     _show({"organization_id": organization, "name": name, "deleted": True}, as_json)
 

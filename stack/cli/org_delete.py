@@ -46,7 +46,7 @@ async def delete(url: str, org_id: UUID, say: Say) -> int:
             async with _acting(conn, org_id):
                 await removal.retire(conn)
                 tracker_ids = await removal.trackers(conn)
-            say(f"nobody gets in any more, {len(tracker_ids):,} trackers are revoked")
+            say(f"users are locked out, {len(tracker_ids):,} trackers are revoked")
             await asyncio.sleep(SETTLE_S)
             rows = await _remove_in_pieces(conn, org_id, tracker_ids, say)
             async with _acting(conn, org_id):

@@ -32,15 +32,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RowId = Annotated[str, typer.Argument(metavar="ID", help="qua_...")]
 
 quarantine = typer.Typer(
-    help="Refused messages that belong to no organization.", no_args_is_help=True
+    help="Inspect or re-process rejected messages from unknown trackers.", no_args_is_help=True
 )
 
 
 @quarantine.command("list")
 def show_list(
-    reason: Annotated[Reason | None, typer.Option(help="Only those of one reason.")] = None,
+    reason: Annotated[
+        Reason | None, typer.Option(help="List only messages rejected for this reason.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="The most messages to list.")] = 50,
-    offset: Annotated[int, typer.Option(min=0, help="Leave out this many of the first messages.")] = 0,
+    offset: Annotated[
+        int, typer.Option(min=0, help="Leave out this many of the first messages.")
+    ] = 0,
     data: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
@@ -58,7 +62,7 @@ def show_list(
         seen = row.last_received_at.isoformat(timespec="seconds")
         print(f"{format_id('qua', row.id)}  {seen}  {row.reason}  x{row.seen}  {row.topic!r}")
     if not rows:
-        print("nothing in quarantine without an organization")
+        print("no rejected messages from unknown trackers")
 
 
 @quarantine.command("show")

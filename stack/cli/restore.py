@@ -51,12 +51,15 @@ _ANY_PORT = 0
 
 
 def restore(
-    folder: Annotated[Path, typer.Argument(help="Folder that `opsc backup` made.")],
+    folder: Annotated[Path, typer.Argument(help="Folder that `opsc backup` wrote.")],
     secret_key: Annotated[
         Path | None, typer.Option(help="File with OPSC_SECRET_KEY, as `opsc backup` wrote it.")
     ] = None,
     without_secret_key: Annotated[
-        bool, typer.Option("--without-secret-key", help="Give stored webhook secrets up.")
+        bool,
+        typer.Option(
+            "--without-secret-key", help="Restore without the key: stored webhook secrets are lost."
+        ),
     ] = False,
     data: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
@@ -220,7 +223,7 @@ def _compare(conn: SyncConnection, manifest: Manifest) -> None:
     """Raise StackError where a row is not as it was."""
     found = contents(conn, Progress(lambda rows: f"{rows:,} of {manifest.rows:,} rows compared"))
     if wrong := differences(manifest.tables, found):
-        raise StackError("what was restored is not what was backed up:\n" + "\n".join(wrong))
+        raise StackError("the restored rows differ from the backup:\n" + "\n".join(wrong))
 
 
 def _is_there(conn: SyncConnection, database: str) -> bool:

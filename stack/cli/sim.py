@@ -58,13 +58,15 @@ def sim(
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option(min=0.001, max=1000, help=f"Fixes a second and vehicle. [{RATE_HZ:g}]"),
+        typer.Option(min=0.001, max=1000, help=f"Fixes per second and vehicle. [{RATE_HZ:g}]"),
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(min=0.1, max=86_400, help=f"How long they drive. [{SECONDS:g}]"),
+        typer.Option(min=0.1, max=86_400, help=f"How long the vehicles drive. [{SECONDS:g}]"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same tracks.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed; the same seed gives the same tracks.")
+    ] = 1,
     replay: Annotated[
         Path | None, typer.Option(help="Send a trace file (.csv, .csv.gz) instead.")
     ] = None,
@@ -76,7 +78,7 @@ def sim(
     ] = False,
     zones: Annotated[
         Path | None,
-        typer.Option(help="GeoJSON zones, or a lone one (.gz); else 20 on the trackers' way."),
+        typer.Option(help="GeoJSON zones, or one zone (.gz) [20 zones on the trackers' way]."),
     ] = None,
     rules: Annotated[
         RuleSet | None,
@@ -90,12 +92,12 @@ def sim(
         typer.Option(
             min=0,
             max=1000,
-            help=f"Zones drawn, moved, deleted, trackers taken off meanwhile. [{EDITS}; 0 without"
+            help=f"Changes of zones and trackers during the run. [{EDITS}; 0 without"
             " --verify, with --zones, where fixes come late, and elsewhere]",
         ),
     ] = None,
     payload_format: Annotated[
-        PayloadFormat, typer.Option("--format", help="How messages are written.")
+        PayloadFormat, typer.Option("--format", help="Format of the messages.")
     ] = PayloadFormat.JSON,
     batch: Annotated[int, typer.Option(min=1, max=1000, help="Fixes in one message.")] = 1,
     faults: Annotated[
@@ -103,26 +105,33 @@ def sim(
         typer.Option(metavar="NAME=AMOUNT,...", help=f"Faults of devices: {', '.join(FAULTS)}."),
     ] = None,
     qos: Annotated[
-        Qos, typer.Option(help="Of the messages; mixed: a third of the trackers each.")
+        Qos, typer.Option(help="QoS of the messages; mixed: a third of the trackers each.")
     ] = Qos.AT_LEAST_ONCE,
     mqtt: Annotated[
         Version, typer.Option(help="Version of MQTT; mixed: a third of the trackers each.")
     ] = Version.V5,
     receipts: Annotated[
-        bool, typer.Option("--receipts", help="Trackers keep messages until their receipts.")
+        bool, typer.Option("--receipts", help="Let trackers keep messages until their receipts.")
     ] = False,
     resend_seconds: Annotated[
-        float, typer.Option(min=0.1, help="A message without its receipt is sent again after this.")
+        float,
+        typer.Option(min=0.1, help="Seconds after which a message without receipt is sent again."),
     ] = RESEND_S,
     connections: Annotated[
         int,
-        typer.Option(min=1, max=MAX_CONNECTIONS, help="At a time; trackers beyond take turns."),
+        typer.Option(
+            min=1, max=MAX_CONNECTIONS, help="Most connections at a time; more trackers take turns."
+        ),
     ] = MAX_CONNECTIONS,
     ramp: Annotated[
-        float, typer.Option(min=0, help="Trackers come in one after the other over these seconds.")
+        float,
+        typer.Option(min=0, help="Seconds over which the trackers connect one after the other."),
     ] = 0.0,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Hold what comes out against what was sent.")
+        bool,
+        typer.Option(
+            "--verify", help="Compare what is stored and sent by webhooks with what was sent."
+        ),
     ] = False,
     webhook_url: Annotated[
         str | None,
@@ -132,21 +141,23 @@ def sim(
     ] = None,
     webhook_port: Annotated[
         int,
-        typer.Option(min=0, max=65_535, help="Loopback port that takes webhooks; 0: a free one."),
+        typer.Option(
+            min=0, max=65_535, help="Loopback port that receives webhooks; 0: a free one."
+        ),
     ] = 0,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave what the run made in the system.")
+        bool, typer.Option("--keep", help="Keep what the run created in the system.")
     ] = False,
     out: Annotated[
         Path | None,
         typer.Option(help=f"Write the figures of each second: {', '.join(FIGURES_SUFFIXES)}."),
     ] = None,
     drain_seconds: Annotated[
-        float, typer.Option(min=0, help="How long the system may take to work off the run.")
+        float, typer.Option(min=0, help="The longest time to wait for the system after the run.")
     ] = 600.0,
     data: DataDir = DEFAULT_DATA_DIR,
     api_url: Annotated[
-        str | None, typer.Option(envvar="OPSC_API_URL", help="A system elsewhere.")
+        str | None, typer.Option(envvar="OPSC_API_URL", help="URL of a system elsewhere.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

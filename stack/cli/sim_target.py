@@ -90,13 +90,13 @@ async def _at_home(where: Where) -> AsyncIterator[Target]:
             )
     finally:
         if not where.keep:
-            say("deleting the organization of this run; --keep would leave it")
+            say("deleting the organization of this run; use --keep to keep it")
             await delete(owner_url, org_id, say)
 
 
 def _tell(troubles: list[str]) -> None:
     if troubles:
-        say(f"{len(troubles):,} things of the run could not be taken away: {troubles[0]}")
+        say(f"{len(troubles):,} things of the run could not be deleted: {troubles[0]}")
 
 
 def _is_loopback(url: str) -> bool:

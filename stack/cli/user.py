@@ -27,7 +27,9 @@ from telemetry.ids import format_id
 
 T = TypeVar("T")
 
-user = typer.Typer(help="Users of an organization.", no_args_is_help=True)
+user = typer.Typer(
+    help="List the users of an organization and reset passwords.", no_args_is_help=True
+)
 
 
 @user.command("list")
