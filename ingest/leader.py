@@ -80,7 +80,7 @@ class Planned(NamedTuple):
 
 @dataclass(slots=True)
 class Ownership:
-    """Who we are, and how far we are: the one thing that the health page looks at."""
+    """The identity and the progress of this process, which the health page shows."""
 
     database_url: str
     broker: BrokerAddress | None
@@ -106,11 +106,12 @@ class Ownership:
 
     @property
     def address(self) -> str | None:
-        """Where listeners find us while we are the owner."""
+        """The address at which listeners find this process while it is the owner."""
         return None if self.link is None else str(self.link.advertised or self.link.address)
 
     def current_limits(self, memory: Memory) -> BatchLimits | None:
-        """Smaller for some batches after a failure; about `batch_fixes` at most.
+        """Return the limits of the next batch: smaller for some batches after a failure; about
+        `batch_fixes` at most.
 
         Where fixes are left over, others are not waited for. Nothing is taken of organizations of
         which too many are, and where too many are in all, none from sources that cannot tell
@@ -128,7 +129,9 @@ class Ownership:
         return replace(limits, idle_s=0.0, held=memory.crowding, is_crowded=is_crowded)
 
     def trouble(self) -> str | None:
-        """Why no fix is stored just now; None while this process is the owner and connected."""
+        """Return why no fix is stored just now; None while this process is the owner
+        and connected.
+        """
         if self.stands_by:
             return STANDS_BY
         if not self.works:
@@ -224,7 +227,7 @@ async def _work(ownership: Ownership, epoch: int, registry: Registry) -> None:
 
 
 async def _recollected(ownership: Ownership, registry: Registry) -> Memory:
-    """What is read back stays: it is never looked through for garbage while batches wait."""
+    """Read the memory back. It is never looked through for garbage while batches wait."""
     async with _connection(ownership, _RESTORE_LIMITS) as conn:
         memory = await recollect(conn, registry)
     give_back()
@@ -239,7 +242,7 @@ async def _plan(
     ownership: Ownership,
     planned: asyncio.Queue[Planned],
 ) -> None:
-    """Plans the next batch while the database works on the one before.
+    """Plan the next batch while the database works on the one before.
 
     In a thread: the event loop is free to feed COPY and to hear the broker meanwhile. A batch is
     not taken before it can be planned: messages gather meanwhile, and larger batches cost less.
@@ -271,7 +274,7 @@ def _read_and_plan(taken: Taken, memory: Memory, ownership: Ownership) -> Planne
 
 
 def _with_left(arrived: Arrivals, memory: Memory, ownership: Ownership) -> Arrivals:
-    """What is left over, then what has arrived; no more than a batch is planned at once."""
+    """Join what is left over with what has arrived; no more than a batch is planned at once."""
     if memory.left is None and not memory.suspects and not memory.slow:
         return arrived
     arrivals = joined(memory.left, arrived)
@@ -281,7 +284,7 @@ def _with_left(arrived: Arrivals, memory: Memory, ownership: Ownership) -> Arriv
 async def _planned_anew(
     conn: Connection, one: Planned, memory: Memory, ownership: Ownership
 ) -> Planned:
-    """With what is left over by now."""
+    """Plan a batch again, with what is left over by now."""
     arrivals = _with_left(one.arrived, memory, ownership)
     plan = await plan_asking(conn, arrivals, memory, _now_us)
     return Planned(one.arrived, arrivals, plan, memory.taken_back)
@@ -318,7 +321,7 @@ async def _store(
 
 @asynccontextmanager
 async def _arrivals_from(ownership: Ownership, epoch: int) -> AsyncIterator[WaysBack]:
-    """The ways that messages come in by, and receipts go back by."""
+    """Provide the sources of messages and the ways back for receipts."""
     async with AsyncExitStack() as stack:
         links = session = None
         if ownership.link is not None:
@@ -331,7 +334,9 @@ async def _arrivals_from(ownership: Ownership, epoch: int) -> AsyncIterator[Ways
 
 
 async def _stand_by(ownership: Ownership, lease_conn: Connection) -> tuple[int, Registry] | None:
-    """Our epoch and what we know by then; None where the process is to stop."""
+    """Wait for the lease, and return its epoch and the registry; None where the
+    process is to stop.
+    """
     standby = Standby(LEASE)
     held = (LEASE, ownership.holder, ownership.lease_s, ownership.address)
     try:

@@ -58,9 +58,7 @@ class Turn:
 
 
 class Stored(NamedTuple):
-    """What is committed: the plan that was carried out, and the digests of refusals that were only
-    counted.
-    """
+    """The committed plan, and the digests of refusals that were only counted."""
 
     arrivals: Arrivals
     plan: Plan
@@ -70,7 +68,7 @@ class Stored(NamedTuple):
 async def store(
     turn: Turn, arrivals: Arrivals, plan: Plan, sources: Sequence[Source] = ()
 ) -> Stored:
-    """Brings `arrivals` into the database, where `sources` settle what is finished. Afterwards they
+    """Bring `arrivals` into the database, where `sources` settle what is finished. Afterwards they
     may be told.
 
     The plan that is carried out is another one where something had changed.
@@ -99,7 +97,9 @@ async def store(
 
 
 def _take(turn: Turn, arrivals: Arrivals, plan: Plan) -> None:
-    """Whoever waits to plan the next batch may; of a part of one nobody does."""
+    """Take the plan into memory, and let the next batch be planned; a part of a batch
+    lets nobody.
+    """
     turn.memory.take(plan)
     leave(turn.memory, left_over(arrivals, plan))
     if not arrivals.alone:
@@ -111,7 +111,9 @@ async def _is_current(turn: Turn, plan: Plan) -> bool:
 
 
 async def _plan_again(turn: Turn, arrivals: Arrivals) -> Plan:
-    """A plan by what has changed. The transaction holds the revision: it cannot move again."""
+    """Plan again with what has changed. The transaction holds the revision: it cannot
+    move again.
+    """
     changes = await changes_since(turn.conn, turn.memory.registry.revision)
 
     await asyncio.to_thread(turn.memory.registry.take, changes)
@@ -123,7 +125,7 @@ async def _plan_again(turn: Turn, arrivals: Arrivals) -> Plan:
 async def plan_asking(
     conn: Connection, arrivals: Arrivals, memory: Memory, now_us: Callable[[], int]
 ) -> Plan:
-    """A plan, with look-ups of what memory does not know; hardly any plan needs one.
+    """Plan, with look-ups of what memory does not know; hardly any plan needs one.
 
     Whatever was planned before has to be committed.
     """
@@ -138,7 +140,7 @@ async def plan_asking(
 
 
 async def _write(turn: Turn, plan: Plan, received_us: int) -> set[bytes]:
-    """All that the plan says. Returns the digests of refusals that were only counted."""
+    """Write all rows of the plan. Returns the digests of refusals that were only counted."""
     if len(plan.new):
         await gps_events.copy_new(turn.conn, plan.new_stream)
     if plan.tells:
@@ -147,10 +149,10 @@ async def _write(turn: Turn, plan: Plan, received_us: int) -> set[bytes]:
 
 
 async def _write_told(conn: Connection, plan: Plan) -> None:
-    """What the fixes change.
+    """Write what the fixes change.
 
-    What is not asked for an answer goes out at once: each answer that is waited for waits for the
-    thread that plans the next batch, too.
+    Statements whose result is not needed are pipelined: every awaited reply competes with the
+    thread that plans the next batch.
     """
     await gps_events.mark_suspect(conn, plan.suspect)
     await visits.mark_dwelled(conn, plan.outcome.dwellings)

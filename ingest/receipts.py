@@ -32,7 +32,7 @@ from telemetry.topics import ack_topic, format_of
 
 
 class WaysBack(NamedTuple):
-    """How trackers are reached: those that are connected to listeners, and those of a broker."""
+    """The connections of trackers: those to listeners, and those of a broker."""
 
     links: LinkServer | None
     session: Session | None
@@ -63,7 +63,7 @@ class Content(msgspec.Struct):
 
 
 def receipts(arrivals: Arrivals, plan: Plan, registry: Registry) -> list[Receipt]:
-    """For the finished messages of a committed plan, in order of receipt."""
+    """Make the receipts for the finished messages of a committed plan, in order of receipt."""
     if not registry.wanting_receipts:
         return []
     left = set(plan.postponed.rows["message"].tolist())
@@ -89,7 +89,7 @@ def receipts(arrivals: Arrivals, plan: Plan, registry: Registry) -> list[Receipt
 
 
 def _last_rows(plan: Plan, numbers: Sequence[int]) -> dict[int, LastFix]:
-    """Of each message the last stored fix; not where its time was mended."""
+    """Return of each message the last stored fix; not where its time was mended."""
     rows = plan.batch.rows[np.isin(plan.batch.rows["message"], numbers)]
     columns = (rows[name].tolist() for name in ("message", "time_us", "seq", "flags"))
     last = {number: fix for number, *fix in zip(*columns, strict=True)}
@@ -107,7 +107,7 @@ def _receipt(
     counts: tuple[int, int],
     refused_for: list[str],
 ) -> Receipt:
-    """last: None where it has to be looked for in the message. counts: stored, unassigned."""
+    """Make one receipt. counts: stored, unassigned."""
     time_us, seq = last or last_fix(message.payload, format_of(message.topic))
     stored, unassigned = counts
     time = None if time_us is None else format_time(time_us)
@@ -117,7 +117,7 @@ def _receipt(
 
 
 def send(ways_back: WaysBack, made: Sequence[Receipt], metrics: Metrics) -> None:
-    """Hands them on and does not wait; what has no room is given up."""
+    """Send receipts without waiting; what has no room is given up."""
     if not made:
         return
     if ways_back.links is not None:

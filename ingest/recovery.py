@@ -31,7 +31,7 @@ _RECKON_ANEW_US = MIN_TIME_US  # a deadline that is over: the next one is worked
 
 
 async def recollect(conn: Connection, known: Registry | None = None) -> Memory:
-    """The memory that the last committed transaction left behind.
+    """Read back the memory that the last committed transaction left behind.
 
     known: a registry of before, which is brought up to date.
     """
@@ -72,8 +72,9 @@ async def recollect(conn: Connection, known: Registry | None = None) -> Memory:
 
 @contextmanager
 def garbage_left_alone() -> Iterator[None]:
-    """Millions of objects are made that stay: looking through them for garbage takes half the
-    time."""
+    """Suspend garbage collection: millions of objects are made that stay, and looking through them
+    for garbage takes half of the time.
+    """
     gc.disable()
     try:
         yield
@@ -82,7 +83,7 @@ def garbage_left_alone() -> Iterator[None]:
 
 
 class _Stopwatch:
-    """How long each part took, seconds."""
+    """The seconds that each part took."""
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
@@ -97,7 +98,7 @@ class _Stopwatch:
 async def _used_names(
     conn: Connection, noted: Mapping[int, Note], registry: Registry
 ) -> dict[int, set[VisitKey]]:
-    """Of fixes that may open visits when another one comes."""
+    """Read the names of visits whose fixes may open visits when another one comes."""
     openings = [
         restore.Opening(registry.assets[asset], UUID(bytes=at.tracker), at.time_us, at.seq)
         for asset, note in noted.items()
@@ -112,7 +113,7 @@ async def _used_names(
 
 
 def _told(visits: Sequence[restore.OpenVisit]) -> dict[UUID, Told]:
-    """Of visits whose events do not hold any more."""
+    """Return the published facts of visits that do not hold any more."""
     return {
         _visit_id(visit): Told(
             visit.revision,
@@ -137,7 +138,7 @@ def _visit_id(visit: restore.OpenVisit) -> UUID:
 
 
 async def look_up_places(conn: Connection, memory: Memory) -> None:
-    """Finds where trackers were when they were put on assets, as far as that matters."""
+    """Find where trackers were when they were put on assets, as far as that matters."""
     registry = memory.registry
     puttings = registry.moves.unplaced(memory.state, memory.watermarks)
     wanted = [
@@ -156,7 +157,7 @@ async def look_up_places(conn: Connection, memory: Memory) -> None:
 
 
 def _places(fixes: Sequence[restore.NewestFix], registry: Registry) -> NDArray[np.void]:
-    """PLACE_DTYPE, (n,)."""
+    """Return PLACE_DTYPE, (n,)."""
     places = np.empty(len(fixes), PLACE_DTYPE)
     if fixes:
         trackers, *others = zip(*fixes, strict=True)
@@ -167,7 +168,7 @@ def _places(fixes: Sequence[restore.NewestFix], registry: Registry) -> NDArray[n
 
 
 def _earlier_spans(newest: NDArray[np.void], registry: Registry) -> list[restore.TrackerSpan]:
-    """Where to look for the last fix of assets that the trackers' newest fixes do not tell.
+    """Return where to look for the last fix of assets that the trackers' newest fixes do not show.
 
     These are ended assignments whose tracker has sent since, of assets that have no later fix.
     """
@@ -219,7 +220,7 @@ def _stand_at(
     places: NDArray[np.void],
     registry: Registry,
 ) -> None:
-    """Each asset was at these places, at good fixes; asset -1: none was. The newest counts.
+    """Put each asset at these places, at good fixes; asset -1: none was. The newest counts.
 
     Of equal ones the last.
     """
@@ -238,7 +239,7 @@ def _stand_at(
 def _memberships(
     visits: Sequence[restore.OpenVisit], noted: Mapping[int, Note], registry: Registry
 ) -> NDArray[np.void]:
-    """MEMBERSHIP_DTYPE, those of the visits first, in their order."""
+    """Return MEMBERSHIP_DTYPE, those of the visits first, in their order."""
     row_of: dict[tuple[int, int], int] = {}
     for visit in visits:
         key = (registry.assets.number(visit.asset_id), registry.zones.number(visit.zone_id))
@@ -262,7 +263,7 @@ def _memberships(
 
 
 def _open(rows: NDArray[np.void], visits: Sequence[restore.OpenVisit], registry: Registry) -> None:
-    """Fills what the visits tell of memberships, of one in each row."""
+    """Fill what the visits tell of memberships, of one in each row."""
     rows["inside"] = True
     rows["dwelled"] = [visit.dwelled for visit in visits]
     rows["overspeed"] = [visit.overspeed for visit in visits]

@@ -14,7 +14,7 @@ from service.health import read_address
 
 
 class IngestSettings(BaseSettings):
-    """What one ingest process needs to know. Raises pydantic.ValidationError naming each fault."""
+    """The settings of one ingest process. Raises pydantic.ValidationError naming each fault."""
 
     model_config = SettingsConfigDict(env_prefix="OPSC_", frozen=True, extra="ignore")
 
@@ -124,11 +124,13 @@ class IngestSettings(BaseSettings):
         return self
 
     def link_address(self) -> LinkAddress | None:
-        """Where this process waits for listeners."""
+        """Return where this process waits for listeners."""
         return None if self.ingest_link is None else LinkAddress.parse(self.ingest_link)
 
     def advertised_address(self) -> LinkAddress | None:
-        """Where listeners reach this process: another address behind a proxy or in a container."""
+        """Return where listeners reach this process: another address behind a proxy or in a
+        container.
+        """
         if self.ingest_link_advertised is None:
             return self.link_address()
         return LinkAddress.parse(self.ingest_link_advertised)

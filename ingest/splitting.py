@@ -52,7 +52,7 @@ async def store_in_parts(
     error: psycopg.Error,
     settled: Callable[[Stored], None],
 ) -> None:
-    """Stores what `store` could not store for an error of DATA_ERRORS; the caller holds `planning`.
+    """Store what `store` could not store for an error of DATA_ERRORS; the caller holds `planning`.
 
     settled: called after each COMMIT. Raises `error` where no message is at fault.
     """
@@ -95,7 +95,7 @@ async def store_in_parts(
 
 
 def acquit(memory: Memory, arrivals: Arrivals) -> None:
-    """Nothing was refused: no organization is a suspect any more that had a message there."""
+    """Clear of suspicion the organizations of messages that were all stored."""
     if memory.suspects and arrivals.messages:
         memory.suspects -= set(memory.registry.organizations_of(arrivals.messages).tolist())
 
@@ -113,8 +113,8 @@ async def _store(turn: Turn, part: Arrivals, sources: Sequence[Source]) -> Store
 
 
 def _groups(memory: Memory, group: list[Arrivals], part: Arrivals) -> list[list[Arrivals]]:
-    """What failed as two parts: each a group where they have no organization in common, else both
-    in `group`, of whose parts the last comes first.
+    """Group what failed as two parts: each a group where they have no organization in common, else
+    both in `group`, of whose parts the last comes first.
     """
     if len(part.messages) == 1:
         return [[*group, replace(part_of(part, [0]), alone=True)]]
@@ -135,7 +135,8 @@ def _groups(memory: Memory, group: list[Arrivals], part: Arrivals) -> list[list[
 
 
 def _middle(organization: NDArray[np.int32]) -> int:
-    """The place of the cut: between two organizations, next to the middle, where there are two.
+    """Return the place of the cut: between two organizations, next to the middle, where there are
+    two.
 
     organization: rising, shape (n,).
     """
@@ -145,7 +146,7 @@ def _middle(organization: NDArray[np.int32]) -> int:
 
 
 def _check_not_new(turn: Turn, refused: RawMessage, error: UniqueViolation) -> None:
-    """Raises `error` where the message has not ended a turn yet."""
+    """Raise `error` where the message has not ended a turn yet."""
     digest = sha256(refused.topic.encode() + b"\0" + refused.payload).digest()
     if digest in turn.doubted:
         turn.doubted.remove(digest)
@@ -157,8 +158,8 @@ def _check_not_new(turn: Turn, refused: RawMessage, error: UniqueViolation) -> N
 
 
 def _refused(part: Arrivals, error: psycopg.Error) -> Arrivals:
-    """The one message refused. The words of the database may name what is not the tenant's: the log
-    has them.
+    """Return the one message refused. The words of the database may name what is not the tenant's:
+    the log has them.
     """
     name = type(error).__name__
     told = {"topic": part.messages[0].topic, "error": name, "detail": message(error)}

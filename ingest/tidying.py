@@ -12,7 +12,7 @@ SHORT_PAUSE_S = 0.25  # while there is more
 
 
 async def tidy(conn: Connection, quarantine_days: int) -> None:
-    """For ever; raises psycopg.Error."""
+    """Remove what has aged, for ever; raises psycopg.Error."""
     while True:
         before = datetime.now(UTC) - timedelta(days=quarantine_days)
         removed = await quarantine.remove_older(conn, before, STEP_ROWS)

@@ -31,7 +31,7 @@ _WORDS: dict[int, Word] = {
 
 @dataclass(slots=True)
 class Outcome:
-    """What one batch changes, in the order in which it happened."""
+    """The changes of one batch, in the order in which they happened."""
 
     visits: dict[UUID, Visit] = field(default_factory=dict[UUID, Visit])
     dwellings: list[Dwelling] = field(default_factory=list[Dwelling])
@@ -50,8 +50,8 @@ def tell(
     detected_us: int,
     told: Mapping[UUID, Told],
 ) -> Outcome:
-    """The rows for `transitions` (TRANSITION_DTYPE). detected_us: when they became known. told: of
-    open visits, what was told of them before and does not hold.
+    """Return the rows for `transitions` (TRANSITION_DTYPE). detected_us: when they became known.
+    told: of open visits, what was told of them before and does not hold.
     """
     outcome = Outcome()
     detected_at = format_time(detected_us)
@@ -82,7 +82,7 @@ def _event(
 
 
 def _in_order(steps: list[Step], registry: Registry) -> Iterator[Step]:
-    """As they are; of one kind and one instant by zone id."""
+    """Yield the steps as they are; those of one kind and one instant by zone id."""
     place = 0
     while place < len(steps):
         first, moment = place, _moment(steps[place])
@@ -97,7 +97,7 @@ def _moment(step: Step) -> tuple[int, int, int, int]:
 
 
 def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amends: bool) -> None:
-    """Notes the visit that begins, goes on or ends. amends: another end was told before."""
+    """Note the visit that begins, goes on or ends. amends: another end was told before."""
     at, org_id = to_datetime(step.time_us), registry.organizations[step.organization]
     opened = outcome.visits.get(visit)
     if step.transition == Transition.ENTER:
@@ -128,7 +128,7 @@ def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amen
 
 
 def _of_visit(told: Departure | Overspeed) -> dict[str, Any]:
-    """The columns of the visit that it fills."""
+    """Return the columns of the visit that it fills."""
     return {name: value for name, value in told._asdict().items() if name in _FILLED}
 
 
@@ -136,7 +136,7 @@ _FILLED = frozenset(Visit._fields) - {"org_id"}
 
 
 def opened_visit(step: Step, visit: UUID, registry: Registry) -> Visit:
-    """The row of a visit that begins."""
+    """Return the row of a visit that begins."""
     change_us = step.opening_change_us
     return Visit(
         org_id=registry.organizations[step.organization],
@@ -160,7 +160,7 @@ def opened_visit(step: Step, visit: UUID, registry: Registry) -> Visit:
 def visit_event(
     step: Step, visit: UUID, detected_at: str, registry: Registry, *, late: bool
 ) -> Event | None:
-    """What is told of a transition of a visit, if anything is."""
+    """Return the event of a visit's transition, if there is one."""
     facts = registry.zone_facts(step.zone, step.version)
     word = _WORDS[step.transition]
     cause, inferred = CAUSES[step.cause], INFERRED[step.inferred]
@@ -179,7 +179,7 @@ def visit_event(
 
 
 def _opening_event(step: Step, detected_at: str, registry: Registry) -> Event | None:
-    """What is told of an asset that is in the wrong place when the zone's hours begin."""
+    """Return the event of an asset that is in the wrong place when the zone's hours begin."""
     facts = registry.zone_facts(step.zone, step.version)
     word = opening_breach(facts.policy, inside=True)
     visit = None if word is None else visit_of(step, registry)

@@ -45,9 +45,9 @@ MOST_FIXES = 20_000  # of an asset, judged at once; where more follow, a late fi
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The fixes of an asset that come late, and how far beyond them its past is wanted.
+    """The late fixes of an asset, and how far beyond them its past is wanted.
 
-    checkpoints: so many, or as many as there are.
+    checkpoints: how many to read, or as many as there are.
     """
 
     earliest_us: int
@@ -60,7 +60,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class AssetPast:
-    """What is stored of an asset about some time.
+    """The stored past of an asset about some time.
 
     before: its state at the beginning, None where that is its first fix. end: its state at the end,
     None where that is now. rows: its fixes between, in order of time and seq; None where they are
@@ -90,8 +90,8 @@ class AssetPast:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What has been looked up. stored: of the fixes that were asked for, with their places; None
-    where none were.
+    """The results of the look-ups. stored: of the fixes that were asked for, with their places;
+    None where none were.
 
     piece: an asset and the next piece of its backlog.
     """
@@ -129,7 +129,7 @@ class PastNeeded(Exception):
 
 
 async def look_up(conn: Connection, need: PastNeeded, past: Past, registry: Registry) -> Past:
-    """`past`, and what is needed beyond it."""
+    """Return `past` with what is needed beyond it."""
     if need.fixes:
         past = replace(past, stored=await gps_events.stored(conn, need.fixes))
     if need.places:
@@ -144,7 +144,8 @@ async def look_up(conn: Connection, need: PastNeeded, past: Past, registry: Regi
 
 
 async def _piece(conn: Connection, need: PastNeeded, registry: Registry) -> tuple[int, AssetPast]:
-    """What follows in a backlog: a bounded number of fixes, and the visits that they bear on.
+    """Read the next piece of a backlog: a bounded number of fixes, and the visits that they bear
+    on.
 
     Where fixes since the state before it are not kept any more, the asset begins anew behind them:
     a visit that began before and went on is then another one.
@@ -176,7 +177,7 @@ async def _piece(conn: Connection, need: PastNeeded, registry: Registry) -> tupl
 
 
 async def _state_of(conn: Connection, backlog: Backlog, registry: Registry) -> StateDelta | None:
-    """From which a backlog is judged on: None from the asset's first fix on."""
+    """Return the state from which a backlog is judged on: None from the asset's first fix on."""
     if backlog.state is not None:
         return decode(Checkpoint(*backlog[:4], backlog.state), registry)
     found = await checkpoints.before(conn, [(*backlog[:2], backlog.time_us)])
@@ -231,7 +232,7 @@ async def _edges(
     owner: Mapping[int, tuple[UUID, UUID]],
     registry: Registry,
 ) -> list[tuple[int, StateDelta | None, StateDelta | None]]:
-    """Of each asset the states at the beginning and at the end."""
+    """Read the states of each asset at the beginning and at the end."""
     earliest = [(*owner[asset], span.earliest_us) for asset, span in spans.items()]
     latest = [
         (*owner[asset], span.latest_us, span.checkpoints)
@@ -253,12 +254,12 @@ def _owner(asset: int, registry: Registry) -> tuple[UUID, UUID]:
 
 
 def _since_us(before: StateDelta | None) -> int:
-    """No stored fix lies before 1970."""
+    """Return the beginning of the state, or 1970: no stored fix is older."""
     return 0 if before is None else int(before.assets["newest_us"][0])
 
 
 def _after(before: StateDelta | None) -> tuple[datetime, int]:
-    """The fix after which the past begins: its time and seq."""
+    """Return the fix after which the past begins: its time and seq."""
     seq = 0 if before is None else int(before.assets["newest_seq"][0])
     return to_datetime(_since_us(before)), seq
 
@@ -270,7 +271,7 @@ def _until(end: StateDelta | None) -> tuple[datetime, int]:
 
 
 def _bearing(before: StateDelta | None) -> datetime:
-    """Visits that were over by then have nothing to do with what is judged."""
+    """Leave out visits that were over by then: these have nothing to do with what is judged."""
     if before is None:
         return to_datetime(0)
     since_us = min(_since_us(before), way_begins_us(before))
@@ -279,7 +280,9 @@ def _bearing(before: StateDelta | None) -> datetime:
 
 
 async def _look_up_places(conn: Connection, since_us: dict[int, int], registry: Registry) -> None:
-    """Where trackers were when they were put on these assets: late fixes may tell otherwise now."""
+    """Read where trackers were when they were put on these assets: late fixes may show otherwise
+    now.
+    """
     puttings = registry.moves.puttings_since(since_us)
     wanted = [
         (registry.trackers[one.tracker], one.time_us, registry.gates.max_accuracy_of(one.asset))
@@ -298,7 +301,7 @@ async def _look_up_places(conn: Connection, since_us: dict[int, int], registry: 
 
 
 def _rows(fixes: Sequence[PastFix], registry: Registry) -> NDArray[np.void]:
-    """FIX_DTYPE, the columns that judging reads."""
+    """Return FIX_DTYPE, the columns that judging reads."""
     rows = blank_rows(len(fixes))
     columns = dict(zip(PastFix._fields, zip(*fixes, strict=True), strict=True))
     asset = registry.assets.number(fixes[0].asset_id)
@@ -352,7 +355,7 @@ def _visit(row: visits.Visit, registry: Registry) -> amendments.Visit:
 
 
 def _exit_fix(row: visits.Visit, registry: Registry) -> tuple[int, int | None, int]:
-    """The identity of the fix that ended a visit."""
+    """Return the identity of the fix that ended a visit."""
     if row.exit_tracker_id is None or row.exit_fix_time is None or row.exit_fix_seq is None:
         return registry.trackers.number(row.tracker_id), None, 0
     tracker = registry.trackers.number(row.exit_tracker_id)
@@ -360,7 +363,7 @@ def _exit_fix(row: visits.Visit, registry: Registry) -> tuple[int, int | None, i
 
 
 def _place(stored: tuple[Any, ...], fix: tuple[int, int | None, int]) -> amendments.Place:
-    """What is stored of a place; how exactly the fix showed it, is not."""
+    """Return a stored place; how exactly the fix showed the place, is not stored."""
     at, lat, lon, cause, inferred = stored
     words = (_CAUSES[cause], int(_INFERRED[inferred]))
     return amendments.Place(to_us(at), lat, lon, *fix, None, None, *words)

@@ -33,7 +33,7 @@ from telemetry.fix import FixBatch, Flag
 
 @dataclass(slots=True)
 class Late:
-    """What is to be written for late fixes, and what is known afterwards.
+    """The rows to write for late fixes, and what is known afterwards.
 
     fixes: how many they were, with those that came with them; suspects: how many of them are. told,
     used_names: see `ingest.planning.plan.Memory`; None for what is to be forgotten. states: of the
@@ -66,7 +66,7 @@ def judge(
     registry: Registry,
     now_us: tuple[int, int],
 ) -> Late:
-    """Judges the fixes of assets whose past is known, and sets their flag `suspect`.
+    """Judge the fixes of assets whose past is known, and set their flag `suspect`.
 
     Raises PastNeeded where more has to be known. bench: see `geofence.late.history`.
     now_us: up to when deadlines have fallen due, and the clock.
@@ -112,7 +112,7 @@ def _note_time(late: Late, organization: int, fixes: int, began_s: float) -> Non
 def rows_by_asset(
     rows: NDArray[np.void], assets: Sequence[int]
 ) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """The numbers of each asset's rows (FIX_DTYPE), in order."""
+    """Yield the numbers of each asset's rows (FIX_DTYPE), in order."""
     order = np.argsort(rows["asset"], kind="stable")
     asset = rows["asset"][order]
     begin, end = np.searchsorted(asset, assets), np.searchsorted(asset, assets, "right")
@@ -128,7 +128,9 @@ def _revisions(
     due_us: int,
     circumstances: Circumstances,
 ) -> Iterator[Revision]:
-    """What is known is recalled, then comes fix by fix, then what has fallen due."""
+    """Yield the revisions: the known past is recalled, then comes fix by fix, then what has fallen
+    due.
+    """
     assert known.rows is not None
     if known.backlog is not None:
         until_us = NO_TIMERS_US if known.more_follow else _before(rows, due_us)
@@ -152,7 +154,7 @@ def _revisions(
 
 
 def _before(rows: NDArray[np.void], due_us: int) -> int:
-    """Up to when something may have happened before the fixes."""
+    """Return up to when something may have happened before the fixes."""
     return min(due_us, int(rows["time_us"].min(initial=MAX_TIME_US)) - 1)
 
 
@@ -163,7 +165,7 @@ def _flag(
     late: Late,
     registry: Registry,
 ) -> None:
-    """Sets the flag of the new fixes, notes that of stored ones."""
+    """Set the flag of the new fixes, and note that of stored ones."""
     suspect: dict[tuple[int, int, int], bool] = {}
     for revision in revisions:
         suspect |= revision.suspect
@@ -186,7 +188,7 @@ def _write(
     registry: Registry,
     clock_us: int,
 ) -> None:
-    """The visits as they are in the end, and all that is told on the way.
+    """Write the visits as they are in the end, and all events on the way.
 
     fixes: the numbers of the asset's fixes in the plan.
     """
@@ -203,7 +205,7 @@ def _write(
 
 
 def _keep(history: History, late: Late, registry: Registry) -> None:
-    """What is known of the asset now."""
+    """Keep what is known of the asset now."""
     late.states.append(history.state())
     late.used_names[history.asset] = history.used_names()
     told = history.told()
@@ -212,7 +214,7 @@ def _keep(history: History, late: Late, registry: Registry) -> None:
 
 
 def _rest(history: History, before: Backlog | None, late: Late, registry: Registry) -> Backlog:
-    """What is left of a backlog after a piece: what is known then goes with it."""
+    """Return what is left of a backlog after a piece: what is known then goes with it."""
     for key in history.visits:
         late.told[news.visit_id_of(history.asset, key, registry)] = None
     state = history.state()
@@ -221,7 +223,7 @@ def _rest(history: History, before: Backlog | None, late: Late, registry: Regist
 
 
 def _mark(history: History, known: AssetPast, late: Late, registry: Registry) -> None:
-    """Checkpoints, anew in the time that was judged."""
+    """Make checkpoints again in the time that was judged."""
     organization = registry.organization_of_asset(history.asset)
     owner = (registry.organizations[organization], registry.assets[history.asset])
     until_us = None if known.end is None else int(known.end.assets["newest_us"][0])

@@ -21,7 +21,7 @@ from ingest.undo import Undo, undo_of
 
 
 class Run(msgspec.Struct, array_like=True):
-    """So many fixes in a row say that the asset entered, or left, a zone."""
+    """A run of fixes in a row that say that the asset entered, or left, a zone."""
 
     zone: bytes
     fixes: int
@@ -44,7 +44,9 @@ _decoder = msgspec.msgpack.Decoder(Note)
 
 @dataclass(frozen=True, slots=True)
 class NoteChanges:
-    """By ordinal of the asset: notes to write over those of before, and those to remove."""
+    """The changes of notes, by ordinal of the asset: notes to write over those of before, and those
+    to remove.
+    """
 
     written: dict[int, AssetState]
     removed: dict[int, AssetKey]
@@ -65,7 +67,7 @@ class Notes:
         return {asset: _decoder.decode(state) for asset, state in self._stored.items()}
 
     def changes(self, delta: StateDelta, registry: Registry) -> NoteChanges:
-        """What to write, and to remove, so that `delta` can be read back."""
+        """Return what to write, and to remove, so that `delta` can be read back."""
         changes = NoteChanges({}, {})
         outdated = {
             asset: place
@@ -87,21 +89,21 @@ class Notes:
         return undo_of(self._stored, (*changes.written, *changes.removed))
 
     def take(self, changes: NoteChanges) -> None:
-        """They are stored, or will be."""
+        """Note that the changes are stored, or will be."""
         self._stored.update((asset, row.state) for asset, row in changes.written.items())
         for asset in changes.removed:
             del self._stored[asset]
 
 
 def _key(delta: StateDelta, place: int, registry: Registry) -> tuple[AssetKey, int]:
-    """Whose row it is, and its ordinal."""
+    """Return the key of a row, and the ordinal of its asset."""
     asset = int(delta.assets["asset"][place])
     organization = registry.organization_of_asset(asset)  # the state of one without fixes has none
     return AssetKey(registry.organizations[organization], registry.assets[asset]), asset
 
 
 def _needed(delta: StateDelta, registry: Registry) -> Iterator[tuple[int, Note]]:
-    """The notes that assets need, by their place in the delta."""
+    """Yield the notes that assets need, by their place in the delta."""
     members = delta.memberships
     unusual = (members["run"] > 0) | members["returning"]
     owner = np.repeat(np.arange(len(delta.assets)), delta.count)[unusual]
@@ -115,7 +117,7 @@ def _needed(delta: StateDelta, registry: Registry) -> Iterator[tuple[int, Note]]
 
 
 def _note(standing: Standing | None, members: NDArray[np.void], registry: Registry) -> Note:
-    """In one order, so that equal notes are equal bytes."""
+    """Return the note in one order, so that equal notes are equal bytes."""
     runs = [
         Run(
             zone_bytes(row, registry),
@@ -129,7 +131,7 @@ def _note(standing: Standing | None, members: NDArray[np.void], registry: Regist
 
 
 def _is_unusual(assets: NDArray[np.void], registry: Registry) -> NDArray[np.bool_]:
-    """Of whom the newest stored fix, by the assignments, does not tell where they are; (n,)."""
+    """Return a mask of assets whose state cannot be rebuilt from their newest stored fix; (n,)."""
     newest_us, clock_us, good = assets["newest_us"], assets["clock_us"], assets["good"]
     is_good = assets["located"] & assets["joined"] & (assets["suspects"] == 0)
     is_good &= ~assets["vague"] & ~assets["bridged"]

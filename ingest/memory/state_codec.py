@@ -41,7 +41,7 @@ def write_place(row: Any, registry: Registry) -> Place:
 
 
 def read_place(place: Place, registry: Registry) -> Any:
-    """PLACE_DTYPE."""
+    """Read a PLACE_DTYPE record."""
     number = registry.trackers.number(UUID(bytes=place.tracker))
     seen = (place.time_us, place.seq, place.lat, place.lon, place.accuracy_m, place.speed_mps)
     row = np.zeros(1, PLACE_DTYPE)
@@ -63,7 +63,7 @@ def write_standing(row: Any, registry: Registry) -> Standing:
 
 
 def read_standing(standing: Standing, row: Any, registry: Registry) -> None:
-    """Fills an ASSET_DTYPE."""
+    """Fill an ASSET_DTYPE."""
     row["newest_us"], row["newest_seq"] = standing.newest_us, standing.newest_seq
     row["clock_us"], row["joined"] = standing.clock_us, standing.joined
     row["located"] = standing.good is not None
@@ -78,5 +78,5 @@ def read_standing(standing: Standing, row: Any, registry: Registry) -> None:
 
 
 def zone_bytes(row: Any, registry: Registry) -> bytes:
-    """The UUID of a membership's zone."""
+    """Return the UUID of a membership's zone."""
     return registry.zones[int(row["zone"])].bytes

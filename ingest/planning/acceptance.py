@@ -24,7 +24,7 @@ from telemetry.rollover import DAY_US
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What an installation asks of fixes, and how much it keeps of those that it refuses.
+    """The limits of an installation for fixes, and how much it keeps of those that it rejects.
 
     max_fixes_per_s: of each tracker. retention_days: older fixes are not stored. None: no limit.
     quarantine_days: what was refused goes so long after it was last seen.
@@ -36,7 +36,7 @@ class Admission:
     bounds: Bounds = DEFAULT_BOUNDS
 
     def oldest_us(self, now_us: int) -> int:
-        """The time of the oldest fix that is stored, microseconds since 1970."""
+        """Return the time of the oldest fix that is stored, microseconds since 1970."""
         if self.retention_days is None:
             return ANCIENT_BEFORE_US
         return now_us - self.retention_days * DAY_US
@@ -45,8 +45,8 @@ class Admission:
 def sort_out(
     arrivals: Arrivals, registry: Registry, watermarks: Watermarks, rates: Rates
 ) -> tuple[FixBatch, list[Refusal], Buckets]:
-    """The fixes that may be stored, their trackers resolved; the refusal of all else; and what is
-    left of the trackers' rates.
+    """Return the fixes that may be stored, their trackers resolved; the refusal of all else; and
+    what is left of the trackers' rates.
 
     A message of an unknown or revoked tracker, or on another's topic, is refused whole, and by that
     reason alone. Raises
@@ -90,7 +90,9 @@ def refuse_twins(twins: FixBatch, arrivals: Arrivals, registry: Registry) -> lis
 def _within_rates(
     batch: FixBatch, arrivals: Arrivals, rates: Rates
 ) -> tuple[FixBatch, list[Rejection], Buckets]:
-    """What somebody released is not held to the rate, nor what was let in before."""
+    """Return the fixes within the rate; released messages, and fixes let in before, are not held to
+    it.
+    """
     if rates.max_fixes_per_s is None:
         return batch, [], {}
     released = [n for n, message in enumerate(arrivals.messages) if released_id(message)]
@@ -152,7 +154,7 @@ def _refusals(
 def _refusal(
     alike: Sequence[Rejection], arrivals: Arrivals, senders: Sequence[int], registry: Registry
 ) -> Refusal:
-    """One for all rejections of one message for one reason."""
+    """Return one for all rejections of one message for one reason."""
     first = alike[0]
     message = arrivals.messages[first.message]
     sender = senders[first.message]

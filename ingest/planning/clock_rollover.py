@@ -1,8 +1,8 @@
 """Fixes whose clock lost count of the weeks, brought to their own time.
 
-A time that is whole rounds of 1,024 weeks before its receipt is held to be such, unless the tracker
-was sending at that time: a track of years ago that is sent now has fixes before it. Watermarks
-tell in nearly all cases; else the database is asked, before planning (`HistoryNeeded`).
+A time that is whole rounds of 1,024 weeks before its receipt counts as rolled over, unless the
+tracker was sending at that time: a track of years ago that is sent now has fixes before it.
+Watermarks tell in nearly all cases; else the database is asked, before planning (`HistoryNeeded`).
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ Question = tuple[int, int]
 
 
 class HistoryNeeded(Exception):
-    """What memory does not know: `Arrivals.histories` must have an answer to each question."""
+    """The questions that memory cannot answer: `Arrivals.histories` must have an answer to each."""
 
     def __init__(self, questions: Sequence[Question]) -> None:
         super().__init__(f"{len(questions)} questions about stored fixes")
@@ -34,14 +34,14 @@ class HistoryNeeded(Exception):
 async def look_up(
     conn: Connection, need: HistoryNeeded, arrivals: Arrivals, registry: Registry
 ) -> None:
-    """Answers the questions, in `arrivals.histories`."""
+    """Look the answers up, into `arrivals.histories`."""
     fixes = [(registry.trackers[tracker], time_us) for tracker, time_us in need.questions]
     answers = await fix_presence.preceded(conn, fixes)
     arrivals.histories.update(zip(need.questions, answers, strict=True))
 
 
 def mend(batch: FixBatch, arrivals: Arrivals, watermarks: Watermarks) -> FixBatch:
-    """The batch with rolled over clocks mended and flagged; every row has its tracker.
+    """Return the batch with rolled over clocks mended and flagged; every row has its tracker.
 
     Raises HistoryNeeded.
     """
@@ -84,7 +84,7 @@ def _rows_by_tracker(batch: FixBatch) -> Callable[[int], NDArray[np.intp]]:
 
 
 def _follows(times_us: NDArray[np.int64], time_us: int) -> bool:
-    """Whether one of `times_us` lies in the day before `time_us`, or at it."""
+    """Return whether one of `times_us` lies in the day before `time_us`, or at it."""
     ahead_us = time_us - times_us
     return bool(((ahead_us >= 0) & (ahead_us <= DAY_US)).any())
 
@@ -92,7 +92,7 @@ def _follows(times_us: NDArray[np.int64], time_us: int) -> bool:
 def _was_sending(
     tracker: int, time_us: int, arrivals: Arrivals, watermarks: Watermarks
 ) -> bool | None:
-    """Whether a fix of the day before is stored; None: nobody has asked the database yet."""
+    """Return whether a fix of the day before is stored; None: nobody has asked the database yet."""
     newest_us = watermarks.newest_us(tracker)
     if time_us < ANCIENT_BEFORE_US or newest_us is None or newest_us < time_us - DAY_US:
         return False

@@ -16,13 +16,13 @@ _WEIGHT = 0.2  # of the newest plan, where it was cheaper than those before
 
 
 class LatePace:
-    """What a late fix of each organization costs, as seen in the last plans."""
+    """The cost of a late fix of each organization, as seen in the last plans."""
 
     def __init__(self) -> None:
         self._fix_s: dict[int, float] = {}  # by organization
 
     def most(self, organization: int, share_s: float) -> int:
-        """How many fixes take so long; one at least."""
+        """Return how many fixes take that long; one at least."""
         return max(1, int(share_s / self._fix_s.get(organization, _UNKNOWN_S)))
 
     def saw(self, spent: Mapping[int, tuple[int, float]]) -> None:

@@ -36,7 +36,7 @@ _NOTHING = Before(0, 0, (), was_let_in=False)
 
 
 def finished(arrivals: Arrivals, plan: Plan) -> list[RawMessage]:
-    """The messages of which nothing is left over."""
+    """Return the messages of which nothing is left over."""
     if not len(plan.postponed):
         return list(arrivals.messages)
     left = set(plan.postponed.rows["message"].tolist())
@@ -44,8 +44,8 @@ def finished(arrivals: Arrivals, plan: Plan) -> list[RawMessage]:
 
 
 def left_over(arrivals: Arrivals, plan: Plan) -> Arrivals | None:
-    """The fixes that `plan` postponed, with their messages, and the messages behind; None where
-    there are none.
+    """Return the fixes that `plan` postponed, with their messages, and the messages behind; None
+    where there are none.
     """
     if not len(plan.postponed):
         return arrivals.behind
@@ -65,7 +65,7 @@ def left_over(arrivals: Arrivals, plan: Plan) -> Arrivals | None:
 
 
 def joined(left: Arrivals | None, arrivals: Arrivals) -> Arrivals:
-    """What is left over, then what has arrived."""
+    """Join what is left over with what has arrived."""
     if left is None:
         return arrivals
     rows = arrivals.decoded.batch.rows.copy()
@@ -88,8 +88,8 @@ def joined(left: Arrivals | None, arrivals: Arrivals) -> Arrivals:
 
 
 def shared(arrivals: Arrivals, memory: Memory, most_fixes: int) -> Arrivals:
-    """About `most_fixes` of the arrivals, the others behind them; organizations have equal shares,
-    suspects SUSPECTS_FIXES at most, slow ones SLOW_FIXES.
+    """Cut the arrivals to about `most_fixes`, the others behind them; organizations have equal
+    shares, suspects SUSPECTS_FIXES at most, slow ones SLOW_FIXES.
 
     Of each the first messages; the one that its share ends in is whole.
     """
@@ -120,7 +120,8 @@ def leave(memory: Memory, left: Arrivals | None) -> None:
 
 
 def crowding(left: Arrivals, registry: Registry, most_fixes: int) -> frozenset[UUID]:
-    """The organizations that have as many fixes left over as there is room for beside all, or more.
+    """Return the organizations that have as many fixes left over as there is room for beside all,
+    or more.
 
     One alone has half of `most_fixes`, two have a third each (Choudhury and Hahne, 1998).
     """
@@ -132,7 +133,7 @@ def crowding(left: Arrivals, registry: Registry, most_fixes: int) -> frozenset[U
 
 
 def part_of(arrivals: Arrivals, numbers: Sequence[int]) -> Arrivals:
-    """Some of the messages, in the order of their numbers as given, without those behind."""
+    """Return some of the messages, in the order of their numbers as given, without those behind."""
     place = np.full(len(arrivals.messages), -1)
     place[list(numbers)] = np.arange(len(numbers))
     places = place[arrivals.decoded.batch.rows["message"]]
@@ -154,12 +155,14 @@ def part_of(arrivals: Arrivals, numbers: Sequence[int]) -> Arrivals:
 
 
 def before_of(arrivals: Arrivals, number: int) -> Before:
-    """What earlier batches did with a message."""
+    """Return what earlier batches did with a message."""
     return arrivals.before[number] if number < len(arrivals.before) else _NOTHING
 
 
 def counts_of(arrivals: Arrivals, plan: Plan) -> tuple[list[int], list[int]]:
-    """Of each message how many fixes the plan stores, and how many of them belong to no asset."""
+    """Return of each message how many fixes the plan stores, and how many of them belong to no
+    asset.
+    """
     rows, messages = plan.batch.rows, len(arrivals.messages)
     unassigned = rows["message"][rows["asset"] < 0]
     stored = np.bincount(rows["message"], minlength=messages)
@@ -167,7 +170,7 @@ def counts_of(arrivals: Arrivals, plan: Plan) -> tuple[list[int], list[int]]:
 
 
 def reasons_of(plan: Plan) -> Mapping[int, Sequence[str]]:
-    """By number of the message why fixes of it were refused."""
+    """Return, by number of the message, why fixes of it were rejected."""
     found: dict[int, list[str]] = defaultdict(list)
     for refusal in plan.refusals:
         found[refusal.message].append(str(refusal.reason))

@@ -54,7 +54,7 @@ _IDENTITY = ["tracker", "time_us", "seq"]
 
 @dataclass(slots=True)
 class Memory:
-    """What ingest has in mind between batches; all of it can be read back from the database.
+    """The memory of ingest between batches; all of it can be read back from the database.
 
     told: of open visits, by id, what was told of them that does not hold any more. used_names: by
     asset, see `geofence.late.visit_keys`. bench: a state for `geofence.late.history` to work at.
@@ -89,14 +89,14 @@ class Memory:
     _undo: Sequence[Undo] = ()
 
     def hold(self, backlogs: Iterable[Backlog]) -> None:
-        """Forgets the assets whose stored fixes are to be judged: their backlogs tell of them."""
+        """Forget the assets whose stored fixes are to be judged: their backlogs tell of them."""
         for backlog in backlogs:
             asset = self.registry.assets.number(backlog.asset_id)
             self.backlogs.put(asset, backlog)
             self.state.apply(nothing_known(asset))
 
     def take(self, plan: "Plan") -> None:
-        """From now on, what follows is planned as if `plan` were committed."""
+        """Take a plan into memory: what follows is planned as if the plan were committed."""
         self._undo = self._undo_of(plan)
         self.watermarks.advance(plan.batch)
         self.state.apply(plan.delta)
@@ -119,11 +119,11 @@ class Memory:
         self.slow = plan.slow
 
     def committed(self) -> None:
-        """The plan that was taken last is not taken back any more."""
+        """Confirm the plan that was taken last: it is not taken back any more."""
         self._undo = ()
 
     def take_back(self) -> None:
-        """The plan that was taken last is refused: memory is as it was before."""
+        """Take back the plan that was taken last: memory is as it was before."""
         for undo in self._undo:
             undo()
         self._undo, self.left = (), None
@@ -188,7 +188,7 @@ class Plan:
 
 
 def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_PAST) -> Plan:
-    """Judges the fixes of `arrivals` and what has fallen due.
+    """Judge the fixes of `arrivals` and what has fallen due.
 
     past: what was looked up for it. Raises PastNeeded where more has to be, HistoryNeeded where the
     database has to be asked of clocks (`ingest.planning.clock_rollover`).
@@ -267,7 +267,7 @@ def make_plan(arrivals: Arrivals, memory: Memory, now_us: int, past: Past = NO_P
 
 
 def _piece(batch: FixBatch, memory: Memory, past: Past, now_us: int) -> dict[int, AssetPast]:
-    """The asset of which a piece of its backlog is judged now, if any, and the piece.
+    """Return the asset of which a piece of its backlog is judged now, if any, and the piece.
 
     Raises PastNeeded where it was not looked up. The last piece takes the fixes of the batch along;
     where one lies before it, it waits.
@@ -299,8 +299,8 @@ def _begun(
     state: State,
     registry: Registry,
 ) -> dict[int, Backlog]:
-    """Backlogs of assets: from the first of their fixes in the batch on, or since the instant at
-    which they have to be judged again.
+    """Return backlogs of assets: from the first of their fixes in the batch on, or since the
+    instant at which they have to be judged again.
     """
     begun: dict[int, Backlog] = {}
     for asset, own in rows_by_asset(batch.rows, assets):
@@ -318,8 +318,8 @@ def _is_last(piece: AssetPast | None) -> bool:
 
 
 def _beyond_most_doubtful(batch: FixBatch, watermarks: Watermarks) -> FixBatch:
-    """The fixes that may be stored already and are too many of their organization to be looked up,
-    the last that arrived, where others have fixes too.
+    """Return the fixes that may be stored already and are too many of their organization to be
+    looked up, the last that arrived, where others have fixes too.
     """
     organization = batch.rows["organization"]
     doubtful = np.flatnonzero(~watermarks.all_new(batch))
@@ -333,7 +333,9 @@ def _beyond_most_doubtful(batch: FixBatch, watermarks: Watermarks) -> FixBatch:
 def _without_known(
     batch: FixBatch, watermarks: Watermarks, past: Past, registry: Registry
 ) -> tuple[FixBatch, FixBatch]:
-    """The fixes that are not stored, of several with one identity the first; and the twins."""
+    """Return the fixes that are not stored, of several with one identity the first;
+    and the twins.
+    """
     is_new = watermarks.all_new(batch)
     if is_new.all():
         return batch, FixBatch.empty()
@@ -349,7 +351,7 @@ def _without_known(
 
 
 def _past_of(assets: NDArray[np.integer], batch: FixBatch, past: Past) -> dict[int, AssetPast]:
-    """What was looked up of the assets. Raises PastNeeded where something was not.
+    """Return what was looked up of the assets. Raises PastNeeded where something was not.
 
     Without those whose past is too long to be judged again.
     """
@@ -367,7 +369,7 @@ def _past_of(assets: NDArray[np.integer], batch: FixBatch, past: Past) -> dict[i
 
 
 def _check_nothing_due(evaluation: Evaluation, known: Mapping[int, AssetPast]) -> None:
-    """Raises PastNeeded where something has fallen due for an asset whose past ends before now.
+    """Raise PastNeeded where something has fallen due for an asset whose past ends before now.
 
     Late fixes would write its visit over without it.
     """
@@ -381,7 +383,7 @@ def _check_nothing_due(evaluation: Evaluation, known: Mapping[int, AssetPast]) -
 
 
 def _without_assets(batch: FixBatch, assets: Sequence[int]) -> FixBatch:
-    """The same fixes, those of the assets belonging to none."""
+    """Return the same fixes, those of the assets belonging to none."""
     if not assets:
         return batch
     rows = batch.rows.copy()
@@ -390,7 +392,9 @@ def _without_assets(batch: FixBatch, assets: Sequence[int]) -> FixBatch:
 
 
 def _without_rows(batch: FixBatch, others: FixBatch) -> FixBatch:
-    """Without the fixes that are among the others, by their places in the messages."""
+    """Return the batch without the fixes that are among the others, by their places in the
+    messages.
+    """
     if not len(others):
         return batch
     place, other = (
@@ -401,9 +405,9 @@ def _without_rows(batch: FixBatch, others: FixBatch) -> FixBatch:
 
 
 def _beyond_most_late(batch: FixBatch, behind: NDArray[np.integer], pace: LatePace) -> FixBatch:
-    """The fixes of assets with late ones that are too many for one plan, the last that arrived:
-    of their asset, and of their organization. An organization has whole assets judged, one after
-    the other: the past of each has to be looked up.
+    """Return the fixes of assets with late ones that are too many for one plan, the last that
+    arrived: of their asset, and of their organization. An organization has whole assets judged, one
+    after the other: the past of each has to be looked up.
     """
     own = [rows for _, rows in rows_by_asset(batch.rows, behind.tolist()) if len(rows)]
     rest, taken = [rows[MOST_LATE:] for rows in own], dict[int, list[NDArray[np.intp]]]()
@@ -419,7 +423,7 @@ def _beyond_most_late(batch: FixBatch, behind: NDArray[np.integer], pace: LatePa
 
 
 def _organizations(batch: FixBatch, *cut: FixBatch) -> frozenset[int]:
-    """Those that fixes were cut off of, where others have fixes too."""
+    """Return the organizations that fixes were cut off of, where others have fixes too."""
     found = frozenset(int(one) for some in cut for one in np.unique(some.rows["organization"]))
     return found if found and len(np.unique(batch.rows["organization"])) > 1 else frozenset()
 
@@ -427,7 +431,9 @@ def _organizations(batch: FixBatch, *cut: FixBatch) -> frozenset[int]:
 def _much_refused(
     arrivals: Arrivals, refusals: Sequence[Refusal], registry: Registry
 ) -> frozenset[int]:
-    """The organizations of which more is refused than may be, where others have messages too."""
+    """Return the organizations of which more is refused than may be, where others have messages
+    too.
+    """
     of_each = Counter(one.org_id for one in refusals if one.org_id is not None)
     much = [org_id for org_id, count in of_each.items() if count > MOST_REFUSED_SHARE]
     if not much or len(np.unique(registry.organizations_of(arrivals.messages))) < 2:
@@ -436,7 +442,7 @@ def _much_refused(
 
 
 def _with_equals(cut: FixBatch, batch: FixBatch) -> FixBatch:
-    """The fixes that are cut off, and those of the batch with the same identity.
+    """Return the fixes that are cut off, and those of the batch with the same identity.
 
     They may be of a message that came twice. It is not stored before the first one is.
     """
@@ -448,7 +454,7 @@ def _with_equals(cut: FixBatch, batch: FixBatch) -> FixBatch:
 
 
 def _leaving_out(evaluation: Evaluation, assets: Sequence[int]) -> Evaluation:
-    """Without what fell due for the assets."""
+    """Return the evaluation without what fell due for the assets."""
     others = ~np.isin(evaluation.transitions["asset"], assets)
     return replace(evaluation, transitions=evaluation.transitions[others])
 

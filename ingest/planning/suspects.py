@@ -11,7 +11,7 @@ _KEY = ["tracker", "time_us", "seq"]
 
 
 def flag(batch: FixBatch, evaluation: Evaluation, registry: Registry) -> list[FixKey]:
-    """Sets the flag in the rows of `batch`, anew if need be.
+    """Set the flag in the rows of `batch`, anew if need be.
 
     Returns the fixes of earlier batches, stored with the flag, that lose it.
     """

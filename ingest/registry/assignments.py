@@ -15,15 +15,15 @@ class Assignments:
         self._spans = Spans()  # of trackers, about assets
 
     def put(self, tracker: int, span: Span) -> None:
-        """Adds an assignment, or replaces what was known of it."""
+        """Add an assignment, or replace what was known of it."""
         self._spans.put(tracker, span)
 
     def ended(self) -> Iterator[tuple[int, Span]]:
-        """The assignments that have an end, with their trackers."""
+        """Return the assignments that have an end, with their trackers."""
         return self._spans.ended()
 
     def assets(self, tracker: NDArray[np.integer], time_us: NDArray[np.int64]) -> NDArray[np.int32]:
-        """The ordinal of each fix's asset at the fix's own time, -1 where there is none.
+        """Return the ordinal of each fix's asset at the fix's own time, -1 where there is none.
 
         tracker (ordinals) and time_us: of the fixes, (n,).
         """
@@ -38,12 +38,14 @@ class Assignments:
     def before_the_last(
         self, tracker: NDArray[np.integer], time_us: NDArray[np.int64]
     ) -> NDArray[np.intp]:
-        """The numbers of fixes whose tracker was put on an asset after them; arguments as above."""
+        """Return the numbers of fixes whose tracker was put on an asset after them; arguments as
+        above.
+        """
         self._spans.hold(int(tracker.max(initial=-1)) + 1)
         return np.flatnonzero(time_us < self._spans.last_from_us[tracker])
 
     def of(self, tracker: int) -> list[Span]:
-        """The assignments of a tracker, in order, about assets."""
+        """Return the assignments of a tracker, in order, about assets."""
         return self._spans.of(tracker)
 
     def _at(self, tracker: int, time_us: int) -> int:

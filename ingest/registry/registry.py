@@ -50,7 +50,7 @@ _NO_SETTINGS = SettingsRow(UUID(int=0), {}, None, {})
 
 @dataclass(frozen=True, slots=True)
 class ZoneFacts:
-    """What is known of a zone's version beside its shape. rules: those that it gives itself."""
+    """The facts of a zone's version beside its shape. rules: those that it gives itself."""
 
     name: str
     policy: Policy
@@ -88,7 +88,7 @@ class Registry:
         self.gates = Gates.default()
 
     def take(self, changes: RegistryChanges) -> None:
-        """Brings this up to `changes.revision`."""
+        """Bring this up to `changes.revision`."""
         for tracker in changes.trackers:
             self._take_tracker(tracker)
         self._organization_of_array = np.array(self._organization_of, np.int32)
@@ -115,11 +115,13 @@ class Registry:
         self.revision = changes.revision
 
     def sender(self, topic: str) -> int:
-        """The tracker that may publish on `topic`, UNKNOWN where there is none."""
+        """Return the tracker that may publish on `topic`, UNKNOWN where there is none."""
         return self._senders.get(topic, UNKNOWN)
 
     def senders(self, messages: Sequence[RawMessage]) -> list[int]:
-        """The tracker that sent each message: the one that signed in, else that of the topic."""
+        """Return the tracker that sent each message: the one that signed in, else that of the
+        topic.
+        """
         return [
             self.sender(message.topic)
             if (identity := message.identity) is None
@@ -128,7 +130,9 @@ class Registry:
         ]
 
     def organizations_of(self, messages: Sequence[RawMessage]) -> NDArray[np.int32]:
-        """The ordinal of the organization that sent each message, UNKNOWN where there is none."""
+        """Return the ordinal of the organization that sent each message, UNKNOWN where there is
+        none.
+        """
         of_tracker = np.append(self._organization_of_array, np.int32(UNKNOWN))
         return of_tracker[self.senders(messages)]
 
@@ -136,11 +140,11 @@ class Registry:
         return tracker in self._revoked
 
     def organization_of(self, tracker: int) -> int:
-        """The ordinal of the tracker's organization."""
+        """Return the ordinal of the tracker's organization."""
         return self._organization_of[tracker]
 
     def resolve(self, batch: FixBatch) -> None:
-        """Fills organization and asset of rows whose tracker is known."""
+        """Fill organization and asset of rows whose tracker is known."""
         rows = batch.rows
         rows["organization"] = self._organization_of_array[rows["tracker"]]
         rows["asset"] = self.assigned(rows["tracker"], rows["time_us"])
@@ -148,7 +152,7 @@ class Registry:
     def oldest_us(
         self, tracker: NDArray[np.integer], oldest_us: int, now_us: int
     ) -> int | NDArray[np.int64]:
-        """The time of the oldest fix that is stored: of all, or for each of the trackers.
+        """Return the time of the oldest fix that is stored: of all, or for each of the trackers.
 
         oldest_us: of the installation; organizations keep fixes as long, or shorter.
         """
@@ -162,17 +166,19 @@ class Registry:
     def assigned(
         self, tracker: NDArray[np.integer], time_us: NDArray[np.int64]
     ) -> NDArray[np.int32]:
-        """The asset that each tracker was on at each time, -1 where on none; (n,)."""
+        """Return the asset that each tracker was on at each time, -1 where on none; (n,)."""
         return self._assignments.assets(tracker, time_us)
 
     def ended_assignments(self) -> Iterator[tuple[int, Span]]:
-        """The assignments that have an end, about assets, with the ordinals of their trackers."""
+        """Return the assignments that have an end, about assets, with the ordinals of their
+        trackers.
+        """
         return self._assignments.ended()
 
     def agenda(
         self, state: State, batch: FixBatch, now_us: int, waiting: Sequence[int] = ()
     ) -> Agenda:
-        """What happens to assets that no fix tells and no zone, up to now_us or the last fix.
+        """Return what happens to assets without a fix or a zone, up to now_us or the last fix.
 
         waiting: assets that have a backlog, to which nothing happens before it is judged.
         """
@@ -186,14 +192,17 @@ class Registry:
         return Agenda(moves, self.openings.between(after_us, until_us))
 
     def agenda_since(self, asset: int, after_us: int, until_us: int) -> Agenda:
-        """All that happened to an asset in that time, known or not, that no fix tells."""
+        """Return all that happened to an asset in that time, known or not, that no fix tells."""
         moves = self.moves.since(asset, after_us, until_us)
         return Agenda(moves, self.openings.between(after_us, until_us))
 
     def placed_anew(self, batch: FixBatch) -> tuple[dict[int, int], dict[int, int]]:
-        """By asset since when it has to be judged again: new fixes of a tracker from before it was
-        put on the asset show that it was elsewhere then. And since when the places of trackers that
-        were put on assets have to be looked up first.
+        """Return since when each asset has to be judged again, and since when places must be looked
+        up.
+
+        New fixes of a tracker from before it was put on the asset show that it was elsewhere then;
+        the second map has the times since which the places of trackers that were put on assets are
+        wanted.
         """
         rows, found, unknown = batch.rows, dict[int, int](), dict[int, int]()
         before = self._assignments.before_the_last(rows["tracker"], rows["time_us"])
@@ -245,7 +254,7 @@ class Registry:
         self._set_gates(asset)
 
     def _set_gates(self, asset: int) -> None:
-        """Notes which fixes of the asset take part."""
+        """Set which fixes of the asset take part."""
         of_class = self._asset_classes[asset]
         speed_mps = MAX_SPEED_MPS_OF_CLASS.get(of_class, MAX_SPEED_MPS)
         settings = self._settings.get(self._organization_of_asset[asset], _NO_SETTINGS)
@@ -253,7 +262,9 @@ class Registry:
         self._max_accuracy_m[asset] = settings.max_accuracy_m or MAX_ACCURACY_M
 
     def _take_settings(self, row: SettingsRow) -> None:
-        """They bear on what is judged from now on, also in zones that are known."""
+        """Take settings, which hold for what is judged from now on, also in zones
+        that are known.
+        """
         organization = self.organizations.number(row.org_id)
         self._settings[organization] = row
         for asset, owner in enumerate(self._organization_of_asset):
@@ -304,7 +315,7 @@ class Registry:
         )
 
     def _policy(self, row: ZoneVersionRow) -> Policy:
-        """Nearly all zones share a few."""
+        """Return the rules as one shared value: nearly all zones share a few."""
         policy = Policy(
             kind=row.kind,
             alert_on=None if row.alert_on is None else frozenset(row.alert_on),
@@ -317,7 +328,7 @@ class Registry:
 
 
 def _done_us(state: State, batch: FixBatch) -> int:
-    """An instant up to which what has happened is known, for the assets of the batch.
+    """Return an instant up to which what has happened is known, for the assets of the batch.
 
     After a restart, of all assets.
     """

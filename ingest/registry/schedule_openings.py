@@ -37,7 +37,7 @@ class Openings:
     def put(
         self, zone: int, version: int, organization: int, policy: Policy, span_us: tuple[int, int]
     ) -> None:
-        """Adds a version of a zone, in force in [span_us), or gives it another end."""
+        """Add a version of a zone, in force in [span_us), or give it another end."""
         wanted = [side for side in (True, False) if opening_breach(policy, inside=side) is not None]
         if policy.schedule is not None and wanted:
             (inside,) = wanted
@@ -46,7 +46,7 @@ class Openings:
             self._forget()
 
     def between(self, after_us: int, until_us: int) -> NDArray[np.void]:
-        """OPENING_DTYPE, those in (after_us, until_us], by organization, then time."""
+        """Return OPENING_DTYPE, those in (after_us, until_us], by organization, then time."""
         after_us = max(after_us, until_us - _LOOK_BACK_US)
         if not self._hours or after_us >= until_us:
             return np.empty(0, OPENING_DTYPE)

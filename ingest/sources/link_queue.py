@@ -21,7 +21,7 @@ MESSAGE_BYTES = 256
 
 
 class Waiting(Protocol):
-    """What the queue asks of a message. organization: a number."""
+    """The parts of a message that the queue reads. organization: a number."""
 
     @property
     def payload(self) -> bytes: ...
@@ -64,7 +64,7 @@ class Queue(Generic[M]):
         self._arrived.set()
 
     async def receive(self, max_messages: int, max_bytes: int) -> list[M]:
-        """Messages by turns within both bounds; one at least. Waits for it."""
+        """Return messages by turns within both bounds; one at least. Waits for it."""
         while not (taken := self._take(max_messages, max_bytes)):
             self._arrived.clear()
             await self._arrived.wait()
