@@ -15,7 +15,7 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
 class ListenSettings(BaseSettings):
-    """What one listener needs to know. Raises pydantic.ValidationError naming each fault."""
+    """The settings of one listener. Raises pydantic.ValidationError naming each fault."""
 
     model_config = SettingsConfigDict(env_prefix="OPSC_", frozen=True, extra="ignore")
 

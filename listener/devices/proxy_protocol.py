@@ -17,7 +17,7 @@ class ProxyProtocolError(ValueError):
 
 
 class ProxyHeader:
-    """Reads one header. address: of the client; None where the proxy speaks for itself."""
+    """The reader of one header. address: of the client; None where the proxy speaks for itself."""
 
     def __init__(self) -> None:
         self._partial = b""
@@ -25,7 +25,7 @@ class ProxyHeader:
 
     @property
     def missing(self) -> int:
-        """How many bytes may be read now without reading what follows the header."""
+        """The number of bytes that may be read now without reading what follows the header."""
         partial = self._partial
         if len(partial) < _HEAD.size:
             return _HEAD.size - len(partial)

@@ -26,7 +26,7 @@ _log = structlog.get_logger("listener")
 
 
 class Owner:
-    """Looks the owner up, and links to it again and again. trouble: why there is no link."""
+    """The link to the owner, looked up and made again and again. trouble: why there is no link."""
 
     def __init__(
         self, database_url: str, sender: Sender, metrics: Metrics, tls: ssl.SSLContext | None
@@ -39,7 +39,7 @@ class Owner:
         self.trouble: str | None = "not linked to ingest yet"
 
     async def run(self) -> None:
-        """Works until it is cancelled."""
+        """Keep the link until cancelled."""
         try:
             while True:
                 await self._link_once()
@@ -112,7 +112,7 @@ class Owner:
         return link
 
     async def _while_current(self, link: Link, epoch: int) -> None:
-        """Ends with the link, or when somebody else owns the lease.
+        """Wait until the link ends, or somebody else owns the lease.
 
         A frozen owner keeps its socket open: only the lease tells. While the lease cannot be read
         the link stays: whether its owner still is one is decided at COMMIT.
