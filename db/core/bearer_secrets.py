@@ -14,15 +14,15 @@ _SECRET_BYTES = 32
 
 
 def new_secret(prefix: str) -> str:
-    """A new one."""
+    """Return a new one."""
     return written(prefix, os.urandom(_SECRET_BYTES))
 
 
 def written(prefix: str, secret: bytes) -> str:
-    """32 bytes as the text of a secret."""
+    """Write 32 bytes as the text of a secret."""
     return prefix + base64.urlsafe_b64encode(secret).rstrip(b"=").decode("ascii")
 
 
 def secret_hash(text: str) -> bytes:
-    """What is stored of it."""
+    """Return the hash that is stored of a secret."""
     return sha256(text.encode("utf-8", "surrogatepass")).digest()

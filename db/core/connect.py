@@ -47,7 +47,7 @@ def check_url(url: str) -> None:
 
 
 def conninfo(url: str, application_name: str, limits: Limits | None = None) -> str:
-    """`url` with our limits; raises psycopg.ProgrammingError where it is not a connection URL."""
+    """Add our limits to `url`; raises psycopg.ProgrammingError where it is not a connection URL."""
     bounds = limits or Limits()
     settings = {
         "statement_timeout": bounds.statement_s,
@@ -69,7 +69,9 @@ def conninfo(url: str, application_name: str, limits: Limits | None = None) -> s
 
 
 async def connect(url: str, application_name: str, limits: Limits | None = None) -> Connection:
-    """One connection in autocommit; raises psycopg.OperationalError where none can be had."""
+    """Return one connection in autocommit; raises psycopg.OperationalError where none
+    can be had.
+    """
     return await Connection.connect(conninfo(url, application_name, limits), autocommit=True)
 
 
@@ -82,7 +84,7 @@ def pool(
     limits: Limits | None = None,
     wait_s: float = 5,
 ) -> Pool:
-    """A pool that is not open yet: `async with pool(...) as connections`."""
+    """Return a pool that is not open yet: `async with pool(...) as connections`."""
     return AsyncConnectionPool(
         conninfo(url, application_name, limits),
         connection_class=Connection,
@@ -101,7 +103,7 @@ def pool(
 
 
 async def _check(conn: Connection) -> None:
-    """Raises psycopg.OperationalError where the server has ended the connection.
+    """Raise psycopg.OperationalError where the server has ended the connection.
 
     The kernel knows: from a connection that waits nothing comes but its end, or, rarely, a notice.
     So the server is asked only where something came, and not each time for a round trip.

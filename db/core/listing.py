@@ -20,12 +20,14 @@ class Conditions:
         self.values: dict[str, object] = {}
 
     def add(self, condition: LiteralString, **values: object) -> None:
-        """One more condition, with the values of the `%(name)s` in it."""
+        """Add one more condition, with the values of the `%(name)s` in it."""
         self._conditions.append(sql.SQL(condition))
         self.values.update(values)
 
     def add_equal(self, **wanted: object) -> None:
-        """`column = value` for each that is not None. Columns are the program's own names."""
+        """Add `column = value` for each value that is not None. Columns are the program's own
+        names.
+        """
         for column, value in wanted.items():
             if value is not None:
                 condition = sql.SQL("{} = {}")
@@ -34,25 +36,25 @@ class Conditions:
                 self.values[column] = value
 
     def add_null(self, column: LiteralString, *, null: bool | None) -> None:
-        """Rows without a value of the column, or those with one; None: all."""
+        """Add rows without a value of the column, or those with one; None: all."""
         if null is not None:
             self.add(column + (" IS NULL" if null else " IS NOT NULL"))
 
     def add_deleted(self, deleted: bool) -> None:
-        """Rows that are deleted, or those that are not."""
+        """Add whether to find soft-deleted rows, or the others."""
         self.add_null("deleted_at", null=not deleted)
 
     def add_name_prefix(self, prefix: str | None, column: LiteralString = "name_key") -> None:
-        """Names that begin so, whatever the case of letters, by the index on the folded name."""
+        """Add a prefix of names, whatever the case of letters, by the index on the folded name."""
         if prefix is not None:
             self.add(f"{column} >= {_FOLDED} AND {column} < {_BEHIND}", prefix=prefix)
 
     def where(self) -> sql.Composable:
-        """`WHERE ...`, or nothing."""
+        """Write `WHERE ...`, or nothing."""
         if not self._conditions:
             return sql.SQL("")
         return sql.SQL("WHERE ") + sql.SQL(" AND ").join(self._conditions)
 
     def and_also(self) -> sql.Composable:
-        """`AND ...` behind other conditions, or nothing."""
+        """Write `AND ...` behind other conditions, or nothing."""
         return sql.SQL("").join(sql.SQL(" AND ") + condition for condition in self._conditions)

@@ -19,14 +19,14 @@ _FOLDED: LiteralString = '(lower(%(after_name)s::text COLLATE pg_c_utf8) COLLATE
 
 
 class RowKey(NamedTuple):
-    """Where a row stands in a list by time."""
+    """The place of a row in a list by time."""
 
     at: datetime
     id: UUID
 
 
 class NameKey(NamedTuple):
-    """Where a row stands in a list by name, whatever the case of its letters."""
+    """The place of a row in a list by name, whatever the case of its letters."""
 
     name: str
     id: UUID
@@ -51,7 +51,7 @@ class Order:
         return NameKey if self.by == "name" else RowKey
 
     def key(self, row: _Made) -> RowKey | NameKey:
-        """Where a row stands, by when it was made. By name, the row must have one."""
+        """Return the place of a row, by when it was made. By name, the row must have one."""
         if self.by == "name":
             return NameKey(getattr(row, "name"), row.id)  # noqa: B009  # not every row has one
         return RowKey(row.created_at, row.id)
@@ -59,14 +59,14 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What a statement calls the columns that it can be sorted by."""
+    """The names of the columns by which a statement can be sorted."""
 
     time: LiteralString = "created_at"
     name_key: LiteralString = "name_key"
     id: LiteralString = "id"
 
     def go_on(self, conditions: Conditions, order: Order, after: RowKey | NameKey | None) -> None:
-        """Only what comes behind `after`."""
+        """Add a condition: only rows that come behind `after`."""
         than: LiteralString = "<" if order.descending else ">"
         if isinstance(after, NameKey):
             conditions.add(

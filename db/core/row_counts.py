@@ -10,7 +10,7 @@ from db.core.connect import Connection
 
 
 async def read(conn: Connection, table: Literal["assets", "trackers", "zones"]) -> int:
-    """The tenant's rows of the table that are not deleted."""
+    """Return the tenant's rows of the table that are not deleted."""
     cursor = await conn.execute("SELECT rows FROM row_counts WHERE table_name = %s", (table,))
     row = await cursor.fetchone()
     return 0 if row is None else row[0]

@@ -4,7 +4,7 @@ from db.core.connect import Connection
 
 
 async def is_bypassed(conn: Connection) -> bool:
-    """Whether the role of `conn` sees the rows of every tenant."""
+    """Return whether the role of `conn` sees the rows of every tenant."""
     cursor = await conn.execute(
         "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
     )

@@ -46,16 +46,18 @@ def read_secret_key(text: str) -> bytes:
 
 
 def derived_key(secret_key: bytes, purpose: bytes) -> bytes:
-    """32 bytes for one purpose (HKDF-SHA256, RFC 5869): keys of two purposes tell nothing of each
-    other. `secret_key` is what `read_secret_key` gives."""
+    """Derive 32 bytes for one purpose (HKDF-SHA256, RFC 5869): keys of two purposes reveal nothing
+    of each other. `secret_key` is what `read_secret_key` gives.
+    """
     if len(secret_key) != SECRET_KEY_BYTES:
         raise SecretKeyError
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(secret_key)
 
 
 class SecretBox:
-    """Seals and opens what is of one purpose. The plain text of a webhook secret is the `whsec_...`
-    form in ASCII."""
+    """The box that seals and opens secrets of one purpose. The plain text of a webhook secret is
+    the `whsec_...` form in ASCII.
+    """
 
     def __init__(self, secret_key: bytes, purpose: bytes = b"webhook-secrets") -> None:
         self._cipher = AESGCM(derived_key(secret_key, purpose))
@@ -66,7 +68,7 @@ class SecretBox:
         return _VERSION + nonce + self._cipher.encrypt(nonce, plain, aad)
 
     def open(self, sealed: bytes, aad: bytes) -> bytes:
-        """What was sealed for `aad`. Raises UnsealError."""
+        """Open what was sealed for `aad`. Raises UnsealError."""
         if sealed[:1] != _VERSION or len(sealed) < 1 + _NONCE_BYTES + _TAG_BYTES:
             raise UnsealError("not a sealed secret of a known format")
         nonce, ciphertext = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]

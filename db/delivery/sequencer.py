@@ -45,14 +45,14 @@ SELECT (SELECT count(*) FROM stamped), (SELECT count(*) FROM queued)
 
 
 class Sequenced(NamedTuple):
-    """How much one transaction did."""
+    """The work of one transaction."""
 
     events: int
     deliveries: int
 
 
 async def sequence(conn: Connection, epoch: int, *, limit: int) -> Sequenced:
-    """Places up to `limit` events in one transaction. Raises LeaseLost.
+    """Number up to `limit` events in one transaction. Raises LeaseLost.
 
     Only one transaction of this kind runs at a time: each holds the lease's row at its epoch, and a
     successor cannot raise the epoch before it ends.

@@ -28,12 +28,12 @@ SELECT org_id, id, type, occurred_at, data::json
 
 
 async def insert_missing(conn: Connection, events: Sequence[Event]) -> None:
-    """Writes those that are not stored yet, so that their order is the order of `events`."""
+    """Write those that are not stored yet, so that their order is the order of `events`."""
     await _write(conn, f"{_INSERT} ON CONFLICT DO NOTHING", events)
 
 
 async def insert(conn: Connection, events: Sequence[Event]) -> None:
-    """Writes the events so that their order is the order of `events`.
+    """Write the events so that their order is the order of `events`.
 
     Raises psycopg.errors.UniqueViolation where one is stored already: an event is never doubled.
     """

@@ -48,10 +48,10 @@ class Visit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class VisitFilter:
-    """Which visits: those that share an instant with [since, until), of an asset, in a zone.
+    """A filter of visits: those that share an instant with [since, until), of an asset, in a zone.
 
-    open: those that last, or those that have ended. retracted: those that were known once and never
-    were, instead of the others.
+    open: those that last, or those that have ended. retracted: only retracted visits, instead of
+    the others.
     """
 
     asset_id: UUID | None = None
@@ -81,7 +81,7 @@ class VisitFilter:
 
 
 async def find(conn: Connection, visit_id: UUID) -> Visit | None:
-    """The tenant's visit of this id."""
+    """Return the tenant's visit of this id."""
     async with conn.cursor(row_factory=args_row(Visit)) as cursor:
         await cursor.execute(
             sql.SQL("SELECT {} FROM visits WHERE id = %s").format(_COLUMNS), (visit_id,)
@@ -98,7 +98,7 @@ async def listing(
     limit: int,
     offset: int,
 ) -> list[Visit]:
-    """A page: `limit` rows behind `after`, or behind the first `offset`."""
+    """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
     cut = page(conditions, limit, offset)
     _KEY.go_on(conditions, order, after)
@@ -111,7 +111,7 @@ async def listing(
 
 
 async def count(conn: Connection, wanted: VisitFilter, at_most: int) -> int:
-    """How many visits there are; counting ends at `at_most`."""
+    """Count the visits; counting ends at `at_most`."""
     conditions = wanted.conditions()
     statement = sql.SQL(
         "SELECT count(*) FROM (SELECT FROM visits {} LIMIT %(at_most)s) AS counted"

@@ -96,7 +96,7 @@ class VisitNotOpen(Exception):
     """Visits that our state holds to be open are not open in the database."""
 
     def __init__(self, wanted: int, found: int) -> None:
-        super().__init__(f"{found} of {wanted} visits are open, which all were held to be")
+        super().__init__(f"{found} of {wanted} visits are open, and all should be")
         self.wanted = wanted
         self.found = found
 
@@ -126,14 +126,14 @@ _AMEND = sql.SQL(
 
 
 async def insert(conn: Connection, visits: Sequence[Visit]) -> None:
-    """Raises psycopg.errors.UniqueViolation where a visit is stored already."""
+    """Raise psycopg.errors.UniqueViolation where a visit is stored already."""
     if not visits:
         return
     await conn.execute(_INSERT, [list(column) for column in zip(*visits, strict=True)])
 
 
 async def amend(conn: Connection, visits: Sequence[Visit]) -> None:
-    """Writes visits, over what was stored of them."""
+    """Write visits, over what was stored of them."""
     if not visits:
         return
     ended_first = sorted(visits, key=lambda visit: visit.left_at is None and not visit.retracted)
@@ -142,7 +142,7 @@ async def amend(conn: Connection, visits: Sequence[Visit]) -> None:
 
 
 async def close(conn: Connection, departures: Sequence[Departure]) -> None:
-    """Raises VisitNotOpen unless every one of the visits was open."""
+    """Raise VisitNotOpen unless every one of the visits was open."""
     if not departures:
         return
     cursor = await conn.execute(
@@ -169,7 +169,7 @@ async def close(conn: Connection, departures: Sequence[Departure]) -> None:
 
 
 async def mark_dwelled(conn: Connection, dwellings: Sequence[Dwelling]) -> None:
-    """Raises VisitNotOpen unless every one of the visits is open: before `close`."""
+    """Raise VisitNotOpen unless every one of the visits is open: before `close`."""
     if not dwellings:
         return
     cursor = await conn.execute(
@@ -187,7 +187,7 @@ async def mark_dwelled(conn: Connection, dwellings: Sequence[Dwelling]) -> None:
 
 
 async def mark_overspeed(conn: Connection, found: Sequence[Overspeed]) -> None:
-    """Raises VisitNotOpen unless every one of the visits is open: before `close`."""
+    """Raise VisitNotOpen unless every one of the visits is open: before `close`."""
     if not found:
         return
     cursor = await conn.execute(
@@ -220,8 +220,9 @@ SELECT {}
 async def within(
     conn: Connection, wanted: Sequence[tuple[UUID, UUID, datetime, datetime]]
 ) -> list[Visit]:
-    """Of assets (org_id, asset_id, since, until) the visits that were not over before, and those
-    that fixes since then have opened; retracted ones too. Of later ones only those that are open.
+    """Read the visits of assets (org_id, asset_id, since, until) that were not over before, and
+    those that fixes since then have opened; retracted ones too. Of later ones only those that are
+    open.
     """
     cursor = await conn.execute(_PAST, [list(column) for column in zip(*wanted, strict=True)])
     return [Visit(*row) for row in await cursor.fetchall()]

@@ -40,14 +40,14 @@ class AuditEvent(NamedTuple):
 
 
 class AuditKey(NamedTuple):
-    """Where a row stands in the list: newest first."""
+    """The place of a row in the list: newest first."""
 
     seq: int
 
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which events; occurred in [since, until)."""
+    """A filter of events; occurred in [since, until)."""
 
     resource_type: str | None = None
     resource_id: UUID | None = None
@@ -78,8 +78,9 @@ class Link(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """What came of checking a stretch: its events, the last of them, and the first seq that is
-    missing or not as it was written. No events: the chain ends before it."""
+    """The result of checking a stretch: its events, the last of them, and the first seq that is
+    missing or not as it was written. No events: the chain ends before it.
+    """
 
     events: int
     last: Link | None
@@ -89,7 +90,7 @@ class Checked(NamedTuple):
 async def listing(
     conn: Connection, wanted: AuditFilter, *, after: AuditKey | None, limit: int, offset: int
 ) -> list[AuditEvent]:
-    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
+    """Return a page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
     cut = page(conditions, limit, offset)
     if after is not None:
@@ -103,7 +104,7 @@ async def listing(
 
 
 async def count(conn: Connection, wanted: AuditFilter, at_most: int) -> int:
-    """How many events there are; counting ends at `at_most`."""
+    """Count the events; counting ends at `at_most`."""
     conditions = wanted.conditions()
     statement = sql.SQL(
         "SELECT count(*) FROM (SELECT FROM audit_events {} LIMIT %(at_most)s) AS counted"
@@ -115,7 +116,7 @@ async def count(conn: Connection, wanted: AuditFilter, at_most: int) -> int:
 
 
 async def is_known(conn: Connection, resource_id: UUID) -> bool:
-    """Whether the tenant has events of this resource."""
+    """Return whether the tenant has events of this resource."""
     cursor = await conn.execute(
         "SELECT FROM audit_events WHERE resource_id = %s LIMIT 1", (resource_id,)
     )
@@ -123,8 +124,9 @@ async def is_known(conn: Connection, resource_id: UUID) -> bool:
 
 
 async def check(conn: Connection, org_id: UUID, after_seq: int, limit: int) -> Checked:
-    """Hashes up to `limit` events behind `after_seq` anew, each on the stored hash of the one
-    before. Where the beginning was cut off, that of the last one that is gone."""
+    """Hash up to `limit` events behind `after_seq` again, each on the stored hash of the one
+    before. Where the beginning was cut off, that of the last one that is gone.
+    """
     cursor = await conn.execute(
         """
         SELECT event.seq, event.hash,

@@ -45,7 +45,7 @@ _STATEMENTS = (
 
 
 async def remove(conn: Connection, *, limit: int) -> int:
-    """Removes up to `limit` rows of each kind; how many it were."""
+    """Remove up to `limit` rows of each kind; how many it were."""
     removed = 0
     for statement in _STATEMENTS:
         cursor = await conn.execute(statement, {"limit": limit})

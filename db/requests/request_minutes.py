@@ -19,7 +19,7 @@ from db.core.tenant import acting_for
 
 
 class Settlement(NamedTuple):
-    """What becomes of a block: of the minute it is from, `spare` were kept and `unused` remain."""
+    """The return of a block: of the minute it is from, `spare` were kept and `unused` remain."""
 
     began_at: datetime
     spare: int
@@ -36,8 +36,9 @@ class Wish(NamedTuple):
 
 
 class Block(NamedTuple):
-    """What was given: `kept` of `granted` beyond the need. `remaining` are left of the limit;
-    others have `spare` tokens, which they use or give back within `spare_left_s`."""
+    """A block of tokens: `kept` of `granted` beyond the need. `remaining` are left of the limit;
+    others have `spare` tokens, which they use or give back within `spare_left_s`.
+    """
 
     began_at: datetime
     left_s: float
@@ -64,7 +65,7 @@ _NOTHING = Wish(0, 0, 0, 0.0)
 
 
 async def take(conn: Connection, org_id: UUID, wish: Wish, settled: Settlement | None) -> Block:
-    """Settles one block and gives the next, in one round trip; `conn` is in no transaction."""
+    """Settle one block and take the next, in one round trip; `conn` is in no transaction."""
     taking = _TAKE, _values(wish, settled)
     block = await (await conn.together(acting_for(org_id), taking)).fetchone()
     assert block is not None  # the function gives one row
@@ -72,8 +73,9 @@ async def take(conn: Connection, org_id: UUID, wish: Wish, settled: Settlement |
 
 
 async def settle(conn: Connection, settlements: Sequence[tuple[UUID, Settlement]]) -> None:
-    """Gives back what was not used. Rows are locked in the order of their organizations, which
-    keeps those who do the same from waiting for each other in a circle."""
+    """Give back what was not used. Rows are locked in the order of their organizations, which keeps
+    those who do the same from waiting for each other in a circle.
+    """
     each: list[tuple[Asked, Asked]] = [
         (acting_for(org_id), (_TAKE, _values(_NOTHING, settled)))
         for org_id, settled in sorted(settlements)
@@ -86,7 +88,7 @@ def _values(wish: Wish, settled: Settlement | None) -> dict[str, object]:
 
 
 async def running(conn: Connection) -> Running | None:
-    """The tenant's minute; None: none runs. What is in blocks is not counted as used."""
+    """Return the tenant's minute; None: none runs. What is in blocks is not counted as used."""
     async with conn.cursor(row_factory=args_row(Running)) as cursor:
         await cursor.execute(
             """

@@ -30,13 +30,15 @@ SELECT FROM tracker_assignments AS known
 
 
 async def has_fix_of_asset(conn: Connection, tracker_id: UUID, since: datetime) -> bool:
-    """Whether a fix of the tracker is stored, at `since` or later, that belongs to an asset."""
+    """Return whether a fix of the tracker is stored, at `since` or later, that
+    belongs to an asset.
+    """
     cursor = await conn.execute(_HAS_FIX_OF_ASSET, {"tracker": tracker_id, "since": since})
     return await cursor.fetchone() is not None
 
 
 async def first_fix(conn: Connection, tracker_id: UUID, since: datetime) -> datetime | None:
-    """The time of the first stored fix of the tracker at `since` or later."""
+    """Return the time of the first stored fix of the tracker at `since` or later."""
     cursor = await conn.execute(
         "SELECT time FROM gps_events WHERE tracker_id = %s AND time >= %s ORDER BY time LIMIT 1",
         (tracker_id, since),
@@ -46,7 +48,7 @@ async def first_fix(conn: Connection, tracker_id: UUID, since: datetime) -> date
 
 
 async def was_ever(conn: Connection, tracker_id: UUID) -> bool:
-    """Whether the tracker is, or was, on an asset."""
+    """Return whether the tracker is, or was, on an asset."""
     cursor = await conn.execute(
         "SELECT FROM tracker_assignments WHERE tracker_id = %s LIMIT 1", (tracker_id,)
     )
@@ -54,7 +56,7 @@ async def was_ever(conn: Connection, tracker_id: UUID) -> bool:
 
 
 async def free_since(conn: Connection, asset_ids: Sequence[UUID]) -> dict[UUID, datetime]:
-    """By asset since when it carries no tracker, apart from one that it carries now.
+    """Return, by asset, since when it carries no tracker, apart from one that it carries now.
 
     Assets that never carried one are not in it: `EVER` holds for them.
     """
@@ -71,7 +73,7 @@ async def free_since(conn: Connection, asset_ids: Sequence[UUID]) -> dict[UUID, 
 async def begin(
     conn: Connection, *, tracker_id: UUID, asset_id: UUID, assigned_from: datetime, revision: int
 ) -> None:
-    """Assigns from `assigned_from` on."""
+    """Assign from `assigned_from` on."""
     await conn.execute(
         """
         INSERT INTO tracker_assignments (org_id, id, tracker_id, asset_id, assigned_from, revision)
@@ -84,7 +86,7 @@ async def begin(
 async def extend(
     conn: Connection, *, tracker_id: UUID, assigned_from: datetime, revision: int
 ) -> None:
-    """Lets the tracker's assignment that is still open begin earlier."""
+    """Let the tracker's assignment that is still open begin earlier."""
     await conn.execute(
         """
         UPDATE tracker_assignments SET assigned_from = %s, revision = %s
@@ -95,7 +97,7 @@ async def extend(
 
 
 async def end(conn: Connection, *, tracker_id: UUID, assigned_to: datetime, revision: int) -> None:
-    """Ends the tracker's assignment that is still open.
+    """End the tracker's assignment that is still open.
 
     Raises psycopg.errors.CheckViolation where it began at or after `assigned_to`.
     """

@@ -47,9 +47,10 @@ class Tracker(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TrackerFilter:
-    """Which trackers. assigned: on an asset now, or on none. revoked: those, or the others.
+    """A filter of trackers. assigned: on an asset now, or on none. revoked: revoked ones, or the
+    others.
 
-    connected: those that are connected now, or that are not.
+    connected: trackers that are connected now, or that are not.
     """
 
     external_id: str | None = None
@@ -69,19 +70,19 @@ class TrackerFilter:
 
 
 def secret_hash(secret: str) -> bytes:
-    """What is stored of a tracker's secret."""
+    """Return the hash that is stored of a tracker's secret."""
     return sha256(secret.encode("ascii")).digest()
 
 
 async def find(conn: Connection, tracker_id: UUID) -> Tracker | None:
-    """The tenant's tracker of this id."""
+    """Return the tenant's tracker of this id."""
     async with conn.cursor(row_factory=args_row(Tracker)) as cursor:
         await cursor.execute(_TRACKERS + sql.SQL("WHERE t.id = %s"), (tracker_id,))
         return await cursor.fetchone()
 
 
 async def exists(conn: Connection, tracker_id: UUID) -> bool:
-    """Whether the tenant has a tracker of this id."""
+    """Return whether the tenant has a tracker of this id."""
     cursor = await conn.execute("SELECT FROM trackers WHERE id = %s", (tracker_id,))
     return await cursor.fetchone() is not None
 
@@ -95,7 +96,7 @@ async def listing(
     limit: int,
     offset: int,
 ) -> list[Tracker]:
-    """A page: `limit` rows behind `after`, or behind the first `offset`."""
+    """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
     cut = page(conditions, limit, offset)
     _COLUMNS.go_on(conditions, order, after)
@@ -108,7 +109,7 @@ async def listing(
 
 
 async def count(conn: Connection, wanted: TrackerFilter) -> int:
-    """How many trackers there are."""
+    """Count the trackers."""
     if wanted == TrackerFilter():
         return await row_counts.read(conn, "trackers")
     conditions = wanted.conditions()
@@ -122,7 +123,7 @@ async def count(conn: Connection, wanted: TrackerFilter) -> int:
 
 
 async def insert(conn: Connection, tracker: Tracker, secret: str, revision: int) -> None:
-    """A new row, not yet assigned.
+    """Insert a new row, not yet assigned.
 
     Raises psycopg.errors.UniqueViolation for an external_id that is taken.
     """
@@ -138,7 +139,7 @@ async def insert(conn: Connection, tracker: Tracker, secret: str, revision: int)
 
 
 async def update(conn: Connection, tracker: Tracker, revision: int) -> None:
-    """Writes name, external_id and receipts. Raises as `insert` does."""
+    """Update name, external_id and receipts. Raises as `insert` does."""
     await conn.execute(
         """
         UPDATE trackers
@@ -151,7 +152,7 @@ async def update(conn: Connection, tracker: Tracker, revision: int) -> None:
 
 
 async def rotate(conn: Connection, tracker: Tracker, secret: str, revision: int) -> None:
-    """Another secret from `tracker.updated_at` on; the one before is good for nothing."""
+    """Rotate the secret from `tracker.updated_at` on; the one before is good for nothing."""
     await conn.execute(
         """
         UPDATE trackers
@@ -164,7 +165,9 @@ async def rotate(conn: Connection, tracker: Tracker, secret: str, revision: int)
 
 
 async def revoke(conn: Connection, tracker: Tracker, revision: int) -> None:
-    """Nothing of the tracker is taken any more, from `revoked_at` on. There is no way back."""
+    """Revoke the tracker: nothing of it is taken any more, from `revoked_at` on. There is no way
+    back.
+    """
     await conn.execute(
         """
         UPDATE trackers
