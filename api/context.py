@@ -57,6 +57,6 @@ class ApiState:
         )
 
     async def close(self) -> None:
-        """Ends the threads and processes."""
+        """End the threads and processes."""
         self.passwords.close()
         await self.shapes.close()

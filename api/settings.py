@@ -15,7 +15,7 @@ _ADDRESS = r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:\s]+):\d{1,5}$"
 
 
 class ApiSettings(BaseSettings):
-    """What one API process needs to know. Raises pydantic.ValidationError naming each fault."""
+    """The settings of one API process. Raises pydantic.ValidationError naming each fault."""
 
     model_config = SettingsConfigDict(env_prefix="OPSC_", frozen=True, extra="ignore")
 
@@ -54,7 +54,9 @@ class ApiSettings(BaseSettings):
     @field_validator("api_allowed_origins", mode="before")
     @classmethod
     def _are_origins(cls, value: object) -> tuple[str, ...]:
-        """From a list with commas. An origin is scheme and host, and a port where it is another."""
+        """Split a list with commas. An origin is scheme and host, and a port where it
+        is another.
+        """
         origins = tuple(value.replace(",", " ").split()) if isinstance(value, str) else ()
         for origin in origins:
             if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", origin):

@@ -32,14 +32,14 @@ class _Known(NamedTuple):
 
 
 class Standings:
-    """Of the credentials that were shown to this process of late."""
+    """The standing of the credentials that were shown to this process recently."""
 
     def __init__(self, connections: Pool) -> None:
         self._connections = connections
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
     async def find(self, key: bytes, look_up: LookUp) -> Standing | None:
-        """What `look_up` gives, at most FRESH_S old. `key` is the credential's own.
+        """Return what `look_up` gives, at most FRESH_S old. `key` is the credential's own.
 
         Raises what a look-up in the database may raise.
         """
@@ -66,7 +66,9 @@ class Standings:
             self._known.popitem(last=False)
 
     def _forget(self, key: bytes, known: _Known) -> None:
-        """What is good for nothing takes no place from what is."""
+        """Forget a credential, unless it is good: what is good for nothing takes no place from what
+        is.
+        """
         if self._known.get(key) is known:
             del self._known[key]
 

@@ -30,12 +30,12 @@ _COMMON = frozenset(files("api").joinpath("common_passwords.txt").read_text("utf
 
 
 def normalized(password: str) -> str:
-    """One form for what looks the same, whatever keyboard it comes from."""
+    """Return one form for what looks the same, whatever keyboard it comes from."""
     return unicodedata.normalize("NFKC", password)
 
 
 def fault_of(password: str, email: str, name: str | None) -> str | None:
-    """Why it is not taken, as a sentence; None where it is."""
+    """Return why a password is refused, as a sentence; None where it is accepted."""
     text = normalized(password).casefold()
     if len(text) < MIN_PASSWORD_CHARACTERS:
         return f"must have at least {MIN_PASSWORD_CHARACTERS} characters"

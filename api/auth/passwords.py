@@ -18,7 +18,7 @@ _NOBODY = _hasher.hash("nobody")
 
 
 def hash_password(password: str) -> str:
-    """A new salted hash. Blocks for about 20 ms."""
+    """Return a new salted hash. Blocks for about 20 ms."""
     return _hasher.hash(normalized(password))
 
 
@@ -30,7 +30,9 @@ class Passwords:
         self._thread = OneThread("argon2", waiting=32)
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether the password fits. None (no such user) takes the same work and is False."""
+        """Return whether the password fits. None (no such user) takes the same work
+        and is False.
+        """
         try:
             fits = await self._thread.run(_fits, password_hash or _NOBODY, password)
         except QueueFull:
@@ -38,14 +40,14 @@ class Passwords:
         return fits and password_hash is not None
 
     async def hash(self, password: str) -> str:
-        """As `hash_password`."""
+        """Hash a password as `hash_password` does."""
         try:
             return await self._thread.run(hash_password, password)
         except QueueFull:
             raise busy("Too many sign-ins at once.") from None
 
     def close(self) -> None:
-        """Ends the thread."""
+        """End the thread."""
         self._thread.close()
 
 

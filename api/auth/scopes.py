@@ -17,7 +17,7 @@ PATTERN = r"^(\*|[a-z]+(-[a-z]+)*):(read|write)$"
 
 
 def known_scopes(document: Mapping[str, Any]) -> frozenset[str]:
-    """All scopes that the operations of an OpenAPI document may need."""
+    """Return all scopes that the operations of an OpenAPI document may need."""
     tags = {
         tag
         for path in document["paths"].values()
@@ -39,12 +39,12 @@ def resources(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def needed_scope(resource: str, method: str) -> str:
-    """The narrowest scope that lets a request through."""
+    """Return the narrowest scope that lets a request through."""
     return f"{resource}:{'read' if method in _SAFE else 'write'}"
 
 
 def lets_through(scopes: frozenset[str], needed: str) -> bool:
-    """Whether a key with these scopes may do what needs `needed`."""
+    """Return whether a key with these scopes may do what needs `needed`."""
     resource, _, action = needed.partition(":")
     if resource in _NEVER_WRITTEN and action == "write":
         return False

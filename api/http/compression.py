@@ -69,7 +69,7 @@ def _vary(begun: Message) -> None:
 
 
 def _is_large(message: Message) -> bool:
-    """Whether it is all of an answer, and long enough."""
+    """Return whether it is all of an answer, and long enough."""
     return len(message.get("body", b"")) >= LEAST_BYTES and not message.get("more_body", False)
 
 
@@ -93,7 +93,9 @@ async def _compressed(message: Message, headers: MutableHeaders, accepted: str) 
 
 @lru_cache(maxsize=64)
 def _chosen(accepted: str) -> str | None:
-    """The coding that the client likes best, of those that it takes (RFC 9110, section 12.5.3)."""
+    """Return the coding that the client likes best, of those that it takes (RFC 9110, section
+    12.5.3).
+    """
     if not accepted:
         return None
     liked: dict[str, float] = {}

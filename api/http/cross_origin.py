@@ -21,7 +21,7 @@ _PREFLIGHT_KEPT_S = 600
 def add_cross_origin(
     answer: MutableHeaders, origins: Collection[str], method: str, asked: Headers
 ) -> None:
-    """Adds what the origin that asks may do; nothing where it may not."""
+    """Add what the origin that asks may do; nothing where it may not."""
     answer.add_vary_header("Origin")
     origin = asked.get("origin")
     if origin not in origins or origin is None:

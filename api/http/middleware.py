@@ -47,12 +47,12 @@ HEAD_TOO_LARGE = Problem(431, "headers_too_large", f"Headers may have {MOST_HEAD
 
 
 def request_id(request: Request) -> str:
-    """The id of this request."""
+    """Return the id of this request."""
     return request.scope[_SCOPE_KEY]
 
 
 def refuse(scope: Scope, problem: Problem) -> Response:
-    """The problem as the answer to this request, to be counted when it has ended."""
+    """Return the problem as the answer to this request, to be counted when it has ended."""
     scope[_REFUSED_KEY] = problem.code
     return problem.response(scope[_SCOPE_KEY])
 
@@ -136,7 +136,7 @@ def _given_id(scope: Scope) -> str | None:
 
 
 def _refusal(scope: Scope) -> Problem | None:
-    """Of a head that is too large."""
+    """Return the problem of a head that is too large."""
     if len(scope["raw_path"]) + len(scope["query_string"]) > MOST_TARGET_BYTES:
         return _TARGET_TOO_LONG
     if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > MOST_HEAD_BYTES:

@@ -6,7 +6,9 @@ from starlette.requests import Request
 
 
 def client_address(request: Request) -> str:
-    """Of the client; of IPv6 the network, since a host has as many addresses as it likes."""
+    """Return the address of the client; of IPv6 the network, since a host has as many addresses as
+    it likes.
+    """
     host = "" if request.client is None else request.client.host
     try:
         address = ip_address(host.partition("%")[0])

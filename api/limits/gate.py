@@ -34,8 +34,9 @@ class Admission:
         self._addresses = Buckets("address", settings.api_requests_per_address)
 
     async def admit(self, request: Request, caller: Caller, *, is_gated: bool) -> None:
-        """Counts the request of a known caller. Raises Problem (403, 429), or what a look-up in the
-        database may raise: what cannot be counted is not let in."""
+        """Count the request of a known caller. Raises Problem (403, 429), or what a look-up in the
+        database may raise: what cannot be counted is not let in.
+        """
         if caller.via == "session":
             rate_limit_headers.apply(request, self._users.take((caller.org_id, caller.user_id)))
             return
@@ -51,12 +52,14 @@ class Admission:
         rate_limit_headers.apply(request, quota)
 
     def admit_stranger(self, request: Request) -> None:
-        """Counts a request of nobody in particular. Raises Problem (429)."""
+        """Count a request of nobody in particular. Raises Problem (429)."""
         rate_limit_headers.apply(request, self._addresses.take(client_address(request)))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """What is done beside requests while the block lasts; at its end nothing is kept back."""
+        """Run what is done beside requests while the block lasts; at its end nothing
+        is kept back.
+        """
         loops = [asyncio.create_task(loop.run()) for loop in (self._limits, self._counts)]
         try:
             yield

@@ -25,7 +25,7 @@ _REMEMBERED = 10_000
 
 
 class Usage:
-    """Of the credentials that were shown to this process."""
+    """The last use of the credentials that were shown to this process."""
 
     def __init__(self, connections: Pool) -> None:
         self._connections = connections
@@ -33,7 +33,7 @@ class Usage:
         self._waiting: dict[UUID, Caller] = {}
 
     def note(self, caller: Caller) -> None:
-        """It was used just now."""
+        """Note that a credential was used just now."""
         now_s = time.monotonic()
         if now_s - self._noted_s.get(caller.credential_id, -_EVERY_S) < _EVERY_S:
             return
@@ -45,13 +45,13 @@ class Usage:
             self._waiting[caller.credential_id] = caller
 
     async def run(self) -> None:
-        """Writes what was noted, until it is cancelled."""
+        """Write what was noted, until it is cancelled."""
         while True:
             await asyncio.sleep(_WRITE_EVERY_S)
             await self.write()
 
     async def write(self) -> None:
-        """Writes what was noted; what cannot be written is forgotten."""
+        """Write what was noted; what cannot be written is forgotten."""
         waiting, self._waiting = self._waiting, {}
         by_organization: defaultdict[UUID, list[Caller]] = defaultdict(list)
         for caller in waiting.values():

@@ -1,11 +1,11 @@
 """The requests of an organization in a minute, counted over all processes together.
 
 One row of the database has the count (`db/requests/request_minutes.py`). A process takes tokens
-from it in blocks, for the requests that wait and some more, as many as it needed of late, and gives
-back what it has not used after a second. So most requests cost no round trip, and never are more
-let in than the limit. Nor are fewer: where the row has no tokens left, but other processes have
-some that they may give back, requests wait for these, no more of them than there are tokens to hope
-for. A process that dies keeps its block until the minute ends.
+from it in blocks, for the requests that wait and some more, as many as it needed recently, and
+gives back what it has not used after a second. So most requests cost no round trip, and never are
+more let in than the limit. Nor are fewer: where the row has no tokens left, but other processes
+have some that they may give back, requests wait for these, no more of them than there are tokens to
+hope for. A process that dies keeps its block until the minute ends.
 
 Time is the database's for the minute, and the monotonic clock for how long a block is good here,
 counted from before it was asked for.
@@ -39,7 +39,7 @@ _REMEMBERED = 10_000
 
 
 class _Minute:
-    """What this process knows of an organization's minute, and has of it."""
+    """The facts that this process knows of an organization's minute, and its block."""
 
     def __init__(self) -> None:
         self.per_minute = 0
@@ -68,7 +68,7 @@ class _Minute:
         return self.is_spent and now_s < self.ends_s and per_minute == self.per_minute
 
     def hand_back(self, now_s: float) -> Settlement | None:
-        """Ends the block, and learns from it how large the next one should be."""
+        """End the block, and learn from it how large the next one should be."""
         if self.began_at is None:
             return None
         if self.tokens:
@@ -90,7 +90,7 @@ class _Minute:
         self.remaining = block.remaining
 
     def is_due(self, now_s: float) -> bool:
-        """Whether its block is to be settled, and nobody does so already."""
+        """Return whether its block is to be settled, and nobody does so already."""
         return self.asking is None and (self.tokens == 0 or now_s >= self.good_until_s)
 
     def quota(self, per_minute: int, now_s: float, *, is_admitted: bool) -> Quota:
@@ -101,7 +101,7 @@ class _Minute:
 
 
 class RequestLimits:
-    """Of the organizations whose requests this process has seen of late."""
+    """The limits of the organizations whose requests this process has seen recently."""
 
     def __init__(self, connections: Pool, clock: Callable[[], float] = time.monotonic) -> None:
         self._connections = connections
@@ -111,7 +111,7 @@ class RequestLimits:
         self._holds = asyncio.Event()
 
     async def take(self, org_id: UUID, per_minute: int) -> Quota:
-        """One request more. Raises what the database may raise."""
+        """Count one request. Raises what the database may raise."""
         minute = self._minute(org_id)
         while True:
             now_s = self._clock()
@@ -122,7 +122,7 @@ class RequestLimits:
             await self._wait(org_id, minute, per_minute)
 
     async def run(self) -> None:
-        """Gives back what is not used, until it is cancelled."""
+        """Give back what is not used, until it is cancelled."""
         while True:
             await self._holds.wait()
             await asyncio.sleep(_SETTLE_EVERY_S)
@@ -132,7 +132,7 @@ class RequestLimits:
                 self._holds.clear()
 
     async def give_back(self) -> None:
-        """Gives everything back: the process ends."""
+        """Give everything back: the process ends."""
         await self._settle(dict(self._holding))
 
     async def _wait(self, org_id: UUID, minute: _Minute, per_minute: int) -> None:
@@ -171,7 +171,7 @@ class RequestLimits:
         return block
 
     async def _settle(self, due: dict[UUID, _Minute]) -> None:
-        """What cannot be given back is taken until its minute ends."""
+        """Settle what is due; a block that cannot be given back is kept until its minute ends."""
         now_s = self._clock()
         settlements = []
         for org_id, minute in due.items():

@@ -25,7 +25,7 @@ _REMEMBERED = 10_000
 
 
 def check_api_access(plan: Plan) -> None:
-    """Raises Problem (403) where the plan has neither API nor webhooks."""
+    """Raise Problem (403) where the plan has neither API nor webhooks."""
     if not plan.api_access:
         raise Problem(
             403,
@@ -47,14 +47,15 @@ class _Known(NamedTuple):
 
 
 class Plans:
-    """Of the organizations that this process has seen of late."""
+    """The plans of the organizations that this process has seen recently."""
 
     def __init__(self, connections: Pool) -> None:
         self._connections = connections
         self._known: OrderedDict[UUID, _Known] = OrderedDict()
 
     async def find(self, org_id: UUID) -> Plan:
-        """The plan as it was at most FRESH_S ago; requests that come at once share one look-up.
+        """Return the plan as it was at most FRESH_S ago; requests that come at once share one
+        look-up.
 
         Raises what a look-up in the database may raise.
         """

@@ -1,7 +1,7 @@
 """Token buckets of this process: a protection, not a promise.
 
-Each key may make `per_minute` requests at once, and so many a minute on average. A process has
-buckets of its own, so an installation lets in as many times more as it has processes.
+Each key may make `per_minute` requests at once, and the same number a minute on average. A process
+has buckets of its own, so an installation lets in as many times more as it has processes.
 """
 
 import time
@@ -27,7 +27,7 @@ class Buckets:
         self._full_s: OrderedDict[Hashable, float] = OrderedDict()
 
     def take(self, key: Hashable) -> Quota:
-        """One token of the key's bucket."""
+        """Take one token of the key's bucket."""
         now_s = self._clock()
         empty_s = max(self._full_s.get(key, now_s) - now_s, 0.0)  # what is missing, in time
         missing_s = empty_s + self._token_s

@@ -257,7 +257,7 @@ class ProblemDocument(BaseModel):
 
 
 def problem_response(status: int) -> dict[str, Any]:
-    """The documented response of a status."""
+    """Return the documented response of a status."""
     _, description, code, detail = PROBLEMS[status]
     example = {
         "type": "about:blank",
@@ -278,6 +278,6 @@ def problem_response(status: int) -> dict[str, Any]:
 
 
 def headers_of(status: str) -> dict[str, Any]:
-    """The headers that every answer of a status has."""
+    """Return the headers that every answer of a status has."""
     names = ("X-Request-Id", "RateLimit", "RateLimit-Policy", *HEADERS_OF.get(status, ()))
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

@@ -42,7 +42,7 @@ _ANSWERS = {
 
 
 def add_events(document: dict[str, Any]) -> None:
-    """Adds the schemas of all types, and the webhooks that carry them."""
+    """Add the schemas of all types, and the webhooks that carry them."""
     schemas = document["components"]["schemas"]
     for kind in EVENT_KINDS:
         schemas[kind.data.__name__] = kind.data_schema()
@@ -51,7 +51,7 @@ def add_events(document: dict[str, Any]) -> None:
 
 
 def _schema_name(kind: EventKind) -> str:
-    """AssetGeofenceBreach of asset.geofence_breach."""
+    """Return AssetGeofenceBreach of asset.geofence_breach."""
     return "".join(word.capitalize() for word in kind.name.replace("_", ".").split("."))
 
 

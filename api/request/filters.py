@@ -22,7 +22,7 @@ async def check_filter_ids(
     employee_id: UUID | None = None,
     user_id: UUID | None = None,
 ) -> None:
-    """Raises Problem (404) for the first that is not there. What is deleted still has a past."""
+    """Raise Problem (404) for the first that is not there. What is deleted still has a past."""
     if asset_id is not None and not await assets.existed(conn, asset_id):
         raise _missing("asset")
     if tracker_id is not None and not await trackers.exists(conn, tracker_id):

@@ -25,7 +25,7 @@ async def check_references(
     zone_id: UUID | None = None,
     user_id: UUID | None = None,
 ) -> None:
-    """Raises Problem (404) for the first that is not there; None asks for nothing."""
+    """Raise Problem (404) for the first that is not there; None asks for nothing."""
     if asset_id is not None and not await assets.exists(conn, asset_id):
         raise _missing("asset")
     if employee_id is not None and not await employees.held(conn, [employee_id]):
@@ -41,7 +41,7 @@ async def check_references(
 
 
 async def check_sites(conn: Connection, site_ids: Sequence[UUID] | None, pointer: str) -> None:
-    """Raises Problem: 422 with the place of each id in a list that there is no site of."""
+    """Raise Problem: 422 with the place of each id in a list that there is no site of."""
     missing = set(site_ids or ())
     if missing:
         missing -= await sites.held(conn, list(missing))

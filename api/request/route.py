@@ -62,7 +62,9 @@ class PublicRoute(APIRoute):
         self.app = self._answer
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """FastAPI's own way would hold stacks for what handlers here never depend on."""
+        """Answer without FastAPI's own way, which would hold stacks for what handlers here never
+        depend on.
+        """
         response = await self._handle(Request(scope, receive, send))
         await response(scope, receive, send)
 
@@ -93,7 +95,7 @@ class PublicRoute(APIRoute):
         return read_then_handle
 
     async def admit(self, request: Request) -> None:
-        """Anybody, but not too often."""
+        """Admit anybody, but not too often."""
         state: ApiState = request.app.state.api
         state.admission.admit_stranger(request)
 
@@ -102,7 +104,7 @@ class PublicRoute(APIRoute):
         return _decode(request, content, self.most_values)
 
     async def run(self, request: Request, handle: Handle) -> Response:
-        """What the handler answers."""
+        """Run the handler and return its answer."""
         return await handle(request)
 
 
@@ -113,7 +115,7 @@ class TenantRoute(PublicRoute):
     is_gated: ClassVar[bool] = True
 
     async def admit(self, request: Request) -> None:
-        """Whoever brings a good token, within their plan and its limit."""
+        """Admit who brings a good token, within their plan and its limit."""
         state: ApiState = request.app.state.api
         try:
             await authenticate(request)
@@ -124,7 +126,7 @@ class TenantRoute(PublicRoute):
         await state.admission.admit(request, request.state.caller, is_gated=self.is_gated)
 
     async def run(self, request: Request, handle: Handle) -> Response:
-        """The same, once for each Idempotency-Key of a POST."""
+        """Answer once for each Idempotency-Key of a POST."""
         key = read_key(request) if request.method == "POST" else None
         if key is None:
             return await handle(request)
@@ -135,7 +137,7 @@ class TenantRoute(PublicRoute):
         return await attempt.run(request, handle)
 
     def asked(self, request: Request) -> object:
-        """What tells a request from another of the same path: its body."""
+        """Return what distinguishes a request from another of the same path: its body."""
         body = getattr(request.state, "body", UNSET)
         return None if body is UNSET else body
 
@@ -154,7 +156,7 @@ class LargeBodyRoute(TenantRoute):
 
 
 def parameters_by_operation(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:
-    """The query parameters of each operation of an OpenAPI document."""
+    """Return the query parameters of each operation of an OpenAPI document."""
     return {
         operation["operationId"]: frozenset(
             parameter["name"]
@@ -191,7 +193,7 @@ def _check_fields(request: Request, known: frozenset[str]) -> None:
 
 
 async def _read(request: Request, limit_bytes: int, limit_s: float) -> bytes:
-    """The body. Raises Problem (400, 408, 413)."""
+    """Return the body. Raises Problem (400, 408, 413)."""
     try:
         async with asyncio.timeout(limit_s):
             return await _all(request, limit_bytes)
@@ -222,13 +224,13 @@ async def _all(request: Request, limit_bytes: int) -> bytes:
 
 
 def too_large(limit_bytes: int) -> Problem:
-    """413, and the end of a connection that has more to say."""
+    """Return a 413, which ends a connection that has more to say."""
     detail = f"The body may have {limit_bytes} bytes."
     return Problem(413, "body_too_large", detail, headers={"Connection": "close"})
 
 
 def _decode(request: Request, content: bytes, most_values: int) -> object:
-    """The JSON of a body; UNSET where there is none. Raises Problem (400, 415)."""
+    """Return the JSON of a body; UNSET where there is none. Raises Problem (400, 415)."""
     if not content:
         return UNSET
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()

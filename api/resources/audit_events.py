@@ -81,7 +81,7 @@ _Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$", max_length=64, examples=[
 
 
 class Change(BaseModel):
-    """Of one column. Of a value over 8 KiB the bytes and the hash stand in its place."""
+    """A change of one column. Of a value over 8 KiB the bytes and the hash stand in its place."""
 
     old: Any = None
     new: Any = None
@@ -118,7 +118,7 @@ class AuditQuery(ListQuery):
 
 
 class VerificationItem(BaseModel):
-    """What came of hashing a stretch of events anew."""
+    """The result of verifying a stretch of events."""
 
     events: fields.Count = Field(description="how many are as they were written")
     last_seq: fields.Count | None = Field(description="of them")
@@ -128,14 +128,14 @@ class VerificationItem(BaseModel):
 
 
 class VerificationQuery(fields.Query):
-    """Where to begin."""
+    """The event to begin at."""
 
     after: Annotated[int, Field(ge=0, le=2**53 - 1, description="a seq")] = 0
 
 
 @router.get("", operation_id="listAuditEvents", response_model=ListOf[AuditEventItem])
 async def list_audit_events(access: Admin, query: Annotated[AuditQuery, Query()]) -> Response:
-    """What was changed, newest first."""
+    """List what was changed, newest first."""
     page = Page(access, query, "audit-events", AuditKey)
     wanted = AuditFilter(
         query.resource_type, query.resource_id, query.user_id, query.since, query.until
@@ -156,7 +156,7 @@ async def list_audit_events(access: Admin, query: Annotated[AuditQuery, Query()]
 async def verify_audit_events(
     access: Admin, query: Annotated[VerificationQuery, Query()]
 ) -> Response:
-    """Hashes up to 10,000 events anew, each on the hash of the one before."""
+    """Verify up to 10,000 events: hash each again on the hash of the one before."""
     async with access.transaction() as conn:
         checked = await audit.check(conn, access.caller.org_id, query.after, _CHECKED_AT_ONCE)
     last = checked.last

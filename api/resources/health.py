@@ -15,13 +15,13 @@ _WAIT_S = 2
 
 @router.get("/healthz")
 async def live() -> Response:
-    """The process answers."""
+    """Answer that the process lives."""
     return ok({"status": "ok"})
 
 
 @router.get("/readyz")
 async def ready(request: Request) -> Response:
-    """The database answers too."""
+    """Answer whether the process lives and the database answers."""
     state: ApiState = request.app.state.api
     try:
         async with state.connections.connection(timeout=_WAIT_S) as conn:

@@ -36,7 +36,7 @@ class PublicKeys(BaseModel):
 
 @router.get("/jwks.json", operation_id="getPublicKeys", response_model=PublicKeys)
 async def public_keys(request: Request) -> Response:
-    """The keys that tokens verify with now."""
+    """Return the keys that tokens verify with now."""
     state: ApiState = request.app.state.api
     response = ok(state.tokens.key_set())
     response.headers["Cache-Control"] = "public, max-age=300"

@@ -30,7 +30,7 @@ class Span(NamedTuple):
 
 
 def download(request: Request, access: Access, attachment: Attachment) -> Response:
-    """The file: 200, or 206 with what was asked for. Raises Problem (416)."""
+    """Return the file: 200, or 206 with what was asked for. Raises Problem (416)."""
     tag = f'"{attachment.sha256.hex()}"'
     size = attachment.size_bytes
     span = _asked_span(request, tag, size)
@@ -54,14 +54,14 @@ def download(request: Request, access: Access, attachment: Attachment) -> Respon
 
 
 def disposition(file_name: str) -> str:
-    """Content-Disposition of RFC 6266, with a plain name for those who know no other."""
+    """Write Content-Disposition of RFC 6266, with a plain name for those who know no other."""
     plain = _NOT_PLAIN.sub("_", file_name)
     exact = "" if plain == file_name else f"; filename*=UTF-8''{quote(file_name, safe='')}"
     return f'attachment; filename="{plain}"{exact}'
 
 
 def _asked_span(request: Request, tag: str, size: int) -> Span | None:
-    """None: the whole file."""
+    """Return none: the whole file."""
     found = _RANGE.fullmatch(request.headers.get("range", ""))
     if found is None or request.headers.get("if-range", tag) != tag:
         return None
@@ -79,7 +79,7 @@ def _asked_span(request: Request, tag: str, size: int) -> Span | None:
 
 
 async def _content(access: Access, attachment: Attachment, sent: Span) -> AsyncGenerator[bytes]:
-    """Reads on as the client does, each time in a transaction of its own.
+    """Read on as the client does, each time in a transaction of its own.
 
     It ends early where the attachment is deleted meanwhile: the client sees that bytes are missing.
     """

@@ -39,10 +39,10 @@ class Tolerances(BaseModel):
         description="a fix of a worse accuracy must lie deep inside or far outside; default 30",
     )
     enter_confirm_fixes: _Fixes | None = Field(
-        default=None, examples=[1], description="so many fixes in a row enter; default 1"
+        default=None, examples=[1], description="how many fixes in a row make an enter; default 1"
     )
     exit_confirm_fixes: _Fixes | None = Field(
-        default=None, examples=[2], description="so many fixes in a row leave; default 2"
+        default=None, examples=[2], description="how many fixes in a row make an exit; default 2"
     )
     enter_confirm_seconds: _Seconds | None = Field(
         default=None,
@@ -67,7 +67,7 @@ class Tolerances(BaseModel):
 
 
 class RuleFields(Tolerances):
-    """Of each: null is the organization's setting, else the default."""
+    """The rules of a zone. Of each: null is the organization's setting, else the default."""
 
     dwell_seconds: _SomeSeconds | None = Field(
         default=None, description="a stay of so long is a dwell; default: no dwell is told"
@@ -84,7 +84,7 @@ class RuleFields(Tolerances):
 
 
 def changed_rules(rules: Mapping[str, Any], body: RuleFields) -> dict[str, Any]:
-    """`rules` with what the client sent in `body`; null takes a rule away."""
+    """Return `rules` with what the client sent in `body`; null takes a rule away."""
     sent = {
         name: getattr(body, name) for name in RuleFields.model_fields.keys() & body.model_fields_set
     }
@@ -92,5 +92,5 @@ def changed_rules(rules: Mapping[str, Any], body: RuleFields) -> dict[str, Any]:
 
 
 def shown_rules(rules: Mapping[str, Any]) -> dict[str, Any]:
-    """All of them, null where the default holds."""
+    """Return all of them, null where the default holds."""
     return {name: rules.get(name) for name in RuleFields.model_fields}

@@ -82,7 +82,7 @@ class ChosenAssets(BaseModel):
 
 
 def check_schedule(schedule: Mapping[str, Any] | None) -> None:
-    """Raises Problem: 422 with the place of the fault."""
+    """Raise Problem: 422 with the place of the fault."""
     try:
         if schedule is not None:
             parse_schedule(schedule)
@@ -91,7 +91,7 @@ def check_schedule(schedule: Mapping[str, Any] | None) -> None:
 
 
 async def check_assets(conn: Connection, chosen: AssetChoice | None) -> None:
-    """Raises Problem: 422 with the place of each id that the organization has no asset of."""
+    """Raise Problem: 422 with the place of each id that the organization has no asset of."""
     if chosen is None:
         return
     missing = await assets.missing(conn, chosen.ids)
@@ -105,14 +105,14 @@ async def check_assets(conn: Connection, chosen: AssetChoice | None) -> None:
 
 
 def stored_assets(chosen: AssetChoice | None) -> dict[str, list[str]] | None:
-    """As the database has it: each once, in order."""
+    """Return the choice as the database has it: each once, in order."""
     if chosen is None:
         return None
     return {"ids": sorted({str(each) for each in chosen.ids}), "tags": sorted(set(chosen.tags))}
 
 
 def shown_assets(chosen: Mapping[str, list[str]] | None) -> dict[str, list[str]] | None:
-    """As the API writes what `stored_assets` gave."""
+    """Return as the API writes it what `stored_assets` gave."""
     if chosen is None:
         return None
     return {"ids": [id_text("ast", UUID(each)) for each in chosen["ids"]], "tags": chosen["tags"]}

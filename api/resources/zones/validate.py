@@ -59,7 +59,7 @@ class ZoneVerdict(BaseModel):
 
 @router.post("", operation_id="validateZone", response_model=ZoneVerdict)
 async def validate_zone(access: Dispatcher, body: Annotated[NewZone, Body()]) -> Response:
-    """What createZone would say; nothing is made."""
+    """Check a body as createZone does; nothing is made."""
     faults: list[Fault] = []
     more: dict[str, Any] = {}
     measured: Measures | None = None
@@ -81,7 +81,7 @@ async def validate_zone(access: Dispatcher, body: Annotated[NewZone, Body()]) ->
 
 
 async def _faults_of_the_stored(access: Access, body: NewZone) -> list[Fault]:
-    """Where the zone does not fit what the organization has."""
+    """Return where the zone does not fit what the organization has."""
     found: list[Fault] = []
     async with access.transaction() as conn:
         try:

@@ -16,8 +16,9 @@ async def check_shape(
     radius_m: float | None,
     width_m: float | None,
 ) -> Measures:
-    """How large it is. Raises Problem: 422 with the place of the fault and, where there is one, a
-    repaired shape; 429, 503 where too many are checked."""
+    """Measure a shape. Raises Problem: 422 with the place of the fault and, where there is one, a
+    repaired shape; 429, 503 where too many are checked.
+    """
     try:
         return await access.state.shapes.measure(
             access.caller.org_id, geometry, radius_m=radius_m, width_m=width_m
@@ -31,7 +32,9 @@ async def check_shape(
 
 
 def _problem(error: ShapeError) -> Problem:
-    """ShapeError points into the geometry, but for radius and width, which stand beside it."""
+    """Return a problem from ShapeError, which points into the geometry, but for radius and width,
+    which stand beside it.
+    """
     beside = error.pointer in ("/radius_m", "/width_m")
     pointer = error.pointer if beside else "/geometry" + error.pointer
     place = {
