@@ -34,7 +34,7 @@ DURATIONS_S: dict[str, float] = json.loads(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups files for the workers, and puts what takes longest first."""
+    """Group files for the workers, and put what takes longest first."""
     group_of: dict[Path, str] = {}
     for item in items:
         name = item.path.relative_to(Path(__file__).parent).as_posix()

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 
 def durations_s(reports: Iterable[str]) -> dict[str, float]:
-    """Seconds by file, of reports that pytest wrote with `--junitxml`."""
+    """Return seconds by file, of reports that pytest wrote with `--junitxml`."""
     found: dict[str, float] = defaultdict(float)
     cases = (case for report in reports for case in ElementTree.parse(report).iter("testcase"))
     for case in cases:

@@ -32,7 +32,7 @@ settings_page = (ROOT / "docs" / "settings.md").read_text()
 
 
 def rows_under(heading: str, text: str) -> Iterator[list[str]]:
-    """The cells of the first table below a heading, without its first two lines."""
+    """Yield the cells of the first table below a heading, without its first two lines."""
     lines = iter(text[text.index(f"\n{heading}\n") :].splitlines())
     table: list[str] = []
     for line in lines:
@@ -45,7 +45,7 @@ def rows_under(heading: str, text: str) -> Iterator[list[str]]:
 
 
 def allowed_imports() -> dict[str, set[str]]:
-    """Package to the packages of ours that the code map lets it import."""
+    """Map each package to the packages of ours that the code map lets it import."""
     allowed: dict[str, set[str]] = {}
     for package, _, may_import in rows_under("## Code map", architecture):
         name = package.strip("`/")
@@ -57,7 +57,7 @@ def allowed_imports() -> dict[str, set[str]]:
 
 
 def imports_of(package: str) -> set[str]:
-    """Top-level names that the modules of a package import, itself apart."""
+    """Return top-level names that the modules of a package import, itself apart."""
     names: set[str] = set()
     for path in (ROOT / package).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -145,7 +145,7 @@ def test_relative_links_lead_somewhere(document: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """The names that a page's headings have as link targets."""
+    """Return the names that a page's headings have as link targets."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -182,7 +182,7 @@ def test_the_settings_of_the_roles_are_documented_with_their_defaults() -> None:
 
 
 def defaults(settings: type[BaseSettings]) -> dict[str, str]:
-    """Variable to default, as the page writes it."""
+    """Map each variable to its default, as the page writes it."""
     prefix = settings.model_config.get("env_prefix", "")
     return {
         f"{prefix}{name}".upper(): written(field.default)

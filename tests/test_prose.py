@@ -22,7 +22,7 @@ def faults_of(source: str, rules: Rules) -> list[int]:
     [
         "What is not asked for an answer goes out at once.",
         "Who may not do it hears of no fault.",
-        "Of whom the newest stored fix does not tell.",
+        "Of the assets the newest one.",
         "Where the way to the fix begins.",
         "As `gather`, for an asset at rest.",
         "How many edges cross the meridian.",
@@ -55,6 +55,10 @@ def test_a_noun_is_missing_where_a_value_starts_otherwise(
     assert faults_of(f'{head}\n    """Counts of fixes."""', rules) == []
 
 
+def test_the_docstring_of_a_test_may_begin_with_any_word(rules: Rules) -> None:
+    assert faults_of('def test_it_ends():\n    """Whoever waits."""', rules) == []
+
+
 def test_a_method_inside_of_a_function_is_read_too(rules: Rules) -> None:
     source = (
         'def f():\n    class C:\n        def g(self):\n            """How it goes."""\n    return C'
@@ -63,9 +67,11 @@ def test_a_method_inside_of_a_function_is_read_too(rules: Rules) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["At most so many.", "SO\nMANY of them", "refused of late", "Of whom nothing is known"]
+    "words",
+    ["At most so_many.", "SO_\nMANY of them", "refused of_late", "Of_whom nothing is known"],
 )
-def test_banned_phrases_are_found_in_pages_and_in_messages(text: str, rules: Rules) -> None:
+def test_banned_phrases_are_found_in_pages_and_in_messages(words: str, rules: Rules) -> None:
+    text = words.replace("_", " ")
     assert [line for line, _ in page_faults(f"One.\n{text}", rules)] == [2]
     assert len(list(module_faults(f"say({text!r})", rules, is_unclean=False))) == 1
 

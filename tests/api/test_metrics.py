@@ -126,8 +126,9 @@ async def test_each_worker_has_a_page_of_its_own(database: DatabaseUnderTest) ->
 
 
 def two_ports() -> int:
-    """The first of two. Not from those that the system gives to connections: one that waits for a
-    server there could meet itself."""
+    """Return the first of two free ports. Not from those that the system gives to connections: one
+    that waits for a server there could meet itself.
+    """
     numbers = range(20_000 + os.getpid() % 5_000, 32_000)
     return next(n for n in numbers if free_port(n) == n and free_port(n + 1) == n + 1)
 

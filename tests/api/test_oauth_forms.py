@@ -18,13 +18,13 @@ def basic(client_id: str) -> dict[str, str]:
 async def sent(
     api: RunningApi, form: dict[str, str], headers: dict[str, str] | None = None
 ) -> Answer:
-    """The answer to a form."""
+    """Return the answer to a form."""
     asked = {"Accept": "application/json, text/plain, */*", "X-Requested-With": "XMLHttpRequest"}
     return await api.anonymous.send("POST", TOKEN, headers=asked | (headers or {}), data=form)
 
 
 def password(org: Organization, **more: str) -> dict[str, str]:
-    """The form of Swagger UI."""
+    """Return the form of Swagger UI."""
     return {
         "grant_type": "password",
         "scope": "",

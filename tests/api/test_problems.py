@@ -22,7 +22,7 @@ from tests.api.shapes import square
 
 
 def is_problem(answer: Answer, status: int, code: str) -> bool:
-    """Whether all members are there and agree with the response."""
+    """Return whether all members are there and agree with the response."""
     document = answer.json
     return (
         answer.status == status == document["status"]

@@ -57,7 +57,7 @@ class Processes:
         )
 
     async def asks(self, process: RequestLimits, times: int, per_minute: int) -> int:
-        """How many of so many requests, one after the other, are let in."""
+        """Return how many of the requests, sent one after the other, are let in."""
         quotas = [await process.take(self.org_id, per_minute) for _ in range(times)]
         return sum(quota.is_admitted for quota in quotas)
 

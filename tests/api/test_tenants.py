@@ -69,7 +69,7 @@ async def theirs(api: RunningApi, south: Organization) -> Ids:
 
 
 def guarded_operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Those that want a token: method, path, operation."""
+    """Yield the operations that want a token: method, path, operation."""
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             if operation["security"]:
@@ -77,7 +77,7 @@ def guarded_operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dic
 
 
 def kind_of(parameter: dict[str, Any]) -> str | None:
-    """The prefix of the ids that a parameter takes."""
+    """Return the prefix of the ids that a parameter takes."""
     schema = parameter["schema"].get("items", parameter["schema"])
     found = ID_PATTERN.match(schema.get("pattern", ""))
     return found and found[1]
@@ -94,7 +94,7 @@ def places_of_ids(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
 
 
 def with_id(body: Any, place: str, text: str) -> Any:
-    """The body with another id at a place."""
+    """Return the body with another id at a place."""
     changed = deepcopy(body)
     *way, last = place.strip("/").split("/")
     inner = changed
@@ -105,7 +105,7 @@ def with_id(body: Any, place: str, text: str) -> Any:
 
 
 def body_of(operation: dict[str, Any], document: dict[str, Any], ids: Ids) -> Any:
-    """Every field of the operation's JSON body, with ids that are there."""
+    """Return every field of the operation's JSON body, with ids that are there."""
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
     if content is None:
         return None
@@ -123,7 +123,7 @@ def attempts_of(
     ours: Ids,
     theirs: Ids,
 ) -> Iterator[Attempt]:
-    """One for each place of the operation that takes an id."""
+    """Yield one for each place of the operation that takes an id."""
     parameters = [each for each in operation.get("parameters", ()) if kind_of(each)]
     kinds = {each["name"]: kind_of(each) or "" for each in parameters if each["in"] == "path"}
     body = body_of(operation, document, ours)
@@ -146,8 +146,9 @@ def attempts_of(
 
 
 def rows_of(api: RunningApi, org: Organization) -> dict[str, str]:
-    """A digest of all rows of an organization, by table, but for the counts of its own requests,
-    which are written some seconds later."""
+    """Return a digest of all rows of an organization, by table, but for the counts of its own
+    requests, which are written some seconds later.
+    """
     tables = api.sql(
         "SELECT table_name FROM information_schema.columns JOIN information_schema.tables"
         " USING (table_schema, table_name) WHERE column_name = 'org_id'"
@@ -213,7 +214,7 @@ async def test_the_same_requests_with_our_own_ids_are_not_refused_for_them(
 
 
 def lists_of(document: dict[str, Any]) -> list[str]:
-    """The paths of all lists that need no id."""
+    """Return the paths of all lists that need no id."""
     return [
         path
         for method, path, operation in guarded_operations(document)

@@ -39,7 +39,7 @@ async def _value(conn: Connection, statement: str) -> object:
 
 
 async def _is_nobodys(connections: Pool) -> bool:
-    """Whether the connection is as if new: no tenant, no rows, and free to write."""
+    """Return whether the connection is as if new: no tenant, no rows, and free to write."""
     async with connections.connection() as conn:
         assert conn.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
         setting = await _value(conn, "SELECT current_setting('app.org_id', true)")

@@ -66,7 +66,7 @@ class _ScriptedBroker:
                 writer.write(connack if is_connect else self.answers(packet))
 
     async def count(self, kind: int, wanted: int) -> None:
-        """Wait until so many packets of a kind have come."""
+        """Wait until this many packets of a kind have come."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 if sum(one.kind == kind for one in self.received) >= wanted:

@@ -40,7 +40,9 @@ def observer(broker: BrokerUnderTest) -> Session:
 
 
 async def arrived(session: Session, tracker_ids: list[str], count: int) -> dict[str, list[Fix]]:
-    """The fixes of each tracker in order of arrival, until `count` different ones are there."""
+    """Return the fixes of each tracker in order of arrival, until `count` different
+    ones are there.
+    """
     found: dict[str, list[Fix]] = defaultdict(list)
     while sum(len(set(fixes)) for fixes in found.values()) < count:
         messages = await asyncio.wait_for(session.receive(), 20)

@@ -39,7 +39,7 @@ def _functions(code: CodeType, *, is_function: bool) -> Iterator[CodeType]:
 
 
 def lines_of(path: Path) -> set[int]:
-    """Lines of functions that do something."""
+    """Return lines of functions that do something."""
     module = compile(path.read_text(), str(path), "exec")
     return {
         line

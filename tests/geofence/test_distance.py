@@ -30,7 +30,9 @@ _PARTS = 8  # of an edge, each with one nearest place
 
 
 def least_m(rows, lon, lat) -> float:
-    """The least geodesic distance to any place of the edges, by asking at ever closer places."""
+    """Return the least geodesic distance to any place of the edges, by asking at ever closer
+    places.
+    """
     start, end = rows[:-1], rows[1:]
     whole = ~np.isnan(start + end).any(axis=1)
     first = np.repeat(np.arange(_PARTS) / _PARTS, np.count_nonzero(whole))

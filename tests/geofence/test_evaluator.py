@@ -234,7 +234,7 @@ def test_a_state_restored_from_its_rows_goes_on_as_the_one_that_was_lost(world, 
 
 
 def _by_asset(evaluation: Evaluation) -> list[list[dict]]:
-    """A restored state may look at assets in another order."""
+    """Compare states: a restored state may look at assets in another order."""
     told = comparable(evaluation)
     return [[t for t in told if t["asset"] == asset] for asset in range(ASSETS)]
 
@@ -341,7 +341,7 @@ def _back(lon: np.ndarray, east_deg: float) -> np.ndarray:
 
 
 def batch_of(*places: tuple[float, float, float], asset: int = 0) -> FixBatch:
-    """Fixes at (seconds, units east, units north)."""
+    """Return fixes at (seconds, units east, units north)."""
     rows = blank_rows(len(places))
     rows["asset"], rows["organization"], rows["tracker"] = asset, 0, 7
     for row, (time_s, x, y) in zip(rows, places, strict=True):

@@ -38,13 +38,13 @@ pytestmark = needs_vectors
 
 
 def away(metres: float) -> tuple[float, float]:
-    """A place so far to the east of HOME."""
+    """Return a place this far to the east of HOME."""
     lon, lat, _ = WGS84.fwd(*HOME, 90.0, metres)
     return float(lon), float(lat)
 
 
 def fixes(*at: tuple[float, tuple[float, float]], accuracy_m: list | None = None) -> FixBatch:
-    """Fixes at (seconds, (longitude, latitude)); accuracy_m: None where one states none."""
+    """Return fixes at (seconds, (longitude, latitude)); accuracy_m: None where one states none."""
     rows = blank_rows(len(at))
     rows["asset"] = rows["organization"] = rows["tracker"] = 0
     for row, (time_s, (lon, lat)) in zip(rows, at, strict=True):

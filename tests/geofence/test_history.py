@@ -29,7 +29,7 @@ def square(west: float, east: float) -> Polygonal:
 
 
 def fixes(*places: tuple[float, float], accuracy_m: float | None = None) -> np.ndarray:
-    """Rows of (minute, longitude) on the equator."""
+    """Return rows of (minute, longitude) on the equator."""
     rows = blank_rows(len(places))
     rows["asset"] = rows["organization"] = 0
     rows["tracker"] = 7
@@ -283,7 +283,7 @@ def zones(draw) -> ZoneIndex:
 
 @st.composite
 def days(draw, most: int = 30) -> np.ndarray:
-    """A tracker's day, in order: slow, sometimes with a jump, coarse, or inaccurate."""
+    """Return a tracker's day, in order: slow, sometimes with a jump, coarse, or inaccurate."""
     minute, lon = 0, 5
     places = []
     for _ in range(draw(st.integers(1, most))):
@@ -302,7 +302,7 @@ def days(draw, most: int = 30) -> np.ndarray:
 
 
 def whole(history: History) -> list[tuple]:
-    """All that is the same whatever the order of arrival."""
+    """Return all that is the same whatever the order of arrival."""
     return whole_of(history.visits)
 
 
@@ -459,7 +459,7 @@ def test_both_paths_tell_the_same_while_time_passes(index, day, data):
 
 @st.composite
 def shuffled(draw, n: int) -> list[int]:
-    """An order of arrival: any, or that of time but for some that come late."""
+    """Return an order of arrival: any, or that of time but for some that come late."""
     order = list(range(n))
     if draw(st.booleans()):
         return draw(st.permutations(order))

@@ -55,7 +55,9 @@ def to_pole_m(lon, lat) -> float:
 
 
 def meets(box, lon, ends) -> bool:
-    """Whether a box has a place in the latitudes, and less than half_width east or west of lon."""
+    """Return whether a box has a place in the latitudes, and less than half_width east or west of
+    lon.
+    """
     south, north, half_width = ends
     west, box_south, east, box_north = box
     if box_north < south or box_south > north:

@@ -53,7 +53,7 @@ def known() -> dict[Crossing, float]:
 
 @cache
 def zones() -> dict[str, dict]:
-    """The geometries of the zones that are valid areas."""
+    """Return the geometries of the zones that are valid areas."""
     with gzip.open(DATA / "zones_sf_tracts_2020.geojson.gz", "rt") as file:
         features = json.load(file)["features"]
     return {f["id"]: f["geometry"] for f in features if shape(f["geometry"]).is_valid}
@@ -61,7 +61,9 @@ def zones() -> dict[str, dict]:
 
 @cache
 def trace() -> tuple[list[str], FixBatch]:
-    """The devices of the known segments, and their fixes; the asset is the device's number."""
+    """Return the devices of the known segments, and their fixes; the asset is the
+    device's number.
+    """
     devices = sorted({device for device, *_ in known()})
     lines = [line for line in lines_of("traces_sf_cabs.csv.gz") if line["device_id"] in devices]
     rows = blank_rows(len(lines))

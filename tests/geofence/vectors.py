@@ -20,6 +20,6 @@ needs_vectors = pytest.mark.skipif(
 
 
 def cases_of(name: str) -> list[dict[str, Any]]:
-    """The cases of one file; none where it is not there."""
+    """Return the cases of one file; none where it is not there."""
     path = VECTORS / f"{name}.json"
     return json.loads(path.read_text())["cases"] if path.exists() else []

@@ -34,7 +34,7 @@ def now_us() -> int:
 
 @asynccontextmanager
 async def turn_of(database: DatabaseUnderTest) -> AsyncIterator[Turn]:
-    """A turn that nothing runs but the test."""
+    """Provide a turn that nothing runs but the test."""
     async with await connect(database.url("opsc_ingest"), "test") as conn:
         epoch = await leases.acquire(conn, LEASE, "test", 600)
         assert epoch is not None
@@ -43,7 +43,7 @@ async def turn_of(database: DatabaseUnderTest) -> AsyncIterator[Turn]:
 
 
 async def settle(turn: Turn, messages: Sequence[RawMessage]) -> list[Result]:
-    """Stores the messages as one batch; returns what their source is told."""
+    """Store the messages as one batch; returns what their source is told."""
     arrivals = read(messages, now_us())
     plan = await plan_asking(turn.conn, arrivals, turn.memory, now_us)
     stored = await store(turn, arrivals, plan)

@@ -40,7 +40,7 @@ def owner_of(database: DatabaseUnderTest, broker: BrokerUnderTest, transitions: 
 
 
 async def tenant_with_zones(database: DatabaseUnderTest) -> tuple[Tenant, Vehicle, dict[str, int]]:
-    """The numbers of its zones by id."""
+    """Return the numbers of its zones by id."""
     tenant = await Tenant.create(database)
     vehicle = await tenant.vehicle()
     await tenant.wants_receipts(vehicle)
@@ -49,7 +49,7 @@ async def tenant_with_zones(database: DatabaseUnderTest) -> tuple[Tenant, Vehicl
 
 
 def in_and_out(at: datetime, fixes: int) -> list[dict[str, Any]]:
-    """Two away, one at home, and so on; the fourth cannot be."""
+    """Return positions: two away, one at home, and so on; the fourth cannot be."""
     seconds = (at + timedelta(seconds=number) for number in range(fixes))
     made = [fix(t, *(AWAY if n % 3 else HOME), seq=n) for n, t in enumerate(seconds)]
     return [*made[:3], fix(at + timedelta(seconds=3), 0, 0), *made[4:]]

@@ -168,7 +168,7 @@ async def take(turn: Turn, messages: list[Message], now: datetime) -> None:
 
 
 def all_known(memory: Memory) -> dict[UUID, Any]:
-    """All that is known of each asset of which something is known, by UUIDs."""
+    """Return all that is known of each asset of which something is known, by UUIDs."""
     registry, state = memory.registry, memory.state
     known: dict[UUID, Any] = {}
     for row in state.assets:
@@ -243,7 +243,7 @@ async def test_an_asset_is_where_its_tracker_left_it_and_the_tracker_elsewhere_b
 
 
 def _told(walk: Walk) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    """Events, those of one asset and zone in order, and visits.
+    """Return events, those of one asset and zone in order, and visits.
 
     By names: ids are another tenant's.
     """

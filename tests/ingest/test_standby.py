@@ -162,7 +162,7 @@ async def test_the_lease_of_a_session_is_free_when_the_session_ends(
 
 
 async def _acquired(conn: Connection, epoch: int) -> bool:
-    """The server notices a closed session a moment later."""
+    """Wait until the lease is free: the server notices a closed session a moment later."""
     return await leases.acquire(conn, LEASE, "second", 600.0, of_session=True) == epoch
 
 

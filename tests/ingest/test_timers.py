@@ -19,7 +19,7 @@ AWAY = (13.4, 52.6)
 async def _park(
     tenant: Tenant, device: Device, at: datetime, place: tuple[float, float]
 ) -> Vehicle:
-    """A vehicle with one stored fix."""
+    """Return a vehicle with one stored fix."""
     vehicle = await tenant.vehicle()
     await device.send(vehicle, fix(at, *place))
     await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 1)

@@ -92,7 +92,7 @@ def address(readable_folder: Path) -> LinkAddress:
 
 @asynccontextmanager
 async def linked(sender: Sender, address: LinkAddress) -> AsyncIterator[LinkServer]:
-    """An owner of the lease that the sender is linked to."""
+    """Provide an owner of the lease that the sender is linked to."""
     async with LinkServer(LinkOptions(address), epoch=1) as links:
         made = sender.link()
         await asyncio.get_running_loop().create_unix_connection(lambda: made, address.path)
@@ -188,7 +188,7 @@ class Owner:
 
 @asynccontextmanager
 async def owned(database: DatabaseUnderTest) -> AsyncIterator[asyncio.Queue[Owner]]:
-    """The links of an owner of the lease that a test plays."""
+    """Provide the links of an owner of the lease that a test plays."""
     made: asyncio.Queue[Owner] = asyncio.Queue()
 
     def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -22,7 +22,7 @@ LATER = NOW + timedelta(minutes=1)
 
 @asynccontextmanager
 async def at_work(tenant: Tenant, presence: Presence) -> AsyncIterator[Presence]:
-    """A listener that writes who is connected; all is written at the end."""
+    """Provide a listener that writes who is connected; all is written at the end."""
     stopping = asyncio.Event()
     url = tenant.database.url("opsc_listen")
     async with asyncio.TaskGroup() as tasks:

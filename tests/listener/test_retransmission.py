@@ -47,7 +47,7 @@ def message(
     qos: int = 1,
     is_again: bool = False,
 ) -> bytes:
-    """A PUBLISH of the fix with that number."""
+    """Return a PUBLISH of the fix with that number."""
     payload = json.dumps(fix(soon(0).replace(microsecond=0), 13.4, 52.5, seq=number)).encode()
     topic = f"trackers/{vehicle.name}/fixes"
     return publish(topic, payload, packet_id, version=version, qos=qos, is_again=is_again)
@@ -85,7 +85,7 @@ def forwarded(system: System) -> float:
 
 
 def seqs(tenant: Tenant) -> list[int]:
-    """The numbers of the stored fixes."""
+    """Return the numbers of the stored fixes."""
     return sorted(seq for (seq,) in tenant.rows("SELECT seq FROM gps_events"))
 
 

@@ -12,7 +12,7 @@ WAIT_S = 60.0
 
 
 def plain_environment() -> dict[str, str]:
-    """Ours without settings for servers elsewhere."""
+    """Return our environment without settings for servers elsewhere."""
     elsewhere = ("OPSC_DATABASE_URL", "OPSC_BROKER_URL")
     return {name: value for name, value in os.environ.items() if name not in elsewhere}
 

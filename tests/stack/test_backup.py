@@ -210,7 +210,7 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(
 
 
 def _edited(folder: Path, **changes: object) -> None:
-    """Changes the manifest."""
+    """Change the manifest."""
     path = folder / MANIFEST
     path.write_bytes(msgspec.json.encode(msgspec.json.decode(path.read_bytes()) | changes))
 

@@ -44,7 +44,7 @@ async def edited(api: RunningApi, org: Organization, history: RunHistory, count:
 
 
 async def versions(org: Organization, zone_id: str) -> list[dict[str, Any]]:
-    """Oldest first."""
+    """Return the edits, the oldest first."""
     return (await org.viewer.walk(f"/v1/zones/{zone_id}/versions"))[::-1]
 
 

@@ -37,7 +37,7 @@ def schedule(_start_us: int) -> Iterator[Slice]:
 
 
 def faulty(name: str, payload_format: PayloadFormat, per_message: int = 1) -> Ledger:
-    """A ledger of a run in which every fix has the fault, or every message."""
+    """Return a ledger of a run in which every fix has the fault, or every message."""
     ledger = Ledger()
     slices = with_faults(schedule, Faults({name: 1.0}), 1)(START_US)
     for messages in pack(slices, per_message):

@@ -58,7 +58,7 @@ def _until(condition: Callable[[], Any]) -> Any:
 def _call(
     stack: StackInfo, path: str, body: Mapping[str, Any] | None = None, token: str | None = None
 ) -> Any:
-    """A POST where there is a body, else a GET."""
+    """Return a POST where there is a body, else a GET."""
     request = urllib.request.Request(
         stack.api_url + path,
         None if body is None else json.dumps(body).encode(),

@@ -81,7 +81,7 @@ class World:
         status: int,
         **options: Any,
     ) -> Any:
-        """The JSON of an answer; a problem is kept, to be searched."""
+        """Return the JSON of an answer; a problem is kept, to be searched."""
         headers = {**options.pop("headers", {})}
         if bearer is not None:
             headers["Authorization"] = f"Bearer {bearer}"
@@ -124,7 +124,7 @@ class World:
 
 
 def forms(secret: str) -> set[str]:
-    """A secret as it may be written."""
+    """Return a secret as it may be written."""
     raw = secret.encode()
     encoded = {base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()}
     return {secret, quote(secret, safe=""), raw.hex()} | {text.rstrip("=") for text in encoded}
@@ -210,7 +210,9 @@ def organization(world: World) -> dict[str, str]:
 
 
 async def sign_in(world: World, admin: dict[str, str]) -> str:
-    """An API key, made after the admin has signed in in every way, also with a wrong password."""
+    """Return an API key, made after the admin has signed in in every way, also with a wrong
+    password.
+    """
     wrong = {**admin, "password": MADE_UP["a password that is wrong"]}
     await world.asked("POST", "/v1/auth/token", wrong, status=401)
     await world.asked("POST", "/v1/auth/session", wrong, status=401)

@@ -20,7 +20,7 @@ WAIT_S = 20.0
 
 
 def command(folder: Path, name: str, code: str) -> Command:
-    """A child that runs a line of Python."""
+    """Return a child that runs a line of Python."""
     return Command(
         name=name,
         argv=[sys.executable, "-c", code],
@@ -31,7 +31,7 @@ def command(folder: Path, name: str, code: str) -> Command:
 
 
 def part(folder: Path, name: str) -> Part:
-    """A child that tells of its end in a file that all parts share."""
+    """Return a child that tells of its end in a file that all parts share."""
     code = (
         "import signal, sys, time\n"
         "def end(*_):\n"

@@ -153,7 +153,7 @@ def test_an_endpoint_gets_what_it_bears_and_is_not_driven_into_its_timeout(servi
 
 
 def answered_by(workers: int, service_s: float) -> tuple[float, float]:
-    """The longest answer, and answers a second when the window has grown."""
+    """Return the longest answer, and answers a second when the window has grown."""
     lanes, now_s, longest_s, late = Lanes(LaneLimits()), 0.0, 0.0, 0
     lanes.add(claims_of(1, 20_000), NEVER)
     queue, busy = deque(), []

@@ -65,7 +65,7 @@ def mailing(connections: Pool, sender: _Sender) -> Mailing:
 
 
 async def _waiting(world: World, email: str = "a@example.com", name: str | None = None) -> UUID:
-    """A reset for the organization's admin is to be sent."""
+    """Ask for a password reset of the organization's admin."""
     org_id = await world.organization()
     await world.admin.execute("UPDATE users SET name = %s WHERE org_id = %s", (name, org_id))
     await world.admin.execute(

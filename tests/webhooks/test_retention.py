@@ -51,7 +51,7 @@ async def connections(database: DatabaseUnderTest) -> AsyncIterator[Pool]:
 async def _removed(
     connections: Pool, days: Days = FOR_EVER, metrics: Metrics | None = None
 ) -> dict[str, int]:
-    """One pass; what it removed."""
+    """Run one pass, and return what it removed."""
     worker = Retention(connections, days, metrics or Metrics(), LIMITS)
     return await worker.remove_old(asyncio.Event(), NOW)
 
@@ -88,7 +88,7 @@ async def _one(world: World, query: str, *values: object) -> Any:
 
 
 async def _oldest(world: World, vehicle: Vehicle) -> tuple[datetime, datetime]:
-    """The oldest fix and the oldest checkpoint."""
+    """Return the oldest fix and the oldest checkpoint."""
     fix = "SELECT min(time) FROM gps_events WHERE tracker_id = %s"
     checkpoint = "SELECT min(time) FROM asset_checkpoints WHERE asset_id = %s"
     return (
