@@ -1,4 +1,4 @@
-"""What every handler may need, made once per process."""
+"""The objects that every handler may need, made once per process."""
 
 from dataclasses import dataclass
 

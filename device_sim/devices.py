@@ -1,4 +1,5 @@
-"""How simulated devices speak: the versions of MQTT, the QoS, and what their stacks do wrong.
+"""The manner in which simulated devices speak: the versions of MQTT, the QoS, and the faults of
+their stacks.
 
 `mixed` gives the trackers of a fleet each of the values in turn, so that one tracker has one
 version and one QoS.

@@ -1,4 +1,4 @@
-"""What a fleet knows that it sent: each fix in the order of sending, and what became of it.
+"""The ledger of a fleet: each fix in the order of sending, and what became of it.
 
 A fix whose message is acknowledged must be found in the system, or in quarantine. One whose message
 was sent and never acknowledged may be there or not; it proves nothing, unless nobody waits for an

@@ -1,4 +1,4 @@
-"""From fixes that are due to messages: `fixes_per_message` fixes of one tracker in one message.
+"""The packing of due fixes into messages: `fixes_per_message` fixes of one tracker in one message.
 
 A message is due when its last fix is; at the end of the run, trackers send what they still hold.
 Within a tracker the order of the fixes is kept.

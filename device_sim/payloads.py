@@ -1,4 +1,4 @@
-"""How a simulated tracker writes its messages.
+"""The payloads of a simulated tracker's messages.
 
 What a format cannot carry is rounded before it is noted as sent, so that a ledger holds what the
 other side can know: the packed format keeps whole milliseconds and 1e-7 degrees.

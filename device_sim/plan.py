@@ -1,4 +1,4 @@
-"""What a fleet is asked to do: frozen values, checked when they are made (ValueError)."""
+"""The plan of a fleet: frozen values, checked when they are made (ValueError)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

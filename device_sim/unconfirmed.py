@@ -1,4 +1,5 @@
-"""What trackers with receipts keep until their receipt, and send again when it does not come.
+"""The messages that trackers with receipts keep until their receipt, and send again when it does
+not come.
 
 A message is known by its number, which goes with it as MQTT 5 correlation data.
 """

@@ -1,4 +1,4 @@
-"""What a punch is worth: is it proved that an employee was at a job site when they say so?
+"""The verdict on a punch: is it proved that an employee was at a job site when they say so?
 
 A punch is a claim. Each rule that has something to say about it gives a reason with its figures,
 and the worst of them is the verdict:

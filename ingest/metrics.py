@@ -1,4 +1,4 @@
-"""What an operator sees of ingest, in Prometheus' terms."""
+"""Metrics of ingest for Prometheus."""
 
 from collections import Counter as Tally
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Reads the memory of ingest back from the rows that its transactions wrote."""
+"""The recovery of ingest's memory from the rows that its transactions wrote."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""What grows old in quarantine is removed, in small steps, by whoever owns ingest."""
+"""The removal of old rows of quarantine, in small steps, by whoever owns ingest."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What an operator sees of one listener process, in Prometheus' terms."""
+"""Metrics of one listener process for Prometheus."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What a fix is, and how each format writes it: values, bytes, topics.
+"""Fixes and their formats: values, bytes, topics.
 
 Pure: no I/O, no clock, no environment. `now` is always an argument.
 """

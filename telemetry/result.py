@@ -1,4 +1,4 @@
-"""What became of a message after COMMIT: a closed list of codes."""
+"""The result of a message after COMMIT: a closed list of codes."""
 
 from __future__ import annotations
 

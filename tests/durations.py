@@ -1,4 +1,4 @@
-"""Writes how long each file of tests takes, so that `make test` begins with the longest.
+"""The time that each file of tests takes, written so that `make test` begins with the longest.
 
 python -m tests.durations var/tests.xml
 """

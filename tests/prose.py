@@ -5,10 +5,11 @@
 prints each fault as `path:line: fault` and exits with 1 if there is any. The rules:
 
 - the docstring of a function starts with a verb in the imperative, such as "Return";
-- the docstring of a class, a property or a fixture starts with a noun, not with a verb or "What";
+- the docstring of a module, a class, a property or a fixture starts with a noun, not with a verb or
+  "What";
 - no docstring, no text of the program and no page has one of the banned phrases.
 
-The name of a test says what the test shows, so its docstring may begin with any word.
+The name of a test, or of a module of tests, says what it shows: its docstring may begin anyhow.
 
 tests/cases/prose.toml holds the words. A module that stands there under `unclean` may have faults.
 The list may only shrink: a listed module without a fault is itself a fault.
@@ -26,7 +27,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 WORDS = ROOT / "tests" / "cases" / "prose.toml"
 READ_AS_VALUES = {"property", "cached_property", "fixture", "setter"}
-Function = ast.FunctionDef | ast.AsyncFunctionDef
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +39,21 @@ class Rules:
     also_nouns: frozenset[str]
     phrases: re.Pattern[str]
 
-    def docstring_fault(self, node: Function | ast.ClassDef, docstring: str) -> str | None:
+    def docstring_fault(self, node: Documented, docstring: str) -> str | None:
         """Return what is wrong with the first word of a docstring, or None."""
-        first = re.sub(r"^\W+", "", docstring).split()[0]
-        word = first.strip("`.,:;()'\"").lower()
-        if is_read_as_value(node):
-            is_verb = word in self.verbs or self.is_third_person(word)
-            if word in self.questions or (is_verb and word not in self.also_nouns):
-                return f"{node.name}: a noun is missing before {first!r}"
-        elif word not in self.verbs:
-            return f"{node.name}: {first!r} is no verb in the imperative"
-        return None
+        first = docstring.split()[0].strip("`.,:;()'\"")
+        word = first.lower()
+        if not is_read_as_value(node):
+            return None if word in self.verbs else f"{first!r} is no verb in the imperative"
+        is_name = docstring.startswith("`") or first.isupper()  # such as CONNECT
+        if is_name or word in self.also_nouns:
+            return None
+        is_wrong = word in self.questions or self.is_verb(word)
+        return f"a noun is missing before {first!r}" if is_wrong else None
 
-    def is_third_person(self, word: str) -> bool:
-        return {word.removesuffix("s"), word.removesuffix("es")} & self.verbs != set()
+    def is_verb(self, word: str) -> bool:
+        """Return whether a word is a verb, in the imperative or the third person."""
+        return not self.verbs.isdisjoint({word, word.removesuffix("s"), word.removesuffix("es")})
 
     def phrase_faults(self, text: str) -> Iterator[tuple[int, str]]:
         """Yield the offset of each banned phrase in a text, and the phrase."""
@@ -59,9 +61,9 @@ class Rules:
             yield match.start(), " ".join(match[0].split())
 
 
-def is_read_as_value(node: Function | ast.ClassDef) -> bool:
-    """Return whether callers see a value and no call: a class, a property or a fixture."""
-    if isinstance(node, ast.ClassDef):
+def is_read_as_value(node: Documented) -> bool:
+    """Return whether callers see no call: a module, a class, a property or a fixture."""
+    if isinstance(node, ast.Module | ast.ClassDef):
         return True
     names = {
         part.attr if isinstance(part, ast.Attribute) else getattr(part, "id", "")
@@ -71,13 +73,15 @@ def is_read_as_value(node: Function | ast.ClassDef) -> bool:
     return not names.isdisjoint(READ_AS_VALUES)
 
 
-def docstring_faults(tree: ast.Module, rules: Rules) -> Iterator[tuple[int, str]]:
+def docstring_faults(tree: ast.Module, module: str, rules: Rules) -> Iterator[tuple[int, str]]:
     """Yield line and fault of each docstring that begins with the wrong kind of word."""
     for node in ast.walk(tree):
-        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("test_"):
-            docstring = ast.get_docstring(node)
-            if docstring and (fault := rules.docstring_fault(node, docstring)):
-                yield node.lineno, fault
+        if isinstance(node, Documented):
+            name, docstring = getattr(node, "name", module), ast.get_docstring(node)
+            if not docstring or name.startswith("test_"):
+                continue
+            if fault := rules.docstring_fault(node, docstring):
+                yield getattr(node, "lineno", 1), f"{name}: {fault}"
 
 
 def text_faults(tree: ast.Module, rules: Rules) -> Iterator[tuple[int, str]]:
@@ -94,10 +98,12 @@ def page_faults(page: str, rules: Rules) -> Iterator[tuple[int, str]]:
         yield page.count("\n", 0, offset) + 1, f"banned phrase {phrase!r}"
 
 
-def module_faults(source: str, rules: Rules, is_unclean: bool) -> Iterator[tuple[int, str]]:
+def module_faults(
+    name: str, source: str, rules: Rules, *, is_unclean: bool
+) -> Iterator[tuple[int, str]]:
     """Yield line and fault of everything in a module; is_unclean: `unclean` lists the module."""
     tree = ast.parse(source)
-    found = [*docstring_faults(tree, rules), *text_faults(tree, rules)]
+    found = [*docstring_faults(tree, name, rules), *text_faults(tree, rules)]
     if not is_unclean:
         yield from found
     elif not found:
@@ -123,7 +129,8 @@ def faults() -> Iterator[str]:
     modules = [path for package in words["packages"] for path in (ROOT / package).rglob("*.py")]
     for path in sorted(modules):
         name = str(path.relative_to(ROOT))
-        for line, fault in module_faults(path.read_text(), rules, name in unclean):
+        source = path.read_text()
+        for line, fault in module_faults(path.stem, source, rules, is_unclean=name in unclean):
             yield f"{name}:{line}: {fault}"
         unclean.discard(name)
     for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")]):

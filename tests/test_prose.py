@@ -14,7 +14,7 @@ def rules() -> Rules:
 
 
 def faults_of(source: str, rules: Rules) -> list[int]:
-    return [line for line, _ in docstring_faults(ast.parse(source), rules)]
+    return [line for line, _ in docstring_faults(ast.parse(source), "module", rules)]
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,12 @@ def test_the_docstring_of_a_test_may_begin_with_any_word(rules: Rules) -> None:
     assert faults_of('def test_it_ends():\n    """Whoever waits."""', rules) == []
 
 
+def test_a_module_starts_with_a_noun_unless_it_holds_tests(rules: Rules) -> None:
+    tree = ast.parse('"""How a list is sorted."""')
+    assert len(list(docstring_faults(tree, "orders", rules))) == 1
+    assert list(docstring_faults(tree, "test_orders", rules)) == []
+
+
 def test_a_method_inside_of_a_function_is_read_too(rules: Rules) -> None:
     source = (
         'def f():\n    class C:\n        def g(self):\n            """How it goes."""\n    return C'
@@ -73,7 +79,7 @@ def test_a_method_inside_of_a_function_is_read_too(rules: Rules) -> None:
 def test_banned_phrases_are_found_in_pages_and_in_messages(words: str, rules: Rules) -> None:
     text = words.replace("_", " ")
     assert [line for line, _ in page_faults(f"One.\n{text}", rules)] == [2]
-    assert len(list(module_faults(f"say({text!r})", rules, is_unclean=False))) == 1
+    assert len(list(module_faults("m", f"say({text!r})", rules, is_unclean=False))) == 1
 
 
 def test_words_of_a_banned_phrase_apart_are_none(rules: Rules) -> None:
@@ -82,7 +88,7 @@ def test_words_of_a_banned_phrase_apart_are_none(rules: Rules) -> None:
 
 def test_a_listed_module_may_have_faults_and_must_have_one(rules: Rules) -> None:
     unclean, clean = 'class C:\n    """What it does."""', "x = 1"
-    assert list(module_faults(unclean, rules, is_unclean=True)) == []
-    assert [line for line, _ in module_faults(unclean, rules, is_unclean=False)] == [1]
-    assert len(list(module_faults(clean, rules, is_unclean=True))) == 1
-    assert list(module_faults(clean, rules, is_unclean=False)) == []
+    assert list(module_faults("m", unclean, rules, is_unclean=True)) == []
+    assert [line for line, _ in module_faults("m", unclean, rules, is_unclean=False)] == [1]
+    assert len(list(module_faults("m", clean, rules, is_unclean=True))) == 1
+    assert list(module_faults("m", clean, rules, is_unclean=False)) == []

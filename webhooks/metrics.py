@@ -1,4 +1,4 @@
-"""What a delivering process tells about itself, for Prometheus."""
+"""Metrics of a delivering process for Prometheus."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 

@@ -1,4 +1,4 @@
-"""What to do while the database is away: wait, a little longer each time, and say it once."""
+"""The waiting while the database is away: a little longer each time, and logged once."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""When an attempt that failed is repeated, and when a delivery is given up."""
+"""The times at which a failed attempt is repeated, and when a delivery is given up."""
 
 from dataclasses import dataclass
 

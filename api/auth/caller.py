@@ -1,4 +1,4 @@
-"""Who asks, and how they showed it."""
+"""The caller of a request, and the credential that it showed."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias

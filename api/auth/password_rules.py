@@ -1,4 +1,4 @@
-"""Which passwords are taken, after NIST SP 800-63B: length counts, composition does not.
+"""The rules for new passwords, after NIST SP 800-63B: length counts, composition does not.
 
 At least 12 characters. Refused is what is guessed first: common passwords, few characters again and
 again, and little more than the user's own address or name.

@@ -1,4 +1,4 @@
-"""Which pages of other origins may read answers (CORS, of the Fetch standard).
+"""The pages of other origins that may read answers (CORS, of the Fetch standard).
 
 None, unless their origin is set. Cookies are never asked for from elsewhere: a page of another
 origin brings a token. A preflight is an OPTIONS request like any other; these headers tell the

@@ -1,4 +1,4 @@
-"""How values are written: ids with their prefix, times in RFC 3339 with Z, JSON as ready bytes.
+"""The encoding of values: ids with their prefix, times in RFC 3339 with Z, JSON as ready bytes.
 
 An answer with content has the tag of that content. What is shown once (a secret) goes beside it in
 `once`: it is no part of what a later GET shows, and so not of the tag.

@@ -1,4 +1,4 @@
-"""What was raised, as a problem: the one place that turns exceptions into answers."""
+"""The one place that turns exceptions into problems."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What an operator sees of an API process, in Prometheus' terms.
+"""Metrics of an API process for Prometheus.
 
 Labels are bounded: a route is its template, what no route answers is `none`, a method that the API
 does not know is `other`, a status is its class, and a reason is the `code` of a problem document.

@@ -1,4 +1,4 @@
-"""What every request goes through, whatever becomes of it: an id, bounds of its head, a log line,
+"""The middleware of every request, whatever becomes of it: an id, bounds of its head, a log line,
 common headers, and an answer where the application failed.
 
 The id of a request is the client's own (`X-Request-Id`) where it is short and plain, else a new

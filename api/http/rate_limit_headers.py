@@ -1,4 +1,4 @@
-"""How a limit is told to the client: RateLimit headers, and 429 with Retry-After.
+"""The headers of a limit: RateLimit, and 429 with Retry-After.
 
 The headers are those of draft-ietf-httpapi-ratelimit-headers, structured fields (RFC 9651).
 """

@@ -1,4 +1,4 @@
-"""Where a request comes from, as it is counted."""
+"""The address that a request is counted under."""
 
 from ipaddress import IPv6Address, ip_address
 

@@ -1,4 +1,4 @@
-"""Whether a request may come in at all, before its parameters and its body are looked at.
+"""The gate that lets a request in, before its parameters and its body are looked at.
 
 A program (an access token or an API key) needs a plan that has the API, and is counted with all
 that its organization's programs ask. The dashboard's sessions are not gated and not counted: each

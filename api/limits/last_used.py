@@ -1,4 +1,4 @@
-"""When keys and sign-ins were last used: noted in memory by requests, written beside them.
+"""The last use of keys and sign-ins: noted in memory by requests, written beside them.
 
 At most once a minute for each, so what is stored is right to about a minute. A process that is
 killed loses what it had not written.

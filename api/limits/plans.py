@@ -1,4 +1,4 @@
-"""What an organization's plan lets programs do.
+"""The plans of organizations: the access of programs to the API.
 
 A plan is remembered for `FRESH_S`: a change of it has its effect in every process within that time.
 """

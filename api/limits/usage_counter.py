@@ -1,4 +1,4 @@
-"""How many requests the programs of each organization made: counted in memory, written beside them.
+"""The number of requests of each organization's programs: counted in memory, written beside them.
 
 What is stored is right to a few seconds. A process that is killed loses what it had not written;
 what cannot be written is tried again with what came meanwhile.

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of all operations alike: who we are, errors, headers."""
+"""The parts of the OpenAPI document that all operations share: who we are, errors, headers."""
 
 from collections.abc import Mapping
 from http import HTTPStatus

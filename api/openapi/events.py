@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of the events that webhooks carry.
+"""The description of webhooks' events in the OpenAPI document.
 
 `webhooks` has an entry for each type, with the schema and the example of the whole body.
 """

@@ -1,4 +1,4 @@
-"""Who may do what, and the one transaction in which a request does it.
+"""The permission of a caller, and the one transaction in which a request does its work.
 
 `Reader`, `Dispatcher` and `Admin` are the types of a handler's `access` parameter: naming one is
 what protects a route. A viewer and a technician read, a dispatcher also writes, and what is sent

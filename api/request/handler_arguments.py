@@ -1,4 +1,4 @@
-"""What a handler takes, read from its request.
+"""The arguments of a handler, read from its request.
 
 FastAPI knows it from the handler's signature, and documents it; to read it, it looks at every
 annotation anew for each request, which costs more than many a handler does. Here that is done once,

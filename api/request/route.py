@@ -1,6 +1,6 @@
-"""How a request is read before its handler runs, in this order: who asks, whether they may ask so
-much, which parameters, the body. `api.request.handler_arguments` makes of it what the handler
-takes.
+"""Routes: they read a request before its handler runs, in this order: who asks, whether they may
+ask that much, which parameters, the body. `api.request.handler_arguments` makes of it what the
+handler takes.
 
 The body is bounded while it arrives, to 16 KiB where anybody may ask. It must be called JSON, and
 is read by the letter of RFC 8259: no NaN, no infinity, UTF-8 only, nesting and the number of values

@@ -1,4 +1,4 @@
-"""Finds the route of a request by its method and the first words of its path.
+"""The index that finds the route of a request by its method and the first words of its path.
 
 FastAPI tries the pattern of one route after the other, which with a hundred routes costs more than
 many a handler does. Here only those are tried that begin with the same resource (`/v1/assets`), and

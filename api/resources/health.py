@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can serve."""
+"""Health: whether the process lives, and whether it can serve."""
 
 from fastapi import APIRouter, Request
 from psycopg import OperationalError

@@ -1,4 +1,4 @@
-"""How much of its plan the organization uses: this minute, and by the hour or the day."""
+"""The usage of an organization's plan: this minute, and by the hour or the day."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any

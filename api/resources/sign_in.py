@@ -1,4 +1,4 @@
-"""What signing in takes, whatever it gives: an address, a password, an organization.
+"""The parts that all sign-ins share: an address, a password, an organization.
 
 The organization may be left out where the address belongs to one alone.
 

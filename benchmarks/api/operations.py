@@ -1,4 +1,4 @@
-"""What the API is asked in `benchmarks.api.run`."""
+"""The requests of `benchmarks.api.run`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""From the figures of all rounds of `benchmarks.api.run` to a table and a result file.
+"""The table and the result file of `benchmarks.api.run`, from the figures of all rounds.
 
 A ratio is taken inside each round; the median of those counts. Goals are shown, never enforced.
 """

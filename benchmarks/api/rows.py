@@ -1,4 +1,4 @@
-"""What the API is asked about in `benchmarks.api.run`: a fleet with weeks of history behind it.
+"""The rows that `benchmarks.api.run` asks about: a fleet with weeks of history behind it.
 
 Statements outside db/, as in `benchmarks.common.rows`, without the triggers: nobody changed these
 rows, so there is nothing to write down of them.

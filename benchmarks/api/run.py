@@ -37,7 +37,9 @@ ZONES = 1_000
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("benchmarks.api.run", description="Measure the API.")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds to take the medians of (default 5)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="rounds to take the medians of (default 5)"
+    )
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("--only", default="", help="only operations whose name holds this")
     parser.add_argument("--fixes", type=float, default=5, help="millions of them (default 5)")

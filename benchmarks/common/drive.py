@@ -1,4 +1,4 @@
-"""Loads a subscriber and reads its rate between two instants.
+"""A measurement under load: a subscriber is loaded, and its rate read between two instants.
 
 The broker acknowledges a publisher at once, so a load generator left alone would pile up a backlog
 that costs the broker memory and processor time. `Drive` lets it run ahead of the subscriber by

@@ -1,4 +1,4 @@
-"""What a result was measured on: without it a figure says nothing."""
+"""The machine of a measurement: without it a figure says nothing."""
 
 import os
 import platform

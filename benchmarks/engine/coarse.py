@@ -1,4 +1,5 @@
-"""How often a coarse position enters and leaves a zone for nothing, and which visits it misses.
+"""A measurement of coarse positions: how often they enter and leave a zone for nothing, and which
+visits they miss.
 
     python -m benchmarks.engine.coarse [--devices N] [--no-result]
     python -m benchmarks.engine.coarse --tables RESULT    the tables of docs/geofence.md

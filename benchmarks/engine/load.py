@@ -1,5 +1,4 @@
-"""What the engine is measured with: workload W1 (`benchmarks.common.workload`) as zones and
-batches.
+"""The load of the engine: workload W1 (`benchmarks.common.workload`) as zones and batches.
 
 Variants change one thing each: how many zones, how many vertices each, which share of the fixes
 lies near an edge. Zones lie equally dense whatever their number.

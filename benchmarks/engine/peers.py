@@ -1,4 +1,4 @@
-"""What else answers "which zones is this point in", on the same points and zones.
+"""Other answers to "which zones is this point in", on the same points and zones.
 
 None of them judges: no state, no ways between fixes, no confirmation. Ours does all that in the
 figure that theirs are held against.

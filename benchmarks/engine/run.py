@@ -82,7 +82,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "benchmarks.engine.run", description="Measure the engine alone."
     )
-    parser.add_argument("--rounds", type=int, default=5, help="rounds to take the medians of (default 5)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="rounds to take the medians of (default 5)"
+    )
     parser.add_argument("--quick", action="store_true", help="one round")
     parser.add_argument("--only", default="", help="only parts whose name holds this")
     parser.add_argument(

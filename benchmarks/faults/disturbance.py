@@ -1,4 +1,4 @@
-"""What accidents and operators do to a database, for those who break a system on purpose.
+"""Accidents and interventions at a database, for those who break a system on purpose.
 
 As a superuser; not for the roles.
 """

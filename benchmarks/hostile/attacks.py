@@ -1,4 +1,4 @@
-"""What attackers do, one function each, and the table of all (`ATTACKS`).
+"""The attacks, one function each, and the table of all (`ATTACKS`).
 
 The victims' trackers have the numbers below `FIRST_TRACKER`; the attackers' organization has
 those from there on.

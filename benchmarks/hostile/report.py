@@ -1,4 +1,4 @@
-"""From what victims measured to a row and its verdict, a table and the facts of a result file."""
+"""The rows and verdicts of the victims' measurements, a table and the facts of a result file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

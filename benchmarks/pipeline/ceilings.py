@@ -1,4 +1,4 @@
-"""What the database takes from one writer: binary COPY of prebuilt buffers, nothing else.
+"""The ceiling of the database with one writer: binary COPY of prebuilt buffers, nothing else.
 
 The same rows, in the same order, into the same table with the same indexes as ingest writes them,
 as the same role; 20,000 rows a transaction.

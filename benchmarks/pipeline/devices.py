@@ -1,4 +1,4 @@
-"""What a listener takes for its connections, and what a device with a backlog waits.
+"""The cost of a listener's connections, and the waits of a device with a backlog.
 
     python -m benchmarks.pipeline.devices [--connections N] [--hours H]
 

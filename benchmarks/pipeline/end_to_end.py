@@ -1,4 +1,5 @@
-"""From a device's socket to committed rows: ceilings, ours and the usual way, side by side.
+"""A measurement from a device's socket to committed rows: ceilings, ours and the usual way, side by
+side.
 
     python -m benchmarks.pipeline.end_to_end [--quick] [--rounds N] [--only PART ...]
         [--profile FILE]
@@ -63,7 +64,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "benchmarks.pipeline.end_to_end",
         description="Measure the way from a tracker's socket to rows.",
     )
-    parser.add_argument("--rounds", type=int, default=3, help="rounds to take the medians of (default 3)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="rounds to take the medians of (default 3)"
+    )
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument(
         "--only", action="append", choices=PARTS, help="only this part; may be repeated"

@@ -1,4 +1,5 @@
-"""From the moment a message is handed to the kernel to its PUBACK, or to the commit of its fix.
+"""The latency from the moment a message is handed to the kernel to its PUBACK, or to the commit of
+its fix.
 
 A fix and the event that it gives are committed in one transaction, so all fixes tell of both. The
 load generator writes when it sent what and when that was acknowledged; the database knows when each

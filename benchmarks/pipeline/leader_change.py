@@ -1,4 +1,4 @@
-"""How long devices wait for a PUBACK while the owner changes, with a large fleet to remember.
+"""The wait of devices for a PUBACK while the owner changes, with a large fleet to remember.
 
 Some devices send a fix, wait for its PUBACK, and send the next one. Meanwhile the owner ends. What
 is measured is the longest time from PUBLISH to PUBACK over all devices.

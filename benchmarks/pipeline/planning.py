@@ -1,4 +1,4 @@
-"""What planning a batch costs, part by part: the work of ingest without broker and database.
+"""The cost of planning a batch, part by part: the work of ingest without broker and database.
 
 `PlanningLoad` has messages of workload W1 and hands them to ingest's own functions batch after
 batch, as `ingest.leader` does. `split` says how much processor time each part takes per fix.

@@ -1,4 +1,5 @@
-"""How long ingest takes from its start until it works, with a large fleet and its past to remember.
+"""The time that ingest takes from its start until it works, with a large fleet and its past to
+remember.
 
     python -m benchmarks.pipeline.ready [--trackers 100000] [--zones 10000] [--starts 3]
         [--changes 3] [--no-result]

@@ -1,4 +1,4 @@
-"""From the figures of all rounds to medians, ratios, a table and a result file.
+"""The medians, ratios, table and result file, from the figures of all rounds.
 
 A ratio is taken inside each round, where both sides met the same machine in the same minute; the
 median of those is what counts. Goals are shown, never enforced.

@@ -1,4 +1,4 @@
-"""How the costs of a fix and its latency move with trackers, zones, messages and batches.
+"""The change of a fix's cost and latency with trackers, zones, messages and batches.
 
     python -m benchmarks.pipeline.sweep [--quick] [--only TEXT]
 

@@ -1,4 +1,4 @@
-"""What is broken in a soak run, when, and how.
+"""The faults of a soak run: what is broken, when, and how.
 
 `planned` makes the schedule from a seed, pure. It has three parts, so that every process lives long
 through the faults of the others: in the first, ingest is ended; in the second, the database fails;

@@ -1,4 +1,4 @@
-"""What the database holds of a soak run's background, while it goes on and in the end."""
+"""The rows of a soak run's background in the database, while it goes on and in the end."""
 
 from __future__ import annotations
 

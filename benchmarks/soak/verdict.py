@@ -1,4 +1,4 @@
-"""What a soak run holds against the system, pure: is memory flat, and is a line in a log explained.
+"""The verdict on a soak run, pure: is memory flat, and is a line in a log explained.
 
 Memory is that which a process has for itself: anonymous pages (proc(5): RssAnon). Shared buffers
 and mapped files are left out, which each process of PostgreSQL counts as it comes to touch them.

@@ -1,4 +1,4 @@
-"""Looks at a running system from outside: what each process holds, and what each log says.
+"""Observations of a running system from outside: what each process holds, and what each log says.
 
 A process is kept by its incarnation: a successor of the same name is another one. Lines are stamped
 when they are seen, all by one clock, since not every log has times.

@@ -1,4 +1,4 @@
-"""What a database holds, so that two can be compared: the rows of each table and a hash over them.
+"""The contents of a database, for a comparison of two: the rows of each table and a hash over them.
 
 Only tables of ours that a crash does not empty count, and each chunk of the fixes is a table of its
 own. Rows are hashed in the order of the table's key, as COPY writes them: two tables with the same

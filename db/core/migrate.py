@@ -1,4 +1,4 @@
-"""Brings a database to the schema of this version.
+"""The migration of a database to the schema of this version.
 
 Migrations are the numbered files of `db/migrations`. Each runs once, in its own transaction, as
 opsc_owner; its SHA-256 is kept, and a file that was changed after it ran is refused. An advisory

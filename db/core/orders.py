@@ -1,5 +1,5 @@
-"""How a list is sorted and cut into pages: by a time of its rows, as a rule when they were made, or
-by their names, and by id where these agree.
+"""The orders of lists, and their pages: by a time of the rows, as a rule when they were made, or by
+their names, and by id where these agree.
 
 A page goes on behind the key of the last row of the one before. A row that keeps its key while a
 list is walked is shown once; rows never change when they were made.

@@ -1,4 +1,5 @@
-"""What a connection of a pool is asked: statements go out together, and are answered together.
+"""Pipelined statements on the connections of a pool: they go out together, and are answered
+together.
 
 psycopg's pipeline takes eight steps for a tenant and one statement of theirs, with a wait each;
 here it is one, for half the processor time (docs/benchmarks.md). It is made of what psycopg has

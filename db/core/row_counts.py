@@ -1,4 +1,4 @@
-"""How many rows the lists of an organization have where nothing is filtered.
+"""The numbers of rows in the lists of an organization, where nothing is filtered.
 
 The database keeps these totals by triggers, exact as of each COMMIT (`0010_quick_lists.sql`): to
 count the rows of a large organization would take longer than to read a page of them.

@@ -1,4 +1,6 @@
-"""Whether a login is under row-level security at all: a superuser is not, whatever the policies."""
+"""A check that a login is under row-level security at all: a superuser is not, whatever the
+policies.
+"""
 
 from db.core.connect import Connection
 

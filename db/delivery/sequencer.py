@@ -1,4 +1,4 @@
-"""Gives committed events their place: `events.seq`, and the deliveries that follow from it.
+"""The sequence of committed events: `events.seq`, and the deliveries that follow from it.
 
 `events.position` is drawn before an event's transaction commits, so a reader that goes on from a
 position misses what commits late. `seq` is given afterwards, by one owner at a time (the lease

@@ -1,4 +1,4 @@
-"""Where a webhook may be sent: the rule for the column `webhook_endpoints.url`.
+"""The rule for URLs of webhooks, in the column `webhook_endpoints.url`.
 
 A URL is written by a client and called by us from inside our network, so it must not reach what
 only we can reach (server-side request forgery). Registration asks `check_webhook_url`; delivery

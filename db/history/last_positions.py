@@ -1,4 +1,4 @@
-"""Where assets were last, and when trackers were last heard of: newest fixes, from the newest end.
+"""The last positions of assets, and the last times of trackers: newest fixes, from the newest end.
 
 History is cut by time into pieces, and a look-up that is not bounded in time opens all of them, for
 each asset again. So a page of assets is looked up in the last two days first, and what is not found

@@ -1,4 +1,4 @@
-"""What could not be stored as a fix, kept with the reason: what ingest writes of it.
+"""Quarantine as ingest writes it: messages that could not be stored as fixes, with the reason.
 
 The same refusal of the same bytes is one row that counts how often it was seen: a message that the
 broker hands over again after a crash is not kept twice. How much is kept of a tracker in a day is

@@ -1,4 +1,4 @@
-"""Removes data that has grown old, a bounded piece at a time, as opsc_deliver.
+"""The removal of old data, a bounded piece at a time, as opsc_deliver.
 
 Positions go by whole chunks where they are too old for the installation, and by rows where they are
 too old for their organization only. Events and audit events go from their beginning on, so that no

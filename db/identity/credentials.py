@@ -1,4 +1,4 @@
-"""Whose a credential is, and what they may now: asked before the organization is known.
+"""The owners of credentials, and their present rights: asked before the organization is known.
 
 One look-up is one round trip. It goes through functions of the owner, which take a hash, ids or an
 address and give ids: the application's role sees no row of anybody by it. None: there is no such

@@ -1,4 +1,4 @@
-"""How often signing in failed recently, counted in PostgreSQL, so for all processes alike.
+"""Recent failures to sign in, counted in PostgreSQL, so for all processes alike.
 
 Each key has a count that runs out with time. Some failures are free; beyond them each failure
 blocks the key for twice as long as the one before. A try is counted before it is judged, and taken

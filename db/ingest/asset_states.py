@@ -1,4 +1,4 @@
-"""What ingest keeps of an asset beyond its open visits and its last fix, as bytes.
+"""The state of an asset beyond its open visits and its last fix, as bytes.
 
 Opaque to SQL: what stands in them, ingest alone knows. Rows are written in the transaction of the
 fixes that they come from.

@@ -1,4 +1,4 @@
-"""What was known of assets at earlier fixes of theirs, as bytes: whence their past can be judged.
+"""States of assets at earlier fixes, as bytes, from which their past can be judged again.
 
 Opaque to SQL: what stands in them, ingest alone knows. A checkpoint holds as long as no fix before
 it arrives.

@@ -1,4 +1,6 @@
-"""What stored fixes say of a clock: whether a tracker was sending at a time of its own."""
+"""The evidence of stored fixes about a clock: whether a tracker was sending at a time
+of its own.
+"""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What ingest knows by heart: organizations' trackers, assets and their tags, assignments, zones.
+"""The registry of ingest: organizations' trackers, assets and their tags, assignments, zones.
 
 Read whole at start and then by revision: each row carries the number of its last change. An asset
 that is new, and its tags, have revision 0: they are read when it has its first tracker, since

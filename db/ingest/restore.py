@@ -1,4 +1,4 @@
-"""What ingest needs to go on where the last commit stopped: newest fixes and open visits.
+"""The rows from which ingest continues where the last commit stopped: newest fixes and open visits.
 
 It is read back from the rows that the same transactions wrote; what these do not tell stands in
 `db.ingest.asset_states`.

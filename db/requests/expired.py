@@ -1,4 +1,6 @@
-"""Takes away what can never be asked for again: by a role that is not under row-level security."""
+"""The removal of rows that can never be asked for again: by a role that is not under row-level
+security.
+"""
 
 from db.core.connect import Connection
 

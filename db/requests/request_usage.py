@@ -1,4 +1,4 @@
-"""How many requests an organization's programs made, by the hour."""
+"""The number of requests of an organization's programs, by the hour."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta

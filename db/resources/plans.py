@@ -1,4 +1,4 @@
-"""What an organization has paid for."""
+"""The plan that an organization has paid for."""
 
 from typing import Literal, NamedTuple
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Which asset carried which tracker, from when to when.
+"""The assignments of trackers to assets, from when to when.
 
 At any time a tracker has at most one asset and an asset at most one tracker: the schema's exclusion
 constraints hold that, and what breaks them raises psycopg.errors.ExclusionViolation. Writers take

@@ -1,4 +1,4 @@
-"""Whether a point lies in a packed shape or on its edge, compiled.
+"""The test whether a point lies in a packed shape or on its edge, compiled.
 
 Areas: a ray from the point to the east crosses an odd number of edges; exact, with an edge or a
 vertex counted as inside, as in GEOS (`covers`). Circles and corridors: by the distance on the

@@ -1,4 +1,4 @@
-"""Where the straight way from one fix to the next meets a packed shape, compiled.
+"""The meeting of the straight way between two fixes with a packed shape, compiled.
 
 The way is straight in longitude and latitude, as the edges are. Whether it meets an area's edge is
 decided exactly; where is as exact as doubles are. A touch is a meeting of no length, and what runs

@@ -1,4 +1,4 @@
-"""Where the straight way from one fix to the next lies in a circle or a corridor, compiled.
+"""The part of the straight way between two fixes in a circle or a corridor, compiled.
 
 For each edge of a corridor the distance from the way falls to a least value and rises again; the
 two places where it equals half the width are looked for on either side of that. A circle is the

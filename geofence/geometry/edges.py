@@ -1,4 +1,4 @@
-"""How far a point lies from the edges of a packed shape, compiled.
+"""The distance of a point from the edges of a packed shape, compiled.
 
 Of all edges the one that is nearest in the plane is measured on the ellipsoid first; of the others
 only those that a lower bound leaves in the race. In an area with slabs the search begins at the

@@ -1,4 +1,4 @@
-"""How large a shape is, for people: an area and a box on the map.
+"""The size of a shape, for people: an area and a box on the map.
 
 Areas are by geodesic edges, which is about what the straight edges of a zone enclose, and those of
 corridors count bends twice. Boxes hold the whole shape.

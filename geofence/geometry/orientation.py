@@ -1,4 +1,4 @@
-"""On which side of a line a point lies: the exact sign, whatever the rounding.
+"""The side of a line on which a point lies: the exact sign, whatever the rounding.
 
 A floating-point determinant decides wherever its error bound allows (the bound is from J. R.
 Shewchuk, "Adaptive Precision Floating-Point Arithmetic and Fast Robust Geometric Predicates",

@@ -1,4 +1,4 @@
-"""Whether too many zones lie over one place: a place is named only where it is so.
+"""A search for too many zones over one place: a place is named only where it is so.
 
 Exact tests are dear, so few places are tried: some in the new shape, and in what it shares with the
 boxes of others; of these the ones in most boxes are tried exactly. A crowd may be missed, never

@@ -1,4 +1,5 @@
-"""Which zone versions a fix, or the way to it, has to do with: the tree first, then the exact test.
+"""The zone versions that a fix, or the way to it, has to do with: the tree first, then the exact
+test.
 
 Compiled. What is found stands in the scratch arrays until the next look-up.
 """

@@ -1,4 +1,5 @@
-"""Which zones a batch of fixes enters, leaves and passes through. Values in, values out.
+"""The evaluator: the zones that a batch of fixes enters, leaves and passes through. Values in,
+values out.
 
     evaluation = evaluate(batch, state, index, now_us, gates)
     ... store evaluation.transitions in the transaction that stores the fixes ...

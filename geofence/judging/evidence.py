@@ -1,4 +1,5 @@
-"""What a place says of a zone: inside, outside, or neither, where it is too coarse. Compiled.
+"""The evidence of a place about a zone: inside, outside, or neither, where it is too coarse.
+Compiled.
 
 A fine fix says inside where the zone covers it. A coarse one has to lie deep inside or far outside:
 a parked phone whose positions wander by a hundred metres must not seem to move.

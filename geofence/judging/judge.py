@@ -1,4 +1,4 @@
-"""What one fix does to the memberships of one asset. Compiled.
+"""The effect of one fix on the memberships of one asset. Compiled.
 
 The asset under judgement stands in judged(desk) with its memberships in desk.member, the fix
 in desk.case[0].place. Every decision is looked up in `geofence.model.transitions.ACTIONS`.

@@ -1,4 +1,4 @@
-"""What happens to an asset without a fix: zones change, trackers change, deadlines pass. Compiled.
+"""Changes of an asset without a fix: zones change, trackers change, deadlines pass. Compiled.
 
 The asset under judgement stands in judged(desk) with its memberships in desk.member. What
 lies between its newest fix and the next, or now, is taken in order of time; at one instant changes
@@ -301,7 +301,7 @@ def _fall_due(desk: Desk, due_us: int) -> bool:
 
 @bare
 def _window_opens(desk: Desk, number: int) -> bool:
-    """Tell of an asset that is where it should not be when a window of the schedule opens."""
+    """Note an asset that is where it should not be when a window of the schedule opens."""
     opening, case, asset = desk.opening[number], desk.case[0], judged(desk)
     case.candidates = 1
     if not begin_step(desk):

@@ -1,4 +1,4 @@
-"""What compiled code works at: the zones, room to work in, and what it has found.
+"""The scratch of compiled code: the zones, room to work in, and what it has found.
 
 Nothing in the room outlasts one asset of one batch; it is kept from batch to batch to save making
 it.

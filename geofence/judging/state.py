@@ -1,4 +1,4 @@
-"""What the evaluator remembers of each asset: where it is, which zones it is in, what is under way.
+"""The evaluator's memory of each asset: its place, the zones it is in, the runs under way.
 
 A state changes only through `apply`; until then `evaluate` may be repeated from the same state.
 The caller applies what is stored: a state ahead of a commit that fails must be thrown away. Reading

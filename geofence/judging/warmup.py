@@ -1,4 +1,4 @@
-"""Compiles what is compiled, or takes it from where it is kept.
+"""The compilation of all compiled functions, or their loading from where they are kept.
 
 A process that is about to judge fixes calls `prepare` first, so that its first batch need not wait
 a minute where nothing is kept yet. `python -m geofence.judging.warmup` does it ahead of time and

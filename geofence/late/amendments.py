@@ -1,4 +1,5 @@
-"""What becomes of an asset's visits when a fix arrives out of order: stable ids, and what to tell.
+"""The amendments of an asset's visits when a fix arrives out of order: stable ids, and the events
+to publish.
 
 Visits are what the rules give for all fixes in order of their own time (`geofence.late.history`).
 Here the visits that follow now are held against those that were known. A visit keeps its id as long
@@ -299,7 +300,9 @@ class _Matching:
         self._settle(now.key, visit, is_end_new=True)
 
     def _settle(self, found_key: VisitKey, visit: Visit, *, is_end_new: bool) -> None:
-        """Tell what nobody was told of the visit. is_end_new: no end of it was known."""
+        """Add the facts of the visit that no event has published. is_end_new: no end of it was
+        known.
+        """
         if visit.dwelled is not None and not visit.told_dwell:
             visit = replace(visit, told_dwell=True)
             self._tell(Telling.DWELL, visit)

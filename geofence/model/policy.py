@@ -1,4 +1,4 @@
-"""Which transitions an organization wants to hear of: the table, and the questions asked of it.
+"""The transitions that alert: the table, and the questions asked of it.
 
 The words are those of the API and of events: transitions "enter", "exit", "dwell", "overspeed";
 causes "moved", "initial", "zone_changed", "reassigned", "silence". An enter and an exit that were

@@ -1,4 +1,4 @@
-"""What is remembered of a fix, an asset and a membership, as rows of numbers."""
+"""The memory of a fix, an asset and a membership, as rows of numbers."""
 
 import numpy as np
 

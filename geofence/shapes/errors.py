@@ -1,4 +1,4 @@
-"""How a geometry that is no zone is refused: with the place of the fault in what was given."""
+"""The error of a geometry that is no zone, with the place of the fault in what was given."""
 
 # pyright: reportUnknownMemberType=false
 # (shapely has no type information of its own)

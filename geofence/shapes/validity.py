@@ -1,4 +1,5 @@
-"""Whether rings bound an area: what is wrong, at which ring and vertex, and what would mend it.
+"""The check that rings bound an area: what is wrong, at which ring and vertex, and what would mend
+it.
 
 The check itself is GEOS's, once in the plane, where rings are continuous, and once more in one turn
 of the globe where an area reaches beyond. GEOS's work grows with the pairs of edges whose boxes

@@ -1,4 +1,4 @@
-"""Which zones are near a place: an index for single questions, which changes one zone at a time.
+"""The zones near a place: an index for single questions, which changes one zone at a time.
 
 It looks for boxes, so what it finds are candidates: the caller asks each one's shape for its
 distance. It names some zones that are a little farther away, and never misses one.

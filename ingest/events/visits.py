@@ -1,4 +1,4 @@
-"""From transitions to the rows that tell of them: visits, what becomes of them, events."""
+"""The rows that transitions make: visits, their changes, events."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

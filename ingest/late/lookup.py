@@ -1,4 +1,4 @@
-"""What the database knows of late fixes and of the assets that they belong to.
+"""Look-ups of late fixes in the database, and of the assets that they belong to.
 
 Most batches ask nothing of it. A plan that needs it says what (`PastNeeded`), and is made again
 with it.

@@ -1,4 +1,4 @@
-"""What late fixes change, as the rows that tell of it: visits and events."""
+"""The changes by late fixes, as rows: visits and events."""
 
 from collections.abc import Sequence
 from uuid import UUID

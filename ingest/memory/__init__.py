@@ -1,1 +1,1 @@
-"""What ingest remembers of assets between batches, and how that is kept."""
+"""The memory of assets between batches, and how it is kept."""

@@ -1,4 +1,5 @@
-"""What of an asset's state its visits and its newest fix do not tell: kept beside them, by UUIDs.
+"""The part of an asset's state that its visits and its newest fix do not show: kept beside them, by
+UUIDs.
 
 Most assets need no note: their newest stored fix is the last good one, nothing has happened since,
 and no run of fixes is under way. A note is written in the transaction of the fixes that it comes

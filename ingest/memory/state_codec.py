@@ -1,4 +1,4 @@
-"""What is known of an asset in a form that another process can read: UUIDs instead of ordinals."""
+"""The state of an asset in a form that another process can read: UUIDs instead of ordinals."""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Which messages and fixes go into quarantine, with the reason."""
+"""Acceptance: the messages and fixes that go into quarantine, with the reason."""
 
 from collections import defaultdict
 from collections.abc import Sequence

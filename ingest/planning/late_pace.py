@@ -1,4 +1,4 @@
-"""How many late fixes are judged in one plan: what a few milliseconds are enough for.
+"""The pace of late fixes: as many are judged in one plan as take a few milliseconds.
 
 A late fix is judged again with all that follows it, up to the next checkpoint: one costs as much as
 thousands of others, where a tracker sends from late to early. All others' acknowledgements wait for

@@ -1,4 +1,4 @@
-"""What one transaction will write for a batch of messages: values only, made from values.
+"""The plan of one transaction for a batch of messages: values only, made from values.
 
 A plan is made from the memory and changes nothing in it; `Memory.take` does, once the plan's
 transaction has begun and found nothing changed.

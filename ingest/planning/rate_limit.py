@@ -1,4 +1,4 @@
-"""How many fixes a second a tracker may send, counted in the tracker's own time.
+"""The rate limit of a tracker, fixes a second, counted in the tracker's own time.
 
 Each tracker has a bucket of tokens. It fills with the time between the fix and the one that arrived
 before it, whichever is earlier: a backlog that comes at once, in either order, does not count as

@@ -1,1 +1,1 @@
-"""Whose tracker it is, which asset carried it when, which zones there are."""
+"""The registry: the organization of each tracker, the asset that carried it when, and the zones."""

@@ -1,4 +1,4 @@
-"""Which asset a tracker was assigned to at a time."""
+"""The assets to which a tracker was assigned, by time."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,5 @@
-"""What a decision depends on, as of one revision: trackers, assets, assignments and zones.
+"""The facts that a decision depends on, as of one revision: trackers, assets, assignments and
+zones.
 
 The database numbers every change (`db.core.registry_revision`). Each ingest transaction compares
 that number with `Registry.revision`; where it has moved on, the batch is planned again after

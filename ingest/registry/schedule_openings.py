@@ -1,4 +1,4 @@
-"""When the hours of zones begin that somebody wants to hear of, as OPENING_DTYPE rows."""
+"""The beginnings of zones' hours that may alert, as OPENING_DTYPE rows."""
 
 from collections.abc import Iterator
 from typing import NamedTuple

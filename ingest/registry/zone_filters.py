@@ -1,4 +1,4 @@
-"""Which assets the choices of zones let through, and when: ids for ever, tags while they last."""
+"""The assets that zones' choices let through, and when: ids for ever, tags while they last."""
 
 from collections import defaultdict
 from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""Where messages come from: the link of the listeners, the inbox, an external broker."""
+"""Sources of messages: the link of the listeners, the inbox, an external broker."""

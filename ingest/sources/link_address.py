@@ -1,5 +1,5 @@
-"""Where the link to listeners is: a unix socket on one machine, TCP with or without TLS between
-machines.
+"""The address of the link to listeners: a unix socket on one machine, TCP with or without TLS
+between machines.
 """
 
 import re

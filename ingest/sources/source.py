@@ -1,4 +1,4 @@
-"""Where messages come from: the broker's session, and the inbox table beside it.
+"""Sources of messages: the broker's session, and the inbox table beside it.
 
     async for source, messages in in_turn(sources, current_limits):
         ...                                       # plan

@@ -1,4 +1,4 @@
-"""What a device hears of a message: MQTT 5's reason codes for the results of ingest."""
+"""The answers to a device's messages: MQTT 5's reason codes for the results of ingest."""
 
 from collections.abc import Mapping
 

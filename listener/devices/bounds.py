@@ -1,4 +1,4 @@
-"""How much the connections of a process may hold, and who waits when it is too much.
+"""The bounds of what the connections of a process may hold, and who waits when it is too much.
 
 Each connection has a guaranteed share, so that one which waits for its PUBACKs is read on and its
 PINGREQs are answered. Above the share a connection is paused while its organization, or all of them

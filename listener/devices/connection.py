@@ -320,7 +320,7 @@ class Device(asyncio.Protocol):
             self.end(self._leaving_code, "shutting down")
 
     def end(self, code: int, cause: str) -> None:
-        """Tell the device why (version 5), and close."""
+        """Send the device the reason (version 5), and close."""
         if self.is_closing:
             return
         self._worker.metrics.ended.labels(cause).inc()

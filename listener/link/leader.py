@@ -1,4 +1,4 @@
-"""Keeps the link to whoever owns the lease of ingest, for as long as the process runs."""
+"""The link to whoever owns the lease of ingest, kept for as long as the process runs."""
 
 import asyncio
 import ssl

@@ -320,12 +320,12 @@ class Link(asyncio.Protocol):
         self._end(error)
 
     def opened(self, origin: Origin) -> None:
-        """Tell the owner of a device that signed in, before its first message."""
+        """Notify the owner of a device that signed in, before its first message."""
         if self.epoch is not None:
             self._write(link.frame(Connections([self._opened(origin)], [])))
 
     def closed(self, origin: Origin) -> None:
-        """Tell the owner of a connection that is gone, of which all is answered."""
+        """Notify the owner of a connection that is gone, of which all is answered."""
         if self.epoch is not None:
             self._write(link.frame(Connections([], [origin.id])))
 

@@ -1,1 +1,1 @@
-"""What the listener reads from and writes to the database."""
+"""The data that the listener reads from and writes to the database."""

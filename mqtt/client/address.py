@@ -1,4 +1,4 @@
-"""Where the broker is, and how its certificate is checked.
+"""The address of the broker, and how its certificate is checked.
 
 `BrokerAddress.parse` takes `mqtt://host[:port]` (plain, 1883) and `mqtts://host[:port]` (TLS,
 8883) and raises ValueError with the reason for anything else. TLS is version 1.3 or nothing.

@@ -1,6 +1,4 @@
-"""How long to wait before connecting again: capped exponential, with jitter, without a clock of
-its own.
-"""
+"""The wait before connecting again: capped exponential, with jitter, without a clock of its own."""
 
 import random
 

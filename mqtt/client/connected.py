@@ -1,4 +1,4 @@
-"""Whether a session is connected and subscribed, as something that one can ask and wait for."""
+"""The connected state of a session, as something that one can ask and wait for."""
 
 import asyncio
 

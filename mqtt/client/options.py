@@ -1,5 +1,5 @@
-"""What a session is asked to be: frozen values, checked when they are made (ValueError says what
-is wrong).
+"""The options of a session: frozen values, checked when they are made (ValueError says what is
+wrong).
 
 Nothing here is read from the environment; a role builds the values from its own settings.
 """

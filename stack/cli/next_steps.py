@@ -1,4 +1,4 @@
-"""What somebody who has just started the system is told: where it is, and what to try."""
+"""Next steps for somebody who has just started the system: where it is, and what to try."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Deletes an organization, step by step (`db.resources.organization_removal`), while the system
-runs.
+"""The deletion of an organization, step by step (`db.resources.organization_removal`), while the
+system runs.
 """
 
 from __future__ import annotations

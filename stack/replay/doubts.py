@@ -1,4 +1,4 @@
-"""What looks wrong with a trace as a whole: warnings after a replay, with probable causes."""
+"""Doubts about a trace as a whole: warnings after a replay, with probable causes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which event each transition of a replay would give, if any."""
+"""The event that each transition of a replay would give, if any."""
 
 from __future__ import annotations
 

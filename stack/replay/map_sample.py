@@ -1,4 +1,5 @@
-"""What of a replay is drawn: every fix and transition of a short one, every so-and-so-many-th else.
+"""The sample of a replay that a map draws: every fix and transition of a short one, every
+so-and-so-many-th else.
 
 Bounded: where there are more than MAX_POINTS fixes (MAX_TRANSITIONS transitions), every second one
 that was kept is dropped, and from then on only every second one is kept. One device may be chosen:

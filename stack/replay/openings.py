@@ -1,4 +1,4 @@
-"""When the hours of zones begin that somebody is told of, as the evaluator takes it.
+"""The beginnings of zones' hours, as the evaluator takes them.
 
 A zone may open hundreds of times a year, and a fix may lie decades after the one before it: so
 openings are worked out when they are asked for, and about MAX_OPENINGS are held.

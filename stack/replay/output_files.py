@@ -1,4 +1,4 @@
-"""Where transitions go: a file whose name says its format, or stdout as CSV.
+"""The target of transitions: a file whose name says its format, or stdout as CSV.
 
 Either appears only when it is complete: a file under its name, stdout at the end. So a replay that
 fails, or must begin again, leaves nothing half written.

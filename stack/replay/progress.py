@@ -1,4 +1,4 @@
-"""How far a replay is, on stderr: a bar on a terminal, else a line every few seconds."""
+"""The progress of a replay on stderr: a bar on a terminal, else a line every few seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the properties of a zone feature say of it: rules, kind, hours, and which devices.
+"""The properties of a zone feature: rules, kind, hours, and which devices.
 
 The names are those of the API. A property that is null is as one that is not there. What is wrong
 is a StackError that names the zone and the property.

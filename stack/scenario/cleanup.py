@@ -1,4 +1,5 @@
-"""Takes away what a simulated run made in a system: trackers, assets, zones, webhook endpoints.
+"""The deletion of what a simulated run made in a system: trackers, assets, zones, webhook
+endpoints.
 
 What was stored meanwhile (fixes, visits, events) stays where only the API is at hand.
 """

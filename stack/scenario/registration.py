@@ -1,4 +1,4 @@
-"""Makes a scenario known to a system: assets, trackers, zones.
+"""The registration of a scenario with a system: assets, trackers, zones.
 
 Through its REST interface; where there are many trackers and the database is at hand, these and
 their assets go into it as the API writes them, many in one transaction: that takes a minute for

@@ -1,4 +1,4 @@
-"""What a simulated run consists of: who moves, when they send, and the zones on their way."""
+"""The parts of a simulated run: who moves, when they send, and the zones on their way."""
 
 import math
 from collections.abc import Iterator, Sequence

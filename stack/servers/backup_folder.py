@@ -110,7 +110,9 @@ def sha256_of(path: Path) -> str:
 
 
 def fingerprint(secret_key: str) -> str:
-    """Tell keys apart without telling anything of them. Raises StackError."""
+    """Return a fingerprint that distinguishes keys and reveals nothing of them.
+    Raises StackError.
+    """
     try:
         return derived_key(read_secret_key(secret_key), _FINGERPRINT).hex()[:16]
     except SecretKeyError as error:

@@ -1,4 +1,4 @@
-"""What `opsc doctor` looks at: each function returns findings and changes nothing."""
+"""The checks of `opsc doctor`: each function returns findings and changes nothing."""
 
 from __future__ import annotations
 

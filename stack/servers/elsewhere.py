@@ -1,4 +1,4 @@
-"""Whether servers that the settings name answer, asked before anything is started.
+"""A check that servers which the settings name answer, before anything is started.
 
 The roles would wait for them for a minute each, in silence.
 """

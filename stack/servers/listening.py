@@ -1,4 +1,6 @@
-"""Where devices connect to `opsc up`: the listener's ports, as its settings and as URLs."""
+"""The addresses at which devices connect to `opsc up`: the listener's ports, as its settings and as
+URLs.
+"""
 
 from __future__ import annotations
 

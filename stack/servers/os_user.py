@@ -1,4 +1,4 @@
-"""Who the servers and the roles run as.
+"""The user that the servers and the roles run as.
 
 PostgreSQL refuses to run as root, so root hands its servers to an unprivileged user that the
 system already has, and the roles too. Anyone else runs them as themselves. Files that a server

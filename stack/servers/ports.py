@@ -1,4 +1,4 @@
-"""Which port each part listens on, and who holds one that is taken.
+"""The port of each part, and who holds one that is taken.
 
 A port that a setting names is taken or refused; a usual one gives way to a free one, which is noted
 for `opsc up` to say.

@@ -1,4 +1,4 @@
-"""Finds the servers' programs, and fetches them where the system has none.
+"""The servers' programs, found or fetched where the system has none.
 
 ``provision(folder)`` returns where PostgreSQL 17 with TimescaleDB is: the system's own where it is
 installed, else a private copy that apt downloads and dpkg unpacks into ``folder``. Nothing outside

@@ -1,4 +1,4 @@
-"""Who the roles run as: where we are root, the servers' user, with as few rights as it takes."""
+"""The user of the roles: where we are root, the servers' user, with as few rights as it takes."""
 
 from __future__ import annotations
 

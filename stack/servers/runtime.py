@@ -1,4 +1,5 @@
-"""What a running ``opsc up`` leaves in its data folder for other commands on the same machine.
+"""The files that a running ``opsc up`` leaves in its data folder for other commands on the same
+machine.
 
 - ``lock``: held (flock) as long as it runs, so also free after a kill -9.
 - ``secrets.json``: made once and kept, since stored webhook secrets hang on it.

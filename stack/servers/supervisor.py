@@ -1,4 +1,5 @@
-"""Keeps the parts of a system running: starts them, restarts what dies, ends all in order.
+"""The supervisor that keeps the parts of a system running: starts them, restarts what dies, ends
+all in order.
 
 Parts are started in the order given; each may wait for the ones before it. A part that fails at its
 first start fails the whole (``PartFailed``). One that dies later is started again after a pause

@@ -1,4 +1,6 @@
-"""Where a simulated run stands, on stderr: a live table on a terminal, else a line now and then."""
+"""The progress of a simulated run on stderr: a live table on a terminal, else a line
+now and then.
+"""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How long it takes from the sending of a fix to the webhook that it caused.
+"""The time from the sending of a fix to the webhook that it caused.
 
 Looked at are enters that one fix decides at once: a device that moved into a zone whose rules ask
 for no confirmation. All other events wait by their nature, for further fixes or for a deadline.

@@ -1,4 +1,4 @@
-"""What came out held against what should have: pure functions over plain values.
+"""The comparison of what is stored with what must be: pure functions over plain values.
 
 Each function gives a `Comparison`: how many things were expected and found, and every difference by
 kind, the first few of each in words. Any difference means that a promise of the system is broken;

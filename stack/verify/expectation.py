@@ -1,4 +1,4 @@
-"""What a system must have made of a run: an in-memory replay of the simulator's ledger.
+"""The expectation of a run: an in-memory replay of the simulator's ledger.
 
 The replay takes the fixes that are stored (`stack.verify.fix_fates`) in the order in which each
 tracker's arrived. A fix that repeats an identity is not stored again. Assets whose fixes arrive in

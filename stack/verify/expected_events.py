@@ -1,4 +1,4 @@
-"""What the transitions of a run amount to: visits, and the events that tell of them."""
+"""The visits and events that the transitions of a run make."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""What becomes of each sent fix by itself: stored, mended, or refused with which reason.
+"""The fate of each sent fix by itself: stored, mended, or rejected with which reason.
 
 Worked out from what was sent alone, by the rules that docs/wire-format.md has, and not by the code
 of ingest, so that the two can be held against each other.

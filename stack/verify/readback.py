@@ -1,5 +1,4 @@
-"""What a system says that it has, of one organization, through its API: fixes, quarantine, visits
-and events.
+"""The data of one organization, read back through the API: fixes, quarantine, visits and events.
 
 Fixes are read tracker by tracker, which walks along the index, and counted once for the whole
 organization, so that a row of a tracker that is not ours does not go unseen.

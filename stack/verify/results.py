@@ -1,4 +1,4 @@
-"""What comes out of a run, as plain values that can be compared."""
+"""The results of a run, as plain values that can be compared."""
 
 from typing import NamedTuple
 

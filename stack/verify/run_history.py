@@ -1,4 +1,4 @@
-"""What a system was told of zones and trackers during a run, and from when to when it holds.
+"""The history of zones and trackers during a run, and from when to when each entry holds.
 
 Positions stand for things: of a tracker or an asset in the fleet, of a zone in `zone_ids`. Instants
 are microseconds since 1970, as the system gave them.

@@ -1,4 +1,4 @@
-"""What of an organization belongs to a run, where others are at work in it too.
+"""The part of an organization that belongs to a run, where others are at work in it too.
 
 Such an organization may have fixes, events and visits from before the run, and gets others beside
 it. What is the run's is told by its trackers, and by pairs of its assets and its zones.
@@ -57,7 +57,7 @@ class SharedOrganization:
         self._assets = frozenset(self.history.asset_ids)
 
     def is_ours(self, event: Json) -> bool:
-        """Tell whether one of our assets and one of our zones made it."""
+        """Return whether one of our assets and one of our zones made it."""
         data = event["data"]
         is_asset = data.get("asset_id") in self._assets
         return is_asset and data.get("zone_id") in self.history.zone_ids

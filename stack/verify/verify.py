@@ -1,4 +1,5 @@
-"""Holds what a system made of a simulated run against what the simulator knows that it sent.
+"""The verification of a simulated run: what the system made of it, compared with what the simulator
+sent.
 
 It waits until the run has drained, reads rows, quarantine, visits and events back through the API,
 takes the webhooks from its own receiver, where the system can reach one, and compares all of it

@@ -1,1 +1,1 @@
-"""How each format writes fixes."""
+"""The formats of fixes, one file each."""

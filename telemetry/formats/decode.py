@@ -1,4 +1,4 @@
-"""From the payloads of many messages to one batch of fixes and a list of refusals.
+"""The decoder of many messages: one batch of fixes and a list of rejections.
 
 `decode` never raises for what a device may send. What one message gives does not depend on its
 neighbours: decoding a list is decoding each alone, put together. Each message ends as fixes, as

@@ -1,4 +1,4 @@
-"""What a decoder gives back, and how fixes with a bad time or position are taken out of it."""
+"""The result of a decoder, and how fixes with a bad time or position are taken out of it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""What a message says of its last fix, even where the fix itself was refused.
+"""The time and seq of a message's last fix, even where the fix itself was rejected.
 
 A device knows a message again by the time and seq that it wrote, so they are read as they were
 sent: nothing is checked or mended here.

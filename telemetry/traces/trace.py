@@ -1,4 +1,5 @@
-"""What the readers of trace files share: chunks of fixes, devices, bounds, errors with a place.
+"""The common parts of the readers of trace files: chunks of fixes, devices, bounds, errors with a
+place.
 
 A reader gathers plain columns and says where each row stands in its file; `batch_of` judges them.
 Coordinates must lie in range, 0,0 included; nothing else is judged. Bytes come from any object with

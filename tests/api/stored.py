@@ -1,4 +1,4 @@
-"""What ingest and the sequencer would have written, put there by hand."""
+"""Rows that ingest and the sequencer would have written, put there by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What of our readers the inputs of the fuzzers reach, and which of them are enough for it.
+"""The parts of our readers that the inputs of the fuzzers reach, and which inputs are enough for
+it.
 
     python -m tests.fuzz.coverage FOLDER
 

@@ -1,4 +1,4 @@
-"""Plays a script, which is any bytes, to the server's machine, twice, and compares.
+"""The player of a script, which is any bytes: to the server's machine, twice, and compared.
 
 One machine gets the device's bytes in the pieces that the script cuts. The other one gets packet
 by packet and is held against the plain reading of `reference`: which messages are handed out, which

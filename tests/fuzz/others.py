@@ -1,4 +1,4 @@
-"""Whatever else strangers and broken peers send: payloads, PROXY headers, frames of the link."""
+"""Other input of strangers and broken peers: payloads, PROXY headers, frames of the link."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""What the MQTT tests share: both event loops, an address, a topic."""
+"""The common parts of the MQTT tests: both event loops, an address, a topic."""
 
 import asyncio
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Who is served next: claimed deliveries wait in a lane per endpoint, and lanes take turns.
+"""The queue of claimed deliveries: they wait in a lane per endpoint, and lanes take turns.
 
 An endpoint that hangs must delay nobody else, and it shows only by not answering. So each lane has
 a window, the attempts that it may have in flight: it begins at one, grows by one with each accepted

@@ -1,4 +1,4 @@
-"""How a letter leaves: into a folder, or to a mail server. Both raise SendError where it did not.
+"""The ways of a letter: into a folder, or to a mail server. Both raise SendError where it did not.
 
 A file sender writes one `.eml` for each letter, for installations without a mail server and for
 development. The mail server is spoken to over TLS, which a server on this machine alone need not

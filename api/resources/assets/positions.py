@@ -1,4 +1,6 @@
-"""Where all assets were last: a list, or a map as GeoJSON (RFC 7946) where that is accepted."""
+"""The last positions of all assets: a list, or a map as GeoJSON (RFC 7946) where that
+is accepted.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Any

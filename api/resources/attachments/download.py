@@ -1,4 +1,4 @@
-"""How a file is sent: by pieces, as something to keep and never to show.
+"""The download of a file: by pieces, as something to keep and never to show.
 
 A browser does not run it, whatever is in it: it is an attachment, its type is not guessed anew, and
 a page that embeds it gets a sandbox without rights. One range of bytes may be asked for (RFC 9110,

@@ -1,4 +1,4 @@
-"""How a file is taken in: `multipart/form-data` with one part `file`, and fields beside it.
+"""The upload of a file: `multipart/form-data` with one part `file`, and fields beside it.
 
 The body is bounded while it arrives, and what is longer than a megabyte waits in a temporary file.
 What kind of file it is, its content says: images and PDF by their first bytes, and text by being

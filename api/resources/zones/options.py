@@ -1,4 +1,5 @@
-"""When a zone counts as entered and left: the fields of geofence.model.rules.Rules, all optional.
+"""The rules by which a zone counts as entered and left: the fields of geofence.model.rules.Rules,
+all optional.
 
 What a zone leaves null is as its organization has it, else as `Rules` has it by default; only what
 was given is stored.

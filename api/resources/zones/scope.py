@@ -1,4 +1,4 @@
-"""When and for which assets a zone is: its schedule, and the ids and tags of its assets."""
+"""The scope of a zone: its schedule, and the ids and tags of its assets."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any

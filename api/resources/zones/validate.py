@@ -1,4 +1,4 @@
-"""What the making of a zone would say, without making it: for drawing tools and imports.
+"""A trial of creating a zone, without creating it: for drawing tools and imports.
 
 The answer is 200 whether the zone is good or not. A body that is no zone at all, with unknown
 fields or of wrong types, is the same 422 as there.

@@ -1,4 +1,4 @@
-"""Whether a geometry is an area that fixes can be judged by, and what to say where it is not."""
+"""The check of a geometry: an area that fixes can be judged by, or the problem to answer."""
 
 from collections.abc import Mapping
 from typing import Any
