@@ -1,10 +1,10 @@
-"""A batch of fixes as columns: what decoders make, the evaluator judges and COPY writes.
+"""A batch of fixes as columns. Decoders make it, the evaluator judges it, and COPY writes it.
 
-One numpy structured array holds the columns of fixed width; `attributes`, which few fixes have, lie
-beside it by row number. There is no Python object per fix.
+One numpy structured array holds the columns of fixed width. `attributes`, which few fixes have, are
+kept beside the array by row number. There is no Python object per fix.
 
-Event time is `time_us`, whole microseconds since 1970-01-01T00:00:00Z, the resolution of
-PostgreSQL. A column of an optional value is meaningful only where its bit is set in `known`.
+Event time is `time_us`: whole microseconds since 1970-01-01T00:00:00Z, the resolution of
+PostgreSQL. The column of an optional value is valid only if its bit is set in `known`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,9 +2,9 @@
 
     trk_06bqt0k1vhd8f3z7n2mwx9c5ra
 
-The alphabet is Crockford's in lower case (no i, l, o, u), most significant digit first, so the text
-of two UUIDv7 sorts as they were made. `derived_id` gives the same id for the same parts for ever:
-the ids of visits and events are derived, which is what makes writing them twice impossible.
+The alphabet is Crockford's in lower case (no i, l, o, u), most significant digit first, so the
+texts of UUIDv7 sort by the time of their creation. `derived_id` always gives the same id for the
+same parts. The ids of visits and events are derived, so that they cannot be stored twice.
 """
 
 from hashlib import blake2b

@@ -1,11 +1,12 @@
 """Event times: text with a zone, or milliseconds since 1970, to whole microseconds and back.
 
-Text is RFC 3339, and of ISO 8601 what devices are seen to write beside it: a blank or a small `t`
-between date and time, seconds left out, a comma before the fraction, a zone as `+0200` or `+02`. A
-zone must be there: a time without one is a guess. Digits beyond the microsecond are cut off, so
-that the same text is the same time for ever. Second 60 is read as the second after 59.
+Text is RFC 3339, and some forms of ISO 8601 that devices write: a blank or a small `t` between date
+and time, no seconds, a comma before the fraction, a zone as `+0200` or `+02`. A time without a zone
+is refused, because it would be a guess. Digits beyond the microsecond are cut off, so that the same
+text always gives the same time. Second 60 is read as the second after 59.
 
-`parse_time_us` raises; the two functions over many values put NO_TIME where one cannot be read.
+`parse_time_us` raises TimeError; the functions over many values return NO_TIME for a value that
+cannot be read.
 """
 
 import functools
@@ -106,8 +107,8 @@ def format_times(times_us: NDArray[np.int64]) -> list[str]:
 
 
 def epoch_ms_to_us(times_ms: Sequence[float] | NDArray[Any]) -> NDArray[np.int64]:
-    """Return milliseconds since 1970, whole or not, to microseconds; NO_TIME outside the years 1 to
-    9999.
+    """Convert milliseconds since 1970, whole or not, to microseconds; NO_TIME outside the years 1
+    to 9999.
 
     Whole milliseconds are exact; a fraction is rounded to the microsecond.
     """

@@ -1,7 +1,7 @@
 """Errors as the client sees them: RFC 9457 problem documents with a stable `code`.
 
-A problem says whose fault it was and where; it never carries a text of the database, a path of the
-server or anything of another organization.
+A problem says whose fault it was and where. It never carries a text of the database, a path of the
+server or data of another organization.
 """
 
 from collections.abc import Mapping

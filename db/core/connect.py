@@ -1,11 +1,11 @@
 """Connections whose waits are all bounded.
 
-PostgreSQL's own defaults wait for ever: for a lock, for a peer that is gone, for a client that
-sleeps inside a transaction. A hung owner would so block its successor. Every connection of ours
-carries the limits below; a caller that needs longer says so.
+By default PostgreSQL waits for ever: for a lock, for a peer that is gone, for a client that sleeps
+inside a transaction. So a frozen leader would block its successor. Each of our connections carries
+the limits below; a caller that needs more time passes its own limits.
 
-Connections are in autocommit: a transaction is where the code says `async with conn.transaction()`,
-or `db.core.tenant.tenant`.
+Connections are in autocommit. A transaction begins only with `async with conn.transaction()` or
+`db.core.tenant.tenant`.
 """
 
 import select
@@ -35,8 +35,8 @@ class Limits:
 
 
 def check_url(url: str) -> None:
-    """Raise ValueError where `url` is no connection URL. The text shows nothing of it: libpq's own
-    may show the password."""
+    """Raise ValueError where `url` is no connection URL. The error shows nothing of the URL,
+    because libpq's own text may show the password."""
     try:
         parts = conninfo_to_dict(url) if url.startswith(_SCHEMES) else {}
     except ProgrammingError:

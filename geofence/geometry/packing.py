@@ -78,7 +78,7 @@ def pack(shapes: Sequence[Shape]) -> tuple[Arena, NDArray[np.void]]:
 
 
 class ArenaBuilder:
-    """An arena that grows. What was given out before stays as it was: rows are only added."""
+    """An arena that grows. Arenas that were returned before stay valid: rows are only added."""
 
     def __init__(self) -> None:
         self._vertices = Column(np.empty((0, 2)))

@@ -5,9 +5,9 @@ values out.
     ... store evaluation.transitions in the transaction that stores the fixes ...
     state.apply(evaluation.delta)          # after COMMIT
 
-Nothing is changed by evaluating: it may be repeated. The work is done by compiled code, which runs
-without holding the interpreter: `walk` takes asset by asset, `judge` fix by fix, `timeline` what
-happens without a fix.
+`evaluate` changes nothing, so it may be repeated. The work is done by compiled code, which releases
+the interpreter: `walk` goes from asset to asset, `judge` from fix to fix, and `no_fix` applies
+changes without a fix.
 """
 
 from dataclasses import dataclass
@@ -45,9 +45,9 @@ _LATE_NEWS_US = 600_000_000
 class Evaluation:
     """The result of one batch.
 
-    transitions: TRANSITION_DTYPE, in order of the fix that made them known, those that none did at
-    the end; for one fix in order of time, exits before enters, zone. delta: for `State.apply`.
-    late: bool, (n,): which fixes lie at or before their asset's newest and were left out.
+    transitions: TRANSITION_DTYPE, in order of the fix that made them known; transitions without a
+    fix at the end; for one fix in order of time, exits before enters, zone. delta: for
+    `State.apply`. late: bool, (n,): which fixes lie at or before their asset's newest and were left out.
     suspect: bool, (n,): which fixes could only be reached too fast, and changed nothing.
     healed: PLACE_DTYPE: earlier suspect fixes that have turned out to be good.
     postponed: bool, (n,): which fixes were not judged: the organization has had its transitions.

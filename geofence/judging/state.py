@@ -1,10 +1,10 @@
 """The evaluator's memory of each asset: its place, the zones it is in, the runs under way.
 
-A state changes only through `apply`; until then `evaluate` may be repeated from the same state.
-The caller applies what is stored: a state ahead of a commit that fails must be thrown away. Reading
-and applying cost in proportion to the assets concerned, never to all assets.
+A state changes only by `apply`; until then `evaluate` may be repeated from the same state. If a
+state was applied before a COMMIT that then fails, the caller throws the state away. The cost of
+reading and applying is proportional to the assets concerned, not to all assets.
 
-Assets are small whole numbers that the caller gives out.
+Assets are small whole numbers that the caller assigns.
 """
 
 from collections.abc import Callable
@@ -35,8 +35,8 @@ class StateDelta:
 
     assets: ASSET_DTYPE, one row for each asset that had a fix or a change. count: how many
     memberships each has afterwards, (assets,); memberships: MEMBERSHIP_DTYPE, all of them, in order
-    of `assets`. ticked_us: up to when all assets have been looked at, with or without a fix; mark:
-    by which marks of the zones.
+    of `assets`. ticked_us: the time up to which all assets have been judged, with or without a fix;
+    mark: the marks of the zones up to which they have.
     """
 
     assets: NDArray[np.void]

@@ -28,8 +28,10 @@ _CHAIN = 3  # so many suspect fixes that agree are believed
 
 
 class Work(NamedTuple):
-    """row: the batch, FIX_DTYPE. asset: who is looked at; first: of each the first fix, -1 where it
-    has none; following: by fix, the asset's next one, -1.
+    """The batch to walk through.
+
+    row: the batch, FIX_DTYPE. asset: the assets to judge; first: the first fix of each asset, -1
+    without any; following: by fix, the asset's next fix, -1.
     """
 
     row: Records

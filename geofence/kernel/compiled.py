@@ -1,12 +1,12 @@
 """Functions that numba compiles: plain loops over numbers and arrays at the speed of C.
 
-They release the interpreter while they run, so another thread may go on meanwhile. The machine code
-is kept beside the source, or in the user's cache folder. What somebody else has kept beside the
-source is used by a user who cannot write there; else, where neither can be written, it is made anew
-in each process.
+The functions release the interpreter while they run, so that another thread can run. The machine
+code is cached beside the source, or in the user's cache folder. A user who cannot write beside the
+source uses the code that somebody else has cached there. If neither place can be written, each
+process compiles again.
 
-numba takes kept code for good as long as the file of the function itself is the same, though it
-holds the code of all functions that it calls. Here its key names what all of them say.
+numba's own cache checks only the file of the function itself, although the machine code includes
+all functions that it calls. Here the key of the cache is a hash over all of them.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false

@@ -1,13 +1,13 @@
 """The amendments of an asset's visits when a fix arrives out of order: stable ids, and the events
 to publish.
 
-Visits are what the rules give for all fixes in order of their own time (`geofence.late.history`).
-Here the visits that follow now are held against those that were known. A visit keeps its id as long
-as any of it stays: one that is split leaves it to its earlier part, two that are joined keep the
-earlier one's. What nobody has been told yet is told; what somebody was told is amended. The later
-part of a split visit is a visit that nobody has been told of: it has its own enter, dwell,
-overspeed and exit. What is retracted stays so: a stay that proves true after all is a visit of its
-own.
+Visits follow from the rules applied to all fixes in order of their own time
+(`geofence.late.history`). This module compares the visits that follow now with the visits that were
+known. A visit keeps its id as long as any part of it remains: a split visit leaves its id to the
+earlier part, and two joined visits keep the id of the earlier one. New facts are published;
+published facts are amended. The later part of a split visit is a new visit with its own enter,
+dwell, overspeed and exit. A retracted visit stays retracted: a stay that proves true after all is a
+new visit.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -61,11 +61,11 @@ class Place(NamedTuple):
 class Visit:
     """One stay of the asset in a zone, as it is known now.
 
-    left: None while it lasts. dwelled: when and where it had lasted for so long. overspeed: when
-    and where the asset first was faster than the zone allows. told_*: whether it was told that it
-    began, that it ended, of its dwell and its overspeed, even if that does not hold any more. Of
-    what nothing on the ground made (`geofence.model.transitions.SILENT`) nobody is told. revision
-    counts from 1.
+    left: None while the visit lasts. dwelled: when and where it had lasted for the dwell time.
+    overspeed: when and where the asset first was faster than the zone allows. told_*: whether an
+    event of its beginning, end, dwell or overspeed was published, even if that does not hold any
+    more. A change that nothing on the ground made (`geofence.model.transitions.SILENT`) has no
+    event. revision counts from 1.
     """
 
     key: VisitKey
@@ -97,9 +97,7 @@ class Visit:
 
 
 class Telling(StrEnum):
-    """An event to publish about a visit. The last five correct an event that was published before.
-    The last five are changes of what was told before.
-    """
+    """An event to publish about a visit. The last five correct an earlier event."""
 
     ENTER = "enter"
     EXIT = "exit"
@@ -144,7 +142,7 @@ class Told(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Something to tell, and the visit as it is then.
+    """An event to publish, and the visit as it is then.
 
     late: a fix out of order made it known. fix: the number of the fix that made it known, among
     those that were taken together. step: see `geofence.model.transitions.TRANSITION_DTYPE`.
@@ -186,8 +184,8 @@ class News:
 
 
 class Amended(NamedTuple):
-    """visits: as they are from now on; names: the key of each by the key that it would have if
-    nothing had been known; news: what to tell, in order."""
+    """The result of `amend`. visits: as they are from now on; names: the key of each by the key
+    that it would have if nothing had been known; news: the events to publish, in order."""
 
     visits: list[Visit]
     names: dict[VisitKey, VisitKey]

@@ -6,16 +6,15 @@
     revision = history.pass_time(now_us, circumstances)
     state.apply(history.state())
 
-The careful path, for assets with late fixes. Each fix is put in its place, and what follows from
-there is judged again by `geofence.judging.evaluator`: the rules are those of every other fix. So
-the visits are the same whatever the order of arrival; what is told depends on that order, and on
-nothing else.
+This is the path of assets with late fixes. Each fix is put in its place in the order of time, and
+`geofence.judging.evaluator` judges again from there, by the same rules as every other fix. So the
+visits are the same for every order of arrival; only the events depend on that order.
 
-A history may also end at an instant whose state is known, if what fixes change is over by then:
-`Unsettled` tells that it is not, and that more of the past is needed.
+A history may also end at an instant whose state is known, if the effect of the fixes is over by
+then. `Unsettled` is raised if it is not, so that more of the past is needed.
 
 The fixes lie in segments, each with the state before it. Judging begins with the segment of the new
-fix and ends where a segment leaves the state that the next one was judged from.
+fix. It ends where a segment ends in the state from which the next segment was judged before.
 """
 
 from bisect import bisect_right
@@ -49,11 +48,12 @@ _BEGUN_BEFORE = -1  # `again` of the names of visits that go on at the beginning
 class Revision:
     """The changes that one fix makes, or several fixes in order.
 
-    news: what to tell, in order. visits: those that are others now, or new. openings:
-    TRANSITION_DTYPE, schedules that opened on the asset where it should not be, as far as that was
-    not known; row, step and time_us are theirs in the order of the news. suspect: (tracker,
-    time_us, seq) of fixes with whether they are suspect from now on, the new fix's own included.
-    is_new: False for a fix that is known. fixes: how many fixes it is of; 0 where none brought it.
+    news: the events to publish, in order. visits: changed and new visits. openings:
+    TRANSITION_DTYPE, schedules that opened while the asset was in the wrong place, as far as that
+    was not known; row, step and time_us are in the order of the news. suspect: (tracker, time_us,
+    seq) of fixes with whether they are suspect from now on, the new fix's own included. is_new:
+    False for a fix that is known. fixes: the number of fixes of the revision; 0 for one without a
+    fix.
     """
 
     news: list[News] = field(default_factory=list[News])
@@ -144,11 +144,11 @@ class History:
         """Take in fixes since the beginning that were stored, not all of them judged as the
         asset's.
 
-        As `recall`, but all that they show is told. judged_us: up to when the asset was judged
-        before, as far as that is known. more_follow: these are not the last, and of visits that
-        were known the later ones wait for those that follow. may_disagree: else Unsettled is raised
-        where the asset is in other zones after the last fix than it was known to be, and what is
-        known of the visits there depends on fixes that follow.
+        Unlike `recall`, this publishes all that the fixes show. judged_us: up to when the asset was
+        judged before, as far as that is known. more_follow: further fixes follow, and later known
+        visits wait for them. may_disagree: False raises Unsettled if the asset is in other zones
+        after the last fix than it was known to be, and the known visits there depend on fixes that
+        follow.
         """
         before, known = self._begin(visits)
         self._segments = [Segment(before, rows)]
@@ -216,8 +216,8 @@ class History:
     def take(self, fix: np.void, circumstances: Circumstances) -> Revision:
         """Put the fix (a row of FIX_DTYPE) in its place.
 
-        What is known to have happened after the last fix is judged anew, and no more than that:
-        deadlines wait for `pass_time`, in case another fix is under way.
+        Changes after the last fix that are known already are judged again, and no others: deadlines
+        wait for `pass_time`, in case another fix is under way.
         """
         fixes = np.array([fix])
         if self._in_order(fixes):
@@ -244,9 +244,9 @@ class History:
         return self._in_order_found(revision, last.transitions, len(last.rows) - 1)
 
     def take_all(self, fixes: NDArray[np.void], circumstances: Circumstances) -> Iterator[Revision]:
-        """Take fixes (FIX_DTYPE) in order of arrival. Those that are in order are judged together,
-        which is many times faster, and tells the same. The revisions follow one another: each is of
-        the next `Revision.fixes` of them.
+        """Take fixes (FIX_DTYPE) in order of arrival. Fixes that are in order of time are judged
+        together, which is many times faster and gives the same events. Each revision covers the
+        next `Revision.fixes` fixes.
         """
         first = 0
         while first < len(fixes):

@@ -47,7 +47,7 @@ class Policy:
     has not.
 
     alert_on: replaces the table's defaults; None leaves them. schedule: the hours outside which
-    nothing alerts; None is always. Visits know nothing of either.
+    nothing alerts; None is always. Neither has an effect on visits.
     """
 
     kind: str = DEFAULT_KIND

@@ -1,7 +1,7 @@
 """The numbers by which fixes are judged: those of each zone, and those of all fixes.
 
-What each of them means stands in docs/geofence.md. `Rules.raw()` and `Gates.open()` switch every
-rule off: what is left is the plain difference of the zones that cover one fix and the next.
+docs/geofence.md explains each number. `Rules.raw()` and `Gates.open()` switch every rule off: then
+a transition is the plain difference between the zones that cover one fix and the next.
 """
 
 from dataclasses import dataclass, field

@@ -1,4 +1,5 @@
-"""The rule: what follows when a fix says inside or outside. The table is the rule itself.
+"""The decision table: the action that follows from the state of an asset in a zone and from the
+evidence of a fix.
 
 Compiled code looks each decision up in ACTIONS, which is made from DECISIONS.
 """
@@ -139,8 +140,8 @@ TRANSITION_DTYPE = np.dtype(
 def rank_in_instant(transition: int, entered_us: int, time_us: int) -> int:
     """Return the place of a transition among those of one instant: dwells, exits, then enters.
 
-    A visit without length keeps its enter before its exit, and one that ends with its dwell keeps
-    that before its exit. entered_us: when the visit began.
+    A visit without length keeps its enter before its exit, and a visit that ends with its dwell
+    keeps the dwell before its exit. entered_us: when the visit began.
     """
     if transition == Transition.DWELL:
         return 0

@@ -1,7 +1,7 @@
 """Zones as GeoJSON (RFC 7946) writes them: geometries into shapes, zone files into features.
 
-Values in, values out. A geometry is taken as it stands or refused with a `ShapeError` that names
-the place; nothing is closed or repaired in silence. A circle is a Point with a radius, a corridor a
+Values in, values out. A geometry is accepted as it is or refused with a `ShapeError` that names the
+place; nothing is closed or repaired silently. A circle is a Point with a radius, a corridor a
 LineString with a width.
 """
 

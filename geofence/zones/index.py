@@ -1,9 +1,9 @@
 """All zone versions of all organizations, as columns that compiled code searches.
 
-A `ZoneIndex` never changes. `with_changes` makes a new one that shares nearly everything with the
-old; what was begun with the old one may be finished with it. The boxes of all versions lie in a
-packed R-tree (`geofence.zones.rtree`); those of recent edits lie in a second, small one, which is
-packed anew with each edit and joins the first when it has grown.
+A `ZoneIndex` is immutable. `with_changes` returns a new index that shares nearly everything with
+the old one; work that began with the old index may end with it. The boxes of all versions lie in a
+packed R-tree (`geofence.zones.rtree`). The boxes of recent edits lie in a second, small tree, which
+is packed again with each edit and joins the first tree when it has grown.
 
 Organizations lie apart in one tree: the boxes of organization k are shifted by k times 1,080
 degrees, farther than any longitude reaches, so one look-up finds the zones of a point's own

@@ -1,4 +1,4 @@
-"""Versions of zones as columns: what compiled code knows of each."""
+"""Versions of zones as columns that compiled code reads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,8 +70,8 @@ class ZoneVersion:
     """One version of a zone, in force at the instants t with valid_from_us <= t < valid_to_us.
 
     assets: the number of a filter (FILTER_DTYPE rows that the index holds), or ALL_ASSETS.
-    remembers_exits: an enter after an exit says that it is one (`returning`). made_us: fixes that
-    were received before it open no visit in it: when it was made, where it begins before that.
+    remembers_exits: an enter after an exit is marked as such (`returning`). made_us: when a version
+    was made that begins before that; fixes that were received earlier open no visit in it.
     """
 
     zone: int
