@@ -47,7 +47,8 @@ class Evaluation:
 
     transitions: TRANSITION_DTYPE, in order of the fix that made them known; transitions without a
     fix at the end; for one fix in order of time, exits before enters, zone. delta: for
-    `State.apply`. late: bool, (n,): which fixes lie at or before their asset's newest and were left out.
+    `State.apply`. late: bool, (n,): which fixes lie at or before their asset's newest and
+    were left out.
     suspect: bool, (n,): which fixes could only be reached too fast, and changed nothing.
     healed: PLACE_DTYPE: earlier suspect fixes that have turned out to be good.
     postponed: bool, (n,): which fixes were not judged: the organization has had its transitions.

@@ -69,7 +69,7 @@ class RunHistory:
         )
 
     def zone_begins(self, zone_id: str, is_like: SimZone, at_us: int) -> int:
-        """Return a new zone. Returns its position."""
+        """Add a new zone, and return its position."""
         zone = len(self.zone_ids)
         self.zone_ids.append(zone_id)
         self.zones.append(ZoneSpan(zone, 1, is_like, at_us))
@@ -87,9 +87,7 @@ class RunHistory:
         return newest
 
     def tracker_leaves(self, tracker: int, at_us: int) -> AssetSpan:
-        """Note that the tracker is on no asset any more, and return the asset where it was. Returns
-        where it was.
-        """
+        """Take the tracker off its asset, and return that asset."""
         number, newest = max(
             (n, one) for n, one in enumerate(self.assignments) if one.tracker == tracker
         )
