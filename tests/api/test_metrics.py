@@ -30,7 +30,7 @@ class Page:
         self.samples: list[Sample] = [each for family in families for each in family.samples]
 
     def value(self, name: str, **labels: str) -> float:
-        """0 where there is no such sample: it was never counted."""
+        """Return 0 where there is no such sample: it was never counted."""
         found = [each.value for each in self.samples if (each.name, each.labels) == (name, labels)]
         return found[0] if found else 0.0
 
@@ -93,7 +93,7 @@ async def test_refusals_are_counted_by_their_reason(
 
 
 def not_http(api: RunningApi) -> None:
-    """A connection that is refused before there is a request."""
+    """Open a connection that is refused before there is a request."""
     host, _, port = api.url.removeprefix("http://").rpartition(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
         connection.sendall(b"\x16\x03\x01 this is no HTTP\r\n\r\n")

@@ -11,7 +11,7 @@ TOKEN = "/v1/auth/token"
 
 
 def basic(client_id: str) -> dict[str, str]:
-    """Authentication of a client that has no secret."""
+    """Return the authentication of a client that has no secret."""
     return {"Authorization": "Basic " + base64.b64encode(f"{client_id}:".encode()).decode()}
 
 

@@ -62,7 +62,7 @@ def contents_of(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]
 
 
 def fits(value: object, schema: dict[str, Any], document: dict[str, Any]) -> list[str]:
-    """What does not fit."""
+    """Return what does not fit."""
     whole = {**schema, "components": document["components"]}
     faults = Draft202012Validator(whole).iter_errors(value)
     return [f"{fault.json_path}: {fault.message}" for fault in faults]

@@ -50,7 +50,7 @@ class Processes:
         return limits
 
     async def row(self, changes: str) -> None:
-        """As if something had happened to the row of the minute."""
+        """Change the row of the minute, as if something had happened to it."""
         await self._admin.execute(
             f"UPDATE request_minutes SET {changes} WHERE org_id = %s",  # noqa: S608
             (self.org_id,),

@@ -25,7 +25,7 @@ async def document(api: RunningApi) -> dict[str, Any]:
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Method, path with ids of nothing, and operation, of all that want a token."""
+    """Yield method, path with ids of nothing, and operation, of all that want a token."""
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             if operation["security"]:

@@ -56,14 +56,14 @@ async def document(api: RunningApi) -> dict[str, Any]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ours(api: RunningApi, north: Organization) -> Ids:
-    """What north has."""
+    """The things that north has."""
     await one_of_everything(api, north, "northern")
     return await one_of_everything(api, north, "northern")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def theirs(api: RunningApi, south: Organization) -> Ids:
-    """What south has: the same, under a name that nobody else has."""
+    """The things that south has: the same, under a name that nobody else has."""
     await one_of_everything(api, south, SECRET)
     return await one_of_everything(api, south, SECRET)
 
@@ -84,7 +84,7 @@ def kind_of(parameter: dict[str, Any]) -> str | None:
 
 
 def places_of_ids(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """JSON pointer and prefix of each id in an example."""
+    """Yield JSON pointer and prefix of each id in an example."""
     if isinstance(value, str) and (found := ID.fullmatch(value)):
         yield place, found[1]
     elif isinstance(value, dict | list):

@@ -112,7 +112,9 @@ async def test_a_batch_counts_its_own(org: Organization) -> None:
 
 
 def angles(number: int) -> list[dict[str, Any]]:
-    """Thin angles in whose boxes others lie, each south-west of the one before: no two meet."""
+    """Return thin angles in whose boxes others lie, each south-west of the one
+    before: no two meet.
+    """
     line = [(0, 0), (50, 0), (50, 1), (1, 1), (1, 50), (0, 50), (0, 0)]
     return [
         {

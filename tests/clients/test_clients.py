@@ -26,7 +26,7 @@ def openapi(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def credentials(api: RunningApi) -> tuple[str, str, str, str]:
-    """What a user signs in with."""
+    """The credentials that a user signs in with."""
     org = api.organization("Acme")
     return api.url, org.id, org.email, PASSWORD
 

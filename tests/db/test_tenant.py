@@ -26,7 +26,7 @@ async def org(database: DatabaseUnderTest) -> UUID:
 
 @pytest_asyncio.fixture
 async def connections(database: DatabaseUnderTest) -> AsyncIterator[Pool]:
-    """Of one connection, so that the next user gets that of the last one."""
+    """A pool of one connection, so that the next user gets that of the last one."""
     limits = Limits(statement_s=2)
     async with pool(database.url("opsc_app"), "test", max_size=1, limits=limits) as opened:
         yield opened

@@ -46,7 +46,7 @@ def test_a_mixed_fleet_has_every_pair_of_version_and_qos() -> None:
 
 
 class _ScriptedBroker:
-    """Signs every device in, and answers as told; keeps what comes."""
+    """A broker that signs every device in, and answers as told; keeps what comes."""
 
     def __init__(self) -> None:
         self.has_session = False

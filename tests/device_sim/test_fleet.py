@@ -197,7 +197,7 @@ async def test_a_storm_of_reconnects_loses_nothing_and_keeps_the_order(
 
 
 async def _answer_the_second_time(session: Session, seen: dict[bytes, int]) -> None:
-    """A system that gives a receipt only for what comes again."""
+    """Answer as a system that gives a receipt only for what comes again."""
     while True:
         messages = await session.receive()
         session.acknowledge(messages)

@@ -29,7 +29,7 @@ def closed(ring) -> np.ndarray:
 
 
 def in_range(lon):
-    """Longitudes in [-180, 180), moved by whole turns: exact on the grid."""
+    """Return longitudes in [-180, 180), moved by whole turns: exact on the grid."""
     return (np.asarray(lon) + 180) % 360 - 180
 
 

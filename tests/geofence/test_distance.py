@@ -53,7 +53,7 @@ def least_m(rows, lon, lat) -> float:
 
 
 def beside(rng, rows, most_m, count):
-    """Points up to `most_m` away from random places of the edges, most of them close."""
+    """Return points up to `most_m` away from random places of the edges, most of them close."""
     rows = rows[~np.isnan(rows).any(axis=1)]
     edge = rng.integers(0, len(rows) - 1, count)
     place = rows[edge] + rng.uniform(0, 1, (count, 1)) * (rows[edge + 1] - rows[edge])

@@ -62,7 +62,7 @@ def told(
     gates: Gates | None = None,
     agenda: Agenda | None = None,
 ) -> list[tuple[str, int, float]]:
-    """(transition, zone, seconds)."""
+    """Return (transition, zone, seconds)."""
     found = evaluate(batch, State(), ZoneIndex(versions), now_us, gates, agenda).transitions
     names = [Transition(kind).name.lower() for kind in found["transition"].tolist()]
     return list(zip(names, found["zone"].tolist(), (found["time_us"] / S).tolist(), strict=True))

@@ -52,7 +52,7 @@ def took(
 
 
 def stays(history: History) -> list[tuple[int, int, int | None]]:
-    """(zone, start, end) of the visits that hold, in order."""
+    """Return (zone, start, end) of the visits that hold, in order."""
     return sorted(
         (v.key.zone, v.entered.time_us, None if v.left is None else v.left.time_us)
         for v in history.visits.values()
@@ -417,7 +417,7 @@ class BothPaths:
 def tellings(
     transitions: np.ndarray, told: dict[VisitKey, Told]
 ) -> Iterator[tuple[VisitKey, str, int]]:
-    """What the fast path tells."""
+    """Yield what the fast path tells."""
     for one in transitions:
         key = key_of(one)
         telling = Telling(Transition(one["transition"]).name.lower())
@@ -566,7 +566,7 @@ def in_pieces(
     judged_us: int,
     circumstances: Circumstances,
 ) -> tuple[dict[VisitKey, Visit], list[News]]:
-    """As ingest judges a backlog: each piece from the state that the one before has left."""
+    """Judge as ingest judges a backlog: each piece from the state that the one before has left."""
     before, begin, longer_by, news = None, 0, 1, list[News]()
     while begin < len(day):
         rows = day[begin : begin + longer_by * size]

@@ -44,7 +44,7 @@ def lines_of(name: str) -> list[dict[str, str]]:
 
 @cache
 def known() -> dict[Crossing, float]:
-    """How many metres of each segment lie in each zone."""
+    """Return how many metres of each segment lie in each zone."""
     return {
         (line["device_id"], line["t0"], line["t1"], line["zone_id"]): float(line["len_m"])
         for line in lines_of(CROSSINGS.name)

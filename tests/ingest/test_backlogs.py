@@ -67,21 +67,22 @@ class Episode(NamedTuple):
 
 @dataclass
 class Script:
-    """What happens: by step the time, the fixes that arrive, and the assignments."""
+    """The events of a run: by step the time, the fixes that arrive, and the assignments."""
 
     times: list[datetime]
     arrivals: list[list[tuple[int, list[dict[str, Any]]]]]
     episodes: list[Episode]
 
     def begun(self, tracker: int) -> datetime:
-        """When the tracker was put on an asset last."""
+        """Return when the tracker was put on an asset last."""
         steps = [one.begin for one in self.episodes if one.tracker == tracker]
         times = [self.times[step] for step in steps if step < len(self.times)]
         return max(times, default=BEGIN - timedelta(hours=1))
 
 
 def drawn(seed: int, *, late: bool, jumps: bool = True) -> Script:
-    """late: some fixes arrive after later ones. jumps: some are too far to be true.
+    """Draw a script. late: some fixes arrive after later ones. jumps: some are too far to be true.
+    jumps: some are too far to be true.
 
     With jumps, none from before its tracker was put on an asset comes later than that: where the
     tracker was then is not asked again when a fix turns out to be suspect, or not to be.
@@ -230,7 +231,7 @@ class World:
         return found
 
     def named(self, stays: list[Stay]) -> list[tuple[Any, ...]]:
-        """By numbers: ids are another tenant's."""
+        """Name assets and zones by numbers: ids are another tenant's."""
         number = {one: place for place, one in enumerate((*self.assets, *self.zones))}
         return sorted(
             (number[asset_id], number[zone_id], entered_at, left_at or _OPEN)

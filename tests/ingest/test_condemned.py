@@ -71,7 +71,7 @@ def sent(vehicle: Vehicle, number: int, place: tuple[float, float] = AWAY, seq: 
 
 
 class Told:
-    """What a source is told, and in how many transactions."""
+    """The results that a source is told, and in how many transactions."""
 
     def __init__(self) -> None:
         self.transactions = 0
@@ -84,7 +84,9 @@ class Told:
 
 
 async def stored_anyhow(turn: Turn, messages: Sequence[RawMessage], told: Told) -> bool:
-    """As the owner stores them. Returns whether the batch had to be split."""
+    """Store as the owner does. Returns whether the batch had to be split. Returns whether the batch
+    had to be split.
+    """
     arrivals = read(messages, now_us())
     plan = await plan_asking(turn.conn, arrivals, turn.memory, now_us)
     try:

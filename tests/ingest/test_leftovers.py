@@ -56,7 +56,7 @@ def in_and_out(at: datetime, fixes: int) -> list[dict[str, Any]]:
 
 
 def told(tenant: Tenant, numbers: dict[str, int]) -> Sequence[Any]:
-    """What is stored, but for ids."""
+    """Return what is stored, but for ids."""
     visits, events, fixes, refused = (
         tenant.rows(statement) for statement in (VISITS, EVENTS, FIXES, REFUSED)
     )

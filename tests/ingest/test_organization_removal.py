@@ -57,7 +57,7 @@ async def test_others_lose_nothing_and_fixes_of_the_deleted_are_of_unknown_track
 
 
 def _reasons(database: DatabaseUnderTest, vehicle: Vehicle) -> list[str]:
-    """Why messages of a tracker are in quarantine, all of them of no organization."""
+    """Return why messages of a tracker are in quarantine, all of them of no organization."""
     with psycopg.connect(database.url("admin")) as conn:
         rows = conn.execute(
             "SELECT reason FROM quarantine WHERE topic = %s AND org_id IS NULL",

@@ -108,7 +108,7 @@ class Walk:
         await self.tenant.tag(self.random.choice(self.assets), *tags, at=self.now)
 
     async def _reassign(self) -> None:
-        """Takes a tracker off its asset, or puts it on a free one."""
+        """Take a tracker off its asset, or put it on a free one."""
         tracker = self.random.choice(list(self.carrier))
         free = [asset for asset in self.assets if asset not in self.carrier.values()]
         if self.carrier[tracker] is not None:

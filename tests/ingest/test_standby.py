@@ -37,7 +37,7 @@ __all__ = ["checkpoints_lie_a_minute_apart"]
 
 
 def all_registered(registry: Registry, now_us: int) -> dict[str, Any]:
-    """What a registry knows of trackers, assets that have one, and zones, by UUIDs."""
+    """Return what a registry knows of trackers, assets that have one, and zones, by UUIDs."""
     trackers = np.arange(len(registry.trackers))
     hours = np.arange(microseconds(BEGIN), now_us, 60_000_000)
     assigned = {

@@ -164,7 +164,8 @@ def test_who_folds_all_events_has_the_visits_while_deadlines_pass(
 
 
 def assert_folded(told: list[dict[str, Any]], visits: list[Visit]) -> None:
-    """Every visit that is told of begins with its enter; all events give the visits that hold.
+    """Assert that every visit that is told of begins with its enter; all events give the visits
+    that hold.
 
     Silence that ends a visit is no event.
     """
@@ -188,7 +189,7 @@ def assert_folded(told: list[dict[str, Any]], visits: list[Visit]) -> None:
 
 
 def told_of(world: Planned) -> list[tuple[int, str, bool]]:
-    """(vehicle, what, late) of each event."""
+    """Return (vehicle, what, late) of each event."""
     return [
         (
             int(one["data"]["asset_name"].split()[1]),

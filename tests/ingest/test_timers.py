@@ -83,7 +83,7 @@ async def test_a_stay_of_which_nothing_is_heard_ends_after_the_silence(
 
 
 def _hours_from(at: datetime) -> dict[str, Any]:
-    """Ten minutes from a whole minute on, every day."""
+    """Return hours of ten minutes from a whole minute on, every day."""
     days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
     end = at + timedelta(minutes=10)
     window = {"days": days, "from": f"{at:%H:%M}", "to": f"{end:%H:%M}"}

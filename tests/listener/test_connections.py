@@ -159,7 +159,7 @@ async def test_who_does_not_read_what_is_answered_is_cut(postgres: PostgresUnder
 
 
 def ended(system: System, reason: str) -> int:
-    """How many connections the listener ended for a reason."""
+    """Count the connections that the listener ended for a reason."""
     name = f'opsc_listener_ended_total{{reason="{reason}"}} '
     page = system.listener.page("/metrics")
     return sum(int(float(line[len(name) :])) for line in page.splitlines() if line.startswith(name))

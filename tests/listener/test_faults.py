@@ -84,7 +84,7 @@ async def sending(
 
 
 async def nothing_is_left(listener: RoleProcess) -> None:
-    """All that the listener held is let go of, and so is its credit at ingest."""
+    """Wait until all that the listener held is let go of, and so is its credit at ingest."""
 
     async def is_empty() -> bool:
         page = await asyncio.to_thread(listener.page, "/metrics")

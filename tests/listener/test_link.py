@@ -179,7 +179,7 @@ class Owner:
         self._reader, self._writer, self._frames = reader, writer, FrameReader()
 
     async def bodies(self) -> list[link.Body]:
-        """What came at once; nothing where the link ended."""
+        """Read what came at once; nothing where the link ended."""
         return list(self._frames.feed(await self._reader.read(65_536)))
 
     def welcome(self) -> None:

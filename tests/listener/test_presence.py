@@ -38,7 +38,7 @@ async def device(tenant: Tenant, at: datetime = NOW, address: str = "192.0.2.7")
 
 
 def entry(tenant: Tenant, connected: Connected) -> Any:
-    """Listener, times of connect and disconnect; None where there is no entry."""
+    """Read listener, times of connect and disconnect; None where there is no entry."""
     found = rows(
         tenant,
         "SELECT listener_id, connected_at, disconnected_at FROM device_connections"

@@ -54,7 +54,7 @@ def message(
 
 
 def answers(wire: Wire, until: int = MARK) -> list[tuple[int, int]]:
-    """Answers as (type, packet id), up to the PUBACK of `until`."""
+    """Return answers as (type, packet id), up to the PUBACK of `until`."""
     found: list[tuple[int, int]] = []
     while not found or found[-1] != (PUBACK, until):
         read = wire.read()
@@ -78,7 +78,7 @@ def wait_until_read(wire: Wire) -> None:
 
 
 def forwarded(system: System) -> float:
-    """How many messages ingest has answered."""
+    """Count the messages that ingest has answered."""
     lines = system.listener.page("/metrics").splitlines()
     (line,) = [line for line in lines if line.startswith("opsc_listener_messages_total ")]
     return float(line.split()[1])

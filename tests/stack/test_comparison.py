@@ -57,7 +57,7 @@ REFUSED = ((an_id("trk", 0), "future"), (an_id("trk", 0), "ancient"))
 
 @dataclass
 class Found:
-    """What a flawless system makes of RUN, ready to be spoilt."""
+    """The result that a flawless system makes of RUN, ready to be spoilt."""
 
     expected: Expectation = field(default_factory=lambda: replayed(*RUN))
     fixes: list[StoredFix] = field(init=False)

@@ -33,7 +33,7 @@ def history_of(vehicle: Carried) -> RunHistory:
 
 
 async def edited(api: RunningApi, org: Organization, history: RunHistory, count: int) -> Editor:
-    """After `count` edits while nobody sends."""
+    """Make `count` edits while nobody sends."""
     sending = Sending(interval_s=0.1)
     sending.has_begun.set()
     sending.is_over.set()

@@ -28,7 +28,7 @@ READ_AS_SENT = [
 
 
 def schedule(_start_us: int) -> Iterator[Slice]:
-    """N fixes of one tracker, a second apart."""
+    """Yield N fixes of one tracker, a second apart."""
     rows = blank_rows(N)
     rows["tracker"], rows["seq"] = 0, np.arange(N)
     rows["time_us"] = START_US + np.arange(N) * SECOND_US

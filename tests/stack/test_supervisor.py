@@ -45,7 +45,7 @@ def part(folder: Path, name: str) -> Part:
 
 
 class Journal:
-    """What a supervisor said, and which processes it started."""
+    """The journal of what a supervisor said, and which processes it started."""
 
     def __init__(self) -> None:
         self.said: list[str] = []

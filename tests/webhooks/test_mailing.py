@@ -20,7 +20,7 @@ from webhooks.metrics import Metrics
 
 @dataclass
 class _Sender:
-    """Takes letters, or does not."""
+    """A sender that takes letters, or does not."""
 
     sent: list[EmailMessage] = field(default_factory=list)
     trouble: BaseException | None = None
@@ -41,7 +41,7 @@ async def world(database: DatabaseUnderTest) -> AsyncIterator[World]:
 
 @pytest_asyncio.fixture
 async def connections(database: DatabaseUnderTest) -> AsyncIterator[Pool]:
-    """As the delivering role."""
+    """The connections of the delivering role."""
     async with pool(database.url("opsc_deliver"), "test", max_size=4) as opened:
         yield opened
 

@@ -58,7 +58,9 @@ def dialogue(version: int) -> dict[str, bytes]:
 
 
 def seen(pieces: list[bytes], *, bound: int | None = None, settle: bool = False) -> Seen:
-    """Feed a connection that signs everybody in at once, and settles everything at once or not."""
+    """Sign everybody in at once on a connection that is fed, and settle everything at
+    once or not.
+    """
     connection = ServerConnection(SMALL, 0.0)
     events: list[Event] = []
     output = b""
