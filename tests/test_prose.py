@@ -42,7 +42,7 @@ def test_a_function_that_starts_with_a_verb_is_none(docstring: str, rules: Rules
 
 
 @pytest.mark.parametrize(
-    "docstring", ["What a batch does.", "Of one asset.", "Takes a letter.", "Judge the fixes."]
+    "docstring", ["What a batch does.", "Of one asset.", "Takes a letter.", "Decode the fixes."]
 )
 @pytest.mark.parametrize(
     "head", ["class C:", "@property\ndef c(self):", "@pytest.fixture(scope='module')\ndef c():"]
