@@ -7,7 +7,7 @@
 # make bench-engine   the geofence engine alone; the same
 # make bench-api   the API's hot operations beside a bare route; the same
 # make clients clients for Python and TypeScript from the OpenAPI document, into clients/
-# make audit   the walls looked over from outside, about ten minutes; SHORT=1 does less
+# make audit    external tools check the API and the listener, about ten minutes; SHORT=1 does less
 # make faults  break a whole system on purpose, row by row; ROWS=1,3,6 chooses, SHORT=1 does less
 # make hostile   attackers beside victims, a quarter of an hour; ATTACKS=1,5 chooses
 # make fuzz    any bytes to what reads what strangers send; SECONDS=60, KEEP=1 keeps what is found
@@ -51,6 +51,7 @@ check: setup
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.prose
 	@! grep -n '://' requirements*.lock || { echo 'a lock file must hold no URL' >&2; exit 1; }
 	@! grep -n '"resolved"' clients/package-lock.json || { echo 'nor this one' >&2; exit 1; }
 
@@ -95,7 +96,7 @@ fresh: $(BIN)/pip
 
 setup: $(INSTALLED)
 
-# What looks over and makes things from outside: apart, since it holds back what we are made of.
+# External checkers and generators: apart, since they hold back what we are made of.
 tools: setup $(TOOLS) $(NODE_TOOLS)
 
 # The stamp is pip's own file, since a venv made without ensurepip has a python but no pip.

@@ -22,7 +22,7 @@ _STOP_S = 10  # how long requests under way may take when the process is told to
 
 
 def main() -> int:
-    """Serves until SIGTERM or SIGINT. Exit code 0 good, 1 failed, 2 wrong settings."""
+    """Serve until SIGTERM or SIGINT. Exit code 0 good, 1 failed, 2 wrong settings."""
     try:
         settings = ApiSettings()  # pyright: ignore[reportCallIssue]  # from the environment
     except ValidationError as error:
@@ -36,7 +36,7 @@ def main() -> int:
 
 
 def application() -> FastAPI:
-    """The application of one worker process, from the environment."""
+    """Return the application of one worker process, from the environment."""
     settings = ApiSettings()  # pyright: ignore[reportCallIssue]
     logs.configure(settings.log_level, settings.log_format)
     return _application(settings)
@@ -96,7 +96,7 @@ def server_options(settings: ApiSettings) -> dict[str, Any]:
 
 
 def _tls13(_: uvicorn.Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    """TLS 1.3 and nothing older."""
+    """Return a context of TLS 1.3 and nothing older."""
     context = default()
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     return context

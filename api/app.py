@@ -88,7 +88,8 @@ class NoAddressFree(Exception):
 def create_app(
     settings: ApiSettings, connections: Pool, page_addresses: Sequence[tuple[str, int]] = ()
 ) -> FastAPI:
-    """The ASGI application. It opens `connections` when it starts and closes them when it stops.
+    """Return the ASGI application. It opens `connections` when it starts and closes them when it
+    stops.
 
     It does not start over a login that is not under row-level security. Without a database it
     waits for one: `connections` stay closed, so that every request that needs them is a 503.

@@ -1,4 +1,4 @@
-"""What every handler may need, made once per process."""
+"""The objects that every handler may need, made once per process."""
 
 from dataclasses import dataclass
 
@@ -57,6 +57,6 @@ class ApiState:
         )
 
     async def close(self) -> None:
-        """Ends the threads and processes."""
+        """End the threads and processes."""
         self.passwords.close()
         await self.shapes.close()

@@ -16,7 +16,7 @@ _ADDRESS = r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:\s]+):\d{1,5}$"
 
 
 class ApiSettings(RoleSettings):
-    """What one API process needs to know. Raises pydantic.ValidationError naming each fault."""
+    """The settings of one API process. Raises pydantic.ValidationError naming each fault."""
 
     database_url: Annotated[SecretStr, Field(description=DATABASE_URL_FORM), checked_by(check_url)]
     secret_key: Annotated[
@@ -53,7 +53,9 @@ class ApiSettings(RoleSettings):
     @field_validator("api_allowed_origins", mode="before")
     @classmethod
     def _are_origins(cls, value: object) -> tuple[str, ...]:
-        """From a list with commas. An origin is scheme and host, and a port where it is another."""
+        """Split a list with commas. An origin is scheme and host, and a port where it
+        is another.
+        """
         origins = tuple(value.replace(",", " ").split()) if isinstance(value, str) else ()
         for origin in origins:
             if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", origin):

@@ -54,7 +54,7 @@ async def _keep_trying(settings: ApiSettings, connections: Pool, told: str) -> N
 
 
 async def _open(settings: ApiSettings, connections: Pool) -> None:
-    """Raises OperationalError, RowSecurityBypassed."""
+    """Raise OperationalError, RowSecurityBypassed."""
     async with await connect(settings.database_url.get_secret_value(), "opsc-api") as conn:
         if await is_row_security_bypassed(conn):
             raise RowSecurityBypassed

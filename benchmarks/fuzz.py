@@ -47,7 +47,7 @@ _STATISTIC = re.compile(rb"stat::(\w+): +(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What came of a target. edges: branches of instrumented modules that some input took."""
+    """The result of a target. edges: branches of instrumented modules that some input took."""
 
     target: str
     seconds: float
@@ -114,7 +114,7 @@ def _atheris(target: str, *arguments: str | Path) -> bytes:
 
 
 def reached() -> dict[str, Any]:
-    """What all inputs reach (`tests/fuzz/coverage.py`)."""
+    """Return what all inputs reach (`tests/fuzz/coverage.py`)."""
     command = [sys.executable, "-m", "tests.fuzz.coverage", str(FOLDER)]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 

@@ -15,7 +15,7 @@ FILLED = (
 
 
 def moving_fixes() -> FixBatch:
-    """Fixes a second apart with plausible digits, the same in every run."""
+    """Return fixes a second apart with plausible digits, the same in every run."""
     random = np.random.default_rng(7)
     rows = blank_rows(FIXES)
     rows["time_us"] = 1_769_860_800_000_000 + np.arange(FIXES) * 1_000_000
@@ -62,7 +62,7 @@ def test_decode_with_an_unknown_key(benchmark) -> None:
 
 
 def test_ceiling_msgspec_into_objects(benchmark) -> None:
-    """What reading JSON costs before anything is made of it: the floor under `json`."""
+    """Measure what reading JSON costs before anything is made of it: the floor under `json`."""
 
     class Fix(msgspec.Struct, gc=False):
         time: str

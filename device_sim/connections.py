@@ -45,8 +45,8 @@ class Outgoing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Handlers:
-    """What is called: a message was handed to a connection; the broker answered, with when it was
-    handed over (time.monotonic()); messages came to a tracker.
+    """The functions that connections call: a message was handed to a connection; the broker
+    answered, with when the message was handed over (time.monotonic()); messages came to a tracker.
     """
 
     handed_over: Callable[[Outgoing], None]
@@ -104,7 +104,7 @@ class Connections:
         return self._at_most < len(self._options)
 
     def waiting(self) -> Iterator[Outgoing]:
-        """What no connection has taken yet."""
+        """Yield the messages that no connection has taken yet."""
         return (message for queue in self._waiting.values() for message in queue)
 
     @property
@@ -131,11 +131,11 @@ class Connections:
         return DeviceStack(self._address, options.client_id, secret, self._devices[tracker])
 
     def missing(self) -> Iterator[Session | DeviceStack]:
-        """The sessions that are not connected."""
+        """Return the sessions that are not connected."""
         return (session for session in self._open.values() if not session.connected.is_set())
 
     async def all_connected(self) -> None:
-        """Returns once every open session is. Raises the MqttError that ended one."""
+        """Return once every open session is. Raises the MqttError that ended one."""
         await asyncio.gather(*(session.connected.wait() for session in self._open.values()))
 
     def send(self, message: Outgoing) -> bool:
@@ -163,7 +163,7 @@ class Connections:
         return True
 
     def done_with(self, tracker: int) -> None:
-        """One message of the tracker needs its connection no more."""
+        """Release the connection that one message of the tracker has used."""
         self._outstanding[tracker] -= 1
         if not self._outstanding[tracker]:
             self._idle[tracker] = None
@@ -204,7 +204,7 @@ class Connections:
             self.open(self._asking.popleft())
 
     def _make_room(self) -> None:
-        """One of the idle leaves for each who asks, a few at a time."""
+        """Let one idle tracker leave for each who asks, a few at a time."""
         while self._idle and self._closing < min(len(self._asking), _CONNECTING_AT_A_TIME):
             tracker = next(iter(self._idle))
             del self._idle[tracker], self._outstanding[tracker]
@@ -218,7 +218,7 @@ class Connections:
         self._serve_next()
 
     async def _attend(self, tracker: int, session: Session | DeviceStack) -> None:
-        """From connecting to the end of the session."""
+        """Keep one tracker's session from connecting to its end."""
         try:
             await session.__aenter__()
             await session.connected.wait()

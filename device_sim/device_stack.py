@@ -206,7 +206,7 @@ class DeviceStack:
         return StackRefusedError(told) if is_final else StackError(told)
 
     def _throw_away(self) -> None:
-        """The broker has no session (MQTT-3.2.2-5): forget what was not acknowledged."""
+        """Forget what was not acknowledged: the broker has no session (MQTT-3.2.2-5)."""
         while self._in_flight:
             _, sent = self._in_flight.popitem(last=False)
             _settle(sent.answer, is_acknowledged=False)
@@ -348,7 +348,7 @@ class DeviceStack:
         return self._packet_id
 
     async def _sign_in_twice(self) -> None:
-        """A second device with the same identity sends what is in flight here, too.
+        """Connect a second device with the same identity, which sends what is in flight here, too.
 
         Its acknowledgements count for nobody. It goes when it is cut, or after a while.
         """

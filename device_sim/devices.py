@@ -1,4 +1,5 @@
-"""How simulated devices speak: the versions of MQTT, the QoS, and what their stacks do wrong.
+"""The manner in which simulated devices speak: the versions of MQTT, the QoS, and the faults of
+their stacks.
 
 `mixed` gives the trackers of a fleet each of the values in turn, so that one tracker has one
 version and one QoS.
@@ -39,7 +40,7 @@ _LEVELS = {Version.V3_1: 3, Version.V3_1_1: 4, Version.V5: 5}
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """How one tracker speaks. level: the protocol level of its version: 3, 4 or 5.
+    """The manner in which one tracker speaks. level: the protocol level of its version: 3, 4 or 5.
 
     is_silent: it never sends PINGREQ. retries: it repeats on the open connection what is not
     acknowledged within a second. faults: shares of its messages. seed: chooses them.
@@ -54,7 +55,9 @@ class Device:
 
 
 def has_own_stack(qos: Qos, version: Version, faults: Faults) -> bool:
-    """Whether devices differ from `mqtt.Session`: MQTT 5 with QoS 1 and no fault of the stack."""
+    """Return whether devices differ from `mqtt.Session`: MQTT 5 with QoS 1 and no fault of the
+    stack.
+    """
     differs = qos is not Qos.AT_LEAST_ONCE or version is not Version.V5
     return differs or any(faults.of(name) for name in STACK_FAULTS)
 

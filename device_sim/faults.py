@@ -120,7 +120,7 @@ _SAYING = (
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """How much of each fault: a share of fixes, or what FAULTS says. Those not named are none."""
+    """The amount of each fault: a share of fixes, or what FAULTS says. Those not named are none."""
 
     amounts: Mapping[str, float] = field(default_factory=dict[str, float])
 
@@ -146,7 +146,7 @@ class Faults:
 
 
 def parse_faults(text: str) -> Faults:
-    """From `name=amount,name=amount`. Raises ValueError that says what is wrong."""
+    """Parse `name=amount,name=amount`. Raises ValueError that says what is wrong."""
     amounts: dict[str, float] = {}
     for part in text.split(","):
         name, equals, amount = part.strip().partition("=")
@@ -162,7 +162,7 @@ def parse_faults(text: str) -> Faults:
 
 
 def with_faults(schedule: Schedule, faults: Faults, seed: int) -> Schedule:
-    """The schedule as it comes out of faulty devices; without faults, the schedule itself."""
+    """Yield the schedule as it comes out of faulty devices; without faults, the schedule itself."""
     if not any(faults.of(name) for name in (*_TIMING, *_SAYING)):
         return schedule
 
@@ -184,7 +184,7 @@ def with_faults(schedule: Schedule, faults: Faults, seed: int) -> Schedule:
 def _drawn(
     random: np.random.Generator, faults: Faults, names: tuple[str, ...], n: int
 ) -> NDArray[np.intp]:
-    """Of each of n fixes which of the faults it has: a place in `names`, len(names) for none."""
+    """Draw for each of n fixes its fault: a place in `names`, len(names) for none."""
     ends = np.cumsum([faults.of(name) for name in names])
     return np.searchsorted(ends, random.random(n), side="right")
 
@@ -243,7 +243,8 @@ _MISSTATEMENTS: Mapping[str, Callable[[NDArray[np.void], int], NDArray[np.void]]
 class _Device:
     """One tracker: what it has not sent yet, and what it sent last.
 
-    away: so many fixes more without a connection. frozen: so many more with the time frozen_us.
+    away: how many fixes more it is without a connection. frozen: how many more have the time
+    frozen_us.
     """
 
     away: int = 0
@@ -255,19 +256,21 @@ class _Device:
     recent: deque[FixBatch] = field(default_factory=lambda: deque(maxlen=REPLAYED_FIXES))
 
     def come_back(self) -> list[FixBatch]:
-        """What was held, in the order of sending."""
+        """Return what was held, in the order of sending."""
         held, self.held, self.away = self.held, [], 0
         return held[::-1] if self.is_newest_first else held
 
 
 class _Devices:
-    """Sends fixes on, some of them later, or again."""
+    """Trackers that send fixes on, some of the fixes later, or again."""
 
     def __init__(self) -> None:
         self._devices: defaultdict[int, _Device] = defaultdict(_Device)
 
     def take(self, one: Slice, drawn: NDArray[np.intp]) -> Slice:
-        """What is sent of the slice, and of what was held before. drawn: places in _TIMING."""
+        """Return what is sent of the slice, and of what was held before. drawn:
+        places in _TIMING.
+        """
         sent: list[FixBatch] = []
         due_s: list[float] = []
         trackers = one.fixes.rows["tracker"].tolist()
@@ -281,7 +284,7 @@ class _Devices:
         return Slice(np.array(due_s), FixBatch.concat(sent))
 
     def rest(self, due_s: float) -> Slice:
-        """What is still held when the run ends."""
+        """Return what is still held when the run ends."""
         held: list[FixBatch] = []
         for device in self._devices.values():
             held += device.come_back()
@@ -289,7 +292,7 @@ class _Devices:
         return Slice(np.full(len(held), due_s), FixBatch.concat(held))
 
     def _one(self, device: _Device, fix: FixBatch, name: str) -> list[FixBatch]:
-        """What the device sends when it has this fix."""
+        """Return what the device sends when it has this fix."""
         _freeze(device, fix, name)
         if not device.away and name in ("offline", "offline_newest_first"):
             device.away, device.is_newest_first = OFFLINE_FIXES, name != "offline"

@@ -62,7 +62,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands; counts are fixes.
+    """The progress of a run; counts are fixes.
 
     latencies run from sending to the broker's PUBACK, or to the receipt; lags from when a message
     was due until its connection had it. failed: refused by the broker, or still without
@@ -92,7 +92,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run did. `ledger` is None where the plan did not want one."""
+    """The result of a run. `ledger` is None where the plan did not want one."""
 
     ledger: Ledger | None
     final: Progress
@@ -218,7 +218,7 @@ class _Fleet:
 
     @contextlib.asynccontextmanager
     async def _troubled(self) -> AsyncIterator[None]:
-        """What goes on beside the sending: connections are cut, messages sent again."""
+        """Disturb the sending meanwhile: connections are cut, messages sent again."""
         tasks = [asyncio.create_task(self._send_again())] if self._plan.receipts_s else []
         if self._plan.faults.of("reconnect"):
             tasks.append(asyncio.create_task(self._cut_now_and_then()))
@@ -265,7 +265,7 @@ class _Fleet:
         return not stop.is_set()
 
     def _outgoing(self, messages: Messages) -> Iterator[Outgoing]:
-        """The messages as they are sent, planned in the ledger."""
+        """Yield the messages as they are sent, planned in the ledger."""
         contents = payloads(self._plan.payload_format, messages)
         share = self._plan.faults.of("truncated")
         is_whole = self._truncating.random(len(contents)) >= share
@@ -285,7 +285,7 @@ class _Fleet:
     def _planned(
         self, messages: Messages, contents: list[bytes], is_whole: NDArray[np.bool_]
     ) -> int:
-        """The number of the first of them."""
+        """Return the number of the first of them."""
         first = self._numbers
         self._numbers += len(contents)
         if self.ledger is not None:
@@ -306,7 +306,7 @@ class _Fleet:
     def _answered(
         self, message: Outgoing, published: Published | Answer, handed_over_s: float
     ) -> None:
-        """The broker's answer; for trackers with receipts it says nothing yet.
+        """Note the broker's answer; for trackers with receipts it says nothing yet.
 
         A PUBACK that refuses is an answer like any other: the message must be in quarantine.
         """
@@ -326,7 +326,7 @@ class _Fleet:
             self._has_answer.set()
 
     def _told(self, messages: Sequence[Message]) -> None:
-        """Receipts have come."""
+        """Note receipts that have come."""
         for receipt in messages:
             kept = self._unconfirmed.confirmed(receipt.correlation_data)
             if kept is not None:
@@ -341,7 +341,7 @@ class _Fleet:
         self._has_answer.set()
 
     def _let_go(self, message: Outgoing) -> None:
-        """Nobody will know whether the message has arrived."""
+        """Give up a message: nobody will know whether it has arrived."""
         self._may_be_lost += message.fixes
         if self.ledger is not None:
             self.ledger.may_be_lost(message.number)
@@ -367,7 +367,9 @@ class _Fleet:
 
 
 def _options(tracker: SimTracker, plan: FleetPlan) -> SessionOptions:
-    """A session that the broker keeps; not where trackers take turns and wait for no receipt."""
+    """Return a session that the broker keeps; not where trackers take turns and wait for no
+    receipt.
+    """
     with_receipts = plan.receipts_s is not None
     takes_turns = plan.connections < len(plan.trackers)
     topics = (Subscription(ack_topic(tracker.tracker_id)),) if with_receipts else ()

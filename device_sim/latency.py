@@ -48,7 +48,9 @@ class Latencies:
         self.count += 1
 
     def quantile_s(self, share: float) -> float | None:
-        """The latency that `share` (0 to 1) of those recorded do not exceed; None without any."""
+        """Return the latency that `share` (0 to 1) of those recorded do not exceed; None without
+        any.
+        """
         if not self.count:
             return None
         reached = np.cumsum(self._counts)

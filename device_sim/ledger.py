@@ -1,4 +1,4 @@
-"""What a fleet knows that it sent: each fix in the order of sending, and what became of it.
+"""The ledger of a fleet: each fix in the order of sending, and what became of it.
 
 A fix whose message is acknowledged must be found in the system, or in quarantine. One whose message
 was sent and never acknowledged may be there or not; it proves nothing, unless nobody waits for an
@@ -49,7 +49,7 @@ class Unconfirmed:
         return len(self._kept)
 
     def sent(self, message: Outgoing, now_s: float) -> bool:
-        """Notes a sending. Returns whether it was the first one."""
+        """Note a sending. Returns whether it was the first one."""
         known = self._kept.get(message.number)
         if known is None:
             self._kept[message.number] = Kept(message, now_s, now_s)
@@ -60,13 +60,13 @@ class Unconfirmed:
         return False
 
     def confirmed(self, data: bytes | None) -> Kept | None:
-        """The message whose receipt this is; None where it has been confirmed before."""
+        """Return the message whose receipt this is; None where it has been confirmed before."""
         if data is None or len(data) != _NUMBER_BYTES:
             return None
         return self._kept.pop(int.from_bytes(data, "big"), None)
 
     def due(self, now_s: float) -> Iterator[Outgoing]:
-        """What has to be sent again now, the oldest first; once in each again_s."""
+        """Yield what has to be sent again now, the oldest first; once in each again_s."""
         while self._kept:
             number, kept = next(iter(self._kept.items()))
             if kept.last_sent_s + self._again_s > now_s:
@@ -166,31 +166,39 @@ class Ledger:
         return self._newest_sent
 
     def doubtful_trackers(self) -> set[int]:
-        """Those of whose messages some may be lost."""
+        """Return the trackers of whose messages some may be lost."""
         messages = self.messages
         return set(messages["tracker"][messages["may_be_lost"]].tolist())
 
     def repeating_trackers(self) -> set[int]:
-        """Those that sent a message again: what they sent may have arrived in another order."""
+        """Return the trackers that sent a message again: what they sent may have arrived in another
+        order.
+        """
         messages = self.messages
         return set(messages["tracker"][messages["is_repeated"]].tolist())
 
     def acknowledged_fixes(self) -> NDArray[np.void]:
-        """The fixes whose messages the broker acknowledged, each tracker's in order of sending."""
+        """Return the fixes whose messages the broker acknowledged, each tracker's in order of
+        sending.
+        """
         return self._of_messages(self.messages["acknowledged_us"] > 0)
 
     def unsettled_fixes(self) -> NDArray[np.void]:
-        """The fixes that were sent, waited for and never acknowledged: they prove nothing."""
+        """Return the fixes that were sent, waited for and never acknowledged: they
+        prove nothing.
+        """
         messages = self.messages
         is_open = (messages["acknowledged_us"] == 0) & ~messages["may_be_lost"]
         return self._of_messages(is_open & (messages["sent_us"] > 0))
 
     def doubtful_fixes(self) -> NDArray[np.void]:
-        """The fixes that may be lost: sent, and nobody waits for their acknowledgement."""
+        """Return the fixes that may be lost: sent, and nobody waits for their acknowledgement."""
         return self._of_messages(self.messages["may_be_lost"])
 
     def arrived_fixes(self, doubtful: Sequence[int]) -> NDArray[np.void]:
-        """The acknowledged fixes and those of some doubtful messages, in order of sending."""
+        """Return the acknowledged fixes and those of some doubtful messages, in order
+        of sending.
+        """
         chosen = self.messages["acknowledged_us"] > 0
         chosen[list(doubtful)] = True
         return self._of_messages(chosen)

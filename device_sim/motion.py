@@ -36,7 +36,7 @@ _KNOWN = (
 
 @dataclass(frozen=True, slots=True)
 class StreetPlan:
-    """Who drives where: `vehicles` round an origin, each sending `rate_hz` fixes a second.
+    """The traffic to simulate: `vehicles` round an origin, each sending `rate_hz` fixes a second.
 
     seconds: how long; None = without end. blocks: how far from the origin the streets reach.
     """
@@ -62,7 +62,9 @@ class StreetPlan:
             raise ValueError(f"blocks must be 1..100, not {self.blocks}")
 
     def slices(self, start_us: int) -> Iterator[Slice]:
-        """The schedule: a fix carries the moment at which it is due, in whole milliseconds."""
+        """Yield the schedule: a fix carries the moment at which it is due, in whole
+        milliseconds.
+        """
         traffic = Traffic(self)
         interval_s = 1 / self.rate_hz
         rounds = None if self.seconds is None else max(1, math.ceil(self.seconds * self.rate_hz))
@@ -144,7 +146,7 @@ class Traffic:
         self._battery_pct = np.maximum(1, self._battery_pct - seconds / 600)
 
     def fixes(self, start_us: int, due_s: NDArray[np.float64], seq: int) -> FixBatch:
-        """What the receivers report now, at `due_s` after the start."""
+        """Return what the receivers report now, at `due_s` after the start."""
         rows = blank_rows(self._plan.vehicles)
         rows["tracker"] = np.arange(self._plan.vehicles)
         rows["time_us"] = (start_us // 1000 + (due_s * 1000).astype(np.int64)) * 1000

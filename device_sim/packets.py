@@ -39,7 +39,7 @@ class Packet(NamedTuple):
         return int.from_bytes(self.body[:2], "big")
 
     def is_refusal(self) -> bool:
-        """Whether a PUBREC of version 5 refuses its message, so that nothing follows it."""
+        """Return whether a PUBREC of version 5 refuses its message, so that nothing follows it."""
         return len(self.body) > 2 and self.body[2] >= 0x80
 
 
@@ -83,7 +83,9 @@ def split(data: bytes) -> tuple[list[Packet], bytes]:
 
 
 def _length(data: bytes, at: int) -> tuple[int, int] | None:
-    """Where the content of the packet at `at` begins, and its length; None while it is unknown."""
+    """Return where the content of the packet at `at` begins, and its length; None while it is
+    unknown.
+    """
     length = 0
     for position, byte in enumerate(data[at + 1 : at + 1 + _MAX_LENGTH_BYTES]):
         length |= (byte & 0x7F) << (7 * position)

@@ -1,4 +1,4 @@
-"""From fixes that are due to messages: `fixes_per_message` fixes of one tracker in one message.
+"""The packing of due fixes into messages: `fixes_per_message` fixes of one tracker in one message.
 
 A message is due when its last fix is; at the end of the run, trackers send what they still hold.
 Within a tracker the order of the fixes is kept.
@@ -27,7 +27,7 @@ class Messages(NamedTuple):
 
 
 def pack(slices: Iterator[Slice], fixes_per_message: int) -> Iterator[Messages]:
-    """Messages as soon as a slice completes them, then what is left of each tracker."""
+    """Yield messages as soon as a slice completes them, then what is left of each tracker."""
     if fixes_per_message == 1:
         for one in slices:
             yield Messages(one.due_s, np.ones(len(one.due_s), np.int64), one.fixes)
@@ -53,7 +53,9 @@ def _joined(first: Slice, second: Slice) -> Slice:
 def _grouped(
     trackers: NDArray[np.int32], fixes_per_message: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Per fix its message (any numbering) and its place in it; per message its number of fixes."""
+    """Return per fix its message (any numbering) and its place in it; per message its number of
+    fixes.
+    """
     n = len(trackers)
     order = np.argsort(trackers, kind="stable")
     ordered = trackers[order]
@@ -69,7 +71,7 @@ def _grouped(
 def _messages(
     source: Slice, message: NDArray[np.int64], rank: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> Iterator[Messages]:
-    """The fixes at `rows` as messages, by the moment at which the last fix of each is due."""
+    """Yield the fixes at `rows` as messages, by the moment at which the last fix of each is due."""
     if not len(rows):
         return
     groups, inverse, lengths = np.unique(message[rows], return_inverse=True, return_counts=True)

@@ -1,4 +1,4 @@
-"""How a simulated tracker writes its messages.
+"""The payloads of a simulated tracker's messages.
 
 What a format cannot carry is rounded before it is noted as sent, so that a ledger holds what the
 other side can know: the packed format keeps whole milliseconds and 1e-7 degrees.
@@ -28,8 +28,8 @@ class PayloadFormat(StrEnum):
 
 
 def payloads(payload_format: PayloadFormat, messages: Messages) -> list[bytes]:
-    """The bytes of each message. Raises telemetry.formats.encode.EncodeError for what cannot be
-    carried.
+    """Return the bytes of each message. Raises telemetry.formats.encode.EncodeError for what cannot
+    be carried.
 
     A latitude that is not a number is written as NaN, though that is no JSON.
 
@@ -53,7 +53,7 @@ def payloads(payload_format: PayloadFormat, messages: Messages) -> list[bytes]:
 def _apart(
     encoded: bytes, fixes: int, decode: Callable[..., list[msgspec.Raw]]
 ) -> list[msgspec.Raw]:
-    """Each object of an encoded array; a single fix is encoded as an object alone."""
+    """Return each object of an encoded array; a single fix is encoded as an object alone."""
     return [msgspec.Raw(encoded)] if fixes == 1 else decode(encoded, type=list[msgspec.Raw])
 
 
@@ -70,12 +70,12 @@ def _joined(
 
 
 def truncated(content: bytes) -> bytes:
-    """The first half of a message, which is no message in any of the formats."""
+    """Return the first half of a message, which is no message in any of the formats."""
     return content[: len(content) // 2 | 1]
 
 
 def as_sent(messages: Messages, payload_format: PayloadFormat) -> Messages:
-    """The messages with what will be left of their fixes in this format."""
+    """Return the messages with what will be left of their fixes in this format."""
     if payload_format is not PayloadFormat.PACKED:
         return messages
     rows = messages.fixes.rows.copy()

@@ -1,4 +1,4 @@
-"""What a fleet is asked to do: frozen values, checked when they are made (ValueError)."""
+"""The plan of a fleet: frozen values, checked when they are made (ValueError)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ MAX_CONNECTIONS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class SimTracker:
-    """Who a tracker is to the broker."""
+    """The identity of a tracker at the broker."""
 
     tracker_id: str
     secret: str = field(repr=False)
@@ -22,12 +22,13 @@ class SimTracker:
 
 @dataclass(frozen=True, slots=True)
 class FleetPlan:
-    """What is sent, by whom and how. `trackers[i]` sends the fixes whose rows["tracker"] is i.
+    """The fixes to send, their trackers and the manner of sending. `trackers[i]` sends the fixes
+    whose rows["tracker"] is i.
 
     keep_ledger: whether each fix is remembered; without it only counts and latencies are.
     connections: how many there are at a time. receipts_s: trackers have receipts, and send a
-    message again when there is none after so many seconds; None: they have none. faults: those that
-    are no matter of fixes (see device_sim.faults); seed: chooses the messages that have them.
+    message again when there is none after this many seconds; None: they have none. faults: those
+    that are no matter of fixes (see device_sim.faults); seed: chooses the messages that have them.
     connects_when_due: a tracker connects when its first message is due, not before all others. qos,
     version: how trackers speak (see device_sim.devices).
     """

@@ -1,4 +1,4 @@
-"""When which fix is sent: slices of fixes with the moment at which each is due.
+"""The schedule of fixes: slices of fixes with the moment at which each is due.
 
 A schedule is a function of the moment at which the run starts and gives slices in order of time.
 Within one tracker the order of a schedule is the order of sending, and so the order of arrival.

@@ -37,14 +37,14 @@ class Trace:
         return int(self.fixes.rows["time_us"].max())
 
     def shifted_to(self, start_us: int) -> "Trace":
-        """The trace with its newest fix at `start_us`, or less than a second before."""
+        """Return the trace with its newest fix at `start_us`, or less than a second before."""
         shift_us = (start_us - self.newest_us) // SECOND_US * SECOND_US
         rows = self.fixes.rows.copy()
         rows["time_us"] += shift_us
         return Trace(self.devices, FixBatch(rows, self.fixes.attributes))
 
     def slices(self, speed: float) -> Iterator[Slice]:
-        """The schedule at `speed` seconds of the trace in one second."""
+        """Yield the schedule at `speed` seconds of the trace in one second."""
         if not speed > 0:
             raise ValueError(f"speed must be above 0, not {speed}")
         due_s = _moments_us(self.fixes.rows, self.oldest_us) / SECOND_US / speed
@@ -55,7 +55,9 @@ class Trace:
 
 
 def _moments_us(rows: NDArray[np.void], oldest_us: int) -> NDArray[np.int64]:
-    """Per fix, microseconds after `oldest_us` at which its device has reached it: never falling."""
+    """Return per fix the microseconds after `oldest_us` at which its device has reached it: never
+    falling.
+    """
     by_device = np.argsort(rows["tracker"], kind="stable")
     elapsed_us = rows["time_us"][by_device].astype(np.int64) - oldest_us
     span_us = int(elapsed_us.max()) + 1

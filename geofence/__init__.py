@@ -1,4 +1,5 @@
-"""Which zones a batch of fixes enters, leaves and passes through, and what a punch is worth.
+"""The geofence engine: the zones that a batch of fixes enters, leaves and passes through, and the
+verdict on a punch.
 
 A library of values: it does no input or output and reads no clock. docs/geofence.md shows how it is
 used. The names here are those that most uses need; they are loaded when first asked for, so that

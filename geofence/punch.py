@@ -1,4 +1,4 @@
-"""What a punch is worth: is it proved that an employee was at a job site when they say so?
+"""The verdict on a punch: is it proved that an employee was at a job site when they say so?
 
 A punch is a claim. Each rule that has something to say about it gives a reason with its figures,
 and the worst of them is the verdict:
@@ -61,7 +61,7 @@ DEFAULT_RULES = PunchRules()
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where something was, and when. accuracy_m: as it was stated; None where it was not.
+    """A position with its time and accuracy. accuracy_m: as it was stated; None where it was not.
 
     Raises ValueError for numbers that no position has.
     """
@@ -80,7 +80,9 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the punch itself says. fix: the position that the device gives as proof, if it can."""
+    """The statements of the punch itself. fix: the position that the device gives as proof, if it
+    can.
+    """
 
     kind: Literal["in", "out"]
     time_us: int
@@ -101,7 +103,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the server knows beside the claim.
+    """The knowledge of the server beside the claim.
 
     device_is_allowed: asked only over MQTT: the tracker is assigned to the employee, or is a punch
     terminal. previous: the employee's last punch or phone fix. machine: the position, nearest in
@@ -125,7 +127,7 @@ class PunchReason:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the punch is worth, why, and which time counts for pay.
+    """The result of a punch: its worth, the reasons, and the time that counts for pay.
 
     site: the job site that the fix lies deepest in or nearest to; None without a fix or a site.
     distance_m: to its edge, negative inside. margin_m: how far the fix is within the tolerance,
@@ -151,7 +153,9 @@ def judge_punch(
     evidence: Evidence,
     rules: PunchRules = DEFAULT_RULES,
 ) -> Verdict:
-    """The verdict on one punch. sites: those where this employee may punch; the nearest counts."""
+    """Return the verdict on one punch. sites: those where this employee may punch; the nearest
+    counts.
+    """
     site = _nearest(sites) if claim.fix else None
     reasons = (
         *_place(claim, site, rules),
@@ -174,12 +178,14 @@ def judge_punch(
 
 
 def _nearest(sites: Sequence[Site]) -> Site | None:
-    """The site with the best verdict: tolerance and accuracy are the same for all of them."""
+    """Return the site with the best verdict: tolerance and accuracy are the same for
+    all of them.
+    """
     return min(sites, key=lambda site: (site.distance_m, site.zone), default=None)
 
 
 def _place(claim: Claim, site: Site | None, rules: PunchRules) -> Iterator[PunchReason]:
-    """One reason: where the fix lies."""
+    """Yield one reason: where the fix lies."""
     if claim.fix is None:
         yield PunchReason("no_fix", {})
     elif site is None:
@@ -202,7 +208,7 @@ def _where(distance_m: float, accuracy_m: float, tolerance_m: float) -> str:
 
 
 def _honesty(claim: Claim, evidence: Evidence, rules: PunchRules) -> Iterator[PunchReason]:
-    """What makes a punch fail wherever its fix lies."""
+    """Yield the reasons that make a punch fail wherever its fix lies."""
     if claim.mock:
         yield PunchReason("mock", {})
     if claim.fix and evidence.previous:
@@ -222,7 +228,7 @@ def _honesty(claim: Claim, evidence: Evidence, rules: PunchRules) -> Iterator[Pu
 
 
 def _times(claim: Claim, evidence: Evidence, rules: PunchRules) -> Iterator[PunchReason]:
-    """What the times are worth: of the fix, and of the punch."""
+    """Yield the reasons that follow from the times of the fix and of the punch."""
     limit_s = rules.max_clock_error_s
     age_s = _fix_age_s(claim, evidence)
     if age_s is not None and age_s > rules.max_fix_age_s:
@@ -240,7 +246,7 @@ def _times(claim: Claim, evidence: Evidence, rules: PunchRules) -> Iterator[Punc
 
 
 def _fix_age_s(claim: Claim, evidence: Evidence) -> float | None:
-    """How old the fix was when the punch was received; negative for a fix of the future."""
+    """Return the age of the fix when the punch was received; negative for a fix of the future."""
     return (evidence.received_us - claim.fix.time_us) / _SECOND_US if claim.fix else None
 
 
@@ -253,7 +259,7 @@ def _machine_distance_m(claim: Claim, evidence: Evidence, rules: PunchRules) -> 
 
 
 def _unexplained_m(one: Position, other: Position) -> float:
-    """The distance between two positions as far as their inaccuracy does not explain it."""
+    """Return the distance between two positions as far as their inaccuracy does not explain it."""
     explained_m = (one.accuracy_m or 0.0) + (other.accuracy_m or 0.0)
     return max(_distance_m(one, other) - explained_m, 0.0)
 
@@ -263,5 +269,5 @@ def _distance_m(one: Position, other: Position) -> float:
 
 
 def _reason(rule: str, **figures: float) -> PunchReason:
-    """A reason with its figures to the centimetre and the hundredth of a second."""
+    """Return a reason with its figures to the centimetre and the hundredth of a second."""
     return PunchReason(rule, {name: round(figure, 2) for name, figure in figures.items()})

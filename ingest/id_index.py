@@ -30,25 +30,25 @@ class IdIndex:
         return self._ids[ordinal]
 
     def number(self, uuid: UUID) -> int:
-        """The number of `uuid`, the next free one where it has none yet."""
+        """Return the number of `uuid`, the next free one where it has none yet."""
         ordinal = self._ordinal_of.setdefault(uuid, len(self._ids))
         if ordinal == len(self._ids):
             self._ids.append(uuid)
         return ordinal
 
     def find(self, uuid: UUID) -> int:
-        """The number of `uuid`, UNKNOWN where it has none."""
+        """Return the number of `uuid`, UNKNOWN where it has none."""
         return self._ordinal_of.get(uuid, UNKNOWN)
 
     def text(self, ordinal: int) -> str:
-        """The id as text, worked out once."""
+        """Return the id as text, worked out once."""
         text = self._texts.get(ordinal)
         if text is None:
             text = self._texts[ordinal] = format_id(self._prefix, self._ids[ordinal])
         return text
 
     def as_bytes(self) -> NDArray[np.void]:
-        """The 16 bytes of each UUID by number, shape (n,), dtype V16."""
+        """Return the 16 bytes of each UUID by number, shape (n,), dtype V16."""
         known = len(self._bytes)
         if known < len(self._ids):
             more = b"".join(uuid.bytes for uuid in self._ids[known:])

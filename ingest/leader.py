@@ -132,7 +132,7 @@ async def _recovered(runtime: IngestRuntime, registry: Registry) -> Memory:
 
 @asynccontextmanager
 async def _ways_in(runtime: IngestRuntime, epoch: int) -> AsyncIterator[WaysBack]:
-    """The ways that messages come in by, and receipts go back by."""
+    """Provide the sources of messages and the ways back for receipts."""
     async with AsyncExitStack() as stack:
         links = session = None
         if runtime.link is not None:
@@ -153,7 +153,9 @@ async def _tidy(conn: Connection, quarantine_days: int) -> None:
 
 
 async def _stand_by(runtime: IngestRuntime, lease_conn: Connection) -> tuple[int, Registry] | None:
-    """Our epoch and what we know by then; None where the process is to stop."""
+    """Wait for the lease, and return its epoch and the registry; None where the
+    process is to stop.
+    """
     standby = Standby(LEASE)
     held = (LEASE, runtime.holder, runtime.lease_s, runtime.address)
     try:

@@ -50,7 +50,7 @@ class IngestMetrics:
         self.registry.register(self._session)
 
     def committed(self, plan: Plan, arrivals: DecodedBatch, seconds: float) -> None:
-        """One batch is in the database."""
+        """Count one batch that is committed."""
         self._backlogs.set(plan.backlogs.waiting)
         self._messages.inc(len(finished(arrivals, plan)))
         self._stored.inc(len(plan.new))
@@ -72,16 +72,16 @@ class IngestMetrics:
         self._batch.observe(len(plan.batch))
 
     def receipt_ended(self, published: Published) -> None:
-        """The broker took a receipt, or did not."""
+        """Count a receipt that the broker took, or did not."""
         is_good = not published.cancelled() and published.exception() is None
         self.receipts.labels("sent" if is_good else "failed").inc()
 
     def watch(self, session: Session | None) -> None:
-        """Shows the counters of this broker session from now on."""
+        """Show the counters of this broker session from now on."""
         self._session.session = session
 
     def page(self) -> bytes:
-        """The text that Prometheus reads."""
+        """Return the text that Prometheus reads."""
         return generate_latest(self.registry)
 
 

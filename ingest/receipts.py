@@ -56,7 +56,7 @@ class Content(msgspec.Struct):
 
 
 def receipts(arrivals: DecodedBatch, plan: Plan, registry: Registry) -> list[Receipt]:
-    """For the finished messages of a committed plan, in order of receipt."""
+    """Make the receipts for the finished messages of a committed plan, in order of receipt."""
     if not registry.wanting_receipts:
         return []
     left = set(plan.postponed.rows["message"].tolist())
@@ -100,7 +100,7 @@ def _receipt(
     counts: tuple[int, int],
     refused_for: list[str],
 ) -> Receipt:
-    """last: None where it has to be looked for in the message. counts: stored, unassigned."""
+    """Make one receipt. counts: stored, unassigned."""
     time_us, seq = last or DECODERS[format_of(message.topic)].last_fix(message.payload)
     stored, unassigned = counts
     time = None if time_us is None else format_time(time_us)
@@ -109,7 +109,7 @@ def _receipt(
 
 
 def send(ways_back: WaysBack, made: Sequence[Receipt], metrics: IngestMetrics) -> None:
-    """Hands them on and does not wait; what has no room is given up."""
+    """Send receipts without waiting; what has no room is given up."""
     if not made:
         return
     if ways_back.links is not None:

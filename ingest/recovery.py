@@ -1,4 +1,4 @@
-"""Reads the memory of ingest back from the rows that its transactions wrote."""
+"""The recovery of ingest's memory from the rows that its transactions wrote."""
 
 import asyncio
 import gc
@@ -32,7 +32,7 @@ _RECKON_ANEW_US = MIN_TIME_US  # a deadline that is over: the next one is worked
 
 
 async def recover(conn: Connection, known: Registry | None = None) -> Memory:
-    """The memory that the last committed transaction left behind.
+    """Read back the memory that the last committed transaction left behind.
 
     known: a registry of before, which is brought up to date.
     """
@@ -78,8 +78,9 @@ async def recover(conn: Connection, known: Registry | None = None) -> Memory:
 
 @contextmanager
 def garbage_left_alone() -> Iterator[None]:
-    """Millions of objects are made that stay: looking through them for garbage takes half the
-    time."""
+    """Suspend garbage collection: millions of objects are made that stay, and looking through them
+    for garbage takes half of the time.
+    """
     gc.disable()
     try:
         yield
@@ -103,7 +104,7 @@ class _Stopwatch:
 async def _used_names(
     conn: Connection, saved_by_asset: Mapping[int, SavedState], registry: Registry
 ) -> dict[int, set[VisitKey]]:
-    """The names of visits that fixes have used which may open visits when another fix comes."""
+    """Return the names of visits that fixes have used which may open visits when another fix comes."""
     first_fixes = [
         restore.FirstFix(registry.assets[asset], UUID(bytes=at.tracker), at.time_us, at.seq)
         for asset, saved in saved_by_asset.items()
@@ -143,14 +144,14 @@ def _visit_id(visit: restore.OpenVisit) -> UUID:
 
 
 async def look_up_places(conn: Connection, memory: Memory) -> None:
-    """Finds where trackers were when they were put on assets, as far as that matters."""
+    """Find where trackers were when they were put on assets, as far as that matters."""
     registry = memory.registry
     puttings = registry.moves.unplaced(memory.state, memory.watermarks)
     await place_trackers(conn, puttings, registry)
 
 
 def _places(fixes: Sequence[restore.NewestFix], registry: Registry) -> NDArray[np.void]:
-    """PLACE_DTYPE, (n,)."""
+    """Return PLACE_DTYPE, (n,)."""
     places = np.empty(len(fixes), PLACE_DTYPE)
     if fixes:
         trackers, *others = zip(*fixes, strict=True)
@@ -213,7 +214,7 @@ def _stand_at(
     places: NDArray[np.void],
     registry: Registry,
 ) -> None:
-    """Each asset was at these places, at good fixes; asset -1: none was. The newest counts.
+    """Put each asset at these places, at good fixes; asset -1: none was. The newest counts.
 
     Of equal ones the last.
     """
@@ -234,7 +235,7 @@ def _memberships(
     saved_by_asset: Mapping[int, SavedState],
     registry: Registry,
 ) -> NDArray[np.void]:
-    """MEMBERSHIP_DTYPE, those of the visits first, in their order."""
+    """Return MEMBERSHIP_DTYPE, those of the visits first, in their order."""
     row_of: dict[tuple[int, int], int] = {}
     for visit in visits:
         key = (registry.assets.number(visit.asset_id), registry.zones.number(visit.zone_id))
@@ -258,7 +259,7 @@ def _memberships(
 
 
 def _open(rows: NDArray[np.void], visits: Sequence[restore.OpenVisit], registry: Registry) -> None:
-    """Fills what the visits tell of memberships, of one in each row."""
+    """Fill what the visits tell of memberships, of one in each row."""
     rows["inside"] = True
     rows["dwelled"] = [visit.dwelled for visit in visits]
     rows["overspeed"] = [visit.overspeed for visit in visits]

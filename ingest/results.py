@@ -12,7 +12,8 @@ from telemetry.result import Result
 
 
 def results(arrivals: DecodedBatch, plan: Plan, counted: Collection[bytes]) -> list[int]:
-    """The `Result` of each message that `ingest.planning.leftovers.finished` gives, in its order.
+    """Return the `Result` of each message that `ingest.planning.leftovers.finished` gives, in its
+    order.
 
     counted: digests of the refusals that quarantine only counts. A message of which a fix is stored
     is STORED; else its first fix that was refused says why it is not.
@@ -34,7 +35,7 @@ def results(arrivals: DecodedBatch, plan: Plan, counted: Collection[bytes]) -> l
 
 
 def _first_refusals(plan: Plan) -> dict[int, Refusal]:
-    """By message the refusal of its first refused fix."""
+    """Return, by message, the rejection of its first rejected fix."""
     first: dict[int, Refusal] = {}
     for refusal in plan.refusals:
         known = first.get(refusal.message)

@@ -54,7 +54,8 @@ class IngestRuntime:
         return None if self.link is None else str(self.link.advertised or self.link.address)
 
     def current_limits(self, memory: Memory) -> BatchLimits | None:
-        """Smaller for some batches after a failure; about `batch_fixes` at most.
+        """Return the limits of the next batch: smaller for some batches after a failure; about
+        `batch_fixes` at most.
 
         Where fixes are left over, others are not waited for. Nothing is taken of organizations of
         which too many are, and where too many are in all, none from sources that cannot tell
@@ -72,7 +73,9 @@ class IngestRuntime:
         return replace(limits, idle_s=0.0, held=memory.crowding, is_crowded=is_crowded)
 
     def trouble(self) -> str | None:
-        """Why no fix is stored just now; None while this process is the leader and connected."""
+        """Return why no fix is stored just now; None while this process is the leader and
+        connected.
+        """
         if self.stands_by:
             return STANDS_BY
         if not self.works:

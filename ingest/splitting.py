@@ -95,7 +95,7 @@ async def store_in_parts(
 
 
 def acquit(memory: Memory, arrivals: DecodedBatch) -> None:
-    """Nothing was refused: no organization is a suspect any more that had a message there."""
+    """Clear of suspicion the organizations of messages that were all stored."""
     if memory.suspects and arrivals.messages:
         memory.suspects -= set(organizations_of(arrivals.messages, memory.registry).tolist())
 
@@ -137,7 +137,8 @@ def _groups(
 
 
 def _middle(organization: NDArray[np.int32]) -> int:
-    """The place of the cut: between two organizations, next to the middle, where there are two.
+    """Return the place of the cut: between two organizations, next to the middle, where there are
+    two.
 
     organization: rising, shape (n,).
     """
@@ -147,7 +148,7 @@ def _middle(organization: NDArray[np.int32]) -> int:
 
 
 def _check_not_new(term: LeaderTerm, refused: RawMessage, error: UniqueViolation) -> None:
-    """Raises `error` where the message has not ended a term yet."""
+    """Raise `error` where the message has not ended a term yet."""
     digest = sha256(refused.topic.encode() + b"\0" + refused.payload).digest()
     if digest in term.doubted:
         term.doubted.remove(digest)
@@ -159,8 +160,8 @@ def _check_not_new(term: LeaderTerm, refused: RawMessage, error: UniqueViolation
 
 
 def _refused(part: DecodedBatch, error: DatabaseError) -> DecodedBatch:
-    """The one message refused. The words of the database may name what is not the tenant's: the log
-    has them.
+    """Return the one message refused. The words of the database may name what is not the tenant's:
+    the log has them.
     """
     name = type(error).__name__
     told = {"topic": part.messages[0].topic, "error": name, "detail": message(error)}

@@ -41,5 +41,7 @@ class Standby:
             gc.freeze()  # it stays: looking through it would keep a takeover waiting
 
     def registry_of(self, epoch: int) -> Registry:
-        """The registry for the leader of this epoch; one that knows nothing if ours is outdated."""
+        """Return the registry for the leader of this epoch; one that knows nothing if ours is
+        outdated.
+        """
         return self._registry if epoch == self._epoch + 1 else Registry()

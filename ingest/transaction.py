@@ -69,7 +69,7 @@ async def store(
     sources: Sequence[Source] = (),
     taken: Callable[[], None] = _nothing,
 ) -> Stored:
-    """Brings `arrivals` into the database, where `sources` settle what is finished. Afterwards they
+    """Bring `arrivals` into the database, where `sources` settle what is finished. Afterwards they
     may be told.
 
     The plan that is carried out is another one where something had changed. taken: called once
@@ -107,7 +107,9 @@ def _take(term: LeaderTerm, arrivals: DecodedBatch, plan: Plan) -> None:
 
 
 async def _plan_again(term: LeaderTerm, arrivals: DecodedBatch) -> Plan:
-    """A plan by what has changed. The transaction holds the revision: it cannot move again."""
+    """Return a plan by what has changed. The transaction holds the revision: it
+    cannot move again.
+    """
     changes = await changes_since(term.conn, term.memory.registry.revision)
     await asyncio.to_thread(term.memory.registry.take, changes)
     term.memory.hold(changes.backlogs)
@@ -131,7 +133,7 @@ async def plan_with_lookups(
 
 
 async def _write(term: LeaderTerm, plan: Plan, received_us: int) -> set[bytes]:
-    """All that the plan says. Returns the digests of refusals that were only counted."""
+    """Write all rows of the plan. Returns the digests of refusals that were only counted."""
     if len(plan.new):
         await gps_events.copy_new(term.conn, plan.new_stream)
     if plan.tells:

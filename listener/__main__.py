@@ -50,7 +50,7 @@ _log = structlog.get_logger("listener")
 
 
 def main() -> int:
-    """Runs until SIGTERM or SIGINT. Exit code: 0 stopped in order, 1 failed, 2 wrong settings."""
+    """Run until SIGTERM or SIGINT. Exit code: 0 stopped in order, 1 failed, 2 wrong settings."""
     try:
         settings = ListenSettings()  # pyright: ignore[reportCallIssue]  # from the environment
         certificates = Certificates(settings)
@@ -151,7 +151,9 @@ async def _open(
 
 
 def _link_tls(settings: ListenSettings) -> ssl.SSLContext | None:
-    """The context of a link to `tls://`; trust: OPSC_LINK_CA, else what the system trusts."""
+    """Return the context of a link to `tls://`; trust: OPSC_LINK_CA, else what the
+    system trusts.
+    """
     ca = settings.link_ca
     return ssl.create_default_context(cafile=None if ca is None else str(ca))
 
@@ -165,7 +167,7 @@ def _bound(settings: ListenSettings) -> Ports:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """A socket that listens. What is set on it, accepted connections inherit."""
+    """Return a socket that listens. What is set on it, accepted connections inherit."""
     family = socket.getaddrinfo(host or "::", port, type=socket.SOCK_STREAM)[0][0]
     is_dual = host in ("", "::") and socket.has_dualstack_ipv6()
     try:
@@ -182,7 +184,9 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def _inherited(text: str) -> Ports:
-    """The sockets that the parent bound: descriptors, in the order of `Ports`, `-` for none."""
+    """Return the sockets that the parent bound: descriptors, in the order of `Ports`,
+    `-` for none.
+    """
     return Ports(*(None if one == "-" else socket.socket(fileno=int(one)) for one in text.split()))
 
 

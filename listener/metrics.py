@@ -38,5 +38,5 @@ class ListenerMetrics:
         Gauge(name, text, **self._gauges).set_function(read)
 
     def page(self) -> bytes:
-        """The text that Prometheus reads."""
+        """Return the text that Prometheus reads."""
         return generate_latest(self.registry)

@@ -141,7 +141,7 @@ class Processes:
             await child.wait()
 
     async def _is_ready(self, number: int) -> bool:
-        """Whether the page of a process says so."""
+        """Return whether the page of a process says so."""
         host, port = self._settings.http_address
         try:
             async with asyncio.timeout(ANSWER_S):

@@ -38,7 +38,7 @@ SWEEP_S = 1.0
 SLICES = 10
 """The connections are looked at a tenth at a time."""
 MANY_PAUSED = 1_000
-"""Up to so many connections that are paused are looked at in each slice of time."""
+"""The number of paused connections that are looked at in each slice of time."""
 DRAIN_STEPS = 50
 DRAIN_STEP_S = 0.1
 """An orderly stop closes 2 % of the connections each 100 ms: a whole fleet at once is a storm."""
@@ -135,7 +135,7 @@ class Worker:
         return True
 
     def lost(self, device: Device) -> None:
-        """A connection is gone, whoever ended it."""
+        """Forget a connection that is gone, whoever ended it."""
         if device not in self.devices:
             return
         del self.devices[device]
@@ -209,7 +209,7 @@ class Worker:
         self._begin(device, connect, key, session)
 
     async def _session(self, connect: Connect, key: SessionKey) -> Session | None:
-        """The session that the client finds again; a clean start ends it."""
+        """Return the session that the client finds again; a clean start ends it."""
         if not connect.client_id:
             return None
         if connect.is_clean:
@@ -264,7 +264,7 @@ class Worker:
         return self._organizations.setdefault(org_id, len(self._organizations))
 
     def _identity_changed(self, tracker_id: UUID) -> None:
-        """The tracker was revoked, or has another secret."""
+        """End the connection of a tracker that was revoked, or has another secret."""
         device = self.by_tracker.get(tracker_id)
         if device is not None:
             device.end(ADMINISTRATIVE_ACTION, "revoked or rotated")
@@ -307,7 +307,7 @@ class Worker:
     # Wills ----------------------------------------------------------------------------------
 
     def _will(self, device: Device, will: Will) -> None:
-        """A will that is a message of fixes is stored like one; all others are dropped."""
+        """Store a will that is a message of fixes; all others are dropped."""
         origin = device.origin
         assert origin is not None
         own = format_id("trk", origin.tracker_id)
@@ -328,7 +328,7 @@ class Worker:
         self._wills[origin.tracker_id] = (timer, origin, size)
 
     def _drop_will(self, tracker_id: UUID) -> None:
-        """The tracker came back before its will was due, or leaves a newer one."""
+        """Drop a will whose tracker came back before it was due, or leaves a newer one."""
         waiting = self._wills.pop(tracker_id, None)
         if waiting is not None:
             timer, origin, size = waiting

@@ -1,4 +1,4 @@
-"""What can go wrong with an MQTT session, and whose fault it is.
+"""The errors of an MQTT session, and whose fault each is.
 
 Every error is an `MqttError`. It carries its facts as attributes (reason code, topic, limits,
 seconds), names the party at fault, and says by `retryable` whether connecting again can help. The
@@ -168,7 +168,7 @@ class SubscriptionRefusedError(MqttError):
 
 
 class ServerDisconnectedError(MqttError):
-    """DISCONNECT from the broker, with its reason."""
+    """The DISCONNECT of the broker, with its reason."""
 
     fault = Fault.BROKER
 

@@ -1,1 +1,1 @@
-"""What every long-running role does the same way: logs, and the page of health and metrics."""
+"""The common parts of every long-running role: logs, and the page of health and metrics."""

@@ -25,7 +25,7 @@ async def serving(
     metrics: Callable[[], bytes],
     warnings: Callable[[], Sequence[str]] = tuple,
 ) -> AsyncIterator[None]:
-    """Serves while the block runs. Raises OSError where the address cannot be had.
+    """Serve while the block runs. Raises OSError where the address cannot be had.
 
     trouble: why the process cannot do its work just now, None where it can. Without it there is no
     /readyz: the process says elsewhere whether it is ready.

@@ -14,7 +14,7 @@ _LAG_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.
 
 @asynccontextmanager
 async def watching_itself(registry: CollectorRegistry) -> AsyncIterator[None]:
-    """Adds the metrics of this process to `registry`; measures its loop while the block runs."""
+    """Add the metrics of this process to `registry`; measures its loop while the block runs."""
     ProcessCollector(registry=registry)
     lag_s = Histogram(
         "opsc_loop_lag_seconds",

@@ -27,7 +27,7 @@ _encoder = msgspec.json.Encoder(enc_hook=repr)
 
 
 def configure(level: Level, log_format: LogFormat) -> None:
-    """Sets structlog and the standard library's logging up for this process."""
+    """Set structlog and the standard library's logging up for this process."""
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     rendered = [_Exceptions(in_full=level == "debug"), *_rendered(log_format)]
     structlog.configure(

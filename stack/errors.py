@@ -1,4 +1,4 @@
-"""What ends a command with a text for the user instead of a traceback."""
+"""Errors that end a command with a text for the user instead of a traceback."""
 
 
 class StackError(Exception):

@@ -31,7 +31,9 @@ class AttributesError(ValueError):
 
 
 def to_json(attributes: Mapping[Any, Any]) -> bytes:
-    """The object as UTF-8 JSON text that PostgreSQL takes as jsonb. Raises AttributesError."""
+    """Return the object as UTF-8 JSON text that PostgreSQL takes as jsonb. Raises
+    AttributesError.
+    """
     try:
         text = _encode(attributes)
     except RecursionError:
@@ -47,7 +49,9 @@ def to_json(attributes: Mapping[Any, Any]) -> bytes:
 
 
 def with_members(text: bytes | None, members: Mapping[str, float]) -> bytes:
-    """The object `text` with `members` added; a member that it has already stays as it is."""
+    """Return the object `text` with `members` added; a member that it has already
+    stays as it is.
+    """
     added = _encode(members)
     if text is None or text == b"{}":
         return added

@@ -1,10 +1,10 @@
-"""A batch of fixes as columns: what decoders make, the evaluator judges and COPY writes.
+"""A batch of fixes as columns. Decoders make it, the evaluator judges it, and COPY writes it.
 
-One numpy structured array holds the columns of fixed width; `attributes`, which few fixes have, lie
-beside it by row number. There is no Python object per fix.
+One numpy structured array holds the columns of fixed width. `attributes`, which few fixes have, are
+kept beside the array by row number. There is no Python object per fix.
 
-Event time is `time_us`, whole microseconds since 1970-01-01T00:00:00Z, the resolution of
-PostgreSQL. A column of an optional value is meaningful only where its bit is set in `known`.
+Event time is `time_us`: whole microseconds since 1970-01-01T00:00:00Z, the resolution of
+PostgreSQL. The column of an optional value is valid only if its bit is set in `known`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ FIX_DTYPE = np.dtype(
 
 
 class Known(IntFlag):
-    """Which optional columns of a row carry a value."""
+    """The optional columns of a row that carry a value, as bits."""
 
     ALTITUDE = 1
     SPEED = 2
@@ -92,7 +92,7 @@ class FixBatch:
         return len(self.rows)
 
     def __getitem__(self, column: str) -> NDArray[np.generic]:
-        """One column, shape (n,), as a view."""
+        """Return one column, shape (n,), as a view."""
         return self.rows[column]
 
     @classmethod
@@ -100,7 +100,7 @@ class FixBatch:
         return cls(blank_rows(0))
 
     def take(self, positions: NDArray[np.integer]) -> "FixBatch":
-        """The fixes at `positions` (shape (k,), row numbers), in that order."""
+        """Return the fixes at `positions` (shape (k,), row numbers), in that order."""
         rows = self.rows[positions]
         if not self.attributes:
             return FixBatch(rows)
@@ -111,7 +111,7 @@ class FixBatch:
 
     @staticmethod
     def concat(batches: "Sequence[FixBatch]") -> "FixBatch":
-        """All fixes of `batches`, one after the other."""
+        """Return all fixes of `batches`, one after the other."""
         if not batches:
             return FixBatch.empty()
         attributes: dict[int, bytes] = {}
@@ -123,7 +123,7 @@ class FixBatch:
 
 
 def blank_rows(n: int) -> NDArray[np.void]:
-    """n rows with nothing known; position, tracker, asset and organization not given."""
+    """Return n rows with nothing known; position, tracker, asset and organization not given."""
     rows = np.zeros(n, FIX_DTYPE)
     for column in ("position", "tracker", "asset", "organization"):
         rows[column] = -1

@@ -2,9 +2,9 @@
 
     trk_06bqt0k1vhd8f3z7n2mwx9c5ra
 
-The alphabet is Crockford's in lower case (no i, l, o, u), most significant digit first, so the text
-of two UUIDv7 sorts as they were made. `derived_id` gives the same id for the same parts for ever:
-the ids of visits and events are derived, which is what makes writing them twice impossible.
+The alphabet is Crockford's in lower case (no i, l, o, u), most significant digit first, so the
+texts of UUIDv7 sort by the time of their creation. `derived_id` always gives the same id for the
+same parts. The ids of visits and events are derived, so that they cannot be stored twice.
 """
 
 from hashlib import blake2b
@@ -49,7 +49,7 @@ def parse_id(prefix: str, text: str) -> UUID:
 
 
 def uuid7(unix_ms: int, randomness: bytes) -> UUID:
-    """A UUID version 7 (RFC 9562, 5.7) of a time and ten random bytes."""
+    """Return a UUID version 7 (RFC 9562, 5.7) of a time and ten random bytes."""
     if len(randomness) != 10:
         raise ValueError(f"uuid7 takes 10 random bytes, not {len(randomness)}")
     number = int.from_bytes(unix_ms.to_bytes(6, "big") + randomness, "big")
@@ -57,7 +57,7 @@ def uuid7(unix_ms: int, randomness: bytes) -> UUID:
 
 
 def derived_id(kind: bytes, *parts: bytes) -> UUID:
-    """A UUID version 8 (RFC 9562, 5.8): the first 128 bits of BLAKE2b over the parts.
+    """Return a UUID version 8 (RFC 9562, 5.8): the first 128 bits of BLAKE2b over the parts.
 
     `kind` (at most 16 bytes) personalises the hash, so equal parts of two kinds give two ids. Parts
     must be of fixed length for their kind: they are joined without a separator.

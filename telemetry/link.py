@@ -89,7 +89,7 @@ class Connections(msgspec.Struct, array_like=True):
 
 
 class Topic(msgspec.Struct, array_like=True):
-    """Defines `number` as a topic of a connection."""
+    """The definition of `number` as a topic of a connection."""
 
     number: int
     connection: int

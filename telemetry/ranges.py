@@ -1,4 +1,4 @@
-"""Which values of the optional columns a sensor can mean, and what becomes of the others.
+"""The values of the optional columns that a sensor can mean, and what becomes of the others.
 
 A course of -1 or a battery of 250 % does not spoil a good position. Such a value is not written to
 its column; it is kept as it came, under its own name, in the attributes of the fix.

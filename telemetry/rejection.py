@@ -1,4 +1,6 @@
-"""Why something that arrived is not a stored fix: a closed list of reason codes, and the facts."""
+"""The reasons why something that arrived is not a stored fix: a closed list of codes, and the
+facts.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,11 +1,12 @@
 """Event times: text with a zone, or milliseconds since 1970, to whole microseconds and back.
 
-Text is RFC 3339, and of ISO 8601 what devices are seen to write beside it: a blank or a small `t`
-between date and time, seconds left out, a comma before the fraction, a zone as `+0200` or `+02`. A
-zone must be there: a time without one is a guess. Digits beyond the microsecond are cut off, so
-that the same text is the same time for ever. Second 60 is read as the second after 59.
+Text is RFC 3339, and some forms of ISO 8601 that devices write: a blank or a small `t` between date
+and time, no seconds, a comma before the fraction, a zone as `+0200` or `+02`. A time without a zone
+is refused, because it would be a guess. Digits beyond the microsecond are cut off, so that the same
+text always gives the same time. Second 60 is read as the second after 59.
 
-`parse_time_us` raises; the two functions over many values put NO_TIME where one cannot be read.
+`parse_time_us` raises TimeError; the functions over many values return NO_TIME for a value that
+cannot be read.
 """
 
 import functools
@@ -42,7 +43,7 @@ class TimeError(ValueError):
 
 
 def parse_time_us(text: str) -> int:
-    """Microseconds since 1970-01-01T00:00:00Z. Raises TimeError."""
+    """Return microseconds since 1970-01-01T00:00:00Z. Raises TimeError."""
     match = _TEXT.fullmatch(text)
     if match is None:
         raise TimeError(text)
@@ -65,7 +66,9 @@ def parse_time_us(text: str) -> int:
 
 
 def format_time(time_us: int) -> str:
-    """RFC 3339 in UTC with Z: no fraction if it is zero, else three digits or six, as it needs."""
+    """Format a time by RFC 3339 in UTC with Z: no fraction if it is zero, else three digits or six,
+    as it needs.
+    """
     moment = (_EPOCH + timedelta(microseconds=time_us)).replace(tzinfo=None)
     if time_us % _SECOND_US == 0:
         timespec = "seconds"
@@ -75,17 +78,19 @@ def format_time(time_us: int) -> str:
 
 
 def to_datetime(time_us: int) -> datetime:
-    """The same instant as an aware datetime. Raises OverflowError outside of years 1 to 9999."""
+    """Return the same instant as an aware datetime. Raises OverflowError outside of years 1 to
+    9999.
+    """
     return _EPOCH + timedelta(microseconds=time_us)
 
 
 def to_us(at: datetime) -> int:
-    """An aware datetime as whole microseconds since 1970."""
+    """Return an aware datetime as whole microseconds since 1970."""
     return (at - _EPOCH) // _MICROSECOND
 
 
 def format_times(times_us: NDArray[np.int64]) -> list[str]:
-    """`format_time` of each of `times_us`, shape (n,)."""
+    """Apply `format_time` to each of `times_us`, shape (n,)."""
     moments = times_us.astype("datetime64[us]")
     texts = np.empty(len(times_us), dtype=object)
     whole_second = times_us % _SECOND_US == 0
@@ -102,7 +107,8 @@ def format_times(times_us: NDArray[np.int64]) -> list[str]:
 
 
 def epoch_ms_to_us(times_ms: Sequence[float] | NDArray[Any]) -> NDArray[np.int64]:
-    """Milliseconds since 1970, whole or not, to microseconds; NO_TIME outside the years 1 to 9999.
+    """Convert milliseconds since 1970, whole or not, to microseconds; NO_TIME outside the years 1
+    to 9999.
 
     Whole milliseconds are exact; a fraction is rounded to the microsecond.
     """
@@ -115,7 +121,7 @@ def epoch_ms_to_us(times_ms: Sequence[float] | NDArray[Any]) -> NDArray[np.int64
 
 
 def parse_times_us(texts: Sequence[str]) -> NDArray[np.int64]:
-    """`parse_time_us` of each text, shape (n,), NO_TIME where it cannot be read.
+    """Apply `parse_time_us` to each text, shape (n,), NO_TIME where it cannot be read.
 
     The two forms that nearly all devices write, `...:00Z` and `...:00.000Z`, are read column by
     column; any other text goes through `parse_time_us`.
@@ -139,7 +145,7 @@ def parse_times_us(texts: Sequence[str]) -> NDArray[np.int64]:
 
 
 def parse_joined_times_us(joined: bytes, width: int) -> NDArray[np.int64] | None:
-    """`parse_time_us` of texts of `width` bytes that stand side by side in `joined`.
+    """Apply `parse_time_us` to texts of `width` bytes that stand side by side in `joined`.
 
     NO_TIME where a text is not of the form that its width says, though it may be a time; None where
     no form has this width.
@@ -192,5 +198,5 @@ def _parse_form(joined: bytes, width: int) -> NDArray[np.int64]:
 
 
 def _stride(joined: bytes, width: int, offset: int, dtype: str) -> NDArray[Any]:
-    """One part of every text of `width` characters, without copying."""
+    """Return one part of every text of `width` characters, without copying."""
     return np.ndarray((len(joined) // width,), dtype, joined, offset, (width,))

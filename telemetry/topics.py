@@ -17,6 +17,8 @@ def ack_topic(tracker_id: str) -> str:
 
 
 def is_own_filter(wanted: str, tracker_id: str) -> bool:
-    """Whether a tracker may subscribe to a filter: its own topics, and what OwnTracks asks for."""
+    """Return whether a tracker may subscribe to a filter: its own topics, and what OwnTracks asks
+    for.
+    """
     own = f"trackers/{tracker_id}"
     return wanted == own or wanted.startswith((f"{own}/", f"owntracks/{tracker_id}/"))

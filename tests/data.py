@@ -32,6 +32,6 @@ needs_vectors = _needs(VECTORS, "cases of other projects", "OPSC_TEST_VECTORS")
 
 
 def cases_of(name: str, folder: Path = VECTORS) -> list[dict[str, Any]]:
-    """The cases of one file; none where the file is not there."""
+    """Return the cases of one file; none where the file is not there."""
     path = folder / f"{name}.json"
     return json.loads(path.read_text())["cases"] if path.exists() else []

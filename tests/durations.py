@@ -1,4 +1,4 @@
-"""Writes how long each file of tests takes, so that `make test` begins with the longest.
+"""The time that each file of tests takes, written so that `make test` begins with the longest.
 
 python -m tests.durations var/*.xml
 """
@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 
 def durations_s(reports: Iterable[str]) -> dict[str, float]:
-    """Seconds by file, of reports that pytest wrote with `--junitxml`."""
+    """Return seconds by file, of reports that pytest wrote with `--junitxml`."""
     found: dict[str, float] = defaultdict(float)
     cases = (case for report in reports for case in ElementTree.parse(report).iter("testcase"))
     for case in cases:

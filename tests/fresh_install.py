@@ -112,7 +112,9 @@ def install_server(root: DebianRoot) -> None:
 
 
 def _lose_the_database(root: DebianRoot, restoring: str) -> None:
-    """And get it back by the page's own words: what follows works with what was restored."""
+    """Lose the database, and get it back by the page's own words: what follows works with what was
+    restored.
+    """
     _bash(root, "systemctl stop ops-companion.target; runuser -u postgres -- dropdb opsc")
     _bash(root, restoring.replace("opsc_trial", "opsc"))
     _bash(root, GRANT)
@@ -121,7 +123,9 @@ def _lose_the_database(root: DebianRoot, restoring: str) -> None:
 
 
 def _prepare(root: DebianRoot) -> None:
-    """All that comes from the network, the name in the page, and the stand-in for systemd."""
+    """Prepare all that comes from the network, the name in the page, and the stand-in
+    for systemd.
+    """
     # Debian starts what it installs unless it is told not to.
     _program(root, "usr/sbin/policy-rc.d", "exit 101")
     for command in (TOOLS, *INSTALLS.findall(INSTALL_PAGE)):

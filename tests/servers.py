@@ -34,7 +34,9 @@ CHILDREN_END_S = 10
 
 
 def _is_running(pid: str) -> bool:
-    """Not of one that has ended, whether or not anybody has taken note of it."""
+    """Return whether a process runs; one that has ended does not, whether or not anybody has taken
+    note of it.
+    """
     try:
         return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
     except FileNotFoundError:
@@ -42,7 +44,7 @@ def _is_running(pid: str) -> bool:
 
 
 class _Restartable:
-    """What both kinds of server can suffer."""
+    """A server that can be stopped, killed and started."""
 
     def __init__(self, server: Postgres | Mosquitto) -> None:
         self._server = server
@@ -58,7 +60,7 @@ class _Restartable:
         self._process = self._server.start()
 
     def stop(self) -> None:
-        """In order, as `opsc up` ends it."""
+        """Stop the server in order, as `opsc up` ends it."""
         if self._process is not None:
             self._process.stop()
 
@@ -98,7 +100,7 @@ class DatabaseUnderTest:
         self._postgres = postgres
 
     def url(self, role: str) -> str:
-        """``role``: admin (a superuser), or one of `db.core.migrate.ROLES`."""
+        """Return the URL of ``role``: admin (a superuser), or one of `db.core.migrate.ROLES`."""
         if role == "admin":
             return self._postgres.admin_url(self.name)
         password = self._postgres.passwords[role]
@@ -111,7 +113,7 @@ class PostgresUnderTest(_Restartable):
     def __init__(
         self, programs: Programs, folder: Path, like: PostgresUnderTest | None = None
     ) -> None:
-        """like: one that is stopped, whose data is copied instead of made anew."""
+        """Start it. like: one that is stopped, whose data is copied instead of made anew."""
         self.log, self._home = folder / "postgres.log", folder / "postgres"
         if like is not None:
             subprocess.run(["cp", "--archive", like._home, self._home], check=True)
@@ -127,11 +129,11 @@ class PostgresUnderTest(_Restartable):
         return self._postgres.url(database)
 
     def empty_database(self) -> DatabaseUnderTest:
-        """A database that knows nothing of us."""
+        """Return a database that knows nothing of us."""
         return self._create(f"empty_{next(self._numbers)}", "template1")
 
     def migrated_database(self) -> DatabaseUnderTest:
-        """A fresh copy of a migrated database; milliseconds after the first."""
+        """Return a fresh copy of a migrated database; milliseconds after the first."""
         self.make_template()
         database = self._create(f"test_{next(self._numbers)}", TEMPLATE)
         migrate.bootstrap(database.url("admin"))
@@ -199,7 +201,7 @@ class Servers:
 
 @contextmanager
 def running_servers(programs: Programs) -> Iterator[Servers]:
-    """A place to start servers in; none is left at the end."""
+    """Provide a place to start servers in; none is left at the end."""
     folder = Path(tempfile.mkdtemp(prefix="opsc-test-"))
     folder.chmod(0o755)  # the servers' user has to walk through
     servers = Servers(programs, folder)

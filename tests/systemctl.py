@@ -64,7 +64,7 @@ class Unit:
         return pwd.getpwnam(name)
 
     def environment(self) -> dict[str, str]:
-        """Environment=, then its files, which win."""
+        """Return Environment=, then its files, which win."""
         given = [pair for line in self.values.get("Environment", []) for pair in shlex.split(line)]
         for path in self.values.get("EnvironmentFile", []):
             given += [line for line in Path(path).read_text().splitlines() if "=" in line]
@@ -100,7 +100,9 @@ class Unit:
             )
 
     def _make_state(self, folder: str, user: pwd.struct_passwd) -> None:
-        """Below /var/lib/private, with a link to it, as DynamicUser has it."""
+        """Make the state folder below /var/lib/private, with a link to it, as
+        DynamicUser has it.
+        """
         private = Path("/var/lib/private", folder)
         private.parent.mkdir(exist_ok=True)
         private.parent.chmod(0o711)  # systemd lets its units in by mounts
@@ -130,7 +132,7 @@ class Unit:
         return confine
 
     def stop(self) -> None:
-        """Ends it as systemd does, and fails where it does not end in time or in order."""
+        """Stop the unit as systemd does, and fail where it does not end in time or in order."""
         if self.name.endswith(".target"):
             for wanted in sorted((STATE / f"{self.name}.wants").glob("*")):
                 Unit(wanted.name).stop()
@@ -151,7 +153,7 @@ class Unit:
 
 
 def act_on_other(name: str, verb: str) -> None:
-    """Starts, stops or restarts one of Debian's own units."""
+    """Start, stop or restart one of Debian's own units."""
     start, stop = OTHERS[name]
     if verb != "start":
         ended = subprocess.run(stop.split(), check=False)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +32,7 @@ settings_page = (ROOT / "docs" / "settings.md").read_text()
 
 
 def rows_under(heading: str, text: str) -> Iterator[list[str]]:
-    """The cells of the first table below a heading, without its first two lines."""
+    """Yield the cells of the first table below a heading, without its first two lines."""
     lines = iter(text[text.index(f"\n{heading}\n") :].splitlines())
     table: list[str] = []
     for line in lines:
@@ -44,7 +45,7 @@ def rows_under(heading: str, text: str) -> Iterator[list[str]]:
 
 
 def allowed_imports() -> dict[str, set[str]]:
-    """Package to the packages of ours that the code map lets it import."""
+    """Map each package to the packages of ours that the code map lets it import."""
     allowed: dict[str, set[str]] = {}
     for package, _, may_import in rows_under("## Code map", architecture):
         name = package.strip("`/")
@@ -56,7 +57,7 @@ def allowed_imports() -> dict[str, set[str]]:
 
 
 def imports_of(package: str) -> set[str]:
-    """Top-level names that the modules of a package import, itself apart."""
+    """Return top-level names that the modules of a package import, itself apart."""
     names: set[str] = set()
     for path in (ROOT / package).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -76,7 +77,9 @@ def test_packages_import_only_what_the_code_map_allows(package: str) -> None:
     assert imports_of(package) & PACKAGES <= allowed_imports()[package]
 
 
-@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/decisions"])
+@pytest.mark.parametrize(
+    "name", ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/where.md", "docs/decisions"]
+)
 def test_files_that_are_named_exist(name: str) -> None:
     pages = [ROOT / name] if (ROOT / name).is_file() else sorted((ROOT / name).glob("*.md"))
     named = r"`(\.?\w[\w./-]*/|[\w./-]+/[\w.-]+\.(?:py|sql|md|json))`"
@@ -85,6 +88,48 @@ def test_files_that_are_named_exist(name: str) -> None:
     examples = {path for path in paths if "NNNN" in path}
     assert paths
     assert [p for p in paths - made_when_run - examples if not (ROOT / p).exists()] == []
+
+
+def test_every_question_is_answered_by_a_path() -> None:
+    page = (ROOT / "docs" / "where.md").read_text()
+    first = page.partition("## First questions\n")[2].partition("\n## ")[0]
+    answers = [
+        answer for _, answer in re.findall(r"^- \*\*(.+?\?)\*\*(.*(?:\n  .*)*)", first, re.M)
+    ]
+    answers += [answer for question, answer in re.findall(r"^\| (.+\?) \| (.*) \|$", page, re.M)]
+    assert len(answers) > 20
+    assert [answer for answer in answers if not re.search(r"`[\w.]+/[^`]*`", answer)] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_newcomers_are_led_to_the_questions(name: str) -> None:
+    assert "(docs/where.md)" in (ROOT / name).read_text()
+
+
+def test_the_picture_of_wings_and_floors_is_that_of_the_import_contracts() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wings, *others = settings["tool"]["importlinter"]["contracts"]
+    drawn_wings, drawn_floors = floors_drawn()
+    assert drawn_wings == wings["layers"]
+    assert drawn_floors == {
+        contract["containers"][0]: [
+            floor
+            for floor in (set(re.split(r" [|:] ", layer)) for layer in contract["layers"])
+            if floor != {"__main__"}
+        ]
+        for contract in others
+        if "containers" in contract
+    }
+
+
+def floors_drawn() -> tuple[list[str], dict[str, list[set[str]]]]:
+    """Return the wings of ARCHITECTURE.md from the top down, and the floors of each wing."""
+    picture = architecture.partition("## Wings and floors")[2].split("```")[1].strip()
+    wings, floors = re.sub(r"\n +", " ", picture).split("\n\n")
+    return wings.splitlines(), {
+        line.split()[0]: [set(floor.split(", ")) for floor in line.split(None, 1)[1].split(" > ")]
+        for line in floors.splitlines()
+    }
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -100,7 +145,7 @@ def test_relative_links_lead_somewhere(document: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """The names that a page's headings have as link targets."""
+    """Return the names that a page's headings have as link targets."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -137,7 +182,7 @@ def test_the_settings_of_the_roles_are_documented_with_their_defaults() -> None:
 
 
 def defaults(settings: type[BaseSettings]) -> dict[str, str]:
-    """Variable to default, as the page writes it."""
+    """Map each variable to its default, as the page writes it."""
     prefix = settings.model_config.get("env_prefix", "")
     return {
         f"{prefix}{name}".upper(): written(field.default)

@@ -32,7 +32,7 @@ SQL = re.compile(
 
 
 def sql_in(source: str) -> Iterator[int]:
-    """Yields the line of each string that is SQL, whole or a part."""
+    """Yield the line of each string that is SQL, whole or a part."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
             text = node.value if isinstance(node.value, str) else node.value.decode("latin-1")

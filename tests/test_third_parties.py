@@ -148,7 +148,7 @@ async def handler(
     body: Annotated[Asked, Body()],
     request: Request,
 ) -> Response:
-    """Never called."""
+    """Do nothing: it is never called."""
     return Response()
 
 

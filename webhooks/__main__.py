@@ -34,7 +34,7 @@ _log = structlog.get_logger("webhooks")
 
 
 def main() -> int:
-    """Runs until SIGTERM or SIGINT. Exit code: 0 stopped in order, 1 failed, 2 wrong settings."""
+    """Run until SIGTERM or SIGINT. Exit code: 0 stopped in order, 1 failed, 2 wrong settings."""
     try:
         settings = DeliverSettings()  # pyright: ignore[reportCallIssue]: from the environment
     except ValidationError as error:

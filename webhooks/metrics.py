@@ -1,4 +1,4 @@
-"""What a delivering process tells about itself, for Prometheus."""
+"""Metrics of a delivering process for Prometheus."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -69,11 +69,11 @@ class WebhookMetrics:
         )
 
     def count_attempt(self, answer: Answer, took_s: float) -> None:
-        """One attempt has ended."""
+        """Count an attempt that has ended."""
         outcome = "no_answer" if answer.status is None else f"{answer.status // 100}xx"
         self.attempts.labels(outcome).inc()
         self.attempt_s.observe(took_s)
 
     def text(self) -> bytes:
-        """The exposition format."""
+        """Return the exposition format."""
         return generate_latest(self.registry)

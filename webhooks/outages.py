@@ -1,4 +1,4 @@
-"""What to do while the database is away: wait, a little longer each time, and say it once."""
+"""The waiting while the database is away: a little longer each time, and logged once."""
 
 import asyncio
 import random
@@ -26,21 +26,21 @@ class Outage:
         self._delay_s = 0.0
 
     def begin(self, error: Exception) -> float:
-        """Trouble: the seconds to wait."""
+        """Note a failure and return the seconds to wait."""
         if self._delay_s == 0:
             _log.warning("database unavailable, retrying", work=self._what, error=message(error))
         self._delay_s = min(max(2 * self._delay_s, _DELAY_MIN_S), _DELAY_MAX_S)
         return self._delay_s * self._chances.uniform(0.5, 1)
 
     def end(self) -> None:
-        """The database has answered."""
+        """Note that the database has answered."""
         if self._delay_s > 0:
             _log.info("database available again", work=self._what)
         self._delay_s = 0.0
 
 
 async def pause(event: asyncio.Event, seconds: float) -> bool:
-    """Waits for `event`, at most `seconds`; whether it came."""
+    """Wait for `event`, at most `seconds`; whether it came."""
     try:
         async with asyncio.timeout(seconds):
             return await event.wait()

@@ -62,7 +62,7 @@ class Retention:
         self._outage = Outage("retention", random.Random())
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Looks at once, and then each hour, until `stop`."""
+        """Remove old data at once, and then each hour, until `stop`."""
         while not stop.is_set():
             try:
                 await self.remove_old(stop, datetime.now(UTC))
@@ -75,7 +75,7 @@ class Retention:
                 await pause(stop, self._outage.begin(error))
 
     async def remove_old(self, stop: asyncio.Event, now: datetime) -> dict[str, int]:
-        """Removes all that is too old at `now`, unless another process is at it.
+        """Remove all that is too old at `now`, unless another process is at it.
 
         Returns how many of each kind are gone. What somebody else is in the way of is left, and all
         the rest is removed; then the first such error is raised.
@@ -135,7 +135,7 @@ class Retention:
 
 
 def _older(chunks: Sequence[Chunk], before: datetime | None) -> Iterator[Chunk]:
-    """The parts of chunks from before."""
+    """Yield the parts of chunks from before."""
     for since, until in chunks:
         if before is not None and since < before:
             yield Chunk(since, min(until, before))

@@ -1,4 +1,4 @@
-"""When an attempt that failed is repeated, and when a delivery is given up."""
+"""The times at which a failed attempt is repeated, and when a delivery is given up."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ JITTER = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an attempt brought: the status of an HTTP answer, or the error that came instead."""
+    """The outcome of an attempt: the status of an HTTP answer, or the error that came instead."""
 
     status: int | None
     error: str | None
@@ -28,7 +28,8 @@ class Answer:
 
 
 def retry_delay_s(answer: Answer, attempts: int, chance: float) -> float | None:
-    """Seconds until the next attempt after `attempts` failed ones; None: the delivery is given up.
+    """Return seconds until the next attempt after `attempts` failed ones; None: the delivery is
+    given up.
 
     `chance` lies in [0, 1) and places the delay within its jitter.
     """

@@ -54,7 +54,7 @@ class Sequencer:
         self._outage = Outage("sequencer", random.Random())
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Leads, or stands by, until `stop`."""
+        """Lead, or stand by, until `stop`."""
         while not stop.is_set():
             try:
                 async with self._connections.connection() as conn:

@@ -1,1 +1,1 @@
-"""Who asks: passwords, access tokens, cookies, API keys, and what each may do."""
+"""Callers: passwords, access tokens, cookies, API keys, and the rights of each."""

@@ -31,7 +31,7 @@ _CLAIMS = ["iss", "aud", "sub", "org", "sid", "iat", "exp", "jti"]
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token stands for."""
+    """The claims that a token stands for."""
 
     org_id: UUID
     user_id: UUID
@@ -43,7 +43,7 @@ class TokenError(Exception):
 
 
 class Tokens:
-    """Issues and verifies."""
+    """The issuer and verifier of tokens."""
 
     def __init__(
         self, secret_key: bytes, lifetime_s: int, clock: Callable[[], float] = time.time
@@ -55,7 +55,7 @@ class Tokens:
         self._verified = TtlCache[str, Grant](_REMEMBERED, clock)
 
     def issue(self, grant: Grant) -> str:
-        """A token for `grant`, from now on."""
+        """Return a token for `grant`, from now on."""
         now_s = int(self._clock())
         claims = {
             "iss": _ISSUER,
@@ -82,7 +82,9 @@ class Tokens:
         return grant
 
     def key_set(self) -> dict[str, list[dict[str, str]]]:
-        """The public keys (RFC 7517) that verify: the present one, the one before and the next."""
+        """Return the public keys (RFC 7517) that verify: the present one, the one before and the
+        next.
+        """
         return {"keys": [self._public(number) for number in self._good_numbers()]}
 
     def _read(self, token: str) -> tuple[Grant, float]:
@@ -113,7 +115,7 @@ class Tokens:
         return int(self._clock()) // _KEY_LIFETIME_S
 
     def _good_numbers(self) -> range:
-        """The next one too: the clocks of two machines differ a little."""
+        """Return the next one too: the clocks of two machines differ a little."""
         return range(self._number() - 1, self._number() + 2)
 
     def _key(self, number: int) -> Ed25519PrivateKey:

@@ -1,4 +1,5 @@
-"""Who asks, how they showed it, and what an API key may do: `assets:read`, `zones:write`, `*:read`.
+"""The caller of a request, how it proved itself, and what an API key may do: `assets:read`,
+`zones:write`, `*:read`.
 
 Which scope a route needs follows from its resource (the tag of its operation) and its method, here
 and nowhere else: a new resource has its two scopes at once. Writing includes reading. A star stands

@@ -1,4 +1,4 @@
-"""What a credential is good for now, asked of the database and remembered for two seconds.
+"""The present rights of credentials, asked of the database and remembered for two seconds.
 
 So a key that is revoked, a sign-in that is ended, a user who is deactivated or has another role
 has the effect in every process within `FRESH_S` of the commit, and a caller who asks often costs a

@@ -30,11 +30,11 @@ class Cookies:
         self._is_secure = is_secure
 
     def read(self, request: Request) -> str | None:
-        """The session's secret, where the request has one."""
+        """Return the session's secret, where the request has one."""
         return request.cookies.get(self._name(request)) or None
 
     def write(self, request: Request, response: Response, secret: str, lifetime_s: int) -> None:
-        """Gives the browser a cookie; a lifetime of 0 takes it away."""
+        """Give the browser a cookie; a lifetime of 0 takes it away."""
         response.set_cookie(
             self._name(request),
             secret,
@@ -46,12 +46,14 @@ class Cookies:
         )
 
     def csrf_token(self, secret: str) -> str:
-        """The one token that goes with a session: who cannot read our answers cannot know it."""
+        """Return the one token that goes with a session: who cannot read our answers cannot know
+        it.
+        """
         digest = hmac.new(self._key, secret.encode("utf-8", "surrogatepass"), sha256).digest()
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
     def check(self, request: Request, secret: str) -> None:
-        """Raises Problem (403) for a request that may have been made by another site."""
+        """Raise Problem (403) for a request that may have been made by another site."""
         if request.method in SAFE_METHODS:
             return
         check_origin(request)
@@ -69,7 +71,7 @@ class Cookies:
 
 
 def check_origin(request: Request) -> None:
-    """Raises Problem (403) where the browser says that another site made the request."""
+    """Raise Problem (403) where the browser says that another site made the request."""
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
     if site not in (None, "same-origin") or (

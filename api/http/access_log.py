@@ -1,4 +1,4 @@
-"""What is logged of a request: one line, without a secret.
+"""The access log: one line a request, without a secret.
 
 Of the query, a value is shown where its name is a parameter of the API, and masked otherwise. What
 looks like a secret of ours is masked wherever it stands.

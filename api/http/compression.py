@@ -71,7 +71,7 @@ def _vary(begun: Message) -> None:
 
 
 def _is_large(message: Message) -> bool:
-    """Whether it is all of an answer, and long enough."""
+    """Return whether it is all of an answer, and long enough."""
     return len(message.get("body", b"")) >= LEAST_BYTES and not message.get("more_body", False)
 
 

@@ -32,19 +32,19 @@ class Position(msgspec.Struct, Generic[_KEY], array_like=True, frozen=True):
 
 
 class Cursors:
-    """Writes and reads cursors under a key that is derived from the secret key."""
+    """The cursors, written and read under a key that is derived from the secret key."""
 
     def __init__(self, secret_key: bytes) -> None:
         self._key = derived_key(secret_key, b"cursors")
 
     def write(self, position: Position[_KEY], scope: bytes) -> str:
-        """The text of a cursor."""
+        """Return the text of a cursor."""
         payload = msgspec.msgpack.encode(position)
         signed = self._signature(payload, scope) + payload
         return _written(signed)
 
     def read(self, text: str, scope: bytes, key_type: type[_KEY]) -> Position[_KEY]:
-        """What `write` wrote. Raises Problem (400) for anything else."""
+        """Read what `write` wrote. Raises Problem (400) for anything else."""
         try:
             signed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
             signature, payload = signed[:_SIGNATURE_BYTES], signed[_SIGNATURE_BYTES:]

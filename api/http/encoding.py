@@ -1,4 +1,4 @@
-"""How values are written: ids with their prefix, times in RFC 3339 with Z, JSON as ready bytes.
+"""The encoding of values: ids with their prefix, times in RFC 3339 with Z, JSON as ready bytes.
 
 An answer with content has the tag of that content. What is shown once (a secret) goes beside it in
 `once`: it is no part of what a later GET shows, and so not of the tag.
@@ -27,67 +27,69 @@ class JsonResponse(Response):
 
 @lru_cache(maxsize=16_384)
 def id_text(prefix: str, value: UUID) -> str:
-    """`value` with its prefix, remembered: a few trackers, assets and zones stand in most rows of
-    a list. What stands in one row only is better written by `format_id`."""
+    """Return `value` with its prefix, remembered: a few trackers, assets and zones stand in most
+    rows of a list. What stands in one row only is better written by `format_id`.
+    """
     return format_id(prefix, value)
 
 
 def optional_id_text(prefix: str, value: UUID | None) -> str | None:
-    """None stays None."""
+    """Fold a text; None stays None."""
     return None if value is None else id_text(prefix, value)
 
 
 def time_text(value: datetime) -> str:
-    """A UTC time as `2026-01-01T00:00:00Z`; with a fraction (3 or 6 digits) only where there is
-    one."""
+    """Return a UTC time as `2026-01-01T00:00:00Z`; with a fraction (3 or 6 digits) only where there
+    is one.
+    """
     text = _encoder.encode(value).decode()[1:-1]  # without a fraction, or with one of 6 digits
     is_shorter = value.microsecond and value.microsecond % 1000 == 0
     return text[: -len("000Z")] + "Z" if is_shorter else text
 
 
 def optional_time_text(value: datetime | None) -> str | None:
-    """None stays None."""
+    """Fold a text; None stays None."""
     return None if value is None else time_text(value)
 
 
 def raw_json(text: str) -> msgspec.Raw:
-    """A JSON text that goes out as it stands."""
+    """Return a JSON text that goes out as it stands."""
     return msgspec.Raw(text.encode())
 
 
 def item_tag(item: object) -> str:
-    """The tag of an item as `ok` would answer it."""
+    """Return the tag of an item as `ok` would answer it."""
     return tag_of(_encoder.encode(item))
 
 
 def ok(content: object, *, once: Mapping[str, object] | None = None) -> Response:
-    """200."""
+    """Answer 200."""
     return _response(content, 200, once)
 
 
 def accepted(content: object) -> Response:
-    """202: it will be done."""
+    """Answer 202: it will be done."""
     return _response(content, 202, None)
 
 
 def created(
     content: dict[str, Any], path: str, *, once: Mapping[str, object] | None = None
 ) -> Response:
-    """201, with where the new thing is."""
+    """Answer 201, with where the new thing is."""
     response = _response(content, 201, once)
     response.headers["Location"] = f"{path}/{content['id']}"
     return response
 
 
 def created_batch(items: list[dict[str, Any]], path: str) -> Response:
-    """201, with all that was made, and where such things are."""
+    """Answer 201, with all that was made, and where such things are."""
     response = _response({"data": items}, 201, None)
     response.headers["Location"] = path
     return response
 
 
 def sparse(envelope: Mapping[str, Any], fields: str | None) -> Mapping[str, Any]:
-    """A list with only these fields of its rows; all of them, where none is named."""
+    """Return a list with only these fields of its rows; all of them, where none is named."""
     if fields is None:
         return envelope
     names = dict.fromkeys(fields.split(","))
@@ -96,7 +98,7 @@ def sparse(envelope: Mapping[str, Any], fields: str | None) -> Mapping[str, Any]
 
 
 def no_content() -> Response:
-    """204."""
+    """Answer 204."""
     return Response(status_code=204)
 
 

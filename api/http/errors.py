@@ -1,4 +1,4 @@
-"""What was raised, as a problem: the one place that turns exceptions into answers."""
+"""The one place that turns exceptions into problems."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -77,7 +77,7 @@ _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error of `app` a problem document."""
+    """Make every error of `app` a problem document."""
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
@@ -97,7 +97,9 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 
 def _invalid(found: Sequence[Mapping[str, Any]]) -> Problem:
-    """A path that names nothing is a 404, a bad parameter a 400, a bad body a 422."""
+    """Turn FastAPI's validation error into a problem: a path that names nothing is a 404, a bad
+    parameter a 400, a bad body a 422.
+    """
     places = {error["loc"][0] for error in found}
     found = found[: MOST_FAULTS + 1]  # the problem says where there are more
     if "path" in places:
@@ -144,12 +146,14 @@ def _json_kind(value: object) -> str:
 
 
 def _pointer(path: Sequence[object]) -> str:
-    """A JSON pointer (RFC 6901)."""
+    """Return a JSON pointer (RFC 6901)."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
-    """Starlette's own: no such path, no such method. OPTIONS asks for the methods there are."""
+    """Answer Starlette's own exceptions: no such path, no such method. OPTIONS asks for the methods
+    there are.
+    """
     assert isinstance(error, HTTPException)
     if error.status_code == 405 and request.method == "OPTIONS":
         return Response(status_code=204, headers={"Allow": ", ".join(sorted(_methods_at(request)))})
@@ -196,7 +200,7 @@ async def _on_conflict(request: Request, error: Exception) -> Response:
 
 
 def conflict_of(error: IntegrityError) -> Problem | None:
-    """What a broken constraint means to the client; None: it means a fault of ours."""
+    """Return what a broken constraint means to the client; None: it means a fault of ours."""
     known = _CONFLICTS.get(error.diag.constraint_name or "")
     if known is None:
         return None

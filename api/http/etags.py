@@ -25,7 +25,7 @@ _CODING = re.compile(r'\.(?:br|gzip)"$')
 
 
 def tag_of(content: bytes) -> str:
-    """The strong tag of a representation."""
+    """Return the strong tag of a representation."""
     digest = blake2b(content, digest_size=_TAG_BYTES).digest()
     return f'"{urlsafe_b64encode(digest).decode("ascii")}"'
 
@@ -43,14 +43,14 @@ class Preconditions(NamedTuple):
         return cls(_all(request, "if-match"), _all(request, "if-none-match"))
 
     def check(self, tag: str) -> None:
-        """For a change of what has `tag` now. Raises Problem (412)."""
+        """Check the preconditions of a change of what has `tag` now. Raises Problem (412)."""
         if self.if_match is not None and not _matches(self.if_match, tag):
             raise _failed(_unread(self.if_match) or "It is not as If-Match has it: read it again.")
         if self.if_none_match is not None and _matches(self.if_none_match, tag, weakly=True):
             raise _failed("It is there already, as If-None-Match has it.")
 
     def answer(self, response: Response) -> Response:
-        """What a GET gives: the response itself, or 304 where the client has it already.
+        """Answer a GET: the response itself, or 304 where the client has it already.
 
         Raises Problem (412) where If-Match has another tag.
         """
@@ -71,7 +71,9 @@ def _failed(detail: str) -> Problem:
 
 
 def _all(request: Request, name: str) -> str | None:
-    """A list may come in several headers. Raises Problem (400) where it is too long."""
+    """Split a header's list, which may come in several headers. Raises Problem (400) where it is
+    too long.
+    """
     values = request.headers.getlist(name)
     if sum(map(len, values)) > MAX_TAGS_CHARACTERS:
         detail = f"The header {name} may have {MAX_TAGS_CHARACTERS} characters."

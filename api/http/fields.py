@@ -68,7 +68,7 @@ class Body(BaseModel):
         return {name: given[name] for name in (*(given.keys() & known.keys()), *unknown)}
 
     def given(self) -> dict[str, Any]:
-        """The fields that the client sent."""
+        """Return the fields that the client sent."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
@@ -80,7 +80,7 @@ class Query(BaseModel):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        """Refuses a window that ends before it begins. Raises Problem (400)."""
+        """Refuse a window that ends before it begins. Raises Problem (400)."""
         since: datetime | None = getattr(self, "since", None)
         until: datetime | None = getattr(self, "until", None)
         if since is not None and until is not None and since > until:
@@ -97,7 +97,9 @@ WHOLE = BeforeValidator(_whole)
 
 
 def absent() -> Any:
-    """Default of a field that may be left out of a PATCH but not be null: never looked at."""
+    """Return the default of a field that may be left out of a PATCH but not be null: never looked
+    at.
+    """
     return None
 
 
@@ -143,7 +145,7 @@ def _id_schema(prefix: str) -> WithJsonSchema:
 
 
 def read_time(value: object) -> datetime:
-    """An RFC 3339 text as a UTC datetime. Raises ValueError."""
+    """Return an RFC 3339 text as a UTC datetime. Raises ValueError."""
     if not isinstance(value, str):
         raise ValueError("must be a time in RFC 3339, like 2026-01-01T00:00:00Z")
     try:
@@ -157,7 +159,7 @@ def read_time(value: object) -> datetime:
 
 
 def read_day(value: object) -> date:
-    """A day as 2026-01-31. Raises ValueError."""
+    """Return a day as 2026-01-31. Raises ValueError."""
     if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
         try:
             return date.fromisoformat(value)
@@ -167,14 +169,14 @@ def read_day(value: object) -> date:
 
 
 def storable(value: str) -> str:
-    """PostgreSQL keeps no NUL in a text."""
+    """Refuse NUL in a text, which PostgreSQL does not keep."""
     if "\x00" in value:
         raise ValueError("must not contain the character U+0000")
     return value
 
 
 def storable_if_given(value: str | None) -> str | None:
-    """As `storable`; None stays None."""
+    """Check a text as `storable` does; None stays None."""
     return None if value is None else storable(value)
 
 
@@ -293,5 +295,5 @@ Longitude = Annotated[float, Field(ge=-180, le=180, examples=[8.3093])]
 
 
 def text(max_length: int, example: str, pattern: str = r"^[^\u0000]*$") -> FieldInfo:
-    """For an answer: `Annotated[str, fields.text(100, "like this")]`."""
+    """Describe a text of an answer: `Annotated[str, fields.text(100, "like this")]`."""
     return Field(max_length=max_length, examples=[example], json_schema_extra={"pattern": pattern})

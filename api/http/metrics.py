@@ -1,4 +1,4 @@
-"""What an operator sees of an API process, in Prometheus' terms.
+"""Metrics of an API process for Prometheus.
 
 Labels are bounded: a route is its template, what no route answers is `none`, a method that the API
 does not know is `other`, a status is its class, and a reason is the `code` of a problem document.
@@ -49,7 +49,7 @@ class Metrics:
     def answered(
         self, method: str, route: BaseRoute | None, status: int | None, seconds: float
     ) -> None:
-        """A request has ended; without a status nobody was there any more to answer."""
+        """Count a request that has ended; without a status nobody was there any more to answer."""
         method = method if method in _METHODS else "other"
         path: str = getattr(route, "path_format", "none")
         status_class = "none" if status is None else f"{status // 100}xx"
@@ -57,11 +57,11 @@ class Metrics:
         self._seconds.labels(method, path).observe(seconds)
 
     def refused(self, code: str) -> None:
-        """A problem document was sent."""
+        """Count a problem document that was sent."""
         self._refused.labels(code).inc()
 
     def page(self) -> bytes:
-        """The text that Prometheus reads."""
+        """Return the text that Prometheus reads."""
         return generate_latest(self.registry)
 
 

@@ -1,4 +1,4 @@
-"""What every request goes through, whatever becomes of it: an id, bounds of its head, a log line,
+"""The middleware of every request, whatever becomes of it: an id, bounds of its head, a log line,
 common headers, and an answer where the application failed.
 
 The id of a request is the client's own (`X-Request-Id`) where it is short and plain, else a new
@@ -179,7 +179,7 @@ def _given_id(scope: Scope) -> str | None:
 
 
 def _refusal(scope: Scope) -> Problem | None:
-    """Of a head that is too large."""
+    """Return the problem of a head that is too large."""
     if len(scope["raw_path"]) + len(scope["query_string"]) > MOST_TARGET_BYTES:
         return _TARGET_TOO_LONG
     if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > MOST_HEAD_BYTES:

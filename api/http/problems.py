@@ -1,7 +1,7 @@
 """Errors as the client sees them: RFC 9457 problem documents with a stable `code`.
 
-A problem says whose fault it was and where; it never carries a text of the database, a path of the
-server or anything of another organization.
+A problem says whose fault it was and where. It never carries a text of the database, a path of the
+server or data of another organization.
 """
 
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ class Problem(Exception):
         self.headers = headers or {}
 
     def response(self, request_id: str) -> Response:
-        """The document as a response."""
+        """Return the document as a response."""
         document: dict[str, object] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -75,46 +75,46 @@ class Problem(Exception):
 
 
 def not_found(what: str, *, fault: Fault | None = None) -> Problem:
-    """There is none, or it is another organization's: the answer is the same."""
+    """Return a 404: there is none, or it is another organization's; the answer is the same."""
     faults = () if fault is None else (fault,)
     return Problem(404, "not_found", f"There is no such {what}.", faults=faults)
 
 
 def unauthorized(detail: str) -> Problem:
-    """Who asks is not known."""
+    """Return a 401: who asks is not known."""
     challenge = {"WWW-Authenticate": 'Bearer realm="ops-companion"'}
     return Problem(401, "unauthorized", detail, headers=challenge)
 
 
 def forbidden(detail: str) -> Problem:
-    """Who asks is known, and may not."""
+    """Return a 403: who asks is known, and may not."""
     return Problem(403, "forbidden", detail)
 
 
 def conflict(code: str, detail: str, *, pointer: str | None = None) -> Problem:
-    """The request does not fit what is stored."""
+    """Return a 409: the request does not fit what is stored."""
     faults = () if pointer is None else (Fault(detail, pointer=pointer),)
     return Problem(409, code, detail, faults=faults)
 
 
 def bad_parameter(name: str, message: str, *, code: str = "invalid_parameter") -> Problem:
-    """A query parameter with a value that it cannot have."""
+    """Return a query parameter with a value that it cannot have."""
     return Problem(
         400, code, f"The parameter {name} is not valid.", faults=(Fault(message, parameter=name),)
     )
 
 
 def bad_field(pointer: str, message: str, *, more: Mapping[str, object] | None = None) -> Problem:
-    """A field of the body with a value that it cannot have."""
+    """Return a field of the body with a value that it cannot have."""
     faults = (Fault(message, pointer=pointer),)
     return Problem(422, "invalid_body", "The body is not valid.", faults=faults, more=more)
 
 
 def unavailable(detail: str, *, retry_after_s: int = 1) -> Problem:
-    """Our fault, and worth another try."""
+    """Answer 503: a fault of ours, and worth another try."""
     return Problem(503, "unavailable", detail, headers={"Retry-After": str(retry_after_s)})
 
 
 def busy(detail: str) -> Problem:
-    """More at once than is let in."""
+    """Refuse a request beyond what is let in at once."""
     return Problem(429, "too_many_requests", detail, headers={"Retry-After": "1"})

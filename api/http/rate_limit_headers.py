@@ -1,4 +1,4 @@
-"""How a limit is told to the client: RateLimit headers, and 429 with Retry-After.
+"""The headers of a limit: RateLimit, and 429 with Retry-After.
 
 The headers are those of draft-ietf-httpapi-ratelimit-headers, structured fields (RFC 9651).
 """
@@ -18,8 +18,9 @@ _SCOPE_KEY = "opsc.rate_limit"
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What came of a request. `reset_s`: until all of `per_minute` is there again. `retry_s`: until
-    the next request may come; 0 where this one may."""
+    """The state of a quota after a request. `reset_s`: until all of `per_minute` is there again.
+    `retry_s`: until the next request may come; 0 where this one may.
+    """
 
     policy: Policy
     per_minute: int
@@ -32,7 +33,7 @@ class Quota:
         return self.retry_s == 0
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """As ASGI takes them."""
+        """Return the headers as ASGI takes them."""
         reset_s = math.ceil(max(self.reset_s, 0))
         policy = f'"{self.policy}";q={self.per_minute};w=60'
         state = f'"{self.policy}";r={max(self.remaining, 0)};t={reset_s}'
@@ -47,7 +48,7 @@ _WHOSE = {
 
 
 def apply(request: Request, quota: Quota) -> None:
-    """Has the answer tell the quota. Raises Problem (429) where it is used up."""
+    """Add the quota's headers to the answer. Raises Problem (429) where it is used up."""
     request.scope[_SCOPE_KEY] = quota.headers()
     if not quota.is_admitted:
         seconds = max(1, math.ceil(quota.retry_s))
@@ -61,5 +62,5 @@ def apply(request: Request, quota: Quota) -> None:
 
 
 def headers_of(scope: MutableMapping[str, Any]) -> list[tuple[bytes, bytes]]:
-    """What `apply` left for the answer."""
+    """Return the headers that `apply` left for the answer."""
     return scope.get(_SCOPE_KEY, [])

@@ -100,7 +100,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._taking_timer = self.loop.call_later(TAKING_S, self._is_taking)
 
     def _refuse(self, problem: Problem) -> None:
-        """Answers without the application, and ends the connection."""
+        """Answer without the application, and end the connection."""
         self._end_head()
         if self.transport.is_closing() or self._is_refused:
             return

@@ -1,4 +1,4 @@
-"""What a process remembers for a while: within a bound, and never longer than it is good."""
+"""A bounded cache whose entries expire."""
 
 import asyncio
 import time

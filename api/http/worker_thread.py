@@ -10,7 +10,7 @@ _T = TypeVar("_T")
 
 
 class QueueFull(Exception):
-    """As many calls wait as may."""
+    """The queue has as many waiting calls as it may."""
 
 
 class OneThread:
@@ -22,7 +22,9 @@ class OneThread:
         self._under_way = 0
 
     async def run(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """What `call` returns or raises. Raises QueueFull at once where the queue is full."""
+        """Run `call` and return what it returns or raises. Raises QueueFull at once where the queue
+        is full.
+        """
         if self._under_way >= self._waiting:
             raise QueueFull
         self._under_way += 1
@@ -32,7 +34,7 @@ class OneThread:
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Drops what waits and lets what runs come to its end."""
+        """Drop what waits and let what runs come to its end."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _done(self) -> None:

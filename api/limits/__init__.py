@@ -1,1 +1,1 @@
-"""How much may be asked: requests of an organization, sign-ins, geometries, memory."""
+"""Limits: requests of an organization, sign-ins, geometries, memory."""

@@ -1,4 +1,4 @@
-"""Whether a request may come in at all, before its parameters and its body are looked at.
+"""The gate that lets a request in, before its parameters and its body are looked at.
 
 A program (an access token or an API key) needs a plan that has the API, and is counted with all
 that its organization's programs ask. The dashboard's sessions are not gated and not counted: each
@@ -34,8 +34,9 @@ class Admission:
         self._addresses = Buckets("address", settings.api_requests_per_address)
 
     async def admit(self, request: Request, caller: Caller, *, is_gated: bool) -> None:
-        """Counts the request of a known caller. Raises Problem (403, 429), or what a look-up in the
-        database may raise: what cannot be counted is not let in."""
+        """Count the request of a known caller. Raises Problem (403, 429), or what a look-up in the
+        database may raise: what cannot be counted is not let in.
+        """
         if caller.via == "session":
             rate_limit_headers.apply(request, self._users.take((caller.org_id, caller.user_id)))
             return
@@ -51,12 +52,12 @@ class Admission:
         rate_limit_headers.apply(request, quota)
 
     def admit_stranger(self, request: Request) -> None:
-        """Counts a request of nobody in particular. Raises Problem (429)."""
+        """Count a request of nobody in particular. Raises Problem (429)."""
         rate_limit_headers.apply(request, self._addresses.take(client_address(request)))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Writes the counts while the block lasts, and at its end."""
+        """Write the counts while the block lasts, and at its end."""
         writing = asyncio.create_task(self._counts.run())
         try:
             yield

@@ -45,7 +45,7 @@ class TooManyOfOne(Exception):
 
 
 class TooManyOfAll(Exception):
-    """As many organizations wait as may."""
+    """The queue has as many waiting organizations as it may."""
 
 
 @dataclass(slots=True)
@@ -57,14 +57,14 @@ class _Line:
 
 
 class Turns:
-    """Lets in one of each organization at a time, in order of asking."""
+    """The turns of organizations: one request of each at a time, in order of asking."""
 
     def __init__(self) -> None:
         self._lines: dict[UUID, _Line] = {}
 
     @asynccontextmanager
     async def turn(self, org_id: UUID) -> AsyncIterator[None]:
-        """Waits for the organization's turn. Raises TooManyOfOne or TooManyOfAll at once."""
+        """Wait for the organization's turn. Raises TooManyOfOne or TooManyOfAll at once."""
         line = self._lines.get(org_id) or _Line()
         if line.length >= MOST_OF_EACH:
             raise TooManyOfOne
@@ -103,7 +103,7 @@ class Shapes:
         radius_m: float | None,
         width_m: float | None,
     ) -> Measures:
-        """How large a geometry is. Raises ShapeError, TooManyOfOne, TooManyOfAll."""
+        """Measure how large a geometry is. Raises ShapeError, TooManyOfOne, TooManyOfAll."""
         request = ShapeRequest(dict(geometry), radius_m, width_m)
         message = msgspec.json.encode(request)
         if len(message) <= _SMALL_BYTES and message.count(b"[") <= _SMALL_ARRAYS:
@@ -115,13 +115,14 @@ class Shapes:
     async def beside(
         self, org_id: UUID, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
-        """The answer of `call`, which takes a fraction of a second, on the thread in the
-        organization's turn. Raises TooManyOfOne, TooManyOfAll."""
+        """Return the answer of `call`, which takes a fraction of a second, on the thread in the
+        organization's turn. Raises TooManyOfOne, TooManyOfAll.
+        """
         async with self._turns.turn(org_id):
             return await self._thread.run(call, *args, **kwargs)
 
     async def close(self) -> None:
-        """Ends the thread and the process."""
+        """End the thread and the process."""
         self._thread.close()
         if self._process is not None:
             with suppress(ProcessLookupError):  # it has ended by itself
@@ -136,7 +137,7 @@ class Shapes:
         return msgspec.json.decode(answer, type=ShapeAnswer)
 
     async def _ask(self, message: bytes) -> bytes:
-        """The process's answer; from another process, where the one before has ended."""
+        """Return the process's answer; from another process, where the one before has ended."""
         try:
             return await self._exchange(message)
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -155,7 +156,7 @@ class Shapes:
 
 
 async def _started() -> Process:
-    """Without our secrets, and without threads, since it forks."""
+    """Start the process without our secrets, and without threads, since it forks."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith("OPSC_")}
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "api.limits.geometry_process"),

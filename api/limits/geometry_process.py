@@ -50,7 +50,7 @@ class ShapeAnswer(msgspec.Struct):
     repaired: Mapping[str, Any] | None = None
 
     def result(self) -> Measures:
-        """The measures. Raises ShapeError where there are none."""
+        """Return the measures. Raises ShapeError where there are none."""
         if self.measures is not None:
             return self.measures
         raise ShapeError(
@@ -64,12 +64,12 @@ class ShapeAnswer(msgspec.Struct):
 
 
 def framed(message: bytes) -> bytes:
-    """A message with its length before it."""
+    """Return a message with its length before it."""
     return _LENGTH.pack(len(message)) + message
 
 
 def length_of(head: bytes) -> int:
-    """The length of the message behind the first `HEAD_BYTES`."""
+    """Return the length of the message behind the first `HEAD_BYTES`."""
     return _LENGTH.unpack(head)[0]
 
 
@@ -77,7 +77,7 @@ HEAD_BYTES = _LENGTH.size
 
 
 def judge(request: ShapeRequest) -> ShapeAnswer:
-    """Reads and measures one geometry."""
+    """Read and measure one geometry."""
     try:
         shape = read_shape(request.geometry, radius_m=request.radius_m, width_m=request.width_m)
         return ShapeAnswer(measures(shape))
@@ -87,15 +87,16 @@ def judge(request: ShapeRequest) -> ShapeAnswer:
 
 
 def load_what_is_compiled() -> None:
-    """So that no child spends its time on that: most of it, on a slow machine, or all, where
-    nothing has been compiled before."""
+    """Load compiled code, so that no child spends its time on that: most of it, on a slow machine,
+    or all, where nothing has been compiled before.
+    """
     teeth = [[number, 1 + number % 2] for number in range(SLABS_FROM_VERTICES)]
     ring = [[0, 0], *teeth, [SLABS_FROM_VERTICES, 0], [0, 0]]
     judge(ShapeRequest({"type": "Polygon", "coordinates": [ring]}, None, None)).result()
 
 
 def main() -> None:
-    """Answers until stdin ends."""
+    """Answer until stdin ends."""
     for number in (signal.SIGINT, signal.SIGTERM):  # these are for the API, which then ends stdin
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)
@@ -111,7 +112,7 @@ def _read(stream: BinaryIO) -> bytes | None:
 
 
 def _in_a_child(message: bytes) -> bytes:
-    """The answer; empty where the child came to no end."""
+    """Return the answer; empty where the child came to no end."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -124,7 +125,7 @@ def _in_a_child(message: bytes) -> bytes:
 
 
 def _answer(message: bytes, writing: int) -> None:
-    """Runs in the child, and ends it. What it raises ends it with a traceback on stderr."""
+    """Answer in the child, and end it. What it raises ends it with a traceback on stderr."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _limit()
     answer = judge(msgspec.json.decode(message, type=ShapeRequest))

@@ -1,4 +1,4 @@
-"""When keys and sign-ins were last used: noted in memory by requests, written beside them.
+"""The last use of keys and sign-ins: noted in memory by requests, written beside them.
 
 At most once a minute for each, so what is stored is right to about a minute. A process that is
 killed loses what it had not written.
@@ -25,7 +25,7 @@ _REMEMBERED = 10_000
 
 
 class Usage:
-    """Of the credentials that were shown to this process."""
+    """The last use of the credentials that were shown to this process."""
 
     def __init__(self, connections: Pool) -> None:
         self._connections = connections
@@ -41,13 +41,13 @@ class Usage:
             self._waiting[caller.credential_id] = caller
 
     async def run(self) -> None:
-        """Writes what was noted, until it is cancelled."""
+        """Write what was noted, until it is cancelled."""
         while True:
             await asyncio.sleep(_WRITE_EVERY_S)
             await self.write()
 
     async def write(self) -> None:
-        """Writes what was noted; what cannot be written is forgotten."""
+        """Write what was noted; what cannot be written is forgotten."""
         waiting, self._waiting = self._waiting, {}
         by_organization: defaultdict[UUID, list[Caller]] = defaultdict(list)
         for caller in waiting.values():

@@ -31,7 +31,9 @@ _TRUSTED = timedelta(days=90)
 
 
 class Counted(NamedTuple):
-    """What a try about a user is counted under, and whether that is of this user here alone."""
+    """The key under which a try about a user is counted, and whether that is of this user here
+    alone.
+    """
 
     key: bytes
     is_own: bool
@@ -45,13 +47,13 @@ class Throttle:
         self._connections = connections
 
     async def admit_address(self, request: Request) -> bytes:
-        """Counts a try from an address; what it is counted under. Raises Problem (429)."""
+        """Count a try from an address; what it is counted under. Raises Problem (429)."""
         key = self._hash("address", client_address(request))
         await self._admit(key, _OF_ADDRESS)
         return key
 
     async def admit_user(self, request: Request, org_id: UUID, name: str) -> Counted:
-        """Counts a try about a user; what it is counted under. Raises Problem (429)."""
+        """Count a try about a user; what it is counted under. Raises Problem (429)."""
         here = self._here(request, org_id, name)
         async with self._connections.connection() as conn:
             is_trusted = await sign_in_failures.is_trusted(conn, here)
@@ -60,8 +62,9 @@ class Throttle:
         return counted
 
     async def succeeded(self, user: Counted, address: bytes | None = None) -> None:
-        """A try was good: it is taken back. Of failures under a key of the user's own nothing is
-        left; those of an email stay, which may be about its user in another organization."""
+        """Take back a good try. Of failures under a key of the user's own nothing is left; those of
+        an email stay, which may be about its user in another organization.
+        """
         async with self._connections.connection() as conn:
             if address is not None:
                 await sign_in_failures.take_back(conn, address)
@@ -69,12 +72,12 @@ class Throttle:
             await settle(conn, user.key)
 
     async def trust(self, request: Request, org_id: UUID, name: str) -> None:
-        """The user is counted by themselves where they are now."""
+        """Trust the address where the user is now: the user is counted alone there."""
         async with self._connections.connection() as conn:
             await sign_in_failures.trust(conn, self._here(request, org_id, name), _TRUSTED)
 
     async def admits_mail(self, org_id: UUID, email: str) -> bool:
-        """Whether one more letter may go to somebody who did not ask for it, perhaps."""
+        """Return whether one more letter may go to somebody who did not ask for it, perhaps."""
         key = self._hash("mail", org_id.hex, email)
         async with self._connections.connection() as conn:
             return (await sign_in_failures.count(conn, key, _OF_MAIL)).is_admitted

@@ -36,7 +36,7 @@ class _Minute:
         self.asking: asyncio.Task[None] | None = None
 
     def quota(self, now_s: float) -> Quota | None:
-        """Takes a token, or refuses where none are left; None: the row has to be asked."""
+        """Take a token, or refuse where none are left; None: the row has to be asked."""
         if now_s >= self.ends_s or (self.granted > 0 and self.tokens == 0):
             return None
         left_s = self.ends_s - now_s
@@ -55,7 +55,7 @@ class RequestLimits:
         self._minutes: OrderedDict[UUID, _Minute] = OrderedDict()
 
     async def take(self, org_id: UUID, per_minute: int) -> Quota:
-        """Counts one request more. Raises what the database may raise."""
+        """Count one request more. Raises what the database may raise."""
         minute = self._minute(org_id)
         while True:
             if per_minute == minute.per_minute and (quota := minute.quota(self._clock())):

@@ -1,4 +1,4 @@
-"""What an organization's plan lets programs do.
+"""The plans of organizations: the access of programs to the API.
 
 A plan is remembered for `FRESH_S`: a change of it has its effect in every process within that time.
 """
@@ -23,7 +23,7 @@ _MAX_PLANS = 10_000
 
 
 def check_api_access(plan: Plan) -> None:
-    """Raises Problem (403) where the plan has neither API nor webhooks."""
+    """Raise Problem (403) where the plan has neither API nor webhooks."""
     if not plan.api_access:
         raise Problem(
             403,

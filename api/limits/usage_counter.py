@@ -1,4 +1,4 @@
-"""How many requests the programs of each organization made: counted in memory, written beside them.
+"""The number of requests of each organization's programs: counted in memory, written beside them.
 
 What is stored is right to a few seconds. A process that is killed loses what it had not written;
 what cannot be written is tried again with what came meanwhile.
@@ -22,24 +22,24 @@ _MOST = 50_000  # organizations that wait to be written; others are not counted
 
 
 class RequestCounts:
-    """Of this process, since it last wrote."""
+    """The counts of this process, since it last wrote."""
 
     def __init__(self, connections: Pool) -> None:
         self._connections = connections
         self._counts: dict[UUID, Count] = {}
 
     def note(self, org_id: UUID, *, is_admitted: bool) -> None:
-        """There was one more."""
+        """Count one more request."""
         self._add(org_id, Count(int(is_admitted), int(not is_admitted)))
 
     async def run(self) -> None:
-        """Writes what was counted, until it is cancelled."""
+        """Write what was counted, until it is cancelled."""
         while True:
             await asyncio.sleep(_WRITE_EVERY_S)
             await self.write()
 
     async def write(self) -> None:
-        """Writes what was counted."""
+        """Write what was counted."""
         waiting = list(self._counts.items())
         while some := waiting[:_WRITTEN_AT_ONCE]:
             del waiting[:_WRITTEN_AT_ONCE]

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of all operations alike: who we are, errors, headers.
+"""The parts of the OpenAPI document that all operations share: who we are, errors, headers.
 
 The texts are data, in `components.yaml`.
 """

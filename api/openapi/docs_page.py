@@ -49,7 +49,7 @@ _START = """SwaggerUIBundle({
 @router.get("/")
 @router.get("/v1")
 async def front() -> Response:
-    """What this is, and where to read on."""
+    """Answer with name, version, and where to read on."""
     return ok(
         {
             "name": "OPS Companion",
@@ -63,29 +63,29 @@ async def front() -> Response:
 
 @router.get(DOCUMENTATION)
 async def page() -> Response:
-    """The page."""
+    """Return the page."""
     return Response(_PAGE, media_type="text/html", headers={"Content-Security-Policy": _POLICY})
 
 
 @router.get("/docs/start.js")
 async def start() -> Response:
-    """What starts Swagger UI."""
+    """Answer with the script that starts Swagger UI."""
     return Response(_START, media_type="text/javascript", headers=_A_DAY)
 
 
 @router.get("/docs/swagger-ui-bundle.js")
 async def script() -> Response:
-    """Swagger UI."""
+    """Answer with Swagger UI."""
     return FileResponse(_STATIC / "swagger-ui-bundle.js", headers=_A_DAY)
 
 
 @router.get("/docs/swagger-ui.css")
 async def style() -> Response:
-    """Its style."""
+    """Answer with the style sheet of the page."""
     return FileResponse(_STATIC / "swagger-ui.css", headers=_A_DAY)
 
 
 @router.get("/docs/icon.png")
 async def icon() -> Response:
-    """The icon of the page."""
+    """Answer with the icon of the page."""
     return FileResponse(_STATIC / "favicon.png", headers=_A_DAY)

@@ -37,8 +37,9 @@ _LIMITS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum
 
 
 def tags_of(resources: tuple[ModuleType, ...]) -> list[dict[str, str]]:
-    """The tag of each resource, described by the first paragraph of its module, or of the first of
-    several."""
+    """Return the tag of each resource, described by the first paragraph of its module, or of the
+    first of several.
+    """
     described: dict[str, str] = {}
     for module in resources:
         paragraph = " ".join((module.__doc__ or "").partition("\n\n")[0].split())
@@ -47,7 +48,7 @@ def tags_of(resources: tuple[ModuleType, ...]) -> list[dict[str, str]]:
 
 
 def complete(app: FastAPI) -> dict[str, Any]:
-    """The document of `app`, whose routes must all be there; kept by the application."""
+    """Return the document of `app`, whose routes must all be there; kept by the application."""
     document = json.loads(_LIST_OF.sub(r"\1List", json.dumps(app.openapi())))
     app.openapi_schema = document
     document["info"] |= COMPONENTS["info"]
@@ -74,7 +75,7 @@ def complete(app: FastAPI) -> dict[str, Any]:
 
 
 def _name_bodies(document: dict[str, Any]) -> None:
-    """A body that a route describes itself, with a title, becomes a schema of that name."""
+    """Name the schema of each body that a route describes itself, with a title."""
     for operations in document["paths"].values():
         for operation in operations.values():
             for content in operation.get("requestBody", {}).get("content", {}).values():
@@ -123,7 +124,9 @@ def _complete_operation(
 
 
 def _links(paths: Mapping[str, Any], path: str, place: str) -> dict[str, Any]:
-    """To what can be done with the thing whose id stands at `place` of the answer."""
+    """Return the links to what can be done with the thing whose id stands at `place`
+    of the answer.
+    """
     return {
         operation["operationId"]: {
             "operationId": operation["operationId"],
@@ -136,7 +139,7 @@ def _links(paths: Mapping[str, Any], path: str, place: str) -> dict[str, Any]:
 
 
 def _conditions(method: str, path: str, operation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The headers that the operation heeds."""
+    """Return the headers that the operation heeds."""
     if method == "get":
         return [IF_NONE_MATCH]
     if not operation["security"]:
@@ -173,7 +176,7 @@ def _error_statuses(
 
 
 def _takes_ids(document: Mapping[str, Any], operation: Mapping[str, Any]) -> bool:
-    """Whether a parameter or a field of the body is an id."""
+    """Return whether a parameter or a field of the body is an id."""
     taken: list[Any] = [parameter["schema"] for parameter in operation.get("parameters", ())]
     body = operation.get("requestBody", {})
     taken += [content["schema"] for content in body.get("content", {}).values()]
@@ -186,7 +189,7 @@ def _takes_ids(document: Mapping[str, Any], operation: Mapping[str, Any]) -> boo
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter may be left out; it is never null."""
+    """Remove null from a parameter's schema: a parameter may be left out, and is never null."""
     kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     if len(kinds) != 1:
         return schema
@@ -195,7 +198,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schemas(node: Any) -> Iterator[dict[str, Any]]:
-    """Every schema below `node`: whatever says its type."""
+    """Yield every schema below `node`: whatever says its type."""
     if isinstance(node, dict):
         if isinstance(node.get("type"), str):
             yield node
@@ -207,7 +210,7 @@ def _schemas(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def _bound(schema: dict[str, Any]) -> None:
-    """Bounds that hold for all values of a kind."""
+    """Add bounds that hold for all values of a kind."""
     if schema["type"] == "integer":
         for name in _LIMITS & schema.keys():
             schema[name] = int(schema[name])  # FastAPI writes 1.0

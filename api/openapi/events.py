@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of the events that webhooks carry.
+"""The description of webhooks' events in the OpenAPI document.
 
 `webhooks` has an entry for each type, with the schema and the example of the whole body.
 """
@@ -14,7 +14,7 @@ _ENVELOPE = "EventItem"
 
 
 def add_events(document: dict[str, Any]) -> None:
-    """Adds the schemas of all types, and the webhooks that carry them."""
+    """Add the schemas of all types, and the webhooks that carry them."""
     schemas = document["components"]["schemas"]
     for kind in EVENT_KINDS:
         schemas[kind.data.__name__] = kind.data_schema()
@@ -23,7 +23,7 @@ def add_events(document: dict[str, Any]) -> None:
 
 
 def _schema_name(kind: EventKind) -> str:
-    """AssetGeofenceBreach of asset.geofence_breach."""
+    """Return AssetGeofenceBreach of asset.geofence_breach."""
     return "".join(word.capitalize() for word in kind.name.replace("_", ".").split("."))
 
 

@@ -1,1 +1,1 @@
-"""From a request to its handler: who asks, arguments, idempotency, pages, references."""
+"""The way from a request to its handler: caller, arguments, idempotency, pages, references."""

@@ -1,4 +1,4 @@
-"""Who may do what, and the one transaction in which a request does it.
+"""The permission of a caller, and the one transaction in which a request does its work.
 
 `Reader`, `Dispatcher` and `Admin` are the types of a handler's `access` parameter: naming one is
 what protects a route. A viewer and a technician read, a dispatcher also writes, and what is sent
@@ -46,8 +46,9 @@ class Access:
     reads: bool
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
-        """One transaction of the caller's organization, which commits at its end, or together with
-        the answer where the request has an Idempotency-Key. For a GET, what only reads."""
+        """Open one transaction of the caller's organization, which commits at its end, or together
+        with the answer where the request has an Idempotency-Key. For a GET, what only reads.
+        """
         caller = self.caller
         if self.reads:
             return reading(self.state.connections, caller.org_id)
@@ -56,14 +57,15 @@ class Access:
         return transaction if self.attempt is None else self.attempt.transaction(transaction)
 
     def check_unchanged(self, item: object) -> None:
-        """Raises Problem (412) where the client wants to change something else than `item`, which
-        is what a GET would show of the row that is to be changed, read under a lock."""
+        """Raise Problem (412) where the client wants to change something else than `item`, which is
+        what a GET would show of the row that is to be changed, read under a lock.
+        """
         if self.preconditions != Preconditions():
             self.preconditions.check(item_tag(item))
 
 
 async def authenticate(request: Request) -> None:
-    """Finds out who asks, for `Permission` to judge. Raises Problem (401, or 403 for a request that
+    """Find out who asks, for `Permission` to judge. Raises Problem (401, or 403 for a request that
     another site may have made).
 
     An Authorization header decides alone: a cookie beside it is not looked at.
@@ -135,7 +137,9 @@ def _caller(standing: Standing, via: Via) -> Caller:
 
 
 class Permission(SecurityBase):
-    """Lets the given roles in; any other gets a 403, and so does a key without the scope."""
+    """The permission of the given roles; any other gets a 403, and so does a key
+    without the scope.
+    """
 
     def __init__(self, *roles: Role) -> None:
         self.model = HttpBearerModel(bearerFormat="JWT")

@@ -24,7 +24,7 @@ _BOUNDS = {"type": "object", "additionalProperties": True}
 
 
 def documented(kind: str) -> dict[int | str, dict[str, Any]]:
-    """For `responses=` of a route: `kind` is Feature or FeatureCollection."""
+    """Describe GeoJSON for `responses=` of a route: `kind` is Feature or FeatureCollection."""
     example: dict[str, Any] = {"type": kind}
     if kind == "FeatureCollection":
         example |= {"features": [], "total": 0, "next_cursor": None}
@@ -42,14 +42,16 @@ def prefers_geojson(request: Request) -> bool:
 
 
 def shown(request: Request, item: Mapping[str, Any], feature: ToFeature) -> Response:
-    """One thing: 200 with the item, or with its feature."""
+    """Return one thing: 200 with the item, or with its feature."""
     if prefers_geojson(request):
         return _varying(_geojson(feature(item)))
     return _varying(ok(item))
 
 
 def listed(request: Request, envelope: Mapping[str, Any], feature: ToFeature) -> Response:
-    """A page: 200 with the envelope, or a FeatureCollection with its other members beside."""
+    """Return a page: 200 with the envelope, or a FeatureCollection with its other
+    members beside.
+    """
     if not prefers_geojson(request):
         return _varying(ok(sparse(envelope, request.query_params.get("fields"))))
     rest = {name: value for name, value in envelope.items() if name != "data"}

@@ -1,4 +1,4 @@
-"""What a handler takes, read from its request.
+"""The arguments of a handler, read from its request.
 
 FastAPI knows it from the handler's signature, and documents it; to read it, it looks at every
 annotation anew for each request, which costs more than many a handler does. Here that is done once,
@@ -50,8 +50,11 @@ class BadHandler(TypeError):
 
 
 def handle_of(dependant: Dependant) -> Handle:
-    """What reads the arguments of a handler and calls it: it raises Problem (403), or
-    RequestValidationError with all faults. Raises BadHandler for what is not in the list above."""
+    """Return a function that reads the arguments of a handler and calls it.
+
+    That function raises Problem (403), or RequestValidationError with all faults. `handle_of`
+    raises BadHandler for what is not in the list above.
+    """
     handler = dependant.call
     assert handler is not None  # it is None only in the making
     signed = signature(handler)
@@ -77,7 +80,7 @@ def handle_of(dependant: Dependant) -> Handle:
 
 
 def _reads(dependant: Dependant) -> dict[str, _Read]:
-    """By the name of the argument, in the order in which they are read."""
+    """Return readers by the name of the argument, in the order in which they are read."""
     reads: dict[str, _Read] = {}
     for each in dependant.dependencies:
         if isinstance(each.call, Permission) and each.name is not None:
@@ -113,7 +116,9 @@ def _path_reader(alias: str, validate: _Validate) -> _Read:
 
 
 def _query_reader(validate: _Validate) -> _Read:
-    """`api.request.route` has seen that each parameter is known and given once."""
+    """Return a reader of the query: `api.request.route` has seen that each parameter is known and
+    given once.
+    """
     unasked = validate({})  # one for all requests: it is frozen
 
     def read(request: Request) -> _Found:
@@ -124,8 +129,9 @@ def _query_reader(validate: _Validate) -> _Read:
 
 
 def body_check(field: ModelField) -> _Validate:
-    """Checks a body. An array is checked item by item, until there are more faults than are named:
-    pydantic by itself would collect all of a body of a thousand items."""
+    """Check a body. An array is checked item by item, until there are more faults than are named:
+    pydantic by itself would collect all of a body of a thousand items.
+    """
     item_type = get_args(field.field_info.annotation)
     if get_origin(field.field_info.annotation) is not list:
         return partial(field.validate, loc=("body",))

@@ -73,7 +73,7 @@ class Attempt:
     async def run(
         self, request: Request, handle: Callable[[Request], Awaitable[Response]]
     ) -> Response:
-        """The answer, which is kept where the handler began a transaction."""
+        """Answer, and keep the answer if the handler began a transaction."""
         async with self._stack:
             try:
                 response = await handle(request)
@@ -92,7 +92,7 @@ class Attempt:
     async def transaction(
         self, whole: AbstractAsyncContextManager[Connection]
     ) -> AsyncIterator[Connection]:
-        """A part of the transaction, which is `whole` where none is open yet."""
+        """Begin a part of the transaction, which is `whole` where none is open yet."""
         if self._conn is None:
             conn = await self._stack.enter_async_context(whole)
             await self._claim(conn)
@@ -137,7 +137,7 @@ class Attempt:
 
 
 def read_key(request: Request) -> str | None:
-    """The key of a request. Raises Problem (400) for a header that is none."""
+    """Return the key of a request. Raises Problem (400) for a header that is none."""
     headers = request.headers.getlist("idempotency-key")
     if not headers:
         return None
@@ -153,7 +153,7 @@ def read_key(request: Request) -> str | None:
 
 
 def fingerprint(caller: Caller, request: Request, body: object) -> bytes:
-    """Of who asks what; `body` as it was read: blanks and the order of fields say nothing."""
+    """Hash who asks what; `body` as it was read: blanks and the order of fields say nothing."""
     query = request.scope["query_string"]
     asked = [caller.user_id.bytes, request.scope["path"], query, body]
     return sha256(msgspec.json.encode(asked, order="sorted")).digest()

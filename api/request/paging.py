@@ -33,14 +33,14 @@ class ListOf(BaseModel, Generic[_ITEM]):
 
     data: list[_ITEM] = Field(max_length=MAX_ROWS)
     total: fields.Count
-    total_is_estimate: bool = Field(description="true: there are at least so many")
+    total_is_estimate: bool = Field(description="true: there are at least as many")
     limit: int = Field(ge=1, le=MAX_ROWS, examples=[50])
     offset: fields.Count = Field(examples=[0])
     next_cursor: Annotated[str, fields.text(MAX_CURSOR_CHARACTERS, "aGVyZQ", _CURSOR)] | None
 
 
 class ListQuery(fields.Query):
-    """What every list takes."""
+    """The query of every list."""
 
     limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="rows of a page")] = 50
     offset: Annotated[int, Field(ge=0, le=10_000_000, description="rows to leave out")] = 0
@@ -65,12 +65,12 @@ class ListQuery(fields.Query):
     ] = None
 
     def filters(self) -> dict[str, Any]:
-        """All but the page and what is shown of a row."""
+        """Return the parameters without those of the page and of the fields shown."""
         return self.model_dump(mode="json", exclude={"limit", "offset", "cursor", "fields"})
 
 
 class SortedQuery(ListQuery):
-    """Of lists that can be sorted by when their rows were made."""
+    """The query of lists that can be sorted by when their rows were made."""
 
     sort: Annotated[
         Literal["-created_at", "created_at"], Field(description="-: the last ones first")
@@ -82,7 +82,7 @@ class SortedQuery(ListQuery):
 
 
 class SortedByNameQuery(ListQuery):
-    """Of lists that can be sorted by name too."""
+    """The query of lists that can be sorted by name too."""
 
     sort: Annotated[
         Literal["-created_at", "created_at", "name", "-name"],
@@ -95,12 +95,12 @@ class SortedByNameQuery(ListQuery):
 
 
 def order_of(sort: str) -> Order:
-    """A `sort` by name, or by the time of the list."""
+    """Return a `sort` by name, or by the time of the list."""
     return Order("name" if sort.endswith("name") else "time", sort.startswith("-"))
 
 
 def fields_of(model: object) -> frozenset[str] | None:
-    """The fields that a row of a list may have; None where `model` is none of a list."""
+    """Return the fields that a row of a list may have; None where `model` is none of a list."""
     if not (isinstance(model, type) and issubclass(model, ListOf)):
         return None
     (item,) = get_args(model.model_fields["data"].annotation)
@@ -109,14 +109,14 @@ def fields_of(model: object) -> frozenset[str] | None:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """How many rows; an estimate is a lower bound."""
+    """The number of rows; an estimate is a lower bound."""
 
     rows: int
     is_estimate: bool = False
 
     @classmethod
     def counted(cls, rows: int) -> Self:
-        """Of a count that ended at MAX_COUNTED + 1."""
+        """Return the total of a count that ended at MAX_COUNTED + 1."""
         return cls(min(rows, MAX_COUNTED), rows > MAX_COUNTED)
 
 
@@ -159,7 +159,7 @@ class Page(Generic[_KEY]):
         key: Callable[[_ROW], _KEY],
         item: Callable[[_ROW], object],
     ) -> Response:
-        """200 with the envelope."""
+        """Answer 200 with the envelope."""
         envelope = self.envelope(rows, total, key=key, item=item)
         return ok(sparse(envelope, self._fields))
 
@@ -171,7 +171,7 @@ class Page(Generic[_KEY]):
         key: Callable[[_ROW], _KEY],
         item: Callable[[_ROW], object],
     ) -> dict[str, Any]:
-        """What a list answers, around what was read."""
+        """Return what a list answers, around what was read."""
         shown = rows[: self._limit]
         next_cursor = None
         if len(rows) > len(shown):
@@ -189,7 +189,7 @@ class Page(Generic[_KEY]):
 
 
 def _scope(access: Access, query: ListQuery, list_name: str) -> bytes:
-    """Everything that a cursor is bound to."""
+    """Return everything that a cursor is bound to."""
     return msgspec.msgpack.encode(
         [access.caller.org_id.bytes, list_name, sorted(query.filters().items())]
     )

@@ -42,7 +42,7 @@ async def check_references(
 
 
 async def check_sites(conn: Connection, site_ids: Sequence[UUID] | None, pointer: str) -> None:
-    """Raises Problem: 422 with the place of each id in a list that there is no site of."""
+    """Raise Problem: 422 with the place of each id in a list that there is no site of."""
     missing = set(site_ids or ())
     if missing:
         missing -= await sites.held(conn, list(missing))

@@ -1,6 +1,6 @@
-"""How a request is read before its handler runs, in this order: who asks, whether they may ask so
-much, which parameters, the body. `api.request.handler_arguments` makes of it what the handler
-takes.
+"""Routes: they read a request before its handler runs, in this order: who asks, whether they may
+ask that much, which parameters, the body. `api.request.handler_arguments` makes of it what the
+handler takes.
 
 The body is bounded while it arrives, to 16 KiB where anybody may ask. It must be called JSON, and
 is read by the letter of RFC 8259: no NaN, no infinity, UTF-8 only, nesting and the number of values
@@ -63,7 +63,9 @@ class PublicRoute(APIRoute):
         self.app = self._answer
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """FastAPI's own way would hold stacks for what handlers here never depend on."""
+        """Answer without FastAPI's own way, which would hold stacks for what handlers here never
+        depend on.
+        """
         response = await self._handle(Request(scope, receive, send))
         await response(scope, receive, send)
 
@@ -94,7 +96,7 @@ class PublicRoute(APIRoute):
         return read_then_handle
 
     async def admit(self, request: Request) -> None:
-        """Anybody, but not too often."""
+        """Admit anybody, but not too often."""
         state: ApiState = request.app.state.api
         state.admission.admit_stranger(request)
 
@@ -103,7 +105,7 @@ class PublicRoute(APIRoute):
         return _decode(request, content, self.most_values)
 
     async def run(self, request: Request, handle: Handle) -> Response:
-        """What the handler answers."""
+        """Run the handler and return its answer."""
         return await handle(request)
 
 
@@ -114,7 +116,7 @@ class TenantRoute(PublicRoute):
     is_gated: ClassVar[bool] = True
 
     async def admit(self, request: Request) -> None:
-        """Whoever brings a good token, within their plan and its limit."""
+        """Admit who brings a good token, within their plan and its limit."""
         state: ApiState = request.app.state.api
         try:
             await authenticate(request)
@@ -125,7 +127,7 @@ class TenantRoute(PublicRoute):
         await state.admission.admit(request, request.state.caller, is_gated=self.is_gated)
 
     async def run(self, request: Request, handle: Handle) -> Response:
-        """The same, once for each Idempotency-Key of a POST."""
+        """Answer once for each Idempotency-Key of a POST."""
         key = read_key(request) if request.method == "POST" else None
         if key is None:
             return await handle(request)
@@ -136,7 +138,7 @@ class TenantRoute(PublicRoute):
         return await attempt.run(request, handle)
 
     def asked(self, request: Request) -> object:
-        """What tells a request from another of the same path: its body."""
+        """Return what distinguishes a request from another of the same path: its body."""
         body = getattr(request.state, "body", UNSET)
         return None if body is UNSET else body
 
@@ -155,7 +157,7 @@ class LargeBodyRoute(TenantRoute):
 
 
 def parameters_by_operation(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:
-    """The query parameters of each operation of an OpenAPI document."""
+    """Return the query parameters of each operation of an OpenAPI document."""
     return {
         operation["operationId"]: frozenset(
             parameter["name"]
@@ -192,7 +194,7 @@ def _check_fields(request: Request, known: frozenset[str]) -> None:
 
 
 async def _read(request: Request, limit_bytes: int, limit_s: float) -> bytes:
-    """The body. Raises Problem (400, 408, 413)."""
+    """Return the body. Raises Problem (400, 408, 413)."""
     try:
         async with asyncio.timeout(limit_s):
             return await _all(request, limit_bytes)
@@ -223,13 +225,13 @@ async def _all(request: Request, limit_bytes: int) -> bytes:
 
 
 def too_large(limit_bytes: int) -> Problem:
-    """413, and the end of a connection that has more to say."""
+    """Return a 413, which ends a connection that has more to say."""
     detail = f"The body may have {limit_bytes} bytes."
     return Problem(413, "body_too_large", detail, headers={"Connection": "close"})
 
 
 def _decode(request: Request, content: bytes, most_values: int) -> object:
-    """The JSON of a body; UNSET where there is none. Raises Problem (400, 415)."""
+    """Return the JSON of a body; UNSET where there is none. Raises Problem (400, 415)."""
     if not content:
         return UNSET
     if media_type(request.headers) != "application/json":

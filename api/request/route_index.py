@@ -1,4 +1,4 @@
-"""Finds the route of a request by its method and the first words of its path.
+"""The index that finds the route of a request by its method and the first words of its path.
 
 FastAPI tries the pattern of one route after the other, which with a hundred routes costs more than
 many a handler does. Here only those are tried that begin with the same resource (`/v1/assets`), and
@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 
 class ByResource(BaseRoute):
-    """Stands before the routes themselves, for speed only."""
+    """The index before the routes themselves, for speed only."""
 
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
         self._routes: defaultdict[tuple[str, str], list[APIRoute]] = defaultdict(list)
@@ -25,7 +25,7 @@ class ByResource(BaseRoute):
                     self._routes[method, _resource(route.path)].append(route)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """FULL, with the route in the scope; or NONE."""
+        """Match a request: FULL, with the route in the scope; or NONE."""
         if scope["type"] == "http":
             for route in self._routes.get((scope["method"], _resource(scope["path"])), ()):
                 match, inner = route.matches(scope)
@@ -34,10 +34,10 @@ class ByResource(BaseRoute):
         return Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Lets the route that was found do it."""
+        """Let the route that was found do it."""
         await scope["route"].app(scope, receive, send)
 
 
 def _resource(path: str) -> str:
-    """`/v1/assets` of `/v1/assets/ast_...`."""
+    """Return `/v1/assets` of `/v1/assets/ast_...`."""
     return "/".join(path.split("/", 3)[:3])

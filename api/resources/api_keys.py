@@ -79,7 +79,7 @@ class NewApiKey(fields.Body):
 
 
 class Rotation(fields.Body):
-    """How to rotate."""
+    """The manner of a rotation."""
 
     expires_previous_in_s: Annotated[int, Field(ge=0, le=_MAX_OVERLAP_S), fields.WHOLE] = Field(
         default=0, description="for so long the secret before is good too", examples=[3600]
@@ -88,7 +88,7 @@ class Rotation(fields.Body):
 
 @router.get("", operation_id="listApiKeys", response_model=ListOf[ApiKeyItem])
 async def list_keys(access: Admin, query: Annotated[SortedQuery, Query()]) -> Response:
-    """Keys that were not revoked, newest first."""
+    """List keys that were not revoked, newest first."""
     page = Page(access, query, "api-keys", RowKey)
     async with access.transaction() as conn:
         total = page.total or Total(await api_keys.count(conn))
@@ -106,7 +106,7 @@ async def list_keys(access: Admin, query: Annotated[SortedQuery, Query()]) -> Re
 async def create_key(
     request: Request, access: Admin, body: Annotated[NewApiKey, Body()]
 ) -> Response:
-    """A new key; the answer has its secret."""
+    """Create a key; the answer has its secret."""
     at, secret = datetime.now(UTC), new_secret(API_KEY)
     _check(body, request.app.state.scopes, at)
     key = ApiKey(
@@ -131,7 +131,7 @@ async def create_key(
 
 @router.get("/{id}", operation_id="getApiKey", response_model=ApiKeyItem)
 async def get_key(access: Admin, key_id: _KeyPath) -> Response:
-    """One key."""
+    """Return one key."""
     async with access.transaction() as conn:
         key = await api_keys.find(conn, key_id)
     if key is None:
@@ -143,8 +143,9 @@ async def get_key(access: Admin, key_id: _KeyPath) -> Response:
 async def rotate_key(
     access: Admin, key_id: _KeyPath, body: Annotated[Rotation, Body()]
 ) -> Response:
-    """Another secret for the same key. The one before ends within two seconds, or later where that
-    is asked for."""
+    """Rotate the key's secret. The one before ends within two seconds, or later where that is asked
+    for.
+    """
     secret = new_secret(API_KEY)
     overlap = timedelta(seconds=body.expires_previous_in_s)
     async with access.transaction() as conn:
@@ -155,7 +156,7 @@ async def rotate_key(
 
 @router.delete("/{id}", operation_id="deleteApiKey", status_code=204)
 async def revoke_key(access: Admin, key_id: _KeyPath) -> Response:
-    """Revokes a key; it is refused everywhere within two seconds."""
+    """Revoke a key; it is refused everywhere within two seconds."""
     async with access.transaction() as conn:
         await _held(access, conn, key_id)
         await api_keys.revoke(conn, key_id)

@@ -78,7 +78,7 @@ AnyId = Annotated[UUID, BeforeValidator(_read_any_id), WithJsonSchema(_ANY_ID)]
 
 
 class Change(BaseModel):
-    """Of one column. Of a value over 8 KiB the bytes and the hash stand in its place."""
+    """A change of one column. Of a value over 8 KiB the bytes and the hash stand in its place."""
 
     old: Any = None
     new: Any = None
@@ -115,7 +115,7 @@ class AuditQuery(ListQuery):
 
 @router.get("", operation_id="listAuditEvents", response_model=ListOf[AuditEventItem])
 async def list_audit_events(access: Admin, query: Annotated[AuditQuery, Query()]) -> Response:
-    """What was changed, newest first."""
+    """List what was changed, newest first."""
     page = Page(access, query, "audit-events", AuditKey)
     wanted = AuditFilter(
         query.resource_type, query.resource_id, query.user_id, query.since, query.until

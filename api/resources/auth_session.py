@@ -28,7 +28,7 @@ _signed_in = APIRouter(route_class=UngatedRoute)
 
 
 class SessionItem(BaseModel):
-    """Who is signed in."""
+    """The user who is signed in."""
 
     id: fields.SignInId
     organization_id: fields.OrganizationId
@@ -44,7 +44,7 @@ class SessionItem(BaseModel):
 
 @router.post(_PATH, operation_id="createSession", status_code=201, response_model=SessionItem)
 async def create_session(request: Request, body: Annotated[Credentials, Body()]) -> Response:
-    """Signs a person in: the answer sets the cookie."""
+    """Sign a person in: the answer sets the cookie."""
     check_origin(request)
     state: ApiState = request.app.state.api
     secret = new_secret(SESSION)
@@ -67,7 +67,7 @@ async def create_session(request: Request, body: Annotated[Credentials, Body()])
 
 @_signed_in.get(_PATH, operation_id="getSession", response_model=SessionItem)
 async def get_session(request: Request, access: Reader) -> Response:
-    """Who is signed in by the cookie."""
+    """Show who is signed in by the cookie."""
     caller = access.caller
     return ok(
         {
@@ -82,7 +82,7 @@ async def get_session(request: Request, access: Reader) -> Response:
 
 @_signed_in.delete(_PATH, operation_id="deleteSession", status_code=204)
 async def delete_session(request: Request, access: Reader) -> Response:
-    """Signs out."""
+    """Sign out."""
     _secret(request, access)
     async with access.transaction() as conn:
         await sign_ins.end(conn, access.caller.credential_id)

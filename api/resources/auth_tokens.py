@@ -123,8 +123,9 @@ class PublicKeys(BaseModel):
 
 @_with_forms.post("/token", operation_id="createToken", response_model=TokenPair)
 async def create_token(request: Request, body: Annotated[Credentials, Body()]) -> Response:
-    """Signs a program in. A wrong password, an unknown user and an unknown organization get one
-    answer, after the same work."""
+    """Sign a program in. A wrong password, an unknown user and an unknown organization get one
+    answer, after the same work.
+    """
     state: ApiState = request.app.state.api
     refresh_token = new_secret(REFRESH_TOKEN)
     also = partial(_add, token=refresh_token, lifetime=_lifetime(state))
@@ -134,7 +135,7 @@ async def create_token(request: Request, body: Annotated[Credentials, Body()]) -
 
 @_with_forms.post("/refresh", operation_id="refreshToken", response_model=TokenPair)
 async def refresh(request: Request, body: Annotated[Refresh, Body()]) -> Response:
-    """Another pair for a refresh token, which is used up by it."""
+    """Exchange a refresh token, which is used up, for another pair."""
     state: ApiState = request.app.state.api
     org_id = await _org_of(state, body.refresh_token)
     if org_id is None:
@@ -152,8 +153,9 @@ router.routes.extend(_with_forms.routes)
 
 @router.post("/revoke", operation_id="revokeToken", response_model=Nothing)
 async def revoke(request: Request, body: Annotated[Revocation, Body()]) -> Response:
-    """Ends the sign-in that a refresh token or an access token came from, or an API key. Whoever
-    has it may; the answer is the same for what never was one."""
+    """Revoke a token or an API key: ends the sign-in that a refresh token or an access token came
+    from, or the key. Whoever has it may; the answer is the same for what never was one.
+    """
     state: ApiState = request.app.state.api
     if body.token.startswith(API_KEY):
         await _revoke_key(state, body.token)
@@ -166,7 +168,7 @@ async def revoke(request: Request, body: Annotated[Revocation, Body()]) -> Respo
 
 @_well_known.get("/jwks.json", operation_id="getPublicKeys", response_model=PublicKeys)
 async def public_keys(request: Request) -> Response:
-    """The keys that tokens verify with now."""
+    """Return the keys that tokens verify with now."""
     state: ApiState = request.app.state.api
     response = ok(state.tokens.key_set())
     response.headers["Cache-Control"] = "public, max-age=300"
@@ -179,7 +181,7 @@ router.routes.extend(_well_known.routes)
 async def _exchange(
     conn: Connection, state: ApiState, token: str, successor: str
 ) -> Presented | None:
-    """Gives the successor its row. None where the token is not good; a reuse ends the sign-in."""
+    """Give the successor its row. None where the token is not good; a reuse ends the sign-in."""
     found = await sign_ins.present_refresh_token(
         conn, secret_hash(token), secret_hash(successor), _GRACE
     )

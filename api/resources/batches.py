@@ -76,7 +76,7 @@ async def create_assets(
     access: Dispatcher,
     body: Annotated[list[NewAsset], Body(title="NewAssets", min_length=1, max_length=MOST)],
 ) -> Response:
-    """New assets, all or none."""
+    """Create assets, all or none."""
     async with access.transaction() as conn:
         await _check_owners(conn, body)
         at = await instant(conn)
@@ -97,7 +97,7 @@ async def create_trackers(
     access: Dispatcher,
     body: Annotated[list[NewTracker], Body(title="NewTrackers", min_length=1, max_length=MOST)],
 ) -> Response:
-    """New trackers, all or none; the answer has their secrets."""
+    """Create trackers, all or none; the answer has their secrets."""
     _each(body, wanted_assignment)
     async with access.transaction() as conn:
         revision, at = await bump(conn)
@@ -124,7 +124,7 @@ async def create_zones(
     access: Dispatcher,
     body: Annotated[list[NewZone], Body(title="NewZones", min_length=1, max_length=MOST)],
 ) -> Response:
-    """New zones, all or none. They judge what arrives from now on."""
+    """Create zones, all or none. They judge what arrives from now on."""
     _each(body, lambda one: check_schedule(one.schedule))
     faults: list[Fault] = []
     shapes: list[NewShape] = []
@@ -149,7 +149,7 @@ async def create_zones(
 
 
 def _each(body: Sequence[_BODY], make: Callable[[_BODY], _MADE]) -> list[_MADE]:
-    """What `make` makes of each. Raises Problem (422) with the faults of all."""
+    """Apply `make` to each of the body. Raises Problem (422) with the faults of all."""
     made: list[_MADE] = []
     faults: list[Fault] = []
     for place, one in enumerate(body):
@@ -162,7 +162,9 @@ def _each(body: Sequence[_BODY], make: Callable[[_BODY], _MADE]) -> list[_MADE]:
 
 
 def _placed(problem: Problem, place: int) -> list[Fault]:
-    """The faults of one, as those of the whole; trouble that is none of the body's goes on."""
+    """Return the faults of one, as those of the whole; trouble that is none of the
+    body's goes on.
+    """
     if problem.status != 422:
         raise problem
     return [Fault(fault.message, f"/{place}{fault.pointer or ''}") for fault in problem.faults]
@@ -177,7 +179,7 @@ def _refuse(faults: Sequence[Fault], status: int = 422, code: str = "invalid_bod
 async def _check_external_ids(
     conn: Connection, table: LiteralString, external_ids: Sequence[str | None]
 ) -> None:
-    """Raises Problem (409) with the places of those that another has, stored or in the batch."""
+    """Raise Problem (409) with the places of those that another has, stored or in the batch."""
     taken = await batches.taken(conn, table, external_ids)
     faults: list[Fault] = []
     for place, external_id in enumerate(external_ids):
@@ -205,7 +207,9 @@ async def _check_owners(conn: Connection, body: Sequence[NewAsset]) -> None:
 
 
 def _tracker(body: NewTracker, at: datetime, free: Mapping[UUID, datetime]) -> Tracker:
-    """With the asset that it will be on. free: since when assets carry no tracker."""
+    """Return the tracker with the asset that it will be on. free: since when assets carry no
+    tracker.
+    """
     tracker = new_tracker(body, at)
     if body.asset_id is None:
         return tracker
@@ -216,8 +220,9 @@ def _tracker(body: NewTracker, at: datetime, free: Mapping[UUID, datetime]) -> T
 
 
 async def _check_carriers(conn: Connection, made: Sequence[Tracker]) -> None:
-    """Raises Problem: 422 for assets that are not there, 409 for those that have another tracker,
-    stored or in the batch."""
+    """Raise Problem: 422 for assets that are not there, 409 for those that have another tracker,
+    stored or in the batch.
+    """
     wanted = [(one.asset_id, one.assigned_from or one.created_at) for one in made if one.asset_id]
     missing = await assets.missing(conn, [asset_id for asset_id, _ in wanted])
     _refuse(
@@ -246,7 +251,7 @@ def _check_beginning(body: NewZone, at: datetime) -> None:
 
 
 async def _check_chosen(conn: Connection, body: Sequence[NewZone]) -> None:
-    """Raises Problem (422) with the place of each asset that is not there."""
+    """Raise Problem (422) with the place of each asset that is not there."""
     chosen = [
         (f"/{place}/assets/ids/{position}", asset_id)
         for place, one in enumerate(body)

@@ -67,7 +67,7 @@ class ClientChange(fields.Body):
 
 
 class ClientQuery(SortedByNameQuery):
-    """Which clients."""
+    """The filters of clients."""
 
     external_id: _ExternalId | None = None
     q: fields.NamePrefix | None = None
@@ -76,7 +76,7 @@ class ClientQuery(SortedByNameQuery):
 
 @router.get("", operation_id="listClients", response_model=ListOf[ClientItem])
 async def list_clients(access: Reader, query: Annotated[ClientQuery, Query()]) -> Response:
-    """Clients, newest first."""
+    """List clients, newest first."""
     page = Page(access, query, "clients", query.order.key_type)
     wanted = ClientFilter(query.external_id, query.q, query.deleted)
     async with access.transaction() as conn:
@@ -94,7 +94,7 @@ async def list_clients(access: Reader, query: Annotated[ClientQuery, Query()]) -
 
 @router.post("", operation_id="createClient", status_code=201, response_model=ClientItem)
 async def create_client(access: Dispatcher, body: Annotated[NewClient, Body()]) -> Response:
-    """A new client."""
+    """Create a client."""
     async with access.transaction() as conn:
         at = await instant(conn)
         client = Client(id=new_id(), **dict(body), created_at=at, updated_at=at, deleted_at=None)
@@ -104,7 +104,7 @@ async def create_client(access: Dispatcher, body: Annotated[NewClient, Body()]) 
 
 @router.get("/{id}", operation_id="getClient", response_model=ClientItem)
 async def get_client(access: Reader, client_id: _ClientPath) -> Response:
-    """One client."""
+    """Return one client."""
     async with access.transaction() as conn:
         return ok(_item(await _found(conn, client_id)))
 
@@ -113,7 +113,7 @@ async def get_client(access: Reader, client_id: _ClientPath) -> Response:
 async def update_client(
     access: Dispatcher, client_id: _ClientPath, body: Annotated[ClientChange, Body()]
 ) -> Response:
-    """Changes the fields that are given."""
+    """Change the fields that are given."""
     async with access.transaction() as conn:
         client = await _found(conn, client_id, lock=True)
         access.check_unchanged(_item(client))
@@ -126,7 +126,7 @@ async def update_client(
 
 @router.delete("/{id}", operation_id="deleteClient", status_code=204)
 async def delete_client(access: Dispatcher, client_id: _ClientPath) -> Response:
-    """Deletes a client that has no sites and no assets. It can be restored."""
+    """Delete a client that has no sites and no assets. It can be restored."""
     async with access.transaction() as conn:
         client = await _found(conn, client_id, lock=True)
         access.check_unchanged(_item(client))
@@ -139,7 +139,7 @@ async def delete_client(access: Dispatcher, client_id: _ClientPath) -> Response:
 
 @router.post("/{id}/restore", operation_id="restoreClient", response_model=ClientItem)
 async def restore_client(access: Dispatcher, client_id: _ClientPath) -> Response:
-    """A deleted client is there again."""
+    """Restore a deleted client."""
     async with access.transaction() as conn:
         client = await _found(conn, client_id, lock=True, deleted=True)
         access.check_unchanged(_item(client))
@@ -152,7 +152,7 @@ async def restore_client(access: Dispatcher, client_id: _ClientPath) -> Response
 async def _found(
     conn: Connection, client_id: UUID, *, lock: bool = False, deleted: bool = False
 ) -> Client:
-    """`deleted`: one that is deleted will do."""
+    """Find a client. `deleted`: also find soft-deleted clients."""
     client = await clients.find(conn, client_id, lock=lock)
     if client is None or (client.deleted_at is not None and not deleted):
         raise not_found("client")

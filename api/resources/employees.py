@@ -45,7 +45,7 @@ PunchBy = Literal["terminal", "tracker", "phone"]
 
 
 class Certification(fields.Body):
-    """What an employee is certified for."""
+    """A certification of an employee."""
 
     name: _Certificate
     number: _Number | None = None
@@ -60,7 +60,7 @@ class Certification(fields.Body):
 
 
 class PunchRights(fields.Body):
-    """What an employee may punch with, and where."""
+    """The rights of an employee to punch: with what, and where."""
 
     by: Annotated[list[PunchBy], Field(max_length=3)] = Field(
         default_factory=list, description="a punch terminal, their own tracker, a phone"
@@ -71,7 +71,7 @@ class PunchRights(fields.Body):
 
 
 class CertificationItem(BaseModel):
-    """What an employee is certified for."""
+    """A certification of an employee."""
 
     name: _Certificate
     number: _Number | None
@@ -80,7 +80,7 @@ class CertificationItem(BaseModel):
 
 
 class PunchRightsItem(BaseModel):
-    """What an employee may punch with, and where."""
+    """The rights of an employee to punch: with what, and where."""
 
     by: Annotated[list[PunchBy], Field(max_length=3)]
     site_ids: Annotated[list[fields.SiteId], Field(max_length=1000)] | None = Field(
@@ -138,7 +138,7 @@ class EmployeeChange(fields.Body):
 
 
 class EmployeeQuery(SortedByNameQuery):
-    """Which employees."""
+    """The filters of employees."""
 
     external_id: _ExternalId | None = None
     user_id: fields.UserId | None = None
@@ -154,7 +154,7 @@ class EmployeeQuery(SortedByNameQuery):
 
 @router.get("", operation_id="listEmployees", response_model=ListOf[EmployeeItem])
 async def list_employees(access: Reader, query: Annotated[EmployeeQuery, Query()]) -> Response:
-    """Employees, newest first."""
+    """List employees, newest first."""
     page = Page(access, query, "employees", query.order.key_type)
     wanted = EmployeeFilter(
         external_id=query.external_id,
@@ -181,7 +181,7 @@ async def list_employees(access: Reader, query: Annotated[EmployeeQuery, Query()
 
 @router.post("", operation_id="createEmployee", status_code=201, response_model=EmployeeItem)
 async def create_employee(access: Dispatcher, body: Annotated[NewEmployee, Body()]) -> Response:
-    """A new employee."""
+    """Create an employee."""
     async with access.transaction() as conn:
         await _check_ids(conn, body)
         at = await instant(conn)
@@ -193,7 +193,7 @@ async def create_employee(access: Dispatcher, body: Annotated[NewEmployee, Body(
 
 @router.get("/{id}", operation_id="getEmployee", response_model=EmployeeItem)
 async def get_employee(access: Reader, employee_id: _EmployeePath) -> Response:
-    """One employee."""
+    """Return one employee."""
     async with access.transaction() as conn:
         return ok(_item(await _found(conn, employee_id)))
 
@@ -202,7 +202,7 @@ async def get_employee(access: Reader, employee_id: _EmployeePath) -> Response:
 async def update_employee(
     access: Dispatcher, employee_id: _EmployeePath, body: Annotated[EmployeeChange, Body()]
 ) -> Response:
-    """Changes the fields that are given."""
+    """Change the fields that are given."""
     async with access.transaction() as conn:
         employee = await _found(conn, employee_id, lock=True)
         access.check_unchanged(_item(employee))
@@ -216,7 +216,7 @@ async def update_employee(
 
 @router.delete("/{id}", operation_id="deleteEmployee", status_code=204)
 async def delete_employee(access: Dispatcher, employee_id: _EmployeePath) -> Response:
-    """Deletes an employee. They can be restored."""
+    """Delete an employee. They can be restored."""
     async with access.transaction() as conn:
         employee = await _found(conn, employee_id, lock=True)
         access.check_unchanged(_item(employee))
@@ -227,7 +227,7 @@ async def delete_employee(access: Dispatcher, employee_id: _EmployeePath) -> Res
 
 @router.post("/{id}/restore", operation_id="restoreEmployee", response_model=EmployeeItem)
 async def restore_employee(access: Dispatcher, employee_id: _EmployeePath) -> Response:
-    """A deleted employee is there again."""
+    """Restore a deleted employee."""
     async with access.transaction() as conn:
         employee = await _found(conn, employee_id, lock=True, deleted=True)
         access.check_unchanged(_item(employee))
@@ -244,7 +244,7 @@ async def _check_ids(conn: Connection, body: NewEmployee | EmployeeChange) -> No
 
 
 def _columns(given: dict[str, Any]) -> dict[str, Any]:
-    """Fields of a body as columns of the row."""
+    """Return fields of a body as columns of the row."""
     columns = dict(given)
     if "certifications" in given:
         certifications: list[Certification] = given["certifications"]
@@ -262,7 +262,7 @@ def _columns(given: dict[str, Any]) -> dict[str, Any]:
 async def _found(
     conn: Connection, employee_id: UUID, *, lock: bool = False, deleted: bool = False
 ) -> Employee:
-    """`deleted`: one that is deleted will do."""
+    """Find an employee. `deleted`: also find soft-deleted employees."""
     employee = await employees.find(conn, employee_id, lock=lock)
     if employee is None or (employee.deleted_at is not None and not deleted):
         raise not_found("employee")

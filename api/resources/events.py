@@ -40,7 +40,7 @@ class EventItem(BaseModel):
 
 
 class EventQuery(ListQuery):
-    """With `after` the oldest come first, else the newest."""
+    """The filters of events. With `after` the oldest come first, else the newest."""
 
     after: Annotated[
         int | None,
@@ -51,7 +51,7 @@ class EventQuery(ListQuery):
 
 @router.get("", operation_id="listEvents", response_model=ListOf[EventItem])
 async def list_events(access: Reader, query: Annotated[EventQuery, Query()]) -> Response:
-    """Events behind `after` in the order of `seq`, or the newest first."""
+    """List events behind `after` in the order of `seq`, or the newest first."""
     page = Page(access, query, "events", EventKey)
     wanted = EventFilter(query.after, query.type)
     async with access.transaction() as conn:
@@ -70,7 +70,7 @@ async def list_events(access: Reader, query: Annotated[EventQuery, Query()]) -> 
 async def get_event(
     access: Reader, event_id: Annotated[fields.EventId, Path(alias="id")]
 ) -> Response:
-    """One event."""
+    """Return one event."""
     async with access.transaction() as conn:
         event = await events.find(conn, event_id)
     if event is None:
@@ -79,7 +79,7 @@ async def get_event(
 
 
 async def _check_kept(conn: Connection, after: int) -> None:
-    """Whoever reads on from there would miss events without being told."""
+    """Check that events behind `after` are kept: a reader would miss events without being told."""
     gone = await events.gone_up_to(conn)
     if after < gone:
         raise bad_parameter(

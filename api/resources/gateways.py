@@ -65,7 +65,7 @@ class GatewayChange(fields.Body):
 
 
 class GatewayQuery(SortedQuery):
-    """Which gateways."""
+    """The filters of gateways."""
 
     kind: GatewayKind | None = None
     revoked: Annotated[
@@ -75,7 +75,7 @@ class GatewayQuery(SortedQuery):
 
 @router.get("", operation_id="listGateways", response_model=ListOf[GatewayItem])
 async def list_gateways(access: Reader, query: Annotated[GatewayQuery, Query()]) -> Response:
-    """Gateways, newest first."""
+    """List gateways, newest first."""
     page = Page(access, query, "gateways", query.order.key_type)
     wanted = GatewayFilter(query.kind, query.revoked)
     async with access.transaction() as conn:
@@ -93,7 +93,7 @@ async def list_gateways(access: Reader, query: Annotated[GatewayQuery, Query()])
 
 @router.post("", operation_id="createGateway", status_code=201, response_model=NewGatewayItem)
 async def create_gateway(access: Dispatcher, body: Annotated[NewGateway, Body()]) -> Response:
-    """A new gateway; the answer has its secret."""
+    """Create a gateway; the answer has its secret."""
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     async with access.transaction() as conn:
         at = await instant(conn)
@@ -104,7 +104,7 @@ async def create_gateway(access: Dispatcher, body: Annotated[NewGateway, Body()]
 
 @router.get("/{id}", operation_id="getGateway", response_model=GatewayItem)
 async def get_gateway(access: Reader, gateway_id: _GatewayPath) -> Response:
-    """One gateway."""
+    """Return one gateway."""
     async with access.transaction() as conn:
         return ok(_item(await _found(conn, gateway_id)))
 
@@ -113,7 +113,7 @@ async def get_gateway(access: Reader, gateway_id: _GatewayPath) -> Response:
 async def update_gateway(
     access: Dispatcher, gateway_id: _GatewayPath, body: Annotated[GatewayChange, Body()]
 ) -> Response:
-    """Changes the fields that are given."""
+    """Change the fields that are given."""
     async with access.transaction() as conn:
         gateway = await _found(conn, gateway_id, lock=True)
         access.check_unchanged(_item(gateway))
@@ -126,7 +126,7 @@ async def update_gateway(
 
 @router.post("/{id}/rotate", operation_id="rotateGateway", response_model=NewGatewayItem)
 async def rotate_gateway(access: Dispatcher, gateway_id: _GatewayPath) -> Response:
-    """Another secret; the one before is good for nothing."""
+    """Rotate the secret; the one before is good for nothing."""
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     async with access.transaction() as conn:
         gateway = await _found(conn, gateway_id, lock=True)
@@ -141,7 +141,7 @@ async def rotate_gateway(access: Dispatcher, gateway_id: _GatewayPath) -> Respon
 
 @router.post("/{id}/revoke", operation_id="revokeGateway", response_model=GatewayItem)
 async def revoke_gateway(access: Dispatcher, gateway_id: _GatewayPath) -> Response:
-    """The gateway's secret is good for nothing any more, for good."""
+    """Revoke a gateway: its secret is good for nothing any more."""
     async with access.transaction() as conn:
         gateway = await _found(conn, gateway_id, lock=True)
         access.check_unchanged(_item(gateway))

@@ -62,7 +62,7 @@ class GpsEventQuery(ListQuery):
 
 @router.get("", operation_id="listGpsEvents", response_model=ListOf[GpsEventItem])
 async def list_gps_events(access: Reader, query: Annotated[GpsEventQuery, Query()]) -> Response:
-    """Fixes of a tracker, of an asset, within visits of a zone, or all; newest first."""
+    """List fixes of a tracker, of an asset, within visits of a zone, or all; newest first."""
     page = Page(access, query, "gps-events", FixKey)
     cut = Cut(query.sort == "-time", page.after, page.fetch_limit, page.fetch_offset)
     wanted = FixFilter(query.tracker_id, query.asset_id, query.zone_id, query.since, query.until)
@@ -101,7 +101,7 @@ def _item(fix: StoredFix) -> dict[str, Any]:
 
 
 def _fix_id(fix: StoredFix) -> str:
-    """Derived from what identifies a fix: tracker, time and seq."""
+    """Derive an id from the identity of a fix: tracker, time and seq."""
     time_us = (fix.time - _EPOCH) // timedelta(microseconds=1)
     time_bytes = time_us.to_bytes(8, "big", signed=True)
     seq_bytes = fix.seq.to_bytes(4, "big", signed=True)

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can serve."""
+"""Health: whether the process lives, and whether it can serve."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -14,13 +14,13 @@ _WAIT_S = 2
 
 @router.get("/healthz")
 async def live() -> Response:
-    """The process answers."""
+    """Answer that the process lives."""
     return ok({"status": "ok"})
 
 
 @router.get("/readyz")
 async def ready(request: Request) -> Response:
-    """The database answers too."""
+    """Answer whether the process lives and the database answers."""
     state: ApiState = request.app.state.api
     try:
         async with state.connections.connection(timeout=_WAIT_S) as conn:

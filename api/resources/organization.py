@@ -65,7 +65,7 @@ class OrganizationChange(fields.Body, SettingFields):
 
 @_always.get(_PATH, operation_id="getOrganization", response_model=OrganizationItem)
 async def get_organization(access: Reader) -> Response:
-    """The organization of whoever asks."""
+    """Return the organization of whoever asks."""
     async with access.transaction() as conn:
         return ok(_item(await organizations.find(conn)))
 
@@ -74,7 +74,7 @@ async def get_organization(access: Reader) -> Response:
 async def update_organization(
     access: Admin, body: Annotated[OrganizationChange, Body()]
 ) -> Response:
-    """Changes the fields that are given."""
+    """Change the fields that are given."""
     sent = body.given()
     if "timezone" in sent:
         _check_timezone(body.timezone)

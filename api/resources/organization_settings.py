@@ -30,7 +30,9 @@ def _speed(of_class: AssetClass) -> Any:
 
 
 class MaxSpeeds(BaseModel):
-    """By class of asset, metres a second: what is reached faster is suspect. Null: the default."""
+    """The greatest speeds by class of asset, metres a second: a fix that is reached faster is
+    suspect. Null: the default.
+    """
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
@@ -46,7 +48,7 @@ class MaxSpeedsChange(fields.Body, MaxSpeeds):
 
 
 class SettingFields(Tolerances):
-    """Of each: null is the default."""
+    """The settings; null is the default of each."""
 
     max_accuracy_m: _Accuracy | None = Field(
         default=None,
@@ -63,7 +65,7 @@ _OF_ORGANIZATION = ("max_accuracy_m", "max_speed_mps", "punch_tolerance_m")
 
 
 def changed_settings(organization: Organization, sent: Mapping[str, Any]) -> Organization:
-    """With those of the fields that the client sent; null takes a setting away."""
+    """Return the organization with the fields that the client sent; null takes a setting away."""
     rules = {name: value for name, value in sent.items() if name in Tolerances.model_fields}
     others = {name: sent[name] for name in _OF_ORGANIZATION if name in sent}
     if "max_speed_mps" in others:
@@ -74,7 +76,7 @@ def changed_settings(organization: Organization, sent: Mapping[str, Any]) -> Org
 
 
 def shown_settings(organization: Organization) -> dict[str, Any]:
-    """All of them, null where the default holds."""
+    """Return all of them, null where the default holds."""
     return {
         **{name: organization.rules.get(name) for name in Tolerances.model_fields},
         "max_accuracy_m": organization.max_accuracy_m,

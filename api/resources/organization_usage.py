@@ -1,4 +1,4 @@
-"""How much of its plan the organization uses: this minute, and by the hour or the day."""
+"""The usage of an organization's plan: this minute, and by the hour or the day."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -72,7 +72,7 @@ class UsageQuery(fields.Query):
 
 @router.get("", operation_id="getUsage", response_model=UsageItem)
 async def get_usage(access: Reader, query: Annotated[UsageQuery, Query()]) -> Response:
-    """The plan, the minute that runs, and what there was before, oldest first."""
+    """Show the plan, the current minute, and the periods before, oldest first."""
     async with access.transaction() as conn:
         since, until = _window(query, await instant(conn))
         organization = await organizations.find(conn)

@@ -28,14 +28,14 @@ router = APIRouter(prefix="/v1/auth", tags=["auth"], route_class=PublicRoute)
 
 
 class ResetRequest(fields.Body):
-    """Whose password is forgotten."""
+    """The user whose password is forgotten."""
 
     email: fields.SignInEmail
     organization_id: fields.OrganizationId
 
 
 class NewPassword(fields.Body):
-    """What the link had, and a password."""
+    """The token of the link, and a password."""
 
     token: Annotated[
         str,
@@ -50,7 +50,7 @@ class NewPassword(fields.Body):
 
 
 class Account(BaseModel):
-    """What to sign in with, beside the password."""
+    """The account to sign in with, beside the password."""
 
     organization_id: fields.OrganizationId
     email: fields.UserEmail
@@ -58,7 +58,7 @@ class Account(BaseModel):
 
 @router.post("/invitations/accept", operation_id="acceptInvitation", response_model=Account)
 async def accept_invitation(request: Request, body: Annotated[NewPassword, Body()]) -> Response:
-    """Sets the first password of who was invited."""
+    """Set the first password of who was invited."""
     return ok(await _set_password(request, body, "invitation"))
 
 
@@ -69,7 +69,7 @@ async def accept_invitation(request: Request, body: Annotated[NewPassword, Body(
     response_model=Nothing,
 )
 async def request_reset(request: Request, body: Annotated[ResetRequest, Body()]) -> Response:
-    """Mails a link to the user, if there is one: the answer is the same where there is none."""
+    """Mail a link to the user, if there is one: the answer is the same where there is none."""
     state: ApiState = request.app.state.api
     org_id, email = body.organization_id, address(body.email)
     await state.throttle.admit_address(request)
@@ -81,7 +81,7 @@ async def request_reset(request: Request, body: Annotated[ResetRequest, Body()])
 
 @router.post("/password-reset/confirm", operation_id="confirmPasswordReset", response_model=Account)
 async def confirm_reset(request: Request, body: Annotated[NewPassword, Body()]) -> Response:
-    """Sets another password, and signs the user out everywhere."""
+    """Set another password, and sign the user out everywhere."""
     return ok(await _set_password(request, body, "password_reset"))
 
 

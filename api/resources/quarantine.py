@@ -96,7 +96,7 @@ class QuarantineQuery(ListQuery):
 
 @router.get("", operation_id="listQuarantine", response_model=ListOf[QuarantineItem])
 async def list_quarantine(access: Reader, query: Annotated[QuarantineQuery, Query()]) -> Response:
-    """What was refused, the last received first."""
+    """List rejected messages, the last received first."""
     page = Page(access, query, "quarantine", RowKey)
     wanted = QuarantineFilter(query.reason, query.tracker_id, query.since, query.until)
     async with access.transaction() as conn:
@@ -119,7 +119,7 @@ async def list_quarantine(access: Reader, query: Annotated[QuarantineQuery, Quer
 
 @router.get("/{id}", operation_id="getQuarantined", response_model=QuarantineItemWithPayload)
 async def get_quarantined(access: Reader, row_id: _QuarantinePath) -> Response:
-    """One refused message, with what is kept of it."""
+    """Return one refused message, with what is kept of it."""
     async with access.transaction() as conn:
         return ok(await _whole(conn, await _found(conn, row_id)))
 
@@ -131,7 +131,7 @@ async def get_quarantined(access: Reader, row_id: _QuarantinePath) -> Response:
     response_model=QuarantineItem,
 )
 async def release_quarantined(access: Dispatcher, row_id: _QuarantinePath) -> Response:
-    """Has the message judged again. The row goes once that is done, or comes back."""
+    """Release a message, which is judged again. The row goes once that is done, or comes back."""
     async with access.transaction() as conn:
         locked = await _found(conn, row_id, lock=True)
         access.check_unchanged(await _whole(conn, locked))
@@ -144,7 +144,7 @@ async def release_quarantined(access: Dispatcher, row_id: _QuarantinePath) -> Re
 
 @router.delete("/{id}", operation_id="dropQuarantined", status_code=204)
 async def drop_quarantined(access: Dispatcher, row_id: _QuarantinePath) -> Response:
-    """Removes a refused message for ever."""
+    """Remove a refused message for ever."""
     async with access.transaction() as conn:
         locked = await _found(conn, row_id, lock=True)
         access.check_unchanged(await _whole(conn, locked))
@@ -170,7 +170,7 @@ async def _found(conn: Connection, row_id: UUID, *, lock: bool = False) -> Quara
 
 
 async def _whole(conn: Connection, row: Quarantined) -> dict[str, Any]:
-    """A QuarantineItemWithPayload."""
+    """Return a QuarantineItemWithPayload."""
     payload = await quarantine_list.payload(conn, row.id)
     return _item(row) | {"payload": None if payload is None else b64encode(payload).decode()}
 

@@ -1,4 +1,4 @@
-"""What signing in takes, whatever it gives: an address, a password, an organization.
+"""The parts that all sign-ins share: an address, a password, an organization.
 
 The organization may be left out where the address belongs to one alone.
 
@@ -29,7 +29,7 @@ _NOBODYS = UUID(int=0)
 
 
 class Credentials(fields.Body):
-    """What is asked of who signs in."""
+    """The credentials that a sign-in needs."""
 
     email: fields.SignInEmail
     password: Password
@@ -54,7 +54,7 @@ async def sign_in(
     lifetime: timedelta,
     also: Callable[[Connection, SignIn], Awaitable[None]] | None = None,
 ) -> SignedIn:
-    """Begins a sign-in of a user who gave the right password; `also` is in its transaction.
+    """Begin a sign-in of a user who gave the right password; `also` is in its transaction.
 
     Raises Problem (401, or 429 where too many attempts failed).
     """
@@ -99,5 +99,7 @@ def _wrong(body: Credentials) -> Problem:
 
 
 def address(email: str) -> str:
-    """As it is stored: in lower case. A NUL, which no stored text has, matches nobody."""
+    """Return an address as it is stored: in lower case. A NUL, which no stored text has, matches
+    nobody.
+    """
     return email.strip().lower().replace("\x00", "\ufffd")

@@ -76,7 +76,7 @@ class SiteChange(NewSite):
 
 
 class SiteQuery(SortedByNameQuery):
-    """Which sites."""
+    """The filters of sites."""
 
     client_id: fields.ClientId | None = None
     zone_id: fields.ZoneId | None = None
@@ -87,7 +87,7 @@ class SiteQuery(SortedByNameQuery):
 
 @router.get("", operation_id="listSites", response_model=ListOf[SiteItem])
 async def list_sites(access: Reader, query: Annotated[SiteQuery, Query()]) -> Response:
-    """Sites, newest first."""
+    """List sites, newest first."""
     page = Page(access, query, "sites", query.order.key_type)
     wanted = SiteFilter(query.client_id, query.zone_id, query.external_id, query.q, query.deleted)
     async with access.transaction() as conn:
@@ -106,7 +106,7 @@ async def list_sites(access: Reader, query: Annotated[SiteQuery, Query()]) -> Re
 
 @router.post("", operation_id="createSite", status_code=201, response_model=SiteItem)
 async def create_site(access: Dispatcher, body: Annotated[NewSite, Body()]) -> Response:
-    """A new site."""
+    """Create a site."""
     async with access.transaction() as conn:
         await check_references(conn, client_id=body.client_id, zone_id=body.zone_id)
         at = await instant(conn)
@@ -118,7 +118,7 @@ async def create_site(access: Dispatcher, body: Annotated[NewSite, Body()]) -> R
 
 @router.get("/{id}", operation_id="getSite", response_model=SiteItem)
 async def get_site(access: Reader, site_id: _SitePath) -> Response:
-    """One site."""
+    """Return one site."""
     async with access.transaction() as conn:
         return ok(_item(await _found(conn, site_id)))
 
@@ -127,7 +127,7 @@ async def get_site(access: Reader, site_id: _SitePath) -> Response:
 async def update_site(
     access: Dispatcher, site_id: _SitePath, body: Annotated[SiteChange, Body()]
 ) -> Response:
-    """Changes the fields that are given."""
+    """Change the fields that are given."""
     async with access.transaction() as conn:
         site = await _found(conn, site_id, lock=True)
         access.check_unchanged(_item(site))
@@ -142,7 +142,7 @@ async def update_site(
 
 @router.delete("/{id}", operation_id="deleteSite", status_code=204)
 async def delete_site(access: Dispatcher, site_id: _SitePath) -> Response:
-    """Deletes a site at which no asset is. It can be restored."""
+    """Delete a site at which no asset is. It can be restored."""
     async with access.transaction() as conn:
         site = await _found(conn, site_id, lock=True)
         access.check_unchanged(_item(site))
@@ -155,7 +155,7 @@ async def delete_site(access: Dispatcher, site_id: _SitePath) -> Response:
 
 @router.post("/{id}/restore", operation_id="restoreSite", response_model=SiteItem)
 async def restore_site(access: Dispatcher, site_id: _SitePath) -> Response:
-    """A deleted site is there again, unless its client is deleted."""
+    """Restore a deleted site, unless its client is deleted."""
     async with access.transaction() as conn:
         site = await _found(conn, site_id, lock=True, deleted=True)
         access.check_unchanged(_item(site))
@@ -176,7 +176,7 @@ def _check_place(site: Site) -> None:
 async def _found(
     conn: Connection, site_id: UUID, *, lock: bool = False, deleted: bool = False
 ) -> Site:
-    """`deleted`: one that is deleted will do."""
+    """Find a site. `deleted`: also find soft-deleted sites."""
     site = await sites.find(conn, site_id, lock=lock)
     if site is None or (site.deleted_at is not None and not deleted):
         raise not_found("site")

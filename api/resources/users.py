@@ -41,13 +41,13 @@ class UserItem(BaseModel):
 
 
 class MyselfItem(UserItem):
-    """The user who asks."""
+    """Return the user who asks."""
 
     organization_id: fields.OrganizationId
 
 
 class NewUser(fields.Body):
-    """Who is invited."""
+    """The user to invite."""
 
     email: fields.UserEmail
     role: Role
@@ -73,14 +73,14 @@ class MyChange(fields.Body):
 
 
 class UserQuery(SortedQuery):
-    """Which users."""
+    """The filters of users."""
 
     active: bool | None = None
 
 
 @router.get("/me", operation_id="getMyself", response_model=MyselfItem)
 async def get_myself(access: Reader) -> Response:
-    """The user who asks."""
+    """Return the user who asks."""
     async with access.transaction() as conn:
         return ok(_myself(access, await _found(conn, access.caller.user_id)))
 
@@ -89,7 +89,7 @@ async def get_myself(access: Reader) -> Response:
 async def update_myself(
     request: Request, access: Reader, body: Annotated[MyChange, Body()]
 ) -> Response:
-    """Changes one's own name or password. A new password signs out everywhere but here."""
+    """Change one's own name or password. A new password signs out everywhere but here."""
     given = body.given()
     password_hash = None
     if "password" in given:
@@ -112,7 +112,7 @@ async def update_myself(
 
 @router.post("/me/sign-out", operation_id="signOutEverywhere", status_code=204)
 async def sign_out_everywhere(access: Reader) -> Response:
-    """Ends all one's sessions and tokens, this one included; API keys stay."""
+    """End all one's sessions and tokens, this one included; API keys stay."""
     async with access.transaction() as conn:
         await sign_ins.end_all(conn, access.caller.user_id)
     return no_content()
@@ -120,7 +120,7 @@ async def sign_out_everywhere(access: Reader) -> Response:
 
 @router.get("", operation_id="listUsers", response_model=ListOf[UserItem])
 async def list_users(access: Admin, query: Annotated[UserQuery, Query()]) -> Response:
-    """Users, newest first."""
+    """List users, newest first."""
     page = Page(access, query, "users", RowKey)
     async with access.transaction() as conn:
         total = page.total or Total(await users.count(conn, is_active=query.active))
@@ -137,7 +137,7 @@ async def list_users(access: Admin, query: Annotated[UserQuery, Query()]) -> Res
 
 @router.post("", operation_id="createUser", status_code=201, response_model=UserItem)
 async def create_user(access: Admin, body: Annotated[NewUser, Body()]) -> Response:
-    """Invites somebody: a letter with a link goes to the address."""
+    """Invite somebody: a letter with a link goes to the address."""
     at = datetime.now(UTC)
     user = User(new_id(), body.email, body.name, body.role, None, True, at, at)
     async with access.transaction() as conn:
@@ -148,7 +148,7 @@ async def create_user(access: Admin, body: Annotated[NewUser, Body()]) -> Respon
 
 @router.get("/{id}", operation_id="getUser", response_model=UserItem)
 async def get_user(access: Admin, user_id: _UserPath) -> Response:
-    """One user."""
+    """Return one user."""
     async with access.transaction() as conn:
         return ok(_item(await _found(conn, user_id)))
 
@@ -157,14 +157,14 @@ async def get_user(access: Admin, user_id: _UserPath) -> Response:
 async def update_user(
     access: Admin, user_id: _UserPath, body: Annotated[UserChange, Body()]
 ) -> Response:
-    """Changes the fields that are given; another role counts within two seconds."""
+    """Change the fields that are given; another role counts within two seconds."""
     async with access.transaction() as conn:
         return ok(_item(await _change(access, conn, user_id, body.given())))
 
 
 @router.delete("/{id}", operation_id="deleteUser", status_code=204)
 async def delete_user(access: Admin, user_id: _UserPath) -> Response:
-    """Deactivates a user, as PATCH with `active: false` does; what they did stays."""
+    """Deactivate a user, as PATCH with `active: false` does; what they did stays."""
     async with access.transaction() as conn:
         await _change(access, conn, user_id, {"active": False})
     return no_content()
@@ -174,7 +174,7 @@ async def delete_user(access: Admin, user_id: _UserPath) -> Response:
     "/{id}/invitation", operation_id="inviteUser", status_code=202, response_model=UserItem
 )
 async def invite_user(access: Admin, user_id: _UserPath) -> Response:
-    """Sends the invitation once more."""
+    """Send the invitation once more."""
     async with access.transaction() as conn:
         user = await _found(conn, user_id)
         if not user.is_invited or user.deactivated_at is not None:
@@ -185,7 +185,7 @@ async def invite_user(access: Admin, user_id: _UserPath) -> Response:
 
 @router.post("/{id}/sign-out", operation_id="signUserOut", status_code=204)
 async def sign_user_out(access: Admin, user_id: _UserPath) -> Response:
-    """Ends all sessions and tokens of a user; API keys stay."""
+    """End all sessions and tokens of a user; API keys stay."""
     async with access.transaction() as conn:
         await _found(conn, user_id)
         await sign_ins.end_all(conn, user_id)
@@ -193,7 +193,7 @@ async def sign_user_out(access: Admin, user_id: _UserPath) -> Response:
 
 
 async def _new_password(request: Request, access: Access, body: MyChange) -> str:
-    """The hash of the new password, for who knows the old one."""
+    """Hash the new password, for a user who knows the old one."""
     caller, state = access.caller, access.state
     if "current_password" not in body.given():
         raise bad_field("/current_password", "The present password is needed.")

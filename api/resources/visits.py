@@ -81,7 +81,9 @@ class VisitQuery(ListQuery):
 
 @router.get("", operation_id="listVisits", response_model=ListOf[VisitItem])
 async def list_visits(access: Reader, query: Annotated[VisitQuery, Query()]) -> Response:
-    """Visits, newest entry first; those that were open at either edge of the window too."""
+    """List visits, newest entry first; visits that were open at either edge of the window are
+    included.
+    """
     page = Page(access, query, "visits", RowKey)
     wanted = VisitFilter(
         query.asset_id, query.zone_id, query.since, query.until, query.retracted, query.open
@@ -104,7 +106,7 @@ async def list_visits(access: Reader, query: Annotated[VisitQuery, Query()]) -> 
 async def get_visit(
     access: Reader, visit_id: Annotated[fields.VisitId, Path(alias="id")]
 ) -> Response:
-    """One visit."""
+    """Return one visit."""
     async with access.transaction() as conn:
         visit = await visits.find(conn, visit_id)
     if visit is None:

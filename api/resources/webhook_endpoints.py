@@ -70,14 +70,14 @@ class NewEndpoint(fields.Body):
 
 
 class EndpointQuery(SortedQuery):
-    """Which endpoints."""
+    """The filters of endpoints."""
 
     deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
 
 
 @router.get("", operation_id="listWebhookEndpoints", response_model=ListOf[EndpointItem])
 async def list_endpoints(access: Reader, query: Annotated[EndpointQuery, Query()]) -> Response:
-    """Endpoints, newest first."""
+    """List endpoints, newest first."""
     page = Page(access, query, "webhook-endpoints", RowKey)
     async with access.transaction() as conn:
         total = page.total or Total(await webhook_endpoints.count(conn, deleted=query.deleted))
@@ -96,7 +96,7 @@ async def list_endpoints(access: Reader, query: Annotated[EndpointQuery, Query()
     "", operation_id="createWebhookEndpoint", status_code=201, response_model=NewEndpointItem
 )
 async def create_endpoint(access: Admin, body: Annotated[NewEndpoint, Body()]) -> Response:
-    """A new endpoint; the answer has its secret. Whoever asks, the plan must have webhooks."""
+    """Create an endpoint; the answer has its secret. Whoever asks, the plan must have webhooks."""
     check_api_access(await access.state.admission.plans.find(access.caller.org_id))
     try:
         check_webhook_url(body.url, allow_loopback=access.state.settings.webhook_allow_loopback)
@@ -118,14 +118,14 @@ async def create_endpoint(access: Admin, body: Annotated[NewEndpoint, Body()]) -
 
 @router.get("/{id}", operation_id="getWebhookEndpoint", response_model=EndpointItem)
 async def get_endpoint(access: Reader, endpoint_id: _EndpointPath) -> Response:
-    """One endpoint."""
+    """Return one endpoint."""
     async with access.transaction() as conn:
         return ok(_item(await _found(conn, endpoint_id)))
 
 
 @router.delete("/{id}", operation_id="deleteWebhookEndpoint", status_code=204)
 async def delete_endpoint(access: Admin, endpoint_id: _EndpointPath) -> Response:
-    """Ends an endpoint: nothing more is sent to it. It can be restored."""
+    """Delete an endpoint: nothing more is sent to it. It can be restored."""
     async with access.transaction() as conn:
         access.check_unchanged(_item(await _found(conn, endpoint_id, lock=True)))
         await webhook_endpoints.mark_deleted(conn, endpoint_id, deleted=True)
@@ -134,8 +134,9 @@ async def delete_endpoint(access: Admin, endpoint_id: _EndpointPath) -> Response
 
 @router.post("/{id}/restore", operation_id="restoreWebhookEndpoint", response_model=EndpointItem)
 async def restore_endpoint(access: Admin, endpoint_id: _EndpointPath) -> Response:
-    """A deleted endpoint is there again, with its secret, and gets what happens from now on. The
-    plan must have webhooks."""
+    """Restore a deleted endpoint: it keeps its secret and gets the events from now on. The plan
+    must have webhooks.
+    """
     check_api_access(await access.state.admission.plans.find(access.caller.org_id))
     async with access.transaction() as conn:
         endpoint = await _found(conn, endpoint_id, lock=True, deleted=True)
@@ -148,7 +149,7 @@ async def restore_endpoint(access: Admin, endpoint_id: _EndpointPath) -> Respons
 async def _found(
     conn: Connection, endpoint_id: UUID, *, lock: bool = False, deleted: bool = False
 ) -> WebhookEndpoint:
-    """`deleted`: one that is deleted will do."""
+    """Find an endpoint. `deleted`: also find soft-deleted endpoints."""
     endpoint = await webhook_endpoints.find(conn, endpoint_id, lock=lock)
     if endpoint is None or (endpoint.deleted_at is not None and not deleted):
         raise not_found("webhook endpoint")

@@ -25,7 +25,7 @@ class ReadyAnswer(msgspec.Struct, frozen=True):
 
 
 def application() -> ASGIApp:
-    """Of one process."""
+    """Return the application of one process."""
     answers = msgspec.json.decode(
         Path(os.environ["BENCH_ANSWERS"]).read_bytes(), type=dict[str, ReadyAnswer]
     )

@@ -83,7 +83,7 @@ class Generator:
         return self._outcome()
 
     def send_next(self, connection: "_Connection") -> None:
-        """What a connection does whose answer has come."""
+        """Send the next request on a connection whose answer has come."""
         if self._due:
             connection.send(self._request(), self._due.popleft())
         elif self._load.rate is not None:
@@ -100,7 +100,7 @@ class Generator:
             self.failed.set_exception(UnexpectedAnswer(answer[:2000].decode("latin-1")))
 
     def _send_due(self, began_s: float, sent: int) -> None:
-        """Sends what is due by now, and comes back when the next one is."""
+        """Send what is due by now, and come back when the next one is."""
         rate, now_s = self._load.rate or 0.0, time.perf_counter()
         while (due_s := began_s + sent / rate) <= now_s < self._end_s:
             if self._idle:

@@ -1,4 +1,4 @@
-"""What the API is asked in `benchmarks.api.run`."""
+"""The requests of `benchmarks.api.run`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Operation:
 
 
 def operations(history: History, assets: int, zones: int) -> list[Operation]:
-    """What is asked, in order."""
+    """Return the requests, in order."""
     asset = [format_id("ast", setup_rows.asset_uuid(n * 7 % assets)) for n in range(VARIETY)]
     tracker = [
         format_id("trk", setup_rows.tracker_uuid(n * 7 % history.busy)) for n in range(VARIETY)
@@ -71,7 +71,7 @@ def operations(history: History, assets: int, zones: int) -> list[Operation]:
 
 
 def _window(now: datetime, days: int) -> dict[str, str]:
-    """A day, so many days ago."""
+    """Return one day as parameters, `days` days ago."""
     since = now - timedelta(days=days)
     return {"from": since.isoformat(), "to": (since + timedelta(days=1)).isoformat()}
 

@@ -60,19 +60,19 @@ class Server:
     pid: int
 
     def used_s(self) -> float:
-        """Processor time so far."""
+        """Return the processor time so far."""
         return sum(cpu_s(pid) for pid in (self.pid, *children(self.pid)))
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """By what requests sign in."""
+    """The credential of the requests."""
 
     token: str
     api_key: str
 
     def requests(self, operation: Operation, targets: Sequence[str]) -> list[bytes]:
-        """As they go out."""
+        """Return the requests as they go out."""
         secret = self.api_key if operation.by_key else self.token
         headers = {
             "Host": "127.0.0.1",
@@ -102,7 +102,7 @@ class ApiBench:
 
     @contextmanager
     def served(self, workers: int) -> Iterator[tuple[Server, Server]]:
-        """The API and its ceiling, with so many processes each."""
+        """Provide the API and its ceiling, with this many processes each."""
         folder = self._environment.folder
         with ExitStack() as ending:
             api = self._start(ending, "api", "api", workers)
@@ -114,7 +114,7 @@ class ApiBench:
     def measure(
         self, operation: Operation, servers: tuple[Server, Server], seconds: float
     ) -> Figure:
-        """The ceiling, ours, and ours again at half the rate."""
+        """Return the ceiling, ours, and ours again at half the rate."""
         api, bare = servers
         bare_requests = self._caller.requests(operation, [operation.path])
         requests = self._caller.requests(operation, operation.targets)
@@ -166,7 +166,7 @@ class ApiBench:
         return msgspec.json.decode(done.stdout, type=Outcome)
 
     def _answer(self, api: Server, operation: Operation) -> ReadyAnswer:
-        """What the API answers to the first request."""
+        """Return what the API answers to the first request."""
         body = operation.body or None
         request = urllib.request.Request(
             f"http://127.0.0.1:{api.port}{operation.targets[0]}", body, method=operation.method

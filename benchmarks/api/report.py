@@ -1,4 +1,4 @@
-"""From the figures of all rounds of `benchmarks.api.run` to a table and a result file.
+"""The table and the result file of `benchmarks.api.run`, from the figures of all rounds.
 
 A ratio is taken inside each round; the median of those counts. Goals are shown, never enforced.
 """
@@ -22,7 +22,7 @@ _DIGITS = {"ratio": 4, "p50_ms": 2, "p99_ms": 2}
 
 
 def spreads(rounds: Rounds, operation: str) -> dict[str, Spread]:
-    """Of each value of an operation's figures."""
+    """Return the spread of each figure of an operation."""
     names = [*(field.name for field in fields(Figure)), "ratio"]
     return {
         name: Spread.of([getattr(r[operation], name) for r in rounds], _DIGITS.get(name, 0))
@@ -31,7 +31,7 @@ def spreads(rounds: Rounds, operation: str) -> dict[str, Spread]:
 
 
 def show(by_workers: Mapping[int, Rounds], console: Console) -> None:
-    """One table for each number of workers."""
+    """Print one table for each number of workers."""
     for workers, rounds in by_workers.items():
         table = Table(
             *(f"{workers} worker(s)", "req/s", "ceiling", "ratio", "lowest", "highest", "goal"),
@@ -43,7 +43,7 @@ def show(by_workers: Mapping[int, Rounds], console: Console) -> None:
 
 
 def write(path: Path, by_workers: Mapping[int, Rounds], about: Mapping[str, object]) -> None:
-    """The result file: `about` (commit, machine, configuration) and every figure."""
+    """Write the result file: `about` (commit, machine, configuration) and every figure."""
     figures = {
         f"{workers} workers": {
             operation: {name: asdict(spread) for name, spread in spreads(rounds, operation).items()}

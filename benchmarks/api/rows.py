@@ -1,4 +1,4 @@
-"""What the API is asked about in `benchmarks.api.run`: a fleet with weeks of history behind it.
+"""The rows that `benchmarks.api.run` asks about: a fleet with weeks of history behind it.
 
 Statements outside db/, as in `benchmarks.common.rows`, without the triggers: nobody changed these
 rows, so there is nothing to write down of them.
@@ -33,7 +33,7 @@ class History:
 
 
 def add_history(conn: Admin, assets: int, rings: Sequence[Floats], history: History) -> None:
-    """All of it. The connection has no triggers from here on."""
+    """Add the whole history. The connection has no triggers from here on."""
     conn.execute("SET session_replication_role = replica")
     setup_rows.add_fleet(conn, assets, rings)
     conn.execute(
@@ -63,7 +63,7 @@ def add_history(conn: Admin, assets: int, rings: Sequence[Floats], history: Hist
 
 
 def add_caller(conn: Admin) -> str:
-    """A dispatcher with a sign-in; gives an API key of theirs."""
+    """Add a dispatcher with a sign-in, and return an API key of the dispatcher."""
     key = new_secret(API_KEY)
     conn.execute(
         "INSERT INTO users (org_id, id, email, role)"
@@ -90,7 +90,7 @@ def add_caller(conn: Admin) -> str:
 
 
 def at_work_us(conn: Admin) -> float:
-    """How long the database has been at work on what clients asked, us."""
+    """Return how long the database has been at work on what clients asked, us."""
     row = conn.execute(
         "SELECT pg_stat_force_next_flush(), active_time FROM pg_stat_database"
         " WHERE datname = current_database()"
@@ -100,7 +100,7 @@ def at_work_us(conn: Admin) -> float:
 
 
 def _add_fixes(conn: Admin, history: History) -> None:
-    """In order of time, as they come: each statement fills a part of one chunk."""
+    """Add fixes in order of time, as they come: each statement fills a part of one chunk."""
     per_tracker = history.fixes * 1e6 / history.busy
     step = timedelta(days=history.days) / per_tracker
     statement = """

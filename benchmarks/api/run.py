@@ -37,7 +37,9 @@ ZONES = 1_000
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("benchmarks.api.run", description="Measure the API.")
-    parser.add_argument("--rounds", type=int, default=5, help="medians of so many (default 5)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="rounds to take the medians of (default 5)"
+    )
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("--only", default="", help="only operations whose name holds this")
     parser.add_argument("--fixes", type=float, default=5, help="millions of them (default 5)")
@@ -57,7 +59,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def play(
     bench: ApiBench, chosen: Sequence[Operation], options: argparse.Namespace, console: Console
 ) -> dict[int, Rounds]:
-    """By number of workers; round by round, so that a machine that slows down slows all."""
+    """Measure by number of workers; round by round, so that a machine that slows down slows all."""
     played: dict[int, Rounds] = {}
     for workers in options.workers:
         with bench.served(workers) as servers:
@@ -86,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def measure(environment: Environment, options: argparse.Namespace, console: Console) -> None:
-    """The whole run. Raises DriveFailed or StackError where a part gives no figure."""
+    """Measure everything. Raises DriveFailed or StackError where a part gives no figure."""
     history, load_before = History(options.fixes, datetime.now(UTC)), os.getloadavg()
     _fill(environment, history, console)
     asked = operations(history, ASSETS, ZONES)

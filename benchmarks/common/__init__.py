@@ -1,1 +1,1 @@
-"""What several benchmarks share: the machine, workloads, rows, servers to measure."""
+"""The common parts of several benchmarks: the machine, workloads, rows, servers to measure."""

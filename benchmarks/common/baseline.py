@@ -56,7 +56,7 @@ class Fences:
         self.inside: dict[UUID, set[UUID]] = {}
 
     def crossed(self, tracker: UUID, lat: float, lon: float) -> list[tuple[UUID, str]]:
-        """The zones that the tracker entered or left with this position."""
+        """Return the zones that the tracker entered or left with this position."""
         point = Point(lon, lat)
         now = {
             self.zones[number][0]
@@ -135,7 +135,7 @@ class Pipeline:
             self.flushed_at = time.monotonic()
 
     async def flush_what_waits(self) -> None:
-        """Rows that came before a lull."""
+        """Flush rows that came before a lull."""
         while True:
             await asyncio.sleep(FLUSH_AFTER_S)
             if self.fixes and time.monotonic() - self.flushed_at > FLUSH_AFTER_S:

@@ -1,4 +1,4 @@
-"""Loads a subscriber and reads its rate between two instants.
+"""A measurement under load: a subscriber is loaded, and its rate read between two instants.
 
 The broker acknowledges a publisher at once, so a load generator left alone would pile up a backlog
 that costs the broker memory and processor time. `Drive` lets it run ahead of the subscriber by
@@ -40,7 +40,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """How messages are sent. in_flight: of each connection, without an acknowledgement.
+    """The manner of sending. in_flight: of each connection, without an acknowledgement.
 
     is_signed_in: as the tracker whose messages they are. ca: with TLS, trusting this certificate.
     """
@@ -51,7 +51,7 @@ class Sending:
     ca: Path | None = None
 
     def arguments(self) -> list[str]:
-        """Of the load generator."""
+        """Return the arguments of the load generator."""
         signed_in = ["--signed-in"] if self.is_signed_in else []
         tls = [] if self.ca is None else ["--ca", str(self.ca)]
         return [str(self.port), "--in-flight", str(self.in_flight), *signed_in, *tls]

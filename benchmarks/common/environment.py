@@ -29,8 +29,9 @@ PAGE_PORTS = range(20_000, 32_000, 8)
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Where the servers are. `ingest_url` is the database as the role opsc_ingest, `listen_url` as
-    opsc_listen, `app_url` as opsc_app. certificate: of the listener, if it speaks TLS."""
+    """The servers to measure. `ingest_url` is the database as the role opsc_ingest, `listen_url` as
+    opsc_listen, `app_url` as opsc_app. certificate: of the listener, if it speaks TLS.
+    """
 
     folder: Path
     broker_port: int
@@ -43,13 +44,13 @@ class Environment:
     admin: setup_rows.Admin
 
     def linked(self) -> SubjectPlan:
-        """Our ingest, as a process of its own, behind the listener."""
+        """Return our ingest, as a process of its own, behind the listener."""
         plan = self._ingest()
         link = {"OPSC_INGEST_LINK": f"unix:{self.folder / 'link.sock'}"}
         return replace(plan, environment={**plan.environment, **link})
 
     def listener(self, port: int, *, is_tls: bool = False, processes: int = 1) -> SubjectPlan:
-        """Our listener, which devices connect to at `port`."""
+        """Return our listener, which devices connect to at `port`."""
         http_port = _free_ports(processes)
         http = f"127.0.0.1:{http_port}"
         ports = {"OPSC_LISTEN_PORT": str(port)}
@@ -78,7 +79,7 @@ class Environment:
         )
 
     def ours(self) -> SubjectPlan:
-        """Our ingest, as a process of its own, behind the broker."""
+        """Return our ingest, as a process of its own, behind the broker."""
         plan = self._ingest()
         broker = {"OPSC_BROKER_URL": f"mqtt://127.0.0.1:{self.broker_port}"}
         return replace(plan, environment={**plan.environment, **broker})
@@ -99,7 +100,7 @@ class Environment:
         )
 
     def baseline(self) -> SubjectPlan:
-        """The pipeline that most people would write."""
+        """Return the pipeline that most people would write."""
         port = free_port(0)
         broker = f"mqtt://127.0.0.1:{self.broker_port}"
         metrics = f"http://127.0.0.1:{port}/metrics"
@@ -117,7 +118,7 @@ class Environment:
 
 
 def _free_ports(count: int) -> int:
-    """The first of so many free ports in a row."""
+    """Return the first of this many free ports in a row."""
     return next(
         first
         for first in PAGE_PORTS
@@ -127,7 +128,9 @@ def _free_ports(count: int) -> int:
 
 @contextmanager
 def running_environment() -> Iterator[Environment]:
-    """Servers below var/, on the disk that `opsc up` would use; nothing is left at the end."""
+    """Provide servers below var/, on the disk that `opsc up` would use; nothing is
+    left at the end.
+    """
     programs = provision()
     parent = reachable_home(Path("var/bench"))
     parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +155,7 @@ def running_environment() -> Iterator[Environment]:
 
 
 def _migrated(postgres: Postgres) -> tuple[str, str, str]:
-    """Makes the database; returns its URLs as opsc_ingest, opsc_listen and opsc_app."""
+    """Make the database; returns its URLs as opsc_ingest, opsc_listen and opsc_app."""
     with psycopg.connect(postgres.url(), autocommit=True) as conn:
         conn.execute("CREATE DATABASE opsc")
     migrate.migrate(postgres.url("opsc"))
@@ -166,6 +169,6 @@ def _migrated(postgres: Postgres) -> tuple[str, str, str]:
 
 
 def _broker_version(log: Path) -> str:
-    """mosquitto names its version in its first line."""
+    """Return the version that mosquitto names in its first line."""
     words = log.read_text().split()
     return next((words[at + 2] for at, word in enumerate(words) if word == "mosquitto"), "unknown")

@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Cell(IntEnum):
-    """Who writes it, and what it says."""
+    """The writer and the value of one gauge."""
 
     LIMIT = 0  # runner: how many messages may have been sent
     STOP = 1  # runner: 1 when the others are to end

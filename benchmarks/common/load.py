@@ -123,7 +123,7 @@ class Publisher:
 
 
 def run(publishers: list[Publisher], gauges: Gauges) -> tuple[int, int]:
-    """Messages sent, and of them not acknowledged by the server."""
+    """Return messages sent, and of them not acknowledged by the server."""
     by_handle = {publisher.fileno(): publisher for publisher in publishers}
     poll = select.epoll()
     for handle in by_handle:
@@ -201,7 +201,9 @@ def _publishers(options: argparse.Namespace) -> list[Publisher]:
 
 
 def _write_times(path: Path, publishers: list[Publisher]) -> None:
-    """By connection, shape (n, 2) each: messages sent and when, then acknowledged and when."""
+    """Write by connection, shape (n, 2) each: messages sent and when, then
+    acknowledged and when.
+    """
     times = [part for one in publishers for part in (one.stretches, one.acknowledged)]
     np.savez(path, *[np.array(part, np.int64).reshape(-1, 2) for part in times])
 

@@ -1,4 +1,4 @@
-"""What a result was measured on: without it a figure says nothing."""
+"""The machine of a measurement: without it a figure says nothing."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ LIBRARIES = ("aiomqtt", "mqtt5", "msgspec", "numpy", "psycopg", "rtree", "shapel
 
 
 def machine() -> dict[str, str | int]:
-    """Processor, memory and kernel."""
+    """Return processor, memory and kernel."""
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cpu": _cpu_model(),
@@ -21,12 +21,12 @@ def machine() -> dict[str, str | int]:
 
 
 def library_versions() -> dict[str, str]:
-    """Python and the libraries that the figures depend on."""
+    """Return Python's version and those of the libraries that the figures depend on."""
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
 def commit() -> str:
-    """The commit that was measured, with `-dirty` where files differ from it."""
+    """Return the commit that was measured, with `-dirty` where files differ from it."""
     try:
         found = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"],

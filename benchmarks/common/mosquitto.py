@@ -25,14 +25,14 @@ QUEUE_LIMIT_BYTES = 1024 * 1024 * 1024
 
 
 class BrokerProgram(NamedTuple):
-    """Where mosquitto is, and the variables that it needs to start."""
+    """The mosquitto program, and the variables that it needs to start."""
 
     path: Path
     environment: Mapping[str, str]
 
 
 def broker_program() -> BrokerProgram:
-    """mosquitto of the system, else a private copy, beside that of PostgreSQL."""
+    """Return mosquitto of the system, else a private copy, beside that of PostgreSQL."""
     return provided(servers_dir() / "mosquitto", PACKAGES, _found)
 
 

@@ -12,7 +12,9 @@ DISCONNECT = b"\xe0\x00"
 
 
 def connect(client_id: str, secret: str | None = None) -> bytes:
-    """A clean session without keepalive; with a secret, signed in under the client id."""
+    """Return the options of a clean session without keepalive; with a secret, signed in under the
+    client id.
+    """
     flags, signature = b"\x02", b""
     if secret is not None:
         flags, signature = b"\xc2", _text(client_id) + _text(secret)
@@ -21,21 +23,21 @@ def connect(client_id: str, secret: str | None = None) -> bytes:
 
 
 def subscribe(topic_filter: str, packet_id: int = 1) -> bytes:
-    """One filter at QoS 1."""
+    """Return one filter at QoS 1."""
     name = topic_filter.encode()
     body = struct.pack(">HH", packet_id, len(name)) + name + b"\x01"
     return b"\x82" + remaining_length(len(body)) + body
 
 
 def publish_head(topic: str, packet_id: int, payload_bytes: int) -> bytes:
-    """All of a QoS 1 PUBLISH that stands before its payload."""
+    """Return all of a QoS 1 PUBLISH that stands before its payload."""
     name = topic.encode()
     length = remaining_length(4 + len(name) + payload_bytes)
     return b"\x32" + length + struct.pack(">H", len(name)) + name + struct.pack(">H", packet_id)
 
 
 def remaining_length(length: int) -> bytes:
-    """A length in 7-bit groups, least significant first."""
+    """Return a length in 7-bit groups, least significant first."""
     groups = bytearray()
     while True:
         length, group = divmod(length, 128)

@@ -36,30 +36,30 @@ _DAY_MINUTES = 1_440
 
 
 class Form(StrEnum):
-    """How a message is written."""
+    """The format of a message."""
 
     JSON = "json"
     PACKED = "packed"
 
 
 def tracker_id(tracker: int) -> str:
-    """The public id of the tracker with this number."""
+    """Return the public id of the tracker with this number."""
     return format_id("trk", derived_id(b"bench tracker", tracker.to_bytes(4, "big")))
 
 
 def tracker_secret(tracker: int) -> str:
-    """What the tracker with this number signs in with."""
+    """Return the secret of the tracker with this number."""
     return f"bench-secret-{tracker}"
 
 
 def topic(tracker: int, form: Form) -> str:
-    """Where the tracker with this number publishes."""
+    """Return the topic of the tracker with this number."""
     wanted = fixes_topic if form is Form.JSON else packed_topic
     return wanted(tracker_id(tracker))
 
 
 def fix_texts(rows: NDArray[np.void], form: Form) -> list[bytes]:
-    """Each fix on its own, shape (n,), FIX_DTYPE."""
+    """Return each fix on its own, shape (n,), FIX_DTYPE."""
     if form is Form.PACKED:
         packed = encode_packed(FixBatch(rows))
         return [packed[at : at + PACKED_FIX_BYTES] for at in range(0, len(packed), 32)]
@@ -69,14 +69,14 @@ def fix_texts(rows: NDArray[np.void], form: Form) -> list[bytes]:
 
 
 def joined(fixes: Sequence[bytes], form: Form) -> bytes:
-    """One message of the fixes. Its first fix begins at `first_fix_at`."""
+    """Return one message of the fixes. Its first fix begins at `first_fix_at`."""
     if form is Form.PACKED:
         return b"".join(fixes)
     return fixes[0] if len(fixes) == 1 else b"[" + b",".join(fixes) + b"]"
 
 
 def fix_offsets(fixes: Sequence[bytes], form: Form) -> list[int]:
-    """Where in the joined message each fix begins."""
+    """Return where in the joined message each fix begins."""
     separator = 0 if form is Form.PACKED else 1
     position = separator if len(fixes) > 1 else 0
     offsets: list[int] = []

@@ -39,10 +39,11 @@ def add_fleet(
     organization: UUID = ORGANIZATION,
     first: int = 0,
 ) -> None:
-    """One organization, its trackers, each with an asset, and restricted zones: all transitions
-    alert. Without the triggers: what they keep is counted once, and nothing is written down.
+    """Add one organization, its trackers, each with an asset, and restricted zones: all transitions
+    alert. The triggers are off: what they keep is counted once, and nothing is written down.
 
-    first: the number of the first tracker."""
+    first: the number of the first tracker.
+    """
     numbers = range(first, first + trackers)
     zones = [(zone_uuid(n), n, ring) for n, ring in enumerate(rings)]
     with conn.transaction():
@@ -109,13 +110,13 @@ def add_fleet(
 
 
 def remove_fleet(conn: Admin) -> None:
-    """All of it, with what its trackers sent."""
+    """Remove the fleet, with what its trackers sent."""
     empty(conn)
     conn.execute("TRUNCATE organizations CASCADE")
 
 
 def server_pids(conn: Admin) -> list[int]:
-    """The processes of the database server that stay, but for our own connection's."""
+    """Return the processes of the database server that stay, but for our own connection's."""
     rows = conn.execute(
         """
         SELECT pid FROM pg_stat_activity
@@ -127,7 +128,7 @@ def server_pids(conn: Admin) -> list[int]:
 
 
 def commit_times(conn: Admin, trackers: Sequence[UUID]) -> list[tuple[UUID, int, int]]:
-    """Of each fix its tracker, its time and when it was committed, microseconds since 1970.
+    """Return of each fix its tracker, its time and when it was committed, microseconds since 1970.
 
     The time of a commit is taken before its log is written to the disk: see `flush_ms`.
     """
@@ -142,14 +143,14 @@ def commit_times(conn: Admin, trackers: Sequence[UUID]) -> list[tuple[UUID, int,
 
 
 def flushes(conn: Admin) -> tuple[int, float]:
-    """How often the log was written to the disk, and how long that took altogether, ms."""
+    """Return how often the log was written to the disk, and how long that took altogether, ms."""
     row = conn.execute("SELECT wal_sync, wal_sync_time FROM pg_stat_wal").fetchone()
     assert row is not None
     return int(row[0]), float(row[1])
 
 
 def empty(conn: Admin) -> None:
-    """Back to before the first fix, with nothing left for the database to write behind our back."""
+    """Empty the database of fixes, with nothing left for it to write behind our back."""
     conn.execute(
         "TRUNCATE gps_events, visits, events, quarantine, asset_state, asset_checkpoints CASCADE"
     )
@@ -158,7 +159,7 @@ def empty(conn: Admin) -> None:
 
 
 def count_fixes(conn: Admin) -> Stored:
-    """Exact, of one instant."""
+    """Count the fixes exactly, of one instant."""
     row = conn.execute(
         "SELECT count(*), extract(epoch FROM statement_timestamp())::float8 FROM gps_events"
     ).fetchone()

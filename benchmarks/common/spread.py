@@ -1,4 +1,4 @@
-"""What a few rounds gave, in one line."""
+"""The spread of a few rounds, in one line."""
 
 from dataclasses import dataclass
 from statistics import median

@@ -18,7 +18,7 @@ PACKET_IDS = 65_535
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one connection sends: `packets`, message k ending at `ends[k]`, with its clock.
+    """The share of one connection: `packets`, message k ending at `ends[k]`, with its clock.
 
     tracker: the number of the first message's; who signs in.
     """
@@ -50,7 +50,7 @@ def write_stream(
 
 
 def read_stream(folder: Path) -> Stream:
-    """What `write_stream` wrote."""
+    """Read what `write_stream` wrote."""
     with np.load(folder / "stream.npz") as head:
         form, connections = Form(str(head["form"])), int(head["connections"])
         shares = [_read_share(folder / f"{number:03}", form) for number in range(connections)]

@@ -17,7 +17,7 @@ STOP_SIGNALS = [(signal.SIGINT, 30.0)]
 
 @dataclass(frozen=True, slots=True)
 class SubjectPlan:
-    """What to start, and where it says that it is ready and how many fixes it has stored."""
+    """The program to start, and where it says that it is ready and how many fixes it has stored."""
 
     name: str
     argv: Sequence[str]
@@ -39,7 +39,9 @@ class Subject:
         return self._process.pid
 
     def stored_fixes(self) -> int:
-        """How many fixes it says it has committed. Raises PartFailed where it does not say."""
+        """Return how many fixes the subject says it has committed. Raises PartFailed where it does
+        not say.
+        """
         try:
             with urllib.request.urlopen(self._plan.metrics_url, timeout=10) as answer:
                 found = self._line.search(answer.read().decode())
@@ -55,7 +57,9 @@ class Subject:
 
 @contextmanager
 def running(plan: SubjectPlan, log: Path) -> Iterator[Subject]:
-    """Ready inside, gone outside. Raises PartFailed where it does not become ready."""
+    """Provide a process that is ready inside of the block and gone after it. Raises PartFailed
+    where it does not become ready.
+    """
     process = Process(
         Command(
             name=plan.name,
@@ -74,18 +78,20 @@ def running(plan: SubjectPlan, log: Path) -> Iterator[Subject]:
 
 
 def cpu_s(pid: int) -> float:
-    """Processor time that a process has used, seconds. (proc(5): utime and stime.)"""
+    """Return the processor time that a process has used, seconds. (proc(5): utime and stime.)"""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process has started."""
+    """Return the processes that a process has started."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def memory_mib(pid: int) -> tuple[float, float]:
-    """The memory that a process holds, and the most that it has held. (proc(5): VmRSS, VmHWM.)"""
+    """Return the memory that a process holds, and the most that it has held. (proc(5): VmRSS,
+    VmHWM.)
+    """
     status = Path(f"/proc/{pid}/status").read_text()
     held, most = (int(status.partition(key)[2].split()[0]) for key in ("VmRSS:", "VmHWM:"))
     return held / 1024, most / 1024

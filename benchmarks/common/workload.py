@@ -33,7 +33,9 @@ FILLED = Known.ALTITUDE | Known.SPEED | Known.COURSE | Known.ACCURACY | Known.SA
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much of it. `side_m` is the square that zones and trackers share: it sets the shares."""
+    """The size of the workload. `side_m` is the square that zones and trackers share: it sets the
+    shares.
+    """
 
     trackers: int = 2_000
     zones: int = 10_000
@@ -42,7 +44,9 @@ class Plan:
 
 
 def zone_rings(plan: Plan) -> list[Floats]:
-    """One closed ring per zone, shape (k, 2): lon, lat in degrees; star-shaped, placed evenly."""
+    """Return one closed ring per zone, shape (k, 2): lon, lat in degrees; star-shaped, placed
+    evenly.
+    """
     random = np.random.default_rng([plan.seed, 1])
     centres_m = random.uniform(-plan.side_m / 2, plan.side_m / 2, (plan.zones, 2))
     radii_m = 300.0 * np.exp(random.normal(0.0, 0.4, plan.zones))
@@ -54,7 +58,8 @@ def zone_rings(plan: Plan) -> list[Floats]:
 
 
 def tracks(plan: Plan, fixes_per_tracker: int) -> NDArray[np.void]:
-    """The fixes of every tracker in order of time, shape (trackers, fixes_per_tracker), FIX_DTYPE.
+    """Return the fixes of every tracker in order of time, shape (trackers, fixes_per_tracker),
+    FIX_DTYPE.
 
     `tracker` is the tracker's number; asset and organization are not resolved. The number of fixes
     is even: the second half is the way back.
@@ -72,7 +77,7 @@ def tracks(plan: Plan, fixes_per_tracker: int) -> NDArray[np.void]:
 
 
 def rows_in_order_of_sending(fixes: NDArray[np.void], fixes_per_message: int) -> Messages:
-    """The fixes as messages take turns.
+    """Return the fixes as messages take turns.
 
     The first message of every tracker, then the second of every tracker, and so on.
     """
@@ -84,7 +89,7 @@ def rows_in_order_of_sending(fixes: NDArray[np.void], fixes_per_message: int) ->
 
 
 def span_us(fixes_per_tracker: int) -> int:
-    """How much later the same fixes may be sent again: whole minutes."""
+    """Return how much later the same fixes may be sent again: whole minutes."""
     minutes = -(-fixes_per_tracker * INTERVAL_S // 60)
     return minutes * 60_000_000
 
@@ -103,7 +108,7 @@ def _ring(random: np.random.Generator, centre_m: Floats, radius_m: float, vertic
 
 
 def _move(rows: NDArray[np.void], plan: Plan) -> None:
-    """Positions, speed and course: speed and heading wander, the square's sides reflect."""
+    """Fill positions, speed and course: speed and heading wander, the square's sides reflect."""
     random = np.random.default_rng([plan.seed, 2])
     trackers, half = plan.trackers, rows.shape[1] // 2
     step_m = 15.0 * np.exp(1.25 * _wandering(random, trackers, half).clip(-2.5, 2.5))
@@ -124,7 +129,7 @@ def _move(rows: NDArray[np.void], plan: Plan) -> None:
 
 
 def _wandering(random: np.random.Generator, series: int, length: int) -> Floats:
-    """Unit normal values that change slowly along axis 1."""
+    """Return unit normal values that change slowly along axis 1."""
     keep = 0.9
     noise = random.normal(0.0, 1.0, (series, length))
     values = np.empty_like(noise)
@@ -135,7 +140,7 @@ def _wandering(random: np.random.Generator, series: int, length: int) -> Floats:
 
 
 def _reflected(position_m: Floats, side_m: float) -> Floats:
-    """Positions folded back into [-side/2, side/2]."""
+    """Return positions folded back into [-side/2, side/2]."""
     folded = np.abs((position_m + side_m / 2) % (2 * side_m))
     return np.where(folded > side_m, 2 * side_m - folded, folded) - side_m / 2
 

@@ -1,4 +1,5 @@
-"""How often a coarse position enters and leaves a zone for nothing, and which visits it misses.
+"""A measurement of coarse positions: how often they enter and leave a zone for nothing, and which
+visits they miss.
 
     python -m benchmarks.engine.coarse [--devices N] [--no-result]
     python -m benchmarks.engine.coarse --tables RESULT    the tables of docs/geofence.md
@@ -41,7 +42,7 @@ Row = dict[str, Any]
 
 
 def false_events(told: Told, site: Site) -> float:
-    """Events per 100 fixes beside a true enter."""
+    """Return events per 100 fixes beside a true enter."""
     count = told.events.sum(axis=1)
     if site.holds_them:
         count = count - (count > 0)
@@ -49,7 +50,7 @@ def false_events(told: Told, site: Site) -> float:
 
 
 def missed(told: Told) -> float:
-    """The share of true visits in per cent that no visit told of overlaps."""
+    """Return the share of true visits in per cent that no visit told of overlaps."""
     stay = slice(len(FAR_M), len(FAR_M) + STAY_FIXES)
     found = (told.inside | (told.events > 0))[:, stay].any(axis=1)
     return 100 * (1 - float(found.mean()))
@@ -82,7 +83,9 @@ def visit_rows(devices: int) -> Iterator[Row]:
 
 
 def table(rows: Sequence[Row], digits: int) -> str:
-    """In Markdown: of each rule the figure for independent and for walking errors."""
+    """Return a table in Markdown: of each rule the figure for independent and for
+    walking errors.
+    """
     lines = [f"| device | accuracy, m | {' | '.join(SHOWN)} |"]
     lines.append("|" + "---|" * (2 + len(SHOWN)))
     for row in rows:
@@ -96,7 +99,7 @@ def table(rows: Sequence[Row], digits: int) -> str:
 
 
 def tables(result: dict[str, Any]) -> list[str]:
-    """Those of the documentation: false events by either reading, then missed visits."""
+    """Return the rules of the documentation: false events by either reading, then missed visits."""
     by_reading = [
         [row for row in result["parked"] if row["reading"] == reading] for reading in READINGS
     ]
@@ -104,7 +107,7 @@ def tables(result: dict[str, Any]) -> list[str]:
 
 
 def newest_result(folder: Path = RESULTS) -> dict[str, Any]:
-    """What was measured last."""
+    """Read what was measured last."""
     return json.loads(max(folder.glob("coarse-*.json")).read_text())
 
 

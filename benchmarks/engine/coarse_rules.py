@@ -16,7 +16,7 @@ from geofence.zones.index import ZoneIndex, ZoneVersion
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Of each device, shape (devices, fixes).
+    """The outcome of each device, shape (devices, fixes).
 
     events: how many a fix made known. inside: whether the device is in the zone after it.
     """
@@ -26,7 +26,7 @@ class Told:
 
     @staticmethod
     def of(inside: NDArray[np.bool_]) -> "Told":
-        """Where each change is an event."""
+        """Return an outcome in which each change is an event."""
         changes = np.diff(inside.astype(np.int64), prepend=0, axis=1)
         return Told(np.abs(changes), inside)
 
@@ -35,7 +35,7 @@ Judge = Callable[[Fixes, Site], Told]
 
 
 def by_engine(rules: Rules) -> Judge:
-    """As the engine judges."""
+    """Judge as the engine does."""
 
     def judge(fixes: Fixes, site: Site) -> Told:
         index = ZoneIndex([ZoneVersion(0, 1, 0, site.shape(), rules=rules)])
@@ -49,13 +49,17 @@ def by_engine(rules: Rules) -> Judge:
 
 
 def by_overlap(fixes: Fixes, site: Site) -> Told:
-    """Home Assistant's: in the zone where the circle of the fix and the zone overlap."""
+    """Judge as Home Assistant does: in the zone where the circle of the fix and the
+    zone overlap.
+    """
     distance_m = site.distance_m(fixes.east_m, fixes.north_m)
     return Told.of(distance_m < fixes.accuracy_m)
 
 
 def by_depth(depth: float, margin: float) -> Judge:
-    """As the engine judges, with other depths and margins of coarse fixes, in units of accuracy."""
+    """Judge as the engine does, with other depths and margins of coarse fixes, in units of
+    accuracy.
+    """
 
     def judge(fixes: Fixes, site: Site) -> Told:
         distance_m, accuracy_m = site.distance_m(fixes.east_m, fixes.north_m), fixes.accuracy_m
@@ -70,7 +74,9 @@ def by_depth(depth: float, margin: float) -> Judge:
 def _by_runs(
     says_inside: NDArray[np.bool_], says_outside: NDArray[np.bool_], coarse: NDArray[np.bool_]
 ) -> Told:
-    """The first fix inside enters, the second in a row outside leaves; an unsure one counts not."""
+    """Return the first fix inside enters, the second in a row outside leaves; an unsure one counts
+    not.
+    """
     history = np.zeros(says_inside.shape, np.bool_)
     inside, run = np.zeros(len(history), np.bool_), np.zeros(len(history), np.int64)
     for number in range(len(history.T)):

@@ -51,7 +51,7 @@ class Site:
         return Polygonal(shapely.box(west[0], south[0], east[0], north[0]))
 
     def distance_m(self, east_m: Floats, north_m: Floats) -> Floats:
-        """To the edge, negative inside."""
+        """Return the distance to the edge, negative inside."""
         if self.radius_m:
             return np.hypot(east_m, north_m) - self.radius_m
         over_x, over_y = np.abs(east_m) - self.side_m / 2, np.abs(north_m) - self.side_m / 2
@@ -74,14 +74,16 @@ VISITED = (
 
 @dataclass(frozen=True, slots=True)
 class Fixes:
-    """Of devices, shape (devices, fixes) each: where they are said to be, and how accurately."""
+    """The fixes of devices, shape (devices, fixes) each: where they are said to be, and how
+    accurately.
+    """
 
     east_m: Floats
     north_m: Floats
     accuracy_m: Floats
 
     def batch(self) -> FixBatch:
-        """The same for the engine: device k is asset and tracker k, a fix a minute."""
+        """Return the same for the engine: device k is asset and tracker k, a fix a minute."""
         devices, fixes = self.east_m.shape
         rows = blank_rows(devices * fixes)
         rows["asset"] = rows["tracker"] = np.repeat(np.arange(devices), fixes)
@@ -93,7 +95,7 @@ class Fixes:
 
 
 def degrees(east_m: Floats, north_m: Floats) -> tuple[Floats, Floats]:
-    """Longitude and latitude."""
+    """Return longitude and latitude."""
     return CENTRE[0] + east_m / M_PER_DEGREE[0], CENTRE[1] + north_m / M_PER_DEGREE[1]
 
 
@@ -105,7 +107,9 @@ def parked(
     shape: tuple[int, int],
     seed: int,
 ) -> Fixes:
-    """Devices at rest. accuracy_m: None: another one with each fix. shape: (devices, fixes)."""
+    """Return devices at rest. accuracy_m: None: another one with each fix. shape:
+    (devices, fixes).
+    """
     random = np.random.default_rng(seed)
     return _seen(np.full(shape, site.at_m), accuracy_m, noise, reading, random)
 
@@ -113,7 +117,9 @@ def parked(
 def visiting(
     accuracy_m: float | None, noise: Noise, reading: Reading, devices: int, seed: int
 ) -> Fixes:
-    """Devices that come from the east, stay at the origin for STAY_FIXES fixes, and go again."""
+    """Return devices that come from the east, stay at the origin for STAY_FIXES fixes, and go
+    again.
+    """
     random = np.random.default_rng(seed)
     way_m = np.array([*FAR_M, *[0.0] * STAY_FIXES, *reversed(FAR_M)])
     return _seen(np.tile(way_m, (devices, 1)), accuracy_m, noise, reading, random)
@@ -136,7 +142,7 @@ def _seen(
 
 
 def _errors(shape: tuple[int, int], noise: Noise, random: np.random.Generator) -> Floats:
-    """Of variance 1 on each axis, shape (2, devices, fixes)."""
+    """Return errors of variance 1 on each axis, shape (2, devices, fixes)."""
     errors = random.normal(size=(2, *shape))
     if noise == "walking":
         kept = math.exp(-EVERY_S / WALKING_S)

@@ -31,7 +31,7 @@ _YARDS = 10  # in each direction
 
 @cache
 def circumstances() -> Circumstances:
-    """The large zone, and yards of 200 m, 400 m apart."""
+    """Return the large zone, and yards of 200 m, 400 m apart."""
     areas = [shapely.box(-1.0, -1.0, 1.0, 1.0)]
     places = (np.arange(_YARDS) - _YARDS / 2) * 0.004
     areas += [shapely.box(lon, lat, lon + 0.002, lat + 0.002) for lon in places for lat in places]
@@ -41,7 +41,7 @@ def circumstances() -> Circumstances:
 
 @cache
 def day(fixes: int) -> NDArray[np.void]:
-    """FIX_DTYPE, in order of time."""
+    """Return FIX_DTYPE, in order of time."""
     random = np.random.default_rng(20)
     rows = blank_rows(fixes)
     rows["asset"] = rows["organization"] = rows["tracker"] = 0
@@ -53,12 +53,12 @@ def day(fixes: int) -> NDArray[np.void]:
 
 
 def warm_up() -> None:
-    """So that all code is loaded."""
+    """Load all code."""
     late_us(500)
 
 
 def _split(fixes: int) -> tuple[NDArray[np.void], NDArray[np.void]]:
-    """The fixes that come in order, and the late ones, which lie in the day's first half."""
+    """Return the fixes that come in order, and the late ones, which lie in the day's first half."""
     rows, late = day(fixes), np.zeros(fixes, np.bool_)
     step = round(1 / LATE_SHARE)
     late[step : fixes // 2 : step] = True
@@ -66,7 +66,7 @@ def _split(fixes: int) -> tuple[NDArray[np.void], NDArray[np.void]]:
 
 
 def in_order_us() -> float:
-    """Microseconds a fix of a day in which each comes by itself, in order."""
+    """Return microseconds a fix of a day in which each comes by itself, in order."""
     warm_up()
     rows, given = day(DAY_FIXES), circumstances()
     history = History(0, State())
@@ -77,7 +77,7 @@ def in_order_us() -> float:
 
 
 def late_us(fixes: int) -> float:
-    """Microseconds a late fix, of a day of so many fixes that are known."""
+    """Measure microseconds a late fix, of a day of this many fixes that are known."""
     rows, late = _split(fixes)
     given, history = circumstances(), History(0, State())
     for _ in history.take_all(rows, given):
@@ -89,7 +89,7 @@ def late_us(fixes: int) -> float:
 
 
 def day_us() -> float:
-    """Microseconds a fix of a day with late ones, in the order in which they arrive."""
+    """Return microseconds a fix of a day with late ones, in the order in which they arrive."""
     rows, late = day(DAY_FIXES).copy(), np.zeros(DAY_FIXES, np.bool_)
     late[:: round(1 / LATE_SHARE)] = True
     arrival = np.arange(DAY_FIXES) + late * (HOUR_FIXES + 0.5)
@@ -101,7 +101,7 @@ def day_us() -> float:
 
 
 def recall_us() -> float:
-    """Microseconds a fix of an hour that is read back: of 3,600 fixes, one a second."""
+    """Return microseconds a fix of an hour that is read back: of 3,600 fixes, one a second."""
     rows, given, found = day(3_600), circumstances(), list[float]()
     first = History(0, State())
     for _ in first.take_all(rows, given):

@@ -1,5 +1,4 @@
-"""What the engine is measured with: workload W1 (`benchmarks.common.workload`) as zones and
-batches.
+"""The load of the engine: workload W1 (`benchmarks.common.workload`) as zones and batches.
 
 Variants change one thing each: how many zones, how many vertices each, which share of the fixes
 lies near an edge. Zones lie equally dense whatever their number.
@@ -32,18 +31,18 @@ NEAR_M = 50.0
 
 
 def plan_of(zones: int, trackers: int = 2_000) -> Plan:
-    """As many zones to a square kilometre as W1 has."""
+    """Return a plan with as many zones to a square kilometre as W1 has."""
     return Plan(trackers=trackers, zones=zones, side_m=142_000.0 * (zones / 10_000) ** 0.5)
 
 
 def versions_of(rings: Sequence[Floats]) -> list[ZoneVersion]:
-    """Zone k is ring k, all rules on."""
+    """Return an index in which zone k is ring k, all rules on."""
     areas = [Polygonal(shapely.Polygon(ring)) for ring in rings]
     return [ZoneVersion(number, 1, 0, area) for number, area in enumerate(areas)]
 
 
 def detailed(ring: Floats, vertices: int) -> Floats:
-    """A closed ring of so many vertices along the given one, shape (vertices + 1, 2)."""
+    """Return a closed ring of this many vertices along the given one, shape (vertices + 1, 2)."""
     length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(ring, axis=0).T))])
     along = np.linspace(0.0, length[-1], vertices + 1)
     lon, lat = (np.interp(along, length, ring[:, axis]) for axis in (0, 1))
@@ -52,7 +51,7 @@ def detailed(ring: Floats, vertices: int) -> Floats:
 
 
 def share_near(fixes: NDArray[np.void], rings: Sequence[Floats]) -> Floats:
-    """Of each track, which share of its fixes lies within NEAR_M of an edge.
+    """Return of each track which share of its fixes lies within NEAR_M of an edge.
 
     fixes: (trackers, n), FIX_DTYPE -> (trackers,).
     """
@@ -65,7 +64,8 @@ def share_near(fixes: NDArray[np.void], rings: Sequence[Floats]) -> Floats:
 
 
 def tracks_near(fixes: NDArray[np.void], share: Floats, wanted: float, n: int) -> NDArray[np.void]:
-    """n of the tracks, of whose fixes a share near `wanted` lies near an edge, as trackers 0..n-1.
+    """Return n of the tracks, of whose fixes a share near `wanted` lies near an edge, as trackers
+    0..n-1.
 
     wanted: 0: those that come near none; else of tracks ordered by share those in a row whose mean
     is nearest.
@@ -94,11 +94,13 @@ class Journey:
         return cls(tracks(plan, FIXES_PER_TRACKER))
 
     def __len__(self) -> int:
-        """Fixes of one way out and back."""
+        """Return fixes of one way out and back."""
         return len(self._rows)
 
     def next(self, size: int) -> FixBatch:
-        """The next fixes; raises ValueError where batches of that size do not fill a journey."""
+        """Return the next fixes; raises ValueError where batches of that size do not fill a
+        journey.
+        """
         if len(self) % size:
             raise ValueError(f"{len(self)} fixes do not fill batches of {size}")
         if self._at % size:

@@ -46,7 +46,7 @@ class Subject:
             self.step(BATCH)
 
     def step(self, size: int) -> float:
-        """Judges the next batch and takes it in; nanoseconds a fix of judging alone."""
+        """Judge the next batch and take it in; nanoseconds a fix of judging alone."""
         batch = self.journey.next(size)
         begin = time.thread_time_ns()
         evaluation = evaluate(batch, self.state, self.index, NO_TIMERS_US, self._gates)
@@ -55,7 +55,7 @@ class Subject:
         return spent / size
 
     def ns_per_fix(self, size: int = BATCH) -> float:
-        """The median of many batches, after one."""
+        """Return the median of many batches, after one."""
         self.step(size)
         return median(self.step(size) for _ in range(_BATCHES.get(size, 24)))
 
@@ -92,12 +92,12 @@ def _shares() -> Floats:
 
 
 def points(zones: int) -> FixBatch:
-    """The same fixes for ours and for the peers."""
+    """Return the same fixes for ours and for the peers."""
     return Journey.of(plan_of(zones)).next(BATCH)
 
 
 def containment_ns(zones: int) -> float:
-    """Which zones cover each fix, without state or rules."""
+    """Measure which zones cover each fix, without state or rules."""
     rows, index = points(zones).rows, by_zones(zones).index
     columns = (rows["organization"], rows["time_us"].copy(), rows["asset"])
     lon, lat = rows["lon"].copy(), rows["lat"].copy()
@@ -105,7 +105,7 @@ def containment_ns(zones: int) -> float:
 
 
 def timed_ns(work: Callable[[], object], times: int = 5) -> float:
-    """Processor time: the median of a few runs after one."""
+    """Measure processor time: the median of a few runs after one."""
     work()
     spent: list[int] = []
     for _ in range(times):
@@ -123,13 +123,13 @@ def build_s(zones: int) -> float:
 
 
 def edit_ms(zones: int) -> float:
-    """A new version of one zone, edit after edit."""
+    """Return a new version of one zone, edit after edit."""
     edits = _Edits(zones)
     return median(edits.next(time.thread_time_ns) for _ in range(20))
 
 
 def edit_while_judging_ms(zones: int) -> float:
-    """The same by the wall clock, while another thread judges."""
+    """Return the same by the wall clock, while another thread judges."""
     subject, edits, stop = by_zones(zones), _Edits(zones), threading.Event()
 
     def judge() -> None:
@@ -153,7 +153,7 @@ class _Edits:
         self.next(time.thread_time_ns)  # the first one makes room for those that follow
 
     def next(self, clock_ns: Callable[[], int]) -> float:
-        """Milliseconds."""
+        """Return milliseconds."""
         self._version += 1
         begins_us = START_US + 10**15 + self._version
         edited = ZoneVersion(0, self._version, 0, self._shape, valid_from_us=begins_us)
@@ -163,7 +163,7 @@ class _Edits:
 
 
 def index_mib(zones: int) -> float:
-    """How much a process grows when it builds the index; in a process of its own."""
+    """Measure how much a process grows when it builds the index; in a process of its own."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_growth_mib, (zones,))
 

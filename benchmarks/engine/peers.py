@@ -1,4 +1,4 @@
-"""What else answers "which zones is this point in", on the same points and zones.
+"""Other answers to "which zones is this point in", on the same points and zones.
 
 None of them judges: no state, no ways between fixes, no confirmation. Ours does all that in the
 figure that theirs are held against.
@@ -45,7 +45,9 @@ def _fences(zones: int) -> Fences:
 
 
 def rtree_ns(zones: int) -> float:
-    """The usual way: rtree and one shapely test per point and candidate, who is where in a dict."""
+    """Return the usual way: rtree and one shapely test per point and candidate, who is where in a
+    dict.
+    """
     fences, rows = _fences(zones), points(zones).rows[:_ONE_BY_ONE]
     tracker = UUID(int=0)
     places = list(zip(rows["lat"].tolist(), rows["lon"].tolist(), strict=True))
@@ -58,7 +60,7 @@ def rtree_ns(zones: int) -> float:
 
 
 def strtree_ns(zones: int) -> float:
-    """shapely's packed tree in bulk, then the exact test on prepared areas."""
+    """Measure shapely's packed tree in bulk, then the exact test on prepared areas."""
     tree, prepared = _prepared(zones)
     rows = points(zones).rows
 
@@ -82,7 +84,7 @@ def has_postgis(root: Path) -> bool:
 
 @contextmanager
 def running_postgis(root: Path, zones: int) -> Iterator[Callable[[], float]]:
-    """Yields what gives nanoseconds a point of a join.
+    """Provide a function that measures the nanoseconds a point of a join.
 
     root: the folder in which PostgreSQL and PostGIS are unpacked; `/` where they are installed.
     """
@@ -123,7 +125,9 @@ def _copy(conn: psycopg.Connection[Any], statement: LiteralString, shapes: Any) 
 
 
 def _join_ns(conn: psycopg.Connection[Any]) -> float:
-    """Processor time of the server's process, which the kernel counts in hundredths of a second."""
+    """Measure processor time of the server's process, which the kernel counts in hundredths of a
+    second.
+    """
     ticks = Path(f"/proc/{conn.info.backend_pid}/stat")
     before = _ticks(ticks)
     for _ in range(_JOINS):

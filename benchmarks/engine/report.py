@@ -1,4 +1,4 @@
-"""From the figures of all rounds of `benchmarks.engine.run` to a table and a result file.
+"""The table and the result file of `benchmarks.engine.run`, from the figures of all rounds.
 
 A ratio is taken inside each round; the median of those counts. Goals are shown, never enforced.
 """
@@ -40,12 +40,12 @@ TILE38_GOAL = 25.0
 
 
 def spreads(rounds: Rounds) -> dict[str, Spread]:
-    """Of each part."""
+    """Return the spread of each part."""
     return {part: Spread.of([r[part] for r in rounds], 3) for part in rounds[0]}
 
 
 def ratios(rounds: Rounds) -> list[tuple[str, str, float | None, Spread]]:
-    """(peer, ours, goal, peer's time in units of ours) of those that were measured."""
+    """Return (peer, ours, goal, peer's time in units of ours) of those that were measured."""
     return [
         (peer, ours, goal, Spread.of([r[peer] / r[ours] for r in rounds], 2))
         for peer, ours, goal in RATIOS
@@ -59,7 +59,7 @@ def ratios(rounds: Rounds) -> list[tuple[str, str, float | None, Spread]]:
 
 
 def show(rounds: Rounds, units: Mapping[str, str], console: Console) -> None:
-    """Two tables: figures and ratios."""
+    """Print two tables: figures and ratios."""
     table = Table("part", "median", "lowest", "highest", "unit", "goal", "")
     for part, spread in spreads(rounds).items():
         goal = GOALS.get(part)
@@ -76,7 +76,7 @@ def show(rounds: Rounds, units: Mapping[str, str], console: Console) -> None:
 def write(
     path: Path, rounds: Rounds, units: Mapping[str, str], about: Mapping[str, object]
 ) -> None:
-    """The result file: `about` (commit, machine, load), every figure, every ratio."""
+    """Write the result file: `about` (commit, machine, load), every figure, every ratio."""
     figures = {
         part: {"unit": units[part], **asdict(spread)} for part, spread in spreads(rounds).items()
     }

@@ -51,7 +51,7 @@ def _by_share_near(share: float) -> float:
 
 
 def parts() -> dict[str, Part]:
-    """In the order in which they are played."""
+    """Return the parts in the order in which they are played."""
     found: dict[str, Part] = {}
     for zones in ZONES:
         found[f"judge {zones}"] = Part("ns/fix", lambda n=zones: ours.by_zones(n).ns_per_fix())
@@ -82,7 +82,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "benchmarks.engine.run", description="Measure the engine alone."
     )
-    parser.add_argument("--rounds", type=int, default=5, help="medians of so many (default 5)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="rounds to take the medians of (default 5)"
+    )
     parser.add_argument("--quick", action="store_true", help="one round")
     parser.add_argument("--only", default="", help="only parts whose name holds this")
     parser.add_argument(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 def shift(file: Path) -> None:
-    """From now on both clocks are ahead by as many seconds as the file says."""
+    """Set both clocks ahead by as many seconds as the file says."""
     true_ns = time.time_ns
 
     def shifted_ns() -> int:

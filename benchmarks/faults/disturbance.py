@@ -1,4 +1,4 @@
-"""What accidents and operators do to a database, for those who break a system on purpose.
+"""Accidents and interventions at a database, for those who break a system on purpose.
 
 As a superuser; not for the roles.
 """
@@ -16,7 +16,7 @@ from db.core.connect import Connection
 
 
 async def terminate_sessions(conn: Connection) -> int:
-    """Ends every other session of a client of this database; returns how many."""
+    """End every other session of a client of this database; returns how many."""
     cursor = await conn.execute(
         """
         SELECT count(pg_terminate_backend(pid))
@@ -30,7 +30,7 @@ async def terminate_sessions(conn: Connection) -> int:
 
 
 async def drop_chunks(conn: Connection, before: datetime) -> int:
-    """Drops the fixes of whole days before the instant, as retention does; returns how many days.
+    """Drop the fixes of whole days before the instant, as retention does; returns how many days.
 
     Raises psycopg.errors.LockNotAvailable or DeadlockDetected where the table is busy.
     """
@@ -39,7 +39,7 @@ async def drop_chunks(conn: Connection, before: datetime) -> int:
 
 
 async def is_writable(conn: Connection) -> bool:
-    """Whether something can be written just now."""
+    """Return whether something can be written just now."""
     try:
         await conn.execute("CREATE TEMPORARY TABLE IF NOT EXISTS room (filling text)")
         await conn.execute("INSERT INTO room SELECT repeat('x', 900) FROM generate_series(1, 100)")
@@ -71,7 +71,7 @@ async def slowest_delivery_s(conn: Connection, since: datetime, until: datetime)
 
 @asynccontextmanager
 async def refusing_seq(conn: Connection, seq: int) -> AsyncIterator[None]:
-    """The database takes no fix with this number while the block runs."""
+    """Make the database refuse fixes with this number while the block runs."""
     await conn.execute(
         sql.SQL("ALTER TABLE gps_events ADD CONSTRAINT refusing_seq CHECK (seq <> {})").format(
             sql.Literal(seq)

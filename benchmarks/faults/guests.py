@@ -51,13 +51,13 @@ class Guest:
     random: np.random.Generator = field(default_factory=np.random.default_rng)
 
     async def send(self, payload: bytes) -> None:
-        """Waits for the answer; it may be that the message is in quarantine. Raises MqttError."""
+        """Wait for the answer; it may be that the message is in quarantine. Raises MqttError."""
         with suppress(PublishRefusedError):
             await self.session.publish(fixes_topic(self.tracker.tracker_id), payload)
         self.sent += 1
 
     def fix(self, at_us: int | None = None) -> bytes:
-        """A fix of now, or of then."""
+        """Return a fix of now, or of then."""
         text = format_time(time.time_ns() // 1000 if at_us is None else at_us)
         return json.dumps({"time": text, "lat": 52.5, "lon": 13.4, "seq": self.sent}).encode()
 
@@ -65,21 +65,21 @@ class Guest:
         return await self.client.total("/v1/gps-events")
 
     async def refused(self) -> int:
-        """Messages in quarantine, each as often as it came."""
+        """Return messages in quarantine, each as often as it came."""
         pages = self.client.walk("/v1/quarantine")
         return sum([json.loads(bytes(raw))["seen"] async for page in pages for raw in page])
 
 
 @asynccontextmanager
 async def guest(system: FaultSystem, seed: int = 0) -> AsyncIterator[Guest]:
-    """A tracker on an asset, signed in to the listener."""
+    """Provide a tracker on an asset, signed in to the listener."""
     async with guests(system, 1, seed) as (one,):
         yield one
 
 
 @asynccontextmanager
 async def guests(system: FaultSystem, trackers: int, seed: int = 0) -> AsyncIterator[list[Guest]]:
-    """Trackers of one organization, each on an asset and signed in to the listener."""
+    """Provide trackers of one organization, each on an asset and signed in to the listener."""
     async with new_organization(system.stack) as client, AsyncExitStack() as ending:
         found = list[Guest]()
         for number in range(trackers):
@@ -105,7 +105,7 @@ async def _registered(client: ApiClient, name: str) -> SimTracker:
 
 
 async def revoked(system: FaultSystem, guests: int = 3) -> None:
-    """Trackers are revoked while they send; nothing that they send later is stored."""
+    """Revoke trackers while they send; nothing that they send later is stored."""
     for _ in range(guests):
         async with guest(system) as one:
             sending = asyncio.create_task(_send_until_refused(one))
@@ -160,7 +160,9 @@ NASTY = (
 
 
 async def rubbish(system: FaultSystem, seconds: float, seed: int) -> None:
-    """One tracker sends anything but fixes for a while, then a good one, which must be stored."""
+    """Send anything but fixes from one tracker for a while, then a good one, which
+    must be stored.
+    """
     async with guest(system, seed) as one:
         failures = system.ingest.metric("opsc_ingest_failures_total")
         ends = time.monotonic() + seconds
@@ -180,7 +182,7 @@ async def rubbish(system: FaultSystem, seconds: float, seed: int) -> None:
 
 
 def _mangled(one: Guest) -> bytes:
-    """Something nasty, or a good fix with a few bytes changed, left out or doubled."""
+    """Return something nasty, or a good fix with a few bytes changed, left out or doubled."""
     random = one.random
     if random.random() < 0.3:
         return NASTY[int(random.integers(len(NASTY)))]
@@ -201,7 +203,7 @@ def _mangled(one: Guest) -> bytes:
 
 
 async def _has(one: Guest, at_us: int) -> bool:
-    """Whether its newest fix is of that time, within half a minute."""
+    """Return whether its newest fix is of that time, within half a minute."""
     deadline = time.monotonic() + _SETTLED_S
     while time.monotonic() < deadline:
         newest = (await one.client.get("/v1/gps-events", {"limit": 1}))["data"]
@@ -212,7 +214,7 @@ async def _has(one: Guest, at_us: int) -> bool:
 
 
 async def old_days_dropped(system: FaultSystem, rounds: int, days: int = 10) -> None:
-    """Fixes of long ago are stored, and their days dropped, while the fleet goes on."""
+    """Store fixes of long ago, and drop their days, while the fleet goes on."""
     async with guest(system) as one, system.admin() as conn:
         today_us = time.time_ns() // 1000
         for _ in range(rounds):
@@ -230,7 +232,7 @@ async def old_days_dropped(system: FaultSystem, rounds: int, days: int = 10) -> 
 
 
 async def _stored(one: Guest, fixes: int) -> None:
-    """Returns when so many are."""
+    """Wait until this many fixes are stored."""
     deadline = time.monotonic() + _SETTLED_S
     for _ in count():
         if await one.stored() >= fixes:
@@ -241,7 +243,7 @@ async def _stored(one: Guest, fixes: int) -> None:
 
 
 async def _dropped(system: FaultSystem, conn: Connection, keep: datetime) -> int:
-    """Again where the table is busy, as whoever does it every night would."""
+    """Drop days again where the table is busy, as whoever does it every night would."""
     while True:
         try:
             return await drop_chunks(conn, keep)

@@ -42,7 +42,7 @@ _EDITS = 1000  # more than fit into a run: its end ends them
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a fleet sends, and how patient it is.
+    """The traffic of a fleet, and its patience.
 
     faults: as `opsc sim --faults` takes them. receipts_s: see `device_sim.plan.FleetPlan`. edits:
     whether zones and trackers are changed meanwhile. zone_sets: how many times 20 zones there are.
@@ -65,7 +65,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many of each kind of broken promise; what the letters mean is in docs/faults.md."""
+    """The number of broken promises of each kind; docs/faults.md says what the letters mean."""
 
     lost: int = 0
     duplicate: int = 0
@@ -81,7 +81,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What came of a load.
+    """The result of a load.
 
     by_qos: acknowledged messages; of QoS 0 those sent. slowest_answer_s: of a message with QoS 1
     or 2, from its first sending until it was acknowledged. assets: those of the load; whole: those
@@ -120,7 +120,7 @@ async def loaded(
     seed: int,
     action: Callable[[], Awaitable[None]],
 ) -> Loaded:
-    """Sends to `broker` while the action goes on.
+    """Send to `broker` while the action goes on.
 
     Raises stack.scenario.api_client.ApiError, device_sim.fleet.FleetError, and what the action
     raises.
@@ -151,7 +151,7 @@ async def loaded(
 
 @asynccontextmanager
 async def new_organization(system: Running) -> AsyncIterator[ApiClient]:
-    """A client that is signed in as the admin of an organization of its own."""
+    """Provide a client that is signed in as the admin of an organization of its own."""
     name = f"Faults {secrets.token_hex(4)}"
     admin = await create_with_admin(
         system.database["opsc_owner"], name, "admin@faults.example", "unlimited"
@@ -172,7 +172,9 @@ def _scenario(load: Load, seed: int) -> Scenario:
 
 
 def _zones(streets: StreetPlan, sets: int, now_us: int) -> Iterable[SimZone]:
-    """Several sets of them where the fleet is soon, so that something happens all the time."""
+    """Yield several sets of zones where the fleet is soon, so that something happens
+    all the time.
+    """
     for number in range(sets):
         for zone in zones_on_the_way(
             streets.slices, streets.seed + number, now_us, RuleSet.UNTIMED
@@ -231,7 +233,7 @@ def _by_qos(messages: NDArray[np.void], load: Load, seed: int) -> Mapping[int, i
 
 
 def tally(comparisons: Sequence[Comparison]) -> Tally:
-    """Of the comparisons in the order in which `stack.verify.verify` gives them."""
+    """Count the comparisons in the order in which `stack.verify.verify` gives them."""
     fixes, refused, visits, stays, events, webhooks = (one.counts for one in comparisons)
     lost, duplicate = fixes["lost"], fixes["stored twice"]
     order = events["out of order"] + events["gap in seq"]
@@ -246,7 +248,7 @@ def tally(comparisons: Sequence[Comparison]) -> Tally:
 
 
 def _examples(comparisons: Iterable[Comparison]) -> Iterable[str]:
-    """One of each kind of difference."""
+    """Yield one of each kind of difference."""
     for one in comparisons:
         for kind, told in one.examples.items():
             yield f"{one.what}, {kind} ({one.counts[kind]}): {told[0]}"

@@ -75,7 +75,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def played(options: argparse.Namespace) -> list[RowResult]:
-    """All chosen rows, told as they end."""
+    """Run all chosen rows and report them as they end."""
     results: list[RowResult] = []
     async for one in run_rows(options.keys, is_short=options.short, seed=options.seed, say=say):
         results.append(one)

@@ -33,7 +33,7 @@ _BACKLOG_US = 12 * 3600 * 1_000_000  # so that no time of it lies ahead
 
 
 async def flooded_beside(system: FaultSystem, seconds: float, seed: int) -> None:
-    """Raises Broken where a PUBACK of the other organization is late, or a turn ended."""
+    """Raise Broken where a PUBACK of the other organization is late, or a turn ended."""
     failures = system.ingest.metric("opsc_ingest_failures_total")
     async with guests(system, 1) as (quiet,), guests(system, _FLOODING_TRACKERS, seed) as crowd:
         _measure(system, "calm", await _answers_s(quiet, min(_CALM_S, seconds)))
@@ -50,7 +50,7 @@ async def flooded_beside(system: FaultSystem, seconds: float, seed: int) -> None
 
 
 async def _answers_s(one: Guest, seconds: float) -> list[float]:
-    """From each publish to its PUBACK, one after the other."""
+    """Measure from each publish to its PUBACK, one after the other."""
     answers_s = list[float]()
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
@@ -74,7 +74,7 @@ async def _poisonous(system: FaultSystem) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _flooding(crowd: list[Guest]) -> AsyncIterator[None]:
-    """Each tracker sends as fast as it is let."""
+    """Provide a load in which each tracker sends as fast as the listener allows."""
     began_us = time.time_ns() // 1000 - _BACKLOG_US
     async with AsyncExitStack() as ending:
         for one in crowd:
@@ -101,7 +101,9 @@ async def _flood(one: Guest, began_us: int, numbers: count[int]) -> None:
 
 
 def _message(began_us: int, number: int) -> bytes:
-    """Of eight one is poison, one rubbish, and the others have many fixes, a millisecond apart."""
+    """Return a message: of eight one is poison, one rubbish, and the others have many fixes, a
+    millisecond apart.
+    """
     if number % 8 == 0:
         return NASTY[number // 8 % len(NASTY)]
     first_us, is_poison = began_us + 1000 * _FIXES * number, number % 8 == 1

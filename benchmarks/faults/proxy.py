@@ -76,7 +76,7 @@ class Link:
         self._bytes_at_a_time = _SINGLE
 
     def go_on(self) -> None:
-        """As a good network again."""
+        """Pass bytes on again, as a good network does."""
         self._bytes_at_a_time = _WHOLE
         self._open.set()
 
@@ -109,7 +109,7 @@ class Link:
             upstream[1].close()
 
     async def _hand_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Until one side ends."""
+        """Pass bytes on until one side ends."""
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while piece := await reader.read(_PIECE_BYTES):
             step = self._bytes_at_a_time

@@ -37,7 +37,7 @@ _FILLING_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much is done. seed: of the moments at which it is."""
+    """The extent of a row. seed: of the moments at which it is."""
 
     is_short: bool
     seed: int
@@ -66,7 +66,7 @@ class Row:
 
 
 async def ingest_killed(system: FaultSystem, extent: Extent) -> None:
-    """Half of the times at any moment of its start, else while it works."""
+    """Kill ingest, half of the times at any moment of its start, else while it works."""
     random = extent.random
     for number in range(extent.of(30, 2)):
         if number % 2:
@@ -121,7 +121,9 @@ async def listener_killed(system: FaultSystem, extent: Extent) -> None:
 
 
 async def listener_frozen(system: FaultSystem, extent: Extent) -> None:
-    """Devices give up meanwhile. Their new connections take over from those that it still holds."""
+    """Freeze the listener until devices give up. Their new connections take over from those that it
+    still holds. Their new connections take over from those that it still holds.
+    """
     for _ in range(extent.of(2, 1)):
         group = os.getpgid(system.pid("listener"))
         os.killpg(group, signal.SIGSTOP)
@@ -132,7 +134,9 @@ async def listener_frozen(system: FaultSystem, extent: Extent) -> None:
 
 
 async def listener_killed_with_a_queue(system: FaultSystem, extent: Extent) -> None:
-    """While ingest is away: what the listener holds is not acknowledged, and comes again."""
+    """Kill the listener while ingest is away: what the listener holds is not acknowledged, and
+    comes again.
+    """
     for _ in range(extent.of(2, 1)):
         await system.ingest.kill()
         await asyncio.sleep(5)
@@ -150,7 +154,9 @@ async def listener_restarted(system: FaultSystem, extent: Extent) -> None:
 
 
 async def deliver_killed(system: FaultSystem, extent: Extent) -> None:
-    """With posts in the air and claims that wait. The first attempts of these come soon after."""
+    """Kill deliver with posts in the air and claims that wait. The first attempts of these come
+    soon after.
+    """
     random, began = extent.random, datetime.now(UTC)
     for _ in range(extent.of(5, 2)):
         await asyncio.sleep(random.uniform(8.0, 14.0))
@@ -162,7 +168,7 @@ async def deliver_killed(system: FaultSystem, extent: Extent) -> None:
 
 
 async def _slowest_delivery_s(system: FaultSystem, since: datetime) -> float:
-    """Waits until all webhooks of events until now have been accepted."""
+    """Wait until all webhooks of events until now have been accepted."""
     now, ends = datetime.now(UTC), time.monotonic() + _RECOVERED_S
     async with system.admin() as conn:
         while (slowest_s := await slowest_delivery_s(conn, since, now)) is None:
@@ -205,7 +211,7 @@ async def disk_filled(system: FaultSystem, extent: Extent) -> None:
 
 
 async def data_folder_filled(system: FaultSystem, extent: Extent) -> None:
-    """Logs, sockets, what `opsc up` notes, and the database are on it."""
+    """Fill the data folder, which holds logs, sockets, what `opsc up` notes, and the database."""
     assert system.disk is not None
     assert system.up is not None
     seconds = extent.of(30, 10)
@@ -222,7 +228,7 @@ async def data_folder_filled(system: FaultSystem, extent: Extent) -> None:
 
 
 async def stopped_while_full(system: FaultSystem, extent: Extent) -> None:
-    """`opsc up` is ended in order while its data folder is full, and started when it is not."""
+    """End `opsc up` in order while its data folder is full, and start it when it is not."""
     assert system.disk is not None
     assert system.up is not None
     for _ in range(extent.of(2, 1)):
@@ -236,7 +242,9 @@ async def stopped_while_full(system: FaultSystem, extent: Extent) -> None:
 
 
 async def _kept_full(disk: Path, seconds: float) -> Path:
-    """What becomes free meanwhile is filled, too. Returns the file to be removed."""
+    """Fill what becomes free meanwhile, too. Returns the file to be removed. Returns the file to be
+    removed.
+    """
     filling, ends = disk / "filling", time.monotonic() + seconds
     while True:
         await asyncio.to_thread(_fill, filling)
@@ -246,7 +254,7 @@ async def _kept_full(disk: Path, seconds: float) -> Path:
 
 
 async def up_killed(system: FaultSystem, extent: Extent) -> None:
-    """The supervisor alone, and started again at once: what it ran may still be there."""
+    """Kill the supervisor alone, and start it again at once: what it ran may still be there."""
     assert system.up is not None
     random = extent.random
     for _ in range(extent.of(5, 1)):
@@ -272,7 +280,7 @@ async def _is_writable(system: FaultSystem) -> bool:
 
 
 def _fill(path: Path) -> None:
-    """Writes until nothing more fits on the disk."""
+    """Write until nothing more fits on the disk."""
     piece = b"\0" * _FILLING_BYTES
     with path.open("ab", buffering=0) as file:
         while True:
@@ -287,7 +295,9 @@ def _fill(path: Path) -> None:
 
 
 async def ingest_does_not_answer(system: FaultSystem, extent: Extent) -> None:
-    """The listener holds what comes, and devices wait for their acknowledgements."""
+    """Stop ingest's answers: the listener holds what comes, and devices wait for their
+    acknowledgements.
+    """
     for _ in range(extent.of(2, 1)):
         system.ingest.signal(signal.SIGSTOP)
         await asyncio.sleep(12)
@@ -308,7 +318,9 @@ async def ingest_away(system: FaultSystem, extent: Extent) -> None:
 
 
 async def database_away(system: FaultSystem, extent: Extent) -> None:
-    """For ingest, with devices connected: the listener holds what comes, within its bounds."""
+    """Take the database away from ingest, with devices connected: the listener holds what comes,
+    within its bounds.
+    """
     assert system.links is not None
     seconds = extent.of(60, 8)
     system.links.database.stall()
@@ -320,7 +332,7 @@ async def database_away(system: FaultSystem, extent: Extent) -> None:
 
 
 async def links_broken(system: FaultSystem, extent: Extent) -> None:
-    """Each link in each way."""
+    """Break each link in each way."""
     assert system.links is not None
     for name, link in system.links.named().items():
         for way in (link.cut, link.reset, link.stall, link.dribble) * extent.of(2, 1):
@@ -333,7 +345,7 @@ async def links_broken(system: FaultSystem, extent: Extent) -> None:
 
 
 async def clock_jumps(system: FaultSystem, extent: Extent) -> None:
-    """The clock of ingest, an hour ahead and back, two minutes behind and back."""
+    """Set the clock of ingest an hour ahead and back, two minutes behind and back."""
     assert system.clock is not None
     for ahead_s in (3600, 0, -120, 0) * extent.of(2, 1):
         set_clock(system.clock, ahead_s)
@@ -342,7 +354,7 @@ async def clock_jumps(system: FaultSystem, extent: Extent) -> None:
 
 
 async def only_devices_err(system: FaultSystem, extent: Extent) -> None:
-    """The load has the faults."""
+    """Run the load alone, which has the faults."""
     seconds = extent.of(20, 8)
     await asyncio.sleep(seconds)
     system.done["seconds of devices that err"] += seconds
@@ -353,7 +365,7 @@ async def rubbish_arrives(system: FaultSystem, extent: Extent) -> None:
 
 
 async def ingest_rolled(system: FaultSystem, extent: Extent) -> None:
-    """Ended in order and started again, one after the other."""
+    """End ingest in order and start it again, one after the other."""
     for _ in range(extent.of(4, 1)):
         owner, other = _by_ownership(system)
         await asyncio.sleep(4)
@@ -464,7 +476,9 @@ ROWS: Mapping[str, Row] = {
 
 
 def chosen(text: str | None) -> Sequence[str]:
-    """Keys of rows from `1,3,6`; a number stands for its variants too. Raises ValueError."""
+    """Return the keys of rows from `1,3,6`; a number stands for its variants too. Raises
+    ValueError.
+    """
     if text is None:
         return list(ROWS)
     wanted = [part.strip() for part in text.split(",")]

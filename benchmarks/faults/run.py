@@ -38,8 +38,8 @@ _ELSEWHERE = ("OPSC_DATABASE_URL", "OPSC_BROKER_URL")
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """What came of a row. trouble: why it is not good beyond the tally. skipped: why it was not
-    done.
+    """The result of a row. trouble: why it is not good beyond the tally. skipped: why it was not
+    done. trouble: why it is not good beyond the tally. skipped: why it was not done.
     """
 
     key: str
@@ -68,7 +68,9 @@ class RowResult:
 async def run_rows(
     keys: Sequence[str], *, is_short: bool, seed: int, say: Say
 ) -> AsyncIterator[RowResult]:
-    """A row whose system cannot be started is not good; the others are done all the same."""
+    """Run the rows; a row whose system cannot be started is not good, and the others are done all
+    the same.
+    """
     if elsewhere := [name for name in _ELSEWHERE if os.environ.get(name)]:
         raise StackError(f"faults are for servers of our own: unset {', '.join(elsewhere)}")
     keeper = _Keeper(say)
@@ -102,7 +104,7 @@ class _Keeper:
         self._setting: Setting | None = None
 
     async def system(self, setting: Setting) -> FaultSystem:
-        """The one that runs, where it has that setting; else a new one."""
+        """Return the one that runs, where it has that setting; else a new one."""
         if self._system is None or self._setting != setting:
             await self.close()
             self._system = await self._ending.enter_async_context(fault_system(setting, self._say))
@@ -115,7 +117,7 @@ class _Keeper:
 
 
 async def _run(key: str, row: Row, system: FaultSystem, extent: Extent) -> RowResult:
-    """A row that cannot be brought to its end is not good; why is in `trouble`."""
+    """Run a row; a row that cannot be brought to its end is not good, and `trouble` says why."""
     system.done.clear()
     system.measured.clear()
     began = time.monotonic()
@@ -152,7 +154,7 @@ async def _done(row: Row, system: FaultSystem, extent: Extent) -> Loaded:
 
 
 def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """The errors in a group, and in the groups within it."""
+    """Return the errors in a group, and in the groups within it."""
     found: list[BaseException] = []
     for error in group.exceptions:
         found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]

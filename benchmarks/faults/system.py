@@ -63,7 +63,7 @@ class Setting:
 
 
 class Running(Protocol):
-    """Where the parts of a system are, as a `Stack` or the file of `opsc up` says it."""
+    """The places of a system's parts, as a `Stack` or the file of `opsc up` says it."""
 
     @property
     def api_url(self) -> str: ...
@@ -100,15 +100,15 @@ class Ingest:
 
     @property
     def pid(self) -> int | None:
-        """Of its process; None where there is none just now."""
+        """The pid of the process; None where there is none just now."""
         return self._process.pid if self._process is not None and self.is_running else None
 
     def start(self) -> None:
-        """Returns at once; an owner is ready some seconds later."""
+        """Start, and return at once; a leader is ready some seconds later."""
         self._process = Process(self._part.command)
 
     async def ready(self) -> None:
-        """Returns once it is the owner and connected."""
+        """Wait until ingest is the leader and connected."""
         assert self._process is not None
         await asyncio.to_thread(wait_until, self._process, self._part.is_ready, _READY_S)
 
@@ -124,12 +124,12 @@ class Ingest:
         await asyncio.to_thread(self._process.kill)
 
     async def stop(self) -> None:
-        """In order, as the supervisor ends it."""
+        """Stop ingest in order, as the supervisor ends it."""
         if self._process is not None:
             await asyncio.to_thread(self._process.stop)
 
     def metric(self, name: str) -> float:
-        """The sum of a metric over its labels; 0 where it cannot be read."""
+        """Return the sum of a metric over its labels; 0 where it cannot be read."""
         try:
             with urllib.request.urlopen(f"{self.url}/metrics", timeout=2) as response:
                 lines = response.read().decode().splitlines()
@@ -157,7 +157,8 @@ class Links:
 
 @dataclass(slots=True)
 class FaultSystem:
-    """What a row breaks. done: what was done to it, how often; measured: figures by name.
+    """The system that a row breaks. done: what was done to it, how often; measured: figures by
+    name. done: what was done to it, how often; measured: figures by name.
 
     ingests: ours to start, none where `up` runs them.
     """
@@ -174,7 +175,7 @@ class FaultSystem:
 
     @property
     def stack(self) -> Running:
-        """Where everything is just now."""
+        """The places of everything just now."""
         if self.up is not None:
             return self.up.info
         assert self._stack is not None
@@ -200,26 +201,28 @@ class FaultSystem:
 
     @property
     def device_broker(self) -> BrokerAddress:
-        """Where trackers connect."""
+        """The address at which trackers connect."""
         if self.links is not None:
             return BrokerAddress(LOOPBACK, self.links.device.port)
         return BrokerAddress.parse(self.stack.broker_url)
 
     def pid(self, part: str) -> int:
-        """Of the process that is this part just now."""
+        """Return the pid of the process that is this part just now."""
         pid = self.stack.parts[part].pid
         assert pid is not None, f"{part} is not a process of ours"
         return pid
 
     async def hit(self, part: str, number: signal.Signals) -> None:
-        """Sends a signal that ends a supervised part; returns once it runs again."""
+        """Send a signal that ends a supervised part; returns once it runs again."""
         pid = self.pid(part)
         os.kill(pid, number)
         self.done[f"{number.name} to {part}"] += 1
         await self.until(lambda: self.pid(part) != pid, f"{part} is started again")
 
     async def until(self, is_so: Callable[[], bool], what: str, within_s: float = _BACK_S) -> float:
-        """Seconds until it is so. Raises StackError where that takes too long."""
+        """Wait until the condition holds, and return the seconds that it took. Raises StackError
+        where that takes too long.
+        """
         began = time.monotonic()
         while not await asyncio.to_thread(is_so):
             if time.monotonic() - began > within_s:
@@ -229,7 +232,7 @@ class FaultSystem:
 
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[Connection]:
-        """A superuser's connection."""
+        """Provide a superuser's connection."""
         connection = await connect(self.stack.database["admin"], "opsc faults", LIMITS)
         async with connection:
             yield connection
@@ -237,8 +240,8 @@ class FaultSystem:
 
 @asynccontextmanager
 async def fault_system(setting: Setting, say: Say) -> AsyncIterator[FaultSystem]:
-    """A system of its own in a temporary folder; nothing of it is left. Ingest is not started,
-    unless the system is supervised.
+    """Provide a system of its own in a temporary folder; nothing of it is left. Ingest is not
+    started, unless the system is supervised.
     """
     async with AsyncExitStack() as ending:
         folder = ending.enter_context(_own_folder())
@@ -302,7 +305,7 @@ def _own_folder() -> Iterator[Path]:
 
 
 def set_clock(file: Path, ahead_s: float) -> None:
-    """How far the clock of ingest is ahead; a reader sees the old number or the new one."""
+    """Set how far the clock of ingest is ahead; a reader sees the old number or the new one."""
     partial = file.with_suffix(".new")
     partial.write_text(str(ahead_s))
     partial.rename(file)
@@ -320,7 +323,7 @@ async def _opened(ending: AsyncExitStack, stack: Stack, link_port: int) -> Links
 
 
 def _through(stack: Stack, links: Links, link_port: int) -> Mapping[str, str]:
-    """What ingest is told instead of the real addresses."""
+    """Return what ingest is told instead of the real addresses."""
     parts = urlsplit(stack.database["opsc_ingest"])
     login = parts.netloc.rpartition("@")[0]
     netloc = f"{login}@{LOOPBACK}:{links.database.port}"
@@ -332,7 +335,7 @@ def _through(stack: Stack, links: Links, link_port: int) -> Mapping[str, str]:
 
 
 def why_no_small_disk() -> str | None:
-    """Why a disk of its own cannot be had here; None where it can."""
+    """Explain why a disk of its own cannot be had here; None where it can."""
     if os.geteuid() != 0:
         return "mounting a small disk takes root"
     folder = Path(tempfile.mkdtemp(prefix="opsc-faults-"))
@@ -347,7 +350,7 @@ def why_no_small_disk() -> str | None:
 
 @contextmanager
 def _small_disk(folder: Path) -> Iterator[Path]:
-    """A disk in memory for a folder alone."""
+    """Provide a disk in memory for a folder alone."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.parent.chmod(0o755)
     with _mounted(folder, _DISK_MIB):

@@ -69,7 +69,7 @@ class Up:
             await asyncio.sleep(_POLL_S)
 
     def is_ready(self) -> bool:
-        """Whether this process has said where everything is, and ingest is the owner."""
+        """Return whether this process has said where everything is, and ingest is the owner."""
         assert self._process is not None
         try:
             info = read_stack(self._data)
@@ -86,7 +86,7 @@ class Up:
             return False
 
     def kill(self) -> None:
-        """SIGKILL to the supervisor alone."""
+        """Send SIGKILL to the supervisor alone."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()

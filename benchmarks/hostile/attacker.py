@@ -2,7 +2,7 @@
 
     python -m benchmarks.hostile.attacker NUMBER PORT SECONDS SHARE FIRST_ADDRESS
 
-Waits for a line on stdin, attacks for so many seconds with the attack of that number in the table,
+Waits for a line on stdin, attacks for SECONDS with the attack of that number in the table,
 and prints what it did as JSON. SHARE: of one core that it may use.
 """
 

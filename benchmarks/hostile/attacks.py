@@ -1,4 +1,4 @@
-"""What attackers do, one function each, and the table of all (`ATTACKS`).
+"""The attacks, one function each, and the table of all (`ATTACKS`).
 
 The victims' trackers have the numbers below `FIRST_TRACKER`; the attackers' organization has
 those from there on.
@@ -40,7 +40,7 @@ class Attack:
 
 
 def _kept(crowd: Crowd, wanted: int, begin: bytes) -> Iterator[list[Line]]:
-    """Hold so many connections that begin with some bytes; those that end begin again."""
+    """Hold this many connections that begin with some bytes; those that end begin again."""
     lines: list[Line] = []
     while True:
         lines = [line for line in lines if line.is_open]
@@ -61,21 +61,23 @@ def silent(crowd: Crowd) -> Iterator[None]:
 
 
 def half_open(crowd: Crowd) -> Iterator[None]:
-    """Half a CONNECT of ordinary size."""
+    """Send half a CONNECT of ordinary size."""
     connect = sign_in(FIRST_TRACKER)
     for _ in _kept(crowd, 2_000, connect[: len(connect) // 2]):
         yield
 
 
 def half_open_long(crowd: Crowd) -> Iterator[None]:
-    """The longest CONNECT that is taken, but for its last byte, from as many as there is room."""
+    """Send the longest CONNECT that is taken, but for its last byte, from as many connections as
+    there is room for.
+    """
     connect = _long_connect(72 * 1024)
     for _ in _kept(crowd, 9_500, connect[:-1]):
         yield
 
 
 def _long_connect(size: int) -> bytes:
-    """A CONNECT of version 5 that is nearly all user properties."""
+    """Return a CONNECT of version 5 that is nearly all user properties."""
     properties = b"\x26\0\0\0\0" * ((size - 200) // 5)
     body = text("MQTT") + b"\x05\xc2\0\0" + remaining_length(len(properties)) + properties
     name = tracker_id(FIRST_TRACKER)
@@ -98,7 +100,7 @@ def wrong_secrets(crowd: Crowd) -> Iterator[None]:
 
 
 def _again_and_again(crowd: Crowd, begin: bytes) -> Iterator[None]:
-    """500 connections that say one thing; each that ends makes place for a new one."""
+    """Hold 500 connections that say one thing; each that ends makes place for a new one."""
     for lines in _kept(crowd, 500, begin):
         for line in lines:
             if line.answers:
@@ -107,7 +109,7 @@ def _again_and_again(crowd: Crowd, begin: bytes) -> Iterator[None]:
 
 
 def a_byte_a_minute(crowd: Crowd) -> Iterator[None]:
-    """1,000 CONNECTs and 100 PUBLISHes that come a byte a second, and one a byte a minute."""
+    """Send 1,000 CONNECTs and 100 PUBLISHes that come a byte a second, and one a byte a minute."""
     connect, began_s = sign_in(FIRST_TRACKER), time.monotonic()
     kept = _kept(crowd, 1_000, connect[:1])
     fleet = Fleet(crowd, range(FIRST_TRACKER + 1, FIRST_TRACKER + 101))
@@ -138,7 +140,7 @@ Make = Callable[[int, int], bytes]
 
 
 def _flood(crowd: Crowd, trackers: int, make: Make, version: int = 4) -> Iterator[None]:
-    """So many trackers that send whatever the listener reads."""
+    """Let this many trackers send whatever the listener reads."""
     fleet = Fleet(crowd, range(FIRST_TRACKER, FIRST_TRACKER + trackers), version=version)
     for number in count():
         for tracker, line in fleet.ready():
@@ -150,14 +152,16 @@ def _flood(crowd: Crowd, trackers: int, make: Make, version: int = 4) -> Iterato
 
 
 def subscriptions(crowd: Crowd) -> Iterator[None]:
-    """By 4 trackers in SUBSCRIBEs of 16,000 filters, and by 4 in ten of 60."""
+    """Subscribe by 4 trackers in SUBSCRIBEs of 16,000 filters, and by 4 in ten of 60."""
     one = b"\0\x01a\0"
     long, short = (packet(0x82, b"\0\x01" + one * filters) for filters in (16_000, 60))
     yield from _flood(crowd, 8, lambda tracker, number: long if tracker % 2 else short * 10)
 
 
 def subscribe_and_unsubscribe(crowd: Crowd) -> Iterator[None]:
-    """200 pairs of SUBSCRIBE and UNSUBSCRIBE of the own `ack`, by 50 trackers, without a pause."""
+    """Send 200 pairs of SUBSCRIBE and UNSUBSCRIBE of the own `ack`, by 50 trackers, without a
+    pause.
+    """
 
     def make(tracker: int, number: int) -> bytes:
         topic = text(f"trackers/{tracker_id(tracker)}/ack")
@@ -168,22 +172,22 @@ def subscribe_and_unsubscribe(crowd: Crowd) -> Iterator[None]:
 
 
 def pings(crowd: Crowd) -> Iterator[None]:
-    """PINGREQs by 50 trackers, 8,000 at a time."""
+    """Send PINGREQs by 50 trackers, 8,000 at a time."""
     yield from _flood(crowd, 50, lambda tracker, number: PINGREQ * 8_000)
 
 
 def line_speed(crowd: Crowd) -> Iterator[None]:
-    """Messages of 2 MiB by 8 trackers: too large, read past, quarantined."""
+    """Send messages of 2 MiB by 8 trackers: too large, read past, quarantined."""
     yield from _flood(crowd, 8, _sized(2 * MIB))
 
 
 def largest(crowd: Crowd) -> Iterator[None]:
-    """Messages of 512 KiB, kept whole, by 8 trackers."""
+    """Send messages of 512 KiB, kept whole, by 8 trackers."""
     yield from _flood(crowd, 8, _sized(512 * 1024))
 
 
 def oversize(crowd: Crowd) -> Iterator[None]:
-    """Messages of nearly 4 MiB by 8 trackers, and by 8 others of 5 MiB, which are cut."""
+    """Send messages of nearly 4 MiB by 8 trackers, and by 8 others of 5 MiB, which are cut."""
 
     def make(tracker: int, number: int) -> bytes:
         size = 4 * MIB - 200 if tracker % 2 else 5 * MIB
@@ -193,7 +197,7 @@ def oversize(crowd: Crowd) -> Iterator[None]:
 
 
 def unread(crowd: Crowd) -> Iterator[None]:
-    """QoS 1 by 50 trackers that never read a PUBACK."""
+    """Send QoS 1 by 50 trackers that never read a PUBACK."""
     lines: list[tuple[int, Line]] = []
     for number in count():
         lines = [(tracker, line) for tracker, line in lines if line.is_open]
@@ -210,7 +214,9 @@ def unread(crowd: Crowd) -> Iterator[None]:
 
 
 def one_packet_id(crowd: Crowd) -> Iterator[None]:
-    """Packet id 1 for each of 50 different messages, and for 50 that are equal, by 20 trackers."""
+    """Send packet id 1 for each of 50 different messages, and for 50 that are equal, by 20
+    trackers.
+    """
 
     def make(tracker: int, number: int) -> bytes:
         different = (_publish(tracker, 1, _fix(number * 50 + one)) for one in range(50))
@@ -220,7 +226,7 @@ def one_packet_id(crowd: Crowd) -> Iterator[None]:
 
 
 def aliases(crowd: Crowd) -> Iterator[None]:
-    """Aliases defined anew with topics of 60 KiB; and one that is too high, one not defined."""
+    """Define aliases anew with topics of 60 KiB; and one that is too high, one not defined."""
 
     def make(tracker: int, number: int) -> bytes:
         if tracker % 3:
@@ -233,7 +239,7 @@ def aliases(crowd: Crowd) -> Iterator[None]:
 
 
 def user_properties(crowd: Crowd) -> Iterator[None]:
-    """PUBLISHes with 13,000 user properties, by 4 trackers."""
+    """Send PUBLISHes with 13,000 user properties, by 4 trackers."""
     properties = b"\x26\0\0\0\0" * 13_000
     properties = remaining_length(len(properties)) + properties
 
@@ -245,7 +251,7 @@ def user_properties(crowd: Crowd) -> Iterator[None]:
 
 
 def wrong_topics(crowd: Crowd) -> Iterator[None]:
-    """Each message on another topic that is not the tracker's, by 20 trackers."""
+    """Send each message on another topic that is not the tracker's, by 20 trackers."""
 
     def make(tracker: int, number: int) -> bytes:
         return b"".join(
@@ -257,17 +263,17 @@ def wrong_topics(crowd: Crowd) -> Iterator[None]:
 
 
 def one_floods(crowd: Crowd) -> Iterator[None]:
-    """One tracker sends right fixes as fast as it can."""
+    """Let one tracker send right fixes as fast as it can."""
     yield from _flood(crowd, 1, lambda tracker, number: _publishes(tracker, number, 200))
 
 
 def all_flood(crowd: Crowd) -> Iterator[None]:
-    """200 trackers send right fixes as fast as they can."""
+    """Let 200 trackers send right fixes as fast as they can."""
     yield from _flood(crowd, TRACKERS, lambda tracker, number: _publishes(tracker, number, 50))
 
 
 def late_fixes(crowd: Crowd) -> Iterator[None]:
-    """20 trackers send right fixes, each older than the one before."""
+    """Let 20 trackers send right fixes, each older than the one before."""
 
     def make(tracker: int, number: int) -> bytes:
         return b"".join(_publish(tracker, one + 1, _fix(-50 * number - one)) for one in range(50))
@@ -276,7 +282,7 @@ def late_fixes(crowd: Crowd) -> Iterator[None]:
 
 
 def second_logins(crowd: Crowd) -> Iterator[None]:
-    """10 trackers sign in again and again, each time with the older connection open."""
+    """Let 10 trackers sign in again and again, each time with the older connection open."""
     while True:
         for tracker in range(FIRST_TRACKER, FIRST_TRACKER + 10):
             if crowd.open < 1_000 and (line := crowd.connect()) is not None:
@@ -286,7 +292,7 @@ def second_logins(crowd: Crowd) -> Iterator[None]:
 
 
 def connect_and_leave(crowd: Crowd) -> Iterator[None]:
-    """200 trackers sign in, send a fix, and leave at once."""
+    """Let 200 trackers sign in, send a fix, and leave at once."""
     fleet = Fleet(crowd, range(FIRST_TRACKER, FIRST_TRACKER + TRACKERS))
     for number in count():
         for tracker, line in fleet.ready():
@@ -297,13 +303,13 @@ def connect_and_leave(crowd: Crowd) -> Iterator[None]:
 
 
 def _sized(size: int) -> Make:
-    """Messages of so many bytes that are no fixes."""
+    """Return messages of this many bytes that are no fixes."""
     payload = bytes(size)
     return lambda tracker, number: _publish(tracker, number % 60 + 1, payload)
 
 
 def _publishes(tracker: int, number: int, fixes: int) -> bytes:
-    """So many messages with a fix each, of a round."""
+    """Return this many messages with a fix each, of a round."""
     first = number * fixes
     return b"".join(
         _publish(tracker, one % 60 + 1, _fix(one)) for one in range(first, first + fixes)
@@ -320,7 +326,7 @@ def _packet_id(number: int) -> bytes:
 
 
 def _fix(number: int) -> bytes:
-    """A fix of an hour ago, a millisecond after the one before."""
+    """Return a fix of an hour ago, a millisecond after the one before."""
     at = _BEGAN + timedelta(milliseconds=number)
     return f'{{"time":"{at.isoformat()}","lat":52.5,"lon":13.4}}'.encode()
 

@@ -22,7 +22,7 @@ ANSWERS |= {0xE0: "DISCONNECT", 0x30: "PUBLISH"}
 
 
 class Throttle:
-    """Holds this process to a share of one core, by its own processor time."""
+    """A throttle that holds this process to a share of one core, by its own processor time."""
 
     def __init__(self, share: float) -> None:
         self._share = share
@@ -178,7 +178,9 @@ class Fleet:
         self._lines: dict[int, Line | None] = dict.fromkeys(trackers)
 
     def ready(self) -> Iterator[tuple[int, Line]]:
-        """Each tracker that is signed in, with its connection; the others begin to sign in."""
+        """Yield each tracker that is signed in, with its connection; the others begin
+        to sign in.
+        """
         for tracker, line in self._lines.items():
             if line is None or not line.is_open:
                 self._lines[tracker] = made = self._crowd.connect()
@@ -189,7 +191,7 @@ class Fleet:
 
 
 def sign_in(tracker: int, secret: str | None = None, *, version: int = 4) -> bytes:
-    """A CONNECT with a clean start and without keepalive."""
+    """Return a CONNECT with a clean start and without keepalive."""
     name, none = tracker_id(tracker), b"\0" if version == 5 else b""
     secret = tracker_secret(tracker) if secret is None else secret
     body = text("MQTT") + bytes((version, 0xC2, 0, 0)) + none
@@ -197,18 +199,18 @@ def sign_in(tracker: int, secret: str | None = None, *, version: int = 4) -> byt
 
 
 def text(value: str | bytes) -> bytes:
-    """A string, with its length before it."""
+    """Return a string, with its length before it."""
     data = value.encode() if isinstance(value, str) else value
     return struct.pack(">H", len(data)) + data
 
 
 def packet(head: int, body: bytes) -> bytes:
-    """A packet: its first byte, its length, its content."""
+    """Return a packet: its first byte, its length, its content."""
     return bytes((head,)) + remaining_length(len(body)) + body
 
 
 def addresses(first: int, count: int) -> list[str]:
-    """Loopback addresses: 127.1.0.0 and those that follow."""
+    """Return loopback addresses: 127.1.0.0 and those that follow."""
     return [f"127.1.{number >> 8}.{number & 255}" for number in range(first, first + count)]
 
 

@@ -58,7 +58,9 @@ class HostileFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the victims wrote. newcomer: when each sign-in began, and how long it took or 0, ns."""
+    """The record that the victims wrote. newcomer: when each sign-in began, and how long it took or
+    0, ns.
+    """
 
     took: Spans
     newcomer: Spans
@@ -88,7 +90,7 @@ class Bench:
         self._share = share
 
     def play(self, number: int) -> Row:
-        """One attack. Raises HostileFailed and PartFailed."""
+        """Run one attack. Raises HostileFailed and PartFailed."""
         attack, port = ATTACKS[number], free_port(0)
         environment, times = self._environment, self._environment.folder / "victims.npz"
         stored = setup_rows.count_fixes_of(environment.admin, setup_rows.ORGANIZATION)
@@ -135,7 +137,7 @@ class Bench:
 
     @contextmanager
     def _attackers(self, number: int, port: int) -> Iterator[list["subprocess.Popen[str]"]]:
-        """The attackers' processes, which wait for a line."""
+        """Provide the attackers' processes, which wait for a line."""
         attack = ATTACKS[number]
         seconds = attack.seconds or self._seconds
         share = self._share / attack.processes
@@ -169,7 +171,7 @@ class Bench:
 
 
 def _as_opsc_up(plan: SubjectPlan) -> SubjectPlan:
-    """The settings that `opsc up` gives: no address is exempt from bounds."""
+    """Return the settings that `opsc up` gives: no address is exempt from bounds."""
     own = dict(plan.environment)
     del own["OPSC_LISTEN_EXEMPT_NETWORKS"]
     own["OPSC_LISTEN_MAX_CONNECTIONS"] = str(MAX_CONNECTIONS)
@@ -182,7 +184,7 @@ def _max_held_bytes() -> int:
 
 @contextmanager
 def _victims(port: int, times: Path) -> Iterator[None]:
-    """The victims' process, connected; it has ended in order after the block."""
+    """Provide the victims' process, connected; it has ended in order after the block."""
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "benchmarks.hostile.victims"),
@@ -213,7 +215,7 @@ def _begin(attackers: Sequence["subprocess.Popen[str]"]) -> None:
 
 
 def _ended(attackers: Sequence["subprocess.Popen[str]"]) -> dict[str, float]:
-    """What all attackers did together. `most`: connections at a time."""
+    """Sum what all attackers did together. `most`: connections at a time."""
     total: Counter[str] = Counter()
     for process in attackers:
         output, _ = process.communicate(timeout=PATIENCE_S)
@@ -270,7 +272,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def chosen(text: str | None) -> list[int]:
-    """Places in the table of attacks, from numbers that begin with 1. Raises ValueError."""
+    """Return places in the table of attacks, from numbers that begin with 1. Raises ValueError."""
     numbers = range(len(ATTACKS))
     if text is None:
         return list(numbers)
@@ -281,7 +283,7 @@ def chosen(text: str | None) -> list[int]:
 
 
 def play(environment: Environment, options: argparse.Namespace) -> list[Row]:
-    """All chosen attacks, one after the other."""
+    """Run all chosen attacks, one after the other."""
     admin = environment.admin
     setup_rows.add_fleet(admin, VICTIMS + 1, zone_rings(Plan(zones=ZONES)))
     setup_rows.add_fleet(admin, TRACKERS, [], organization=ATTACKERS, first=FIRST_TRACKER)

@@ -1,4 +1,4 @@
-"""From what victims measured to a row and its verdict, a table and the facts of a result file."""
+"""The rows and verdicts of the victims' measurements, a table and the facts of a result file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -31,7 +31,7 @@ class Waited:
 
     @classmethod
     def of(cls, took: Spans, begin_ns: int, end_ns: int) -> "Waited":
-        """Of the messages that were sent between two moments."""
+        """Measure the messages that were sent between two moments."""
         sent = took[(took[:, 0] >= begin_ns) & (took[:, 0] < end_ns)]
         if not len(sent):
             return cls(0.0, 0.0, 0.0, 0)
@@ -75,7 +75,7 @@ class Row:
 
     @property
     def trouble(self) -> list[str]:
-        """Why the row is not good; nothing where it is."""
+        """The reasons why the row is not good; empty where it is."""
         found: list[str] = []
         if self.ratio >= MAX_RATIO:
             found.append(f"p99 is {self.ratio:.1f} x its calm value")
@@ -90,12 +90,13 @@ class Row:
         return found
 
     def facts(self) -> dict[str, object]:
-        """For the result file."""
+        """Return the row for the result file."""
         return {**asdict(self), "ratio": round(self.ratio, 2), "trouble": self.trouble}
 
 
 def memory_bound_mib(idle_mib: float, max_connections: int, max_held_bytes: int) -> float:
-    """What a listener process may hold at most: idle, all connections, and all that they may hold.
+    """Return what a listener process may hold at most: idle, all connections, and all that they may
+    hold.
 
     idle_mib: before the first connection.
     """
@@ -104,7 +105,9 @@ def memory_bound_mib(idle_mib: float, max_connections: int, max_held_bytes: int)
 
 
 def by_reason(page: str, counter: str) -> dict[str, float]:
-    """The values of a counter of one label, from a page of metrics; without those that are 0."""
+    """Return the values of a counter of one label, from a page of metrics; without those that are
+    0.
+    """
     found: dict[str, float] = {}
     for line in page.splitlines():
         if line.startswith(f'{counter}{{reason="'):
@@ -115,7 +118,7 @@ def by_reason(page: str, counter: str) -> dict[str, float]:
 
 
 def show(rows: Sequence[Row], console: Console) -> None:
-    """A table."""
+    """Print a table."""
     heads = ("attack", "calm p50", "p99", "attack p50", "p99 ms", "ratio", "MiB", "bound")
     table = Table(*heads, "listener", "ingest", "attackers", "what came of it", "verdict")
     for row in rows:

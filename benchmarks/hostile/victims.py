@@ -122,7 +122,9 @@ class Victim:
 
 
 class Newcomer:
-    """Signs in again and again. took: when it began and how long until CONNACK, ns; 0: never."""
+    """A device that signs in again and again. took: when it began and how long until CONNACK, ns;
+    0: never.
+    """
 
     def __init__(self, port: int, tracker: int) -> None:
         self._port, self._tracker = port, tracker
@@ -204,7 +206,7 @@ class Victims:
         return sum(victim.kept for victim in self._victims)
 
     def _registered(self, poll: select.epoll) -> dict[int, Victim]:
-        """Have all connections watched; the handle of one that is new may be an old one's."""
+        """Watch all connections; the handle of one that is new may be an old one's."""
         for victim in self._victims:
             try:
                 poll.register(victim.connection, select.EPOLLIN)

@@ -1,1 +1,3 @@
-"""From a device's socket to committed rows: rates, latencies, starts and changes of leader."""
+"""Measurements from a device's socket to committed rows: rates, latencies, starts and changes of
+leader.
+"""

@@ -1,4 +1,4 @@
-"""What the database takes from one writer: binary COPY of prebuilt buffers, nothing else.
+"""The ceiling of the database with one writer: binary COPY of prebuilt buffers, nothing else.
 
 The same rows, in the same order, into the same table with the same indexes as ingest writes them,
 as the same role; 20,000 rows a transaction.
@@ -34,7 +34,7 @@ def copy_buffers(messages: NDArray[np.void], span_us: int, rows: int) -> list[by
 
 
 async def copied(url: str, buffers: list[bytes]) -> tuple[float, float]:
-    """All buffers, one transaction each: rows a second, and cores that the database used."""
+    """Write all buffers, one transaction each: rows a second, and cores that the database used."""
     conn = await connect(url, "opsc-bench-copy")
     async with conn:
         server = conn.info.backend_pid

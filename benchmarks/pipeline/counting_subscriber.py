@@ -21,7 +21,7 @@ DUP = 0x08
 
 
 def acknowledgements(received: memoryview) -> tuple[bytes, int]:
-    """PUBACKs for the whole PUBLISH packets in `received`, and how many bytes those took."""
+    """Return PUBACKs for the whole PUBLISH packets in `received`, and how many bytes those took."""
     packet_ids = bytearray()
     position, size = 0, len(received)
     while position + 2 <= size:

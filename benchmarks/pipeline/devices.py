@@ -1,4 +1,4 @@
-"""What a listener takes for its connections, and what a device with a backlog waits.
+"""The cost of a listener's connections, and the waits of a device with a backlog.
 
     python -m benchmarks.pipeline.devices [--connections N] [--hours H]
 
@@ -66,7 +66,7 @@ class DeviceBench:
         self._callers = storm.callers(connections)
 
     async def storm(self, name: str, *, is_tls: bool, processes: int) -> Row:
-        """All connections at once, then idle."""
+        """Open all connections at once, then stay idle."""
         environment, port = self._environment, free_port(0)
         plan = environment.listener(port, is_tls=is_tls, processes=processes)
         tls = pinned(str(environment.certificate.chain)) if is_tls else None
@@ -90,7 +90,7 @@ class DeviceBench:
         return row
 
     async def backlog(self, tracker: int, hours: float, in_flight: int) -> float:
-        """Seconds that the backlog takes."""
+        """Measure the seconds that the backlog takes."""
         environment, port = self._environment, free_port(0)
         packets = slow_network.backlog(tracker, round(hours * 3600), FIXES_PER_MESSAGE)
         with running(environment.listener(port), environment.folder / "listener.log"):
@@ -105,7 +105,7 @@ def _held_mib(pids: Sequence[int]) -> float:
 async def measure(
     environment: Environment, options: argparse.Namespace
 ) -> tuple[list[Row], dict[str, float]]:
-    """All parts, one after the other."""
+    """Run all parts, one after the other."""
     bench, hours = DeviceBench(environment, options.connections), options.hours
     setup_rows.empty(environment.admin)
     with running(environment.linked(), environment.folder / "ingest.log"):
@@ -122,7 +122,7 @@ async def measure(
 
 
 def show(rows: Sequence[Row], waits: dict[str, float], connections: int, console: Console) -> None:
-    """Two tables."""
+    """Print two tables."""
     heads = (
         "all signed in, s",
         "all served, s",

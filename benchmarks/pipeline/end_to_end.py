@@ -1,4 +1,5 @@
-"""From a device's socket to committed rows: ceilings, ours and the usual way, side by side.
+"""A measurement from a device's socket to committed rows: ceilings, ours and the usual way, side by
+side.
 
     python -m benchmarks.pipeline.end_to_end [--quick] [--rounds N] [--only PART ...]
         [--profile FILE]
@@ -63,7 +64,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "benchmarks.pipeline.end_to_end",
         description="Measure the way from a tracker's socket to rows.",
     )
-    parser.add_argument("--rounds", type=int, default=3, help="medians of so many (default 3)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="rounds to take the medians of (default 3)"
+    )
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument(
         "--only", action="append", choices=PARTS, help="only this part; may be repeated"
@@ -101,7 +104,7 @@ def play(bench: Bench, parts: Sequence[str], rounds: int, console: Console) -> r
 
 
 def about(environment: Environment, plan: Plan, options: argparse.Namespace) -> dict[str, object]:
-    """What the result file says beside the figures."""
+    """Return what the result file says beside the figures."""
     versions = {
         **machine.library_versions(),
         **setup_rows.server_versions(environment.admin),
@@ -134,7 +137,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def measure(options: argparse.Namespace, console: Console) -> None:
-    """The whole run. Raises DriveFailed or StackError where a part gives no rate."""
+    """Measure everything. Raises DriveFailed or StackError where a part gives no rate."""
     plan = Plan(zones=options.zones)
     parts = [part for part in PARTS if part in (options.only or PARTS)]
     copy_rows = 600_000 if options.quick else 2_000_000

@@ -1,4 +1,5 @@
-"""From the moment a message is handed to the kernel to its PUBACK, or to the commit of its fix.
+"""The latency from the moment a message is handed to the kernel to its PUBACK, or to the commit of
+its fix.
 
 A fix and the event that it gives are committed in one transaction, so all fixes tell of both. The
 load generator writes when it sent what and when that was acknowledged; the database knows when each
@@ -38,12 +39,12 @@ class Latency:
 
 
 def sampled(trackers: int) -> range:
-    """The trackers whose messages are looked at."""
+    """Return the trackers whose messages are looked at."""
     return range(0, trackers, max(1, trackers // SAMPLED))
 
 
 def acknowledged_ms(times: Path, from_s: float, to_s: float) -> NDArray[np.float64]:
-    """Of the messages sent between two instants, how long each waited for its PUBACK, ms."""
+    """Return how long each message sent between two instants waited for its PUBACK, ms."""
     waited: list[NDArray[np.int64]] = []
     with np.load(times) as by_connection:
         for sent, acknowledged in _pairs(by_connection):
@@ -61,7 +62,7 @@ def _pairs(
 
 
 def sent_times(stream: Path, times: Path, chosen: range) -> Sent:
-    """When the first fix of each message of the chosen trackers was sent."""
+    """Return when the first fix of each message of the chosen trackers was sent."""
     with np.load(stream / "stream.npz") as head:
         span_us = int(head["span_us"])
     found: Sent = {}
@@ -87,7 +88,7 @@ def _of_connection(
 def taken_ms(
     admin: setup_rows.Admin, sent: Sent, chosen: range, from_s: float, to_s: float
 ) -> NDArray[np.float64]:
-    """Of the messages sent between two instants (seconds since 1970), how long each took, ms."""
+    """Return how long each message sent between two instants (seconds since 1970) took, ms."""
     number_of = {setup_rows.tracker_uuid(number): number for number in chosen}
     taken_us = [
         committed_us - at_us

@@ -1,4 +1,4 @@
-"""How long devices wait for a PUBACK while the owner changes, with a large fleet to remember.
+"""The wait of devices for a PUBACK while the owner changes, with a large fleet to remember.
 
 Some devices send a fix, wait for its PUBACK, and send the next one. Meanwhile the owner ends. What
 is measured is the longest time from PUBLISH to PUBACK over all devices.
@@ -32,7 +32,7 @@ READY_S = 120.0
 
 
 class Case(NamedTuple):
-    """How the owner ends, and who follows."""
+    """The way in which the leader ends, and who follows."""
 
     name: str
     is_killed: bool
@@ -48,9 +48,10 @@ CASES = (
 
 
 def longest_waits(environment: Environment, trackers: int, rounds: int) -> list[dict[str, object]]:
-    """Seconds: of each case the longest wait for a PUBACK in each round, and one without any.
+    """Return seconds: of each case the longest wait for a PUBACK in each round, and one without
+    any.
 
-    trackers: so many are known, of which the last ones send.
+    trackers: how many are known, of which the last ones send.
     """
     senders = range(trackers - DEVICES, trackers)
     port = free_port(0)
@@ -125,7 +126,7 @@ def _stands_by(ready_url: str) -> bool:
 async def _longest_wait(
     port: int, senders: Sequence[int], change: Coroutine[None, None, None]
 ) -> float:
-    """Seconds, of all devices, while `change` takes place."""
+    """Return seconds, of all devices, while `change` takes place."""
     waits: list[float] = []
     done, first = asyncio.Event(), [asyncio.Event() for _ in senders]
     async with asyncio.timeout(5 * READY_S), asyncio.TaskGroup() as tasks:

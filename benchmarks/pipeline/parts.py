@@ -56,7 +56,7 @@ class Load:
         return f"{self.fixes_per_message}-{self.form}-{self.connections}x{self.in_flight}"
 
     def spread(self, connections: int, in_flight: int) -> "Load":
-        """The same of so many trackers, each with a connection of its own."""
+        """Return the same load for this many trackers, each with a connection of its own."""
         return replace(self, connections=connections, in_flight=in_flight, trackers=connections)
 
 
@@ -67,7 +67,7 @@ TWENTY_PACKED = Load(20, Form.PACKED, 480)
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one part gave once.
+    """The figures that one part gave once.
 
     per_s: fixes (the broker's ceiling: messages of one fix) a second. cores: processor time per
     second of the window, of the processes that this part kept busy. memory_mib: what the
@@ -119,7 +119,7 @@ class Bench:
         setup_rows.add_fleet(environment.admin, plan.trackers, workload.zone_rings(plan))
 
     def broker_ceiling(self, load: Load = ONE_JSON) -> Figure:
-        """Messages of one fix through the broker, to a subscriber that only counts."""
+        """Return messages of one fix through the broker, to a subscriber that only counts."""
         gauges = Gauges(self._gauges, create=True)
         arguments = [str(self._gauges), str(self._environment.broker_port), "trackers/+/fixes"]
         subscriber = subprocess.Popen(
@@ -146,7 +146,7 @@ class Bench:
             subscriber.wait()
 
     def copy_ceiling(self) -> Figure:
-        """Rows that one writer brings into the database."""
+        """Return rows that one writer brings into the database."""
         setup_rows.empty(self._environment.admin)
         url = self._environment.ingest_url
         per_s, cores = asyncio.run(ceilings.copied(url, self._copy_buffers))
@@ -155,7 +155,7 @@ class Bench:
     def ours(
         self, load: Load, rate: float | None = None, settings: Mapping[str, str] | None = None
     ) -> Figure:
-        """Fixes that our ingest brings from the broker into the database, everything on.
+        """Return fixes that our ingest brings from the broker into the database, everything on.
 
         rate: messages a second; then the figure has a latency. settings: of ingest, by variable.
         """
@@ -164,7 +164,7 @@ class Bench:
         return self._stored(load, plan, rate, self._profile)
 
     def listened(self, load: Load, rate: float | None = None, *, is_tls: bool = False) -> Figure:
-        """Fixes from signed-in devices through our listener and ingest into the database.
+        """Return fixes from signed-in devices through our listener and ingest into the database.
 
         rate: messages a second; then the figure says how long a PUBACK takes.
         """
@@ -205,13 +205,13 @@ class Bench:
         )
 
     def at_half(self, load: Load) -> Figure:
-        """The same at half of the rate that the listener had just now."""
+        """Return the same at half of the rate that the listener had just now."""
         if load.name not in self._most:
             self.listened(load)
         return self.listened(load, self._most[load.name] / 2)
 
     def baseline(self, load: Load) -> Figure:
-        """The same for the pipeline that most people would write."""
+        """Return the same for the pipeline that most people would write."""
         return self._stored(load, self._environment.baseline())
 
     def _stored(
@@ -250,7 +250,7 @@ class Bench:
         )
 
     def _check_stored(self, name: str, load: Load, driven: _Driven) -> int:
-        """Returns the rows. Raises DriveFailed where they are not those that were sent."""
+        """Return the rows. Raises DriveFailed where they are not those that were sent."""
         stored = setup_rows.count_fixes(self._environment.admin).rows
         wanted = driven.sent * load.fixes_per_message
         if stored != wanted:
@@ -305,7 +305,7 @@ class Bench:
         return _Driven(Figure(per_s, cores), (first.at_s, last.at_s), sent)
 
     def _stream(self, load: Load) -> Path:
-        """The load's packets, built when first wanted."""
+        """Return the load's packets, built when first wanted."""
         if load.name not in self._streams:
             folder = self._environment.folder / load.name
             messages, span_us = self._messages(load)
@@ -326,7 +326,9 @@ class Bench:
         return in_order, workload.span_us(load.fixes_per_tracker)
 
     def _forget_session(self) -> None:
-        """A clean session under ingest's client id ends the one that the broker keeps for it."""
+        """Open a clean session under ingest's client id, which ends the one that the broker keeps
+        for it.
+        """
         port = self._environment.broker_port
         with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
             connection.sendall(connect(INGEST_CLIENT_ID))
@@ -336,7 +338,7 @@ class Bench:
 
 @contextmanager
 def _recorded(pid: int, profile: Path, load: Load) -> Iterator[None]:
-    """py-spy looks on: an SVG flame graph, or counted stacks as text under any other suffix."""
+    """Record with py-spy: an SVG flame graph, or counted stacks as text under any other suffix."""
     output = profile.with_name(f"{profile.stem}-{load.name}{profile.suffix}")
     form = "flamegraph" if profile.suffix == ".svg" else "raw"
     command = ["py-spy", "record", "--pid", str(pid), "--output", str(output), "--format", form]

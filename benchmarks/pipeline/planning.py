@@ -1,4 +1,4 @@
-"""What planning a batch costs, part by part: the work of ingest without broker and database.
+"""The cost of planning a batch, part by part: the work of ingest without broker and database.
 
 `PlanningLoad` has messages of workload W1 and hands them to ingest's own functions batch after
 batch, as `ingest.pipeline` does. `split` says how much processor time each part takes per fix.
@@ -58,7 +58,7 @@ _PARTS = (
 
 
 class PlannedMessage(NamedTuple):
-    """As much of a message as ingest asks for."""
+    """The parts of a message that ingest asks for."""
 
     topic: str
     payload: bytes
@@ -100,7 +100,7 @@ class PlanningLoad:
         return -(-len(self._topics) // messages_per_batch)
 
     def messages(self, count: int) -> list[PlannedMessage]:
-        """The next `count` messages, or as many as are left of the pass."""
+        """Return the next `count` messages, or as many as are left of the pass."""
         if self._next == len(self._topics):
             self._passes, self._next = self._passes + 1, 0
             self._clock.advance(self._passes * self._span_us)
@@ -115,7 +115,7 @@ class PlanningLoad:
 
 
 def registry_of(plan: workload.Plan) -> Registry:
-    """What ingest would read from the database of `setup_rows.add_fleet`."""
+    """Return what ingest would read from the database of `setup_rows.add_fleet`."""
     org = setup_rows.ORGANIZATION
     trackers = [setup_rows.tracker_uuid(n) for n in range(plan.trackers)]
     assets = [setup_rows.asset_uuid(n) for n in range(plan.trackers)]
@@ -163,7 +163,7 @@ class Split(NamedTuple):
 
 
 def split(load: PlanningLoad, messages_per_batch: int, batches: int) -> Split:
-    """Plans so many batches after a whole pass, in which all trackers come to be known."""
+    """Plan this many batches after a whole pass, in which all trackers come to be known."""
     for _ in range(load.batches_in_pass(messages_per_batch)):
         _plan(load.memory, load.messages(messages_per_batch))
     spent_ns: dict[str, int] = {}
@@ -188,7 +188,9 @@ def _plan(memory: Memory, messages: list[PlannedMessage]) -> Plan:
 
 
 def _timed(function: Callable[..., Any], part: str, spent_ns: dict[str, int]) -> Callable[..., Any]:
-    """The same function, which adds to `spent_ns` the processor time that its thread spends."""
+    """Return the same function, which adds to `spent_ns` the processor time that its
+    thread spends.
+    """
 
     def run(*arguments: Any, **named: Any) -> Any:
         start = time.thread_time_ns()

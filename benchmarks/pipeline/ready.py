@@ -1,4 +1,5 @@
-"""How long ingest takes from its start until it works, with a large fleet and its past to remember.
+"""The time that ingest takes from its start until it works, with a large fleet and its past to
+remember.
 
     python -m benchmarks.pipeline.ready [--trackers 100000] [--zones 10000] [--starts 3]
         [--changes 3] [--no-result]
@@ -87,7 +88,7 @@ def _fill(environment: Environment, past: Past) -> None:
 
 
 def _start(environment: Environment, number: int) -> dict[str, float]:
-    """Seconds: until ready, and of each part that ingest tells."""
+    """Return seconds: until ready, and of each part that ingest tells."""
     log = environment.folder / f"ready-{number}.log"
     plan = environment.ours()
     plan = replace(plan, environment={**plan.environment, "OPSC_LOG_LEVEL": "info"})

@@ -30,7 +30,7 @@ _NAN = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What a fleet has behind it.
+    """The past of a fleet.
 
     fixes: of each tracker, evenly over the days. notes: assets of which more is remembered than
     rows tell: each has a run of fixes under way, every third is a suspect's.
@@ -46,7 +46,7 @@ class Past:
 
 
 def add_past(conn: Admin, past: Past, now: datetime) -> None:
-    """Beside a fleet that `setup_rows.add_fleet` has put there."""
+    """Add a past beside a fleet that `setup_rows.add_fleet` has put there."""
     with conn.transaction():
         conn.execute("SET LOCAL session_replication_role = replica")  # no audit, as of the fleet
         conn.execute("CREATE TEMPORARY TABLE fleet (number integer, tracker uuid, asset uuid)")
@@ -71,7 +71,7 @@ def add_past(conn: Admin, past: Past, now: datetime) -> None:
 
 
 def _add_fixes(conn: Admin, past: Past, now: datetime) -> None:
-    """Day after day, so that each statement fills one chunk."""
+    """Add fixes day after day, so that each statement fills one chunk."""
     begin, step = now - timedelta(days=past.days), timedelta(days=past.days) / past.fixes
     for number in range(past.fixes):
         conn.execute(

@@ -1,4 +1,4 @@
-"""From the figures of all rounds to medians, ratios, a table and a result file.
+"""The medians, ratios, table and result file, from the figures of all rounds.
 
 A ratio is taken inside each round, where both sides met the same machine in the same minute; the
 median of those is what counts. Goals are shown, never enforced.
@@ -41,12 +41,12 @@ GOALS = (
 
 
 def rates(rounds: Rounds) -> dict[str, Spread]:
-    """Per part, a second."""
+    """Return rates per part, a second."""
     return {part: Spread.of([r[part].per_s for r in rounds], 0) for part in rounds[0]}
 
 
 def ratios(rounds: Rounds) -> list[tuple[Goal, Spread]]:
-    """Those goals whose two parts were measured."""
+    """Return the goals whose two parts were measured."""
     return [
         (goal, Spread.of([r[goal.part].per_s / r[goal.against].per_s for r in rounds], 3))
         for goal in GOALS
@@ -55,14 +55,16 @@ def ratios(rounds: Rounds) -> list[tuple[Goal, Spread]]:
 
 
 def show(rounds: Rounds, console: Console) -> None:
-    """Two tables: rates and ratios."""
+    """Print two tables: rates and ratios."""
     console.print(_rates_table(rounds))
     if found := ratios(rounds):
         console.print(_ratios_table(found))
 
 
 def write(path: Path, rounds: Rounds, about: Mapping[str, object]) -> None:
-    """The result file: `about` (commit, machine, configuration), every figure, every ratio."""
+    """Write the result file: `about` (commit, machine, configuration), every figure,
+    every ratio.
+    """
     parts = {
         part: {
             "unit": _unit(part),
@@ -106,7 +108,7 @@ def _rates_table(rounds: Rounds) -> Table:
 
 
 def _puback(rounds: Rounds, part: str) -> str:
-    """The medians over the rounds, where it was measured."""
+    """Return the medians over the rounds, where it was measured."""
     seen = [puback for one in rounds if (puback := one[part].puback) is not None]
     if not seen:
         return ""

@@ -19,7 +19,7 @@ CHUNK_BYTES = 65_536
 
 @asynccontextmanager
 async def delayed(port: int, round_trip_s: float) -> AsyncIterator[int]:
-    """A port whose connections go to `port`, half of the round trip later each way."""
+    """Provide a port whose connections go to `port`, half of the round trip later each way."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def joined_to(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -18,7 +18,7 @@ RETRY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """What one device sends: CONNECT, and a message once it is signed in."""
+    """The bytes that one device sends: CONNECT, and a message once it is signed in."""
 
     connecting: bytes
     message: bytes
@@ -37,7 +37,7 @@ class Served:
 
 
 def callers(devices: int) -> list[Caller]:
-    """One for each tracker, with one fix."""
+    """Return one for each tracker, with one fix."""
     texts = fix_texts(tracks(Plan(trackers=devices), 2)[:, 0], Form.JSON)
     return [
         Caller(

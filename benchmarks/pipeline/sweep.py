@@ -1,4 +1,4 @@
-"""How the costs of a fix and its latency move with trackers, zones, messages and batches.
+"""The change of a fix's cost and latency with trackers, zones, messages and batches.
 
     python -m benchmarks.pipeline.sweep [--quick] [--only TEXT]
 
@@ -41,7 +41,7 @@ LARGE_GOAL = 0.9  # of the rate of the base
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What is measured. batch_fixes, batch_age_ms: None for ingest's own limits."""
+    """A point of measurement."""
 
     trackers: int = 10_000
     zones: int = 10_000
@@ -52,7 +52,7 @@ class Point:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Of ingest, by variable."""
+        """The settings of ingest, by variable."""
         wanted = {
             "OPSC_INGEST_BATCH_FIXES": self.batch_fixes,
             "OPSC_INGEST_BATCH_AGE_MS": self.batch_age_ms,
@@ -72,7 +72,7 @@ class Point:
 
     @property
     def timing(self) -> Timing:
-        """Warm when every tracker has sent."""
+        """The timing, warm when every tracker has sent."""
         return Timing(warm_up_s=10.0 if self.trackers > 50_000 else 2.0, window_s=3.0)
 
 
@@ -107,7 +107,7 @@ class Sweep:
         self._bench: Bench | None = None
 
     def play(self, point: Point, rate: float | None = None) -> Figure:
-        """rate: messages a second, where not as many as possible."""
+        """Measure a point."""
         return self._bench_of(point).ours(point.load, rate, point.settings)
 
     def _bench_of(self, point: Point) -> Bench:
@@ -119,12 +119,12 @@ class Sweep:
 
 
 def costs_us(figure: Figure) -> dict[str, float]:
-    """Processor time per fix by process, microseconds."""
+    """Return the processor time per fix by process, microseconds."""
     return {name: round(1e6 * figure.cores[name] / figure.per_s, 2) for name in PROCESSES}
 
 
 def planning_ns(quick: bool) -> dict[str, dict[str, float]]:
-    """What planning costs by part, nanoseconds per fix, in batches of about 2 MiB."""
+    """Measure what planning costs by part, nanoseconds per fix, in batches of about 2 MiB."""
     prepare()
     found: dict[str, dict[str, float]] = {}
     loads = {
@@ -161,7 +161,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def measure(options: argparse.Namespace, console: Console) -> None:
-    """The whole run. Raises DriveFailed or StackError where a point gives no figure."""
+    """Measure everything. Raises DriveFailed or StackError where a point gives no figure."""
     with running_environment() as environment:
         sweep = Sweep(environment, options.quick)
         figures = dict(_played(sweep, options.only, console))

@@ -1,4 +1,4 @@
-"""What is broken in a soak run, when, and how.
+"""The faults of a soak run: what is broken, when, and how.
 
 `planned` makes the schedule from a seed, pure. It has three parts, so that every process lives long
 through the faults of the others: in the first, ingest is ended; in the second, the database fails;
@@ -38,7 +38,9 @@ _ZONES = 10
 
 
 class Kind(StrEnum):
-    """What is done. STARTED is no fault, but brings lines with it as well."""
+    """The kind of a fault. STARTED is no fault, but brings lines with it as well. STARTED is no
+    fault, but brings lines with it as well.
+    """
 
     STARTED = "system started"
     INGEST_KILLED = "ingest killed"
@@ -79,7 +81,9 @@ class Fault:
 
 
 def planned(seconds: float, seed: int) -> list[Planned]:
-    """For a run of about so many seconds; each kind at least once, however short that is."""
+    """Plan the faults of a run of about this many seconds; each kind at least once, however short
+    that is.
+    """
     random = np.random.default_rng([seed, 4])
     calm_s = min(CALM_S, seconds / 10)
     part_s = (seconds - 2 * calm_s) / len(_PARTS)
@@ -99,7 +103,7 @@ def planned(seconds: float, seed: int) -> list[Planned]:
 
 @dataclass(slots=True)
 class Scene:
-    """What is broken. client: signed in to the background's organization."""
+    """The system that is broken. client: signed in to the background's organization."""
 
     system: FaultSystem
     link: Link
@@ -107,7 +111,7 @@ class Scene:
     cuts: int = 0
 
     def owner(self) -> Ingest:
-        """The ingest that runs: but for a moment of a restart there is one."""
+        """Return the ingest that runs: but for a moment of a restart there is one."""
         return next(one for one in self.system.ingests if one.is_running)
 
     async def until_ready(self) -> None:
@@ -115,13 +119,13 @@ class Scene:
 
 
 async def signed_in(client: ApiClient) -> None:
-    """As who may edit the background's zones."""
+    """Sign in as who may edit the background's zones."""
     organization = format_id("org", setup_rows.ORGANIZATION)
     await client.sign_in(organization, soak_load.EMAIL, soak_load.PASSWORD)
 
 
 async def done(kind: Kind, scene: Scene) -> None:
-    """Raises StackError, stack.scenario.api_client.ApiError where the system does not come back."""
+    """Raise StackError, stack.scenario.api_client.ApiError where the system does not come back."""
     await _DO[kind](scene)
     await scene.until_ready()
 
@@ -134,7 +138,7 @@ async def _ingest_killed(scene: Scene) -> None:
 
 
 async def _ingest_rolled(scene: Scene) -> None:
-    """The successor is there before its predecessor goes."""
+    """Start the successor of ingest before its predecessor goes."""
     old = scene.owner()
     new = next(one for one in scene.system.ingests if one is not old)
     new.start()
@@ -164,7 +168,7 @@ async def _listener_restarted(scene: Scene) -> None:
 
 
 async def _network_cut(scene: Scene) -> None:
-    """In order, hard, and so that nothing gets through for a while, in turn."""
+    """Cut the network in order, hard, and so that nothing gets through for a while, in turn."""
     link = scene.link
     (link.cut, link.reset, link.stall)[scene.cuts % 3]()
     scene.cuts += 1
@@ -173,7 +177,7 @@ async def _network_cut(scene: Scene) -> None:
 
 
 async def _zones_edited(scene: Scene) -> None:
-    """Zones are drawn among the fleet, made larger, and deleted."""
+    """Draw zones among the fleet, make them larger, and delete them."""
     zones: list[str] = []
     for number in range(_ZONES):
         centre = [workload.CENTRE_LON + number / 50, workload.CENTRE_LAT]
@@ -203,5 +207,5 @@ _DO: Mapping[Kind, Callable[[Scene], Awaitable[None]]] = {
 
 
 def counted(faults: Sequence[Fault]) -> Mapping[Kind, int]:
-    """How often each was done."""
+    """Count how often each fault was done."""
     return {kind: sum(one.kind is kind for one in faults) for kind in _DO}

@@ -47,13 +47,17 @@ _PASSES_A_DAY = 86_400 // (FIXES_IN_A_PASS * workload.INTERVAL_S)
 
 
 def trackers_for(messages: int) -> int:
-    """So many that no tracker has to say a time twice: the packets' times stay within a day."""
+    """Return how many trackers are needed so that none has to say a time twice: the packets' times
+    stay within a day.
+    """
     each = _PASSES_A_DAY * FIXES_IN_A_PASS
     return max(1_000, -(-messages // (each * 9 // 10)))
 
 
 def register(admin: setup_rows.Admin, plan: Plan) -> list[str]:
-    """The fleet with its zones and a user in an empty database; gives the trackers' secrets."""
+    """Add the fleet with its zones and a user to an empty database, and return the trackers'
+    secrets.
+    """
     setup_rows.add_fleet(admin, plan.trackers, workload.zone_rings(plan))
     own = [secrets.token_urlsafe(32) for _ in range(plan.trackers)]
     hashes = [(secret_hash(one), setup_rows.tracker_uuid(n)) for n, one in enumerate(own)]
@@ -68,7 +72,7 @@ def register(admin: setup_rows.Admin, plan: Plan) -> list[str]:
 
 
 def write(folder: Path, plan: Plan, own: Sequence[str]) -> None:
-    """The packets of all trackers, and what they sign in with."""
+    """Write the packets of all trackers, and what they sign in with."""
     fixes = workload.tracks(plan, FIXES_IN_A_PASS)
     messages = workload.rows_in_order_of_sending(fixes, 1)
     span_us = workload.span_us(FIXES_IN_A_PASS)
@@ -96,7 +100,7 @@ class Tracker:
         self.next = self.acknowledged = self.most = self.connects = 0
 
     def turn(self, allowed: int) -> int:
-        """Hands over up to `allowed` messages; by how many `next` went on.
+        """Hand over up to `allowed` messages; by how many `next` went on.
 
         That is negative where a connection was lost, and what was not acknowledged is due again.
         """
@@ -139,7 +143,7 @@ class Tracker:
         self.acknowledged += whole
 
     def _send(self, allowed: int) -> None:
-        """First what was left unfinished."""
+        """Send first what was left unfinished."""
         if self._at < self._until:
             self._flush()
             return
@@ -170,7 +174,7 @@ class Tracker:
         self._at = self._until = 0
 
     def _lose(self) -> None:
-        """Back to the first message that is not acknowledged."""
+        """Go back to the first message that is not acknowledged."""
         if self._socket is not None:
             self._socket.close()
         self._socket = None
@@ -188,7 +192,9 @@ class Fleet:
         self._turn = 0
 
     def send(self, budget: int) -> int:
-        """Up to so many messages, each tracker asked at most once; how many more are sent now."""
+        """Send up to this many messages, each tracker asked at most once, and return how many more
+        are sent now.
+        """
         went_on = 0
         for _ in self.trackers:
             if went_on >= budget:
@@ -199,7 +205,9 @@ class Fleet:
         return went_on
 
     def drain(self) -> int:
-        """Sends again what must be, waits for what is outstanding; messages without a word."""
+        """Send again what must be, wait for what is outstanding, and return how many messages have
+        no answer.
+        """
         deadline = time.monotonic() + DRAIN_S
         while (left := self._left()) and time.monotonic() < deadline:
             for tracker in left:
@@ -214,7 +222,7 @@ class Fleet:
 
 
 def run(fleet: Fleet, gauges: Gauges) -> int:
-    """Sends until STOP; how many messages were due and given up."""
+    """Send until STOP; how many messages were due and given up."""
     began = last = time.monotonic()
     sent = given_up = 0
     while not gauges[Cell.STOP]:

@@ -99,7 +99,7 @@ class Lived:
 
 
 def lived(came: Soaked, calm: Sequence[Stretch]) -> list[Lived]:
-    """The processes that were seen more than once, the longest lives first within a name."""
+    """Return the processes that were seen more than once, the longest lives first within a name."""
     found: list[Lived] = []
     for who, seen in came.memory.seen.items():
         at_s = [one.at_s for one in seen]
@@ -112,7 +112,7 @@ def lived(came: Soaked, calm: Sequence[Stretch]) -> list[Lived]:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is not good about a run, each in words."""
+    """The faults of a run, each in words."""
 
     lived: Sequence[Lived]
     lines: Sequence[Line]
@@ -251,7 +251,7 @@ def show(came: Soaked, verdict: Verdict, console: Console) -> None:
 
 
 def _processes(all_lived: Sequence[Lived]) -> Table:
-    """Those that lived for a while; PostgreSQL's own only where they were judged."""
+    """Return the processes that lived for a while; PostgreSQL's own only where they were judged."""
     table = Table(
         *("process", "from s", "for s", "own MiB: first", "middle", "last", "most", "per hour"),
         *("resident MiB", "files", "threads", ""),

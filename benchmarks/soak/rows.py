@@ -1,4 +1,4 @@
-"""What the database holds of a soak run's background, while it goes on and in the end."""
+"""The rows of a soak run's background in the database, while it goes on and in the end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOOK_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """What became of the fleet's messages. wrong: trackers that have other rows than they sent.
+    """The fate of the fleet's messages. wrong: trackers that have other rows than they sent.
 
     given_up: messages that were due and not sent, since the bounds of the load held them back.
     """
@@ -40,7 +40,9 @@ class Background:
 
 
 class Rows:
-    """What the database holds of the background; a superuser's connection, made anew if need be."""
+    """The rows of the background in the database; a superuser's connection, made anew
+    if need be.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -55,7 +57,7 @@ class Rows:
             await self._conn.close()
 
     async def look(self) -> int:
-        """Messages of the first tracker that are stored, by the time of its newest fix.
+        """Return messages of the first tracker that are stored, by the time of its newest fix.
 
         All trackers take turns, so that each has as many. The last answer while there is none.
         """
@@ -67,7 +69,9 @@ class Rows:
         return self.stored
 
     async def counted(self, told: Mapping[str, Any], patience_s: float) -> Background:
-        """What became of all that the load generator told, once it has come, or nothing does."""
+        """Count what became of all that the load generator told, once it has come, or
+        nothing does.
+        """
         sent: list[int] = told["sent"]
         deadline = time.monotonic() + patience_s
         while True:
@@ -94,7 +98,7 @@ class Rows:
         return dict(await self._all(query, setup_rows.ORGANIZATION))
 
     async def _events(self) -> tuple[int, int, int]:
-        """How many there are, their greatest number, how many are numbered."""
+        """Return how many events there are, their greatest number, how many are numbered."""
         query = "SELECT count(*), coalesce(max(seq), 0), count(seq) FROM events WHERE org_id = %s"
         [row] = await self._all(query, setup_rows.ORGANIZATION)
         return row

@@ -71,7 +71,9 @@ class SoakPlan:
 
     @property
     def messages(self) -> int:
-        """At the most: a run takes longer where the system needs longer to catch up."""
+        """The number of messages at the most: a run takes longer where the system needs longer to
+        catch up.
+        """
         return round(1.5 * self.seconds * self.rate)
 
     @property
@@ -81,7 +83,7 @@ class SoakPlan:
 
 @dataclass(slots=True)
 class Soaked:
-    """What came of a run, while it goes on too; all times are seconds since it began.
+    """The record of a run, while it goes on too; all times are seconds since it began.
 
     backlog: at each look, messages of the background that waited. lines: how many logs had.
     """
@@ -107,7 +109,7 @@ class Soaked:
 
 
 async def soak(plan: SoakPlan, say: Say) -> Soaked:
-    """A run that cannot be brought to its end says why in `trouble`."""
+    """Run to the end; a run that cannot be brought there says why in `trouble`."""
     run = _Run(plan, say)
     try:
         await run.go()
@@ -144,7 +146,7 @@ class _Run:
             await self._watched(Scene(system, link, client), folder)
 
     def _tell(self, text: str) -> None:
-        """What the supervisor says is a log as well."""
+        """Write what the supervisor says to a log as well."""
         self.came.take([Line("supervisor", self._now(), text)])
         self._say(text)
 
@@ -152,7 +154,9 @@ class _Run:
         return time.monotonic() - self._began
 
     def _prepare(self, system: FaultSystem, folder: Path) -> SimTracker:
-        """The fleet in the database and its packets on disk; gives one that must get in."""
+        """Write the fleet into the database and its packets to disk, and return a tracker that must
+        get in.
+        """
         fleet = self._plan.fleet
         self._say(f"registering {fleet.trackers:,} trackers, {fleet.zones:,} zones")
         with psycopg.connect(system.stack.database["admin"], autocommit=True) as admin:
@@ -161,7 +165,7 @@ class _Run:
         return SimTracker(tracker_id(fleet.trackers - 1), own[-1])
 
     async def _watched(self, scene: Scene, folder: Path) -> None:
-        """Both loads, while the system is looked at; the canary lasts as long as the other."""
+        """Run both loads while the system is looked at; the canary lasts as long as the other."""
         gauges = Gauges(folder / "gauges", create=True)
         gauges[Cell.RATE] = self._plan.rate
         canary = Load(
@@ -185,7 +189,7 @@ class _Run:
         self.came.seconds = round(self._now(), 1)
 
     async def _background(self, scene: Scene, folder: Path, gauges: Gauges) -> None:
-        """The steady load, and all faults meanwhile."""
+        """Run the steady load, and all faults meanwhile."""
         self.came.load_began_s = began_s = self._now()
         port = BrokerAddress.parse(scene.system.stack.broker_url).port
         arguments = [str(folder / "stream"), str(folder / "gauges"), str(port)]
@@ -226,7 +230,7 @@ class _Run:
         self.came.faults[-1] = replace(fault, caught_up_s=round(self._now(), 1))
 
     async def _until_caught_up(self) -> None:
-        """Raises StackError where the background waits for too long."""
+        """Raise StackError where the background waits for too long."""
         deadline, calm = self._now() + _SETTLED_S, 0
         while calm < _CALM_LOOKS:
             await asyncio.sleep(LOOK_S)
@@ -239,7 +243,7 @@ class _Run:
                 raise StackError("the load generator ended early")
 
     async def _watch(self, system: FaultSystem, folder: Path, gauges: Gauges) -> None:
-        """Until it is cancelled. Raises StackError where the disk gets full."""
+        """Watch the system until cancelled. Raises StackError where the disk gets full."""
         trackers = self._plan.fleet.trackers
         for number in count():
             stored = await self._rows.look() * trackers
@@ -254,7 +258,7 @@ class _Run:
             await asyncio.sleep(LOOK_S)
 
     def _parts(self, system: FaultSystem) -> dict[str, int]:
-        """The processes of the system by name, and the load generator."""
+        """Return the processes of the system by name, and the load generator."""
         ingests = {"ingest": system.ingest.pid, "ingest-2": system.standby.pid}
         supervised = {name: system.pid(name) for name in ("postgres", "listener", "deliver", "api")}
         load = {} if self._load is None else {LOAD: self._load.pid}
@@ -262,7 +266,7 @@ class _Run:
 
 
 def _told(load: Process) -> Mapping[str, Any]:
-    """What the load generator says at its end. Raises StackError where it failed."""
+    """Return what the load generator says at its end. Raises StackError where it failed."""
     if load.exit_code != 0:
         raise StackError(f"the load generator failed: {last_lines(load.command.log)}")
     return json.loads(load.command.log.read_text().splitlines()[-1])

@@ -1,4 +1,4 @@
-"""What a soak run holds against the system, pure: is memory flat, and is a line in a log explained.
+"""The verdict on a soak run, pure: is memory flat, and is a line in a log explained.
 
 Memory is that which a process has for itself: anonymous pages (proc(5): RssAnon). Shared buffers
 and mapped files are left out, which each process of PostgreSQL counts as it comes to touch them.
@@ -29,7 +29,9 @@ _HOUR_S = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """How much a value may grow from the middle third to the last: the larger of the two."""
+    """The allowance of a value's growth from the middle third to the last: the larger
+    of the two.
+    """
 
     absolute: float
     share: float
@@ -74,7 +76,7 @@ def trend(
     calm: Sequence[Stretch],
     least_s: float,
 ) -> Trend:
-    """Of one process, which had `values` at those seconds."""
+    """Compute the trend of one process, which had `values` at those seconds."""
     times, numbers = np.array(at_s), np.array(values, np.float64)
     thirds = np.array_split(numbers, 3)
     first, middle, last = (float(np.median(one if len(one) else numbers)) for one in thirds)
@@ -89,7 +91,9 @@ def trend(
 
 
 def _slope(times: np.ndarray, values: np.ndarray, calm: Sequence[Stretch]) -> float:
-    """A second, by the pairs that lie in one calm stretch; 0 where there is none."""
+    """Return the change a second, by the pairs that lie in one calm stretch; 0 where
+    there is none.
+    """
     slopes = [
         (values[second] - values[first]) / (times[second] - times[first])
         for begins_s, ends_s in calm
@@ -101,7 +105,9 @@ def _slope(times: np.ndarray, values: np.ndarray, calm: Sequence[Stretch]) -> fl
 
 
 def calm_stretches(faults: Sequence[Fault], end_s: float) -> list[Stretch]:
-    """From when nothing waited any more of one fault to the beginning of the next."""
+    """Return the stretches from when nothing waited any more of one fault to the beginning of the
+    next.
+    """
     ends = [fault.ended_s if fault.caught_up_s is None else fault.caught_up_s for fault in faults]
     begins = [*(fault.began_s for fault in faults[1:]), end_s]
     return [pair for pair in zip(ends, begins, strict=True) if pair[0] < pair[1]]
@@ -122,7 +128,9 @@ _HARMLESS = {"debug", "info"}
 
 
 def is_suspect(source: str, text: str) -> bool:
-    """Whether the line must be explained: a warning, an error, or what no role should write."""
+    """Return whether the line must be explained: a warning, an error, or what no role
+    should write.
+    """
     if source == "postgres":
         return _POSTGRES.search(text) is not None
     if source == "supervisor":
@@ -136,7 +144,9 @@ def is_suspect(source: str, text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Lines that a fault brings with it: of whom, which, and how long after its end at most."""
+    """The lines that a fault brings with it: of which process, which, and how long after its end at
+    most.
+    """
 
     source: str
     pattern: str
@@ -210,7 +220,7 @@ RULES: Sequence[Explained] = (
 def unexplained(
     lines: Iterable[Line], faults: Sequence[Fault], rules: Sequence[Explained] = RULES
 ) -> list[Line]:
-    """Those of the suspect lines that no fault brought with it."""
+    """Return the suspect lines that no fault brought with it."""
     return [
         line
         for line in lines

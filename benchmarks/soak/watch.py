@@ -1,4 +1,4 @@
-"""Looks at a running system from outside: what each process holds, and what each log says.
+"""Observations of a running system from outside: what each process holds, and what each log says.
 
 A process is kept by its incarnation: a successor of the same name is another one. Lines are stamped
 when they are seen, all by one clock, since not every log has times.
@@ -22,7 +22,7 @@ _MIB = 1024
 
 
 class Held(NamedTuple):
-    """What a process holds at one moment; memory in MiB.
+    """The memory of a process at one moment, in MiB.
 
     own: anonymous pages. resident: with all that is mapped. share: its part of what is shared, too.
     """
@@ -45,14 +45,14 @@ class Incarnation(NamedTuple):
 
 @dataclass(slots=True)
 class Memory:
-    """What was seen of each process, by its incarnation."""
+    """The memory that was seen of each process, by its incarnation."""
 
     seen: dict[Incarnation, list[Held]] = field(
         default_factory=lambda: defaultdict[Incarnation, list[Held]](list)
     )
 
     def look(self, parts: Mapping[str, int], at_s: float) -> None:
-        """At the processes of the parts, and at those that they have started."""
+        """Look at the processes of the parts, and at those that they have started."""
         children = _children()
         for name, pid in parts.items():
             found = [one for one in _family(name, pid, children) if self._look_at(one, at_s)]
@@ -69,7 +69,9 @@ class Memory:
 
 
 def _family(name: str, pid: int, children: Mapping[int, list[int]]) -> Iterator[Incarnation]:
-    """A process and its descendants, the first of them first; those that are gone left out."""
+    """Yield a process and its descendants, the first of them first; those that are
+    gone left out.
+    """
     if (started := _started(pid)) is not None:
         yield Incarnation(name, pid, started)
     for child in children.get(pid, ()):
@@ -77,7 +79,9 @@ def _family(name: str, pid: int, children: Mapping[int, list[int]]) -> Iterator[
 
 
 def _name_of_child(name: str, pid: int) -> str:
-    """A server process of PostgreSQL says in its title what it is; a pid is no part of a name."""
+    """Return a name without the pid: a server process of PostgreSQL says in its title what it is,
+    and a pid is no part of a name.
+    """
     try:
         title = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:
@@ -88,7 +92,7 @@ def _name_of_child(name: str, pid: int) -> str:
 
 
 def _children() -> dict[int, list[int]]:
-    """By process, those that it has started and that are its own still. (proc(5): ppid.)"""
+    """Return by process those that it has started and that are its own still. (proc(5): ppid.)"""
     found: dict[int, list[int]] = defaultdict(list)
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and (fields := _stat(int(folder.name))) is not None:
@@ -102,7 +106,7 @@ def _started(pid: int) -> int | None:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """The fields behind the name; None where the process is gone."""
+    """Return the fields behind the name; None where the process is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -110,7 +114,7 @@ def _stat(pid: int) -> list[str] | None:
 
 
 def _held(pid: int, at_s: float) -> Held | None:
-    """None where the process is gone, or going."""
+    """Return the memory of a process, None where the process is gone, or going."""
     folder = Path(f"/proc/{pid}")
     try:
         status = _numbers((folder / "status").read_text())
@@ -138,7 +142,7 @@ class Followed:
         self._path, self._at, self._rest = path, 0, b""
 
     def lines(self) -> list[str]:
-        """Whole lines; the beginning of one waits for its end."""
+        """Return whole lines; the beginning of one waits for its end."""
         size = self._path.stat().st_size
         new = b""
         if size < self._at:  # it is `x.log.1` now, and there is a new one
@@ -164,7 +168,7 @@ class Logs:
     _followed: dict[Path, Followed] = field(default_factory=dict[Path, Followed])
 
     def look(self, at_s: float) -> Iterable[Line]:
-        """The lines since the last look."""
+        """Yield the lines since the last look."""
         if self.folder is None:
             return
         for path in sorted(self.folder.glob("*.log")):

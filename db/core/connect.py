@@ -1,11 +1,11 @@
 """Connections whose waits are all bounded.
 
-PostgreSQL's own defaults wait for ever: for a lock, for a peer that is gone, for a client that
-sleeps inside a transaction. A hung owner would so block its successor. Every connection of ours
-carries the limits below; a caller that needs longer says so.
+By default PostgreSQL waits for ever: for a lock, for a peer that is gone, for a client that sleeps
+inside a transaction. So a frozen leader would block its successor. Each of our connections carries
+the limits below; a caller that needs more time passes its own limits.
 
-Connections are in autocommit: a transaction is where the code says `async with conn.transaction()`,
-or `db.core.tenant.tenant`.
+Connections are in autocommit. A transaction begins only with `async with conn.transaction()` or
+`db.core.tenant.tenant`.
 """
 
 import select
@@ -35,8 +35,8 @@ class Limits:
 
 
 def check_url(url: str) -> None:
-    """Raise ValueError where `url` is no connection URL. The text shows nothing of it: libpq's own
-    may show the password."""
+    """Raise ValueError where `url` is no connection URL. The error shows nothing of the URL,
+    because libpq's own text may show the password."""
     try:
         parts = conninfo_to_dict(url) if url.startswith(_SCHEMES) else {}
     except ProgrammingError:
@@ -47,7 +47,7 @@ def check_url(url: str) -> None:
 
 
 def conninfo(url: str, application_name: str, limits: Limits | None = None) -> str:
-    """`url` with our limits; raises psycopg.ProgrammingError where it is not a connection URL."""
+    """Add our limits to `url`; raises psycopg.ProgrammingError where it is not a connection URL."""
     bounds = limits or Limits()
     settings = {
         "statement_timeout": bounds.statement_s,
@@ -69,7 +69,9 @@ def conninfo(url: str, application_name: str, limits: Limits | None = None) -> s
 
 
 async def connect(url: str, application_name: str, limits: Limits | None = None) -> Connection:
-    """One connection in autocommit; raises psycopg.OperationalError where none can be had."""
+    """Return one connection in autocommit; raises psycopg.OperationalError where none
+    can be had.
+    """
     return await Connection.connect(conninfo(url, application_name, limits), autocommit=True)
 
 
@@ -82,7 +84,7 @@ def pool(
     limits: Limits | None = None,
     wait_s: float = 5,
 ) -> Pool:
-    """A pool that is not open yet: `async with pool(...) as connections`."""
+    """Return a pool that is not open yet: `async with pool(...) as connections`."""
     return AsyncConnectionPool(
         conninfo(url, application_name, limits),
         connection_class=Connection,
@@ -101,7 +103,7 @@ def pool(
 
 
 async def _check(conn: Connection) -> None:
-    """Raises psycopg.OperationalError where the server has ended the connection.
+    """Raise psycopg.OperationalError where the server has ended the connection.
 
     The kernel knows: from a connection that waits nothing comes but its end, or, rarely, a notice.
     So the server is asked only where something came, and not each time for a round trip.

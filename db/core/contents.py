@@ -1,4 +1,4 @@
-"""What a database holds, so that two can be compared: the rows of each table and a hash over them.
+"""The contents of a database, for a comparison of two: the rows of each table and a hash over them.
 
 Only tables of ours that a crash does not empty count, and each chunk of the fixes is a table of its
 own. Rows are hashed in the order of the table's key, as COPY writes them: two tables with the same
@@ -64,19 +64,19 @@ class Content(msgspec.Struct, frozen=True):
 
 
 def open_for_reading(url: str) -> SyncConnection:
-    """A connection to read a whole database with; raises psycopg.OperationalError."""
+    """Return a connection to read a whole database with; raises psycopg.OperationalError."""
     return psycopg.connect(
         url, autocommit=True, options=_OPTIONS, application_name="opsc backup", connect_timeout=10
     )
 
 
 def tables(conn: SyncConnection) -> list[Table]:
-    """The tables of ours, in the order of their names. Empty in a database that is new."""
+    """Return the tables of ours, in the order of their names. Empty in a database that is new."""
     return [Table(*row) for row in conn.execute(_TABLES).fetchall()]
 
 
 def content(conn: SyncConnection, table: Table, on_rows: Callable[[int], None]) -> Content:
-    """Reads the table; `on_rows` hears of each some thousand rows how many more they are."""
+    """Read the table; `on_rows` hears of each some thousand rows how many more they are."""
     statement = sql.SQL("COPY (SELECT {} FROM ONLY {} ORDER BY {}) TO STDOUT").format(
         sql.SQL(", ").join(map(sql.Identifier, table.columns)),
         sql.Identifier(table.schema, table.name),
@@ -95,7 +95,7 @@ def content(conn: SyncConnection, table: Table, on_rows: Callable[[int], None]) 
 
 
 def waiting(conn: SyncConnection) -> tuple[int, int]:
-    """How many webhook deliveries and letters are still to be sent."""
+    """Count the webhook deliveries and letters that are still to be sent."""
     row = conn.execute(
         "SELECT (SELECT count(*) FROM webhook_deliveries WHERE state = 'pending'),"
         " (SELECT count(*) FROM mail_outbox WHERE gave_up_at IS NULL)"
@@ -105,12 +105,12 @@ def waiting(conn: SyncConnection) -> tuple[int, int]:
 
 
 def timescaledb_version(conn: SyncConnection) -> str | None:
-    """The version of the extension in this database; None where it is not there."""
+    """Return the version of the extension in this database; None where it is not there."""
     return _one(conn, "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'")
 
 
 def available_timescaledb(conn: SyncConnection) -> str | None:
-    """The version that this server has, or gives to a database; None where it has none."""
+    """Return the version that this server has, or gives to a database; None where it has none."""
     return _one(
         conn,
         "SELECT coalesce(installed_version, default_version) FROM pg_available_extensions"
@@ -119,7 +119,7 @@ def available_timescaledb(conn: SyncConnection) -> str | None:
 
 
 def size_mb(conn: SyncConnection) -> int:
-    """How large the database is on the disk."""
+    """Return the size of the database on the disk."""
     return _one(conn, "SELECT pg_database_size(current_database()) / 1000000")
 
 

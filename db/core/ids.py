@@ -8,5 +8,5 @@ from telemetry.ids import uuid7
 
 
 def new_id() -> UUID:
-    """A UUIDv7 of now."""
+    """Return a UUIDv7 of now."""
     return uuid7(time.time_ns() // 1_000_000, os.urandom(10))

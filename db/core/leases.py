@@ -30,7 +30,8 @@ async def acquire(
     *,
     of_session: bool = False,
 ) -> int | None:
-    """The new epoch, or None while another holds the lease. address: where others find the holder.
+    """Return the new epoch, or None while another holds the lease. address: where others find the
+    holder.
 
     A holder that asks again gets a new epoch: what it had open before is fenced off. of_session:
     the lease is held by the session of `conn`, and was by those of all holders before.
@@ -60,7 +61,7 @@ async def acquire(
 
 
 async def epoch(conn: Connection, name: str) -> int:
-    """The epoch of the last owner, who may be gone."""
+    """Return the epoch of the last owner, who may be gone."""
     cursor = await conn.execute("SELECT epoch FROM leases WHERE name = %s", (name,))
     row = await cursor.fetchone()
     assert row is not None  # a migration put it there
@@ -68,7 +69,7 @@ async def epoch(conn: Connection, name: str) -> int:
 
 
 async def renew(conn: Connection, name: str, epoch: int, ttl_s: float) -> bool:
-    """Holds the lease for another `ttl_s`. False: it is lost."""
+    """Hold the lease for another `ttl_s`. False: it is lost."""
     cursor = await conn.execute(
         """
         UPDATE leases SET expires_at = clock_timestamp() + make_interval(secs => %(ttl_s)s)
@@ -93,7 +94,7 @@ async def holder(conn: Connection, name: str) -> tuple[int, str] | None:
 
 
 async def check(conn: Connection, name: str, epoch: int) -> None:
-    """Holds the epoch against change until the transaction ends; raises LeaseLost.
+    """Hold the epoch against change until the transaction ends; raises LeaseLost.
 
     The lease can be renewed meanwhile: a transaction may last longer than it.
     """
@@ -105,14 +106,14 @@ async def check(conn: Connection, name: str, epoch: int) -> None:
 
 
 async def release(conn: Connection, name: str, epoch: int) -> None:
-    """Lets a successor in at once; does nothing where the lease is lost already."""
+    """Let a successor in at once; does nothing where the lease is lost already."""
     await conn.execute(
         "UPDATE leases SET expires_at = '-infinity' WHERE name = %s AND epoch = %s", (name, epoch)
     )
 
 
 async def fence(conn: Connection, name: str) -> None:
-    """Takes the lease away from whoever holds it; the next owner begins anew.
+    """Take the lease away from whoever holds it; the next owner begins anew.
 
     Waits for transactions of the holder; no other begins before the caller's has ended.
     """

@@ -1,4 +1,4 @@
-"""How a list is filtered, sorted and cut into pages.
+"""Filters, orders and pages of lists.
 
 Only conditions that are asked for stand in the statement, so the planner sees each of them plainly
 and not behind an `OR parameter IS NULL`.
@@ -29,12 +29,14 @@ class Conditions:
         self.values: dict[str, object] = {}
 
     def add(self, condition: LiteralString, **values: object) -> None:
-        """One more condition, with the values of the `%(name)s` in it."""
+        """Add one more condition, with the values of the `%(name)s` in it."""
         self._conditions.append(sql.SQL(condition))
         self.values.update(values)
 
     def add_equal(self, **wanted: object) -> None:
-        """`column = value` for each that is not None. Columns are the program's own names."""
+        """Add `column = value` for each value that is not None. Columns are the program's own
+        names.
+        """
         for column, value in wanted.items():
             if value is not None:
                 condition = sql.SQL("{} = {}")
@@ -43,39 +45,39 @@ class Conditions:
                 self.values[column] = value
 
     def add_null(self, column: LiteralString, *, null: bool | None) -> None:
-        """Rows without a value of the column, or those with one; None: all."""
+        """Add rows without a value of the column, or those with one; None: all."""
         if null is not None:
             self.add(column + (" IS NULL" if null else " IS NOT NULL"))
 
     def add_deleted(self, deleted: bool) -> None:
-        """Rows that are deleted, or those that are not."""
+        """Add whether to find soft-deleted rows, or the others."""
         self.add_null("deleted_at", null=not deleted)
 
     def add_name_prefix(self, prefix: str | None, column: LiteralString = "name_key") -> None:
-        """Names that begin so, whatever the case of letters, by the index on the folded name."""
+        """Add a prefix of names, whatever the case of letters, by the index on the folded name."""
         if prefix is not None:
             self.add(f"{column} >= {_FOLDED} AND {column} < {_BEHIND}", prefix=prefix)
 
     def where(self) -> sql.Composable:
-        """`WHERE ...`, or nothing."""
+        """Write `WHERE ...`, or nothing."""
         if not self._conditions:
             return sql.SQL("")
         return sql.SQL("WHERE ") + sql.SQL(" AND ").join(self._conditions)
 
     def and_also(self) -> sql.Composable:
-        """`AND ...` behind other conditions, or nothing."""
+        """Write `AND ...` behind other conditions, or nothing."""
         return sql.SQL("").join(sql.SQL(" AND ") + condition for condition in self._conditions)
 
 
 class RowKey(NamedTuple):
-    """Where a row stands in a list by time."""
+    """The place of a row in a list by time."""
 
     at: datetime
     id: UUID
 
 
 class NameKey(NamedTuple):
-    """Where a row stands in a list by name, whatever the case of its letters."""
+    """The place of a row in a list by name, whatever the case of its letters."""
 
     name: str
     id: UUID
@@ -100,7 +102,7 @@ class Order:
         return NameKey if self.by == "name" else RowKey
 
     def key(self, row: _Made) -> RowKey | NameKey:
-        """Where a row stands, by when it was made. By name, the row must have one."""
+        """Return the place of a row, by when it was made. By name, the row must have one."""
         if self.by == "name":
             return NameKey(getattr(row, "name"), row.id)  # noqa: B009  # not every row has one
         return RowKey(row.created_at, row.id)
@@ -108,14 +110,14 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What a statement calls the columns that it can be sorted by."""
+    """The names of the columns by which a statement can be sorted."""
 
     time: LiteralString = "created_at"
     name_key: LiteralString = "name_key"
     id: LiteralString = "id"
 
     def go_on(self, conditions: Conditions, order: Order, after: RowKey | NameKey | None) -> None:
-        """Only what comes behind `after`."""
+        """Add a condition: only rows that come behind `after`."""
         than: LiteralString = "<" if order.descending else ">"
         if isinstance(after, NameKey):
             conditions.add(

@@ -1,4 +1,4 @@
-"""Brings a database to the schema of this version.
+"""The migration of a database to the schema of this version.
 
 Migrations are the numbered files of `db/migrations`. Each runs once, in its own transaction, as
 opsc_owner; its SHA-256 is kept, and a file that was changed after it ran is refused. An advisory
@@ -58,7 +58,7 @@ class Migration:
 
 
 def migrations() -> list[Migration]:
-    """The migrations of this version, in order."""
+    """Return the migrations of this version, in order."""
     found = [
         Migration(int(entry.name.split("_", 1)[0]), entry.name, entry.read_text("utf-8"))
         for entry in files("db").joinpath("migrations").iterdir()
@@ -68,7 +68,7 @@ def migrations() -> list[Migration]:
 
 
 def migrate(url: str) -> list[str]:
-    """Applies what is missing and returns the names of what it applied.
+    """Apply what is missing and return the names of the applied migrations.
 
     `url`: a login that is a superuser, or a member of opsc_owner in a bootstrapped database.
     """
@@ -82,13 +82,13 @@ def migrate(url: str) -> list[str]:
 
 
 def bootstrap(url: str) -> None:
-    """Does what only a superuser may, again for a database that was made from a template."""
+    """Do what only a superuser may, again for a database that was made from a template."""
     with psycopg.connect(url, autocommit=True) as conn:
         _bootstrap(conn)
 
 
 def pending(url: str) -> list[str]:
-    """The names of the migrations that `migrate` would apply."""
+    """Return the names of the migrations that `migrate` would apply."""
     with psycopg.connect(url, autocommit=True) as conn:
         row = conn.execute("SELECT to_regclass('schema_migrations')").fetchone()
         if row is None or row[0] is None:
@@ -97,7 +97,7 @@ def pending(url: str) -> list[str]:
 
 
 def set_role_passwords(url: str, passwords: dict[str, str]) -> None:
-    """Gives our roles their passwords, as a superuser."""
+    """Set the passwords of our roles, as a superuser."""
     with psycopg.connect(url) as conn:
         for role, password in passwords.items():
             if role not in ROLES:
@@ -143,7 +143,8 @@ def _missing(conn: _Sync) -> list[Migration]:
 
 
 def missing(applied: Mapping[int, tuple[str, str]]) -> list[Migration]:
-    """The migrations that are not among those applied, which are names and SHA-256 by version.
+    """Return the migrations that are not among those applied, which are names and SHA-256 by
+    version.
 
     Raises MigrationError where one of them is not known here, or is another.
     """

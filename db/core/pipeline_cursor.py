@@ -1,4 +1,5 @@
-"""What a connection of a pool is asked: statements go out together, and are answered together.
+"""Pipelined statements on the connections of a pool: they go out together, and are answered
+together.
 
 psycopg's pipeline takes eight steps for a tenant and one statement of theirs, with a wait each;
 here it is one, for half the processor time (docs/benchmarks.md). It is made of what psycopg has
@@ -39,7 +40,7 @@ _Key: TypeAlias = tuple[bytes, tuple[int, ...]]
 
 
 class _Statement(NamedTuple):
-    """As libpq takes it. types: oids of the values."""
+    """A statement in the form that libpq takes. types: oids of the values."""
 
     text: bytes
     values: Sequence[Buffer | None]
@@ -52,19 +53,22 @@ class _Statement(NamedTuple):
 
 
 class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
-    """As psycopg has it; on one of a pool, `execute` is an exchange, and so is `together`."""
+    """A connection of psycopg; on one of a pool, `execute` is one exchange, and so is
+    `together`.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.exchanges = _Exchanges(self)
 
     def read_for(self, org_id: UUID | None) -> None:
-        """From now on each statement on its own reads what `org_id` has. None: no longer."""
+        """Let each single statement from now on read what `org_id` has. None: no longer."""
         self.exchanges.read_for(org_id)
 
     async def together(self, *asked: Asked) -> AsyncCursor[tuple[Any, ...]]:
-        """Executes statements in their order; the answer to the last. In no transaction they are
-        one, where the connection is of a pool."""
+        """Execute statements in their order; the answer to the last. In no transaction they are
+        one, where the connection is of a pool.
+        """
         cursor = self.cursor()
         if isinstance(cursor, ExchangeCursor):
             await cursor.execute_all(asked)
@@ -93,7 +97,7 @@ class ExchangeCursor(AsyncCursor[Row]):
         return self
 
     async def execute_all(self, asked: Sequence[Asked], *, prepare: bool = True) -> None:
-        """In one exchange; the rows are those of the last."""
+        """Execute statements in one exchange; the rows are those of the last."""
         conn = self.connection
         assert isinstance(conn, Connection)
         async with conn.lock:
@@ -114,7 +118,7 @@ class ExchangeCursor(AsyncCursor[Row]):
 
 
 class _Exchanges:
-    """Of one connection."""
+    """The exchanges of one connection."""
 
     def __init__(self, conn: psycopg.AsyncConnection[Any]) -> None:
         self.transformer = Transformer(conn)
@@ -130,8 +134,9 @@ class _Exchanges:
             self.ahead.append(_Statement(_READS_FOR, values, (_TEXT_OID,), None))
 
     def exchange(self, asked: Sequence[Asked], *, prepare: bool) -> PQGen[PGresult]:
-        """The answer to the last statement, which `transformer` is ready to load. Raises
-        psycopg.Error."""
+        """Return the answer to the last statement, which `transformer` is ready to load. Raises
+        psycopg.Error.
+        """
         statements = [*self.ahead, *(self._statement(query, values) for query, values in asked)]
         pgconn = self._conn.pgconn
         pgconn.enter_pipeline_mode()
@@ -164,13 +169,16 @@ class _Exchanges:
         return _Statement(numbered, dumped, self.transformer.types or (), self.transformer.formats)
 
     def _send_unprepared(self, statements: Sequence[_Statement]) -> list[None]:
-        """Queues them, to be planned for their values and forgotten."""
+        """Queue statements, to be planned for their values and forgotten."""
         for each in statements:
             self._conn.pgconn.send_query_params(each.text, each.values, each.types, each.formats)
         return [None] * len(statements)
 
     def _send(self, statements: Sequence[_Statement]) -> list[tuple[_Key, bytes] | None]:
-        """Queues them. One for each answer that will come: what was prepared, if it is of that."""
+        """Queue statements, and return one entry for each answer that will come: what was prepared,
+        if the answer is about that. One for each answer that will come: what was prepared, if it is
+        of that.
+        """
         pgconn, sent = self._conn.pgconn, list[tuple[_Key, bytes] | None]()
         if len(self._prepared) >= MOST_PREPARED:
             _, oldest = self._prepared.popitem(last=False)
@@ -193,7 +201,7 @@ class _Exchanges:
 
 @lru_cache(maxsize=1024)
 def _numbered(text: str | bytes) -> tuple[bytes, tuple[str, ...]]:
-    """A statement with `$1` for `%s` and `%(name)s`, and the names by number."""
+    """Return a statement with `$1` for `%s` and `%(name)s`, and the names by number."""
     names: list[str] = []
 
     def place(match: re.Match[str]) -> str:

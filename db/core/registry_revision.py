@@ -14,7 +14,7 @@ from db.core.leases import LeaseLost
 
 
 async def bump(conn: Connection) -> tuple[int, datetime]:
-    """The next revision, and the instant it is in force from, read while the row is held."""
+    """Return the next revision, and the instant it is in force from, read while the row is held."""
     cursor = await conn.execute(
         "UPDATE zones_revision SET revision = revision + 1 RETURNING revision, clock_timestamp()"
     )
@@ -24,7 +24,8 @@ async def bump(conn: Connection) -> tuple[int, datetime]:
 
 
 async def read_as_leader(conn: Connection, lease: str, epoch: int) -> int:
-    """The revision, held against change until the transaction ends, and the lease's epoch with it.
+    """Return the revision, held against change until the transaction ends, and the lease's epoch
+    with it.
 
     One question in place of two: each is waited for in every transaction. Raises LeaseLost.
     """
@@ -42,7 +43,7 @@ async def read_as_leader(conn: Connection, lease: str, epoch: int) -> int:
 
 
 async def read(conn: Connection) -> int:
-    """The revision as it is just now."""
+    """Return the revision as it is just now."""
     cursor = await conn.execute("SELECT revision FROM zones_revision")
     row = await cursor.fetchone()
     assert row is not None

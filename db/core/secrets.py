@@ -55,16 +55,18 @@ def read_secret_key(text: str) -> bytes:
 
 
 def derived_key(secret_key: bytes, purpose: bytes) -> bytes:
-    """32 bytes for one purpose (HKDF-SHA256, RFC 5869): keys of two purposes tell nothing of each
-    other. `secret_key` is what `read_secret_key` gives."""
+    """Derive 32 bytes for one purpose (HKDF-SHA256, RFC 5869): keys of two purposes reveal nothing
+    of each other. `secret_key` is what `read_secret_key` gives.
+    """
     if len(secret_key) != SECRET_KEY_BYTES:
         raise SecretKeyError
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(secret_key)
 
 
 class SecretBox:
-    """Seals and opens what is of one purpose. The plain text of a webhook secret is the `whsec_...`
-    form in ASCII."""
+    """The box that seals and opens secrets of one purpose. The plain text of a webhook secret is
+    the `whsec_...` form in ASCII.
+    """
 
     def __init__(self, secret_key: bytes, purpose: bytes = b"webhook-secrets") -> None:
         self._cipher = AESGCM(derived_key(secret_key, purpose))
@@ -75,7 +77,7 @@ class SecretBox:
         return _VERSION + nonce + self._cipher.encrypt(nonce, plain, aad)
 
     def open(self, sealed: bytes, aad: bytes) -> bytes:
-        """What was sealed for `aad`. Raises UnsealError."""
+        """Open what was sealed for `aad`. Raises UnsealError."""
         if sealed[:1] != _VERSION or len(sealed) < 1 + _NONCE_BYTES + _TAG_BYTES:
             raise UnsealError("not a sealed secret of a known format")
         nonce, ciphertext = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
@@ -86,15 +88,15 @@ class SecretBox:
 
 
 def new_secret(prefix: str) -> str:
-    """A new one."""
+    """Return a new one."""
     return written(prefix, os.urandom(_SECRET_BYTES))
 
 
 def written(prefix: str, secret: bytes) -> str:
-    """32 bytes as the text of a secret."""
+    """Write 32 bytes as the text of a secret."""
     return prefix + base64.urlsafe_b64encode(secret).rstrip(b"=").decode("ascii")
 
 
 def secret_hash(text: str) -> bytes:
-    """What is stored of it."""
+    """Return the hash that is stored of a secret."""
     return sha256(text.encode("utf-8", "surrogatepass")).digest()

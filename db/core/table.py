@@ -41,7 +41,7 @@ class Table(Generic[_ROW]):
         self._is_live = sql.SQL(" AND deleted_at IS NULL" if "deleted_at" in row._fields else "")
 
     async def find(self, conn: Connection, row_id: UUID, *, lock: bool = False) -> _ROW | None:
-        """The tenant's row of this id, deleted or not. `lock`: against other writers."""
+        """Return the tenant's row of this id, deleted or not. `lock`: against other writers."""
         statement = sql.SQL("SELECT {} FROM {} WHERE id = %s {}").format(
             self._columns, self._name, sql.SQL("FOR NO KEY UPDATE" if lock else "")
         )
@@ -50,12 +50,14 @@ class Table(Generic[_ROW]):
             return await cursor.fetchone()
 
     async def existed(self, conn: Connection, row_id: UUID) -> bool:
-        """Whether the tenant has a row of this id, deleted or not."""
+        """Return whether the tenant has a row of this id, deleted or not."""
         statement = sql.SQL("SELECT FROM {} WHERE id = %s").format(self._name)
         return await (await conn.execute(statement, (row_id,))).fetchone() is not None
 
     async def held(self, conn: Connection, row_ids: Sequence[UUID]) -> set[UUID]:
-        """Those of the ids that are there and not deleted, held so until the transaction ends."""
+        """Return the ids that are there and not deleted, held that way until the
+        transaction ends.
+        """
         statement = sql.SQL("SELECT id FROM {} WHERE id = ANY (%s){} ORDER BY id FOR SHARE").format(
             self._name, self._is_live
         )
@@ -72,7 +74,7 @@ class Table(Generic[_ROW]):
         limit: int,
         offset: int,
     ) -> list[_ROW]:
-        """A page: `limit` rows behind `after`, or behind the first `offset`."""
+        """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
         cut = page(conditions, limit, offset)
         _COLUMNS.go_on(conditions, order, after)
         statement = sql.SQL("SELECT {} FROM {} {} {} {}").format(
@@ -87,7 +89,7 @@ class Table(Generic[_ROW]):
             return await cursor.fetchall()
 
     async def count(self, conn: Connection, conditions: Conditions) -> int:
-        """How many rows there are."""
+        """Count the rows."""
         statement = sql.SQL("SELECT count(*) FROM {} {}").format(self._name, conditions.where())
         cursor = await conn.execute(statement, conditions.values)
         row = await cursor.fetchone()
@@ -95,7 +97,7 @@ class Table(Generic[_ROW]):
         return row[0]
 
     async def insert(self, conn: Connection, row: _ROW, **more: object) -> None:
-        """A new row, with columns that are not read back.
+        """Insert a new row, with columns that are not read back.
 
         Raises psycopg.errors.UniqueViolation for what another row has.
         """
@@ -108,7 +110,7 @@ class Table(Generic[_ROW]):
         await conn.execute(statement, values)
 
     async def update(self, conn: Connection, row: _ROW, **more: object) -> None:
-        """Writes all columns but those of its making. Raises as `insert` does."""
+        """Write all columns but those of its making. Raises as `insert` does."""
         values = self._values(row) | more
         changes = [
             sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
@@ -128,7 +130,7 @@ class Table(Generic[_ROW]):
 
 
 async def instant(conn: Connection) -> datetime:
-    """Now, by the database's clock: one for all processes that write."""
+    """Read the database's clock: one for all processes that write."""
     cursor = await conn.execute("SELECT clock_timestamp()")
     row = await cursor.fetchone()
     assert row is not None
@@ -136,7 +138,7 @@ async def instant(conn: Connection) -> datetime:
 
 
 async def row_count(conn: Connection, table: Literal["assets", "trackers", "zones"]) -> int:
-    """Returns how many rows of the table the tenant has that are not deleted.
+    """Return how many rows of the table the tenant has that are not deleted.
 
     The database keeps these totals by triggers, exact as of each COMMIT (`0010_quick_lists.sql`):
     to count the rows of a large organization would take longer than to read a page of them.

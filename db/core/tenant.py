@@ -27,7 +27,7 @@ _ACT_FOR: LiteralString = (
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who is written down for what the transaction changes."""
+    """The author of a transaction's changes, as the audit notes it."""
 
     user_id: UUID
     via: str
@@ -39,7 +39,7 @@ class Actor:
 async def tenant(
     connections: Pool, org_id: UUID, actor: Actor | None = None
 ) -> AsyncIterator[Connection]:
-    """A connection inside one transaction that sees the rows of `org_id` alone.
+    """Provide a connection inside one transaction that sees the rows of `org_id` alone.
 
     Commits at the end; an exception rolls back. Raises psycopg_pool.PoolTimeout where no connection
     comes free in time.
@@ -51,7 +51,7 @@ async def tenant(
 
 @asynccontextmanager
 async def reading(connections: Pool, org_id: UUID) -> AsyncIterator[Connection]:
-    """A connection that sees the rows of `org_id` alone, and can change nothing.
+    """Provide a connection that sees the rows of `org_id` alone, and can change nothing.
 
     Raises psycopg_pool.PoolTimeout where none comes free in time.
     """
@@ -65,18 +65,18 @@ async def reading(connections: Pool, org_id: UUID) -> AsyncIterator[Connection]:
 
 
 async def act_for(conn: Connection, org_id: UUID, actor: Actor | None = None) -> None:
-    """Makes `org_id` the tenant of the transaction that is open on `conn`."""
+    """Make `org_id` the tenant of the transaction that is open on `conn`."""
     await conn.execute(*acting_for(org_id, actor))
 
 
 def acting_for(org_id: UUID, actor: Actor | None = None) -> Asked:
-    """The statement of `act_for`, to go out together with others."""
+    """Return the statement of `act_for`, to go out together with others."""
     written_down = "" if actor is None else msgspec.json.encode(actor).decode()
     return _ACT_FOR, (str(org_id), written_down)
 
 
 async def is_row_security_bypassed(conn: Connection) -> bool:
-    """Returns whether the role of `conn` sees the rows of every tenant, as a superuser does."""
+    """Return whether the role of `conn` sees the rows of every tenant, as a superuser does."""
     cursor = await conn.execute(
         "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
     )

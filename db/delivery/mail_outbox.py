@@ -30,7 +30,7 @@ class Letter(NamedTuple):
 
 
 async def add(conn: Connection, purpose: Purpose, email: str) -> None:
-    """A letter for an address of the tenant."""
+    """Add a letter for an address of the tenant."""
     await conn.execute(
         "INSERT INTO mail_outbox (org_id, id, purpose, email)"
         " VALUES (current_org_id(), %s, %s, %s)",
@@ -39,7 +39,7 @@ async def add(conn: Connection, purpose: Purpose, email: str) -> None:
 
 
 async def claim(conn: Connection, *, limit: int, again_after: timedelta) -> list[Letter]:
-    """Letters that are due, which nobody else gets before `again_after`.
+    """Claim letters that are due, which nobody else gets before `again_after`.
 
     An invitation is for a user who has not accepted one, a reset for one who has a password.
     """
@@ -70,14 +70,14 @@ async def claim(conn: Connection, *, limit: int, again_after: timedelta) -> list
 
 
 async def done(conn: Connection, letter: Letter) -> None:
-    """It was sent, or nobody wants it."""
+    """Remove a letter that was sent, or that nobody wants."""
     await conn.execute(
         "DELETE FROM mail_outbox WHERE org_id = %s AND id = %s", (letter.org_id, letter.id)
     )
 
 
 async def put_off(conn: Connection, letter: Letter, pause: timedelta) -> None:
-    """It is tried again after `pause`."""
+    """Put a letter off: it is tried again after `pause`."""
     await conn.execute(
         "UPDATE mail_outbox SET next_attempt_at = now() + %s WHERE org_id = %s AND id = %s",
         (pause, letter.org_id, letter.id),
@@ -85,7 +85,7 @@ async def put_off(conn: Connection, letter: Letter, pause: timedelta) -> None:
 
 
 async def give_up(conn: Connection, letter: Letter) -> None:
-    """It is not tried again."""
+    """Give a letter up: it is not tried again."""
     await conn.execute(
         "UPDATE mail_outbox SET gave_up_at = now() WHERE org_id = %s AND id = %s",
         (letter.org_id, letter.id),

@@ -1,4 +1,4 @@
-"""Gives committed events their place: `events.seq`, and the deliveries that follow from it.
+"""The sequence of committed events: `events.seq`, and the deliveries that follow from it.
 
 `events.position` is drawn before an event's transaction commits, so a reader that goes on from a
 position misses what commits late. `seq` is given afterwards, by one owner at a time (the lease
@@ -45,14 +45,14 @@ SELECT (SELECT count(*) FROM stamped), (SELECT count(*) FROM queued)
 
 
 class Sequenced(NamedTuple):
-    """How much one transaction did."""
+    """The work of one transaction."""
 
     events: int
     deliveries: int
 
 
 async def sequence(conn: Connection, epoch: int, *, limit: int) -> Sequenced:
-    """Places up to `limit` events in one transaction. Raises LeaseLost.
+    """Number up to `limit` events in one transaction. Raises LeaseLost.
 
     Only one transaction of this kind runs at a time: each holds the lease's row at its epoch, and a
     successor cannot raise the epoch before it ends.

@@ -1,4 +1,4 @@
-"""Which delivering processes live: each holds an advisory lock of its number.
+"""The delivering processes that live: each holds an advisory lock of its number.
 
 PostgreSQL frees the lock when the process is killed or its session ends for another reason. The
 lock is shared, so that a process whose session ended takes it again while the server still has the

@@ -39,7 +39,7 @@ class Claim(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What became of an attempt. `retry_s`: from now to the next one, where it is pending."""
+    """The outcome of an attempt. `retry_s`: from now to the next one, where it is pending."""
 
     claim: Claim
     state: State
@@ -49,7 +49,7 @@ class Mark:
 
 
 class Backlog(NamedTuple):
-    """How much waits; each count stops at the limit that was asked for."""
+    """The number of waiting rows; each count stops at the limit that was asked for."""
 
     events_without_seq: int
     pending: int
@@ -147,11 +147,12 @@ SELECT (SELECT count(*) FROM (SELECT FROM events WHERE seq IS NULL LIMIT %(limit
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What one claim may take: `rooms` per endpoint, `room` from any other, `limit` in all.
+    """The deliveries that one claim may take: `rooms` per endpoint, `room` from any other, `limit`
+    in all.
 
     Endpoints are asked in the order of their ids, beginning behind `after`. claimer: who claims.
-    living: claimers whose claims hold until their lease ends; None: those of all do. dead_after_s:
-    the claims of others hold for so long, too.
+    living: claimers whose claims hold until their lease ends; None: the claims of all do.
+    dead_after_s: how long the claims of others hold, too.
     """
 
     limit: int
@@ -165,7 +166,7 @@ class Wanted:
 
 
 async def claim(conn: Connection, wanted: Wanted) -> list[Claim]:
-    """Takes due deliveries for `lease_s`, each endpoint's oldest first."""
+    """Take due deliveries for `lease_s`, each endpoint's oldest first."""
     async with conn.cursor(row_factory=args_row(Claim)) as cursor:
         await cursor.execute(
             _CLAIM,
@@ -187,7 +188,7 @@ async def claim(conn: Connection, wanted: Wanted) -> list[Claim]:
 
 
 async def mark(conn: Connection, marks: Sequence[Mark]) -> None:
-    """Writes what became of attempts, in one statement."""
+    """Write what became of attempts, in one statement."""
     await conn.execute(
         _MARK,
         _identities([mark.claim for mark in marks])
@@ -202,19 +203,20 @@ async def mark(conn: Connection, marks: Sequence[Mark]) -> None:
 
 
 async def release(conn: Connection, claims: Sequence[Claim]) -> None:
-    """Gives back what was claimed and not attempted."""
+    """Give back what was claimed and not attempted."""
     await conn.execute(_RELEASE, _identities(claims))
 
 
 async def fail_hopeless(conn: Connection, *, limit: int) -> int:
-    """Gives up what waits for endpoints that were deleted, or has been due for three days without
-    the plan for it; how many rows."""
+    """Fail the deliveries of deleted endpoints, and those that have been due for three days without
+    the plan; return their number.
+    """
     cursor = await conn.execute(_FAIL_HOPELESS, {"limit": limit})
     return cursor.rowcount
 
 
 async def backlog(conn: Connection, *, limit: int) -> Backlog:
-    """What waits, counted up to `limit` each."""
+    """Count what waits, up to `limit` each."""
     async with conn.cursor(row_factory=args_row(Backlog)) as cursor:
         await cursor.execute(_BACKLOG, {"limit": limit})
         row = await cursor.fetchone()

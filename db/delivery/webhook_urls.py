@@ -1,4 +1,4 @@
-"""Where a webhook may be sent: the rule for the column `webhook_endpoints.url`.
+"""The rule for URLs of webhooks, in the column `webhook_endpoints.url`.
 
 A URL is written by a client and called by us from inside our network, so it must not reach what
 only we can reach (server-side request forgery). Registration asks `check_webhook_url`; delivery
@@ -32,7 +32,7 @@ class WebhookUrlError(ValueError):
 
 
 def check_webhook_url(url: str, *, allow_loopback: bool) -> None:
-    """Raises WebhookUrlError unless `url` may be called, as far as its text tells."""
+    """Check that `url` may be called, as far as its text shows."""
     parts = _split(url)
     host = parts.hostname
     if not host:
@@ -54,12 +54,14 @@ def check_webhook_url(url: str, *, allow_loopback: bool) -> None:
 
 
 def is_allowed_address(address: IPv4Address | IPv6Address, *, allow_loopback: bool = False) -> bool:
-    """Whether a webhook may connect to `address`."""
+    """Return whether a webhook may connect to `address`."""
     return is_public_address(address) or (allow_loopback and _is_loopback(address))
 
 
 def is_public_address(address: IPv4Address | IPv6Address) -> bool:
-    """Whether `address` is one host of the public internet, also when it wraps an IPv4 address."""
+    """Return whether `address` is one host of the public internet, also when it wraps an IPv4
+    address.
+    """
     if isinstance(address, IPv6Address):
         inner = _wrapped(address)
         if inner is not None:
@@ -116,7 +118,7 @@ def _is_local_name(host: str) -> bool:
 
 
 def _wrapped(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address that a mapped, 6to4 or NAT64 address leads to."""
+    """Return the IPv4 address that a mapped, 6to4 or NAT64 address leads to."""
     if address in _NAT64:
         return IPv4Address(address.packed[-4:])
     return address.ipv4_mapped or address.sixtofour

@@ -1,1 +1,1 @@
-"""What grows with time: fixes, visits, events, quarantine; and what removes it."""
+"""Tables that grow with time: fixes, visits, events, quarantine; and what removes old rows."""

@@ -37,12 +37,12 @@ SELECT org_id, id, type, occurred_at, data::json
 
 
 async def insert_missing(conn: Connection, events: Sequence[Event]) -> None:
-    """Writes those that are not stored yet, so that their order is the order of `events`."""
+    """Write those that are not stored yet, so that their order is the order of `events`."""
     await _write(conn, f"{_INSERT} ON CONFLICT DO NOTHING", events)
 
 
 async def insert(conn: Connection, events: Sequence[Event]) -> None:
-    """Writes the events so that their order is the order of `events`.
+    """Write the events so that their order is the order of `events`.
 
     Raises psycopg.errors.UniqueViolation where one is stored already: an event is never doubled.
     """
@@ -69,14 +69,14 @@ class ListedEvent(NamedTuple):
 
 
 class EventKey(NamedTuple):
-    """Where a row stands in the list."""
+    """The place of a row in the list."""
 
     seq: int
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events. `type`: one type, or `asset.*` for all that begin so, or `*`.
+    """A filter of events. `type`: one type, or `asset.*` for all that begin so, or `*`.
 
     With `after_seq` the oldest come first, else the newest.
     """
@@ -97,7 +97,7 @@ class EventFilter:
 
 
 async def find(conn: Connection, event_id: UUID) -> ListedEvent | None:
-    """The tenant's event of this id, once it has a `seq`."""
+    """Return the tenant's event of this id, once it has a `seq`."""
     async with conn.cursor(row_factory=args_row(ListedEvent)) as cursor:
         await cursor.execute(
             sql.SQL("SELECT {} FROM events WHERE id = %s AND seq IS NOT NULL").format(_LISTED),
@@ -109,7 +109,7 @@ async def find(conn: Connection, event_id: UUID) -> ListedEvent | None:
 async def listing(
     conn: Connection, wanted: EventFilter, *, after: EventKey | None, limit: int, offset: int
 ) -> list[ListedEvent]:
-    """A page: `limit` rows behind `after`, or behind the first `offset`."""
+    """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
     ascending = wanted.after_seq is not None
     cut = page(conditions, limit, offset)
@@ -129,7 +129,7 @@ async def listing(
 
 
 async def count(conn: Connection, wanted: EventFilter, at_most: int) -> int:
-    """How many events there are; counting ends at `at_most`.
+    """Count the events; counting ends at `at_most`.
 
     `seq` has no gaps: of all types there are as many as the first and the last one tell.
     """
@@ -146,7 +146,7 @@ async def count(conn: Connection, wanted: EventFilter, at_most: int) -> int:
 
 
 async def gone_up_to(conn: Connection) -> int:
-    """The seq of the tenant's last event that is not kept any more, 0 where all are."""
+    """Return the seq of the tenant's last event that is not kept any more, 0 where all are."""
     cursor = await conn.execute(
         "SELECT coalesce(min(seq) - 1, (SELECT event_seq FROM organizations)) FROM events"
     )

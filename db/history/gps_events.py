@@ -53,7 +53,7 @@ _COPY_INTO_GPS_EVENTS = f"COPY gps_events ({_COLUMNS}) FROM STDIN (FORMAT BINARY
 
 
 class FixKey(NamedTuple):
-    """What identifies a fix."""
+    """The identity of a fix."""
 
     tracker_id: UUID
     time_us: int
@@ -61,7 +61,7 @@ class FixKey(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a fix was taken, degrees, as it was decoded."""
+    """The place where a fix was taken, degrees, as it was decoded."""
 
     lat: float
     lon: float
@@ -86,12 +86,14 @@ class Owners:
 
 
 def copy_stream(batch: FixBatch, owners: Owners) -> bytes:
-    """The whole COPY BINARY stream of `batch`. Rows come out grouped by pattern, not in order."""
+    """Return the whole COPY BINARY stream of `batch`. Rows come out grouped by pattern, not in
+    order.
+    """
     return b"".join([_COPY_HEADER, *_pack(batch, owners), _COPY_TRAILER])
 
 
 async def copy_new(conn: Connection, stream: bytes) -> None:
-    """Appends the fixes of `stream`, none of which may be stored yet.
+    """Append the fixes of `stream`, none of which may be stored yet.
 
     Raises psycopg.errors.UniqueViolation where one is.
     """
@@ -100,7 +102,7 @@ async def copy_new(conn: Connection, stream: bytes) -> None:
 
 
 async def stored(conn: Connection, fixes: Sequence[FixKey]) -> dict[FixKey, Place]:
-    """Those of the fixes that are stored, with their places."""
+    """Return the fixes that are stored, with their places."""
     cursor = await conn.execute(
         """
         SELECT known.tracker_id, (extract(epoch FROM known.time) * 1000000)::bigint, known.seq,
@@ -124,7 +126,7 @@ UPDATE gps_events SET flags = flags & ~%s::smallint | %s::smallint
 
 
 async def mark_suspect(conn: Connection, fixes: Mapping[FixKey, bool]) -> None:
-    """Sets the flag `suspect` of stored fixes, or takes it from them."""
+    """Set the flag `suspect` of stored fixes, or clear it."""
     for flag in (True, False):
         concerned = [fix for fix, is_suspect in fixes.items() if is_suspect is flag]
         if concerned:
@@ -133,14 +135,14 @@ async def mark_suspect(conn: Connection, fixes: Mapping[FixKey, bool]) -> None:
 
 
 def _by_identity(fixes: Sequence[FixKey]) -> tuple[object, ...]:
-    """Their trackers, times and seqs, and the span of the times."""
+    """Return the trackers, times and seqs of fixes, and the span of the times."""
     times = [to_datetime(fix.time_us) for fix in fixes]
     trackers, seqs = [fix.tracker_id for fix in fixes], [fix.seq for fix in fixes]
     return trackers, times, seqs, min(times), max(times)
 
 
 class PastFix(NamedTuple):
-    """What judging needs of a stored fix, and whose it was."""
+    """A stored fix as judging needs it, and its asset."""
 
     asset_id: UUID
     tracker_id: UUID
@@ -189,7 +191,7 @@ class PastSpan(NamedTuple):
 
 
 async def past(conn: Connection, spans: Sequence[PastSpan], most: int) -> list[PastFix]:
-    """By asset, in order of time and seq; of an asset not more than `most`."""
+    """Read the past by asset, in order of time and seq; of an asset not more than `most`."""
     columns = [list(column) for column in zip(*spans, strict=True)]
     edges = (min(span.since for span in spans), max(span.until for span in spans))
     cursor = await conn.execute(_PAST, (*columns, *edges, most))
@@ -219,7 +221,9 @@ SELECT assignment.asset_id, fix.tracker_id, (extract(epoch FROM fix.time) * 1000
 async def following(
     conn: Connection, org_id: UUID, asset_id: UUID, after: tuple[datetime, int], most: int
 ) -> list[PastFix]:
-    """The next fixes of an asset after the one of this time and seq, in order; at most `most`."""
+    """Return the next fixes of an asset after the one of this time and seq, in order; at most
+    `most`.
+    """
     time, seq = after
     values = {"org_id": org_id, "asset_id": asset_id, "time": time, "seq": seq, "most": most}
     cursor = await conn.execute(_FOLLOWING, values)
@@ -228,7 +232,9 @@ async def following(
 
 @cache
 def _layout(known: int) -> tuple[np.dtype[np.void], bytes]:
-    """The dtype of a row with this pattern, without `attributes`, and such a row, lengths set."""
+    """Return the dtype of a row with this pattern, without `attributes`, and such a row, lengths
+    set.
+    """
     fields: list[tuple[str, str]] = [("fields", ">i2")]
     lengths: dict[str, int] = {"fields": _FIELDS}
     for name, kind in _REQUIRED + _OPTIONAL:
@@ -278,7 +284,7 @@ def _pack_rows(
 
 
 def _with_null(rows: NDArray[np.void]) -> bytes:
-    """The rows, each with the length -1 for `attributes` behind it."""
+    """Return the rows, each with the length -1 for `attributes` behind it."""
     size = rows.dtype.itemsize
     ended = np.full((len(rows), size + 4), 0xFF, np.uint8)
     ended[:, :size] = rows.view(np.uint8).reshape(len(rows), size)

@@ -102,7 +102,7 @@ class StoredFix(NamedTuple):
 
 
 class FixKey(NamedTuple):
-    """Where a row stands in the list."""
+    """The place of a row in the list."""
 
     time: datetime
     tracker_id: UUID
@@ -111,7 +111,9 @@ class FixKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FixFilter:
-    """Which fixes: time in [since, until), of a tracker, of an asset, within visits of a zone."""
+    """A filter of fixes: time in [since, until), of a tracker, of an asset, within visits of a
+    zone.
+    """
 
     tracker_id: UUID | None = None
     asset_id: UUID | None = None
@@ -120,7 +122,7 @@ class FixFilter:
     until: datetime | None = None
 
     def spans(self) -> Spans:
-        """None: it says nothing but when."""
+        """Return no values: the row says nothing but when."""
         if self.zone_id is not None:
             return self._visits_in_zone()
         if self.asset_id is not None:
@@ -130,7 +132,7 @@ class FixFilter:
         return None
 
     def window(self) -> Conditions:
-        """The bounds in time, of `g`."""
+        """Return the bounds in time, of `g`."""
         conditions = Conditions()
         if self.since is not None:
             conditions.add("g.time >= %(since)s", since=self.since)
@@ -181,7 +183,7 @@ class FixFilter:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Which page: `limit` rows behind `after`, or behind the first `offset`."""
+    """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
 
     descending: bool
     after: FixKey | None
@@ -190,7 +192,7 @@ class Cut:
 
 
 async def listing(conn: Connection, wanted: FixFilter, cut: Cut) -> list[StoredFix]:
-    """A page."""
+    """Return a page."""
     spans = await _spans(conn, wanted)
     if wanted.spans() is None:
         for stretch in await _stretches(conn, wanted, cut):
@@ -209,7 +211,9 @@ async def _spans(conn: Connection, wanted: FixFilter) -> Spans:
 
 
 async def _stretches(conn: Connection, wanted: FixFilter, cut: Cut) -> Iterator[FixFilter]:
-    """Ever longer ones that begin where the page does, as long as they are shorter than all."""
+    """Yield ever longer stretches of time that begin where the page does, as long as they are
+    shorter than all.
+    """
     if cut.descending:
         end = cut.after.time if cut.after is not None else wanted.until or datetime.now(UTC)
         return _back_from(end, wanted)
@@ -239,7 +243,7 @@ def _lengths() -> Iterator[timedelta]:
 
 
 async def _oldest(conn: Connection, wanted: FixFilter) -> datetime | None:
-    """The time of the first fix of any tracker within the window."""
+    """Return the time of the first fix of any tracker within the window."""
     window = wanted.window()
     cursor = await conn.execute(_OLDEST.format(more=window.and_also()), window.values)
     row = await cursor.fetchone()
@@ -269,7 +273,7 @@ async def _page(
 
 
 async def count(conn: Connection, wanted: FixFilter, at_most: int) -> int:
-    """How many fixes there are; counting ends at `at_most`."""
+    """Count the fixes; counting ends at `at_most`."""
     source, values = _source(await _spans(conn, wanted), wanted.window())
     statement = sql.SQL("SELECT count(*) FROM ({} LIMIT %(at_most)s) AS counted").format(source)
     cursor = await conn.execute(statement, values | {"at_most": at_most, "reach": at_most})
@@ -281,7 +285,7 @@ async def count(conn: Connection, wanted: FixFilter, at_most: int) -> int:
 def _source(
     spans: Spans, conditions: Conditions, *, descending: bool = True
 ) -> tuple[sql.Composable, dict[str, object]]:
-    """A SELECT of the wanted fixes as `g`, each span at most `%(reach)s` deep."""
+    """Return a SELECT of the wanted fixes as `g`, each span at most `%(reach)s` deep."""
     if spans is None:
         everything = sql.SQL("SELECT {} FROM gps_events g {}")
         return everything.format(_FIX, conditions.where()), dict(conditions.values)

@@ -40,7 +40,9 @@ class NewMessage:
 
 
 async def put(conn: Connection, message: NewMessage) -> None:
-    """Once the caller's transaction commits, ingest deals with it. Not under a tenant: None."""
+    """Put a message into the inbox: ingest reads it once the caller's transaction commits. Not
+    under a tenant: None.
+    """
     await conn.execute(
         "INSERT INTO inbox (org_id, topic, payload, quarantine_id) VALUES (%s, %s, %s, %s)",
         (message.org_id, message.topic, message.payload, message.released_id),
@@ -50,7 +52,9 @@ async def put(conn: Connection, message: NewMessage) -> None:
 async def waiting(
     conn: Connection, max_messages: int, max_bytes: int, but: Sequence[int] = ()
 ) -> list[InboxMessage]:
-    """The oldest messages within both bounds; one at least, if any waits. but: ids of others."""
+    """Return the oldest messages within both bounds; one at least, if any waits. but: ids of
+    others.
+    """
     cursor = await conn.execute(
         """
         SELECT topic, payload, id, quarantine_id,
@@ -68,7 +72,9 @@ async def waiting(
 
 
 async def settle(conn: Connection, messages: Sequence[InboxMessage]) -> None:
-    """Inside the transaction that stored or refused them, after `quarantine.keep`."""
+    """Remove messages inside the transaction that stored or rejected them, after
+    `quarantine.keep`.
+    """
     if not messages:
         return
     await quarantine.forget_released(

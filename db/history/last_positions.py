@@ -1,9 +1,9 @@
-"""Where assets were last, and when trackers were last heard of: newest fixes, from the newest end.
+"""The last positions of assets, and the last times of trackers: newest fixes, from the newest end.
 
 History is cut by time into pieces, and a look-up that is not bounded in time opens all of them, for
 each asset again. So a page of assets is looked up in the last two days first, and what is not found
-there in the last `HORIZON`; further back only one asset is looked up. A fix that is held to be
-wrong (`suspect`) is no position.
+there in the last `HORIZON`; further back only one asset is looked up. A fix that is `suspect`
+is no position.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ SELECT wanted.id, newest.time
 
 
 class Position(NamedTuple):
-    """Where an asset was, and whose fix says so."""
+    """The position of an asset, and the fix that shows it."""
 
     tracker_id: UUID
     time: datetime
@@ -63,13 +63,15 @@ class Position(NamedTuple):
 
 
 async def of_assets(conn: Connection, asset_ids: Sequence[UUID]) -> dict[UUID, Position]:
-    """The last position of each asset that has one; of several assets, within `HORIZON`."""
+    """Return the last position of each asset that has one; of several assets, within `HORIZON`."""
     rows = await _newest(conn, _OF_ASSETS, asset_ids)
     return {row[0]: Position(*row[1:]) for row in rows}
 
 
 async def of_trackers(conn: Connection, tracker_ids: Sequence[UUID]) -> dict[UUID, datetime]:
-    """The time of the newest fix of each tracker that has one; of several, within `HORIZON`."""
+    """Return the time of the newest fix of each tracker that has one; of several,
+    within `HORIZON`.
+    """
     return dict(await _newest(conn, _OF_TRACKERS, tracker_ids))
 
 

@@ -1,4 +1,4 @@
-"""What could not be stored as a fix, kept with the reason: what ingest writes of it.
+"""Quarantine as ingest writes it: messages that could not be stored as fixes, with the reason.
 
 The same refusal of the same bytes is one row that counts how often it was seen: a message that the
 broker hands over again after a crash is not kept twice. How much is kept of a tracker in a day is
@@ -29,7 +29,7 @@ NO_TRACKER = UUID(int=0)  # in quarantine_usage: all that has no organization
 
 @dataclass(frozen=True, slots=True)
 class DailyBound:
-    """How many messages, and how many bytes of them, are kept of one day (UTC)."""
+    """The bound of messages, and of their bytes, that are kept of one day (UTC)."""
 
     rows: int
     bytes: int
@@ -51,7 +51,7 @@ DEFAULT_BOUNDS = Bounds()
 
 @dataclass(frozen=True)
 class Refusal:
-    """What one message, or the fixes at `positions` of its array, were refused for.
+    """A reason for which one message, or the fixes at `positions` of its array, were rejected.
 
     One for each reason of a message, however many of its fixes: the payload is kept once.
     org_id and tracker_id are None where the sender is not known; detail is that of the first fix.
@@ -93,13 +93,15 @@ class Refusal:
 
     @property
     def usage_key(self) -> UUID:
-        """Whose bound it counts against: a tracker's, an organization's or nobody's."""
+        """The key of the bound that the rejection counts against: a tracker's, an organization's or
+        nobody's.
+        """
         if self.org_id is None:
             return NO_TRACKER
         return self.org_id if self._may_be_our_fault else self.tracker_id or NO_TRACKER
 
     def bound(self, bounds: Bounds) -> DailyBound:
-        """The bound that it counts against."""
+        """Return the bound that it counts against."""
         if self.usage_key == NO_TRACKER:
             return bounds.without_organization
         return bounds.refused_by_database if self._may_be_our_fault else bounds.of_tracker
@@ -115,7 +117,7 @@ async def keep(
     received_at: datetime,
     bounds: Bounds = DEFAULT_BOUNDS,
 ) -> set[bytes]:
-    """Writes the refusals, or counts them up where they are known or beyond the bound.
+    """Write the rejections, or count them up where they are known or beyond the bound.
 
     Returns the digests of those beyond the bound, of which no row tells but the counter's.
     """
@@ -145,7 +147,7 @@ async def keep(
 
 
 async def forget_released(conn: Connection, ids: Sequence[UUID]) -> None:
-    """Removes rows whose messages were judged again, except those that `keep` brought back."""
+    """Remove rows whose messages were judged again, except those that `keep` brought back."""
     if ids:
         await conn.execute(
             "DELETE FROM quarantine WHERE id = ANY (%s) AND released_at IS NOT NULL", (list(ids),)
@@ -153,7 +155,7 @@ async def forget_released(conn: Connection, ids: Sequence[UUID]) -> None:
 
 
 async def remove_older(conn: Connection, before: datetime, limit: int) -> int:
-    """Removes up to `limit` rows last seen before then, and returns how many they were.
+    """Remove up to `limit` rows last seen before then, and return their number.
 
     What waits in the inbox stays, and what another transaction is busy with.
     """
@@ -174,7 +176,7 @@ async def remove_older(conn: Connection, before: datetime, limit: int) -> int:
 
 @dataclass(slots=True)
 class _Usage:
-    """How much of a day is kept, by tracker."""
+    """The messages kept of a day, by tracker."""
 
     day: date
     bounds: Bounds
@@ -182,7 +184,7 @@ class _Usage:
     changed: set[UUID] = field(default_factory=set)
 
     def takes(self, refusal: Refusal) -> bool:
-        """Whether there is room for one more, which then counts.
+        """Return whether there is room for one more, which then counts.
 
         What was released is always taken: it was kept before.
         """
@@ -231,7 +233,7 @@ async def _known(conn: Connection, digests: Iterable[bytes]) -> set[bytes]:
 
 
 async def _rename_released(conn: Connection, refusals: Iterable[Refusal]) -> None:
-    """A row that was released and is refused for another reason by now is that refusal's row."""
+    """Give a released row the new reason, if the message is rejected for another reason by now."""
     first = {r.released_id: r for r in reversed(list(refusals)) if r.released_id is not None}
     for released_id, refusal in first.items():
         await conn.execute(
@@ -254,7 +256,9 @@ async def _rename_released(conn: Connection, refusals: Iterable[Refusal]) -> Non
 
 
 def _counter(refusal: Refusal, day: date) -> tuple[bytes, Refusal]:
-    """The digest and the row that counts what is not kept, for the same reason on the same day."""
+    """Return the digest and the row that counts what is not kept, for the same reason on the same
+    day.
+    """
     key = f"counts only\0{refusal.usage_key}\0{refusal.reason}\0{day}"
     detail = f"beyond what is kept of {day}: counted only"
     counter = replace(
@@ -309,5 +313,5 @@ async def _write(conn: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
 
 
 def _storable(text: str) -> str:
-    """PostgreSQL keeps no NUL in a text."""
+    """Replace NUL in a text, which PostgreSQL does not keep."""
     return text.replace("\0", "\\0")

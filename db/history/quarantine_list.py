@@ -48,7 +48,7 @@ class Quarantined(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class QuarantineFilter:
-    """Which rows; last received in [since, until)."""
+    """A filter of rows; last received in [since, until)."""
 
     reason: str | None = None
     tracker_id: UUID | None = None
@@ -77,7 +77,7 @@ async def listing(
     limit: int,
     offset: int,
 ) -> list[Quarantined]:
-    """A page: `limit` rows behind `after`, or behind the first `offset`."""
+    """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
     cut = page(conditions, limit, offset)
     _KEY.go_on(conditions, order, after)
@@ -90,7 +90,7 @@ async def listing(
 
 
 async def count(conn: Connection, wanted: QuarantineFilter, at_most: int) -> int:
-    """How many rows there are; counting ends at `at_most`."""
+    """Count the rows; counting ends at `at_most`."""
     conditions = wanted.conditions()
     statement = sql.SQL(
         "SELECT count(*) FROM (SELECT FROM quarantine {} LIMIT %(at_most)s) AS counted"
@@ -102,7 +102,7 @@ async def count(conn: Connection, wanted: QuarantineFilter, at_most: int) -> int
 
 
 async def find(conn: Connection, row_id: UUID, *, lock: bool = False) -> Quarantined | None:
-    """The row of this id; `lock` keeps it as it is until the transaction ends."""
+    """Return the row of this id; `lock` keeps it as it is until the transaction ends."""
     statement = sql.SQL("SELECT {} FROM quarantine WHERE id = %s {}").format(
         _COLUMNS, sql.SQL("FOR UPDATE" if lock else "")
     )
@@ -112,14 +112,14 @@ async def find(conn: Connection, row_id: UUID, *, lock: bool = False) -> Quarant
 
 
 async def payload(conn: Connection, row_id: UUID) -> bytes | None:
-    """The bytes of a row, as far as they are kept."""
+    """Return the bytes of a row, as far as they are kept."""
     cursor = await conn.execute("SELECT payload FROM quarantine WHERE id = %s", (row_id,))
     row = await cursor.fetchone()
     return None if row is None else row[0]
 
 
 async def release(conn: Connection, row_id: UUID) -> Released:
-    """Hands the message to ingest once more; the row waits for what becomes of it."""
+    """Hand the message to ingest once more; the row waits for what becomes of it."""
     cursor = await conn.execute(
         "SELECT org_id, topic, payload, released_at FROM quarantine WHERE id = %s FOR UPDATE",
         (row_id,),
@@ -141,7 +141,7 @@ async def release(conn: Connection, row_id: UUID) -> Released:
 
 
 async def drop(conn: Connection, row_id: UUID) -> Literal["dropped", "not found", "waiting"]:
-    """Removes a row for ever, unless it waits to be judged again."""
+    """Remove a row for ever, unless it waits to be judged again."""
     cursor = await conn.execute(
         "DELETE FROM quarantine WHERE id = %s AND released_at IS NULL", (row_id,)
     )

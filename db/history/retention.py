@@ -1,4 +1,4 @@
-"""Removes data that has grown old, a bounded piece at a time, as opsc_deliver.
+"""The removal of old data, a bounded piece at a time, as opsc_deliver.
 
 Positions go by whole chunks where they are too old for the installation, and by rows where they are
 too old for their organization only. Events go from their beginning on, so that no gap comes between
@@ -19,7 +19,7 @@ _CHECKPOINTS_OF_ASSET = 200
 
 
 class Days(NamedTuple):
-    """How long each kind of data is kept. None: for ever."""
+    """The days for which each kind of data is kept. None: for ever."""
 
     positions: int | None
     events: int | None
@@ -27,7 +27,7 @@ class Days(NamedTuple):
 
 
 class OrganizationDays(NamedTuple):
-    """What an organization has set for itself, None where nothing."""
+    """The days that an organization has set for itself, None where nothing."""
 
     org_id: UUID
     positions: int | None
@@ -36,14 +36,14 @@ class OrganizationDays(NamedTuple):
 
 
 async def begin(conn: Connection) -> bool:
-    """Takes the work on until `end`, or the end of the connection. False: somebody else has it."""
+    """Take the work on until `end`, or the end of the connection. False: somebody else has it."""
     cursor = await conn.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,))
     row = await cursor.fetchone()
     return row is not None and row[0]
 
 
 async def end(conn: Connection) -> None:
-    """Lets others do the work."""
+    """Let others do the work."""
     await conn.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
 
 
@@ -55,7 +55,7 @@ class Chunk(NamedTuple):
 
 
 async def chunks(conn: Connection) -> list[Chunk]:
-    """All of them, the oldest first."""
+    """Return all of them, the oldest first."""
     cursor = await conn.execute(
         "SELECT range_start, range_end FROM timescaledb_information.chunks"
         " WHERE hypertable_name = 'gps_events' ORDER BY range_start"
@@ -64,7 +64,7 @@ async def chunks(conn: Connection) -> list[Chunk]:
 
 
 async def organizations(conn: Connection) -> list[OrganizationDays]:
-    """All of them."""
+    """Return all of them."""
     async with conn.cursor(row_factory=args_row(OrganizationDays)) as cursor:
         await cursor.execute(
             "SELECT org_id, positions_days, events_days, audit_days FROM organizations"
@@ -89,7 +89,7 @@ SELECT DISTINCT assignment.org_id, assignment.asset_id, %(until)s::timestamptz
 
 
 async def drop_oldest_chunk(conn: Connection, before: datetime) -> int:
-    """Drops the oldest chunk of fixes that has none since `before`; how many it were, 0 or 1.
+    """Drop the oldest chunk of fixes that has none since `before`; how many it were, 0 or 1.
 
     Raises psycopg.errors.LockNotAvailable where somebody reads it: whoever wants it next would wait
     for us.
@@ -132,7 +132,7 @@ SELECT count(*) FROM gone
 
 
 async def remove_positions(conn: Connection, org_id: UUID, chunk: Chunk, limit: int) -> int:
-    """Removes up to `limit` fixes of an organization from (a part of) a chunk; how many it were.
+    """Remove up to `limit` fixes of an organization from (a part of) a chunk; how many it were.
 
     Of one chunk at a time: from a statement about many, PostgreSQL may read all of them.
     """
@@ -153,7 +153,7 @@ DELETE FROM asset_checkpoints WHERE (org_id, asset_id, time, seq) IN (
 
 
 async def remove_checkpoints(conn: Connection, limit: int) -> int:
-    """Removes up to `limit` checkpoints after which fixes are gone; how many it were."""
+    """Remove up to `limit` checkpoints after which fixes are gone; how many it were."""
     values = {"of_asset": _CHECKPOINTS_OF_ASSET, "limit": limit}
     return (await conn.execute(_REMOVE_CHECKPOINTS, values)).rowcount
 
@@ -180,13 +180,13 @@ SELECT count(*) FROM gone
 
 
 async def remove_events(conn: Connection, org_id: UUID, before: datetime, limit: int) -> int:
-    """Removes up to `limit` events of an organization, with their deliveries; how many events."""
+    """Remove up to `limit` events of an organization, with their deliveries; how many events."""
     values = {"org_id": org_id, "before": before, "limit": limit}
     return await _number(conn, _REMOVE_EVENTS, values)
 
 
 async def remove_audit_events(conn: Connection, org_id: UUID, before: datetime, limit: int) -> int:
-    """Removes up to `limit` audit events of an organization, the oldest first; how many it were."""
+    """Remove up to `limit` audit events of an organization, the oldest first; how many it were."""
     cursor = await conn.execute(
         """
         DELETE FROM audit_events WHERE org_id = %(org_id)s AND seq IN (
@@ -199,7 +199,7 @@ async def remove_audit_events(conn: Connection, org_id: UUID, before: datetime, 
 
 
 async def cuts(conn: Connection, assets: Sequence[tuple[UUID, UUID]]) -> dict[UUID, datetime]:
-    """Of those of the assets (org_id, asset_id) that have lost fixes, before when."""
+    """Return, for assets (org_id, asset_id) that have lost fixes, the time before which."""
     cursor = await conn.execute(
         """
         SELECT known.asset_id, known.before
@@ -212,8 +212,9 @@ async def cuts(conn: Connection, assets: Sequence[tuple[UUID, UUID]]) -> dict[UU
 
 
 async def change(conn: Connection, days: dict[str, int | None]) -> Days | None:
-    """Sets `positions`, `events` and `audit` as far as they are given, as opsc_owner for a tenant;
-    the days as they are then. None: no such organization."""
+    """Set `positions`, `events` and `audit` as far as they are given, as opsc_owner for a tenant,
+    and return the days then. None: no such organization.
+    """
     async with conn.cursor(row_factory=args_row(Days)) as cursor:
         await cursor.execute(
             """

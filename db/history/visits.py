@@ -103,7 +103,7 @@ class VisitNotOpen(Exception):
     """Visits that our state holds to be open are not open in the database."""
 
     def __init__(self, wanted: int, found: int) -> None:
-        super().__init__(f"{found} of {wanted} visits are open, which all were held to be")
+        super().__init__(f"{found} of {wanted} visits are open, and all should be")
         self.wanted = wanted
         self.found = found
 
@@ -133,14 +133,14 @@ _AMEND = sql.SQL(
 
 
 async def insert(conn: Connection, visits: Sequence[Visit]) -> None:
-    """Raises psycopg.errors.UniqueViolation where a visit is stored already."""
+    """Raise psycopg.errors.UniqueViolation where a visit is stored already."""
     if not visits:
         return
     await conn.execute(_INSERT, [list(column) for column in zip(*visits, strict=True)])
 
 
 async def amend(conn: Connection, visits: Sequence[Visit]) -> None:
-    """Writes visits, over what was stored of them."""
+    """Write visits, over what was stored of them."""
     if not visits:
         return
     ended_first = sorted(visits, key=lambda visit: visit.left_at is None and not visit.retracted)
@@ -149,7 +149,7 @@ async def amend(conn: Connection, visits: Sequence[Visit]) -> None:
 
 
 async def close(conn: Connection, departures: Sequence[Departure]) -> None:
-    """Raises VisitNotOpen unless every one of the visits was open."""
+    """Raise VisitNotOpen unless every one of the visits was open."""
     if not departures:
         return
     cursor = await conn.execute(
@@ -176,7 +176,7 @@ async def close(conn: Connection, departures: Sequence[Departure]) -> None:
 
 
 async def mark_dwelled(conn: Connection, dwellings: Sequence[Dwelling]) -> None:
-    """Raises VisitNotOpen unless every one of the visits is open: before `close`."""
+    """Raise VisitNotOpen unless every one of the visits is open: before `close`."""
     if not dwellings:
         return
     cursor = await conn.execute(
@@ -194,7 +194,7 @@ async def mark_dwelled(conn: Connection, dwellings: Sequence[Dwelling]) -> None:
 
 
 async def mark_overspeed(conn: Connection, found: Sequence[Overspeed]) -> None:
-    """Raises VisitNotOpen unless every one of the visits is open: before `close`."""
+    """Raise VisitNotOpen unless every one of the visits is open: before `close`."""
     if not found:
         return
     cursor = await conn.execute(
@@ -227,8 +227,9 @@ SELECT {}
 async def within(
     conn: Connection, wanted: Sequence[tuple[UUID, UUID, datetime, datetime]]
 ) -> list[Visit]:
-    """Of assets (org_id, asset_id, since, until) the visits that were not over before, and those
-    that fixes since then have opened; retracted ones too. Of later ones only those that are open.
+    """Read the visits of assets (org_id, asset_id, since, until) that were not over before, and
+    those that fixes since then have opened; retracted ones too. Of later ones only those that are
+    open.
     """
     cursor = await conn.execute(_PAST, [list(column) for column in zip(*wanted, strict=True)])
     return [Visit(*row) for row in await cursor.fetchall()]
@@ -270,10 +271,10 @@ class ListedVisit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class VisitFilter:
-    """Which visits: those that share an instant with [since, until), of an asset, in a zone.
+    """A filter of visits: those that share an instant with [since, until), of an asset, in a zone.
 
-    open: those that last, or those that have ended. retracted: those that were known once and never
-    were, instead of the others.
+    open: those that last, or those that have ended. retracted: only retracted visits, instead of
+    the others.
     """
 
     asset_id: UUID | None = None
@@ -303,7 +304,7 @@ class VisitFilter:
 
 
 async def find(conn: Connection, visit_id: UUID) -> ListedVisit | None:
-    """The tenant's visit of this id."""
+    """Return the tenant's visit of this id."""
     async with conn.cursor(row_factory=args_row(ListedVisit)) as cursor:
         await cursor.execute(
             sql.SQL("SELECT {} FROM visits WHERE id = %s").format(_LISTED), (visit_id,)
@@ -320,7 +321,7 @@ async def listing(
     limit: int,
     offset: int,
 ) -> list[ListedVisit]:
-    """A page: `limit` rows behind `after`, or behind the first `offset`."""
+    """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
     cut = page(conditions, limit, offset)
     _KEY.go_on(conditions, order, after)
@@ -333,7 +334,7 @@ async def listing(
 
 
 async def count(conn: Connection, wanted: VisitFilter, at_most: int) -> int:
-    """How many visits there are; counting ends at `at_most`."""
+    """Count the visits; counting ends at `at_most`."""
     conditions = wanted.conditions()
     statement = sql.SQL(
         "SELECT count(*) FROM (SELECT FROM visits {} LIMIT %(at_most)s) AS counted"

@@ -16,7 +16,7 @@ class VitalSigns(NamedTuple):
 
 
 async def read(conn: Connection) -> VitalSigns:
-    """The figures of all organizations, as opsc_ingest or a superuser."""
+    """Return the figures of all organizations, as opsc_ingest or a superuser."""
     async with conn.cursor(row_factory=args_row(VitalSigns)) as cursor:
         await cursor.execute(
             """

@@ -35,8 +35,9 @@ class ApiKey(NamedTuple):
 
 
 async def find(conn: Connection, key_id: UUID, *, lock: bool = False) -> ApiKey | None:
-    """The tenant's key of this id, unless it is revoked; with `lock` nobody else changes it until
-    the transaction ends."""
+    """Return the tenant's key of this id, unless it is revoked; with `lock` nobody else changes it
+    until the transaction ends.
+    """
     query = sql.SQL("SELECT {} FROM api_keys WHERE id = %s AND revoked_at IS NULL {}").format(
         _COLUMNS, sql.SQL("FOR UPDATE" if lock else "")
     )
@@ -48,7 +49,7 @@ async def find(conn: Connection, key_id: UUID, *, lock: bool = False) -> ApiKey 
 async def listing(
     conn: Connection, *, order: Order = NEWEST_FIRST, after: RowKey | None, limit: int, offset: int
 ) -> list[ApiKey]:
-    """A page: `limit` rows behind `after`, or behind the first `offset`."""
+    """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = Conditions()
     conditions.add("revoked_at IS NULL")
     cut = page(conditions, limit, offset)
@@ -62,7 +63,7 @@ async def listing(
 
 
 async def count(conn: Connection) -> int:
-    """How many keys the tenant has now."""
+    """Count the keys of the tenant."""
     cursor = await conn.execute("SELECT count(*) FROM api_keys WHERE revoked_at IS NULL")
     row = await cursor.fetchone()
     assert row is not None  # an aggregate without GROUP BY
@@ -70,7 +71,7 @@ async def count(conn: Connection) -> int:
 
 
 async def insert(conn: Connection, key: ApiKey, key_hash: bytes) -> None:
-    """A new row."""
+    """Insert a new row."""
     await conn.execute(
         """
         INSERT INTO api_keys (org_id, id, user_id, name, scopes, secret_hash, last4, created_at,
@@ -85,7 +86,7 @@ async def insert(conn: Connection, key: ApiKey, key_hash: bytes) -> None:
 async def rotate(
     conn: Connection, key_id: UUID, key_hash: bytes, last4: str, overlap: timedelta
 ) -> ApiKey:
-    """Another secret for a key that there is; the one before is good for `overlap` more.
+    """Rotate a key's secret; the one before is good for `overlap` more.
 
     One that was still good from an earlier rotation ends at once.
     """
@@ -106,7 +107,7 @@ async def rotate(
 
 
 async def revoke(conn: Connection, key_id: UUID) -> None:
-    """Ends a key."""
+    """Revoke a key."""
     await conn.execute(
         """
         UPDATE api_keys SET revoked_at = now(), updated_at = now()
@@ -117,7 +118,7 @@ async def revoke(conn: Connection, key_id: UUID) -> None:
 
 
 async def revoke_all(conn: Connection, user_id: UUID) -> None:
-    """Ends all keys that act as a user."""
+    """Revoke all keys that act as a user."""
     await conn.execute(
         """
         UPDATE api_keys SET revoked_at = now(), updated_at = now()
@@ -128,7 +129,7 @@ async def revoke_all(conn: Connection, user_id: UUID) -> None:
 
 
 async def note_use(conn: Connection, key_ids: Sequence[UUID]) -> None:
-    """They were used just now."""
+    """Note that keys were used just now."""
     await conn.execute(
         """
         UPDATE api_keys SET last_used_at = now()

@@ -1,4 +1,4 @@
-"""Whose a credential is, and what they may now: asked before the organization is known.
+"""The owners of credentials, and their present rights: asked before the organization is known.
 
 One look-up is one round trip. It goes through functions of the owner, which take a hash, ids or an
 address and give ids: the application's role sees no row of anybody by it. None: there is no such
@@ -16,7 +16,7 @@ from db.identity.users import Role
 
 
 class Standing(NamedTuple):
-    """What a credential is good for at this moment."""
+    """The rights of a credential at this moment."""
 
     org_id: UUID
     user_id: UUID
@@ -27,33 +27,35 @@ class Standing(NamedTuple):
 
 
 async def of_api_key(conn: Connection, key_hash: bytes) -> Standing | None:
-    """By the hash of an API key."""
+    """Find a credential by the hash of an API key."""
     async with conn.cursor(row_factory=args_row(Standing)) as cursor:
         await cursor.execute("SELECT * FROM caller_of_api_key(%s)", (key_hash,))
         return await cursor.fetchone()
 
 
 async def of_session(conn: Connection, cookie_hash: bytes, idle: timedelta) -> Standing | None:
-    """By the hash of a session's cookie; one that was not used for `idle` is over."""
+    """Find a credential by the hash of a session's cookie; a session that was not used for `idle`
+    is over.
+    """
     async with conn.cursor(row_factory=args_row(Standing)) as cursor:
         await cursor.execute("SELECT * FROM caller_of_session(%s, %s)", (cookie_hash, idle))
         return await cursor.fetchone()
 
 
 async def of_sign_in(conn: Connection, org_id: UUID, sign_in_id: UUID) -> Standing | None:
-    """Of an access token, by what it says of itself."""
+    """Find the credential of an access token, by the token's claims."""
     async with conn.cursor(row_factory=args_row(Standing)) as cursor:
         await cursor.execute("SELECT * FROM caller_of_sign_in(%s, %s)", (org_id, sign_in_id))
         return await cursor.fetchone()
 
 
 async def org_of_refresh_token(conn: Connection, token_hash: bytes) -> UUID | None:
-    """The organization that gave a refresh token, whether it is still good or not."""
+    """Return the organization that gave a refresh token, whether it is still good or not."""
     return await _org(conn, "SELECT org_of_refresh_token(%s)", token_hash)
 
 
 async def org_of_link(conn: Connection, token_hash: bytes) -> UUID | None:
-    """The organization of an invitation or a password reset."""
+    """Return the organization of an invitation or a password reset."""
     return await _org(conn, "SELECT org_of_user_link(%s)", token_hash)
 
 

@@ -1,6 +1,6 @@
-"""How often signing in failed of late, counted in PostgreSQL, so for all processes alike.
+"""Recent failures to sign in, counted in PostgreSQL, so for all processes alike.
 
-Each key has a count that runs out with time, so many of which are free; beyond them each failure
+Each key has a count that runs out with time. Some failures are free; beyond them each failure
 blocks the key for twice as long as the one before. A try is counted before it is judged, and taken
 back where it was good: so tries at the same time come one after the other. A try while the key is
 blocked is not counted, and makes nothing worse.
@@ -15,7 +15,7 @@ _MOST_DOUBLINGS = 20
 
 
 class Allowance(NamedTuple):
-    """How many failures are free, after how long one is forgotten, and the longest block."""
+    """The number of free failures, the time after which one is forgotten, and the longest block."""
 
     free: int
     forgotten_after_s: float
@@ -30,7 +30,7 @@ class Admission(NamedTuple):
 
 
 async def count(conn: Connection, key: bytes, allowance: Allowance) -> Admission:
-    """Counts a try."""
+    """Count a try."""
     cursor = await conn.execute(
         """
         INSERT INTO sign_in_failures AS f (key, failures, counted_at, blocked_until, was_admitted)
@@ -65,7 +65,7 @@ async def count(conn: Connection, key: bytes, allowance: Allowance) -> Admission
 
 
 async def take_back(conn: Connection, key: bytes) -> None:
-    """The try that was counted last was good."""
+    """Take back the last counted try, which was good."""
     await conn.execute(
         """
         UPDATE sign_in_failures
@@ -77,7 +77,7 @@ async def take_back(conn: Connection, key: bytes) -> None:
 
 
 async def forget(conn: Connection, key: bytes) -> None:
-    """Nothing has failed."""
+    """Forget all failures."""
     await conn.execute(
         """
         UPDATE sign_in_failures SET failures = 0, blocked_until = clock_timestamp() WHERE key = %s
@@ -87,7 +87,7 @@ async def forget(conn: Connection, key: bytes) -> None:
 
 
 async def trust(conn: Connection, key: bytes, lifetime: timedelta) -> None:
-    """Who is counted by this key has signed in, and is trusted for so long."""
+    """Trust the user who is counted by this key and has signed in, for `lifetime`."""
     await conn.execute(
         """
         INSERT INTO sign_in_failures (key, failures, counted_at, blocked_until, was_admitted,
@@ -101,7 +101,7 @@ async def trust(conn: Connection, key: bytes, lifetime: timedelta) -> None:
 
 
 async def is_trusted(conn: Connection, key: bytes) -> bool:
-    """Whether who is counted by this key is trusted."""
+    """Return whether who is counted by this key is trusted."""
     cursor = await conn.execute(
         "SELECT FROM sign_in_failures WHERE key = %s AND trusted_until > now()", (key,)
     )

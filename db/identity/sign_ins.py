@@ -23,7 +23,7 @@ class SignIn(NamedTuple):
 
 
 class Presented(NamedTuple):
-    """What is known of a refresh token that somebody brings."""
+    """The known facts of a refresh token that somebody presents."""
 
     sign_in_id: UUID
     user_id: UUID
@@ -34,7 +34,7 @@ class Presented(NamedTuple):
 
 
 async def begin(conn: Connection, sign_in: SignIn, password_hash: str) -> bool:
-    """Writes a sign-in of a user who has shown the password behind `password_hash`.
+    """Write a sign-in of a user who has shown the password behind `password_hash`.
 
     False where that is no longer the user's, or the user is deactivated: then nothing is written.
     A user has MOST_OF_A_USER at a time; the oldest end where it would be more.
@@ -70,14 +70,14 @@ async def begin(conn: Connection, sign_in: SignIn, password_hash: str) -> bool:
 
 
 async def end(conn: Connection, sign_in_id: UUID) -> None:
-    """Signs out: nothing that came from this sign-in is good any more."""
+    """Sign out: nothing that came from this sign-in is good any more."""
     await conn.execute(
         "UPDATE sign_ins SET ended_at = now() WHERE id = %s AND ended_at IS NULL", (sign_in_id,)
     )
 
 
 async def end_all(conn: Connection, user_id: UUID, *, but: UUID | None = None) -> None:
-    """Signs a user out everywhere, but of one sign-in where that is wanted."""
+    """Sign a user out everywhere, but of one sign-in where that is wanted."""
     await conn.execute(
         """
         UPDATE sign_ins SET ended_at = now()
@@ -88,7 +88,7 @@ async def end_all(conn: Connection, user_id: UUID, *, but: UUID | None = None) -
 
 
 async def note_use(conn: Connection, sign_in_ids: Sequence[UUID]) -> None:
-    """They were used just now."""
+    """Note that sign-ins were used just now."""
     await conn.execute(
         """
         UPDATE sign_ins SET last_used_at = now()
@@ -101,7 +101,7 @@ async def note_use(conn: Connection, sign_in_ids: Sequence[UUID]) -> None:
 async def add_refresh_token(
     conn: Connection, sign_in_id: UUID, token_hash: bytes, lifetime: timedelta
 ) -> None:
-    """The next refresh token of a sign-in; good no longer than the sign-in."""
+    """Insert the next refresh token of a sign-in; good no longer than the sign-in."""
     await conn.execute(
         """
         INSERT INTO refresh_tokens (org_id, token_hash, sign_in_id, expires_at)
@@ -114,8 +114,9 @@ async def add_refresh_token(
 async def present_refresh_token(
     conn: Connection, token_hash: bytes, next_hash: bytes, grace: timedelta
 ) -> Presented | None:
-    """What is known of a refresh token and of the one that follows it. Holds its row, so that two
-    who bring the same one at the same time come one after the other."""
+    """Read what is known of a refresh token and of the one that follows it. Holds its row, so that
+    two who bring the same one at the same time come one after the other.
+    """
     async with conn.cursor(row_factory=args_row(Presented)) as cursor:
         await cursor.execute(
             """
@@ -138,14 +139,14 @@ async def present_refresh_token(
 
 
 async def use_refresh_token(conn: Connection, token_hash: bytes) -> None:
-    """It is used, and good for nothing more."""
+    """Use a refresh token up."""
     await conn.execute(
         "UPDATE refresh_tokens SET used_at = now() WHERE token_hash = %s", (token_hash,)
     )
 
 
 async def sign_in_of_refresh_token(conn: Connection, token_hash: bytes) -> UUID | None:
-    """The sign-in that a refresh token belongs to."""
+    """Return the sign-in that a refresh token belongs to."""
     cursor = await conn.execute(
         "SELECT sign_in_id FROM refresh_tokens WHERE token_hash = %s", (token_hash,)
     )

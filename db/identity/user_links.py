@@ -10,7 +10,7 @@ Purpose: TypeAlias = Literal["invitation", "password_reset"]
 
 
 async def holder(conn: Connection, token_hash: bytes, purpose: Purpose) -> UUID | None:
-    """The tenant's user whom a link is for, while it is good."""
+    """Return the tenant's user whom a link is for, while it is good."""
     cursor = await conn.execute(
         """
         SELECT user_id FROM user_links
@@ -23,7 +23,7 @@ async def holder(conn: Connection, token_hash: bytes, purpose: Purpose) -> UUID 
 
 
 async def use(conn: Connection, token_hash: bytes, purpose: Purpose) -> UUID | None:
-    """As `holder`; all links of the user end with it."""
+    """Return the user as `holder` does, and end all links of the user."""
     cursor = await conn.execute(
         """
         DELETE FROM user_links
@@ -40,7 +40,7 @@ async def use(conn: Connection, token_hash: bytes, purpose: Purpose) -> UUID | N
 
 
 async def end_all(conn: Connection, user_id: UUID) -> None:
-    """No link of the user is good any more."""
+    """End all links of the user."""
     await conn.execute("DELETE FROM user_links WHERE user_id = %s", (user_id,))
 
 
@@ -52,7 +52,7 @@ async def insert(
     token_hash: bytes,
     lifetime: timedelta,
 ) -> None:
-    """A new link, by a role that is not under row-level security."""
+    """Insert a new link, by a role that is not under row-level security."""
     await conn.execute(
         """
         INSERT INTO user_links (org_id, token_hash, user_id, purpose, expires_at)

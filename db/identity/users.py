@@ -19,7 +19,7 @@ _KEY = Columns()
 
 
 class Login(NamedTuple):
-    """What a sign-in is held against."""
+    """The stored facts that a sign-in is compared with."""
 
     user_id: UUID
     role: Role
@@ -40,12 +40,14 @@ class User(NamedTuple):
 
 
 async def find_login(conn: Connection, email: str) -> Login | None:
-    """The user who may sign in with this address to the tenant, or None. `email` in lower case."""
+    """Return the user who may sign in with this address to the tenant, or None. `email` in lower
+    case.
+    """
     return await _login(conn, "email = %s", email)
 
 
 async def login_of(conn: Connection, user_id: UUID) -> Login | None:
-    """As `find_login`, by id."""
+    """Find a login as `find_login` does, by id."""
     return await _login(conn, "id = %s", user_id)
 
 
@@ -60,7 +62,7 @@ async def _login(conn: Connection, condition: str, value: object) -> Login | Non
 
 
 async def id_of(conn: Connection, email: str) -> UUID | None:
-    """The user of this address who is not deactivated, or None. `email` in lower case."""
+    """Return the user of this address who is not deactivated, or None. `email` in lower case."""
     cursor = await conn.execute(
         "SELECT id FROM users"
         " WHERE org_id = current_org_id() AND email = %s AND deactivated_at IS NULL",
@@ -71,14 +73,15 @@ async def id_of(conn: Connection, email: str) -> UUID | None:
 
 
 async def exists(conn: Connection, user_id: UUID) -> bool:
-    """Whether the tenant has a user of this id."""
+    """Return whether the tenant has a user of this id."""
     cursor = await conn.execute("SELECT FROM users WHERE id = %s", (user_id,))
     return await cursor.fetchone() is not None
 
 
 async def find(conn: Connection, user_id: UUID, *, lock: bool = False) -> User | None:
-    """The tenant's user of this id; with `lock` nobody else changes the row until the transaction
-    ends."""
+    """Return the tenant's user of this id; with `lock` nobody else changes the row until the
+    transaction ends.
+    """
     query = sql.SQL("SELECT {} FROM users WHERE id = %s {}").format(
         _COLUMNS, sql.SQL("FOR UPDATE" if lock else "")
     )
@@ -96,7 +99,7 @@ async def listing(
     limit: int,
     offset: int,
 ) -> list[User]:
-    """A page: `limit` rows behind `after`, or behind the first `offset`."""
+    """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = _active(is_active)
     cut = page(conditions, limit, offset)
     _KEY.go_on(conditions, order, after)
@@ -109,7 +112,9 @@ async def listing(
 
 
 async def all_of_tenant(conn: Connection) -> list[User]:
-    """As opsc_owner, who sees the users of others too: the oldest first."""
+    """List all users of the tenant as opsc_owner, who sees the users of others too: the oldest
+    first.
+    """
     statement = sql.SQL(
         "SELECT {} FROM users WHERE org_id = current_org_id() ORDER BY created_at, id"
     ).format(_COLUMNS)
@@ -119,7 +124,7 @@ async def all_of_tenant(conn: Connection) -> list[User]:
 
 
 async def count(conn: Connection, *, is_active: bool | None) -> int:
-    """How many there are."""
+    """Count the users."""
     where = _active(is_active).where()
     cursor = await conn.execute(sql.SQL("SELECT count(*) FROM users {}").format(where))
     row = await cursor.fetchone()
@@ -135,7 +140,7 @@ def _active(wanted: bool | None) -> Conditions:
 
 
 async def insert(conn: Connection, user: User) -> None:
-    """A new user, who has no password yet.
+    """Insert a new user, who has no password yet.
 
     Raises psycopg.errors.UniqueViolation for an address that is taken.
     """
@@ -150,7 +155,7 @@ async def insert(conn: Connection, user: User) -> None:
 
 
 async def update(conn: Connection, user: User) -> None:
-    """Writes what may change."""
+    """Write what may change."""
     await conn.execute(
         """
         UPDATE users
@@ -163,7 +168,7 @@ async def update(conn: Connection, user: User) -> None:
 
 
 async def set_password(conn: Connection, user_id: UUID, password_hash: str) -> None:
-    """Another password."""
+    """Set another password."""
     await conn.execute(
         "UPDATE users SET password_hash = %s, updated_at = now() WHERE id = %s",
         (password_hash, user_id),
@@ -171,8 +176,9 @@ async def set_password(conn: Connection, user_id: UUID, password_hash: str) -> N
 
 
 async def hold_admins(conn: Connection) -> set[UUID]:
-    """The admins who can sign in. Nobody else changes one of them until the transaction ends: two
-    who would each leave the other as the last come one after the other."""
+    """Lock and return the admins who can sign in. Nobody else changes one of them until the
+    transaction ends: two who would each leave the other as the last come one after the other.
+    """
     cursor = await conn.execute(
         """
         SELECT id FROM users

@@ -1,1 +1,1 @@
-"""What ingest reads to know who sends, and writes to remember."""
+"""Tables that ingest reads to know who sends, and writes to remember."""

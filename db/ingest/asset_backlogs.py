@@ -58,18 +58,18 @@ DELETE FROM asset_backlogs AS known USING unnest(%s::uuid[], %s::uuid[]) AS gone
 
 
 async def put(conn: Connection, asset_id: UUID, since: datetime, revision: int) -> None:
-    """Asks for the asset's fixes from `since` on to be judged."""
+    """Ask for the asset's fixes from `since` on to be judged."""
     await conn.execute(_PUT, (asset_id, since, revision))
 
 
 async def changed_since(conn: Connection, revision: int) -> list[Backlog]:
-    """Those that were put after the revision, as they are now."""
+    """Return the assignments that were put after the revision, as they are now."""
     cursor = await conn.execute(_CHANGED, (revision,))
     return [Backlog(*row) for row in await cursor.fetchall()]
 
 
 async def move(conn: Connection, backlogs: Sequence[Backlog]) -> None:
-    """Writes how far the assets are judged, of those that begin to wait too."""
+    """Write how far the assets are judged, of those that begin to wait too."""
     if backlogs:
         rows = [
             (*one[:2], to_datetime(one.time_us), *one[3:5], _or_none(one.judged_us))
@@ -83,6 +83,6 @@ def _or_none(time_us: int | None) -> datetime | None:
 
 
 async def remove(conn: Connection, assets: Sequence[tuple[UUID, UUID]]) -> None:
-    """Removes the rows of assets (org_id, asset_id) that are judged up to their newest fix."""
+    """Remove the rows of assets (org_id, asset_id) that are judged up to their newest fix."""
     if assets:
         await conn.execute(_REMOVE, [list(column) for column in zip(*assets, strict=True)])

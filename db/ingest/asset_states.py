@@ -1,4 +1,4 @@
-"""What ingest keeps of an asset beyond its open visits and its last fix, as bytes.
+"""The state of an asset beyond its open visits and its last fix, as bytes.
 
 Opaque to SQL: what stands in them, ingest alone knows. Rows are written in the transaction of the
 fixes that they come from.
@@ -12,7 +12,7 @@ from db.core.connect import Connection
 
 
 class AssetKey(NamedTuple):
-    """Whose state it is."""
+    """The asset of a state."""
 
     org_id: UUID
     asset_id: UUID
@@ -27,7 +27,7 @@ class AssetState(NamedTuple):
 
 
 async def store(conn: Connection, states: Sequence[AssetState]) -> None:
-    """Writes them, over those of before. At most one for each asset."""
+    """Write them, over those of before. At most one for each asset."""
     if not states:
         return
     await conn.execute(
@@ -41,7 +41,7 @@ async def store(conn: Connection, states: Sequence[AssetState]) -> None:
 
 
 async def forget(conn: Connection, keys: Sequence[AssetKey]) -> None:
-    """Removes what is stored of them; some may have nothing."""
+    """Remove what is stored of them; some may have nothing."""
     if not keys:
         return
     await conn.execute(
@@ -56,7 +56,7 @@ async def forget(conn: Connection, keys: Sequence[AssetKey]) -> None:
 
 
 async def all(conn: Connection) -> list[AssetState]:
-    """What is stored of every asset."""
+    """Read what is stored of every asset."""
     cursor = await conn.execute("SELECT org_id, asset_id, state FROM asset_state")
     return [AssetState(*row) for row in await cursor.fetchall()]
 

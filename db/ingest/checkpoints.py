@@ -1,4 +1,4 @@
-"""What was known of assets at earlier fixes of theirs, as bytes: whence their past can be judged.
+"""States of assets at earlier fixes, as bytes, from which their past can be judged again.
 
 Opaque to SQL: what stands in them, ingest alone knows. A checkpoint holds as long as no fix before
 it arrives.
@@ -14,7 +14,7 @@ from telemetry.times import to_datetime
 
 
 class Checkpoint(NamedTuple):
-    """What was known after the fix (time_us, seq)."""
+    """The state after the fix (time_us, seq)."""
 
     org_id: UUID
     asset_id: UUID
@@ -68,7 +68,7 @@ _AFTER = """
 
 
 async def store(conn: Connection, checkpoints: Sequence[Checkpoint]) -> None:
-    """Writes them, over any of the same fix. No two of one fix."""
+    """Write them, over any of the same fix. No two of one fix."""
     if not checkpoints:
         return
     rows = [(*row[:2], to_datetime(row.time_us), *row[3:]) for row in checkpoints]
@@ -76,7 +76,7 @@ async def store(conn: Connection, checkpoints: Sequence[Checkpoint]) -> None:
 
 
 async def forget(conn: Connection, spans: Sequence[Span]) -> None:
-    """Removes those that lie within the spans, not at their ends."""
+    """Remove those that lie within the spans, not at their ends."""
     if not spans:
         return
     rows = [(*span[:2], to_datetime(span.after_us), _or_none(span.before_us)) for span in spans]
@@ -84,8 +84,8 @@ async def forget(conn: Connection, spans: Sequence[Span]) -> None:
 
 
 async def before(conn: Connection, wanted: Sequence[tuple[UUID, UUID, int]]) -> list[Checkpoint]:
-    """Of each asset (org_id, asset_id, time_us) the last one before the instant; of some there is
-    none.
+    """Read of each asset (org_id, asset_id, time_us) the last checkpoint before the instant; of
+    some there is none.
     """
     rows = [(org_id, asset_id, to_datetime(time_us)) for org_id, asset_id, time_us in wanted]
     return await _found(conn, _BEFORE, rows)
@@ -94,8 +94,8 @@ async def before(conn: Connection, wanted: Sequence[tuple[UUID, UUID, int]]) -> 
 async def after(
     conn: Connection, wanted: Sequence[tuple[UUID, UUID, int, int]]
 ) -> list[Checkpoint]:
-    """Of each asset (org_id, asset_id, time_us, number) the first one, the second or whatever the
-    number says after the instant; of some there is none.
+    """Read of each asset (org_id, asset_id, time_us, number) the first checkpoint after the
+    instant, the second, or whatever the number says; of some there is none.
     """
     rows = [(*owner, to_datetime(time_us), number) for *owner, time_us, number in wanted]
     return await _found(conn, _AFTER, rows)

@@ -1,4 +1,6 @@
-"""What stored fixes say of a clock: whether a tracker was sending at a time of its own."""
+"""The evidence of stored fixes about a clock: whether a tracker was sending at a time
+of its own.
+"""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,8 +13,8 @@ _DAY = timedelta(days=1)
 
 
 async def preceded(conn: Connection, fixes: Sequence[tuple[UUID, int]]) -> list[bool]:
-    """For each tracker and time, microseconds since 1970: whether a fix of the tracker is stored
-    that lies in the day before the time, or at it.
+    """Return, for each tracker and time (microseconds since 1970), whether a fix of the tracker is
+    stored that lies in the day before the time, or at it.
     """
     trackers, instants_us = zip(*fixes, strict=True)
     instants = [to_datetime(instant_us) for instant_us in instants_us]

@@ -1,4 +1,4 @@
-"""What ingest knows by heart: organizations' trackers, assets and their tags, assignments, zones.
+"""The registry of ingest: organizations' trackers, assets and their tags, assignments, zones.
 
 Read whole at start and then by revision: each row carries the number of its last change. An asset
 that is new, and its tags, have revision 0: they are read when it has its first tracker, since
@@ -71,7 +71,8 @@ class AssetChoice(NamedTuple):
 
 
 class ZoneVersionRow(NamedTuple):
-    """In force in [valid_from_us, valid_to_us), made at created_us, microseconds since 1970.
+    """A version of a zone, in force in [valid_from_us, valid_to_us), made at created_us,
+    microseconds since 1970.
 
     rules: the fields of geofence.model.rules.Rules that were given. schedule: as
     geofence.model.schedule.parse_schedule reads it, None for always. assets: None for all.
@@ -93,7 +94,7 @@ class ZoneVersionRow(NamedTuple):
 
 
 class SettingsRow(NamedTuple):
-    """By what an organization has its fixes judged.
+    """The settings by which an organization has its fixes judged.
 
     rules: defaults of its zones, fields of geofence.model.rules.Rules. max_accuracy_m: None for the
     default. max_speed_mps: by class of asset, as far as it was given.
@@ -106,7 +107,7 @@ class SettingsRow(NamedTuple):
 
 
 class RetentionRow(NamedTuple):
-    """How long an organization keeps its fixes."""
+    """The days for which an organization keeps its fixes."""
 
     org_id: UUID
     days: int
@@ -181,14 +182,14 @@ SELECT geometry::text, radius_m, width_m,
 
 @asynccontextmanager
 async def unchanging(conn: Connection) -> AsyncIterator[None]:
-    """A transaction in which all statements see the same rows; others may change them."""
+    """Provide a transaction in which all statements see the same rows; others may change them."""
     async with conn.transaction():
         await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield
 
 
 async def changes_since(conn: Connection, revision: int) -> RegistryChanges:
-    """Inside a transaction that holds the revision, or that is `unchanging`.
+    """Read the changes inside a transaction that holds the revision, or that is `unchanging`.
 
     `revision` -1 reads everything. Raises what `geofence.shapes.stored.read_stored` raises.
     """

@@ -1,4 +1,4 @@
-"""What ingest needs to go on where the last commit stopped: newest fixes and open visits.
+"""The rows from which ingest continues where the last commit stopped: newest fixes and open visits.
 
 It is read back from the rows that the same transactions wrote; what these do not tell stands in
 `db.ingest.asset_states`.
@@ -79,7 +79,7 @@ class FirstFix(NamedTuple):
 
 
 class UsedName(NamedTuple):
-    """What the id of a visit is made of."""
+    """The parts of a visit's id."""
 
     asset_id: UUID
     zone_id: UUID
@@ -143,13 +143,13 @@ SELECT asset_id, zone_id, visits.tracker_id,
 
 
 async def newest_fixes(conn: Connection) -> list[NewestFix]:
-    """One row for each tracker that has a stored fix."""
+    """Return one row for each tracker that has a stored fix."""
     cursor = await conn.execute(_NEWEST_FIXES)
     return [NewestFix(*row) for row in await cursor.fetchall()]
 
 
 async def newest_fixes_within(conn: Connection, spans: Sequence[TrackerSpan]) -> list[NewestFix]:
-    """The newest fix of each span; those without a fix are not in it."""
+    """Return the newest fix of each span; those without a fix are not in it."""
     if not spans:
         return []
     trackers, begins_us, ends_us = zip(*spans, strict=True)
@@ -161,8 +161,9 @@ async def newest_fixes_within(conn: Connection, spans: Sequence[TrackerSpan]) ->
 async def last_places(
     conn: Connection, wanted: Sequence[tuple[UUID, int, float]]
 ) -> list[LastPlace]:
-    """Where trackers were before an instant each, by fixes of a stated accuracy up to that many
-    metres; those without such a fix are not in it."""
+    """Read where trackers were before an instant each, by fixes of a stated accuracy up to that
+    many metres. A tracker without such a fix is left out.
+    """
     if not wanted:
         return []
     trackers, instants_us, max_accuracy_m = zip(*wanted, strict=True)
@@ -178,13 +179,13 @@ async def last_places(
 
 
 async def open_visits(conn: Connection) -> list[OpenVisit]:
-    """All visits that have not ended."""
+    """Return all visits that have not ended."""
     cursor = await conn.execute(_OPEN_VISITS)
     return [OpenVisit(*row) for row in await cursor.fetchall()]
 
 
 async def used_names(conn: Connection, first_fixes: Sequence[FirstFix]) -> list[UsedName]:
-    """Those of amended visits that one of the fixes had opened."""
+    """Return the events of amended visits that one of the fixes had opened."""
     if not first_fixes:
         return []
     assets, trackers, times_us, seqs = zip(*first_fixes, strict=True)

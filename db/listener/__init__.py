@@ -1,1 +1,1 @@
-"""Which devices may sign in, their sessions, and which are connected."""
+"""Devices that may sign in, their sessions, and their connections."""

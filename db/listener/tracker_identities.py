@@ -1,4 +1,4 @@
-"""Which trackers may sign in to the listener: those not revoked, with the hash of a secret."""
+"""The trackers that may sign in to the listener: those not revoked, with the hash of a secret."""
 
 from collections.abc import AsyncIterator
 from typing import NamedTuple

@@ -1,1 +1,1 @@
-"""What is kept of requests: repeats, counts, audit events."""
+"""Records of requests: repeats, counts, audit events."""

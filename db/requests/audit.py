@@ -34,14 +34,14 @@ class AuditEvent(NamedTuple):
 
 
 class AuditKey(NamedTuple):
-    """Where a row stands in the list: newest first."""
+    """The place of a row in the list: newest first."""
 
     seq: int
 
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which events; occurred in [since, until)."""
+    """A filter of events; occurred in [since, until)."""
 
     resource_type: str | None = None
     resource_id: UUID | None = None
@@ -67,7 +67,7 @@ class AuditFilter:
 async def listing(
     conn: Connection, wanted: AuditFilter, *, after: AuditKey | None, limit: int, offset: int
 ) -> list[AuditEvent]:
-    """A page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
+    """Return a page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
     cut = page(conditions, limit, offset)
     if after is not None:
@@ -81,7 +81,7 @@ async def listing(
 
 
 async def count(conn: Connection, wanted: AuditFilter, at_most: int) -> int:
-    """How many events there are; counting ends at `at_most`."""
+    """Count the events; counting ends at `at_most`."""
     conditions = wanted.conditions()
     statement = sql.SQL(
         "SELECT count(*) FROM (SELECT FROM audit_events {} LIMIT %(at_most)s) AS counted"
@@ -93,7 +93,7 @@ async def count(conn: Connection, wanted: AuditFilter, at_most: int) -> int:
 
 
 async def is_known(conn: Connection, resource_id: UUID) -> bool:
-    """Whether the tenant has events of this resource."""
+    """Return whether the tenant has events of this resource."""
     cursor = await conn.execute(
         "SELECT FROM audit_events WHERE resource_id = %s LIMIT 1", (resource_id,)
     )

@@ -1,4 +1,6 @@
-"""Takes away what can never be asked for again: by a role that is not under row-level security."""
+"""The removal of rows that can never be asked for again: by a role that is not under row-level
+security.
+"""
 
 from db.core.connect import Connection
 
@@ -45,7 +47,7 @@ _STATEMENTS = (
 
 
 async def remove(conn: Connection, *, limit: int) -> int:
-    """Removes up to `limit` rows of each kind; how many it were."""
+    """Remove up to `limit` rows of each kind; how many it were."""
     removed = 0
     for statement in _STATEMENTS:
         cursor = await conn.execute(statement, {"limit": limit})

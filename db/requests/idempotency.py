@@ -17,14 +17,14 @@ MOST_BYTES = 64 * 1024 * 1024
 
 
 class Kept(NamedTuple):
-    """What was answered, sealed, to whom and what: the fingerprint."""
+    """The kept answer, sealed, with the fingerprint of its request."""
 
     fingerprint: bytes
     answer_encrypted: bytes
 
 
 async def claim(conn: Connection, operation: str, key: str) -> bool:
-    """Whether nobody else runs it. It is the caller's until the transaction ends."""
+    """Return whether nobody else runs it. It is the caller's until the transaction ends."""
     cursor = await conn.execute(
         """
         SELECT pg_try_advisory_xact_lock(
@@ -38,7 +38,7 @@ async def claim(conn: Connection, operation: str, key: str) -> bool:
 
 
 async def find(conn: Connection, operation: str, key: str) -> Kept | None:
-    """What is kept. To be asked after `claim`, so that what ended before it is seen."""
+    """Find what is kept. To be asked after `claim`, so that what ended before it is seen."""
     async with conn.cursor(row_factory=args_row(Kept)) as cursor:
         await cursor.execute(
             """
@@ -51,7 +51,7 @@ async def find(conn: Connection, operation: str, key: str) -> Kept | None:
 
 
 async def keep(conn: Connection, operation: str, key: str, answer: Kept) -> None:
-    """Keeps an answer, over one that has expired."""
+    """Keep an answer, over one that has expired."""
     await conn.execute(
         """
         INSERT INTO idempotency_keys (org_id, operation, key, fingerprint, answer_encrypted,
@@ -66,7 +66,7 @@ async def keep(conn: Connection, operation: str, key: str, answer: Kept) -> None
 
 
 async def trim(conn: Connection) -> None:
-    """Removes the tenant's answers that are expired or beyond what is kept of it."""
+    """Remove the tenant's answers that are expired or beyond what is kept of it."""
     await conn.execute(
         """
         DELETE FROM idempotency_keys WHERE (operation, key) IN (

@@ -31,7 +31,7 @@ class Running(NamedTuple):
 
 
 async def take(conn: Connection, org_id: UUID, per_minute: int, extra: int) -> Block:
-    """Takes one token, and up to `extra` more; none where none are left.
+    """Take one token, and up to `extra` more; none where none are left.
 
     One round trip; `conn` is in no transaction.
     """
@@ -42,7 +42,7 @@ async def take(conn: Connection, org_id: UUID, per_minute: int, extra: int) -> B
 
 
 async def running(conn: Connection) -> Running | None:
-    """Returns the tenant's minute; None where none runs."""
+    """Return the tenant's minute; None where none runs."""
     async with conn.cursor(row_factory=args_row(Running)) as cursor:
         await cursor.execute(
             """

@@ -1,4 +1,4 @@
-"""How many requests an organization's programs made, by the hour."""
+"""The number of requests of an organization's programs, by the hour."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -24,7 +24,7 @@ ON CONFLICT (org_id, hour) DO UPDATE
 
 
 class Count(NamedTuple):
-    """Let in, and refused."""
+    """The number of requests let in, and refused."""
 
     requests: int
     refused: int
@@ -39,7 +39,7 @@ class Period(NamedTuple):
 
 
 async def add(conn: Connection, counts: Mapping[UUID, Count]) -> None:
-    """Adds to the hour that it is by the clock of the database."""
+    """Add to the hour that it is by the clock of the database."""
     each: list[tuple[Asked, Asked]] = [  # in one order, so that nobody waits in a circle
         (acting_for(org_id), (_ADD, counts[org_id]._asdict())) for org_id in sorted(counts)
     ]
@@ -47,7 +47,8 @@ async def add(conn: Connection, counts: Mapping[UUID, Count]) -> None:
 
 
 async def history(conn: Connection, step: Step, since: datetime, until: datetime) -> list[Period]:
-    """Every period of the tenant that begins in [since, until), oldest first, also empty ones.
+    """Return every period of the tenant that begins in [since, until), oldest first, also empty
+    ones.
 
     The session's time zone must be UTC, as it is on our connections.
     """

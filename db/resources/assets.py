@@ -67,9 +67,9 @@ class Asset(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AssetFilter:
-    """Which assets. zone_id: that are in it now. name_prefix: the first letters.
+    """A filter of assets. zone_id: the zone in which they are now. name_prefix: the first letters.
 
-    deleted: those that are, instead of the others.
+    deleted: only soft-deleted assets, instead of the others.
     """
 
     make: str | None = None
@@ -107,14 +107,14 @@ class AssetFilter:
 
 
 async def find(conn: Connection, asset_id: UUID) -> Asset | None:
-    """The tenant's asset of this id, deleted or not."""
+    """Return the tenant's asset of this id, deleted or not."""
     async with conn.cursor(row_factory=args_row(Asset)) as cursor:
         await cursor.execute(_FIND, (asset_id,))
         return await cursor.fetchone()
 
 
 async def exists(conn: Connection, asset_id: UUID) -> bool:
-    """Whether the tenant has an asset of this id that is not deleted."""
+    """Return whether the tenant has an asset of this id that is not deleted."""
     cursor = await conn.execute(
         "SELECT FROM assets WHERE id = %s AND deleted_at IS NULL", (asset_id,)
     )
@@ -122,13 +122,13 @@ async def exists(conn: Connection, asset_id: UUID) -> bool:
 
 
 async def existed(conn: Connection, asset_id: UUID) -> bool:
-    """Whether the tenant has, or had, an asset of this id."""
+    """Return whether the tenant has, or had, an asset of this id."""
     cursor = await conn.execute("SELECT FROM assets WHERE id = %s", (asset_id,))
     return await cursor.fetchone() is not None
 
 
 async def missing(conn: Connection, asset_ids: Sequence[UUID]) -> set[UUID]:
-    """Those of the ids that the tenant has no asset of."""
+    """Return the ids that the tenant has no asset of."""
     cursor = await conn.execute(
         "SELECT id FROM assets WHERE id = ANY (%s) AND deleted_at IS NULL", (list(asset_ids),)
     )
@@ -136,7 +136,7 @@ async def missing(conn: Connection, asset_ids: Sequence[UUID]) -> set[UUID]:
 
 
 async def lock(conn: Connection, asset_id: UUID) -> None:
-    """Keeps other writers of the asset away, so that what is read next stays."""
+    """Keep other writers of the asset away, so that what is read next stays."""
     await conn.execute("SELECT FROM assets WHERE id = %s FOR NO KEY UPDATE", (asset_id,))
 
 
@@ -149,7 +149,7 @@ async def listing(
     limit: int,
     offset: int,
 ) -> list[Asset]:
-    """A page: `limit` rows behind `after`, or behind the first `offset`."""
+    """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
     cut = page(conditions, limit, offset)
     _COLUMNS.go_on(conditions, order, after)
@@ -162,7 +162,7 @@ async def listing(
 
 
 async def count(conn: Connection, wanted: AssetFilter) -> int:
-    """How many assets there are."""
+    """Count the assets."""
     if wanted == AssetFilter():
         return await row_count(conn, "assets")
     conditions = wanted.conditions()
@@ -179,7 +179,9 @@ async def count(conn: Connection, wanted: AssetFilter) -> int:
 
 
 async def zones_inside(conn: Connection, asset_ids: Sequence[UUID]) -> dict[UUID, list[UUID]]:
-    """By asset, the zones that it is in now, in the order of its coming; only of those in any."""
+    """Read, by asset, the zones that it is in now, in the order of its coming; only of assets in
+    any.
+    """
     cursor = await conn.execute(
         """
         SELECT asset_id, array_agg(zone_id ORDER BY entered_at, zone_id) FROM visits
@@ -207,7 +209,7 @@ VALUES (current_org_id(), %s, %s, %s, %s)
 
 
 async def insert(conn: Connection, asset: Asset) -> None:
-    """A new asset, whose tags are in force since ever.
+    """Insert a new asset, whose tags count for all times before, too.
 
     Raises psycopg.errors.UniqueViolation for an external_id that is taken.
     """
@@ -216,7 +218,7 @@ async def insert(conn: Connection, asset: Asset) -> None:
 
 
 async def update(conn: Connection, asset: Asset, revision: int | None) -> None:
-    """Writes what may change, tags apart. revision None: nothing that fixes are judged by changes.
+    """Update what may change, tags apart.
 
     Raises as `insert` does.
     """
@@ -240,7 +242,7 @@ async def update(conn: Connection, asset: Asset, revision: int | None) -> None:
 async def change_tags(
     conn: Connection, asset_id: UUID, tags: Sequence[str], at: datetime, revision: int
 ) -> None:
-    """Other tags from `at` on."""
+    """Change the tags from `at` on."""
     await conn.execute(
         """
         UPDATE asset_tags SET valid_to = %s, revision = %s

@@ -39,7 +39,7 @@ attachments = Table("attachments", Attachment)
 
 @dataclass(frozen=True, slots=True)
 class AttachmentFilter:
-    """Whose attachments."""
+    """A filter of attachments by what they belong to."""
 
     asset_id: UUID | None = None
     site_id: UUID | None = None
@@ -60,7 +60,7 @@ class AttachmentFilter:
 
 
 async def claim_room(conn: Connection, size_bytes: int) -> int:
-    """Counts a new file; how many bytes the tenant keeps with it. Others wait for the outcome."""
+    """Count a new file; how many bytes the tenant keeps with it. Others wait for the outcome."""
     cursor = await conn.execute(
         """
         INSERT INTO attachment_usage AS usage (org_id, files, bytes)
@@ -77,7 +77,7 @@ async def claim_room(conn: Connection, size_bytes: int) -> int:
 
 
 async def write_piece(conn: Connection, attachment_id: UUID, number: int, content: bytes) -> None:
-    """Piece `number`, from 0; all but the last have PIECE_BYTES."""
+    """Write piece `number`, from 0; all but the last have PIECE_BYTES."""
     await conn.execute(
         """
         INSERT INTO attachment_pieces (org_id, attachment_id, number, content)
@@ -88,7 +88,7 @@ async def write_piece(conn: Connection, attachment_id: UUID, number: int, conten
 
 
 async def read_pieces(conn: Connection, attachment_id: UUID, first: int, last: int) -> bytes:
-    """Pieces `first` to `last`, joined; as many as there are."""
+    """Read pieces `first` to `last`, joined; as many as there are."""
     cursor = await conn.execute(
         """
         SELECT content FROM attachment_pieces
@@ -101,7 +101,7 @@ async def read_pieces(conn: Connection, attachment_id: UUID, first: int, last: i
 
 
 async def delete(conn: Connection, attachment_id: UUID) -> bool:
-    """Removes an attachment and its bytes. False where the tenant has none of this id."""
+    """Remove an attachment and its bytes. False where the tenant has none of this id."""
     cursor = await conn.execute(
         "DELETE FROM attachments WHERE id = %s RETURNING size_bytes", (attachment_id,)
     )

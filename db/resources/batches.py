@@ -26,7 +26,7 @@ _NOT_OF_VERSIONS = frozenset({"id", "external_id", "created_at", "updated_at", "
 
 
 async def insert_assets(conn: Connection, assets: Sequence[Asset]) -> None:
-    """New assets, whose tags are in force since ever; their revision is 0, as in
+    """Insert new assets, whose tags count for all times before, too; their revision is 0, as in
     `db.resources.assets`.
 
     They are written in the order of their external_ids: two batches with the same ones wait for
@@ -61,7 +61,7 @@ async def insert_assets(conn: Connection, assets: Sequence[Asset]) -> None:
 async def insert_trackers(
     conn: Connection, trackers: Sequence[tuple[Tracker, str]], revision: int
 ) -> None:
-    """New trackers with their secrets, on the assets that they name.
+    """Insert new trackers with their secrets, on the assets that they name.
 
     Raises psycopg.errors.UniqueViolation for an external_id that is taken, ExclusionViolation for
     an asset that has another tracker.
@@ -101,7 +101,7 @@ async def insert_trackers(
 
 
 async def insert_zones(conn: Connection, zones: Sequence[Zone], revision: int) -> None:
-    """New zones with their first versions.
+    """Insert new zones with their first versions.
 
     Raises psycopg.errors.UniqueViolation for an external_id that is taken.
     """
@@ -125,7 +125,7 @@ async def insert_zones(conn: Connection, zones: Sequence[Zone], revision: int) -
 async def taken(
     conn: Connection, table: LiteralString, external_ids: Iterable[str | None]
 ) -> set[str]:
-    """Those of the external_ids that a row that is not deleted has."""
+    """Return the external_ids that a row that is not deleted has."""
     statement = sql.SQL("SELECT external_id FROM {} WHERE external_id = ANY (%s){}").format(
         sql.Identifier(table),
         sql.SQL("" if table == "trackers" else " AND deleted_at IS NULL"),
@@ -136,7 +136,7 @@ async def taken(
 
 
 async def carrying(conn: Connection, wanted: Sequence[tuple[UUID, datetime]]) -> set[UUID]:
-    """Those of the assets that have a tracker at the time that stands with them, or later."""
+    """Return the assets that have a tracker at the time that stands with them."""
     cursor = await conn.execute(
         """
         SELECT DISTINCT a.asset_id

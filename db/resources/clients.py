@@ -30,7 +30,9 @@ clients = Table("clients", Client)
 
 @dataclass(frozen=True, slots=True)
 class ClientFilter:
-    """Which clients. name_prefix: the first letters. deleted: those that are, instead."""
+    """A filter of clients. name_prefix: the first letters. deleted: only soft-deleted clients.
+    name_prefix: the first letters. deleted: those that are, instead.
+    """
 
     external_id: str | None = None
     name_prefix: str | None = None
@@ -45,7 +47,7 @@ class ClientFilter:
 
 
 async def is_in_use(conn: Connection, client_id: UUID) -> bool:
-    """Whether a site or an asset that is not deleted is the client's."""
+    """Return whether a site or an asset that is not deleted is the client's."""
     cursor = await conn.execute(
         """
         SELECT EXISTS (SELECT FROM sites WHERE client_id = %(id)s AND deleted_at IS NULL)

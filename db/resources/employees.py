@@ -39,7 +39,9 @@ employees = Table("employees", Employee, jsonb=["certifications"])
 
 @dataclass(frozen=True, slots=True)
 class EmployeeFilter:
-    """Which employees. expiring_before: with a certification that ends before that day."""
+    """A filter of employees. expiring_before: with a certification that ends before that day.
+    expiring_before: with a certification that ends before that day.
+    """
 
     external_id: str | None = None
     user_id: UUID | None = None

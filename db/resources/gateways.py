@@ -28,7 +28,9 @@ gateways = Table("gateways", Gateway)
 
 @dataclass(frozen=True, slots=True)
 class GatewayFilter:
-    """Which gateways. revoked: only those that are, or only those that are not."""
+    """A filter of gateways. revoked: only revoked ones, or only the others. revoked: only those
+    that are, or only those that are not.
+    """
 
     kind: str | None = None
     revoked: bool | None = None

@@ -62,33 +62,33 @@ SELECT child.relname, parent.relname FROM pg_constraint
 
 
 async def name_of(conn: Connection) -> str | None:
-    """The name of the tenant; None where there is no such organization."""
+    """Return the name of the tenant; None where there is no such organization."""
     cursor = await conn.execute("SELECT name FROM organizations WHERE org_id = current_org_id()")
     row = await cursor.fetchone()
     return None if row is None else row[0]
 
 
 async def retire(conn: Connection) -> None:
-    """Lets nobody of the organization in any more."""
+    """Let nobody of the organization in any more."""
     number, _ = await registry_revision.bump(conn)
     for statement in _RETIRE:
         await conn.execute(statement, {"revision": number})
 
 
 async def trackers(conn: Connection) -> list[UUID]:
-    """All that the organization ever had: the index of fixes is by tracker."""
+    """Return all that the organization ever had: the index of fixes is by tracker."""
     cursor = await conn.execute("SELECT id FROM trackers WHERE org_id = current_org_id()")
     return [tracker_id for (tracker_id,) in await cursor.fetchall()]
 
 
 async def remove_fixes(conn: Connection, tracker_id: UUID) -> int:
-    """Removes the oldest fixes of a tracker, and returns how many they were."""
+    """Remove the oldest fixes of a tracker, and return their number."""
     cursor = await conn.execute(_FIXES, {"tracker_id": tracker_id, "limit": PIECE_ROWS})
     return cursor.rowcount
 
 
 async def remove_piece(conn: Connection) -> int:
-    """Removes some rows of what else may be much, and returns how many they were."""
+    """Remove some rows of what else may be much, and return their number."""
     for table, condition in _MUCH:
         statement = sql.SQL(
             "DELETE FROM {0} WHERE ctid IN (SELECT ctid FROM {0}"
@@ -101,7 +101,7 @@ async def remove_piece(conn: Connection) -> int:
 
 
 async def remove(conn: Connection, ingest_lease: str) -> None:
-    """Removes all that is left, the organization too."""
+    """Remove all that is left, the organization too."""
     await leases.fence(conn, ingest_lease)  # first, as ingest does: else both could wait
     # Triggers write about what is removed, and that has to go too.
     await conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -116,13 +116,13 @@ async def remove(conn: Connection, ingest_lease: str) -> None:
 
 
 async def log(conn: Connection, text: str) -> None:
-    """Writes a line into the log of PostgreSQL."""
+    """Write a line into the log of PostgreSQL."""
     body = sql.SQL("BEGIN RAISE LOG '%', {}; END").format(sql.Literal(text))
     await conn.execute(sql.SQL("DO {}").format(sql.Literal(body.as_string(conn))))
 
 
 async def _in_order(conn: Connection) -> list[str]:
-    """All tables of a tenant but that of fixes, those first that refer to others."""
+    """Return all tables of a tenant but that of fixes, those first that refer to others."""
     tables = [name for (name,) in await (await conn.execute(_TENANT_TABLES)).fetchall()]
     references = await (await conn.execute(_REFERENCES)).fetchall()
     sorter = TopologicalSorter({"organizations": [t for t in tables if t != "organizations"]})

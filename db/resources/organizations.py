@@ -40,7 +40,7 @@ class Organization(NamedTuple):
 
 
 async def find(conn: Connection, *, lock: bool = False) -> Organization:
-    """The tenant itself. `lock`: against other writers."""
+    """Return the tenant itself. `lock`: against other writers."""
     async with conn.cursor(row_factory=args_row(Organization)) as cursor:
         await cursor.execute(_COLUMNS + (" FOR NO KEY UPDATE" if lock else ""))
         organization = await cursor.fetchone()
@@ -49,7 +49,7 @@ async def find(conn: Connection, *, lock: bool = False) -> Organization:
 
 
 async def update(conn: Connection, organization: Organization, revision: int | None) -> None:
-    """Writes name, timezone and settings. revision: None where the settings stay as they are."""
+    """Update name, timezone and settings. revision: None where the settings stay as they are."""
     await conn.execute(
         """
         UPDATE organizations
@@ -76,7 +76,7 @@ async def create_organization(
     plan: PlanName,
     api_addon: bool = False,
 ) -> UUID:
-    """A new organization with its first admin, inside the caller's transaction, as opsc_owner.
+    """Create an organization with its first admin, inside the caller's transaction, as
 
     Raises psycopg.errors.CheckViolation for a name or an address that the schema refuses.
     """
@@ -97,7 +97,7 @@ async def create_organization(
 
 
 async def listing(conn: Connection) -> list[Organization]:
-    """All organizations, the oldest first, as opsc_owner."""
+    """Return all organizations, the oldest first, as opsc_owner."""
     async with conn.cursor(row_factory=args_row(Organization)) as cursor:
         await cursor.execute(_COLUMNS + " ORDER BY created_at, org_id")
         return await cursor.fetchall()

@@ -1,4 +1,4 @@
-"""What an organization has paid for."""
+"""The plan that an organization has paid for."""
 
 from typing import Literal, NamedTuple
 from uuid import UUID
@@ -20,7 +20,7 @@ class Plan(NamedTuple):
 
 
 async def find(conn: Connection, org_id: UUID) -> Plan:
-    """The plan of `org_id`, in one round trip; `conn` is in no transaction."""
+    """Return the plan of `org_id`, in one round trip; `conn` is in no transaction."""
     asked = "SELECT plan, api_addon, api_access FROM organizations"
     plan = await (await conn.together(acting_for(org_id), (asked, None))).fetchone()
     assert plan is not None  # whoever is let in belongs to one
@@ -28,7 +28,7 @@ async def find(conn: Connection, org_id: UUID) -> Plan:
 
 
 async def change(conn: Connection, name: PlanName | None, api_addon: bool | None) -> Plan | None:
-    """Sets what is given, as opsc_owner; the plan as it is then. None: no such organization."""
+    """Change what is given, as opsc_owner, and return the plan then. None: no such organization."""
     async with conn.cursor(row_factory=args_row(Plan)) as cursor:
         await cursor.execute(
             """

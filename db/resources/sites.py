@@ -32,7 +32,9 @@ sites = Table("sites", Site)
 
 @dataclass(frozen=True, slots=True)
 class SiteFilter:
-    """Which sites. name_prefix: the first letters. deleted: those that are, instead."""
+    """A filter of sites. name_prefix: the first letters. deleted: only soft-deleted sites.
+    name_prefix: the first letters. deleted: those that are, instead.
+    """
 
     client_id: UUID | None = None
     zone_id: UUID | None = None
@@ -51,7 +53,7 @@ class SiteFilter:
 
 
 async def is_in_use(conn: Connection, site_id: UUID) -> bool:
-    """Whether an asset that is not deleted is at the site."""
+    """Return whether an asset that is not deleted is at the site."""
     cursor = await conn.execute(
         "SELECT EXISTS (SELECT FROM assets WHERE site_id = %s AND deleted_at IS NULL)", (site_id,)
     )

@@ -57,9 +57,10 @@ class Tracker(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TrackerFilter:
-    """Which trackers. assigned: on an asset now, or on none. revoked: those, or the others.
+    """A filter of trackers. assigned: on an asset now, or on none. revoked: revoked ones, or the
+    others.
 
-    connected: those that are connected now, or that are not.
+    connected: trackers that are connected now, or that are not.
     """
 
     external_id: str | None = None
@@ -79,19 +80,19 @@ class TrackerFilter:
 
 
 def secret_hash(secret: str) -> bytes:
-    """What is stored of a tracker's secret."""
+    """Return the hash that is stored of a tracker's secret."""
     return sha256(secret.encode("ascii")).digest()
 
 
 async def find(conn: Connection, tracker_id: UUID) -> Tracker | None:
-    """The tenant's tracker of this id."""
+    """Return the tenant's tracker of this id."""
     async with conn.cursor(row_factory=args_row(Tracker)) as cursor:
         await cursor.execute(_TRACKERS + sql.SQL("WHERE t.id = %s"), (tracker_id,))
         return await cursor.fetchone()
 
 
 async def exists(conn: Connection, tracker_id: UUID) -> bool:
-    """Whether the tenant has a tracker of this id."""
+    """Return whether the tenant has a tracker of this id."""
     cursor = await conn.execute("SELECT FROM trackers WHERE id = %s", (tracker_id,))
     return await cursor.fetchone() is not None
 
@@ -105,7 +106,7 @@ async def listing(
     limit: int,
     offset: int,
 ) -> list[Tracker]:
-    """A page: `limit` rows behind `after`, or behind the first `offset`."""
+    """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
     cut = page(conditions, limit, offset)
     _COLUMNS.go_on(conditions, order, after)
@@ -118,7 +119,7 @@ async def listing(
 
 
 async def count(conn: Connection, wanted: TrackerFilter) -> int:
-    """How many trackers there are."""
+    """Count the trackers."""
     if wanted == TrackerFilter():
         return await row_count(conn, "trackers")
     conditions = wanted.conditions()
@@ -132,7 +133,7 @@ async def count(conn: Connection, wanted: TrackerFilter) -> int:
 
 
 async def insert(conn: Connection, tracker: Tracker, secret: str, revision: int) -> None:
-    """A new row, not yet assigned.
+    """Insert a new row, not yet assigned.
 
     Raises psycopg.errors.UniqueViolation for an external_id that is taken.
     """
@@ -148,7 +149,7 @@ async def insert(conn: Connection, tracker: Tracker, secret: str, revision: int)
 
 
 async def update(conn: Connection, tracker: Tracker, revision: int) -> None:
-    """Writes name, external_id and receipts. Raises as `insert` does."""
+    """Update name, external_id and receipts. Raises as `insert` does."""
     await conn.execute(
         """
         UPDATE trackers
@@ -161,7 +162,7 @@ async def update(conn: Connection, tracker: Tracker, revision: int) -> None:
 
 
 async def rotate(conn: Connection, tracker: Tracker, secret: str, revision: int) -> None:
-    """Another secret from `tracker.updated_at` on; the one before is good for nothing."""
+    """Rotate the secret from `tracker.updated_at` on; the one before is good for nothing."""
     await conn.execute(
         """
         UPDATE trackers
@@ -174,7 +175,9 @@ async def rotate(conn: Connection, tracker: Tracker, secret: str, revision: int)
 
 
 async def revoke(conn: Connection, tracker: Tracker, revision: int) -> None:
-    """Nothing of the tracker is taken any more, from `revoked_at` on. There is no way back."""
+    """Revoke the tracker: nothing of it is taken any more, from `revoked_at` on. There is no way
+    back.
+    """
     await conn.execute(
         """
         UPDATE trackers
@@ -199,13 +202,15 @@ SELECT FROM tracker_assignments AS known
 
 
 async def has_fix_of_asset(conn: Connection, tracker_id: UUID, since: datetime) -> bool:
-    """Whether a fix of the tracker is stored, at `since` or later, that belongs to an asset."""
+    """Return whether a fix of the tracker is stored, at `since` or later, that
+    belongs to an asset.
+    """
     cursor = await conn.execute(_HAS_FIX_OF_ASSET, {"tracker": tracker_id, "since": since})
     return await cursor.fetchone() is not None
 
 
 async def first_fix(conn: Connection, tracker_id: UUID, since: datetime) -> datetime | None:
-    """The time of the first stored fix of the tracker at `since` or later."""
+    """Return the time of the first stored fix of the tracker at `since` or later."""
     cursor = await conn.execute(
         "SELECT time FROM gps_events WHERE tracker_id = %s AND time >= %s ORDER BY time LIMIT 1",
         (tracker_id, since),
@@ -215,7 +220,7 @@ async def first_fix(conn: Connection, tracker_id: UUID, since: datetime) -> date
 
 
 async def was_ever_assigned(conn: Connection, tracker_id: UUID) -> bool:
-    """Whether the tracker is, or was, on an asset."""
+    """Return whether the tracker is, or was, on an asset."""
     cursor = await conn.execute(
         "SELECT FROM tracker_assignments WHERE tracker_id = %s LIMIT 1", (tracker_id,)
     )
@@ -223,7 +228,7 @@ async def was_ever_assigned(conn: Connection, tracker_id: UUID) -> bool:
 
 
 async def assets_free_since(conn: Connection, asset_ids: Sequence[UUID]) -> dict[UUID, datetime]:
-    """By asset since when it carries no tracker, apart from one that it carries now.
+    """Return, by asset, since when it carries no tracker, apart from one that it carries now.
 
     Assets that never carried one are not in it: `EVER` holds for them.
     """
@@ -240,7 +245,7 @@ async def assets_free_since(conn: Connection, asset_ids: Sequence[UUID]) -> dict
 async def begin_assignment(
     conn: Connection, *, tracker_id: UUID, asset_id: UUID, assigned_from: datetime, revision: int
 ) -> None:
-    """Assigns from `assigned_from` on."""
+    """Assign from `assigned_from` on."""
     await conn.execute(
         """
         INSERT INTO tracker_assignments (org_id, id, tracker_id, asset_id, assigned_from, revision)
@@ -253,7 +258,7 @@ async def begin_assignment(
 async def extend_assignment(
     conn: Connection, *, tracker_id: UUID, assigned_from: datetime, revision: int
 ) -> None:
-    """Lets the tracker's assignment that is still open begin earlier."""
+    """Let the tracker's assignment that is still open begin earlier."""
     await conn.execute(
         """
         UPDATE tracker_assignments SET assigned_from = %s, revision = %s
@@ -266,7 +271,7 @@ async def extend_assignment(
 async def end_assignment(
     conn: Connection, *, tracker_id: UUID, assigned_to: datetime, revision: int
 ) -> None:
-    """Ends the tracker's assignment that is still open.
+    """End the tracker's assignment that is still open.
 
     Raises psycopg.errors.CheckViolation where it began at or after `assigned_to`.
     """

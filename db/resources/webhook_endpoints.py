@@ -28,8 +28,9 @@ class WebhookEndpoint(NamedTuple):
 async def find(
     conn: Connection, endpoint_id: UUID, *, lock: bool = False
 ) -> WebhookEndpoint | None:
-    """The tenant's endpoint of this id, deleted or not; `lock` keeps it as it is until the
-    transaction ends."""
+    """Return the tenant's endpoint of this id, deleted or not; `lock` keeps it as it is until the
+    transaction ends.
+    """
     async with conn.cursor(row_factory=args_row(WebhookEndpoint)) as cursor:
         await cursor.execute(
             sql.SQL("SELECT {} FROM webhook_endpoints WHERE id = %s {}").format(
@@ -49,8 +50,9 @@ async def listing(
     limit: int,
     offset: int,
 ) -> list[WebhookEndpoint]:
-    """A page: `limit` rows behind `after`, or behind the first `offset`. `deleted`: of those that
-    are, instead of the others."""
+    """Return a page: `limit` rows behind `after`, or behind the first `offset`. `deleted`: of those
+    that are, instead of the others.
+    """
     conditions = Conditions()
     conditions.add_null("deleted_at", null=not deleted)
     cut = page(conditions, limit, offset)
@@ -64,7 +66,7 @@ async def listing(
 
 
 async def count(conn: Connection, *, deleted: bool) -> int:
-    """How many endpoints the tenant has now, or has deleted."""
+    """Count the endpoints that the tenant has now, or has deleted."""
     cursor = await conn.execute(
         "SELECT count(*) FROM webhook_endpoints WHERE (deleted_at IS NOT NULL) = %s", (deleted,)
     )
@@ -74,7 +76,7 @@ async def count(conn: Connection, *, deleted: bool) -> int:
 
 
 async def insert(conn: Connection, endpoint: WebhookEndpoint, secret_encrypted: bytes) -> None:
-    """A new row."""
+    """Insert a new row."""
     await conn.execute(
         """
         INSERT INTO webhook_endpoints (org_id, id, url, types, description, secret_encrypted,
@@ -87,7 +89,7 @@ async def insert(conn: Connection, endpoint: WebhookEndpoint, secret_encrypted: 
 
 
 async def mark_deleted(conn: Connection, endpoint_id: UUID, *, deleted: bool) -> WebhookEndpoint:
-    """Ends an endpoint, so that nothing more is sent to it, or has it there again."""
+    """Mark an endpoint as deleted, so that nothing more is sent to it, or restore it."""
     async with conn.cursor(row_factory=args_row(WebhookEndpoint)) as cursor:
         await cursor.execute(
             sql.SQL(

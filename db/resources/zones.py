@@ -131,7 +131,9 @@ _ROW = TypeVar("_ROW", Zone, ZoneVersion)
 
 @dataclass(frozen=True, slots=True)
 class ZoneFilter:
-    """Which zones. name_prefix: the first letters. deleted: those that are, instead."""
+    """A filter of zones. name_prefix: the first letters. deleted: only soft-deleted zones.
+    name_prefix: the first letters. deleted: those that are, instead.
+    """
 
     kind: str | None = None
     external_id: str | None = None
@@ -149,13 +151,13 @@ class ZoneFilter:
 
 
 class VersionKey(NamedTuple):
-    """Where a version stands in the list of its zone: newest first."""
+    """The place of a version in the list of its zone: newest first."""
 
     version: int
 
 
 async def find(conn: Connection, zone_id: UUID, *, deleted: bool = False) -> Zone | None:
-    """The tenant's zone of this id; with `deleted` one that is deleted too."""
+    """Return the tenant's zone of this id; with `deleted` one that is deleted too."""
     condition = sql.SQL("" if deleted else " AND z.deleted_at IS NULL")
     async with conn.cursor(row_factory=args_row(Zone)) as cursor:
         statement = sql.SQL("SELECT {} FROM ({} WHERE z.id = %s{}) AS found").format(
@@ -166,13 +168,13 @@ async def find(conn: Connection, zone_id: UUID, *, deleted: bool = False) -> Zon
 
 
 async def existed(conn: Connection, zone_id: UUID) -> bool:
-    """Whether the tenant has, or had, a zone of this id."""
+    """Return whether the tenant has, or had, a zone of this id."""
     cursor = await conn.execute("SELECT FROM zones WHERE id = %s", (zone_id,))
     return await cursor.fetchone() is not None
 
 
 async def held(conn: Connection, zone_id: UUID) -> bool:
-    """Whether the zone is there and not deleted; it stays so until the transaction ends."""
+    """Return whether the zone is there and not deleted; it stays so until the transaction ends."""
     cursor = await conn.execute(
         "SELECT FROM zones WHERE id = %s AND deleted_at IS NULL FOR SHARE", (zone_id,)
     )
@@ -180,7 +182,7 @@ async def held(conn: Connection, zone_id: UUID) -> bool:
 
 
 async def has_external_id(conn: Connection, external_id: str) -> bool:
-    """Whether a zone of the tenant that is not deleted has it."""
+    """Return whether a zone of the tenant that is not deleted has it."""
     cursor = await conn.execute(
         "SELECT FROM zones WHERE external_id = %s AND deleted_at IS NULL", (external_id,)
     )
@@ -196,7 +198,7 @@ async def listing(
     limit: int,
     offset: int,
 ) -> list[Zone]:
-    """A page: `limit` rows behind `after`, or behind the first `offset`.
+    """Return a page: `limit` rows behind `after`, or behind the first `offset`.
 
     Raises PageTooLarge.
     """
@@ -223,7 +225,7 @@ async def listing(
 
 
 async def count(conn: Connection, wanted: ZoneFilter) -> int:
-    """How many zones there are."""
+    """Count the zones."""
     if wanted == ZoneFilter():
         return await row_count(conn, "zones")
     conditions = wanted.conditions()
@@ -240,7 +242,7 @@ async def count(conn: Connection, wanted: ZoneFilter) -> int:
 async def versions(
     conn: Connection, zone_id: UUID, *, after: VersionKey | None, limit: int, offset: int
 ) -> list[ZoneVersion]:
-    """A page of a zone's versions, newest first. A deleted zone keeps its versions.
+    """Return a page of a zone's versions, newest first. A deleted zone keeps its versions.
 
     Raises PageTooLarge.
     """
@@ -266,7 +268,7 @@ async def versions(
 
 
 async def count_versions(conn: Connection, zone_id: UUID) -> int:
-    """How many versions the zone has had."""
+    """Count the versions of a zone."""
     cursor = await conn.execute("SELECT count(*) FROM zone_versions WHERE zone_id = %s", (zone_id,))
     row = await cursor.fetchone()
     assert row is not None  # an aggregate without GROUP BY
@@ -276,7 +278,7 @@ async def count_versions(conn: Connection, zone_id: UUID) -> int:
 async def boxes_over(
     conn: Connection, over: Box, without: UUID | None
 ) -> list[tuple[UUID, float, float, float, float]]:
-    """The boxes of zones that are there now and may meet `over`, some MAX_BOXES at most."""
+    """Return the boxes of zones that are there now and may meet `over`, some MAX_BOXES at most."""
     cursor = await conn.execute(
         sql.SQL(
             "SELECT zone_id, box[1], box[2], box[3], box[4] {}"
@@ -288,7 +290,7 @@ async def boxes_over(
 
 
 async def boxes_since(conn: Connection, over: Box, revision: int) -> int:
-    """How many of them are newer than the revision."""
+    """Count the boxes that are newer than the revision."""
     cursor = await conn.execute(
         sql.SQL("SELECT count(*) {} AND revision > %(revision)s").format(_OVER),
         over._asdict() | {"revision": revision},
@@ -299,7 +301,7 @@ async def boxes_since(conn: Connection, over: Box, revision: int) -> int:
 
 
 async def some_shapes(conn: Connection, zone_ids: Sequence[UUID]) -> dict[UUID, StoredShape]:
-    """Shapes of the smallest of the zones: of one at least, and of more within MAX_SHAPES_BYTES."""
+    """Read shapes of the smallest of the zones: of one at least, and of more within"""
     cursor = await conn.execute(
         """
         SELECT zone_id, geometry::text, radius_m, width_m
@@ -315,7 +317,7 @@ async def some_shapes(conn: Connection, zone_ids: Sequence[UUID]) -> dict[UUID, 
 
 
 async def insert(conn: Connection, zone: Zone, revision: int) -> None:
-    """A new zone with its first version.
+    """Insert a new zone with its first version.
 
     Raises psycopg.errors.UniqueViolation for an external_id that is taken.
     """
@@ -331,14 +333,16 @@ async def insert(conn: Connection, zone: Zone, revision: int) -> None:
 
 
 async def replace(conn: Connection, zone: Zone, revision: int) -> None:
-    """An edit: `zone.version` is the next one, in force from `zone.valid_from`."""
+    """Replace a zone by an edit: `zone.version` is the next one, in force from
+    `zone.valid_from`.
+    """
     await _close_version(conn, zone.id, zone.valid_from, revision)
     await update(conn, zone)
     await _open_version(conn, zone, revision)
 
 
 async def update(conn: Connection, zone: Zone) -> None:
-    """Writes what stands outside the versions. Raises as `insert` does."""
+    """Write what stands outside the versions. Raises as `insert` does."""
     await conn.execute(
         """
         UPDATE zones SET external_id = %(external_id)s, version = %(version)s,
@@ -350,7 +354,7 @@ async def update(conn: Connection, zone: Zone) -> None:
 
 
 async def delete(conn: Connection, zone_id: UUID, at: datetime, revision: int) -> None:
-    """Ends a zone that is there."""
+    """End a zone that is there."""
     await conn.execute(
         "UPDATE zones SET deleted_at = %s, updated_at = %s WHERE id = %s AND deleted_at IS NULL",
         (at, at, zone_id),
@@ -359,8 +363,9 @@ async def delete(conn: Connection, zone_id: UUID, at: datetime, revision: int) -
 
 
 async def restore(conn: Connection, zone: Zone, revision: int) -> None:
-    """A deleted zone is there again: `zone.version` is the next one, in force from
-    `zone.valid_from`. Raises as `insert` does."""
+    """Restore a deleted zone: `zone.version` is the next one, in force from `zone.valid_from`.
+    Raises as `insert` does.
+    """
     await update(conn, zone)
     await _open_version(conn, zone, revision)
 

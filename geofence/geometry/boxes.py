@@ -35,7 +35,7 @@ _RADIANS_PER_M = 1.01 / 6_335_439.0
 
 
 def boxes(shapes: Sequence[Shape], records: NDArray[np.void]) -> NDArray[np.void]:
-    """The boxes of all shapes, BOX_DTYPE, (m,), in the shapes' order.
+    """Return the boxes of all shapes, BOX_DTYPE, (m,), in the shapes' order.
 
     records: the shapes packed (geofence.geometry.packing.pack), (n,).
     """
@@ -92,7 +92,9 @@ def _grown(
     north: NDArray[np.float64],
     by_m: NDArray[np.float64],
 ) -> NDArray[np.void]:
-    """Boxes with all that is at most `by_m` away; those that reach a pole are 360 wide or more."""
+    """Return boxes with all that is at most `by_m` away; those that reach a pole are 360 wide or
+    more.
+    """
     angle = by_m * _RADIANS_PER_M
     result = np.zeros(len(west), BOX_DTYPE)
     result["south"] = np.maximum(south - np.degrees(angle), -90.0)

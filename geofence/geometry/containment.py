@@ -1,4 +1,4 @@
-"""Whether a point lies in a packed shape or on its edge, compiled.
+"""The test whether a point lies in a packed shape or on its edge, compiled.
 
 Areas: a ray from the point to the east crosses an odd number of edges; exact, with an edge or a
 vertex counted as inside, as in GEOS (`covers`). Circles and corridors: by the distance on the
@@ -23,7 +23,7 @@ _SLACK = 1e-9  # for rounding, relative; far less than two such bounds lie apart
 
 @bare
 def covers(arena: Arena, shape: np.void, lon: float, lat: float) -> bool:
-    """Whether the point lies in the shape or on its edge.
+    """Return whether the point lies in the shape or on its edge.
 
     lon, lat: degrees; for an area in the shape's own frame, moved there by whole turns.
     """
@@ -36,7 +36,7 @@ def covers(arena: Arena, shape: np.void, lon: float, lat: float) -> bool:
 
 @bare
 def axis_within_m(arena: Arena, shape: np.void, lon: float, lat: float, reach_m: float) -> bool:
-    """Whether a circle's centre or a corridor's line is at most `reach_m` away."""
+    """Return whether a circle's centre or a corridor's line is at most `reach_m` away."""
     if shape["last"] - shape["first"] == 1:
         return _centre_within_m(arena.vertices, shape["first"], lon, lat, reach_m)
     return line_within_m(arena, shape, lon, lat, reach_m)
@@ -90,7 +90,7 @@ def _slab_covers(arena: Arena, shape: np.void, lon: float, lat: float) -> bool:
 
 @bare
 def _meeting(vertices: NDArray[np.float64], edge: int, lon: float, lat: float) -> int:
-    """How the ray to the east meets an edge that lies neither wholly east nor wholly west.
+    """Classify how the ray to the east meets an edge that lies neither wholly east nor wholly west.
 
     The edge's closed range of latitudes holds `lat`. An edge counts as crossed by one of its ends:
     the upper one. So a ray through a vertex crosses the two edges there once, or twice where they
@@ -136,7 +136,7 @@ def _centre_within_m(
 def covers_pairs(
     arena: Arena, shapes: NDArray[np.void], lon: NDArray[np.float64], lat: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Whether shape i covers point i. shapes: SHAPE_DTYPE, (n,); lon, lat: (n,) -> (n,)."""
+    """Return whether shape i covers point i. shapes: SHAPE_DTYPE, (n,); lon, lat: (n,) -> (n,)."""
     result = np.empty(len(lon), dtype=np.bool_)
     for row in range(len(lon)):
         result[row] = covers(arena, shapes[row], lon[row], lat[row])

@@ -1,4 +1,4 @@
-"""Where the straight way from one fix to the next meets a packed shape, compiled.
+"""The meeting of the straight way between two fixes with a packed shape, compiled.
 
 The way is straight in longitude and latitude, as the edges are. Whether it meets an area's edge is
 decided exactly; where is as exact as doubles are. A touch is a meeting of no length, and what runs
@@ -37,7 +37,8 @@ def meets(
     lat1: float,
     spans: NDArray[np.float64],
 ) -> tuple[float, float, float]:
-    """(first, last, length): where from 0 to 1 the way meets the shape, and the metres inside.
+    """Return (first, last, length): the fractions 0 to 1 of the way where it first and last meets
+    the shape, and the metres inside.
 
     The metres of all pieces together, in or on the shape. (NaN, NaN, 0.0) where it does not meet
     the shape. Degrees, continuous over the antimeridian; for an area in the shape's own frame,
@@ -88,7 +89,7 @@ def _area_meets(
 
 @bare
 def _place(begin: float, end: float, along: float) -> float:
-    """A coordinate between two, and the ends exactly."""
+    """Return a coordinate between two, and the ends exactly."""
     return end if along == 1.0 else begin + along * (end - begin)
 
 
@@ -103,7 +104,8 @@ def _is_inside_after_odd(
     rows: NDArray[np.float64],
     count: int,
 ) -> bool:
-    """Whether the way is inside where it has crossed an odd number of edges, else where even.
+    """Return whether the way is inside where it has crossed an odd number of edges, else where
+    even.
 
     Asked at an end of the way if no edge is met there: that is exact. Else in the middle of the
     longest stretch between two meetings.
@@ -135,7 +137,7 @@ def _note_meetings(
     lat1: float,
     rows: NDArray[np.float64],
 ) -> int:
-    """Where the way meets edges, in any order: rows of place and kind. Returns how many.
+    """Write where the way meets edges as rows of place and kind, in any order. Returns how many.
 
     An edge is crossed if it has one end to the left of the way and one to the right or on it: what
     lies just to the left of the way is inside or outside by the number of edges crossed before.
@@ -175,7 +177,7 @@ def _note_meetings(
 
 @bare
 def _sort(rows: NDArray[np.float64], count: int) -> None:
-    """Puts the first `count` rows in order of place (heapsort: no scratch, no worst case)."""
+    """Put the first `count` rows in order of place (heapsort: no scratch, no worst case)."""
     for root in range(count // 2 - 1, -1, -1):
         _sift(rows, root, count)
     for last in range(count - 1, 0, -1):
@@ -201,7 +203,7 @@ def _sift(rows: NDArray[np.float64], root: int, count: int) -> None:
 
 @bare
 def _touches(begin: float, end: float, least: float, greatest: float) -> bool:
-    """Whether an edge from `begin` to `end` touches a range; never where one is NaN."""
+    """Return whether an edge from `begin` to `end` touches a range; never where one is NaN."""
     after = (begin >= least) | (end >= least)
     before = (begin <= greatest) | (end <= greatest)
     return after & before & (begin - end == begin - end)
@@ -216,9 +218,11 @@ def _meeting(
     lon1: float,
     lat1: float,
 ) -> tuple[float, float, float]:
-    """Where on the way it first and last meets an edge whose box its own touches, NaN if nowhere.
+    """Return the fractions of the way where it first and last meets an edge, and the kind of
+    meeting.
 
-    And how. The two differ only where the way runs along the edge.
+    The way's box must touch the edge's box. The fractions are NaN where the way misses the edge;
+    they differ only where the way runs along the edge.
     """
     x0, y0 = vertices[edge, 0], vertices[edge, 1]
     x1, y1 = vertices[edge + 1, 0], vertices[edge + 1, 1]
@@ -251,7 +255,9 @@ def _meeting(
 
 @bare
 def _projected(lon0: float, lat0: float, lon1: float, lat1: float, x: float, y: float) -> float:
-    """Where on the way a point of its line lies; the nearer end for what lies beyond."""
+    """Return the fraction of the way at which a point of its line lies, clamped to
+    the way's ends.
+    """
     if abs(lon1 - lon0) > abs(lat1 - lat0):
         along = (x - lon0) / (lon1 - lon0)
     else:
@@ -270,7 +276,7 @@ def _crossed(
     x1: float,
     y1: float,
 ) -> float:
-    """Where on the way it crosses an edge that is known to part its ends."""
+    """Return the fraction of the way at which it crosses an edge that is known to part its ends."""
     begin = abs((x1 - x0) * (lat0 - y0) - (y1 - y0) * (lon0 - x0))
     end = abs((x1 - x0) * (lat1 - y0) - (y1 - y0) * (lon1 - x0))
     if begin + end == 0.0:  # all but along the edge
@@ -287,7 +293,7 @@ def meets_pairs(
     lon1: NDArray[np.float64],
     lat1: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """`meets` of way i with shape i. shapes: SHAPE_DTYPE, (n,); the others (n,) -> (n, 3)."""
+    """Apply `meets` to way i and shape i. shapes: SHAPE_DTYPE, (n,); the others (n,) -> (n, 3)."""
     most = 0 if len(shapes) == 0 else np.max(shapes["last"] - shapes["first"])
     result, spans = np.empty((len(lon0), 3)), np.empty((max(_SPANS, ROWS_PER_VERTEX * most), 2))
     for row in range(len(lon0)):

@@ -1,4 +1,4 @@
-"""Where the straight way from one fix to the next lies in a circle or a corridor, compiled.
+"""The part of the straight way between two fixes in a circle or a corridor, compiled.
 
 For each edge of a corridor the distance from the way falls to a least value and rises again; the
 two places where it equals half the width are looked for on either side of that. A circle is the
@@ -29,7 +29,9 @@ def round_meets(
     lat1: float,
     spans: NDArray[np.float64],
 ) -> tuple[float, float, float]:
-    """As `geofence.geometry.crossing.meets`, for shapes with a radius; places to a millimetre."""
+    """Return what `geofence.geometry.crossing.meets` returns, for shapes with a radius; places are
+    exact to a millimetre.
+    """
     vertices = arena.vertices
     reach_m = shape["radius_m"]
     parts = 1 + int(max(abs(lon1 - lon0), abs(lat1 - lat0)) / _PART_DEG)
@@ -67,7 +69,7 @@ def _insert(spans: NDArray[np.float64], count: int, first: float, last: float) -
 
 @bare
 def _joined(spans: NDArray[np.float64], count: int) -> int:
-    """Makes room: spans that overlap become one, and if none does, the last two."""
+    """Make room: spans that overlap become one, and if none does, the last two."""
     kept = 0
     for row in range(1, count):
         if spans[row, 0] <= spans[kept, 1]:
@@ -85,7 +87,9 @@ def _joined(spans: NDArray[np.float64], count: int) -> int:
 def _union(
     spans: NDArray[np.float64], count: int, lon0: float, lat0: float, lon1: float, lat1: float
 ) -> tuple[float, float, float]:
-    """(first, last, metres together) of `count` spans of a way, in order of their beginnings."""
+    """Return (first, last, metres together) of `count` spans of a way, in order of their
+    beginnings.
+    """
     if count == 0:
         return np.nan, np.nan, 0.0
     east, north = lon1 - lon0, lat1 - lat0
@@ -102,7 +106,9 @@ def _union(
 
 @bare
 def _least_east_m(lat: float, reach_m: float) -> float:
-    """The least metres in a degree of longitude up to `reach_m` beyond a latitude of `lat`."""
+    """Return the least metres in a degree of longitude up to `reach_m` beyond a
+    latitude of `lat`.
+    """
     farthest = lat + reach_m / LEAST_DEGREE_M
     return metres_per_degree(farthest)[0] if farthest < 90.0 else 0.0
 
@@ -120,7 +126,9 @@ def _apart(
     east_m: float,
     reach_m: float,
 ) -> bool:
-    """Whether the boxes of a way and an edge show that they are farther apart, or one has a NaN."""
+    """Return whether the boxes of a way and an edge show that they are farther apart, or one has a
+    NaN.
+    """
     gap_y = max(min(v0, v1) - max(y0, y1), min(y0, y1) - max(v0, v1))
     if not gap_y * LEAST_DEGREE_M <= reach_m:
         return True
@@ -143,7 +151,7 @@ def _span(
     v1: float,
     reach_m: float,
 ) -> tuple[float, float]:
-    """The span of a way, straight on the ground, that is near an edge; NaN where none is."""
+    """Return the span of a way, straight on the ground, that is near an edge; NaN where none is."""
     begin_m = nearest_on_edge(x0, y0, u0, v0, u1, v1)[0]
     end_m = nearest_on_edge(x1, y1, u0, v0, u1, v1)[0]
     if begin_m <= reach_m and end_m <= reach_m:
@@ -165,7 +173,9 @@ def _span(
 def _least(
     x0: float, y0: float, x1: float, y1: float, u0: float, v0: float, u1: float, v1: float
 ) -> tuple[float, float]:
-    """(metres, where on the way): its least distance to an edge, if not at the way's own ends."""
+    """Return (metres, fraction of the way) of the way's least distance to an edge, its own ends
+    left out.
+    """
     crossed = _crossed(x0, y0, x1, y1, x0 + short_way(u0 - x0), v0, u1 - u0, v1 - v0)
     if crossed >= 0.0:
         return 0.0, crossed
@@ -185,7 +195,7 @@ def _crossed(
     step_u: float,
     step_v: float,
 ) -> float:
-    """Where on the way it crosses an edge, -1 where it does not."""
+    """Return the fraction of the way at which it crosses an edge, -1 where it does not."""
     step_x, step_y = x1 - x0, y1 - y0
     across = step_x * step_v - step_y * step_u
     if across == 0.0:
@@ -209,7 +219,7 @@ def _edge_of_span(
     outside: float,
     inside: float,
 ) -> float:
-    """The last place that is near enough, on the way from one inside to one outside.
+    """Return the last place that is near enough, on the way from one inside to one outside.
 
     Regula falsi with halved weights ("Illinois") on the difference of squares, which is all but a
     parabola; a step that stays at an end is moved on, so that the bracket closes from both sides.

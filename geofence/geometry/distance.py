@@ -16,7 +16,7 @@ from geofence.kernel.compiled import bare, compiled
 
 @bare
 def edge_distance_m(arena: Arena, shape: np.void, lon: float, lat: float) -> float:
-    """Least geodesic distance to the shape's edge, never negative. lon, lat: degrees."""
+    """Return the least geodesic distance to the shape's edge in metres, never negative."""
     if np.isnan(shape["radius_m"]):
         return line_distance_m(arena, shape, lon, lat)
     return abs(_axis_distance_m(arena, shape, lon, lat) - shape["radius_m"])
@@ -24,7 +24,7 @@ def edge_distance_m(arena: Arena, shape: np.void, lon: float, lat: float) -> flo
 
 @bare
 def signed_distance_m(arena: Arena, shape: np.void, lon: float, lat: float) -> float:
-    """Least geodesic distance to the shape's edge, negative inside.
+    """Return the least geodesic distance to the shape's edge in metres, negative inside.
 
     lon, lat: degrees; for an area in the shape's own frame, moved there by whole turns.
     """
@@ -36,7 +36,7 @@ def signed_distance_m(arena: Arena, shape: np.void, lon: float, lat: float) -> f
 
 @bare
 def within_m(arena: Arena, shape: np.void, lon: float, lat: float, margin_m: float) -> bool:
-    """Whether the point is in the shape, or outside by at most `margin_m` (0 or more)."""
+    """Return whether the point is in the shape, or outside by at most `margin_m` (0 or more)."""
     if np.isnan(shape["radius_m"]):
         if margin_m > 0.0 and line_within_m(arena, shape, lon, lat, margin_m):
             return True
@@ -46,7 +46,9 @@ def within_m(arena: Arena, shape: np.void, lon: float, lat: float, margin_m: flo
 
 @bare
 def deeper_m(arena: Arena, shape: np.void, lon: float, lat: float, depth_m: float) -> bool:
-    """Whether a point that lies in the shape is farther than `depth_m` (above 0) from its edge."""
+    """Return whether a point that lies in the shape is farther than `depth_m` (above 0) from its
+    edge.
+    """
     if np.isnan(shape["radius_m"]):
         return not line_within_m(arena, shape, lon, lat, depth_m)
     reach_m = shape["radius_m"] - depth_m
@@ -55,7 +57,7 @@ def deeper_m(arena: Arena, shape: np.void, lon: float, lat: float, depth_m: floa
 
 @bare
 def _axis_distance_m(arena: Arena, shape: np.void, lon: float, lat: float) -> float:
-    """Distance to a circle's centre or a corridor's line."""
+    """Return distance to a circle's centre or a corridor's line."""
     if shape["last"] - shape["first"] > 1:
         return line_distance_m(arena, shape, lon, lat)
     centre = shape["first"]
@@ -66,7 +68,7 @@ def _axis_distance_m(arena: Arena, shape: np.void, lon: float, lat: float) -> fl
 def edge_distance_pairs_m(
     arena: Arena, shapes: NDArray[np.void], lon: NDArray[np.float64], lat: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """`edge_distance_m` of point i to shape i. shapes: SHAPE_DTYPE, (n,); lon, lat: (n,)."""
+    """Apply `edge_distance_m` to point i and shape i. shapes: SHAPE_DTYPE, (n,); lon, lat: (n,)."""
     result = np.empty(len(lon))
     for row in range(len(lon)):
         result[row] = edge_distance_m(arena, shapes[row], lon[row], lat[row])
@@ -77,7 +79,9 @@ def edge_distance_pairs_m(
 def signed_distance_pairs_m(
     arena: Arena, shapes: NDArray[np.void], lon: NDArray[np.float64], lat: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """`signed_distance_m` of point i to shape i. shapes: SHAPE_DTYPE, (n,); lon, lat: (n,)."""
+    """Apply `signed_distance_m` to point i and shape i. shapes: SHAPE_DTYPE, (n,);
+    lon, lat: (n,).
+    """
     result = np.empty(len(lon))
     for row in range(len(lon)):
         result[row] = signed_distance_m(arena, shapes[row], lon[row], lat[row])
@@ -92,7 +96,9 @@ def within_pairs_m(
     lat: NDArray[np.float64],
     margin_m: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
-    """`within_m` of point i, shape i and margin i. shapes: SHAPE_DTYPE, (n,); the others (n,)."""
+    """Apply `within_m` to point i, shape i and margin i. shapes: SHAPE_DTYPE, (n,); the others
+    (n,).
+    """
     result = np.empty(len(lon), dtype=np.bool_)
     for row in range(len(lon)):
         result[row] = within_m(arena, shapes[row], lon[row], lat[row], margin_m[row])

@@ -1,4 +1,4 @@
-"""How far a point lies from the edges of a packed shape, compiled.
+"""The distance of a point from the edges of a packed shape, compiled.
 
 Of all edges the one that is nearest in the plane is measured on the ellipsoid first; of the others
 only those that a lower bound leaves in the race. In an area with slabs the search begins at the
@@ -27,7 +27,8 @@ _FAR_M = 50_000.0
 
 @bare
 def line_distance_m(arena: Arena, shape: np.void, lon: float, lat: float) -> float:
-    """Least geodesic distance to any place of the edges, in metres; of a corridor, to its line.
+    """Return the least geodesic distance to any place of the edges, in metres; of a corridor, to
+    its line.
 
     lon, lat: degrees. Right to 1 cm below 100 km.
     """
@@ -41,7 +42,7 @@ def line_distance_m(arena: Arena, shape: np.void, lon: float, lat: float) -> flo
 
 @bare
 def line_within_m(arena: Arena, shape: np.void, lon: float, lat: float, reach_m: float) -> bool:
-    """Whether `line_distance_m` is at most `reach_m`; most answers need no geodesic."""
+    """Return whether `line_distance_m` is at most `reach_m`; most answers need no geodesic."""
     vertices = arena.vertices
     east_m, north_m = least_degrees_m(lat, reach_m)
     most_east_m, most_north_m = greatest_degrees_m(lat, reach_m)
@@ -76,7 +77,7 @@ def line_within_m(arena: Arena, shape: np.void, lon: float, lat: float, reach_m:
 
 @bare
 def _nearest_in_plane(arena: Arena, shape: np.void, lon: float, lat: float) -> int:
-    """The edge that is nearest where a degree is as long everywhere as at the point."""
+    """Return the edge that is nearest where a degree is as long everywhere as at the point."""
     vertices = arena.vertices
     east_m, north_m = metres_per_degree(lat)
     best, least_m2, reach_deg = shape["first"], np.inf, np.inf
@@ -106,7 +107,7 @@ def _nearest_in_plane(arena: Arena, shape: np.void, lon: float, lat: float) -> i
 def _best_m(
     arena: Arena, shape: np.void, lon: float, lat: float, known: int, best_m: float
 ) -> float:
-    """The least distance, where edge `known` is `best_m` away."""
+    """Return the least distance, where edge `known` is `best_m` away."""
     vertices = arena.vertices
     east_m, north_m = least_degrees_m(lat, best_m)
     reach_deg = best_m / north_m
@@ -138,7 +139,9 @@ def _best_m(
 
 @bare
 def _apart(above0: float, above1: float, reach_deg: float) -> bool:
-    """Whether an edge lies wholly above or below a reach of latitude: spares the division."""
+    """Return whether an edge lies wholly above or below a reach of latitude: spares
+    the division.
+    """
     return (above0 > reach_deg and above1 > reach_deg) or (
         above0 < -reach_deg and above1 < -reach_deg
     )
@@ -154,7 +157,8 @@ def _bands(shape: np.void) -> int:
 
 @bare
 def _band_away(shape: np.void, lat: float, away: int, upwards: int) -> tuple[int, float]:
-    """The slab `away` slabs above or below the point's own, and how many degrees lie between.
+    """Return the slab `away` slabs above or below the point's own, and how many degrees lie
+    between.
 
     (-1, 0.0) where there is none; the own one is given upwards only.
     """
@@ -172,7 +176,7 @@ def _band_away(shape: np.void, lat: float, away: int, upwards: int) -> tuple[int
 
 @bare
 def _run(arena: Arena, shape: np.void, band: int) -> tuple[int, int]:
-    """The run's entries: places in `slab_edge`, or else the edges themselves."""
+    """Return the run's entries: places in `slab_edge`, or else the edges themselves."""
     if shape["slabs"] == 0:
         return shape["first"], shape["real"] - 1
     slab = shape["slab"] + band

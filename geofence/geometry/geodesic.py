@@ -31,7 +31,7 @@ _ROUNDS = 40
 
 @bare
 def short_way(degrees: float) -> float:
-    """A difference of longitudes, by whole turns in [-180, 180]."""
+    """Return a difference of longitudes, by whole turns in [-180, 180]."""
     if degrees > 180.0 or degrees < -180.0:
         return degrees - 360.0 * np.rint(degrees / 360.0)
     return degrees
@@ -39,7 +39,9 @@ def short_way(degrees: float) -> float:
 
 @bare
 def metres_per_degree(lat: float) -> tuple[float, float]:
-    """East and north, at latitude `lat` in degrees: the radii of curvature N cos(lat) and M."""
+    """Return the metres per degree east and north at latitude `lat`: the radii of curvature N
+    cos(lat) and M.
+    """
     angle = math.radians(lat)
     sine = math.sin(angle)
     flattened = 1 - E2 * sine * sine
@@ -50,7 +52,7 @@ def metres_per_degree(lat: float) -> tuple[float, float]:
 
 @bare
 def geodesic_m(lon0: float, lat0: float, lon1: float, lat1: float) -> float:
-    """Length of the shortest line between two points, in metres.
+    """Return length of the shortest line between two points, in metres.
 
     Degrees; longitudes may differ by whole turns. Within 0.1 mm to 2,000 km and 1 mm beyond; only
     where the points are all but antipodal (19,900 km and more) within 1 %.
@@ -72,7 +74,7 @@ def geodesic_m(lon0: float, lat0: float, lon1: float, lat1: float) -> float:
 
 @bare
 def _bent_m(square: float, sine: float, north: float) -> float:
-    """The arc over a chord whose square is given, about the latitude of that sine.
+    """Return the arc over a chord whose square is given, about the latitude of that sine.
 
     north: difference of latitude in radians. The radius is that of the normal section in the
     chord's direction, by Euler's formula.
@@ -118,7 +120,7 @@ def _vincenty_m(sin0: float, cos0: float, sin1: float, cos1: float, turn: float)
 
 @bare
 def _reduced(sine: float, cosine: float) -> tuple[float, float]:
-    """Sine and cosine of the reduced latitude."""
+    """Return sine and cosine of the reduced latitude."""
     flat = (1 - FLATTENING) * sine
     scale = math.hypot(flat, cosine)
     return flat / scale, cosine / scale
@@ -126,7 +128,7 @@ def _reduced(sine: float, cosine: float) -> tuple[float, float]:
 
 @bare
 def _arc_m(arc: float, sin_arc: float, cos_arc: float, cos2_azimuth: float, middle: float) -> float:
-    """Vincenty's equations 3, 4, 6 and 19."""
+    """Return the length of an arc by Vincenty's equations 3, 4, 6 and 19."""
     u2 = cos2_azimuth * (EQUATOR_M * EQUATOR_M / (POLE_M * POLE_M) - 1)
     a = 1 + u2 / 16384 * (4096 + u2 * (-768 + u2 * (320 - 175 * u2)))
     b = u2 / 1024 * (256 + u2 * (-128 + u2 * (74 - 47 * u2)))
@@ -137,7 +139,7 @@ def _arc_m(arc: float, sin_arc: float, cos_arc: float, cos2_azimuth: float, midd
 
 @bare
 def straight_m(lon0: float, lat0: float, lon1: float, lat1: float) -> float:
-    """Length on the ground of a line that is straight in longitude and latitude, in metres.
+    """Return length on the ground of a line that is straight in longitude and latitude, in metres.
 
     Degrees, continuous over the antimeridian. Simpson's rule: within 1e-7 of the length up to 5
     degrees of latitude, away from the poles; there the middle alone is as good for a kilometre.
@@ -162,7 +164,7 @@ def geodesics_m(
     lon1: NDArray[np.float64],
     lat1: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """`geodesic_m` of n pairs of points. Degrees, shape (n,) -> metres, shape (n,)."""
+    """Apply `geodesic_m` to n pairs of points. Degrees, shape (n,) -> metres, shape (n,)."""
     result = np.empty(len(lon0))
     for row in range(len(lon0)):
         result[row] = geodesic_m(lon0[row], lat0[row], lon1[row], lat1[row])

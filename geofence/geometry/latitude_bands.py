@@ -18,14 +18,14 @@ _LEAST_HEIGHT_DEG = 1e-9  # below, a single band
 
 @bare
 def band_of(lat: float, south: float, per_deg: float, bands: int) -> int:
-    """The band of a latitude; the first or last one for what lies beyond."""
+    """Return the band of a latitude; the first or last one for what lies beyond."""
     return min(max(math.floor((lat - south) * per_deg), 0), bands - 1)
 
 
 def slabs_of(
     vertices: NDArray[np.float64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], float, float]:
-    """Equal bands of latitude over an area: (starts, edges, south, bands per degree).
+    """Divide an area into equal bands of latitude: (starts, edges, south, bands per degree).
 
     vertices: (n, 2), rings separated by rows of NaN, degrees. starts: (bands + 1,), edges: (m,), m
     at most MAX_ENTRIES_PER_EDGE times the number of edges. Band k is touched by the edges that
@@ -49,7 +49,7 @@ def slabs_of(
 def edges_by_band(
     vertices: NDArray[np.float64], south: float, per_deg: float, bands: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The loops of `slabs_of`: (starts, edges)."""
+    """Return the loops of `slabs_of`: (starts, edges)."""
     starts = np.zeros(bands + 1, dtype=np.int64)
     for edge in range(len(vertices) - 1):
         lat0, lat1 = vertices[edge, 1], vertices[edge + 1, 1]

@@ -1,4 +1,4 @@
-"""How large a shape is, for people: an area and a box on the map.
+"""The size of a shape, for people: an area and a box on the map.
 
 Areas are by geodesic edges, which is about what the straight edges of a zone enclose, and those of
 corridors count bends twice. Boxes hold the whole shape.
@@ -31,7 +31,7 @@ class Measures:
 
 
 def measures(shape: Shape) -> Measures:
-    """Of one shape."""
+    """Compute the measures of one shape."""
     return Measures(_area_m2(shape), _bbox(shape))
 
 

@@ -24,7 +24,8 @@ _PLACES = 64
 
 @bare
 def least_degrees_m(lat: float, reach_m: float) -> tuple[float, float]:
-    """Metres per degree, east and north, than which there are no fewer within `reach_m` of `lat`.
+    """Return metres per degree, east and north, than which there are no fewer within `reach_m` of
+    `lat`.
 
     A distance that is taken with them in the plane is never too long, where it is up to `reach_m`.
     """
@@ -36,7 +37,9 @@ def least_degrees_m(lat: float, reach_m: float) -> tuple[float, float]:
 
 @bare
 def greatest_degrees_m(lat: float, reach_m: float) -> tuple[float, float]:
-    """As `least_degrees_m`, but none has more: a distance in the plane is never too short."""
+    """Return the most metres per degree within the reach, so that a distance in the plane is never
+    too short.
+    """
     reach = reach_m / LEAST_DEGREE_M
     farthest, closest = abs(lat) + reach, max(abs(lat) - reach, 0.0)
     return metres_per_degree(min(closest, 90.0))[0], metres_per_degree(min(farthest, 90.0))[1]
@@ -46,7 +49,8 @@ def greatest_degrees_m(lat: float, reach_m: float) -> tuple[float, float]:
 def planar_m2(
     x: float, y: float, step_x: float, step_y: float, east_m: float, north_m: float
 ) -> float:
-    """Squared distance from the origin to an edge in the plane; NaN where the edge has a NaN.
+    """Return squared distance from the origin to an edge in the plane; NaN where the edge has a
+    NaN.
 
     x, y: where the edge starts, seen from the point, in degrees; step_x, step_y: from there to its
     end. Longitudes are taken the short way, for each place of the edge.
@@ -73,7 +77,7 @@ def _in_plane_m2(x: float, y: float, step_x: float, step_y: float) -> float:
 
 @bare
 def along_in_plane(x: float, y: float, step_x: float, step_y: float) -> float:
-    """Where on the edge (0 its start, 1 its end) the place nearest to the origin lies."""
+    """Return the fraction of the edge (0 its start, 1 its end) that lies nearest to the origin."""
     square = step_x * step_x + step_y * step_y
     if square == 0.0:
         return 0.0
@@ -84,7 +88,8 @@ def along_in_plane(x: float, y: float, step_x: float, step_y: float) -> float:
 def beyond_m(
     lon: float, lat: float, lon0: float, lat0: float, lon1: float, lat1: float, reach_m: float
 ) -> bool:
-    """Whether a straight line through the earth shows that the whole edge is farther than that.
+    """Return whether a straight line through the earth shows that the whole edge is farther than
+    that.
 
     Sharper than the plane's bounds some hundred kilometres away.
     """
@@ -97,7 +102,7 @@ def beyond_m(
 def nearest_on_edge(
     lon: float, lat: float, lon0: float, lat0: float, lon1: float, lat1: float
 ) -> tuple[float, float]:
-    """(distance in metres, where on the edge (0..1)) of the edge's place nearest to a point.
+    """Return (distance in metres, fraction of the edge) of the edge's place nearest to a point.
 
     Right to 0.1 mm below 10 km and to 1 cm below 100 km, at poles and over the antimeridian too.
     """
@@ -108,7 +113,7 @@ def nearest_on_edge(
 
 @bare
 def _start(lon: float, lat: float, lon0: float, lat0: float, lon1: float, lat1: float) -> float:
-    """A place on the edge from which it only goes downhill to the nearest one."""
+    """Return a place on the edge from which it only goes downhill to the nearest one."""
     x, y, step_x, step_y = short_way(lon0 - lon), lat0 - lat, lon1 - lon0, lat1 - lat0
     if step_x == 0.0 and step_y == 0.0:
         return 0.0
@@ -139,7 +144,7 @@ def _descend(
     lat1: float,
     along: float,
 ) -> float:
-    """The place where the straight line through the earth is least, by Newton's method."""
+    """Return the place where the straight line through the earth is least, by Newton's method."""
     step_x, step_y = lon1 - lon0, lat1 - lat0
     for _ in range(_ROUNDS):
         _, slope, bend, speed_m2 = _pull(lon, lat, lon0, lat0, step_x, step_y, along)
@@ -163,7 +168,8 @@ def _pull(
     step_y: float,
     along: float,
 ) -> tuple[float, float, float, float]:
-    """Half the squared line in space from the point to a place of the edge, and its derivatives.
+    """Return half the squared line in space from the point to a place of the edge, and its
+    derivatives.
 
     (that half square, its first and second derivative by `along`, the square of the edge's speed),
     m^2. The change of the meridian's radius along the edge is left out of the second derivative.

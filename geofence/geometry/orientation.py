@@ -1,4 +1,4 @@
-"""On which side of a line a point lies: the exact sign, whatever the rounding.
+"""The side of a line on which a point lies: the exact sign, whatever the rounding.
 
 A floating-point determinant decides wherever its error bound allows (the bound is from J. R.
 Shewchuk, "Adaptive Precision Floating-Point Arithmetic and Fast Robust Geometric Predicates",
@@ -16,7 +16,7 @@ _PASSES = 64  # a dozen terms are in order after a dozen
 
 @bare
 def orientation(ax: float, ay: float, bx: float, by: float, cx: float, cy: float) -> int:
-    """1 where c lies to the left of the line from a to b, -1 to the right, 0 on it."""
+    """Return 1 where c lies to the left of the line from a to b, -1 to the right, 0 on it."""
     left = (ax - cx) * (by - cy)
     right = (ay - cy) * (bx - cx)
     difference = left - right
@@ -58,7 +58,7 @@ def _exact_orientation(ax: float, ay: float, bx: float, by: float, cx: float, cy
 
 @bare
 def _sum(a: float, b: float) -> tuple[float, float]:
-    """a + b as a rounded sum and what the rounding left out (Knuth)."""
+    """Add a and b: return the rounded sum and what the rounding left out (Knuth)."""
     total = a + b
     turned = total - a
     return total, (a - (total - turned)) + (b - turned)
@@ -66,7 +66,7 @@ def _sum(a: float, b: float) -> tuple[float, float]:
 
 @bare
 def _product(a: float, b: float) -> tuple[float, float]:
-    """a * b as a rounded product and what the rounding left out (Dekker)."""
+    """Multiply a and b: return the rounded product and what the rounding left out (Dekker)."""
     product = a * b
     a_high, a_low = _halves(a)
     b_high, b_low = _halves(b)

@@ -1,4 +1,4 @@
-"""Whether too many zones lie over one place: a place is named only where it is so.
+"""A search for too many zones over one place: a place is named only where it is so.
 
 Exact tests are dear, so few places are tried: some in the new shape, and in what it shares with the
 boxes of others; of these the ones in most boxes are tried exactly. A crowd may be missed, never
@@ -46,14 +46,14 @@ class Crowd(NamedTuple):
 
 
 def unrolled(west: float, south: float, east: float, north: float) -> Box:
-    """A box of `geofence.geometry.measures`."""
+    """Return a box of `geofence.geometry.measures`."""
     return Box(west, south, east if east >= west else east + 360.0, north)
 
 
 def likely_places(
     shape: Shape, box: Box, others: NDArray[np.float64], most: int, looked_at: int = MOST_PLACES
 ) -> Likely:
-    """Places in the shape that lie in `most` or more of the other boxes, of some looked at.
+    """Return places in the shape that lie in `most` or more of the other boxes, of some looked at.
 
     others: (m, 4), as Box, of boxes that meet `box`.
     """
@@ -72,12 +72,14 @@ def likely_places(
 
 
 def held(others: NDArray[np.float64], box: Box, places: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which of the other boxes, (m, 4), hold which likely places in `box`, (n, 2) -> (m, n)."""
+    """Return a mask of the other boxes, (m, 4), that hold the likely places in `box`, (n, 2) -> (m,
+    n).
+    """
     return _held(_moved(others, box), places)
 
 
 def cover_counts(places: NDArray[np.float64], shapes: Sequence[Shape]) -> NDArray[np.int64]:
-    """How many of the shapes cover each of the places, (n, 2) -> (n,)."""
+    """Count the shapes that cover each of the places, (n, 2) -> (n,)."""
     counts = np.zeros(len(places), np.int64)
     for shape in shapes:
         counts += covers(shape, places[:, 0], places[:, 1])
@@ -85,13 +87,13 @@ def cover_counts(places: NDArray[np.float64], shapes: Sequence[Shape]) -> NDArra
 
 
 def crowd_at(place: NDArray[np.float64], shapes: int) -> Crowd:
-    """So many shapes at a likely place."""
+    """Return the shapes that cover a likely place, counted."""
     lon, lat = place.tolist()
     return Crowd(lon - 360.0 if lon > 180.0 else lon, lat, shapes)
 
 
 def _moved(others: NDArray[np.float64], box: Box) -> NDArray[np.float64]:
-    """Boxes that meet `box`, in the turn in which they do."""
+    """Return boxes that meet `box`, in the turn in which they do."""
     moved = others.copy()
     for turn in (-360.0, 360.0):
         apart = (moved[:, 0] > box.east) if turn < 0 else (moved[:, 2] < box.west)

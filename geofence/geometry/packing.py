@@ -25,7 +25,8 @@ _BREAK = np.full((1, 2), np.nan)
 
 
 def rows_around(area: Polygon | MultiPolygon) -> tuple[NDArray[np.float64], int]:
-    """The rows of an area that lies in [-180, 180]: runs of vertices with rows of NaN between.
+    """Return the rows of an area that lies in [-180, 180]: runs of vertices with rows of NaN
+    between.
 
     Returns (rows, real): rows[:real] are the runs on the ground, rows[real:] those that close.
     """
@@ -43,7 +44,7 @@ def rows_around(area: Polygon | MultiPolygon) -> tuple[NDArray[np.float64], int]
 
 
 def _with_ends_of(stretches: NDArray[np.float64], ring: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The ring with a vertex on the 180th meridian wherever a stretch ends there."""
+    """Return the ring with a vertex on the 180th meridian wherever a stretch ends there."""
     on_seam = (np.abs(ring[:-1, 0]) == 180) & (ring[1:, 0] == ring[:-1, 0])
     ends = np.unique(stretches)
     parts = [ring[:1]]
@@ -62,7 +63,9 @@ def _with_ends_of(stretches: NDArray[np.float64], ring: NDArray[np.float64]) -> 
 
 
 def _is_closing(ring: NDArray[np.float64], stretches: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which edges, (n - 1,), are none on the ground."""
+    """Return a mask of the edges, (n - 1,), that exist only in the drawing and not on
+    the ground.
+    """
     start, end = ring[:-1], ring[1:]
     at_pole = (np.abs(start[:, 1]) == 90) & (start[:, 1] == end[:, 1])
     if not len(stretches):
@@ -114,7 +117,9 @@ class _Block(NamedTuple):
 
 
 def pack(shapes: Sequence[Shape]) -> tuple[Arena, NDArray[np.void]]:
-    """An arena of these shapes alone, and their records, SHAPE_DTYPE, (n,), in the order given."""
+    """Return an arena of these shapes alone, and their records, SHAPE_DTYPE, (n,), in the order
+    given.
+    """
     records = np.zeros(len(shapes), SHAPE_DTYPE)
     blocks = [*_areas(shapes), _circles(shapes), _corridors(shapes)]
     begin = 0
@@ -130,7 +135,7 @@ def pack(shapes: Sequence[Shape]) -> tuple[Arena, NDArray[np.void]]:
 
 
 class ArenaBuilder:
-    """An arena that grows. What was given out before stays as it was: rows are only added."""
+    """An arena that grows. Arenas that were returned before stay valid: rows are only added."""
 
     def __init__(self) -> None:
         self._vertices = Column(np.empty((0, 2)))
@@ -143,7 +148,7 @@ class ArenaBuilder:
         return Arena(self._vertices.rows, self._slab_start.rows, self._slab_edge.rows)
 
     def add(self, shapes: Sequence[Shape]) -> NDArray[np.void]:
-        """Adds shapes. Returns their records, SHAPE_DTYPE, (n,), good for every arena from now."""
+        """Add shapes. Returns their records, SHAPE_DTYPE, (n,), good for every arena from now."""
         arena, records = pack(shapes)
         before = self.arena
         for name in ("first", "real", "last"):
@@ -171,7 +176,9 @@ def _areas(shapes: Sequence[Shape]) -> list[_Block]:
 
 
 def _plain_areas(which: NDArray[np.int64], geometries: NDArray[np.object_]) -> _Block:
-    """Ring after ring as it stands; a row of NaN between two rings of one shape."""
+    """Pack areas ring after ring as they stand, with a row of NaN between two rings
+    of one shape.
+    """
     parts, shape_of_part = shapely.get_parts(geometries, return_index=True)
     rings, part_of_ring = shapely.get_rings(parts, return_index=True)
     positions, ring_of_position = shapely.get_coordinates(rings, return_index=True)
@@ -217,7 +224,9 @@ def _numbers_of(shapes: Sequence[Shape], kind: type[Shape]) -> NDArray[np.int64]
 
 
 def _with_slabs(vertices: NDArray[np.float64], records: NDArray[np.void]) -> Arena:
-    """The arena of the shapes; areas of many vertices get their slabs, here and in `records`."""
+    """Return the arena of the shapes; areas of many vertices get their slabs, here and in
+    `records`.
+    """
     large = np.isnan(records["radius_m"]) & (
         records["last"] - records["first"] >= SLABS_FROM_VERTICES
     )

@@ -23,7 +23,7 @@ _ROUNDING = 1e-12  # of turns: a point at the very west of an area is not missed
 
 
 def covers(shape: Shape, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.bool_]:
-    """Which points lie in the shape or on its edge. lon, lat: degrees, shape (n,) -> bool (n,).
+    """Return a mask of the points that lie in the shape or on its edge.
 
     Longitudes may be given with any number of whole turns.
     """
@@ -36,7 +36,9 @@ def covers(shape: Shape, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.bool_]:
 
 
 def signed_distance_m(shape: Shape, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.float64]:
-    """Distances of points to the shape's edge in metres, negative inside. (n,) -> float64 (n,)."""
+    """Return distances of points to the shape's edge in metres, negative inside. (n,) -> float64
+    (n,).
+    """
     lon, lat = _float_arrays(lon, lat)
     arena, records = pack([shape])
     repeated = np.repeat(records, len(lon))
@@ -59,7 +61,9 @@ def _area_covers(
     lon: NDArray[np.float64],
     lat: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
-    """Whether the area between two longitudes covers the points in any turn in which it could."""
+    """Return whether the area between two longitudes covers the points in any turn in which it
+    could.
+    """
     turns = np.ceil((west - lon) / 360 - _ROUNDING)
     result = np.zeros(len(lon), dtype=bool)
     while len(rows := np.flatnonzero(~result & (lon + 360 * turns <= east))):

@@ -1,4 +1,5 @@
-"""Which zone versions a fix, or the way to it, has to do with: the tree first, then the exact test.
+"""The zone versions that a fix, or the way to it, has to do with: the tree first, then the exact
+test.
 
 Compiled. What is found stands in the scratch arrays until the next look-up.
 """
@@ -18,7 +19,9 @@ from geofence.zones.versions import ALL_ASSETS
 
 @bare
 def in_force(desk: Desk, zone: int, asset: int, time_us: int) -> int:
-    """The entry by which the asset is judged in the zone at that instant; -1: there is none."""
+    """Return the entry by which the asset is judged in the zone at that instant; -1:
+    there is none.
+    """
     if zone >= len(desk.zones.newest):
         return -1
     entry = desk.zones.newest[zone]
@@ -53,7 +56,7 @@ def _lets_through(rows: Records, number: int, asset: int, time_us: int) -> bool:
 def gather(
     desk: Desk, time_us: int, from_lon: float, from_lat: float, lon: float, lat: float
 ) -> bool:
-    """Finds the candidates and hits of the way to a fix. False where there is no room for them.
+    """Find the candidates and hits of the way to a fix. False where there is no room for them.
 
     The way leads from (from_lon, from_lat), the short way round; a fix alone comes from itself.
     """
@@ -71,13 +74,15 @@ def gather(
 
 @bare
 def gather_at(desk: Desk, time_us: int, lon: float, lat: float) -> bool:
-    """As `gather`, for an asset at rest."""
+    """Find the candidates and hits of an asset at rest, as `gather` does for a way."""
     return gather(desk, time_us, lon, lat, lon, lat)
 
 
 @bare
 def unwrapped(from_lon: float, lon: float) -> float:
-    """from_lon moved by a whole turn, if need be, so that the way to lon is the short one."""
+    """Return from_lon moved by a whole turn, if need be, so that the way to lon is
+    the short one.
+    """
     if from_lon - lon > 180.0:
         return from_lon - 360.0
     if from_lon - lon < -180.0:
@@ -95,7 +100,7 @@ def _look(
     lat: float,
     turn: float,
 ) -> bool:
-    """Looks at the way as it lies after a turn of the globe."""
+    """Find the candidates and hits of the way as it lies after a turn of the globe."""
     asset = judged(desk)
     shift = asset.organization * SHIFT_DEG + turn
     west, east = min(from_lon, lon) + shift, max(from_lon, lon) + shift
@@ -139,7 +144,9 @@ def _add_candidate(desk: Desk, entry: int) -> None:
 
 @bare
 def _add_hit(desk: Desk, piece: int, turn: float) -> bool:
-    """Pieces of one candidate in one frame are one hit: of a corridor the run that holds them."""
+    """Merge the pieces of one candidate in one frame into one hit: of a corridor the run that holds
+    them.
+    """
     slot = desk.slot[desk.zones.piece[piece].entry].place
     first, last = desk.zones.piece[piece].first, desk.zones.piece[piece].last
     number = desk.candidate[slot].newest_hit
@@ -171,7 +178,7 @@ def _holds(desk: Desk, piece: int, lon: float, lat: float) -> bool:
 
 @bare
 def holds(desk: Desk, entry: int, lon: float, lat: float) -> bool:
-    """Whether an entry covers a place, in whichever frame; without the tree."""
+    """Return whether an entry covers a place, in whichever frame; without the tree."""
     for turn in (0.0, -360.0, 360.0, -720.0, 720.0):
         if covers(desk.zones.arena, desk.zones.entry[entry].shape, lon + turn, lat):
             return True
@@ -180,14 +187,16 @@ def holds(desk: Desk, entry: int, lon: float, lat: float) -> bool:
 
 @bare
 def in_frame(arena: Arena, shape: Record, lon: float) -> float:
-    """The longitude moved by whole turns until it is near the shape's first vertex."""
+    """Return the longitude moved by whole turns until it is near the shape's first vertex."""
     turns = (float(arena.vertices[shape.first, 0]) - lon) / 360.0
     return lon + 360.0 * float(np.round(turns))
 
 
 @bare
 def is_within(desk: Desk, entry: int, lon: float, lat: float, reach_m: float) -> bool:
-    """Whether a place lies in the entry's zone or no farther away than that, in any frame."""
+    """Return whether a place lies in the entry's zone or no farther away than that,
+    in any frame.
+    """
     shape, arena = desk.zones.entry[entry].shape, desk.zones.arena
     near_lon = in_frame(arena, shape, lon)
     if within_m(arena, shape, near_lon, lat, reach_m):
@@ -201,14 +210,14 @@ def is_within(desk: Desk, entry: int, lon: float, lat: float, reach_m: float) ->
 
 @bare
 def is_deeper(desk: Desk, entry: int, lon: float, lat: float, depth_m: float) -> bool:
-    """Whether a place that lies in the entry's zone is farther than that from its edge."""
+    """Return whether a place that lies in the entry's zone is farther than that from its edge."""
     shape, arena = desk.zones.entry[entry].shape, desk.zones.arena
     return deeper_m(arena, shape, in_frame(arena, shape, lon), lat, depth_m)
 
 
 @bare
 def note_rows(desk: Desk) -> None:
-    """Makes the memberships of the newest look-up's zones be found by `row_of`."""
+    """Make the memberships of the newest look-up's zones be found by `row_of`."""
     for number in range(desk.case[0].members):
         zone = member_of(desk, number).zone
         if zone < len(desk.row):
@@ -217,13 +226,13 @@ def note_rows(desk: Desk) -> None:
 
 @bare
 def row_of(desk: Desk, zone: int) -> int:
-    """The asset's membership of the zone, -1 where there is none."""
+    """Return the asset's membership of the zone, -1 where there is none."""
     return desk.row[zone].place if desk.row[zone].stamp == desk.case[0].stamp else -1
 
 
 @bare
 def _narrowed(desk: Desk, entry: int, first: int, last: int) -> Record:
-    """Some vertices of a circle or a corridor as a shape of its own."""
+    """Return some vertices of a circle or a corridor as a shape of its own."""
     whole, piece = desk.zones.entry[entry].shape, desk.case[0].shape
     piece.first, piece.real, piece.last = first, last, last
     piece.radius_m, piece.slabs = whole.radius_m, 0
@@ -232,7 +241,7 @@ def _narrowed(desk: Desk, entry: int, first: int, last: int) -> Record:
 
 @bare
 def meet(desk: Desk, hit: int, from_lon: float, from_lat: float, lon: float, lat: float) -> None:
-    """Notes where the way meets the candidate of a hit, together with what its other hits gave."""
+    """Note where the way meets the candidate of a hit, together with what its other hits gave."""
     turn = desk.hit[hit].turn
     candidate = desk.candidate[desk.hit[hit].slot]
     west, east = unwrapped(from_lon, lon) + turn, lon + turn

@@ -1,12 +1,13 @@
-"""Which zones a batch of fixes enters, leaves and passes through. Values in, values out.
+"""The evaluator: the zones that a batch of fixes enters, leaves and passes through. Values in,
+values out.
 
     evaluation = evaluate(batch, state, index, now_us, gates)
     ... store evaluation.transitions in the transaction that stores the fixes ...
     state.apply(evaluation.delta)          # after COMMIT
 
-Nothing is changed by evaluating: it may be repeated. The work is done by compiled code, which runs
-without holding the interpreter: `walk` takes asset by asset, `judge` fix by fix, `timeline` what
-happens without a fix.
+`evaluate` changes nothing, so it may be repeated. The work is done by compiled code, which releases
+the interpreter: `walk` goes from asset to asset, `judge` from fix to fix, and `no_fix` applies
+changes without a fix.
 """
 
 from dataclasses import dataclass
@@ -42,11 +43,12 @@ _LATE_NEWS_US = 600_000_000
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a batch does.
+    """The result of one batch.
 
-    transitions: TRANSITION_DTYPE, in order of the fix that made them known, those that none did at
-    the end; for one fix in order of time, exits before enters, zone. delta: for `State.apply`.
-    late: bool, (n,): which fixes lie at or before their asset's newest and were left out.
+    transitions: TRANSITION_DTYPE, in order of the fix that made them known; transitions without a
+    fix at the end; for one fix in order of time, exits before enters, zone. delta: for
+    `State.apply`. late: bool, (n,): which fixes lie at or before their asset's newest and
+    were left out.
     suspect: bool, (n,): which fixes could only be reached too fast, and changed nothing.
     healed: PLACE_DTYPE: earlier suspect fixes that have turned out to be good.
     postponed: bool, (n,): which fixes were not judged: the organization has had its transitions.
@@ -74,7 +76,7 @@ def evaluate(
     Of batch.rows `asset` (-1: not judged), `organization`, `tracker`, `time_us`, `seq`, `lat`,
     `lon`, and `accuracy_m` and `speed_mps` where known, are read. now_us: NO_TIMERS_US for no
     deadlines but those that lie before a fix. agenda: changes of trackers and starts of
-    schedules in the time that is judged. most_transitions: organizations share so many; one that
+    schedules in the time that is judged. most_transitions: the organizations share them; one that
     has its share keeps the rest of its fixes, and what has fallen due, for a later evaluation. A
     single fix is never cut.
 
@@ -92,7 +94,7 @@ def evaluate(
 
 
 def late_assets(batch: FixBatch, state: State) -> NDArray[np.int64]:
-    """The assets of which `evaluate` would find a fix late, each once."""
+    """Return the assets of which `evaluate` would find a fix late, each once."""
     work = _work_of_fixes(batch.rows, state)
     late = np.zeros(len(work.asset), np.bool_)
     mark_late_assets(work, state.assets, late)
@@ -102,7 +104,9 @@ def late_assets(batch: FixBatch, state: State) -> NDArray[np.int64]:
 def _work(
     rows: NDArray[np.void], state: State, index: ZoneIndex, now_us: int, agenda: Agenda
 ) -> tuple[Work, int]:
-    """Who is looked at, and up to when all assets have been looked at then."""
+    """Return the assets to look at, and the instant up to which all assets have been looked at
+    then.
+    """
     state.hold_assets(int(agenda.move["key"].max(initial=-1)) + 1)
     work = _work_of_fixes(rows, state)
     if now_us < state.ticked_us + TICK_US:
@@ -114,7 +118,7 @@ def _work(
 
 
 def _work_of_fixes(rows: NDArray[np.void], state: State) -> Work:
-    """The assets that have fixes."""
+    """Return the assets that have fixes."""
     rows = np.require(rows, requirements=("C", "W"))  # else it would be compiled once more
     state.hold_assets(int(rows["asset"].max(initial=-1)) + 1)
     work = Work(rows, *np.empty((3, len(rows)), np.int64))
@@ -123,7 +127,7 @@ def _work_of_fixes(rows: NDArray[np.void], state: State) -> Work:
 
 
 def _waiting(state: State, index: ZoneIndex, now_us: int, agenda: Agenda) -> NDArray[np.int64]:
-    """The assets for which something has happened without a fix since the last tick."""
+    """Return the assets for which something has happened without a fix since the last tick."""
     found = [agenda.move["key"].astype(np.int64)]
     if state.next_due_us <= now_us:
         found.append(np.flatnonzero(state.assets["due_us"] <= now_us))
@@ -140,7 +144,7 @@ def _waiting(state: State, index: ZoneIndex, now_us: int, agenda: Agenda) -> NDA
 
 
 def _budget(work: Work, state: State, most: int | None) -> Budget:
-    """An equal share for each organization that has a fix or waits."""
+    """Return an equal share for each organization that has a fix or waits."""
     here = np.concatenate((work.row["organization"], state.assets["organization"][work.asset]))
     spent = np.zeros(int(here.max(initial=0)) + 2, np.int64)  # the last one is of nobody
     if most is None:
@@ -150,7 +154,7 @@ def _budget(work: Work, state: State, most: int | None) -> Budget:
 
 @dataclass(frozen=True, slots=True)
 class _Room:
-    """How much the arrays that compiled code writes can take."""
+    """The capacity of the arrays that compiled code writes."""
 
     place: int  # zones near one place, and memberships of one asset
     transitions: int
@@ -176,7 +180,7 @@ def _walked(
     ticked_us: int,
     budget: Budget,
 ) -> Evaluation | None:
-    """None where the room is too little."""
+    """Return none where the room is too little."""
     fixes, assets = len(work.row), len(work.asset)
     found = Found(
         asset=state.assets[work.asset],
@@ -211,7 +215,7 @@ def _walked(
 
 
 def _in_order(found: NDArray[np.void], fixes: int) -> NDArray[np.void]:
-    """By fix; what is known together by time, exits before enters, zone.
+    """Sort transitions by fix; those of one fix by time, exits before enters, zone.
 
     A visit without length keeps its enter before its exit, and one that ends with its dwell keeps
     that before its exit.

@@ -1,4 +1,5 @@
-"""What a place says of a zone: inside, outside, or neither, where it is too coarse. Compiled.
+"""The evidence of a place about a zone: inside, outside, or neither, where it is too coarse.
+Compiled.
 
 A fine fix says inside where the zone covers it. A coarse one has to lie deep inside or far outside:
 a parked phone whose positions wander by a hundred metres must not seem to move.
@@ -17,13 +18,15 @@ _INSIDE, _OUTSIDE, _UNSURE = int(Says.INSIDE), int(Says.OUTSIDE), int(Says.UNSUR
 
 @inlined
 def is_coarse(place: Record, coarse_accuracy_m: float) -> bool:
-    """Whether a PLACE_DTYPE states a worse accuracy than that; one that states none is fine."""
+    """Return whether a PLACE_DTYPE states a worse accuracy than that; one that states
+    none is fine.
+    """
     return place.accuracy_m > coarse_accuracy_m
 
 
 @bare
 def is_within_margin(desk: Desk, entry: int, place: Record) -> bool:
-    """Whether a place is outside by no more than the zone's buffer and its own accuracy."""
+    """Return whether a place is outside by no more than the zone's buffer and its own accuracy."""
     rules = desk.zones.entry[entry]
     margin_m = rules.exit_buffer_m
     if is_coarse(place, rules.coarse_accuracy_m):
@@ -35,7 +38,9 @@ def is_within_margin(desk: Desk, entry: int, place: Record) -> bool:
 
 @bare
 def said(desk: Desk, entry: int, place: Record, is_covered: bool) -> int:
-    """INSIDE, OUTSIDE or UNSURE, as Says. is_covered: whether the entry's zone covers the place."""
+    """Return INSIDE, OUTSIDE or UNSURE, as Says. is_covered: whether the entry's zone covers the
+    place.
+    """
     if not is_coarse(place, desk.zones.entry[entry].coarse_accuracy_m):
         return _INSIDE if is_covered else _OUTSIDE
     if not is_covered:
@@ -46,13 +51,14 @@ def said(desk: Desk, entry: int, place: Record, is_covered: bool) -> int:
 
 @bare
 def said_by(desk: Desk, entry: int, place: Record) -> int:
-    """As `said`, for a place of which nothing is known."""
+    """Return what `said` returns, for a place whose cover is not known yet."""
     return said(desk, entry, place, holds(desk, entry, place.lon, place.lat))
 
 
 @bare
 def is_unknown(desk: Desk, entry: int, vague: bool) -> bool:
-    """Whether no fix of the asset, which is in no visit of the zone, has told if it is inside.
+    """Return whether no fix of the asset, which is in no visit of the zone, has told if it is
+    inside.
 
     vague: as in ASSET_DTYPE; the asset's own may be another one by now.
     """

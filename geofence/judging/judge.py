@@ -1,4 +1,4 @@
-"""What one fix does to the memberships of one asset. Compiled.
+"""The effect of one fix on the memberships of one asset. Compiled.
 
 The asset under judgement stands in judged(desk) with its memberships in desk.member, the fix
 in desk.case[0].place. Every decision is looked up in `geofence.model.transitions.ACTIONS`.
@@ -27,7 +27,7 @@ _OVERSPEED = int(Transition.OVERSPEED)
 
 @inlined
 def judge_fix(desk: Desk) -> bool:
-    """Judges the fix by the table. False where there is no room for what it does."""
+    """Judge the fix by the table. False where there is no room for what it does."""
     case = desk.case[0]
     asset, place = judged(desk), case.place
     case.vague = asset.vague
@@ -55,13 +55,13 @@ def judge_fix(desk: Desk) -> bool:
 
 @bare
 def _is_end_of_bridge(asset: Record, place: Record, max_gap_us: int) -> bool:
-    """Whether the way to the fix leads over the coarse fixes before it."""
+    """Return whether the way to the fix leads over the coarse fixes before it."""
     return not is_coarse(place, COARSE_M) and place.time_us - asset.fine.time_us <= max_gap_us
 
 
 @inlined
 def _start(desk: Desk) -> Record:
-    """Where the way to the fix begins."""
+    """Return the record in which the way to the fix begins."""
     return judged(desk).fine if desk.case[0].bridging else judged(desk).good
 
 
@@ -75,7 +75,9 @@ def _meet_on_the_way(desk: Desk, from_lon: float, from_lat: float) -> None:
 
 @bare
 def _may_be_passed(desk: Desk, slot: int) -> bool:
-    """Outside before and after, no run under way, no coarse end, and nothing to be confirmed."""
+    """Return whether the asset was outside before and after, with no run under way, no coarse end,
+    and nothing to be confirmed.
+    """
     if desk.candidate[slot].inside:
         return False
     rules = desk.zones.entry[desk.candidate[slot].entry]
@@ -94,7 +96,7 @@ def _may_be_passed(desk: Desk, slot: int) -> bool:
 
 @inlined
 def _judge_member(desk: Desk, number: int) -> None:
-    """What the fix says of a zone with which the asset has something to do."""
+    """Judge the fix in a zone with which the asset has something to do."""
     member, asset, place = member_of(desk, number), judged(desk), desk.case[0].place
     entry = in_force(desk, member.zone, asset.asset, place.time_us)
     if entry < 0:
@@ -120,7 +122,7 @@ def _judge_member(desk: Desk, number: int) -> None:
 
 @bare
 def _judge_newcomer(desk: Desk, slot: int) -> None:
-    """What the fix says of a zone with which the asset had nothing to do."""
+    """Judge the fix in a zone with which the asset had nothing to do."""
     candidate, place = desk.candidate[slot], desk.case[0].place
     if candidate.inside:
         says = _SAYS_INSIDE
@@ -137,7 +139,7 @@ def _judge_newcomer(desk: Desk, slot: int) -> None:
 
 @bare
 def _was_not_inside(desk: Desk, entry: int) -> int:
-    """What is known of a zone that the asset is in no visit of."""
+    """Return what is known of a zone in which the asset has no visit."""
     vague = desk.case[0].vague
     if judged(desk).located and not vague:
         return _OUTSIDE
@@ -146,7 +148,7 @@ def _was_not_inside(desk: Desk, entry: int) -> int:
 
 @bare
 def _lose(desk: Desk, number: int) -> None:
-    """The zone is unknown to the index, or its end was not seen."""
+    """End a stay in a zone that the index does not know, or whose end was not seen."""
     member, case = member_of(desk, number), desk.case[0]
     if member.inside:
         copy_place(case.way, judged(desk).good)
@@ -159,7 +161,7 @@ def _lose(desk: Desk, number: int) -> None:
 
 @bare
 def _decide(desk: Desk, number: int, entry: int, was: int, says: int) -> None:
-    """Does what the table says."""
+    """Do what the table says."""
     member, place, rules = member_of(desk, number), desk.case[0].place, desk.zones.entry[entry]
     run_us = place.time_us - member.run_first.time_us if member.run > 0 else 0
     if was == _INSIDE:
@@ -193,7 +195,7 @@ def _decide(desk: Desk, number: int, entry: int, was: int, says: int) -> None:
 
 @bare
 def _exceed_limit(desk: Desk, number: int) -> None:
-    """Notes the first fix of a stay that states a speed above the zone's limit."""
+    """Note the first fix of a stay that states a speed above the zone's limit."""
     member, case = member_of(desk, number), desk.case[0]
     if member.overspeed:
         return
@@ -218,7 +220,7 @@ def _pass_through(desk: Desk, number: int, entry: int) -> None:
 
 @bare
 def _put_on_the_way(desk: Desk, share: float) -> None:
-    """case.way becomes the place at that share of the way to the fix."""
+    """Move case.way to the place at that share of the way to the fix."""
     start, place, way = _start(desk), desk.case[0].place, desk.case[0].way
     from_lon = unwrapped(start.lon, place.lon)
     lon = from_lon + share * (place.lon - from_lon)

@@ -23,7 +23,8 @@ def inside(
     time_us: NDArray[np.int64],
     asset: NDArray[np.integer],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs (place, entry of the index): the entry is in force for the asset and covers the place.
+    """Return pairs (place, entry of the index): the entry is in force for the asset and covers the
+    place.
 
     lon, lat: degrees, (n,). organization, time_us, asset: (n,), by whose zones, when, and who for.
     Places ascending.
@@ -58,7 +59,9 @@ def _inside(
     asset: NDArray[np.int64],
     pairs: NDArray[np.int64],
 ) -> int:
-    """How many pairs were written, -1 where there was no room."""
+    """Write the pairs of asset and zone that hold a place, and return their number, -1 where there
+    was no room.
+    """
     desk.case[0].group = count = 0
     for place in range(len(lon)):
         desk.asset[0].organization, desk.asset[0].asset = organization[place], asset[place]
@@ -81,7 +84,8 @@ def signed_distances_m(
     lon: NDArray[np.float64],
     lat: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Distance of place i to the edge of version i of zone i in metres, negative inside; (n,).
+    """Return distance of place i to the edge of version i of zone i in metres, negative inside;
+    (n,).
 
     NaN where the index has no such version.
     """

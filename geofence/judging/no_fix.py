@@ -1,4 +1,4 @@
-"""What happens to an asset without a fix: zones change, trackers change, deadlines pass. Compiled.
+"""Changes of an asset without a fix: zones change, trackers change, deadlines pass. Compiled.
 
 The asset under judgement stands in judged(desk) with its memberships in desk.member. What
 lies between its newest fix and the next, or now, is taken in order of time; at one instant changes
@@ -25,7 +25,7 @@ _INSIDE, _OUTSIDE, _UNSURE = int(Says.INSIDE), int(Says.OUTSIDE), int(Says.UNSUR
 
 @bare
 def advance(desk: Desk, until_us: int) -> bool:
-    """Takes everything after the asset's clock up to until_us. False where there is no room."""
+    """Take everything after the asset's clock up to until_us. False where there is no room."""
     asset = judged(desk)
     if not asset.located and len(desk.move) == 0:
         return True
@@ -74,8 +74,10 @@ def advance(desk: Desk, until_us: int) -> bool:
 
 @bare
 def _in_the_air(desk: Desk) -> int:
-    """How many runs are under way and how many exits are remembered: they only become fewer here,
-    which no transition tells."""
+    """Count the runs under way and the remembered exits.
+
+    Both only become fewer here, and no transition shows that.
+    """
     found = 0
     for number in range(desk.case[0].members):
         member = member_of(desk, number)
@@ -85,7 +87,7 @@ def _in_the_air(desk: Desk) -> int:
 
 @bare
 def _first_after(rows: Records, key: int, after_us: int) -> int:
-    """The first of the rows, sorted by key, then time, that lies beyond (key, after_us)."""
+    """Return the first of the rows, sorted by key, then time, that lies beyond (key, after_us)."""
     low, high = 0, len(rows)
     while low < high:
         middle = (low + high) // 2
@@ -106,7 +108,7 @@ def _time_us(rows: Records, key: int, number: int) -> int:
 
 @bare
 def next_due_us(desk: Desk) -> int:
-    """The asset's next deadline, NEVER_US where it has none."""
+    """Return the asset's next deadline, NEVER_US where it has none."""
     due_us = NEVER_US
     for number in range(desk.case[0].members):
         if member_of(desk, number).inside:
@@ -137,7 +139,9 @@ def _silence_due_us(desk: Desk, number: int) -> int:
 
 @bare
 def _known_us(desk: Desk) -> int:
-    """When something was last known of the asset: a deadline is that of the rules of then."""
+    """Return when something was last known of the asset: a deadline is that of the
+    rules of then.
+    """
     return max(judged(desk).newest_us, judged(desk).clock_us)
 
 
@@ -146,7 +150,7 @@ def _known_us(desk: Desk) -> int:
 
 @bare
 def _zones_change(desk: Desk, mark_us: int) -> bool:
-    """Holds the zones that are others from mark_us on against the place where the asset is."""
+    """Hold the zones that are others from mark_us on against the place where the asset is."""
     case = desk.case[0]
     if not judged(desk).located:
         return True
@@ -165,7 +169,7 @@ def _zones_change(desk: Desk, mark_us: int) -> bool:
 
 @bare
 def _end_by_change(desk: Desk, number: int, mark_us: int) -> None:
-    """Ends what holds no more because the zone is another one."""
+    """End a stay that a change of the zone has ended."""
     member, asset, at = member_of(desk, number), judged(desk), desk.case[0].way
     before = in_force(desk, member.zone, asset.asset, mark_us - 1)
     now = in_force(desk, member.zone, asset.asset, mark_us)
@@ -190,7 +194,7 @@ def _end_by_change(desk: Desk, number: int, mark_us: int) -> None:
 
 @bare
 def _begin_by_change(desk: Desk, entry: int, mark_us: int) -> None:
-    """Begins a visit where the zone came to the asset."""
+    """Begin a visit where the zone came to the asset."""
     asset, at, zone = judged(desk), desk.case[0].way, desk.zones.entry[entry].zone
     made_us = desk.zones.entry[entry].made_us
     before = in_force(desk, zone, asset.asset, mark_us - 1)
@@ -218,7 +222,7 @@ def _begin_by_change(desk: Desk, entry: int, mark_us: int) -> None:
 
 @bare
 def _tracker_changes(desk: Desk, number: int) -> bool:
-    """The asset is elsewhere, or nowhere, from now on."""
+    """Note that the asset is elsewhere, or nowhere, from now on."""
     move, case = desk.move[number], desk.case[0]
     asset, way = judged(desk), case.way
     case.candidates = 0
@@ -245,7 +249,7 @@ def _tracker_changes(desk: Desk, number: int) -> bool:
 
 @bare
 def _hear(asset: Record, place: Record) -> None:
-    """The new tracker has been heard of as late as at that place."""
+    """Note the place as the newest one at which the new tracker was heard."""
     is_newer = place.time_us > asset.newest_us
     if is_newer or (place.time_us == asset.newest_us and place.seq > asset.newest_seq):
         asset.newest_us, asset.newest_seq = place.time_us, place.seq
@@ -253,7 +257,7 @@ def _hear(asset: Record, place: Record) -> None:
 
 @bare
 def _appear(desk: Desk, time_us: int) -> bool:
-    """Opens visits where the asset's new tracker was last."""
+    """Open visits where the asset's new tracker was last."""
     case = desk.case[0]
     lon, lat = judged(desk).good.lon, judged(desk).good.lat
     if not (gather_at(desk, time_us, lon, lat) and begin_step(desk)):
@@ -299,7 +303,7 @@ def _fall_due(desk: Desk, due_us: int) -> bool:
 
 @bare
 def _window_opens(desk: Desk, number: int) -> bool:
-    """Tells of an asset that is where it should not be when a window of the schedule opens."""
+    """Note an asset that is where it should not be when a window of the schedule opens."""
     start, case, asset = desk.schedule_start[number], desk.case[0], judged(desk)
     case.candidates = 1
     if not begin_step(desk):

@@ -1,4 +1,4 @@
-"""What compiled code works at: the zones, room to work in, and what it has found.
+"""The scratch of compiled code: the zones, room to work in, and what it has found.
 
 Nothing in the room outlasts one asset of one batch; it is kept from batch to batch to save making
 it.
@@ -98,13 +98,13 @@ class Desk(NamedTuple):
 
 @bare
 def judged(desk: Desk) -> Record:
-    """The asset that is judged, ASSET_DTYPE."""
+    """Return the asset that is judged, ASSET_DTYPE."""
     return desk.asset[desk.case[0].group]
 
 
 @bare
 def member_of(desk: Desk, number: int) -> Record:
-    """One of its memberships, MEMBERSHIP_DTYPE."""
+    """Return one of its memberships, MEMBERSHIP_DTYPE."""
     return desk.member[desk.case[0].base + number]
 
 
@@ -134,7 +134,7 @@ class Workspace:
         self._hit = np.zeros(room, HIT_DTYPE)
 
     def head(self, assets: int) -> NDArray[np.int64]:
-        """-1 for each asset; to be left so."""
+        """Return an array of -1 for each asset, which must be left that way."""
         if len(self._head) < assets:
             self._head = np.full(assets + assets // 8, -1, np.int64)
         return self._head
@@ -146,7 +146,7 @@ class Workspace:
         room: int,
         found: Found,
     ) -> Desk:
-        """room: for how many zones near one place."""
+        """Return a desk."""
         if len(self._found) < room:
             self._make_room(room)
         spans = ROWS_PER_VERTEX * zones.most_vertices

@@ -1,10 +1,10 @@
-"""What the evaluator remembers of each asset: where it is, which zones it is in, what is under way.
+"""The evaluator's memory of each asset: its place, the zones it is in, the runs under way.
 
-A state changes only through `apply`; until then `evaluate` may be repeated from the same state.
-The caller applies what is stored: a state ahead of a commit that fails must be thrown away. Reading
-and applying cost in proportion to the assets concerned, never to all assets.
+A state changes only by `apply`; until then `evaluate` may be repeated from the same state. If a
+state was applied before a COMMIT that then fails, the caller throws the state away. The cost of
+reading and applying is proportional to the assets concerned, not to all assets.
 
-Assets are small whole numbers that the caller gives out.
+Assets are small whole numbers that the caller assigns.
 """
 
 from collections.abc import Callable
@@ -31,12 +31,12 @@ _LEAST_ROOM = 64
 
 @dataclass(frozen=True, slots=True)
 class StateDelta:
-    """What a batch changes.
+    """The changes of one batch.
 
     assets: ASSET_DTYPE, one row for each asset that had a fix or a change. count: how many
     memberships each has afterwards, (assets,); memberships: MEMBERSHIP_DTYPE, all of them, in order
-    of `assets`. ticked_us: up to when all assets have been looked at, with or without a fix; mark:
-    by which marks of the zones.
+    of `assets`. ticked_us: the time up to which all assets have been judged, with or without a fix;
+    mark: the marks of the zones up to which they have.
     """
 
     assets: NDArray[np.void]
@@ -46,7 +46,7 @@ class StateDelta:
     mark: NDArray[np.void] | None = None
 
     def replaced_by(self, others: "list[StateDelta]") -> "StateDelta":
-        """This, but for the assets of the others, which are as they say there."""
+        """Return this delta with the assets of the others replaced by what the others hold."""
         if not others:
             return self
         elsewhere = np.concatenate([other.assets["asset"] for other in others])
@@ -86,11 +86,11 @@ class State:
         self.next_due_us = NEVER_US
 
     def memberships(self) -> NDArray[np.void]:
-        """All memberships (MEMBERSHIP_DTYPE), by asset."""
+        """Return all memberships (MEMBERSHIP_DTYPE), by asset."""
         return self.rows[_ranges(self.start, self.count)]
 
     def hold_assets(self, n: int) -> None:
-        """Makes room for the assets 0..n-1; of new ones nothing is known."""
+        """Make room for the assets 0..n-1; of new ones nothing is known."""
         more = n - len(self.assets)
         if more <= 0:
             return
@@ -131,7 +131,7 @@ class State:
             self.next_due_us = min(self.next_due_us, earliest_us)
 
     def forget(self, asset: int) -> None:
-        """Know nothing of an asset any more."""
+        """Forget everything that is known of an asset."""
         self.assets[asset : asset + 1] = blank_assets(asset, 1)
         self.count[asset] = 0
 
@@ -182,7 +182,7 @@ class State:
 
 
 def blank_assets(first: int, n: int) -> NDArray[np.void]:
-    """ASSET_DTYPE rows of the assets first..first+n-1, of which nothing is known."""
+    """Return ASSET_DTYPE rows of the assets first..first+n-1, of which nothing is known."""
     rows = np.zeros(n, ASSET_DTYPE)
     rows["asset"] = np.arange(first, first + n)
     rows["organization"] = -1
@@ -192,7 +192,7 @@ def blank_assets(first: int, n: int) -> NDArray[np.void]:
 
 
 def is_same_state(one: StateDelta, other: StateDelta) -> bool:
-    """Whether two states of the same assets judge what follows alike."""
+    """Return whether two states of the same assets judge what follows alike."""
     if all(
         getattr(one, part).tobytes() == getattr(other, part).tobytes()
         for part in ("assets", "count", "memberships")
@@ -204,7 +204,7 @@ def is_same_state(one: StateDelta, other: StateDelta) -> bool:
 
 
 def _meaning_of_assets(state: StateDelta) -> NDArray[np.uint8]:
-    """The bytes of the rows, those of columns that mean nothing just now cleared."""
+    """Return the bytes of the rows, those of columns that mean nothing just now cleared."""
     rows = state.assets.copy()
     rows["good"][~rows["located"]] = 0
     rows["bridged"] &= rows["joined"]
@@ -229,6 +229,6 @@ def _meaning_of_memberships(state: StateDelta) -> NDArray[np.uint8]:
 
 
 def _ranges(start: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.int64]:
-    """start[0], start[0] + 1, ... count[0] of them, then those of start[1], and so on."""
+    """Return start[0], start[0] + 1, ... count[0] of them, then those of start[1], and so on."""
     before = np.cumsum(count) - count
     return np.repeat(start - before, count) + np.arange(int(count.sum()))

@@ -14,7 +14,7 @@ _MOVED = int(Cause.MOVED)
 
 @bare
 def begin_step(desk: Desk) -> bool:
-    """Begins an instant of judgement. False where what it may give has no room."""
+    """Begin an instant of judgement. False where what it may give has no room."""
     case = desk.case[0]
     case.step += 1
     most = case.members + case.candidates
@@ -25,7 +25,7 @@ def begin_step(desk: Desk) -> bool:
 
 @bare
 def enter(desk: Desk, number: int, at: Record, opened_by: Record) -> None:
-    """Opens a visit, for case.cause, case.inferred and case.change_us.
+    """Open a visit, for case.cause, case.inferred and case.change_us.
 
     at: when and where; opened_by: the fix whose identity names the visit.
     """
@@ -45,7 +45,7 @@ def enter(desk: Desk, number: int, at: Record, opened_by: Record) -> None:
 
 @bare
 def leave(desk: Desk, number: int, at: Record, closed_by: Record) -> None:
-    """Closes the visit, for case.cause and case.inferred.
+    """Close the visit, for case.cause and case.inferred.
 
     at: when and where; closed_by: the fix that shows it.
     """
@@ -69,7 +69,9 @@ def _remembers_exits(desk: Desk, zone: int) -> bool:
 
 @bare
 def version_at(desk: Desk, number: int, time_us: int) -> int:
-    """The version in force, else the last that began, else the one that the visit began with."""
+    """Return the version in force, else the last that began, else the one that the visit began
+    with.
+    """
     zone = member_of(desk, number).zone
     entry = desk.zones.newest[zone] if zone < len(desk.zones.newest) else -1
     while entry >= 0 and desk.zones.entry[entry].valid_from_us > time_us:
@@ -81,7 +83,7 @@ def version_at(desk: Desk, number: int, time_us: int) -> int:
 
 @bare
 def note(desk: Desk, number: int, at: Record, shown_by: Record) -> None:
-    """Writes down case.transition, for case.cause and case.inferred.
+    """Write down case.transition, for case.cause and case.inferred.
 
     at: when and where; shown_by: the fix that shows it.
     """
@@ -105,7 +107,7 @@ def note(desk: Desk, number: int, at: Record, shown_by: Record) -> None:
 
 @bare
 def add_member(desk: Desk, zone: int) -> int:
-    """A membership of which nothing is known but its zone."""
+    """Return a membership of which nothing is known but its zone."""
     number = desk.case[0].members
     desk.case[0].members += 1
     member = member_of(desk, number)
@@ -120,7 +122,7 @@ def add_member(desk: Desk, zone: int) -> int:
 
 @bare
 def drop_idle(desk: Desk) -> None:
-    """Forgets memberships that say nothing any more."""
+    """Forget memberships that say nothing any more."""
     kept = 0
     for number in range(desk.case[0].members):
         member = member_of(desk, number)

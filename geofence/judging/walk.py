@@ -28,8 +28,10 @@ _CHAIN = 3  # so many suspect fixes that agree are believed
 
 
 class Work(NamedTuple):
-    """row: the batch, FIX_DTYPE. asset: who is looked at; first: of each the first fix, -1 where it
-    has none; following: by fix, the asset's next one, -1.
+    """The batch to walk through.
+
+    row: the batch, FIX_DTYPE. asset: the assets to judge; first: the first fix of each asset, -1
+    without any; following: by fix, the asset's next fix, -1.
     """
 
     row: Records
@@ -47,7 +49,7 @@ class Held(NamedTuple):
 
 
 class Marked(NamedTuple):
-    """By fix, written: whether it is late, whether it is suspect, and whether it is postponed."""
+    """The marks of each fix, written by the walk: late, suspect, postponed."""
 
     late: NDArray[np.bool_]
     suspect: NDArray[np.bool_]
@@ -55,8 +57,10 @@ class Marked(NamedTuple):
 
 
 class Budget(NamedTuple):
-    """spent: by organization, how many transitions it has had so far, written. most: once it has
-    had so many, nothing more of it is judged.
+    """The transitions that each organization may still have.
+
+    spent: by organization, how many transitions it has had so far, written. most: the bound; an
+    organization that has reached it is judged no further.
     """
 
     spent: NDArray[np.int64]
@@ -64,7 +68,7 @@ class Budget(NamedTuple):
 
 
 class Speeds(NamedTuple):
-    """See `geofence.model.rules.Gates`."""
+    """The limits of speed and accuracy; see `geofence.model.rules.Gates`."""
 
     max_mps: NDArray[np.float64]
     default_max_mps: float
@@ -74,7 +78,7 @@ class Speeds(NamedTuple):
 
 @compiled
 def chain_by_asset(work: Work, head: NDArray[np.int64]) -> int:
-    """Fills asset, first and following. Returns how many assets there are.
+    """Fill asset, first and following. Returns how many assets there are.
 
     Rows of asset -1 belong to none. head: by asset, -1 everywhere, before and after.
     """
@@ -97,7 +101,7 @@ def chain_by_asset(work: Work, head: NDArray[np.int64]) -> int:
 
 @compiled
 def mark_late_assets(work: Work, assets: Records, late: NDArray[np.bool_]) -> None:
-    """Sets `late`, by place in work.asset, where the asset has a fix that `walk` would leave out.
+    """Set `late`, by place in work.asset, where the asset has a fix that `walk` would leave out.
 
     assets: ASSET_DTYPE, by number, as they are known.
     """
@@ -125,7 +129,7 @@ def walk(
     budget: Budget,
     count: NDArray[np.int64],
 ) -> tuple[bool, bool]:
-    """Judges the fixes of the assets, then what has fallen due by now_us.
+    """Judge the fixes of the assets, then what has fallen due by now_us.
 
     An asset whose organization has spent its budget stays as its last judged fix left it: the fixes
     behind are postponed, and so is what has fallen due.
@@ -172,7 +176,7 @@ def walk(
 
 @bare
 def _take_up(desk: Desk, held: Held, asset: int) -> bool:
-    """Puts the asset's memberships on the desk."""
+    """Put the asset's memberships on the desk."""
     if desk.case[0].base + held.length[asset] > len(desk.member):
         return False
     for number in range(held.length[asset]):
@@ -184,7 +188,7 @@ def _take_up(desk: Desk, held: Held, asset: int) -> bool:
 
 @bare
 def _take(desk: Desk, fix: Record, max_mps: float, max_accuracy_m: float, marked: Marked) -> bool:
-    """Takes the next fix of the asset, and judges it if it is good."""
+    """Take the next fix of the asset, and judge the fix if it is good."""
     asset, place, row = judged(desk), desk.case[0].place, desk.case[0].row
     if _is_behind(fix, asset.newest_us, asset.newest_seq, asset.clock_us):
         marked.late[row] = True
@@ -243,7 +247,7 @@ def _judge(desk: Desk) -> bool:
 
 @bare
 def _take_coarse(desk: Desk, has_moved: bool) -> None:
-    """Keeps the last fine fix, from which the way to the next fine one leads over coarse ones.
+    """Keep the last fine fix, from which the way to the next fine one leads over coarse ones.
 
     Not over one that entered or left a zone: what was between is known then.
     """
@@ -259,7 +263,7 @@ def _take_coarse(desk: Desk, has_moved: bool) -> None:
 
 @bare
 def _judge_apart(desk: Desk) -> bool:
-    """The same, as a function of its own for what is rare."""
+    """Return the same, as a function of its own for what is rare."""
     return _judge(desk)
 
 
@@ -274,7 +278,7 @@ def _is_too_fast(before: Record, place: Record, max_mps: float) -> bool:
 
 @bare
 def _suspect(desk: Desk, max_mps: float) -> None:
-    """Counts the fix to those before it, if it can be reached from them, else begins anew."""
+    """Count the fix to those before it, if it can be reached from them, else begins anew."""
     asset, place = judged(desk), desk.case[0].place
     if asset.suspects > 0 and _is_too_fast(asset.suspect[asset.suspects - 1], place, max_mps):
         asset.suspects = 0
@@ -285,7 +289,7 @@ def _suspect(desk: Desk, max_mps: float) -> None:
 
 @bare
 def _believe(desk: Desk) -> bool:
-    """Judges the suspect fixes and this one in order; no way leads to the first of them.
+    """Judge the suspect fixes and this one in order; no way leads to the first of them.
 
     What has happened without a fix meanwhile stands: those from before are good, and that is all.
     """

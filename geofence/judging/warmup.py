@@ -1,4 +1,4 @@
-"""Compiles what is compiled, or takes it from where it is kept.
+"""The compilation of all compiled functions, or their loading from where they are kept.
 
 A process that is about to judge fixes calls `prepare` first, so that its first batch need not wait
 a minute where nothing is kept yet. `python -m geofence.judging.warmup` does it ahead of time and
@@ -57,7 +57,7 @@ class _Progress(Listener):
 
 
 def prepare(step: Step | None = None) -> None:
-    """Returns when everything is ready to run; `step` is called for each compiled function."""
+    """Return when everything is ready to run; `step` is called for each compiled function."""
     if step is None:
         _call_everything()
         return
@@ -75,13 +75,13 @@ def _call_everything() -> None:
 
 
 class Report:
-    """How far compiling is: a counter on a terminal, else a few lines."""
+    """The progress of compiling: a counter on a terminal, else a few lines."""
 
     def __init__(self, out: TextIO) -> None:
         self._out, self._has_compiled = out, False
 
     def step(self, done: int, of: int) -> None:
-        """Shows that `done` functions are compiled."""
+        """Show that `done` functions are compiled."""
         if not self._has_compiled:
             self._say("compiling the geofence engine for this machine, about a minute ...")
         self._has_compiled = True
@@ -91,7 +91,7 @@ class Report:
             self._say(f"  {done} of {of} functions")
 
     def end(self) -> None:
-        """Says what was done."""
+        """Say what was done."""
         if self._has_compiled and self._out.isatty():
             self._say("")
         what = "compiled" if self._has_compiled else "compiled already: nothing to do"

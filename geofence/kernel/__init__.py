@@ -1,1 +1,1 @@
-"""How functions are compiled and kept, and tables of records."""
+"""Compiled functions and how they are kept, and tables of records."""

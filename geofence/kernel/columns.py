@@ -30,7 +30,7 @@ class Column:
         self.rows: NDArray[Any] = buffer.rows[:n]
 
     def with_more(self, more: NDArray[Any]) -> "Column":
-        """A successor with `more` at its end."""
+        """Return a successor with `more` at its end."""
         buffer, n = self._buffer, self._n + len(more)
         if buffer.used != self._n or n > len(buffer.rows):
             room = n + n // 8 + 16

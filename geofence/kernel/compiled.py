@@ -1,12 +1,12 @@
 """Functions that numba compiles: plain loops over numbers and arrays at the speed of C.
 
-They release the interpreter while they run, so another thread may go on meanwhile. The machine code
-is kept beside the source, or in the user's cache folder. What somebody else has kept beside the
-source is used by a user who cannot write there; else, where neither can be written, it is made anew
-in each process.
+The functions release the interpreter while they run, so that another thread can run. The machine
+code is cached beside the source, or in the user's cache folder. A user who cannot write beside the
+source uses the code that somebody else has cached there. If neither place can be written, each
+process compiles again.
 
-numba takes kept code for good as long as the file of the function itself is the same, though it
-holds the code of all functions that it calls. Here its key names what all of them say.
+numba's own cache checks only the file of the function itself, although the machine code includes
+all functions that it calls. Here the key of the cache is a hash over all of them.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -39,22 +39,22 @@ _BARE: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wr
 
 
 def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """`function`, compiled at its first call for the types of its arguments."""
+    """Compile `function` at its first call for the types of its arguments."""
     return _kept(njit(nogil=True)(function))
 
 
 def bare(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """As `compiled`, for a function that makes no array and is called by compiled code only.
+    """Compile a function that makes no array and is called by compiled code only.
 
-    It need not count who refers to which array, which costs a call from 5 to 40 ns, more than many
-    of these functions take, nor be ready for calls from Python. numba refuses to compile a function
-    that would need the counts.
+    Such a function need not count references to arrays, which costs a call from 5 to 40 ns, more
+    than many of these functions take, nor be ready for calls from Python. numba refuses to compile
+    a function that would need the counts.
     """
     return _kept(njit(nogil=True, **_BARE)(function))
 
 
 def inlined(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """As `bare`, for a function that becomes part of its callers.
+    """Compile a function as `bare` does, and make it part of its callers.
 
     For what every fix goes through: a call hands over every array as seven words, a desk as some
     two hundred, which takes longer than most of these functions do. Each place that calls it makes
@@ -67,7 +67,7 @@ class _BesideTheSource(InTreeCacheLocator):
     """The folder beside the source, whether it can be written or not."""
 
     def ensure_cache_path(self) -> None:
-        """Nothing: it is for reading."""
+        """Do nothing: the cache is only read."""
 
 
 class _Places(CompileResultCacheImpl):
@@ -77,7 +77,9 @@ class _Places(CompileResultCacheImpl):
 
 
 class _Cache(FunctionCache):
-    """Finds its file at the first call: only then are all functions that are called there."""
+    """The compiled code of one function. Its file is found at the first call: only then are all
+    functions that are called there.
+    """
 
     _impl_class = _Places
 
@@ -121,7 +123,7 @@ def _kept(dispatcher: Any) -> Any:
 
 
 def all_called(*dispatchers: Any) -> set[Any]:
-    """Returns the functions behind compiled functions, and behind all compiled ones they call."""
+    """Return the functions behind compiled functions, and behind all compiled ones they call."""
     found: set[Any] = set()
     waiting = list(dispatchers)
     while waiting:
@@ -136,7 +138,9 @@ def all_called(*dispatchers: Any) -> set[Any]:
 
 @cache
 def _digest(dispatcher: Any) -> str:
-    """Of the code of a function, the values that it refers to, and the functions that it calls."""
+    """Hash the code of a function, the values that it refers to, and the functions
+    that it calls.
+    """
     function, code = dispatcher.py_func, dispatcher.py_func.__code__
     parts = [code.co_code.hex(), repr(code.co_consts), repr(code.co_names)]
     parts.append(repr(dispatcher.targetoptions))

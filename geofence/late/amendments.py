@@ -1,12 +1,13 @@
-"""What becomes of an asset's visits when a fix arrives out of order: stable ids, and what to tell.
+"""The amendments of an asset's visits when a fix arrives out of order: stable ids, and the events
+to publish.
 
-Visits are what the rules give for all fixes in order of their own time (`geofence.late.history`).
-Here the visits that follow now are held against those that were known. A visit keeps its id as long
-as any of it stays: one that is split leaves it to its earlier part, two that are joined keep the
-earlier one's. What nobody has been told yet is told; what somebody was told is amended. The later
-part of a split visit is a visit that nobody has been told of: it has its own enter, dwell,
-overspeed and exit. What is retracted stays so: a stay that proves true after all is a visit of its
-own.
+Visits follow from the rules applied to all fixes in order of their own time
+(`geofence.late.history`). This module compares the visits that follow now with the visits that were
+known. A visit keeps its id as long as any part of it remains: a split visit leaves its id to the
+earlier part, and two joined visits keep the id of the earlier one. New facts are published;
+published facts are amended. The later part of a split visit is a new visit with its own enter,
+dwell, overspeed and exit. A retracted visit stays retracted: a stay that proves true after all is a
+new visit.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -18,8 +19,7 @@ from geofence.model.transitions import SILENT, Transition, rank_in_instant
 
 
 class VisitKey(NamedTuple):
-    """What the id of a visit is made of, beside its asset (see
-    `geofence.model.visit_ids.visit_id`).
+    """The parts of a visit's id beside its asset (see `geofence.model.visit_ids.visit_id`).
 
     The zone, the fix that first opened the visit, the change that opened it or 0, and how many
     visits that the same fix opened had the key before.
@@ -34,7 +34,7 @@ class VisitKey(NamedTuple):
 
 
 class Place(NamedTuple):
-    """When and where a visit begins or ends. accuracy_m, speed_mps: None where not known.
+    """The place and time of a visit's beginning or end.
 
     tracker, fix_us, fix_seq: the identity of the fix that shows it; fix_us is None where it is not
     known any more.
@@ -53,7 +53,7 @@ class Place(NamedTuple):
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing on the ground made it, so that nobody is told."""
+        """True where nothing on the ground made the change, so that no event is published."""
         return self.cause in SILENT
 
 
@@ -61,11 +61,11 @@ class Place(NamedTuple):
 class Visit:
     """One stay of the asset in a zone, as it is known now.
 
-    left: None while it lasts. dwelled: when and where it had lasted for so long. overspeed: when
-    and where the asset first was faster than the zone allows. told_*: whether it was told that it
-    began, that it ended, of its dwell and its overspeed, even if that does not hold any more. Of
-    what nothing on the ground made (`geofence.model.transitions.SILENT`) nobody is told. revision
-    counts from 1.
+    left: None while the visit lasts. dwelled: when and where it had lasted for the dwell time.
+    overspeed: when and where the asset first was faster than the zone allows. told_*: whether an
+    event of its beginning, end, dwell or overspeed was published, even if that does not hold any
+    more. A change that nothing on the ground made (`geofence.model.transitions.SILENT`) has no
+    event. revision counts from 1.
     """
 
     key: VisitKey
@@ -87,7 +87,7 @@ class Visit:
         return float("inf") if self.left is None else self.left.time_us
 
     def overlaps(self, other: "Visit", until_us: float) -> bool:
-        """Whether they have some time in common, or their beginning; not only one's end.
+        """Return whether they have some time in common, or their beginning; not only one's end.
 
         until_us: up to when this one, if it lasts, was known to last.
         """
@@ -97,7 +97,7 @@ class Visit:
 
 
 class Telling(StrEnum):
-    """What is told of a visit. The last five are changes of what was told before."""
+    """An event to publish about a visit. The last five correct an earlier event."""
 
     ENTER = "enter"
     EXIT = "exit"
@@ -122,7 +122,9 @@ _TRANSITIONS = {
 
 
 class AnnouncedState(NamedTuple):
-    """What was told of an open visit that does not hold now: its end, its dwell, its overspeed."""
+    """The published facts of an open visit that do not hold now: its end, its dwell,
+    its overspeed.
+    """
 
     revision: int
     exit: bool
@@ -130,7 +132,7 @@ class AnnouncedState(NamedTuple):
     overspeed: bool = False
 
     def instead_of(self, telling: Telling) -> Telling | None:
-        """What to tell of it when one of these comes after all; None for nothing."""
+        """Return what to publish when a published fact comes true after all; None for nothing."""
         if telling is Telling.EXIT and self.exit:
             return Telling.END
         if telling is Telling.OVERSPEED and self.overspeed:
@@ -140,7 +142,7 @@ class AnnouncedState(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Something to tell, and the visit as it is then.
+    """An event to publish, and the visit as it is then.
 
     late: a fix out of order made it known. fix: the number of the fix that made it known, among
     those that were taken together. step: see `geofence.model.transitions.TRANSITION_DTYPE`.
@@ -154,7 +156,7 @@ class News:
 
     @property
     def occurred(self) -> Place:
-        """When and where what is told took place."""
+        """The place and time at which the news took place."""
         visit = self.visit
         if self.telling is Telling.DWELL and visit.dwelled is not None:
             return visit.dwelled
@@ -175,15 +177,15 @@ class News:
 
     @property
     def order(self) -> tuple[int, int, int, int]:
-        """What to sort by, before the zone."""
+        """The key to sort by, before the zone."""
         occurred_us = self.occurred_us
         rank = rank_in_instant(self.transition, self.visit.entered.time_us, occurred_us)
         return self.fix, self.step, occurred_us, rank
 
 
 class Amended(NamedTuple):
-    """visits: as they are from now on; names: the key of each by the key that it would have if
-    nothing had been known; news: what to tell, in order."""
+    """The result of `amend`. visits: as they are from now on; names: the key of each by the key
+    that it would have if nothing had been known; news: the events to publish, in order."""
 
     visits: list[Visit]
     names: dict[VisitKey, VisitKey]
@@ -198,12 +200,12 @@ def amend(
     until_us: int,
     late: bool,
 ) -> Amended:
-    """What becomes of visits of one asset.
+    """Match the known visits of one asset with those that its fixes give now.
 
-    known: those that may be others now, none retracted. found: those that follow now in their
-    stead, with the keys that they would have if nothing were known, whatever their `again`. used:
-    all visits of the asset so far, by key. until_us: up to when anything was known. late: whether
-    the fix that brought this about arrived out of order.
+    known: the visits that may be others now, none retracted. found: the visits that follow now in
+    their place, with the keys that they would have if nothing were known, whatever their `again`.
+    used: all visits of the asset so far, by key. until_us: up to when anything was known. late:
+    whether the fix that brought this about arrived out of order.
     """
     result = Amended([], {}, [])
     by_zone: dict[int, tuple[list[Visit], list[Visit]]] = {}
@@ -222,7 +224,7 @@ def by_order_and_zone(one: News) -> tuple[tuple[int, int, int, int], int]:
 
 
 def unused(key: VisitKey, used: Container[VisitKey]) -> VisitKey:
-    """The key, told apart from those that are used."""
+    """Return the key, told apart from those that are used."""
     while key in used:
         key = key._replace(again=key.again + 1)
     return key
@@ -257,7 +259,7 @@ class _Matching:
     def _continue(
         self, old: Visit, now: Visit, found: list[Visit], merged: Sequence[Visit]
     ) -> None:
-        """A known visit that is still there, perhaps another one. merged: those that it absorbs."""
+        """Continue a known visit, perhaps with other facts. merged: those that it absorbs."""
         told_exit = old.told_exit or any(_was_told_to_end(one, now) for one in merged)
         visit = replace(
             now,
@@ -289,14 +291,16 @@ class _Matching:
         self._settle(now.key, visit, is_end_new=old.left is None)
 
     def _begin(self, now: Visit) -> None:
-        """A visit that was not known; it may be the later part of one that is split."""
+        """Begin a visit that was not known; it may be the later part of one that is split."""
         key = unused(now.key._replace(again=0), self._used)
         visit = replace(now, key=key, told_enter=not now.entered.is_silent)
         self._tell(Telling.ENTER, visit)
         self._settle(now.key, visit, is_end_new=True)
 
     def _settle(self, found_key: VisitKey, visit: Visit, *, is_end_new: bool) -> None:
-        """Tells what nobody was told of the visit. is_end_new: no end of it was known."""
+        """Add the facts of the visit that no event has published. is_end_new: no end of it was
+        known.
+        """
         if visit.dwelled is not None and not visit.told_dwell:
             visit = replace(visit, told_dwell=True)
             self._tell(Telling.DWELL, visit)
@@ -315,7 +319,7 @@ class _Matching:
 
 
 def _was_told_to_end(old: Visit, now: Visit) -> bool:
-    """Whether it was told that the visit ended where `now` does."""
+    """Return whether it was told that the visit ended where `now` does."""
     return old.told_exit and now.left is not None and old.end_us == now.end_us
 
 

@@ -6,16 +6,15 @@
     revision = history.pass_time(now_us, circumstances)
     state.apply(history.state())
 
-The careful path, for assets with late fixes. Each fix is put in its place, and what follows from
-there is judged again by `geofence.judging.evaluator`: the rules are those of every other fix. So
-the visits are the same whatever the order of arrival; what is told depends on that order, and on
-nothing else.
+This is the path of assets with late fixes. Each fix is put in its place in the order of time, and
+`geofence.judging.evaluator` judges again from there, by the same rules as every other fix. So the
+visits are the same for every order of arrival; only the events depend on that order.
 
-A history may also end at an instant whose state is known, if what fixes change is over by then:
-`Unsettled` tells that it is not, and that more of the past is needed.
+A history may also end at an instant whose state is known, if the effect of the fixes is over by
+then. `Unsettled` is raised if it is not, so that more of the past is needed.
 
 The fixes lie in segments, each with the state before it. Judging begins with the segment of the new
-fix and ends where a segment leaves the state that the next one was judged from.
+fix. It ends where a segment ends in the state from which the next segment was judged before.
 """
 
 from bisect import bisect_right
@@ -55,7 +54,7 @@ _BEGUN_BEFORE = -1  # `again` of the names of visits that go on at the beginning
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What a fix changes, or several that are in order.
+    """The changes that one fix makes, or several fixes in order.
 
     news: what to tell, in order. visits: those that are others now, or new. schedule_starts:
     TRANSITION_DTYPE, schedules that opened on the asset where it should not be, as far as that was
@@ -75,16 +74,17 @@ class Revision:
 
 
 class Unsettled(Exception):
-    """What is judged again does not end in the state at the end of the history.
+    """The end of the judged fixes does not agree with the known state at the end of the history.
 
     The history is worthless from then on.
     """
 
 
 class History:
-    """Of one asset, from its first fix on or from an instant whose state is known.
+    """The fixes and visits of one asset, from its first fix on or from an instant whose state is
+    known.
 
-    visits: of that time, by key, retracted ones too.
+    visits: the visits of that time, by key, retracted ones too.
     """
 
     def __init__(
@@ -94,9 +94,12 @@ class History:
         before: StateDelta | None = None,
         end: StateDelta | None = None,
     ) -> None:
-        """bench: a state to work at, empty but while fixes are taken; several histories may share
-        it. before, end: the asset's states at the beginning and, where it ends before the asset's
-        last fix, at the end, after one fix each; their memberships name visits by their keys.
+        """Begin a history without fixes.
+
+        bench: a state to work at, empty but while fixes are taken; several histories may share
+        it. before, end: the asset's states at the beginning and, where the history ends before the
+        asset's last fix, at the end, after one fix each; their memberships name visits by their
+        keys.
         """
         self.asset = asset
         self.visits: dict[VisitKey, Visit] = {}
@@ -115,7 +118,7 @@ class History:
         until_us: int,
         circumstances: Circumstances,
     ) -> Revision:
-        """Takes in what is known already: the fixes since the beginning, and the visits.
+        """Take in what is known already: the fixes since the beginning, and the visits.
 
         rows: FIX_DTYPE, in order of time and seq. visits: all that go on after the beginning, and
         those whose keys are of fixes since then. until_us: up to when it is known what happened
@@ -145,14 +148,14 @@ class History:
         more_follow: bool,
         may_disagree: bool = True,
     ) -> Revision:
-        """Takes in fixes since the beginning that were stored, not all of them judged as the
+        """Take in fixes since the beginning that were stored, not all of them judged as the
         asset's.
 
-        As `recall`, but all that they show is told. judged_us: up to when the asset was judged
-        before, as far as that is known. more_follow: these are not the last, and of visits that
-        were known the later ones wait for those that follow. may_disagree: else Unsettled is raised
-        where the asset is in other zones after the last fix than it was known to be, and what is
-        known of the visits there depends on fixes that follow.
+        Unlike `recall`, this publishes all that the fixes show. judged_us: up to when the asset was
+        judged before, as far as that is known. more_follow: further fixes follow, and later known
+        visits wait for them. may_disagree: False raises Unsettled if the asset is in other zones
+        after the last fix than it was known to be, and the known visits there depend on fixes that
+        follow.
         """
         before, known = self._begin(visits)
         self._segments = [Segment(before, rows)]
@@ -172,8 +175,9 @@ class History:
         return replace(revision, schedule_starts=schedule_starts, suspect=now.suspicions(rows))
 
     def _agrees(self, known: list[Visit]) -> bool:
-        """Whether the asset is in the zones after its last fix that it was known to be in then, and
-        no fix that follows can tell of stays before it."""
+        """Return whether the asset is in the zones after its last fix that it was known to be in
+        then, and no fix that follows can tell of stays before it.
+        """
         asset = self._after.assets[0]
         at_us, way_us = int(asset["newest_us"]), way_begins_us(self._after)
         if asset["suspects"] or any(way_us < one.end_us <= at_us for one in known):
@@ -182,7 +186,7 @@ class History:
         return then == set(_inside(self._after)["zone"].tolist())
 
     def _begin(self, visits: Iterable[Visit]) -> tuple[StateDelta, list[Visit]]:
-        """The state to judge from, and those of the visits that go on after it."""
+        """Return the state to judge from, and those of the visits that go on after it."""
         self.visits = {visit.key: visit for visit in visits}
         before = self._begun_before(self._after)
         lasting, since_us = set(self._names.values()), int(before.assets["newest_us"][0])
@@ -196,7 +200,7 @@ class History:
         return before, known
 
     def _begun_before_end(self, known: list[Visit]) -> list[Visit]:
-        """Those that were known to begin when the fix at the end was judged.
+        """Return those that were known to begin when the fix at the end was judged.
 
         A passing through on the way that goes on there is shown by a later fix.
         """
@@ -210,7 +214,7 @@ class History:
         ]
 
     def _begun_before(self, state: StateDelta) -> StateDelta:
-        """The state, its visits having names that no fix to come can give."""
+        """Return the state, its visits having names that no fix to come can give."""
         members = state.memberships.copy()
         on_record = np.ones(len(members), bool)
         for number in np.flatnonzero(members["inside"]).tolist():
@@ -224,10 +228,10 @@ class History:
         return replace(state, memberships=members, count=np.array([len(members)]))
 
     def take(self, fix: np.void, circumstances: Circumstances) -> Revision:
-        """Puts the fix (a row of FIX_DTYPE) in its place.
+        """Put the fix (a row of FIX_DTYPE) in its place.
 
-        What is known to have happened after the last fix is judged anew, and no more than that:
-        deadlines wait for `pass_time`, in case another fix is under way.
+        Changes after the last fix that are known already are judged again, and no others: deadlines
+        wait for `pass_time`, in case another fix is under way.
         """
         fixes = np.array([fix])
         if self._in_order(fixes):
@@ -235,7 +239,7 @@ class History:
         return self._insert(fix, circumstances)
 
     def _insert(self, fix: np.void, circumstances: Circumstances) -> Revision:
-        """Puts a fix that may be late, or known, in its place."""
+        """Put a fix that may be late, or known, in its place."""
         number = self._segment_of(fix)
         segment = self._segments[number]
         place = _place(segment.rows, fix)
@@ -254,9 +258,9 @@ class History:
         return self._in_order_found(revision, last.transitions, len(last.rows) - 1)
 
     def take_all(self, fixes: NDArray[np.void], circumstances: Circumstances) -> Iterator[Revision]:
-        """Takes fixes (FIX_DTYPE) in order of arrival. Those that are in order are judged together,
-        which is many times faster, and tells the same. The revisions follow one another: each is
-        of the next `Revision.fixes` of them.
+        """Take fixes (FIX_DTYPE) in order of arrival. Fixes that are in order of time are judged
+        together, which is many times faster and gives the same events. Each revision covers the
+        next `Revision.fixes` fixes.
         """
         first = 0
         while first < len(fixes):
@@ -269,7 +273,9 @@ class History:
             first += max(number, 1)
 
     def _in_order(self, fixes: NDArray[np.void]) -> int:
-        """How many fixes at the beginning come after all that is known, one after the other."""
+        """Count the fixes at the beginning that come after all that is known, one
+        after the other.
+        """
         if self._end is not None or len(self._tail):
             return 0
         newest = (int(self._after.assets["newest_us"][0]), int(self._after.assets["newest_seq"][0]))
@@ -294,7 +300,7 @@ class History:
         return self._in_order_found(revision, more.transitions, 0)
 
     def pass_time(self, now_us: int, circumstances: Circumstances) -> Revision:
-        """What has happened by now without a fix."""
+        """Judge what has happened by now without a fix."""
         last = len(self._segments) - 1
         old = Timeline(list(self._segments), self._tail)
         self._tail, self._now = self._judging(circumstances).tail(self._after, now_us)
@@ -302,11 +308,11 @@ class History:
         return self._in_order_found(revision, self._tail, -1)
 
     def state(self) -> StateDelta:
-        """As of now, for `State.apply`: its memberships name visits by their keys."""
+        """Return the present state for `State.apply`: its memberships name visits by their keys."""
         return self._named(self._now)
 
     def announced(self) -> dict[VisitKey, AnnouncedState]:
-        """Of open visits, what was told of them that does not hold now."""
+        """Return the published facts of open visits that do not hold now."""
         found: dict[VisitKey, AnnouncedState] = {}
         for member in _inside(self._now):
             visit = self.visits[self._names[key_of(member)]]
@@ -322,12 +328,14 @@ class History:
         return found
 
     def used_names(self) -> set[VisitKey]:
-        """Of visits that fixes have opened which may, as it stands now, open others."""
+        """Return the keys of visits that fixes have opened which may, as it stands now, open
+        others.
+        """
         opening = {place[:3] for place in pending(self._now)}
         return {key for key in self.visits if (key.tracker, key.time_us, key.seq) in opening}
 
     def landmarks(self) -> Iterator[StateDelta]:
-        """States on the way from which another history may begin, in order of time."""
+        """Yield states on the way from which another history may begin, in order of time."""
         for segment in self._segments[1:]:
             if segment.before is not self._end and not segment.before.assets["suspects"][0]:
                 yield self._named(segment.before)
@@ -342,7 +350,9 @@ class History:
         return Judging(self._bench, self.asset, circumstances)
 
     def _segment_of(self, fix: np.void) -> int:
-        """The last segment that begins at or before the fix. Only the last may have no rows."""
+        """Return the last segment that begins at or before the fix. Only the last may
+        have no rows.
+        """
         filled = len(self._segments) - (not len(self._segments[-1].rows))
         found = bisect_right(
             self._segments, _key(fix), 1, max(1, filled), key=lambda one: _key(one.rows[0])
@@ -350,7 +360,7 @@ class History:
         return found - 1
 
     def _judge_from(self, number: int, judging: "Judging", until_us: int) -> int:
-        """Judges segments until nothing is other than before. Returns the first that stays."""
+        """Judge segments until nothing is other than before. Returns the first that stays."""
         while True:
             segment = self._segments[number]
             if len(segment.rows) > 2 * FIXES_PER_SEGMENT:
@@ -389,7 +399,8 @@ class History:
     def _in_order_found(
         self, revision: Revision, transitions: NDArray[np.void], first: int
     ) -> Revision:
-        """The revision of fixes in order, told in the order of the transitions that they make.
+        """Return the revision of fixes in order, told in the order of the transitions that they
+        make.
 
         transitions: TRANSITION_DTYPE; first: the row of the first of the fixes.
         """
@@ -407,7 +418,7 @@ class History:
         return replace(revision, news=sorted(news, key=by_order_and_zone))
 
     def _with_names(self, schedule_starts: NDArray[np.void]) -> NDArray[np.void]:
-        """The schedule starts, those within a visit naming it by its key."""
+        """Return the schedule starts, those within a visit naming it by its key."""
         for number in range(len(schedule_starts)):
             key = key_of(schedule_starts[number])
             name(schedule_starts[number], self._names.get(key, key))
@@ -423,7 +434,7 @@ class History:
         return Revision(amended.news, changed)
 
     def _compared(self, known: list[Visit], found: list[Visit], until_us: int) -> Revision:
-        """What is other than the visits that were read back."""
+        """Compare the visits that were found with those that were read back."""
         stored = dict(self.visits)
         revision = self._amended(known, found, until_us, late=True)
         changed = [one for one in revision.visits if not _is_same_record(one, stored.get(one.key))]
@@ -436,7 +447,8 @@ class History:
         settled: int,
         zones: Container[int] | None = None,
     ) -> list[Visit]:
-        """The visits in these zones that the segments first..settled-1 bear on, each to its end.
+        """Return the visits in these zones that the segments first..settled-1 bear on, each to its
+        end.
 
         zones: None for all. Their keys are those that follow from the fixes alone. What comes after
         a segment that settles is what was known to come.
@@ -462,7 +474,7 @@ class History:
         return [*ended, *(_to_its_end(visit, known) for visit in lasting.values())]
 
     def _known_to_last(self, number: int) -> dict[int, Visit]:
-        """By zone the visits that the asset is in when a segment begins, as they were known."""
+        """Return, by zone, the known visits that the asset is in when a segment begins."""
         if number == len(self._segments):
             return {}
         before = self._segments[number].before
@@ -474,7 +486,7 @@ class History:
     def _lasting(
         self, memberships: NDArray[np.void], zones: Container[int] | None
     ) -> dict[int, Visit]:
-        """The visits that are open in a state, as they were then."""
+        """Return the visits that are open in a state, as they were then."""
         found: dict[int, Visit] = {}
         for member in memberships[memberships["inside"]]:
             key = key_of(member)
@@ -490,7 +502,8 @@ class History:
 
 
 def way_begins_us(before: StateDelta) -> int:
-    """Since when the next good fix may show a passing through: where the way to it begins.
+    """Return the time from which the next good fix may show a passing through: where the way to it
+    begins.
 
     Fixes that changed nothing may lie between.
     """
@@ -506,7 +519,8 @@ def _is_on_way(visit: Visit, way_us: int) -> bool:
 
 
 def _up_to(end_us: int, known: list[Visit], found: list[Visit]) -> tuple[list[Visit], list[Visit]]:
-    """Both without what lies beyond the end: a visit that lasts then goes on as it was known to.
+    """Return both without what lies beyond the end: a visit that lasts then goes on as it was known
+    to.
 
     A known one that is open goes on from it, wherever it began: an asset is in a zone once.
     """
@@ -527,7 +541,9 @@ def _up_to(end_us: int, known: list[Visit], found: list[Visit]) -> tuple[list[Vi
 
 
 def _to_its_end(visit: Visit, known: Mapping[int, Visit]) -> Visit:
-    """A visit that lasts where judging ended, with what is known of its zone's afterwards."""
+    """Return a visit that lasts where judging ended, with what is known of its zone's
+    afterwards.
+    """
     other = known.get(visit.key.zone)
     if other is None:
         return visit
@@ -540,7 +556,9 @@ def _to_its_end(visit: Visit, known: Mapping[int, Visit]) -> Visit:
 
 
 def _is_same_record(visit: Visit, stored: Visit | None) -> bool:
-    """Whether a visit that was read back is as it is now, in all that is stored of visits."""
+    """Return whether a visit that was read back is as it is now, in all that is
+    stored of visits.
+    """
     if stored is None:
         return False
     left, as_stored = visit.left, stored.left
@@ -572,7 +590,7 @@ def _key(row: Any) -> tuple[int, int]:
 
 
 def _place(rows: NDArray[np.void], fix: np.void) -> int:
-    """Where the fix belongs in the rows; -1 where there is one of its time and seq."""
+    """Return the row at which the fix belongs; -1 where there is a fix of its time and seq."""
     times_us: NDArray[np.int64] = rows["time_us"]
     first = int(np.searchsorted(times_us, int(fix["time_us"])))
     for place in range(first, len(rows)):
@@ -582,7 +600,7 @@ def _place(rows: NDArray[np.void], fix: np.void) -> int:
 
 
 def _at_once(schedule_starts: NDArray[np.void]) -> NDArray[np.void]:
-    """The starts as those of one instant of judgement: a late fix, or none, made them known."""
+    """Return the starts as those of one instant of judgement: a late fix, or none, made them known."""
     schedule_starts["row"] = schedule_starts["step"] = 0
     return schedule_starts
 

@@ -26,7 +26,7 @@ NO_TRANSITIONS = np.empty(0, TRANSITION_DTYPE)
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """How fixes are judged: see `geofence.judging.evaluator.evaluate`.
+    """The rules and limits by which fixes are judged: see `geofence.judging.evaluator.evaluate`.
 
     agenda: all changes of the asset's trackers, and all schedule starts, in the time that the
     history covers.
@@ -81,7 +81,9 @@ class Timeline:
         return int(self.tail["time_us"].max(initial=NO_TIMERS_US))
 
     def parts(self, first: int, settled: int) -> Iterator[NDArray[np.void]]:
-        """The transitions of the segments first..settled-1; the tail's go with the last segment."""
+        """Yield the transitions of the segments first..settled-1; the tail's go with the last
+        segment.
+        """
         last = len(self.segments) - 1
         for number in range(first, min(settled, last)):
             yield self.segments[number].transitions
@@ -89,8 +91,8 @@ class Timeline:
             yield joined(self.segments[last].transitions, self.tail)
 
     def begun(self, first: int, settled: int, zones: Container[int]) -> list[VisitKey]:
-        """The names of visits in some zones that go on when a segment begins, and of those that
-        begin from there on.
+        """Return the names of visits in some zones that go on when a segment begins, and of those
+        that begin from there on.
         """
         members = self.segments[first].before.memberships
         names = [key_of(member) for member in members[members["inside"]]]
@@ -101,12 +103,12 @@ class Timeline:
     def changed_zones(
         self, old: "Timeline", first: int, settled: int, old_settled: int
     ) -> set[int]:
-        """The zones in which something else happens than did before."""
+        """Return the zones in which something else happens than did before."""
         was, now = old._by_zone(first, old_settled), self._by_zone(first, settled)
         return {zone for zone in was.keys() | now.keys() if was.get(zone) != now.get(zone)}
 
     def _by_zone(self, first: int, settled: int) -> dict[int, list[bytes]]:
-        """What happens in each zone, whichever fix of the segment made it known."""
+        """Return what happens in each zone, whichever fix of the segment made it known."""
         found: dict[int, list[bytes]] = defaultdict(list)
         for transitions in self.parts(first, settled):
             if len(transitions):
@@ -119,7 +121,7 @@ class Timeline:
     def schedule_starts_since(
         self, old: "Timeline", first: int, settled: int, old_settled: int
     ) -> NDArray[np.void]:
-        """The schedule starts that were not found before."""
+        """Return the schedule starts that were not found before."""
         before = old._schedule_starts(first, old_settled)
         now = self._schedule_starts(first, settled)
         new = [not np.any(before[["zone", "time_us"]] == one[["zone", "time_us"]]) for one in now]
@@ -132,16 +134,18 @@ class Timeline:
     def suspicions_since(
         self, old: "Timeline", first: int, settled: int, old_settled: int
     ) -> dict[tuple[int, int, int], bool]:
-        """Fixes that were not suspect, or not known, and those that were and are no more."""
+        """Return fixes that were not suspect, or not known, and those that were and are no more."""
         before, now = old._suspects(first, old_settled), self._suspects(first, settled)
         return dict.fromkeys(now - before, True) | dict.fromkeys(before - now, False)
 
     def schedule_starts(self) -> NDArray[np.void]:
-        """All schedule starts."""
+        """Return all schedule starts."""
         return self._schedule_starts(0, len(self.segments))
 
     def suspicions(self, rows: NDArray[np.void]) -> dict[tuple[int, int, int], bool]:
-        """Fixes whose flag is wrong: of `rows`, which are in the segments, and of those before."""
+        """Return fixes whose flag is wrong: of `rows`, which are in the segments, and of those
+        before.
+        """
         was = set(_identities(rows[rows["flags"] & Flag.SUSPECT != 0]))
         now = self._suspects(0, len(self.segments))
         healed = {one for segment in self.segments for one in _identities(segment.healed)}
@@ -149,7 +153,7 @@ class Timeline:
         return dict.fromkeys(now - was, True) | dict.fromkeys((was - now) | earlier, False)
 
     def _suspects(self, first: int, settled: int) -> set[tuple[int, int, int]]:
-        """The suspect fixes of some segments, and of the one before, which they may heal."""
+        """Return the suspect fixes of some segments, and of the one before, which they may heal."""
         segments = self.segments[max(first - 1, 0) : settled + 1]
         suspects = [segment.suspects() for segment in segments if segment.suspect.any()]
         healed = [segment.healed for segment in segments if len(segment.healed)]
@@ -159,21 +163,21 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """How segments are judged."""
+    """The evaluator and index that judge segments."""
 
     bench: State
     asset: int
     circumstances: Circumstances
 
     def judge(self, segment: Segment) -> StateDelta:
-        """Fills what comes of the segment; returns the state after it."""
+        """Fill what comes of the segment; returns the state after it."""
         evaluation = self._evaluated(segment.before, FixBatch(segment.rows), NO_TIMERS_US)
         segment.transitions, segment.suspect = evaluation.transitions, evaluation.suspect
         segment.healed = evaluation.healed
         return evaluation.delta if len(segment.rows) else segment.before
 
     def tail(self, state: StateDelta, until_us: int) -> tuple[NDArray[np.void], StateDelta]:
-        """What has happened up to then after the last fix, and the state then."""
+        """Return what has happened up to then after the last fix, and the state then."""
         if until_us == NO_TIMERS_US:
             return NO_TRANSITIONS, replace(state, ticked_us=MIN_TIME_US, mark=None)
         evaluation = self._evaluated(state, FixBatch.empty(), until_us)
@@ -190,8 +194,8 @@ class Judging:
 
 
 def joined(*parts: NDArray[Any]) -> NDArray[Any]:
-    """The parts, of one dtype, one after the other; `np.concatenate` compares the dtypes field by
-    field, which takes a hundred times as long as copying some rows.
+    """Return the parts, of one dtype, one after the other; `np.concatenate` compares the dtypes
+    field by field, which takes a hundred times as long as copying some rows.
     """
     filled = [part for part in parts if len(part)] or [parts[0]]
     if len(filled) == 1:
@@ -204,7 +208,7 @@ def joined(*parts: NDArray[Any]) -> NDArray[Any]:
 
 
 def nothing_known(asset: int) -> StateDelta:
-    """The state of an asset without a fix."""
+    """Return the state of an asset without a fix."""
     none = np.empty(0, MEMBERSHIP_DTYPE)
     return StateDelta(blank_assets(asset, 1), np.zeros(1, np.int64), none)
 

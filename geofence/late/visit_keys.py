@@ -19,20 +19,20 @@ _OPENING = ("opening_tracker", "opening_us", "opening_seq", "opening_change_us")
 
 
 def key_of(row: Any) -> VisitKey:
-    """The name that a membership or a transition gives its visit."""
+    """Return the name that a membership or a transition gives its visit."""
     opening = (int(row[name]) for name in _OPENING)
     return VisitKey(int(row["zone"]), *opening, again=int(row["opening_again"]))
 
 
 def name(row: Any, key: VisitKey) -> None:
-    """Lets a membership or a transition give its visit this name."""
+    """Let a membership or a transition give its visit this name."""
     row["opening_tracker"], row["opening_us"] = key.tracker, key.time_us
     row["opening_seq"], row["opening_change_us"] = key.seq, key.change_us
     row["opening_again"] = key.again
 
 
 def pending(state: StateDelta) -> Iterator[tuple[int, int, int]]:
-    """The fixes (tracker, time_us, seq) that may open a visit when another one comes."""
+    """Yield the fixes (tracker, time_us, seq) that may open a visit when another one comes."""
     for asset in state.assets:
         for place in asset["suspect"][: asset["suspects"]]:
             yield place.item()[:3]
@@ -42,7 +42,7 @@ def pending(state: StateDelta) -> Iterator[tuple[int, int, int]]:
 
 
 def tell_apart(evaluation: Evaluation, used: Mapping[int, Container[VisitKey]]) -> None:
-    """Gives visits that it opens under a used name another one. used: by asset."""
+    """Give visits that it opens under a used name another one. used: by asset."""
     if not used:
         return
     enters = evaluation.transitions["transition"] == Transition.ENTER

@@ -1,1 +1,1 @@
-"""What the engine speaks of: transitions, rules, policies, schedules, ids of visits."""
+"""The model of the engine: transitions, rules, policies, schedules, ids of visits."""

@@ -1,4 +1,4 @@
-"""What happens to assets that no fix tells and no zone: trackers change, schedules open."""
+"""Changes of assets without a fix or a zone: trackers change, schedules open."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Which transitions an organization wants to hear of: the table, and the questions asked of it.
+"""The transitions that alert: the table, and the questions asked of it.
 
 The words are those of the API and of events: transitions "enter", "exit", "dwell", "overspeed";
 causes "moved", "initial", "zone_changed", "reassigned", "silence". An enter and an exit that were
@@ -42,10 +42,11 @@ SCHEDULE_START_BREACHES: dict[tuple[str, bool], Literal["enter", "exit"]] = {
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a zone is for, and when that matters. Raises ValueError for words that it has not.
+    """The purpose of a zone, and the hours in which it matters. Raises ValueError for words that it
+    has not.
 
     alert_on: replaces the table's defaults; None leaves them. schedule: the hours outside which
-    nothing alerts; None is always. Visits know nothing of either.
+    nothing alerts; None is always. Neither has an effect on visits.
     """
 
     kind: str = DEFAULT_KIND
@@ -69,7 +70,8 @@ def event_type(
     *,
     left_before: bool,
 ) -> str | None:
-    """The type of the event that a transition gives: BREACH, DWELL, OVERSPEED; None for no event.
+    """Return the type of the event that a transition gives: BREACH, DWELL, OVERSPEED; None for no
+    event.
 
     inferred: "segment" for both halves of a passing through. time_us: when it occurred,
     microseconds since 1970. left_before: the asset has left this zone earlier. A dwell and an
@@ -87,7 +89,8 @@ def event_type(
 
 
 def schedule_start_breach(policy: Policy, *, inside: bool) -> Literal["enter", "exit"] | None:
-    """The transition of the breach of an asset when the zone's hours begin; None for no breach.
+    """Return the transition of the breach of an asset when the zone's hours begin; None for no
+    breach.
 
     Where the zone has an `alert_on`, the transition must be in it.
     """

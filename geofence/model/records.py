@@ -1,4 +1,4 @@
-"""What is remembered of a fix, an asset and a membership, as rows of numbers."""
+"""The memory of a fix, an asset and a membership, as rows of numbers."""
 
 import numpy as np
 
@@ -63,7 +63,7 @@ MEMBERSHIP_DTYPE = np.dtype(
 
 @bare
 def copy_place(to: Record, of: Record) -> None:
-    """PLACE_DTYPE."""
+    """Copy a PLACE_DTYPE record."""
     to.tracker, to.time_us, to.seq = of.tracker, of.time_us, of.seq
     to.lat, to.lon = of.lat, of.lon
     to.accuracy_m, to.speed_mps = of.accuracy_m, of.speed_mps
@@ -71,7 +71,7 @@ def copy_place(to: Record, of: Record) -> None:
 
 @bare
 def copy_membership(to: Record, of: Record) -> None:
-    """MEMBERSHIP_DTYPE."""
+    """Copy a MEMBERSHIP_DTYPE record."""
     to.asset, to.zone = of.asset, of.zone
     to.inside, to.dwelled, to.returning = of.inside, of.dwelled, of.returning
     to.overspeed = of.overspeed

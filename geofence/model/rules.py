@@ -1,7 +1,7 @@
 """The numbers by which fixes are judged: those of each zone, and those of all fixes.
 
-What each of them means stands in docs/geofence.md. `Rules.raw()` and `Gates.open()` switch every
-rule off: what is left is the plain difference of the zones that cover one fix and the next.
+docs/geofence.md explains each number. `Rules.raw()` and `Gates.open()` switch every rule off: then
+a transition is the plain difference between the zones that cover one fix and the next.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +17,9 @@ NEVER_COARSE_M = 100_000_000.0  # no fix states a worse accuracy
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """When a zone counts as entered and left. Raises ValueError for a value out of range."""
+    """The rules by which a zone counts as entered and left. Raises ValueError for a value out of
+    range.
+    """
 
     exit_buffer_m: float = 0.0
     accuracy_clamp_m: float = 200.0
@@ -50,7 +52,7 @@ class Rules:
 
     @staticmethod
     def raw() -> "Rules":
-        """Entered with the first fix inside, left with the first outside."""
+        """Return rules that enter with the first fix inside and leave with the first outside."""
         return Rules(
             accuracy_clamp_m=0.0,
             coarse_accuracy_m=NEVER_COARSE_M,
@@ -78,7 +80,7 @@ MAX_ACCURACY_M = 200.0
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """Which fixes take part at all.
+    """The limits that decide which fixes are judged.
 
     max_speed_mps: by asset, shape (assets,), float64: a fix that the asset could only reach faster
     from the last good one is suspect. max_accuracy_m: by asset, the same: a fix of a worse stated
@@ -91,7 +93,7 @@ class Gates:
     max_accuracy_m: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     def max_accuracy_of(self, asset: int) -> float:
-        """The worst stated accuracy of a fix of the asset that takes part, metres."""
+        """Return the worst stated accuracy of a fix of the asset that takes part, metres."""
         is_known = asset < len(self.max_accuracy_m)
         return float(self.max_accuracy_m[asset]) if is_known else self.default_max_accuracy_m
 
@@ -101,5 +103,5 @@ class Gates:
 
     @staticmethod
     def open() -> "Gates":
-        """Every fix is good."""
+        """Return the fates of fixes that are all good."""
         return Gates(np.empty(0), np.inf, np.inf)

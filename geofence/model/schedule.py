@@ -61,20 +61,22 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What `parse_schedule` makes. timezone: a name of the IANA database."""
+    """The weekly hours and dates that `parse_schedule` returns. timezone: a name of the IANA
+    database.
+    """
 
     timezone: str
     windows: tuple[Window, ...]
 
 
 def is_open(schedule: Schedule, time_us: int) -> bool:
-    """Whether a window holds the instant."""
+    """Return whether a window holds the instant."""
     days = _days_near(schedule, time_us, time_us)
     return any(start <= time_us < end for day in days for start, end in _hours(schedule, day))
 
 
 def opens_between(schedule: Schedule, after_us: int, until_us: int) -> list[int]:
-    """The instants in (after_us, until_us] at which the schedule opens, ascending.
+    """Return the instants in (after_us, until_us] at which the schedule opens, ascending.
 
     None where until_us is not above after_us. Raises ValueError where they lie more than
     MAX_SPAN_DAYS apart.
@@ -89,7 +91,7 @@ def opens_between(schedule: Schedule, after_us: int, until_us: int) -> list[int]
 
 
 def _days_near(schedule: Schedule, first_us: int, last_us: int) -> range:
-    """The days (ordinals) whose windows may reach into [first_us, last_us].
+    """Return the days (ordinals) whose windows may reach into [first_us, last_us].
 
     A window of the day before may go on over midnight; one of the day after has begun where clocks
     that had passed midnight were put back behind it.
@@ -104,7 +106,7 @@ def _days_near(schedule: Schedule, first_us: int, last_us: int) -> range:
 
 @lru_cache(maxsize=4096)
 def _hours(schedule: Schedule, day: int) -> tuple[tuple[int, int], ...]:
-    """The instants [start, end) of the windows that begin on one local day (an ordinal)."""
+    """Return the instants [start, end) of the windows that begin on one local day (an ordinal)."""
     zone = ZoneInfo(schedule.timezone)
     midnight = datetime.fromordinal(day)
     found: list[tuple[int, int]] = []
@@ -120,7 +122,9 @@ def _hours(schedule: Schedule, day: int) -> tuple[tuple[int, int], ...]:
 
 
 def _reached_us(wall: datetime, zone: ZoneInfo, fold: int) -> int:
-    """When the clocks of a time zone come to a wall time: first (fold 0) or last (fold 1)."""
+    """Return when the clocks of a time zone come to a wall time: first (fold 0) or
+    last (fold 1).
+    """
     before, after = (_offset(wall, zone, each) for each in (0, 1))
     if before < after:
         return _jump_us(wall - after, wall - before, wall, zone)
@@ -134,7 +138,7 @@ def _offset(wall: datetime, zone: ZoneInfo, fold: int) -> timedelta:
 
 
 def _jump_us(early: datetime, late: datetime, wall: datetime, zone: ZoneInfo) -> int:
-    """The second in (early, late], both UTC, at which the clocks jump over `wall`."""
+    """Return the second in (early, late], both UTC, at which the clocks jump over `wall`."""
     while late - early > _SECOND:
         middle = early + (late - early) // 2 // _SECOND * _SECOND
         shown = middle.replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)
@@ -143,7 +147,7 @@ def _jump_us(early: datetime, late: datetime, wall: datetime, zone: ZoneInfo) ->
 
 
 def _starts(hours: Iterable[tuple[int, int]]) -> Iterator[int]:
-    """Where the union of windows begins, each piece once."""
+    """Yield the beginnings of the union of windows, each piece once."""
     open_until: int | None = None
     for start, end in sorted(hours):
         if open_until is None or start > open_until:
@@ -152,7 +156,7 @@ def _starts(hours: Iterable[tuple[int, int]]) -> Iterator[int]:
 
 
 def parse_schedule(value: object) -> Schedule:
-    """A schedule of decoded JSON; docs/geofence.md has its form. Raises ScheduleError."""
+    """Return a schedule of decoded JSON; docs/geofence.md has its form. Raises ScheduleError."""
     fields = _object(value, "", ("timezone", "windows"))
     windows = fields["windows"]
     if not isinstance(windows, list) or not windows:
@@ -170,7 +174,7 @@ def parse_schedule(value: object) -> Schedule:
 
 
 def _object(value: object, pointer: str, names: tuple[str, ...]) -> Mapping[str, object]:
-    """An object that has exactly these fields."""
+    """Return an object that has exactly these fields."""
     wanted = " and ".join((", ".join(names[:-1]), names[-1]))
     if not isinstance(value, dict):
         raise ScheduleError(f"not an object with {wanted}", pointer)
@@ -186,7 +190,9 @@ def _object(value: object, pointer: str, names: tuple[str, ...]) -> Mapping[str,
 
 
 def read_timezone(value: object) -> str:
-    """A name of the IANA database. Raises ScheduleError at /timezone, with a name that is close."""
+    """Return a name of the IANA database. Raises ScheduleError at /timezone, with a name that is
+    close.
+    """
     if isinstance(value, str) and value in _timezones():
         return value
     close = difflib.get_close_matches(str(value)[:64], _timezones(), n=1)
@@ -229,7 +235,7 @@ def _days(value: object, pointer: str) -> tuple[int, ...]:
 
 
 def _minute(value: object, pointer: str, last: str) -> int:
-    """Minutes after midnight. last: the latest wall time that is allowed here."""
+    """Return minutes after midnight. last: the latest wall time that is allowed here."""
     if value == last == "24:00":
         return _DAY_MINUTES
     match = _WALL_TIME.fullmatch(value) if isinstance(value, str) else None
@@ -242,6 +248,6 @@ def _minute(value: object, pointer: str, last: str) -> int:
 
 
 def _shown(value: object) -> str:
-    """A value as an error names it, not too long."""
+    """Return a value as an error names it, not too long."""
     text = f'"{value}"' if isinstance(value, str) else repr(value)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -1,4 +1,5 @@
-"""The rule: what follows when a fix says inside or outside. The table is the rule itself.
+"""The decision table: the action that follows from the state of an asset in a zone and from the
+evidence of a fix.
 
 Compiled code looks each decision up in ACTIONS, which is made from DECISIONS.
 """
@@ -14,7 +15,7 @@ Word = Literal["enter", "exit", "dwell", "overspeed"]
 
 
 class Was(IntEnum):
-    """What is known of an asset and a zone before a fix."""
+    """The state of an asset in a zone before a fix."""
 
     UNKNOWN = 0  # where the asset is was not known
     OUTSIDE = 1
@@ -22,7 +23,7 @@ class Was(IntEnum):
 
 
 class Says(IntEnum):
-    """What a fix says of a zone."""
+    """The evidence of a fix about a zone."""
 
     OUTSIDE = 0  # outside, by more than the margin of the zone and the fix
     MARGIN = 1  # outside, by no more than that
@@ -32,7 +33,7 @@ class Says(IntEnum):
 
 
 class Action(IntEnum):
-    """What is done about it."""
+    """The step that follows from state and evidence."""
 
     NOTHING = 0
     FORGET = 1  # the run that was under way has ended
@@ -112,7 +113,7 @@ SILENT = frozenset({Cause.ZONE_CHANGED, Cause.REASSIGNED, Cause.SILENCE})
 
 
 class Inferred(IntEnum):
-    """How a transition is known that no fix shows by itself."""
+    """The reason for a transition that no fix shows by itself."""
 
     NONE = 0
     SEGMENT = 1  # the asset passed through between two fixes
@@ -158,8 +159,8 @@ TRANSITION_DTYPE = np.dtype(
 def rank_in_instant(transition: int, entered_us: int, time_us: int) -> int:
     """Return the place of a transition among those of one instant: dwells, exits, then enters.
 
-    A visit without length keeps its enter before its exit, and one that ends with its dwell keeps
-    that before its exit. entered_us: when the visit began.
+    A visit without length keeps its enter before its exit, and a visit that ends with its dwell
+    keeps the dwell before its exit. entered_us: when the visit began.
     """
     if transition == Transition.DWELL:
         return 0

@@ -19,7 +19,7 @@ def visit_id(
     change_us: int = 0,
     again: int = 0,
 ) -> UUID:
-    """The id of a visit: who, where, and the fix (tracker, time, seq) that opened it.
+    """Return the id of a visit: who, where, and the fix (tracker, time, seq) that opened it.
 
     change_us: the instant of the zone's change where that opened the visit, else 0. again: how many
     visits that the same fix opened were known before (`geofence.late.amendments.VisitKey`). Times
@@ -33,17 +33,17 @@ def visit_id(
 
 
 def event_id(visit: UUID, transition: str) -> UUID:
-    """The id of the event that a visit's "enter", "exit", "dwell" or "overspeed" gives."""
+    """Return the id of the event that a visit's "enter", "exit", "dwell" or "overspeed" gives."""
     return derived_id(b"visit_event", visit.bytes, _TRANSITIONS[transition])
 
 
 def amendment_event_id(visit: UUID, revision: int) -> UUID:
-    """The id of the event that tells of a visit's amendment, which made it this revision."""
+    """Return the id of the event that tells of a visit's amendment, which made it this revision."""
     return derived_id(b"visit_amended", visit.bytes, revision.to_bytes(4, "big"))
 
 
 def schedule_start_event_id(asset: UUID, zone: UUID, opened_us: int) -> UUID:
-    """The id of the event that an asset gives when the hours of a zone begin.
+    """Return the id of the event that an asset gives when the hours of a zone begin.
 
     opened_us: when they began, microseconds since 1970.
     """

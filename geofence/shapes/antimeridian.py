@@ -27,17 +27,19 @@ class PlaneRing(NamedTuple):
     winding: int
 
     def closed(self) -> NDArray[np.float64]:
-        """The ring closed in the plane, (m, 2): over the pole where it winds round the axis."""
+        """Return the ring closed in the plane, (m, 2): over the pole where it winds
+        round the axis.
+        """
         return _over_pole(self.line, self.winding) if self.winding else self.line
 
 
 def continued(positions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A line, (n, 2), whose longitudes run on past 180 instead of leaping."""
+    """Return a line, (n, 2), whose longitudes run on past 180 instead of leaping."""
     return _shifted(positions, _turns(positions))
 
 
 def plane_ring(ring: NDArray[np.float64]) -> PlaneRing:
-    """A closed ring, (n, 2) with the last position the first one's, laid into the plane."""
+    """Return a closed ring, (n, 2) with the last position the first one's, laid into the plane."""
     turns = _turns(ring)
     winding = int(turns.sum())
     if winding:
@@ -47,13 +49,13 @@ def plane_ring(ring: NDArray[np.float64]) -> PlaneRing:
 
 
 def is_polar_parallel(ring: NDArray[np.float64]) -> bool:
-    """Whether all of the ring lies on one parallel that may stand for the pole."""
+    """Return whether all of the ring lies on one parallel that may stand for the pole."""
     lat = ring[:, 1]
     return bool(abs(lat[0]) >= POLAR_LAT_DEG and (lat == lat[0]).all())
 
 
 def _turns(positions: NDArray[np.float64]) -> NDArray[np.int64]:
-    """By how many turns each step, (n - 1,), is corrected, so that it goes the short way."""
+    """Return by how many turns each step, (n - 1,), is corrected, so that it goes the short way."""
     step = np.diff(positions, axis=0)
     along_parallel = (np.abs(step[:, 0]) == 360) & (step[:, 1] == 0)
     leap = (np.abs(step[:, 0]) > 180) & ~along_parallel
@@ -69,7 +71,9 @@ def _shifted(positions: NDArray[np.float64], turns: NDArray[np.int64]) -> NDArra
 def _closing(
     ring: NDArray[np.float64], turns: NDArray[np.int64], winding: int
 ) -> tuple[NDArray[np.int64], int]:
-    """The same steps and their winding, read so that they close the ring, where that can be."""
+    """Return the same steps and their winding, read so that they close the ring,
+    where that can be.
+    """
     step = np.diff(ring, axis=0)
     # Steps of 360 may lead from one spelling of the 180th meridian to the other instead.
     respelled = np.where(np.abs(step[:, 0]) == 360, -np.sign(step[:, 0]), turns).astype(np.int64)
@@ -87,7 +91,7 @@ def _closing(
 
 
 def _over_pole(line: NDArray[np.float64], winding: int) -> NDArray[np.float64]:
-    """A line once round the axis, closed over the pole.
+    """Return a line once round the axis, closed over the pole.
 
     It starts where it comes closest to the pole: from there straight up it meets no other edge.
     """
@@ -101,7 +105,9 @@ def _over_pole(line: NDArray[np.float64], winding: int) -> NDArray[np.float64]:
 
 
 def _snapped_to_pole(ring: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The ring with its runs along a polar parallel, half a turn or more of it, on the pole."""
+    """Return the ring with its runs along a polar parallel, half a turn or more of
+    it, on the pole.
+    """
     result = ring
     for pole, lat in ((90.0, ring[:, 1].max()), (-90.0, ring[:, 1].min())):
         if abs(pole - lat) <= 90.0 - POLAR_LAT_DEG:

@@ -1,4 +1,4 @@
-"""How a geometry that is no zone is refused: with the place of the fault in what was given."""
+"""The error of a geometry that is no zone, with the place of the fault in what was given."""
 
 # pyright: reportUnknownMemberType=false
 # (shapely has no type information of its own)
@@ -66,17 +66,19 @@ class Places:
         self._multi = multi
 
     def pointer(self, polygon: int, ring: int, vertex: int | None = None) -> str:
-        """The JSON pointer to a ring or a vertex."""
+        """Return the JSON pointer to a ring or a vertex."""
         numbers = [polygon] * self._multi + [ring] + ([] if vertex is None else [vertex])
         return "/coordinates/" + "/".join(map(str, numbers))
 
     def of_ring(self, problem: str, polygon: int, ring: int) -> ShapeError:
-        """An error that is about the whole of a ring."""
+        """Return an error that is about the whole of a ring."""
         place = f"ring {ring}{self._of(polygon)}"
         return ShapeError(f"{place}: {problem}", self.pointer(polygon, ring), ring=ring)
 
     def crossing(self, text: str) -> ShapeError:
-        """What GEOS says ("Self-intersection[0.5 0.5]") with the edges that meet at that place."""
+        """Return GEOS's message ("Self-intersection[0.5 0.5]") as an error with the edges that meet
+        at that place.
+        """
         match = _REASON.fullmatch(text)
         if match is None:
             return ShapeError(f"the rings bound no area: {text}", "/coordinates")
@@ -98,7 +100,7 @@ class Places:
         return f" of polygon {polygon}" if self._multi else ""
 
     def _edges_at(self, lon: float, lat: float) -> list[tuple[int, int, int]]:
-        """(polygon, ring, vertex at its start) of one or two edges that hold the place."""
+        """Return (polygon, ring, vertex at its start) of one or two edges that hold the place."""
         names = [
             (polygon, ring, vertex)
             for polygon, rings in enumerate(self.polygons)
@@ -115,6 +117,6 @@ class Places:
 
 
 def edge_lines(polygons: Sequence[Rings]) -> NDArray[np.object_]:
-    """All edges as lines of two points."""
+    """Return all edges as lines of two points."""
     edges = [np.stack((ring[:-1], ring[1:]), axis=1) for rings in polygons for ring in rings]
     return np.asarray(shapely.linestrings(np.concatenate(edges)), dtype=object)

@@ -1,7 +1,7 @@
 """Zones as GeoJSON (RFC 7946) writes them: geometries into shapes, zone files into features.
 
-Values in, values out. A geometry is taken as it stands or refused with a `ShapeError` that names
-the place; nothing is closed or repaired in silence. A circle is a Point with a radius, a corridor a
+Values in, values out. A geometry is accepted as it is or refused with a `ShapeError` that names the
+place; nothing is closed or repaired silently. A circle is a Point with a radius, a corridor a
 LineString with a width.
 
 Longitudes may run on past 180 by up to a turn, as where a line was drawn over the 180th meridian. A
@@ -29,7 +29,7 @@ MAX_LAT_DEG = 90
 
 
 def read_polygons(coordinates: Any, pointer: str) -> list[Rings]:
-    """The rings of each polygon of a MultiPolygon."""
+    """Return the rings of each polygon of a MultiPolygon."""
     return [
         read_rings(rings, f"{pointer}/{number}")
         for number, rings in enumerate(_array(coordinates, pointer))
@@ -37,7 +37,7 @@ def read_polygons(coordinates: Any, pointer: str) -> list[Rings]:
 
 
 def read_rings(coordinates: Any, pointer: str) -> Rings:
-    """The rings of a polygon, each (vertices, 2), as they stand."""
+    """Return the rings of a polygon, each (vertices, 2), as they stand."""
     return [
         read_line(positions, f"{pointer}/{number}", number)
         for number, positions in enumerate(_array(coordinates, pointer))
@@ -45,7 +45,7 @@ def read_rings(coordinates: Any, pointer: str) -> Rings:
 
 
 def read_line(positions: Any, pointer: str, ring: int | None = None) -> NDArray[np.float64]:
-    """The positions of a line, or of a ring with its number: (vertices, 2)."""
+    """Return the positions of a line, or of a ring with its number: (vertices, 2)."""
     found = _array(positions, pointer)
     if len(found) > MAX_VERTICES:
         raise ShapeError(
@@ -63,7 +63,7 @@ def read_line(positions: Any, pointer: str, ring: int | None = None) -> NDArray[
 def read_position(
     value: Any, pointer: str, *, ring: int | None = None, vertex: int | None = None
 ) -> tuple[float, float]:
-    """A position's longitude and latitude, degrees. pointer: of the line, or of itself."""
+    """Return a position's longitude and latitude, degrees. pointer: of the line, or of itself."""
     if isinstance(value, list | tuple) and len(cast("list[Any]", value)) >= 2:
         lon, lat = cast("list[Any]", value)[:2]
         problem = _problem(lon, "longitude", MAX_LON_DEG) or _problem(lat, "latitude", MAX_LAT_DEG)
@@ -129,7 +129,7 @@ class ZoneFeature:
 def read_shape(
     geometry: Mapping[str, Any], *, radius_m: float | None = None, width_m: float | None = None
 ) -> Shape:
-    """The shape of a GeoJSON geometry, once each of:
+    """Return the shape of a GeoJSON geometry, once each of:
 
     Polygon, MultiPolygon; Point with `radius_m`; LineString with `width_m`, its full width.
 
@@ -154,7 +154,7 @@ def read_shape(
 
 
 def read_zones(data: bytes) -> list[ZoneFeature]:
-    """The features of a FeatureCollection, or a lone Feature. For shapes see `read_shape`.
+    """Return the features of a FeatureCollection, or a lone Feature. For shapes see `read_shape`.
 
     A zone's id is the feature's `id`, else `properties.zone_id`, else `feature-N` with its number
     in the file, from 0. Raises ZoneFileError.

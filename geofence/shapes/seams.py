@@ -36,7 +36,9 @@ class _Group(NamedTuple):
 
 
 def folded(area: Any) -> list[Polygon]:
-    """The parts of an area in [-180, 180], those beyond cut off and moved there by whole turns."""
+    """Return the parts of an area in [-180, 180], those beyond cut off and moved there by whole
+    turns.
+    """
     west, _, east, _ = area.bounds
     if west >= -180 and east <= 180:
         return polygons_of(area)
@@ -50,18 +52,20 @@ def folded(area: Any) -> list[Polygon]:
 
 
 def polygons_of(geometry: Any) -> list[Polygon]:
-    """The polygons of any geometry that have an area."""
+    """Return the polygons of any geometry that have an area."""
     pieces = shapely.get_parts(shapely.get_parts(geometry)).tolist()
     return [piece for piece in pieces if isinstance(piece, Polygon) and piece.area > 0]
 
 
 def as_area(polygons: Sequence[Polygon]) -> Polygon | MultiPolygon:
-    """One polygon as itself, several as a multipolygon."""
+    """Return one polygon as itself, several as a multipolygon."""
     return polygons[0] if len(polygons) == 1 else MultiPolygon(list(polygons))
 
 
 def unrolled(pieces: Sequence[Polygon]) -> Polygon | MultiPolygon:
-    """The area of pieces in [-180, 180] that do not overlap, joined along the 180th meridian."""
+    """Return the area of pieces in [-180, 180] that do not overlap, joined along the 180th
+    meridian.
+    """
     parts: list[Polygon] = []
     goes_round = False
     for group in _groups(pieces):
@@ -72,7 +76,7 @@ def unrolled(pieces: Sequence[Polygon]) -> Polygon | MultiPolygon:
 
 
 def compact(area: Polygon | MultiPolygon) -> Polygon | MultiPolygon:
-    """The same area, its parts moved by whole turns where that makes it much narrower."""
+    """Return the same area, its parts moved by whole turns where that makes it much narrower."""
     west, _, east, _ = area.bounds
     if east - west <= 180 or isinstance(area, Polygon):
         return area
@@ -80,7 +84,7 @@ def compact(area: Polygon | MultiPolygon) -> Polygon | MultiPolygon:
 
 
 def has_seam(polygons: Iterable[Iterable[NDArray[np.float64]]]) -> bool:
-    """Whether an edge runs along the 180th meridian, or an area goes all the way round."""
+    """Return whether an edge runs along the 180th meridian, or an area goes all the way round."""
     for ring in (ring for rings in polygons for ring in rings):
         lon = ring[:, 0]
         if np.ptp(lon) >= 360 or ((lon[1:] == lon[:-1]) & (lon[1:] % 360 == 180)).any():
@@ -89,7 +93,7 @@ def has_seam(polygons: Iterable[Iterable[NDArray[np.float64]]]) -> bool:
 
 
 def seam_count(polygons: Iterable[Iterable[NDArray[np.float64]]]) -> int:
-    """How many edges cross the 180th meridian or end on it."""
+    """Count the edges that cross the 180th meridian or end on it."""
     count = 0
     for ring in (ring for rings in polygons for ring in rings):
         east, west = np.floor((ring[:, 0] + 180) / 360), np.ceil((ring[:, 0] - 180) / 360)
@@ -98,14 +102,16 @@ def seam_count(polygons: Iterable[Iterable[NDArray[np.float64]]]) -> int:
 
 
 def seam_stretches(area: Polygon | MultiPolygon) -> NDArray[np.float64]:
-    """The stretches of latitude, (n, 2), along which edges lie at both -180 and 180; ascending."""
+    """Return the stretches of latitude, (n, 2), along which edges lie at both -180 and 180;
+    ascending.
+    """
     pairs = _overlapping(*_seam_edges(list(shapely.get_parts(area))))
     common = [(max(west[0], east[0]), min(west[1], east[1])) for west, east in pairs]
     return np.array(common, dtype=np.float64).reshape(-1, 2)
 
 
 def _seam_edges(pieces: Sequence[Polygon]) -> tuple[list[Edge], list[Edge]]:
-    """The edges along -180 and along 180, ascending."""
+    """Return the edges along -180 and along 180, ascending."""
     rings, piece = shapely.get_rings(np.array(pieces, dtype=object), return_index=True)
     positions, ring = shapely.get_coordinates(rings, return_index=True)
     lon, lat = positions.T
@@ -121,7 +127,7 @@ def _seam_edges(pieces: Sequence[Polygon]) -> tuple[list[Edge], list[Edge]]:
 
 
 def _overlapping(ones: Sequence[Edge], others: Sequence[Edge]) -> list[tuple[Edge, Edge]]:
-    """Pairs that share a stretch. On each side they are ascending and no two overlap."""
+    """Return pairs that share a stretch. On each side they are ascending and no two overlap."""
     pairs: list[tuple[Edge, Edge]] = []
     i = j = 0
     while i < len(ones) and j < len(others):
@@ -147,7 +153,7 @@ def _groups(pieces: Sequence[Polygon]) -> list[_Group]:
 
 
 def _neighbours(pieces: Sequence[Polygon]) -> dict[int, list[tuple[int, int]]]:
-    """Piece -> (neighbour, by how many turns it lies further east)."""
+    """Map each piece to its neighbours: (neighbour, by how many turns it lies further east)."""
     found: dict[int, list[tuple[int, int]]] = {}
     for (*_, ahead), (*_, behind) in _overlapping(*_seam_edges(pieces)):
         found.setdefault(behind, []).append((ahead, 1))
@@ -175,7 +181,7 @@ def _group_of(start: int, neighbours: dict[int, list[tuple[int, int]]]) -> _Grou
 
 
 def _side_by_side(parts: Sequence[Polygon]) -> list[Polygon]:
-    """Parts moved by whole turns to where all of them together are narrowest.
+    """Return parts moved by whole turns to where all of them together are narrowest.
 
     They are laid out from the far end of the widest gap that they leave on the circle.
     """
@@ -198,7 +204,7 @@ def _moved(part: Polygon, turns: float) -> Polygon:
 
 
 def rings_of(area: Polygon | MultiPolygon) -> list[NDArray[np.float64]]:
-    """The positions of each ring of an area."""
+    """Return the positions of each ring of an area."""
     positions, ring = shapely.get_coordinates(
         shapely.get_rings(shapely.get_parts(area)), return_index=True
     )

@@ -32,7 +32,9 @@ class StoredShape(NamedTuple):
 
 
 def read_stored(stored: Sequence[StoredShape]) -> list[Shape]:
-    """The shapes, as `read_shape` gave them. Raises what it raises where one is not plain."""
+    """Return the shapes, as `read_shape` gave them. Raises what it raises where one
+    is not plain.
+    """
     geometries = shapely.from_geojson([one.geometry for one in stored], on_invalid="ignore")
     shapes: list[Shape] = []
     for one, geometry, plain in zip(stored, geometries, _is_plain(geometries), strict=True):
@@ -45,7 +47,8 @@ def read_stored(stored: Sequence[StoredShape]) -> list[Shape]:
 
 
 def _is_plain(geometries: NDArray[Any]) -> NDArray[np.bool_]:
-    """Areas in two dimensions within half a turn, clear of the 180th meridian and the poles; (n,).
+    """Return areas in two dimensions within half a turn, clear of the 180th meridian and the poles;
+    (n,).
 
     Among such no edge leaps, and no ring goes round the axis.
     """

@@ -1,4 +1,5 @@
-"""Whether rings bound an area: what is wrong, at which ring and vertex, and what would mend it.
+"""The check that rings bound an area: what is wrong, at which ring and vertex, and what would mend
+it.
 
 The check itself is GEOS's, once in the plane, where rings are continuous, and once more in one turn
 of the globe where an area reaches beyond. GEOS's work grows with the pairs of edges whose boxes
@@ -43,7 +44,7 @@ Laid = Sequence[Sequence[PlaneRing]]
 
 
 def area(polygons: Sequence[Rings], *, multi: bool) -> Polygon | MultiPolygon:
-    """The area that the rings bound, unrolled (geofence.shapes.seams), degrees.
+    """Return the area that the rings bound, unrolled (geofence.shapes.seams), degrees.
 
     Raises ShapeError where they bound none, with a repaired geometry if there is one.
     """
@@ -73,7 +74,7 @@ def _area(laid: Laid, *, multi: bool) -> Polygon | MultiPolygon:
 
 
 def _on_globe(laid: Laid, plane: Sequence[Rings], places: Places) -> list[Polygon]:
-    """All pieces in [-180, 180]. Raises ShapeError where they overlap, or are none."""
+    """Return all pieces in [-180, 180]. Raises ShapeError where they overlap, or are none."""
     if seam_count(plane) > MAX_SEAM_EDGES:
         raise ShapeError("the edges meet the 180th meridian too often for the area to be checked")
     pieces = [
@@ -92,7 +93,7 @@ def _on_globe(laid: Laid, plane: Sequence[Rings], places: Places) -> list[Polygo
 def _polygon_on_globe(
     rings: Sequence[PlaneRing], plane: Rings, number: int, places: Places
 ) -> list[Polygon]:
-    """The pieces in [-180, 180] of a polygon some rings of which may go round the axis."""
+    """Return the pieces in [-180, 180] of a polygon some rings of which may go round the axis."""
     around = [ring for ring in rings if ring.winding]
     if not around:
         polygon = Polygon(plane[0], list(plane[1:]))
@@ -115,7 +116,9 @@ def _polygon_on_globe(
 
 
 def _in_one_turn(area: Polygon, number: int, ring: int, places: Places) -> list[Polygon]:
-    """A polygon's pieces in [-180, 180]. Raises ShapeError where it crosses or overlaps itself."""
+    """Return a polygon's pieces in [-180, 180]. Raises ShapeError where it crosses or overlaps
+    itself.
+    """
     _refuse_crossings(area, places)
     pieces = folded(area)
     if sum(piece.area for piece in pieces) < area.area * (1 - _SAME_AREA):
@@ -124,7 +127,8 @@ def _in_one_turn(area: Polygon, number: int, ring: int, places: Places) -> list[
 
 
 def repair(polygons: Sequence[Rings]) -> dict[str, Any] | None:
-    """A GeoJSON geometry of the same area by the even-odd rule, cut at the 180th meridian; or None.
+    """Return a GeoJSON geometry of the same area by the even-odd rule, cut at the 180th meridian;
+    or None.
 
     rings: closed, of at least four positions.
     """
@@ -148,12 +152,12 @@ def repair(polygons: Sequence[Rings]) -> dict[str, Any] | None:
 
 
 def _reads_the_same(area: Polygon | MultiPolygon) -> bool:
-    """Whether no step of the area's rings would be taken for a leap."""
+    """Return whether no step of the area's rings would be taken for a leap."""
     return all(np.array_equal(plane_ring(ring).line[:, 0], ring[:, 0]) for ring in rings_of(area))
 
 
 def edge_pairs(polygons: Sequence[Rings], limit: int) -> int:
-    """How many pairs of edges have boxes that overlap; counting stops once past `limit`."""
+    """Count the pairs of edges whose boxes overlap; counting stops once past `limit`."""
     vertices = sum(len(ring) for rings in polygons for ring in rings)
     if vertices**2 <= limit:
         return vertices**2
@@ -169,7 +173,7 @@ def edge_pairs(polygons: Sequence[Rings], limit: int) -> int:
 
 
 def _crossings(polygons: Sequence[Rings]) -> int:
-    """How many pairs of edges cross in a place that is inside both, but for rounding.
+    """Count the pairs of edges that cross in a place that is inside both, but for rounding.
 
     In numpy: GEOS asks each pair for all that it could be, which takes a hundred times as long.
     """
@@ -185,13 +189,15 @@ def _crossings(polygons: Sequence[Rings]) -> int:
 def _side(
     a: NDArray[np.float64], b: NDArray[np.float64], p: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """On which side of the line from a to b p lies: the sign; all (n, 2)."""
+    """Return on which side of the line from a to b p lies: the sign; all (n, 2)."""
     along, away = b - a, p - a
     return np.sign(along[:, 0] * away[:, 1] - along[:, 1] * away[:, 0])
 
 
 def _in_plane(rings: Sequence[PlaneRing]) -> Rings:
-    """A polygon's rings closed in the plane, its shell from [-180, 180) on, holes moved into it."""
+    """Return a polygon's rings closed in the plane, its shell from [-180, 180) on, holes moved into
+    it.
+    """
     shell, *holes = (ring.closed() for ring in rings)
     west = shell[:, 0].min()
     if west < -180 or west >= 180:

@@ -1,9 +1,9 @@
 """All zone versions of all organizations, as columns that compiled code searches.
 
-A `ZoneIndex` never changes. `with_changes` makes a new one that shares nearly everything with the
-old; what was begun with the old one may be finished with it. The boxes of all versions lie in a
-packed R-tree (`geofence.zones.rtree`); those of recent edits lie in a second, small one, which is
-packed anew with each edit and joins the first when it has grown.
+A `ZoneIndex` is immutable. `with_changes` returns a new index that shares nearly everything with
+the old one; work that began with the old index may end with it. The boxes of all versions lie in a
+packed R-tree (`geofence.zones.rtree`). The boxes of recent edits lie in a second, small tree, which
+is packed again with each edit and joins the first tree when it has grown.
 
 Organizations lie apart in one tree: the boxes of organization k are shifted by k times 1,080
 degrees, farther than any longitude reaches, so one look-up finds the zones of a point's own
@@ -60,7 +60,7 @@ PIECE_DTYPE = np.dtype(
 
 
 class ZoneArrays(NamedTuple):
-    """What compiled code reads.
+    """The arrays that compiled code reads.
 
     base, recent: trees of boxes, their items numbers in `piece` (PIECE_DTYPE). entry (ENTRY_DTYPE)
     and valid_to_us: by entry. newest: the newest entry of each zone, -1. filter: FILTER_DTYPE, by
@@ -119,7 +119,7 @@ class ZoneIndex:
         return self.arrays.entry["organization"]
 
     def with_changes(self, changed: Iterable[ZoneVersion]) -> "ZoneIndex":
-        """An index in which `changed` join the versions of this one.
+        """Return an index in which `changed` join the versions of this one.
 
         What a version is never changes: of one that is known only the end is taken. Raises
         ValueError where a version begins before one of its zone that is known.
@@ -129,7 +129,7 @@ class ZoneIndex:
         return result
 
     def with_filters(self, rows: NDArray[np.void]) -> "ZoneIndex":
-        """An index whose filters are those of `rows`: FILTER_DTYPE, in any order."""
+        """Return an index whose filters are those of `rows`: FILTER_DTYPE, in any order."""
         result = self._copy()
         result._filter = rows[np.lexsort((rows["from_us"], rows["asset"], rows["filter"]))]
         result._mark()
@@ -137,7 +137,9 @@ class ZoneIndex:
         return result
 
     def with_rules(self, changed: Mapping[tuple[int, int], Rules]) -> "ZoneIndex":
-        """An index that judges by other rules in versions that are known: (zone, version)."""
+        """Return an index that judges by other rules in versions that are known:
+        (zone, version).
+        """
         result = self._copy()
         entries = self._entry.rows.copy()
         for (zone, version), rules in changed.items():
@@ -150,7 +152,7 @@ class ZoneIndex:
         return result
 
     def version_at(self, zone: int, time_us: int) -> int:
-        """The version of a zone that was the last to begin by then, its first one before."""
+        """Return the version of a zone that was the last to begin by then, its first one before."""
         entry = first = int(self._newest[zone])
         rows = self._entry.rows
         while entry >= 0 and rows["valid_from_us"][entry] > time_us:
@@ -158,7 +160,9 @@ class ZoneIndex:
         return int(rows["version"][entry if entry >= 0 else first])
 
     def organizations_with_marks(self, after_us: int, until_us: int) -> NDArray[np.int64]:
-        """Those for which something begins or ends to be in force in (after_us, until_us]."""
+        """Return the organizations for which something begins or ends to be in force in (after_us,
+        until_us].
+        """
         if self.arrays.newest_mark_us <= after_us:
             return np.empty(0, np.int64)
         mark = self.arrays.mark
@@ -191,7 +195,7 @@ class ZoneIndex:
         self._settle()
 
     def _mark(self) -> None:
-        """Notes when something begins or ends to be in force, because of a version or a filter."""
+        """Note when something begins or ends to be in force, because of a version or a filter."""
         known = len(self._marks)
         self._marks = with_more(
             self._zone_marks,
@@ -226,7 +230,7 @@ class ZoneIndex:
         self._box, self._piece = self._box.with_more(box), self._piece.with_more(piece)
 
     def _linked(self, zone: NDArray[np.int32], first: int) -> NDArray[np.int64]:
-        """The entry before each new one in its zone; notes the newest."""
+        """Return the entry before each new one in its zone; notes the newest."""
         newest = np.full(max(int(zone.max()) + 1, len(self._newest)), -1, np.int64)
         newest[: len(self._newest)] = self._newest
         same = np.zeros(len(zone), bool)
@@ -245,7 +249,7 @@ class ZoneIndex:
             raise ValueError(f"version {version} of zone {zone} begins before an older version")
 
     def _settle(self) -> None:
-        """Packs what is new and hands everything to compiled code."""
+        """Pack the new zones and hand everything to compiled code."""
         boxes_now = len(self._box.rows)
         if boxes_now - self._base_boxes > max(_RECENT_BOXES, boxes_now // _RECENT_SHARE):
             self._base, self._base_boxes = _tree(self._box.rows, 0), boxes_now
@@ -274,7 +278,7 @@ def _tree(box: NDArray[np.float64], first: int) -> Tree:
 def _pieces(
     shapes: Sequence[Shape], entries: NDArray[np.void], first_entry: int
 ) -> tuple[NDArray[np.float64], NDArray[np.void]]:
-    """The boxes of new entries, at every turn at which they are met, and what each holds."""
+    """Return the boxes of new entries, at every turn at which they are met, and what each holds."""
     found = boxes(shapes, entries["shape"])
     number = found["shape"]
     piece = np.zeros(len(found), PIECE_DTYPE)
@@ -290,7 +294,7 @@ def _pieces(
 def _turned(
     box: NDArray[np.float64], piece: NDArray[np.void], shift: NDArray[np.float64], turn: float
 ) -> tuple[NDArray[np.float64], NDArray[np.void]]:
-    """Those boxes that meet [-180, 180] after a turn, turned and apart by organization."""
+    """Return the boxes that meet [-180, 180] after a turn, turned and apart by organization."""
     met = (box[:, 0] + turn <= 180) & (box[:, 2] + turn >= -180)
     turned, kept = box[met], piece[met]
     turned[:, [0, 2]] += (turn + shift[met])[:, None]

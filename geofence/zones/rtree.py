@@ -33,7 +33,9 @@ class Tree(NamedTuple):
 
 
 def pack(box: NDArray[np.float64], item: NDArray[np.int64]) -> Tree:
-    """The tree of n boxes, (n, 4): west, south, east, north; item: the number of each, (n,)."""
+    """Return the tree of n boxes, (n, 4): west, south, east, north; item: the number
+    of each, (n,).
+    """
     order = _tiled(box)
     levels = [_filled(box[order])]
     while len(levels[-1]) > FANOUT:
@@ -45,7 +47,9 @@ def pack(box: NDArray[np.float64], item: NDArray[np.int64]) -> Tree:
 
 
 def _tiled(box: NDArray[np.float64]) -> NDArray[np.intp]:
-    """The order of the boxes: strips from west to east, within a strip from south to north."""
+    """Return the order of the boxes: strips from west to east, within a strip from
+    south to north.
+    """
     by_x = np.argsort(box[:, 0] + box[:, 2], kind="stable")
     strip_size = FANOUT * max(1, int(np.ceil(np.sqrt(len(box) / FANOUT))))
     strip = np.empty(len(box), np.int64)
@@ -69,7 +73,7 @@ def search(
     found: NDArray[np.int64],
     count: int,
 ) -> int:
-    """Writes the items whose boxes meet the given one to `found` from `count` on.
+    """Write the items whose boxes meet the given one to `found` from `count` on.
 
     Returns how many there are then; -1 where `found` is too short. stack: scratch, (STACK,).
     """

@@ -1,4 +1,4 @@
-"""Which zones are near a place: an index for single questions, which changes one zone at a time.
+"""The zones near a place: an index for single questions, which changes one zone at a time.
 
 It looks for boxes, so what it finds are candidates: the caller asks each one's shape for its
 distance. It names some zones that are a little farther away, and never misses one.
@@ -34,7 +34,7 @@ class SiteIndex:
     """Zones by their boxes."""
 
     def __init__(self, zones: Mapping[UUID, Iterable[Box]] | None = None) -> None:
-        """An index of zones and their boxes. Raises ValueError for a box that is none."""
+        """Index zones and their boxes. Raises ValueError for a box that is none."""
         self._ids = count()
         self._boxes: dict[UUID, list[tuple[int, Box]]] = {}
         self._zone_of: dict[int, UUID] = {}
@@ -51,19 +51,19 @@ class SiteIndex:
         return zone in self._boxes
 
     def insert(self, zone: UUID, boxes: Iterable[Box]) -> None:
-        """Adds a zone. Raises ValueError where it is there already, or for a box that is none."""
+        """Add a zone. Raises ValueError where it is there already, or for a box that is none."""
         if zone in self._boxes:
             raise ValueError(f"zone {zone} is in the index already")
         self._add(zone, [_placed(box) for box in boxes])
 
     def remove(self, zone: UUID) -> None:
-        """Takes a zone away. Raises KeyError where it is not there."""
+        """Take a zone away. Raises KeyError where it is not there."""
         for number, box in self._boxes.pop(zone):
             self._tree.delete(number, box)
             del self._zone_of[number]
 
     def replace(self, zone: UUID, boxes: Iterable[Box]) -> None:
-        """Gives a zone other boxes. Raises KeyError where it is not there, ValueError as `insert`.
+        """Give a zone other boxes. Raises KeyError where it is not there, ValueError as `insert`.
 
         After a ValueError the zone has the boxes that it had.
         """
@@ -74,7 +74,8 @@ class SiteIndex:
         self._add(zone, placed)
 
     def near(self, lon: float, lat: float, within_m: float) -> set[UUID]:
-        """The zones with a box that may be at most `within_m` metres from a place, of 0 to 1e6.
+        """Return the zones with a box that may be at most `within_m` metres from a place, of 0 to
+        1e6.
 
         lon: -180 to 180, lat: -90 to 90. Raises ValueError for numbers beyond these.
         """
@@ -93,7 +94,7 @@ class SiteIndex:
             self._tree.insert(number, box)
 
     def _note(self, zone: UUID, placed: list[Box]) -> list[tuple[int, Box]]:
-        """Gives the boxes of a zone their numbers."""
+        """Give the boxes of a zone their numbers."""
         numbered = [(next(self._ids), box) for box in placed]
         self._boxes[zone] = numbered
         self._zone_of.update((number, zone) for number, _ in numbered)
@@ -101,7 +102,7 @@ class SiteIndex:
 
 
 def _placed(box: Box) -> Box:
-    """The box with its west in [-180, 180)."""
+    """Return the box with its west in [-180, 180)."""
     west, south, east, north = box
     if not (-90 <= south <= north <= 90 and west <= east <= west + 360 and abs(west) <= 540):
         raise ValueError("a box is west, south, east, north in degrees, at most 360 wide")
@@ -110,7 +111,9 @@ def _placed(box: Box) -> Box:
 
 
 def _around(lon: float, lat: float, within_m: float) -> Box:
-    """A box that holds every place at most so far from one; 360 wide where that holds a pole."""
+    """Return a box that holds every place at most so far from one; 360 wide where that holds a
+    pole.
+    """
     angle = within_m / _LEAST_RADIUS_M
     lat_span = math.degrees(angle) + _ROUNDING_DEG
     south, north = max(lat - lat_span, -90.0), min(lat + lat_span, 90.0)
@@ -123,7 +126,7 @@ def _around(lon: float, lat: float, within_m: float) -> Box:
 
 
 def _turned(box: Box) -> Iterator[Box]:
-    """The box in every turn in which it may meet one of the index."""
+    """Yield the box in every turn in which it may meet one of the index."""
     west, south, east, north = box
     for turn in (-360.0, 0.0, 360.0):
         yield (west + turn, south, east + turn, north)

@@ -25,7 +25,9 @@ def no_marks() -> NDArray[np.void]:
 def with_more(
     marks: NDArray[np.void], organization: NDArray[np.integer], time_us: NDArray[np.int64]
 ) -> NDArray[np.void]:
-    """`marks` and more of them, in any order. Instants that mean always or never are left out."""
+    """Merge `marks` with more of them, in any order. Instants that mean always or never are left
+    out.
+    """
     more = np.zeros(len(time_us), MARK_DTYPE)
     more["key"], more["time_us"] = organization, time_us
     more = more[(time_us != MIN_TIME_US) & (time_us != MAX_TIME_US)]
@@ -114,8 +116,8 @@ class ZoneVersion:
     """One version of a zone, in force at the instants t with valid_from_us <= t < valid_to_us.
 
     assets: the number of a filter (FILTER_DTYPE rows that the index holds), or ALL_ASSETS.
-    remembers_exits: an enter after an exit says that it is one (`returning`). made_us: fixes that
-    were received before it open no visit in it: when it was made, where it begins before that.
+    remembers_exits: an enter after an exit is marked as such (`returning`). made_us: when a version
+    was made that begins before that; fixes that were received earlier open no visit in it.
     """
 
     zone: int
@@ -139,7 +141,7 @@ class ZoneVersion:
 
 
 def entries_of(versions: Sequence[ZoneVersion]) -> NDArray[np.void]:
-    """ENTRY_DTYPE, (n,); `before` and `shape` are not filled."""
+    """Return ENTRY_DTYPE, (n,), of the versions; `before` and `shape` are not filled."""
     entries = np.zeros(len(versions), ENTRY_DTYPE)
     columns = [name for name in _COLUMNS if name not in ("before", "shape")]
     for name, values in zip(columns, zip(*map(_entry, versions), strict=True), strict=True):
@@ -161,7 +163,7 @@ def _entry(version: ZoneVersion) -> tuple[object, ...]:
 
 
 def rule_values(rules: Rules) -> tuple[float, ...]:
-    """The values of RULE_COLUMNS."""
+    """Return the values of RULE_COLUMNS."""
     return (
         rules.enter_confirm_fixes,
         rules.exit_confirm_fixes,

@@ -1,1 +1,1 @@
-"""From transitions to visits and events."""
+"""Visits and events, made from transitions."""

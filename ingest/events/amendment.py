@@ -23,7 +23,9 @@ def amendment_event(
     *,
     late: bool,
 ) -> Event:
-    """step: the end or the beginning that is another one now. revision: of the visit, from now on.
+    """Build the event of an amended visit.
+
+    step: the end or the beginning that is another one now. revision: of the visit, from now on.
     left_us: when it ends, None while it lasts.
     """
     visit, facts = visit_of(step, registry), registry.zone_facts(step.zone, step.opening_version)

@@ -21,8 +21,10 @@ def data(
     *,
     late: bool = False,
 ) -> str:
-    """JSON text. visit: None where the asset is in no visit of the zone. late: whether a fix out of
-    order made it known.
+    """Return the event's `data` as JSON text.
+
+    visit: None where the asset is in no visit of the zone. late: whether a fix out of order made
+    the event known.
     """
     in_visit = visit is not None and transition != "enter"
     alert = Alert(
@@ -54,7 +56,9 @@ def data(
 def overspeed_data(
     step: Step, visit: UUID, facts: ZoneFacts, detected_at: str, registry: Registry, *, late: bool
 ) -> str:
-    """JSON text. late: whether a fix out of order made it known."""
+    """Return the event's `data` as JSON text. late: whether a fix out of order made the event
+    known.
+    """
     assert step.speed_mps is not None  # it is what the step tells of
     overspeed = Overspeed(
         asset_id=registry.assets.text(step.asset),

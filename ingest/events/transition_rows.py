@@ -70,7 +70,7 @@ def read_steps(transitions: NDArray[np.void], registry: Registry) -> list[Step]:
 
 
 def visit_of(step: Step, registry: Registry) -> UUID:
-    """The id of the visit."""
+    """Return the id of the visit."""
     return visit_id(
         registry.assets[step.asset],
         registry.zones[step.zone],
@@ -83,7 +83,9 @@ def visit_of(step: Step, registry: Registry) -> UUID:
 
 
 def _shortest(values: NDArray[np.float32]) -> list[float | None]:
-    """Each float32 in its shortest form, as it was sent; None for NaN, which is not known."""
+    """Return each float32 in its shortest form, as it was sent; None for NaN, which
+    is not known.
+    """
     found = values.astype("U32").astype(np.float64).astype(object)
     found[np.isnan(values)] = None
     return found.tolist()

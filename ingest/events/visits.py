@@ -1,4 +1,4 @@
-"""From transitions to the rows that tell of them: visits, what becomes of them, events."""
+"""The rows that transitions make: visits, their changes, events."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ def tell(
     detected_us: int,
     announced: Mapping[UUID, AnnouncedState],
 ) -> Outcome:
-    """The rows for `transitions` (TRANSITION_DTYPE). detected_us: when they became known.
+    """Return the rows for `transitions` (TRANSITION_DTYPE). detected_us: when they became known.
     announced: of open visits, what was told of them before and does not hold.
     """
     outcome = Outcome()
@@ -90,7 +90,7 @@ def _moment(step: Step) -> tuple[int, int, int, int]:
 
 
 def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amends: bool) -> None:
-    """Notes the visit that begins, goes on or ends. amends: another end was told before."""
+    """Note the visit that begins, goes on or ends. amends: another end was told before."""
     at, org_id = to_datetime(step.time_us), registry.organizations[step.organization]
     opened = outcome.visits.get(visit)
     if step.transition == Transition.ENTER:
@@ -121,7 +121,7 @@ def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amen
 
 
 def _of_visit(told: Departure | Overspeed) -> dict[str, Any]:
-    """The columns of the visit that it fills."""
+    """Return the columns of the visit that it fills."""
     return {name: value for name, value in told._asdict().items() if name in _FILLED}
 
 
@@ -129,7 +129,7 @@ _FILLED = frozenset(Visit._fields) - {"org_id"}
 
 
 def opened_visit(step: Step, visit: UUID, registry: Registry) -> Visit:
-    """The row of a visit that begins."""
+    """Return the row of a visit that begins."""
     change_us = step.opening_change_us
     return Visit(
         org_id=registry.organizations[step.organization],

@@ -48,7 +48,7 @@ MOST_FIXES = 20_000  # of an asset, judged at once; where more follow, a late fi
 class LateSpan:
     """The fixes of an asset that come late, and how far beyond them its past is wanted.
 
-    checkpoints: so many, or as many as there are.
+    checkpoints: how many to read, or as many as there are.
     """
 
     earliest_us: int
@@ -129,7 +129,7 @@ class LookupNeeded:
 
 
 async def look_up(conn: Connection, need: LookupNeeded, past: Past, registry: Registry) -> Past:
-    """`past`, and what is needed beyond it."""
+    """Return `past` with what is needed beyond it."""
     if need.clocks:
         asked = [(registry.trackers[tracker], time_us) for tracker, time_us in need.clocks]
         answers = zip(need.clocks, await fix_presence.preceded(conn, asked), strict=True)
@@ -182,7 +182,7 @@ async def _piece(
 
 
 async def _state_of(conn: Connection, backlog: Backlog, registry: Registry) -> StateDelta | None:
-    """From which a backlog is judged on: None from the asset's first fix on."""
+    """Return the state from which a backlog is judged on: None from the asset's first fix on."""
     if backlog.state is not None:
         return decode(Checkpoint(*backlog[:4], backlog.state), registry)
     found = await checkpoints.before(conn, [(*backlog[:2], backlog.time_us)])
@@ -260,12 +260,12 @@ def _owner(asset: int, registry: Registry) -> tuple[UUID, UUID]:
 
 
 def _since_us(before: StateDelta | None) -> int:
-    """No stored fix lies before 1970."""
+    """Return the beginning of the state, or 1970: no stored fix is older."""
     return 0 if before is None else int(before.assets["newest_us"][0])
 
 
 def _after(before: StateDelta | None) -> tuple[datetime, int]:
-    """The fix after which the past begins: its time and seq."""
+    """Return the fix after which the past begins: its time and seq."""
     seq = 0 if before is None else int(before.assets["newest_seq"][0])
     return to_datetime(_since_us(before)), seq
 
@@ -277,7 +277,7 @@ def _until(end: StateDelta | None) -> tuple[datetime, int]:
 
 
 def _bearing(before: StateDelta | None) -> datetime:
-    """Visits that were over by then have nothing to do with what is judged."""
+    """Leave out visits that were over by then: these have nothing to do with what is judged."""
     if before is None:
         return to_datetime(0)
     since_us = min(_since_us(before), way_begins_us(before))
@@ -304,7 +304,7 @@ async def place_trackers(conn: Connection, puttings: Sequence[Putting], registry
 
 
 def _rows(fixes: Sequence[PastFix], registry: Registry) -> NDArray[np.void]:
-    """FIX_DTYPE, the columns that judging reads."""
+    """Return FIX_DTYPE, the columns that judging reads."""
     rows = blank_rows(len(fixes))
     columns = dict(zip(PastFix._fields, zip(*fixes, strict=True), strict=True))
     asset = registry.assets.number(fixes[0].asset_id)
@@ -358,7 +358,7 @@ def _visit(row: visits.Visit, registry: Registry) -> amendments.Visit:
 
 
 def _exit_fix(row: visits.Visit, registry: Registry) -> tuple[int, int | None, int]:
-    """The identity of the fix that ended a visit."""
+    """Return the identity of the fix that ended a visit."""
     if row.exit_tracker_id is None or row.exit_fix_time is None or row.exit_fix_seq is None:
         return registry.trackers.number(row.tracker_id), None, 0
     tracker = registry.trackers.number(row.exit_tracker_id)

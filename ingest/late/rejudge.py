@@ -68,7 +68,7 @@ def judge(
     registry: Registry,
     now_us: tuple[int, int],
 ) -> Late | LookupNeeded:
-    """Judges the fixes of assets whose past is known, and sets their flag `suspect`.
+    """Judge the fixes of assets whose past is known, and set their flag `suspect`.
 
     bench: see `geofence.late.history`. now_us: up to when deadlines have fallen due, and the clock.
     """
@@ -113,7 +113,7 @@ def _note_time(late: Late, organization: int, fixes: int, began_s: float) -> Non
 def rows_by_asset(
     rows: NDArray[np.void], assets: Sequence[int]
 ) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """The numbers of each asset's rows (FIX_DTYPE), in order."""
+    """Yield the numbers of each asset's rows (FIX_DTYPE), in order."""
     order = np.argsort(rows["asset"], kind="stable")
     asset = rows["asset"][order]
     begin, end = np.searchsorted(asset, assets), np.searchsorted(asset, assets, "right")
@@ -153,7 +153,7 @@ def _revisions(
 
 
 def _before(rows: NDArray[np.void], due_us: int) -> int:
-    """Up to when something may have happened before the fixes."""
+    """Return up to when something may have happened before the fixes."""
     return min(due_us, int(rows["time_us"].min(initial=MAX_TIME_US)) - 1)
 
 
@@ -164,7 +164,7 @@ def _flag(
     late: Late,
     registry: Registry,
 ) -> None:
-    """Sets the flag of the new fixes, notes that of stored ones."""
+    """Set the flag of the new fixes, and note that of stored ones."""
     suspect: dict[tuple[int, int, int], bool] = {}
     for revision in revisions:
         suspect |= revision.suspect
@@ -187,7 +187,7 @@ def _write(
     registry: Registry,
     clock_us: int,
 ) -> None:
-    """The visits as they are in the end, and all that is told on the way.
+    """Write the visits as they are in the end, and all events on the way.
 
     fixes: the numbers of the asset's fixes in the plan.
     """
@@ -222,7 +222,7 @@ def _rest(history: History, before: Backlog | None, late: Late, registry: Regist
 
 
 def _mark(history: History, known: AssetPast, late: Late, registry: Registry) -> None:
-    """Checkpoints, anew in the time that was judged."""
+    """Make checkpoints again in the time that was judged."""
     organization = registry.organization_of_asset(history.asset)
     owner = (registry.organizations[organization], registry.assets[history.asset])
     until_us = None if known.end is None else int(known.end.assets["newest_us"][0])

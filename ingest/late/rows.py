@@ -75,7 +75,7 @@ def _event(step: Step, one: News, detected_at: str, registry: Registry) -> Event
 
 
 def _rows(asset: int, told: Sequence[News], registry: Registry) -> NDArray[np.void]:
-    """News as transitions, TRANSITION_DTYPE, (n,)."""
+    """Return news as transitions, TRANSITION_DTYPE, (n,)."""
     rows = np.zeros(len(told), TRANSITION_DTYPE)
     rows["asset"], rows["organization"] = asset, registry.organization_of_asset(asset)
     for row, one in zip(rows, told, strict=True):
@@ -97,14 +97,14 @@ def _rows(asset: int, told: Sequence[News], registry: Registry) -> NDArray[np.vo
 
 
 def visit_id_of(asset: int, key: VisitKey, registry: Registry) -> UUID:
-    """The id of the visit that has this name."""
+    """Return the id of the visit that has this name."""
     tracker = registry.trackers[key.tracker]
     first_fix = (key.time_us, key.seq, key.change_us, key.again)
     return visit_id(registry.assets[asset], registry.zones[key.zone], tracker, *first_fix)
 
 
 def visit_row(asset: int, visit: amendments.Visit, registry: Registry) -> Visit:
-    """The whole row, as it is now."""
+    """Return the whole row, as it is now."""
     (step,) = read_steps(_rows(asset, [News(Telling.ENTER, visit, late=True)], registry), registry)
     row = opened_visit(step, visit_of(step, registry), registry)._replace(
         zone_version=visit.version,

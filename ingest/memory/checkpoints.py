@@ -58,14 +58,16 @@ _decoder = msgspec.msgpack.Decoder(Snapshot)
 
 
 class Checkpoints:
-    """Which assets are due for another one."""
+    """The assets that are due for another checkpoint."""
 
     def __init__(self) -> None:
         self._last_us = np.empty(0, np.int64)  # by asset; MIN_TIME_US: never seen
         self._fixes = np.empty(0, np.int64)  # since then
 
     def due(self, delta: StateDelta, registry: Registry) -> list[Checkpoint]:
-        """Those to be written. Only a state that has nothing but fixes in it will do."""
+        """Return the assets to be written. Only a state that has nothing but fixes in
+        it will do.
+        """
         assets = delta.assets
         self._reach(int(assets["asset"].max(initial=-1)))
         last_us, newest_us = self._last_us[assets["asset"]], assets["newest_us"]
@@ -104,8 +106,9 @@ class Checkpoints:
         fixes_of: NDArray[np.integer],
         written: Iterable[tuple[int, int]],
     ) -> None:
-        """fixes_of: the asset of each new fix, -1 for none. written: (asset, time_us) of those that
-        are stored, or will be.
+        """Note what is stored, or will be. fixes_of: the asset of each new fix, -1 for none.
+        written: (asset, time_us) of the checkpoints. written: (asset, time_us) of those that are
+        stored, or will be.
         """
         asset, newest_us = delta.assets["asset"], delta.assets["newest_us"]
         self._reach(max(int(asset.max(initial=-1)), int(fixes_of.max(initial=-1))))
@@ -125,7 +128,7 @@ class Checkpoints:
 
 
 def _spread_us(asset: NDArray[np.int64]) -> NDArray[np.int64]:
-    """So that assets which begin together are not due together."""
+    """Return an offset for each asset, so that assets which begin together are not due together."""
     return asset * 2_654_435_761 % SPACING_US
 
 
@@ -145,7 +148,7 @@ def spaced(states: Iterable[StateDelta], since_us: int) -> list[StateDelta]:
 
 
 def encode(asset: Any, members: NDArray[np.void], registry: Registry) -> Checkpoint:
-    """asset: ASSET_DTYPE; members: its memberships, MEMBERSHIP_DTYPE."""
+    """Encode the state of one asset."""
     snapshot = Snapshot(
         write_asset(asset, registry), [_member(member, registry) for member in members]
     )
@@ -174,7 +177,7 @@ def _member(row: Any, registry: Registry) -> SavedMembership:
 
 
 def decode(checkpoint: Checkpoint, registry: Registry) -> StateDelta:
-    """The state of the one asset."""
+    """Return the state of the one asset."""
     snapshot = _decoder.decode(checkpoint.state)
     asset = registry.assets.number(checkpoint.asset_id)
     assets = blank_assets(asset, 1)

@@ -21,7 +21,7 @@ from ingest.undo import Undo, undo_of
 
 
 class Run(msgspec.Struct, array_like=True):
-    """So many fixes in a row say that the asset entered, or left, a zone."""
+    """A run of fixes in a row that say that the asset entered, or left, a zone."""
 
     zone: bytes
     fixes: int
@@ -44,7 +44,7 @@ _decoder = msgspec.msgpack.Decoder(SavedState)
 
 @dataclass(frozen=True, slots=True)
 class SavedStateChanges:
-    """By ordinal of the asset: states to write over those of before, and those to remove."""
+    """States to write over those of before, and states to remove, by the ordinal of the asset."""
 
     written: dict[int, AssetState]
     removed: dict[int, AssetKey]
@@ -87,7 +87,7 @@ class SavedStates:
         return undo_of(self._stored, (*changes.written, *changes.removed))
 
     def take(self, changes: SavedStateChanges) -> None:
-        """They are stored, or will be."""
+        """Note that the changes are stored, or will be."""
         self._stored.update((asset, row.state) for asset, row in changes.written.items())
         for asset in changes.removed:
             del self._stored[asset]
@@ -101,7 +101,7 @@ def _key(delta: StateDelta, place: int, registry: Registry) -> tuple[AssetKey, i
 
 
 def _needed(delta: StateDelta, registry: Registry) -> Iterator[tuple[int, SavedState]]:
-    """The saved states that assets need, by their place in the delta."""
+    """Return the saved states that assets need, by their place in the delta."""
     members = delta.memberships
     unusual = (members["run"] > 0) | members["returning"]
     owner = np.repeat(np.arange(len(delta.assets)), delta.count)[unusual]
@@ -117,7 +117,7 @@ def _needed(delta: StateDelta, registry: Registry) -> Iterator[tuple[int, SavedS
 def _saved_state(
     asset: SavedAsset | None, members: NDArray[np.void], registry: Registry
 ) -> SavedState:
-    """In one order, so that equal states are equal bytes."""
+    """Return it in one order, so that equal states are equal bytes."""
     runs = [
         Run(
             zone_bytes(row, registry),
@@ -131,7 +131,9 @@ def _saved_state(
 
 
 def _is_unusual(assets: NDArray[np.void], registry: Registry) -> NDArray[np.bool_]:
-    """Mask of assets whose state cannot be rebuilt from their newest stored fix. Shape (n,)."""
+    """Return a mask of assets whose state cannot be rebuilt from their newest stored fix. Shape
+    (n,).
+    """
     newest_us, clock_us, good = assets["newest_us"], assets["clock_us"], assets["good"]
     is_good = assets["located"] & assets["joined"] & (assets["suspects"] == 0)
     is_good &= ~assets["vague"] & ~assets["bridged"]

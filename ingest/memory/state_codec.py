@@ -41,7 +41,7 @@ def write_place(row: Any, registry: Registry) -> SavedPlace:
 
 
 def read_place(place: SavedPlace, registry: Registry) -> Any:
-    """PLACE_DTYPE."""
+    """Read a PLACE_DTYPE record."""
     number = registry.trackers.number(UUID(bytes=place.tracker))
     seen = (place.time_us, place.seq, place.lat, place.lon, place.accuracy_m, place.speed_mps)
     row = np.zeros(1, PLACE_DTYPE)
@@ -63,7 +63,7 @@ def write_asset(row: Any, registry: Registry) -> SavedAsset:
 
 
 def read_asset(asset: SavedAsset, row: Any, registry: Registry) -> None:
-    """Fills an ASSET_DTYPE."""
+    """Fill an ASSET_DTYPE."""
     row["newest_us"], row["newest_seq"] = asset.newest_us, asset.newest_seq
     row["clock_us"], row["joined"] = asset.clock_us, asset.joined
     row["located"] = asset.good is not None
@@ -78,5 +78,5 @@ def read_asset(asset: SavedAsset, row: Any, registry: Registry) -> None:
 
 
 def zone_bytes(row: Any, registry: Registry) -> bytes:
-    """The UUID of a membership's zone."""
+    """Return the UUID of a membership's zone."""
     return registry.zones[int(row["zone"])].bytes

@@ -1,1 +1,1 @@
-"""From a batch of messages to what one transaction writes."""
+"""The plan of one transaction, made from a batch of messages."""

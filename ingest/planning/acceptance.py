@@ -40,7 +40,7 @@ class Acceptance:
     bounds: Bounds = DEFAULT_BOUNDS
 
     def oldest_us(self, now_us: int) -> int:
-        """The time of the oldest fix that is stored, microseconds since 1970."""
+        """Return the time of the oldest fix that is stored, microseconds since 1970."""
         if self.retention_days is None:
             return ANCIENT_BEFORE_US
         return now_us - self.retention_days * DAY_US
@@ -105,7 +105,9 @@ def refuse_twins(twins: FixBatch, arrivals: DecodedBatch, registry: Registry) ->
 def _with_trackers(
     batch: FixBatch, senders: NDArray[np.int32], refused: dict[int, Rejection]
 ) -> tuple[FixBatch, list[Rejection]]:
-    """The fixes of messages that are not refused, each with its tracker; the others' refusal."""
+    """Return the fixes of messages that are not refused, each with its tracker; the others'
+    refusal.
+    """
     if refused:
         is_accepted = np.ones(len(senders), bool)
         is_accepted[list(refused)] = False
@@ -157,7 +159,7 @@ def _refusal(
     senders: NDArray[np.int32],
     registry: Registry,
 ) -> Refusal:
-    """One for all rejections of one message for one reason."""
+    """Return one for all rejections of one message for one reason."""
     first = alike[0]
     message = arrivals.messages[first.message]
     sender = int(senders[first.message])

@@ -56,11 +56,11 @@ class Backlogs:
         return list(self._by_asset)
 
     def put(self, asset: int, backlog: Backlog) -> None:
-        """Adds what the database has, over what was known of the asset."""
+        """Add what the database has, over what was known of the asset."""
         self._by_asset[asset] = backlog
 
     def next(self, now_us: int) -> Backlog | None:
-        """The backlog of which a piece is to be judged now."""
+        """Return the backlog of which a piece is to be judged now."""
         if not self._by_asset or now_us < self._due_us:
             return None
         return min(self._by_asset.values(), key=self._served)
@@ -105,7 +105,7 @@ class Backlogs:
         return undo
 
     def take(self, progress: Progress) -> None:
-        """It is stored, or will be."""
+        """Note that the progress is stored, or will be."""
         self._by_asset |= progress.moved
         for asset in progress.done:
             del self._by_asset[asset]
@@ -117,7 +117,7 @@ class Backlogs:
             self._served_us.clear()
 
     def _served(self, backlog: Backlog) -> tuple[int, int]:
-        """When the organization had its turn, and the asset."""
+        """Return when the organization had its turn, and the asset."""
         return (
             self._served_us.get(backlog.org_id, MIN_TIME_US),
             self._served_us.get(backlog.asset_id, MIN_TIME_US),

@@ -1,6 +1,6 @@
 """Fixes whose clock lost count of the weeks, brought to their own time.
 
-A time that is whole rounds of 1,024 weeks before its receipt is held to be such, unless the tracker
+A time that is whole rounds of 1,024 weeks before its receipt counts as such, unless the tracker
 was sending at that time: a track of years ago that is sent now has fixes before it. Watermarks
 tell in nearly all cases; else the database is asked (`ingest.late.lookup.LookupNeeded`).
 """
@@ -66,7 +66,7 @@ def _rows_by_tracker(batch: FixBatch) -> Callable[[int], NDArray[np.intp]]:
 
 
 def _follows(times_us: NDArray[np.int64], time_us: int) -> bool:
-    """Whether one of `times_us` lies in the day before `time_us`, or at it."""
+    """Return whether one of `times_us` lies in the day before `time_us`, or at it."""
     ahead_us = time_us - times_us
     return bool(((ahead_us >= 0) & (ahead_us <= DAY_US)).any())
 
@@ -74,7 +74,7 @@ def _follows(times_us: NDArray[np.int64], time_us: int) -> bool:
 def _was_sending(
     tracker: int, time_us: int, watermarks: Watermarks, answers: Mapping[ClockQuestion, bool]
 ) -> bool | None:
-    """Whether a fix of the day before is stored; None: nobody has asked the database yet."""
+    """Return whether a fix of the day before is stored; None: nobody has asked the database yet."""
     newest_us = watermarks.newest_us(tracker)
     if time_us < ANCIENT_BEFORE_US or newest_us is None or newest_us < time_us - DAY_US:
         return False

@@ -44,7 +44,7 @@ class DecodedBatch:
 def read(
     messages: Sequence[RawMessage], received_us: int, oldest_us: int = ANCIENT_BEFORE_US
 ) -> DecodedBatch:
-    """Decodes `messages`; who sent them is not asked yet."""
+    """Decode `messages`; who sent them is not asked yet."""
     formats = [format_of(message.topic) for message in messages]
     decoded = decode([message.payload for message in messages], formats)
     cut = {n: oversize_message(size) for n, m in enumerate(messages) if (size := m.oversize_bytes)}

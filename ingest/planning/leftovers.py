@@ -38,7 +38,7 @@ _NOTHING = Before(0, 0, (), was_let_in=False)
 
 
 def finished(arrivals: DecodedBatch, plan: Plan) -> list[RawMessage]:
-    """The messages of which nothing is left over."""
+    """Return the messages of which nothing is left over."""
     if not len(plan.postponed):
         return list(arrivals.messages)
     left = set(plan.postponed.rows["message"].tolist())
@@ -46,8 +46,8 @@ def finished(arrivals: DecodedBatch, plan: Plan) -> list[RawMessage]:
 
 
 def left_over(arrivals: DecodedBatch, plan: Plan) -> DecodedBatch | None:
-    """The fixes that `plan` postponed, with their messages, and the messages behind; None where
-    there are none.
+    """Return the fixes that `plan` postponed, with their messages, and the messages behind; None
+    where there are none.
     """
     if not len(plan.postponed):
         return arrivals.behind
@@ -90,8 +90,8 @@ def joined(left: DecodedBatch | None, arrivals: DecodedBatch) -> DecodedBatch:
 
 
 def shared(arrivals: DecodedBatch, memory: Memory, most_fixes: int) -> DecodedBatch:
-    """About `most_fixes` of the arrivals, the others behind them; organizations have equal shares,
-    suspects SUSPECTS_FIXES at most, slow ones SLOW_FIXES.
+    """Cut the arrivals to about `most_fixes`, the others behind them; organizations have equal
+    shares, suspects SUSPECTS_FIXES at most, slow ones SLOW_FIXES.
 
     Of each the first messages; the one that its share ends in is whole.
     """
@@ -122,7 +122,8 @@ def leave(memory: Memory, left: DecodedBatch | None) -> None:
 
 
 def crowding(left: DecodedBatch, registry: Registry, most_fixes: int) -> frozenset[UUID]:
-    """The organizations that have as many fixes left over as there is room for beside all, or more.
+    """Return the organizations that have as many fixes left over as there is room for beside all,
+    or more.
 
     One alone has half of `most_fixes`, two have a third each (Choudhury and Hahne, 1998).
     """
@@ -134,7 +135,7 @@ def crowding(left: DecodedBatch, registry: Registry, most_fixes: int) -> frozens
 
 
 def part_of(arrivals: DecodedBatch, numbers: Sequence[int]) -> DecodedBatch:
-    """Some of the messages, in the order of their numbers as given, without those behind."""
+    """Return some of the messages, in the order of their numbers as given, without those behind."""
     place = np.full(len(arrivals.messages), -1)
     place[list(numbers)] = np.arange(len(numbers))
     places = place[arrivals.decoded.batch.rows["message"]]
@@ -169,7 +170,7 @@ def counts_of(arrivals: DecodedBatch, plan: Plan) -> tuple[list[int], list[int]]
 
 
 def reasons_of(plan: Plan) -> Mapping[int, Sequence[str]]:
-    """By number of the message why fixes of it were refused."""
+    """Return, by number of the message, why fixes of it were rejected."""
     found: dict[int, list[str]] = defaultdict(list)
     for refusal in plan.refusals:
         found[refusal.message].append(str(refusal.reason))

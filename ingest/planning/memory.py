@@ -65,14 +65,14 @@ class Memory:
     _undo: Sequence[Undo] = ()
 
     def hold(self, backlogs: Iterable[Backlog]) -> None:
-        """Forgets the assets whose stored fixes are to be judged: their backlogs tell of them."""
+        """Forget the assets whose stored fixes are to be judged: their backlogs tell of them."""
         for backlog in backlogs:
             asset = self.registry.assets.number(backlog.asset_id)
             self.backlogs.put(asset, backlog)
             self.state.apply(nothing_known(asset))
 
     def take(self, plan: "Plan") -> None:
-        """From now on, what follows is planned as if `plan` were committed."""
+        """Take a plan into memory: what follows is planned as if the plan were committed."""
         self._undo = self._undo_of(plan)
         self.watermarks.advance(plan.batch)
         self.state.apply(plan.delta)
@@ -95,11 +95,11 @@ class Memory:
         self.slow = plan.slow
 
     def committed(self) -> None:
-        """The plan that was taken last is not taken back any more."""
+        """Confirm the plan that was taken last: it is not taken back any more."""
         self._undo = ()
 
     def take_back(self) -> None:
-        """The plan that was taken last is refused: memory is as it was before."""
+        """Take back the plan that was taken last: memory is as it was before."""
         for undo in self._undo:
             undo()
         self._undo, self.left = (), None

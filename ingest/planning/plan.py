@@ -223,7 +223,7 @@ def _work(
 def _piece(
     batch: FixBatch, memory: Memory, past: Past, now_us: int
 ) -> dict[int, AssetPast] | LookupNeeded:
-    """The asset of which a piece of its backlog is judged now, if any, and the piece.
+    """Return the asset of which a piece of its backlog is judged now, if any, and the piece.
 
     The last piece takes the fixes of the batch along; where one lies before it, it waits.
     """
@@ -267,8 +267,8 @@ def _begun(
     state: State,
     registry: Registry,
 ) -> dict[int, Backlog]:
-    """Backlogs of assets: from the first of their fixes in the batch on, or since the instant at
-    which they have to be judged again.
+    """Return backlogs of assets: from the first of their fixes in the batch on, or since the
+    instant at which they have to be judged again.
     """
     begun: dict[int, Backlog] = {}
     for asset, own in rows_by_asset(batch.rows, assets):
@@ -322,7 +322,8 @@ def _judged(
 
 
 def _too_short(evaluation: Evaluation, late: Mapping[int, AssetPast]) -> LookupNeeded | None:
-    """More of the past, where something has fallen due for an asset whose past ends before now.
+    """Return more of the past, where something has fallen due for an asset whose past ends before
+    now.
 
     Late fixes would write its visit over without it.
     """
@@ -334,7 +335,7 @@ def _too_short(evaluation: Evaluation, late: Mapping[int, AssetPast]) -> LookupN
 
 
 def _leaving_out(evaluation: Evaluation, assets: Sequence[int]) -> Evaluation:
-    """Without what fell due for the assets."""
+    """Return the evaluation without what fell due for the assets."""
     others = ~np.isin(evaluation.transitions["asset"], assets)
     return replace(evaluation, transitions=evaluation.transitions[others])
 
@@ -359,7 +360,7 @@ def _flag_suspects(batch: FixBatch, evaluation: Evaluation, registry: Registry) 
 
 
 def _without_assets(batch: FixBatch, assets: Sequence[int]) -> FixBatch:
-    """The same fixes, those of the assets belonging to none."""
+    """Return the same fixes, those of the assets belonging to none."""
     if not assets:
         return batch
     rows = batch.rows.copy()

@@ -13,7 +13,7 @@ DATA_ERRORS = (DataError, IntegrityError)
 
 
 def refuse(decoded: Decoded, details: Mapping[int, str], reason: Reason) -> Decoded:
-    """`decoded`, with the messages of `details` refused whole, for `reason`."""
+    """Return `decoded` with the messages of `details` rejected whole, for `reason`."""
     if not details:
         return decoded
     batch = decoded.batch

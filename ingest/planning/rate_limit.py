@@ -1,8 +1,8 @@
 """The limit of fixes a second of each tracker, counted in the tracker's own time.
 
 Each tracker has a bucket of tokens. It fills with the time between the fix and the one that
-arrived before it, whichever is earlier: a backlog that comes at once, in either order, is not held
-to be fast, and no clock of ours has a say. A fix takes one token, or is over the rate. So what is
+arrived before it, whichever is earlier: a backlog that comes at once, in either order, is not taken
+for fast, and no clock of ours has a say. A fix takes one token, or is over the rate. So what is
 refused depends on the order of arrival alone. The memory ends with the leader's term, so where the
 broker hands messages over again a bucket is full once more: up to a full bucket of what was refused
 before may then be stored.
@@ -38,7 +38,9 @@ class Rates:
         self._buckets: dict[int, Bucket] = {}
 
     def over(self, batch: FixBatch) -> tuple[NDArray[np.bool_], Buckets]:
-        """Which fixes are over the rate, shape (n,), and the buckets afterwards, for `take`."""
+        """Return which fixes are over the rate, shape (n,), and the buckets
+        afterwards, for `take`.
+        """
         over = np.zeros(len(batch), bool)
         after: dict[int, Bucket] = {}
         rate = self.max_fixes_per_s
@@ -58,5 +60,5 @@ class Rates:
         return undo_of(self._buckets, buckets)
 
     def take(self, buckets: Buckets) -> None:
-        """The batch that `over` was asked about goes on."""
+        """Take the buckets of the batch that `over` was asked about."""
         self._buckets.update(buckets)

@@ -26,8 +26,8 @@ _IDENTITY = ["tracker", "time_us", "seq"]
 
 
 def beyond_most_doubtful(batch: FixBatch, watermarks: Watermarks) -> FixBatch:
-    """The fixes that may be stored already and are too many of their organization to be looked up,
-    where others have fixes too.
+    """Return the fixes that may be stored already and are too many of their organization to be
+    looked up, where others have fixes too.
     """
     organization = batch.rows["organization"]
     doubtful = np.flatnonzero(~watermarks.all_new(batch))
@@ -39,8 +39,8 @@ def beyond_most_doubtful(batch: FixBatch, watermarks: Watermarks) -> FixBatch:
 
 
 def beyond_most_late(batch: FixBatch, behind: NDArray[np.integer], pace: LatePace) -> FixBatch:
-    """The fixes of assets with late ones that are too many for one plan: of their asset, and of
-    their organization.
+    """Return the fixes of assets with late ones that are too many for one plan: of their asset, and
+    of their organization.
 
     An organization has whole assets judged, one after the other: the past of each has to be looked
     up. behind: the assets with late fixes.
@@ -59,7 +59,7 @@ def beyond_most_late(batch: FixBatch, behind: NDArray[np.integer], pace: LatePac
 
 
 def cut_organizations(batch: FixBatch, *cut: FixBatch) -> frozenset[int]:
-    """The organizations that fixes were cut off of, where others have fixes too."""
+    """Return the organizations that fixes were cut off of, where others have fixes too."""
     found = frozenset(int(one) for some in cut for one in np.unique(some.rows["organization"]))
     return found if found and len(np.unique(batch.rows["organization"])) > 1 else frozenset()
 
@@ -67,7 +67,9 @@ def cut_organizations(batch: FixBatch, *cut: FixBatch) -> frozenset[int]:
 def much_refused(
     arrivals: DecodedBatch, refusals: Sequence[Refusal], registry: Registry
 ) -> frozenset[int]:
-    """The organizations of which more is refused than may be, where others have messages too."""
+    """Return the organizations of which more is refused than may be, where others have messages
+    too.
+    """
     of_each = Counter(one.org_id for one in refusals if one.org_id is not None)
     much = [org_id for org_id, count in of_each.items() if count > MOST_REFUSED_SHARE]
     if not much or len(np.unique(organizations_of(arrivals.messages, registry))) < 2:
@@ -76,7 +78,9 @@ def much_refused(
 
 
 def without_rows(batch: FixBatch, others: FixBatch) -> FixBatch:
-    """Without the fixes that are among the others, by their places in the messages."""
+    """Return the batch without the fixes that are among the others, by their places in the
+    messages.
+    """
     if not len(others):
         return batch
     place, other = (
@@ -87,7 +91,7 @@ def without_rows(batch: FixBatch, others: FixBatch) -> FixBatch:
 
 
 def with_equals(cut: FixBatch, batch: FixBatch) -> FixBatch:
-    """The fixes that are cut off, and those of the batch with the same identity.
+    """Return the fixes that are cut off, and those of the batch with the same identity.
 
     They may be of a message that came twice. It is not stored before the first one is.
     """

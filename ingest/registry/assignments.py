@@ -1,4 +1,4 @@
-"""Which asset a tracker was assigned to at a time."""
+"""The assets to which a tracker was assigned, by time."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -36,7 +36,7 @@ class Spans:
         self._several: dict[int, list[Span]] = {}
 
     def put(self, owner: int, span: Span) -> bool:
-        """Adds a span; what it overlaps was known of it before, and goes.
+        """Add a span; what it overlaps was known of it before, and goes.
 
         Returns whether none began there.
         """
@@ -56,7 +56,7 @@ class Spans:
         return not begins_there
 
     def of(self, owner: int) -> list[Span]:
-        """In order."""
+        """Return the spans in order."""
         if owner in self._several:
             return self._several[owner]
         if owner >= len(self.other) or self.other[owner] < 0:
@@ -64,13 +64,13 @@ class Spans:
         return [Span(int(self.from_us[owner]), int(self.to_us[owner]), int(self.other[owner]))]
 
     def ended(self) -> Iterator[tuple[int, Span]]:
-        """The spans that have an end, with their owners."""
+        """Return the spans that have an end, with their owners."""
         single = np.flatnonzero((self.other >= 0) & (self.to_us != MAX_TIME_US)).tolist()
         spans = ((owner, one) for owner in (*single, *self._several) for one in self.of(owner))
         return ((owner, one) for owner, one in spans if one.to_us != MAX_TIME_US)
 
     def hold(self, owners: int) -> None:
-        """Makes the arrays hold so many owners at least."""
+        """Make the arrays hold this many owners at least."""
         missing = owners - len(self.other)
         if missing > 0:
             room = max(missing, len(self.other) // 2)
@@ -86,7 +86,7 @@ class Assignments(Spans):
     """The assignments of trackers, about assets; those of one tracker never overlap."""
 
     def assets(self, tracker: NDArray[np.integer], time_us: NDArray[np.int64]) -> NDArray[np.int32]:
-        """The ordinal of each fix's asset at the fix's own time, -1 where there is none.
+        """Return the ordinal of each fix's asset at the fix's own time, -1 where there is none.
 
         tracker (ordinals) and time_us: of the fixes, (n,).
         """
@@ -100,7 +100,9 @@ class Assignments(Spans):
     def before_the_last(
         self, tracker: NDArray[np.integer], time_us: NDArray[np.int64]
     ) -> NDArray[np.intp]:
-        """The numbers of fixes whose tracker was put on an asset after them; arguments as above."""
+        """Return the numbers of fixes whose tracker was put on an asset after them; arguments as
+        above.
+        """
         self.hold(int(tracker.max(initial=-1)) + 1)
         return np.flatnonzero(time_us < self.last_from_us[tracker])
 

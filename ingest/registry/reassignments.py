@@ -40,7 +40,7 @@ class Moves:
         self._organization = np.empty(0, np.int32)  # by asset
 
     def put(self, organization: int, putting: Putting, until_us: int) -> None:
-        """Adds an assignment, which ends at until_us, or replaces what was known of it."""
+        """Add an assignment, which ends at until_us, or replace what was known of it."""
         asset = putting.asset
         if self._spans.put(asset, Span(putting.time_us, until_us, putting.tracker)):
             self._unplaced.append(putting)
@@ -50,7 +50,7 @@ class Moves:
         self._work_out(asset)
 
     def unplaced(self, state: State, watermarks: Watermarks) -> list[Putting]:
-        """The new ones of which it matters where the tracker was last, and may be known."""
+        """Return the new ones of which it matters where the tracker was last, and may be known."""
         found = [
             putting
             for putting in self._unplaced
@@ -61,7 +61,7 @@ class Moves:
         return found
 
     def puttings_since(self, since_us: Mapping[int, int]) -> list[Putting]:
-        """Those of each asset after its instant."""
+        """Return the moves of each asset after its instant."""
         return [
             move
             for asset, after_us in since_us.items()
@@ -70,7 +70,7 @@ class Moves:
         ]
 
     def since(self, asset: int, after_us: int, until_us: int) -> NDArray[np.void]:
-        """MOVE_DTYPE: all that happened to the asset in (after_us, until_us], in order."""
+        """Return MOVE_DTYPE: all that happened to the asset in (after_us, until_us], in order."""
         return self._as_moves(
             [
                 (asset, move.time_us, *self._standing(move))
@@ -84,11 +84,11 @@ class Moves:
         self._place[putting] = place
 
     def is_placed(self, putting: Putting) -> bool:
-        """Whether it was looked up where the tracker was then."""
+        """Return whether it was looked up where the tracker was then."""
         return putting in self._place
 
     def is_newer(self, putting: Putting, time_us: int, seq: int) -> bool:
-        """Whether a fix of the tracker from before is newer than the place that is known."""
+        """Return whether a fix of the tracker from before is newer than the place that is known."""
         place = self._place[putting]
         return place is None or (time_us, seq) > (int(place["time_us"]), int(place["seq"]))
 
@@ -101,7 +101,7 @@ class Moves:
         *,
         of_all: bool,
     ) -> NDArray[np.void]:
-        """MOVE_DTYPE, by asset, then time: what is not taken in yet.
+        """Return MOVE_DTYPE, by asset, then time: what is not taken in yet.
 
         fixes_of: the assets that have fixes now, -1 for none; some may be there twice. waiting:
         those that have a backlog, whose moves are taken in with it. of_all: of the other assets
@@ -143,7 +143,8 @@ class Moves:
         return place is not None, np.zeros((), PLACE_DTYPE) if place is None else place
 
     def _lost(self, state: State, assignments: Assignments) -> list[int]:
-        """The assets whose last fix came from a tracker that, it says now, was not on them then.
+        """Return the assets whose last fix came from a tracker that, it says now, was not on them
+        then.
 
         Its clock went ahead of the instant at which it was taken off.
         """
@@ -165,7 +166,7 @@ class Moves:
         return sorted(self._doubtful)
 
     def _is_put_on_after(self, asset: int, tracker: int, time_us: int) -> bool:
-        """Whether the asset is where the tracker was before it was put on."""
+        """Return whether the asset is where the tracker was before it was put on."""
         spans = self._spans.of(asset)
         return any(each == tracker and time_us < from_us for from_us, _, each in spans)
 
@@ -176,7 +177,7 @@ class Moves:
         self._last_begin_us[asset] = max(begins, default=MIN_TIME_US)
 
     def _moves(self, asset: int) -> list[Putting]:
-        """In order; tracker -1: it is on none.
+        """Return the moves in order; tracker -1: the asset has none.
 
         Where one tracker is taken off and another is put on, the other counts.
         """

@@ -87,7 +87,7 @@ class Registry:
         self.newest_made_us = MIN_TIME_US  # when the newest zone was made, by the database's clock
 
     def take(self, changes: RegistryChanges) -> None:
-        """Brings this up to `changes.revision`."""
+        """Bring this up to `changes.revision`."""
         for tracker in changes.trackers:
             self._take_tracker(tracker)
         self._organization_of_array = np.array(self._organization_of, np.int32)
@@ -114,11 +114,11 @@ class Registry:
         self.revision = changes.revision
 
     def tracker_of_topic(self, topic: str) -> int:
-        """The tracker that may publish on `topic`, UNKNOWN where there is none."""
+        """Return the tracker that may publish on `topic`, UNKNOWN where there is none."""
         return self._tracker_of_topic.get(topic, UNKNOWN)
 
     def organizations_of(self, trackers: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The ordinal of the organization of each tracker, UNKNOWN for UNKNOWN; (n,)."""
+        """Return the ordinal of the organization of each tracker, UNKNOWN for UNKNOWN; (n,)."""
         of_tracker = np.append(self._organization_of_array, np.int32(UNKNOWN))
         return of_tracker[trackers]
 
@@ -126,11 +126,11 @@ class Registry:
         return tracker in self._revoked
 
     def organization_of(self, tracker: int) -> int:
-        """The ordinal of the tracker's organization."""
+        """Return the ordinal of the tracker's organization."""
         return self._organization_of[tracker]
 
     def resolve(self, batch: FixBatch) -> None:
-        """Fills organization and asset of rows whose tracker is known."""
+        """Fill organization and asset of rows whose tracker is known."""
         rows = batch.rows
         rows["organization"] = self._organization_of_array[rows["tracker"]]
         rows["asset"] = self.assigned(rows["tracker"], rows["time_us"])
@@ -138,7 +138,7 @@ class Registry:
     def oldest_us(
         self, tracker: NDArray[np.integer], oldest_us: int, now_us: int
     ) -> int | NDArray[np.int64]:
-        """The time of the oldest fix that is stored: of all, or for each of the trackers.
+        """Return the time of the oldest fix that is stored: of all, or for each of the trackers.
 
         oldest_us: of the installation; organizations keep fixes as long, or shorter.
         """
@@ -152,11 +152,13 @@ class Registry:
     def assigned(
         self, tracker: NDArray[np.integer], time_us: NDArray[np.int64]
     ) -> NDArray[np.int32]:
-        """The asset that each tracker was on at each time, -1 where on none; (n,)."""
+        """Return the asset that each tracker was on at each time, -1 where on none; (n,)."""
         return self._assignments.assets(tracker, time_us)
 
     def ended_assignments(self) -> Iterator[tuple[int, Span]]:
-        """The assignments that have an end, about assets, with the ordinals of their trackers."""
+        """Return the assignments that have an end, about assets, with the ordinals of their
+        trackers.
+        """
         return self._assignments.ended()
 
     def agenda(
@@ -176,14 +178,17 @@ class Registry:
         return Agenda(moves, self.schedule_starts.between(after_us, until_us))
 
     def agenda_since(self, asset: int, after_us: int, until_us: int) -> Agenda:
-        """All that happened to an asset in that time, known or not, that no fix tells."""
+        """Return all that happened to an asset in that time, known or not, that no fix tells."""
         moves = self.moves.since(asset, after_us, until_us)
         return Agenda(moves, self.schedule_starts.between(after_us, until_us))
 
     def placed_anew(self, batch: FixBatch) -> tuple[dict[int, int], dict[int, int]]:
-        """By asset since when it has to be judged again: new fixes of a tracker from before it was
-        put on the asset show that it was elsewhere then. And since when the places of trackers that
-        were put on assets have to be looked up first.
+        """Return since when each asset has to be judged again, and since when places must be looked
+        up.
+
+        New fixes of a tracker from before it was put on the asset show that it was elsewhere then;
+        the second map has the times since which the places of trackers that were put on assets are
+        wanted.
         """
         rows, found, unknown = batch.rows, dict[int, int](), dict[int, int]()
         before = self._assignments.before_the_last(rows["tracker"], rows["time_us"])
@@ -235,7 +240,7 @@ class Registry:
         self._set_gates(asset)
 
     def _set_gates(self, asset: int) -> None:
-        """Notes which fixes of the asset take part."""
+        """Set which fixes of the asset take part."""
         of_class = self._asset_classes[asset]
         speed_mps = MAX_SPEED_MPS_OF_CLASS.get(of_class, MAX_SPEED_MPS)
         settings = self._settings.get(self._organization_of_asset[asset], _NO_SETTINGS)
@@ -243,7 +248,9 @@ class Registry:
         self._max_accuracy_m[asset] = settings.max_accuracy_m or MAX_ACCURACY_M
 
     def _take_settings(self, row: SettingsRow) -> None:
-        """They bear on what is judged from now on, also in zones that are known."""
+        """Take settings, which hold for what is judged from now on, also in zones
+        that are known.
+        """
         organization = self.organizations.number(row.org_id)
         self._settings[organization] = row
         for asset, owner in enumerate(self._organization_of_asset):
@@ -295,7 +302,7 @@ class Registry:
         )
 
     def _policy(self, row: ZoneVersionRow) -> Policy:
-        """Nearly all zones share a few."""
+        """Return the rules as one shared value: nearly all zones share a few."""
         policy = Policy(
             kind=row.kind,
             alert_on=None if row.alert_on is None else frozenset(row.alert_on),
@@ -308,7 +315,7 @@ class Registry:
 
 
 def _done_us(state: State, batch: FixBatch) -> int:
-    """An instant up to which what has happened is known, for the assets of the batch.
+    """Return an instant up to which what has happened is known, for the assets of the batch.
 
     After a restart, of all assets.
     """

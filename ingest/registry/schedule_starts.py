@@ -1,4 +1,4 @@
-"""When the hours of zones begin that somebody wants to hear of, as SCHEDULE_START_DTYPE rows."""
+"""Starts of zones' hours that give an event, as SCHEDULE_START_DTYPE rows."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -37,7 +37,7 @@ class ScheduleStarts:
     def put(
         self, zone: int, version: int, organization: int, policy: Policy, span_us: tuple[int, int]
     ) -> None:
-        """Adds a version of a zone, in force in [span_us), or gives it another end."""
+        """Add a version of a zone, in force in [span_us), or give it another end."""
         wanted = [
             side for side in (True, False) if schedule_start_breach(policy, inside=side) is not None
         ]
@@ -48,7 +48,7 @@ class ScheduleStarts:
             self._forget()
 
     def between(self, after_us: int, until_us: int) -> NDArray[np.void]:
-        """SCHEDULE_START_DTYPE, those in (after_us, until_us], by organization, then time."""
+        """Return SCHEDULE_START_DTYPE, those in (after_us, until_us], by organization, then time."""
         after_us = max(after_us, until_us - _LOOK_BACK_US)
         if not self._hours or after_us >= until_us:
             return np.empty(0, SCHEDULE_START_DTYPE)

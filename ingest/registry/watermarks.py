@@ -29,15 +29,15 @@ class Watermarks:
             self._seq[rows[:, 0]] = rows[:, 2]
 
     def has_fix(self, tracker: int) -> bool:
-        """Whether any fix of the tracker is stored."""
+        """Return whether any fix of the tracker is stored."""
         return tracker < len(self._time_us) and bool(self._time_us[tracker] != _NEVER_US)
 
     def newest_us(self, tracker: int) -> int | None:
-        """The time of the tracker's newest stored fix."""
+        """Return the time of the tracker's newest stored fix."""
         return int(self._time_us[tracker]) if self.has_fix(tracker) else None
 
     def all_new(self, batch: FixBatch) -> NDArray[np.bool_]:
-        """Which fixes may go by plain COPY, shape (n,): all of those of a tracker, or none.
+        """Return which fixes may go by plain COPY, shape (n,): all of those of a tracker, or none.
 
         A tracker's fixes may if each lies beyond the one before it in the batch, and the first
         beyond what is stored. Every row has its tracker's ordinal.
@@ -67,7 +67,9 @@ class Watermarks:
         return undo
 
     def advance(self, batch: FixBatch) -> None:
-        """The fixes are stored, or will be before anything planned from now on is."""
+        """Advance the watermarks: the fixes are stored, or will be before anything planned from now
+        on is.
+        """
         if not len(batch):
             return
         self._reach(int(batch.rows["tracker"].max()))

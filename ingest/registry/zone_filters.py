@@ -1,4 +1,4 @@
-"""Which assets the choices of zones let through, and when: ids for ever, tags while they last."""
+"""The assets that zones' choices let through, and when: ids for ever, tags while they last."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ class Filters:
         self._tagged: dict[tuple[int, str], dict[tuple[int, int], int]] = defaultdict(dict)
 
     def number(self, organization: int, choice: AssetChoice) -> int:
-        """The number of the choice, the next free one where it has none yet."""
+        """Return the number of the choice, the next free one where it has none yet."""
         key = (organization, choice)
         if key not in self._number:
             self._number[key] = len(self._number)
@@ -35,13 +35,13 @@ class Filters:
     def put_tags(
         self, organization: int, asset: int, tags: list[str], from_us: int, to_us: int
     ) -> None:
-        """The asset has these tags in [from_us, to_us); again with another end where it ended."""
+        """Put tags on the asset in [from_us, to_us); again with another end where they ended."""
         for tag in tags:
             self._tagged[organization, tag][asset, from_us] = to_us
         self.changed |= bool(tags and self._number)
 
     def rows(self) -> NDArray[np.void]:
-        """FILTER_DTYPE, of all choices."""
+        """Return FILTER_DTYPE, of all choices."""
         self.changed = False
         return np.array(list(self._rows()), FILTER_DTYPE)
 

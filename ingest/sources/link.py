@@ -60,7 +60,7 @@ class LinkMessage(NamedTuple):
 
 
 class TrackerConnections:
-    """Which connection each tracker has."""
+    """The connection that each tracker has."""
 
     def __init__(self) -> None:
         self._current: dict[UUID, tuple[Peer, Opened, int]] = {}
@@ -82,7 +82,7 @@ class TrackerConnections:
             del self._current[opened.tracker_id]
 
     def peer_of(self, tracker_id: UUID) -> "Peer | None":
-        """The link that a tracker is connected by."""
+        """Return the link over which a tracker is connected."""
         current = self._current.get(tracker_id)
         return None if current is None else current[0]
 
@@ -220,7 +220,7 @@ class Peer(asyncio.Protocol):
         self._server.queue.put(messages)
 
     def _define(self, topic: Topic) -> int:
-        """Returns the number that the connection's topic had before."""
+        """Return the number that the connection's topic had before."""
         opened = self._connections.get(topic.connection)
         if opened is None:
             raise link.FrameError(f"connection {topic.connection} is not open")
@@ -292,15 +292,15 @@ class LinkServer:
         return Peer(self)
 
     async def batch(self, limits: BatchLimits) -> Sequence[LinkMessage]:
-        """The next messages; none where none came within a fraction of a second."""
+        """Return the next messages; none where none came within a fraction of a second."""
         self.queue.held = {self.organizations.find(org_id) for org_id in limits.held}
         return await batch(self.queue, limits)
 
     async def settle(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
-        """Nothing: listeners are told after COMMIT."""
+        """Do nothing: listeners are told after COMMIT."""
 
     def opened(self, peer: Peer, opened: Opened) -> None:
-        """A device signed in: an older connection of it ends."""
+        """Note that a device signed in: an older connection of it ends."""
         now_us = round(asyncio.get_running_loop().time() * 1_000_000)
         ended = self.tracker_connections.opened(peer, opened, now_us)
         if ended is not None:
@@ -308,14 +308,14 @@ class LinkServer:
             other.write(link.evicted([connection]))
 
     def lost(self, peer: Peer, connections: Iterable[Opened]) -> None:
-        """A link ended: what it brought comes again on another one."""
+        """Note that a link ended: its messages come again on another one."""
         self.peers.discard(peer)
         self.queue.drop(peer)
         for opened in connections:
             self.tracker_connections.closed(peer, opened)
 
     def acknowledge(self, finished: Sequence[RawMessage], results: Sequence[int]) -> None:
-        """After COMMIT: send each listener the results of its messages."""
+        """Send each listener the results of its messages, after COMMIT."""
         by_peer: dict[Peer, tuple[list[int], list[int]]] = {}
         for message, result in zip(finished, results, strict=True):
             if not isinstance(message, LinkMessage):
@@ -341,7 +341,7 @@ class LinkServer:
 
 
 def _remove_socket(path: str) -> None:
-    """Removes a socket that a killed process left."""
+    """Remove a socket that a killed process left."""
     try:
         if stat.S_ISSOCK(os.stat(path).st_mode):
             os.unlink(path)

@@ -64,7 +64,7 @@ class Queue(Generic[M]):
         self._arrived.set()
 
     async def receive(self, max_messages: int, max_bytes: int) -> list[M]:
-        """Messages by turns within both bounds; one at least. Waits for it."""
+        """Return messages by turns within both bounds; one at least. Waits for it."""
         while not (taken := self._take(max_messages, max_bytes)):
             self._arrived.clear()
             await self._arrived.wait()

@@ -25,11 +25,11 @@ class BatchLimits:
     is_crowded: bool = False
 
     def divided(self, by: int) -> "BatchLimits":
-        """Smaller batches: at least one message each."""
+        """Return smaller batches: at least one message each."""
         return replace(self, messages=max(1, self.messages // by), bytes=max(1, self.bytes // by))
 
     def within(self, most_bytes: int) -> "BatchLimits":
-        """The same with no more bytes than that, one at least."""
+        """Return the same with no more bytes than that, one at least."""
         return replace(self, bytes=max(1, min(self.bytes, most_bytes)))
 
 
@@ -47,7 +47,7 @@ class Receiver(Protocol[M]):
     """Something that messages are received from."""
 
     async def receive(self, max_messages: int, max_bytes: int) -> list[M]:
-        """The oldest within both bounds, one at least: it is waited for."""
+        """Return the oldest within both bounds, one at least: it is waited for."""
         ...
 
 
@@ -63,7 +63,7 @@ class FixSize:
         self._bytes = float(RECORD_BYTES)  # the least, so that the first batches are not too large
 
     def bytes_of(self, fixes: int) -> int:
-        """Return the bytes that so many fixes take."""
+        """Return the bytes that a number of fixes take."""
         return int(fixes * self._bytes)
 
     def saw(self, fixes: int, payload_bytes: int) -> None:
@@ -74,7 +74,7 @@ class FixSize:
 
 
 async def batch(session: Receiver[M], limits: BatchLimits) -> list[M]:
-    """The next messages in order of receipt; none where none came within `idle_s`.
+    """Return the next messages in order of receipt; none where none came within `idle_s`.
 
     While the consumer is busy messages gather in the session, so a slow consumer gets full batches
     and a quick one waits `age_ms` at most. Raises the error that ended the session.
@@ -97,7 +97,7 @@ async def batch(session: Receiver[M], limits: BatchLimits) -> list[M]:
 
 
 async def _first(session: Receiver[M], limits: BatchLimits) -> list[M]:
-    """At least one message, or none after `idle_s`."""
+    """Wait for at least one message, or return none after `idle_s`."""
     try:
         async with asyncio.timeout(limits.idle_s):
             return await session.receive(limits.messages, limits.bytes)

@@ -52,19 +52,21 @@ class Source(Protocol):
     """A queue that keeps each message until it is acknowledged."""
 
     async def batch(self, limits: BatchLimits) -> Sequence[RawMessage]:
-        """The next messages; none where none came within a fraction of a second. A source that
-        cannot tell organizations apart gives none where `limits.is_crowded`.
+        """Return the next messages; none where none came within a fraction of a second. A source
+        that cannot tell organizations apart gives none where `limits.is_crowded`.
 
         Raises what ends the term.
         """
         ...
 
     async def settle(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
-        """Inside the transaction that stores the last of `finished`, at its end."""
+        """Settle messages inside the transaction that stores the last of `finished`, at its end."""
         ...
 
     def acknowledge(self, finished: Sequence[RawMessage], results: Sequence[int]) -> None:
-        """After COMMIT. results: the `telemetry.result.Result` of each message."""
+        """Acknowledge messages after COMMIT. results: the `telemetry.result.Result` of each
+        message.
+        """
         ...
 
 
@@ -78,7 +80,7 @@ class Taken(NamedTuple):
 async def in_turn(
     sources: Sequence[Source], current_limits: Callable[[], BatchLimits | None]
 ) -> AsyncIterator[Taken]:
-    """Batches of one source after the other, for ever.
+    """Yield batches of one source after the other, for ever.
 
     Where none of them has a message the batch is empty, and comes after `IDLE_S`. Where several
     sources wait for messages, each is waited for only a moment. No limits: nothing more is taken
@@ -115,10 +117,10 @@ class BrokerSource:
         return () if limits.is_crowded else await batch(self._session, limits)
 
     async def settle(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
-        """Nothing: the broker is told after COMMIT."""
+        """Do nothing: the broker is told after COMMIT."""
 
     def acknowledge(self, finished: Sequence[RawMessage], results: Sequence[int]) -> None:
-        """The broker hears nothing of results."""
+        """Acknowledge messages without results, which the broker cannot take."""
         self._session.acknowledge(one for one in finished if isinstance(one, Message))
 
 
@@ -159,5 +161,5 @@ def _of_inbox(messages: Sequence[RawMessage]) -> list[InboxMessage]:
 
 
 def released_id(message: RawMessage) -> UUID | None:
-    """The row of quarantine that a message was released from."""
+    """Return the row of quarantine that a message was released from."""
     return message.released_id if isinstance(message, InboxMessage) else None

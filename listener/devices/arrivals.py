@@ -1,4 +1,4 @@
-"""From an accepted socket to a device's connection: the PROXY protocol, then TLS.
+"""The way from an accepted socket to a device's connection: the PROXY protocol, then TLS.
 
 A plain port without proxies needs none of it. TLS handshakes take turns, so that in a storm those
 that came first are served first; those that are too many wait, unread.

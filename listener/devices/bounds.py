@@ -18,9 +18,9 @@ SHARE_BYTES = 32 * 1024
 CONNECTION_BYTES = 1024 * 1024
 """What one connection may hold, whatever room there is."""
 ORGANIZATION_PART = 4
-"""An organization may hold one part in so many."""
+"""The number of parts of which an organization may hold one."""
 UNSIGNED_PART = 8
-"""Connections that have not signed in may hold one part in so many."""
+"""The number of parts of which connections that have not signed in may hold one."""
 UNSIGNED_SHARE_BYTES = 4 * 1024
 """Each of them may hold so much whatever the others do."""
 FAILURE_MEMORY_S = 60.0
@@ -42,7 +42,7 @@ class Holding:
         self._of_organization[organization] += size
 
     def has_room(self, organization: int, messages: int, size: int) -> bool:
-        """Whether a connection that holds so much may be read on."""
+        """Return whether a connection that holds so much may be read on."""
         if size > CONNECTION_BYTES:
             return False
         if messages <= SHARE_MESSAGES and size <= SHARE_BYTES:
@@ -63,7 +63,7 @@ class Unsigned:
         self.bytes = 0
 
     def has_room(self, size: int) -> bool:
-        """Whether a connection may hold so much."""
+        """Return whether a connection may hold so much."""
         return size <= UNSIGNED_SHARE_BYTES or self.bytes <= self._max_bytes
 
 
@@ -87,7 +87,7 @@ class TokenBucket:
         self._bytes -= size
 
     def is_empty(self, now_s: float) -> bool:
-        """Whether the connection has to wait before it is read on."""
+        """Return whether the connection has to wait before it is read on."""
         self._refill(now_s)
         return self._messages < 0 or self._bytes < 0
 
@@ -144,7 +144,7 @@ class Addresses:
         self._failures: dict[str, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
 
     def refusal(self, address: str, now_s: float) -> str | None:
-        """The reason to refuse a new connection; None: it may try to sign in."""
+        """Return the reason to refuse a new connection; None: it may try to sign in."""
         key = self._key(address)
         if key is None:
             return None
@@ -192,7 +192,7 @@ class Addresses:
 
 
 def is_within(address: str, networks: Collection[Network]) -> bool:
-    """Whether an address belongs to one of the networks."""
+    """Return whether an address belongs to one of the networks."""
     parsed = _parsed(address)
     return parsed is not None and any(parsed in network for network in networks)
 

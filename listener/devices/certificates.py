@@ -25,11 +25,11 @@ class Certificates:
             self._read()
 
     def tls13(self) -> ssl.SSLContext:
-        """TLS 1.3 and nothing older."""
+        """Return a context of TLS 1.3 and nothing older."""
         return self._contexts[ssl.TLSVersion.TLSv1_3]
 
     def tls12(self) -> ssl.SSLContext:
-        """TLS 1.2 too, for modems that cannot do better."""
+        """Return a context of TLS 1.2 too, for modems that cannot do better."""
         return self._contexts[ssl.TLSVersion.TLSv1_2]
 
     async def keep(self) -> None:

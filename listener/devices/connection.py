@@ -26,7 +26,7 @@ READ_BYTES = 4 * 1024
 objects than as bytes, and time that others wait for; so the bounds are looked at in between.
 """
 UNREAD_BYTES = 64 * 1024
-"""A connection that does not read so many bytes of our answers is cut."""
+"""The bytes of unread answers at which a connection is cut."""
 LINGER_S = 2.0
 """After the reason of the end is sent, the device may read it for so long."""
 
@@ -215,7 +215,7 @@ class Device(asyncio.Protocol):
     # After COMMIT ---------------------------------------------------------------------------
 
     def released(self, message: DeviceMessage) -> None:
-        """A message is not held any more."""
+        """Release a message, which is not held any more."""
         size = cost(message)
         self.held_messages -= 1
         self.held_bytes -= size
@@ -223,7 +223,7 @@ class Device(asyncio.Protocol):
         self._worker.holding.add(self.origin.organization, -size)
 
     def committed(self, message: DeviceMessage, result: int) -> None:
-        """A message is stored or in quarantine; the answer goes out with `answer`."""
+        """Note that a message is stored or in quarantine; the answer goes out with `answer`."""
         self.released(message)
         if self.is_closing:
             return
@@ -320,7 +320,7 @@ class Device(asyncio.Protocol):
             self.end(self._leaving_code, "shutting down")
 
     def end(self, code: int, cause: str) -> None:
-        """Tell the device why (version 5), and close."""
+        """Send the device the reason (version 5), and close."""
         if self.is_closing:
             return
         self._worker.metrics.ended.labels(cause).inc()

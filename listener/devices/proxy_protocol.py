@@ -17,7 +17,7 @@ class ProxyProtocolError(ValueError):
 
 
 class ProxyHeader:
-    """Reads one header. address: of the client; None where the proxy speaks for itself."""
+    """The reader of one header. address: of the client; None where the proxy speaks for itself."""
 
     def __init__(self) -> None:
         self._partial = b""

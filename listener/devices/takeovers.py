@@ -19,7 +19,7 @@ _MOST_TRACKERS = 100_000
 
 
 class Takeovers:
-    """When the connections of trackers were taken over in the last minute."""
+    """The takeovers of each tracker's connections in the last minute."""
 
     def __init__(self) -> None:
         self._times: dict[UUID, deque[float]] = {}
@@ -47,7 +47,7 @@ class Takeovers:
 
 
 class SignIns:
-    """When each tracker may sign in next: some at once, then one after the other."""
+    """The next time at which each tracker may sign in: some at once, then one after the other."""
 
     def __init__(self) -> None:
         self._due_s: dict[UUID, float] = {}

@@ -1,4 +1,4 @@
-"""Keeps the link to the leader of ingest, for as long as the process runs."""
+"""The keeper of the link to the leader of ingest, for as long as the process runs."""
 
 import asyncio
 import ssl
@@ -46,7 +46,7 @@ class LeaderLink:
         self.trouble: str | None = "not linked to ingest yet"
 
     async def run(self) -> None:
-        """Works until it is cancelled."""
+        """Keep the link until cancelled."""
         try:
             while True:
                 await self._link_once()
@@ -119,7 +119,7 @@ class LeaderLink:
         return link
 
     async def _while_current(self, link: IngestLink, epoch: int) -> None:
-        """Ends with the link, or when somebody else holds the lease.
+        """End with the link, or when somebody else holds the lease.
 
         A frozen leader keeps its socket open: only the lease tells. While the lease cannot be read
         the link stays: whether its leader still is one is decided at COMMIT.

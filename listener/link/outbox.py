@@ -29,7 +29,7 @@ CONTENDED_BYTES = 1024 * 1024
 is in, so the batch must be small.
 """
 CONTENDED_FOR_MESSAGES = 65_536
-"""Others count as sending for so many messages after their last one."""
+"""The number of messages after its last one for which another organization counts as sending."""
 MESSAGE_OVERHEAD_BYTES = 512
 """Counted per message beside its payload: what the objects around a small message take."""
 
@@ -140,7 +140,7 @@ class Outbox:
         self._waiting: set[int] = set()  # organizations
 
     def __len__(self) -> int:
-        """Messages that are not committed."""
+        """Return messages that are not committed."""
         return (
             len(self.sent)
             + len(self._ready)
@@ -203,7 +203,7 @@ class Outbox:
                 return
 
     def begin_again(self, credit_messages: int, credit_bytes: int) -> None:
-        """A new link: numbers start anew, and all that was not answered is sent again."""
+        """Begin a new link: numbers start again, and all that was not answered is sent again."""
         self.credit_messages, self.credit_bytes = credit_messages, credit_bytes
         again = [*self.sent.values(), *self._ready]
         for share in self._shares.values():
@@ -454,7 +454,7 @@ class Sender:
         return self._link is not None and self._link.epoch is not None
 
     def opened(self, origin: Origin) -> None:
-        """A device signed in."""
+        """Note that a device signed in."""
         self.origins[origin.id] = origin
         if self._link is not None:
             self._link.opened(origin)
@@ -474,7 +474,9 @@ class Sender:
             origin.released(held.message)
 
     def closed(self, origin: Origin) -> None:
-        """The connection is gone. What is at ingest, or about to be, is stored all the same."""
+        """Note that the connection is gone. What is at ingest, or about to be, is stored all the
+        same.
+        """
         origin.is_gone = True
         if not origin.unanswered:
             self.origins.pop(origin.id, None)

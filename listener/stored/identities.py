@@ -1,4 +1,4 @@
-"""Which trackers may sign in, in memory: a sign-in costs no query, and needs no database.
+"""The trackers that may sign in, in memory: a sign-in costs no query, and needs no database.
 
 The database is asked for what has changed four times a second, and for everything on each new
 connection to it, since it may have been restored meanwhile. While it is away, sign-ins go on with

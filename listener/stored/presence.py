@@ -1,5 +1,4 @@
-"""Which trackers are connected, for the API: noted here, written in batches
-(`listener.stored.writes`).
+"""The connected trackers, for the API: noted here, written in batches (`listener.stored.writes`).
 
 A listener that runs renews its lease. Where it does not, because it was killed, its entries count
 no longer, and the other listeners end them.

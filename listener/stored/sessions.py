@@ -170,7 +170,7 @@ async def _write(conn: Connection, batch: dict[SessionKey, tuple[Session | None]
 
 
 def _can_be_kept(key: SessionKey) -> bool:
-    """Tell whether the database can hold the client id. One that is too long has no session."""
+    """Return whether the database can hold the client id. One that is too long has no session."""
     return 0 < len(key.client_id.encode()) <= MOST_CLIENT_ID_BYTES and "\0" not in key.client_id
 
 

@@ -1,4 +1,4 @@
-"""Where the broker is, and how its certificate is checked.
+"""The address of the broker, and how its certificate is checked.
 
 `BrokerAddress.parse` takes `mqtt://host[:port]` (plain, 1883) and `mqtts://host[:port]` (TLS,
 8883) and raises ValueError with the reason for anything else. TLS is version 1.3 or nothing.
@@ -67,7 +67,7 @@ def tls_context(
     certificate_file: Path | None = None,
     key_file: Path | None = None,
 ) -> ssl.SSLContext:
-    """A client context for TLS 1.3 that checks the certificate and the host name."""
+    """Return a client context for TLS 1.3 that checks the certificate and the host name."""
     if key_file and not certificate_file:
         raise ValueError("a key file is given without its certificate file")
     context = ssl.create_default_context(cafile=ca_file)

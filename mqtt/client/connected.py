@@ -1,4 +1,4 @@
-"""Whether a session is connected and subscribed, as something that one can ask and wait for."""
+"""The connected state of a session, as something that one can ask and wait for."""
 
 import asyncio
 
@@ -35,7 +35,7 @@ class Connected:
             self._settled.clear()
 
     def end(self, error: BaseException) -> None:
-        """There will be no connection any more."""
+        """End the waiting: there will be no connection any more."""
         self._is_set = False
         self._error = error
         self._settled.set()

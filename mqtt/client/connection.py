@@ -36,7 +36,7 @@ with us.
 
 
 class Connection:
-    """From CONNECT to the end of one network connection."""
+    """The state of one network connection from CONNECT to its end."""
 
     def __init__(
         self,
@@ -84,8 +84,8 @@ class Connection:
                 self._handlers[kind](packet)
 
     def output(self, now_s: float, *, writable: bool = True) -> bytes:
-        """Bytes to be sent now, at most about SEND_CHUNK_BYTES of publishes; empty when there are
-        none.
+        """Return bytes to be sent now, at most about SEND_CHUNK_BYTES of publishes; empty when
+        there are none.
 
         Publishes wait while the network does not take more (`writable`) or the broker has not
         accepted us.
@@ -109,7 +109,7 @@ class Connection:
         self._move(ClientState.OFFLINE)
 
     def pause_reading(self) -> None:
-        """The owner stops reading by its own will: silence says nothing about the peer now."""
+        """Stop expecting bytes: the owner reads no more, so silence says nothing about the peer."""
         self._reading = False
 
     def resume_reading(self, now_s: float) -> None:
@@ -118,7 +118,7 @@ class Connection:
 
     @property
     def tick_interval_s(self) -> float | None:
-        """How often `tick` has to be called; None if keepalive is off."""
+        """The seconds between two calls of `tick`; None if keepalive is off."""
         return self._keepalive_s / 4 if self._keepalive_s else None
 
     def tick(self, now_s: float) -> None:
@@ -178,7 +178,7 @@ class Connection:
         self._move(ClientState.CONNECTED)
 
     def _on_pingresp(self, packet: mqtt5.PingRespPacket) -> None:
-        """Hearing it was all that mattered."""
+        """Accept a PINGRESP: hearing it was all that mattered."""
 
     def _on_disconnect(self, packet: mqtt5.DisconnectPacket) -> None:
         if packet.reason_code is mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER:

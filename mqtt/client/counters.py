@@ -1,4 +1,4 @@
-"""What a session counted: a frozen snapshot for metrics."""
+"""The counters of a session: a frozen snapshot for metrics."""
 
 from dataclasses import dataclass
 

@@ -16,7 +16,7 @@ LENGTH_BYTES_MAX = 4
 
 
 class PacketReader:
-    """Reads one direction of one connection. After an error it must not be used again."""
+    """A reader of one direction of one connection. After an error it must not be used again."""
 
     def __init__(self, max_packet_bytes: int) -> None:
         self._max_packet_bytes = max_packet_bytes
@@ -70,7 +70,8 @@ class PacketReader:
 
 
 def frame_size(head: memoryview) -> int | None:
-    """Size in bytes of the packet that starts with `head`; None while its length is not complete.
+    """Return the size in bytes of the packet that starts with `head`; None while its length is not
+    complete.
 
     The length is at most four bytes of seven bits, lowest first (MQTT 5, 1.5.5).
     """

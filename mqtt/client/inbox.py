@@ -121,7 +121,7 @@ class Inbox:
         return packet.packet_id
 
     def take(self, max_messages: int, max_bytes: int) -> list[Message]:
-        """The oldest waiting messages within both bounds; one at least, if any waits.
+        """Return the oldest waiting messages within both bounds; one at least, if any waits.
 
         `max_bytes` counts payloads.
         """
@@ -175,14 +175,15 @@ class Inbox:
         return False
 
     def connection_lost(self) -> None:
-        """Receipts of the connection become worthless. What waits may still be taken."""
+        """Drop the receipts of a lost connection. What waits may still be taken."""
         self._oldest += len(self._unacknowledged)
         self._unacknowledged.clear()
         self._early.clear()
         self._recount()
 
     def connection_made(self, session_present: bool, most_bytes: int) -> None:
-        """The broker answered. What still waits stays, and comes twice where the broker has it too.
+        """Prepare for a connection that the broker has accepted. What still waits stays, and comes
+        twice where the broker has it too.
 
         A broker that was killed may say that it kept the session and have lost messages of it. Only
         beyond `most_bytes`, as after many connections that are lost at once, is dropped what the

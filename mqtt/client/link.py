@@ -102,7 +102,9 @@ class Link(asyncio.Protocol):
         self._on_progress()
 
     def _usable_transport(self) -> asyncio.Transport | None:
-        """The transport, unless it is closing: then uvloop refuses calls that asyncio ignores."""
+        """Return the transport, unless it is closing: then uvloop refuses calls that asyncio
+        ignores.
+        """
         transport = self._transport
         if transport is None or self._error is not None or transport.is_closing():
             return None
@@ -163,7 +165,9 @@ class Link(asyncio.Protocol):
         self._abort_later()
 
     def _abort_later(self) -> None:
-        """Nobody waits longer than `close_timeout_s` for a peer that does not read or close."""
+        """Abort after `close_timeout_s`: nobody waits longer for a peer that does not read or
+        close.
+        """
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(self._close_timeout_s, self.abort)

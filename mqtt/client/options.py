@@ -1,5 +1,5 @@
-"""What a session is asked to be: frozen values, checked when they are made (ValueError says what
-is wrong).
+"""The options of a session: frozen values, checked when they are made (ValueError says what is
+wrong).
 
 Nothing here is read from the environment; a role builds the values from its own settings.
 """
@@ -39,7 +39,7 @@ class Subscription:
         self.to_codec()
 
     def to_codec(self) -> mqtt5.TopicFilter:
-        """The codec's form; raises ValueError for a filter that MQTT does not allow."""
+        """Return the codec's form; raises ValueError for a filter that MQTT does not allow."""
         return mqtt5.TopicFilter(
             self.topic_filter,
             max_qos=mqtt5.QoS(self.qos),
@@ -50,7 +50,9 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class SessionWill:
-    """What the broker publishes for us when the connection ends without our DISCONNECT."""
+    """The message that the broker publishes for us when the connection ends without
+    our DISCONNECT.
+    """
 
     topic: str
     payload: bytes = b""
@@ -75,7 +77,7 @@ class SessionWill:
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """How to connect, what to subscribe to, and every bound of the session.
+    """The settings of a session: the connection, the subscriptions, and every bound.
 
     `clean_start` discards the broker's old session at the first connection only; a reconnect
     always resumes. Both directions hold at most `max_buffered_bytes` (plus one read and one

@@ -35,7 +35,7 @@ Published = asyncio.Future[mqtt5.PubAckReasonCode]
 
 @dataclass(slots=True)
 class BrokerLimits:
-    """What the broker said in CONNACK about the messages that it takes."""
+    """The limits that the broker stated in CONNACK."""
 
     receive_maximum: int = 65_535
     max_packet_bytes: int | None = None
@@ -43,7 +43,7 @@ class BrokerLimits:
     retain: bool = True
 
     def objection(self, size: int, qos: int, retain: bool) -> str | None:
-        """Why the broker would not take such a packet; None if it would."""
+        """Return why the broker would not take such a packet; None if it would."""
         if self.max_packet_bytes is not None and size > self.max_packet_bytes:
             return f"packet of {size} bytes, it allows {self.max_packet_bytes}"
         if qos and not self.qos_1:
@@ -172,7 +172,9 @@ class Outgoing:
                 yield data
 
     def _next_confirmed(self, packet_id: int) -> bytes:
-        """The packet to send; empty if its publisher gave up or the broker cannot take it."""
+        """Return the packet to send; empty if its publisher gave up or the broker
+        cannot take it.
+        """
         entry = self._pending[packet_id]
         if entry.known_to_broker:
             entry.in_flight = True
@@ -207,7 +209,7 @@ class Outgoing:
             entry.published.set_result(packet.reason_code)
 
     def connection_lost(self) -> None:
-        """Nothing is in flight any more: every QoS 1 message waits again, in its order."""
+        """Put every QoS 1 message in flight back into the queue, in its order."""
         self._unsent = deque(self._pending)
         for entry in self._pending.values():
             entry.in_flight = False
@@ -216,7 +218,9 @@ class Outgoing:
         self._unsent_qos_0.clear()
 
     def connection_made(self, session_present: bool, limits: BrokerLimits) -> None:
-        """The broker answered, and said whether it knows what was sent before."""
+        """Start the messages of a new connection: the broker has said whether it knows what was
+        sent before.
+        """
         self._limits = limits
         if not session_present:
             for entry in self._pending.values():

@@ -69,7 +69,9 @@ class Backoff:
         self._random = random.Random(seed)
 
     def next_delay_s(self, lived_s: float) -> float:
-        """The delay after a connection that was ready for `lived_s` seconds (0: it never was)."""
+        """Return the delay after a connection that was ready for `lived_s` seconds (0: it never
+        was).
+        """
         if self._bound_s == 0.0 or lived_s > self._bound_s:
             self._bound_s = self._min_s
         else:
@@ -86,7 +88,7 @@ _log = logging.getLogger(__name__)
 
 
 class Session:
-    """See the module. One owner, one event loop."""
+    """One MQTT session; see the module. One owner, one event loop."""
 
     def __init__(self, address: BrokerAddress, options: SessionOptions) -> None:
         self.address = address
@@ -194,7 +196,7 @@ class Session:
             await self._arrived.wait()
 
     def acknowledge(self, messages: Iterable[Message]) -> int:
-        """The messages are dealt with: send PUBACKs, in the order of receipt, in one write.
+        """Settle messages that are dealt with: send PUBACKs, in the order of receipt, in one write.
 
         Returns how many of them count. The others were acknowledged before, or came on an older
         connection and come again. QoS 0 messages need no acknowledgement and are skipped.
@@ -319,7 +321,9 @@ class Session:
             raise ConnectionLostError(address, error) from error
 
     def _note_loss(self, error: MqttError, lived_s: float, delay_s: float) -> None:
-        """The same trouble again, without a connection between, is not worth a second warning."""
+        """Log a lost connection: a warning, unless the same trouble came before without a
+        connection between.
+        """
         is_repeated = lived_s == 0.0 and type(error) is type(self.last_error)
         level = logging.DEBUG if is_repeated else logging.WARNING
         text = "%s: %s; next attempt in %.2f s"
@@ -348,13 +352,15 @@ class Session:
         self._regulate()
 
     def _regulate(self) -> None:
-        """The one place where back-pressure is decided."""
+        """Decide about back-pressure, here and nowhere else."""
         if self._link is not None:
             held, bound = self._inbox.held_bytes, self.options.max_buffered_bytes
             self._link.regulate(full=held > bound, has_room=held <= bound * RESUME_AT)
 
     def _run_ended(self, task: asyncio.Task[None]) -> None:
-        """A defect in this package must not leave its users waiting for ever."""
+        """End the session after a defect in this package, so that its users do not
+        wait for ever.
+        """
         if not task.cancelled() and (error := task.exception()) is not None:
             self._end(error)
 

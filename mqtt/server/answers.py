@@ -51,7 +51,7 @@ def connack(
 
 
 def refusal(version: int, reason_code: int) -> bytes:
-    """A CONNACK that refuses."""
+    """Return a CONNACK that refuses."""
     if version != 5:
         return bytes((0x20, 2, 0, _RETURN_CODES.get(reason_code, 3)))
     try:
@@ -62,14 +62,16 @@ def refusal(version: int, reason_code: int) -> bytes:
 
 
 def disconnect(reason_code: int, text: str, max_packet_bytes: int) -> bytes:
-    """A DISCONNECT of version 5, with its reason in words if the client takes so long a packet."""
+    """Return a DISCONNECT of version 5, with its reason in words if the client takes so long a
+    packet.
+    """
     reason = mqtt5.DisconnectReasonCode(reason_code)
     packet = mqtt5.DisconnectPacket(reason_code=reason, reason_str=text or None).write()
     return packet if len(packet) <= max_packet_bytes else bytes((0xE0, 1, reason_code))
 
 
 def refused_publish(head: int, packet_id: bytes, reason_code: int, reason: str) -> bytes:
-    """A PUBACK or PUBREC of version 5 with a reason code."""
+    """Return a PUBACK or PUBREC of version 5 with a reason code."""
     if not reason:
         return bytes((head, 3)) + packet_id + bytes((reason_code,))
     number = int.from_bytes(packet_id, "big")
@@ -81,7 +83,7 @@ def refused_publish(head: int, packet_id: bytes, reason_code: int, reason: str) 
 
 
 def suback(version: int, packet_id: bytes, codes: list[int]) -> bytes:
-    """A SUBACK; before version 5 any refusal is 0x80."""
+    """Return a SUBACK; before version 5 any refusal is 0x80."""
     if version == 5:
         return mqtt5.SubAckPacket(
             int.from_bytes(packet_id, "big"), [mqtt5.SubAckReasonCode(code) for code in codes]
@@ -91,7 +93,7 @@ def suback(version: int, packet_id: bytes, codes: list[int]) -> bytes:
 
 
 def unsuback(version: int, packet_id: bytes, codes: list[int]) -> bytes:
-    """An UNSUBACK, which has no codes before version 5."""
+    """Return an UNSUBACK, which has no codes before version 5."""
     if version != 5:
         return b"\xb0\x02" + packet_id
     return mqtt5.UnsubAckPacket(
@@ -102,7 +104,7 @@ def unsuback(version: int, packet_id: bytes, codes: list[int]) -> bytes:
 def publish(
     version: int, topic: str, payload: bytes, correlation_data: bytes | None, packet_id: int
 ) -> bytes:
-    """A PUBLISH; packet id 0 stands for QoS 0."""
+    """Return a PUBLISH; packet id 0 stands for QoS 0."""
     if version == 5:
         qos = mqtt5.QoS.AT_LEAST_ONCE if packet_id else mqtt5.QoS.AT_MOST_ONCE
         return mqtt5.PublishPacket(

@@ -43,7 +43,7 @@ _RESERVED, _CLEAN, _WILL, _WILL_QOS, _WILL_RETAIN, _PASSWORD, _USERNAME = (
 
 
 class ClientBounds(NamedTuple):
-    """What the client takes (version 5; the older versions take everything)."""
+    """The limits of the client (version 5; the older versions take everything)."""
 
     receive_maximum: int = 65_535
     max_packet_bytes: int = 268_435_460

@@ -47,13 +47,13 @@ _FLAGS = {Packet.PUBREL: 2, Packet.SUBSCRIBE: 2, Packet.UNSUBSCRIBE: 2}
 _DUP = 0x08
 _PINGREQ = Packet.PINGREQ << 4
 _REQUEST_WEIGHT = 10
-"""A PINGREQ, and each filter of a SUBSCRIBE or UNSUBSCRIBE, counts as so many messages: no device
-needs many, and each is answered.
+"""A PINGREQ, and each filter of a SUBSCRIBE or UNSUBSCRIBE, counts as this number of messages: no
+device needs many, and each is answered.
 """
 
 
 class ServerConnection:
-    """From the first byte of a network connection to its end."""
+    """The server's state of one network connection, from its first byte to its end."""
 
     __slots__ = (
         "_bounds",
@@ -115,7 +115,7 @@ class ServerConnection:
 
     @property
     def without_message(self) -> int:
-        """What came without a message, in messages: packets of other kinds, by what they cost, and
+        """The cost of what came without a message, counted in messages: packets of other kinds, and
         messages that came again.
         """
         return self._others + self._window.repeated

@@ -1,4 +1,4 @@
-"""What a client did, as values that `ServerConnection.receive` returns."""
+"""The actions of a client, as values that `ServerConnection.receive` returns."""
 
 from typing import NamedTuple, TypeAlias
 

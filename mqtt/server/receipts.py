@@ -115,7 +115,7 @@ class Deliveries:
 
 
 def is_filter(pattern: str) -> bool:
-    """Tell whether wildcards stand where they may (MQTT 5, 4.7.1)."""
+    """Return whether wildcards stand where they may (MQTT 5, 4.7.1)."""
     levels = pattern.split("/")
     if not pattern or "#" in "".join(levels[:-1]):
         return False
@@ -123,7 +123,7 @@ def is_filter(pattern: str) -> bool:
 
 
 def matches(pattern: str, topic: str) -> bool:
-    """Tell whether a filter includes a topic."""
+    """Return whether a filter includes a topic."""
     wanted, levels = pattern.split("/"), topic.split("/")
     if wanted[-1] == "#":
         wanted.pop()

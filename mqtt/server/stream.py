@@ -37,7 +37,9 @@ _PUBLISH_HEADS = frozenset({0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x3A, 0x3B, 0x3C
 
 
 class Stream:
-    """What came and is not complete. Raises `Violation`, after which it must not be used again."""
+    """The received bytes whose packet is not complete. Raises `Violation`, after which it must not
+    be used again.
+    """
 
     __slots__ = (
         "_admit",

@@ -64,14 +64,14 @@ class Progress:
 
 
 def backup(
-    folder: Annotated[Path, typer.Argument(help="Folder to make; it must not exist yet.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to create; it must not exist yet.")],
     secret_key: Annotated[
         Path | None,
         typer.Option(help="File to write OPSC_SECRET_KEY to: keep it apart from the folder."),
     ] = None,
     data: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Back up the database of a running system.
+    """Write a backup of the database of a running system into a folder.
 
     It is that of OPSC_DATABASE_URL (a login that may read everything), else of the `opsc up` that
     runs on this machine. The key that stored webhook secrets are encrypted with is not in the
@@ -82,7 +82,7 @@ def backup(
         if target.exists():
             raise StackError(f"{target} exists already: name one that does not")
     if secret_key is not None and source.secret_key is None:
-        raise StackError("the secret key is not known here: set OPSC_SECRET_KEY")
+        raise StackError("the secret key is not known: set OPSC_SECRET_KEY")
     manifest = make_backup(source, folder)
     if secret_key is not None and source.secret_key is not None:
         _write_key(secret_key, source.secret_key)
@@ -96,7 +96,7 @@ def backup(
 
 
 def make_backup(source: Source, folder: Path) -> Manifest:
-    """Beside the folder first, then renamed."""
+    """Write a backup beside the folder, then rename it into place."""
     partial = folder.with_name(f"{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -114,7 +114,7 @@ def make_backup(source: Source, folder: Path) -> Manifest:
 
 
 def wait_for(program: Process, progress: Progress) -> None:
-    """Until the program has ended; raises PartFailed where that was not well."""
+    """Wait until the program has ended."""
     while (code := program.exit_code) is None:
         progress()
         time.sleep(_POLL_S)
@@ -156,7 +156,9 @@ def _fill(source: Source, folder: Path, programs: Programs) -> Manifest:
 def _dump(
     conn: SyncConnection, source: Source, folder: Path, programs: Programs
 ) -> dict[str, Content]:
-    """pg_dump writes while the same rows are read here; both see what this transaction sees."""
+    """Dump the database while the same rows are read here: pg_dump and this transaction share one
+    snapshot.
+    """
     row = conn.execute("SELECT pg_export_snapshot()").fetchone()
     assert row is not None  # a SELECT without FROM
     dump, log = folder / DUMP, folder / "pg_dump.log"

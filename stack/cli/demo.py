@@ -50,7 +50,7 @@ ZONE_NAMES = (
 
 @dataclass(frozen=True)
 class Summary:
-    """What was sent, what of it arrived where."""
+    """The messages that were sent, and what of them arrived where."""
 
     fixes_sent: int
     fixes_acknowledged: int
@@ -123,7 +123,7 @@ def _line(event: _Event) -> str:
 
 def demo(
     seconds: Annotated[
-        float | None, typer.Option(min=1, help="End after so long; else at Ctrl-C.")
+        float | None, typer.Option(min=1, help="End after this time; otherwise at Ctrl-C.")
     ] = None,
     data: DataDir = DEFAULT_DATA_DIR,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -192,7 +192,7 @@ def _print_sign_in(system: StackInfo, admin: Admin, zones: int) -> None:
 
 
 async def _drained(client: ApiClient, sent: Progress, log: EventLog) -> Summary:
-    """The summary, once it is good and no longer changes, or ``DRAIN_S`` have passed."""
+    """Wait for the summary: it is good and no longer changes, or ``DRAIN_S`` have passed."""
     deadline = time.monotonic() + DRAIN_S
     before = None
     while True:

@@ -48,7 +48,7 @@ COMMANDS = {
 
 
 def build(called: str | None) -> typer.Typer:
-    """The application, with the body of the called command only."""
+    """Return the application, with the body of the called command only."""
     app = typer.Typer(
         no_args_is_help=True,
         pretty_exceptions_enable=False,
@@ -79,11 +79,11 @@ def _options(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """OPS Companion: GPS telemetry and geofences."""
+    """Run OPS Companion: GPS telemetry and geofences."""
 
 
 def _not_called() -> None:
-    """Stands for a command that this call does not run."""
+    """Stand for a command that this call does not run."""
 
 
 def main() -> None:
@@ -98,7 +98,7 @@ def main() -> None:
 
 
 def _words() -> Sequence[str]:
-    """The arguments; while a shell completes a line, those that stand there already."""
+    """Return the arguments; while a shell completes a line, those that stand there already."""
     if "_OPSC_COMPLETE" not in os.environ:
         return sys.argv[1:]
     line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")

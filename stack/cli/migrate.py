@@ -18,7 +18,9 @@ from stack.servers.runtime import DEFAULT_DATA_DIR, read_stack
 
 def migrate(
     data: DataDir = DEFAULT_DATA_DIR,
-    check: Annotated[bool, typer.Option("--check", help="Only look; exit 1 if behind.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only check; exit code 1 if behind.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Bring the schema up to date.
@@ -41,5 +43,5 @@ def migrate(
 
 
 def owner_url(data_dir: Path) -> str:
-    """A login that may change the schema and make organizations."""
+    """Return a login that may change the schema and make organizations."""
     return given_database() or read_stack(data_dir).database["admin"]

@@ -30,7 +30,7 @@ from stack.servers.runtime import DEFAULT_DATA_DIR, read_stack
 from telemetry.ids import IdError, format_id, parse_id
 
 PASSWORD_BYTES = 18
-DAYS = typer.Option(min=0, max=36_500, help="Days; 0: as long as the installation keeps them.")
+DAYS = typer.Option(min=0, max=36_500, help="Days; 0: the setting of the installation.")
 _WORDS = {True: "true", False: "false", None: "as the installation"}
 PLANS: tuple[PlanName, ...] = ("starter", "team", "unlimited")
 
@@ -41,7 +41,7 @@ org = typer.Typer(help="Organizations.", no_args_is_help=True)
 
 
 class Admin(NamedTuple):
-    """What the first admin of an organization signs in with."""
+    """The sign-in of an organization's first admin."""
 
     organization_id: str
     email: str
@@ -50,13 +50,13 @@ class Admin(NamedTuple):
 
 @org.callback()
 def _organizations() -> None:  # pyright: ignore[reportUnusedFunction]
-    """Organizations."""
+    """Create, list, change and delete organizations."""
 
 
 @org.command("create")
 def create(
     name: Annotated[str, typer.Option(help="Name of the organization.")],
-    email: Annotated[str, typer.Option(help="E-mail address of its first admin.")],
+    email: Annotated[str, typer.Option(help="E-mail address of the first admin.")],
     plan: Annotated[str, typer.Option(help="starter, team or unlimited.")] = "unlimited",
     addon: Annotated[bool, typer.Option("--addon", help="With the API add-on.")] = False,
     data: DataDir = DEFAULT_DATA_DIR,
@@ -111,7 +111,7 @@ def set_retention(
 
 @org.command("list")
 def show_list(data: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
-    """All organizations, the oldest first."""
+    """List all organizations, the oldest first."""
     rows = asyncio.run(_listing(database_url(data)))
     if as_json:
         print(json.dumps([_described(row) for row in rows]))
@@ -121,7 +121,7 @@ def show_list(data: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None
         created = row.created_at.isoformat(timespec="seconds")
         print(f"{format_id('org', row.id)}  {created}  {row.plan}{addon}  {row.name}")
     if not rows:
-        print("no organizations yet; make one with `opsc org create`")
+        print("no organizations yet; create one with `opsc org create`")
 
 
 @org.command("delete")
@@ -139,13 +139,13 @@ def delete_one(
     org_id, url = read_org_id(organization), database_url(data)
     name = asyncio.run(name_of(url, org_id))
     if not yes and typer.prompt(f"To delete it, type its name ({name})", err=True) != name:
-        raise StackError("that is not its name; nothing is deleted")
+        raise StackError("this is not the organization's name; nothing is deleted")
     asyncio.run(delete(url, org_id, say))
     _show({"organization_id": organization, "name": name, "deleted": True}, as_json)
 
 
 def read_org_id(organization: str) -> UUID:
-    """The argument as an id; wrong usage where it is none."""
+    """Return the argument as an id; wrong usage where it is none."""
     try:
         return parse_id("org", organization)
     except IdError as error:
@@ -218,7 +218,9 @@ async def _listing(url: str) -> list[Organization]:
 
 
 def database_url(data_dir: Path) -> str:
-    """OPSC_DATABASE_URL (a login as opsc_owner or a superuser), else that of the running `up`."""
+    """Return OPSC_DATABASE_URL (a login as opsc_owner or a superuser), else the address of the
+    running `up`.
+    """
     return given_database() or read_stack(data_dir).database["opsc_owner"]
 
 

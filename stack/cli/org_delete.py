@@ -1,5 +1,5 @@
-"""Deletes an organization, step by step (`db.resources.organization_removal`), while the system
-runs.
+"""The deletion of an organization, step by step (`db.resources.organization_removal`), while the
+system runs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SAID_EVERY_ROWS = 1_000_000
 
 
 async def name_of(url: str, org_id: UUID) -> str:
-    """The organization's name. Raises StackError where there is none."""
+    """Return the organization's name. Raises StackError where there is none."""
     try:
         async with await connect(url, "opsc org delete", LIMITS) as conn, _acting(conn, org_id):
             name = await removal.name_of(conn)
@@ -38,14 +38,14 @@ async def name_of(url: str, org_id: UUID) -> str:
 
 
 async def delete(url: str, org_id: UUID, say: Say) -> int:
-    """Removes all that belongs to it; returns how many rows went in pieces. May be repeated."""
+    """Remove all that belongs to it; returns how many rows went in pieces. May be repeated."""
     name = format_id("org", org_id)
     try:
         async with await connect(url, "opsc org delete", LIMITS) as conn:
             async with _acting(conn, org_id):
                 await removal.retire(conn)
                 tracker_ids = await removal.trackers(conn)
-            say(f"nobody gets in any more, {len(tracker_ids):,} trackers are revoked")
+            say(f"users are locked out, {len(tracker_ids):,} trackers are revoked")
             await asyncio.sleep(SETTLE_S)
             rows = await _remove_in_pieces(conn, org_id, tracker_ids, say)
             async with _acting(conn, org_id):
@@ -83,7 +83,7 @@ async def _remove_in_pieces(
 
 @asynccontextmanager
 async def _acting(conn: Connection, org_id: UUID) -> AsyncIterator[None]:
-    """A transaction for the organization, as the owner of all tables."""
+    """Provide a transaction for the organization, as the owner of all tables."""
     async with conn.transaction():
         await conn.execute("SET LOCAL ROLE opsc_owner")
         await act_for(conn, org_id)

@@ -32,19 +32,23 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RowId = Annotated[str, typer.Argument(metavar="ID", help="qua_...")]
 
 quarantine = typer.Typer(
-    help="Refused messages that belong to no organization.", no_args_is_help=True
+    help="Inspect or re-process rejected messages from unknown trackers.", no_args_is_help=True
 )
 
 
 @quarantine.command("list")
 def show_list(
-    reason: Annotated[Reason | None, typer.Option(help="Only those of one reason.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
-    offset: Annotated[int, typer.Option(min=0, help="Leave out the first so many.")] = 0,
+    reason: Annotated[
+        Reason | None, typer.Option(help="List only messages rejected for this reason.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="The most messages to list.")] = 50,
+    offset: Annotated[
+        int, typer.Option(min=0, help="Leave out this many of the first messages.")
+    ] = 0,
     data: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
-    """The last received first."""
+    """List rejected messages, the last received first."""
     wanted = QuarantineFilter(reason=reason)
 
     async def work(conn: Connection) -> list[Quarantined]:
@@ -58,7 +62,7 @@ def show_list(
         seen = row.last_received_at.isoformat(timespec="seconds")
         print(f"{format_id('qua', row.id)}  {seen}  {row.reason}  x{row.seen}  {row.topic!r}")
     if not rows:
-        print("nothing in quarantine without an organization")
+        print("no rejected messages from unknown trackers")
 
 
 @quarantine.command("show")
@@ -70,7 +74,7 @@ def show(
     data: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
-    """One message, and why it was refused."""
+    """Show one message, and why it was rejected."""
     wanted = _parsed(row_id)
 
     async def work(conn: Connection) -> tuple[Quarantined | None, bytes | None]:
@@ -94,7 +98,7 @@ def show(
 
 @quarantine.command("release")
 def release(row_id: RowId, data: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
-    """Have a message judged again by ingest, as if it arrived now."""
+    """Release a message: ingest judges it again, as if it arrived now."""
     wanted = _parsed(row_id)
     _report(row_id, _run(data, lambda conn: quarantine_list.release(conn, wanted)), as_json)
 
@@ -107,7 +111,7 @@ def drop(row_id: RowId, data: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = Fals
 
 
 def _run(data_dir: Path, work: Callable[[Connection], Awaitable[_RESULT]]) -> _RESULT:
-    """`work` in one transaction as opsc_owner, who sees what has no organization."""
+    """Run `work` in one transaction as opsc_owner, who sees rows without an organization."""
 
     async def connected() -> _RESULT:
         connection = await connect(database_url(data_dir), "opsc quarantine")

@@ -80,7 +80,7 @@ def replay(
         str | None,
         typer.Option(
             metavar="KIND",
-            help=f"Kind of zones that have none: {', '.join(DEFAULT_ALERTS)}. \\[{DEFAULT_KIND}]",
+            help=f"Kind of zones without a kind: {', '.join(DEFAULT_ALERTS)}. \\[{DEFAULT_KIND}]",
         ),
     ] = None,
     unsorted: Annotated[
@@ -95,11 +95,11 @@ def replay(
         bool, typer.Option("--json", help="The summary on stderr as one JSON object.")
     ] = False,
     exit_buffer_m: Annotated[
-        float, _rule("Left only when farther outside than this.", _DEFAULT.exit_buffer_m)
+        float, _rule("A visit ends only farther outside than this.", _DEFAULT.exit_buffer_m)
     ] = _DEFAULT.exit_buffer_m,
     accuracy_clamp_m: Annotated[
         float,
-        _rule("A fix's accuracy widens that by at most this.", _DEFAULT.accuracy_clamp_m),
+        _rule("The most that a fix's accuracy adds to that.", _DEFAULT.accuracy_clamp_m),
     ] = _DEFAULT.accuracy_clamp_m,
     coarse_accuracy_m: Annotated[
         float,
@@ -109,16 +109,16 @@ def replay(
         ),
     ] = _DEFAULT.coarse_accuracy_m,
     enter_confirm_fixes: Annotated[
-        int, _rule("So many fixes inside make an enter.", _DEFAULT.enter_confirm_fixes)
+        int, _rule("How many fixes inside make an enter.", _DEFAULT.enter_confirm_fixes)
     ] = _DEFAULT.enter_confirm_fixes,
     exit_confirm_fixes: Annotated[
-        int, _rule("So many fixes outside make an exit.", _DEFAULT.exit_confirm_fixes)
+        int, _rule("How many fixes outside make an exit.", _DEFAULT.exit_confirm_fixes)
     ] = _DEFAULT.exit_confirm_fixes,
     enter_confirm_seconds: Annotated[
-        float, _rule("Inside for so long makes an enter.", _DEFAULT.enter_confirm_seconds)
+        float, _rule("How long inside makes an enter.", _DEFAULT.enter_confirm_seconds)
     ] = _DEFAULT.enter_confirm_seconds,
     exit_confirm_seconds: Annotated[
-        float, _rule("Outside for so long makes an exit.", _DEFAULT.exit_confirm_seconds)
+        float, _rule("How long outside makes an exit.", _DEFAULT.exit_confirm_seconds)
     ] = _DEFAULT.exit_confirm_seconds,
     max_gap_seconds: Annotated[
         float,
@@ -128,10 +128,14 @@ def replay(
         ),
     ] = _DEFAULT.max_gap_seconds,
     pass_min_m: Annotated[
-        float, _rule("Passing through at least this long counts.", _DEFAULT.pass_min_m)
+        float,
+        _rule(
+            "The least length of the way inside that counts as passing through.",
+            _DEFAULT.pass_min_m,
+        ),
     ] = _DEFAULT.pass_min_m,
     dwell_seconds: Annotated[
-        float | None, _rule("A visit this long gives one dwell.", _DEFAULT.dwell_seconds)
+        float | None, _rule("A visit of this length gives one dwell.", _DEFAULT.dwell_seconds)
     ] = _DEFAULT.dwell_seconds,
     close_after_silence_seconds: Annotated[
         float | None,
@@ -142,7 +146,10 @@ def replay(
         _rule("A visit with a higher speed gives one overspeed.", _DEFAULT.speed_limit_mps),
     ] = _DEFAULT.speed_limit_mps,
     max_speed_mps: Annotated[
-        float, typer.Option(min=0, help="A fix reached faster from the one before is suspect.")
+        float,
+        typer.Option(
+            min=0, help="A fix that was reached faster from the last good one is suspect."
+        ),
     ] = MAX_SPEED_MPS,
     max_accuracy_m: Annotated[
         float, typer.Option(min=0, help="A fix of a worse stated accuracy changes nothing.")
@@ -207,7 +214,7 @@ def replay(
 def _run(
     plan: ReplayPlan, target: Callable[[], TransitionFile], map_out: Path | None
 ) -> Replayed | None:
-    """None where the reader of stdout has seen enough."""
+    """Run the replay; None where the reader of stdout has seen enough."""
     began = time.perf_counter()
     try:
         with replay_view(plan.trace.size_bytes) as view:

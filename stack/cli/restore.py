@@ -52,12 +52,15 @@ _ANY_PORT = 0
 
 
 def restore(
-    folder: Annotated[Path, typer.Argument(help="Folder that `opsc backup` made.")],
+    folder: Annotated[Path, typer.Argument(help="Folder that `opsc backup` wrote.")],
     secret_key: Annotated[
         Path | None, typer.Option(help="File with OPSC_SECRET_KEY, as `opsc backup` wrote it.")
     ] = None,
     without_secret_key: Annotated[
-        bool, typer.Option("--without-secret-key", help="Give stored webhook secrets up.")
+        bool,
+        typer.Option(
+            "--without-secret-key", help="Restore without the key: stored webhook secrets are lost."
+        ),
     ] = False,
     data: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
@@ -88,7 +91,7 @@ def restore(
 
 
 def _check_schema(manifest: Manifest) -> None:
-    """Raises StackError where this version does not know what was done to the schema."""
+    """Raise StackError where this version does not know what was done to the schema."""
     try:
         migrate.missing({m.version: (m.name, m.sha256) for m in manifest.migrations})
     except migrate.MigrationError as error:
@@ -96,7 +99,7 @@ def _check_schema(manifest: Manifest) -> None:
 
 
 def _key(data_dir: Path, file: Path | None) -> str | None:
-    """From the file, the data folder or the environment, whichever has one first.
+    """Return the key from the file, the data folder or the environment, whichever has one first.
 
     For a database elsewhere the environment goes first: the folder may be of another system.
     """
@@ -127,7 +130,7 @@ def _check_key(manifest: Manifest, key: str | None, *, is_given_up: bool) -> Non
 def _restore_own(
     data_dir: Path, key: str | None, folder: Path, manifest: Manifest, programs: Programs
 ) -> None:
-    """Into a server of our own, which runs as long as this takes."""
+    """Restore into a server of our own, which runs as long as this takes."""
     with (
         sole_owner(data_dir),
         _own_server(data_dir, programs) as server,
@@ -158,7 +161,9 @@ def _own_server(data_dir: Path, programs: Programs) -> Iterator[Postgres]:
 
 
 def _restore_into(url: str, folder: Path, manifest: Manifest, programs: Programs) -> None:
-    """All or nothing. Raises StackError where the database is not empty, or not the same then."""
+    """Restore all or nothing. Raises StackError where the database is not empty, or not the same
+    then.
+    """
     with database_contents.open_for_reading(url) as conn:
         _check_empty(conn, f"the database {conn.info.dbname}")
         _check_timescaledb(conn, manifest)
@@ -192,7 +197,7 @@ def _check_timescaledb(conn: SyncConnection, manifest: Manifest) -> None:
 
 
 def _bootstrap(url: str) -> None:
-    """Makes the roles and extensions, which belong to the server and are in no dump."""
+    """Create the roles and extensions, which belong to the server and are in no dump."""
     try:
         migrate.bootstrap(url)
     except migrate.MigrationError as error:
@@ -216,10 +221,10 @@ def _run_pg_restore(conn: SyncConnection, url: str, folder: Path, programs: Prog
 
 
 def _compare(conn: SyncConnection, manifest: Manifest) -> None:
-    """Raises StackError where a row is not as it was."""
+    """Raise StackError where a row is not as it was."""
     found = contents(conn, Progress(lambda rows: f"{rows:,} of {manifest.rows:,} rows compared"))
     if wrong := differences(manifest.tables, found):
-        raise StackError("what was restored is not what was backed up:\n" + "\n".join(wrong))
+        raise StackError("the restored rows differ from the backup:\n" + "\n".join(wrong))
 
 
 def _is_there(conn: SyncConnection, database: str) -> bool:

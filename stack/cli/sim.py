@@ -58,13 +58,15 @@ def sim(
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option(min=0.001, max=1000, help=f"Fixes a second and vehicle. [{RATE_HZ:g}]"),
+        typer.Option(min=0.001, max=1000, help=f"Fixes per second and vehicle. [{RATE_HZ:g}]"),
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(min=0.1, max=86_400, help=f"How long they drive. [{SECONDS:g}]"),
+        typer.Option(min=0.1, max=86_400, help=f"How long the vehicles drive. [{SECONDS:g}]"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same tracks.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed; the same seed gives the same tracks.")
+    ] = 1,
     replay: Annotated[
         Path | None, typer.Option(help="Send a trace file (.csv, .csv.gz) instead.")
     ] = None,
@@ -76,7 +78,7 @@ def sim(
     ] = False,
     zones: Annotated[
         Path | None,
-        typer.Option(help="GeoJSON zones, or a lone one (.gz); else 20 on the trackers' way."),
+        typer.Option(help="GeoJSON zones, or one zone (.gz) [20 zones on the trackers' way]."),
     ] = None,
     rules: Annotated[
         RuleSet | None,
@@ -90,12 +92,12 @@ def sim(
         typer.Option(
             min=0,
             max=1000,
-            help=f"Zones drawn, moved, deleted, trackers taken off meanwhile. [{EDITS}; 0 without"
+            help=f"Changes of zones and trackers during the run. [{EDITS}; 0 without"
             " --verify, with --zones, where fixes come late, and elsewhere]",
         ),
     ] = None,
     payload_format: Annotated[
-        PayloadFormat, typer.Option("--format", help="How messages are written.")
+        PayloadFormat, typer.Option("--format", help="Format of the messages.")
     ] = PayloadFormat.JSON,
     batch: Annotated[int, typer.Option(min=1, max=1000, help="Fixes in one message.")] = 1,
     faults: Annotated[
@@ -103,26 +105,33 @@ def sim(
         typer.Option(metavar="NAME=AMOUNT,...", help=f"Faults of devices: {', '.join(FAULTS)}."),
     ] = None,
     qos: Annotated[
-        Qos, typer.Option(help="Of the messages; mixed: a third of the trackers each.")
+        Qos, typer.Option(help="QoS of the messages; mixed: a third of the trackers each.")
     ] = Qos.AT_LEAST_ONCE,
     mqtt: Annotated[
         Version, typer.Option(help="Version of MQTT; mixed: a third of the trackers each.")
     ] = Version.V5,
     receipts: Annotated[
-        bool, typer.Option("--receipts", help="Trackers keep messages until their receipts.")
+        bool, typer.Option("--receipts", help="Let trackers keep messages until their receipts.")
     ] = False,
     resend_seconds: Annotated[
-        float, typer.Option(min=0.1, help="A message without its receipt is sent again after this.")
+        float,
+        typer.Option(min=0.1, help="Seconds after which a message without receipt is sent again."),
     ] = RESEND_S,
     connections: Annotated[
         int,
-        typer.Option(min=1, max=MAX_CONNECTIONS, help="At a time; trackers beyond take turns."),
+        typer.Option(
+            min=1, max=MAX_CONNECTIONS, help="Most connections at a time; more trackers take turns."
+        ),
     ] = MAX_CONNECTIONS,
     ramp: Annotated[
-        float, typer.Option(min=0, help="Trackers come in one after the other over these seconds.")
+        float,
+        typer.Option(min=0, help="Seconds over which the trackers connect one after the other."),
     ] = 0.0,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Hold what comes out against what was sent.")
+        bool,
+        typer.Option(
+            "--verify", help="Compare what is stored and sent by webhooks with what was sent."
+        ),
     ] = False,
     webhook_url: Annotated[
         str | None,
@@ -132,25 +141,27 @@ def sim(
     ] = None,
     webhook_port: Annotated[
         int,
-        typer.Option(min=0, max=65_535, help="Loopback port that takes webhooks; 0: a free one."),
+        typer.Option(
+            min=0, max=65_535, help="Loopback port that receives webhooks; 0: a free one."
+        ),
     ] = 0,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave what the run made in the system.")
+        bool, typer.Option("--keep", help="Keep what the run created in the system.")
     ] = False,
     out: Annotated[
         Path | None,
         typer.Option(help=f"Write the figures of each second: {', '.join(FIGURES_SUFFIXES)}."),
     ] = None,
     drain_seconds: Annotated[
-        float, typer.Option(min=0, help="How long the system may take to work off the run.")
+        float, typer.Option(min=0, help="The longest time to wait for the system after the run.")
     ] = 600.0,
     data: DataDir = DEFAULT_DATA_DIR,
     api_url: Annotated[
-        str | None, typer.Option(envvar="OPSC_API_URL", help="A system elsewhere.")
+        str | None, typer.Option(envvar="OPSC_API_URL", help="URL of a system elsewhere.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Simulated trackers over real MQTT; exit code 1 on any loss, duplicate or wrong event.
+    """Run simulated trackers over real MQTT; exit code 1 on any loss, duplicate or wrong event.
 
     Ends with PASS, or FAIL and why. What it made in the system is taken away afterwards.
     """
@@ -235,7 +246,7 @@ def _faults(text: str | None, payload_format: PayloadFormat) -> Faults:
 
 
 def _refuse_deadlines(rules: RuleSet | None, edits: int | None, zones: Sequence[SimZone]) -> None:
-    """Fixes come late: what deadlines and edits make of them depends on which comes first."""
+    """Refuse deadlines together with late fixes: the outcome would depend on which comes first."""
     timed = [zone.external_id for zone in zones if zone.is_timed]
     if timed:
         told = f"zone {timed[0]} has deadlines or hours"
@@ -304,7 +315,7 @@ async def _simulated(scenario: Scenario, wanted: Wanted, where: Where) -> Outcom
 
 
 async def _cancel_when_told_again(stop: asyncio.Event, run: asyncio.Task[Outcome]) -> None:
-    """The first Ctrl-C ends the sending, the second one what follows, the third one everything."""
+    """Count Ctrl-C: the first ends the sending, the second what follows, the third everything."""
     await stop.wait()
     loop = asyncio.get_running_loop()
 
@@ -316,7 +327,7 @@ async def _cancel_when_told_again(stop: asyncio.Event, run: asyncio.Task[Outcome
 
 
 def _refuse_too_many(connections: int) -> None:
-    """Raises StackError where this process may not hold so many connections."""
+    """Raise StackError where this process may not hold this many connections."""
     may_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if connections + _OTHER_FILES > may_open:
         raise StackError(
@@ -327,7 +338,9 @@ def _refuse_too_many(connections: int) -> None:
 
 
 async def _end_at_once_when_told_again(stop: asyncio.Event) -> None:
-    """The first Ctrl-C ends the sending; what was sent is verified, unless a second one comes."""
+    """Count Ctrl-C: the first ends the sending, and what was sent is verified; the second ends
+    everything.
+    """
     await stop.wait()
     asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
 

@@ -35,7 +35,9 @@ EMAIL = "admin@sim.example"
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Which system: that of a data folder, or the one at a URL. keep: what a run makes stays."""
+    """The system to send to: that of a data folder, or the one at a URL. keep: what a run makes
+    stays.
+    """
 
     data_dir: Path
     api_url: str | None
@@ -45,7 +47,7 @@ class Where:
 
 @asynccontextmanager
 async def target_of(where: Where) -> AsyncIterator[Target]:
-    """The system, ready for one run."""
+    """Provide the system, ready for one run."""
     if where.api_url:
         async with _elsewhere(where, where.api_url) as target:
             yield target
@@ -88,13 +90,13 @@ async def _at_home(where: Where) -> AsyncIterator[Target]:
             )
     finally:
         if not where.keep:
-            say("deleting the organization of this run; --keep would leave it")
+            say("deleting the organization of this run; use --keep to keep it")
             await delete(owner_url, org_id, say)
 
 
 def _tell(troubles: list[str]) -> None:
     if troubles:
-        say(f"{len(troubles):,} things of the run could not be taken away: {troubles[0]}")
+        say(f"{len(troubles):,} things of the run could not be deleted: {troubles[0]}")
 
 
 def _is_loopback(url: str) -> bool:

@@ -40,7 +40,7 @@ class PartState:
 
 
 class _Page(msgspec.Struct):
-    """What /readyz answers; `detail` where it is a problem of the API."""
+    """The answer of /readyz; `detail` where it is a problem of the API."""
 
     status: str | int
     warnings: list[str] = []
@@ -51,7 +51,7 @@ def status(
     data: DataDir = DEFAULT_DATA_DIR,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """What runs on this data folder; exit code 1 where a part is not well or nothing runs."""
+    """Show what runs on this data folder; exit code 1 where a part is not well or nothing runs."""
     try:
         system = read_stack(data)
     except NotRunning as nothing:
@@ -67,7 +67,7 @@ def status(
 
 
 async def _vital_signs(system: StackInfo) -> VitalSigns | str:
-    """The figures of the database, or why it cannot be asked."""
+    """Return the figures of the database, or why it cannot be asked."""
     try:
         async with asyncio.timeout(TIMEOUT_S):
             # As ingest, which sees all organizations.
@@ -105,7 +105,7 @@ def _listens(url: str) -> str:
 
 
 def _readiness(url: str, tls: ssl.SSLContext | None) -> tuple[bool, str]:
-    """Whether a role says that it can do its work, and what else it says."""
+    """Return whether a role says that it can do its work, and what else it says."""
     try:
         try:
             with urllib.request.urlopen(url, timeout=TIMEOUT_S, context=tls) as answer:

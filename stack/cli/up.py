@@ -18,7 +18,7 @@ from stack.servers.system import Stack, running_stack
 
 
 def described(stack: Stack) -> str:
-    """One line per part with its address, then which ports and folders are in use."""
+    """Return one line per part with its address, then which ports and folders are in use."""
     addresses = {name: part.address for name, part in stack.parts.items()}
     addresses |= {"listener": stack.broker_url, "api": stack.api_url}
     if stack.broker_tls_url is not None:
@@ -34,7 +34,9 @@ def described(stack: Stack) -> str:
 
 
 def next_steps(stack: Stack) -> str:
-    """Lines to paste into another terminal: addresses, an organization, simulated trackers."""
+    """Return lines to paste into another terminal: addresses, an organization,
+    simulated trackers.
+    """
     opsc, data = _command(), _data_option(stack.data_dir)
     variables = f"API={stack.api_url} BROKER={stack.broker_url}"
     if stack.certificate is not None:
@@ -48,7 +50,7 @@ def next_steps(stack: Stack) -> str:
 
 
 def _command() -> str:
-    """How this program was called, where its name alone would not find it."""
+    """Return how this program was called, where its name alone would not find it."""
     return "opsc" if shutil.which("opsc") == sys.argv[0] else shlex.quote(sys.argv[0])
 
 
@@ -82,7 +84,7 @@ async def _up(data_dir: Path, tls: bool) -> None:
 
 
 def say(text: str) -> None:
-    """Progress goes to stderr: stdout is for results. A full disk behind it ends nothing."""
+    """Print progress to stderr: stdout is for results. A full disk behind it ends nothing."""
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 

@@ -27,7 +27,9 @@ from telemetry.ids import format_id
 
 T = TypeVar("T")
 
-user = typer.Typer(help="Users of an organization.", no_args_is_help=True)
+user = typer.Typer(
+    help="List the users of an organization and reset passwords.", no_args_is_help=True
+)
 
 
 @user.command("list")
@@ -36,7 +38,7 @@ def show_list(
     data: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
-    """Everybody who may sign in, or might once: the oldest first."""
+    """List everybody who may sign in, or might once: the oldest first."""
     found = _run(data, read_org_id(organization), users.all_of_tenant)
     rows = [_described(row) for row in found]
     if as_json:
@@ -74,7 +76,7 @@ def reset_password(
 
 
 def _run(data_dir: Path, org_id: UUID, work: Callable[[Connection], Awaitable[T]]) -> T:
-    """`work` in one transaction for the organization, as opsc_owner."""
+    """Run `work` in one transaction for the organization, as opsc_owner."""
 
     async def connected() -> T:
         connection = await connect(database_url(data_dir), "opsc user")

@@ -44,7 +44,7 @@ class EventTypes:
         self._type_of = lru_cache(_REMEMBERED)(self._type)
 
     def of(self, found: NDArray[np.void]) -> list[str]:
-        """For each of TRANSITION_DTYPE, (n,): the type of its event, "" for none.
+        """Return for each of TRANSITION_DTYPE, (n,), the type of its event, "" for none.
 
         Asked once for those that are alike: hours begin and end on full minutes.
         """
@@ -93,7 +93,7 @@ class DeviceFilters:
                 self._filters.setdefault(device, []).append(number)
 
     def applied(self, index: ZoneIndex) -> ZoneIndex:
-        """The index with the filters of all devices met so far; itself where it has them."""
+        """Return the index with the filters of all devices met so far; itself where it has them."""
         if not self._filters:
             return index
         before = len(self._rows)
@@ -106,7 +106,7 @@ class DeviceFilters:
         return index.with_filters(np.array(self._rows, FILTER_DTYPE))
 
     def of_nobody(self) -> list[int]:
-        """The filters that let through none of the devices that were met."""
+        """Return the filters that let through none of the devices that were met."""
         return sorted(set(range(self._count)) - {number for number, *_ in self._rows})
 
 
@@ -114,7 +114,7 @@ _DECIMALS_BETWEEN = 9  # a tenth of a millimetre
 
 
 class Judge:
-    """Judges the fixes of a trace, portion by portion. ids: the devices, by tracker; grows.
+    """The evaluator of a trace, portion by portion. ids: the devices, by tracker; grows.
 
     schedule_starts: see `stack.replay.schedule_starts`; those of the zones unless given.
     """
@@ -143,7 +143,8 @@ class Judge:
             tally.events.update({BREACH: 0, DWELL: 0, OVERSPEED: 0})
 
     def judge(self, rows: NDArray[np.void], *, ended: bool) -> NDArray[np.void]:
-        """The transitions (TRANSITION_DTYPE) that `rows` (TRACE_DTYPE) make, as they are found.
+        """Return the transitions (TRANSITION_DTYPE) that `rows` (TRACE_DTYPE) make, as they are
+        found.
 
         ended: no fix of their devices comes after them, so what falls due by now is found too; but
         no hours begin for a device after its last fix, for they begin without end.
@@ -161,7 +162,9 @@ class Judge:
         return found
 
     def fixes_at_once(self, rows: NDArray[np.void]) -> int:
-        """How many of `rows`, from the first on, to judge together: bounds what they may give."""
+        """Return how many of `rows`, from the first on, to judge together: bounds what they may
+        give.
+        """
         count = len(rows)
         while count > 1:
             devices = len(np.unique(rows["tracker"][:count]))
@@ -171,7 +174,7 @@ class Judge:
         return count
 
     def _time_of(self, rows: NDArray[np.void]) -> tuple[int, int]:
-        """From the last fixes before `rows` to the last of them, microseconds."""
+        """Return the time from the last fixes before `rows` to the last of them, microseconds."""
         last_us = int(rows["time_us"].max(initial=NO_TIMERS_US))
         first_us = int(rows["time_us"].min(initial=last_us))
         assets = self._state.assets
@@ -186,7 +189,7 @@ class Judge:
         self._tally.suspect += int(np.count_nonzero(evaluation.suspect)) - len(evaluation.healed)
 
     def written(self, found: NDArray[np.void]) -> TransitionRows:
-        """TRANSITION_DTYPE as they are written out; counts them."""
+        """Return TRANSITION_DTYPE as they are written out, and count them."""
         names = [Transition(number).word for number in found["transition"].tolist()]
         events = self._events.of(found)
         self._tally.transitions.update(names)
@@ -206,13 +209,13 @@ class Judge:
         )
 
     def zones_of_nobody(self) -> list[str]:
-        """The zones that bear on none of the devices that were met."""
+        """Return the zones that bear on none of the devices that were met."""
         entry = self._index.arrays.entry
         idle = entry["zone"][np.isin(entry["filter"], self._filters.of_nobody())]
         return [self._zone_ids[zone] for zone in idle.tolist()]
 
     def _has_been_in(self, found: NDArray[np.void]) -> NDArray[np.bool_]:
-        """Whether a visit goes on or ends with the transition, (n,)."""
+        """Return whether a visit goes on or ends with the transition, (n,)."""
         stays = found["transition"] != Transition.ENTER
         hours = np.flatnonzero(found["transition"] == Transition.SCHEDULE)
         stays[hours] = self._tells_of_inside[found["zone"][hours]]
@@ -220,14 +223,18 @@ class Judge:
 
 
 def _tidied(found: NDArray[np.void], column: str) -> NDArray[np.float64]:
-    """Degrees: of a fix as they are, of a place between two without the noise of reckoning."""
+    """Return degrees: of a fix as they are, of a place between two without the noise
+    of reckoning.
+    """
     degrees = found[column]
     is_between = found["inferred"] == Inferred.SEGMENT
     return np.where(is_between, np.round(degrees, _DECIMALS_BETWEEN), degrees)
 
 
 def _joined(evaluations: Iterator[Evaluation]) -> tuple[Evaluation, NDArray[np.void]]:
-    """One evaluation, and the transitions of all of them, which differ in their starts alone."""
+    """Return one evaluation, and the transitions of all of them, which differ in their starts
+    alone.
+    """
     evaluation = next(evaluations)
     found = [evaluation.transitions]
     for again in evaluations:

@@ -25,7 +25,7 @@ _DECIMALS = 6  # of degrees: a tenth of a metre
 
 
 def map_page(title: str, zones: Sequence[ZoneFeature], sample: MapSample, summary: str) -> str:
-    """The page. summary: a text shown with it."""
+    """Return the page. summary: a text shown with it."""
     drawn = list(zones[:MAX_ZONES])
     notes = sample.notes()
     if len(zones) > len(drawn):
@@ -54,12 +54,14 @@ def map_page(title: str, zones: Sequence[ZoneFeature], sample: MapSample, summar
 
 
 def _embedded(data: Mapping[str, Any]) -> str:
-    """JSON that may stand in a script element."""
+    """Encode JSON that may stand in a script element."""
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _track(track: Track) -> dict[str, Any]:
-    """Each time is the milliseconds since the one before, to be short; the first since 1970."""
+    """Return a track in which each time is the milliseconds since the one before, to be short; the
+    first since 1970.
+    """
     time_ms = track.time_us // 1000
     return {
         "id": track.device_id,
@@ -82,7 +84,7 @@ def _zone(zone: ZoneFeature, stride: int, breaches: int) -> dict[str, Any]:
 
 
 def _lines(geometry: Mapping[str, Any]) -> list[Any]:
-    """Every ring, line or lone point of a geometry that was accepted as a zone."""
+    """Return every ring, line or lone point of a geometry that was accepted as a zone."""
     coordinates = geometry["coordinates"]
     kind = geometry["type"]
     if kind == "Point":
@@ -94,7 +96,7 @@ def _lines(geometry: Mapping[str, Any]) -> list[Any]:
 
 
 def _line(positions: Sequence[Sequence[float]], stride: int) -> list[float]:
-    """lon, lat, lon, lat...; longitudes go on past 180 degrees where the line does."""
+    """Return lon, lat, lon, lat...; longitudes go on past 180 degrees where the line does."""
     line = np.array([position[:2] for position in positions], np.float64)
     # a step of exactly 360 degrees runs along its parallel
     whole_turn = np.abs(np.diff(line[:, 0], prepend=line[0, 0])) == 360
@@ -106,7 +108,7 @@ def _line(positions: Sequence[Sequence[float]], stride: int) -> list[float]:
 
 
 def _round_the_pole(line: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A ring that winds round the axis, closed by way of the pole that it holds."""
+    """Return a ring that winds round the axis, closed by way of the pole that it holds."""
     (first, at), (last, end) = line[0], line[-1]
     if at != end or abs(last - first) != 360:
         return line

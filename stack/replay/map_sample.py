@@ -1,4 +1,5 @@
-"""What of a replay is drawn: every fix and transition of a short one, every so-and-so-many-th else.
+"""The sample of a replay that a map draws: every fix and transition of a short one, every
+so-and-so-many-th else.
 
 Bounded: where there are more than MAX_POINTS fixes (MAX_TRANSITIONS transitions), every second one
 that was kept is dropped, and from then on only every second one is kept. One device may be chosen:
@@ -41,7 +42,7 @@ class _Thinned(Generic[Kept]):
         self.stride = 1
 
     def places(self, count: int) -> range:
-        """Which of the next `count` items are to be kept; they must then be given to `keep`."""
+        """Choose which of the next `count` items to keep; they must then be given to `keep`."""
         first = -self.offered % self.stride
         self.offered += count
         return range(first, count, self.stride)
@@ -74,7 +75,7 @@ class DrawnTransition:
 
 
 class Track(NamedTuple):
-    """What is drawn of one device, in order of time.
+    """The drawn track of one device, in order of time.
 
     places: lon and lat in degrees, (n, 2); longitudes go on past 180 degrees where the device does.
     time_us: (n,), since 1970.
@@ -86,7 +87,9 @@ class Track(NamedTuple):
 
 
 class MapSample:
-    """Gathers what is drawn while a replay runs. chosen: the id of a device that is not thinned."""
+    """The sample that a map draws, gathered while a replay runs. chosen: the id of a device that is
+    not thinned.
+    """
 
     def __init__(
         self,
@@ -109,7 +112,7 @@ class MapSample:
         return self._chosen is None or self._chosen in self._ids
 
     def add_fixes(self, rows: NDArray[np.void], ids: Sequence[str]) -> None:
-        """rows: TRACE_DTYPE. ids: the devices, by tracker; grows."""
+        """Add fixes. ids: the devices, by tracker; grows."""
         self._ids = ids
         for start in range(0, len(rows), _AT_ONCE):  # few at once, before they are thinned
             some = rows[start : start + _AT_ONCE]
@@ -134,7 +137,7 @@ class MapSample:
             kept.keep(_drawn(rows, chosen[places.start :: places.step].tolist()))
 
     def tracks(self) -> list[Track]:
-        """The devices' tracks, by device id."""
+        """Return the devices' tracks, by device id."""
         points = [*self._points.kept, *self._chosen_points.kept]
         rows = np.zeros(len(points), TRACE_DTYPE)
         for number, column in enumerate(_DRAWN):
@@ -154,7 +157,7 @@ class MapSample:
         return [*self._transitions.kept, *self._chosen_transitions.kept]
 
     def notes(self) -> list[str]:
-        """What was left out, for people."""
+        """Return what was left out, for people."""
         told: list[str] = []
         of_chosen = f" of {self._chosen}"
         others = " of the other devices" if self._chosen_points.offered else ""

@@ -1,4 +1,4 @@
-"""Where transitions go: a file whose name says its format, or stdout as CSV.
+"""The target of transitions: a file whose name says its format, or stdout as CSV.
 
 Either appears only when it is complete: a file under its name, stdout at the end. So a replay that
 fails, or must begin again, leaves nothing half written.
@@ -28,13 +28,15 @@ _FAST_GZIP = 3  # of the levels the one after which smaller takes much longer
 
 
 def suffix_of(path: Path, *, packed: tuple[str, ...]) -> str:
-    """The suffix that names the format, `.gz` after it taken off where the format may be packed."""
+    """Return the suffix that names the format, `.gz` after it taken off where the format may be
+    packed.
+    """
     suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
     return suffix if path.suffix != ".gz" or suffix in packed else path.suffix
 
 
 def transition_file(out: Path | None, *, plain: bool) -> TransitionFile:
-    """Raises ValueError for a name whose suffix says no format that is written."""
+    """Raise ValueError for a name whose suffix says no format that is written."""
     if out is None:
         return TransitionFile(None, ".csv", plain=plain)
     packed = tuple(suffix for suffix in SUFFIXES if suffix != ".parquet")
@@ -46,7 +48,9 @@ def transition_file(out: Path | None, *, plain: bool) -> TransitionFile:
 
 
 class TransitionFile:
-    """Open between `with` and its end; closed by an error, nothing is left of it."""
+    """A file of transitions, open between `with` and its end; closed by an error, nothing is left
+    of it.
+    """
 
     def __init__(self, out: Path | None, suffix: str, *, plain: bool) -> None:
         self._out = out
@@ -65,7 +69,7 @@ class TransitionFile:
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Says which file it is that cannot be written."""
+        """Say which file it is that cannot be written."""
         try:
             yield
         except BrokenPipeError:

@@ -54,7 +54,7 @@ class TransitionRows:
         return self.device_id, format_times(self.time_us), self.zone_id, self.transition
 
     def full(self) -> tuple[Iterable[Any], ...]:
-        """As PLAIN_COLUMNS and COLUMNS name them; None is not known."""
+        """Return the columns as PLAIN_COLUMNS and COLUMNS name them; None is not known."""
         return (
             *self.plain(),
             self.lat.tolist(),
@@ -66,13 +66,15 @@ class TransitionRows:
         )
 
     def full_text(self) -> tuple[Iterable[Any], ...]:
-        """The same, with degrees as text."""
+        """Return the same, with degrees as text."""
         *plain, lat, lon, cause, inferred, dwell_s, event = self.full()
         return (*plain, map(_decimal, lat), map(_decimal, lon), cause, inferred, dwell_s, event)
 
 
 def _decimal(degrees: float) -> str:
-    """The shortest text that reads back as the number, without an exponent, which GPX forbids."""
+    """Return the shortest text that reads back as the number, without an exponent, which GPX
+    forbids.
+    """
     text = repr(degrees)
     return np.format_float_positional(degrees, trim="0") if "e" in text else text
 
@@ -84,7 +86,7 @@ def _seconds(dwell_s: float) -> float | int | None:
 
 
 class TransitionWriter(Protocol):
-    """Writes onto the stream that it was made with; `close` ends what was begun."""
+    """A writer onto the stream that it was made with; `close` ends what was begun."""
 
     def write(self, rows: TransitionRows) -> None: ...
     def close(self) -> None: ...

@@ -48,7 +48,7 @@ def found_as_it_comes(
 def _batches(
     judge: Judge, portions: Iterator[NDArray[np.void]]
 ) -> Iterator[tuple[NDArray[np.void], bool]]:
-    """Batches of fixes, each once the one before is judged, and which is the last."""
+    """Yield batches of fixes, each once the one before is judged, and which is the last."""
     waiting: NDArray[np.void] | None = None
     for rows in portions:
         start = 0
@@ -75,7 +75,7 @@ class _Held:
             self._parts.append(found)
 
     def release(self) -> NDArray[np.void]:
-        """All of them, in order."""
+        """Return all of them, in order."""
         found = np.concatenate(self._parts) if self._parts else np.zeros(0, TRANSITION_DTYPE)
         self._parts = []
         device = ranks(self._ids, np.unique(found["asset"]))[found["asset"]]
@@ -85,7 +85,7 @@ class _Held:
         return found[np.lexsort((found["zone"], kind, found["time_us"], device))]
 
     def overflow(self) -> Iterator[NDArray[np.void]]:
-        """The older half, where there are too many."""
+        """Drop the older half, where there are too many."""
         if sum(map(len, self._parts)) > self._most:
             found = self.release()
             half = len(found) // 2

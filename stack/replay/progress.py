@@ -1,4 +1,4 @@
-"""How far a replay is, on stderr: a bar on a terminal, else a line every few seconds."""
+"""The progress of a replay on stderr: a bar on a terminal, else a line every few seconds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ReplayView(Protocol):
 
 
 class NoView:
-    """Shows nothing."""
+    """A view that shows nothing."""
 
     def read_to(self, position: int) -> None:
         pass
@@ -92,7 +92,7 @@ class Lines:
 
 @contextmanager
 def replay_view(size_bytes: int) -> Iterator[ReplayView]:
-    """The view that fits where stderr goes. size_bytes: of the trace's file."""
+    """Provide the view that fits where stderr goes. size_bytes: of the trace's file."""
     console = Console(stderr=True, soft_wrap=True)
     if not console.is_terminal:
         yield Lines(console, size_bytes)

@@ -26,7 +26,8 @@ from telemetry.traces.trace import YEAR_2000_S, YEAR_2100_S
 
 @dataclass(frozen=True, slots=True)
 class ReplayPlan:
-    """What to replay. raw: judge every fix as it stands. now_us: when the fixes count as received.
+    """The settings of a replay. raw: judge every fix as it stands. now_us: when the fixes count as
+    received.
 
     by_device: transitions in order of device id. run_rows: how many fixes are sorted in memory.
     map_device: the device that the map has whole.
@@ -44,7 +45,7 @@ class ReplayPlan:
 
 @dataclass(slots=True)
 class Replayed:
-    """What came of a replay beside its transitions. zones_of_nobody: see Judge."""
+    """The result of a replay beside its transitions. zones_of_nobody: see Judge."""
 
     tally: Tally = field(default_factory=Tally)
     zones_of_nobody: list[str] = field(default_factory=list[str])
@@ -83,7 +84,7 @@ def _written(
 def transitions_of(
     plan: ReplayPlan, done: Replayed, view: ReplayView, *, streaming: bool = False
 ) -> Iterator[TransitionRows]:
-    """The transitions, portion by portion: by device id, time, exits first, zone id.
+    """Yield the transitions, portion by portion: by device id, time, exits first, zone id.
 
     Raises OutOfOrder, only where `streaming`, for a trace that is not in the order it began with.
     """
@@ -119,7 +120,9 @@ def _seen(
 def _fixes(
     plan: ReplayPlan, ids: list[str], tally: Tally, view: ReplayView
 ) -> Iterator[NDArray[np.void]]:
-    """The fixes that take part (TRACE_DTYPE), in order of the file; fills `ids` and counts."""
+    """Yield the fixes that take part (TRACE_DTYPE), in order of the file; fills `ids`
+    and counts.
+    """
     for chunk in plan.trace.chunks(view.read_to):
         ids.extend(chunk.devices[len(ids) :])
         tally.fixes += len(chunk.batch)
@@ -135,12 +138,12 @@ def _fixes(
 
 
 def _looks_like_seconds(time_us: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether each time is of these decades if what was read as milliseconds are seconds."""
+    """Return whether each time is of these decades if what was read as milliseconds are seconds."""
     return (time_us >= YEAR_2000_S * 1000) & (time_us < YEAR_2100_S * 1000)
 
 
 def _credible(rows: NDArray[np.void], now_us: int, tally: Tally) -> NDArray[np.bool_]:
-    """Which fixes ingest would store, (n,)."""
+    """Return a mask of the fixes that ingest would store, (n,)."""
     ancient = rows["time_us"] < ANCIENT_BEFORE_US
     future = rows["time_us"] - now_us > MAX_AHEAD_US
     at_zero = (rows["lat"] == 0) & (rows["lon"] == 0) & ~ancient & ~future

@@ -1,4 +1,4 @@
-"""When the hours of zones begin that somebody is told of, as the evaluator takes it.
+"""The beginnings of zones' hours, as the evaluator takes them.
 
 A zone may open hundreds of times a year, and a fix may lie decades after the one before it: so
 starts are worked out when they are asked for, and about MAX_SCHEDULE_STARTS are held.
@@ -24,7 +24,7 @@ _PORTION_US = MAX_SPAN_DAYS * _DAY_US
 class ZoneScheduleStarts:
     """Those of all zones. policies: by zone; the organization is 0.
 
-    most: about so many are given at a time; those of a day, if they are more.
+    most: about how many are given at a time; the openings of one day, if they are more.
     """
 
     def __init__(self, policies: Sequence[Policy], most: int = MAX_SCHEDULE_STARTS) -> None:
@@ -40,7 +40,9 @@ class ZoneScheduleStarts:
         self._from_us = self._until_us = 0  # of which time the rows are
 
     def agendas(self, after_us: int, until_us: int) -> Iterator[Agenda]:
-        """The starts in (after_us, until_us], portion by portion; an empty one where none are."""
+        """Return the starts in (after_us, until_us], portion by portion; an empty one where none
+        are.
+        """
         if not self._zones or after_us >= until_us:
             yield Agenda.empty()
             return
@@ -49,7 +51,7 @@ class ZoneScheduleStarts:
             yield Agenda(np.empty(0, MOVE_DTYPE), rows)
 
     def devices_at_once(self, after_us: int, until_us: int) -> int:
-        """For so many devices together the starts of that time are about `most`; 1 at least."""
+        """Return the number of devices whose starts of that time are about `most`; at least 1."""
         return max(1, self._span_us // max(until_us - after_us, 1))
 
     def _covering(self, after_us: int, until_us: int) -> NDArray[np.void]:
@@ -75,7 +77,7 @@ class ZoneScheduleStarts:
 
 
 def tells_of_inside(policies: Sequence[Policy]) -> NDArray[np.bool_]:
-    """By zone: whether the beginning of its hours concerns those inside."""
+    """Return by zone whether the beginning of its hours concerns those inside."""
     tells = [schedule_start_breach(policy, inside=True) is not None for policy in policies]
     return np.array(tells, np.bool_)
 

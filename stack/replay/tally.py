@@ -1,4 +1,4 @@
-"""What a replay met, in numbers."""
+"""The counts of a replay."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from stack.errors import StackError
 
 
 def check_target(target: Path | None, others: Sequence[Path | None]) -> None:
-    """Raises ValueError where it cannot be written, or is one of the other files of the replay."""
+    """Check that a target can be written and is none of the other files of the replay."""
     if target is None:
         return
     if target.is_dir():
@@ -22,12 +22,12 @@ def check_target(target: Path | None, others: Sequence[Path | None]) -> None:
 
 
 def partial(target: Path) -> Path:
-    """Where it is written until it is complete."""
+    """Return the path of a file until it is complete."""
     return target.with_name(target.name + ".part")
 
 
 def write_whole(target: Path, text: str) -> None:
-    """All of it or nothing. Raises StackError."""
+    """Write all of a file or nothing. Raises StackError."""
     try:
         partial(target).write_text(text, "utf-8")
         os.replace(partial(target), target)

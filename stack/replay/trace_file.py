@@ -28,7 +28,7 @@ class TraceFile:
 
     @staticmethod
     def of(path: Path) -> TraceFile:
-        """Raises ValueError where the name's suffix says no format that is read."""
+        """Raise ValueError where the name's suffix says no format that is read."""
         packed = tuple(suffix for suffix in TRACE_SUFFIXES if suffix != ".parquet")
         try:
             return TraceFile(path, TraceFormat(suffix_of(path, packed=packed)))
@@ -41,7 +41,7 @@ class TraceFile:
         return self.path.stat().st_size
 
     def chunks(self, at: Callable[[int], None] = lambda _: None) -> Iterator[TraceChunk]:
-        """The trace chunk by chunk; `at` is told up to which byte the file is read."""
+        """Yield the trace chunk by chunk; `at` is told up to which byte the file is read."""
         try:
             with self.path.open("rb") as file:
                 for chunk in read_trace(self._unpacked(file), self.form, self._stem):

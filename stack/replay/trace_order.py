@@ -27,7 +27,7 @@ def in_order(
     streaming: bool,
     run_rows: int = RUN_ROWS,
 ) -> Iterator[NDArray[np.void]]:
-    """The fixes of `chunks` (TRACE_DTYPE), each device's by time and seq.
+    """Yield the fixes of `chunks` (TRACE_DTYPE), each device's by time and seq.
 
     by_device: by device id too; else devices may come in any mixture. ids: devices by tracker, a
     list that grows as chunks are read. Raises OutOfOrder, only where `streaming`.
@@ -52,7 +52,7 @@ def in_order(
 
 
 def _runs(chunks: Iterator[NDArray[np.void]], run_rows: int) -> Iterator[NDArray[np.void]]:
-    """The chunks in portions of `run_rows`; the last may be smaller."""
+    """Yield the chunks in portions of `run_rows`; the last may be smaller."""
     gathered: list[NDArray[np.void]] = []
     count = 0
     for chunk in chunks:

@@ -23,7 +23,7 @@ TRACE_DTYPE = np.dtype(
 
 
 def trace_rows(batch: FixBatch) -> NDArray[np.void]:
-    """TRACE_DTYPE, (n,), in the order of the batch."""
+    """Return TRACE_DTYPE, (n,), in the order of the batch."""
     rows = np.empty(len(batch), TRACE_DTYPE)
     for column in ("tracker", "time_us", "seq", "lat", "lon"):
         rows[column] = batch.rows[column]
@@ -34,7 +34,9 @@ def trace_rows(batch: FixBatch) -> NDArray[np.void]:
 
 
 def ranks(ids: Sequence[str], trackers: NDArray[np.integer] | None = None) -> NDArray[np.int32]:
-    """Each device's place in the order of ids, by tracker; of `trackers` only, where given."""
+    """Return each device's place in the order of ids, by tracker; of `trackers` only,
+    where given.
+    """
     chosen = range(len(ids)) if trackers is None else trackers.tolist()
     rank = np.zeros(len(ids), np.int32)
     rank[sorted(chosen, key=ids.__getitem__)] = np.arange(len(chosen))
@@ -42,7 +44,7 @@ def ranks(ids: Sequence[str], trackers: NDArray[np.integer] | None = None) -> ND
 
 
 def sorted_rows(rows: NDArray[np.void], rank: NDArray[np.int32]) -> NDArray[np.void]:
-    """The rows by rank of the device, time and seq; equal ones keep their order."""
+    """Return the rows by rank of the device, time and seq; equal ones keep their order."""
     of_device, time_us, seq = rank[rows["tracker"]], rows["time_us"], rows["seq"]
     if not seq.any():
         return rows[np.lexsort((time_us, of_device))]
@@ -54,14 +56,14 @@ class OutOfOrder(Exception):
 
 
 class DeviceOrder:
-    """Holds that portions come by device id, time and seq: each device's fixes in one stretch."""
+    """A check that portions come by device id, time and seq: each device's fixes in one stretch."""
 
     def __init__(self, ids: list[str]) -> None:
         self._ids = ids
         self._last = np.empty(0, TRACE_DTYPE)
 
     def check(self, rows: NDArray[np.void]) -> None:
-        """Raises OutOfOrder."""
+        """Raise OutOfOrder."""
         joined = np.concatenate((self._last, rows))
         tracker = joined["tracker"]
         moves = tracker[1:] != tracker[:-1]
@@ -74,13 +76,13 @@ class DeviceOrder:
 
 
 class TimeOrder:
-    """Holds that each device's fixes come by time and seq, whatever comes between them."""
+    """A check that each device's fixes come by time and seq, whatever comes between them."""
 
     def __init__(self) -> None:
         self._newest = np.empty(0, TRACE_DTYPE)  # of every device, by tracker
 
     def check(self, rows: NDArray[np.void]) -> None:
-        """Raises OutOfOrder."""
+        """Raise OutOfOrder."""
         joined = np.concatenate((self._newest, rows))
         joined = joined[np.argsort(joined["tracker"], kind="stable")]
         same = joined["tracker"][1:] == joined["tracker"][:-1]
@@ -90,7 +92,7 @@ class TimeOrder:
 
 
 def _goes_back(rows: NDArray[np.void]) -> NDArray[np.bool_]:
-    """Whether each row but the first is older than the one before it, (n - 1,)."""
+    """Return whether each row but the first is older than the one before it, (n - 1,)."""
     time_us, seq = rows["time_us"], rows["seq"]
     same_time = time_us[1:] == time_us[:-1]
     return (time_us[1:] < time_us[:-1]) | (same_time & (seq[1:] < seq[:-1]))

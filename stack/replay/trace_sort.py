@@ -51,17 +51,17 @@ class TraceRuns:
         self._file.close()
 
     def __len__(self) -> int:
-        """How many fixes there are."""
+        """Count the fixes."""
         return sum(self._counts)
 
     def add(self, rows: NDArray[np.void]) -> None:
-        """One more run, in any order. Raises OSError where the disk is full."""
+        """Add one more run, in any order. Raises OSError where the disk is full."""
         rank = ranks(self._ids, np.unique(rows["tracker"]))
         sorted_rows(rows, rank).tofile(self._file)
         self._counts.append(len(rows))
 
     def merged(self) -> Iterator[NDArray[np.void]]:
-        """All fixes in order, in portions of up to about MERGE_ROWS."""
+        """Yield all fixes in order, in portions of up to about MERGE_ROWS."""
         self._file.flush()
         rank = ranks(self._ids)
         heads = self._heads(rank)

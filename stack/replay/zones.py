@@ -23,7 +23,7 @@ _WHOLE = frozenset({"enter_confirm_fixes", "exit_confirm_fixes"})
 
 
 def rules_of(feature: ZoneFeature, rules: Rules) -> Rules:
-    """The rules of one zone: `rules`, but for what its properties say."""
+    """Return the rules of one zone: `rules`, but for what its properties say."""
     names = {field.name for field in fields(Rules)}
     own = {name: value for name, value in _given(feature).items() if name in names}
     for name, value in own.items():
@@ -37,7 +37,7 @@ def rules_of(feature: ZoneFeature, rules: Rules) -> Rules:
 
 
 def policy_of(feature: ZoneFeature) -> Policy:
-    """Which of its transitions alert: `kind`, `alert_on` and `schedule`."""
+    """Read which transitions of a zone alert: `kind`, `alert_on` and `schedule`."""
     given = _given(feature)
     alert_on = _alert_on(feature, given.get("alert_on"))
     schedule = _schedule(feature, given.get("schedule"))
@@ -49,7 +49,7 @@ def policy_of(feature: ZoneFeature) -> Policy:
 
 
 def devices_of(feature: ZoneFeature) -> frozenset[str] | None:
-    """The ids of the devices that it bears on: `assets.ids`; None for all devices."""
+    """Return the ids of the devices that it bears on: `assets.ids`; None for all devices."""
     assets = _given(feature).get("assets")
     if assets is None:
         return None
@@ -128,7 +128,7 @@ def read_zone_file(path: Path, kind: str | None = None) -> list[ZoneFeature]:
 def zone_set_of(
     features: Sequence[ZoneFeature], warn: Warn, rules: Rules, *, raw: bool = False
 ) -> ZoneSet:
-    """Zones in force since always; an invalid shape is repaired or left out, with a warning.
+    """Return zones in force since always; an invalid shape is repaired or left out, with a warning.
 
     raw: what the zones' own properties say is passed over.
     """
@@ -153,7 +153,7 @@ def _with_kind(feature: ZoneFeature, kind: str | None) -> ZoneFeature:
 
 
 def _ruled(features: list[ZoneFeature], shapes: list[Shape], rules: Rules) -> ZoneSet:
-    """As the zones' properties have it."""
+    """Return the zones with the rules of their properties."""
     versions: list[ZoneVersion] = []
     policies = [policy_of(feature) for feature in features]
     filters: dict[frozenset[str], int] = {}

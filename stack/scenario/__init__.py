@@ -1,1 +1,1 @@
-"""What a simulated run drives through: its zones, and all that is made for it by the API."""
+"""The scenario of a simulated run: its zones, and all that is made for it by the API."""

@@ -98,14 +98,16 @@ class ApiClient:
         await self._request("DELETE", path)
 
     async def total(self, path: str, parameters: Parameters | None = None) -> int:
-        """How many things a list holds."""
+        """Count the things that a list holds."""
         page = await self.get(path, {**(parameters or {}), "limit": 1})
         return page["total"]
 
     async def walk(
         self, path: str, parameters: Parameters | None = None
     ) -> AsyncIterator[list[msgspec.Raw]]:
-        """The pages of a list, by cursor, until there is no further one; things as JSON text."""
+        """Yield the pages of a list, by cursor, until there is no further one; things
+        as JSON text.
+        """
         fixed = {**(parameters or {}), "limit": PAGE_LIMIT}
         cursor: str | None = None
         while True:

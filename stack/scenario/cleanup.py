@@ -1,4 +1,5 @@
-"""Takes away what a simulated run made in a system: trackers, assets, zones, webhook endpoints.
+"""The deletion of what a simulated run made in a system: trackers, assets, zones, webhook
+endpoints.
 
 What was stored meanwhile (fixes, visits, events) stays where only the API is at hand.
 """
@@ -67,7 +68,9 @@ async def take_away(client: NotingClient) -> list[str]:
 
 
 async def _revoke(client: ApiClient, path: str) -> None:
-    """A tracker cannot be deleted, since its history stays; its external id is free afterwards."""
+    """Revoke a tracker, which cannot be deleted, since its history stays; its external id is free
+    afterwards.
+    """
     await client.patch(path, {"external_id": None, "asset_id": None})
     await client.post(f"{path}/revoke", {})
 

@@ -1,4 +1,4 @@
-"""Makes a scenario known to a system: assets, trackers, zones.
+"""The registration of a scenario with a system: assets, trackers, zones.
 
 Through its REST interface; where there are many trackers and the database is at hand, these and
 their assets go into it as the API writes them, many in one transaction: that takes a minute for
@@ -35,7 +35,7 @@ _KNOWN_WITHIN_S, _ASK_EVERY_S = 15.0, 0.1
 
 
 async def known_to_broker(address: BrokerAddress, newest: SimTracker) -> None:
-    """Until the broker lets in the tracker that was registered last; it knows all others then.
+    """Wait until the broker lets in the tracker that was registered last; it knows all others then.
 
     Raises device_sim.fleet.FleetError where it comes to nothing.
     """
@@ -73,7 +73,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """What the system calls the scenario's things: same positions as in the scenario."""
+    """The system's ids of the scenario's things, in the same positions as in the scenario."""
 
     trackers: Sequence[SimTracker]
     asset_ids: Sequence[str]
@@ -149,7 +149,7 @@ async def _written(
     *,
     receipts: bool,
 ) -> list[tuple[str, SimTracker]]:
-    """Assets with their trackers, written into the database."""
+    """Return assets with their trackers, written into the database."""
     made: list[tuple[str, SimTracker]] = []
     things = list(zip(devices, tags, strict=True))
     async with await connect(shortcut.database_url, "opsc-sim") as conn:
@@ -205,7 +205,7 @@ def _tracker(device: str, at: datetime, *, receipts: bool) -> trackers.Tracker:
 
 
 def zone_body(zone: SimZone, valid_from: str | None = None) -> dict[str, object]:
-    """As it is posted; in force from valid_from, or from now."""
+    """Return a zone as it is posted; in force from valid_from, or from now."""
     optional = {
         "valid_from": valid_from,
         "radius_m": zone.radius_m,

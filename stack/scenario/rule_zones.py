@@ -36,7 +36,7 @@ _TIMEZONE, _AHEAD_OF_UTC = "Asia/Kathmandu", timedelta(hours=5, minutes=45)
 
 
 class RuleSet(StrEnum):
-    """Which rules the zones have."""
+    """The rules that the zones have."""
 
     ALL = "all"
     UNTIMED = "untimed"  # those that need no clock, only fixes
@@ -45,7 +45,7 @@ class RuleSet(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Character:
-    """What a zone is for. fields: of SimZone; timed: whether something happens without a fix."""
+    """The purpose of a zone. fields: of SimZone; timed: whether something happens without a fix."""
 
     where: Literal["round", "spot", "lane"] = "round"
     kind: str | None = None
@@ -85,7 +85,7 @@ CHARACTERS = (
 def zones_on_the_way(
     schedule: Schedule, seed: int, now_us: int, rule_set: RuleSet = RuleSet.ALL
 ) -> list[SimZone]:
-    """One zone for each of CHARACTERS where the first half million fixes go.
+    """Return one zone for each of CHARACTERS where the first half million fixes go.
 
     None where they go nowhere, or to a pole only. now_us: about when the run begins; hours begin
     soon after.
@@ -101,7 +101,7 @@ def zones_on_the_way(
 
 
 def hours_from(instant_us: int) -> dict[str, Any]:
-    """A schedule that opens at the next full minute."""
+    """Return a schedule that opens at the next full minute."""
     local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=instant_us) + _AHEAD_OF_UTC
     opens = (local + timedelta(minutes=1)).replace(second=0, microsecond=0)
     closes = opens + timedelta(minutes=_HOURS_M)
@@ -112,7 +112,7 @@ def hours_from(instant_us: int) -> dict[str, Any]:
 def _zone(
     number: int, character: Character, way: "_Way", hours: dict[str, Any], rule_set: RuleSet
 ) -> SimZone:
-    """Where it lies does not depend on rule_set."""
+    """Return a zone, whose place does not depend on rule_set."""
     plain = _placed(number, character, way)
     is_left_out = character.timed and rule_set is RuleSet.UNTIMED
     if rule_set is RuleSet.DEFAULT or is_left_out:
@@ -162,14 +162,15 @@ class _Way:
         return not len(self._in_time)
 
     def round(self) -> tuple[float, float, float]:
-        """A place that is reached when a quarter of the way is done, and a radius."""
+        """Return a place that is reached when a quarter of the way is done, and a radius."""
         chosen = self._random.integers(len(self._in_time) // 4, len(self._in_time))
         radius_m = self._random.uniform(_LEAST_RADIUS_M, _GREATEST_RADIUS_M)
         lon, lat = self._in_time[chosen].tolist()
         return lon, lat, round(radius_m, 1)
 
     def spot(self) -> tuple[float, float, float]:
-        """A place in the middle between two fixes of a tracker, and a radius that reaches neither.
+        """Return a place in the middle between two fixes of a tracker, and a radius that reaches
+        neither.
 
         Round a place like any other where no tracker moves.
         """
@@ -183,7 +184,7 @@ class _Way:
         return lon, lat, max(0.01, round(float(step_m[chosen]) * _SPOT_SHARE, 2))
 
     def lane(self) -> list[list[float]] | None:
-        """Some places that one tracker passes one after the other; None where none moves."""
+        """Return some places that one tracker passes one after the other; None where none moves."""
         near = np.abs(np.diff(self._place, axis=0)).max(axis=1, initial=0) <= _LONGEST_STEP_DEG
         same = near & (self._tracker[1:] == self._tracker[:-1])
         begins = np.flatnonzero(_all_of_next(same, _LANE_FIXES - 1))
@@ -195,7 +196,9 @@ class _Way:
         return kept if len(kept) >= 2 else None
 
     def _steps_m(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """From each fix to the next of its tracker, east and north; 0 where there is no way."""
+        """Return the metres from each fix to the next of its tracker, east and north; 0 where there
+        is no way.
+        """
         step = np.diff(self._place, axis=0)
         same = self._tracker[1:] == self._tracker[:-1]
         step[~same | (np.abs(step).max(axis=1, initial=0) > _LONGEST_STEP_DEG)] = 0
@@ -204,7 +207,7 @@ class _Way:
 
 
 def _all_of_next(holds: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
-    """For each place whether it holds there and at the next ones, `count` in all."""
+    """Return for each place whether it holds there and at the next ones, `count` in all."""
     if len(holds) < count:
         return np.zeros(0, np.bool_)
     sums = np.concatenate(([0], np.cumsum(holds)))

@@ -27,7 +27,7 @@ _COARSE_DEG = 0.0006
 
 
 def with_glitches(schedule: Schedule) -> Schedule:
-    """The same fixes at the same moments, some of them spoilt."""
+    """Yield the same fixes at the same moments, some of them spoilt."""
 
     def spoilt(start_us: int) -> Iterator[Slice]:
         for one in schedule(start_us):
@@ -77,7 +77,7 @@ def moving_scenario(
     zones: Sequence[SimZone] | None = None,
     rule_set: RuleSet = RuleSet.ALL,
 ) -> Scenario:
-    """Vehicles on streets; without zones of one's own, with some on their way by `rule_set`.
+    """Return vehicles on streets; without zones of one's own, with some on their way by `rule_set`.
 
     Their receivers err now and then, but with RuleSet.DEFAULT.
     """
@@ -102,7 +102,9 @@ def replay_scenario(
     zones: Sequence[SimZone] | None = None,
     rule_set: RuleSet = RuleSet.UNTIMED,
 ) -> Scenario:
-    """A trace whose times are final. Deadlines lie in the past there: see RuleSet.UNTIMED."""
+    """Return a trace whose times are final. Deadlines lie in the past there: see
+    RuleSet.UNTIMED.
+    """
 
     def schedule(_start_us: int) -> Iterator[Slice]:
         return trace.slices(speed)

@@ -39,7 +39,8 @@ class SimZone:
 def zones_of_features(
     features: Sequence[ZoneFeature], warn: Callable[[str], None]
 ) -> list[SimZone]:
-    """Zones of a file. An invalid shape is repaired where it can be, with a warning that names it.
+    """Return zones of a file. An invalid shape is repaired where it can be, with a warning that
+    names it.
 
     Those without an id are numbered, with a warning. Raises ShapeError for one that cannot be
     repaired.

@@ -53,7 +53,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
     @property
     def rows(self) -> int:
-        """Of all tables."""
+        """The number of rows of all tables."""
         return sum(table.rows for table in self.tables.values())
 
 
@@ -68,7 +68,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Raises StackError where the folder is no backup, or one of another format."""
+    """Raise StackError where the folder is no backup, or one of another format."""
     try:
         text = (folder / MANIFEST).read_bytes()
     except OSError as error:
@@ -86,7 +86,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def check_dump(folder: Path, manifest: Manifest) -> None:
-    """Raises StackError where the dump is not the one that the manifest is about."""
+    """Raise StackError where the dump is not the one that the manifest is about."""
     path = folder / DUMP
     try:
         size = path.stat().st_size
@@ -101,7 +101,7 @@ def check_dump(folder: Path, manifest: Manifest) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """In bounded memory."""
+    """Hash a file in bounded memory."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_READ_BYTES):
@@ -110,7 +110,9 @@ def sha256_of(path: Path) -> str:
 
 
 def fingerprint(secret_key: str) -> str:
-    """Tells keys apart without telling anything of them. Raises StackError."""
+    """Return a fingerprint that distinguishes keys and reveals nothing of them.
+    Raises StackError.
+    """
     try:
         return derived_key(read_secret_key(secret_key), _FINGERPRINT).hex()[:16]
     except SecretKeyError as error:
@@ -118,12 +120,12 @@ def fingerprint(secret_key: str) -> str:
 
 
 def contents(conn: SyncConnection, on_rows: Callable[[int], None]) -> dict[str, Content]:
-    """Every table of ours, read to its end."""
+    """Return every table of ours, read to its end."""
     return {f"{table.schema}.{table.name}": content(conn, table, on_rows) for table in tables(conn)}
 
 
 def differences(expected: Mapping[str, Content], found: Mapping[str, Content]) -> list[str]:
-    """One line for each table that is not the same."""
+    """Return one line for each table that is not the same."""
     lines: list[str] = []
     for name in sorted(expected.keys() | found.keys()):
         was, now = expected.get(name), found.get(name)
@@ -141,7 +143,7 @@ def differences(expected: Mapping[str, Content], found: Mapping[str, Content]) -
 def start_program(
     program: Path, url: str, arguments: list[str], environment: Mapping[str, str], log: Path
 ) -> Process:
-    """pg_dump or pg_restore on a database; its password is in no command line."""
+    """Start pg_dump or pg_restore on a database; its password is in no command line."""
     login = conninfo_to_dict(url)
     password = login.pop("password", None)
     return Process(

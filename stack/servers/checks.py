@@ -1,4 +1,4 @@
-"""What `opsc doctor` looks at: each function returns findings and changes nothing."""
+"""The checks of `opsc doctor`: each function returns findings and changes nothing."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Finding(NamedTuple):
 
 
 def examine(data_dir: Path) -> list[Finding]:
-    """Everything, in the order in which it is shown."""
+    """Examine everything, in the order in which it is shown."""
     checks: Sequence[Callable[[Path], Iterator[Finding]]] = (
         _versions, _servers, _data_folder, _disk, _memory, _open_files, _clock, _ports,
         _tls_versions, _settings,
@@ -152,7 +152,7 @@ def _memory(_: Path) -> Iterator[Finding]:
 def _by_amount(
     subject: str, text: str, amount: int, bounds: tuple[int, int], advice: str
 ) -> Finding:
-    """A fault below the first bound, a warning below the second."""
+    """Return a fault below the first bound, a warning below the second."""
     none, little = bounds
     if amount >= little:
         return Finding("ok", subject, text)
@@ -192,7 +192,7 @@ def _clock(_: Path) -> Iterator[Finding]:
 
 
 def _output(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str | None:
-    """What a program says; None where it cannot be asked."""
+    """Return what a program prints; None where it cannot be asked."""
     try:
         done = subprocess.run(
             command,
@@ -245,7 +245,9 @@ def _named_port(variable: str, text: str) -> Finding:
 
 
 def _tls_versions(data_dir: Path) -> Iterator[Finding]:
-    """Devices that the TLS ports turned away for their version; nothing where no listener runs."""
+    """Yield devices that the TLS ports turned away for their version; nothing where no listener
+    runs.
+    """
     pages = list(_listener_pages(data_dir))
     if not pages:
         return
@@ -259,7 +261,7 @@ def _tls_versions(data_dir: Path) -> Iterator[Finding]:
 
 
 def _listener_pages(data_dir: Path) -> Iterator[str]:
-    """The metrics of each process of the listener: their ports follow one another."""
+    """Yield the metrics of each process of the listener: their ports follow one another."""
     try:
         first = read_stack(data_dir).parts["listener"].metrics_url or ""
     except (StackError, KeyError):

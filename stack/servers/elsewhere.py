@@ -1,4 +1,4 @@
-"""Whether servers that the settings name answer, asked before anything is started.
+"""A check that servers which the settings name answer, before anything is started.
 
 The roles would wait for them for a minute each, in silence.
 """
@@ -19,7 +19,7 @@ TIMEOUT_S = 3
 
 
 def require_database(url: str) -> None:
-    """Raises StackError where OPSC_DATABASE_URL is no URL, or no database answers there."""
+    """Raise StackError where OPSC_DATABASE_URL is no URL, or no database answers there."""
     try:
         check_url(url)
     except ValueError as error:
@@ -32,14 +32,16 @@ def require_database(url: str) -> None:
 
 
 def given_database() -> str | None:
-    """OPSC_DATABASE_URL, where it is set. Raises StackError where no database answers there."""
+    """Return OPSC_DATABASE_URL, where it is set. Raises StackError where no database
+    answers there.
+    """
     if url := os.environ.get("OPSC_DATABASE_URL"):
         require_database(url)
     return url
 
 
 def require_broker(url: str) -> None:
-    """Raises StackError where nothing listens at OPSC_BROKER_URL."""
+    """Raise StackError where nothing listens at OPSC_BROKER_URL."""
     try:
         address = BrokerAddress.parse(url)
     except ValueError as error:

@@ -24,7 +24,7 @@ STILL_HELD = ("pre-existing shared memory block", 'lock file "postmaster.pid" al
 
 
 async def until_ended(homes: Iterable[Path], say: Say) -> None:
-    """Returns once no server works on these folders, or after a bounded time."""
+    """Wait until no server works on these folders, or a bounded time has passed."""
     folders = list(homes)
     deadline = time.monotonic() + LONGEST_END_S
     said = False
@@ -36,7 +36,7 @@ async def until_ended(homes: Iterable[Path], say: Say) -> None:
 
 
 async def start_when_free(supervisor: Supervisor, part: Part, say: Say) -> None:
-    """Starts PostgreSQL, again while children of a former one hold its memory."""
+    """Start PostgreSQL, again while children of a former one hold its memory."""
     deadline = time.monotonic() + CHILDREN_END_S
     said = False
     while True:
@@ -54,7 +54,7 @@ async def start_when_free(supervisor: Supervisor, part: Part, say: Say) -> None:
 
 
 def _working_on(homes: list[Path]) -> list[str]:
-    """Servers with a folder of ours, or a file in one, among their arguments."""
+    """Return servers with a folder of ours, or a file in one, among their arguments."""
     prefixes = tuple(os.fsencode(home) + b"/" for home in homes)
     found: list[str] = []
     for process in Path("/proc").glob("[0-9]*"):

@@ -1,4 +1,6 @@
-"""Where devices connect to `opsc up`: the listener's ports, as its settings and as URLs."""
+"""The addresses at which devices connect to `opsc up`: the listener's ports, as its settings and as
+URLs.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ class Listening:
 
     @property
     def url(self) -> str:
-        """Where programs on this machine connect: the plain port, where there is one."""
+        """The URL for programs on this machine: the plain port, where there is one."""
         return f"mqtt://{self.local_host}:{self.port}" if self.port else str(self.tls_url)
 
     @property
@@ -57,7 +59,7 @@ class Listening:
         return self.port is not None and not _is_loopback(self.host)
 
     def variables(self) -> Mapping[str, str]:
-        """Settings of the role."""
+        """Return settings of the role."""
         settings = {"OPSC_LISTEN_HOST": self.host, "OPSC_LISTEN_PORT": str(self.port or 0)}
         if self.tls_port is not None:
             settings["OPSC_LISTEN_TLS_PORT"] = str(self.tls_port)
@@ -80,7 +82,7 @@ def listening(ports: Ports, certificate: Certificate | None) -> Listening:
 
 
 def require_certificate(certificate: Certificate | None) -> None:
-    """Raises StackError where a setting needs a certificate, and there is none."""
+    """Raise StackError where a setting needs a certificate, and there is none."""
     for name in NEED_TLS:
         if certificate is None and os.environ.get(name):
             raise StackError(f"{name} needs TLS: OPSC_TLS_CERT and OPSC_TLS_KEY, or --tls")
@@ -90,7 +92,7 @@ def require_certificate(certificate: Certificate | None) -> None:
 
 
 def most_connections() -> int:
-    """How many devices the limit of open files has room for."""
+    """Return how many devices the limit of open files has room for."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return _USUAL_CONNECTIONS if hard == resource.RLIM_INFINITY else max(1, hard - OTHER_FILES)
 

@@ -70,7 +70,7 @@ class LogFile:
 
 
 def _opened(path: Path, owner: Identity | None) -> tuple[int, int]:
-    """Descriptor and size of a file to append to; it belongs to the part that writes it."""
+    """Return descriptor and size of a file to append to; it belongs to the part that writes it."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     hand_over_opened(file, owner)
     return file, os.fstat(file).st_size

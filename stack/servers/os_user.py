@@ -1,4 +1,4 @@
-"""Who the servers and the roles run as.
+"""The user that the servers and the roles run as.
 
 PostgreSQL refuses to run as root, so root hands its servers to an unprivileged user that the
 system already has, and the roles too. Anyone else runs them as themselves. Files that a server
@@ -33,8 +33,9 @@ class RoleUser(NamedTuple):
 
 
 def role_user(home: Path, reads: Iterable[Path], say: Callable[[str], None]) -> RoleUser:
-    """The owner of the servers' folder `home`, able to read the code and `reads`; root as the last
-    resort, which is said."""
+    """Return the owner of the servers' folder `home`, able to read the code and `reads`; root as
+    the last resort, which is said.
+    """
     identity = service_identity(owner_of=home)
     if identity is None:
         return RoleUser()
@@ -68,7 +69,7 @@ class Identity:
 
 
 def service_identity(owner_of: Path | None = None) -> Identity | None:
-    """The user to drop to; ``None`` where we are not root and servers run as ourselves.
+    """Return the user to drop to; ``None`` where we are not root and servers run as ourselves.
 
     Data that exists keeps its user, so that a user added later changes nothing.
     """
@@ -87,7 +88,9 @@ def service_identity(owner_of: Path | None = None) -> Identity | None:
 
 
 def can_traverse(folder: Path, identity: Identity | None) -> bool:
-    """Whether the user can walk down to a folder; parents that are yet to be made do not matter."""
+    """Return whether the user can walk down to a folder; parents that are yet to be made do not
+    matter.
+    """
     if identity is None:
         return True
     bits = (stat.S_IXUSR, stat.S_IXGRP, stat.S_IXOTH)
@@ -96,7 +99,7 @@ def can_traverse(folder: Path, identity: Identity | None) -> bool:
 
 
 def can_read(path: Path, identity: Identity) -> bool:
-    """Whether the user can read a file or look into a folder, or could if it were there."""
+    """Return whether the user can read a file or look into a folder, or could if it were there."""
     path = path.resolve()
     if not can_traverse(path.parent, identity):
         return False
@@ -105,7 +108,7 @@ def can_read(path: Path, identity: Identity) -> bool:
 
 
 def can_write(folder: Path, identity: Identity) -> bool:
-    """Whether the user can make files in a folder, or make the folder if it is not there."""
+    """Return whether the user can make files in a folder, or make the folder if it is not there."""
     folder = folder.resolve()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     bits = (stat.S_IWUSR, stat.S_IWGRP, stat.S_IWOTH)
@@ -113,14 +116,14 @@ def can_write(folder: Path, identity: Identity) -> bool:
 
 
 def has_capability(wanted: Capability) -> bool:
-    """Whether this process has it to use and to pass on; a container may have taken it."""
+    """Return whether this process has it to use and to pass on; a container may have taken it."""
     status = Path("/proc/self/status").read_text()
     permitted = next(line for line in status.splitlines() if line.startswith("CapPrm:"))
     return bool(int(permitted.split()[1], 16) & 1 << wanted)
 
 
 def _has_bit(path: Path, identity: Identity, bits: tuple[int, int, int]) -> bool:
-    """Whether the mode has the bit for the user: of its owner, its group or others."""
+    """Return whether the mode has the bit for the user: of its owner, its group or others."""
     found, (of_owner, of_group, of_others) = path.stat(), bits
     if found.st_uid == identity.uid:
         return bool(found.st_mode & of_owner)
@@ -128,7 +131,7 @@ def _has_bit(path: Path, identity: Identity, bits: tuple[int, int, int]) -> bool
 
 
 def reachable_home(wanted: Path) -> Path:
-    """``wanted``, or its stand-in under /var/lib where the service user cannot reach it.
+    """Return ``wanted``, or its stand-in under /var/lib where the service user cannot reach it.
 
     That is the case for root under a home folder of mode 0700. The stand-in's name is derived from
     the wanted path, so that the same folder is found again.

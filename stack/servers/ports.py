@@ -1,4 +1,4 @@
-"""Which port each part listens on, and who holds one that is taken.
+"""The port of each part, and who holds one that is taken.
 
 A port that a setting names is taken or refused; a usual one gives way to a free one, which is noted
 for `opsc up` to say.
@@ -38,25 +38,25 @@ class Ports:
     _named: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
 
     def claim(self, *variables: str) -> None:
-        """Takes what settings name, before anything is started. Raises PortTaken."""
+        """Take what settings name, before anything is started. Raises PortTaken."""
         for variable in variables:
             if text := os.environ.get(variable):
                 self._named[variable] = claimed(variable, text)
 
     def usual(self, part: str, port: int) -> int:
-        """`port`, or a free one where it is taken."""
+        """Return `port`, or a free one where it is taken."""
         given = free_port(port)
         if given != port:
             self.moved.append(f"port {port} {why_not(port)}: {part} has {given} instead")
         return given
 
     def address(self, part: str, variable: str, usual: int) -> tuple[str, int]:
-        """Host and port that `variable` names, else the usual port on loopback."""
+        """Return host and port that `variable` names, else the usual port on loopback."""
         return self._named.get(variable) or (LOOPBACK, self.usual(part, usual))
 
 
 def claimed(variable: str, text: str) -> tuple[str, int]:
-    """Host and port of PORT or HOST:PORT, ours until this process ends. Raises PortTaken."""
+    """Return host and port of PORT or HOST:PORT, ours until this process ends. Raises PortTaken."""
     host, _, digits = text.rpartition(":")
     if not digits.isdecimal() or not 0 < int(digits) < 65_536:
         raise StackError(f"{variable} must have a port number from 1 to 65535, not {text!r}")
@@ -67,7 +67,7 @@ def claimed(variable: str, text: str) -> tuple[str, int]:
 
 
 def why_not(port: int) -> str:
-    """Says why nothing of ours can listen on `port`."""
+    """Say why nothing of ours can listen on `port`."""
     if holder := holder_of(port):
         return f"is taken by {holder}"
     try:
@@ -80,7 +80,7 @@ def why_not(port: int) -> str:
 
 
 def is_free(port: int) -> bool:
-    """Whether somebody could listen on `port` on loopback; it is not taken."""
+    """Return whether somebody could listen on `port` on loopback; it is not taken."""
     try:
         _try(port)
     except OSError:
@@ -107,7 +107,7 @@ def holder_of(port: int) -> str | None:
 
 
 def _listening(port: int) -> Iterator[str]:
-    """The inodes of the sockets that listen on `port`, on whatever address."""
+    """Yield the inodes of the sockets that listen on `port`, on whatever address."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError):
             for line in Path(table).read_text().splitlines()[1:]:

@@ -69,7 +69,7 @@ _claims: list[int] = []  # the locked files of the ports that are ours
 
 
 def free_port(preferred: int) -> int:
-    """``preferred`` if nothing listens there on loopback, else one that the system gives.
+    """Return ``preferred`` if nothing listens there on loopback, else a port that the system gives.
 
     The preferred port is ours until this process ends: another `opsc` that starts at the same
     moment takes another, although nothing listens there yet.
@@ -87,7 +87,7 @@ def free_port(preferred: int) -> int:
 
 
 def _claim(port: int) -> bool:
-    """Locks a file that stands for the port, for all users of this machine.
+    """Lock a file that stands for the port, for all users of this machine.
 
     False where another process holds it.
     """
@@ -137,7 +137,7 @@ class Postgres:
         return f"{LOOPBACK}:{self.port}"
 
     def url(self, database: str = "postgres") -> str:
-        """The superuser's URL."""
+        """Return the superuser's URL."""
         password = quote((self._home / "superuser.password").read_text().strip())
         return f"postgresql://postgres:{password}@{self.address}/{database}"
 
@@ -177,7 +177,9 @@ class Postgres:
         return started(self.command(), self.is_ready)
 
     def _initdb(self) -> None:
-        """Into a folder beside, renamed when whole: a cut-off run leaves no half-made cluster."""
+        """Run initdb in a folder beside, renamed when whole: a cut-off run leaves no half-made
+        cluster.
+        """
         partial = self._home / "cluster.partial"
         shutil.rmtree(partial, ignore_errors=True)
         self._write("superuser.password", secrets.token_urlsafe(24) + "\n")
@@ -213,7 +215,7 @@ class Postgres:
 
 
 def started(command: Command, is_ready: Callable[[], bool]) -> Process:
-    """A new process of a server, once it is ready."""
+    """Return a new process of a server, once it is ready."""
     process = Process(command)
     try:
         wait_until(process, is_ready, START_TIMEOUT_S)
@@ -224,7 +226,7 @@ def started(command: Command, is_ready: Callable[[], bool]) -> Process:
 
 
 def make_home(home: Path, identity: Identity | None) -> None:
-    """``home`` is the server's alone (0700); folders above it that we make can be walked."""
+    """Create ``home`` for the server alone (0700); folders above it that we make can be walked."""
     made = [p for p in home.parents if not p.exists()]
     home.mkdir(parents=True, exist_ok=True)
     for path in made:
@@ -244,6 +246,6 @@ def write_private(path: Path, text: str, identity: Identity | None) -> None:
 
 
 def _shared_buffers_mb() -> int:
-    """An eighth of the memory, between 128 MB and 2 GB."""
+    """Return an eighth of the memory, between 128 MB and 2 GB."""
     memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1024 * 1024)
     return max(128, min(2048, memory_mb // 8))

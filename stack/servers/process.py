@@ -37,7 +37,8 @@ class PartFailed(StackError):
 
 @dataclass(frozen=True)
 class Command:
-    """What to run, as whom, and how to end it: signals in order, each with the time to obey.
+    """A program to run, its user, and the way to end it: signals in order, each with the time to
+    obey.
 
     has_no_rights: without capabilities, nor a way to get any, but for those of `rights` that we
     have ourselves.
@@ -133,14 +134,14 @@ def wait_until(process: Process, ready: Callable[[], bool], timeout_s: float) ->
 
 
 def how_it_ended(exit_code: int) -> str:
-    """An exit code in words, as ``Process.exit_code`` gives it."""
+    """Return an exit code in words, as ``Process.exit_code`` gives it."""
     if exit_code < 0:
         return f"by {signal.Signals(-exit_code).name}"
     return f"exit code {exit_code}"
 
 
 def last_lines(log: Path, count: int = 15) -> str:
-    """The end of a log as text; empty where there is no log."""
+    """Return the end of a log as text; empty where there is no log."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 16_384))
@@ -158,12 +159,16 @@ def _make_log_folder(folder: Path) -> None:
 
 
 def _home(identity: Identity | None) -> dict[str, str]:
-    """libpq and others look for files of the user, and fail where they may not look."""
+    """Return the home folder's variables: libpq and others look for files of the user, and fail
+    where they may not look.
+    """
     return {} if identity is None else {"HOME": identity.home}
 
 
 def _launcher(command: Command) -> list[str]:
-    """``setpriv`` (util-linux) drops privileges and asks the kernel for the death signal."""
+    """Return a prefix by ``setpriv`` (util-linux), which drops privileges and asks the kernel for
+    the death signal.
+    """
     setpriv = shutil.which("setpriv", path=f"{os.environ.get('PATH', '')}:/usr/bin")
     if setpriv is None:
         raise PartFailed(command.name, "needs `setpriv` (util-linux) to start", command.log)

@@ -1,4 +1,4 @@
-"""Finds the servers' programs, and fetches them where the system has none.
+"""The servers' programs, found or fetched where the system has none.
 
 ``provision(folder)`` returns where PostgreSQL 17 with TimescaleDB is: the system's own where it is
 installed, else a private copy that apt downloads and dpkg unpacks into ``folder``. Nothing outside
@@ -42,14 +42,14 @@ class ProvisionError(StackError):
 
 @dataclass(frozen=True)
 class Programs:
-    """Where PostgreSQL's programs are, and the variables that they need to start."""
+    """PostgreSQL's programs, and the variables that they need to start."""
 
     postgres_bin: Path
     postgres_environment: Mapping[str, str]
 
 
 def servers_dir(data_dir: Path | None = None) -> Path:
-    """The folder for private copies.
+    """Return the folder for private copies.
 
     OPSC_SERVERS_DIR, else `servers` in the data folder. A copy in ./var that is there already is
     used instead of fetching another, if it belongs to root or to us.
@@ -68,7 +68,7 @@ def _is_trusted(folder: Path) -> bool:
 
 
 def provision(folder: Path | None = None, say: Say = print) -> Programs:
-    """Programs of the system, of an earlier call, or freshly fetched, in this order."""
+    """Return programs of the system, of an earlier call, or freshly fetched, in this order."""
     return provided(folder or servers_dir(), PACKAGES, find_programs, say)
 
 
@@ -94,7 +94,7 @@ def provided(
 
 
 def provision_clients(say: Say = print) -> Programs:
-    """pg_dump and pg_restore alone: a database elsewhere needs no server here."""
+    """Return pg_dump and pg_restore alone: a database elsewhere needs no server here."""
     for root in (SYSTEM_ROOT, servers_dir() / UNPACKED):
         if (root / POSTGRES_BIN / "pg_restore").exists():
             return Programs(root / POSTGRES_BIN, library_path(root))
@@ -102,7 +102,9 @@ def provision_clients(say: Say = print) -> Programs:
 
 
 def find_programs(roots: Sequence[Path]) -> Programs | None:
-    """PostgreSQL below the first root that has it with TimescaleDB; ``None`` where none has."""
+    """Find PostgreSQL below the first root that has it with TimescaleDB; ``None``
+    where none has.
+    """
     root = next((root for root in roots if _has_postgres(root)), None)
     return None if root is None else Programs(root / POSTGRES_BIN, library_path(root))
 
@@ -120,7 +122,7 @@ def library_path(root: Path) -> dict[str, str]:
 
 
 def _make_folder(folder: Path) -> None:
-    """The service user has to read what is unpacked, whatever the caller's umask."""
+    """Create a folder whose content the service user can read, whatever the caller's umask."""
     made = [p for p in (folder, *folder.parents) if not p.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -157,7 +159,9 @@ def _fetch(folder: Path, packages: Sequence[str], say: Say) -> None:
 
 
 def _apt_environment(folder: Path) -> dict[str, str]:
-    """apt with the system's sources and keys, but lists, cache and locks of our own."""
+    """Return variables for apt with the system's sources and keys, but lists, cache and locks of
+    our own.
+    """
     apt = folder / "apt"
     shutil.rmtree(apt, ignore_errors=True)
     for part in ("lists/partial", "cache/archives/partial"):

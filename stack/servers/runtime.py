@@ -1,4 +1,5 @@
-"""What a running ``opsc up`` leaves in its data folder for other commands on the same machine.
+"""The files that a running ``opsc up`` leaves in its data folder for other commands on the same
+machine.
 
 - ``lock``: held (flock) as long as it runs, so also free after a kill -9.
 - ``secrets.json``: made once and kept, since stored webhook secrets hang on it.
@@ -54,7 +55,7 @@ class PartInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class StackInfo(msgspec.Struct, frozen=True):
-    """Where a running system is and how to sign in to its database, by role."""
+    """The addresses of a running system and the logins to its database, by role."""
 
     pid: int
     data_dir: str
@@ -84,7 +85,7 @@ def make_data_dir(data_dir: Path) -> Path:
 
 
 def check_data_dir(data_dir: Path) -> None:
-    """Raises StackError for a folder that is not ours, or that we cannot write."""
+    """Raise StackError for a folder that is not ours, or that we cannot write."""
     if not data_dir.is_dir():
         raise StackError(f"{data_dir} is a file; --data names a folder")
     if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
@@ -101,7 +102,9 @@ def check_data_dir(data_dir: Path) -> None:
 
 
 def _is_without_cluster(data_dir: Path) -> bool:
-    """A disk of the database's own is mounted before the first start, and holds nothing yet."""
+    """Return whether a disk of the database's own is mounted that holds nothing yet, before the
+    first start.
+    """
     return not (data_dir / "postgres" / "cluster").exists()
 
 
@@ -144,7 +147,7 @@ def _of_another_user(data_dir: Path, path: Path) -> str:
 
 
 def load_secrets(data_dir: Path) -> Secrets:
-    """The secrets of this data folder; what is missing is made."""
+    """Return the secrets of this data folder; what is missing is made."""
     known = _known_secrets(data_dir)
     if known is None:
         known = Secrets(
@@ -159,13 +162,13 @@ def load_secrets(data_dir: Path) -> Secrets:
 
 
 def known_secret_key(data_dir: Path) -> str | None:
-    """OPSC_SECRET_KEY of this data folder; ``None`` where none was made yet."""
+    """Read OPSC_SECRET_KEY of this data folder; ``None`` where none was made yet."""
     known = _known_secrets(data_dir)
     return None if known is None else known.secret_key
 
 
 def keep_secret_key(data_dir: Path, secret_key: str) -> None:
-    """Have the system on this data folder go on with this key."""
+    """Store the key with which the system on this data folder goes on."""
     _write_secrets(data_dir, msgspec.structs.replace(load_secrets(data_dir), secret_key=secret_key))
 
 
@@ -191,7 +194,7 @@ def forget_stack(data_dir: Path) -> None:
 
 
 def read_stack(data_dir: Path = DEFAULT_DATA_DIR) -> StackInfo:
-    """What runs on this data folder; ``NotRunning`` where nothing does or it is not ready yet."""
+    """Read what runs on this data folder."""
     data_dir = data_dir.resolve()
     hint = f"start it with `opsc up --data {data_dir}`, or name its folder with --data"
     try:

@@ -37,7 +37,7 @@ OF_COMMANDS = frozenset(
 
 
 def known_variables() -> frozenset[str]:
-    """Every variable that a role or a command reads."""
+    """Return every variable that a role or a command reads."""
     fields = (f"OPSC_{name}".upper() for role in ROLES for name in role.model_fields)
     return OF_COMMANDS.union(fields)
 

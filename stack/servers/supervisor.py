@@ -1,4 +1,5 @@
-"""Keeps the parts of a system running: starts them, restarts what dies, ends all in order.
+"""The supervisor that keeps the parts of a system running: starts them, restarts what dies, ends
+all in order.
 
 Parts are started in the order given; each may wait for the ones before it. A part that fails at its
 first start fails the whole (``PartFailed``). One that dies later is started again after a pause
@@ -42,7 +43,7 @@ class Part:
 
 
 def answers_ready(url: str, tls: ssl.SSLContext | None = None) -> Callable[[], bool]:
-    """A readiness check: does a GET answer 200?"""
+    """Return a readiness check, which asks whether a GET answers 200."""
 
     def check() -> bool:
         try:
@@ -56,7 +57,7 @@ def answers_ready(url: str, tls: ssl.SSLContext | None = None) -> Callable[[], b
 
 
 class Supervisor:
-    """``await start(...)`` parts, then ``await stop()``.
+    """The parts of a system: ``await start(...)`` parts, then ``await stop()``.
 
     ``started(name, pid)`` is called for each process, those that replace a dead one included.
     """

@@ -94,7 +94,7 @@ API = Role("api", "api", "opsc_app")
 
 @dataclass(frozen=True)
 class Variation:
-    """How a system differs from that of `opsc up`: for those who break it on purpose.
+    """The differences of a system from that of `opsc up`, for those who break it on purpose.
 
     has_ingest: else the caller starts its own, as `ingest_part` says. listener: settings of it.
     longest_pause_s: before a part that ended is started again.
@@ -155,7 +155,9 @@ class Stack:
         write_stack(self.info())
 
     def _started(self, name: str, pid: int) -> None:
-        """Also called when a part was started again: its process is another one then."""
+        """Note the process of a part, also when the part was started again: its process is another
+        one then.
+        """
         self.parts[name] = msgspec.structs.replace(self.parts[name], pid=pid)
         if not self.is_ready:
             return
@@ -174,7 +176,7 @@ async def running_stack(
     tls: bool = False,
     variation: Variation | None = None,
 ) -> AsyncIterator[Stack]:
-    """The system, ready; all of it has ended when the context is left, whatever happened.
+    """Provide the system, ready; all of it has ended when the context is left, whatever happened.
 
     ``stop`` cuts the start short (``Interrupted``); what it means later is the caller's business.
     ``tls`` makes a certificate for development where none is configured.
@@ -280,7 +282,7 @@ def _migrate(stack: Stack, admin_url: str) -> None:
 
 
 async def _start_roles(stack: Stack) -> None:
-    """Side by side: each waits for what it needs by itself."""
+    """Start the roles side by side: each waits for what it needs by itself."""
     stack.role_user = role_user(
         reachable_home(stack.data_dir) / "postgres", _files_of_roles(stack), stack.say
     )
@@ -317,8 +319,9 @@ def _files_of_roles(stack: Stack) -> list[Path]:
 
 
 def _mail_folder(stack: Stack) -> Path:
-    """The folder of letters, and those in it, belong to who runs the roles; a given one is left as
-    it is."""
+    """Prepare the folder of letters, which belongs to who runs the roles; a given folder is left as
+    it is.
+    """
     if given := os.environ.get("OPSC_MAIL_FOLDER"):
         identity = stack.role_user.identity
         if identity is not None and not can_write(Path(given), identity):
@@ -343,8 +346,9 @@ def _certificate_variables(stack: Stack) -> Mapping[str, str]:
 
 
 def _link_folder(stack: Stack) -> Path:
-    """The folder of the link's sockets, of the roles' user alone; elsewhere, and until the system
-    ends, where the data folder's path is too long for a socket."""
+    """Return the folder of the link's sockets, of the roles' user alone; elsewhere, and until the
+    system ends, where the data folder's path is too long for a socket.
+    """
     folder = reachable_home(stack.data_dir) / "link"
     if len(os.fsencode(folder / LONGEST_SOCKET)) > MAX_PATH_BYTES:
         folder = Path(tempfile.mkdtemp(prefix="opsc-link-", dir="/tmp"))
@@ -370,7 +374,9 @@ def _listener_part(stack: Stack) -> Part:
 def ingest_part(
     stack: Stack, role: Role = INGEST, variables: Mapping[str, str] | None = None
 ) -> Part:
-    """An ingest process of a system whose servers run. `variables` win over those it would have."""
+    """Return an ingest process of a system whose servers run. `variables` win over those it would
+    have.
+    """
     address = _page(stack, role.name, "OPSC_INGEST_HTTP", INGEST_HTTP_PORT)
     stack.parts[role.name] = PartInfo(address, metrics_url=f"http://{address}/metrics")
     link = f"unix:{stack.link_folder / role.name}.sock"
@@ -379,7 +385,7 @@ def ingest_part(
 
 
 def _page(stack: Stack, part: str, variable: str, usual_port: int) -> str:
-    """Address of a role's page of health and metrics."""
+    """Return the address of a role's page of health and metrics."""
     host, port = stack.ports.address(part, variable, usual_port)
     return f"{host}:{port}"
 
@@ -412,7 +418,7 @@ def _page_of(stack: Stack, role: Role) -> str:
 
 
 def _rights(stack: Stack, role: Role, variables: Mapping[str, str]) -> list[Capability]:
-    """What a role without rights needs all the same."""
+    """Return the capabilities that a role without rights needs all the same."""
     rights = [Capability.DAC_READ_SEARCH] if stack.role_user.reads_everything else []
     addresses = [stack.parts[role.name].address, variables.get("OPSC_API_HTTP")]
     if role is LISTEN:
@@ -423,14 +429,16 @@ def _rights(stack: Stack, role: Role, variables: Mapping[str, str]) -> list[Capa
 
 
 def _login(admin_url: str, role: str, password: str) -> str:
-    """The same database with another login."""
+    """Return the same database with another login."""
     parts = urlsplit(admin_url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{role}:{quote(password, safe='')}@{host}"))
 
 
 def allow_open_files() -> None:
-    """The listener holds a file for each tracker; the soft limit is often 1,024."""
+    """Raise the soft limit of open files, which is often 1,024: the listener holds a file for each
+    tracker.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft < wanted:

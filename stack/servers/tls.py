@@ -32,7 +32,9 @@ class Certificate:
 
 
 def certificate_of(folder: Path, *, develop: bool) -> Certificate | None:
-    """That of OPSC_TLS_CERT and OPSC_TLS_KEY; else, with `develop`, one of our own in `folder`."""
+    """Return the certificate of OPSC_TLS_CERT and OPSC_TLS_KEY; else, with `develop`, one of our
+    own in `folder`.
+    """
     chain, key = os.environ.get("OPSC_TLS_CERT"), os.environ.get("OPSC_TLS_KEY")
     if chain and key:
         given = Certificate(Path(chain).resolve(), Path(key).resolve())
@@ -46,7 +48,9 @@ def certificate_of(folder: Path, *, develop: bool) -> Certificate | None:
 
 
 def pinned(chain: str | None) -> ssl.SSLContext | None:
-    """For clients on this machine: trusts this certificate alone, by whatever name it has."""
+    """Return a context for clients on this machine: it trusts this certificate alone, by whatever
+    name it has.
+    """
     if chain is None:
         return None
     context = ssl.create_default_context(cafile=chain)
@@ -57,7 +61,8 @@ def pinned(chain: str | None) -> ssl.SSLContext | None:
 
 
 def development_certificate(folder: Path) -> Certificate:
-    """Kept from run to run, and made anew before it ends; for this machine, by name and address.
+    """Return a certificate that is kept from run to run, and made anew before it ends; for this
+    machine, by name and address.
 
     A client that is given the file as its authority accepts it.
     """

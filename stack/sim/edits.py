@@ -52,7 +52,9 @@ class _Visit(msgspec.Struct):
 
 @dataclass(slots=True)
 class Sending:
-    """What the edits must know of the fleet. interval_s: least time between fixes of a tracker."""
+    """The facts of the fleet that the edits need. interval_s: least time between fixes of a
+    tracker.
+    """
 
     interval_s: float
     has_begun: asyncio.Event = field(default_factory=asyncio.Event)
@@ -78,7 +80,7 @@ class _Drawn:
 
 
 class Editor:
-    """Makes edits and notes them in `history`.
+    """The maker of edits, which notes them in `history`.
 
     delays_s: of each edit, until its visits were seen.
     """
@@ -95,7 +97,7 @@ class Editor:
         self.delays_s: list[float] = []
 
     async def make(self, count: int, stop: asyncio.Event) -> None:
-        """So many edits, one after the other, none begun after `stop`. Raises ApiError."""
+        """Make this many edits, one after the other, none begun after `stop`. Raises ApiError."""
         await self._sending.has_begun.wait()
         steps = (self._draw, self._move_away, self._draw, self._take_off_and_on, self._end)
         for number in range(count):
@@ -105,7 +107,7 @@ class Editor:
             await steps[number % len(steps)]()
 
     async def _draw(self) -> None:
-        """A new zone round where a tracker is."""
+        """Create a new zone round a tracker's place."""
         tracker = self._rounds % len(self._history.tracker_ids)
         self._rounds += 1
         fixes = await self._newest_fixes(tracker)
@@ -122,7 +124,7 @@ class Editor:
         await self._seen(at_us, self._is_in)
 
     async def _move_away(self) -> None:
-        """The drawn zone is elsewhere."""
+        """Move the drawn zone elsewhere."""
         if self._drawn is None:
             return
         lon, lat = self._drawn.is_like.geometry["coordinates"]
@@ -135,7 +137,7 @@ class Editor:
         self._drawn = None
 
     async def _end(self) -> None:
-        """The drawn zone is deleted."""
+        """Delete the drawn zone."""
         if self._drawn is None:
             return
         await self._client.delete(self._zone_path())
@@ -146,7 +148,7 @@ class Editor:
         self._drawn = None
 
     async def _take_off_and_on(self) -> None:
-        """The tracker in the drawn zone leaves its asset for a while."""
+        """Take the tracker in the drawn zone off its asset for a while."""
         if self._drawn is None:
             return
         tracker = self._drawn.tracker
@@ -167,9 +169,9 @@ class Editor:
         await self._seen(at_us, self._is_in)
 
     async def _between_fixes(self, tracker: int) -> None:
-        """Returns just after a fix of the tracker was stored, or when no more are sent.
+        """Wait until just after a fix of the tracker was stored, or until no more are sent.
 
-        One that lies far off the others will not do: it may be held to be impossible.
+        A fix that lies far off the others does not count: ingest may take it for impossible.
         """
         fresh_us = round(self._sending.interval_s * _FRESH_SHARE * 1e6)
         while not self._sending.is_over.is_set():
@@ -180,13 +182,15 @@ class Editor:
             await asyncio.sleep(_POLL_S)
 
     async def _newest_fixes(self, tracker: int) -> list[_Fix]:
-        """The newest first."""
+        """Read the newest stored fixes of a tracker, the newest first."""
         query = {"tracker_id": self._history.tracker_ids[tracker], "limit": _LOOKED_AT_FIXES}
         found = (await self._client.get("/v1/gps-events", query))["data"]
         return msgspec.convert(found, list[_Fix])
 
     async def _seen(self, at_us: int, is_so: Callable[[], Awaitable[bool]]) -> None:
-        """Notes how long it takes; what never comes is found when the run is compared."""
+        """Wait until the change is seen, and note how long that takes; what never comes is found
+        when the run is compared.
+        """
         deadline = time.monotonic() + self._pace.patience_s
         while time.monotonic() < deadline:
             if await is_so():
@@ -201,7 +205,7 @@ class Editor:
         return all(visit.left_at is not None for visit in await self._visits())
 
     async def _visits(self) -> list[_Visit]:
-        """Those of the drawn zone, by the asset round which it was drawn."""
+        """Return the visits of the drawn zone, by the asset round which it was drawn."""
         assert self._drawn is not None
         of_tracker = list(self._history.assigned(self._drawn.tracker))
         query = {
@@ -216,12 +220,12 @@ class Editor:
 
 
 def _usual_place(fixes: Sequence[_Fix]) -> tuple[float, float]:
-    """Longitude and latitude in the middle of them."""
+    """Return longitude and latitude in the middle of them."""
     return statistics.median(fix.lon for fix in fixes), statistics.median(fix.lat for fix in fixes)
 
 
 def _is_usual(fixes: Sequence[_Fix]) -> bool:
-    """Whether the newest is near the others."""
+    """Return whether the newest is near the others."""
     lon, lat = _usual_place(fixes)
     return abs(fixes[0].lon - lon) < _NEAR_DEG and abs(fixes[0].lat - lat) < _NEAR_DEG
 

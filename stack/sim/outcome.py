@@ -50,7 +50,7 @@ class Outcome:
 
     @property
     def reasons(self) -> list[str]:
-        """Say why the run failed; nothing where it did not."""
+        """The reasons why the run failed; empty where it did not."""
         return list(self._reasons())
 
     def _reasons(self) -> Iterator[str]:
@@ -150,7 +150,7 @@ def verdict_line(
 
 
 def _summary(delays_s: Sequence[float]) -> dict[str, float]:
-    """How many, the middle one and the greatest, seconds."""
+    """Return the number, the median and the greatest of some delays, seconds."""
     if not delays_s:
         return {"count": 0}
     middle, greatest = statistics.median(delays_s), max(delays_s)

@@ -1,4 +1,6 @@
-"""Where a simulated run stands, on stderr: a live table on a terminal, else a line now and then."""
+"""The progress of a simulated run on stderr: a live table on a terminal, else a line
+now and then.
+"""
 
 import time
 from collections.abc import Iterator
@@ -20,7 +22,7 @@ _NOT_KNOWN = "-"
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """What is shown. Counts are fixes unless they say otherwise; None is not known yet."""
+    """The state to show. Counts are fixes unless they say otherwise; None is not known yet."""
 
     stage: str = "preparing"
     fixes: int | None = None  # to be sent
@@ -31,7 +33,7 @@ class RunState:
     to_stored: Latencies | None = None
 
     def rows(self) -> dict[str, str]:
-        """Names and values, for people."""
+        """Return names and values, for people."""
         sent, out = self.progress, self.totals
         return {
             "stage": self.stage,
@@ -73,7 +75,7 @@ def _quantiles(latencies: Latencies | None) -> str:
 
 
 class RunView(Protocol):
-    """What shows a state."""
+    """The view of a state."""
 
     def show(self, state: RunState) -> None: ...
 
@@ -122,7 +124,7 @@ class Shown:
 
 @contextmanager
 def run_view() -> Iterator[Shown]:
-    """The view that fits where stderr goes."""
+    """Provide the view that fits where stderr goes."""
     console = Console(stderr=True, soft_wrap=True)
     if not console.is_terminal:
         yield Shown(PlainLines(console))

@@ -67,7 +67,7 @@ class Hooks:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How a scenario is sent, and whether what comes out is held against it.
+    """The manner in which a scenario is sent, and whether what comes out is held against it.
 
     edits: how many edits are made meanwhile. interval_s: least time between fixes of a tracker.
     connections, receipts_s, faults, seed, connects_when_due, qos, version: see
@@ -157,7 +157,7 @@ async def _unverified(
 
 @contextlib.asynccontextmanager
 async def _receiver(target: Target) -> AsyncIterator[tuple[WebhookReceiver | None, str]]:
-    """An endpoint of the organization, and the name of what checks its signatures."""
+    """Provide an endpoint of the organization, and the name of what checks its signatures."""
     if not target.hooks.is_reachable:
         yield None, ""
         return
@@ -197,7 +197,7 @@ async def _prepared(
     shown: Shown,
     receiver: WebhookReceiver | None,
 ) -> _Run:
-    """Everything that the scenario has is known to the system."""
+    """Register everything that the scenario has with the system."""
     things = f"{len(scenario.devices):,} trackers, {len(scenario.zones):,} zones"
     shown.update(stage=f"registering {things}", fixes=scenario.fixes)
     after_seq = await newest_seq(target.client) if target.is_shared else 0
@@ -220,7 +220,9 @@ async def _prepared(
 async def _send_and_edit(
     run: _Run, shown: Shown, stop: asyncio.Event
 ) -> tuple[RunResult, list[float]]:
-    """Sends everything and makes the edits meanwhile. Gives the delays of these, too."""
+    """Send everything and make the edits meanwhile. Returns the delays of these, too. Gives the
+    delays of these, too.
+    """
     sending = Sending(run.wanted.interval_s)
     editor = Editor(run.target.client, run.history, sending)
     async with _watching(run, shown), run.sampler.sampling(), asyncio.TaskGroup() as group:
@@ -285,7 +287,7 @@ def _show_totals(run: _Run, totals: Totals, shown: Shown) -> None:
 
 
 async def _counted(run: _Run, result: RunResult, shown: Shown) -> Outcome:
-    """The result without --verify: lost and duplicate by number alone."""
+    """Return the result without --verify: lost and duplicate by number alone."""
     shown.update(stage="draining")
     ledger = run.ledger
     arrived = Arrived.from_ledger(ledger, ledger.acknowledged_fixes(), is_json=run.wanted.is_json)

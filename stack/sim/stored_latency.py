@@ -1,4 +1,4 @@
-"""How long it takes until a fix that was sent can be read back, sampled while a run goes on.
+"""The time until a sent fix can be read back, sampled while a run goes on.
 
 Once a second the next message that is sent is chosen and its last fix asked for through the API,
 at growing intervals: a latency is told at most a tenth and _FIRST_PAUSE_S too high. Samples are few

@@ -1,4 +1,4 @@
-"""How long it takes from the sending of a fix to the webhook that it caused.
+"""The time from the sending of a fix to the webhook that it caused.
 
 Looked at are enters that one fix decides at once: a device that moved into a zone whose rules ask
 for no confirmation. All other events wait by their nature, for further fixes or for a deadline.
@@ -22,7 +22,7 @@ _Sent = tuple[int, int]  # position of the tracker, time_us
 def webhook_latencies(
     received: Iterable[Received], ledger: Ledger, history: RunHistory
 ) -> Latencies:
-    """Latencies of the webhooks whose fix is known; the first of each id counts."""
+    """Return latencies of the webhooks whose fix is known; the first of each id counts."""
     at_once = {
         history.zone_ids[span.zone]
         for span in history.zones
@@ -52,7 +52,7 @@ def _decided_at_once(one: Received, zone_ids: set[str]) -> Mapping[str, Any] | N
 
 
 def _sent_us(ledger: Ledger, wanted: set[_Sent]) -> dict[_Sent, int]:
-    """When each of the fixes was sent for the first time."""
+    """Return when each of the fixes was sent for the first time."""
     fixes = ledger.fixes
     rows = fixes[np.isin(fixes["time_us"], [time_us for _, time_us in wanted])]
     of_message = ledger.messages["sent_us"][rows["message"]]

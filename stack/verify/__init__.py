@@ -1,1 +1,1 @@
-"""What must come of a run, held against what came."""
+"""The verification of a run: what must be stored, compared with what is."""

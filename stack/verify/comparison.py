@@ -1,4 +1,4 @@
-"""What came out held against what should have: pure functions over plain values.
+"""The comparison of what is stored with what must be: pure functions over plain values.
 
 Each function gives a `Comparison`: how many things were expected and found, and every difference by
 kind, the first few of each in words. Any difference means that a promise of the system is broken;
@@ -56,7 +56,7 @@ def compare_fixes(
     unsettled: Sequence[StoredFix] = (),
     doubtful: Set[tuple[str, int, int]] = frozenset(),
 ) -> Comparison:
-    """Every fix that was acknowledged is stored once, where it was, and nothing else is.
+    """Compare fixes: every acknowledged fix is stored once, where it was, and nothing else is.
 
     unsettled: sent and never acknowledged. They may be stored, but a run with such proves nothing.
     doubtful: identities of fixes that may be lost, and are stored at most once.
@@ -90,7 +90,8 @@ def compare_quarantine(
     found: Sequence[Quarantined],
     doubtful: Set[tuple[str | None, str]] = frozenset(),
 ) -> Comparison:
-    """Every message that must be refused is kept for that reason, and nothing else is.
+    """Compare quarantine: every message that must be rejected is kept for that reason, and nothing
+    else is.
 
     expected: by tracker and reason, how often each different message was sent. One that came again
     under its reason is counted up and allowed. doubtful: trackers and reasons of messages that may
@@ -119,7 +120,9 @@ def compare_quarantine(
 
 
 def compare_visits(expected: Sequence[Visit], found: Sequence[Visit]) -> Comparison:
-    """The visits are those of the replay, under the same ids and in everything else."""
+    """Compare visits: they must be those of the replay, under the same ids and in
+    everything else.
+    """
     result = Comparison("visits", len(expected), len(found))
     missing = {visit.visit_id: visit for visit in expected}
     seen: set[str] = set()
@@ -139,7 +142,9 @@ def compare_visits(expected: Sequence[Visit], found: Sequence[Visit]) -> Compari
 
 
 def compare_stays(expected: Sequence[Stay], found: Sequence[Stay]) -> Comparison:
-    """The visits are those that follow from all fixes in order of time, whatever their ids."""
+    """Compare visits: they must be those that follow from all fixes in order of time, whatever
+    their ids.
+    """
     result = Comparison("stays", len(expected), len(found))
     surplus = Counter(found)
     surplus.subtract(expected)
@@ -151,7 +156,7 @@ def compare_stays(expected: Sequence[Stay], found: Sequence[Stay]) -> Comparison
 
 
 def is_due_after(event: Json, instant_us: int) -> bool:
-    """Whether it tells of a deadline that passed after the instant."""
+    """Return whether it tells of a deadline that passed after the instant."""
     is_timed = event["data"].get("inferred") == TIMER
     return is_timed and parse_time_us(event["occurred_at"]) > instant_us
 
@@ -163,7 +168,8 @@ def compare_events(
     after_seq: int = 0,
     is_ours: Callable[[Json], bool] = lambda _event: True,
 ) -> Comparison:
-    """The events are those of the replay, under the same ids, numbered without gap and in order.
+    """Compare events: they must be those of the replay, under the same ids, numbered without gap
+    and in order.
 
     All events of one asset come in the order of the replay, in which expected stands. found: all
     events of the organization by rising seq after after_seq, as the API gives them; read once.
@@ -220,7 +226,7 @@ def _compare_event(result: Comparison, event: Json, should: Event) -> None:
 def compare_folded(
     result: Comparison, events: Iterable[Json], visits: Iterable[Visit], zone_ids: Set[str]
 ) -> None:
-    """Notes in `result` where the visits that follow from the events alone are others.
+    """Compare the visits that follow from the events alone, and note the differences in `result`.
 
     events: by rising seq. zone_ids: zones that tell of every enter and exit. What began or ended
     without one (`SILENT_CAUSES`) is not told by events.
@@ -238,7 +244,7 @@ def compare_folded(
 
 
 def _agrees(visit: Visit, found: Folded | None) -> bool:
-    """Whether the visit follows from its events. Silence that ended it is not told."""
+    """Return whether the visit follows from its events. Silence that ended it is not told."""
     if found is None:
         return visit.entry_cause in SILENT_CAUSES
     if not found.is_entered and visit.entry_cause not in SILENT_CAUSES:
@@ -250,7 +256,7 @@ def _agrees(visit: Visit, found: Folded | None) -> bool:
 
 
 def _value(data: Json, name: str) -> Any:
-    """Of a field; an instant is text in the data, under a name that ends with _at."""
+    """Return a field's value; an instant is text in the data, under a name that ends with _at."""
     if not name.endswith("_us"):
         return data.get(name)
     text = data.get(f"{name.removesuffix('_us')}_at")
@@ -258,7 +264,7 @@ def _value(data: Json, name: str) -> Any:
 
 
 def compare_webhooks(events: Mapping[str, bytes], received: Iterable[Received]) -> Comparison:
-    """Every event came as a webhook under its id, with its own content and a good signature.
+    """Compare webhooks: every event came under its id, with its own content and a good signature.
 
     events: by id, the JSON text that the API gives for it; a text stands for its decoded value.
     """
@@ -296,7 +302,7 @@ def _told(thing: NamedTuple) -> str:
 
 
 def _otherwise(thing: NamedTuple, than: NamedTuple) -> str:
-    """The fields in which they differ, as `thing` has them."""
+    """Return the fields in which they differ, as `thing` has them."""
     other = than._asdict()
     return " ".join(
         _word(name, value) for name, value in thing._asdict().items() if other[name] != value

@@ -1,4 +1,4 @@
-"""What may be lost of a run, and what of it has come: only the system can tell.
+"""Messages of a run that may be lost, and those of them that have come: only the system knows.
 
 A message that was sent with QoS 0, or that its device threw away with a lost session, may be
 stored or not. So the stored fixes are read first, and those messages count as arrived whose fixes

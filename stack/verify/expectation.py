@@ -1,4 +1,4 @@
-"""What a system must have made of a run: an in-memory replay of the simulator's ledger.
+"""The expectation of a run: an in-memory replay of the simulator's ledger.
 
 The replay takes the fixes that are stored (`stack.verify.fix_fates`) in the order in which each
 tracker's arrived. A fix that repeats an identity is not stored again. Assets whose fixes arrive in
@@ -56,7 +56,7 @@ class Expectation:
 
 
 def expect(fates: Fates, history: RunHistory, now_us: int, until_us: int) -> Expectation:
-    """What must come of fixes that are in order of arrival, each tracker's by itself.
+    """Work out what must come of fixes that are in order of arrival, each tracker's by itself.
 
     rows["tracker"] is the position in the fleet.
 
@@ -84,18 +84,22 @@ def expect(fates: Fates, history: RunHistory, now_us: int, until_us: int) -> Exp
 
 
 def stored_fixes(fates: Fates, history: RunHistory) -> list[StoredFix]:
-    """What is stored: each identity as it came first. Whether it is suspect is not looked at."""
+    """Return what is stored: each identity as it came first. Whether it is suspect is not looked
+    at.
+    """
     return _as_stored(_assigned(fates.stored, history), history, set())
 
 
 def _first_of_each(rows: NDArray[np.void]) -> NDArray[np.intp]:
-    """Where each identity came first, in order of arrival."""
+    """Return where each identity came first, in order of arrival."""
     _, first = np.unique(rows[["tracker", "time_us", "seq"]], return_index=True)
     return np.sort(first)
 
 
 def _has_late_fixes(rows: NDArray[np.void]) -> NDArray[np.bool_]:
-    """Of each fix, whether its asset has one that is older than another that came before it."""
+    """Return for each fix whether its asset has one that is older than another that
+    came before it.
+    """
     order = np.argsort(rows["asset"], kind="stable")
     asset, time_us, seq = (rows[name][order] for name in ("asset", "time_us", "seq"))
     is_same = (asset[1:] == asset[:-1]) & (asset[1:] >= 0)
@@ -105,7 +109,7 @@ def _has_late_fixes(rows: NDArray[np.void]) -> NDArray[np.bool_]:
 
 
 def _assigned(rows: NDArray[np.void], history: RunHistory) -> NDArray[np.void]:
-    """With the asset that carried the tracker at the time of each fix, -1 for none."""
+    """Return the fixes with the asset that carried the tracker at the time of each, -1 for none."""
     rows = rows.copy()
     moved = {one.tracker for one in history.assignments if one.to_us != MAX_TIME_US}
     asset = np.full(len(history.tracker_ids), -1)
@@ -144,7 +148,8 @@ def _as_stored(
 class _Replay:
     """The evaluator with its state, and what it has found.
 
-    suspects: fixes that are held to be impossible. last_due_us: the last deadline that passed.
+    suspects: fixes that the engine takes for impossible. last_due_us: the last deadline that
+    passed.
     """
 
     def __init__(self, rows: NDArray[np.void], history: RunHistory, until_us: int) -> None:

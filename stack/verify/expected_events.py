@@ -1,4 +1,4 @@
-"""What the transitions of a run amount to: visits, and the events that tell of them."""
+"""The visits and events that the transitions of a run make."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -70,7 +70,8 @@ class _Step(NamedTuple):
 
 
 class Telling:
-    """Takes transitions in order; events: in the order in which they become known.
+    """The visits and events that transitions make. Transitions are taken in order; events: in the
+    order in which they become known.
 
     What one fix makes known is in order of time, exits before enters, then by zone id.
     """
@@ -90,11 +91,11 @@ class Telling:
         self.events: list[Event] = []
 
     def all_visits(self) -> list[Visit]:
-        """In order of their beginning."""
+        """Return all visits in order of their beginning."""
         return list(self._visits.values())
 
     def take(self, transitions: NDArray[np.void]) -> None:
-        """TRANSITION_DTYPE, those that come next."""
+        """Take the transitions that come next, TRANSITION_DTYPE."""
         for step in sorted(self._steps(transitions), key=self._order):
             if step.transition == Transition.SCHEDULE:
                 self._tell_of_hours(step)
@@ -104,7 +105,7 @@ class Telling:
                 self._tell(step, visit)
 
     def take_revision(self, asset: int, revision: Revision) -> None:
-        """What fixes make known of an asset, or time; its visits come by `take_visits`."""
+        """Take what fixes, or time, make known of an asset; its visits come by `take_visits`."""
         told: list[tuple[_Order, _Step, News | None]] = []
         for step, one in zip(
             self._steps(_transitions(asset, revision.news, self._index)), revision.news, strict=True
@@ -120,7 +121,7 @@ class Telling:
                 self.events.append(self._amended(step, one, self._visit_of(step)))
 
     def take_visits(self, asset: int, visits: Iterable[amendments.Visit]) -> None:
-        """The visits of an asset in the end; those that are retracted are none."""
+        """Take the visits of an asset in the end; retracted ones are left out."""
         for one in visits:
             if one.retracted:
                 continue
@@ -143,7 +144,9 @@ class Telling:
                 self._note(ended, visit)
 
     def _order(self, step: _Step) -> _Order:
-        """By the fix that made it known, those that none did at the end; then as in one fix."""
+        """Return the key of order: by the fix that made it known, those that none did at the end;
+        then as in one fix.
+        """
         row = _NO_FIX if step.row < 0 else step.row
         rank = rank_in_instant(step.transition, step.entered_us, step.time_us)
         return row, step.step, step.time_us, rank, self._zones[step.zone]
@@ -209,7 +212,7 @@ class Telling:
             self.events.append(event._replace(late=late))
 
     def _tell_of_hours(self, step: _Step) -> None:
-        """What is told when the hours of a zone begin; who is outside is in no visit."""
+        """Add the events of the beginning of a zone's hours; who is outside is in no visit."""
         policy = self._policies[step.zone, step.version]
         word = schedule_start_breach(policy, inside=True)
         visit = None if word is None else self._visit_of(step)
@@ -288,7 +291,7 @@ class Telling:
 
 
 def _transitions(asset: int, news: Sequence[News], index: ZoneIndex) -> NDArray[np.void]:
-    """What is told as transitions, TRANSITION_DTYPE, (n,)."""
+    """Return what is told as transitions, TRANSITION_DTYPE, (n,)."""
     rows = np.zeros(len(news), TRANSITION_DTYPE)
     for row, one in zip(rows, news, strict=True):
         visit, at = one.visit, one.occurred
@@ -309,6 +312,6 @@ def _transitions(asset: int, news: Sequence[News], index: ZoneIndex) -> NDArray[
 
 
 def _known(values: NDArray[np.float32]) -> list[float | None]:
-    """Each float32 in its shortest form; None where it is not known."""
+    """Return each float32 in its shortest form; None where it is not known."""
     texts = values.astype("U32").astype(np.float64)
     return [None if np.isnan(value) else value for value in texts.tolist()]

@@ -1,4 +1,4 @@
-"""What becomes of each sent fix by itself: stored, mended, or refused with which reason.
+"""The fate of each sent fix by itself: stored, mended, or rejected with which reason.
 
 Worked out from what was sent alone, by the rules that docs/wire-format.md has, and not by the code
 of ingest, so that the two can be held against each other.
@@ -41,7 +41,7 @@ class Arrived:
 
     @staticmethod
     def from_ledger(ledger: Ledger, rows: NDArray[np.void], *, is_json: bool) -> "Arrived":
-        """Some of the fixes of a ledger."""
+        """Return some of the fixes of a ledger."""
         of_fix = ledger.messages[rows["message"]]
         return Arrived(rows, of_fix["is_whole"], of_fix["digest"], of_fix["sent_us"], is_json)
 
@@ -67,7 +67,7 @@ class Fates:
 
 
 def fates(arrived: Arrived) -> Fates:
-    """Of all that arrived."""
+    """Sort everything that arrived by its fate."""
     rows = arrived.rows.copy()
     reasons = np.full(len(rows), "", dtype=object)
     reasons[_unreadable(arrived)] = Reason.UNDECODABLE
@@ -98,7 +98,9 @@ def _nowhere(rows: NDArray[np.void]) -> NDArray[np.bool_]:
 
 
 def _twins(rows: NDArray[np.void], good: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Good fixes that say another place than the first good one of their tracker, time and seq."""
+    """Return a mask of good fixes that say another place than the first good one of their tracker,
+    time and seq.
+    """
     number = np.flatnonzero(good)
     own = rows[number]
     _, first, which = np.unique(
@@ -113,7 +115,7 @@ def _twins(rows: NDArray[np.void], good: NDArray[np.bool_]) -> NDArray[np.bool_]
 
 
 def _mend(rows: NDArray[np.void], sent_us: NDArray[np.int64], good: NDArray[np.bool_]) -> None:
-    """Whole rollovers are added to times that are then within a day of their sending.
+    """Mend times that are within a day of their sending once whole rollovers are added.
 
     Not where the tracker had a fix in the day before the time as it was sent.
     """
@@ -130,7 +132,7 @@ def _mend(rows: NDArray[np.void], sent_us: NDArray[np.int64], good: NDArray[np.b
 def _counted(
     arrived: Arrived, reasons: NDArray[np.object_], refused: Iterable[int]
 ) -> Counter[Refused]:
-    """Each message once for each reason."""
+    """Return each message once for each reason."""
     seen: dict[tuple[int, Reason], Refused] = {}
     for row in refused:
         message, tracker = (int(arrived.rows[name][row]) for name in ("message", "tracker"))

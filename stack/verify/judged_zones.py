@@ -23,7 +23,7 @@ from telemetry.fix import Known
 
 
 def policy_of(zone: SimZone) -> Policy:
-    """Which events it gives."""
+    """Return which events a zone gives."""
     return Policy(
         kind=zone.kind or DEFAULT_KIND,
         alert_on=None if zone.alert_on is None else frozenset(zone.alert_on),
@@ -32,7 +32,9 @@ def policy_of(zone: SimZone) -> Policy:
 
 
 def zones_that_tell_all(history: RunHistory) -> set[str]:
-    """The ids of zones of which every enter and exit is told, at any time, in each version."""
+    """Return the ids of zones of which every enter and exit is told, at any time, in
+    each version.
+    """
     silent = {one.zone for one in history.zones if not _tells_all(policy_of(one.is_like))}
     return {zone_id for zone, zone_id in enumerate(history.zone_ids) if zone not in silent}
 
@@ -46,7 +48,7 @@ def _tells_all(policy: Policy) -> bool:
 
 
 def index_of(history: RunHistory) -> ZoneIndex:
-    """All versions of all zones. The filter of a zone has the number of its span."""
+    """Return all versions of all zones. The filter of a zone has the number of its span."""
     index = ZoneIndex(
         _version(number, span, history.rules) for number, span in enumerate(history.zones)
     )
@@ -75,7 +77,8 @@ def _version(number: int, span: ZoneSpan, defaults: Mapping[str, Any]) -> ZoneVe
 
 
 def agenda_of(history: RunHistory, rows: NDArray[np.void], until_us: int) -> Agenda:
-    """Trackers that changed, each with the last of its fixes before; hours that began by until_us.
+    """Return trackers that changed, each with the last of its fixes before; hours that began by
+    until_us.
 
     rows: FIX_DTYPE, what is stored of the run. A tracker that is put on an asset must have sent.
     """
@@ -87,7 +90,7 @@ def agenda_of(history: RunHistory, rows: NDArray[np.void], until_us: int) -> Age
 
 
 def _moves(history: RunHistory, rows: NDArray[np.void]) -> Iterator[tuple[Any, ...]]:
-    """MOVE_DTYPE rows. A tracker that had its asset from the beginning has not come to it."""
+    """Yield MOVE_DTYPE rows. A tracker that had its asset from the beginning has not come to it."""
     for span in history.assignments:
         if span.from_us > history.begins_us:
             of_tracker = rows[rows["tracker"] == span.tracker]
@@ -100,7 +103,7 @@ def _moves(history: RunHistory, rows: NDArray[np.void]) -> Iterator[tuple[Any, .
 
 
 def _is_taken_over(history: RunHistory, ended: AssetSpan) -> bool:
-    """Whether the asset got another tracker in the same instant."""
+    """Return whether the asset got another tracker in the same instant."""
     return any(
         (one.asset, one.from_us) == (ended.asset, ended.to_us) for one in history.assignments
     )

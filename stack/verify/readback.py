@@ -1,5 +1,4 @@
-"""What a system says that it has, of one organization, through its API: fixes, quarantine, visits
-and events.
+"""The data of one organization, read back through the API: fixes, quarantine, visits and events.
 
 Fixes are read tracker by tracker, which walks along the index, and counted once for the whole
 organization, so that a row of a tracker that is not ours does not go unseen.
@@ -53,14 +52,14 @@ class _Quarantined(msgspec.Struct):
 
 
 async def read_fixes(client: ApiClient, tracker_ids: Sequence[str]) -> list[StoredFix]:
-    """All stored fixes of these trackers; raises stack.scenario.api_client.ApiError."""
+    """Return all stored fixes of these trackers; raises stack.scenario.api_client.ApiError."""
     return [_stored_fix(fix) for fix in await _read_fixes(client, tracker_ids)]
 
 
 async def read_receipt_times(
     client: ApiClient, tracker_ids: Sequence[str]
 ) -> dict[tuple[str, int, int], int]:
-    """When each stored fix of these trackers was received, by its identity."""
+    """Return when each stored fix of these trackers was received, by its identity."""
     return {
         _stored_fix(fix)[:3]: parse_time_us(fix.received_at)
         for fix in await _read_fixes(client, tracker_ids)
@@ -81,14 +80,16 @@ async def _read_fixes(client: ApiClient, tracker_ids: Sequence[str]) -> list[_Fi
 
 
 async def read_visits(client: ApiClient, zone_id: str | None = None) -> list[Visit]:
-    """All visits of the organization that hold, or those in one zone."""
+    """Return all visits of the organization that hold, or those in one zone."""
     pages = client.walk("/v1/visits", {} if zone_id is None else {"zone_id": zone_id})
     read = [msgspec.json.decode(raw, type=_Visit) async for page in pages for raw in page]
     return [_visit(visit) for visit in read if not visit.retracted]
 
 
 async def read_quarantine(client: ApiClient, since_us: int | None = None) -> list[Quarantined]:
-    """All rows of quarantine of the organization, or those that were received since an instant."""
+    """Return all rows of quarantine of the organization, or those that were received since an
+    instant.
+    """
     pages = client.walk(
         "/v1/quarantine", {} if since_us is None else {"from": format_time(since_us)}
     )
@@ -97,7 +98,7 @@ async def read_quarantine(client: ApiClient, since_us: int | None = None) -> lis
 
 
 async def read_events(client: ApiClient, after_seq: int = 0) -> list[bytes]:
-    """All events of the organization after a seq, by rising seq, as JSON texts."""
+    """Return all events of the organization after a seq, by rising seq, as JSON texts."""
     pages = client.walk("/v1/events", {"after": after_seq})
     return [bytes(raw) async for page in pages for raw in page]
 

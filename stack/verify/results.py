@@ -1,4 +1,4 @@
-"""What comes out of a run, as plain values that can be compared."""
+"""The results of a run, as plain values that can be compared."""
 
 from typing import NamedTuple
 
@@ -38,7 +38,7 @@ class Visit(NamedTuple):
         return Stay(*self[1:])
 
     def until(self, instant_us: int) -> "Visit":
-        """As it was before the deadlines after that instant passed."""
+        """Return the visit as it was before the deadlines after that instant passed."""
         visit = self
         if visit.dwelled_us is not None and visit.dwelled_us > instant_us:
             visit = visit._replace(dwelled_us=None)
@@ -87,7 +87,7 @@ class AmendedEvent(NamedTuple):
 
 
 class GeofenceEvent(NamedTuple):
-    """What is decided about one event: its id and type, and its data but names and detected_at."""
+    """The decided parts of one event: its id and type, and its data but names and detected_at."""
 
     event_id: str
     type: str

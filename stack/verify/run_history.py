@@ -1,4 +1,4 @@
-"""What a system was told of zones and trackers during a run, and from when to when it holds.
+"""The history of zones and trackers during a run, and from when to when each entry holds.
 
 Positions stand for things: of a tracker or an asset in the fleet, of a zone in `zone_ids`. Instants
 are microseconds since 1970, as the system gave them.
@@ -37,7 +37,8 @@ class AssetSpan:
 
 @dataclass(slots=True)
 class RunHistory:
-    """Begins with what was registered; edits are noted as they are answered.
+    """The history of a run. It begins with what was registered; edits are noted as they are
+    answered.
 
     tags: by asset. rules, gates: the organization's settings, which hold during the whole run;
     rules are those of zones that do not give them.
@@ -55,7 +56,7 @@ class RunHistory:
 
     @staticmethod
     def of(registered: Registered, zones: Sequence[SimZone]) -> "RunHistory":
-        """Nothing has changed yet; tracker i is on asset i."""
+        """Return a history in which nothing has changed yet; tracker i is on asset i."""
         begins_us, trackers = registered.valid_from_us, range(len(registered.trackers))
         return RunHistory(
             tracker_ids=[one.tracker_id for one in registered.trackers],
@@ -68,25 +69,25 @@ class RunHistory:
         )
 
     def zone_begins(self, zone_id: str, is_like: SimZone, at_us: int) -> int:
-        """A new zone. Returns its position."""
+        """Add a new zone, and return its position."""
         zone = len(self.zone_ids)
         self.zone_ids.append(zone_id)
         self.zones.append(ZoneSpan(zone, 1, is_like, at_us))
         return zone
 
     def zone_becomes(self, zone: int, is_like: SimZone, at_us: int) -> None:
-        """The zone's next version."""
+        """Add the zone's next version."""
         before = self.zone_ends(zone, at_us)
         self.zones.append(ZoneSpan(zone, before.version + 1, is_like, at_us))
 
     def zone_ends(self, zone: int, at_us: int) -> ZoneSpan:
-        """The zone is no more. Returns its last version."""
+        """Note that the zone is deleted. Returns its last version."""
         number, newest = max((n, one) for n, one in enumerate(self.zones) if one.zone == zone)
         self.zones[number] = replace(newest, to_us=at_us)
         return newest
 
     def tracker_leaves(self, tracker: int, at_us: int) -> AssetSpan:
-        """The tracker is on no asset any more. Returns where it was."""
+        """Take the tracker off its asset, and return that asset."""
         number, newest = max(
             (n, one) for n, one in enumerate(self.assignments) if one.tracker == tracker
         )
@@ -94,9 +95,9 @@ class RunHistory:
         return newest
 
     def tracker_joins(self, tracker: int, asset: int, at_us: int) -> None:
-        """The tracker is on an asset again."""
+        """Put the tracker on an asset again."""
         self.assignments.append(AssetSpan(tracker, asset, at_us))
 
     def assigned(self, tracker: int) -> Iterator[AssetSpan]:
-        """The tracker's assets, in order of time."""
+        """Return the tracker's assets, in order of time."""
         return (one for one in self.assignments if one.tracker == tracker)

@@ -1,4 +1,4 @@
-"""What of an organization belongs to a run, where others are at work in it too.
+"""The part of an organization that belongs to a run, where others are at work in it too.
 
 Such an organization may have fixes, events and visits from before the run, and gets others beside
 it. What is the run's is told by its trackers, and by pairs of its assets and its zones.
@@ -26,13 +26,15 @@ Json = dict[str, Any]
 
 
 async def newest_seq(client: ApiClient) -> int:
-    """The number of the organization's newest event, 0 without any."""
+    """Return the number of the organization's newest event, 0 without any."""
     newest = (await client.get("/v1/events", {"limit": 1}))["data"]
     return newest[0]["seq"] if newest else 0
 
 
 async def read_settings(client: ApiClient) -> tuple[dict[str, Any], Gates]:
-    """The rules that the organization sets for its zones, and which fixes of ours take part."""
+    """Return the rules that the organization sets for its zones, and which fixes of
+    ours take part.
+    """
     organization = await client.get("/v1/organization")
     given = {field.name: organization.get(field.name) for field in fields(Rules)}
     speed_mps = organization["max_speed_mps"]["other"] or MAX_SPEED_MPS  # as `register` makes them
@@ -55,7 +57,7 @@ class SharedOrganization:
         self._assets = frozenset(self.history.asset_ids)
 
     def is_ours(self, event: Json) -> bool:
-        """Tell whether one of our assets and one of our zones made it."""
+        """Return whether one of our assets and one of our zones made it."""
         data = event["data"]
         is_asset = data.get("asset_id") in self._assets
         return is_asset and data.get("zone_id") in self.history.zone_ids

@@ -1,4 +1,5 @@
-"""Holds what a system made of a simulated run against what the simulator knows that it sent.
+"""The verification of a simulated run: what the system made of it, compared with what the simulator
+sent.
 
 It waits until the run has drained, reads rows, quarantine, visits and events back through the API,
 takes the webhooks from its own receiver, where the system can reach one, and compares all of it
@@ -65,7 +66,7 @@ QUIET_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """How much of a run has come out so far: rows, events, different webhooks."""
+    """The counts of what a run has brought so far: rows, events, different webhooks."""
 
     stored: int
     events: int
@@ -87,19 +88,19 @@ class VerifiedRun:
     shared: SharedOrganization | None = None
 
     def not_foreseen(self) -> set[str]:
-        """Assets of which nobody knows before the stored fixes are read which fixes arrived, or in
-        which order: some of their messages may be lost, or were sent again.
+        """Return the assets whose state depends on which doubtful fixes arrived, which only the
+        stored fixes show.
         """
         trackers = self.ledger.doubtful_trackers() | self.ledger.repeating_trackers()
         spans = self.history.assignments
         return {self.history.asset_ids[one.asset] for one in spans if one.tracker in trackers}
 
     def repeating_trackers(self) -> list[str]:
-        """Trackers that sent messages again."""
+        """Return trackers that sent messages again."""
         return [self.history.tracker_ids[one] for one in self.ledger.repeating_trackers()]
 
     def fates(self, rows: NDArray[np.void]) -> Fates:
-        """What becomes of some of the ledger's fixes, had they all arrived."""
+        """Return the fates of some of the ledger's fixes, had they all arrived."""
         return fates(Arrived.from_ledger(self.ledger, rows, is_json=self.is_json))
 
 
@@ -123,7 +124,7 @@ async def read_totals(
     receiver: WebhookReceiver | None,
     shared: SharedOrganization | None = None,
 ) -> Totals:
-    """What the API counts and the receiver has seen; raises ApiError."""
+    """Count what the API has and the receiver has seen."""
     if shared is not None:
         ours = await shared.event_ids(client)
         received = set[str]() if receiver is None else receiver.ids & ours
@@ -143,7 +144,7 @@ async def verify(
     on_totals: Callable[[Totals], None],
     on_drained: Callable[[], None],
 ) -> Verified:
-    """Waits, reads and compares; raises ApiError."""
+    """Wait, read and compare."""
     arrived = await asyncio.to_thread(run.fates, run.ledger.acknowledged_fixes())
     now_us = _now_us()
     until_us = now_us + round(min(DEADLINES_S, drain_s) * 1e6)
@@ -229,8 +230,8 @@ def _as_arrived(
     found: Sequence[StoredFix],
     received_us: Mapping[Identity, int],
 ) -> tuple[Expectation, set[Identity]]:
-    """What must be, given which of the messages that may be lost have come, and in which order
-    those of trackers arrived that sent some again; and all fixes that may be lost.
+    """Work out what must be, given which doubtful messages have come, and in which order those of
+    trackers arrived that sent some again.
     """
     ledger, history = run.ledger, run.history
     doubtful = np.flatnonzero(ledger.messages["may_be_lost"]).tolist()
@@ -246,7 +247,7 @@ def _as_arrived(
 def _by_tracker(
     refused: Counter[Refused], history: RunHistory
 ) -> dict[tuple[str | None, str], list[int]]:
-    """By tracker and reason, how often each message that must be refused was sent."""
+    """Count, by tracker and reason, how often each message that must be rejected was sent."""
     found: dict[tuple[str | None, str], list[int]] = defaultdict(list)
     for one, count in refused.items():
         found[history.tracker_ids[one.tracker], one.reason.value].append(count)
@@ -256,7 +257,7 @@ def _by_tracker(
 def _compare_events(
     expected: Expectation, texts: Sequence[bytes], run: VerifiedRun, visits: Sequence[Visit]
 ) -> tuple[list[Comparison], list[float]]:
-    """Of events, of webhooks, and the seconds from each deadline until it was told."""
+    """Compare events and webhooks, and return the seconds from each deadline until it was told."""
     decoded = [msgspec.json.decode(text) for text in texts]
     after_seq, is_ours = (run.shared.after_seq, run.shared.is_ours) if run.shared else (0, _any)
     events = compare_events(expected.events, decoded, expected.until_us, after_seq, is_ours)
@@ -293,7 +294,7 @@ def _told_after_s(event: Mapping[str, Any]) -> float:
 
 
 def as_text(comparisons: Sequence[Comparison], signature_check: str) -> str:
-    """A table of what was compared, then the first differences of each kind."""
+    """Return a table of what was compared, then the first differences of each kind."""
     lines = [f"{'':<10}{'expected':>12}{'found':>12}  differences"]
     for one in comparisons:
         told = ", ".join(f"{count:,} {kind}" for kind, count in one.counts.items()) or "none"

@@ -146,7 +146,7 @@ _SIGNED_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
 def signature_check(secret: str) -> tuple[SignatureCheck, str]:
-    """The check for `secret`, and its name: the independent package's where there is one."""
+    """Return the check for `secret`, and its name: the independent package's where there is one."""
     if standardwebhooks is None:
         return own_check(secret), "our own check (package standardwebhooks is not installed)"
     return _independent_check(secret), "package standardwebhooks"
@@ -168,7 +168,7 @@ def _independent_check(secret: str) -> SignatureCheck:
 
 
 def own_check(secret: str) -> SignatureCheck:
-    """Standard Webhooks 1.0.0, symmetric signatures, written down once more."""
+    """Return a check by Standard Webhooks 1.0.0, symmetric signatures, written down once more."""
     key = base64.b64decode(secret.removeprefix(_PREFIX))
 
     def check(headers: dict[str, str], body: bytes) -> str | None:

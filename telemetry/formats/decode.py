@@ -1,4 +1,4 @@
-"""From the payloads of many messages to one batch of fixes and a list of refusals.
+"""The decoder of many messages: one batch of fixes and a list of rejections.
 
 `DECODERS` is the table of formats: a new format is a file beside this one and a row there.
 
@@ -88,7 +88,8 @@ def check_clock(
     received_us: int | NDArray[np.int64],
     oldest_us: int | NDArray[np.int64] = ANCIENT_BEFORE_US,
 ) -> tuple[NDArray[np.intp], list[Rejection]]:
-    """Row numbers of the fixes with a credible time, in order, and the refusal of the others.
+    """Return the row numbers of the fixes with a credible time, in order, and the rejections of the
+    others.
 
     received_us: when the messages were received: one time for all, or shape (messages,), looked
         up by the column `message`.

@@ -25,17 +25,17 @@ class Decoded:
 
 
 def oversize_message(length: int) -> str:
-    """The detail of the refusal of a message with too many bytes."""
+    """Return the detail of the refusal of a message with too many bytes."""
     return f"{length} bytes, {MAX_MESSAGE_BYTES} are allowed"
 
 
 def oversize_array(fixes: int) -> str:
-    """The detail of the refusal of a message with too many fixes."""
+    """Return the detail of the refusal of a message with too many fixes."""
     return f"{fixes} fixes, {MAX_FIXES_PER_MESSAGE} are allowed"
 
 
 def reject_row(row: np.void, reason: Reason, detail: str) -> Rejection:
-    """The refusal of one decoded fix."""
+    """Return the refusal of one decoded fix."""
     position = int(row["position"])
     return Rejection(int(row["message"]), None if position < 0 else position, reason, detail)
 
@@ -48,7 +48,7 @@ def bad_coordinates(lat: NDArray[np.float64], lon: NDArray[np.float64]) -> NDArr
 
 
 def describe_position(rows: NDArray[np.void], row: int) -> str:
-    """The position of a fix as a detail of its refusal."""
+    """Return the position of a fix as a detail of its refusal."""
     return f"lat {rows['lat'][row]}, lon {rows['lon'][row]}"
 
 
@@ -64,7 +64,7 @@ def without(batch: FixBatch, rules: Sequence[Rule]) -> Decoded:
 
 
 def in_order(rejections: list[Rejection]) -> list[Rejection]:
-    """By message, then array order."""
+    """Sort rejections by message, then array order."""
     return sorted(rejections, key=_place) if len(rejections) > 1 else rejections
 
 

@@ -22,13 +22,13 @@ class EncodeError(ValueError):
 
 
 def encode_json(batch: FixBatch) -> bytes:
-    """One object for a batch of one, else an array of objects. `time` is RFC 3339 text."""
+    """Return one object for a batch of one, else an array of objects. `time` is RFC 3339 text."""
     times = format_times(batch.rows["time_us"])
     return _one_or_array(_objects(batch, times), msgspec.json.encode)
 
 
 def encode_msgpack(batch: FixBatch) -> bytes:
-    """The same shape as MessagePack. `time` is epoch milliseconds where whole, else text."""
+    """Return the same shape as MessagePack. `time` is epoch milliseconds where whole, else text."""
     times_us: NDArray[np.int64] = batch.rows["time_us"]
     times: list[int | str] = (times_us // 1000).tolist()
     odd = np.flatnonzero(times_us % 1000)
@@ -38,8 +38,9 @@ def encode_msgpack(batch: FixBatch) -> bytes:
 
 
 def encode_packed(batch: FixBatch) -> bytes:
-    """32 bytes a fix, values rounded to the format's steps. Raises EncodeError for an empty batch,
-    attributes, or a value that does not fit.
+    """Encode a batch in 32 bytes a fix, values rounded to the format's steps.
+
+    Raises EncodeError for an empty batch, attributes, or a value that does not fit.
     """
     rows = batch.rows
     if batch.attributes or not len(batch):
@@ -132,8 +133,8 @@ def _or_none(rows: NDArray[np.void], column: str) -> list[Any]:
 
 
 def _few_decimals(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Single precision with the fewest decimals, up to four, that read back the same: 5.1 and not
-    5.099999904632568; all of them where four do not do.
+    """Return single precision with the fewest decimals, up to four, that read back the same: 5.1
+    and not 5.099999904632568; all of them where four do not do.
     """
     wide = values.astype(np.float64)
     shortest = wide

@@ -86,27 +86,27 @@ class Gathered:
     rejections: list[Rejection] = field(default_factory=list[Rejection])
 
     def add_lone(self, fix: Fix) -> None:
-        """The next message is one object."""
+        """Add a message that is one object."""
         self.fixes.append(fix)
         self.spans.append(_LONE)
 
     def add_array(self, fixes: list[Fix]) -> None:
-        """The next message is an array of good length."""
+        """Add a message that is an array of good length."""
         self.fixes += fixes
         self.spans.append(len(fixes))
 
     def add_some(self, fixes: dict[int, Fix]) -> None:
-        """The next message is an array of which these, by position, are sound."""
+        """Add a message that is an array of which these fixes, by position, are sound."""
         self.positions[len(self.spans)] = list(fixes)
         self.add_array(list(fixes.values()))
 
     def refuse(self, reason: Reason, detail: str) -> None:
-        """The next message gives no fix."""
+        """Reject the next message: it gives no fix."""
         self.rejections.append(Rejection(len(self.spans), None, reason, detail))
         self.spans.append(0)
 
     def length_is_good(self, array: Sequence[Any]) -> bool:
-        """Whether an array may be the next message; where not, refuses it."""
+        """Return whether an array may be the next message; where not, refuses it."""
         if 1 <= len(array) <= MAX_FIXES_PER_MESSAGE:
             return True
         if array:
@@ -139,7 +139,7 @@ class Gathered:
             self.unfit[row] = error
 
     def decoded(self) -> Decoded:
-        """The batch and the rejections of all messages."""
+        """Return the batch and the rejections of all messages."""
         self.flush()
         records = np.frombuffer(b"".join(self.records), _RECORD)
         rows = blank_rows(len(records))

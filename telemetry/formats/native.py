@@ -48,7 +48,7 @@ _MSGPACK = _Codec(
 
 
 def decode_native(payloads: Sequence[bytes]) -> Decoded:
-    """Fixes and rejections of `payloads`; `message` counts from 0."""
+    """Return fixes and rejections of `payloads`; `message` counts from 0."""
     gathered = Gathered()
     pending = gathered.fixes
     for payload in payloads:
@@ -106,7 +106,7 @@ def _judge_array(gathered: Gathered, elements: list[Any]) -> None:
 
 
 def _judge(plain: Any) -> Fix | tuple[Reason, str]:
-    """One fix from plain values, or why not."""
+    """Return one fix from plain values, or why not."""
     if not isinstance(plain, dict):
         return Reason.UNDECODABLE, "a fix is an object"
     members = cast("dict[Any, Any]", plain)

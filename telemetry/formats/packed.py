@@ -56,7 +56,7 @@ RESERVED = ~(0xF | 0xFF << SATELLITES_SHIFT | 0xFF << BATTERY_SHIFT) & 0xFFFF_FF
 
 
 def decode_packed(payloads: Sequence[bytes]) -> Decoded:
-    """Fixes and rejections of `payloads`; `message` counts from 0."""
+    """Return fixes and rejections of `payloads`; `message` counts from 0."""
     lengths = np.fromiter(map(len, payloads), np.int64, len(payloads))
     counts, odd = np.divmod(lengths, RECORD_BYTES)
     counts[(odd != 0) | (counts > MAX_FIXES_PER_MESSAGE)] = 0

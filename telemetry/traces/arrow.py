@@ -31,7 +31,7 @@ _IGNITION = {"": -1, "true": 1, "false": 0, "1": 1, "0": 0}
 
 
 def columns_of_csv(header: list[str], block: bytes, devices: Devices) -> FixColumns | None:
-    """The lines of `block`; None where they must be read the careful way.
+    """Return the lines of `block`; None where they must be read the careful way.
 
     block: whole lines without the header. Devices that are new are added, in order of appearance.
     """
@@ -53,7 +53,7 @@ def columns_of_csv(header: list[str], block: bytes, devices: Devices) -> FixColu
 
 
 def _has_lone_return(block: bytes) -> bool:
-    """Whether there is a carriage return that ends no line, or ends one by itself."""
+    """Return whether there is a carriage return that ends no line, or ends one by itself."""
     return b"\r" in block and block.count(b"\r") != block.count(b"\r\n")
 
 
@@ -62,13 +62,15 @@ def _only_chunk(column: Any) -> Any:
 
 
 def trackers_of(names: Any, devices: Devices) -> NDArray[np.int32]:
-    """Numbers of a column of device ids (dictionary of strings). Raises BadValue."""
+    """Return the tracker numbers of a column of device ids (dictionary of strings). Raises
+    BadValue.
+    """
     numbers = devices.trackers(names.dictionary.to_pylist())
     return numbers[names.indices.to_numpy(zero_copy_only=False)]
 
 
 def times_of_texts(texts: Any) -> NDArray[np.int64]:
-    """Microseconds of a column of texts (binary), NO_TIME where one is no time."""
+    """Return microseconds of a column of texts (binary), NO_TIME where one is no time."""
     offsets = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset :][: len(texts) + 1]
     width = int(offsets[1] - offsets[0])
     if np.all(np.diff(offsets) == width):
@@ -80,7 +82,9 @@ def times_of_texts(texts: Any) -> NDArray[np.int64]:
 
 
 def _numbers(column: Any) -> NDArray[np.float64]:
-    """NaN where null. Raises ValueError for a value that is written as NaN or infinite."""
+    """Return the numbers of a column, NaN where null. Raises ValueError for a value that is written
+    as NaN or infinite.
+    """
     values = column.to_numpy(zero_copy_only=False)
     if np.count_nonzero(~np.isfinite(values)) != column.null_count:
         raise ValueError("a number that is not finite")

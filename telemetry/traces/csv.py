@@ -84,7 +84,7 @@ def _text(block: bytes, line: int) -> str:
 
 
 def _split(text: str, line: int) -> list[list[str]]:
-    """The fields of each line; a blank line has none."""
+    """Return the fields of each line; a blank line has none."""
     # not splitlines, which also ends a line at characters that belong to a field
     lines = text.split("\n")
     rows: list[list[str]] = []
@@ -135,7 +135,7 @@ class _Fields:
         )
 
     def _numbers(self, column: str) -> NDArray[np.float64]:
-        """A column as numbers, NaN where the field is empty."""
+        """Return a column as numbers, NaN where the field is empty."""
         fields = self.columns[column]
         if not any(fields):
             return np.full(len(fields), np.nan)

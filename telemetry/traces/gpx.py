@@ -63,7 +63,7 @@ def read_gpx(source: ByteSource, name: str) -> Iterator[TraceChunk]:
 
 
 def _track_points(source: ByteSource, name: str) -> Iterator[tuple[Element, str]]:
-    """Each track point with the device of its track."""
+    """Yield each track point with the device of its track."""
     device = name
     path: list[Element] = []
     for event, element in _events(source):

@@ -9,7 +9,7 @@ _BLOCK_BYTES = 1024 * 1024
 
 
 def whole_lines(source: ByteSource) -> Iterator[tuple[int, bytes]]:
-    """Blocks that end at the end of a line, without its newline, and the number of the first line.
+    """Block that end at the end of a line, without its newline, and the number of the first line.
 
     Raises TraceError where a line is longer than MAX_LINE_BYTES.
     """

@@ -87,7 +87,7 @@ def _chunk(column: dict[str, Any], row: int, devices: Devices) -> TraceChunk:
 
 
 def _plain(column: Any) -> Any:
-    """A timestamp may be one that Python has no object for: its number is shown instead."""
+    """Return a timestamp may be one that Python has no object for: its number is shown instead."""
     return column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
 
 

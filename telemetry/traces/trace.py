@@ -1,4 +1,5 @@
-"""What the readers of trace files share: chunks of fixes, devices, bounds, errors with a place.
+"""The common parts of the readers of trace files: chunks of fixes, devices, bounds, errors with a
+place.
 
 A reader gathers plain columns and says where each row stands in its file; `batch_of` judges them.
 Coordinates must lie in range, 0,0 included; nothing else is judged. Bytes come from any object with
@@ -87,7 +88,9 @@ class Devices:
         self._ordinals: dict[str, int] = {}
 
     def trackers(self, names: Sequence[str]) -> NDArray[np.int32]:
-        """The number of each name; a new one is added. Raises BadValue, row by row of `names`."""
+        """Return the number of each name; a new one is added. Raises BadValue, row by row of
+        `names`.
+        """
         found = list(map(self._ordinals.get, names))
         if None in found:
             found = [self._ordinal(row, name) for row, name in enumerate(names)]
@@ -120,7 +123,7 @@ class FixColumns:
 
 
 def batch_of(columns: FixColumns) -> FixBatch:
-    """The fixes in their order. Raises BadValue for the first column with a bad value.
+    """Return the fixes in their order. Raises BadValue for the first column with a bad value.
 
     A value that no sensor can mean is kept as an attribute, as everywhere (`telemetry.ranges`).
     """
@@ -161,13 +164,13 @@ def _refuse(bad: NDArray[np.bool_], column: str, wanted: str) -> None:
 
 
 def shown(value: object) -> str:
-    """A value in an error's text, bounded."""
+    """Return a value in an error's text, bounded."""
     text = value if isinstance(value, str) else str(value)
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
 def problem_of(error: BadValue, value: object) -> str:
-    """What is wrong, with the value as the file has it."""
+    """Return a message that says what is wrong, with the value as the file has it."""
     if error.wanted == A_DEVICE_ID:
         return A_DEVICE_ID
     problem = f"{error.column} {shown(value)} is not {error.wanted}"
@@ -178,7 +181,7 @@ def problem_of(error: BadValue, value: object) -> str:
 
 
 def _unit_since_1970(value: object) -> str | None:
-    """The unit in which a number is a time of these decades."""
+    """Return the unit in which a number is a time of these decades."""
     try:
         number = float(value) if isinstance(value, str | int | float) else math.nan
     except ValueError:

@@ -24,7 +24,7 @@ Ids = dict[str, str]
 
 
 async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Ids:
-    """Things of `org` whose texts have `name` in them. Calling it again makes others."""
+    """Create things of `org` whose texts have `name` in them. Calling it again makes others."""
     who = await carried(org, f"{name} truck")
     store_fixes(api, org, who.tracker_id, [minute(number) for number in range(3)])
     store_connection(api, org, who.tracker_id, lease_s=60)

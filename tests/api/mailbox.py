@@ -21,7 +21,7 @@ class Mailbox:
         self._folder = folder
 
     async def letters(self) -> list[EmailMessage]:
-        """What is due, sent now."""
+        """Send what is due now, and return it."""
         async with pool(self._url, "test-mail", max_size=1) as connections:
             sender = FileSender(self._folder)
             mailing = Mailing(
@@ -36,13 +36,13 @@ class Mailbox:
         return [_taken(path) for path in sorted(self._folder.glob("*.eml"))]
 
     async def token(self, to: str) -> str:
-        """That of the one letter to an address."""
+        """Return the token of the one letter to an address."""
         (letter,) = [letter for letter in await self.letters() if letter["To"] == to]
         return token_of(letter)
 
 
 def token_of(letter: EmailMessage) -> str:
-    """What the link in a letter carries."""
+    """Return the token that the link in a letter carries."""
     found = re.search(r"#token=(\S+)", letter.get_content())
     assert found is not None
     return found[1]

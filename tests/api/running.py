@@ -45,13 +45,13 @@ STATEMENT_TIMEOUT_S = 3
 
 @cache
 def _password_hash() -> str:
-    """Of PASSWORD: one for all users, since each costs 20 ms."""
+    """Hash PASSWORD: one hash for all users, since each costs 20 ms."""
     return hash_password(PASSWORD)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """The answer to a request."""
 
     status: int
     headers: Mapping[str, str]
@@ -95,7 +95,7 @@ class Client:
             return Answer(response.status, response.headers, await response.read())
 
     async def walk(self, path: str, **parameters: Any) -> list[Any]:
-        """All rows of a list, page by page, by cursor."""
+        """Return all rows of a list, page by page, by cursor."""
         answer = await self.get(path, **parameters)
         rows = list(answer.json["data"])
         while cursor := answer.json["next_cursor"]:
@@ -165,7 +165,7 @@ class RunningApi:
         self._thread.join()
 
     def organization(self, name: str) -> Organization:
-        """A new tenant."""
+        """Return a new tenant."""
         email = "boss@example.com"
         with ThreadPoolExecutor(1) as thread:  # the test's own thread may have a loop already
             org_id = thread.submit(asyncio.run, self._create(name, email)).result()
@@ -179,12 +179,12 @@ class RunningApi:
         return Organization(org_id, email, **clients)
 
     def client(self, org_id: UUID, user_id: UUID) -> Client:
-        """A caller with a token of this installation."""
+        """Return a caller with a token of this installation."""
         tokens = Tokens(self.settings.secret_key_bytes, 3600)
         return Client(self.url, tokens.issue(self.grant(org_id, user_id)))
 
     def grant(self, org_id: UUID, user_id: UUID) -> Grant:
-        """A sign-in of a user, without the work of one."""
+        """Return a sign-in of a user, without the work of one."""
         grant = Grant(org_id, user_id, new_id())
         self.sql(
             "INSERT INTO sign_ins (org_id, id, user_id, kind, expires_at)"
@@ -196,7 +196,7 @@ class RunningApi:
         return grant
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Runs a statement as superuser, to prepare what no route makes."""
+        """Run a statement as superuser, to prepare what no route makes."""
         with psycopg.connect(self.database.url("admin"), autocommit=True) as conn:
             cursor = conn.execute(statement.encode(), values)
             return cursor.fetchall() if cursor.description else []
@@ -227,7 +227,7 @@ class RunningApi:
 
 
 def _recording(statements: list[str]) -> type[ExchangeCursor[Any]]:
-    """Cursors that write down what they send."""
+    """Return a class of cursors that write down what they send."""
 
     class Recording(ExchangeCursor[Any]):
         async def execute_all(self, asked: Sequence[Asked], *, prepare: bool = True) -> None:
@@ -244,7 +244,9 @@ def _recording(statements: list[str]) -> type[ExchangeCursor[Any]]:
 def running_api(
     database: DatabaseUnderTest, *, has_page: bool = False, **settings: Any
 ) -> Iterator[RunningApi]:
-    """An API over `database` while the block lasts. `has_page`: with its page of metrics."""
+    """Provide an API over `database` while the block lasts. `has_page`: with its page
+    of metrics.
+    """
     settings.setdefault("secret_key", base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
     chosen = ApiSettings(database_url=database.url("opsc_app"), log_level="error", **settings)
     logs.configure(chosen.log_level, chosen.log_format)

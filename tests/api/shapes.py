@@ -4,7 +4,7 @@ from typing import Any
 
 
 def square(lon: float = 0.0, lat: float = 0.0, side_deg: float = 0.01) -> dict[str, Any]:
-    """A square with its lower left corner at (lon, lat)."""
+    """Return a square with its lower left corner at (lon, lat)."""
     ring = [
         [lon, lat],
         [lon + side_deg, lat],
@@ -16,12 +16,12 @@ def square(lon: float = 0.0, lat: float = 0.0, side_deg: float = 0.01) -> dict[s
 
 
 def point(lon: float = 0.0, lat: float = 0.0) -> dict[str, Any]:
-    """The centre of a circle."""
+    """Return the centre of a circle."""
     return {"type": "Point", "coordinates": [lon, lat]}
 
 
 def line(lon: float = 0.0, lat: float = 0.0, length_deg: float = 0.01) -> dict[str, Any]:
-    """The middle of a corridor, from (lon, lat) to the east."""
+    """Return the middle of a corridor, from (lon, lat) to the east."""
     return {"type": "LineString", "coordinates": [[lon, lat], [lon + length_deg, lat]]}
 
 

@@ -1,4 +1,4 @@
-"""What ingest and the sequencer would have written, put there by hand."""
+"""Rows that ingest and the sequencer would have written, put there by hand."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def minute(number: float) -> datetime:
-    """A time so many minutes into the story."""
+    """Return a time this many minutes into the story."""
     return START + timedelta(minutes=number)
 
 
 def text(time: datetime) -> str:
-    """As the API writes whole seconds."""
+    """Write a time as the API writes whole seconds."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -39,7 +39,7 @@ class Carried:
 
 
 async def carried(org: Organization, name: str = "Truck") -> Carried:
-    """Made through the API."""
+    """Create an asset that carries a tracker, through the API."""
     asset = await org.admin.post("/v1/assets", {"name": name})
     tracker = await org.admin.post(
         "/v1/trackers",
@@ -57,7 +57,9 @@ def store_connection(
     address: str = "192.0.2.7",
     shared_at: datetime | None = None,
 ) -> None:
-    """A connection since START. lease_s: of its listener; None: the connection has ended."""
+    """Store a connection since START. lease_s: of its listener; None: the connection has ended.
+    lease_s: of its listener; None: the connection has ended.
+    """
     listener_id = None if lease_s is None else new_id()
     api.sql(
         "INSERT INTO device_connections VALUES (%s, %s, %s, %s, 4, %s, NULL, %s)",
@@ -74,7 +76,7 @@ def store_connection(
 
 
 def store_session(api: RunningApi, org: Organization, tracker_id: str) -> None:
-    """A session that the tracker can go on with."""
+    """Store a session that the tracker can go on with."""
     api.sql(
         "INSERT INTO device_sessions VALUES (%s, %s, 'box', true, now() + interval '1 day')",
         org.org_id,
@@ -85,7 +87,7 @@ def store_session(api: RunningApi, org: Organization, tracker_id: str) -> None:
 def store_fixes(
     api: RunningApi, org: Organization, tracker_id: str, times: Iterable[datetime], **columns: Any
 ) -> None:
-    """Fixes of one tracker, seq 0."""
+    """Store fixes of one tracker, seq 0."""
     values = {"lat": 52.5, "lon": 13.4, "received_at": minute(0), **columns}
     names = ", ".join(values)
     places = ", ".join(["%s"] * len(values))
@@ -108,7 +110,7 @@ def store_visit(
     entered_at: datetime,
     left_at: datetime | None = None,
 ) -> str:
-    """A visit; still open without `left_at`."""
+    """Return a visit; still open without `left_at`."""
     visit = new_id()
     api.sql(
         """
@@ -140,7 +142,7 @@ def store_refusal(
     reason: str = "undecodable",
     positions: Sequence[int] = (),
 ) -> str:
-    """A row of quarantine; `payload` None: it was too large to be kept."""
+    """Return a row of quarantine; `payload` None: it was too large to be kept."""
     row = new_id()
     api.sql(
         """
@@ -172,7 +174,7 @@ def store_event(
     type_: str = "asset.geofence_breach",
     data: dict[str, Any] | None = None,
 ) -> str:
-    """An event; without `seq` the sequencer has not seen it yet."""
+    """Return an event; without `seq` the sequencer has not seen it yet."""
     event = new_id()
     api.sql(
         "INSERT INTO events (org_id, id, type, occurred_at, created_at, data, seq)"

@@ -28,7 +28,7 @@ async def upload(
     headers: dict[str, str] | None = None,
     **parts: str,
 ) -> Answer:
-    """A file, and the fields beside it."""
+    """Return a file, and the fields beside it."""
     form = aiohttp.FormData(quote_fields=False)
     for field, value in parts.items():
         form.add_field(field, value)

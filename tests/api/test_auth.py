@@ -52,7 +52,7 @@ async def test_whatever_is_wrong_the_answer_is_the_same(
 
 
 def _add_user(api: RunningApi, org: Organization, email: str) -> None:
-    """A user who has the password of the others."""
+    """Add a user who has the password of the others."""
     api.sql(
         "INSERT INTO users (org_id, id, email, password_hash, role)"
         " SELECT org_id, %s, %s, password_hash, 'viewer' FROM users WHERE org_id = %s"

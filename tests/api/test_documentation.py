@@ -28,8 +28,9 @@ from tests.api.test_attachments import upload
 
 
 def agrees(model: type[BaseModel], item: dict[str, Any]) -> bool:
-    """Whether the item has the model's fields, all of them and no other, of the right types; one
-    that has a default may be missing."""
+    """Return whether the item has the model's fields, all of them and no other, of the right types;
+    one that has a default may be missing.
+    """
     model.model_validate(item)
     required = {name for name, field in model.model_fields.items() if field.is_required()}
     return required <= set(item) <= set(model.model_fields)

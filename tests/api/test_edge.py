@@ -23,7 +23,7 @@ ORIGIN = "https://app.example.com"
 
 
 async def _raw(api: RunningApi, *parts: bytes, pause_s: float = 0) -> Answer:
-    """What a server says to these bytes, until it ends the connection."""
+    """Return what a server says to these bytes, until it ends the connection."""
     port = int(api.url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
@@ -85,7 +85,7 @@ async def test_every_answer_has_security_headers(api: RunningApi, north: Organiz
 
 
 async def _coded(north: Organization, accepted: str, path: str, **headers: str) -> tuple[Any, ...]:
-    """Status, coding and tag; the content must be good."""
+    """Return status, coding and tag; the content must be good."""
     token = {"Authorization": f"Bearer {north.viewer.token}", "Accept-Encoding": accepted}
     url = north.viewer._url + path
     async with (

@@ -21,7 +21,7 @@ def openapi() -> dict[str, Any]:
 
 
 def webhook(openapi: dict[str, Any], kind: EventKind) -> dict[str, Any]:
-    """The body of a webhook as the document has it."""
+    """Return the body of a webhook as the document has it."""
     post = openapi["webhooks"][kind.name]["post"]
     return post["requestBody"]["content"]["application/json"]
 

@@ -26,12 +26,12 @@ async def document(api: RunningApi) -> dict[str, Any]:
 
 
 def example(operation: dict[str, Any]) -> Any:
-    """The JSON body that the document shows for an operation."""
+    """Return the JSON body that the document shows for an operation."""
     return operation["requestBody"]["content"]["application/json"]["example"]
 
 
 async def path_of(org: Organization, document: dict[str, Any], path: str) -> str:
-    """A path with an id: that of a thing which is made from the example of its own POST."""
+    """Return a path with an id: that of a thing which is made from the example of its own POST."""
     if "{id}" not in path:
         return path
     collection = path.partition("/{id}")[0]

@@ -31,7 +31,7 @@ class Page:
         self.samples: list[Sample] = [each for family in families for each in family.samples]
 
     def value(self, name: str, **labels: str) -> float:
-        """0 where there is no such sample: it was never counted."""
+        """Return 0 where there is no such sample: it was never counted."""
         found = [each.value for each in self.samples if (each.name, each.labels) == (name, labels)]
         return found[0] if found else 0.0
 
@@ -94,7 +94,7 @@ async def test_refusals_are_counted_by_their_reason(
 
 
 def not_http(api: RunningApi) -> None:
-    """A connection that is refused before there is a request."""
+    """Open a connection that is refused before there is a request."""
     host, _, port = api.url.removeprefix("http://").rpartition(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
         connection.sendall(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
@@ -127,8 +127,9 @@ async def test_each_worker_has_a_page_of_its_own(database: DatabaseUnderTest) ->
 
 
 def two_ports() -> int:
-    """The first of two. Not from those that the system gives to connections: one that waits for a
-    server there could meet itself."""
+    """Return the first of two free ports. Not from those that the system gives to connections: one
+    that waits for a server there could meet itself.
+    """
     numbers = range(20_000 + os.getpid() % 5_000, 32_000)
     return next(n for n in numbers if free_port(n) == n and free_port(n + 1) == n + 1)
 

@@ -13,20 +13,20 @@ TOKEN = "/v1/auth/token"
 
 
 def basic(client_id: str) -> dict[str, str]:
-    """Authentication of a client that has no secret."""
+    """Return the authentication of a client that has no secret."""
     return {"Authorization": "Basic " + base64.b64encode(f"{client_id}:".encode()).decode()}
 
 
 async def sent(
     api: RunningApi, form: dict[str, str], headers: dict[str, str] | None = None
 ) -> Answer:
-    """The answer to a form."""
+    """Return the answer to a form."""
     asked = {"Accept": "application/json, text/plain, */*", "X-Requested-With": "XMLHttpRequest"}
     return await api.anonymous.send("POST", TOKEN, headers=asked | (headers or {}), data=form)
 
 
 def password(org: Organization, **more: str) -> dict[str, str]:
-    """The form of Swagger UI."""
+    """Return the form of Swagger UI."""
     return {
         "grant_type": "password",
         "scope": "",

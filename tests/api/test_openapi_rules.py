@@ -36,7 +36,9 @@ def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def schemas_below(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every schema with a type, and where it stands. Examples of a choice are its kinds' too."""
+    """Yield every schema with a type, and where it stands. Examples of a choice are
+    its kinds' too.
+    """
     if isinstance(node, dict):
         if isinstance(node.get("type"), str):
             yield place, node
@@ -51,7 +53,7 @@ def schemas_below(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, A
 
 
 def contents_of(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The bodies that an operation takes and gives."""
+    """Yield the bodies that an operation takes and gives."""
     holders = {"request": operation.get("requestBody", {}), **operation["responses"]}
     for name, holder in holders.items():
         for media_type, content in holder.get("content", {}).items():
@@ -60,7 +62,7 @@ def contents_of(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]
 
 
 def fits(value: object, schema: dict[str, Any], document: dict[str, Any]) -> list[str]:
-    """What does not fit."""
+    """Return what does not fit."""
     whole = {**schema, "components": document["components"]}
     faults = Draft202012Validator(whole).iter_errors(value)
     return [f"{fault.json_path}: {fault.message}" for fault in faults]

@@ -68,7 +68,7 @@ async def test_a_walk_may_begin_at_an_offset_and_change_its_limit(api: RunningAp
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def cursor(api: RunningApi, north: Organization) -> str:
-    """Of the fixes within an hour, page 2."""
+    """The cursor of page 2 of the fixes within an hour."""
     who = await carried(north)
     store_fixes(api, north, who.tracker_id, [minute(number) for number in range(3)])
     answer = await north.viewer.get("/v1/gps-events", limit=1, from_=text(minute(0)))

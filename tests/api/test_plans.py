@@ -1,4 +1,4 @@
-"""What a plan has: the API and webhooks or not, so many requests a minute, over all processes."""
+"""What a plan has: API and webhooks or not, a number of requests a minute over all processes."""
 
 import asyncio
 import itertools
@@ -35,7 +35,7 @@ def second(api: RunningApi, database: DatabaseUnderTest) -> Iterator[RunningApi]
 def with_plan(
     api: RunningApi, plan: str, *, addon: bool = False, org: Organization | None = None
 ) -> Organization:
-    """An organization, a new one unless it is given."""
+    """Return an organization, a new one unless it is given."""
     org = org or api.organization("Acme")
     api.sql(
         "UPDATE organizations SET plan = %s, api_addon = %s WHERE org_id = %s",
@@ -47,7 +47,7 @@ def with_plan(
 
 
 def at(api: RunningApi, client: Client) -> Client:
-    """The same caller at another process."""
+    """Return the same caller at another process."""
     return Client(api.url, client.token)
 
 
@@ -77,7 +77,7 @@ def is_plan_required(answer: Answer) -> bool:
 
 
 async def ask(clients: list[Client], times: int, at_once: int = 20) -> list[Answer]:
-    """So many requests, by the clients in turn."""
+    """Send this many requests, by the clients in turn."""
     turns = itertools.cycle(clients)
     answers: list[Answer] = []
     while len(answers) < times:

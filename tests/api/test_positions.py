@@ -15,7 +15,7 @@ DAY = timedelta(days=1)
 
 
 async def _last(org: Organization, asset_id: str) -> Any:
-    """As one asset, a list and the positions show it: the same."""
+    """Return what one asset, a list and the positions show: the same."""
     one = (await org.viewer.get(f"/v1/assets/{asset_id}", include="last_position")).json
     listed = (await org.viewer.get("/v1/assets", include="last_position")).json["data"]
     positions = (await org.viewer.get("/v1/assets/positions")).json["data"]

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.own_api
 
 
 def is_problem(answer: Answer, status: int, code: str) -> bool:
-    """Whether all members are there and agree with the response."""
+    """Return whether all members are there and agree with the response."""
     document = answer.json
     return (
         answer.status == status == document["status"]

@@ -45,7 +45,7 @@ def start(settings: Mapping[str, str]) -> subprocess.Popen[str]:
 def serving(
     database: DatabaseUnderTest, **more: str
 ) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A process that is asked to stop at the end, whatever happens."""
+    """Provide a process that is asked to stop at the end, whatever happens."""
     port = free_port(ANY_PORT)
     settings = {
         "OPSC_DATABASE_URL": database.url("opsc_app"),
@@ -63,7 +63,7 @@ def serving(
 
 
 async def answers(url: str, process: subprocess.Popen[str], **options: Any) -> str:
-    """The body of /readyz once the process serves."""
+    """Return the body of /readyz once the process serves."""
     while process.poll() is None:
         try:
             async with aiohttp.request("GET", url + "/readyz", **options) as response:

@@ -25,7 +25,7 @@ async def _refresh(api: RunningApi, token: str) -> Answer:
 
 
 def _make_old(api: RunningApi, token: str) -> None:
-    """As if the token had been used a minute ago."""
+    """Make the token as old as if it had been used a minute ago."""
     api.sql(
         "UPDATE refresh_tokens SET used_at = used_at - interval '1 minute' WHERE token_hash = %s",
         secret_hash(token),

@@ -46,14 +46,14 @@ class Processes:
         return RequestLimits(connections, **options)
 
     async def row(self, changes: str) -> None:
-        """As if something had happened to the row of the minute."""
+        """Change the row of the minute, as if something had happened to it."""
         await self._admin.execute(
             f"UPDATE request_minutes SET {changes} WHERE org_id = %s",  # noqa: S608
             (self.org_id,),
         )
 
     async def asks(self, process: RequestLimits, times: int, per_minute: int) -> int:
-        """How many of so many requests, one after the other, are let in."""
+        """Return how many of the requests, sent one after the other, are let in."""
         quotas = [await process.take(self.org_id, per_minute) for _ in range(times)]
         return sum(quota.is_admitted for quota in quotas)
 

@@ -25,7 +25,7 @@ async def document(api: RunningApi) -> dict[str, Any]:
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Method, path with ids of nothing, and operation, of all that want a token."""
+    """Yield method, path with ids of nothing, and operation, of all that want a token."""
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             if operation["security"]:
@@ -38,7 +38,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 
 def body_of(operation: dict[str, Any]) -> dict[str, Any]:
-    """A file for what takes one, since it is read before anything else; else nothing."""
+    """Return a file for what takes one, since it is read before anything else; else nothing."""
     if "multipart/form-data" not in operation.get("requestBody", {}).get("content", {}):
         return {}
     form = aiohttp.FormData()
@@ -47,7 +47,7 @@ def body_of(operation: dict[str, Any]) -> dict[str, Any]:
 
 
 async def key(api: RunningApi, org: Organization, *scopes: str) -> Client:
-    """A key that is narrowed."""
+    """Return a key that is narrowed."""
     made = await org.admin.post("/v1/api-keys", {"name": "Script", "scopes": list(scopes)})
     assert made.status == 201, made.json
     return Client(api.url, made.json["secret"])

@@ -16,7 +16,7 @@ SESSION = "/v1/auth/session"
 
 
 class _Browser(Client):
-    """Sends the cookie, and whatever else is said."""
+    """A browser that sends the cookie, and whatever else is said."""
 
     def __init__(self, url: str, cookie: str, csrf_token: str | None) -> None:
         super().__init__(url, None)

@@ -34,7 +34,7 @@ def ring(vertices: int) -> list[list[float]]:
 
 
 def nested(vertices: int) -> dict[str, Any]:
-    """Angles in angles: each one's box holds all the others, and GEOS looks at all pairs."""
+    """Return angles in angles: each one's box holds all the others, and GEOS looks at all pairs."""
     count = vertices // 7
     width = 1 / (2 * count)
     return {

@@ -134,7 +134,9 @@ async def test_a_cursor_is_bound_to_its_sort(north: Organization) -> None:
 
 
 class _Writers:
-    """Make, change and delete rows of a list, at random, until they are told to stop."""
+    """The writers that make, change and delete rows of a list, at random, until they are told to
+    stop.
+    """
 
     def __init__(self, org: Organization, name: str, seed: int) -> None:
         self._org, self._name, self._random = org, name, random.Random(seed)
@@ -155,7 +157,7 @@ class _Writers:
         passing.append(await _make(self._org.admin, self._name, called))
 
     async def _change(self, passing: list[str], staying: list[str]) -> None:
-        """Something else of a row that stays, the name of one that need not."""
+        """Change something else of a row that stays, the name of one that need not."""
         if self._name not in ("trackers", "gateways"):
             one, number = self._random.choice(staying), self._random.random()
             await self._org.admin.patch(f"/v1/{self._name}/{one}", {"external_id": f"E {number}"})

@@ -36,7 +36,7 @@ class _LookUp:
 
 @pytest_asyncio.fixture
 async def connections(database: DatabaseUnderTest) -> AsyncIterator[Pool]:
-    """As the application."""
+    """The connections of the application."""
     async with pool(database.url("opsc_app"), "test", max_size=2) as opened:
         yield opened
 

@@ -88,8 +88,11 @@ async def _one_more(api: RunningApi, org: Organization, zone: str, client: str) 
 
 
 def _of_the_tenant(statements: list[str]) -> list[str]:
-    """Without what names the tenant, what finds out who asks and by which plan, which is
-    remembered for a while, and the counts that are written every few seconds."""
+    """Return the statements that the handler's own work needs.
+
+    Left out are those that name the tenant, those that find out who asks and by which plan, which
+    is remembered for a while, and the counts that are written every few seconds.
+    """
     tenant = "SELECT set_config('app.org_id'"
     kept: list[str] = []
     for each in statements:

@@ -58,20 +58,20 @@ async def document(api: RunningApi) -> dict[str, Any]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ours(api: RunningApi, north: Organization) -> Ids:
-    """What north has."""
+    """The things that north has."""
     await one_of_everything(api, north, "northern")
     return await one_of_everything(api, north, "northern")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def theirs(api: RunningApi, south: Organization) -> Ids:
-    """What south has: the same, under a name that nobody else has."""
+    """The things that south has: the same, under a name that nobody else has."""
     await one_of_everything(api, south, SECRET)
     return await one_of_everything(api, south, SECRET)
 
 
 def guarded_operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Those that want a token: method, path, operation."""
+    """Yield the operations that want a token: method, path, operation."""
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             if operation["security"]:
@@ -79,14 +79,14 @@ def guarded_operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dic
 
 
 def kind_of(parameter: dict[str, Any]) -> str | None:
-    """The prefix of the ids that a parameter takes."""
+    """Return the prefix of the ids that a parameter takes."""
     schema = parameter["schema"].get("items", parameter["schema"])
     found = ID_PATTERN.match(schema.get("pattern", ""))
     return found and found[1]
 
 
 def places_of_ids(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """JSON pointer and prefix of each id in an example."""
+    """Yield JSON pointer and prefix of each id in an example."""
     if isinstance(value, str) and (found := ID.fullmatch(value)):
         yield place, found[1]
     elif isinstance(value, dict | list):
@@ -96,7 +96,7 @@ def places_of_ids(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
 
 
 def with_id(body: Any, place: str, text: str) -> Any:
-    """The body with another id at a place."""
+    """Return the body with another id at a place."""
     changed = deepcopy(body)
     *way, last = place.strip("/").split("/")
     inner = changed
@@ -107,7 +107,7 @@ def with_id(body: Any, place: str, text: str) -> Any:
 
 
 def body_of(operation: dict[str, Any], document: dict[str, Any], ids: Ids) -> Any:
-    """Every field of the operation's JSON body, with ids that are there."""
+    """Return every field of the operation's JSON body, with ids that are there."""
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
     if content is None:
         return None
@@ -125,7 +125,7 @@ def attempts_of(
     ours: Ids,
     theirs: Ids,
 ) -> Iterator[Attempt]:
-    """One for each place of the operation that takes an id."""
+    """Yield one for each place of the operation that takes an id."""
     parameters = [each for each in operation.get("parameters", ()) if kind_of(each)]
     kinds = {each["name"]: kind_of(each) or "" for each in parameters if each["in"] == "path"}
     body = body_of(operation, document, ours)
@@ -148,8 +148,9 @@ def attempts_of(
 
 
 def rows_of(api: RunningApi, org: Organization) -> dict[str, str]:
-    """A digest of all rows of an organization, by table, but for the counts of its own requests,
-    which are written some seconds later."""
+    """Return a digest of all rows of an organization, by table, but for the counts of its own
+    requests, which are written some seconds later.
+    """
     tables = api.sql(
         "SELECT table_name FROM information_schema.columns JOIN information_schema.tables"
         " USING (table_schema, table_name) WHERE column_name = 'org_id'"
@@ -215,7 +216,7 @@ async def test_the_same_requests_with_our_own_ids_are_not_refused_for_them(
 
 
 def lists_of(document: dict[str, Any]) -> list[str]:
-    """The paths of all lists that need no id."""
+    """Return the paths of all lists that need no id."""
     return [
         path
         for method, path, operation in guarded_operations(document)

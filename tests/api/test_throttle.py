@@ -42,7 +42,7 @@ async def _try(
 
 
 def _wait(api: RunningApi, seconds: int) -> None:
-    """As if so much time had gone by."""
+    """Wait as if this much time had gone by."""
     api.sql(
         "UPDATE sign_in_failures SET counted_at = counted_at - %(s)s * interval '1 second',"
         " blocked_until = blocked_until - %(s)s * interval '1 second'".replace(

@@ -46,7 +46,7 @@ def _claims(grant: Grant, **changes: Any) -> dict[str, Any]:
 
 
 def _signing_key(api: RunningApi) -> tuple[Ed25519PrivateKey, dict[str, str]]:
-    """The installation's own key and the headers that go with it: what only it can have."""
+    """Return the installation's own key and the headers that go with it: what only it can have."""
     tokens = Tokens(api.settings.secret_key_bytes, 60)
     header = jwt.get_unverified_header(tokens.issue(Grant(new_id(), new_id(), new_id())))
     number = int(header["kid"].rpartition("-")[2])

@@ -26,7 +26,7 @@ def org(api: RunningApi) -> Organization:
 
 @pytest.fixture
 def mailbox(api: RunningApi, tmp_path: Path) -> Mailbox:
-    """What is sent."""
+    """The letters that are sent."""
     return Mailbox(api, tmp_path / "mail")
 
 

@@ -1,4 +1,4 @@
-"""Over one place an organization may have so many zones, and no more."""
+"""An organization may have a quota of zones over one place, and no more."""
 
 import asyncio
 import math
@@ -31,7 +31,7 @@ def circle(lon: float, lat: float = 47.0, radius_m: float = 200.0) -> dict[str, 
 
 
 def corner(size: float, lon: float = 8.0) -> dict[str, Any]:
-    """An angle along the west and south of a square: its box is nearly empty."""
+    """Return an angle along the west and south of a square: its box is nearly empty."""
     thin = size / 20
     line = [(0, 0), (size, 0), (size, thin), (thin, thin), (thin, size), (0, size), (0, 0)]
     ring = [[lon + x, 47.0 + y] for x, y in line]
@@ -112,7 +112,9 @@ async def test_a_batch_counts_its_own(org: Organization) -> None:
 
 
 def angles(number: int) -> list[dict[str, Any]]:
-    """Thin angles in whose boxes others lie, each south-west of the one before: no two meet."""
+    """Return thin angles in whose boxes others lie, each south-west of the one
+    before: no two meet.
+    """
     line = [(0, 0), (50, 0), (50, 1), (1, 1), (1, 50), (0, 50), (0, 0)]
     return [
         {

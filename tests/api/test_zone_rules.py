@@ -50,7 +50,7 @@ async def change(org: Organization, zone: dict[str, Any], **more: Any) -> dict[s
 
 
 async def refused(org: Organization, **more: Any) -> list[str]:
-    """Where the faults are of a body that neither makes nor changes a zone."""
+    """Return where the faults are of a body that neither makes nor changes a zone."""
     zone = await new_zone(org)
     places: list[list[str]] = []
     for answer in (

@@ -9,12 +9,12 @@ _WITHIN_S = 10  # two seconds are promised; a slow machine is no fault
 
 
 async def until_let_in(client: Client) -> Answer:
-    """The first good answer to the caller."""
+    """Return the first good answer to the caller."""
     return await until_refused(client, 200)
 
 
 async def until_refused(client: Client, status: int = 401) -> Answer:
-    """The first answer of `status` to the caller."""
+    """Return the first answer of `status` to the caller."""
     deadline_s = time.monotonic() + _WITHIN_S
     while True:
         answer = await client.get("/v1/assets")

@@ -12,7 +12,7 @@ NAME = "localhost"
 
 
 def write_certificates(folder: Path) -> tuple[Path, Path, Path]:
-    """Files in PEM: the authority, the chain of the server, the server's key."""
+    """Return files in PEM: the authority, the chain of the server, the server's key."""
     root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     root_name = _named("Audit authority")
     root = (

@@ -15,7 +15,9 @@ ALL_PHASES = "examples,coverage,fuzzing,stateful"
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """What the caller must never see: the ids by prefix, and a name that is in every text."""
+    """The things that the caller must never see: the ids by prefix, and a name that is in every
+    text.
+    """
 
     name: str
     ids: Mapping[str, str]
@@ -23,7 +25,7 @@ class Foreign:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is tried."""
+    """The extent of what is tried."""
 
     phases: str = ALL_PHASES
     examples: int = 20
@@ -44,8 +46,9 @@ def conformance(
     folder: Path,
     effort: Effort,
 ) -> subprocess.CompletedProcess[str]:
-    """A run as `user`, who shares nothing with the others that `tokens` has. Exit code 0: no
-    finding. `folder` is for files of the run."""
+    """Run as `user`, who shares nothing with the others that `tokens` has. Exit code 0: no finding.
+    `folder` is for files of the run.
+    """
     entries = [
         {
             "name": name,

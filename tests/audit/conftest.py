@@ -1,4 +1,4 @@
-"""The API of the tests of the API, but for one limit: so many requests without a good credential
+"""The API of the tests of the API, but for one limit: this many requests without a good credential
 come from here that most would be refused as too many, where 401 is the answer to be seen."""
 
 from collections.abc import Iterator

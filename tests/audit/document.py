@@ -12,7 +12,7 @@ _NOWHERE = "postgresql://opsc_app@127.0.0.1/opsc"
 
 
 def document() -> dict[str, Any]:
-    """As `/openapi.json` has it. Nothing is connected to."""
+    """Return the document as `/openapi.json` has it. Nothing is connected to."""
     key = base64.urlsafe_b64encode(bytes(32)).decode("ascii")
     settings = ApiSettings.model_validate({"database_url": _NOWHERE, "secret_key": key})
     return create_app(settings, pool(_NOWHERE, "document", max_size=1)).openapi()

@@ -60,7 +60,9 @@ async def _send_all(url: str, rings: list[Floats], fixes_per_message: int) -> No
 
 
 def _transitions(rings: list[Floats]) -> int:
-    """By brute force: how often a tracker's being inside a zone changes, beginning outside all."""
+    """Count by brute force how often a tracker's being inside a zone changes, beginning outside
+    all.
+    """
     fixes = tracks(PLAN, FIXES_PER_TRACKER)
     zones = np.array([shapely.Polygon(ring) for ring in rings])
     inside = shapely.intersects_xy(zones[:, None, None], fixes["lon"], fixes["lat"])

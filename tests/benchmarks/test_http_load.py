@@ -26,7 +26,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"x" * 5000)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ INTERVAL_US = 5_000_000
 
 
 def _sent(tmp_path: Path, stretches: list[tuple[int, int]]) -> dict[tuple[int, int], int]:
-    """Two trackers on one connection, two messages of two fixes each in a pass."""
+    """Return two trackers on one connection, two messages of two fixes each in a pass."""
     messages = rows_in_order_of_sending(tracks(Plan(trackers=2, zones=1), 4), 2)
     write_stream(tmp_path / "stream", messages, Form.JSON, 1, SPAN_US)
     np.savez(tmp_path / "times.npz", np.array(stretches), np.array([(0, 0)]))

@@ -254,7 +254,7 @@ def test_trackers_send_again_what_a_lost_broker_did_not_acknowledge(
 
 
 def send_until(fleet: Fleet, messages: int) -> int:
-    """Until every tracker has sent so many; by how many all went on."""
+    """Send until every tracker has sent this many; return by how many all went on."""
     sent = 0
     while any(one.most < messages for one in fleet.trackers):
         sent += fleet.send(50)

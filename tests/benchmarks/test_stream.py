@@ -29,7 +29,7 @@ def _publishes(share: Share) -> list[bytes]:
 
 
 def _payload(packet: bytes, tracker: int, form: Form) -> bytes:
-    """Everything behind the head that this packet should have."""
+    """Return everything behind the head that this packet should have."""
     for length in range(len(packet)):
         head = publish_head(topic(tracker, form), _packet_id(packet), length)
         if len(head) + length == len(packet):

@@ -28,7 +28,7 @@ class ToolFailed(Exception):
 
 
 def run_node(script: str, *arguments: str | Path) -> str:
-    """Runs a program below node_modules, or a script in clients/, and returns what it printed."""
+    """Run a program below node_modules, or a script in clients/, and return what it printed."""
     done = node(
         [script, *map(str, arguments)],
         return_completed_process=True,
@@ -41,7 +41,7 @@ def run_node(script: str, *arguments: str | Path) -> str:
 
 
 def run_python(program: Path | str, *arguments: str | Path) -> str:
-    """The same of a program of Python."""
+    """Return the same of a program of Python."""
     command = [str(program), *map(str, arguments)]
     done = subprocess.run(command, cwd=CLIENTS, capture_output=True, text=True, check=False)
     return _output(str(program), done)
@@ -54,14 +54,14 @@ def _output(command: str, done: "subprocess.CompletedProcess[str]") -> str:
 
 
 def write_document(folder: Path) -> Path:
-    """The document as a file."""
+    """Return the document as a file."""
     path = folder / "openapi.json"
     path.write_text(json.dumps(document(), indent=1))
     return path
 
 
 def make_python(openapi: Path) -> None:
-    """clients/python, anew."""
+    """Make clients/python again."""
     rmtree(CLIENTS / "python", ignore_errors=True)
     arguments = ("--path", openapi, "--config", "python.yaml", "--output-path", "python")
     generate = TOOLS / "openapi-python-client"
@@ -69,7 +69,7 @@ def make_python(openapi: Path) -> None:
 
 
 def make_typescript(openapi: Path) -> None:
-    """clients/typescript, anew."""
+    """Make clients/typescript again."""
     rmtree(CLIENTS / "typescript", ignore_errors=True)
     (CLIENTS / "typescript").mkdir()
     # What has a default may be left out of a request.

@@ -22,13 +22,13 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture(scope="module")
 def openapi(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The document as a file."""
+    """Return the document as a file."""
     return write_document(tmp_path_factory.mktemp("openapi"))
 
 
 @pytest.fixture
 def credentials(api: RunningApi) -> tuple[str, str, str, str]:
-    """What a user signs in with."""
+    """The credentials that a user signs in with."""
     org = api.organization("Acme")
     return api.url, org.id, org.email, PASSWORD
 

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture(scope="module")
 def openapi(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The document as a file."""
+    """Return the document as a file."""
     return write_document(tmp_path_factory.mktemp("openapi"))
 
 

@@ -53,7 +53,7 @@ SELECT grantee, string_agg(right_, ', ' ORDER BY right_) FROM (
 
 
 def describe(url: str) -> str:
-    """The page for the database at `url`."""
+    """Return the page for the database at `url`."""
     with psycopg.connect(url) as conn:
         tables = conn.execute(_TABLES).fetchall()
         return TITLE + "".join(_table(conn, *table) for table in tables)

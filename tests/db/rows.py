@@ -20,7 +20,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 async def transaction(
     database: DatabaseUnderTest, role: str, org_id: UUID | None = None
 ) -> AsyncIterator[Connection]:
-    """One transaction as a role, for a tenant where one is given."""
+    """Provide one transaction as a role, for a tenant where one is given."""
     async with await connect(database.url(role), "test") as conn, conn.transaction():
         if org_id is not None:
             await act_for(conn, org_id)
@@ -28,13 +28,13 @@ async def transaction(
 
 
 def asset(**fields: Any) -> Asset:
-    """An asset without much."""
+    """Return an asset without much."""
     plain = Asset(new_id(), "Truck", None, None, None, "other", [], LONG_AGO, LONG_AGO)
     return plain._replace(**fields)
 
 
 def zone(**fields: Any) -> Zone:
-    """A circle for all assets."""
+    """Return a circle for all assets."""
     plain = Zone(
         id=new_id(),
         external_id=None,

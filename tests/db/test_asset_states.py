@@ -12,7 +12,7 @@ from tests.servers import DatabaseUnderTest
 
 
 async def some_states(database: DatabaseUnderTest, count: int) -> list[AssetState]:
-    """States of new assets of a new organization, not stored."""
+    """Return states of new assets of a new organization, not stored."""
     org_id = (await Tenant.create(database)).org_id
     return [AssetState(org_id, new_id(), bytes([number, 0, 255])) for number in range(count)]
 

@@ -60,7 +60,7 @@ def admin(database: DatabaseUnderTest) -> Iterator[psycopg.Connection]:
 
 
 async def _change(database: DatabaseUnderTest, org_id: UUID, actor: Actor | None) -> UUID:
-    """An asset is made, and changed in a second transaction."""
+    """Create an asset, and change it in a second transaction."""
     asset = rows.asset(tags=["crane"])
     async with await connect(database.url("opsc_app"), "test") as conn:
         async with conn.transaction():

@@ -27,13 +27,13 @@ async def org(database: DatabaseUnderTest) -> UUID:
 
 @pytest_asyncio.fixture
 async def connections(database: DatabaseUnderTest) -> AsyncIterator[Pool]:
-    """Of one connection, so that all is asked on the same."""
+    """A pool of one connection, so that all is asked on the same."""
     async with pool(database.url("opsc_app"), "test", max_size=1) as opened:
         yield opened
 
 
 async def _numbers(conn: Connection, *numbers: int) -> None:
-    """A statement of its own for each."""
+    """Read numbers, each with a statement of its own."""
     for number in numbers:
         statement = sql.SQL("SELECT {}").format(sql.Literal(number))
         row = await (await conn.execute(statement)).fetchone()

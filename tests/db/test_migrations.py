@@ -76,7 +76,7 @@ def test_the_owner_can_migrate_a_database_that_a_superuser_prepared(
 
 
 def _migrate_to(url: str, version: int) -> None:
-    """As far as an older version of this program goes."""
+    """Migrate as far as an older version of this program goes."""
     migrate.bootstrap(url)
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("SET ROLE opsc_owner")
@@ -113,7 +113,7 @@ def test_secrets_that_older_versions_issued_stay_good(empty_database: DatabaseUn
 
 
 def _fill_first_version(conn: psycopg.Connection) -> None:
-    """An organization with an asset, a zone, and a visit that has ended."""
+    """Store an organization with an asset, a zone, and a visit that has ended."""
     org_id, asset_id, zone_id = new_id(), new_id(), new_id()
     conn.execute("INSERT INTO organizations (org_id, name) VALUES (%s, 'Acme')", (org_id,))
     conn.execute(

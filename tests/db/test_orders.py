@@ -30,7 +30,7 @@ async def org_id(database: DatabaseUnderTest) -> UUID:
 
 
 async def plans(database: DatabaseUnderTest, org_id: UUID, wanted: AssetFilter) -> tuple[int, int]:
-    """How often a page was read by a plan that was kept, and by one of its own."""
+    """Count how often a page was read by a plan that was kept, and by one of its own."""
     async with pool(database.url("opsc_app"), "test", max_size=1) as connections:
         for _ in range(TIMES):
             async with reading(connections, org_id) as conn:

@@ -37,7 +37,7 @@ async def changes(database: DatabaseUnderTest, revision: int) -> RegistryChanges
 
 
 async def assign(database: DatabaseUnderTest, org_id: UUID, asset_id: UUID) -> int:
-    """A new tracker on the asset; gives the revision."""
+    """Return a new tracker on the asset; gives the revision."""
     tracker = Tracker(new_id(), None, None, False, None, None, None, LONG_AGO, LONG_AGO)
     async with transaction(database, "opsc_app", org_id) as conn:
         revision, at = await bump(conn)

@@ -36,7 +36,7 @@ def admin(database: DatabaseUnderTest) -> Iterator[psycopg.Connection]:
 
 
 async def kept(database: DatabaseUnderTest, org_id: UUID) -> tuple[int, int, int]:
-    """Assets, trackers and zones; counting gives the same."""
+    """Return the counts of assets, trackers and zones; counting gives the same."""
     async with transaction(database, "opsc_app", org_id) as conn:
         found = (
             await row_count(conn, "assets"),

@@ -26,7 +26,7 @@ async def org(database: DatabaseUnderTest) -> UUID:
 
 @pytest_asyncio.fixture
 async def connections(database: DatabaseUnderTest) -> AsyncIterator[Pool]:
-    """Of one connection, so that the next user gets that of the last one."""
+    """A pool of one connection, so that the next user gets that of the last one."""
     limits = Limits(statement_s=2)
     async with pool(database.url("opsc_app"), "test", max_size=1, limits=limits) as opened:
         yield opened
@@ -39,7 +39,7 @@ async def _value(conn: Connection, statement: str) -> object:
 
 
 async def _is_nobodys(connections: Pool) -> bool:
-    """Whether the connection is as if new: no tenant, no rows, and free to write."""
+    """Return whether the connection is as if new: no tenant, no rows, and free to write."""
     async with connections.connection() as conn:
         assert conn.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
         setting = await _value(conn, "SELECT current_setting('app.org_id', true)")

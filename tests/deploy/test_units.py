@@ -31,7 +31,7 @@ OF_ONE_MACHINE = {
 
 
 def values(unit: Path, key: str) -> list[str]:
-    """All that a unit gives for a key, in order."""
+    """Return all that a unit gives for a key, in order."""
     return re.findall(rf"^{key}=(.*)$", unit.read_text(), re.MULTILINE)
 
 

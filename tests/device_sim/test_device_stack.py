@@ -46,7 +46,7 @@ def test_a_mixed_fleet_has_every_pair_of_version_and_qos() -> None:
 
 
 class _ScriptedBroker:
-    """Signs every device in, and answers as told; keeps what comes."""
+    """A broker that signs every device in, and answers as told; keeps what comes."""
 
     def __init__(self) -> None:
         self.has_session = False
@@ -66,7 +66,7 @@ class _ScriptedBroker:
                 writer.write(connack if is_connect else self.answers(packet))
 
     async def count(self, kind: int, wanted: int) -> None:
-        """Wait until so many packets of a kind have come."""
+        """Wait until this many packets of a kind have come."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 if sum(one.kind == kind for one in self.received) >= wanted:

@@ -32,7 +32,7 @@ def sent(faults: Faults, seed: int = 5) -> list[Slice]:
 
 
 def by_tracker(slices: list[Slice]) -> dict[int, list[Fix]]:
-    """The fixes of each tracker in order of sending: time, seq and latitude."""
+    """Return the fixes of each tracker in order of sending: time, seq and latitude."""
     rows = np.concatenate([one.fixes.rows for one in slices])
     return {
         tracker: [

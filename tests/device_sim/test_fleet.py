@@ -40,7 +40,9 @@ def observer(broker: BrokerUnderTest) -> Session:
 
 
 async def arrived(session: Session, tracker_ids: list[str], count: int) -> dict[str, list[Fix]]:
-    """The fixes of each tracker in order of arrival, until `count` different ones are there."""
+    """Return the fixes of each tracker in order of arrival, until `count` different
+    ones are there.
+    """
     found: dict[str, list[Fix]] = defaultdict(list)
     while sum(len(set(fixes)) for fixes in found.values()) < count:
         messages = await asyncio.wait_for(session.receive(), 20)
@@ -193,7 +195,7 @@ async def test_a_storm_of_reconnects_loses_nothing_and_keeps_the_order(
 
 
 async def _answer_the_second_time(session: Session, seen: dict[bytes, int]) -> None:
-    """A system that gives a receipt only for what comes again."""
+    """Answer as a system that gives a receipt only for what comes again."""
     while True:
         messages = await session.receive()
         session.acknowledge(messages)

@@ -14,7 +14,7 @@ from telemetry.formats.decode import Format, decode
 
 
 def slices(trackers: list[list[int]]) -> list[Slice]:
-    """Slices of fixes of these trackers; due and seq count all fixes."""
+    """Return slices of fixes of these trackers; due and seq count all fixes."""
     made: list[Slice] = []
     count = 0
     for part in trackers:

@@ -12,7 +12,7 @@ START_US = 1_800_000_000_654_321
 
 
 def trace(fixes: list[tuple[int, int]]) -> Trace:
-    """A trace of (device, time in microseconds); lat tells the place in the file."""
+    """Return a trace of (device, time in microseconds); lat tells the place in the file."""
     rows = blank_rows(len(fixes))
     rows["tracker"] = [device for device, _ in fixes]
     rows["time_us"] = [time_us for _, time_us in fixes]

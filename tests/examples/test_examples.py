@@ -43,7 +43,7 @@ class System:
             return await answer.json()
 
     async def prepared(self) -> dict[str, str]:
-        """The variables that the examples need."""
+        """Return the variables that the examples need."""
         lon, lat = QUARRY
         quarry = {"type": "Point", "coordinates": [lon, lat]}
         earlier = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
@@ -71,7 +71,7 @@ async def sign_in(stack: StackInfo) -> System:
 
 
 def fixes() -> str:
-    """A drive through the quarry, from the past until now."""
+    """Return a drive through the quarry, from the past until now."""
     lon, lat = QUARRY
     start = datetime.now(UTC) - timedelta(seconds=20)
     rows = [
@@ -82,7 +82,7 @@ def fixes() -> str:
 
 
 def run(name: str, *arguments: object, text: str = "", **variables: str) -> tuple[int, str]:
-    """An example until it ends: its exit code, and what it printed."""
+    """Return an example until it ends: its exit code, and what it printed."""
     done = subprocess.run(
         [sys.executable, EXAMPLES / name, *map(str, arguments)],
         env=os.environ | variables,
@@ -182,7 +182,7 @@ async def test_a_webhook_that_is_not_ours_is_refused(
 
 
 async def posted(port: int, headers: dict[str, str]) -> int:
-    """The status of the answer, once the receiver listens."""
+    """Return the status of the answer, once the receiver listens."""
     while True:
         try:
             async with aiohttp.request(

@@ -1,4 +1,5 @@
-"""What of our readers the inputs of the fuzzers reach, and which of them are enough for it.
+"""The parts of our readers that the inputs of the fuzzers reach, and which inputs are enough for
+it.
 
     python -m tests.fuzz.coverage FOLDER
 
@@ -39,7 +40,7 @@ def _functions(code: CodeType, *, is_function: bool) -> Iterator[CodeType]:
 
 
 def lines_of(path: Path) -> set[int]:
-    """Lines of functions that do something."""
+    """Return lines of functions that do something."""
     module = compile(path.read_text(), str(path), "exec")
     return {
         line

@@ -1,4 +1,4 @@
-"""Plays a script, which is any bytes, to the server's machine, twice, and compares.
+"""The player of a script, which is any bytes: to the server's machine, twice, and compared.
 
 One machine gets the device's bytes in the pieces that the script cuts. The other one gets packet
 by packet and is held against the plain reading of `reference`: which messages are handed out, which
@@ -61,7 +61,7 @@ SIZES = (0, 1, 4, 90, 296, 300, 301, 600, 1499)
 
 
 class Script:
-    """Reads numbers and bytes from a script; zeros where it has ended."""
+    """A reader of numbers and bytes from a script; zeros where it has ended."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -82,7 +82,7 @@ class Script:
 
 
 class Log:
-    """What one machine did since it was asked last."""
+    """The log of what one machine did since it was asked last."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -416,7 +416,7 @@ class Play:
         self._wire += data[:at] + bytes((self._script.number(),)) + data[at + 1 :]
 
     def _shortened(self) -> None:
-        """A packet whose length is right and whose content is cut."""
+        """Send a packet whose length is right and whose content is cut."""
         data = self._some_packet()
         content = data[2 + (data[1] > 127) :]
         self._wire += packet(data[0], content[: self._script.number(len(content) + 1)])
@@ -550,7 +550,7 @@ class Play:
             self._compare()
 
     def _check_unread(self) -> None:
-        """What a client does not read is bounded, whatever it sends."""
+        """Check that what a client does not read is bounded, whatever it sends."""
         machine = self._cut_machine
         bound = machine.options.unread_max_bytes + 2 * self._longest_piece
         bound += self._sent_bytes + DISCONNECT_MAX_BYTES

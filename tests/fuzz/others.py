@@ -1,4 +1,4 @@
-"""Whatever else strangers and broken peers send: payloads, PROXY headers, frames of the link."""
+"""Other input of strangers and broken peers: payloads, PROXY headers, frames of the link."""
 
 import asyncio
 import socket
@@ -20,7 +20,7 @@ NOW_US = 1_769_860_800_000_000
 
 
 def payloads(data: bytes) -> None:
-    """Payloads of a batch, as ingest decodes them. The first byte of each says the format."""
+    """Decode payloads of a batch as ingest does. The first byte of each says the format."""
     parts = data.split(BETWEEN)[:8]
     messages = [(part[1:], Format(part[0] & 1)) for part in parts if part]
     assert_independent(messages)
@@ -34,7 +34,7 @@ def payloads(data: bytes) -> None:
 
 
 def proxy(data: bytes) -> None:
-    """A PROXY header, cut in pieces of the size that the first byte says."""
+    """Read a PROXY header, cut in pieces of the size that the first byte says."""
     size, data = (data[0] % 20 + 1 if data else 1), data[1:]
     header, rest = ProxyHeader(), None
     try:
@@ -77,7 +77,7 @@ def _plain_header(data: bytes) -> tuple[str | None, bytes | None] | None:
 
 
 def frames(data: bytes) -> None:
-    """Frames, cut in pieces of the size that the first byte says, to both ends of the link."""
+    """Send frames, cut in pieces of the size that the first byte says, to both ends of the link."""
     size, data = (data[0] if data else 0) or 1, data[1:]
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
     assert _bodies(pieces) == _bodies([data])
@@ -85,7 +85,7 @@ def frames(data: bytes) -> None:
 
 
 def _bodies(pieces: list[bytes]) -> list[object]:
-    """What the reader makes of frames; the last is None where it refuses them."""
+    """Return what the reader makes of frames; the last is None where it refuses them."""
     reader, read = FrameReader(), list[object]()
     try:
         for piece in pieces:
@@ -112,7 +112,7 @@ _UNCONNECTED = socket.socket(socket.AF_UNIX)
 
 
 class _Transport(asyncio.Transport):
-    """Where nothing arrives."""
+    """A transport where nothing arrives."""
 
     def __init__(self) -> None:
         super().__init__({"socket": _UNCONNECTED})
@@ -147,7 +147,7 @@ async def _to_ends(pieces: list[bytes]) -> None:
 
 
 async def _to_listener(pieces: list[bytes]) -> None:
-    """Nothing is lost or answered twice by whatever the other end says."""
+    """Check that nothing is lost or answered twice by whatever the other end says."""
     answered: list[int] = []
 
     def committed(message: DeviceMessage, result: int) -> None:

@@ -40,7 +40,9 @@ class Answer(NamedTuple):
 
 
 def content_range(data: bytes) -> tuple[int, int] | None:
-    """Where the content of the first packet begins and ends; None while its length is cut off."""
+    """Return where the content of the first packet begins and ends; None while its length is cut
+    off.
+    """
     size = 0
     for place in range(1, 5):
         if place >= len(data):
@@ -106,7 +108,7 @@ class _Reader:
 
 
 class Publishes:
-    """Reads the PUBLISH packets of one client in order, since version 5 has aliases."""
+    """A reader of the PUBLISH packets of one client in order, since version 5 has aliases."""
 
     def __init__(self, version: int, options: ServerOptions) -> None:
         self._version = version
@@ -114,7 +116,7 @@ class Publishes:
         self._aliases: dict[int, str] = {}
 
     def read(self, head: int, content: bytes) -> Message:
-        """Raises Bad."""
+        """Raise Bad."""
         options, fields = self._options, _Reader(content)
         if len(content) > options.max_packet_bytes:
             raise Bad("packet too large")

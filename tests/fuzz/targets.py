@@ -35,14 +35,14 @@ _TRACKER = UUID(int=7)
 
 
 def seeds(target: str) -> list[bytes]:
-    """Inputs made from tables: each packet in each version, each payload, each frame."""
+    """Return inputs made from tables: each packet in each version, each payload, each frame."""
     return list({"machine": _machine, "payloads": _payloads, "proxy": _proxy, "frames": _frames}[
         target
     ]())  # fmt: skip
 
 
 def corpus(target: str) -> list[bytes]:
-    """Inputs that a fuzzer found to reach something new."""
+    """Return inputs that a fuzzer found to reach something new."""
     return [base64.b64decode(line) for line in (CORPUS / target).read_text().splitlines()]
 
 
@@ -61,18 +61,18 @@ def write_corpus(target: str, inputs: list[bytes]) -> None:
 
 
 def script(version: int, *parts: bytes, cut: int = 0, options: int = 0) -> bytes:
-    """A script of steps."""
+    """Return a script of steps."""
     return bytes((version - 3 + 3 * options, cut)) + b"".join(parts)
 
 
 def raw(data: bytes) -> bytes:
-    """Steps by which a device sends bytes."""
+    """Return the steps by which a device sends bytes."""
     pieces = [data[at : at + 255] for at in range(0, len(data), 255)]
     return b"".join(bytes((RAW, len(piece))) + piece for piece in pieces)
 
 
 def signed_in(version: int, name: str = "CONNECT") -> bytes:
-    """Steps of a sign-in."""
+    """Return the steps of a sign-in."""
     return bytes((CANNED, list(packets(version)).index(name), ANSWER_CONNECT, 2))
 
 
@@ -105,7 +105,7 @@ def _machine() -> Iterator[bytes]:
 
 
 def truncations(version: int) -> Iterator[bytes]:
-    """Scripts by which a device sends each packet up to each of its bytes, then the rest."""
+    """Yield scripts by which a device sends each packet up to each of its bytes, then the rest."""
     for name, data in packets(version).items():
         begin = b"" if name.startswith("CONNECT") else signed_in(version)
         settle = bytes((SETTLE_ALL,))
@@ -116,7 +116,9 @@ def truncations(version: int) -> Iterator[bytes]:
 
 
 def missing_bytes(version: int) -> Iterator[bytes]:
-    """Scripts by which a device sends each packet without the rest, and other packets after it."""
+    """Yield scripts by which a device sends each packet without the rest, and other packets after
+    it.
+    """
     after = bytes((CANNED, list(packets(version)).index("PINGREQ"))) * 20
     for name, data in packets(version).items():
         begin = b"" if name.startswith("CONNECT") else signed_in(version)

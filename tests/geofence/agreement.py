@@ -9,12 +9,12 @@ _ROUNDED = {"time_us": 10_000, "entered_us": 10_000, "lat": 1e-7, "lon": 1e-7}
 
 
 def in_order(told: list[dict]) -> list[dict]:
-    """By what cannot be confused: the fix, the asset, the zone; else as it was."""
+    """Order rows by what cannot be confused: the fix, the asset, the zone; else as they were."""
     return sorted(told, key=lambda t: (t["row"], t["asset"], t["zone"]))
 
 
 def differences(found: list[dict], expected: list[dict]) -> list[str]:
-    """What is said differently; empty where both agree. Columns not in `expected` are not held."""
+    """Return what differs; empty where both agree. Columns not in `expected` are not held."""
     found, expected = in_order(found), in_order(expected)
     if len(found) != len(expected):
         return [f"{len(found)} found: {_short(found)}", f"{len(expected)}: {_short(expected)}"]

@@ -17,7 +17,7 @@ _BREAK = np.full((1, 2), np.nan)
 
 
 def callable_from_python(function: Callable) -> Callable:
-    """A `bare` function with a compiled one round it."""
+    """Return a `bare` function with a compiled one round it."""
 
     @njit
     def call(*arguments):
@@ -27,7 +27,7 @@ def callable_from_python(function: Callable) -> Callable:
 
 
 def ring_rows(area: shapely.Geometry) -> NDArray[np.float64]:
-    """All rings of a polygon or multipolygon, each followed by a row of NaN."""
+    """Return all rings of a polygon or multipolygon, each followed by a row of NaN."""
     rings = shapely.get_rings(shapely.get_parts(area))
     return np.concatenate(
         [row for ring in rings for row in (shapely.get_coordinates(ring), _BREAK)]
@@ -41,7 +41,7 @@ def packed_rows(
     real: int | None = None,
     slabs: bool = False,
 ) -> tuple[Arena, np.void]:
-    """An arena with a single shape in it, not at the beginning, and the shape's record."""
+    """Return an arena with a single shape in it, not at the beginning, and the shape's record."""
     before = 3
     shape = np.zeros(1, SHAPE_DTYPE)
     real = len(rows) if real is None else real
@@ -70,12 +70,14 @@ def packed_corridor(line: NDArray[np.float64], radius_m: float) -> tuple[Arena, 
 
 
 def repeated(shape: np.void, count: int) -> NDArray[np.void]:
-    """The same record `count` times, as the functions for pairs take it."""
+    """Return the same record `count` times, as the functions for pairs take it."""
     return np.repeat(np.array([shape], SHAPE_DTYPE), count)
 
 
 def star(rng: np.random.Generator, corners: int, holes: int = 0) -> shapely.Polygon:
-    """A jagged area of about a degree round (10, 50), `corners` corners, with square holes."""
+    """Return a jagged area of about a degree round (10, 50), `corners` corners, with
+    square holes.
+    """
     angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
     reach = rng.uniform(0.4, 1.0, corners)
     shell = np.column_stack((10 + reach * np.cos(angles), 50 + reach * np.sin(angles)))

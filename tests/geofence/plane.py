@@ -31,19 +31,19 @@ class UnsureError(Exception):
 
 
 def sure(value_m: float, limit_m: float, within_m: float = UNSURE_M) -> float:
-    """The value, where it is not too near to the limit that decides. Raises UnsureError."""
+    """Return the value, where it is not too near to the limit that decides. Raises UnsureError."""
     if abs(value_m - limit_m) < within_m:
         raise UnsureError
     return value_m
 
 
 def on_plane(points: np.ndarray) -> np.ndarray:
-    """(n, 2) of longitude and latitude -> metres to the east and north of the world's middle."""
+    """Project (n, 2) of longitude and latitude to metres east and north of the world's middle."""
     return np.column_stack(_plane(points[:, 0], points[:, 1]))
 
 
 def dense(points: np.ndarray) -> np.ndarray:
-    """The same line with more vertices, (n, 2)."""
+    """Return the same line with more vertices, (n, 2)."""
     share = np.arange(_PIECES)[:, None] / _PIECES
     pieces = [a + share * (b - a) for a, b in pairwise(points)]
     return np.concatenate([*pieces, points[-1:]])
@@ -51,7 +51,7 @@ def dense(points: np.ndarray) -> np.ndarray:
 
 @cache
 def _outline(shape: Shape) -> shapely.Geometry:
-    """What distances are measured from: the edges, the centre or the line; metres."""
+    """Return what distances are measured from: the edges, the centre or the line; metres."""
     if isinstance(shape, Circle):
         return shapely.Point(on_plane(np.array([[shape.lon, shape.lat]]))[0])
     if not isinstance(shape, Polygonal):
@@ -62,7 +62,7 @@ def _outline(shape: Shape) -> shapely.Geometry:
 
 
 def reach_m(shape: Shape) -> float:
-    """How far from its outline a circle or a corridor goes."""
+    """Return how far from its outline a circle or a corridor goes."""
     return shape.radius_m if isinstance(shape, Circle) else shape.width_m / 2
 
 
@@ -80,13 +80,13 @@ def _to_outline_m(shape: Shape, lon: float, lat: float) -> float:
 
 @lru_cache(100_000)
 def distance_m(shape: Shape, lon: float, lat: float) -> float:
-    """From a point outside to the edge."""
+    """Measure from a point outside to the edge."""
     far_m = _to_outline_m(shape, lon, lat)
     return far_m if isinstance(shape, Polygonal) else far_m - reach_m(shape)
 
 
 def depth_m(shape: Shape, lon: float, lat: float) -> float:
-    """From a point inside to the edge."""
+    """Measure from a point inside to the edge."""
     far_m = _to_outline_m(shape, lon, lat)
     return far_m if isinstance(shape, Polygonal) else reach_m(shape) - far_m
 
@@ -98,7 +98,7 @@ def apart_m(lon0: float, lat0: float, lon1: float, lat1: float) -> float:
 def met(
     shape: Shape, lon0: float, lat0: float, lon1: float, lat1: float
 ) -> tuple[float, float, float] | None:
-    """Where (0..1) a way first and last meets the shape, and how many metres lie inside."""
+    """Return where (0..1) a way first and last meets the shape, and how many metres lie inside."""
     if (lon0, lat0) == (lon1, lat1):
         return (0.0, 1.0, 0.0) if covers_one(shape, lon0, lat0) else None
     if isinstance(shape, Polygonal):
@@ -127,7 +127,7 @@ def _turn(a: _Point, b: _Point, c: _Point) -> Fraction:
 
 
 def _shares_met(a: _Point, b: _Point, c: _Point, d: _Point) -> list[Fraction]:
-    """Where (0..1) the way from a to b meets the edge from c to d."""
+    """Return where (0..1) the way from a to b meets the edge from c to d."""
     at_c, at_d = _turn(a, b, c), _turn(a, b, d)
     if at_c == at_d == 0:
         axis = 0 if a[0] != b[0] else 1
@@ -143,7 +143,7 @@ def _shares_met(a: _Point, b: _Point, c: _Point, d: _Point) -> list[Fraction]:
 
 
 def _holds(shape: Polygonal, at: _Point) -> bool:
-    """Even-odd, edges included."""
+    """Return whether the shape holds a place: even-odd, edges included."""
     odd = False
     for c, d in _edges(shape):
         if _turn(c, d, at) == 0 and all(

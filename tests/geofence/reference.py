@@ -51,7 +51,7 @@ class Reference:
     # Fixes ----------------------------------------------------------------------------------------
 
     def _take(self, asset: Asset, fix) -> tuple[bool, bool]:
-        """Returns whether it is late, and whether it is suspect."""
+        """Return whether it is late, and whether it is suspect."""
         identity = int(fix["time_us"]), int(fix["seq"])
         if identity <= asset.newest or identity[0] < asset.clock_us:
             return True, False
@@ -106,7 +106,7 @@ class Reference:
         self._settle(asset, place, has_moved=bool(news))
 
     def _settle(self, asset: Asset, place: Place, *, has_moved: bool) -> None:
-        """What the next fix will be judged by."""
+        """Set what the next fix will be judged by."""
         if not place.accuracy_m > COARSE_M:
             asset.vague, asset.fine = False, None
         else:
@@ -119,7 +119,7 @@ class Reference:
         asset.good, asset.joined = place, True
 
     def _apart(self, start: Place, place: Place) -> bool:
-        """Whether no zone has to do with the way from one to the other."""
+        """Return whether no zone has to do with the way from one to the other."""
         most_s = max((v.rules.max_gap_seconds for v in self.versions), default=0)
         return place.time_us - start.time_us > most_s * 1_000_000
 
@@ -165,7 +165,7 @@ class Reference:
             self._enter(asset, zone, run[0], Cause.MOVED, run[0].identity)
 
     def _is_unknown(self, asset: Asset, version: ZoneVersion) -> bool:
-        """Whether nothing has told yet if the asset is in a zone."""
+        """Return whether nothing has told yet if the asset is in a zone."""
         if asset.good is None:
             return True
         return asset.vague and _said(version, asset.good) == "unsure"
@@ -196,7 +196,7 @@ class Reference:
         self._exit(asset, version.zone, last, Cause.MOVED, Inferred.SEGMENT)
 
     def _lose(self, asset: Asset, zone: int, place: Place) -> None:
-        """The zone is no more, and nothing told when it ended."""
+        """End a stay whose zone is no more, and nothing told when it ended."""
         if zone in asset.visits:
             at_us = max(place.time_us, asset.visits[zone].entered_us)
             self._exit(asset, zone, replace(asset.good, time_us=at_us), Cause.ZONE_CHANGED)
@@ -206,7 +206,9 @@ class Reference:
     # What happens without a fix -------------------------------------------------------------------
 
     def _advance(self, asset: Asset, until_us: int) -> None:
-        """At one instant zones change first, then trackers, then deadlines, then schedules."""
+        """Apply what happens without a fix: at one instant zones change first, then trackers, then
+        deadlines, then schedules.
+        """
         calendar = sorted(self._calendar(asset, max(asset.newest[0], asset.clock_us), until_us))
         while True:
             coming = [(at_us, 2, 0) for at_us in self._deadlines(asset) if at_us <= until_us]
@@ -234,7 +236,7 @@ class Reference:
         return (event for event in events if after_us < event[0] <= until_us)
 
     def _change(self, asset: Asset, at_us: int, _: int) -> None:
-        """Holds the zones that are others from now on against the last known place."""
+        """Hold the zones that are others from now on against the last known place."""
         if asset.good is None:
             return
         for zone in {v.zone for v in self.versions}:
@@ -262,7 +264,7 @@ class Reference:
                 asset.left.discard(zone)
 
     def _move(self, asset: Asset, at_us: int, number: int) -> None:
-        """The asset has another tracker, or none."""
+        """Put another tracker on the asset, or none."""
         for zone, visit in list(asset.visits.items()):
             there = replace(asset.good, time_us=max(at_us, visit.entered_us))
             self._exit(asset, zone, there, Cause.REASSIGNED)
@@ -286,7 +288,7 @@ class Reference:
             yield from self._due(asset, zone).values()
 
     def _due(self, asset: Asset, zone: int) -> dict[str, int]:
-        """By the rules in force when something was last known of the asset."""
+        """Return what is due by the rules in force when something was last known of the asset."""
         known_us = max(asset.newest[0], asset.clock_us)
         version, visit = self._in_force(zone, asset, known_us), asset.visits[zone]
         due: dict[str, int] = {}
@@ -327,7 +329,7 @@ class Reference:
     # Zones and visits -----------------------------------------------------------------------------
 
     def _in_force(self, zone: int, asset: Asset, at_us: int) -> ZoneVersion | None:
-        """The version of the zone that bears on the asset at an instant."""
+        """Return the version of the zone that bears on the asset at an instant."""
         newest = self._newest_begun(zone, at_us)
         if newest is None or newest.organization != asset.organization:
             return None
@@ -403,7 +405,9 @@ def _is_coarse(version: ZoneVersion, place: Place) -> bool:
 
 
 def _said(version: ZoneVersion, place: Place) -> str:
-    """A coarse fix is inside only half its accuracy deep, outside one and a half beyond."""
+    """Return what a coarse fix says: it is inside only half its accuracy deep, outside one and a
+    half beyond.
+    """
     is_covered = covers_one(version.shape, place.lon, place.lat)
     if not _is_coarse(version, place):
         return "inside" if is_covered else "outside"
@@ -415,7 +419,9 @@ def _said(version: ZoneVersion, place: Place) -> str:
 
 
 def _in_margin(version: ZoneVersion, place: Place) -> bool:
-    """Outside of a zone, but by no more than its buffer and what the fix's accuracy adds."""
+    """Return whether a place is outside of a zone by no more than its buffer and what the fix's
+    accuracy adds.
+    """
     rules = version.rules
     margin_m = rules.exit_buffer_m
     if _is_coarse(version, place):
@@ -428,7 +434,7 @@ def _in_margin(version: ZoneVersion, place: Place) -> bool:
 
 
 def _holds(run: list[Place], fixes: int, seconds: float) -> bool:
-    """Whether a run has so many fixes, and goes on for so long."""
+    """Return whether a run has this many fixes, and goes on for this long."""
     return len(run) >= fixes and run[-1].time_us - run[0].time_us >= seconds * 1_000_000
 
 

@@ -1,4 +1,4 @@
-"""What the plain rules remember of an asset, and what they tell."""
+"""The memory of the plain rules about an asset, and what they tell."""
 
 import math
 from dataclasses import dataclass, field

@@ -29,7 +29,7 @@ def closed(ring) -> np.ndarray:
 
 
 def in_range(lon):
-    """Longitudes in [-180, 180), moved by whole turns: exact on the grid."""
+    """Return longitudes in [-180, 180), moved by whole turns: exact on the grid."""
     return (np.asarray(lon) + 180) % 360 - 180
 
 
@@ -39,7 +39,7 @@ def on_grid(values):
 
 @st.composite
 def stars(draw) -> np.ndarray:
-    """A closed ring on the grid, jagged, up to 100 degrees wide, about longitude 0."""
+    """Return a closed ring on the grid, jagged, up to 100 degrees wide, about longitude 0."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     corners = draw(st.integers(3, 40))
     angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
@@ -99,14 +99,14 @@ def test_split_and_unsplit_and_running_on_are_one_zone(ring, share, turn):
 
 
 def ring_about_pole(rng, corners: int, pole: float) -> np.ndarray:
-    """A closed ring on the grid, with steps of less than half a turn."""
+    """Return a closed ring on the grid, with steps of less than half a turn."""
     lon = (np.arange(corners) + rng.uniform(0, 1, corners)) / corners * 360
     lat = pole * rng.uniform(0.5, 0.95, corners)
     return closed(on_grid(np.column_stack((in_range(lon + rng.uniform(0, 360)), lat))))
 
 
 def on_polar_plane(ring: np.ndarray, pole: float) -> shapely.Polygon:
-    """The ring seen from above the pole, where no meridian is special; edges finely cut."""
+    """Return the ring seen from above the pole, where no meridian is special; edges finely cut."""
     step = np.diff(ring[:, 0])
     lon = np.concatenate((ring[:1, 0], ring[0, 0] + np.cumsum(step - 360 * np.round(step / 360))))
     share = np.arange(400) / 400

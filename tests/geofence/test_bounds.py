@@ -13,7 +13,7 @@ from tests.geofence.worlds import S
 
 
 def one_fix_each(assets: int, time_s: int, lat: float, lon: float | np.ndarray) -> FixBatch:
-    """A fix of each of the assets 0..assets-1, of organization 0."""
+    """Return a fix of each of the assets 0..assets-1, of organization 0."""
     rows = blank_rows(assets)
     rows["tracker"] = rows["asset"] = np.arange(assets)
     rows["organization"], rows["time_us"] = 0, time_s * S

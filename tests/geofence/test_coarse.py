@@ -52,7 +52,7 @@ def fence(rules: Rules | None = None, radius_m: float = RADIUS_M, **more) -> Zon
 
 
 def told(zone: ZoneVersion, *fixes: Fix, now_us: int = NO_TIMERS_US, **more) -> list[tuple]:
-    """(transition, cause, seconds)."""
+    """Return (transition, cause, seconds)."""
     versions = more.pop("versions", [zone])
     found = evaluate(batch_of(*fixes), State(), ZoneIndex(versions), now_us, **more).transitions
     return [
@@ -197,7 +197,7 @@ WEST, EAST = -300.0, 300.0
 
 
 def passes(*fixes: Fix, rules: Rules | None = None) -> list[float]:
-    """When visits begin that were inferred from the way between two fixes."""
+    """Return when visits begin that were inferred from the way between two fixes."""
     index = ZoneIndex([fence(rules)])
     found = evaluate(batch_of(*fixes), State(), index, NO_TIMERS_US).transitions
     found = found[found["inferred"] == Inferred.SEGMENT]

@@ -24,7 +24,7 @@ def meets(arena, shape, *way):
 
 
 def geos_answer(area, way):
-    """(first, last, metres) by shapely; all NaN where they are disjoint."""
+    """Return (first, last, metres) by shapely; all NaN where they are disjoint."""
     met = shapely.intersection(shapely.LineString([way[:2], way[2:]]), area)
     if met.is_empty:
         return np.nan, np.nan, 0.0
@@ -137,7 +137,7 @@ ROUND = {
 
 
 def ways_beside(rng, rows, spread_deg, count):
-    """Ways of very different lengths about a line, at most to a pole."""
+    """Return ways of very different lengths about a line, at most to a pole."""
     middle = rows[rng.integers(0, len(rows), count)]
     narrow = np.cos(np.radians(np.minimum(np.abs(middle[:, 1:]), 89.0)))
     stretch = np.concatenate((1 / narrow, np.ones_like(narrow)), axis=1)

@@ -30,7 +30,9 @@ _PARTS = 8  # of an edge, each with one nearest place
 
 
 def least_m(rows, lon, lat) -> float:
-    """The least geodesic distance to any place of the edges, by asking at ever closer places."""
+    """Return the least geodesic distance to any place of the edges, by asking at ever closer
+    places.
+    """
     start, end = rows[:-1], rows[1:]
     whole = ~np.isnan(start + end).any(axis=1)
     first = np.repeat(np.arange(_PARTS) / _PARTS, np.count_nonzero(whole))
@@ -51,7 +53,7 @@ def least_m(rows, lon, lat) -> float:
 
 
 def beside(rng, rows, most_m, count):
-    """Points up to `most_m` away from random places of the edges, most of them close."""
+    """Return points up to `most_m` away from random places of the edges, most of them close."""
     rows = rows[~np.isnan(rows).any(axis=1)]
     edge = rng.integers(0, len(rows) - 1, count)
     place = rows[edge] + rng.uniform(0, 1, (count, 1)) * (rows[edge + 1] - rows[edge])

@@ -44,7 +44,7 @@ def index_of(world: World) -> ZoneIndex:
 
 
 def judged(world: World, state: State, index: ZoneIndex, batch: FixBatch, now_us: int):
-    """Also holds what is foretold of late fixes against those that are found to be."""
+    """Judge, and compare what is foretold of late fixes with those that are found to be."""
     foretold = late_assets(batch, state)
     evaluation = evaluate(batch, state, index, now_us, world.gates, world.agenda)
     found_late = np.unique(batch.rows["asset"][evaluation.late])
@@ -65,7 +65,9 @@ def run(world: World, batches: list[FixBatch], nows_us: list[int]) -> list[dict]
 
 
 def comparable(evaluation: Evaluation) -> list[dict]:
-    """Without `step`, which counts within a batch, and with None for what is not known."""
+    """Return the evaluation without `step`, which counts within a batch, and with None for what is
+    not known.
+    """
     return [
         {name: None if value != value else value for name, value in told.items() if name != "step"}
         for told in as_dicts(evaluation.transitions)
@@ -73,7 +75,7 @@ def comparable(evaluation: Evaluation) -> list[dict]:
 
 
 def expected(reference: Reference, batch: FixBatch, now_us: int):
-    """What the plain rules tell; leaves out worlds in which two answers are right."""
+    """Return what the plain rules tell; leaves out worlds in which two answers are right."""
     try:
         return reference.evaluate(batch, now_us)
     except UnsureError:
@@ -114,7 +116,7 @@ def test_time_passes_between_batches_as_the_plain_rules_say(world, gaps):
 
 
 def in_pieces(world: World, most: int, now_us: int) -> list[list[dict]]:
-    """By asset, what is told where an organization has few transitions in one evaluation."""
+    """Return by asset what is told where an organization has few transitions in one evaluation."""
     state, index, rest = State(), index_of(world), world.batch
     numbers, found = np.arange(len(rest)), []
     while True:
@@ -166,7 +168,7 @@ def test_zones_may_change_and_vanish_between_batches(world, steps):
 
 
 def _after(versions: list[ZoneVersion], history: list[ZoneVersion]) -> list[ZoneVersion]:
-    """What of a history may follow the versions of the zone that are there."""
+    """Return what of a history may follow the versions of the zone that are there."""
     known = [v for v in versions if v.zone == history[0].zone]
     begun_us = max((v.valid_from_us for v in known), default=-(2**63))
     number = max((v.version for v in known), default=0)
@@ -226,7 +228,7 @@ def test_a_state_restored_from_its_rows_goes_on_as_the_one_that_was_lost(world, 
 
 
 def _by_asset(evaluation: Evaluation) -> list[list[dict]]:
-    """A restored state may look at assets in another order."""
+    """Compare states: a restored state may look at assets in another order."""
     told = comparable(evaluation)
     return [[t for t in told if t["asset"] == asset] for asset in range(ASSETS)]
 
@@ -327,7 +329,7 @@ def _back(lon: np.ndarray, east_deg: float) -> np.ndarray:
 
 
 def batch_of(*places: tuple[float, float, float], asset: int = 0) -> FixBatch:
-    """Fixes at (seconds, units east, units north)."""
+    """Return fixes at (seconds, units east, units north)."""
     rows = blank_rows(len(places))
     rows["asset"], rows["organization"], rows["tracker"] = asset, 0, 7
     for row, (time_s, x, y) in zip(rows, places, strict=True):
@@ -338,7 +340,7 @@ def batch_of(*places: tuple[float, float, float], asset: int = 0) -> FixBatch:
 def told_by(
     versions: list[ZoneVersion], batch: FixBatch, now_us: int = NO_TIMERS_US, **more
 ) -> list[tuple[str, str, float]]:
-    """(transition, cause, seconds) of what a batch gives."""
+    """Return (transition, cause, seconds) of what a batch gives."""
     evaluation = evaluate(batch, State(), ZoneIndex(versions), now_us, **more)
     return [
         (Transition(t["transition"]).name, Cause(t["cause"]).name, t["time_us"] / S)

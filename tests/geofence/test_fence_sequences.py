@@ -41,13 +41,13 @@ def reported(name: str) -> None:
 
 
 def away(metres: float) -> tuple[float, float]:
-    """A place so far to the east of HOME."""
+    """Return a place this far to the east of HOME."""
     lon, lat, _ = WGS84.fwd(*HOME, 90.0, metres)
     return float(lon), float(lat)
 
 
 def fixes(*at: tuple[float, tuple[float, float]], accuracy_m: list | None = None) -> FixBatch:
-    """Fixes at (seconds, (longitude, latitude)); accuracy_m: None where one states none."""
+    """Return fixes at (seconds, (longitude, latitude)); accuracy_m: None where one states none."""
     rows = blank_rows(len(at))
     rows["asset"] = rows["organization"] = rows["tracker"] = 0
     for row, (time_s, (lon, lat)) in zip(rows, at, strict=True):
@@ -65,7 +65,7 @@ def told(
     gates: Gates | None = None,
     agenda: Agenda | None = None,
 ) -> list[tuple[str, int, float]]:
-    """(transition, zone, seconds)."""
+    """Return (transition, zone, seconds)."""
     found = evaluate(batch, State(), ZoneIndex(versions), now_us, gates, agenda).transitions
     names = [Transition(kind).name.lower() for kind in found["transition"].tolist()]
     return list(zip(names, found["zone"].tolist(), (found["time_us"] / S).tolist(), strict=True))

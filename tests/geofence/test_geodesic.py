@@ -15,7 +15,9 @@ HALF_MERIDIAN_M = 20_003_931.4586
 
 
 def places(rng, count):
-    """All over the earth, with a tenth each near a pole, near the equator and near 180."""
+    """Return places all over the earth, with a tenth each near a pole, near the equator and near
+    180.
+    """
     lon, lat = rng.uniform(-180, 180, count), np.degrees(np.arcsin(rng.uniform(-1, 1, count)))
     tenth = count // 10
     lat[:tenth] = 90 - 10.0 ** rng.uniform(-9, 0, tenth)

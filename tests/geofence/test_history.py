@@ -31,7 +31,7 @@ def square(west: float, east: float) -> Polygonal:
 
 
 def fixes(*places: tuple[float, float], accuracy_m: float | None = None) -> np.ndarray:
-    """Rows of (minute, longitude) on the equator."""
+    """Return rows of (minute, longitude) on the equator."""
     rows = blank_rows(len(places))
     rows["asset"] = rows["organization"] = 0
     rows["tracker"] = 7
@@ -54,7 +54,7 @@ def took(
 
 
 def stays(history: History) -> list[tuple[int, int, int | None]]:
-    """(zone, start, end) of the visits that hold, in order."""
+    """Return (zone, start, end) of the visits that hold, in order."""
     return sorted(
         (v.key.zone, v.entered.time_us, None if v.left is None else v.left.time_us)
         for v in history.visits.values()
@@ -294,7 +294,7 @@ SPEEDS_AND_ACCURACIES = Gates(np.empty(0), 1_000.0, 200.0)
 
 
 def states_less_exactly(rows: np.ndarray, *accuracies_m: float | None) -> np.ndarray:
-    """The fixes, with these accuracies."""
+    """Return the fixes, with these accuracies."""
     rows["known"] = [0 if one is None else Known.ACCURACY for one in accuracies_m]
     rows["accuracy_m"] = [one or 0.0 for one in accuracies_m]
     return rows
@@ -415,7 +415,7 @@ def zones(draw) -> ZoneIndex:
 
 @st.composite
 def days(draw, most: int = 30) -> np.ndarray:
-    """A tracker's day, in order: slow, sometimes with a jump, coarse, or inaccurate."""
+    """Return a tracker's day, in order: slow, sometimes with a jump, coarse, or inaccurate."""
     minute, lon = 0, 5
     places = []
     for _ in range(draw(st.integers(1, most))):
@@ -435,7 +435,7 @@ def days(draw, most: int = 30) -> np.ndarray:
 
 @st.composite
 def roads(draw, most: int = 30) -> tuple[ZoneIndex, np.ndarray]:
-    """Narrow zones along a road, and a day of passing through them, over coarse fixes too."""
+    """Return narrow zones along a road, and a day of passing through them, over coarse fixes too."""
     west = draw(st.sets(st.integers(0, 60), min_size=3, max_size=20))
     versions = [
         ZoneVersion(zone, 1, 0, square(one / 20 + 0.01, one / 20 + 0.02), rules=PASSING)
@@ -448,7 +448,7 @@ def roads(draw, most: int = 30) -> tuple[ZoneIndex, np.ndarray]:
 
 
 def whole(history: History) -> list[tuple]:
-    """All that is the same whatever the order of arrival."""
+    """Return all that is the same whatever the order of arrival."""
     return whole_of(history.visits)
 
 
@@ -560,7 +560,7 @@ class BothPaths:
 def tellings(
     transitions: np.ndarray, told: dict[VisitKey, AnnouncedState]
 ) -> Iterator[tuple[VisitKey, str, int]]:
-    """What the fast path tells."""
+    """Yield what the fast path tells."""
     for one in transitions:
         key = key_of(one)
         telling = Telling(Transition(one["transition"]).name.lower())
@@ -600,7 +600,7 @@ def test_both_paths_tell_the_same_while_time_passes(index, day, data):
 
 @st.composite
 def shuffled(draw, n: int) -> list[int]:
-    """An order of arrival: any, or that of time but for some that come late."""
+    """Return an order of arrival: any, or that of time but for some that come late."""
     order = list(range(n))
     if draw(st.booleans()):
         return draw(st.permutations(order))
@@ -710,7 +710,7 @@ def in_pieces(
     judged_us: int,
     circumstances: Circumstances,
 ) -> tuple[dict[VisitKey, Visit], list[News]]:
-    """As ingest judges a backlog: each piece from the state that the one before has left."""
+    """Judge as ingest judges a backlog: each piece from the state that the one before has left."""
     before, begin, longer_by, news = None, 0, 1, list[News]()
     while begin < len(day):
         rows = day[begin : begin + longer_by * size]

@@ -17,7 +17,9 @@ PLACES = [(8.54, 47.37), (180.0, -17.0), (-179.9, 66.0), (0.0, 89.9), (77.0, -90
 
 @st.composite
 def boxes(draw):
-    """Boxes of every size and in every turn; many of them small and near the places asked for."""
+    """Draw boxes of every size and in every turn; many of them small and near the
+    places asked for.
+    """
     lon, lat = draw(
         st.one_of(st.sampled_from(PLACES), st.tuples(st.floats(-180, 180), st.floats(-90, 90)))
     )
@@ -40,7 +42,9 @@ def indexed(world) -> dict[UUID, list]:
 
 
 def reach(lon, lat, within_m) -> tuple[float, float, float]:
-    """South, north and half the width of a geodesic circle, walked round; half a turn at a pole."""
+    """Return south, north and half the width of a geodesic circle, walked round; half a turn at a
+    pole.
+    """
     azimuths = np.linspace(0, 360, 721)
     ones = np.ones(len(azimuths))
     lons, lats, _ = GEOD.fwd(lon * ones, lat * ones, azimuths, within_m * ones)
@@ -55,7 +59,9 @@ def to_pole_m(lon, lat) -> float:
 
 
 def meets(box, lon, ends) -> bool:
-    """Whether a box has a place in the latitudes, and less than half_width east or west of lon."""
+    """Return whether a box has a place in the latitudes, and less than half_width east or west of
+    lon.
+    """
     south, north, half_width = ends
     west, box_south, east, box_north = box
     if box_north < south or box_south > north:

@@ -20,7 +20,7 @@ def exact(ax, ay, bx, by, cx, cy) -> int:
 
 
 def moved(value: float, steps: int) -> float:
-    """A double `steps` doubles away."""
+    """Return a double `steps` doubles away."""
     for _ in range(abs(steps)):
         value = math.nextafter(value, math.inf if steps > 0 else -math.inf)
     return value

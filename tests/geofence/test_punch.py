@@ -30,7 +30,7 @@ WORST_FIRST = ("failed", "unverified", "verified")
 
 
 def before(seconds: float) -> int:
-    """The instant so many seconds before the punch is received."""
+    """Return the instant this many seconds before the punch is received."""
     return RECEIVED_US - round(seconds * 1_000_000)
 
 

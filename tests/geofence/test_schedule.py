@@ -69,7 +69,7 @@ def schedules(timezone: str):
 
 @functools.cache
 def clocks(timezone: str, day: date):
-    """Minute by minute, a week before and after noon UTC of a day: instants, wall times."""
+    """Return each minute of a week before and after noon UTC of a day: instants, wall times."""
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     first = noon - timedelta(days=7)
     steps = [timedelta(minutes=minute) for minute in range(14 * 1440)]
@@ -81,7 +81,9 @@ def clocks(timezone: str, day: date):
 
 
 def open_minutes(schedule: Schedule, day: date):
-    """Which minutes of `clocks` lie in a window, by looking when the clocks reach its two ends."""
+    """Return which minutes of `clocks` lie in a window, by looking when the clocks reach its two
+    ends.
+    """
     _, wall = clocks(schedule.timezone, day)
     result = np.zeros(len(wall), dtype=bool)
     for days_later in range(-5, 5):

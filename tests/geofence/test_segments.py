@@ -44,7 +44,7 @@ class Ways(NamedTuple):
     at_least: int
 
     def lines(self, name: str) -> list[dict[str, str]]:
-        """The lines of a file."""
+        """Return the lines of a file."""
         with gzip.open(self.folder / f"{name}.csv.gz", "rt") as file:
             return list(csv.DictReader(file))
 
@@ -55,7 +55,7 @@ CABS = Ways(DATA, "sf_cabs", "sf_tracts_2020", (0.0, 25.0, 250.0), 1_000)
 
 @cache
 def known(ways: Ways) -> dict[Crossing, float]:
-    """How many metres of each segment lie in each zone."""
+    """Return how many metres of each segment lie in each zone."""
     return {
         (line["device_id"], line["t0"], line["t1"], line["zone_id"]): float(line["len_m"])
         for line in ways.lines(f"segment_crossings_{ways.traces}_{ways.zones}")
@@ -64,7 +64,7 @@ def known(ways: Ways) -> dict[Crossing, float]:
 
 @cache
 def zones(ways: Ways) -> dict[str, dict]:
-    """The geometries of the zones that are valid areas."""
+    """Return the geometries of the zones that are valid areas."""
     with gzip.open(ways.folder / f"zones_{ways.zones}.geojson.gz", "rt") as file:
         features = json.load(file)["features"]
     return {f["id"]: f["geometry"] for f in features if shape(f["geometry"]).is_valid}
@@ -72,7 +72,9 @@ def zones(ways: Ways) -> dict[str, dict]:
 
 @cache
 def trace(ways: Ways) -> tuple[list[str], FixBatch]:
-    """The devices of the known segments, and their fixes; the asset is the device's number."""
+    """Return the devices of the known segments, and their fixes; the asset is the
+    device's number.
+    """
     devices = sorted({device for device, *_ in known(ways)})
     lines = [line for line in ways.lines(f"traces_{ways.traces}") if line["device_id"] in devices]
     rows = blank_rows(len(lines))

@@ -27,7 +27,7 @@ def delta_of(change: dict[int, set[int]], time_us: int) -> StateDelta:
 
 
 def held(state: State) -> dict[int, tuple[int, list[int]]]:
-    """Asset -> the time of its newest fix, and its zones."""
+    """Map each asset to the time of its newest fix, and its zones."""
     rows = state.memberships()
     known = state.assets[state.assets["newest_us"] > MIN_TIME_US]
     return {

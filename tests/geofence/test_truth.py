@@ -46,7 +46,7 @@ def invalid_zones_of(file: Path) -> frozenset[str]:
 
 
 def lines_of(path: Path) -> set[tuple[str, ...]]:
-    """(device, time, zone, transition) of each line; none where there is no such file."""
+    """Return (device, time, zone, transition) of each line; none where there is no such file."""
     if not path.exists():
         return set()
     with gzip.open(path, "rt") as file:

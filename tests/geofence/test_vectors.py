@@ -70,7 +70,7 @@ def test_a_ring_left_open_is_refused_and_its_repair_answers_as_elsewhere(case, c
 
 
 def fence_on_taveuni(centre_lon: float):
-    """An octagon of 800 m, as it is drawn round a place where the 180th meridian runs."""
+    """Return an octagon of 800 m, as it is drawn round a place where the 180th meridian runs."""
     angle = np.linspace(0, 360, 9)[:-1]
     lon, lat, _ = WGS84.fwd([centre_lon] * 8, [-16.8] * 8, angle, [800.0] * 8)
     ring = [[float(x), float(y)] for x, y in zip(lon, lat, strict=True)]

@@ -35,7 +35,7 @@ Rings = list[list[Point]]
 
 
 def fixes() -> list[Fix]:
-    """Device by device: the vehicles, then one whose fixes are odd."""
+    """Return device by device: the vehicles, then one whose fixes are odd."""
     rows = np.concatenate([part.fixes.rows for part in PLAN.slices(START_US)])
     rows = rows[np.argsort(rows["tracker"], kind="stable")]
     places = np.round(rows["lon"], 6), np.round(rows["lat"], 6)
@@ -50,7 +50,7 @@ def fixes() -> list[Fix]:
 
 
 def odd_fixes() -> Iterator[Fix]:
-    """Exactly on edges and corners, twice, at two places at once, out of order, and at 0,0."""
+    """Return exactly on edges and corners, twice, at two places at once, out of order, and at 0,0."""
     (west, south), (east, _), (_, north) = district(0, 0)[:3]
     (outside, middle), inside = (west - 0.001, south + 0.0005), (west + 0.0005, south + 0.0005)
     way = [(outside, middle), (west, middle), (outside, middle), (west, south), (outside, middle)]
@@ -62,20 +62,20 @@ def odd_fixes() -> Iterator[Fix]:
 
 
 def corner(east: float, north: float) -> Place:
-    """A place by blocks from the middle of the town."""
+    """Return a place by blocks from the middle of the town."""
     lon, lat = PLAN.origin_lon + east * BLOCK[0], PLAN.origin_lat + north * BLOCK[1]
     return round(lon, 6), round(lat, 6)
 
 
 def district(column: int, row: int) -> list[Place]:
-    """A ring along streets; neighbours share their edges."""
+    """Return a ring along streets; neighbours share their edges."""
     west, south = 3 * column - 6, 3 * row - 6
     ways = ((0, 0), (3, 0), (3, 3), (0, 3), (0, 0))
     return [corner(west + east, south + north) for east, north in ways]
 
 
 def star(east: float, north: float, radius: float, chance: np.random.Generator) -> list[Place]:
-    """A jagged ring; radius in blocks."""
+    """Return a jagged ring; radius in blocks."""
     angles = np.sort(chance.uniform(0, 2 * np.pi, int(chance.integers(6, 12))))
     reach = radius * chance.uniform(0.4, 1, len(angles))
     places = [
@@ -86,13 +86,15 @@ def star(east: float, north: float, radius: float, chance: np.random.Generator) 
 
 
 def square(east: float, north: float, half: float) -> list[Place]:
-    """A ring round a place, from its south-west corner; sizes in blocks."""
+    """Return a ring round a place, from its south-west corner; sizes in blocks."""
     ways = ((-half, -half), (half, -half), (half, half), (-half, half), (-half, -half))
     return [corner(east + e, north + n) for e, n in ways]
 
 
 def zones() -> dict[str, list[list[list[Place]]]]:
-    """Polygons (rings of places) by zone: districts, yards, gates on the streets, odd shapes."""
+    """Return polygons (rings of places) by zone: districts, yards, gates on the streets, odd
+    shapes.
+    """
     chance = np.random.default_rng(16)
     found = {f"district-{c}{r}": [[district(c, r)]] for c in range(4) for r in range(4)}
     for number in range(12):
@@ -111,18 +113,18 @@ def zones() -> dict[str, list[list[list[Place]]]]:
 
 
 def exact(place: Iterable[float]) -> Point:
-    """The same place in fractions."""
+    """Return the same place in fractions."""
     lon, lat = map(Fraction, place)
     return lon, lat
 
 
 def turn(a: Point, b: Point, p: Point) -> Fraction:
-    """Above zero where p lies to the left of the way from a to b."""
+    """Return above zero where p lies to the left of the way from a to b."""
     return (b[0] - a[0]) * (p[1] - a[1]) - (b[1] - a[1]) * (p[0] - a[0])
 
 
 def holds(ring: Sequence[Point], p: Point) -> bool | None:
-    """Whether the ring goes round p; None on its edge."""
+    """Return whether the ring goes round p; None on its edge."""
     inside = False
     for a, b in pairwise(ring):
         side = turn(a, b, p)
@@ -134,7 +136,7 @@ def holds(ring: Sequence[Point], p: Point) -> bool | None:
 
 
 def covers(zone: Sequence[Rings], p: Point) -> bool:
-    """Whether a zone covers a place; its edges belong to it."""
+    """Return whether a zone covers a place; its edges belong to it."""
     return any(
         holds(outer, p) is not False and not any(holds(hole, p) for hole in holes)
         for outer, *holes in zone
@@ -142,7 +144,7 @@ def covers(zone: Sequence[Rings], p: Point) -> bool:
 
 
 def cleaned(trace: Iterable[Fix]) -> list[Fix]:
-    """By device and time; of several at one time the first."""
+    """Return by device and time; of several at one time the first."""
     kept: dict[tuple[str, int], Fix] = {}
     for fix in trace:
         kept.setdefault(fix[:2], fix)
@@ -150,7 +152,7 @@ def cleaned(trace: Iterable[Fix]) -> list[Fix]:
 
 
 def transitions(trace: Sequence[Fix], shapes: dict[str, list[Rings]]) -> Iterator[tuple[str, ...]]:
-    """(device, time, zone, transition), exits before enters."""
+    """Return (device, time, zone, transition), exits before enters."""
     inside, before = set[str](), ""
     for device, time_us, *place in trace:
         inside = inside if device == before else set()
@@ -162,7 +164,7 @@ def transitions(trace: Sequence[Fix], shapes: dict[str, list[Rings]]) -> Iterato
 
 
 def shares(a: Point, b: Point, start: Point, end: Point) -> Iterator[Fraction]:
-    """Where on the way from a to b the edge from start to end is met, as shares of the way."""
+    """Return where on the way from a to b the edge from start to end is met, as shares of the way."""
     sides = turn(a, b, start), turn(a, b, end)
     if sides == (0, 0):
         axis = 0 if a[0] != b[0] else 1
@@ -178,7 +180,7 @@ def shares(a: Point, b: Point, start: Point, end: Point) -> Iterator[Fraction]:
 
 
 def inside_share(zone: Sequence[Rings], a: Point, b: Point) -> Fraction | None:
-    """Which share of the way from a to b lies in a zone; None where the way meets no edge."""
+    """Return which share of the way from a to b lies in a zone; None where the way meets no edge."""
     edges = [edge for rings in zone for ring in rings for edge in pairwise(ring)]
     met = sorted({share for edge in edges for share in shares(a, b, *edge)})
     if not met:
@@ -192,7 +194,7 @@ def inside_share(zone: Sequence[Rings], a: Point, b: Point) -> Fraction | None:
 
 
 def crossings(trace: Sequence[Fix], shapes: dict[str, list[Rings]]) -> Iterator[tuple[str, ...]]:
-    """(device, t0, t1, zone, len_m) of ways that meet a zone which covers neither end."""
+    """Return (device, t0, t1, zone, len_m) of ways that meet a zone which covers neither end."""
     for (device, from_us, *start), (same, to_us, *end) in pairwise(trace):
         if device != same or start == end or device == "town-odd":
             continue
@@ -210,14 +212,14 @@ def crossings(trace: Sequence[Fix], shapes: dict[str, list[Rings]]) -> Iterator[
 
 
 def table(header: str, rows: Iterable[Iterable[object]]) -> str:
-    """CSV."""
+    """Return CSV."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header.split(","), *rows])
     return text.getvalue()
 
 
 def feature(name: str, polygons: list[list[list[Place]]]) -> str:
-    """A zone as one line of GeoJSON."""
+    """Return a zone as one line of GeoJSON."""
     kind, coordinates = (
         ("MultiPolygon", polygons) if len(polygons) > 1 else ("Polygon", polygons[0])
     )
@@ -229,7 +231,7 @@ def feature(name: str, polygons: list[list[list[Place]]]) -> str:
 
 
 def files() -> dict[str, str]:
-    """The files by name."""
+    """Return the files by name."""
     drawn, trace = zones(), fixes()
     shapes = {
         name: [[list(map(exact, ring)) for ring in rings] for rings in polygons]

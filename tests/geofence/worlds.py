@@ -43,7 +43,7 @@ def lat_of(units: float) -> float:
 
 @st.composite
 def outlines(draw) -> shapely.Geometry:
-    """A rectangle or a triangle on whole units, perhaps with a hole, perhaps two of them."""
+    """Return a rectangle or a triangle on whole units, perhaps with a hole, perhaps two of them."""
     west, south = draw(_corner), draw(_corner)
     east, north = west + draw(st.integers(1, 5)), south + draw(st.integers(1, 5))
     if draw(st.booleans()):
@@ -57,7 +57,7 @@ def outlines(draw) -> shapely.Geometry:
 
 
 def polygons() -> st.SearchStrategy[Polygonal]:
-    """Outlines whose unit is a degree."""
+    """Return outlines whose unit is a degree."""
     return outlines().map(Polygonal)
 
 
@@ -103,7 +103,7 @@ rules = st.builds(
 
 @st.composite
 def zone_histories(draw, zone: int, rules: st.SearchStrategy[Rules] = rules) -> list[ZoneVersion]:
-    """The versions of one zone, one after the other, perhaps with a gap, perhaps ending."""
+    """Return the versions of one zone, one after the other, perhaps with a gap, perhaps ending."""
     cuts = sorted(draw(st.lists(st.integers(1, SPAN_S), max_size=2, unique=True)))
     begins = [draw(st.sampled_from([MIN_TIME_US, 0])), *(cut * S for cut in cuts)]
     ends = [*begins[1:], draw(st.sampled_from([MAX_TIME_US, MAX_TIME_US, (SPAN_S - 1) * S]))]
@@ -133,7 +133,7 @@ def zone_sets(draw, rules: st.SearchStrategy[Rules] = rules) -> list[ZoneVersion
 
 @st.composite
 def filter_rows(draw) -> np.ndarray:
-    """FILTER_DTYPE: which assets each filter lets through, and from when to when."""
+    """Draw FILTER_DTYPE: which assets each filter lets through, and from when to when."""
     rows = np.zeros(draw(st.integers(0, 6)), FILTER_DTYPE)
     for row in rows:
         row["asset"], row["filter"] = draw(st.integers(0, ASSETS - 1)), draw(st.integers(0, 1))
@@ -152,7 +152,9 @@ _hairs = st.sampled_from([0.0, 0.0, 0.0, HAIR, -HAIR])
 
 
 def _coordinates(draw, x: int, y: int) -> tuple[float, float]:
-    """Longitude and latitude of a place on or between the lines of the grid, or a hair beside."""
+    """Return longitude and latitude of a place on or between the lines of the grid, or a hair
+    beside.
+    """
     return lon_of(x / 2) + draw(_hairs), lat_of(y / 2) + draw(_hairs)
 
 
@@ -163,7 +165,7 @@ def places(draw) -> tuple[float, float]:
 
 @st.composite
 def fixes(draw, most: int = 40, steps: tuple[int, ...] = (0, 1, 1, 2, 3, 5, -4)) -> FixBatch:
-    """Fixes of some assets, most of them in order of time, that stay, walk, or jump.
+    """Return fixes of some assets, most of them in order of time, that stay, walk, or jump.
 
     steps: seconds from one to the next.
     """
@@ -201,7 +203,7 @@ gates = st.builds(
 
 @st.composite
 def agendas(draw) -> Agenda:
-    """Trackers that change and schedules that open, at most a few of each."""
+    """Return trackers that change and schedules that open, at most a few of each."""
     moves = np.zeros(draw(st.integers(0, 3)), MOVE_DTYPE)
     for move in moves:
         move["key"], move["time_us"] = draw(st.integers(0, ASSETS - 1)), draw(_seconds) * S
@@ -251,7 +253,7 @@ worlds = st.builds(World, zone_sets(), filter_rows(), agendas(), gates, fixes())
 
 
 def turned(shape: Shape, east_deg: float) -> Shape:
-    """The shape farther east; exact on the grid."""
+    """Return the shape farther east; exact on the grid."""
     if isinstance(shape, Circle):
         return replace(shape, lon=shape.lon + east_deg)
     if isinstance(shape, Corridor):

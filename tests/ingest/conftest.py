@@ -23,7 +23,7 @@ PATIENCE_S = 30
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Waits until `condition` holds; fails the test where it does not come to that."""
+    """Wait until `condition` holds; fails the test where it does not come to that."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             answer = condition()
@@ -37,7 +37,7 @@ async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
 def runtime(
     database_url: str, broker_url: str, client_id: str, lease_s: float = 1.0
 ) -> IngestRuntime:
-    """What `ingest.__main__` puts together, with a short lease."""
+    """Return what `ingest.__main__` puts together, with a short lease."""
     return IngestRuntime(
         database_url=database_url,
         broker=BrokerAddress.parse(broker_url),
@@ -55,7 +55,7 @@ def runtime(
 
 @asynccontextmanager
 async def running(leader: IngestRuntime) -> AsyncIterator[IngestRuntime]:
-    """`leader` at work, connected; stopped in order at the end."""
+    """Return `leader` at work, connected; stopped in order at the end."""
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(run(leader))
         try:
@@ -66,13 +66,13 @@ async def running(leader: IngestRuntime) -> AsyncIterator[IngestRuntime]:
 
 
 class Device:
-    """Publishes for any tracker and waits for the broker's word."""
+    """A device that publishes for any tracker and waits for the broker's word."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     async def send(self, vehicle: Vehicle, *fixes: dict[str, Any]) -> None:
-        """One message: a fix, or an array of them."""
+        """Send one message: a fix, or an array of them."""
         body = fixes[0] if len(fixes) == 1 else list(fixes)
         await self.send_raw(f"trackers/{vehicle.name}/fixes", json.dumps(body).encode())
 

@@ -50,12 +50,12 @@ def asset_id(vehicle: int) -> UUID:
 
 
 def zone_id(zone: int) -> UUID:
-    """Zones that come to be known earlier have the greater ids."""
+    """Return zones, of which those that come to be known earlier have the greater ids."""
     return UUID(int=400 - zone)
 
 
 def message(vehicle: int, *fixes: tuple[int, float, float]) -> DeviceMessage:
-    """Fixes (seconds after the beginning, longitude, latitude) of a vehicle's tracker."""
+    """Return fixes (seconds after the beginning, longitude, latitude) of a vehicle's tracker."""
     body = [
         {"time": format_time(BEGAN_US + after_s * S), "lon": lon, "lat": lat}
         for after_s, lon, lat in fixes
@@ -76,7 +76,7 @@ class Planned:
         self.events: list[Event] = []
 
     def settle(self, messages: Sequence[DeviceMessage], after_s: int) -> None:
-        """Plans and takes the messages as one batch, received then."""
+        """Settle the messages: plan and take them as one batch, received then."""
         now_us, known = BEGAN_US + after_s * S, NO_PAST
         self.memory.late_pace = LatePace()  # how long a plan takes here must not matter
         arrivals = read(messages, now_us)
@@ -92,7 +92,7 @@ class Planned:
         self._store_visits(plan)
 
     def told(self) -> list[dict[str, Any]]:
-        """The events as the API gives them, as far as the tests look."""
+        """Return the events as the API gives them, as far as the tests look."""
         found: list[dict[str, Any]] = []
         for event in self.events:
             data = json.loads(event.data)
@@ -115,7 +115,7 @@ class Planned:
         )
 
     def _past_of(self, asset: int, span: LateSpan) -> AssetPast:
-        """All of it."""
+        """Return all of it."""
         registry = self.memory.registry
         rows = np.sort(self.rows[self.rows["asset"] == asset], order=["time_us", "seq"])
         own = [one for one in self.visits.values() if one.asset_id == registry.assets[asset]]

@@ -34,7 +34,7 @@ def now_us() -> int:
 
 @asynccontextmanager
 async def term_of(database: DatabaseUnderTest) -> AsyncIterator[LeaderTerm]:
-    """A term that nothing runs but the test."""
+    """Return a term that nothing runs but the test."""
     async with await connect(database.url("opsc_ingest"), "test") as conn:
         epoch = await leases.acquire(conn, LEASE, "test", 600)
         assert epoch is not None
@@ -43,7 +43,7 @@ async def term_of(database: DatabaseUnderTest) -> AsyncIterator[LeaderTerm]:
 
 
 async def settle(term: LeaderTerm, messages: Sequence[RawMessage]) -> list[Result]:
-    """Stores the messages as one batch; returns what their source is told."""
+    """Store the messages as one batch; returns what their source is told."""
     arrivals = read(messages, now_us())
     plan = await plan_with_lookups(term.conn, arrivals, term.memory, now_us)
     stored = await store(term, arrivals, plan)

@@ -37,7 +37,7 @@ class Vehicle:
 
 
 def square(lon: float, lat: float, half_deg: float = 0.001) -> dict[str, Any]:
-    """A square zone around a point."""
+    """Return a square zone around a point."""
     west, east, south, north = lon - half_deg, lon + half_deg, lat - half_deg, lat + half_deg
     ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
     return {"type": "Polygon", "coordinates": [ring]}
@@ -59,7 +59,7 @@ class Tenant:
         return cls(database, org_id)
 
     async def vehicle(self, assigned_from: datetime = LONG_AGO, **fields: Any) -> Vehicle:
-        """A new asset with a new tracker on it. fields: of the asset."""
+        """Return a new asset with a new tracker on it. fields: of the asset."""
         vehicle = Vehicle(new_id(), new_id())
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
@@ -69,7 +69,7 @@ class Tenant:
         return vehicle
 
     async def tracker(self, asset_id: UUID, assigned_from: datetime) -> Vehicle:
-        """A new tracker on an asset that has none from then on."""
+        """Return a new tracker on an asset that has none from then on."""
         vehicle = Vehicle(new_id(), asset_id)
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
@@ -78,7 +78,7 @@ class Tenant:
         return vehicle
 
     async def loose_tracker(self) -> UUID:
-        """A new tracker on no asset."""
+        """Return a new tracker on no asset."""
         tracker_id = new_id()
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
@@ -94,7 +94,7 @@ class Tenant:
         since: datetime | None = None,
         at: datetime | None = None,
     ) -> datetime | None:
-        """Puts a tracker on an asset as the API does; returns what that reaches back to."""
+        """Put a tracker on an asset as the API does; returns what that reaches back to."""
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
             revision, now = await bump(conn)
@@ -104,7 +104,7 @@ class Tenant:
             return await assign(conn, tracker, wanted, revision=revision, at=at or now)
 
     async def asset(self, **fields: Any) -> UUID:
-        """A new asset without a tracker."""
+        """Return a new asset without a tracker."""
         asset_id = new_id()
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
@@ -119,7 +119,7 @@ class Tenant:
         made_now: bool = False,
         **fields: Any,
     ) -> UUID:
-        """A new zone, restricted unless `fields` of its version say otherwise.
+        """Return a new zone, restricted unless `fields` of its version say otherwise.
 
         valid_from: None for now, as the API does. made_now: else as long ago as the tests need it.
         """
@@ -139,7 +139,9 @@ class Tenant:
         return zone_id
 
     async def settings(self, **changed: Any) -> None:
-        """Other settings of the organization: fields of db.resources.organizations.Organization."""
+        """Set other settings of the organization: fields of
+        db.resources.organizations.Organization.
+        """
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
             revision, _ = await bump(conn)
@@ -153,7 +155,7 @@ class Tenant:
         at: datetime | None = None,
         **fields: Any,
     ) -> datetime:
-        """The next version of the zone, or its deletion; returns the instant of the change.
+        """Return the next version of the zone, or its deletion; returns the instant of the change.
 
         at: now, unless given, here and below.
         """
@@ -180,7 +182,7 @@ class Tenant:
             )
 
     async def wants_receipts(self, vehicle: Vehicle) -> None:
-        """The vehicle's tracker is told what becomes of its messages."""
+        """Let the vehicle's tracker have receipts."""
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
             revision, _ = await bump(conn)
@@ -189,7 +191,7 @@ class Tenant:
             await trackers.update(conn, tracker._replace(receipts=True), revision)
 
     async def reassign(self, vehicle: Vehicle, asset_id: UUID, at: datetime) -> None:
-        """The vehicle's tracker is on another asset from `at`."""
+        """Put the vehicle's tracker on another asset from `at`."""
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
             revision, _ = await bump(conn)
@@ -208,7 +210,7 @@ class Tenant:
             )
 
     async def take_off(self, tracker_id: UUID, at: datetime | None = None) -> datetime:
-        """The tracker is on no asset from then on; returns the instant."""
+        """Take the tracker off its asset from then on; returns the instant."""
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
             revision, now = await bump(conn)
@@ -221,7 +223,7 @@ class Tenant:
     async def put_on(
         self, tracker_id: UUID, asset_id: UUID, at: datetime | None = None
     ) -> datetime:
-        """A tracker without an asset is on one from then on; returns the instant."""
+        """Put a tracker without an asset on one from then on; returns the instant."""
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
             revision, now = await bump(conn)
@@ -236,7 +238,7 @@ class Tenant:
         return at
 
     async def tag(self, asset_id: UUID, *tags: str, at: datetime | None = None) -> datetime:
-        """The asset has these tags from then on; returns the instant."""
+        """Give the asset these tags from then on; returns the instant."""
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
             revision, now = await bump(conn)
@@ -245,13 +247,13 @@ class Tenant:
         return at
 
     async def release(self, quarantine_id: UUID) -> str:
-        """Has a message in quarantine judged again."""
+        """Release a message in quarantine, which is judged again."""
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
             return await quarantine_list.release(conn, quarantine_id)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """What opsc_app sees of this organization."""
+        """Read what opsc_app sees of this organization."""
         with psycopg.connect(self.database.url("opsc_app")) as conn:
             conn.execute("SELECT set_config('app.org_id', %s, true)", (str(self.org_id),))
             return conn.execute(query.encode()).fetchall()
@@ -285,6 +287,6 @@ def _ids(vehicle: Vehicle) -> tuple[UUID, UUID]:
 
 
 def soon(seconds: float) -> datetime:
-    """A time of the device, `seconds` from now; whole milliseconds."""
+    """Return a time of the device, `seconds` from now; whole milliseconds."""
     at = datetime.now(UTC) + timedelta(seconds=seconds)
     return at.replace(microsecond=at.microsecond // 1000 * 1000)

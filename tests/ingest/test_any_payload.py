@@ -87,7 +87,7 @@ def _sorted(arrivals: DecodedBatch, rate: float | None = None) -> tuple[FixBatch
 
 
 def _fixes_of(level: str, body: bytes) -> int | None:
-    """How many fixes a message of ours has; None: it is not one object or an array."""
+    """Return how many fixes a message of ours has; None: it is not one object or an array."""
     if level == "packed":
         return len(body) // RECORD_BYTES if len(body) % RECORD_BYTES == 0 and body else None
     try:

@@ -68,21 +68,22 @@ class Episode(NamedTuple):
 
 @dataclass
 class Script:
-    """What happens: by step the time, the fixes that arrive, and the assignments."""
+    """The events of a run: by step the time, the fixes that arrive, and the assignments."""
 
     times: list[datetime]
     arrivals: list[list[tuple[int, list[dict[str, Any]]]]]
     episodes: list[Episode]
 
     def begun(self, tracker: int) -> datetime:
-        """When the tracker was put on an asset last."""
+        """Return when the tracker was put on an asset last."""
         steps = [one.begin for one in self.episodes if one.tracker == tracker]
         times = [self.times[step] for step in steps if step < len(self.times)]
         return max(times, default=BEGIN - timedelta(hours=1))
 
 
 def drawn(seed: int, *, late: bool, jumps: bool = True) -> Script:
-    """late: some fixes arrive after later ones. jumps: some are too far to be true.
+    """Draw a script. late: some fixes arrive after later ones. jumps: some are too far to be true.
+    jumps: some are too far to be true.
 
     With jumps, none from before its tracker was put on an asset comes later than that: where the
     tracker was then is not asked again when a fix turns out to be suspect, or not to be.
@@ -103,7 +104,7 @@ def drawn(seed: int, *, late: bool, jumps: bool = True) -> Script:
 
 
 def _episodes(random: Random) -> list[Episode]:
-    """Random ones, none of which has its tracker or its asset twice at a time."""
+    """Return random ones, none of which has its tracker or its asset twice at a time."""
     found: list[Episode] = []
     free_tracker, free_asset = [1] * TRACKERS, [1] * ASSETS
     for _ in range(12):
@@ -180,7 +181,7 @@ class World:
         return world
 
     async def change(self, step: int, *, at_once: bool) -> None:
-        """Writes the assignments of a step. at_once: as they begin, not as they are written."""
+        """Write the assignments of a step. at_once: as they begin, not as they are written."""
         times = self.script.times
         for one in self.script.episodes:
             tracker, asset = self.trackers[one.tracker], self.assets[one.asset]
@@ -204,13 +205,13 @@ class World:
         ]
 
     def visits(self) -> list[Stay]:
-        """Those that are stored."""
+        """Return the visits that are stored."""
         return self.tenant.rows(
             "SELECT asset_id, zone_id, entered_at, left_at FROM visits WHERE NOT retracted"
         )
 
     async def due(self, memory: Memory, conn: Connection, now: datetime) -> list[Stay]:
-        """Those that follow from all that is stored, judged in one go."""
+        """Return the visits that follow from all that is stored, judged in one go."""
         registry, until_us = memory.registry, microseconds(now) - UNDER_WAY_US
         need = LookupNeeded(assets=dict.fromkeys(range(len(registry.assets)), EVERYTHING))
         with pytest.MonkeyPatch.context() as patch:
@@ -231,7 +232,7 @@ class World:
         return found
 
     def named(self, stays: list[Stay]) -> list[tuple[Any, ...]]:
-        """By numbers: ids are another tenant's."""
+        """Name assets and zones by numbers: ids are another tenant's."""
         number = {one: place for place, one in enumerate((*self.assets, *self.zones))}
         return sorted(
             (number[asset_id], number[zone_id], entered_at, left_at or _OPEN)
@@ -242,7 +243,7 @@ class World:
 async def _happened(
     postgres: PostgresUnderTest, script: Script, *, at_once: bool, trouble: Random | None = None
 ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    """The visits that are stored in the end, and those that are due.
+    """Return the visits that are stored in the end, and those that are due.
 
     trouble: transactions fail, and ingest starts anew.
     """
@@ -324,7 +325,7 @@ AWAY = (HOME[0], HOME[1] + 0.0013)  # 145 m north: outside, and near enough to b
 
 
 def _drive(start: datetime, fixes: int) -> list[dict[str, Any]]:
-    """One fix a second: outside for three, then inside for three."""
+    """Return one fix a second: outside for three, then inside for three."""
     return [
         fix(start + timedelta(seconds=number), *(HOME if number // 3 % 2 else AWAY))
         for number in range(fixes)

@@ -20,14 +20,14 @@ WAITING = 1_500  # more than mosquitto keeps by default
 
 
 def block(first_line: str) -> list[str]:
-    """The indented block of the page that begins with a line."""
+    """Return the indented block of the page that begins with a line."""
     lines = PAGE[PAGE.index(f"    {first_line}\n") :].splitlines()
     end = next(n for n, line in enumerate(lines) if line and not line.startswith("    "))
     return [line.strip() for line in lines[:end]]
 
 
 def password_line(user: str, secret: str) -> str:
-    """A line as mosquitto_passwd writes it."""
+    """Return a line as mosquitto_passwd writes it."""
     salt = os.urandom(12)
     digest = pbkdf2_hmac("sha512", secret.encode(), salt, 101)
     return f"{user}:$7$101${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"

@@ -23,14 +23,14 @@ _START = soon(-3600)
 
 
 async def _drive(device: Device, vehicle: Vehicle, first: int, last: int) -> None:
-    """One fix a second of a drive that is inside for three fixes, then outside for three."""
+    """Send one fix a second of a drive that is inside for three fixes, then outside for three."""
     for number in range(first, last):
         place = HOME if number // 3 % 2 else AWAY
         await device.send(vehicle, fix(_START + timedelta(seconds=number), *place))
 
 
 async def _check_drive(tenant: Tenant, fixes: int) -> None:
-    """All fixes are stored; visits and events are those of the drive, in order."""
+    """Check that all fixes are stored; visits and events are those of the drive, in order."""
     await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == fixes)
     changes = range(3, fixes, 3)
     expected = [
@@ -129,7 +129,7 @@ async def test_a_standby_takes_over_from_an_owner_that_died(
 
 
 async def _hold_lease_and_die(url: str, broker_url: str, client_id: str) -> None:
-    """A leader whose task is cancelled: it neither hands over nor says goodbye."""
+    """Return a leader whose task is cancelled: it neither hands over nor says goodbye."""
     leader = runtime(url, broker_url, client_id)
     running_task = asyncio.create_task(run(leader))
     await until(lambda: leader.trouble() is None)

@@ -146,7 +146,9 @@ async def test_a_message_of_an_unknown_tracker_is_released_once_the_tracker_is_t
 
 
 async def _register(tenant: Tenant, vehicle: Vehicle) -> None:
-    """A tracker of a given id, as no route makes it: from an older copy of the database."""
+    """Register a tracker of a given id, as no route makes it: from an older copy of
+    the database.
+    """
     with psycopg.connect(tenant.database.url("admin")) as conn:
         conn.execute("UPDATE zones_revision SET revision = revision + 1")
         conn.execute(

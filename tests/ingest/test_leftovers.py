@@ -42,7 +42,7 @@ def runtime_of(
 
 
 async def tenant_with_zones(database: DatabaseUnderTest) -> tuple[Tenant, Vehicle, dict[str, int]]:
-    """The numbers of its zones by id."""
+    """Return the numbers of its zones by id."""
     tenant = await Tenant.create(database)
     vehicle = await tenant.vehicle()
     await tenant.wants_receipts(vehicle)
@@ -51,14 +51,14 @@ async def tenant_with_zones(database: DatabaseUnderTest) -> tuple[Tenant, Vehicl
 
 
 def in_and_out(at: datetime, fixes: int) -> list[dict[str, Any]]:
-    """Two away, one at home, and so on; the fourth cannot be."""
+    """Return positions: two away, one at home, and so on; the fourth cannot be."""
     seconds = (at + timedelta(seconds=number) for number in range(fixes))
     made = [fix(t, *(AWAY if n % 3 else HOME), seq=n) for n, t in enumerate(seconds)]
     return [*made[:3], fix(at + timedelta(seconds=3), 0, 0), *made[4:]]
 
 
 def told(tenant: Tenant, numbers: dict[str, int]) -> Sequence[Any]:
-    """What is stored, but for ids."""
+    """Return what is stored, but for ids."""
     visits, events, fixes, refused = (
         tenant.rows(statement) for statement in (VISITS, EVENTS, FIXES, REFUSED)
     )

@@ -15,7 +15,7 @@ HOME, AWAY = (13.4, 52.5), (13.4, 52.5013)  # 145 m apart
 
 
 async def _inside(tenant: Tenant, device: Device) -> Vehicle:
-    """A vehicle in a zone, as ingest remembers it, and a deadline that is still to come."""
+    """Return a vehicle in a zone, as ingest remembers it, and a deadline that is still to come."""
     vehicle = await tenant.vehicle()
     await tenant.zone(square(*HOME), rules={"dwell_seconds": 3600})
     await device.send(vehicle, fix(soon(-60), *HOME))
@@ -24,7 +24,7 @@ async def _inside(tenant: Tenant, device: Device) -> Vehicle:
 
 
 async def _sent(device: Device, vehicle: Vehicle, done: asyncio.Event) -> int:
-    """Fixes of a vehicle until it is done; returns how many."""
+    """Send fixes of a vehicle until it is done; returns how many."""
     count = 0
     while not done.is_set():
         await device.send(vehicle, fix(soon(0), *HOME))
@@ -57,7 +57,7 @@ async def test_others_lose_nothing_and_fixes_of_the_deleted_are_of_unknown_track
 
 
 def _reasons(database: DatabaseUnderTest, vehicle: Vehicle) -> list[str]:
-    """Why messages of a tracker are in quarantine, all of them of no organization."""
+    """Return why messages of a tracker are in quarantine, all of them of no organization."""
     with psycopg.connect(database.url("admin")) as conn:
         rows = conn.execute(
             "SELECT reason FROM quarantine WHERE topic = %s AND org_id IS NULL",

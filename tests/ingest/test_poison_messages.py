@@ -71,7 +71,7 @@ def sent(vehicle: Vehicle, number: int, place: tuple[float, float] = AWAY, seq: 
 
 
 class Answers:
-    """What a source is told, and in how many transactions."""
+    """The results that a source is told, and in how many transactions."""
 
     def __init__(self) -> None:
         self.transactions = 0
@@ -84,7 +84,7 @@ class Answers:
 
 
 async def stored_anyhow(term: LeaderTerm, messages: Sequence[RawMessage], told: Answers) -> bool:
-    """As the leader stores them. Returns whether the batch had to be split."""
+    """Store messages as the leader does. Returns whether the batch had to be split."""
     arrivals = read(messages, now_us())
     plan = await plan_with_lookups(term.conn, arrivals, term.memory, now_us)
     try:

@@ -28,7 +28,7 @@ ROUND = timedelta(microseconds=ROUND_US)
 
 
 def _many(count: int) -> bytes:
-    """Fixes of one time that are told apart by seq."""
+    """Return fixes of one time that are told apart by seq."""
     return json.dumps([{**json.loads(GOOD), "seq": number} for number in range(count)]).encode()
 
 

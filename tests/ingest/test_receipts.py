@@ -31,7 +31,7 @@ SOON_S = 20
 
 @asynccontextmanager
 async def listening(broker: BrokerUnderTest, vehicle: Vehicle) -> AsyncIterator[Session]:
-    """A tracker's own connection, subscribed to its receipts."""
+    """Provide a tracker's own connection, subscribed to its receipts."""
     options = SessionOptions(
         client_id=f"listener-{secrets.token_hex(4)}",
         clean_start=True,
@@ -43,7 +43,7 @@ async def listening(broker: BrokerUnderTest, vehicle: Vehicle) -> AsyncIterator[
 
 
 async def heard(session: Session, count: int) -> list[tuple[bytes | None, dict[str, Any]]]:
-    """The next receipts: correlation data and content."""
+    """Return the next receipts: correlation data and content."""
     found: list[tuple[bytes | None, dict[str, Any]]] = []
     async with asyncio.timeout(SOON_S):
         while len(found) < count:
@@ -55,7 +55,7 @@ async def heard(session: Session, count: int) -> list[tuple[bytes | None, dict[s
 
 
 async def asking(tenant: Tenant) -> Vehicle:
-    """A vehicle whose tracker wants receipts."""
+    """Return a vehicle whose tracker wants receipts."""
     vehicle = await tenant.vehicle()
     await tenant.wants_receipts(vehicle)
     return vehicle

@@ -109,7 +109,7 @@ class Walk:
         await self.tenant.tag(self.random.choice(self.assets), *tags, at=self.now)
 
     async def _reassign(self) -> None:
-        """Takes a tracker off its asset, or puts it on a free one."""
+        """Take a tracker off its asset, or put it on a free one."""
         tracker = self.random.choice(list(self.carrier))
         free = [asset for asset in self.assets if asset not in self.carrier.values()]
         if self.carrier[tracker] is not None:
@@ -162,7 +162,7 @@ def microseconds(at: datetime) -> int:
 
 
 async def take(term: LeaderTerm, messages: list[Message], now: datetime) -> None:
-    """Stores the messages: also what a plan leaves over, which depends on how long plans took."""
+    """Store the messages: also what a plan leaves over, which depends on how long plans took."""
     arrivals = read(messages, microseconds(now))
     while arrivals is not None:
         plan = await plan_with_lookups(term.conn, arrivals, term.memory, lambda: microseconds(now))
@@ -171,7 +171,7 @@ async def take(term: LeaderTerm, messages: list[Message], now: datetime) -> None
 
 
 def all_known(memory: Memory) -> dict[UUID, Any]:
-    """All that is known of each asset of which something is known, by UUIDs."""
+    """Return all that is known of each asset of which something is known, by UUIDs."""
     registry, state = memory.registry, memory.state
     known: dict[UUID, Any] = {}
     for row in state.assets:
@@ -250,7 +250,7 @@ async def test_an_asset_is_where_its_tracker_left_it_and_the_tracker_elsewhere_b
 
 
 def _told(walk: Walk) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    """Events, those of one asset and zone in order, and visits.
+    """Return events, those of one asset and zone in order, and visits.
 
     By names: ids are another tenant's.
     """

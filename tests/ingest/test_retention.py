@@ -25,7 +25,7 @@ def _at(hour: float) -> datetime:
 
 @pytest_asyncio.fixture
 async def deliver(database: DatabaseUnderTest) -> AsyncIterator[Connection]:
-    """As the role that removes old data."""
+    """A connection of the role that removes old data."""
     async with await connect(database.url("opsc_deliver"), "test") as conn:
         yield conn
 
@@ -33,7 +33,7 @@ async def deliver(database: DatabaseUnderTest) -> AsyncIterator[Connection]:
 async def _send(
     device: Device, tenant: Tenant, vehicle: Vehicle, *fixes: dict[str, object]
 ) -> None:
-    """One after the other, each stored."""
+    """Send fixes one after the other, each stored."""
     count = len(tenant.rows("SELECT FROM gps_events"))
     for number, one in enumerate(fixes, count + 1):
         await device.send(vehicle, one)

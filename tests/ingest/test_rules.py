@@ -170,7 +170,7 @@ async def test_settings_of_an_organization_bear_on_what_arrives_after_them(
     at = soon(-100)
 
     async def visit(vehicle: Vehicle) -> None:
-        """Twice inside, first by an accuracy of 25 m; then once outside."""
+        """Visit twice: inside, first by an accuracy of 25 m; then once outside."""
         places = ((HOME, 25.0), (HOME, 5.0), (NORTH, 5.0))
         for number, (place, accuracy_m) in enumerate(places):
             moment = at + timedelta(seconds=number)

@@ -28,7 +28,7 @@ TOPICS = [fixes_topic(format_id("trk", tracker)) for tracker in TRACKERS]
 
 
 def registry_of_two() -> Registry:
-    """A tracker of each organization."""
+    """Return a tracker of each organization."""
     registry = Registry()
     rows = [
         TrackerRow(org, tracker, revoked=False, receipts=False)

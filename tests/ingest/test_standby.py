@@ -37,7 +37,7 @@ __all__ = ["checkpoints_lie_a_minute_apart"]
 
 
 def all_registered(registry: Registry, now_us: int) -> dict[str, Any]:
-    """What a registry knows of trackers, assets that have one, and zones, by UUIDs."""
+    """Return what a registry knows of trackers, assets that have one, and zones, by UUIDs."""
     trackers = np.arange(len(registry.trackers))
     hours = np.arange(microseconds(BEGIN), now_us, 60_000_000)
     assigned = {
@@ -166,7 +166,7 @@ async def test_the_lease_of_a_session_is_free_when_the_session_ends(
 
 
 async def _acquired(conn: Connection, epoch: int) -> bool:
-    """The server notices a closed session a moment later."""
+    """Wait until the lease is free: the server notices a closed session a moment later."""
     return await leases.acquire(conn, LEASE, "second", 600.0, of_session=True) == epoch
 
 

@@ -37,7 +37,7 @@ HOME, AWAY = (13.4, 52.5), (13.4, 52.5013)
 
 
 def zone(number: int, south: int, north: int, **rules: Any) -> ZoneVersionRow:
-    """A restricted zone between two latitudes, in steps."""
+    """Return a restricted zone between two latitudes, in steps."""
     area = shapely.box(-1.0, south * STEP_DEG, 1.0, north * STEP_DEG)
     return ZoneVersionRow(
         org_id=ORG,
@@ -73,7 +73,7 @@ timers = st.fixed_dictionaries(
 
 @st.composite
 def zone_sets(draw: Any, more: st.SearchStrategy[dict[str, Any]]) -> list[ZoneVersionRow]:
-    """Three zones; some are alike, so that one fix enters and leaves several at once."""
+    """Return three zones; some are alike, so that one fix enters and leaves several at once."""
     found: list[ZoneVersionRow] = []
     for number in range(3):
         south = draw(st.sampled_from([2, 2, 4]))
@@ -96,7 +96,7 @@ class Arriving:
 
 @st.composite
 def arrivals(draw: Any, vehicles: int = 2, most: int = 9) -> list[Arriving]:
-    """The days of some vehicles, each about in order of time, mixed."""
+    """Return the days of some vehicles, each about in order of time, mixed."""
     queues: list[list[Arriving]] = []
     for vehicle in range(vehicles):
         after_s, day = 0, list[Arriving]()
@@ -164,7 +164,8 @@ def test_who_folds_all_events_has_the_visits_while_deadlines_pass(
 
 
 def assert_folded(told: list[dict[str, Any]], visits: list[Visit]) -> None:
-    """Every visit that is told of begins with its enter; all events give the visits that hold.
+    """Assert that every visit that is told of begins with its enter; all events give the visits
+    that hold.
 
     Silence that ends a visit is no event.
     """
@@ -188,7 +189,7 @@ def assert_folded(told: list[dict[str, Any]], visits: list[Visit]) -> None:
 
 
 def told_of(world: Planned) -> list[tuple[int, str, bool]]:
-    """(vehicle, what, late) of each event."""
+    """Return (vehicle, what, late) of each event."""
     return [
         (
             int(one["data"]["asset_name"].split()[1]),

@@ -19,7 +19,7 @@ AWAY = (13.4, 52.6)
 async def _park(
     tenant: Tenant, device: Device, at: datetime, place: tuple[float, float]
 ) -> Vehicle:
-    """A vehicle with one stored fix."""
+    """Return a vehicle with one stored fix."""
     vehicle = await tenant.vehicle()
     await device.send(vehicle, fix(at, *place))
     await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 1)
@@ -83,7 +83,7 @@ async def test_a_stay_of_which_nothing_is_heard_ends_after_the_silence(
 
 
 def _hours_from(at: datetime) -> dict[str, Any]:
-    """Ten minutes from a whole minute on, every day."""
+    """Return hours of ten minutes from a whole minute on, every day."""
     days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
     end = at + timedelta(minutes=10)
     window = {"days": days, "from": f"{at:%H:%M}", "to": f"{end:%H:%M}"}

@@ -19,7 +19,9 @@ def batch_of(rows: list[Fix]) -> FixBatch:
 
 
 def walk(newest: dict[int, tuple[int, int]], rows: list[Fix]) -> list[bool]:
-    """A tracker's share is new if each of its fixes lies beyond all before it."""
+    """Return which fixes are new: a tracker's share is if each of its fixes lies beyond all before
+    it.
+    """
     reached = dict(newest)
     held_back: set[int] = set()
     for tracker, time_us, seq in rows:

@@ -26,7 +26,7 @@ async def rotate(tenant: Tenant, tracker_id: UUID, secret: str) -> None:
 
 
 async def registered(tenant: Tenant) -> Vehicle:
-    """A new tracker on an asset; its secret is "secret"."""
+    """Return a new tracker on an asset; its secret is "secret"."""
     vehicle = await tenant.vehicle()
     await rotate(tenant, vehicle.tracker_id, "secret")
     return vehicle
@@ -44,7 +44,7 @@ async def revoke(tenant: Tenant, tracker_id: UUID) -> None:
 
 
 def rows(tenant: Tenant, query: str, *values: object) -> list[tuple[Any, ...]]:
-    """What the listener may see."""
+    """Read what the listener may see."""
     with psycopg.connect(tenant.database.url("opsc_listen")) as conn:
         return conn.execute(query.encode(), values).fetchall()
 

@@ -109,7 +109,9 @@ class Device:
         return _framed(0x10, head + expiry + texts)
 
     def _publish(self, number: int, *, is_again: bool) -> bytes:
-        """Packet ids are numbers of messages and one: a device sends fewer than 65,535."""
+        """Return a PUBLISH. Packet ids are numbers of messages and one: a device sends fewer than
+        65,535.
+        """
         properties = b"\0" if self.version == 5 else b""
         payload = json.dumps(fix(self.sent[number], 13.4, 52.5)).encode()
         head = 0x30 | self.qos << 1 | is_again << 3

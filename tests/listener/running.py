@@ -111,7 +111,7 @@ class System:
 
     @property
     def url(self) -> str:
-        """Where devices connect, as mqtt://host:port."""
+        """The URL at which devices connect, as mqtt://host:port."""
         return f"mqtt://{self.host}:{self.port}"
 
 
@@ -121,7 +121,7 @@ def running(
     listener: Mapping[str, str] | None = None,
     ingest: Mapping[str, str] | None = None,
 ) -> Iterator[System]:
-    """Both processes, ready; ended with the block. listener, ingest: settings beside the usual."""
+    """Provide both processes, ready; they are ended with the block."""
     with tempfile.TemporaryDirectory(prefix="opsc-test-") as name:
         system = _system(database, Path(name), listener or {}, ingest or {})
         try:

@@ -42,7 +42,9 @@ class Program(NamedTuple):
 
 @dataclass(frozen=True)
 class Ports:
-    """Where devices connect. authority: the file of who vouches for the TLS port."""
+    """The ports at which devices connect. authority: the file of who vouches for the TLS port.
+    authority: the file of who vouches for the TLS port.
+    """
 
     plain: int
     tls: int
@@ -51,7 +53,9 @@ class Ports:
 
 @dataclass(frozen=True)
 class Sending:
-    """What a client has to do. port: with TLS where there is an authority."""
+    """The task of a client. port: with TLS where there is an authority. port: with TLS where there
+    is an authority.
+    """
 
     port: int
     authority: Path | None

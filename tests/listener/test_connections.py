@@ -45,7 +45,7 @@ def a_fix(number: int) -> bytes:
 
 
 def packet_ids(wire: Wire, count: int) -> list[int]:
-    """The packet ids of the next PUBACKs."""
+    """Return the packet ids of the next PUBACKs."""
     found = [wire.read() for _ in range(count)]
     assert [one and one[0] for one in found] == [PUBACK] * count
     return [int.from_bytes(body[:2], "big") for _, body in filter(None, found)]
@@ -159,7 +159,7 @@ async def test_who_does_not_read_what_is_answered_is_cut(postgres: PostgresUnder
 
 
 def ended(system: System, reason: str) -> int:
-    """How many connections the listener ended for a reason."""
+    """Count the connections that the listener ended for a reason."""
     name = f'opsc_listener_ended_total{{reason="{reason}"}} '
     page = system.listener.page("/metrics")
     return sum(int(float(line[len(name) :])) for line in page.splitlines() if line.startswith(name))
@@ -294,7 +294,7 @@ def test_what_comes_after_the_end_of_a_connection_is_not_kept(system: System) ->
 
 
 def peak_bytes(system: System) -> int:
-    """The most memory that the listener has ever had."""
+    """Return the most memory that the listener has ever had."""
     status = Path(f"/proc/{system.listener.pid}/status").read_text()
     line = next(one for one in status.splitlines() if one.startswith("VmHWM"))
     return int(line.split()[1]) * 1024

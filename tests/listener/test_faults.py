@@ -38,12 +38,12 @@ class Fleet:
         return sum(len(one.acknowledged) for one in self.devices)
 
     async def progress(self, count: int = 40) -> None:
-        """Wait until so many more messages are acknowledged."""
+        """Wait until this many more messages are acknowledged."""
         wanted = self.acknowledged + count
         await until(lambda: self.acknowledged >= wanted)
 
     def stored(self, device: Device) -> list[datetime]:
-        """The times of a device's fixes that are stored, in order."""
+        """Return the times of a device's fixes that are stored, in order."""
         rows = self.tenant.rows("SELECT tracker_id, time FROM gps_events ORDER BY time")
         return [at for tracker_id, at in rows if tracker_id == device.vehicle.tracker_id]
 
@@ -65,7 +65,7 @@ class Fleet:
 async def sending(
     tenant: Tenant, *ports: int, patience_s: float | None = None
 ) -> AsyncIterator[Fleet]:
-    """A fleet in traffic; checked at the end."""
+    """Run a fleet in traffic, and check it at the end."""
     devices = []
     for version, qos in KINDS:
         vehicle, secret = await tenant.vehicle(), secrets.token_urlsafe(32)
@@ -84,7 +84,7 @@ async def sending(
 
 
 async def nothing_is_left(listener: RoleProcess) -> None:
-    """All that the listener held is let go of, and so is its credit at ingest."""
+    """Wait until all that the listener held is let go of, and so is its credit at ingest."""
 
     async def is_empty() -> bool:
         page = await asyncio.to_thread(listener.page, "/metrics")
@@ -95,7 +95,7 @@ async def nothing_is_left(listener: RoleProcess) -> None:
 
 
 def second(role: RoleProcess, **settings: str) -> RoleProcess:
-    """Another process of a role, which is not started yet."""
+    """Return another process of a role, which is not started yet."""
     http = f"127.0.0.1:{free_port(ANY_PORT)}"
     variable = "OPSC_INGEST_HTTP" if role.module == "ingest" else "OPSC_LISTEN_HTTP"
     log = role.log.with_name(f"{role.module}-2.log")
@@ -139,7 +139,7 @@ async def test_a_listener_that_is_frozen_while_devices_go_to_another_costs_nothi
 
 @asynccontextmanager
 async def linked_by_proxy(tenant: Tenant) -> AsyncIterator[tuple[System, Proxy]]:
-    """A system whose listener finds ingest behind a proxy."""
+    """Provide a system whose listener finds ingest behind a proxy."""
     port = free_port(ANY_PORT)
     link, key = f"tcp://127.0.0.1:{port}", {"OPSC_LINK_KEY": secrets.token_urlsafe(32)}
     async with Proxy("127.0.0.1", port) as proxy:

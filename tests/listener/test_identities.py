@@ -34,7 +34,7 @@ class Kept:
 
 @asynccontextmanager
 async def kept_from(database: DatabaseUnderTest) -> AsyncIterator[Kept]:
-    """Identities that have read the database."""
+    """Provide identities that have read the database."""
     kept = Kept()
     keeping = asyncio.create_task(kept.identities.keep(database.url("opsc_listen")))
     try:

@@ -19,7 +19,7 @@ BAD_USER_NAME_OR_PASSWORD = 0x86
 
 @contextmanager
 def bounded(database: DatabaseUnderTest, **settings: object) -> Iterator[System]:
-    """A system whose listener has these settings (`OPSC_LISTEN_...`)."""
+    """Provide a system whose listener has these settings (`OPSC_LISTEN_...`)."""
     texts: Mapping[str, str] = {
         f"OPSC_LISTEN_{name.upper()}": str(value) for name, value in settings.items()
     }
@@ -41,7 +41,7 @@ def system(database: DatabaseUnderTest) -> Iterator[System]:
 
 
 def proxied(system: System, address: str, *, command: int = 0x21) -> Wire:
-    """A connection that the proxy speaks for; the header arrives in two pieces."""
+    """Return a connection that the proxy speaks for; the header arrives in two pieces."""
     wire = Wire(system.port, source="127.0.0.2")
     is_6 = ":" in address
     body = socket.inet_pton(socket.AF_INET6 if is_6 else socket.AF_INET, address) * 2 + bytes(4)
@@ -52,7 +52,7 @@ def proxied(system: System, address: str, *, command: int = 0x21) -> Wire:
 
 
 def is_cut(wire: Wire) -> bool:
-    """Whether the connection is ended without a word."""
+    """Return whether the connection is ended without a word."""
     return wire.read() is None
 
 

@@ -92,7 +92,7 @@ def address(readable_folder: Path) -> LinkAddress:
 
 @asynccontextmanager
 async def linked(sender: Sender, address: LinkAddress) -> AsyncIterator[LinkServer]:
-    """A holder of the lease that the sender is linked to."""
+    """Return a holder of the lease that the sender is linked to."""
     async with LinkServer(LinkOptions(address), epoch=1) as links:
         made = sender.link()
         await asyncio.get_running_loop().create_unix_connection(lambda: made, address.path)
@@ -179,7 +179,7 @@ class Leader:
         self._reader, self._writer, self._frames = reader, writer, FrameReader()
 
     async def bodies(self) -> list[link.Body]:
-        """What came at once; nothing where the link ended."""
+        """Read what came at once; nothing where the link ended."""
         return list(self._frames.feed(await self._reader.read(65_536)))
 
     def welcome(self) -> None:
@@ -188,7 +188,7 @@ class Leader:
 
 @asynccontextmanager
 async def owned(database: DatabaseUnderTest) -> AsyncIterator[asyncio.Queue[Leader]]:
-    """The links of a holder of the lease that a test plays."""
+    """Return the links of a holder of the lease that a test plays."""
     made: asyncio.Queue[Leader] = asyncio.Queue()
 
     def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -22,7 +22,7 @@ LATER = NOW + timedelta(minutes=1)
 
 @asynccontextmanager
 async def at_work(tenant: Tenant, presence: Presence) -> AsyncIterator[Presence]:
-    """A listener that writes who is connected; all is written at the end."""
+    """Provide a listener that writes who is connected; all is written at the end."""
     stopping = asyncio.Event()
     url = tenant.database.url("opsc_listen")
     async with asyncio.TaskGroup() as tasks:
@@ -38,7 +38,7 @@ async def device(tenant: Tenant, at: datetime = NOW, address: str = "192.0.2.7")
 
 
 def entry(tenant: Tenant, connected: ConnectedDevice) -> Any:
-    """Listener, times of connect and disconnect; None where there is no entry."""
+    """Read listener, times of connect and disconnect; None where there is no entry."""
     found = rows(
         tenant,
         "SELECT listener_id, connected_at, disconnected_at FROM device_connections"

@@ -47,14 +47,14 @@ def message(
     qos: int = 1,
     is_again: bool = False,
 ) -> bytes:
-    """A PUBLISH of the fix with that number."""
+    """Return a PUBLISH of the fix with that number."""
     payload = json.dumps(fix(soon(0).replace(microsecond=0), 13.4, 52.5, seq=number)).encode()
     topic = f"trackers/{vehicle.name}/fixes"
     return publish(topic, payload, packet_id, version=version, qos=qos, is_again=is_again)
 
 
 def answers(wire: Wire, until: int = MARK) -> list[tuple[int, int]]:
-    """Answers as (type, packet id), up to the PUBACK of `until`."""
+    """Return answers as (type, packet id), up to the PUBACK of `until`."""
     found: list[tuple[int, int]] = []
     while not found or found[-1] != (PUBACK, until):
         read = wire.read()
@@ -78,14 +78,14 @@ def wait_until_read(wire: Wire) -> None:
 
 
 def forwarded(system: System) -> float:
-    """How many messages ingest has answered."""
+    """Count the messages that ingest has answered."""
     lines = system.listener.page("/metrics").splitlines()
     (line,) = [line for line in lines if line.startswith("opsc_listener_messages_total ")]
     return float(line.split()[1])
 
 
 def seqs(tenant: Tenant) -> list[int]:
-    """The numbers of the stored fixes."""
+    """Return the numbers of the stored fixes."""
     return sorted(seq for (seq,) in tenant.rows("SELECT seq FROM gps_events"))
 
 

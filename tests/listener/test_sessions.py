@@ -23,7 +23,9 @@ HOUR_S = 3600.0
 
 @asynccontextmanager
 async def at_work(database: DatabaseUnderTest) -> AsyncIterator[Sessions]:
-    """The sessions of a listener that is connected to the database; all is written at the end."""
+    """Provide the sessions of a listener that is connected to the database; all is written at the
+    end.
+    """
     sessions, stopping, url = Sessions(), asyncio.Event(), database.url("opsc_listen")
     async with asyncio.TaskGroup() as tasks:
         looking_up = tasks.create_task(sessions.look_up(url))

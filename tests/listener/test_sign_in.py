@@ -22,7 +22,7 @@ def system(database: DatabaseUnderTest) -> Iterator[System]:
 
 
 def answer(system: System, username: str, password: str = "secret", version: int = 5) -> int | None:
-    """What CONNACK says."""
+    """Return what CONNACK says."""
     with Wire(system.port) as wire:
         wire.send(connect(username, password, version=version))
         return wire.connack()

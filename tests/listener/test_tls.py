@@ -35,7 +35,7 @@ class Secured:
     key: Path
 
     def client(self, *, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLContext:
-        """What a device trusts."""
+        """Return what a device trusts."""
         context = ssl.create_default_context(cafile=self.authority)
         context.check_hostname = False
         context.maximum_version = newest

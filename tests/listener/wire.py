@@ -15,13 +15,13 @@ PINGREQ = b"\xc0\x00"
 
 
 def text(value: str | bytes) -> bytes:
-    """A string, with its length before it."""
+    """Return a string, with its length before it."""
     data = value.encode() if isinstance(value, str) else value
     return struct.pack("!H", len(data)) + data
 
 
 def packet(head: int, body: bytes) -> bytes:
-    """A packet: its first byte, its length, its content."""
+    """Return a packet: its first byte, its length, its content."""
     size, length = len(body), b""
     while True:
         size, low = divmod(size, 128)
@@ -41,7 +41,7 @@ def connect(
     session_expiry_s: int = 0,
     will: tuple[str, bytes, int] | None = None,
 ) -> bytes:
-    """A CONNECT. will: topic, payload, and delay in seconds (version 5)."""
+    """Return a CONNECT. will: topic, payload, and delay in seconds (version 5)."""
     none = b"\x05\x11" + struct.pack("!I", session_expiry_s) if version == 5 else b""
     body = text("MQIsdp" if version == 3 else "MQTT")
     body += bytes((version, 0xC0 | (2 if is_clean else 0) | (4 if will else 0)))
@@ -62,7 +62,7 @@ def publish(
     qos: int = 1,
     is_again: bool = False,
 ) -> bytes:
-    """A PUBLISH; with QoS 0 where there is no packet id. is_again: DUP is set."""
+    """Return a PUBLISH; with QoS 0 where there is no packet id. is_again: DUP is set."""
     named = struct.pack("!H", packet_id) if packet_id else b""
     none = b"\0" if version == 5 else b""
     head = 0x30 | (qos << 1 if packet_id else 0) | is_again << 3
@@ -80,7 +80,7 @@ class Wire:
 
     @classmethod
     def signed_in(cls, port: int, username: str, *, version: int = 5, source: str = "") -> Self:
-        """A device that has heard that it is accepted."""
+        """Return a device that has heard that it is accepted."""
         made = cls(port, source=source)
         made.send(connect(username, version=version))
         assert made.connack() == 0
@@ -99,7 +99,9 @@ class Wire:
         self.socket.close()
 
     def read(self) -> tuple[int, bytes] | None:
-        """The next packet: its type (the upper half of the first byte) and content. None: ended."""
+        """Return the next packet: its type (the upper half of the first byte) and content. None:
+        ended.
+        """
         while True:
             unread, size, shift, at = self._unread, 0, 0, 1
             while at < len(unread):
@@ -119,7 +121,7 @@ class Wire:
             self._unread += data
 
     def connack(self) -> int | None:
-        """The reason code of CONNACK; None where the connection ended without one."""
+        """Return the reason code of CONNACK; None where the connection ended without one."""
         found = self.read()
         if found is None:
             return None

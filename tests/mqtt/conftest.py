@@ -1,4 +1,4 @@
-"""What the MQTT tests share: both event loops, an address, a topic."""
+"""The common parts of the MQTT tests: both event loops, an address, a topic."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, LoopFactory]:
-    """Tests of the whole session run on both event loops."""
+    """Run tests of the whole session on both event loops."""
     if item.module.__name__.startswith("tests.mqtt.test_session_"):  # pyright: ignore[reportAttributeAccessIssue]
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}

@@ -65,7 +65,7 @@ SPOKEN_BY_BROKER: dict[str, mqtt5.Packet] = {
 
 
 def publish(payload: bytes, packet_id: int | None = None, *, topic: str = "t") -> bytes:
-    """An encoded PUBLISH; QoS 1 if it has a packet id."""
+    """Return an encoded PUBLISH; QoS 1 if it has a packet id."""
     qos = mqtt5.QoS.AT_MOST_ONCE if packet_id is None else mqtt5.QoS.AT_LEAST_ONCE
     return mqtt5.PublishPacket(topic, payload, qos=qos, packet_id=packet_id).write()
 
@@ -83,7 +83,7 @@ def suback(qos: int = 1, *, packet_id: int = 65_535) -> bytes:
 
 
 def read_all(data: bytes) -> list[mqtt5.Packet]:
-    """Every packet in `data`, which must end with one."""
+    """Return every packet in `data`, which must end with one."""
     packets: list[mqtt5.Packet] = []
     while data:
         packet, size = mqtt5.read(memoryview(data))

@@ -20,7 +20,7 @@ class Peer:
         self._heard = b""
 
     async def hears(self, kind: type[AnyPacket]) -> AnyPacket:
-        """The next packet, which must be of this kind."""
+        """Return the next packet, which must be of this kind."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
@@ -35,14 +35,14 @@ class Peer:
         return packet
 
     async def hears_the_end(self) -> None:
-        """The other side closed, and said nothing more."""
+        """Wait for the end: the other side closed, and said nothing more."""
         async with asyncio.timeout(PATIENCE_S):
             with contextlib.suppress(ConnectionResetError):
                 self._heard += await self._reader.read()
         assert self._heard == b""
 
     def says(self, *data: bytes) -> None:
-        """All of it in one segment."""
+        """Send all of it in one segment."""
         self.writer.write(b"".join(data))
 
     def leaves(self) -> None:
@@ -50,7 +50,7 @@ class Peer:
 
 
 class ScriptedBroker:
-    """Listens on loopback; `await accept()` gives the connections in turn."""
+    """A broker that listens on loopback; `await accept()` gives the connections in turn."""
 
     def __init__(self) -> None:
         self._accepted: asyncio.Queue[Peer] = asyncio.Queue(maxsize=100)

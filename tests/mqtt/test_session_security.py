@@ -31,7 +31,7 @@ BrokerFactory = Callable[..., BrokerUnderTest]
 
 
 def password_line(username: str, password: bytes) -> str:
-    """A line as mosquitto_passwd writes it: PBKDF2 with SHA-512, 101 rounds."""
+    """Return a line as mosquitto_passwd writes it: PBKDF2 with SHA-512, 101 rounds."""
     salt = b"0123456789ab"
     digest = hashlib.pbkdf2_hmac("sha512", password, salt, 101)
     salt_text, digest_text = (base64.b64encode(part).decode() for part in (salt, digest))

@@ -12,12 +12,12 @@ _numbers = count(1)
 
 
 def fresh_name(kind: str) -> str:
-    """A client id or topic that no other test uses."""
+    """Return a client id or topic that no other test uses."""
     return f"mqtt-test-{kind}-{next(_numbers)}"
 
 
 def options(*filters: str, **changes: Any) -> SessionOptions:
-    """A session of its own that connects again quickly."""
+    """Return a session of its own that connects again quickly."""
     base = SessionOptions(
         fresh_name("client"),
         subscriptions=tuple(Subscription(topic_filter) for topic_filter in filters),
@@ -40,7 +40,7 @@ async def receive(session: Session, number: int, *, acknowledge: bool = True) ->
 
 
 async def receive_all(session: Session, wanted: set[bytes]) -> list[bytes]:
-    """Payloads in order of arrival, until each one has come at least once."""
+    """Return payloads in order of arrival, until each one has come at least once."""
     payloads: list[bytes] = []
     async with asyncio.timeout(PATIENCE_S):
         while not wanted <= set(payloads):

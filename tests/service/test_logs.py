@@ -79,7 +79,7 @@ def said(form: str, level: str = "info") -> str:
 
 
 def stderr_of(program: str, *, code: int = 0) -> bytes:
-    """By a process of its own, since logging is one for a process; in a locale without UTF-8."""
+    """Run a process of its own, since logging is one for a process; in a locale without UTF-8."""
     arguments = [sys.executable, "-c", program]
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     done = subprocess.run(arguments, capture_output=True, env=environment, check=False)

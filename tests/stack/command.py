@@ -16,7 +16,7 @@ WAIT_S = 60.0
 
 
 def plain_environment() -> dict[str, str]:
-    """Ours without settings for servers elsewhere."""
+    """Return our environment without settings for servers elsewhere."""
     elsewhere = ("OPSC_DATABASE_URL", "OPSC_BROKER_URL")
     return {name: value for name, value in os.environ.items() if name not in elsewhere}
 
@@ -70,14 +70,14 @@ class Installation:
         self._up: Up | None = None
 
     def up(self, until: str = "ready") -> Up:
-        """The `opsc up` that runs here; a new one where the last has ended."""
+        """Return the `opsc up` that runs here; a new one where the last has ended."""
         if self._up is None or self._up.process.poll() is not None:
             self._up = Up(self.data_dir, plain_environment())
             self._up.until_said(until)
         return self._up
 
     def stack(self) -> StackInfo:
-        """Where the parts of the running system are."""
+        """Return where the parts of the running system are."""
         self.up()
         return read_stack(self.data_dir)
 

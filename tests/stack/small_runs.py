@@ -48,7 +48,7 @@ def history_of(*zones: SimZone, tags: Sequence[Sequence[str]] = ((), ())) -> Run
 
 
 def sent(*fixes: tuple[int, float, float]) -> np.ndarray:
-    """Fixes (tracker, seconds after the start, lat and lon) in order of sending."""
+    """Return fixes (tracker, seconds after the start, lat and lon) in order of sending."""
     rows = blank_rows(len(fixes))
     for row, (tracker, after_s, place) in zip(rows, fixes, strict=True):
         row["tracker"] = tracker
@@ -67,13 +67,13 @@ def replayed(
     history: RunHistory | None = None,
     until_s: float = RUN_S,
 ) -> Expectation:
-    """What is expected of the fixes, and of deadlines up to until_s."""
+    """Return what is expected of the fixes, and of deadlines up to until_s."""
     history = history or history_of(*zones)
     return expect(fates(arrived(sent(*fixes))), history, at_us(RUN_S), at_us(until_s))
 
 
 def arrived(rows: np.ndarray, *, is_json: bool = True) -> Arrived:
-    """Each fix in a message of its own, all of them sent at the end of the run."""
+    """Return each fix in a message of its own, all of them sent at the end of the run."""
     n = len(rows)
     rows["message"] = np.arange(n)
     digest = np.array([hash(row.item()) for row in rows[["time_us", "seq", "lat", "lon"]]])

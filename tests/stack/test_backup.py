@@ -42,13 +42,15 @@ def _opsc(
 
 
 def _said(result: Result) -> str:
-    """Why it failed."""
+    """Return why it failed."""
     assert isinstance(result.exception, StackError), result.output
     return str(result.exception)
 
 
 def _store_fixes(database: DatabaseUnderTest, vehicle: Vehicle, org_id: object) -> None:
-    """A fix a minute for some days, each day a chunk of its own; and what belongs to no crash."""
+    """Store a fix a minute for some days, each day a chunk of its own; and what belongs to no
+    crash.
+    """
     with psycopg.connect(database.url("admin")) as conn:
         conn.execute(
             """
@@ -210,7 +212,7 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(
 
 
 def _edited(folder: Path, **changes: object) -> None:
-    """Changes the manifest."""
+    """Change the manifest."""
     path = folder / MANIFEST
     path.write_bytes(msgspec.json.encode(msgspec.json.decode(path.read_bytes()) | changes))
 

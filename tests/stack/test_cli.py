@@ -13,7 +13,7 @@ from tests.stack.command import OPSC, opsc, plain_environment
 
 
 def completed(line: str) -> list[str]:
-    """What bash offers at the end of a line."""
+    """Return what bash offers at the end of a line."""
     variables = {
         "_OPSC_COMPLETE": "complete_bash",
         "COMP_WORDS": line,

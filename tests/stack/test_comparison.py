@@ -57,7 +57,7 @@ REFUSED = ((an_id("trk", 0), "future"), (an_id("trk", 0), "ancient"))
 
 @dataclass
 class Found:
-    """What a flawless system makes of RUN, ready to be spoilt."""
+    """The result that a flawless system makes of RUN, ready to be spoilt."""
 
     expected: Expectation = field(default_factory=lambda: replayed(*RUN))
     fixes: list[StoredFix] = field(init=False)
@@ -364,7 +364,7 @@ def test_messages_beyond_what_is_kept_of_a_day_are_counted() -> None:
 
 
 def later_deadline(found: Found) -> dict[str, Any]:
-    """An event of a deadline that passed when the replay had ended."""
+    """Return an event of a deadline that passed when the replay had ended."""
     late = {"occurred_us": found.expected.until_us + 1, "inferred": "timer"}
     first = found.expected.events[0]
     assert isinstance(first, GeofenceEvent)

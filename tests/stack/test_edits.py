@@ -33,7 +33,7 @@ def history_of(vehicle: Carried) -> RunHistory:
 
 
 async def edited(api: RunningApi, org: Organization, history: RunHistory, count: int) -> Editor:
-    """After `count` edits while nobody sends."""
+    """Make `count` edits while nobody sends."""
     sending = Sending(interval_s=0.1)
     sending.has_begun.set()
     sending.is_over.set()
@@ -44,7 +44,7 @@ async def edited(api: RunningApi, org: Organization, history: RunHistory, count:
 
 
 async def versions(org: Organization, zone_id: str) -> list[dict[str, Any]]:
-    """Oldest first."""
+    """Return the edits, the oldest first."""
     return (await org.viewer.walk(f"/v1/zones/{zone_id}/versions"))[::-1]
 
 

@@ -47,7 +47,7 @@ def breaches(expected: Expectation) -> list[GeofenceEvent]:
 
 
 def stay(visit: Visit) -> tuple[int, str, int | None, str | None]:
-    """Beginning and end in seconds after the start, each with its cause."""
+    """Return beginning and end in seconds after the start, each with its cause."""
     left_s = None if visit.left_us is None else (visit.left_us - START_US) // SECOND_US
     entered_s = (visit.entered_us - START_US) // SECOND_US
     return entered_s, visit.entry_cause, left_s, visit.exit_cause

@@ -27,7 +27,7 @@ READ_AS_SENT = [
 
 
 def schedule(_start_us: int) -> Iterator[Slice]:
-    """N fixes of one tracker, a second apart."""
+    """Yield N fixes of one tracker, a second apart."""
     rows = blank_rows(N)
     rows["tracker"], rows["seq"] = 0, np.arange(N)
     rows["time_us"] = START_US + np.arange(N) * SECOND_US
@@ -36,7 +36,7 @@ def schedule(_start_us: int) -> Iterator[Slice]:
 
 
 def faulty(name: str, payload_format: PayloadFormat, per_message: int = 1) -> Ledger:
-    """A ledger of a run in which every fix has the fault, or every message."""
+    """Return a ledger of a run in which every fix has the fault, or every message."""
     ledger = Ledger()
     slices = with_faults(schedule, Faults({name: 1.0}), 1)(START_US)
     for messages in pack(slices, per_message):

@@ -101,7 +101,7 @@ def test_a_process_with_a_clock_of_its_own_reads_what_the_file_says(tmp_path: Pa
 
 @pytest.fixture
 async def echo() -> asyncio.Server:
-    """Sends back what comes."""
+    """A server that sends back what comes."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while piece := await reader.read(1024):

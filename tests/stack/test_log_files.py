@@ -138,7 +138,7 @@ def test_a_part_runs_with_a_pipe_that_cannot_be_made_larger(
 
 @contextmanager
 def files_at_most(limit_bytes: int) -> Iterator[None]:
-    """Files of this process cannot grow beyond a limit, as on a disk that is full."""
+    """Limit the files of this process, as on a disk that is full."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
     try:

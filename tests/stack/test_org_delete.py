@@ -44,7 +44,7 @@ def said(result: Result) -> Any:
 
 
 def rows_of(database: DatabaseUnderTest, org_id: UUID) -> dict[str, int]:
-    """How many rows each table has of an organization, those with none left out."""
+    """Count the rows that each table has of an organization; tables without any are left out."""
     counts: dict[str, int] = {}
     with psycopg.connect(database.url("admin")) as conn:
         for (table,) in conn.execute(EVERY_TABLE).fetchall():

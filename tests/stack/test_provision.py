@@ -27,7 +27,7 @@ def root_with(folder: Path, *files: str) -> Path:
 
 
 def tool(folder: Path, name: str, script: str) -> None:
-    """A stand-in for a program of the system."""
+    """Write a stand-in for a program of the system."""
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(f"#!/bin/sh\n{script}\n")
     (folder / name).chmod(0o755)

@@ -47,7 +47,7 @@ def test_the_tour_ends_with_four_fixes_a_visit_and_two_webhooks(
 
 
 def with_addresses(text: str, api_url: str, broker_url: str) -> str:
-    """Where this system listens, and a free port for the receiver."""
+    """Replace the addresses by those of this system, with a free port for the receiver."""
     text = text.replace("http://127.0.0.1:8000", api_url)
     text = text.replace("mqtt://127.0.0.1:1883", broker_url)
     return text.replace("9999", str(free_port(0)))

@@ -29,7 +29,7 @@ def api(database: DatabaseUnderTest) -> Iterator[RunningApi]:
 
 
 def scenario(**properties: Any) -> Scenario:
-    """One zone with properties, and one with none; one device."""
+    """Return one zone with properties, and one with none; one device."""
     features = [
         {"type": "Feature", "id": "asks", "geometry": point(13.4, 52.5), "properties": properties},
         {"type": "Feature", "id": "plain", "geometry": square(), "properties": {"colour": "red"}},

@@ -31,7 +31,7 @@ BREACH, DWELL = "asset.geofence_breach", "asset.geofence_dwell"
 
 
 def run(folder: Path, properties: dict, lines: list[str], *options: str):
-    """Replays fixes of device,time,lon lines against one square."""
+    """Replay fixes of device,time,lon lines against one square."""
     feature = {"type": "Feature", "id": "z", "properties": properties, "geometry": SQUARE}
     zones, trace = folder / "zones.geojson", folder / "trace.csv"
     zones.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))

@@ -29,7 +29,7 @@ CIRCLE = {"type": "Point", "coordinates": PLACE[::-1]}
 
 @contextmanager
 def _up(data_dir: Path) -> Iterator[StackInfo]:
-    """`opsc up`, ready, until the block ends."""
+    """Run `opsc up` until the block ends."""
     output = data_dir.with_suffix(".out")
     with output.open("w") as file:
         process = subprocess.Popen(
@@ -58,7 +58,7 @@ def _until(condition: Callable[[], Any]) -> Any:
 def _call(
     stack: StackInfo, path: str, body: Mapping[str, Any] | None = None, token: str | None = None
 ) -> Any:
-    """A POST where there is a body, else a GET."""
+    """Return a POST where there is a body, else a GET."""
     request = urllib.request.Request(
         stack.api_url + path,
         None if body is None else json.dumps(body).encode(),
@@ -70,7 +70,9 @@ def _call(
 
 
 def _send(stack: StackInfo, tracker: Mapping[str, Any], place: tuple[float, float]) -> None:
-    """One fix of now, as the tracker sends it with its own secret, once the listener knows it."""
+    """Send one fix of now, as the tracker sends it with its own secret, once the
+    listener knows it.
+    """
     fix = {"time": datetime.now(UTC).isoformat(), "lat": place[0], "lon": place[1]}
     topic, payload = f"trackers/{tracker['id']}/fixes", json.dumps(fix).encode()
     options = SessionOptions(
@@ -134,7 +136,7 @@ def test_a_restored_system_goes_on_where_it_was(data_dir: Path, tmp_path: Path) 
 
 
 def _errors_of_deliveries(stack: StackInfo) -> list[str]:
-    """Of the last attempts, as far as there were any."""
+    """Return the errors of the last attempts, as far as there were any."""
     with psycopg.connect(stack.database["admin"]) as conn:
         rows = conn.execute(
             "SELECT last_error FROM webhook_deliveries WHERE last_error IS NOT NULL AND seq > 1"

@@ -36,7 +36,7 @@ needs_all_rights = pytest.mark.skipif(
 
 
 def rights(folder: Path, *setpriv: str, wanted: str = "") -> dict[str, int]:
-    """What a part that root starts under `setpriv` finds in /proc/self/status."""
+    """Return what a part that root starts under `setpriv` finds in /proc/self/status."""
     argv = ["setpriv", *setpriv, sys.executable, "-c", SHOW, str(folder), *wanted.split()]
     done = subprocess.run(argv, cwd=CODE, capture_output=True, text=True, check=False)
     log = (folder / "part.log").read_text()

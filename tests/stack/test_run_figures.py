@@ -29,7 +29,7 @@ NOTHING = Progress(
 
 
 class NoView:
-    """Shows nothing."""
+    """A view that shows nothing."""
 
     def show(self, state: RunState) -> None:
         pass

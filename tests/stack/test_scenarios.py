@@ -24,7 +24,7 @@ def scenario(name: str) -> dict[str, Any]:
 
 
 def after_s(clock: str) -> int:
-    """Seconds after ten o'clock."""
+    """Return seconds after ten o'clock."""
     hours, minutes = (int(part) for part in clock.split(":"))
     return ((hours - 10) * 60 + minutes) * 60
 

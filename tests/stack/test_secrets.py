@@ -81,7 +81,7 @@ class World:
         status: int,
         **options: Any,
     ) -> Any:
-        """The JSON of an answer; a problem is kept, to be searched."""
+        """Return the JSON of an answer; a problem is kept, to be searched."""
         headers = {**options.pop("headers", {})}
         if bearer is not None:
             headers["Authorization"] = f"Bearer {bearer}"
@@ -110,7 +110,7 @@ class World:
                     self.written[name] = await response.text()
 
     def found(self) -> list[tuple[str, str]]:
-        """Which secret stands where."""
+        """Return which secret stands where."""
         return [
             (secret, place)
             for place, text in self.written.items()
@@ -124,7 +124,7 @@ class World:
 
 
 def forms(secret: str) -> set[str]:
-    """A secret as it may be written."""
+    """Return a secret as it may be written."""
     raw = secret.encode()
     encoded = {base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()}
     return {secret, quote(secret, safe=""), raw.hex()} | {text.rstrip("=") for text in encoded}
@@ -200,7 +200,9 @@ def log_every_statement(world: World) -> None:
 
 
 def organization(world: World) -> dict[str, str]:
-    """What its admin signs in with: shown by the command that makes it, and nowhere else."""
+    """Create an organization. Its admin's sign-in is shown by the command that makes it, and
+    nowhere else.
+    """
     arguments = ("--name", "Ada", "--email", "ada@ada.example", "--data", world.data_dir, "--json")
     made = opsc("org", "create", *arguments)
     assert made.returncode == 0, made.stderr
@@ -210,7 +212,9 @@ def organization(world: World) -> dict[str, str]:
 
 
 async def sign_in(world: World, admin: dict[str, str]) -> str:
-    """An API key, made after the admin has signed in in every way, also with a wrong password."""
+    """Return an API key, made after the admin has signed in in every way, also with a wrong
+    password.
+    """
     wrong = {**admin, "password": MADE_UP["a password that is wrong"]}
     await world.asked("POST", "/v1/auth/token", wrong, status=401)
     await world.asked("POST", "/v1/auth/session", wrong, status=401)
@@ -228,7 +232,7 @@ async def sign_in(world: World, admin: dict[str, str]) -> str:
 
 
 async def make_things(world: World, key: str) -> None:
-    """A tracker, a gateway and an endpoint, whose receiver is away."""
+    """Create a tracker, a gateway and an endpoint, whose receiver is away."""
     for path, body in (
         ("/v1/trackers", {"name": "truck"}),
         ("/v1/gateways", {"name": "theirs", "kind": "traccar"}),
@@ -244,7 +248,7 @@ async def make_things(world: World, key: str) -> None:
 
 
 async def send_nonsense(world: World, key: str) -> None:
-    """Secrets where they do not belong, and bodies that cannot be read."""
+    """Send secrets where they do not belong, and bodies that cannot be read."""
     never, password = MADE_UP["an API key that never was"], MADE_UP["a password that is wrong"]
     await world.asked("GET", "/v1/assets", bearer=never, status=401)
     await world.asked("GET", f"/v1/assets?token={key}", bearer=key, status=400)
@@ -267,7 +271,7 @@ async def send_nonsense(world: World, key: str) -> None:
 
 
 async def invite(world: World, key: str) -> None:
-    """A colleague, who sets a password by the link of a letter."""
+    """Invite a colleague, who sets a password by the link of a letter."""
     body = {"email": "bob@ada.example", "role": "viewer"}
     await world.asked("POST", "/v1/users", body, bearer=key, status=201)
     mail = world.data_dir / "mail"
@@ -284,7 +288,7 @@ async def invite(world: World, key: str) -> None:
 
 
 async def speak_to_the_listener(world: World) -> None:
-    """A tracker with a wrong secret, and with the right one good and bad messages."""
+    """Sign a tracker in with a wrong secret, and with the right one send good and bad messages."""
     address = BrokerAddress.parse(world.stack.broker_url)
     tracker_id = world.tracker_id
     for name in ("a tracker secret that is wrong", "the tracker's second secret"):
@@ -308,7 +312,7 @@ async def speak_to_the_listener(world: World) -> None:
 
 
 async def break_statements(world: World, key: str) -> None:
-    """A schema that does not fit, so that statements with secrets fail in API and ingest."""
+    """Break the schema, so that statements with secrets fail in API and ingest."""
     broken = ("trackers RENAME external_id TO", "gps_events RENAME accuracy_m TO")
     with psycopg.connect(world.stack.database["admin"], autocommit=True) as conn:
         for one in broken:
@@ -378,7 +382,7 @@ def run_with_wrong_settings(world: World) -> None:
 
 
 def first_line(module: str, environment: Mapping[str, str]) -> str:
-    """What a role says first, and all that it has said when it is ended then."""
+    """Return what a role says first, and all that it has said when it is ended then."""
     arguments = [sys.executable, "-m", module]
     with subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

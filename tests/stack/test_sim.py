@@ -259,7 +259,7 @@ def test_a_zone_that_cannot_be_repaired_is_refused() -> None:
 
 
 def odd_trace() -> bytes:
-    """Two devices through SQUARE with a repeat, a late fix, 0,0 and a jump."""
+    """Return two devices through SQUARE with a repeat, a late fix, 0,0 and a jump."""
     lines = [
         "a,2026-01-05T10:00:00Z,51.99,13.05",
         "a,2026-01-05T10:01:30Z,52.05,13.05",

@@ -20,7 +20,7 @@ WAIT_S = 20.0
 
 
 def command(folder: Path, name: str, code: str) -> Command:
-    """A child that runs a line of Python."""
+    """Return a child that runs a line of Python."""
     return Command(
         name=name,
         argv=[sys.executable, "-c", code],
@@ -31,7 +31,7 @@ def command(folder: Path, name: str, code: str) -> Command:
 
 
 def part(folder: Path, name: str) -> Part:
-    """A child that tells of its end in a file that all parts share."""
+    """Return a child that tells of its end in a file that all parts share."""
     code = (
         "import signal, sys, time\n"
         "def end(*_):\n"
@@ -45,7 +45,7 @@ def part(folder: Path, name: str) -> Part:
 
 
 class Journal:
-    """What a supervisor said, and which processes it started."""
+    """The journal of what a supervisor said, and which processes it started."""
 
     def __init__(self) -> None:
         self.said: list[str] = []

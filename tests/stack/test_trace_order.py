@@ -28,7 +28,9 @@ def rows_of(trace: list[tuple[int, int, int]]) -> NDArray[np.void]:
 
 
 def wanted(trace: list[tuple[int, int, int]]) -> list[int]:
-    """Places of the fixes by device id, time, seq; those that are equal in order of arrival."""
+    """Return places of the fixes by device id, time, seq; those that are equal in
+    order of arrival.
+    """
     return sorted(range(len(trace)), key=lambda i: (IDS[trace[i][0]], *trace[i][1:]))
 
 

@@ -45,7 +45,7 @@ def start(data_dir: Path) -> Iterator[Callable[..., Up]]:
 
 
 def descendants(pid: int) -> set[int]:
-    """Every process below `pid`."""
+    """Return every process below `pid`."""
     below: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -97,7 +97,7 @@ def sign_in(api_url: str, admin: dict[str, Any]) -> int:
 
 
 def is_root(pid: int | None) -> bool:
-    """Whether a process is root, or may do more of what root may than read files."""
+    """Return whether a process is root, or may do more of what root may than read files."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
     allowed = 1 << 2  # CAP_DAC_READ_SEARCH

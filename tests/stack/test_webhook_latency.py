@@ -18,7 +18,7 @@ HISTORY = history_of(*ZONES, SLOW)
 
 
 def ledger() -> Ledger:
-    """Fixes of second 1 and 2, sent 5 ms after."""
+    """Return fixes of second 1 and 2, sent 5 ms after."""
     found = Ledger()
     found.plan(FixBatch(sent((0, 1, INSIDE), (0, 2, INSIDE), (1, 1, INSIDE))), np.array([1, 1, 1]))
     for message, at_s in enumerate((1, 2, 1)):

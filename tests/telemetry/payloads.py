@@ -40,7 +40,7 @@ CASES = [_case(entry) for entry in json.loads(_FILE.read_text())]
 
 
 def described(batch: FixBatch) -> list[dict[str, Any]]:
-    """The fixes as in the case list: what is not known, and seq 0, is left out."""
+    """Return the fixes as in the case list: what is not known, and seq 0, is left out."""
     return [_described(batch, row) for row in range(len(batch))]
 
 
@@ -65,7 +65,9 @@ def _described(batch: FixBatch, row: int) -> dict[str, Any]:
 
 
 def outcome(decoded: Decoded) -> list[list[Any]]:
-    """Fixes and rejections as plain values that can be compared, apart from the message number."""
+    """Return fixes and rejections as plain values that can be compared, apart from the message
+    number.
+    """
     refused = [(r.position, r.reason, r.detail) for r in decoded.rejections]
     return [described(decoded.batch), refused]
 
@@ -75,7 +77,7 @@ def decode_one(payload: bytes, payload_format: Format = Format.NATIVE) -> Decode
 
 
 def assert_independent(messages: list[tuple[bytes, Format]]) -> None:
-    """Decoding the list is decoding each alone, and each has an answer."""
+    """Assert that decoding the list is decoding each alone, and each has an answer."""
     decoded = decode([payload for payload, _ in messages], [form for _, form in messages])
     for number, (payload, form) in enumerate(messages):
         rows = np.flatnonzero(decoded.batch["message"] == number)
@@ -91,7 +93,7 @@ def assert_independent(messages: list[tuple[bytes, Format]]) -> None:
 
 
 def assert_storable(decoded: Decoded) -> None:
-    """No value that a column of the database would refuse."""
+    """Assert that the database refuses no value of a column."""
     rows = decoded.batch.rows
     assert (np.abs(rows["lat"]) <= 90).all()
     assert (np.abs(rows["lon"]) <= 180).all()

@@ -40,7 +40,7 @@ documents = st.one_of(
 
 
 def mutated(payload: bytes) -> st.SearchStrategy[bytes]:
-    """`payload` with one stretch cut out and something put in its place."""
+    """Return `payload` with one stretch cut out and something put in its place."""
     places = st.integers(0, len(payload))
     return st.builds(
         lambda a, b, filling: payload[: min(a, b)] + filling + payload[max(a, b) :],

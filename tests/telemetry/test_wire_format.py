@@ -44,7 +44,7 @@ def test_the_full_json_example_fills_every_field() -> None:
 
 
 def worked_example() -> list[tuple[bytes, str, int]]:
-    """Octets, field and value of each line."""
+    """Return octets, field and value of each line."""
     lines = [re.split(r" {2,}", line) for line in blocks("")[0].splitlines()]
     return [(bytes.fromhex(octets), name, int(value)) for octets, name, value in lines]
 

@@ -1,4 +1,4 @@
-"""What the tests of delivery share."""
+"""The common fixtures of the tests of delivery."""
 
 from collections.abc import AsyncIterator
 

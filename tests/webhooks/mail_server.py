@@ -13,7 +13,7 @@ USERNAME, PASSWORD = "ops", "p@ss/word"
 
 
 class Postbox:
-    """What came, and how it is answered."""
+    """The letters that came, and how they are answered."""
 
     def __init__(self) -> None:
         self.letters: list[tuple[list[str], bytes]] = []
@@ -47,7 +47,9 @@ def _knows(
 async def mail_server(
     *, tls: ssl.SSLContext | None = None, asks_who: bool = False
 ) -> AsyncIterator[tuple[Postbox, int]]:
-    """Its postbox and its port, while the block lasts. With `tls` it insists on STARTTLS."""
+    """Provide a mail server's postbox and port, while the block lasts. With `tls` it insists on
+    STARTTLS.
+    """
     postbox = Postbox()
 
     def session() -> SMTP:

@@ -57,7 +57,7 @@ class Receiver:
 
 @asynccontextmanager
 async def well_behaved(**settings) -> AsyncIterator[Receiver]:
-    """A receiver that keeps what it gets."""
+    """Provide a receiver that keeps what it gets."""
     receiver = Receiver(**settings)
     app = web.Application()
     app.router.add_post("/{path:.*}", receiver.answer)
@@ -74,7 +74,7 @@ async def well_behaved(**settings) -> AsyncIterator[Receiver]:
 
 @asynccontextmanager
 async def raw(answer: Answer) -> AsyncIterator[str]:
-    """The URL of a receiver that does with each connection what `answer` says."""
+    """Provide the URL of a receiver that does with each connection what `answer` says."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -93,24 +93,24 @@ async def raw(answer: Answer) -> AsyncIterator[str]:
 
 
 async def hangs(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Never answers, until the other side gives up."""
+    """Wait without an answer, until the other side gives up."""
     while await reader.read(65_536):
         pass
 
 
 async def resets(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Cuts the connection without a word."""
+    """Cut the connection without a word."""
     writer.transport.abort()
 
 
 async def talks_nonsense(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Speaks another protocol."""
+    """Write bytes of another protocol."""
     writer.write(b"220 mail.example.com \x00\xff ESMTP\r\n")
     await writer.drain()
 
 
 async def accepts_without_end(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A good status, then a body for ever, fast."""
+    """Send a good status, then a body for ever, fast."""
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n")
     while True:
         writer.write(b"x" * 65_536)
@@ -118,7 +118,7 @@ async def accepts_without_end(_: asyncio.StreamReader, writer: asyncio.StreamWri
 
 
 async def accepts_drop_by_drop(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A good status, then a body of one byte at a time."""
+    """Send a good status, then a body of one byte at a time."""
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n")
     while True:
         writer.write(b"x")
@@ -127,7 +127,7 @@ async def accepts_drop_by_drop(_: asyncio.StreamReader, writer: asyncio.StreamWr
 
 
 async def sends_headers_without_end(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """The headers of its answer never end."""
+    """Send headers that never end."""
     writer.write(b"HTTP/1.1 200 OK\r\n")
     while True:
         writer.write(b"x-more: y\r\n" * 100)

@@ -14,7 +14,7 @@ LIMITS = ClaimerLimits(look_s=0.25, misses=4)
 
 @asynccontextmanager
 async def claimer(database, name: str = "test-claims") -> AsyncIterator[Claimer]:
-    """One that holds its lock, until the block ends."""
+    """Provide a claimer that holds its lock, until the block ends."""
     url, stop = database.url("opsc_deliver"), asyncio.Event()
     one = Claimer(lambda: connect(url, name), lambda: None, LIMITS)
     running = asyncio.create_task(one.run(stop))

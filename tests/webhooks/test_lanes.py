@@ -44,7 +44,7 @@ def start_all(lanes: Lanes, now_s: float = 0) -> list:
 def warmed_up(
     limits: LaneLimits, *endpoints: int, answer_s: float = 0, organization: int = 1
 ) -> Lanes:
-    """Lanes whose endpoints have answered often, after `answer_s`."""
+    """Return lanes whose endpoints have answered often, after `answer_s`."""
     lanes = Lanes(limits)
     warm_up(lanes, *endpoints, answer_s=answer_s, organization=organization)
     return lanes
@@ -153,7 +153,7 @@ def test_an_endpoint_gets_what_it_bears_and_is_not_driven_into_its_timeout(servi
 
 
 def answered_by(workers: int, service_s: float) -> tuple[float, float]:
-    """The longest answer, and answers a second when the window has grown."""
+    """Return the longest answer, and answers a second when the window has grown."""
     lanes, now_s, longest_s, late = Lanes(LaneLimits()), 0.0, 0.0, 0
     lanes.add(claims_of(1, 20_000), NEVER)
     queue, busy = deque(), []
@@ -260,7 +260,7 @@ def test_drain_takes_out_what_waits_and_leaves_what_flies():
 
 
 class AnyOrderOfThings(RuleBasedStateMachine):
-    """Whatever happens: bounds hold, nothing is lost, nothing is begun twice."""
+    """Any order of things: bounds hold, nothing is lost, nothing is begun twice."""
 
     limits = LaneLimits(
         prompt_in_flight=5,
@@ -328,7 +328,7 @@ class AnyOrderOfThings(RuleBasedStateMachine):
         assert max(per_organization.values(), default=0) <= most
 
     def teardown(self):
-        """Everything that waits gets its turn in the end."""
+        """Let everything that waits get its turn in the end."""
         while self.flight or self.lanes.waiting:
             self.flight += start_all(self.lanes, self.now_s)
             assert self.flight

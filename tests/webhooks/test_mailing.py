@@ -20,7 +20,7 @@ from webhooks.metrics import WebhookMetrics
 
 @dataclass
 class _Sender:
-    """Takes letters, or does not."""
+    """A sender that takes letters, or does not."""
 
     sent: list[EmailMessage] = field(default_factory=list)
     trouble: BaseException | None = None
@@ -41,7 +41,7 @@ async def world(database: DatabaseUnderTest) -> AsyncIterator[World]:
 
 @pytest_asyncio.fixture
 async def connections(database: DatabaseUnderTest) -> AsyncIterator[Pool]:
-    """As the delivering role."""
+    """The connections of the delivering role."""
     async with pool(database.url("opsc_deliver"), "test", max_size=4) as opened:
         yield opened
 
@@ -65,7 +65,7 @@ def mailing(connections: Pool, sender: _Sender) -> Mailing:
 
 
 async def _waiting(world: World, email: str = "a@example.com", name: str | None = None) -> UUID:
-    """A reset for the organization's admin is to be sent."""
+    """Ask for a password reset of the organization's admin."""
     org_id = await world.organization()
     await world.admin.execute("UPDATE users SET name = %s WHERE org_id = %s", (name, org_id))
     await world.admin.execute(

@@ -18,7 +18,7 @@ from tests.webhooks.world import SECRET_KEY, until, world_in
 
 @asynccontextmanager
 async def process(database_url: str, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`python -m webhooks`; killed at the end where it still runs."""
+    """Run `python -m webhooks`; killed at the end where it still runs."""
     started = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

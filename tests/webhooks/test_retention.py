@@ -42,7 +42,7 @@ async def world(database: DatabaseUnderTest) -> AsyncIterator[World]:
 
 @pytest_asyncio.fixture
 async def connections(database: DatabaseUnderTest) -> AsyncIterator[Pool]:
-    """As the delivering role."""
+    """The connections of the delivering role."""
     async with pool(database.url("opsc_deliver"), "test", max_size=4) as opened:
         yield opened
 
@@ -50,13 +50,13 @@ async def connections(database: DatabaseUnderTest) -> AsyncIterator[Pool]:
 async def _removed(
     connections: Pool, days: Days = FOR_EVER, metrics: WebhookMetrics | None = None
 ) -> dict[str, int]:
-    """One pass; what it removed."""
+    """Run one pass, and return what it removed."""
     worker = Retention(connections, days, metrics or WebhookMetrics(), LIMITS)
     return await worker.remove_old(asyncio.Event(), NOW)
 
 
 async def _tenant(database: DatabaseUnderTest) -> tuple[Tenant, Vehicle]:
-    """With a fix an hour for ten days, and a checkpoint for each."""
+    """Return a tenant with a fix an hour for ten days, and a checkpoint for each."""
     tenant = await Tenant.create(database)
     vehicle = await tenant.vehicle()
     async with await connect(database.url("admin"), "test") as conn:
@@ -87,7 +87,7 @@ async def _one(world: World, query: str, *values: object) -> Any:
 
 
 async def _oldest(world: World, vehicle: Vehicle) -> tuple[datetime, datetime]:
-    """The oldest fix and the oldest checkpoint."""
+    """Return the oldest fix and the oldest checkpoint."""
     fix = "SELECT min(time) FROM gps_events WHERE tracker_id = %s"
     checkpoint = "SELECT min(time) FROM asset_checkpoints WHERE asset_id = %s"
     return (
@@ -220,7 +220,7 @@ async def test_one_process_at_a_time_does_it(world: World, connections: Pool) ->
 
 
 async def _events(world: World, org_id: UUID, ages_days: Sequence[float]) -> None:
-    """One event of each age, numbered as they come."""
+    """Store one event of each age, numbered as they come."""
     for seq, age_days in enumerate(ages_days, 1):
         await world.admin.execute(
             "INSERT INTO events (org_id, id, type, occurred_at, created_at, data, seq)"
@@ -233,7 +233,7 @@ async def _events(world: World, org_id: UUID, ages_days: Sequence[float]) -> Non
 
 
 async def _deliver_all(world: World, org_id: UUID, pending: int | None = None) -> None:
-    """A delivery of each event has come to its end, but that of `pending`."""
+    """Deliver each event to its end, but that of `pending`."""
     endpoint = await world.endpoint(org_id, "https://example.com")
     await world.admin.execute(
         "INSERT INTO webhook_deliveries (org_id, endpoint_id, event_id, seq, state)"
@@ -276,7 +276,7 @@ async def test_readers_are_told_up_to_where_events_are_gone(
 
 
 async def _audit_ages(world: World, org_id: UUID) -> list[int]:
-    """Of the events of the test below, in days."""
+    """Return the ages of the events of the test below, in days."""
     query = (
         "SELECT %s::date - occurred_at::date FROM audit_events WHERE org_id = %s AND login = 'x'"
     )

@@ -90,7 +90,7 @@ async def test_a_letter_that_is_refused_or_a_server_that_is_away_is_worth_anothe
 
 
 class _Elsewhere(SmtpServer):
-    """As if loopback were not this machine."""
+    """A host that is not this machine, as if loopback were elsewhere."""
 
     is_here = False  # pyright: ignore
 

@@ -34,7 +34,9 @@ class Endpoint:
 
 
 class World:
-    """Writes as owner, administrator and ingest; the code under test works as opsc_deliver."""
+    """A world in which the owner, the administrator and ingest write; the code under test works as
+    opsc_deliver.
+    """
 
     def __init__(self, database: DatabaseUnderTest, admin: Connection, ingest: Connection) -> None:
         self.database = database
@@ -88,7 +90,7 @@ class World:
             )
 
     async def seqs(self, org_id: UUID) -> list[int | None]:
-        """In the order of writing."""
+        """Return the seqs in the order of writing."""
         return [row[0] for row in await self.rows("events", "seq", "position", org_id)]
 
     async def deliveries(self, org_id: UUID) -> list[tuple[Any, ...]]:
@@ -106,12 +108,14 @@ class World:
         return await cursor.fetchall()
 
     async def clear(self) -> None:
-        """No events, no endpoints, no leases, as if no test had been before."""
+        """Remove events, endpoints and leases, as if no test had been before."""
         await self.admin.execute("TRUNCATE events, webhook_deliveries, webhook_endpoints")
         await self.admin.execute("UPDATE leases SET expires_at = '-infinity'")
 
     async def make_due(self) -> None:
-        """As if the time of each next attempt had come, and each claim had lapsed."""
+        """Make everything due: as if the time of each next attempt had come, and each claim had
+        lapsed.
+        """
         await self.admin.execute(
             "UPDATE webhook_deliveries SET next_attempt_at = now(), claimed_until = NULL"
             " WHERE state = 'pending'"
@@ -120,7 +124,7 @@ class World:
 
 @asynccontextmanager
 async def world_in(database: DatabaseUnderTest) -> AsyncIterator[World]:
-    """A World as the database holds it."""
+    """Provide a World as the database holds it."""
     async with (
         await connect(database.url("admin"), "test") as admin,
         await connect(database.url("opsc_ingest"), "test") as ingest,
@@ -145,7 +149,7 @@ async def delivering(
     sequencer_limits: SequencerLimits | None = None,
     allow_loopback: bool = True,
 ) -> AsyncIterator[Running]:
-    """Sequencer and deliverer, until the block ends; then they stop in order."""
+    """Run sequencer and deliverer, until the block ends; then they stop in order."""
     limits = limits or DeliverLimits(attempt_s=1, survey_s=0.1, grace_s=2)
     metrics, stop = WebhookMetrics(), asyncio.Event()
     async with (
@@ -182,7 +186,7 @@ async def delivering(
 
 
 async def until(condition: Callable[[], Any], *, wait_s: float = 60) -> None:
-    """Waits for `condition`, which may be a coroutine function; fails when it takes too long."""
+    """Wait for `condition`, which may be a coroutine function; fails when it takes too long."""
     async with asyncio.timeout(wait_s):
         while True:
             found = condition()

@@ -37,7 +37,7 @@ class CheckedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Raises OSError: AddressRefused, or what the system's resolver says."""
+        """Raise OSError: AddressRefused, or what the system's resolver says."""
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._threads, _look_up, host, port, family)
         allowed = [

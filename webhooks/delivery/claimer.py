@@ -34,7 +34,9 @@ class ClaimerLimits:
 
 
 class Claimer:
-    """connect: makes a session for the lock. on_held: called when the lock was taken."""
+    """The lock by which this process claims deliveries. connect: makes a session for the lock.
+    on_held: called when the lock was taken. on_held: called when the lock was taken.
+    """
 
     def __init__(
         self,

@@ -47,9 +47,11 @@ class DeliverLimits:
 
     @property
     def claim_s(self) -> float:
-        """How long a claim holds: it waits for its turn, and the longest attempt fits in behind.
+        """The seconds that a claim holds: its wait for a turn, and then the longest attempt.
+
         What a process had claimed that was cut off is claimable again after this; where it was
-        killed, as soon as its lock is missed (`webhooks.delivery.claimer`)."""
+        killed, as soon as its lock is missed (`webhooks.delivery.claimer`).
+        """
         return 3 * self.attempt_s
 
 
@@ -82,15 +84,15 @@ class Deliverer:
         self._survey_at_s = 0.0
 
     def trouble(self) -> str | None:
-        """Why nothing can be delivered just now; None: it can."""
+        """Return why nothing can be delivered just now; None where deliveries go on."""
         return None if self._reached else "the database cannot be reached"
 
     def wake(self) -> None:
-        """There may be something to claim or to mark."""
+        """Look for deliveries to claim or to mark."""
         self._work.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Delivers until `stop`, then lets attempts under way end."""
+        """Deliver until `stop`, then let attempts under way end."""
         ended = asyncio.Event()
         async with asyncio.TaskGroup() as attempts:
             attempts.create_task(self._claimer.run(ended))
@@ -201,7 +203,7 @@ class Deliverer:
         return Mark(claim, "failed", answer.status, answer.error)
 
     async def _finish(self) -> None:
-        """Gives back what has not begun; waits for what has, and gives back what does not end."""
+        """Give back what has not begun; waits for what has, and gives back what does not end."""
         claims = self._lanes.drain()
         tasks = [task for _, task in self._attempts.values()]
         if tasks:

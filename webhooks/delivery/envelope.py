@@ -14,12 +14,12 @@ from telemetry.times import format_time
 
 
 def message_id(claim: Claim) -> str:
-    """The id that receivers know a message by, at each attempt the same."""
+    """Return the id that receivers know a message by, at each attempt the same."""
     return format_id("evt", claim.event_id)
 
 
 def body(claim: Claim) -> bytes:
-    """The exact bytes to sign and send; `data` goes through as it was written."""
+    """Return the exact bytes to sign and send; `data` goes through as it was written."""
     return msgspec.json.encode(
         {
             "id": message_id(claim),

@@ -1,4 +1,4 @@
-"""Who is served next: claimed deliveries wait in a lane per endpoint, and lanes take turns.
+"""The queue of claimed deliveries: they wait in a lane per endpoint, and lanes take turns.
 
 An endpoint that hangs must delay nobody else, and it shows only by not answering. So each lane has
 a window, the attempts that it may have in flight: it begins at one, grows by one with each accepted
@@ -28,7 +28,9 @@ from webhooks.delivery.line import Line
 
 
 class Pace(Enum):
-    """What is known of how soon an endpoint answers. Turns are given in this order."""
+    """The known speed of an endpoint's answers. Turns are given in this order. Turns are given in
+    this order.
+    """
 
     PROMPT = "prompt"
     NEW = "new"
@@ -119,7 +121,7 @@ class Lanes:
         self._number = 0
 
     def __len__(self) -> int:
-        """Endpoints of which something is known."""
+        """Return endpoints of which something is known."""
         return len(self._lanes)
 
     @property
@@ -134,16 +136,16 @@ class Lanes:
 
     @property
     def free(self) -> int:
-        """How many more claims may wait."""
+        """The number of claims that may still wait."""
         return max(0, self._limits.waiting - self.waiting)
 
     @property
     def room_of_new(self) -> int:
-        """How many claims an endpoint may bring of which nothing is known."""
+        """The number of claims that an endpoint may bring of which nothing is known."""
         return 1 if self._waiting[Pace.NEW] < self._limits.slow_waiting else 0
 
     def rooms(self) -> dict[UUID, int]:
-        """How many more claims may wait for each endpoint with work, or with work until now.
+        """Return how many more claims may wait for each endpoint with work, or with work until now.
 
         A lane is filled up when it is half empty, so that few claims fetch many deliveries.
         """
@@ -152,7 +154,7 @@ class Lanes:
         return rooms
 
     def add(self, claims: Sequence[Claim], begin_by_s: float) -> None:
-        """Claims that wait from now on. An attempt that cannot begin in time is never begun."""
+        """Claim that wait from now on. An attempt that cannot begin in time is never begun."""
         for claim in claims:
             lane = self._lanes.get(claim.endpoint_id)
             if lane is None:
@@ -163,7 +165,7 @@ class Lanes:
             self._settle(claim.endpoint_id, lane)
 
     def take(self, now_s: float) -> Turn | None:
-        """The next attempt, or None while no lane may start one."""
+        """Return the next attempt, or None while no lane may start one."""
         self._watch(now_s)
         for pace in Pace:
             turn = self._take(pace, now_s)
@@ -172,7 +174,7 @@ class Lanes:
         return None
 
     def finish(self, turn: Turn, now_s: float, *, accepted: bool) -> None:
-        """The attempt has ended."""
+        """Note the end of an attempt."""
         endpoint, limits = turn.claim.endpoint_id, self._limits
         lane = self._lanes[endpoint]
         del lane.started_s[turn.number]
@@ -193,7 +195,7 @@ class Lanes:
         return Pace.STEADY if accepted or was_good else Pace.HANGING
 
     def drain(self) -> list[Claim]:
-        """Takes out all that waits."""
+        """Take out all that waits."""
         claims: list[Claim] = []
         for endpoint, lane in [item for item in self._lanes.items() if item[1].waiting]:
             claims.extend(claim for claim, _ in lane.waiting)
@@ -247,7 +249,7 @@ class Lanes:
         return turn
 
     def _watch(self, now_s: float) -> None:
-        """Lanes change their pace whose oldest attempt has waited too long."""
+        """Change the pace of lanes whose oldest attempt has waited too long."""
         while self._watched and now_s - self._watched[0].started_s > self._limits.prompt_s:
             turn = self._watched.popleft()
             lane = self._lanes.get(turn.claim.endpoint_id)
@@ -272,7 +274,7 @@ class Lanes:
         return self._limits.steady_window if pace is Pace.STEADY else self._limits.slow_window
 
     def _count(self, lane: _Lane, by: int) -> None:
-        """Notes that an attempt has begun or ended."""
+        """Count an attempt that has begun or ended."""
         self._totals[lane.organization] += by
         if not self._totals[lane.organization]:
             del self._totals[lane.organization]
@@ -281,7 +283,7 @@ class Lanes:
             line.settle(lane.organization)
 
     def _settle(self, endpoint: UUID, lane: _Lane) -> None:
-        """Puts a lane where it belongs after a change: in the line, out of it, among the idle."""
+        """Put a lane where it belongs after a change: in the line, out of it, among the idle."""
         line = self._lines[lane.pace]
         if lane.may_start:
             line.enter(lane.organization, endpoint)

@@ -16,8 +16,8 @@ from uuid import UUID
 class Line:
     """Endpoints that may start an attempt, by organization.
 
-    totals: attempts in flight of each organization, in all pools. most: an organization with so
-    many of them starts no attempt from this line.
+    totals: attempts in flight of each organization, in all pools. most: the bound of these totals;
+    an organization that has reached it starts no attempt from this line.
     """
 
     def __init__(self, totals: Mapping[UUID, int], most: int) -> None:

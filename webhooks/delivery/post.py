@@ -54,7 +54,7 @@ class Poster:
         await self._resolver.close()
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Sends `body` as JSON. What goes wrong on the way is an Answer too, never an exception."""
+        """Send `body` as JSON. What goes wrong on the way is an Answer too, never an exception."""
         try:
             return Answer(await self._status(url, headers, body), None)
         except WebhookUrlError as error:
@@ -80,15 +80,16 @@ class Poster:
 
 @lru_cache(maxsize=4096)
 def _checked(url: str, allow_loopback: bool) -> URL:
-    """`url` as the client will read it, which may differ from how it was written."""
+    """Return `url` as the client will read it, which may differ from how it was written."""
     target = URL(url)
     check_webhook_url(str(target), allow_loopback=allow_loopback)
     return target
 
 
 async def _read_little(response: aiohttp.ClientResponse) -> None:
-    """Reads a short answer to its end. The connection of any other is closed, not used again: the
-    status has told all that we want to know."""
+    """Read a short answer to its end. The connection of any other is closed, not used again: the
+    status has told all that we want to know.
+    """
     try:
         async with asyncio.timeout(_ANSWER_READ_S):
             left = _ANSWER_BYTES_MAX
@@ -99,6 +100,6 @@ async def _read_little(response: aiohttp.ClientResponse) -> None:
 
 
 def _told(what: str, error: BaseException) -> str:
-    """One line of printable ASCII: receivers put odd bytes into their answers."""
+    """Return one line of printable ASCII: receivers put odd bytes into their answers."""
     text = f"{what}: {error}".encode("ascii", "backslashreplace").decode()
     return "".join(char if char.isprintable() else " " for char in text)[:_ERROR_LENGTH_MAX]

@@ -16,7 +16,7 @@ class SecretFormatError(ValueError):
 
 
 def signing_key(secret: str) -> bytes:
-    """The key inside a `whsec_...` secret. Raises SecretFormatError."""
+    """Return the key inside a `whsec_...` secret. Raises SecretFormatError."""
     if not secret.startswith(SECRET_PREFIX):
         raise SecretFormatError
     try:
@@ -29,7 +29,7 @@ def signing_key(secret: str) -> bytes:
 
 
 def signed_headers(key: bytes, message_id: str, timestamp_s: int, body: bytes) -> dict[str, str]:
-    """The three headers that let a receiver verify `body`.
+    """Return the three headers that let a receiver verify `body`.
 
     `message_id` stays the same when a message is sent again; `timestamp_s` (Unix) is the attempt's,
     since receivers refuse old ones.

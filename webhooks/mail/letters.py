@@ -34,7 +34,7 @@ class LetterError(Exception):
 
 
 def compose(letter: Letter, token: str, sender: str, public_url: str) -> EmailMessage:
-    """A letter with its link. The token stands behind a #, which no server gets to see.
+    """Return a letter with its link. The token stands behind a #, which no server gets to see.
 
     Raises LetterError.
     """

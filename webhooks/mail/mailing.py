@@ -57,7 +57,7 @@ class Mailing:
         self._outage = Outage("mailing", random.Random())
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Sends until `stop`."""
+        """Send until `stop`."""
         clean_at_s = monotonic()
         while not stop.is_set():
             try:
@@ -73,7 +73,7 @@ class Mailing:
                 await pause(stop, _IDLE_S)
 
     async def send_next(self) -> bool:
-        """Sends one letter that is due; False where none is."""
+        """Send one letter that is due; False where none is."""
         async with self._connections.connection() as conn, conn.transaction():
             claimed = await mail_outbox.claim(conn, limit=1, again_after=_CLAIM)
         for letter in claimed:

@@ -1,4 +1,4 @@
-"""How a letter leaves: into a folder, or to a mail server. Both raise SendError where it did not.
+"""The ways of a letter: into a folder, or to a mail server. Both raise SendError where it did not.
 
 A file sender writes one `.eml` for each letter, for installations without a mail server and for
 development. The mail server is spoken to over TLS, which a server on this machine alone need not
@@ -31,13 +31,13 @@ class SendError(Exception):
 
 
 class MailSender(Protocol):
-    """Takes a letter or raises SendError."""
+    """The place where letters go. `send` raises SendError."""
 
     async def send(self, letter: EmailMessage) -> None: ...
 
 
 class FileSender:
-    """Writes letters into a folder, which is made where there is none."""
+    """A folder into which letters are written; it is made where there is none."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -49,7 +49,9 @@ class FileSender:
             raise SendError(str(error), is_final=False) from error
 
     def _write(self, content: bytes) -> None:
-        """Whole or not at all, and for nobody else on the machine: a link lets its reader in."""
+        """Write a letter whole or not at all, and for nobody else on the machine: a link lets its
+        reader in.
+        """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = f"{time.time_ns()}-{uuid4().hex[:8]}"
         unfinished = self._folder / f".{name}.tmp"
@@ -60,8 +62,9 @@ class FileSender:
 
 
 class SmtpServer(NamedTuple):
-    """Where mail goes: from `smtps://user:password@host:465` (TLS from the beginning), or
-    `smtp://...:587` (STARTTLS, which a server on this machine alone need not offer)."""
+    """The address of the mail server: `smtps://user:password@host:465` (TLS from the beginning), or
+    `smtp://...:587` (STARTTLS, which a server on this machine alone need not offer).
+    """
 
     host: str
     port: int
@@ -71,7 +74,7 @@ class SmtpServer(NamedTuple):
 
     @classmethod
     def read(cls, url: str) -> "SmtpServer":
-        """Raises ValueError."""
+        """Raise ValueError."""
         try:
             parts = urlsplit(url)
             port = parts.port

@@ -34,14 +34,14 @@ _EngineHours = Annotated[_Hours | None, Field(description="as they were read off
 _ReadAt = Annotated[
     fields.Time | None, Field(description="when it was read off; now, unless given")
 ]
-_Class = Annotated[AssetClass, Field(description="decides which speeds are held to be possible")]
+_Class = Annotated[AssetClass, Field(description="decides which speeds count as possible")]
 _Make = Annotated[fields.Name, Field(examples=["Volvo"])]
 _Model = Annotated[fields.Name, Field(examples=["FMX 460"])]
 _Serial = Annotated[fields.Name, Field(examples=["YV2XTY0G1FA123456"])]
 
 
 class PositionItem(BaseModel):
-    """Where an asset was, by its tracker's newest fix that is not held to be wrong."""
+    """The position of an asset, by its tracker's newest fix that is not suspect."""
 
     tracker_id: fields.TrackerId
     time: datetime
@@ -124,7 +124,7 @@ class AssetChange(fields.Body):
 
 
 class AssetFilters(SortedByNameQuery):
-    """Which assets."""
+    """The filters of assets."""
 
     make: _Make | None = None
     model: _Model | None = None
@@ -140,7 +140,7 @@ class AssetFilters(SortedByNameQuery):
     deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
 
     def wanted(self) -> AssetFilter:
-        """As the database is asked."""
+        """Return the filter that the database is asked with."""
         return AssetFilter(
             make=self.make,
             model=self.model,
@@ -170,14 +170,14 @@ Include = Annotated[
 
 
 def new_asset(body: NewAsset, at: datetime) -> Asset:
-    """Its row."""
+    """Return its row."""
     values = dict(body) | _meters(dict(body), at)
     values["tags"] = _in_order(body.tags)
     return Asset(id=new_id(), **values, created_at=at, updated_at=at)
 
 
 def changed_asset(asset: Asset, body: AssetChange, at: datetime) -> Asset:
-    """With what was sent."""
+    """Return the asset with what was sent."""
     sent = body.given()
     changes = {name: sent[name] for name in sent if not name.endswith("_at")} | _meters(sent, at)
     if "tags" in sent:
@@ -190,7 +190,7 @@ def _in_order(tags: list[str]) -> list[str]:
 
 
 def _meters(sent: dict[str, Any], at: datetime) -> dict[str, Any]:
-    """When the meters were read that were sent."""
+    """Return when the meters were read that were sent."""
     times: dict[str, Any] = {}
     for meter, when in _METERS:
         read_at: datetime | None = sent.get(when)
@@ -206,7 +206,7 @@ def _meters(sent: dict[str, Any], at: datetime) -> dict[str, Any]:
 async def included(
     conn: Connection, include: str | None, asset_ids: list[UUID]
 ) -> dict[UUID, dict[str, Any]]:
-    """By asset, the fields that `include` asks for: one look-up of each for all of them."""
+    """Return, by asset, the fields that `include` asks for: one look-up of each for all of them."""
     asked = set((include or "").split(","))
     more: dict[UUID, dict[str, Any]] = {asset_id: {} for asset_id in asset_ids}
     if "last_position" in asked:
@@ -222,7 +222,7 @@ async def included(
 
 
 def position_item(position: Position | None) -> dict[str, Any] | None:
-    """A PositionItem."""
+    """Return a PositionItem."""
     if position is None:
         return None
     return {
@@ -237,7 +237,7 @@ def position_item(position: Position | None) -> dict[str, Any] | None:
 
 
 def asset_item(asset: Asset) -> dict[str, Any]:
-    """An AssetItem, without what is included."""
+    """Return an AssetItem, without what is included."""
     return {
         "id": id_text("ast", asset.id),
         "name": asset.name,

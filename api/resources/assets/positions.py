@@ -1,4 +1,6 @@
-"""Where all assets were last: a list, or a map as GeoJSON (RFC 7946) where that is accepted."""
+"""The last positions of all assets: a list, or a map as GeoJSON (RFC 7946) where that
+is accepted.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -31,7 +33,7 @@ class AssetPosition(BaseModel):
 
 
 class PositionQuery(AssetFilters):
-    """Which assets."""
+    """The filters of assets."""
 
     limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="rows of a page")] = MAX_ROWS
 
@@ -45,7 +47,7 @@ class PositionQuery(AssetFilters):
 async def list_positions(
     request: Request, access: Reader, query: Annotated[PositionQuery, Query()]
 ) -> Response:
-    """The last position of every asset, assets newest first."""
+    """List the last position of every asset, assets newest first."""
     page = Page(access, query, "assets/positions", query.order.key_type)
     wanted = query.wanted()
     async with access.transaction() as conn:
@@ -72,7 +74,7 @@ async def list_positions(
 
 
 def _feature(item: Mapping[str, Any]) -> Feature:
-    """Without a geometry where there is no position."""
+    """Return a feature, without a geometry where there is no position."""
     position = item["position"]
     properties, point = {"name": item["name"]}, None
     if position is not None:

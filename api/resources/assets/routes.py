@@ -43,20 +43,20 @@ _JUDGED = frozenset({"name", "asset_class", "tags"})
 
 
 class AssetQuery(AssetFilters):
-    """Which assets, and what to show of them."""
+    """The filters of assets, and what to show of them."""
 
     include: Include = None
 
 
 class OneAssetQuery(fields.Query):
-    """What to show of an asset."""
+    """The parts of an asset to show."""
 
     include: Include = None
 
 
 @router.get("", operation_id="listAssets", response_model=ListOf[AssetItem])
 async def list_assets(access: Reader, query: Annotated[AssetQuery, Query()]) -> Response:
-    """Assets, newest first."""
+    """List assets, newest first."""
     page = Page(access, query, "assets", query.order.key_type)
     wanted = query.wanted()
     async with access.transaction() as conn:
@@ -83,7 +83,7 @@ async def list_assets(access: Reader, query: Annotated[AssetQuery, Query()]) -> 
 
 @router.post("", operation_id="createAsset", status_code=201, response_model=AssetItem)
 async def create_asset(access: Dispatcher, body: Annotated[NewAsset, Body()]) -> Response:
-    """A new asset."""
+    """Create an asset."""
     async with access.transaction() as conn:
         await check_references(conn, client_id=body.client_id, site_id=body.site_id)
         asset = new_asset(body, await instant(conn))
@@ -95,7 +95,7 @@ async def create_asset(access: Dispatcher, body: Annotated[NewAsset, Body()]) ->
 async def get_asset(
     access: Reader, asset_id: _AssetPath, query: Annotated[OneAssetQuery, Query()]
 ) -> Response:
-    """One asset."""
+    """Return one asset."""
     async with access.transaction() as conn:
         asset = await _found(conn, asset_id)
         more = await included(conn, query.include, [asset_id])
@@ -106,7 +106,7 @@ async def get_asset(
 async def update_asset(
     access: Dispatcher, asset_id: _AssetPath, body: Annotated[AssetChange, Body()]
 ) -> Response:
-    """Changes the fields that are given."""
+    """Change the fields that are given."""
     revision = None
     async with access.transaction() as conn:
         await check_references(conn, client_id=body.client_id, site_id=body.site_id)
@@ -129,7 +129,7 @@ async def update_asset(
 
 @router.delete("/{id}", operation_id="deleteAsset", status_code=204)
 async def delete_asset(access: Dispatcher, asset_id: _AssetPath) -> Response:
-    """Deletes an asset, off its tracker. What is known of it stays, and it can be restored."""
+    """Delete an asset, off its tracker. What is known of it stays, and it can be restored."""
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         await assets.lock(conn, asset_id)
@@ -145,7 +145,7 @@ async def delete_asset(access: Dispatcher, asset_id: _AssetPath) -> Response:
 
 @router.post("/{id}/restore", operation_id="restoreAsset", response_model=AssetItem)
 async def restore_asset(access: Dispatcher, asset_id: _AssetPath) -> Response:
-    """A deleted asset is there again, without a tracker, unless its client or site is deleted."""
+    """Restore a deleted asset, without a tracker, unless its client or site is deleted."""
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         await assets.lock(conn, asset_id)
@@ -159,7 +159,7 @@ async def restore_asset(access: Dispatcher, asset_id: _AssetPath) -> Response:
 
 
 async def _check_owner(conn: Connection, asset: Asset) -> None:
-    """Raises Problem (409) where the asset's client or site is deleted."""
+    """Raise Problem (409) where the asset's client or site is deleted."""
     if asset.client_id is not None and not await clients.held(conn, [asset.client_id]):
         raise conflict("client_deleted", "The asset's client is deleted: restore it first.")
     if asset.site_id is not None and not await sites.held(conn, [asset.site_id]):
@@ -167,7 +167,7 @@ async def _check_owner(conn: Connection, asset: Asset) -> None:
 
 
 async def _found(conn: Connection, asset_id: UUID, *, deleted: bool = False) -> Asset:
-    """`deleted`: one that is deleted will do."""
+    """Find an asset. `deleted`: also find soft-deleted assets."""
     asset = await assets.find(conn, asset_id)
     if asset is None or (asset.deleted_at is not None and not deleted):
         raise not_found("asset")

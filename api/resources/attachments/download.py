@@ -1,4 +1,4 @@
-"""How a file is sent: by pieces, as something to keep and never to show.
+"""The download of a file: by pieces, as something to keep and never to show.
 
 A browser does not run it, whatever is in it: it is an attachment, its type is not guessed anew, and
 a page that embeds it gets a sandbox without rights. One range of bytes may be asked for (RFC 9110,
@@ -22,7 +22,7 @@ _NOT_PLAIN = re.compile(r"[^ !#$&+\-.0-9A-Z^_`a-z~()\[\],;=@{}]")
 
 
 def download(request: Request, access: Access, attachment: Attachment) -> Response:
-    """The file: 200, or 206 with what was asked for. Raises Problem (416)."""
+    """Return the file: 200, or 206 with what was asked for. Raises Problem (416)."""
     tag = f'"{attachment.sha256.hex()}"'
     size = attachment.size_bytes
     span = _asked_span(request, tag, size)
@@ -46,7 +46,7 @@ def download(request: Request, access: Access, attachment: Attachment) -> Respon
 
 
 def disposition(file_name: str) -> str:
-    """Content-Disposition of RFC 6266, with a plain name for those who know no other."""
+    """Write Content-Disposition of RFC 6266, with a plain name for those who know no other."""
     plain = _NOT_PLAIN.sub("_", file_name)
     exact = "" if plain == file_name else f"; filename*=UTF-8''{quote(file_name, safe='')}"
     return f'attachment; filename="{plain}"{exact}'
@@ -64,7 +64,7 @@ def _asked_span(request: Request, tag: str, size: int) -> ByteSpan | None:
 
 
 async def _content(access: Access, attachment: Attachment, sent: ByteSpan) -> AsyncGenerator[bytes]:
-    """Reads on as the client does, each time in a transaction of its own.
+    """Read on as the client does, each time in a transaction of its own.
 
     It ends early where the attachment is deleted meanwhile: the client sees that bytes are missing.
     """

@@ -100,7 +100,7 @@ class AttachmentItem(BaseModel):
 
 
 class AttachmentQuery(SortedQuery):
-    """Whose attachments."""
+    """The filters of attachments."""
 
     asset_id: fields.AssetId | None = None
     site_id: fields.SiteId | None = None
@@ -109,13 +109,13 @@ class AttachmentQuery(SortedQuery):
     zone_id: fields.ZoneId | None = None
 
     def whose(self) -> dict[str, UUID | None]:
-        """By name of the field."""
+        """Return the thing asked for, by name of the field."""
         return {name: getattr(self, name) for name in _PREFIXES}
 
 
 @router.get("", operation_id="listAttachments", response_model=ListOf[AttachmentItem])
 async def list_attachments(access: Reader, query: Annotated[AttachmentQuery, Query()]) -> Response:
-    """Attachments, newest first."""
+    """List attachments, newest first."""
     page = Page(access, query, "attachments", query.order.key_type)
     wanted = AttachmentFilter(**query.whose())
     async with access.transaction() as conn:
@@ -142,7 +142,7 @@ async def list_attachments(access: Reader, query: Annotated[AttachmentQuery, Que
     },
 )
 async def create_attachment(request: Request, access: Dispatcher) -> Response:
-    """A new attachment, of the one thing that is given."""
+    """Create an attachment, of the one thing that is given."""
     upload: Upload = request.state.upload
     belongs_to = _belongs_to(upload)
     async with access.transaction() as conn:
@@ -160,7 +160,7 @@ router.routes.extend(_uploads.routes)
 
 @router.get("/{id}", operation_id="getAttachment", response_model=AttachmentItem)
 async def get_attachment(access: Reader, attachment_id: _AttachmentPath) -> Response:
-    """One attachment, without its bytes."""
+    """Return one attachment, without its bytes."""
     async with access.transaction() as conn:
         return ok(_item(await _found(conn, attachment_id)))
 
@@ -174,7 +174,7 @@ async def get_attachment(access: Reader, attachment_id: _AttachmentPath) -> Resp
 async def download_attachment(
     request: Request, access: Reader, attachment_id: _AttachmentPath
 ) -> Response:
-    """The bytes, all or one range of them."""
+    """Download the bytes, all or one range of them."""
     async with access.transaction() as conn:
         attachment = await _found(conn, attachment_id)
     return download(request, access, attachment)
@@ -182,7 +182,7 @@ async def download_attachment(
 
 @router.delete("/{id}", operation_id="deleteAttachment", status_code=204)
 async def delete_attachment(access: Dispatcher, attachment_id: _AttachmentPath) -> Response:
-    """Removes an attachment and its bytes, for ever."""
+    """Delete an attachment and its bytes, for ever."""
     async with access.transaction() as conn:
         access.check_unchanged(_item(await _found(conn, attachment_id)))
         if not await files.delete(conn, attachment_id):
@@ -191,7 +191,7 @@ async def delete_attachment(access: Dispatcher, attachment_id: _AttachmentPath) 
 
 
 def _belongs_to(upload: Upload) -> dict[str, UUID]:
-    """Raises Problem: 422 for a field that there is not, none, or several."""
+    """Raise Problem: 422 for a field that there is not, none, or several."""
     for name in upload.fields:
         if name not in _PREFIXES:
             raise bad_field(f"/{name}", "There is no such field, or it cannot be written.")

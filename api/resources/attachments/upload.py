@@ -1,4 +1,4 @@
-"""How a file is taken in: `multipart/form-data` with one part `file`, and fields beside it.
+"""The upload of a file: `multipart/form-data` with one part `file`, and fields beside it.
 
 The body is bounded while it arrives, and what is longer than a megabyte waits in a temporary file.
 What kind of file it is, its content says: images and PDF by their first bytes, and text by being
@@ -63,7 +63,7 @@ class UploadRoute(TenantRoute):
     """A route that takes a file: it is at `request.state.upload` while the handler runs."""
 
     async def run(self, request: Request, handle: Handle) -> Response:
-        """The answer of the handler; the file is gone afterwards."""
+        """Run the handler, and remove the file afterwards."""
         form = await _form(request)
         try:
             request.state.upload = await _upload(form)
@@ -72,7 +72,7 @@ class UploadRoute(TenantRoute):
             await form.close()
 
     def asked(self, request: Request) -> object:
-        """The file by its hash."""
+        """Return the file by its hash."""
         upload: Upload = request.state.upload
         return [upload.sha256.hex(), upload.file_name, sorted(upload.fields.items())]
 
@@ -95,7 +95,9 @@ async def _form(request: Request) -> FormData:
 
 
 async def _bounded(request: Request, limit_bytes: int) -> AsyncGenerator[bytes, None]:
-    """The body as it arrives. Raises Problem (413) behind its bound, (400) where it breaks off."""
+    """Yield the body as it arrives. Raises Problem (413) behind its bound, (400) where it breaks
+    off.
+    """
     arrived_bytes = 0
     try:
         async for chunk in request.stream():
@@ -111,8 +113,9 @@ async def _bounded(request: Request, limit_bytes: int) -> AsyncGenerator[bytes, 
 
 
 async def _upload(form: FormData) -> Upload:
-    """Raises Problem: 422 for a file that is not there, is empty or of no type that is taken, 413
-    for one that is too large."""
+    """Raise Problem: 422 for a file that is not there, is empty or of no type that is taken, 413
+    for one that is too large.
+    """
     fields = {name: value for name, value in form.multi_items() if isinstance(value, str)}
     file = form.get("file")
     if not isinstance(file, UploadFile):
@@ -138,7 +141,7 @@ def _not_taken() -> Problem:
 
 
 def _plain_name(given: str) -> str:
-    """The last part of a path, without control characters."""
+    """Return the last part of a path, without control characters."""
     name = unicodedata.normalize("NFC", re.split(r"[/\\]", given)[-1])
     name = "".join(each for each in name if unicodedata.category(each)[0] != "C").strip()
     if not name:
@@ -147,7 +150,7 @@ def _plain_name(given: str) -> str:
 
 
 def _look_at(file: UploadFile, name: str) -> tuple[bytes, str | None]:
-    """The hash of a file and its type, None for one that is not taken."""
+    """Return the hash of a file and its type, None for one that is not taken."""
     digest = sha256()
     decoder = codecs.getincrementaldecoder("utf-8")()
     head, is_text = b"", True

@@ -18,7 +18,7 @@ from db.resources.trackers import EVER, Tracker
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What is wanted; `since` None: as far back as a first one can, else from now on."""
+    """The wanted assignment; `since` None: as far back as a first one can, else from now on."""
 
     asset_id: UUID
     since: datetime | None
@@ -27,7 +27,7 @@ class Assignment:
 async def assign(
     conn: Connection, tracker: Tracker, wanted: Assignment, *, revision: int, at: datetime
 ) -> datetime | None:
-    """Puts `tracker` on an asset, off the one it is on.
+    """Put `tracker` on an asset, off the one it is on.
 
     Returns the time of the first stored fix that belonged to no asset and does now, if there is
     any. Raises Problem: 404 for an asset that is not there, 422 for a time to come, 409 for a past
@@ -63,12 +63,14 @@ async def assign(
 
 
 async def unassign(conn: Connection, tracker: Tracker, *, revision: int, at: datetime) -> None:
-    """Takes `tracker` off the asset that it is on, now."""
+    """Take `tracker` off the asset that it is on, now."""
     await _end(conn, tracker, at, revision)
 
 
 async def _beginning(conn: Connection, tracker: Tracker, asset_id: UUID, at: datetime) -> datetime:
-    """Since when a first assignment holds: ever, or since the asset lost its last tracker."""
+    """Return since when a first assignment holds: ever, or since the asset lost its
+    last tracker.
+    """
     if await trackers.was_ever_assigned(conn, tracker.id):
         return at
     return (await trackers.assets_free_since(conn, [asset_id])).get(asset_id, EVER)
@@ -90,7 +92,8 @@ async def _reach_back(
     gained: tuple[datetime, datetime],
     revision: int,
 ) -> datetime | None:
-    """Has the asset judged anew by the time [since, until) that it has gained of the tracker.
+    """Queue the asset to be judged again by the time [since, until) that it has gained of the
+    tracker.
 
     Also where no fix lies in it: the tracker was somewhere already.
     """

@@ -136,7 +136,7 @@ Include = Annotated[
 
 
 class TrackerQuery(SortedQuery):
-    """Which trackers, and what to show of them."""
+    """The filters of trackers, and what to show of them."""
 
     external_id: _ExternalId | None = None
     asset_id: Annotated[fields.AssetId | None, Field(description="that are on it now")] = None
@@ -153,14 +153,14 @@ class TrackerQuery(SortedQuery):
 
 
 class OneTrackerQuery(fields.Query):
-    """What to show of a tracker."""
+    """The parts of a tracker to show."""
 
     include: Include = None
 
 
 @router.get("", operation_id="listTrackers", response_model=ListOf[TrackerItem])
 async def list_trackers(access: Reader, query: Annotated[TrackerQuery, Query()]) -> Response:
-    """Trackers, newest first."""
+    """List trackers, newest first."""
     page = Page(access, query, "trackers", query.order.key_type)
     wanted = TrackerFilter(
         query.external_id, query.asset_id, query.assigned, query.revoked, query.connected
@@ -187,7 +187,7 @@ async def list_trackers(access: Reader, query: Annotated[TrackerQuery, Query()])
 
 @router.post("", operation_id="createTracker", status_code=201, response_model=NewTrackerItem)
 async def create_tracker(access: Dispatcher, body: Annotated[NewTracker, Body()]) -> Response:
-    """A new tracker; the answer has its secret."""
+    """Create a tracker; the answer has its secret."""
     wanted = wanted_assignment(body)
     secret = secrets.token_urlsafe(SECRET_BYTES)
     async with access.transaction() as conn:
@@ -204,7 +204,7 @@ async def create_tracker(access: Dispatcher, body: Annotated[NewTracker, Body()]
 async def get_tracker(
     access: Reader, tracker_id: _TrackerPath, query: Annotated[OneTrackerQuery, Query()]
 ) -> Response:
-    """One tracker."""
+    """Return one tracker."""
     async with access.transaction() as conn:
         tracker = await _found(conn, tracker_id)
         more = await _included(conn, query.include, [tracker_id])
@@ -215,7 +215,7 @@ async def get_tracker(
 async def update_tracker(
     access: Dispatcher, tracker_id: _TrackerPath, body: Annotated[TrackerChange, Body()]
 ) -> Response:
-    """Changes the fields that are given, and puts the tracker on another asset or on none."""
+    """Change the fields that are given, and put the tracker on another asset or on none."""
     wanted = wanted_assignment(body)
     own_fields = body.given().keys() & {"name", "external_id", "receipts"}
     async with access.transaction() as conn:
@@ -236,7 +236,7 @@ async def update_tracker(
 
 @router.post("/{id}/rotate", operation_id="rotateTracker", response_model=NewTrackerItem)
 async def rotate_tracker(access: Dispatcher, tracker_id: _TrackerPath) -> Response:
-    """Another secret; the one before is good for nothing, on open connections too."""
+    """Rotate the secret; the one before is good for nothing, on open connections too."""
     secret = secrets.token_urlsafe(SECRET_BYTES)
     async with access.transaction() as conn:
         revision, at = await bump(conn)
@@ -252,7 +252,7 @@ async def rotate_tracker(access: Dispatcher, tracker_id: _TrackerPath) -> Respon
 
 @router.post("/{id}/revoke", operation_id="revokeTracker", response_model=TrackerItem)
 async def revoke_tracker(access: Dispatcher, tracker_id: _TrackerPath) -> Response:
-    """Nothing of the tracker is taken any more, for good; its history stays."""
+    """Revoke a tracker: no more of its messages are stored; its history stays."""
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         tracker = await _found(conn, tracker_id)
@@ -266,7 +266,7 @@ async def revoke_tracker(access: Dispatcher, tracker_id: _TrackerPath) -> Respon
 async def _included(
     conn: Connection, include: str | None, tracker_ids: list[UUID]
 ) -> dict[UUID, dict[str, Any]]:
-    """By tracker, the fields that `include` asks for: one look-up for all of them."""
+    """Return, by tracker, the fields that `include` asks for: one look-up for all of them."""
     asked = set((include or "").split(","))
     more: dict[UUID, dict[str, Any]] = {tracker_id: {} for tracker_id in tracker_ids}
     if "last_seen_at" in asked:
@@ -281,7 +281,7 @@ async def _included(
 
 
 def wanted_assignment(body: NewTracker | TrackerChange) -> Assignment | None:
-    """What the body says of an asset. Raises Problem (422)."""
+    """Return what the body says of an asset. Raises Problem (422)."""
     if body.asset_id is not None:
         return Assignment(body.asset_id, body.assigned_from)
     if body.assigned_from is not None:
@@ -290,7 +290,7 @@ def wanted_assignment(body: NewTracker | TrackerChange) -> Assignment | None:
 
 
 def new_tracker(body: NewTracker, at: datetime) -> Tracker:
-    """Its row, on no asset yet."""
+    """Return its row, on no asset yet."""
     return Tracker(
         id=new_id(),
         name=body.name,
@@ -324,7 +324,7 @@ def connection_fields(state: ConnectionState | None) -> dict[str, Any]:
 
 
 def tracker_item(tracker: Tracker) -> dict[str, Any]:
-    """A TrackerItem."""
+    """Return a TrackerItem."""
     return {
         "id": id_text("trk", tracker.id),
         "name": tracker.name,

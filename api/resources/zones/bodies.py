@@ -74,7 +74,7 @@ _PunchTolerance = Annotated[
 
 
 class _Version(RuleFields):
-    """What every version says."""
+    """The fields of every version."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
@@ -148,7 +148,7 @@ class ZoneChange(fields.Body, RuleFields):
 
 
 def new_zone(body: NewZone, at: datetime, box: Sequence[float]) -> Zone:
-    """Its first version."""
+    """Return its first version."""
     return Zone(
         id=new_id(),
         external_id=body.external_id,
@@ -171,7 +171,9 @@ def new_zone(body: NewZone, at: datetime, box: Sequence[float]) -> Zone:
 
 
 def changed_zone(zone: Zone, body: ZoneChange) -> Zone:
-    """With what was sent. Radius and width go with the point or line that they belong to."""
+    """Return the zone with what was sent. Radius and width go with the point or line that they
+    belong to.
+    """
     sent = body.given()
     changes = {name: value for name, value in sent.items() if name not in RuleFields.model_fields}
     if "geometry" in sent:
@@ -191,13 +193,13 @@ def _alerts(given: list[Alert] | None) -> list[str] | None:
 
 
 def _geometry_text(geometry: dict[str, Any]) -> str:
-    """As it was given, without foreign members."""
+    """Return the geometry as it was given, without foreign members."""
     members = {name: geometry[name] for name in ("type", "coordinates") if name in geometry}
     return msgspec.json.encode(members).decode()
 
 
 def zone_item(zone: Zone) -> dict[str, Any]:
-    """A ZoneItem."""
+    """Return a ZoneItem."""
     return {
         "id": id_text("zon", zone.id),
         "external_id": zone.external_id,
@@ -208,15 +210,16 @@ def zone_item(zone: Zone) -> dict[str, Any]:
 
 
 def zone_feature(item: Mapping[str, Any]) -> dict[str, Any]:
-    """A ZoneItem as a GeoJSON feature: a circle is a Point with `radius_m`, a corridor a LineString
-    with `width_m`, as in zone files."""
+    """Return a ZoneItem as a GeoJSON feature: a circle is a Point with `radius_m`, a corridor a
+    LineString with `width_m`, as in zone files.
+    """
     rest = {name: value for name, value in item.items() if name not in ("id", "geometry")}
     geometry = item["geometry"]
     return {"type": "Feature", "id": item["id"], "geometry": geometry, "properties": rest}
 
 
 def version_item(version: ZoneVersion) -> dict[str, Any]:
-    """A VersionItem."""
+    """Return a VersionItem."""
     return {**_version(version), "valid_to": optional_time_text(version.valid_to)}
 
 

@@ -50,7 +50,9 @@ _CLEARLY = 5  # times the quota: boxes of more are held to be a crowd where shap
 
 
 class NewShape(NamedTuple):
-    """What a zone would be. place: of the zone in the body, as a pointer."""
+    """The shape of a new zone. place: of the zone in the body, as a pointer. place: of the zone in
+    the body, as a pointer.
+    """
 
     geometry: dict[str, Any]
     radius_m: float | None
@@ -67,21 +69,21 @@ class Seen(NamedTuple):
     room: int
 
     async def check(self, conn: Connection) -> None:
-        """Raises Problem (409) where there are more by now. `conn` holds the revision."""
+        """Raise Problem (409) where there are more by now. `conn` holds the revision."""
         if await zones.boxes_since(conn, self.over, self.revision) > self.room:
             detail = "Zones were drawn in the same place meanwhile: try again."
             raise conflict("changed_meanwhile", detail)
 
 
 def box_of(measured: Measures) -> Box:
-    """The box that is stored."""
+    """Return the box that is stored."""
     return unrolled(*measured.bbox)
 
 
 async def check_crowds(
     access: Access, new: Sequence[NewShape], *, instead_of: UUID | None = None
 ) -> Seen:
-    """Raises Problem (403) with a place where more zones would lie than may.
+    """Raise Problem (403) with a place where more zones would lie than may.
 
     instead_of: the zone that is changed.
     """
@@ -106,7 +108,7 @@ async def check_crowds(
 
 
 def _meeting(boxes: NDArray[np.float64], box: Box, itself: int) -> NDArray[np.intp]:
-    """The numbers of the other boxes that meet a box."""
+    """Return the numbers of the other boxes that meet a box."""
     west, south, east, north = boxes.T
     beside = np.zeros(len(boxes), bool)
     for turn in (-360.0, 0.0, 360.0):
@@ -128,7 +130,7 @@ class _Candidate(NamedTuple):
 
 
 class _Search:
-    """Looks for a place that too many zones would cover, with a bound to all of it together."""
+    """A search for a place that too many zones would cover, with a bound to all of it together."""
 
     def __init__(
         self,
@@ -137,7 +139,7 @@ class _Search:
         ids: Sequence[UUID],
         boxes: NDArray[np.float64],
     ) -> None:
-        """boxes: of the stored zones, `ids`, and then of the new ones."""
+        """Prepare a search. boxes: of the stored zones, `ids`, and then of the new ones."""
         self._access = access
         self._new = new
         self._ids = ids
@@ -147,8 +149,10 @@ class _Search:
         self._seconds_left = _SECONDS
 
     async def refuse_crowds(self, numbers: Sequence[int], meeting: int) -> None:
-        """Tries new zones, of whose boxes pairs with others are so many `meeting`, the one that
-        lies deepest in boxes first. Raises Problem (403)."""
+        """Try new zones, the zone that lies deepest in boxes first. Raises Problem (403).
+
+        meeting: the number of pairs of their boxes with others.
+        """
         looked_at = max(_LEAST_PLACES, min(MOST_PLACES, _MOST_PAIRS // meeting))
         candidates: list[_Candidate] = []
         for number in numbers:
@@ -166,7 +170,7 @@ class _Search:
         return _meeting(self._boxes, self._new[number].box, len(self._ids) + number)
 
     async def _refuse_crowd(self, candidate: _Candidate) -> bool:
-        """Whether it is certain that no likely place has a crowd. Raises Problem (403)."""
+        """Return whether it is certain that no likely place has a crowd. Raises Problem (403)."""
         if self._is_used_up():
             return False
         one, places = self._new[candidate.number], candidate.likely.places
@@ -197,7 +201,9 @@ class _Search:
         return self._shapes_left <= 0 or self._seconds_left <= 0
 
     async def _read(self, page: Sequence[int]) -> dict[int, StoredShape]:
-        """Some shapes of the zones with these numbers; none where no zone is there any more."""
+        """Return some shapes of the zones with these numbers; none where no zone is
+        there any more.
+        """
         first_new = len(self._ids)
         beside = [number for number in page if number >= first_new]
         if beside:
@@ -224,7 +230,7 @@ def _likely(one: NewShape, boxes: NDArray[np.float64], most: int, looked_at: int
 def _counted(
     places: NDArray[np.float64], shapes: Sequence[StoredShape]
 ) -> tuple[NDArray[np.int64], float]:
-    """How many of the shapes cover the places, and how many seconds that took."""
+    """Count the shapes that cover the places, and return how many seconds that took."""
     begun = time.thread_time()
     counts = cover_counts(places, read_stored(shapes)) if shapes else np.zeros(len(places), int)
     return counts, time.thread_time() - begun

@@ -45,10 +45,10 @@ class Tolerances(BaseModel):
         description="a fix of a worse accuracy must lie deep inside or far outside; default 30",
     )
     enter_confirm_fixes: _Fixes | None = Field(
-        default=None, examples=[1], description="so many fixes in a row enter; default 1"
+        default=None, examples=[1], description="how many fixes in a row make an enter; default 1"
     )
     exit_confirm_fixes: _Fixes | None = Field(
-        default=None, examples=[2], description="so many fixes in a row leave; default 2"
+        default=None, examples=[2], description="how many fixes in a row make an exit; default 2"
     )
     enter_confirm_seconds: _Seconds | None = Field(
         default=None,
@@ -73,7 +73,7 @@ class Tolerances(BaseModel):
 
 
 class RuleFields(Tolerances):
-    """Of each: null is the organization's setting, else the default."""
+    """The rules of a zone. Of each: null is the organization's setting, else the default."""
 
     dwell_seconds: _SomeSeconds | None = Field(
         default=None, description="a stay of so long is a dwell; default: no dwell is told"

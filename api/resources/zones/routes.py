@@ -46,7 +46,7 @@ _ZonePath = Annotated[fields.ZoneId, Path(alias="id")]
 
 
 class ZoneQuery(SortedByNameQuery):
-    """Which zones."""
+    """The filters of zones."""
 
     kind: Kind | None = None
     external_id: fields.ExternalId | None = None
@@ -63,7 +63,7 @@ class ZoneQuery(SortedByNameQuery):
 async def list_zones(
     request: Request, access: Reader, query: Annotated[ZoneQuery, Query()]
 ) -> Response:
-    """Zones, newest first."""
+    """List zones, newest first."""
     page = Page(access, query, "zones", query.order.key_type)
     wanted = ZoneFilter(query.kind, query.external_id, query.q, query.deleted)
     async with access.transaction() as conn:
@@ -82,7 +82,7 @@ async def list_zones(
 
 @router.post("", operation_id="createZone", status_code=201, response_model=ZoneItem)
 async def create_zone(access: Dispatcher, body: Annotated[NewZone, Body()]) -> Response:
-    """A new zone. It judges what arrives from now on, wherever its valid_from lies."""
+    """Create a zone. It judges what arrives from now on, wherever its valid_from lies."""
     check_schedule(body.schedule)
     measures = (body.geometry, body.radius_m, body.width_m)
     box = box_of(await check_shape(access, *measures))
@@ -105,7 +105,7 @@ async def create_zone(access: Dispatcher, body: Annotated[NewZone, Body()]) -> R
     responses=documented("Feature"),
 )
 async def get_zone(request: Request, access: Reader, zone_id: _ZonePath) -> Response:
-    """One zone."""
+    """Return one zone."""
     async with access.transaction() as conn:
         zone = await _found(conn, zone_id)
     return shown(request, zone_item(zone), zone_feature)
@@ -115,7 +115,7 @@ async def get_zone(request: Request, access: Reader, zone_id: _ZonePath) -> Resp
 async def update_zone(
     access: Dispatcher, zone_id: _ZonePath, body: Annotated[ZoneChange, Body()]
 ) -> Response:
-    """Changes the fields that are given."""
+    """Change the fields that are given."""
     check_schedule(body.schedule)
     async with access.transaction() as conn:
         old = await _found(conn, zone_id)
@@ -136,7 +136,7 @@ async def update_zone(
 
 @router.delete("/{id}", operation_id="deleteZone", status_code=204)
 async def delete_zone(access: Dispatcher, zone_id: _ZonePath) -> Response:
-    """Ends a zone. Its versions, visits and events stay."""
+    """Delete a zone. Its versions, visits and events stay. Its versions, visits and events stay."""
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         access.check_unchanged(zone_item(await _found(conn, zone_id)))
@@ -146,7 +146,7 @@ async def delete_zone(access: Dispatcher, zone_id: _ZonePath) -> Response:
 
 @router.post("/{id}/restore", operation_id="restoreZone", response_model=ZoneItem)
 async def restore_zone(access: Dispatcher, zone_id: _ZonePath) -> Response:
-    """A deleted zone is there again, as it was last, from now on: in a version of its own."""
+    """Restore a deleted zone from now on, in a version of its own that is as the last one was."""
     async with access.transaction() as conn:
         zone = await zones.find(conn, zone_id, deleted=True)
     seen = None
@@ -174,7 +174,7 @@ async def restore_zone(access: Dispatcher, zone_id: _ZonePath) -> Response:
 async def list_zone_versions(
     access: Reader, zone_id: _ZonePath, query: Annotated[ListQuery, Query()]
 ) -> Response:
-    """All versions of a zone, newest first; a deleted zone's too."""
+    """List all versions of a zone, newest first; also of a deleted zone."""
     page = Page(access, query, f"zones/{zone_id}/versions", VersionKey)
     async with access.transaction() as conn:
         if not await zones.existed(conn, zone_id):
@@ -198,7 +198,7 @@ def _shape(zone: Zone) -> tuple[str, float | None, float | None]:
 
 
 async def _write_change(access: Access, old: Zone, new: Zone, seen: Seen | None) -> Zone:
-    """Writes `new` over `old`, unless another did so since `old` was read."""
+    """Write `new` over `old`, unless another did so since `old` was read."""
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         if seen is not None:

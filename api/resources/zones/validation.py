@@ -1,4 +1,4 @@
-"""What the making of a zone would say, without making it: for drawing tools and imports.
+"""A trial of creating a zone, without creating it: for drawing tools and imports.
 
 The answer is 200 whether the zone is good or not. A body that is no zone at all, with unknown
 fields or of wrong types, is the same 422 as there.
@@ -84,7 +84,7 @@ async def check_shape(
 
 @router.post("", operation_id="validateZone", response_model=ZoneVerdict)
 async def validate_zone(access: Dispatcher, body: Annotated[NewZone, Body()]) -> Response:
-    """What createZone would say; nothing is made."""
+    """Check a body as createZone does; nothing is made."""
     faults: list[Fault] = []
     more: dict[str, Any] = {}
     measured: Measures | None = None
@@ -106,7 +106,7 @@ async def validate_zone(access: Dispatcher, body: Annotated[NewZone, Body()]) ->
 
 
 async def _faults_of_the_stored(access: Access, body: NewZone) -> list[Fault]:
-    """Where the zone does not fit what the organization has."""
+    """Return where the zone does not fit what the organization has."""
     found: list[Fault] = []
     async with access.transaction() as conn:
         try:

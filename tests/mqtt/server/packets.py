@@ -63,7 +63,7 @@ def publish(
     qos: int | None = None,
     flags: int = 0,
 ) -> bytes:
-    """QoS 1 if it has a packet id. flags: DUP and RETAIN."""
+    """Encode a PUBLISH with QoS 1 if it has a packet id. flags: DUP and RETAIN."""
     qos = (0 if packet_id is None else 1) if qos is None else qos
     id_bytes = b"" if packet_id is None else packet_id.to_bytes(2, "big")
     head = 0x30 | qos << 1 | flags
@@ -104,7 +104,7 @@ def signed_in(
     session_present: bool = False,
     wants_receipts: bool = False,
 ) -> ServerConnection:
-    """A connection after its CONNACK, which is taken."""
+    """Return a connection after its CONNACK, which is taken."""
     connection = ServerConnection(options or ServerOptions(), 0.0)
     (event,) = connection.receive(connect_packet or connect(version), 0.0)
     assert isinstance(event, Connect)

@@ -1,4 +1,4 @@
-"""Prints docs/mqtt-states.md from the tables of the server's side of MQTT.
+"""The page docs/mqtt-states.md, printed from the tables of the server's side of MQTT.
 
 .venv/bin/python -m tests.mqtt.server.states_page > docs/mqtt-states.md
 """

@@ -33,7 +33,7 @@ Seen = tuple[list[Event], bytes, int | None]
 
 
 def dialogue(version: int) -> dict[str, bytes]:
-    """One packet of every kind that a device sends, in an order that makes sense."""
+    """Return one packet of every kind that a device sends, in an order that makes sense."""
     rest = properties(version, b"\x18\0\0\0\1") + string("w") + string("gone")
     rest += string("user") + string("secret")
     props = b"\x21\0\x10\x27\0\0\x10\0\x17\1" if version == 5 else b""
@@ -58,7 +58,9 @@ def dialogue(version: int) -> dict[str, bytes]:
 
 
 def seen(pieces: list[bytes], *, bound: int | None = None, settle: bool = False) -> Seen:
-    """Feed a connection that signs everybody in at once, and settles everything at once or not."""
+    """Sign everybody in at once on a connection that is fed, and settle everything at
+    once or not.
+    """
     connection = ServerConnection(SMALL, 0.0)
     events: list[Event] = []
     output = b""

@@ -15,7 +15,7 @@ codec_may_panic = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExc
 
 
 def codec_reads(data: bytes) -> mqtt5.Packet | None:
-    """The packet; None if the codec does not take it."""
+    """Return the packet; None if the codec does not take it."""
     try:
         read, size = mqtt5.read(memoryview(data))
     except (ValueError, IndexError):
@@ -38,7 +38,7 @@ def machine_reads(data: bytes) -> Publish | Ended:
 
 
 def codec_is_lax(data: bytes, read: mqtt5.PublishPacket) -> bool:
-    """Whether the specification, or a bound of ours, forbids what the codec took."""
+    """Return whether the specification, or a bound of ours, forbids what the codec took."""
     has_id = read.packet_id is not None
     properties_begin = 2 + (data[1] > 127) + 2 + len(read.topic.encode()) + 2 * has_id
     properties_bytes = len(data) - properties_begin - 1 - len(read.payload)

@@ -32,7 +32,7 @@ def said(data: bytes, options: ServerOptions | None = None) -> Connect:
 
 
 def refused(data: bytes) -> tuple[int, bytes]:
-    """The reason code, and the answer."""
+    """Return the reason code, and the answer."""
     connection = ServerConnection(ServerOptions(), 0.0)
     with pytest.raises(Ended) as ended:
         connection.receive(data, 0.0)

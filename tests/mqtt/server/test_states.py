@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def a_packet(kind: Packet, version: int) -> bytes:
-    """A packet that is right in itself, if a client may send its kind."""
+    """Return a packet that is right in itself, if a client may send its kind."""
     sent_by_clients = {
         Packet.CONNECT: connect(version),
         Packet.PUBLISH: publish(version, 1),
