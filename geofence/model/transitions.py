@@ -125,6 +125,12 @@ class Inferred(IntEnum):
         return None if self is Inferred.NONE else self.name.lower()
 
 
+# The words by number, for many transitions at a time.
+TRANSITION_WORDS: tuple[Word, ...] = tuple(one.word for one in Transition)
+CAUSE_WORDS = tuple(one.word for one in Cause)
+INFERRED_WORDS = tuple(one.word for one in Inferred)
+
+
 TRANSITION_DTYPE = np.dtype(
     [
         ("row", "<i8"),  # the fix that made it known, by its number in the batch; -1: none did

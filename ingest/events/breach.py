@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 
 from geofence.event_data import Alert, Overspeed
-from geofence.model.transitions import Cause, Inferred
+from geofence.model.transitions import CAUSE_WORDS, INFERRED_WORDS, Cause
 from ingest.events.transition_rows import Step
 from ingest.registry.registry import Registry, ZoneFacts
 from telemetry.ids import format_id
@@ -45,9 +45,9 @@ def data(
         speed_mps=step.speed_mps,
         distance_m=step.distance_m,
         initial=step.cause == Cause.INITIAL,
-        inferred=Inferred(step.inferred).word,
+        inferred=INFERRED_WORDS[step.inferred],
         late=late,
-        cause=Cause(step.cause).word,
+        cause=CAUSE_WORDS[step.cause],
         dwell_s=(step.time_us - step.entered_us) / 1_000_000 if in_visit else None,
     )
     return msgspec.json.encode(alert).decode()

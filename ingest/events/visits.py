@@ -12,7 +12,14 @@ from db.history.events import Event
 from db.history.visits import Departure, Dwelling, Overspeed, Visit
 from geofence.late.amendments import AnnouncedState, Telling
 from geofence.model.policy import BREACH, event_type, schedule_start_breach
-from geofence.model.transitions import SILENT, Cause, Inferred, Transition, rank_in_instant
+from geofence.model.transitions import (
+    CAUSE_WORDS,
+    INFERRED_WORDS,
+    SILENT,
+    TRANSITION_WORDS,
+    Transition,
+    rank_in_instant,
+)
 from geofence.model.visit_ids import event_id, schedule_start_event_id
 from ingest.events.amendment import amendment_event
 from ingest.events.breach import data, overspeed_data
@@ -64,7 +71,7 @@ def tell(
 def _event(
     step: Step, visit: UUID, before: AnnouncedState | None, detected_at: str, registry: Registry
 ) -> Event | None:
-    telling = Telling(Transition(step.transition).word)
+    telling = Telling(TRANSITION_WORDS[step.transition])
     instead = telling if before is None else before.instead_of(telling)
     if instead is telling:
         return visit_event(step, visit, detected_at, registry, late=False)
@@ -108,7 +115,7 @@ def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amen
         else:
             outcome.visits[visit] = opened._replace(**_of_visit(overspeed), overspeed_told=True)
     else:
-        how = (at, step.lat, step.lon, Cause(step.cause).word, Inferred(step.inferred).word)
+        how = (at, step.lat, step.lon, CAUSE_WORDS[step.cause], INFERRED_WORDS[step.inferred])
         fix = (registry.trackers[step.tracker], to_datetime(step.fix_us), step.fix_seq)
         is_told = step.cause not in SILENT
         departure = Departure(org_id, visit, *how, *fix, told=is_told, amends=amends)
@@ -144,8 +151,8 @@ def opened_visit(step: Step, visit: UUID, registry: Registry) -> Visit:
         entered_at=to_datetime(step.time_us),
         entry_lat=step.lat,
         entry_lon=step.lon,
-        entry_cause=Cause(step.cause).word,
-        entry_inferred=Inferred(step.inferred).word,
+        entry_cause=CAUSE_WORDS[step.cause],
+        entry_inferred=INFERRED_WORDS[step.inferred],
         opening_again=step.opening_again,
     )
 
@@ -155,8 +162,8 @@ def visit_event(
 ) -> Event | None:
     """Return the event of a transition of a visit, if it has one."""
     facts = registry.zone_facts(step.zone, step.version)
-    word = Transition(step.transition).word
-    cause, inferred = Cause(step.cause).word, Inferred(step.inferred).word
+    word = TRANSITION_WORDS[step.transition]
+    cause, inferred = CAUSE_WORDS[step.cause], INFERRED_WORDS[step.inferred]
     kind = event_type(facts.policy, word, cause, inferred, step.time_us, left_before=step.returning)
     if kind is None:
         return None

@@ -37,7 +37,9 @@ def trackers_of(rows: NDArray[np.void], senders: NDArray[np.int32]) -> NDArray[n
 
     No format names other devices than the sender yet, so all others are unknown.
     """
-    return np.where(rows["device"] == SENDER, senders[rows["message"]], np.int32(UNKNOWN))
+    trackers = senders[rows["message"]]
+    trackers[rows["device"] != SENDER] = UNKNOWN
+    return trackers
 
 
 def refused_senders(

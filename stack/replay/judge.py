@@ -12,7 +12,14 @@ from geofence.judging.evaluator import NO_TIMERS_US, Evaluation, evaluate
 from geofence.judging.state import State
 from geofence.model.policy import BREACH, DWELL, OVERSPEED, Policy, event_type
 from geofence.model.rules import Gates
-from geofence.model.transitions import Cause, Inferred, Transition
+from geofence.model.transitions import (
+    CAUSE_WORDS,
+    INFERRED_WORDS,
+    TRANSITION_WORDS,
+    Cause,
+    Inferred,
+    Transition,
+)
 from geofence.zones.index import ZoneIndex
 from geofence.zones.versions import FILTER_DTYPE, MAX_TIME_US, MIN_TIME_US
 from stack.replay.output_formats import TransitionRows
@@ -67,9 +74,9 @@ class EventTypes:
             return BREACH
         found = event_type(
             self._policies[policy],
-            Transition(transition).word,
-            Cause(cause).word,
-            Inferred(inferred).word,
+            TRANSITION_WORDS[transition],
+            CAUSE_WORDS[cause],
+            INFERRED_WORDS[inferred],
             minute * _MINUTE_US,
             left_before=returning,
         )
@@ -190,7 +197,7 @@ class Judge:
 
     def written(self, found: NDArray[np.void]) -> TransitionRows:
         """Return TRANSITION_DTYPE as they are written out, and count them."""
-        names = [Transition(number).word for number in found["transition"].tolist()]
+        names = [TRANSITION_WORDS[number] for number in found["transition"].tolist()]
         events = self._events.of(found)
         self._tally.transitions.update(names)
         self._tally.events.update(filter(None, events))
@@ -202,8 +209,8 @@ class Judge:
             transition=names,
             lat=_tidied(found, "lat"),
             lon=_tidied(found, "lon"),
-            cause=[Cause(number).word for number in found["cause"].tolist()],
-            inferred=[Inferred(number).word or "" for number in found["inferred"].tolist()],
+            cause=[CAUSE_WORDS[number] for number in found["cause"].tolist()],
+            inferred=[INFERRED_WORDS[number] or "" for number in found["inferred"].tolist()],
             dwell_s=np.where(self._has_been_in(found), dwell_s, np.nan),
             event=events,
         )
