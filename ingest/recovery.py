@@ -104,7 +104,7 @@ class _Stopwatch:
 async def _used_names(
     conn: Connection, saved_by_asset: Mapping[int, SavedState], registry: Registry
 ) -> dict[int, set[VisitKey]]:
-    """Return the names of visits that fixes have used which may open visits when another fix comes."""
+    """Return names of visits, used by fixes that may open visits when another fix comes."""
     first_fixes = [
         restore.FirstFix(registry.assets[asset], UUID(bytes=at.tracker), at.time_us, at.seq)
         for asset, saved in saved_by_asset.items()

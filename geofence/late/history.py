@@ -600,7 +600,7 @@ def _place(rows: NDArray[np.void], fix: np.void) -> int:
 
 
 def _at_once(schedule_starts: NDArray[np.void]) -> NDArray[np.void]:
-    """Return the starts as those of one instant of judgement: a late fix, or none, made them known."""
+    """Return the starts as of one instant of judgement: a late fix, or none, made them known."""
     schedule_starts["row"] = schedule_starts["step"] = 0
     return schedule_starts
 

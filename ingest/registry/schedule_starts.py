@@ -48,7 +48,7 @@ class ScheduleStarts:
             self._forget()
 
     def between(self, after_us: int, until_us: int) -> NDArray[np.void]:
-        """Return SCHEDULE_START_DTYPE, those in (after_us, until_us], by organization, then time."""
+        """Return SCHEDULE_START_DTYPE, in (after_us, until_us], by organization, then time."""
         after_us = max(after_us, until_us - _LOOK_BACK_US)
         if not self._hours or after_us >= until_us:
             return np.empty(0, SCHEDULE_START_DTYPE)

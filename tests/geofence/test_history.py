@@ -435,7 +435,7 @@ def days(draw, most: int = 30) -> np.ndarray:
 
 @st.composite
 def roads(draw, most: int = 30) -> tuple[ZoneIndex, np.ndarray]:
-    """Return narrow zones along a road, and a day of passing through them, over coarse fixes too."""
+    """Return narrow zones along a road, and a day of passing through them, also by coarse fixes."""
     west = draw(st.sets(st.integers(0, 60), min_size=3, max_size=20))
     versions = [
         ZoneVersion(zone, 1, 0, square(one / 20 + 0.01, one / 20 + 0.02), rules=PASSING)

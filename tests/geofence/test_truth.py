@@ -92,6 +92,7 @@ def test_every_truth_in_the_folder_is_compared():
     assert {path.name for path in DATA.glob("truth_*.csv.gz")} == named
 
 
+@pytest.mark.long
 def test_the_town_is_what_its_program_writes():
     for name, text in town.files().items():
         assert gzip.decompress((CASES / name).read_bytes()).decode() == text, name

@@ -50,7 +50,7 @@ def fixes() -> list[Fix]:
 
 
 def odd_fixes() -> Iterator[Fix]:
-    """Return exactly on edges and corners, twice, at two places at once, out of order, and at 0,0."""
+    """Return fixes on edges and corners, twice, at two places at once, out of order, and at 0,0."""
     (west, south), (east, _), (_, north) = district(0, 0)[:3]
     (outside, middle), inside = (west - 0.001, south + 0.0005), (west + 0.0005, south + 0.0005)
     way = [(outside, middle), (west, middle), (outside, middle), (west, south), (outside, middle)]
@@ -164,7 +164,7 @@ def transitions(trace: Sequence[Fix], shapes: dict[str, list[Rings]]) -> Iterato
 
 
 def shares(a: Point, b: Point, start: Point, end: Point) -> Iterator[Fraction]:
-    """Return where on the way from a to b the edge from start to end is met, as shares of the way."""
+    """Return where the way from a to b meets the edge from start to end, as shares of the way."""
     sides = turn(a, b, start), turn(a, b, end)
     if sides == (0, 0):
         axis = 0 if a[0] != b[0] else 1
@@ -180,7 +180,7 @@ def shares(a: Point, b: Point, start: Point, end: Point) -> Iterator[Fraction]:
 
 
 def inside_share(zone: Sequence[Rings], a: Point, b: Point) -> Fraction | None:
-    """Return which share of the way from a to b lies in a zone; None where the way meets no edge."""
+    """Return the share of the way from a to b that lies in a zone; None if it meets no edge."""
     edges = [edge for rings in zone for ring in rings for edge in pairwise(ring)]
     met = sorted({share for edge in edges for share in shares(a, b, *edge)})
     if not met:

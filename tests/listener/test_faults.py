@@ -6,7 +6,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -103,27 +103,21 @@ def second(role: RoleProcess, **settings: str) -> RoleProcess:
     return RoleProcess(role.module, http, log, own)
 
 
-@pytest.fixture(scope="module")
-def system(database: DatabaseUnderTest) -> Iterator[System]:
-    """Both processes; a test that breaks one leaves it running."""
-    with running(database) as running_system:
-        yield running_system
-
-
-async def test_a_listener_that_is_killed_costs_nothing(system: System, tenant: Tenant) -> None:
-    async with sending(tenant, system.port) as fleet:
-        for _ in range(3):
-            await asyncio.to_thread(system.listener.kill)
-            await asyncio.to_thread(system.listener.start)
-            await fleet.progress()
-    await nothing_is_left(system.listener)
+async def test_a_listener_that_is_killed_costs_nothing(tenant: Tenant) -> None:
+    with running(tenant.database) as system:
+        async with sending(tenant, system.port) as fleet:
+            for _ in range(3):
+                await asyncio.to_thread(system.listener.kill)
+                await asyncio.to_thread(system.listener.start)
+                await fleet.progress()
+        await nothing_is_left(system.listener)
 
 
 async def test_a_listener_that_is_frozen_while_devices_go_to_another_costs_nothing(
-    system: System, tenant: Tenant
+    tenant: Tenant,
 ) -> None:
     port = free_port(ANY_PORT)
-    with ExitStack() as ends:
+    with running(tenant.database) as system, ExitStack() as ends:
         other = second(system.listener, OPSC_LISTEN_PORT=str(port))
         await asyncio.to_thread(other.start)
         ends.callback(other.stop)
@@ -153,10 +147,7 @@ async def linked_by_proxy(tenant: Tenant) -> AsyncIterator[tuple[System, Proxy]]
             await asyncio.to_thread(system.__exit__, None, None, None)
 
 
-async def test_a_link_that_is_cut_stalled_or_slow_costs_nothing(
-    postgres: PostgresUnderTest,
-) -> None:
-    tenant = await Tenant.create(postgres.migrated_database())
+async def test_a_link_that_is_cut_stalled_or_slow_costs_nothing(tenant: Tenant) -> None:
     async with linked_by_proxy(tenant) as (system, proxy):
         async with sending(tenant, system.port) as fleet:
             for _ in range(3):
@@ -177,20 +168,21 @@ async def test_a_link_that_is_cut_stalled_or_slow_costs_nothing(
         await nothing_is_left(system.listener)
 
 
-async def test_an_ingest_that_is_killed_costs_nothing(system: System, tenant: Tenant) -> None:
-    async with sending(tenant, system.port) as fleet:
-        for _ in range(2):
-            await asyncio.to_thread(system.ingest.kill)
-            await asyncio.to_thread(system.ingest.start)
-            await fleet.progress()
-        assert {one.connects for one in fleet.devices} == {1}
-    await nothing_is_left(system.listener)
+async def test_an_ingest_that_is_killed_costs_nothing(tenant: Tenant) -> None:
+    with running(tenant.database) as system:
+        async with sending(tenant, system.port) as fleet:
+            for _ in range(2):
+                await asyncio.to_thread(system.ingest.kill)
+                await asyncio.to_thread(system.ingest.start)
+                await fleet.progress()
+            assert {one.connects for one in fleet.devices} == {1}
+        await nothing_is_left(system.listener)
 
 
 async def test_an_ingest_that_is_frozen_while_another_takes_over_costs_nothing(
-    system: System, tenant: Tenant
+    tenant: Tenant,
 ) -> None:
-    with ExitStack() as ends:
+    with running(tenant.database) as system, ExitStack() as ends:
         link = system.ingest.settings["OPSC_INGEST_LINK"].replace("ingest.sock", "standby.sock")
         standby = second(system.ingest, OPSC_INGEST_LINK=link)
         async with sending(tenant, system.port) as fleet:
@@ -223,30 +215,32 @@ async def test_a_database_that_is_killed_and_away_for_a_while_costs_nothing(
 
 
 async def test_sessions_of_the_database_that_are_terminated_cost_nothing(
-    system: System, tenant: Tenant, database: DatabaseUnderTest
+    tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
-    async with sending(tenant, system.port) as fleet:
-        with psycopg.connect(database.url("admin"), autocommit=True) as conn:
-            for _ in range(15):
-                conn.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE usename LIKE 'opsc%' AND datname = current_database()"
-                )
-                await asyncio.sleep(0.2)
-        await fleet.progress()
-        assert {one.connects for one in fleet.devices} == {1}
-    await nothing_is_left(system.listener)
+    with running(tenant.database) as system:
+        async with sending(tenant, system.port) as fleet:
+            with psycopg.connect(database.url("admin"), autocommit=True) as conn:
+                for _ in range(15):
+                    conn.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE usename LIKE 'opsc%' AND datname = current_database()"
+                    )
+                    await asyncio.sleep(0.2)
+            await fleet.progress()
+            assert {one.connects for one in fleet.devices} == {1}
+        await nothing_is_left(system.listener)
 
 
 @pytest.mark.parametrize("number", range(len(KINDS)))
 async def test_of_a_tracker_that_is_revoked_nothing_more_is_stored(
-    system: System, tenant: Tenant, number: int
+    tenant: Tenant, number: int
 ) -> None:
-    async with sending(tenant, system.port) as fleet:
-        one = fleet.devices[number]
-        await revoke(tenant, one.vehicle.tracker_id)
-        await until(lambda: one.is_refused)
-        stored = fleet.stored(one)
-        await fleet.progress()
-        assert fleet.stored(one) == stored
-    await nothing_is_left(system.listener)
+    with running(tenant.database) as system:
+        async with sending(tenant, system.port) as fleet:
+            one = fleet.devices[number]
+            await revoke(tenant, one.vehicle.tracker_id)
+            await until(lambda: one.is_refused)
+            stored = fleet.stored(one)
+            await fleet.progress()
+            assert fleet.stored(one) == stored
+        await nothing_is_left(system.listener)
