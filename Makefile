@@ -1,6 +1,7 @@
 # make demo    set up what is missing, then the system with moving trackers and live breaches
 # make test    set up what is missing, then the tests, in ten minutes
-# make test-all   the tests, then their long forms; CONTRIBUTING.md lists them
+# make test-long  what takes minutes: fault rows, generated clients; CONTRIBUTING.md lists them
+# make test-all   both, then each property with more examples
 # make check   format, lint, types, import contracts
 # make bench   measurements; writes benchmarks/results/
 # make bench-sweep   by trackers, zones, messages and batches; what a fix costs, how long it takes
@@ -35,7 +36,7 @@ export UV_PYTHON_DOWNLOADS ?= never
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-all check bench bench-sweep bench-engine bench-api clients audit faults fuzz hostile soak fresh install setup tools
+.PHONY: demo test test-long test-all check bench bench-sweep bench-engine bench-api clients audit faults fuzz hostile soak fresh install setup tools
 
 demo: setup
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -43,8 +44,11 @@ demo: setup
 test: tools
 	$(PYTEST) --junitxml var/tests.xml
 
-test-all: test
-	$(PYTEST) -m 'long or hypothesis' --hypothesis-profile long --junitxml var/long.xml
+test-long: tools
+	$(PYTEST) -m long --junitxml var/long.xml
+
+test-all: test test-long
+	$(PYTEST) -m hypothesis --hypothesis-profile long --junitxml var/properties.xml
 
 check: setup
 	$(BIN)/ruff format --check $(CODE)
