@@ -163,7 +163,7 @@ def test_an_exit_that_was_told_and_did_not_hold_is_none_of_the_later_part_of_a_s
         [("split", True), ("enter", True)],
         [("exit", False)],
     ]
-    assert history.told() == {}
+    assert history.announced() == {}
     assert stays(history) == [
         (0, 0, 5 * MINUTE_US),
         (0, 11 * MINUTE_US, 12 * MINUTE_US),

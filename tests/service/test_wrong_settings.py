@@ -182,5 +182,5 @@ def test_all_faults_are_told_at_once(
     lines = capsys.readouterr().err.splitlines()
     # what ingest reads from is looked at once its fields are right
     secret_key = [] if role == "ingest" else ["OPSC_SECRET_KEY"]
-    expected = ["OPSC_DATABASE_URL", *secret_key, "OPSC_LOG_LEVEL"]
+    expected = ["OPSC_LOG_LEVEL", "OPSC_DATABASE_URL", *secret_key]
     assert [line.partition(":")[0] for line in lines] == expected
