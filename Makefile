@@ -1,5 +1,5 @@
 # make demo    set up what is missing, then the system with moving trackers and live breaches
-# make test    set up what is missing, then the tests, in ten minutes
+# make test    set up what is missing, then the tests
 # make test-long  what takes minutes: fault rows, generated clients; CONTRIBUTING.md lists them
 # make test-all   both, then each property with more examples
 # make check   format, lint, types, import contracts
