@@ -15,8 +15,8 @@ from ingest.metrics import IngestMetrics
 from ingest.planning.acceptance import Acceptance
 from ingest.runtime import IngestRuntime
 from ingest.settings import IngestSettings
+from ingest.sources.batching import BatchLimits
 from ingest.sources.link import LinkOptions
-from ingest.sources.mqtt import BatchLimits
 from mqtt import SessionOptions, Subscription
 from mqtt.client.options import PENDING_PUBLISHES_MAX
 from service import logs

@@ -26,7 +26,7 @@ from ingest.planning.rate_limit import Rates
 from ingest.receipts import WaysBack
 from ingest.recovery import recover
 from ingest.registry.registry import Registry
-from ingest.runtime import SHARED_LEFT, IngestRuntime
+from ingest.runtime import SHARED_LEFT_BATCHES, IngestRuntime
 from ingest.sources.link import LinkServer
 from ingest.sources.source import BrokerSource, InboxSource, Source
 from ingest.standby import Standby
@@ -123,7 +123,7 @@ async def _recovered(runtime: IngestRuntime, registry: Registry) -> Memory:
     async with _connection(runtime, _RESTORE_LIMITS) as conn:
         memory = await recover(conn, registry)
     memory.most_transitions = runtime.batch_transitions
-    memory.most_left = SHARED_LEFT * runtime.batch_fixes
+    memory.most_left = SHARED_LEFT_BATCHES * runtime.batch_fixes
     memory.rates = Rates(runtime.acceptance.max_fixes_per_s)
     give_back()
     gc.freeze()

@@ -33,13 +33,13 @@ class Planned(NamedTuple):
     """A batch on its way into the database.
 
     arrived: what was taken from its source; arrivals: with what was left over before it.
-    taken_back: `Memory.taken_back` when it was planned.
+    reverted: `Memory.reverted` when it was planned.
     """
 
     arrived: DecodedBatch
     arrivals: DecodedBatch
     plan: Plan
-    taken_back: int
+    reverted: int
 
 
 class Pipeline:
@@ -61,7 +61,7 @@ class Pipeline:
         self._sources, self._ways_back = sources, ways_back
         self._handover: asyncio.Queue[Planned] = asyncio.Queue(maxsize=1)
         self._memory_is_current = asyncio.Event()  # it holds every plan that was made
-        self._uses_memory = asyncio.Lock()  # to plan, or to take a plan back
+        self._uses_memory = asyncio.Lock()  # to plan, or to revert a plan
 
     async def run(self) -> None:
         """Work until the runtime is stopping, and store what was planned by then."""
@@ -94,16 +94,16 @@ class Pipeline:
     async def _store_batches(self) -> None:
         while True:
             planned = await self._handover.get()
-            if planned.taken_back != self._memory.taken_back:
+            if planned.reverted != self._memory.reverted:
                 planned = await self._plan_anew(self._term.conn, planned.arrived)
             batch = (self._term, planned.arrivals)
-            taken = self._memory_is_current.set
+            on_applied = self._memory_is_current.set
             try:
-                self._settle(await store(*batch, planned.plan, self._sources, taken))
+                self._acknowledge(await store(*batch, planned.plan, self._sources, on_applied))
                 acquit(self._memory, planned.arrivals)
             except DATA_ERRORS as error:
                 async with self._uses_memory:
-                    await store_in_parts(*batch, self._sources, error, self._settle)
+                    await store_in_parts(*batch, self._sources, error, self._acknowledge)
             self._runtime.smaller_by = max(1, self._runtime.smaller_by // 2)
             self._handover.task_done()
 
@@ -120,13 +120,13 @@ class Pipeline:
         plan = make_plan(arrivals, memory, self._term.now_us())
         if isinstance(plan, LookupNeeded):
             return arrived, None
-        return arrived, Planned(arrived, arrivals, plan, memory.taken_back)
+        return arrived, Planned(arrived, arrivals, plan, memory.reverted)
 
     async def _plan_anew(self, conn: Connection, arrived: DecodedBatch) -> Planned:
         """Plan a batch again, with what is left over by now and what has to be looked up."""
         arrivals = self._with_left(arrived)
         plan = await plan_with_lookups(conn, arrivals, self._memory, self._term.now_us)
-        return Planned(arrived, arrivals, plan, self._memory.taken_back)
+        return Planned(arrived, arrivals, plan, self._memory.reverted)
 
     def _with_left(self, arrived: DecodedBatch) -> DecodedBatch:
         """Put what is left over before what has arrived, and cut it to the size of a batch."""
@@ -136,7 +136,7 @@ class Pipeline:
         most_fixes = self._runtime.batch_fixes // self._runtime.smaller_by
         return shared(joined(memory.left, arrived), memory, most_fixes)
 
-    def _settle(self, stored: Stored) -> None:
+    def _acknowledge(self, stored: Stored) -> None:
         """Tell the sources and the trackers, after COMMIT."""
         done, codes = finished(stored.arrivals, stored.plan), results(*stored)
         for source in self._sources:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from ingest.metrics import IngestMetrics
 from ingest.planning.acceptance import Acceptance
 from ingest.planning.memory import Memory
+from ingest.sources.batching import BatchLimits, FixSize
 from ingest.sources.link import LinkOptions
-from ingest.sources.mqtt import BatchLimits, FixSize
 from mqtt import BrokerAddress, Session, SessionOptions
 
 STANDS_BY = "standing by: another process is the leader"  # and we may follow it at once
-MOST_LEFT = 4  # batches of fixes that may be left over before no more are taken
-SHARED_LEFT = 3  # of these organizations have shares: the batch that exceeds them still has room
+MOST_LEFT_BATCHES = 4  # batches of fixes that may be left over before no more are taken
+SHARED_LEFT_BATCHES = 3  # of these organizations have shares, which one more batch may exceed
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class IngestRuntime:
 
         Where fixes are left over, others are not waited for. Nothing is taken of organizations of
         which too many are, and where too many are in all, none from sources that cannot tell
-        organizations apart. None where MOST_LEFT batches are left over, or after a failure: then
+        organizations apart. None where MOST_LEFT_BATCHES are left over, or after a failure: then
         those come alone.
         """
         left = memory.left
@@ -67,7 +67,7 @@ class IngestRuntime:
         limits = self.limits.within(most_bytes).divided(self.smaller_by)
         if left is None:
             return limits
-        if self.smaller_by > 1 or len(left.decoded.batch) >= MOST_LEFT * self.batch_fixes:
+        if self.smaller_by > 1 or len(left.decoded.batch) >= MOST_LEFT_BATCHES * self.batch_fixes:
             return None
         is_crowded = len(left.decoded.batch) >= memory.most_left
         return replace(limits, idle_s=0.0, held=memory.crowding, is_crowded=is_crowded)

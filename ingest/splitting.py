@@ -50,15 +50,15 @@ async def store_in_parts(
     arrivals: DecodedBatch,
     sources: Sequence[Source],
     error: DatabaseError,
-    settled: Callable[[Stored], None],
+    on_committed: Callable[[Stored], None],
 ) -> None:
     """Store what `store` could not store for an error of DATA_ERRORS. The caller plans nothing.
 
-    settled: called after each COMMIT. Raises `error` where no message is at fault.
+    on_committed: called after each COMMIT. Raises `error` where no message is at fault.
     """
     if not arrivals.messages:
         raise error
-    term.memory.take_back()
+    term.memory.revert()
     groups, failures = deque(_groups(term.memory, [], arrivals)), 1
     rest, suspects, refused = list[DecodedBatch](), set[int](), False
     ends_s = time.monotonic() + SEARCH_S
@@ -68,10 +68,10 @@ async def store_in_parts(
         group = groups.popleft()
         part = group.pop()
         try:
-            settled(await _store(term, part, sources))
+            on_committed(await _store(term, part, sources))
         except DATA_ERRORS as failure:
             failures += 1
-            term.memory.take_back()
+            term.memory.revert()
             whose = set(organizations_of(part.messages, term.memory.registry).tolist())
             if len(whose) == 1:
                 suspects |= whose
@@ -84,7 +84,7 @@ async def store_in_parts(
             if isinstance(failure, UniqueViolation):
                 _check_not_new(term, part.messages[0], failure)
             refused = True
-            settled(await _store(term, _refused(part, failure), sources))
+            on_committed(await _store(term, _refused(part, failure), sources))
         if term.memory.left is not None:  # what follows of the group has to wait behind it
             rest += [term.memory.left, *reversed(group)]
         elif group:

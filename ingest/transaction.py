@@ -35,8 +35,9 @@ LEASE = "ingest"
 class LeaderTerm:
     """The time during which this process holds the lease: it alone stores fixes.
 
-    bounds: of what is kept in quarantine. doubted: digests of messages that ended a term, because
-    memory may have been wrong of them; the set outlives the term.
+    epoch: the number of the term. bounds: of what is kept in quarantine. doubted: digests of
+    messages that once ended a term, perhaps because memory was wrong about them; a second time the
+    message is refused. The set outlives the term.
     """
 
     conn: Connection
@@ -67,13 +68,13 @@ async def store(
     arrivals: DecodedBatch,
     plan: Plan,
     sources: Sequence[Source] = (),
-    taken: Callable[[], None] = _nothing,
+    on_applied: Callable[[], None] = _nothing,
 ) -> Stored:
-    """Bring `arrivals` into the database, where `sources` settle what is finished. Afterwards they
-    may be told.
+    """Store a batch in one transaction, in which each source removes its finished messages. After
+    the return the caller acknowledges.
 
-    The plan that is carried out is another one where something had changed. taken: called once
-    memory holds it.
+    The plan that is carried out is another one where something had changed. on_applied: called
+    once memory holds the plan.
 
     A plan that writes nothing, made because time has passed, costs no transaction: only the
     revision is read.
@@ -84,25 +85,25 @@ async def store(
     started = time.perf_counter()
     has_nothing = not plan.writes and not arrivals.messages
     if has_nothing and await registry_revision.read(term.conn) == plan.revision:
-        _take(term, arrivals, plan)
-        taken()
+        _apply(term, arrivals, plan)
+        on_applied()
         term.memory.committed()
         return Stored(arrivals, plan, ())
     async with term.conn.transaction():
         if await registry_revision.read_as_leader(term.conn, LEASE, term.epoch) != plan.revision:
             plan = await _plan_again(term, arrivals)
-        _take(term, arrivals, plan)
-        taken()
+        _apply(term, arrivals, plan)
+        on_applied()
         counted = await _write(term, plan, arrivals.received_us)
         for source in sources:
-            await source.settle(term.conn, finished(arrivals, plan))
+            await source.remove_finished(term.conn, finished(arrivals, plan))
     term.memory.committed()
     term.metrics.committed(plan, arrivals, time.perf_counter() - started)
     return Stored(arrivals, plan, counted)
 
 
-def _take(term: LeaderTerm, arrivals: DecodedBatch, plan: Plan) -> None:
-    term.memory.take(plan)
+def _apply(term: LeaderTerm, arrivals: DecodedBatch, plan: Plan) -> None:
+    term.memory.apply(plan)
     leave(term.memory, left_over(arrivals, plan))
 
 

@@ -122,7 +122,7 @@ async def listener_killed(system: FaultSystem, extent: Extent) -> None:
 
 async def listener_frozen(system: FaultSystem, extent: Extent) -> None:
     """Freeze the listener until devices give up. Their new connections take over from those that it
-    still holds. Their new connections take over from those that it still holds.
+    still holds.
     """
     for _ in range(extent.of(2, 1)):
         group = os.getpgid(system.pid("listener"))
@@ -242,9 +242,7 @@ async def stopped_while_full(system: FaultSystem, extent: Extent) -> None:
 
 
 async def _kept_full(disk: Path, seconds: float) -> Path:
-    """Fill what becomes free meanwhile, too. Returns the file to be removed. Returns the file to be
-    removed.
-    """
+    """Fill what becomes free meanwhile, too. Returns the file to be removed."""
     filling, ends = disk / "filling", time.monotonic() + seconds
     while True:
         await asyncio.to_thread(_fill, filling)

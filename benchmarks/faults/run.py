@@ -39,7 +39,7 @@ _ELSEWHERE = ("OPSC_DATABASE_URL", "OPSC_BROKER_URL")
 @dataclass(frozen=True, slots=True)
 class RowResult:
     """The result of a row. trouble: why it is not good beyond the tally. skipped: why it was not
-    done. trouble: why it is not good beyond the tally. skipped: why it was not done.
+    done.
     """
 
     key: str

@@ -158,7 +158,7 @@ class Links:
 @dataclass(slots=True)
 class FaultSystem:
     """The system that a row breaks. done: what was done to it, how often; measured: figures by
-    name. done: what was done to it, how often; measured: figures by name.
+    name.
 
     ingests: ours to start, none where `up` runs them.
     """

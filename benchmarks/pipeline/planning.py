@@ -183,7 +183,7 @@ def split(load: PlanningLoad, messages_per_batch: int, batches: int) -> Split:
 def _plan(memory: Memory, messages: list[PlannedMessage]) -> Plan:
     plan = planning.make_plan(decoded_batch.read(messages, RECEIVED_US), memory, RECEIVED_US)
     assert isinstance(plan, Plan)  # all that it needs is in memory
-    memory.take(plan)
+    memory.apply(plan)
     return plan
 
 

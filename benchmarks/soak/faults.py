@@ -38,9 +38,7 @@ _ZONES = 10
 
 
 class Kind(StrEnum):
-    """The kind of a fault. STARTED is no fault, but brings lines with it as well. STARTED is no
-    fault, but brings lines with it as well.
-    """
+    """The kind of a fault. STARTED is no fault, but brings lines with it as well."""
 
     STARTED = "system started"
     INGEST_KILLED = "ingest killed"

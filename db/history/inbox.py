@@ -71,7 +71,7 @@ async def waiting(
     return [InboxMessage(*row) for row in await cursor.fetchall()]
 
 
-async def settle(conn: Connection, messages: Sequence[InboxMessage]) -> None:
+async def remove(conn: Connection, messages: Sequence[InboxMessage]) -> None:
     """Remove messages inside the transaction that stored or rejected them, after
     `quarantine.keep`.
     """

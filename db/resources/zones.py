@@ -131,9 +131,7 @@ _ROW = TypeVar("_ROW", Zone, ZoneVersion)
 
 @dataclass(frozen=True, slots=True)
 class ZoneFilter:
-    """A filter of zones. name_prefix: the first letters. deleted: only soft-deleted zones.
-    name_prefix: the first letters. deleted: those that are, instead.
-    """
+    """A filter of zones. name_prefix: the first letters. deleted: only soft-deleted zones."""
 
     kind: str | None = None
     external_id: str | None = None

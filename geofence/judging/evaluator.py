@@ -2,8 +2,8 @@
 values out.
 
     evaluation = evaluate(batch, state, index, now_us, gates)
+    state.apply(evaluation.delta)          # `State.undo` gives what takes it back
     ... store evaluation.transitions in the transaction that stores the fixes ...
-    state.apply(evaluation.delta)          # after COMMIT
 
 `evaluate` changes nothing, so it may be repeated. The work is done by compiled code, which releases
 the interpreter: `walk` goes from asset to asset, `judge` from fix to fix, and `no_fix` applies

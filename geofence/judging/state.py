@@ -1,8 +1,8 @@
 """The evaluator's memory of each asset: its place, the zones it is in, the runs under way.
 
-A state changes only by `apply`; until then `evaluate` may be repeated from the same state. If a
-state was applied before a COMMIT that then fails, the caller throws the state away. The cost of
-reading and applying is proportional to the assets concerned, not to all assets.
+A state changes only by `apply`; until then `evaluate` may be repeated from the same state. A
+caller that applies a delta before its COMMIT asks `undo` first, and reverts the delta if the COMMIT
+fails. The cost of reading and applying is proportional to the assets concerned, not to all assets.
 
 Assets are small whole numbers that the caller assigns.
 """

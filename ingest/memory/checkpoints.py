@@ -107,8 +107,7 @@ class Checkpoints:
         written: Iterable[tuple[int, int]],
     ) -> None:
         """Note what is stored, or will be. fixes_of: the asset of each new fix, -1 for none.
-        written: (asset, time_us) of the checkpoints. written: (asset, time_us) of those that are
-        stored, or will be.
+        written: (asset, time_us) of the checkpoints.
         """
         asset, newest_us = delta.assets["asset"], delta.assets["newest_us"]
         self._reach(max(int(asset.max(initial=-1)), int(fixes_of.max(initial=-1))))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ingest.planning.plan import Plan
 
 MOST_TRANSITIONS = 10_000  # of a plan: some 50 MB of events, a second of the database
-MOST_LEFT = 120_000  # fixes that organizations may have left over, in shares
+MOST_LEFT_FIXES = 120_000  # fixes that organizations may have left over, in shares
 
 
 @dataclass(slots=True)
@@ -35,12 +35,12 @@ class Memory:
     announced: of open visits, by id, what was told of them that does not hold any more. used_names:
     by asset, see `geofence.late.visit_keys`. bench: a state for `geofence.late.history` to work at.
     backlogs: of their assets nothing is known in `state`. most_transitions: of one plan, see
-    `geofence.judging.evaluator.evaluate`. left: what the plan that was taken last left over;
+    `geofence.judging.evaluator.evaluate`. left: what the plan that was applied last left over;
     crowding: the organizations that have too much of it, most_left: fixes that they share
     (`ingest.planning.leftovers`). suspects: organizations whose newest messages the database
     refused (`ingest.splitting`). slow: those that had more late fixes than one plan judges, while
     others had fixes too, or more refusals. smaller_by: pieces of backlogs are divided by it, after
-    failures. taken_back: how many plans were; what was planned from one of them does not hold.
+    failures. reverted: how many plans were reverted; what was planned from them does not hold.
     """
 
     registry: Registry
@@ -56,12 +56,12 @@ class Memory:
     late_pace: LatePace = field(default_factory=LatePace)
     most_transitions: int = MOST_TRANSITIONS
     left: DecodedBatch | None = None
-    most_left: int = MOST_LEFT
+    most_left: int = MOST_LEFT_FIXES
     crowding: frozenset[UUID] = frozenset()
     suspects: frozenset[int] = frozenset()
     slow: frozenset[int] = frozenset()
     smaller_by: int = 1
-    taken_back: int = 0
+    reverted: int = 0
     _undo: Sequence[Undo] = ()
 
     def hold(self, backlogs: Iterable[Backlog]) -> None:
@@ -71,8 +71,8 @@ class Memory:
             self.backlogs.put(asset, backlog)
             self.state.apply(nothing_known(asset))
 
-    def take(self, plan: "Plan") -> None:
-        """Take a plan into memory: what follows is planned as if the plan were committed."""
+    def apply(self, plan: "Plan") -> None:
+        """Apply a plan to memory: what follows is planned as if the plan were committed."""
         self._undo = self._undo_of(plan)
         self.watermarks.advance(plan.batch)
         self.state.apply(plan.delta)
@@ -95,15 +95,15 @@ class Memory:
         self.slow = plan.slow
 
     def committed(self) -> None:
-        """Confirm the plan that was taken last: it is not taken back any more."""
+        """Confirm the plan that was applied last: it is not reverted any more."""
         self._undo = ()
 
-    def take_back(self) -> None:
-        """Take back the plan that was taken last: memory is as it was before."""
+    def revert(self) -> None:
+        """Revert the plan that was applied last: memory is as it was before."""
         for undo in self._undo:
             undo()
         self._undo, self.left = (), None
-        self.taken_back += 1
+        self.reverted += 1
 
     def _undo_of(self, plan: "Plan") -> Sequence[Undo]:
         departed = (departure.visit_id for departure in plan.outcome.departures)

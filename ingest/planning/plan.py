@@ -1,6 +1,6 @@
 """Plans: all that one transaction will write for a batch of messages, as values.
 
-A plan is made from the memory and changes nothing in it; `Memory.take` does, once the plan's
+A plan is made from the memory and changes nothing in it; `Memory.apply` does, once the plan's
 transaction has begun and found nothing changed. `make_plan` is the list of steps. Where a step
 needs what only the database knows, it returns a `LookupNeeded`, and so does `make_plan`.
 """
@@ -203,7 +203,7 @@ def _work(
         return piece
     piece = {asset: known for asset, known in piece.items() if asset not in again}
     waiting = [*memory.backlogs.assets, *again]
-    new = _without_assets(batch, [one for one in waiting if not _is_last(piece.get(one))])
+    new = _detached_from(batch, [one for one in waiting if not _is_last(piece.get(one))])
     behind = late_assets(new, state)
     behind = behind[~np.isin(behind, list(piece))]
     beyond_most = beyond_most_late(new, behind, memory.late_pace)
@@ -216,7 +216,7 @@ def _work(
     deep = [one for one in behind.tolist() if one not in late and past.assets[one].kept]
     careful = [*(one for one in behind.tolist() if one not in deep), *piece]
     begun = _begun([*again, *deep], again, batch, state, registry)
-    new = _without_assets(new, deep)
+    new = _detached_from(new, deep)
     return _Work(new, late, careful, begun, [*waiting, *deep], beyond_most)
 
 
@@ -300,7 +300,7 @@ def _judged(
     if arrivals.alone and state.ticked_us > MIN_TIME_US:
         due_us = min(due_us, state.ticked_us)
     agenda = registry.agenda(state, new, due_us, work.waiting)
-    others = _without_assets(new, work.careful)
+    others = _detached_from(new, work.careful)
     evaluation = evaluate(
         others, state, registry.index, due_us, registry.gates, agenda, memory.most_transitions
     )
@@ -359,8 +359,8 @@ def _flag_suspects(batch: FixBatch, evaluation: Evaluation, registry: Registry) 
     return earlier
 
 
-def _without_assets(batch: FixBatch, assets: Sequence[int]) -> FixBatch:
-    """Return the same fixes, those of the assets belonging to none."""
+def _detached_from(batch: FixBatch, assets: Sequence[int]) -> FixBatch:
+    """Return the same fixes; those of the given assets belong to no asset."""
     if not assets:
         return batch
     rows = batch.rows.copy()

@@ -26,9 +26,9 @@ import structlog
 
 from db.core.connect import Connection
 from ingest.id_index import IdIndex
+from ingest.sources.batching import BatchLimits, batch
 from ingest.sources.link_address import LinkAddress
 from ingest.sources.link_queue import Queue
-from ingest.sources.mqtt import BatchLimits, batch
 from ingest.sources.source import RawMessage
 from service.tcp import give_up_in_time
 from telemetry import link
@@ -66,7 +66,7 @@ class TrackerConnections:
         self._current: dict[UUID, tuple[Peer, Opened, int]] = {}
 
     def opened(self, peer: "Peer", opened: Opened, now_us: int) -> tuple["Peer", int] | None:
-        """Note a connection; the one that it, or an earlier one, ends. now_us: by our clock."""
+        """Note a connection. Returns the older connection of the tracker, to be closed, if any."""
         since_us = now_us - opened.age_us
         before = self._current.get(opened.tracker_id)
         if before is not None and (before[0], before[1].connection) == (peer, opened.connection):
@@ -296,7 +296,7 @@ class LinkServer:
         self.queue.held = {self.organizations.find(org_id) for org_id in limits.held}
         return await batch(self.queue, limits)
 
-    async def settle(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
+    async def remove_finished(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
         """Do nothing: listeners are told after COMMIT."""
 
     def opened(self, peer: Peer, opened: Opened) -> None:

@@ -4,7 +4,7 @@
         ...                                       # plan
         async with conn.transaction():
             ...                                   # store
-            await source.settle(conn, finished)   # what must go with them
+            await source.remove_finished(conn, finished)   # what must go with them
         source.acknowledge(finished, results)     # after COMMIT
 
 A source gives its messages in order, and again to the next term what was not acknowledged when a
@@ -21,7 +21,7 @@ from uuid import UUID
 from db.core.connect import Connection
 from db.history import inbox
 from db.history.inbox import InboxMessage
-from ingest.sources.mqtt import BatchLimits, batch
+from ingest.sources.batching import BatchLimits, batch
 from mqtt import Message, Session
 
 POLL_S = 0.25
@@ -59,7 +59,7 @@ class Source(Protocol):
         """
         ...
 
-    async def settle(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
+    async def remove_finished(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
         """Settle messages inside the transaction that stores the last of `finished`, at its end."""
         ...
 
@@ -116,7 +116,7 @@ class BrokerSource:
     async def batch(self, limits: BatchLimits) -> Sequence[Message]:
         return () if limits.is_crowded else await batch(self._session, limits)
 
-    async def settle(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
+    async def remove_finished(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
         """Do nothing: the broker is told after COMMIT."""
 
     def acknowledge(self, finished: Sequence[RawMessage], results: Sequence[int]) -> None:
@@ -148,9 +148,9 @@ class InboxSource:
         self._due_s = now_s if messages else now_s + POLL_S
         return messages
 
-    async def settle(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
+    async def remove_finished(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
         if own := _of_inbox(finished):
-            await inbox.settle(conn, own)
+            await inbox.remove(conn, own)
 
     def acknowledge(self, finished: Sequence[RawMessage], results: Sequence[int]) -> None:
         self._under_way.difference_update(one.id for one in _of_inbox(finished))

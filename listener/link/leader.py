@@ -61,7 +61,7 @@ class LeaderLink:
             await asyncio.sleep(_RETRY_S)
             return
         if found is None:
-            self._trouble("no ingest owns the lease")
+            self._trouble("no ingest process leads")
             await asyncio.sleep(LOOK_S)
             return
         epoch, address = found

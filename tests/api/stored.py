@@ -57,9 +57,7 @@ def store_connection(
     address: str = "192.0.2.7",
     shared_at: datetime | None = None,
 ) -> None:
-    """Store a connection since START. lease_s: of its listener; None: the connection has ended.
-    lease_s: of its listener; None: the connection has ended.
-    """
+    """Store a connection since START. lease_s: of its listener; None: the connection has ended."""
     listener_id = None if lease_s is None else new_id()
     api.sql(
         "INSERT INTO device_connections VALUES (%s, %s, %s, %s, 4, %s, NULL, %s)",

@@ -1,5 +1,4 @@
-"""Rules for schemathesis beyond the document. Loaded by its command, not by our tests. Loaded by
-its command, not by our tests.
+"""Rules for schemathesis beyond the document. Loaded by its command, not by our tests.
 
 - A cursor is opaque, and an Idempotency-Key stands for one request: one that is made up, or used
   again, is rightly refused. So a request that is meant to be valid has no cursor and a new key.

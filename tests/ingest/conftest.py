@@ -13,7 +13,7 @@ import pytest
 from ingest.leader import run
 from ingest.metrics import IngestMetrics
 from ingest.runtime import IngestRuntime
-from ingest.sources.mqtt import BatchLimits
+from ingest.sources.batching import BatchLimits
 from mqtt import BrokerAddress, Session, SessionOptions, Subscription
 from telemetry.formats.decode import SUBSCRIPTIONS
 from tests.ingest.tenants import Tenant, Vehicle

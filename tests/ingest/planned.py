@@ -86,7 +86,7 @@ class Planned:
                 break
             known = self._look_up(plan, known)
         assert not len(plan.postponed)
-        self.memory.take(plan)
+        self.memory.apply(plan)
         self.rows = np.concatenate((self.rows, plan.new.rows))
         self.events += plan.events
         self._store_visits(plan)

@@ -83,7 +83,6 @@ class Script:
 
 def drawn(seed: int, *, late: bool, jumps: bool = True) -> Script:
     """Draw a script. late: some fixes arrive after later ones. jumps: some are too far to be true.
-    jumps: some are too far to be true.
 
     With jumps, none from before its tracker was put on an asset comes later than that: where the
     tracker was then is not asked again when a fix turns out to be suspect, or not to be.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.sources.mqtt import BatchLimits, FixSize
+from ingest.sources.batching import BatchLimits, FixSize
 from telemetry.formats.packed import RECORD_BYTES
 
 

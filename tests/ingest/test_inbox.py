@@ -16,7 +16,7 @@ from db.history.inbox import NewMessage, put
 from db.history.quarantine_list import Quarantined, QuarantineFilter
 from ingest.planning.acceptance import Acceptance
 from ingest.runtime import IngestRuntime
-from ingest.sources.mqtt import BatchLimits
+from ingest.sources.batching import BatchLimits
 from ingest.sources.source import InboxSource
 from tests.ingest.conftest import Device, fix, running, runtime, until
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
@@ -102,12 +102,12 @@ async def test_what_of_the_inbox_is_under_way_is_bounded_and_passed_over(
         assert [message.payload[:1] for message in second] == [b"3"]
         assert await source.batch(limits) == (), "as many as a batch may have are under way"
         async with conn.transaction():
-            await source.settle(conn, first)
+            await source.remove_finished(conn, first)
         source.acknowledge(first, [0, 0])
         rest = await InboxSource(conn).batch(limits)
         assert [message.payload[:1] for message in rest] == [b"3", b"4"]
         async with conn.transaction():
-            await source.settle(conn, rest)
+            await source.remove_finished(conn, rest)
     assert _inbox(database) == 0
 
 

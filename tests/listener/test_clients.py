@@ -42,9 +42,7 @@ class Program(NamedTuple):
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports at which devices connect. authority: the file of who vouches for the TLS port.
-    authority: the file of who vouches for the TLS port.
-    """
+    """The ports at which devices connect. authority: the file of who vouches for the TLS port."""
 
     plain: int
     tls: int
@@ -53,9 +51,7 @@ class Ports:
 
 @dataclass(frozen=True)
 class Sending:
-    """The task of a client. port: with TLS where there is an authority. port: with TLS where there
-    is an authority.
-    """
+    """The task of a client. port: with TLS where there is an authority."""
 
     port: int
     authority: Path | None

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from db.core.ids import new_id
+from ingest.sources.batching import BatchLimits
 from ingest.sources.link import LinkMessage, LinkOptions, LinkServer
 from ingest.sources.link_address import LinkAddress
-from ingest.sources.mqtt import BatchLimits
 from listener.link import leader
 from listener.link.outbox import DeviceMessage, IngestLink, Origin, Sender
 from listener.metrics import ListenerMetrics

@@ -35,7 +35,7 @@ class ClaimerLimits:
 
 class Claimer:
     """The lock by which this process claims deliveries. connect: makes a session for the lock.
-    on_held: called when the lock was taken. on_held: called when the lock was taken.
+    on_held: called when the lock was taken.
     """
 
     def __init__(

@@ -28,9 +28,7 @@ from webhooks.delivery.line import Line
 
 
 class Pace(Enum):
-    """The known speed of an endpoint's answers. Turns are given in this order. Turns are given in
-    this order.
-    """
+    """The known speed of an endpoint's answers. Turns are given in this order."""
 
     PROMPT = "prompt"
     NEW = "new"
@@ -154,7 +152,7 @@ class Lanes:
         return rooms
 
     def add(self, claims: Sequence[Claim], begin_by_s: float) -> None:
-        """Claim that wait from now on. An attempt that cannot begin in time is never begun."""
+        """Add claims that wait for a turn. An attempt that cannot begin in time is dropped."""
         for claim in claims:
             lane = self._lanes.get(claim.endpoint_id)
             if lane is None:

@@ -50,9 +50,7 @@ _CLEARLY = 5  # times the quota: boxes of more are held to be a crowd where shap
 
 
 class NewShape(NamedTuple):
-    """The shape of a new zone. place: of the zone in the body, as a pointer. place: of the zone in
-    the body, as a pointer.
-    """
+    """The shape of a new zone. place: of the zone in the body, as a pointer."""
 
     geometry: dict[str, Any]
     radius_m: float | None

@@ -136,7 +136,7 @@ async def update_zone(
 
 @router.delete("/{id}", operation_id="deleteZone", status_code=204)
 async def delete_zone(access: Dispatcher, zone_id: _ZonePath) -> Response:
-    """Delete a zone. Its versions, visits and events stay. Its versions, visits and events stay."""
+    """Delete a zone. Its versions, visits and events stay."""
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         access.check_unchanged(zone_item(await _found(conn, zone_id)))
