@@ -24,12 +24,12 @@ from db.ingest.checkpoints import Checkpoint
 from geofence.judging.state import StateDelta
 from geofence.late import amendments
 from geofence.late.amendments import VisitKey
-from geofence.late.history import way_begins_us
+from geofence.late.known_visits import way_begins_us
 from geofence.model.records import PLACE_DTYPE
 from geofence.model.transitions import Cause, Inferred
 from geofence.zones.versions import MAX_TIME_US
 from ingest.memory.checkpoints import decode
-from ingest.registry.reassignments import Putting
+from ingest.registry.reassignments import Move
 from ingest.registry.registry import Registry
 from telemetry.fix import FIX_DTYPE, Known, blank_rows
 from telemetry.times import to_datetime, to_us
@@ -138,7 +138,7 @@ async def look_up(conn: Connection, need: LookupNeeded, past: Past, registry: Re
         past = replace(past, stored=await gps_events.stored(conn, need.fixes))
     if need.places:
         since_us = {asset: time_us - 1 for asset, time_us in need.places.items()}
-        await place_trackers(conn, registry.moves.puttings_since(since_us), registry)
+        await place_trackers(conn, registry.moves.later_than(since_us), registry)
     if need.assets:
         found = await _assets(conn, need.assets, registry)
         past = replace(past, assets={**past.assets, **found})
@@ -167,8 +167,8 @@ async def _piece(
     fixes, more_follow = found[:most], len(found) > most
     until = to_datetime(fixes[-1].time_us) if more_follow else _END_OF_TIME
     stays = await visits.within(conn, [(*owner, since, until)])
-    puttings = registry.moves.puttings_since({asset: _since_us(before)})
-    await place_trackers(conn, puttings, registry)
+    moves = registry.moves.later_than({asset: _since_us(before)})
+    await place_trackers(conn, moves, registry)
     return asset, AssetPast(
         LateSpan(backlog.time_us, backlog.time_us),
         before,
@@ -205,7 +205,7 @@ async def _assets(
         conn, [(*owner[asset], _bearing(before), _until(end)[0]) for asset, before, end in edges]
     )
     since_us = {asset: _since_us(before) for asset, before, _ in edges}
-    await place_trackers(conn, registry.moves.puttings_since(since_us), registry)
+    await place_trackers(conn, registry.moves.later_than(since_us), registry)
     visits_of: dict[UUID, list[amendments.Visit]] = defaultdict(list)
     for row in stays:
         visits_of[row.asset_id].append(_visit(row, registry))
@@ -285,22 +285,22 @@ def _bearing(before: StateDelta | None) -> datetime:
     return to_datetime(int(running["run_first"]["time_us"].min(initial=since_us)))
 
 
-async def place_trackers(conn: Connection, puttings: Sequence[Putting], registry: Registry) -> None:
+async def place_trackers(conn: Connection, moves: Sequence[Move], registry: Registry) -> None:
     """Look up where trackers were when they were put on assets: late fixes may change that."""
     wanted = [
         (registry.trackers[one.tracker], one.time_us, registry.gates.max_accuracy_of(one.asset))
-        for one in puttings
+        for one in moves
     ]
     found = await restore.last_places(conn, wanted)
     place_of = {(place.tracker_id, place.before_us): place for place in found}
-    for putting, (tracker_id, before_us, _) in zip(puttings, wanted, strict=True):
+    for move, (tracker_id, before_us, _) in zip(moves, wanted, strict=True):
         place = place_of.get((tracker_id, before_us))
         if place is None:
-            registry.moves.place(putting, None)
+            registry.moves.place(move, None)
         else:
             numbers = (registry.trackers.number(place.tracker_id), *place[2:6])
             row = np.array((*numbers, *map(_or_nan, place[6:])), PLACE_DTYPE)
-            registry.moves.place(putting, row)
+            registry.moves.place(move, row)
 
 
 def _rows(fixes: Sequence[PastFix], registry: Registry) -> NDArray[np.void]:
@@ -347,13 +347,13 @@ def _visit(row: visits.Visit, registry: Registry) -> amendments.Visit:
         dwelled=None if row.dwelled_at is None else _place(dwelled, first_fix),
         revision=row.revision,
         retracted=row.retracted,
-        told_enter=not entered.is_silent,
-        told_exit=row.exit_told,
-        told_dwell=row.dwell_told,
+        announced_enter=not entered.is_silent,
+        announced_exit=row.exit_told,
+        announced_dwell=row.dwell_told,
         overspeed=None
         if row.overspeed_at is None
         else _place(overspeed, (tracker, None, 0))._replace(speed_mps=row.overspeed_mps),
-        told_overspeed=row.overspeed_told,
+        announced_overspeed=row.overspeed_told,
     )
 
 

@@ -32,7 +32,7 @@ from ingest.undo import Undo
 SPACING_US = 3_600_000_000
 SPACING_FIXES = 4_000  # of a tracker that sends more than that in an hour
 
-_COUNTS = ("entered_us", "opening_us", "opening_seq", "opening_change_us", "opening_version")
+_COUNTS = ("entered_us", "first_fix_us", "first_fix_seq", "change_us", "entered_version")
 
 
 class SavedMembership(msgspec.Struct, array_like=True):
@@ -42,8 +42,8 @@ class SavedMembership(msgspec.Struct, array_like=True):
     inside: bool
     dwelled: bool
     returning: bool
-    opening_tracker: bytes
-    counts: list[int]  # _COUNTS, then opening_again
+    first_fix_tracker: bytes
+    counts: list[int]  # _COUNTS, then again
     run: int
     run_first: SavedPlace | None
     overspeed: bool = False
@@ -162,14 +162,14 @@ def encode(asset: Any, members: NDArray[np.void], registry: Registry) -> Checkpo
 
 
 def _member(row: Any, registry: Registry) -> SavedMembership:
-    tracker = registry.trackers[int(row["opening_tracker"])].bytes if row["inside"] else b""
+    tracker = registry.trackers[int(row["first_fix_tracker"])].bytes if row["inside"] else b""
     return SavedMembership(
         zone_bytes(row, registry),
         bool(row["inside"]),
         bool(row["dwelled"]),
         bool(row["returning"]),
         tracker,
-        [int(row[name]) for name in (*_COUNTS, "opening_again")],
+        [int(row[name]) for name in (*_COUNTS, "again")],
         int(row["run"]),
         write_place(row["run_first"], registry) if row["run"] else None,
         bool(row["overspeed"]),
@@ -189,10 +189,12 @@ def decode(checkpoint: Checkpoint, registry: Registry) -> StateDelta:
         row["inside"], row["dwelled"] = member.inside, member.dwelled
         row["overspeed"] = member.overspeed
         row["returning"], row["run"] = member.returning, member.run
-        for name, count in zip((*_COUNTS, "opening_again"), member.counts, strict=True):
+        for name, count in zip((*_COUNTS, "again"), member.counts, strict=True):
             row[name] = count
         if member.inside:
-            row["opening_tracker"] = registry.trackers.number(UUID(bytes=member.opening_tracker))
+            row["first_fix_tracker"] = registry.trackers.number(
+                UUID(bytes=member.first_fix_tracker)
+            )
         if member.run_first is not None:
             row["run_first"] = read_place(member.run_first, registry)
     return StateDelta(assets, np.array([len(rows)]), rows)

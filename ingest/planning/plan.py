@@ -20,12 +20,12 @@ from db.ingest.checkpoints import Checkpoint
 from geofence.judging.evaluator import Evaluation, evaluate, late_assets
 from geofence.judging.state import State, StateDelta
 from geofence.late.segments import nothing_known
-from geofence.late.visit_keys import tell_apart
+from geofence.late.visit_keys import make_keys_unique
 from geofence.zones.versions import MAX_TIME_US, MIN_TIME_US
 from ingest.events.detected import in_order
-from ingest.events.visits import Outcome, tell
+from ingest.events.visits import Outcome, outcome_of
 from ingest.late.lookup import MOST_CHECKPOINTS, NO_PAST, AssetPast, LateSpan, LookupNeeded, Past
-from ingest.late.rejudge import Late, judge, rows_by_asset
+from ingest.late.rejudge import Rejudged, judge, rows_by_asset
 from ingest.memory.saved_state import SavedStateChanges
 from ingest.planning.acceptance import accept, refuse_twins
 from ingest.planning.backlogs import Progress
@@ -66,7 +66,7 @@ class Plan:
     new_stream: bytes
     postponed: FixBatch
     evaluation: Evaluation
-    late: Late
+    late: Rejudged
     unjudged: int
     delta: StateDelta
     suspect: Mapping[FixKey, bool]
@@ -117,7 +117,7 @@ def make_plan(
     postponed = with_equals(cut, accepted.batch)
     new, twins = without_rows(work.new, postponed), without_rows(fresh.twins, postponed)
     batch = without_rows(without_rows(accepted.batch, postponed), twins)
-    outcome = tell(evaluation.transitions, registry, now_us, memory.announced)
+    outcome = outcome_of(evaluation.transitions, registry, now_us, memory.announced)
     checkpoints = memory.checkpoints.due(judged.delta, registry)
     refusals = [*accepted.refusals, *refuse_twins(twins, arrivals, registry)]
     progress = memory.backlogs.progress(fresh.batch.rows, late.backlogs, work.begun, now_us)
@@ -285,7 +285,7 @@ class _Judged(NamedTuple):
     """evaluation: of the fixes in order, and of what has fallen due. Others as in `Plan`."""
 
     evaluation: Evaluation
-    late: Late
+    late: Rejudged
     unjudged: int
     delta: StateDelta
     suspect: Mapping[FixKey, bool]
@@ -309,11 +309,11 @@ def _judged(
     if work.late or work.begun:
         judged_now = [asset for asset, known in work.late.items() if known.end is None]
         evaluation = _leaving_out(evaluation, [*judged_now, *work.begun])
-    tell_apart(evaluation, memory.used_names)
+    make_keys_unique(evaluation, memory.used_names)
     suspect = dict.fromkeys(_flag_suspects(new, evaluation, registry), False)
-    late = Late()
+    late = Rejudged()
     if work.late:
-        late = judge(new, work.late, state, memory.bench, registry, (due_us, now_us))
+        late = judge(new, work.late, state, memory.working_state, registry, (due_us, now_us))
         if isinstance(late, LookupNeeded):
             return late
     delta = evaluation.delta.replaced_by([*late.states, *map(nothing_known, work.begun)])
