@@ -23,7 +23,8 @@ from listener.devices.bounds import (
 )
 from listener.devices.connection import Device
 from listener.devices.takeovers import LONGEST_DELAY_S, SignIns, Takeovers
-from listener.link.outbox import DeviceMessage, Origin, Sender, cost
+from listener.link.ingest_link import Sender
+from listener.link.outbox import DeviceMessage, Origin, cost
 from listener.metrics import ListenerMetrics
 from listener.settings import ListenSettings
 from listener.stored.identities import Identities, Identity

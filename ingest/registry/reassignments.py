@@ -50,7 +50,7 @@ class Moves:
         self._work_out(asset)
 
     def unplaced(self, state: State, watermarks: Watermarks) -> list[Move]:
-        """Return new moves whose tracker has a last place that is not looked up and still matters."""
+        """Return new moves whose tracker has a last place that matters and is not looked up."""
         found = [
             move
             for move in self._unplaced

@@ -9,7 +9,7 @@ import structlog
 from db.core import leases
 from db.core.connect import Connection, Limits, connect
 from db.core.errors import DatabaseError
-from listener.link.outbox import IngestLink, Sender
+from listener.link.ingest_link import IngestLink, Sender
 from listener.metrics import ListenerMetrics
 from service.exceptions import message
 

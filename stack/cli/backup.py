@@ -22,6 +22,8 @@ from db.core.contents import Content, SyncConnection
 from db.core.errors import DatabaseError
 from stack.cli.up import DataDir, say
 from stack.errors import StackError
+from stack.host.process import PartFailed, Process, how_it_ended
+from stack.host.programs import Programs, provision_clients
 from stack.servers.backup_folder import (
     DUMP,
     FORMAT,
@@ -33,8 +35,6 @@ from stack.servers.backup_folder import (
     start_program,
     write_manifest,
 )
-from stack.servers.process import PartFailed, Process, how_it_ended
-from stack.servers.programs import Programs, provision_clients
 from stack.servers.runtime import DEFAULT_DATA_DIR, read_stack
 
 COMPRESSION = "zstd:3"

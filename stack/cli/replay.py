@@ -2,7 +2,7 @@
 
 The evaluator is the one that ingest uses. Fixes are put in order of device and time first, so a
 trace may come in any order; memory is bounded, whatever the trace's size
-(`stack.replay.trace_order`).
+(`stack.replay.input.trace_order`).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ import typer
 from geofence.model.policy import DEFAULT_ALERTS, DEFAULT_KIND
 from geofence.model.rules import MAX_ACCURACY_M, MAX_SPEED_MPS, Gates, Rules
 from stack.errors import StackError
-from stack.replay.map_page import map_page
-from stack.replay.output_files import SUFFIXES, TransitionFile, transition_file
+from stack.replay.input.trace_file import TRACE_SUFFIXES, TraceFile
+from stack.replay.output.files import SUFFIXES, TransitionFile, transition_file
+from stack.replay.output.map_page import map_page
+from stack.replay.output.targets import check_target, write_whole
 from stack.replay.progress import replay_view
 from stack.replay.run import Replayed, ReplayPlan, run_replay
 from stack.replay.tally import doubts
-from stack.replay.targets import check_target, write_whole
-from stack.replay.trace_file import TRACE_SUFFIXES, TraceFile
 from stack.replay.zones import read_zone_file, zone_set_of
 
 _RULES = "Rules of the zones (a zone's property of the same name goes before)"

@@ -25,6 +25,8 @@ from db.core.errors import DatabaseError
 from stack.cli.backup import Progress, wait_for
 from stack.cli.up import DataDir, say
 from stack.errors import StackError
+from stack.host.os_user import reachable_home
+from stack.host.programs import Programs, provision, provision_clients
 from stack.servers.backup_folder import (
     DUMP,
     Manifest,
@@ -35,9 +37,7 @@ from stack.servers.backup_folder import (
     read_manifest,
     start_program,
 )
-from stack.servers.os_user import reachable_home
 from stack.servers.postgres import Postgres, free_port
-from stack.servers.programs import Programs, provision, provision_clients
 from stack.servers.runtime import (
     DEFAULT_DATA_DIR,
     keep_secret_key,

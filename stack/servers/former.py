@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from stack.servers.process import PartFailed
+from stack.host.process import PartFailed
 from stack.servers.supervisor import Part, Say, Supervisor
 
 LONGEST_END_S = 45.0  # PostgreSQL has 30 s to end in order

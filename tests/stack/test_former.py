@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psycopg
 
+from stack.host.programs import Programs
 from stack.servers.former import start_when_free, until_ended
 from stack.servers.postgres import Postgres, free_port
-from stack.servers.programs import Programs
 from stack.servers.supervisor import Part, Supervisor
 
 

@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 
 from db.core.ids import new_id
 from db.resources import organization_removal
-from stack.cli.org import org
-from stack.cli.user import user
+from stack.cli.organizations.org import org
+from stack.cli.organizations.user import user
 from stack.errors import StackError
 from telemetry.ids import format_id, parse_id
 from tests.db.test_row_security import EVERY_TABLE, _make_tenant
@@ -28,7 +28,7 @@ def login(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing runs that would have to hear of it."""
-    monkeypatch.setattr("stack.cli.org_delete.SETTLE_S", 0.0)
+    monkeypatch.setattr("stack.cli.organizations.delete.SETTLE_S", 0.0)
 
 
 def call(

@@ -16,10 +16,10 @@ from geofence.model.transitions import TRANSITION_DTYPE, Cause, Inferred, Transi
 from geofence.shapes.geojson import ZoneFeature
 from stack.cli.main import build
 from stack.errors import StackError
+from stack.replay.input.trace_rows import TRACE_DTYPE
 from stack.replay.judge import EventTypes, Judge
 from stack.replay.schedule_starts import ZoneScheduleStarts
 from stack.replay.tally import Tally
-from stack.replay.trace_rows import TRACE_DTYPE
 from stack.replay.zones import ZoneSet, zone_set_of
 from telemetry.times import parse_time_us
 

@@ -24,7 +24,7 @@ from geofence.model.schedule import is_open, opens_between, parse_schedule
 from geofence.shapes.geojson import ShapeError, read_shape, read_zones
 from geofence.shapes.types import Circle, Shape
 from stack.cli.main import build
-from stack.cli.org import create_with_admin
+from stack.cli.organizations.org import create_with_admin
 from stack.scenario.api_client import ApiClient
 from stack.scenario.rule_zones import CHARACTERS, RuleSet, hours_from, zones_on_the_way
 from stack.scenario.scenario import moving_scenario, with_glitches
