@@ -53,9 +53,7 @@ class Cursors:
                 return msgspec.msgpack.decode(payload, type=Position[key_type])
         except (binascii.Error, ValueError, msgspec.ValidationError):
             pass
-        raise bad_parameter(
-            "cursor", "The cursor is not one that this list, with these filters, gave."
-        )
+        raise bad_parameter("cursor", "The cursor is not from this list with these filters.")
 
     def _signature(self, payload: bytes, scope: bytes) -> bytes:
         message = len(scope).to_bytes(4, "big") + scope + payload

@@ -52,9 +52,17 @@ _log = structlog.get_logger("api")
 _PLAIN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _SCOPE_KEY = "opsc.request_id"
 _REFUSED_KEY = "opsc.refused"
-_CRASH = Problem(500, "internal_error", "The request failed through a fault of ours.")
-_TARGET_TOO_LONG = Problem(414, "target_too_long", f"The URL may have {MOST_TARGET_BYTES} bytes.")
-HEAD_TOO_LARGE = Problem(431, "headers_too_large", f"Headers may have {MOST_HEAD_BYTES} bytes.")
+_CRASH = Problem(
+    500, "internal_error", "The server failed to answer the request. This is a fault of the server."
+)
+_TARGET_TOO_LONG = Problem(
+    414, "target_too_long", f"The URL is too long: at most {MOST_TARGET_BYTES} bytes are allowed."
+)
+HEAD_TOO_LARGE = Problem(
+    431,
+    "headers_too_large",
+    f"The headers are too large: at most {MOST_HEAD_BYTES} bytes are allowed.",
+)
 
 
 def request_id(request: Request) -> str:

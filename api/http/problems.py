@@ -71,7 +71,7 @@ class Problem(Exception):
     def _whole_detail(self) -> str:
         if len(self.faults) <= MOST_FAULTS:
             return self.detail
-        return f"{self.detail} There are more faults than the {MOST_FAULTS} that are named."
+        return f"{self.detail} Only the first {MOST_FAULTS} errors are listed."
 
 
 def not_found(what: str, *, fault: Fault | None = None) -> Problem:

@@ -41,9 +41,9 @@ class Quota:
 
 
 _WHOSE = {
-    "organization": "The organization's requests of this minute are used up",
-    "user": "There are too many requests of this user",
-    "address": "There are too many requests from this address",
+    "organization": "The organization has used all its requests of this minute",
+    "user": "This user has sent too many requests",
+    "address": "This address has sent too many requests",
 }
 
 

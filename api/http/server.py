@@ -20,8 +20,8 @@ TAKING_S = 60.0  # a client that takes nothing of its answer for so long is cut 
 
 _log = structlog.get_logger("api")
 _NO_HTTP = Problem(400, "invalid_http", "This is not an HTTP request.")
-_TOO_SLOW = Problem(408, "request_timeout", "The head of the request took too long.")
-_FULL = unavailable("There are too many connections.")
+_TOO_SLOW = Problem(408, "request_timeout", "The headers of the request did not arrive in time.")
+_FULL = unavailable("The server has too many connections: try again later.")
 
 
 class BoundedHttp(HttpToolsProtocol):

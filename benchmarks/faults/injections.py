@@ -72,22 +72,22 @@ async def ingest_killed_at_work(system: FaultSystem, extent: Extent) -> None:
 
 async def ingest_frozen(system: FaultSystem, extent: Extent) -> None:
     for _ in range(extent.of(2, 1)):
-        owner, other = _by_ownership(system)
-        owner.signal(signal.SIGSTOP)
+        leader, standby = _leader_and_standby(system)
+        leader.signal(signal.SIGSTOP)
         began = time.monotonic()
-        taken_s = await system.until(other.is_ready, "the standby takes over")
+        taken_s = await system.until(standby.is_ready, "the standby takes over")
         _measure_most(system, "takeover_s", taken_s)
         await asyncio.sleep(max(0.0, _FROZEN_S - (time.monotonic() - began)))
-        owner.signal(signal.SIGCONT)
+        leader.signal(signal.SIGCONT)
         system.done["ingest frozen for 20 s"] += 1
         await asyncio.sleep(5)
-        if not (owner.is_running and other.is_ready()):
-            raise Broken("the owner that was frozen disturbs the one that took over")
+        if not (leader.is_running and standby.is_ready()):
+            raise Broken("the frozen leader disturbs the one that took over")
         if taken_s > _TAKEOVER_S:
             raise Broken(f"the standby took over after {taken_s:.1f} s, not within 10 s")
 
 
-def _by_ownership(system: FaultSystem) -> tuple[Ingest, Ingest]:
+def _leader_and_standby(system: FaultSystem) -> tuple[Ingest, Ingest]:
     first, second = system.ingests
     return (first, second) if first.is_ready() else (second, first)
 
@@ -161,7 +161,7 @@ async def database_killed(system: FaultSystem, extent: Extent) -> None:
     for number in (signal.SIGKILL, signal.SIGQUIT) * extent.of(2, 1):
         await asyncio.sleep(extent.random.uniform(1.0, 3.0))
         await system.hit("postgres", number)
-        await system.until(system.ingest.is_ready, "ingest is the owner again")
+        await system.until(system.ingest.is_ready, "ingest is the leader again")
 
 
 async def sessions_terminated(system: FaultSystem, extent: Extent) -> None:
@@ -170,7 +170,7 @@ async def sessions_terminated(system: FaultSystem, extent: Extent) -> None:
         while time.monotonic() < ends:
             system.done["sessions terminated"] += await terminate_sessions(conn)
             await asyncio.sleep(0.2)
-    await system.until(system.ingest.is_ready, "ingest is the owner again")
+    await system.until(system.ingest.is_ready, "ingest is the leader again")
 
 
 async def disk_filled(system: FaultSystem, extent: Extent) -> None:
@@ -184,7 +184,7 @@ async def disk_filled(system: FaultSystem, extent: Extent) -> None:
             raise StackError("the disk was filled, and yet there is room on it")
         filling.unlink()
         began = time.monotonic()
-        await system.until(system.ingest.is_ready, "ingest is the owner again")
+        await system.until(system.ingest.is_ready, "ingest is the leader again")
         _measure_most(system, "back_after_s", time.monotonic() - began)
         await asyncio.sleep(5)
 
@@ -201,7 +201,7 @@ async def data_folder_filled(system: FaultSystem, extent: Extent) -> None:
         filling.unlink()
         system.done[f"data folder full for {seconds} s"] += 1
         began = time.monotonic()
-        await system.until(system.up.is_ready, "ingest is the owner again", _RECOVERED_S)
+        await system.until(system.up.is_ready, "ingest is the leader again", _RECOVERED_S)
         _measure_most(system, "back_after_s", time.monotonic() - began)
         await asyncio.sleep(5)
 
@@ -282,7 +282,7 @@ async def ingest_does_not_answer(system: FaultSystem, extent: Extent) -> None:
         await asyncio.sleep(12)
         system.ingest.signal(signal.SIGCONT)
         system.done["ingest frozen for 12 s"] += 1
-        await system.until(system.ingest.is_ready, "ingest is the owner again")
+        await system.until(system.ingest.is_ready, "ingest is the leader again")
         await asyncio.sleep(2)
 
 
@@ -307,7 +307,7 @@ async def database_away(system: FaultSystem, extent: Extent) -> None:
     await asyncio.sleep(seconds)
     system.links.database.go_on()
     system.done["seconds without the database"] += seconds
-    await system.until(system.ingest.is_ready, "ingest is the owner again")
+    await system.until(system.ingest.is_ready, "ingest is the leader again")
 
 
 async def links_broken(system: FaultSystem, extent: Extent) -> None:
@@ -346,13 +346,13 @@ async def rubbish_arrives(system: FaultSystem, extent: Extent) -> None:
 async def ingest_rolled(system: FaultSystem, extent: Extent) -> None:
     """End ingest in order and start it again, one after the other."""
     for _ in range(extent.of(4, 1)):
-        owner, other = _by_ownership(system)
+        leader, standby = _leader_and_standby(system)
         await asyncio.sleep(4)
         began = time.monotonic()
-        await owner.stop()
-        await system.until(other.is_ready, "the standby takes over")
+        await leader.stop()
+        await system.until(standby.is_ready, "the standby takes over")
         _measure_most(system, "handover_s", time.monotonic() - began)
-        owner.start()
+        leader.start()
         system.done["ingest restarted in order"] += 1
 
 
