@@ -5,8 +5,8 @@ that only slept still believes that it holds the lease. So each of its transacti
 and locks the row, and fails once the epoch has moved on.
 
 The lease of a session is held by an advisory lock, too. PostgreSQL frees the lock when the process
-is killed, so a successor need not wait until the lease expires. The epoch alone keeps a former leader
-from writing: a session that ends early costs a change of leader and nothing else.
+is killed, so a successor need not wait until the lease expires. The epoch alone keeps a former
+leader from writing: a session that ends early costs a change of leader and nothing else.
 """
 
 from db.core.connect import Connection

@@ -114,7 +114,7 @@ class Identities:
                         await self._look(conn)
             except DatabaseError as error:
                 if trouble != (trouble := message(error)):
-                    _log.warning("trackers not read, going on with those known", error=trouble)
+                    _log.warning("trackers not read, using the last known ones", error=trouble)
                 await asyncio.sleep(_RETRY_S)
 
     async def _read_anew(self, conn: Connection) -> None:

@@ -112,7 +112,7 @@ class Sessions:
                         await self._look_up(conn)
             except DatabaseError as error:
                 if trouble != (trouble := message(error)):
-                    _log.warning("sessions not read, going on with those known", error=trouble)
+                    _log.warning("sessions not read, using the last known ones", error=trouble)
             finally:
                 self._is_connected = False
                 self._answer_from_memory()

@@ -80,9 +80,9 @@ def backup(
     source = _source(data)
     for target in (folder, *([] if secret_key is None else [secret_key])):
         if target.exists():
-            raise StackError(f"{target} exists already: name one that does not")
+            raise StackError(f"{target} already exists: name a new folder or file")
     if secret_key is not None and source.secret_key is None:
-        raise StackError("the secret key is not known: set OPSC_SECRET_KEY")
+        raise StackError("the secret key is unknown: set OPSC_SECRET_KEY")
     manifest = make_backup(source, folder)
     if secret_key is not None and source.secret_key is not None:
         _write_key(secret_key, source.secret_key)
@@ -91,7 +91,7 @@ def backup(
     if secret_key is None:
         say(
             "OPSC_SECRET_KEY is not in the backup; without it stored webhook secrets are lost."
-            " Keep it elsewhere: --secret-key FILE writes it"
+            " Save it elsewhere with --secret-key FILE"
         )
 
 

@@ -128,7 +128,7 @@ def demo(
     data: DataDir = DEFAULT_DATA_DIR,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Run the whole system with moving vehicles, zones on their way and live breaches."""
+    """Run the whole system with moving vehicles, zones on their way and alerts."""
     summary = asyncio.run(_demo(data, seconds))
     print(
         json.dumps({**asdict(summary), "lost": summary.lost}) if as_json else _as_text(summary),

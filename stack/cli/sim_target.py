@@ -96,7 +96,7 @@ async def _at_home(where: Where) -> AsyncIterator[Target]:
 
 def _tell(troubles: list[str]) -> None:
     if troubles:
-        say(f"{len(troubles):,} things of the run could not be deleted: {troubles[0]}")
+        say(f"{len(troubles):,} objects of the run could not be deleted: {troubles[0]}")
 
 
 def _is_loopback(url: str) -> bool:

@@ -72,7 +72,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         text = (folder / MANIFEST).read_bytes()
     except OSError as error:
-        raise StackError(f"{folder} is no backup: {MANIFEST}: {error.strerror}") from None
+        raise StackError(f"{folder} is not a backup: {MANIFEST}: {error.strerror}") from None
     try:
         number = msgspec.json.decode(text, type=dict[str, object]).get("format")
         if number != FORMAT:

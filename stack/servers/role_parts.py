@@ -130,8 +130,8 @@ def _listener_part(stack: Stack) -> Part:
     stack.broker_url, stack.broker_tls_url = where.url, where.tls_url
     if where.is_plain_for_all:
         stack.say(
-            f"devices on the network may connect without TLS, to port {where.port};"
-            " OPSC_LISTEN_PORT=0 leaves the port of TLS alone"
+            f"devices on the network may connect without TLS to port {where.port};"
+            " OPSC_LISTEN_PORT=0 leaves only the port with TLS"
         )
     page = _page(stack, "listener-metrics", "OPSC_LISTEN_HTTP", LISTEN_HTTP_PORT)
     stack.parts["listener"] = PartInfo(where.address, metrics_url=f"http://{page}/metrics")

@@ -85,4 +85,4 @@ class Stack:
         try:
             self.publish()
         except OSError as error:  # the disk is full: the part runs all the same
-            self.say(f"other commands do not hear that {name} is another process: {error}")
+            self.say(f"other commands cannot see that {name} has a new process: {error}")

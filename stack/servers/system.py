@@ -100,7 +100,7 @@ async def _unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, None]) 
 
 async def _start(stack: Stack) -> None:
     for name, near in unread_variables().items():
-        stack.say(f"nothing reads {name}" + (f"; did you mean {near}?" if near else ""))
+        stack.say(f"the variable {name} is unknown" + (f"; did you mean {near}?" if near else ""))
     require_certificate(stack.certificate)
     if wrong := wrong_settings(certificate_settings(stack)):
         raise WrongSettings("\n".join(wrong))
@@ -130,14 +130,16 @@ async def _start_servers(stack: Stack) -> None:
         stack.parts["broker"] = PartInfo(address=f"{broker.host}:{broker.port}")
         stack.say(f"ingest reads the broker {broker_url}, too, beside the listener")
     if (home / "broker").exists():
-        stack.say(f"{home / 'broker'} is of an older version's broker; nothing reads it any more")
+        stack.say(f"{home / 'broker'} belongs to the broker of an older version; it can be deleted")
 
 
 async def _start_postgres(stack: Stack) -> str:
     programs = await asyncio.to_thread(provision, servers_dir(stack.data_dir), stack.say)
     home = reachable_home(stack.data_dir) / "postgres"
     if not home.is_relative_to(stack.data_dir):
-        stack.say(f"the servers' own files are in {home.parent}: their user cannot reach yours")
+        stack.say(
+            f"the servers' files are in {home.parent}: their user cannot read your data folder"
+        )
     port = stack.ports.usual("postgres", POSTGRES_PORT)
     server = Postgres(programs, home, port, stack.log("postgres"))
     await asyncio.to_thread(server.prepare)

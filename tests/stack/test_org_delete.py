@@ -108,9 +108,7 @@ def test_a_deletion_that_was_cut_short_is_completed(
     with monkeypatch.context() as broken:
         broken.setattr(organization_removal, "remove", fails)
         result = call(org, database, "opsc_owner", *arguments)
-    assert "deleted in part: the connection is lost; call the command again" in str(
-        result.exception
-    )
+    assert "is deleted: the connection is lost; run the command again" in str(result.exception)
     assert "gps_events" not in rows_of(database, org_id)
     assert call(org, database, "opsc_owner", *arguments).exit_code == 0
     assert rows_of(database, org_id) == {}

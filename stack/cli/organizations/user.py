@@ -96,7 +96,7 @@ def _run(data_dir: Path, org_id: UUID, work: Callable[[Connection], Awaitable[T]
     try:
         return asyncio.run(connected())
     except DatabaseError as error:
-        raise StackError(f"the users cannot be reached: {error}") from error
+        raise StackError(f"the users cannot be read or changed: {error}") from error
 
 
 def _described(row: User) -> dict[str, str | None]:
