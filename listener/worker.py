@@ -136,7 +136,7 @@ class Worker:
         return True
 
     def lost(self, device: Device) -> None:
-        """Forget a connection that is gone, whoever ended it."""
+        """Forget a connection that has ended."""
         if device not in self.devices:
             return
         del self.devices[device]

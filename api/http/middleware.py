@@ -1,9 +1,9 @@
-"""The middleware of every request, whatever becomes of it: an id, bounds of its head, a log line,
-common headers, and an answer where the application failed.
+"""The middleware of every request: an id, bounds of its head, a log line, common headers, and an
+answer where the application failed.
 
-The id of a request is the client's own (`X-Request-Id`) where it is short and plain, else a new
-one; the response, each problem document and each log line carry it. A HEAD is a GET whose content
-the server leaves out.
+The id of a request is the client's own (`X-Request-Id`) if it is short and plain, else a new one.
+The response, each problem document and each log line carry it. A HEAD is handled as a GET whose
+content the server leaves out.
 """
 
 import re
@@ -71,8 +71,9 @@ def request_id(request: Request) -> str:
 
 
 def client_address(request: Request) -> str:
-    """Return the address that a request is counted under: of IPv6 the network, since a host has as
-    many addresses as it likes."""
+    """Return the address under which a request is counted. For IPv6 it is the network, since a host
+    can use as many of its addresses as it likes.
+    """
     host = "" if request.client is None else request.client.host
     try:
         address = ip_address(host.partition("%")[0])
@@ -91,7 +92,7 @@ def refuse(scope: Scope, problem: Problem) -> Response:
 
 
 class Edge:
-    """ASGI middleware around the whole application. `origins`: whose pages may read answers."""
+    """ASGI middleware around the whole application. origins: sites whose pages may read answers."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, origins: Collection[str] = ()) -> None:
         self._app = app

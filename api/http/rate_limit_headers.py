@@ -18,8 +18,10 @@ _SCOPE_KEY = "opsc.rate_limit"
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The state of a quota after a request. `reset_s`: until all of `per_minute` is there again.
-    `retry_s`: until the next request may come; 0 where this one may.
+    """The state of a quota after a request.
+
+    reset_s: until the full quota of `per_minute` is available again. retry_s: until the next
+    request is allowed; 0 if this one is.
     """
 
     policy: Policy
@@ -48,7 +50,7 @@ _WHOSE = {
 
 
 def apply(request: Request, quota: Quota) -> None:
-    """Add the quota's headers to the answer. Raises Problem (429) where it is used up."""
+    """Add the quota's headers to the answer. Raises Problem (429) if the quota is used up."""
     request.scope[_SCOPE_KEY] = quota.headers()
     if not quota.is_admitted:
         seconds = max(1, math.ceil(quota.retry_s))

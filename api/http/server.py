@@ -1,6 +1,8 @@
-"""HTTP/1.1 as uvicorn speaks it, with bounds where it has none, and problem documents where it has
-plain text: for what is no HTTP, for heads that are too large or too slow, for clients that do not
-take their answer, and for more connections than are let in.
+"""HTTP/1.1 by uvicorn, with bounds that it does not have, and problem documents instead of plain
+text.
+
+A problem document answers requests that are not HTTP, heads that are too large or too slow, and
+connections beyond the bound. A client that does not read its answer is cut off.
 """
 
 from asyncio import Transport

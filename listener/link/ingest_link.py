@@ -94,7 +94,7 @@ class IngestLink(asyncio.Protocol):
             self._write(link.frame(Connections([self._opened(origin)], [])))
 
     def closed(self, origin: Origin) -> None:
-        """Tell the leader of a connection that is gone, of which all is answered."""
+        """Tell the leader that a connection is gone and all its messages are answered."""
         if self.epoch is not None:
             self._write(link.frame(Connections([], [origin.id])))
 
@@ -229,7 +229,7 @@ class Sender:
             self._link.opened(origin)
 
     def offer(self, origin: Origin, message: DeviceMessage) -> None:
-        """Take a message over; `origin` hears of it after COMMIT."""
+        """Take a message over. `origin.committed` is called after COMMIT."""
         self.outbox.put(origin, message)
         if self._link is not None:
             self._link.flush_soon()
@@ -243,9 +243,7 @@ class Sender:
             origin.released(held.message)
 
     def closed(self, origin: Origin) -> None:
-        """Note that the connection is gone. What is at ingest, or about to be, is stored all the
-        same.
-        """
+        """Note that the connection is gone. Its messages at ingest are stored all the same."""
         origin.is_gone = True
         if not origin.unanswered:
             self.origins.pop(origin.id, None)

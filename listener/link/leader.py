@@ -26,7 +26,7 @@ _log = structlog.get_logger("listener")
 
 
 class LeaderLink:
-    """The link to the leader, which is looked up and linked to again and again.
+    """The link to the leader: finds the leader and connects to it, again after each failure.
 
     trouble: why there is no link.
     """

@@ -90,7 +90,7 @@ def cost(message: DeviceMessage) -> int:
 
 
 class Share:
-    """The messages that an organization has at ingest, and those that wait here."""
+    """The messages of one organization: those at ingest, and those that wait here."""
 
     __slots__ = ("bytes", "messages", "waiting")
 
@@ -114,11 +114,12 @@ class Share:
 
 
 class Outbox:
-    """Messages in order: those that are at ingest, by number, and those that wait for credit.
+    """The messages in order: those at ingest, by number, and those that wait for credit.
 
-    An organization may have as much at ingest as there is room for beside it: alone a half of all,
-    with another one a third each (dynamic thresholds: Choudhury and Hahne, 1998). While others
-    send, it has no more there than `CONTENDED_MESSAGES`: theirs wait for all that is in a batch.
+    An organization may have as much at ingest as there is room left for others: alone a half of
+    all, with another one a third each (dynamic thresholds: Choudhury and Hahne, 1998). While others
+    send, it may have `CONTENDED_MESSAGES` there, because their messages wait for the batch that it
+    is in.
     """
 
     def __init__(self) -> None:

@@ -84,7 +84,7 @@ def sim(
         RuleSet | None,
         typer.Option(
             help="Rules of the zones that are made: all, those without deadlines and hours, or"
-            " only defaults. \\[all; untimed where fixes come late (--replay, --batch), and elsewhere]"
+            " defaults. \\[all; untimed where fixes come late (--replay, --batch) and elsewhere]"
         ),
     ] = None,
     edits: Annotated[
