@@ -1,4 +1,4 @@
-"""The event asset.visit_amended: what was told of a visit is not so."""
+"""The event asset.visit_amended: a correction of an earlier event about a visit."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Transitions as Python values, one by one, with what is worked out for all of them at once."""
+"""Transitions as Python values, with columns that are computed for all of them at once."""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -13,9 +13,9 @@ from telemetry.times import format_times
 
 
 class Step(NamedTuple):
-    """One transition: the columns of TRANSITION_DTYPE, and what is worked out for all at once.
+    """One transition: the columns of TRANSITION_DTYPE, and computed columns.
 
-    accuracy_m, speed_mps, distance_m: rounded, None where not known.
+    accuracy_m, speed_mps, distance_m: rounded; None where unknown.
     """
 
     row: int

@@ -34,14 +34,15 @@ from telemetry.fix import FixBatch, Flag
 
 @dataclass(slots=True)
 class Rejudged:
-    """Rows to be written for late fixes, and the state afterwards.
+    """The rows to write for late fixes, and the state afterwards.
 
-    fixes: how many they were, with those that came with them; suspects: how many of them are.
-    announced, used_names: see `ingest.planning.memory.Memory`; None for what is to be forgotten.
-    states: of the assets, as of now. suspect: stored fixes whose flag changes. outdated: in these
-    times checkpoints are wrong. checkpointed: (asset, time_us) of the last one that each has now.
-    backlogs: how far those of which a piece was judged are, None for all of it. spent: by
-    organization, how many late fixes were judged, and the seconds that it took.
+    fixes: the number of judged fixes, including those in order of the same assets; suspects: how
+    many of them are suspect. announced, used_names: see `ingest.planning.memory.Memory`; None or an
+    empty set for entries to forget. states: of the assets, as of now. suspect: stored fixes whose
+    flag changes. outdated: spans of time whose checkpoints are wrong. checkpointed: (asset,
+    time_us) of the last checkpoint of each asset. backlogs: the rest of each backlog of which a
+    piece was judged; None if nothing is left. spent: by organization, the number of late fixes and
+    the seconds that they took.
     """
 
     fixes: int = 0
@@ -166,7 +167,7 @@ def _flag(
     rejudged: Rejudged,
     registry: Registry,
 ) -> None:
-    """Set the flag of the new fixes, and note that of stored ones."""
+    """Set the flag of the new fixes, and note stored fixes whose flag changes."""
     suspect: dict[tuple[int, int, int], bool] = {}
     for revision in revisions:
         suspect |= revision.suspect
@@ -210,7 +211,7 @@ def _write(
 
 
 def _keep(history: History, rejudged: Rejudged, registry: Registry) -> None:
-    """Keep the state of the asset as it is now."""
+    """Keep the present state of the asset."""
     rejudged.states.append(history.state())
     rejudged.used_names[history.asset] = history.used_names()
     announced = history.announced()

@@ -106,7 +106,7 @@ def visit_id_of(asset: int, key: VisitKey, registry: Registry) -> UUID:
 
 
 def visit_row(asset: int, visit: amendments.Visit, registry: Registry) -> Visit:
-    """Return the whole row, as it is now."""
+    """Return the whole present row of a visit."""
     (step,) = read_steps(
         _rows(asset, [Announcement(AnnouncementKind.ENTER, visit, late=True)], registry), registry
     )

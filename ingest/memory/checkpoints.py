@@ -1,7 +1,8 @@
-"""States of assets that are kept, one for an hour of an asset's time or some thousand fixes.
+"""Checkpoints: stored states of assets, one for each hour of an asset's time or some thousand
+fixes.
 
-A fix that comes late is judged from the last one before it. Which fixes of an asset they follow
-does not matter to what is decided; how far they lie apart decides what a late fix costs.
+A late fix is judged from the last checkpoint before it. Which fixes the checkpoints follow does not
+change any decision. The distance between them decides what a late fix costs.
 """
 
 from collections.abc import Iterable
@@ -65,8 +66,8 @@ class Checkpoints:
         self._fixes = np.empty(0, np.int64)  # since then
 
     def due(self, delta: StateDelta, registry: Registry) -> list[Checkpoint]:
-        """Return the assets to be written. Only a state that has nothing but fixes in
-        it will do.
+        """Return the checkpoints to write. Only states without suspect fixes and passed deadlines
+        qualify.
         """
         assets = delta.assets
         self._reach(int(assets["asset"].max(initial=-1)))
@@ -90,7 +91,9 @@ class Checkpoints:
         ]
 
     def undo(self, assets: NDArray[np.integer], written: Iterable[tuple[int, int]]) -> Undo:
-        """Return what gives the assets, and those of `written`, their present marks back."""
+        """Return a function that restores the present marks of the assets and of those in
+        `written`.
+        """
         asset = np.array([*assets.tolist(), *(number for number, _ in written)], np.int64)
         self._reach(int(asset.max(initial=-1)))
         last_us, fixes = self._last_us[asset], self._fixes[asset]
@@ -106,9 +109,10 @@ class Checkpoints:
         fixes_of: NDArray[np.integer],
         written: Iterable[tuple[int, int]],
     ) -> None:
-        """Note what is stored, or will be. fixes_of: the asset of each new fix, -1 for none.
-        written: (asset, time_us) of the checkpoints. written: (asset, time_us) of those that are
-        stored, or will be.
+        """Note checkpoints that are stored, or will be.
+
+        fixes_of: the asset of each new fix, -1 for none. written: (asset, time_us) of each
+        checkpoint.
         """
         asset, newest_us = delta.assets["asset"], delta.assets["newest_us"]
         self._reach(max(int(asset.max(initial=-1)), int(fixes_of.max(initial=-1))))

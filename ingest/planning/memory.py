@@ -65,7 +65,7 @@ class Memory:
     _undo: Sequence[Undo] = ()
 
     def hold(self, backlogs: Iterable[Backlog]) -> None:
-        """Forget the assets whose stored fixes are to be judged: their backlogs tell of them."""
+        """Forget the state of assets that get a backlog."""
         for backlog in backlogs:
             asset = self.registry.assets.number(backlog.asset_id)
             self.backlogs.put(asset, backlog)
@@ -99,7 +99,7 @@ class Memory:
         self._undo = ()
 
     def take_back(self) -> None:
-        """Take back the plan that was taken last: memory is as it was before."""
+        """Take back the plan that was taken last, so that memory is as it was before."""
         for undo in self._undo:
             undo()
         self._undo, self.left = (), None

@@ -84,8 +84,8 @@ def expect(fates: Fates, history: RunHistory, now_us: int, until_us: int) -> Exp
 
 
 def stored_fixes(fates: Fates, history: RunHistory) -> list[StoredFix]:
-    """Return what is stored: each identity as it came first. Whether it is suspect is not looked
-    at.
+    """Return the fixes that are stored: the first of each identity. The flag `suspect` is not
+    compared.
     """
     return _as_stored(_assigned(fates.stored, history), history, set())
 
@@ -146,7 +146,7 @@ def _as_stored(
 
 
 class _Replay:
-    """The evaluator with its state, and what it has found.
+    """The evaluator with its state and results.
 
     suspects: fixes that the engine takes for impossible. last_due_us: the last deadline that
     passed.

@@ -70,10 +70,10 @@ class _Step(NamedTuple):
 
 
 class ExpectedEvents:
-    """The visits and events that transitions make. Transitions are taken in order; events: in the
-    order in which they become known.
+    """The visits and events that transitions make.
 
-    What one fix makes known is in order of time, exits before enters, then by zone id.
+    Transitions are taken in order. events: in the order in which they become known. Events of one
+    fix are in order of time, exits before enters, then by zone id.
     """
 
     def __init__(self, history: RunHistory, index: ZoneIndex) -> None:
@@ -105,7 +105,7 @@ class ExpectedEvents:
                 self._add_event(step, visit)
 
     def take_revision(self, asset: int, revision: Revision) -> None:
-        """Take what fixes, or time, make known of an asset; its visits come by `take_visits`."""
+        """Take a revision of an asset's visits. The visits themselves come by `take_visits`."""
         found: list[tuple[_Order, _Step, Announcement | None]] = []
         for step, one in zip(
             self._steps(_transitions(asset, revision.announcements, self._index)),
@@ -123,7 +123,7 @@ class ExpectedEvents:
                 self.events.append(self._amended(step, one, self._visit_of(step)))
 
     def take_visits(self, asset: int, visits: Iterable[amendments.Visit]) -> None:
-        """Take the visits of an asset in the end; retracted ones are left out."""
+        """Take the final visits of an asset, without retracted ones."""
         for one in visits:
             if one.retracted:
                 continue
@@ -146,8 +146,8 @@ class ExpectedEvents:
                 self._note(ended, visit)
 
     def _order(self, step: _Step) -> _Order:
-        """Return the key of order: by the fix that made it known, those that none did at the end;
-        then as in one fix.
+        """Return the sort key: the fix that made the transition known, or the end if none did; then
+        time, rank and zone.
         """
         row = _NO_FIX if step.row < 0 else step.row
         rank = rank_in_instant(step.transition, step.entered_us, step.time_us)
@@ -214,7 +214,7 @@ class ExpectedEvents:
             self.events.append(event._replace(late=late))
 
     def _add_schedule_start(self, step: _Step) -> None:
-        """Add the events of the beginning of a zone's hours; who is outside is in no visit."""
+        """Add the event of the start of a zone's hours. An asset outside has no visit."""
         policy = self._policies[step.zone, step.version]
         word = schedule_start_breach(policy, inside=True)
         visit = None if word is None else self._visit_of(step)
@@ -295,7 +295,7 @@ class ExpectedEvents:
 def _transitions(
     asset: int, announcements: Sequence[Announcement], index: ZoneIndex
 ) -> NDArray[np.void]:
-    """Return what is told as transitions, TRANSITION_DTYPE, (n,)."""
+    """Return the announcements as transitions, TRANSITION_DTYPE, (n,)."""
     rows = np.zeros(len(announcements), TRANSITION_DTYPE)
     for row, one in zip(rows, announcements, strict=True):
         visit, at = one.visit, one.occurred
