@@ -49,7 +49,7 @@ async def _keep_trying(settings: ApiSettings, connections: Pool, told: str) -> N
                 told = str(error)
                 _log.warning("waiting for the database", error=told.strip())
         else:
-            _log.info("the database is reached")
+            _log.info("connected to the database")
             return
 
 

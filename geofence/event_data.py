@@ -9,14 +9,19 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from geofence.late.amendments import Telling
+from geofence.late.amendments import AnnouncementKind
 from geofence.model.policy import DEFAULT_ALERTS
 from geofence.model.transitions import SILENT, Cause
 
 _NAME_CHARACTERS = 200
 _CAUSES = [cause.word for cause in Cause if cause not in SILENT]
-_TOLD_FIRST = (Telling.ENTER, Telling.EXIT, Telling.DWELL, Telling.OVERSPEED)
-_CHANGES = [one.value for one in Telling if one not in _TOLD_FIRST]
+_TOLD_FIRST = (
+    AnnouncementKind.ENTER,
+    AnnouncementKind.EXIT,
+    AnnouncementKind.DWELL,
+    AnnouncementKind.OVERSPEED,
+)
+_CHANGES = [one.value for one in AnnouncementKind if one not in _TOLD_FIRST]
 
 
 def _id(prefix: str, description: str) -> Meta:

@@ -45,7 +45,7 @@ class Planned(NamedTuple):
 class Pipeline:
     """The batches of one term: a loop that plans, a loop that stores, and one plan between them.
 
-    side: a connection beside that of the term, for the loop that plans.
+    side: a second connection, for the loop that plans.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Pipeline:
             self._handover.task_done()
 
     def _plan(self, taken: Taken) -> tuple[DecodedBatch, Planned | None]:
-        """Decode and plan a batch. There is no plan where something has to be looked up first."""
+        """Decode and plan a batch. Returns no plan if something has to be looked up first."""
         runtime, memory = self._runtime, self._memory
         # A known zone was made before what arrives now, also where our clock is behind.
         taken_us = max(self._term.now_us(), memory.registry.newest_made_us)
@@ -123,13 +123,13 @@ class Pipeline:
         return arrived, Planned(arrived, arrivals, plan, memory.reverted)
 
     async def _plan_anew(self, conn: Connection, arrived: DecodedBatch) -> Planned:
-        """Plan a batch again, with what is left over by now and what has to be looked up."""
+        """Plan a batch again, with the present leftovers and with look-ups."""
         arrivals = self._with_left(arrived)
         plan = await plan_with_lookups(conn, arrivals, self._memory, self._term.now_us)
         return Planned(arrived, arrivals, plan, self._memory.reverted)
 
     def _with_left(self, arrived: DecodedBatch) -> DecodedBatch:
-        """Put what is left over before what has arrived, and cut it to the size of a batch."""
+        """Return the leftovers followed by what has arrived, cut to the size of a batch."""
         memory = self._memory
         if memory.left is None and not memory.suspects and not memory.slow:
             return arrived

@@ -139,15 +139,15 @@ def _suspects(saved: SavedState) -> Sequence[SavedPlace]:
 
 
 def _visit_id(visit: restore.OpenVisit) -> UUID:
-    first_fix = (visit.opening_us, visit.opening_seq, visit.opening_change_us, visit.opening_again)
+    first_fix = (visit.first_fix_us, visit.first_fix_seq, visit.change_us, visit.again)
     return visit_id(visit.asset_id, visit.zone_id, visit.tracker_id, *first_fix)
 
 
 async def look_up_places(conn: Connection, memory: Memory) -> None:
     """Find where trackers were when they were put on assets, as far as that matters."""
     registry = memory.registry
-    puttings = registry.moves.unplaced(memory.state, memory.watermarks)
-    await place_trackers(conn, puttings, registry)
+    moves = registry.moves.unplaced(memory.state, memory.watermarks)
+    await place_trackers(conn, moves, registry)
 
 
 def _places(fixes: Sequence[restore.NewestFix], registry: Registry) -> NDArray[np.void]:
@@ -189,9 +189,9 @@ def _state(
     members = _memberships(visits, saved_by_asset, registry)
     # a visit tells of an asset that has no other place: its fix belongs to another one by now
     opened = np.zeros(len(visits), PLACE_DTYPE)
-    opened["tracker"] = members["opening_tracker"][: len(visits)]
-    opened["time_us"] = members["opening_us"][: len(visits)]
-    opened["seq"] = members["opening_seq"][: len(visits)]
+    opened["tracker"] = members["first_fix_tracker"][: len(visits)]
+    opened["time_us"] = members["first_fix_us"][: len(visits)]
+    opened["seq"] = members["first_fix_seq"][: len(visits)]
     opened["lat"] = [visit.entry_lat for visit in visits]
     opened["lon"] = [visit.entry_lon for visit in visits]
     opened["accuracy_m"] = opened["speed_mps"] = np.nan
@@ -264,9 +264,9 @@ def _open(rows: NDArray[np.void], visits: Sequence[restore.OpenVisit], registry:
     rows["dwelled"] = [visit.dwelled for visit in visits]
     rows["overspeed"] = [visit.overspeed for visit in visits]
     rows["entered_us"] = [visit.entered_us for visit in visits]
-    rows["opening_tracker"] = [registry.trackers.number(visit.tracker_id) for visit in visits]
-    rows["opening_us"] = [visit.opening_us for visit in visits]
-    rows["opening_seq"] = [visit.opening_seq for visit in visits]
-    rows["opening_change_us"] = [visit.opening_change_us for visit in visits]
-    rows["opening_version"] = [visit.zone_version for visit in visits]
-    rows["opening_again"] = [visit.opening_again for visit in visits]
+    rows["first_fix_tracker"] = [registry.trackers.number(visit.tracker_id) for visit in visits]
+    rows["first_fix_us"] = [visit.first_fix_us for visit in visits]
+    rows["first_fix_seq"] = [visit.first_fix_seq for visit in visits]
+    rows["change_us"] = [visit.change_us for visit in visits]
+    rows["entered_version"] = [visit.zone_version for visit in visits]
+    rows["again"] = [visit.again for visit in visits]

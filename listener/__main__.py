@@ -21,8 +21,8 @@ from pydantic import ValidationError
 from listener.devices.arrivals import Arrivals
 from listener.devices.certificates import Certificates
 from listener.devices.connection import Device
+from listener.link.ingest_link import Sender
 from listener.link.leader import LeaderLink
-from listener.link.outbox import Sender
 from listener.processes import NUMBER, SOCKETS, Ports, Processes
 from listener.settings import ListenSettings
 from listener.stored.presence import Presence

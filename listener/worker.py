@@ -14,7 +14,6 @@ from db.listener.device_sessions import Session, SessionKey
 from listener.devices.arrivals import Handshakes
 from listener.devices.bounds import (
     SHARE_BYTES,
-    SHARE_MESSAGES,
     UNSIGNED_PART,
     Addresses,
     Holding,
@@ -23,15 +22,15 @@ from listener.devices.bounds import (
 )
 from listener.devices.connection import Device
 from listener.devices.takeovers import LONGEST_DELAY_S, SignIns, Takeovers
-from listener.link.outbox import DeviceMessage, Origin, Sender, cost
+from listener.devices.wills import Wills
+from listener.link.ingest_link import Sender
+from listener.link.outbox import Origin
 from listener.metrics import ListenerMetrics
 from listener.settings import ListenSettings
 from listener.stored.identities import Identities, Identity
 from listener.stored.presence import ConnectedDevice, Presence
 from listener.stored.sessions import Sessions
-from mqtt.server import Connect, Publish, ServerOptions, Will
-from telemetry.formats.decode import topics_of
-from telemetry.ids import format_id
+from mqtt.server import Connect, ServerOptions
 from telemetry.link import Receipt
 
 SWEEP_S = 1.0
@@ -47,7 +46,6 @@ DRAIN_S = 5.0
 LOOK_SOON_S = 1.0
 STALE_S = 5.0
 """An operator hears of a list of trackers that is older."""
-LATEST_WILL_S = 24 * 3600
 
 SERVER_UNAVAILABLE = 0x88
 BAD_USER_NAME_OR_PASSWORD = 0x86
@@ -103,7 +101,7 @@ class Worker:
         )
         self._organizations: dict[UUID, int] = {}
         self._origins = 0
-        self._wills: dict[UUID, tuple[asyncio.TimerHandle, Origin, int]] = {}  # that wait
+        self._wills = Wills(self.holding, sender, self.metrics)
         self._tasks: set[asyncio.Task[None]] = set()
         sender.on_answers, sender.on_evicted = self._answer, self._evict
         sender.on_receipt = self._tell
@@ -135,7 +133,7 @@ class Worker:
         return True
 
     def lost(self, device: Device) -> None:
-        """Forget a connection that is gone, whoever ended it."""
+        """Forget a connection that has ended."""
         if device not in self.devices:
             return
         del self.devices[device]
@@ -149,7 +147,7 @@ class Worker:
         self.sender.drop_waiting(origin, keeps_qos_0=has_room)
         will = device.machine.lost()
         if will is not None:
-            self._will(device, will)
+            self._wills.leave(origin, will)
         self.by_origin.pop(origin.id, None)
         if self.by_tracker.get(origin.tracker_id) is device:
             del self.by_tracker[origin.tracker_id]
@@ -203,7 +201,7 @@ class Worker:
             return
         self._unsigned.pop(device, None)
         self.addresses.ended(device.address)
-        self._drop_will(identity.tracker_id)
+        self._wills.drop(identity.tracker_id)
         if (older := self.by_tracker.get(identity.tracker_id)) is not None:
             self._take_over(older)
         self._begin(device, connect, key, session)
@@ -304,50 +302,6 @@ class Worker:
             result = "given up"
         self.metrics.receipts.labels(result).inc()
 
-    # Wills ----------------------------------------------------------------------------------
-
-    def _will(self, device: Device, will: Will) -> None:
-        """Store a will that is a message of fixes; all others are dropped."""
-        origin = device.origin
-        assert origin is not None
-        own = format_id("trk", origin.tracker_id)
-        message = Publish(-1, will.topic, will.payload, 0)
-        size, organization = cost(message), origin.organization
-        if (
-            self.is_draining
-            or will.topic not in topics_of(own)
-            or not self.holding.has_room(organization, SHARE_MESSAGES + 1, size)
-        ):
-            self.metrics.wills.labels("dropped").inc()
-            self.sender.closed(origin)
-            return
-        self._drop_will(origin.tracker_id)
-        self.holding.add(organization, size)
-        delay_s = min(will.delay_s, LATEST_WILL_S)
-        timer = self.loop.call_later(delay_s, self._send_will, origin, message)
-        self._wills[origin.tracker_id] = (timer, origin, size)
-
-    def _drop_will(self, tracker_id: UUID) -> None:
-        """Drop a will whose tracker came back before it was due, or leaves a newer one."""
-        waiting = self._wills.pop(tracker_id, None)
-        if waiting is not None:
-            timer, origin, size = waiting
-            timer.cancel()
-            self.holding.add(origin.organization, -size)
-            self.metrics.wills.labels("dropped").inc()
-            self.sender.closed(origin)
-
-    def _send_will(self, origin: Origin, message: DeviceMessage) -> None:
-        del self._wills[origin.tracker_id]
-
-        def released(message: DeviceMessage, result: int = 0) -> None:
-            self.holding.add(origin.organization, -cost(message))
-
-        origin.committed = origin.released = released
-        self.sender.offer(origin, message)
-        self.metrics.wills.labels("sent").inc()
-        self.sender.closed(origin)
-
     # Time -----------------------------------------------------------------------------------
 
     async def keep_time(self) -> None:
@@ -372,8 +326,7 @@ class Worker:
         Wills are dropped: their devices are not lost, but sent elsewhere.
         """
         self.is_draining = True
-        for tracker_id in list(self._wills):
-            self._drop_will(tracker_id)
+        self._wills.close()
         leaving = list(self.devices)
         at_once = math.ceil(len(leaving) / DRAIN_STEPS)
         for start in range(0, len(leaving), at_once or 1):

@@ -41,7 +41,7 @@ def to_json(attributes: Mapping[Any, Any]) -> bytes:
     except (TypeError, ValueError, OverflowError) as error:
         raise AttributesError(Reason.UNDECODABLE, f"attributes are not JSON: {error}") from None
     if len(text) > MAX_BYTES:
-        problem = f"attributes take {len(text)} bytes of JSON, {MAX_BYTES} are allowed"
+        problem = f"attributes take {len(text)} bytes of JSON, at most {MAX_BYTES} are allowed"
         raise AttributesError(Reason.OVERSIZE, problem)
     if text.count(b"{") + text.count(b"[") > MAX_DEPTH and _deeper_than(MAX_DEPTH, attributes):
         raise _too_deep()
@@ -60,7 +60,9 @@ def with_members(text: bytes | None, members: Mapping[str, float]) -> bytes:
 
 
 def _too_deep() -> AttributesError:
-    return AttributesError(Reason.OVERSIZE, f"attributes nest deeper than {MAX_DEPTH} levels")
+    return AttributesError(
+        Reason.OVERSIZE, f"attributes are nested more than {MAX_DEPTH} levels deep"
+    )
 
 
 def _deeper_than(depth: int, tree: Mapping[Any, Any]) -> bool:

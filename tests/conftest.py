@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from stack.servers.programs import Programs, provision
+from stack.host.programs import Programs, provision
 from tests.data import LACKING
 from tests.servers import (
     BrokerUnderTest,

@@ -22,9 +22,9 @@ from psycopg import sql
 
 from benchmarks.common.mosquitto import BrokerProgram, Mosquitto, broker_program
 from db.core import migrate
+from stack.host.process import Process
+from stack.host.programs import Programs
 from stack.servers.postgres import Postgres, free_port
-from stack.servers.process import Process
-from stack.servers.programs import Programs
 
 TEMPLATE = "opsc_template"
 # Tests kill processes, not the machine: what the kernel holds is safe without fsync.

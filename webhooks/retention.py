@@ -69,7 +69,7 @@ class Retention:
                 self._outage.end()
                 await pause(stop, self._limits.every_s)
             except IN_THE_WAY as error:
-                _log.info("retention put off", error=str(error).strip())
+                _log.info("retention postponed", error=str(error).strip())
                 await pause(stop, self._limits.again_s)
             except TROUBLE as error:
                 await pause(stop, self._outage.begin(error))

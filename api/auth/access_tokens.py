@@ -89,7 +89,7 @@ class Tokens:
 
     def _read(self, token: str) -> tuple[Grant, float]:
         if len(token) > _MAX_TOKEN_CHARACTERS:
-            raise TokenError("The token is not one of ours.")
+            raise TokenError("The token is not valid.")
         try:
             claims = jwt.decode(
                 token,
@@ -101,7 +101,7 @@ class Tokens:
             )
             return _grant(claims), float(claims["exp"])
         except (jwt.InvalidTokenError, IdError, ValueError, TypeError):
-            raise TokenError("The token is not one of ours.") from None
+            raise TokenError("The token is not valid.") from None
 
     def _key_of(self, token: str) -> Ed25519PrivateKey:
         header = jwt.get_unverified_header(token)

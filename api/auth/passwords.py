@@ -77,7 +77,7 @@ class Passwords:
         try:
             fits = await self._thread.run(_fits, password_hash or _NOBODY, password)
         except QueueFull:
-            raise busy("Too many sign-ins at once.") from None
+            raise busy("Too many sign-ins at once: try again in a second.") from None
         return fits and password_hash is not None
 
     async def hash(self, password: str) -> str:
@@ -85,7 +85,7 @@ class Passwords:
         try:
             return await self._thread.run(hash_password, password)
         except QueueFull:
-            raise busy("Too many sign-ins at once.") from None
+            raise busy("Too many sign-ins at once: try again in a second.") from None
 
     def close(self) -> None:
         """End the thread."""

@@ -1,8 +1,8 @@
-"""Answers compressed with br or gzip, where the client takes it and it is worth it.
+"""Answers compressed with br or gzip, where the client accepts it and it is worth it.
 
-Only what a GET answers in one piece, from 2 KiB on. Nothing else is compressed: an answer to a POST
-may have a secret beside what the client sent, and by its length the one would tell of the other. A
-compressed answer is another representation, and its tag says so: `"tag.br"`.
+Only complete answers to GET of 2 KiB or more are compressed. An answer to a POST may have a secret
+beside text of the client, and the compressed length could reveal the secret. A compressed answer is
+another representation, so its tag differs: `"tag.br"`.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
-"""Cursors: where a walk through a list goes on, opaque to the client and signed.
+"""Cursors: positions in a list, opaque to the client and signed.
 
-A cursor carries the key of the last row shown (so rows that come and go elsewhere change nothing
-for those that stay), how many rows were shown, and the total as it was counted when the walk
-began. The signature covers the scope too (organization, endpoint, filters): a cursor that is used
-anywhere else does not verify.
+A cursor carries the key of the last row shown, so rows that come or go elsewhere change nothing for
+the remaining ones. It also carries how many rows were shown, and the total that was counted at the
+beginning. The signature covers the scope too (organization, endpoint, filters): a cursor that is
+used with another scope does not verify.
 """
 
 import base64
@@ -53,9 +53,7 @@ class Cursors:
                 return msgspec.msgpack.decode(payload, type=Position[key_type])
         except (binascii.Error, ValueError, msgspec.ValidationError):
             pass
-        raise bad_parameter(
-            "cursor", "The cursor is not one that this list, with these filters, gave."
-        )
+        raise bad_parameter("cursor", "The cursor is not from this list with these filters.")
 
     def _signature(self, payload: bytes, scope: bytes) -> bytes:
         message = len(scope).to_bytes(4, "big") + scope + payload

@@ -1,7 +1,7 @@
 """The encoding of values: ids with their prefix, times in RFC 3339 with Z, JSON as ready bytes.
 
-An answer with content has the tag of that content. What is shown once (a secret) goes beside it in
-`once`: it is no part of what a later GET shows, and so not of the tag.
+An answer with content has a tag of that content. A secret that is shown once is given as `once`: it
+is not part of what a later GET shows, and so not of the tag.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,9 @@ _encoder = msgspec.json.Encoder()
 
 
 class JsonResponse(Response):
-    """A response whose content is JSON already; the class tells the documentation so."""
+    """A response whose content is already encoded JSON. The class also sets the documented media
+    type.
+    """
 
     media_type = "application/json"
 
@@ -53,7 +55,7 @@ def optional_time_text(value: datetime | None) -> str | None:
 
 
 def raw_json(text: str) -> msgspec.Raw:
-    """Return a JSON text that goes out as it stands."""
+    """Return a JSON text that is sent unchanged."""
     return msgspec.Raw(text.encode())
 
 
@@ -82,7 +84,7 @@ def created(
 
 
 def created_batch(items: list[dict[str, Any]], path: str) -> Response:
-    """Answer 201, with all that was made, and where such things are."""
+    """Answer 201 with all created objects, and the path of their list."""
     response = _response({"data": items}, 201, None)
     response.headers["Location"] = path
     return response

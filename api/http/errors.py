@@ -118,14 +118,14 @@ def _invalid(found: Sequence[Mapping[str, Any]]) -> Problem:
 def _no_such_thing(error: Mapping[str, Any]) -> Problem:
     """Return a 404 of a path with an id that cannot be."""
     name, sentence = str(error["loc"][1]), _sentence(error)
-    detail = f"There is no such thing: the {name} in the path {sentence}."
+    detail = f"Nothing has this id: the {name} in the path {sentence}."
     return Problem(404, "not_found", detail, faults=(Fault(sentence, parameter=name),))
 
 
 def _sentence(error: Mapping[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         known = ", ".join(error["ctx"]["known_fields"])
-        return f"There is no such field, or it cannot be written. Known fields: {known}."
+        return f"This field is unknown or read-only. Known fields: {known}."
     if error["type"] in _WANTS_OBJECT:
         return f"must be an object, {{...}}, and is {_json_kind(error['input'])}"
     return re.sub(r"^(Value|Assertion) error, ", "", error["msg"])
@@ -176,7 +176,7 @@ def _nothing_at(request: Request) -> Problem:
         if _methods_at(request, path) != _EVERY_PATH_HAS:
             detail = f"There is nothing at this path. Did you mean {path}?"
             return Problem(404, "not_found", detail, more=more | {"did_you_mean": path})
-    detail = f"There is nothing at this path. {DOCUMENTATION} shows the paths there are."
+    detail = f"There is nothing at this path. {DOCUMENTATION} lists all paths."
     return Problem(404, "not_found", detail, more=more)
 
 
@@ -209,14 +209,14 @@ def conflict_of(error: IntegrityError) -> Problem | None:
 
 
 async def _on_page_too_large(request: Request, error: Exception) -> Response:
-    message = "The page would be too large: ask for fewer rows."
+    message = "The page would be too large: use a smaller limit."
     return refuse(request.scope, bad_parameter("limit", message))
 
 
 async def _on_database_trouble(request: Request, error: Exception) -> Response:
     _log.warning("database unavailable", error=type(error).__name__, detail=message(error))
     if isinstance(error, QueryCanceled):
-        problem = unavailable("The question took too long: ask for less at once.")
+        problem = unavailable("The query took too long: request fewer rows or a shorter time span.")
     else:
         problem = unavailable("The database cannot be reached or is busy.")
     return refuse(request.scope, problem)

@@ -45,9 +45,11 @@ class Preconditions(NamedTuple):
     def check(self, tag: str) -> None:
         """Check the preconditions of a change of what has `tag` now. Raises Problem (412)."""
         if self.if_match is not None and not _matches(self.if_match, tag):
-            raise _failed(_unread(self.if_match) or "It is not as If-Match has it: read it again.")
+            raise _failed(
+                _unread(self.if_match) or "The version is not the one in If-Match: read it again."
+            )
         if self.if_none_match is not None and _matches(self.if_none_match, tag, weakly=True):
-            raise _failed("It is there already, as If-None-Match has it.")
+            raise _failed("It already exists in the version of If-None-Match.")
 
     def answer(self, response: Response) -> Response:
         """Answer a GET: the response itself, or 304 where the client has it already.
@@ -58,7 +60,7 @@ class Preconditions(NamedTuple):
         if response.status_code != 200 or tag is None:
             return response
         if self.if_match is not None and not _matches(self.if_match, tag):
-            raise _failed(_unread(self.if_match) or "It is not as If-Match has it.")
+            raise _failed(_unread(self.if_match) or "The version is not the one in If-Match.")
         if self.if_none_match is not None:
             held = _match(self.if_none_match, tag, weakly=True)
             if held is not None:
@@ -76,7 +78,9 @@ def _all(request: Request, name: str) -> str | None:
     """
     values = request.headers.getlist(name)
     if sum(map(len, values)) > MAX_TAGS_CHARACTERS:
-        detail = f"The header {name} may have {MAX_TAGS_CHARACTERS} characters."
+        detail = (
+            f"The header {name} is too long: at most {MAX_TAGS_CHARACTERS} characters are allowed."
+        )
         raise Problem(400, "header_too_long", detail)
     return ", ".join(values) if values else None
 
@@ -89,9 +93,9 @@ def _unread(header: str) -> str | None:
     """Return why no version of anything fits the header If-Match; None where one could."""
     tags = entity_tags(header)
     if not tags:
-        return "If-Match must be * or tags in quotes, just as an ETag has them."
+        return "If-Match must be * or quoted tags, exactly as in the ETag header."
     if all(each.is_weak for each in tags):
-        return "If-Match takes no weak tags: send the ETag without W/."
+        return "If-Match does not accept weak tags: send the ETag without W/."
     return None
 
 

@@ -97,9 +97,7 @@ WHOLE = BeforeValidator(_whole)
 
 
 def absent() -> Any:
-    """Return the default of a field that may be left out of a PATCH but not be null: never looked
-    at.
-    """
+    """Return the placeholder default of a field that may be left out of a PATCH but not be null."""
     return None
 
 

@@ -29,7 +29,7 @@ class ByteSpan(NamedTuple):
 
 
 def media_type(headers: Headers) -> str:
-    """Return the Content-Type without its parameters, in lower case; "" where there is none."""
+    """Return the Content-Type without its parameters, in lower case; "" if there is none."""
     return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 

@@ -49,7 +49,7 @@ class Metrics:
     def answered(
         self, method: str, route: BaseRoute | None, status: int | None, seconds: float
     ) -> None:
-        """Count a request that has ended; without a status nobody was there any more to answer."""
+        """Count a request that has ended. status: None if the client was gone before an answer."""
         method = method if method in _METHODS else "other"
         path: str = getattr(route, "path_format", "none")
         status_class = "none" if status is None else f"{status // 100}xx"

@@ -1,9 +1,9 @@
-"""The middleware of every request, whatever becomes of it: an id, bounds of its head, a log line,
-common headers, and an answer where the application failed.
+"""The middleware of every request: an id, bounds of its head, a log line, common headers, and an
+answer where the application failed.
 
-The id of a request is the client's own (`X-Request-Id`) where it is short and plain, else a new
-one; the response, each problem document and each log line carry it. A HEAD is a GET whose content
-the server leaves out.
+The id of a request is the client's own (`X-Request-Id`) if it is short and plain, else a new one.
+The response, each problem document and each log line carry it. A HEAD is handled as a GET whose
+content the server leaves out.
 """
 
 import re
@@ -52,9 +52,17 @@ _log = structlog.get_logger("api")
 _PLAIN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _SCOPE_KEY = "opsc.request_id"
 _REFUSED_KEY = "opsc.refused"
-_CRASH = Problem(500, "internal_error", "The request failed through a fault of ours.")
-_TARGET_TOO_LONG = Problem(414, "target_too_long", f"The URL may have {MOST_TARGET_BYTES} bytes.")
-HEAD_TOO_LARGE = Problem(431, "headers_too_large", f"Headers may have {MOST_HEAD_BYTES} bytes.")
+_CRASH = Problem(
+    500, "internal_error", "The server failed to answer the request. This is a fault of the server."
+)
+_TARGET_TOO_LONG = Problem(
+    414, "target_too_long", f"The URL is too long: at most {MOST_TARGET_BYTES} bytes are allowed."
+)
+HEAD_TOO_LARGE = Problem(
+    431,
+    "headers_too_large",
+    f"The headers are too large: at most {MOST_HEAD_BYTES} bytes are allowed.",
+)
 
 
 def request_id(request: Request) -> str:
@@ -63,8 +71,9 @@ def request_id(request: Request) -> str:
 
 
 def client_address(request: Request) -> str:
-    """Return the address that a request is counted under: of IPv6 the network, since a host has as
-    many addresses as it likes."""
+    """Return the address under which a request is counted. For IPv6 it is the network, since a host
+    can use as many of its addresses as it likes.
+    """
     host = "" if request.client is None else request.client.host
     try:
         address = ip_address(host.partition("%")[0])
@@ -83,7 +92,7 @@ def refuse(scope: Scope, problem: Problem) -> Response:
 
 
 class Edge:
-    """ASGI middleware around the whole application. `origins`: whose pages may read answers."""
+    """ASGI middleware around the whole application. origins: sites whose pages may read answers."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, origins: Collection[str] = ()) -> None:
         self._app = app

@@ -71,50 +71,52 @@ class Problem(Exception):
     def _whole_detail(self) -> str:
         if len(self.faults) <= MOST_FAULTS:
             return self.detail
-        return f"{self.detail} There are more faults than the {MOST_FAULTS} that are named."
+        return f"{self.detail} Only the first {MOST_FAULTS} errors are listed."
 
 
 def not_found(what: str, *, fault: Fault | None = None) -> Problem:
-    """Return a 404: there is none, or it is another organization's; the answer is the same."""
+    """Return a 404. It is the same for an object that does not exist and for another
+    organization's.
+    """
     faults = () if fault is None else (fault,)
     return Problem(404, "not_found", f"There is no such {what}.", faults=faults)
 
 
 def unauthorized(detail: str) -> Problem:
-    """Return a 401: who asks is not known."""
+    """Return a 401: the request has no valid credential."""
     challenge = {"WWW-Authenticate": 'Bearer realm="ops-companion"'}
     return Problem(401, "unauthorized", detail, headers=challenge)
 
 
 def forbidden(detail: str) -> Problem:
-    """Return a 403: who asks is known, and may not."""
+    """Return a 403: the caller is known, but not allowed to do this."""
     return Problem(403, "forbidden", detail)
 
 
 def conflict(code: str, detail: str, *, pointer: str | None = None) -> Problem:
-    """Return a 409: the request does not fit what is stored."""
+    """Return a 409: the request conflicts with what is stored."""
     faults = () if pointer is None else (Fault(detail, pointer=pointer),)
     return Problem(409, code, detail, faults=faults)
 
 
 def bad_parameter(name: str, message: str, *, code: str = "invalid_parameter") -> Problem:
-    """Return a query parameter with a value that it cannot have."""
+    """Return a 400 about a query parameter with a bad value."""
     return Problem(
         400, code, f"The parameter {name} is not valid.", faults=(Fault(message, parameter=name),)
     )
 
 
 def bad_field(pointer: str, message: str, *, more: Mapping[str, object] | None = None) -> Problem:
-    """Return a field of the body with a value that it cannot have."""
+    """Return a 422 about a field of the body with a bad value."""
     faults = (Fault(message, pointer=pointer),)
     return Problem(422, "invalid_body", "The body is not valid.", faults=faults, more=more)
 
 
 def unavailable(detail: str, *, retry_after_s: int = 1) -> Problem:
-    """Answer 503: a fault of ours, and worth another try."""
+    """Return a 503: a temporary fault of the server. The client may try again."""
     return Problem(503, "unavailable", detail, headers={"Retry-After": str(retry_after_s)})
 
 
 def busy(detail: str) -> Problem:
-    """Refuse a request beyond what is let in at once."""
+    """Return a 429: too many requests of this kind are running."""
     return Problem(429, "too_many_requests", detail, headers={"Retry-After": "1"})

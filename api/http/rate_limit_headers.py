@@ -18,8 +18,10 @@ _SCOPE_KEY = "opsc.rate_limit"
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The state of a quota after a request. `reset_s`: until all of `per_minute` is there again.
-    `retry_s`: until the next request may come; 0 where this one may.
+    """The state of a quota after a request.
+
+    reset_s: until the full quota of `per_minute` is available again. retry_s: until the next
+    request is allowed; 0 if this one is.
     """
 
     policy: Policy
@@ -41,14 +43,14 @@ class Quota:
 
 
 _WHOSE = {
-    "organization": "The organization's requests of this minute are used up",
-    "user": "There are too many requests of this user",
-    "address": "There are too many requests from this address",
+    "organization": "The organization has used all its requests of this minute",
+    "user": "This user has sent too many requests",
+    "address": "This address has sent too many requests",
 }
 
 
 def apply(request: Request, quota: Quota) -> None:
-    """Add the quota's headers to the answer. Raises Problem (429) where it is used up."""
+    """Add the quota's headers to the answer. Raises Problem (429) if the quota is used up."""
     request.scope[_SCOPE_KEY] = quota.headers()
     if not quota.is_admitted:
         seconds = max(1, math.ceil(quota.retry_s))

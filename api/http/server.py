@@ -1,6 +1,8 @@
-"""HTTP/1.1 as uvicorn speaks it, with bounds where it has none, and problem documents where it has
-plain text: for what is no HTTP, for heads that are too large or too slow, for clients that do not
-take their answer, and for more connections than are let in.
+"""HTTP/1.1 by uvicorn, with bounds that it does not have, and problem documents instead of plain
+text.
+
+A problem document answers requests that are not HTTP, heads that are too large or too slow, and
+connections beyond the bound. A client that does not read its answer is cut off.
 """
 
 from asyncio import Transport
@@ -20,8 +22,8 @@ TAKING_S = 60.0  # a client that takes nothing of its answer for so long is cut 
 
 _log = structlog.get_logger("api")
 _NO_HTTP = Problem(400, "invalid_http", "This is not an HTTP request.")
-_TOO_SLOW = Problem(408, "request_timeout", "The head of the request took too long.")
-_FULL = unavailable("There are too many connections.")
+_TOO_SLOW = Problem(408, "request_timeout", "The headers of the request did not arrive in time.")
+_FULL = unavailable("The server has too many connections: try again later.")
 
 
 class BoundedHttp(HttpToolsProtocol):

@@ -11,9 +11,9 @@ _Value = TypeVar("_Value")
 
 
 class TtlCache(Generic[_Key, _Value]):
-    """Values by key, each until a time of its own, by `clock` in seconds.
+    """A bounded cache: each value has a time at which it expires, by `clock` in seconds.
 
-    Beyond `max_entries` the entry goes that was put least recently.
+    Beyond `max_entries` the entry that was put least recently is removed.
     """
 
     def __init__(self, max_entries: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -22,7 +22,7 @@ class TtlCache(Generic[_Key, _Value]):
         self._entries: OrderedDict[_Key, tuple[_Value, float]] = OrderedDict()
 
     def get(self, key: _Key) -> _Value | None:
-        """Return the value of a key; None where it has none any more."""
+        """Return the value of a key; None if there is none or it has expired."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -33,7 +33,7 @@ class TtlCache(Generic[_Key, _Value]):
         return None
 
     def put(self, key: _Key, value: _Value, until_s: float) -> None:
-        """Give a key its value, until that time."""
+        """Set the value of a key until the given time."""
         self._entries[key] = value, until_s
         self._entries.move_to_end(key)
         if len(self._entries) > self._max_entries:
@@ -41,9 +41,9 @@ class TtlCache(Generic[_Key, _Value]):
 
 
 class LookupCache(Generic[_Key, _Value]):
-    """Answers of look-ups, each for `fresh_s`. Callers at the same time share one look-up.
+    """A cache of look-ups, each kept for `fresh_s`. Callers at the same time share one look-up.
 
-    None is not remembered, and neither is an error: the next caller looks up again.
+    Neither None nor an error is remembered: the next caller looks up again.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class LookupCache(Generic[_Key, _Value]):
         self._running: dict[_Key, asyncio.Task[_Value]] = {}
 
     async def find(self, key: _Key, look_up: Callable[[], Awaitable[_Value]]) -> _Value:
-        """Return what `look_up` gave at most `fresh_s` ago. Raises what it raises."""
+        """Return what `look_up` gave at most `fresh_s` ago. Raises what `look_up` raises."""
         known = self._known.get(key)
         if known is not None:
             return known

@@ -10,7 +10,7 @@ _T = TypeVar("_T")
 
 
 class QueueFull(Exception):
-    """The queue has as many waiting calls as it may."""
+    """The queue has reached its bound of waiting calls."""
 
 
 class OneThread:
@@ -22,8 +22,9 @@ class OneThread:
         self._under_way = 0
 
     async def run(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Run `call` and return what it returns or raises. Raises QueueFull at once where the queue
-        is full.
+        """Run `call` on the thread; return its result or raise its error.
+
+        Raises QueueFull at once if the queue is full.
         """
         if self._under_way >= self._waiting:
             raise QueueFull
@@ -34,7 +35,7 @@ class OneThread:
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Drop what waits and let what runs come to its end."""
+        """Discard waiting calls and wait for the running one."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _done(self) -> None:

@@ -1,9 +1,9 @@
-"""The gate that lets a request in, before its parameters and its body are looked at.
+"""The gate: each request is counted before its parameters and its body are read.
 
-A program (an access token or an API key) needs a plan that has the API, and is counted with all
-that its organization's programs ask. The dashboard's sessions are not gated and not counted: each
-user has a bucket, so that a page that runs wild harms nobody. So has each address for what is asked
-without a credential, or with one that is not good.
+A program (an access token or an API key) needs a plan with API access, and its requests count
+against its organization's limit. The dashboard's sessions need no plan and do not count: each user
+has a token bucket, so that a page with a fault harms nobody else. Each address has a token bucket
+for requests without a valid credential.
 """
 
 import asyncio
@@ -34,8 +34,9 @@ class Admission:
         self._addresses = Buckets("address", settings.api_requests_per_address)
 
     async def admit(self, request: Request, caller: Caller, *, is_gated: bool) -> None:
-        """Count the request of a known caller. Raises Problem (403, 429), or what a look-up in the
-        database may raise: what cannot be counted is not let in.
+        """Count the request of a known caller. Raises Problem (403, 429).
+
+        Also raises what the database raises: a request that cannot be counted is not admitted.
         """
         if caller.via == "session":
             rate_limit_headers.apply(request, self._users.take((caller.org_id, caller.user_id)))
@@ -52,12 +53,12 @@ class Admission:
         rate_limit_headers.apply(request, quota)
 
     def admit_stranger(self, request: Request) -> None:
-        """Count a request of nobody in particular. Raises Problem (429)."""
+        """Count a request without a valid credential. Raises Problem (429)."""
         rate_limit_headers.apply(request, self._addresses.take(client_address(request)))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Write the counts while the block lasts, and at its end."""
+        """Write the counts until the block ends, and once more at its end."""
         writing = asyncio.create_task(self._counts.run())
         try:
             yield

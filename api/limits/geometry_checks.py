@@ -1,8 +1,7 @@
-"""Geometries, checked beside the event loop: small ones on a thread, large ones in a process.
+"""Geometry checks beside the event loop: small ones on a thread, large ones in a process.
 
-Organizations take turns: each has at most one geometry under way or at the head of the line, so a
-costly one delays others by its own time and no more. That time is bounded
-(`api.limits.geometry_process`).
+Organizations take turns. Each has at most one geometry that is checked or is next, so a costly one
+delays others only by its own time. That time is bounded (`api.limits.geometry_process`).
 """
 
 import asyncio
@@ -41,11 +40,11 @@ _TOO_DEAR = f"it cannot be checked within {CPU_S} s: draw it with fewer vertices
 
 
 class TooManyOfOne(Exception):
-    """The organization has as many geometries under way as it may."""
+    """The organization has reached its bound of geometries in work."""
 
 
 class TooManyOfAll(Exception):
-    """The queue has as many waiting organizations as it may."""
+    """The queue has reached its bound of waiting organizations."""
 
 
 @dataclass(slots=True)
@@ -57,7 +56,7 @@ class _Line:
 
 
 class Turns:
-    """The turns of organizations: one request of each at a time, in order of asking."""
+    """The turns of organizations: one request of each at a time, in order of arrival."""
 
     def __init__(self) -> None:
         self._lines: dict[UUID, _Line] = {}
@@ -115,8 +114,9 @@ class Shapes:
     async def beside(
         self, org_id: UUID, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
-        """Return the answer of `call`, which takes a fraction of a second, on the thread in the
-        organization's turn. Raises TooManyOfOne, TooManyOfAll.
+        """Run `call`, which takes a fraction of a second, on the thread in the organization's turn.
+
+        Raises TooManyOfOne, TooManyOfAll.
         """
         async with self._turns.turn(org_id):
             return await self._thread.run(call, *args, **kwargs)

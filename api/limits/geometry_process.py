@@ -39,7 +39,7 @@ class ShapeRequest(msgspec.Struct):
 
 
 class ShapeAnswer(msgspec.Struct):
-    """The measures of a shape, or why it is none: the attributes of a ShapeError."""
+    """The measures of a shape, or the attributes of the ShapeError."""
 
     measures: Measures | None = None
     problem: str = ""
@@ -87,9 +87,7 @@ def judge(request: ShapeRequest) -> ShapeAnswer:
 
 
 def load_what_is_compiled() -> None:
-    """Load compiled code, so that no child spends its time on that: most of it, on a slow machine,
-    or all, where nothing has been compiled before.
-    """
+    """Load compiled code, so that no child spends its time on loading or compiling."""
     teeth = [[number, 1 + number % 2] for number in range(SLABS_FROM_VERTICES)]
     ring = [[0, 0], *teeth, [SLABS_FROM_VERTICES, 0], [0, 0]]
     judge(ShapeRequest({"type": "Polygon", "coordinates": [ring]}, None, None)).result()

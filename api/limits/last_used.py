@@ -1,7 +1,7 @@
-"""The last use of keys and sign-ins: noted in memory by requests, written beside them.
+"""The last use of keys and sign-ins: noted in memory by requests, and written by a task.
 
-At most once a minute for each, so what is stored is right to about a minute. A process that is
-killed loses what it had not written.
+Each is written at most once a minute, so the stored time is right to about a minute. A killed
+process loses the notes that it has not written.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Usage:
             await self.write()
 
     async def write(self) -> None:
-        """Write what was noted; what cannot be written is forgotten."""
+        """Write the notes. Notes that cannot be written are discarded."""
         waiting, self._waiting = self._waiting, {}
         by_organization: defaultdict[UUID, list[Caller]] = defaultdict(list)
         for caller in waiting.values():

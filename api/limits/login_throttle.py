@@ -1,11 +1,13 @@
-"""Slows the guessing of passwords down, in all processes together, and locks nobody out.
+"""The throttle of sign-ins: it slows down guessing of passwords in all processes together, and
+locks no user out.
 
-Failures are counted for the address they come from and for the email they are about, each with some
-that are free and then a wait that doubles. An email is counted whatever organization was named or
-found: a count of each would tell which one it belongs to. A wait for a user would let anybody keep
-that user out by failing again and again; so an address where the user has signed in, or set a
-password by a link that was mailed to them, is counted by itself for 90 days, and what strangers do
-does not bear on it. An unknown user is counted as a known one.
+Failures are counted for the address from which they come and for the email that they name. Some are
+free, and then the wait doubles. An email is counted without the organization: separate counts would
+reveal to which organization an email belongs. An unknown email is counted like a known one.
+
+A wait for a user would let anybody keep that user out by failing again and again. So an address at
+which the user has signed in, or has set a password by a mailed link, is counted separately for 90
+days, and failures elsewhere do not affect it.
 """
 
 import hmac
@@ -31,8 +33,8 @@ _TRUSTED = timedelta(days=90)
 
 
 class Counted(NamedTuple):
-    """The key under which a try about a user is counted, and whether that is of this user here
-    alone.
+    """The key under which an attempt is counted. is_own: the key is of this user at this address
+    only.
     """
 
     key: bytes
@@ -40,20 +42,20 @@ class Counted(NamedTuple):
 
 
 class Throttle:
-    """Counts tries under keys that tell nobody's name."""
+    """Counts attempts under keys that do not reveal names."""
 
     def __init__(self, secret_key: bytes, connections: Pool) -> None:
         self._key = derived_key(secret_key, b"sign-in-failures")
         self._connections = connections
 
     async def admit_address(self, request: Request) -> bytes:
-        """Count a try from an address; what it is counted under. Raises Problem (429)."""
+        """Count an attempt from an address; returns the key. Raises Problem (429)."""
         key = self._hash("address", client_address(request))
         await self._admit(key, _OF_ADDRESS)
         return key
 
     async def admit_user(self, request: Request, org_id: UUID, name: str) -> Counted:
-        """Count a try about a user; what it is counted under. Raises Problem (429)."""
+        """Count an attempt to sign in as a user. Raises Problem (429)."""
         here = self._here(request, org_id, name)
         async with self._connections.connection() as conn:
             is_trusted = await sign_in_failures.is_trusted(conn, here)
@@ -62,8 +64,10 @@ class Throttle:
         return counted
 
     async def succeeded(self, user: Counted, address: bytes | None = None) -> None:
-        """Take back a good try. Of failures under a key of the user's own nothing is left; those of
-        an email stay, which may be about its user in another organization.
+        """Take back a successful attempt.
+
+        All failures under a key of the user's own are forgotten. Those of an email stay, since they
+        may concern a user of another organization.
         """
         async with self._connections.connection() as conn:
             if address is not None:
@@ -72,12 +76,12 @@ class Throttle:
             await settle(conn, user.key)
 
     async def trust(self, request: Request, org_id: UUID, name: str) -> None:
-        """Trust the address where the user is now: the user is counted alone there."""
+        """Trust the address of this request: the user's failures there are counted separately."""
         async with self._connections.connection() as conn:
             await sign_in_failures.trust(conn, self._here(request, org_id, name), _TRUSTED)
 
     async def admits_mail(self, org_id: UUID, email: str) -> bool:
-        """Return whether one more letter may go to somebody who did not ask for it, perhaps."""
+        """Return whether another letter may go to a person who has perhaps not asked for it."""
         key = self._hash("mail", org_id.hex, email)
         async with self._connections.connection() as conn:
             return (await sign_in_failures.count(conn, key, _OF_MAIL)).is_admitted

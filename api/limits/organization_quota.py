@@ -55,7 +55,7 @@ class RequestLimits:
         self._minutes: OrderedDict[UUID, _Minute] = OrderedDict()
 
     async def take(self, org_id: UUID, per_minute: int) -> Quota:
-        """Count one request more. Raises what the database may raise."""
+        """Count one more request. Raises what the database raises."""
         minute = self._minute(org_id)
         while True:
             if per_minute == minute.per_minute and (quota := minute.quota(self._clock())):

@@ -1,6 +1,6 @@
-"""The plans of organizations: the access of programs to the API.
+"""The plans of organizations: whether programs may use the API.
 
-A plan is remembered for `FRESH_S`: a change of it has its effect in every process within that time.
+A plan is remembered for `FRESH_S`, so a change takes effect in every process within that time.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _MAX_PLANS = 10_000
 
 
 def check_api_access(plan: Plan) -> None:
-    """Raise Problem (403) where the plan has neither API nor webhooks."""
+    """Raise Problem (403) if the plan includes neither API nor webhooks."""
     if not plan.api_access:
         raise Problem(
             403,

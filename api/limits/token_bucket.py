@@ -1,7 +1,7 @@
-"""Token buckets of this process: a protection, not a promise.
+"""Token buckets of this process.
 
-Each key may make `per_minute` requests at once, and the same number a minute on average. A process
-has buckets of its own, so an installation lets in as many times more as it has processes.
+Each key may make `per_minute` requests at once, and the same number a minute on average. Each
+process has its own buckets, so an installation admits this number times its processes.
 """
 
 import time

@@ -1,7 +1,7 @@
-"""The number of requests of each organization's programs: counted in memory, written beside them.
+"""The number of requests of each organization's programs: counted in memory, written by a task.
 
-What is stored is right to a few seconds. A process that is killed loses what it had not written;
-what cannot be written is tried again with what came meanwhile.
+The stored number is right to a few seconds. A killed process loses the counts that it has not
+written. Counts that cannot be written are added to the next ones.
 """
 
 import asyncio

@@ -105,9 +105,10 @@ class Attempt:
         kept = await idempotency.find(conn, self._operation, self._key)
         if kept is None:
             if not is_ours:
-                raise conflict("idempotency_in_flight", "A request with this key is being done.")
+                detail = "A request with this Idempotency-Key is still running: try again later."
+                raise conflict("idempotency_in_flight", detail)
         elif kept.fingerprint != self._fingerprint:
-            detail = "The key was used for another request."
+            detail = "This Idempotency-Key was used for a different request before."
             raise Problem(422, "idempotency_mismatch", detail)
         else:
             raise _Replay(self._opened(kept).response())
@@ -116,7 +117,7 @@ class Attempt:
         try:
             opened = self._state.kept_answers.open(kept.answer_encrypted, self._owner)
         except UnsealError:  # the secret key is another one now
-            detail = "It was done, but the answer can be read no more: look at what there is."
+            detail = "The request was carried out, but its answer can no longer be read."
             raise conflict("idempotency_answer_lost", detail) from None
         return msgspec.msgpack.decode(opened, type=_Answer)
 
@@ -145,8 +146,8 @@ def read_key(request: Request) -> str | None:
     key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else headers[0]
     if len(headers) > 1 or len(key) > _MOST_CHARACTERS or not (quoted or _PLAIN.fullmatch(key)):
         detail = (
-            f"Idempotency-Key must be one text of 1 to {_MOST_CHARACTERS} characters of ASCII."
-            ' With blanks or commas in it, it must stand in quotes: "my key".'
+            f"Idempotency-Key must be one value of 1 to {_MOST_CHARACTERS} ASCII characters."
+            ' Put it in quotes if it contains spaces or commas: "my key".'
         )
         raise Problem(400, "invalid_idempotency_key", detail)
     return key

@@ -135,7 +135,7 @@ class Page(Generic[_KEY]):
         key_type: type[_KEY],
     ) -> None:
         if query.cursor is not None and "offset" in query.model_fields_set:
-            raise bad_parameter("cursor", "A cursor and an offset cannot be given together.")
+            raise bad_parameter("cursor", "cursor and offset cannot be used together.")
         self._cursors = access.state.cursors
         self._scope = _scope(access, query, list_name)
         self._limit = query.limit

@@ -200,7 +200,7 @@ async def _read(request: Request, limit_bytes: int, limit_s: float) -> bytes:
             return await _all(request, limit_bytes)
     except TimeoutError:
         headers = {"Connection": "close"}
-        detail = "The body took too long."
+        detail = "The body did not arrive in time."
         raise Problem(408, "request_timeout", detail, headers=headers) from None
 
 
@@ -218,7 +218,7 @@ async def _all(request: Request, limit_bytes: int) -> bytes:
             elif arrived_bytes > limit_bytes + _DISCARDED_BYTES:
                 break
     except ClientDisconnect:
-        raise Problem(400, "body_incomplete", "The body ended before its end.") from None
+        raise Problem(400, "body_incomplete", "The body ended before it was complete.") from None
     if arrived_bytes > limit_bytes:
         raise too_large(limit_bytes)
     return bytes(content)
@@ -226,7 +226,7 @@ async def _all(request: Request, limit_bytes: int) -> bytes:
 
 def too_large(limit_bytes: int) -> Problem:
     """Return a 413, which ends a connection that has more to say."""
-    detail = f"The body may have {limit_bytes} bytes."
+    detail = f"The body is too large: at most {limit_bytes} bytes are allowed."
     return Problem(413, "body_too_large", detail, headers={"Connection": "close"})
 
 
@@ -237,7 +237,10 @@ def _decode(request: Request, content: bytes, most_values: int) -> object:
     if media_type(request.headers) != "application/json":
         raise Problem(415, "not_json", "The Content-Type must be application/json.")
     if sum(map(content.count, (b",", b"[", b"{"))) > most_values:
-        detail = f"The body may have {most_values} values: commas and opening brackets are counted."
+        detail = (
+            f"The body has too many values: at most {most_values} are allowed. Commas and opening"
+            " brackets are counted."
+        )
         raise Problem(413, "body_too_large", detail)
     try:
         value = msgspec.json.decode(content)
@@ -263,7 +266,7 @@ def _not_json(content: bytes, error: Exception) -> str:
 
 
 def _nested_too_deep() -> Problem:
-    return Problem(400, "invalid_json", f"The body is nested more than {_MAX_NESTING} deep.")
+    return Problem(400, "invalid_json", f"The body is nested more than {_MAX_NESTING} levels deep.")
 
 
 def _is_nested_within(value: object, depth: int) -> bool:

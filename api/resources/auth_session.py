@@ -94,7 +94,7 @@ async def delete_session(request: Request, access: Reader) -> Response:
 def _secret(request: Request, access: Access) -> str:
     secret = access.state.cookies.read(request)
     if access.caller.via != "session" or secret is None:
-        raise unauthorized("There is no session: the request was signed in otherwise.")
+        raise unauthorized("There is no session: the request has another credential.")
     return secret
 
 

@@ -256,4 +256,4 @@ def _pair(state: ApiState, grant: Grant, refresh_token: str) -> Response:
 
 
 def _refused() -> Problem:
-    return unauthorized("The refresh token is not one of ours, or no longer good: sign in again.")
+    return unauthorized("The refresh token is not valid or has expired: sign in again.")

@@ -172,7 +172,9 @@ def _placed(problem: Problem, place: int) -> list[Fault]:
 
 def _refuse(faults: Sequence[Fault], status: int = 422, code: str = "invalid_body") -> None:
     if faults:
-        detail = "The body is not valid." if status == 422 else "It does not fit what is stored."
+        detail = (
+            "The body is not valid." if status == 422 else "The body conflicts with what is stored."
+        )
         raise Problem(status, code, detail, faults=tuple(faults))
 
 

@@ -84,7 +84,7 @@ async def _check_kept(conn: Connection, after: int) -> None:
     if after < gone:
         raise bad_parameter(
             "after",
-            f"Events up to {gone} are not kept any more: go on with after={gone}.",
+            f"Events up to {gone} were removed: continue with after={gone}.",
             code="events_gone",
         )
 

@@ -110,4 +110,4 @@ async def _set_password(request: Request, body: NewPassword, purpose: Purpose) -
 
 
 def _no_such_link() -> Problem:
-    return Problem(400, "link_not_good", "The link was used, has expired, or never was one.")
+    return Problem(400, "link_not_good", "The link is not valid: it has been used or has expired.")

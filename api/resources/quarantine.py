@@ -156,16 +156,21 @@ async def drop_quarantined(access: Dispatcher, row_id: _QuarantinePath) -> Respo
 
 def _refusal(result: str) -> Problem:
     if result == "waiting":
-        return conflict("release_waiting", "It is released already and waits to be judged again.")
+        return conflict(
+            "release_waiting", "The message is already released and waits to be processed again."
+        )
     if result == "not kept":
-        return conflict("payload_not_kept", "Its payload is not kept: it cannot be judged again.")
-    return not_found("row of quarantine")
+        return conflict(
+            "payload_not_kept",
+            "The payload was not kept, so the message cannot be processed again.",
+        )
+    return not_found("message in quarantine")
 
 
 async def _found(conn: Connection, row_id: UUID, *, lock: bool = False) -> Quarantined:
     row = await quarantine_list.find(conn, row_id, lock=lock)
     if row is None:
-        raise not_found("row of quarantine")
+        raise not_found("message in quarantine")
     return row
 
 

@@ -178,7 +178,9 @@ async def invite_user(access: Admin, user_id: _UserPath) -> Response:
     async with access.transaction() as conn:
         user = await _found(conn, user_id)
         if not user.is_invited or user.deactivated_at is not None:
-            raise conflict("not_invited", "The user is deactivated, or has accepted already.")
+            raise conflict(
+                "not_invited", "The user is deactivated or has already accepted the invitation."
+            )
         await mail_outbox.add(conn, "invitation", user.email)
     return accepted(_item(user))
 
@@ -196,13 +198,13 @@ async def _new_password(request: Request, access: Access, body: MyChange) -> str
     """Hash the new password, for a user who knows the old one."""
     caller, state = access.caller, access.state
     if "current_password" not in body.given():
-        raise bad_field("/current_password", "The present password is needed.")
+        raise bad_field("/current_password", "The current password is required.")
     async with access.transaction() as conn:
         user, login = await _found(conn, caller.user_id), await users.login_of(conn, caller.user_id)
     counted = await state.throttle.admit_user(request, caller.org_id, user.email)
     password_hash = login.password_hash if login else None
     if not await state.passwords.verify(password_hash, body.current_password):
-        raise Problem(403, "wrong_password", "The present password is another.")
+        raise Problem(403, "wrong_password", "The current password is wrong.")
     await state.throttle.succeeded(counted)
     if fault := fault_of(body.password, user.email, user.name):
         raise bad_field("/password", f"The password {fault}.")
@@ -224,7 +226,9 @@ async def _change(access: Access, conn: Connection, user_id: UUID, given: dict[s
         return user
     is_admin = changed.role == "admin" and changed.deactivated_at is None
     if admins == {user_id} and not is_admin:
-        raise conflict("last_admin", "The last active admin stays one: name another first.")
+        raise conflict(
+            "last_admin", "This is the last active admin: make another user an admin first."
+        )
     changed = changed._replace(updated_at=datetime.now(UTC))
     await users.update(conn, changed)
     if changed.deactivated_at is not None and user.deactivated_at is None:

@@ -15,9 +15,9 @@ from benchmarks.common import rows as setup_rows
 from benchmarks.common.mosquitto import Mosquitto, broker_program
 from benchmarks.common.subject import SubjectPlan
 from db.core import migrate
-from stack.servers.os_user import reachable_home
+from stack.host.os_user import reachable_home
+from stack.host.programs import provision
 from stack.servers.postgres import Postgres, free_port
-from stack.servers.programs import provision
 from stack.servers.tls import Certificate, development_certificate
 
 # When each transaction was committed, and how long its log took to reach the disk.

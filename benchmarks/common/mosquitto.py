@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from stack.servers.os_user import service_identity
+from stack.host.os_user import service_identity
+from stack.host.process import Command, Process
+from stack.host.programs import library_path, provided, servers_dir
 from stack.servers.postgres import LOOPBACK, make_home, started, write_private
-from stack.servers.process import Command, Process
-from stack.servers.programs import library_path, provided, servers_dir
 
 PROGRAM = "usr/sbin/mosquitto"
 PACKAGES = ("mosquitto",)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.servers.process import Command, PartFailed, Process, wait_until
+from stack.host.process import Command, PartFailed, Process, wait_until
 
 READY_TIMEOUT_S = 60.0
 STOP_SIGNALS = [(signal.SIGINT, 30.0)]

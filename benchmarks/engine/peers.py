@@ -22,9 +22,9 @@ from benchmarks.common.baseline import Fences
 from benchmarks.common.workload import zone_rings
 from benchmarks.engine.load import plan_of
 from benchmarks.engine.parts import BATCH, points, timed_ns
-from stack.servers.os_user import reachable_home
+from stack.host.os_user import reachable_home
+from stack.host.programs import POSTGRES_BIN, POSTGRES_MAJOR, Programs
 from stack.servers.postgres import Postgres, free_port
-from stack.servers.programs import POSTGRES_BIN, POSTGRES_MAJOR, Programs
 
 # Tile38's own order of magnitude for one SET with fences, as the project's goals quote it. It is
 # not measured here.

@@ -24,7 +24,7 @@ from device_sim.faults import Faults, parse_faults, with_faults
 from device_sim.motion import StreetPlan
 from device_sim.payloads import PayloadFormat
 from mqtt import BrokerAddress
-from stack.cli.org import create_with_admin
+from stack.cli.organizations.org import create_with_admin
 from stack.scenario.api_client import ApiClient
 from stack.scenario.rule_zones import RuleSet, zones_on_the_way
 from stack.scenario.scenario import Scenario, moving_scenario

@@ -33,7 +33,7 @@ _BACKLOG_US = 12 * 3600 * 1_000_000  # so that no time of it lies ahead
 
 
 async def flooded_beside(system: FaultSystem, seconds: float, seed: int) -> None:
-    """Raise Broken where a PUBACK of the other organization is late, or a turn ended."""
+    """Raise Broken where a PUBACK of the other organization is late, or a term ended."""
     failures = system.ingest.metric("opsc_ingest_failures_total")
     async with guests(system, 1) as (quiet,), guests(system, _FLOODING_TRACKERS, seed) as crowd:
         _measure(system, "calm", await _answers_s(quiet, min(_CALM_S, seconds)))

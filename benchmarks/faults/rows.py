@@ -7,48 +7,41 @@ and raises `Broken` or StackError where a promise beside those of the load is br
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import os
-import signal
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 from string import ascii_lowercase
 
-import numpy as np
-import psycopg
-
-from benchmarks.faults.disturbance import is_writable, slowest_delivery_s, terminate_sessions
-from benchmarks.faults.guests import Broken, old_days_dropped, revoked, rubbish
+from benchmarks.faults.injections import (
+    Extent,
+    all_reconnect,
+    clock_jumps,
+    data_folder_filled,
+    database_away,
+    database_killed,
+    days_dropped,
+    deliver_killed,
+    disk_filled,
+    ingest_away,
+    ingest_does_not_answer,
+    ingest_frozen,
+    ingest_killed,
+    ingest_killed_at_work,
+    ingest_rolled,
+    links_broken,
+    listener_frozen,
+    listener_killed,
+    listener_killed_with_a_queue,
+    listener_restarted,
+    neighbour_floods,
+    only_devices_err,
+    rubbish_arrives,
+    sessions_terminated,
+    stopped_while_full,
+    trackers_revoked,
+    up_killed,
+)
 from benchmarks.faults.load import Load
-from benchmarks.faults.neighbour import flooded_beside
-from benchmarks.faults.system import FaultSystem, Ingest, Setting, set_clock, why_no_small_disk
-from stack.errors import StackError
-
-_TAKEOVER_S = 10.0
-_FROZEN_S = 20.0
-_RECOVERED_S = 120.0
-_DELIVERED_S = 20.0
-_FILLING_BYTES = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """The extent of a row. seed: of the moments at which it is."""
-
-    is_short: bool
-    seed: int
-
-    def of(self, full: int, short: int) -> int:
-        return short if self.is_short else full
-
-    @property
-    def random(self) -> np.random.Generator:
-        return np.random.default_rng(self.seed)
-
+from benchmarks.faults.system import FaultSystem, Setting, why_no_small_disk
 
 Do = Callable[[FaultSystem, Extent], Awaitable[None]]
 
@@ -63,337 +56,6 @@ class Row:
     setting: Setting = field(default_factory=Setting)
     has_standby: bool = False
     why_not: Callable[[], str | None] = lambda: None
-
-
-async def ingest_killed(system: FaultSystem, extent: Extent) -> None:
-    """Kill ingest, half of the times at any moment of its start, else while it works."""
-    random = extent.random
-    for number in range(extent.of(30, 2)):
-        if number % 2:
-            await asyncio.sleep(random.uniform(0.1, 3.0))
-        else:
-            await system.ingest.ready()
-            await asyncio.sleep(random.uniform(0.0, 1.5))
-        await system.ingest.kill()
-        system.done["SIGKILL to ingest"] += 1
-        system.ingest.start()
-    await system.ingest.ready()
-
-
-async def ingest_killed_at_work(system: FaultSystem, extent: Extent) -> None:
-    for _ in range(extent.of(5, 1)):
-        await system.ingest.ready()
-        await asyncio.sleep(extent.of(5, 3))
-        await system.ingest.kill()
-        system.done["SIGKILL to ingest"] += 1
-        system.ingest.start()
-    await system.ingest.ready()
-    await asyncio.sleep(5)
-
-
-async def ingest_frozen(system: FaultSystem, extent: Extent) -> None:
-    for _ in range(extent.of(2, 1)):
-        owner, other = _by_ownership(system)
-        owner.signal(signal.SIGSTOP)
-        began = time.monotonic()
-        taken_s = await system.until(other.is_ready, "the standby takes over")
-        _measure_most(system, "takeover_s", taken_s)
-        await asyncio.sleep(max(0.0, _FROZEN_S - (time.monotonic() - began)))
-        owner.signal(signal.SIGCONT)
-        system.done["ingest frozen for 20 s"] += 1
-        await asyncio.sleep(5)
-        if not (owner.is_running and other.is_ready()):
-            raise Broken("the owner that was frozen disturbs the one that took over")
-        if taken_s > _TAKEOVER_S:
-            raise Broken(f"the standby took over after {taken_s:.1f} s, not within 10 s")
-
-
-def _by_ownership(system: FaultSystem) -> tuple[Ingest, Ingest]:
-    first, second = system.ingests
-    return (first, second) if first.is_ready() else (second, first)
-
-
-async def listener_killed(system: FaultSystem, extent: Extent) -> None:
-    random = extent.random
-    for _ in range(extent.of(30, 2)):
-        await asyncio.sleep(random.uniform(0.2, 2.0))
-        await system.hit("listener", signal.SIGKILL)
-
-
-async def listener_frozen(system: FaultSystem, extent: Extent) -> None:
-    """Freeze the listener until devices give up. Their new connections take over from those that it
-    still holds.
-    """
-    for _ in range(extent.of(2, 1)):
-        group = os.getpgid(system.pid("listener"))
-        os.killpg(group, signal.SIGSTOP)
-        await asyncio.sleep(_FROZEN_S)
-        os.killpg(group, signal.SIGCONT)
-        system.done["listener frozen for 20 s"] += 1
-        await asyncio.sleep(5)
-
-
-async def listener_killed_with_a_queue(system: FaultSystem, extent: Extent) -> None:
-    """Kill the listener while ingest is away: what the listener holds is not acknowledged, and
-    comes again.
-    """
-    for _ in range(extent.of(2, 1)):
-        await system.ingest.kill()
-        await asyncio.sleep(5)
-        await system.hit("listener", signal.SIGKILL)
-        await asyncio.sleep(3)
-        system.ingest.start()
-        await system.ingest.ready()
-        await asyncio.sleep(2)
-
-
-async def listener_restarted(system: FaultSystem, extent: Extent) -> None:
-    for _ in range(extent.of(3, 1)):
-        await asyncio.sleep(extent.random.uniform(1.0, 3.0))
-        await system.hit("listener", signal.SIGTERM)
-
-
-async def deliver_killed(system: FaultSystem, extent: Extent) -> None:
-    """Kill deliver with posts in the air and claims that wait. The first attempts of these come
-    soon after.
-    """
-    random, began = extent.random, datetime.now(UTC)
-    for _ in range(extent.of(5, 2)):
-        await asyncio.sleep(random.uniform(8.0, 14.0))
-        await system.hit("deliver", signal.SIGKILL)
-    slowest_s = await _slowest_delivery_s(system, began)
-    system.measured["slowest_delivery_s"] = slowest_s
-    if slowest_s > _DELIVERED_S:
-        raise Broken(f"a webhook came {slowest_s:.1f} s after its event, not within 20 s")
-
-
-async def _slowest_delivery_s(system: FaultSystem, since: datetime) -> float:
-    """Wait until all webhooks of events until now have been accepted."""
-    now, ends = datetime.now(UTC), time.monotonic() + _RECOVERED_S
-    async with system.admin() as conn:
-        while (slowest_s := await slowest_delivery_s(conn, since, now)) is None:
-            if time.monotonic() > ends:
-                raise StackError(f"not within {_RECOVERED_S:g} s: all webhooks are accepted")
-            await asyncio.sleep(0.5)
-    return slowest_s
-
-
-async def database_killed(system: FaultSystem, extent: Extent) -> None:
-    for number in (signal.SIGKILL, signal.SIGQUIT) * extent.of(2, 1):
-        await asyncio.sleep(extent.random.uniform(1.0, 3.0))
-        await system.hit("postgres", number)
-        await system.until(system.ingest.is_ready, "ingest is the owner again")
-
-
-async def sessions_terminated(system: FaultSystem, extent: Extent) -> None:
-    ends = time.monotonic() + extent.of(15, 3)
-    async with system.admin() as conn:
-        while time.monotonic() < ends:
-            system.done["sessions terminated"] += await terminate_sessions(conn)
-            await asyncio.sleep(0.2)
-    await system.until(system.ingest.is_ready, "ingest is the owner again")
-
-
-async def disk_filled(system: FaultSystem, extent: Extent) -> None:
-    assert system.disk is not None
-    for _ in range(extent.of(3, 1)):
-        filling = system.disk / "filling"
-        await asyncio.to_thread(_fill, filling)
-        await asyncio.sleep(12)
-        system.done["disk filled for 12 s"] += 1
-        if await _is_writable(system):
-            raise StackError("the disk was filled, and yet there is room on it")
-        filling.unlink()
-        began = time.monotonic()
-        await system.until(system.ingest.is_ready, "ingest is the owner again")
-        _measure_most(system, "back_after_s", time.monotonic() - began)
-        await asyncio.sleep(5)
-
-
-async def data_folder_filled(system: FaultSystem, extent: Extent) -> None:
-    """Fill the data folder, which holds logs, sockets, what `opsc up` notes, and the database."""
-    assert system.disk is not None
-    assert system.up is not None
-    seconds = extent.of(30, 10)
-    for _ in range(extent.of(2, 1)):
-        filling = await _kept_full(system.disk, seconds)
-        if await _is_writable(system):
-            raise StackError("the data folder was filled, and yet there is room in it")
-        filling.unlink()
-        system.done[f"data folder full for {seconds} s"] += 1
-        began = time.monotonic()
-        await system.until(system.up.is_ready, "ingest is the owner again", _RECOVERED_S)
-        _measure_most(system, "back_after_s", time.monotonic() - began)
-        await asyncio.sleep(5)
-
-
-async def stopped_while_full(system: FaultSystem, extent: Extent) -> None:
-    """End `opsc up` in order while its data folder is full, and start it when it is not."""
-    assert system.disk is not None
-    assert system.up is not None
-    for _ in range(extent.of(2, 1)):
-        filling = await _kept_full(system.disk, 5)
-        _measure_most(system, "stopped_after_s", await system.up.stop())
-        filling.unlink()
-        system.done["stopped while full"] += 1
-        system.up.start()
-        await system.up.ready()
-        await asyncio.sleep(5)
-
-
-async def _kept_full(disk: Path, seconds: float) -> Path:
-    """Fill what becomes free meanwhile, too. Returns the file to be removed."""
-    filling, ends = disk / "filling", time.monotonic() + seconds
-    while True:
-        await asyncio.to_thread(_fill, filling)
-        if time.monotonic() >= ends:
-            return filling
-        await asyncio.sleep(0.5)
-
-
-async def up_killed(system: FaultSystem, extent: Extent) -> None:
-    """Kill the supervisor alone, and start it again at once: what it ran may still be there."""
-    assert system.up is not None
-    random = extent.random
-    for _ in range(extent.of(5, 1)):
-        await asyncio.sleep(random.uniform(1.0, 3.0))
-        system.up.kill()
-        began = time.monotonic()
-        system.up.start()
-        await system.up.ready()
-        system.done["SIGKILL to opsc up"] += 1
-        _measure_most(system, "back_after_s", time.monotonic() - began)
-
-
-async def neighbour_floods(system: FaultSystem, extent: Extent) -> None:
-    await flooded_beside(system, extent.of(40, 8), extent.seed)
-
-
-async def _is_writable(system: FaultSystem) -> bool:
-    try:
-        async with system.admin() as conn:
-            return await is_writable(conn)
-    except psycopg.Error:
-        return False
-
-
-def _fill(path: Path) -> None:
-    """Write until nothing more fits on the disk."""
-    piece = b"\0" * _FILLING_BYTES
-    with path.open("ab", buffering=0) as file:
-        while True:
-            try:
-                file.write(piece)
-            except OSError as error:
-                if error.errno != errno.ENOSPC:
-                    raise
-                if len(piece) == 1:
-                    return
-                piece = piece[: len(piece) // 2]
-
-
-async def ingest_does_not_answer(system: FaultSystem, extent: Extent) -> None:
-    """Stop ingest's answers: the listener holds what comes, and devices wait for their
-    acknowledgements.
-    """
-    for _ in range(extent.of(2, 1)):
-        system.ingest.signal(signal.SIGSTOP)
-        await asyncio.sleep(12)
-        system.ingest.signal(signal.SIGCONT)
-        system.done["ingest frozen for 12 s"] += 1
-        await system.until(system.ingest.is_ready, "ingest is the owner again")
-        await asyncio.sleep(2)
-
-
-async def ingest_away(system: FaultSystem, extent: Extent) -> None:
-    for _ in range(extent.of(2, 1)):
-        await system.ingest.kill()
-        await asyncio.sleep(8)
-        system.ingest.start()
-        await system.ingest.ready()
-        system.done["ingest away for 8 s"] += 1
-        await asyncio.sleep(2)
-
-
-async def database_away(system: FaultSystem, extent: Extent) -> None:
-    """Take the database away from ingest, with devices connected: the listener holds what comes,
-    within its bounds.
-    """
-    assert system.links is not None
-    seconds = extent.of(60, 8)
-    system.links.database.stall()
-    system.links.database.reset()
-    await asyncio.sleep(seconds)
-    system.links.database.go_on()
-    system.done["seconds without the database"] += seconds
-    await system.until(system.ingest.is_ready, "ingest is the owner again")
-
-
-async def links_broken(system: FaultSystem, extent: Extent) -> None:
-    """Break each link in each way."""
-    assert system.links is not None
-    for name, link in system.links.named().items():
-        for way in (link.cut, link.reset, link.stall, link.dribble) * extent.of(2, 1):
-            way()
-            await asyncio.sleep(3)
-            link.go_on()
-            system.done[f"{name}: {way.__name__}"] += 1
-            await asyncio.sleep(1)
-    await system.until(system.ingest.is_ready, "ingest is connected again")
-
-
-async def clock_jumps(system: FaultSystem, extent: Extent) -> None:
-    """Set the clock of ingest an hour ahead and back, two minutes behind and back."""
-    assert system.clock is not None
-    for ahead_s in (3600, 0, -120, 0) * extent.of(2, 1):
-        set_clock(system.clock, ahead_s)
-        system.done["clock set"] += 1
-        await asyncio.sleep(4)
-
-
-async def only_devices_err(system: FaultSystem, extent: Extent) -> None:
-    """Run the load alone, which has the faults."""
-    seconds = extent.of(20, 8)
-    await asyncio.sleep(seconds)
-    system.done["seconds of devices that err"] += seconds
-
-
-async def rubbish_arrives(system: FaultSystem, extent: Extent) -> None:
-    await rubbish(system, extent.of(20, 3), extent.seed)
-
-
-async def ingest_rolled(system: FaultSystem, extent: Extent) -> None:
-    """End ingest in order and start it again, one after the other."""
-    for _ in range(extent.of(4, 1)):
-        owner, other = _by_ownership(system)
-        await asyncio.sleep(4)
-        began = time.monotonic()
-        await owner.stop()
-        await system.until(other.is_ready, "the standby takes over")
-        _measure_most(system, "handover_s", time.monotonic() - began)
-        owner.start()
-        system.done["ingest restarted in order"] += 1
-
-
-async def trackers_revoked(system: FaultSystem, extent: Extent) -> None:
-    await revoked(system, extent.of(3, 1))
-
-
-async def all_reconnect(system: FaultSystem, extent: Extent) -> None:
-    assert system.links is not None
-    for _ in range(extent.of(5, 2)):
-        system.links.device.reset()
-        system.done["all connections reset"] += 1
-        await asyncio.sleep(4)
-    system.measured["connections"] = system.links.device.passed
-
-
-async def days_dropped(system: FaultSystem, extent: Extent) -> None:
-    await old_days_dropped(system, extent.of(5, 1))
-
-
-def _measure_most(system: FaultSystem, name: str, value: float) -> None:
-    system.measured[name] = max(value, system.measured.get(name, value))
 
 
 _CLOCKS = "clock_1980=0.03,rollover=0.05,clock_2038=0.03,day_ahead=0.03,frozen_clock=0.02"

@@ -30,11 +30,13 @@ from benchmarks.faults.up import Up
 from db.core.connect import Connection, Limits, connect
 from mqtt import BrokerAddress
 from stack.errors import StackError
+from stack.host.process import Process, wait_until
 from stack.servers.postgres import LOOPBACK, free_port
-from stack.servers.process import Process, wait_until
+from stack.servers.role_parts import INGEST, Role, ingest_part
 from stack.servers.runtime import PartInfo
+from stack.servers.stack import Stack, Variation
 from stack.servers.supervisor import Say
-from stack.servers.system import INGEST, Role, Stack, Variation, ingest_part, running_stack
+from stack.servers.system import running_stack
 
 _READY_S = 60.0
 _BACK_S = 60.0

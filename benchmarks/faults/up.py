@@ -18,8 +18,8 @@ import urllib.request
 from pathlib import Path
 
 from stack.errors import StackError
+from stack.host.process import last_lines
 from stack.servers.postgres import free_port
-from stack.servers.process import last_lines
 from stack.servers.runtime import StackInfo, read_stack
 
 READY_S = 120.0

@@ -21,8 +21,8 @@ from benchmarks.common.payloads import tracker_id, tracker_secret
 from benchmarks.common.subject import STOP_SIGNALS, SubjectPlan, running
 from ingest.runtime import STANDS_BY
 from mqtt import BrokerAddress, Session, SessionOptions
+from stack.host.process import Command, Process, wait_until
 from stack.servers.postgres import free_port
-from stack.servers.process import Command, Process, wait_until
 from stack.servers.supervisor import FIRST_PAUSE_S, answers_ready
 
 DEVICES = 20

@@ -49,7 +49,7 @@ _PARTS = (
     (planning, "_fresh", "new or stored"),
     (planning, "late_assets", "judge"),
     (planning, "evaluate", "judge"),
-    (planning, "tell", "visits, events"),
+    (planning, "outcome_of", "visits, events"),
     (SavedStates, "changes", "saved states"),
     (Checkpoints, "due", "checkpoints"),
     (planning, "_stream", "COPY stream"),

@@ -39,10 +39,10 @@ from benchmarks.soak.watch import Logs, Memory
 from device_sim.plan import SimTracker
 from mqtt import BrokerAddress
 from stack.errors import StackError
+from stack.host.process import Command, Process, last_lines
 from stack.scenario.api_client import ApiClient
 from stack.scenario.registration import known_to_broker
 from stack.servers.postgres import LOOPBACK
-from stack.servers.process import Command, Process, last_lines
 from stack.servers.supervisor import Say
 
 LOOK_S = 1.0

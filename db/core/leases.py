@@ -1,19 +1,19 @@
-"""One leader per name, fenced by an epoch, which is the number of its term.
+"""Leases: one leader per name, fenced by an epoch, the number of its term.
 
-A lease that is not renewed in time may be taken by another process, which raises the epoch. The
-old leader, if it only slept, still believes that it leads. So each of its transactions checks the
-epoch, locks the row, and fails once the epoch has moved on.
+Another process may take a lease that is not renewed in time, and raises the epoch. A former leader
+that only slept still believes that it holds the lease. So each of its transactions checks the epoch
+and locks the row, and fails once the epoch has moved on.
 
-A lease of a session is held by an advisory lock, too. PostgreSQL frees the lock when the process is
-killed, and a successor need not wait until the lease has run out. The epoch alone keeps the old
-leader from writing: a session that ends early costs a change of the leader, and no more.
+The lease of a session is held by an advisory lock, too. PostgreSQL frees the lock when the process
+is killed, so a successor need not wait until the lease expires. The epoch alone keeps a former
+leader from writing: a session that ends early costs a change of leader and nothing else.
 """
 
 from db.core.connect import Connection
 
 
 class LeaseLost(Exception):
-    """Another process leads by now."""
+    """The lease has another holder by now."""
 
     def __init__(self, name: str, epoch: int) -> None:
         super().__init__(f"the lease {name!r} is no longer held at epoch {epoch}")
@@ -61,7 +61,7 @@ async def acquire(
 
 
 async def epoch(conn: Connection, name: str) -> int:
-    """Return the epoch of the last leader, which may be gone."""
+    """Return the epoch of the last leader, which may have ended."""
     cursor = await conn.execute("SELECT epoch FROM leases WHERE name = %s", (name,))
     row = await cursor.fetchone()
     assert row is not None  # a migration put it there
@@ -113,7 +113,7 @@ async def release(conn: Connection, name: str, epoch: int) -> None:
 
 
 async def fence(conn: Connection, name: str) -> None:
-    """Take the lease away from whoever holds it; the next leader begins anew.
+    """Take the lease away from its holder; the next leader reads its memory anew.
 
     Waits for transactions of the holder; no other begins before the caller's has ended.
     """

@@ -37,7 +37,7 @@ SELECT org_id, id, type, occurred_at, data::json
 
 
 async def insert_missing(conn: Connection, events: Sequence[Event]) -> None:
-    """Write those that are not stored yet, so that their order is the order of `events`."""
+    """Insert the events that are not stored yet, in their order."""
     await _write(conn, f"{_INSERT} ON CONFLICT DO NOTHING", events)
 
 

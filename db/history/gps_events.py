@@ -95,7 +95,7 @@ def copy_stream(batch: FixBatch, owners: Owners) -> bytes:
 async def copy_new(conn: Connection, stream: bytes) -> None:
     """Append the fixes of `stream`, none of which may be stored yet.
 
-    Raises psycopg.errors.UniqueViolation where one is.
+    Raises psycopg.errors.UniqueViolation if one is stored.
     """
     async with conn.cursor() as cursor, cursor.copy(_COPY_INTO_GPS_EVENTS) as copy:
         await copy.write(stream)

@@ -31,7 +31,7 @@ class InboxMessage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message that somebody brings. org_id: of its tracker, None where there is none."""
+    """A message that the API hands in. org_id: of its tracker, None where there is none."""
 
     org_id: UUID | None
     topic: str

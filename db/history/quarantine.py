@@ -93,8 +93,9 @@ class Refusal:
 
     @property
     def usage_key(self) -> UUID:
-        """The key of the bound that the rejection counts against: a tracker's, an organization's or
-        nobody's.
+        """Return the key of the bound that the rejection counts against.
+
+        The bound is that of the tracker, of the organization, or of all messages without one.
         """
         if self.org_id is None:
             return NO_TRACKER
@@ -117,9 +118,9 @@ async def keep(
     received_at: datetime,
     bounds: Bounds = DEFAULT_BOUNDS,
 ) -> set[bytes]:
-    """Write the rejections, or count them up where they are known or beyond the bound.
+    """Write the rejections. A known one, or one beyond the bound, is only counted.
 
-    Returns the digests of those beyond the bound, of which no row tells but the counter's.
+    Returns the digests of the messages beyond the bound, which have no row of their own.
     """
     if not refusals:
         return set()
@@ -147,7 +148,7 @@ async def keep(
 
 
 async def forget_released(conn: Connection, ids: Sequence[UUID]) -> None:
-    """Remove rows whose messages were judged again, except those that `keep` brought back."""
+    """Remove rows whose messages were processed again, unless `keep` has written them again."""
     if ids:
         await conn.execute(
             "DELETE FROM quarantine WHERE id = ANY (%s) AND released_at IS NOT NULL", (list(ids),)

@@ -1,6 +1,6 @@
-"""Quarantine as people work through it: look, release, drop.
+"""Quarantine as people work through it: list, release, delete.
 
-Runs as the API for a tenant, or as the operator, who sees what has no organization alone.
+Runs as the API for a tenant, or as the operator, who sees only messages without an organization.
 """
 
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ async def count(conn: Connection, wanted: QuarantineFilter, at_most: int) -> int
 
 
 async def find(conn: Connection, row_id: UUID, *, lock: bool = False) -> Quarantined | None:
-    """Return the row of this id; `lock` keeps it as it is until the transaction ends."""
+    """Return the row of this id. lock: lock the row until the transaction ends."""
     statement = sql.SQL("SELECT {} FROM quarantine WHERE id = %s {}").format(
         _COLUMNS, sql.SQL("FOR UPDATE" if lock else "")
     )

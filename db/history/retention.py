@@ -36,7 +36,9 @@ class OrganizationDays(NamedTuple):
 
 
 async def begin(conn: Connection) -> bool:
-    """Take the work on until `end`, or the end of the connection. False: somebody else has it."""
+    """Take the work on until `end`, or the end of the connection. Returns False if another process
+    has it.
+    """
     cursor = await conn.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,))
     row = await cursor.fetchone()
     return row is not None and row[0]
@@ -89,10 +91,10 @@ SELECT DISTINCT assignment.org_id, assignment.asset_id, %(until)s::timestamptz
 
 
 async def drop_oldest_chunk(conn: Connection, before: datetime) -> int:
-    """Drop the oldest chunk of fixes that has none since `before`; how many it were, 0 or 1.
+    """Drop the oldest chunk of fixes if all of its fixes are older than `before`. Returns 0 or 1.
 
-    Raises psycopg.errors.LockNotAvailable where somebody reads it: whoever wants it next would wait
-    for us.
+    Raises psycopg.errors.LockNotAvailable while another session reads the chunk: waiting for it
+    would make later readers wait, too.
     """
     async with conn.transaction():
         await conn.execute("SET LOCAL lock_timeout = '1s'")
@@ -212,8 +214,9 @@ async def cuts(conn: Connection, assets: Sequence[tuple[UUID, UUID]]) -> dict[UU
 
 
 async def change(conn: Connection, days: dict[str, int | None]) -> Days | None:
-    """Set `positions`, `events` and `audit` as far as they are given, as opsc_owner for a tenant,
-    and return the days then. None: no such organization.
+    """Set those of `positions`, `events` and `audit` that are given, as opsc_owner for a tenant.
+
+    Returns the days afterwards, or None if there is no such organization.
     """
     async with conn.cursor(row_factory=args_row(Days)) as cursor:
         await cursor.execute(

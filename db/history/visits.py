@@ -18,11 +18,13 @@ from db.core.listing import NEWEST_FIRST, Columns, Conditions, Order, RowKey, pa
 
 
 class Visit(NamedTuple):
-    """A row as it is written, in the order of the table's columns. Open where `left_at` is None.
+    """A row as it is written, in the order of the table's columns. It is open where `left_at` is
+    None.
 
-    tracker_id, opening_*: what the id is made of. exit_tracker_id, exit_fix_*: the fix that ended
-    it; None too where it ended before that was stored. *_told: what events told of it, whether it
-    holds or not; none tells of an end by silence, by an edit or by another tracker.
+    tracker_id, opening_*: the parts of the id. exit_tracker_id, exit_fix_*: the fix that ended the
+    visit; None also for visits that ended before that fix was stored. *_told: an event was
+    published about it, even if the fact does not hold any more. No event is published for an end by
+    silence, by an edit or by another tracker.
     """
 
     org_id: UUID
@@ -63,7 +65,7 @@ class Visit(NamedTuple):
 class Departure(NamedTuple):
     """The end of a visit that an earlier batch opened.
 
-    told: whether it is told. amends: whether another end was told of before.
+    told: an event is published about it. amends: an event about another end was published before.
     """
 
     org_id: UUID
@@ -227,9 +229,10 @@ SELECT {}
 async def within(
     conn: Connection, wanted: Sequence[tuple[UUID, UUID, datetime, datetime]]
 ) -> list[Visit]:
-    """Read the visits of assets (org_id, asset_id, since, until) that were not over before, and
-    those that fixes since then have opened; retracted ones too. Of later ones only those that are
-    open.
+    """Read visits of assets, each given as (org_id, asset_id, since, until).
+
+    Read are the visits that end after since or were opened by a fix after since, retracted ones
+    too. A visit that begins after until is read only if it is open.
     """
     cursor = await conn.execute(_PAST, [list(column) for column in zip(*wanted, strict=True)])
     return [Visit(*row) for row in await cursor.fetchall()]
@@ -273,8 +276,8 @@ class ListedVisit(NamedTuple):
 class VisitFilter:
     """A filter of visits: those that share an instant with [since, until), of an asset, in a zone.
 
-    open: those that last, or those that have ended. retracted: only retracted visits, instead of
-    the others.
+    open: True for visits that are open, False for visits that have ended. retracted: only retracted
+    visits, instead of the others.
     """
 
     asset_id: UUID | None = None

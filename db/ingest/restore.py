@@ -54,14 +54,14 @@ class OpenVisit(NamedTuple):
     zone_id: UUID
     zone_version: int
     tracker_id: UUID
-    opening_us: int
-    opening_seq: int
-    opening_change_us: int  # 0: no change of the zone opened it
+    first_fix_us: int
+    first_fix_seq: int
+    change_us: int  # 0: no change of the zone opened it
     entered_us: int
     entry_lat: float
     entry_lon: float
     dwelled: bool
-    opening_again: int
+    again: int
     revision: int
     exit_told: bool  # which does not hold any more
     dwell_told: bool
@@ -84,10 +84,10 @@ class UsedName(NamedTuple):
     asset_id: UUID
     zone_id: UUID
     tracker_id: UUID
-    opening_us: int
-    opening_seq: int
-    opening_change_us: int
-    opening_again: int
+    first_fix_us: int
+    first_fix_seq: int
+    change_us: int
+    again: int
 
 
 _NEWEST_FIXES = """

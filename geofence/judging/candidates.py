@@ -10,7 +10,7 @@ from geofence.geometry.containment import covers
 from geofence.geometry.crossing import meets
 from geofence.geometry.distance import deeper_m, within_m
 from geofence.geometry.packing import Arena
-from geofence.judging.scratch import Desk, judged, member_of
+from geofence.judging.scratch import Scratch, current_asset, member_of
 from geofence.kernel.compiled import Record, Records, bare, inlined
 from geofence.zones.index import SHIFT_DEG
 from geofence.zones.rtree import search
@@ -18,19 +18,19 @@ from geofence.zones.versions import ALL_ASSETS
 
 
 @bare
-def in_force(desk: Desk, zone: int, asset: int, time_us: int) -> int:
+def in_force(scratch: Scratch, zone: int, asset: int, time_us: int) -> int:
     """Return the entry by which the asset is judged in the zone at that instant; -1:
     there is none.
     """
-    if zone >= len(desk.zones.newest):
+    if zone >= len(scratch.zones.newest):
         return -1
-    entry = desk.zones.newest[zone]
-    while entry >= 0 and desk.zones.entry[entry].valid_from_us > time_us:
-        entry = desk.zones.entry[entry].before
-    if entry < 0 or desk.zones.valid_to_us[entry] <= time_us:
+    entry = scratch.zones.newest[zone]
+    while entry >= 0 and scratch.zones.entry[entry].valid_from_us > time_us:
+        entry = scratch.zones.entry[entry].before
+    if entry < 0 or scratch.zones.valid_to_us[entry] <= time_us:
         return -1
-    number = desk.zones.entry[entry].filter
-    if number == ALL_ASSETS or _lets_through(desk.zones.filter, number, asset, time_us):
+    number = scratch.zones.entry[entry].filter
+    if number == ALL_ASSETS or _lets_through(scratch.zones.filter, number, asset, time_us):
         return entry
     return -1
 
@@ -54,18 +54,18 @@ def _lets_through(rows: Records, number: int, asset: int, time_us: int) -> bool:
 
 @inlined
 def gather(
-    desk: Desk, time_us: int, from_lon: float, from_lat: float, lon: float, lat: float
+    scratch: Scratch, time_us: int, from_lon: float, from_lat: float, lon: float, lat: float
 ) -> bool:
     """Find the candidates and hits of the way to a fix. False where there is no room for them.
 
     The way leads from (from_lon, from_lat), the short way round; a fix alone comes from itself.
     """
-    case = desk.case[0]
-    case.stamp += 1
-    case.candidates = case.hits = 0
+    cursor = scratch.cursor[0]
+    cursor.stamp += 1
+    cursor.candidates = cursor.hits = 0
     from_lon = unwrapped(from_lon, lon)
     turn = 0.0
-    while _look(desk, time_us, from_lon, from_lat, lon, lat, turn):
+    while _look(scratch, time_us, from_lon, from_lat, lon, lat, turn):
         if turn != 0.0 or -180.0 <= from_lon <= 180.0:
             return True
         turn = 360.0 if from_lon < 0.0 else -360.0
@@ -73,9 +73,9 @@ def gather(
 
 
 @bare
-def gather_at(desk: Desk, time_us: int, lon: float, lat: float) -> bool:
+def gather_at(scratch: Scratch, time_us: int, lon: float, lat: float) -> bool:
     """Find the candidates and hits of an asset at rest, as `gather` does for a way."""
-    return gather(desk, time_us, lon, lat, lon, lat)
+    return gather(scratch, time_us, lon, lat, lon, lat)
 
 
 @bare
@@ -92,7 +92,7 @@ def unwrapped(from_lon: float, lon: float) -> float:
 
 @inlined
 def _look(
-    desk: Desk,
+    scratch: Scratch,
     time_us: int,
     from_lon: float,
     from_lat: float,
@@ -101,41 +101,45 @@ def _look(
     turn: float,
 ) -> bool:
     """Find the candidates and hits of the way as it lies after a turn of the globe."""
-    asset = judged(desk)
+    asset = current_asset(scratch)
     shift = asset.organization * SHIFT_DEG + turn
     west, east = min(from_lon, lon) + shift, max(from_lon, lon) + shift
     south, north = min(from_lat, lat), max(from_lat, lat)
     found = int(np.int64(0))  # not the literal, for which `search` would be compiled once more
-    found = search(desk.zones.base, west, south, east, north, desk.stack, desk.found, found)
-    if found >= 0 and len(desk.zones.recent.item) > 0:
-        found = search(desk.zones.recent, west, south, east, north, desk.stack, desk.found, found)
+    found = search(
+        scratch.zones.base, west, south, east, north, scratch.stack, scratch.found, found
+    )
+    if found >= 0 and len(scratch.zones.recent.item) > 0:
+        found = search(
+            scratch.zones.recent, west, south, east, north, scratch.stack, scratch.found, found
+        )
     if found < 0:
         return False
     for number in range(found):
-        piece = desk.found[number]
-        entry = desk.zones.piece[piece].entry
-        if desk.zones.entry[entry].organization != asset.organization:
+        piece = scratch.found[number]
+        entry = scratch.zones.piece[piece].entry
+        if scratch.zones.entry[entry].organization != asset.organization:
             continue  # a box that goes several times round the axis reaches to its neighbours
-        if in_force(desk, desk.zones.entry[entry].zone, asset.asset, time_us) != entry:
+        if in_force(scratch, scratch.zones.entry[entry].zone, asset.asset, time_us) != entry:
             continue
-        if desk.slot[entry].stamp != desk.case[0].stamp:
-            if desk.case[0].candidates == len(desk.candidate):
+        if scratch.slot[entry].stamp != scratch.cursor[0].stamp:
+            if scratch.cursor[0].candidates == len(scratch.candidate):
                 return False
-            _add_candidate(desk, entry)
-        slot = desk.slot[entry].place
-        to_frame = turn + desk.zones.piece[piece].turn
-        if not desk.candidate[slot].inside:
-            desk.candidate[slot].inside = _holds(desk, piece, lon + to_frame, lat)
-        if not _add_hit(desk, piece, to_frame):
+            _add_candidate(scratch, entry)
+        slot = scratch.slot[entry].place
+        to_frame = turn + scratch.zones.piece[piece].turn
+        if not scratch.candidate[slot].inside:
+            scratch.candidate[slot].inside = _holds(scratch, piece, lon + to_frame, lat)
+        if not _add_hit(scratch, piece, to_frame):
             return False
     return True
 
 
 @bare
-def _add_candidate(desk: Desk, entry: int) -> None:
-    case, candidate = desk.case[0], desk.candidate[desk.case[0].candidates]
-    desk.slot[entry].stamp, desk.slot[entry].place = case.stamp, case.candidates
-    case.candidates += 1
+def _add_candidate(scratch: Scratch, entry: int) -> None:
+    cursor, candidate = scratch.cursor[0], scratch.candidate[scratch.cursor[0].candidates]
+    scratch.slot[entry].stamp, scratch.slot[entry].place = cursor.stamp, cursor.candidates
+    cursor.candidates += 1
     candidate.entry = entry
     candidate.inside = candidate.dealt_with = False
     candidate.met_first = np.nan
@@ -143,44 +147,46 @@ def _add_candidate(desk: Desk, entry: int) -> None:
 
 
 @bare
-def _add_hit(desk: Desk, piece: int, turn: float) -> bool:
+def _add_hit(scratch: Scratch, piece: int, turn: float) -> bool:
     """Merge the pieces of one candidate in one frame into one hit: of a corridor the run that holds
     them.
     """
-    slot = desk.slot[desk.zones.piece[piece].entry].place
-    first, last = desk.zones.piece[piece].first, desk.zones.piece[piece].last
-    number = desk.candidate[slot].newest_hit
-    while number >= 0 and desk.hit[number].turn != turn:
-        number = desk.hit[number].before
+    slot = scratch.slot[scratch.zones.piece[piece].entry].place
+    first, last = scratch.zones.piece[piece].first, scratch.zones.piece[piece].last
+    number = scratch.candidate[slot].newest_hit
+    while number >= 0 and scratch.hit[number].turn != turn:
+        number = scratch.hit[number].before
     if number >= 0:
-        desk.hit[number].first = min(desk.hit[number].first, first)
-        desk.hit[number].last = max(desk.hit[number].last, last)
+        scratch.hit[number].first = min(scratch.hit[number].first, first)
+        scratch.hit[number].last = max(scratch.hit[number].last, last)
         return True
-    number = desk.case[0].hits
-    if number == len(desk.hit):
+    number = scratch.cursor[0].hits
+    if number == len(scratch.hit):
         return False
-    desk.case[0].hits += 1
-    hit = desk.hit[number]
+    scratch.cursor[0].hits += 1
+    hit = scratch.hit[number]
     hit.slot, hit.turn, hit.first, hit.last = slot, turn, first, last
-    hit.before = desk.candidate[slot].newest_hit
-    desk.candidate[slot].newest_hit = number
+    hit.before = scratch.candidate[slot].newest_hit
+    scratch.candidate[slot].newest_hit = number
     return True
 
 
 @bare
-def _holds(desk: Desk, piece: int, lon: float, lat: float) -> bool:
-    held = desk.zones.piece[piece]
-    shape = desk.zones.entry[held.entry].shape
+def _holds(scratch: Scratch, piece: int, lon: float, lat: float) -> bool:
+    part = scratch.zones.piece[piece]
+    shape = scratch.zones.entry[part.entry].shape
     if np.isnan(shape.radius_m):
-        return covers(desk.zones.arena, shape, lon, lat)
-    return covers(desk.zones.arena, _narrowed(desk, held.entry, held.first, held.last), lon, lat)
+        return covers(scratch.zones.arena, shape, lon, lat)
+    return covers(
+        scratch.zones.arena, _narrowed(scratch, part.entry, part.first, part.last), lon, lat
+    )
 
 
 @bare
-def holds(desk: Desk, entry: int, lon: float, lat: float) -> bool:
+def holds(scratch: Scratch, entry: int, lon: float, lat: float) -> bool:
     """Return whether an entry covers a place, in whichever frame; without the tree."""
     for turn in (0.0, -360.0, 360.0, -720.0, 720.0):
-        if covers(desk.zones.arena, desk.zones.entry[entry].shape, lon + turn, lat):
+        if covers(scratch.zones.arena, scratch.zones.entry[entry].shape, lon + turn, lat):
             return True
     return False
 
@@ -193,11 +199,11 @@ def in_frame(arena: Arena, shape: Record, lon: float) -> float:
 
 
 @bare
-def is_within(desk: Desk, entry: int, lon: float, lat: float, reach_m: float) -> bool:
+def is_within(scratch: Scratch, entry: int, lon: float, lat: float, reach_m: float) -> bool:
     """Return whether a place lies in the entry's zone or no farther away than that,
     in any frame.
     """
-    shape, arena = desk.zones.entry[entry].shape, desk.zones.arena
+    shape, arena = scratch.zones.entry[entry].shape, scratch.zones.arena
     near_lon = in_frame(arena, shape, lon)
     if within_m(arena, shape, near_lon, lat, reach_m):
         return True
@@ -209,46 +215,50 @@ def is_within(desk: Desk, entry: int, lon: float, lat: float, reach_m: float) ->
 
 
 @bare
-def is_deeper(desk: Desk, entry: int, lon: float, lat: float, depth_m: float) -> bool:
+def is_deeper(scratch: Scratch, entry: int, lon: float, lat: float, depth_m: float) -> bool:
     """Return whether a place that lies in the entry's zone is farther than that from its edge."""
-    shape, arena = desk.zones.entry[entry].shape, desk.zones.arena
+    shape, arena = scratch.zones.entry[entry].shape, scratch.zones.arena
     return deeper_m(arena, shape, in_frame(arena, shape, lon), lat, depth_m)
 
 
 @bare
-def note_rows(desk: Desk) -> None:
-    """Make the memberships of the newest look-up's zones be found by `row_of`."""
-    for number in range(desk.case[0].members):
-        zone = member_of(desk, number).zone
-        if zone < len(desk.row):
-            desk.row[zone].place, desk.row[zone].stamp = number, desk.case[0].stamp
+def note_rows(scratch: Scratch) -> None:
+    """Let `row_of` find the memberships of the newest look-up's zones."""
+    for number in range(scratch.cursor[0].members):
+        zone = member_of(scratch, number).zone
+        if zone < len(scratch.row):
+            scratch.row[zone].place, scratch.row[zone].stamp = number, scratch.cursor[0].stamp
 
 
 @bare
-def row_of(desk: Desk, zone: int) -> int:
+def row_of(scratch: Scratch, zone: int) -> int:
     """Return the asset's membership of the zone, -1 where there is none."""
-    return desk.row[zone].place if desk.row[zone].stamp == desk.case[0].stamp else -1
+    return scratch.row[zone].place if scratch.row[zone].stamp == scratch.cursor[0].stamp else -1
 
 
 @bare
-def _narrowed(desk: Desk, entry: int, first: int, last: int) -> Record:
+def _narrowed(scratch: Scratch, entry: int, first: int, last: int) -> Record:
     """Return some vertices of a circle or a corridor as a shape of its own."""
-    whole, piece = desk.zones.entry[entry].shape, desk.case[0].shape
+    whole, piece = scratch.zones.entry[entry].shape, scratch.cursor[0].shape
     piece.first, piece.real, piece.last = first, last, last
     piece.radius_m, piece.slabs = whole.radius_m, 0
     return piece
 
 
 @bare
-def meet(desk: Desk, hit: int, from_lon: float, from_lat: float, lon: float, lat: float) -> None:
+def meet(
+    scratch: Scratch, hit: int, from_lon: float, from_lat: float, lon: float, lat: float
+) -> None:
     """Note where the way meets the candidate of a hit, together with what its other hits gave."""
-    turn = desk.hit[hit].turn
-    candidate = desk.candidate[desk.hit[hit].slot]
+    turn = scratch.hit[hit].turn
+    candidate = scratch.candidate[scratch.hit[hit].slot]
     west, east = unwrapped(from_lon, lon) + turn, lon + turn
-    shape = desk.zones.entry[candidate.entry].shape
+    shape = scratch.zones.entry[candidate.entry].shape
     if not np.isnan(shape.radius_m):
-        shape = _narrowed(desk, candidate.entry, desk.hit[hit].first, desk.hit[hit].last)
-    first, last, length_m = meets(desk.zones.arena, shape, west, from_lat, east, lat, desk.spans)
+        shape = _narrowed(scratch, candidate.entry, scratch.hit[hit].first, scratch.hit[hit].last)
+    first, last, length_m = meets(
+        scratch.zones.arena, shape, west, from_lat, east, lat, scratch.spans
+    )
     if np.isnan(first) or first <= 0.0:  # it begins inside: the asset was there, and is told to be
         return
     if np.isnan(candidate.met_first):

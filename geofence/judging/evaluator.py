@@ -19,9 +19,9 @@ from geofence.judging.scratch import Found
 from geofence.judging.state import State, StateDelta
 from geofence.judging.walk import (
     Budget,
-    Held,
-    Marked,
-    Speeds,
+    FixLimits,
+    FixMarks,
+    Memberships,
     Work,
     chain_by_asset,
     mark_late_assets,
@@ -146,7 +146,7 @@ def _waiting(state: State, index: ZoneIndex, now_us: int, agenda: Agenda) -> NDA
 def _budget(work: Work, state: State, most: int | None) -> Budget:
     """Return an equal share for each organization that has a fix or waits."""
     here = np.concatenate((work.row["organization"], state.assets["organization"][work.asset]))
-    spent = np.zeros(int(here.max(initial=0)) + 2, np.int64)  # the last one is of nobody
+    spent = np.zeros(int(here.max(initial=0)) + 2, np.int64)  # the last: of no organization
     if most is None:
         return Budget(spent, np.iinfo(np.int64).max)
     return Budget(spent, max(1, most // max(1, len(np.unique(here[here >= 0])))))
@@ -162,8 +162,8 @@ class _Room:
 
     @staticmethod
     def for_work(work: Work, state: State) -> "_Room":
-        fixes, held = len(work.row), int(state.count[work.asset].sum())
-        return _Room(64, fixes // 4 + 2 * held + 1_024, 2 * held + fixes // 4 + 256)
+        fixes, known = len(work.row), int(state.count[work.asset].sum())
+        return _Room(64, fixes // 4 + 2 * known + 1_024, 2 * known + fixes // 4 + 256)
 
     def doubled(self) -> "_Room":
         return _Room(2 * self.place, 2 * self.transitions, 2 * self.memberships)
@@ -180,7 +180,7 @@ def _walked(
     ticked_us: int,
     budget: Budget,
 ) -> Evaluation | None:
-    """Return none where the room is too little."""
+    """Return the evaluation, None where the arrays have too little room."""
     fixes, assets = len(work.row), len(work.asset)
     found = Found(
         asset=state.assets[work.asset],
@@ -188,29 +188,29 @@ def _walked(
         transition=np.empty(room.transitions, TRANSITION_DTYPE),
         healed=np.empty(2 * fixes, PLACE_DTYPE),  # one fix heals no more than two
     )
-    desk = state.workspace.desk(index.arrays, agenda, room.place, found)
-    held = Held(state.start, state.count, state.rows)
-    speeds = Speeds(
+    scratch = state.workspace.scratch(index.arrays, agenda, room.place, found)
+    memberships = Memberships(state.start, state.count, state.rows)
+    limits = FixLimits(
         gates.max_speed_mps,
         gates.default_max_speed_mps,
         gates.default_max_accuracy_m,
         gates.max_accuracy_m,
     )
-    marked, count = Marked(*np.zeros((3, fixes), np.bool_)), np.empty(assets, np.int64)
-    has_room, is_all = walk(desk, work, held, speeds, now_us, marked, budget, count)
+    marks, count = FixMarks(*np.zeros((3, fixes), np.bool_)), np.empty(assets, np.int64)
+    has_room, is_all = walk(scratch, work, memberships, limits, now_us, marks, budget, count)
     if not has_room:
         return None
-    # Who was not looked at up to now is found again by what was known at the last tick.
+    # If some assets were postponed, the tick does not advance: they are found again next time.
     ticked_us, mark = (ticked_us, index.arrays.mark) if is_all else (state.ticked_us, state.mark)
-    case = desk.case[0]
-    members = found.member[: case["base"]]
+    cursor = scratch.cursor[0]
+    members = found.member[: cursor["base"]]
     return Evaluation(
-        _in_order(found.transition[: case["transitions"]], fixes),
+        _in_order(found.transition[: cursor["transitions"]], fixes),
         StateDelta(found.asset, count, members, ticked_us, mark),
-        marked.late,
-        marked.suspect,
-        found.healed[: case["healed"]],
-        marked.postponed,
+        marks.late,
+        marks.suspect,
+        found.healed[: cursor["healed"]],
+        marks.postponed,
     )
 
 

@@ -1,14 +1,14 @@
 """The effect of one fix on the memberships of one asset. Compiled.
 
-The asset under judgement stands in judged(desk) with its memberships in desk.member, the fix
-in desk.case[0].place. Every decision is looked up in `geofence.model.transitions.ACTIONS`.
+The current asset is current_asset(scratch), its memberships are in scratch.member, and the fix is
+scratch.cursor[0].place. Every decision is looked up in `geofence.model.transitions.ACTIONS`.
 """
 
 import numpy as np
 
 from geofence.judging.candidates import gather, in_force, meet, note_rows, row_of, unwrapped
 from geofence.judging.evidence import is_coarse, is_unknown, is_within_margin, said
-from geofence.judging.scratch import Desk, judged, member_of
+from geofence.judging.scratch import Scratch, current_asset, member_of
 from geofence.judging.visit_log import add_member, begin_step, drop_idle, enter, leave, note
 from geofence.kernel.compiled import Record, bare, inlined
 from geofence.model.records import copy_place
@@ -26,30 +26,30 @@ _OVERSPEED = int(Transition.OVERSPEED)
 
 
 @inlined
-def judge_fix(desk: Desk) -> bool:
+def judge_fix(scratch: Scratch) -> bool:
     """Judge the fix by the table. False where there is no room for what it does."""
-    case = desk.case[0]
-    asset, place = judged(desk), case.place
-    case.vague = asset.vague
-    case.bridging = asset.bridged and _is_end_of_bridge(asset, place, desk.zones.max_gap_us)
-    start = _start(desk)
+    cursor = scratch.cursor[0]
+    asset, place = current_asset(scratch), cursor.place
+    cursor.vague = asset.vague
+    cursor.bridging = asset.bridged and _is_end_of_bridge(asset, place, scratch.zones.max_gap_us)
+    start = _start(scratch)
     passing = asset.located and asset.joined
-    passing = passing and place.time_us - start.time_us <= desk.zones.max_gap_us
+    passing = passing and place.time_us - start.time_us <= scratch.zones.max_gap_us
     from_lon = start.lon if passing else place.lon
     from_lat = start.lat if passing else place.lat
-    if not gather(desk, place.time_us, from_lon, from_lat, place.lon, place.lat):
+    if not gather(scratch, place.time_us, from_lon, from_lat, place.lon, place.lat):
         return False
-    if not begin_step(desk):
+    if not begin_step(scratch):
         return False
-    note_rows(desk)
+    note_rows(scratch)
     if passing:
-        _meet_on_the_way(desk, from_lon, from_lat)
-    for number in range(case.members):
-        _judge_member(desk, number)
-    for slot in range(case.candidates):
-        if not desk.candidate[slot].dealt_with:
-            _judge_newcomer(desk, slot)
-    drop_idle(desk)
+        _meet_on_the_way(scratch, from_lon, from_lat)
+    for number in range(cursor.members):
+        _judge_member(scratch, number)
+    for slot in range(cursor.candidates):
+        if not scratch.candidate[slot].dealt_with:
+            _judge_newcomer(scratch, slot)
+    drop_idle(scratch)
     return True
 
 
@@ -60,109 +60,119 @@ def _is_end_of_bridge(asset: Record, place: Record, max_gap_us: int) -> bool:
 
 
 @inlined
-def _start(desk: Desk) -> Record:
+def _start(scratch: Scratch) -> Record:
     """Return the record in which the way to the fix begins."""
-    return judged(desk).fine if desk.case[0].bridging else judged(desk).good
+    return (
+        current_asset(scratch).fine if scratch.cursor[0].bridging else current_asset(scratch).good
+    )
 
 
 @inlined
-def _meet_on_the_way(desk: Desk, from_lon: float, from_lat: float) -> None:
-    place = desk.case[0].place
-    for hit in range(desk.case[0].hits):
-        if _may_be_passed(desk, desk.hit[hit].slot):
-            meet(desk, hit, from_lon, from_lat, place.lon, place.lat)
+def _meet_on_the_way(scratch: Scratch, from_lon: float, from_lat: float) -> None:
+    place = scratch.cursor[0].place
+    for hit in range(scratch.cursor[0].hits):
+        if _may_be_passed(scratch, scratch.hit[hit].slot):
+            meet(scratch, hit, from_lon, from_lat, place.lon, place.lat)
 
 
 @bare
-def _may_be_passed(desk: Desk, slot: int) -> bool:
+def _may_be_passed(scratch: Scratch, slot: int) -> bool:
     """Return whether the asset was outside before and after, with no run under way, no coarse end,
     and nothing to be confirmed.
     """
-    if desk.candidate[slot].inside:
+    if scratch.candidate[slot].inside:
         return False
-    rules = desk.zones.entry[desk.candidate[slot].entry]
+    rules = scratch.zones.entry[scratch.candidate[slot].entry]
     if rules.enter_fixes > 1 or rules.enter_us > 0 or rules.gap_us == 0:
         return False
-    start, place = _start(desk), desk.case[0].place
+    start, place = _start(scratch), scratch.cursor[0].place
     if place.time_us - start.time_us > rules.gap_us:
         return False
     if is_coarse(start, rules.coarse_accuracy_m) or is_coarse(place, rules.coarse_accuracy_m):
         return False
-    number = row_of(desk, rules.zone)
+    number = row_of(scratch, rules.zone)
     if number < 0:
         return True
-    return not member_of(desk, number).inside and member_of(desk, number).run == 0
+    return not member_of(scratch, number).inside and member_of(scratch, number).run == 0
 
 
 @inlined
-def _judge_member(desk: Desk, number: int) -> None:
+def _judge_member(scratch: Scratch, number: int) -> None:
     """Judge the fix in a zone with which the asset has something to do."""
-    member, asset, place = member_of(desk, number), judged(desk), desk.case[0].place
-    entry = in_force(desk, member.zone, asset.asset, place.time_us)
+    member, asset, place = (
+        member_of(scratch, number),
+        current_asset(scratch),
+        scratch.cursor[0].place,
+    )
+    entry = in_force(scratch, member.zone, asset.asset, place.time_us)
     if entry < 0:
-        _lose(desk, number)
+        _lose(scratch, number)
         return
     says = _SAYS_OUTSIDE
-    if desk.slot[entry].stamp == desk.case[0].stamp:
-        candidate = desk.candidate[desk.slot[entry].place]
+    if scratch.slot[entry].stamp == scratch.cursor[0].stamp:
+        candidate = scratch.candidate[scratch.slot[entry].place]
         candidate.dealt_with = True
         if candidate.inside:
             says = _SAYS_INSIDE
         elif not np.isnan(candidate.met_first):
             says = _SAYS_THROUGH
-    if is_coarse(place, desk.zones.entry[entry].coarse_accuracy_m):
-        says = said(desk, entry, place, says == _SAYS_INSIDE)
-    elif says == _SAYS_OUTSIDE and member.inside and is_within_margin(desk, entry, place):
+    if is_coarse(place, scratch.zones.entry[entry].coarse_accuracy_m):
+        says = said(scratch, entry, place, says == _SAYS_INSIDE)
+    elif says == _SAYS_OUTSIDE and member.inside and is_within_margin(scratch, entry, place):
         says = _SAYS_MARGIN
     was = _INSIDE
     if not member.inside:
-        was = _OUTSIDE if member.run > 0 else _was_not_inside(desk, entry)
-    _decide(desk, number, entry, was, says)
+        was = _OUTSIDE if member.run > 0 else _was_not_inside(scratch, entry)
+    _decide(scratch, number, entry, was, says)
 
 
 @bare
-def _judge_newcomer(desk: Desk, slot: int) -> None:
+def _judge_newcomer(scratch: Scratch, slot: int) -> None:
     """Judge the fix in a zone with which the asset had nothing to do."""
-    candidate, place = desk.candidate[slot], desk.case[0].place
+    candidate, place = scratch.candidate[slot], scratch.cursor[0].place
     if candidate.inside:
         says = _SAYS_INSIDE
-        if is_coarse(place, desk.zones.entry[candidate.entry].coarse_accuracy_m):
-            says = said(desk, candidate.entry, place, candidate.inside)
+        if is_coarse(place, scratch.zones.entry[candidate.entry].coarse_accuracy_m):
+            says = said(scratch, candidate.entry, place, candidate.inside)
     elif not np.isnan(candidate.met_first):
         says = _SAYS_THROUGH
     else:
         return
-    was = _was_not_inside(desk, candidate.entry)
-    number = add_member(desk, desk.zones.entry[candidate.entry].zone)
-    _decide(desk, number, candidate.entry, was, says)
+    was = _was_not_inside(scratch, candidate.entry)
+    number = add_member(scratch, scratch.zones.entry[candidate.entry].zone)
+    _decide(scratch, number, candidate.entry, was, says)
 
 
 @bare
-def _was_not_inside(desk: Desk, entry: int) -> int:
+def _was_not_inside(scratch: Scratch, entry: int) -> int:
     """Return what is known of a zone in which the asset has no visit."""
-    vague = desk.case[0].vague
-    if judged(desk).located and not vague:
+    vague = scratch.cursor[0].vague
+    if current_asset(scratch).located and not vague:
         return _OUTSIDE
-    return _UNKNOWN if is_unknown(desk, entry, vague) else _OUTSIDE
+    return _UNKNOWN if is_unknown(scratch, entry, vague) else _OUTSIDE
 
 
 @bare
-def _lose(desk: Desk, number: int) -> None:
+def _lose(scratch: Scratch, number: int) -> None:
     """End a stay in a zone that the index does not know, or whose end was not seen."""
-    member, case = member_of(desk, number), desk.case[0]
+    member, cursor = member_of(scratch, number), scratch.cursor[0]
     if member.inside:
-        copy_place(case.way, judged(desk).good)
-        case.way.time_us = max(case.place.time_us, member.entered_us)
-        case.cause, case.inferred = _ZONE_CHANGED, _SEEN
-        leave(desk, number, case.way, judged(desk).good)
+        copy_place(cursor.way, current_asset(scratch).good)
+        cursor.way.time_us = max(cursor.place.time_us, member.entered_us)
+        cursor.cause, cursor.inferred = _ZONE_CHANGED, _SEEN
+        leave(scratch, number, cursor.way, current_asset(scratch).good)
     member.run = 0
     member.returning = False
 
 
 @bare
-def _decide(desk: Desk, number: int, entry: int, was: int, says: int) -> None:
+def _decide(scratch: Scratch, number: int, entry: int, was: int, says: int) -> None:
     """Do what the table says."""
-    member, place, rules = member_of(desk, number), desk.case[0].place, desk.zones.entry[entry]
+    member, place, rules = (
+        member_of(scratch, number),
+        scratch.cursor[0].place,
+        scratch.zones.entry[entry],
+    )
     run_us = place.time_us - member.run_first.time_us if member.run > 0 else 0
     if was == _INSIDE:
         confirmed = member.run + 1 >= rules.exit_fixes and run_us >= rules.exit_us
@@ -171,57 +181,65 @@ def _decide(desk: Desk, number: int, entry: int, was: int, says: int) -> None:
     action = ACTIONS[was, says, 1 if confirmed else 0]
     if action == _FORGET:
         member.run = 0
-    elif was != _INSIDE and rules.made_us > desk.case[0].received_us:
+    elif was != _INSIDE and rules.made_us > scratch.cursor[0].received_us:
         return  # the zone was made later: what is stored opens nothing
     elif action == _PASS:
-        _pass_through(desk, number, entry)
+        _pass_through(scratch, number, entry)
     elif action != _NOTHING:
         if member.run == 0:
             copy_place(member.run_first, place)
         member.run += 1
-    case = desk.case[0]
-    case.inferred, case.change_us = _SEEN, 0
+    cursor = scratch.cursor[0]
+    cursor.inferred, cursor.change_us = _SEEN, 0
     if action == _ENTER:
-        case.cause = _INITIAL if was == _UNKNOWN else _MOVED
-        enter(desk, number, member.run_first, member.run_first)
+        cursor.cause = _INITIAL if was == _UNKNOWN else _MOVED
+        enter(scratch, number, member.run_first, member.run_first)
     elif action == _EXIT:
-        case.cause = _MOVED
-        copy_place(case.way, member.run_first)
-        case.way.time_us = max(case.way.time_us, member.entered_us)
-        leave(desk, number, case.way, member.run_first)
+        cursor.cause = _MOVED
+        copy_place(cursor.way, member.run_first)
+        cursor.way.time_us = max(cursor.way.time_us, member.entered_us)
+        leave(scratch, number, cursor.way, member.run_first)
     if says == _SAYS_INSIDE and member.inside and place.speed_mps > rules.speed_limit_mps:
-        _exceed_limit(desk, number)
+        _exceed_limit(scratch, number)
 
 
 @bare
-def _exceed_limit(desk: Desk, number: int) -> None:
+def _exceed_limit(scratch: Scratch, number: int) -> None:
     """Note the first fix of a stay that states a speed above the zone's limit."""
-    member, case = member_of(desk, number), desk.case[0]
+    member, cursor = member_of(scratch, number), scratch.cursor[0]
     if member.overspeed:
         return
     member.overspeed = True
-    case.transition, case.cause, case.inferred = _OVERSPEED, _MOVED, _SEEN
-    note(desk, number, case.place, case.place)
+    cursor.transition, cursor.cause, cursor.inferred = _OVERSPEED, _MOVED, _SEEN
+    note(scratch, number, cursor.place, cursor.place)
 
 
 @bare
-def _pass_through(desk: Desk, number: int, entry: int) -> None:
-    candidate, case = desk.candidate[desk.slot[entry].place], desk.case[0]
-    if candidate.met_m < desk.zones.entry[entry].pass_min_m:
+def _pass_through(scratch: Scratch, number: int, entry: int) -> None:
+    candidate, cursor = scratch.candidate[scratch.slot[entry].place], scratch.cursor[0]
+    if candidate.met_m < scratch.zones.entry[entry].pass_min_m:
         return
-    case.cause, case.inferred, case.change_us = _MOVED, _SEGMENT, 0
-    _put_on_the_way(desk, candidate.met_first)
-    if in_force(desk, desk.zones.entry[entry].zone, judged(desk).asset, case.way.time_us) != entry:
+    cursor.cause, cursor.inferred, cursor.change_us = _MOVED, _SEGMENT, 0
+    _put_on_the_way(scratch, candidate.met_first)
+    if (
+        in_force(
+            scratch,
+            scratch.zones.entry[entry].zone,
+            current_asset(scratch).asset,
+            cursor.way.time_us,
+        )
+        != entry
+    ):
         return  # the zone was another one then
-    enter(desk, number, case.way, case.place)
-    _put_on_the_way(desk, candidate.met_last)
-    leave(desk, number, case.way, case.place)
+    enter(scratch, number, cursor.way, cursor.place)
+    _put_on_the_way(scratch, candidate.met_last)
+    leave(scratch, number, cursor.way, cursor.place)
 
 
 @bare
-def _put_on_the_way(desk: Desk, share: float) -> None:
-    """Move case.way to the place at that share of the way to the fix."""
-    start, place, way = _start(desk), desk.case[0].place, desk.case[0].way
+def _put_on_the_way(scratch: Scratch, share: float) -> None:
+    """Move cursor.way to the place at that share of the way to the fix."""
+    start, place, way = _start(scratch), scratch.cursor[0].place, scratch.cursor[0].way
     from_lon = unwrapped(start.lon, place.lon)
     lon = from_lon + share * (place.lon - from_lon)
     way.lon = lon - 360.0 if lon > 180.0 else (lon + 360.0 if lon < -180.0 else lon)

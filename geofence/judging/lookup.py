@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from geofence.geometry.distance import signed_distance_m
 from geofence.judging.candidates import gather, in_frame
-from geofence.judging.scratch import Desk, Found, Workspace
+from geofence.judging.scratch import Found, Scratch, Workspace
 from geofence.kernel.compiled import compiled
 from geofence.model.no_fix_events import Agenda
 from geofence.model.records import ASSET_DTYPE, MEMBERSHIP_DTYPE, PLACE_DTYPE
@@ -31,10 +31,10 @@ def inside(
     """
     room, workspace = _ROOM, Workspace()
     while True:
-        desk = workspace.desk(index.arrays, Agenda.empty(), room, _found())
+        scratch = workspace.scratch(index.arrays, Agenda.empty(), room, _found())
         pairs = np.empty((2, len(lon) + room), np.int64)
         columns = (np.asarray(organization, np.int64), time_us, np.asarray(asset, np.int64))
-        count = _inside(desk, lon, lat, *columns, pairs)
+        count = _inside(scratch, lon, lat, *columns, pairs)
         if count >= 0:
             return pairs[0, :count], pairs[1, :count]
         room *= 4
@@ -51,7 +51,7 @@ def _found() -> Found:
 
 @compiled
 def _inside(
-    desk: Desk,
+    scratch: Scratch,
     lon: NDArray[np.float64],
     lat: NDArray[np.float64],
     organization: NDArray[np.int64],
@@ -62,17 +62,17 @@ def _inside(
     """Write the pairs of asset and zone that hold a place, and return their number, -1 where there
     was no room.
     """
-    desk.case[0].group = count = 0
+    scratch.cursor[0].group = count = 0
     for place in range(len(lon)):
-        desk.asset[0].organization, desk.asset[0].asset = organization[place], asset[place]
-        if not gather(desk, time_us[place], lon[place], lat[place], lon[place], lat[place]):
+        scratch.asset[0].organization, scratch.asset[0].asset = organization[place], asset[place]
+        if not gather(scratch, time_us[place], lon[place], lat[place], lon[place], lat[place]):
             return -1
-        for slot in range(desk.case[0].candidates):
-            if not desk.candidate[slot].inside:
+        for slot in range(scratch.cursor[0].candidates):
+            if not scratch.candidate[slot].inside:
                 continue
             if count == pairs.shape[1]:
                 return -1
-            pairs[0, count], pairs[1, count] = place, desk.candidate[slot].entry
+            pairs[0, count], pairs[1, count] = place, scratch.candidate[slot].entry
             count += 1
     return count
 

@@ -1,13 +1,13 @@
 """Changes of an asset without a fix: zones change, trackers change, deadlines pass. Compiled.
 
-The asset under judgement stands in judged(desk) with its memberships in desk.member. What
-lies between its newest fix and the next, or now, is taken in order of time; at one instant changes
+The current asset is current_asset(scratch), and its memberships are in scratch.member. Changes
+between its newest fix and the next one, or now, are taken in order of time. At one instant changes
 of zones come first, then changes of tracker, then deadlines, then schedules.
 """
 
 from geofence.judging.candidates import gather_at, in_force, note_rows, row_of
 from geofence.judging.evidence import is_coarse, is_unknown, said, said_by
-from geofence.judging.scratch import Desk, judged, member_of
+from geofence.judging.scratch import Scratch, current_asset, member_of
 from geofence.judging.visit_log import add_member, begin_step, drop_idle, enter, leave, note
 from geofence.kernel.compiled import Record, Records, bare
 from geofence.model.records import copy_place
@@ -24,63 +24,64 @@ _INSIDE, _OUTSIDE, _UNSURE = int(Says.INSIDE), int(Says.OUTSIDE), int(Says.UNSUR
 
 
 @bare
-def advance(desk: Desk, until_us: int) -> bool:
+def advance(scratch: Scratch, until_us: int) -> bool:
     """Take everything after the asset's clock up to until_us. False where there is no room."""
-    asset = judged(desk)
-    if not asset.located and len(desk.move) == 0:
+    asset = current_asset(scratch)
+    if not asset.located and len(scratch.move) == 0:
         return True
     done_us = max(asset.newest_us, asset.clock_us)
     is_quiet = (
-        desk.zones.newest_mark_us <= done_us and len(desk.move) + len(desk.schedule_start) == 0
+        scratch.zones.newest_mark_us <= done_us
+        and len(scratch.move) + len(scratch.schedule_start) == 0
     )
     if is_quiet and asset.due_us > until_us:
         return True
-    if asset.rewound != desk.zones.rewound:
-        asset.rewound, asset.marked_us = desk.zones.rewound, MIN_TIME_US
-    mark = _first_after(desk.zones.mark, asset.organization, max(done_us, asset.marked_us))
-    move = _first_after(desk.move, asset.asset, done_us)
-    start = _first_after(desk.schedule_start, asset.organization, done_us)
+    if asset.rewound != scratch.zones.rewound:
+        asset.rewound, asset.marked_us = scratch.zones.rewound, MIN_TIME_US
+    mark = _first_after(scratch.zones.mark, asset.organization, max(done_us, asset.marked_us))
+    move = _first_after(scratch.move, asset.asset, done_us)
+    start = _first_after(scratch.schedule_start, asset.organization, done_us)
     while True:
-        mark_us = _time_us(desk.zones.mark, asset.organization, mark)
-        move_us = _time_us(desk.move, asset.asset, move)
-        start_us = _time_us(desk.schedule_start, asset.organization, start)
+        mark_us = _time_us(scratch.zones.mark, asset.organization, mark)
+        move_us = _time_us(scratch.move, asset.asset, move)
+        start_us = _time_us(scratch.schedule_start, asset.organization, start)
         next_us = min(mark_us, move_us, asset.due_us, start_us)
         if next_us > until_us or next_us == NEVER_US:
             return True
-        begin, in_the_air = desk.case[0].transitions, _in_the_air(desk)
+        begin, in_the_air = scratch.cursor[0].transitions, _in_the_air(scratch)
         if next_us == mark_us:
             mark += 1
-            has_had_room = _zones_change(desk, mark_us)
+            has_had_room = _zones_change(scratch, mark_us)
             asset.marked_us = mark_us
         elif next_us == move_us:
             move += 1
-            has_had_room = _tracker_changes(desk, move - 1)
+            has_had_room = _tracker_changes(scratch, move - 1)
             # It may be of another organization now.
-            mark = _first_after(desk.zones.mark, asset.organization, move_us)
-            start = _first_after(desk.schedule_start, asset.organization, move_us - 1)
+            mark = _first_after(scratch.zones.mark, asset.organization, move_us)
+            start = _first_after(scratch.schedule_start, asset.organization, move_us - 1)
         elif next_us == asset.due_us:
-            has_had_room = _fall_due(desk, next_us)
+            has_had_room = _fall_due(scratch, next_us)
         else:
             start += 1
-            has_had_room = _window_opens(desk, start - 1)
+            has_had_room = _window_opens(scratch, start - 1)
         if not has_had_room:
             return False
-        has_changed = desk.case[0].transitions > begin or _in_the_air(desk) != in_the_air
-        drop_idle(desk)
+        has_changed = scratch.cursor[0].transitions > begin or _in_the_air(scratch) != in_the_air
+        drop_idle(scratch)
         if has_changed:
             asset.clock_us = max(asset.clock_us, next_us)
-        asset.due_us = next_due_us(desk)
+        asset.due_us = next_due_us(scratch)
 
 
 @bare
-def _in_the_air(desk: Desk) -> int:
+def _in_the_air(scratch: Scratch) -> int:
     """Count the runs under way and the remembered exits.
 
     Both only become fewer here, and no transition shows that.
     """
     found = 0
-    for number in range(desk.case[0].members):
-        member = member_of(desk, number)
+    for number in range(scratch.cursor[0].members):
+        member = member_of(scratch, number)
         found += (1 if member.run > 0 else 0) + (1 if member.returning else 0)
     return found
 
@@ -107,134 +108,136 @@ def _time_us(rows: Records, key: int, number: int) -> int:
 
 
 @bare
-def next_due_us(desk: Desk) -> int:
+def next_due_us(scratch: Scratch) -> int:
     """Return the asset's next deadline, NEVER_US where it has none."""
     due_us = NEVER_US
-    for number in range(desk.case[0].members):
-        if member_of(desk, number).inside:
-            due_us = min(due_us, _dwell_due_us(desk, number))
-            due_us = min(due_us, _silence_due_us(desk, number))
+    for number in range(scratch.cursor[0].members):
+        if member_of(scratch, number).inside:
+            due_us = min(due_us, _dwell_due_us(scratch, number))
+            due_us = min(due_us, _silence_due_us(scratch, number))
     return due_us
 
 
 @bare
-def _dwell_due_us(desk: Desk, number: int) -> int:
-    member = member_of(desk, number)
+def _dwell_due_us(scratch: Scratch, number: int) -> int:
+    member = member_of(scratch, number)
     if member.dwelled or member.run > 0:  # while an exit is in the air nobody is said to stay
         return NEVER_US
-    entry = in_force(desk, member.zone, member.asset, _known_us(desk))
-    if entry < 0 or desk.zones.entry[entry].dwell_us == NEVER_US:
+    entry = in_force(scratch, member.zone, member.asset, _known_us(scratch))
+    if entry < 0 or scratch.zones.entry[entry].dwell_us == NEVER_US:
         return NEVER_US
-    return member.entered_us + desk.zones.entry[entry].dwell_us
+    return member.entered_us + scratch.zones.entry[entry].dwell_us
 
 
 @bare
-def _silence_due_us(desk: Desk, number: int) -> int:
-    member = member_of(desk, number)
-    entry = in_force(desk, member.zone, member.asset, _known_us(desk))
-    if entry < 0 or desk.zones.entry[entry].silence_us == NEVER_US:
+def _silence_due_us(scratch: Scratch, number: int) -> int:
+    member = member_of(scratch, number)
+    entry = in_force(scratch, member.zone, member.asset, _known_us(scratch))
+    if entry < 0 or scratch.zones.entry[entry].silence_us == NEVER_US:
         return NEVER_US
-    return judged(desk).newest_us + desk.zones.entry[entry].silence_us
+    return current_asset(scratch).newest_us + scratch.zones.entry[entry].silence_us
 
 
 @bare
-def _known_us(desk: Desk) -> int:
+def _known_us(scratch: Scratch) -> int:
     """Return when something was last known of the asset: a deadline is that of the
     rules of then.
     """
-    return max(judged(desk).newest_us, judged(desk).clock_us)
+    return max(current_asset(scratch).newest_us, current_asset(scratch).clock_us)
 
 
 # Zones --------------------------------------------------------------------------------------------
 
 
 @bare
-def _zones_change(desk: Desk, mark_us: int) -> bool:
+def _zones_change(scratch: Scratch, mark_us: int) -> bool:
     """Hold the zones that are others from mark_us on against the place where the asset is."""
-    case = desk.case[0]
-    if not judged(desk).located:
+    cursor = scratch.cursor[0]
+    if not current_asset(scratch).located:
         return True
-    lon, lat = judged(desk).good.lon, judged(desk).good.lat
-    if not (gather_at(desk, mark_us, lon, lat) and begin_step(desk)):
+    lon, lat = current_asset(scratch).good.lon, current_asset(scratch).good.lat
+    if not (gather_at(scratch, mark_us, lon, lat) and begin_step(scratch)):
         return False
-    note_rows(desk)
-    copy_place(case.way, judged(desk).good)
-    for number in range(case.members):
-        _end_by_change(desk, number, mark_us)
-    for slot in range(case.candidates):
-        if desk.candidate[slot].inside:
-            _begin_by_change(desk, desk.candidate[slot].entry, mark_us)
+    note_rows(scratch)
+    copy_place(cursor.way, current_asset(scratch).good)
+    for number in range(cursor.members):
+        _end_by_change(scratch, number, mark_us)
+    for slot in range(cursor.candidates):
+        if scratch.candidate[slot].inside:
+            _begin_by_change(scratch, scratch.candidate[slot].entry, mark_us)
     return True
 
 
 @bare
-def _end_by_change(desk: Desk, number: int, mark_us: int) -> None:
+def _end_by_change(scratch: Scratch, number: int, mark_us: int) -> None:
     """End a stay that a change of the zone has ended."""
-    member, asset, at = member_of(desk, number), judged(desk), desk.case[0].way
-    before = in_force(desk, member.zone, asset.asset, mark_us - 1)
-    now = in_force(desk, member.zone, asset.asset, mark_us)
+    member, asset, at = member_of(scratch, number), current_asset(scratch), scratch.cursor[0].way
+    before = in_force(scratch, member.zone, asset.asset, mark_us - 1)
+    now = in_force(scratch, member.zone, asset.asset, mark_us)
     if now == before:
         return
     says = _OUTSIDE
     if now >= 0:
-        is_near = desk.slot[now].stamp == desk.case[0].stamp
-        is_covered = is_near and desk.candidate[desk.slot[now].place].inside
-        says = said(desk, now, asset.good, is_covered)
+        is_near = scratch.slot[now].stamp == scratch.cursor[0].stamp
+        is_covered = is_near and scratch.candidate[scratch.slot[now].place].inside
+        says = said(scratch, now, asset.good, is_covered)
     if says == _UNSURE:
         return
     if member.inside == (says == _INSIDE):
         member.run = 0  # an enter or an exit that was in the air
-    elif member.inside and (now < 0 or before < 0 or said_by(desk, before, asset.good) != _OUTSIDE):
+    elif member.inside and (
+        now < 0 or before < 0 or said_by(scratch, before, asset.good) != _OUTSIDE
+    ):
         at.time_us = max(mark_us, member.entered_us)
-        desk.case[0].cause, desk.case[0].inferred = _ZONE_CHANGED, _SEEN
-        leave(desk, number, at, asset.good)
+        scratch.cursor[0].cause, scratch.cursor[0].inferred = _ZONE_CHANGED, _SEEN
+        leave(scratch, number, at, asset.good)
     if now < 0:
         member.returning = False
 
 
 @bare
-def _begin_by_change(desk: Desk, entry: int, mark_us: int) -> None:
+def _begin_by_change(scratch: Scratch, entry: int, mark_us: int) -> None:
     """Begin a visit where the zone came to the asset."""
-    asset, at, zone = judged(desk), desk.case[0].way, desk.zones.entry[entry].zone
-    made_us = desk.zones.entry[entry].made_us
-    before = in_force(desk, zone, asset.asset, mark_us - 1)
+    asset, at, zone = current_asset(scratch), scratch.cursor[0].way, scratch.zones.entry[entry].zone
+    made_us = scratch.zones.entry[entry].made_us
+    before = in_force(scratch, zone, asset.asset, mark_us - 1)
     if made_us > mark_us:
         return  # it was made later
-    if said_by(desk, entry, asset.good) != _INSIDE:
+    if said_by(scratch, entry, asset.good) != _INSIDE:
         return
     if made_us == mark_us:
-        if asset.newest_us >= desk.zones.entry[entry].valid_from_us:
+        if asset.newest_us >= scratch.zones.entry[entry].valid_from_us:
             return  # what was received before it was made opens nothing: it comes with the next fix
-    elif before == entry or (before >= 0 and said_by(desk, before, asset.good) == _INSIDE):
+    elif before == entry or (before >= 0 and said_by(scratch, before, asset.good) == _INSIDE):
         return
-    number = row_of(desk, zone)
+    number = row_of(scratch, zone)
     if number < 0:
-        number = add_member(desk, zone)
-    if member_of(desk, number).inside:
+        number = add_member(scratch, zone)
+    if member_of(scratch, number).inside:
         return
-    at.time_us = desk.case[0].change_us = mark_us
-    desk.case[0].cause, desk.case[0].inferred = _ZONE_CHANGED, _SEEN
-    enter(desk, number, at, asset.good)
+    at.time_us = scratch.cursor[0].change_us = mark_us
+    scratch.cursor[0].cause, scratch.cursor[0].inferred = _ZONE_CHANGED, _SEEN
+    enter(scratch, number, at, asset.good)
 
 
 # Trackers -----------------------------------------------------------------------------------------
 
 
 @bare
-def _tracker_changes(desk: Desk, number: int) -> bool:
+def _tracker_changes(scratch: Scratch, number: int) -> bool:
     """Note that the asset is elsewhere, or nowhere, from now on."""
-    move, case = desk.move[number], desk.case[0]
-    asset, way = judged(desk), case.way
-    case.candidates = 0
-    if not begin_step(desk):
+    move, cursor = scratch.move[number], scratch.cursor[0]
+    asset, way = current_asset(scratch), cursor.way
+    cursor.candidates = 0
+    if not begin_step(scratch):
         return False
-    case.cause, case.inferred = _REASSIGNED, _SEEN
-    for member in range(case.members):
-        if member_of(desk, member).inside:
-            copy_place(case.way, asset.good)
-            way.time_us = max(move.time_us, member_of(desk, member).entered_us)
-            leave(desk, member, way, asset.good)
-        member_of(desk, member).run = 0
+    cursor.cause, cursor.inferred = _REASSIGNED, _SEEN
+    for member in range(cursor.members):
+        if member_of(scratch, member).inside:
+            copy_place(cursor.way, asset.good)
+            way.time_us = max(move.time_us, member_of(scratch, member).entered_us)
+            leave(scratch, member, way, asset.good)
+        member_of(scratch, member).run = 0
     asset.located = asset.joined = asset.bridged = asset.vague = False
     asset.suspects, asset.marked_us = 0, MIN_TIME_US
     asset.clock_us = max(asset.clock_us, move.time_us)
@@ -244,7 +247,7 @@ def _tracker_changes(desk: Desk, number: int) -> bool:
     copy_place(asset.good, move.place)
     asset.vague = is_coarse(move.place, COARSE_M)
     _hear(asset, move.place)
-    return _appear(desk, move.time_us)
+    return _appear(scratch, move.time_us)
 
 
 @bare
@@ -256,24 +259,28 @@ def _hear(asset: Record, place: Record) -> None:
 
 
 @bare
-def _appear(desk: Desk, time_us: int) -> bool:
+def _appear(scratch: Scratch, time_us: int) -> bool:
     """Open visits where the asset's new tracker was last."""
-    case = desk.case[0]
-    lon, lat = judged(desk).good.lon, judged(desk).good.lat
-    if not (gather_at(desk, time_us, lon, lat) and begin_step(desk)):
+    cursor = scratch.cursor[0]
+    lon, lat = current_asset(scratch).good.lon, current_asset(scratch).good.lat
+    if not (gather_at(scratch, time_us, lon, lat) and begin_step(scratch)):
         return False
-    note_rows(desk)
-    copy_place(case.way, judged(desk).good)
-    case.way.time_us = case.change_us = time_us
-    for slot in range(case.candidates):
-        entry = desk.candidate[slot].entry
-        is_made = desk.zones.entry[entry].made_us <= time_us
-        if is_made and said(desk, entry, judged(desk).good, desk.candidate[slot].inside) == _INSIDE:
-            zone = desk.zones.entry[entry].zone
-            number = row_of(desk, zone)
+    note_rows(scratch)
+    copy_place(cursor.way, current_asset(scratch).good)
+    cursor.way.time_us = cursor.change_us = time_us
+    for slot in range(cursor.candidates):
+        entry = scratch.candidate[slot].entry
+        is_made = scratch.zones.entry[entry].made_us <= time_us
+        if (
+            is_made
+            and said(scratch, entry, current_asset(scratch).good, scratch.candidate[slot].inside)
+            == _INSIDE
+        ):
+            zone = scratch.zones.entry[entry].zone
+            number = row_of(scratch, zone)
             if number < 0:
-                number = add_member(desk, zone)
-            enter(desk, number, case.way, judged(desk).good)
+                number = add_member(scratch, zone)
+            enter(scratch, number, cursor.way, current_asset(scratch).good)
     return True
 
 
@@ -281,58 +288,58 @@ def _appear(desk: Desk, time_us: int) -> bool:
 
 
 @bare
-def _fall_due(desk: Desk, due_us: int) -> bool:
-    case = desk.case[0]
-    case.candidates = 0
-    if not begin_step(desk):
+def _fall_due(scratch: Scratch, due_us: int) -> bool:
+    cursor = scratch.cursor[0]
+    cursor.candidates = 0
+    if not begin_step(scratch):
         return False
-    for number in range(case.members):
-        member = member_of(desk, number)
-        if member.inside and _dwell_due_us(desk, number) == due_us:
+    for number in range(cursor.members):
+        member = member_of(scratch, number)
+        if member.inside and _dwell_due_us(scratch, number) == due_us:
             member.dwelled = True
-            case.transition, case.cause = _DWELLS, _MOVED
-            _note_timer(desk, number, due_us)
-        if member.inside and _silence_due_us(desk, number) == due_us:
-            copy_place(case.way, judged(desk).good)
-            case.way.time_us = max(due_us, member.entered_us)
-            case.cause, case.inferred = _SILENCE, _TIMER
-            leave(desk, number, case.way, judged(desk).good)
-            judged(desk).joined = False  # who knows where it has been
+            cursor.transition, cursor.cause = _DWELLS, _MOVED
+            _note_timer(scratch, number, due_us)
+        if member.inside and _silence_due_us(scratch, number) == due_us:
+            copy_place(cursor.way, current_asset(scratch).good)
+            cursor.way.time_us = max(due_us, member.entered_us)
+            cursor.cause, cursor.inferred = _SILENCE, _TIMER
+            leave(scratch, number, cursor.way, current_asset(scratch).good)
+            current_asset(scratch).joined = False  # who knows where it has been
     return True
 
 
 @bare
-def _window_opens(desk: Desk, number: int) -> bool:
+def _window_opens(scratch: Scratch, number: int) -> bool:
     """Note an asset that is where it should not be when a window of the schedule opens."""
-    start, case, asset = desk.schedule_start[number], desk.case[0], judged(desk)
-    case.candidates = 1
-    if not begin_step(desk):
+    start, cursor, asset = scratch.schedule_start[number], scratch.cursor[0], current_asset(scratch)
+    cursor.candidates = 1
+    if not begin_step(scratch):
         return False
-    if number > 0 and _time_us(desk.schedule_start, start.key, number - 1) == start.time_us:
-        case.step -= 1  # with those before, which are known together
+    if number > 0 and _time_us(scratch.schedule_start, start.key, number - 1) == start.time_us:
+        cursor.step -= 1  # with those before, which are known together
     if not asset.located:
         return True
-    entry = in_force(desk, start.zone, asset.asset, start.time_us)
+    entry = in_force(scratch, start.zone, asset.asset, start.time_us)
     if entry < 0:
         return True
     member = 0
-    while member < case.members and member_of(desk, member).zone != start.zone:
+    while member < cursor.members and member_of(scratch, member).zone != start.zone:
         member += 1
-    is_known = member < case.members
-    is_inside = is_known and member_of(desk, member).inside
-    if is_inside != start.inside or (not is_inside and is_unknown(desk, entry, asset.vague)):
+    is_known = member < cursor.members
+    is_inside = is_known and member_of(scratch, member).inside
+    if is_inside != start.inside or (not is_inside and is_unknown(scratch, entry, asset.vague)):
         return True
     if not is_known:
-        add_member(desk, start.zone)  # says nothing, and is forgotten at once
-    case.transition, case.cause = _SCHEDULE, _SCHEDULE_STARTED
-    _note_timer(desk, member, start.time_us)
+        add_member(scratch, start.zone)  # says nothing, and is forgotten at once
+    cursor.transition, cursor.cause = _SCHEDULE, _SCHEDULE_STARTED
+    _note_timer(scratch, member, start.time_us)
     return True
 
 
 @bare
-def _note_timer(desk: Desk, number: int, time_us: int) -> None:
-    case = desk.case[0]
-    copy_place(case.way, judged(desk).good)
-    case.way.time_us = time_us
-    case.inferred = _TIMER
-    note(desk, number, case.way, judged(desk).good)
+def _note_timer(scratch: Scratch, number: int, time_us: int) -> None:
+    cursor = scratch.cursor[0]
+    copy_place(cursor.way, current_asset(scratch).good)
+    cursor.way.time_us = time_us
+    cursor.inferred = _TIMER
+    note(scratch, number, cursor.way, current_asset(scratch).good)

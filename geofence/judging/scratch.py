@@ -1,7 +1,8 @@
-"""The scratch of compiled code: the zones, room to work in, and what it has found.
+"""The scratch of compiled code: the zones, arrays to work in, and arrays for the results.
 
-Nothing in the room outlasts one asset of one batch; it is kept from batch to batch to save making
-it.
+Nothing in the working arrays outlasts one asset of one batch. The arrays themselves are kept from
+batch to batch, which saves allocating them. The cursor is one row: the asset and the fix that are
+judged, and how far each array is filled.
 """
 
 from typing import NamedTuple
@@ -42,11 +43,11 @@ _LEAST_SPANS = 256
 
 LOOKUP_DTYPE = np.dtype([("stamp", "<i8"), ("place", "<i8")])  # good if the stamp is the newest
 
-CASE_DTYPE = np.dtype(
+CURSOR_DTYPE = np.dtype(
     [
-        ("group", "<i8"),  # who is judged: the place of its row and of its first membership
+        ("group", "<i8"),  # the current asset: the place of its row and of its first membership
         ("base", "<i8"),
-        ("place", PLACE_DTYPE),  # by which fix
+        ("place", PLACE_DTYPE),  # the fix that is judged
         ("newest", PLACE_DTYPE),  # the newest fix while older ones are judged
         ("way", PLACE_DTYPE),  # a place that no fix shows
         ("shape", SHAPE_DTYPE),  # a piece of a shape
@@ -69,20 +70,22 @@ CASE_DTYPE = np.dtype(
 )
 
 
-class Desk(NamedTuple):
-    """case: CASE_DTYPE, (1,): what is at hand. stack, found: of the tree search; spans: of `meets`.
+class Scratch(NamedTuple):
+    """The arrays that the compiled functions share.
+
+    cursor: CURSOR_DTYPE, (1,). stack, found: of the tree search; spans: of `meets`.
 
     candidate (CANDIDATE_DTYPE): the zone versions near the way to the fix; slot: by entry, its
     place there. hit (HIT_DTYPE): the frames in which they come near. row: by zone, the number of
     the asset's membership. move, schedule_start: see `geofence.model.no_fix_events`. asset
     (ASSET_DTYPE), member (MEMBERSHIP_DTYPE), transition, healed (PLACE_DTYPE): what is found; the
-    asset that is judged is asset[case.group], its memberships begin at member[case.base].
+    current asset is asset[cursor.group], its memberships begin at member[cursor.base].
     """
 
     zones: ZoneArrays
     move: Records
     schedule_start: Records
-    case: Records
+    cursor: Records
     stack: NDArray[np.int64]
     found: NDArray[np.int64]
     spans: NDArray[np.float64]
@@ -97,19 +100,19 @@ class Desk(NamedTuple):
 
 
 @bare
-def judged(desk: Desk) -> Record:
-    """Return the asset that is judged, ASSET_DTYPE."""
-    return desk.asset[desk.case[0].group]
+def current_asset(scratch: Scratch) -> Record:
+    """Return the asset whose fixes are judged now, ASSET_DTYPE."""
+    return scratch.asset[scratch.cursor[0].group]
 
 
 @bare
-def member_of(desk: Desk, number: int) -> Record:
+def member_of(scratch: Scratch, number: int) -> Record:
     """Return one of its memberships, MEMBERSHIP_DTYPE."""
-    return desk.member[desk.case[0].base + number]
+    return scratch.member[scratch.cursor[0].base + number]
 
 
 class Found(NamedTuple):
-    """The arrays of a desk in which a walk leaves what it has found."""
+    """The arrays in which a walk leaves its results."""
 
     asset: Records
     member: Records
@@ -118,11 +121,11 @@ class Found(NamedTuple):
 
 
 class Workspace:
-    """The arrays of a desk that are kept."""
+    """The arrays of a scratch that are kept from batch to batch."""
 
     def __init__(self) -> None:
         self._head = np.empty(0, np.int64)
-        self._case = np.zeros(1, CASE_DTYPE)
+        self._cursor = np.zeros(1, CURSOR_DTYPE)
         self._stack = np.zeros(STACK, np.int64)
         self._spans = np.zeros((_LEAST_SPANS, 2))
         self._slot = self._row = np.zeros(0, LOOKUP_DTYPE)
@@ -139,14 +142,14 @@ class Workspace:
             self._head = np.full(assets + assets // 8, -1, np.int64)
         return self._head
 
-    def desk(
+    def scratch(
         self,
         zones: ZoneArrays,
         agenda: tuple[NDArray[np.void], NDArray[np.void]],
         room: int,
         found: Found,
-    ) -> Desk:
-        """Return a desk."""
+    ) -> Scratch:
+        """Return a scratch that holds `room` zones near one place at least."""
         if len(self._found) < room:
             self._make_room(room)
         spans = ROWS_PER_VERTEX * zones.most_vertices
@@ -154,13 +157,13 @@ class Workspace:
             self._spans = np.zeros((spans, 2))
         self._slot = _of_length(self._slot, len(zones.entry))
         self._row = _of_length(self._row, len(zones.newest))
-        case = self._case[0]
-        case["transitions"] = case["healed"] = case["base"] = case["step"] = 0
-        return Desk(
+        cursor = self._cursor[0]
+        cursor["transitions"] = cursor["healed"] = cursor["base"] = cursor["step"] = 0
+        return Scratch(
             zones=zones,
             move=agenda[0],
             schedule_start=agenda[1],
-            case=self._case,
+            cursor=self._cursor,
             stack=self._stack,
             found=self._found,
             spans=self._spans,

@@ -17,13 +17,13 @@ from geofence.judging.scratch import Workspace
 from geofence.model.records import ASSET_DTYPE, MEMBERSHIP_DTYPE
 from geofence.zones.versions import MIN_TIME_US, NEVER_US
 
-OPENING_COLUMNS = (
+VISIT_COLUMNS = (
     "entered_us",
-    "opening_tracker",
-    "opening_us",
-    "opening_seq",
-    "opening_change_us",
-    "opening_version",
+    "first_fix_tracker",
+    "first_fix_us",
+    "first_fix_seq",
+    "change_us",
+    "entered_version",
 )
 
 _LEAST_ROOM = 64
@@ -222,8 +222,8 @@ def _meaning_of_memberships(state: StateDelta) -> NDArray[np.uint8]:
     owner = np.repeat(np.arange(len(state.count)), state.count)
     rows = state.memberships[np.lexsort((state.memberships["zone"], owner))]
     rows["run_first"][rows["run"] == 0] = 0
-    rows["opening_again"] = 0  # it tells names apart, nothing else
-    for name in (*OPENING_COLUMNS, "dwelled", "overspeed"):
+    rows["again"] = 0  # it tells names apart, nothing else
+    for name in (*VISIT_COLUMNS, "dwelled", "overspeed"):
         rows[name][~rows["inside"]] = 0
     return rows.view(np.uint8)
 

@@ -1,9 +1,9 @@
-"""Visits opened and closed, and the transitions that tell of it. Compiled.
+"""Visits opened and closed, and the transitions that record it. Compiled.
 
-The asset under judgement stands in judged(desk) with its memberships in desk.member.
+The current asset is current_asset(scratch), and its memberships are in scratch.member.
 """
 
-from geofence.judging.scratch import Desk, judged, member_of
+from geofence.judging.scratch import Scratch, current_asset, member_of
 from geofence.kernel.compiled import Record, bare
 from geofence.model.records import copy_membership
 from geofence.model.transitions import Cause, Transition
@@ -13,121 +13,121 @@ _MOVED = int(Cause.MOVED)
 
 
 @bare
-def begin_step(desk: Desk) -> bool:
+def begin_step(scratch: Scratch) -> bool:
     """Begin an instant of judgement. False where what it may give has no room."""
-    case = desk.case[0]
-    case.step += 1
-    most = case.members + case.candidates
-    if case.base + most > len(desk.member):
+    cursor = scratch.cursor[0]
+    cursor.step += 1
+    most = cursor.members + cursor.candidates
+    if cursor.base + most > len(scratch.member):
         return False
-    return case.transitions + 2 * most <= len(desk.transition)
+    return cursor.transitions + 2 * most <= len(scratch.transition)
 
 
 @bare
-def enter(desk: Desk, number: int, at: Record, opened_by: Record) -> None:
-    """Open a visit, for case.cause, case.inferred and case.change_us.
+def enter(scratch: Scratch, number: int, at: Record, opened_by: Record) -> None:
+    """Open a visit, for cursor.cause, cursor.inferred and cursor.change_us.
 
     at: when and where; opened_by: the fix whose identity names the visit.
     """
-    member, case = member_of(desk, number), desk.case[0]
+    member, cursor = member_of(scratch, number), scratch.cursor[0]
     member.inside = True
     member.dwelled = member.overspeed = False
     member.run = 0
     member.entered_us = at.time_us
-    member.opening_tracker = opened_by.tracker
-    member.opening_us, member.opening_seq = opened_by.time_us, opened_by.seq
-    member.opening_change_us = case.change_us
-    member.opening_version = version_at(desk, number, at.time_us)
-    member.opening_again = 0
-    case.transition = _ENTERS
-    note(desk, number, at, opened_by)
+    member.first_fix_tracker = opened_by.tracker
+    member.first_fix_us, member.first_fix_seq = opened_by.time_us, opened_by.seq
+    member.change_us = cursor.change_us
+    member.entered_version = version_at(scratch, number, at.time_us)
+    member.again = 0
+    cursor.transition = _ENTERS
+    note(scratch, number, at, opened_by)
 
 
 @bare
-def leave(desk: Desk, number: int, at: Record, closed_by: Record) -> None:
-    """Close the visit, for case.cause and case.inferred.
+def leave(scratch: Scratch, number: int, at: Record, closed_by: Record) -> None:
+    """Close the visit, for cursor.cause and cursor.inferred.
 
     at: when and where; closed_by: the fix that shows it.
     """
-    member, case = member_of(desk, number), desk.case[0]
-    case.transition = _EXITS
-    note(desk, number, at, closed_by)
+    member, cursor = member_of(scratch, number), scratch.cursor[0]
+    cursor.transition = _EXITS
+    note(scratch, number, at, closed_by)
     member.inside = False
     member.run = 0
-    judged(desk).vague = False
-    if not _remembers_exits(desk, member.zone):
+    current_asset(scratch).vague = False
+    if not _remembers_exits(scratch, member.zone):
         member.returning = False
-    elif case.cause == _MOVED:
+    elif cursor.cause == _MOVED:
         member.returning = True
 
 
 @bare
-def _remembers_exits(desk: Desk, zone: int) -> bool:
-    newest = desk.zones.newest[zone] if zone < len(desk.zones.newest) else -1
-    return newest >= 0 and desk.zones.entry[newest].remembers_exits
+def _remembers_exits(scratch: Scratch, zone: int) -> bool:
+    newest = scratch.zones.newest[zone] if zone < len(scratch.zones.newest) else -1
+    return newest >= 0 and scratch.zones.entry[newest].remembers_exits
 
 
 @bare
-def version_at(desk: Desk, number: int, time_us: int) -> int:
+def version_at(scratch: Scratch, number: int, time_us: int) -> int:
     """Return the version in force, else the last that began, else the one that the visit began
     with.
     """
-    zone = member_of(desk, number).zone
-    entry = desk.zones.newest[zone] if zone < len(desk.zones.newest) else -1
-    while entry >= 0 and desk.zones.entry[entry].valid_from_us > time_us:
-        entry = desk.zones.entry[entry].before
+    zone = member_of(scratch, number).zone
+    entry = scratch.zones.newest[zone] if zone < len(scratch.zones.newest) else -1
+    while entry >= 0 and scratch.zones.entry[entry].valid_from_us > time_us:
+        entry = scratch.zones.entry[entry].before
     if entry < 0:
-        return member_of(desk, number).opening_version
-    return desk.zones.entry[entry].version
+        return member_of(scratch, number).entered_version
+    return scratch.zones.entry[entry].version
 
 
 @bare
-def note(desk: Desk, number: int, at: Record, shown_by: Record) -> None:
-    """Write down case.transition, for case.cause and case.inferred.
+def note(scratch: Scratch, number: int, at: Record, shown_by: Record) -> None:
+    """Write down cursor.transition, for cursor.cause and cursor.inferred.
 
     at: when and where; shown_by: the fix that shows it.
     """
-    case, member = desk.case[0], member_of(desk, number)
-    found = desk.transition[case.transitions]
-    case.transitions += 1
-    found.row, found.step = case.row, case.step
-    asset = judged(desk)
+    cursor, member = scratch.cursor[0], member_of(scratch, number)
+    found = scratch.transition[cursor.transitions]
+    cursor.transitions += 1
+    found.row, found.step = cursor.row, cursor.step
+    asset = current_asset(scratch)
     found.asset, found.organization = asset.asset, asset.organization
-    found.zone, found.version = member.zone, version_at(desk, number, at.time_us)
-    found.transition, found.cause, found.inferred = case.transition, case.cause, case.inferred
+    found.zone, found.version = member.zone, version_at(scratch, number, at.time_us)
+    found.transition, found.cause, found.inferred = cursor.transition, cursor.cause, cursor.inferred
     found.returning = member.returning
     found.time_us, found.lat, found.lon = at.time_us, at.lat, at.lon
     found.tracker, found.fix_us, found.fix_seq = at.tracker, shown_by.time_us, shown_by.seq
     found.accuracy_m, found.speed_mps = at.accuracy_m, at.speed_mps
-    found.opening_tracker, found.opening_us = member.opening_tracker, member.opening_us
-    found.opening_seq, found.opening_change_us = member.opening_seq, member.opening_change_us
-    found.entered_us, found.opening_version = member.entered_us, member.opening_version
-    found.opening_again = member.opening_again
+    found.first_fix_tracker, found.first_fix_us = member.first_fix_tracker, member.first_fix_us
+    found.first_fix_seq, found.change_us = member.first_fix_seq, member.change_us
+    found.entered_us, found.entered_version = member.entered_us, member.entered_version
+    found.again = member.again
 
 
 @bare
-def add_member(desk: Desk, zone: int) -> int:
+def add_member(scratch: Scratch, zone: int) -> int:
     """Return a membership of which nothing is known but its zone."""
-    number = desk.case[0].members
-    desk.case[0].members += 1
-    member = member_of(desk, number)
-    member.asset, member.zone = judged(desk).asset, zone
+    number = scratch.cursor[0].members
+    scratch.cursor[0].members += 1
+    member = member_of(scratch, number)
+    member.asset, member.zone = current_asset(scratch).asset, zone
     member.inside = member.dwelled = member.overspeed = member.returning = False
-    member.entered_us = member.opening_us = member.opening_change_us = 0
-    member.opening_tracker = member.opening_seq = member.opening_version = 0
-    member.opening_again = 0
+    member.entered_us = member.first_fix_us = member.change_us = 0
+    member.first_fix_tracker = member.first_fix_seq = member.entered_version = 0
+    member.again = 0
     member.run = 0
     return number
 
 
 @bare
-def drop_idle(desk: Desk) -> None:
+def drop_idle(scratch: Scratch) -> None:
     """Forget memberships that say nothing any more."""
     kept = 0
-    for number in range(desk.case[0].members):
-        member = member_of(desk, number)
+    for number in range(scratch.cursor[0].members):
+        member = member_of(scratch, number)
         if member.inside or member.run > 0 or member.returning:
             if kept != number:
-                copy_membership(member_of(desk, kept), member)
+                copy_membership(member_of(scratch, kept), member)
             kept += 1
-    desk.case[0].members = kept
+    scratch.cursor[0].members = kept

@@ -14,7 +14,7 @@ from geofence.geometry.geodesic import geodesic_m
 from geofence.judging.evidence import is_coarse
 from geofence.judging.judge import judge_fix
 from geofence.judging.no_fix import advance, next_due_us
-from geofence.judging.scratch import Desk, judged, member_of
+from geofence.judging.scratch import Scratch, current_asset, member_of
 from geofence.kernel.compiled import Record, Records, bare, compiled, inlined
 from geofence.model.records import copy_membership, copy_place
 from geofence.model.rules import COARSE_M
@@ -40,15 +40,15 @@ class Work(NamedTuple):
     following: NDArray[np.int64]
 
 
-class Held(NamedTuple):
-    """The state: where the memberships of each asset lie."""
+class Memberships(NamedTuple):
+    """The memberships in the state: where those of each asset lie."""
 
     start: NDArray[np.int64]
     length: NDArray[np.int64]
     membership: Records
 
 
-class Marked(NamedTuple):
+class FixMarks(NamedTuple):
     """The marks of each fix, written by the walk: late, suspect, postponed."""
 
     late: NDArray[np.bool_]
@@ -67,7 +67,7 @@ class Budget(NamedTuple):
     most: int
 
 
-class Speeds(NamedTuple):
+class FixLimits(NamedTuple):
     """The limits of speed and accuracy; see `geofence.model.rules.Gates`."""
 
     max_mps: NDArray[np.float64]
@@ -120,12 +120,12 @@ def mark_late_assets(work: Work, assets: Records, late: NDArray[np.bool_]) -> No
 
 @compiled
 def walk(
-    desk: Desk,
+    scratch: Scratch,
     work: Work,
-    held: Held,
-    speeds: Speeds,
+    memberships: Memberships,
+    limits: FixLimits,
     now_us: int,
-    marked: Marked,
+    marks: FixMarks,
     budget: Budget,
     count: NDArray[np.int64],
 ) -> tuple[bool, bool]:
@@ -134,81 +134,85 @@ def walk(
     An asset whose organization has spent its budget stays as its last judged fix left it: the fixes
     behind are postponed, and so is what has fallen due.
 
-    desk.asset holds the rows of the assets as they are known, in order of work.asset, and gets them
-    as they are afterwards; count: how many memberships each has then, written. Returns whether the
-    arrays that are written had room enough, and whether all was judged.
+    scratch.asset holds the rows of the assets, in order of work.asset, before and after. count: how
+    many memberships each asset has afterwards, written. Returns whether the arrays that are written
+    had enough room, and whether everything was judged.
     """
-    case, is_all = desk.case[0], True
+    cursor, is_all = scratch.cursor[0], True
     for group in range(len(work.asset)):
-        case.group, case.members = group, 0
-        if not _take_up(desk, held, work.asset[group]):
+        cursor.group, cursor.members = group, 0
+        if not _take_up(scratch, memberships, work.asset[group]):
             return False, False
-        max_mps = speeds.default_max_mps
-        if work.asset[group] < len(speeds.max_mps):
-            max_mps = float(speeds.max_mps[work.asset[group]])
-        max_accuracy_m = speeds.default_max_accuracy_m
-        if work.asset[group] < len(speeds.max_accuracy_m):
-            max_accuracy_m = float(speeds.max_accuracy_m[work.asset[group]])
-        number, begin = work.first[group], case.transitions
-        organization = judged(desk).organization
+        max_mps = limits.default_max_mps
+        if work.asset[group] < len(limits.max_mps):
+            max_mps = float(limits.max_mps[work.asset[group]])
+        max_accuracy_m = limits.default_max_accuracy_m
+        if work.asset[group] < len(limits.max_accuracy_m):
+            max_accuracy_m = float(limits.max_accuracy_m[work.asset[group]])
+        number, begin = work.first[group], cursor.transitions
+        organization = current_asset(scratch).organization
         if number >= 0:
             organization = work.row[number].organization
         spent = budget.spent[organization]
-        while number >= 0 and spent + case.transitions - begin < budget.most:
-            case.row = number
-            if not _take(desk, work.row[number], max_mps, max_accuracy_m, marked):
+        while number >= 0 and spent + cursor.transitions - begin < budget.most:
+            cursor.row = number
+            if not _take(scratch, work.row[number], max_mps, max_accuracy_m, marks):
                 return False, False
             number = work.following[number]
-        case.row = -1
-        if spent + case.transitions - begin < budget.most:
-            if not advance(desk, now_us):
+        cursor.row = -1
+        if spent + cursor.transitions - begin < budget.most:
+            if not advance(scratch, now_us):
                 return False, False
         else:
             is_all = False
         while number >= 0:
-            marked.postponed[number] = True
+            marks.postponed[number] = True
             number = work.following[number]
-        budget.spent[organization] = spent + case.transitions - begin
-        count[group] = case.members
-        case.base += case.members
+        budget.spent[organization] = spent + cursor.transitions - begin
+        count[group] = cursor.members
+        cursor.base += cursor.members
     return True, is_all
 
 
 @bare
-def _take_up(desk: Desk, held: Held, asset: int) -> bool:
-    """Put the asset's memberships on the desk."""
-    if desk.case[0].base + held.length[asset] > len(desk.member):
+def _take_up(scratch: Scratch, memberships: Memberships, asset: int) -> bool:
+    """Copy the asset's memberships into the scratch."""
+    if scratch.cursor[0].base + memberships.length[asset] > len(scratch.member):
         return False
-    for number in range(held.length[asset]):
-        copy_membership(member_of(desk, number), held.membership[held.start[asset] + number])
-    desk.case[0].members = held.length[asset]
-    judged(desk).due_us = next_due_us(desk)  # the zones may be others than they were
+    for number in range(memberships.length[asset]):
+        copy_membership(
+            member_of(scratch, number), memberships.membership[memberships.start[asset] + number]
+        )
+    scratch.cursor[0].members = memberships.length[asset]
+    current_asset(scratch).due_us = next_due_us(scratch)  # the zones may be others than they were
     return True
 
 
 @bare
-def _take(desk: Desk, fix: Record, max_mps: float, max_accuracy_m: float, marked: Marked) -> bool:
+def _take(
+    scratch: Scratch, fix: Record, max_mps: float, max_accuracy_m: float, marks: FixMarks
+) -> bool:
     """Take the next fix of the asset, and judge the fix if it is good."""
-    asset, place, row = judged(desk), desk.case[0].place, desk.case[0].row
+    asset, place, row = current_asset(scratch), scratch.cursor[0].place, scratch.cursor[0].row
     if _is_behind(fix, asset.newest_us, asset.newest_seq, asset.clock_us):
-        marked.late[row] = True
+        marks.late[row] = True
         return True
-    _read(desk, fix)
-    if not advance(desk, place.time_us):
+    _read(scratch, fix)
+    if not advance(scratch, place.time_us):
         return False
     asset.newest_us, asset.newest_seq = place.time_us, place.seq
     if place.accuracy_m > max_accuracy_m:
         pass
     elif asset.located and _is_too_fast(asset.good, place, max_mps):
-        _suspect(desk, max_mps)
-        marked.suspect[row] = asset.suspects < _CHAIN
-        if asset.suspects == _CHAIN and not _believe(desk):
+        _suspect(scratch, max_mps)
+        marks.suspect[row] = asset.suspects < _CHAIN
+        if asset.suspects == _CHAIN and not _believe(scratch):
             return False
     else:
         asset.suspects = 0
-        if not _judge(desk):
+        if not _judge(scratch):
             return False
-    asset.due_us = next_due_us(desk)
+    asset.due_us = next_due_us(scratch)
     return True
 
 
@@ -220,9 +224,9 @@ def _is_behind(fix: Record, newest_us: int, newest_seq: int, clock_us: int) -> b
 
 
 @bare
-def _read(desk: Desk, fix: Record) -> None:
-    asset, place = judged(desk), desk.case[0].place
-    asset.organization, desk.case[0].received_us = fix.organization, fix.received_us
+def _read(scratch: Scratch, fix: Record) -> None:
+    asset, place = current_asset(scratch), scratch.cursor[0].place
+    asset.organization, scratch.cursor[0].received_us = fix.organization, fix.received_us
     place.tracker, place.time_us, place.seq = fix.tracker, fix.time_us, fix.seq
     place.lat, place.lon = fix.lat, fix.lon
     place.accuracy_m = fix.accuracy_m if fix.known & _HAS_ACCURACY else np.float32(np.nan)
@@ -230,41 +234,41 @@ def _read(desk: Desk, fix: Record) -> None:
 
 
 @inlined
-def _judge(desk: Desk) -> bool:
-    begin = desk.case[0].transitions
-    if not judge_fix(desk):
+def _judge(scratch: Scratch) -> bool:
+    begin = scratch.cursor[0].transitions
+    if not judge_fix(scratch):
         return False
-    asset = judged(desk)
-    if is_coarse(desk.case[0].place, COARSE_M):
-        _take_coarse(desk, desk.case[0].transitions > begin)
+    asset = current_asset(scratch)
+    if is_coarse(scratch.cursor[0].place, COARSE_M):
+        _take_coarse(scratch, scratch.cursor[0].transitions > begin)
     else:
         asset.vague = asset.bridged = False
-    copy_place(asset.good, desk.case[0].place)
+    copy_place(asset.good, scratch.cursor[0].place)
     asset.located = asset.joined = True
     asset.marked_us = MIN_TIME_US
     return True
 
 
 @bare
-def _take_coarse(desk: Desk, has_moved: bool) -> None:
+def _take_coarse(scratch: Scratch, has_moved: bool) -> None:
     """Keep the last fine fix, from which the way to the next fine one leads over coarse ones.
 
     Not over one that entered or left a zone: what was between is known then.
     """
-    asset, place = judged(desk), desk.case[0].place
+    asset, place = current_asset(scratch), scratch.cursor[0].place
     if not asset.located:
         asset.vague = True
     if not asset.bridged:
         copy_place(asset.fine, asset.good)
         asset.bridged = asset.located and not is_coarse(asset.good, COARSE_M)
-    is_near = place.time_us - asset.fine.time_us <= desk.zones.max_gap_us
+    is_near = place.time_us - asset.fine.time_us <= scratch.zones.max_gap_us
     asset.bridged = asset.bridged and asset.joined and is_near and not has_moved
 
 
 @bare
-def _judge_apart(desk: Desk) -> bool:
+def _judge_apart(scratch: Scratch) -> bool:
     """Return the same, as a function of its own for what is rare."""
-    return _judge(desk)
+    return _judge(scratch)
 
 
 @bare
@@ -277,9 +281,9 @@ def _is_too_fast(before: Record, place: Record, max_mps: float) -> bool:
 
 
 @bare
-def _suspect(desk: Desk, max_mps: float) -> None:
+def _suspect(scratch: Scratch, max_mps: float) -> None:
     """Count the fix to those before it, if it can be reached from them, else begins anew."""
-    asset, place = judged(desk), desk.case[0].place
+    asset, place = current_asset(scratch), scratch.cursor[0].place
     if asset.suspects > 0 and _is_too_fast(asset.suspect[asset.suspects - 1], place, max_mps):
         asset.suspects = 0
     if asset.suspects < _CHAIN - 1:
@@ -288,20 +292,20 @@ def _suspect(desk: Desk, max_mps: float) -> None:
 
 
 @bare
-def _believe(desk: Desk) -> bool:
+def _believe(scratch: Scratch) -> bool:
     """Judge the suspect fixes and this one in order; no way leads to the first of them.
 
     What has happened without a fix meanwhile stands: those from before are good, and that is all.
     """
-    case = desk.case[0]
-    copy_place(case.newest, case.place)
-    judged(desk).joined = False
-    judged(desk).suspects = 0
+    cursor = scratch.cursor[0]
+    copy_place(cursor.newest, cursor.place)
+    current_asset(scratch).joined = False
+    current_asset(scratch).suspects = 0
     for number in range(_CHAIN - 1):
-        copy_place(case.place, judged(desk).suspect[number])
-        copy_place(desk.healed[case.healed], case.place)
-        case.healed += 1
-        if case.place.time_us >= judged(desk).clock_us and not _judge_apart(desk):
+        copy_place(cursor.place, current_asset(scratch).suspect[number])
+        copy_place(scratch.healed[cursor.healed], cursor.place)
+        cursor.healed += 1
+        if cursor.place.time_us >= current_asset(scratch).clock_us and not _judge_apart(scratch):
             return False
-    copy_place(case.place, case.newest)
-    return _judge_apart(desk)
+    copy_place(cursor.place, cursor.newest)
+    return _judge_apart(scratch)

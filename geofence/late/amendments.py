@@ -62,8 +62,8 @@ class Visit:
     """One stay of the asset in a zone, as it is known now.
 
     left: None while the visit lasts. dwelled: when and where it had lasted for the dwell time.
-    overspeed: when and where the asset first was faster than the zone allows. told_*: whether an
-    event of its beginning, end, dwell or overspeed was published, even if that does not hold any
+    overspeed: when and where the asset first was faster than the zone allows. announced_*: whether
+    an event of its beginning, end, dwell or overspeed was published, even if that does not hold any
     more. A change that nothing on the ground made (`geofence.model.transitions.SILENT`) has no
     event. revision counts from 1.
     """
@@ -76,11 +76,11 @@ class Visit:
     returning: bool = False
     revision: int = 1
     retracted: bool = False
-    told_enter: bool = False
-    told_exit: bool = False
-    told_dwell: bool = False
+    announced_enter: bool = False
+    announced_exit: bool = False
+    announced_dwell: bool = False
     overspeed: Place | None = None
-    told_overspeed: bool = False
+    announced_overspeed: bool = False
 
     @property
     def end_us(self) -> float:
@@ -96,7 +96,7 @@ class Visit:
         return begin_us == other_us or (begin_us < other.end_us and other_us < end_us)
 
 
-class Telling(StrEnum):
+class AnnouncementKind(StrEnum):
     """An event to publish about a visit. The last five correct an earlier event."""
 
     ENTER = "enter"
@@ -110,14 +110,14 @@ class Telling(StrEnum):
     RETRACTED = "retracted"
 
 
-# The transition that a telling is of, where it is of one.
+# The transition that an announcement is about, if it is about one.
 _TRANSITIONS = {
-    Telling.ENTER: Transition.ENTER,
-    Telling.EXIT: Transition.EXIT,
-    Telling.DWELL: Transition.DWELL,
-    Telling.OVERSPEED: Transition.OVERSPEED,
-    Telling.END: Transition.EXIT,
-    Telling.SPLIT: Transition.EXIT,
+    AnnouncementKind.ENTER: Transition.ENTER,
+    AnnouncementKind.EXIT: Transition.EXIT,
+    AnnouncementKind.DWELL: Transition.DWELL,
+    AnnouncementKind.OVERSPEED: Transition.OVERSPEED,
+    AnnouncementKind.END: Transition.EXIT,
+    AnnouncementKind.SPLIT: Transition.EXIT,
 }
 
 
@@ -131,24 +131,24 @@ class AnnouncedState(NamedTuple):
     dwell: bool
     overspeed: bool = False
 
-    def instead_of(self, telling: Telling) -> Telling | None:
+    def instead_of(self, kind: AnnouncementKind) -> AnnouncementKind | None:
         """Return what to publish when a published fact comes true after all; None for nothing."""
-        if telling is Telling.EXIT and self.exit:
-            return Telling.END
-        if telling is Telling.OVERSPEED and self.overspeed:
+        if kind is AnnouncementKind.EXIT and self.exit:
+            return AnnouncementKind.END
+        if kind is AnnouncementKind.OVERSPEED and self.overspeed:
             return None
-        return None if telling is Telling.DWELL and self.dwell else telling
+        return None if kind is AnnouncementKind.DWELL and self.dwell else kind
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class Announcement:
     """An event to publish, and the visit as it is then.
 
     late: a fix out of order made it known. fix: the number of the fix that made it known, among
     those that were taken together. step: see `geofence.model.transitions.TRANSITION_DTYPE`.
     """
 
-    telling: Telling
+    kind: AnnouncementKind
     visit: Visit
     late: bool
     fix: int = 0
@@ -156,13 +156,16 @@ class News:
 
     @property
     def occurred(self) -> Place:
-        """The place and time at which the news took place."""
+        """The place and time of the change that is announced."""
         visit = self.visit
-        if self.telling is Telling.DWELL and visit.dwelled is not None:
+        if self.kind is AnnouncementKind.DWELL and visit.dwelled is not None:
             return visit.dwelled
-        if self.telling is Telling.OVERSPEED and visit.overspeed is not None:
+        if self.kind is AnnouncementKind.OVERSPEED and visit.overspeed is not None:
             return visit.overspeed
-        if self.telling in (Telling.EXIT, Telling.END, Telling.SPLIT) and visit.left is not None:
+        if (
+            self.kind in (AnnouncementKind.EXIT, AnnouncementKind.END, AnnouncementKind.SPLIT)
+            and visit.left is not None
+        ):
             return visit.left
         return visit.entered
 
@@ -172,8 +175,8 @@ class News:
 
     @property
     def transition(self) -> Transition:
-        """The transition that is told or amended, NONE where the visit as a whole is."""
-        return _TRANSITIONS.get(self.telling, Transition.NONE)
+        """The transition that is announced or amended; NONE where the whole visit is."""
+        return _TRANSITIONS.get(self.kind, Transition.NONE)
 
     @property
     def order(self) -> tuple[int, int, int, int]:
@@ -184,12 +187,15 @@ class News:
 
 
 class Amended(NamedTuple):
-    """The result of `amend`. visits: as they are from now on; names: the key of each by the key
-    that it would have if nothing had been known; news: the events to publish, in order."""
+    """The result of `amend`.
+
+    visits: as they are from now on. names: the key of each visit, by the key that it would have if
+    nothing had been known. announcements: the events to publish, in order.
+    """
 
     visits: list[Visit]
     names: dict[VisitKey, VisitKey]
-    news: list[News]
+    announcements: list[Announcement]
 
 
 def amend(
@@ -214,12 +220,12 @@ def amend(
             by_zone.setdefault(visit.key.zone, ([], []))[side].append(visit)
     for zone_known, zone_found in by_zone.values():
         _Matching(result, used, until_us, late=late).match(zone_known, zone_found)
-    result.news.sort(key=by_order_and_zone)
+    result.announcements.sort(key=by_order_and_zone)
     return result
 
 
-def by_order_and_zone(one: News) -> tuple[tuple[int, int, int, int], int]:
-    """Return what news of one asset are sorted by."""
+def by_order_and_zone(one: Announcement) -> tuple[tuple[int, int, int, int], int]:
+    """Return the key by which announcements of one asset are sorted."""
     return one.order, one.visit.key.zone
 
 
@@ -254,73 +260,73 @@ class _Matching:
             if old.key not in taken:
                 gone = replace(_revised(old), retracted=True)
                 self._result.visits.append(gone)
-                self._tell(Telling.RETRACTED, gone)
+                self._announce(AnnouncementKind.RETRACTED, gone)
 
     def _continue(
         self, old: Visit, now: Visit, found: list[Visit], merged: Sequence[Visit]
     ) -> None:
         """Continue a known visit, perhaps with other facts. merged: those that it absorbs."""
-        told_exit = old.told_exit or any(_was_told_to_end(one, now) for one in merged)
+        announced_exit = old.announced_exit or any(_is_end_announced(one, now) for one in merged)
         visit = replace(
             now,
             key=old.key,
             revision=old.revision,
-            told_enter=old.told_enter or not now.entered.is_silent,
-            told_exit=told_exit,
-            told_dwell=old.told_dwell,
-            told_overspeed=old.told_overspeed,
+            announced_enter=old.announced_enter or not now.entered.is_silent,
+            announced_exit=announced_exit,
+            announced_dwell=old.announced_dwell,
+            announced_overspeed=old.announced_overspeed,
         )
-        if visit.told_enter and not old.told_enter:
-            self._tell(Telling.ENTER, visit)
+        if visit.announced_enter and not old.announced_enter:
+            self._announce(AnnouncementKind.ENTER, visit)
         parts = sum(old.overlaps(other, self._until_us) for other in found)
         is_split = self._late and parts > 1
-        changes: list[Telling] = []
+        changes: list[AnnouncementKind] = []
         if merged:
-            changes.append(Telling.MERGED)
+            changes.append(AnnouncementKind.MERGED)
         elif old.entered.time_us != now.entered.time_us:
-            changes.append(Telling.START)
+            changes.append(AnnouncementKind.START)
         if old.end_us != now.end_us:
             if is_split:
-                changes.append(Telling.SPLIT)
-                visit = replace(visit, told_exit=True)
-            elif not merged and (old.told_exit or old.left is not None):
-                changes.append(Telling.END)
+                changes.append(AnnouncementKind.SPLIT)
+                visit = replace(visit, announced_exit=True)
+            elif not merged and (old.announced_exit or old.left is not None):
+                changes.append(AnnouncementKind.END)
         for change in changes:
             visit = _revised(visit)
-            self._tell(change, visit)
+            self._announce(change, visit)
         self._settle(now.key, visit, is_end_new=old.left is None)
 
     def _begin(self, now: Visit) -> None:
         """Begin a visit that was not known; it may be the later part of one that is split."""
         key = unused(now.key._replace(again=0), self._used)
-        visit = replace(now, key=key, told_enter=not now.entered.is_silent)
-        self._tell(Telling.ENTER, visit)
+        visit = replace(now, key=key, announced_enter=not now.entered.is_silent)
+        self._announce(AnnouncementKind.ENTER, visit)
         self._settle(now.key, visit, is_end_new=True)
 
     def _settle(self, found_key: VisitKey, visit: Visit, *, is_end_new: bool) -> None:
         """Add the facts of the visit that no event has published. is_end_new: no end of it was
         known.
         """
-        if visit.dwelled is not None and not visit.told_dwell:
-            visit = replace(visit, told_dwell=True)
-            self._tell(Telling.DWELL, visit)
-        if visit.overspeed is not None and not visit.told_overspeed:
-            visit = replace(visit, told_overspeed=True)
-            self._tell(Telling.OVERSPEED, visit)
-        if visit.left is not None and not visit.told_exit:
-            visit = replace(visit, told_exit=not visit.left.is_silent)
-            if visit.told_exit or is_end_new:
-                self._tell(Telling.EXIT, visit)
+        if visit.dwelled is not None and not visit.announced_dwell:
+            visit = replace(visit, announced_dwell=True)
+            self._announce(AnnouncementKind.DWELL, visit)
+        if visit.overspeed is not None and not visit.announced_overspeed:
+            visit = replace(visit, announced_overspeed=True)
+            self._announce(AnnouncementKind.OVERSPEED, visit)
+        if visit.left is not None and not visit.announced_exit:
+            visit = replace(visit, announced_exit=not visit.left.is_silent)
+            if visit.announced_exit or is_end_new:
+                self._announce(AnnouncementKind.EXIT, visit)
         self._result.visits.append(visit)
         self._result.names[found_key] = visit.key
 
-    def _tell(self, telling: Telling, visit: Visit) -> None:
-        self._result.news.append(News(telling, visit, self._late))
+    def _announce(self, kind: AnnouncementKind, visit: Visit) -> None:
+        self._result.announcements.append(Announcement(kind, visit, self._late))
 
 
-def _was_told_to_end(old: Visit, now: Visit) -> bool:
-    """Return whether it was told that the visit ended where `now` does."""
-    return old.told_exit and now.left is not None and old.end_us == now.end_us
+def _is_end_announced(old: Visit, now: Visit) -> bool:
+    """Return whether an event was published that the visit ended where `now` does."""
+    return old.announced_exit and now.left is not None and old.end_us == now.end_us
 
 
 def _revised(visit: Visit) -> Visit:

@@ -1,7 +1,8 @@
-"""An asset's fixes in segments, each with the state before it, and what comes of judging them."""
+"""An asset's fixes in segments, each with the state before it and the result of judging it."""
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -39,8 +40,10 @@ class Circumstances:
 
 @dataclass(slots=True)
 class Segment:
-    """rows: FIX_DTYPE, in order. before: the state that they are judged from. transitions, suspect,
-    healed: what came of it (see `geofence.judging.evaluator.Evaluation`).
+    """Some fixes in order of time, and the result of judging them.
+
+    rows: FIX_DTYPE. before: the state from which they are judged. transitions, suspect, healed: the
+    result (see `geofence.judging.evaluator.Evaluation`).
     """
 
     before: StateDelta
@@ -91,8 +94,9 @@ class Timeline:
             yield joined(self.segments[last].transitions, self.tail)
 
     def begun(self, first: int, settled: int, zones: Container[int]) -> list[VisitKey]:
-        """Return the names of visits in some zones that go on when a segment begins, and of those
-        that begin from there on.
+        """Return the keys of the visits that are open when segment `first` begins or begin later.
+
+        zones: only visits in these zones.
         """
         members = self.segments[first].before.memberships
         names = [key_of(member) for member in members[members["inside"]]]
@@ -103,12 +107,12 @@ class Timeline:
     def changed_zones(
         self, old: "Timeline", first: int, settled: int, old_settled: int
     ) -> set[int]:
-        """Return the zones in which something else happens than did before."""
+        """Return the zones whose transitions differ from those of the old timeline."""
         was, now = old._by_zone(first, old_settled), self._by_zone(first, settled)
         return {zone for zone in was.keys() | now.keys() if was.get(zone) != now.get(zone)}
 
     def _by_zone(self, first: int, settled: int) -> dict[int, list[bytes]]:
-        """Return what happens in each zone, whichever fix of the segment made it known."""
+        """Return the transitions of each zone as bytes, without row and step."""
         found: dict[int, list[bytes]] = defaultdict(list)
         for transitions in self.parts(first, settled):
             if len(transitions):
@@ -121,7 +125,7 @@ class Timeline:
     def schedule_starts_since(
         self, old: "Timeline", first: int, settled: int, old_settled: int
     ) -> NDArray[np.void]:
-        """Return the schedule starts that were not found before."""
+        """Return the schedule starts that the old timeline does not have."""
         before = old._schedule_starts(first, old_settled)
         now = self._schedule_starts(first, settled)
         new = [not np.any(before[["zone", "time_us"]] == one[["zone", "time_us"]]) for one in now]
@@ -134,7 +138,7 @@ class Timeline:
     def suspicions_since(
         self, old: "Timeline", first: int, settled: int, old_settled: int
     ) -> dict[tuple[int, int, int], bool]:
-        """Return fixes that were not suspect, or not known, and those that were and are no more."""
+        """Return the fixes whose flag `suspect` changes, and the new suspect ones."""
         before, now = old._suspects(first, old_settled), self._suspects(first, settled)
         return dict.fromkeys(now - before, True) | dict.fromkeys(before - now, False)
 
@@ -143,8 +147,9 @@ class Timeline:
         return self._schedule_starts(0, len(self.segments))
 
     def suspicions(self, rows: NDArray[np.void]) -> dict[tuple[int, int, int], bool]:
-        """Return fixes whose flag is wrong: of `rows`, which are in the segments, and of those
-        before.
+        """Return the fixes whose stored flag `suspect` is wrong, with the right flag.
+
+        rows: the stored fixes of the segments. Fixes from before them are included if they healed.
         """
         was = set(_identities(rows[rows["flags"] & Flag.SUSPECT != 0]))
         now = self._suspects(0, len(self.segments))
@@ -165,12 +170,12 @@ class Timeline:
 class Judging:
     """The evaluator and index that judge segments."""
 
-    bench: State
+    working_state: State
     asset: int
     circumstances: Circumstances
 
     def judge(self, segment: Segment) -> StateDelta:
-        """Fill what comes of the segment; returns the state after it."""
+        """Fill the segment's transitions, suspect and healed. Returns the state after it."""
         evaluation = self._evaluated(segment.before, FixBatch(segment.rows), NO_TIMERS_US)
         segment.transitions, segment.suspect = evaluation.transitions, evaluation.suspect
         segment.healed = evaluation.healed
@@ -186,11 +191,13 @@ class Judging:
 
     def _evaluated(self, state: StateDelta, batch: FixBatch, now_us: int) -> Evaluation:
         given = self.circumstances
-        self.bench.apply(state)
+        self.working_state.apply(state)
         try:
-            return evaluate(batch, self.bench, given.index, now_us, given.gates, given.agenda)
+            return evaluate(
+                batch, self.working_state, given.index, now_us, given.gates, given.agenda
+            )
         finally:
-            self.bench.forget(self.asset)
+            self.working_state.forget(self.asset)
 
 
 def joined(*parts: NDArray[Any]) -> NDArray[Any]:
@@ -211,6 +218,41 @@ def nothing_known(asset: int) -> StateDelta:
     """Return the state of an asset without a fix."""
     none = np.empty(0, MEMBERSHIP_DTYPE)
     return StateDelta(blank_assets(asset, 1), np.zeros(1, np.int64), none)
+
+
+def segment_of(segments: Sequence[Segment], fix: np.void) -> int:
+    """Return the number of the last segment that begins at or before the fix.
+
+    Only the last segment may have no rows.
+    """
+    filled = len(segments) - (not len(segments[-1].rows))
+    found = bisect_right(
+        segments, _order(fix), 1, max(1, filled), key=lambda one: _order(one.rows[0])
+    )
+    return found - 1
+
+
+def place_of(rows: NDArray[np.void], fix: np.void) -> int:
+    """Return the row at which the fix belongs; -1 where there is a fix of its time and seq."""
+    times_us: NDArray[np.int64] = rows["time_us"]
+    first = int(np.searchsorted(times_us, int(fix["time_us"])))
+    for place in range(first, len(rows)):
+        if _order(rows[place]) >= _order(fix):
+            return -1 if _order(rows[place]) == _order(fix) else place
+    return len(rows)
+
+
+def _order(row: Any) -> tuple[int, int]:
+    return int(row["time_us"]), int(row["seq"])
+
+
+def count_beyond(state: StateDelta, fixes: NDArray[np.void]) -> int:
+    """Count the first fixes that are in order of time and come after the newest of the state."""
+    newest_us, newest_seq = (int(state.assets[name][0]) for name in ("newest_us", "newest_seq"))
+    time_us, seq = fixes["time_us"], fixes["seq"]
+    before_us, before_seq = np.append(newest_us, time_us[:-1]), np.append(newest_seq, seq[:-1])
+    beyond = (time_us > before_us) | ((time_us == before_us) & (seq > before_seq))
+    return len(fixes) if beyond.all() else int(np.argmin(beyond))
 
 
 def _identities(rows: NDArray[np.void]) -> Iterable[tuple[int, int, int]]:

@@ -1,8 +1,8 @@
-"""Names of visits that were given before, where the fast path would give them again.
+"""Keys of visits, and how a key is kept from being used twice.
 
-A visit is named by the fix that first opened it. After late fixes a fix that opened a visit once
-may be in doubt again: suspect, or the first of a run that is not confirmed. When it opens a visit
-after all, that is another visit.
+The key of a visit is made of the fix that first opened the visit. After late fixes, a fix that
+opened a visit once may be in doubt again: suspect, or the first of a run that is not confirmed.
+When such a fix opens a visit after all, that is another visit and gets another key.
 """
 
 from collections.abc import Container, Iterator, Mapping
@@ -15,23 +15,23 @@ from geofence.judging.state import StateDelta
 from geofence.late.amendments import VisitKey, unused
 from geofence.model.transitions import Transition
 
-_OPENING = ("opening_tracker", "opening_us", "opening_seq", "opening_change_us")
+_KEY_COLUMNS = ("first_fix_tracker", "first_fix_us", "first_fix_seq", "change_us")
 
 
 def key_of(row: Any) -> VisitKey:
-    """Return the name that a membership or a transition gives its visit."""
-    opening = (int(row[name]) for name in _OPENING)
-    return VisitKey(int(row["zone"]), *opening, again=int(row["opening_again"]))
+    """Return the key of the visit that a membership or a transition is about."""
+    first_fix = (int(row[name]) for name in _KEY_COLUMNS)
+    return VisitKey(int(row["zone"]), *first_fix, again=int(row["again"]))
 
 
-def name(row: Any, key: VisitKey) -> None:
-    """Let a membership or a transition give its visit this name."""
-    row["opening_tracker"], row["opening_us"] = key.tracker, key.time_us
-    row["opening_seq"], row["opening_change_us"] = key.seq, key.change_us
-    row["opening_again"] = key.again
+def set_key(row: Any, key: VisitKey) -> None:
+    """Write the key of the visit into a membership or a transition."""
+    row["first_fix_tracker"], row["first_fix_us"] = key.tracker, key.time_us
+    row["first_fix_seq"], row["change_us"] = key.seq, key.change_us
+    row["again"] = key.again
 
 
-def pending(state: StateDelta) -> Iterator[tuple[int, int, int]]:
+def pending_first_fixes(state: StateDelta) -> Iterator[tuple[int, int, int]]:
     """Yield the fixes (tracker, time_us, seq) that may open a visit when another one comes."""
     for asset in state.assets:
         for place in asset["suspect"][: asset["suspects"]]:
@@ -41,8 +41,8 @@ def pending(state: StateDelta) -> Iterator[tuple[int, int, int]]:
         yield place.item()[:3]
 
 
-def tell_apart(evaluation: Evaluation, used: Mapping[int, Container[VisitKey]]) -> None:
-    """Give visits that it opens under a used name another one. used: by asset."""
+def make_keys_unique(evaluation: Evaluation, used: Mapping[int, Container[VisitKey]]) -> None:
+    """Give each visit that the evaluation opens under a used key an unused one. used: by asset."""
     if not used:
         return
     enters = evaluation.transitions["transition"] == Transition.ENTER
@@ -54,6 +54,6 @@ def tell_apart(evaluation: Evaluation, used: Mapping[int, Container[VisitKey]]) 
         again = unused(key, used[asset]).again
         for rows in (evaluation.transitions, evaluation.delta.memberships):
             same = (rows["asset"] == asset) & (rows["zone"] == key.zone)
-            for name, value in zip(_OPENING, key[1:], strict=False):
+            for name, value in zip(_KEY_COLUMNS, key[1:], strict=False):
                 same &= rows[name] == value
-            rows["opening_again"][same] = again
+            rows["again"][same] = again

@@ -46,12 +46,12 @@ MEMBERSHIP_DTYPE = np.dtype(
         ("overspeed", "?"),  # in this visit the asset was faster than the zone allows
         ("returning", "?"),  # the zone was left before
         ("entered_us", "<i8"),
-        ("opening_tracker", "<i8"),  # identity of the fix that opened the visit
-        ("opening_us", "<i8"),
-        ("opening_seq", "<i8"),
-        ("opening_change_us", "<i8"),  # the change where that opened the visit, else 0
-        ("opening_version", "<i8"),
-        ("opening_again", "<i8"),  # so many visits had that name before
+        ("first_fix_tracker", "<i8"),  # identity of the fix that opened the visit
+        ("first_fix_us", "<i8"),
+        ("first_fix_seq", "<i8"),
+        ("change_us", "<i8"),  # the change where that opened the visit, else 0
+        ("entered_version", "<i8"),
+        ("again", "<i8"),  # how many visits the same fix opened in the zone before
         ("run", "<i8"),  # how many fixes in a row say the opposite of `inside`
         ("run_first", PLACE_DTYPE),
     ]
@@ -75,9 +75,9 @@ def copy_membership(to: Record, of: Record) -> None:
     to.asset, to.zone = of.asset, of.zone
     to.inside, to.dwelled, to.returning = of.inside, of.dwelled, of.returning
     to.overspeed = of.overspeed
-    to.entered_us, to.opening_tracker = of.entered_us, of.opening_tracker
-    to.opening_us, to.opening_seq = of.opening_us, of.opening_seq
-    to.opening_change_us, to.opening_version = of.opening_change_us, of.opening_version
-    to.opening_again = of.opening_again
+    to.entered_us, to.first_fix_tracker = of.entered_us, of.first_fix_tracker
+    to.first_fix_us, to.first_fix_seq = of.first_fix_us, of.first_fix_seq
+    to.change_us, to.entered_version = of.change_us, of.entered_version
+    to.again = of.again
     to.run = of.run
     copy_place(to.run_first, of.run_first)

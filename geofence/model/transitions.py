@@ -151,13 +151,13 @@ TRANSITION_DTYPE = np.dtype(
         ("fix_seq", "<i4"),
         ("accuracy_m", "<f4"),
         ("speed_mps", "<f4"),
-        ("opening_tracker", "<i4"),  # what the visit's id is made of: the fix that opened it
-        ("opening_us", "<i8"),
-        ("opening_seq", "<i4"),
-        ("opening_change_us", "<i8"),  # the change where that opened the visit, else 0
+        ("first_fix_tracker", "<i4"),  # what the visit's id is made of: the fix that opened it
+        ("first_fix_us", "<i8"),
+        ("first_fix_seq", "<i4"),
+        ("change_us", "<i8"),  # the change where that opened the visit, else 0
         ("entered_us", "<i8"),
-        ("opening_version", "<i4"),
-        ("opening_again", "<i4"),  # so many visits had that name before
+        ("entered_version", "<i4"),
+        ("again", "<i4"),  # how many visits the same fix opened in the zone before
     ]
 )
 

@@ -14,8 +14,8 @@ def visit_id(
     asset: UUID,
     zone: UUID,
     tracker: UUID,
-    opening_us: int,
-    opening_seq: int,
+    first_fix_us: int,
+    first_fix_seq: int,
     change_us: int = 0,
     again: int = 0,
 ) -> UUID:
@@ -25,7 +25,7 @@ def visit_id(
     visits that the same fix opened were known before (`geofence.late.amendments.VisitKey`). Times
     are microseconds since 1970.
     """
-    first_fix = _first_fix(opening_us, opening_seq, change_us)
+    first_fix = _first_fix(first_fix_us, first_fix_seq, change_us)
     parts = (asset.bytes, zone.bytes, tracker.bytes, first_fix)
     if again:
         return derived_id(b"visit_again", *parts, again.to_bytes(4, "big"))

@@ -1,10 +1,10 @@
-"""The event asset.visit_amended: what was told of a visit is not so."""
+"""The event asset.visit_amended: a correction of an earlier event about a visit."""
 
 import msgspec
 
 from db.history.events import Event
 from geofence.event_data import VisitAmendment
-from geofence.late.amendments import Telling
+from geofence.late.amendments import AnnouncementKind
 from geofence.model.policy import AMENDED
 from geofence.model.visit_ids import amendment_event_id
 from ingest.events.transition_rows import Step, visit_of
@@ -15,7 +15,7 @@ from telemetry.times import format_time, to_datetime
 
 def amendment_event(
     step: Step,
-    change: Telling,
+    change: AnnouncementKind,
     revision: int,
     left_us: int | None,
     detected_at: str,
@@ -28,7 +28,7 @@ def amendment_event(
     step: the end or the beginning that is another one now. revision: of the visit, from now on.
     left_us: when it ends, None while it lasts.
     """
-    visit, facts = visit_of(step, registry), registry.zone_facts(step.zone, step.opening_version)
+    visit, facts = visit_of(step, registry), registry.zone_facts(step.zone, step.entered_version)
     data = VisitAmendment(
         visit_id=format_id("vis", visit),
         change=change.value,
@@ -38,10 +38,10 @@ def amendment_event(
         zone_id=registry.zones.text(step.zone),
         zone_name=facts.name,
         zone_kind=facts.policy.kind,
-        zone_version=step.opening_version,
+        zone_version=step.entered_version,
         entered_at=format_time(step.entered_us),
         left_at=None if left_us is None else format_time(left_us),
-        retracted=change is Telling.RETRACTED,
+        retracted=change is AnnouncementKind.RETRACTED,
         detected_at=detected_at,
         late=late,
     )

@@ -1,7 +1,7 @@
-"""Events with the fix that made each of them known, and the order in which they are told.
+"""Events with the fix that made each of them known, and their order.
 
-Assets with late fixes are judged apart from the others. What is told goes by the arrival of fixes
-all the same, however they are judged and however they are cut into batches.
+Assets with late fixes are judged apart from the others. The order of the events is that of the
+arrival of fixes all the same, however the fixes are judged and cut into batches.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ class DetectedEvent(NamedTuple):
 
 
 def in_order(known: Iterable[DetectedEvent]) -> list[Event]:
-    """Return the events by the fix that made each known, then those that none did by their time.
+    """Return the events by the fix that made each known, then the events without a fix by time.
 
     Events of one fix, and of one asset, keep their order.
     """

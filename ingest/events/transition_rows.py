@@ -1,4 +1,4 @@
-"""Transitions as Python values, one by one, with what is worked out for all of them at once."""
+"""Transitions as Python values, with columns that are computed for all of them at once."""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -13,9 +13,9 @@ from telemetry.times import format_times
 
 
 class Step(NamedTuple):
-    """One transition: the columns of TRANSITION_DTYPE, and what is worked out for all at once.
+    """One transition: the columns of TRANSITION_DTYPE, and computed columns.
 
-    accuracy_m, speed_mps, distance_m: rounded, None where not known.
+    accuracy_m, speed_mps, distance_m: rounded; None where unknown.
     """
 
     row: int
@@ -36,13 +36,13 @@ class Step(NamedTuple):
     fix_seq: int
     raw_accuracy_m: float
     raw_speed_mps: float
-    opening_tracker: int
-    opening_us: int
-    opening_seq: int
-    opening_change_us: int
+    first_fix_tracker: int
+    first_fix_us: int
+    first_fix_seq: int
+    change_us: int
     entered_us: int
-    opening_version: int
-    opening_again: int
+    entered_version: int
+    again: int
     accuracy_m: float | None
     speed_mps: float | None
     distance_m: float
@@ -74,11 +74,11 @@ def visit_of(step: Step, registry: Registry) -> UUID:
     return visit_id(
         registry.assets[step.asset],
         registry.zones[step.zone],
-        registry.trackers[step.opening_tracker],
-        step.opening_us,
-        step.opening_seq,
-        step.opening_change_us,
-        step.opening_again,
+        registry.trackers[step.first_fix_tracker],
+        step.first_fix_us,
+        step.first_fix_seq,
+        step.change_us,
+        step.again,
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from db.history.events import Event
 from db.history.visits import Departure, Dwelling, Overspeed, Visit
-from geofence.late.amendments import AnnouncedState, Telling
+from geofence.late.amendments import AnnouncedState, AnnouncementKind
 from geofence.model.policy import BREACH, event_type, schedule_start_breach
 from geofence.model.transitions import (
     CAUSE_WORDS,
@@ -44,14 +44,16 @@ class Outcome:
         return bool(self.visits or noted or self.events)
 
 
-def tell(
+def outcome_of(
     transitions: NDArray[np.void],
     registry: Registry,
     detected_us: int,
     announced: Mapping[UUID, AnnouncedState],
 ) -> Outcome:
-    """Return the rows for `transitions` (TRANSITION_DTYPE). detected_us: when they became known.
-    announced: of open visits, what was told of them before and does not hold.
+    """Return the rows that `transitions` (TRANSITION_DTYPE) make.
+
+    detected_us: when the transitions became known. announced: by open visit, the published facts
+    that do not hold any more.
     """
     outcome = Outcome()
     detected_at = format_time(detected_us)
@@ -71,9 +73,9 @@ def tell(
 def _event(
     step: Step, visit: UUID, before: AnnouncedState | None, detected_at: str, registry: Registry
 ) -> Event | None:
-    telling = Telling(TRANSITION_WORDS[step.transition])
-    instead = telling if before is None else before.instead_of(telling)
-    if instead is telling:
+    kind = AnnouncementKind(TRANSITION_WORDS[step.transition])
+    instead = kind if before is None else before.instead_of(kind)
+    if instead is kind:
         return visit_event(step, visit, detected_at, registry, late=False)
     if before is None or instead is None:
         return None
@@ -97,7 +99,7 @@ def _moment(step: Step) -> tuple[int, int, int, int]:
 
 
 def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amends: bool) -> None:
-    """Note the visit that begins, goes on or ends. amends: another end was told before."""
+    """Note the visit that begins, goes on or ends. amends: another end was published before."""
     at, org_id = to_datetime(step.time_us), registry.organizations[step.organization]
     opened = outcome.visits.get(visit)
     if step.transition == Transition.ENTER:
@@ -108,7 +110,7 @@ def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amen
         else:
             outcome.visits[visit] = opened._replace(dwelled_at=at, dwell_told=True)
     elif step.transition == Transition.OVERSPEED:
-        assert step.speed_mps is not None  # it is what the transition tells of
+        assert step.speed_mps is not None  # an overspeed always has one
         overspeed = Overspeed(org_id, visit, at, step.lat, step.lon, step.speed_mps)
         if opened is None:
             outcome.overspeeds.append(overspeed)
@@ -137,23 +139,23 @@ _FILLED = frozenset(Visit._fields) - {"org_id"}
 
 def opened_visit(step: Step, visit: UUID, registry: Registry) -> Visit:
     """Return the row of a visit that begins."""
-    change_us = step.opening_change_us
+    change_us = step.change_us
     return Visit(
         org_id=registry.organizations[step.organization],
         id=visit,
         asset_id=registry.assets[step.asset],
         zone_id=registry.zones[step.zone],
         zone_version=step.version,
-        tracker_id=registry.trackers[step.opening_tracker],
-        opening_time=to_datetime(step.opening_us),
-        opening_seq=step.opening_seq,
+        tracker_id=registry.trackers[step.first_fix_tracker],
+        opening_time=to_datetime(step.first_fix_us),
+        opening_seq=step.first_fix_seq,
         opening_change=to_datetime(change_us) if change_us else None,
         entered_at=to_datetime(step.time_us),
         entry_lat=step.lat,
         entry_lon=step.lon,
         entry_cause=CAUSE_WORDS[step.cause],
         entry_inferred=INFERRED_WORDS[step.inferred],
-        opening_again=step.opening_again,
+        opening_again=step.again,
     )
 
 

@@ -1,7 +1,7 @@
-"""Look-ups in the database: of late fixes, and of the assets that late fixes belong to.
+"""Look-ups in the database for a plan: late fixes, and the past of their assets.
 
-Most batches need no look-up. Where a plan needs one, `LookupNeeded` stands in its place, and the
-plan is made again with the answers (`Past`).
+Most batches need no look-up. Where a plan needs one, making it returns `LookupNeeded`, and the plan
+is made again with the answers (`Past`).
 """
 
 from collections import defaultdict
@@ -24,12 +24,12 @@ from db.ingest.checkpoints import Checkpoint
 from geofence.judging.state import StateDelta
 from geofence.late import amendments
 from geofence.late.amendments import VisitKey
-from geofence.late.history import way_begins_us
+from geofence.late.known_visits import way_begins_us
 from geofence.model.records import PLACE_DTYPE
 from geofence.model.transitions import Cause, Inferred
 from geofence.zones.versions import MAX_TIME_US
 from ingest.memory.checkpoints import decode
-from ingest.registry.reassignments import Putting
+from ingest.registry.reassignments import Move
 from ingest.registry.registry import Registry
 from telemetry.fix import FIX_DTYPE, Known, blank_rows
 from telemetry.times import to_datetime, to_us
@@ -46,9 +46,9 @@ MOST_FIXES = 20_000  # of an asset, judged at once; where more follow, a late fi
 
 @dataclass(frozen=True, slots=True)
 class LateSpan:
-    """The fixes of an asset that come late, and how far beyond them its past is wanted.
+    """The time of an asset's late fixes, and how far beyond it the past is needed.
 
-    checkpoints: how many to read, or as many as there are.
+    checkpoints: how many checkpoints after the fixes to read, or all if there are fewer.
     """
 
     earliest_us: int
@@ -61,13 +61,13 @@ class LateSpan:
 
 @dataclass(frozen=True, slots=True)
 class AssetPast:
-    """The stored past of an asset about some time.
+    """The stored past of an asset around some time.
 
-    before: its state at the beginning, None where that is its first fix. end: its state at the end,
-    None where that is now. rows: its fixes between, in order of time and seq; None where they are
-    too many, or some of them are not kept any more, which are not `kept`. visits: those that the
-    time bears on. backlog: the rows are a piece of it, `length` times as long as others;
-    more_follow: it is not the last one.
+    before: the asset's state at the beginning; None if the past begins with its first fix. end: its
+    state at the end; None if the past reaches to now. rows: its fixes between, in order of time and
+    seq. rows is None if there are too many fixes, or if some were removed; `kept` is False then.
+    visits: the visits that the time bears on. backlog: the rows are a piece of it, with `length`
+    times the usual number of fixes. more_follow: the piece is not the last one.
     """
 
     span: LateSpan
@@ -97,8 +97,8 @@ ClockQuestion = tuple[int, int]
 class Past:
     """Answers to the look-ups of a plan.
 
-    clocks: answers to questions. stored: of the fixes that were asked for, with their places; None
-    where none were. piece: an asset and the next piece of its backlog.
+    clocks: by question. stored: the stored ones of the fixes in question, with their places; None
+    if none were. assets: by ordinal. piece: an asset and the next piece of its backlog.
     """
 
     clocks: Mapping[ClockQuestion, bool] = field(default_factory=dict[ClockQuestion, bool])
@@ -114,10 +114,10 @@ NO_PAST = Past()
 class LookupNeeded:
     """Questions to the database, without whose answers a batch cannot be planned.
 
-    clocks: of fixes that may have a wrong clock (`ingest.planning.clock_rollover`). fixes: which of
-    them are stored. assets: by ordinal, the past that bears on some time. backlog: whose next
-    piece, which has `length` times as many fixes as others. places: by asset since when it matters
-    where trackers were when they were put on it.
+    clocks: about fixes that may have a wrong clock (`ingest.planning.clock_rollover`). fixes: which
+    of them are stored. assets: by ordinal, the time whose past is needed. backlog: its next piece
+    is needed, with `length` times the usual number of fixes. places: by asset, the time since which
+    the places of newly assigned trackers are needed.
     """
 
     clocks: Sequence[ClockQuestion] = ()
@@ -129,7 +129,7 @@ class LookupNeeded:
 
 
 async def look_up(conn: Connection, need: LookupNeeded, past: Past, registry: Registry) -> Past:
-    """Return `past` with what is needed beyond it."""
+    """Return `past` with the answers that `need` asks for."""
     if need.clocks:
         asked = [(registry.trackers[tracker], time_us) for tracker, time_us in need.clocks]
         answers = zip(need.clocks, await fix_presence.preceded(conn, asked), strict=True)
@@ -138,7 +138,7 @@ async def look_up(conn: Connection, need: LookupNeeded, past: Past, registry: Re
         past = replace(past, stored=await gps_events.stored(conn, need.fixes))
     if need.places:
         since_us = {asset: time_us - 1 for asset, time_us in need.places.items()}
-        await place_trackers(conn, registry.moves.puttings_since(since_us), registry)
+        await place_trackers(conn, registry.moves.later_than(since_us), registry)
     if need.assets:
         found = await _assets(conn, need.assets, registry)
         past = replace(past, assets={**past.assets, **found})
@@ -167,8 +167,8 @@ async def _piece(
     fixes, more_follow = found[:most], len(found) > most
     until = to_datetime(fixes[-1].time_us) if more_follow else _END_OF_TIME
     stays = await visits.within(conn, [(*owner, since, until)])
-    puttings = registry.moves.puttings_since({asset: _since_us(before)})
-    await place_trackers(conn, puttings, registry)
+    moves = registry.moves.later_than({asset: _since_us(before)})
+    await place_trackers(conn, moves, registry)
     return asset, AssetPast(
         LateSpan(backlog.time_us, backlog.time_us),
         before,
@@ -205,7 +205,7 @@ async def _assets(
         conn, [(*owner[asset], _bearing(before), _until(end)[0]) for asset, before, end in edges]
     )
     since_us = {asset: _since_us(before) for asset, before, _ in edges}
-    await place_trackers(conn, registry.moves.puttings_since(since_us), registry)
+    await place_trackers(conn, registry.moves.later_than(since_us), registry)
     visits_of: dict[UUID, list[amendments.Visit]] = defaultdict(list)
     for row in stays:
         visits_of[row.asset_id].append(_visit(row, registry))
@@ -277,7 +277,7 @@ def _until(end: StateDelta | None) -> tuple[datetime, int]:
 
 
 def _bearing(before: StateDelta | None) -> datetime:
-    """Leave out visits that were over by then: these have nothing to do with what is judged."""
+    """Return an instant: visits that ended before it have no effect on what is judged."""
     if before is None:
         return to_datetime(0)
     since_us = min(_since_us(before), way_begins_us(before))
@@ -285,22 +285,22 @@ def _bearing(before: StateDelta | None) -> datetime:
     return to_datetime(int(running["run_first"]["time_us"].min(initial=since_us)))
 
 
-async def place_trackers(conn: Connection, puttings: Sequence[Putting], registry: Registry) -> None:
+async def place_trackers(conn: Connection, moves: Sequence[Move], registry: Registry) -> None:
     """Look up where trackers were when they were put on assets: late fixes may change that."""
     wanted = [
         (registry.trackers[one.tracker], one.time_us, registry.gates.max_accuracy_of(one.asset))
-        for one in puttings
+        for one in moves
     ]
     found = await restore.last_places(conn, wanted)
     place_of = {(place.tracker_id, place.before_us): place for place in found}
-    for putting, (tracker_id, before_us, _) in zip(puttings, wanted, strict=True):
+    for move, (tracker_id, before_us, _) in zip(moves, wanted, strict=True):
         place = place_of.get((tracker_id, before_us))
         if place is None:
-            registry.moves.place(putting, None)
+            registry.moves.place(move, None)
         else:
             numbers = (registry.trackers.number(place.tracker_id), *place[2:6])
             row = np.array((*numbers, *map(_or_nan, place[6:])), PLACE_DTYPE)
-            registry.moves.place(putting, row)
+            registry.moves.place(move, row)
 
 
 def _rows(fixes: Sequence[PastFix], registry: Registry) -> NDArray[np.void]:
@@ -347,13 +347,13 @@ def _visit(row: visits.Visit, registry: Registry) -> amendments.Visit:
         dwelled=None if row.dwelled_at is None else _place(dwelled, first_fix),
         revision=row.revision,
         retracted=row.retracted,
-        told_enter=not entered.is_silent,
-        told_exit=row.exit_told,
-        told_dwell=row.dwell_told,
+        announced_enter=not entered.is_silent,
+        announced_exit=row.exit_told,
+        announced_dwell=row.dwell_told,
         overspeed=None
         if row.overspeed_at is None
         else _place(overspeed, (tracker, None, 0))._replace(speed_mps=row.overspeed_mps),
-        told_overspeed=row.overspeed_told,
+        announced_overspeed=row.overspeed_told,
     )
 
 

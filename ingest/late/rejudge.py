@@ -1,4 +1,4 @@
-"""Late fixes, put in their place: what becomes of their assets' visits, and what is told of it.
+"""Late fixes put in their place: the changes of their assets' visits, and the events about them.
 
 The past of each asset is read from the database (`ingest.late.lookup`), judged by
 `geofence.late.history` with the late fixes in it, and forgotten again.
@@ -20,11 +20,12 @@ from db.ingest.checkpoints import Checkpoint
 from geofence.judging.evaluator import NO_TIMERS_US
 from geofence.judging.state import State, StateDelta
 from geofence.late.amendments import AnnouncedState, VisitKey
-from geofence.late.history import History, Revision, Unsettled
+from geofence.late.history import History, Unsettled
+from geofence.late.revision import Revision
 from geofence.late.segments import Circumstances
 from geofence.zones.versions import MAX_TIME_US
 from ingest.events.detected import AFTER_FIXES, BEFORE_FIXES, DetectedEvent
-from ingest.late import rows as news
+from ingest.late import rows as late_rows
 from ingest.late.lookup import LONGEST_PIECE, AssetPast, LateSpan, LookupNeeded
 from ingest.memory import checkpoints
 from ingest.registry.registry import Registry
@@ -32,15 +33,16 @@ from telemetry.fix import FixBatch, Flag
 
 
 @dataclass(slots=True)
-class Late:
-    """Rows to be written for late fixes, and the state afterwards.
+class Rejudged:
+    """The rows to write for late fixes, and the state afterwards.
 
-    fixes: how many they were, with those that came with them; suspects: how many of them are.
-    announced, used_names: see `ingest.planning.memory.Memory`; None for what is to be forgotten.
-    states: of the assets, as of now. suspect: stored fixes whose flag changes. outdated: in these
-    times checkpoints are wrong. checkpointed: (asset, time_us) of the last one that each has now.
-    backlogs: how far those of which a piece was judged are, None for all of it. spent: by
-    organization, how many late fixes were judged, and the seconds that it took.
+    fixes: the number of judged fixes, including those in order of the same assets; suspects: how
+    many of them are suspect. announced, used_names: see `ingest.planning.memory.Memory`; None or an
+    empty set for entries to forget. states: of the assets, as of now. suspect: stored fixes whose
+    flag changes. outdated: spans of time whose checkpoints are wrong. checkpointed: (asset,
+    time_us) of the last checkpoint of each asset. backlogs: the rest of each backlog of which a
+    piece was judged; None if nothing is left. spent: by organization, the number of late fixes and
+    the seconds that they took.
     """
 
     fixes: int = 0
@@ -64,24 +66,25 @@ def judge(
     batch: FixBatch,
     past: Mapping[int, AssetPast],
     state: State,
-    bench: State,
+    working_state: State,
     registry: Registry,
     now_us: tuple[int, int],
-) -> Late | LookupNeeded:
+) -> Rejudged | LookupNeeded:
     """Judge the fixes of assets whose past is known, and set their flag `suspect`.
 
-    bench: see `geofence.late.history`. now_us: up to when deadlines have fallen due, and the clock.
+    working_state: see `geofence.late.history`. now_us: up to when deadlines have fallen due, and
+    the clock.
     """
-    late, due_us = Late(), now_us[0]
+    rejudged, due_us = Rejudged(), now_us[0]
     rows = batch.rows
     unsettled: dict[int, LateSpan] = {}
     for asset, own in rows_by_asset(rows, list(past)):
         known, began_s = past[asset], time.perf_counter()
-        late.fixes += len(own)
+        rejudged.fixes += len(own)
         until_us = int(rows["time_us"][own].max(initial=due_us))
         agenda = registry.agenda_since(asset, known.since_us, until_us)
         circumstances = Circumstances(registry.index, registry.gates, agenda)
-        history = History(asset, bench, known.before, known.end)
+        history = History(asset, working_state, known.before, known.end)
         try:
             revisions = list(_revisions(history, known, rows[own], state, due_us, circumstances))
         except Unsettled:
@@ -89,25 +92,25 @@ def judge(
                 return LookupNeeded(backlog=known.backlog, length=2 * known.length)
             unsettled[asset] = known.span.deeper()
             continue
-        _flag(rows, own, revisions, late, registry)
-        _write(history, revisions, own.tolist(), late, registry, now_us[1])
-        _mark(history, known, late, registry)
+        _flag(rows, own, revisions, rejudged, registry)
+        _write(history, revisions, own.tolist(), rejudged, registry, now_us[1])
+        _mark(history, known, rejudged, registry)
         if known.more_follow:
-            late.backlogs[asset] = _rest(history, known.backlog, late, registry)
+            rejudged.backlogs[asset] = _rest(history, known.backlog, rejudged, registry)
         elif known.end is None:
-            _keep(history, late, registry)
+            _keep(history, rejudged, registry)
         if known.backlog is not None:
-            late.backlogs.setdefault(asset, None)
+            rejudged.backlogs.setdefault(asset, None)
         else:
-            _note_time(late, registry.organization_of_asset(asset), len(own), began_s)
+            _note_time(rejudged, registry.organization_of_asset(asset), len(own), began_s)
     if unsettled:
         return LookupNeeded(assets=unsettled)
-    return late
+    return rejudged
 
 
-def _note_time(late: Late, organization: int, fixes: int, began_s: float) -> None:
-    before, before_s = late.spent.get(organization, (0, 0.0))
-    late.spent[organization] = (before + fixes, before_s + time.perf_counter() - began_s)
+def _note_time(rejudged: Rejudged, organization: int, fixes: int, began_s: float) -> None:
+    before, before_s = rejudged.spent.get(organization, (0, 0.0))
+    rejudged.spent[organization] = (before + fixes, before_s + time.perf_counter() - began_s)
 
 
 def rows_by_asset(
@@ -161,10 +164,10 @@ def _flag(
     rows: NDArray[np.void],
     own: NDArray[np.intp],
     revisions: Iterable[Revision],
-    late: Late,
+    rejudged: Rejudged,
     registry: Registry,
 ) -> None:
-    """Set the flag of the new fixes, and note that of stored ones."""
+    """Set the flag of the new fixes, and note stored fixes whose flag changes."""
     suspect: dict[tuple[int, int, int], bool] = {}
     for revision in revisions:
         suspect |= revision.suspect
@@ -174,16 +177,16 @@ def _flag(
         identity = (int(row["tracker"]), int(row["time_us"]), int(row["seq"]))
         if suspect.pop(identity, False):
             rows["flags"][number] |= np.uint8(Flag.SUSPECT)
-            late.suspects += 1
+            rejudged.suspects += 1
     for (tracker, time_us, seq), is_suspect in suspect.items():
-        late.suspect[FixKey(registry.trackers[tracker], time_us, seq)] = is_suspect
+        rejudged.suspect[FixKey(registry.trackers[tracker], time_us, seq)] = is_suspect
 
 
 def _write(
     history: History,
     revisions: Sequence[Revision],
     fixes: Sequence[int],
-    late: Late,
+    rejudged: Rejudged,
     registry: Registry,
     clock_us: int,
 ) -> None:
@@ -199,43 +202,49 @@ def _write(
             of_revision = [AFTER_FIXES if number else BEFORE_FIXES]
         first += revision.fixes
         changed.update(visit.key for visit in revision.visits)
-        late.events += news.events(history.asset, revision, of_revision, registry, clock_us)
-    late.visits += [news.visit_row(history.asset, history.visits[key], registry) for key in changed]
+        rejudged.events += late_rows.events(
+            history.asset, revision, of_revision, registry, clock_us
+        )
+    rejudged.visits += [
+        late_rows.visit_row(history.asset, history.visits[key], registry) for key in changed
+    ]
 
 
-def _keep(history: History, late: Late, registry: Registry) -> None:
-    """Keep the state of the asset as it is now."""
-    late.states.append(history.state())
-    late.used_names[history.asset] = history.used_names()
+def _keep(history: History, rejudged: Rejudged, registry: Registry) -> None:
+    """Keep the present state of the asset."""
+    rejudged.states.append(history.state())
+    rejudged.used_names[history.asset] = history.used_names()
     announced = history.announced()
     for key in history.visits:
-        late.announced[news.visit_id_of(history.asset, key, registry)] = announced.get(key)
+        rejudged.announced[late_rows.visit_id_of(history.asset, key, registry)] = announced.get(key)
 
 
-def _rest(history: History, before: Backlog | None, late: Late, registry: Registry) -> Backlog:
+def _rest(
+    history: History, before: Backlog | None, rejudged: Rejudged, registry: Registry
+) -> Backlog:
     """Return the rest of a backlog after a piece, with the state of the asset by then."""
     for key in history.visits:
-        late.announced[news.visit_id_of(history.asset, key, registry)] = None
+        rejudged.announced[late_rows.visit_id_of(history.asset, key, registry)] = None
     state = history.state()
     judged_us = None if before is None else before.judged_us
     return Backlog(*checkpoints.encode(state.assets[0], state.memberships, registry), judged_us)
 
 
-def _mark(history: History, known: AssetPast, late: Late, registry: Registry) -> None:
+def _mark(history: History, known: AssetPast, rejudged: Rejudged, registry: Registry) -> None:
     """Make checkpoints again in the time that was judged."""
     organization = registry.organization_of_asset(history.asset)
     owner = (registry.organizations[organization], registry.assets[history.asset])
     until_us = None if known.end is None else int(known.end.assets["newest_us"][0])
     if known.more_follow:
         until_us = int(history.state().assets["newest_us"][0]) + 1
-    late.outdated.append(stored.Span(*owner, known.since_us, until_us))
+    rejudged.outdated.append(stored.Span(*owner, known.since_us, until_us))
     landmarks = checkpoints.spaced(history.landmarks(), known.since_us)
     if known.more_follow and not history.state().assets["suspects"][0]:
         landmarks.append(history.state())
     for landmark in landmarks:
-        late.checkpoints.append(
+        rejudged.checkpoints.append(
             checkpoints.encode(landmark.assets[0], landmark.memberships, registry)
         )
     if known.end is None and not known.more_follow:
         last_us = int(landmarks[-1].assets["newest_us"][0]) if landmarks else known.since_us
-        late.checkpointed.append((history.asset, last_us))
+        rejudged.checkpointed.append((history.asset, last_us))

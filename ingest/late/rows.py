@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from db.history.events import Event
 from db.history.visits import Visit
 from geofence.late import amendments
-from geofence.late.amendments import News, Telling, VisitKey
-from geofence.late.history import Revision
+from geofence.late.amendments import Announcement, AnnouncementKind, VisitKey
+from geofence.late.revision import Revision
 from geofence.model.transitions import (
     TRANSITION_DTYPE,
     Cause,
@@ -22,98 +22,102 @@ from geofence.model.visit_ids import visit_id
 from ingest.events.amendment import amendment_event
 from ingest.events.detected import DetectedEvent
 from ingest.events.transition_rows import Step, read_steps, visit_of
-from ingest.events.visits import opened_visit, tell, visit_event
+from ingest.events.visits import opened_visit, outcome_of, visit_event
 from ingest.registry.registry import Registry
 from telemetry.times import format_time, to_datetime
 
 _Order = tuple[int, int, int, int, UUID]
 _FIRST = {
-    Telling.ENTER: Transition.ENTER,
-    Telling.EXIT: Transition.EXIT,
-    Telling.DWELL: Transition.DWELL,
-    Telling.OVERSPEED: Transition.OVERSPEED,
+    AnnouncementKind.ENTER: Transition.ENTER,
+    AnnouncementKind.EXIT: Transition.EXIT,
+    AnnouncementKind.DWELL: Transition.DWELL,
+    AnnouncementKind.OVERSPEED: Transition.OVERSPEED,
 }
 
 
 def events(
     asset: int, revision: Revision, fixes: Sequence[int], registry: Registry, clock_us: int
 ) -> list[DetectedEvent]:
-    """Return what is told of one revision of an asset's visits, in order.
+    """Return the events of one revision of an asset's visits, in order.
 
-    fixes: the numbers of the fixes that it is of, see `ingest.events.detected`.
+    fixes: the numbers of the fixes that the revision covers, see `ingest.events.detected`.
     """
     detected_at = format_time(clock_us)
     found: list[tuple[_Order, DetectedEvent]] = []
-    steps = read_steps(_rows(asset, revision.news, registry), registry)
-    for step, one in zip(steps, revision.news, strict=True):
+    steps = read_steps(_rows(asset, revision.announcements, registry), registry)
+    for step, one in zip(steps, revision.announcements, strict=True):
         event = _event(step, one, detected_at, registry)
         if event is not None:
             order = (*one.order, registry.zones[one.visit.key.zone])
             found.append((order, DetectedEvent(fixes[one.fix], event)))
     for start in revision.schedule_starts:
         rows = np.array([start], TRANSITION_DTYPE)
-        for _, event in tell(rows, registry, clock_us, {}).events:
+        for _, event in outcome_of(rows, registry, clock_us, {}).events:
             found.append((_order(start, registry), DetectedEvent(fixes[int(start["row"])], event)))
     return [known for _, known in sorted(found, key=lambda one: one[0])]
 
 
 def _order(start: np.void, registry: Registry) -> _Order:
-    """Return a sort key: as `News.order`, then the zone's id."""
+    """Return a sort key: as `Announcement.order`, then the zone's id."""
     kind, time_us = int(start["transition"]), int(start["time_us"])
     rank = rank_in_instant(kind, int(start["entered_us"]), time_us)
     zone_id = registry.zones[int(start["zone"])]
     return int(start["row"]), int(start["step"]), time_us, rank, zone_id
 
 
-def _event(step: Step, one: News, detected_at: str, registry: Registry) -> Event | None:
-    if one.telling in _FIRST:
+def _event(step: Step, one: Announcement, detected_at: str, registry: Registry) -> Event | None:
+    if one.kind in _FIRST:
         visit = visit_of(step, registry)
         return visit_event(step, visit, detected_at, registry, late=one.late)
     left_us = None if one.visit.left is None else one.visit.left.time_us
-    amended = (one.telling, one.visit.revision, left_us)
+    amended = (one.kind, one.visit.revision, left_us)
     return amendment_event(step, *amended, detected_at, registry, late=one.late)
 
 
-def _rows(asset: int, told: Sequence[News], registry: Registry) -> NDArray[np.void]:
-    """Return news as transitions, TRANSITION_DTYPE, (n,)."""
-    rows = np.zeros(len(told), TRANSITION_DTYPE)
+def _rows(
+    asset: int, announcements: Sequence[Announcement], registry: Registry
+) -> NDArray[np.void]:
+    """Return the announcements as transitions, TRANSITION_DTYPE, (n,)."""
+    rows = np.zeros(len(announcements), TRANSITION_DTYPE)
     rows["asset"], rows["organization"] = asset, registry.organization_of_asset(asset)
-    for row, one in zip(rows, told, strict=True):
+    for row, one in zip(rows, announcements, strict=True):
         visit, at = one.visit, one.occurred
         row["zone"], row["version"] = visit.key.zone, visit.version
-        if one.telling is Telling.OVERSPEED:  # the limit is that of its own time
+        if one.kind is AnnouncementKind.OVERSPEED:  # the limit is that of its own time
             row["version"] = registry.index.version_at(visit.key.zone, at.time_us)
-        row["transition"] = _FIRST.get(one.telling, Transition.NONE)
+        row["transition"] = _FIRST.get(one.kind, Transition.NONE)
         row["cause"], row["inferred"], row["returning"] = at.cause, at.inferred, visit.returning
         row["time_us"], row["lat"], row["lon"] = at.time_us, at.lat, at.lon
         row["tracker"], row["fix_us"], row["fix_seq"] = at.tracker, at.fix_us or 0, at.fix_seq
         row["accuracy_m"] = np.nan if at.accuracy_m is None else at.accuracy_m
         row["speed_mps"] = np.nan if at.speed_mps is None else at.speed_mps
-        row["opening_tracker"], row["opening_us"] = visit.key.tracker, visit.key.time_us
-        row["opening_seq"], row["opening_change_us"] = visit.key.seq, visit.key.change_us
-        row["opening_again"], row["opening_version"] = visit.key.again, visit.version
+        row["first_fix_tracker"], row["first_fix_us"] = visit.key.tracker, visit.key.time_us
+        row["first_fix_seq"], row["change_us"] = visit.key.seq, visit.key.change_us
+        row["again"], row["entered_version"] = visit.key.again, visit.version
         row["entered_us"] = visit.entered.time_us
     return rows
 
 
 def visit_id_of(asset: int, key: VisitKey, registry: Registry) -> UUID:
-    """Return the id of the visit that has this name."""
+    """Return the id of the visit that has this key."""
     tracker = registry.trackers[key.tracker]
     first_fix = (key.time_us, key.seq, key.change_us, key.again)
     return visit_id(registry.assets[asset], registry.zones[key.zone], tracker, *first_fix)
 
 
 def visit_row(asset: int, visit: amendments.Visit, registry: Registry) -> Visit:
-    """Return the whole row, as it is now."""
-    (step,) = read_steps(_rows(asset, [News(Telling.ENTER, visit, late=True)], registry), registry)
+    """Return the whole present row of a visit."""
+    (step,) = read_steps(
+        _rows(asset, [Announcement(AnnouncementKind.ENTER, visit, late=True)], registry), registry
+    )
     row = opened_visit(step, visit_of(step, registry), registry)._replace(
         zone_version=visit.version,
         revision=visit.revision,
         retracted=visit.retracted,
-        exit_told=visit.told_exit,
-        dwell_told=visit.told_dwell,
+        exit_told=visit.announced_exit,
+        dwell_told=visit.announced_dwell,
         dwelled_at=None if visit.dwelled is None else to_datetime(visit.dwelled.time_us),
-        overspeed_told=visit.told_overspeed,
+        overspeed_told=visit.announced_overspeed,
     )
     if visit.overspeed is not None:
         row = row._replace(

@@ -1,7 +1,8 @@
-"""States of assets that are kept, one for an hour of an asset's time or some thousand fixes.
+"""Checkpoints: stored states of assets, one for each hour of an asset's time or some thousand
+fixes.
 
-A fix that comes late is judged from the last one before it. Which fixes of an asset they follow
-does not matter to what is decided; how far they lie apart decides what a late fix costs.
+A late fix is judged from the last checkpoint before it. Which fixes the checkpoints follow does not
+change any decision. The distance between them decides what a late fix costs.
 """
 
 from collections.abc import Iterable
@@ -32,7 +33,7 @@ from ingest.undo import Undo
 SPACING_US = 3_600_000_000
 SPACING_FIXES = 4_000  # of a tracker that sends more than that in an hour
 
-_COUNTS = ("entered_us", "opening_us", "opening_seq", "opening_change_us", "opening_version")
+_COUNTS = ("entered_us", "first_fix_us", "first_fix_seq", "change_us", "entered_version")
 
 
 class SavedMembership(msgspec.Struct, array_like=True):
@@ -42,8 +43,8 @@ class SavedMembership(msgspec.Struct, array_like=True):
     inside: bool
     dwelled: bool
     returning: bool
-    opening_tracker: bytes
-    counts: list[int]  # _COUNTS, then opening_again
+    first_fix_tracker: bytes
+    counts: list[int]  # _COUNTS, then again
     run: int
     run_first: SavedPlace | None
     overspeed: bool = False
@@ -65,8 +66,8 @@ class Checkpoints:
         self._fixes = np.empty(0, np.int64)  # since then
 
     def due(self, delta: StateDelta, registry: Registry) -> list[Checkpoint]:
-        """Return the assets to be written. Only a state that has nothing but fixes in
-        it will do.
+        """Return the checkpoints to write. Only states without suspect fixes and passed deadlines
+        qualify.
         """
         assets = delta.assets
         self._reach(int(assets["asset"].max(initial=-1)))
@@ -90,7 +91,9 @@ class Checkpoints:
         ]
 
     def undo(self, assets: NDArray[np.integer], written: Iterable[tuple[int, int]]) -> Undo:
-        """Return what gives the assets, and those of `written`, their present marks back."""
+        """Return a function that restores the present marks of the assets and of those in
+        `written`.
+        """
         asset = np.array([*assets.tolist(), *(number for number, _ in written)], np.int64)
         self._reach(int(asset.max(initial=-1)))
         last_us, fixes = self._last_us[asset], self._fixes[asset]
@@ -106,8 +109,10 @@ class Checkpoints:
         fixes_of: NDArray[np.integer],
         written: Iterable[tuple[int, int]],
     ) -> None:
-        """Note what is stored, or will be. fixes_of: the asset of each new fix, -1 for none.
-        written: (asset, time_us) of the checkpoints.
+        """Note checkpoints that are stored, or will be.
+
+        fixes_of: the asset of each new fix, -1 for none. written: (asset, time_us) of each
+        checkpoint.
         """
         asset, newest_us = delta.assets["asset"], delta.assets["newest_us"]
         self._reach(max(int(asset.max(initial=-1)), int(fixes_of.max(initial=-1))))
@@ -161,14 +166,14 @@ def encode(asset: Any, members: NDArray[np.void], registry: Registry) -> Checkpo
 
 
 def _member(row: Any, registry: Registry) -> SavedMembership:
-    tracker = registry.trackers[int(row["opening_tracker"])].bytes if row["inside"] else b""
+    tracker = registry.trackers[int(row["first_fix_tracker"])].bytes if row["inside"] else b""
     return SavedMembership(
         zone_bytes(row, registry),
         bool(row["inside"]),
         bool(row["dwelled"]),
         bool(row["returning"]),
         tracker,
-        [int(row[name]) for name in (*_COUNTS, "opening_again")],
+        [int(row[name]) for name in (*_COUNTS, "again")],
         int(row["run"]),
         write_place(row["run_first"], registry) if row["run"] else None,
         bool(row["overspeed"]),
@@ -188,10 +193,12 @@ def decode(checkpoint: Checkpoint, registry: Registry) -> StateDelta:
         row["inside"], row["dwelled"] = member.inside, member.dwelled
         row["overspeed"] = member.overspeed
         row["returning"], row["run"] = member.returning, member.run
-        for name, count in zip((*_COUNTS, "opening_again"), member.counts, strict=True):
+        for name, count in zip((*_COUNTS, "again"), member.counts, strict=True):
             row[name] = count
         if member.inside:
-            row["opening_tracker"] = registry.trackers.number(UUID(bytes=member.opening_tracker))
+            row["first_fix_tracker"] = registry.trackers.number(
+                UUID(bytes=member.first_fix_tracker)
+            )
         if member.run_first is not None:
             row["run_first"] = read_place(member.run_first, registry)
     return StateDelta(assets, np.array([len(rows)]), rows)

@@ -1,8 +1,9 @@
-"""States of assets that visits and the newest fix do not tell: saved beside them, by UUIDs.
+"""Saved states: the parts of assets' states that cannot be derived from visits and newest fixes.
 
 Most assets need no saved state: their newest stored fix is the last good one, nothing has happened
-since, and no run of fixes is under way. A state is written in the transaction of the fixes that it
-comes from, if it differs from the one before, and removed when it is not needed any more.
+since, and no run of fixes is under way. A state is written in the transaction of its fixes if it
+differs from the saved one, and removed when it is no longer needed. It names trackers and zones by
+UUIDs.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,9 +30,10 @@ class Run(msgspec.Struct, array_like=True):
 
 
 class SavedState(msgspec.Struct, array_like=True):
-    """asset: None where the newest stored fix is good and tells where the asset is.
+    """The saved state of one asset.
 
-    left: the zones of which it is remembered that the asset has left them before.
+    asset: None if the newest stored fix is good and says where the asset is. left: the zones that
+    the asset has left before, as far as that is remembered.
     """
 
     asset: SavedAsset | None
@@ -44,7 +46,7 @@ _decoder = msgspec.msgpack.Decoder(SavedState)
 
 @dataclass(frozen=True, slots=True)
 class SavedStateChanges:
-    """States to write over those of before, and states to remove, by the ordinal of the asset."""
+    """States to write and states to remove, by the ordinal of the asset."""
 
     written: dict[int, AssetState]
     removed: dict[int, AssetKey]
@@ -54,13 +56,15 @@ class SavedStateChanges:
 
 
 class SavedStates:
-    """The saved states that are stored, or will be before anything planned from now on is."""
+    """The saved states that are stored, or will be before the next plan is stored."""
 
     def __init__(self) -> None:
         self._stored: dict[int, bytes] = {}
 
     def restore(self, rows: Iterable[AssetState], registry: Registry) -> dict[int, SavedState]:
-        """Forget everything and take what the database has; returns it by ordinal, decoded."""
+        """Forget everything and take the rows of the database. Returns the states by ordinal,
+        decoded.
+        """
         self._stored = {registry.assets.number(row.asset_id): row.state for row in rows}
         return {asset: _decoder.decode(state) for asset, state in self._stored.items()}
 
@@ -83,7 +87,7 @@ class SavedStates:
         return changes
 
     def undo(self, changes: SavedStateChanges) -> Undo:
-        """Return what gives the assets their present saved states back."""
+        """Return a function that restores the present saved states of the assets."""
         return undo_of(self._stored, (*changes.written, *changes.removed))
 
     def take(self, changes: SavedStateChanges) -> None:

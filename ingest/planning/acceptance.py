@@ -94,7 +94,7 @@ def refuse_twins(twins: FixBatch, arrivals: DecodedBatch, registry: Registry) ->
         reject_row(
             twins.rows[row],
             Reason.CONFLICT,
-            f"{describe_position(twins.rows, row)}: a fix of this time and seq came first",
+            f"{describe_position(twins.rows, row)}: another fix with this time and seq came first",
         )
         for row in range(len(twins))
     ]
@@ -116,7 +116,7 @@ def _with_trackers(
     is_unknown = batch.rows["tracker"] == UNKNOWN
     if not is_unknown.any():
         return batch, []
-    detail = "no tracker is this device of the sender"
+    detail = "the sender has no tracker for this device"
     unknown = [reject_row(row, Reason.UNKNOWN_TRACKER, detail) for row in batch.rows[is_unknown]]
     return batch.take(np.flatnonzero(~is_unknown)), unknown
 
@@ -134,7 +134,7 @@ def _within_rates(
     over[held], buckets = rates.over(batch.take(held))
     if not over.any():
         return batch, [], buckets
-    detail = f"more than {rates.max_fixes_per_s:g} fixes a second"
+    detail = f"the tracker sent more than {rates.max_fixes_per_s:g} fixes a second"
     rejections = [
         reject_row(batch.rows[row], Reason.RATE, detail) for row in np.flatnonzero(over).tolist()
     ]

@@ -1,14 +1,14 @@
-"""Assets whose stored fixes are still to be judged.
+"""Backlogs: assets whose stored fixes are still to be judged.
 
-An assignment reaches back to them; or a late fix has too many behind it to be judged at once; or
-one shows that a tracker was elsewhere when it was put on the asset. Such an asset waits: nothing is
-known of it, its fixes are stored and not judged, and nothing happens to it without a fix. Its
-backlog is judged in order, in pieces of a bounded number of fixes (`past.PIECE_FIXES`), by the way
-of late fixes. With the last piece the asset is as every other again. A fix from before the cursor
-moves the cursor back to it.
+There are three causes: an assignment reaches back to stored fixes; a late fix has too many fixes
+behind it to judge them at once; or a late fix shows that a tracker was elsewhere when it was put on
+the asset. The asset waits: its state is unknown, its new fixes are stored and not judged, and
+nothing happens to it without a fix. Its backlog is judged in order, in pieces of a bounded number
+of fixes (`ingest.late.lookup.PIECE_FIXES`), like late fixes. After the last piece the asset is like
+every other one. A new fix from before the end of the judged part moves that end back to it.
 
-There are four pieces a second at most, of one asset each, and organizations take turns: what one of
-them asks for to be judged takes a part of ingest's time from others, and no more.
+At most four pieces are judged a second, each of one asset, and organizations take turns. So the
+backlogs of one organization take only a bounded part of ingest's time.
 """
 
 from collections.abc import Mapping
@@ -29,8 +29,8 @@ PAUSE_US = 250_000
 class Progress:
     """The changes of backlogs by a plan, by number of the asset.
 
-    moved: how far they are judged then; done: those that nothing is left of. judged_us: when a
-    piece was judged, None where none was. waiting: how many assets wait afterwards.
+    moved: how far each is judged then; done: those of which nothing is left. judged_us: when a
+    piece was judged, None if none was. waiting: how many assets wait afterwards.
     """
 
     moved: Mapping[int, Backlog] = field(default_factory=dict[int, Backlog])
@@ -43,7 +43,7 @@ class Progress:
 
 
 class Backlogs:
-    """The backlogs that are stored, or will be before anything planned from now on is."""
+    """The backlogs that are stored, or will be before the next plan is stored."""
 
     def __init__(self) -> None:
         self._by_asset: dict[int, Backlog] = {}
@@ -56,11 +56,11 @@ class Backlogs:
         return list(self._by_asset)
 
     def put(self, asset: int, backlog: Backlog) -> None:
-        """Add what the database has, over what was known of the asset."""
+        """Set the backlog of an asset as the database has it."""
         self._by_asset[asset] = backlog
 
     def next(self, now_us: int) -> Backlog | None:
-        """Return the backlog of which a piece is to be judged now."""
+        """Return the backlog whose next piece is due now, or None."""
         if not self._by_asset or now_us < self._due_us:
             return None
         return min(self._by_asset.values(), key=self._served)
@@ -94,7 +94,7 @@ class Backlogs:
         return Progress(moved, done, now_us if judged else None, len(waiting | begun.keys()))
 
     def undo(self, progress: Progress) -> Undo:
-        """Return what brings the backlogs of now back."""
+        """Return a function that restores the present backlogs."""
         if not progress:
             return lambda: None
         by_asset, served_us, due_us = dict(self._by_asset), dict(self._served_us), self._due_us

@@ -1,8 +1,8 @@
 """Fixes whose clock lost count of the weeks, brought to their own time.
 
-A time that is whole rounds of 1,024 weeks before its receipt counts as such, unless the tracker
-was sending at that time: a track of years ago that is sent now has fixes before it. Watermarks
-tell in nearly all cases; else the database is asked (`ingest.late.lookup.LookupNeeded`).
+A time is mended if it lies whole rounds of 1,024 weeks before its receipt, unless the tracker was
+sending at that time: a track of years ago that is sent now has fixes before it. Watermarks answer
+that in nearly all cases; otherwise the database does (`ingest.late.lookup.LookupNeeded`).
 """
 
 from collections.abc import Callable, Mapping

@@ -1,9 +1,9 @@
 """The number of late fixes that one plan judges, so that they take a few milliseconds.
 
-A late fix is judged again with all that follows it, up to the next checkpoint: one costs as much as
-thousands of others, where a tracker sends from late to early. All others' acknowledgements wait for
-the plan. So each organization has a share of a fixed time, by what its last ones took; the rest is
-left over (`ingest.planning.leftovers`).
+A late fix is judged again with all that follows it, up to the next checkpoint. One can cost as much
+as thousands of others if a tracker sends from late to early, and the acknowledgements of all
+devices wait for the plan. So each organization has a share of a fixed time, by the cost of its last
+late fixes. The rest is left over (`ingest.planning.leftovers`).
 """
 
 from collections.abc import Mapping

@@ -1,12 +1,12 @@
-"""Fixes that a batch left over, because their organization has had its transitions there.
+"""Leftovers: fixes that a plan postponed, because their organization has used up its share of it.
 
-A message is finished, so acknowledged, when the last of its fixes is stored. What is left over goes
-before the next batch, where each organization has a share again: so the costs of a tenant who makes
-a great many events fall on that tenant. Of what is left over, too, each organization has a share of
-a batch, and the rest waits behind it, while others' messages are taken and acknowledged. Of one
-that has too many fixes left over nothing is taken. Of an asset with late fixes a fixed number is
-judged at once (`ingest.planning.shares`), whatever they do, and of an organization what some
-milliseconds are enough for (`ingest.planning.late_pace`).
+A message is finished, and acknowledged, when the last of its fixes is stored. Leftovers go before
+the next batch, where each organization has a share again. So a tenant who makes very many events
+pays for them alone. Organizations share the leftovers of a batch, too; the rest waits behind it,
+while others' messages are taken and acknowledged. No messages are taken of an organization with too
+many leftovers. Of an asset with late fixes a fixed number is judged at once
+(`ingest.planning.shares`), and of an organization as many as take some milliseconds
+(`ingest.planning.late_pace`).
 """
 
 from collections import defaultdict
@@ -38,7 +38,7 @@ _NOTHING = Before(0, 0, (), was_let_in=False)
 
 
 def finished(arrivals: DecodedBatch, plan: Plan) -> list[RawMessage]:
-    """Return the messages of which nothing is left over."""
+    """Return the messages without leftovers."""
     if not len(plan.postponed):
         return list(arrivals.messages)
     left = set(plan.postponed.rows["message"].tolist())
@@ -67,7 +67,7 @@ def left_over(arrivals: DecodedBatch, plan: Plan) -> DecodedBatch | None:
 
 
 def joined(left: DecodedBatch | None, arrivals: DecodedBatch) -> DecodedBatch:
-    """Put what is left over before what has arrived."""
+    """Return the leftovers followed by what has arrived."""
     if left is None:
         return arrivals
     rows = arrivals.decoded.batch.rows.copy()
@@ -90,10 +90,10 @@ def joined(left: DecodedBatch | None, arrivals: DecodedBatch) -> DecodedBatch:
 
 
 def shared(arrivals: DecodedBatch, memory: Memory, most_fixes: int) -> DecodedBatch:
-    """Cut the arrivals to about `most_fixes`, the others behind them; organizations have equal
-    shares, suspects SUSPECTS_FIXES at most, slow ones SLOW_FIXES.
+    """Cut the arrivals to about `most_fixes`, with the rest as `behind`.
 
-    Of each the first messages; the one that its share ends in is whole.
+    Organizations have equal shares, but suspects at most SUSPECTS_FIXES and slow ones at most
+    SLOW_FIXES. Each gets its first messages. The message in which a share ends is not cut.
     """
     fixes = np.bincount(arrivals.decoded.batch.rows["message"], minlength=len(arrivals.messages))
     fixes = np.maximum(fixes, 1)
@@ -115,7 +115,7 @@ def shared(arrivals: DecodedBatch, memory: Memory, most_fixes: int) -> DecodedBa
 
 
 def leave(memory: Memory, left: DecodedBatch | None) -> None:
-    """Leave fixes over for the next batch, and note whose are too many."""
+    """Keep leftovers for the next batch, and note the organizations with too many."""
     memory.left = left
     is_any = left is not None
     memory.crowding = crowding(left, memory.registry, memory.most_left) if is_any else frozenset()
@@ -135,7 +135,7 @@ def crowding(left: DecodedBatch, registry: Registry, most_fixes: int) -> frozens
 
 
 def part_of(arrivals: DecodedBatch, numbers: Sequence[int]) -> DecodedBatch:
-    """Return some of the messages, in the order of their numbers as given, without those behind."""
+    """Return some of the messages, in the order of the given numbers, without those behind."""
     place = np.full(len(arrivals.messages), -1)
     place[list(numbers)] = np.arange(len(numbers))
     places = place[arrivals.decoded.batch.rows["message"]]

@@ -32,9 +32,9 @@ MOST_LEFT_FIXES = 120_000  # fixes that organizations may have left over, in sha
 class Memory:
     """The state of ingest between batches; all of it can be read back from the database.
 
-    announced: of open visits, by id, what was told of them that does not hold any more. used_names:
-    by asset, see `geofence.late.visit_keys`. bench: a state for `geofence.late.history` to work at.
-    backlogs: of their assets nothing is known in `state`. most_transitions: of one plan, see
+    announced: by id of an open visit, the published facts that do not hold any more. used_names: by
+    asset, see `geofence.late.visit_keys`. working_state: see `geofence.late.history`. backlogs:
+    their assets are unknown in `state`. most_transitions: of one plan, see
     `geofence.judging.evaluator.evaluate`. left: what the plan that was applied last left over;
     crowding: the organizations that have too much of it, most_left: fixes that they share
     (`ingest.planning.leftovers`). suspects: organizations whose newest messages the database
@@ -50,7 +50,7 @@ class Memory:
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
     announced: dict[UUID, AnnouncedState] = field(default_factory=dict[UUID, AnnouncedState])
     used_names: dict[int, set[VisitKey]] = field(default_factory=dict[int, set[VisitKey]])
-    bench: State = field(default_factory=State)
+    working_state: State = field(default_factory=State)
     rates: Rates = field(default_factory=Rates)
     backlogs: Backlogs = field(default_factory=Backlogs)
     late_pace: LatePace = field(default_factory=LatePace)
@@ -65,7 +65,7 @@ class Memory:
     _undo: Sequence[Undo] = ()
 
     def hold(self, backlogs: Iterable[Backlog]) -> None:
-        """Forget the assets whose stored fixes are to be judged: their backlogs tell of them."""
+        """Forget the state of assets that get a backlog."""
         for backlog in backlogs:
             asset = self.registry.assets.number(backlog.asset_id)
             self.backlogs.put(asset, backlog)

@@ -20,12 +20,12 @@ from db.ingest.checkpoints import Checkpoint
 from geofence.judging.evaluator import Evaluation, evaluate, late_assets
 from geofence.judging.state import State, StateDelta
 from geofence.late.segments import nothing_known
-from geofence.late.visit_keys import tell_apart
+from geofence.late.visit_keys import make_keys_unique
 from geofence.zones.versions import MAX_TIME_US, MIN_TIME_US
 from ingest.events.detected import in_order
-from ingest.events.visits import Outcome, tell
+from ingest.events.visits import Outcome, outcome_of
 from ingest.late.lookup import MOST_CHECKPOINTS, NO_PAST, AssetPast, LateSpan, LookupNeeded, Past
-from ingest.late.rejudge import Late, judge, rows_by_asset
+from ingest.late.rejudge import Rejudged, judge, rows_by_asset
 from ingest.memory.saved_state import SavedStateChanges
 from ingest.planning.acceptance import accept, refuse_twins
 from ingest.planning.backlogs import Progress
@@ -51,13 +51,15 @@ _IDENTITY = ["tracker", "time_us", "seq"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """batch: all fixes that may be stored, in order of arrival, known ones too, but no twins; new:
-    those that are not known; new_stream: their COPY stream; postponed: new ones that are left for
-    another plan, in neither. evaluation: of the new ones that are not late, and of all that has
-    fallen due; late: the others; unjudged: how many are not judged at all, because what their asset
-    sent since is not kept any more. delta: what is done to the state. suspect: stored fixes whose
-    flag changes. checkpointed: (asset, time_us) of the last of each that has a new one. backlogs:
-    what is judged of them, by `late`, and which begin. slow: see `Memory`.
+    """All that one transaction writes, and the state afterwards.
+
+    batch: all fixes that may be stored, in order of arrival, also those that are stored already,
+    but no twins. new: those that are not stored yet; new_stream: their COPY stream. postponed: new
+    fixes that are left for another plan; they are in neither. evaluation: of the new fixes in
+    order, and of all that has fallen due. late: of the late fixes. unjudged: how many fixes are not
+    judged, because later fixes of their asset were removed. delta: the change of the state.
+    suspect: stored fixes whose flag changes. checkpointed: (asset, time_us) of the last new
+    checkpoint of each asset. backlogs: their changes. slow: see `Memory`.
     """
 
     revision: int
@@ -66,7 +68,7 @@ class Plan:
     new_stream: bytes
     postponed: FixBatch
     evaluation: Evaluation
-    late: Late
+    late: Rejudged
     unjudged: int
     delta: StateDelta
     suspect: Mapping[FixKey, bool]
@@ -95,7 +97,7 @@ class Plan:
 def make_plan(
     arrivals: DecodedBatch, memory: Memory, now_us: int, past: Past = NO_PAST
 ) -> Plan | LookupNeeded:
-    """Judge the fixes of `arrivals` and what has fallen due. past: what was looked up for it."""
+    """Judge the fixes of `arrivals` and what has fallen due. past: the answers to look-ups."""
     registry = memory.registry
     accepted = accept(arrivals, registry, memory.watermarks, memory.rates, past)
     if isinstance(accepted, LookupNeeded):
@@ -117,7 +119,7 @@ def make_plan(
     postponed = with_equals(cut, accepted.batch)
     new, twins = without_rows(work.new, postponed), without_rows(fresh.twins, postponed)
     batch = without_rows(without_rows(accepted.batch, postponed), twins)
-    outcome = tell(evaluation.transitions, registry, now_us, memory.announced)
+    outcome = outcome_of(evaluation.transitions, registry, now_us, memory.announced)
     checkpoints = memory.checkpoints.due(judged.delta, registry)
     refusals = [*accepted.refusals, *refuse_twins(twins, arrivals, registry)]
     progress = memory.backlogs.progress(fresh.batch.rows, late.backlogs, work.begun, now_us)
@@ -146,8 +148,10 @@ def make_plan(
 
 
 class _Fresh(NamedTuple):
-    """batch: the fixes that are not stored, with their assets. twins: those that were refused for
-    an earlier one. beyond_most: those that are not looked up now.
+    """The new fixes of a batch.
+
+    batch: the fixes that are not stored, with their assets. twins: fixes that were refused for an
+    earlier one. beyond_most: fixes that wait, because too many would have to be looked up.
     """
 
     batch: FixBatch
@@ -176,10 +180,10 @@ def _fresh(batch: FixBatch, memory: Memory, past: Past) -> _Fresh | LookupNeeded
 class _Work(NamedTuple):
     """The fixes and assets to be judged.
 
-    new: the fixes that are stored now; those of assets that wait belong to none. late: by asset
-    with late fixes, or of whose backlog a piece is judged, its past. careful: the assets that are
-    not judged with the others. begun: backlogs that begin. waiting: the assets to which nothing
-    happens without a fix. beyond_most: late fixes that are too many.
+    new: the fixes to store now; those of waiting assets have no asset. late: by asset, the past of
+    assets with late fixes or with a piece of a backlog. careful: the assets that are not judged
+    with the others. begun: new backlogs. waiting: the assets to which nothing happens without a
+    fix. beyond_most: late fixes beyond the share of their organization.
     """
 
     new: FixBatch
@@ -193,7 +197,7 @@ class _Work(NamedTuple):
 def _work(
     batch: FixBatch, arrivals: DecodedBatch, memory: Memory, past: Past, now_us: int
 ) -> _Work | LookupNeeded:
-    """Tell late fixes from those in order, and assets that wait from the others."""
+    """Separate late fixes from those in order, and waiting assets from the others."""
     registry, state = memory.registry, memory.state
     again, unplaced = registry.placed_anew(batch)
     if unplaced:
@@ -223,9 +227,10 @@ def _work(
 def _piece(
     batch: FixBatch, memory: Memory, past: Past, now_us: int
 ) -> dict[int, AssetPast] | LookupNeeded:
-    """Return the asset of which a piece of its backlog is judged now, if any, and the piece.
+    """Return the asset whose backlog is due and the next piece, or nothing.
 
-    The last piece takes the fixes of the batch along; where one lies before it, it waits.
+    The last piece takes the fixes of the batch along. If one of them lies before the piece, it
+    waits.
     """
     if past.piece is None:
         backlog = memory.backlogs.next(now_us)
@@ -246,7 +251,7 @@ def _is_last(piece: AssetPast | None) -> bool:
 def _past_of(
     assets: NDArray[np.integer], batch: FixBatch, past: Past
 ) -> dict[int, AssetPast] | LookupNeeded:
-    """Return the past of each asset, but for assets whose past is too long to be judged again."""
+    """Return the past of each asset, without assets whose past is too long to be judged again."""
     missing: dict[int, LateSpan] = {}
     for asset, own in rows_by_asset(batch.rows, assets.tolist()):
         time_us = batch.rows["time_us"][own]
@@ -285,7 +290,7 @@ class _Judged(NamedTuple):
     """evaluation: of the fixes in order, and of what has fallen due. Others as in `Plan`."""
 
     evaluation: Evaluation
-    late: Late
+    late: Rejudged
     unjudged: int
     delta: StateDelta
     suspect: Mapping[FixKey, bool]
@@ -309,11 +314,11 @@ def _judged(
     if work.late or work.begun:
         judged_now = [asset for asset, known in work.late.items() if known.end is None]
         evaluation = _leaving_out(evaluation, [*judged_now, *work.begun])
-    tell_apart(evaluation, memory.used_names)
+    make_keys_unique(evaluation, memory.used_names)
     suspect = dict.fromkeys(_flag_suspects(new, evaluation, registry), False)
-    late = Late()
+    late = Rejudged()
     if work.late:
-        late = judge(new, work.late, state, memory.bench, registry, (due_us, now_us))
+        late = judge(new, work.late, state, memory.working_state, registry, (due_us, now_us))
         if isinstance(late, LookupNeeded):
             return late
     delta = evaluation.delta.replaced_by([*late.states, *map(nothing_known, work.begun)])
@@ -322,10 +327,10 @@ def _judged(
 
 
 def _too_short(evaluation: Evaluation, late: Mapping[int, AssetPast]) -> LookupNeeded | None:
-    """Return more of the past, where something has fallen due for an asset whose past ends before
-    now.
+    """Return a look-up of more past, where something has fallen due for an asset whose past ends
+    before now.
 
-    Late fixes would write its visit over without it.
+    Without it late fixes would overwrite the asset's visit.
     """
     due = set(evaluation.transitions["asset"].tolist()) if late else set[int]()
     ending = {asset: one.span for asset, one in late.items() if one.end is not None}

@@ -1,4 +1,4 @@
-"""Messages that are refused whole, whatever they say."""
+"""Messages that are refused whole, whatever they contain."""
 
 from collections.abc import Mapping
 

@@ -1,11 +1,11 @@
 """The limit of fixes a second of each tracker, counted in the tracker's own time.
 
-Each tracker has a bucket of tokens. It fills with the time between the fix and the one that
-arrived before it, whichever is earlier: a backlog that comes at once, in either order, is not taken
-for fast, and no clock of ours has a say. A fix takes one token, or is over the rate. So what is
-refused depends on the order of arrival alone. The memory ends with the leader's term, so where the
-broker hands messages over again a bucket is full once more: up to a full bucket of what was refused
-before may then be stored.
+Each tracker has a token bucket. It fills with the time between the fix and the one that arrived
+before it, in either direction. So a backlog that comes at once is within the rate, in either order,
+and no clock of the server matters. A fix takes one token, or is over the rate. What is refused
+depends on the order of arrival alone. The buckets are forgotten when the leader's term ends. Where
+messages are sent again after that, the bucket is full once more, and up to a full bucket of refused
+fixes may then be stored.
 """
 
 from collections.abc import Mapping
@@ -56,7 +56,7 @@ class Rates:
         return over, after
 
     def undo(self, buckets: Buckets) -> Undo:
-        """Return what gives the trackers their present buckets back."""
+        """Return a function that restores the present buckets of the trackers."""
         return undo_of(self._buckets, buckets)
 
     def take(self, buckets: Buckets) -> None:

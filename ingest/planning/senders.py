@@ -63,5 +63,5 @@ def _why(
         return Reason.UNKNOWN_TRACKER, f"no tracker has this {named_by}"
     if registry.is_revoked(tracker):
         return Reason.REVOKED_TRACKER, "the tracker's registration was revoked"
-    whose = "nobody's" if on_topic == UNKNOWN else "another tracker's"
-    return Reason.WRONG_TOPIC, f"the topic is {whose}: a tracker publishes on its own"
+    whose = "no tracker" if on_topic == UNKNOWN else "another tracker"
+    return Reason.WRONG_TOPIC, f"the topic belongs to {whose}: a tracker publishes on its own topic"

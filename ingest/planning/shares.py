@@ -1,6 +1,6 @@
-"""The most that one plan takes of an asset and of an organization; the rest is left over.
+"""The most that one plan takes of an asset and of an organization. The rest is left over.
 
-What is cut off is always what arrived last. See `ingest.planning.leftovers`.
+The fixes that arrived last are cut off. See `ingest.planning.leftovers`.
 """
 
 from collections import Counter
@@ -26,8 +26,10 @@ _IDENTITY = ["tracker", "time_us", "seq"]
 
 
 def beyond_most_doubtful(batch: FixBatch, watermarks: Watermarks) -> FixBatch:
-    """Return the fixes that may be stored already and are too many of their organization to be
-    looked up, where others have fixes too.
+    """Return the fixes that may be stored already and are beyond their organization's share of
+    look-ups.
+
+    Empty where only one organization has fixes.
     """
     organization = batch.rows["organization"]
     doubtful = np.flatnonzero(~watermarks.all_new(batch))
@@ -59,7 +61,7 @@ def beyond_most_late(batch: FixBatch, behind: NDArray[np.integer], pace: LatePac
 
 
 def cut_organizations(batch: FixBatch, *cut: FixBatch) -> frozenset[int]:
-    """Return the organizations that fixes were cut off of, where others have fixes too."""
+    """Return the organizations with fixes in `cut`, if others have fixes too."""
     found = frozenset(int(one) for some in cut for one in np.unique(some.rows["organization"]))
     return found if found and len(np.unique(batch.rows["organization"])) > 1 else frozenset()
 
@@ -67,9 +69,7 @@ def cut_organizations(batch: FixBatch, *cut: FixBatch) -> frozenset[int]:
 def much_refused(
     arrivals: DecodedBatch, refusals: Sequence[Refusal], registry: Registry
 ) -> frozenset[int]:
-    """Return the organizations of which more is refused than may be, where others have messages
-    too.
-    """
+    """Return the organizations with more refusals than allowed, if others have messages too."""
     of_each = Counter(one.org_id for one in refusals if one.org_id is not None)
     much = [org_id for org_id, count in of_each.items() if count > MOST_REFUSED_SHARE]
     if not much or len(np.unique(organizations_of(arrivals.messages, registry))) < 2:
@@ -78,9 +78,7 @@ def much_refused(
 
 
 def without_rows(batch: FixBatch, others: FixBatch) -> FixBatch:
-    """Return the batch without the fixes that are among the others, by their places in the
-    messages.
-    """
+    """Return the batch without the fixes of `others`, by their places in the messages."""
     if not len(others):
         return batch
     place, other = (
@@ -91,9 +89,9 @@ def without_rows(batch: FixBatch, others: FixBatch) -> FixBatch:
 
 
 def with_equals(cut: FixBatch, batch: FixBatch) -> FixBatch:
-    """Return the fixes that are cut off, and those of the batch with the same identity.
+    """Return the fixes that are cut off, and fixes of the batch with the same identity.
 
-    They may be of a message that came twice. It is not stored before the first one is.
+    They may come from a message that came twice, which must not be stored before the first one is.
     """
     if not len(cut):
         return cut

@@ -1,7 +1,7 @@
 """Twins: fixes of one tracker with one time and seq, from different places.
 
-Only the first to arrive is stored. One that says the same place again is a duplicate; one that says
-another place is no repetition, and goes into quarantine, so that its loss is seen.
+Only the first to arrive is stored. A later one from the same place is a duplicate. A later one from
+another place goes into quarantine, so that its loss is seen.
 """
 
 from collections.abc import Iterable, Mapping

@@ -19,8 +19,8 @@ from ingest.registry.assignments import Assignments, Span, Spans
 from ingest.registry.watermarks import Watermarks
 
 
-class Putting(NamedTuple):
-    """A tracker is put on an asset."""
+class Move(NamedTuple):
+    """A change of an asset's tracker. tracker: the one put on it; -1: it has none from then on."""
 
     asset: int
     tracker: int
@@ -32,36 +32,35 @@ class Moves:
 
     def __init__(self) -> None:
         self._spans = Spans()  # of assets, about trackers
-        self._place: dict[Putting, NDArray[np.void] | None] = {}
+        self._place: dict[Move, NDArray[np.void] | None] = {}
         self._last_us = np.empty(0, np.int64)  # of each asset's moves
         self._last_begin_us = np.empty(0, np.int64)
-        self._unplaced: list[Putting] = []
+        self._unplaced: list[Move] = []
         self._doubtful: set[int] = set()
         self._organization = np.empty(0, np.int32)  # by asset
 
-    def put(self, organization: int, putting: Putting, until_us: int) -> None:
+    def put(self, organization: int, move: Move, until_us: int) -> None:
         """Add an assignment, which ends at until_us, or replace what was known of it."""
-        asset = putting.asset
-        if self._spans.put(asset, Span(putting.time_us, until_us, putting.tracker)):
-            self._unplaced.append(putting)
+        asset = move.asset
+        if self._spans.put(asset, Span(move.time_us, until_us, move.tracker)):
+            self._unplaced.append(move)
         self._reach(asset)
         self._organization[asset] = organization
         self._doubtful.add(asset)
         self._work_out(asset)
 
-    def unplaced(self, state: State, watermarks: Watermarks) -> list[Putting]:
-        """Return the new ones of which it matters where the tracker was last, and may be known."""
+    def unplaced(self, state: State, watermarks: Watermarks) -> list[Move]:
+        """Return new moves whose tracker has a last place that matters and is not looked up."""
         found = [
-            putting
-            for putting in self._unplaced
-            if _done_us(state, putting.asset) < putting.time_us
-            and watermarks.has_fix(putting.tracker)
+            move
+            for move in self._unplaced
+            if _done_us(state, move.asset) < move.time_us and watermarks.has_fix(move.tracker)
         ]
         self._unplaced = []
         return found
 
-    def puttings_since(self, since_us: Mapping[int, int]) -> list[Putting]:
-        """Return the moves of each asset after its instant."""
+    def later_than(self, since_us: Mapping[int, int]) -> list[Move]:
+        """Return the moves that put a tracker on each asset after its instant."""
         return [
             move
             for asset, after_us in since_us.items()
@@ -73,23 +72,23 @@ class Moves:
         """Return MOVE_DTYPE: all that happened to the asset in (after_us, until_us], in order."""
         return self._as_moves(
             [
-                (asset, move.time_us, *self._standing(move))
+                (asset, move.time_us, *self._place_after(move))
                 for move in self._moves(asset)
                 if after_us < move.time_us <= until_us
             ]
         )
 
-    def place(self, putting: Putting, place: NDArray[np.void] | None) -> None:
+    def place(self, move: Move, place: NDArray[np.void] | None) -> None:
         """Note where the tracker was when it was put on the asset (PLACE_DTYPE, ()), if known."""
-        self._place[putting] = place
+        self._place[move] = place
 
-    def is_placed(self, putting: Putting) -> bool:
+    def is_placed(self, move: Move) -> bool:
         """Return whether it was looked up where the tracker was then."""
-        return putting in self._place
+        return move in self._place
 
-    def is_newer(self, putting: Putting, time_us: int, seq: int) -> bool:
+    def is_newer(self, move: Move, time_us: int, seq: int) -> bool:
         """Return whether a fix of the tracker from before is newer than the place that is known."""
-        place = self._place[putting]
+        place = self._place[move]
         return place is None or (time_us, seq) > (int(place["time_us"]), int(place["seq"]))
 
     def pending(
@@ -119,7 +118,7 @@ class Moves:
         behind = (until_us > done_us) & ~np.isin(asset, waiting)
         spans_us = zip(done_us[behind].tolist(), until_us[behind].tolist(), strict=True)
         rows = [
-            (number, move.time_us, *self._standing(move))
+            (number, move.time_us, *self._place_after(move))
             for number, (after_us, last_us) in zip(asset[behind].tolist(), spans_us, strict=True)
             for move in self._moves(number)
             if after_us < move.time_us <= last_us
@@ -138,20 +137,19 @@ class Moves:
             row["located"], row["place"] = is_located, place
         return found[np.lexsort((found["time_us"], found["key"]))]
 
-    def _standing(self, move: Putting) -> tuple[bool, NDArray[np.void]]:
+    def _place_after(self, move: Move) -> tuple[bool, NDArray[np.void]]:
         place = self._place.get(move)
         return place is not None, np.zeros((), PLACE_DTYPE) if place is None else place
 
     def _lost(self, state: State, assignments: Assignments) -> list[int]:
-        """Return the assets whose last fix came from a tracker that, it says now, was not on them
-        then.
+        """Return the assets whose last fix came from a tracker that was not on them then.
 
-        Its clock went ahead of the instant at which it was taken off.
+        This happens where a tracker is taken off at an instant before its last fix.
         """
         asset = np.array(sorted(self._doubtful), np.int64)
         row = state.assets[asset]
-        told = row["located"] & (row["clock_us"] <= row["newest_us"])
-        asset, good = asset[told], row["good"][told]
+        by_fix = row["located"] & (row["clock_us"] <= row["newest_us"])
+        asset, good = asset[by_fix], row["good"][by_fix]
         elsewhere = assignments.assets(good["tracker"], good["time_us"]) != asset
         self._doubtful = {
             number
@@ -176,18 +174,18 @@ class Moves:
         self._last_us[asset] = max((move.time_us for move in moves), default=MIN_TIME_US)
         self._last_begin_us[asset] = max(begins, default=MIN_TIME_US)
 
-    def _moves(self, asset: int) -> list[Putting]:
+    def _moves(self, asset: int) -> list[Move]:
         """Return the moves in order; tracker -1: the asset has none.
 
         Where one tracker is taken off and another is put on, the other counts.
         """
         return list({move.time_us: move for move in self._ends_and_begins(asset)}.values())
 
-    def _ends_and_begins(self, asset: int) -> Iterator[Putting]:
+    def _ends_and_begins(self, asset: int) -> Iterator[Move]:
         for from_us, to_us, tracker in self._spans.of(asset):
-            yield Putting(asset, tracker, from_us)
+            yield Move(asset, tracker, from_us)
             if to_us != MAX_TIME_US:
-                yield Putting(asset, -1, to_us)
+                yield Move(asset, -1, to_us)
 
     def _reach(self, asset: int) -> None:
         missing = asset + 1 - len(self._last_us)

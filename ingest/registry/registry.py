@@ -35,7 +35,7 @@ from geofence.zones.index import ZoneIndex, ZoneVersion
 from geofence.zones.versions import ALL_ASSETS, MAX_TIME_US, MIN_TIME_US
 from ingest.id_index import UNKNOWN, IdIndex
 from ingest.registry.assignments import Assignments, Span
-from ingest.registry.reassignments import Moves, Putting
+from ingest.registry.reassignments import Move, Moves
 from ingest.registry.schedule_starts import ScheduleStarts
 from ingest.registry.zone_filters import Filters
 from telemetry.fix import FixBatch, Known
@@ -196,12 +196,12 @@ class Registry:
             tracker, time_us, seq = int(row["tracker"]), int(row["time_us"]), int(row["seq"])
             accuracy_m = float(row["accuracy_m"]) if row["known"] & Known.ACCURACY else 0.0
             for from_us, _, asset in self._assignments.of(tracker):
-                putting = Putting(asset, tracker, from_us)
+                move = Move(asset, tracker, from_us)
                 if from_us <= time_us or accuracy_m > self.gates.max_accuracy_of(asset):
                     continue
-                if not self.moves.is_placed(putting):
+                if not self.moves.is_placed(move):
                     unknown[asset] = min(from_us, unknown.get(asset, from_us))
-                elif self.moves.is_newer(putting, time_us, seq):
+                elif self.moves.is_newer(move, time_us, seq):
                     found[asset] = min(from_us, found.get(asset, from_us))
         return found, unknown
 
@@ -276,8 +276,8 @@ class Registry:
         tracker, asset = self.trackers.number(row.tracker_id), self.assets.number(row.asset_id)
         organization = self.organization_of(tracker)
         self._assignments.put(tracker, Span(row.from_us, row.to_us, asset))
-        putting = Putting(asset, tracker, row.from_us)
-        self.moves.put(organization, putting, row.to_us)
+        move = Move(asset, tracker, row.from_us)
+        self.moves.put(organization, move, row.to_us)
 
     def _take_zone(self, row: ZoneVersionRow) -> ZoneVersion:
         zone = self.zones.number(row.zone_id)

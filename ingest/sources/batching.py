@@ -12,9 +12,11 @@ IDLE_S = 0.25  # time passes for assets without messages too
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """A batch ends at the first of these. age_ms counts from its first message; idle_s says how
-    long the first is waited for. held: organizations that nothing is taken of. is_crowded: only
-    sources that can tell organizations apart give more.
+    """The limits of a batch, which ends at the first one that it reaches.
+
+    age_ms: counted from the batch's first message. idle_s: the longest wait for the first message.
+    held: organizations whose messages are not taken. is_crowded: take messages only from sources
+    that know the organization of each message.
     """
 
     messages: int
@@ -29,7 +31,7 @@ class BatchLimits:
         return replace(self, messages=max(1, self.messages // by), bytes=max(1, self.bytes // by))
 
     def within(self, most_bytes: int) -> "BatchLimits":
-        """Return the same with no more bytes than that, one at least."""
+        """Return the same limits with at most that many bytes, and at least one."""
         return replace(self, bytes=max(1, min(self.bytes, most_bytes)))
 
 
@@ -47,14 +49,15 @@ class Receiver(Protocol[M]):
     """Something that messages are received from."""
 
     async def receive(self, max_messages: int, max_bytes: int) -> list[M]:
-        """Return the oldest within both bounds, one at least: it is waited for."""
+        """Wait for a message, then return the oldest messages within both bounds."""
         ...
 
 
 class FixSize:
-    """The bytes that a fix takes, as seen in the last batches: packed it is a fifth of JSON.
+    """The bytes of a fix, as seen in the last batches: packed it has a fifth of the bytes of JSON.
 
-    What a batch costs goes by its fixes, and how many a message has is known only when it is read.
+    The cost of a batch depends on its fixes, and the number of fixes in a message is known only
+    when the message is decoded.
     """
 
     _WEIGHT = 0.2  # of the newest batch

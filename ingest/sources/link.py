@@ -297,7 +297,7 @@ class LinkServer:
         return await batch(self.queue, limits)
 
     async def remove_finished(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
-        """Do nothing: listeners are told after COMMIT."""
+        """Do nothing: listeners get their results after COMMIT."""
 
     def opened(self, peer: Peer, opened: Opened) -> None:
         """Note that a device signed in: an older connection of it ends."""

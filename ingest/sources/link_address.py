@@ -24,12 +24,12 @@ class LinkAddress(NamedTuple):
 
     @property
     def is_unix(self) -> bool:
-        """Whether it is a unix socket."""
+        """Whether the address is a unix socket."""
         return self.scheme == "unix"
 
     @property
     def is_every_address(self) -> bool:
-        """Whether it is all addresses of this machine: one listens there, but nobody connects."""
+        """Whether it stands for all addresses of this machine: to listen on, not to connect to."""
         try:
             return ip_address(self.host).is_unspecified
         except ValueError:

@@ -52,10 +52,10 @@ class Source(Protocol):
     """A queue that keeps each message until it is acknowledged."""
 
     async def batch(self, limits: BatchLimits) -> Sequence[RawMessage]:
-        """Return the next messages; none where none came within a fraction of a second. A source
-        that cannot tell organizations apart gives none where `limits.is_crowded`.
+        """Return the next messages, or none if none came within a fraction of a second.
 
-        Raises what ends the term.
+        A source that does not know the organization of each message gives none where
+        `limits.is_crowded`. Raises one of the errors that end the term.
         """
         ...
 
@@ -71,7 +71,7 @@ class Source(Protocol):
 
 
 class Taken(NamedTuple):
-    """A batch and the source that it is of. Without messages: time has passed."""
+    """A batch and its source. Without messages: only time has passed."""
 
     source: Source
     messages: Sequence[RawMessage]
@@ -117,7 +117,7 @@ class BrokerSource:
         return () if limits.is_crowded else await batch(self._session, limits)
 
     async def remove_finished(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
-        """Do nothing: the broker is told after COMMIT."""
+        """Do nothing: the broker gets its acknowledgements after COMMIT."""
 
     def acknowledge(self, finished: Sequence[RawMessage], results: Sequence[int]) -> None:
         """Acknowledge messages without results, which the broker cannot take."""
@@ -125,11 +125,10 @@ class BrokerSource:
 
 
 class InboxSource:
-    """The inbox table, looked at four times a second, or as soon as a batch is stored; does not
-    wait.
+    """The inbox table, read four times a second, or as soon as a batch is stored. It does not wait.
 
-    Rows go in the transaction that stores their last fix; until then a look passes over them. Those
-    of a batch at most are under way at a time.
+    Rows are removed in the transaction that stores their last fix; until then they are not read
+    again. At most the rows of one batch are in work at a time.
     """
 
     def __init__(self, conn: Connection) -> None:

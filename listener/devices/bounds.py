@@ -87,7 +87,9 @@ class TokenBucket:
         self._bytes -= size
 
     def is_empty(self, now_s: float) -> bool:
-        """Return whether the connection has to wait before it is read on."""
+        """Return whether the connection has used up its rate and must wait before more is read from
+        it.
+        """
         self._refill(now_s)
         return self._messages < 0 or self._bytes < 0
 

@@ -45,7 +45,7 @@ class Certificates:
             except OSError as error:
                 _log.error("the new certificate cannot be used", error=str(error))
             else:
-                _log.info("certificate read again")
+                _log.info("certificate reloaded")
 
     def _read(self) -> None:
         settings = self._settings

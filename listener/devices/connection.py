@@ -32,7 +32,7 @@ LINGER_S = 2.0
 
 
 class Device(asyncio.Protocol):
-    """A connection from its first byte on. `origin` is there once it is signed in."""
+    """A connection from its first byte on. origin: None until the device is signed in."""
 
     __slots__ = (
         "_bucket",

@@ -32,7 +32,7 @@ class ProxyHeader:
         return _HEAD.size + int.from_bytes(partial[14:16], "big") - len(partial)
 
     def feed(self, data: bytes) -> bytes | None:
-        """Return what follows the header; None while it is not complete.
+        """Return the bytes behind the header, or None while the header is incomplete.
 
         Raises ProxyProtocolError.
         """

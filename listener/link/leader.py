@@ -9,7 +9,7 @@ import structlog
 from db.core import leases
 from db.core.connect import Connection, Limits, connect
 from db.core.errors import DatabaseError
-from listener.link.outbox import IngestLink, Sender
+from listener.link.ingest_link import IngestLink, Sender
 from listener.metrics import ListenerMetrics
 from service.exceptions import message
 
@@ -26,7 +26,7 @@ _log = structlog.get_logger("listener")
 
 
 class LeaderLink:
-    """The link to the leader, which is looked up and linked to again and again.
+    """The link to the leader: finds the leader and connects to it, again after each failure.
 
     trouble: why there is no link.
     """

@@ -31,7 +31,7 @@ _log = structlog.get_logger("listener")
 
 
 class Identity(NamedTuple):
-    """A tracker that has signed in. receipts: it is told by itself what was stored."""
+    """A tracker that has signed in. receipts: it gets a receipt for each stored message."""
 
     tracker_id: UUID
     org_id: UUID
@@ -74,11 +74,12 @@ class Identities:
     def check(
         self, username: str, password: bytes | None, certificate_name: str | None = None
     ) -> Identity | None:
-        """Return who signs in with this name and secret, or None.
+        """Return the tracker with this name and secret, or None.
 
         The time does not depend on whether the tracker is known, nor on how much of the secret is
-        right. certificate_name: of a verified client certificate, where it may stand for a secret:
-        it does if the password is missing and the name is that of the user.
+        right. certificate_name: the name in a verified client certificate, where certificates may
+        replace secrets. It replaces the secret if the password is missing and the name is the user
+        name.
         """
         tracker_id = _tracker_id(username)
         known = self._known.get(tracker_id.bytes, _NOBODY)
@@ -114,7 +115,7 @@ class Identities:
                         await self._look(conn)
             except DatabaseError as error:
                 if trouble != (trouble := message(error)):
-                    _log.warning("trackers not read, going on with those known", error=trouble)
+                    _log.warning("trackers not read, using the last known ones", error=trouble)
                 await asyncio.sleep(_RETRY_S)
 
     async def _read_anew(self, conn: Connection) -> None:

@@ -21,7 +21,7 @@ LEASE_S = 15.0
 
 
 class ConnectedDevice(NamedTuple):
-    """A device that has signed in. protocol_version: of MQTT, 3, 4 or 5, as it says itself."""
+    """A device that has signed in. protocol_version: the MQTT version that it uses: 3, 4 or 5."""
 
     org_id: UUID
     tracker_id: UUID

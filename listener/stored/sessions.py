@@ -41,11 +41,11 @@ class _Open(NamedTuple):
 
 @dataclass(slots=True)
 class Sessions:
-    """The sessions of those who sign in here.
+    """The sessions of clients that sign in here.
 
-    `opened`, `closed` and `removed` only note; `write` writes (`listener.stored.writes`).
-    Connections are numbered by the caller, so that the end of one that was taken over changes
-    nothing.
+    `opened`, `closed` and `removed` only note the change; `write` writes it
+    (`listener.stored.writes`). The caller numbers connections, so that the end of one that was
+    taken over changes nothing.
     """
 
     _notes: Notes[SessionKey, tuple[Session | None]] = field(default_factory=Notes)
@@ -77,7 +77,7 @@ class Sessions:
             return _unexpired(self._remembered.get(key))
 
     def opened(self, key: SessionKey, connection: int, *, wants_receipts: bool) -> None:
-        """Note that a client is connected whose session is to be kept, or what it now wants.
+        """Note that a client is connected, with the session that it wants to keep.
 
         The session does not expire while the connection is open.
         """
@@ -101,7 +101,7 @@ class Sessions:
             self._note(key, None)
 
     async def look_up(self, database_url: str) -> None:
-        """Answer those who wait in `find`, until cancelled."""
+        """Answer the calls that wait in `find`, until cancelled."""
         trouble = ""
         while True:
             try:
@@ -112,7 +112,7 @@ class Sessions:
                         await self._look_up(conn)
             except DatabaseError as error:
                 if trouble != (trouble := message(error)):
-                    _log.warning("sessions not read, going on with those known", error=trouble)
+                    _log.warning("sessions not read, using the last known ones", error=trouble)
             finally:
                 self._is_connected = False
                 self._answer_from_memory()

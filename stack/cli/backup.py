@@ -22,6 +22,8 @@ from db.core.contents import Content, SyncConnection
 from db.core.errors import DatabaseError
 from stack.cli.up import DataDir, say
 from stack.errors import StackError
+from stack.host.process import PartFailed, Process, how_it_ended
+from stack.host.programs import Programs, provision_clients
 from stack.servers.backup_folder import (
     DUMP,
     FORMAT,
@@ -33,8 +35,6 @@ from stack.servers.backup_folder import (
     start_program,
     write_manifest,
 )
-from stack.servers.process import PartFailed, Process, how_it_ended
-from stack.servers.programs import Programs, provision_clients
 from stack.servers.runtime import DEFAULT_DATA_DIR, read_stack
 
 COMPRESSION = "zstd:3"
@@ -80,9 +80,9 @@ def backup(
     source = _source(data)
     for target in (folder, *([] if secret_key is None else [secret_key])):
         if target.exists():
-            raise StackError(f"{target} exists already: name one that does not")
+            raise StackError(f"{target} already exists: name a new folder or file")
     if secret_key is not None and source.secret_key is None:
-        raise StackError("the secret key is not known: set OPSC_SECRET_KEY")
+        raise StackError("the secret key is unknown: set OPSC_SECRET_KEY")
     manifest = make_backup(source, folder)
     if secret_key is not None and source.secret_key is not None:
         _write_key(secret_key, source.secret_key)
@@ -91,7 +91,7 @@ def backup(
     if secret_key is None:
         say(
             "OPSC_SECRET_KEY is not in the backup; without it stored webhook secrets are lost."
-            " Keep it elsewhere: --secret-key FILE writes it"
+            " Save it elsewhere with --secret-key FILE"
         )
 
 

@@ -21,7 +21,7 @@ from device_sim.fleet import FleetError, Progress, run_fleet
 from device_sim.motion import StreetPlan
 from device_sim.plan import FleetPlan
 from mqtt import BrokerAddress
-from stack.cli.org import Admin, create_with_admin
+from stack.cli.organizations.org import Admin, create_with_admin
 from stack.cli.up import DataDir, described, say, stop_event
 from stack.errors import StackError
 from stack.scenario.api_client import ApiClient, ApiError
@@ -128,7 +128,7 @@ def demo(
     data: DataDir = DEFAULT_DATA_DIR,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Run the whole system with moving vehicles, zones on their way and live breaches."""
+    """Run the whole system with moving vehicles, zones on their way and alerts."""
     summary = asyncio.run(_demo(data, seconds))
     print(
         json.dumps({**asdict(summary), "lost": summary.lost}) if as_json else _as_text(summary),

@@ -16,7 +16,7 @@ def doctor(
     data: DataDir = DEFAULT_DATA_DIR,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Look at ports, disk, memory, clock, versions, rights and settings; exit code 1 on a fault."""
+    """Check ports, disk, memory, clock, versions, rights and settings; exit code 1 on a fault."""
     findings = examine(data)
     if as_json:
         print(json.dumps([finding._asdict() for finding in findings]))

@@ -25,25 +25,27 @@ class Entry(NamedTuple):
     summary: str
 
 
+_TENANTS = "stack.cli.organizations"
+
 COMMANDS = {
     "up": Entry("stack.cli.up", "Run the whole system on this machine until Ctrl-C."),
-    "demo": Entry("stack.cli.demo", "The system with moving trackers, zones and live breaches."),
-    "status": Entry("stack.cli.status", "What runs on this data folder, and whether it is well."),
-    "doctor": Entry("stack.cli.doctor", "What of this machine and its settings is in the way."),
-    "org": Entry("stack.cli.org", "Organizations: list, create, set plan and retention, delete."),
-    "user": Entry("stack.cli.user", "Users of an organization: list, reset a password."),
+    "demo": Entry("stack.cli.demo", "Run the system with moving trackers, zones and alerts."),
+    "status": Entry("stack.cli.status", "Show what runs on a data folder, and its health."),
+    "doctor": Entry("stack.cli.doctor", "Check this machine and its settings before `opsc up`."),
+    "org": Entry(f"{_TENANTS}.org", "Organizations: list, create, set plan and retention, delete."),
+    "user": Entry(f"{_TENANTS}.user", "Users of an organization: list, reset a password."),
     "quarantine": Entry(
-        "stack.cli.quarantine", "Refused messages of no organization: look, release."
+        f"{_TENANTS}.quarantine", "Rejected messages from unknown trackers: list, release."
     ),
-    "migrate": Entry("stack.cli.migrate", "Bring the schema up to date."),
-    "backup": Entry("stack.cli.backup", "The database of a running system into a folder."),
-    "restore": Entry("stack.cli.restore", "A backup into an empty system, compared row by row."),
-    "listen": Entry("stack.cli.roles", "One role: devices connect to it over MQTT."),
-    "ingest": Entry("stack.cli.roles", "One role: fixes from the listeners into the database."),
-    "api": Entry("stack.cli.roles", "One role: the HTTP API."),
-    "deliver": Entry("stack.cli.roles", "One role: number events and deliver webhooks."),
-    "sim": Entry("stack.cli.sim", "Simulated trackers over real MQTT."),
-    "replay": Entry("stack.cli.replay", "Evaluate a trace file against a zone file, no server."),
+    "migrate": Entry("stack.cli.migrate", "Bring the database schema up to date."),
+    "backup": Entry("stack.cli.backup", "Write a running system's database into a folder."),
+    "restore": Entry("stack.cli.restore", "Load a backup into an empty system, and compare it."),
+    "listen": Entry("stack.cli.roles", "Run one role: devices connect to it over MQTT."),
+    "ingest": Entry("stack.cli.roles", "Run one role: store the fixes that listeners receive."),
+    "api": Entry("stack.cli.roles", "Run one role: the HTTP API."),
+    "deliver": Entry("stack.cli.roles", "Run one role: number events and deliver webhooks."),
+    "sim": Entry("stack.cli.sim", "Simulate trackers over real MQTT."),
+    "replay": Entry("stack.cli.replay", "Judge a trace file by a zone file, without a server."),
 }
 
 

@@ -2,7 +2,7 @@
 
 The evaluator is the one that ingest uses. Fixes are put in order of device and time first, so a
 trace may come in any order; memory is bounded, whatever the trace's size
-(`stack.replay.trace_order`).
+(`stack.replay.input.trace_order`).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ import typer
 from geofence.model.policy import DEFAULT_ALERTS, DEFAULT_KIND
 from geofence.model.rules import MAX_ACCURACY_M, MAX_SPEED_MPS, Gates, Rules
 from stack.errors import StackError
-from stack.replay.map_page import map_page
-from stack.replay.output_files import SUFFIXES, TransitionFile, transition_file
+from stack.replay.input.trace_file import TRACE_SUFFIXES, TraceFile
+from stack.replay.output.files import SUFFIXES, TransitionFile, transition_file
+from stack.replay.output.map_page import map_page
+from stack.replay.output.targets import check_target, write_whole
 from stack.replay.progress import replay_view
 from stack.replay.run import Replayed, ReplayPlan, run_replay
 from stack.replay.tally import doubts
-from stack.replay.targets import check_target, write_whole
-from stack.replay.trace_file import TRACE_SUFFIXES, TraceFile
 from stack.replay.zones import read_zone_file, zone_set_of
 
 _RULES = "Rules of the zones (a zone's property of the same name goes before)"
@@ -58,9 +58,9 @@ def replay(
         bool,
         typer.Option(
             "--raw",
-            help="Judge every fix as it stands, by the plain rule: all rules are off, those of the "
-            "zones too, and of fixes of one time the first counts. Without it, fixes that ingest "
-            "would refuse (exactly 0,0; before 2000; more than 5 minutes ahead of now) are left "
+            help="Judge every fix by its position alone: all rules are off, those of the "
+            "zones too, and of fixes with one time the first counts. Without it, fixes that ingest "
+            "would reject (exactly 0,0; before 2000; more than 5 minutes ahead of now) are left "
             "out and counted.",
         ),
     ] = False,
@@ -74,28 +74,32 @@ def replay(
     ] = None,
     map_device: Annotated[
         str | None,
-        typer.Option(help="A device_id of which the map has every fix, however long the trace."),
+        typer.Option(help="A device_id whose fixes are all on the map, also in a long trace."),
     ] = None,
     kind: Annotated[
         str | None,
         typer.Option(
             metavar="KIND",
-            help=f"Kind of zones without a kind: {', '.join(DEFAULT_ALERTS)}. \\[{DEFAULT_KIND}]",
+            help=f"Kind of zones that have none: {', '.join(DEFAULT_ALERTS)}. \\[{DEFAULT_KIND}]",
         ),
     ] = None,
     unsorted: Annotated[
         bool,
         typer.Option(
             "--unsorted",
-            help="Transitions as they are found: of each device in order, devices mixed. Saves "
-            "sorting where each device's fixes come in order of time.",
+            help="Write transitions as they are found: in order for each device, devices mixed. "
+            "Saves sorting where each device's fixes come in order of time.",
         ),
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="The summary on stderr as one JSON object.")
+        bool, typer.Option("--json", help="Print the summary on stderr as one JSON object.")
     ] = False,
     exit_buffer_m: Annotated[
-        float, _rule("A visit ends only farther outside than this.", _DEFAULT.exit_buffer_m)
+        float,
+        _rule(
+            "A visit ends only at a distance from the zone greater than this.",
+            _DEFAULT.exit_buffer_m,
+        ),
     ] = _DEFAULT.exit_buffer_m,
     accuracy_clamp_m: Annotated[
         float,
@@ -148,14 +152,15 @@ def replay(
     max_speed_mps: Annotated[
         float,
         typer.Option(
-            min=0, help="A fix that was reached faster from the last good one is suspect."
+            min=0,
+            help="A fix is suspect if reaching it from the last good one takes a higher speed.",
         ),
     ] = MAX_SPEED_MPS,
     max_accuracy_m: Annotated[
-        float, typer.Option(min=0, help="A fix of a worse stated accuracy changes nothing.")
+        float, typer.Option(min=0, help="Ignore fixes whose stated accuracy is worse.")
     ] = MAX_ACCURACY_M,
 ) -> None:
-    """Evaluate a trace file against a zone file; no server.
+    """Judge the fixes of a trace file by the zones of a zone file, without a server.
 
     Writes device_id,time,zone_id,transition, and without --raw lat, lon, cause, inferred, dwell_s
     and event (what would be told) after them, in order of device, time, exits before enters, zone.
@@ -163,7 +168,7 @@ def replay(
     TMPDIR).
     """
     if map_device is not None and map_out is None:
-        raise typer.BadParameter("goes with --map", param_hint="--map-device")
+        raise typer.BadParameter("needs --map", param_hint="--map-device")
     if kind is not None and kind not in DEFAULT_ALERTS:
         told = f"{kind!r} must be one of {', '.join(DEFAULT_ALERTS)}"
         raise typer.BadParameter(told, param_hint="--kind")

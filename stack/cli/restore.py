@@ -25,6 +25,8 @@ from db.core.errors import DatabaseError
 from stack.cli.backup import Progress, wait_for
 from stack.cli.up import DataDir, say
 from stack.errors import StackError
+from stack.host.os_user import reachable_home
+from stack.host.programs import Programs, provision, provision_clients
 from stack.servers.backup_folder import (
     DUMP,
     Manifest,
@@ -35,9 +37,7 @@ from stack.servers.backup_folder import (
     read_manifest,
     start_program,
 )
-from stack.servers.os_user import reachable_home
 from stack.servers.postgres import Postgres, free_port
-from stack.servers.programs import Programs, provision, provision_clients
 from stack.servers.runtime import (
     DEFAULT_DATA_DIR,
     keep_secret_key,
@@ -81,7 +81,7 @@ def restore(
             _restore_own(make_data_dir(data), key, folder, manifest, provision(None, say))
     except DatabaseError as error:
         raise StackError(f"the database cannot be restored: {str(error).strip()}") from error
-    print(f"restored: {manifest.rows:,} rows of {len(manifest.tables)} tables, all as backed up")
+    print(f"restored: {manifest.rows:,} rows of {len(manifest.tables)} tables, equal to the backup")
     if manifest.deliveries_waiting or manifest.letters_waiting:
         say(
             f"{manifest.deliveries_waiting:,} webhook deliveries and {manifest.letters_waiting:,}"
@@ -119,12 +119,12 @@ def _check_key(manifest: Manifest, key: str | None, *, is_given_up: bool) -> Non
         return
     if key is None:
         raise StackError(
-            "stored webhook secrets can be read with the old system's OPSC_SECRET_KEY only: give"
+            "stored webhook secrets can be read only with the old system's OPSC_SECRET_KEY: give"
             " it with --secret-key FILE, or put its secrets.json into the data folder;"
             " --without-secret-key gives them up (every endpoint then needs a new secret)"
         )
     if manifest.key_fingerprint not in (None, fingerprint(key)):
-        raise StackError("this is not the OPSC_SECRET_KEY of the system that was backed up")
+        raise StackError("this OPSC_SECRET_KEY is not that of the system that was backed up")
 
 
 def _restore_own(
@@ -182,7 +182,7 @@ def _restore_into(url: str, folder: Path, manifest: Manifest, programs: Programs
 def _check_empty(conn: SyncConnection, where: str) -> None:
     if database_contents.tables(conn):
         raise StackError(
-            f"{where} has data already: a backup is restored into an empty system only."
+            f"{where} already has data: a backup can be restored only into an empty system."
             " Name another --data folder, or make a new database"
         )
 

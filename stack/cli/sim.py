@@ -54,7 +54,7 @@ _OTHER_FILES = 100  # that a run has open beside its connections
 
 def sim(
     trackers: Annotated[
-        int | None, typer.Option(min=1, max=MAX_TRACKERS, help=f"How many vehicles. [{TRACKERS}]")
+        int | None, typer.Option(min=1, max=MAX_TRACKERS, help=f"Number of vehicles. [{TRACKERS}]")
     ] = None,
     rate: Annotated[
         float | None,
@@ -71,7 +71,7 @@ def sim(
         Path | None, typer.Option(help="Send a trace file (.csv, .csv.gz) instead.")
     ] = None,
     speed: Annotated[
-        float | None, typer.Option(min=0.001, help="Seconds of the trace in one second. [1]")
+        float | None, typer.Option(min=0.001, help="Play the trace this many times as fast. [1]")
     ] = None,
     original_times: Annotated[
         bool, typer.Option("--original-times", help="Do not move the trace's times to now.")
@@ -83,8 +83,8 @@ def sim(
     rules: Annotated[
         RuleSet | None,
         typer.Option(
-            help="Rules of zones on the way: all, those that need no clock, only the default ones."
-            " \\[all; untimed where fixes come late (--replay, --batch), and elsewhere]"
+            help="Rules of the zones that are made: all, those without deadlines and hours, or"
+            " defaults. \\[all; untimed where fixes come late (--replay, --batch) and elsewhere]"
         ),
     ] = None,
     edits: Annotated[
@@ -111,7 +111,8 @@ def sim(
         Version, typer.Option(help="Version of MQTT; mixed: a third of the trackers each.")
     ] = Version.V5,
     receipts: Annotated[
-        bool, typer.Option("--receipts", help="Let trackers keep messages until their receipts.")
+        bool,
+        typer.Option("--receipts", help="Let trackers keep each message until its receipt comes."),
     ] = False,
     resend_seconds: Annotated[
         float,
@@ -120,7 +121,9 @@ def sim(
     connections: Annotated[
         int,
         typer.Option(
-            min=1, max=MAX_CONNECTIONS, help="Most connections at a time; more trackers take turns."
+            min=1,
+            max=MAX_CONNECTIONS,
+            help="Largest number of connections; more trackers take turns.",
         ),
     ] = MAX_CONNECTIONS,
     ramp: Annotated[
@@ -130,13 +133,14 @@ def sim(
     verify: Annotated[
         bool,
         typer.Option(
-            "--verify", help="Compare what is stored and sent by webhooks with what was sent."
+            "--verify",
+            help="Compare everything stored and delivered by webhooks with what was sent.",
         ),
     ] = False,
     webhook_url: Annotated[
         str | None,
         typer.Option(
-            help="--verify elsewhere: the URL at which that system reaches --webhook-port here."
+            help="For --verify of a system elsewhere: the URL at which it reaches --webhook-port."
         ),
     ] = None,
     webhook_port: Annotated[
@@ -166,18 +170,20 @@ def sim(
     Ends with PASS, or FAIL and why. What it made in the system is taken away afterwards.
     """
     if replay is not None and not trackers is rate is seconds is None:
-        raise typer.BadParameter("--replay goes without --trackers, --rate and --seconds")
+        raise typer.BadParameter("--replay cannot be used with --trackers, --rate or --seconds")
     if replay is None and (speed is not None or original_times):
-        raise typer.BadParameter("--speed and --original-times go with --replay")
+        raise typer.BadParameter("--speed and --original-times need --replay")
     if replay is not None and ramp:
-        raise typer.BadParameter("--ramp goes without --replay: a trace has its own beginnings")
+        raise typer.BadParameter(
+            "--ramp cannot be used with --replay: a trace says when each device begins"
+        )
     if ramp > (seconds or SECONDS):
         raise typer.BadParameter(
             f"--ramp {ramp:g} is longer than the run: --seconds {seconds or SECONDS:g}"
         )
     if webhook_url is not None and not (verify and api_url and webhook_port):
         raise typer.BadParameter(
-            "--webhook-url goes with --verify, --webhook-port and a system elsewhere (OPSC_API_URL)"
+            "--webhook-url needs --verify, --webhook-port and a system elsewhere (OPSC_API_URL)"
         )
     if out is not None and out.suffix not in FIGURES_SUFFIXES:
         told = f"{out}: the name must end in {' or '.join(FIGURES_SUFFIXES)}"
@@ -185,7 +191,7 @@ def sim(
     chosen_faults = _faults(faults, payload_format)
     has_own_stacks = has_own_stack(qos, mqtt, chosen_faults)
     if receipts and has_own_stacks:
-        raise typer.BadParameter("--receipts goes with QoS 1, MQTT 5 and no fault of MQTT stacks")
+        raise typer.BadParameter("--receipts needs QoS 1, MQTT 5 and no faults of MQTT stacks")
     own_zones = None if zones is None else _zones_of_file(zones)
     interval_s = 1 / (rate or RATE_HZ)
     is_prompt = replay is None and not chosen_faults and (batch - 1) * interval_s <= PROMPT_S
@@ -240,7 +246,7 @@ def _faults(text: str | None, payload_format: PayloadFormat) -> Faults:
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--faults") from None
     if faults.of("nan") and payload_format is PayloadFormat.PACKED:
-        told = "nan is for json and msgpack: the packed format has no such number"
+        told = "nan needs the format json or msgpack: packed cannot represent it"
         raise typer.BadParameter(told, param_hint="--faults")
     return faults
 

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import typer
 
 from mqtt import BrokerAddress
-from stack.cli.org import create_with_admin
-from stack.cli.org_delete import delete
+from stack.cli.organizations.delete import delete
+from stack.cli.organizations.org import create_with_admin
 from stack.cli.up import say
 from stack.scenario.api_client import ApiClient
 from stack.scenario.cleanup import NotingClient, take_away
@@ -96,7 +96,7 @@ async def _at_home(where: Where) -> AsyncIterator[Target]:
 
 def _tell(troubles: list[str]) -> None:
     if troubles:
-        say(f"{len(troubles):,} things of the run could not be deleted: {troubles[0]}")
+        say(f"{len(troubles):,} objects of the run could not be deleted: {troubles[0]}")
 
 
 def _is_loopback(url: str) -> bool:

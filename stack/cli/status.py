@@ -51,7 +51,7 @@ def status(
     data: DataDir = DEFAULT_DATA_DIR,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what runs on this data folder; exit code 1 where a part is not well or nothing runs."""
+    """Show what runs on this data folder; exit code 1 if a part has a fault or nothing runs."""
     try:
         system = read_stack(data)
     except NotRunning as nothing:

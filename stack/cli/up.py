@@ -14,7 +14,8 @@ from typing import Annotated
 import typer
 
 from stack.servers.runtime import DEFAULT_DATA_DIR
-from stack.servers.system import Stack, running_stack
+from stack.servers.stack import Stack
+from stack.servers.system import running_stack
 
 
 def described(stack: Stack) -> str:

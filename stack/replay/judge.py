@@ -22,7 +22,7 @@ from geofence.model.transitions import (
 )
 from geofence.zones.index import ZoneIndex
 from geofence.zones.versions import FILTER_DTYPE, MAX_TIME_US, MIN_TIME_US
-from stack.replay.output_formats import TransitionRows
+from stack.replay.output.formats import TransitionRows
 from stack.replay.schedule_starts import ZoneScheduleStarts, tells_of_inside
 from stack.replay.tally import Tally
 from stack.replay.zones import ZoneSet

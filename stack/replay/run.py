@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geofence.model.rules import Gates
+from stack.replay.input.trace_file import TraceFile
+from stack.replay.input.trace_order import RUN_ROWS, in_order
+from stack.replay.input.trace_rows import OutOfOrder, trace_rows
 from stack.replay.judge import Judge
-from stack.replay.map_sample import MapSample
-from stack.replay.output_files import TransitionFile
-from stack.replay.output_formats import TransitionRows
-from stack.replay.output_order import found_as_it_comes, found_by_device
+from stack.replay.output.files import TransitionFile
+from stack.replay.output.formats import TransitionRows
+from stack.replay.output.map_sample import MapSample
+from stack.replay.output.order import found_as_it_comes, found_by_device
 from stack.replay.progress import ReplayView
 from stack.replay.tally import Tally
-from stack.replay.trace_file import TraceFile
-from stack.replay.trace_order import RUN_ROWS, in_order
-from stack.replay.trace_rows import OutOfOrder, trace_rows
 from stack.replay.zones import ZoneSet
 from telemetry.formats.decode import ANCIENT_BEFORE_US, MAX_AHEAD_US
 from telemetry.traces.trace import YEAR_2000_S, YEAR_2100_S

@@ -24,7 +24,7 @@ _PORTION_US = MAX_SPAN_DAYS * _DAY_US
 class ZoneScheduleStarts:
     """Those of all zones. policies: by zone; the organization is 0.
 
-    most: about how many are given at a time; the openings of one day, if they are more.
+    most: about how many are given at a time; the starts of one day, if they are more.
     """
 
     def __init__(self, policies: Sequence[Policy], most: int = MAX_SCHEDULE_STARTS) -> None:

@@ -56,7 +56,7 @@ async def known_to_broker(address: BrokerAddress, newest: SimTracker) -> None:
                 told = f"{address} does not know tracker {newest.tracker_id}"
                 raise FleetError(f"{told} after {_KNOWN_WITHIN_S:g} s") from error
         except (MqttError, TimeoutError) as error:
-            raise FleetError(f"no connection to {address}: {error}") from error
+            raise FleetError(f"cannot connect to {address}: {error}") from error
         await asyncio.sleep(_ASK_EVERY_S)
 
 

@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from db.core.contents import Content, SyncConnection, content, tables
 from db.core.secrets import SecretKeyError, derived_key, read_secret_key
 from stack.errors import StackError
-from stack.servers.process import Command, Process
+from stack.host.process import Command, Process
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -72,7 +72,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         text = (folder / MANIFEST).read_bytes()
     except OSError as error:
-        raise StackError(f"{folder} is no backup: {MANIFEST}: {error.strerror}") from None
+        raise StackError(f"{folder} is not a backup: {MANIFEST}: {error.strerror}") from None
     try:
         number = msgspec.json.decode(text, type=dict[str, object]).get("format")
         if number != FORMAT:

@@ -18,19 +18,18 @@ from urllib.parse import urlsplit
 
 from service.health import read_address
 from stack.errors import StackError
+from stack.host.programs import SYSTEM_ROOT, UNPACKED, Programs, find_programs, servers_dir
 from stack.servers.listening import LISTEN_HTTP_PORT, LISTEN_PORT, OTHER_FILES, most_connections
 from stack.servers.ports import is_free, why_not
-from stack.servers.programs import SYSTEM_ROOT, UNPACKED, Programs, find_programs, servers_dir
-from stack.servers.runtime import NotRunning, check_data_dir, read_stack
-from stack.servers.settings import unread_variables, wrong_settings
-from stack.servers.system import (
+from stack.servers.role_parts import (
     API_HTTP_PORT,
     API_PORT,
     DELIVER_HTTP_PORT,
     INGEST_HTTP_PORT,
-    OPEN_FILES,
-    POSTGRES_PORT,
 )
+from stack.servers.runtime import NotRunning, check_data_dir, read_stack
+from stack.servers.settings import unread_variables, wrong_settings
+from stack.servers.system import OPEN_FILES, POSTGRES_PORT
 
 Level = Literal["ok", "warning", "fault"]
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from stack.servers.process import PartFailed
+from stack.host.process import PartFailed
 from stack.servers.supervisor import Part, Say, Supervisor
 
 LONGEST_END_S = 45.0  # PostgreSQL has 30 s to end in order
@@ -30,7 +30,7 @@ async def until_ended(homes: Iterable[Path], say: Say) -> None:
     said = False
     while (left := _working_on(folders)) and time.monotonic() < deadline:
         if not said:
-            say(f"waiting for servers of a former run to end: {', '.join(left)}")
+            say(f"waiting until servers of an earlier run have ended: {', '.join(left)}")
             said = True
         await asyncio.sleep(POLL_S)
 
@@ -48,7 +48,7 @@ async def start_when_free(supervisor: Supervisor, part: Part, say: Say) -> None:
             if not is_held or time.monotonic() > deadline:
                 raise
         if not said:
-            say("waiting for a PostgreSQL of a former run to give its memory back")
+            say("waiting until PostgreSQL of an earlier run has released its memory")
             said = True
         await asyncio.sleep(POLL_S)
 

@@ -22,9 +22,9 @@ from urllib.parse import quote
 
 import psycopg
 
-from stack.servers.os_user import Identity, hand_over, hand_over_opened, service_identity
-from stack.servers.process import Command, PartFailed, Process, wait_until
-from stack.servers.programs import Programs
+from stack.host.os_user import Identity, hand_over, hand_over_opened, service_identity
+from stack.host.process import Command, PartFailed, Process, wait_until
+from stack.host.programs import Programs
 
 LOOPBACK = "127.0.0.1"
 OWN_SETTINGS = "postgresql.local.conf"

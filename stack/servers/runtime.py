@@ -87,7 +87,7 @@ def make_data_dir(data_dir: Path) -> Path:
 def check_data_dir(data_dir: Path) -> None:
     """Raise StackError for a folder that is not ours, or that we cannot write."""
     if not data_dir.is_dir():
-        raise StackError(f"{data_dir} is a file; --data names a folder")
+        raise StackError(f"{data_dir} is a file; --data must name a folder")
     if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
         raise StackError(f"the data folder {data_dir} cannot be written by {_user(os.geteuid())}")
     if (data_dir / SECRETS).exists():
@@ -96,8 +96,9 @@ def check_data_dir(data_dir: Path) -> None:
     names = sorted({path.name for path in data_dir.iterdir()} - may_be_first)
     if names:
         raise StackError(
-            f"{data_dir} has files of others ({', '.join(names[:3])}{', ...' * (len(names) > 3)});"
-            f" --data names a folder for opsc alone, such as {data_dir / 'opsc'}"
+            f"{data_dir} has files that are not of opsc"
+            f" ({', '.join(names[:3])}{', ...' * (len(names) > 3)});"
+            f" --data must name a folder for opsc alone, such as {data_dir / 'opsc'}"
         )
 
 
@@ -123,7 +124,7 @@ def sole_owner(data_dir: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise AlreadyRunning(
-                f"opsc up is running on {data_dir} already{_whose(data_dir)}; end it with Ctrl-C"
+                f"opsc up is already running on {data_dir}{_whose(data_dir)}; end it with Ctrl-C"
                 " where it runs, or use another folder with --data"
             ) from None
         forget_stack(data_dir)

@@ -5,7 +5,7 @@ Parts are started in the order given; each may wait for the ones before it. A pa
 first start fails the whole (``PartFailed``). One that dies later is started again after a pause
 that doubles while it keeps dying. ``stop`` ends the parts in reverse order, one after the other.
 Everything runs in one event loop; only waiting is handed to threads (see
-``stack.servers.process``).
+``stack.host.process``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stack.servers.process import Command, PartFailed, Process, how_it_ended, wait_until
+from stack.host.process import Command, PartFailed, Process, how_it_ended, wait_until
 
 POLL_S = 0.05
 FIRST_PAUSE_S = 0.5

@@ -156,7 +156,7 @@ def compare_stays(expected: Sequence[Stay], found: Sequence[Stay]) -> Comparison
 
 
 def is_due_after(event: Json, instant_us: int) -> bool:
-    """Return whether it tells of a deadline that passed after the instant."""
+    """Return whether the event is about a deadline that passed after the instant."""
     is_timed = event["data"].get("inferred") == TIMER
     return is_timed and parse_time_us(event["occurred_at"]) > instant_us
 
@@ -244,7 +244,7 @@ def compare_folded(
 
 
 def _agrees(visit: Visit, found: Folded | None) -> bool:
-    """Return whether the visit follows from its events. Silence that ended it is not told."""
+    """Return whether the visit follows from its events. An end by silence has no event."""
     if found is None:
         return visit.entry_cause in SILENT_CAUSES
     if not found.is_entered and visit.entry_cause not in SILENT_CAUSES:

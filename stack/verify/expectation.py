@@ -23,7 +23,7 @@ from geofence.late.segments import Circumstances
 from geofence.model.no_fix_events import Agenda
 from geofence.model.transitions import Inferred
 from geofence.zones.versions import MAX_TIME_US
-from stack.verify.expected_events import Telling
+from stack.verify.expected_events import ExpectedEvents
 from stack.verify.fix_fates import Fates, Refused
 from stack.verify.judged_zones import agenda_of, index_of
 from stack.verify.results import Event, Stay, StoredFix, Visit
@@ -74,9 +74,9 @@ def expect(fates: Fates, history: RunHistory, now_us: int, until_us: int) -> Exp
     return Expectation(
         fixes=_as_stored(rows, history, replay.suspects),
         refused=fates.refused,
-        visits=replay.telling.all_visits(),
-        stays=[visit.as_stay() for visit in in_time.telling.all_visits()],
-        events=replay.telling.events,
+        visits=replay.expected.all_visits(),
+        stays=[visit.as_stay() for visit in in_time.expected.all_visits()],
+        events=replay.expected.events,
         now_us=now_us,
         until_us=until_us,
         last_due_us=max(now_us, replay.last_due_us),
@@ -84,8 +84,8 @@ def expect(fates: Fates, history: RunHistory, now_us: int, until_us: int) -> Exp
 
 
 def stored_fixes(fates: Fates, history: RunHistory) -> list[StoredFix]:
-    """Return what is stored: each identity as it came first. Whether it is suspect is not looked
-    at.
+    """Return the fixes that are stored: the first of each identity. The flag `suspect` is not
+    compared.
     """
     return _as_stored(_assigned(fates.stored, history), history, set())
 
@@ -146,7 +146,7 @@ def _as_stored(
 
 
 class _Replay:
-    """The evaluator with its state, and what it has found.
+    """The evaluator with its state and results.
 
     suspects: fixes that the engine takes for impossible. last_due_us: the last deadline that
     passed.
@@ -158,7 +158,7 @@ class _Replay:
         self._agenda: Agenda = agenda_of(history, rows, until_us)
         self._gates = history.gates
         self._state = State()
-        self.telling = Telling(history, self._index)
+        self.expected = ExpectedEvents(history, self._index)
         self.suspects: set[Identity] = set()
         self.last_due_us = NO_TIMERS_US
 
@@ -175,10 +175,10 @@ class _Replay:
         revisions = list(history.take_all(rows, circumstances))
         revisions.append(history.pass_time(self._until_us, circumstances))
         for revision in revisions:
-            self.telling.take_revision(asset, revision)
+            self.expected.take_revision(asset, revision)
             for identity, is_suspect in revision.suspect.items():
                 (self.suspects.add if is_suspect else self.suspects.discard)(identity)
-        self.telling.take_visits(asset, history.visits.values())
+        self.expected.take_visits(asset, history.visits.values())
 
     def _take(self, rows: NDArray[np.void], now_us: int) -> None:
         """Judge the next fixes, then what falls due by now_us."""
@@ -186,7 +186,7 @@ class _Replay:
             FixBatch(rows), self._state, self._index, now_us, self._gates, self._agenda
         )
         self._state.apply(found.delta)
-        self.telling.take(found.transitions)
+        self.expected.take(found.transitions)
         self._note_suspects(rows, found)
         due = found.transitions[found.transitions["inferred"] == Inferred.TIMER]
         self.last_due_us = int(due["time_us"].max(initial=self.last_due_us))

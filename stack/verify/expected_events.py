@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from geofence.judging.lookup import signed_distances_m
 from geofence.late import amendments
-from geofence.late.amendments import News
-from geofence.late.history import Revision
+from geofence.late.amendments import Announcement
+from geofence.late.revision import Revision
 from geofence.model.policy import (
     AMENDED,
     BREACH,
@@ -35,10 +35,10 @@ from telemetry.ids import format_id, parse_id
 _NO_FIX = 2**62
 _Order = tuple[int, int, int, int, UUID]
 _FIRST = {
-    amendments.Telling.ENTER: Transition.ENTER,
-    amendments.Telling.EXIT: Transition.EXIT,
-    amendments.Telling.DWELL: Transition.DWELL,
-    amendments.Telling.OVERSPEED: Transition.OVERSPEED,
+    amendments.AnnouncementKind.ENTER: Transition.ENTER,
+    amendments.AnnouncementKind.EXIT: Transition.EXIT,
+    amendments.AnnouncementKind.DWELL: Transition.DWELL,
+    amendments.AnnouncementKind.OVERSPEED: Transition.OVERSPEED,
 }
 
 
@@ -58,22 +58,22 @@ class _Step(NamedTuple):
     lat: float
     lon: float
     tracker: int
-    opening_tracker: int
-    opening_us: int
-    opening_seq: int
-    opening_change_us: int
-    opening_again: int
+    first_fix_tracker: int
+    first_fix_us: int
+    first_fix_seq: int
+    change_us: int
+    again: int
     entered_us: int
     accuracy_m: float | None
     speed_mps: float | None
     distance_m: float
 
 
-class Telling:
-    """The visits and events that transitions make. Transitions are taken in order; events: in the
-    order in which they become known.
+class ExpectedEvents:
+    """The visits and events that transitions make.
 
-    What one fix makes known is in order of time, exits before enters, then by zone id.
+    Transitions are taken in order. events: in the order in which they become known. Events of one
+    fix are in order of time, exits before enters, then by zone id.
     """
 
     def __init__(self, history: RunHistory, index: ZoneIndex) -> None:
@@ -98,34 +98,36 @@ class Telling:
         """Take the transitions that come next, TRANSITION_DTYPE."""
         for step in sorted(self._steps(transitions), key=self._order):
             if step.transition == Transition.SCHEDULE:
-                self._tell_of_hours(step)
+                self._add_schedule_start(step)
             else:
                 visit = self._visit_of(step)
                 self._note(step, visit)
-                self._tell(step, visit)
+                self._add_event(step, visit)
 
     def take_revision(self, asset: int, revision: Revision) -> None:
-        """Take what fixes, or time, make known of an asset; its visits come by `take_visits`."""
-        told: list[tuple[_Order, _Step, News | None]] = []
+        """Take a revision of an asset's visits. The visits themselves come by `take_visits`."""
+        found: list[tuple[_Order, _Step, Announcement | None]] = []
         for step, one in zip(
-            self._steps(_transitions(asset, revision.news, self._index)), revision.news, strict=True
+            self._steps(_transitions(asset, revision.announcements, self._index)),
+            revision.announcements,
+            strict=True,
         ):
-            told.append(((*one.order, self._zones[step.zone]), step, one))
-        told += [(self._order(step), step, None) for step in self._steps(revision.schedule_starts)]
-        for _, step, one in sorted(told, key=lambda entry: entry[0]):
+            found.append(((*one.order, self._zones[step.zone]), step, one))
+        found += [(self._order(step), step, None) for step in self._steps(revision.schedule_starts)]
+        for _, step, one in sorted(found, key=lambda entry: entry[0]):
             if one is None:
-                self._tell_of_hours(step)
-            elif one.telling in _FIRST:
-                self._tell(step, self._visit_of(step), late=one.late)
+                self._add_schedule_start(step)
+            elif one.kind in _FIRST:
+                self._add_event(step, self._visit_of(step), late=one.late)
             else:
                 self.events.append(self._amended(step, one, self._visit_of(step)))
 
     def take_visits(self, asset: int, visits: Iterable[amendments.Visit]) -> None:
-        """Take the visits of an asset in the end; retracted ones are left out."""
+        """Take the final visits of an asset, without retracted ones."""
         for one in visits:
             if one.retracted:
                 continue
-            entered = [News(amendments.Telling.ENTER, one, late=True)]
+            entered = [Announcement(amendments.AnnouncementKind.ENTER, one, late=True)]
             [step] = self._steps(_transitions(asset, entered, self._index))
             visit = self._visit_of(step)
             self._note(step, visit)
@@ -144,8 +146,8 @@ class Telling:
                 self._note(ended, visit)
 
     def _order(self, step: _Step) -> _Order:
-        """Return the key of order: by the fix that made it known, those that none did at the end;
-        then as in one fix.
+        """Return the sort key: the fix that made the transition known, or the end if none did; then
+        time, rank and zone.
         """
         row = _NO_FIX if step.row < 0 else step.row
         rank = rank_in_instant(step.transition, step.entered_us, step.time_us)
@@ -163,11 +165,11 @@ class Telling:
         return visit_id(
             self._assets[step.asset],
             self._zones[step.zone],
-            self._trackers[step.opening_tracker],
-            step.opening_us,
-            step.opening_seq,
-            step.opening_change_us,
-            step.opening_again,
+            self._trackers[step.first_fix_tracker],
+            step.first_fix_us,
+            step.first_fix_seq,
+            step.change_us,
+            step.again,
         )
 
     def _note(self, step: _Step, visit: UUID) -> None:
@@ -194,7 +196,7 @@ class Telling:
             ended = {"left_us": step.time_us, "exit_cause": cause, "exit_inferred": inferred}
             self._visits[visit] = self._visits[visit]._replace(**ended)
 
-    def _tell(self, step: _Step, visit: UUID, *, late: bool = False) -> None:
+    def _add_event(self, step: _Step, visit: UUID, *, late: bool = False) -> None:
         cause, inferred = Cause(step.cause).word, Inferred(step.inferred).word
         word = Transition(step.transition).word
         kind = event_type(
@@ -211,8 +213,8 @@ class Telling:
             event = self._event(step, kind, event_id(visit, word), visit, word)
             self.events.append(event._replace(late=late))
 
-    def _tell_of_hours(self, step: _Step) -> None:
-        """Add the events of the beginning of a zone's hours; who is outside is in no visit."""
+    def _add_schedule_start(self, step: _Step) -> None:
+        """Add the event of the start of a zone's hours. An asset outside has no visit."""
         policy = self._policies[step.zone, step.version]
         word = schedule_start_breach(policy, inside=True)
         visit = None if word is None else self._visit_of(step)
@@ -271,7 +273,7 @@ class Telling:
             late=late,
         )
 
-    def _amended(self, step: _Step, one: News, visit: UUID) -> AmendedEvent:
+    def _amended(self, step: _Step, one: Announcement, visit: UUID) -> AmendedEvent:
         return AmendedEvent(
             event_id=format_id("evt", amendment_event_id(visit, one.visit.revision)),
             type=AMENDED,
@@ -280,34 +282,36 @@ class Telling:
             zone_kind=self._policies[step.zone, step.version].kind,
             zone_version=step.version,
             visit_id=format_id("vis", visit),
-            change=one.telling.value,
+            change=one.kind.value,
             revision=one.visit.revision,
             occurred_us=step.time_us,
             entered_us=step.entered_us,
             left_us=None if one.visit.left is None else one.visit.left.time_us,
-            retracted=one.telling is amendments.Telling.RETRACTED,
+            retracted=one.kind is amendments.AnnouncementKind.RETRACTED,
             late=one.late,
         )
 
 
-def _transitions(asset: int, news: Sequence[News], index: ZoneIndex) -> NDArray[np.void]:
-    """Return what is told as transitions, TRANSITION_DTYPE, (n,)."""
-    rows = np.zeros(len(news), TRANSITION_DTYPE)
-    for row, one in zip(rows, news, strict=True):
+def _transitions(
+    asset: int, announcements: Sequence[Announcement], index: ZoneIndex
+) -> NDArray[np.void]:
+    """Return the announcements as transitions, TRANSITION_DTYPE, (n,)."""
+    rows = np.zeros(len(announcements), TRANSITION_DTYPE)
+    for row, one in zip(rows, announcements, strict=True):
         visit, at = one.visit, one.occurred
         key = visit.key
         row["asset"], row["zone"], row["version"] = asset, key.zone, visit.version
-        if one.telling is amendments.Telling.OVERSPEED:  # the limit is that of its own time
+        if one.kind is amendments.AnnouncementKind.OVERSPEED:  # the limit is that of its own time
             row["version"] = index.version_at(key.zone, at.time_us)
-        row["transition"] = _FIRST.get(one.telling, Transition.NONE)
+        row["transition"] = _FIRST.get(one.kind, Transition.NONE)
         row["cause"], row["inferred"], row["returning"] = at.cause, at.inferred, visit.returning
         for name in ("time_us", "lat", "lon", "tracker"):
             row[name] = getattr(at, name)
         row["accuracy_m"] = np.nan if at.accuracy_m is None else at.accuracy_m
         row["speed_mps"] = np.nan if at.speed_mps is None else at.speed_mps
-        row["opening_tracker"], row["opening_us"] = key.tracker, key.time_us
-        row["opening_seq"], row["opening_change_us"] = key.seq, key.change_us
-        row["opening_again"], row["entered_us"] = key.again, visit.entered.time_us
+        row["first_fix_tracker"], row["first_fix_us"] = key.tracker, key.time_us
+        row["first_fix_seq"], row["change_us"] = key.seq, key.change_us
+        row["again"], row["entered_us"] = key.again, visit.entered.time_us
     return rows
 
 

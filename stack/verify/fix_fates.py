@@ -1,7 +1,7 @@
-"""The fate of each sent fix by itself: stored, mended, or rejected with which reason.
+"""The fate of each sent fix: stored, mended, or rejected with which reason.
 
-Worked out from what was sent alone, by the rules that docs/wire-format.md has, and not by the code
-of ingest, so that the two can be held against each other.
+It is worked out only from what was sent and from the rules in docs/wire-format.md, without ingest's
+code, so that the two can be compared.
 """
 
 from collections import Counter

@@ -44,7 +44,7 @@ def fold(events: Iterable[Mapping[str, Any]]) -> dict[str, Folded]:
 
 
 def _changed(known: Folded | None, kind: str, data: Mapping[str, Any], at_us: int) -> Folded:
-    """Return the visit as it is by an event; an amendment says all of it."""
+    """Return the visit after an event. An amendment has all of it."""
     of = (data["asset_id"], data["zone_id"])
     is_entered = known is not None and known.is_entered
     left_us = None if known is None else known.left_us

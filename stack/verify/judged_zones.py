@@ -32,9 +32,7 @@ def policy_of(zone: SimZone) -> Policy:
 
 
 def zones_that_tell_all(history: RunHistory) -> set[str]:
-    """Return the ids of zones of which every enter and exit is told, at any time, in
-    each version.
-    """
+    """Return the ids of zones that publish every enter and exit, at any time, in each version."""
     silent = {one.zone for one in history.zones if not _tells_all(policy_of(one.is_like))}
     return {zone_id for zone, zone_id in enumerate(history.zone_ids) if zone not in silent}
 

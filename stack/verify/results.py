@@ -68,7 +68,7 @@ class Stay(NamedTuple):
 
 
 class AmendedEvent(NamedTuple):
-    """asset.visit_amended: the same for an event that changes what was told."""
+    """asset.visit_amended, which corrects an earlier event; compared like GeofenceEvent."""
 
     event_id: str
     type: str
@@ -136,7 +136,7 @@ Event = GeofenceEvent | OverspeedEvent | AmendedEvent
 
 
 class Quarantined(NamedTuple):
-    """A row of quarantine. counts_only: it stands for messages beyond what is kept of a day."""
+    """A row of quarantine. counts_only: it only counts messages beyond the bound of a day."""
 
     tracker_id: str | None
     reason: str

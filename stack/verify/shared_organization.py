@@ -1,7 +1,7 @@
-"""The part of an organization that belongs to a run, where others are at work in it too.
+"""The part of an organization that belongs to a run, where others work in the organization too.
 
 Such an organization may have fixes, events and visits from before the run, and gets others beside
-it. What is the run's is told by its trackers, and by pairs of its assets and its zones.
+it. The run's own are recognized by its trackers, and by pairs of its assets and its zones.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ class SharedOrganization:
         return is_asset and data.get("zone_id") in self.history.zone_ids
 
     async def count_fixes(self, client: ApiClient) -> int:
-        """Count what is stored of our trackers."""
+        """Count the stored fixes of the run's trackers."""
         turns = asyncio.Semaphore(_TRACKERS_AT_A_TIME)
 
         async def of_tracker(tracker_id: str) -> int:
@@ -88,7 +88,7 @@ class SharedOrganization:
         return [one for visits in of_zones for one in visits if one.asset_id in self._assets]
 
     async def read_quarantine(self, client: ApiClient) -> Sequence[Quarantined]:
-        """Read what is refused of our trackers."""
+        """Read the quarantine of the run's trackers."""
         ours = set(self.history.tracker_ids)
         rows = await read_quarantine(client, self.began_us - _CLOCKS_DIFFER_US)
         return [row for row in rows if row.tracker_id in ours]

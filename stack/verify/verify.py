@@ -88,9 +88,7 @@ class VerifiedRun:
     shared: SharedOrganization | None = None
 
     def not_foreseen(self) -> set[str]:
-        """Return the assets whose state depends on which doubtful fixes arrived, which only the
-        stored fixes show.
-        """
+        """Return the assets whose state depends on which doubtful fixes arrived."""
         trackers = self.ledger.doubtful_trackers() | self.ledger.repeating_trackers()
         spans = self.history.assignments
         return {self.history.asset_ids[one.asset] for one in spans if one.tracker in trackers}
@@ -257,7 +255,9 @@ def _by_tracker(
 def _compare_events(
     expected: Expectation, texts: Sequence[bytes], run: VerifiedRun, visits: Sequence[Visit]
 ) -> tuple[list[Comparison], list[float]]:
-    """Compare events and webhooks, and return the seconds from each deadline until it was told."""
+    """Compare events and webhooks. Returns the seconds from each deadline until its event was
+    created.
+    """
     decoded = [msgspec.json.decode(text) for text in texts]
     after_seq, is_ours = (run.shared.after_seq, run.shared.is_ours) if run.shared else (0, _any)
     events = compare_events(expected.events, decoded, expected.until_us, after_seq, is_ours)

@@ -26,12 +26,12 @@ class Decoded:
 
 def oversize_message(length: int) -> str:
     """Return the detail of the refusal of a message with too many bytes."""
-    return f"{length} bytes, {MAX_MESSAGE_BYTES} are allowed"
+    return f"{length} bytes, at most {MAX_MESSAGE_BYTES} are allowed"
 
 
 def oversize_array(fixes: int) -> str:
     """Return the detail of the refusal of a message with too many fixes."""
-    return f"{fixes} fixes, {MAX_FIXES_PER_MESSAGE} are allowed"
+    return f"{fixes} fixes, at most {MAX_FIXES_PER_MESSAGE} are allowed"
 
 
 def reject_row(row: np.void, reason: Reason, detail: str) -> Rejection:

@@ -43,7 +43,7 @@ _JSON = _Codec(
 _MSGPACK = _Codec(
     msgspec.msgpack.Decoder(Fix | list[Fix]).decode,
     msgspec.msgpack.Decoder(Any).decode,
-    "neither { nor [ at the start, and not MessagePack",
+    "not JSON, because it does not begin with { or [, and not MessagePack",
 )
 
 
@@ -76,7 +76,7 @@ def _gather_carefully(gathered: Gathered, payload: bytes) -> None:
     try:
         plain = codec.plain(payload)
     except RecursionError:
-        gathered.refuse(Reason.UNDECODABLE, "nests too deep")
+        gathered.refuse(Reason.UNDECODABLE, "nested too deeply")
         return
     except ValueError as error:
         detail = f"{codec.refusal}: {error}" if payload else "an empty message"
@@ -108,7 +108,7 @@ def _judge_array(gathered: Gathered, elements: list[Any]) -> None:
 def _judge(plain: Any) -> Fix | tuple[Reason, str]:
     """Return one fix from plain values, or why not."""
     if not isinstance(plain, dict):
-        return Reason.UNDECODABLE, "a fix is an object"
+        return Reason.UNDECODABLE, "a fix must be an object"
     members = cast("dict[Any, Any]", plain)
     known = {k: value for k, value in members.items() if k in _KEYS and value is not None}
     for key, reason in _REQUIRED:

@@ -152,7 +152,7 @@ def _rules(records: NDArray[np.void], rows: NDArray[np.void]) -> list[Rule]:
             Reason.UNDECODABLE,
             lambda row: f"{records['time_ms'][row]} ms is not a time",
         ),
-        (lacking, Reason.NO_POSITION, lambda row: "lat or lon is not known"),
+        (lacking, Reason.NO_POSITION, lambda row: "lat or lon is missing"),
         (
             bad_coordinates(rows["lat"], rows["lon"]),
             Reason.BAD_COORDINATE,

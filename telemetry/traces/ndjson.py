@@ -76,7 +76,7 @@ def _fix(text: bytes, line: int) -> _Line:
     try:
         return _decoder.decode(text)
     except RecursionError:
-        raise TraceError(line, "nests too deep") from None
+        raise TraceError(line, "nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TraceError(line, str(error)) from None
 

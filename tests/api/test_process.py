@@ -181,7 +181,7 @@ async def test_without_a_database_it_waits_and_says_so(
     assert process.returncode == 0
     lines = [json.loads(line) for line in log.splitlines()]
     told = [line["event"] for line in lines if "database" in line["event"]]
-    assert (told[0], told[-1]) == ("waiting for the database", "the database is reached")
+    assert (told[0], told[-1]) == ("waiting for the database", "connected to the database")
     assert "exception" not in log
     assert "Traceback" not in log
 

@@ -157,8 +157,8 @@ BROUGHT = [
     *(
         ("listener", f'{{"error":"x","event":"{event}","level":"warning"}}', Kind.DATABASE_STOPPED)
         for event in (
-            "trackers not read, going on with those known",
-            "sessions not read, going on with those known",
+            "trackers not read, using the last known ones",
+            "sessions not read, using the last known ones",
             "connections and sessions not written, retrying",
         )
     ),

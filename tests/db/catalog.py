@@ -80,7 +80,7 @@ def _where(index: str) -> str:
 
 
 def main() -> None:
-    from stack.servers.programs import provision
+    from stack.host.programs import provision
     from tests.servers import running_servers
 
     with running_servers(provision()) as servers:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from api.http.metrics import Metrics as ApiMetrics
 from db.core.connect import pool
 from ingest.metrics import IngestMetrics
-from listener.link.outbox import Sender
+from listener.link.ingest_link import Sender
 from listener.settings import ListenSettings
 from listener.stored.presence import Presence
 from listener.stored.sessions import Sessions

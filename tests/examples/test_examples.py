@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from stack.cli.org import create_with_admin
+from stack.cli.organizations.org import create_with_admin
 from stack.servers.postgres import free_port
 from stack.servers.runtime import StackInfo
 from tests.stack.command import WAIT_S, Installation

@@ -8,7 +8,8 @@ from uuid import UUID
 from ingest.sources.link import CREDIT_MESSAGES, LinkOptions, LinkServer
 from ingest.sources.link_address import LinkAddress
 from listener.devices.proxy_protocol import ProxyHeader, ProxyProtocolError
-from listener.link.outbox import DeviceMessage, Origin, Sender
+from listener.link.ingest_link import Sender
+from listener.link.outbox import DeviceMessage, Origin
 from telemetry import link
 from telemetry.formats.decode import Format, check_clock, decode, format_of
 from telemetry.link import FrameError, FrameReader

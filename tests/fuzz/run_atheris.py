@@ -12,6 +12,7 @@ import atheris
 
 _INSTRUMENTED = [
     "mqtt.server", "telemetry", "listener.devices.proxy_protocol", "listener.link.outbox",
+    "listener.link.ingest_link",
     "ingest.sources.link",
 ]  # fmt: skip
 STEPS = 16

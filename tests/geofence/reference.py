@@ -227,12 +227,12 @@ class Reference:
     def _calendar(self, asset: Asset, after_us: int, until_us: int) -> Iterator[tuple]:
         marks = {t for v in self.versions for t in (v.valid_from_us, v.valid_to_us)}
         marks |= {t for row in self.filters for t in (int(row["from_us"]), int(row["to_us"]))}
-        moves, openings = self.agenda
+        moves, schedule_starts = self.agenda
         events = [(at_us, 0, 0) for at_us in marks]
         events += [
             (int(m["time_us"]), 1, i) for i, m in enumerate(moves) if m["key"] == asset.number
         ]
-        events += [(int(o["time_us"]), 3, i) for i, o in enumerate(openings)]
+        events += [(int(o["time_us"]), 3, i) for i, o in enumerate(schedule_starts)]
         return (event for event in events if after_us < event[0] <= until_us)
 
     def _change(self, asset: Asset, at_us: int, _: int) -> None:
@@ -256,8 +256,8 @@ class Reference:
                 self._exit(asset, zone, there, Cause.ZONE_CHANGED)
             elif visit is None and is_inside and said != "inside":
                 there = replace(asset.good, time_us=at_us)
-                opening = asset.good.identity
-                self._enter(asset, zone, there, Cause.ZONE_CHANGED, opening, change_us=at_us)
+                first_fix = asset.good.identity
+                self._enter(asset, zone, there, Cause.ZONE_CHANGED, first_fix, change_us=at_us)
             elif bool(visit) == is_inside:
                 asset.runs.pop(zone, None)  # the zone says what the run contradicts
             if now is None:
@@ -280,8 +280,8 @@ class Reference:
         for zone in {v.zone for v in self.versions}:
             version = self._in_force(zone, asset, at_us)
             if version and _said(version, asset.good) == "inside":
-                there, opening = replace(asset.good, time_us=at_us), asset.good.identity
-                self._enter(asset, zone, there, Cause.REASSIGNED, opening, change_us=at_us)
+                there, first_fix = replace(asset.good, time_us=at_us), asset.good.identity
+                self._enter(asset, zone, there, Cause.REASSIGNED, first_fix, change_us=at_us)
 
     def _deadlines(self, asset: Asset) -> Iterator[int]:
         for zone in asset.visits:
@@ -314,14 +314,14 @@ class Reference:
                 asset.joined = False
 
     def _open(self, asset: Asset, at_us: int, number: int) -> None:
-        opening = self.agenda.schedule_start[number]
-        zone = int(opening["zone"])
-        if opening["key"] != asset.organization or asset.good is None:
+        start = self.agenda.schedule_start[number]
+        zone = int(start["zone"])
+        if start["key"] != asset.organization or asset.good is None:
             return
         version = self._in_force(zone, asset, at_us)
-        if version is None or (not opening["inside"] and self._is_unknown(asset, version)):
+        if version is None or (not start["inside"] and self._is_unknown(asset, version)):
             return
-        if (zone in asset.visits) == opening["inside"]:
+        if (zone in asset.visits) == start["inside"]:
             there = replace(asset.good, time_us=at_us)
             why = Cause.SCHEDULE_STARTED, Inferred.TIMER
             self._tell(asset, zone, Transition.SCHEDULE, there, *why)
@@ -347,11 +347,11 @@ class Reference:
         return max(begun, key=lambda v: (v.valid_from_us, v.version), default=None)
 
     def _enter(
-        self, asset, zone, at: Place, cause, opening, inferred=Inferred.NONE, change_us=0
+        self, asset, zone, at: Place, cause, first_fix, inferred=Inferred.NONE, change_us=0
     ) -> None:
         begun = self._newest_begun(zone, at.time_us)
         version = begun.version if begun else 0
-        asset.visits[zone] = Visit(at.time_us, opening, change_us, version)
+        asset.visits[zone] = Visit(at.time_us, first_fix, change_us, version)
         asset.runs.pop(zone, None)
         self._tell(asset, zone, Transition.ENTER, at, cause, inferred)
 
@@ -391,11 +391,11 @@ class Reference:
         if visit:
             told |= {
                 "entered_us": visit.entered_us,
-                "opening_tracker": visit.opening[0],
-                "opening_us": visit.opening[1],
-                "opening_seq": visit.opening[2],
-                "opening_change_us": visit.change_us,
-                "opening_version": visit.version,
+                "first_fix_tracker": visit.first_fix[0],
+                "first_fix_us": visit.first_fix[1],
+                "first_fix_seq": visit.first_fix[2],
+                "change_us": visit.change_us,
+                "entered_version": visit.version,
             }
         self.told.transitions.append(told)
 

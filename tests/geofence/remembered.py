@@ -27,7 +27,7 @@ class Place:
 @dataclass
 class Visit:
     entered_us: int
-    opening: tuple[int, int, int]
+    first_fix: tuple[int, int, int]
     change_us: int
     version: int
     dwelled: bool = False

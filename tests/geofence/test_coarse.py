@@ -275,8 +275,8 @@ def test_a_zone_that_ends_closes_the_visit_of_who_is_coarse_there():
 
 @pytest.mark.parametrize(("accuracy_m", "is_told"), [(FINE, True), (60.0, False)])
 def test_hours_do_not_tell_of_who_may_be_inside_for_all_that_is_known(accuracy_m, is_told):
-    opening = np.array([(0, 60 * S, 0, False)], SCHEDULE_START_DTYPE)
-    agenda = Agenda.empty()._replace(schedule_start=opening)
+    start = np.array([(0, 60 * S, 0, False)], SCHEDULE_START_DTYPE)
+    agenda = Agenda.empty()._replace(schedule_start=start)
     fix = (0, RADIUS_M + 20, accuracy_m)
     assert kinds(fence(), fix, now_us=61 * S, agenda=agenda) == ["SCHEDULE"] * is_told
 

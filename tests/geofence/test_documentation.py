@@ -5,7 +5,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from geofence.late.amendments import Telling
+from geofence.late.amendments import AnnouncementKind
 from geofence.model.policy import DEFAULT_ALERTS, SCHEDULE_START_BREACHES, SILENT_CAUSES
 from geofence.model.rules import Rules
 from geofence.model.schedule import MAX_WINDOWS, parse_schedule
@@ -57,11 +57,16 @@ def test_the_page_names_every_rule_with_its_default():
 
 
 def test_the_page_names_every_change_of_an_amended_visit():
-    told_first = {Telling.ENTER, Telling.EXIT, Telling.DWELL, Telling.OVERSPEED}
+    told_first = {
+        AnnouncementKind.ENTER,
+        AnnouncementKind.EXIT,
+        AnnouncementKind.DWELL,
+        AnnouncementKind.OVERSPEED,
+    }
     words = {
         word for cells in rows_after("| change | what") for word in re.findall(r"`(\w+)`", cells[0])
     }
-    assert words == {telling.value for telling in Telling} - told_first
+    assert words == {telling.value for telling in AnnouncementKind} - told_first
 
 
 def test_the_page_has_the_table_of_what_alerts():

@@ -204,7 +204,7 @@ def test_looking_at_the_clock_between_fixes_in_order_only_tells_things_earlier(w
 
 
 def _in_time(told: list[dict]) -> list[tuple]:
-    names = ("asset", "zone", "time_us", "transition", "cause", "inferred", "opening_us")
+    names = ("asset", "zone", "time_us", "transition", "cause", "inferred", "first_fix_us")
     return sorted(tuple(t[name] for name in names) for t in told)
 
 
@@ -247,11 +247,11 @@ def test_a_late_fix_changes_nothing(world):
 
 
 @given(world=worlds, now_us=nows)
-def test_enter_and_exit_alternate_and_an_exit_carries_the_opening_of_its_enter(world, now_us):
-    opening = ("entered_us", "opening_tracker", "opening_us", "opening_seq", "opening_change_us")
+def test_enter_and_exit_alternate_and_an_exit_carries_the_first_fix_of_its_enter(world, now_us):
+    entry = ("entered_us", "first_fix_tracker", "first_fix_us", "first_fix_seq", "change_us")
     opened: dict[tuple[int, int], list[int]] = {}
     for told in run(world, [world.batch], [now_us]):
-        pair, facts = (told["asset"], told["zone"]), [told[name] for name in opening]
+        pair, facts = (told["asset"], told["zone"]), [told[name] for name in entry]
         match told["transition"]:
             case Transition.ENTER:
                 assert pair not in opened

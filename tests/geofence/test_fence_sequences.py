@@ -308,8 +308,8 @@ def test_a_line_that_is_crossed_is_a_narrow_corridor_with_an_instant_in_between(
 
 def test_an_asset_that_is_outside_when_hours_begin_is_told_of():
     reported("schedule-start-outside")
-    opening = np.array([(0, 60 * S, 0, False)], SCHEDULE_START_DTYPE)
-    agenda = Agenda.empty()._replace(schedule_start=opening)
+    start = np.array([(0, 60 * S, 0, False)], SCHEDULE_START_DTYPE)
+    agenda = Agenda.empty()._replace(schedule_start=start)
     found = told([fence()], fixes((0, away(OUTSIDE_M))), now_us=61 * S, agenda=agenda)
     assert found == [("schedule", 0, 60.0)]
 

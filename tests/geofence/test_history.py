@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from geofence.judging.evaluator import NO_TIMERS_US, evaluate
 from geofence.judging.state import State, StateDelta, blank_assets, is_same_state
-from geofence.late.amendments import AnnouncedState, News, Telling, Visit, VisitKey
-from geofence.late.history import History, Revision, Unsettled
+from geofence.late.amendments import AnnouncedState, Announcement, AnnouncementKind, Visit, VisitKey
+from geofence.late.history import History, Unsettled
+from geofence.late.revision import Revision
 from geofence.late.segments import FIXES_PER_SEGMENT, Circumstances
-from geofence.late.visit_keys import key_of, tell_apart
+from geofence.late.visit_keys import key_of, make_keys_unique
 from geofence.model.records import MEMBERSHIP_DTYPE
 from geofence.model.rules import Gates, Rules
 from geofence.model.transitions import Transition
@@ -63,7 +64,9 @@ def stays(history: History) -> list[tuple[int, int, int | None]]:
 
 
 def told(revisions: list[Revision]) -> list[list[tuple[str, bool]]]:
-    return [[(one.telling.value, one.late) for one in revision.news] for revision in revisions]
+    return [
+        [(one.kind.value, one.late) for one in revision.announcements] for revision in revisions
+    ]
 
 
 ONE_ZONE = ZoneIndex([ZoneVersion(0, 1, 0, square(0.0, 0.1), rules=PLAIN)])
@@ -85,7 +88,7 @@ def test_a_backlog_that_arrives_newest_first_gives_the_visit_in_its_place():
 def test_a_late_fix_outside_splits_a_visit_and_the_earlier_part_keeps_the_id():
     rows = fixes((0, 1.0), (10, 0.05), (20, 0.05), (30, 1.0), (15, 1.0))
     history, revisions = took(rows, ONE_ZONE)
-    opened = revisions[1].news[0].visit.key
+    opened = revisions[1].announcements[0].visit.key
     assert told(revisions)[-1] == [("split", True), ("enter", True), ("exit", True)]
     parts = sorted(history.visits.values(), key=lambda visit: visit.entered.time_us)
     assert [part.key == opened for part in parts] == [True, False]
@@ -123,7 +126,7 @@ def test_a_late_fix_disproves_a_pass_through_that_never_was():
 def test_a_visit_that_is_split_after_its_end_was_told_ends_a_second_time_as_its_later_part():
     rows = fixes((0, 1.0), (10, 0.05), (20, 0.05), (30, 1.0), (15, 1.0))
     _, revisions = took(rows, ONE_ZONE)
-    [split, enter, leave] = revisions[-1].news
+    [split, enter, leave] = revisions[-1].announcements
     assert (split.visit.revision, split.occurred_us) == (2, 15 * MINUTE_US)
     assert enter.visit.key == leave.visit.key != split.visit.key
     assert (enter.occurred_us, leave.occurred_us) == (20 * MINUTE_US, 30 * MINUTE_US)
@@ -205,7 +208,7 @@ def test_a_known_fix_changes_nothing():
     rows = fixes((0, 1.0), (10, 0.05), (10, 0.05))
     _, revisions = took(rows, ONE_ZONE)
     assert [revision.is_new for revision in revisions] == [True, True, False]
-    assert revisions[-1].news == []
+    assert revisions[-1].announcements == []
 
 
 def test_an_exit_that_a_late_fix_confirms_is_told_and_not_amended():
@@ -225,8 +228,8 @@ def test_a_deadline_that_a_later_fix_disproves_is_amended():
     history.pass_time(11 * MINUTE_US, circumstances)
     assert stays(history) == [(0, 0, 10 * MINUTE_US)]
     revision = history.take(second, circumstances)
-    assert [one.telling for one in revision.news] == [Telling.END]
-    assert revision.news[0].late
+    assert [one.kind for one in revision.announcements] == [AnnouncementKind.END]
+    assert revision.announcements[0].late
     assert stays(history) == [(0, 0, None)]
 
 
@@ -281,8 +284,8 @@ def test_a_speed_above_the_limit_is_told_once_also_where_a_late_fix_shows_an_ear
     day = fixes((0, 0.05), (3, 0.05), (1, 0.05), (2, 0.05))
     day["speed_mps"], day["known"] = [10, 25, 22, 30], Known.SPEED
     history, revisions = took(day, index)
-    told = [[one.telling for one in revision.news] for revision in revisions]
-    assert told == [[Telling.ENTER], [Telling.OVERSPEED], [], []]
+    told = [[one.kind for one in revision.announcements] for revision in revisions]
+    assert told == [[AnnouncementKind.ENTER], [AnnouncementKind.OVERSPEED], [], []]
     (visit,) = history.visits.values()
     assert visit.overspeed is not None
     assert (visit.overspeed.time_us, visit.overspeed.speed_mps) == (MINUTE_US, 22.0)
@@ -313,9 +316,9 @@ def test_a_passing_through_that_a_fix_behind_the_end_shows_is_left_as_it_was(acc
     before, end = state_after(day[:1], index, gates), state_after(day[:3], index, gates)
     closed, circumstances = History(0, State(), before, end), Circumstances(index, gates)
     visits = history.visits.values()
-    assert closed.recall(day[1:3], visits, NO_TIMERS_US, circumstances).news == []
+    assert closed.recall(day[1:3], visits, NO_TIMERS_US, circumstances).announcements == []
     late = fixes((1, -0.2), accuracy_m=5.0)[0]
-    assert closed.take(late, circumstances).news == []
+    assert closed.take(late, circumstances).announcements == []
     assert stays(closed) == stays(history)
 
 
@@ -481,25 +484,34 @@ def test_any_order_of_arrival_ends_with_the_same_visits(index, day, data):
     assert {k for k, v in flags.items() if v} == {k for k, v in in_order.items() if v}
 
 
-AMENDING = frozenset(Telling) - {Telling.ENTER, Telling.EXIT, Telling.DWELL}
+AMENDING = frozenset(AnnouncementKind) - {
+    AnnouncementKind.ENTER,
+    AnnouncementKind.EXIT,
+    AnnouncementKind.DWELL,
+}
 
 
 @given(index=zones(), day=days(), data=st.data())
 def test_every_visit_that_holds_was_told_once_and_amended_with_every_revision(index, day, data):
     order = data.draw(st.permutations(range(len(day))))
     history, revisions = took(day[list(order)], index, gates=Gates(np.empty(0), 1_000.0, 20_000.0))
-    seen: dict[VisitKey, list[Telling]] = {}
+    seen: dict[VisitKey, list[AnnouncementKind]] = {}
     for revision in revisions:
-        for one in revision.news:
-            if one.telling in AMENDING or not one.occurred.is_silent:
-                seen.setdefault(one.visit.key, []).append(one.telling)
+        for one in revision.announcements:
+            if one.kind in AMENDING or not one.occurred.is_silent:
+                seen.setdefault(one.visit.key, []).append(one.kind)
     for key, visit in history.visits.items():
-        tellings = seen.get(key, [])
-        first_time = (Telling.ENTER, Telling.EXIT, Telling.DWELL, Telling.OVERSPEED)
-        assert all(tellings.count(telling) <= 1 for telling in first_time)
-        assert visit.revision == 1 + sum(telling not in first_time for telling in tellings)
+        kinds = seen.get(key, [])
+        first_time = (
+            AnnouncementKind.ENTER,
+            AnnouncementKind.EXIT,
+            AnnouncementKind.DWELL,
+            AnnouncementKind.OVERSPEED,
+        )
+        assert all(kinds.count(kind) <= 1 for kind in first_time)
+        assert visit.revision == 1 + sum(kind not in first_time for kind in kinds)
         if visit.left is not None and not visit.retracted:
-            assert visit.told_exit or visit.left.is_silent
+            assert visit.announced_exit or visit.left.is_silent
 
 
 @given(index=zones(), day=days())
@@ -517,11 +529,11 @@ def test_in_order_the_careful_path_tells_what_the_fast_path_finds(index, day):
             ]
         )
     found = [
-        [(one.visit.key.zone, one.telling.value, one.occurred_us) for one in revision.news]
+        [(one.visit.key.zone, one.kind.value, one.occurred_us) for one in revision.announcements]
         for revision in revisions
     ]
     assert found == expected, (found, expected)
-    assert not any(one.late for revision in revisions for one in revision.news)
+    assert not any(one.late for revision in revisions for one in revision.announcements)
 
 
 class BothPaths:
@@ -538,36 +550,36 @@ class BothPaths:
     def take(self, batch: np.ndarray, now_us: int = NO_TIMERS_US) -> None:
         evaluation = evaluate(FixBatch(batch), self.state, self.index, now_us, self.gates)
         told_before = self.history.announced()
-        tell_apart(evaluation, {0: self.history.used_names()})
+        make_keys_unique(evaluation, {0: self.history.used_names()})
         circumstances = Circumstances(self.index, self.gates)
         revisions = list(self.history.take_all(batch, circumstances))
         revisions.append(self.history.pass_time(now_us, circumstances))
         careful = [
-            (one.visit.key, one.telling.value, one.occurred_us)
+            (one.visit.key, one.kind.value, one.occurred_us)
             for revision in revisions
-            for one in revision.news
+            for one in revision.announcements
         ]
         if evaluation.late.any():
             self.state.apply(self.history.state())
             self.told += careful
             return
         self.state.apply(evaluation.delta)
-        fast = list(tellings(evaluation.transitions, told_before))
+        fast = list(kinds(evaluation.transitions, told_before))
         assert fast == careful
         self.told += fast
 
 
-def tellings(
+def kinds(
     transitions: np.ndarray, told: dict[VisitKey, AnnouncedState]
 ) -> Iterator[tuple[VisitKey, str, int]]:
     """Yield what the fast path tells."""
     for one in transitions:
         key = key_of(one)
-        telling = Telling(Transition(one["transition"]).name.lower())
+        kind = AnnouncementKind(Transition(one["transition"]).name.lower())
         if key in told:
-            telling = told[key].instead_of(telling)
-        if telling is not None:
-            yield key, telling.value, int(one["time_us"])
+            kind = told[key].instead_of(kind)
+        if kind is not None:
+            yield key, kind.value, int(one["time_us"])
 
 
 @given(index=zones(), day=days(), data=st.data())
@@ -629,15 +641,15 @@ def test_a_history_goes_on_from_a_landmark_as_if_it_had_seen_all(index, day, dat
     before = history._named(evaluation.delta) if begin else None
     recalled = History(0, State(), before)
     revision = recalled.recall(stored[begin:], history.visits.values(), known_us, circumstances)
-    assert revision.news == []
+    assert revision.announcements == []
     assert is_same_state(recalled.state(), history.state())
     assert recalled.announced() == history.announced()
     for fix in day[order[cut:]]:
         if begin and fix["time_us"] <= stored[begin - 1]["time_us"]:
             continue
         expected, found = history.take(fix, circumstances), recalled.take(fix, circumstances)
-        assert [(n.telling, n.occurred_us, n.visit.key) for n in found.news] == [
-            (n.telling, n.occurred_us, n.visit.key) for n in expected.news
+        assert [(n.kind, n.occurred_us, n.visit.key) for n in found.announcements] == [
+            (n.kind, n.occurred_us, n.visit.key) for n in expected.announcements
         ]
         assert found.suspect == expected.suspect
 
@@ -663,15 +675,15 @@ def test_a_history_between_two_landmarks_tells_what_one_of_all_tells_or_that_it_
     closed = History(0, State(), named[0] if begin else None, named[1])
     visits = list(history.visits.values())
     told = closed.recall(stored[begin:end], visits, NO_TIMERS_US, circumstances)
-    assert told.news == []
+    assert told.announcements == []
     for fix in day[late]:
         expected = history.take(fix, circumstances)
         try:
             found = closed.take(fix, circumstances)
         except Unsettled:
             return
-        assert [(n.telling, n.visit) for n in found.news] == [
-            (n.telling, n.visit) for n in expected.news
+        assert [(n.kind, n.visit) for n in found.announcements] == [
+            (n.kind, n.visit) for n in expected.announcements
         ]
         assert found.suspect == expected.suspect
 
@@ -696,10 +708,10 @@ def test_a_late_fix_judged_in_pieces_amends_the_same_visits_as_one_judged_at_onc
     assert {k for k, v in visits.items() if not v.retracted} == {
         k for k, v in history.visits.items() if not v.retracted
     }
-    for telling in (Telling.ENTER, Telling.EXIT, Telling.DWELL):
-        found = [one.visit.key for one in news if one.telling is telling]
+    for kind in (AnnouncementKind.ENTER, AnnouncementKind.EXIT, AnnouncementKind.DWELL):
+        found = [one.visit.key for one in news if one.kind is kind]
         assert sorted(found) == sorted(
-            one.visit.key for one in expected.news if one.telling is telling
+            one.visit.key for one in expected.announcements if one.kind is kind
         )
 
 
@@ -709,9 +721,9 @@ def in_pieces(
     size: int,
     judged_us: int,
     circumstances: Circumstances,
-) -> tuple[dict[VisitKey, Visit], list[News]]:
+) -> tuple[dict[VisitKey, Visit], list[Announcement]]:
     """Judge as ingest judges a backlog: each piece from the state that the one before has left."""
-    before, begin, longer_by, news = None, 0, 1, list[News]()
+    before, begin, longer_by, news = None, 0, 1, list[Announcement]()
     while begin < len(day):
         rows = day[begin : begin + longer_by * size]
         more_follow = begin + len(rows) < len(day)
@@ -730,7 +742,7 @@ def in_pieces(
         except Unsettled:
             longer_by *= 2
             continue
-        news, visits = [*news, *revision.news], visits | piece.visits
+        news, visits = [*news, *revision.announcements], visits | piece.visits
         before, begin, longer_by = piece.state(), begin + len(rows), 1
     return visits, news
 
@@ -770,7 +782,7 @@ def test_a_zone_with_a_beginning_in_the_past_judges_what_is_received_once_it_is_
             assert received_us[visit.key.time_us] >= made_us
     again = History(0, State())
     stored = np.sort(arrivals, order=["time_us", "seq"])
-    assert again.recall(stored, history.visits.values(), end_us, afterwards).news == []
+    assert again.recall(stored, history.visits.values(), end_us, afterwards).announcements == []
 
 
 def state_after(rows: np.ndarray, index: ZoneIndex, gates: Gates | None = None) -> StateDelta:
@@ -790,7 +802,9 @@ def test_fixes_that_are_judged_together_are_told_in_their_order():
     day = fixes((0, 0.05), (10, 0.25), (20, 0.25))
     revisions = list(History(0, State()).take_all(day, Circumstances(ZoneIndex(versions))))
     assert [revision.fixes for revision in revisions] == [3]
-    assert [(one.fix, one.telling.value, one.visit.key.zone) for one in revisions[0].news] == [
+    assert [
+        (one.fix, one.kind.value, one.visit.key.zone) for one in revisions[0].announcements
+    ] == [
         (0, "enter", 0),
         (1, "enter", 1),
         (2, "exit", 0),

@@ -13,9 +13,9 @@ import pytest
 from shapely.geometry import shape
 
 from geofence.model.rules import Gates, Rules
+from stack.replay.input.trace_file import TraceFile
 from stack.replay.progress import NoView
 from stack.replay.run import Replayed, ReplayPlan, transitions_of
-from stack.replay.trace_file import TraceFile
 from stack.replay.zones import ZoneSet, read_zone_file, zone_set_of
 from telemetry.times import format_times
 from tests.data import CASES, DATA, needs_data

@@ -211,12 +211,12 @@ def agendas(draw) -> Agenda:
         move["located"] = draw(st.booleans())
         if move["located"]:
             move["place"] = draw(_places_before(int(move["time_us"])))
-    openings = np.zeros(draw(st.integers(0, 3)), SCHEDULE_START_DTYPE)
-    for opening in openings:
-        opening["zone"], opening["time_us"] = draw(st.integers(0, ZONES - 1)), draw(_seconds) * S
-        opening["key"] = opening["zone"] % ORGANIZATIONS
-        opening["inside"] = draw(st.booleans())
-    return Agenda(*(rows[_by_key(rows)] for rows in (moves, openings)))
+    starts = np.zeros(draw(st.integers(0, 3)), SCHEDULE_START_DTYPE)
+    for start in starts:
+        start["zone"], start["time_us"] = draw(st.integers(0, ZONES - 1)), draw(_seconds) * S
+        start["key"] = start["zone"] % ORGANIZATIONS
+        start["inside"] = draw(st.booleans())
+    return Agenda(*(rows[_by_key(rows)] for rows in (moves, starts)))
 
 
 _seconds = st.integers(0, SPAN_S)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mqtt import BrokerAddress, ConnectRefusedError, Session, SessionOptions, Subscription
-from stack.servers.os_user import hand_over, service_identity
+from stack.host.os_user import hand_over, service_identity
 from telemetry.formats.decode import SUBSCRIPTIONS
 from tests.servers import BrokerUnderTest
 

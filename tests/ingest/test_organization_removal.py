@@ -5,7 +5,7 @@ import asyncio
 import psycopg
 import pytest
 
-from stack.cli.org_delete import delete
+from stack.cli.organizations.delete import delete
 from tests.ingest.conftest import Device, fix, until
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.servers import DatabaseUnderTest

@@ -186,10 +186,10 @@ def all_known(memory: Memory) -> dict[UUID, Any]:
     for row in state.memberships():
         visit = run = None
         if row["inside"]:
-            tracker = registry.trackers[row["opening_tracker"]]
+            tracker = registry.trackers[row["first_fix_tracker"]]
             names = ("dwelled", "overspeed", "entered_us")
-            names += ("opening_us", "opening_seq", "opening_change_us")
-            visit = (tracker, row["opening_version"], *(row[name] for name in names))
+            names += ("first_fix_us", "first_fix_seq", "change_us")
+            visit = (tracker, row["entered_version"], *(row[name] for name in names))
         if row["run"]:
             run = (row["run"], _place(row["run_first"], registry))
         zone = registry.zones[row["zone"]]

@@ -140,4 +140,4 @@ async def test_what_was_cut_because_of_its_size_is_refused_with_its_size(
     rows = tenant.rows(REFUSED + ", payload_bytes")
     assert [row[3:] for row in rows] == [(600_000, None), (700_000, None)]
     details = tenant.rows("SELECT detail FROM quarantine ORDER BY payload_bytes")
-    assert details[0] == ("600000 bytes, 524288 are allowed",)
+    assert details[0] == ("600000 bytes, at most 524288 are allowed",)

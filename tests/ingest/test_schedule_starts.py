@@ -27,12 +27,14 @@ versions = st.lists(st.tuples(kinds, schedules, instants, st.integers(0, 2)), ma
 def test_every_question_is_answered_as_if_it_were_the_first(
     versions: list[tuple[str, Schedule, int, int]], questions: list[tuple[int, int]]
 ) -> None:
-    openings = ScheduleStarts()
+    schedule_starts = ScheduleStarts()
     for zone, (kind, schedule, change_us, organization) in enumerate(versions):
         policy = Policy(kind, None, schedule)
-        openings.put(zone, 1, organization, policy, (MIN_TIME_US + 1, MAX_TIME_US))
-        openings.put(zone, 1, organization, policy, (MIN_TIME_US + 1, change_us))  # it has ended
-        openings.put(zone, 2, organization, Policy(kind), (change_us, MAX_TIME_US))
+        schedule_starts.put(zone, 1, organization, policy, (MIN_TIME_US + 1, MAX_TIME_US))
+        schedule_starts.put(
+            zone, 1, organization, policy, (MIN_TIME_US + 1, change_us)
+        )  # it has ended
+        schedule_starts.put(zone, 2, organization, Policy(kind), (change_us, MAX_TIME_US))
     for after_us, until_us in questions:
         expected = sorted(
             (organization, time_us, zone, kind == "restricted")
@@ -40,11 +42,13 @@ def test_every_question_is_answered_as_if_it_were_the_first(
             if kind != "yard"
             for time_us in opens_between(schedule, after_us, min(until_us, change_us - 1))
         )
-        assert openings.between(after_us, until_us).tolist() == expected
+        assert schedule_starts.between(after_us, until_us).tolist() == expected
 
 
 def test_what_began_too_long_ago_is_told_nobody() -> None:
-    openings = ScheduleStarts()
+    schedule_starts = ScheduleStarts()
     every_noon = Schedule("UTC", (Window(tuple(range(7)), 720, 780),))
-    openings.put(0, 1, 0, Policy("restricted", None, every_noon), (MIN_TIME_US + 1, MAX_TIME_US))
-    assert len(openings.between(MIN_TIME_US, MONDAY_US)) == 89
+    schedule_starts.put(
+        0, 1, 0, Policy("restricted", None, every_noon), (MIN_TIME_US + 1, MAX_TIME_US)
+    )
+    assert len(schedule_starts.between(MIN_TIME_US, MONDAY_US)) == 89

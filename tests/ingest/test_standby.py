@@ -18,7 +18,7 @@ from ingest.recovery import recover
 from ingest.registry.registry import Registry
 from ingest.standby import Standby
 from ingest.transaction import LEASE, LeaderTerm
-from stack.cli.org_delete import delete
+from stack.cli.organizations.delete import delete
 from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.ingest.test_recovery import (

@@ -102,11 +102,11 @@ async def test_hours_that_begin_tell_once_of_an_asset_in_the_wrong_place_also_ov
     place: tuple[float, float],
     transition: str,
 ) -> None:
-    opening = soon(-60).replace(second=0, microsecond=0)
-    zone_id = await tenant.zone(square(*HOME), kind=kind, schedule=_hours_from(opening))
+    starts_at = soon(-60).replace(second=0, microsecond=0)
+    zone_id = await tenant.zone(square(*HOME), kind=kind, schedule=_hours_from(starts_at))
     url, client_id = database.url("opsc_ingest"), f"ingest-{secrets.token_hex(4)}"
     async with running(runtime(url, broker.url, client_id)):
-        vehicle = await _park(tenant, device, opening - timedelta(seconds=30), place)
+        vehicle = await _park(tenant, device, starts_at - timedelta(seconds=30), place)
         await until(lambda: len(_told(tenant)) == 1)
     async with running(runtime(url, broker.url, client_id)):
         await device.send(vehicle, fix(soon(-1), *place))
@@ -117,7 +117,7 @@ async def test_hours_that_begin_tell_once_of_an_asset_in_the_wrong_place_also_ov
     (told,) = _told(tenant)
     assert (told["transition"], told["cause"]) == (transition, "schedule_started")
     assert (told["inferred"], told["zone_id"]) == ("timer", format_id("zon", zone_id))
-    assert tenant.rows("SELECT occurred_at FROM events") == [(opening,)]
+    assert tenant.rows("SELECT occurred_at FROM events") == [(starts_at,)]
     visits = [format_id("vis", visit) for (visit,) in tenant.rows("SELECT id FROM visits")]
     assert [told["visit_id"]] == (visits or [None])
 

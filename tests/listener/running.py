@@ -21,8 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stack.host.process import Command, Process, last_lines
 from stack.servers.postgres import free_port
-from stack.servers.process import Command, Process, last_lines
 from tests.servers import ANY_PORT, DatabaseUnderTest
 
 READY_S = 60.0

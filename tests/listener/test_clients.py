@@ -19,8 +19,8 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from stack.host.programs import library_path, provided, servers_dir
 from stack.servers.postgres import free_port
-from stack.servers.programs import library_path, provided, servers_dir
 from tests.audit.certificates import write_certificates
 from tests.clients.make import run_node
 from tests.ingest.conftest import fix, until

@@ -16,7 +16,8 @@ from ingest.sources.batching import BatchLimits
 from ingest.sources.link import LinkMessage, LinkOptions, LinkServer
 from ingest.sources.link_address import LinkAddress
 from listener.link import leader
-from listener.link.outbox import DeviceMessage, IngestLink, Origin, Sender
+from listener.link.ingest_link import IngestLink, Sender
+from listener.link.outbox import DeviceMessage, Origin
 from listener.metrics import ListenerMetrics
 from stack.servers.postgres import free_port
 from telemetry import link

@@ -143,7 +143,7 @@ def test_a_backup_has_its_name_only_when_it_is_whole(
     database, folder = backed_up
     assert sorted(path.name for path in folder.iterdir()) == [DUMP, MANIFEST]
     assert KEY not in (folder / MANIFEST).read_text()
-    assert "exists already" in _said(_opsc(database, "backup", folder, data=tmp_path))
+    assert "already exists" in _said(_opsc(database, "backup", folder, data=tmp_path))
     cut_off = _opsc(database, "backup", tmp_path / "nowhere" / "made", data=tmp_path)
     assert "cannot write" in _said(cut_off)
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
@@ -192,7 +192,7 @@ def test_only_an_empty_system_is_restored_into(
     backed_up: tuple[DatabaseUnderTest, Path], tmp_path: Path
 ) -> None:
     database, folder = backed_up
-    assert "has data already" in _said(_opsc(database, "restore", folder, data=tmp_path))
+    assert "already has data" in _said(_opsc(database, "restore", folder, data=tmp_path))
 
 
 def test_a_damaged_backup_is_refused_before_anything_is_written(
@@ -208,7 +208,7 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(
     (folder / MANIFEST).write_text('{"format": 1}')
     assert "is damaged" in _said(_opsc(empty_database, "restore", folder, data=tmp_path))
     shutil.rmtree(folder)
-    assert "is no backup" in _said(_opsc(empty_database, "restore", folder, data=tmp_path))
+    assert "is not a backup" in _said(_opsc(empty_database, "restore", folder, data=tmp_path))
 
 
 def _edited(folder: Path, **changes: object) -> None:
@@ -262,7 +262,7 @@ def test_the_secret_key_is_asked_for(
     without = _opsc(empty_database, "restore", folder, key=None, data=tmp_path)
     assert "--without-secret-key" in _said(without)
     wrong = _opsc(empty_database, "restore", folder, key=other, data=tmp_path)
-    assert "not the OPSC_SECRET_KEY" in _said(wrong)
+    assert "is not that of the system that was backed up" in _said(wrong)
     file = tmp_path / "key"
     again = _opsc(database, "backup", tmp_path / "again", "--secret-key", file, data=tmp_path)
     assert (again.exit_code, file.read_text().strip()) == (0, KEY)

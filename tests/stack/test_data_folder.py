@@ -49,7 +49,7 @@ def test_a_disk_of_the_databases_own_may_be_mounted_first(tmp_path: Path) -> Non
     (tmp_path / "postgres" / "lost+found").mkdir(parents=True)
     make_data_dir(tmp_path)
     (tmp_path / "postgres" / "cluster").mkdir()
-    with pytest.raises(StackError, match="files of others"):
+    with pytest.raises(StackError, match="files that are not of opsc"):
         make_data_dir(tmp_path)
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psycopg
 
+from stack.host.programs import Programs
 from stack.servers.former import start_when_free, until_ended
 from stack.servers.postgres import Postgres, free_port
-from stack.servers.programs import Programs
 from stack.servers.supervisor import Part, Supervisor
 
 
@@ -34,7 +34,9 @@ def test_servers_of_a_former_run_are_waited_for(tmp_path: Path) -> None:
             assert left.returncode == -signal.SIGTERM
         finally:
             left.kill()
-    assert said == [f"waiting for servers of a former run to end: tail (process {left.pid})"]
+    assert said == [
+        f"waiting until servers of an earlier run have ended: tail (process {left.pid})"
+    ]
     asyncio.run(until_ended([tmp_path], said.append))
     assert len(said) == 1
 
@@ -66,4 +68,4 @@ def test_postgres_is_started_again_once_the_memory_of_a_former_one_is_free(
             await supervisor.stop()
 
     asyncio.run(start_again())
-    assert said == ["waiting for a PostgreSQL of a former run to give its memory back"]
+    assert said == ["waiting until PostgreSQL of an earlier run has released its memory"]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from stack.servers import log_files
-from stack.servers.log_files import LogFile
-from stack.servers.process import Command, Process, last_lines
+from stack.host import log_files
+from stack.host.log_files import LogFile
+from stack.host.process import Command, Process, last_lines
 
 FLOOD = """
 import sys

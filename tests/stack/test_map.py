@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from geofence.model.policy import BREACH
 from geofence.shapes.geojson import ZoneFeature
 from stack.cli.main import build
-from stack.replay.map_page import MAX_ZONES, map_page
-from stack.replay.map_sample import MapSample
-from stack.replay.output_formats import TransitionRows
-from stack.replay.trace_rows import TRACE_DTYPE
+from stack.replay.input.trace_rows import TRACE_DTYPE
+from stack.replay.output.formats import TransitionRows
+from stack.replay.output.map_page import MAX_ZONES, map_page
+from stack.replay.output.map_sample import MapSample
 
 HOSTILE = "</script><script>alert(1)</script><!--"
 RUN = Path(__file__).with_name("map_page_in_a_page.js")

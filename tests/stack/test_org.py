@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from db.core.ids import new_id
-from stack.cli.org import org
+from stack.cli.organizations.org import org
 from stack.errors import StackError
 from telemetry.ids import format_id
 from tests.servers import DatabaseUnderTest

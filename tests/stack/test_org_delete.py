@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 
 from db.core.ids import new_id
 from db.resources import organization_removal
-from stack.cli.org import org
-from stack.cli.user import user
+from stack.cli.organizations.org import org
+from stack.cli.organizations.user import user
 from stack.errors import StackError
 from telemetry.ids import format_id, parse_id
 from tests.db.test_row_security import EVERY_TABLE, _make_tenant
@@ -28,7 +28,7 @@ def login(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing runs that would have to hear of it."""
-    monkeypatch.setattr("stack.cli.org_delete.SETTLE_S", 0.0)
+    monkeypatch.setattr("stack.cli.organizations.delete.SETTLE_S", 0.0)
 
 
 def call(
@@ -108,9 +108,7 @@ def test_a_deletion_that_was_cut_short_is_completed(
     with monkeypatch.context() as broken:
         broken.setattr(organization_removal, "remove", fails)
         result = call(org, database, "opsc_owner", *arguments)
-    assert "deleted in part: the connection is lost; call the command again" in str(
-        result.exception
-    )
+    assert "is deleted: the connection is lost; run the command again" in str(result.exception)
     assert "gps_events" not in rows_of(database, org_id)
     assert call(org, database, "opsc_owner", *arguments).exit_code == 0
     assert rows_of(database, org_id) == {}

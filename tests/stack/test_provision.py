@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.servers.programs import (
+from stack.host.programs import (
     ProvisionError,
     find_programs,
     provision,
@@ -38,7 +38,7 @@ def bare_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A system without servers whose PATH is the folder returned."""
     tools = tmp_path / "tools"
     tools.mkdir()
-    monkeypatch.setattr("stack.servers.programs.SYSTEM_ROOT", tmp_path / "system")
+    monkeypatch.setattr("stack.host.programs.SYSTEM_ROOT", tmp_path / "system")
     monkeypatch.setenv("PATH", str(tools))
     return tools
 
@@ -102,7 +102,7 @@ def test_servers_are_kept_in_the_data_folder_unless_a_copy_is_there(
     monkeypatch.chdir(tmp_path)
     usual, data = tmp_path / "var/servers", tmp_path / "data"
     with monkeypatch.context() as as_any_user:
-        as_any_user.setattr("stack.servers.programs.reachable_home", Path.resolve)
+        as_any_user.setattr("stack.host.programs.reachable_home", Path.resolve)
         assert servers_dir() == usual
         assert servers_dir(data) == data / "servers"
         (usual / "root").mkdir(parents=True)
@@ -118,7 +118,7 @@ def test_a_copy_that_another_user_made_is_not_run(
 ) -> None:
     monkeypatch.delenv("OPSC_SERVERS_DIR", raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("stack.servers.programs.reachable_home", Path.resolve)
+    monkeypatch.setattr("stack.host.programs.reachable_home", Path.resolve)
     (tmp_path / "var/servers/root").mkdir(parents=True)
     monkeypatch.setattr("os.geteuid", lambda: 4242)
     expected = "var" if (tmp_path / "var").stat().st_uid == 0 else "data"

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from db.core.ids import new_id
-from stack.cli.quarantine import quarantine
+from stack.cli.organizations.quarantine import quarantine
 from stack.errors import StackError
 from telemetry.ids import format_id
 from tests.servers import DatabaseUnderTest

@@ -333,8 +333,8 @@ def test_where_a_file_cannot_be_written_is_wrong_usage(files, tmp_path):
         ("--map", "folder.csv", "is a directory"),
         ("--out", "nowhere/x.csv", "there is no folder"),
         ("--map", "nowhere/x.html", "there is no folder"),
-        ("--out", files["--fixes"].name, "is another file of this replay"),
-        ("--map", files["--zones"].name, "is another file of this replay"),
+        ("--out", files["--fixes"].name, "is another file that this replay"),
+        ("--map", files["--zones"].name, "is another file that this replay"),
     ):
         result = run(files, option, str(tmp_path / name))
         assert result.exit_code == 2
@@ -388,7 +388,7 @@ def events_of(result) -> list[str]:
     ("options", "says"),
     [
         (["--kind", "garden"], "'garden' must be one of restricted, allowed, jobsite, yard, other"),
-        (["--map-device", "a"], "goes with --map"),
+        (["--map-device", "a"], "needs --map"),
     ],
 )
 def test_options_that_cannot_be_are_wrong_usage(files, options, says):

@@ -16,10 +16,10 @@ from geofence.model.transitions import TRANSITION_DTYPE, Cause, Inferred, Transi
 from geofence.shapes.geojson import ZoneFeature
 from stack.cli.main import build
 from stack.errors import StackError
+from stack.replay.input.trace_rows import TRACE_DTYPE
 from stack.replay.judge import EventTypes, Judge
 from stack.replay.schedule_starts import ZoneScheduleStarts
 from stack.replay.tally import Tally
-from stack.replay.trace_rows import TRACE_DTYPE
 from stack.replay.zones import ZoneSet, zone_set_of
 from telemetry.times import parse_time_us
 
@@ -171,8 +171,8 @@ def zones_with_hours(kinds: list[str]) -> ZoneSet:
 
 
 def judged(zones: ZoneSet, rows: np.ndarray, most: int) -> list[tuple[int, ...]]:
-    openings = ZoneScheduleStarts(zones.policies, most)
-    judge = Judge(zones, ["a", "b"], Gates.open(), parse_time_us(OPENS), Tally(), openings)
+    schedule_starts = ZoneScheduleStarts(zones.policies, most)
+    judge = Judge(zones, ["a", "b"], Gates.open(), parse_time_us(OPENS), Tally(), schedule_starts)
     found, start = [], 0
     while start < len(rows):
         some = rows[start : start + judge.fixes_at_once(rows[start:])]
@@ -187,7 +187,7 @@ fixes = st.tuples(st.integers(0, 1), st.integers(0, 60 * 24), st.sampled_from([1
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(fixes, min_size=1, max_size=12), st.sampled_from([1, 3, 7, 50]))
-def test_few_openings_at_a_time_give_what_all_of_them_give(trace, most):
+def test_few_schedule_starts_at_a_time_give_what_all_of_them_give(trace, most):
     zones = zones_with_hours(["restricted", "allowed", "yard"])
     rows = np.zeros(len(trace), TRACE_DTYPE)
     for row, (tracker, hour, lon) in zip(rows, sorted(trace, key=lambda fix: fix[1]), strict=True):
@@ -201,12 +201,12 @@ def test_few_openings_at_a_time_give_what_all_of_them_give(trace, most):
     st.lists(st.tuples(st.integers(0, 9_000), st.integers(0, 400)), min_size=1, max_size=5),
     st.sampled_from([1, 40, 10_000]),
 )
-def test_openings_are_those_of_the_schedule(spans, most):
+def test_schedule_starts_are_those_of_the_schedule(spans, most):
     policies = [Policy(kind, schedule=parse_schedule(NIGHT)) for kind in ("restricted", "yard")]
-    openings, day_us = ZoneScheduleStarts(policies, most), 86_400_000_000
+    schedule_starts, day_us = ZoneScheduleStarts(policies, most), 86_400_000_000
     for first, days in spans:
         after_us, until_us = first * day_us, (first + days) * day_us
-        agendas = list(openings.agendas(after_us, until_us))
+        agendas = list(schedule_starts.agendas(after_us, until_us))
         given = np.concatenate([agenda.schedule_start["time_us"] for agenda in agendas])
         portions = range(after_us, until_us, 92 * day_us)
         ends = [min(start + 92 * day_us, until_us) for start in portions]

@@ -9,11 +9,11 @@ from geofence.model.policy import DEFAULT_ALERTS, DEFAULT_KIND, Policy
 from geofence.model.rules import MAX_ACCURACY_M, MAX_SPEED_MPS, Rules
 from geofence.model.transitions import Transition
 from stack.cli.replay import replay
-from stack.replay.map_page import MAX_ZONES
-from stack.replay.map_sample import MAX_POINTS, MAX_TRANSITIONS
-from stack.replay.output_formats import COLUMNS
-from stack.replay.trace_file import TRACE_SUFFIXES
-from stack.replay.trace_rows import TRACE_DTYPE
+from stack.replay.input.trace_file import TRACE_SUFFIXES
+from stack.replay.input.trace_rows import TRACE_DTYPE
+from stack.replay.output.formats import COLUMNS
+from stack.replay.output.map_page import MAX_ZONES
+from stack.replay.output.map_sample import MAX_POINTS, MAX_TRANSITIONS
 from telemetry.traces.trace import COLUMNS as TRACE_COLUMNS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "replay.md").read_text()

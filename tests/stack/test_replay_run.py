@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from geofence.model.rules import Gates, Rules
 from geofence.shapes.geojson import ZoneFeature
 from stack.errors import StackError
+from stack.replay.input.trace_file import TraceFile
+from stack.replay.input.trace_rows import TRACE_DTYPE
 from stack.replay.judge import Judge
-from stack.replay.output_files import transition_file
-from stack.replay.output_order import found_by_device
+from stack.replay.output.files import transition_file
+from stack.replay.output.order import found_by_device
 from stack.replay.progress import NoView
 from stack.replay.run import ReplayPlan, run_replay
 from stack.replay.tally import Tally
-from stack.replay.trace_file import TraceFile
-from stack.replay.trace_rows import TRACE_DTYPE
 from stack.replay.zones import ZoneSet, zone_set_of
 from telemetry.times import format_time, parse_time_us
 

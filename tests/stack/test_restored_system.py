@@ -120,7 +120,7 @@ def test_a_restored_system_goes_on_where_it_was(data_dir: Path, tmp_path: Path) 
     assert restored.returncode == 0, restored.stderr
     again = opsc(*restore)
     assert again.returncode == 1
-    assert "has data already" in again.stderr
+    assert "already has data" in again.stderr
     with _up(elsewhere) as stack:
         assert _call(stack, "/v1/visits", None, key)["data"] == [visit]
         for _ in range(2):  # an exit needs two fixes

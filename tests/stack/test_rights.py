@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from stack.servers.os_user import CODE, Capability, has_capability
+from stack.host.os_user import CODE, Capability, has_capability
 
 SHOW = """
 import signal, sys
 from pathlib import Path
-from stack.servers.os_user import Capability, service_identity
-from stack.servers.process import Command, Process
+from stack.host.os_user import Capability, service_identity
+from stack.host.process import Command, Process
 
 part = Process(Command(
     name="part", argv=["/bin/sh", "-c", "grep -E '^(Cap|NoNewPrivs)' /proc/self/status"],

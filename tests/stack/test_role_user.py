@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.servers import system
-from stack.servers.os_user import (
+from stack.host.os_user import (
     Capability,
     Identity,
     RoleUser,
@@ -22,7 +21,9 @@ from stack.servers.os_user import (
     role_user,
     service_identity,
 )
+from stack.servers import role_parts
 from stack.servers.runtime import Secrets
+from stack.servers.stack import Stack
 
 SOMEBODY = Identity("somebody", 12_345, 12_345, "/nonexistent")
 
@@ -78,10 +79,10 @@ def test_a_given_mail_folder_that_the_roles_cannot_write_is_said(
     open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    stack = system.Stack(open_folder, said.append, Secrets("", {}))
+    stack = Stack(open_folder, said.append, Secrets("", {}))
     stack.role_user = RoleUser(SOMEBODY)
     monkeypatch.setenv("OPSC_MAIL_FOLDER", str(open_folder))
-    assert system._mail_folder(stack) == open_folder
+    assert role_parts._mail_folder(stack) == open_folder
     assert said == [f"OPSC_MAIL_FOLDER: the user somebody cannot write {open_folder}"]
 
 
@@ -90,8 +91,8 @@ def test_ingest_reads_its_certificates(
     open_folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, str(open_folder / "file"))
-    stack = system.Stack(open_folder, print, Secrets("", {}))
-    assert open_folder / "file" in system._files_of_roles(stack)
+    stack = Stack(open_folder, print, Secrets("", {}))
+    assert open_folder / "file" in role_parts._files_of_roles(stack)
 
 
 def test_roles_read_everything_only_where_a_file_of_theirs_is_hidden(open_folder: Path) -> None:

@@ -24,7 +24,7 @@ from geofence.model.schedule import is_open, opens_between, parse_schedule
 from geofence.shapes.geojson import ShapeError, read_shape, read_zones
 from geofence.shapes.types import Circle, Shape
 from stack.cli.main import build
-from stack.cli.org import create_with_admin
+from stack.cli.organizations.org import create_with_admin
 from stack.scenario.api_client import ApiClient
 from stack.scenario.rule_zones import CHARACTERS, RuleSet, hours_from, zones_on_the_way
 from stack.scenario.scenario import moving_scenario, with_glitches
@@ -51,12 +51,12 @@ def told_of_wrong_usage(*arguments: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--replay", "t.csv", "--trackers", "3"], "--replay goes without"),
-        (["--speed", "10"], "go with --replay"),
-        (["--original-times"], "go with --replay"),
-        (["--verify", "--webhook-url", "https://hooks.example.com"], "--webhook-url goes with"),
+        (["--replay", "t.csv", "--trackers", "3"], "--replay cannot be used with"),
+        (["--speed", "10"], "need --replay"),
+        (["--original-times"], "need --replay"),
+        (["--verify", "--webhook-url", "https://hooks.example.com"], "--webhook-url needs"),
         (["--ramp", "61"], "--ramp 61 is longer than the run: --seconds 60"),
-        (["--ramp", "5", "--replay", "t.csv"], "--ramp goes without --replay"),
+        (["--ramp", "5", "--replay", "t.csv"], "--ramp cannot be used with --replay"),
         (["--out", "run.txt"], "must end in .csv or .ndjson"),
         (["--api-url", "http://127.0.0.1:9"], "a system elsewhere needs OPSC_API_KEY"),
         (["--replay", "nowhere.csv"], "nowhere.csv"),
@@ -65,7 +65,7 @@ def told_of_wrong_usage(*arguments: str) -> str:
         (["--format", "xml"], "xml"),
         (["--rules", "some"], "some"),
         (["--faults", "lost=1"], "'lost' is none of the faults duplicate,"),
-        (["--faults", "nan=0.1", "--format", "packed"], "nan is for json and msgpack"),
+        (["--faults", "nan=0.1", "--format", "packed"], "nan needs the format json or msgpack"),
         (["--trackers", "100001"], "equal to 100000"),
         (["--connections", "0"], "equal to 1"),
         (["--verify", "--batch", "2", "--rules", "all"], "within 0.3 s"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.servers.process import Command, PartFailed, last_lines
+from stack.host.process import Command, PartFailed, last_lines
 from stack.servers.supervisor import Part, Supervisor
 
 WAIT_S = 20.0
@@ -161,7 +161,7 @@ def test_children_die_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     parent_code = (
         "import signal, sys, time\n"
         "from pathlib import Path\n"
-        "from stack.servers.process import Command, Process\n"
+        "from stack.host.process import Command, Process\n"
         "child = Process(Command('child', ['sleep', '600'], Path(sys.argv[1]) / 'log',\n"
         "    [(signal.SIGTERM, 1.0)], signal.SIGKILL))\n"
         "print(child.pid, flush=True)\n"

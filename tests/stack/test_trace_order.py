@@ -8,9 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stack.replay.trace_order import in_order
-from stack.replay.trace_rows import TRACE_DTYPE, DeviceOrder, OutOfOrder, TimeOrder
-from stack.replay.trace_sort import TraceRuns
+from stack.replay.input.trace_order import in_order
+from stack.replay.input.trace_rows import TRACE_DTYPE, DeviceOrder, OutOfOrder, TimeOrder
+from stack.replay.input.trace_sort import TraceRuns
 
 IDS = ["m", "b", "z", "a"]  # by tracker: not in the order of their names
 

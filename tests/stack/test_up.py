@@ -200,7 +200,7 @@ def test_a_start_right_after_a_kill_waits_for_the_former_servers(
     for child in children:  # so that it takes its time to end
         os.kill(child, signal.SIGSTOP)
     up.end(signal.SIGKILL)
-    again = installation.up(until="waiting for servers of a former run to end: ")
+    again = installation.up(until="waiting until servers of an earlier run have ended: ")
     for child in running(children):
         os.kill(child, signal.SIGCONT)
     again.until_said("ready")
@@ -283,7 +283,7 @@ def test_a_data_folder_of_an_older_version_whose_path_is_long_is_taken_along(
     up = Up(data_dir, plain_environment())
     try:
         up.until_said("ready")
-        assert "is of an older version's broker; nothing reads it any more" in up.output
+        assert "belongs to the broker of an older version; it can be deleted" in up.output
         assert (data_dir / "broker").exists()
         status = opsc("status", "--data", data_dir)
         assert status.returncode == 0, status.stdout

@@ -205,7 +205,7 @@ async def test_the_loop_tries_again_after_somebody_was_in_the_way(
         async with reader.transaction():
             await reader.execute("SELECT count(*) FROM gps_events")
             tasks.create_task(worker.run(stop))
-            await until(lambda: any(call.args == ("retention put off",) for call in logs.calls))
+            await until(lambda: any(call.args == ("retention postponed",) for call in logs.calls))
         await until(is_done)
         stop.set()
 

@@ -195,7 +195,7 @@ def _meters(sent: dict[str, Any], at: datetime) -> dict[str, Any]:
     for meter, when in _METERS:
         read_at: datetime | None = sent.get(when)
         if read_at is not None and sent.get(meter) is None:
-            raise bad_field(f"/{when}", f"{when} goes with {meter}.")
+            raise bad_field(f"/{when}", f"{when} requires {meter}.")
         if read_at is not None and read_at > at:
             raise bad_field(f"/{when}", f"{when} must not lie in the future.")
         if meter in sent:

@@ -59,7 +59,7 @@ def _asked_span(request: Request, tag: str, size: int) -> ByteSpan | None:
     span = byte_span(request.headers.get("range", ""), size)
     if span is not None and span.begin >= span.end:
         headers = {"Content-Range": f"bytes */{size}"}
-        raise Problem(416, "range_not_satisfiable", f"It has {size} bytes.", headers=headers)
+        raise Problem(416, "range_not_satisfiable", f"The file has {size} bytes.", headers=headers)
     return span
 
 

@@ -148,7 +148,11 @@ async def create_attachment(request: Request, access: Dispatcher) -> Response:
     async with access.transaction() as conn:
         await check_references(conn, **belongs_to)
         if await files.claim_room(conn, upload.size_bytes) > _quota_bytes(access):
-            raise conflict("quota_exceeded", "The organization may keep no more.", pointer="/file")
+            raise conflict(
+                "quota_exceeded",
+                "The organization has used its storage for attachments.",
+                pointer="/file",
+            )
         attachment = _new_attachment(access, upload, belongs_to, await instant(conn))
         await attachments.insert(conn, attachment)
         await _write(conn, attachment.id, upload)
@@ -194,9 +198,9 @@ def _belongs_to(upload: Upload) -> dict[str, UUID]:
     """Raise Problem: 422 for a field that there is not, none, or several."""
     for name in upload.fields:
         if name not in _PREFIXES:
-            raise bad_field(f"/{name}", "There is no such field, or it cannot be written.")
+            raise bad_field(f"/{name}", "This field is unknown or read-only.")
     if len(upload.fields) != 1:
-        raise bad_field("", f"One of {', '.join(_PREFIXES)} must be given, and no more.")
+        raise bad_field("", f"Exactly one of {', '.join(_PREFIXES)} is required.")
     ((name, text),) = upload.fields.items()
     try:
         return {name: parse_id(_PREFIXES[name], text)}

@@ -107,7 +107,7 @@ async def _bounded(request: Request, limit_bytes: int) -> AsyncGenerator[bytes, 
             elif arrived_bytes > limit_bytes + _DISCARDED_BYTES:
                 break
     except ClientDisconnect:
-        raise Problem(400, "body_incomplete", "The body ended before its end.") from None
+        raise Problem(400, "body_incomplete", "The body ended before it was complete.") from None
     if arrived_bytes > limit_bytes:
         raise too_large(limit_bytes)
 
@@ -136,8 +136,10 @@ async def _upload(form: FormData) -> Upload:
 
 def _not_taken() -> Problem:
     taken = ", ".join((*MEDIA_TYPES, *TEXT_TYPES))
-    fault = Fault(f"The file is none of {taken}.", pointer="/file")
-    return Problem(422, "media_type_refused", "It is no file that is taken.", faults=(fault,))
+    fault = Fault(f"The file must be one of {taken}.", pointer="/file")
+    return Problem(
+        422, "media_type_refused", "Files of this type are not accepted.", faults=(fault,)
+    )
 
 
 def _plain_name(given: str) -> str:

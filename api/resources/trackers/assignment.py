@@ -80,7 +80,7 @@ async def _check_free(conn: Connection, tracker: Tracker, since: datetime) -> No
     if await trackers.has_fix_of_asset(conn, tracker.id, since):
         raise conflict(
             "fixes_stored",
-            "Fixes of the tracker since then are stored already, and belong to an asset.",
+            "Fixes of the tracker since then are already stored for an asset.",
             pointer="/assigned_from",
         )
 
@@ -113,7 +113,7 @@ async def _end(conn: Connection, tracker: Tracker, until: datetime, revision: in
     if tracker.assigned_from >= until:
         raise conflict(
             "assignment_overlaps",
-            "The tracker is on an asset since a later time.",
+            "The tracker was put on an asset at a later time.",
             pointer="/assigned_from",
         )
     await trackers.end_assignment(conn, tracker_id=tracker.id, assigned_to=until, revision=revision)

@@ -243,7 +243,7 @@ async def rotate_tracker(access: Dispatcher, tracker_id: _TrackerPath) -> Respon
         tracker = await _found(conn, tracker_id)
         access.check_unchanged(tracker_item(tracker))
         if tracker.revoked_at is not None:
-            detail = "The tracker is revoked for good: register another one."
+            detail = "The tracker is permanently revoked: register a new one."
             raise conflict("tracker_revoked", detail)
         tracker = tracker._replace(updated_at=at)
         await trackers.rotate(conn, tracker, secret, revision)
@@ -285,7 +285,7 @@ def wanted_assignment(body: NewTracker | TrackerChange) -> Assignment | None:
     if body.asset_id is not None:
         return Assignment(body.asset_id, body.assigned_from)
     if body.assigned_from is not None:
-        raise bad_field("/assigned_from", "assigned_from goes with an asset_id.")
+        raise bad_field("/assigned_from", "assigned_from requires asset_id.")
     return None
 
 

@@ -69,7 +69,7 @@ class Seen(NamedTuple):
     async def check(self, conn: Connection) -> None:
         """Raise Problem (409) where there are more by now. `conn` holds the revision."""
         if await zones.boxes_since(conn, self.over, self.revision) > self.room:
-            detail = "Zones were drawn in the same place meanwhile: try again."
+            detail = "Other zones were made in the same place at the same time: try again."
             raise conflict("changed_meanwhile", detail)
 
 
@@ -218,7 +218,7 @@ class _Search:
         except TooManyOfOne:
             raise busy("Too many geometries of the organization at once.") from None
         except TooManyOfAll:
-            raise unavailable("Too many geometries at once.") from None
+            raise unavailable("Too many geometries at once: try again in a second.") from None
 
 
 def _likely(one: NewShape, boxes: NDArray[np.float64], most: int, looked_at: int) -> Likely:
@@ -251,7 +251,7 @@ def _problem(one: NewShape, found: Crowd, most: int, *, is_exact: bool = True) -
     return Problem(
         403,
         "quota_exceeded",
-        "Too many zones over one place.",
+        "There are too many zones over one place.",
         faults=(Fault(message, pointer=f"{one.place}/geometry"),),
         more={"quota": most, "used": found.shapes - 1, "position": position},
     )

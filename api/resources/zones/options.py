@@ -143,7 +143,7 @@ class AssetChoice(fields.Body):
     @model_validator(mode="after")
     def _not_empty(self) -> "AssetChoice":
         if not self.ids and not self.tags:
-            raise ValueError("names no asset: give ids or tags, or null for all assets")
+            raise ValueError("must have ids or tags; null stands for all assets")
         return self
 
 

@@ -208,7 +208,9 @@ async def _write_change(access: Access, old: Zone, new: Zone, seen: Seen | None)
             raise not_found("zone")
         access.check_unchanged(zone_item(current))
         if current != old:
-            raise conflict("changed_meanwhile", "The zone was changed meanwhile: read it again.")
+            raise conflict(
+                "changed_meanwhile", "The zone was changed by another request: read it again."
+            )
         new = new._replace(updated_at=at)
         if new._replace(external_id=old.external_id, updated_at=old.updated_at) == old:
             await zones.update(conn, new)

@@ -79,7 +79,7 @@ async def check_shape(
     except TooManyOfOne:
         raise busy("Too many geometries of the organization at once.") from None
     except TooManyOfAll:
-        raise unavailable("Too many geometries at once.") from None
+        raise unavailable("Too many geometries at once: try again in a second.") from None
 
 
 @router.post("", operation_id="validateZone", response_model=ZoneVerdict)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from stack.errors import StackError
-from stack.replay.output_files import suffix_of
+from stack.replay.output.files import suffix_of
 from telemetry.traces.files import TraceChunk, TraceError, TraceFormat, read_trace
 
 TRACE_SUFFIXES = tuple(form.value for form in TraceFormat)

@@ -19,7 +19,7 @@ from db.core.connect import Connection, connect
 from db.core.errors import DatabaseError
 from db.history import quarantine_list
 from db.history.quarantine_list import Quarantined, QuarantineFilter
-from stack.cli.org import database_url
+from stack.cli.organizations.org import database_url
 from stack.cli.up import DataDir
 from stack.errors import StackError
 from stack.servers.runtime import DEFAULT_DATA_DIR

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geofence.model.policy import BREACH
-from stack.replay.output_formats import TransitionRows
-from stack.replay.trace_rows import TRACE_DTYPE
+from stack.replay.input.trace_rows import TRACE_DTYPE
+from stack.replay.output.formats import TransitionRows
 from telemetry.times import format_times
 
 MAX_POINTS = 200_000

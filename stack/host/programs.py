@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from stack.errors import StackError
-from stack.servers.os_user import reachable_home
+from stack.host.os_user import reachable_home
 
 POSTGRES_MAJOR = 17
 PACKAGES = (f"postgresql-{POSTGRES_MAJOR}", f"postgresql-{POSTGRES_MAJOR}-timescaledb")

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.errors import StackError
-from stack.servers.log_files import LogPipe
-from stack.servers.os_user import Capability, Identity, has_capability
+from stack.host.log_files import LogPipe
+from stack.host.os_user import Capability, Identity, has_capability
 
 READY_POLL_S = 0.02
 KILL_WAIT_S = 5.0

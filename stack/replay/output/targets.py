@@ -18,7 +18,7 @@ def check_target(target: Path | None, others: Sequence[Path | None]) -> None:
     if not target.parent.is_dir():
         raise ValueError(f"{target}: there is no folder {target.parent}")
     if any(other is not None and target.resolve() == other.resolve() for other in others):
-        raise ValueError(f"{target} is another file of this replay")
+        raise ValueError(f"{target} is another file that this replay reads or writes")
 
 
 def partial(target: Path) -> Path:

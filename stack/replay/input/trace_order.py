@@ -2,7 +2,7 @@
 
 A trace of up to RUN_ROWS fixes is sorted in memory. A longer one that seems to be in order is
 passed on as it is read, and checked; where that fails, `OutOfOrder` says so, and whoever asked
-begins again without `streaming`: then it is sorted on disk (`stack.replay.trace_sort`).
+begins again without `streaming`: then it is sorted on disk (`stack.replay.input.trace_sort`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from stack.replay.trace_rows import DeviceOrder, OutOfOrder, TimeOrder, ranks, sorted_rows
-from stack.replay.trace_sort import TraceRuns
+from stack.replay.input.trace_rows import DeviceOrder, OutOfOrder, TimeOrder, ranks, sorted_rows
+from stack.replay.input.trace_sort import TraceRuns
 
 RUN_ROWS = 1_000_000
 

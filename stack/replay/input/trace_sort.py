@@ -16,7 +16,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stack.replay.trace_rows import TRACE_DTYPE, ranks, sorted_rows
+from stack.replay.input.trace_rows import TRACE_DTYPE, ranks, sorted_rows
 
 MERGE_ROWS = 2_000_000
 LEAST_BLOCK_ROWS = 1_000

@@ -19,7 +19,13 @@ from db.core.tenant import act_for
 from db.identity import sign_ins, user_links, users
 from db.identity.users import User
 from db.resources import organization_removal
-from stack.cli.org import PASSWORD_BYTES, AsJson, OrganizationId, database_url, read_org_id
+from stack.cli.organizations.org import (
+    PASSWORD_BYTES,
+    AsJson,
+    OrganizationId,
+    database_url,
+    read_org_id,
+)
 from stack.cli.up import DataDir
 from stack.errors import StackError
 from stack.servers.runtime import DEFAULT_DATA_DIR
@@ -90,7 +96,7 @@ def _run(data_dir: Path, org_id: UUID, work: Callable[[Connection], Awaitable[T]
     try:
         return asyncio.run(connected())
     except DatabaseError as error:
-        raise StackError(f"the users cannot be reached: {error}") from error
+        raise StackError(f"the users cannot be read or changed: {error}") from error
 
 
 def _described(row: User) -> dict[str, str | None]:

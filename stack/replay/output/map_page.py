@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geofence.shapes.geojson import ZoneFeature
-from stack.replay.map_sample import MapSample, Track
+from stack.replay.output.map_sample import MapSample, Track
 
 MAX_ZONES = 5_000
 MAX_ZONE_VERTICES = 400_000

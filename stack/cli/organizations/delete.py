@@ -45,7 +45,7 @@ async def delete(url: str, org_id: UUID, say: Say) -> int:
             async with _acting(conn, org_id):
                 await removal.retire(conn)
                 tracker_ids = await removal.trackers(conn)
-            say(f"users are locked out, {len(tracker_ids):,} trackers are revoked")
+            say(f"users can no longer sign in, {len(tracker_ids):,} trackers are revoked")
             await asyncio.sleep(SETTLE_S)
             rows = await _remove_in_pieces(conn, org_id, tracker_ids, say)
             async with _acting(conn, org_id):
@@ -56,7 +56,7 @@ async def delete(url: str, org_id: UUID, say: Say) -> int:
                 )
     except DatabaseError as error:
         raise StackError(
-            f"the organization is deleted in part: {error}; call the command again"
+            f"only a part of the organization is deleted: {error}; run the command again"
         ) from error
     return rows
 

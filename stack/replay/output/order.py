@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geofence.model.transitions import TRANSITION_DTYPE, Transition
+from stack.replay.input.trace_rows import TRACE_DTYPE, ranks
 from stack.replay.judge import Judge
-from stack.replay.trace_rows import TRACE_DTYPE, ranks
 
 BATCH_FIXES = 20_000
 MAX_HELD = 1_000_000  # of one device; then the older half is let go

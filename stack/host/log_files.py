@@ -13,7 +13,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from stack.servers.os_user import Identity, hand_over_opened
+from stack.host.os_user import Identity, hand_over_opened
 
 FILE_BYTES = 10 * 1024 * 1024
 FILES = 5  # of a part, the one that is written included

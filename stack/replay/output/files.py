@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import BinaryIO, Self, cast
 
 from stack.errors import StackError
-from stack.replay.output_formats import WRITERS, TransitionRows
-from stack.replay.targets import partial
+from stack.replay.output.formats import WRITERS, TransitionRows
+from stack.replay.output.targets import partial
 
 SUFFIXES = tuple(WRITERS)
 

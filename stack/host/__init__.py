@@ -1,0 +1,1 @@
+"""The machine: users, processes, their logs, and the programs of servers."""

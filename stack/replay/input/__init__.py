@@ -1,0 +1,1 @@
+"""Trace files: their rows, brought into order of time."""

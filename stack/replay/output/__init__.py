@@ -1,0 +1,1 @@
+"""Results of a replay: files of events, and a map."""
