@@ -3,7 +3,7 @@
 Which errors an operation has follows from what it is: signed in or not, with parameters, with ids,
 with a body. So a new route has them without a word of its own. What a route has to say itself are
 its operation id, its docstring, and bounds and examples of its fields; `api/http/fields.py` has
-types that do, and `tests/api/test_openapi_rules.py` says what is missing.
+types that do, and `tests/api/openapi/test_openapi_rules.py` says what is missing.
 """
 
 import json

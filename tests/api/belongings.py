@@ -6,6 +6,7 @@ organization what this made for another, by every operation that takes such an i
 
 from typing import Any
 
+from tests.api.resources.test_attachments import upload
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stored import (
@@ -18,7 +19,6 @@ from tests.api.stored import (
     store_session,
     store_visit,
 )
-from tests.api.test_attachments import upload
 
 Ids = dict[str, str]
 

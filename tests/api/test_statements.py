@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.api.resources.test_attachments import upload
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stored import (
@@ -17,7 +18,6 @@ from tests.api.stored import (
     store_refusal,
     store_visit,
 )
-from tests.api.test_attachments import upload
 
 pytestmark = pytest.mark.own_api
 

@@ -16,9 +16,9 @@ import pytest_asyncio
 
 from api.openapi.examples import example_of
 from tests.api.belongings import Ids, one_of_everything
+from tests.api.resources.test_attachments import upload
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import square
-from tests.api.test_attachments import upload
 
 pytestmark = pytest.mark.own_api
 

@@ -18,7 +18,7 @@ from stack.servers.postgres import free_port
 from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant
 from tests.listener.conftest import revoke, rotate
-from tests.listener.devices import Device
+from tests.listener.raw_devices import Device
 from tests.listener.running import RoleProcess, System, running
 from tests.mqtt.proxy import Proxy
 from tests.servers import ANY_PORT, DatabaseUnderTest, PostgresUnderTest

@@ -31,8 +31,8 @@ import pytest
 from mqtt import BrokerAddress, MqttError, PublishRefusedError, Session, SessionOptions
 from stack.servers.postgres import free_port
 from stack.servers.runtime import StackInfo, load_secrets, read_stack
+from tests.stack.cli.test_up import descendants
 from tests.stack.command import Up, opsc, plain_environment
-from tests.stack.test_up import descendants
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("programs")]
 

@@ -1,0 +1,205 @@
+"""Entity tags: what a client has is not sent again; what it has not seen is not written over."""
+
+import asyncio
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.api.http.test_problems import is_problem
+from tests.api.resources.test_attachments import upload
+from tests.api.running import Answer, Client, Organization, RunningApi
+from tests.api.shapes import square
+from tests.api.stored import carried, minute, store_event, store_refusal, store_visit
+
+CHANGES: dict[str, Any] = {
+    "assets": {"name": "Other"},
+    "trackers": {"name": "Other"},
+    "zones": {"name": "Other"},
+    "organization": {"name": "Other"},
+    "clients": {"name": "Other"},
+    "sites": {"name": "Other"},
+    "employees": {"name": "Other"},
+    "gateways": {"name": "Other"},
+    "users": {"name": "Second"},
+}
+ALONE = {"/v1/auth/session", "/v1/users/me"}  # nobody else changes these
+DELETED = (
+    "users",
+    "api-keys",
+    "zones",
+    "quarantine",
+    "webhook-endpoints",
+    "sites",
+    "clients",
+    "employees",
+    "attachments",
+    "assets",
+)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def things(api: RunningApi, north: Organization) -> dict[str, str]:
+    """A path of one of everything, by the name of its list."""
+    who = await carried(north)
+    zone = (await north.admin.post("/v1/zones", {"name": "x", "geometry": square()})).json["id"]
+    user = {"email": "anna@example.com", "role": "viewer"}
+    hook = {"url": "https://example.com/", "types": ["*"]}
+    ids = {
+        "assets": who.asset_id,
+        "trackers": who.tracker_id,
+        "zones": zone,
+        "quarantine": store_refusal(api, north, who.tracker_id),
+        "visits": store_visit(api, north, who, zone, minute(0)),
+        "events": store_event(api, north, 1),
+        "webhook-endpoints": (await north.admin.post("/v1/webhook-endpoints", hook)).json["id"],
+        "users": (await north.admin.post("/v1/users", user)).json["id"],
+        "api-keys": (await north.admin.post("/v1/api-keys", {"name": "x"})).json["id"],
+    }
+    for name in ("clients", "sites", "employees", "gateways"):
+        body = {"name": "x"} | ({"kind": "tts"} if name == "gateways" else {})
+        ids[name] = (await north.admin.post(f"/v1/{name}", body)).json["id"]
+    uploaded = await upload(north.admin, b"hello", asset_id=who.asset_id)
+    ids["attachments"] = uploaded.json["id"]
+    paths = {name: f"/v1/{name}/{one}" for name, one in ids.items()}
+    return paths | {"organization": "/v1/organization"}
+
+
+async def _get(client: Client, path: str, **headers: str) -> Answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await client.get(path, headers=named)
+
+
+async def _send(client: Client, method: str, path: str, if_match: str, body: Any = None) -> Answer:
+    return await client.send(method, path, headers={"If-Match": if_match}, json=body)
+
+
+async def test_one_thing_has_a_strong_tag_and_is_not_sent_again(
+    north: Organization, things: dict[str, str]
+) -> None:
+    for path in things.values():
+        first = await north.admin.get(path)
+        tag = first.headers["ETag"]
+        assert tag.startswith('"'), path
+        assert (await north.admin.get(path)).headers["ETag"] == tag
+        for header in (tag, f"W/{tag}", f'"x", {tag}', "*", f'"a,b" ,{tag},"c"'):
+            again = await _get(north.admin, path, If_None_Match=header)
+            assert (again.status, again.content, again.headers["ETag"]) == (304, b"", tag)
+            assert "X-Request-Id" in again.headers
+        for header in ('"x"', tag.strip('"'), "", f'"x" {tag}', f"{tag}; x"):
+            assert (await _get(north.admin, path, If_None_Match=header)).status == 200
+
+
+async def test_a_list_has_a_tag_too(north: Organization, things: dict[str, str]) -> None:
+    for name in things:
+        tag = (await north.admin.get(f"/v1/{name}")).headers["ETag"]
+        assert (await _get(north.admin, f"/v1/{name}", If_None_Match=tag)).status == 304
+    await north.admin.post("/v1/assets", {"name": "One more"})
+    assert (await _get(north.admin, "/v1/assets", If_None_Match=tag)).status == 200
+
+
+async def test_a_get_of_what_is_not_as_it_was_is_refused_where_that_is_asked(
+    north: Organization, things: dict[str, str]
+) -> None:
+    path = things["assets"]
+    tag = (await north.admin.get(path)).headers["ETag"]
+    assert (await _get(north.admin, path, If_Match=tag)).status == 200
+    assert is_problem(await _get(north.admin, path, If_Match='"x"'), 412, "precondition_failed")
+
+
+@pytest.mark.parametrize("name", list(CHANGES))
+async def test_a_change_is_made_to_what_was_seen_alone(
+    north: Organization, things: dict[str, str], name: str
+) -> None:
+    path, body = things[name], CHANGES[name]
+    seen = await north.admin.get(path)
+    tag = seen.headers["ETag"]
+    for header in ('"x"', f"W/{tag}", "nonsense", "", f'"x", W/{tag}'):
+        answer = await _send(north.admin, "PATCH", path, header, body)
+        assert is_problem(answer, 412, "precondition_failed"), header
+    assert (await north.admin.get(path)).content == seen.content
+    changed = await _send(north.admin, "PATCH", path, f'"x", {tag}', body)
+    assert changed.status == 200
+    now = await north.admin.get(path)
+    assert changed.headers["ETag"] == now.headers["ETag"] != tag
+    assert (await _send(north.admin, "PATCH", path, tag, {"name": "Third"})).status == 412
+    assert (await _send(north.admin, "PATCH", path, "*", {"name": "Third"})).status == 200
+
+
+async def test_a_new_thing_has_the_tag_that_a_get_gives(north: Organization) -> None:
+    bodies: dict[str, Any] = {
+        "assets": {"name": "x"},
+        "trackers": {},
+        "zones": {"name": "x", "geometry": square()},
+        "webhook-endpoints": {"url": "https://example.com/", "types": ["*"]},
+        "clients": {"name": "x"},
+        "sites": {"name": "x", "lat": 1, "lon": 2},
+        "employees": {"name": "x", "certifications": [{"name": "Crane"}]},
+        "gateways": {"name": "x", "kind": "tts"},
+        "users": {"email": "ben@example.com", "role": "viewer"},
+        "api-keys": {"name": "x"},
+    }
+    for name, body in bodies.items():
+        made = await north.admin.post(f"/v1/{name}", body)
+        got = await north.admin.get(made.headers["Location"])
+        assert made.headers["ETag"] == got.headers["ETag"]
+
+
+async def test_an_action_heeds_if_match_too(north: Organization) -> None:
+    await _rotate_and_revoke(north, await north.admin.post("/v1/trackers", {}))
+    gateway = {"name": "x", "kind": "tts"}
+    await _rotate_and_revoke(north, await north.admin.post("/v1/gateways", gateway))
+
+
+async def _rotate_and_revoke(north: Organization, made: Answer) -> None:
+    path = made.headers["Location"]
+    for action in ("rotate", "revoke"):
+        answer = await _send(north.admin, "POST", f"{path}/{action}", '"x"')
+        assert is_problem(answer, 412, "precondition_failed")
+    rotated = await _send(north.admin, "POST", f"{path}/rotate", made.headers["ETag"])
+    assert rotated.headers["ETag"] == (await north.admin.get(path)).headers["ETag"]
+    assert (await _send(north.admin, "POST", f"{path}/revoke", "*")).status == 200
+
+
+async def test_of_many_who_change_what_they_saw_one_wins(north: Organization) -> None:
+    asset = await north.admin.post("/v1/assets", {"name": "x"})
+    path, tag = asset.headers["Location"], asset.headers["ETag"]
+    answers = await asyncio.gather(
+        *(_send(north.admin, "PATCH", path, tag, {"name": f"name {n}"}) for n in range(8))
+    )
+    assert sorted(answer.status for answer in answers) == [200] + [412] * 7
+
+
+async def test_nothing_is_deleted_that_is_not_as_it_was_seen(
+    north: Organization, things: dict[str, str]
+) -> None:
+    for name in DELETED:
+        path = things[name]
+        tag = (await north.admin.get(path)).headers["ETag"]
+        answer = await _send(north.admin, "DELETE", path, '"x"')
+        assert is_problem(answer, 412, "precondition_failed")
+        assert (await _send(north.admin, "DELETE", path, tag)).status == 204
+
+
+async def test_if_none_match_keeps_a_change_from_what_is_there(north: Organization) -> None:
+    path = (await north.admin.post("/v1/assets", {"name": "x"})).headers["Location"]
+    answer = await north.admin.send(
+        "PATCH", path, headers={"If-None-Match": "*"}, json={"name": "y"}
+    )
+    assert is_problem(answer, 412, "precondition_failed")
+
+
+async def test_every_route_that_changes_one_thing_heeds_if_match(
+    api: RunningApi, things: dict[str, str]
+) -> None:
+    """A new resource that can be changed belongs into the tests above."""
+    document = (await api.anonymous.get("/openapi.json")).json
+    changing = {
+        (method, path.split("/")[2])
+        for path, operations in document["paths"].items()
+        for method in operations
+        if method in ("patch", "delete") and path not in ALONE
+    }
+    tested = {("patch", name) for name in CHANGES}
+    tested |= {("delete", name) for name in DELETED}
+    assert changing == tested

@@ -1,0 +1,127 @@
+"""The OpenAPI document says what the routes do."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+from pydantic import BaseModel
+
+from api.resources.assets.bodies import AssetItem
+from api.resources.assets.positions import AssetPosition
+from api.resources.attachments.routes import AttachmentItem
+from api.resources.clients import ClientItem
+from api.resources.employees import EmployeeItem
+from api.resources.events import EventItem
+from api.resources.gateways import GatewayItem, NewGatewayItem
+from api.resources.gps_events import GpsEventItem
+from api.resources.organization import OrganizationItem
+from api.resources.sites import SiteItem
+from api.resources.trackers.routes import NewTrackerItem, TrackerItem
+from api.resources.visits import VisitItem
+from api.resources.webhook_endpoints import EndpointItem, NewEndpointItem
+from api.resources.zones.routes import VersionItem, ZoneItem
+from api.settings import ApiSettings
+from tests.api.resources.test_attachments import upload
+from tests.api.running import Organization, RunningApi
+from tests.api.shapes import square
+from tests.api.stored import carried, minute, store_event, store_fixes, store_visit
+
+
+def agrees(model: type[BaseModel], item: dict[str, Any]) -> bool:
+    """Return whether the item has the model's fields, all of them and no other, of the right types;
+    one that has a default may be missing.
+    """
+    model.model_validate(item)
+    required = {name for name, field in model.model_fields.items() if field.is_required()}
+    return required <= set(item) <= set(model.model_fields)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def document(api: RunningApi) -> dict[str, Any]:
+    """The OpenAPI document."""
+    return (await api.anonymous.get("/openapi.json")).json
+
+
+async def test_answers_have_the_fields_that_are_documented(
+    api: RunningApi, north: Organization
+) -> None:
+    who = await carried(north)
+    zone = (await north.admin.post("/v1/zones", {"name": "x", "geometry": square()})).json
+    hook = {"url": "https://example.com/", "types": ["*"]}
+    assert agrees(NewEndpointItem, (await north.admin.post("/v1/webhook-endpoints", hook)).json)
+    assert agrees(NewTrackerItem, (await north.admin.post("/v1/trackers", {})).json)
+    gateway = {"name": "x", "kind": "tts"}
+    assert agrees(NewGatewayItem, (await north.admin.post("/v1/gateways", gateway)).json)
+    assert agrees(OrganizationItem, (await north.viewer.get("/v1/organization")).json)
+    for path in ("clients", "sites"):
+        await north.admin.post(f"/v1/{path}", {"name": "x"})
+    certified = {"name": "x", "certifications": [{"name": "Crane", "expires_on": "2030-01-01"}]}
+    await north.admin.post("/v1/employees", certified)
+    await upload(north.admin, b"hello", asset_id=who.asset_id)
+    store_fixes(api, north, who.tracker_id, [minute(0)])
+    store_visit(api, north, who, zone["id"], minute(0))
+    store_event(api, north, 1)
+    lists: dict[str, type[BaseModel]] = {
+        "assets?include=last_position,zone_ids": AssetItem,
+        "assets/positions": AssetPosition,
+        "trackers?include=last_seen_at,connection": TrackerItem,
+        "zones": ZoneItem,
+        "attachments": AttachmentItem,
+        "clients": ClientItem,
+        "sites": SiteItem,
+        "employees": EmployeeItem,
+        "gateways": GatewayItem,
+        f"zones/{zone['id']}/versions": VersionItem,
+        "gps-events": GpsEventItem,
+        "visits": VisitItem,
+        "events": EventItem,
+        "webhook-endpoints": EndpointItem,
+    }
+    for path, model in lists.items():
+        rows = (await north.viewer.get(f"/v1/{path}")).json["data"]
+        assert rows, path
+        assert all(agrees(model, row) for row in rows), path
+
+
+async def test_every_operation_has_an_id_and_says_what_it_answers(
+    document: dict[str, Any],
+) -> None:
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    ids = [operation["operationId"] for operation in operations]
+    assert len(ids) == len(set(ids))
+    for operation in operations:
+        good = [status for status in operation["responses"] if status.startswith("2")]
+        if operation["operationId"] == "downloadAttachment":
+            assert good == ["200", "206"]
+            continue
+        assert len(good) == 1
+        if good != ["204"]:
+            content = operation["responses"][good[0]]["content"]
+            assert "$ref" in content["application/json"]["schema"]
+
+
+async def test_every_operation_but_signing_in_wants_a_token(document: dict[str, Any]) -> None:
+    open_to_all = {
+        path
+        for path, operations in document["paths"].items()
+        for operation in operations.values()
+        if operation.get("security") != [{"bearer": []}, {"password": []}]
+    }
+    assert open_to_all == {
+        "/.well-known/jwks.json",
+        "/v1/auth/invitations/accept",
+        "/v1/auth/password-reset",
+        "/v1/auth/password-reset/confirm",
+        "/v1/auth/refresh",
+        "/v1/auth/revoke",
+        "/v1/auth/session",
+        "/v1/auth/token",
+    }
+
+
+async def test_the_written_page_names_every_path_and_setting(document: dict[str, Any]) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "api.md").read_text("utf-8")
+    for path in document["paths"]:
+        assert f"`{path.removeprefix('/v1')}`" in page or f" {path}\n" in page, path
+    for name in ApiSettings.model_fields:
+        assert f"OPSC_{name.upper()}`" in page, name

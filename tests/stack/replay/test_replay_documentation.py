@@ -1,0 +1,69 @@
+"""docs/replay.md says what `opsc replay` does."""
+
+import dataclasses
+import inspect
+import re
+from pathlib import Path
+
+from geofence.model.policy import DEFAULT_ALERTS, DEFAULT_KIND, Policy
+from geofence.model.rules import MAX_ACCURACY_M, MAX_SPEED_MPS, Rules
+from geofence.model.transitions import Transition
+from stack.cli.replay import replay
+from stack.replay.input.trace_file import TRACE_SUFFIXES
+from stack.replay.input.trace_rows import TRACE_DTYPE
+from stack.replay.output.formats import COLUMNS
+from stack.replay.output.map_page import MAX_ZONES
+from stack.replay.output.map_sample import MAX_POINTS, MAX_TRANSITIONS
+from telemetry.traces.trace import COLUMNS as TRACE_COLUMNS
+
+PAGE = (Path(__file__).parents[3] / "docs" / "replay.md").read_text()
+
+
+def rows_after(heading: str) -> list[list[str]]:
+    lines = PAGE[PAGE.index(heading) :].splitlines()[2:]
+    table = lines[: next(i for i, line in enumerate(lines) if not line.startswith("|"))]
+    return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table]
+
+
+def test_every_option_is_on_the_page_and_no_other():
+    renamed = {"map_out": "map", "as_json": "json"}
+    parameters = inspect.signature(replay).parameters
+    options = {"--" + renamed.get(name, name).replace("_", "-") for name in parameters}
+    assert set(re.findall(r"^\| `(--[a-z-]+)", PAGE, re.MULTILINE)) == options
+
+
+def test_the_rules_on_the_page_have_their_defaults():
+    def shown(value: float | None) -> str:
+        return "off" if value is None else f"{value:g}"
+
+    assert rows_after("| option | property | default |") == [
+        ["--" + field.name.replace("_", "-"), field.name, shown(field.default)]
+        for field in dataclasses.fields(Rules)
+    ]
+    for default in (MAX_SPEED_MPS, MAX_ACCURACY_M):
+        assert f"[{default:g}] |" in PAGE
+
+
+def test_the_formats_and_columns_of_traces_are_on_the_page():
+    assert [row[0] for row in rows_after("| suffix | what is in it |")] == list(TRACE_SUFFIXES)
+    assert [row[0] for row in rows_after("| column | unit | |")] == list(TRACE_COLUMNS)
+
+
+def test_the_columns_of_transitions_are_on_the_page():
+    assert [row[0] for row in rows_after("| column | |")] == list(COLUMNS)
+
+
+def test_the_bounds_on_the_page_are_those_of_the_code():
+    assert f"{TRACE_DTYPE.itemsize} bytes a fix" in PAGE
+    most = f"{MAX_POINTS:,} fixes, {MAX_TRANSITIONS:,} transitions and {MAX_ZONES:,} zones"
+    assert most in PAGE
+
+
+def test_the_properties_that_decide_what_is_told_are_on_the_page():
+    rows = {row[0]: row for row in rows_after("| property | default | |")}
+    assert set(rows) == {field.name for field in dataclasses.fields(Policy)} | {"assets"}
+    assert rows["kind"][1] == DEFAULT_KIND
+    for kind in DEFAULT_ALERTS:
+        assert kind in rows["kind"][2]
+    for transition in Transition:
+        assert transition == Transition.NONE or f"`{transition.name.lower()}`" in PAGE
