@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from api.auth.access_tokens import Tokens
-from api.auth.credential_cache import Standings
+from api.auth.credential_cache import Principals
 from api.auth.passwords import Passwords
 from api.auth.session_cookie import Cookies
 from api.http.cursors import Cursors
@@ -24,7 +24,7 @@ class ApiState:
     settings: ApiSettings
     connections: Pool
     tokens: Tokens
-    standings: Standings
+    principals: Principals
     usage: Usage
     throttle: Throttle
     cookies: Cookies
@@ -43,7 +43,7 @@ class ApiState:
             settings=settings,
             connections=connections,
             tokens=Tokens(secret_key, settings.access_token_lifetime_s),
-            standings=Standings(connections),
+            principals=Principals(connections),
             usage=Usage(connections),
             throttle=Throttle(secret_key, connections),
             cookies=Cookies(secret_key, is_secure=settings.public_url.startswith("https:")),

@@ -11,34 +11,34 @@ from datetime import UTC, datetime
 
 from api.http.ttl_cache import LookupCache
 from db.core.connect import Connection, Pool
-from db.identity.credentials import Standing
+from db.identity.credentials import Principal
 
 FRESH_S = 2.0
 _MAX_CREDENTIALS = 10_000
 
-LookUp = Callable[[Connection], Awaitable[Standing | None]]
+LookUp = Callable[[Connection], Awaitable[Principal | None]]
 
 
-class Standings:
-    """The standings behind the credentials that were shown to this process."""
+class Principals:
+    """The principals behind the credentials that were shown to this process."""
 
     def __init__(self, connections: Pool, clock: Callable[[], float] = time.monotonic) -> None:
         self._connections = connections
-        self._known = LookupCache[bytes, Standing | None](FRESH_S, _MAX_CREDENTIALS, clock)
+        self._known = LookupCache[bytes, Principal | None](FRESH_S, _MAX_CREDENTIALS, clock)
 
-    async def find(self, key: bytes, look_up: LookUp) -> Standing | None:
+    async def find(self, key: bytes, look_up: LookUp) -> Principal | None:
         """Return what `look_up` gives, at most FRESH_S old. `key` is the credential's own.
 
         Raises what a look-up in the database may raise.
         """
 
-        async def ask() -> Standing | None:
+        async def ask() -> Principal | None:
             async with self._connections.connection() as conn:
                 return await look_up(conn)
 
-        standing = await self._known.find(key, ask)
-        return None if standing is None or _is_over(standing) else standing
+        principal = await self._known.find(key, ask)
+        return None if principal is None or _is_over(principal) else principal
 
 
-def _is_over(standing: Standing) -> bool:
-    return standing.expires_at is not None and standing.expires_at <= datetime.now(UTC)
+def _is_over(principal: Principal) -> bool:
+    return principal.expires_at is not None and principal.expires_at <= datetime.now(UTC)

@@ -15,6 +15,7 @@ from starlette.routing import Match
 from api.http.middleware import refuse
 from api.http.problems import MOST_FAULTS, Fault, Problem, bad_parameter, conflict, unavailable
 from db.core.errors import IntegrityError, OperationalError, QueryCanceled
+from db.resources.kinds import KINDS
 from db.resources.zones import PageTooLarge
 from service.exceptions import message
 
@@ -27,40 +28,20 @@ _EVERY_PATH_HAS = {"OPTIONS"}
 
 # What a broken constraint means to the client: code, pointer, sentence.
 _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
+    **{
+        constraint: (
+            "external_id_taken",
+            "/external_id",
+            f"Another {kind.noun} has this external_id.",
+        )
+        for kind in KINDS.values()
+        if kind.table is not None
+        for constraint in (f"{kind.table}_external_id", f"{kind.table}_org_id_external_id_key")
+    },
     "users_org_id_email_key": (
         "email_taken",
         "/email",
         "Another user has this address.",
-    ),
-    "assets_external_id": (
-        "external_id_taken",
-        "/external_id",
-        "Another asset has this external_id.",
-    ),
-    "trackers_org_id_external_id_key": (
-        "external_id_taken",
-        "/external_id",
-        "Another tracker has this external_id.",
-    ),
-    "zones_external_id": (
-        "external_id_taken",
-        "/external_id",
-        "Another zone has this external_id.",
-    ),
-    "clients_external_id": (
-        "external_id_taken",
-        "/external_id",
-        "Another client has this external_id.",
-    ),
-    "sites_external_id": (
-        "external_id_taken",
-        "/external_id",
-        "Another site has this external_id.",
-    ),
-    "employees_external_id": (
-        "external_id_taken",
-        "/external_id",
-        "Another employee has this external_id.",
     ),
     "employees_user": ("user_taken", "/user_id", "The user is another employee's."),
     "tracker_has_one_asset": (

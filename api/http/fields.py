@@ -5,10 +5,11 @@ come; nothing is checked there.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 from uuid import UUID
 
 from pydantic import (
@@ -17,38 +18,23 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     StringConstraints,
     WithJsonSchema,
     model_validator,
 )
 from pydantic.fields import FieldInfo
+from pydantic_core import core_schema
 
 from api.http.problems import MOST_FAULTS, bad_parameter
+from db.resources.kinds import KINDS, Kind
 from telemetry.ids import IdError, parse_id
 from telemetry.times import TimeError, parse_time_us
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A time whose offset has lost its plus: in a URL a plus stands for a blank.
 _WITHOUT_PLUS = re.compile(r".*[Tt ]\d\d:\d\d\S* \d\d(:?\d\d)?")
-_KINDS = {
-    "org": "an organization",
-    "ast": "an asset",
-    "trk": "a tracker",
-    "zon": "a zone",
-    "vis": "a visit",
-    "evt": "an event",
-    "qua": "a message in quarantine",
-    "key": "an API key",
-    "sgn": "a sign-in",
-    "whe": "a webhook endpoint",
-    "usr": "a user",
-    "cli": "a client",
-    "sit": "a site",
-    "emp": "an employee",
-    "gtw": "a gateway",
-    "att": "an attachment",
-    "fix": "a GPS event",
-}
 
 
 class Body(BaseModel):
@@ -88,6 +74,24 @@ class Query(BaseModel):
         return self
 
 
+def _times_last(schema: dict[str, Any]) -> None:
+    """Put the times of a row behind the fields of its own: pydantic begins with inherited ones."""
+    for name in StoredItem.model_fields:
+        schema["properties"][name] = schema["properties"].pop(name)
+        schema["required"].remove(name)
+        schema["required"].append(name)
+
+
+class StoredItem(BaseModel):
+    """Base of the answers about rows that can be deleted and restored."""
+
+    model_config = ConfigDict(json_schema_extra=_times_last)
+
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+
+
 def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -101,22 +105,56 @@ def absent() -> Any:
     return None
 
 
-def _id_reader(prefix: str) -> Callable[[object], UUID]:
-    def read(value: object) -> UUID:
+@dataclass(frozen=True, slots=True)
+class IdOf:
+    """The id of a thing of one kind, text outside, UUID inside: `Annotated[UUID, IdOf(kind)]`."""
+
+    kind: Kind
+
+    def read(self, value: object) -> UUID:
+        """Return the id. Raises ValueError, with a text for whoever sent it."""
         try:
-            return parse_id(prefix, value if isinstance(value, str) else "")
+            return parse_id(self.kind.prefix, value if isinstance(value, str) else "")
         except IdError:
-            raise ValueError(_not_an_id(prefix, value)) from None
+            raise ValueError(self._fault(value)) from None
 
-    return read
+    def _fault(self, value: object) -> str:
+        prefix = self.kind.prefix
+        wanted = f"must be the id of {self.kind.one}, like {prefix}_01jd8x0k2m4n6p8q0r2s4t6v8w"
+        given = value.partition("_")[0] if isinstance(value, str) else ""
+        other = next((kind for kind in KINDS.values() if kind.prefix == given != prefix), None)
+        return wanted if other is None else f"{wanted}; {given}_ begins the id of {other.one}"
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(self.read, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        prefix = self.kind.prefix
+        return {
+            "type": "string",
+            "pattern": f"^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$",
+            "maxLength": len(prefix) + 27,
+            "examples": [prefix + "_01jd8x0k2m4n6p8q0r2s4t6v8w"],
+        }
 
 
-def _not_an_id(prefix: str, value: object) -> str:
-    wanted = f"must be the id of {_KINDS[prefix]}, like {prefix}_01jd8x0k2m4n6p8q0r2s4t6v8w"
-    given = value.partition("_")[0] if isinstance(value, str) else ""
-    if given in _KINDS and given != prefix:
-        return f"{wanted}; {given}_ begins the id of {_KINDS[given]}"
-    return wanted
+def parts_of(field: FieldInfo) -> Iterator[Any]:
+    """Yield everything that the type of a field is made of, `IdOf` and `list[...]` among them."""
+    yield from field.metadata
+    rest = [field.annotation]
+    while rest:
+        part = rest.pop()
+        yield part
+        rest += get_args(part)
+
+
+def kind_in(field: FieldInfo) -> Kind | None:
+    """Return the kind of the id, or of the ids, that a field holds; None where it holds none."""
+    return next((part.kind for part in parts_of(field) if isinstance(part, IdOf)), None)
 
 
 def shaped(pattern: str, says: str) -> AfterValidator:
@@ -129,17 +167,6 @@ def shaped(pattern: str, says: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
-
-
-def _id_schema(prefix: str) -> WithJsonSchema:
-    return WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": f"^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$",
-            "maxLength": len(prefix) + 27,
-            "examples": [prefix + "_01jd8x0k2m4n6p8q0r2s4t6v8w"],
-        }
-    )
 
 
 def read_time(value: object) -> datetime:
@@ -173,30 +200,23 @@ def storable(value: str) -> str:
     return value
 
 
-def storable_if_given(value: str | None) -> str | None:
-    """Check a text as `storable` does; None stays None."""
-    return None if value is None else storable(value)
-
-
-OrganizationId = Annotated[UUID, BeforeValidator(_id_reader("org")), _id_schema("org")]
-AssetId = Annotated[UUID, BeforeValidator(_id_reader("ast")), _id_schema("ast")]
-TrackerId = Annotated[UUID, BeforeValidator(_id_reader("trk")), _id_schema("trk")]
-ZoneId = Annotated[UUID, BeforeValidator(_id_reader("zon")), _id_schema("zon")]
-VisitId = Annotated[UUID, BeforeValidator(_id_reader("vis")), _id_schema("vis")]
-EventId = Annotated[UUID, BeforeValidator(_id_reader("evt")), _id_schema("evt")]
-QuarantineId = Annotated[UUID, BeforeValidator(_id_reader("qua")), _id_schema("qua")]
-ApiKeyId = Annotated[UUID, BeforeValidator(_id_reader("key")), _id_schema("key")]
-SignInId = Annotated[UUID, BeforeValidator(_id_reader("sgn")), _id_schema("sgn")]
-EndpointId = Annotated[UUID, BeforeValidator(_id_reader("whe")), _id_schema("whe")]
-UserId = Annotated[UUID, BeforeValidator(_id_reader("usr")), _id_schema("usr")]
-ClientId = Annotated[UUID, BeforeValidator(_id_reader("cli")), _id_schema("cli")]
-SiteId = Annotated[UUID, BeforeValidator(_id_reader("sit")), _id_schema("sit")]
-EmployeeId = Annotated[UUID, BeforeValidator(_id_reader("emp")), _id_schema("emp")]
-GatewayId = Annotated[UUID, BeforeValidator(_id_reader("gtw")), _id_schema("gtw")]
-AttachmentId = Annotated[UUID, BeforeValidator(_id_reader("att")), _id_schema("att")]
-
-# Read only.
-FixId = Annotated[UUID, BeforeValidator(_id_reader("fix")), _id_schema("fix")]
+OrganizationId = Annotated[UUID, IdOf(KINDS["organization"])]
+AssetId = Annotated[UUID, IdOf(KINDS["asset"])]
+TrackerId = Annotated[UUID, IdOf(KINDS["tracker"])]
+ZoneId = Annotated[UUID, IdOf(KINDS["zone"])]
+VisitId = Annotated[UUID, IdOf(KINDS["visit"])]
+EventId = Annotated[UUID, IdOf(KINDS["event"])]
+QuarantineId = Annotated[UUID, IdOf(KINDS["quarantine"])]
+ApiKeyId = Annotated[UUID, IdOf(KINDS["api_key"])]
+SignInId = Annotated[UUID, IdOf(KINDS["sign_in"])]
+EndpointId = Annotated[UUID, IdOf(KINDS["webhook_endpoint"])]
+UserId = Annotated[UUID, IdOf(KINDS["user"])]
+ClientId = Annotated[UUID, IdOf(KINDS["client"])]
+SiteId = Annotated[UUID, IdOf(KINDS["site"])]
+EmployeeId = Annotated[UUID, IdOf(KINDS["employee"])]
+GatewayId = Annotated[UUID, IdOf(KINDS["gateway"])]
+AttachmentId = Annotated[UUID, IdOf(KINDS["attachment"])]
+FixId = Annotated[UUID, IdOf(KINDS["fix"])]
 
 Time = Annotated[
     datetime, BeforeValidator(read_time), WithJsonSchema({"type": "string", "format": "date-time"})

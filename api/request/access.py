@@ -30,7 +30,7 @@ from db.core.connect import Connection
 from db.core.secrets import API_KEY, MAX_SECRET_CHARACTERS, secret_hash
 from db.core.tenant import Actor, reading, tenant
 from db.identity import credentials
-from db.identity.credentials import Standing
+from db.identity.credentials import Principal
 from db.identity.users import Role
 
 
@@ -95,19 +95,19 @@ async def _by_token(state: ApiState, token: str) -> Caller:
         raise unauthorized(str(error)) from None
     look_up = partial(credentials.of_sign_in, org_id=grant.org_id, sign_in_id=grant.sign_in_id)
     key = grant.org_id.bytes + grant.sign_in_id.bytes
-    standing = await state.standings.find(key, look_up)
-    if standing is None:
+    principal = await state.principals.find(key, look_up)
+    if principal is None:
         raise unauthorized("The token was revoked: sign in again.")
-    return _caller(standing, "token")
+    return _caller(principal, "token")
 
 
 async def _by_key(state: ApiState, key: str) -> Caller:
     if len(key) <= MAX_SECRET_CHARACTERS:
         key_hash = secret_hash(key)
         look_up = partial(credentials.of_api_key, key_hash=key_hash)
-        standing = await state.standings.find(key_hash, look_up)
-        if standing is not None:
-            return _caller(standing, "api_key")
+        principal = await state.principals.find(key_hash, look_up)
+        if principal is not None:
+            return _caller(principal, "api_key")
     raise unauthorized("The API key is not one of ours, or no longer good.")
 
 
@@ -118,21 +118,21 @@ async def _by_cookie(state: ApiState, request: Request) -> Caller:
     idle = timedelta(seconds=state.settings.session_idle_s)
     cookie_hash = secret_hash(secret[: MAX_SECRET_CHARACTERS + 1])
     look_up = partial(credentials.of_session, cookie_hash=cookie_hash, idle=idle)
-    standing = await state.standings.find(cookie_hash, look_up)
-    if standing is None:
+    principal = await state.principals.find(cookie_hash, look_up)
+    if principal is None:
         raise unauthorized("The session is over: sign in again.")
     state.cookies.check(request, secret)
-    return _caller(standing, "session")
+    return _caller(principal, "session")
 
 
-def _caller(standing: Standing, via: Via) -> Caller:
+def _caller(principal: Principal, via: Via) -> Caller:
     return Caller(
-        org_id=standing.org_id,
-        user_id=standing.user_id,
-        role=standing.role,
+        org_id=principal.org_id,
+        user_id=principal.user_id,
+        role=principal.role,
         via=via,
-        credential_id=standing.credential_id,
-        scopes=None if standing.scopes is None else frozenset(standing.scopes),
+        credential_id=principal.credential_id,
+        scopes=None if principal.scopes is None else frozenset(principal.scopes),
     )
 
 

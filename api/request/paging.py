@@ -68,6 +68,15 @@ class ListQuery(fields.Query):
         """Return the parameters without those of the page and of the fields shown."""
         return self.model_dump(mode="json", exclude={"limit", "offset", "cursor", "fields"})
 
+    def wanted(self) -> dict[str, Any]:
+        """Return the filters that are given, by name."""
+        shown = {*ListQuery.model_fields, "sort", "include"}
+        return {
+            name: value
+            for name in type(self).model_fields
+            if name not in shown and (value := getattr(self, name)) is not None
+        }
+
 
 class SortedQuery(ListQuery):
     """The query of lists that can be sorted by when their rows were made."""

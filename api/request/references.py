@@ -1,94 +1,127 @@
-"""Ids in a body, or in the query of a list: what an id names must be there.
+"""Ids in a body, or in the query of a list: the thing that an id names must be there.
 
-An id that names nothing, or something of another organization, is a 404 that points at its field or
-parameter. What a body names must not be deleted, and stays until the transaction ends.
+Which fields hold ids, and of which kind, is known from their types (`api.http.fields`). An id that
+names nothing, or something of another organization, is a 404 that points at its field or parameter,
+or a 422 that points at each such id of a list. What a body names must not be deleted, and stays
+until the transaction ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import NamedTuple
 from uuid import UUID
 
-from api.http.problems import Fault, Problem, not_found
+from pydantic import BaseModel
+
+from api.http.fields import Query, kind_in, parts_of
+from api.http.problems import Fault, Problem, conflict, not_found
 from db.core.connect import Connection
-from db.identity import users
-from db.resources import assets, trackers, zones
-from db.resources.clients import clients
-from db.resources.employees import employees
-from db.resources.sites import sites
+from db.resources.kinds import KINDS, Kind
 
 
-async def check_references(
-    conn: Connection,
-    *,
-    asset_id: UUID | None = None,
-    employee_id: UUID | None = None,
-    client_id: UUID | None = None,
-    site_id: UUID | None = None,
-    zone_id: UUID | None = None,
-    user_id: UUID | None = None,
-) -> None:
-    """Raise Problem (404) for the first id of a body that is not there; None asks for nothing."""
-    if asset_id is not None and not await assets.exists(conn, asset_id):
-        raise _missing_in_body("asset")
-    if employee_id is not None and not await employees.held(conn, [employee_id]):
-        raise _missing_in_body("employee")
-    if client_id is not None and not await clients.held(conn, [client_id]):
-        raise _missing_in_body("client")
-    if site_id is not None and not await sites.held(conn, [site_id]):
-        raise _missing_in_body("site")
-    if zone_id is not None and not await zones.held(conn, zone_id):
-        raise _missing_in_body("zone")
-    if user_id is not None and not await users.exists(conn, user_id):
-        raise _missing_in_body("user")
+class Reference(NamedTuple):
+    """An id in a body. pointer: where it stands."""
+
+    kind: Kind
+    id: UUID
+    pointer: str
+    is_in_list: bool
+
+    @property
+    def fault(self) -> Fault:
+        """The fault of an id that names nothing."""
+        return Fault(f"There is no such {self.kind.noun}.", pointer=self.pointer)
 
 
-async def check_sites(conn: Connection, site_ids: Sequence[UUID] | None, pointer: str) -> None:
-    """Raise Problem: 422 with the place of each id in a list that there is no site of."""
-    missing = set(site_ids or ())
+async def check_references(conn: Connection, body: BaseModel) -> None:
+    """Raise Problem where an id of the body names nothing: 404 for the first of single ids, 422 for
+    all that stand in lists.
+    """
+    missing = await missing_references(conn, references_in(body))
+    for each in missing:
+        if not each.is_in_list:
+            raise not_found(each.kind.noun, fault=each.fault)
     if missing:
-        missing -= await sites.held(conn, list(missing))
-    if missing:
-        faults = tuple(
-            Fault("There is no such site.", pointer=f"{pointer}/{place}")
-            for place, site_id in enumerate(site_ids or ())
-            if site_id in missing
-        )
+        faults = tuple(each.fault for each in missing)
         raise Problem(422, "invalid_body", "The body is not valid.", faults=faults)
 
 
-async def check_filter_ids(
-    conn: Connection,
-    *,
-    asset_id: UUID | None = None,
-    tracker_id: UUID | None = None,
-    zone_id: UUID | None = None,
-    client_id: UUID | None = None,
-    site_id: UUID | None = None,
-    employee_id: UUID | None = None,
-    user_id: UUID | None = None,
-) -> None:
-    """Raise Problem (404) for the first id of a query that is not there.
+async def check_reference(conn: Connection, kind: Kind, row_id: UUID) -> None:
+    """Raise Problem (404) where the id in the field `<kind>_id` of a body names nothing."""
+    reference = Reference(kind, row_id, f"/{kind.name}_id", is_in_list=False)
+    if await missing_references(conn, [reference]):
+        raise not_found(kind.noun, fault=reference.fault)
+
+
+def references_in(value: object, pointer: str = "") -> Iterator[Reference]:
+    """Yield the ids in a body, or in a list of bodies, in their order."""
+    if isinstance(value, list):
+        for place, each in enumerate(value):
+            yield from references_in(each, f"{pointer}/{place}")
+    elif isinstance(value, BaseModel):
+        for name, kind in _fields_with_references(type(value)):
+            held = getattr(value, name)
+            if kind is None:
+                yield from references_in(held, f"{pointer}/{name}")
+            elif isinstance(held, list):
+                for place, row_id in enumerate(held):
+                    yield Reference(kind, row_id, f"{pointer}/{name}/{place}", is_in_list=True)
+            elif held is not None:
+                yield Reference(kind, held, f"{pointer}/{name}", is_in_list=False)
+
+
+@cache
+def _fields_with_references(model: type[BaseModel]) -> tuple[tuple[str, Kind | None], ...]:
+    """Return the fields that hold ids of a kind that is looked up, and with None for the kind those
+    that hold bodies.
+    """
+    found: list[tuple[str, Kind | None]] = []
+    for name, field in model.model_fields.items():
+        kind = kind_in(field)
+        if kind is not None and kind.table is not None:
+            found.append((name, kind))
+        elif kind is None and any(map(_is_body, parts_of(field))):
+            found.append((name, None))
+    return tuple(found)
+
+
+def _is_body(part: object) -> bool:
+    return isinstance(part, type) and issubclass(part, BaseModel)
+
+
+async def missing_references(
+    conn: Connection, references: Iterator[Reference] | Sequence[Reference]
+) -> list[Reference]:
+    """Return the references that name nothing. The things of the others stay until the transaction
+    ends.
+    """
+    references = list(references)
+    there: set[tuple[Kind, UUID]] = set()
+    for kind in dict.fromkeys(each.kind for each in references):
+        ids = {each.id for each in references if each.kind is kind}
+        there |= {(kind, row_id) for row_id in await kind.lock_existing(conn, ids)}
+    return [each for each in references if (each.kind, each.id) not in there]
+
+
+async def check_owners(conn: Connection, kind: Kind, row: object, owners: Sequence[str]) -> None:
+    """Raise Problem (409) where an owner of a row that is to be restored is deleted. owners: their
+    kinds; the row has `<kind>_id` of each.
+    """
+    for name in owners:
+        owner_id: UUID | None = getattr(row, f"{name}_id")
+        if owner_id is not None and not await KINDS[name].lock_existing(conn, [owner_id]):
+            noun = KINDS[name].noun
+            detail = f"The {kind.noun}'s {noun} is deleted: restore it first."
+            raise conflict(f"{name}_deleted", detail)
+
+
+async def check_filters(conn: Connection, query: Query) -> None:
+    """Raise Problem (404) for the first id of a query that names nothing.
 
     What is deleted still has a past.
     """
-    if asset_id is not None and not await assets.existed(conn, asset_id):
-        raise _missing_in_query("asset")
-    if tracker_id is not None and not await trackers.exists(conn, tracker_id):
-        raise _missing_in_query("tracker")
-    if zone_id is not None and not await zones.existed(conn, zone_id):
-        raise _missing_in_query("zone")
-    if client_id is not None and not await clients.existed(conn, client_id):
-        raise _missing_in_query("client")
-    if site_id is not None and not await sites.existed(conn, site_id):
-        raise _missing_in_query("site")
-    if employee_id is not None and not await employees.existed(conn, employee_id):
-        raise _missing_in_query("employee")
-    if user_id is not None and not await users.exists(conn, user_id):
-        raise _missing_in_query("user")
-
-
-def _missing_in_body(what: str) -> Problem:
-    return not_found(what, fault=Fault(f"There is no such {what}.", pointer=f"/{what}_id"))
-
-
-def _missing_in_query(what: str) -> Problem:
-    return not_found(what, fault=Fault(f"There is no such {what}.", parameter=f"{what}_id"))
+    for name, kind in _fields_with_references(type(query)):
+        row_id = None if kind is None else getattr(query, name)
+        if kind is not None and row_id is not None and not await kind.existed(conn, row_id):
+            fault = Fault(f"There is no such {kind.noun}.", parameter=name)
+            raise not_found(kind.noun, fault=fault)

@@ -122,7 +122,7 @@ async def create_key(
         last_used_at=None,
     )
     async with access.transaction() as conn:
-        owner = await users.find(conn, key.user_id, lock=True)
+        owner = await users.table.find(conn, key.user_id, lock=True)
         if owner is None or owner.deactivated_at is not None:
             raise bad_field("/user_id", "There is no such active user.")
         await api_keys.insert(conn, key, secret_hash(secret))

@@ -5,7 +5,7 @@ them.
 """
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -18,59 +18,35 @@ from api.http.encoding import id_text, optional_id_text, raw_json, time_text
 from api.http.problems import Fault, not_found
 from api.request.access import Admin
 from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
+from api.request.references import check_filters
 from api.request.route import TenantRoute
-from db.identity import users
 from db.requests import audit
 from db.requests.audit import AuditEvent, AuditFilter, AuditKey
+from db.resources.kinds import KINDS
 from telemetry.ids import parse_id
 
 router = APIRouter(prefix="/v1/audit-events", tags=["audit-events"], route_class=TenantRoute)
 
-# The types of resources, as the migrations name them, and the prefix of their ids.
-ResourceType = Literal[
-    "organization",
-    "user",
-    "api_key",
-    "sign_in",
-    "client",
-    "site",
-    "employee",
-    "asset",
-    "tracker",
-    "gateway",
-    "zone",
-    "attachment",
-    "webhook_endpoint",
-]
-_PREFIXES = {
-    "organization": "org",
-    "user": "usr",
-    "api_key": "key",
-    "sign_in": "sgn",
-    "client": "cli",
-    "site": "sit",
-    "employee": "emp",
-    "asset": "ast",
-    "tracker": "trk",
-    "gateway": "gtw",
-    "zone": "zon",
-    "attachment": "att",
-    "webhook_endpoint": "whe",
-}
-assert set(_PREFIXES) == set(get_args(ResourceType))
+_AUDITED = {kind.name: kind for kind in KINDS.values() if kind.is_audited}
+_BY_PREFIX = {kind.prefix: kind for kind in _AUDITED.values()}
+
+if TYPE_CHECKING:
+    ResourceType: TypeAlias = str
+else:
+    ResourceType = Literal[tuple(_AUDITED)]
 
 
 def _read_any_id(value: object) -> UUID:
     if isinstance(value, str):
-        prefix = value.partition("_")[0]
-        if prefix in _PREFIXES.values():
-            return parse_id(prefix, value)
+        kind = _BY_PREFIX.get(value.partition("_")[0])
+        if kind is not None:
+            return parse_id(kind.prefix, value)
     raise ValueError("must be an id, like ast_01jd8x0k2m4n6p8q0r2s4t6v8w")
 
 
 _ANY_ID = {
     "type": "string",
-    "pattern": f"^({'|'.join(sorted(_PREFIXES.values()))})_[0-7][0-9a-hjkmnp-tv-z]{{25}}$",
+    "pattern": f"^({'|'.join(sorted(_BY_PREFIX))})_[0-7][0-9a-hjkmnp-tv-z]{{25}}$",
     "maxLength": 30,
     "examples": ["ast_01jd8x0k2m4n6p8q0r2s4t6v8w"],
 }
@@ -121,19 +97,15 @@ async def list_audit_events(access: Admin, query: Annotated[AuditQuery, Query()]
         query.resource_type, query.resource_id, query.user_id, query.since, query.until
     )
     async with access.transaction() as conn:
-        if query.user_id is not None and not await users.exists(conn, query.user_id):
-            raise _nothing("user", "user_id")
+        await check_filters(conn, query)
         if query.resource_id is not None and not await audit.is_known(conn, query.resource_id):
-            raise _nothing("resource", "resource_id")
+            fault = Fault("There is no such resource.", parameter="resource_id")
+            raise not_found("resource", fault=fault)
         total = page.total or Total.counted(await audit.count(conn, wanted, MAX_COUNTED + 1))
         rows = await audit.listing(
             conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
         )
     return page.response(rows, total, key=lambda row: AuditKey(row.seq), item=_item)
-
-
-def _nothing(what: str, parameter: str) -> Exception:
-    return not_found(what, fault=Fault(f"There is no such {what}.", parameter=parameter))
 
 
 def _item(event: AuditEvent) -> dict[str, Any]:
@@ -147,7 +119,7 @@ def _item(event: AuditEvent) -> dict[str, Any]:
         ),
         "request_id": event.request_id,
         "resource_type": event.resource_type,
-        "resource_id": id_text(_PREFIXES[event.resource_type], event.resource_id),
+        "resource_id": id_text(_AUDITED[event.resource_type].prefix, event.resource_id),
         "table": event.table_name,
         "action": event.action,
         "changes": raw_json(event.changes),

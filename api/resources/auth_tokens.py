@@ -201,10 +201,10 @@ async def _exchange(
 
 async def _revoke_key(state: ApiState, key: str) -> None:
     async with state.connections.connection() as conn:
-        standing = await credentials.of_api_key(conn, secret_hash(key))
-    if standing is not None:
-        async with tenant(state.connections, standing.org_id) as conn:
-            await api_keys.revoke(conn, standing.credential_id)
+        principal = await credentials.of_api_key(conn, secret_hash(key))
+    if principal is not None:
+        async with tenant(state.connections, principal.org_id) as conn:
+            await api_keys.revoke(conn, principal.credential_id)
 
 
 async def _revoke_refresh_token(state: ApiState, token: str) -> None:

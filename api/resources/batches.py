@@ -18,6 +18,7 @@ from starlette.responses import Response
 from api.http.encoding import created_batch
 from api.http.problems import Fault, Problem, bad_field
 from api.request.access import Dispatcher
+from api.request.references import missing_references, references_in
 from api.request.route import LargeBodyRoute
 from api.resources.assets.bodies import AssetItem, NewAsset, asset_item, new_asset
 from api.resources.trackers.routes import (
@@ -34,10 +35,8 @@ from api.resources.zones.options import check_schedule
 from api.resources.zones.validation import check_shape
 from db.core.connect import Connection
 from db.core.registry_revision import bump
-from db.core.table import instant
+from db.core.table import db_now
 from db.resources import assets, batches, trackers
-from db.resources.clients import clients
-from db.resources.sites import sites
 from db.resources.trackers import EVER, Tracker
 
 MOST = 1_000
@@ -78,8 +77,8 @@ async def create_assets(
 ) -> Response:
     """Create assets, all or none."""
     async with access.transaction() as conn:
-        await _check_owners(conn, body)
-        at = await instant(conn)
+        _refuse([each.fault for each in await missing_references(conn, references_in(body))])
+        at = await db_now(conn)
         made = _each(body, lambda one: new_asset(one, at))
         await _check_external_ids(conn, "assets", [one.external_id for one in body])
         await batches.insert_assets(conn, made)
@@ -191,21 +190,6 @@ async def _check_external_ids(
             faults.append(Fault("Another has this external_id.", f"/{place}/external_id"))
         taken.add(external_id)
     _refuse(faults, 409, "external_id_taken")
-
-
-async def _check_owners(conn: Connection, body: Sequence[NewAsset]) -> None:
-    client_ids = {one.client_id for one in body if one.client_id is not None}
-    site_ids = {one.site_id for one in body if one.site_id is not None}
-    held = await clients.held(conn, list(client_ids)) if client_ids else set[UUID]()
-    held |= await sites.held(conn, list(site_ids)) if site_ids else set[UUID]()
-    _refuse(
-        [
-            Fault(f"There is no such {what}.", f"/{place}/{what}_id")
-            for place, one in enumerate(body)
-            for what, owner in (("client", one.client_id), ("site", one.site_id))
-            if owner is not None and owner not in held
-        ]
-    )
 
 
 def _tracker(body: NewTracker, at: datetime, free: Mapping[UUID, datetime]) -> Tracker:

@@ -4,33 +4,20 @@ An employee may be linked to a user, who signs in; a user is one employee's at m
 is not kept yet: `punch_rights` only say who may. Deleting and restoring are as those of clients.
 """
 
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
 from pydantic import BaseModel, Field, model_validator
 from starlette.responses import Response
 
 from api.http import fields
-from api.http.encoding import (
-    created,
-    id_text,
-    no_content,
-    ok,
-    optional_id_text,
-    optional_time_text,
-    time_text,
-)
-from api.http.problems import not_found
+from api.http.encoding import id_text
 from api.request.access import Dispatcher, Reader
-from api.request.paging import ListOf, Page, SortedByNameQuery, Total
-from api.request.references import check_filter_ids, check_references, check_sites
+from api.request.paging import ListOf, SortedByNameQuery
+from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
-from db.core.connect import Connection
-from db.core.ids import new_id
-from db.core.table import instant
-from db.resources.employees import Employee, EmployeeFilter, employees
+from db.resources.employees import Employee, employees
 
 router = APIRouter(prefix="/v1/employees", tags=["employees"], route_class=TenantRoute)
 _EmployeePath = Annotated[fields.EmployeeId, Path(alias="id")]
@@ -88,7 +75,7 @@ class PunchRightsItem(BaseModel):
     )
 
 
-class EmployeeItem(BaseModel):
+class EmployeeItem(fields.StoredItem):
     """An employee."""
 
     id: fields.EmployeeId
@@ -101,9 +88,6 @@ class EmployeeItem(BaseModel):
     certifications: Annotated[list[CertificationItem], Field(max_length=_MAX_CERTIFICATIONS)]
     punch_rights: PunchRightsItem
     active: bool
-    created_at: datetime
-    updated_at: datetime
-    deleted_at: datetime | None
 
 
 _Certifications = Annotated[list[Certification], Field(max_length=_MAX_CERTIFICATIONS)]
@@ -123,15 +107,10 @@ class NewEmployee(fields.Body):
     active: bool = True
 
 
-class EmployeeChange(fields.Body):
+class EmployeeChange(NewEmployee):
     """The fields to change. `certifications` and `punch_rights` are given as a whole."""
 
     name: _Name = Field(default_factory=fields.absent)
-    external_id: _ExternalId | None = None
-    role: _Title | None = None
-    email: fields.Email | None = None
-    phone: fields.Phone | None = None
-    user_id: fields.UserId | None = None
     certifications: _Certifications = Field(default_factory=fields.absent)
     punch_rights: PunchRights = Field(default_factory=fields.absent)
     active: bool = Field(default_factory=fields.absent, examples=[True])
@@ -152,98 +131,7 @@ class EmployeeQuery(SortedByNameQuery):
     deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
 
 
-@router.get("", operation_id="listEmployees", response_model=ListOf[EmployeeItem])
-async def list_employees(access: Reader, query: Annotated[EmployeeQuery, Query()]) -> Response:
-    """List employees, newest first."""
-    page = Page(access, query, "employees", query.order.key_type)
-    wanted = EmployeeFilter(
-        external_id=query.external_id,
-        user_id=query.user_id,
-        role=query.role,
-        active=query.active,
-        expiring_before=query.expiring_before,
-        name_prefix=query.q,
-        deleted=query.deleted,
-    )
-    async with access.transaction() as conn:
-        await check_filter_ids(conn, user_id=query.user_id)
-        total = page.total or Total(await employees.count(conn, wanted.conditions()))
-        rows = await employees.listing(
-            conn,
-            wanted.conditions(),
-            order=query.order,
-            after=page.after,
-            limit=page.fetch_limit,
-            offset=page.fetch_offset,
-        )
-    return page.response(rows, total, key=query.order.key, item=_item)
-
-
-@router.post("", operation_id="createEmployee", status_code=201, response_model=EmployeeItem)
-async def create_employee(access: Dispatcher, body: Annotated[NewEmployee, Body()]) -> Response:
-    """Create an employee."""
-    async with access.transaction() as conn:
-        await _check_ids(conn, body)
-        at = await instant(conn)
-        values = _columns(dict(body))
-        employee = Employee(id=new_id(), **values, created_at=at, updated_at=at, deleted_at=None)
-        await employees.insert(conn, employee)
-    return created(_item(employee), router.prefix)
-
-
-@router.get("/{id}", operation_id="getEmployee", response_model=EmployeeItem)
-async def get_employee(access: Reader, employee_id: _EmployeePath) -> Response:
-    """Return one employee."""
-    async with access.transaction() as conn:
-        return ok(_item(await _found(conn, employee_id)))
-
-
-@router.patch("/{id}", operation_id="updateEmployee", response_model=EmployeeItem)
-async def update_employee(
-    access: Dispatcher, employee_id: _EmployeePath, body: Annotated[EmployeeChange, Body()]
-) -> Response:
-    """Change the fields that are given."""
-    async with access.transaction() as conn:
-        employee = await _found(conn, employee_id, lock=True)
-        access.check_unchanged(_item(employee))
-        await _check_ids(conn, body)
-        changed = employee._replace(**_columns(body.given()))
-        if changed != employee:
-            changed = changed._replace(updated_at=await instant(conn))
-            await employees.update(conn, changed)
-    return ok(_item(changed))
-
-
-@router.delete("/{id}", operation_id="deleteEmployee", status_code=204)
-async def delete_employee(access: Dispatcher, employee_id: _EmployeePath) -> Response:
-    """Delete an employee. They can be restored."""
-    async with access.transaction() as conn:
-        employee = await _found(conn, employee_id, lock=True)
-        access.check_unchanged(_item(employee))
-        at = await instant(conn)
-        await employees.update(conn, employee._replace(updated_at=at, deleted_at=at))
-    return no_content()
-
-
-@router.post("/{id}/restore", operation_id="restoreEmployee", response_model=EmployeeItem)
-async def restore_employee(access: Dispatcher, employee_id: _EmployeePath) -> Response:
-    """Restore a deleted employee."""
-    async with access.transaction() as conn:
-        employee = await _found(conn, employee_id, lock=True, deleted=True)
-        access.check_unchanged(_item(employee))
-        if employee.deleted_at is not None:
-            employee = employee._replace(updated_at=await instant(conn), deleted_at=None)
-            await employees.update(conn, employee)
-    return ok(_item(employee))
-
-
-async def _check_ids(conn: Connection, body: NewEmployee | EmployeeChange) -> None:
-    await check_references(conn, user_id=body.user_id)
-    if body.punch_rights is not None:
-        await check_sites(conn, body.punch_rights.site_ids, "/punch_rights/site_ids")
-
-
-def _columns(given: dict[str, Any]) -> dict[str, Any]:
+def _columns(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return fields of a body as columns of the row."""
     columns = dict(given)
     if "certifications" in given:
@@ -259,36 +147,61 @@ def _columns(given: dict[str, Any]) -> dict[str, Any]:
     return columns
 
 
-async def _found(
-    conn: Connection, employee_id: UUID, *, lock: bool = False, deleted: bool = False
-) -> Employee:
-    """Find an employee. `deleted`: also find soft-deleted employees."""
-    employee = await employees.find(conn, employee_id, lock=lock)
-    if employee is None or (employee.deleted_at is not None and not deleted):
-        raise not_found("employee")
-    return employee
+def _certifications(employee: Employee) -> list[dict[str, str | None]]:
+    return [
+        {name: each[name] for name in CertificationItem.model_fields}
+        for each in employee.certifications
+    ]
 
 
-def _item(employee: Employee) -> dict[str, Any]:
+def _punch_rights(employee: Employee) -> dict[str, Any]:
     site_ids = employee.punch_site_ids
     return {
-        "id": id_text("emp", employee.id),
-        "name": employee.name,
-        "external_id": employee.external_id,
-        "role": employee.role,
-        "email": employee.email,
-        "phone": employee.phone,
-        "user_id": optional_id_text("usr", employee.user_id),
-        "certifications": [
-            {name: each[name] for name in CertificationItem.model_fields}
-            for each in employee.certifications
-        ],
-        "punch_rights": {
-            "by": employee.punch_by,
-            "site_ids": None if site_ids is None else [id_text("sit", each) for each in site_ids],
-        },
-        "active": employee.active,
-        "created_at": time_text(employee.created_at),
-        "updated_at": time_text(employee.updated_at),
-        "deleted_at": optional_time_text(employee.deleted_at),
+        "by": employee.punch_by,
+        "site_ids": None if site_ids is None else [id_text("sit", each) for each in site_ids],
     }
+
+
+_employees = Resource(
+    employees,
+    item_of(EmployeeItem, certifications=_certifications, punch_rights=_punch_rights),
+    columns=_columns,
+)
+
+
+@router.get("", operation_id="listEmployees", response_model=ListOf[EmployeeItem])
+async def list_employees(access: Reader, query: Annotated[EmployeeQuery, Query()]) -> Response:
+    """List employees, newest first."""
+    return await _employees.list(access, query)
+
+
+@router.post("", operation_id="createEmployee", status_code=201, response_model=EmployeeItem)
+async def create_employee(access: Dispatcher, body: Annotated[NewEmployee, Body()]) -> Response:
+    """Create an employee."""
+    return await _employees.create(access, body)
+
+
+@router.get("/{id}", operation_id="getEmployee", response_model=EmployeeItem)
+async def get_employee(access: Reader, employee_id: _EmployeePath) -> Response:
+    """Return one employee."""
+    return await _employees.get(access, employee_id)
+
+
+@router.patch("/{id}", operation_id="updateEmployee", response_model=EmployeeItem)
+async def update_employee(
+    access: Dispatcher, employee_id: _EmployeePath, body: Annotated[EmployeeChange, Body()]
+) -> Response:
+    """Change the fields that are given."""
+    return await _employees.update(access, employee_id, body)
+
+
+@router.delete("/{id}", operation_id="deleteEmployee", status_code=204)
+async def delete_employee(access: Dispatcher, employee_id: _EmployeePath) -> Response:
+    """Delete an employee. They can be restored."""
+    return await _employees.delete(access, employee_id)
+
+
+@router.post("/{id}/restore", operation_id="restoreEmployee", response_model=EmployeeItem)
+async def restore_employee(access: Dispatcher, employee_id: _EmployeePath) -> Response:
+    """Restore a deleted employee."""
+    return await _employees.restore(access, employee_id)

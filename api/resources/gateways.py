@@ -7,23 +7,21 @@ kept. A revoked gateway stays revoked.
 
 import secrets
 from datetime import datetime
-from typing import Annotated, Any, Literal
-from uuid import UUID
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Path, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from api.http import fields
-from api.http.encoding import created, id_text, ok, optional_time_text, time_text
-from api.http.problems import conflict, not_found
+from api.http.encoding import ok
+from api.http.problems import conflict
 from api.request.access import Dispatcher, Reader
-from api.request.paging import ListOf, Page, SortedQuery, Total
+from api.request.paging import ListOf, SortedQuery
+from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
-from db.core.connect import Connection
-from db.core.ids import new_id
-from db.core.table import instant
-from db.resources.gateways import Gateway, GatewayFilter, gateways
+from db.core.table import db_now
+from db.resources.gateways import gateways
 from db.resources.trackers import secret_hash
 
 router = APIRouter(prefix="/v1/gateways", tags=["gateways"], route_class=TenantRoute)
@@ -73,40 +71,27 @@ class GatewayQuery(SortedQuery):
     ] = None
 
 
+_gateways = Resource(gateways, item_of(GatewayItem))
+
+
 @router.get("", operation_id="listGateways", response_model=ListOf[GatewayItem])
 async def list_gateways(access: Reader, query: Annotated[GatewayQuery, Query()]) -> Response:
     """List gateways, newest first."""
-    page = Page(access, query, "gateways", query.order.key_type)
-    wanted = GatewayFilter(query.kind, query.revoked)
-    async with access.transaction() as conn:
-        total = page.total or Total(await gateways.count(conn, wanted.conditions()))
-        rows = await gateways.listing(
-            conn,
-            wanted.conditions(),
-            order=query.order,
-            after=page.after,
-            limit=page.fetch_limit,
-            offset=page.fetch_offset,
-        )
-    return page.response(rows, total, key=query.order.key, item=_item)
+    return await _gateways.list(access, query)
 
 
 @router.post("", operation_id="createGateway", status_code=201, response_model=NewGatewayItem)
 async def create_gateway(access: Dispatcher, body: Annotated[NewGateway, Body()]) -> Response:
     """Create a gateway; the answer has its secret."""
     secret = secrets.token_urlsafe(_SECRET_BYTES)
-    async with access.transaction() as conn:
-        at = await instant(conn)
-        gateway = Gateway(new_id(), body.name, body.kind, None, at, at)
-        await gateways.insert(conn, gateway, secret_hash=secret_hash(secret))
-    return created(_item(gateway), router.prefix, once={"secret": secret})
+    once = {"secret": secret}
+    return await _gateways.create(access, body, once=once, secret_hash=secret_hash(secret))
 
 
 @router.get("/{id}", operation_id="getGateway", response_model=GatewayItem)
 async def get_gateway(access: Reader, gateway_id: _GatewayPath) -> Response:
     """Return one gateway."""
-    async with access.transaction() as conn:
-        return ok(_item(await _found(conn, gateway_id)))
+    return await _gateways.get(access, gateway_id)
 
 
 @router.patch("/{id}", operation_id="updateGateway", response_model=GatewayItem)
@@ -114,57 +99,26 @@ async def update_gateway(
     access: Dispatcher, gateway_id: _GatewayPath, body: Annotated[GatewayChange, Body()]
 ) -> Response:
     """Change the fields that are given."""
-    async with access.transaction() as conn:
-        gateway = await _found(conn, gateway_id, lock=True)
-        access.check_unchanged(_item(gateway))
-        changed = gateway._replace(**body.given())
-        if changed != gateway:
-            changed = changed._replace(updated_at=await instant(conn))
-            await gateways.update(conn, changed)
-    return ok(_item(changed))
+    return await _gateways.update(access, gateway_id, body)
 
 
 @router.post("/{id}/rotate", operation_id="rotateGateway", response_model=NewGatewayItem)
 async def rotate_gateway(access: Dispatcher, gateway_id: _GatewayPath) -> Response:
     """Rotate the secret; the one before is good for nothing."""
     secret = secrets.token_urlsafe(_SECRET_BYTES)
-    async with access.transaction() as conn:
-        gateway = await _found(conn, gateway_id, lock=True)
-        access.check_unchanged(_item(gateway))
+    async with _gateways.locked(access, gateway_id) as (conn, gateway):
         if gateway.revoked_at is not None:
             detail = "The gateway is revoked for good: register another one."
             raise conflict("gateway_revoked", detail)
-        gateway = gateway._replace(updated_at=await instant(conn))
-        await gateways.update(conn, gateway, secret_hash=secret_hash(secret))
-    return ok(_item(gateway), once={"secret": secret})
+        gateway = await _gateways.write(conn, gateway, secret_hash=secret_hash(secret))
+    return ok(_gateways.item(gateway), once={"secret": secret})
 
 
 @router.post("/{id}/revoke", operation_id="revokeGateway", response_model=GatewayItem)
 async def revoke_gateway(access: Dispatcher, gateway_id: _GatewayPath) -> Response:
     """Revoke a gateway: its secret is good for nothing any more."""
-    async with access.transaction() as conn:
-        gateway = await _found(conn, gateway_id, lock=True)
-        access.check_unchanged(_item(gateway))
+    async with _gateways.locked(access, gateway_id) as (conn, gateway):
         if gateway.revoked_at is None:
-            at = await instant(conn)
-            gateway = gateway._replace(revoked_at=at, updated_at=at)
-            await gateways.update(conn, gateway)
-    return ok(_item(gateway))
-
-
-async def _found(conn: Connection, gateway_id: UUID, *, lock: bool = False) -> Gateway:
-    gateway = await gateways.find(conn, gateway_id, lock=lock)
-    if gateway is None:
-        raise not_found("gateway")
-    return gateway
-
-
-def _item(gateway: Gateway) -> dict[str, Any]:
-    return {
-        "id": id_text("gtw", gateway.id),
-        "name": gateway.name,
-        "kind": gateway.kind,
-        "revoked_at": optional_time_text(gateway.revoked_at),
-        "created_at": time_text(gateway.created_at),
-        "updated_at": time_text(gateway.updated_at),
-    }
+            at = await db_now(conn)
+            gateway = await _gateways.write(conn, gateway._replace(revoked_at=at), at)
+    return ok(_gateways.item(gateway))

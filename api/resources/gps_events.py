@@ -11,7 +11,7 @@ from api.http import fields
 from api.http.encoding import id_text, optional_id_text, raw_json, time_text
 from api.request.access import Reader
 from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
-from api.request.references import check_filter_ids
+from api.request.references import check_filters
 from api.request.route import TenantRoute
 from db.history import gps_history
 from db.history.gps_history import Cut, FixFilter, FixKey, StoredFix
@@ -67,9 +67,7 @@ async def list_gps_events(access: Reader, query: Annotated[GpsEventQuery, Query(
     cut = Cut(query.sort == "-time", page.after, page.fetch_limit, page.fetch_offset)
     wanted = FixFilter(query.tracker_id, query.asset_id, query.zone_id, query.since, query.until)
     async with access.transaction() as conn:
-        await check_filter_ids(
-            conn, asset_id=query.asset_id, tracker_id=query.tracker_id, zone_id=query.zone_id
-        )
+        await check_filters(conn, query)
         total = page.total or Total.counted(await gps_history.count(conn, wanted, MAX_COUNTED + 1))
         rows = await gps_history.listing(conn, wanted, cut)
     return page.response(

@@ -22,7 +22,7 @@ from api.resources.organization_settings import (
 )
 from api.resources.organization_usage import PerMinute
 from db.core.registry_revision import bump
-from db.core.table import instant
+from db.core.table import db_now
 from db.resources import organizations
 from db.resources.organizations import Organization
 from db.resources.plans import PlanName
@@ -85,7 +85,7 @@ async def update_organization(
         access.check_unchanged(_item(organization))
         changed = changed_settings(organization._replace(**names), sent)
         if changed != organization:
-            changed = changed._replace(updated_at=await instant(conn))
+            changed = changed._replace(updated_at=await db_now(conn))
             await organizations.update(conn, changed, revision)
     return ok(_item(changed))
 

@@ -13,7 +13,7 @@ from api.limits.plans import REQUESTS_PER_MINUTE
 from api.request.access import Reader
 from api.request.route import UngatedRoute
 from db.core.connect import Connection
-from db.core.table import instant
+from db.core.table import db_now
 from db.requests import request_minutes, request_usage
 from db.requests.request_usage import Period, Step
 from db.resources import organizations
@@ -74,7 +74,7 @@ class UsageQuery(fields.Query):
 async def get_usage(access: Reader, query: Annotated[UsageQuery, Query()]) -> Response:
     """Show the plan, the current minute, and the periods before, oldest first."""
     async with access.transaction() as conn:
-        since, until = _window(query, await instant(conn))
+        since, until = _window(query, await db_now(conn))
         organization = await organizations.find(conn)
         per_minute = REQUESTS_PER_MINUTE[organization.plan]
         minute = None if per_minute is None else await _minute(conn, per_minute)

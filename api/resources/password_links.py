@@ -94,7 +94,7 @@ async def _set_password(request: Request, body: NewPassword, purpose: Purpose) -
         raise _no_such_link()
     async with tenant(state.connections, org_id) as conn:
         user_id = await user_links.holder(conn, token_hash, purpose)
-        user = None if user_id is None else await users.find(conn, user_id)
+        user = None if user_id is None else await users.table.find(conn, user_id)
     if user is None:
         raise _no_such_link()
     if fault := fault_of(body.password, user.email, user.name):

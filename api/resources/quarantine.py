@@ -24,7 +24,7 @@ from api.http.encoding import (
 from api.http.problems import Problem, conflict, not_found
 from api.request.access import Dispatcher, Reader
 from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total, order_of
-from api.request.references import check_filter_ids
+from api.request.references import check_filters
 from api.request.route import TenantRoute
 from db.core.connect import Connection
 from db.core.listing import Order, RowKey
@@ -100,7 +100,7 @@ async def list_quarantine(access: Reader, query: Annotated[QuarantineQuery, Quer
     page = Page(access, query, "quarantine", RowKey)
     wanted = QuarantineFilter(query.reason, query.tracker_id, query.since, query.until)
     async with access.transaction() as conn:
-        await check_filter_ids(conn, tracker_id=query.tracker_id)
+        await check_filters(conn, query)
         total = page.total or Total.counted(
             await quarantine_list.count(conn, wanted, MAX_COUNTED + 1)
         )

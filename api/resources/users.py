@@ -10,14 +10,13 @@ from starlette.responses import Response
 
 from api.auth.passwords import Password, fault_of
 from api.http import fields
-from api.http.encoding import accepted, created, id_text, no_content, ok, time_text
-from api.http.problems import Problem, bad_field, conflict, not_found
+from api.http.encoding import accepted, created, id_text, no_content, ok
+from api.http.problems import Problem, bad_field, conflict
 from api.request.access import Access, Admin, Reader
-from api.request.paging import ListOf, Page, SortedQuery, Total
+from api.request.paging import ListOf, SortedQuery
+from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
 from db.core.connect import Connection
-from db.core.ids import new_id
-from db.core.listing import RowKey
 from db.delivery import mail_outbox
 from db.identity import api_keys, sign_ins, user_links, users
 from db.identity.users import Role, User
@@ -78,11 +77,21 @@ class UserQuery(SortedQuery):
     active: bool | None = None
 
 
+_users = Resource(
+    users.table,
+    item_of(
+        UserItem,
+        active=lambda user: user.deactivated_at is None,
+        invited=lambda user: user.is_invited,
+    ),
+)
+
+
 @router.get("/me", operation_id="getMyself", response_model=MyselfItem)
 async def get_myself(access: Reader) -> Response:
     """Return the user who asks."""
     async with access.transaction() as conn:
-        return ok(_myself(access, await _found(conn, access.caller.user_id)))
+        return ok(_myself(access, await _users.found(conn, access.caller.user_id)))
 
 
 @router.patch("/me", operation_id="updateMyself", response_model=MyselfItem)
@@ -95,18 +104,16 @@ async def update_myself(
     if "password" in given:
         password_hash = await _new_password(request, access, body)
     async with access.transaction() as conn:
-        user = await users.find(conn, access.caller.user_id, lock=True)
-        if user is None:
-            raise not_found("user")
+        user = await _users.found(conn, access.caller.user_id, lock=True)
         access.check_unchanged(_myself(access, user))
         if "name" in given and body.name != user.name:
             user = user._replace(name=body.name, updated_at=datetime.now(UTC))
-            await users.update(conn, user)
+            await users.table.update(conn, user)
         if password_hash is not None:
             await users.set_password(conn, user.id, password_hash)
             await user_links.end_all(conn, user.id)
             await sign_ins.end_all(conn, user.id, but=access.caller.credential_id)
-            user = await _found(conn, user.id)
+            user = await _users.found(conn, user.id)
     return ok(_myself(access, user))
 
 
@@ -121,36 +128,23 @@ async def sign_out_everywhere(access: Reader) -> Response:
 @router.get("", operation_id="listUsers", response_model=ListOf[UserItem])
 async def list_users(access: Admin, query: Annotated[UserQuery, Query()]) -> Response:
     """List users, newest first."""
-    page = Page(access, query, "users", RowKey)
-    async with access.transaction() as conn:
-        total = page.total or Total(await users.count(conn, is_active=query.active))
-        rows = await users.listing(
-            conn,
-            is_active=query.active,
-            order=query.order,
-            after=page.after,
-            limit=page.fetch_limit,
-            offset=page.fetch_offset,
-        )
-    return page.response(rows, total, key=lambda row: RowKey(row.created_at, row.id), item=_item)
+    return await _users.list(access, query)
 
 
 @router.post("", operation_id="createUser", status_code=201, response_model=UserItem)
 async def create_user(access: Admin, body: Annotated[NewUser, Body()]) -> Response:
     """Invite somebody: a letter with a link goes to the address."""
-    at = datetime.now(UTC)
-    user = User(new_id(), body.email, body.name, body.role, None, True, at, at)
+    user = _users.new(dict(body) | {"is_invited": True}, datetime.now(UTC))
     async with access.transaction() as conn:
-        await users.insert(conn, user)
+        await users.table.insert(conn, user)
         await mail_outbox.add(conn, "invitation", user.email)
-    return created(_item(user), router.prefix)
+    return created(_users.item(user), router.prefix)
 
 
 @router.get("/{id}", operation_id="getUser", response_model=UserItem)
 async def get_user(access: Admin, user_id: _UserPath) -> Response:
     """Return one user."""
-    async with access.transaction() as conn:
-        return ok(_item(await _found(conn, user_id)))
+    return await _users.get(access, user_id)
 
 
 @router.patch("/{id}", operation_id="updateUser", response_model=UserItem)
@@ -159,7 +153,7 @@ async def update_user(
 ) -> Response:
     """Change the fields that are given; another role counts within two seconds."""
     async with access.transaction() as conn:
-        return ok(_item(await _change(access, conn, user_id, body.given())))
+        return ok(_users.item(await _change(access, conn, user_id, body.given())))
 
 
 @router.delete("/{id}", operation_id="deleteUser", status_code=204)
@@ -176,20 +170,20 @@ async def delete_user(access: Admin, user_id: _UserPath) -> Response:
 async def invite_user(access: Admin, user_id: _UserPath) -> Response:
     """Send the invitation once more."""
     async with access.transaction() as conn:
-        user = await _found(conn, user_id)
+        user = await _users.found(conn, user_id)
         if not user.is_invited or user.deactivated_at is not None:
             raise conflict(
                 "not_invited", "The user is deactivated or has already accepted the invitation."
             )
         await mail_outbox.add(conn, "invitation", user.email)
-    return accepted(_item(user))
+    return accepted(_users.item(user))
 
 
 @router.post("/{id}/sign-out", operation_id="signUserOut", status_code=204)
 async def sign_user_out(access: Admin, user_id: _UserPath) -> Response:
     """End all sessions and tokens of a user; API keys stay."""
     async with access.transaction() as conn:
-        await _found(conn, user_id)
+        await _users.found(conn, user_id)
         await sign_ins.end_all(conn, user_id)
     return no_content()
 
@@ -200,7 +194,10 @@ async def _new_password(request: Request, access: Access, body: MyChange) -> str
     if "current_password" not in body.given():
         raise bad_field("/current_password", "The current password is required.")
     async with access.transaction() as conn:
-        user, login = await _found(conn, caller.user_id), await users.login_of(conn, caller.user_id)
+        user, login = (
+            await _users.found(conn, caller.user_id),
+            await users.login_of(conn, caller.user_id),
+        )
     counted = await state.throttle.admit_user(request, caller.org_id, user.email)
     password_hash = login.password_hash if login else None
     if not await state.passwords.verify(password_hash, body.current_password):
@@ -213,10 +210,8 @@ async def _new_password(request: Request, access: Access, body: MyChange) -> str
 
 async def _change(access: Access, conn: Connection, user_id: UUID, given: dict[str, Any]) -> User:
     admins = await users.hold_admins(conn) if {"role", "active"} & given.keys() else set[UUID]()
-    user = await users.find(conn, user_id, lock=True)
-    if user is None:
-        raise not_found("user")
-    access.check_unchanged(_item(user))
+    user = await _users.found(conn, user_id, lock=True)
+    access.check_unchanged(_users.item(user))
     changed = user._replace(
         name=given.get("name", user.name),
         role=given.get("role", user.role),
@@ -230,7 +225,7 @@ async def _change(access: Access, conn: Connection, user_id: UUID, given: dict[s
             "last_admin", "This is the last active admin: make another user an admin first."
         )
     changed = changed._replace(updated_at=datetime.now(UTC))
-    await users.update(conn, changed)
+    await users.table.update(conn, changed)
     if changed.deactivated_at is not None and user.deactivated_at is None:
         await _end_all(conn, user_id)
     return changed
@@ -246,25 +241,5 @@ def _deactivated_at(user: User, active: bool) -> datetime | None:
     return None if active else user.deactivated_at or datetime.now(UTC)
 
 
-async def _found(conn: Connection, user_id: UUID) -> User:
-    user = await users.find(conn, user_id)
-    if user is None:
-        raise not_found("user")
-    return user
-
-
 def _myself(access: Access, user: User) -> dict[str, Any]:
-    return _item(user) | {"organization_id": id_text("org", access.caller.org_id)}
-
-
-def _item(user: User) -> dict[str, Any]:
-    return {
-        "id": id_text("usr", user.id),
-        "email": user.email,
-        "name": user.name,
-        "role": user.role,
-        "active": user.deactivated_at is None,
-        "invited": user.is_invited,
-        "created_at": time_text(user.created_at),
-        "updated_at": time_text(user.updated_at),
-    }
+    return _users.item(user) | {"organization_id": id_text("org", access.caller.org_id)}

@@ -12,7 +12,7 @@ from api.http.encoding import id_text, ok, optional_id_text, optional_time_text,
 from api.http.problems import not_found
 from api.request.access import Reader
 from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total, order_of
-from api.request.references import check_filter_ids
+from api.request.references import check_filters
 from api.request.route import TenantRoute
 from db.core.listing import Order, RowKey
 from db.history import visits
@@ -89,7 +89,7 @@ async def list_visits(access: Reader, query: Annotated[VisitQuery, Query()]) -> 
         query.asset_id, query.zone_id, query.since, query.until, query.retracted, query.open
     )
     async with access.transaction() as conn:
-        await check_filter_ids(conn, asset_id=query.asset_id, zone_id=query.zone_id)
+        await check_filters(conn, query)
         total = page.total or Total.counted(await visits.count(conn, wanted, MAX_COUNTED + 1))
         rows = await visits.listing(
             conn,

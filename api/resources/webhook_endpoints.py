@@ -3,27 +3,23 @@
 import base64
 import os
 from datetime import UTC, datetime
-from typing import Annotated, Any
-from uuid import UUID
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from starlette.responses import Response
 
 from api.http import fields
-from api.http.encoding import created, id_text, no_content, ok, optional_time_text, time_text
-from api.http.problems import bad_field, not_found
+from api.http.encoding import created
+from api.http.problems import bad_field
 from api.limits.plans import check_api_access
 from api.openapi.event_types import StoredPatterns, TypePatterns
 from api.request.access import Admin, Reader
-from api.request.paging import ListOf, Page, SortedQuery, Total
+from api.request.paging import ListOf, SortedQuery
+from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
-from db.core.connect import Connection
-from db.core.ids import new_id
-from db.core.listing import RowKey
 from db.delivery.webhook_urls import URL_LENGTH_MAX, WebhookUrlError, check_webhook_url
-from db.resources import webhook_endpoints
-from db.resources.webhook_endpoints import WebhookEndpoint
+from db.resources.webhook_endpoints import webhook_endpoints
 
 router = APIRouter(
     prefix="/v1/webhook-endpoints", tags=["webhook-endpoints"], route_class=TenantRoute
@@ -75,21 +71,13 @@ class EndpointQuery(SortedQuery):
     deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
 
 
+_endpoints = Resource(webhook_endpoints, item_of(EndpointItem))
+
+
 @router.get("", operation_id="listWebhookEndpoints", response_model=ListOf[EndpointItem])
 async def list_endpoints(access: Reader, query: Annotated[EndpointQuery, Query()]) -> Response:
     """List endpoints, newest first."""
-    page = Page(access, query, "webhook-endpoints", RowKey)
-    async with access.transaction() as conn:
-        total = page.total or Total(await webhook_endpoints.count(conn, deleted=query.deleted))
-        rows = await webhook_endpoints.listing(
-            conn,
-            deleted=query.deleted,
-            order=query.order,
-            after=page.after,
-            limit=page.fetch_limit,
-            offset=page.fetch_offset,
-        )
-    return page.response(rows, total, key=lambda row: RowKey(row.created_at, row.id), item=_item)
+    return await _endpoints.list(access, query)
 
 
 @router.post(
@@ -102,34 +90,24 @@ async def create_endpoint(access: Admin, body: Annotated[NewEndpoint, Body()]) -
         check_webhook_url(body.url, allow_loopback=access.state.settings.webhook_allow_loopback)
     except WebhookUrlError as error:
         raise bad_field("/url", f"{error}.") from None
-    endpoint = WebhookEndpoint(
-        id=new_id(),
-        url=body.url,
-        types=body.types,
-        description=body.description,
-        created_at=datetime.now(UTC),
-    )
+    endpoint = _endpoints.new(dict(body), datetime.now(UTC))
     secret = "whsec_" + base64.b64encode(os.urandom(_SECRET_BYTES)).decode("ascii")
     sealed = access.state.secrets.seal(secret.encode("ascii"), endpoint.id.bytes)
     async with access.transaction() as conn:
-        await webhook_endpoints.insert(conn, endpoint, sealed)
-    return created(_item(endpoint), router.prefix, once={"secret": secret})
+        await webhook_endpoints.insert(conn, endpoint, secret_encrypted=sealed)
+    return created(_endpoints.item(endpoint), router.prefix, once={"secret": secret})
 
 
 @router.get("/{id}", operation_id="getWebhookEndpoint", response_model=EndpointItem)
 async def get_endpoint(access: Reader, endpoint_id: _EndpointPath) -> Response:
     """Return one endpoint."""
-    async with access.transaction() as conn:
-        return ok(_item(await _found(conn, endpoint_id)))
+    return await _endpoints.get(access, endpoint_id)
 
 
 @router.delete("/{id}", operation_id="deleteWebhookEndpoint", status_code=204)
 async def delete_endpoint(access: Admin, endpoint_id: _EndpointPath) -> Response:
     """Delete an endpoint: nothing more is sent to it. It can be restored."""
-    async with access.transaction() as conn:
-        access.check_unchanged(_item(await _found(conn, endpoint_id, lock=True)))
-        await webhook_endpoints.mark_deleted(conn, endpoint_id, deleted=True)
-    return no_content()
+    return await _endpoints.delete(access, endpoint_id)
 
 
 @router.post("/{id}/restore", operation_id="restoreWebhookEndpoint", response_model=EndpointItem)
@@ -138,30 +116,4 @@ async def restore_endpoint(access: Admin, endpoint_id: _EndpointPath) -> Respons
     must have webhooks.
     """
     check_api_access(await access.state.admission.plans.find(access.caller.org_id))
-    async with access.transaction() as conn:
-        endpoint = await _found(conn, endpoint_id, lock=True, deleted=True)
-        access.check_unchanged(_item(endpoint))
-        if endpoint.deleted_at is not None:
-            endpoint = await webhook_endpoints.mark_deleted(conn, endpoint_id, deleted=False)
-    return ok(_item(endpoint))
-
-
-async def _found(
-    conn: Connection, endpoint_id: UUID, *, lock: bool = False, deleted: bool = False
-) -> WebhookEndpoint:
-    """Find an endpoint. `deleted`: also find soft-deleted endpoints."""
-    endpoint = await webhook_endpoints.find(conn, endpoint_id, lock=lock)
-    if endpoint is None or (endpoint.deleted_at is not None and not deleted):
-        raise not_found("webhook endpoint")
-    return endpoint
-
-
-def _item(endpoint: WebhookEndpoint) -> dict[str, Any]:
-    return {
-        "id": id_text("whe", endpoint.id),
-        "url": endpoint.url,
-        "types": endpoint.types,
-        "description": endpoint.description,
-        "created_at": time_text(endpoint.created_at),
-        "deleted_at": optional_time_text(endpoint.deleted_at),
-    }
+    return await _endpoints.restore(access, endpoint_id)

@@ -47,7 +47,7 @@ SELECT space.nspname, class.relname,
 """
 
 
-class Table(NamedTuple):
+class StoredTable(NamedTuple):
     """One table. `key`: the expressions that put its rows in order."""
 
     schema: str
@@ -70,12 +70,12 @@ def open_for_reading(url: str) -> SyncConnection:
     )
 
 
-def tables(conn: SyncConnection) -> list[Table]:
+def tables(conn: SyncConnection) -> list[StoredTable]:
     """Return the tables of ours, in the order of their names. Empty in a database that is new."""
-    return [Table(*row) for row in conn.execute(_TABLES).fetchall()]
+    return [StoredTable(*row) for row in conn.execute(_TABLES).fetchall()]
 
 
-def content(conn: SyncConnection, table: Table, on_rows: Callable[[int], None]) -> Content:
+def content(conn: SyncConnection, table: StoredTable, on_rows: Callable[[int], None]) -> Content:
     """Read the table; `on_rows` hears of each some thousand rows how many more they are."""
     statement = sql.SQL("COPY (SELECT {} FROM ONLY {} ORDER BY {}) TO STDOUT").format(
         sql.SQL(", ").join(map(sql.Identifier, table.columns)),
@@ -96,12 +96,8 @@ def content(conn: SyncConnection, table: Table, on_rows: Callable[[int], None]) 
 
 def waiting(conn: SyncConnection) -> tuple[int, int]:
     """Count the webhook deliveries and letters that are still to be sent."""
-    row = conn.execute(
-        "SELECT (SELECT count(*) FROM webhook_deliveries WHERE state = 'pending'),"
-        " (SELECT count(*) FROM mail_outbox WHERE gave_up_at IS NULL)"
-    ).fetchone()
-    assert row is not None  # a SELECT without FROM
-    return row[0], row[1]
+    deliveries = _one(conn, "SELECT count(*) FROM webhook_deliveries WHERE state = 'pending'")
+    return deliveries, _one(conn, "SELECT count(*) FROM mail_outbox WHERE gave_up_at IS NULL")
 
 
 def timescaledb_version(conn: SyncConnection) -> str | None:

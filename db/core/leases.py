@@ -10,6 +10,7 @@ leader from writing: a session that ends early costs a change of leader and noth
 """
 
 from db.core.connect import Connection
+from db.core.fetch import value_of
 
 
 class LeaseLost(Exception):
@@ -62,10 +63,7 @@ async def acquire(
 
 async def epoch(conn: Connection, name: str) -> int:
     """Return the epoch of the last leader, which may have ended."""
-    cursor = await conn.execute("SELECT epoch FROM leases WHERE name = %s", (name,))
-    row = await cursor.fetchone()
-    assert row is not None  # a migration put it there
-    return row[0]
+    return await value_of(conn, "SELECT epoch FROM leases WHERE name = %s", (name,))
 
 
 async def renew(conn: Connection, name: str, epoch: int, ttl_s: float) -> bool:

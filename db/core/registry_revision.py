@@ -10,6 +10,7 @@ wait, and then start again with what is new.
 from datetime import datetime
 
 from db.core.connect import Connection
+from db.core.fetch import fetch_one, value_of
 from db.core.leases import LeaseLost
 
 
@@ -18,9 +19,8 @@ async def bump(conn: Connection) -> tuple[int, datetime]:
     cursor = await conn.execute(
         "UPDATE zones_revision SET revision = revision + 1 RETURNING revision, clock_timestamp()"
     )
-    row = await cursor.fetchone()
-    assert row is not None  # the migration put the one row there
-    return row[0], row[1]
+    revision, at = await fetch_one(cursor)
+    return revision, at
 
 
 async def read_as_leader(conn: Connection, lease: str, epoch: int) -> int:
@@ -44,7 +44,4 @@ async def read_as_leader(conn: Connection, lease: str, epoch: int) -> int:
 
 async def read(conn: Connection) -> int:
     """Return the revision as it is just now."""
-    cursor = await conn.execute("SELECT revision FROM zones_revision")
-    row = await cursor.fetchone()
-    assert row is not None
-    return row[0]
+    return await value_of(conn, "SELECT revision FROM zones_revision")

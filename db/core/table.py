@@ -6,9 +6,9 @@ What all of them do the same way: find one row, list a page, count, write. A row
 tables and columns are the program's own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Generic, Literal, LiteralString, Protocol, TypeVar
+from typing import Any, Generic, LiteralString, Protocol, Self, TypeAlias, TypeVar
 from uuid import UUID
 
 from psycopg import sql
@@ -16,106 +16,162 @@ from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
 from db.core.connect import Connection
+from db.core.fetch import value_of
 from db.core.listing import NEWEST_FIRST, Columns, Conditions, NameKey, Order, RowKey, page
+from db.core.pipeline_cursor import Asked
 
-_COLUMNS = Columns()
+Filter: TypeAlias = Callable[[Conditions, Any], None]
+"""The condition that a parameter of a list adds, from the parameter's value."""
+
+_FILTERS: Mapping[str, Filter] = {
+    "q": Conditions.add_name_prefix,
+    "deleted": Conditions.add_deleted,
+}
 
 
-class _Fields(Protocol):
+class Row(Protocol):
+    """A NamedTuple with the fields that every row has."""
+
     _fields: Any
 
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def created_at(self) -> datetime: ...
     def _asdict(self) -> dict[str, Any]: ...
+    def _replace(self, **changes: Any) -> Self: ...
 
 
-_ROW = TypeVar("_ROW", bound=_Fields)
+_ROW = TypeVar("_ROW", bound=Row)
 
 
 class Table(Generic[_ROW]):
-    """One table; `jsonb` are its columns that hold JSON."""
+    """One table.
 
-    def __init__(self, name: LiteralString, row: type[_ROW], *, jsonb: Sequence[str] = ()) -> None:
+    jsonb: the columns that hold JSON. computed: the fields of a row that are no column here, with
+    their expression. joins: the tables that these expressions read. fixed: the columns that never
+    change. filters: by the name of a list's parameter, the condition that it adds; a
+    parameter without one is a column and its value. has_row_count: the database keeps the number
+    of rows (`row_count`).
+    """
+
+    def __init__(
+        self,
+        name: LiteralString,
+        row: type[_ROW],
+        *,
+        jsonb: Sequence[str] = (),
+        computed: Mapping[str, LiteralString] | None = None,
+        joins: LiteralString = "",
+        fixed: Sequence[str] = (),
+        filters: Mapping[str, Filter] | None = None,
+        has_row_count: bool = False,
+    ) -> None:
+        self.name = name
+        self.row = row
         self._name = sql.Identifier(name)
-        self._row = row
-        self._columns = sql.SQL(", ").join(map(sql.Identifier, row._fields))
+        self._computed = computed or {}
+        self._columns = sql.SQL(", ").join(map(self._expression, row._fields))
+        self._joins = sql.SQL(joins)
+        self._keys = Columns(f"{name}.created_at", f"{name}.name_key", f"{name}.id")
+        self._has_row_count = has_row_count
         self._jsonb = frozenset(jsonb)
-        self._is_live = sql.SQL(" AND deleted_at IS NULL" if "deleted_at" in row._fields else "")
+        self._fixed = frozenset({"id", "created_at", *fixed})
+        self._filters: Mapping[str, Filter] = {**_FILTERS, **(filters or {})}
+
+    def _expression(self, field: str) -> sql.Composable:
+        computed = self._computed.get(field)
+        return sql.Identifier(self.name, field) if computed is None else sql.SQL(computed)
 
     async def find(self, conn: Connection, row_id: UUID, *, lock: bool = False) -> _ROW | None:
         """Return the tenant's row of this id, deleted or not. `lock`: against other writers."""
-        statement = sql.SQL("SELECT {} FROM {} WHERE id = %s {}").format(
-            self._columns, self._name, sql.SQL("FOR NO KEY UPDATE" if lock else "")
+        statement = sql.SQL(
+            "SELECT {columns} FROM {name} {joins} WHERE {name}.id = %s {lock}"
+        ).format(
+            columns=self._columns,
+            name=self._name,
+            joins=self._joins,
+            lock=sql.SQL("FOR NO KEY UPDATE OF {}" if lock else "").format(self._name),
         )
-        async with conn.cursor(row_factory=args_row(self._row)) as cursor:
+        async with conn.cursor(row_factory=args_row(self.row)) as cursor:
             await cursor.execute(statement, (row_id,))
             return await cursor.fetchone()
-
-    async def existed(self, conn: Connection, row_id: UUID) -> bool:
-        """Return whether the tenant has a row of this id, deleted or not."""
-        statement = sql.SQL("SELECT FROM {} WHERE id = %s").format(self._name)
-        return await (await conn.execute(statement, (row_id,))).fetchone() is not None
-
-    async def held(self, conn: Connection, row_ids: Sequence[UUID]) -> set[UUID]:
-        """Return the ids that are there and not deleted, held that way until the
-        transaction ends.
-        """
-        statement = sql.SQL("SELECT id FROM {} WHERE id = ANY (%s){} ORDER BY id FOR SHARE").format(
-            self._name, self._is_live
-        )
-        cursor = await conn.execute(statement, (list(row_ids),))
-        return {row_id for (row_id,) in await cursor.fetchall()}
 
     async def listing(
         self,
         conn: Connection,
-        conditions: Conditions,
+        wanted: Mapping[str, Any],
         *,
         order: Order = NEWEST_FIRST,
         after: RowKey | NameKey | None,
         limit: int,
         offset: int,
     ) -> list[_ROW]:
-        """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
+        """Return a page of the rows that the filters, by name, let through: `limit` rows behind
+        `after`, or behind the first `offset`.
+        """
+        conditions = self._conditions(wanted)
         cut = page(conditions, limit, offset)
-        _COLUMNS.go_on(conditions, order, after)
-        statement = sql.SQL("SELECT {} FROM {} {} {} {}").format(
+        self._keys.go_on(conditions, order, after)
+        statement = sql.SQL("SELECT {} FROM {} {} {} {} {}").format(
             self._columns,
             self._name,
+            self._joins,
             conditions.where(),
-            _COLUMNS.order_by(order),
+            self._keys.order_by(order),
             cut,
         )
-        async with conn.cursor(row_factory=args_row(self._row)) as cursor:
+        async with conn.cursor(row_factory=args_row(self.row)) as cursor:
             await cursor.execute(statement, conditions.values)
             return await cursor.fetchall()
 
-    async def count(self, conn: Connection, conditions: Conditions) -> int:
-        """Count the rows."""
-        statement = sql.SQL("SELECT count(*) FROM {} {}").format(self._name, conditions.where())
-        cursor = await conn.execute(statement, conditions.values)
-        row = await cursor.fetchone()
-        assert row is not None  # an aggregate without GROUP BY
-        return row[0]
+    async def count(self, conn: Connection, wanted: Mapping[str, Any]) -> int:
+        """Count the rows that the filters, by name, let through."""
+        if self._has_row_count and wanted.items() <= {"deleted": False}.items():
+            return await row_count(conn, self.name)
+        conditions = self._conditions(wanted)
+        own = _FILTERS.keys() | self.row._fields
+        joins = (
+            self._joins if wanted.keys() - own or wanted.keys() & self._computed else sql.SQL("")
+        )
+        statement = sql.SQL("SELECT count(*) FROM {} {} {}").format(
+            self._name, joins, conditions.where()
+        )
+        return await value_of(conn, statement, conditions.values)
+
+    def _conditions(self, wanted: Mapping[str, Any]) -> Conditions:
+        conditions = Conditions()
+        for name, value in wanted.items():
+            if name in self._filters:
+                self._filters[name](conditions, value)
+            else:
+                conditions.add_equal(**{name: value})
+        return conditions
 
     async def insert(self, conn: Connection, row: _ROW, **more: object) -> None:
         """Insert a new row, with columns that are not read back.
 
         Raises psycopg.errors.UniqueViolation for what another row has.
         """
+        await conn.execute(*self.insertion(row, **more))
+
+    def insertion(self, row: _ROW, **more: object) -> Asked:
+        """Return the statement of `insert`, to go out together with others."""
         values = self._values(row) | more
         statement = sql.SQL("INSERT INTO {} (org_id, {}) VALUES (current_org_id(), {})").format(
             self._name,
             sql.SQL(", ").join(map(sql.Identifier, values)),
             sql.SQL(", ").join(map(sql.Placeholder, values)),
         )
-        await conn.execute(statement, values)
+        return statement, values
 
     async def update(self, conn: Connection, row: _ROW, **more: object) -> None:
-        """Write all columns but those of its making. Raises as `insert` does."""
+        """Write all columns but the fixed ones. Raises as `insert` does."""
         values = self._values(row) | more
         changes = [
             sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
             for name in values
-            if name not in ("id", "created_at")
+            if name not in self._fixed
         ]
         statement = sql.SQL("UPDATE {} SET {} WHERE id = %(id)s").format(
             self._name, sql.SQL(", ").join(changes)
@@ -124,21 +180,19 @@ class Table(Generic[_ROW]):
 
     def _values(self, row: _ROW) -> dict[str, Any]:
         return {
-            name: Jsonb(value) if name in self._jsonb else value
+            name: Jsonb(value) if name in self._jsonb and value is not None else value
             for name, value in row._asdict().items()
+            if name not in self._computed
         }
 
 
-async def instant(conn: Connection) -> datetime:
+async def db_now(conn: Connection) -> datetime:
     """Read the database's clock: one for all processes that write."""
-    cursor = await conn.execute("SELECT clock_timestamp()")
-    row = await cursor.fetchone()
-    assert row is not None
-    return row[0]
+    return await value_of(conn, "SELECT clock_timestamp()")
 
 
-async def row_count(conn: Connection, table: Literal["assets", "trackers", "zones"]) -> int:
-    """Return how many rows of the table the tenant has that are not deleted.
+async def row_count(conn: Connection, table: str) -> int:
+    """Return how many rows of assets, trackers or zones the tenant has that are not deleted.
 
     The database keeps these totals by triggers, exact as of each COMMIT (`0010_quick_lists.sql`):
     to count the rows of a large organization would take longer than to read a page of them.

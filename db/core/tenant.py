@@ -18,6 +18,7 @@ from uuid import UUID
 import msgspec
 
 from db.core.connect import Connection, Pool
+from db.core.fetch import value_of
 from db.core.pipeline_cursor import Asked
 
 _ACT_FOR: LiteralString = (
@@ -77,9 +78,6 @@ def acting_for(org_id: UUID, actor: Actor | None = None) -> Asked:
 
 async def is_row_security_bypassed(conn: Connection) -> bool:
     """Return whether the role of `conn` sees the rows of every tenant, as a superuser does."""
-    cursor = await conn.execute(
-        "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+    return await value_of(
+        conn, "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
     )
-    row = await cursor.fetchone()
-    assert row is not None  # one's own role exists
-    return row[0]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from db.core import leases
 from db.core.connect import Connection
+from db.core.fetch import fetch_one
 
 LEASE = "sequencer"
 
@@ -61,6 +62,4 @@ async def sequence(conn: Connection, epoch: int, *, limit: int) -> Sequenced:
         await leases.check(conn, LEASE, epoch)
         # Planned each time: a plan kept from when the table was small would read it all later.
         cursor = await conn.execute(_SEQUENCE, {"limit": limit}, prepare=False)
-        row = await cursor.fetchone()
-    assert row is not None  # aggregates without GROUP BY
-    return Sequenced(*row)
+        return Sequenced(*await fetch_one(cursor))

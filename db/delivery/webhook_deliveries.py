@@ -14,6 +14,7 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.fetch import fetch_one
 
 State = Literal["pending", "delivered", "failed"]
 
@@ -219,9 +220,7 @@ async def backlog(conn: Connection, *, limit: int) -> Backlog:
     """Count what waits, up to `limit` each."""
     async with conn.cursor(row_factory=args_row(Backlog)) as cursor:
         await cursor.execute(_BACKLOG, {"limit": limit})
-        row = await cursor.fetchone()
-    assert row is not None  # a SELECT without FROM
-    return row
+        return await fetch_one(cursor)
 
 
 def _identities(claims: Sequence[Claim]) -> dict[str, list[UUID] | list[int]]:

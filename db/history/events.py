@@ -14,6 +14,7 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.fetch import value_of
 from db.core.listing import Conditions, page
 
 
@@ -139,26 +140,18 @@ async def count(conn: Connection, wanted: EventFilter, at_most: int) -> int:
     statement = sql.SQL(
         "SELECT count(*) FROM (SELECT FROM events {} LIMIT %(at_most)s) AS counted"
     ).format(conditions.where())
-    cursor = await conn.execute(statement, conditions.values | {"at_most": at_most})
-    row = await cursor.fetchone()
-    assert row is not None  # an aggregate without GROUP BY
-    return row[0]
+    return await value_of(conn, statement, conditions.values | {"at_most": at_most})
 
 
 async def gone_up_to(conn: Connection) -> int:
     """Return the seq of the tenant's last event that is not kept any more, 0 where all are."""
-    cursor = await conn.execute(
-        "SELECT coalesce(min(seq) - 1, (SELECT event_seq FROM organizations)) FROM events"
+    return await value_of(
+        conn, "SELECT coalesce(min(seq) - 1, (SELECT event_seq FROM organizations)) FROM events"
     )
-    row = await cursor.fetchone()
-    assert row is not None  # an aggregate without GROUP BY
-    return row[0]
 
 
 async def _count_by_seq(conn: Connection, after_seq: int) -> int:
-    cursor = await conn.execute(
-        "SELECT max(seq) - greatest(min(seq) - 1, %s) FROM events", (after_seq,)
+    newest = await value_of(
+        conn, "SELECT max(seq) - greatest(min(seq) - 1, %s) FROM events", (after_seq,)
     )
-    row = await cursor.fetchone()
-    assert row is not None  # an aggregate without GROUP BY
-    return max(row[0] or 0, 0)
+    return max(newest or 0, 0)

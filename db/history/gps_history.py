@@ -20,6 +20,7 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.fetch import value_of
 from db.core.listing import Conditions
 
 _FIX = sql.SQL(
@@ -245,10 +246,7 @@ def _lengths() -> Iterator[timedelta]:
 async def _oldest(conn: Connection, wanted: FixFilter) -> datetime | None:
     """Return the time of the first fix of any tracker within the window."""
     window = wanted.window()
-    cursor = await conn.execute(_OLDEST.format(more=window.and_also()), window.values)
-    row = await cursor.fetchone()
-    assert row is not None  # an aggregate without GROUP BY
-    return row[0]
+    return await value_of(conn, _OLDEST.format(more=window.and_also()), window.values)
 
 
 async def _page(
@@ -276,10 +274,7 @@ async def count(conn: Connection, wanted: FixFilter, at_most: int) -> int:
     """Count the fixes; counting ends at `at_most`."""
     source, values = _source(await _spans(conn, wanted), wanted.window())
     statement = sql.SQL("SELECT count(*) FROM ({} LIMIT %(at_most)s) AS counted").format(source)
-    cursor = await conn.execute(statement, values | {"at_most": at_most, "reach": at_most})
-    row = await cursor.fetchone()
-    assert row is not None  # an aggregate without GROUP BY
-    return row[0]
+    return await value_of(conn, statement, values | {"at_most": at_most, "reach": at_most})
 
 
 def _source(

@@ -12,6 +12,7 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.fetch import value_of
 from db.core.listing import NEWEST_FIRST, Columns, Conditions, Order, RowKey, page
 from db.history import inbox
 from db.history.inbox import NewMessage
@@ -95,10 +96,7 @@ async def count(conn: Connection, wanted: QuarantineFilter, at_most: int) -> int
     statement = sql.SQL(
         "SELECT count(*) FROM (SELECT FROM quarantine {} LIMIT %(at_most)s) AS counted"
     ).format(conditions.where())
-    cursor = await conn.execute(statement, conditions.values | {"at_most": at_most})
-    row = await cursor.fetchone()
-    assert row is not None  # an aggregate without GROUP BY
-    return row[0]
+    return await value_of(conn, statement, conditions.values | {"at_most": at_most})
 
 
 async def find(conn: Connection, row_id: UUID, *, lock: bool = False) -> Quarantined | None:

@@ -13,6 +13,7 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.fetch import fetch_one
 
 _LOCK = 0x0707_5C02  # any number that is ours alone
 _CHECKPOINTS_OF_ASSET = 200
@@ -238,6 +239,4 @@ async def change(conn: Connection, days: dict[str, int | None]) -> Days | None:
 
 
 async def _number(conn: Connection, statement: LiteralString, values: dict[str, object]) -> int:
-    row = await (await conn.execute(statement, values, prepare=False)).fetchone()
-    assert row is not None  # an aggregate, or a function
-    return row[0]
+    return (await fetch_one(await conn.execute(statement, values, prepare=False)))[0]

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.fetch import fetch_one
 
 
 class VitalSigns(NamedTuple):
@@ -26,6 +27,4 @@ async def read(conn: Connection) -> VitalSigns:
                      WHERE time > now() - interval '1 minute' AND time <= now())
             """
         )
-        signs = await cursor.fetchone()
-    assert signs is not None  # a SELECT without FROM
-    return signs
+        return await fetch_one(cursor)

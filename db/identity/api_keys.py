@@ -9,6 +9,7 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.fetch import fetch_one, value_of
 from db.core.listing import NEWEST_FIRST, Columns, Conditions, Order, RowKey, page
 
 _ENOUGH = timedelta(seconds=30)  # a use that was noted so lately is not noted again
@@ -64,10 +65,7 @@ async def listing(
 
 async def count(conn: Connection) -> int:
     """Count the keys of the tenant."""
-    cursor = await conn.execute("SELECT count(*) FROM api_keys WHERE revoked_at IS NULL")
-    row = await cursor.fetchone()
-    assert row is not None  # an aggregate without GROUP BY
-    return row[0]
+    return await value_of(conn, "SELECT count(*) FROM api_keys WHERE revoked_at IS NULL")
 
 
 async def insert(conn: Connection, key: ApiKey, key_hash: bytes) -> None:
@@ -101,9 +99,7 @@ async def rotate(
     ).format(_COLUMNS)
     async with conn.cursor(row_factory=args_row(ApiKey)) as cursor:
         await cursor.execute(statement, (key_hash, last4, overlap, key_id))
-        key = await cursor.fetchone()
-    assert key is not None  # the caller holds the row
-    return key
+        return await fetch_one(cursor)
 
 
 async def revoke(conn: Connection, key_id: UUID) -> None:

@@ -12,10 +12,11 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.fetch import value_of
 from db.identity.users import Role
 
 
-class Standing(NamedTuple):
+class Principal(NamedTuple):
     """The rights of a credential at this moment."""
 
     org_id: UUID
@@ -26,25 +27,25 @@ class Standing(NamedTuple):
     expires_at: datetime | None
 
 
-async def of_api_key(conn: Connection, key_hash: bytes) -> Standing | None:
+async def of_api_key(conn: Connection, key_hash: bytes) -> Principal | None:
     """Find a credential by the hash of an API key."""
-    async with conn.cursor(row_factory=args_row(Standing)) as cursor:
+    async with conn.cursor(row_factory=args_row(Principal)) as cursor:
         await cursor.execute("SELECT * FROM caller_of_api_key(%s)", (key_hash,))
         return await cursor.fetchone()
 
 
-async def of_session(conn: Connection, cookie_hash: bytes, idle: timedelta) -> Standing | None:
+async def of_session(conn: Connection, cookie_hash: bytes, idle: timedelta) -> Principal | None:
     """Find a credential by the hash of a session's cookie; a session that was not used for `idle`
     is over.
     """
-    async with conn.cursor(row_factory=args_row(Standing)) as cursor:
+    async with conn.cursor(row_factory=args_row(Principal)) as cursor:
         await cursor.execute("SELECT * FROM caller_of_session(%s, %s)", (cookie_hash, idle))
         return await cursor.fetchone()
 
 
-async def of_sign_in(conn: Connection, org_id: UUID, sign_in_id: UUID) -> Standing | None:
+async def of_sign_in(conn: Connection, org_id: UUID, sign_in_id: UUID) -> Principal | None:
     """Find the credential of an access token, by the token's claims."""
-    async with conn.cursor(row_factory=args_row(Standing)) as cursor:
+    async with conn.cursor(row_factory=args_row(Principal)) as cursor:
         await cursor.execute("SELECT * FROM caller_of_sign_in(%s, %s)", (org_id, sign_in_id))
         return await cursor.fetchone()
 
@@ -65,7 +66,4 @@ async def org_of_email(conn: Connection, email: str) -> UUID | None:
 
 
 async def _org(conn: Connection, query: str, value: bytes | str) -> UUID | None:
-    cursor = await conn.execute(query.encode(), (value,))
-    row = await cursor.fetchone()
-    assert row is not None  # a function of one value
-    return row[0]
+    return await value_of(conn, query.encode(), (value,))

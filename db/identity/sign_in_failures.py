@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from db.core.connect import Connection
+from db.core.fetch import fetch_one
 
 _MOST_DOUBLINGS = 20
 
@@ -59,9 +60,7 @@ async def count(conn: Connection, key: bytes, allowance: Allowance) -> Admission
             "most": _MOST_DOUBLINGS,
         },
     )
-    row = await cursor.fetchone()
-    assert row is not None  # inserted or updated
-    return Admission(*row)
+    return Admission(*await fetch_one(cursor))
 
 
 async def take_back(conn: Connection, key: bytes) -> None:

@@ -8,14 +8,10 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.listing import NEWEST_FIRST, Columns, Conditions, Order, RowKey, page
+from db.core.listing import Conditions
+from db.core.table import Table
 
 Role: TypeAlias = Literal["viewer", "technician", "dispatcher", "admin"]
-
-_COLUMNS = sql.SQL(
-    "id, email, name, role, deactivated_at, password_hash IS NULL, created_at, updated_at"
-)
-_KEY = Columns()
 
 
 class Login(NamedTuple):
@@ -37,6 +33,20 @@ class User(NamedTuple):
     is_invited: bool  # and has not accepted yet
     created_at: datetime
     updated_at: datetime
+
+
+def _active(conditions: Conditions, active: bool) -> None:
+    conditions.add_null("deactivated_at", null=active)
+
+
+table = Table(
+    "users",
+    User,
+    computed={"is_invited": "password_hash IS NULL"},
+    fixed=["email"],
+    filters={"active": _active},
+)
+"""Users but for their passwords. A new user has none yet."""
 
 
 async def find_login(conn: Connection, email: str) -> Login | None:
@@ -72,99 +82,19 @@ async def id_of(conn: Connection, email: str) -> UUID | None:
     return None if row is None else row[0]
 
 
-async def exists(conn: Connection, user_id: UUID) -> bool:
-    """Return whether the tenant has a user of this id."""
-    cursor = await conn.execute("SELECT FROM users WHERE id = %s", (user_id,))
-    return await cursor.fetchone() is not None
-
-
-async def find(conn: Connection, user_id: UUID, *, lock: bool = False) -> User | None:
-    """Return the tenant's user of this id; with `lock` nobody else changes the row until the
-    transaction ends.
-    """
-    query = sql.SQL("SELECT {} FROM users WHERE id = %s {}").format(
-        _COLUMNS, sql.SQL("FOR UPDATE" if lock else "")
-    )
-    async with conn.cursor(row_factory=args_row(User)) as cursor:
-        await cursor.execute(query, (user_id,))
-        return await cursor.fetchone()
-
-
-async def listing(
-    conn: Connection,
-    *,
-    is_active: bool | None,
-    order: Order = NEWEST_FIRST,
-    after: RowKey | None,
-    limit: int,
-    offset: int,
-) -> list[User]:
-    """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
-    conditions = _active(is_active)
-    cut = page(conditions, limit, offset)
-    _KEY.go_on(conditions, order, after)
-    statement = sql.SQL("SELECT {} FROM users {} {} {}").format(
-        _COLUMNS, conditions.where(), _KEY.order_by(order), cut
-    )
-    async with conn.cursor(row_factory=args_row(User)) as cursor:
-        await cursor.execute(statement, conditions.values)
-        return await cursor.fetchall()
-
-
 async def all_of_tenant(conn: Connection) -> list[User]:
     """List all users of the tenant as opsc_owner, who sees the users of others too: the oldest
     first.
     """
-    statement = sql.SQL(
-        "SELECT {} FROM users WHERE org_id = current_org_id() ORDER BY created_at, id"
-    ).format(_COLUMNS)
     async with conn.cursor(row_factory=args_row(User)) as cursor:
-        await cursor.execute(statement)
+        await cursor.execute(
+            """
+            SELECT id, email, name, role, deactivated_at, password_hash IS NULL, created_at,
+                   updated_at
+              FROM users WHERE org_id = current_org_id() ORDER BY created_at, id
+            """
+        )
         return await cursor.fetchall()
-
-
-async def count(conn: Connection, *, is_active: bool | None) -> int:
-    """Count the users."""
-    where = _active(is_active).where()
-    cursor = await conn.execute(sql.SQL("SELECT count(*) FROM users {}").format(where))
-    row = await cursor.fetchone()
-    assert row is not None  # an aggregate without GROUP BY
-    return row[0]
-
-
-def _active(wanted: bool | None) -> Conditions:
-    conditions = Conditions()
-    if wanted is not None:
-        conditions.add("deactivated_at IS NULL" if wanted else "deactivated_at IS NOT NULL")
-    return conditions
-
-
-async def insert(conn: Connection, user: User) -> None:
-    """Insert a new user, who has no password yet.
-
-    Raises psycopg.errors.UniqueViolation for an address that is taken.
-    """
-    await conn.execute(
-        """
-        INSERT INTO users (org_id, id, email, name, role, created_at, updated_at)
-        VALUES (current_org_id(), %(id)s, %(email)s, %(name)s, %(role)s, %(created_at)s,
-                %(updated_at)s)
-        """,
-        user._asdict(),
-    )
-
-
-async def update(conn: Connection, user: User) -> None:
-    """Write what may change."""
-    await conn.execute(
-        """
-        UPDATE users
-           SET name = %(name)s, role = %(role)s, deactivated_at = %(deactivated_at)s,
-               updated_at = %(updated_at)s
-         WHERE id = %(id)s
-        """,
-        user._asdict(),
-    )
 
 
 async def set_password(conn: Connection, user_id: UUID, password_hash: str) -> None:

@@ -10,6 +10,7 @@ from typing import LiteralString, NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
+from db.core.fetch import value_of
 
 
 class DeviceConnection(NamedTuple):
@@ -47,7 +48,7 @@ class ConnectionState(NamedTuple):
 # A tracker `t` is connected as long as its listener lives.
 IS_CONNECTED: LiteralString = """
 EXISTS (SELECT FROM device_connections AS c JOIN listeners AS l ON l.id = c.listener_id
-         WHERE c.org_id = t.org_id AND c.tracker_id = t.id AND l.expires_at > now())
+         WHERE c.org_id = trackers.org_id AND c.tracker_id = trackers.id AND l.expires_at > now())
 """
 _OF_TRACKERS = """
 SELECT c.tracker_id, CASE WHEN l.id IS NOT NULL THEN c.connected_at END,
@@ -109,10 +110,7 @@ async def write_shared(conn: Connection, shared: Sequence[SharedCredential]) -> 
 
 async def renew(conn: Connection, listener_id: UUID, ttl_s: float) -> bool:
     """Keep the listener alive for another `ttl_s`. True: its row is new, or others removed it."""
-    cursor = await conn.execute(_RENEW, {"id": listener_id, "ttl_s": ttl_s})
-    row = await cursor.fetchone()
-    assert row is not None  # an upsert
-    return row[0]
+    return await value_of(conn, _RENEW, {"id": listener_id, "ttl_s": ttl_s})
 
 
 async def end_of_the_dead(conn: Connection) -> None:

@@ -9,6 +9,7 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.fetch import value_of
 from db.core.listing import Conditions, page
 
 _COLUMNS = sql.SQL(
@@ -86,10 +87,7 @@ async def count(conn: Connection, wanted: AuditFilter, at_most: int) -> int:
     statement = sql.SQL(
         "SELECT count(*) FROM (SELECT FROM audit_events {} LIMIT %(at_most)s) AS counted"
     ).format(conditions.where())
-    cursor = await conn.execute(statement, conditions.values | {"at_most": at_most})
-    row = await cursor.fetchone()
-    assert row is not None  # an aggregate without GROUP BY
-    return row[0]
+    return await value_of(conn, statement, conditions.values | {"at_most": at_most})
 
 
 async def is_known(conn: Connection, resource_id: UUID) -> bool:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.fetch import value_of
 
 KEPT_HOURS = 24
 MOST_ANSWERS = 10_000  # of an organization; the oldest go first
@@ -25,16 +26,14 @@ class Kept(NamedTuple):
 
 async def claim(conn: Connection, operation: str, key: str) -> bool:
     """Return whether nobody else runs it. It is the caller's until the transaction ends."""
-    cursor = await conn.execute(
+    return await value_of(
+        conn,
         """
         SELECT pg_try_advisory_xact_lock(
             hashtextextended(concat_ws('/', current_org_id(), %s::text, %s::text), 9))
         """,
         (operation, key),
     )
-    row = await cursor.fetchone()
-    assert row is not None  # a SELECT without FROM
-    return row[0]
 
 
 async def find(conn: Connection, operation: str, key: str) -> Kept | None:

@@ -12,6 +12,7 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.fetch import fetch_one
 from db.core.tenant import acting_for
 
 
@@ -36,9 +37,7 @@ async def take(conn: Connection, org_id: UUID, per_minute: int, extra: int) -> B
     One round trip; `conn` is in no transaction.
     """
     taking = "SELECT * FROM take_requests(%s, %s)", (per_minute, extra)
-    block = await (await conn.together(acting_for(org_id), taking)).fetchone()
-    assert block is not None  # the function gives one row
-    return Block(*block)
+    return Block(*await fetch_one(await conn.together(acting_for(org_id), taking)))
 
 
 async def running(conn: Connection) -> Running | None:

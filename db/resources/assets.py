@@ -9,32 +9,13 @@ judged by it before it has a tracker, and ingest reads it with that assignment
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from psycopg import sql
-from psycopg.rows import args_row
-
 from db.core.connect import Connection
-from db.core.listing import NEWEST_FIRST, Columns, Conditions, NameKey, Order, RowKey, page
-from db.core.table import row_count
-
-_COLUMNS = Columns("a.created_at", "a.name_key", "a.id")
-_ASSETS = sql.SQL(
-    """
-    SELECT a.id, a.name, a.external_id, a.make, a.model, a.asset_class, g.tags, a.created_at,
-           a.updated_at, a.serial, a.year, a.client_id, a.site_id, a.mechanical_state,
-           a.odometer_m, a.odometer_at, a.engine_hours_h, a.engine_hours_at, t.tracker_id,
-           a.deleted_at
-      FROM assets a
-      JOIN asset_tags g ON g.org_id = a.org_id AND g.asset_id = a.id AND g.valid_to IS NULL
-      LEFT JOIN tracker_assignments t
-        ON t.org_id = a.org_id AND t.asset_id = a.id AND t.assigned_to IS NULL
-    """
-)
-_FIND = (_ASSETS + sql.SQL("WHERE a.id = %s")).as_bytes()
+from db.core.listing import Conditions
+from db.core.table import Table
 
 
 class Asset(NamedTuple):
@@ -65,66 +46,36 @@ class Asset(NamedTuple):
     deleted_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AssetFilter:
-    """A filter of assets. zone_id: the zone in which they are now. name_prefix: the first letters.
-
-    deleted: only soft-deleted assets, instead of the others.
-    """
-
-    make: str | None = None
-    model: str | None = None
-    client_id: UUID | None = None
-    site_id: UUID | None = None
-    zone_id: UUID | None = None
-    mechanical_state: str | None = None
-    external_id: str | None = None
-    tag: str | None = None
-    name_prefix: str | None = None
-    deleted: bool = False
-
-    def conditions(self) -> Conditions:
-        conditions = Conditions()
-        conditions.add_null("a.deleted_at", null=not self.deleted)
-        conditions.add_equal(
-            make=self.make,
-            model=self.model,
-            client_id=self.client_id,
-            site_id=self.site_id,
-            mechanical_state=self.mechanical_state,
-            external_id=self.external_id,
-        )
-        if self.zone_id is not None:
-            conditions.add(
-                "a.id IN (SELECT v.asset_id FROM visits v WHERE v.zone_id = %(zone_id)s"
-                " AND v.left_at IS NULL AND NOT v.retracted)",
-                zone_id=self.zone_id,
-            )
-        if self.tag is not None:
-            conditions.add("%(tag)s = ANY (g.tags)", tag=self.tag)
-        conditions.add_name_prefix(self.name_prefix)
-        return conditions
-
-
-async def find(conn: Connection, asset_id: UUID) -> Asset | None:
-    """Return the tenant's asset of this id, deleted or not."""
-    async with conn.cursor(row_factory=args_row(Asset)) as cursor:
-        await cursor.execute(_FIND, (asset_id,))
-        return await cursor.fetchone()
-
-
-async def exists(conn: Connection, asset_id: UUID) -> bool:
-    """Return whether the tenant has an asset of this id that is not deleted."""
-    cursor = await conn.execute(
-        "SELECT FROM assets WHERE id = %s AND deleted_at IS NULL", (asset_id,)
+def _in_zone(conditions: Conditions, zone_id: UUID) -> None:
+    """Add assets that are in the zone now."""
+    conditions.add(
+        "assets.id IN (SELECT v.asset_id FROM visits v WHERE v.zone_id = %(zone_id)s"
+        " AND v.left_at IS NULL AND NOT v.retracted)",
+        zone_id=zone_id,
     )
-    return await cursor.fetchone() is not None
 
 
-async def existed(conn: Connection, asset_id: UUID) -> bool:
-    """Return whether the tenant has, or had, an asset of this id."""
-    cursor = await conn.execute("SELECT FROM assets WHERE id = %s", (asset_id,))
-    return await cursor.fetchone() is not None
+def _tagged(conditions: Conditions, tag: str) -> None:
+    conditions.add("%(tag)s = ANY (g.tags)", tag=tag)
+
+
+table = Table(
+    "assets",
+    Asset,
+    computed={"tags": "g.tags", "tracker_id": "t.tracker_id"},
+    joins="""
+      JOIN asset_tags g
+        ON g.org_id = assets.org_id AND g.asset_id = assets.id AND g.valid_to IS NULL
+      LEFT JOIN tracker_assignments t
+        ON t.org_id = assets.org_id AND t.asset_id = assets.id AND t.assigned_to IS NULL
+    """,
+    filters={"zone_id": _in_zone, "tag": _tagged},
+    has_row_count=True,
+)
+_INSERT_TAGS = """
+INSERT INTO asset_tags (org_id, asset_id, tags, valid_from, revision)
+VALUES (current_org_id(), %s, %s, %s, %s)
+"""
 
 
 async def missing(conn: Connection, asset_ids: Sequence[UUID]) -> set[UUID]:
@@ -138,44 +89,6 @@ async def missing(conn: Connection, asset_ids: Sequence[UUID]) -> set[UUID]:
 async def lock(conn: Connection, asset_id: UUID) -> None:
     """Keep other writers of the asset away, so that what is read next stays."""
     await conn.execute("SELECT FROM assets WHERE id = %s FOR NO KEY UPDATE", (asset_id,))
-
-
-async def listing(
-    conn: Connection,
-    wanted: AssetFilter,
-    *,
-    order: Order = NEWEST_FIRST,
-    after: RowKey | NameKey | None,
-    limit: int,
-    offset: int,
-) -> list[Asset]:
-    """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
-    conditions = wanted.conditions()
-    cut = page(conditions, limit, offset)
-    _COLUMNS.go_on(conditions, order, after)
-    statement = sql.SQL("{} {} {} {}").format(
-        _ASSETS, conditions.where(), _COLUMNS.order_by(order), cut
-    )
-    async with conn.cursor(row_factory=args_row(Asset)) as cursor:
-        await cursor.execute(statement, conditions.values)
-        return await cursor.fetchall()
-
-
-async def count(conn: Connection, wanted: AssetFilter) -> int:
-    """Count the assets."""
-    if wanted == AssetFilter():
-        return await row_count(conn, "assets")
-    conditions = wanted.conditions()
-    tags = sql.SQL(
-        "JOIN asset_tags g ON g.org_id = a.org_id AND g.asset_id = a.id AND g.valid_to IS NULL"
-        if wanted.tag is not None
-        else ""
-    )
-    statement = sql.SQL("SELECT count(*) FROM assets a {} {}").format(tags, conditions.where())
-    cursor = await conn.execute(statement, conditions.values)
-    row = await cursor.fetchone()
-    assert row is not None  # an aggregate without GROUP BY
-    return row[0]
 
 
 async def zones_inside(conn: Connection, asset_ids: Sequence[UUID]) -> dict[UUID, list[UUID]]:
@@ -193,50 +106,22 @@ async def zones_inside(conn: Connection, asset_ids: Sequence[UUID]) -> dict[UUID
     return dict(await cursor.fetchall())
 
 
-_INSERT = """
-INSERT INTO assets (org_id, id, name, external_id, make, model, asset_class, created_at, updated_at,
-                    serial, year, client_id, site_id, mechanical_state, odometer_m, odometer_at,
-                    engine_hours_h, engine_hours_at, revision)
-VALUES (current_org_id(), %(id)s, %(name)s, %(external_id)s, %(make)s, %(model)s, %(asset_class)s,
-        %(created_at)s, %(updated_at)s, %(serial)s, %(year)s, %(client_id)s, %(site_id)s,
-        %(mechanical_state)s, %(odometer_m)s, %(odometer_at)s, %(engine_hours_h)s,
-        %(engine_hours_at)s, 0)
-"""
-_INSERT_TAGS = """
-INSERT INTO asset_tags (org_id, asset_id, tags, valid_from, revision)
-VALUES (current_org_id(), %s, %s, %s, %s)
-"""
-
-
 async def insert(conn: Connection, asset: Asset) -> None:
     """Insert a new asset, whose tags count for all times before, too.
 
     Raises psycopg.errors.UniqueViolation for an external_id that is taken.
     """
     tags = (asset.id, asset.tags, "-infinity", 0)
-    await conn.together((_INSERT, asset._asdict()), (_INSERT_TAGS, tags))
+    await conn.together(table.insertion(asset, revision=0), (_INSERT_TAGS, tags))
 
 
 async def update(conn: Connection, asset: Asset, revision: int | None) -> None:
-    """Update what may change, tags apart.
+    """Update what may change, tags apart. revision: None where fixes are judged as before.
 
     Raises as `insert` does.
     """
-    await conn.execute(
-        """
-        UPDATE assets
-           SET name = %(name)s, external_id = %(external_id)s, make = %(make)s, model = %(model)s,
-               asset_class = %(asset_class)s, serial = %(serial)s, year = %(year)s,
-               client_id = %(client_id)s, site_id = %(site_id)s,
-               mechanical_state = %(mechanical_state)s, odometer_m = %(odometer_m)s,
-               odometer_at = %(odometer_at)s, engine_hours_h = %(engine_hours_h)s,
-               engine_hours_at = %(engine_hours_at)s, updated_at = %(updated_at)s,
-               deleted_at = %(deleted_at)s,
-               revision = coalesce(%(revision)s, revision)
-         WHERE id = %(id)s
-        """,
-        asset._asdict() | {"revision": revision},
-    )
+    more = {} if revision is None else {"revision": revision}
+    await table.update(conn, asset, **more)
 
 
 async def change_tags(

@@ -5,13 +5,12 @@ so they are written and deleted in the transaction of what they belong to, and s
 `attachment_usage` holds how much an organization keeps.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
-from db.core.listing import Conditions
+from db.core.fetch import value_of
 from db.core.table import Table
 
 PIECE_BYTES = 262_144
@@ -37,31 +36,10 @@ class Attachment(NamedTuple):
 attachments = Table("attachments", Attachment)
 
 
-@dataclass(frozen=True, slots=True)
-class AttachmentFilter:
-    """A filter of attachments by what they belong to."""
-
-    asset_id: UUID | None = None
-    site_id: UUID | None = None
-    client_id: UUID | None = None
-    employee_id: UUID | None = None
-    zone_id: UUID | None = None
-
-    def conditions(self) -> Conditions:
-        conditions = Conditions()
-        conditions.add_equal(
-            asset_id=self.asset_id,
-            site_id=self.site_id,
-            client_id=self.client_id,
-            employee_id=self.employee_id,
-            zone_id=self.zone_id,
-        )
-        return conditions
-
-
 async def claim_room(conn: Connection, size_bytes: int) -> int:
     """Count a new file; how many bytes the tenant keeps with it. Others wait for the outcome."""
-    cursor = await conn.execute(
+    return await value_of(
+        conn,
         """
         INSERT INTO attachment_usage AS usage (org_id, files, bytes)
         VALUES (current_org_id(), 1, %s)
@@ -71,9 +49,6 @@ async def claim_room(conn: Connection, size_bytes: int) -> int:
         """,
         (size_bytes,),
     )
-    row = await cursor.fetchone()
-    assert row is not None
-    return row[0]
 
 
 async def write_piece(conn: Connection, attachment_id: UUID, number: int, content: bytes) -> None:

@@ -1,7 +1,6 @@
 """Employees: people who work, with what they are certified for and how they may punch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -34,30 +33,14 @@ class Employee(NamedTuple):
     deleted_at: datetime | None
 
 
-employees = Table("employees", Employee, jsonb=["certifications"])
+def _expiring_before(conditions: Conditions, day: date) -> None:
+    """Add employees with a certification that ends before the day."""
+    conditions.add("first_expires_on < %(day)s", day=day)
 
 
-@dataclass(frozen=True, slots=True)
-class EmployeeFilter:
-    """A filter of employees. expiring_before: with a certification that ends before that day.
-    expiring_before: with a certification that ends before that day.
-    """
-
-    external_id: str | None = None
-    user_id: UUID | None = None
-    role: str | None = None
-    active: bool | None = None
-    expiring_before: date | None = None
-    name_prefix: str | None = None
-    deleted: bool = False
-
-    def conditions(self) -> Conditions:
-        conditions = Conditions()
-        conditions.add_deleted(self.deleted)
-        conditions.add_equal(
-            external_id=self.external_id, user_id=self.user_id, role=self.role, active=self.active
-        )
-        if self.expiring_before is not None:
-            conditions.add("first_expires_on < %(before)s", before=self.expiring_before)
-        conditions.add_name_prefix(self.name_prefix)
-        return conditions
+employees = Table(
+    "employees",
+    Employee,
+    jsonb=["certifications"],
+    filters={"expiring_before": _expiring_before},
+)

@@ -3,7 +3,6 @@
 Their secrets are kept as those of trackers are: by hashes alone (`db.resources.trackers`).
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -23,20 +22,8 @@ class Gateway(NamedTuple):
     updated_at: datetime
 
 
-gateways = Table("gateways", Gateway)
+def _revoked(conditions: Conditions, revoked: bool) -> None:
+    conditions.add_null("revoked_at", null=not revoked)
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayFilter:
-    """A filter of gateways. revoked: only revoked ones, or only the others. revoked: only those
-    that are, or only those that are not.
-    """
-
-    kind: str | None = None
-    revoked: bool | None = None
-
-    def conditions(self) -> Conditions:
-        conditions = Conditions()
-        conditions.add_equal(kind=self.kind)
-        conditions.add_null("revoked_at", null=None if self.revoked is None else not self.revoked)
-        return conditions
+gateways = Table("gateways", Gateway, filters={"revoked": _revoked})

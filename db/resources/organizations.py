@@ -8,6 +8,7 @@ from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
 from db.core.connect import Connection
+from db.core.fetch import fetch_one
 from db.core.ids import new_id
 from db.core.tenant import act_for
 from db.resources.plans import PlanName
@@ -43,9 +44,7 @@ async def find(conn: Connection, *, lock: bool = False) -> Organization:
     """Return the tenant itself. `lock`: against other writers."""
     async with conn.cursor(row_factory=args_row(Organization)) as cursor:
         await cursor.execute(_COLUMNS + (" FOR NO KEY UPDATE" if lock else ""))
-        organization = await cursor.fetchone()
-    assert organization is not None  # whoever is let in belongs to one
-    return organization
+        return await fetch_one(cursor)
 
 
 async def update(conn: Connection, organization: Organization, revision: int | None) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.fetch import fetch_one
 from db.core.tenant import acting_for
 
 PlanName = Literal["starter", "team", "unlimited"]
@@ -22,9 +23,7 @@ class Plan(NamedTuple):
 async def find(conn: Connection, org_id: UUID) -> Plan:
     """Return the plan of `org_id`, in one round trip; `conn` is in no transaction."""
     asked = "SELECT plan, api_addon, api_access FROM organizations"
-    plan = await (await conn.together(acting_for(org_id), (asked, None))).fetchone()
-    assert plan is not None  # whoever is let in belongs to one
-    return Plan(*plan)
+    return Plan(*await fetch_one(await conn.together(acting_for(org_id), (asked, None))))
 
 
 async def change(conn: Connection, name: PlanName | None, api_addon: bool | None) -> Plan | None:

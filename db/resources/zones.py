@@ -16,6 +16,7 @@ from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
 from db.core.connect import Connection
+from db.core.fetch import value_of
 from db.core.listing import NEWEST_FIRST, Columns, Conditions, NameKey, Order, RowKey, page
 from db.core.table import row_count
 from geofence.geometry.overlap import Box
@@ -165,20 +166,6 @@ async def find(conn: Connection, zone_id: UUID, *, deleted: bool = False) -> Zon
         return await cursor.fetchone()
 
 
-async def existed(conn: Connection, zone_id: UUID) -> bool:
-    """Return whether the tenant has, or had, a zone of this id."""
-    cursor = await conn.execute("SELECT FROM zones WHERE id = %s", (zone_id,))
-    return await cursor.fetchone() is not None
-
-
-async def held(conn: Connection, zone_id: UUID) -> bool:
-    """Return whether the zone is there and not deleted; it stays so until the transaction ends."""
-    cursor = await conn.execute(
-        "SELECT FROM zones WHERE id = %s AND deleted_at IS NULL FOR SHARE", (zone_id,)
-    )
-    return await cursor.fetchone() is not None
-
-
 async def has_external_id(conn: Connection, external_id: str) -> bool:
     """Return whether a zone of the tenant that is not deleted has it."""
     cursor = await conn.execute(
@@ -231,10 +218,7 @@ async def count(conn: Connection, wanted: ZoneFilter) -> int:
     statement = sql.SQL("SELECT count(*) FROM zones z {} {}").format(
         _NEWEST_VERSION if versions_too else sql.SQL(""), conditions.where()
     )
-    cursor = await conn.execute(statement, conditions.values)
-    row = await cursor.fetchone()
-    assert row is not None  # an aggregate without GROUP BY
-    return row[0]
+    return await value_of(conn, statement, conditions.values)
 
 
 async def versions(
@@ -267,10 +251,7 @@ async def versions(
 
 async def count_versions(conn: Connection, zone_id: UUID) -> int:
     """Count the versions of a zone."""
-    cursor = await conn.execute("SELECT count(*) FROM zone_versions WHERE zone_id = %s", (zone_id,))
-    row = await cursor.fetchone()
-    assert row is not None  # an aggregate without GROUP BY
-    return row[0]
+    return await value_of(conn, "SELECT count(*) FROM zone_versions WHERE zone_id = %s", (zone_id,))
 
 
 async def boxes_over(
@@ -289,13 +270,11 @@ async def boxes_over(
 
 async def boxes_since(conn: Connection, over: Box, revision: int) -> int:
     """Count the boxes that are newer than the revision."""
-    cursor = await conn.execute(
+    return await value_of(
+        conn,
         sql.SQL("SELECT count(*) {} AND revision > %(revision)s").format(_OVER),
         over._asdict() | {"revision": revision},
     )
-    row = await cursor.fetchone()
-    assert row is not None  # an aggregate without GROUP BY
-    return row[0]
 
 
 async def some_shapes(conn: Connection, zone_ids: Sequence[UUID]) -> dict[UUID, StoredShape]:

@@ -1,8 +1,8 @@
 """Two organizations never see or change a row of each other, whatever the operation.
 
 What is tried comes from the OpenAPI document: each operation, with an id of the other organization
-in each place that takes one. So a new route is tried without a word here; a new kind of thing has
-to be made in `tests/api/belongings.py`, or there is a KeyError of its prefix.
+in each place that takes one. So a new route is tried without a word here, and so is a new kind of
+thing (`tests/api/belongings.py`).
 """
 
 import re
@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from api.openapi.examples import example_of
-from tests.api.belongings import Ids, one_of_everything
+from tests.api.belongings import ID, Ids, one_of_everything, with_ids
 from tests.api.resources.test_attachments import upload
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import square
@@ -23,7 +23,6 @@ from tests.api.shapes import square
 pytestmark = pytest.mark.own_api
 
 SECRET = "southernmost"
-ID = re.compile(r"([a-z]+)_[0-7][0-9a-hjkmnp-tv-z]{25}")
 ID_PATTERN = re.compile(r"\^([a-z]+)_\[0-7\]")
 
 
@@ -111,10 +110,7 @@ def body_of(operation: dict[str, Any], document: dict[str, Any], ids: Ids) -> An
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
     if content is None:
         return None
-    body = example_of(content["schema"], document)
-    for place, kind in places_of_ids(body):
-        body = with_id(body, place, ids[kind])
-    return body
+    return with_ids(example_of(content["schema"], document), ids)
 
 
 def attempts_of(

@@ -98,7 +98,7 @@ class Tenant:
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
             revision, now = await bump(conn)
-            tracker = await trackers.find(conn, tracker_id)
+            tracker = await trackers.table.find(conn, tracker_id)
             assert tracker is not None
             wanted = Assignment(asset_id, since)
             return await assign(conn, tracker, wanted, revision=revision, at=at or now)
@@ -186,7 +186,7 @@ class Tenant:
         async with await self._connect() as conn, conn.transaction():
             await act_for(conn, self.org_id)
             revision, _ = await bump(conn)
-            tracker = await trackers.find(conn, vehicle.tracker_id)
+            tracker = await trackers.table.find(conn, vehicle.tracker_id)
             assert tracker is not None
             await trackers.update(conn, tracker._replace(receipts=True), revision)
 

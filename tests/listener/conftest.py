@@ -20,9 +20,9 @@ async def rotate(tenant: Tenant, tracker_id: UUID, secret: str) -> None:
     async with conn, conn.transaction():
         await act_for(conn, tenant.org_id)
         revision, at = await bump(conn)
-        tracker = await trackers.find(conn, tracker_id)
+        tracker = await trackers.table.find(conn, tracker_id)
         assert tracker is not None
-        await trackers.rotate(conn, tracker._replace(updated_at=at), secret, revision)
+        await trackers.update(conn, tracker._replace(updated_at=at), revision, secret=secret)
 
 
 async def registered(tenant: Tenant) -> Vehicle:
@@ -38,9 +38,9 @@ async def revoke(tenant: Tenant, tracker_id: UUID) -> None:
     async with conn, conn.transaction():
         await act_for(conn, tenant.org_id)
         revision, at = await bump(conn)
-        tracker = await trackers.find(conn, tracker_id)
+        tracker = await trackers.table.find(conn, tracker_id)
         assert tracker is not None
-        await trackers.revoke(conn, tracker._replace(revoked_at=at, updated_at=at), revision)
+        await trackers.update(conn, tracker._replace(revoked_at=at, updated_at=at), revision)
 
 
 def rows(tenant: Tenant, query: str, *values: object) -> list[tuple[Any, ...]]:

@@ -1,5 +1,6 @@
 """Assets as they are written in requests and answers."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -7,15 +8,16 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from api.http import fields
-from api.http.encoding import id_text, optional_id_text, optional_time_text, time_text
+from api.http.encoding import id_text, time_text
 from api.http.problems import bad_field
 from api.request.paging import SortedByNameQuery
+from api.request.resource import item_of
 from db.core.connect import Connection
 from db.core.ids import new_id
 from db.history import last_positions
 from db.history.last_positions import Position
 from db.resources import assets
-from db.resources.assets import Asset, AssetFilter
+from db.resources.assets import Asset
 
 MAX_OPEN_ZONES = 100_000  # that an asset is in at a time: as many as an organization could have
 
@@ -139,21 +141,6 @@ class AssetFilters(SortedByNameQuery):
     q: fields.NamePrefix | None = None
     deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
 
-    def wanted(self) -> AssetFilter:
-        """Return the filter that the database is asked with."""
-        return AssetFilter(
-            make=self.make,
-            model=self.model,
-            client_id=self.client_id,
-            site_id=self.site_id,
-            zone_id=self.zone_id,
-            mechanical_state=self.mechanical_state,
-            external_id=self.external_id,
-            tag=self.tag,
-            name_prefix=self.q,
-            deleted=self.deleted,
-        )
-
 
 Include = Annotated[
     Annotated[
@@ -204,10 +191,10 @@ def _meters(sent: dict[str, Any], at: datetime) -> dict[str, Any]:
 
 
 async def included(
-    conn: Connection, include: str | None, asset_ids: list[UUID]
+    conn: Connection, include: str, asset_ids: Sequence[UUID]
 ) -> dict[UUID, dict[str, Any]]:
     """Return, by asset, the fields that `include` asks for: one look-up of each for all of them."""
-    asked = set((include or "").split(","))
+    asked = set(include.split(","))
     more: dict[UUID, dict[str, Any]] = {asset_id: {} for asset_id in asset_ids}
     if "last_position" in asked:
         positions = await last_positions.of_assets(conn, asset_ids)
@@ -236,27 +223,5 @@ def position_item(position: Position | None) -> dict[str, Any] | None:
     }
 
 
-def asset_item(asset: Asset) -> dict[str, Any]:
-    """Return an AssetItem, without what is included."""
-    return {
-        "id": id_text("ast", asset.id),
-        "name": asset.name,
-        "external_id": asset.external_id,
-        "make": asset.make,
-        "model": asset.model,
-        "serial": asset.serial,
-        "year": asset.year,
-        "asset_class": asset.asset_class,
-        "mechanical_state": asset.mechanical_state,
-        "client_id": optional_id_text("cli", asset.client_id),
-        "site_id": optional_id_text("sit", asset.site_id),
-        "tracker_id": optional_id_text("trk", asset.tracker_id),
-        "odometer_m": asset.odometer_m,
-        "odometer_at": optional_time_text(asset.odometer_at),
-        "engine_hours_h": asset.engine_hours_h,
-        "engine_hours_at": optional_time_text(asset.engine_hours_at),
-        "tags": asset.tags,
-        "created_at": time_text(asset.created_at),
-        "updated_at": time_text(asset.updated_at),
-        "deleted_at": optional_time_text(asset.deleted_at),
-    }
+asset_item = item_of(AssetItem)
+"""Return an AssetItem, without what is included."""

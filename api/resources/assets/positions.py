@@ -15,7 +15,7 @@ from api.http.encoding import id_text
 from api.request.access import Reader
 from api.request.geojson import Feature, documented, listed
 from api.request.paging import MAX_ROWS, ListOf, Page, Total
-from api.request.references import check_filter_ids
+from api.request.references import check_filters
 from api.request.route import TenantRoute
 from api.resources.assets.bodies import AssetFilters, PositionItem, position_item
 from db.history import last_positions
@@ -51,11 +51,9 @@ async def list_positions(
     page = Page(access, query, "assets/positions", query.order.key_type)
     wanted = query.wanted()
     async with access.transaction() as conn:
-        await check_filter_ids(
-            conn, client_id=query.client_id, site_id=query.site_id, zone_id=query.zone_id
-        )
-        total = page.total or Total(await assets.count(conn, wanted))
-        rows = await assets.listing(
+        await check_filters(conn, query)
+        total = page.total or Total(await assets.table.count(conn, wanted))
+        rows = await assets.table.listing(
             conn,
             wanted,
             order=query.order,

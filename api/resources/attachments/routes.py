@@ -4,7 +4,7 @@ What is deleted is gone, bytes and all. How much an organization may keep is a s
 """
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
@@ -13,32 +13,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http import fields
-from api.http.encoding import created, id_text, no_content, ok, optional_id_text, time_text
+from api.http.encoding import created, no_content
 from api.http.problems import bad_field, conflict, not_found
 from api.request.access import Access, Dispatcher, Reader
-from api.request.paging import ListOf, Page, SortedQuery, Total
-from api.request.references import check_filter_ids, check_references
+from api.request.paging import ListOf, SortedQuery
+from api.request.references import check_reference
+from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
 from api.resources.attachments.download import download
 from api.resources.attachments.upload import MAX_FILE_BYTES, Upload, UploadRoute
 from db.core.connect import Connection
-from db.core.ids import new_id
-from db.core.table import instant
+from db.core.table import db_now
 from db.resources import attachments as files
-from db.resources.attachments import PIECE_BYTES, Attachment, AttachmentFilter, attachments
+from db.resources.attachments import PIECE_BYTES, attachments
+from db.resources.kinds import KINDS, Kind
 from telemetry.ids import IdError, parse_id
 
 router = APIRouter(prefix="/v1/attachments", tags=["attachments"], route_class=TenantRoute)
 _uploads = APIRouter(prefix="/v1/attachments", tags=["attachments"], route_class=UploadRoute)
 _AttachmentPath = Annotated[fields.AttachmentId, Path(alias="id")]
 
-_PREFIXES = {
-    "asset_id": "ast",
-    "site_id": "sit",
-    "client_id": "cli",
-    "employee_id": "emp",
-    "zone_id": "zon",
-}
+_OWNERS = {f"{name}_id": KINDS[name] for name in ("asset", "site", "client", "employee", "zone")}
 _FORM = {
     "title": "NewAttachment",
     "type": "object",
@@ -58,11 +53,11 @@ _FORM = {
         **{
             name: {
                 "type": "string",
-                "pattern": f"^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$",
+                "pattern": f"^{kind.prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$",
                 "maxLength": 30,
-                "examples": [f"{prefix}_01jd8x0k2m4n6p8q0r2s4t6v8w"],
+                "examples": [f"{kind.prefix}_01jd8x0k2m4n6p8q0r2s4t6v8w"],
             }
-            for name, prefix in _PREFIXES.items()
+            for name, kind in _OWNERS.items()
         },
     },
 }
@@ -108,28 +103,14 @@ class AttachmentQuery(SortedQuery):
     employee_id: fields.EmployeeId | None = None
     zone_id: fields.ZoneId | None = None
 
-    def whose(self) -> dict[str, UUID | None]:
-        """Return the thing asked for, by name of the field."""
-        return {name: getattr(self, name) for name in _PREFIXES}
+
+_attachments = Resource(attachments, item_of(AttachmentItem, sha256=lambda row: row.sha256.hex()))
 
 
 @router.get("", operation_id="listAttachments", response_model=ListOf[AttachmentItem])
 async def list_attachments(access: Reader, query: Annotated[AttachmentQuery, Query()]) -> Response:
     """List attachments, newest first."""
-    page = Page(access, query, "attachments", query.order.key_type)
-    wanted = AttachmentFilter(**query.whose())
-    async with access.transaction() as conn:
-        await check_filter_ids(conn, **query.whose())
-        total = page.total or Total(await attachments.count(conn, wanted.conditions()))
-        rows = await attachments.listing(
-            conn,
-            wanted.conditions(),
-            order=query.order,
-            after=page.after,
-            limit=page.fetch_limit,
-            offset=page.fetch_offset,
-        )
-    return page.response(rows, total, key=query.order.key, item=_item)
+    return await _attachments.list(access, query)
 
 
 @_uploads.post(
@@ -144,19 +125,27 @@ async def list_attachments(access: Reader, query: Annotated[AttachmentQuery, Que
 async def create_attachment(request: Request, access: Dispatcher) -> Response:
     """Create an attachment, of the one thing that is given."""
     upload: Upload = request.state.upload
-    belongs_to = _belongs_to(upload)
+    owner, owner_id = _owner(upload)
     async with access.transaction() as conn:
-        await check_references(conn, **belongs_to)
+        await check_reference(conn, owner, owner_id)
         if await files.claim_room(conn, upload.size_bytes) > _quota_bytes(access):
             raise conflict(
                 "quota_exceeded",
                 "The organization has used its storage for attachments.",
                 pointer="/file",
             )
-        attachment = _new_attachment(access, upload, belongs_to, await instant(conn))
+        columns = {
+            f"{owner.name}_id": owner_id,
+            "file_name": upload.file_name,
+            "media_type": upload.media_type,
+            "size_bytes": upload.size_bytes,
+            "sha256": upload.sha256,
+            "created_by": access.caller.user_id,
+        }
+        attachment = _attachments.new(columns, await db_now(conn))
         await attachments.insert(conn, attachment)
         await _write(conn, attachment.id, upload)
-    return created(_item(attachment), router.prefix)
+    return created(_attachments.item(attachment), router.prefix)
 
 
 router.routes.extend(_uploads.routes)
@@ -165,8 +154,7 @@ router.routes.extend(_uploads.routes)
 @router.get("/{id}", operation_id="getAttachment", response_model=AttachmentItem)
 async def get_attachment(access: Reader, attachment_id: _AttachmentPath) -> Response:
     """Return one attachment, without its bytes."""
-    async with access.transaction() as conn:
-        return ok(_item(await _found(conn, attachment_id)))
+    return await _attachments.get(access, attachment_id)
 
 
 @router.get(
@@ -180,7 +168,7 @@ async def download_attachment(
 ) -> Response:
     """Download the bytes, all or one range of them."""
     async with access.transaction() as conn:
-        attachment = await _found(conn, attachment_id)
+        attachment = await _attachments.found(conn, attachment_id)
     return download(request, access, attachment)
 
 
@@ -188,22 +176,25 @@ async def download_attachment(
 async def delete_attachment(access: Dispatcher, attachment_id: _AttachmentPath) -> Response:
     """Delete an attachment and its bytes, for ever."""
     async with access.transaction() as conn:
-        access.check_unchanged(_item(await _found(conn, attachment_id)))
+        attachment = await _attachments.found(conn, attachment_id)
+        access.check_unchanged(_attachments.item(attachment))
         if not await files.delete(conn, attachment_id):
             raise not_found("attachment")
     return no_content()
 
 
-def _belongs_to(upload: Upload) -> dict[str, UUID]:
-    """Raise Problem: 422 for a field that there is not, none, or several."""
+def _owner(upload: Upload) -> tuple[Kind, UUID]:
+    """Return the thing that the file belongs to. Raises Problem: 422 for a field that there is not,
+    none, or several.
+    """
     for name in upload.fields:
-        if name not in _PREFIXES:
+        if name not in _OWNERS:
             raise bad_field(f"/{name}", "This field is unknown or read-only.")
     if len(upload.fields) != 1:
-        raise bad_field("", f"Exactly one of {', '.join(_PREFIXES)} is required.")
+        raise bad_field("", f"Exactly one of {', '.join(_OWNERS)} is required.")
     ((name, text),) = upload.fields.items()
     try:
-        return {name: parse_id(_PREFIXES[name], text)}
+        return _OWNERS[name], parse_id(_OWNERS[name].prefix, text)
     except IdError as error:
         raise bad_field(f"/{name}", str(error)) from None
 
@@ -212,47 +203,8 @@ def _quota_bytes(access: Access) -> int:
     return access.state.settings.attachments_quota_bytes
 
 
-def _new_attachment(
-    access: Access, upload: Upload, belongs_to: dict[str, UUID], at: datetime
-) -> Attachment:
-    whose: dict[str, UUID | None] = dict.fromkeys(_PREFIXES) | belongs_to
-    return Attachment(
-        id=new_id(),
-        **whose,
-        file_name=upload.file_name,
-        media_type=upload.media_type,
-        size_bytes=upload.size_bytes,
-        sha256=upload.sha256,
-        created_by=access.caller.user_id,
-        created_at=at,
-    )
-
-
 async def _write(conn: Connection, attachment_id: UUID, upload: Upload) -> None:
     number = 0
     while content := await upload.file.read(PIECE_BYTES):
         await files.write_piece(conn, attachment_id, number, content)
         number += 1
-
-
-async def _found(conn: Connection, attachment_id: UUID) -> Attachment:
-    attachment = await attachments.find(conn, attachment_id)
-    if attachment is None:
-        raise not_found("attachment")
-    return attachment
-
-
-def _item(attachment: Attachment) -> dict[str, Any]:
-    return {
-        "id": id_text("att", attachment.id),
-        **{
-            name: optional_id_text(prefix, getattr(attachment, name))
-            for name, prefix in _PREFIXES.items()
-        },
-        "file_name": attachment.file_name,
-        "media_type": attachment.media_type,
-        "size_bytes": attachment.size_bytes,
-        "sha256": attachment.sha256.hex(),
-        "created_by": id_text("usr", attachment.created_by),
-        "created_at": time_text(attachment.created_at),
-    }

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from api.http.problems import Fault, bad_field, conflict, not_found
+from api.http.problems import bad_field, conflict
+from api.request.references import check_reference
 from db.core.connect import Connection
 from db.ingest import asset_backlogs
-from db.resources import assets, trackers
+from db.resources import trackers
+from db.resources.kinds import KINDS
 from db.resources.trackers import EVER, Tracker
 
 
@@ -33,9 +35,7 @@ async def assign(
     any. Raises Problem: 404 for an asset that is not there, 422 for a time to come, 409 for a past
     in which fixes of the tracker belong to an asset or another assignment stands.
     """
-    if not await assets.exists(conn, wanted.asset_id):
-        fault = Fault("There is no such asset.", pointer="/asset_id")
-        raise not_found("asset", fault=fault)
+    await check_reference(conn, KINDS["asset"], wanted.asset_id)
     is_there = wanted.asset_id == tracker.asset_id
     if is_there and wanted.since in (None, tracker.assigned_from):
         return None

@@ -7,6 +7,7 @@ stored already and belong to none (`api.resources.trackers.assignment`).
 """
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -16,21 +17,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from api.http import fields
-from api.http.encoding import created, id_text, ok, optional_id_text, optional_time_text, time_text
-from api.http.problems import bad_field, conflict, not_found
+from api.http.encoding import created, ok, optional_time_text
+from api.http.problems import bad_field, conflict
 from api.request.access import Dispatcher, Reader
-from api.request.paging import ListOf, Page, SortedQuery, Total
-from api.request.references import check_filter_ids
+from api.request.paging import ListOf, SortedQuery
+from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
 from api.resources.trackers.assignment import Assignment, assign, unassign
 from db.core.connect import Connection
-from db.core.ids import new_id
 from db.core.registry_revision import bump
 from db.history import last_positions
 from db.listener import device_connections
 from db.listener.device_connections import ConnectionState
 from db.resources import trackers
-from db.resources.trackers import Tracker, TrackerFilter
+from db.resources.trackers import Tracker
 
 router = APIRouter(prefix="/v1/trackers", tags=["trackers"], route_class=TenantRoute)
 _TrackerPath = Annotated[fields.TrackerId, Path(alias="id")]
@@ -158,31 +158,44 @@ class OneTrackerQuery(fields.Query):
     include: Include = None
 
 
+async def _included(
+    conn: Connection, include: str, tracker_ids: Sequence[UUID]
+) -> dict[UUID, dict[str, Any]]:
+    """Return, by tracker, the fields that `include` asks for: one look-up for all of them."""
+    asked = set(include.split(","))
+    more: dict[UUID, dict[str, Any]] = {tracker_id: {} for tracker_id in tracker_ids}
+    if "last_seen_at" in asked:
+        seen = await last_positions.of_trackers(conn, tracker_ids)
+        for tracker_id in tracker_ids:
+            more[tracker_id]["last_seen_at"] = optional_time_text(seen.get(tracker_id))
+    if "connection" in asked:
+        connections = await device_connections.of_trackers(conn, tracker_ids)
+        for tracker_id in tracker_ids:
+            more[tracker_id] |= _connection_fields(connections.get(tracker_id))
+    return more
+
+
+def _connection_fields(state: ConnectionState | None) -> dict[str, Any]:
+    """Return the fields of a TrackerItem that say whether it is connected."""
+    since = None if state is None else state.connected_since
+    return {
+        "connected": since is not None,
+        "connected_since": optional_time_text(since),
+        "connected_from": None if state is None else state.address,
+        "last_connected_at": optional_time_text(None if state is None else state.last_connected_at),
+        "credential_shared": state is not None and state.is_credential_shared,
+    }
+
+
+tracker_item = item_of(TrackerItem)
+"""Return a TrackerItem, without what is included."""
+_trackers = Resource(trackers.table, tracker_item, included=_included)
+
+
 @router.get("", operation_id="listTrackers", response_model=ListOf[TrackerItem])
 async def list_trackers(access: Reader, query: Annotated[TrackerQuery, Query()]) -> Response:
     """List trackers, newest first."""
-    page = Page(access, query, "trackers", query.order.key_type)
-    wanted = TrackerFilter(
-        query.external_id, query.asset_id, query.assigned, query.revoked, query.connected
-    )
-    async with access.transaction() as conn:
-        await check_filter_ids(conn, asset_id=query.asset_id)
-        total = page.total or Total(await trackers.count(conn, wanted))
-        rows = await trackers.listing(
-            conn,
-            wanted,
-            order=query.order,
-            after=page.after,
-            limit=page.fetch_limit,
-            offset=page.fetch_offset,
-        )
-        more = await _included(conn, query.include, [row.id for row in rows])
-    return page.response(
-        rows,
-        total,
-        key=query.order.key,
-        item=lambda row: tracker_item(row) | more[row.id],
-    )
+    return await _trackers.list(access, query)
 
 
 @router.post("", operation_id="createTracker", status_code=201, response_model=NewTrackerItem)
@@ -196,7 +209,7 @@ async def create_tracker(access: Dispatcher, body: Annotated[NewTracker, Body()]
         await trackers.insert(conn, tracker, secret, revision)
         if wanted is not None:
             await assign(conn, tracker, wanted, revision=revision, at=at)
-        tracker = await _found(conn, tracker.id)
+        tracker = await _trackers.found(conn, tracker.id)
     return created(tracker_item(tracker), router.prefix, once={"secret": secret})
 
 
@@ -205,10 +218,7 @@ async def get_tracker(
     access: Reader, tracker_id: _TrackerPath, query: Annotated[OneTrackerQuery, Query()]
 ) -> Response:
     """Return one tracker."""
-    async with access.transaction() as conn:
-        tracker = await _found(conn, tracker_id)
-        more = await _included(conn, query.include, [tracker_id])
-    return ok(tracker_item(tracker) | more[tracker_id])
+    return await _trackers.get(access, tracker_id, query)
 
 
 @router.patch("/{id}", operation_id="updateTracker", response_model=ChangedTrackerItem)
@@ -220,7 +230,7 @@ async def update_tracker(
     own_fields = body.given().keys() & {"name", "external_id", "receipts"}
     async with access.transaction() as conn:
         revision, at = await bump(conn)
-        tracker = await _found(conn, tracker_id)
+        tracker = await _trackers.found(conn, tracker_id)
         access.check_unchanged(tracker_item(tracker))
         changed = tracker._replace(**{name: getattr(body, name) for name in own_fields})
         if changed != tracker:
@@ -230,7 +240,7 @@ async def update_tracker(
             reaches_back_to = await assign(conn, tracker, wanted, revision=revision, at=at)
         elif "asset_id" in body.model_fields_set:
             await unassign(conn, tracker, revision=revision, at=at)
-        tracker = await _found(conn, tracker_id)
+        tracker = await _trackers.found(conn, tracker_id)
     return ok(tracker_item(tracker), once={"reaches_back_to": optional_time_text(reaches_back_to)})
 
 
@@ -240,13 +250,13 @@ async def rotate_tracker(access: Dispatcher, tracker_id: _TrackerPath) -> Respon
     secret = secrets.token_urlsafe(SECRET_BYTES)
     async with access.transaction() as conn:
         revision, at = await bump(conn)
-        tracker = await _found(conn, tracker_id)
+        tracker = await _trackers.found(conn, tracker_id)
         access.check_unchanged(tracker_item(tracker))
         if tracker.revoked_at is not None:
             detail = "The tracker is permanently revoked: register a new one."
             raise conflict("tracker_revoked", detail)
         tracker = tracker._replace(updated_at=at)
-        await trackers.rotate(conn, tracker, secret, revision)
+        await trackers.update(conn, tracker, revision, secret=secret)
     return ok(tracker_item(tracker), once={"secret": secret})
 
 
@@ -255,29 +265,12 @@ async def revoke_tracker(access: Dispatcher, tracker_id: _TrackerPath) -> Respon
     """Revoke a tracker: no more of its messages are stored; its history stays."""
     async with access.transaction() as conn:
         revision, at = await bump(conn)
-        tracker = await _found(conn, tracker_id)
+        tracker = await _trackers.found(conn, tracker_id)
         access.check_unchanged(tracker_item(tracker))
         if tracker.revoked_at is None:
             tracker = tracker._replace(revoked_at=at, updated_at=at)
-            await trackers.revoke(conn, tracker, revision)
+            await trackers.update(conn, tracker, revision)
     return ok(tracker_item(tracker))
-
-
-async def _included(
-    conn: Connection, include: str | None, tracker_ids: list[UUID]
-) -> dict[UUID, dict[str, Any]]:
-    """Return, by tracker, the fields that `include` asks for: one look-up for all of them."""
-    asked = set((include or "").split(","))
-    more: dict[UUID, dict[str, Any]] = {tracker_id: {} for tracker_id in tracker_ids}
-    if "last_seen_at" in asked:
-        seen = await last_positions.of_trackers(conn, tracker_ids)
-        for tracker_id in tracker_ids:
-            more[tracker_id]["last_seen_at"] = optional_time_text(seen.get(tracker_id))
-    if "connection" in asked:
-        connections = await device_connections.of_trackers(conn, tracker_ids)
-        for tracker_id in tracker_ids:
-            more[tracker_id] |= connection_fields(connections.get(tracker_id))
-    return more
 
 
 def wanted_assignment(body: NewTracker | TrackerChange) -> Assignment | None:
@@ -291,48 +284,5 @@ def wanted_assignment(body: NewTracker | TrackerChange) -> Assignment | None:
 
 def new_tracker(body: NewTracker, at: datetime) -> Tracker:
     """Return its row, on no asset yet."""
-    return Tracker(
-        id=new_id(),
-        name=body.name,
-        external_id=body.external_id,
-        receipts=body.receipts,
-        asset_id=None,
-        assigned_from=None,
-        revoked_at=None,
-        created_at=at,
-        updated_at=at,
-    )
-
-
-async def _found(conn: Connection, tracker_id: UUID) -> Tracker:
-    tracker = await trackers.find(conn, tracker_id)
-    if tracker is None:
-        raise not_found("tracker")
-    return tracker
-
-
-def connection_fields(state: ConnectionState | None) -> dict[str, Any]:
-    """Return the fields of a TrackerItem that say whether it is connected."""
-    since = None if state is None else state.connected_since
-    return {
-        "connected": since is not None,
-        "connected_since": optional_time_text(since),
-        "connected_from": None if state is None else state.address,
-        "last_connected_at": optional_time_text(None if state is None else state.last_connected_at),
-        "credential_shared": state is not None and state.is_credential_shared,
-    }
-
-
-def tracker_item(tracker: Tracker) -> dict[str, Any]:
-    """Return a TrackerItem."""
-    return {
-        "id": id_text("trk", tracker.id),
-        "name": tracker.name,
-        "external_id": tracker.external_id,
-        "receipts": tracker.receipts,
-        "asset_id": optional_id_text("ast", tracker.asset_id),
-        "assigned_from": optional_time_text(tracker.assigned_from),
-        "revoked_at": optional_time_text(tracker.revoked_at),
-        "created_at": time_text(tracker.created_at),
-        "updated_at": time_text(tracker.updated_at),
-    }
+    own = {"name": body.name, "external_id": body.external_id, "receipts": body.receipts}
+    return _trackers.new(own, at)

@@ -38,6 +38,7 @@ from api.resources.zones.validation import check_shape
 from db.core.connect import Connection
 from db.core.registry_revision import bump
 from db.resources import zones
+from db.resources.kinds import KINDS
 from db.resources.zones import VersionKey, Zone, ZoneFilter
 from geofence.geometry.overlap import Box
 
@@ -177,7 +178,7 @@ async def list_zone_versions(
     """List all versions of a zone, newest first; also of a deleted zone."""
     page = Page(access, query, f"zones/{zone_id}/versions", VersionKey)
     async with access.transaction() as conn:
-        if not await zones.existed(conn, zone_id):
+        if not await KINDS["zone"].existed(conn, zone_id):
             raise not_found("zone")
         total = page.total or Total(await zones.count_versions(conn, zone_id))
         rows = await zones.versions(

@@ -21,7 +21,7 @@ from api.resources.zones.bodies import Geometry, NewZone
 from api.resources.zones.crowds import NewShape, box_of, check_crowds
 from api.resources.zones.options import check_assets, check_schedule
 from db.core.connect import Connection
-from db.core.table import instant
+from db.core.table import db_now
 from db.resources import zones
 from geofence.geometry.measures import Measures
 from geofence.shapes.geojson import ShapeError
@@ -121,7 +121,7 @@ async def _faults_of_the_stored(access: Access, body: NewZone) -> list[Fault]:
 
 
 async def _check_zone(conn: Connection, body: NewZone) -> None:
-    if body.valid_from is not None and body.valid_from > await instant(conn):
+    if body.valid_from is not None and body.valid_from > await db_now(conn):
         raise bad_field("/valid_from", "valid_from must not lie in the future.")
     if body.external_id is not None and await zones.has_external_id(conn, body.external_id):
         raise bad_field("/external_id", "Another zone has this external_id.")

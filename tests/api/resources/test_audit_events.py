@@ -1,6 +1,6 @@
 """Audit events, through HTTP."""
 
-from api.resources.audit_events import _PREFIXES
+from api.resources.audit_events import _AUDITED
 from db.core.ids import new_id
 from telemetry.ids import format_id
 from tests.api.http.test_problems import is_problem
@@ -61,4 +61,4 @@ async def test_every_type_that_a_migration_names_has_a_prefix(api: RunningApi) -
         "SELECT DISTINCT convert_from(split_part(encode(tgargs, 'escape'), '\\000', 1)::bytea,"
         " 'utf8') FROM pg_trigger WHERE tgname = 'audit'"
     )
-    assert {name for (name,) in named} <= set(_PREFIXES)
+    assert {name for (name,) in named} <= set(_AUDITED)

@@ -1,0 +1,87 @@
+"""Kinds of things that have ids, one line a kind.
+
+From a kind's line follow the type of its ids (`api.http.fields`), references to it in bodies and
+filters (`api.request.references`), its name in the audit, the conflict of its `external_id`
+(`api.http.errors`), and one thing of it in the tests of tenants.
+"""
+
+from collections.abc import Collection
+from typing import NamedTuple
+from uuid import UUID
+
+from psycopg import sql
+
+from db.core.connect import Connection
+
+
+class Kind(NamedTuple):
+    """A kind of things.
+
+    name: as the audit has it. prefix: of the ids. table: the table in which ids are looked up; None
+    where nothing refers to the kind. words: the name as people read it, where it is another.
+    """
+
+    name: str
+    prefix: str
+    table: str | None = None
+    words: str = ""
+    is_soft_deleted: bool = True
+    is_audited: bool = True
+
+    @property
+    def noun(self) -> str:
+        """The name for people."""
+        return self.words or self.name.replace("_", " ")
+
+    @property
+    def one(self) -> str:
+        """The name for people with its article."""
+        return f"{'an' if self.noun[0] in 'aeioA' else 'a'} {self.noun}"
+
+    async def existed(self, conn: Connection, row_id: UUID) -> bool:
+        """Return whether the tenant has a thing of this id, soft-deleted or not."""
+        statement = sql.SQL("SELECT FROM {} WHERE id = %s").format(self._identifier)
+        return await (await conn.execute(statement, (row_id,))).fetchone() is not None
+
+    async def lock_existing(self, conn: Connection, row_ids: Collection[UUID]) -> set[UUID]:
+        """Return the ids whose things are there and not soft-deleted, and keep these things so
+        until the transaction ends.
+        """
+        is_live = sql.SQL("AND deleted_at IS NULL" if self.is_soft_deleted else "")
+        statement = sql.SQL("SELECT id FROM {} WHERE id = ANY (%s) {} ORDER BY id FOR SHARE")
+        cursor = await conn.execute(statement.format(self._identifier, is_live), (list(row_ids),))
+        return {row_id for (row_id,) in await cursor.fetchall()}
+
+    @property
+    def _identifier(self) -> sql.Identifier:
+        assert self.table is not None  # ids of others are not looked up
+        return sql.Identifier(self.table)
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("organization", "org"),
+        Kind("user", "usr", "users", is_soft_deleted=False),
+        Kind("api_key", "key", words="API key"),
+        Kind("sign_in", "sgn", words="sign-in"),
+        Kind("client", "cli", "clients"),
+        Kind("site", "sit", "sites"),
+        Kind("employee", "emp", "employees"),
+        Kind("asset", "ast", "assets"),
+        Kind("tracker", "trk", "trackers", is_soft_deleted=False),
+        Kind("gateway", "gtw", "gateways", is_soft_deleted=False),
+        Kind("zone", "zon", "zones"),
+        Kind("attachment", "att", "attachments", is_soft_deleted=False),
+        Kind("webhook_endpoint", "whe", "webhook_endpoints"),
+        Kind("visit", "vis", is_audited=False),
+        Kind("event", "evt", is_audited=False),
+        Kind("quarantine", "qua", words="message in quarantine", is_audited=False),
+        Kind("fix", "fix", words="GPS event", is_audited=False),
+    )
+}
+
+
+def kind_of_table(table: str) -> Kind:
+    """Return the kind whose things stand in the table."""
+    return next(kind for kind in KINDS.values() if kind.table == table)
