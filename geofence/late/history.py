@@ -253,7 +253,7 @@ class History:
 
     def state(self) -> StateDelta:
         """Return the present state for `State.apply`, with the stable keys of visits."""
-        return self._with_stable_key(self._now)
+        return self._state_with_stable_keys(self._now)
 
     def announced(self) -> dict[VisitKey, AnnouncedState]:
         """Return the published facts of open visits that do not hold now."""
@@ -280,9 +280,9 @@ class History:
         """Yield states on the way from which another history may begin, in order of time."""
         for segment in self._segments[1:]:
             if segment.before is not self._end and not segment.before.assets["suspects"][0]:
-                yield self._with_stable_key(segment.before)
+                yield self._state_with_stable_keys(segment.before)
 
-    def _with_stable_key(self, state: StateDelta) -> StateDelta:
+    def _state_with_stable_keys(self, state: StateDelta) -> StateDelta:
         members = state.memberships.copy()
         for number in np.flatnonzero(members["inside"]).tolist():
             set_key(members[number], self._stable_keys[key_of(members[number])])

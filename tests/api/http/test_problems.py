@@ -273,7 +273,7 @@ async def test_a_hundred_faults_are_named_and_that_there_are_more(
     answer = await north.admin.post(path, body)
     assert is_problem(answer, 422, "invalid_body")
     assert len(answer.json["errors"]) == 100
-    assert answer.json["detail"].endswith("There are more faults than the 100 that are named.")
+    assert answer.json["detail"].endswith("Only the first 100 errors are listed.")
 
 
 def test_of_unknown_fields_no_more_are_looked_at_than_are_named() -> None:

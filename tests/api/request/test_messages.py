@@ -187,7 +187,7 @@ CASES = {
         "/v1/organization",
         412,
         None,
-        ("If-Match must be * or tags in quotes",),
+        ("If-Match must be * or quoted tags",),
         body={"name": "x"},
         headers={"If-Match": "*x"},
     ),

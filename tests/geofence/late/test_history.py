@@ -638,7 +638,7 @@ def test_a_history_goes_on_from_a_landmark_as_if_it_had_seen_all(index, day, dat
     evaluation = evaluate(FixBatch(stored[:begin]), state, index, NO_TIMERS_US, gates)
     if evaluation.delta.assets["suspects"].any():
         return
-    before = history._named(evaluation.delta) if begin else None
+    before = history._state_with_stable_keys(evaluation.delta) if begin else None
     recalled = History(0, State(), before)
     revision = recalled.recall(stored[begin:], history.visits.values(), known_us, circumstances)
     assert revision.announcements == []
@@ -671,7 +671,10 @@ def test_a_history_between_two_landmarks_tells_what_one_of_all_tells_or_that_it_
     if begin == end or any(at.assets["suspects"] for at in (before, at_end)):
         return
     history, _ = took(stored, index, gates=gates)
-    named = [history._named(at) if len(at.memberships) else at for at in (before, at_end)]
+    named = [
+        history._state_with_stable_keys(at) if len(at.memberships) else at
+        for at in (before, at_end)
+    ]
     closed = History(0, State(), named[0] if begin else None, named[1])
     visits = list(history.visits.values())
     told = closed.recall(stored[begin:end], visits, NO_TIMERS_US, circumstances)

@@ -130,7 +130,7 @@ def test_up_runs_everything_once_and_leaves_nothing(
 
     second = opsc("up", "--data", data_dir)
     assert second.returncode == 1
-    assert f"running on {data_dir} already (process {up.process.pid}" in second.stderr
+    assert f"already running on {data_dir} (process {up.process.pid}" in second.stderr
 
     processes = descendants(up.process.pid)
     assert {part.pid for part in stack.parts.values()} <= processes
