@@ -25,6 +25,7 @@ ASSETS = 3
 FILTERS = 2
 SPAN_S = 60
 S = 1_000_000  # microseconds
+MUCH_LATER_US = 300 * S
 HAIR = 2.0**-40  # degrees, a tenth of a micrometre: near misses
 
 _corner = st.integers(0, 5)
