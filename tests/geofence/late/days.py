@@ -13,6 +13,7 @@ from geofence.model.rules import Gates, Rules
 from geofence.shapes.types import Circle, Polygonal
 from geofence.zones.index import ZoneIndex, ZoneVersion
 from telemetry.fix import Known, blank_rows
+from tests.geofence.chosen import OneOfEach
 
 MINUTE_US = 60_000_000
 PLAIN = Rules(exit_confirm_fixes=1, max_gap_seconds=0)
@@ -22,11 +23,17 @@ def square(west: float, east: float) -> Polygonal:
     return Polygonal(shapely.box(west, -1.0, east, 1.0))
 
 
-def fixes(*places: tuple[float, float], accuracy_m: float | None = None) -> np.ndarray:
-    """Return rows of (minute, longitude) on the equator."""
-    rows = blank_rows(len(places))
+def blank_fixes(count: int) -> np.ndarray:
+    """Return rows of the tracker, whose times and places are to be set."""
+    rows = blank_rows(count)
     rows["asset"] = rows["organization"] = 0
     rows["tracker"] = 7
+    return rows
+
+
+def fixes(*places: tuple[float, float], accuracy_m: float | None = None) -> np.ndarray:
+    """Return rows of (minute, longitude) on the equator."""
+    rows = blank_fixes(len(places))
     rows["time_us"] = [round(minute * MINUTE_US) for minute, _ in places]
     rows["lon"] = [lon for _, lon in places]
     if accuracy_m is not None:
@@ -70,55 +77,64 @@ def states_less_exactly(rows: np.ndarray, *accuracies_m: float | None) -> np.nda
     return rows
 
 
-rules = st.builds(
-    Rules,
-    exit_buffer_m=st.sampled_from([0.0, 2_000.0]),
-    enter_confirm_fixes=st.integers(1, 3),
-    exit_confirm_fixes=st.integers(1, 3),
-    enter_confirm_seconds=st.sampled_from([0.0, 90.0]),
-    exit_confirm_seconds=st.sampled_from([0.0, 90.0]),
-    max_gap_seconds=st.sampled_from([0.0, 120.0, 600.0]),
-    dwell_seconds=st.sampled_from([None, 150.0]),
-    close_after_silence_seconds=st.sampled_from([None, 400.0]),
-    speed_limit_mps=st.sampled_from([None, 20.0]),
-)
+_RULES = {
+    "exit_buffer_m": (0.0, 2_000.0),
+    "enter_confirm_fixes": (1, 2, 3),
+    "exit_confirm_fixes": (1, 2, 3),
+    "enter_confirm_seconds": (0.0, 90.0),
+    "exit_confirm_seconds": (0.0, 90.0),
+    "max_gap_seconds": (0.0, 120.0, 600.0),
+    "dwell_seconds": (None, 150.0),
+    "close_after_silence_seconds": (None, 400.0),
+    "speed_limit_mps": (None, 20.0),
+}
+_EVERY_RULE = OneOfEach(*_RULES.values())
+_ZONES = OneOfEach(range(9), (False, True), (None, 13 * MINUTE_US + 5))
+
+
+@st.composite
+def rules(draw) -> Rules:
+    return Rules(**dict(zip(_RULES, _EVERY_RULE.drawn(draw), strict=True)))
 
 
 @st.composite
 def zones(draw) -> ZoneIndex:
     versions = []
     for zone in range(3):
-        west = draw(st.integers(0, 8)) / 10 + 0.017
-        shape = draw(st.sampled_from([square(west, west + 0.23), Circle(west, 0.0, 11_111.0)]))
-        cut = draw(st.sampled_from([None, 13 * MINUTE_US + 5]))
-        first = ZoneVersion(zone, 1, 0, shape, rules=draw(rules))
+        tenths, is_round, cut = _ZONES.drawn(draw)
+        west = tenths / 10 + 0.017
+        shape = Circle(west, 0.0, 11_111.0) if is_round else square(west, west + 0.23)
+        first = ZoneVersion(zone, 1, 0, shape, rules=draw(rules()))
         if cut is None:
             versions.append(first)
             continue
         moved = square(west + 0.1, west + 0.3)
         versions += [
             ZoneVersion(zone, 1, 0, shape, valid_to_us=cut, rules=first.rules),
-            ZoneVersion(zone, 2, 0, moved, valid_from_us=cut, rules=draw(rules)),
+            ZoneVersion(zone, 2, 0, moved, valid_from_us=cut, rules=draw(rules())),
         ]
     return ZoneIndex(versions)
+
+
+_STEPS = OneOfEach(
+    *((1, 1, 1, 2, 9), (0, 0, 1, -1, 2, 40, -40)),
+    *((None, 5.0, 6_000.0, 40_000.0), (None, None, 15.0, 25.0)),
+)
 
 
 @st.composite
 def days(draw, most: int = 30) -> np.ndarray:
     """Return a tracker's day, in order: slow, sometimes with a jump, coarse, or inaccurate."""
     minute, lon = 0, 5
-    places = []
-    for _ in range(draw(st.integers(1, most))):
-        minute += draw(st.sampled_from([1, 1, 1, 2, 9]))
-        lon += draw(st.sampled_from([0, 0, 1, -1, 2, 40, -40]))
-        places.append((minute, lon / 10))
-    rows = fixes(*places)
-    for row in rows:
-        accuracy_m = draw(st.sampled_from([None, 5.0, 6_000.0, 40_000.0]))
+    steps = [_STEPS.drawn(draw) for _ in range(draw(st.integers(1, most)))]
+    rows = blank_fixes(len(steps))
+    for row, (minutes, tenths, accuracy_m, speed_mps) in zip(rows, steps, strict=True):
+        minute, lon = minute + minutes, lon + tenths
+        row["time_us"], row["lon"] = minute * MINUTE_US, lon / 10
         if accuracy_m is not None:
             row["accuracy_m"], row["known"] = accuracy_m, Known.ACCURACY
-        if draw(st.booleans()):
-            row["speed_mps"] = draw(st.sampled_from([15.0, 25.0]))
+        if speed_mps is not None:
+            row["speed_mps"] = speed_mps
             row["known"] |= Known.SPEED
     return rows
 

@@ -253,7 +253,7 @@ def test_a_zone_with_a_beginning_in_the_past_judges_what_is_received_once_it_is_
     west = data.draw(st.integers(0, 8)) / 10 + 0.017
     made = ZoneVersion(
         *(9, 1, 0, square(west, west + 0.3), valid_from_us),
-        rules=data.draw(rules),
+        rules=data.draw(rules()),
         made_us=made_us,
     )
     gates = data.draw(st.sampled_from([Gates.open(), Gates(np.empty(0), 1_000.0, 200.0)]))
