@@ -24,6 +24,7 @@ import aiohttp
 import psycopg
 import uvicorn
 from psycopg.sql import Composable
+from structlog.contextvars import get_contextvars
 
 from api.app import create_app
 from api.auth.access_tokens import Grant, Tokens
@@ -121,7 +122,9 @@ class Organization:
 
 
 class RunningApi:
-    """A server with its database. `statements`: what its requests have sent there so far."""
+    """A server with its database. `statements`: what its requests have sent there so far, without
+    what the server sends now and then by itself.
+    """
 
     def __init__(
         self, database: DatabaseUnderTest, settings: ApiSettings, *, has_page: bool
@@ -227,14 +230,15 @@ class RunningApi:
 
 
 def _recording(statements: list[str]) -> type[ExchangeCursor[Any]]:
-    """Return a class of cursors that write down what they send."""
+    """Return a class of cursors that write down what they send for a request."""
 
     class Recording(ExchangeCursor[Any]):
         async def execute_all(self, asked: Sequence[Asked], *, prepare: bool = True) -> None:
-            statements.extend(each.text.decode() for each in self.connection.exchanges.ahead)
-            for query, _ in asked:
-                text = query.as_string() if isinstance(query, Composable) else str(query)
-                statements.append(" ".join(text.split()))
+            if "request_id" in get_contextvars():
+                statements.extend(each.text.decode() for each in self.connection.exchanges.ahead)
+                for query, _ in asked:
+                    text = query.as_string() if isinstance(query, Composable) else str(query)
+                    statements.append(" ".join(text.split()))
             await super().execute_all(asked, prepare=prepare)
 
     return Recording

@@ -90,13 +90,13 @@ async def _one_more(api: RunningApi, org: Organization, zone: str, client: str) 
 def _of_the_tenant(statements: list[str]) -> list[str]:
     """Return the statements that the handler's own work needs.
 
-    Left out are those that name the tenant, those that find out who asks and by which plan, which
-    is remembered for a while, and the counts that are written every few seconds.
+    Left out are those that name the tenant, and those that find out who asks and by which plan,
+    which is remembered for a while.
     """
     tenant = "SELECT set_config('app.org_id'"
     kept: list[str] = []
     for each in statements:
-        if each.startswith(("SELECT plan, api_addon", "INSERT INTO request_usage")):
+        if each.startswith("SELECT plan, api_addon"):
             kept.remove(next(one for one in kept if one.startswith(tenant)))
         else:
             kept.append(each)

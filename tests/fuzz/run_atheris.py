@@ -16,7 +16,7 @@ _INSTRUMENTED = [
     "ingest.sources.link",
 ]  # fmt: skip
 STEPS = 16
-"""Kinds of steps in a script of `tests.fuzz.machine`."""
+"""Kinds of steps in a script of `tests.fuzz.script`."""
 
 
 def mutated(data: bytes, max_size: int, seed: int) -> bytes:

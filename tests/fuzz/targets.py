@@ -13,9 +13,9 @@ import structlog
 from telemetry import link
 from telemetry.formats.decode import Format
 from telemetry.link import Connections, Extra, Hello, Opened, Receipt, Topic, Welcome
-from tests.fuzz.machine import play
 from tests.fuzz.others import BETWEEN, frames, payloads, proxy
 from tests.fuzz.packets import packets
+from tests.fuzz.script import play
 from tests.mqtt.server.packets import PINGREQ
 from tests.telemetry.payloads import CASES
 
@@ -28,9 +28,9 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 CORPUS = Path(__file__).parent / "corpus"
 VERSIONS = (3, 4, 5)
 RAW, CANNED, BUILT, SETTLE, SETTLE_ALL, ANSWER_CONNECT, DELIVER = 0, 1, 5, 7, 9, 10, 11
-"""Steps of a script, by their place in `tests.fuzz.machine`."""
+"""Steps of a script, by their place in `tests.fuzz.script`."""
 UNREAD = 135
-"""Added to the version: the device reads no answer (`how` in `tests.fuzz.machine.Play`)."""
+"""Added to the version: the device reads no answer (`how` in `tests.fuzz.script.Play`)."""
 _TRACKER = UUID(int=7)
 
 

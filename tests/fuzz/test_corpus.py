@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-from tests.fuzz.machine import play
 from tests.fuzz.packets import packets
+from tests.fuzz.script import play
 from tests.fuzz.targets import (
     CORPUS,
     TARGETS,

@@ -5,6 +5,8 @@ which coordinates are whole numbers or halves. Instants are whole seconds from 0
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -17,6 +19,7 @@ from geofence.shapes.types import Circle, Corridor, Polygonal, Shape
 from geofence.zones.index import MAX_TIME_US, MIN_TIME_US, ZoneVersion
 from geofence.zones.versions import ALL_ASSETS, FILTER_DTYPE
 from telemetry.fix import FixBatch, Known, blank_rows
+from tests.geofence.chosen import Draw, OneOfEach
 from tests.geofence.plane import ORIGIN, UNIT
 
 ORGANIZATIONS = 2
@@ -25,9 +28,10 @@ ASSETS = 3
 FILTERS = 2
 SPAN_S = 60
 S = 1_000_000  # microseconds
+MUCH_LATER_US = 300 * S
 HAIR = 2.0**-40  # degrees, a tenth of a micrometre: near misses
 
-_corner = st.integers(0, 5)
+_CORNERS = range(6)
 
 
 def lon_of(units: float) -> float:
@@ -41,93 +45,111 @@ def lat_of(units: float) -> float:
 # Zones --------------------------------------------------------------------------------------------
 
 
-@st.composite
-def outlines(draw) -> shapely.Geometry:
+_OUTLINES = OneOfEach(_CORNERS, _CORNERS, range(1, 6), range(1, 6), (False, True), (False, True))
+
+
+@cache
+def _outline(
+    west: int, south: int, width: int, height: int, is_triangle: bool, are_two: bool
+) -> shapely.Geometry:
     """Return a rectangle or a triangle on whole units, perhaps with a hole, perhaps two of them."""
-    west, south = draw(_corner), draw(_corner)
-    east, north = west + draw(st.integers(1, 5)), south + draw(st.integers(1, 5))
-    if draw(st.booleans()):
+    east, north = west + width, south + height
+    if is_triangle:
         return shapely.Polygon([(west, south), (east, south), (west, north)])
     area = shapely.box(west, south, east, north)
-    if east - west >= 3 and north - south >= 3:
+    if width >= 3 and height >= 3:
         return area.difference(shapely.box(west + 1, south + 1, east - 1, north - 1))
-    if draw(st.booleans()):
-        return area.union(shapely.box(east + 1, south, east + 2, north))
-    return area
+    return area.union(shapely.box(east + 1, south, east + 2, north)) if are_two else area
 
 
 def polygons() -> st.SearchStrategy[Polygonal]:
     """Return outlines whose unit is a degree."""
-    return outlines().map(Polygonal)
+    return _OUTLINES.strategy().map(lambda of: Polygonal(_outline(*of)))
 
 
-def _in_the_world(outline: shapely.Geometry) -> Polygonal:
-    return Polygonal(shapely.transform(outline, lambda xy: np.array(ORIGIN) + xy * UNIT))
+@cache
+def _area(*of: int) -> Polygonal:
+    return Polygonal(shapely.transform(_outline(*of), lambda xy: np.array(ORIGIN) + xy * UNIT))
 
 
 def _corridor(ends: list[tuple[int, int]], width_m: float) -> Corridor:
     return Corridor(np.array([(lon_of(x), lat_of(y)) for x, y in ends]), width_m)
 
 
-circles = st.builds(
-    Circle,
-    lon=_corner.map(lon_of),
-    lat=_corner.map(lat_of),
-    radius_m=st.sampled_from([45.0, 100.0, 230.0]),
-)
-_lines = st.lists(st.tuples(_corner, _corner), min_size=2, max_size=4, unique=True)
+_ENDS = st.sampled_from([(x, y) for x in _CORNERS for y in _CORNERS])
+_LINES = st.lists(_ENDS, min_size=2, max_size=4, unique=True)
 # So long that an index keeps it in several pieces.
-_long_lines = st.lists(st.tuples(_corner, _corner), min_size=9, max_size=18, unique=True)
-corridors = st.builds(
-    _corridor, st.one_of(_lines, _lines, _long_lines), st.sampled_from([35.0, 130.0])
-)
-areas = outlines().map(_in_the_world)
-shapes = st.one_of(areas, areas, circles, corridors)
+_LONG_LINES = st.lists(_ENDS, min_size=9, max_size=18, unique=True)
+_CIRCLES = OneOfEach(_CORNERS, _CORNERS, (45.0, 100.0, 230.0))
+_KINDS = st.sampled_from(["area"] * 6 + ["circle"] * 3 + ["corridor"] * 2 + ["long corridor"])
 
-rules = st.builds(
-    Rules,
-    exit_buffer_m=st.sampled_from([0.0, 0.0, 33.0, 120.0]),
-    accuracy_clamp_m=st.sampled_from([0.0, 50.0, 150.0]),
-    coarse_accuracy_m=st.sampled_from([10.0, 30.0, 30.0, 30.0, 100.0, NEVER_COARSE_M]),
-    enter_confirm_fixes=st.sampled_from([1, 1, 1, 2, 3]),
-    exit_confirm_fixes=st.sampled_from([1, 2, 2, 3]),
-    enter_confirm_seconds=st.sampled_from([0.0, 0.0, 0.0, 4.0]),
-    exit_confirm_seconds=st.sampled_from([0.0, 0.0, 5.0]),
-    max_gap_seconds=st.sampled_from([0.0, 3.0, 120.0, 120.0]),
-    pass_min_m=st.sampled_from([0.0, 0.0, 60.0]),
-    dwell_seconds=st.sampled_from([None, None, 3.0, 9.0]),
-    close_after_silence_seconds=st.sampled_from([None, None, None, None, 5.0, 15.0]),
-    speed_limit_mps=st.sampled_from([None, 8.3, 13.9]),
+
+def _shape(draw: Draw) -> Shape:
+    match draw(_KINDS):
+        case "area":
+            return _area(*_OUTLINES.drawn(draw))
+        case "circle":
+            x, y, radius_m = _CIRCLES.drawn(draw)
+            return Circle(lon_of(x), lat_of(y), radius_m)
+        case kind:
+            ends = draw(_LINES if kind == "corridor" else _LONG_LINES)
+            return _corridor(ends, draw(st.sampled_from([35.0, 130.0])))
+
+
+_RULES = {
+    "exit_buffer_m": (0.0, 0.0, 33.0, 120.0),
+    "accuracy_clamp_m": (0.0, 50.0, 150.0),
+    "coarse_accuracy_m": (10.0, 30.0, 30.0, 30.0, 100.0, NEVER_COARSE_M),
+    "enter_confirm_fixes": (1, 1, 1, 2, 3),
+    "exit_confirm_fixes": (1, 2, 2, 3),
+    "enter_confirm_seconds": (0.0, 0.0, 0.0, 4.0),
+    "exit_confirm_seconds": (0.0, 0.0, 5.0),
+    "max_gap_seconds": (0.0, 3.0, 120.0, 120.0),
+    "pass_min_m": (0.0, 0.0, 60.0),
+    "dwell_seconds": (None, None, 3.0, 9.0),
+    "close_after_silence_seconds": (None, None, None, None, 5.0, 15.0),
+    "speed_limit_mps": (None, 8.3, 13.9),
+}
+_EVERY_RULE = OneOfEach(*_RULES.values())
+_SPANS = OneOfEach(
+    *((MIN_TIME_US, 0), (MAX_TIME_US, MAX_TIME_US, (SPAN_S - 1) * S), (False, True)),
+    *(range(3), range(1, SPAN_S + 1), range(1, SPAN_S + 1)),
 )
+_ASSETS_AND_KEPT = OneOfEach([*[ALL_ASSETS] * 6, 0, 1], (True, True, True, True, False))
+
+
+def _rules(draw: Draw) -> Rules:
+    return Rules(**dict(zip(_RULES, _EVERY_RULE.drawn(draw), strict=True)))
 
 
 @st.composite
-def zone_histories(draw, zone: int, rules: st.SearchStrategy[Rules] = rules) -> list[ZoneVersion]:
+def zone_histories(
+    draw, zone: int, rules: st.SearchStrategy[Rules] | None = None
+) -> list[ZoneVersion]:
     """Return the versions of one zone, one after the other, perhaps with a gap, perhaps ending."""
-    cuts = sorted(draw(st.lists(st.integers(1, SPAN_S), max_size=2, unique=True)))
-    begins = [draw(st.sampled_from([MIN_TIME_US, 0])), *(cut * S for cut in cuts)]
-    ends = [*begins[1:], draw(st.sampled_from([MAX_TIME_US, MAX_TIME_US, (SPAN_S - 1) * S]))]
-    remembers, organization = draw(st.booleans()), zone % ORGANIZATIONS
-    versions = [
-        ZoneVersion(
+    begin_us, end_us, remembers, count, *cuts_s = _SPANS.drawn(draw)
+    cuts_us = [cut * S for cut in sorted(set(cuts_s[:count]))]
+    versions, kept = [], []
+    for number, (begin, end) in enumerate(pairwise([begin_us, *cuts_us, end_us])):
+        assets, is_kept = _ASSETS_AND_KEPT.drawn(draw)
+        version = ZoneVersion(
             zone,
             number + 1,
-            organization,
-            draw(shapes),
+            zone % ORGANIZATIONS,
+            _shape(draw),
             begin,
             max(begin, end),
-            draw(rules),
-            draw(st.sampled_from([*[ALL_ASSETS] * 6, 0, 1])),
+            _rules(draw) if rules is None else draw(rules),
+            assets,
             remembers,
         )
-        for number, (begin, end) in enumerate(zip(begins, ends, strict=True))
-    ]
-    kept = [v for v in versions if draw(st.integers(0, 4))]
+        versions.append(version)
+        kept += [version] if is_kept else []
     return kept or versions[:1]
 
 
 @st.composite
-def zone_sets(draw, rules: st.SearchStrategy[Rules] = rules) -> list[ZoneVersion]:
+def zone_sets(draw, rules: st.SearchStrategy[Rules] | None = None) -> list[ZoneVersion]:
     return [v for zone in range(ZONES) for v in draw(zone_histories(zone, rules))]
 
 
@@ -147,48 +169,57 @@ def filter_rows(draw) -> np.ndarray:
 
 # Assets -------------------------------------------------------------------------------------------
 
-_halves = st.integers(0, 14)
-_hairs = st.sampled_from([0.0, 0.0, 0.0, HAIR, -HAIR])
+_HALVES = 15
+_HAIRS = (0.0, 0.0, 0.0, HAIR, -HAIR)
+_STEPS = (0, 1, 1, 2, 3, 5, -4)
 
 
-def _coordinates(draw, x: int, y: int) -> tuple[float, float]:
+def _at(x: int, y: int, hairs: tuple[float, float]) -> tuple[float, float]:
     """Return longitude and latitude of a place on or between the lines of the grid, or a hair
     beside.
     """
-    return lon_of(x / 2) + draw(_hairs), lat_of(y / 2) + draw(_hairs)
+    return lon_of(x / 2) + hairs[0], lat_of(y / 2) + hairs[1]
+
+
+_PLACES = OneOfEach(range(_HALVES), range(_HALVES), _HAIRS, _HAIRS)
+places = _PLACES.strategy().map(lambda of: _at(of[0], of[1], of[2:]))
+_JUMPS = OneOfEach(*[sorted(range(-14, 15), key=abs)] * 2)
+
+
+def _leapt(place: int, by: int, most: int) -> int:
+    """Return a coordinate after a leap of at most `most` halves of a unit."""
+    return min(_HALVES - 1, max(0, place + (by + most) % (2 * most + 1) - most))
 
 
 @st.composite
-def places(draw) -> tuple[float, float]:
-    return _coordinates(draw, draw(_halves), draw(_halves))
-
-
-@st.composite
-def fixes(draw, most: int = 40, steps: tuple[int, ...] = (0, 1, 1, 2, 3, 5, -4)) -> FixBatch:
+def fixes(draw, most: int = 40, steps: tuple[int, ...] = _STEPS) -> FixBatch:
     """Return fixes of some assets, most of them in order of time, that stay, walk, or jump.
 
     steps: seconds from one to the next.
     """
+    facts = OneOfEach(
+        *(steps, range(-1, ASSETS), (0, 1, 2, 2, 14), (0, 1), _HAIRS, _HAIRS),
+        (0, 0, Known.ACCURACY, Known.ACCURACY | Known.SPEED),
+        *((4, 12, 40, 80, 199, 201), (4.0, 8.3, 12.5, 20.0)),
+    )
     rows = blank_rows(draw(st.integers(0, most)))
     now, at = 0, {}
     for row in rows:
-        now = max(0, now + draw(st.sampled_from(steps)))
-        asset = draw(st.integers(-1, ASSETS - 1))
+        step, asset, leap, seq, *hairs, known, accuracy_m, speed_mps = facts.drawn(draw)
+        now = max(0, now + step)
         x, y = at.get(asset, (6, 6))
-        leap = draw(st.sampled_from([0, 1, 2, 2, 14]))
-        x = min(14, max(0, x + draw(st.integers(-leap, leap))))
-        y = min(14, max(0, y + draw(st.integers(-leap, leap))))
+        if leap:
+            east, north = _JUMPS.drawn(draw)
+            x, y = _leapt(x, east, leap), _leapt(y, north, leap)
         at[asset] = x, y
         row["asset"], row["organization"], row["tracker"] = (
             asset,
             asset % ORGANIZATIONS,
             100 + asset,
         )
-        row["time_us"], row["seq"] = now * S, draw(st.integers(0, 1))
-        row["lon"], row["lat"] = _coordinates(draw, x, y)
-        row["known"] = draw(st.sampled_from([0, 0, Known.ACCURACY, Known.ACCURACY | Known.SPEED]))
-        row["accuracy_m"] = draw(st.sampled_from([4, 12, 40, 80, 199, 201]))
-        row["speed_mps"] = draw(st.sampled_from([4.0, 8.3, 12.5, 20.0]))
+        row["time_us"], row["seq"] = now * S, seq
+        row["lon"], row["lat"] = _at(x, y, hairs)
+        row["known"], row["accuracy_m"], row["speed_mps"] = known, accuracy_m, speed_mps
     return FixBatch(rows)
 
 
@@ -227,7 +258,7 @@ def _places_before(draw, time_us: int) -> np.void:
     place = np.zeros((), PLACE_DTYPE)
     place["tracker"], place["seq"] = 200 + draw(st.integers(0, 2)), draw(st.integers(0, 3))
     place["time_us"] = time_us - draw(st.integers(0, 20)) * S
-    place["lon"], place["lat"] = draw(places())
+    place["lon"], place["lat"] = draw(places)
     place["accuracy_m"] = draw(st.sampled_from([np.nan, np.nan, 40.0, 150.0]))
     place["speed_mps"] = np.nan
     return place[()]

@@ -19,7 +19,8 @@ from telemetry.formats.decode import SUBSCRIPTIONS
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
 
-PATIENCE_S = 30
+PATIENCE_S = 120
+"""Long, since nothing waits for it but a test that fails, and a machine may be very busy."""
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:

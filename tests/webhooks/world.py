@@ -185,7 +185,7 @@ async def delivering(
             stop.set()
 
 
-async def until(condition: Callable[[], Any], *, wait_s: float = 60) -> None:
+async def until(condition: Callable[[], Any], *, wait_s: float = 120) -> None:
     """Wait for `condition`, which may be a coroutine function; fails when it takes too long."""
     async with asyncio.timeout(wait_s):
         while True:

@@ -20,7 +20,7 @@ from tests.geofence.worlds import ASSETS, SPAN_S, S, filter_rows, places, zone_s
 SQUARE = Polygonal(shapely.box(0, 0, 1, 1))
 
 asked = st.lists(
-    st.tuples(places(), st.integers(0, 1), st.integers(-1, SPAN_S + 2), st.integers(0, ASSETS - 1)),
+    st.tuples(places, st.integers(0, 1), st.integers(-1, SPAN_S + 2), st.integers(0, ASSETS - 1)),
     min_size=1,
     max_size=30,
 )
