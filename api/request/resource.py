@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
+from operator import attrgetter
 from typing import Any, Generic, TypeAlias, TypeVar, get_origin
 from uuid import UUID
 
@@ -36,14 +37,17 @@ def item_of(model: type[BaseModel], **made: Callable[[Any], Any]) -> Callable[[A
     Ids get their prefix, and times a Z. made: fields that are no column of the row, from the row.
     """
     names: list[str] = model.model_json_schema()["required"]
-    writers = {name: _writer(model.model_fields[name]) for name in names}
+    read = attrgetter(*("id" if name in made else name for name in names))
+    writers = {name: _writer(model.model_fields[name]) for name in names if name not in made}
     written = [(name, write) for name, write in writers.items() if write is not None]
 
     def item(row: Any) -> Item:
-        shown = {name: made[name](row) if name in made else getattr(row, name) for name in names}
+        shown = dict(zip(names, read(row), strict=True))
         for name, write in written:
-            if name not in made and shown[name] is not None:
+            if shown[name] is not None:
                 shown[name] = write(shown[name])
+        for name, make in made.items():  # each has its place already
+            shown[name] = make(row)
         return shown
 
     return item
