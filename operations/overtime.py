@@ -82,7 +82,7 @@ Who is exempt, and what each kind is paid, is not decided here.
 
 
 def split_week(worked_s: Sequence[int], rules: OvertimeRules) -> list[Hours]:
-    """Return the hours of each day of one work week. worked_s: seconds of each of its seven days."""
+    """Return the hours of each day of one work week. worked_s: seconds of each of seven days."""
     days = [_split_day(seconds, rules) for seconds in worked_s]
     if rules.seventh_day and all(worked_s):
         days[-1] = _split_seventh_day(worked_s[-1], rules)

@@ -28,7 +28,8 @@ from operations.local_days import (
     zone_of,
 )
 from operations.overtime import Hours, OvertimeRules, split_week
-from operations.shifts import Attendance, Flag, Shift, ShiftRules, work_spans
+from operations.shift_rules import ShiftRules, work_spans
+from operations.shifts import Attendance, Flag, Shift
 
 ROUNDING_STEPS_S = (60, 300, 360, 600, 900)
 MAX_ADJUSTMENT_S = 86_400

@@ -13,7 +13,8 @@ from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from operations.overtime import PRESETS, OvertimeRules
-from operations.shifts import AutomaticBreak, CreditedPunch, Flag, ShiftRules
+from operations.shift_rules import AutomaticBreak, ShiftRules
+from operations.shifts import CreditedPunch, Flag
 from operations.timesheets import Adjustment, Rounding, TimesheetRules
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "timesheets.json").read_text())

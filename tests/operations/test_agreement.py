@@ -10,12 +10,8 @@ from hypothesis import strategies as st
 
 from operations.local_days import day_start_s
 from operations.overtime import OvertimeRules, split_week
-from operations.shifts import (
-    AutomaticBreak,
-    CreditedPunch,
-    ShiftRules,
-    shifts_of,
-)
+from operations.shift_rules import AutomaticBreak, ShiftRules
+from operations.shifts import CreditedPunch, shifts_of
 from operations.timesheets import Adjustment, TimesheetRules, period_of, timesheet
 from tests.operations.reference import shown_day, split_units, worked_seconds
 

@@ -10,7 +10,8 @@ import pytest
 
 from operations.errors import RuleError
 from operations.overtime import OvertimeRules
-from operations.shifts import AutomaticBreak, CreditedPunch, ShiftRules, shifts_of
+from operations.shift_rules import AutomaticBreak, ShiftRules
+from operations.shifts import CreditedPunch, shifts_of
 from operations.timesheets import Adjustment, Rounding, TimesheetRules
 from tests.test_documents import imports_of
 
