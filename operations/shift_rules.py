@@ -16,7 +16,7 @@ MAX_AUTOMATIC_BREAKS = 5
 class AutomaticBreak:
     """A break that is taken off where no such break was punched.
 
-    It begins after so many seconds of work, and brings the breaks of the shift up to `break_s`. The
+    It begins after `after_s` seconds of work, and brings the breaks of the shift to `break_s`. The
     work before it stays: who leaves ten minutes after its beginning loses ten minutes at the most.
     """
 

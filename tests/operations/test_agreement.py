@@ -45,7 +45,7 @@ def punches_around(start_s, before_s, after_s, max_size=14):
 
 @st.composite
 def small_rules(draw):
-    """Rules of shifts that last minutes instead of hours."""
+    """Draw rules of shifts that last minutes instead of hours."""
     starts = sorted(draw(st.sets(st.integers(1, 900), max_size=2)))
     return ShiftRules(
         longest_shift_s=draw(st.integers(60, 1800)),
@@ -59,7 +59,7 @@ def small_rules(draw):
 
 @st.composite
 def watched(draw):
-    """A place, the rules, punches around its midnight, and the time now."""
+    """Draw a place, rules, punches around its midnight, and the time now."""
     timezone, day = draw(st.sampled_from(PLACES))
     start_s = day_start_s(day, ZoneInfo(timezone))
     punches = draw(punches_around(start_s, BEFORE_S, AFTER_S))
@@ -168,7 +168,7 @@ DAYS = [date(2026, 5, 18) + timedelta(days=number) for number in range(42)]
 
 @st.composite
 def long_rosters(draw):
-    """Shifts of some hours on many days around a month's end, and adjustments."""
+    """Draw shifts of some hours on many days around a month's end, and adjustments."""
     punches, adjustments = [], []
     for number, day in enumerate(draw(st.lists(st.sampled_from(DAYS), unique=True))):
         start_s = day_start_s(day, ZoneInfo("America/New_York")) + draw(st.integers(0, 70_000))
