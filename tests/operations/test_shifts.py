@@ -61,6 +61,16 @@ def test_site_asset_and_work_order_are_those_of_the_first_punch_that_knows():
     assert (unknown.site, unknown.asset, unknown.work_order) == (None, None, None)
 
 
+@pytest.mark.parametrize(("out", "next_in"), [(2, 3), (3, 2)])
+def test_of_punches_with_one_time_what_ends_comes_first(out, next_in):
+    punches = [punch(1, "in", 100), punch(out, "out", 200), punch(next_in, "in", 200)]
+    attendance = shifts_of([*punches, punch(4, "out", 300)], ShiftRules(), "UTC", 10**15)
+    assert [[each.int for each in shift.punches] for shift in attendance.shifts] == [
+        [1, out],
+        [next_in, 4],
+    ]
+
+
 @pytest.mark.parametrize(
     ("rule", "field"),
     [
