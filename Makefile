@@ -27,7 +27,7 @@ INSTALLED := .venv/.installed
 TOOLS := .venv/tools/.installed
 FUZZ := .venv/fuzz/.installed
 NODE_TOOLS := clients/node_modules/.installed
-CODE := api benchmarks clients/usage.py db device_sim examples geofence ingest listener mqtt service stack telemetry tests webhooks
+CODE := api benchmarks clients/usage.py db device_sim examples geofence ingest listener mqtt operations service stack telemetry tests webhooks
 
 # uv reads neither pip's settings nor the system's certificates by itself.
 export UV_SYSTEM_CERTS ?= 1
