@@ -40,6 +40,7 @@ ResourceType = Literal[
     "gateway",
     "zone",
     "attachment",
+    "punch",
     "webhook_endpoint",
 ]
 _PREFIXES = {
@@ -55,6 +56,7 @@ _PREFIXES = {
     "gateway": "gtw",
     "zone": "zon",
     "attachment": "att",
+    "punch": "pun",
     "webhook_endpoint": "whe",
 }
 assert set(_PREFIXES) == set(get_args(ResourceType))

@@ -37,6 +37,7 @@ _TRACKERS = sql.SQL(
       FROM trackers t
       LEFT JOIN tracker_assignments a
         ON a.org_id = t.org_id AND a.tracker_id = t.id AND a.assigned_to IS NULL
+       AND a.asset_id IS NOT NULL
     """
 )
 

@@ -31,6 +31,7 @@ from ingest.planning.acceptance import accept, refuse_twins
 from ingest.planning.backlogs import Progress
 from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.memory import Memory
+from ingest.planning.punches import SentPunch
 from ingest.planning.rate_limit import Buckets
 from ingest.planning.shares import (
     beyond_most_doubtful,
@@ -57,7 +58,8 @@ class Plan:
     fallen due; late: the others; unjudged: how many are not judged at all, because what their asset
     sent since is not kept any more. delta: what is done to the state. suspect: stored fixes whose
     flag changes. checkpointed: (asset, time_us) of the last of each that has a new one. backlogs:
-    what is judged of them, by `late`, and which begin. slow: see `Memory`.
+    what is judged of them, by `late`, and which begin. punches: those to be recorded; once the plan
+    is carried out, those that are. slow: see `Memory`.
     """
 
     revision: int
@@ -79,11 +81,12 @@ class Plan:
     buckets: Buckets
     backlogs: Progress
     slow: frozenset[int]
+    punches: Sequence[SentPunch]
 
     @property
     def writes(self) -> bool:
         """Whether there is anything for the database."""
-        return self.tells or bool(len(self.new) or self.refusals)
+        return self.tells or bool(len(self.new) or self.refusals or self.punches)
 
     @property
     def tells(self) -> bool:
@@ -142,6 +145,7 @@ def make_plan(
         buckets=accepted.buckets,
         backlogs=progress,
         slow=slow | much_refused(arrivals, refusals, registry),
+        punches=accepted.punches,
     )
 
 
