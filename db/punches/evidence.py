@@ -23,7 +23,7 @@ _MACHINE_WITHIN = timedelta(minutes=5)
 _KNOWN_BEFORE, _KNOWN_AFTER = timedelta(days=60), timedelta(days=1)
 
 
-class Rights(NamedTuple):
+class PunchRights(NamedTuple):
     """The rights of an employee to punch. by: with what. site_ids: where; None for any jobsite."""
 
     name: str
@@ -31,7 +31,7 @@ class Rights(NamedTuple):
     site_ids: frozenset[UUID] | None
 
 
-class Sender(NamedTuple):
+class PunchSender(NamedTuple):
     """Facts of the tracker that sent a punch.
 
     is_of_employee: it is assigned to the employee, at the claimed time or at receipt. asset_id: the
@@ -43,7 +43,7 @@ class Sender(NamedTuple):
     asset_id: UUID | None
 
 
-class Place(NamedTuple):
+class KnownPlace(NamedTuple):
     """A place of an employee or a machine, by the number of the punch that was asked about."""
 
     number: int
@@ -61,7 +61,7 @@ SELECT employee.org_id, employee.id, employee.name, employee.punch_by, employee.
 
 async def lock_employees(
     conn: Connection, employees: Iterable[tuple[UUID, UUID]]
-) -> dict[tuple[UUID, UUID], Rights]:
+) -> dict[tuple[UUID, UUID], PunchRights]:
     """Lock the employees that exist until the transaction ends, in the order of their ids.
 
     Their punches are recorded by one transaction after the other. A soft-deleted employee exists:
@@ -70,7 +70,7 @@ async def lock_employees(
     wanted = sorted(set(employees), key=lambda one: one[1])
     cursor = await conn.execute(_LOCK, [list(column) for column in zip(*wanted, strict=True)])
     return {
-        (org_id, employee_id): Rights(
+        (org_id, employee_id): PunchRights(
             name, frozenset(by), None if site_ids is None else frozenset(site_ids)
         )
         for org_id, employee_id, name, by, site_ids in await cursor.fetchall()
@@ -97,7 +97,7 @@ SELECT wanted.number, tracker.is_punch_terminal,
 """
 
 
-async def senders(conn: Connection, punches: Sequence[NewPunch]) -> dict[int, Sender]:
+async def senders(conn: Connection, punches: Sequence[NewPunch]) -> dict[int, PunchSender]:
     """Return the facts of the trackers that sent punches, by the number of the punch."""
     rows = [
         (
@@ -114,7 +114,7 @@ async def senders(conn: Connection, punches: Sequence[NewPunch]) -> dict[int, Se
     if not rows:
         return {}
     cursor = await conn.execute(_SENDERS, [list(column) for column in zip(*rows, strict=True)])
-    return {number: Sender(*facts) for number, *facts in await cursor.fetchall()}
+    return {number: PunchSender(*facts) for number, *facts in await cursor.fetchall()}
 
 
 # The nearest fix on either side, of the trackers of an employee or of an asset. The last condition
@@ -165,7 +165,7 @@ SELECT wanted.number, place.fix_time, place.lon, place.lat, place.accuracy_m
 """
 
 
-async def places_of_employees(conn: Connection, punches: Sequence[NewPunch]) -> list[Place]:
+async def places_of_employees(conn: Connection, punches: Sequence[NewPunch]) -> list[KnownPlace]:
     """Return where employees were about the times of their fixes, by honest punches and phones.
 
     For each punch the nearest of either kind on either side, within a day.
@@ -182,7 +182,7 @@ async def places_of_employees(conn: Connection, punches: Sequence[NewPunch]) -> 
 
 async def places_of_machines(
     conn: Connection, punches: Sequence[NewPunch], machines: Mapping[int, UUID]
-) -> list[Place]:
+) -> list[KnownPlace]:
     """Return where assets were within five minutes of the fixes. machines: by the number of the
     punch.
     """
@@ -231,10 +231,10 @@ def _values(asked: Sequence[_Question], within: timedelta) -> dict[str, object]:
     }
 
 
-def _places(rows: Iterable[tuple]) -> list[Place]:
-    found: list[Place] = []
+def _places(rows: Iterable[tuple]) -> list[KnownPlace]:
+    found: list[KnownPlace] = []
     for number, at, lon, lat, accuracy_m in rows:
         known = position(to_us(at), lon, lat, accuracy_m)
         if known is not None:
-            found.append(Place(number, known))
+            found.append(KnownPlace(number, known))
     return found

@@ -22,16 +22,16 @@ from db.history import events
 from db.history.events import Event
 from db.punches import rows
 from db.punches.evidence import (
-    Place,
-    Rights,
-    Sender,
+    KnownPlace,
+    PunchRights,
+    PunchSender,
     lock_employees,
     places_of_employees,
     places_of_machines,
     senders,
 )
 from db.punches.rows import Fate, NewPunch, PunchRow, Recorded
-from db.punches.sites import NearZone, Question, near_zones
+from db.punches.sites import NearZone, PunchPlace, near_zones
 from geofence.event_data import Punched
 from geofence.punches.claim import (
     DEFAULT_RULES,
@@ -71,7 +71,7 @@ async def record(conn: Connection, punches: Sequence[NewPunch]) -> list[Recorded
 
 
 async def _fates(
-    conn: Connection, punches: Sequence[NewPunch], rights: Mapping[tuple[UUID, UUID], Rights]
+    conn: Connection, punches: Sequence[NewPunch], rights: Mapping[tuple[UUID, UUID], PunchRights]
 ) -> list[Fate]:
     """Decide what becomes of each punch: of two with one identity the first is stored."""
     stored = await rows.stored(conn, punches)
@@ -105,7 +105,7 @@ def _day(one: NewPunch) -> datetime:
 class _Knowledge(NamedTuple):
     """The evidence beside punches, by their numbers; last_pay_us by employee."""
 
-    senders: Mapping[int, Sender]
+    senders: Mapping[int, PunchSender]
     machines: Mapping[int, UUID]
     zones: Mapping[int, Sequence[NearZone]]
     places: Mapping[int, Sequence[Position]]
@@ -114,7 +114,7 @@ class _Knowledge(NamedTuple):
 
 
 async def _knowledge(
-    conn: Connection, punches: Sequence[NewPunch], rights: Mapping[tuple[UUID, UUID], Rights]
+    conn: Connection, punches: Sequence[NewPunch], rights: Mapping[tuple[UUID, UUID], PunchRights]
 ) -> _Knowledge:
     sent_by = await senders(conn, punches)
     machines = {
@@ -123,7 +123,7 @@ async def _knowledge(
         if (machine := _machine(one, sent_by.get(number))) is not None
     }
     questions = {
-        number: Question(
+        number: PunchPlace(
             one.org_id,
             fix.lon,
             fix.lat,
@@ -143,7 +143,7 @@ async def _knowledge(
     )
 
 
-def _machine(one: NewPunch, sender: Sender | None) -> UUID | None:
+def _machine(one: NewPunch, sender: PunchSender | None) -> UUID | None:
     return one.machine_id or (sender and sender.asset_id)
 
 
@@ -151,7 +151,7 @@ def _fix(one: NewPunch) -> Position | None:
     return position(one.fix_time_us, one.lon, one.lat, one.accuracy_m)
 
 
-def _by_number(places: Sequence[Place]) -> dict[int, list[Position]]:
+def _by_number(places: Sequence[KnownPlace]) -> dict[int, list[Position]]:
     found: dict[int, list[Position]] = defaultdict(list)
     for number, known in places:
         found[number].append(known)
@@ -170,7 +170,7 @@ class _Judged(NamedTuple):
 
 def _judged(
     punches: Sequence[NewPunch],
-    rights: Mapping[tuple[UUID, UUID], Rights],
+    rights: Mapping[tuple[UUID, UUID], PunchRights],
     known: _Knowledge,
 ) -> list[_Judged]:
     """Judge punches in order; each sees those before it."""
@@ -201,7 +201,7 @@ def _judged(
     return judged
 
 
-def _is_allowed(one: NewPunch, rights: Rights, sender: Sender | None) -> bool:
+def _is_allowed(one: NewPunch, rights: PunchRights, sender: PunchSender | None) -> bool:
     """Return whether the employee may punch in this way. Whoever enters a punch by hand may."""
     if one.entered_by is not None:
         return True

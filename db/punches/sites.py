@@ -21,13 +21,13 @@ from geofence.zones.nearest_boxes import box_distances_m
 from telemetry.times import to_datetime
 
 MOST_ZONES = 8
-"""Of a punch so many zones are looked at exactly, those with the nearest boxes."""
+"""The zones of a punch that are looked at exactly: those with the nearest boxes."""
 MOST_BYTES = 1024 * 1024
-"""Of a punch no second zone is looked at whose shape makes it more, as stored."""
+"""The most that the shapes of a punch may take, as stored; the first may take more."""
 _SHAPES_AT_A_TIME = 64
 
 
-class Question(NamedTuple):
+class PunchPlace(NamedTuple):
     """A place, and where its punch counts. at_us: microseconds since 1970. site_ids: None for any
     jobsite.
     """
@@ -93,9 +93,11 @@ SELECT zone_id, version, geometry::text, radius_m, width_m
 """
 
 
-async def near_zones(conn: Connection, asked: Mapping[int, Question]) -> dict[int, list[NearZone]]:
+async def near_zones(
+    conn: Connection, asked: Mapping[int, PunchPlace]
+) -> dict[int, list[NearZone]]:
     """Return the zones that may count for each place, by its number; at most MOST_ZONES."""
-    by_organization: dict[UUID, dict[int, Question]] = defaultdict(dict)
+    by_organization: dict[UUID, dict[int, PunchPlace]] = defaultdict(dict)
     for number, question in asked.items():
         by_organization[question.org_id][number] = question
     found: dict[int, list[NearZone]] = {number: [] for number in asked}
@@ -124,7 +126,7 @@ async def _zones(conn: Connection, org_id: UUID, times_us: Sequence[int]) -> lis
     ]
 
 
-def _chosen(zones: Sequence[_Zone], questions: Mapping[int, Question]) -> dict[int, list[int]]:
+def _chosen(zones: Sequence[_Zone], questions: Mapping[int, PunchPlace]) -> dict[int, list[int]]:
     """Return by number of a zone the numbers of the places that it is to be compared with."""
     if not zones:
         return {}
@@ -155,7 +157,7 @@ class _Columns(NamedTuple):
             {None: np.array([zone.is_jobsite for zone in zones], np.bool_)},
         )
 
-    def nearest(self, zones: Sequence[_Zone], question: Question) -> Iterator[int]:
+    def nearest(self, zones: Sequence[_Zone], question: PunchPlace) -> Iterator[int]:
         """Yield the numbers of the zones that may count, those with the greatest margins first."""
         if question.site_ids not in self.allowed:
             sites = question.site_ids or frozenset()
@@ -186,7 +188,7 @@ def _measure(
     shapes: Mapping[tuple[UUID, int], StoredShape],
     zones: Sequence[_Zone],
     places: Mapping[int, Sequence[int]],
-    questions: Mapping[int, Question],
+    questions: Mapping[int, PunchPlace],
     found: dict[int, list[NearZone]],
 ) -> None:
     """Add to `found` the zones whose shapes were read, with their distances."""

@@ -32,7 +32,7 @@ _FEWEST_DIGITS, _MOST_DIGITS = 2, 6
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BestSite:
     """The fix beside the best of the sites, to the micrometre."""
 
     zone: UUID
@@ -41,7 +41,7 @@ class Place:
     accuracy_m: float | None
 
     @classmethod
-    def of(cls, claim: Claim, sites: Sequence[Site], rules: PunchRules) -> "Place | None":
+    def of(cls, claim: Claim, sites: Sequence[Site], rules: PunchRules) -> "BestSite | None":
         """Return the place of the greatest margin: the accuracy is the same beside all sites, so no
         other site has a better verdict. None without a fix or a site.
         """
@@ -71,7 +71,7 @@ class Place:
 
     @property
     def margin_m(self) -> float:
-        """How far the fix is within the tolerance, negative beyond it."""
+        """The distance within the tolerance, negative beyond it."""
         return round(self.tolerance_m - self.distance_m, _MOST_DIGITS)
 
     @property
@@ -87,7 +87,7 @@ def _where(distance_m: float, accuracy_m: float, tolerance_m: float) -> str:
     return "outside" if is_outside else "uncertain"
 
 
-def of_place(claim: Claim, place: Place | None, rules: PunchRules) -> Iterator[PunchReason]:
+def of_place(claim: Claim, place: BestSite | None, rules: PunchRules) -> Iterator[PunchReason]:
     """Yield where the fix lies. An outside fix of another time is `stale` instead."""
     if claim.fix is None:
         yield _reason("no_fix")
@@ -165,7 +165,7 @@ def _unexplained_m(one: Position, other: Position) -> float:
 
 
 def of_times(
-    claim: Claim, place: Place | None, evidence: Evidence, rules: PunchRules
+    claim: Claim, place: BestSite | None, evidence: Evidence, rules: PunchRules
 ) -> Iterator[PunchReason]:
     """Yield the reasons that follow from the times of the fix and of the punch."""
     limit_s = rules.max_clock_error_s
@@ -184,7 +184,7 @@ def of_times(
 
 
 def _stale(
-    claim: Claim, place: Place | None, age_s: float | None, rules: PunchRules
+    claim: Claim, place: BestSite | None, age_s: float | None, rules: PunchRules
 ) -> Iterator[PunchReason]:
     """Yield that a fix is too old to prove a place, or that its age is not known.
 

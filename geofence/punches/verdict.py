@@ -28,7 +28,7 @@ from geofence.punches.claim import (
     Worth,
 )
 from geofence.punches.reasons import (
-    Place,
+    BestSite,
     distance_m,
     fix_age_s,
     is_of_claimed_time,
@@ -75,7 +75,7 @@ def judge_punch(
     """Return the verdict on one punch. sites: those where this employee may punch; the best verdict
     counts.
     """
-    place = Place.of(claim, sites, rules)
+    place = BestSite.of(claim, sites, rules)
     reasons = (
         *of_place(claim, place, rules),
         *of_honesty(claim, evidence, rules),

@@ -14,7 +14,7 @@ from telemetry.formats.decoded import oversize_message
 from telemetry.rejection import Reason
 
 PUNCH_LOAD = 40
-"""A punch takes about as long as so many fixes."""
+"""The work that a punch is, in fixes."""
 
 
 class Before(NamedTuple):
