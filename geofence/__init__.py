@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from geofence.model.rules import Gates, Rules
     from geofence.model.schedule import Schedule, parse_schedule
     from geofence.model.transitions import Cause, Inferred, Transition
-    from geofence.punch import judge_punch
+    from geofence.punches.verdict import judge_punch
     from geofence.shapes.errors import ShapeError
     from geofence.shapes.geojson import read_shape, read_zones
     from geofence.zones.index import ZoneIndex
@@ -57,7 +57,7 @@ _HOME = {
     "late.history": ("History",),
     "zones.index": ("ZoneIndex",),
     "model.policy": ("Policy", "event_type"),
-    "punch": ("judge_punch",),
+    "punches.verdict": ("judge_punch",),
     "shapes.errors": ("ShapeError",),
     "model.rules": ("Gates", "Rules"),
     "model.schedule": ("Schedule", "parse_schedule"),

@@ -1,17 +1,18 @@
-"""`data` of the events of geofences: its fields, what each means, an example.
+"""`data` of the events of geofences and punches: its fields, what each means, an example.
 
-Ingest writes these structs. The OpenAPI document and docs/webhooks.md are made from them, too
-(`api.openapi.event_types`).
+Ingest and `db.punches` write these structs. The OpenAPI document and docs/webhooks.md are made from
+them, too (`api.openapi.event_types`).
 """
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from geofence.late.amendments import AnnouncementKind
 from geofence.model.policy import DEFAULT_ALERTS
 from geofence.model.transitions import SILENT, Cause
+from geofence.punches.claim import PAY_SOURCES, RULES, WORTHS
 
 _NAME_CHARACTERS = 200
 _CAUSES = [cause.word for cause in Cause if cause not in SILENT]
@@ -196,3 +197,121 @@ class VisitAmendment(Struct):
     ]
     detected_at: _DetectedAt
     late: _Late
+
+
+_REASON = {
+    "type": "object",
+    "properties": {
+        "rule": {"type": "string", "enum": list(RULES)},
+        "makes": {"type": "string", "enum": list(WORTHS)},
+        "figures": {"type": "object", "additionalProperties": {"type": "number"}},
+    },
+    "required": ["rule", "makes", "figures"],
+}
+
+
+class Punched(Struct):
+    """An employee begins or ends work."""
+
+    punch_id: Annotated[str, _id("pun", "the punch")]
+    employee_id: Annotated[str, _id("emp", "the employee")]
+    employee_name: Annotated[str, _name("their name", "Anna Keller")]
+    tracker_id: Annotated[str, _id("trk", "the tracker that sent it; null: over the API")] | None
+    entered_by: (
+        Annotated[str, _id("usr", "the user who entered it by hand; null: nobody did")] | None
+    )
+    claimed_at: Annotated[str, _time("when it was, by the punch itself", "2026-03-01T06:58:00Z")]
+    detected_at: Annotated[str, _time("when it was received", "2026-03-01T06:58:02.120Z")]
+    late: Annotated[
+        bool, Meta(description="it was received long after the claimed time", examples=[False])
+    ]
+    pay_time: Annotated[str, _time("the time that counts for pay", "2026-03-01T06:58:00Z")]
+    pay_time_source: Annotated[
+        str,
+        _word("`claimed`, `disputed` or `entered` by hand", PAY_SOURCES, "claimed"),
+    ]
+    server_time: (
+        Annotated[
+            str,
+            _time(
+                "the other reading of a disputed time; null: it is not disputed",
+                "2026-03-01T15:02:00Z",
+            ),
+        ]
+        | None
+    )
+    verdict: Annotated[str, _word("`verified`, `unverified` or `failed`", WORTHS, "verified")]
+    reasons: Annotated[
+        list[dict[str, Any]],
+        Meta(
+            description="each rule that spoke, with its figures: see the page on punches",
+            max_length=len(RULES) + 2,
+            examples=[
+                [
+                    {
+                        "rule": "inside",
+                        "makes": "verified",
+                        "figures": {"distance_m": -38.0, "accuracy_m": 12.0, "tolerance_m": 25.0},
+                    }
+                ]
+            ],
+            extra_json_schema={"items": _REASON},
+        ),
+    ]
+    site_id: Annotated[str, _id("sit", "the site whose zone it is; null: none's")] | None
+    zone_id: Annotated[str, _id("zon", "the zone that counts; null: none was compared")] | None
+    zone_name: Annotated[str, _name("its name", "Depot in Altstetten")] | None
+    zone_version: (
+        Annotated[
+            int,
+            Meta(description="the version that was judged by", ge=1, le=2**31 - 1, examples=[1]),
+        ]
+        | None
+    )
+    fix_time: Annotated[str, _time("when the position was taken", "2026-03-01T06:57:56Z")] | None
+    lat: (
+        Annotated[
+            float,
+            Meta(
+                description="where the employee was, degrees; null: not known",
+                ge=-90,
+                le=90,
+                examples=[47.0502],
+            ),
+        ]
+        | None
+    )
+    lon: Annotated[float, Meta(description="the same", ge=-180, le=180, examples=[8.3093])] | None
+    accuracy_m: _AccuracyM
+    mock: Annotated[
+        bool, Meta(description="the device says that the position is mocked", examples=[False])
+    ]
+    distance_m: (
+        Annotated[
+            float,
+            Meta(description="to the edge of the zone, metres, negative inside", examples=[-38.0]),
+        ]
+        | None
+    )
+    margin_m: (
+        Annotated[
+            float,
+            Meta(
+                description="how far within the tolerance, metres, negative beyond it",
+                examples=[63.0],
+            ),
+        ]
+        | None
+    )
+    fix_age_s: (
+        Annotated[float, Meta(description="of the position, at receipt, seconds", examples=[6.12])]
+        | None
+    )
+    machine_id: Annotated[str, _id("ast", "the machine that they work with")] | None
+    machine_distance_m: (
+        Annotated[
+            float,
+            Meta(description="to that machine, metres; null: not known", ge=0, examples=[14.2]),
+        ]
+        | None
+    )

@@ -30,6 +30,7 @@ class IngestMetrics:
         self._messages = Counter("messages", "Messages dealt with", **named)
         self._stored = Counter("fixes_stored", "Fixes stored", **named)
         self._duplicates = Counter("fixes_duplicate", "Fixes that were stored before", **named)
+        self._punches = Counter("punches_recorded", "Punches stored, or stored before", **named)
         self._late = Counter("fixes_late", "Fixes judged with the past of their asset", **named)
         self._unjudged = Counter("fixes_unjudged", "Late fixes whose past is gone", **named)
         self._refused = Counter("refused", "Kept in quarantine", ["reason"], **named)
@@ -55,6 +56,7 @@ class IngestMetrics:
         self._messages.inc(len(finished(arrivals, plan)))
         self._stored.inc(len(plan.new))
         self._duplicates.inc(len(plan.batch) - len(plan.new))
+        self._punches.inc(len(plan.punches))
         self._late.inc(plan.late.fixes)
         self._unjudged.inc(plan.unjudged)
         for reason, count in Tally(refusal.reason for refusal in plan.refusals).items():

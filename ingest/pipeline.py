@@ -131,7 +131,8 @@ class Pipeline:
     def _with_left(self, arrived: DecodedBatch) -> DecodedBatch:
         """Return the leftovers followed by what has arrived, cut to the size of a batch."""
         memory = self._memory
-        if memory.left is None and not memory.suspects and not memory.slow:
+        is_plain = not (memory.suspects or memory.slow or arrived.decoded.punches)
+        if memory.left is None and is_plain:
             return arrived
         most_fixes = self._runtime.batch_fixes // self._runtime.smaller_by
         return shared(joined(memory.left, arrived), memory, most_fixes)

@@ -45,7 +45,7 @@ class Content(msgspec.Struct):
 
     time, seq: of the message's last fix, as it was sent; null where that cannot be read. count: how
     many of its fixes are stored, by this message or before. rejected: why the others are not, each
-    reason once. unassigned: how many of the stored ones belong to no asset.
+    reason once. unassigned: how many of the stored ones belong to no asset. Punches count as fixes.
     """
 
     time: str | None

@@ -15,12 +15,13 @@ def results(arrivals: DecodedBatch, plan: Plan, counted: Collection[bytes]) -> l
     """Return the `Result` of each message that `ingest.planning.leftovers.finished` gives, in its
     order.
 
-    counted: digests of the refusals that quarantine only counts. A message of which a fix is stored
-    is STORED; else its first fix that was refused says why it is not.
+    counted: digests of the refusals that quarantine only counts. A message of which a fix or punch
+    is stored is STORED; else the first of it that was refused says why it is not.
     """
     codes = np.zeros(len(arrivals.messages), np.uint8)
     is_stored = np.zeros(len(codes), np.bool_)
     is_stored[plan.batch.rows["message"]] = True
+    is_stored[[punch.message for punch in plan.punches]] = True
     for number, refusal in _first_refusals(plan).items():
         is_counted = refusal.digest in counted
         codes[number] = Result.BEYOND_QUARANTINE if is_counted else _code(refusal.reason)

@@ -67,9 +67,9 @@ class IngestRuntime:
         limits = self.limits.within(most_bytes).divided(self.smaller_by)
         if left is None:
             return limits
-        if self.smaller_by > 1 or len(left.decoded.batch) >= MOST_LEFT_BATCHES * self.batch_fixes:
+        if self.smaller_by > 1 or left.load >= MOST_LEFT_BATCHES * self.batch_fixes:
             return None
-        is_crowded = len(left.decoded.batch) >= memory.most_left
+        is_crowded = left.load >= memory.most_left
         return replace(limits, idle_s=0.0, held=memory.crowding, is_crowded=is_crowded)
 
     def trouble(self) -> str | None:

@@ -1,14 +1,14 @@
 """One transaction: a plan, carried out.
 
-The lease and the revision are checked, then fixes, visits, events, saved states, checkpoints and
-quarantine are written. A revision that moved is no failure: it is seen before anything is written,
-and the batch is planned again on the spot.
+The lease and the revision are checked, then fixes, visits, events, saved states, checkpoints,
+punches and quarantine are written. A revision that moved is no failure: it is seen before anything
+is written, and the batch is planned again on the spot.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from db.core import registry_revision
@@ -17,13 +17,17 @@ from db.history import events, gps_events, quarantine, visits
 from db.history.quarantine import DEFAULT_BOUNDS, Bounds
 from db.ingest import asset_backlogs, asset_states, checkpoints
 from db.ingest.registry import changes_since
+from db.punches.record import record
+from db.punches.rows import Fate
 from ingest.late import lookup
 from ingest.late.lookup import NO_PAST, LookupNeeded
 from ingest.metrics import IngestMetrics
+from ingest.planning.acceptance import refuse_punches
 from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.leftovers import finished, leave, left_over
 from ingest.planning.memory import Memory
 from ingest.planning.plan import Plan, make_plan
+from ingest.planning.shares import much_refused
 from ingest.recovery import look_up_places
 from ingest.sources.source import Source
 from telemetry.times import to_datetime
@@ -94,7 +98,7 @@ async def store(
             plan = await _plan_again(term, arrivals)
         _apply(term, arrivals, plan)
         on_applied()
-        counted = await _write(term, plan, arrivals.received_us)
+        plan, counted = await _write(term, plan, arrivals)
         for source in sources:
             await source.remove_finished(term.conn, finished(arrivals, plan))
     term.memory.committed()
@@ -133,13 +137,32 @@ async def plan_with_lookups(
         past = await lookup.look_up(conn, plan, past, memory.registry)
 
 
-async def _write(term: LeaderTerm, plan: Plan, received_us: int) -> set[bytes]:
-    """Write all rows of the plan. Returns the digests of refusals that were only counted."""
+async def _write(term: LeaderTerm, plan: Plan, arrivals: DecodedBatch) -> tuple[Plan, set[bytes]]:
+    """Write all rows of the plan. Returns the plan as it was carried out, and the digests of
+    refusals that were only counted.
+    """
     if len(plan.new):
         await gps_events.copy_new(term.conn, plan.new_stream)
     if plan.tells:
         await _write_told(term.conn, plan)
-    return await quarantine.keep(term.conn, plan.refusals, to_datetime(received_us), term.bounds)
+    if plan.punches:
+        plan = await _record_punches(term, plan, arrivals)
+    received_at = to_datetime(arrivals.received_us)
+    return plan, await quarantine.keep(term.conn, plan.refusals, received_at, term.bounds)
+
+
+async def _record_punches(term: LeaderTerm, plan: Plan, arrivals: DecodedBatch) -> Plan:
+    """Judge and store the punches of the plan, after its fixes: they are evidence too.
+
+    Returns the plan with the punches that are stored, and with the refusals of the others.
+    """
+    recorded = await record(term.conn, [punch.new for punch in plan.punches])
+    ends = list(zip(plan.punches, (one.fate for one in recorded), strict=True))
+    registry = term.memory.registry
+    refusals = [*plan.refusals, *refuse_punches(ends, arrivals, registry)]
+    term.memory.slow |= much_refused(arrivals, refusals, registry)
+    kept = [punch for punch, fate in ends if fate in (Fate.STORED, Fate.KNOWN)]
+    return replace(plan, punches=kept, refusals=refusals)
 
 
 async def _write_told(conn: Connection, plan: Plan) -> None:

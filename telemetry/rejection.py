@@ -16,19 +16,20 @@ class Reason(StrEnum):
     ANCIENT = "ancient"  # before 2000-01-01, or older than what is kept
     UNKNOWN_TRACKER = "unknown_tracker"
     REVOKED_TRACKER = "revoked_tracker"
-    RATE = "rate"  # more fixes per second of its own time than the tracker may send
-    OVERSIZE = "oversize"  # the message, or the attributes of the fix, are over the limit
+    RATE = "rate"  # more fixes a second than the tracker may send, or more punches in a day
+    OVERSIZE = "oversize"  # the message, attributes or note are over the limit
     REFUSED_BY_DATABASE = "refused_by_database"  # a message that never could be stored
     WRONG_TOPIC = "wrong_topic"  # a topic that is not the sender's own, or that nobody has
     CONFLICT = "conflict"  # another place than the fix of the same time and seq that came first
+    UNKNOWN_EMPLOYEE = "unknown_employee"  # a punch of nobody in the tracker's organization
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """One message, or one fix of it, that was refused.
+    """One message, or one fix or punch of it, that was refused.
 
     message: its place in the decoded sequence.
-    position: which fix of the message's array; None where the message as a whole is refused or
+    position: which element of the message's array; None where the message as a whole is refused or
         was one object.
     """
 

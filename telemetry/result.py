@@ -11,7 +11,7 @@ class Result(IntEnum):
     """The code of one message. A refused message is in quarantine."""
 
     STORED = 0
-    """At least one fix of the message is stored, by this message or before."""
+    """At least one fix or punch of the message is stored, by this message or before."""
     UNDECODABLE = 1
     NO_POSITION = 2
     BAD_COORDINATE = 3
@@ -24,6 +24,7 @@ class Result(IntEnum):
     REFUSED_BY_DATABASE = 10
     WRONG_TOPIC = 11
     CONFLICT = 12
+    UNKNOWN_EMPLOYEE = 13
     BEYOND_QUARANTINE = 255
     """Refused, and counted only: the bound of the quarantine was reached."""
 

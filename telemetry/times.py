@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 NO_TIME = -(2**63)
 EARLIEST_US = -62_135_596_800_000_000  # 0001-01-01T00:00:00Z
 LATEST_US = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
+ANCIENT_BEFORE_US = 946_684_800_000_000  # 2000-01-01T00:00:00Z: no clock that is set is behind it
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

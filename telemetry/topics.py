@@ -1,4 +1,4 @@
-"""MQTT topics of trackers. Those of fixes say the format: `telemetry.formats.decode.DECODERS`."""
+"""MQTT topics of trackers. The last level says the format: `telemetry.formats.decode.DECODERS`."""
 
 
 def fixes_topic(tracker_id: str) -> str:
@@ -9,6 +9,11 @@ def fixes_topic(tracker_id: str) -> str:
 def packed_topic(tracker_id: str) -> str:
     """Return where a tracker publishes packed records."""
     return f"trackers/{tracker_id}/packed"
+
+
+def punches_topic(tracker_id: str) -> str:
+    """Return where a tracker publishes punches."""
+    return f"trackers/{tracker_id}/punches"
 
 
 def ack_topic(tracker_id: str) -> str:

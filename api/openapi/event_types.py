@@ -11,8 +11,9 @@ import msgspec
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from api.openapi.examples import example_of
-from geofence.event_data import Alert, Overspeed, VisitAmendment
+from geofence.event_data import Alert, Overspeed, Punched, VisitAmendment
 from geofence.model.policy import AMENDED, BREACH, DWELL, OVERSPEED
+from geofence.punches.claim import PUNCHED_IN, PUNCHED_OUT
 
 
 class EventKind(NamedTuple):
@@ -57,6 +58,18 @@ EVENT_KINDS = (
         "What was told of a visit is not so: a late fix shows it, or disproves a deadline.",
         VisitAmendment,
         {},
+    ),
+    EventKind(
+        PUNCHED_IN,
+        "An employee begins work: the punch, its verdict and the evidence.",
+        Punched,
+        {"entered_by": None, "server_time": None},
+    ),
+    EventKind(
+        PUNCHED_OUT,
+        "An employee ends work: the same.",
+        Punched,
+        {"entered_by": None, "server_time": None},
     ),
 )
 EVENT_TYPES = tuple(kind.name for kind in EVENT_KINDS)

@@ -1,7 +1,8 @@
 """Employees: people who work, with what they are certified for and how they may punch.
 
-An employee may be linked to a user, who signs in; a user is one employee's at most. What is punched
-is not kept yet: `punch_rights` only say who may. Deleting and restoring are as those of clients.
+An employee may be linked to a user, who signs in; a user is one employee's at most. `punch_rights`
+say with what and where an employee may punch (`db.punches.record`). Deleting and restoring are as
+those of clients.
 """
 
 from collections.abc import Mapping

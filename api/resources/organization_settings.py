@@ -18,7 +18,7 @@ from geofence.model.rules import (
     MAX_SPEED_MPS,
     MAX_SPEED_MPS_OF_CLASS,
 )
-from geofence.punch import DEFAULT_RULES
+from geofence.punches.claim import DEFAULT_RULES
 
 _Accuracy = Annotated[float, Field(gt=0, le=10_000, examples=[100])]
 _Speed = Annotated[float, Field(gt=0, le=GREATEST_SPEED_MPS)]

@@ -87,6 +87,7 @@ SELECT DISTINCT assignment.org_id, assignment.asset_id, %(until)s::timestamptz
           AND fix.time >= %(since)s AND fix.time < %(until)s
           AND fix.time >= assignment.assigned_from
           AND (assignment.assigned_to IS NULL OR fix.time < assignment.assigned_to))
+   AND assignment.asset_id IS NOT NULL
     ON CONFLICT (org_id, asset_id) DO UPDATE SET before = greatest(known.before, excluded.before)
 """
 
@@ -127,6 +128,7 @@ WITH old AS (
         ON assignment.org_id = %(org_id)s AND assignment.tracker_id = gone.tracker_id
        AND assignment.assigned_from <= gone.time
        AND (assignment.assigned_to IS NULL OR gone.time < assignment.assigned_to)
+       AND assignment.asset_id IS NOT NULL
         ON CONFLICT (org_id, asset_id)
         DO UPDATE SET before = greatest(known.before, excluded.before)
 )

@@ -52,7 +52,7 @@ class AssetTagsRow(NamedTuple):
 
 
 class AssignmentRow(NamedTuple):
-    """[from_us, to_us), microseconds since 1970.
+    """An assignment to an asset, in [from_us, to_us), microseconds since 1970.
 
     Those of one tracker, or of one asset, never overlap: a row replaces what it overlaps.
     """
@@ -160,7 +160,7 @@ SELECT asset_id, tags,
 _ASSIGNMENTS = """
 SELECT tracker_id, asset_id, (extract(epoch FROM assigned_from) * 1000000)::bigint,
        coalesce((extract(epoch FROM assigned_to) * 1000000)::bigint, %s)
-  FROM tracker_assignments WHERE revision > %s
+  FROM tracker_assignments WHERE revision > %s AND asset_id IS NOT NULL
 """
 _SETTINGS = """
 SELECT org_id, rules, max_accuracy_m, max_speed_mps FROM organizations

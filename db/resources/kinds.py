@@ -73,6 +73,7 @@ KINDS = {
         Kind("gateway", "gtw", "gateways", is_soft_deleted=False),
         Kind("zone", "zon", "zones"),
         Kind("attachment", "att", "attachments", is_soft_deleted=False),
+        Kind("punch", "pun", "punches", is_soft_deleted=False),
         Kind("webhook_endpoint", "whe", "webhook_endpoints"),
         Kind("visit", "vis", is_audited=False),
         Kind("event", "evt", is_audited=False),

@@ -60,6 +60,7 @@ table = Table(
     joins="""
       LEFT JOIN tracker_assignments a
         ON a.org_id = trackers.org_id AND a.tracker_id = trackers.id AND a.assigned_to IS NULL
+       AND a.asset_id IS NOT NULL
     """,
     filters={"assigned": _assigned, "revoked": _revoked, "connected": _connected},
     has_row_count=True,

@@ -1,7 +1,7 @@
 """Acceptance: which messages and fixes go into quarantine, with the reason."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.history.quarantine import DEFAULT_BOUNDS, Bounds, Refusal
+from db.punches.rows import Fate
 from ingest.id_index import UNKNOWN
 from ingest.late.lookup import LookupNeeded, Past
 from ingest.planning.clock_rollover import mend
 from ingest.planning.decoded_batch import DecodedBatch
+from ingest.planning.punches import SentPunch, rejections, sent_punches
 from ingest.planning.rate_limit import Buckets, Rates
 from ingest.planning.senders import refused_senders, senders_of, trackers_of
 from ingest.registry.registry import Registry
@@ -47,14 +49,15 @@ class Acceptance:
 
 
 class Accepted(NamedTuple):
-    """The fixes of a batch that may be stored, their trackers resolved.
+    """The fixes and punches of a batch that may be stored, with who sent them.
 
-    refusals: all other fixes. buckets: what is left of the trackers' rates.
+    refusals: all others. buckets: what is left of the trackers' rates.
     """
 
     batch: FixBatch
     refusals: list[Refusal]
     buckets: Buckets
+    punches: Sequence[SentPunch]
 
 
 def accept(
@@ -76,14 +79,15 @@ def accept(
     if len(credible) < len(batch):
         batch = batch.take(credible)
     batch, too_many, buckets = _within_rates(batch, arrivals, rates)
-    rejections = [
+    rejected = [
         *refused.values(),
         *(one for one in arrivals.decoded.rejections if one.message not in refused),
         *without_tracker,
         *implausible,
         *too_many,
     ]
-    return Accepted(batch, _refusals(rejections, arrivals, senders, registry), buckets)
+    punches = sent_punches(arrivals, senders, refused, registry)
+    return Accepted(batch, _refusals(rejected, arrivals, senders, registry), buckets, punches)
 
 
 def refuse_twins(twins: FixBatch, arrivals: DecodedBatch, registry: Registry) -> list[Refusal]:
@@ -100,6 +104,16 @@ def refuse_twins(twins: FixBatch, arrivals: DecodedBatch, registry: Registry) ->
     ]
     senders = senders_of(arrivals.messages, registry)
     return _refusals(in_order(rejections), arrivals, senders, registry)
+
+
+def refuse_punches(
+    ends: Iterable[tuple[SentPunch, Fate]], arrivals: DecodedBatch, registry: Registry
+) -> list[Refusal]:
+    """Refuse the punches that were not recorded."""
+    rejected = rejections(ends)
+    if not rejected:
+        return []
+    return _refusals(rejected, arrivals, senders_of(arrivals.messages, registry), registry)
 
 
 def _with_trackers(

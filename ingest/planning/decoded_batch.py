@@ -4,11 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ingest.planning.poison_messages import refuse
 from ingest.sources.source import RawMessage
 from telemetry.formats.decode import ANCIENT_BEFORE_US, Decoded, decode, format_of
 from telemetry.formats.decoded import oversize_message
 from telemetry.rejection import Reason
+
+PUNCH_LOAD = 40
+"""The work that a punch is, in fixes."""
 
 
 class Before(NamedTuple):
@@ -39,6 +45,20 @@ class DecodedBatch:
     before: Sequence[Before] = ()
     behind: "DecodedBatch | None" = None
     alone: bool = False
+
+    @property
+    def load(self) -> int:
+        """The work that it is, in fixes."""
+        return len(self.decoded.batch) + PUNCH_LOAD * len(self.decoded.punches)
+
+    def loads(self) -> NDArray[np.int64]:
+        """Return the work that each message is, in fixes; (n,)."""
+        numbers = self.decoded.batch.rows["message"]
+        loads = np.bincount(numbers, minlength=len(self.messages))
+        if self.decoded.punches:
+            numbers = [punch.message for punch in self.decoded.punches]
+            loads += PUNCH_LOAD * np.bincount(numbers, minlength=len(self.messages))
+        return loads
 
 
 def read(

@@ -24,7 +24,7 @@ from ingest.planning.senders import organizations_of
 from ingest.registry.registry import Registry
 from ingest.sources.source import RawMessage
 from telemetry.fix import FixBatch
-from telemetry.formats.decoded import Decoded, in_order
+from telemetry.formats.decoded import Arrived, Decoded, in_order
 
 SUSPECTS_FIXES = 1_000
 """Of an organization whose messages the database refused a batch has no more: all of a batch waits
@@ -73,20 +73,21 @@ def joined(left: DecodedBatch | None, arrivals: DecodedBatch) -> DecodedBatch:
     rows = arrivals.decoded.batch.rows.copy()
     rows["message"] += len(left.messages)
     arrived = FixBatch(rows, arrivals.decoded.batch.attributes)
-    rejections = [
-        *left.decoded.rejections,
-        *(
-            replace(one, message=one.message + len(left.messages))
-            for one in arrivals.decoded.rejections
-        ),
-    ]
+    shift = len(left.messages)
+    rejections = [*left.decoded.rejections, *_moved(arrivals.decoded.rejections, shift)]
+    punches = [*left.decoded.punches, *_moved(arrivals.decoded.punches, shift)]
     before = [before_of(left, number) for number in range(len(left.messages))]
     return replace(
         arrivals,
         messages=[*left.messages, *arrivals.messages],
-        decoded=Decoded(FixBatch.concat([left.decoded.batch, arrived]), rejections),
+        decoded=Decoded(FixBatch.concat([left.decoded.batch, arrived]), rejections, punches),
         before=[*before, *arrivals.before],
     )
+
+
+def _moved(them: Sequence[Arrived], shift: int) -> list[Arrived]:
+    """Return rejections or punches of messages that stand farther back."""
+    return [replace(one, message=one.message + shift) for one in them]
 
 
 def shared(arrivals: DecodedBatch, memory: Memory, most_fixes: int) -> DecodedBatch:
@@ -95,8 +96,7 @@ def shared(arrivals: DecodedBatch, memory: Memory, most_fixes: int) -> DecodedBa
     Organizations have equal shares, but suspects at most SUSPECTS_FIXES and slow ones at most
     SLOW_FIXES. Each gets its first messages. The message in which a share ends is not cut.
     """
-    fixes = np.bincount(arrivals.decoded.batch.rows["message"], minlength=len(arrivals.messages))
-    fixes = np.maximum(fixes, 1)
+    fixes = np.maximum(arrivals.loads(), 1)
     if fixes.sum() <= most_fixes and not memory.suspects and not memory.slow:
         return arrivals
     organization = organizations_of(arrivals.messages, memory.registry)
@@ -127,7 +127,7 @@ def crowding(left: DecodedBatch, registry: Registry, most_fixes: int) -> frozens
 
     One alone has half of `most_fixes`, two have a third each (Choudhury and Hahne, 1998).
     """
-    fixes = np.bincount(left.decoded.batch.rows["message"], minlength=len(left.messages))
+    fixes = left.loads()
     organizations, place = np.unique(organizations_of(left.messages, registry), return_inverse=True)
     of_each = np.bincount(place, weights=fixes, minlength=len(organizations))
     crowds = organizations[(of_each >= most_fixes - fixes.sum()) & (organizations != UNKNOWN)]
@@ -147,10 +147,15 @@ def part_of(arrivals: DecodedBatch, numbers: Sequence[int]) -> DecodedBatch:
         for one in arrivals.decoded.rejections
         if place[one.message] >= 0
     ]
+    punches = [
+        replace(one, message=int(place[one.message]))
+        for one in arrivals.decoded.punches
+        if place[one.message] >= 0
+    ]
     return replace(
         arrivals,
         messages=[arrivals.messages[number] for number in numbers],
-        decoded=Decoded(batch, in_order(rejections)),
+        decoded=Decoded(batch, in_order(rejections), in_order(punches)),
         before=[before_of(arrivals, number) for number in numbers],
         behind=None,
     )
@@ -162,15 +167,17 @@ def before_of(arrivals: DecodedBatch, number: int) -> Before:
 
 
 def counts_of(arrivals: DecodedBatch, plan: Plan) -> tuple[list[int], list[int]]:
-    """Count by message the fixes that the plan stores, and those of them without an asset."""
+    """Count by message the fixes and punches that the plan stores, and fixes without an asset."""
     rows, messages = plan.batch.rows, len(arrivals.messages)
     unassigned = rows["message"][rows["asset"] < 0]
     stored = np.bincount(rows["message"], minlength=messages)
+    for punch in plan.punches:
+        stored[punch.message] += 1
     return stored.tolist(), np.bincount(unassigned, minlength=messages).tolist()
 
 
 def reasons_of(plan: Plan) -> Mapping[int, Sequence[str]]:
-    """Return, by number of the message, why fixes of it were rejected."""
+    """Return, by number of the message, why fixes or punches of it were rejected."""
     found: dict[int, list[str]] = defaultdict(list)
     for refusal in plan.refusals:
         found[refusal.message].append(str(refusal.reason))

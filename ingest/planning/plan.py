@@ -31,6 +31,7 @@ from ingest.planning.acceptance import accept, refuse_twins
 from ingest.planning.backlogs import Progress
 from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.memory import Memory
+from ingest.planning.punches import SentPunch
 from ingest.planning.rate_limit import Buckets
 from ingest.planning.shares import (
     beyond_most_doubtful,
@@ -59,7 +60,8 @@ class Plan:
     order, and of all that has fallen due. late: of the late fixes. unjudged: how many fixes are not
     judged, because later fixes of their asset were removed. delta: the change of the state.
     suspect: stored fixes whose flag changes. checkpointed: (asset, time_us) of the last new
-    checkpoint of each asset. backlogs: their changes. slow: see `Memory`.
+    checkpoint of each asset. backlogs: their changes. punches: those to be recorded; once the plan
+    is carried out, those that are recorded. slow: see `Memory`.
     """
 
     revision: int
@@ -81,11 +83,12 @@ class Plan:
     buckets: Buckets
     backlogs: Progress
     slow: frozenset[int]
+    punches: Sequence[SentPunch]
 
     @property
     def writes(self) -> bool:
         """Whether there is anything for the database."""
-        return self.tells or bool(len(self.new) or self.refusals)
+        return self.tells or bool(len(self.new) or self.refusals or self.punches)
 
     @property
     def tells(self) -> bool:
@@ -144,6 +147,7 @@ def make_plan(
         buckets=accepted.buckets,
         backlogs=progress,
         slow=slow | much_refused(arrivals, refusals, registry),
+        punches=accepted.punches,
     )
 
 

@@ -20,4 +20,5 @@ def refuse(decoded: Decoded, details: Mapping[int, str], reason: Reason) -> Deco
     kept = ~np.isin(batch.rows["message"], list(details))
     rejections = [r for r in decoded.rejections if r.message not in details]
     rejections += [Rejection(number, None, reason, detail) for number, detail in details.items()]
-    return Decoded(batch.take(np.flatnonzero(kept)), in_order(rejections))
+    punches = [punch for punch in decoded.punches if punch.message not in details]
+    return Decoded(batch.take(np.flatnonzero(kept)), in_order(rejections), punches)

@@ -1,10 +1,10 @@
-"""The decoder of many messages: one batch of fixes and a list of rejections.
+"""The decoder of many messages: one batch of fixes, and lists of punches and rejections.
 
 `DECODERS` is the table of formats: a new format is a file beside this one and a row there.
 
 `decode` never raises for what a device may send. What one message gives does not depend on its
-neighbours: decoding a list is decoding each alone, put together. Each message ends as fixes, as
-rejections, or as both.
+neighbours: decoding a list is decoding each alone, put together. Each message ends as fixes or
+punches, as rejections, or as both.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,13 +19,13 @@ from telemetry.formats.decoded import Decoded, in_order, merge, reject_row
 from telemetry.formats.last_fix import LastFix, last_native_fix, last_packed_fix
 from telemetry.formats.native import decode_native
 from telemetry.formats.packed import decode_packed
+from telemetry.formats.punches import decode_punches
 from telemetry.rejection import Reason, Rejection
-from telemetry.times import format_time
+from telemetry.times import ANCIENT_BEFORE_US, format_time
 
 __all__ = ["Decoded", "Format", "Reason", "Rejection", "check_clock", "decode"]
 
 MAX_AHEAD_US = 5 * 60 * 1_000_000
-ANCIENT_BEFORE_US = 946_684_800_000_000  # 2000-01-01T00:00:00Z
 
 
 class Format(IntEnum):
@@ -33,14 +33,15 @@ class Format(IntEnum):
 
     NATIVE = 0  # JSON where the first byte after blanks is { or [, else MessagePack
     PACKED = 1  # 32-byte records
+    PUNCHES = 2  # JSON
 
 
 class Decoder(NamedTuple):
     """The reader of one format.
 
     topic: the MQTT filter of the topics that say the format; the tracker's id stands for `+`.
-    decode: gives the fixes and rejections of payloads; the column `message` counts from 0.
-    last_fix: gives what one payload says of its last fix.
+    decode: gives the fixes, punches and rejections of payloads; `message` counts from 0.
+    last_fix: gives what one payload says of its last fix or punch.
     """
 
     topic: str
@@ -51,6 +52,7 @@ class Decoder(NamedTuple):
 DECODERS: Mapping[Format, Decoder] = {
     Format.NATIVE: Decoder("trackers/+/fixes", decode_native, last_native_fix),
     Format.PACKED: Decoder("trackers/+/packed", decode_packed, last_packed_fix),
+    Format.PUNCHES: Decoder("trackers/+/punches", decode_punches, last_native_fix),
 }
 SUBSCRIPTIONS = tuple(decoder.topic for decoder in DECODERS.values())
 _FORMAT_OF = {decoder.topic.rpartition("/")[2]: form for form, decoder in DECODERS.items()}
@@ -62,7 +64,7 @@ def format_of(topic: str) -> Format:
 
 
 def topics_of(tracker_id: str) -> tuple[str, ...]:
-    """Return the topics on which a tracker publishes fixes."""
+    """Return the topics on which a tracker publishes fixes and punches."""
     return tuple(topic.replace("+", tracker_id) for topic in SUBSCRIPTIONS)
 
 

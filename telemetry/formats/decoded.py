@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from telemetry.fix import FixBatch
+from telemetry.punch import Punch
 from telemetry.rejection import Reason, Rejection
 
 # Where the rule is broken, shape (n,); the reason; the detail for a row number.
 Rule = tuple[NDArray[np.bool_], Reason, Callable[[int], str]]
+
+Arrived = TypeVar("Arrived", Rejection, Punch)
 
 MAX_MESSAGE_BYTES = 512 * 1024
 MAX_FIXES_PER_MESSAGE = 1_000
@@ -18,10 +22,13 @@ MAX_FIXES_PER_MESSAGE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The fixes of some messages, and what was refused; each by message, then array order."""
+    """The fixes and punches of some messages, and what was refused; each by message, then array
+    order.
+    """
 
     batch: FixBatch
     rejections: list[Rejection] = field(default_factory=list[Rejection])
+    punches: list[Punch] = field(default_factory=list[Punch])
 
 
 def oversize_message(length: int) -> str:
@@ -63,22 +70,24 @@ def without(batch: FixBatch, rules: Sequence[Rule]) -> Decoded:
     return Decoded(batch if good.all() else batch.take(np.flatnonzero(good)), rejections)
 
 
-def in_order(rejections: list[Rejection]) -> list[Rejection]:
-    """Sort rejections by message, then array order."""
-    return sorted(rejections, key=_place) if len(rejections) > 1 else rejections
+def in_order(them: list[Arrived]) -> list[Arrived]:
+    """Sort rejections or punches by message, then array order."""
+    return sorted(them, key=_place) if len(them) > 1 else them
 
 
-def _place(rejection: Rejection) -> tuple[int, int]:
-    return rejection.message, -1 if rejection.position is None else rejection.position
+def _place(one: Rejection | Punch) -> tuple[int, int]:
+    return one.message, -1 if one.position is None else one.position
 
 
 def merge(parts: Sequence[tuple[Decoded, NDArray[np.intp]]]) -> Decoded:
     """Put parts of one sequence together: each with the places of its messages in the sequence."""
     rejections: list[Rejection] = []
+    punches: list[Punch] = []
     for part, places in parts:
         message = part.batch.rows["message"]
         message[:] = places[message]
         rejections += [replace(r, message=int(places[r.message])) for r in part.rejections]
+        punches += [replace(p, message=int(places[p.message])) for p in part.punches]
     batch = FixBatch.concat([part.batch for part, _ in parts])
     order = np.argsort(batch.rows["message"], kind="stable")
-    return Decoded(batch.take(order), in_order(rejections))
+    return Decoded(batch.take(order), in_order(rejections), in_order(punches))

@@ -97,8 +97,15 @@ def _fill(
         "INSERT INTO sites (org_id, id, client_id, zone_id, name) VALUES (%s, %s, %s, %s, 'x')",
         (org_id, site_id, client_id, zone_id),
     )
+    employee_id = new_id()
     conn.execute(
-        "INSERT INTO employees (org_id, id, name) VALUES (%s, %s, 'x')", (org_id, new_id())
+        "INSERT INTO employees (org_id, id, name) VALUES (%s, %s, 'x')", (org_id, employee_id)
+    )
+    conn.execute(
+        "INSERT INTO punches (org_id, id, employee_id, kind, claimed_at, received_at, verdict,"
+        " reasons, pay_time, pay_time_source)"
+        " VALUES (%s, %s, %s, 'in', now(), now(), 'verified', '[]', now(), 'claimed')",
+        (org_id, new_id(), employee_id),
     )
     conn.execute(
         "INSERT INTO gateways (org_id, id, name, kind, secret_hash)"

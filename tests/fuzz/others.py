@@ -23,7 +23,7 @@ NOW_US = 1_769_860_800_000_000
 def payloads(data: bytes) -> None:
     """Decode payloads of a batch as ingest does. The first byte of each says the format."""
     parts = data.split(BETWEEN)[:8]
-    messages = [(part[1:], Format(part[0] & 1)) for part in parts if part]
+    messages = [(part[1:], Format(part[0] % len(Format))) for part in parts if part]
     assert_independent(messages)
     decoded = decode([payload for payload, _ in messages], [form for _, form in messages])
     kept, refused = check_clock(decoded.batch, NOW_US)

@@ -73,7 +73,7 @@ async def test_a_topic_that_is_not_the_senders_own_is_its_organizations_refusal(
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
     sender, other = await tenant.vehicle(), await (await Tenant.create(database)).vehicle()
-    topics = [fixes_topic(other.name), f"trackers/{sender.name}/punches", "$SYS/a/b/c", ""]
+    topics = [fixes_topic(other.name), f"trackers/{sender.name}/lunches", "$SYS/a/b/c", ""]
     async with term_of(database) as term:
         told = await settle(
             term,

@@ -1,16 +1,21 @@
 """The one list of payloads and what each must give; every decoder test starts from it."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from geofence.punches.claim import position
 from telemetry.fix import OPTIONAL_COLUMNS, FixBatch
 from telemetry.formats.decode import Decoded, Format, decode
-from telemetry.times import EARLIEST_US, LATEST_US, format_time
+from telemetry.formats.punches import MAX_NOTE_CHARACTERS
+from telemetry.ids import format_id
+from telemetry.punch import PUNCH_KINDS, Punch
+from telemetry.times import ANCIENT_BEFORE_US, EARLIEST_US, LATEST_US, format_time
 
 _FILE = Path(__file__).parent.parent / "cases" / "payloads.json"
 
@@ -22,18 +27,23 @@ class Case:
     format: Format
     fixes: list[dict[str, Any]]
     rejected: list[tuple[int | None, str]]
+    punches: list[dict[str, Any]]
+
+
+_FORMATS = {"packed": Format.PACKED, "punches_text": Format.PUNCHES}
 
 
 def _case(entry: dict[str, Any]) -> Case:
-    if "text" in entry:
-        payload = entry["text"].encode()
+    payload_format = next((form for key, form in _FORMATS.items() if key in entry), Format.NATIVE)
+    if "text" in entry or "punches_text" in entry:
+        payload = entry.get("text", entry.get("punches_text")).encode()
     elif "msgpack" in entry:
         payload = msgspec.msgpack.encode(entry["msgpack"])
     else:
         payload = bytes.fromhex(entry.get("packed", entry.get("hex")))
-    payload_format = Format.PACKED if "packed" in entry else Format.NATIVE
     rejected = [(position, reason) for position, reason in entry.get("rejected", [])]
-    return Case(entry["name"], payload, payload_format, entry.get("fixes", []), rejected)
+    things = (entry.get("fixes", []), rejected, entry.get("punches", []))
+    return Case(entry["name"], payload, payload_format, *things)
 
 
 CASES = [_case(entry) for entry in json.loads(_FILE.read_text())]
@@ -64,12 +74,29 @@ def _described(batch: FixBatch, row: int) -> dict[str, Any]:
     return fix
 
 
+def described_punches(punches: Sequence[Punch]) -> list[dict[str, Any]]:
+    """Return the punches as in the case list: what is not known, or is usual, is left out."""
+    found: list[dict[str, Any]] = []
+    for punch in punches:
+        said = asdict(punch) | {
+            "position": -1 if punch.position is None else punch.position,
+            "employee_id": format_id("emp", punch.employee_id),
+            "time": format_time(punch.time_us),
+            "fix_time": None if punch.fix_time_us is None else format_time(punch.fix_time_us),
+        }
+        for key in ("message", "time_us", "fix_time_us"):
+            del said[key]
+        known = {key: value for key, value in said.items() if value is not None}
+        found.append({key: value for key, value in known.items() if value is not False})
+    return found
+
+
 def outcome(decoded: Decoded) -> list[list[Any]]:
-    """Return fixes and rejections as plain values that can be compared, apart from the message
-    number.
+    """Return fixes, rejections and punches as plain values that can be compared, apart from the
+    message number.
     """
     refused = [(r.position, r.reason, r.detail) for r in decoded.rejections]
-    return [described(decoded.batch), refused]
+    return [described(decoded.batch), refused, described_punches(decoded.punches)]
 
 
 def decode_one(payload: bytes, payload_format: Format = Format.NATIVE) -> Decoded:
@@ -82,13 +109,16 @@ def assert_independent(messages: list[tuple[bytes, Format]]) -> None:
     for number, (payload, form) in enumerate(messages):
         rows = np.flatnonzero(decoded.batch["message"] == number)
         rejections = [r for r in decoded.rejections if r.message == number]
-        assert len(rows) or rejections
+        punches = [p for p in decoded.punches if p.message == number]
+        assert len(rows) or rejections or punches
         alone = decode_one(payload, form)
-        assert outcome(Decoded(decoded.batch.take(rows), rejections)) == outcome(alone)
+        assert outcome(Decoded(decoded.batch.take(rows), rejections, punches)) == outcome(alone)
     numbers = decoded.batch["message"].tolist()
     assert numbers == sorted(numbers)
     refused = [r.message for r in decoded.rejections]
     assert refused == sorted(refused)
+    punched = [p.message for p in decoded.punches]
+    assert punched == sorted(punched)
     assert_storable(decoded)
 
 
@@ -99,6 +129,13 @@ def assert_storable(decoded: Decoded) -> None:
     assert (np.abs(rows["lon"]) <= 180).all()
     assert ((rows["time_us"] >= EARLIEST_US) & (rows["time_us"] <= LATEST_US)).all()
     assert (rows["seq"] >= 0).all()
+    for punch in decoded.punches:
+        assert punch.kind in PUNCH_KINDS
+        assert ANCIENT_BEFORE_US <= punch.time_us <= LATEST_US
+        assert EARLIEST_US <= (punch.fix_time_us or 0) <= LATEST_US
+        position(punch.fix_time_us, punch.lon, punch.lat, punch.accuracy_m)  # which may raise
+        assert len(punch.note or "") <= MAX_NOTE_CHARACTERS
+        assert "\0" not in (punch.note or "")
     for column in OPTIONAL_COLUMNS:
         assert np.isfinite(rows[column]).all()
     for row, text in decoded.batch.attributes.items():

@@ -3,13 +3,15 @@
 import pytest
 
 from telemetry.formats.decode import SUBSCRIPTIONS, Format, format_of, topics_of
-from telemetry.topics import fixes_topic, packed_topic
+from telemetry.topics import fixes_topic, packed_topic, punches_topic
 
 TRACKER = "trk_06bqt0k1vhd8f3z7n2mwx9c5ra"
 
 
 def test_what_is_built_is_parsed() -> None:
-    assert topics_of(TRACKER) == (fixes_topic(TRACKER), packed_topic(TRACKER))
+    own = (fixes_topic(TRACKER), packed_topic(TRACKER), punches_topic(TRACKER))
+    assert topics_of(TRACKER) == own
+    assert format_of(punches_topic(TRACKER)) == Format.PUNCHES
     assert format_of(fixes_topic(TRACKER)) == Format.NATIVE
     assert format_of(packed_topic(TRACKER)) == Format.PACKED
 
@@ -25,7 +27,7 @@ def test_every_subscription_is_of_a_format() -> None:
         "trackers",
         "trackers//fixes",
         f"trackers/{TRACKER}",
-        f"trackers/{TRACKER}/punches",
+        f"trackers/{TRACKER}/lunches",
         f"trackers/{TRACKER}/fixes/",
         f"trackers/{TRACKER}/fixes/more",
         f"/trackers/{TRACKER}/fixes",

@@ -12,7 +12,7 @@ from telemetry.fix import FixBatch
 from telemetry.formats.decode import Format, Reason, check_clock, decode
 from telemetry.formats.encode import encode_json, encode_msgpack, encode_packed
 from telemetry.times import parse_time_us
-from tests.telemetry.payloads import CASES, Case, decode_one, described
+from tests.telemetry.payloads import CASES, Case, decode_one, described, described_punches
 
 GOOD = CASES[0]
 Encoder = Callable[[FixBatch], bytes]
@@ -27,6 +27,7 @@ def with_ids(cases: list[Case]) -> list[object]:
 def test_a_payload_gives_its_fixes_and_rejections(case: Case) -> None:
     decoded = decode_one(case.payload, case.format)
     assert described(decoded.batch) == case.fixes
+    assert described_punches(decoded.punches) == case.punches
     assert [(r.position, r.reason) for r in decoded.rejections] == case.rejected
     assert all(r.detail and len(r.detail) < 300 for r in decoded.rejections)
 
@@ -43,7 +44,8 @@ def test_a_payload_does_not_spoil_the_next(case: Case) -> None:
 def test_every_truncation_ends_as_fixes_or_as_a_rejection(case: Case) -> None:
     cuts = [case.payload[:length] for length in range(len(case.payload))]
     decoded = decode(cuts, [case.format] * len(cuts))
-    answered = {*decoded.batch["message"].tolist(), *(r.message for r in decoded.rejections)}
+    answered = set(decoded.batch["message"].tolist())
+    answered |= {one.message for one in (*decoded.rejections, *decoded.punches)}
     assert answered == set(range(len(cuts)))
 
 

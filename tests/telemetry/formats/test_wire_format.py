@@ -77,5 +77,5 @@ def test_every_range_and_optional_field_is_listed() -> None:
 
 
 def test_every_reason_is_listed() -> None:
-    listed = set(re.findall(r"^\| `(\w+)` \| (?:message|fix) \|", PAGE, re.MULTILINE))
+    listed = set(re.findall(r"^\| `(\w+)` \| (?:message|fix|punch) \|", PAGE, re.MULTILINE))
     assert listed == set(Reason)

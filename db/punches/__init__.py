@@ -1,0 +1,1 @@
+"""Punches: the evidence beside them, and how they are judged and stored."""

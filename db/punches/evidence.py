@@ -1,0 +1,240 @@
+"""Evidence beside punches: who may punch how, where the employee was, where their machine was.
+
+Every question is asked for many punches at once, and in each statement the organization stands
+beside the id: ingest sees the rows of all organizations.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from psycopg import sql
+
+from db.core.connect import Connection
+from db.punches.rows import NewPunch
+from geofence.punches.claim import Position, position
+from telemetry.fix import Flag
+from telemetry.times import to_datetime, to_us
+
+_PREVIOUS_WITHIN = timedelta(days=1)  # a leap of longer than this may have been a flight
+_MACHINE_WITHIN = timedelta(minutes=5)
+# Nobody knows where the employee was at a time like this: it is the clock that is wrong.
+_KNOWN_BEFORE, _KNOWN_AFTER = timedelta(days=60), timedelta(days=1)
+
+
+class PunchRights(NamedTuple):
+    """The rights of an employee to punch. by: with what. site_ids: where; None for any jobsite."""
+
+    name: str
+    by: frozenset[str]
+    site_ids: frozenset[UUID] | None
+
+
+class PunchSender(NamedTuple):
+    """Facts of the tracker that sent a punch.
+
+    is_of_employee: it is assigned to the employee, at the claimed time or at receipt. asset_id: the
+    asset that it is on at the claimed time.
+    """
+
+    is_terminal: bool
+    is_of_employee: bool
+    asset_id: UUID | None
+
+
+class KnownPlace(NamedTuple):
+    """A place of an employee or a machine, by the number of the punch that was asked about."""
+
+    number: int
+    position: Position
+
+
+_LOCK = """
+SELECT employee.org_id, employee.id, employee.name, employee.punch_by, employee.punch_site_ids
+  FROM unnest(%s::uuid[], %s::uuid[]) AS wanted (org_id, id)
+  JOIN employees AS employee USING (org_id, id)
+ ORDER BY employee.id
+   FOR NO KEY UPDATE OF employee
+"""
+
+
+async def lock_employees(
+    conn: Connection, employees: Iterable[tuple[UUID, UUID]]
+) -> dict[tuple[UUID, UUID], PunchRights]:
+    """Lock the employees that exist until the transaction ends, in the order of their ids.
+
+    Their punches are recorded by one transaction after the other. A soft-deleted employee exists:
+    what their phone still has is kept.
+    """
+    wanted = sorted(set(employees), key=lambda one: one[1])
+    cursor = await conn.execute(_LOCK, [list(column) for column in zip(*wanted, strict=True)])
+    return {
+        (org_id, employee_id): PunchRights(
+            name, frozenset(by), None if site_ids is None else frozenset(site_ids)
+        )
+        for org_id, employee_id, name, by, site_ids in await cursor.fetchall()
+    }
+
+
+_SENDERS = """
+SELECT wanted.number, tracker.is_punch_terminal,
+       EXISTS (
+           SELECT FROM tracker_assignments AS known
+            WHERE known.org_id = wanted.org_id AND known.tracker_id = wanted.tracker_id
+              AND known.employee_id = wanted.employee_id
+              AND (known.assigned_from <= wanted.claimed_at
+                   AND (known.assigned_to IS NULL OR known.assigned_to > wanted.claimed_at)
+                   OR known.assigned_from <= wanted.received_at
+                   AND (known.assigned_to IS NULL OR known.assigned_to > wanted.received_at))),
+       (SELECT known.asset_id FROM tracker_assignments AS known
+         WHERE known.org_id = wanted.org_id AND known.tracker_id = wanted.tracker_id
+           AND known.assigned_from <= wanted.claimed_at
+           AND (known.assigned_to IS NULL OR known.assigned_to > wanted.claimed_at))
+  FROM unnest(%s::int4[], %s::uuid[], %s::uuid[], %s::uuid[], %s::timestamptz[], %s::timestamptz[])
+       AS wanted (number, org_id, tracker_id, employee_id, claimed_at, received_at)
+  JOIN trackers AS tracker ON tracker.org_id = wanted.org_id AND tracker.id = wanted.tracker_id
+"""
+
+
+async def senders(conn: Connection, punches: Sequence[NewPunch]) -> dict[int, PunchSender]:
+    """Return the facts of the trackers that sent punches, by the number of the punch."""
+    rows = [
+        (
+            number,
+            one.org_id,
+            one.tracker_id,
+            one.employee_id,
+            to_datetime(one.claimed_us),
+            to_datetime(one.received_us),
+        )
+        for number, one in enumerate(punches)
+        if one.tracker_id is not None
+    ]
+    if not rows:
+        return {}
+    cursor = await conn.execute(_SENDERS, [list(column) for column in zip(*rows, strict=True)])
+    return {number: PunchSender(*facts) for number, *facts in await cursor.fetchall()}
+
+
+# The nearest fix on either side, of the trackers of an employee or of an asset. The last condition
+# says nothing new, but spares looking into chunks of other times.
+_FIXES = sql.SQL(
+    """
+    SELECT wanted.number, fix.time, fix.lon, fix.lat, fix.accuracy_m
+      FROM unnest(%(number)s::int4[], %(org_id)s::uuid[], %(owner)s::uuid[], %(at)s::timestamptz[])
+           AS wanted (number, org_id, owner, at)
+      JOIN tracker_assignments AS known
+        ON known.org_id = wanted.org_id AND known.{owner} = wanted.owner
+       AND known.assigned_from <= wanted.at + %(within)s
+       AND (known.assigned_to IS NULL OR known.assigned_to > wanted.at - %(within)s)
+     CROSS JOIN LATERAL (
+           (SELECT * FROM gps_events AS stored
+             WHERE stored.tracker_id = known.tracker_id
+               AND stored.time <= wanted.at AND stored.time >= wanted.at - %(within)s
+               AND stored.time >= known.assigned_from
+               AND stored.time < coalesce(known.assigned_to, 'infinity')
+               AND stored.time BETWEEN %(first)s AND %(last)s AND stored.flags & %(suspect)s = 0
+             ORDER BY stored.time DESC, stored.seq DESC LIMIT 1)
+            UNION ALL
+           (SELECT * FROM gps_events AS stored
+             WHERE stored.tracker_id = known.tracker_id
+               AND stored.time > wanted.at AND stored.time <= wanted.at + %(within)s
+               AND stored.time >= known.assigned_from
+               AND stored.time < coalesce(known.assigned_to, 'infinity')
+               AND stored.time BETWEEN %(first)s AND %(last)s AND stored.flags & %(suspect)s = 0
+             ORDER BY stored.time, stored.seq LIMIT 1)) AS fix
+    """
+)
+_PUNCHES = """
+SELECT wanted.number, place.fix_time, place.lon, place.lat, place.accuracy_m
+  FROM unnest(%(number)s::int4[], %(org_id)s::uuid[], %(owner)s::uuid[], %(at)s::timestamptz[])
+       AS wanted (number, org_id, owner, at)
+ CROSS JOIN LATERAL (
+       (SELECT * FROM punches AS stored
+         WHERE stored.org_id = wanted.org_id AND stored.employee_id = wanted.owner
+           AND stored.fix_time <= wanted.at AND stored.fix_time >= wanted.at - %(within)s
+           AND stored.lat IS NOT NULL AND stored.verdict <> 'failed'
+         ORDER BY stored.fix_time DESC LIMIT 1)
+        UNION ALL
+       (SELECT * FROM punches AS stored
+         WHERE stored.org_id = wanted.org_id AND stored.employee_id = wanted.owner
+           AND stored.fix_time > wanted.at AND stored.fix_time <= wanted.at + %(within)s
+           AND stored.lat IS NOT NULL AND stored.verdict <> 'failed'
+         ORDER BY stored.fix_time LIMIT 1)) AS place
+"""
+
+
+async def places_of_employees(conn: Connection, punches: Sequence[NewPunch]) -> list[KnownPlace]:
+    """Return where employees were about the times of their fixes, by honest punches and phones.
+
+    For each punch the nearest of either kind on either side, within a day.
+    """
+    asked = _questions(punches, {n: one.employee_id for n, one in enumerate(punches)})
+    if not asked:
+        return []
+    values = _values(asked, _PREVIOUS_WITHIN)
+    phones = await conn.execute(_FIXES.format(owner=sql.Identifier("employee_id")), values)
+    found = await phones.fetchall()
+    others = await conn.execute(_PUNCHES, values)
+    return _places([*found, *await others.fetchall()])
+
+
+async def places_of_machines(
+    conn: Connection, punches: Sequence[NewPunch], machines: Mapping[int, UUID]
+) -> list[KnownPlace]:
+    """Return where assets were within five minutes of the fixes. machines: by the number of the
+    punch.
+    """
+    asked = _questions(punches, machines)
+    if not asked:
+        return []
+    values = _values(asked, _MACHINE_WITHIN)
+    cursor = await conn.execute(_FIXES.format(owner=sql.Identifier("asset_id")), values)
+    return _places(await cursor.fetchall())
+
+
+class _Question(NamedTuple):
+    number: int
+    org_id: UUID
+    owner: UUID
+    at_us: int
+
+
+def _questions(punches: Sequence[NewPunch], owners: Mapping[int, UUID]) -> list[_Question]:
+    """Return what to ask about the fixes of the punches that have a credible time."""
+    before_us, after_us = (
+        span // timedelta(microseconds=1) for span in (_KNOWN_BEFORE, _KNOWN_AFTER)
+    )
+    found: list[_Question] = []
+    for number, owner in owners.items():
+        one = punches[number]
+        if one.fix_time_us is None or one.lat is None:
+            continue
+        if -before_us <= one.fix_time_us - one.received_us <= after_us:
+            found.append(_Question(number, one.org_id, owner, one.fix_time_us))
+    return found
+
+
+def _values(asked: Sequence[_Question], within: timedelta) -> dict[str, object]:
+    number, org_id, owner, at_us = (list(column) for column in zip(*asked, strict=True))
+    at = [to_datetime(time_us) for time_us in at_us]
+    return {
+        "number": number,
+        "org_id": org_id,
+        "owner": owner,
+        "at": at,
+        "within": within,
+        "first": min(at) - within,
+        "last": max(at) + within,
+        "suspect": int(Flag.SUSPECT),
+    }
+
+
+def _places(rows: Iterable[tuple]) -> list[KnownPlace]:
+    found: list[KnownPlace] = []
+    for number, at, lon, lat, accuracy_m in rows:
+        known = position(to_us(at), lon, lat, accuracy_m)
+        if known is not None:
+            found.append(KnownPlace(number, known))
+    return found

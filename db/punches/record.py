@@ -1,0 +1,314 @@
+"""The record of punches: judged by the evidence of now, stored once, told by an event.
+
+    recorded = await record(conn, punches)
+
+Ingest and the API call it in a transaction of their own, as their own roles. The employees are
+locked, so the punches of one employee are judged one after the other, whichever way they come: each
+sees those before. A punch that is stored already stays as it was judged.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from db.core.connect import Connection
+from db.history import events
+from db.history.events import Event
+from db.punches import rows
+from db.punches.evidence import (
+    KnownPlace,
+    PunchRights,
+    PunchSender,
+    lock_employees,
+    places_of_employees,
+    places_of_machines,
+    senders,
+)
+from db.punches.rows import Fate, NewPunch, PunchRow, Recorded
+from db.punches.sites import NearZone, PunchPlace, near_zones
+from geofence.event_data import Punched
+from geofence.punches.claim import (
+    DEFAULT_RULES,
+    EVENT_TYPES,
+    Claim,
+    Evidence,
+    Position,
+    Site,
+    position,
+    punch_event_id,
+)
+from geofence.punches.verdict import Verdict, judge_punch
+from telemetry.ids import format_id
+from telemetry.times import format_time, to_datetime, to_us
+
+MAX_PUNCHES_PER_DAY = 500
+"""Of an employee, by the day (UTC) of receipt: a phone may hold those of weeks."""
+
+
+async def record(conn: Connection, punches: Sequence[NewPunch]) -> list[Recorded]:
+    """Judge and store punches, and write the events of those that are new.
+
+    Returns the end of each, in their order; only those that are STORED or KNOWN are kept. Punches
+    of one employee are judged in the order in which they are given.
+    """
+    if not punches:
+        return []
+    rights = await lock_employees(conn, [one.employee for one in punches])
+    fates = await _fates(conn, punches, rights)
+    fresh = [one for one, fate in zip(punches, fates, strict=True) if fate == Fate.STORED]
+    if fresh:
+        judged = _judged(fresh, rights, await _knowledge(conn, fresh, rights))
+        stored = await rows.insert_missing(conn, [one.row for one in judged])
+        told = [event for one in judged if one.row.id in stored for event in one.events]
+        await events.insert(conn, told)
+    return [Recorded(one.id, fate) for one, fate in zip(punches, fates, strict=True)]
+
+
+async def _fates(
+    conn: Connection, punches: Sequence[NewPunch], rights: Mapping[tuple[UUID, UUID], PunchRights]
+) -> list[Fate]:
+    """Decide what becomes of each punch: of two with one identity the first is stored."""
+    stored = await rows.stored(conn, punches)
+    days = {(*one.employee, _day(one)) for one in punches if one.employee in rights}
+    received = Counter(await rows.received_in_day(conn, sorted(days)) if days else {})
+    fates: list[Fate] = []
+    for one in punches:
+        day = (one.employee_id, _day(one))
+        if one.employee not in rights:
+            fate = Fate.UNKNOWN_EMPLOYEE
+        elif one.id in stored:
+            fate = Fate.KNOWN
+        elif received[day] >= MAX_PUNCHES_PER_DAY and not one.is_released:
+            fate = Fate.TOO_MANY
+        else:
+            fate = Fate.STORED
+            stored.add(one.id)
+            received[day] += 1
+        fates.append(fate)
+    return fates
+
+
+def _day(one: NewPunch) -> datetime:
+    at = to_datetime(one.received_us)
+    return datetime(at.year, at.month, at.day, tzinfo=UTC)
+
+
+# Evidence -----------------------------------------------------------------------------------------
+
+
+class _Knowledge(NamedTuple):
+    """The evidence beside punches, by their numbers; last_pay_us by employee."""
+
+    senders: Mapping[int, PunchSender]
+    machines: Mapping[int, UUID]
+    zones: Mapping[int, Sequence[NearZone]]
+    places: Mapping[int, Sequence[Position]]
+    machine_places: Mapping[int, Sequence[Position]]
+    last_pay_us: dict[UUID, int]
+
+
+async def _knowledge(
+    conn: Connection, punches: Sequence[NewPunch], rights: Mapping[tuple[UUID, UUID], PunchRights]
+) -> _Knowledge:
+    sent_by = await senders(conn, punches)
+    machines = {
+        number: machine
+        for number, one in enumerate(punches)
+        if (machine := _machine(one, sent_by.get(number))) is not None
+    }
+    questions = {
+        number: PunchPlace(
+            one.org_id,
+            fix.lon,
+            fix.lat,
+            one.claimed_us if fix.time_us is None else fix.time_us,
+            rights[one.employee].site_ids,
+        )
+        for number, one in enumerate(punches)
+        if (fix := _fix(one)) is not None
+    }
+    return _Knowledge(
+        sent_by,
+        machines,
+        await near_zones(conn, questions),
+        _by_number(await places_of_employees(conn, punches)),
+        _by_number(await places_of_machines(conn, punches, machines)),
+        await rows.last_pay_us(conn, sorted({one.employee for one in punches})),
+    )
+
+
+def _machine(one: NewPunch, sender: PunchSender | None) -> UUID | None:
+    return one.machine_id or (sender and sender.asset_id)
+
+
+def _fix(one: NewPunch) -> Position | None:
+    return position(one.fix_time_us, one.lon, one.lat, one.accuracy_m)
+
+
+def _by_number(places: Sequence[KnownPlace]) -> dict[int, list[Position]]:
+    found: dict[int, list[Position]] = defaultdict(list)
+    for number, known in places:
+        found[number].append(known)
+    return found
+
+
+# Verdicts -----------------------------------------------------------------------------------------
+
+
+class _Judged(NamedTuple):
+    """events: one, or none of a break."""
+
+    row: PunchRow
+    events: Sequence[Event]
+
+
+def _judged(
+    punches: Sequence[NewPunch],
+    rights: Mapping[tuple[UUID, UUID], PunchRights],
+    known: _Knowledge,
+) -> list[_Judged]:
+    """Judge punches in order; each sees those before it."""
+    judged: list[_Judged] = []
+    places: dict[UUID, list[Position]] = defaultdict(list)
+    for number, one in enumerate(punches):
+        fix, zones = _fix(one), known.zones.get(number, ())
+        evidence = Evidence(
+            received_us=one.received_us,
+            device_is_allowed=_is_allowed(one, rights[one.employee], known.senders.get(number)),
+            by_hand=one.entered_by is not None,
+            previous=_nearest(fix, [*known.places.get(number, ()), *places[one.employee_id]]),
+            previous_pay_us=known.last_pay_us.get(one.employee_id),
+            machine=_nearest(fix, known.machine_places.get(number, ())),
+        )
+        verdict = judge_punch(
+            Claim(one.kind, one.claimed_us, fix, one.mock),
+            [Site(zone.zone_id, zone.distance_m, zone.tolerance_m) for zone in zones],
+            evidence,
+        )
+        if verdict.verdict != "failed" and one.entered_by is None:
+            known.last_pay_us[one.employee_id] = verdict.pay_time_us
+        if verdict.verdict != "failed" and fix is not None:
+            places[one.employee_id].append(fix)
+        zone = next((zone for zone in zones if zone.zone_id == verdict.site), None)
+        row = _row(one, fix, verdict, zone, known.machines.get(number))
+        judged.append(_Judged(row, _events(row, rights[one.employee].name, zone)))
+    return judged
+
+
+def _is_allowed(one: NewPunch, rights: PunchRights, sender: PunchSender | None) -> bool:
+    """Return whether the employee may punch in this way. Whoever enters a punch by hand may."""
+    if one.entered_by is not None:
+        return True
+    if one.tracker_id is None:
+        return "phone" in rights.by
+    if sender is None:
+        return False
+    as_terminal = sender.is_terminal and "terminal" in rights.by
+    return as_terminal or (sender.is_of_employee and "tracker" in rights.by)
+
+
+def _nearest(fix: Position | None, places: Sequence[Position]) -> Position | None:
+    """Return the place next in time to the fix."""
+    if fix is None or fix.time_us is None:
+        return None
+    at_us = fix.time_us
+    timed = [(abs(place.time_us - at_us), place) for place in places if place.time_us is not None]
+    return min(timed, key=lambda one: one[0])[1] if timed else None
+
+
+# Rows and events ----------------------------------------------------------------------------------
+
+
+def _row(
+    one: NewPunch,
+    fix: Position | None,
+    verdict: Verdict,
+    zone: NearZone | None,
+    machine_id: UUID | None,
+) -> PunchRow:
+    server_us = verdict.server_time_us
+    return PunchRow(
+        org_id=one.org_id,
+        id=one.id,
+        employee_id=one.employee_id,
+        kind=one.kind,
+        claimed_at=to_datetime(one.claimed_us),
+        received_at=to_datetime(one.received_us),
+        tracker_id=one.tracker_id,
+        entered_by=one.entered_by,
+        entry_reason=one.entry_reason,
+        note=one.note,
+        fix_time=None if one.fix_time_us is None else to_datetime(one.fix_time_us),
+        lat=fix.lat if fix else None,
+        lon=fix.lon if fix else None,
+        accuracy_m=fix.accuracy_m if fix else None,
+        mock=one.mock,
+        verdict=verdict.verdict,
+        reasons=json.dumps([asdict(reason) for reason in verdict.reasons]),
+        zone_id=zone.zone_id if zone else None,
+        zone_version=zone.version if zone else None,
+        site_id=zone.site_id if zone else None,
+        distance_m=verdict.distance_m,
+        margin_m=verdict.margin_m,
+        fix_age_s=verdict.fix_age_s,
+        asset_id=machine_id,
+        machine_distance_m=verdict.machine_distance_m,
+        pay_time=to_datetime(verdict.pay_time_us),
+        pay_time_source=verdict.pay_time_source,
+        server_time=None if server_us is None else to_datetime(server_us),
+    )
+
+
+def _events(row: PunchRow, employee_name: str, zone: NearZone | None) -> list[Event]:
+    """Return the event of a punch, at the time that counts for pay: a wrong clock does not reach
+    it. A break has none.
+    """
+    if row.kind not in EVENT_TYPES:
+        return []
+    delay_s = (row.received_at - row.claimed_at).total_seconds()
+    data = Punched(
+        punch_id=format_id("pun", row.id),
+        employee_id=format_id("emp", row.employee_id),
+        employee_name=employee_name,
+        tracker_id=_id("trk", row.tracker_id),
+        entered_by=_id("usr", row.entered_by),
+        claimed_at=_time(row.claimed_at),
+        detected_at=_time(row.received_at),
+        late=delay_s > DEFAULT_RULES.max_clock_error_s,
+        pay_time=_time(row.pay_time),
+        pay_time_source=row.pay_time_source,
+        server_time=None if row.server_time is None else _time(row.server_time),
+        verdict=row.verdict,
+        reasons=json.loads(row.reasons),
+        site_id=_id("sit", row.site_id),
+        zone_id=_id("zon", row.zone_id),
+        zone_name=zone.name if zone else None,
+        zone_version=row.zone_version,
+        fix_time=None if row.fix_time is None else _time(row.fix_time),
+        lat=row.lat,
+        lon=row.lon,
+        accuracy_m=row.accuracy_m,
+        mock=row.mock,
+        distance_m=row.distance_m,
+        margin_m=row.margin_m,
+        fix_age_s=row.fix_age_s,
+        machine_id=_id("ast", row.asset_id),
+        machine_distance_m=row.machine_distance_m,
+    )
+    text = msgspec.json.encode(data).decode()
+    event_type, event_id = EVENT_TYPES[row.kind], punch_event_id(row.id)
+    return [Event(row.org_id, event_id, event_type, row.pay_time, text)]
+
+
+def _id(prefix: str, of: UUID | None) -> str | None:
+    return None if of is None else format_id(prefix, of)
+
+
+def _time(at: datetime) -> str:
+    return format_time(to_us(at))

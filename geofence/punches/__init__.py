@@ -1,0 +1,1 @@
+"""The verdict on a punch, and the time that counts for pay."""
