@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 
 MAX_DAYS = 31  # the longest period is a month
 MAX_LINES_OF_A_DAY = 100  # shifts, adjustments and doubtful punches
-MAX_LINES = 1_000  # of all days together: some thirty pages
+MAX_LINES = 500  # of all days together: some fifteen pages
 MAX_TEXT_LENGTH = 5_000
-MAX_TEXT_TOTAL = 200_000
+MAX_TEXT_TOTAL = 100_000
 _MOST_S = 40 * 86_400  # longer than any period
 
 State = Literal["open", "submitted", "approved", "rejected", "locked"]

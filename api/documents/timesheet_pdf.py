@@ -16,6 +16,7 @@ from api.documents.timesheet_print import Paper, printed
 
 MEDIA_TYPE = "application/pdf"
 _TEMPLATE = files("api.documents").joinpath("timesheet.typ").read_bytes()
+_REMEMBERED = 10  # documents whose parts typst keeps for the next ones
 
 
 class TimesheetPrinter:
@@ -38,6 +39,7 @@ class TimesheetPrinter:
             sys_inputs={"document": data},
             timestamp=int(document.generated_at.timestamp()),
         )
+        _forget(compiler)
         self._compiler = compiler
         assert isinstance(content, bytes)
         return content
@@ -46,3 +48,11 @@ class TimesheetPrinter:
         """Return a compiler. It is kept: each one uses up an id of which a process has 65,535."""
         fonts = Fonts(include_system_fonts=self._uses_system_fonts)
         return Compiler(root=Path(__file__).parent, font_paths=fonts)
+
+
+def _forget(compiler: Compiler) -> None:
+    """Have typst drop what it keeps of a document: up to a hundred megabytes, and no other document
+    has use for it. Empty pages take its place.
+    """
+    for _ in range(_REMEMBERED + 1):
+        compiler.compile(b"", sys_inputs=None, format="svg")
