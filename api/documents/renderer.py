@@ -19,7 +19,7 @@ Form = Literal["pdf", "csv"]
 
 
 class Renderer:
-    """Renders documents. The fonts are read when the first PDF is wanted."""
+    """The thread that renders documents. The fonts are read when the first PDF is wanted."""
 
     def __init__(self) -> None:
         self._turns = Turns()

@@ -20,7 +20,7 @@ _REMEMBERED = 10  # documents whose parts typst keeps for the next ones
 
 
 class TimesheetPrinter:
-    """Prints timesheets, for one thread at a time. typst releases the interpreter meanwhile.
+    """A printer of timesheets, for one thread at a time. typst releases the interpreter meanwhile.
 
     uses_system_fonts: for letters that the embedded fonts do not have.
     """
@@ -51,8 +51,8 @@ class TimesheetPrinter:
 
 
 def _forget(compiler: Compiler) -> None:
-    """Have typst drop what it keeps of a document: up to a hundred megabytes, and no other document
-    has use for it. Empty pages take its place.
+    """Drop what typst keeps of a document, up to a hundred megabytes: no other document has a use for
+    that. Empty pages take its place.
     """
     for _ in range(_REMEMBERED + 1):
         compiler.compile(b"", sys_inputs=None, format="svg")

@@ -134,7 +134,7 @@ def _facts(document: TimesheetDocument) -> tuple[tuple[str, str], ...]:
 
 
 class _Writer:
-    """Writes the rows of one document, and numbers its footnotes meanwhile."""
+    """The rows of one document, and its footnotes, which are numbered meanwhile."""
 
     def __init__(self, document: TimesheetDocument) -> None:
         self.notes: list[Note] = []

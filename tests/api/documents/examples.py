@@ -20,7 +20,7 @@ HOUR_S = 3600
 
 
 def at(day: date, hours: float, zone: ZoneInfo = ZURICH) -> datetime:
-    """Return the time so many hours after the local midnight."""
+    """Return the time that is some hours after the local midnight."""
     midnight = datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
     return midnight + timedelta(hours=hours)
 

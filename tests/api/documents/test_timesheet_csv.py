@@ -3,6 +3,7 @@
 import csv
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -53,6 +54,11 @@ def test_a_shift_is_a_row() -> None:
         "overtime_s": "3060",
         "double_s": "0",
     }
+
+
+def test_the_example_of_the_documentation_is_the_plain_week() -> None:
+    kept = Path(__file__).parents[3] / "docs/pictures/timesheet.csv"
+    assert kept.read_bytes() == timesheet_csv(examples.plain_week())
 
 
 @pytest.mark.parametrize("example", ["plain_week", "crowded_month", "empty_period"])

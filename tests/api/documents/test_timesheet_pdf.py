@@ -220,6 +220,7 @@ def test_fonts_of_the_machine_change_nothing_that_the_embedded_ones_have() -> No
 def test_a_compiler_that_failed_is_not_used_again(
     printer: TimesheetPrinter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    printer.pdf(examples.plain_week(), "a4")
     monkeypatch.setattr("api.documents.timesheet_pdf._TEMPLATE", b"#panic()")
     with pytest.raises(RuntimeError, match="panicked"):
         printer.pdf(examples.plain_week(), "a4")
