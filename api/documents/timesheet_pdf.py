@@ -51,8 +51,8 @@ class TimesheetPrinter:
 
 
 def _forget(compiler: Compiler) -> None:
-    """Drop what typst keeps of a document, up to a hundred megabytes: no other document has a use for
-    that. Empty pages take its place.
+    """Drop the parts of a document that typst keeps, up to a hundred megabytes: no other document
+    has a use for them. Empty pages take their place.
     """
     for _ in range(_REMEMBERED + 1):
         compiler.compile(b"", sys_inputs=None, format="svg")
