@@ -45,7 +45,7 @@ class TimesheetPrinter:
         return content
 
     def _new_compiler(self) -> Compiler:
-        """Return a compiler. It is kept: each one uses up an id of which a process has 65,535."""
+        """Return a compiler. It is kept, since making one reads the list of all fonts."""
         fonts = Fonts(include_system_fonts=self._uses_system_fonts)
         return Compiler(root=Path(__file__).parent, font_paths=fonts)
 
