@@ -11,6 +11,9 @@ owner from writing: a session that ends early costs a change of the owner, and n
 
 from db.core.connect import Connection
 
+INGEST = "ingest"
+"""The lease of the process that stores fixes."""
+
 
 class LeaseLost(Exception):
     """Another process owns what this one believed to own."""

@@ -19,8 +19,8 @@ from db.core.tenant import act_for
 from db.identity import sign_ins, user_links, users
 from db.identity.users import User
 from db.resources import organization_removal
+from stack.cli.options import DataDir
 from stack.cli.org import PASSWORD_BYTES, AsJson, OrganizationId, database_url, read_org_id
-from stack.cli.up import DataDir
 from stack.errors import StackError
 from stack.servers.runtime import DEFAULT_DATA_DIR
 from telemetry.ids import format_id
