@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import Lifespan
 
 from api.auth.caller import known_scopes, resource_by_operation
 from api.context import ApiState
@@ -115,6 +118,23 @@ def create_app(
                 await state.usage.write()
                 await connections.close()
 
+    app = _routed(lifespan)
+    app.state.api = state
+    app.openapi = _document
+    document = _document()
+    app.state.parameters = parameters_by_operation(document)
+    app.state.parameter_names = frozenset[str]().union(*app.state.parameters.values())
+    app.state.scopes = known_scopes(document)
+    app.state.resources = resource_by_operation(document)
+    errors.install(app)
+    app.add_middleware(Compressing)
+    origins = settings.api_allowed_origins or ()
+    app.add_middleware(Edge, metrics=state.metrics, origins=origins)
+    return app
+
+
+def _routed(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    """Return an application with all routes."""
     app = FastAPI(
         title="OPS Companion",
         version=version("ops-companion"),
@@ -125,7 +145,6 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
         openapi_tags=tags_of(RESOURCES),
     )
-    app.state.api = state
     app.router.routes.append(
         ByResource(route for resource in RESOURCES for route in resource.router.routes)
     )
@@ -134,16 +153,15 @@ def create_app(
     app.include_router(batches.router)
     app.include_router(health.router)
     app.include_router(docs_page.router)
-    document = complete(app)
-    app.state.parameters = parameters_by_operation(document)
-    app.state.parameter_names = frozenset[str]().union(*app.state.parameters.values())
-    app.state.scopes = known_scopes(document)
-    app.state.resources = resource_by_operation(document)
-    errors.install(app)
-    app.add_middleware(Compressing)
-    origins = settings.api_allowed_origins or ()
-    app.add_middleware(Edge, metrics=state.metrics, origins=origins)
     return app
+
+
+@cache
+def _document() -> dict[str, Any]:
+    """Return the OpenAPI document. It takes most of a second, and is the same for every application
+    of a process.
+    """
+    return complete(_routed())
 
 
 async def _serve_metrics(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from db.core import registry_revision
+from db.core import leases, registry_revision
 from db.core.connect import Connection
 from db.history import events, gps_events, quarantine, visits
 from db.history.quarantine import DEFAULT_BOUNDS, Bounds
@@ -32,7 +32,7 @@ from ingest.recovery import look_up_places
 from ingest.sources.source import Source
 from telemetry.times import to_datetime
 
-LEASE = "ingest"
+LEASE = leases.INGEST
 
 
 @dataclass(frozen=True, slots=True)

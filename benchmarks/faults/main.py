@@ -21,7 +21,7 @@ from rich.table import Table
 from benchmarks.common import machine
 from benchmarks.faults.rows import ROWS, chosen
 from benchmarks.faults.run import RowResult, run_rows
-from stack.cli.up import say
+from stack.cli.options import say
 from stack.errors import StackError
 from stack.servers.system import allow_open_files
 

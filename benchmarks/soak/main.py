@@ -45,7 +45,7 @@ from benchmarks.soak.verdict import (
     unexplained,
 )
 from benchmarks.soak.watch import Held, Incarnation
-from stack.cli.up import say
+from stack.cli.options import say
 from stack.servers.system import allow_open_files
 
 RESULTS = Path("benchmarks/results")

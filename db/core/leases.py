@@ -12,6 +12,9 @@ leader from writing: a session that ends early costs a change of leader and noth
 from db.core.connect import Connection
 from db.core.fetch import value_of
 
+INGEST = "ingest"
+"""The lease of the process that stores fixes."""
+
 
 class LeaseLost(Exception):
     """The lease has another holder by now."""

@@ -13,7 +13,6 @@ from listener.link.ingest_link import IngestLink, Sender
 from listener.metrics import ListenerMetrics
 from service.exceptions import message
 
-LEASE = "ingest"
 LOOK_S = 0.1
 LOOK_WHILE_LINKED_S = 1.0
 WELCOME_S = 5.0
@@ -87,7 +86,7 @@ class LeaderLink:
             async with asyncio.timeout(ANSWER_S):
                 if self._conn is None:
                     self._conn = await connect(self._database_url, "opsc-listen", _LIMITS)
-                return await leases.holder(self._conn, LEASE)
+                return await leases.holder(self._conn, leases.INGEST)
         except (DatabaseError, TimeoutError):
             await self._forget_database()
             raise

@@ -20,7 +20,7 @@ import typer
 from db.core import contents as database_contents
 from db.core.contents import Content, SyncConnection
 from db.core.errors import DatabaseError
-from stack.cli.up import DataDir, say
+from stack.cli.options import DataDir, say
 from stack.errors import StackError
 from stack.host.process import PartFailed, Process, how_it_ended
 from stack.host.programs import Programs, provision_clients

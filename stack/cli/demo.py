@@ -21,8 +21,9 @@ from device_sim.fleet import FleetError, Progress, run_fleet
 from device_sim.motion import StreetPlan
 from device_sim.plan import FleetPlan
 from mqtt import BrokerAddress
+from stack.cli.options import DataDir, say
 from stack.cli.organizations.org import Admin, create_with_admin
-from stack.cli.up import DataDir, described, say, stop_event
+from stack.cli.up import described, stop_event
 from stack.errors import StackError
 from stack.scenario.api_client import ApiClient, ApiError
 from stack.scenario.registration import known_to_broker, register

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stack.cli.up import DataDir
+from stack.cli.options import DataDir
 from stack.servers.checks import Finding, examine
 from stack.servers.runtime import DEFAULT_DATA_DIR
 

@@ -10,7 +10,7 @@ import typer
 
 from db.core import migrate as runner
 from db.core.errors import DatabaseError
-from stack.cli.up import DataDir
+from stack.cli.options import DataDir
 from stack.errors import StackError
 from stack.servers.elsewhere import given_database
 from stack.servers.runtime import DEFAULT_DATA_DIR, read_stack

@@ -23,7 +23,7 @@ from db.core import migrate
 from db.core.contents import SyncConnection
 from db.core.errors import DatabaseError
 from stack.cli.backup import Progress, wait_for
-from stack.cli.up import DataDir, say
+from stack.cli.options import DataDir, say
 from stack.errors import StackError
 from stack.host.os_user import reachable_home
 from stack.host.programs import Programs, provision, provision_clients

@@ -27,8 +27,9 @@ from device_sim.plan import MAX_CONNECTIONS, MAX_TRACKERS
 from device_sim.schedule import ramped
 from device_sim.trace import Trace
 from geofence.shapes.geojson import ShapeError, ZoneFileError, read_zones
+from stack.cli.options import DataDir, say
 from stack.cli.sim_target import Where, target_of
-from stack.cli.up import DataDir, say, stop_event
+from stack.cli.up import stop_event
 from stack.errors import StackError
 from stack.scenario.api_client import ApiError
 from stack.scenario.rule_zones import RuleSet

@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 import typer
 
 from mqtt import BrokerAddress
+from stack.cli.options import say
 from stack.cli.organizations.delete import delete
 from stack.cli.organizations.org import create_with_admin
-from stack.cli.up import say
 from stack.scenario.api_client import ApiClient
 from stack.scenario.cleanup import NotingClient, take_away
 from stack.scenario.registration import Shortcut

@@ -21,7 +21,7 @@ from db.core.errors import DatabaseError
 from db.history import vital_signs
 from db.history.vital_signs import VitalSigns
 from mqtt import BrokerAddress
-from stack.cli.up import DataDir
+from stack.cli.options import DataDir
 from stack.servers.runtime import DEFAULT_DATA_DIR, NotRunning, StackInfo, read_stack
 from stack.servers.tls import pinned
 

@@ -7,12 +7,12 @@ import shlex
 import shutil
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from stack.cli.options import DataDir, say
 from stack.servers.runtime import DEFAULT_DATA_DIR
 from stack.servers.stack import Stack
 from stack.servers.system import running_stack
@@ -60,11 +60,6 @@ def _data_option(data_dir: Path) -> str:
     return "" if is_usual else f" --data {shlex.quote(str(data_dir))}"
 
 
-DataDir = Annotated[
-    Path, typer.Option("--data", file_okay=False, help="Folder that holds all data.")
-]
-
-
 def up(
     data: DataDir = DEFAULT_DATA_DIR,
     tls: Annotated[
@@ -82,12 +77,6 @@ async def _up(data_dir: Path, tls: bool) -> None:
         say("ready; Ctrl-C stops everything")
         await stop.wait()
         say("stopping")
-
-
-def say(text: str) -> None:
-    """Print progress to stderr: stdout is for results. A full disk behind it ends nothing."""
-    with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
 
 
 def stop_event() -> asyncio.Event:

@@ -51,7 +51,7 @@ async def near(
 async def test_the_zone_of_the_greatest_margin_is_found(
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
-    random_ = random.Random(SEED)  # noqa: S311
+    random_ = random.Random(SEED)
     shapes, others = {}, await Tenant.create(database)
     for number in range(40):
         lon, lat = LON + random_.uniform(-0.03, 0.03), LAT + random_.uniform(-0.03, 0.03)
@@ -120,9 +120,7 @@ async def test_only_zones_of_the_sites_that_are_asked_for_count(tenant: Tenant) 
 async def test_a_second_shape_that_is_too_large_is_not_looked_at(
     tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ring = [
-        [8.54 + 0.001 * math.cos(n / 50), 47.37 + 0.001 * math.sin(n / 50)] for n in range(314)
-    ]
+    ring = [[8.54 + 0.001 * math.cos(n / 50), 47.37 + 0.001 * math.sin(n / 50)] for n in range(314)]
     large = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
     zones = [await made(tenant, large), await made(tenant, square(8.56, 47.37))]
     monkeypatch.setattr(sites, "MOST_BYTES", 100)

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+from db.core import leases
 from db.core.connect import Connection, Limits, connect
 from db.core.errors import DatabaseError
 from db.core.tenant import act_for
 from db.resources import organization_removal as removal
-from ingest.transaction import LEASE
 from stack.errors import StackError
 from stack.servers.supervisor import Say
 from telemetry.ids import format_id
@@ -49,7 +49,7 @@ async def delete(url: str, org_id: UUID, say: Say) -> int:
             await asyncio.sleep(SETTLE_S)
             rows = await _remove_in_pieces(conn, org_id, tracker_ids, say)
             async with _acting(conn, org_id):
-                await removal.remove(conn, LEASE)
+                await removal.remove(conn, leases.INGEST)
                 # The organization's own audit events are gone with it.
                 await removal.log(
                     conn, f"opsc org delete: {name} is deleted, {rows} rows in pieces"

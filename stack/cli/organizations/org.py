@@ -22,8 +22,8 @@ from db.history.retention import Days
 from db.resources import plans
 from db.resources.organizations import Organization, create_organization, listing
 from db.resources.plans import Plan, PlanName
+from stack.cli.options import DataDir, say
 from stack.cli.organizations.delete import delete, name_of
-from stack.cli.up import DataDir, say
 from stack.errors import StackError
 from stack.servers.elsewhere import given_database
 from stack.servers.runtime import DEFAULT_DATA_DIR, read_stack

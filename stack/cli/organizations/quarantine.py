@@ -19,8 +19,8 @@ from db.core.connect import Connection, connect
 from db.core.errors import DatabaseError
 from db.history import quarantine_list
 from db.history.quarantine_list import Quarantined, QuarantineFilter
+from stack.cli.options import DataDir
 from stack.cli.organizations.org import database_url
-from stack.cli.up import DataDir
 from stack.errors import StackError
 from stack.servers.runtime import DEFAULT_DATA_DIR
 from telemetry.ids import IdError, format_id, parse_id

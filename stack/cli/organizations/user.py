@@ -19,6 +19,7 @@ from db.core.tenant import act_for
 from db.identity import sign_ins, user_links, users
 from db.identity.users import User
 from db.resources import organization_removal
+from stack.cli.options import DataDir
 from stack.cli.organizations.org import (
     PASSWORD_BYTES,
     AsJson,
@@ -26,7 +27,6 @@ from stack.cli.organizations.org import (
     database_url,
     read_org_id,
 )
-from stack.cli.up import DataDir
 from stack.errors import StackError
 from stack.servers.runtime import DEFAULT_DATA_DIR
 from telemetry.ids import format_id
