@@ -125,11 +125,7 @@ async def kill_beside(
             await asyncio.to_thread(kill)
             await asyncio.to_thread(start)
         stop.set()
-<<<<<<< HEAD
-    sent = [one for task in sending for one in task.result()]
-=======
     sent = [at for task in sending for at in task.result()]
->>>>>>> c835292fb3915a9e8e8e510f174486287f2dc4a8
     stored = crew.stored("employee_id, claimed_at")
     assert len(stored) == len(set(stored)) == len(sent) >= kills
     told = {data["punch_id"] for _, data in crew.events()}
@@ -146,15 +142,8 @@ async def punch_until(stop: asyncio.Event, system: System, worker: Worker) -> li
         while not stop.is_set() and len(told) < MOST_PUNCHES:
             times = [began + timedelta(seconds=len(told) + number) for number in range(4)]
             some = [
-<<<<<<< HEAD
-                punch(
-                    worker.employee_id, kind, time=(began + timedelta(seconds=number)).isoformat()
-                )
-                for number, kind in enumerate(["in", "out"] * 2, len(told))
-=======
                 punch(worker.employee_id, kind, time=at.isoformat())
                 for kind, at in zip(["in", "out"] * 2, times, strict=True)
->>>>>>> c835292fb3915a9e8e8e510f174486287f2dc4a8
             ]
             await asyncio.gather(*(send(session, worker, one) for one in some))
             told += [one["time"] for one in some]
