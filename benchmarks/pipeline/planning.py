@@ -53,7 +53,7 @@ _PARTS = (
     (SavedStates, "changes", "saved states"),
     (Checkpoints, "due", "checkpoints"),
     (planning, "_stream", "COPY stream"),
-    (Memory, "take", "memory"),
+    (Memory, "apply", "memory"),
 )
 
 

@@ -25,7 +25,7 @@ PAUSE_S = 0.2
 
 @pytest.fixture(scope="module")
 def system(database: DatabaseUnderTest) -> Iterator[System]:
-    """A listener and an ingest that are not broken."""
+    """A listener and an ingest, running again after each test."""
     with running(database) as running_system:
         yield running_system
 
@@ -91,18 +91,16 @@ KILLS = [pytest.param(3, id="3"), pytest.param(20, id="20", marks=pytest.mark.lo
 
 @pytest.mark.parametrize("kills", KILLS)
 async def test_an_ingest_that_is_killed_costs_no_punch_and_doubles_none(
-    tenant: Tenant, crew: Crew, kills: int
+    system: System, crew: Crew, kills: int
 ) -> None:
-    with running(tenant.database) as system:
-        await kill_beside(system, crew, kills, system.ingest.kill, system.ingest.start)
+    await kill_beside(system, crew, kills, system.ingest.kill, system.ingest.start)
 
 
 @pytest.mark.parametrize("kills", KILLS)
 async def test_a_listener_that_is_killed_costs_no_punch_and_doubles_none(
-    tenant: Tenant, crew: Crew, kills: int
+    system: System, crew: Crew, kills: int
 ) -> None:
-    with running(tenant.database) as system:
-        await kill_beside(system, crew, kills, system.listener.kill, system.listener.start)
+    await kill_beside(system, crew, kills, system.listener.kill, system.listener.start)
 
 
 async def kill_beside(

@@ -171,7 +171,7 @@ TRACES: Mapping[str, str] = {
     "api.log": r'"request failed".*"UndefinedColumn"(?s:.*)SQLSTATE 23514, constraint odd',
     "ingest.log": r"leadership lost, retrying",
     "deliver.log": r"database unavailable, retrying",
-    "postgres.log": r"ERROR:  column .*\n.*STATEMENT:(?s:.*)INSERT INTO trackers",
+    "postgres.log": r'ERROR:  column .*\n.*STATEMENT:(?s:.*)INSERT INTO "trackers"',
     "listener.log": r"linked to ingest",
     "opsc up": r"postgres ended \(by SIGKILL\)",
     "ingest metrics": r"opsc_ingest_",

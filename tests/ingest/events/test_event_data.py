@@ -1,4 +1,4 @@
-"""Every event that ingest really writes has the fields, types and words that are documented."""
+"""Every event of an asset that ingest writes has the documented fields, types and words."""
 
 import json
 from datetime import timedelta
@@ -24,7 +24,8 @@ async def test_events_of_every_type_are_written_as_they_are_documented(
         await device.send(vehicle, fix(moment, *place, accuracy_m=5, speed_mps=2))
     await until(lambda: len(tenant.rows("SELECT FROM events")) == 5)
     rows = tenant.rows("SELECT type, data::text FROM events ORDER BY position")
-    schemas = {kind.name: kind.data_schema() for kind in EVENT_KINDS}
+    of_assets = [kind for kind in EVENT_KINDS if kind.name.startswith("asset.")]
+    schemas = {kind.name: kind.data_schema() for kind in of_assets}
     assert {type_ for type_, _ in rows} == schemas.keys()
     for type_, text in rows:
         data = json.loads(text)
