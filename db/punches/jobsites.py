@@ -167,8 +167,9 @@ async def _changes(conn: Connection, org_id: UUID, earliest_us: int, known: int)
     found = await (await conn.execute(_CHANGES, values)).fetchall()
     if not found:  # no such organization
         return _Changes(None, True, _NOTHING_READ, known, [])
+    default_m, is_changing, revision, *_ = found[0]
     sites = [site_box(row[3:]) for row in found if row[3] is not None]
-    return _Changes(*found[0][:3], known, sites)
+    return _Changes(default_m, is_changing, revision, known, sites)
 
 
 def site_box(columns: Sequence[Any]) -> SiteBox:

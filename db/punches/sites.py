@@ -53,7 +53,7 @@ class NearZone(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """What is read of a zone once it is near. site_ids: of the sites whose geofence it is."""
+    """A zone with its shape, read once it is near. site_ids: of the sites whose geofence it is."""
 
     name: str
     site_ids: frozenset[UUID]

@@ -12,9 +12,9 @@ in any whole number of turns. A zone that holds a pole goes round: its box is 36
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -60,9 +60,9 @@ class SiteIndex:
         self._sites: dict[int, SiteBox] = {}  # by number in the tree
         self._number_of: dict[UUID, int] = {}
         self._most_tolerance_m = 0.0  # of all that were ever put
-        entries = [(self._note(site), _placed(site.box), None) for site in sites]
-        # Packing all at once is ten times faster than inserting; it takes no empty stream.
-        self._tree = Index(iter(entries)) if entries else Index()
+        boxes = {self._note(site): _placed(site.box) for site in sites}
+        # Packing all at once is many times faster than inserting; it does not take nothing.
+        self._tree = Index(_stream(boxes)) if boxes else Index()
 
     def __len__(self) -> int:
         return len(self._number_of)
@@ -153,6 +153,13 @@ def box_distances_m(boxes: NDArray[np.float64], lon: float, lat: float) -> NDArr
     east_deg = np.maximum(np.minimum(beyond_east, beyond_west), 0.0)
     width = np.cos(np.radians(np.maximum(np.abs(closest_lat), abs(lat))))
     return np.hypot(closest_lat - lat, east_deg * width) * _DEGREE_M
+
+
+def _stream(boxes: Mapping[int, Box]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return numbers (m,), and the boxes' least and greatest corners, (m, 2)."""
+    corners = np.array(list(boxes.values()), np.float64)
+    least, greatest = np.ascontiguousarray(corners[:, :2]), np.ascontiguousarray(corners[:, 2:])
+    return np.array(list(boxes), np.int64), least, greatest
 
 
 def _around(lon: float, lat: float, apart_m: float) -> Box:
