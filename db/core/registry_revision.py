@@ -13,13 +13,22 @@ from db.core.connect import Connection
 from db.core.fetch import fetch_one, value_of
 from db.core.leases import LeaseLost
 
+IS_CHANGING = "coalesce(current_setting('app.is_changing', true), '') = 'yes'"
+"""The condition that this transaction has taken a revision itself."""
+
 
 async def bump(conn: Connection) -> tuple[int, datetime]:
-    """Return the next revision, and the instant it is in force from, read while the row is held."""
+    """Return the next revision, and the instant it is in force from, read while the row is held.
+
+    The transaction is marked: what it reads from now on may be rolled back (`IS_CHANGING`).
+    """
     cursor = await conn.execute(
-        "UPDATE zones_revision SET revision = revision + 1 RETURNING revision, clock_timestamp()"
+        """
+        UPDATE zones_revision SET revision = revision + 1
+        RETURNING revision, clock_timestamp(), set_config('app.is_changing', 'yes', true)
+        """
     )
-    revision, at = await fetch_one(cursor)
+    revision, at, _ = await fetch_one(cursor)
     return revision, at
 
 

@@ -95,6 +95,12 @@ CREATE INDEX punches_to_review ON punches (org_id, claimed_at DESC, id DESC)
 -- A punch is its own record; what is changed of it later is written down.
 SELECT audit('punches', 'punch', 'id', 'UPDATE');
 
+-- Job sites -----------------------------------------------------------------------------------
+
+-- Those that were changed since a revision, and those that ended since an instant.
+CREATE INDEX jobsites_revision ON zone_versions (org_id, revision) WHERE kind = 'jobsite';
+CREATE INDEX jobsites_ended ON zone_versions (org_id, valid_to) WHERE kind = 'jobsite';
+
 -- Row-level security and rights ---------------------------------------------------------------
 
 ALTER TABLE punches ENABLE ROW LEVEL SECURITY;

@@ -1,8 +1,8 @@
 """Job sites near punches: the zones that a punch is compared with, and how far away they are.
 
 A punch is compared with the zones of the sites that its employee may punch at, else with the
-jobsites of the organization, each by its version in force at the time of the fix. Which ones are
-near is read off their boxes; only the nearest few are looked at exactly.
+jobsites of the organization (`db.punches.jobsites`), each by its version in force at the time of
+the fix. Which ones are near is read off their boxes; only the nearest few are looked at exactly.
 """
 
 import asyncio
@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-import numpy as np
-from numpy.typing import NDArray
+from psycopg import sql
 
 from db.core.connect import Connection
+from db.punches.jobsites import BOX_COLUMNS, best_jobsites, site_box, with_default
 from geofence.geometry.queries import signed_distance_m
 from geofence.shapes.stored import StoredShape, read_stored
-from geofence.zones.nearest_boxes import box_distances_m
+from geofence.zones.site_index import Place, SiteBox, ranked
 from telemetry.times import to_datetime
 
 MOST_ZONES = 8
@@ -52,43 +52,31 @@ class NearZone(NamedTuple):
     tolerance_m: float | None
 
 
-class _Zone(NamedTuple):
-    """A version that may be in force; times in microseconds since 1970."""
+class _Shape(NamedTuple):
+    """A zone with its shape, read once it is near. site_ids: of the sites whose geofence it is."""
 
-    zone_id: UUID
-    version: int
     name: str
-    is_jobsite: bool
     site_ids: frozenset[UUID]
-    from_us: int
-    to_us: int
-    box: list[float]
-    tolerance_m: float | None
-    shape_bytes: int
+    stored: StoredShape
 
 
-_ZONES = """
-SELECT zone.zone_id, zone.version, zone.name, zone.kind = 'jobsite',
+_OF_SITES = sql.SQL(
+    """
+SELECT site.id, organization.punch_tolerance_m, {columns}
+  FROM sites AS site JOIN zone_versions AS zone USING (org_id, zone_id)
+  JOIN organizations AS organization USING (org_id)
+ WHERE site.org_id = %(org_id)s AND site.id = ANY(%(site_ids)s) AND site.deleted_at IS NULL
+   AND zone.valid_from <= %(latest)s
+   AND (zone.valid_to IS NULL OR zone.valid_to > %(earliest)s)
+"""
+).format(columns=sql.SQL(BOX_COLUMNS))
+_SHAPES = """
+SELECT zone.zone_id, zone.version, zone.name,
        ARRAY(SELECT site.id FROM sites AS site
               WHERE site.org_id = zone.org_id AND site.zone_id = zone.zone_id
                 AND site.deleted_at IS NULL),
-       (extract(epoch FROM zone.valid_from) * 1000000)::bigint,
-       coalesce((extract(epoch FROM zone.valid_to) * 1000000)::bigint, 9223372036854775807),
-       coalesce(zone.box, '{-180, -90, 180, 90}'),
-       coalesce(zone.punch_tolerance_m, organization.punch_tolerance_m),
-       pg_column_size(zone.geometry)
-  FROM zone_versions AS zone JOIN organizations AS organization USING (org_id)
- WHERE zone.org_id = %(org_id)s AND zone.valid_from <= %(latest)s
-   AND (zone.valid_to IS NULL OR zone.valid_to > %(earliest)s)
-   AND (zone.kind = 'jobsite' OR EXISTS (
-        SELECT FROM sites AS site
-         WHERE site.org_id = zone.org_id AND site.zone_id = zone.zone_id
-           AND site.deleted_at IS NULL))
- ORDER BY zone.zone_id, zone.version
-"""
-_SHAPES = """
-SELECT zone_id, version, geometry::text, radius_m, width_m
-  FROM zone_versions JOIN unnest(%s::uuid[], %s::uuid[], %s::int4[])
+       zone.geometry::text, zone.radius_m, zone.width_m
+  FROM zone_versions AS zone JOIN unnest(%s::uuid[], %s::uuid[], %s::int4[])
        AS wanted (org_id, zone_id, version) USING (org_id, zone_id, version)
 """
 
@@ -102,105 +90,106 @@ async def near_zones(
         by_organization[question.org_id][number] = question
     found: dict[int, list[NearZone]] = {number: [] for number in asked}
     for org_id, questions in by_organization.items():
-        zones = await _zones(conn, org_id, [one.at_us for one in questions.values()])
-        places = list((await asyncio.to_thread(_chosen, zones, questions)).items())
+        places = list((await _places(conn, org_id, questions)).items())
         for first in range(0, len(places), _SHAPES_AT_A_TIME):
             some = dict(places[first : first + _SHAPES_AT_A_TIME])
-            shapes = await _shapes(conn, org_id, [zones[number] for number in some])
-            await asyncio.to_thread(_measure, shapes, zones, some, questions, found)
+            shapes = await _shapes(conn, org_id, list(some))
+            await asyncio.to_thread(_measure, shapes, some, questions, found)
     return found
 
 
-async def _zones(conn: Connection, org_id: UUID, times_us: Sequence[int]) -> list[_Zone]:
-    cursor = await conn.execute(
-        _ZONES,
-        {
-            "org_id": org_id,
-            "earliest": to_datetime(min(times_us)),
-            "latest": to_datetime(max(times_us)),
-        },
-    )
-    return [
-        _Zone(zone_id, version, name, is_jobsite, frozenset(site_ids), *others)
-        for zone_id, version, name, is_jobsite, site_ids, *others in await cursor.fetchall()
-    ]
-
-
-def _chosen(zones: Sequence[_Zone], questions: Mapping[int, PunchPlace]) -> dict[int, list[int]]:
-    """Return by number of a zone the numbers of the places that it is to be compared with."""
-    if not zones:
-        return {}
-    columns = _Columns.of(zones)
-    places: dict[int, list[int]] = defaultdict(list)
-    for number, question in questions.items():
-        for zone in columns.nearest(zones, question):
+async def _places(
+    conn: Connection, org_id: UUID, questions: Mapping[int, PunchPlace]
+) -> dict[SiteBox, list[int]]:
+    """Return by zone the numbers of the places that it is to be compared with."""
+    anywhere = {number: _place(q) for number, q in questions.items() if q.site_ids is None}
+    at_sites = {number: q for number, q in questions.items() if q.site_ids is not None}
+    best: dict[int, list[SiteBox]] = {}
+    if anywhere:
+        best |= await best_jobsites(conn, org_id, anywhere, MOST_ZONES)
+    if at_sites:
+        of_sites = await _zones_of_sites(conn, org_id, at_sites)
+        best |= await asyncio.to_thread(_best_of_sites, of_sites, at_sites)
+    places: dict[SiteBox, list[int]] = defaultdict(list)
+    for number in questions:
+        for zone in _bounded(best.get(number, [])):
             places[zone].append(number)
     return places
 
 
-class _Columns(NamedTuple):
-    """The zones as arrays, (m,); boxes (m, 4)."""
+def _place(question: PunchPlace) -> Place:
+    return Place(question.lon, question.lat, question.at_us)
 
-    boxes: NDArray[np.float64]
-    from_us: NDArray[np.int64]
-    to_us: NDArray[np.int64]
-    tolerance_m: NDArray[np.float64]
-    allowed: dict[frozenset[UUID] | None, NDArray[np.bool_]]
 
-    @classmethod
-    def of(cls, zones: Sequence[_Zone]) -> "_Columns":
-        return cls(
-            np.array([zone.box for zone in zones], np.float64),
-            np.array([zone.from_us for zone in zones], np.int64),
-            np.array([zone.to_us for zone in zones], np.int64),
-            np.array([zone.tolerance_m or 0.0 for zone in zones], np.float64),
-            {None: np.array([zone.is_jobsite for zone in zones], np.bool_)},
-        )
+async def _zones_of_sites(
+    conn: Connection, org_id: UUID, questions: Mapping[int, PunchPlace]
+) -> dict[UUID, list[SiteBox]]:
+    """Return by site the versions of its zone that may be in force."""
+    site_ids = frozenset[UUID]().union(*(one.site_ids or () for one in questions.values()))
+    times_us = [one.at_us for one in questions.values()]
+    cursor = await conn.execute(
+        _OF_SITES,
+        {
+            "org_id": org_id,
+            "site_ids": list(site_ids),
+            "earliest": to_datetime(min(times_us)),
+            "latest": to_datetime(max(times_us)),
+        },
+    )
+    found: dict[UUID, list[SiteBox]] = defaultdict(list)
+    for site_id, tolerance_m, *columns in await cursor.fetchall():
+        found[site_id].append(with_default(site_box(columns), tolerance_m))
+    return found
 
-    def nearest(self, zones: Sequence[_Zone], question: PunchPlace) -> Iterator[int]:
-        """Yield the numbers of the zones that may count, those with the greatest margins first."""
-        if question.site_ids not in self.allowed:
-            sites = question.site_ids or frozenset()
-            self.allowed[sites] = np.array(
-                [bool(zone.site_ids & sites) for zone in zones], np.bool_
-            )
-        in_force = (self.from_us <= question.at_us) & (question.at_us < self.to_us)
-        numbers = np.flatnonzero(self.allowed[question.site_ids] & in_force)
-        apart_m = box_distances_m(self.boxes[numbers], question.lon, question.lat)
-        nearest = numbers[np.argsort(apart_m - self.tolerance_m[numbers], kind="stable")]
-        size = 0
-        for place, number in enumerate(nearest[:MOST_ZONES].tolist()):
-            size += zones[number].shape_bytes
-            if place and size > MOST_BYTES:
-                return
-            yield number
+
+def _best_of_sites(
+    of_sites: Mapping[UUID, Sequence[SiteBox]], questions: Mapping[int, PunchPlace]
+) -> dict[int, list[SiteBox]]:
+    best: dict[int, list[SiteBox]] = {}
+    for number, question in questions.items():
+        zones = {zone for site in question.site_ids or () for zone in of_sites.get(site, ())}
+        in_force = [zone for zone in zones if zone.from_us <= question.at_us < zone.to_us]
+        best[number] = ranked(in_force, _place(question))[:MOST_ZONES]
+    return best
+
+
+def _bounded(zones: Sequence[SiteBox]) -> Iterator[SiteBox]:
+    """Yield the first zones, up to MOST_BYTES of shapes."""
+    size = 0
+    for place, zone in enumerate(zones):
+        size += zone.shape_bytes
+        if place and size > MOST_BYTES:
+            return
+        yield zone
 
 
 async def _shapes(
-    conn: Connection, org_id: UUID, zones: Sequence[_Zone]
-) -> dict[tuple[UUID, int], StoredShape]:
+    conn: Connection, org_id: UUID, zones: Sequence[SiteBox]
+) -> dict[tuple[UUID, int], _Shape]:
     columns = ([org_id] * len(zones), [z.zone_id for z in zones], [z.version for z in zones])
     cursor = await conn.execute(_SHAPES, columns)
-    return {(zone, version): StoredShape(*of) for zone, version, *of in await cursor.fetchall()}
+    return {
+        (zone, version): _Shape(name, frozenset(site_ids), StoredShape(*of))
+        for zone, version, name, site_ids, *of in await cursor.fetchall()
+    }
 
 
 def _measure(
-    shapes: Mapping[tuple[UUID, int], StoredShape],
-    zones: Sequence[_Zone],
-    places: Mapping[int, Sequence[int]],
+    shapes: Mapping[tuple[UUID, int], _Shape],
+    places: Mapping[SiteBox, Sequence[int]],
     questions: Mapping[int, PunchPlace],
     found: dict[int, list[NearZone]],
 ) -> None:
     """Add to `found` the zones whose shapes were read, with their distances."""
-    read = dict(zip(shapes, read_stored(list(shapes.values())), strict=True))
-    for zone_number, numbers in places.items():
-        zone = zones[zone_number]
-        shape = read[zone.zone_id, zone.version]
+    stored = read_stored([shape.stored for shape in shapes.values()])
+    read = dict(zip(shapes, stored, strict=True))
+    for zone, numbers in places.items():
+        key = zone.zone_id, zone.version
         lon = [questions[number].lon for number in numbers]
         lat = [questions[number].lat for number in numbers]
-        distances_m = signed_distance_m(shape, lon, lat).tolist()
+        distances_m = signed_distance_m(read[key], lon, lat).tolist()
         for number, distance_m in zip(numbers, distances_m, strict=True):
-            site_ids = zone.site_ids & (questions[number].site_ids or zone.site_ids)
-            site_id = min(site_ids, default=None)
-            of_zone = (zone.zone_id, zone.version, zone.name, site_id)
+            site_ids = shapes[key].site_ids
+            site_ids &= questions[number].site_ids or site_ids
+            of_zone = (*key, shapes[key].name, min(site_ids, default=None))
             found[number].append(NearZone(*of_zone, distance_m, zone.tolerance_m))
