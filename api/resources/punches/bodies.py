@@ -119,7 +119,7 @@ class PunchClaim(fields.Body):
 
 
 class PunchReview(fields.Body):
-    """What a dispatcher or an admin decides of a punch."""
+    """The decision of a dispatcher or an admin on a punch."""
 
     decision: Literal["accept", "reject"]
     note: _ReviewNote | None = None
