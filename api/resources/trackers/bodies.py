@@ -1,7 +1,7 @@
 """Bodies of trackers, what comes in and what is shown."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,7 +13,7 @@ from api.resources.trackers.assignment import Assignment
 
 _INCLUDED = "(last_seen_at|connection)"
 _INCLUDE = f"^{_INCLUDED}(,{_INCLUDED})*$"
-_GIVEN = {"not": {"type": "null"}}
+_GIVEN: dict[str, Any] = {"not": {"type": "null"}}
 # At most one of both is given, and a time only with one of them.
 _ASSIGNED = ConfigDict(
     json_schema_extra={
