@@ -182,6 +182,7 @@ def _judged(
             Claim(one.kind, one.claimed_us, fix, one.mock),
             [Site(zone.zone_id, zone.distance_m, zone.tolerance_m) for zone in zones],
             evidence,
+            rights[one.employee].rules,
         )
         if verdict.verdict != "failed" and one.entered_by is None:
             known.last_pay_us[one.employee_id] = verdict.pay_time_us
@@ -189,7 +190,7 @@ def _judged(
             places[one.employee_id].append(fix)
         zone = next((zone for zone in zones if zone.zone_id == verdict.site), None)
         row = row_of(one, fix, verdict, zone, known.machines.get(number))
-        judged.append(_Judged(row, events_of(row, rights[one.employee].name, zone)))
+        judged.append(_Judged(row, events_of(row, rights[one.employee], zone)))
     return judged
 
 
