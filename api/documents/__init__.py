@@ -1,0 +1,1 @@
+"""Documents: plain values in, the bytes of a file out. No database, no network, no clock."""

@@ -1,0 +1,43 @@
+"""Documents, rendered beside the event loop: on a thread of its own, with bounded queues.
+
+A thread is enough: typst releases the interpreter, the input is bounded, and no template but ours
+is ever run. Organizations take turns: each has at most one document under way or at the head of the
+line.
+"""
+
+from typing import Literal
+from uuid import UUID
+
+from api.documents.timesheet import TimesheetDocument
+from api.documents.timesheet_csv import timesheet_csv
+from api.documents.timesheet_pdf import TimesheetPrinter
+from api.documents.timesheet_print import Paper
+from api.http.worker_thread import OneThread
+from api.limits.geometry_checks import MOST_ORGANIZATIONS, Turns
+
+Form = Literal["pdf", "csv"]
+
+
+class Renderer:
+    """The thread that renders documents. The fonts are read when the first PDF is wanted."""
+
+    def __init__(self) -> None:
+        self._turns = Turns()
+        self._thread = OneThread("documents", waiting=MOST_ORGANIZATIONS)
+        self._printer = TimesheetPrinter()
+
+    async def render(
+        self, org_id: UUID, document: TimesheetDocument, form: Form, paper: Paper = "a4"
+    ) -> bytes:
+        """Return the document's bytes, in the organization's turn. paper: of a PDF.
+
+        Raises TooManyOfOne or TooManyOfAll at once where too many wait.
+        """
+        async with self._turns.turn(org_id):
+            if form == "csv":
+                return await self._thread.run(timesheet_csv, document)
+            return await self._thread.run(self._printer.pdf, document, paper)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.close()

@@ -1,0 +1,112 @@
+"""Texts of documents: what people wrote, durations, times and figures, as a reader wants them.
+
+Nothing here depends on the locale of the process.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+from unicodedata import category
+from zoneinfo import ZoneInfo
+
+# They change the direction of text that stands beside them: a name could turn a figure round.
+_DIRECTIONS = dict.fromkeys(
+    [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+)
+_UNITS = {"_m": " m", "_mps": " m/s"}
+_CLOCK_FROM_S = 120  # seconds beyond it are shown as a clock
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, without control characters."""
+    kept = text.translate(_DIRECTIONS)
+    return " ".join("".join(" " if category(c) in ("Cc", "Cs") else c for c in kept).split())
+
+
+def words(name: str) -> str:
+    """Return a name of the API as words: `missing_out` is "missing out"."""
+    return one_line(name.replace("_", " "))
+
+
+class Clock(NamedTuple):
+    """A duration or a time of day in parts, so that seconds can be printed small.
+
+    mark: what follows, such as "+1" for the next day.
+    """
+
+    minutes: str
+    seconds: str = ""
+    mark: str = ""
+
+    def __str__(self) -> str:
+        return self.minutes + self.seconds + (self.mark and f" {self.mark}")
+
+
+def duration(seconds: int, *, shows_seconds: bool, is_signed: bool = False) -> Clock:
+    """Return a duration as h:mm or h:mm:ss. is_signed: with a plus where it is positive."""
+    hours, rest = divmod(abs(seconds), 3600)
+    sign = "−" if seconds < 0 else "+" if is_signed else ""
+    return Clock(f"{sign}{hours}:{rest // 60:02d}", f":{rest % 60:02d}" if shows_seconds else "")
+
+
+def time_of_day(at: datetime, day: date, zone: ZoneInfo, *, shows_seconds: bool) -> Clock:
+    """Return a time as a reader of a day's line needs it.
+
+    The midnight at which the day ends is 24:00. Another day is marked by its distance, and on a day
+    on which the clocks change, the time has the name of its offset.
+    """
+    local = at.astimezone(zone)
+    away = (local.date() - day).days
+    if away == 1 and (local.hour, local.minute, local.second) == (0, 0, 0):
+        return Clock("24:00", ":00" if shows_seconds else "")
+    marks = [f"{away:+d}".replace("-", "−")] if away else []
+    if clocks_change(local.date(), zone):
+        marks.append(local.tzname() or "")
+    seconds = f":{local:%S}" if shows_seconds else ""
+    return Clock(f"{local:%H:%M}", seconds, " ".join(marks))
+
+
+def clocks_change(day: date, zone: ZoneInfo) -> bool:
+    """Return whether a local day has other than 24 hours."""
+    midnights = (datetime(d.year, d.month, d.day, tzinfo=zone) for d in (day, day + timedelta(1)))
+    return len({midnight.utcoffset() for midnight in midnights}) > 1
+
+
+def day_of_week(day: date) -> str:
+    """Return a day as in "Mon 2 Mar"."""
+    return f"{_DAYS[day.weekday()]} {day.day} {_MONTHS[day.month - 1]}"
+
+
+def full_day(day: date) -> str:
+    """Return a day as in "2 Mar 2026"."""
+    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
+def full_time(at: datetime, zone: ZoneInfo) -> str:
+    """Return a time as in "2 Mar 2026 08:01"."""
+    local = at.astimezone(zone)
+    return f"{full_day(local.date())} {local:%H:%M}"
+
+
+def figures(values: Mapping[str, float]) -> str:
+    """Return figures with their units, which their names end with: "distance 62 m"."""
+    return ", ".join(_figure(name, value) for name, value in values.items())
+
+
+def _figure(name: str, value: float) -> str:
+    number = f"{value:.2f}".rstrip("0").rstrip(".")
+    if name.endswith("_s"):
+        is_long = abs(value) >= _CLOCK_FROM_S
+        number = str(duration(round(value), shows_seconds=True)) if is_long else f"{number} s"
+        return f"{words(name.removesuffix('_s'))} {number}"
+    for suffix, unit in _UNITS.items():
+        if name.endswith(suffix):
+            return f"{words(name.removesuffix(suffix))} {number}{unit}"
+    return f"{words(name)} {number}"
+
+
+def listed(parts: Iterable[str]) -> str:
+    """Return the parts that are not empty, with commas."""
+    return ", ".join(part for part in parts if part)
