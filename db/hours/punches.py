@@ -1,0 +1,118 @@
+"""Stored punches, as far as hours depend on them.
+
+What is read begins where the rules of shifts may begin: with the punch that opened the last stored
+shift before the wanted time. It ends with the first `out` after the wanted time. So the shifts of
+the wanted time are those that all punches of the employee would make (`operations.shifts`).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg.rows import args_row
+
+from db.core.connect import Connection
+from db.hours.rules import EmployeeKey
+from operations.shifts import CreditedPunch
+
+
+class PunchTimes(NamedTuple):
+    """A time of an employee, from `since` to `until`, both included: credited times of punches."""
+
+    org_id: UUID
+    employee_id: UUID
+    since: datetime
+    until: datetime
+
+
+# At the instant of the opening `in`, what ends comes before it; at that of the last `out`, what
+# begins comes behind it (`operations.shifts`).
+_AROUND = """
+SELECT wanted.org_id, wanted.employee_id, punch.id, punch.kind,
+       (extract(epoch FROM punch.pay_time) * 1000000)::bigint, punch.verdict,
+       (extract(epoch FROM punch.server_time) * 1000000)::bigint, punch.review, punch.site_id,
+       punch.asset_id
+  FROM unnest(%(org_ids)s::uuid[], %(employee_ids)s::uuid[], %(since)s::timestamptz[],
+              %(until)s::timestamptz[]) AS wanted (org_id, employee_id, since, until)
+ CROSS JOIN LATERAL (
+       SELECT coalesce((
+           SELECT opener.pay_time FROM shifts AS shift
+             JOIN punches AS opener
+               ON opener.org_id = shift.org_id AND opener.id = shift.opened_by
+            WHERE shift.org_id = wanted.org_id AND shift.employee_id = wanted.employee_id
+              AND shift.started_at < date_trunc('second', wanted.since)
+            ORDER BY shift.started_at DESC LIMIT 1), '-infinity') AS at) AS opened
+ CROSS JOIN LATERAL (
+       SELECT coalesce(min(later.pay_time), 'infinity') AS at FROM punches AS later
+        WHERE later.org_id = wanted.org_id AND later.employee_id = wanted.employee_id
+          AND later.kind = 'out' AND later.review IS DISTINCT FROM 'rejected'
+          AND later.pay_time > wanted.until) AS ended
+ CROSS JOIN LATERAL (
+       SELECT * FROM punches AS found
+        WHERE found.org_id = wanted.org_id AND found.employee_id = wanted.employee_id
+          AND found.pay_time BETWEEN opened.at AND ended.at
+          AND NOT (found.pay_time = opened.at AND found.kind IN ('out', 'break_end'))
+          AND NOT (found.pay_time = ended.at AND found.kind IN ('in', 'break_start'))
+        ORDER BY found.pay_time LIMIT %(at_most)s) AS punch
+"""
+
+
+async def punches_around(
+    conn: Connection, wanted: Sequence[PunchTimes], at_most: int | None = None
+) -> dict[EmployeeKey, list[CreditedPunch]]:
+    """Return the punches that decide the shifts of these times, by employee.
+
+    wanted: one time of each employee. at_most: of each; None: all.
+    """
+    org_ids, employee_ids, since, until = (list(column) for column in zip(*wanted, strict=True))
+    values = {"org_ids": org_ids, "employee_ids": employee_ids, "since": since, "until": until}
+    cursor = await conn.execute(_AROUND, values | {"at_most": at_most})
+    found: dict[EmployeeKey, list[CreditedPunch]] = {one[:2]: [] for one in wanted}
+    for org_id, employee_id, *punch in await cursor.fetchall():
+        found[org_id, employee_id].append(CreditedPunch(*punch))
+    return found
+
+
+class PunchEvidence(NamedTuple):
+    """A punch with its evidence, as a timesheet shows it."""
+
+    id: UUID
+    kind: str
+    claimed_at: datetime
+    received_at: datetime
+    pay_time: datetime
+    pay_time_source: str
+    server_time: datetime | None
+    verdict: str
+    reasons: list[dict[str, Any]]
+    site_id: UUID | None
+    site_name: str | None
+    entered_by: UUID | None
+    entry_reason: str | None
+    review: str | None
+    review_note: str | None
+    reviewed_by: UUID | None
+    reviewer: str | None
+    reviewed_at: datetime | None
+
+
+_EVIDENCE = """
+SELECT punch.id, punch.kind, punch.claimed_at, punch.received_at, punch.pay_time,
+       punch.pay_time_source, punch.server_time, punch.verdict, punch.reasons, punch.site_id,
+       site.name, punch.entered_by, punch.entry_reason, punch.review, punch.review_note,
+       punch.reviewed_by, coalesce(reviewer.name, reviewer.email), punch.reviewed_at
+  FROM punches AS punch
+  LEFT JOIN sites AS site ON site.org_id = punch.org_id AND site.id = punch.site_id
+  LEFT JOIN users AS reviewer
+    ON reviewer.org_id = punch.org_id AND reviewer.id = punch.reviewed_by
+ WHERE punch.id = ANY (%s)
+ ORDER BY punch.pay_time, punch.id
+"""
+
+
+async def evidence_of(conn: Connection, punch_ids: Sequence[UUID]) -> list[PunchEvidence]:
+    """Return the tenant's punches of these ids, by credited time."""
+    async with conn.cursor(row_factory=args_row(PunchEvidence)) as cursor:
+        await cursor.execute(_EVIDENCE, (list(punch_ids),))
+        return await cursor.fetchall()
