@@ -41,6 +41,7 @@ from api.resources import (
 from api.resources.assets import positions
 from api.resources.assets import routes as assets
 from api.resources.attachments import routes as attachments
+from api.resources.punches import routes as punches
 from api.resources.trackers import routes as trackers
 from api.resources.zones import routes as zones
 from api.resources.zones import validation
@@ -68,6 +69,7 @@ RESOURCES = (
     validation,
     zones,
     gps_events,
+    punches,
     quarantine,
     visits,
     events,

@@ -47,7 +47,7 @@ _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
     "tracker_has_one_asset": (
         "assignment_overlaps",
         "/assigned_from",
-        "The tracker has another asset in that time.",
+        "The tracker is assigned otherwise in that time.",
     ),
     "asset_has_one_tracker": (
         "assignment_overlaps",

@@ -216,6 +216,7 @@ SiteId = Annotated[UUID, IdOf(KINDS["site"])]
 EmployeeId = Annotated[UUID, IdOf(KINDS["employee"])]
 GatewayId = Annotated[UUID, IdOf(KINDS["gateway"])]
 AttachmentId = Annotated[UUID, IdOf(KINDS["attachment"])]
+PunchId = Annotated[UUID, IdOf(KINDS["punch"])]
 FixId = Annotated[UUID, IdOf(KINDS["fix"])]
 
 Time = Annotated[

@@ -5,7 +5,8 @@ tells: a time, an id, the least number. A text that says nothing of itself is em
 finds: who adds the field is the one who knows.
 
 An organization that is new accepts the example of a body as it is shown. So the example leaves out
-the ids that a body may have, and the fields that depend on them (`dependentRequired`).
+the ids that a body may have, and the fields that depend on them (`dependentRequired`,
+`dependentSchemas`). Of two fields that exclude each other (`not`, `required`) it shows the first.
 """
 
 import re
@@ -43,7 +44,8 @@ def _of_type(
 ) -> Any:
     match schema.get("type"):
         case "object":
-            left_out = frozenset[str]() if with_references else _references(schema)
+            excluded = frozenset(schema.get("not", {}).get("required", ())[1:])
+            left_out = excluded if with_references else _references(schema)
             return {
                 name: example_of(each, document, with_references=with_references)
                 for name, each in schema.get("properties", {}).items()
@@ -68,10 +70,10 @@ def _references(schema: Mapping[str, Any]) -> frozenset[str]:
     """Return the fields that may be left out and hold ids, and the fields that depend on them."""
     optional = schema["properties"].keys() - schema.get("required", ())
     ids = {name for name in optional if _holds_ids(schema["properties"][name])}
-    dependent = {
-        name for name, needed in schema.get("dependentRequired", {}).items() if ids & set(needed)
-    }
-    return frozenset(ids | dependent)
+    needed: dict[str, list[str]] = dict(schema.get("dependentRequired", {}))
+    for name, kinds in schema.get("dependentSchemas", {}).items():
+        needed[name] = [each for kind in kinds["anyOf"] for each in kind["required"]]
+    return frozenset(ids | {name for name, others in needed.items() if ids & set(others)})
 
 
 def _holds_ids(schema: Mapping[str, Any]) -> bool:

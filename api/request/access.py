@@ -1,9 +1,12 @@
 """The permission of a caller, and the one transaction in which a request does its work.
 
-`Reader`, `Dispatcher` and `Admin` are the types of a handler's `access` parameter: naming one is
-what protects a route. A viewer and a technician read, a dispatcher also writes, and what is sent
-out of the house (webhook endpoints), users and API keys are the admin's. The role is the user's
-present one, whatever the credential was given for; an API key may be narrower (`api.auth.caller`).
+`Reader`, `Technician`, `Dispatcher` and `Admin` are the types of a handler's `access` parameter:
+naming one is what protects a route. Everybody reads. A technician also writes what is their own
+(`Access.check_own`), a dispatcher writes for everybody, and what is sent out of the house (webhook
+endpoints), users and API keys are the admin's. What somebody else has to judge, nobody may do to
+their own (`Access.check_not_own`). A thing is a user's own by the employee that the user is linked
+to. The role is the user's present one, whatever the credential was given for; an API key may be
+narrower (`api.auth.caller`).
 """
 
 from contextlib import AbstractAsyncContextManager
@@ -11,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends
 from fastapi.openapi.models import HTTPBearer as HttpBearerModel
@@ -62,6 +66,25 @@ class Access:
         """
         if self.preconditions != Preconditions():
             self.preconditions.check(item_tag(item))
+
+    def is_own(self, user_id: UUID | None) -> bool:
+        """Return whether a thing is the caller's own. user_id: the user of its employee, or None."""
+        return user_id == self.caller.user_id
+
+    def check_own(self, user_id: UUID | None, things: str) -> None:
+        """Raise Problem (403) where a technician wants to write what is not their own. things: what
+        it is, in the plural.
+        """
+        if self.caller.role == "technician" and not self.is_own(user_id):
+            detail = f"A technician may only write {things} of their own: of the employee who has"
+            raise forbidden(f"{detail} the technician's user_id.")
+
+    def check_not_own(self, user_id: UUID | None, does: str) -> None:
+        """Raise Problem (403) where the caller wants to judge what is their own. does: what nobody
+        does, like "reviews punches".
+        """
+        if self.is_own(user_id):
+            raise forbidden(f"Nobody {does} of their own: ask another dispatcher or admin.")
 
 
 async def authenticate(request: Request) -> None:
@@ -166,5 +189,6 @@ class Permission(SecurityBase):
 
 
 Reader = Annotated[Access, Depends(Permission("viewer", "technician", "dispatcher", "admin"))]
+Technician = Annotated[Access, Depends(Permission("technician", "dispatcher", "admin"))]
 Dispatcher = Annotated[Access, Depends(Permission("dispatcher", "admin"))]
 Admin = Annotated[Access, Depends(Permission("admin"))]

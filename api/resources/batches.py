@@ -21,14 +21,13 @@ from api.request.access import Dispatcher
 from api.request.references import missing_references, references_in
 from api.request.route import LargeBodyRoute
 from api.resources.assets.bodies import AssetItem, NewAsset, asset_item, new_asset
-from api.resources.trackers.routes import (
-    SECRET_BYTES,
+from api.resources.trackers.bodies import (
     NewTracker,
     NewTrackerItem,
-    new_tracker,
     tracker_item,
     wanted_assignment,
 )
+from api.resources.trackers.routes import SECRET_BYTES, new_tracker
 from api.resources.zones.bodies import NewZone, ZoneItem, new_zone, zone_item
 from api.resources.zones.crowds import NewShape, box_of, check_crowds
 from api.resources.zones.options import check_schedule
@@ -103,6 +102,7 @@ async def create_trackers(
         free = await trackers.assets_free_since(
             conn, [one.asset_id for one in body if one.asset_id is not None]
         )
+        _refuse([each.fault for each in await missing_references(conn, references_in(body))])
         made = _each(body, lambda one: _tracker(one, at, free))
         await _check_external_ids(conn, "trackers", [one.external_id for one in body])
         await _check_carriers(conn, made)
@@ -193,31 +193,25 @@ async def _check_external_ids(
 
 
 def _tracker(body: NewTracker, at: datetime, free: Mapping[UUID, datetime]) -> Tracker:
-    """Return the tracker with the asset that it will be on. free: since when assets carry no
-    tracker.
+    """Return the tracker with the asset that it will be on, or the employee whose it will be. free:
+    since when assets carry no tracker.
     """
     tracker = new_tracker(body, at)
-    if body.asset_id is None:
+    wanted = wanted_assignment(body)
+    if wanted is None:
         return tracker
-    since = body.assigned_from or free.get(body.asset_id, EVER)
+    first = EVER if wanted.asset_id is None else free.get(wanted.asset_id, EVER)
+    since = wanted.since or first
     if since > at:
         raise bad_field("/assigned_from", "assigned_from must not lie in the future.")
-    return tracker._replace(asset_id=body.asset_id, assigned_from=since)
+    return tracker._replace(
+        asset_id=wanted.asset_id, employee_id=wanted.employee_id, assigned_from=since
+    )
 
 
 async def _check_carriers(conn: Connection, made: Sequence[Tracker]) -> None:
-    """Raise Problem: 422 for assets that are not there, 409 for those that have another tracker,
-    stored or in the batch.
-    """
+    """Raise Problem (409) for assets that have another tracker, stored or in the batch."""
     wanted = [(one.asset_id, one.assigned_from or one.created_at) for one in made if one.asset_id]
-    missing = await assets.missing(conn, [asset_id for asset_id, _ in wanted])
-    _refuse(
-        [
-            Fault("There is no such asset.", f"/{place}/asset_id")
-            for place, one in enumerate(made)
-            if one.asset_id in missing
-        ]
-    )
     carrying = await batches.carrying(conn, wanted)
     faults: list[Fault] = []
     for place, one in enumerate(made):

@@ -13,11 +13,13 @@ from pydantic import BaseModel, Field, model_validator
 from starlette.responses import Response
 
 from api.http import fields
-from api.http.encoding import id_text
+from api.http.encoding import id_text, no_content
 from api.request.access import Dispatcher, Reader
 from api.request.paging import ListOf, SortedByNameQuery
 from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
+from db.core.registry_revision import bump
+from db.resources import trackers
 from db.resources.employees import Employee, employees
 
 router = APIRouter(prefix="/v1/employees", tags=["employees"], route_class=TenantRoute)
@@ -198,8 +200,16 @@ async def update_employee(
 
 @router.delete("/{id}", operation_id="deleteEmployee", status_code=204)
 async def delete_employee(access: Dispatcher, employee_id: _EmployeePath) -> Response:
-    """Delete an employee. They can be restored."""
-    return await _employees.delete(access, employee_id)
+    """Delete an employee, whose trackers are free then. They can be restored."""
+    async with access.transaction() as conn:
+        revision, at = await bump(conn)
+        employee = await _employees.found(conn, employee_id, lock=True)
+        access.check_unchanged(_employees.item(employee))
+        await trackers.end_assignments_of_employee(
+            conn, employee_id=employee_id, assigned_to=at, revision=revision
+        )
+        await _employees.write(conn, employee._replace(deleted_at=at), at)
+    return no_content()
 
 
 @router.post("/{id}/restore", operation_id="restoreEmployee", response_model=EmployeeItem)

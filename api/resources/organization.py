@@ -16,6 +16,8 @@ from api.request.route import TenantRoute, UngatedRoute
 from api.resources.organization_settings import (
     MaxSpeeds,
     MaxSpeedsChange,
+    PunchNumbers,
+    PunchNumbersChange,
     SettingFields,
     changed_settings,
     shown_settings,
@@ -49,6 +51,7 @@ class OrganizationItem(SettingFields):
     requests_per_minute: PerMinute
     timezone: _TimeZone = Field(description="where it is at home: a name of the IANA database")
     max_speed_mps: MaxSpeeds
+    punch_rules: PunchNumbers
     created_at: datetime
     updated_at: datetime
 
@@ -60,6 +63,9 @@ class OrganizationChange(fields.Body, SettingFields):
     timezone: _TimeZone = Field(default_factory=fields.absent)
     max_speed_mps: MaxSpeedsChange | None = Field(
         default=None, description="null: the defaults; classes that are left out stay as they are"
+    )
+    punch_rules: PunchNumbersChange | None = Field(
+        default=None, description="null: the defaults; numbers that are left out stay as they are"
     )
 
 

@@ -4,7 +4,7 @@ What is null is the default of the program; only what was given is stored.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,6 +22,7 @@ from geofence.punches.claim import DEFAULT_RULES
 
 _Accuracy = Annotated[float, Field(gt=0, le=10_000, examples=[100])]
 _Speed = Annotated[float, Field(gt=0, le=GREATEST_SPEED_MPS)]
+_Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 def _speed(of_class: AssetClass) -> Any:
@@ -47,6 +48,46 @@ class MaxSpeedsChange(fields.Body, MaxSpeeds):
     """The classes to change."""
 
 
+def _rule(name: str, says: str) -> Any:
+    default: float = getattr(DEFAULT_RULES, name)
+    description = f"{says}; default {default:g}"
+    return Field(default=None, description=description, examples=[default])
+
+
+class PunchNumbers(BaseModel):
+    """The numbers of the rules by which punches are judged. Null: the default."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+    max_fix_age_s: _Seconds | None = _rule(
+        "max_fix_age_s", "an older position proves no place: `stale`"
+    )
+    max_clock_error_s: _Seconds | None = _rule(
+        "max_clock_error_s", "so far a claimed time may be from the receipt, or from the position"
+    )
+    max_speed_mps: _Speed | None = _rule(
+        "max_speed_mps", "faster than this between two places is a leap: `teleport`"
+    )
+    max_flight_mps: _Speed | None = _rule(
+        "max_flight_mps", "a leap below this may have been a flight, if it took long enough"
+    )
+    min_flight_s: _Seconds | None = _rule("min_flight_s", "the least time of such a flight")
+
+
+class PunchNumbersChange(fields.Body, PunchNumbers):
+    """The numbers to change."""
+
+
+PunchPolicy = Annotated[
+    Literal["flag", "allow", "block"],
+    Field(
+        description="punches that are not verified are shown for review (flag, the default), are"
+        " taken as they are (allow), or keep a timesheet from being approved until somebody has"
+        " reviewed them (block)",
+    ),
+]
+
+
 class SettingFields(Tolerances):
     """The settings; null is the default of each."""
 
@@ -59,19 +100,21 @@ class SettingFields(Tolerances):
         description="so far beyond a site's edge a punch is still there;"
         f" default {DEFAULT_RULES.tolerance_m:g}",
     )
+    punch_policy: PunchPolicy | None = None
 
 
-_OF_ORGANIZATION = ("max_accuracy_m", "max_speed_mps", "punch_tolerance_m")
+_OF_ORGANIZATION = ("max_accuracy_m", "punch_tolerance_m", "punch_policy")
+_OBJECTS = ("max_speed_mps", "punch_rules")
 
 
 def changed_settings(organization: Organization, sent: Mapping[str, Any]) -> Organization:
     """Return the organization with the fields that the client sent; null takes a setting away."""
     rules = {name: value for name, value in sent.items() if name in Tolerances.model_fields}
     others = {name: sent[name] for name in _OF_ORGANIZATION if name in sent}
-    if "max_speed_mps" in others:
-        speeds: MaxSpeedsChange | None = others["max_speed_mps"]
-        given = {} if speeds is None else organization.max_speed_mps | speeds.given()
-        others["max_speed_mps"] = _without_null(given)
+    for name in sent.keys() & set(_OBJECTS):
+        part: fields.Body | None = sent[name]
+        given = {} if part is None else getattr(organization, name) | part.given()
+        others[name] = _without_null(given)
     return organization._replace(rules=_without_null(organization.rules | rules), **others)
 
 
@@ -84,6 +127,10 @@ def shown_settings(organization: Organization) -> dict[str, Any]:
             name: organization.max_speed_mps.get(name) for name in MaxSpeeds.model_fields
         },
         "punch_tolerance_m": organization.punch_tolerance_m,
+        "punch_policy": organization.punch_policy,
+        "punch_rules": {
+            name: organization.punch_rules.get(name) for name in PunchNumbers.model_fields
+        },
     }
 
 

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from db.core.connect import Connection
 from db.punches.rows import NewPunch
-from geofence.punches.claim import Position, position
+from geofence.punches.claim import Position, PunchRules, position
 from telemetry.fix import Flag
 from telemetry.times import to_datetime, to_us
 
@@ -24,11 +24,15 @@ _KNOWN_BEFORE, _KNOWN_AFTER = timedelta(days=60), timedelta(days=1)
 
 
 class PunchRights(NamedTuple):
-    """The rights of an employee to punch. by: with what. site_ids: where; None for any jobsite."""
+    """The rights of an employee to punch, and the rules of their organization.
+
+    by: with what. site_ids: where; None for any jobsite.
+    """
 
     name: str
     by: frozenset[str]
     site_ids: frozenset[UUID] | None
+    rules: PunchRules
 
 
 class PunchSender(NamedTuple):
@@ -51,9 +55,11 @@ class KnownPlace(NamedTuple):
 
 
 _LOCK = """
-SELECT employee.org_id, employee.id, employee.name, employee.punch_by, employee.punch_site_ids
+SELECT employee.org_id, employee.id, employee.name, employee.punch_by, employee.punch_site_ids,
+       organization.punch_rules
   FROM unnest(%s::uuid[], %s::uuid[]) AS wanted (org_id, id)
   JOIN employees AS employee USING (org_id, id)
+  JOIN organizations AS organization USING (org_id)
  ORDER BY employee.id
    FOR NO KEY UPDATE OF employee
 """
@@ -71,9 +77,12 @@ async def lock_employees(
     cursor = await conn.execute(_LOCK, [list(column) for column in zip(*wanted, strict=True)])
     return {
         (org_id, employee_id): PunchRights(
-            name, frozenset(by), None if site_ids is None else frozenset(site_ids)
+            name,
+            frozenset(by),
+            None if site_ids is None else frozenset(site_ids),
+            PunchRules(**rules),
         )
-        for org_id, employee_id, name, by, site_ids in await cursor.fetchall()
+        for org_id, employee_id, name, by, site_ids, rules in await cursor.fetchall()
     }
 
 

@@ -201,6 +201,7 @@ def _judged(
             Claim(one.kind, one.claimed_us, fix, one.mock),
             [Site(zone.zone_id, zone.distance_m, zone.tolerance_m) for zone in zones],
             evidence,
+            rights[one.employee].rules,
         )
         if verdict.verdict != "failed" and one.entered_by is None:
             known.last_pay_us[one.employee_id] = verdict.pay_time_us

@@ -20,7 +20,7 @@ from db.resources.trackers import Tracker, secret_hash
 from db.resources.zones import Zone
 
 _NOT_OF_ASSETS = frozenset({"tags", "tracker_id", "deleted_at"})
-_NOT_OF_TRACKERS = frozenset({"asset_id", "assigned_from", "revoked_at"})
+_NOT_OF_TRACKERS = frozenset({"asset_id", "employee_id", "assigned_from", "revoked_at"})
 _OF_ZONES = ("id", "external_id", "version", "created_at", "updated_at")
 _NOT_OF_VERSIONS = frozenset({"id", "external_id", "created_at", "updated_at", "deleted_at"})
 
@@ -61,7 +61,7 @@ async def insert_assets(conn: Connection, assets: Sequence[Asset]) -> None:
 async def insert_trackers(
     conn: Connection, trackers: Sequence[tuple[Tracker, str]], revision: int
 ) -> None:
-    """Insert new trackers with their secrets, on the assets that they name.
+    """Insert new trackers with their secrets, on the assets or of the employees that they name.
 
     Raises psycopg.errors.UniqueViolation for an external_id that is taken, ExclusionViolation for
     an asset that has another tracker.
@@ -90,12 +90,13 @@ async def insert_trackers(
                 "id": new_id(),
                 "tracker_id": tracker.id,
                 "asset_id": tracker.asset_id,
+                "employee_id": tracker.employee_id,
                 "assigned_from": tracker.assigned_from,
                 "created_at": tracker.created_at,
                 "revision": revision,
             }
             for tracker, _ in trackers
-            if tracker.asset_id is not None
+            if tracker.assigned_from is not None
         ),
     )
 

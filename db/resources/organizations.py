@@ -15,7 +15,8 @@ from db.resources.plans import PlanName
 
 _COLUMNS: LiteralString = (
     "SELECT org_id, name, plan, api_addon, api_access, timezone, created_at, updated_at,"
-    " rules, max_accuracy_m, max_speed_mps, punch_tolerance_m FROM organizations"
+    " rules, max_accuracy_m, max_speed_mps, punch_tolerance_m, punch_policy, punch_rules"
+    " FROM organizations"
 )
 
 
@@ -23,7 +24,8 @@ class Organization(NamedTuple):
     """One row.
 
     rules: the fields of geofence.model.rules.Rules that were given. max_speed_mps: by class of
-    asset, as far as it was given.
+    asset, as far as it was given. punch_rules: the fields of geofence.punches.claim.PunchRules that
+    were given.
     """
 
     id: UUID
@@ -38,6 +40,8 @@ class Organization(NamedTuple):
     max_accuracy_m: float | None
     max_speed_mps: dict[str, float]
     punch_tolerance_m: float | None
+    punch_policy: str | None
+    punch_rules: dict[str, float]
 
 
 async def find(conn: Connection, *, lock: bool = False) -> Organization:
@@ -55,12 +59,14 @@ async def update(conn: Connection, organization: Organization, revision: int | N
            SET name = %(name)s, timezone = %(timezone)s, updated_at = %(updated_at)s,
                rules = %(rules)s, max_accuracy_m = %(max_accuracy_m)s,
                max_speed_mps = %(max_speed_mps)s, punch_tolerance_m = %(punch_tolerance_m)s,
+               punch_policy = %(punch_policy)s, punch_rules = %(punch_rules)s,
                revision = coalesce(%(revision)s, revision)
         """,
         organization._asdict()
         | {
             "rules": Jsonb(organization.rules),
             "max_speed_mps": Jsonb(organization.max_speed_mps),
+            "punch_rules": Jsonb(organization.punch_rules),
             "revision": revision,
         },
     )

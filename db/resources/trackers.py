@@ -3,8 +3,9 @@
 The secret is random (256 bits), so its SHA-256 is enough to know it again: nothing can be guessed
 from the hash.
 
-At any time a tracker has at most one asset and an asset at most one tracker: the schema's exclusion
-constraints hold that, and what breaks them raises psycopg.errors.ExclusionViolation.
+At any time a tracker is on at most one asset, or of one employee, and an asset has at most one
+tracker: the schema's exclusion constraints hold that, and what breaks them raises
+psycopg.errors.ExclusionViolation. An employee may have several trackers.
 
 Writers take the revision first (`db.core.registry_revision.bump`) and pass it on, which also keeps
 ingest from storing fixes between a check and the write that follows it.
@@ -28,7 +29,7 @@ EVER = to_datetime(ANCIENT_BEFORE_US)  # no stored fix is older
 
 
 class Tracker(NamedTuple):
-    """One row, with the asset that it is assigned to now."""
+    """One row, with the asset or the employee that it is assigned to now."""
 
     id: UUID
     name: str | None
@@ -39,10 +40,12 @@ class Tracker(NamedTuple):
     revoked_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    is_punch_terminal: bool = False
+    employee_id: UUID | None = None
 
 
 def _assigned(conditions: Conditions, assigned: bool) -> None:
-    conditions.add_null("asset_id", null=not assigned)
+    conditions.add_null("assigned_from", null=not assigned)
 
 
 def _revoked(conditions: Conditions, revoked: bool) -> None:
@@ -56,11 +59,14 @@ def _connected(conditions: Conditions, connected: bool) -> None:
 table = Table(
     "trackers",
     Tracker,
-    computed={"asset_id": "a.asset_id", "assigned_from": "a.assigned_from"},
+    computed={
+        "asset_id": "a.asset_id",
+        "employee_id": "a.employee_id",
+        "assigned_from": "a.assigned_from",
+    },
     joins="""
       LEFT JOIN tracker_assignments a
         ON a.org_id = trackers.org_id AND a.tracker_id = trackers.id AND a.assigned_to IS NULL
-       AND a.asset_id IS NOT NULL
     """,
     filters={"assigned": _assigned, "revoked": _revoked, "connected": _connected},
     has_row_count=True,
@@ -93,6 +99,7 @@ async def update(
 _HAS_FIX_OF_ASSET = """
 SELECT FROM tracker_assignments AS known
  WHERE tracker_id = %(tracker)s AND (assigned_to IS NULL OR assigned_to > %(since)s)
+   AND asset_id IS NOT NULL
    AND EXISTS (
        SELECT FROM gps_events AS fix
         WHERE fix.tracker_id = known.tracker_id AND fix.time >= %(since)s
@@ -121,7 +128,7 @@ async def first_fix(conn: Connection, tracker_id: UUID, since: datetime) -> date
 
 
 async def was_ever_assigned(conn: Connection, tracker_id: UUID) -> bool:
-    """Return whether the tracker is, or was, on an asset."""
+    """Return whether the tracker is, or was, on an asset or an employee's."""
     cursor = await conn.execute(
         "SELECT FROM tracker_assignments WHERE tracker_id = %s LIMIT 1", (tracker_id,)
     )
@@ -144,15 +151,22 @@ async def assets_free_since(conn: Connection, asset_ids: Sequence[UUID]) -> dict
 
 
 async def begin_assignment(
-    conn: Connection, *, tracker_id: UUID, asset_id: UUID, assigned_from: datetime, revision: int
+    conn: Connection,
+    *,
+    tracker_id: UUID,
+    asset_id: UUID | None = None,
+    employee_id: UUID | None = None,
+    assigned_from: datetime,
+    revision: int,
 ) -> None:
-    """Assign from `assigned_from` on."""
+    """Assign to an asset or to an employee from `assigned_from` on."""
     await conn.execute(
         """
-        INSERT INTO tracker_assignments (org_id, id, tracker_id, asset_id, assigned_from, revision)
-        VALUES (current_org_id(), %s, %s, %s, %s, %s)
+        INSERT INTO tracker_assignments
+               (org_id, id, tracker_id, asset_id, employee_id, assigned_from, revision)
+        VALUES (current_org_id(), %s, %s, %s, %s, %s, %s)
         """,
-        (new_id(), tracker_id, asset_id, assigned_from, revision),
+        (new_id(), tracker_id, asset_id, employee_id, assigned_from, revision),
     )
 
 
@@ -182,4 +196,17 @@ async def end_assignment(
          WHERE tracker_id = %s AND assigned_to IS NULL
         """,
         (assigned_to, revision, tracker_id),
+    )
+
+
+async def end_assignments_of_employee(
+    conn: Connection, *, employee_id: UUID, assigned_to: datetime, revision: int
+) -> None:
+    """End the assignments of an employee that are still open."""
+    await conn.execute(
+        """
+        UPDATE tracker_assignments SET assigned_to = %s, revision = %s
+         WHERE employee_id = %s AND assigned_to IS NULL
+        """,
+        (assigned_to, revision, employee_id),
     )

@@ -1,1 +1,1 @@
-"""`/v1/trackers`, and putting them on assets."""
+"""`/v1/trackers`, and giving them to assets and employees."""

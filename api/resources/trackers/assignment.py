@@ -1,8 +1,9 @@
-"""Putting a tracker on an asset and taking it off, without changing what was already judged.
+"""Giving a tracker to an asset or an employee and taking it away, without changing what was already
+judged.
 
-An assignment may reach back to stored fixes that belong to no asset: ingest then judges them as
+An assignment to an asset may reach back to stored fixes that belong to no asset: ingest then judges them as
 late ones (`db.ingest.asset_backlogs`). The first assignment of a tracker reaches back as far as it
-can.
+can. The fixes of an employee's tracker belong to no asset; an employee may have several trackers.
 """
 
 from dataclasses import dataclass
@@ -20,26 +21,33 @@ from db.resources.trackers import EVER, Tracker
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """The wanted assignment; `since` None: as far back as a first one can, else from now on."""
+    """The wanted assignment, to an asset or to an employee.
 
-    asset_id: UUID
+    since: None: as far back as a first one can, else from now on.
+    """
+
+    asset_id: UUID | None
     since: datetime | None
+    employee_id: UUID | None = None
 
 
 async def assign(
     conn: Connection, tracker: Tracker, wanted: Assignment, *, revision: int, at: datetime
 ) -> datetime | None:
-    """Put `tracker` on an asset, off the one it is on.
+    """Give `tracker` to an asset or an employee, away from where it is.
 
     Returns the time of the first stored fix that belonged to no asset and does now, if there is
-    any. Raises Problem: 404 for an asset that is not there, 422 for a time to come, 409 for a past
-    in which fixes of the tracker belong to an asset or another assignment stands.
+    any. Raises Problem: 404 for what is not there, 422 for a time to come, 409 for a past in which
+    fixes of the tracker belong to an asset or another assignment stands.
     """
-    await check_reference(conn, KINDS["asset"], wanted.asset_id)
-    is_there = wanted.asset_id == tracker.asset_id
+    for name, owner_id in (("asset", wanted.asset_id), ("employee", wanted.employee_id)):
+        if owner_id is not None:
+            await check_reference(conn, KINDS[name], owner_id)
+    owner = (wanted.asset_id, wanted.employee_id)
+    is_there = owner == (tracker.asset_id, tracker.employee_id)
     if is_there and wanted.since in (None, tracker.assigned_from):
         return None
-    since = wanted.since or await _beginning(conn, tracker, wanted.asset_id, at)
+    since = wanted.since or await _beginning(conn, tracker, wanted, at)
     if since > at:
         raise bad_field("/assigned_from", "assigned_from must not lie in the future.")
     until = at
@@ -56,24 +64,31 @@ async def assign(
             conn,
             tracker_id=tracker.id,
             asset_id=wanted.asset_id,
+            employee_id=wanted.employee_id,
             assigned_from=since,
             revision=revision,
         )
+    if wanted.asset_id is None:
+        return None
     return await _reach_back(conn, tracker.id, wanted.asset_id, (since, until), revision)
 
 
 async def unassign(conn: Connection, tracker: Tracker, *, revision: int, at: datetime) -> None:
-    """Take `tracker` off the asset that it is on, now."""
+    """Take `tracker` away from where it is, now."""
     await _end(conn, tracker, at, revision)
 
 
-async def _beginning(conn: Connection, tracker: Tracker, asset_id: UUID, at: datetime) -> datetime:
+async def _beginning(
+    conn: Connection, tracker: Tracker, wanted: Assignment, at: datetime
+) -> datetime:
     """Return since when a first assignment holds: ever, or since the asset lost its
     last tracker.
     """
     if await trackers.was_ever_assigned(conn, tracker.id):
         return at
-    return (await trackers.assets_free_since(conn, [asset_id])).get(asset_id, EVER)
+    if wanted.asset_id is None:
+        return EVER
+    return (await trackers.assets_free_since(conn, [wanted.asset_id])).get(wanted.asset_id, EVER)
 
 
 async def _check_free(conn: Connection, tracker: Tracker, since: datetime) -> None:
@@ -113,7 +128,7 @@ async def _end(conn: Connection, tracker: Tracker, until: datetime, revision: in
     if tracker.assigned_from >= until:
         raise conflict(
             "assignment_overlaps",
-            "The tracker was put on an asset at a later time.",
+            "The tracker was assigned at a later time.",
             pointer="/assigned_from",
         )
     await trackers.end_assignment(conn, tracker_id=tracker.id, assigned_to=until, revision=revision)

@@ -1,9 +1,9 @@
 """Trackers: registered here, they sign in to the listener with their id and their secret.
 
 The secret is shown once, in the answer that creates the tracker or gives it another secret; only
-hashes of it are kept. A revoked tracker stays revoked. Which asset a tracker is on is history: an
-assignment begins at `assigned_from` and the fixes from then on are the asset's, those too that are
-stored already and belong to none (`api.resources.trackers.assignment`).
+hashes of it are kept. A revoked tracker stays revoked. Which asset a tracker is on, or whose it is,
+is history: an assignment begins at `assigned_from` and the fixes from then on are the asset's, those
+too that are stored already and belong to none (`api.resources.trackers.assignment`).
 """
 
 import secrets
@@ -13,17 +13,27 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import created, ok, optional_time_text
-from api.http.problems import bad_field, conflict
+from api.http.problems import conflict
 from api.request.access import Dispatcher, Reader
-from api.request.paging import ListOf, SortedQuery
-from api.request.resource import Resource, item_of
+from api.request.paging import ListOf
+from api.request.resource import Resource
 from api.request.route import TenantRoute
-from api.resources.trackers.assignment import Assignment, assign, unassign
+from api.resources.trackers.assignment import assign, unassign
+from api.resources.trackers.bodies import (
+    ChangedTrackerItem,
+    NewTracker,
+    NewTrackerItem,
+    OneTrackerQuery,
+    TrackerChange,
+    TrackerItem,
+    TrackerQuery,
+    tracker_item,
+    wanted_assignment,
+)
 from db.core.connect import Connection
 from db.core.registry_revision import bump
 from db.history import last_positions
@@ -35,127 +45,8 @@ from db.resources.trackers import Tracker
 router = APIRouter(prefix="/v1/trackers", tags=["trackers"], route_class=TenantRoute)
 _TrackerPath = Annotated[fields.TrackerId, Path(alias="id")]
 SECRET_BYTES = 32
-_INCLUDED = "(last_seen_at|connection)"
-_INCLUDE = f"^{_INCLUDED}(,{_INCLUDED})*$"
-_ASSIGNED = ConfigDict(json_schema_extra={"dependentRequired": {"assigned_from": ["asset_id"]}})
-_Name = Annotated[fields.Name, Field(examples=["Tracker of truck 7"])]
-_ExternalId = Annotated[fields.ExternalId, Field(examples=["356938035643809"])]
-
-
-class TrackerItem(BaseModel):
-    """A tracker."""
-
-    id: fields.TrackerId
-    name: _Name | None
-    external_id: _ExternalId | None = Field(description="IMEI, uniqueId, devEui: unique")
-    receipts: bool = Field(description="whether each message is answered after its commit")
-    asset_id: fields.AssetId | None = Field(description="the asset that it is on now")
-    assigned_from: datetime | None
-    revoked_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
-    last_seen_at: datetime | None = Field(
-        default=None, description="the time of its newest fix, where `include` asks for it"
-    )
-    connected: bool = Field(
-        default=False,
-        description="whether it is connected now; this and what follows where `include` asks for"
-        " `connection`",
-    )
-    connected_since: datetime | None = Field(default=None, description="null: it is not connected")
-    connected_from: Annotated[str | None, Field(max_length=39, examples=["192.0.2.7"])] = Field(
-        default=None, description="the address that it is connected from"
-    )
-    last_connected_at: datetime | None = Field(
-        default=None, description="when it last signed in; null: it never did"
-    )
-    credential_shared: bool = Field(
-        default=False, description="whether two devices took turns with its secret in the last day"
-    )
-
-
-class NewTrackerItem(TrackerItem):
-    """A tracker with the secret that it signs in with: shown this once."""
-
-    secret: Annotated[str, fields.text(100, "nM0ZkQ0v3yN3mGm8m6mF0w2g7i9b1c5d8e2f4a6h0jk")]
-
-
-class ChangedTrackerItem(TrackerItem):
-    """A tracker as it is now, and what the change reaches back to."""
-
-    reaches_back_to: datetime | None = Field(
-        description="the time of the first stored fix that belonged to no asset and belongs to"
-        " this one now; null: there is none. Such fixes are judged soon, as late ones"
-    )
-
-
-class NewTracker(fields.Body):
-    """A new tracker, on an asset or not."""
-
-    model_config = _ASSIGNED
-
-    name: _Name | None = None
-    external_id: _ExternalId | None = None
-    receipts: bool = False
-    asset_id: fields.AssetId | None = None
-    assigned_from: fields.Time | None = Field(
-        default=None,
-        description="since when it is on the asset; unless given, ever, or since the asset lost"
-        " the tracker before it",
-    )
-
-
-class TrackerChange(fields.Body):
-    """The fields to change. `asset_id: null` takes the tracker off its asset."""
-
-    model_config = _ASSIGNED
-
-    name: _Name | None = None
-    external_id: _ExternalId | None = None
-    receipts: bool = Field(default_factory=fields.absent)
-    asset_id: fields.AssetId | None = None
-    assigned_from: fields.Time | None = Field(
-        default=None,
-        description="since when; in the past only where no fix of the tracker since then belongs"
-        " to an asset. Unless given: now, or as for a new tracker if it was never on an asset",
-    )
-
-
-Include = Annotated[
-    Annotated[
-        str,
-        fields.shaped(_INCLUDE, "must be last_seen_at, connection, or both with a comma"),
-        Field(max_length=100, json_schema_extra={"pattern": _INCLUDE}),
-    ]
-    | None,
-    Field(
-        description="last_seen_at, connection, or both with a comma",
-        examples=["last_seen_at,connection"],
-    ),
-]
-
-
-class TrackerQuery(SortedQuery):
-    """The filters of trackers, and what to show of them."""
-
-    external_id: _ExternalId | None = None
-    asset_id: Annotated[fields.AssetId | None, Field(description="that are on it now")] = None
-    assigned: Annotated[
-        bool | None, Field(description="on an asset now, or on none; null: all")
-    ] = None
-    revoked: Annotated[
-        bool | None, Field(description="only those that are, or only those that are not")
-    ] = None
-    connected: Annotated[
-        bool | None, Field(description="only those that are connected now, or that are not")
-    ] = None
-    include: Include = None
-
-
-class OneTrackerQuery(fields.Query):
-    """The parts of a tracker to show."""
-
-    include: Include = None
+_OWNERS = frozenset({"asset_id", "employee_id"})
+_OWN_FIELDS = ("name", "external_id", "receipts", "is_punch_terminal")
 
 
 async def _included(
@@ -187,8 +78,6 @@ def _connection_fields(state: ConnectionState | None) -> dict[str, Any]:
     }
 
 
-tracker_item = item_of(TrackerItem)
-"""Return a TrackerItem, without what is included."""
 _trackers = Resource(trackers.table, tracker_item, included=_included)
 
 
@@ -225,9 +114,9 @@ async def get_tracker(
 async def update_tracker(
     access: Dispatcher, tracker_id: _TrackerPath, body: Annotated[TrackerChange, Body()]
 ) -> Response:
-    """Change the fields that are given, and put the tracker on another asset or on none."""
+    """Change the fields that are given, and give the tracker to another asset or employee."""
     wanted = wanted_assignment(body)
-    own_fields = body.given().keys() & {"name", "external_id", "receipts"}
+    own_fields = body.given().keys() & set(_OWN_FIELDS)
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         tracker = await _trackers.found(conn, tracker_id)
@@ -238,7 +127,7 @@ async def update_tracker(
         reaches_back_to = None
         if wanted is not None:
             reaches_back_to = await assign(conn, tracker, wanted, revision=revision, at=at)
-        elif "asset_id" in body.model_fields_set:
+        elif any(getattr(tracker, name) is not None for name in body.given().keys() & _OWNERS):
             await unassign(conn, tracker, revision=revision, at=at)
         tracker = await _trackers.found(conn, tracker_id)
     return ok(tracker_item(tracker), once={"reaches_back_to": optional_time_text(reaches_back_to)})
@@ -273,16 +162,6 @@ async def revoke_tracker(access: Dispatcher, tracker_id: _TrackerPath) -> Respon
     return ok(tracker_item(tracker))
 
 
-def wanted_assignment(body: NewTracker | TrackerChange) -> Assignment | None:
-    """Return what the body says of an asset. Raises Problem (422)."""
-    if body.asset_id is not None:
-        return Assignment(body.asset_id, body.assigned_from)
-    if body.assigned_from is not None:
-        raise bad_field("/assigned_from", "assigned_from requires asset_id.")
-    return None
-
-
 def new_tracker(body: NewTracker, at: datetime) -> Tracker:
-    """Return its row, on no asset yet."""
-    own = {"name": body.name, "external_id": body.external_id, "receipts": body.receipts}
-    return _trackers.new(own, at)
+    """Return its row, not yet assigned."""
+    return _trackers.new({name: getattr(body, name) for name in _OWN_FIELDS}, at)

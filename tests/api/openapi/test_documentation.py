@@ -16,7 +16,7 @@ from api.resources.gateways import GatewayItem, NewGatewayItem
 from api.resources.gps_events import GpsEventItem
 from api.resources.organization import OrganizationItem
 from api.resources.sites import SiteItem
-from api.resources.trackers.routes import NewTrackerItem, TrackerItem
+from api.resources.trackers.bodies import NewTrackerItem, TrackerItem
 from api.resources.visits import VisitItem
 from api.resources.webhook_endpoints import EndpointItem, NewEndpointItem
 from api.resources.zones.routes import VersionItem, ZoneItem

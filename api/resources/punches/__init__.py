@@ -1,0 +1,1 @@
+"""`/v1/punches`: recording punches, listing and reviewing them."""
