@@ -93,7 +93,7 @@ CREATE INDEX punches_to_review ON punches (org_id, claimed_at DESC, id DESC)
     WHERE review IS NULL AND verdict <> 'verified';
 
 -- A punch is its own record; what is changed of it later is written down.
-SELECT audit('punches', 'punch', 'id', 'UPDATE OR DELETE');
+SELECT audit('punches', 'punch', 'id', 'UPDATE');
 
 -- Row-level security and rights ---------------------------------------------------------------
 

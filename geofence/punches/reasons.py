@@ -137,22 +137,18 @@ def _teleport(fix: Position, previous: Position, rules: PunchRules) -> Iterator[
         is_flight = shown["speed_mps"] < rules.max_flight_mps
         return is_vague or (is_flight and shown["elapsed_s"] > rules.min_flight_s)
 
+    def still_speak(shown: Mapping[str, float]) -> bool:
+        is_leap = shown["speed_mps"] > shown["limit_mps"]
+        return is_leap and is_doubtful(shown) == is_doubtful(figures)
+
     figures = {
         "speed_mps": speed_mps,
         "limit_mps": rules.max_speed_mps,
         "distance_m": apart_m,
         "elapsed_s": elapsed_s,
     }
-    makes = RULES["teleport"][is_doubtful(figures)]
-    yield _reason(
-        "teleport",
-        figures,
-        lambda shown: (
-            shown["speed_mps"] > shown["limit_mps"]
-            and RULES["teleport"][is_doubtful(shown)] == makes
-        ),
-        makes,
-    )
+    makes: Worth = "unverified" if is_doubtful(figures) else "failed"
+    yield _reason("teleport", figures, still_speak, makes)
 
 
 def _unexplained_m(one: Position, other: Position) -> float:

@@ -1,0 +1,150 @@
+"""A punch that the listener has acknowledged is stored, whatever is killed meanwhile."""
+
+import asyncio
+import json
+import random
+from datetime import timedelta
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from mqtt import BrokerAddress, Session, SessionOptions, Subscription
+from telemetry.ids import format_id
+from telemetry.topics import ack_topic, punches_topic
+from tests.ingest.punching import AWAY, HOME, Crew, Worker, punch
+from tests.ingest.tenants import Tenant, soon, square
+from tests.listener.running import System, running
+from tests.servers import DatabaseUnderTest
+
+WORKERS = 3
+MOST_PUNCHES = 400  # fewer than an employee may send in a day
+PAUSE_S = 0.2
+
+
+@pytest.fixture(scope="module")
+def system(database: DatabaseUnderTest) -> Iterator[System]:
+    """A listener and an ingest that are not broken."""
+    with running(database) as running_system:
+        yield running_system
+
+
+@pytest.fixture
+async def crew(tenant: Tenant) -> Crew:
+    """The employees of an organization with a jobsite at HOME."""
+    await tenant.zone(square(*HOME), kind="jobsite")
+    return Crew(tenant)
+
+
+@asynccontextmanager
+async def signed_in(
+    system: System, worker: Worker, *subscriptions: Subscription
+) -> AsyncIterator[Session]:
+    """Provide the connection of a worker's tracker, which comes again when it is cut."""
+    options = SessionOptions(
+        worker.tracker_name,
+        username=worker.tracker_name,
+        password=b"secret",
+        subscriptions=subscriptions,
+        reconnect_max_s=0.3,
+    )
+    async with Session(BrokerAddress.parse(system.url), options) as session:
+        yield session
+
+
+async def send(session: Session, worker: Worker, *punches: dict[str, Any]) -> None:
+    """Send one message, and return once it is acknowledged."""
+    body = punches[0] if len(punches) == 1 else list(punches)
+    await session.publish(punches_topic(worker.tracker_name), json.dumps(body).encode(), qos=1)
+
+
+async def test_a_puback_means_that_the_punch_is_stored_with_its_event(
+    system: System, crew: Crew
+) -> None:
+    worker = await crew.worker()
+    async with signed_in(system, worker) as session:
+        await send(session, worker, punch(worker.employee_id, ago_s=5))
+        assert crew.stored("verdict, kind") == [("verified", "in")]
+        assert [event_type for event_type, _ in crew.events()] == ["employee.punched_in"]
+        away = punch(worker.employee_id, "out", ago_s=2, place=AWAY)
+        await send(session, worker, {**away, "kind": "lunch"}, away, away)
+    assert crew.stored("verdict, kind") == [("verified", "in"), ("failed", "out")]
+    assert crew.tenant.rows("SELECT reason, positions FROM quarantine") == [("undecodable", [0])]
+
+
+async def test_a_receipt_counts_punches(system: System, crew: Crew) -> None:
+    worker = await crew.worker()
+    await crew.execute("UPDATE trackers SET receipts = true, revision = %s", with_revision=True)
+    sent = [punch(worker.employee_id, ago_s=ago_s) for ago_s in (9, 8)]
+    stranger = punch((await Crew(await Tenant.create(crew.tenant.database)).worker()).employee_id)
+    own = Subscription(ack_topic(worker.tracker_name))
+    async with signed_in(system, worker, own) as session:
+        await send(session, worker, *sent, stranger)
+        (message,) = await session.receive(max_messages=1)
+    receipt = json.loads(message.payload)
+    assert (receipt["count"], receipt["rejected"]) == (2, ["unknown_employee"])
+
+
+KILLS = [pytest.param(3, id="3"), pytest.param(20, id="20", marks=pytest.mark.long)]
+
+
+@pytest.mark.parametrize("kills", KILLS)
+async def test_an_ingest_that_is_killed_costs_no_punch_and_doubles_none(
+    tenant: Tenant, crew: Crew, kills: int
+) -> None:
+    with running(tenant.database) as system:
+        await kill_beside(system, crew, kills, system.ingest.kill, system.ingest.start)
+
+
+@pytest.mark.parametrize("kills", KILLS)
+async def test_a_listener_that_is_killed_costs_no_punch_and_doubles_none(
+    tenant: Tenant, crew: Crew, kills: int
+) -> None:
+    with running(tenant.database) as system:
+        await kill_beside(system, crew, kills, system.listener.kill, system.listener.start)
+
+
+async def kill_beside(
+    system: System,
+    crew: Crew,
+    kills: int,
+    kill: Callable[[], None],
+    start: Callable[[], None],
+) -> None:
+    """Kill a role while workers punch, and compare what they were told with what is stored."""
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    moments = random.Random(seed)  # noqa: S311
+    workers = [await crew.worker() for _ in range(WORKERS)]
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        sending = [tasks.create_task(punch_until(stop, system, worker)) for worker in workers]
+        for _ in range(kills):
+            await asyncio.sleep(moments.uniform(0.05, 0.6))
+            await asyncio.to_thread(kill)
+            await asyncio.to_thread(start)
+        stop.set()
+    sent = sum((task.result() for task in sending), [])
+    stored = crew.stored("employee_id, claimed_at")
+    assert len(stored) == len(set(stored)) == len(sent) >= kills
+    told = {data["punch_id"] for _, data in crew.events()}
+    assert told == {format_id("pun", punch_id) for (punch_id,) in crew.stored("id")}
+    assert len(crew.events()) == len(told)
+    assert crew.tenant.rows("SELECT FROM quarantine") == []
+
+
+async def punch_until(stop: asyncio.Event, system: System, worker: Worker) -> list[str]:
+    """Punch in and out, four messages in flight, until `stop`. Returns what was acknowledged."""
+    told: list[str] = []
+    began = soon(-MOST_PUNCHES)
+    async with signed_in(system, worker) as session:
+        while not stop.is_set() and len(told) < MOST_PUNCHES:
+            some = [
+                punch(worker.employee_id, kind, time=(began + timedelta(seconds=number)).isoformat())
+                for number, kind in enumerate(["in", "out"] * 2, len(told))
+            ]
+            await asyncio.gather(*(send(session, worker, one) for one in some))
+            told += [one["time"] for one in some]
+            await asyncio.sleep(PAUSE_S)
+    return told
