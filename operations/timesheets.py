@@ -220,7 +220,7 @@ def timesheet(
     days. More of either makes no difference. timezone: IANA name; raises RuleError for others.
     """
     zone = zone_of(timezone)
-    parts = [(shift, list(_parts(shift, rules, zone))) for shift in attendance.shifts]
+    parts = [(shift, list(parts_of(shift, rules, zone))) for shift in attendance.shifts]
     days = tuple(_days(parts, adjustments, period, rules))
     unsettled = tuple(_unsettled(attendance, parts, period, zone))
     still_open = tuple(flag for flag in unsettled if flag.name == "open")
@@ -235,7 +235,7 @@ def timesheet(
 _Parts = list[tuple[Shift, list[tuple[date, int]]]]
 
 
-def _parts(shift: Shift, rules: TimesheetRules, zone: ZoneInfo) -> Iterator[tuple[date, int]]:
+def parts_of(shift: Shift, rules: TimesheetRules, zone: ZoneInfo) -> Iterator[tuple[date, int]]:
     """Yield days and the seconds of a shift that count to each, some days several times."""
     work = _rounded_work(shift, rules, zone)
     for span in work:

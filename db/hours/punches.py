@@ -7,10 +7,8 @@ the wanted time are those that all punches of the employee would make (`operatio
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
-
-from psycopg.rows import args_row
 
 from db.core.connect import Connection
 from db.hours.rules import EmployeeKey
@@ -72,47 +70,3 @@ async def punches_around(
     for org_id, employee_id, *punch in await cursor.fetchall():
         found[org_id, employee_id].append(CreditedPunch(*punch))
     return found
-
-
-class PunchEvidence(NamedTuple):
-    """A punch with its evidence, as a timesheet shows it."""
-
-    id: UUID
-    kind: str
-    claimed_at: datetime
-    received_at: datetime
-    pay_time: datetime
-    pay_time_source: str
-    server_time: datetime | None
-    verdict: str
-    reasons: list[dict[str, Any]]
-    site_id: UUID | None
-    site_name: str | None
-    entered_by: UUID | None
-    entry_reason: str | None
-    review: str | None
-    review_note: str | None
-    reviewed_by: UUID | None
-    reviewer: str | None
-    reviewed_at: datetime | None
-
-
-_EVIDENCE = """
-SELECT punch.id, punch.kind, punch.claimed_at, punch.received_at, punch.pay_time,
-       punch.pay_time_source, punch.server_time, punch.verdict, punch.reasons, punch.site_id,
-       site.name, punch.entered_by, punch.entry_reason, punch.review, punch.review_note,
-       punch.reviewed_by, coalesce(reviewer.name, reviewer.email), punch.reviewed_at
-  FROM punches AS punch
-  LEFT JOIN sites AS site ON site.org_id = punch.org_id AND site.id = punch.site_id
-  LEFT JOIN users AS reviewer
-    ON reviewer.org_id = punch.org_id AND reviewer.id = punch.reviewed_by
- WHERE punch.id = ANY (%s)
- ORDER BY punch.pay_time, punch.id
-"""
-
-
-async def evidence_of(conn: Connection, punch_ids: Sequence[UUID]) -> list[PunchEvidence]:
-    """Return the tenant's punches of these ids, by credited time."""
-    async with conn.cursor(row_factory=args_row(PunchEvidence)) as cursor:
-        await cursor.execute(_EVIDENCE, (list(punch_ids),))
-        return await cursor.fetchall()

@@ -14,12 +14,12 @@ from uuid import UUID
 from db.core.connect import Connection
 from operations.overtime import PRESETS, OvertimeRules
 from operations.shift_rules import AutomaticBreak, ShiftRules
-from operations.timesheets import Rounding, TimesheetRules
+from operations.timesheets import DoubtPolicy, Rounding, TimesheetRules
 
 EmployeeKey = tuple[UUID, UUID]
 """An organization and its employee."""
 
-_PLAIN = ("period", "first_weekday", "cuts_at_midnight", "doubts")
+_PLAIN = ("period", "first_weekday", "cuts_at_midnight")
 _OF_SHIFTS = ("longest_shift_s", "closes_at_midnight", "shortest_break_s")
 
 
@@ -31,8 +31,10 @@ class HourRules(NamedTuple):
     now_us: int
 
 
-def read_rules(stored: Mapping[str, Any]) -> TimesheetRules:
-    """Return the rules of stored settings. Raises operations.errors.RuleError."""
+def read_rules(stored: Mapping[str, Any], doubts: DoubtPolicy | None = None) -> TimesheetRules:
+    """Return the rules of stored settings. doubts: the policy of the organization; None: the
+    default. Raises operations.errors.RuleError.
+    """
     anchor, rounding = stored.get("anchor"), stored.get("rounding")
     breaks = tuple(AutomaticBreak(**each) for each in stored.get("automatic_breaks", ()))
     return TimesheetRules(
@@ -40,6 +42,7 @@ def read_rules(stored: Mapping[str, Any]) -> TimesheetRules:
         anchor=None if anchor is None else date.fromisoformat(anchor),
         overtime=_overtime(stored),
         rounding=None if rounding is None else Rounding(**rounding),
+        doubts=doubts or "flag",
         shifts=ShiftRules(**_given(stored, _OF_SHIFTS), automatic_breaks=breaks),
     )
 
@@ -56,7 +59,7 @@ def _given(stored: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 _RULES = """
 SELECT employee.org_id, employee.id, organization.timesheet_rules,
-       coalesce(employee.timezone, organization.timezone),
+       organization.punch_policy, coalesce(employee.timezone, organization.timezone),
        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
   FROM unnest(%s::uuid[], %s::uuid[]) AS wanted (org_id, id)
   JOIN employees AS employee USING (org_id, id)
@@ -70,6 +73,6 @@ async def rules_of_employees(
     """Return the present rules of employees."""
     cursor = await conn.execute(_RULES, [list(column) for column in zip(*employees, strict=True)])
     return {
-        (org_id, employee_id): HourRules(read_rules(stored), timezone, now_us)
-        for org_id, employee_id, stored, timezone, now_us in await cursor.fetchall()
+        (org_id, employee_id): HourRules(read_rules(stored, doubts), timezone, now_us)
+        for org_id, employee_id, stored, doubts, timezone, now_us in await cursor.fetchall()
     }

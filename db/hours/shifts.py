@@ -10,7 +10,7 @@ what it becomes and when, and is read that way from then on: nothing has to run 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
 
 import msgspec
@@ -31,10 +31,17 @@ from telemetry.times import to_datetime
 _SECOND_US = 1_000_000
 
 
+class StoredFlag(TypedDict):
+    """A flag as it is stored. time_s: the credited time of the punch, seconds since 1970."""
+
+    name: str
+    punch_id: str
+    time_s: int
+    is_settled: bool
+
+
 class ShiftRow(NamedTuple):
-    """A shift. closed_by: the `out`. verdicts: how many of its punches have each verdict. flags:
-    objects with name, punch_id, time_s and is_settled.
-    """
+    """A shift. closed_by: the `out`. verdicts: how many of its punches have each verdict."""
 
     id: UUID
     employee_id: UUID
@@ -48,7 +55,7 @@ class ShiftRow(NamedTuple):
     site_id: UUID | None
     asset_id: UUID | None
     verdicts: dict[str, int]
-    flags: list[dict[str, Any]]
+    flags: list[StoredFlag]
 
 
 _LAPSING = ("break_s", "worked_s", "server_worked_s", "flags")
@@ -78,18 +85,18 @@ def _row(employee_id: UUID, shift: Shift, outs: set[UUID]) -> ShiftRow:
         site_id=shift.site,
         asset_id=shift.asset,
         verdicts=dict(shift.verdicts),
-        flags=[flag_object(flag) for flag in shift.flags],
+        flags=[stored_flag(flag) for flag in shift.flags],
     )
 
 
-def flag_object(flag: Flag) -> dict[str, Any]:
+def stored_flag(flag: Flag) -> StoredFlag:
     """Return a flag as it is stored."""
-    return {
-        "name": flag.name,
-        "punch_id": str(flag.punch),
-        "time_s": flag.time_s,
-        "is_settled": flag.is_settled,
-    }
+    return StoredFlag(
+        name=flag.name,
+        punch_id=str(flag.punch),
+        time_s=flag.time_s,
+        is_settled=flag.is_settled,
+    )
 
 
 def _at(time_s: int) -> datetime:

@@ -1,8 +1,8 @@
 """Timesheets and their adjustments: one timesheet of an employee for each period."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from psycopg import sql
@@ -12,6 +12,7 @@ from db.core.connect import Connection
 from db.core.listing import Conditions
 from db.core.table import Table
 from operations.timesheet_states import State
+from operations.timesheets import DoubtPolicy
 
 
 class TimesheetRow(NamedTuple):
@@ -41,6 +42,7 @@ class TimesheetRow(NamedTuple):
     user_id: UUID | None
     timezone: str
     timesheet_rules: dict[str, Any]
+    punch_policy: DoubtPolicy | None
     organization_name: str
     decider: str | None
 
@@ -68,6 +70,7 @@ timesheets = Table(
         "user_id": "employees.user_id",
         "timezone": "coalesce(employees.timezone, organizations.timezone)",
         "timesheet_rules": "organizations.timesheet_rules",
+        "punch_policy": "organizations.punch_policy",
         "organization_name": "organizations.name",
         "decider": "coalesce(users.name, users.email)",
     },
@@ -129,9 +132,12 @@ async def insert_adjustment(
     )
 
 
-async def name_of_user(conn: Connection, user_id: UUID) -> str:
-    """Return the name of the tenant's user, or the address of one without a name."""
-    statement = sql.SQL("SELECT coalesce(name, email) FROM users WHERE id = %s")
-    cursor = await conn.execute(statement, (user_id,))
-    row = await cursor.fetchone()
-    return "" if row is None else row[0]
+async def names_of(
+    conn: Connection, table: Literal["sites", "users"], row_ids: Iterable[UUID]
+) -> dict[UUID, str]:
+    """Return the names of sites or users of the tenant by id; of a user without one, the address."""
+    name = "name" if table == "sites" else "coalesce(name, email)"
+    statement = sql.SQL("SELECT id, {} FROM {} WHERE id = ANY (%s)").format(
+        sql.SQL(name), sql.Identifier(table)
+    )
+    return dict(await (await conn.execute(statement, (list(row_ids),))).fetchall())
