@@ -8,10 +8,11 @@ from uuid import UUID
 import msgspec
 
 from db.history.events import Event
+from db.punches.evidence import PunchRights
 from db.punches.rows import NewPunch, PunchRow
 from db.punches.sites import NearZone
 from geofence.event_data import Punched
-from geofence.punches.claim import DEFAULT_RULES, EVENT_TYPES, Position, punch_event_id
+from geofence.punches.claim import EVENT_TYPES, Position, punch_event_id
 from geofence.punches.verdict import Verdict
 from telemetry.ids import format_id
 from telemetry.times import format_time, to_datetime, to_us
@@ -58,7 +59,7 @@ def row_of(
     )
 
 
-def events_of(row: PunchRow, employee_name: str, zone: NearZone | None) -> list[Event]:
+def events_of(row: PunchRow, rights: PunchRights, zone: NearZone | None) -> list[Event]:
     """Return the event of a punch, at the time that counts for pay: a wrong clock does not reach
     it. A break has none.
     """
@@ -68,12 +69,12 @@ def events_of(row: PunchRow, employee_name: str, zone: NearZone | None) -> list[
     data = Punched(
         punch_id=format_id("pun", row.id),
         employee_id=format_id("emp", row.employee_id),
-        employee_name=employee_name,
+        employee_name=rights.name,
         tracker_id=_id("trk", row.tracker_id),
         entered_by=_id("usr", row.entered_by),
         claimed_at=_time(row.claimed_at),
         detected_at=_time(row.received_at),
-        late=delay_s > DEFAULT_RULES.max_clock_error_s,
+        late=delay_s > rights.rules.max_clock_error_s,
         pay_time=_time(row.pay_time),
         pay_time_source=row.pay_time_source,
         server_time=None if row.server_time is None else _time(row.server_time),

@@ -201,7 +201,7 @@ def _judged(
             places[one.employee_id].append(fix)
         zone = next((zone for zone in zones if zone.zone_id == verdict.site), None)
         row = row_of(one, fix, verdict, zone, known.machines.get(number))
-        judged.append(_Judged(row, events_of(row, rights[one.employee].name, zone)))
+        judged.append(_Judged(row, events_of(row, rights[one.employee], zone)))
     return judged
 
 

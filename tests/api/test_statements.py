@@ -17,6 +17,7 @@ from tests.api.stored import (
     store_fixes,
     store_refusal,
     store_visit,
+    text,
 )
 
 pytestmark = pytest.mark.own_api
@@ -46,6 +47,8 @@ LISTS = [
     "employees",
     "employees?expiring_before=2030-01-01",
     "gateways",
+    "punches",
+    "punches?employee_id={employee}&reviewed=false&verdict=unverified",
     "attachments",
     "attachments?client_id={client}",
     "events",
@@ -64,7 +67,13 @@ async def ids(api: RunningApi, north: Organization) -> dict[str, str]:
         who = await _one_more(api, north, zone, client)
         store_refusal(api, north, who.tracker_id, str(number).encode())
         store_event(api, north, number + 1)
-    return {"zone": zone, "client": client, "tracker": who.tracker_id}
+    employees = (await north.admin.get("/v1/employees", limit=1)).json["data"]
+    employee = employees[0]["id"]
+    for number in range(MANY):
+        punch = {"employee_id": employee, "kind": "in", "time": text(minute(number))}
+        made = await north.admin.post("/v1/punches", punch | {"reason": "forgotten"})
+        assert made.status == 201
+    return {"zone": zone, "client": client, "tracker": who.tracker_id, "employee": employee}
 
 
 async def _one_more(api: RunningApi, org: Organization, zone: str, client: str) -> Carried:

@@ -253,6 +253,20 @@ async def test_nothing_is_attached_to_what_another_organization_has(
     assert (answer.status, answer.json["code"]) == (404, "not_found")
 
 
+async def test_no_tracker_is_given_to_an_employee_of_another_organization(
+    north: Organization, ours: Ids, theirs: Ids
+) -> None:
+    body = {"employee_id": theirs["emp"]}
+    for answer, status in (
+        (await north.admin.post("/v1/trackers", body), 404),
+        (await north.admin.patch(f"/v1/trackers/{ours['trk']}", body), 404),
+        (await north.admin.post("/v1/trackers/batch", [{}, body]), 422),
+    ):
+        assert answer.status == status
+        (fault,) = answer.json["errors"]
+        assert fault["pointer"].endswith("/employee_id")
+
+
 async def test_an_id_of_another_organization_in_a_list_of_ids_is_a_422(
     north: Organization, ours: Ids, theirs: Ids
 ) -> None:

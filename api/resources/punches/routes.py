@@ -104,7 +104,8 @@ async def review_punch(
     async with access.transaction() as conn:
         punch = await _found(conn, punch_id)
         employee = await employees.find(conn, punch.employee_id, lock=True)
-        access.check_not_own(employee and employee.user_id, "reviews punches")
+        assert employee is not None  # whose punch it is
+        access.check_not_own(employee.user_id, "reviews punches")
         punch = await _found(conn, punch_id)  # as it is now that nobody else writes it
         access.check_unchanged(punch_item(punch))
         review, at = _DECISIONS[body.decision], await db_now(conn)

@@ -15,6 +15,7 @@ from api.resources.events import EventItem
 from api.resources.gateways import GatewayItem, NewGatewayItem
 from api.resources.gps_events import GpsEventItem
 from api.resources.organization import OrganizationItem
+from api.resources.punches.bodies import PunchItem
 from api.resources.sites import SiteItem
 from api.resources.trackers.bodies import NewTrackerItem, TrackerItem
 from api.resources.visits import VisitItem
@@ -24,7 +25,7 @@ from api.settings import ApiSettings
 from tests.api.resources.test_attachments import upload
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
-from tests.api.stored import carried, minute, store_event, store_fixes, store_visit
+from tests.api.stored import carried, minute, store_event, store_fixes, store_visit, text
 
 
 def agrees(model: type[BaseModel], item: dict[str, Any]) -> bool:
@@ -56,7 +57,9 @@ async def test_answers_have_the_fields_that_are_documented(
     for path in ("clients", "sites"):
         await north.admin.post(f"/v1/{path}", {"name": "x"})
     certified = {"name": "x", "certifications": [{"name": "Crane", "expires_on": "2030-01-01"}]}
-    await north.admin.post("/v1/employees", certified)
+    employee = (await north.admin.post("/v1/employees", certified)).json["id"]
+    punch = {"employee_id": employee, "kind": "in", "time": text(minute(0)), "reason": "forgotten"}
+    assert agrees(PunchItem, (await north.admin.post("/v1/punches", punch)).json)
     await upload(north.admin, b"hello", asset_id=who.asset_id)
     store_fixes(api, north, who.tracker_id, [minute(0)])
     store_visit(api, north, who, zone["id"], minute(0))
@@ -71,6 +74,7 @@ async def test_answers_have_the_fields_that_are_documented(
         "sites": SiteItem,
         "employees": EmployeeItem,
         "gateways": GatewayItem,
+        "punches": PunchItem,
         f"zones/{zone['id']}/versions": VersionItem,
         "gps-events": GpsEventItem,
         "visits": VisitItem,

@@ -16,6 +16,8 @@ NOT_BY_NATURE = {
     "acceptInvitation": "a token that was mailed",
     "confirmPasswordReset": "a token that was mailed",
     "createAttachment": "the id of what the file belongs to",
+    "createPunch": "the id of the employee",
+    "reviewPunch": "the id of a punch of an employee",
 }
 
 

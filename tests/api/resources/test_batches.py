@@ -8,13 +8,14 @@ from api.resources.batches import MOST
 from db.core.ids import new_id
 from telemetry.ids import format_id
 from tests.api.http.test_problems import is_problem
+from tests.api.punching import employee
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import BOW_TIE, line, point, square
 from tests.api.stored import carried
 
 BODIES: dict[str, dict[str, Any]] = {
     "assets": {"name": "Crane", "make": "CAT", "tags": ["b", "a"], "year": 2020},
-    "trackers": {"name": "T", "receipts": True},
+    "trackers": {"name": "T", "receipts": True, "is_punch_terminal": True},
     "zones": {"name": "Yard", "geometry": square(), "exit_buffer_m": 5, "assets": {"tags": ["a"]}},
 }
 NOBODY = format_id("ast", new_id())
@@ -95,6 +96,7 @@ async def test_trackers_are_put_on_assets_and_sign_in_with_their_secrets(
         ("assets", {"name": "x", "site_id": format_id("sit", new_id())}, "/site_id"),
         ("trackers", {"assigned_from": "2020-01-01T00:00:00Z"}, "/assigned_from"),
         ("trackers", {"asset_id": NOBODY}, "/asset_id"),
+        ("trackers", {"employee_id": format_id("emp", new_id())}, "/employee_id"),
         ("zones", {"name": "x", "geometry": BOW_TIE}, "/geometry/coordinates/0"),
         ("zones", {"name": "x", "geometry": line(), "width_m": 0}, "/width_m"),
         (
@@ -135,6 +137,15 @@ async def test_an_external_id_that_is_taken_or_comes_twice_is_a_409(
     assert is_problem(answer, 409, "external_id_taken")
     assert _pointers(answer) == [f"/{place}/external_id" for place in (0, 2, 3)]
     assert (await north.viewer.get(f"/v1/{name}")).json["data"][0]["external_id"] == taken
+
+
+async def test_trackers_of_a_batch_are_given_to_employees(north: Organization) -> None:
+    body = [{"employee_id": await employee(north)}] * 2
+    made = (await north.admin.post("/v1/trackers/batch", body)).json["data"]
+    assert [one["employee_id"] for one in made] == [body[0]["employee_id"]] * 2
+    assert {one["assigned_from"] for one in made} == {"2000-01-01T00:00:00Z"}
+    one = (await north.viewer.get(f"/v1/trackers/{made[1]['id']}")).json
+    assert one == {name: value for name, value in made[1].items() if name != "secret"}
 
 
 async def test_an_asset_takes_one_tracker_of_a_batch(north: Organization) -> None:

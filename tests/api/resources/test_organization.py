@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from api.resources.organization_settings import PunchNumbers
 from api.resources.zones.options import Tolerances
 from telemetry.ids import parse_id
 from tests.api.running import Organization, RunningApi
@@ -48,6 +49,8 @@ DEFAULTS = {
     "max_accuracy_m": None,
     "max_speed_mps": dict.fromkeys(("vehicle", "aircraft", "vessel", "person", "other")),
     "punch_tolerance_m": None,
+    "punch_policy": None,
+    "punch_rules": dict.fromkeys(PunchNumbers.model_fields),
 }
 
 
@@ -71,6 +74,18 @@ async def test_settings_are_defaults_until_an_admin_gives_them_one_by_one(api: R
     assert settings_of((await org.admin.patch(path, taken_away)).json) == DEFAULTS
     rows = (await org.admin.get("/v1/audit-events", resource_type="organization")).json["data"]
     assert rows[-2]["changes"]["max_accuracy_m"] == {"old": None, "new": 80}
+
+
+async def test_settings_of_punches_are_given_number_by_number(api: RunningApi) -> None:
+    org = api.organization("Acme")
+    path = "/v1/organization"
+    body = {"punch_policy": "block", "punch_rules": {"max_fix_age_s": 300, "max_speed_mps": 50}}
+    assert (await org.admin.patch(path, body)).status == 200
+    body = {"punch_rules": {"max_speed_mps": None, "min_flight_s": 3600}}
+    changed = (await org.admin.patch(path, body)).json
+    assert changed["punch_policy"] == "block"
+    given = {"max_fix_age_s": 300, "min_flight_s": 3600}
+    assert changed["punch_rules"] == DEFAULTS["punch_rules"] | given
 
 
 async def test_only_changed_settings_are_for_ingest_to_read_again(api: RunningApi) -> None:
@@ -111,6 +126,9 @@ async def test_nobody_but_an_admin_changes_it(north: Organization) -> None:
         ({"exit_confirm_fixes": 0}, "/exit_confirm_fixes"),
         ({"max_speed_mps": {"person": 0}}, "/max_speed_mps/person"),
         ({"max_speed_mps": {"rocket": 9_000}}, "/max_speed_mps/rocket"),
+        ({"punch_policy": "trust"}, "/punch_policy"),
+        ({"punch_rules": {"max_fix_age_s": 0}}, "/punch_rules/max_fix_age_s"),
+        ({"punch_rules": {"tolerance_m": 5}}, "/punch_rules/tolerance_m"),
         ({"dwell_seconds": 60}, "/dwell_seconds"),
         ({"speed_limit_mps": 10}, "/speed_limit_mps"),
     ],

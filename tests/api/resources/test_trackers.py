@@ -8,6 +8,7 @@ import pytest
 
 from db.core.ids import new_id
 from telemetry.ids import format_id, parse_id
+from tests.api.punching import employee
 from tests.api.running import Organization, RunningApi
 from tests.api.stored import START, carried, store_connection, store_fixes, text
 
@@ -190,6 +191,10 @@ async def test_an_asset_has_one_tracker_at_a_time(north: Organization) -> None:
         ({"asset_id": "trk_1"}, "/asset_id"),
         ({"receipts": "yes"}, "/receipts"),
         ({"receipts": None}, "/receipts"),
+        ({"is_punch_terminal": None}, "/is_punch_terminal"),
+        ({"employee_id": "ast_1"}, "/employee_id"),
+        ({"asset_id": "asset", "employee_id": "employee"}, "/employee_id"),
+        ({"employee_id": "employee", "assigned_from": "2099-01-01T00:00:00Z"}, "/assigned_from"),
         ({"secret": "mine"}, "/secret"),
         ({"revoked_at": None}, "/revoked_at"),
     ],
@@ -199,6 +204,8 @@ async def test_a_bad_field_is_a_422_that_points_at_it(
 ) -> None:
     if body.get("asset_id") == "asset":
         body = body | {"asset_id": await new_asset(north)}
+    if body.get("employee_id") == "employee":
+        body = body | {"employee_id": await employee(north)}
     tracker = await new_tracker(north)
     for answer in (
         await north.admin.post("/v1/trackers", body),
@@ -215,6 +222,100 @@ async def test_an_asset_that_is_not_there_is_a_404(north: Organization) -> None:
     assert answer.json["errors"][0]["pointer"] == "/asset_id"
     tracker = await new_tracker(north)
     assert (await north.admin.patch(f"/v1/trackers/{tracker['id']}", body)).status == 404
+
+
+# Trackers of employees ----------------------------------------------------------------------------
+
+
+async def test_a_tracker_is_given_to_an_employee_and_taken_away(north: Organization) -> None:
+    anna, bob = await employee(north), await employee(north)
+    tracker = await new_tracker(north, employee_id=anna, is_punch_terminal=True)
+    assert (tracker["employee_id"], tracker["asset_id"]) == (anna, None)
+    assert (tracker["assigned_from"], tracker["is_punch_terminal"]) == (
+        "2000-01-01T00:00:00Z",
+        True,
+    )
+    path = f"/v1/trackers/{tracker['id']}"
+    since = ago(hours=1).replace(microsecond=0)
+    body = {"employee_id": bob, "assigned_from": since.isoformat(), "is_punch_terminal": False}
+    given = (await north.dispatcher.patch(path, body)).json
+    assert (given["employee_id"], given["is_punch_terminal"]) == (bob, False)
+    assert (given["assigned_from"], given["reaches_back_to"]) == (text(since), None)
+    for body in ({"asset_id": None}, {"employee_id": bob}, {"asset_id": None, "employee_id": bob}):
+        same = (await north.dispatcher.patch(path, body)).json
+        assert same == given
+    taken = (await north.dispatcher.patch(path, {"employee_id": None})).json
+    assert taken["employee_id"] is taken["assigned_from"] is None
+
+
+async def test_a_tracker_moves_between_assets_and_employees_and_its_history_stays(
+    api: RunningApi, north: Organization
+) -> None:
+    asset_id, anna = await new_asset(north), await employee(north)
+    tracker = await new_tracker(north, asset_id=asset_id)
+    path = f"/v1/trackers/{tracker['id']}"
+    for body in (
+        {"employee_id": anna},
+        {"asset_id": asset_id, "employee_id": None},
+        {"asset_id": None, "employee_id": anna},
+    ):
+        moved = (await north.dispatcher.patch(path, body)).json
+        owner = {"asset_id": None, "employee_id": None} | body
+        assert {name: moved[name] for name in owner} == owner
+        listed = (await north.viewer.get(f"/v1/assets/{asset_id}")).json["tracker_id"]
+        assert listed == (tracker["id"] if owner["asset_id"] else None)
+    spans = api.sql(
+        "SELECT asset_id IS NULL, assigned_to, lead(assigned_from) OVER (ORDER BY assigned_from)"
+        " FROM tracker_assignments WHERE tracker_id = %s ORDER BY assigned_from",
+        parse_id("trk", tracker["id"]),
+    )
+    assert [is_employees for is_employees, *_ in spans] == [False, True, False, True]
+    assert all(ended == begun for _, ended, begun in spans)
+
+
+async def test_an_employee_may_have_several_trackers_until_they_are_deleted(
+    api: RunningApi,
+) -> None:
+    org = api.organization("Many")
+    anna, asset_id = await employee(org), await new_asset(org)
+    own = [(await new_tracker(org, employee_id=anna))["id"] for _ in range(2)]
+    other = (await new_tracker(org, asset_id=asset_id))["id"]
+    spare = (await new_tracker(org))["id"]
+    cases: list[tuple[dict[str, str], list[str]]] = [
+        ({"employee_id": anna}, own[::-1]),
+        ({"employee_id": anna, "asset_id": asset_id}, []),
+        ({"assigned": "true"}, [other, *own[::-1]]),
+        ({"assigned": "false"}, [spare]),
+    ]
+    for filters, ids in cases:
+        listed = (await org.viewer.get("/v1/trackers", **filters)).json
+        assert [row["id"] for row in listed["data"]] == ids, filters
+        assert listed["total"] == len(ids), filters
+    assert (await org.admin.delete(f"/v1/employees/{anna}")).status == 204
+    free = (await org.viewer.get("/v1/trackers", assigned="false")).json["data"]
+    assert {row["id"] for row in free} == {spare, *own}
+
+
+async def test_fixes_of_an_employee_may_become_those_of_an_asset_but_not_the_other_way(
+    api: RunningApi, north: Organization
+) -> None:
+    anna, asset_id = await employee(north), await new_asset(north)
+    tracker = await new_tracker(north, employee_id=anna)
+    path, at = f"/v1/trackers/{tracker['id']}", ago(hours=1).replace(microsecond=0)
+    store_fix(api, north, tracker["id"], at)
+    early = ago(hours=2).isoformat()
+    listed = await north.viewer.get("/v1/gps-events", tracker_id=tracker["id"])
+    assert [row["asset_id"] for row in listed.json["data"]] == [None]
+    put_on = await north.admin.patch(path, {"asset_id": asset_id, "assigned_from": early})
+    assert put_on.json["reaches_back_to"] == text(at)
+    refused = await north.admin.patch(path, {"employee_id": anna, "assigned_from": early})
+    assert (refused.status, refused.json["code"]) == (409, "fixes_stored")
+
+
+async def test_an_employee_who_is_not_there_is_a_404(north: Organization) -> None:
+    body = {"employee_id": format_id("emp", new_id())}
+    answer = await north.admin.post("/v1/trackers", body)
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (404, "/employee_id")
 
 
 async def test_an_external_id_is_taken_once(north: Organization) -> None:

@@ -1,0 +1,87 @@
+"""Employees who sign in, job sites, and the punches that they send over the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from telemetry.ids import format_id, parse_id
+from tests.api.running import Answer, Client, Organization, RunningApi
+from tests.ingest.punching import HOME, punch
+from tests.ingest.tenants import square
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """An employee, and who sends their punches."""
+
+    id: str
+    client: Client
+
+    @property
+    def employee_id(self) -> UUID:
+        return parse_id("emp", self.id)
+
+    def claim(self, kind: str = "in", **more: Any) -> dict[str, Any]:
+        """Return a punch as `tests.ingest.punching.punch` makes it."""
+        return punch(self.employee_id, kind, **more)
+
+    async def send(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Send a punch, and return it as it is stored."""
+        answer = await self.client.post("/v1/punches", body)
+        assert answer.status == 201, answer.json
+        return answer.json
+
+    async def punch(self, kind: str = "in", **more: Any) -> dict[str, Any]:
+        """Send a punch that is made here."""
+        return await self.send(self.claim(kind, **more))
+
+
+def user_of(api: RunningApi, org: Organization, role: str) -> str:
+    """Return the id of the organization's user of a role."""
+    rows = api.sql("SELECT id FROM users WHERE org_id = %s AND role = %s", org.org_id, role)
+    return format_id("usr", rows[0][0])
+
+
+async def employee(org: Organization, **body: Any) -> str:
+    """Return a new employee, who may punch by phone unless the body says otherwise."""
+    rights = {"punch_rights": {"by": ["phone"]}}
+    answer = await org.admin.post("/v1/employees", {"name": "Anna Keller"} | rights | body)
+    assert answer.status == 201, answer.json
+    return answer.json["id"]
+
+
+async def worker(
+    api: RunningApi, org: Organization, role: str = "technician", **body: Any
+) -> Worker:
+    """Return a new employee who signs in as the organization's user of a role."""
+    user = user_of(api, org, role)
+    return Worker(await employee(org, user_id=user, **body), getattr(org, role))
+
+
+async def jobsite(
+    org: Organization, place: tuple[float, float] = HOME, **more: Any
+) -> dict[str, Any]:
+    """Return a new jobsite around a place, in force since long ago."""
+    body = {
+        "name": "Quarry",
+        "kind": "jobsite",
+        "geometry": square(*place),
+        "valid_from": "2020-01-01T00:00:00Z",
+    }
+    answer = await org.admin.post("/v1/zones", body | more)
+    assert answer.status == 201, answer.json
+    return answer.json
+
+
+async def by_hand(org: Organization, employee_id: str, **more: Any) -> Answer:
+    """Enter a punch as the dispatcher, without a position."""
+    nowhere = {"lat": None, "lon": None, "fix_time": None, "accuracy_m": None}
+    body = punch(parse_id("emp", employee_id), **(nowhere | more))
+    return await org.dispatcher.post("/v1/punches", body | {"reason": "forgotten"})
+
+
+def rules(stored: dict[str, Any]) -> list[str]:
+    """Return the names of the rules that applied to a punch."""
+    return [reason["rule"] for reason in stored["reasons"]]

@@ -1,0 +1,102 @@
+"""The matrix of rights: what each role may do to what is its own, and to what is another's.
+
+What is a user's own is what belongs to the employee that the user is linked to. Each line of RIGHTS
+is an operation and the status that each of ROLES has. `tests/api/auth/test_scopes.py` has the
+scopes of API keys, `tests/api/test_tenants.py` other organizations.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.api.punching import Worker, by_hand, employee, jobsite, worker
+from tests.api.running import Answer, Client, Organization, RunningApi
+
+ROLES = ("viewer", "technician", "dispatcher", "admin")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An organization where each role is an employee, and somebody else is too."""
+
+    org: Organization
+    own: Mapping[str, Worker]
+    other: Worker
+
+    async def punch_of(self, who: Worker) -> str:
+        """Return a new punch of an employee, which the dispatcher enters."""
+        return (await by_hand(self.org, who.id)).json["id"]
+
+
+Ask = Callable[[Place, Client, Worker], Awaitable[Answer]]
+"""An operation of a caller on what belongs to an employee."""
+
+
+async def _punch(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.post("/v1/punches", who.claim())
+
+
+async def _punch_with_a_reason(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.post("/v1/punches", who.claim() | {"reason": "forgotten"})
+
+
+async def _review(place: Place, caller: Client, who: Worker) -> Answer:
+    path = f"/v1/punches/{await place.punch_of(who)}/review"
+    return await caller.post(path, {"decision": "accept"})
+
+
+async def _list_punches(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.get("/v1/punches", employee_id=who.id)
+
+
+async def _get_punch(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.get(f"/v1/punches/{await place.punch_of(who)}")
+
+
+async def _give_a_tracker(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.post("/v1/trackers", {"employee_id": who.id})
+
+
+# The statuses of ROLES, in their order.
+RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
+    (_punch, "own", (403, 201, 201, 201)),
+    (_punch, "another's", (403, 403, 422, 422)),
+    (_punch_with_a_reason, "own", (403, 422, 201, 201)),
+    (_punch_with_a_reason, "another's", (403, 403, 201, 201)),
+    (_review, "own", (403, 403, 403, 403)),
+    (_review, "another's", (403, 403, 200, 200)),
+    (_list_punches, "own", (200, 200, 200, 200)),
+    (_list_punches, "another's", (200, 200, 200, 200)),
+    (_get_punch, "own", (200, 200, 200, 200)),
+    (_get_punch, "another's", (200, 200, 200, 200)),
+    (_give_a_tracker, "own", (403, 403, 201, 201)),
+    (_give_a_tracker, "another's", (403, 403, 201, 201)),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def place(api: RunningApi) -> Place:
+    """The organization of this module."""
+    org = api.organization("Rights")
+    await jobsite(org)
+    own = {role: await worker(api, org, role) for role in ROLES}
+    return Place(org, own, Worker(await employee(org), org.admin))
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(
+    ("ask", "whose", "statuses"), RIGHTS, ids=[f"{ask.__name__} {whose}" for ask, whose, _ in RIGHTS]
+)
+async def test_each_role_may_do_what_the_matrix_says(
+    place: Place, role: str, ask: Ask, whose: str, statuses: tuple[int, ...]
+) -> None:
+    who = place.own[role] if whose == "own" else place.other
+    answer = await ask(place, getattr(place.org, role), who)
+    assert answer.status == statuses[ROLES.index(role)], answer.content
+    if answer.status == 403:
+        said: dict[str, Any] = answer.json
+        assert said["code"] == "forbidden"
+        assert said["detail"].endswith(".")
