@@ -3,6 +3,8 @@
 What is read begins where the rules of shifts may begin: with the punch that opened the last stored
 shift before the wanted time. It ends with the first `out` after the wanted time. So the shifts of
 the wanted time are those that all punches of the employee would make (`operations.shifts`).
+
+A punch that somebody else entered by hand counts as accepted until a review says otherwise.
 """
 
 from collections.abc import Sequence
@@ -29,10 +31,14 @@ class PunchTimes(NamedTuple):
 _AROUND = """
 SELECT wanted.org_id, wanted.employee_id, punch.id, punch.kind,
        (extract(epoch FROM punch.pay_time) * 1000000)::bigint, punch.verdict,
-       (extract(epoch FROM punch.server_time) * 1000000)::bigint, punch.review, punch.site_id,
-       punch.asset_id
+       (extract(epoch FROM punch.server_time) * 1000000)::bigint,
+       CASE WHEN punch.review IS NULL AND punch.entered_by <> coalesce(employee.user_id, punch.id)
+            THEN 'accepted' ELSE punch.review END,
+       punch.site_id, punch.asset_id
   FROM unnest(%(org_ids)s::uuid[], %(employee_ids)s::uuid[], %(since)s::timestamptz[],
               %(until)s::timestamptz[]) AS wanted (org_id, employee_id, since, until)
+  JOIN employees AS employee
+    ON employee.org_id = wanted.org_id AND employee.id = wanted.employee_id
  CROSS JOIN LATERAL (
        SELECT coalesce((
            SELECT opener.pay_time FROM shifts AS shift

@@ -169,4 +169,4 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON shifts TO opsc_app, opsc_ingest;
 GRANT SELECT, INSERT, UPDATE ON timesheets TO opsc_app;
 GRANT SELECT, INSERT ON timesheet_adjustments TO opsc_app;
 GRANT SELECT, INSERT ON timesheets TO opsc_ingest;
-GRANT SELECT (timezone) ON employees TO opsc_ingest;
+GRANT SELECT (timezone, user_id) ON employees TO opsc_ingest;
