@@ -198,9 +198,10 @@ def read_day(value: object) -> date:
 def read_timezone(value: str) -> str:
     """Return the IANA name of a time zone. Raises ValueError."""
     try:
-        return zone_of(value).key
+        zone_of(value)
     except RuleError:
         raise ValueError("must be the IANA name of a time zone, like Europe/Zurich") from None
+    return value
 
 
 def storable(value: str) -> str:

@@ -4,7 +4,7 @@ They are given as a whole, and only what differs from the defaults is stored (`d
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -22,7 +22,7 @@ _STEPS = ", ".join(map(str, ROUNDING_STEPS_S))
 _Seconds = Annotated[int, Field(ge=1, le=_DAY_S), fields.WHOLE]
 _WeekSeconds = Annotated[int, Field(ge=1, le=7 * _DAY_S), fields.WHOLE]
 _Preset = Literal["none", "us_flsa", "us_california", "ch_45", "eu_48"]
-assert set(_Preset.__args__) == PRESETS.keys()
+assert set(get_args(_Preset)) == PRESETS.keys()
 _EXAMPLE = {"period": "month", "overtime_preset": "ch_45", "rounding": {"step_s": 300}}
 
 

@@ -5,6 +5,9 @@ from typing import Any
 from api.openapi.event_types import EVENT_KINDS
 
 
+_FORMATS = {"date-time": "time", "date": "day"}
+
+
 def type_table() -> str:
     """Return the table of all types."""
     rows = [f"| `{kind.name}` | {kind.tells} |" for kind in EVENT_KINDS]
@@ -25,7 +28,7 @@ def _field_table(schema: dict[str, Any]) -> str:
 def _row(name: str, field: dict[str, Any]) -> str:
     kinds = field.get("anyOf", [field])
     described = field.get("description") or kinds[0]["description"]
-    types = " or ".join("time" if kind.get("format") else kind["type"] for kind in kinds)
+    types = " or ".join(_FORMATS.get(kind.get("format"), kind["type"]) for kind in kinds)
     return f"| `{name}` | {types} | {described} |"
 
 

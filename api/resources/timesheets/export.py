@@ -17,6 +17,7 @@ from api.http.headers import preferred
 from api.http.problems import busy, unavailable
 from api.limits.geometry_checks import TooManyOfAll, TooManyOfOne
 from api.request.access import Access
+from api.resources.timesheets.bodies import TimesheetItem
 
 Form: TypeAlias = Literal["json", "pdf", "csv"]
 _FORMS: Mapping[str, Form] = {
@@ -56,12 +57,11 @@ def listed(request: Request, envelope: Mapping[str, Any]) -> Response:
 
     The next page of a CSV is in a Link header.
     """
-    shown = sparse(envelope, request.query_params.get("fields"))
+    wanted = request.query_params.get("fields")
     if wanted_form(request) != "csv":
-        return varying(ok(shown))
-    rows: list[dict[str, Any]] = shown["data"]
-    names = request.query_params.get("fields", "").split(",") if not rows else list(rows[0])
-    cells = [[_cell(value) for value in row.values()] for row in rows]
+        return varying(ok(sparse(envelope, wanted)))
+    names = wanted.split(",") if wanted else list(TimesheetItem.model_fields)
+    cells = [[_cell(row[name]) for name in names] for row in envelope["data"]]
     response = _file(csv_bytes(names, cells), "csv")
     cursor = envelope["next_cursor"]
     if cursor is not None:
