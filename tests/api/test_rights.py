@@ -173,7 +173,9 @@ async def place(api: RunningApi) -> Place:
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(
-    ("ask", "whose", "statuses"), RIGHTS, ids=[f"{ask.__name__} {whose}" for ask, whose, _ in RIGHTS]
+    ("ask", "whose", "statuses"),
+    RIGHTS,
+    ids=[f"{ask.__name__} {whose}" for ask, whose, _ in RIGHTS],
 )
 async def test_each_role_may_do_what_the_matrix_says(
     place: Place, role: str, ask: Ask, whose: str, statuses: tuple[int, ...]

@@ -71,8 +71,12 @@ async def counted(conn: Connection, org_id: UUID, row: TimesheetRow) -> Counted:
     punches = await _punches(conn, org_id, row, span_to_read(period, rules, timezone))
     now = await db_now(conn)
     attendance = shifts_of(punches, rules.shifts, timezone, to_us(now))
-    made = await adjustments_between(conn, row.employee_id, *whole_weeks(period, rules.first_weekday))
-    adjustments = [Adjustment(each.day, each.seconds, each.reason, each.created_by) for each in made]
+    made = await adjustments_between(
+        conn, row.employee_id, *whole_weeks(period, rules.first_weekday)
+    )
+    adjustments = [
+        Adjustment(each.day, each.seconds, each.reason, each.created_by) for each in made
+    ]
     sheet = timesheet(attendance, adjustments, period, rules, timezone)
     span = period.span(zone)
     shown = Attendance(
@@ -109,9 +113,7 @@ def _is_on(shift: Shift, span: Span, rules: TimesheetRules) -> bool:
     return rules.cuts_at_midnight and shift.started_s < span.start_s < ended_s
 
 
-def _of_period(
-    shown: Attendance, punches: list[CreditedPunch], span: Span
-) -> Iterator[UUID]:
+def _of_period(shown: Attendance, punches: list[CreditedPunch], span: Span) -> Iterator[UUID]:
     """Yield the punches of the shifts, and all others that are credited to the days."""
     of_shifts = {punch for shift in shown.shifts for punch in shift.punches}
     for punch in punches:

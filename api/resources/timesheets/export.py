@@ -79,9 +79,7 @@ async def exported(
 ) -> Response:
     """Answer with a document. Raises Problem (429, 503)."""
     try:
-        content = await access.state.renderer.render(
-            access.caller.org_id, document, form, paper
-        )
+        content = await access.state.renderer.render(access.caller.org_id, document, form, paper)
     except TooManyOfOne:
         raise busy("Too many documents of the organization at once.") from None
     except TooManyOfAll:

@@ -219,9 +219,7 @@ def _check_adjustment(row: TimesheetRow, count: Counted, body: NewAdjustment) ->
 # Moves --------------------------------------------------------------------------------------------
 
 
-async def _changed(
-    access: Access, timesheet_id: UUID, wanted: Verb | TimesheetChange
-) -> Response:
+async def _changed(access: Access, timesheet_id: UUID, wanted: Verb | TimesheetChange) -> Response:
     """Bring a timesheet to another state, and answer with it. Raises Problem (403, 404, 409, 412),
     TimesheetStateError.
     """

@@ -215,7 +215,12 @@ async def test_an_employees_days_are_those_of_their_own_time_zone(
     ("path", "body", "pointer", "says"),
     [
         ("employees/{emp}", {"timezone": "Mars/Base"}, "/timezone", "like Europe/Zurich"),
-        ("organization", {"timesheet_rules": {"period": "two_weeks"}}, "/timesheet_rules", "anchor"),
+        (
+            "organization",
+            {"timesheet_rules": {"period": "two_weeks"}},
+            "/timesheet_rules",
+            "anchor",
+        ),
         (
             "organization",
             {"timesheet_rules": {"rounding": {"step_s": 420}}},
@@ -409,9 +414,7 @@ async def test_who_did_what_is_kept_and_written_down(
     assert [reopened[name] for name in fields] == [None] * 3
 
 
-async def test_nobody_approves_their_own_hours(
-    api: RunningApi, org: Organization
-) -> None:
+async def test_nobody_approves_their_own_hours(api: RunningApi, org: Organization) -> None:
     for role in ("dispatcher", "admin"):
         who = await worker(api, org, role)
         await enter(org, Worker(who.id, org.admin), *day_of_work(2))
@@ -518,9 +521,7 @@ async def test_an_approved_timesheet_keeps_its_figures_and_says_that_they_would_
     assert listed["worked_s"] is None
 
 
-async def test_timesheets_are_filtered_by_days_and_status(
-    org: Organization, anna: Worker
-) -> None:
+async def test_timesheets_are_filtered_by_days_and_status(org: Organization, anna: Worker) -> None:
     await enter(org, anna, *day_of_work(2), *day_of_work(9))
     first, second = await sheets(org, anna)
     await say(org.dispatcher, first["id"], "submit")
