@@ -51,7 +51,7 @@ async def near(
 async def test_the_zone_of_the_greatest_margin_is_found(
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
-    random_ = random.Random(SEED)  # noqa: S311
+    random_ = random.Random(SEED)
     shapes, others = {}, await Tenant.create(database)
     for number in range(40):
         lon, lat = LON + random_.uniform(-0.03, 0.03), LAT + random_.uniform(-0.03, 0.03)

@@ -3,9 +3,9 @@
 import asyncio
 import json
 import random
-from datetime import timedelta
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -115,7 +115,7 @@ async def kill_beside(
     """Kill a role while workers punch, and compare what they were told with what is stored."""
     seed = random.randrange(2**32)
     print("seed", seed)
-    moments = random.Random(seed)  # noqa: S311
+    moments = random.Random(seed)
     workers = [await crew.worker() for _ in range(WORKERS)]
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
@@ -125,7 +125,7 @@ async def kill_beside(
             await asyncio.to_thread(kill)
             await asyncio.to_thread(start)
         stop.set()
-    sent = sum((task.result() for task in sending), [])
+    sent = [at for task in sending for at in task.result()]
     stored = crew.stored("employee_id, claimed_at")
     assert len(stored) == len(set(stored)) == len(sent) >= kills
     told = {data["punch_id"] for _, data in crew.events()}
@@ -140,9 +140,10 @@ async def punch_until(stop: asyncio.Event, system: System, worker: Worker) -> li
     began = soon(-MOST_PUNCHES)
     async with signed_in(system, worker) as session:
         while not stop.is_set() and len(told) < MOST_PUNCHES:
+            times = [began + timedelta(seconds=len(told) + number) for number in range(4)]
             some = [
-                punch(worker.employee_id, kind, time=(began + timedelta(seconds=number)).isoformat())
-                for number, kind in enumerate(["in", "out"] * 2, len(told))
+                punch(worker.employee_id, kind, time=at.isoformat())
+                for kind, at in zip(["in", "out"] * 2, times, strict=True)
             ]
             await asyncio.gather(*(send(session, worker, one) for one in some))
             told += [one["time"] for one in some]
