@@ -1,7 +1,7 @@
 """`data` of events of geofences, punches and timesheets: its fields, what each means, an example.
 
-Ingest, `db.punches` and the API write these structs. The OpenAPI document and docs/webhooks.md are made from
-them, too (`api.openapi.event_types`).
+Ingest, `db.punches` and the API write these structs. The OpenAPI document and docs/webhooks.md
+are made from them, too (`api.openapi.event_types`).
 """
 
 from collections.abc import Iterable
@@ -333,7 +333,7 @@ def _seconds(description: str, example: int) -> Meta:
     return Meta(description=description, ge=0, le=2**31 - 1, examples=[example])
 
 
-class TimesheetApproved(Struct):
+class ApprovedTimesheet(Struct):
     """The hours of an employee in a period are approved."""
 
     timesheet_id: Annotated[str, _id("tms", "the timesheet")]

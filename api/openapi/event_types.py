@@ -14,9 +14,9 @@ from api.openapi.examples import example_of
 from geofence.event_data import (
     TIMESHEET_APPROVED,
     Alert,
+    ApprovedTimesheet,
     Overspeed,
     Punched,
-    TimesheetApproved,
     VisitAmendment,
 )
 from geofence.model.policy import AMENDED, BREACH, DWELL, OVERSPEED
@@ -81,7 +81,7 @@ EVENT_KINDS = (
     EventKind(
         TIMESHEET_APPROVED,
         "Somebody approved a timesheet: the hours to be paid.",
-        TimesheetApproved,
+        ApprovedTimesheet,
         {},
     ),
 )

@@ -1,8 +1,7 @@
-"""The timesheets of days that have none yet. Each is made when the first punch of its days comes."""
+"""Timesheets of days that have none yet: each is made when the first punch of its days comes."""
 
 from collections.abc import Collection, Mapping
 from datetime import date
-from uuid import UUID
 
 from db.core.connect import Connection
 from db.core.ids import new_id
@@ -41,8 +40,9 @@ async def add_missing(
         for period in missing_periods(found, known[key], rules[key])
     ]
     if missing:
-        rows: list[tuple[UUID, UUID, UUID, date, date]] = [
-            (org_id, new_id(), employee_id, *period) for org_id, employee_id, period in missing
+        rows = [
+            (org_id, new_id(), employee_id, period.first_day, period.last_day)
+            for org_id, employee_id, period in missing
         ]
         await conn.execute(_ADD, [list(column) for column in zip(*rows, strict=True)])
 

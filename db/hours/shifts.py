@@ -2,8 +2,8 @@
 
     await derive(conn, [PunchTimes(org_id, employee_id, since, until)])
 
-Whoever records or reviews punches calls `derive` in the same transaction, with the employees locked.
-A shift without an `out` ends by rule when nobody punches. So an open shift is stored together with
+Whoever records or reviews punches calls `derive` in the same transaction, with the employees
+locked. A shift without an `out` ends by rule when nobody punches. So an open shift is stored together with
 what it becomes and when, and is read that way from then on: nothing has to run at that time.
 """
 
@@ -54,7 +54,7 @@ class ShiftRow(NamedTuple):
     server_worked_s: int | None
     site_id: UUID | None
     asset_id: UUID | None
-    verdicts: dict[str, int]
+    verdicts: Mapping[str, int]
     flags: list[StoredFlag]
 
 

@@ -135,7 +135,7 @@ async def insert_adjustment(
 async def names_of(
     conn: Connection, table: Literal["sites", "users"], row_ids: Iterable[UUID]
 ) -> dict[UUID, str]:
-    """Return the names of sites or users of the tenant by id; of a user without one, the address."""
+    """Return the names of sites or users of the tenant by id; of a user without one the address."""
     name = "name" if table == "sites" else "coalesce(name, email)"
     statement = sql.SQL("SELECT id, {} FROM {} WHERE id = ANY (%s)").format(
         sql.SQL(name), sql.Identifier(table)

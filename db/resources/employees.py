@@ -13,8 +13,8 @@ class Employee(NamedTuple):
     """One row.
 
     certifications: objects with name, number, issued_on, expires_on; first_expires_on: the first
-    day of the latter. punch_site_ids: where they may punch, None for any jobsite. timezone: None for the
-    organization's.
+    day of the latter. punch_site_ids: where they may punch, None for any jobsite. timezone:
+    None for the organization's.
     """
 
     id: UUID

@@ -4,7 +4,6 @@ from typing import Any
 
 from api.openapi.event_types import EVENT_KINDS
 
-
 _FORMATS = {"date-time": "time", "date": "day"}
 
 

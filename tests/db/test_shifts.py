@@ -84,7 +84,7 @@ RULES = read_rules({})
 async def test_shifts_are_those_of_all_punches_in_whatever_order_and_pieces_they_come(
     crew: Crew, seed: int
 ) -> None:
-    random_ = random.Random(SEED + seed)  # noqa: S311
+    random_ = random.Random(SEED + seed)
     employee_id = await crew.employee(by=("phone",))
     # Some punches have one time, and some lie farther apart than a shift may last.
     hours = [random_.choice((0, 0, 1, 2, 4, 9, 20)) for _ in range(40)]

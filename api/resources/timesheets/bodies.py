@@ -1,7 +1,8 @@
 """Bodies of timesheets, what comes in and what is shown."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
@@ -138,8 +139,11 @@ class TimesheetQuery(SortedQuery):
     approval_status: State | None = None
 
 
-def _figure(name: str) -> Any:
-    return lambda row: None if row.figures is None else row.figures[name]
+def _figure(name: str) -> Callable[[TimesheetRow], int | None]:
+    def figure(row: TimesheetRow) -> int | None:
+        return None if row.figures is None else row.figures[name]
+
+    return figure
 
 
 def _timezone(row: TimesheetRow) -> str:

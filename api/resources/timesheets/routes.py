@@ -53,7 +53,7 @@ from db.history import events
 from db.history.events import Event
 from db.hours.timesheets import AdjustmentRow, TimesheetRow, insert_adjustment, timesheets
 from db.punches import punch_list
-from geofence.event_data import TIMESHEET_APPROVED, TimesheetApproved
+from geofence.event_data import TIMESHEET_APPROVED, ApprovedTimesheet
 from operations.timesheet_states import (
     Verb,
     check_adjustable,
@@ -304,7 +304,7 @@ def _check_approvable(count: Counted) -> None:
 
 
 def _approved(access: Access, row: TimesheetRow, count: Counted) -> Event:
-    data = TimesheetApproved(
+    data = ApprovedTimesheet(
         timesheet_id=format_id("tms", row.id),
         employee_id=id_text("emp", row.employee_id),
         employee_name=row.employee_name,

@@ -261,9 +261,7 @@ async def test_an_idempotency_key_answers_again(
     ]
     assert [answer.headers.get("Idempotency-Replayed") for answer in answers] == [None, "true"]
     assert answers[0].json == answers[1].json
-    other = await anna.client.send(
-        "POST", "/v1/punches", headers=key, json=claim | {"kind": "out"}
-    )
+    other = await anna.client.send("POST", "/v1/punches", headers=key, json=claim | {"kind": "out"})
     assert (other.status, other.json["code"]) == (422, "idempotency_mismatch")
     assert len(events(api, org)) == 1
 
@@ -378,9 +376,7 @@ async def test_a_review_says_who_when_and_why_and_may_be_changed(
     assert (changed["review"], changed["review_note"]) == ("rejected", None)
     assert (changed["reviewed_by"], changed["revision"]) == (user_of(api, org, "admin"), 3)
     assert changed["verdict"] == "failed"
-    listed = await org.admin.get(
-        "/v1/audit-events", resource_type="punch", resource_id=punch["id"]
-    )
+    listed = await org.admin.get("/v1/audit-events", resource_type="punch", resource_id=punch["id"])
     told = [(row["user_id"], row["changes"]["review"]) for row in listed.json["data"]]
     assert told == [
         (changed["reviewed_by"], {"old": "accepted", "new": "rejected"}),
@@ -389,9 +385,7 @@ async def test_a_review_says_who_when_and_why_and_may_be_changed(
     assert len(events(api, org)) == 1
 
 
-async def test_a_rejected_punch_bounds_no_time_of_the_next(
-    org: Organization, anna: Worker
-) -> None:
+async def test_a_rejected_punch_bounds_no_time_of_the_next(org: Organization, anna: Worker) -> None:
     """What is proposed of a disputed time is not before the punch before, unless it is rejected."""
     wrong = await anna.punch(ago_s=1)
     blind = {"lat": None, "lon": None, "fix_time": None}
