@@ -3,8 +3,9 @@
     await derive(conn, [PunchTimes(org_id, employee_id, since, until)])
 
 Whoever records or reviews punches calls `derive` in the same transaction, with the employees
-locked. A shift without an `out` ends by rule when nobody punches. So an open shift is stored together with
-what it becomes and when, and is read that way from then on: nothing has to run at that time.
+locked. A shift without an `out` ends by rule when nobody punches. So an open shift is stored
+together with what it becomes and when, and is read that way from then on: nothing has to run at
+that time.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
