@@ -36,6 +36,7 @@ from api.resources import (
     organization_usage,
     password_links,
     quarantine,
+    shifts,
     sites,
     users,
     visits,
@@ -45,6 +46,7 @@ from api.resources.assets import positions
 from api.resources.assets import routes as assets
 from api.resources.attachments import routes as attachments
 from api.resources.punches import routes as punches
+from api.resources.timesheets import routes as timesheets
 from api.resources.trackers import routes as trackers
 from api.resources.zones import routes as zones
 from api.resources.zones import validation
@@ -73,6 +75,8 @@ RESOURCES = (
     zones,
     gps_events,
     punches,
+    shifts,
+    timesheets,
     quarantine,
     visits,
     events,

@@ -6,6 +6,7 @@ from api.auth.access_tokens import Tokens
 from api.auth.credential_cache import Principals
 from api.auth.passwords import Passwords
 from api.auth.session_cookie import Cookies
+from api.documents.renderer import Renderer
 from api.http.cursors import Cursors
 from api.http.metrics import Metrics
 from api.limits.gate import Admission
@@ -35,6 +36,7 @@ class ApiState:
     kept_answers: SecretBox
     shapes: Shapes
     metrics: Metrics
+    renderer: Renderer
 
     @classmethod
     def build(cls, settings: ApiSettings, connections: Pool) -> "ApiState":
@@ -54,9 +56,11 @@ class ApiState:
             kept_answers=SecretBox(secret_key, b"kept-answers"),
             shapes=Shapes(),
             metrics=Metrics(connections),
+            renderer=Renderer(),
         )
 
     async def close(self) -> None:
         """End the threads and processes."""
         self.passwords.close()
+        self.renderer.close()
         await self.shapes.close()

@@ -84,6 +84,16 @@ def move(state: State, verb: Verb) -> State:
     return found.then
 
 
+def verb_between(state: State, then: State) -> Verb:
+    """Return the verb that leads from a state to another. Raises TimesheetStateError where none
+    does.
+    """
+    for each in MOVES:
+        if (each.state, each.then) == (state, then):
+            return each.verb
+    raise TimesheetStateError(state, f"make {then}")
+
+
 def may_move(state: State, verb: Verb, role: Role, *, is_own: bool) -> bool:
     """Return whether a role may say a verb in a state. is_own: the timesheet is the user's own.
 

@@ -9,7 +9,7 @@ overtime by the week depends on the days before.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -34,6 +34,8 @@ from operations.shifts import Attendance, Flag, Shift
 ROUNDING_STEPS_S = (60, 300, 360, 600, 900)
 MAX_ADJUSTMENT_S = 86_400
 MAX_REASON_LENGTH = 500
+
+_DAY = timedelta(days=1)
 
 DoubtPolicy = Literal["flag", "allow", "block"]
 
@@ -181,6 +183,25 @@ def period_of(day: date, rules: TimesheetRules) -> Period:
     return week_of(day, rules.first_weekday)
 
 
+def missing_periods(
+    days: Iterable[date], known: Iterable[Period], rules: TimesheetRules
+) -> list[Period]:
+    """Return the periods of the days that no known one holds, in order.
+
+    They are cut where they would overlap a known one, which an organization has that changed its
+    periods. known: at least those that overlap the periods of the days.
+    """
+    taken, missing = list(known), list[Period]()
+    for day in sorted(set(days)):
+        if not any(first <= day <= last for first, last in taken):
+            first, last = period_of(day, rules)
+            first = max([first, *(each.last_day + _DAY for each in taken if each.last_day < day)])
+            last = min([last, *(each.first_day - _DAY for each in taken if each.first_day > day)])
+            missing.append(Period(first, last))
+            taken.append(missing[-1])
+    return missing
+
+
 def span_to_read(period: Period, rules: TimesheetRules, timezone: str) -> Span:
     """Return the seconds whose shifts `timesheet` needs: all that touch them, in part or whole."""
     return whole_weeks(period, rules.first_weekday).span(zone_of(timezone))
@@ -199,7 +220,7 @@ def timesheet(
     days. More of either makes no difference. timezone: IANA name; raises RuleError for others.
     """
     zone = zone_of(timezone)
-    parts = [(shift, list(_parts(shift, rules, zone))) for shift in attendance.shifts]
+    parts = [(shift, list(parts_of(shift, rules, zone))) for shift in attendance.shifts]
     days = tuple(_days(parts, adjustments, period, rules))
     unsettled = tuple(_unsettled(attendance, parts, period, zone))
     still_open = tuple(flag for flag in unsettled if flag.name == "open")
@@ -214,7 +235,7 @@ def timesheet(
 _Parts = list[tuple[Shift, list[tuple[date, int]]]]
 
 
-def _parts(shift: Shift, rules: TimesheetRules, zone: ZoneInfo) -> Iterator[tuple[date, int]]:
+def parts_of(shift: Shift, rules: TimesheetRules, zone: ZoneInfo) -> Iterator[tuple[date, int]]:
     """Yield days and the seconds of a shift that count to each, some days several times."""
     work = _rounded_work(shift, rules, zone)
     for span in work:

@@ -29,6 +29,8 @@ from pydantic_core import core_schema
 
 from api.http.problems import MOST_FAULTS, bad_parameter
 from db.resources.kinds import KINDS, Kind
+from operations.errors import RuleError
+from operations.local_days import zone_of
 from telemetry.ids import IdError, parse_id
 from telemetry.times import TimeError, parse_time_us
 
@@ -193,6 +195,15 @@ def read_day(value: object) -> date:
     raise ValueError("must be a day, like 2026-01-31")
 
 
+def read_timezone(value: str) -> str:
+    """Return the IANA name of a time zone. Raises ValueError."""
+    try:
+        zone_of(value)
+    except RuleError:
+        raise ValueError("must be the IANA name of a time zone, like Europe/Zurich") from None
+    return value
+
+
 def storable(value: str) -> str:
     """Refuse NUL in a text, which PostgreSQL does not keep."""
     if "\x00" in value:
@@ -214,6 +225,9 @@ UserId = Annotated[UUID, IdOf(KINDS["user"])]
 ClientId = Annotated[UUID, IdOf(KINDS["client"])]
 SiteId = Annotated[UUID, IdOf(KINDS["site"])]
 EmployeeId = Annotated[UUID, IdOf(KINDS["employee"])]
+ShiftId = Annotated[UUID, IdOf(KINDS["shift"])]
+TimesheetId = Annotated[UUID, IdOf(KINDS["timesheet"])]
+AdjustmentId = Annotated[UUID, IdOf(KINDS["adjustment"])]
 GatewayId = Annotated[UUID, IdOf(KINDS["gateway"])]
 AttachmentId = Annotated[UUID, IdOf(KINDS["attachment"])]
 PunchId = Annotated[UUID, IdOf(KINDS["punch"])]
@@ -309,6 +323,12 @@ UserEmail = Annotated[
 
 # JSON numbers are exact up to here.
 Count = Annotated[int, Field(ge=0, le=2**53 - 1, examples=[1])]
+TimeZone = Annotated[
+    str,
+    StringConstraints(max_length=64),
+    AfterValidator(read_timezone),
+    Field(examples=["Europe/Zurich"]),
+]
 Latitude = Annotated[float, Field(ge=-90, le=90, examples=[47.0502])]
 Longitude = Annotated[float, Field(ge=-180, le=180, examples=[8.3093])]
 

@@ -5,6 +5,7 @@ What a header means to a request is decided elsewhere: in `api.http.etags`, `api
 """
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from starlette.datastructures import Headers
@@ -50,6 +51,12 @@ def weights(header: str) -> dict[str, float]:
         name, *parameters = (part.strip() for part in member.split(";"))
         weight_of[name] = max(weight_of.get(name, 0.0), _weight(parameters))
     return weight_of
+
+
+def preferred(accept: str, offered: Sequence[str]) -> str:
+    """Return the type that an Accept header weighs most; the first of those that weigh the same."""
+    weight_of = weights(accept)
+    return max(offered, key=lambda name: weight_of.get(name, 0.0))
 
 
 def entity_tags(header: str) -> list[EntityTag] | None:

@@ -11,7 +11,14 @@ import msgspec
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from api.openapi.examples import example_of
-from geofence.event_data import Alert, Overspeed, Punched, VisitAmendment
+from geofence.event_data import (
+    TIMESHEET_APPROVED,
+    Alert,
+    ApprovedTimesheet,
+    Overspeed,
+    Punched,
+    VisitAmendment,
+)
 from geofence.model.policy import AMENDED, BREACH, DWELL, OVERSPEED
 from geofence.punches.claim import PUNCHED_IN, PUNCHED_OUT
 
@@ -70,6 +77,12 @@ EVENT_KINDS = (
         "An employee ends work: the same.",
         Punched,
         {"entered_by": None, "server_time": None},
+    ),
+    EventKind(
+        TIMESHEET_APPROVED,
+        "Somebody approved a timesheet: the hours to be paid.",
+        ApprovedTimesheet,
+        {},
     ),
 )
 EVENT_TYPES = tuple(kind.name for kind in EVENT_KINDS)

@@ -88,6 +88,9 @@ class EmployeeItem(fields.StoredItem):
     email: fields.Email | None
     phone: fields.Phone | None
     user_id: fields.UserId | None = Field(description="who signs in as this employee")
+    timezone: fields.TimeZone | None = Field(
+        description="where the days of their timesheets begin; null: the organization's"
+    )
     certifications: Annotated[list[CertificationItem], Field(max_length=_MAX_CERTIFICATIONS)]
     punch_rights: PunchRightsItem
     active: bool
@@ -105,6 +108,7 @@ class NewEmployee(fields.Body):
     email: fields.Email | None = None
     phone: fields.Phone | None = None
     user_id: fields.UserId | None = None
+    timezone: fields.TimeZone | None = None
     certifications: _Certifications = Field(default_factory=list)
     punch_rights: PunchRights = Field(default_factory=PunchRights)
     active: bool = True

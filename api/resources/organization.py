@@ -23,6 +23,11 @@ from api.resources.organization_settings import (
     shown_settings,
 )
 from api.resources.organization_usage import PerMinute
+from api.resources.timesheet_rules import (
+    TimesheetRuleFields,
+    TimesheetRulesChange,
+    shown_rules,
+)
 from db.core.registry_revision import bump
 from db.core.table import db_now
 from db.resources import organizations
@@ -52,6 +57,7 @@ class OrganizationItem(SettingFields):
     timezone: _TimeZone = Field(description="where it is at home: a name of the IANA database")
     max_speed_mps: MaxSpeeds
     punch_rules: PunchNumbers
+    timesheet_rules: TimesheetRuleFields
     created_at: datetime
     updated_at: datetime
 
@@ -66,6 +72,9 @@ class OrganizationChange(fields.Body, SettingFields):
     )
     punch_rules: PunchNumbersChange | None = Field(
         default=None, description="null: the defaults; numbers that are left out stay as they are"
+    )
+    timesheet_rules: TimesheetRulesChange | None = Field(
+        default=None, description="all of them; null: the defaults"
     )
 
 
@@ -84,12 +93,15 @@ async def update_organization(
     sent = body.given()
     if "timezone" in sent:
         _check_timezone(body.timezone)
-    names = {name: sent.pop(name) for name in ("name", "timezone") if name in sent}
+    others = {name: sent.pop(name) for name in ("name", "timezone") if name in sent}
+    if "timesheet_rules" in sent:
+        rules: TimesheetRulesChange | None = sent.pop("timesheet_rules")
+        others["timesheet_rules"] = {} if rules is None else rules.stored()
     async with access.transaction() as conn:
         revision = (await bump(conn))[0] if sent else None
         organization = await organizations.find(conn, lock=True)
         access.check_unchanged(_item(organization))
-        changed = changed_settings(organization._replace(**names), sent)
+        changed = changed_settings(organization._replace(**others), sent)
         if changed != organization:
             changed = changed._replace(updated_at=await db_now(conn))
             await organizations.update(conn, changed, revision)
@@ -113,6 +125,7 @@ def _item(organization: Organization) -> dict[str, Any]:
         "requests_per_minute": REQUESTS_PER_MINUTE[organization.plan],
         "timezone": organization.timezone,
         **shown_settings(organization),
+        "timesheet_rules": shown_rules(organization.timesheet_rules),
         "created_at": time_text(organization.created_at),
         "updated_at": time_text(organization.updated_at),
     }

@@ -15,6 +15,8 @@ from psycopg.rows import args_row
 from db.core.connect import Connection
 from db.core.fetch import value_of
 from db.core.listing import NEWEST_FIRST, Columns, Conditions, Order, RowKey, page
+from db.hours import shifts
+from db.hours.punches import PunchTimes
 
 Review: TypeAlias = Literal["accepted", "rejected"]
 
@@ -92,6 +94,14 @@ async def find(conn: Connection, punch_id: UUID) -> StoredPunch | None:
         return await cursor.fetchone()
 
 
+async def of_ids(conn: Connection, punch_ids: Sequence[UUID]) -> list[StoredPunch]:
+    """Return the tenant's punches of these ids, by the time that counts for pay."""
+    async with conn.cursor(row_factory=args_row(StoredPunch)) as cursor:
+        statement = sql.SQL("SELECT {} FROM punches WHERE id = ANY (%s) ORDER BY pay_time, id")
+        await cursor.execute(statement.format(_COLUMNS), (list(punch_ids),))
+        return await cursor.fetchall()
+
+
 async def listing(
     conn: Connection,
     wanted: PunchFilter,
@@ -123,9 +133,16 @@ async def count(conn: Connection, wanted: PunchFilter, at_most: int) -> int:
 
 
 async def write_review(
-    conn: Connection, punch: StoredPunch, review: Review, note: str | None, by: UUID, at: datetime
+    conn: Connection,
+    org_id: UUID,
+    punch: StoredPunch,
+    review: Review,
+    note: str | None,
+    by: UUID,
+    at: datetime,
 ) -> StoredPunch:
-    """Write what user `by` decides of a punch, and return the punch as it is then.
+    """Write what user `by` decides of a punch, derive the shifts that depend on it, and return the
+    punch as it is then.
 
     The caller has locked the employee, as whoever records their punches has.
     """
@@ -147,5 +164,8 @@ async def write_review(
             name: getattr(changed, name)
             for name in ("id", "review", "review_note", "reviewed_by", "reviewed_at", "revision")
         },
+    )
+    await shifts.derive(
+        conn, [PunchTimes(org_id, punch.employee_id, punch.pay_time, punch.pay_time)]
     )
     return changed

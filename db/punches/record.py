@@ -16,6 +16,8 @@ from uuid import UUID
 from db.core.connect import Connection
 from db.history import events
 from db.history.events import Event
+from db.hours import shifts
+from db.hours.punches import PunchTimes
 from db.punches import rows
 from db.punches.evidence import (
     KnownPlace,
@@ -44,7 +46,7 @@ MAX_PUNCHES_PER_DAY = 500
 
 
 async def record(conn: Connection, punches: Sequence[NewPunch]) -> list[Recorded]:
-    """Judge and store punches, and write the events of those that are new.
+    """Judge and store punches, write the events of those that are new, and derive their shifts.
 
     Returns the end of each, in their order; only those that are STORED or KNOWN are kept. Punches
     of one employee are judged in the order in which they are given.
@@ -59,7 +61,16 @@ async def record(conn: Connection, punches: Sequence[NewPunch]) -> list[Recorded
         stored = await rows.insert_missing(conn, [one.row for one in judged])
         told = [event for one in judged if one.row.id in stored for event in one.events]
         await events.insert(conn, told)
+        await shifts.derive(conn, _credited([one.row for one in judged if one.row.id in stored]))
     return [Recorded(one.id, fate) for one, fate in zip(punches, fates, strict=True)]
+
+
+def _credited(rows: Sequence[PunchRow]) -> list[PunchTimes]:
+    """Return by employee the credited times of punches, as one time that holds them all."""
+    times: dict[tuple[UUID, UUID], list[datetime]] = defaultdict(list)
+    for row in rows:
+        times[row.org_id, row.employee_id].append(row.pay_time)
+    return [PunchTimes(*employee, min(at), max(at)) for employee, at in times.items()]
 
 
 async def _fates(

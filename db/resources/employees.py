@@ -13,7 +13,8 @@ class Employee(NamedTuple):
     """One row.
 
     certifications: objects with name, number, issued_on, expires_on; first_expires_on: the first
-    day of the latter. punch_site_ids: where they may punch, None for any jobsite.
+    day of the latter. punch_site_ids: where they may punch, None for any jobsite. timezone:
+    None for the organization's.
     """
 
     id: UUID
@@ -23,6 +24,7 @@ class Employee(NamedTuple):
     email: str | None
     phone: str | None
     user_id: UUID | None
+    timezone: str | None
     certifications: Sequence[Mapping[str, str | None]]
     first_expires_on: date | None
     punch_by: list[str]

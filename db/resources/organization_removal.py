@@ -37,6 +37,7 @@ _MUCH: Sequence[tuple[LiteralString, LiteralString]] = (
     ("webhook_deliveries", "true"),
     ("events", "true"),
     ("visits", "left_at IS NOT NULL"),
+    ("shifts", "true"),
     ("punches", "true"),
     ("attachment_pieces", "true"),
     ("quarantine", "true"),

@@ -15,8 +15,8 @@ from db.resources.plans import PlanName
 
 _COLUMNS: LiteralString = (
     "SELECT org_id, name, plan, api_addon, api_access, timezone, created_at, updated_at,"
-    " rules, max_accuracy_m, max_speed_mps, punch_tolerance_m, punch_policy, punch_rules"
-    " FROM organizations"
+    " rules, max_accuracy_m, max_speed_mps, punch_tolerance_m, punch_policy, punch_rules,"
+    " timesheet_rules FROM organizations"
 )
 
 
@@ -25,7 +25,7 @@ class Organization(NamedTuple):
 
     rules: the fields of geofence.model.rules.Rules that were given. max_speed_mps: by class of
     asset, as far as it was given. punch_rules: the fields of geofence.punches.claim.PunchRules that
-    were given.
+    were given. timesheet_rules: see db.hours.rules.
     """
 
     id: UUID
@@ -42,6 +42,7 @@ class Organization(NamedTuple):
     punch_tolerance_m: float | None
     punch_policy: str | None
     punch_rules: dict[str, float]
+    timesheet_rules: dict[str, Any]
 
 
 async def find(conn: Connection, *, lock: bool = False) -> Organization:
@@ -60,6 +61,7 @@ async def update(conn: Connection, organization: Organization, revision: int | N
                rules = %(rules)s, max_accuracy_m = %(max_accuracy_m)s,
                max_speed_mps = %(max_speed_mps)s, punch_tolerance_m = %(punch_tolerance_m)s,
                punch_policy = %(punch_policy)s, punch_rules = %(punch_rules)s,
+               timesheet_rules = %(timesheet_rules)s,
                revision = coalesce(%(revision)s, revision)
         """,
         organization._asdict()
@@ -67,6 +69,7 @@ async def update(conn: Connection, organization: Organization, revision: int | N
             "rules": Jsonb(organization.rules),
             "max_speed_mps": Jsonb(organization.max_speed_mps),
             "punch_rules": Jsonb(organization.punch_rules),
+            "timesheet_rules": Jsonb(organization.timesheet_rules),
             "revision": revision,
         },
     )

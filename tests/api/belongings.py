@@ -56,7 +56,19 @@ async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Id
             body = with_ids(new_body(document, f"/v1/{path}"), ids)
             named = {field: f"{name} {kind.noun}" for field in ("name", "note") if field in body}
             ids[kind.prefix] = await _made(org, path, body | named)
-    return ids
+    return ids | await _hours(org, ids["emp"], name)
+
+
+async def _hours(org: Organization, employee_id: str, name: str) -> Ids:
+    """Return the shift and the timesheet of the employee's punch."""
+    (shift,) = (await org.admin.get("/v1/shifts", employee_id=employee_id)).json["data"]
+    (sheet,) = (await org.admin.get("/v1/timesheets", employee_id=employee_id)).json["data"]
+    adjustment = {"day": sheet["first_day"], "seconds": 60, "reason": f"{name} adjustment"}
+    path = f"/v1/timesheets/{sheet['id']}/adjustments"
+    made = await org.admin.post(path, adjustment)
+    assert made.status == 201, made.json
+    adjustment_id = made.json["adjustments"][0]["id"]
+    return {"shf": shift["id"], "tms": sheet["id"], "adj": adjustment_id}
 
 
 def new_body(document: dict[str, Any], path: str) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from typing import Any
 
 from api.openapi.event_types import EVENT_KINDS
 
+_FORMATS = {"date-time": "time", "date": "day"}
+
 
 def type_table() -> str:
     """Return the table of all types."""
@@ -25,7 +27,7 @@ def _field_table(schema: dict[str, Any]) -> str:
 def _row(name: str, field: dict[str, Any]) -> str:
     kinds = field.get("anyOf", [field])
     described = field.get("description") or kinds[0]["description"]
-    types = " or ".join("time" if kind.get("format") else kind["type"] for kind in kinds)
+    types = " or ".join(_FORMATS.get(kind.get("format"), kind["type"]) for kind in kinds)
     return f"| `{name}` | {types} | {described} |"
 
 

@@ -7,6 +7,9 @@ scopes of API keys, `tests/api/test_tenants.py` other organizations.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
+from itertools import count
 from typing import Any
 
 import pytest
@@ -15,6 +18,8 @@ import pytest_asyncio
 from tests.api.punching import Worker, by_hand, employee, jobsite, worker
 from tests.api.running import Answer, Client, Organization, RunningApi
 
+FIRST_MONDAY = date(2020, 1, 6)
+_weeks = count()  # a timesheet of its own for each test
 ROLES = ("viewer", "technician", "dispatcher", "admin")
 
 
@@ -25,6 +30,22 @@ class Place:
     org: Organization
     own: Mapping[str, Worker]
     other: Worker
+
+    async def timesheet_of(self, who: Worker, *verbs: str) -> str:
+        """Return the path of a new timesheet of an employee, after these verbs."""
+        day = FIRST_MONDAY + timedelta(weeks=next(_weeks))
+        for kind, hour in (("in", 7), ("out", 15)):
+            time = datetime.combine(day, time_of_day(hour), UTC)
+            await by_hand(self.org, who.id, kind=kind, time=time.isoformat())
+        rows = await self.org.admin.get(
+            "/v1/timesheets", employee_id=who.id, from_=day, to=day + timedelta(days=1)
+        )
+        path = f"/v1/timesheets/{rows.json['data'][0]['id']}"
+        caller = self.org.dispatcher if who is not self.own["dispatcher"] else self.org.admin
+        for verb in verbs:
+            answer = await caller.post(f"{path}/{verb}", None)
+            assert answer.status == 200, answer.json
+        return path
 
     async def punch_of(self, who: Worker) -> str:
         """Return a new punch of an employee, which the dispatcher enters."""
@@ -60,6 +81,46 @@ async def _give_a_tracker(place: Place, caller: Client, who: Worker) -> Answer:
     return await caller.post("/v1/trackers", {"employee_id": who.id})
 
 
+async def _list_shifts(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.get("/v1/shifts", employee_id=who.id)
+
+
+async def _list_timesheets(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.get("/v1/timesheets", employee_id=who.id)
+
+
+async def _get_timesheet(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.get(await place.timesheet_of(who))
+
+
+async def _adjust(place: Place, caller: Client, who: Worker) -> Answer:
+    path = await place.timesheet_of(who)
+    day = (await caller.get(path)).json["first_day"]
+    body = {"day": day, "seconds": 60, "reason": "Loading."}
+    return await caller.post(f"{path}/adjustments", body)
+
+
+def _say(verb: str, *before: str) -> Ask:
+    """Return the operation that says a verb, after others were said."""
+
+    async def ask(place: Place, caller: Client, who: Worker) -> Answer:
+        return await caller.post(f"{await place.timesheet_of(who, *before)}/{verb}", None)
+
+    ask.__name__ = "_".join(("", verb, *(("after", *before) if before else ())))
+    return ask
+
+
+def _set(status: str, *before: str) -> Ask:
+    """Return the operation that sets a status, after verbs were said."""
+
+    async def ask(place: Place, caller: Client, who: Worker) -> Answer:
+        path = await place.timesheet_of(who, *before)
+        return await caller.patch(path, {"approval_status": status})
+
+    ask.__name__ = f"_set_{status}"
+    return ask
+
+
 # The statuses of ROLES, in their order.
 RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
     (_punch, "own", (403, 201, 201, 201)),
@@ -74,6 +135,30 @@ RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
     (_get_punch, "another's", (200, 200, 200, 200)),
     (_give_a_tracker, "own", (403, 403, 201, 201)),
     (_give_a_tracker, "another's", (403, 403, 201, 201)),
+    (_list_shifts, "own", (200, 200, 200, 200)),
+    (_list_shifts, "another's", (200, 200, 200, 200)),
+    (_list_timesheets, "own", (200, 200, 200, 200)),
+    (_list_timesheets, "another's", (200, 200, 200, 200)),
+    (_get_timesheet, "own", (200, 200, 200, 200)),
+    (_get_timesheet, "another's", (200, 200, 200, 200)),
+    (_adjust, "own", (403, 403, 201, 201)),
+    (_adjust, "another's", (403, 403, 201, 201)),
+    (_say("submit"), "own", (403, 200, 200, 200)),
+    (_say("submit"), "another's", (403, 403, 200, 200)),
+    (_say("approve", "submit"), "own", (403, 403, 403, 403)),
+    (_say("approve", "submit"), "another's", (403, 403, 200, 200)),
+    (_say("reject", "submit"), "own", (403, 403, 200, 200)),
+    (_say("reject", "submit"), "another's", (403, 403, 200, 200)),
+    (_say("lock", "submit", "approve"), "own", (403, 403, 403, 200)),
+    (_say("lock", "submit", "approve"), "another's", (403, 403, 403, 200)),
+    (_say("reopen", "submit"), "own", (403, 200, 200, 200)),
+    (_say("reopen", "submit"), "another's", (403, 403, 200, 200)),
+    (_say("reopen", "submit", "approve"), "own", (403, 403, 200, 200)),
+    (_say("reopen", "submit", "approve"), "another's", (403, 403, 200, 200)),
+    (_set("submitted"), "own", (403, 200, 200, 200)),
+    (_set("submitted"), "another's", (403, 403, 200, 200)),
+    (_set("approved", "submit"), "own", (403, 403, 403, 403)),
+    (_set("approved", "submit"), "another's", (403, 403, 200, 200)),
 ]
 
 

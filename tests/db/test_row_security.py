@@ -101,11 +101,24 @@ def _fill(
     conn.execute(
         "INSERT INTO employees (org_id, id, name) VALUES (%s, %s, 'x')", (org_id, employee_id)
     )
+    punch_id = new_id()
     conn.execute(
         "INSERT INTO punches (org_id, id, employee_id, kind, claimed_at, received_at, verdict,"
         " reasons, pay_time, pay_time_source)"
         " VALUES (%s, %s, %s, 'in', now(), now(), 'verified', '[]', now(), 'claimed')",
-        (org_id, new_id(), employee_id),
+        (org_id, punch_id, employee_id),
+    )
+    conn.execute(
+        "INSERT INTO shifts (org_id, id, employee_id, opened_by, started_at, break_s, worked_s,"
+        " verdicts, flags, lapses_at, lapsed)"
+        " VALUES (%s, %s, %s, %s, now(), 0, 0, '{}', '[]', now(), '{}')",
+        (org_id, new_id(), employee_id, punch_id),
+    )
+    timesheet_id = new_id()
+    conn.execute(
+        "INSERT INTO timesheets (org_id, id, employee_id, first_day, last_day)"
+        " VALUES (%s, %s, %s, '2026-03-02', '2026-03-08')",
+        (org_id, timesheet_id, employee_id),
     )
     conn.execute(
         "INSERT INTO gateways (org_id, id, name, kind, secret_hash)"
@@ -122,6 +135,12 @@ def _fill(
     conn.execute("INSERT INTO request_minutes (org_id) VALUES (%s)", (org_id,))
     conn.execute("INSERT INTO request_usage VALUES (%s, now(), 1, 1)", (org_id,))
     _fill_identity(conn, org_id)
+    conn.execute(
+        "INSERT INTO timesheet_adjustments (org_id, id, timesheet_id, day, seconds, reason,"
+        " created_by) SELECT org_id, %s, %s, '2026-03-02', 60, 'x', id FROM users"
+        " WHERE org_id = %s",
+        (new_id(), timesheet_id, org_id),
+    )
     conn.execute("INSERT INTO inbox (org_id, topic, payload) VALUES (%s, 't', 'x')", (org_id,))
 
 

@@ -109,8 +109,8 @@ async def review_punch(
         punch = await _found(conn, punch_id)  # as it is now that nobody else writes it
         access.check_unchanged(punch_item(punch))
         review, at = _DECISIONS[body.decision], await db_now(conn)
-        by = access.caller.user_id
-        punch = await punch_list.write_review(conn, punch, review, body.note, by, at)
+        org_id, by = access.caller.org_id, access.caller.user_id
+        punch = await punch_list.write_review(conn, org_id, punch, review, body.note, by, at)
     return ok(punch_item(punch))
 
 

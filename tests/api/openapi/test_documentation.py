@@ -16,7 +16,9 @@ from api.resources.gateways import GatewayItem, NewGatewayItem
 from api.resources.gps_events import GpsEventItem
 from api.resources.organization import OrganizationItem
 from api.resources.punches.bodies import PunchItem
+from api.resources.shifts import ShiftItem
 from api.resources.sites import SiteItem
+from api.resources.timesheets.bodies import TimesheetDetail, TimesheetItem
 from api.resources.trackers.bodies import NewTrackerItem, TrackerItem
 from api.resources.visits import VisitItem
 from api.resources.webhook_endpoints import EndpointItem, NewEndpointItem
@@ -75,6 +77,8 @@ async def test_answers_have_the_fields_that_are_documented(
         "employees": EmployeeItem,
         "gateways": GatewayItem,
         "punches": PunchItem,
+        "shifts": ShiftItem,
+        "timesheets": TimesheetItem,
         f"zones/{zone['id']}/versions": VersionItem,
         "gps-events": GpsEventItem,
         "visits": VisitItem,
@@ -85,6 +89,8 @@ async def test_answers_have_the_fields_that_are_documented(
         rows = (await north.viewer.get(f"/v1/{path}")).json["data"]
         assert rows, path
         assert all(agrees(model, row) for row in rows), path
+    sheet = (await north.viewer.get("/v1/timesheets")).json["data"][0]["id"]
+    assert agrees(TimesheetDetail, (await north.viewer.get(f"/v1/timesheets/{sheet}")).json)
 
 
 async def test_every_operation_has_an_id_and_says_what_it_answers(

@@ -32,11 +32,22 @@ def example(operation: dict[str, Any]) -> Any:
     return operation["requestBody"]["content"]["application/json"]["example"]
 
 
+async def timesheet(org: Organization) -> str:
+    """Return a timesheet of the days of the examples: a punch makes it."""
+    employee = (await org.admin.post("/v1/employees", {"name": "Anna Keller"})).json["id"]
+    punch = {"employee_id": employee, "kind": "in", "time": "2026-03-02T07:00:00Z"}
+    made = await org.admin.post("/v1/punches", punch | {"reason": "forgotten"})
+    assert made.status == 201, made.json
+    return (await org.admin.get("/v1/timesheets")).json["data"][0]["id"]
+
+
 async def path_of(org: Organization, document: dict[str, Any], path: str) -> str:
     """Return a path with an id: that of a thing which is made from the example of its own POST."""
     if "{id}" not in path:
         return path
     collection = path.partition("/{id}")[0]
+    if collection == "/v1/timesheets":
+        return path.replace("{id}", await timesheet(org))
     made = await org.admin.post(collection, example(document["paths"][collection]["post"]))
     assert made.status == 201, made.json
     return path.replace("{id}", made.json["id"])

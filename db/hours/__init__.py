@@ -1,0 +1,1 @@
+"""Hours: the shifts and timesheets that follow from punches, by the rules of organizations."""

@@ -1,0 +1,78 @@
+"""The rules by which the hours of employees are counted: those of their organization, and the time
+zone of each.
+
+An organization stores the settings that it was given, as the API shows them:
+
+    {"period": "month", "overtime_preset": "us_flsa", "rounding": {"step_s": 900}, ...}
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from db.core.connect import Connection
+from operations.overtime import PRESETS, OvertimeRules
+from operations.shift_rules import AutomaticBreak, ShiftRules
+from operations.timesheets import DoubtPolicy, Rounding, TimesheetRules
+
+EmployeeKey = tuple[UUID, UUID]
+"""An organization and its employee."""
+
+_PLAIN = ("period", "first_weekday", "cuts_at_midnight")
+_OF_SHIFTS = ("longest_shift_s", "closes_at_midnight", "shortest_break_s")
+
+
+class HourRules(NamedTuple):
+    """The rules for one employee. now_us: the clock of the database, microseconds since 1970."""
+
+    rules: TimesheetRules
+    timezone: str
+    now_us: int
+
+
+def read_rules(stored: Mapping[str, Any], doubts: DoubtPolicy | None = None) -> TimesheetRules:
+    """Return the rules of stored settings. doubts: the policy of the organization; None: the
+    default. Raises operations.errors.RuleError.
+    """
+    anchor, rounding = stored.get("anchor"), stored.get("rounding")
+    breaks = tuple(AutomaticBreak(**each) for each in stored.get("automatic_breaks", ()))
+    return TimesheetRules(
+        **_given(stored, _PLAIN),
+        anchor=None if anchor is None else date.fromisoformat(anchor),
+        overtime=_overtime(stored),
+        rounding=None if rounding is None else Rounding(**rounding),
+        doubts=doubts or "flag",
+        shifts=ShiftRules(**_given(stored, _OF_SHIFTS), automatic_breaks=breaks),
+    )
+
+
+def _overtime(stored: Mapping[str, Any]) -> OvertimeRules:
+    if "overtime" in stored:
+        return OvertimeRules(**stored["overtime"])
+    return PRESETS[stored.get("overtime_preset", "none")]
+
+
+def _given(stored: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: stored[name] for name in names if name in stored}
+
+
+_RULES = """
+SELECT employee.org_id, employee.id, organization.timesheet_rules,
+       organization.punch_policy, coalesce(employee.timezone, organization.timezone),
+       (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+  FROM unnest(%s::uuid[], %s::uuid[]) AS wanted (org_id, id)
+  JOIN employees AS employee USING (org_id, id)
+  JOIN organizations AS organization USING (org_id)
+"""
+
+
+async def rules_of_employees(
+    conn: Connection, employees: Sequence[EmployeeKey]
+) -> dict[EmployeeKey, HourRules]:
+    """Return the present rules of employees."""
+    cursor = await conn.execute(_RULES, [list(column) for column in zip(*employees, strict=True)])
+    return {
+        (org_id, employee_id): HourRules(read_rules(stored, doubts), timezone, now_us)
+        for org_id, employee_id, stored, doubts, timezone, now_us in await cursor.fetchall()
+    }

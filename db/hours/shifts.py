@@ -1,0 +1,284 @@
+"""Shifts as they are stored: derived from punches, written by difference, listed.
+
+    await derive(conn, [PunchTimes(org_id, employee_id, since, until)])
+
+Whoever records or reviews punches calls `derive` in the same transaction, with the employees
+locked. A shift without an `out` ends by rule when nobody punches. So an open shift is stored
+together with what it becomes and when, and is read that way from then on: nothing has to run at
+that time.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, NamedTuple, TypedDict
+from uuid import UUID
+
+import msgspec
+from psycopg import sql
+from psycopg.rows import args_row
+
+from db.core.connect import Connection
+from db.core.fetch import value_of
+from db.core.listing import NEWEST_FIRST, Columns, Conditions, Order, RowKey, page
+from db.hours.periods import add_missing
+from db.hours.punches import PunchTimes, punches_around
+from db.hours.rules import EmployeeKey, HourRules, rules_of_employees
+from operations.local_days import local_day, zone_of
+from operations.shifts import Attendance, CreditedPunch, Flag, Shift, shifts_of
+from telemetry.ids import derived_id
+from telemetry.times import to_datetime
+
+_SECOND_US = 1_000_000
+
+
+class StoredFlag(TypedDict):
+    """A flag as it is stored. time_s: the credited time of the punch, seconds since 1970."""
+
+    name: str
+    punch_id: str
+    time_s: int
+    is_settled: bool
+
+
+class ShiftRow(NamedTuple):
+    """A shift. closed_by: the `out`. verdicts: how many of its punches have each verdict."""
+
+    id: UUID
+    employee_id: UUID
+    opened_by: UUID
+    closed_by: UUID | None
+    started_at: datetime
+    ended_at: datetime | None
+    break_s: int
+    worked_s: int
+    server_worked_s: int | None
+    site_id: UUID | None
+    asset_id: UUID | None
+    verdicts: Mapping[str, int]
+    flags: list[StoredFlag]
+
+
+_LAPSING = ("break_s", "worked_s", "server_worked_s", "flags")
+
+
+def shift_rows(
+    employee_id: UUID, attendance: Attendance, punches: Iterable[CreditedPunch]
+) -> list[ShiftRow]:
+    """Return the rows of the shifts of an employee. punches: at least those of the shifts."""
+    outs = {punch.id for punch in punches if punch.kind == "out"}
+    return [_row(employee_id, shift, outs) for shift in attendance.shifts]
+
+
+def _row(employee_id: UUID, shift: Shift, outs: set[UUID]) -> ShiftRow:
+    last, ended_s = shift.punches[-1], shift.ended_s
+    unpaid_s = sum(each.length_s for each in shift.breaks)
+    return ShiftRow(
+        id=derived_id(b"shift", shift.id.bytes),
+        employee_id=employee_id,
+        opened_by=shift.id,
+        closed_by=last if last in outs else None,
+        started_at=_at(shift.started_s),
+        ended_at=None if ended_s is None else _at(ended_s),
+        break_s=unpaid_s if ended_s is None else ended_s - shift.started_s - shift.worked_s,
+        worked_s=shift.worked_s,
+        server_worked_s=shift.server_worked_s,
+        site_id=shift.site,
+        asset_id=shift.asset,
+        verdicts=dict(shift.verdicts),
+        flags=[stored_flag(flag) for flag in shift.flags],
+    )
+
+
+def stored_flag(flag: Flag) -> StoredFlag:
+    """Return a flag as it is stored."""
+    return StoredFlag(
+        name=flag.name,
+        punch_id=str(flag.punch),
+        time_s=flag.time_s,
+        is_settled=flag.is_settled,
+    )
+
+
+def _at(time_s: int) -> datetime:
+    return to_datetime(time_s * _SECOND_US)
+
+
+# Derivation ---------------------------------------------------------------------------------------
+
+
+async def derive(conn: Connection, changed: Iterable[PunchTimes]) -> None:
+    """Derive the shifts on which punches bear that were recorded or reviewed, and make the missing
+    timesheets of their days. The employees must be locked.
+
+    changed: for each employee the credited times of the punches, as one time that holds them all.
+    """
+    wanted = list(changed)
+    if not wanted:
+        return
+    keys = [one[:2] for one in wanted]
+    rules = await rules_of_employees(conn, keys)
+    punches = await punches_around(conn, wanted)
+    derived = {key: _derived(key, punches[key], rules[key]) for key in keys}
+    await _write(conn, punches, derived)
+    days = {key: set(_days(one, rules[key])) for key, one in derived.items()}
+    await add_missing(conn, days, {key: one.rules for key, one in rules.items()})
+
+
+class _Derived(NamedTuple):
+    """The shifts of an employee. lapses_s, lapsed: of an open one, when it ends without another
+    punch, and what it is then.
+    """
+
+    attendance: Attendance
+    rows: list[ShiftRow]
+    lapses_s: int | None
+    lapsed: ShiftRow | None
+
+
+def _derived(key: EmployeeKey, punches: Sequence[CreditedPunch], by: HourRules) -> _Derived:
+    rules = by.rules.shifts
+    attendance = shifts_of(punches, rules, by.timezone, by.now_us)
+    rows = shift_rows(key[1], attendance, punches)
+    if not rows or rows[-1].ended_at is not None:
+        return _Derived(attendance, rows, None, None)
+    lapses_s = rules.latest_end_s(attendance.shifts[-1].started_s, zone_of(by.timezone))
+    later = shifts_of(punches, rules, by.timezone, (lapses_s + 1) * _SECOND_US)
+    return _Derived(attendance, rows, lapses_s, shift_rows(key[1], later, punches)[-1])
+
+
+def _days(derived: _Derived, by: HourRules) -> Iterator[date]:
+    """Yield the local days of the shifts, and those of punches outside of shifts."""
+    zone = zone_of(by.timezone)
+    for shift in derived.attendance.shifts:
+        ended_s = shift.ended_s or derived.lapses_s or shift.started_s
+        last = local_day(ended_s, zone).toordinal()
+        for number in range(local_day(shift.started_s, zone).toordinal(), last + 1):
+            yield date.fromordinal(number)
+    yield from (local_day(flag.time_s, zone) for flag in derived.attendance.loose_flags)
+
+
+_REMOVE = """
+DELETE FROM shifts USING unnest(%s::uuid[], %s::uuid[]) AS stale (org_id, punch_id)
+ WHERE shifts.org_id = stale.org_id AND shifts.opened_by = stale.punch_id
+"""
+_WRITTEN = ("org_id", *ShiftRow._fields, "lapses_at", "lapsed")
+_CHANGING = [name for name in _WRITTEN if name not in ("org_id", "id", "employee_id", "opened_by")]
+
+
+def _columns(names: Iterable[str], table: str) -> sql.Composable:
+    return sql.SQL(", ").join(sql.Identifier(table, name) for name in names)
+
+
+_WRITE = sql.SQL(
+    "INSERT INTO shifts ({columns})"
+    " SELECT {values} FROM jsonb_populate_recordset(NULL::shifts, %s::jsonb) AS new"
+    " ON CONFLICT (org_id, id) DO UPDATE SET ({changing}) = ROW ({changed})"
+    " WHERE ({stored}) IS DISTINCT FROM ({changed})"
+).format(
+    columns=sql.SQL(", ").join(map(sql.Identifier, _WRITTEN)),
+    values=_columns(_WRITTEN, "new"),
+    changing=sql.SQL(", ").join(map(sql.Identifier, _CHANGING)),
+    changed=_columns(_CHANGING, "excluded"),
+    stored=_columns(_CHANGING, "shifts"),
+)
+
+
+async def _write(
+    conn: Connection,
+    punches: Mapping[EmployeeKey, Sequence[CreditedPunch]],
+    derived: Mapping[EmployeeKey, _Derived],
+) -> None:
+    """Write what differs. A shift that is open no more is written before the next one opens."""
+    opening = {(key[0], row.opened_by) for key, one in derived.items() for row in one.rows}
+    read = [(key[0], punch.id) for key, found in punches.items() for punch in found]
+    stale = [one for one in read if one not in opening]
+    if stale:
+        await conn.execute(_REMOVE, [list(column) for column in zip(*stale, strict=True)])
+    rows = [_stored(key[0], row, one) for key, one in derived.items() for row in one.rows]
+    if rows:
+        await conn.execute(_WRITE, (msgspec.json.encode(rows).decode(),))
+
+
+def _stored(org_id: UUID, row: ShiftRow, derived: _Derived) -> dict[str, Any]:
+    """Return the columns of a row. Of an open shift they say what becomes of it."""
+    lapses_s, lapsed = derived.lapses_s, derived.lapsed
+    if row.ended_at is not None or lapses_s is None or lapsed is None:
+        return {"org_id": org_id, **row._asdict(), "lapses_at": None, "lapsed": None}
+    then = {name: getattr(lapsed, name) for name in _LAPSING}
+    return {"org_id": org_id, **row._asdict(), "lapses_at": _at(lapses_s), "lapsed": then}
+
+
+# Lists --------------------------------------------------------------------------------------------
+
+_KEY = Columns(time="started_at")
+_HAS_LAPSED = "lapses_at < date_trunc('second', now())"
+_LISTED = sql.SQL("{}, lapsed, CASE WHEN " + _HAS_LAPSED + " THEN lapses_at END").format(
+    sql.SQL(", ").join(map(sql.Identifier, ShiftRow._fields))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftFilter:
+    """A filter of shifts: those that share an instant with [since, until), of an employee.
+
+    open: True for shifts that are open, False for shifts that have ended.
+    """
+
+    employee_id: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    open: bool | None = None
+
+    def conditions(self) -> Conditions:
+        """Return the conditions of a statement."""
+        conditions = Conditions()
+        conditions.add_equal(employee_id=self.employee_id)
+        if self.since is not None:
+            conditions.add(
+                "(ended_at IS NULL AND lapses_at > %(since)s OR ended_at > %(since)s"
+                " OR started_at >= %(since)s)",
+                since=self.since,
+            )
+        if self.until is not None:
+            conditions.add("started_at < %(until)s", until=self.until)
+        if self.open is not None:
+            is_open = "(ended_at IS NULL AND NOT (" + _HAS_LAPSED + "))"
+            conditions.add(is_open if self.open else "NOT " + is_open)
+        return conditions
+
+
+async def listing(
+    conn: Connection,
+    wanted: ShiftFilter,
+    *,
+    order: Order = NEWEST_FIRST,
+    after: RowKey | None,
+    limit: int,
+    offset: int,
+) -> list[ShiftRow]:
+    """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
+    conditions = wanted.conditions()
+    cut = page(conditions, limit, offset)
+    _KEY.go_on(conditions, order, after)
+    statement = sql.SQL("SELECT {} FROM shifts {} {} {}").format(
+        _LISTED, conditions.where(), _KEY.order_by(order), cut
+    )
+    async with conn.cursor(row_factory=args_row(_read)) as cursor:
+        await cursor.execute(statement, conditions.values)
+        return await cursor.fetchall()
+
+
+def _read(*columns: Any) -> ShiftRow:
+    *stored, lapsed, lapsed_at = columns
+    row = ShiftRow(*stored)
+    return row if lapsed_at is None else row._replace(ended_at=lapsed_at, **lapsed)
+
+
+async def count(conn: Connection, wanted: ShiftFilter, at_most: int) -> int:
+    """Count the shifts; counting ends at `at_most`."""
+    conditions = wanted.conditions()
+    statement = sql.SQL(
+        "SELECT count(*) FROM (SELECT FROM shifts {} LIMIT %(at_most)s) AS counted"
+    ).format(conditions.where())
+    return await value_of(conn, statement, conditions.values | {"at_most": at_most})

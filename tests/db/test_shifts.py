@@ -1,0 +1,301 @@
+"""Shifts as they are stored: always those that all punches together make, and one open at most."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from psycopg.errors import CheckViolation, InsufficientPrivilege, UniqueViolation
+
+from db.core.connect import Connection
+from db.core.ids import new_id
+from db.core.table import db_now
+from db.hours.periods import add_missing
+from db.hours.rules import read_rules
+from db.hours.shifts import ShiftFilter, ShiftRow, count, listing, shift_rows
+from db.punches import punch_list
+from db.punches.record import record
+from db.punches.rows import NewPunch
+from operations.shifts import CreditedPunch, shifts_of
+from operations.timesheet_states import MOVES, STATES
+from telemetry.times import to_us
+from tests.db.rows import transaction
+from tests.ingest.punching import Crew
+from tests.ingest.tenants import Tenant, soon
+from tests.servers import DatabaseUnderTest
+
+SEED = 20260329
+START = datetime(2026, 3, 2, 6, tzinfo=UTC)  # a Monday
+KINDS = ("in", "out", "break_start", "break_end", "in", "out")
+
+
+@pytest.fixture
+async def crew(database: DatabaseUnderTest) -> Crew:
+    """The employees of a new organization."""
+    return Crew(await Tenant.create(database))
+
+
+@asynccontextmanager
+async def acting(crew: Crew, role: str = "opsc_app") -> AsyncIterator[Connection]:
+    """Provide a transaction of the organization."""
+    async with transaction(crew.tenant.database, role, crew.tenant.org_id) as conn:
+        yield conn
+
+
+def punched(crew: Crew, employee_id: UUID, kind: str, at: datetime) -> NewPunch:
+    """Return a punch that is received when it is made."""
+    time_us = to_us(at)
+    return NewPunch(crew.tenant.org_id, employee_id, kind, time_us, time_us)  # type: ignore[arg-type]
+
+
+async def all_punches(conn: Connection) -> list[CreditedPunch]:
+    """Read every punch of the organization."""
+    cursor = await conn.execute(
+        "SELECT id, kind, (extract(epoch FROM pay_time) * 1000000)::bigint, verdict,"
+        " (extract(epoch FROM server_time) * 1000000)::bigint, review, site_id, asset_id"
+        " FROM punches"
+    )
+    return [CreditedPunch(*row) for row in await cursor.fetchall()]
+
+
+async def stored(conn: Connection, **wanted: Any) -> list[ShiftRow]:
+    rows = await listing(conn, ShiftFilter(**wanted), after=None, limit=1000, offset=0)
+    assert await count(conn, ShiftFilter(**wanted), 1001) == len(rows)
+    return sorted(rows, key=lambda row: (row.started_at, row.id))
+
+
+async def check(conn: Connection, employee_id: UUID) -> None:
+    """Compare what is stored with what all punches make."""
+    punches = await all_punches(conn)
+    now_us = to_us(await db_now(conn))
+    expected = shift_rows(employee_id, shifts_of(punches, RULES.shifts, "UTC", now_us), punches)
+    assert await stored(conn) == sorted(expected, key=lambda row: (row.started_at, row.id))
+
+
+RULES = read_rules({})
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_shifts_are_those_of_all_punches_in_whatever_order_and_pieces_they_come(
+    crew: Crew, seed: int
+) -> None:
+    random_ = random.Random(SEED + seed)
+    employee_id = await crew.employee(by=("phone",))
+    # Some punches have one time, and some lie farther apart than a shift may last.
+    hours = [random_.choice((0, 0, 1, 2, 4, 9, 20)) for _ in range(40)]
+    times = [START + timedelta(hours=sum(hours[:number])) for number in range(40)]
+    punches = [punched(crew, employee_id, random_.choice(KINDS), at) for at in times]
+    random_.shuffle(punches)
+    while punches:
+        size = random_.randint(1, 8)
+        batch, punches = punches[:size], punches[size:]
+        async with acting(crew) as conn:
+            await record(conn, batch)
+            await check(conn, employee_id)
+        if random_.random() < 0.6:
+            async with acting(crew) as conn:
+                await review_any(conn, crew, random_)
+                await check(conn, employee_id)
+
+
+async def review_any(conn: Connection, crew: Crew, random_: random.Random) -> None:
+    """Accept or reject one of the punches."""
+    chosen = random_.choice(await all_punches(conn))
+    punch = await punch_list.find(conn, chosen.id)
+    assert punch is not None
+    review = random_.choice(("accepted", "rejected", "rejected"))
+    by = (await (await conn.execute("SELECT id FROM users")).fetchall())[0][0]
+    at = await db_now(conn)
+    await punch_list.write_review(conn, crew.tenant.org_id, punch, review, None, by, at)  # type: ignore[arg-type]
+
+
+async def test_a_thousand_punches_of_an_employee(crew: Crew) -> None:
+    employee_id = await crew.employee(by=("phone",))
+    punches = [
+        punched(crew, employee_id, kind, START + timedelta(hours=12 * number + hour))
+        for number in range(500)
+        for kind, hour in (("in", 0), ("out", 8))
+    ]
+    for start in range(0, len(punches), 100):
+        async with acting(crew) as conn:
+            await record(conn, punches[start : start + 100])
+    async with acting(crew) as conn:
+        await check(conn, employee_id)
+        assert len(await stored(conn)) == 500
+        late = punched(crew, employee_id, "out", START + timedelta(hours=2400 + 4))
+        await record(conn, [late])
+        await check(conn, employee_id)
+
+
+async def test_one_shift_is_open_at_any_moment_whoever_punches_at_once(crew: Crew) -> None:
+    employee_id = await crew.employee(by=("phone",))
+    opened: list[int] = []
+
+    async def one(number: int) -> None:
+        kind = "in" if number % 3 else "out"
+        async with acting(crew, "opsc_ingest" if number % 2 else "opsc_app") as conn:
+            await record(conn, [punched(crew, employee_id, kind, soon(-600 + number))])
+
+    async def watch() -> None:
+        while True:
+            query = "SELECT count(*) FROM shifts WHERE ended_at IS NULL"
+            opened.append(crew.tenant.rows(query)[0][0])
+            await asyncio.sleep(0.01)
+
+    watching = asyncio.create_task(watch())
+    await asyncio.gather(*(one(number) for number in range(30)))
+    watching.cancel()
+    assert set(opened) <= {0, 1}
+    async with acting(crew) as conn:
+        await check(conn, employee_id)
+
+
+async def test_the_database_refuses_a_second_open_shift(crew: Crew) -> None:
+    employee_id = await crew.employee(by=("phone",))
+    async with acting(crew) as conn:
+        await record(conn, [punched(crew, employee_id, kind, soon(-9)) for kind in ("in", "in")])
+        await record(conn, [punched(crew, employee_id, "break_end", soon(-8))])
+    with pytest.raises(UniqueViolation, match="employee_has_one_open_shift"):
+        async with acting(crew) as conn:
+            await conn.execute(
+                "INSERT INTO shifts SELECT org_id, %s, employee_id,"
+                " (SELECT id FROM punches WHERE kind = 'break_end'), NULL, started_at, NULL, 0, 0,"
+                " NULL, NULL, NULL, NULL, verdicts, flags, lapses_at, lapsed FROM shifts",
+                (new_id(),),
+            )
+
+
+async def test_a_shift_that_nobody_ends_is_read_as_ended_by_rule(crew: Crew) -> None:
+    """It was open when its punch came, and nothing has been written since."""
+    employee_id = await crew.employee(by=("phone",))
+    punch = punched(crew, employee_id, "in", soon(-3 * 3600))
+    async with acting(crew) as conn:
+        await record(conn, [punch])
+        (shift,) = await stored(conn, open=True)
+        assert (shift.ended_at, shift.worked_s) == (None, 0)
+        assert await stored(conn, open=False) == []
+    # As if the punch had come sixteen hours earlier.
+    await crew.execute(
+        "UPDATE shifts SET started_at = started_at - interval '16 h',"
+        " lapses_at = lapses_at - interval '16 h'"
+    )
+    async with acting(crew) as conn:
+        assert await stored(conn, open=True) == []
+        (shift,) = await stored(conn, open=False)
+        assert shift.ended_at is not None
+        assert (shift.ended_at - shift.started_at, shift.worked_s) == (timedelta(hours=16), 57_600)
+        assert [flag["name"] for flag in shift.flags] == ["missing_out", "unverified"]
+
+
+async def test_ingest_may_derive_shifts_and_make_timesheets(crew: Crew) -> None:
+    employee_id = await crew.employee(by=("phone",))
+    async with transaction(crew.tenant.database, "opsc_ingest") as conn:
+        await record(
+            conn,
+            [
+                punched(crew, employee_id, "in", START),
+                punched(crew, employee_id, "out", START + timedelta(hours=8)),
+                punched(crew, employee_id, "in", START + timedelta(days=6, hours=14)),
+                punched(crew, employee_id, "out", START + timedelta(days=6, hours=20)),
+            ],
+        )
+    assert crew.tenant.rows(
+        "SELECT worked_s, opened_by IS NOT NULL, closed_by IS NOT NULL FROM shifts"
+        " ORDER BY started_at"
+    ) == [(28_800, True, True), (21_600, True, True)]
+    rows = crew.tenant.rows("SELECT first_day, last_day, state FROM timesheets ORDER BY first_day")
+    assert [(first.isoformat(), last.isoformat(), state) for first, last, state in rows] == [
+        ("2026-03-02", "2026-03-08", "open"),
+        ("2026-03-09", "2026-03-15", "open"),
+    ]
+
+
+async def test_a_timesheet_of_other_periods_begins_where_the_known_ones_end(crew: Crew) -> None:
+    employee_id = await crew.employee(by=("phone",))
+    key = (crew.tenant.org_id, employee_id)
+    for stored_rules, day in (({}, START), ({"period": "month"}, START + timedelta(days=10))):
+        async with acting(crew) as conn:
+            await add_missing(conn, {key: [day.date()]}, {key: read_rules(stored_rules)})
+            await add_missing(conn, {key: [day.date()]}, {key: read_rules(stored_rules)})
+    rows = crew.tenant.rows("SELECT first_day, last_day FROM timesheets ORDER BY first_day")
+    assert [(first.day, last.day) for first, last in rows] == [(2, 8), (9, 31)]
+
+
+# The database by itself ---------------------------------------------------------------------------
+
+WHO: dict[str, str] = {
+    "open": "submitted_by = NULL, submitted_at = NULL, decided_by = NULL, decided_at = NULL,"
+    " locked_by = NULL, locked_at = NULL, figures = NULL, rules = NULL",
+    "submitted": "submitted_by = u.id, submitted_at = now(), decided_by = NULL, decided_at = NULL,"
+    " locked_by = NULL, locked_at = NULL, figures = NULL, rules = NULL",
+    "approved": "submitted_by = u.id, submitted_at = now(), decided_by = u.id, decided_at = now(),"
+    " locked_by = NULL, locked_at = NULL, figures = '{}', rules = '{}'",
+    "rejected": "submitted_by = u.id, submitted_at = now(), decided_by = u.id, decided_at = now(),"
+    " locked_by = NULL, locked_at = NULL, figures = NULL, rules = NULL",
+    "locked": "submitted_by = u.id, submitted_at = now(), decided_by = u.id, decided_at = now(),"
+    " locked_by = u.id, locked_at = now(), figures = '{}', rules = '{}'",
+}
+WAY = {"open": [], "submitted": ["submitted"], "rejected": ["submitted", "rejected"]}
+WAY |= {"approved": ["submitted", "approved"], "locked": ["submitted", "approved", "locked"]}
+
+
+def to(state: str) -> str:
+    return f"UPDATE timesheets SET state = '{state}', {WHO[state]} FROM users AS u"  # noqa: S608
+
+
+@pytest.mark.parametrize("then", STATES)
+@pytest.mark.parametrize("state", STATES)
+async def test_the_database_lets_through_the_moves_of_the_table_alone(
+    crew: Crew, state: str, then: str
+) -> None:
+    employee_id = await crew.employee(by=("phone",))
+    async with acting(crew) as conn:
+        await record(conn, [punched(crew, employee_id, "in", START)])
+    for step in WAY[state]:
+        await crew.execute(to(step))
+    if state == then or any((each.state, each.then) == (state, then) for each in MOVES):
+        await crew.execute(to(then))
+        assert crew.tenant.rows("SELECT state FROM timesheets") == [(then,)]
+    else:
+        with pytest.raises(CheckViolation, match="a timesheet cannot go from"):
+            await crew.execute(to(then))
+
+
+async def test_a_timesheet_begins_open_and_approved_figures_stay(crew: Crew) -> None:
+    employee_id = await crew.employee(by=("phone",))
+    with pytest.raises(CheckViolation, match="begins open"):
+        await crew.execute(
+            "INSERT INTO timesheets (org_id, id, employee_id, first_day, last_day, state)"
+            " VALUES (current_org_id(), %s, %s, '2026-03-02', '2026-03-08', 'submitted')",
+            (new_id(), employee_id),
+        )
+    async with acting(crew) as conn:
+        await record(conn, [punched(crew, employee_id, "in", START)])
+    for step in WAY["approved"]:
+        await crew.execute(to(step))
+    with pytest.raises(CheckViolation, match="do not change"):
+        await crew.execute("UPDATE timesheets SET figures = '{\"worked_s\": 1}'")
+
+
+async def test_nobody_changes_or_removes_an_adjustment(crew: Crew) -> None:
+    employee_id = await crew.employee(by=("phone",))
+    async with acting(crew) as conn:
+        await record(conn, [punched(crew, employee_id, "in", START)])
+    await crew.execute(
+        "INSERT INTO timesheet_adjustments"
+        " SELECT t.org_id, %s, t.id, t.first_day, 60, 'x', u.id FROM timesheets t, users u",
+        (new_id(),),
+    )
+    for statement in (
+        "UPDATE timesheet_adjustments SET seconds = 1",
+        "DELETE FROM timesheet_adjustments",
+        "DELETE FROM timesheets",
+    ):
+        with pytest.raises(InsufficientPrivilege):
+            await crew.execute(statement)
+    assert json.dumps(crew.tenant.rows("SELECT seconds FROM timesheet_adjustments")) == "[[60]]"
