@@ -177,6 +177,20 @@ async def test_nothing_stays_of_a_transaction_that_was_rolled_back(tenant: Tenan
         assert await names(conn, tenant) == {first, second}
 
 
+async def test_a_revision_that_was_rolled_back_is_not_taken_for_the_next_one(
+    tenant: Tenant,
+) -> None:
+    first = await made(tenant, 8.0, 47.0)
+    with suppress(Undone):
+        async with asking(tenant, "opsc_app") as conn:
+            await insert(conn, UUID(int=4), 8.0, 47.0)
+            assert UUID(int=4) in await names(conn, tenant)
+            raise Undone
+    second = await made(tenant, 8.0, 47.0)  # nobody has asked since, and the number is the same
+    async with asking(tenant) as conn:
+        assert await names(conn, tenant) == {first, second}
+
+
 @pytest.mark.parametrize("is_known", [True, False])
 async def test_a_statement_older_than_the_tree_has_the_answer_of_then(
     tenant: Tenant, is_known: bool
