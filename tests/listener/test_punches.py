@@ -135,7 +135,7 @@ async def kill_beside(
 
 
 async def punch_until(stop: asyncio.Event, system: System, worker: Worker) -> list[str]:
-    """Send punches in and out, four messages in flight, until `stop`. Returns what was acknowledged."""
+    """Send punches, four messages in flight, until `stop`. Returns what was acknowledged."""
     told: list[str] = []
     began = soon(-MOST_PUNCHES)
     async with signed_in(system, worker) as session:
