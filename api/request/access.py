@@ -68,7 +68,7 @@ class Access:
             self.preconditions.check(item_tag(item))
 
     def is_own(self, user_id: UUID | None) -> bool:
-        """Return whether a thing is the caller's own. user_id: the user of its employee, or None."""
+        """Return whether a thing is the caller's own. user_id: the user of its employee."""
         return user_id == self.caller.user_id
 
     def check_own(self, user_id: UUID | None, things: str) -> None:

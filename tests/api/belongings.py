@@ -101,5 +101,5 @@ def _invited(api: RunningApi, org: Organization, name: str) -> dict[str, Any]:
 
 
 def _next_seq(api: RunningApi, org: Organization) -> int:
-    rows = api.sql("SELECT count(*) FROM events WHERE org_id = %s", org.org_id)
+    rows = api.sql("SELECT count(seq) FROM events WHERE org_id = %s", org.org_id)
     return rows[0][0] + 1

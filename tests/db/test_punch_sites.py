@@ -120,9 +120,7 @@ async def test_only_zones_of_the_sites_that_are_asked_for_count(tenant: Tenant) 
 async def test_a_second_shape_that_is_too_large_is_not_looked_at(
     tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ring = [
-        [8.54 + 0.001 * math.cos(n / 50), 47.37 + 0.001 * math.sin(n / 50)] for n in range(314)
-    ]
+    ring = [[8.54 + 0.001 * math.cos(n / 50), 47.37 + 0.001 * math.sin(n / 50)] for n in range(314)]
     large = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
     zones = [await made(tenant, large), await made(tenant, square(8.56, 47.37))]
     monkeypatch.setattr(sites, "MOST_BYTES", 100)

@@ -32,7 +32,7 @@ _Reason = Annotated[_Text, _remark("The phone was broken.")]
 _ReviewNote = Annotated[_Text, _remark("The foreman saw her at the gate.")]
 _Metres = Annotated[float, Field(examples=[12.0])]
 _Rule = Annotated[str, WithJsonSchema({"type": "string", "enum": list(RULES)})]
-_PLACE = {"dependentRequired": {"lat": ["lon"], "lon": ["lat"]}}
+_PLACE: dict[str, Any] = {"dependentRequired": {"lat": ["lon"], "lon": ["lat"]}}
 
 
 class ReasonItem(BaseModel):
@@ -119,7 +119,7 @@ class PunchClaim(fields.Body):
 
 
 class PunchReview(fields.Body):
-    """What a dispatcher or an admin decides of a punch."""
+    """The decision of a dispatcher or an admin on a punch."""
 
     decision: Literal["accept", "reject"]
     note: _ReviewNote | None = None

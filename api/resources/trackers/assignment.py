@@ -1,9 +1,10 @@
 """Giving a tracker to an asset or an employee and taking it away, without changing what was already
 judged.
 
-An assignment to an asset may reach back to stored fixes that belong to no asset: ingest then judges them as
-late ones (`db.ingest.asset_backlogs`). The first assignment of a tracker reaches back as far as it
-can. The fixes of an employee's tracker belong to no asset; an employee may have several trackers.
+An assignment to an asset may reach back to stored fixes that belong to no asset: ingest then judges
+them as late ones (`db.ingest.asset_backlogs`). The first assignment of a tracker reaches back as
+far as it can. The fixes of an employee's tracker belong to no asset; an employee may have several
+trackers.
 """
 
 from dataclasses import dataclass

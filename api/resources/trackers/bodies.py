@@ -1,7 +1,7 @@
 """Bodies of trackers, what comes in and what is shown."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,8 @@ from api.resources.trackers.assignment import Assignment
 
 _INCLUDED = "(last_seen_at|connection)"
 _INCLUDE = f"^{_INCLUDED}(,{_INCLUDED})*$"
+_GIVEN: dict[str, Any] = {"not": {"type": "null"}}
+# At most one of both is given, and a time only with one of them.
 _ASSIGNED = ConfigDict(
     json_schema_extra={
         "dependentSchemas": {
@@ -20,7 +22,7 @@ _ASSIGNED = ConfigDict(
         },
         "not": {
             "required": ["asset_id", "employee_id"],
-            "properties": {"asset_id": {"type": "string"}, "employee_id": {"type": "string"}},
+            "properties": {"asset_id": _GIVEN, "employee_id": _GIVEN},
         },
     }
 )

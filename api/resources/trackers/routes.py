@@ -2,8 +2,8 @@
 
 The secret is shown once, in the answer that creates the tracker or gives it another secret; only
 hashes of it are kept. A revoked tracker stays revoked. Which asset a tracker is on, or whose it is,
-is history: an assignment begins at `assigned_from` and the fixes from then on are the asset's, those
-too that are stored already and belong to none (`api.resources.trackers.assignment`).
+is history: an assignment begins at `assigned_from` and the fixes from then on are the asset's,
+those too that are stored already and belong to none (`api.resources.trackers.assignment`).
 """
 
 import secrets
