@@ -62,7 +62,8 @@ async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Id
 async def _hours(org: Organization, employee_id: str, name: str) -> Ids:
     """Return the shift and the timesheet of the employee's punch."""
     (shift,) = (await org.admin.get("/v1/shifts", employee_id=employee_id)).json["data"]
-    (sheet,) = (await org.admin.get("/v1/timesheets", employee_id=employee_id)).json["data"]
+    # The shift ends by rule after midnight, in the next week.
+    sheet = (await org.admin.get("/v1/timesheets", employee_id=employee_id)).json["data"][0]
     adjustment = {"day": sheet["first_day"], "seconds": 60, "reason": f"{name} adjustment"}
     path = f"/v1/timesheets/{sheet['id']}/adjustments"
     made = await org.admin.post(path, adjustment)

@@ -42,6 +42,7 @@ NOT_AUDITED = {
     "request_minutes",
     "request_usage",
     "row_counts",
+    "shifts",
     "visits",
     "webhook_deliveries",
 }

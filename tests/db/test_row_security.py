@@ -138,7 +138,7 @@ def _fill(
     conn.execute(
         "INSERT INTO timesheet_adjustments (org_id, id, timesheet_id, day, seconds, reason,"
         " created_by) SELECT org_id, %s, %s, '2026-03-02', 60, 'x', id FROM users"
-        " WHERE org_id = %s",
+        " WHERE org_id = %s LIMIT 1",
         (new_id(), timesheet_id, org_id),
     )
     conn.execute("INSERT INTO inbox (org_id, topic, payload) VALUES (%s, 't', 'x')", (org_id,))

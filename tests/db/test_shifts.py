@@ -148,7 +148,8 @@ async def test_one_shift_is_open_at_any_moment_whoever_punches_at_once(crew: Cre
             await asyncio.sleep(0.01)
 
     watching = asyncio.create_task(watch())
-    await asyncio.gather(*(one(number) for number in range(30)))
+    for first in range(0, 32, 8):
+        await asyncio.gather(*(one(number) for number in range(first, first + 8)))
     watching.cancel()
     assert set(opened) <= {0, 1}
     async with acting(crew) as conn:
