@@ -85,7 +85,7 @@ def _row(employee_id: UUID, shift: Shift, outs: set[UUID]) -> ShiftRow:
         server_worked_s=shift.server_worked_s,
         site_id=shift.site,
         asset_id=shift.asset,
-        verdicts=dict[str, int](shift.verdicts),
+        verdicts={str(worth): count for worth, count in shift.verdicts.items()},
         flags=[stored_flag(flag) for flag in shift.flags],
     )
 
