@@ -25,7 +25,7 @@ from psycopg import sql
 
 from db.core.connect import Connection
 from db.core.registry_revision import IS_CHANGING
-from geofence.zones.site_index import Place, SiteBox, SiteIndex, ranked
+from geofence.zones.site_index import SiteBox, SiteIndex, SitePlace, ranked
 from telemetry.times import to_datetime
 
 MAX_BOXES = 100_000
@@ -69,7 +69,7 @@ class _Changes(NamedTuple):
     known: int
     sites: Sequence[SiteBox]
 
-    def best(self, places: Mapping[int, Place], open_sites: SiteIndex, most: int) -> "_Best":
+    def best(self, places: Mapping[int, SitePlace], open_sites: SiteIndex, most: int) -> "_Best":
         """Return the best sites, open or ended, of each place by its number."""
         ended = [site for site in self.sites if site.to_us != FOREVER_US]
         found: _Best = {}
@@ -92,7 +92,7 @@ class _OpenSites:
     revision: int = _NOTHING_READ
     lock: Lock = field(default_factory=Lock)
 
-    def best(self, changes: _Changes, places: Mapping[int, Place], most: int) -> _Best | None:
+    def best(self, changes: _Changes, places: Mapping[int, SitePlace], most: int) -> _Best | None:
         """Take the changes and search; None where the tree is ahead of the changes."""
         with self.lock:
             if changes.revision < self.revision:
@@ -140,7 +140,7 @@ _cache = _Cache()
 
 
 async def best_jobsites(
-    conn: Connection, org_id: UUID, places: Mapping[int, Place], most: int
+    conn: Connection, org_id: UUID, places: Mapping[int, SitePlace], most: int
 ) -> _Best:
     """Return the jobsites in force at each place that come first by `ranked`, at most `most`.
 

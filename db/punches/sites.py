@@ -17,7 +17,7 @@ from db.core.connect import Connection
 from db.punches.jobsites import BOX_COLUMNS, best_jobsites, site_box, with_default
 from geofence.geometry.queries import signed_distance_m
 from geofence.shapes.stored import StoredShape, read_stored
-from geofence.zones.site_index import Place, SiteBox, ranked
+from geofence.zones.site_index import SiteBox, SitePlace, ranked
 from telemetry.times import to_datetime
 
 MOST_ZONES = 8
@@ -117,8 +117,8 @@ async def _places(
     return places
 
 
-def _place(question: PunchPlace) -> Place:
-    return Place(question.lon, question.lat, question.at_us)
+def _place(question: PunchPlace) -> SitePlace:
+    return SitePlace(question.lon, question.lat, question.at_us)
 
 
 async def _zones_of_sites(

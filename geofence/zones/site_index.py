@@ -1,7 +1,7 @@
 """Job sites near a place: an R-tree for single questions, which changes one zone at a time.
 
     index = SiteIndex(sites)
-    best = index.best(Place(lon, lat, at_us), 8)
+    best = index.best(SitePlace(lon, lat, at_us), 8)
 
 The tree is `rtree` (libspatialindex). It takes an edit in microseconds, which the evaluator's tree
 (`geofence.zones.rtree`) does not, but it has no answer for many places at once.
@@ -43,7 +43,7 @@ class SiteBox(NamedTuple):
     shape_bytes: int
 
 
-class Place(NamedTuple):
+class SitePlace(NamedTuple):
     """A place at a time, in microseconds since 1970. default_tolerance_m: of a site without one."""
 
     lon: float
@@ -80,7 +80,7 @@ class SiteIndex:
         self._tree.delete(number, _placed(self._sites.pop(number).box))
         del self._number_of[zone_id]
 
-    def best(self, place: Place, most: int) -> list[SiteBox]:
+    def best(self, place: SitePlace, most: int) -> list[SiteBox]:
         """Return the sites in force that come first by `ranked`: `most`, or all there are."""
         near = self._nearest(place, most)
         if len(near) > most:
@@ -96,7 +96,7 @@ class SiteIndex:
         self._most_tolerance_m = max(self._most_tolerance_m, site.tolerance_m or 0.0)
         return number
 
-    def _nearest(self, place: Place, most: int) -> list[SiteBox]:
+    def _nearest(self, place: SitePlace, most: int) -> list[SiteBox]:
         """Return more than `most` sites in force, nearest by degrees; fewer are all there are."""
         asked = most + 1
         while True:
@@ -112,7 +112,7 @@ class SiteIndex:
                 return found
             asked *= _MORE
 
-    def _within(self, place: Place, apart_m: float) -> list[SiteBox]:
+    def _within(self, place: SitePlace, apart_m: float) -> list[SiteBox]:
         """Return the sites in force whose boxes are at most so far away, and a few more."""
         boxes = _turned(_around(place.lon, place.lat, apart_m))
         numbers = (number for box in boxes for number in self._tree.intersection(box))
@@ -123,13 +123,13 @@ class SiteIndex:
         return [site for site in sites if site.from_us <= at_us < site.to_us]
 
 
-def ranked(sites: Sequence[SiteBox], place: Place) -> list[SiteBox]:
+def ranked(sites: Sequence[SiteBox], place: SitePlace) -> list[SiteBox]:
     """Sort sites by the margins of their boxes, the greatest first, then by zone and version."""
     found = zip((-margins_m(sites, place)).tolist(), sites, strict=True)
     return [site for _, site in sorted(found, key=lambda one: (one[0], *one[1][:2]))]
 
 
-def margins_m(sites: Sequence[SiteBox], place: Place) -> NDArray[np.float64]:
+def margins_m(sites: Sequence[SiteBox], place: SitePlace) -> NDArray[np.float64]:
     """Return how far a place is within each box and its tolerance in metres; (m,).
 
     Negative where it is farther away.

@@ -15,7 +15,7 @@ from db.core.tenant import act_for
 from db.punches import jobsites
 from db.punches.jobsites import best_jobsites
 from db.resources import zones
-from geofence.zones.site_index import Place, SiteBox, ranked
+from geofence.zones.site_index import SiteBox, SitePlace, ranked
 from telemetry.times import to_us
 from tests.db.rows import zone
 from tests.ingest.tenants import LONG_AGO, Tenant, soon, square
@@ -65,13 +65,13 @@ async def asking(tenant: Tenant, role: str = "opsc_ingest") -> AsyncIterator[Con
         yield conn
 
 
-async def best(conn: Connection, tenant: Tenant, places: dict[int, Place]) -> Any:
+async def best(conn: Connection, tenant: Tenant, places: dict[int, SitePlace]) -> Any:
     return await best_jobsites(conn, tenant.org_id, places, MOST)
 
 
 async def names(conn: Connection, tenant: Tenant, lon: float = 8.0, lat: float = 47.0) -> set[UUID]:
     """Return the zones that are best now."""
-    found = await best(conn, tenant, {0: Place(lon, lat, to_us(soon(0)))})
+    found = await best(conn, tenant, {0: SitePlace(lon, lat, to_us(soon(0)))})
     return {site.zone_id for site in found[0]}
 
 
@@ -82,7 +82,7 @@ async def insert(conn: Connection, zone_id: UUID, lon: float, lat: float) -> Non
     await zones.insert(conn, row, revision)
 
 
-def as_stored(tenant: Tenant, place: Place) -> list[SiteBox]:
+def as_stored(tenant: Tenant, place: SitePlace) -> list[SiteBox]:
     """Look at all versions there are."""
     rows = tenant.rows(VERSIONS)
     ((default_m,),) = tenant.rows("SELECT punch_tolerance_m FROM organizations")
@@ -124,9 +124,9 @@ class Editor:
             fields = {"box": box(lon, lat), "kind": self.random.choice(kinds)}
             await self.tenant.change_zone(old, square(lon, lat, HALF_DEG), **fields)
 
-    def asked(self) -> dict[int, Place]:
+    def asked(self) -> dict[int, SitePlace]:
         moments = [0, 0, -0.02, -0.2, -3600]
-        return {n: Place(*self.place(), to_us(soon(at))) for n, at in enumerate(moments)}
+        return {n: SitePlace(*self.place(), to_us(soon(at))) for n, at in enumerate(moments)}
 
 
 class Undone(Exception):
@@ -199,7 +199,7 @@ async def test_a_statement_older_than_the_tree_has_the_answer_of_then(
     async with await connect(tenant.database.url("opsc_ingest"), "test") as conn:
         await conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         await conn.execute("SELECT 1")
-        before = Place(8.0, 47.0, to_us(soon(0)))
+        before = SitePlace(8.0, 47.0, to_us(soon(0)))
         if is_known:
             assert await names(conn, tenant) == {old}
         await tenant.change_zone(old, None)
@@ -218,7 +218,7 @@ async def test_an_empty_cache_that_two_fill_forgets_what_ended_between_them(
     """The first one's tree has a zone that ended, of which the second one reads nothing."""
     ended = await made(tenant, 8.0, 47.0)
     sites = jobsites._OpenSites()
-    at = {0: Place(8.0, 47.0, to_us(soon(3600)))}
+    at = {0: SitePlace(8.0, 47.0, to_us(soon(3600)))}
     first, second = [], []
     for changes in (first, second):
         async with asking(tenant) as conn:

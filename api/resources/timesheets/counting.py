@@ -34,7 +34,7 @@ MAX_PUNCHES = 5_000  # that a timesheet is counted from: some hundred and sixty 
 MAX_ADJUSTMENTS = 100
 
 
-class Counted(NamedTuple):
+class CountedTimesheet(NamedTuple):
     """The hours as the punches are now.
 
     figures: as an answer shows them. punch_ids: of the period. adjustments: of this timesheet's
@@ -62,7 +62,7 @@ def rules_in_use(row: TimesheetRow) -> dict[str, Any]:
     }
 
 
-async def counted(conn: Connection, org_id: UUID, row: TimesheetRow) -> Counted:
+async def counted(conn: Connection, org_id: UUID, row: TimesheetRow) -> CountedTimesheet:
     """Count a timesheet. Raises Problem (409) where it has too many punches."""
     used = rules_in_use(row)
     rules = read_rules(used["timesheet_rules"], used["punch_policy"])
@@ -83,7 +83,7 @@ async def counted(conn: Connection, org_id: UUID, row: TimesheetRow) -> Counted:
         tuple(shift for shift in attendance.shifts if _is_on(shift, span, rules)),
         tuple(each for each in attendance.loose_flags if span.start_s <= each.time_s < span.end_s),
     )
-    return Counted(
+    return CountedTimesheet(
         sheet=sheet,
         figures=_figures(row.employee_id, sheet, shown, punches, rules, timezone),
         punch_ids=list(_of_period(shown, punches, span)),

@@ -32,7 +32,7 @@ from api.resources.timesheets.bodies import (
 )
 from api.resources.timesheets.counting import (
     MAX_ADJUSTMENTS,
-    Counted,
+    CountedTimesheet,
     counted,
     rules_in_use,
     would_change,
@@ -197,7 +197,7 @@ async def create_adjustment(
     return created(detail, router.prefix)
 
 
-def _check_adjustment(row: TimesheetRow, count: Counted, body: NewAdjustment) -> None:
+def _check_adjustment(row: TimesheetRow, count: CountedTimesheet, body: NewAdjustment) -> None:
     """Raise Problem (409, 422) for an adjustment that cannot be."""
     if len(count.adjustments) >= MAX_ADJUSTMENTS:
         detail = f"A timesheet has at most {MAX_ADJUSTMENTS} adjustments."
@@ -259,7 +259,7 @@ def _check_may(access: Access, row: TimesheetRow, verb: Verb) -> None:
 
 
 async def _move(
-    conn: Connection, access: Access, row: TimesheetRow, verb: Verb, count: Counted
+    conn: Connection, access: Access, row: TimesheetRow, verb: Verb, count: CountedTimesheet
 ) -> None:
     """Write the state that a verb leads to. Raises TimesheetStateError, Problem (409)."""
     then = move(row.state, verb)
@@ -285,13 +285,13 @@ async def _move(
         await events.insert(conn, [_approved(access, row, count)])
 
 
-def _check_ended(row: TimesheetRow, count: Counted, verb: Verb) -> None:
+def _check_ended(row: TimesheetRow, count: CountedTimesheet, verb: Verb) -> None:
     if not count.has_ended:
         detail = f"The period lasts until the end of {row.last_day}: {verb} it then."
         raise conflict("period_not_over", detail)
 
 
-def _check_approvable(count: Counted) -> None:
+def _check_approvable(count: CountedTimesheet) -> None:
     """Raise Problem (409), which names the punches that stand in the way."""
     try:
         count.sheet.check_approvable()
@@ -303,7 +303,7 @@ def _check_approvable(count: Counted) -> None:
         raise Problem(409, "approval_blocked", detail, more=more) from None
 
 
-def _approved(access: Access, row: TimesheetRow, count: Counted) -> Event:
+def _approved(access: Access, row: TimesheetRow, count: CountedTimesheet) -> Event:
     data = ApprovedTimesheet(
         timesheet_id=format_id("tms", row.id),
         employee_id=id_text("emp", row.employee_id),
@@ -331,7 +331,7 @@ async def _found(conn: Connection, timesheet_id: UUID, *, lock: bool = False) ->
     return row
 
 
-async def _detail(conn: Connection, row: TimesheetRow, count: Counted) -> dict[str, Any]:
+async def _detail(conn: Connection, row: TimesheetRow, count: CountedTimesheet) -> dict[str, Any]:
     """Return a TimesheetDetail. Once approved, it has the figures of the approval."""
     punches = await punch_list.of_ids(conn, count.punch_ids)
     return {

@@ -126,6 +126,19 @@ async def test_a_change_is_made_to_what_was_seen_alone(
     assert (await _send(north.admin, "PATCH", path, "*", {"name": "Third"})).status == 200
 
 
+async def test_a_timesheet_is_moved_as_it_was_seen_alone(north: Organization) -> None:
+    employee = (await north.admin.post("/v1/employees", {"name": "x"})).json["id"]
+    punch = {"employee_id": employee, "kind": "in", "time": "2026-03-02T07:00:00Z"}
+    await north.admin.post("/v1/punches", punch | {"reason": "The phone was at home."})
+    (made,) = (await north.admin.get(f"/v1/timesheets?employee_id={employee}")).json["data"]
+    path, body = f"/v1/timesheets/{made['id']}", {"approval_status": "submitted"}
+    tag = (await north.admin.get(path)).headers["ETag"]
+    refused = await _send(north.admin, "PATCH", path, '"x"', body)
+    assert is_problem(refused, 412, "precondition_failed")
+    assert (await _send(north.admin, "PATCH", path, tag, body)).status == 200
+    assert (await _send(north.admin, "PATCH", path, tag, {"approval_status": "open"})).status == 412
+
+
 async def test_a_new_thing_has_the_tag_that_a_get_gives(north: Organization) -> None:
     bodies: dict[str, Any] = {
         "assets": {"name": "x"},
@@ -200,6 +213,6 @@ async def test_every_route_that_changes_one_thing_heeds_if_match(
         for method in operations
         if method in ("patch", "delete") and path not in ALONE
     }
-    tested = {("patch", name) for name in CHANGES}
+    tested = {("patch", name) for name in (*CHANGES, "timesheets")}
     tested |= {("delete", name) for name in DELETED}
     assert changing == tested

@@ -97,9 +97,9 @@ async def test_a_type_that_nothing_emits_is_answered_by_those_that_exist(
     answer = await north.admin.post(PATH, BODY | {"types": ["work_order.created"]})
     (fault,) = answer.json["errors"]
     assert fault["message"] == (
-        "must be *, a group (asset.*, employee.*) or a type: "
+        "must be *, a group (asset.*, employee.*, timesheet.*) or a type: "
         "asset.geofence_breach, asset.geofence_dwell, asset.overspeed, asset.visit_amended, "
-        "employee.punched_in, employee.punched_out"
+        "employee.punched_in, employee.punched_out, timesheet.approved"
     )
 
 

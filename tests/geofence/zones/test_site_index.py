@@ -10,9 +10,9 @@ from pyproj import Geod
 
 from geofence.zones.site_index import (
     EVERYWHERE,
-    Place,
     SiteBox,
     SiteIndex,
+    SitePlace,
     box_distances_m,
     margins_m,
     ranked,
@@ -59,14 +59,14 @@ def sites(draw):
 worlds = st.lists(sites(), max_size=40, unique_by=lambda site: site.zone_id)
 points = st.one_of(st.sampled_from(PLACES), st.tuples(st.floats(-180, 180), st.floats(-90, 90)))
 places = st.builds(
-    lambda point, at_us, default_m: Place(*point, at_us, default_m),
+    lambda point, at_us, default_m: SitePlace(*point, at_us, default_m),
     points,
     st.integers(0, 10),
     st.sampled_from([0.0, 300.0]),
 )
 
 
-def by_looking_at_all(world, place: Place, most: int) -> list[SiteBox]:
+def by_looking_at_all(world, place: SitePlace, most: int) -> list[SiteBox]:
     return ranked([s for s in world if s.from_us <= place.at_us < s.to_us], place)[:most]
 
 
@@ -104,12 +104,12 @@ def site(number: int, box, tolerance_m: float | None = None, from_us: int = 0) -
 def test_a_box_over_the_antimeridian_is_near_from_both_sides(turn, lon):
     over = site(1, (179.9 + turn, -1.0, 180.1 + turn, 1.0))
     others = [site(number, (175.0, -1.0, 175.0 + number / 100, 1.0)) for number in range(2, 20)]
-    assert SiteIndex([over, *others]).best(Place(lon, 0.0, 0), 1) == [over]
+    assert SiteIndex([over, *others]).best(SitePlace(lon, 0.0, 0), 1) == [over]
 
 
 def test_a_place_at_a_pole_is_near_every_longitude():
     world = [site(number, (number * 18.0, 89.9, number * 18.0 + 1, 89.95)) for number in range(20)]
-    place = Place(-10.0, 90.0, 0)
+    place = SitePlace(-10.0, 90.0, 0)
     assert len({round(m) for m in margins_m(world, place).tolist()}) == 1
     assert SiteIndex(world).best(place, 8) == by_looking_at_all(world, place, 8)
 
@@ -119,22 +119,22 @@ def test_a_wide_tolerance_makes_a_far_site_the_best():
         site(number, (8.0 + number / 1e4, 47.0, 8.0 + number / 1e4, 47.0)) for number in range(50)
     ]
     far = site(99, (8.2, 47.0, 8.2, 47.0), tolerance_m=20_000.0)
-    assert SiteIndex([*near, far]).best(Place(8.0, 47.0, 0), 1) == [far]
+    assert SiteIndex([*near, far]).best(SitePlace(8.0, 47.0, 0), 1) == [far]
 
 
 def test_sites_that_are_not_yet_in_force_hide_none_that_is():
     later = [site(number, (8.0, 47.0, 8.1, 47.1), from_us=5) for number in range(500)]
     now = site(999, (9.0, 47.0, 9.1, 47.1))
-    assert SiteIndex([*later, now]).best(Place(8.05, 47.05, 0), 8) == [now]
+    assert SiteIndex([*later, now]).best(SitePlace(8.05, 47.05, 0), 8) == [now]
 
 
 def test_an_index_of_nothing_finds_nothing():
     index = SiteIndex()
-    assert index.best(Place(8.54, 47.37, 0), 8) == []
+    assert index.best(SitePlace(8.54, 47.37, 0), 8) == []
     index.put(site(1, EVERYWHERE))
     index.remove(UUID(int=1))
     index.remove(UUID(int=2))
-    assert index.best(Place(8.54, 47.37, 0), 8) == []
+    assert index.best(SitePlace(8.54, 47.37, 0), 8) == []
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_an_index_of_nothing_finds_nothing():
 )
 def test_what_is_no_box_is_looked_at_wherever_the_place_is(box):
     odd = site(1, box)
-    assert SiteIndex([odd]).best(Place(-120.0, -60.0, 0), 8) == [odd]
+    assert SiteIndex([odd]).best(SitePlace(-120.0, -60.0, 0), 8) == [odd]
 
 
 @given(
