@@ -25,13 +25,22 @@ _FORMS: Mapping[str, Form] = {
     "application/pdf": "pdf",
     "text/csv": "csv",
 }
+_MOST_CHARACTERS = 10_000_000  # more than the lines of a document or a page can take
 _MEDIA_TYPES = {"pdf": "application/pdf", "csv": MEDIA_TYPE}
 _CSV: dict[str, Any] = {
-    "schema": {"type": "string", "description": "RFC 4180, UTF-8, with a header line"},
+    "schema": {
+        "type": "string",
+        "maxLength": _MOST_CHARACTERS,
+        "description": "RFC 4180, UTF-8, with a header line",
+    },
     "example": "id,employee_id,first_day,last_day\r\n",
 }
 _PDF: dict[str, Any] = {
-    "schema": {"type": "string", "contentMediaType": "application/pdf"},
+    "schema": {
+        "type": "string",
+        "contentMediaType": "application/pdf",
+        "maxLength": _MOST_CHARACTERS,
+    },
     "example": "%PDF-1.7",
 }
 LIST_TYPES: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": _CSV}}}
