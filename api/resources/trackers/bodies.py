@@ -18,7 +18,12 @@ _GIVEN: dict[str, Any] = {"not": {"type": "null"}}
 _ASSIGNED = ConfigDict(
     json_schema_extra={
         "dependentSchemas": {
-            "assigned_from": {"anyOf": [{"required": ["asset_id"]}, {"required": ["employee_id"]}]}
+            "assigned_from": {
+                "anyOf": [
+                    {"required": ["asset_id"], "properties": {"asset_id": _GIVEN}},
+                    {"required": ["employee_id"], "properties": {"employee_id": _GIVEN}},
+                ]
+            }
         },
         "not": {
             "required": ["asset_id", "employee_id"],
