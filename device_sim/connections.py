@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from device_sim.device_stack import Answer, DeviceStack
-from device_sim.devices import Device
+from device_sim.devices import DeviceProfile
 from mqtt import BrokerAddress, Message, MqttError, Published, Session, SessionOptions
 from mqtt.errors import PublishQueueFullError
 
@@ -26,7 +26,7 @@ MAX_WAITING = 200_000
 _CONNECTING_AT_A_TIME = 100
 
 
-class Outgoing(NamedTuple):
+class OutgoingMessage(NamedTuple):
     """A message of a tracker (its position in the fleet).
 
     number: what it is known by. due_s: when it should be sent. is_again: it was sent before, and
@@ -49,12 +49,12 @@ class Handlers:
     answered, with when the message was handed over (time.monotonic()); messages came to a tracker.
     """
 
-    handed_over: Callable[[Outgoing], None]
-    answered: Callable[[Outgoing, Published | Answer, float], None]
+    handed_over: Callable[[OutgoingMessage], None]
+    answered: Callable[[OutgoingMessage, Published | Answer, float], None]
     told: Callable[[Sequence[Message]], None] | None = None
 
 
-class Connections:
+class SimulatedConnections:
     """`at_most` connections for `options[tracker]` of each tracker.
 
     devices: how each tracker speaks where it has an MQTT stack of its own; it has no receipts then.
@@ -66,7 +66,7 @@ class Connections:
         options: Sequence[SessionOptions],
         at_most: int,
         handlers: Handlers,
-        devices: Sequence[Device] = (),
+        devices: Sequence[DeviceProfile] = (),
     ) -> None:
         self._address, self._options, self._handlers = address, options, handlers
         self._devices = devices
@@ -76,7 +76,7 @@ class Connections:
         self._outstanding: dict[int, int] = {}  # messages of a tracker that hold its connection
         self._idle: dict[int, None] = {}  # the one that is idle longest first
         self._asking: deque[int] = deque()
-        self._waiting: dict[int, deque[Outgoing]] = {}
+        self._waiting: dict[int, deque[OutgoingMessage]] = {}
         self._waiting_count = 0
         self._closing = 0
         self._connecting = 0
@@ -103,7 +103,7 @@ class Connections:
         """Whether trackers have to take turns."""
         return self._at_most < len(self._options)
 
-    def waiting(self) -> Iterator[Outgoing]:
+    def waiting(self) -> Iterator[OutgoingMessage]:
         """Yield the messages that no connection has taken yet."""
         return (message for queue in self._waiting.values() for message in queue)
 
@@ -138,7 +138,7 @@ class Connections:
         """Return once every open session is. Raises the MqttError that ended one."""
         await asyncio.gather(*(session.connected.wait() for session in self._open.values()))
 
-    def send(self, message: Outgoing) -> bool:
+    def send(self, message: OutgoingMessage) -> bool:
         """Hand it over, now or when its tracker has a connection; False when too much waits.
 
         Raises the MqttError that ended a session before it was connected: a tracker that the broker
@@ -174,7 +174,7 @@ class Connections:
         for session in self._open.values():
             session.abort()
 
-    def _hand_over(self, message: Outgoing) -> bool:
+    def _hand_over(self, message: OutgoingMessage) -> bool:
         tracker = message.tracker
         try:
             published = self._publish(self._open[tracker], message)
@@ -188,7 +188,9 @@ class Connections:
         published.add_done_callback(lambda done: self._handlers.answered(message, done, now_s))
         return True
 
-    def _publish(self, session: Session | DeviceStack, message: Outgoing) -> Published | Answer:
+    def _publish(
+        self, session: Session | DeviceStack, message: OutgoingMessage
+    ) -> Published | Answer:
         if isinstance(session, DeviceStack):
             return session.publish_nowait(message.topic, message.content)
         return session.publish_nowait(
@@ -239,7 +241,7 @@ class Connections:
                 self._handlers.told(messages)
 
     def _hand_over_waiting(self, tracker: int) -> None:
-        queue = self._waiting.pop(tracker, deque[Outgoing]())
+        queue = self._waiting.pop(tracker, deque[OutgoingMessage]())
         self._waiting_count -= len(queue)
         for message in queue:
             self._hand_over(message)

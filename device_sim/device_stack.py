@@ -25,9 +25,9 @@ from types import TracebackType
 from typing import Self
 
 from device_sim import packets
-from device_sim.devices import Device
-from device_sim.packets import Kind, Packet
-from mqtt import BrokerAddress, Fault, MqttError
+from device_sim.devices import DeviceProfile
+from device_sim.packets import PacketType, ReceivedPacket
+from mqtt import AtFault, BrokerAddress, MqttError
 from mqtt.client.connected import Connected
 from mqtt.client.session import Backoff
 from mqtt.errors import PublishQueueFullError
@@ -49,17 +49,17 @@ _FINAL_REFUSALS = {3: (1, 2, 4, 5), 4: (1, 2, 4, 5), 5: (0x84, 0x85, 0x86, 0x87,
 Answer = asyncio.Future[bool]
 
 
-class StackError(MqttError):
+class ConnectionLost(MqttError):
     """The end of a connection; the stack connects again."""
 
-    fault = Fault.NETWORK
+    fault = AtFault.NETWORK
     retryable = True
 
 
 class StackRefusedError(MqttError):
     """CONNACK with a code that will not change."""
 
-    fault = Fault.CONFIGURATION
+    fault = AtFault.CONFIGURATION
 
 
 @dataclass(slots=True)
@@ -75,7 +75,9 @@ class _Sent:
 class DeviceStack:
     """One tracker's connections, one after the other."""
 
-    def __init__(self, address: BrokerAddress, client_id: str, secret: str, device: Device) -> None:
+    def __init__(
+        self, address: BrokerAddress, client_id: str, secret: str, device: DeviceProfile
+    ) -> None:
         self._address, self._client_id, self._device = address, client_id, device
         keepalive_s = SILENT_KEEPALIVE_S if device.is_silent else KEEPALIVE_S
         self._connect = packets.connect(device.level, client_id, secret, keepalive_s)
@@ -129,7 +131,7 @@ class DeviceStack:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self.connected.end(StackError("the device is closed"))
+        self.connected.end(ConnectionLost("the device is closed"))
         for answer in [sent.answer for sent in self._in_flight.values()]:
             answer.cancel()
         for _, _, answer in self._pending:
@@ -168,7 +170,7 @@ class DeviceStack:
         except (OSError, ValueError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and not writer.is_closing():
                 raise  # uvloop raises it, too, where one writes to a connection that was reset
-            raise StackError(str(error) or "the connection broke") from error
+            raise ConnectionLost(str(error) or "the connection broke") from error
         finally:
             self._writer, self._is_deaf = None, False
             await (_cut(writer) if is_cut else _goodbye(writer))
@@ -178,7 +180,7 @@ class DeviceStack:
         try:
             return await asyncio.open_connection(address.host, address.port, ssl=address.tls)
         except OSError as error:
-            raise StackError(str(error)) from error
+            raise ConnectionLost(str(error)) from error
 
     async def _signed_in(self, reader: asyncio.StreamReader) -> bytes:
         """Wait for CONNACK, and do what it says of the session; return what followed it."""
@@ -188,10 +190,10 @@ class DeviceStack:
                 while not (found := packets.split(data))[0]:
                     data += await _read(reader)
         except TimeoutError:
-            raise StackError(f"no CONNACK within {_CONNACK_S:g} s") from None
+            raise ConnectionLost(f"no CONNACK within {_CONNACK_S:g} s") from None
         (first, *others), rest = found
-        if first.kind != Kind.CONNACK or len(first.body) < 2:
-            raise StackError("the broker began with something else than CONNACK")
+        if first.kind != PacketType.CONNACK or len(first.body) < 2:
+            raise ConnectionLost("the broker began with something else than CONNACK")
         if code := first.body[1]:
             raise self._refused(code)
         if not first.body[0] & 1 and self._device.level > 3:  # 3.1 says nothing of sessions
@@ -203,7 +205,7 @@ class DeviceStack:
     def _refused(self, code: int) -> MqttError:
         told = f"the broker refused the connection with code {code}"
         is_final = code in _FINAL_REFUSALS[self._device.level]
-        return StackRefusedError(told) if is_final else StackError(told)
+        return StackRefusedError(told) if is_final else ConnectionLost(told)
 
     def _throw_away(self) -> None:
         """Forget what was not acknowledged: the broker has no session (MQTT-3.2.2-5)."""
@@ -236,20 +238,20 @@ class DeviceStack:
             self._heard_s = time.monotonic()
             if self._is_deaf:
                 await asyncio.sleep(DEAF_S)
-                raise StackError("the device did not read its acknowledgements")
+                raise ConnectionLost("the device did not read its acknowledgements")
             found, rest = packets.split(rest + data)
             for packet in found:
                 self._take(packet)
             self._has_work.set()
 
-    def _take(self, packet: Packet) -> None:
-        if packet.kind == Kind.DISCONNECT:
+    def _take(self, packet: ReceivedPacket) -> None:
+        if packet.kind == PacketType.DISCONNECT:
             code = packet.body[0] if packet.body else 0
-            raise StackError(f"DISCONNECT with code {code:#04x}")
-        if packet.kind not in (Kind.PUBACK, Kind.PUBREC, Kind.PUBCOMP):
+            raise ConnectionLost(f"DISCONNECT with code {code:#04x}")
+        if packet.kind not in (PacketType.PUBACK, PacketType.PUBREC, PacketType.PUBCOMP):
             return
         sent = self._in_flight.get(packet.packet_id)
-        if packet.kind == Kind.PUBREC and not packet.is_refusal():
+        if packet.kind == PacketType.PUBREC and not packet.is_refusal():
             if sent is not None:
                 sent.is_received = True
             self._releases.append(packet.packet_id)
@@ -278,7 +280,7 @@ class DeviceStack:
             while self._releases:
                 writer.write(packets.pubrel(self._releases.popleft()))
             if pinged_s is not None and self._heard_s < pinged_s <= now_s - KEEPALIVE_S / 2:
-                raise StackError("no PINGRESP")
+                raise ConnectionLost("no PINGRESP")
             idle_s = now_s - min(spoke_s, max(self._heard_s, pinged_s or 0.0))
             is_pinging = idle_s >= KEEPALIVE_S / 2 and not self._device.is_silent
             if self._repeat_overdue(writer, now_s) or self._pending or is_pinging:
@@ -323,7 +325,7 @@ class DeviceStack:
         if "cut" in drawn:
             writer.write(packet[: len(packet) // 2])
             await writer.drain()
-            raise StackError("cut in the middle of a packet")
+            raise ConnectionLost("cut in the middle of a packet")
         if "trickle" in drawn:
             for byte in packet:
                 writer.write(bytes([byte]))
@@ -374,7 +376,7 @@ def _settle(answer: Answer, *, is_acknowledged: bool) -> None:
 async def _read(reader: asyncio.StreamReader) -> bytes:
     data = await reader.read(_READ_BYTES)
     if not data:
-        raise StackError("the broker closed the connection")
+        raise ConnectionLost("the broker closed the connection")
     return data
 
 

@@ -39,7 +39,7 @@ _LEVELS = {Version.V3_1: 3, Version.V3_1_1: 4, Version.V5: 5}
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class DeviceProfile:
     """The manner in which one tracker speaks. level: the protocol level of its version: 3, 4 or 5.
 
     is_silent: it never sends PINGREQ. retries: it repeats on the open connection what is not
@@ -64,7 +64,7 @@ def has_own_stack(qos: Qos, version: Version, faults: Faults) -> bool:
 
 def devices(
     trackers: int, qos: Qos, version: Version, faults: Faults, seed: int
-) -> Iterator[Device]:
+) -> Iterator[DeviceProfile]:
     """Yield each tracker's device. The same seed gives the same devices.
 
     Versions change faster than QoS, so that nine trackers have all nine pairs.
@@ -74,7 +74,7 @@ def devices(
     random = np.random.default_rng([seed, 3])
     for number in range(trackers):
         is_silent, retries = random.random(2) < (faults.of("silent"), faults.of("retry"))
-        yield Device(
+        yield DeviceProfile(
             level=levels[number % len(levels)],
             qos=all_qos[number // len(levels) % len(all_qos)],
             is_silent=bool(is_silent),

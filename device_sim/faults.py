@@ -36,7 +36,7 @@ _INT32_ENDS_US = (2**31 - 1) * 1_000_000  # 2038-01-19T03:14:07Z
 _JUMP_DEG = 0.1
 
 
-class Fault(NamedTuple):
+class SimulatedFault(NamedTuple):
     """meaning: in words, with what the number after the name says, where it is no share of fixes.
 
     becomes: what a system must make of it. reason: with which it must be refused, None where the
@@ -48,57 +48,63 @@ class Fault(NamedTuple):
     reason: Reason | None = None
 
 
-FAULTS: Mapping[str, Fault] = MappingProxyType(
+FAULTS: Mapping[str, SimulatedFault] = MappingProxyType(
     {
-        "duplicate": Fault("the fix is sent twice", "stored once"),
-        "reorder": Fault("the fix is sent after the next one", "stored once, judged in its place"),
-        "offline": Fault(
+        "duplicate": SimulatedFault("the fix is sent twice", "stored once"),
+        "reorder": SimulatedFault(
+            "the fix is sent after the next one", "stored once, judged in its place"
+        ),
+        "offline": SimulatedFault(
             f"no connection for {OFFLINE_FIXES} fixes, then all of them in order", "stored once"
         ),
-        "offline_newest_first": Fault(
+        "offline_newest_first": SimulatedFault(
             f"no connection for {OFFLINE_FIXES} fixes, then all of them, the newest first",
             "stored once, judged in their places",
         ),
-        "replay": Fault(f"the {REPLAYED_FIXES} fixes before are sent again", "stored once"),
-        "jump": Fault("the position is 11 km off", "stored once, as suspect"),
-        "frozen_clock": Fault(
+        "replay": SimulatedFault(
+            f"the {REPLAYED_FIXES} fixes before are sent again", "stored once"
+        ),
+        "jump": SimulatedFault("the position is 11 km off", "stored once, as suspect"),
+        "frozen_clock": SimulatedFault(
             f"{FROZEN_FIXES} fixes have the time of the one before", "stored once for each seq"
         ),
-        "clock_1980": Fault("the clock begins in 1980", "refused", Reason.ANCIENT),
-        "clock_2038": Fault("the clock stands at the end of 32 bits", "refused", Reason.FUTURE),
-        "day_ahead": Fault("the clock is a day ahead", "refused", Reason.FUTURE),
-        "rollover": Fault("the clock is 1,024 weeks behind", "repaired, stored once"),
-        "null_island": Fault("the position is 0,0", "refused", Reason.BAD_COORDINATE),
-        "nan": Fault(
+        "clock_1980": SimulatedFault("the clock begins in 1980", "refused", Reason.ANCIENT),
+        "clock_2038": SimulatedFault(
+            "the clock stands at the end of 32 bits", "refused", Reason.FUTURE
+        ),
+        "day_ahead": SimulatedFault("the clock is a day ahead", "refused", Reason.FUTURE),
+        "rollover": SimulatedFault("the clock is 1,024 weeks behind", "repaired, stored once"),
+        "null_island": SimulatedFault("the position is 0,0", "refused", Reason.BAD_COORDINATE),
+        "nan": SimulatedFault(
             "the latitude is not a number: in JSON that spoils the whole message; not for packed",
             "refused",
             Reason.UNDECODABLE,
         ),
-        "truncated": Fault(
+        "truncated": SimulatedFault(
             "the message ends in its middle (share of messages)", "refused", Reason.UNDECODABLE
         ),
-        "reconnect": Fault(
+        "reconnect": SimulatedFault(
             "all connections are cut at once (seconds from one time to the next)", "stored once"
         ),
-        "cut": Fault(
+        "cut": SimulatedFault(
             "the connection is cut in the middle of the message (share of messages)", ONCE
         ),
-        "trickle": Fault("the message comes byte by byte (share of messages)", ONCE),
-        "silent": Fault(
+        "trickle": SimulatedFault("the message comes byte by byte (share of messages)", ONCE),
+        "silent": SimulatedFault(
             "no PINGREQ, at a keepalive of 2 s, and a new connection after each end (share of"
             " trackers)",
             ONCE,
         ),
-        "twice": Fault(
+        "twice": SimulatedFault(
             "another device signs in as the tracker for 3 s and sends what is unacknowledged, too"
             " (share of messages)",
             ONCE,
         ),
-        "deaf": Fault(
+        "deaf": SimulatedFault(
             "no acknowledgement is read for 2 s, then the device reconnects (share of messages)",
             ONCE,
         ),
-        "retry": Fault(
+        "retry": SimulatedFault(
             "what is not acknowledged after 1 s is sent again on the open connection (share of"
             " trackers)",
             ONCE,

@@ -25,7 +25,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from device_sim.connections import Connections, Handlers, Outgoing
+from device_sim.connections import Handlers, OutgoingMessage, SimulatedConnections
 from device_sim.device_stack import Answer
 from device_sim.devices import devices
 from device_sim.latency import Latencies
@@ -61,7 +61,7 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class FleetProgress:
     """The progress of a run; counts are fixes.
 
     latencies run from sending to the broker's PUBACK, or to the receipt; lags from when a message
@@ -95,7 +95,7 @@ class RunResult:
     """The result of a run. `ledger` is None where the plan did not want one."""
 
     ledger: Ledger | None
-    final: Progress
+    final: FleetProgress
 
 
 class FleetError(Exception):
@@ -106,7 +106,7 @@ async def run_fleet(
     plan: FleetPlan,
     address: BrokerAddress,
     *,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[FleetProgress], None] | None = None,
     stop: asyncio.Event | None = None,
     ledger: Ledger | None = None,
 ) -> RunResult:
@@ -129,7 +129,7 @@ async def run_fleet(
     return RunResult(fleet.ledger, final)
 
 
-async def _report(fleet: "_Fleet", on_progress: Callable[[Progress], None]) -> None:
+async def _report(fleet: "_Fleet", on_progress: Callable[[FleetProgress], None]) -> None:
     while True:
         on_progress(fleet.progress())
         await asyncio.sleep(_PROGRESS_EVERY_S)
@@ -148,7 +148,9 @@ class _Fleet:
         options = [_options(tracker, plan) for tracker in plan.trackers]
         own = (len(options), plan.qos, plan.version, plan.faults, plan.seed)
         stacks = list(devices(*own)) if plan.has_own_stack else []
-        self._connections = Connections(address, options, plan.connections, handlers, stacks)
+        self._connections = SimulatedConnections(
+            address, options, plan.connections, handlers, stacks
+        )
         topic = packed_topic if plan.payload_format is PayloadFormat.PACKED else fixes_topic
         self._topics = [topic(tracker.tracker_id) for tracker in plan.trackers]
         self._truncating = np.random.default_rng([plan.seed, 2])
@@ -161,10 +163,10 @@ class _Fleet:
         self._has_answer = asyncio.Event()
         self.ledger = (ledger or Ledger()) if plan.keep_ledger else None
 
-    def progress(self) -> Progress:
+    def progress(self) -> FleetProgress:
         elapsed_s = (self._ended or time.monotonic()) - self._began
         sending = self._stage is not Stage.CONNECTING
-        return Progress(
+        return FleetProgress(
             stage=self._stage,
             elapsed_s=elapsed_s,
             trackers=len(self._plan.trackers),
@@ -264,7 +266,7 @@ class _Fleet:
                     return False
         return not stop.is_set()
 
-    def _outgoing(self, messages: Messages) -> Iterator[Outgoing]:
+    def _outgoing(self, messages: Messages) -> Iterator[OutgoingMessage]:
         """Yield the messages as they are sent, planned in the ledger."""
         contents = payloads(self._plan.payload_format, messages)
         share = self._plan.faults.of("truncated")
@@ -280,7 +282,7 @@ class _Fleet:
         ):
             data = correlation_data(number) if with_receipts else None
             topic = self._topics[tracker]
-            yield Outgoing(tracker, number, topic, content, fixes, self._began + due_s, data)
+            yield OutgoingMessage(tracker, number, topic, content, fixes, self._began + due_s, data)
 
     def _planned(
         self, messages: Messages, contents: list[bytes], is_whole: NDArray[np.bool_]
@@ -292,7 +294,7 @@ class _Fleet:
             self.ledger.plan(messages.fixes, messages.lengths, contents, is_whole)
         return first
 
-    def _handed_over(self, message: Outgoing) -> None:
+    def _handed_over(self, message: OutgoingMessage) -> None:
         now_s = time.monotonic()
         if self._plan.receipts_s is not None and not self._unconfirmed.sent(message, now_s):
             if self.ledger is not None:
@@ -304,7 +306,7 @@ class _Fleet:
             self.ledger.sent(message.number, time.time_ns() // 1000)
 
     def _answered(
-        self, message: Outgoing, published: Published | Answer, handed_over_s: float
+        self, message: OutgoingMessage, published: Published | Answer, handed_over_s: float
     ) -> None:
         """Note the broker's answer; for trackers with receipts it says nothing yet.
 
@@ -332,7 +334,7 @@ class _Fleet:
             if kept is not None:
                 self._confirmed(kept.message, kept.first_sent_s)
 
-    def _confirmed(self, message: Outgoing, sent_s: float) -> None:
+    def _confirmed(self, message: OutgoingMessage, sent_s: float) -> None:
         self._latencies.record(time.monotonic() - sent_s)
         self._acknowledged += message.fixes
         if self.ledger is not None:
@@ -340,7 +342,7 @@ class _Fleet:
         self._connections.done_with(message.tracker)
         self._has_answer.set()
 
-    def _let_go(self, message: Outgoing) -> None:
+    def _let_go(self, message: OutgoingMessage) -> None:
         """Give up a message: nobody will know whether it has arrived."""
         self._may_be_lost += message.fixes
         if self.ledger is not None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from device_sim.connections import Outgoing
+from device_sim.connections import OutgoingMessage
 from telemetry.fix import FIX_DTYPE, FixBatch
 
 _NUMBER_BYTES = 8
@@ -29,10 +29,10 @@ def correlation_data(number: int) -> bytes:
 
 
 @dataclass(slots=True)
-class Kept:
+class SentMessage:
     """A message that was sent."""
 
-    message: Outgoing
+    message: OutgoingMessage
     first_sent_s: float
     last_sent_s: float
 
@@ -42,30 +42,30 @@ class Unconfirmed:
 
     def __init__(self, again_s: float) -> None:
         self._again_s = again_s
-        self._kept: OrderedDict[int, Kept] = OrderedDict()  # by the time of the last sending
+        self._kept: OrderedDict[int, SentMessage] = OrderedDict()  # by the time of the last sending
         self.sent_again = 0
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def sent(self, message: Outgoing, now_s: float) -> bool:
+    def sent(self, message: OutgoingMessage, now_s: float) -> bool:
         """Note a sending. Returns whether it was the first one."""
         known = self._kept.get(message.number)
         if known is None:
-            self._kept[message.number] = Kept(message, now_s, now_s)
+            self._kept[message.number] = SentMessage(message, now_s, now_s)
             return True
         known.last_sent_s = now_s
         self._kept.move_to_end(message.number)
         self.sent_again += 1
         return False
 
-    def confirmed(self, data: bytes | None) -> Kept | None:
+    def confirmed(self, data: bytes | None) -> SentMessage | None:
         """Return the message whose receipt this is; None where it has been confirmed before."""
         if data is None or len(data) != _NUMBER_BYTES:
             return None
         return self._kept.pop(int.from_bytes(data, "big"), None)
 
-    def due(self, now_s: float) -> Iterator[Outgoing]:
+    def due(self, now_s: float) -> Iterator[OutgoingMessage]:
         """Yield what has to be sent again now, the oldest first; once in each again_s."""
         while self._kept:
             number, kept = next(iter(self._kept.items()))

@@ -16,7 +16,7 @@ PINGREQ = b"\xc0\x00"
 DISCONNECT = b"\xe0\x00"
 
 
-class Kind(IntEnum):
+class PacketType(IntEnum):
     """Types of packets that a broker sends to a tracker: the upper half of the first byte."""
 
     CONNACK = 2
@@ -27,7 +27,7 @@ class Kind(IntEnum):
     DISCONNECT = 14
 
 
-class Packet(NamedTuple):
+class ReceivedPacket(NamedTuple):
     """A packet that has come: its type, and what follows its length."""
 
     kind: int
@@ -69,15 +69,15 @@ def pubrel(packet_id: int) -> bytes:
     return _packet(0x62, packet_id.to_bytes(2, "big"))
 
 
-def split(data: bytes) -> tuple[list[Packet], bytes]:
+def split(data: bytes) -> tuple[list[ReceivedPacket], bytes]:
     """Cut the complete packets off; the rest waits for more. Raises ValueError."""
-    found: list[Packet] = []
+    found: list[ReceivedPacket] = []
     at = 0
     while (size := _length(data, at)) is not None:
         start, length = size
         if len(data) < start + length:
             break
-        found.append(Packet(data[at] >> 4, data[start : start + length]))
+        found.append(ReceivedPacket(data[at] >> 4, data[start : start + length]))
         at = start + length
     return found, data[at:]
 

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from geofence.model.transitions import Inferred, Transition
 from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.leftovers import finished
-from ingest.planning.plan import Plan
+from ingest.planning.plan import WritePlan
 from mqtt import Published, Session
 
 _SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1, 2, 5)
@@ -50,7 +50,7 @@ class IngestMetrics:
         self._session = _SessionCollector()
         self.registry.register(self._session)
 
-    def committed(self, plan: Plan, arrivals: DecodedBatch, seconds: float) -> None:
+    def committed(self, plan: WritePlan, arrivals: DecodedBatch, seconds: float) -> None:
         """Count one batch that is committed."""
         self._backlogs.set(plan.backlogs.waiting)
         self._messages.inc(len(finished(arrivals, plan)))

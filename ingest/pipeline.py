@@ -19,7 +19,7 @@ from db.core.connect import Connection
 from ingest.late.lookup import LookupNeeded
 from ingest.planning.decoded_batch import DecodedBatch, read
 from ingest.planning.leftovers import finished, joined, shared
-from ingest.planning.plan import Plan, make_plan
+from ingest.planning.plan import WritePlan, make_plan
 from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.receipts import WaysBack, receipts, send
 from ingest.results import results
@@ -38,7 +38,7 @@ class Planned(NamedTuple):
 
     arrived: DecodedBatch
     arrivals: DecodedBatch
-    plan: Plan
+    plan: WritePlan
     reverted: int
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from ingest.metrics import IngestMetrics
 from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.leftovers import before_of, counts_of, reasons_of
-from ingest.planning.plan import Plan
+from ingest.planning.plan import WritePlan
 from ingest.planning.senders import senders_of
 from ingest.registry.registry import Registry
 from ingest.sources.link import LinkServer
@@ -40,7 +40,7 @@ class WaysBack(NamedTuple):
     session: Session | None
 
 
-class Content(msgspec.Struct):
+class ReceiptContent(msgspec.Struct):
     """The payload, as JSON.
 
     time, seq: of the message's last fix, as it was sent; null where that cannot be read. count: how
@@ -55,7 +55,7 @@ class Content(msgspec.Struct):
     unassigned: int
 
 
-def receipts(arrivals: DecodedBatch, plan: Plan, registry: Registry) -> list[Receipt]:
+def receipts(arrivals: DecodedBatch, plan: WritePlan, registry: Registry) -> list[Receipt]:
     """Make the receipts for the finished messages of a committed plan, in order of receipt."""
     if not registry.wanting_receipts:
         return []
@@ -81,7 +81,7 @@ def receipts(arrivals: DecodedBatch, plan: Plan, registry: Registry) -> list[Rec
     return made
 
 
-def _last_rows(plan: Plan, numbers: Sequence[int]) -> dict[int, LastFix]:
+def _last_rows(plan: WritePlan, numbers: Sequence[int]) -> dict[int, LastFix]:
     """Return the last stored fix of each message, unless its time was mended."""
     rows = plan.batch.rows[np.isin(plan.batch.rows["message"], numbers)]
     columns = (rows[name].tolist() for name in ("message", "time_us", "seq", "flags"))
@@ -104,7 +104,7 @@ def _receipt(
     time_us, seq = last or DECODERS[format_of(message.topic)].last_fix(message.payload)
     stored, unassigned = counts
     time = None if time_us is None else format_time(time_us)
-    content = Content(time, seq, stored, refused_for, unassigned)
+    content = ReceiptContent(time, seq, stored, refused_for, unassigned)
     return Receipt(tracker_id, msgspec.json.encode(content), message.correlation_data)
 
 

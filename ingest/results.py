@@ -6,12 +6,12 @@ import numpy as np
 
 from db.history.quarantine import Refusal
 from ingest.planning.decoded_batch import DecodedBatch
-from ingest.planning.plan import Plan
+from ingest.planning.plan import WritePlan
 from telemetry.rejection import Reason
 from telemetry.result import Result
 
 
-def results(arrivals: DecodedBatch, plan: Plan, counted: Collection[bytes]) -> list[int]:
+def results(arrivals: DecodedBatch, plan: WritePlan, counted: Collection[bytes]) -> list[int]:
     """Return the `Result` of each message that `ingest.planning.leftovers.finished` gives, in its
     order.
 
@@ -35,7 +35,7 @@ def results(arrivals: DecodedBatch, plan: Plan, counted: Collection[bytes]) -> l
     return codes.tolist()
 
 
-def _first_refusals(plan: Plan) -> dict[int, Refusal]:
+def _first_refusals(plan: WritePlan) -> dict[int, Refusal]:
     """Return, by message, the rejection of its first rejected fix."""
     first: dict[int, Refusal] = {}
     for refusal in plan.refusals:

@@ -26,7 +26,7 @@ from ingest.planning.acceptance import refuse_punches
 from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.leftovers import finished, leave, left_over
 from ingest.planning.memory import Memory
-from ingest.planning.plan import Plan, make_plan
+from ingest.planning.plan import WritePlan, make_plan
 from ingest.planning.shares import much_refused
 from ingest.recovery import look_up_places
 from ingest.sources.source import Source
@@ -60,7 +60,7 @@ class Stored(NamedTuple):
     """
 
     arrivals: DecodedBatch
-    plan: Plan
+    plan: WritePlan
     counted: Collection[bytes]
 
 
@@ -70,7 +70,7 @@ def _nothing() -> None: ...
 async def store(
     term: LeaderTerm,
     arrivals: DecodedBatch,
-    plan: Plan,
+    plan: WritePlan,
     sources: Sequence[Source] = (),
     on_applied: Callable[[], None] = _nothing,
 ) -> Stored:
@@ -106,12 +106,12 @@ async def store(
     return Stored(arrivals, plan, counted)
 
 
-def _apply(term: LeaderTerm, arrivals: DecodedBatch, plan: Plan) -> None:
+def _apply(term: LeaderTerm, arrivals: DecodedBatch, plan: WritePlan) -> None:
     term.memory.apply(plan)
     leave(term.memory, left_over(arrivals, plan))
 
 
-async def _plan_again(term: LeaderTerm, arrivals: DecodedBatch) -> Plan:
+async def _plan_again(term: LeaderTerm, arrivals: DecodedBatch) -> WritePlan:
     """Return a plan by what has changed. The transaction holds the revision: it
     cannot move again.
     """
@@ -124,7 +124,7 @@ async def _plan_again(term: LeaderTerm, arrivals: DecodedBatch) -> Plan:
 
 async def plan_with_lookups(
     conn: Connection, arrivals: DecodedBatch, memory: Memory, now_us: Callable[[], int]
-) -> Plan:
+) -> WritePlan:
     """Plan a batch, and look up what memory does not know; hardly any plan needs that.
 
     Whatever was planned before has to be committed.
@@ -137,7 +137,9 @@ async def plan_with_lookups(
         past = await lookup.look_up(conn, plan, past, memory.registry)
 
 
-async def _write(term: LeaderTerm, plan: Plan, arrivals: DecodedBatch) -> tuple[Plan, set[bytes]]:
+async def _write(
+    term: LeaderTerm, plan: WritePlan, arrivals: DecodedBatch
+) -> tuple[WritePlan, set[bytes]]:
     """Write all rows of the plan. Returns the plan as it was carried out, and the digests of
     refusals that were only counted.
     """
@@ -151,7 +153,7 @@ async def _write(term: LeaderTerm, plan: Plan, arrivals: DecodedBatch) -> tuple[
     return plan, await quarantine.keep(term.conn, plan.refusals, received_at, term.bounds)
 
 
-async def _record_punches(term: LeaderTerm, plan: Plan, arrivals: DecodedBatch) -> Plan:
+async def _record_punches(term: LeaderTerm, plan: WritePlan, arrivals: DecodedBatch) -> WritePlan:
     """Judge and store the punches of the plan, after its fixes: they are evidence too.
 
     Returns the plan with the punches that are stored, and with the refusals of the others.
@@ -165,7 +167,7 @@ async def _record_punches(term: LeaderTerm, plan: Plan, arrivals: DecodedBatch) 
     return replace(plan, punches=kept, refusals=refusals)
 
 
-async def _write_told(conn: Connection, plan: Plan) -> None:
+async def _write_told(conn: Connection, plan: WritePlan) -> None:
     """Write what the fixes change.
 
     Statements whose result we do not need are pipelined: every awaited reply competes with the

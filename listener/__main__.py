@@ -23,7 +23,7 @@ from listener.devices.certificates import Certificates
 from listener.devices.connection import Device
 from listener.link.ingest_link import Sender
 from listener.link.leader import LeaderLink
-from listener.processes import NUMBER, SOCKETS, Ports, Processes
+from listener.processes import NUMBER, SOCKETS, ListeningSockets, Processes
 from listener.settings import ListenSettings
 from listener.stored.presence import Presence
 from listener.stored.sessions import Sessions
@@ -78,7 +78,7 @@ def main() -> int:
 
 
 async def _serve(
-    settings: ListenSettings, ports: Ports, certificates: Certificates, number: int
+    settings: ListenSettings, ports: ListeningSockets, certificates: Certificates, number: int
 ) -> None:
     loop, stopping, drained = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
     for one in (signal.SIGTERM, signal.SIGINT):
@@ -134,7 +134,7 @@ async def _serve(
 
 
 async def _open(
-    worker: Worker, ports: Ports, certificates: Certificates
+    worker: Worker, ports: ListeningSockets, certificates: Certificates
 ) -> list[asyncio.AbstractServer | Arrivals]:
     servers: list[asyncio.AbstractServer | Arrivals] = []
     if ports.plain is not None and worker.settings.proxy_networks:
@@ -161,9 +161,11 @@ def _link_tls(settings: ListenSettings) -> ssl.SSLContext | None:
 # Ports ----------------------------------------------------------------------------------------
 
 
-def _bound(settings: ListenSettings) -> Ports:
+def _bound(settings: ListenSettings) -> ListeningSockets:
     wanted = (settings.listen_port or None, settings.listen_tls_port, settings.listen_tls12_port)
-    return Ports(*(None if port is None else _bind(settings.listen_host, port) for port in wanted))
+    return ListeningSockets(
+        *(None if port is None else _bind(settings.listen_host, port) for port in wanted)
+    )
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -183,11 +185,13 @@ def _bind(host: str, port: int) -> socket.socket:
     return made
 
 
-def _inherited(text: str) -> Ports:
-    """Return the sockets that the parent bound: descriptors, in the order of `Ports`,
+def _inherited(text: str) -> ListeningSockets:
+    """Return the sockets that the parent bound: descriptors, in the order of `ListeningSockets`,
     `-` for none.
     """
-    return Ports(*(None if one == "-" else socket.socket(fileno=int(one)) for one in text.split()))
+    return ListeningSockets(
+        *(None if one == "-" else socket.socket(fileno=int(one)) for one in text.split())
+    )
 
 
 def _too_few_files(settings: ListenSettings) -> str | None:

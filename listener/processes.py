@@ -31,7 +31,7 @@ ANSWER_S = 2.0
 _log = structlog.get_logger("listener")
 
 
-class Ports(NamedTuple):
+class ListeningSockets(NamedTuple):
     """Listening sockets; None where a port is not wanted."""
 
     plain: socket.socket | None
@@ -42,7 +42,7 @@ class Ports(NamedTuple):
 class Processes:
     """The processes that serve the ports."""
 
-    def __init__(self, settings: ListenSettings, ports: Ports) -> None:
+    def __init__(self, settings: ListenSettings, ports: ListeningSockets) -> None:
         self._settings = settings
         self._ports = ports
         self._children: dict[int, asyncio.subprocess.Process] = {}

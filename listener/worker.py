@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from db.listener.device_sessions import Session, SessionKey
+from db.listener.device_sessions import DeviceSession, SessionKey
 from listener.devices.arrivals import Handshakes
 from listener.devices.bounds import (
     SHARE_BYTES,
@@ -206,7 +206,7 @@ class Worker:
             self._take_over(older)
         self._begin(device, connect, key, session)
 
-    async def _session(self, connect: Connect, key: SessionKey) -> Session | None:
+    async def _session(self, connect: Connect, key: SessionKey) -> DeviceSession | None:
         """Return the session that the client finds again; a clean start ends it."""
         if not connect.client_id:
             return None
@@ -216,7 +216,7 @@ class Worker:
         return await self.sessions.find(key)
 
     def _begin(
-        self, device: Device, connect: Connect, key: SessionKey, session: Session | None
+        self, device: Device, connect: Connect, key: SessionKey, session: DeviceSession | None
     ) -> None:
         self._origins += 1
         origin = Origin(

@@ -12,11 +12,11 @@ from mqtt.client.outgoing import Published
 from mqtt.client.session import Session
 from mqtt.client.states import ClientState
 from mqtt.errors import (
+    AtFault,
     CertificateError,
     ConnectionLostError,
     ConnectRefusedError,
     ConnectTimeoutError,
-    Fault,
     MalformedPacketError,
     MqttError,
     NotConnectedError,
@@ -33,13 +33,13 @@ from mqtt.errors import (
 )
 
 __all__ = [
+    "AtFault",
     "BrokerAddress",
     "CertificateError",
     "ClientState",
     "ConnectRefusedError",
     "ConnectTimeoutError",
     "ConnectionLostError",
-    "Fault",
     "MalformedPacketError",
     "Message",
     "MqttError",

@@ -17,7 +17,7 @@ from mqtt5 import (
 )
 
 
-class Fault(enum.StrEnum):
+class AtFault(enum.StrEnum):
     """The party that has to act for the error to go away."""
 
     CONFIGURATION = "configuration"
@@ -30,7 +30,7 @@ class Fault(enum.StrEnum):
 class MqttError(Exception):
     """Base of all errors of this package."""
 
-    fault: ClassVar[Fault] = Fault.PROGRAM
+    fault: ClassVar[AtFault] = AtFault.PROGRAM
     retryable: bool = False
     disconnect_reason: DisconnectReasonCode | None = None
     """What to tell the broker before the connection is closed; None tells it nothing."""
@@ -39,7 +39,7 @@ class MqttError(Exception):
 class ConnectionLostError(MqttError):
     """The network connection failed or was cut. `cause` is the operating system's error, if any."""
 
-    fault = Fault.NETWORK
+    fault = AtFault.NETWORK
     retryable = True
 
     def __init__(self, address: object, cause: Exception | None = None) -> None:
@@ -52,7 +52,7 @@ class ConnectionLostError(MqttError):
 class ConnectTimeoutError(MqttError):
     """The broker was not ready (TCP, TLS, CONNACK, SUBACK) within `timeout_s`."""
 
-    fault = Fault.NETWORK
+    fault = AtFault.NETWORK
     retryable = True
 
     def __init__(self, address: object, timeout_s: float) -> None:
@@ -64,7 +64,7 @@ class ConnectTimeoutError(MqttError):
 class CertificateError(MqttError):
     """The broker's TLS certificate was not accepted."""
 
-    fault = Fault.CONFIGURATION
+    fault = AtFault.CONFIGURATION
 
     def __init__(self, address: object, detail: str) -> None:
         self.address = address
@@ -77,7 +77,7 @@ class PeerSilentError(MqttError):
     ping.
     """
 
-    fault = Fault.NETWORK
+    fault = AtFault.NETWORK
     retryable = True
 
     def __init__(self, silent_s: float, keepalive_s: int) -> None:
@@ -89,7 +89,7 @@ class PeerSilentError(MqttError):
 class ProtocolViolationError(MqttError):
     """The broker sent something that MQTT 5 does not allow at this point."""
 
-    fault = Fault.BROKER
+    fault = AtFault.BROKER
     retryable = True
 
     def __init__(
@@ -119,7 +119,7 @@ class UnsupportedQosError(MqttError):
     Only a broker session that an earlier client subscribed with QoS 2 can do that.
     """
 
-    fault = Fault.CONFIGURATION
+    fault = AtFault.CONFIGURATION
     disconnect_reason = DisconnectReasonCode.PROTOCOL_ERROR
 
     def __init__(self, topic: str) -> None:
@@ -143,7 +143,7 @@ RETRYABLE_REFUSALS = (  # a tuple: the codec's reason codes cannot be hashed
 class ConnectRefusedError(MqttError):
     """CONNACK that refuses. Only the codes of a passing trouble are retryable."""
 
-    fault = Fault.CONFIGURATION
+    fault = AtFault.CONFIGURATION
 
     def __init__(self, reason: ConnAckReasonCode, reason_text: str | None = None) -> None:
         self.reason = reason
@@ -155,7 +155,7 @@ class ConnectRefusedError(MqttError):
 class SubscriptionRefusedError(MqttError):
     """The broker granted less than was asked for (a lower QoS would lose messages unseen)."""
 
-    fault = Fault.CONFIGURATION
+    fault = AtFault.CONFIGURATION
     disconnect_reason = DisconnectReasonCode.NORMAL_DISCONNECTION
 
     def __init__(self, topic_filter: str, reason: SubAckReasonCode, wanted_qos: int) -> None:
@@ -170,7 +170,7 @@ class SubscriptionRefusedError(MqttError):
 class ServerDisconnectedError(MqttError):
     """The DISCONNECT of the broker, with its reason."""
 
-    fault = Fault.BROKER
+    fault = AtFault.BROKER
 
     def __init__(self, reason: DisconnectReasonCode, reason_text: str | None = None) -> None:
         self.reason = reason
@@ -185,7 +185,7 @@ class SessionTakenOverError(MqttError):
     Connecting again would take it back and start a fight, so the session ends.
     """
 
-    fault = Fault.CONFIGURATION
+    fault = AtFault.CONFIGURATION
 
     def __init__(self, client_id: str) -> None:
         self.client_id = client_id
@@ -195,7 +195,7 @@ class SessionTakenOverError(MqttError):
 class PublishRefusedError(MqttError):
     """PUBACK with a reason code that refuses the message."""
 
-    fault = Fault.CONFIGURATION
+    fault = AtFault.CONFIGURATION
 
     def __init__(self, topic: str, reason: PubAckReasonCode, reason_text: str | None) -> None:
         self.topic = topic
@@ -207,7 +207,7 @@ class PublishRefusedError(MqttError):
 class PublishUnsupportedError(MqttError):
     """The broker said in its CONNACK that it cannot take such a message (size, QoS, retain)."""
 
-    fault = Fault.CONFIGURATION
+    fault = AtFault.CONFIGURATION
 
     def __init__(self, topic: str, detail: str) -> None:
         self.topic = topic
@@ -218,7 +218,7 @@ class PublishUnsupportedError(MqttError):
 class PublishQueueFullError(MqttError):
     """Too much is waiting to be sent or acknowledged. Await `Session.publish` to wait for room."""
 
-    fault = Fault.PROGRAM
+    fault = AtFault.PROGRAM
 
     def __init__(self, pending: int, pending_bytes: int) -> None:
         self.pending = pending
@@ -229,7 +229,7 @@ class PublishQueueFullError(MqttError):
 class NotConnectedError(MqttError):
     """A QoS 0 message was published while there is no connection; it was not sent."""
 
-    fault = Fault.NETWORK
+    fault = AtFault.NETWORK
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
@@ -239,7 +239,7 @@ class NotConnectedError(MqttError):
 class SessionClosedError(MqttError):
     """The session was closed by its owner."""
 
-    fault = Fault.PROGRAM
+    fault = AtFault.PROGRAM
 
     def __init__(self) -> None:
         super().__init__("the session is closed")

@@ -115,7 +115,7 @@ class CreditedPunch:
         return self.time_s
 
 
-class Flag(NamedTuple):
+class ShiftFlag(NamedTuple):
     """A remark about a shift or a punch. name: one of `FLAGS`.
 
     punch: the punch that the remark is about; for a missing punch, the one that it should end.
@@ -147,7 +147,7 @@ class Shift:
     work: tuple[Span, ...]
     server_worked_s: int | None
     verdicts: Mapping[Worth, int]
-    flags: tuple[Flag, ...]
+    flags: tuple[ShiftFlag, ...]
     site: UUID | None
     asset: UUID | None
     work_order: UUID | None
@@ -167,7 +167,7 @@ class Attendance(NamedTuple):
     """The shifts of one employee, by start, and the flags of the punches outside of shifts."""
 
     shifts: tuple[Shift, ...]
-    loose_flags: tuple[Flag, ...]
+    loose_flags: tuple[ShiftFlag, ...]
 
 
 def shifts_of(
@@ -199,9 +199,9 @@ class _Book:
     zone: ZoneInfo
     standing: Standing = "off"
     current: list[CreditedPunch] = field(default_factory=list[CreditedPunch])
-    flags: list[Flag] = field(default_factory=list[Flag])
+    flags: list[ShiftFlag] = field(default_factory=list[ShiftFlag])
     shifts: list[Shift] = field(default_factory=list[Shift])
-    loose_flags: list[Flag] = field(default_factory=list[Flag])
+    loose_flags: list[ShiftFlag] = field(default_factory=list[ShiftFlag])
 
     def lapse(self, time_s: int) -> None:
         """Close the open shift by rule where its latest end lies before an instant."""
@@ -239,16 +239,16 @@ class _Book:
         self.current, self.flags = [], []
 
 
-def _flag(name: str, punch: CreditedPunch) -> Flag:
+def _flag(name: str, punch: CreditedPunch) -> ShiftFlag:
     """Return a flag, settled where a review settles it and the punch was accepted."""
     is_settled = FLAGS[name] == "review" and punch.review == "accepted"
-    return Flag(name, punch.id, punch.time_s, is_settled)
+    return ShiftFlag(name, punch.id, punch.time_s, is_settled)
 
 
 def _shift(
     punches: Sequence[CreditedPunch],
     ended_s: int | None,
-    flags: Iterable[Flag],
+    flags: Iterable[ShiftFlag],
     rules: ShiftRules,
     zone: ZoneInfo,
 ) -> Shift:
@@ -273,7 +273,7 @@ def _shift(
     )
 
 
-def _doubts(punch: CreditedPunch) -> Iterator[Flag]:
+def _doubts(punch: CreditedPunch) -> Iterator[ShiftFlag]:
     """Yield the flags of a punch that counts."""
     if punch.verdict != "verified":
         yield _flag(punch.verdict, punch)

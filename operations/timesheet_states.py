@@ -22,7 +22,7 @@ class StateRule(NamedTuple):
     keeps_figures: bool
 
 
-class Move(NamedTuple):
+class StateMove(NamedTuple):
     """A way from a state to another. roles: who may; own_roles: who may for the own timesheet."""
 
     state: State
@@ -45,15 +45,15 @@ _LEADS: tuple[Role, ...] = ("dispatcher", "admin")
 _OWN: tuple[Role, ...] = ("technician",)
 
 MOVES = (
-    Move("open", "submit", "submitted", _LEADS, _OWN),
-    Move("submitted", "approve", "approved", _LEADS),
-    Move("submitted", "reject", "rejected", _LEADS),
-    Move("submitted", "reopen", "open", _LEADS, _OWN),
-    Move("rejected", "submit", "submitted", _LEADS, _OWN),
-    Move("rejected", "reopen", "open", _LEADS, _OWN),
-    Move("approved", "lock", "locked", ("admin",)),
-    Move("approved", "reopen", "open", _LEADS),
-    Move("locked", "reopen", "open", ("admin",)),
+    StateMove("open", "submit", "submitted", _LEADS, _OWN),
+    StateMove("submitted", "approve", "approved", _LEADS),
+    StateMove("submitted", "reject", "rejected", _LEADS),
+    StateMove("submitted", "reopen", "open", _LEADS, _OWN),
+    StateMove("rejected", "submit", "submitted", _LEADS, _OWN),
+    StateMove("rejected", "reopen", "open", _LEADS, _OWN),
+    StateMove("approved", "lock", "locked", ("admin",)),
+    StateMove("approved", "reopen", "open", _LEADS),
+    StateMove("locked", "reopen", "open", ("admin",)),
 )
 _MOVES = {(move.state, move.verb): move for move in MOVES}
 

@@ -29,7 +29,7 @@ from operations.local_days import (
 )
 from operations.overtime import Hours, OvertimeRules, split_week
 from operations.shift_rules import ShiftRules, work_spans
-from operations.shifts import Attendance, Flag, Shift
+from operations.shifts import Attendance, Shift, ShiftFlag
 
 ROUNDING_STEPS_S = (60, 300, 360, 600, 900)
 MAX_ADJUSTMENT_S = 86_400
@@ -43,7 +43,7 @@ DoubtPolicy = Literal["flag", "allow", "block"]
 class ApprovalBlockedError(Exception):
     """A timesheet that cannot be approved yet. flags: those that must be settled first."""
 
-    def __init__(self, flags: Sequence[Flag]) -> None:
+    def __init__(self, flags: Sequence[ShiftFlag]) -> None:
         super().__init__(f"{len(flags)} flags must be settled before the timesheet is approved")
         self.flags = tuple(flags)
 
@@ -150,8 +150,8 @@ class Timesheet:
 
     period: Period
     days: tuple[TimesheetDay, ...]
-    flags: tuple[Flag, ...]
-    blockers: tuple[Flag, ...]
+    flags: tuple[ShiftFlag, ...]
+    blockers: tuple[ShiftFlag, ...]
 
     @property
     def worked_s(self) -> int:
@@ -290,7 +290,7 @@ def _day_sums(
 
 def _unsettled(
     attendance: Attendance, parts: _Parts, period: Period, zone: ZoneInfo
-) -> Iterator[Flag]:
+) -> Iterator[ShiftFlag]:
     """Yield the unsettled flags of the shifts that bear on a period, and of its loose punches."""
     days, span = set(period.days()), period.span(zone)
     for shift, of_shift in parts:

@@ -38,7 +38,7 @@ _RUN = np.dtype([("first", "<u8"), ("count", "<u4"), ("result", "u1")])
 _encoder = msgspec.msgpack.Encoder()
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     """The kind of a frame."""
 
     HELLO = 1
@@ -131,17 +131,17 @@ class Results(NamedTuple):
 
 Body = Hello | Welcome | Connections | Block | Results | list[int] | list[Receipt]
 
-_DECODERS: dict[Kind, msgspec.msgpack.Decoder[Any]] = {
-    Kind.HELLO: msgspec.msgpack.Decoder(Hello),
-    Kind.WELCOME: msgspec.msgpack.Decoder(Welcome),
-    Kind.CONNECTIONS: msgspec.msgpack.Decoder(Connections),
-    Kind.EVICTED: msgspec.msgpack.Decoder(list[int]),
-    Kind.RECEIPTS: msgspec.msgpack.Decoder(list[Receipt]),
+_DECODERS: dict[FrameKind, msgspec.msgpack.Decoder[Any]] = {
+    FrameKind.HELLO: msgspec.msgpack.Decoder(Hello),
+    FrameKind.WELCOME: msgspec.msgpack.Decoder(Welcome),
+    FrameKind.CONNECTIONS: msgspec.msgpack.Decoder(Connections),
+    FrameKind.EVICTED: msgspec.msgpack.Decoder(list[int]),
+    FrameKind.RECEIPTS: msgspec.msgpack.Decoder(list[Receipt]),
 }
-_KIND_OF: dict[type, Kind] = {
-    Hello: Kind.HELLO,
-    Welcome: Kind.WELCOME,
-    Connections: Kind.CONNECTIONS,
+_KIND_OF: dict[type, FrameKind] = {
+    Hello: FrameKind.HELLO,
+    Welcome: FrameKind.WELCOME,
+    Connections: FrameKind.CONNECTIONS,
 }
 _topics = msgspec.msgpack.Decoder(list[Topic])
 _extras = msgspec.msgpack.Decoder(list[Extra])
@@ -154,12 +154,12 @@ def frame(body: Hello | Welcome | Connections) -> bytes:
 
 def evicted(connections: Sequence[int]) -> bytes:
     """Return the frame that ends connections which were taken over."""
-    return _framed(Kind.EVICTED, _encoder.encode(list(connections)))
+    return _framed(FrameKind.EVICTED, _encoder.encode(list(connections)))
 
 
 def receipts(made: Sequence[Receipt]) -> bytes:
     """Return the frame of receipts."""
-    return _framed(Kind.RECEIPTS, _encoder.encode(list(made)))
+    return _framed(FrameKind.RECEIPTS, _encoder.encode(list(made)))
 
 
 def block(
@@ -177,7 +177,7 @@ def block(
     body = b"".join(
         (_BLOCK.pack(first, count, len(head), len(tail)), numbers, head, tail, *payloads)
     )
-    return _framed(Kind.MESSAGES, body)
+    return _framed(FrameKind.MESSAGES, body)
 
 
 def results(epoch: int, numbers: NDArray[np.uint64], codes: NDArray[np.uint8]) -> bytes:
@@ -190,10 +190,10 @@ def results(epoch: int, numbers: NDArray[np.uint64], codes: NDArray[np.uint8]) -
     runs = np.empty(len(starts), _RUN)
     runs["first"], runs["result"] = numbers[starts], codes[starts]
     runs["count"] = np.diff(np.append(starts, len(numbers)))
-    return _framed(Kind.RESULTS, _RESULTS.pack(epoch) + runs.tobytes())
+    return _framed(FrameKind.RESULTS, _RESULTS.pack(epoch) + runs.tobytes())
 
 
-def _framed(kind: Kind, body: bytes) -> bytes:
+def _framed(kind: FrameKind, body: bytes) -> bytes:
     return _HEAD.pack(len(body) + 1, kind) + body
 
 
@@ -235,13 +235,13 @@ def _is_complete(partial: bytearray) -> bool:
 
 def _read(kind: int, data: bytes, start: int, end: int) -> Body:
     try:
-        if kind == Kind.MESSAGES:
+        if kind == FrameKind.MESSAGES:
             return _read_block(data, start, end)
-        if kind == Kind.RESULTS:
+        if kind == FrameKind.RESULTS:
             runs = start + _RESULTS.size
             (epoch,) = _RESULTS.unpack(data[start : min(runs, end)])
             return Results(epoch, np.frombuffer(data[runs:end], _RUN))
-        return _DECODERS[Kind(kind)].decode(data[start:end])
+        return _DECODERS[FrameKind(kind)].decode(data[start:end])
     except (msgspec.DecodeError, struct.error, ValueError, OverflowError) as error:
         raise FrameError(f"a frame of kind {kind} cannot be read: {error}") from None
 

@@ -1,11 +1,24 @@
-"""A name means one thing: no two public classes of the wings that a fix passes share one."""
+"""A name means one thing: no two public classes share one."""
 
 import ast
 from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-WINGS = ("geofence", "ingest", "listener", "mqtt", "telemetry", "webhooks")
+WINGS = (
+    "api",
+    "db",
+    "device_sim",
+    "geofence",
+    "ingest",
+    "listener",
+    "mqtt",
+    "operations",
+    "service",
+    "stack",
+    "telemetry",
+    "webhooks",
+)
 
 
 def test_public_classes_have_names_of_their_own() -> None:
@@ -14,5 +27,5 @@ def test_public_classes_have_names_of_their_own() -> None:
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].append(str(path.relative_to(ROOT)))
-    assert places
+    assert len(places) > 500
     assert {name: found for name, found in places.items() if len(found) > 1} == {}

@@ -54,7 +54,7 @@ class PaidHours(NamedTuple):
 _UNPAID = PaidHours()
 
 
-class Reason(NamedTuple):
+class VerdictReason(NamedTuple):
     """A rule that spoke on a punch. figures: by name with unit, such as `distance_m`."""
 
     rule: str
@@ -86,7 +86,7 @@ class DoubtfulPunch:
     kind: PunchKind
     time: datetime
     verdict: Worth
-    reasons: tuple[Reason, ...] = ()
+    reasons: tuple[VerdictReason, ...] = ()
     flags: tuple[str, ...] = ()
     server_time: datetime | None = None
     review: Review | None = None
@@ -155,7 +155,7 @@ class AdjustmentLine:
 
 
 @dataclass(frozen=True, slots=True)
-class TimesheetDay:
+class DocumentDay:
     """A local day. paid: its hours after rounding and adjustments. loose: punches of no shift."""
 
     day: date
@@ -182,7 +182,7 @@ class TimesheetDay:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class TimesheetDecision:
     """The approval or rejection of a timesheet."""
 
     by: str
@@ -211,8 +211,8 @@ class TimesheetDocument:
     timezone: str
     state: State
     generated_at: datetime
-    days: tuple[TimesheetDay, ...]
-    decision: Decision | None = None
+    days: tuple[DocumentDay, ...]
+    decision: TimesheetDecision | None = None
 
     def __post_init__(self) -> None:
         _check_texts(
@@ -245,15 +245,15 @@ class TimesheetDocument:
         shifts = (shift for day in self.days for shift in day.shifts)
         return sum(shift.worked_s for shift in shifts if shift.is_doubtful)
 
-    def every_day(self) -> Iterator[TimesheetDay]:
+    def every_day(self) -> Iterator[DocumentDay]:
         """Yield each day of the period, in order."""
         known = {day.day: day for day in self.days}
         for number in range(self.first_day.toordinal(), self.last_day.toordinal() + 1):
             day = date.fromordinal(number)
-            yield known.get(day) or TimesheetDay(day)
+            yield known.get(day) or DocumentDay(day)
 
 
-class Entry(NamedTuple):
+class DayEntry(NamedTuple):
     """A line of a day that takes part in its hours.
 
     line: None for the rest: by rounding, or by a limit to adjustments. paid: the part of the line
@@ -265,7 +265,7 @@ class Entry(NamedTuple):
     paid: PaidHours
 
 
-def entries(day: TimesheetDay) -> list[Entry]:
+def entries(day: DocumentDay) -> list[DayEntry]:
     """Return the lines of a day, whose hours add up to those of the day.
 
     The first hours are regular, those after them overtime, the last ones double time. Where time is
@@ -278,10 +278,10 @@ def entries(day: TimesheetDay) -> list[Entry]:
     rest_s = day.paid.total_s - sum(seconds for _, seconds in lines)
     if rest_s:
         lines.append((None, rest_s))
-    found: list[Entry] = []
+    found: list[DayEntry] = []
     before_s = 0
     for line, seconds in lines:
-        found.append(Entry(line, seconds, _between(before_s, before_s + seconds, day.paid)))
+        found.append(DayEntry(line, seconds, _between(before_s, before_s + seconds, day.paid)))
         before_s += seconds
     return found
 

@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 from api.documents.texts import one_line
 from api.documents.timesheet import (
     AdjustmentLine,
-    Entry,
+    DayEntry,
+    DocumentDay,
     ShiftLine,
-    TimesheetDay,
     TimesheetDocument,
     entries,
 )
@@ -75,7 +75,7 @@ def _rows(document: TimesheetDocument) -> Iterator[list[Cell]]:
             yield [cells.get(column) for column in COLUMNS]
 
 
-def _entry_cells(day: TimesheetDay, entry: Entry) -> dict[str, Cell]:
+def _entry_cells(day: DocumentDay, entry: DayEntry) -> dict[str, Cell]:
     """Return the cells that every entry has."""
     break_s = entry.line.break_s if isinstance(entry.line, ShiftLine) else 0
     seconds = {"break": break_s, "hours": entry.seconds} | {
@@ -88,7 +88,7 @@ def _entry_cells(day: TimesheetDay, entry: Entry) -> dict[str, Cell]:
     }
 
 
-def _line_cells(entry: Entry, zone: ZoneInfo) -> dict[str, Cell]:
+def _line_cells(entry: DayEntry, zone: ZoneInfo) -> dict[str, Cell]:
     """Return the cells that only some kinds of entries have."""
     line = entry.line
     if isinstance(line, ShiftLine):

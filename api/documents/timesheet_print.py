@@ -24,12 +24,12 @@ from api.documents.texts import (
     words,
 )
 from api.documents.timesheet import (
+    DayEntry,
+    DocumentDay,
     DoubtfulPunch,
-    Entry,
     PaidHours,
     Review,
     ShiftLine,
-    TimesheetDay,
     TimesheetDocument,
     entries,
 )
@@ -48,7 +48,7 @@ _STATES = {
 }
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class PrintedRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the table. is_first: of its day. notes: the numbers of its footnotes. paid: only on
     the last row of a day.
     """
@@ -96,7 +96,7 @@ class Printed(msgspec.Struct, frozen=True):
     decided_at: str
     facts: tuple[tuple[str, str], ...]
     generated: str
-    rows: tuple[Row, ...]
+    rows: tuple[PrintedRow, ...]
     sums: Sums
     notes: tuple[Note, ...]
 
@@ -142,11 +142,11 @@ class _Writer:
         self._zone = document.zone
         self._shows_seconds = any(seconds % 60 for seconds in _all_seconds(document))
 
-    def rows(self, day: TimesheetDay) -> list[Row]:
+    def rows(self, day: DocumentDay) -> list[PrintedRow]:
         """Return the rows of a day: one at least. The hours of the day stand on the last one."""
         rows = [self._row(entry, day.day) for entry in entries(day)]
         rows += [self._loose_row(punch, day.day) for punch in day.loose]
-        rows = rows or [Row()]
+        rows = rows or [PrintedRow()]
         rows = [replace(row, day=day_of_week(day.day)) for row in rows]
         rows[0] = replace(rows[0], is_first=True)
         if day.line_count:
@@ -168,21 +168,21 @@ class _Writer:
             doubtful=str(self._clock(document.doubtful_s)) if document.doubtful_s else "",
         )
 
-    def _row(self, entry: Entry, day: date) -> Row:
+    def _row(self, entry: DayEntry, day: date) -> PrintedRow:
         if isinstance(entry.line, ShiftLine):
             return self._shift_row(entry.line, day)
         worked = self._clock(entry.seconds, is_signed=True)
         if entry.line is None:
-            return Row(worked=worked, text="Rounding")
+            return PrintedRow(worked=worked, text="Rounding")
         made_at = full_time(entry.line.made_at, self._zone)
-        return Row(
+        return PrintedRow(
             worked=worked,
             text=f"Adjustment: {one_line(entry.line.reason)}",
             remark=f"by {one_line(entry.line.actor)}, {made_at}",
         )
 
-    def _shift_row(self, shift: ShiftLine, day: date) -> Row:
-        return Row(
+    def _shift_row(self, shift: ShiftLine, day: date) -> PrintedRow:
+        return PrintedRow(
             started=self._time(shift.started_at, day),
             ended=self._time(shift.ended_at, day) if shift.ended_at else Clock("open"),
             breaks=self._clock(shift.break_s),
@@ -193,10 +193,10 @@ class _Writer:
             is_doubtful=shift.is_doubtful,
         )
 
-    def _loose_row(self, punch: DoubtfulPunch, day: date) -> Row:
+    def _loose_row(self, punch: DoubtfulPunch, day: date) -> PrintedRow:
         time = self._time(punch.time, day)
         begins = punch.kind in ("in", "break_end")
-        return Row(
+        return PrintedRow(
             started=time if begins else _EMPTY,
             ended=_EMPTY if begins else time,
             text=f"{_KINDS[punch.kind]} without a shift",

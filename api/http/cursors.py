@@ -22,7 +22,7 @@ _SIGNATURE_BYTES = 16
 MAX_CURSOR_CHARACTERS = 512
 
 
-class Position(msgspec.Struct, Generic[_KEY], array_like=True, frozen=True):
+class CursorPosition(msgspec.Struct, Generic[_KEY], array_like=True, frozen=True):
     """Behind which row a page begins, and what was known when the walk began."""
 
     key: _KEY
@@ -37,20 +37,20 @@ class Cursors:
     def __init__(self, secret_key: bytes) -> None:
         self._key = derived_key(secret_key, b"cursors")
 
-    def write(self, position: Position[_KEY], scope: bytes) -> str:
+    def write(self, position: CursorPosition[_KEY], scope: bytes) -> str:
         """Return the text of a cursor."""
         payload = msgspec.msgpack.encode(position)
         signed = self._signature(payload, scope) + payload
         return _written(signed)
 
-    def read(self, text: str, scope: bytes, key_type: type[_KEY]) -> Position[_KEY]:
+    def read(self, text: str, scope: bytes, key_type: type[_KEY]) -> CursorPosition[_KEY]:
         """Read what `write` wrote. Raises Problem (400) for anything else."""
         try:
             signed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
             signature, payload = signed[:_SIGNATURE_BYTES], signed[_SIGNATURE_BYTES:]
             is_ours = hmac.compare_digest(signature, self._signature(payload, scope))
             if is_ours and _written(signed) == text:  # base64 has other texts of the same bytes
-                return msgspec.msgpack.decode(payload, type=Position[key_type])
+                return msgspec.msgpack.decode(payload, type=CursorPosition[key_type])
         except (binascii.Error, ValueError, msgspec.ValidationError):
             pass
         raise bad_parameter("cursor", "The cursor is not from this list with these filters.")

@@ -28,7 +28,7 @@ from db.core.connect import Connection
 from db.core.errors import IntegrityError
 from db.core.secrets import UnsealError
 from db.requests import idempotency
-from db.requests.idempotency import Kept
+from db.requests.idempotency import KeptAnswer
 
 _MOST_CHARACTERS = 255
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])+)"')
@@ -113,7 +113,7 @@ class Attempt:
         else:
             raise _Replay(self._opened(kept).response())
 
-    def _opened(self, kept: Kept) -> _Answer:
+    def _opened(self, kept: KeptAnswer) -> _Answer:
         try:
             opened = self._state.kept_answers.open(kept.answer_encrypted, self._owner)
         except UnsealError:  # the secret key is another one now
@@ -127,7 +127,7 @@ class Attempt:
         }
         answer = _Answer(response.status_code, headers, bytes(response.body))
         sealed = self._state.kept_answers.seal(msgspec.msgpack.encode(answer), self._owner)
-        kept = Kept(self._fingerprint, sealed)
+        kept = KeptAnswer(self._fingerprint, sealed)
         await idempotency.keep(conn, self._operation, self._key, kept)
         if sealed[-1] % _TRIM_EVERY == 0:  # at random: the last byte of a seal is
             await idempotency.trim(conn)

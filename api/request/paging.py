@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from api.http import fields
-from api.http.cursors import MAX_CURSOR_CHARACTERS, Position
+from api.http.cursors import MAX_CURSOR_CHARACTERS, CursorPosition
 from api.http.encoding import ok, sparse
 from api.http.problems import bad_parameter
 from api.request.access import Access
@@ -185,7 +185,7 @@ class Page(Generic[_KEY]):
         next_cursor = None
         if len(rows) > len(shown):
             behind = self._offset + len(shown)
-            position = Position(key(shown[-1]), behind, total.rows, total.is_estimate)
+            position = CursorPosition(key(shown[-1]), behind, total.rows, total.is_estimate)
             next_cursor = self._cursors.write(position, self._scope)
         return {
             "data": [item(row) for row in shown],

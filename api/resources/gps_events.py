@@ -14,7 +14,7 @@ from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from db.history import gps_history
-from db.history.gps_history import Cut, FixFilter, FixKey, StoredFix
+from db.history.gps_history import Cut, FixFilter, HistoryFix, HistoryKey
 from telemetry.fix import Flag
 from telemetry.ids import derived_id, format_id
 
@@ -63,7 +63,7 @@ class GpsEventQuery(ListQuery):
 @router.get("", operation_id="listGpsEvents", response_model=ListOf[GpsEventItem])
 async def list_gps_events(access: Reader, query: Annotated[GpsEventQuery, Query()]) -> Response:
     """List fixes of a tracker, of an asset, within visits of a zone, or all; newest first."""
-    page = Page(access, query, "gps-events", FixKey)
+    page = Page(access, query, "gps-events", HistoryKey)
     cut = Cut(query.sort == "-time", page.after, page.fetch_limit, page.fetch_offset)
     wanted = FixFilter(query.tracker_id, query.asset_id, query.zone_id, query.since, query.until)
     async with access.transaction() as conn:
@@ -71,11 +71,11 @@ async def list_gps_events(access: Reader, query: Annotated[GpsEventQuery, Query(
         total = page.total or Total.counted(await gps_history.count(conn, wanted, MAX_COUNTED + 1))
         rows = await gps_history.listing(conn, wanted, cut)
     return page.response(
-        rows, total, key=lambda row: FixKey(row.time, row.tracker_id, row.seq), item=_item
+        rows, total, key=lambda row: HistoryKey(row.time, row.tracker_id, row.seq), item=_item
     )
 
 
-def _item(fix: StoredFix) -> dict[str, Any]:
+def _item(fix: HistoryFix) -> dict[str, Any]:
     return {
         "id": _fix_id(fix),
         "tracker_id": id_text("trk", fix.tracker_id),
@@ -98,7 +98,7 @@ def _item(fix: StoredFix) -> dict[str, Any]:
     }
 
 
-def _fix_id(fix: StoredFix) -> str:
+def _fix_id(fix: HistoryFix) -> str:
     """Derive an id from the identity of a fix: tracker, time and seq."""
     time_us = (fix.time - _EPOCH) // timedelta(microseconds=1)
     time_bytes = time_us.to_bytes(8, "big", signed=True)

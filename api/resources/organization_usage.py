@@ -15,7 +15,7 @@ from api.request.route import UngatedRoute
 from db.core.connect import Connection
 from db.core.table import db_now
 from db.requests import request_minutes, request_usage
-from db.requests.request_usage import Period, Step
+from db.requests.request_usage import Step, UsagePeriod
 from db.resources import organizations
 from db.resources.plans import PlanName
 
@@ -110,7 +110,7 @@ async def _minute(conn: Connection, per_minute: int) -> dict[str, Any] | None:
     }
 
 
-def _item(period: Period) -> dict[str, Any]:
+def _item(period: UsagePeriod) -> dict[str, Any]:
     return {
         "start": time_text(period.start),
         "requests": period.requests,

@@ -29,7 +29,7 @@ from api.request.route import TenantRoute
 from db.core.connect import Connection
 from db.core.listing import Order, RowKey
 from db.history import quarantine_list
-from db.history.quarantine_list import Quarantined, QuarantineFilter
+from db.history.quarantine_list import QuarantinedMessage, QuarantineFilter
 from telemetry.ids import format_id
 from telemetry.rejection import Reason
 
@@ -167,20 +167,20 @@ def _refusal(result: str) -> Problem:
     return not_found("message in quarantine")
 
 
-async def _found(conn: Connection, row_id: UUID, *, lock: bool = False) -> Quarantined:
+async def _found(conn: Connection, row_id: UUID, *, lock: bool = False) -> QuarantinedMessage:
     row = await quarantine_list.find(conn, row_id, lock=lock)
     if row is None:
         raise not_found("message in quarantine")
     return row
 
 
-async def _whole(conn: Connection, row: Quarantined) -> dict[str, Any]:
+async def _whole(conn: Connection, row: QuarantinedMessage) -> dict[str, Any]:
     """Return a QuarantineItemWithPayload."""
     payload = await quarantine_list.payload(conn, row.id)
     return _item(row) | {"payload": None if payload is None else b64encode(payload).decode()}
 
 
-def _item(row: Quarantined) -> dict[str, Any]:
+def _item(row: QuarantinedMessage) -> dict[str, Any]:
     return {
         "id": format_id("qua", row.id),
         "tracker_id": optional_id_text("trk", row.tracker_id),

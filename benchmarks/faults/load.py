@@ -30,7 +30,7 @@ from stack.scenario.rule_zones import RuleSet, zones_on_the_way
 from stack.scenario.scenario import Scenario, moving_scenario
 from stack.scenario.zones import SimZone
 from stack.sim.progress import RunState, Shown
-from stack.sim.run import Hooks, Outcome, Target, Wanted, simulate
+from stack.sim.run import Hooks, RunOutcome, Target, Wanted, simulate
 from stack.verify.comparison import Comparison
 
 AT_MOST_S = 150.0
@@ -203,7 +203,7 @@ def _wanted(load: Load, seed: int) -> Wanted:
     )
 
 
-def _reckoned(outcome: Outcome, load: Load, seed: int) -> Loaded:
+def _reckoned(outcome: RunOutcome, load: Load, seed: int) -> Loaded:
     comparisons = outcome.comparisons
     assert outcome.run is not None
     messages = outcome.run.ledger.messages

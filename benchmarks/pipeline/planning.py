@@ -35,7 +35,7 @@ from ingest.memory.saved_state import SavedStates
 from ingest.planning import decoded_batch
 from ingest.planning import plan as planning
 from ingest.planning.memory import Memory
-from ingest.planning.plan import Plan
+from ingest.planning.plan import WritePlan
 from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks
 
@@ -180,9 +180,9 @@ def split(load: PlanningLoad, messages_per_batch: int, batches: int) -> Split:
     return Split({part: ns / fixes for part, ns in spent_ns.items()}, events / fixes)
 
 
-def _plan(memory: Memory, messages: list[PlannedMessage]) -> Plan:
+def _plan(memory: Memory, messages: list[PlannedMessage]) -> WritePlan:
     plan = planning.make_plan(decoded_batch.read(messages, RECEIVED_US), memory, RECEIVED_US)
-    assert isinstance(plan, Plan)  # all that it needs is in memory
+    assert isinstance(plan, WritePlan)  # all that it needs is in memory
     memory.apply(plan)
     return plan
 

@@ -19,7 +19,7 @@ from db.core.fetch import fetch_one
 State = Literal["pending", "delivered", "failed"]
 
 
-class Claim(NamedTuple):
+class ClaimedDelivery(NamedTuple):
     """One delivery to attempt, with what its attempt needs.
 
     `attempts` counts those before this one. `data` is JSON text. Times are Unix microseconds.
@@ -42,14 +42,14 @@ class Claim(NamedTuple):
 class Mark:
     """The outcome of an attempt. `retry_s`: from now to the next one, where it is pending."""
 
-    claim: Claim
+    claim: ClaimedDelivery
     state: State
     status: int | None
     error: str | None
     retry_s: float = 0.0
 
 
-class Backlog(NamedTuple):
+class WaitingDeliveries(NamedTuple):
     """The number of waiting rows; each count stops at the limit that was asked for."""
 
     events_without_seq: int
@@ -147,7 +147,7 @@ SELECT (SELECT count(*) FROM (SELECT FROM events WHERE seq IS NULL LIMIT %(limit
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedDeliveries:
     """The deliveries that one claim may take: `rooms` per endpoint, `room` from any other, `limit`
     in all.
 
@@ -166,9 +166,9 @@ class Wanted:
     dead_after_s: float = 0.0
 
 
-async def claim(conn: Connection, wanted: Wanted) -> list[Claim]:
+async def claim(conn: Connection, wanted: WantedDeliveries) -> list[ClaimedDelivery]:
     """Take due deliveries for `lease_s`, each endpoint's oldest first."""
-    async with conn.cursor(row_factory=args_row(Claim)) as cursor:
+    async with conn.cursor(row_factory=args_row(ClaimedDelivery)) as cursor:
         await cursor.execute(
             _CLAIM,
             {
@@ -203,7 +203,7 @@ async def mark(conn: Connection, marks: Sequence[Mark]) -> None:
     )
 
 
-async def release(conn: Connection, claims: Sequence[Claim]) -> None:
+async def release(conn: Connection, claims: Sequence[ClaimedDelivery]) -> None:
     """Give back what was claimed and not attempted."""
     await conn.execute(_RELEASE, _identities(claims))
 
@@ -216,14 +216,14 @@ async def fail_hopeless(conn: Connection, *, limit: int) -> int:
     return cursor.rowcount
 
 
-async def backlog(conn: Connection, *, limit: int) -> Backlog:
+async def backlog(conn: Connection, *, limit: int) -> WaitingDeliveries:
     """Count what waits, up to `limit` each."""
-    async with conn.cursor(row_factory=args_row(Backlog)) as cursor:
+    async with conn.cursor(row_factory=args_row(WaitingDeliveries)) as cursor:
         await cursor.execute(_BACKLOG, {"limit": limit})
         return await fetch_one(cursor)
 
 
-def _identities(claims: Sequence[Claim]) -> dict[str, list[UUID] | list[int]]:
+def _identities(claims: Sequence[ClaimedDelivery]) -> dict[str, list[UUID] | list[int]]:
     return {
         "org_ids": [claim.org_id for claim in claims],
         "endpoint_ids": [claim.endpoint_id for claim in claims],

@@ -81,7 +81,7 @@ _ORDER_IN_SPAN_BY = {
 Spans = tuple[sql.Composable, dict[str, object]] | None
 
 
-class StoredFix(NamedTuple):
+class HistoryFix(NamedTuple):
     """One row, with the asset assigned at its time; `attributes` is a JSON text."""
 
     tracker_id: UUID
@@ -102,7 +102,7 @@ class StoredFix(NamedTuple):
     attributes: str | None
 
 
-class FixKey(NamedTuple):
+class HistoryKey(NamedTuple):
     """The place of a row in the list."""
 
     time: datetime
@@ -187,12 +187,12 @@ class Cut:
     """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
 
     descending: bool
-    after: FixKey | None
+    after: HistoryKey | None
     limit: int
     offset: int
 
 
-async def listing(conn: Connection, wanted: FixFilter, cut: Cut) -> list[StoredFix]:
+async def listing(conn: Connection, wanted: FixFilter, cut: Cut) -> list[HistoryFix]:
     """Return a page."""
     spans = await _spans(conn, wanted)
     if wanted.spans() is None:
@@ -251,7 +251,7 @@ async def _oldest(conn: Connection, wanted: FixFilter) -> datetime | None:
 
 async def _page(
     conn: Connection, spans: Spans, conditions: Conditions, cut: Cut
-) -> list[StoredFix]:
+) -> list[HistoryFix]:
     if cut.after is not None:
         # The first condition says nothing new, but it is the one that an index can follow.
         than: LiteralString = "<" if cut.descending else ">"
@@ -265,7 +265,7 @@ async def _page(
     source, values = _source(spans, conditions, descending=cut.descending)
     statement = _WITH_ASSET.format(source=source, order_by=_ORDER_BY[cut.descending])
     values |= {"limit": cut.limit, "offset": cut.offset, "reach": cut.limit + cut.offset}
-    async with conn.cursor(row_factory=args_row(StoredFix)) as cursor:
+    async with conn.cursor(row_factory=args_row(HistoryFix)) as cursor:
         await cursor.execute(statement, values)
         return await cursor.fetchall()
 

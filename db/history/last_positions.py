@@ -50,7 +50,7 @@ SELECT wanted.id, newest.time
 """
 
 
-class Position(NamedTuple):
+class LastPosition(NamedTuple):
     """The position of an asset, and the fix that shows it."""
 
     tracker_id: UUID
@@ -62,10 +62,10 @@ class Position(NamedTuple):
     accuracy_m: float | None
 
 
-async def of_assets(conn: Connection, asset_ids: Sequence[UUID]) -> dict[UUID, Position]:
+async def of_assets(conn: Connection, asset_ids: Sequence[UUID]) -> dict[UUID, LastPosition]:
     """Return the last position of each asset that has one; of several assets, within `HORIZON`."""
     rows = await _newest(conn, _OF_ASSETS, asset_ids)
-    return {row[0]: Position(*row[1:]) for row in rows}
+    return {row[0]: LastPosition(*row[1:]) for row in rows}
 
 
 async def of_trackers(conn: Connection, tracker_ids: Sequence[UUID]) -> dict[UUID, datetime]:

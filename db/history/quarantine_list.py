@@ -27,7 +27,7 @@ _KEY = Columns(time="last_received_at")
 Released = Literal["released", "not found", "waiting", "not kept"]
 
 
-class Quarantined(NamedTuple):
+class QuarantinedMessage(NamedTuple):
     """One row, without its payload. released_at: set while it waits to be judged again."""
 
     id: UUID
@@ -77,7 +77,7 @@ async def listing(
     after: RowKey | None,
     limit: int,
     offset: int,
-) -> list[Quarantined]:
+) -> list[QuarantinedMessage]:
     """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
     cut = page(conditions, limit, offset)
@@ -85,7 +85,7 @@ async def listing(
     statement = sql.SQL("SELECT {} FROM quarantine {} {} {}").format(
         _COLUMNS, conditions.where(), _KEY.order_by(order), cut
     )
-    async with conn.cursor(row_factory=args_row(Quarantined)) as cursor:
+    async with conn.cursor(row_factory=args_row(QuarantinedMessage)) as cursor:
         await cursor.execute(statement, conditions.values)
         return await cursor.fetchall()
 
@@ -99,12 +99,12 @@ async def count(conn: Connection, wanted: QuarantineFilter, at_most: int) -> int
     return await value_of(conn, statement, conditions.values | {"at_most": at_most})
 
 
-async def find(conn: Connection, row_id: UUID, *, lock: bool = False) -> Quarantined | None:
+async def find(conn: Connection, row_id: UUID, *, lock: bool = False) -> QuarantinedMessage | None:
     """Return the row of this id. lock: lock the row until the transaction ends."""
     statement = sql.SQL("SELECT {} FROM quarantine WHERE id = %s {}").format(
         _COLUMNS, sql.SQL("FOR UPDATE" if lock else "")
     )
-    async with conn.cursor(row_factory=args_row(Quarantined)) as cursor:
+    async with conn.cursor(row_factory=args_row(QuarantinedMessage)) as cursor:
         await cursor.execute(statement, (row_id,))
         return await cursor.fetchone()
 

@@ -18,7 +18,7 @@ from db.core.fetch import value_of
 from db.core.listing import NEWEST_FIRST, Columns, Conditions, Order, RowKey, page
 
 
-class Visit(NamedTuple):
+class VisitRow(NamedTuple):
     """A row as it is written, in the order of the table's columns. It is open where `left_at` is
     None.
 
@@ -91,7 +91,7 @@ class Dwelling(NamedTuple):
     dwelled_at: datetime
 
 
-class Overspeed(NamedTuple):
+class FirstOverspeed(NamedTuple):
     """The first fix of a visit that states a speed above the limit; an earlier batch opened it."""
 
     org_id: UUID
@@ -111,7 +111,7 @@ class VisitNotOpen(Exception):
         self.found = found
 
 
-_COLUMNS = sql.SQL(", ").join(map(sql.Identifier, Visit._fields))
+_COLUMNS = sql.SQL(", ").join(map(sql.Identifier, VisitRow._fields))
 _TYPES: tuple[LiteralString, ...] = (
     *("uuid", "uuid", "uuid", "uuid", "int4", "uuid", "timestamptz", "int4", "timestamptz"),
     *("timestamptz", "float8", "float8", "text", "timestamptz", "float8", "float8", "text"),
@@ -126,23 +126,23 @@ _AMEND = sql.SQL(
     "INSERT INTO visits ({}) VALUES ({}) ON CONFLICT (org_id, id) DO UPDATE SET {}"
 ).format(
     _COLUMNS,
-    sql.SQL(", ").join([sql.Placeholder()] * len(Visit._fields)),
+    sql.SQL(", ").join([sql.Placeholder()] * len(VisitRow._fields)),
     sql.SQL(", ").join(
         sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
-        for name in Visit._fields
+        for name in VisitRow._fields
         if name not in _KEPT
     ),
 )
 
 
-async def insert(conn: Connection, visits: Sequence[Visit]) -> None:
+async def insert(conn: Connection, visits: Sequence[VisitRow]) -> None:
     """Raise psycopg.errors.UniqueViolation where a visit is stored already."""
     if not visits:
         return
     await conn.execute(_INSERT, [list(column) for column in zip(*visits, strict=True)])
 
 
-async def amend(conn: Connection, visits: Sequence[Visit]) -> None:
+async def amend(conn: Connection, visits: Sequence[VisitRow]) -> None:
     """Write visits, over what was stored of them."""
     if not visits:
         return
@@ -196,7 +196,7 @@ async def mark_dwelled(conn: Connection, dwellings: Sequence[Dwelling]) -> None:
         raise VisitNotOpen(len(dwellings), cursor.rowcount)
 
 
-async def mark_overspeed(conn: Connection, found: Sequence[Overspeed]) -> None:
+async def mark_overspeed(conn: Connection, found: Sequence[FirstOverspeed]) -> None:
     """Raise VisitNotOpen unless every one of the visits is open: before `close`."""
     if not found:
         return
@@ -224,19 +224,19 @@ SELECT {}
         OR visits.opening_time >= wanted.since)
    AND (visits.left_at IS NULL OR visits.entered_at <= wanted.until
         OR visits.opening_time <= wanted.until)
-""").format(sql.SQL(", ").join(sql.Identifier("visits", name) for name in Visit._fields))
+""").format(sql.SQL(", ").join(sql.Identifier("visits", name) for name in VisitRow._fields))
 
 
 async def within(
     conn: Connection, wanted: Sequence[tuple[UUID, UUID, datetime, datetime]]
-) -> list[Visit]:
+) -> list[VisitRow]:
     """Read visits of assets, each given as (org_id, asset_id, since, until).
 
     Read are the visits that end after since or were opened by a fix after since, retracted ones
     too. A visit that begins after until is read only if it is open.
     """
     cursor = await conn.execute(_PAST, [list(column) for column in zip(*wanted, strict=True)])
-    return [Visit(*row) for row in await cursor.fetchall()]
+    return [VisitRow(*row) for row in await cursor.fetchall()]
 
 
 _LISTED = sql.SQL(

@@ -25,7 +25,7 @@ from db.hours.periods import add_missing
 from db.hours.punches import PunchTimes, punches_around
 from db.hours.rules import EmployeeKey, HourRules, rules_of_employees
 from operations.local_days import local_day, zone_of
-from operations.shifts import Attendance, CreditedPunch, Flag, Shift, shifts_of
+from operations.shifts import Attendance, CreditedPunch, Shift, ShiftFlag, shifts_of
 from telemetry.ids import derived_id
 from telemetry.times import to_datetime
 
@@ -90,7 +90,7 @@ def _row(employee_id: UUID, shift: Shift, outs: set[UUID]) -> ShiftRow:
     )
 
 
-def stored_flag(flag: Flag) -> StoredFlag:
+def stored_flag(flag: ShiftFlag) -> StoredFlag:
     """Return a flag as it is stored."""
     return StoredFlag(
         name=flag.name,

@@ -23,14 +23,14 @@ class Allowance(NamedTuple):
     longest_block_s: float
 
 
-class Admission(NamedTuple):
+class SignInAllowance(NamedTuple):
     """Whether a try may be judged, and after how long the next may."""
 
     is_admitted: bool
     wait_s: float
 
 
-async def count(conn: Connection, key: bytes, allowance: Allowance) -> Admission:
+async def count(conn: Connection, key: bytes, allowance: Allowance) -> SignInAllowance:
     """Count a try."""
     cursor = await conn.execute(
         """
@@ -60,7 +60,7 @@ async def count(conn: Connection, key: bytes, allowance: Allowance) -> Admission
             "most": _MOST_DOUBLINGS,
         },
     )
-    return Admission(*await fetch_one(cursor))
+    return SignInAllowance(*await fetch_one(cursor))
 
 
 async def take_back(conn: Connection, key: bytes) -> None:

@@ -23,7 +23,7 @@ class Checkpoint(NamedTuple):
     state: bytes
 
 
-class Span(NamedTuple):
+class OutdatedSpan(NamedTuple):
     """A time of an asset. before_us: None where it has no end."""
 
     org_id: UUID
@@ -75,7 +75,7 @@ async def store(conn: Connection, checkpoints: Sequence[Checkpoint]) -> None:
     await conn.execute(_STORE, _columns(rows))
 
 
-async def forget(conn: Connection, spans: Sequence[Span]) -> None:
+async def forget(conn: Connection, spans: Sequence[OutdatedSpan]) -> None:
     """Remove those that lie within the spans, not at their ends."""
     if not spans:
         return

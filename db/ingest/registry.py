@@ -63,7 +63,7 @@ class AssignmentRow(NamedTuple):
     to_us: int
 
 
-class AssetChoice(NamedTuple):
+class AssetFilter(NamedTuple):
     """Assets of these ids, and assets with any of these tags."""
 
     ids: frozenset[UUID]
@@ -87,7 +87,7 @@ class ZoneVersionRow(NamedTuple):
     shape: Shape
     rules: dict[str, Any]
     schedule: dict[str, Any] | None
-    assets: AssetChoice | None
+    assets: AssetFilter | None
     valid_from_us: int
     valid_to_us: int
     created_us: int
@@ -238,7 +238,7 @@ def _zone_version(row: tuple[Any, ...], shape: Shape) -> ZoneVersionRow:
     return ZoneVersionRow._make((*facts, shape, rules, schedule, _asset_choice(chosen), *times_us))
 
 
-def _asset_choice(chosen: dict[str, list[str]] | None) -> AssetChoice | None:
+def _asset_choice(chosen: dict[str, list[str]] | None) -> AssetFilter | None:
     if chosen is None:
         return None
-    return AssetChoice(frozenset(map(UUID, chosen["ids"])), frozenset(chosen["tags"]))
+    return AssetFilter(frozenset(map(UUID, chosen["ids"])), frozenset(chosen["tags"]))

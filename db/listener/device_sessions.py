@@ -22,7 +22,7 @@ class SessionKey(NamedTuple):
     client_id: str
 
 
-class Session(NamedTuple):
+class DeviceSession(NamedTuple):
     """wants_receipts: the client had subscribed to its receipts."""
 
     wants_receipts: bool
@@ -67,14 +67,14 @@ DELETE FROM device_sessions WHERE ctid = ANY (ARRAY(
 """
 
 
-async def find(conn: Connection, keys: Sequence[SessionKey]) -> dict[SessionKey, Session]:
+async def find(conn: Connection, keys: Sequence[SessionKey]) -> dict[SessionKey, DeviceSession]:
     """Read those sessions that are kept and have not expired."""
     cursor = await conn.execute(_FIND.encode(), _columns(keys))
     rows = await cursor.fetchall()
-    return {SessionKey(*row[:3]): Session(*row[3:]) for row in rows}
+    return {SessionKey(*row[:3]): DeviceSession(*row[3:]) for row in rows}
 
 
-async def keep(conn: Connection, sessions: dict[SessionKey, Session]) -> None:
+async def keep(conn: Connection, sessions: dict[SessionKey, DeviceSession]) -> None:
     """Write sessions, and remove those that their trackers have beyond the bound."""
     org_ids, tracker_ids, client_ids = _columns(list(sessions))
     wants_receipts = [session.wants_receipts for session in sessions.values()]

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from db.core.connect import Connection
 from db.punches.rows import NewPunch
-from geofence.punches.claim import Position, PunchRules, position
+from geofence.punches.claim import PunchRules, TimedPosition, position
 from telemetry.fix import Flag
 from telemetry.times import to_datetime, to_us
 
@@ -23,7 +23,7 @@ _MACHINE_WITHIN = timedelta(minutes=5)
 _KNOWN_BEFORE, _KNOWN_AFTER = timedelta(days=60), timedelta(days=1)
 
 
-class PunchRights(NamedTuple):
+class PunchTerms(NamedTuple):
     """The rights of an employee to punch, and the rules of their organization.
 
     by: with what. site_ids: where; None for any jobsite.
@@ -51,7 +51,7 @@ class KnownPlace(NamedTuple):
     """A place of an employee or a machine, by the number of the punch that was asked about."""
 
     number: int
-    position: Position
+    position: TimedPosition
 
 
 _LOCK = """
@@ -67,7 +67,7 @@ SELECT employee.org_id, employee.id, employee.name, employee.punch_by, employee.
 
 async def lock_employees(
     conn: Connection, employees: Iterable[tuple[UUID, UUID]]
-) -> dict[tuple[UUID, UUID], PunchRights]:
+) -> dict[tuple[UUID, UUID], PunchTerms]:
     """Lock the employees that exist until the transaction ends, in the order of their ids.
 
     Their punches are recorded by one transaction after the other. A soft-deleted employee exists:
@@ -76,7 +76,7 @@ async def lock_employees(
     wanted = sorted(set(employees), key=lambda one: one[1])
     cursor = await conn.execute(_LOCK, [list(column) for column in zip(*wanted, strict=True)])
     return {
-        (org_id, employee_id): PunchRights(
+        (org_id, employee_id): PunchTerms(
             name,
             frozenset(by),
             None if site_ids is None else frozenset(site_ids),

@@ -8,11 +8,11 @@ from uuid import UUID
 import msgspec
 
 from db.history.events import Event
-from db.punches.evidence import PunchRights
+from db.punches.evidence import PunchTerms
 from db.punches.rows import NewPunch, PunchRow
 from db.punches.sites import NearZone
 from geofence.event_data import Punched
-from geofence.punches.claim import EVENT_TYPES, Position, punch_event_id
+from geofence.punches.claim import EVENT_TYPES, TimedPosition, punch_event_id
 from geofence.punches.verdict import Verdict
 from telemetry.ids import format_id
 from telemetry.times import format_time, to_datetime, to_us
@@ -20,7 +20,7 @@ from telemetry.times import format_time, to_datetime, to_us
 
 def row_of(
     one: NewPunch,
-    fix: Position | None,
+    fix: TimedPosition | None,
     verdict: Verdict,
     zone: NearZone | None,
     machine_id: UUID | None,
@@ -59,7 +59,7 @@ def row_of(
     )
 
 
-def events_of(row: PunchRow, rights: PunchRights, zone: NearZone | None) -> list[Event]:
+def events_of(row: PunchRow, rights: PunchTerms, zone: NearZone | None) -> list[Event]:
     """Return the event of a punch, at the time that counts for pay: a wrong clock does not reach
     it. A break has none.
     """

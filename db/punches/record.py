@@ -21,8 +21,8 @@ from db.hours.punches import PunchTimes
 from db.punches import rows
 from db.punches.evidence import (
     KnownPlace,
-    PunchRights,
     PunchSender,
+    PunchTerms,
     lock_employees,
     places_of_employees,
     places_of_machines,
@@ -34,8 +34,8 @@ from db.punches.sites import NearZone, PunchPlace, near_zones
 from geofence.punches.claim import (
     Claim,
     Evidence,
-    Position,
-    Site,
+    PunchSite,
+    TimedPosition,
     position,
 )
 from geofence.punches.verdict import judge_punch
@@ -74,7 +74,7 @@ def _credited(rows: Sequence[PunchRow]) -> list[PunchTimes]:
 
 
 async def _fates(
-    conn: Connection, punches: Sequence[NewPunch], rights: Mapping[tuple[UUID, UUID], PunchRights]
+    conn: Connection, punches: Sequence[NewPunch], rights: Mapping[tuple[UUID, UUID], PunchTerms]
 ) -> list[Fate]:
     """Decide what becomes of each punch: of two with one identity the first is stored."""
     stored = await rows.stored(conn, punches)
@@ -111,13 +111,13 @@ class _Knowledge(NamedTuple):
     senders: Mapping[int, PunchSender]
     machines: Mapping[int, UUID]
     zones: Mapping[int, Sequence[NearZone]]
-    places: Mapping[int, Sequence[Position]]
-    machine_places: Mapping[int, Sequence[Position]]
+    places: Mapping[int, Sequence[TimedPosition]]
+    machine_places: Mapping[int, Sequence[TimedPosition]]
     last_pay_us: dict[UUID, int]
 
 
 async def _knowledge(
-    conn: Connection, punches: Sequence[NewPunch], rights: Mapping[tuple[UUID, UUID], PunchRights]
+    conn: Connection, punches: Sequence[NewPunch], rights: Mapping[tuple[UUID, UUID], PunchTerms]
 ) -> _Knowledge:
     sent_by = await senders(conn, punches)
     machines = {
@@ -150,12 +150,12 @@ def _machine(one: NewPunch, sender: PunchSender | None) -> UUID | None:
     return one.machine_id or (sender and sender.asset_id)
 
 
-def _fix(one: NewPunch) -> Position | None:
+def _fix(one: NewPunch) -> TimedPosition | None:
     return position(one.fix_time_us, one.lon, one.lat, one.accuracy_m)
 
 
-def _by_number(places: Sequence[KnownPlace]) -> dict[int, list[Position]]:
-    found: dict[int, list[Position]] = defaultdict(list)
+def _by_number(places: Sequence[KnownPlace]) -> dict[int, list[TimedPosition]]:
+    found: dict[int, list[TimedPosition]] = defaultdict(list)
     for number, known in places:
         found[number].append(known)
     return found
@@ -173,12 +173,12 @@ class _Judged(NamedTuple):
 
 def _judged(
     punches: Sequence[NewPunch],
-    rights: Mapping[tuple[UUID, UUID], PunchRights],
+    rights: Mapping[tuple[UUID, UUID], PunchTerms],
     known: _Knowledge,
 ) -> list[_Judged]:
     """Judge punches in order; each sees those before it."""
     judged: list[_Judged] = []
-    places: dict[UUID, list[Position]] = defaultdict(list)
+    places: dict[UUID, list[TimedPosition]] = defaultdict(list)
     for number, one in enumerate(punches):
         fix, zones = _fix(one), known.zones.get(number, ())
         evidence = Evidence(
@@ -191,7 +191,7 @@ def _judged(
         )
         verdict = judge_punch(
             Claim(one.kind, one.claimed_us, fix, one.mock),
-            [Site(zone.zone_id, zone.distance_m, zone.tolerance_m) for zone in zones],
+            [PunchSite(zone.zone_id, zone.distance_m, zone.tolerance_m) for zone in zones],
             evidence,
             rights[one.employee].rules,
         )
@@ -205,7 +205,7 @@ def _judged(
     return judged
 
 
-def _is_allowed(one: NewPunch, rights: PunchRights, sender: PunchSender | None) -> bool:
+def _is_allowed(one: NewPunch, rights: PunchTerms, sender: PunchSender | None) -> bool:
     """Return whether the employee may punch in this way. Whoever enters a punch by hand may."""
     if one.entered_by is not None:
         return True
@@ -217,7 +217,7 @@ def _is_allowed(one: NewPunch, rights: PunchRights, sender: PunchSender | None) 
     return as_terminal or (sender.is_of_employee and "tracker" in rights.by)
 
 
-def _nearest(fix: Position | None, places: Sequence[Position]) -> Position | None:
+def _nearest(fix: TimedPosition | None, places: Sequence[TimedPosition]) -> TimedPosition | None:
     """Return the place next in time to the fix."""
     if fix is None or fix.time_us is None:
         return None

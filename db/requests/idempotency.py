@@ -17,7 +17,7 @@ MOST_ANSWERS = 10_000  # of an organization; the oldest go first
 MOST_BYTES = 64 * 1024 * 1024
 
 
-class Kept(NamedTuple):
+class KeptAnswer(NamedTuple):
     """The kept answer, sealed, with the fingerprint of its request."""
 
     fingerprint: bytes
@@ -36,9 +36,9 @@ async def claim(conn: Connection, operation: str, key: str) -> bool:
     )
 
 
-async def find(conn: Connection, operation: str, key: str) -> Kept | None:
+async def find(conn: Connection, operation: str, key: str) -> KeptAnswer | None:
     """Find what is kept. To be asked after `claim`, so that what ended before it is seen."""
-    async with conn.cursor(row_factory=args_row(Kept)) as cursor:
+    async with conn.cursor(row_factory=args_row(KeptAnswer)) as cursor:
         await cursor.execute(
             """
             SELECT fingerprint, answer_encrypted FROM idempotency_keys
@@ -49,7 +49,7 @@ async def find(conn: Connection, operation: str, key: str) -> Kept | None:
         return await cursor.fetchone()
 
 
-async def keep(conn: Connection, operation: str, key: str, answer: Kept) -> None:
+async def keep(conn: Connection, operation: str, key: str, answer: KeptAnswer) -> None:
     """Keep an answer, over one that has expired."""
     await conn.execute(
         """

@@ -16,7 +16,7 @@ from db.core.fetch import fetch_one
 from db.core.tenant import acting_for
 
 
-class Block(NamedTuple):
+class TokenGrant(NamedTuple):
     """Tokens that were given. `remaining` more are left of the limit; the minute lasts `left_s`."""
 
     granted: int
@@ -31,13 +31,13 @@ class Running(NamedTuple):
     ends_at: datetime
 
 
-async def take(conn: Connection, org_id: UUID, per_minute: int, extra: int) -> Block:
+async def take(conn: Connection, org_id: UUID, per_minute: int, extra: int) -> TokenGrant:
     """Take one token, and up to `extra` more; none where none are left.
 
     One round trip; `conn` is in no transaction.
     """
     taking = "SELECT * FROM take_requests(%s, %s)", (per_minute, extra)
-    return Block(*await fetch_one(await conn.together(acting_for(org_id), taking)))
+    return TokenGrant(*await fetch_one(await conn.together(acting_for(org_id), taking)))
 
 
 async def running(conn: Connection) -> Running | None:

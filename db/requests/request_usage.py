@@ -30,7 +30,7 @@ class Count(NamedTuple):
     refused: int
 
 
-class Period(NamedTuple):
+class UsagePeriod(NamedTuple):
     """An hour, or a day in UTC."""
 
     start: datetime
@@ -46,13 +46,15 @@ async def add(conn: Connection, counts: Mapping[UUID, Count]) -> None:
     await conn.together(*chain.from_iterable(each))
 
 
-async def history(conn: Connection, step: Step, since: datetime, until: datetime) -> list[Period]:
+async def history(
+    conn: Connection, step: Step, since: datetime, until: datetime
+) -> list[UsagePeriod]:
     """Return every period of the tenant that begins in [since, until), oldest first, also empty
     ones.
 
     The session's time zone must be UTC, as it is on our connections.
     """
-    async with conn.cursor(row_factory=args_row(Period)) as cursor:
+    async with conn.cursor(row_factory=args_row(UsagePeriod)) as cursor:
         await cursor.execute(
             """
             SELECT start, coalesce(sum(requests), 0)::bigint, coalesce(sum(refused), 0)::bigint

@@ -108,7 +108,7 @@ class Zone(NamedTuple):
     punch_tolerance_m: float | None = None
 
 
-class ZoneVersion(NamedTuple):
+class PastZone(NamedTuple):
     """One version; fields as those of `Zone`."""
 
     version: int
@@ -127,7 +127,7 @@ class ZoneVersion(NamedTuple):
     punch_tolerance_m: float | None
 
 
-_ROW = TypeVar("_ROW", Zone, ZoneVersion)
+_ROW = TypeVar("_ROW", Zone, PastZone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +223,7 @@ async def count(conn: Connection, wanted: ZoneFilter) -> int:
 
 async def versions(
     conn: Connection, zone_id: UUID, *, after: VersionKey | None, limit: int, offset: int
-) -> list[ZoneVersion]:
+) -> list[PastZone]:
     """Return a page of a zone's versions, newest first. A deleted zone keeps its versions.
 
     Raises PageTooLarge.
@@ -244,7 +244,7 @@ async def versions(
         where=conditions.where(),
         page=cut,
     )
-    async with conn.cursor(row_factory=args_row(ZoneVersion)) as cursor:
+    async with conn.cursor(row_factory=args_row(PastZone)) as cursor:
         await cursor.execute(statement, conditions.values | {"page_bytes": MAX_PAGE_BYTES})
         return _unless_too_large(await cursor.fetchall())
 

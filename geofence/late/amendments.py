@@ -33,7 +33,7 @@ class VisitKey(NamedTuple):
     again: int = 0
 
 
-class Place(NamedTuple):
+class VisitBoundary(NamedTuple):
     """The place and time of a visit's beginning or end.
 
     tracker, fix_us, fix_seq: the identity of the fix that shows it; fix_us is None where it is not
@@ -70,16 +70,16 @@ class Visit:
 
     key: VisitKey
     version: int
-    entered: Place
-    left: Place | None = None
-    dwelled: Place | None = None
+    entered: VisitBoundary
+    left: VisitBoundary | None = None
+    dwelled: VisitBoundary | None = None
     returning: bool = False
     revision: int = 1
     retracted: bool = False
     announced_enter: bool = False
     announced_exit: bool = False
     announced_dwell: bool = False
-    overspeed: Place | None = None
+    overspeed: VisitBoundary | None = None
     announced_overspeed: bool = False
 
     @property
@@ -155,7 +155,7 @@ class Announcement:
     step: int = 0
 
     @property
-    def occurred(self) -> Place:
+    def occurred(self) -> VisitBoundary:
         """The place and time of the change that is announced."""
         visit = self.visit
         if self.kind is AnnouncementKind.DWELL and visit.dwelled is not None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geofence.judging.state import StateDelta
-from geofence.late.amendments import Place, Visit, VisitKey
+from geofence.late.amendments import Visit, VisitBoundary, VisitKey
 from geofence.late.visit_keys import key_of
 from geofence.model.transitions import Transition
 
@@ -91,9 +91,9 @@ def _opened(transition: np.void) -> Visit:
     )
 
 
-def _place_of(transition: np.void) -> Place:
+def _place_of(transition: np.void) -> VisitBoundary:
     accuracy_m, speed_mps = float(transition["accuracy_m"]), float(transition["speed_mps"])
-    return Place(
+    return VisitBoundary(
         time_us=int(transition["time_us"]),
         lat=float(transition["lat"]),
         lon=float(transition["lon"]),

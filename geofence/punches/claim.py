@@ -62,7 +62,7 @@ DEFAULT_RULES = PunchRules()
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class TimedPosition:
     """A position with its time and accuracy. time_us, accuracy_m: None where they are not known.
 
     Raises ValueError for numbers that no position has.
@@ -82,16 +82,16 @@ class Position:
 
 def position(
     time_us: int | None, lon: float | None, lat: float | None, accuracy_m: float | None
-) -> Position | None:
+) -> TimedPosition | None:
     """Return a position as a device states it; None where the place is not known.
 
     Exactly 0,0 is a place that is not known. An accuracy of 0 or less is one that is not known.
-    Raises ValueError as `Position` does.
+    Raises ValueError as `TimedPosition` does.
     """
     if lon is None or lat is None or lon == lat == 0:
         return None
     is_stated = accuracy_m is not None and not accuracy_m <= 0
-    return Position(time_us, lon, lat, accuracy_m if is_stated else None)
+    return TimedPosition(time_us, lon, lat, accuracy_m if is_stated else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +102,12 @@ class Claim:
 
     kind: PunchKind
     time_us: int
-    fix: Position | None
+    fix: TimedPosition | None
     mock: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class PunchSite:
     """A job site where the employee may punch.
 
     distance_m: from the fix to its edge, negative inside; never NaN. tolerance_m: its own; None for
@@ -132,9 +132,9 @@ class Evidence:
     received_us: int
     device_is_allowed: bool = True
     by_hand: bool = False
-    previous: Position | None = None
+    previous: TimedPosition | None = None
     previous_pay_us: int | None = None
-    machine: Position | None = None
+    machine: TimedPosition | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ from geofence.punches.claim import (
     RULES,
     Claim,
     Evidence,
-    Position,
     PunchReason,
     PunchRules,
-    Site,
+    PunchSite,
+    TimedPosition,
     Worth,
 )
 
@@ -41,7 +41,7 @@ class BestSite:
     accuracy_m: float | None
 
     @classmethod
-    def of(cls, claim: Claim, sites: Sequence[Site], rules: PunchRules) -> "BestSite | None":
+    def of(cls, claim: Claim, sites: Sequence[PunchSite], rules: PunchRules) -> "BestSite | None":
         """Return the place of the greatest margin: the accuracy is the same beside all sites, so no
         other site has a better verdict. None without a fix or a site.
         """
@@ -120,7 +120,9 @@ def of_honesty(claim: Claim, evidence: Evidence, rules: PunchRules) -> Iterator[
         yield _reason("wrong_device")
 
 
-def _teleport(fix: Position, previous: Position, rules: PunchRules) -> Iterator[PunchReason]:
+def _teleport(
+    fix: TimedPosition, previous: TimedPosition, rules: PunchRules
+) -> Iterator[PunchReason]:
     """Yield a leap that nobody makes. It is only a doubt where a fix may be far off, or where the
     employee may have flown.
     """
@@ -151,7 +153,7 @@ def _teleport(fix: Position, previous: Position, rules: PunchRules) -> Iterator[
     yield _reason("teleport", figures, still_speak, makes)
 
 
-def _unexplained_m(one: Position, other: Position) -> float:
+def _unexplained_m(one: TimedPosition, other: TimedPosition) -> float:
     """Return the distance between two positions as far as their inaccuracy does not explain it."""
     explained_m = (one.accuracy_m or 0.0) + (other.accuracy_m or 0.0)
     return round(max(distance_m(one, other) - explained_m, 0.0), _MOST_DIGITS)
@@ -227,7 +229,7 @@ def fix_age_s(claim: Claim, evidence: Evidence) -> float | None:
     return (evidence.received_us - claim.fix.time_us) / _SECOND_US
 
 
-def distance_m(one: Position, other: Position) -> float:
+def distance_m(one: TimedPosition, other: TimedPosition) -> float:
     """Return the geodesic distance between two positions in metres."""
     return float(_WGS84.inv(one.lon, one.lat, other.lon, other.lat)[2])
 

@@ -24,7 +24,7 @@ from geofence.punches.claim import (
     PaySource,
     PunchReason,
     PunchRules,
-    Site,
+    PunchSite,
     Worth,
 )
 from geofence.punches.reasons import (
@@ -68,7 +68,7 @@ class Verdict:
 
 def judge_punch(
     claim: Claim,
-    sites: Sequence[Site],
+    sites: Sequence[PunchSite],
     evidence: Evidence,
     rules: PunchRules = DEFAULT_RULES,
 ) -> Verdict:

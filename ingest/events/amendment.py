@@ -7,14 +7,14 @@ from geofence.event_data import VisitAmendment
 from geofence.late.amendments import AnnouncementKind
 from geofence.model.policy import AMENDED
 from geofence.model.visit_ids import amendment_event_id
-from ingest.events.transition_rows import Step, visit_of
+from ingest.events.transition_rows import TransitionRow, visit_of
 from ingest.registry.registry import Registry
 from telemetry.ids import format_id
 from telemetry.times import format_time, to_datetime
 
 
 def amendment_event(
-    step: Step,
+    step: TransitionRow,
     change: AnnouncementKind,
     revision: int,
     left_us: int | None,

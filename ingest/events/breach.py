@@ -6,13 +6,13 @@ import msgspec
 
 from geofence.event_data import Alert, Overspeed
 from geofence.model.transitions import CAUSE_WORDS, INFERRED_WORDS, Cause
-from ingest.events.transition_rows import Step
+from ingest.events.transition_rows import TransitionRow
 from ingest.registry.registry import Registry, ZoneFacts
 from telemetry.ids import format_id
 
 
 def data(
-    step: Step,
+    step: TransitionRow,
     transition: str,
     visit: UUID | None,
     facts: ZoneFacts,
@@ -54,7 +54,13 @@ def data(
 
 
 def overspeed_data(
-    step: Step, visit: UUID, facts: ZoneFacts, detected_at: str, registry: Registry, *, late: bool
+    step: TransitionRow,
+    visit: UUID,
+    facts: ZoneFacts,
+    detected_at: str,
+    registry: Registry,
+    *,
+    late: bool,
 ) -> str:
     """Return the event's `data` as JSON text. late: whether a fix out of order made the event
     known.

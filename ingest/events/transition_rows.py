@@ -12,7 +12,7 @@ from ingest.registry.registry import Registry
 from telemetry.times import format_times
 
 
-class Step(NamedTuple):
+class TransitionRow(NamedTuple):
     """One transition: the columns of TRANSITION_DTYPE, and computed columns.
 
     accuracy_m, speed_mps, distance_m: rounded; None where unknown.
@@ -49,7 +49,7 @@ class Step(NamedTuple):
     occurred_at: str
 
 
-def read_steps(transitions: NDArray[np.void], registry: Registry) -> list[Step]:
+def read_steps(transitions: NDArray[np.void], registry: Registry) -> list[TransitionRow]:
     """Read transitions (TRANSITION_DTYPE), in their order."""
     if not len(transitions):
         return []
@@ -57,7 +57,7 @@ def read_steps(transitions: NDArray[np.void], registry: Registry) -> list[Step]:
         registry.index, *(transitions[name] for name in ("zone", "version", "lon", "lat"))
     )
     return [
-        Step(*row, *more)
+        TransitionRow(*row, *more)
         for row, *more in zip(
             transitions.tolist(),
             _shortest(transitions["accuracy_m"]),
@@ -69,7 +69,7 @@ def read_steps(transitions: NDArray[np.void], registry: Registry) -> list[Step]:
     ]
 
 
-def visit_of(step: Step, registry: Registry) -> UUID:
+def visit_of(step: TransitionRow, registry: Registry) -> UUID:
     """Return the id of the visit."""
     return visit_id(
         registry.assets[step.asset],

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.history.events import Event
-from db.history.visits import Departure, Dwelling, Overspeed, Visit
+from db.history.visits import Departure, Dwelling, FirstOverspeed, VisitRow
 from geofence.late.amendments import AnnouncedState, AnnouncementKind
 from geofence.model.policy import BREACH, event_type, schedule_start_breach
 from geofence.model.transitions import (
@@ -24,7 +24,7 @@ from geofence.model.visit_ids import event_id, schedule_start_event_id
 from ingest.events.amendment import amendment_event
 from ingest.events.breach import data, overspeed_data
 from ingest.events.detected import AFTER_FIXES, DetectedEvent
-from ingest.events.transition_rows import Step, read_steps, visit_of
+from ingest.events.transition_rows import TransitionRow, read_steps, visit_of
 from ingest.registry.registry import Registry
 from telemetry.times import format_time, to_datetime
 
@@ -33,9 +33,9 @@ from telemetry.times import format_time, to_datetime
 class Outcome:
     """The changes that one batch makes, in the order in which they happened."""
 
-    visits: dict[UUID, Visit] = field(default_factory=dict[UUID, Visit])
+    visits: dict[UUID, VisitRow] = field(default_factory=dict[UUID, VisitRow])
     dwellings: list[Dwelling] = field(default_factory=list[Dwelling])
-    overspeeds: list[Overspeed] = field(default_factory=list[Overspeed])
+    overspeeds: list[FirstOverspeed] = field(default_factory=list[FirstOverspeed])
     departures: list[Departure] = field(default_factory=list[Departure])
     events: list[DetectedEvent] = field(default_factory=list[DetectedEvent])
 
@@ -71,7 +71,11 @@ def outcome_of(
 
 
 def _event(
-    step: Step, visit: UUID, before: AnnouncedState | None, detected_at: str, registry: Registry
+    step: TransitionRow,
+    visit: UUID,
+    before: AnnouncedState | None,
+    detected_at: str,
+    registry: Registry,
 ) -> Event | None:
     kind = AnnouncementKind(TRANSITION_WORDS[step.transition])
     instead = kind if before is None else before.instead_of(kind)
@@ -83,7 +87,7 @@ def _event(
     return amendment_event(step, *end, detected_at, registry, late=False)
 
 
-def _in_order(steps: list[Step], registry: Registry) -> Iterator[Step]:
+def _in_order(steps: list[TransitionRow], registry: Registry) -> Iterator[TransitionRow]:
     """Keep the order, but sort steps of one kind and one instant by zone id."""
     place = 0
     while place < len(steps):
@@ -93,12 +97,14 @@ def _in_order(steps: list[Step], registry: Registry) -> Iterator[Step]:
         yield from sorted(steps[first:place], key=lambda step: registry.zones[step.zone])
 
 
-def _moment(step: Step) -> tuple[int, int, int, int]:
+def _moment(step: TransitionRow) -> tuple[int, int, int, int]:
     rank = rank_in_instant(step.transition, step.entered_us, step.time_us)
     return step.row, step.step, step.time_us, rank
 
 
-def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amends: bool) -> None:
+def _note(
+    outcome: Outcome, step: TransitionRow, visit: UUID, registry: Registry, *, amends: bool
+) -> None:
     """Note the visit that begins, goes on or ends. amends: another end was published before."""
     at, org_id = to_datetime(step.time_us), registry.organizations[step.organization]
     opened = outcome.visits.get(visit)
@@ -111,7 +117,7 @@ def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amen
             outcome.visits[visit] = opened._replace(dwelled_at=at, dwell_told=True)
     elif step.transition == Transition.OVERSPEED:
         assert step.speed_mps is not None  # an overspeed always has one
-        overspeed = Overspeed(org_id, visit, at, step.lat, step.lon, step.speed_mps)
+        overspeed = FirstOverspeed(org_id, visit, at, step.lat, step.lon, step.speed_mps)
         if opened is None:
             outcome.overspeeds.append(overspeed)
         else:
@@ -129,18 +135,18 @@ def _note(outcome: Outcome, step: Step, visit: UUID, registry: Registry, *, amen
             )
 
 
-def _of_visit(told: Departure | Overspeed) -> dict[str, Any]:
+def _of_visit(told: Departure | FirstOverspeed) -> dict[str, Any]:
     """Return the columns of the visit that it fills."""
     return {name: value for name, value in told._asdict().items() if name in _FILLED}
 
 
-_FILLED = frozenset(Visit._fields) - {"org_id"}
+_FILLED = frozenset(VisitRow._fields) - {"org_id"}
 
 
-def opened_visit(step: Step, visit: UUID, registry: Registry) -> Visit:
+def opened_visit(step: TransitionRow, visit: UUID, registry: Registry) -> VisitRow:
     """Return the row of a visit that begins."""
     change_us = step.change_us
-    return Visit(
+    return VisitRow(
         org_id=registry.organizations[step.organization],
         id=visit,
         asset_id=registry.assets[step.asset],
@@ -160,7 +166,7 @@ def opened_visit(step: Step, visit: UUID, registry: Registry) -> Visit:
 
 
 def visit_event(
-    step: Step, visit: UUID, detected_at: str, registry: Registry, *, late: bool
+    step: TransitionRow, visit: UUID, detected_at: str, registry: Registry, *, late: bool
 ) -> Event | None:
     """Return the event of a transition of a visit, if it has one."""
     facts = registry.zone_facts(step.zone, step.version)
@@ -180,7 +186,9 @@ def visit_event(
     )
 
 
-def _schedule_start_event(step: Step, detected_at: str, registry: Registry) -> Event | None:
+def _schedule_start_event(
+    step: TransitionRow, detected_at: str, registry: Registry
+) -> Event | None:
     """Return the event of an asset that is in the wrong place when the zone's hours begin."""
     facts = registry.zone_facts(step.zone, step.version)
     word = schedule_start_breach(facts.policy, inside=True)

@@ -323,7 +323,7 @@ def _or_nan(value: float | None) -> float:
     return np.nan if value is None else value
 
 
-def _visit(row: visits.Visit, registry: Registry) -> amendments.Visit:
+def _visit(row: visits.VisitRow, registry: Registry) -> amendments.Visit:
     tracker = registry.trackers.number(row.tracker_id)
     key = VisitKey(
         zone=registry.zones.number(row.zone_id),
@@ -357,7 +357,7 @@ def _visit(row: visits.Visit, registry: Registry) -> amendments.Visit:
     )
 
 
-def _exit_fix(row: visits.Visit, registry: Registry) -> tuple[int, int | None, int]:
+def _exit_fix(row: visits.VisitRow, registry: Registry) -> tuple[int, int | None, int]:
     """Return the identity of the fix that ended a visit."""
     if row.exit_tracker_id is None or row.exit_fix_time is None or row.exit_fix_seq is None:
         return registry.trackers.number(row.tracker_id), None, 0
@@ -365,8 +365,8 @@ def _exit_fix(row: visits.Visit, registry: Registry) -> tuple[int, int | None, i
     return tracker, to_us(row.exit_fix_time), row.exit_fix_seq
 
 
-def _place(stored: tuple[Any, ...], fix: tuple[int, int | None, int]) -> amendments.Place:
+def _place(stored: tuple[Any, ...], fix: tuple[int, int | None, int]) -> amendments.VisitBoundary:
     """Read a stored place. The accuracy of the fix that showed it is not stored."""
     at, lat, lon, cause, inferred = stored
     words = (_CAUSES[cause], _INFERRED[inferred])
-    return amendments.Place(to_us(at), lat, lon, *fix, None, None, *words)
+    return amendments.VisitBoundary(to_us(at), lat, lon, *fix, None, None, *words)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.history.gps_events import FixKey
-from db.history.visits import Visit
+from db.history.visits import VisitRow
 from db.ingest import checkpoints as stored
 from db.ingest.asset_backlogs import Backlog
 from db.ingest.checkpoints import Checkpoint
@@ -52,10 +52,10 @@ class Rejudged:
         default_factory=dict[UUID, AnnouncedState | None]
     )
     used_names: dict[int, set[VisitKey]] = field(default_factory=dict[int, set[VisitKey]])
-    visits: list[Visit] = field(default_factory=list[Visit])
+    visits: list[VisitRow] = field(default_factory=list[VisitRow])
     events: list[DetectedEvent] = field(default_factory=list[DetectedEvent])
     suspect: dict[FixKey, bool] = field(default_factory=dict[FixKey, bool])
-    outdated: list[stored.Span] = field(default_factory=list[stored.Span])
+    outdated: list[stored.OutdatedSpan] = field(default_factory=list[stored.OutdatedSpan])
     checkpoints: list[Checkpoint] = field(default_factory=list[Checkpoint])
     checkpointed: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     backlogs: dict[int, Backlog | None] = field(default_factory=dict[int, Backlog | None])
@@ -237,7 +237,7 @@ def _mark(history: History, known: AssetPast, rejudged: Rejudged, registry: Regi
     until_us = None if known.end is None else int(known.end.assets["newest_us"][0])
     if known.more_follow:
         until_us = int(history.state().assets["newest_us"][0]) + 1
-    rejudged.outdated.append(stored.Span(*owner, known.since_us, until_us))
+    rejudged.outdated.append(stored.OutdatedSpan(*owner, known.since_us, until_us))
     landmarks = checkpoints.spaced(history.landmarks(), known.since_us)
     if known.more_follow and not history.state().assets["suspects"][0]:
         landmarks.append(history.state())

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.history.events import Event
-from db.history.visits import Visit
+from db.history.visits import VisitRow
 from geofence.late import amendments
 from geofence.late.amendments import Announcement, AnnouncementKind, VisitKey
 from geofence.late.revision import Revision
@@ -21,7 +21,7 @@ from geofence.model.transitions import (
 from geofence.model.visit_ids import visit_id
 from ingest.events.amendment import amendment_event
 from ingest.events.detected import DetectedEvent
-from ingest.events.transition_rows import Step, read_steps, visit_of
+from ingest.events.transition_rows import TransitionRow, read_steps, visit_of
 from ingest.events.visits import opened_visit, outcome_of, visit_event
 from ingest.registry.registry import Registry
 from telemetry.times import format_time, to_datetime
@@ -65,7 +65,9 @@ def _order(start: np.void, registry: Registry) -> _Order:
     return int(start["row"]), int(start["step"]), time_us, rank, zone_id
 
 
-def _event(step: Step, one: Announcement, detected_at: str, registry: Registry) -> Event | None:
+def _event(
+    step: TransitionRow, one: Announcement, detected_at: str, registry: Registry
+) -> Event | None:
     if one.kind in _FIRST:
         visit = visit_of(step, registry)
         return visit_event(step, visit, detected_at, registry, late=one.late)
@@ -105,7 +107,7 @@ def visit_id_of(asset: int, key: VisitKey, registry: Registry) -> UUID:
     return visit_id(registry.assets[asset], registry.zones[key.zone], tracker, *first_fix)
 
 
-def visit_row(asset: int, visit: amendments.Visit, registry: Registry) -> Visit:
+def visit_row(asset: int, visit: amendments.Visit, registry: Registry) -> VisitRow:
     """Return the whole present row of a visit."""
     (step,) = read_steps(
         _rows(asset, [Announcement(AnnouncementKind.ENTER, visit, late=True)], registry), registry

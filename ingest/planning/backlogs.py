@@ -26,7 +26,7 @@ PAUSE_US = 250_000
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class BacklogProgress:
     """The changes of backlogs by a plan, by number of the asset.
 
     moved: how far each is judged then; done: those of which nothing is left. judged_us: when a
@@ -71,7 +71,7 @@ class Backlogs:
         judged: Mapping[int, Backlog | None],
         begun: Mapping[int, Backlog],
         now_us: int,
-    ) -> Progress:
+    ) -> BacklogProgress:
         """Return the changes that a piece makes, and new fixes (FIX_DTYPE) of assets that wait.
 
         judged: how far the asset of the piece is judged, None for all of it. begun: of assets that
@@ -91,9 +91,9 @@ class Backlogs:
             known = moved.get(asset, self._by_asset[asset])
             if identity <= known[2:4]:
                 moved[asset] = known._replace(time_us=identity[0], seq=-1, state=None)
-        return Progress(moved, done, now_us if judged else None, len(waiting | begun.keys()))
+        return BacklogProgress(moved, done, now_us if judged else None, len(waiting | begun.keys()))
 
-    def undo(self, progress: Progress) -> Undo:
+    def undo(self, progress: BacklogProgress) -> Undo:
         """Return a function that restores the present backlogs."""
         if not progress:
             return lambda: None
@@ -104,7 +104,7 @@ class Backlogs:
 
         return undo
 
-    def take(self, progress: Progress) -> None:
+    def take(self, progress: BacklogProgress) -> None:
         """Note that the progress is stored, or will be."""
         self._by_asset |= progress.moved
         for asset in progress.done:

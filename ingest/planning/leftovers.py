@@ -19,7 +19,7 @@ import numpy as np
 from ingest.id_index import UNKNOWN
 from ingest.planning.decoded_batch import Before, DecodedBatch
 from ingest.planning.memory import Memory
-from ingest.planning.plan import Plan
+from ingest.planning.plan import WritePlan
 from ingest.planning.senders import organizations_of
 from ingest.registry.registry import Registry
 from ingest.sources.source import RawMessage
@@ -37,7 +37,7 @@ whose messages are refused. A message counts as a fix at least."""
 _NOTHING = Before(0, 0, (), was_let_in=False)
 
 
-def finished(arrivals: DecodedBatch, plan: Plan) -> list[RawMessage]:
+def finished(arrivals: DecodedBatch, plan: WritePlan) -> list[RawMessage]:
     """Return the messages without leftovers."""
     if not len(plan.postponed):
         return list(arrivals.messages)
@@ -45,7 +45,7 @@ def finished(arrivals: DecodedBatch, plan: Plan) -> list[RawMessage]:
     return [message for number, message in enumerate(arrivals.messages) if number not in left]
 
 
-def left_over(arrivals: DecodedBatch, plan: Plan) -> DecodedBatch | None:
+def left_over(arrivals: DecodedBatch, plan: WritePlan) -> DecodedBatch | None:
     """Return the fixes that `plan` postponed, with their messages, and the messages behind; None
     where there are none.
     """
@@ -166,7 +166,7 @@ def before_of(arrivals: DecodedBatch, number: int) -> Before:
     return arrivals.before[number] if number < len(arrivals.before) else _NOTHING
 
 
-def counts_of(arrivals: DecodedBatch, plan: Plan) -> tuple[list[int], list[int]]:
+def counts_of(arrivals: DecodedBatch, plan: WritePlan) -> tuple[list[int], list[int]]:
     """Count by message the fixes and punches that the plan stores, and fixes without an asset."""
     rows, messages = plan.batch.rows, len(arrivals.messages)
     unassigned = rows["message"][rows["asset"] < 0]
@@ -176,7 +176,7 @@ def counts_of(arrivals: DecodedBatch, plan: Plan) -> tuple[list[int], list[int]]
     return stored.tolist(), np.bincount(unassigned, minlength=messages).tolist()
 
 
-def reasons_of(plan: Plan) -> Mapping[int, Sequence[str]]:
+def reasons_of(plan: WritePlan) -> Mapping[int, Sequence[str]]:
     """Return, by number of the message, why fixes or punches of it were rejected."""
     found: dict[int, list[str]] = defaultdict(list)
     for refusal in plan.refusals:

@@ -22,7 +22,7 @@ from ingest.registry.watermarks import Watermarks
 from ingest.undo import Undo, undo_of
 
 if TYPE_CHECKING:
-    from ingest.planning.plan import Plan
+    from ingest.planning.plan import WritePlan
 
 MOST_TRANSITIONS = 10_000  # of a plan: some 50 MB of events, a second of the database
 MOST_LEFT_FIXES = 120_000  # fixes that organizations may have left over, in shares
@@ -71,7 +71,7 @@ class Memory:
             self.backlogs.put(asset, backlog)
             self.state.apply(nothing_known(asset))
 
-    def apply(self, plan: "Plan") -> None:
+    def apply(self, plan: "WritePlan") -> None:
         """Apply a plan to memory: what follows is planned as if the plan were committed."""
         self._undo = self._undo_of(plan)
         self.watermarks.advance(plan.batch)
@@ -105,7 +105,7 @@ class Memory:
         self._undo, self.left = (), None
         self.reverted += 1
 
-    def _undo_of(self, plan: "Plan") -> Sequence[Undo]:
+    def _undo_of(self, plan: "WritePlan") -> Sequence[Undo]:
         departed = (departure.visit_id for departure in plan.outcome.departures)
         assets = np.concatenate((plan.delta.assets["asset"], plan.new.rows["asset"]))
         return (

@@ -28,7 +28,7 @@ from ingest.late.lookup import MOST_CHECKPOINTS, NO_PAST, AssetPast, LateSpan, L
 from ingest.late.rejudge import Rejudged, judge, rows_by_asset
 from ingest.memory.saved_state import SavedStateChanges
 from ingest.planning.acceptance import accept, refuse_twins
-from ingest.planning.backlogs import Progress
+from ingest.planning.backlogs import BacklogProgress
 from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.memory import Memory
 from ingest.planning.punches import SentPunch
@@ -51,7 +51,7 @@ _IDENTITY = ["tracker", "time_us", "seq"]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class WritePlan:
     """All that one transaction writes, and the state afterwards.
 
     batch: all fixes that may be stored, in order of arrival, also those that are stored already,
@@ -81,7 +81,7 @@ class Plan:
     checkpointed: Sequence[tuple[int, int]]
     refusals: Sequence[Refusal]
     buckets: Buckets
-    backlogs: Progress
+    backlogs: BacklogProgress
     slow: frozenset[int]
     punches: Sequence[SentPunch]
 
@@ -99,7 +99,7 @@ class Plan:
 
 def make_plan(
     arrivals: DecodedBatch, memory: Memory, now_us: int, past: Past = NO_PAST
-) -> Plan | LookupNeeded:
+) -> WritePlan | LookupNeeded:
     """Judge the fixes of `arrivals` and what has fallen due. past: the answers to look-ups."""
     registry = memory.registry
     accepted = accept(arrivals, registry, memory.watermarks, memory.rates, past)
@@ -127,7 +127,7 @@ def make_plan(
     refusals = [*accepted.refusals, *refuse_twins(twins, arrivals, registry)]
     progress = memory.backlogs.progress(fresh.batch.rows, late.backlogs, work.begun, now_us)
     slow = cut_organizations(batch, work.beyond_most, fresh.beyond_most)
-    return Plan(
+    return WritePlan(
         revision=registry.revision,
         batch=batch,
         new=new,
@@ -291,7 +291,7 @@ def _begun(
 
 
 class _Judged(NamedTuple):
-    """evaluation: of the fixes in order, and of what has fallen due. Others as in `Plan`."""
+    """evaluation: of the fixes in order, and of what has fallen due. Others as in `WritePlan`."""
 
     evaluation: Evaluation
     late: Rejudged

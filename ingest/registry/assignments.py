@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from geofence.zones.versions import MAX_TIME_US
 
 
-class Span(NamedTuple):
+class AssignmentSpan(NamedTuple):
     """[from_us, to_us), and the number of the other one that it is about."""
 
     from_us: int
@@ -33,9 +33,9 @@ class Spans:
         self.other = np.empty(0, np.int32)
         self.is_several = np.empty(0, bool)
         self.last_from_us = np.empty(0, np.int64)
-        self._several: dict[int, list[Span]] = {}
+        self._several: dict[int, list[AssignmentSpan]] = {}
 
-    def put(self, owner: int, span: Span) -> bool:
+    def put(self, owner: int, span: AssignmentSpan) -> bool:
         """Add a span; what it overlaps was known of it before, and goes.
 
         Returns whether none began there.
@@ -55,15 +55,17 @@ class Spans:
             self._several[owner] = sorted(spans)
         return not begins_there
 
-    def of(self, owner: int) -> list[Span]:
+    def of(self, owner: int) -> list[AssignmentSpan]:
         """Return the spans in order."""
         if owner in self._several:
             return self._several[owner]
         if owner >= len(self.other) or self.other[owner] < 0:
             return []
-        return [Span(int(self.from_us[owner]), int(self.to_us[owner]), int(self.other[owner]))]
+        return [
+            AssignmentSpan(int(self.from_us[owner]), int(self.to_us[owner]), int(self.other[owner]))
+        ]
 
-    def ended(self) -> Iterator[tuple[int, Span]]:
+    def ended(self) -> Iterator[tuple[int, AssignmentSpan]]:
         """Return the spans that have an end, with their owners."""
         single = np.flatnonzero((self.other >= 0) & (self.to_us != MAX_TIME_US)).tolist()
         spans = ((owner, one) for owner in (*single, *self._several) for one in self.of(owner))

@@ -15,7 +15,7 @@ from geofence.judging.state import State
 from geofence.model.no_fix_events import MOVE_DTYPE
 from geofence.model.records import PLACE_DTYPE
 from geofence.zones.versions import MAX_TIME_US, MIN_TIME_US
-from ingest.registry.assignments import Assignments, Span, Spans
+from ingest.registry.assignments import Assignments, AssignmentSpan, Spans
 from ingest.registry.watermarks import Watermarks
 
 
@@ -42,7 +42,7 @@ class Moves:
     def put(self, organization: int, move: Move, until_us: int) -> None:
         """Add an assignment, which ends at until_us, or replace what was known of it."""
         asset = move.asset
-        if self._spans.put(asset, Span(move.time_us, until_us, move.tracker)):
+        if self._spans.put(asset, AssignmentSpan(move.time_us, until_us, move.tracker)):
             self._unplaced.append(move)
         self._reach(asset)
         self._organization[asset] = organization

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.ingest.registry import (
-    AssetChoice,
+    AssetFilter,
     AssetRow,
     AssetTagsRow,
     AssignmentRow,
@@ -34,7 +34,7 @@ from geofence.model.schedule import parse_schedule
 from geofence.zones.index import ZoneIndex, ZoneVersion
 from geofence.zones.versions import ALL_ASSETS, MAX_TIME_US, MIN_TIME_US
 from ingest.id_index import UNKNOWN, IdIndex
-from ingest.registry.assignments import Assignments, Span
+from ingest.registry.assignments import Assignments, AssignmentSpan
 from ingest.registry.reassignments import Move, Moves
 from ingest.registry.schedule_starts import ScheduleStarts
 from ingest.registry.zone_filters import Filters
@@ -155,7 +155,7 @@ class Registry:
         """Return the asset that each tracker was on at each time, -1 where on none; (n,)."""
         return self._assignments.assets(tracker, time_us)
 
-    def ended_assignments(self) -> Iterator[tuple[int, Span]]:
+    def ended_assignments(self) -> Iterator[tuple[int, AssignmentSpan]]:
         """Return the assignments that have an end, about assets, with the ordinals of their
         trackers.
         """
@@ -275,7 +275,7 @@ class Registry:
     def _take_assignment(self, row: AssignmentRow) -> None:
         tracker, asset = self.trackers.number(row.tracker_id), self.assets.number(row.asset_id)
         organization = self.organization_of(tracker)
-        self._assignments.put(tracker, Span(row.from_us, row.to_us, asset))
+        self._assignments.put(tracker, AssignmentSpan(row.from_us, row.to_us, asset))
         move = Move(asset, tracker, row.from_us)
         self.moves.put(organization, move, row.to_us)
 
@@ -310,7 +310,7 @@ class Registry:
         )
         return self._policies.setdefault(policy, policy)
 
-    def _filter(self, organization: int, choice: AssetChoice | None) -> int:
+    def _filter(self, organization: int, choice: AssetFilter | None) -> int:
         return ALL_ASSETS if choice is None else self._filters.number(organization, choice)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from db.ingest.registry import AssetChoice
+from db.ingest.registry import AssetFilter
 from geofence.zones.versions import FILTER_DTYPE, MAX_TIME_US, MIN_TIME_US
 from ingest.id_index import IdIndex
 
@@ -20,11 +20,11 @@ class Filters:
     def __init__(self, assets: IdIndex) -> None:
         self.changed = False
         self._assets = assets
-        self._number: dict[tuple[int, AssetChoice], int] = {}
+        self._number: dict[tuple[int, AssetFilter], int] = {}
         # (organization, tag) -> (asset, from_us) -> to_us
         self._tagged: dict[tuple[int, str], dict[tuple[int, int], int]] = defaultdict(dict)
 
-    def number(self, organization: int, choice: AssetChoice) -> int:
+    def number(self, organization: int, choice: AssetFilter) -> int:
         """Return the number of the choice, the next free one where it has none yet."""
         key = (organization, choice)
         if key not in self._number:

@@ -16,7 +16,7 @@ import structlog
 from db.core.connect import Connection, Limits, connect
 from db.core.errors import DatabaseError
 from db.listener import device_sessions
-from db.listener.device_sessions import MOST_CLIENT_ID_BYTES, Session, SessionKey
+from db.listener.device_sessions import MOST_CLIENT_ID_BYTES, DeviceSession, SessionKey
 from listener.stored.writes import Notes
 from service.exceptions import message
 
@@ -48,16 +48,16 @@ class Sessions:
     taken over changes nothing.
     """
 
-    _notes: Notes[SessionKey, tuple[Session | None]] = field(default_factory=Notes)
-    _remembered: dict[SessionKey, Session] = field(default_factory=dict)
+    _notes: Notes[SessionKey, tuple[DeviceSession | None]] = field(default_factory=Notes)
+    _remembered: dict[SessionKey, DeviceSession] = field(default_factory=dict)
     _open: dict[SessionKey, _Open] = field(default_factory=dict)
-    _asked: dict[SessionKey, asyncio.Future[Session | None]] = field(default_factory=dict)
+    _asked: dict[SessionKey, asyncio.Future[DeviceSession | None]] = field(default_factory=dict)
     _has_asked: asyncio.Event = field(default_factory=asyncio.Event)
     _is_connected: bool = False
     _renewed_at_s: float = field(default_factory=time.monotonic)
     _tidied_at_s: float = float("-inf")
 
-    async def find(self, key: SessionKey) -> Session | None:
+    async def find(self, key: SessionKey) -> DeviceSession | None:
         """Return the session of a client that signs in, or None where it has none."""
         if not _can_be_kept(key):
             return None
@@ -83,7 +83,7 @@ class Sessions:
         """
         if _can_be_kept(key):
             self._open[key] = _Open(connection, wants_receipts)
-            self._note(key, Session(wants_receipts, _in(LONGEST_S)))
+            self._note(key, DeviceSession(wants_receipts, _in(LONGEST_S)))
 
     def closed(self, key: SessionKey, connection: int, *, expiry_s: float) -> None:
         """Note that the client is gone; its session expires after `expiry_s`, or `LONGEST_S`."""
@@ -91,7 +91,7 @@ class Sessions:
         if opened is None or opened.connection != connection:
             return
         del self._open[key]
-        session = Session(opened.wants_receipts, _in(min(expiry_s, LONGEST_S)))
+        session = DeviceSession(opened.wants_receipts, _in(min(expiry_s, LONGEST_S)))
         self._note(key, session if expiry_s > 0 else None)
 
     def removed(self, key: SessionKey) -> None:
@@ -124,7 +124,7 @@ class Sessions:
         if now_s - self._renewed_at_s >= _RENEW_S:
             self._renewed_at_s = now_s
             for key, opened in self._open.items():
-                self._note(key, Session(opened.wants_receipts, _in(LONGEST_S)))
+                self._note(key, DeviceSession(opened.wants_receipts, _in(LONGEST_S)))
         if batch := self._notes.oldest():
             await _write(conn, batch)
             self._notes.written(batch)
@@ -147,11 +147,11 @@ class Sessions:
         self._asked.clear()
         self._has_asked.clear()
 
-    def _note(self, key: SessionKey, session: Session | None) -> None:
+    def _note(self, key: SessionKey, session: DeviceSession | None) -> None:
         self._remember(key, session)
         self._notes.note(key, (session,))
 
-    def _remember(self, key: SessionKey, session: Session | None) -> None:
+    def _remember(self, key: SessionKey, session: DeviceSession | None) -> None:
         self._remembered.pop(key, None)
         if session is not None:
             self._remembered[key] = session
@@ -159,7 +159,7 @@ class Sessions:
             del self._remembered[next(iter(self._remembered))]
 
 
-async def _write(conn: Connection, batch: dict[SessionKey, tuple[Session | None]]) -> None:
+async def _write(conn: Connection, batch: dict[SessionKey, tuple[DeviceSession | None]]) -> None:
     kept = {key: session for key, (session,) in batch.items() if session is not None}
     removed = [key for key, (session,) in batch.items() if session is None]
     async with conn.transaction():
@@ -178,5 +178,5 @@ def _in(seconds: float) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
-def _unexpired(session: Session | None) -> Session | None:
+def _unexpired(session: DeviceSession | None) -> DeviceSession | None:
     return session if session is not None and session.expires_at > datetime.now(UTC) else None

@@ -35,7 +35,7 @@ with us.
 """
 
 
-class Connection:
+class ClientConnection:
     """The state of one network connection from CONNECT to its end."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The socket of one connection: an asyncio protocol between the transport and `Connection`.
+"""The socket of one connection: an asyncio protocol between the transport and `ClientConnection`.
 
 Data is handed on inside `data_received`, without a task or a queue between. Output is gathered
 and written once per turn of the event loop. However the link ends, `lost` gets the reason exactly
@@ -12,7 +12,7 @@ from typing import cast
 import mqtt5
 
 from mqtt.client.address import BrokerAddress
-from mqtt.client.connection import Connection
+from mqtt.client.connection import ClientConnection
 from mqtt.client.states import ClientState
 from mqtt.errors import ConnectionLostError, MqttError, SessionClosedError
 
@@ -25,7 +25,7 @@ class Link(asyncio.Protocol):
     def __init__(
         self,
         address: BrokerAddress,
-        connection: Connection,
+        connection: ClientConnection,
         on_progress: Callable[[], None],
         close_timeout_s: float,
     ) -> None:

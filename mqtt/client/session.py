@@ -35,7 +35,7 @@ import mqtt5
 
 from mqtt.client.address import BrokerAddress
 from mqtt.client.connected import Connected
-from mqtt.client.connection import Connection
+from mqtt.client.connection import ClientConnection
 from mqtt.client.counters import SessionCounters
 from mqtt.client.inbox import Inbox, Message
 from mqtt.client.link import Link
@@ -286,7 +286,7 @@ class Session:
         reason.
         """
         loop = asyncio.get_running_loop()
-        connection = Connection(
+        connection = ClientConnection(
             self.options, self._inbox, self._outgoing, now_s=loop.time(), first=not self._connects
         )
         link = Link(self.address, connection, self._progress, self.options.close_timeout_s)

@@ -10,7 +10,7 @@ that are handed out: `is_full` says when reading should pause.
 
 from collections.abc import Callable
 
-from mqtt.errors import Fault
+from mqtt.errors import AtFault
 from mqtt.server import answers
 from mqtt.server.connecting import ClientBounds, check_version, read_connect
 from mqtt.server.ended import (
@@ -400,7 +400,7 @@ class ServerConnection:
         self._say_why(violation.reason_code, violation.text)
         self._close()
         is_silence = violation.reason_code in (KEEP_ALIVE_TIMEOUT, MAXIMUM_CONNECT_TIME)
-        fault = Fault.NETWORK if is_silence else Fault.DEVICE
+        fault = AtFault.NETWORK if is_silence else AtFault.DEVICE
         return Ended(violation.reason_code, violation.text, fault, events)
 
     def _say_why(self, reason_code: int, text: str) -> None:

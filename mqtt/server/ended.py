@@ -1,6 +1,6 @@
 """The end of a connection, as an error that says why and whose fault it was."""
 
-from mqtt.errors import Fault
+from mqtt.errors import AtFault
 from mqtt.server.events import Event
 
 NORMAL = 0x00
@@ -58,7 +58,7 @@ class Ended(Exception):
     events: what came before the end in the same read; it counts.
     """
 
-    def __init__(self, reason_code: int, text: str, fault: Fault, events: list[Event]) -> None:
+    def __init__(self, reason_code: int, text: str, fault: AtFault, events: list[Event]) -> None:
         self.reason_code = reason_code
         self.text = text
         self.fault = fault

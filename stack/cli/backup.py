@@ -42,14 +42,14 @@ REPORT_EVERY_S = 5.0
 _POLL_S = 0.2
 
 
-class Source(NamedTuple):
+class BackupSource(NamedTuple):
     """A system to back up. secret_key: ``None`` where nobody has said it."""
 
     database_url: str
     secret_key: str | None
 
 
-class Progress:
+class BackupProgress:
     """A line to stderr now and then, made of how many rows were read so far."""
 
     def __init__(self, line: Callable[[int], str]) -> None:
@@ -95,7 +95,7 @@ def backup(
         )
 
 
-def make_backup(source: Source, folder: Path) -> Manifest:
+def make_backup(source: BackupSource, folder: Path) -> Manifest:
     """Write a backup beside the folder, then rename it into place."""
     partial = folder.with_name(f"{folder.name}.partial")
     try:
@@ -113,7 +113,7 @@ def make_backup(source: Source, folder: Path) -> Manifest:
     return manifest
 
 
-def wait_for(program: Process, progress: Progress) -> None:
+def wait_for(program: Process, progress: BackupProgress) -> None:
     """Wait until the program has ended."""
     while (code := program.exit_code) is None:
         progress()
@@ -123,14 +123,14 @@ def wait_for(program: Process, progress: Progress) -> None:
         raise PartFailed(program.command.name, f"failed ({how_it_ended(code)})", log)
 
 
-def _source(data_dir: Path) -> Source:
+def _source(data_dir: Path) -> BackupSource:
     if url := os.environ.get("OPSC_DATABASE_URL"):
-        return Source(url, os.environ.get("OPSC_SECRET_KEY") or None)
+        return BackupSource(url, os.environ.get("OPSC_SECRET_KEY") or None)
     stack = read_stack(data_dir)
-    return Source(stack.database["admin"], stack.secret_key)
+    return BackupSource(stack.database["admin"], stack.secret_key)
 
 
-def _fill(source: Source, folder: Path, programs: Programs) -> Manifest:
+def _fill(source: BackupSource, folder: Path, programs: Programs) -> Manifest:
     with database_contents.open_for_reading(source.database_url) as conn:
         conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         made_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -154,7 +154,7 @@ def _fill(source: Source, folder: Path, programs: Programs) -> Manifest:
 
 
 def _dump(
-    conn: SyncConnection, source: Source, folder: Path, programs: Programs
+    conn: SyncConnection, source: BackupSource, folder: Path, programs: Programs
 ) -> dict[str, Content]:
     """Dump the database while the same rows are read here: pg_dump and this transaction share one
     snapshot.
@@ -175,7 +175,7 @@ def _dump(
         programs.postgres_environment,
         log,
     )
-    progress = Progress(lambda rows: f"{rows:,} rows read, {_size_mb(dump):,.0f} MB written")
+    progress = BackupProgress(lambda rows: f"{rows:,} rows read, {_size_mb(dump):,.0f} MB written")
     try:
         tables = contents(conn, progress)
         wait_for(program, progress)

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from device_sim.fleet import FleetError, Progress, run_fleet
+from device_sim.fleet import FleetError, FleetProgress, run_fleet
 from device_sim.motion import StreetPlan
 from device_sim.plan import FleetPlan
 from mqtt import BrokerAddress
@@ -192,7 +192,7 @@ def _print_sign_in(system: StackInfo, admin: Admin, zones: int) -> None:
     )
 
 
-async def _drained(client: ApiClient, sent: Progress, log: EventLog) -> Summary:
+async def _drained(client: ApiClient, sent: FleetProgress, log: EventLog) -> Summary:
     """Wait for the summary: it is good and no longer changes, or ``DRAIN_S`` have passed."""
     deadline = time.monotonic() + DRAIN_S
     before = None

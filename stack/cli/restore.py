@@ -22,7 +22,7 @@ from db.core import contents as database_contents
 from db.core import migrate
 from db.core.contents import SyncConnection
 from db.core.errors import DatabaseError
-from stack.cli.backup import Progress, wait_for
+from stack.cli.backup import BackupProgress, wait_for
 from stack.cli.options import DataDir, say
 from stack.errors import StackError
 from stack.host.os_user import reachable_home
@@ -215,14 +215,16 @@ def _run_pg_restore(conn: SyncConnection, url: str, folder: Path, programs: Prog
         )
         try:
             size_mb = database_contents.size_mb
-            wait_for(program, Progress(lambda _: f"restoring: {size_mb(conn):,} MB"))
+            wait_for(program, BackupProgress(lambda _: f"restoring: {size_mb(conn):,} MB"))
         finally:
             program.stop()
 
 
 def _compare(conn: SyncConnection, manifest: Manifest) -> None:
     """Raise StackError where a row is not as it was."""
-    found = contents(conn, Progress(lambda rows: f"{rows:,} of {manifest.rows:,} rows compared"))
+    found = contents(
+        conn, BackupProgress(lambda rows: f"{rows:,} of {manifest.rows:,} rows compared")
+    )
     if wrong := differences(manifest.tables, found):
         raise StackError("the restored rows differ from the backup:\n" + "\n".join(wrong))
 

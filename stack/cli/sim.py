@@ -38,7 +38,7 @@ from stack.scenario.zones import SimZone, zones_of_features
 from stack.servers.runtime import DEFAULT_DATA_DIR
 from stack.servers.system import allow_open_files
 from stack.sim.figures import FIGURES_SUFFIXES
-from stack.sim.outcome import Outcome, verdict_line
+from stack.sim.outcome import RunOutcome, verdict_line
 from stack.sim.progress import run_view
 from stack.sim.run import Hooks, Wanted, simulate
 from telemetry.fix import FixBatch
@@ -288,7 +288,7 @@ class BrokenOff:
         return msgspec.json.encode(told | {"verdict": self.as_text()}).decode()
 
 
-def _run(scenario: Scenario, wanted: Wanted, where: Where) -> Outcome | BrokenOff:
+def _run(scenario: Scenario, wanted: Wanted, where: Where) -> RunOutcome | BrokenOff:
     """Run it; what the system or the network got wrong is told without a traceback."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
@@ -303,7 +303,7 @@ def _first(errors: BaseExceptionGroup[ApiError | FleetError]) -> BaseException:
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-async def _simulated(scenario: Scenario, wanted: Wanted, where: Where) -> Outcome | BrokenOff:
+async def _simulated(scenario: Scenario, wanted: Wanted, where: Where) -> RunOutcome | BrokenOff:
     allow_open_files()
     _refuse_too_many(min(len(scenario.devices), wanted.connections))
     stop = stop_event()
@@ -321,7 +321,7 @@ async def _simulated(scenario: Scenario, wanted: Wanted, where: Where) -> Outcom
             return run.result()
 
 
-async def _cancel_when_told_again(stop: asyncio.Event, run: asyncio.Task[Outcome]) -> None:
+async def _cancel_when_told_again(stop: asyncio.Event, run: asyncio.Task[RunOutcome]) -> None:
     """Count Ctrl-C: the first ends the sending, the second what follows, the third everything."""
     await stop.wait()
     loop = asyncio.get_running_loop()

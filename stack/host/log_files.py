@@ -13,7 +13,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from stack.host.os_user import Identity, hand_over_opened
+from stack.host.os_user import OsUser, hand_over_opened
 
 FILE_BYTES = 10 * 1024 * 1024
 FILES = 5  # of a part, the one that is written included
@@ -26,7 +26,7 @@ class LogFile:
     """A log that is written by appending; raises OSError where that is not possible."""
 
     def __init__(
-        self, path: Path, file_bytes: int, files: int = FILES, owner: Identity | None = None
+        self, path: Path, file_bytes: int, files: int = FILES, owner: OsUser | None = None
     ) -> None:
         self._path, self._file_bytes, self._files, self._owner = path, file_bytes, files, owner
         self._lost_bytes, self._is_within_line = 0, False
@@ -69,7 +69,7 @@ class LogFile:
         os.close(full)
 
 
-def _opened(path: Path, owner: Identity | None) -> tuple[int, int]:
+def _opened(path: Path, owner: OsUser | None) -> tuple[int, int]:
     """Return descriptor and size of a file to append to; it belongs to the part that writes it."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     hand_over_opened(file, owner)
@@ -83,7 +83,7 @@ def _generation(path: Path, number: int) -> Path:
 class LogPipe:
     """The pipe of a part to its log, read by a thread until its last writer is gone."""
 
-    def __init__(self, path: Path, owner: Identity | None = None) -> None:
+    def __init__(self, path: Path, owner: OsUser | None = None) -> None:
         self._log = LogFile(path, FILE_BYTES, owner=owner)
         self._read, self.write_end = os.pipe()
         with suppress(OSError):  # the user's other pipes may have used up what it gives

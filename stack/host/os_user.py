@@ -28,7 +28,7 @@ _PYTHON = (Path(sys.executable), Path(sys.prefix), Path(sys.base_prefix))
 class RoleUser(NamedTuple):
     """identity: None for ourselves. reads_everything: else it could not read all of its files."""
 
-    identity: Identity | None = None
+    identity: OsUser | None = None
     reads_everything: bool = False
 
 
@@ -59,7 +59,7 @@ class Capability(IntEnum):
 
 
 @dataclass(frozen=True)
-class Identity:
+class OsUser:
     """A user that servers and roles are dropped to."""
 
     name: str
@@ -68,7 +68,7 @@ class Identity:
     home: str
 
 
-def service_identity(owner_of: Path | None = None) -> Identity | None:
+def service_identity(owner_of: Path | None = None) -> OsUser | None:
     """Return the user to drop to; ``None`` where we are not root and servers run as ourselves.
 
     Data that exists keeps its user, so that a user added later changes nothing.
@@ -77,17 +77,17 @@ def service_identity(owner_of: Path | None = None) -> Identity | None:
         return None
     if owner_of is not None and owner_of.exists() and (uid := owner_of.stat().st_uid) != 0:
         entry = pwd.getpwuid(uid)
-        return Identity(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
+        return OsUser(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
     for name in SERVICE_USERS:
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
-        return Identity(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
+        return OsUser(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
     raise RuntimeError(f"none of the users {', '.join(SERVICE_USERS)} exists on this system")
 
 
-def can_traverse(folder: Path, identity: Identity | None) -> bool:
+def can_traverse(folder: Path, identity: OsUser | None) -> bool:
     """Return whether the user can walk down to a folder; parents that are yet to be made do not
     matter.
     """
@@ -98,7 +98,7 @@ def can_traverse(folder: Path, identity: Identity | None) -> bool:
     return all(_has_bit(parent, identity, bits) for parent in there)
 
 
-def can_read(path: Path, identity: Identity) -> bool:
+def can_read(path: Path, identity: OsUser) -> bool:
     """Return whether the user can read a file or look into a folder, or could if it were there."""
     path = path.resolve()
     if not can_traverse(path.parent, identity):
@@ -107,7 +107,7 @@ def can_read(path: Path, identity: Identity) -> bool:
     return not path.exists() or _has_bit(path, identity, bits)
 
 
-def can_write(folder: Path, identity: Identity) -> bool:
+def can_write(folder: Path, identity: OsUser) -> bool:
     """Return whether the user can make files in a folder, or make the folder if it is not there."""
     folder = folder.resolve()
     there = next(path for path in (folder, *folder.parents) if path.exists())
@@ -122,7 +122,7 @@ def has_capability(wanted: Capability) -> bool:
     return bool(int(permitted.split()[1], 16) & 1 << wanted)
 
 
-def _has_bit(path: Path, identity: Identity, bits: tuple[int, int, int]) -> bool:
+def _has_bit(path: Path, identity: OsUser, bits: tuple[int, int, int]) -> bool:
     """Return whether the mode has the bit for the user: of its owner, its group or others."""
     found, (of_owner, of_group, of_others) = path.stat(), bits
     if found.st_uid == identity.uid:
@@ -143,19 +143,19 @@ def reachable_home(wanted: Path) -> Path:
     return SYSTEM_HOME / f"{wanted.name}-{digest}"
 
 
-def hand_over(path: Path, identity: Identity | None) -> None:
+def hand_over(path: Path, identity: OsUser | None) -> None:
     """Give one file or folder to the service user, or a link itself, not what it points at."""
     if identity is not None:
         os.chown(path, identity.uid, identity.gid, follow_symlinks=False)
 
 
-def hand_over_opened(file: int, identity: Identity | None) -> None:
+def hand_over_opened(file: int, identity: OsUser | None) -> None:
     """Give the file of a descriptor to the service user."""
     if identity is not None:
         os.fchown(file, identity.uid, identity.gid)
 
 
-def hand_over_files(folder: Path, identity: Identity | None) -> None:
+def hand_over_files(folder: Path, identity: OsUser | None) -> None:
     """Give a folder and the files in it to the service user, where it may have written before.
 
     It may have put links there to files that are not its own: those stay as they are.

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from stack.errors import StackError
 from stack.host.log_files import LogPipe
-from stack.host.os_user import Capability, Identity, has_capability
+from stack.host.os_user import Capability, OsUser, has_capability
 
 READY_POLL_S = 0.02
 KILL_WAIT_S = 5.0
@@ -50,7 +50,7 @@ class Command:
     stop_signals: Sequence[tuple[signal.Signals, float]]
     death_signal: signal.Signals
     environment: Mapping[str, str] = field(default_factory=dict)
-    identity: Identity | None = None
+    identity: OsUser | None = None
     has_no_rights: bool = False
     rights: Sequence[Capability] = ()
     cwd: Path | None = None
@@ -158,7 +158,7 @@ def _make_log_folder(folder: Path) -> None:
         folder.chmod(0o711)
 
 
-def _home(identity: Identity | None) -> dict[str, str]:
+def _home(identity: OsUser | None) -> dict[str, str]:
     """Return the home folder's variables: libpq and others look for files of the user, and fail
     where they may not look.
     """

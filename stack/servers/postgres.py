@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from stack.host.os_user import Identity, hand_over, hand_over_opened, service_identity
+from stack.host.os_user import OsUser, hand_over, hand_over_opened, service_identity
 from stack.host.process import Command, PartFailed, Process, wait_until
 from stack.host.programs import Programs
 
@@ -225,7 +225,7 @@ def started(command: Command, is_ready: Callable[[], bool]) -> Process:
     return process
 
 
-def make_home(home: Path, identity: Identity | None) -> None:
+def make_home(home: Path, identity: OsUser | None) -> None:
     """Create ``home`` for the server alone (0700); folders above it that we make can be walked."""
     made = [p for p in home.parents if not p.exists()]
     home.mkdir(parents=True, exist_ok=True)
@@ -235,7 +235,7 @@ def make_home(home: Path, identity: Identity | None) -> None:
     hand_over(home, identity)
 
 
-def write_private(path: Path, text: str, identity: Identity | None) -> None:
+def write_private(path: Path, text: str, identity: OsUser | None) -> None:
     """Write beside and rename, readable by the server (and root) only."""
     partial = path.with_name(f"{path.name}.new")
     partial.unlink(missing_ok=True)

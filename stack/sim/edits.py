@@ -62,7 +62,7 @@ class Sending:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class EditTiming:
     """Seconds: between edits, without a tracker, and to wait for what an edit should bring."""
 
     pause_s: float = 1.0
@@ -86,12 +86,16 @@ class Editor:
     """
 
     def __init__(
-        self, client: ApiClient, history: RunHistory, sending: Sending, pace: Pace | None = None
+        self,
+        client: ApiClient,
+        history: RunHistory,
+        sending: Sending,
+        pace: EditTiming | None = None,
     ) -> None:
         self._client = client
         self._history = history
         self._sending = sending
-        self._pace = pace or Pace()
+        self._pace = pace or EditTiming()
         self._drawn: _Drawn | None = None
         self._rounds = 0
         self.delays_s: list[float] = []

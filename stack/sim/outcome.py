@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from device_sim.fleet import Progress
+from device_sim.fleet import FleetProgress
 from device_sim.latency import SHARES, Latencies
 from stack.sim.progress import RunState
 from stack.verify.comparison import Comparison
@@ -20,7 +20,7 @@ _SENT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """The result of a run; stored, lost and duplicate are fixes.
 
     edit_delays_s: from each edit until its visits were seen. timer_delays_s: from each deadline
@@ -28,7 +28,7 @@ class Outcome:
     verified. not_verified: what could not be, and why.
     """
 
-    final: Progress
+    final: FleetProgress
     stored: int
     lost: int
     duplicate: int

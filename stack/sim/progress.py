@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from device_sim.fleet import Progress
+from device_sim.fleet import FleetProgress
 from device_sim.latency import SHARES, Latencies
 from stack.verify.verify import Totals
 
@@ -26,7 +26,7 @@ class RunState:
 
     stage: str = "preparing"
     fixes: int | None = None  # to be sent
-    progress: Progress | None = None
+    progress: FleetProgress | None = None
     totals: Totals | None = None
     lost: int | None = None
     duplicate: int | None = None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from device_sim.devices import Qos, Version
 from device_sim.faults import Faults
-from device_sim.fleet import Progress, RunResult, Stage, run_fleet
+from device_sim.fleet import FleetProgress, RunResult, Stage, run_fleet
 from device_sim.ledger import Ledger
 from device_sim.payloads import PayloadFormat
 from device_sim.plan import MAX_CONNECTIONS, FleetPlan
@@ -22,7 +22,7 @@ from stack.scenario.registration import Registered, Shortcut, known_to_broker, r
 from stack.scenario.scenario import Scenario
 from stack.sim.edits import Editor, Sending
 from stack.sim.figures import writing_figures
-from stack.sim.outcome import Outcome
+from stack.sim.outcome import RunOutcome
 from stack.sim.progress import Shown
 from stack.sim.stored_latency import StoredSampler
 from stack.sim.webhook_latency import webhook_latencies
@@ -97,7 +97,7 @@ class Wanted:
 
 async def simulate(
     scenario: Scenario, wanted: Wanted, target: Target, shown: Shown, stop: asyncio.Event
-) -> Outcome:
+) -> RunOutcome:
     """Run it until its end or `stop`. Raises stack.scenario.api_client.ApiError,
     device_sim.fleet.FleetError.
     """
@@ -111,7 +111,7 @@ async def simulate(
 
 async def _verified(
     scenario: Scenario, wanted: Wanted, target: Target, shown: Shown, stop: asyncio.Event
-) -> Outcome:
+) -> RunOutcome:
     async with _receiver(target) as (receiver, check):
         run = await _prepared(scenario, wanted, target, shown, receiver)
         result, edit_delays_s = await _send_and_edit(run, shown, stop)
@@ -128,7 +128,7 @@ async def _verified(
         lost, duplicate = fixes.counts["lost"], fixes.counts["stored twice"]
         shown.update(stage="done", lost=lost, duplicate=duplicate)
         received = [] if receiver is None else receiver.received
-        return Outcome(
+        return RunOutcome(
             result.final,
             fixes.found,
             lost,
@@ -148,7 +148,7 @@ async def _verified(
 
 async def _unverified(
     scenario: Scenario, wanted: Wanted, target: Target, shown: Shown, stop: asyncio.Event
-) -> Outcome:
+) -> RunOutcome:
     run = await _prepared(scenario, wanted, target, shown, None)
     result, edit_delays_s = await _send_and_edit(run, shown, stop)
     outcome = await _counted(run, result, shown)
@@ -247,7 +247,7 @@ async def _send(run: _Run, sending: Sending, shown: Shown, stop: asyncio.Event) 
         version=wanted.version,
     )
 
-    def on_progress(progress: Progress) -> None:
+    def on_progress(progress: FleetProgress) -> None:
         if progress.stage is not Stage.CONNECTING:
             sending.has_begun.set()
         stage = "sent" if progress.stage is Stage.DONE else progress.stage.value
@@ -286,7 +286,7 @@ def _show_totals(run: _Run, totals: Totals, shown: Shown) -> None:
     shown.update(totals=totals, to_stored=run.sampler.latencies.copy())
 
 
-async def _counted(run: _Run, result: RunResult, shown: Shown) -> Outcome:
+async def _counted(run: _Run, result: RunResult, shown: Shown) -> RunOutcome:
     """Return the result without --verify: lost and duplicate by number alone."""
     shown.update(stage="draining")
     ledger = run.ledger
@@ -310,4 +310,4 @@ async def _counted(run: _Run, result: RunResult, shown: Shown) -> Outcome:
     lost = max(0, distinct - newest.stored)
     duplicate = max(0, newest.stored - distinct - result.final.may_be_lost)
     shown.update(stage="done", lost=lost, duplicate=duplicate)
-    return Outcome(result.final, newest.stored, lost, duplicate)
+    return RunOutcome(result.final, newest.stored, lost, duplicate)

@@ -14,7 +14,7 @@ import msgspec
 
 from geofence.model.policy import SILENT_CAUSES
 from stack.verify.folding import Folded, fold
-from stack.verify.results import TIMER, Event, Quarantined, Stay, StoredFix, Visit
+from stack.verify.results import TIMER, Event, Quarantined, Stay, StoredFix, StoredVisit
 from stack.verify.webhook_receiver import Received
 from telemetry.times import format_time, parse_time_us
 
@@ -119,7 +119,7 @@ def compare_quarantine(
     return result
 
 
-def compare_visits(expected: Sequence[Visit], found: Sequence[Visit]) -> Comparison:
+def compare_visits(expected: Sequence[StoredVisit], found: Sequence[StoredVisit]) -> Comparison:
     """Compare visits: they must be those of the replay, under the same ids and in
     everything else.
     """
@@ -224,7 +224,7 @@ def _compare_event(result: Comparison, event: Json, should: Event) -> None:
 
 
 def compare_folded(
-    result: Comparison, events: Iterable[Json], visits: Iterable[Visit], zone_ids: Set[str]
+    result: Comparison, events: Iterable[Json], visits: Iterable[StoredVisit], zone_ids: Set[str]
 ) -> None:
     """Compare the visits that follow from the events alone, and note the differences in `result`.
 
@@ -243,7 +243,7 @@ def compare_folded(
         result.differs("folded otherwise", f"{visit_id}: {surplus} is no visit", surplus.asset_id)
 
 
-def _agrees(visit: Visit, found: Folded | None) -> bool:
+def _agrees(visit: StoredVisit, found: Folded | None) -> bool:
     """Return whether the visit follows from its events. An end by silence has no event."""
     if found is None:
         return visit.entry_cause in SILENT_CAUSES

@@ -26,7 +26,7 @@ from geofence.zones.versions import MAX_TIME_US
 from stack.verify.expected_events import ExpectedEvents
 from stack.verify.fix_fates import Fates, Refused
 from stack.verify.judged_zones import agenda_of, index_of
-from stack.verify.results import Event, Stay, StoredFix, Visit
+from stack.verify.results import Event, Stay, StoredFix, StoredVisit
 from stack.verify.run_history import RunHistory
 from telemetry.fix import FIX_DTYPE, FixBatch, Flag
 
@@ -47,7 +47,7 @@ class Expectation:
 
     fixes: list[StoredFix]
     refused: Counter[Refused]
-    visits: list[Visit]
+    visits: list[StoredVisit]
     stays: list[Stay]
     events: list[Event]
     now_us: int

@@ -28,7 +28,7 @@ from geofence.model.transitions import (
 from geofence.model.visit_ids import amendment_event_id, event_id, schedule_start_event_id, visit_id
 from geofence.zones.index import ZoneIndex
 from stack.verify.judged_zones import policy_of
-from stack.verify.results import AmendedEvent, Event, GeofenceEvent, OverspeedEvent, Visit
+from stack.verify.results import AmendedEvent, Event, GeofenceEvent, OverspeedEvent, StoredVisit
 from stack.verify.run_history import RunHistory
 from telemetry.ids import format_id, parse_id
 
@@ -87,10 +87,10 @@ class ExpectedEvents:
             (one.zone, one.version): one.is_like.rules.get("speed_limit_mps")
             for one in history.zones
         }
-        self._visits: dict[UUID, Visit] = {}
+        self._visits: dict[UUID, StoredVisit] = {}
         self.events: list[Event] = []
 
-    def all_visits(self) -> list[Visit]:
+    def all_visits(self) -> list[StoredVisit]:
         """Return all visits in order of their beginning."""
         return list(self._visits.values())
 
@@ -175,7 +175,7 @@ class ExpectedEvents:
     def _note(self, step: _Step, visit: UUID) -> None:
         cause, inferred = Cause(step.cause).word, Inferred(step.inferred).word
         if step.transition == Transition.ENTER:
-            self._visits[visit] = Visit(
+            self._visits[visit] = StoredVisit(
                 visit_id=format_id("vis", visit),
                 asset_id=self._history.asset_ids[step.asset],
                 zone_id=self._history.zone_ids[step.zone],

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from stack.scenario.api_client import ApiClient
-from stack.verify.results import Quarantined, StoredFix, Visit
+from stack.verify.results import Quarantined, StoredFix, StoredVisit
 from telemetry.times import format_time, parse_time_us
 
 _TRACKERS_AT_A_TIME = 4
@@ -79,7 +79,7 @@ async def _read_fixes(client: ApiClient, tracker_ids: Sequence[str]) -> list[_Fi
     return [fix for task in tasks for fix in task.result()]
 
 
-async def read_visits(client: ApiClient, zone_id: str | None = None) -> list[Visit]:
+async def read_visits(client: ApiClient, zone_id: str | None = None) -> list[StoredVisit]:
     """Return all visits of the organization that hold, or those in one zone."""
     pages = client.walk("/v1/visits", {} if zone_id is None else {"zone_id": zone_id})
     read = [msgspec.json.decode(raw, type=_Visit) async for page in pages for raw in page]
@@ -117,8 +117,8 @@ def _stored_fix(fix: _Fix) -> StoredFix:
     )
 
 
-def _visit(visit: _Visit) -> Visit:
-    return Visit(
+def _visit(visit: _Visit) -> StoredVisit:
+    return StoredVisit(
         visit.id,
         visit.asset_id,
         visit.zone_id,

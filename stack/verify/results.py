@@ -18,7 +18,7 @@ class StoredFix(NamedTuple):
     rollover: bool = False
 
 
-class Visit(NamedTuple):
+class StoredVisit(NamedTuple):
     """One stay of an asset in a zone; what belongs to its end is None while it lasts."""
 
     visit_id: str
@@ -37,7 +37,7 @@ class Visit(NamedTuple):
     def as_stay(self) -> "Stay":
         return Stay(*self[1:])
 
-    def until(self, instant_us: int) -> "Visit":
+    def until(self, instant_us: int) -> "StoredVisit":
         """Return the visit as it was before the deadlines after that instant passed."""
         visit = self
         if visit.dwelled_us is not None and visit.dwelled_us > instant_us:

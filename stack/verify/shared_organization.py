@@ -15,7 +15,7 @@ import numpy as np
 from geofence.model.rules import MAX_ACCURACY_M, MAX_SPEED_MPS, Gates, Rules
 from stack.scenario.api_client import ApiClient
 from stack.verify.readback import read_events, read_quarantine, read_visits
-from stack.verify.results import Quarantined, Visit
+from stack.verify.results import Quarantined, StoredVisit
 from stack.verify.run_history import RunHistory
 
 _TRACKERS_AT_A_TIME = 4
@@ -82,7 +82,7 @@ class SharedOrganization:
                 self._event_ids.add(event["id"])
         return self._event_ids
 
-    async def read_visits(self, client: ApiClient) -> list[Visit]:
+    async def read_visits(self, client: ApiClient) -> list[StoredVisit]:
         """Read the visits of our assets in our zones."""
         of_zones = [await read_visits(client, zone_id) for zone_id in self.history.zone_ids]
         return [one for visits in of_zones for one in visits if one.asset_id in self._assets]

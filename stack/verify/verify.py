@@ -48,7 +48,7 @@ from stack.verify.readback import (
     read_receipt_times,
     read_visits,
 )
-from stack.verify.results import TIMER, StoredFix, Visit
+from stack.verify.results import TIMER, StoredFix, StoredVisit
 from stack.verify.run_history import RunHistory
 from stack.verify.shared_organization import SharedOrganization
 from stack.verify.webhook_receiver import WebhookReceiver
@@ -253,7 +253,7 @@ def _by_tracker(
 
 
 def _compare_events(
-    expected: Expectation, texts: Sequence[bytes], run: VerifiedRun, visits: Sequence[Visit]
+    expected: Expectation, texts: Sequence[bytes], run: VerifiedRun, visits: Sequence[StoredVisit]
 ) -> tuple[list[Comparison], list[float]]:
     """Compare events and webhooks. Returns the seconds from each deadline until its event was
     created.

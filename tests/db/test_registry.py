@@ -9,7 +9,7 @@ from db.core.registry_revision import bump
 from db.ingest.registry import (
     MAX_TIME_US,
     MIN_TIME_US,
-    AssetChoice,
+    AssetFilter,
     AssetRow,
     AssetTagsRow,
     RegistryChanges,
@@ -155,7 +155,7 @@ async def test_a_zone_version_is_read_with_all_that_it_asks_for(
     asked = rows.pop(asking.id)
     assert isinstance(asked.shape, Corridor)
     assert (asked.shape.width_m, asked.rules, asked.schedule) == (40.0, asking.rules, schedule)
-    assert asked.assets == AssetChoice(frozenset({chosen.id}), frozenset({"crane", "spare"}))
+    assert asked.assets == AssetFilter(frozenset({chosen.id}), frozenset({"crane", "spare"}))
     (plain,) = rows.values()
     assert isinstance(plain.shape, Circle)
     assert (plain.rules, plain.schedule, plain.assets) == ({}, None, None)

@@ -9,7 +9,7 @@ import pytest
 
 from db.core.ids import new_id
 from db.history import visits
-from db.history.visits import Departure, Dwelling, Overspeed, Visit, VisitNotOpen
+from db.history.visits import Departure, Dwelling, FirstOverspeed, VisitNotOpen, VisitRow
 from db.ingest import restore
 from tests.db.rows import LONG_AGO, transaction
 from tests.ingest.tenants import Tenant
@@ -25,7 +25,7 @@ class Stay:
     """A visit that was written while it was open."""
 
     tenant: Tenant
-    visit: Visit
+    visit: VisitRow
 
     def row(self, columns: str) -> tuple[Any, ...]:
         (row,) = self.tenant.rows(f"SELECT {columns} FROM visits WHERE id = '{self.visit.id}'")  # noqa: S608
@@ -42,8 +42,8 @@ async def stay(database: DatabaseUnderTest) -> Stay:
     return Stay(tenant, visit)
 
 
-def an_open_visit(tenant: Tenant, **more: Any) -> Visit:
-    return Visit(
+def an_open_visit(tenant: Tenant, **more: Any) -> VisitRow:
+    return VisitRow(
         org_id=tenant.org_id,
         id=new_id(),
         asset_id=new_id(),
@@ -91,7 +91,7 @@ async def test_a_dwell_is_noted_while_the_visit_is_open_and_read_back(
 async def test_an_overspeed_is_noted_while_the_visit_is_open_and_read_back(
     database: DatabaseUnderTest, stay: Stay
 ) -> None:
-    found = Overspeed(*stay.visit[:2], LATER, 52.5, 13.5, 16.7)
+    found = FirstOverspeed(*stay.visit[:2], LATER, 52.5, 13.5, 16.7)
     async with transaction(database, "opsc_ingest") as conn:
         await visits.mark_overspeed(conn, [found])
         await visits.mark_overspeed(conn, [])

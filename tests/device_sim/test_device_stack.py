@@ -9,17 +9,17 @@ import pytest
 
 from device_sim import packets
 from device_sim.device_stack import DeviceStack
-from device_sim.devices import Device, Qos, Version, devices
+from device_sim.devices import DeviceProfile, Qos, Version, devices
 from device_sim.faults import Faults
-from device_sim.packets import Kind, Packet
+from device_sim.packets import PacketType, ReceivedPacket
 from mqtt import BrokerAddress
 from tests.servers import BrokerUnderTest
 
 PATIENCE_S = 20
-Answers = Callable[[Packet], bytes]
+Answers = Callable[[ReceivedPacket], bytes]
 
 
-def _stack(address: BrokerAddress, device: Device) -> DeviceStack:
+def _stack(address: BrokerAddress, device: DeviceProfile) -> DeviceStack:
     return DeviceStack(address, f"trk_{secrets.token_hex(8)}", "secret", device)
 
 
@@ -29,7 +29,7 @@ async def test_a_broker_takes_every_version_and_qos(
     broker: BrokerUnderTest, level: int, qos: int
 ) -> None:
     faults = Faults({"cut": 0.1, "trickle": 0.2, "twice": 0.1})
-    device = Device(level, qos, faults=faults, seed=(1, level + qos))
+    device = DeviceProfile(level, qos, faults=faults, seed=(1, level + qos))
     async with _stack(BrokerAddress.parse(broker.url), device) as stack:
         sent = [stack.publish_nowait("trackers/a/fixes", b"x" * 20) for _ in range(50)]
         answers = await asyncio.wait_for(asyncio.gather(*sent), PATIENCE_S)
@@ -51,7 +51,7 @@ class _ScriptedBroker:
     def __init__(self) -> None:
         self.has_session = False
         self.answers: Answers = lambda _: b""
-        self.received: list[Packet] = []
+        self.received: list[ReceivedPacket] = []
         self.writers: list[asyncio.StreamWriter] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -82,13 +82,13 @@ async def _scripted() -> AsyncIterator[tuple[_ScriptedBroker, BrokerAddress]]:
         yield scripted, BrokerAddress(*server.sockets[0].getsockname()[:2])
 
 
-def _puback(packet: Packet) -> bytes:
+def _puback(packet: ReceivedPacket) -> bytes:
     topic_bytes = int.from_bytes(packet.body[:2], "big")
     return b"\x40\x02" + packet.body[2 + topic_bytes : 4 + topic_bytes]
 
 
 async def test_without_a_session_what_is_unacknowledged_is_thrown_away() -> None:
-    async with _scripted() as (broker, address), _stack(address, Device(level=4)) as stack:
+    async with _scripted() as (broker, address), _stack(address, DeviceProfile(level=4)) as stack:
         answer = stack.publish_nowait("t", b"x")
         await broker.count(3, 1)
         broker.writers[0].transport.abort()
@@ -98,7 +98,7 @@ async def test_without_a_session_what_is_unacknowledged_is_thrown_away() -> None
 
 
 async def test_with_a_session_what_is_unacknowledged_is_sent_again_in_order() -> None:
-    async with _scripted() as (broker, address), _stack(address, Device(level=4)) as stack:
+    async with _scripted() as (broker, address), _stack(address, DeviceProfile(level=4)) as stack:
         sent = [stack.publish_nowait("t", b"%d" % number) for number in range(3)]
         await broker.count(3, 3)
         broker.has_session, broker.answers = True, _puback
@@ -109,7 +109,7 @@ async def test_with_a_session_what_is_unacknowledged_is_sent_again_in_order() ->
 
 
 async def test_a_device_that_retries_repeats_on_the_open_connection() -> None:
-    device = Device(level=3, retries=True)
+    device = DeviceProfile(level=3, retries=True)
     async with _scripted() as (broker, address), _stack(address, device) as stack:
         answer = stack.publish_nowait("t", b"x")
         await broker.count(3, 2)
@@ -119,7 +119,7 @@ async def test_a_device_that_retries_repeats_on_the_open_connection() -> None:
 
 
 async def test_a_deaf_device_repeats_on_a_new_connection() -> None:
-    device = Device(level=4, faults=Faults({"deaf": 1}))
+    device = DeviceProfile(level=4, faults=Faults({"deaf": 1}))
     async with _scripted() as (broker, address), _stack(address, device) as stack:
         broker.has_session, broker.answers = True, _puback
         answer = stack.publish_nowait("t", b"x")
@@ -128,12 +128,12 @@ async def test_a_deaf_device_repeats_on_a_new_connection() -> None:
 
 
 async def test_qos_2_is_acknowledged_by_pubcomp_alone() -> None:
-    def answer(packet: Packet) -> bytes:
+    def answer(packet: ReceivedPacket) -> bytes:
         if packet.kind == 3:
             return b"\x50" + _puback(packet)[1:]
         return b"\x70\x02" + packet.body[:2] if packet.kind == 6 else b""
 
-    async with _scripted() as (broker, address), _stack(address, Device(4, qos=2)) as stack:
+    async with _scripted() as (broker, address), _stack(address, DeviceProfile(4, qos=2)) as stack:
         broker.answers = lambda packet: answer(packet) if packet.kind == 3 else b""
         sent = stack.publish_nowait("t", b"x")
         await broker.count(6, 1)
@@ -143,4 +143,4 @@ async def test_qos_2_is_acknowledged_by_pubcomp_alone() -> None:
         assert await asyncio.wait_for(sent, PATIENCE_S)
     kinds = [one.kind for one in broker.received if one.kind in (1, 3, 6)]
     assert kinds == [1, 3, 6, 1, 6]
-    assert Kind.PUBCOMP == 7
+    assert PacketType.PUBCOMP == 7

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from device_sim.faults import Faults
-from device_sim.fleet import FleetError, Progress, RunResult, Stage, run_fleet
+from device_sim.fleet import FleetError, FleetProgress, RunResult, Stage, run_fleet
 from device_sim.motion import StreetPlan
 from device_sim.payloads import PayloadFormat
 from device_sim.plan import FleetPlan, SimTracker
@@ -103,9 +103,9 @@ async def test_cut_connections_lose_nothing_and_keep_the_order(broker: BrokerUnd
 async def test_a_run_ends_when_it_is_told_to(broker: BrokerUnderTest) -> None:
     streets = StreetPlan(vehicles=FLEET, rate_hz=20, seconds=None, seed=5)
     stop = asyncio.Event()
-    seen: list[Progress] = []
+    seen: list[FleetProgress] = []
 
-    def watch(progress: Progress) -> None:
+    def watch(progress: FleetProgress) -> None:
         seen.append(progress)
         if progress.acknowledged:
             stop.set()

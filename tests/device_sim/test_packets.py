@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_sim import packets
-from device_sim.packets import Kind, Packet
+from device_sim.packets import PacketType, ReceivedPacket
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 127, 128, 16_383, 16_384, 70_000])
@@ -45,14 +45,19 @@ def test_older_versions_have_no_properties(version: int, name: bytes) -> None:
 @given(st.lists(st.integers(0, 40), max_size=8))
 def test_however_answers_are_cut_they_are_read(ends: list[int]) -> None:
     data = b"\x20\x02\x01\x00" + b"\x40\x02\x00\x07" + b"\x50\x03\x00\x08\x90" + b"\x70\x02\x00\x09"
-    found: list[Packet] = []
+    found: list[ReceivedPacket] = []
     rest = b""
     at = 0
     for end in [*sorted(ends), len(data)]:
         some, rest = packets.split(rest + data[at : max(at, end)])
         found += some
         at = max(at, end)
-    assert [one.kind for one in found] == [Kind.CONNACK, Kind.PUBACK, Kind.PUBREC, Kind.PUBCOMP]
+    assert [one.kind for one in found] == [
+        PacketType.CONNACK,
+        PacketType.PUBACK,
+        PacketType.PUBREC,
+        PacketType.PUBCOMP,
+    ]
     assert [one.packet_id for one in found[1:]] == [7, 8, 9]
     assert [one.is_refusal() for one in found[1:]] == [False, True, False]
     assert rest == b""

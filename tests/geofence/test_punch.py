@@ -18,9 +18,9 @@ from geofence.punches.claim import (
     WORTHS,
     Claim,
     Evidence,
-    Position,
     PunchRules,
-    Site,
+    PunchSite,
+    TimedPosition,
     position,
     punch_event_id,
     punch_id,
@@ -40,9 +40,9 @@ def before(seconds: float | None) -> int | None:
     return None if seconds is None else RECEIVED_US - round(seconds * 1_000_000)
 
 
-def away(metres: float, time_us: int, accuracy_m: float | None = None) -> Position:
+def away(metres: float, time_us: int, accuracy_m: float | None = None) -> TimedPosition:
     lon, lat, _ = GEOD.fwd(LON, LAT, 73, metres)
-    return Position(time_us, lon, lat, accuracy_m)
+    return TimedPosition(time_us, lon, lat, accuracy_m)
 
 
 def named(site: str) -> UUID:
@@ -51,7 +51,7 @@ def named(site: str) -> UUID:
 
 def judged(case):
     fix_age_s = case.get("fix_age_s", 5)
-    fix = Position(before(fix_age_s), LON, LAT, case.get("accuracy_m", 8))
+    fix = TimedPosition(before(fix_age_s), LON, LAT, case.get("accuracy_m", 8))
     claim = Claim(
         case.get("kind", "in"),
         before(case.get("delay_s", 2)),
@@ -73,7 +73,7 @@ def judged(case):
     )
     tolerances = case.get("tolerances", {})
     sites = [
-        Site(named(site), distance_m, tolerances.get(site))
+        PunchSite(named(site), distance_m, tolerances.get(site))
         for site, distance_m in case["sites"].items()
     ]
     return claim, judge_punch(claim, sites, evidence)
@@ -176,10 +176,10 @@ def exactly(figure: float) -> Decimal:
 def test_the_figures_of_a_reason_explain_it(
     distance_m, accuracy_m, fix_age_s, delay_s, metres, seconds_before
 ):
-    fix = Position(RECEIVED_US - fix_age_s, LON, LAT, accuracy_m)
+    fix = TimedPosition(RECEIVED_US - fix_age_s, LON, LAT, accuracy_m)
     previous = away(metres, RECEIVED_US - fix_age_s - seconds_before * 1_000_000, 10.0)
     claim = Claim("in", RECEIVED_US - delay_s, fix)
-    sites = [Site(UUID(int=1), distance_m)]
+    sites = [PunchSite(UUID(int=1), distance_m)]
     found = judge_punch(claim, sites, Evidence(RECEIVED_US, previous=previous))
     for reason in found.reasons:
         shown = {name: exactly(figure) for name, figure in reason.figures.items()}
@@ -206,7 +206,7 @@ def test_the_figures_of_a_reason_explain_it(
     mock=st.booleans(),
 )
 def test_a_time_that_nothing_confirms_is_bounded(delay_s, fix_age_s, previous_pay_s, mock):
-    fix = None if fix_age_s is None else Position(before(fix_age_s), LON, LAT, 8)
+    fix = None if fix_age_s is None else TimedPosition(before(fix_age_s), LON, LAT, 8)
     claim = Claim("out", before(delay_s), fix, mock)
     evidence = Evidence(RECEIVED_US, previous_pay_us=before(previous_pay_s))
     found = judge_punch(claim, [], evidence)
@@ -229,7 +229,7 @@ def test_a_time_that_nothing_confirms_is_bounded(delay_s, fix_age_s, previous_pa
 def test_the_machine_is_evidence_where_it_was_seen_at_about_that_time(
     metres, seconds_later, expected
 ):
-    fix = Position(before(5), LON, LAT, 8)
+    fix = TimedPosition(before(5), LON, LAT, 8)
     machine = away(metres, before(5 - seconds_later))
     claim = Claim("out", before(2), fix)
     verdict = judge_punch(claim, [], Evidence(RECEIVED_US, machine=machine))
@@ -252,8 +252,10 @@ def test_the_machine_is_evidence_where_it_was_seen_at_about_that_time(
 def test_the_verdict_is_that_of_the_rules_said_in_one_sentence(
     distances_m, accuracy_m, fix_age_s, delay_s, mock, tolerance_m
 ):
-    claim = Claim("in", before(delay_s), Position(before(fix_age_s), LON, LAT, accuracy_m), mock)
-    sites = [Site(UUID(int=i), distance_m) for i, distance_m in enumerate(distances_m)]
+    claim = Claim(
+        "in", before(delay_s), TimedPosition(before(fix_age_s), LON, LAT, accuracy_m), mock
+    )
+    sites = [PunchSite(UUID(int=i), distance_m) for i, distance_m in enumerate(distances_m)]
     rules = PunchRules(tolerance_m=tolerance_m)
     found = judge_punch(claim, sites, Evidence(RECEIVED_US), rules)
     known = accuracy_m is not None
@@ -280,9 +282,9 @@ def test_the_verdict_is_that_of_the_rules_said_in_one_sentence(
     accuracy_m=st.floats(1e-6, 300),
 )
 def test_of_several_sites_the_best_verdict_counts(distances_m, accuracy_m):
-    claim = Claim("in", before(1), Position(before(1), LON, LAT, accuracy_m))
+    claim = Claim("in", before(1), TimedPosition(before(1), LON, LAT, accuracy_m))
     evidence = Evidence(RECEIVED_US)
-    sites = [Site(UUID(int=i), distance_m) for i, distance_m in enumerate(distances_m)]
+    sites = [PunchSite(UUID(int=i), distance_m) for i, distance_m in enumerate(distances_m)]
     together = judge_punch(claim, sites, evidence)
     alone = [judge_punch(claim, [site], evidence) for site in sites]
     assert together.verdict == max((v.verdict for v in alone), key=WORTHS.index)
@@ -305,17 +307,17 @@ def test_of_several_sites_the_best_verdict_counts(distances_m, accuracy_m):
 )
 def test_numbers_that_no_position_has_are_refused(lon, lat, accuracy_m):
     with pytest.raises(ValueError, match="must be"):
-        Position(0, lon, lat, accuracy_m)
+        TimedPosition(0, lon, lat, accuracy_m)
 
 
 @pytest.mark.parametrize(
     ("stated", "known"),
     [
-        ((1.0, 2.0, 5.0), Position(7, 1.0, 2.0, 5.0)),
-        ((1.0, 2.0, None), Position(7, 1.0, 2.0)),
-        ((1.0, 2.0, 0.0), Position(7, 1.0, 2.0)),
-        ((1.0, 2.0, -1.0), Position(7, 1.0, 2.0)),
-        ((0.0, 2.0, 5.0), Position(7, 0.0, 2.0, 5.0)),
+        ((1.0, 2.0, 5.0), TimedPosition(7, 1.0, 2.0, 5.0)),
+        ((1.0, 2.0, None), TimedPosition(7, 1.0, 2.0)),
+        ((1.0, 2.0, 0.0), TimedPosition(7, 1.0, 2.0)),
+        ((1.0, 2.0, -1.0), TimedPosition(7, 1.0, 2.0)),
+        ((0.0, 2.0, 5.0), TimedPosition(7, 0.0, 2.0, 5.0)),
         ((0.0, 0.0, 5.0), None),
         ((-0.0, 0.0, 5.0), None),
         ((None, None, 5.0), None),

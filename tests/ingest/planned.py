@@ -10,7 +10,7 @@ import numpy as np
 
 from db.history.events import Event
 from db.history.gps_events import FixKey
-from db.history.visits import Visit
+from db.history.visits import VisitRow
 from db.ingest.registry import (
     MAX_TIME_US,
     MIN_TIME_US,
@@ -27,7 +27,7 @@ from ingest.memory.saved_state import SavedStates
 from ingest.planning.decoded_batch import read
 from ingest.planning.late_pace import LatePace
 from ingest.planning.memory import Memory
-from ingest.planning.plan import Plan, make_plan
+from ingest.planning.plan import WritePlan, make_plan
 from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks
 from telemetry.fix import FIX_DTYPE
@@ -72,7 +72,7 @@ class Planned:
         registry.take(_changes(zones, vehicles))
         self.memory = Memory(registry, Watermarks(), State(), SavedStates())
         self.rows = np.empty(0, FIX_DTYPE)
-        self.visits: dict[UUID, Visit] = {}
+        self.visits: dict[UUID, VisitRow] = {}
         self.events: list[Event] = []
 
     def settle(self, messages: Sequence[DeviceMessage], after_s: int) -> None:
@@ -82,7 +82,7 @@ class Planned:
         arrivals = read(messages, now_us)
         while True:
             plan = make_plan(arrivals, self.memory, now_us, known)
-            if isinstance(plan, Plan):
+            if isinstance(plan, WritePlan):
                 break
             known = self._look_up(plan, known)
         assert not len(plan.postponed)
@@ -121,7 +121,7 @@ class Planned:
         own = [one for one in self.visits.values() if one.asset_id == registry.assets[asset]]
         return AssetPast(span, None, None, rows, [past._visit(one, registry) for one in own])
 
-    def _store_visits(self, plan: Plan) -> None:
+    def _store_visits(self, plan: WritePlan) -> None:
         outcome = plan.outcome
         for dwelling in outcome.dwellings:
             self._change(dwelling.visit_id, dwelled_at=dwelling.dwelled_at, dwell_told=True)

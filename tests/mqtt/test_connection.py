@@ -3,7 +3,7 @@
 import mqtt5
 import pytest
 
-from mqtt.client.connection import Connection
+from mqtt.client.connection import ClientConnection
 from mqtt.client.inbox import Inbox
 from mqtt.client.options import SessionOptions, SessionWill, Subscription
 from mqtt.client.outgoing import Outgoing, OutgoingPublish
@@ -28,7 +28,9 @@ class Fixture:
     def __init__(self, options: SessionOptions = SUBSCRIBED, *, first: bool = True) -> None:
         self.inbox = Inbox(options.receive_maximum)
         self.outgoing = Outgoing(options.max_pending_publishes, options.max_buffered_bytes)
-        self.connection = Connection(options, self.inbox, self.outgoing, now_s=0.0, first=first)
+        self.connection = ClientConnection(
+            options, self.inbox, self.outgoing, now_s=0.0, first=first
+        )
 
     def said(self, now_s: float = 0.0) -> list[mqtt5.Packet]:
         return read_all(self.connection.output(now_s))

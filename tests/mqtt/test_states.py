@@ -3,7 +3,7 @@
 import mqtt5
 import pytest
 
-from mqtt.client.connection import Connection
+from mqtt.client.connection import ClientConnection
 from mqtt.client.inbox import Inbox
 from mqtt.client.options import SessionOptions, Subscription
 from mqtt.client.outgoing import Outgoing
@@ -30,9 +30,9 @@ ENDS_THE_CONNECTION: dict[str, type[MqttError]] = {
 }
 
 
-def connection_in(state: ClientState) -> Connection:
+def connection_in(state: ClientState) -> ClientConnection:
     options = SessionOptions("c", subscriptions=(Subscription("t"),))
-    connection = Connection(options, Inbox(100), Outgoing(100, 10_000), now_s=0.0, first=True)
+    connection = ClientConnection(options, Inbox(100), Outgoing(100, 10_000), now_s=0.0, first=True)
     connection.receive(TO_REACH[state], 0.0)
     assert connection.state is state
     return connection

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from operations.overtime import PRESETS, OvertimeRules
 from operations.shift_rules import AutomaticBreak, ShiftRules
-from operations.shifts import CreditedPunch, Flag
+from operations.shifts import CreditedPunch, ShiftFlag
 from operations.timesheets import Adjustment, Rounding, TimesheetRules
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "timesheets.json").read_text())
@@ -76,7 +76,7 @@ def seconds_of(hours: str) -> int:
     return -seconds if hours.startswith("-") else seconds
 
 
-def written_flag(flag: Flag, timezone: str) -> str:
+def written_flag(flag: ShiftFlag, timezone: str) -> str:
     """Return a flag as the cases write it."""
     moment = datetime.fromtimestamp(flag.time_s, ZoneInfo(timezone))
     return f"{flag.name} {moment:%Y-%m-%d %H:%M}"

@@ -125,6 +125,6 @@ def test_a_body_that_says_something_else_is_refused(payload: bytes) -> None:
 
 
 def test_a_frame_of_results_does_not_end_in_the_next_one() -> None:
-    short = b"\x02\0\0\0" + bytes((link.Kind.RESULTS, 12))
+    short = b"\x02\0\0\0" + bytes((link.FrameKind.RESULTS, 12))
     with pytest.raises(link.FrameError, match="cannot be read"):
         _bodies(short + STREAM)

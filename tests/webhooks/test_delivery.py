@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 from db.core import leases
 from db.core.connect import connect
 from db.delivery import sequencer, webhook_deliveries
-from db.delivery.webhook_deliveries import Mark, Wanted
+from db.delivery.webhook_deliveries import Mark, WantedDeliveries
 from telemetry.ids import format_id, parse_id
 from tests.webhooks import receivers
 from tests.webhooks.world import delivering, until
@@ -338,7 +338,7 @@ async def claimed(world, database):
         yield conn, claim
 
 
-WANTED = Wanted(
+WANTED = WantedDeliveries(
     limit=10,
     room=10,
     rooms={},

@@ -9,15 +9,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from db.delivery.webhook_deliveries import Claim
+from db.delivery.webhook_deliveries import ClaimedDelivery
 from webhooks.delivery.fair_queue import LaneLimits, Lanes
 
 NEVER = 1e9
 
 
-def claims_of(endpoint: int, count: int, organization: int = 1) -> list[Claim]:
+def claims_of(endpoint: int, count: int, organization: int = 1) -> list[ClaimedDelivery]:
     return [
-        Claim(
+        ClaimedDelivery(
             org_id=UUID(int=organization),
             endpoint_id=UUID(int=endpoint),
             event_id=UUID(int=number),

@@ -17,7 +17,7 @@ import structlog
 from db.core.connect import Connection, Pool
 from db.core.secrets import SecretBox, UnsealError
 from db.delivery import webhook_deliveries
-from db.delivery.webhook_deliveries import Claim, Mark, Wanted
+from db.delivery.webhook_deliveries import ClaimedDelivery, Mark, WantedDeliveries
 from telemetry.ids import format_id
 from webhooks.delivery import envelope, signing
 from webhooks.delivery.claimer import Claimer, ClaimerLimits
@@ -128,7 +128,7 @@ class Deliverer:
 
     async def _claim(self, conn: Connection) -> None:
         limits, began_s = self._limits, monotonic()
-        wanted = Wanted(
+        wanted = WantedDeliveries(
             limit=min(limits.claims, self._lanes.free),
             room=self._lanes.room_of_new,
             rooms=self._lanes.rooms(),
@@ -169,7 +169,7 @@ class Deliverer:
         self._start_attempts(attempts)
         self.wake()
 
-    async def _post(self, claim: Claim) -> Answer:
+    async def _post(self, claim: ClaimedDelivery) -> Answer:
         try:
             secret = self._secrets.open(claim.secret_encrypted, claim.endpoint_id.bytes)
             key = signing.signing_key(secret.decode())
@@ -184,7 +184,7 @@ class Deliverer:
         headers = signing.signed_headers(key, envelope.message_id(claim), int(time()), body)
         return await self._poster.post(claim.url, headers, body)
 
-    def _judge(self, claim: Claim, answer: Answer) -> Mark:
+    def _judge(self, claim: ClaimedDelivery, answer: Answer) -> Mark:
         if answer.accepted:
             self._metrics.delivered.inc()
             self._metrics.lag_s.observe(max(0.0, time() - claim.created_us / 1e6))

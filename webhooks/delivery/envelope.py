@@ -8,17 +8,17 @@ The bytes depend on the stored event alone, so each attempt sends the same.
 
 import msgspec
 
-from db.delivery.webhook_deliveries import Claim
+from db.delivery.webhook_deliveries import ClaimedDelivery
 from telemetry.ids import format_id
 from telemetry.times import format_time
 
 
-def message_id(claim: Claim) -> str:
+def message_id(claim: ClaimedDelivery) -> str:
     """Return the id that receivers know a message by, at each attempt the same."""
     return format_id("evt", claim.event_id)
 
 
-def body(claim: Claim) -> bytes:
+def body(claim: ClaimedDelivery) -> bytes:
     """Return the exact bytes to sign and send; `data` goes through as it was written."""
     return msgspec.json.encode(
         {

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from uuid import UUID
 
-from db.delivery.webhook_deliveries import Claim
+from db.delivery.webhook_deliveries import ClaimedDelivery
 from webhooks.delivery.line import Line
 
 
@@ -74,7 +74,7 @@ class LaneLimits:
 class Turn:
     """An attempt that may begin now. It is handed back to `Lanes.finish`."""
 
-    claim: Claim
+    claim: ClaimedDelivery
     number: int
     started_s: float
 
@@ -84,7 +84,7 @@ class _Lane:
     organization: UUID
     window: int = 1
     pace: Pace = Pace.NEW
-    waiting: deque[tuple[Claim, float]] = field(default_factory=deque)  # claim, begin by
+    waiting: deque[tuple[ClaimedDelivery, float]] = field(default_factory=deque)  # claim, begin by
     started_s: dict[int, float] = field(default_factory=dict)  # attempts in flight, oldest first
 
     @property
@@ -151,7 +151,7 @@ class Lanes:
         self._busy = {endpoint for endpoint in self._busy if not self._lanes[endpoint].is_idle}
         return rooms
 
-    def add(self, claims: Sequence[Claim], begin_by_s: float) -> None:
+    def add(self, claims: Sequence[ClaimedDelivery], begin_by_s: float) -> None:
         """Add claims that wait for a turn. An attempt that cannot begin in time is dropped."""
         for claim in claims:
             lane = self._lanes.get(claim.endpoint_id)
@@ -192,9 +192,9 @@ class Lanes:
         was_good = lane.pace in _KNOWN and lane.window > self._limits.slow_window
         return Pace.STEADY if accepted or was_good else Pace.HANGING
 
-    def drain(self) -> list[Claim]:
+    def drain(self) -> list[ClaimedDelivery]:
         """Take out all that waits."""
-        claims: list[Claim] = []
+        claims: list[ClaimedDelivery] = []
         for endpoint, lane in [item for item in self._lanes.items() if item[1].waiting]:
             claims.extend(claim for claim, _ in lane.waiting)
             self._waiting[lane.pace] -= len(lane.waiting)

@@ -15,7 +15,7 @@ from api.request.resource import item_of
 from db.core.connect import Connection
 from db.core.ids import new_id
 from db.history import last_positions
-from db.history.last_positions import Position
+from db.history.last_positions import LastPosition
 from db.resources import assets
 from db.resources.assets import Asset
 
@@ -208,7 +208,7 @@ async def included(
     return more
 
 
-def position_item(position: Position | None) -> dict[str, Any] | None:
+def position_item(position: LastPosition | None) -> dict[str, Any] | None:
     """Return a PositionItem."""
     if position is None:
         return None

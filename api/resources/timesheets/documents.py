@@ -9,15 +9,15 @@ from zoneinfo import ZoneInfo
 
 from api.documents.timesheet import (
     AdjustmentLine,
-    Decision,
+    DocumentDay,
     DocumentError,
     DoubtfulPunch,
     PaidHours,
-    Reason,
     Review,
     ShiftLine,
-    TimesheetDay,
+    TimesheetDecision,
     TimesheetDocument,
+    VerdictReason,
 )
 from api.http.fields import read_time
 from api.http.problems import conflict
@@ -73,7 +73,7 @@ def document_of(
             state=row.state,
             generated_at=generated_at,
             days=_days(detail, names),
-            decision=Decision(row.decider or "", row.decided_at)
+            decision=TimesheetDecision(row.decider or "", row.decided_at)
             if decided and row.decided_at is not None
             else None,
         )
@@ -82,7 +82,7 @@ def document_of(
         raise conflict("document_too_large", detail_text) from None
 
 
-def _days(detail: Item, names: Names) -> tuple[TimesheetDay, ...]:
+def _days(detail: Item, names: Names) -> tuple[DocumentDay, ...]:
     zone = ZoneInfo(detail["timezone"])
     punches = {punch["id"]: punch for punch in detail["punches"]}
     days = {date.fromisoformat(item["day"]): item for item in detail["days"]}
@@ -103,7 +103,7 @@ def _days(detail: Item, names: Names) -> tuple[TimesheetDay, ...]:
     for doubt in _doubts(detail["loose_flags"], punches, names):
         loose[doubt.time.astimezone(zone).date()].append(doubt)
     return tuple(
-        TimesheetDay(
+        DocumentDay(
             day,
             PaidHours(item["regular_s"], item["overtime_s"], item["double_s"]),
             tuple(shifts[day]),
@@ -192,7 +192,7 @@ def _doubt(punch: Item, flags: Iterable[str], names: Names) -> DoubtfulPunch:
         kind=punch["kind"],
         time=read_time(punch["pay_time"]),
         verdict=punch["verdict"],
-        reasons=tuple(Reason(each["rule"], each["figures"]) for each in punch["reasons"]),
+        reasons=tuple(VerdictReason(each["rule"], each["figures"]) for each in punch["reasons"]),
         flags=tuple(flags),
         server_time=None if server_time is None else read_time(server_time),
         review=review,

@@ -21,7 +21,7 @@ from api.resources.zones.options import (
     stored_assets,
 )
 from db.core.ids import new_id
-from db.resources.zones import Zone, ZoneVersion
+from db.resources.zones import PastZone, Zone
 from geofence.shapes.geojson import MAX_VERTICES
 from geofence.shapes.types import MAX_RADIUS_M, MAX_WIDTH_M
 
@@ -218,12 +218,12 @@ def zone_feature(item: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "Feature", "id": item["id"], "geometry": geometry, "properties": rest}
 
 
-def version_item(version: ZoneVersion) -> dict[str, Any]:
+def version_item(version: PastZone) -> dict[str, Any]:
     """Return a VersionItem."""
     return {**_version(version), "valid_to": optional_time_text(version.valid_to)}
 
 
-def _version(of: Zone | ZoneVersion) -> dict[str, Any]:
+def _version(of: Zone | PastZone) -> dict[str, Any]:
     return {
         "version": of.version,
         "name": of.name,

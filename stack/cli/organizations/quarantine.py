@@ -18,7 +18,7 @@ import typer
 from db.core.connect import Connection, connect
 from db.core.errors import DatabaseError
 from db.history import quarantine_list
-from db.history.quarantine_list import Quarantined, QuarantineFilter
+from db.history.quarantine_list import QuarantinedMessage, QuarantineFilter
 from stack.cli.options import DataDir
 from stack.cli.organizations.org import database_url
 from stack.errors import StackError
@@ -51,7 +51,7 @@ def show_list(
     """List rejected messages, the last received first."""
     wanted = QuarantineFilter(reason=reason)
 
-    async def work(conn: Connection) -> list[Quarantined]:
+    async def work(conn: Connection) -> list[QuarantinedMessage]:
         return await quarantine_list.listing(conn, wanted, after=None, limit=limit, offset=offset)
 
     rows = _run(data, work)
@@ -77,7 +77,7 @@ def show(
     """Show one message, and why it was rejected."""
     wanted = _parsed(row_id)
 
-    async def work(conn: Connection) -> tuple[Quarantined | None, bytes | None]:
+    async def work(conn: Connection) -> tuple[QuarantinedMessage | None, bytes | None]:
         found = await quarantine_list.find(conn, wanted)
         return found, await quarantine_list.payload(conn, wanted)
 
@@ -147,7 +147,7 @@ def _fail(row_id: str, result: str) -> NoReturn:
     raise StackError(f"{row_id}: {why[result]}")
 
 
-def _described(row: Quarantined) -> dict[str, Any]:
+def _described(row: QuarantinedMessage) -> dict[str, Any]:
     described = row._asdict()
     described["id"] = format_id("qua", row.id)
     described["tracker_id"] = None if row.tracker_id is None else format_id("trk", row.tracker_id)

@@ -5,14 +5,14 @@ from zoneinfo import ZoneInfo
 
 from api.documents.timesheet import (
     AdjustmentLine,
-    Decision,
+    DocumentDay,
     DoubtfulPunch,
     PaidHours,
-    Reason,
     Review,
     ShiftLine,
-    TimesheetDay,
+    TimesheetDecision,
     TimesheetDocument,
+    VerdictReason,
 )
 
 ZURICH = ZoneInfo("Europe/Zurich")
@@ -33,15 +33,15 @@ def shift(
     return ShiftLine(at(day, starts), at(day, ends), break_s, worked_s, site, verified=2)
 
 
-def day_of(day: date, *shifts: ShiftLine, overtime_from_s: int = 30_240) -> TimesheetDay:
+def day_of(day: date, *shifts: ShiftLine, overtime_from_s: int = 30_240) -> DocumentDay:
     """Return a day whose hours beyond a threshold are overtime."""
     worked_s = sum(each.worked_s for each in shifts)
     regular_s = min(worked_s, overtime_from_s)
-    return TimesheetDay(day, PaidHours(regular_s, worked_s - regular_s), shifts)
+    return DocumentDay(day, PaidHours(regular_s, worked_s - regular_s), shifts)
 
 
 def document(
-    first_day: date, last_day: date, *days: TimesheetDay, **changes: object
+    first_day: date, last_day: date, *days: DocumentDay, **changes: object
 ) -> TimesheetDocument:
     """Return an approved timesheet with these days."""
     values: dict[str, object] = {
@@ -55,7 +55,7 @@ def document(
         "state": "approved",
         "generated_at": datetime(2026, 4, 1, 7, 30, tzinfo=UTC),
         "days": days,
-        "decision": Decision("Maria Brunner", at(last_day, 33.2)),
+        "decision": TimesheetDecision("Maria Brunner", at(last_day, 33.2)),
     }
     return TimesheetDocument(**(values | changes))  # type: ignore[arg-type]
 
@@ -100,13 +100,13 @@ def crowded_month() -> TimesheetDocument:
     )
 
 
-def _outside(days: dict[date, TimesheetDay]) -> TimesheetDay:
+def _outside(days: dict[date, DocumentDay]) -> DocumentDay:
     day = date(2026, 3, 3)
     punch = DoubtfulPunch(
         "in",
         at(day, 7.01),
         "failed",
-        (Reason("outside", {"distance_m": 412.3, "accuracy_m": 12.0, "tolerance_m": 25.0}),),
+        (VerdictReason("outside", {"distance_m": 412.3, "accuracy_m": 12.0, "tolerance_m": 25.0}),),
         review=Review(
             "accepted", "Maria Brunner", at(day, 33.25), "Gate was blocked, she parked at the mall."
         ),
@@ -126,7 +126,7 @@ def _outside(days: dict[date, TimesheetDay]) -> TimesheetDay:
     return day_of(day, reviewed, second)
 
 
-def _disputed(days: dict[date, TimesheetDay]) -> TimesheetDay:
+def _disputed(days: dict[date, DocumentDay]) -> DocumentDay:
     day = date(2026, 3, 10)
     first, second = days[day].shifts
     punch = DoubtfulPunch(
@@ -134,8 +134,10 @@ def _disputed(days: dict[date, TimesheetDay]) -> TimesheetDay:
         at(day, 7.01),
         "unverified",
         (
-            Reason("uncertain", {"distance_m": 18.0, "accuracy_m": 65.0, "tolerance_m": 25.0}),
-            Reason("offline", {"delay_s": 8051.4, "limit_s": 120.0}),
+            VerdictReason(
+                "uncertain", {"distance_m": 18.0, "accuracy_m": 65.0, "tolerance_m": 25.0}
+            ),
+            VerdictReason("offline", {"delay_s": 8051.4, "limit_s": 120.0}),
         ),
         flags=("disputed",),
         server_time=at(day, 9.25),
@@ -155,13 +157,13 @@ def _disputed(days: dict[date, TimesheetDay]) -> TimesheetDay:
     return day_of(day, disputed, second)
 
 
-def _night(days: dict[date, TimesheetDay]) -> TimesheetDay:
+def _night(days: dict[date, DocumentDay]) -> DocumentDay:
     day = date(2026, 3, 12)
     first = days[day].shifts[0]
     return day_of(day, first, shift(day, 22.0, 24.0, site="Gotthard, night closure"))
 
 
-def _missing_out(days: dict[date, TimesheetDay]) -> TimesheetDay:
+def _missing_out(days: dict[date, DocumentDay]) -> DocumentDay:
     day = date(2026, 3, 18)
     shift_line = ShiftLine(
         at(day, 7.0),
@@ -172,10 +174,10 @@ def _missing_out(days: dict[date, TimesheetDay]) -> TimesheetDay:
         verified=1,
         flags=("missing_out",),
     )
-    return TimesheetDay(day, PaidHours(30_240, 12_960, HOUR_S), (shift_line,))
+    return DocumentDay(day, PaidHours(30_240, 12_960, HOUR_S), (shift_line,))
 
 
-def _adjusted(days: dict[date, TimesheetDay]) -> TimesheetDay:
+def _adjusted(days: dict[date, DocumentDay]) -> DocumentDay:
     day = date(2026, 3, 20)
     lines = (
         AdjustmentLine(1800, "Travel from the depot to the site", "Maria Brunner", at(day, 34.0)),
@@ -183,14 +185,14 @@ def _adjusted(days: dict[date, TimesheetDay]) -> TimesheetDay:
     )
     before = days[day]
     paid = PaidHours(before.paid.regular_s, before.paid.overtime_s + 900)
-    return TimesheetDay(day, paid, before.shifts, lines)
+    return DocumentDay(day, paid, before.shifts, lines)
 
 
-def _loose(days: dict[date, TimesheetDay]) -> TimesheetDay:
+def _loose(days: dict[date, DocumentDay]) -> DocumentDay:
     day = date(2026, 3, 25)
     before = days[day]
     punch = DoubtfulPunch("out", at(day, 18.4), "verified", flags=("not_in",))
-    return TimesheetDay(day, before.paid, before.shifts, loose=(punch,))
+    return DocumentDay(day, before.paid, before.shifts, loose=(punch,))
 
 
 def empty_period() -> TimesheetDocument:

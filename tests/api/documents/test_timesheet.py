@@ -15,12 +15,12 @@ from api.documents.timesheet import (
     MAX_TEXT_LENGTH,
     MAX_TEXT_TOTAL,
     AdjustmentLine,
-    Decision,
+    DocumentDay,
     DocumentError,
     DoubtfulPunch,
     PaidHours,
     ShiftLine,
-    TimesheetDay,
+    TimesheetDecision,
     entries,
 )
 from tests.api.documents import examples
@@ -39,16 +39,16 @@ def adjusted(seconds: int, reason: str = "travel") -> AdjustmentLine:
     return AdjustmentLine(seconds, reason, "Maria", NOON)
 
 
-def month_with(lines: int) -> list[TimesheetDay]:
-    return [TimesheetDay(MONDAY + timedelta(n), shifts=(worked(60),) * lines) for n in range(10)]
+def month_with(lines: int) -> list[DocumentDay]:
+    return [DocumentDay(MONDAY + timedelta(n), shifts=(worked(60),) * lines) for n in range(10)]
 
 
 REFUSED: dict[str, tuple[str, Any]] = {
     "a period of more than a month": ("last_day", {"last_day": MONDAY + timedelta(31)}),
     "a period that ends before it begins": ("last_day", {"last_day": MONDAY - timedelta(1)}),
-    "a day before the period": ("days", {"days": (TimesheetDay(MONDAY - timedelta(1)),)}),
-    "a day after the period": ("days", {"days": (TimesheetDay(MONDAY + timedelta(7)),)}),
-    "a day twice": ("days", {"days": (TimesheetDay(MONDAY),) * 2}),
+    "a day before the period": ("days", {"days": (DocumentDay(MONDAY - timedelta(1)),)}),
+    "a day after the period": ("days", {"days": (DocumentDay(MONDAY + timedelta(7)),)}),
+    "a day twice": ("days", {"days": (DocumentDay(MONDAY),) * 2}),
     "an unknown time zone": ("timezone", {"timezone": "Europe/Bern"}),
     "a time zone that is a path": ("timezone", {"timezone": "../Zurich"}),
     "a time without a zone": ("generated_at", {"generated_at": datetime(2026, 4, 1)}),  # noqa: DTZ001
@@ -75,7 +75,7 @@ def test_a_document_has_a_bounded_number_of_lines() -> None:
 def test_a_document_has_a_bounded_number_of_characters() -> None:
     lines = (adjusted(60, "x" * MAX_TEXT_LENGTH),) * (MAX_TEXT_TOTAL // MAX_TEXT_LENGTH)
     with pytest.raises(DocumentError) as error:
-        replace(examples.plain_week(), days=(TimesheetDay(MONDAY, adjustments=lines),))
+        replace(examples.plain_week(), days=(DocumentDay(MONDAY, adjustments=lines),))
     assert error.value.field == "characters"
 
 
@@ -85,11 +85,11 @@ def test_a_document_has_a_bounded_number_of_characters() -> None:
         lambda: worked(-1),
         lambda: adjusted(41 * _DAY_S),
         lambda: adjusted(60, "x" * (MAX_TEXT_LENGTH + 1)),
-        lambda: TimesheetDay(MONDAY, PaidHours(-1)),
-        lambda: TimesheetDay(MONDAY, shifts=(worked(1),) * (MAX_LINES_OF_A_DAY + 1)),
+        lambda: DocumentDay(MONDAY, PaidHours(-1)),
+        lambda: DocumentDay(MONDAY, shifts=(worked(1),) * (MAX_LINES_OF_A_DAY + 1)),
         lambda: replace(worked(1), started_at=datetime(2026, 3, 2)),  # noqa: DTZ001
         lambda: replace(worked(1), flags=("open",) * 21),
-        lambda: Decision("Maria", datetime(2026, 3, 2)),  # noqa: DTZ001
+        lambda: TimesheetDecision("Maria", datetime(2026, 3, 2)),  # noqa: DTZ001
     ],
 )
 def test_a_line_refuses_what_no_line_has(make: Any) -> None:
@@ -99,7 +99,7 @@ def test_a_line_refuses_what_no_line_has(make: Any) -> None:
 
 def test_footnotes_count_as_lines() -> None:
     doubt = DoubtfulPunch("in", NOON, "failed")
-    day = TimesheetDay(MONDAY, shifts=(replace(worked(60), doubts=(doubt,) * 3),), loose=(doubt,))
+    day = DocumentDay(MONDAY, shifts=(replace(worked(60), doubts=(doubt,) * 3),), loose=(doubt,))
     assert day.line_count == 5
 
 
@@ -127,7 +127,7 @@ def test_the_hours_of_a_day_are_spread_over_its_lines(
     adjustments: list[int],
     expected: list[tuple[int, int, int]],
 ) -> None:
-    day = TimesheetDay(
+    day = DocumentDay(
         MONDAY, PaidHours(*paid), tuple(map(worked, shifts)), tuple(map(adjusted, adjustments))
     )
     assert [entry.paid for entry in entries(day)] == expected
@@ -144,7 +144,7 @@ SECONDS = st.integers(0, _DAY_S)
 def test_lines_add_up_to_their_day(
     paid: PaidHours, shifts: list[int], adjustments: list[int]
 ) -> None:
-    day = TimesheetDay(MONDAY, paid, tuple(map(worked, shifts)), tuple(map(adjusted, adjustments)))
+    day = DocumentDay(MONDAY, paid, tuple(map(worked, shifts)), tuple(map(adjusted, adjustments)))
     found = entries(day)
     assert all(entry.paid.total_s == entry.seconds for entry in found)
     assert PaidHours(*(sum(entry.paid[kind] for entry in found) for kind in range(3))) == paid
@@ -156,7 +156,7 @@ def test_each_second_is_paid_by_its_place_in_the_day(paid: PaidHours, weights: l
     cuts = [paid.total_s * part // sum(weights) for part in accumulate(weights)]
     lengths = [end - start for start, end in zip([0, *cuts], cuts, strict=False)]
     ends = (paid.regular_s, paid.regular_s + paid.overtime_s, paid.total_s)
-    day = TimesheetDay(MONDAY, paid, tuple(map(worked, lengths)))
+    day = DocumentDay(MONDAY, paid, tuple(map(worked, lengths)))
     start = 0
     for entry, length in zip(entries(day), lengths, strict=False):
         overlaps = [

@@ -13,10 +13,10 @@ from api.documents.texts import one_line
 from api.documents.timesheet import (
     MAX_TEXT_LENGTH,
     AdjustmentLine,
-    Decision,
+    DocumentDay,
     PaidHours,
     ShiftLine,
-    TimesheetDay,
+    TimesheetDecision,
     TimesheetDocument,
 )
 from api.documents.timesheet_pdf import TimesheetPrinter
@@ -71,7 +71,7 @@ def with_name(name: str) -> TimesheetDocument:
     shift = replace(week.days[0].shifts[0], site=name)
     adjustment = AdjustmentLine(60, name, name, at(MONDAY, 30))
     days = (replace(week.days[0], shifts=(shift,), adjustments=(adjustment,)),)
-    decision = Decision(name, at(MONDAY, 40))
+    decision = TimesheetDecision(name, at(MONDAY, 40))
     return replace(week, employee=name, organization=name, days=days, decision=decision)
 
 
@@ -157,14 +157,14 @@ def test_an_empty_period_shows_its_days(printer: TimesheetPrinter) -> None:
 
 
 def test_what_rounding_adds_is_a_row(printer: TimesheetPrinter) -> None:
-    day = TimesheetDay(MONDAY, PaidHours(18_000), (examples.shift(MONDAY, 8, 12.9),))
+    day = DocumentDay(MONDAY, PaidHours(18_000), (examples.shift(MONDAY, 8, 12.9),))
     document = examples.document(MONDAY, MONDAY, day)
     assert "+0:06 Rounding 5:00 – –" in " ".join(pages(printer.pdf(document, "a4"))[0].split())
 
 
 def test_an_open_shift_has_no_end(printer: TimesheetPrinter) -> None:
     shift = ShiftLine(at(MONDAY, 8), None, 0, 0, "Depot", verified=1, flags=("open",))
-    document = examples.document(MONDAY, MONDAY, TimesheetDay(MONDAY, shifts=(shift,)))
+    document = examples.document(MONDAY, MONDAY, DocumentDay(MONDAY, shifts=(shift,)))
     text = " ".join(pages(printer.pdf(document, "a4"))[0].split())
     assert "Mon 2 Mar 08:00 open – ? – Depot · open – – –" in text
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http.cursors import Cursors, Position
+from api.http.cursors import CursorPosition, Cursors
 from api.http.problems import Problem
 
 CURSORS = Cursors(bytes(range(32)))
@@ -23,7 +23,7 @@ class Key(NamedTuple):
 
 
 POSITIONS = st.builds(
-    Position[Key],
+    CursorPosition[Key],
     key=st.builds(
         Key,
         time=st.datetimes(timezones=st.just(UTC)),
@@ -37,7 +37,7 @@ POSITIONS = st.builds(
 
 
 @given(POSITIONS, st.binary(max_size=40))
-def test_what_was_written_is_read(position: Position[Key], scope: bytes) -> None:
+def test_what_was_written_is_read(position: CursorPosition[Key], scope: bytes) -> None:
     text = CURSORS.write(position, scope)
     assert len(text) <= 200
     assert CURSORS.read(text, scope, Key) == position
@@ -45,7 +45,7 @@ def test_what_was_written_is_read(position: Position[Key], scope: bytes) -> None
 
 @given(POSITIONS, st.binary(max_size=40), st.binary(max_size=40))
 def test_in_another_scope_it_is_refused(
-    position: Position[Key], scope: bytes, other: bytes
+    position: CursorPosition[Key], scope: bytes, other: bytes
 ) -> None:
     if scope != other:
         with pytest.raises(Problem):
@@ -53,7 +53,7 @@ def test_in_another_scope_it_is_refused(
 
 
 @given(POSITIONS, st.data())
-def test_a_changed_character_is_refused(position: Position[Key], data: st.DataObject) -> None:
+def test_a_changed_character_is_refused(position: CursorPosition[Key], data: st.DataObject) -> None:
     text = CURSORS.write(position, b"")
     place = data.draw(st.integers(0, len(text) - 1))
     character = data.draw(st.sampled_from("ABCxyz019-_"))
@@ -70,6 +70,6 @@ def test_any_text_is_refused(text: str) -> None:
 
 
 def test_another_installation_writes_other_cursors() -> None:
-    position = Position(Key(datetime(2026, 1, 1, tzinfo=UTC), UUID(int=0), 0), 0, 0, False)
+    position = CursorPosition(Key(datetime(2026, 1, 1, tzinfo=UTC), UUID(int=0), 0), 0, 0, False)
     with pytest.raises(Problem):
         Cursors(bytes(32)).read(CURSORS.write(position, b""), b"", Key)

@@ -14,7 +14,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from db.history.visits import Visit
+from db.history.visits import VisitRow
 from db.ingest.registry import MAX_TIME_US, MIN_TIME_US, ZoneVersionRow
 from geofence.model.policy import BREACH, SILENT_CAUSES
 from geofence.shapes.types import Polygonal
@@ -163,7 +163,7 @@ def test_who_folds_all_events_has_the_visits_while_deadlines_pass(
     assert_folded(world.told(), list(world.visits.values()))
 
 
-def assert_folded(told: list[dict[str, Any]], visits: list[Visit]) -> None:
+def assert_folded(told: list[dict[str, Any]], visits: list[VisitRow]) -> None:
     """Assert that every visit that is told of begins with its enter; all events give the visits
     that hold.
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.registry.assignments import Assignments, Span, Spans
+from ingest.registry.assignments import Assignments, AssignmentSpan, Spans
 from telemetry.fix import blank_rows
 
 TRACKERS = 3
@@ -27,7 +27,7 @@ def test_a_fix_belongs_to_the_asset_assigned_at_its_own_time(
         for begin, end in zip(instants, [*instants[1:], 2**63 - 1], strict=False):
             asset = history[begin]
             if asset is not None:
-                assignments.put(tracker, Span(begin, end, asset))
+                assignments.put(tracker, AssignmentSpan(begin, end, asset))
         for time_us in range(22):
             row = tracker * 22 + time_us
             rows["tracker"][row], rows["time_us"][row] = tracker, time_us
@@ -50,9 +50,9 @@ def test_what_was_told_last_of_each_span_is_known_in_order(
     told: list[tuple[int, int, int, int]],
 ) -> None:
     spans = Spans()
-    expected: dict[int, dict[int, Span]] = {}
+    expected: dict[int, dict[int, AssignmentSpan]] = {}
     for owner, begin, length, other in told:
-        span = Span(begin * 10, begin * 10 + length, other)
+        span = AssignmentSpan(begin * 10, begin * 10 + length, other)
         known = expected.setdefault(owner, {})
         assert spans.put(owner, span) == (span.from_us not in known)
         known[span.from_us] = span
@@ -67,7 +67,7 @@ def test_the_only_span_of_an_owner_stands_in_the_arrays(
     spans = Spans()
     spans.hold(6)
     for owner, begin, length, other in told:
-        spans.put(owner, Span(begin * 10, begin * 10 + length, other))
+        spans.put(owner, AssignmentSpan(begin * 10, begin * 10 + length, other))
     for owner in range(6):
         known = spans.of(owner)
         assert spans.is_several[owner] == (len(known) > 1)

@@ -13,7 +13,7 @@ from db.core.ids import new_id
 from db.core.tenant import act_for
 from db.history import quarantine_list
 from db.history.inbox import NewMessage, put
-from db.history.quarantine_list import Quarantined, QuarantineFilter
+from db.history.quarantine_list import QuarantinedMessage, QuarantineFilter
 from ingest.planning.acceptance import Acceptance
 from ingest.runtime import IngestRuntime
 from ingest.sources.batching import BatchLimits
@@ -111,7 +111,7 @@ async def test_what_of_the_inbox_is_under_way_is_bounded_and_passed_over(
     assert _inbox(database) == 0
 
 
-async def _listed(conn: Connection) -> list[Quarantined]:
+async def _listed(conn: Connection) -> list[QuarantinedMessage]:
     wanted = QuarantineFilter()
     return await quarantine_list.listing(conn, wanted, after=None, limit=100, offset=0)
 

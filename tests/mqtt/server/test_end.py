@@ -3,7 +3,7 @@
 import mqtt5
 import pytest
 
-from mqtt.errors import Fault
+from mqtt.errors import AtFault
 from mqtt.server import Ended, Goodbye, ServerConnection, ServerOptions, ServerState, Will
 from tests.mqtt.packets import read_all
 from tests.mqtt.server.packets import (
@@ -24,7 +24,10 @@ def silent_at(connection: ServerConnection, now_s: float) -> bool:
     try:
         connection.tick(now_s)
     except Ended as ended:
-        return (ended.fault, ended.reason_code) in [(Fault.NETWORK, 0x8D), (Fault.NETWORK, 0xA0)]
+        return (ended.fault, ended.reason_code) in [
+            (AtFault.NETWORK, 0x8D),
+            (AtFault.NETWORK, 0xA0),
+        ]
     return False
 
 
@@ -193,7 +196,7 @@ def test_packets_that_are_wrong_or_not_a_clients_end_the_connection(version: int
     connection = signed_in(version)
     with pytest.raises(Ended) as ended:
         connection.receive(data, 0.0)
-    assert ended.value.fault is Fault.DEVICE
+    assert ended.value.fault is AtFault.DEVICE
     assert connection.state is ServerState.ENDED
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from stack.host.os_user import (
     Capability,
-    Identity,
+    OsUser,
     RoleUser,
     can_read,
     can_write,
@@ -25,7 +25,7 @@ from stack.servers import role_parts
 from stack.servers.runtime import Secrets
 from stack.servers.stack import Stack
 
-SOMEBODY = Identity("somebody", 12_345, 12_345, "/nonexistent")
+SOMEBODY = OsUser("somebody", 12_345, 12_345, "/nonexistent")
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ import pytest
 from device_sim.plan import SimTracker
 from stack.scenario.api_client import ApiClient
 from stack.scenario.registration import Registered
-from stack.sim.edits import Editor, Pace, Sending
+from stack.sim.edits import Editor, EditTiming, Sending
 from stack.verify.run_history import RunHistory
 from telemetry.times import parse_time_us
 from tests.api.running import Organization, RunningApi, running_api
 from tests.api.stored import Carried, carried, store_fixes
 from tests.servers import DatabaseUnderTest
 
-AT_ONCE = Pace(pause_s=0, off_s=0.01, patience_s=0)
+AT_ONCE = EditTiming(pause_s=0, off_s=0.01, patience_s=0)
 ROUND = 5  # edits: drawn, moved away, drawn, a tracker off and on, deleted
 
 

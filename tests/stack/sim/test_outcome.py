@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from device_sim.fleet import Progress, Stage
+from device_sim.fleet import FleetProgress, Stage
 from device_sim.latency import Latencies
-from stack.sim.outcome import Outcome
+from stack.sim.outcome import RunOutcome
 from stack.verify.comparison import Comparison
 
-FINAL = Progress(
+FINAL = FleetProgress(
     stage=Stage.DONE,
     elapsed_s=10.0,
     trackers=2,
@@ -21,7 +21,7 @@ FINAL = Progress(
     failed=0,
     rate_hz=120.0,
 )
-GOOD = Outcome(FINAL, stored=1200, lost=0, duplicate=0)
+GOOD = RunOutcome(FINAL, stored=1200, lost=0, duplicate=0)
 
 
 def compared(what: str, **counts: int) -> Comparison:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from device_sim.fleet import Progress, Stage
+from device_sim.fleet import FleetProgress, Stage
 from device_sim.latency import Latencies
 from stack.errors import StackError
 from stack.sim.figures import COLUMNS, RunFigures, writing_figures
 from stack.sim.progress import RunState, Shown
 from stack.verify.verify import Totals
 
-NOTHING = Progress(
+NOTHING = FleetProgress(
     stage=Stage.SENDING,
     elapsed_s=0.0,
     trackers=3,

@@ -5,14 +5,14 @@ from io import StringIO
 from rich.console import Console
 from rich.live import Live
 
-from device_sim.fleet import Progress, Stage
+from device_sim.fleet import FleetProgress, Stage
 from device_sim.latency import Latencies
 from stack.sim.progress import LiveTable, PlainLines, RunState, Shown
 from stack.verify.verify import Totals
 
 SOME = Latencies()
 SOME.record(0.00125)
-PROGRESS = Progress(
+PROGRESS = FleetProgress(
     stage=Stage.SENDING,
     elapsed_s=12.3,
     trackers=50,

@@ -18,7 +18,7 @@ from stack.verify.comparison import (
     compare_webhooks,
 )
 from stack.verify.expectation import Expectation
-from stack.verify.results import AmendedEvent, Event, Quarantined, StoredFix, Visit
+from stack.verify.results import AmendedEvent, Event, Quarantined, StoredFix, StoredVisit
 from stack.verify.webhook_receiver import Received
 from telemetry.times import format_time
 from tests.stack.small_runs import INSIDE, OUTSIDE, an_id, replayed
@@ -44,7 +44,7 @@ class Found:
 
     expected: Expectation = field(default_factory=lambda: replayed(*RUN))
     fixes: list[StoredFix] = field(init=False)
-    visits: list[Visit] = field(init=False)
+    visits: list[StoredVisit] = field(init=False)
     events: list[dict[str, Any]] = field(init=False)
     webhooks: list[Received] = field(init=False)
     quarantine: list[Quarantined] = field(init=False)

@@ -13,7 +13,7 @@ from geofence.model.rules import Gates
 from stack.scenario.zones import SimZone
 from stack.verify.expectation import Expectation, expect
 from stack.verify.fix_fates import fates
-from stack.verify.results import AmendedEvent, GeofenceEvent, OverspeedEvent, Visit
+from stack.verify.results import AmendedEvent, GeofenceEvent, OverspeedEvent, StoredVisit
 from stack.verify.run_history import RunHistory
 from telemetry.fix import Known
 from telemetry.ids import parse_id
@@ -46,7 +46,7 @@ def breaches(expected: Expectation) -> list[GeofenceEvent]:
     return [event for event in expected.events if isinstance(event, GeofenceEvent)]
 
 
-def stay(visit: Visit) -> tuple[int, str, int | None, str | None]:
+def stay(visit: StoredVisit) -> tuple[int, str, int | None, str | None]:
     """Return beginning and end in seconds after the start, each with its cause."""
     left_s = None if visit.left_us is None else (visit.left_us - START_US) // SECOND_US
     entered_s = (visit.entered_us - START_US) // SECOND_US
