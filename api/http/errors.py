@@ -17,7 +17,7 @@ from api.http.problems import MOST_FAULTS, Fault, Problem, bad_parameter, confli
 from db.core.errors import IntegrityError, OperationalError, QueryCanceled
 from db.resources.kinds import KINDS
 from db.resources.zones import PageTooLarge
-from operations.timesheet_states import TimesheetStateError
+from operations.states import IllegalMoveError
 from service.exceptions import message
 
 DOCUMENTATION = "/docs"
@@ -63,7 +63,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(TimesheetStateError, _on_illegal_move)
+    app.add_exception_handler(IllegalMoveError, _on_illegal_move)
     app.add_exception_handler(IntegrityError, _on_conflict)
     app.add_exception_handler(PageTooLarge, _on_page_too_large)
     app.add_exception_handler(OperationalError, _on_database_trouble)
@@ -76,7 +76,7 @@ async def _on_problem(request: Request, error: Exception) -> Response:
 
 async def _on_illegal_move(request: Request, error: Exception) -> Response:
     """Answer a request that the state of a thing does not allow: 409 with the legal verbs."""
-    assert isinstance(error, TimesheetStateError)
+    assert isinstance(error, IllegalMoveError)
     text = str(error)
     detail = f"{text[0].upper()}{text[1:]}."
     problem = Problem(409, "illegal_move", detail, more={"legal_verbs": error.verbs})

@@ -7,14 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operations.local_days import Period, PeriodLength
-from operations.timesheet_states import (
-    MOVES,
-    STATES,
-    State,
-    TimesheetStateError,
-    move,
-    verb_between,
-)
+from operations.states import IllegalMoveError
+from operations.timesheet_states import MOVES, STATES, TIMESHEETS, State
 from operations.timesheets import TimesheetRules, missing_periods, period_of
 
 ANCHOR = date(2026, 3, 2)  # a Monday
@@ -75,7 +69,7 @@ def test_each_day_is_on_one_timesheet_however_often_the_periods_change(
 @pytest.mark.parametrize("state", STATES)
 def test_a_state_is_reached_by_the_verb_that_leads_to_it(state: State, then: State) -> None:
     if any((each.state, each.then) == (state, then) for each in MOVES):
-        assert move(state, verb_between(state, then)) == then
+        assert TIMESHEETS.move(state, TIMESHEETS.verb_between(state, then)) == then
     else:
-        with pytest.raises(TimesheetStateError, match="legal"):
-            verb_between(state, then)
+        with pytest.raises(IllegalMoveError, match="legal"):
+            TIMESHEETS.verb_between(state, then)

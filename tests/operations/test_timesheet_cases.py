@@ -6,7 +6,7 @@ import pytest
 
 from operations.overtime import Hours
 from operations.shifts import FLAGS, shifts_of
-from operations.timesheet_states import check_adjustable, legal_verbs, move
+from operations.timesheet_states import TIMESHEETS, check_adjustable
 from operations.timesheets import ApprovalBlockedError, period_of, timesheet
 from tests.operations.punch_lines import (
     CASES,
@@ -84,9 +84,9 @@ def test_what_blocks_approval_is_named(case):
 def test_states_follow_from_verbs(case):
     state = "open"
     for verb in case["moves"]:
-        state = move(state, verb)
+        state = TIMESHEETS.move(state, verb)
     assert state == case["state"]
-    assert list(legal_verbs(state)) == case["legal"]
+    assert list(TIMESHEETS.legal_verbs(state)) == case["legal"]
     if case["adjustable"]:
         check_adjustable(state)
 

@@ -5,18 +5,8 @@ from typing import get_args
 
 import pytest
 
-from operations.timesheet_states import (
-    MOVES,
-    STATES,
-    VERBS,
-    Role,
-    State,
-    TimesheetStateError,
-    check_adjustable,
-    legal_verbs,
-    may_move,
-    move,
-)
+from operations.states import IllegalMoveError, Role
+from operations.timesheet_states import MOVES, STATES, TIMESHEETS, VERBS, State, check_adjustable
 
 ROLES = get_args(Role)
 LEGAL = {(each.state, each.verb): each.then for each in MOVES}
@@ -31,26 +21,24 @@ def test_each_verb_leads_to_one_state():
 @pytest.mark.parametrize(("state", "verb"), list(product(STATES, VERBS)))
 def test_a_verb_leads_on_or_is_refused_with_the_legal_ones(state, verb):
     if (state, verb) in LEGAL:
-        assert move(state, verb) == LEGAL[state, verb]
+        assert TIMESHEETS.move(state, verb) == LEGAL[state, verb]
         return
-    with pytest.raises(
-        TimesheetStateError, match=f"to {verb} a timesheet that is {state}"
-    ) as found:
-        move(state, verb)
+    with pytest.raises(IllegalMoveError, match=f"to {verb} a timesheet that is {state}") as found:
+        TIMESHEETS.move(state, verb)
     assert found.value.state == state
-    assert found.value.verbs == legal_verbs(state) != ()
+    assert found.value.verbs == TIMESHEETS.legal_verbs(state) != ()
     assert verb not in found.value.verbs
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_every_state_leads_back_to_open_unless_it_is(state):
-    assert ("reopen" in legal_verbs(state)) == (state != "open")
+    assert ("reopen" in TIMESHEETS.legal_verbs(state)) == (state != "open")
 
 
 @pytest.mark.parametrize("state", ["approved", "locked"])
 def test_figures_that_are_kept_take_no_adjustment(state):
     assert STATES[state].keeps_figures
-    with pytest.raises(TimesheetStateError, match="to adjust a timesheet"):
+    with pytest.raises(IllegalMoveError, match="to adjust a timesheet"):
         check_adjustable(state)
 
 
@@ -68,10 +56,11 @@ def test_figures_that_are_kept_take_no_adjustment(state):
 )
 def test_roles_may_what_the_table_says(state, verb, roles, own_roles):
     for is_own, expected in ((False, roles), (True, own_roles)):
-        assert {r for r in ROLES if may_move(state, verb, r, is_own=is_own)} == expected
+        assert {r for r in ROLES if TIMESHEETS.may_move(state, verb, r, is_own=is_own)} == expected
 
 
 def test_a_viewer_may_nothing():
     assert not any(
-        may_move(state, verb, "viewer", is_own=True) for state, verb in product(STATES, VERBS)
+        TIMESHEETS.may_move(state, verb, "viewer", is_own=True)
+        for state, verb in product(STATES, VERBS)
     )

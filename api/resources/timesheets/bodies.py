@@ -13,7 +13,7 @@ from api.resources.punches.bodies import PunchItem
 from api.resources.shifts import FlagItem, Seconds, ShiftItem
 from api.resources.timesheets.counting import MAX_ADJUSTMENTS, MAX_PUNCHES
 from db.hours.timesheets import TimesheetRow
-from operations.timesheet_states import State, Verb, legal_verbs
+from operations.timesheet_states import TIMESHEETS, State, Verb
 from operations.timesheets import MAX_ADJUSTMENT_S, MAX_REASON_LENGTH
 
 _MAX_DAYS = 31
@@ -156,7 +156,7 @@ timesheet_item = item_of(
     last_day=lambda row: row.last_day.isoformat(),
     timezone=_timezone,
     approval_status=lambda row: row.state,
-    legal_verbs=lambda row: legal_verbs(row.state),
+    legal_verbs=lambda row: TIMESHEETS.legal_verbs(row.state),
     **{name: _figure(name) for name in _FIGURES},
 )
 """Return a TimesheetItem."""

@@ -54,13 +54,7 @@ from db.history.events import Event
 from db.hours.timesheets import AdjustmentRow, TimesheetRow, insert_adjustment, timesheets
 from db.punches import punch_list
 from geofence.event_data import TIMESHEET_APPROVED, ApprovedTimesheet
-from operations.timesheet_states import (
-    Verb,
-    check_adjustable,
-    may_move,
-    move,
-    verb_between,
-)
+from operations.timesheet_states import TIMESHEETS, Verb, check_adjustable
 from operations.timesheets import MAX_ADJUSTMENT_S, ApprovalBlockedError
 from telemetry.ids import format_id
 
@@ -221,7 +215,7 @@ def _check_adjustment(row: TimesheetRow, count: CountedTimesheet, body: NewAdjus
 
 async def _changed(access: Access, timesheet_id: UUID, wanted: Verb | TimesheetChange) -> Response:
     """Bring a timesheet to another state, and answer with it. Raises Problem (403, 404, 409, 412),
-    TimesheetStateError.
+    IllegalMoveError.
     """
     org_id = access.caller.org_id
     async with access.transaction() as conn:
@@ -245,13 +239,13 @@ def _verb(row: TimesheetRow, wanted: Verb | TimesheetChange) -> Verb | None:
         return wanted
     if wanted.approval_status == row.state:
         return None
-    return verb_between(row.state, wanted.approval_status)
+    return TIMESHEETS.verb_between(row.state, wanted.approval_status)
 
 
 def _check_may(access: Access, row: TimesheetRow, verb: Verb) -> None:
     """Raise Problem (403) where the caller may not say the verb."""
     role, is_own = access.caller.role, access.is_own(row.user_id)
-    if not may_move(row.state, verb, role, is_own=is_own):
+    if not TIMESHEETS.may_move(row.state, verb, role, is_own=is_own):
         whose = "their own" if is_own else "this"
         raise forbidden(f"The role {role} may not {verb} {whose} timesheet.")
     if verb == "approve":
@@ -261,8 +255,8 @@ def _check_may(access: Access, row: TimesheetRow, verb: Verb) -> None:
 async def _move(
     conn: Connection, access: Access, row: TimesheetRow, verb: Verb, count: CountedTimesheet
 ) -> None:
-    """Write the state that a verb leads to. Raises TimesheetStateError, Problem (409)."""
-    then = move(row.state, verb)
+    """Write the state that a verb leads to. Raises IllegalMoveError, Problem (409)."""
+    then = TIMESHEETS.move(row.state, verb)
     by, at = access.caller.user_id, count.now
     changes: dict[str, Any] = {"state": then, "updated_at": at}
     if verb in ("submit", "approve"):

@@ -14,7 +14,7 @@ from db.core.connect import connect
 from db.core.tenant import act_for
 from db.punches.record import record
 from db.punches.rows import NewPunch
-from operations.timesheet_states import MOVES, STATES, VERBS, legal_verbs
+from operations.timesheet_states import MOVES, STATES, TIMESHEETS, VERBS
 from telemetry.ids import format_id
 from telemetry.times import to_us
 from tests.api.punching import Worker, by_hand, employee, user_of, worker
@@ -377,7 +377,7 @@ async def test_moves_are_those_of_the_table_by_verb_and_by_status(
         answer = await org.admin.post(f"{path}/{verb}", None)
         if then is None:
             assert (answer.status, answer.json["code"]) == (409, "illegal_move")
-            assert answer.json["legal_verbs"] == list(legal_verbs(state))  # type: ignore[arg-type]
+            assert answer.json["legal_verbs"] == list(TIMESHEETS.legal_verbs(state))  # type: ignore[arg-type]
         else:
             assert (answer.status, answer.json["approval_status"]) == (200, then)
             assert (await org.viewer.get(path)).json == answer.json
@@ -391,7 +391,7 @@ async def test_moves_are_those_of_the_table_by_verb_and_by_status(
         leads = wanted == state or any((m.state, m.then) == (state, wanted) for m in MOVES)
         assert answer.status == (200 if leads else 409), answer.json
         if not leads:
-            assert answer.json["legal_verbs"] == list(legal_verbs(state))  # type: ignore[arg-type]
+            assert answer.json["legal_verbs"] == list(TIMESHEETS.legal_verbs(state))  # type: ignore[arg-type]
 
 
 async def test_who_did_what_is_kept_and_written_down(
