@@ -17,6 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ from stack.host.process import Command, Process, last_lines
 from stack.servers.postgres import free_port
 from tests.servers import ANY_PORT, DatabaseUnderTest
 
+# A process ends with the thread that started it (`death_signal`), and threads of a test end with it.
+_STARTER = ThreadPoolExecutor(1, "starter")
 READY_S = 60.0
 STOP_S = 20.0
 
@@ -55,7 +58,7 @@ class RoleProcess:
             death_signal=signal.SIGKILL,
             environment=self.settings,
         )
-        self._process = Process(command)
+        self._process = _STARTER.submit(Process, command).result()
         self.wait_until_ready()
 
     def wait_until_ready(self) -> None:

@@ -16,9 +16,12 @@ WAIT_S = 60.0
 
 
 def plain_environment() -> dict[str, str]:
-    """Return our environment without settings for servers elsewhere."""
+    """Return our environment without settings for servers elsewhere, and with lines that are not
+    broken.
+    """
     elsewhere = ("OPSC_DATABASE_URL", "OPSC_BROKER_URL")
-    return {name: value for name, value in os.environ.items() if name not in elsewhere}
+    ours = {name: value for name, value in os.environ.items() if name not in elsewhere}
+    return ours | {"COLUMNS": "500"}
 
 
 def opsc(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
