@@ -26,7 +26,7 @@ from stack.host.process import Command, Process, last_lines
 from stack.servers.postgres import free_port
 from tests.servers import ANY_PORT, DatabaseUnderTest
 
-# A process ends with the thread that started it (`death_signal`): threads of a test end with the test.
+# A process ends with the thread that started it (`death_signal`), so this thread stays.
 _STARTER = ThreadPoolExecutor(1, "starter")
 READY_S = 60.0
 STOP_S = 20.0
