@@ -12,7 +12,8 @@ from msgspec import Meta, Struct
 from geofence.late.amendments import AnnouncementKind
 from geofence.model.policy import DEFAULT_ALERTS
 from geofence.model.transitions import SILENT, Cause
-from geofence.punches.claim import PAY_SOURCES, RULES, WORTHS
+from geofence.punches.claim import AMENDMENT_CAUSES, PAY_SOURCES, RULES, WORTHS
+from telemetry.punch import PUNCH_KINDS
 
 _NAME_CHARACTERS = 200
 _CAUSES = [cause.word for cause in Cause if cause not in SILENT]
@@ -210,6 +211,43 @@ _REASON = {
 }
 
 
+_MarginM = (
+    Annotated[
+        float,
+        Meta(
+            description="how far within the tolerance, metres, negative beyond it",
+            examples=[63.0],
+        ),
+    ]
+    | None
+)
+_SiteDistanceM = (
+    Annotated[
+        float,
+        Meta(description="to the edge of the zone, metres, negative inside", examples=[-38.0]),
+    ]
+    | None
+)
+_Reasons = Annotated[
+    list[dict[str, Any]],
+    Meta(
+        description="each rule that spoke, with its figures: see the page on punches",
+        max_length=len(RULES) + 2,
+        examples=[
+            [
+                {
+                    "rule": "inside",
+                    "makes": "verified",
+                    "figures": {"distance_m": -38.0, "accuracy_m": 12.0, "tolerance_m": 25.0},
+                }
+            ]
+        ],
+        extra_json_schema={"items": _REASON},
+    ),
+]
+_Verdict = Annotated[str, _word("`verified`, `unverified` or `failed`", WORTHS, "verified")]
+
+
 class Punched(Struct):
     """An employee begins or ends work."""
 
@@ -240,24 +278,8 @@ class Punched(Struct):
         ]
         | None
     )
-    verdict: Annotated[str, _word("`verified`, `unverified` or `failed`", WORTHS, "verified")]
-    reasons: Annotated[
-        list[dict[str, Any]],
-        Meta(
-            description="each rule that spoke, with its figures: see the page on punches",
-            max_length=len(RULES) + 2,
-            examples=[
-                [
-                    {
-                        "rule": "inside",
-                        "makes": "verified",
-                        "figures": {"distance_m": -38.0, "accuracy_m": 12.0, "tolerance_m": 25.0},
-                    }
-                ]
-            ],
-            extra_json_schema={"items": _REASON},
-        ),
-    ]
+    verdict: _Verdict
+    reasons: _Reasons
     site_id: Annotated[str, _id("sit", "the site whose zone it is; null: none's")] | None
     zone_id: Annotated[str, _id("zon", "the zone that counts; null: none was compared")] | None
     zone_name: Annotated[str, _name("its name", "Depot in Altstetten")] | None
@@ -286,23 +308,8 @@ class Punched(Struct):
     mock: Annotated[
         bool, Meta(description="the device says that the position is mocked", examples=[False])
     ]
-    distance_m: (
-        Annotated[
-            float,
-            Meta(description="to the edge of the zone, metres, negative inside", examples=[-38.0]),
-        ]
-        | None
-    )
-    margin_m: (
-        Annotated[
-            float,
-            Meta(
-                description="how far within the tolerance, metres, negative beyond it",
-                examples=[63.0],
-            ),
-        ]
-        | None
-    )
+    distance_m: _SiteDistanceM
+    margin_m: _MarginM
     fix_age_s: (
         Annotated[float, Meta(description="of the position, at receipt, seconds", examples=[6.12])]
         | None
@@ -312,6 +319,53 @@ class Punched(Struct):
         Annotated[
             float,
             Meta(description="to that machine, metres; null: not known", ge=0, examples=[14.2]),
+        ]
+        | None
+    )
+
+
+class PunchAmendment(Struct):
+    """The verdict on a punch is another one, by what was learnt later."""
+
+    punch_id: Annotated[str, _id("pun", "the punch")]
+    employee_id: Annotated[str, _id("emp", "the employee")]
+    employee_name: Annotated[str, _name("their name", "Anna Keller")]
+    kind: Annotated[str, _word("of the punch", PUNCH_KINDS, "in")]
+    claimed_at: Annotated[str, _time("when it was, by the punch itself", "2026-03-01T06:58:00Z")]
+    pay_time: Annotated[
+        str, _time("the time that counts for pay; an amendment leaves it", "2026-03-01T06:58:00Z")
+    ]
+    revision: Annotated[
+        int,
+        Meta(description="of the punch with this verdict", ge=2, le=2**31 - 1, examples=[2]),
+    ]
+    cause: Annotated[
+        str,
+        _word("`late_fix` of the employee, or `jobsite_changed`", AMENDMENT_CAUSES, "late_fix"),
+    ]
+    verdict: _Verdict
+    reasons: _Reasons
+    previous_verdict: Annotated[str, _word("the verdict before", WORTHS, "failed")]
+    previous_reasons: _Reasons
+    site_id: Annotated[str, _id("sit", "the site whose zone it is; null: none's")] | None
+    zone_id: Annotated[str, _id("zon", "the zone that counts; null: none was compared")] | None
+    zone_version: (
+        Annotated[
+            int,
+            Meta(description="the version that was judged by", ge=1, le=2**31 - 1, examples=[1]),
+        ]
+        | None
+    )
+    distance_m: _SiteDistanceM
+    margin_m: _MarginM
+    review: (
+        Annotated[
+            str,
+            _word(
+                "the review from before: it stays; null: nobody has reviewed it",
+                ("accepted", "rejected"),
+                "accepted",
+            ),
         ]
         | None
     )

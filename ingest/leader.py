@@ -20,6 +20,7 @@ from db.core.connect import Connection, Limits, connect
 from db.core.errors import DatabaseError
 from db.history import quarantine
 from db.history.visits import VisitNotOpen
+from ingest.amending import amend_punches
 from ingest.pipeline import Pipeline
 from ingest.planning.memory import Memory
 from ingest.planning.rate_limit import Rates
@@ -113,9 +114,15 @@ async def _lead(runtime: IngestRuntime, epoch: int, registry: Registry) -> None:
         runtime.metrics.watch(ways.session)
         runtime.metrics.active.set(1)
         async with asyncio.TaskGroup() as tasks:
-            tidying = tasks.create_task(_tidy(side, runtime.acceptance.quarantine_days))
+            beside = [
+                tasks.create_task(_tidy(side, runtime.acceptance.quarantine_days)),
+                tasks.create_task(
+                    amend_punches(lambda: _connection(runtime, _LIMITS), runtime.metrics)
+                ),
+            ]
             await Pipeline(term, runtime, side, sources, ways).run()
-            tidying.cancel()
+            for task in beside:
+                task.cancel()
 
 
 async def _recovered(runtime: IngestRuntime, registry: Registry) -> Memory:

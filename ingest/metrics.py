@@ -31,6 +31,9 @@ class IngestMetrics:
         self._stored = Counter("fixes_stored", "Fixes stored", **named)
         self._duplicates = Counter("fixes_duplicate", "Fixes that were stored before", **named)
         self._punches = Counter("punches_recorded", "Punches stored, or stored before", **named)
+        self.amended = Counter(
+            "punches_amended", "Punches with another verdict than before", **named
+        )
         self._late = Counter("fixes_late", "Fixes judged with the past of their asset", **named)
         self._unjudged = Counter("fixes_unjudged", "Late fixes whose past is gone", **named)
         self._refused = Counter("refused", "Kept in quarantine", ["reason"], **named)

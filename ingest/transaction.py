@@ -11,12 +11,15 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+import numpy as np
+
 from db.core import leases, registry_revision
 from db.core.connect import Connection
 from db.history import events, gps_events, quarantine, visits
 from db.history.quarantine import DEFAULT_BOUNDS, Bounds
 from db.ingest import asset_backlogs, asset_states, checkpoints
 from db.ingest.registry import changes_since
+from db.punches.amendments import NewFixes, note_new_fixes
 from db.punches.record import record
 from db.punches.rows import Fate
 from ingest.late import lookup
@@ -29,6 +32,7 @@ from ingest.planning.memory import Memory
 from ingest.planning.plan import WritePlan, make_plan
 from ingest.planning.shares import much_refused
 from ingest.recovery import look_up_places
+from ingest.registry.registry import Registry
 from ingest.sources.source import Source
 from telemetry.times import to_datetime
 
@@ -145,12 +149,40 @@ async def _write(
     """
     if len(plan.new):
         await gps_events.copy_new(term.conn, plan.new_stream)
+        await note_new_fixes(term.conn, _fixes_on_no_asset(plan, term.memory.registry))
     if plan.tells:
         await _write_told(term.conn, plan)
     if plan.punches:
         plan = await _record_punches(term, plan, arrivals)
     received_at = to_datetime(arrivals.received_us)
     return plan, await quarantine.keep(term.conn, plan.refusals, received_at, term.bounds)
+
+
+def _fixes_on_no_asset(plan: WritePlan, registry: Registry) -> list[NewFixes]:
+    """Return the times of new fixes by tracker, of those that may be an employee's."""
+    rows = plan.new.rows[plan.new.rows["asset"] < 0]
+    trackers, places = np.unique(rows["tracker"], return_inverse=True)
+    first_us = np.full(len(trackers), np.iinfo(np.int64).max)
+    last_us = np.full(len(trackers), np.iinfo(np.int64).min)
+    np.minimum.at(first_us, places, rows["time_us"])
+    np.maximum.at(last_us, places, rows["time_us"])
+    organizations = np.zeros(len(trackers), rows["organization"].dtype)
+    organizations[places] = rows["organization"]
+    return [
+        NewFixes(
+            registry.organizations[organization],
+            registry.trackers[tracker],
+            to_datetime(first),
+            to_datetime(last),
+        )
+        for organization, tracker, first, last in zip(
+            organizations.tolist(),
+            trackers.tolist(),
+            first_us.tolist(),
+            last_us.tolist(),
+            strict=True,
+        )
+    ]
 
 
 async def _record_punches(term: LeaderTerm, plan: WritePlan, arrivals: DecodedBatch) -> WritePlan:

@@ -16,11 +16,12 @@ from geofence.event_data import (
     Alert,
     ApprovedTimesheet,
     Overspeed,
+    PunchAmendment,
     Punched,
     VisitAmendment,
 )
 from geofence.model.policy import AMENDED, BREACH, DWELL, OVERSPEED
-from geofence.punches.claim import PUNCHED_IN, PUNCHED_OUT
+from geofence.punches.claim import PUNCH_AMENDED, PUNCHED_IN, PUNCHED_OUT
 
 
 class EventKind(NamedTuple):
@@ -77,6 +78,12 @@ EVENT_KINDS = (
         "An employee ends work: the same.",
         Punched,
         {"entered_by": None, "server_time": None},
+    ),
+    EventKind(
+        PUNCH_AMENDED,
+        "The verdict on a punch is another one: a late fix or a corrected job site shows it.",
+        PunchAmendment,
+        {"verdict": "verified", "review": None},
     ),
     EventKind(
         TIMESHEET_APPROVED,

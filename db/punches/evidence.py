@@ -157,17 +157,20 @@ _FIXES = sql.SQL(
 )
 _PUNCHES = """
 SELECT wanted.number, place.fix_time, place.lon, place.lat, place.accuracy_m
-  FROM unnest(%(number)s::int4[], %(org_id)s::uuid[], %(owner)s::uuid[], %(at)s::timestamptz[])
-       AS wanted (number, org_id, owner, at)
+  FROM unnest(%(number)s::int4[], %(org_id)s::uuid[], %(owner)s::uuid[], %(at)s::timestamptz[],
+              %(id)s::uuid[], %(received_at)s::timestamptz[])
+       AS wanted (number, org_id, owner, at, id, received_at)
  CROSS JOIN LATERAL (
        (SELECT * FROM punches AS stored
          WHERE stored.org_id = wanted.org_id AND stored.employee_id = wanted.owner
+           AND stored.id <> wanted.id AND stored.received_at <= wanted.received_at
            AND stored.fix_time <= wanted.at AND stored.fix_time >= wanted.at - %(within)s
            AND stored.lat IS NOT NULL AND stored.verdict <> 'failed'
          ORDER BY stored.fix_time DESC LIMIT 1)
         UNION ALL
        (SELECT * FROM punches AS stored
          WHERE stored.org_id = wanted.org_id AND stored.employee_id = wanted.owner
+           AND stored.id <> wanted.id AND stored.received_at <= wanted.received_at
            AND stored.fix_time > wanted.at AND stored.fix_time <= wanted.at + %(within)s
            AND stored.lat IS NOT NULL AND stored.verdict <> 'failed'
          ORDER BY stored.fix_time LIMIT 1)) AS place
@@ -177,7 +180,8 @@ SELECT wanted.number, place.fix_time, place.lon, place.lat, place.accuracy_m
 async def places_of_employees(conn: Connection, punches: Sequence[NewPunch]) -> list[KnownPlace]:
     """Return where employees were about the times of their fixes, by honest punches and phones.
 
-    For each punch the nearest of either kind on either side, within a day.
+    For each punch the nearest of either kind on either side, within a day. Punches that were
+    received later than the punch are no evidence beside it.
     """
     asked = _questions(punches, {n: one.employee_id for n, one in enumerate(punches)})
     if not asked:
@@ -205,7 +209,7 @@ async def places_of_machines(
 
 class _Question(NamedTuple):
     number: int
-    org_id: UUID
+    punch: NewPunch
     owner: UUID
     at_us: int
 
@@ -221,18 +225,19 @@ def _questions(punches: Sequence[NewPunch], owners: Mapping[int, UUID]) -> list[
         if one.fix_time_us is None or one.lat is None:
             continue
         if -before_us <= one.fix_time_us - one.received_us <= after_us:
-            found.append(_Question(number, one.org_id, owner, one.fix_time_us))
+            found.append(_Question(number, one, owner, one.fix_time_us))
     return found
 
 
 def _values(asked: Sequence[_Question], within: timedelta) -> dict[str, object]:
-    number, org_id, owner, at_us = (list(column) for column in zip(*asked, strict=True))
-    at = [to_datetime(time_us) for time_us in at_us]
+    at = [to_datetime(one.at_us) for one in asked]
     return {
-        "number": number,
-        "org_id": org_id,
-        "owner": owner,
+        "number": [one.number for one in asked],
+        "org_id": [one.punch.org_id for one in asked],
+        "owner": [one.owner for one in asked],
         "at": at,
+        "id": [one.punch.id for one in asked],
+        "received_at": [to_datetime(one.punch.received_us) for one in asked],
         "within": within,
         "first": min(at) - within,
         "last": max(at) + within,

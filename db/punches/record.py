@@ -61,6 +61,9 @@ async def record(conn: Connection, punches: Sequence[NewPunch]) -> list[Recorded
         stored = await rows.insert_missing(conn, [one.row for one in judged])
         told = [event for one in judged if one.row.id in stored for event in one.events]
         await events.insert(conn, told)
+        await rows.insert_evidence(
+            conn, [(one.row, one.nearest_s) for one in judged if one.row.id in stored]
+        )
         await shifts.derive(conn, _credited([one.row for one in judged if one.row.id in stored]))
     return [Recorded(one.id, fate) for one, fate in zip(punches, fates, strict=True)]
 
@@ -165,10 +168,11 @@ def _by_number(places: Sequence[KnownPlace]) -> dict[int, list[TimedPosition]]:
 
 
 class _Judged(NamedTuple):
-    """events: one, or none of a break."""
+    """events: one, or none of a break. nearest_s: see `rows.nearest_s`."""
 
     row: PunchRow
     events: Sequence[Event]
+    nearest_s: float
 
 
 def _judged(
@@ -181,13 +185,15 @@ def _judged(
     places: dict[UUID, list[TimedPosition]] = defaultdict(list)
     for number, one in enumerate(punches):
         fix, zones = _fix(one), known.zones.get(number, ())
+        others = [*known.places.get(number, ()), *places[one.employee_id]]
+        nearest_s, previous = rows.nearest_s(fix, others)
         evidence = Evidence(
             received_us=one.received_us,
             device_is_allowed=_is_allowed(one, rights[one.employee], known.senders.get(number)),
             by_hand=one.entered_by is not None,
-            previous=_nearest(fix, [*known.places.get(number, ()), *places[one.employee_id]]),
+            previous=previous,
             previous_pay_us=known.last_pay_us.get(one.employee_id),
-            machine=_nearest(fix, known.machine_places.get(number, ())),
+            machine=rows.nearest_s(fix, known.machine_places.get(number, ()))[1],
         )
         verdict = judge_punch(
             Claim(one.kind, one.claimed_us, fix, one.mock),
@@ -201,7 +207,7 @@ def _judged(
             places[one.employee_id].append(fix)
         zone = next((zone for zone in zones if zone.zone_id == verdict.site), None)
         row = row_of(one, fix, verdict, zone, known.machines.get(number))
-        judged.append(_Judged(row, events_of(row, rights[one.employee], zone)))
+        judged.append(_Judged(row, events_of(row, rights[one.employee], zone), nearest_s))
     return judged
 
 
@@ -215,12 +221,3 @@ def _is_allowed(one: NewPunch, rights: PunchTerms, sender: PunchSender | None) -
         return False
     as_terminal = sender.is_terminal and "terminal" in rights.by
     return as_terminal or (sender.is_of_employee and "tracker" in rights.by)
-
-
-def _nearest(fix: TimedPosition | None, places: Sequence[TimedPosition]) -> TimedPosition | None:
-    """Return the place next in time to the fix."""
-    if fix is None or fix.time_us is None:
-        return None
-    at_us = fix.time_us
-    timed = [(abs(place.time_us - at_us), place) for place in places if place.time_us is not None]
-    return min(timed, key=lambda one: one[0])[1] if timed else None

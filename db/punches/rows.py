@@ -9,7 +9,7 @@ from uuid import UUID
 from psycopg import sql
 
 from db.core.connect import Connection
-from geofence.punches.claim import punch_id
+from geofence.punches.claim import TimedPosition, punch_id
 from telemetry.punch import PunchKind
 
 
@@ -148,6 +148,38 @@ async def insert_missing(conn: Connection, rows: Sequence[PunchRow]) -> set[UUID
     columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
     cursor = await conn.execute(_INSERT, columns)
     return {row_id for (row_id,) in await cursor.fetchall()}
+
+
+_EVIDENCE_WITHIN_S = 86_400.0
+_INSERT_EVIDENCE = """
+INSERT INTO punch_evidence (org_id, punch_id, employee_id, fix_time, nearest_s)
+SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::timestamptz[], %s::float8[])
+"""
+
+
+async def insert_evidence(conn: Connection, rows: Sequence[tuple[PunchRow, float]]) -> None:
+    """Write how far in time the nearest place was by which each of the new punches was judged."""
+    known = [
+        (row.org_id, row.id, row.employee_id, row.fix_time, apart_s)
+        for row, apart_s in rows
+        if row.fix_time is not None and row.lat is not None
+    ]
+    if known:
+        await conn.execute(_INSERT_EVIDENCE, [list(column) for column in zip(*known, strict=True)])
+
+
+def nearest_s(
+    fix: TimedPosition | None, places: Sequence[TimedPosition]
+) -> tuple[float, TimedPosition | None]:
+    """Return the place next in time to the fix, behind the seconds between them: a day for none."""
+    if fix is None or fix.time_us is None:
+        return _EVIDENCE_WITHIN_S, None
+    at_us = fix.time_us
+    timed = [(abs(place.time_us - at_us), place) for place in places if place.time_us is not None]
+    if not timed:
+        return _EVIDENCE_WITHIN_S, None
+    apart_us, place = min(timed, key=lambda one: one[0])
+    return apart_us / 1_000_000, place
 
 
 async def stored(conn: Connection, punches: Sequence[NewPunch]) -> set[UUID]:

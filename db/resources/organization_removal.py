@@ -38,6 +38,8 @@ _MUCH: Sequence[tuple[LiteralString, LiteralString]] = (
     ("events", "true"),
     ("visits", "left_at IS NOT NULL"),
     ("shifts", "true"),
+    ("punch_verdicts", "true"),
+    ("punch_evidence", "true"),
     ("punches", "true"),
     ("attachment_pieces", "true"),
     ("quarantine", "true"),

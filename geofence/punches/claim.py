@@ -24,6 +24,10 @@ EVENT_TYPES: Mapping[PunchKind, str] = {"in": PUNCHED_IN, "out": PUNCHED_OUT}
 
 PAY_SOURCES: tuple[PaySource, ...] = ("claimed", "disputed", "entered")
 
+AmendmentCause = Literal["late_fix", "jobsite_changed"]
+AMENDMENT_CAUSES: tuple[AmendmentCause, ...] = ("late_fix", "jobsite_changed")
+PUNCH_AMENDED = "punch.amended"
+
 # What each rule can make of a punch when it speaks.
 RULES: dict[str, tuple[Worth, ...]] = {
     "outside": ("failed",),
@@ -163,3 +167,8 @@ def punch_id(employee: UUID, claimed_us: int, kind: PunchKind, tracker: UUID | N
 def punch_event_id(punch: UUID) -> UUID:
     """Return the id of the event that a punch gives."""
     return derived_id(b"punch_event", punch.bytes)
+
+
+def amendment_event_id(punch: UUID, revision: int) -> UUID:
+    """Return the id of the event that an amended verdict gives. revision: of the punch with it."""
+    return derived_id(b"punch_amended", punch.bytes, revision.to_bytes(4, "big"))

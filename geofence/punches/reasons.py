@@ -114,19 +114,19 @@ def of_honesty(claim: Claim, evidence: Evidence, rules: PunchRules) -> Iterator[
     """Yield the reasons that speak against a punch wherever its fix lies."""
     if claim.mock:
         yield _reason("mock")
-    if claim.fix and evidence.previous:
-        yield from _teleport(claim.fix, evidence.previous, rules)
+    yield from of_leap(claim, evidence.previous, rules)
     if not evidence.device_is_allowed:
         yield _reason("wrong_device")
 
 
-def _teleport(
-    fix: TimedPosition, previous: TimedPosition, rules: PunchRules
+def of_leap(
+    claim: Claim, previous: TimedPosition | None, rules: PunchRules
 ) -> Iterator[PunchReason]:
     """Yield a leap that nobody makes. It is only a doubt where a fix may be far off, or where the
     employee may have flown.
     """
-    if fix.time_us is None or previous.time_us is None:
+    fix = claim.fix
+    if fix is None or previous is None or fix.time_us is None or previous.time_us is None:
         return
     apart_m = _unexplained_m(fix, previous)
     elapsed_s = abs(fix.time_us - previous.time_us) / _SECOND_US
@@ -168,7 +168,7 @@ def of_times(
     """Yield the reasons that follow from the times of the fix and of the punch."""
     limit_s = rules.max_clock_error_s
     age_s = fix_age_s(claim, evidence)
-    yield from _stale(claim, place, age_s, rules)
+    yield from of_age(claim, place, age_s, rules)
     if age_s is not None:
         yield from _beyond("clock", "fix_ahead_s", -age_s, limit_s)
     delay_s = (evidence.received_us - claim.time_us) / _SECOND_US
@@ -181,7 +181,7 @@ def of_times(
         yield from _beyond("offline", "delay_s", delay_s, limit_s)
 
 
-def _stale(
+def of_age(
     claim: Claim, place: BestSite | None, age_s: float | None, rules: PunchRules
 ) -> Iterator[PunchReason]:
     """Yield that a fix is too old to prove a place, or that its age is not known.

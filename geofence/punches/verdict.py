@@ -12,8 +12,9 @@ Nothing is refused here: the caller stores the punch with its verdict. The rules
 `geofence.punches.reasons`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from geofence.punches.claim import (
@@ -25,6 +26,7 @@ from geofence.punches.claim import (
     PunchReason,
     PunchRules,
     PunchSite,
+    TimedPosition,
     Worth,
 )
 from geofence.punches.reasons import (
@@ -32,7 +34,9 @@ from geofence.punches.reasons import (
     distance_m,
     fix_age_s,
     is_of_claimed_time,
+    of_age,
     of_honesty,
+    of_leap,
     of_place,
     of_times,
 )
@@ -81,10 +85,9 @@ def judge_punch(
         *of_honesty(claim, evidence, rules),
         *of_times(claim, place, evidence, rules),
     )
-    worths = {reason.makes for reason in reasons}
     pay_time_us, source = _pay(claim, evidence, rules)
     return Verdict(
-        verdict=next(worth for worth in WORTHS if worth in worths),
+        verdict=worst(reasons),
         reasons=reasons,
         site=place.zone if place else None,
         distance_m=place.distance_m if place else None,
@@ -95,6 +98,61 @@ def judge_punch(
         pay_time_source=source,
         server_time_us=evidence.received_us if source == "disputed" else None,
     )
+
+
+def worst(reasons: Iterable[PunchReason]) -> Worth:
+    """Return the verdict that reasons make: the worst of theirs."""
+    worths = {reason.makes for reason in reasons}
+    return next(worth for worth in WORTHS if worth in worths)
+
+
+# Judged again -------------------------------------------------------------------------------------
+
+# The rules in the order in which a verdict has them.
+_PLACE = ("no_fix", "no_zone", "no_accuracy", "outside", "uncertain", "inside")
+_HONESTY = ("mock", "teleport", "wrong_device")
+_TIMES = ("stale", "clock", "offline")
+_PLACES = {rule: place for place, rule in enumerate((*_PLACE, *_HONESTY, *_TIMES))}
+
+
+def with_leap(
+    earlier: Iterable[PunchReason],
+    claim: Claim,
+    previous: TimedPosition | None,
+    rules: PunchRules,
+) -> tuple[PunchReason, ...]:
+    """Return the reasons of a stored punch where the place next in time is `previous`.
+
+    The other reasons stay: rights and zones may be others by now.
+    """
+    kept = [reason for reason in earlier if reason.rule != "teleport"]
+    return _in_order([*kept, *of_leap(claim, previous, rules)])
+
+
+class NewPlace(NamedTuple):
+    """The reasons of a stored punch beside other sites, and the best of the sites."""
+
+    reasons: tuple[PunchReason, ...]
+    site: BestSite | None
+
+
+def with_sites(
+    earlier: Iterable[PunchReason],
+    claim: Claim,
+    sites: Sequence[PunchSite],
+    received_us: int,
+    rules: PunchRules,
+) -> NewPlace:
+    """Return the reasons of a stored punch beside other sites. Those that no site bears on stay."""
+    place = BestSite.of(claim, sites, rules)
+    age_s = fix_age_s(claim, Evidence(received_us))
+    kept = [reason for reason in earlier if reason.rule not in (*_PLACE, "stale")]
+    fresh = (*of_place(claim, place, rules), *of_age(claim, place, age_s, rules))
+    return NewPlace(_in_order([*fresh, *kept]), place)
+
+
+def _in_order(reasons: Iterable[PunchReason]) -> tuple[PunchReason, ...]:
+    return tuple(sorted(reasons, key=lambda reason: _PLACES[reason.rule]))
 
 
 # Pay ----------------------------------------------------------------------------------------------

@@ -109,6 +109,17 @@ def _fill(
         (org_id, punch_id, employee_id),
     )
     conn.execute(
+        "INSERT INTO punch_verdicts (org_id, punch_id, revision, cause, verdict, reasons)"
+        " VALUES (%s, %s, 1, 'late_fix', 'failed', '[]')",
+        (org_id, punch_id),
+    )
+    conn.execute(
+        "INSERT INTO punch_evidence (org_id, punch_id, employee_id, fix_time, nearest_s)"
+        " VALUES (%s, %s, %s, now(), 0)",
+        (org_id, punch_id, employee_id),
+    )
+    conn.execute("INSERT INTO jobsite_corrections (org_id, next_at) VALUES (%s, now())", (org_id,))
+    conn.execute(
         "INSERT INTO shifts (org_id, id, employee_id, opened_by, started_at, break_s, worked_s,"
         " verdicts, flags, lapses_at, lapsed)"
         " VALUES (%s, %s, %s, %s, now(), 0, 0, '{}', '[]', now(), '{}')",

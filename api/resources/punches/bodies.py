@@ -1,5 +1,6 @@
 """Bodies of punches, what comes in and what is shown."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -10,8 +11,9 @@ from api.http.encoding import optional_id_text, time_text
 from api.request.paging import ListQuery, order_of
 from api.request.resource import item_of
 from db.core.listing import Order
+from db.punches.amendments import MOST_EARLIER, EarlierVerdict
 from db.punches.punch_list import Review, StoredPunch
-from geofence.punches.claim import RULES, PaySource, Worth
+from geofence.punches.claim import RULES, AmendmentCause, PaySource, Worth
 from telemetry.punch import PunchKind
 
 _MAX_CHARACTERS = 1_000
@@ -32,6 +34,7 @@ _Reason = Annotated[_Text, _remark("The phone was broken.")]
 _ReviewNote = Annotated[_Text, _remark("The foreman saw her at the gate.")]
 _Metres = Annotated[float, Field(examples=[12.0])]
 _Rule = Annotated[str, WithJsonSchema({"type": "string", "enum": list(RULES)})]
+_Version = Annotated[int, Field(ge=1, le=2**31 - 1, examples=[1])]
 _PLACE: dict[str, Any] = {"dependentRequired": {"lat": ["lon"], "lon": ["lat"]}}
 
 
@@ -44,6 +47,9 @@ class ReasonItem(BaseModel):
         description="what the rule went by, with units in the names",
         examples=[{"distance_m": -38.0, "accuracy_m": 12.0, "tolerance_m": 25.0}],
     )
+
+
+_Reasons = Annotated[list[ReasonItem], Field(max_length=len(RULES) + 2)]
 
 
 class PunchItem(BaseModel):
@@ -66,12 +72,10 @@ class PunchItem(BaseModel):
     accuracy_m: _Metres | None = Field(description="null: not known")
     mock: bool = Field(description="whether the device says that the position is mocked")
     verdict: Worth
-    reasons: Annotated[list[ReasonItem], Field(max_length=len(RULES) + 2)]
+    reasons: _Reasons
     site_id: fields.SiteId | None = Field(description="the site whose geofence the zone is")
     zone_id: fields.ZoneId | None = Field(description="the best of the zones that were compared")
-    zone_version: Annotated[int, Field(ge=1, le=2**31 - 1, examples=[1])] | None = Field(
-        description="the version in force"
-    )
+    zone_version: _Version | None = Field(description="the version in force")
     distance_m: _Metres | None = Field(
         description="to the edge of the zone, negative inside", examples=[-38.0]
     )
@@ -86,11 +90,34 @@ class PunchItem(BaseModel):
     pay_time: datetime = Field(description="the time that counts for pay")
     pay_time_source: PaySource
     server_time: datetime | None = Field(description="the other reading of a disputed time")
-    revision: fields.Count = Field(description="1, and one more for each review")
+    revision: fields.Count = Field(description="1, and one more for each review and amendment")
     review: Review | None = Field(description="null: nobody has reviewed it")
     review_note: _ReviewNote | None
     reviewed_by: fields.UserId | None
     reviewed_at: datetime | None
+
+
+class EarlierVerdictItem(BaseModel):
+    """A verdict on a punch that was replaced."""
+
+    revision: fields.Count = Field(description="of the punch with this verdict")
+    cause: AmendmentCause = Field(description="what replaced it")
+    replaced_at: datetime
+    verdict: Worth
+    reasons: _Reasons
+    site_id: fields.SiteId | None
+    zone_id: fields.ZoneId | None
+    zone_version: _Version | None
+    distance_m: _Metres | None
+    margin_m: _Metres | None
+
+
+class PunchDetail(PunchItem):
+    """A punch with the verdicts that it had before."""
+
+    earlier_verdicts: Annotated[list[EarlierVerdictItem], Field(max_length=MOST_EARLIER)] = Field(
+        description="those that late fixes and corrected job sites replaced, the first one first"
+    )
 
 
 class PunchClaim(fields.Body):
@@ -154,3 +181,11 @@ punch_item = item_of(
     machine_id=_machine_id,
 )
 """Return a PunchItem."""
+
+earlier_verdict_item = item_of(EarlierVerdictItem)
+"""Return an EarlierVerdictItem."""
+
+
+def punch_detail(punch: StoredPunch, earlier: Sequence[EarlierVerdict]) -> dict[str, Any]:
+    """Return a PunchDetail."""
+    return punch_item(punch) | {"earlier_verdicts": [earlier_verdict_item(one) for one in earlier]}

@@ -7,7 +7,7 @@ stored.
 """
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
@@ -22,15 +22,18 @@ from api.request.references import check_filters
 from api.request.route import TenantRoute
 from api.resources.punches.bodies import (
     PunchClaim,
+    PunchDetail,
     PunchItem,
     PunchQuery,
     PunchReview,
+    punch_detail,
     punch_item,
 )
 from db.core.connect import Connection
 from db.core.listing import RowKey
 from db.core.table import db_now
 from db.punches import punch_list
+from db.punches.amendments import earlier_verdicts
 from db.punches.punch_list import PunchFilter, Review, StoredPunch
 from db.punches.record import MAX_PUNCHES_PER_DAY, record
 from db.punches.rows import Fate, NewPunch
@@ -66,7 +69,7 @@ async def list_punches(access: Reader, query: Annotated[PunchQuery, Query()]) ->
     )
 
 
-@router.post("", operation_id="createPunch", status_code=201, response_model=PunchItem)
+@router.post("", operation_id="createPunch", status_code=201, response_model=PunchDetail)
 async def create_punch(access: Technician, body: Annotated[PunchClaim, Body()]) -> Response:
     """Record a punch: one's own, or with a reason one of anybody. The same punch again is stored
     once.
@@ -83,18 +86,18 @@ async def create_punch(access: Technician, body: Annotated[PunchClaim, Body()]) 
         (recorded,) = await record(conn, [punch])
         if recorded.fate is Fate.TOO_MANY:
             raise _too_many(received_at)
-        stored = await _found(conn, recorded.id)
-    return created(punch_item(stored), router.prefix)
+        detail = await _detail(conn, await _found(conn, recorded.id))
+    return created(detail, router.prefix)
 
 
-@router.get("/{id}", operation_id="getPunch", response_model=PunchItem)
+@router.get("/{id}", operation_id="getPunch", response_model=PunchDetail)
 async def get_punch(access: Reader, punch_id: _PunchPath) -> Response:
-    """Return one punch."""
+    """Return one punch, with the verdicts that it had before."""
     async with access.transaction() as conn:
-        return ok(punch_item(await _found(conn, punch_id)))
+        return ok(await _detail(conn, await _found(conn, punch_id)))
 
 
-@router.post("/{id}/review", operation_id="reviewPunch", response_model=PunchItem)
+@router.post("/{id}/review", operation_id="reviewPunch", response_model=PunchDetail)
 async def review_punch(
     access: Dispatcher, punch_id: _PunchPath, body: Annotated[PunchReview, Body()]
 ) -> Response:
@@ -107,11 +110,12 @@ async def review_punch(
         assert employee is not None  # whose punch it is
         access.check_not_own(employee.user_id, "reviews punches")
         punch = await _found(conn, punch_id)  # as it is now that nobody else writes it
-        access.check_unchanged(punch_item(punch))
+        access.check_unchanged(await _detail(conn, punch))
         review, at = _DECISIONS[body.decision], await db_now(conn)
         org_id, by = access.caller.org_id, access.caller.user_id
         punch = await punch_list.write_review(conn, org_id, punch, review, body.note, by, at)
-    return ok(punch_item(punch))
+        detail = await _detail(conn, punch)
+    return ok(detail)
 
 
 async def _found(conn: Connection, punch_id: UUID) -> StoredPunch:
@@ -119,6 +123,10 @@ async def _found(conn: Connection, punch_id: UUID) -> StoredPunch:
     if punch is None:
         raise not_found("punch")
     return punch
+
+
+async def _detail(conn: Connection, punch: StoredPunch) -> dict[str, Any]:
+    return punch_detail(punch, await earlier_verdicts(conn, punch.id))
 
 
 def _entered_by(access: Access, employee: Employee, body: PunchClaim) -> UUID | None:

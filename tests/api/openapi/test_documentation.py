@@ -15,7 +15,7 @@ from api.resources.events import EventItem
 from api.resources.gateways import GatewayItem, NewGatewayItem
 from api.resources.gps_events import GpsEventItem
 from api.resources.organization import OrganizationItem
-from api.resources.punches.bodies import PunchItem
+from api.resources.punches.bodies import PunchDetail, PunchItem
 from api.resources.shifts import ShiftItem
 from api.resources.sites import SiteItem
 from api.resources.timesheets.bodies import TimesheetDetail, TimesheetItem
@@ -61,7 +61,7 @@ async def test_answers_have_the_fields_that_are_documented(
     certified = {"name": "x", "certifications": [{"name": "Crane", "expires_on": "2030-01-01"}]}
     employee = (await north.admin.post("/v1/employees", certified)).json["id"]
     punch = {"employee_id": employee, "kind": "in", "time": text(minute(0)), "reason": "forgotten"}
-    assert agrees(PunchItem, (await north.admin.post("/v1/punches", punch)).json)
+    assert agrees(PunchDetail, (await north.admin.post("/v1/punches", punch)).json)
     await upload(north.admin, b"hello", asset_id=who.asset_id)
     store_fixes(api, north, who.tracker_id, [minute(0)])
     store_visit(api, north, who, zone["id"], minute(0))

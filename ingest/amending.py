@@ -1,0 +1,38 @@
+"""Punches judged again, beside the batches: what late fixes and corrected job sites make others."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import structlog
+
+from db.core.connect import Connection
+from db.core.errors import DatabaseError
+from db.punches.amendments import amend_some
+from ingest.metrics import IngestMetrics
+from service.exceptions import message
+
+_LOOK_S = 1.0  # between two looks for punches to judge again
+_RETRY_S = 5.0
+
+_log = structlog.get_logger("ingest")
+
+
+async def amend_punches(
+    connection: Callable[[], AbstractAsyncContextManager[Connection]], metrics: IngestMetrics
+) -> None:
+    """Judge punches again until cancelled. A failure is no reason to stop storing fixes: what is
+    noted waits for the next try.
+    """
+    while True:
+        try:
+            async with connection() as conn:
+                while True:
+                    done = await amend_some(conn)
+                    metrics.amended.inc(done.amended)
+                    await asyncio.sleep(0 if done.judged else _LOOK_S)
+        except (DatabaseError, OSError) as error:
+            told = {"error": type(error).__name__, "detail": message(error)}
+            _log.warning("punches wait to be judged again", **told)
+            metrics.failures.labels(type(error).__name__).inc()
+        await asyncio.sleep(_RETRY_S)
