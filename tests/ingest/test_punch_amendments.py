@@ -109,12 +109,12 @@ async def test_only_fixes_that_are_nearer_are_looked_at(
 ) -> None:
     worker, stranger = await crew.worker(), await crew.worker()
     async with term_of(database) as term:
-        await settle(term, [phone_fix(worker, soon(-20), HOME)])
-        await settle(term, [worker.message(punch(worker.employee_id, ago_s=10))])
+        await settle(term, [phone_fix(worker, soon(-50), HOME)])
+        await settle(term, [worker.message(punch(worker.employee_id, ago_s=40))])
         for far in (
-            phone_fix(worker, soon(-40), FAR),
-            phone_fix(stranger, soon(-10), FAR),
-            phone_fix(worker, soon(0), HOME)._replace(identity=stranger.tracker_id),
+            phone_fix(worker, soon(-70), FAR),
+            phone_fix(worker, soon(-10), FAR),
+            phone_fix(stranger, soon(-40), FAR),
         ):
             await settle(term, [far])
             assert (await amend_some(term.conn)).judged == 0
@@ -208,12 +208,13 @@ async def test_many_punches_take_several_transactions_and_each_is_amended_once(
     monkeypatch.setattr("db.punches.amendments.MOST_PUNCHES", 3)
     worker = await crew.worker()
     async with term_of(database) as term:
-        await punched_at(term, worker, *range(9, 1, -1))
+        await settle(term, [worker.message(punch(worker.employee_id, ago_s=9, place=FAR))])
+        await punched_at(term, worker, *range(8, 1, -1))
         await crew.tenant.zone(square(*AWAY), kind="jobsite", made_now=True, valid_from=soon(-100))
-        assert (await amend_some(term.conn)) == (3, 3)
+        assert (await amend_some(term.conn)) == (3, 2)
         # Somebody corrects another one meanwhile: it begins again, and doubles nothing.
         await crew.tenant.zone(square(*FAR), kind="jobsite", made_now=True, valid_from=soon(-100))
-        assert await amend_all(term.conn) == 5
+        assert await amend_all(term.conn) == 6
     assert crew.stored("verdict, revision") == [("verified", 2)] * 8
     assert len(amendments(crew)) == 8
 
@@ -235,3 +236,16 @@ async def test_a_review_stays_and_the_reasons_that_no_site_bears_on_stay(
         ("failed", 3, ["inside", "mock", "stale", "offline"], "accepted")
     ]
     assert [one["review"] for one in amendments(crew)] == ["accepted"]
+
+
+async def test_a_punch_that_came_later_is_no_evidence_against_one_before(
+    crew: Crew, database: DatabaseUnderTest
+) -> None:
+    worker = await crew.worker()
+    later = punch(worker.employee_id, "out", ago_s=50, place=FAR, accuracy_m=None)
+    async with term_of(database) as term:
+        await settle(term, [worker.message(punch(worker.employee_id, ago_s=60))])
+        await settle(term, [worker.message(later)])
+        await settle(term, [phone_fix(worker, soon(-75), HOME)])
+        assert await amend_some(term.conn) == (1, 0)
+    assert crew.stored("verdict, revision") == [("verified", 1), ("unverified", 1)]
