@@ -153,6 +153,11 @@ class Faults:
 
 def parse_faults(text: str) -> Faults:
     """Parse `name=amount,name=amount`. Raises ValueError that says what is wrong."""
+    return Faults(read_amounts(text))
+
+
+def read_amounts(text: str) -> dict[str, float]:
+    """Return the amounts of `name=amount,name=amount` by name. Raises ValueError."""
     amounts: dict[str, float] = {}
     for part in text.split(","):
         name, equals, amount = part.strip().partition("=")
@@ -164,7 +169,7 @@ def parse_faults(text: str) -> Faults:
             amounts[name] = float(amount)
         except ValueError:
             raise ValueError(f"{name} takes a number, not {amount!r}") from None
-    return Faults(amounts)
+    return amounts
 
 
 def with_faults(schedule: Schedule, faults: Faults, seed: int) -> Schedule:

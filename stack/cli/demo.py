@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +19,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from device_sim.crew import LEAST_SECONDS, CrewPlan, PunchFaults
 from device_sim.fleet import FleetError, FleetProgress, run_fleet
 from device_sim.motion import StreetPlan
 from device_sim.plan import FleetPlan
@@ -32,6 +35,7 @@ from stack.scenario.scenario import Scenario, moving_scenario
 from stack.servers.runtime import DEFAULT_DATA_DIR, StackInfo
 from stack.servers.system import running_stack
 from stack.servers.tls import pinned
+from stack.sim.crew import hire
 from stack.verify.webhook_receiver import Received, WebhookReceiver
 
 VEHICLES = 12
@@ -39,6 +43,10 @@ RATE_HZ = 1.0
 BLOCKS = 6
 SEED = 7
 BREACH = "asset.geofence_breach"
+PUNCHES = {"employee.punched_in": "punched in", "employee.punched_out": "punched out"}
+EMPLOYEES = 6
+PUNCH_FAULTS = PunchFaults({"mock": 0.15, "outside": 0.15, "no_fix": 0.15})
+DAY_S = 90.0  # in which each employee comes and goes; the next day begins then
 EMAIL = "admin@demo.example"
 DRAIN_S = 30.0
 DRAIN_POLL_S = 0.5  # longer than the sequencer sleeps
@@ -78,6 +86,12 @@ class _Breach(msgspec.Struct):
     initial: bool
 
 
+class _Punch(msgspec.Struct):
+    employee_name: str
+    verdict: str
+    reasons: list[dict[str, Any]]
+
+
 class _Event(msgspec.Struct):
     type: str
     seq: int
@@ -113,6 +127,15 @@ class EventLog:
             self._ahead.remove(self._all_up_to)
         if event.type == BREACH:
             print(_line(event), flush=True)
+        elif event.type in PUNCHES:
+            print(_punch_line(event), flush=True)
+
+
+def _punch_line(event: _Event) -> str:
+    punch = msgspec.json.decode(event.data, type=_Punch)
+    rules = ", ".join(reason["rule"] for reason in punch.reasons)
+    verb = PUNCHES[event.type]
+    return f"{event.occurred_at}  {punch.employee_name} {verb}: {punch.verdict} ({rules})"
 
 
 def _line(event: _Event) -> str:
@@ -168,8 +191,35 @@ async def _play(system: StackInfo, seconds: float | None, stop: asyncio.Event) -
             await known_to_broker(broker, registered.newest)
         _print_sign_in(system, admin, len(scenario.zones))
         plan = FleetPlan(registered.trackers, scenario.schedule, keep_ledger=False)
-        result = await run_fleet(plan, broker, stop=stop)
+        async with _punching(client, broker, seconds):
+            result = await run_fleet(plan, broker, stop=stop)
         return await _drained(client, result.final, log)
+
+
+@asynccontextmanager
+async def _punching(
+    client: ApiClient, broker: BrokerAddress, seconds: float | None
+) -> AsyncIterator[None]:
+    """Let employees come and go, day after day, while the block runs. A run that is too short for
+    a day has none.
+    """
+    day_s = min(DAY_S, seconds or DAY_S)
+    if day_s < LEAST_SECONDS:
+        yield
+        return
+    crew = await hire(client, broker, CrewPlan(EMPLOYEES, day_s, SEED, PUNCH_FAULTS))
+    ended = asyncio.Event()
+
+    async def days() -> None:
+        while not ended.is_set():
+            await crew.punch(broker, ended)
+
+    punching = asyncio.create_task(days())
+    try:
+        yield
+    finally:
+        ended.set()
+        await punching
 
 
 def _scenario(seconds: float | None) -> Scenario:
@@ -187,7 +237,8 @@ def _print_sign_in(system: StackInfo, admin: Admin, zones: int) -> None:
         f"email     {admin.email}\n"
         f"password  {admin.password}\n"
         f"organization_id  {admin.organization_id}\n\n"
-        f"{VEHICLES} vehicles on the road, {zones} zones; breaches as the webhook receives them:",
+        f"{VEHICLES} vehicles on the road, {zones} zones, {EMPLOYEES} employees;"
+        " breaches and punches as the webhook receives them:",
         flush=True,
     )
 

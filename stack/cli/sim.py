@@ -18,8 +18,9 @@ import msgspec
 import typer
 import uvloop
 
+from device_sim.crew import MAX_EMPLOYEES, PUNCH_FAULTS, CrewPlan, PunchFaults
 from device_sim.devices import Qos, Version, has_own_stack
-from device_sim.faults import FAULTS, Faults, parse_faults, with_faults
+from device_sim.faults import FAULTS, Faults, parse_faults, read_amounts, with_faults
 from device_sim.fleet import FleetError
 from device_sim.motion import StreetPlan
 from device_sim.payloads import PayloadFormat
@@ -104,6 +105,17 @@ def sim(
     faults: Annotated[
         str | None,
         typer.Option(metavar="NAME=AMOUNT,...", help=f"Faults of devices: {', '.join(FAULTS)}."),
+    ] = None,
+    employees: Annotated[
+        int,
+        typer.Option(min=0, max=MAX_EMPLOYEES, help="Number of employees who punch by phone."),
+    ] = 0,
+    punch_faults: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=SHARE,...",
+            help=f"Shares of employees with a fault: {', '.join(PUNCH_FAULTS)}.",
+        ),
     ] = None,
     qos: Annotated[
         Qos, typer.Option(help="QoS of the messages; mixed: a third of the trackers each.")
@@ -193,6 +205,12 @@ def sim(
     has_own_stacks = has_own_stack(qos, mqtt, chosen_faults)
     if receipts and has_own_stacks:
         raise typer.BadParameter("--receipts needs QoS 1, MQTT 5 and no faults of MQTT stacks")
+    crew = _crew(employees, punch_faults, seconds or SECONDS, seed)
+    if crew is not None and (replay is not None or api_url):
+        raise typer.BadParameter(
+            "--employees needs moving trackers and an organization of its own: neither --replay"
+            " nor a system elsewhere"
+        )
     own_zones = None if zones is None else _zones_of_file(zones)
     interval_s = 1 / (rate or RATE_HZ)
     is_prompt = replay is None and not chosen_faults and (batch - 1) * interval_s <= PROMPT_S
@@ -234,11 +252,27 @@ def sim(
         figures=out,
         qos=qos,
         version=mqtt,
+        crew=crew,
     )
     ended = _run(scenario, wanted, Where(data, api_url, Hooks(webhook_port, webhook_url), keep))
     print(ended.as_json() if as_json else ended.as_text(), flush=True)
     if not ended.is_good:
         raise typer.Exit(1)
+
+
+def _crew(employees: int, faults: str | None, seconds: float, seed: int) -> CrewPlan | None:
+    if not employees:
+        if faults is not None:
+            raise typer.BadParameter("--punch-faults needs --employees")
+        return None
+    try:
+        chosen = PunchFaults() if faults is None else PunchFaults(read_amounts(faults))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--punch-faults") from None
+    try:
+        return CrewPlan(employees, seconds, seed, chosen)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--employees") from None
 
 
 def _faults(text: str | None, payload_format: PayloadFormat) -> Faults:

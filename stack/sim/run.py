@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from device_sim.crew import CrewPlan
 from device_sim.devices import Qos, Version
 from device_sim.faults import Faults
 from device_sim.fleet import FleetProgress, RunResult, Stage, run_fleet
@@ -20,14 +21,17 @@ from mqtt import BrokerAddress
 from stack.scenario.api_client import ApiClient, ApiError
 from stack.scenario.registration import Registered, Shortcut, known_to_broker, register
 from stack.scenario.scenario import Scenario
+from stack.sim.crew import Crew, hire
 from stack.sim.edits import Editor, Sending
 from stack.sim.figures import writing_figures
 from stack.sim.outcome import RunOutcome
 from stack.sim.progress import Shown
 from stack.sim.stored_latency import StoredSampler
 from stack.sim.webhook_latency import webhook_latencies
+from stack.verify.comparison import Comparison
 from stack.verify.expectation import stored_fixes
 from stack.verify.fix_fates import Arrived, fates
+from stack.verify.punches import compare_crew, event_count, read_crew
 from stack.verify.run_history import RunHistory
 from stack.verify.shared_organization import SharedOrganization, newest_seq, read_settings
 from stack.verify.verify import Totals, VerifiedRun, read_totals, verify, wait_until_drained
@@ -72,7 +76,7 @@ class Wanted:
     edits: how many edits are made meanwhile. interval_s: least time between fixes of a tracker.
     connections, receipts_s, faults, seed, connects_when_due, qos, version: see
     `device_sim.plan.FleetPlan`.
-    figures: a file that gets the figures of each second.
+    figures: a file that gets the figures of each second. crew: employees who punch meanwhile.
     """
 
     payload_format: PayloadFormat
@@ -89,6 +93,7 @@ class Wanted:
     figures: Path | None = None
     qos: Qos = Qos.AT_LEAST_ONCE
     version: Version = Version.V5
+    crew: CrewPlan | None = None
 
     @property
     def is_json(self) -> bool:
@@ -116,7 +121,10 @@ async def _verified(
         run = await _prepared(scenario, wanted, target, shown, receiver)
         result, edit_delays_s = await _send_and_edit(run, shown, stop)
         shown.update(stage="draining")
-        sent = VerifiedRun(run.ledger, run.history, receiver, wanted.is_json, run.shared)
+        punched = run.crew.sent if run.crew else []
+        sent = VerifiedRun(
+            run.ledger, run.history, receiver, wanted.is_json, run.shared, event_count(punched)
+        )
         verified = await verify(
             target.client,
             sent,
@@ -124,6 +132,7 @@ async def _verified(
             on_totals=lambda totals: _show_totals(run, totals, shown),
             on_drained=lambda: shown.update(stage="comparing"),
         )
+        of_crew = await _compared_crew(run)
         fixes = verified.comparisons[0]
         lost, duplicate = fixes.counts["lost"], fixes.counts["stored twice"]
         shown.update(stage="done", lost=lost, duplicate=duplicate)
@@ -133,7 +142,7 @@ async def _verified(
             fixes.found,
             lost,
             duplicate,
-            verified.comparisons,
+            [*verified.comparisons, *of_crew],
             check,
             edit_delays_s,
             verified.timer_delays_s,
@@ -153,6 +162,16 @@ async def _unverified(
     result, edit_delays_s = await _send_and_edit(run, shown, stop)
     outcome = await _counted(run, result, shown)
     return replace(outcome, edit_delays_s=edit_delays_s, to_stored=run.sampler.latencies)
+
+
+async def _compared_crew(run: "_Run") -> list[Comparison]:
+    crew, receiver = run.crew, run.receiver
+    if crew is None:
+        return []
+    tracker_ids = [phone.tracker_id for phone in crew.phones]
+    webhook_ids = None if receiver is None else receiver.ids
+    found = await read_crew(run.target.client)
+    return compare_crew(crew.sent, crew.employee_ids, tracker_ids, found, webhook_ids)
 
 
 @contextlib.asynccontextmanager
@@ -188,6 +207,7 @@ class _Run:
     shared: SharedOrganization | None
     ledger: Ledger
     sampler: StoredSampler
+    crew: Crew | None
 
 
 async def _prepared(
@@ -207,6 +227,7 @@ async def _prepared(
     )
     if registered.newest is not None:
         await known_to_broker(target.broker, registered.newest)
+    crew = None if wanted.crew is None else await hire(target.client, target.broker, wanted.crew)
     history = RunHistory.of(registered, scenario.zones)
     if target.is_shared:
         history.rules, history.gates = await read_settings(target.client)
@@ -214,7 +235,9 @@ async def _prepared(
     shared = SharedOrganization(history, after_seq, now_us) if target.is_shared else None
     ledger = Ledger()
     sampler = StoredSampler(target.client, history, ledger, wanted.is_json)
-    return _Run(scenario, wanted, target, registered, history, receiver, shared, ledger, sampler)
+    return _Run(
+        scenario, wanted, target, registered, history, receiver, shared, ledger, sampler, crew
+    )
 
 
 async def _send_and_edit(
@@ -228,6 +251,8 @@ async def _send_and_edit(
     async with _watching(run, shown), run.sampler.sampling(), asyncio.TaskGroup() as group:
         sent = group.create_task(_send(run, sending, shown, stop))
         group.create_task(editor.make(run.wanted.edits, stop))
+        if run.crew is not None:
+            group.create_task(run.crew.punch(run.target.broker, stop))
     return sent.result(), editor.delays_s
 
 

@@ -186,7 +186,7 @@ def compare_events(
             result.differs("gap in seq", f"seq {event['seq']} where {next_seq} was due")
         next_seq = event["seq"] + 1
         if not is_ours(event):
-            result.notes["of others in the organization"] += 1
+            result.notes["of others than the run's assets"] += 1
             continue
         if is_due_after(event, until_us):
             result.notes["told of later deadlines"] += 1

@@ -45,6 +45,19 @@ def test_a_breach_is_one_line(
     assert capsys.readouterr().out == f"2026-01-01T00:00:00Z  Truck 01 {verb} Quarry\n"
 
 
+def test_a_punch_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    received = webhook(1, event_type="employee.punched_out")
+    body = msgspec.json.decode(received.body)
+    body["data"] = {
+        "employee_name": "Employee 3",
+        "verdict": "failed",
+        "reasons": [{"rule": "inside"}, {"rule": "mock"}],
+    }
+    EventLog().take(Received(received.webhook_id, msgspec.json.encode(body), None))
+    told = "2026-01-01T00:00:00Z  Employee 3 punched out: failed (inside, mock)\n"
+    assert capsys.readouterr().out == told
+
+
 def test_a_webhook_that_comes_again_or_out_of_turn_counts_once() -> None:
     log = EventLog()
     for seq in (3, 1, 1, 2, 3, 5):

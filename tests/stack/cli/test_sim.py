@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from device_sim.crew import PUNCH_FAULTS
 from device_sim.motion import StreetPlan
 from device_sim.payloads import PayloadFormat
 from device_sim.schedule import Slice
@@ -127,6 +128,19 @@ def test_a_replay_against_deadlines_that_lie_in_the_past_is_not_verified(
     zones.write_bytes(zone_file(feature(SQUARE, **properties)))
     told = told_of_wrong_usage("--verify", "--replay", str(trace), "--zones", str(zones))
     assert "zone z has deadlines or hours" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--punch-faults", "mock=0.1"], "--punch-faults needs --employees"),
+        (["--employees", "3", "--punch-faults", "sleepy=1"], "none of the faults forget"),
+        (["--employees", "3", "--seconds", "5"], "needs 10 s or more"),
+        (["--employees", "3", "--api-url", "http://example.com"], "organization of its own"),
+    ],
+)
+def test_a_crew_that_cannot_be_is_refused(arguments: list[str], told: str) -> None:
+    assert told in told_of_wrong_usage(*arguments)
 
 
 # Scenarios -----------------------------------------------------------------------------------
@@ -315,13 +329,17 @@ async def test_a_run_against_a_running_system_comes_out_as_expected(
 
 @pytest.mark.acceptance
 @pytest.mark.usefixtures("programs")
-async def test_every_rule_deadline_and_edit_is_kept_by_a_running_system(
+async def test_every_rule_deadline_edit_and_punch_is_kept_by_a_running_system(
     installation: Installation,
 ) -> None:
     data_dir = installation.stack().data_dir
-    code, result = await sim(data_dir, "--trackers", "12", "--rate", "2", "--seconds", "20")
+    faults = ",".join(f"{name}=0.09" for name in PUNCH_FAULTS)
+    crew = ("--employees", "30", "--punch-faults", faults)
+    code, result = await sim(data_dir, "--trackers", "12", "--rate", "2", "--seconds", "20", *crew)
     assert (code, result["verdict"]) == (0, "PASS"), result
     assert all(found["count"] for found in result["latencies_ms"].values())
+    assert result["verify"]["punches"]["found"] > 100
+    assert result["verify"]["shifts"]["found"] == 30
     assert result["edits_seen_after_s"]["count"] == 6  # of five edits one takes two steps
     assert result["timers_told_after_s"]["count"] > 0
 

@@ -4,6 +4,7 @@ import inspect
 import re
 from pathlib import Path
 
+from device_sim.crew import PUNCH_FAULTS
 from device_sim.faults import FAULTS
 from stack.cli.sim import sim
 
@@ -12,7 +13,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "simulator.md").read_text()
 
 def test_every_fault_is_on_the_page_as_the_table_has_it() -> None:
     shown = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", PAGE, re.MULTILINE)
-    assert shown == [
+    of_fixes = [
         (
             name,
             fault.meaning,
@@ -20,6 +21,7 @@ def test_every_fault_is_on_the_page_as_the_table_has_it() -> None:
         )
         for name, fault in FAULTS.items()
     ]
+    assert shown == [*of_fixes, *((name, *fault) for name, fault in PUNCH_FAULTS.items())]
 
 
 def test_every_option_is_on_the_page() -> None:

@@ -201,7 +201,7 @@ def test_events_of_others_only_take_numbers() -> None:
         is_ours=shared.is_ours,
     )
     assert compared.good, compared
-    assert compared.notes == {"of others in the organization": 2}
+    assert compared.notes == {"of others than the run's assets": 2}
     events[3]["seq"] += 1
     again = compare_events(
         found.expected.events, events, found.expected.until_us, 40, shared.is_ours
