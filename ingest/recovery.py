@@ -20,11 +20,11 @@ from geofence.model.records import MEMBERSHIP_DTYPE, PLACE_DTYPE
 from geofence.model.visit_ids import visit_id
 from geofence.zones.versions import MIN_TIME_US
 from ingest.late.lookup import place_trackers
-from ingest.memory.saved_state import Run, SavedState, SavedStates
-from ingest.memory.state_codec import SavedPlace, read_asset, read_place
 from ingest.planning.memory import Memory
 from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks
+from ingest.saved_states.saved_state import Run, SavedState, SavedStates
+from ingest.saved_states.state_codec import SavedPlace, read_asset, read_place
 
 _log = structlog.get_logger("ingest")
 

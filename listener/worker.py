@@ -111,8 +111,8 @@ class Worker:
 
     # Connections ----------------------------------------------------------------------------
 
-    def arrived(self, device: Device) -> str | None:
-        """Note a connection that has not signed in; the reason where it may not try."""
+    def admit(self, device: Device) -> str | None:
+        """Note a connection that has not signed in; return the reason if it is refused."""
         self.metrics.accepted.inc()
         if len(self.devices) >= self.max_connections and not self._make_place():
             return "full"

@@ -30,14 +30,14 @@ from db.ingest.registry import (
 )
 from geofence.judging.state import State
 from geofence.shapes.types import Polygonal
-from ingest.memory.checkpoints import Checkpoints
-from ingest.memory.saved_state import SavedStates
 from ingest.planning import decoded_batch
 from ingest.planning import plan as planning
 from ingest.planning.memory import Memory
 from ingest.planning.plan import WritePlan
 from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks
+from ingest.saved_states.checkpoints import Checkpoints
+from ingest.saved_states.saved_state import SavedStates
 
 RECEIVED_US = workload.START_US + 3_650 * 86_400_000_000  # no fix is from the future
 

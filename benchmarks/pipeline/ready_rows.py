@@ -19,8 +19,8 @@ from benchmarks.common.rows import (
     zone_uuid,
 )
 from geofence.model.visit_ids import visit_id
-from ingest.memory.saved_state import Run, SavedState
-from ingest.memory.state_codec import SavedAsset, SavedPlace
+from ingest.saved_states.saved_state import Run, SavedState
+from ingest.saved_states.state_codec import SavedAsset, SavedPlace
 from telemetry.times import to_us
 
 _SILENT_EVERY = 10  # one tracker of so many is silent

@@ -28,9 +28,9 @@ from geofence.late.known_visits import way_begins_us
 from geofence.model.records import PLACE_DTYPE
 from geofence.model.transitions import Cause, Inferred
 from geofence.zones.versions import MAX_TIME_US
-from ingest.memory.checkpoints import decode
 from ingest.registry.reassignments import Move
 from ingest.registry.registry import Registry
+from ingest.saved_states.checkpoints import decode
 from telemetry.fix import FIX_DTYPE, Known, blank_rows
 from telemetry.times import to_datetime, to_us
 
@@ -46,14 +46,12 @@ MOST_FIXES = 20_000  # of an asset, judged at once; where more follow, a late fi
 
 @dataclass(frozen=True, slots=True)
 class LateSpan:
-    """The time of an asset's late fixes, and how far beyond it the past is needed.
-
-    checkpoints: how many checkpoints after the fixes to read, or all if there are fewer.
-    """
+    """The time of an asset's late fixes, and how far beyond it the past is needed."""
 
     earliest_us: int
     latest_us: int
     checkpoints: int = 1
+    """How many checkpoints after the fixes to read, or all if there are fewer."""
 
     def deeper(self) -> "LateSpan":
         return replace(self, checkpoints=8 * self.checkpoints)
@@ -61,24 +59,27 @@ class LateSpan:
 
 @dataclass(frozen=True, slots=True)
 class AssetPast:
-    """The stored past of an asset around some time.
-
-    before: the asset's state at the beginning; None if the past begins with its first fix. end: its
-    state at the end; None if the past reaches to now. rows: its fixes between, in order of time and
-    seq. rows is None if there are too many fixes, or if some were removed; `kept` is False then.
-    visits: the visits that the time bears on. backlog: the rows are a piece of it, with `length`
-    times the usual number of fixes. more_follow: the piece is not the last one.
-    """
+    """The stored past of an asset around some time."""
 
     span: LateSpan
     before: StateDelta | None
+    """The asset's state at the beginning; None if the past begins with the asset's first fix."""
     end: StateDelta | None
+    """The asset's state at the end; None if the past reaches to now."""
     rows: NDArray[np.void] | None
+    """The fixes between, in order of time and seq; None if they are too many, or some were
+    removed.
+    """
     visits: Sequence[amendments.Visit]
+    """The visits that the time bears on."""
     kept: bool = True
+    """Whether no fix was removed."""
     backlog: Backlog | None = None
+    """The backlog of which the rows are a piece."""
     length: float = 1.0
+    """How many times the usual number of fixes the piece has."""
     more_follow: bool = False
+    """Whether the piece is not the last one."""
 
     @property
     def since_us(self) -> int:
@@ -95,16 +96,15 @@ ClockQuestion = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """Answers to the look-ups of a plan.
-
-    clocks: by question. stored: the stored ones of the fixes in question, with their places; None
-    if none were. assets: by ordinal. piece: an asset and the next piece of its backlog.
-    """
+    """Answers to the look-ups of a plan."""
 
     clocks: Mapping[ClockQuestion, bool] = field(default_factory=dict[ClockQuestion, bool])
     stored: Mapping[FixKey, Place] | None = None
+    """The stored ones of the fixes in question, with their places; None if none were."""
     assets: Mapping[int, AssetPast] = field(default_factory=dict[int, AssetPast])
+    """The pasts of assets, by ordinal."""
     piece: tuple[int, AssetPast] | None = None
+    """An asset and the next piece of its backlog."""
 
 
 NO_PAST = Past()
@@ -112,20 +112,20 @@ NO_PAST = Past()
 
 @dataclass(frozen=True, slots=True)
 class LookupNeeded:
-    """Questions to the database, without whose answers a batch cannot be planned.
-
-    clocks: about fixes that may have a wrong clock (`ingest.planning.clock_rollover`). fixes: which
-    of them are stored. assets: by ordinal, the time whose past is needed. backlog: its next piece
-    is needed, with `length` times the usual number of fixes. places: by asset, the time since which
-    the places of newly assigned trackers are needed.
-    """
+    """Questions to the database, without whose answers a batch cannot be planned."""
 
     clocks: Sequence[ClockQuestion] = ()
+    """Questions about fixes that may have a wrong clock; see `ingest.planning.clock_rollover`."""
     fixes: Sequence[FixKey] = ()
+    """The fixes that may be stored already."""
     assets: Mapping[int, LateSpan] = field(default_factory=dict[int, LateSpan])
+    """By ordinal, the time whose past is needed."""
     backlog: Backlog | None = None
+    """The backlog whose next piece is needed."""
     length: float = 1.0
+    """How many times the usual number of fixes the piece is to have."""
     places: Mapping[int, int] = field(default_factory=dict[int, int])
+    """By asset, the time since which the places of newly assigned trackers are needed."""
 
 
 async def look_up(conn: Connection, need: LookupNeeded, past: Past, registry: Registry) -> Past:

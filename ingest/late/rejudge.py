@@ -27,39 +27,40 @@ from geofence.zones.versions import MAX_TIME_US
 from ingest.events.detected import AFTER_FIXES, BEFORE_FIXES, DetectedEvent
 from ingest.late import rows as late_rows
 from ingest.late.lookup import LONGEST_PIECE, AssetPast, LateSpan, LookupNeeded
-from ingest.memory import checkpoints
 from ingest.registry.registry import Registry
+from ingest.saved_states import checkpoints
 from telemetry.fix import FixBatch, Flag
 
 
 @dataclass(slots=True)
 class Rejudged:
-    """The rows to write for late fixes, and the state afterwards.
-
-    fixes: the number of judged fixes, including those in order of the same assets; suspects: how
-    many of them are suspect. announced, used_names: see `ingest.planning.memory.Memory`; None or an
-    empty set for entries to forget. states: of the assets, as of now. suspect: stored fixes whose
-    flag changes. outdated: spans of time whose checkpoints are wrong. checkpointed: (asset,
-    time_us) of the last checkpoint of each asset. backlogs: the rest of each backlog of which a
-    piece was judged; None if nothing is left. spent: by organization, the number of late fixes and
-    the seconds that they took.
-    """
+    """The rows to write for late fixes, and the state afterwards."""
 
     fixes: int = 0
+    """The number of judged fixes, including those in order of the same assets."""
     suspects: int = 0
+    """How many of `fixes` are suspect."""
     states: list[StateDelta] = field(default_factory=list[StateDelta])
+    """The states of the assets, as of now."""
     announced: dict[UUID, AnnouncedState | None] = field(
         default_factory=dict[UUID, AnnouncedState | None]
     )
+    """Changes of `Memory.announced`; None for an entry to forget."""
     used_names: dict[int, set[VisitKey]] = field(default_factory=dict[int, set[VisitKey]])
+    """Changes of `Memory.used_names`; an empty set for an entry to forget."""
     visits: list[VisitRow] = field(default_factory=list[VisitRow])
     events: list[DetectedEvent] = field(default_factory=list[DetectedEvent])
     suspect: dict[FixKey, bool] = field(default_factory=dict[FixKey, bool])
+    """The stored fixes whose flag `suspect` changes, with the new flag."""
     outdated: list[stored.OutdatedSpan] = field(default_factory=list[stored.OutdatedSpan])
+    """The spans of time whose checkpoints are wrong."""
     checkpoints: list[Checkpoint] = field(default_factory=list[Checkpoint])
     checkpointed: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    """Asset and time_us of the last checkpoint of each asset."""
     backlogs: dict[int, Backlog | None] = field(default_factory=dict[int, Backlog | None])
+    """The rest of each backlog of which a piece was judged; None if nothing is left."""
     spent: dict[int, tuple[int, float]] = field(default_factory=dict[int, tuple[int, float]])
+    """By organization, the number of late fixes and the seconds that they took."""
 
 
 def judge(

@@ -11,14 +11,14 @@ from db.ingest.asset_backlogs import Backlog
 from geofence.judging.state import State
 from geofence.late.amendments import AnnouncedState, VisitKey
 from geofence.late.segments import nothing_known
-from ingest.memory.checkpoints import Checkpoints
-from ingest.memory.saved_state import SavedStates
 from ingest.planning.backlogs import Backlogs
 from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.late_pace import LatePace
 from ingest.planning.rate_limit import Rates
 from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks
+from ingest.saved_states.checkpoints import Checkpoints
+from ingest.saved_states.saved_state import SavedStates
 from ingest.undo import Undo, undo_of
 
 if TYPE_CHECKING:
@@ -30,18 +30,7 @@ MOST_LEFT_FIXES = 120_000  # fixes that organizations may have left over, in sha
 
 @dataclass(slots=True)
 class Memory:
-    """The state of ingest between batches; all of it can be read back from the database.
-
-    announced: by id of an open visit, the published facts that do not hold any more. used_names: by
-    asset, see `geofence.late.visit_keys`. working_state: see `geofence.late.history`. backlogs:
-    their assets are unknown in `state`. most_transitions: of one plan, see
-    `geofence.judging.evaluator.evaluate`. left: what the plan that was applied last left over;
-    crowding: the organizations that have too much of it, most_left: fixes that they share
-    (`ingest.planning.leftovers`). suspects: organizations whose newest messages the database
-    refused (`ingest.splitting`). slow: those that had more late fixes than one plan judges, while
-    others had fixes too, or more refusals. smaller_by: pieces of backlogs are divided by it, after
-    failures. reverted: how many plans were reverted; what was planned from them does not hold.
-    """
+    """The state of ingest between batches; all of it can be read back from the database."""
 
     registry: Registry
     watermarks: Watermarks
@@ -49,19 +38,33 @@ class Memory:
     saved_states: SavedStates
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
     announced: dict[UUID, AnnouncedState] = field(default_factory=dict[UUID, AnnouncedState])
+    """By id of an open visit, the published facts that do not hold any more."""
     used_names: dict[int, set[VisitKey]] = field(default_factory=dict[int, set[VisitKey]])
+    """By asset, the keys of visits that are taken; see `geofence.late.visit_keys`."""
     working_state: State = field(default_factory=State)
+    """The state in which pasts are judged again; see `geofence.late.history`."""
     rates: Rates = field(default_factory=Rates)
     backlogs: Backlogs = field(default_factory=Backlogs)
+    """The assets with a backlog; they are unknown in `state`."""
     late_pace: LatePace = field(default_factory=LatePace)
     most_transitions: int = MOST_TRANSITIONS
+    """The transitions of one plan; see `geofence.judging.evaluator.evaluate`."""
     left: DecodedBatch | None = None
+    """The fixes that the plan applied last left over; see `ingest.planning.leftovers`."""
     most_left: int = MOST_LEFT_FIXES
+    """The fixes that organizations may have left over, in shares."""
     crowding: frozenset[UUID] = frozenset()
+    """The organizations that have too many fixes left over."""
     suspects: frozenset[int] = frozenset()
+    """Organizations whose newest messages the database refused; see `ingest.splitting`."""
     slow: frozenset[int] = frozenset()
+    """Organizations that had more late fixes than one plan judges, or more refusals, while others
+    had fixes too.
+    """
     smaller_by: int = 1
+    """The divisor of the length of pieces of backlogs; it grows after failures."""
     reverted: int = 0
+    """How many plans were reverted; what was planned from them does not hold."""
     _undo: Sequence[Undo] = ()
 
     def hold(self, backlogs: Iterable[Backlog]) -> None:

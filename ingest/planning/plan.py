@@ -26,7 +26,6 @@ from ingest.events.detected import in_order
 from ingest.events.visits import Outcome, outcome_of
 from ingest.late.lookup import MOST_CHECKPOINTS, NO_PAST, AssetPast, LateSpan, LookupNeeded, Past
 from ingest.late.rejudge import Rejudged, judge, rows_by_asset
-from ingest.memory.saved_state import SavedStateChanges
 from ingest.planning.acceptance import accept, refuse_twins
 from ingest.planning.backlogs import BacklogProgress
 from ingest.planning.decoded_batch import DecodedBatch
@@ -43,6 +42,7 @@ from ingest.planning.shares import (
 )
 from ingest.planning.twins import sort_known
 from ingest.registry.registry import Registry
+from ingest.saved_states.saved_state import SavedStateChanges
 from telemetry.fix import FixBatch, Flag
 
 # Deadlines wait for so long: a fix that was sent before one may still be under way.
@@ -52,38 +52,40 @@ _IDENTITY = ["tracker", "time_us", "seq"]
 
 @dataclass(frozen=True, slots=True)
 class WritePlan:
-    """All that one transaction writes, and the state afterwards.
-
-    batch: all fixes that may be stored, in order of arrival, also those that are stored already,
-    but no twins. new: those that are not stored yet; new_stream: their COPY stream. postponed: new
-    fixes that are left for another plan; they are in neither. evaluation: of the new fixes in
-    order, and of all that has fallen due. late: of the late fixes. unjudged: how many fixes are not
-    judged, because later fixes of their asset were removed. delta: the change of the state.
-    suspect: stored fixes whose flag changes. checkpointed: (asset, time_us) of the last new
-    checkpoint of each asset. backlogs: their changes. punches: those to be recorded; once the plan
-    is carried out, those that are recorded. slow: see `Memory`.
-    """
+    """All that one transaction writes, and the state afterwards."""
 
     revision: int
     batch: FixBatch
+    """All fixes that may be stored, in order of arrival, also stored ones, but no twins."""
     new: FixBatch
+    """The fixes of `batch` that are not stored yet."""
     new_stream: bytes
+    """The COPY stream of `new`."""
     postponed: FixBatch
+    """New fixes that are left for another plan; neither `batch` nor `new` has them."""
     evaluation: Evaluation
+    """The result for the new fixes in order, and for all that has fallen due."""
     late: Rejudged
+    """The result for the late fixes."""
     unjudged: int
+    """How many fixes are not judged, because later fixes of their asset were removed."""
     delta: StateDelta
+    """The change of the state."""
     suspect: Mapping[FixKey, bool]
+    """The stored fixes whose flag `suspect` changes, with the new flag."""
     outcome: Outcome
     events: Sequence[Event]
     saved_states: SavedStateChanges
     checkpoints: Sequence[Checkpoint]
     checkpointed: Sequence[tuple[int, int]]
+    """Asset and time_us of the last new checkpoint of each asset."""
     refusals: Sequence[Refusal]
     buckets: Buckets
     backlogs: BacklogProgress
     slow: frozenset[int]
+    """Organizations that took too much of this plan; see `Memory.slow`."""
     punches: Sequence[SentPunch]
+    """The punches to record; once the plan is carried out, those that are recorded."""
 
     @property
     def writes(self) -> bool:
@@ -118,15 +120,15 @@ def make_plan(
         return judged
     evaluation, late = judged.evaluation, judged.late
     cut_off = work.new.take(np.flatnonzero(evaluation.postponed))
-    cut = FixBatch.concat([cut_off, work.beyond_most, fresh.beyond_most])
+    cut = FixBatch.concat([cut_off, work.postponed, fresh.postponed])
     postponed = with_equals(cut, accepted.batch)
     new, twins = without_rows(work.new, postponed), without_rows(fresh.twins, postponed)
     batch = without_rows(without_rows(accepted.batch, postponed), twins)
     outcome = outcome_of(evaluation.transitions, registry, now_us, memory.announced)
     checkpoints = memory.checkpoints.due(judged.delta, registry)
     refusals = [*accepted.refusals, *refuse_twins(twins, arrivals, registry)]
-    progress = memory.backlogs.progress(fresh.batch.rows, late.backlogs, work.begun, now_us)
-    slow = cut_organizations(batch, work.beyond_most, fresh.beyond_most)
+    progress = memory.backlogs.progress(fresh.batch.rows, late.backlogs, work.new_backlogs, now_us)
+    slow = cut_organizations(batch, work.postponed, fresh.postponed)
     return WritePlan(
         revision=registry.revision,
         batch=batch,
@@ -152,24 +154,23 @@ def make_plan(
 
 
 class _Fresh(NamedTuple):
-    """The new fixes of a batch.
-
-    batch: the fixes that are not stored, with their assets. twins: fixes that were refused for an
-    earlier one. beyond_most: fixes that wait, because too many would have to be looked up.
-    """
+    """The new fixes of a batch."""
 
     batch: FixBatch
+    """The fixes that are not stored, with their assets."""
     twins: FixBatch
-    beyond_most: FixBatch
+    """Fixes that were refused for an earlier one."""
+    postponed: FixBatch
+    """Doubtful fixes that are too many to be looked up for this plan."""
 
 
 def _fresh(batch: FixBatch, memory: Memory, past: Past) -> _Fresh | LookupNeeded:
     """Take out the fixes that are stored already; of several with one identity the first counts."""
-    beyond_most = beyond_most_doubtful(batch, memory.watermarks)
-    batch = without_rows(batch, beyond_most)
-    is_new = memory.watermarks.all_new(batch)
+    postponed = beyond_most_doubtful(batch, memory.watermarks)
+    batch = without_rows(batch, postponed)
+    is_new = memory.watermarks.surely_new(batch)
     if is_new.all():
-        return _Fresh(batch, FixBatch.empty(), beyond_most)
+        return _Fresh(batch, FixBatch.empty(), postponed)
     doubtful = np.flatnonzero(~is_new)
     rows, trackers = batch.rows[doubtful], memory.registry.trackers
     keys = [FixKey(trackers[tracker], *of) for tracker, *of in rows[_IDENTITY].tolist()]
@@ -178,54 +179,54 @@ def _fresh(batch: FixBatch, memory: Memory, past: Past) -> _Fresh | LookupNeeded
     places = map(Place, rows["lat"].tolist(), rows["lon"].tolist())
     is_new[doubtful], is_twin = sort_known(zip(keys, places, strict=True), past.stored)
     twins = batch.take(doubtful[is_twin])
-    return _Fresh(batch.take(np.flatnonzero(is_new)), twins, beyond_most)
+    return _Fresh(batch.take(np.flatnonzero(is_new)), twins, postponed)
 
 
 class _Work(NamedTuple):
-    """The fixes and assets to be judged.
-
-    new: the fixes to store now; those of waiting assets have no asset. late: by asset, the past of
-    assets with late fixes or with a piece of a backlog. careful: the assets that are not judged
-    with the others. begun: new backlogs. waiting: the assets to which nothing happens without a
-    fix. beyond_most: late fixes beyond the share of their organization.
-    """
+    """The fixes and assets to be judged. Assets are given by their ordinals."""
 
     new: FixBatch
-    late: Mapping[int, AssetPast]
-    careful: Sequence[int]
-    begun: Mapping[int, Backlog]
-    waiting: Sequence[int]
-    beyond_most: FixBatch
+    """The fixes to store now; those of assets with a backlog have no asset."""
+    pasts: Mapping[int, AssetPast]
+    """The pasts of assets with late fixes, or with a piece of a backlog."""
+    judged_apart: Sequence[int]
+    """The assets that are not judged with the others."""
+    new_backlogs: Mapping[int, Backlog]
+    """The backlogs that begin with this plan."""
+    in_backlog: Sequence[int]
+    """The assets with a backlog; nothing happens to them without a fix."""
+    postponed: FixBatch
+    """Late fixes beyond the share of their organization."""
 
 
 def _work(
     batch: FixBatch, arrivals: DecodedBatch, memory: Memory, past: Past, now_us: int
 ) -> _Work | LookupNeeded:
-    """Separate late fixes from those in order, and waiting assets from the others."""
+    """Separate late fixes from those in order, and assets with a backlog from the others."""
     registry, state = memory.registry, memory.state
-    again, unplaced = registry.placed_anew(batch)
+    reassigned_us, unplaced = registry.placed_anew(batch)
     if unplaced:
         return LookupNeeded(places=unplaced)
-    piece = {} if arrivals.alone else _piece(batch, memory, past, now_us)
-    if isinstance(piece, LookupNeeded):
-        return piece
-    piece = {asset: known for asset, known in piece.items() if asset not in again}
-    waiting = [*memory.backlogs.assets, *again]
-    new = _detached_from(batch, [one for one in waiting if not _is_last(piece.get(one))])
-    behind = late_assets(new, state)
-    behind = behind[~np.isin(behind, list(piece))]
-    beyond_most = beyond_most_late(new, behind, memory.late_pace)
-    new = without_rows(new, beyond_most)
-    behind = behind[np.isin(behind, new.rows["asset"])]
-    known = _past_of(behind, new, past)
-    if isinstance(known, LookupNeeded):
-        return known
-    late = known | piece
-    deep = [one for one in behind.tolist() if one not in late and past.assets[one].kept]
-    careful = [*(one for one in behind.tolist() if one not in deep), *piece]
-    begun = _begun([*again, *deep], again, batch, state, registry)
-    new = _detached_from(new, deep)
-    return _Work(new, late, careful, begun, [*waiting, *deep], beyond_most)
+    due_piece = {} if arrivals.alone else _piece(batch, memory, past, now_us)
+    if isinstance(due_piece, LookupNeeded):
+        return due_piece
+    pieces = {asset: known for asset, known in due_piece.items() if asset not in reassigned_us}
+    in_backlog = [*memory.backlogs.assets, *reassigned_us]
+    new = _detached_from(batch, [one for one in in_backlog if not _is_last(pieces.get(one))])
+    with_late = late_assets(new, state)
+    with_late = with_late[~np.isin(with_late, list(pieces))]
+    postponed = beyond_most_late(new, with_late, memory.late_pace)
+    new = without_rows(new, postponed)
+    with_late = with_late[np.isin(with_late, new.rows["asset"])]
+    late_pasts = _past_of(with_late, new, past)
+    if isinstance(late_pasts, LookupNeeded):
+        return late_pasts
+    pasts = late_pasts | pieces
+    too_long = [one for one in with_late.tolist() if one not in pasts and past.assets[one].kept]
+    judged_apart = [*(one for one in with_late.tolist() if one not in too_long), *pieces]
+    new_backlogs = _new_backlogs([*reassigned_us, *too_long], reassigned_us, batch, state, registry)
+    new = _detached_from(new, too_long)
+    return _Work(new, pasts, judged_apart, new_backlogs, [*in_backlog, *too_long], postponed)
 
 
 def _piece(
@@ -269,9 +270,9 @@ def _past_of(
     return {asset: known for asset, known in chosen.items() if known.rows is not None}
 
 
-def _begun(
+def _new_backlogs(
     assets: Sequence[int],
-    again: Mapping[int, int],
+    reassigned_us: Mapping[int, int],
     batch: FixBatch,
     state: State,
     registry: Registry,
@@ -279,21 +280,26 @@ def _begun(
     """Return backlogs of assets: from the first of their fixes in the batch on, or since the
     instant at which they have to be judged again.
     """
-    begun: dict[int, Backlog] = {}
+    backlogs: dict[int, Backlog] = {}
     for asset, own in rows_by_asset(batch.rows, assets):
         organization = registry.organizations[registry.organization_of_asset(asset)]
-        since_us = int(batch.rows["time_us"][own].min(initial=again.get(asset, MAX_TIME_US)))
+        since_us = int(
+            batch.rows["time_us"][own].min(initial=reassigned_us.get(asset, MAX_TIME_US))
+        )
         row = state.assets[asset : asset + 1]
         judged_us = int(np.maximum(row["newest_us"], row["clock_us"]).max(initial=MIN_TIME_US))
         known_us = None if judged_us == MIN_TIME_US else judged_us
-        begun[asset] = Backlog(organization, registry.assets[asset], since_us, -1, None, known_us)
-    return begun
+        backlogs[asset] = Backlog(
+            organization, registry.assets[asset], since_us, -1, None, known_us
+        )
+    return backlogs
 
 
 class _Judged(NamedTuple):
-    """evaluation: of the fixes in order, and of what has fallen due. Others as in `WritePlan`."""
+    """The results of judging; the other fields are as in `WritePlan`."""
 
     evaluation: Evaluation
+    """The result for the fixes in order, and for what has fallen due."""
     late: Rejudged
     unjudged: int
     delta: StateDelta
@@ -308,25 +314,25 @@ def _judged(
     due_us = now_us - UNDER_WAY_US
     if arrivals.alone and state.ticked_us > MIN_TIME_US:
         due_us = min(due_us, state.ticked_us)
-    agenda = registry.agenda(state, new, due_us, work.waiting)
-    others = _detached_from(new, work.careful)
+    agenda = registry.agenda(state, new, due_us, work.in_backlog)
+    others = _detached_from(new, work.judged_apart)
     evaluation = evaluate(
         others, state, registry.index, due_us, registry.gates, agenda, memory.most_transitions
     )
-    if too_short := _too_short(evaluation, work.late):
+    if too_short := _too_short(evaluation, work.pasts):
         return too_short
-    if work.late or work.begun:
-        judged_now = [asset for asset, known in work.late.items() if known.end is None]
-        evaluation = _leaving_out(evaluation, [*judged_now, *work.begun])
+    if work.pasts or work.new_backlogs:
+        judged_now = [asset for asset, known in work.pasts.items() if known.end is None]
+        evaluation = _leaving_out(evaluation, [*judged_now, *work.new_backlogs])
     make_keys_unique(evaluation, memory.used_names)
     suspect = dict.fromkeys(_flag_suspects(new, evaluation, registry), False)
     late = Rejudged()
-    if work.late:
-        late = judge(new, work.late, state, memory.working_state, registry, (due_us, now_us))
+    if work.pasts:
+        late = judge(new, work.pasts, state, memory.working_state, registry, (due_us, now_us))
         if isinstance(late, LookupNeeded):
             return late
-    delta = evaluation.delta.replaced_by([*late.states, *map(nothing_known, work.begun)])
-    unjudged = int(np.isin(new.rows["asset"], work.careful).sum()) - late.fixes
+    delta = evaluation.delta.replaced_by([*late.states, *map(nothing_known, work.new_backlogs)])
+    unjudged = int(np.isin(new.rows["asset"], work.judged_apart).sum()) - late.fixes
     return _Judged(evaluation, late, unjudged, delta, suspect | late.suspect)
 
 

@@ -32,7 +32,7 @@ def beyond_most_doubtful(batch: FixBatch, watermarks: Watermarks) -> FixBatch:
     Empty where only one organization has fixes.
     """
     organization = batch.rows["organization"]
-    doubtful = np.flatnonzero(~watermarks.all_new(batch))
+    doubtful = np.flatnonzero(~watermarks.surely_new(batch))
     if len(doubtful) <= MOST_DOUBTFUL_SHARE or (organization == organization[0]).all():
         return batch.take(np.empty(0, np.intp))
     whose = organization[doubtful]
@@ -40,14 +40,14 @@ def beyond_most_doubtful(batch: FixBatch, watermarks: Watermarks) -> FixBatch:
     return batch.take(np.sort(np.concatenate(rest)))
 
 
-def beyond_most_late(batch: FixBatch, behind: NDArray[np.integer], pace: LatePace) -> FixBatch:
+def beyond_most_late(batch: FixBatch, with_late: NDArray[np.integer], pace: LatePace) -> FixBatch:
     """Return the fixes of assets with late ones that are too many for one plan: of their asset, and
     of their organization.
 
     An organization has whole assets judged, one after the other: the past of each has to be looked
-    up. behind: the assets with late fixes.
+    up. with_late: the assets with late fixes.
     """
-    own = [rows for _, rows in rows_by_asset(batch.rows, behind.tolist()) if len(rows)]
+    own = [rows for _, rows in rows_by_asset(batch.rows, with_late.tolist()) if len(rows)]
     rest, taken = [rows[MOST_LATE:] for rows in own], dict[int, list[NDArray[np.intp]]]()
     for rows in sorted(own, key=lambda rows: int(rows[0])):
         organization = int(batch.rows["organization"][rows[0]])

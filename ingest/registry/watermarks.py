@@ -36,7 +36,7 @@ class Watermarks:
         """Return the time of the tracker's newest stored fix."""
         return int(self._time_us[tracker]) if self.has_fix(tracker) else None
 
-    def all_new(self, batch: FixBatch) -> NDArray[np.bool_]:
+    def surely_new(self, batch: FixBatch) -> NDArray[np.bool_]:
         """Return which fixes may go by plain COPY, shape (n,): all of those of a tracker, or none.
 
         A tracker's fixes may if each lies beyond the one before it in the batch, and the first

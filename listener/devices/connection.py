@@ -88,7 +88,7 @@ class Device(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=UNREAD_BYTES)
         if not self.address:
             self.address = peer_address(transport)
-        if (why := self._worker.arrived(self)) is not None:
+        if (why := self._worker.admit(self)) is not None:
             self._worker.metrics.refused.labels(why).inc()
             self._transport.abort()
 

@@ -23,13 +23,13 @@ from db.ingest.registry import (
 from geofence.judging.state import State
 from ingest.late import lookup as past
 from ingest.late.lookup import NO_PAST, AssetPast, LateSpan, LookupNeeded, Past
-from ingest.memory.saved_state import SavedStates
 from ingest.planning.decoded_batch import read
 from ingest.planning.late_pace import LatePace
 from ingest.planning.memory import Memory
 from ingest.planning.plan import WritePlan, make_plan
 from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks
+from ingest.saved_states.saved_state import SavedStates
 from telemetry.fix import FIX_DTYPE
 from telemetry.ids import format_id
 from telemetry.times import format_time

@@ -24,12 +24,12 @@ from geofence.late.history import History
 from geofence.late.segments import Circumstances
 from geofence.zones.versions import MIN_TIME_US
 from ingest.late.lookup import MOST_CHECKPOINTS, NO_PAST, LateSpan, LookupNeeded, look_up
-from ingest.memory import checkpoints
 from ingest.metrics import IngestMetrics
 from ingest.planning.decoded_batch import read
 from ingest.planning.memory import Memory
 from ingest.planning.plan import UNDER_WAY_US
 from ingest.recovery import recover
+from ingest.saved_states import checkpoints
 from ingest.standby import Standby
 from ingest.transaction import LEASE, LeaderTerm, plan_with_lookups, store
 from mqtt import Message

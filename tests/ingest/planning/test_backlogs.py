@@ -18,12 +18,12 @@ from geofence.late.history import History
 from geofence.late.segments import Circumstances
 from ingest.late import lookup as past
 from ingest.late.lookup import NO_PAST, LookupNeeded, look_up
-from ingest.memory import checkpoints
 from ingest.metrics import IngestMetrics
 from ingest.planning.memory import Memory
 from ingest.planning.plan import UNDER_WAY_US
 from ingest.recovery import recover
 from ingest.runtime import IngestRuntime
+from ingest.saved_states import checkpoints
 from ingest.standby import Standby
 from ingest.transaction import LEASE, LeaderTerm
 from mqtt import Message

@@ -40,7 +40,7 @@ def test_only_trackers_whose_fixes_all_lie_beyond_what_came_before_are_new(
     watermarks, newest = Watermarks(), dict[int, tuple[int, int]]()
     for rows in batches:
         batch = batch_of(rows)
-        assert watermarks.all_new(batch).tolist() == walk(newest, rows)
+        assert watermarks.surely_new(batch).tolist() == walk(newest, rows)
         watermarks.advance(batch)
 
 
@@ -56,4 +56,4 @@ def test_restored_watermarks_are_those_that_were_lost(rows: list[Fix]) -> None:
     )
     for row in range(len(probe)):
         one = probe.take(np.array([row]))
-        assert kept.all_new(one).tolist() == restored.all_new(one).tolist()
+        assert kept.surely_new(one).tolist() == restored.surely_new(one).tolist()

@@ -18,7 +18,8 @@ from geofence.judging.state import StateDelta, blank_assets
 from geofence.late.segments import FIXES_PER_SEGMENT
 from geofence.model.records import MEMBERSHIP_DTYPE
 from geofence.zones.versions import MIN_TIME_US
-from ingest.memory.state_codec import (
+from ingest.registry.registry import Registry
+from ingest.saved_states.state_codec import (
     SavedAsset,
     SavedPlace,
     read_asset,
@@ -27,7 +28,6 @@ from ingest.memory.state_codec import (
     write_place,
     zone_bytes,
 )
-from ingest.registry.registry import Registry
 from ingest.undo import Undo
 
 SPACING_US = 3_600_000_000

@@ -16,8 +16,14 @@ from numpy.typing import NDArray
 from db.ingest.asset_states import AssetKey, AssetState
 from geofence.judging.state import StateDelta
 from geofence.zones.versions import MIN_TIME_US
-from ingest.memory.state_codec import SavedAsset, SavedPlace, write_asset, write_place, zone_bytes
 from ingest.registry.registry import Registry
+from ingest.saved_states.state_codec import (
+    SavedAsset,
+    SavedPlace,
+    write_asset,
+    write_place,
+    zone_bytes,
+)
 from ingest.undo import Undo, undo_of
 
 

@@ -7,7 +7,7 @@ import pytest
 from geofence.judging.state import StateDelta, blank_assets
 from geofence.late.segments import FIXES_PER_SEGMENT
 from geofence.model.records import MEMBERSHIP_DTYPE
-from ingest.memory.checkpoints import SPACING_FIXES, SPACING_US, SavedMembership, spaced
+from ingest.saved_states.checkpoints import SPACING_FIXES, SPACING_US, SavedMembership, spaced
 
 SPACING_STATES = SPACING_FIXES // FIXES_PER_SEGMENT
 

@@ -14,7 +14,7 @@ from db.delivery.webhook_urls import (
     is_public_address,
 )
 
-CASES = Path(__file__).parent.parent / "cases"
+CASES = Path(__file__).parents[2] / "cases"
 ADDRESSES = json.loads((CASES / "webhook_addresses.json").read_text())
 URLS = json.loads((CASES / "webhook_urls.json").read_text())
 
