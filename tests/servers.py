@@ -6,12 +6,14 @@ started again on the same port and data, which is how tests break things on purp
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -163,6 +165,19 @@ class PostgresUnderTest(_Restartable):
     def _execute(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.admin_url(), autocommit=True) as connection:
             connection.execute(statement)
+
+
+_Started = TypeVar("_Started")
+_LASTING = ThreadPoolExecutor(1, "servers")
+
+
+async def beside(start: Callable[[], _Started]) -> _Started:
+    """Start servers while the event loop goes on, in a thread that lasts as long as this process.
+
+    A server is killed when the thread that started it ends (`stack.host.process`). The threads of
+    `asyncio.to_thread` end with the event loop, after each test.
+    """
+    return await asyncio.get_running_loop().run_in_executor(_LASTING, start)
 
 
 AnyServer = TypeVar("AnyServer", bound=_Restartable)
