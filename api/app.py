@@ -8,9 +8,10 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from starlette.types import Lifespan
 
-from api.auth.caller import known_scopes, resource_by_operation
+from api.auth.caller import known_scopes
 from api.context import ApiState
 from api.http import errors
 from api.http.compression import Compressing
@@ -18,7 +19,7 @@ from api.http.metrics import Metrics
 from api.http.middleware import Edge
 from api.openapi import docs_page
 from api.openapi.document import complete, tags_of
-from api.request.route import parameters_by_operation
+from api.request.route import PublicRoute
 from api.request.route_index import ByResource
 from api.resources import (
     api_keys,
@@ -127,11 +128,12 @@ def create_app(
     app = _routed(lifespan)
     app.state.api = state
     app.openapi = _document
-    document = _document()
-    app.state.parameters = parameters_by_operation(document)
-    app.state.parameter_names = frozenset[str]().union(*app.state.parameters.values())
-    app.state.scopes = known_scopes(document)
-    app.state.resources = resource_by_operation(document)
+    found = list(iter_route_contexts(app.routes))
+    operations = [each for each in found if isinstance(each.original_route, PublicRoute)]
+    names = (each.original_route.parameters for each in operations)
+    app.state.parameter_names = frozenset[str]().union(*names)
+    app.state.resources = {each.operation_id: each.tags[0] for each in operations}
+    app.state.scopes = known_scopes(app.state.resources.values())
     errors.install(app)
     app.add_middleware(Compressing)
     origins = settings.api_allowed_origins or ()
@@ -145,6 +147,7 @@ def _routed(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         title="OPS Companion",
         version=version("ops-companion"),
         lifespan=lifespan,
+        openapi_url=None,  # `docs_page` has it
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
