@@ -1,7 +1,8 @@
 """The application: resources, errors and the edge, put together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from importlib.metadata import version
@@ -96,7 +97,10 @@ class NoAddressFree(Exception):
 
 
 def create_app(
-    settings: ApiSettings, connections: Pool, page_addresses: Sequence[tuple[str, int]] = ()
+    settings: ApiSettings,
+    connections: Pool,
+    page_addresses: Sequence[tuple[str, int]] = (),
+    clock: Callable[[], float] = time.monotonic,
 ) -> FastAPI:
     """Return the ASGI application. It opens `connections` when it starts and closes them when it
     stops.
@@ -105,7 +109,7 @@ def create_app(
     waits for one: `connections` stay closed, so that every request that needs them is a 503.
     page_addresses: the page of metrics is at the first of them that is free; nowhere without any.
     """
-    state = ApiState.build(settings, connections)
+    state = ApiState.build(settings, connections, clock)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, object]]:
