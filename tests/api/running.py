@@ -40,8 +40,9 @@ from service import logs
 from telemetry.ids import format_id
 from tests.servers import DatabaseUnderTest
 
+
 class Clock:
-    """The clock of all APIs of this process; a test lets time pass by it. It runs by itself, too."""
+    """The clock of all APIs of this process: it goes, and a test can put it forward."""
 
     def __init__(self) -> None:
         self._passed_s = 0.0
@@ -158,9 +159,7 @@ class RunningApi:
             "cursor_factory": _recording(self.statements),
         }
         config = uvicorn.Config(
-            create_app(
-                settings, connections, settings.page_addresses if has_page else (), CLOCK
-            ),
+            create_app(settings, connections, settings.page_addresses if has_page else (), CLOCK),
             port=0,
             loop="uvloop",
             http=BoundedHttp,
