@@ -21,6 +21,7 @@ from typing import TypeVar
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from benchmarks.common.mosquitto import BrokerProgram, Mosquitto, broker_program
 from db.core import migrate
@@ -30,7 +31,12 @@ from stack.servers.postgres import Postgres, free_port
 
 TEMPLATE = "opsc_template"
 # Tests kill processes, not the machine: what the kernel holds is safe without fsync.
-TEST_SETTINGS = {"fsync": "off", "shared_buffers": "128MB", "max_wal_size": "1GB"}
+TEST_SETTINGS = {
+    "fsync": "off",
+    "shared_buffers": "128MB",
+    "max_wal_size": "1GB",
+    "scram_iterations": "1",  # tests connect thousands of times; 4,096 rounds take 4 ms each time
+}
 ANY_PORT = 0
 CHILDREN_END_S = 10
 
@@ -156,11 +162,18 @@ class PostgresUnderTest(_Restartable):
             return
         template = self._create(TEMPLATE, "template1")
         migrate.migrate(template.url("admin"))
-        migrate.set_role_passwords(template.url("admin"), self.passwords)
+        self._set_passwords()
         # No session may sit in the template while it is being copied.
         name = sql.Identifier(TEMPLATE)
         self._execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(name))
         self._has_template = True
+
+    def _set_passwords(self) -> None:
+        """Let the server hash all passwords, by its `scram_iterations`."""
+        admin = conninfo_to_dict(self.admin_url())
+        for role, password in {**self.passwords, "postgres": str(admin["password"])}.items():
+            names = sql.Identifier(role), sql.Literal(password)
+            self._execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(*names))
 
     def _execute(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.admin_url(), autocommit=True) as connection:
