@@ -152,7 +152,8 @@ class PostgresUnderTest(_Restartable):
         self._execute(statement.format(sql.Identifier(database.name)))
 
     def _create(self, name: str, template: str) -> DatabaseUnderTest:
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        # Less work than by the WAL, the default.
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
         self._execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
         return DatabaseUnderTest(self, name)
 
