@@ -132,12 +132,15 @@ def create_app(
     app = _routed(lifespan)
     app.state.api = state
     app.openapi = _document
-    found = list(iter_route_contexts(app.routes))
-    operations = [each for each in found if isinstance(each.original_route, PublicRoute)]
-    names = (each.original_route.parameters for each in operations)
-    app.state.parameter_names = frozenset[str]().union(*names)
-    app.state.resources = {each.operation_id: each.tags[0] for each in operations}
-    app.state.scopes = known_scopes(app.state.resources.values())
+    parameters: set[str] = set()
+    resources: dict[str, str] = {}
+    for each in iter_route_contexts(app.routes):
+        if isinstance(each.original_route, PublicRoute):
+            parameters |= each.original_route.parameters
+            resources[each.operation_id] = each.tags[0]
+    app.state.parameter_names = frozenset(parameters)
+    app.state.resources = resources
+    app.state.scopes = known_scopes(resources.values())
     errors.install(app)
     app.add_middleware(Compressing)
     origins = settings.api_allowed_origins or ()
