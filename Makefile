@@ -20,7 +20,7 @@
 # nothing. Needed beforehand: make, git and Python 3.11 or later with venv.
 
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 3
 BIN := .venv/bin
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 INSTALLED := .venv/.installed

@@ -1,16 +1,18 @@
 """The application: resources, errors and the edge, put together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from starlette.types import Lifespan
 
-from api.auth.caller import known_scopes, resource_by_operation
+from api.auth.caller import known_scopes
 from api.context import ApiState
 from api.http import errors
 from api.http.compression import Compressing
@@ -18,7 +20,7 @@ from api.http.metrics import Metrics
 from api.http.middleware import Edge
 from api.openapi import docs_page
 from api.openapi.document import complete, tags_of
-from api.request.route import parameters_by_operation
+from api.request.route import PublicRoute
 from api.request.route_index import ByResource
 from api.resources import (
     api_keys,
@@ -95,7 +97,10 @@ class NoAddressFree(Exception):
 
 
 def create_app(
-    settings: ApiSettings, connections: Pool, page_addresses: Sequence[tuple[str, int]] = ()
+    settings: ApiSettings,
+    connections: Pool,
+    page_addresses: Sequence[tuple[str, int]] = (),
+    clock: Callable[[], float] = time.monotonic,
 ) -> FastAPI:
     """Return the ASGI application. It opens `connections` when it starts and closes them when it
     stops.
@@ -104,7 +109,7 @@ def create_app(
     waits for one: `connections` stay closed, so that every request that needs them is a 503.
     page_addresses: the page of metrics is at the first of them that is free; nowhere without any.
     """
-    state = ApiState.build(settings, connections)
+    state = ApiState.build(settings, connections, clock)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, object]]:
@@ -127,11 +132,15 @@ def create_app(
     app = _routed(lifespan)
     app.state.api = state
     app.openapi = _document
-    document = _document()
-    app.state.parameters = parameters_by_operation(document)
-    app.state.parameter_names = frozenset[str]().union(*app.state.parameters.values())
-    app.state.scopes = known_scopes(document)
-    app.state.resources = resource_by_operation(document)
+    parameters: set[str] = set()
+    resources: dict[str, str] = {}
+    for each in iter_route_contexts(app.routes):
+        if isinstance(each.original_route, PublicRoute):
+            parameters |= each.original_route.parameters
+            resources[each.operation_id] = each.tags[0]
+    app.state.parameter_names = frozenset(parameters)
+    app.state.resources = resources
+    app.state.scopes = known_scopes(resources.values())
     errors.install(app)
     app.add_middleware(Compressing)
     origins = settings.api_allowed_origins or ()
@@ -145,6 +154,7 @@ def _routed(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         title="OPS Companion",
         version=version("ops-companion"),
         lifespan=lifespan,
+        openapi_url=None,  # `docs_page` has it
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

@@ -1,5 +1,6 @@
 """The objects that every handler may need, made once per process."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from api.auth.access_tokens import Tokens
@@ -39,17 +40,20 @@ class ApiState:
     renderer: Renderer
 
     @classmethod
-    def build(cls, settings: ApiSettings, connections: Pool) -> "ApiState":
+    def build(
+        cls, settings: ApiSettings, connections: Pool, clock: Callable[[], float]
+    ) -> "ApiState":
+        """Return the state of a new process. clock: by which what is remembered is fresh."""
         secret_key = settings.secret_key_bytes
         return cls(
             settings=settings,
             connections=connections,
             tokens=Tokens(secret_key, settings.access_token_lifetime_s),
-            principals=Principals(connections),
+            principals=Principals(connections, clock),
             usage=Usage(connections),
             throttle=Throttle(secret_key, connections),
             cookies=Cookies(secret_key, is_secure=settings.public_url.startswith("https:")),
-            admission=Admission(settings, connections),
+            admission=Admission(settings, connections, clock),
             passwords=Passwords(),
             cursors=Cursors(secret_key),
             secrets=SecretBox(secret_key),

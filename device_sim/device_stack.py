@@ -73,10 +73,15 @@ class _Sent:
 
 
 class DeviceStack:
-    """One tracker's connections, one after the other."""
+    """One tracker's connections, one after the other, with at most `reconnect_max_s` between."""
 
     def __init__(
-        self, address: BrokerAddress, client_id: str, secret: str, device: DeviceProfile
+        self,
+        address: BrokerAddress,
+        client_id: str,
+        secret: str,
+        device: DeviceProfile,
+        reconnect_max_s: float = 2.0,
     ) -> None:
         self._address, self._client_id, self._device = address, client_id, device
         keepalive_s = SILENT_KEEPALIVE_S if device.is_silent else KEEPALIVE_S
@@ -89,7 +94,7 @@ class DeviceStack:
         self._is_deaf = False
         self._heard_s = 0.0
         self._random = random.Random(f"{device.seed}")
-        self._backoff = Backoff(0.05, 2.0)
+        self._backoff = Backoff(0.05, reconnect_max_s)
         self._writer: asyncio.StreamWriter | None = None
         self._run: asyncio.Task[None] | None = None
         self._clones: set[asyncio.Task[None]] = set()

@@ -6,12 +6,14 @@ started again on the same port and data, which is how tests break things on purp
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -19,6 +21,7 @@ from typing import TypeVar
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from benchmarks.common.mosquitto import BrokerProgram, Mosquitto, broker_program
 from db.core import migrate
@@ -28,7 +31,12 @@ from stack.servers.postgres import Postgres, free_port
 
 TEMPLATE = "opsc_template"
 # Tests kill processes, not the machine: what the kernel holds is safe without fsync.
-TEST_SETTINGS = {"fsync": "off", "shared_buffers": "128MB", "max_wal_size": "1GB"}
+TEST_SETTINGS = {
+    "fsync": "off",
+    "shared_buffers": "128MB",
+    "max_wal_size": "1GB",
+    "scram_iterations": "1",  # tests connect thousands of times; 4,096 rounds take 4 ms each time
+}
 ANY_PORT = 0
 CHILDREN_END_S = 10
 
@@ -144,7 +152,8 @@ class PostgresUnderTest(_Restartable):
         self._execute(statement.format(sql.Identifier(database.name)))
 
     def _create(self, name: str, template: str) -> DatabaseUnderTest:
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        # Less work than by the WAL, the default.
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
         self._execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
         return DatabaseUnderTest(self, name)
 
@@ -154,15 +163,35 @@ class PostgresUnderTest(_Restartable):
             return
         template = self._create(TEMPLATE, "template1")
         migrate.migrate(template.url("admin"))
-        migrate.set_role_passwords(template.url("admin"), self.passwords)
+        self._set_passwords()
         # No session may sit in the template while it is being copied.
         name = sql.Identifier(TEMPLATE)
         self._execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(name))
         self._has_template = True
 
+    def _set_passwords(self) -> None:
+        """Let the server hash all passwords, by its `scram_iterations`."""
+        admin = conninfo_to_dict(self.admin_url())
+        for role, password in {**self.passwords, "postgres": str(admin["password"])}.items():
+            names = sql.Identifier(role), sql.Literal(password)
+            self._execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(*names))
+
     def _execute(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.admin_url(), autocommit=True) as connection:
             connection.execute(statement)
+
+
+_Started = TypeVar("_Started")
+_LASTING = ThreadPoolExecutor(1, "servers")
+
+
+async def beside(start: Callable[[], _Started]) -> _Started:
+    """Start servers while the event loop goes on, in a thread that lasts as long as this process.
+
+    A server is killed when the thread that started it ends (`stack.host.process`). The threads of
+    `asyncio.to_thread` end with the event loop, after each test.
+    """
+    return await asyncio.get_running_loop().run_in_executor(_LASTING, start)
 
 
 AnyServer = TypeVar("AnyServer", bound=_Restartable)

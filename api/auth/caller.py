@@ -7,9 +7,9 @@ for every resource, but in writing not for users, and no narrowed key may write 
 be a way to all rights.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 from db.identity.users import Role
@@ -39,26 +39,12 @@ class Caller:
     scopes: frozenset[str] | None = None
 
 
-def known_scopes(document: Mapping[str, Any]) -> frozenset[str]:
-    """Return all scopes that the operations of an OpenAPI document may need."""
-    tags = {
-        tag
-        for path in document["paths"].values()
-        for operation in path.values()
-        for tag in operation.get("tags", ())
-    } - _WITHOUT_SCOPES
-    reading = {f"{tag}:read" for tag in tags}
-    writing = {f"{tag}:write" for tag in tags - _NEVER_WRITTEN}
+def known_scopes(resources: Iterable[str]) -> frozenset[str]:
+    """Return all scopes that the operations of these resources may need."""
+    scoped = set(resources) - _WITHOUT_SCOPES
+    reading = {f"{resource}:read" for resource in scoped}
+    writing = {f"{resource}:write" for resource in scoped - _NEVER_WRITTEN}
     return frozenset(reading | writing | {"*:read", "*:write"})
-
-
-def resource_by_operation(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return the resource of each operation of an OpenAPI document, by operation id."""
-    return {
-        operation["operationId"]: operation["tags"][0]
-        for path in document["paths"].values()
-        for operation in path.values()
-    }
 
 
 def needed_scope(resource: str, method: str) -> str:

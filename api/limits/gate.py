@@ -7,7 +7,7 @@ for requests without a valid credential.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from starlette.requests import Request
@@ -26,8 +26,10 @@ from db.core.connect import Pool
 class Admission:
     """The gate and the limits of one process."""
 
-    def __init__(self, settings: ApiSettings, connections: Pool) -> None:
-        self.plans = Plans(connections)
+    def __init__(
+        self, settings: ApiSettings, connections: Pool, clock: Callable[[], float]
+    ) -> None:
+        self.plans = Plans(connections, clock)
         self._limits = RequestLimits(connections)
         self._counts = RequestCounts(connections)
         self._users = Buckets("user", settings.api_requests_per_user)

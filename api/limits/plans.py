@@ -3,7 +3,7 @@
 A plan is remembered for `FRESH_S`, so a change takes effect in every process within that time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from uuid import UUID
 
@@ -37,9 +37,9 @@ def check_api_access(plan: Plan) -> None:
 class Plans:
     """The plans of the organizations that this process has seen."""
 
-    def __init__(self, connections: Pool) -> None:
+    def __init__(self, connections: Pool, clock: Callable[[], float]) -> None:
         self._connections = connections
-        self._known = LookupCache[UUID, Plan](FRESH_S, _MAX_PLANS)
+        self._known = LookupCache[UUID, Plan](FRESH_S, _MAX_PLANS, clock)
 
     async def find(self, org_id: UUID) -> Plan:
         """Return the plan as it was at most FRESH_S ago.

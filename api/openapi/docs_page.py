@@ -1,16 +1,17 @@
-"""The reference page of the API at `/docs`: Swagger UI over `/openapi.json`, all from this server.
+"""The OpenAPI document and the reference page of it at `/docs`, Swagger UI, all from this server.
 `/` and `/v1` lead there.
 
 The page works without internet, and its policy lets it load nothing from elsewhere and run no
 script that stands in a page. Swagger UI itself comes with the package fastapi-offline.
 """
 
+import asyncio
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
 import fastapi_offline
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, Response
 
 from api.http.encoding import ok
@@ -59,6 +60,12 @@ async def front() -> Response:
             "api": "/v1",
         }
     )
+
+
+@router.get("/openapi.json")
+async def document(request: Request) -> Response:
+    """Answer with the document. To make it takes most of a second, the first time: in a thread."""
+    return ok(await asyncio.to_thread(request.app.openapi))
 
 
 @router.get(DOCUMENTATION)

@@ -99,6 +99,17 @@ def _reads(dependant: Dependant) -> dict[str, _Read]:
     return reads
 
 
+def query_names(dependant: Dependant) -> frozenset[str]:
+    """Return the names of the parameters that a handler's query may have."""
+    models = [field.field_info.annotation for field in dependant.query_params]
+    return frozenset(
+        field.alias or name
+        for model in models
+        if isinstance(model, type) and issubclass(model, fields.Query)
+        for name, field in model.model_fields.items()
+    )
+
+
 def _is_query(info: FieldInfo) -> bool:
     return isinstance(info.annotation, type) and issubclass(info.annotation, fields.Query)
 

@@ -10,7 +10,7 @@ bounded, since the event loop stands while a body is read.
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import msgspec
@@ -27,7 +27,7 @@ from api.http.etags import Preconditions
 from api.http.headers import media_type
 from api.http.problems import Fault, Problem, bad_parameter, unavailable
 from api.request.access import authenticate
-from api.request.handler_arguments import Handle, handle_of
+from api.request.handler_arguments import Handle, handle_of, query_names
 from api.request.idempotency import Attempt, fingerprint, read_key
 from api.request.paging import fields_of
 from api.settings import ApiSettings
@@ -56,6 +56,8 @@ class PublicRoute(APIRoute):
 
     body_limit_bytes: ClassVar[int] = 16 * 1024
     most_values: ClassVar[int] = 20_000
+    parameters: frozenset[str]
+    """The names that its query may have."""
     _handle: Handle
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -71,6 +73,7 @@ class PublicRoute(APIRoute):
 
     def get_route_handler(self) -> Handle:
         handle = handle_of(self.dependant)
+        self.parameters = query_names(self.dependant)
         takes_body = self.body_field is not None
         reads = "GET" in (self.methods or ())
         shown = fields_of(self.response_model)
@@ -79,7 +82,7 @@ class PublicRoute(APIRoute):
             settings: ApiSettings = request.app.state.api.settings
             await self.admit(request)
             if request.scope["query_string"]:
-                _check_parameters(request, request.app.state.parameters[self.operation_id])
+                _check_parameters(request, self.parameters)
                 if shown is not None:
                     _check_fields(request, shown)
             if takes_body:
@@ -154,19 +157,6 @@ class LargeBodyRoute(TenantRoute):
 
     body_limit_bytes = 5 * 1024 * 1024
     most_values = 4 * MAX_VERTICES  # a vertex is an array and two numbers
-
-
-def parameters_by_operation(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:
-    """Return the query parameters of each operation of an OpenAPI document."""
-    return {
-        operation["operationId"]: frozenset(
-            parameter["name"]
-            for parameter in operation.get("parameters", ())
-            if parameter["in"] == "query"
-        )
-        for path in document["paths"].values()
-        for operation in path.values()
-    }
 
 
 def _check_parameters(request: Request, known: frozenset[str]) -> None:

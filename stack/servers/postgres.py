@@ -16,7 +16,9 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from itertools import cycle, islice
 from pathlib import Path
 from urllib.parse import quote
 
@@ -27,6 +29,8 @@ from stack.host.process import Command, PartFailed, Process, wait_until
 from stack.host.programs import Programs
 
 LOOPBACK = "127.0.0.1"
+FIRST_PORT = 1024  # of those for ordinary users
+MOST_OTHERS = 10_000
 OWN_SETTINGS = "postgresql.local.conf"
 START_TIMEOUT_S = 60.0
 INITDB_TIMEOUT_S = 120.0
@@ -69,21 +73,36 @@ _claims: list[int] = []  # the locked files of the ports that are ours
 
 
 def free_port(preferred: int) -> int:
-    """Return ``preferred`` if nothing listens there on loopback, else a port that the system gives.
+    """Return ``preferred`` if nothing listens there on loopback, else another free port (0: any).
 
     The preferred port is ours until this process ends: another `opsc` that starts at the same
-    moment takes another, although nothing listens there yet.
+    moment takes another, although nothing listens there yet. Any other port is none that the system
+    would give to a connection meanwhile, and none that this function returned lately.
     """
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-            if port == 0 or _claim(port):
-                return int(probe.getsockname()[1])
+    if preferred and _can_bind(preferred) and _claim(preferred):
+        return preferred
+    for port in islice(_other_ports(), MOST_OTHERS):
+        if _can_bind(port):
+            return port
     raise OSError("no free TCP port on loopback")
+
+
+def _can_bind(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+@cache
+def _other_ports() -> Iterator[int]:
+    """Return the ports below those of connections (ip(7)), round and round from any one of them."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports = range(max(FIRST_PORT, lowest - MOST_OTHERS), lowest) or range(FIRST_PORT, 65_536)
+    return islice(cycle(ports), secrets.randbelow(len(ports)), None)
 
 
 def _claim(port: int) -> bool:

@@ -40,6 +40,21 @@ from service import logs
 from telemetry.ids import format_id
 from tests.servers import DatabaseUnderTest
 
+
+class Clock:
+    """The clock of all APIs of this process: it goes, and a test can put it forward."""
+
+    def __init__(self) -> None:
+        self._passed_s = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self._passed_s
+
+    def let_pass(self, seconds: float) -> None:
+        self._passed_s += seconds
+
+
+CLOCK = Clock()
 PASSWORD = "correct horse battery staple"
 STATEMENT_TIMEOUT_S = 3
 
@@ -144,7 +159,7 @@ class RunningApi:
             "cursor_factory": _recording(self.statements),
         }
         config = uvicorn.Config(
-            create_app(settings, connections, settings.page_addresses if has_page else ()),
+            create_app(settings, connections, settings.page_addresses if has_page else (), CLOCK),
             port=0,
             loop="uvloop",
             http=BoundedHttp,

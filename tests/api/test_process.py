@@ -26,7 +26,7 @@ from cryptography.x509.oid import NameOID
 
 from api.__main__ import main
 from stack.servers.postgres import free_port
-from tests.servers import DatabaseUnderTest, PostgresUnderTest
+from tests.servers import DatabaseUnderTest, PostgresUnderTest, beside
 
 SECRET_KEY = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 ANY_PORT = 0
@@ -171,7 +171,7 @@ async def test_without_a_database_it_waits_and_says_so(
         assert await status(url + "/healthz") == 200
         assert await status(url + "/openapi.json") == 200
         assert await status(url + "/v1/assets", Authorization="Bearer opsk_x") == 503
-        await asyncio.to_thread(postgres.start)
+        await beside(postgres.start)
         while await status(url + "/readyz") == 503:
             assert process.poll() is None
             await asyncio.sleep(0.05)
@@ -208,7 +208,7 @@ async def test_a_login_that_sees_every_organization_is_not_served_later_either(
     with serving(database, OPSC_DATABASE_URL=database.url("admin")) as (process, port):
         url = f"http://127.0.0.1:{port}"
         await answers(url, process)
-        await asyncio.to_thread(postgres.start)
+        await beside(postgres.start)
         assert process.stderr is not None
         while "row-level security: opsc_app" not in process.stderr.readline():
             assert process.poll() is None

@@ -20,7 +20,7 @@ Answers = Callable[[ReceivedPacket], bytes]
 
 
 def _stack(address: BrokerAddress, device: DeviceProfile) -> DeviceStack:
-    return DeviceStack(address, f"trk_{secrets.token_hex(8)}", "secret", device)
+    return DeviceStack(address, f"trk_{secrets.token_hex(8)}", "secret", device, 0.1)
 
 
 @pytest.mark.parametrize("level", [3, 4, 5])

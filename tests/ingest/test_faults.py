@@ -15,7 +15,7 @@ from ingest.runtime import IngestRuntime
 from mqtt import BrokerAddress, Session, SessionOptions
 from tests.ingest.conftest import Device, fix, running, runtime, until
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
-from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest
+from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest, beside
 
 HOME = (13.4, 52.5)
 AWAY = (13.4, 52.5013)  # 145 m north: outside, and near enough to be there a second later
@@ -90,7 +90,7 @@ async def test_postgresql_killed_and_started_again_costs_nothing(
         await _drive(device, vehicle, 0, 20)
         await asyncio.to_thread(postgres.kill)
         await _drive(device, vehicle, 20, 40)
-        await asyncio.to_thread(postgres.start)
+        await beside(postgres.start)
         await _check_drive(tenant, 40)
 
 
@@ -108,7 +108,7 @@ async def test_a_broker_that_restarts_in_order_costs_nothing(
     ):
         device = Device(session)
         await _drive(device, vehicle, 0, 20)
-        await asyncio.to_thread(broker.restart)
+        await beside(broker.restart)
         await _drive(device, vehicle, 20, 40)
         await _check_drive(tenant, 40)
 

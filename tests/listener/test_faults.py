@@ -21,7 +21,7 @@ from tests.listener.conftest import revoke, rotate
 from tests.listener.raw_devices import Device
 from tests.listener.running import RoleProcess, System, running
 from tests.mqtt.proxy import Proxy
-from tests.servers import ANY_PORT, DatabaseUnderTest, PostgresUnderTest
+from tests.servers import ANY_PORT, DatabaseUnderTest, PostgresUnderTest, beside
 
 KINDS = [(version, qos) for version in (4, 5) for qos in (1, 2)]
 
@@ -108,7 +108,7 @@ async def test_a_listener_that_is_killed_costs_nothing(tenant: Tenant) -> None:
         async with sending(tenant, system.port) as fleet:
             for _ in range(3):
                 await asyncio.to_thread(system.listener.kill)
-                await asyncio.to_thread(system.listener.start)
+                await beside(system.listener.start)
                 await fleet.progress()
         await nothing_is_left(system.listener)
 
@@ -119,7 +119,7 @@ async def test_a_listener_that_is_frozen_while_devices_go_to_another_costs_nothi
     port = free_port(ANY_PORT)
     with running(tenant.database) as system, ExitStack() as ends:
         other = second(system.listener, OPSC_LISTEN_PORT=str(port))
-        await asyncio.to_thread(other.start)
+        await beside(other.start)
         ends.callback(other.stop)
         async with sending(tenant, system.port, port, patience_s=2) as fleet:
             system.listener.freeze()
@@ -139,7 +139,7 @@ async def linked_by_proxy(tenant: Tenant) -> AsyncIterator[tuple[System, Proxy]]
     async with Proxy("127.0.0.1", port) as proxy:
         detour = {"OPSC_INGEST_LINK_ADVERTISED": proxy.url.replace("mqtt", "tcp")}
         system = running(tenant.database, key, {**key, "OPSC_INGEST_LINK": link, **detour})
-        started = await asyncio.to_thread(system.__enter__)
+        started = await beside(system.__enter__)
         try:
             yield started, proxy
         finally:
@@ -173,7 +173,7 @@ async def test_an_ingest_that_is_killed_costs_nothing(tenant: Tenant) -> None:
         async with sending(tenant, system.port) as fleet:
             for _ in range(2):
                 await asyncio.to_thread(system.ingest.kill)
-                await asyncio.to_thread(system.ingest.start)
+                await beside(system.ingest.start)
                 await fleet.progress()
             assert {one.connects for one in fleet.devices} == {1}
         await nothing_is_left(system.listener)
@@ -187,7 +187,7 @@ async def test_an_ingest_that_is_frozen_while_another_takes_over_costs_nothing(
         standby = second(system.ingest, OPSC_INGEST_LINK=link)
         async with sending(tenant, system.port) as fleet:
             system.ingest.freeze()
-            await asyncio.to_thread(standby.start)
+            await beside(standby.start)
             ends.callback(standby.stop)
             await fleet.progress()
             system.ingest.thaw()
@@ -208,7 +208,7 @@ async def test_a_database_that_is_killed_and_away_for_a_while_costs_nothing(
             for away_s in (0, 8):
                 await asyncio.to_thread(postgres.kill)
                 await asyncio.sleep(away_s)
-                await asyncio.to_thread(postgres.start)
+                await beside(postgres.start)
                 await fleet.progress()
             assert {one.connects for one in fleet.devices} == {1}
         await nothing_is_left(system.listener)

@@ -16,7 +16,7 @@ from telemetry.topics import ack_topic, punches_topic
 from tests.ingest.punching import AWAY, HOME, Crew, Worker, punch
 from tests.ingest.tenants import Tenant, soon, square
 from tests.listener.running import System, running
-from tests.servers import DatabaseUnderTest
+from tests.servers import DatabaseUnderTest, beside
 
 WORKERS = 3
 MOST_PUNCHES = 400  # fewer than an employee may send in a day
@@ -121,7 +121,7 @@ async def kill_beside(
         for _ in range(kills):
             await asyncio.sleep(moments.uniform(0.05, 0.6))
             await asyncio.to_thread(kill)
-            await asyncio.to_thread(start)
+            await beside(start)
         stop.set()
     sent = [at for task in sending for at in task.result()]
     stored = crew.stored("employee_id, claimed_at")

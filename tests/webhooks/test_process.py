@@ -4,7 +4,6 @@ import asyncio
 import base64
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +11,8 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
+from stack.servers.postgres import free_port
+from tests.servers import ANY_PORT
 from tests.webhooks import receivers
 from tests.webhooks.world import SECRET_KEY, until, world_in
 
@@ -27,7 +28,7 @@ async def process(database_url: str, **settings: str) -> AsyncIterator[asyncio.s
             "PATH": os.environ["PATH"],
             "OPSC_DATABASE_URL": database_url,
             "OPSC_SECRET_KEY": base64.urlsafe_b64encode(SECRET_KEY).decode(),
-            "OPSC_DELIVER_HTTP": f"127.0.0.1:{free_port()}",
+            "OPSC_DELIVER_HTTP": f"127.0.0.1:{free_port(ANY_PORT)}",
             "OPSC_WEBHOOK_ALLOW_LOOPBACK": "true",
             "OPSC_WEBHOOK_TIMEOUT_S": "1",
             **settings,
@@ -39,12 +40,6 @@ async def process(database_url: str, **settings: str) -> AsyncIterator[asyncio.s
         if started.returncode is None:
             started.kill()
         await started.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return unused.getsockname()[1]
 
 
 async def test_killed_between_post_and_mark_it_sends_the_same_id_again(world, database):
@@ -127,7 +122,7 @@ async def test_it_stops_in_order(world, database, number):
 async def test_a_database_that_is_killed_only_delays(private_postgres):
     postgres = private_postgres()
     database = postgres.migrated_database()
-    address = f"127.0.0.1:{free_port()}"
+    address = f"127.0.0.1:{free_port(ANY_PORT)}"
     async with receivers.well_behaved() as receiver:
         async with world_in(database) as world:
             org_id = await world.organization()
@@ -149,7 +144,7 @@ async def test_a_database_that_is_not_there_yet_is_waited_for(private_postgres):
     postgres = private_postgres()
     database = postgres.migrated_database()
     await asyncio.to_thread(postgres.stop)
-    address = f"127.0.0.1:{free_port()}"
+    address = f"127.0.0.1:{free_port(ANY_PORT)}"
     async with process(database.url("opsc_deliver"), OPSC_DELIVER_HTTP=address) as running:
         await until(lambda: _is_ready(address, 503))
         await asyncio.to_thread(postgres.start)
@@ -158,7 +153,7 @@ async def test_a_database_that_is_not_there_yet_is_waited_for(private_postgres):
 
 
 async def test_it_tells_how_it_is(world, database):
-    address = f"127.0.0.1:{free_port()}"
+    address = f"127.0.0.1:{free_port(ANY_PORT)}"
     async with process(database.url("opsc_deliver"), OPSC_DELIVER_HTTP=address):
         await until(lambda: _is_ready(address, 200))
         async with aiohttp.ClientSession(f"http://{address}") as session:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.api.mailbox import Mailbox, token_of
 from tests.api.running import PASSWORD, Answer, Client, Organization, RunningApi
-from tests.api.waiting import until_refused
+from tests.api.waiting import until_answered, until_refused
 
 pytestmark = pytest.mark.own_api
 
@@ -179,16 +179,10 @@ async def test_another_role_counts_at_once_for_tokens_that_were_given_before(
     viewer = (await _me(org.viewer))["id"]
     assert (await org.viewer.post("/v1/assets", {"name": "No"})).status == 403
     await org.admin.patch(f"{USERS}/{viewer}", {"role": "dispatcher"})
-    for _ in range(100):
-        if (await org.viewer.post("/v1/assets", {"name": "Yes"})).status == 201:
-            break
-        await asyncio.sleep(0.1)
+    await until_answered(lambda: org.viewer.post("/v1/assets", {"name": "Yes"}), 201)
     assert (await _me(org.viewer))["role"] == "dispatcher"
     await org.admin.patch(f"{USERS}/{viewer}", {"role": "viewer"})
-    for _ in range(100):
-        if (await org.viewer.post("/v1/assets", {"name": "No"})).status == 403:
-            break
-        await asyncio.sleep(0.1)
+    await until_answered(lambda: org.viewer.post("/v1/assets", {"name": "No"}), 403)
     assert (await org.viewer.post("/v1/assets", {"name": "No"})).status == 403
 
 

@@ -82,13 +82,17 @@ async def insert(conn: Connection, zone_id: UUID, lon: float, lat: float) -> Non
     await zones.insert(conn, row, revision)
 
 
-def as_stored(tenant: Tenant, place: SitePlace) -> list[SiteBox]:
-    """Look at all versions there are."""
+def as_stored(tenant: Tenant, places: dict[int, SitePlace]) -> dict[int, list[SiteBox]]:
+    """Look at all versions there are, for each place."""
     rows = tenant.rows(VERSIONS)
     ((default_m,),) = tenant.rows("SELECT punch_tolerance_m FROM organizations")
     sites = [SiteBox(*row[:4], tuple(row[4]), *row[5:]) for row in rows]
-    in_force = [site for site in sites if site.from_us <= place.at_us < site.to_us]
-    return ranked(in_force, place._replace(default_tolerance_m=default_m or 0.0))[:MOST]
+
+    def best_at(place: SitePlace) -> list[SiteBox]:
+        in_force = [site for site in sites if site.from_us <= place.at_us < site.to_us]
+        return ranked(in_force, place._replace(default_tolerance_m=default_m or 0.0))[:MOST]
+
+    return {number: best_at(place) for number, place in places.items()}
 
 
 class Editor:
@@ -144,7 +148,7 @@ async def test_at_every_moment_the_answer_is_that_of_all_stored_versions(
         asked = editor.asked()
         async with asking(tenant, ("opsc_app", "opsc_ingest")[step % 2]) as conn:
             found = await best(conn, tenant, asked)
-        assert found == {number: as_stored(tenant, place) for number, place in asked.items()}
+        assert found == as_stored(tenant, asked)
 
 
 async def test_what_a_transaction_has_not_committed_is_its_own(tenant: Tenant) -> None:
@@ -273,4 +277,4 @@ async def test_several_event_loops_share_the_cache(tenant: Tenant) -> None:
     asked = editor.asked()
     async with asking(tenant) as conn:
         found = await best(conn, tenant, asked)
-    assert found == {number: as_stored(tenant, place) for number, place in asked.items()}
+    assert found == as_stored(tenant, asked)

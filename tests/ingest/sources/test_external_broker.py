@@ -12,7 +12,7 @@ import pytest
 from mqtt import BrokerAddress, ConnectRefusedError, Session, SessionOptions, Subscription
 from stack.host.os_user import hand_over, service_identity
 from telemetry.formats.decode import SUBSCRIPTIONS
-from tests.servers import BrokerUnderTest
+from tests.servers import BrokerUnderTest, beside
 
 PAGE = (Path(__file__).parents[3] / "docs" / "broker.md").read_text()
 SECRETS = {"opsc-ingest": "ingest's", "trk_a": "secret of a", "trk_b": "secret of b"}
@@ -74,7 +74,7 @@ async def test_what_devices_send_waits_for_ingest_and_outlives_a_restart(
         await tracker.connected.wait()
         for number in range(WAITING):
             await tracker.publish("trackers/trk_a/fixes", b"%d" % number, qos=1)
-    await asyncio.to_thread(broker.restart)
+    await beside(broker.restart)
     received: list[int] = []
     async with session(broker, "opsc-ingest") as ingest, asyncio.timeout(60):
         while len(received) < WAITING:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from listener.worker import DRAIN_STEPS
 from tests.ingest.conftest import fix, until
 from tests.ingest.tenants import Tenant, Vehicle, soon
 from tests.listener.conftest import registered
@@ -234,14 +235,14 @@ async def test_an_orderly_stop_commits_what_is_under_way_and_says_goodbye(
 async def test_an_orderly_stop_sends_devices_away_a_few_at_a_time_and_serves_the_others(
     system: System, tenant: Tenant
 ) -> None:
-    vehicles = [await registered(tenant) for _ in range(100)]
+    vehicles = [await registered(tenant) for _ in range(DRAIN_STEPS + 1)]  # two leave at a time
     with ExitStack() as stack:
         devices = [stack.enter_context(Wire.signed_in(system.port, one.name)) for one in vehicles]
         os.kill(system.listener.pid, signal.SIGTERM)
         assert devices[0].end() == SERVER_SHUTTING_DOWN
         devices[-1].send(publish(topic_of(vehicles[-1]), a_fix(0), 1))
         assert packet_ids(devices[-1], 1) == [1]
-        assert [one.end() for one in devices[1:]] == [SERVER_SHUTTING_DOWN] * 99
+        assert [one.end() for one in devices[1:]] == [SERVER_SHUTTING_DOWN] * DRAIN_STEPS
     system.listener.stop()
     system.listener.start()
 

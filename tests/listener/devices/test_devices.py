@@ -22,6 +22,7 @@ from telemetry.ids import format_id
 from tests.ingest.tenants import Tenant
 from tests.listener.conftest import rotate
 from tests.listener.running import System, running
+from tests.servers import beside
 
 FLEET = 18  # two of each version and QoS
 RATE_HZ, SECONDS = 4, 8
@@ -68,7 +69,7 @@ async def _break_ingest(system: System) -> None:
     system.ingest.freeze()
     await asyncio.sleep(1.5)
     await asyncio.to_thread(system.ingest.kill)
-    await asyncio.to_thread(system.ingest.start)
+    await beside(system.ingest.start)
 
 
 async def test_all_kinds_of_devices_lose_nothing_that_was_acknowledged(tenant: Tenant) -> None:

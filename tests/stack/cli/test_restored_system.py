@@ -23,7 +23,7 @@ from tests.stack.command import OPSC, WAIT_S, opsc, plain_environment
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("programs")]
 
-PLACE, AWAY = (52.5, 13.4), (52.51, 13.4)
+PLACE, AWAY = (52.5, 13.4), (52.503, 13.4)  # near enough to be there in three seconds
 CIRCLE = {"type": "Point", "coordinates": PLACE[::-1]}
 
 

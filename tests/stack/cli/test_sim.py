@@ -319,9 +319,9 @@ async def test_a_run_against_a_running_system_comes_out_as_expected(
     assert odd["verify"]["fixes"]["found"] == 10
     assert odd["verify"]["events"]["found"] == 5  # the late fix amends a visit
     assert odd["verify"]["refused"]["found"] == 2  # 0,0, and one time at two places
-    for payload_format in PayloadFormat:
-        options = ["--trackers", "10", "--rate", "20", "--seconds", "3", "--batch", "7"]
-        code, moving = await sim(data_dir, *options, "--format", payload_format)
+    options = ("--trackers", "10", "--rate", "20", "--seconds", "3", "--batch", "7")
+    runs = [sim(data_dir, *options, "--format", one) for one in PayloadFormat]
+    for code, moving in await asyncio.gather(*runs):
         assert (code, moving["good"]) == (0, True), moving
         assert moving["sent"] == moving["verify"]["fixes"]["found"] == 600
         assert moving["verify"]["webhooks"]["found"] > 0

@@ -129,7 +129,9 @@ def test_a_failure_leaves_neither_transitions_nor_a_part_of_them(tmp_path):
     trace, out = tmp_path / "trace.csv", tmp_path / "out.csv"
     good = "".join(f"a,{format_time(START_US + t)},1,{t % 3}\n" for t in range(50_000))
     trace.write_text("device_id,time,lat,lon\n" + good + "a,never,1,1\n")
-    plan = ReplayPlan(TraceFile.of(trace), RAW, Gates.open(), now_us=START_US, raw=True, run_rows=1)
+    plan = ReplayPlan(
+        TraceFile.of(trace), RAW, Gates.open(), now_us=START_US, raw=True, run_rows=99
+    )
     with pytest.raises(StackError, match="line 50002"):
         run_replay(plan, lambda: transition_file(out, plain=True), NoView(), with_sample=False)
     assert [path.name for path in tmp_path.iterdir()] == ["trace.csv"]

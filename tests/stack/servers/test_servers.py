@@ -25,6 +25,13 @@ def test_a_taken_port_is_not_given_again() -> None:
         assert free_port(port) != port
 
 
+def test_any_free_port_is_another_one_and_none_that_a_connection_may_get() -> None:
+    ports = [free_port(0) for _ in range(50)]
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert len(set(ports)) == 50
+    assert max(ports) < lowest
+
+
 @pytest.mark.parametrize("role", ["admin", *migrate.ROLES])
 def test_every_role_can_sign_in_to_a_migrated_database(
     database: DatabaseUnderTest, role: str
