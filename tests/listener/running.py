@@ -47,6 +47,11 @@ class RoleProcess:
 
     def start(self) -> None:
         """Start the process; return once it says that it is ready."""
+        self.spawn()
+        self.wait_until_ready()
+
+    def spawn(self) -> None:
+        """Start the process and return at once. It ends with the thread that starts it."""
         command = Command(
             name=self.module,
             argv=[sys.executable, "-P", "-m", self.module],
@@ -56,7 +61,6 @@ class RoleProcess:
             environment=self.settings,
         )
         self._process = Process(command)
-        self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
         """Return once the page of health says so; fail the test with the log where it does not."""
