@@ -23,7 +23,7 @@ TIMEOUT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """When a punch was handed to the kernel, and when its PUBACK came: ns since 1970."""
+    """The moments at which a punch was handed to the kernel and its PUBACK came, ns since 1970."""
 
     employee_id: str
     sent_ns: int

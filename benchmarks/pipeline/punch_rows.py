@@ -13,7 +13,7 @@ from telemetry.ids import derived_id
 
 
 class Counts(NamedTuple):
-    """What is stored: each employee has one of each."""
+    """The rows that came of the punches: each employee has one of each."""
 
     punches: int
     verified: int

@@ -5,7 +5,7 @@
 Starts private servers below var/, and writes benchmarks/results/punches-<date>-<commit>.json. About
 six minutes. A round has three runs:
 
-- paced: so many fixes a second, with punches; how long a punch and a fix wait for the COMMIT of
+- paced: 5,000 fixes a second, with punches; how long a punch and a fix wait for the COMMIT of
   their event or row, and for their PUBACK;
 - alone, beside: as many fixes as ingest takes, without punches and with them; in every other
   round the other way round.
@@ -130,7 +130,7 @@ class PunchBench:
         return (took_ms - before[1]) / max(1, count - before[0])
 
     def _check(self, fixes: int, punches: int) -> None:
-        """Raises DriveFailed where what is stored is not what was sent."""
+        """Raise DriveFailed where what is stored is not what was sent."""
         stored, counts = setup_rows.count_fixes(self._admin).rows, punch_rows.counts(self._admin)
         if stored != fixes or set(counts) != {punches}:
             raise DriveFailed(
