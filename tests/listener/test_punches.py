@@ -25,6 +25,7 @@ from tests.servers import DatabaseUnderTest
 WORKERS = 3
 MOST_PUNCHES = 400  # fewer than an employee may send in a day
 PAUSE_S = 0.2
+IN_FLIGHT = 3  # an odd number: what is committed together ends with `in` and with `out`
 POLL_S = 0.02
 TORN = """
     SELECT 'shifts of an employee', array_agg(shifts.open) FROM employees
@@ -165,15 +166,19 @@ async def poll_until(stop: asyncio.Event, crew: Crew) -> int:
 
 
 async def punch_until(stop: asyncio.Event, system: System, worker: Worker) -> list[str]:
-    """Send punches, four messages in flight, until `stop`. Returns what was acknowledged."""
+    """Send `in` and `out` in turn, three messages in flight, until `stop`. Returns what was acknowledged."""
     told: list[str] = []
     began = soon(-MOST_PUNCHES)
     async with signed_in(system, worker) as session:
         while not stop.is_set() and len(told) < MOST_PUNCHES:
-            times = [began + timedelta(seconds=len(told) + number) for number in range(4)]
+            numbers = range(len(told), len(told) + IN_FLIGHT)
             some = [
-                punch(worker.employee_id, kind, time=at.isoformat())
-                for kind, at in zip(["in", "out"] * 2, times, strict=True)
+                punch(
+                    worker.employee_id,
+                    ("in", "out")[number % 2],
+                    time=(began + timedelta(seconds=number)).isoformat(),
+                )
+                for number in numbers
             ]
             await asyncio.gather(*(send(session, worker, one) for one in some))
             told += [one["time"] for one in some]

@@ -28,7 +28,7 @@ def told(api: RunningApi, org: Organization) -> list[tuple[str, dict[str, Any]]]
 
 async def anna(api: RunningApi, org: Organization, case: PunchCase) -> Worker:
     """Return the employee of a case, and who sends the punch."""
-    rights = {"punch_rights": {"by": ["phone"] if case.by is None else case.by}}
+    rights: dict[str, Any] = {"punch_rights": {"by": ["phone"] if case.by is None else case.by}}
     if case.is_by_hand:
         return Worker(await employee(org, **rights), org.dispatcher)
     if case.is_from_another:
