@@ -166,7 +166,7 @@ async def poll_until(stop: asyncio.Event, crew: Crew) -> int:
 
 
 async def punch_until(stop: asyncio.Event, system: System, worker: Worker) -> list[str]:
-    """Send `in` and `out` in turn, three messages in flight, until `stop`. Returns what was acknowledged."""
+    """Send `in` and `out` in turn until `stop`. Returns what was acknowledged."""
     told: list[str] = []
     began = soon(-MOST_PUNCHES)
     async with signed_in(system, worker) as session:
