@@ -23,9 +23,10 @@ Step: TypeAlias = tuple[str, int, int]
 """File, line and the line after it."""
 FILES = [
     *sorted((ROOT / "mqtt" / "server").glob("*.py")),
-    *(ROOT / "telemetry" / f"{name}.py" for name in ("decode", "decoded", "gather", "link")),
-    *(ROOT / "telemetry" / f"{name}.py" for name in ("native", "packed", "attributes", "topics")),
-    ROOT / "listener" / "proxy_protocol.py",
+    *(ROOT / "telemetry" / "formats" / f"{name}.py" for name in ("decode", "decoded", "gather")),
+    *(ROOT / "telemetry" / "formats" / f"{name}.py" for name in ("native", "packed", "punches")),
+    *(ROOT / "telemetry" / f"{name}.py" for name in ("attributes", "link", "punch", "topics")),
+    ROOT / "listener" / "devices" / "proxy_protocol.py",
 ]
 _OURS = frozenset(map(str, FILES))
 _reached: set[Step] = set()

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -46,69 +45,6 @@ def rules(reasons: list[dict[str, Any]]) -> list[str]:
 
 
 HOUR_S = 3600
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One punch of a worker, as it is stored. after: punches before it, from the same tracker."""
-
-    verdict: str
-    rules: list[str]
-    punch: dict[str, Any] = field(default_factory=dict[str, Any])
-    pay: str = "claimed"
-    after: dict[str, Any] | None = None
-
-
-CASES = {
-    "inside": Case("verified", ["inside"]),
-    "outside": Case("failed", ["outside"], {"place": AWAY}),
-    "uncertain": Case("unverified", ["uncertain"], {"accuracy_m": 300}),
-    "stale": Case("unverified", ["inside", "stale"], {"fix_ago_s": 400}),
-    "mocked": Case("failed", ["inside", "mock"], {"mock": True}),
-    "teleported": Case(
-        "failed",
-        ["inside", "teleport"],
-        after={"place": (8.54, 47.37), "kind": "break_start", "ago_s": 2, "fix_ago_s": 400},
-    ),
-    "offline for eight hours": Case(
-        "unverified", ["inside", "stale", "offline"], {"ago_s": 8 * HOUR_S}
-    ),
-    "offline for eight hours without a fix": Case(
-        "unverified",
-        ["no_fix", "offline"],
-        {"ago_s": 8 * HOUR_S, "lat": None, "lon": None, "fix_time": None},
-        pay="disputed",
-    ),
-    "a clock that is a day ahead": Case(
-        "unverified", ["inside", "clock", "clock"], {"ago_s": -24 * HOUR_S}, pay="disputed"
-    ),
-    "a clock of 2099": Case(
-        "unverified",
-        ["inside", "clock", "clock"],
-        {"time": "2099-01-01T00:00:00Z", "fix_time": "2099-01-01T00:00:00Z"},
-        pay="disputed",
-    ),
-    "no fix": Case("unverified", ["no_fix"], {"lat": None, "lon": None, "fix_time": None}),
-    "a fix at 0,0": Case("unverified", ["no_fix"], {"lat": 0, "lon": 0.0}),
-    "an accuracy of 0": Case("unverified", ["no_accuracy"], {"accuracy_m": 0}),
-}
-
-
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-async def test_a_punch_has_the_verdict_of_its_rules(
-    crew: Crew, database: DatabaseUnderTest, case: Case
-) -> None:
-    worker = await crew.worker()
-    sent = [punch(worker.employee_id, **case.punch)]
-    if case.after is not None:
-        sent.insert(0, punch(worker.employee_id, **{"kind": "in", **case.after}))
-    async with term_of(database) as term:
-        assert await settle(term, [worker.message(*sent)]) == [Result.STORED]
-    columns = "verdict, reasons, pay_time_source, zone_id IS NULL, tracker_id, zone_version"
-    *_, (verdict, reasons, pay, has_no_zone, tracker_id, version) = crew.stored(columns)
-    assert (verdict, rules(reasons), pay) == (case.verdict, case.rules, case.pay)
-    assert (has_no_zone, version) == ((True, None) if "no_fix" in case.rules else (False, 1))
-    assert tracker_id == worker.tracker_id
 
 
 async def test_a_leap_from_a_fix_of_the_employees_tracker_is_seen(

@@ -17,7 +17,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +25,6 @@ from stack.host.process import Command, Process, last_lines
 from stack.servers.postgres import free_port
 from tests.servers import ANY_PORT, DatabaseUnderTest
 
-# A process ends with the thread that started it (`death_signal`), so this thread stays.
-_STARTER = ThreadPoolExecutor(1, "starter")
 READY_S = 60.0
 STOP_S = 20.0
 
@@ -58,7 +55,7 @@ class RoleProcess:
             death_signal=signal.SIGKILL,
             environment=self.settings,
         )
-        self._process = _STARTER.submit(Process, command).result()
+        self._process = Process(command)
         self.wait_until_ready()
 
     def wait_until_ready(self) -> None:

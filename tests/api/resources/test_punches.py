@@ -14,7 +14,6 @@ from tests.api.running import Organization, RunningApi
 from tests.api.stored import store_fixes
 from tests.ingest.punching import AWAY, HOME
 from tests.ingest.tenants import square
-from tests.ingest.test_punches import CASES, Case
 
 ZURICH = (8.54, 47.37)
 
@@ -43,29 +42,6 @@ def events(api: RunningApi, org: Organization) -> list[tuple[str, dict[str, Any]
 
 
 # Verdicts -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-async def test_a_punch_by_phone_has_the_verdict_that_one_of_a_tracker_has(
-    api: RunningApi, org: Organization, anna: Worker, case: Case
-) -> None:
-    if case.after is not None:
-        await anna.punch(**{"kind": "in", **case.after})
-    punch = await anna.punch(**case.punch)
-    assert (punch["verdict"], rules(punch), punch["pay_time_source"]) == (
-        case.verdict,
-        case.rules,
-        case.pay,
-    )
-    assert (punch["zone_id"] is None) == ("no_fix" in case.rules)
-    assert punch["server_time"] == (punch["received_at"] if case.pay == "disputed" else None)
-    assert (punch["tracker_id"], punch["entered_by"], punch["revision"]) == (None, None, 1)
-    assert (await org.viewer.get(f"/v1/punches/{punch['id']}")).json == punch
-    event_type, data = events(api, org)[-1]
-    assert (event_type, data["punch_id"]) == ("employee.punched_in", punch["id"])
-    assert {name: data[name] for name in ("verdict", "reasons", "zone_id", "margin_m")} == {
-        name: punch[name] for name in ("verdict", "reasons", "zone_id", "margin_m")
-    }
 
 
 async def test_a_second_in_and_breaks_are_stored_and_breaks_have_no_event(
