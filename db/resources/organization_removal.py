@@ -39,6 +39,7 @@ _MUCH: Sequence[tuple[LiteralString, LiteralString]] = (
     ("visits", "left_at IS NOT NULL"),
     ("shifts", "true"),
     ("punches", "true"),
+    ("stock_movements", "true"),
     ("attachment_pieces", "true"),
     ("quarantine", "true"),
     ("audit_events", "true"),
