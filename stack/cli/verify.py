@@ -38,7 +38,7 @@ def stock(
     data: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
-    """Add up the movements of stock, and compare them with the levels; exit code 1 if any differs."""
+    """Compare the levels of stock with their movements; exit code 1 where any differs."""
     org_id = None if organization is None else read_org_id(organization)
     try:
         checks = asyncio.run(_checked(data, org_id))
