@@ -4,8 +4,8 @@ A level is one part in one warehouse. Quantities are whole thousandths of the pa
 (`*_milli`), costs are whole millionths of a cent a unit (`*_microcents`): nothing is a float.
 
 The average cost moves with what comes in, and stays with what goes out. It is rounded to a
-millionth of a cent, half to even, at each movement that comes in. Money is shown in cents, rounded half up.
-What comes in without a cost comes in at the average.
+millionth of a cent, half to even, at each movement that comes in. Money is shown in cents, rounded
+half up. What comes in without a cost comes in at the average.
 """
 
 from typing import Literal, NamedTuple, get_args
