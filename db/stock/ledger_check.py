@@ -50,8 +50,13 @@ class _Entry(NamedTuple):
     unit_cost_microcents: int | None
 
 
+async def begin_snapshot(conn: Connection) -> None:
+    """Make the transaction, in which nothing was read yet, one that reads a single snapshot."""
+    await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+
 async def check_stock(conn: Connection) -> StockCheck:
-    """Compare the tenant's levels with its ledger, in a transaction of one snapshot."""
+    """Compare the tenant's levels with its ledger, after `begin_snapshot`."""
     levels: dict[tuple[UUID, UUID], StockLevel] = {}
     movements = 0
     async for entry in _ledger(conn):

@@ -11,7 +11,7 @@ from db.core.listing import Conditions
 from db.core.table import Table
 
 
-class Part(NamedTuple):
+class PartRow(NamedTuple):
     """One row.
 
     number: unique in the organization. unit: what a quantity of 1 is. fits: objects with make and
@@ -60,7 +60,7 @@ def _fits_asset(conditions: Conditions, asset_id: UUID) -> None:
 
 parts = Table(
     "parts",
-    Part,
+    PartRow,
     jsonb=["fits"],
     fixed=["currency"],
     filters={"asset_model": fits_model, "asset_id": _fits_asset},

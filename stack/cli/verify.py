@@ -15,7 +15,7 @@ from db.core.errors import DatabaseError
 from db.core.tenant import act_for
 from db.resources import organization_removal
 from db.resources.organizations import listing
-from db.stock.ledger_check import LevelDifference, StockCheck, check_stock
+from db.stock.ledger_check import LevelDifference, StockCheck, begin_snapshot, check_stock
 from stack.cli.options import DataDir
 from stack.cli.organizations.org import AsJson, database_url, read_org_id
 from stack.errors import StackError
@@ -72,7 +72,7 @@ async def _checked(data_dir: Path, org_id: UUID | None) -> list[tuple[UUID, Stoc
 
 async def _check_one(connection: Connection, org_id: UUID) -> StockCheck:
     async with connection.transaction():
-        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        await begin_snapshot(connection)
         await connection.execute("SET LOCAL ROLE opsc_owner")
         await act_for(connection, org_id)
         if await organization_removal.name_of(connection) is None:

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from api.openapi.examples import example_of
+from db.core.ids import new_id
 from db.resources.kinds import KINDS
 from tests.api.resources.test_attachments import upload
 from tests.api.running import Organization, RunningApi
@@ -60,6 +61,8 @@ async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Id
                 continue
             body = with_ids(new_body(document, f"/v1/{path}"), ids)
             named = {field: f"{name} {kind.noun}" for field in ("name", "note") if field in body}
+            if "number" in body:
+                named["number"] = f"{name} {new_id()}"
             ids[kind.prefix] = await _made(org, path, body | named)
     return ids | await _hours(org, ids["emp"], name)
 

@@ -19,7 +19,7 @@ from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
 from api.resources.stock.quantities import Cents, Currency
 from db.stock import parts as table
-from db.stock.parts import Part
+from db.stock.parts import PartRow
 
 router = APIRouter(prefix="/v1/parts", tags=["parts"], route_class=TenantRoute)
 _PartPath = Annotated[fields.PartId, Path(alias="id")]
@@ -71,21 +71,26 @@ class PartItem(fields.StoredItem):
     notes: fields.Notes | None
 
 
-class PartChange(fields.Body):
+class PartBody(fields.Body):
+    """The fields that a part need not have."""
+
+    unit_cost_cents: Cents | None = None
+    notes: fields.Notes | None = None
+
+
+class PartChange(PartBody):
     """The fields to change. `fits` is given as a whole."""
 
     number: _Number = Field(default_factory=fields.absent)
     name: _Name = Field(default_factory=fields.absent)
     unit: _Unit = Field(default_factory=fields.absent)
-    unit_cost_cents: Cents | None = None
     fits: _Fits = Field(
         default_factory=fields.absent,
         examples=[[{"make": "Liebherr", "model": "LTM 1090"}]],
     )
-    notes: fields.Notes | None = None
 
 
-class NewPart(PartChange):
+class NewPart(PartBody):
     """A new part."""
 
     number: _Number
@@ -126,7 +131,7 @@ def _columns(given: Mapping[str, Any]) -> dict[str, Any]:
     return columns
 
 
-def _fits(part: Part) -> list[dict[str, str | None]]:
+def _fits(part: PartRow) -> list[dict[str, str | None]]:
     return [
         {
             "make": each["make"],
