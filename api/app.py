@@ -48,6 +48,7 @@ from api.resources.assets import positions
 from api.resources.assets import routes as assets
 from api.resources.attachments import routes as attachments
 from api.resources.punches import routes as punches
+from api.resources.stock import inventory, movements, parts, warehouses
 from api.resources.timesheets import routes as timesheets
 from api.resources.trackers import routes as trackers
 from api.resources.zones import routes as zones
@@ -79,6 +80,10 @@ RESOURCES = (
     punches,
     shifts,
     timesheets,
+    parts,
+    warehouses,
+    inventory,
+    movements,
     quarantine,
     visits,
     events,

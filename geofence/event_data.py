@@ -1,4 +1,4 @@
-"""`data` of events of geofences, punches and timesheets: its fields, what each means, an example.
+"""`data` of events: its fields, what each means, an example.
 
 Ingest, `db.punches` and the API write these structs. The OpenAPI document and docs/webhooks.md
 are made from them, too (`api.openapi.event_types`).
@@ -413,3 +413,29 @@ class ApprovedTimesheet(Struct):
     regular_s: Annotated[int, _seconds("of both together: regular hours", 144_000)]
     overtime_s: Annotated[int, _seconds("overtime", 3_600)]
     double_s: Annotated[int, _seconds("double time", 0)]
+
+
+STOCK_LOW = "stock.low"
+
+
+def _quantity(description: str, example: float) -> Meta:
+    return Meta(description=description, ge=0, le=1e9, examples=[example])
+
+
+class LowStock(Struct):
+    """A part in a warehouse has fallen to its reorder point."""
+
+    inventory_id: Annotated[str, _id("inv", "the stock record")]
+    part_id: Annotated[str, _id("prt", "the part")]
+    part_number: Annotated[str, _name("its number", "OF-2210")]
+    part_name: Annotated[str, _name("its name", "Oil filter")]
+    unit: Annotated[
+        str, Meta(description="what a quantity of 1 is", max_length=20, examples=["piece"])
+    ]
+    warehouse_id: Annotated[str, _id("whs", "the warehouse")]
+    warehouse_name: Annotated[str, _name("its name", "Main store")]
+    on_hand: Annotated[float, _quantity("there after the movement", 6.0)]
+    reserved: Annotated[float, _quantity("of it, reserved", 2.0)]
+    available: Annotated[float, _quantity("on hand and not reserved", 4.0)]
+    reorder_point: Annotated[float, _quantity("of the stock record", 4.0)]
+    reorder_quantity: Annotated[float, _quantity("how much to order; null: not set", 20.0)] | None

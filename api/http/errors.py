@@ -16,8 +16,10 @@ from api.http.middleware import refuse
 from api.http.problems import MOST_FAULTS, Fault, Problem, bad_parameter, conflict, unavailable
 from db.core.errors import IntegrityError, OperationalError, QueryCanceled
 from db.resources.kinds import KINDS
+from db.resources.quotas import QuotaExceeded
 from db.resources.zones import PageTooLarge
 from operations.states import IllegalMoveError
+from operations.stock import MILLI, StockError
 from service.exceptions import message
 
 DOCUMENTATION = "/docs"
@@ -44,6 +46,12 @@ _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
         "/email",
         "Another user has this address.",
     ),
+    "parts_number": ("number_taken", "/number", "Another part has this number."),
+    "inventory_part_in_warehouse": (
+        "stock_record_exists",
+        "/part_id",
+        "The part has a stock record in this warehouse already.",
+    ),
     "employees_user": ("user_taken", "/user_id", "The user is another employee's."),
     "tracker_has_one_asset": (
         "assignment_overlaps",
@@ -64,6 +72,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(IllegalMoveError, _on_illegal_move)
+    app.add_exception_handler(QuotaExceeded, _on_quota_exceeded)
+    app.add_exception_handler(StockError, _on_stock_error)
     app.add_exception_handler(IntegrityError, _on_conflict)
     app.add_exception_handler(PageTooLarge, _on_page_too_large)
     app.add_exception_handler(OperationalError, _on_database_trouble)
@@ -81,6 +91,27 @@ async def _on_illegal_move(request: Request, error: Exception) -> Response:
     detail = f"{text[0].upper()}{text[1:]}."
     problem = Problem(409, "illegal_move", detail, more={"legal_verbs": error.verbs})
     return refuse(request.scope, problem)
+
+
+async def _on_quota_exceeded(request: Request, error: Exception) -> Response:
+    """Answer a request that wants more than the plan has room for: 403 with the figures."""
+    assert isinstance(error, QuotaExceeded)
+    more = {"quota": error.quota, "limit": error.limit, "used": error.used}
+    detail = f"The plan has room for {error.limit} {error.quota.replace('_', ' ')}."
+    return refuse(request.scope, Problem(403, "quota_exceeded", detail, more=more))
+
+
+async def _on_stock_error(request: Request, error: Exception) -> Response:
+    """Answer a movement that the stock does not allow: 409 with what is there."""
+    assert isinstance(error, StockError)
+    level = error.level
+    more = {
+        "available": level.available_milli / MILLI,
+        "on_hand": level.on_hand_milli / MILLI,
+        "reserved": level.reserved_milli / MILLI,
+    }
+    faults = (Fault(str(error), pointer="/quantity"),)
+    return refuse(request.scope, Problem(409, error.code, str(error), faults=faults, more=more))
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:

@@ -231,6 +231,10 @@ AdjustmentId = Annotated[UUID, IdOf(KINDS["adjustment"])]
 GatewayId = Annotated[UUID, IdOf(KINDS["gateway"])]
 AttachmentId = Annotated[UUID, IdOf(KINDS["attachment"])]
 PunchId = Annotated[UUID, IdOf(KINDS["punch"])]
+PartId = Annotated[UUID, IdOf(KINDS["part"])]
+WarehouseId = Annotated[UUID, IdOf(KINDS["warehouse"])]
+InventoryId = Annotated[UUID, IdOf(KINDS["inventory"])]
+StockMovementId = Annotated[UUID, IdOf(KINDS["stock_movement"])]
 FixId = Annotated[UUID, IdOf(KINDS["fix"])]
 
 Time = Annotated[

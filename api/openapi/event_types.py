@@ -12,9 +12,11 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from api.openapi.examples import example_of
 from geofence.event_data import (
+    STOCK_LOW,
     TIMESHEET_APPROVED,
     Alert,
     ApprovedTimesheet,
+    LowStock,
     Overspeed,
     PunchAmendment,
     Punched,
@@ -89,6 +91,12 @@ EVENT_KINDS = (
         TIMESHEET_APPROVED,
         "Somebody approved a timesheet: the hours to be paid.",
         ApprovedTimesheet,
+        {},
+    ),
+    EventKind(
+        STOCK_LOW,
+        "A movement left a part at its reorder point, or below it: once, until it was above again.",
+        LowStock,
         {},
     ),
 )

@@ -26,6 +26,7 @@ from db.core.connect import Connection
 from db.core.ids import new_id
 from db.core.table import Row, Table, db_now
 from db.resources.kinds import kind_of_table
+from db.resources.quotas import check_room
 
 _ROW = TypeVar("_ROW", bound=Row)
 Item: TypeAlias = dict[str, Any]
@@ -127,10 +128,11 @@ class Resource(Generic[_ROW]):
         **hidden: object,
     ) -> Response:
         """Insert a row from a body. once: what this answer alone shows. hidden: columns that are
-        never shown.
+        never shown. Raises QuotaExceeded.
         """
         async with access.transaction() as conn:
             await check_references(conn, body)
+            await check_room(conn, self.table.name)
             row = self.new(self._columns(dict(body)), await db_now(conn))
             self._check(row)
             await self.table.insert(conn, row, **hidden)

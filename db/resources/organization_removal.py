@@ -41,6 +41,7 @@ _MUCH: Sequence[tuple[LiteralString, LiteralString]] = (
     ("punch_verdicts", "true"),
     ("punch_evidence", "true"),
     ("punches", "true"),
+    ("stock_movements", "true"),
     ("attachment_pieces", "true"),
     ("quarantine", "true"),
     ("audit_events", "true"),

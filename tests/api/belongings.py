@@ -9,10 +9,12 @@ import re
 from typing import Any
 
 from api.openapi.examples import example_of
+from db.core.ids import new_id
 from db.resources.kinds import KINDS
 from tests.api.resources.test_attachments import upload
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
+from tests.api.stocked import stocked
 from tests.api.stored import (
     carried,
     minute,
@@ -53,8 +55,14 @@ async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Id
     for kind in KINDS.values():
         if kind.table is not None and kind.prefix not in ids:
             path = kind.table.replace("_", "-")
+            if path == "inventory":
+                made = await stocked(org, name)
+                ids |= {"inv": made["inventory"], "mov": made["stock-movements"]}
+                continue
             body = with_ids(new_body(document, f"/v1/{path}"), ids)
             named = {field: f"{name} {kind.noun}" for field in ("name", "note") if field in body}
+            if "number" in body:
+                named["number"] = f"{name} {new_id()}"
             ids[kind.prefix] = await _made(org, path, body | named)
     return ids | await _hours(org, ids["emp"], name)
 

@@ -8,6 +8,7 @@ import pytest_asyncio
 from tests.api.resources.test_attachments import upload
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
+from tests.api.stocked import stocked
 from tests.api.stored import (
     START,
     Carried,
@@ -56,6 +57,13 @@ LISTS = [
     "shifts?employee_id={employee}&open=false",
     "timesheets",
     "timesheets?employee_id={employee}&approval_status=open",
+    "parts",
+    "parts?asset_model=M",
+    "warehouses",
+    "inventory",
+    "inventory?warehouse_id={warehouse}&low=true&asset_model=M",
+    "stock-movements",
+    "stock-movements?warehouse_id={warehouse}&kind=count",
     "attachments",
     "attachments?client_id={client}",
     "events",
@@ -70,7 +78,10 @@ async def ids(api: RunningApi, north: Organization) -> dict[str, str]:
     """More than FEW of everything; the ids of one of each."""
     zone = (await north.admin.post("/v1/zones", {"name": "Z", "geometry": square()})).json["id"]
     client = (await north.admin.post("/v1/clients", {"name": "C"})).json["id"]
+    warehouse = (await north.admin.post("/v1/warehouses", {"name": "W"})).json["id"]
     for number in range(MANY):
+        await stocked(north, f"{number}", warehouse)
+        assert (await north.admin.post("/v1/warehouses", {"name": "W"})).status == 201
         who = await _one_more(api, north, zone, client)
         store_refusal(api, north, who.tracker_id, str(number).encode())
         store_event(api, north, number + 1)
@@ -80,7 +91,8 @@ async def ids(api: RunningApi, north: Organization) -> dict[str, str]:
         punch = {"employee_id": employee, "kind": "in", "time": text(minute(number * WEEK_MINUTES))}
         made = await north.admin.post("/v1/punches", punch | {"reason": "forgotten"})
         assert made.status == 201
-    return {"zone": zone, "client": client, "tracker": who.tracker_id, "employee": employee}
+    ids = {"zone": zone, "client": client, "tracker": who.tracker_id, "employee": employee}
+    return ids | {"warehouse": warehouse}
 
 
 async def _one_more(api: RunningApi, org: Organization, zone: str, client: str) -> Carried:

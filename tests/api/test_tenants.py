@@ -205,6 +205,10 @@ async def test_the_same_requests_with_our_own_ids_are_not_refused_for_them(
         for attempt in attempts_of(document, method, path, operation, ours, ours):
             if attempt.headers or (attempt.place.startswith("path") and method != "GET"):
                 continue
+            if attempt.place == "body /to_warehouse_id":  # of a transfer alone, to another one
+                continue
+            if isinstance(attempt.body, dict):
+                attempt.body.pop("to_warehouse_id", None)
             answer = await attempt.made_by(north)
             if answer.status not in (200, 201, 202, 409):
                 refused[attempt.name] = f"{answer.status} {answer.content.decode()}"

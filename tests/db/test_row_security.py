@@ -136,6 +136,24 @@ def _fill(
         " VALUES (%s, %s, 'x', 'tts', sha256('x'))",
         (org_id, new_id()),
     )
+    part_id, warehouse_id = new_id(), new_id()
+    conn.execute(
+        "INSERT INTO parts (org_id, id, number, name, unit, currency, fits)"
+        " VALUES (%s, %s, 'x', 'x', 'piece', 'EUR', '[{\"model\": \"x\"}]')",
+        (org_id, part_id),
+    )
+    conn.execute(
+        "INSERT INTO warehouses (org_id, id, name) VALUES (%s, %s, 'x')", (org_id, warehouse_id)
+    )
+    for table, more in (
+        ("inventory", ""),
+        ("stock_movements", ", kind, quantity_milli, on_hand_change_milli, reserved_change_milli"),
+    ):
+        conn.execute(
+            f"INSERT INTO {table} (org_id, id, part_id, warehouse_id{more})"  # noqa: S608
+            f" VALUES (%s, %s, %s, %s{', %s, 1, 1, 0' if more else ''})",
+            (org_id, new_id(), part_id, warehouse_id, *(["adjust"] if more else [])),
+        )
     conn.execute(
         "INSERT INTO attachments (org_id, id, site_id, file_name, media_type, size_bytes, sha256,"
         " created_by) VALUES (%s, %s, %s, 'x', 'text/plain', 1, sha256('x'), %s)",

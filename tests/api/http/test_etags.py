@@ -10,6 +10,7 @@ from tests.api.http.test_problems import is_problem
 from tests.api.resources.test_attachments import upload
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.shapes import square
+from tests.api.stocked import stocked
 from tests.api.stored import carried, minute, store_event, store_refusal, store_visit
 
 CHANGES: dict[str, Any] = {
@@ -21,6 +22,9 @@ CHANGES: dict[str, Any] = {
     "sites": {"name": "Other"},
     "employees": {"name": "Other"},
     "gateways": {"name": "Other"},
+    "parts": {"name": "Other"},
+    "warehouses": {"name": "Other"},
+    "inventory": {"reorder_point": 4},
     "users": {"name": "Second"},
 }
 ALONE = {"/v1/auth/session", "/v1/users/me"}  # nobody else changes these
@@ -35,6 +39,8 @@ DELETED = (
     "employees",
     "attachments",
     "assets",
+    "parts",
+    "warehouses",
 )
 
 
@@ -59,6 +65,7 @@ async def things(api: RunningApi, north: Organization) -> dict[str, str]:
     for name in ("clients", "sites", "employees", "gateways"):
         body = {"name": "x"} | ({"kind": "tts"} if name == "gateways" else {})
         ids[name] = (await north.admin.post(f"/v1/{name}", body)).json["id"]
+    ids |= await stocked(north, quantity=0)
     uploaded = await upload(north.admin, b"hello", asset_id=who.asset_id)
     ids["attachments"] = uploaded.json["id"]
     paths = {name: f"/v1/{name}/{one}" for name, one in ids.items()}
@@ -112,6 +119,7 @@ async def test_a_change_is_made_to_what_was_seen_alone(
     north: Organization, things: dict[str, str], name: str
 ) -> None:
     path, body = things[name], CHANGES[name]
+    third = {"name": "Third"} if "name" in body else {"reorder_point": 5}
     seen = await north.admin.get(path)
     tag = seen.headers["ETag"]
     for header in ('"x"', f"W/{tag}", "nonsense", "", f'"x", W/{tag}'):
@@ -122,8 +130,8 @@ async def test_a_change_is_made_to_what_was_seen_alone(
     assert changed.status == 200
     now = await north.admin.get(path)
     assert changed.headers["ETag"] == now.headers["ETag"] != tag
-    assert (await _send(north.admin, "PATCH", path, tag, {"name": "Third"})).status == 412
-    assert (await _send(north.admin, "PATCH", path, "*", {"name": "Third"})).status == 200
+    assert (await _send(north.admin, "PATCH", path, tag, third)).status == 412
+    assert (await _send(north.admin, "PATCH", path, "*", third)).status == 200
 
 
 async def test_a_timesheet_is_moved_as_it_was_seen_alone(north: Organization) -> None:
@@ -151,6 +159,8 @@ async def test_a_new_thing_has_the_tag_that_a_get_gives(north: Organization) -> 
         "gateways": {"name": "x", "kind": "tts"},
         "users": {"email": "ben@example.com", "role": "viewer"},
         "api-keys": {"name": "x"},
+        "parts": {"number": "tagged", "name": "x"},
+        "warehouses": {"name": "x"},
     }
     for name, body in bodies.items():
         made = await north.admin.post(f"/v1/{name}", body)

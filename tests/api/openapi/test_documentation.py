@@ -18,6 +18,10 @@ from api.resources.organization import OrganizationItem
 from api.resources.punches.bodies import PunchDetail, PunchItem
 from api.resources.shifts import ShiftItem
 from api.resources.sites import SiteItem
+from api.resources.stock.inventory import InventoryItem
+from api.resources.stock.movements import StockMovementItem
+from api.resources.stock.parts import PartItem
+from api.resources.stock.warehouses import WarehouseItem
 from api.resources.timesheets.bodies import TimesheetDetail, TimesheetItem
 from api.resources.trackers.bodies import NewTrackerItem, TrackerItem
 from api.resources.visits import VisitItem
@@ -27,6 +31,7 @@ from api.settings import ApiSettings
 from tests.api.resources.test_attachments import upload
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
+from tests.api.stocked import stocked
 from tests.api.stored import carried, minute, store_event, store_fixes, store_visit, text
 
 
@@ -62,6 +67,7 @@ async def test_answers_have_the_fields_that_are_documented(
     employee = (await north.admin.post("/v1/employees", certified)).json["id"]
     punch = {"employee_id": employee, "kind": "in", "time": text(minute(0)), "reason": "forgotten"}
     assert agrees(PunchDetail, (await north.admin.post("/v1/punches", punch)).json)
+    await stocked(north)
     await upload(north.admin, b"hello", asset_id=who.asset_id)
     store_fixes(api, north, who.tracker_id, [minute(0)])
     store_visit(api, north, who, zone["id"], minute(0))
@@ -76,6 +82,10 @@ async def test_answers_have_the_fields_that_are_documented(
         "sites": SiteItem,
         "employees": EmployeeItem,
         "gateways": GatewayItem,
+        "parts": PartItem,
+        "warehouses": WarehouseItem,
+        "inventory": InventoryItem,
+        "stock-movements": StockMovementItem,
         "punches": PunchItem,
         "shifts": ShiftItem,
         "timesheets": TimesheetItem,

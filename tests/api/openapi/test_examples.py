@@ -7,6 +7,7 @@ import pytest_asyncio
 
 from api.openapi.examples import example_of
 from tests.api.running import Organization, RunningApi
+from tests.api.stocked import stocked
 
 # What no example can have, since it belongs to one organization alone.
 NOT_BY_NATURE = {
@@ -17,6 +18,8 @@ NOT_BY_NATURE = {
     "confirmPasswordReset": "a token that was mailed",
     "createAttachment": "the id of what the file belongs to",
     "createPunch": "the id of the employee",
+    "createInventory": "the ids of a part and a warehouse",
+    "createStockMovement": "the ids of a part and a warehouse",
     "reviewPunch": "the id of a punch of an employee",
 }
 
@@ -48,6 +51,8 @@ async def path_of(org: Organization, document: dict[str, Any], path: str) -> str
     collection = path.partition("/{id}")[0]
     if collection == "/v1/timesheets":
         return path.replace("{id}", await timesheet(org))
+    if collection == "/v1/inventory":
+        return f"{collection}/{(await stocked(org))['inventory']}"
     made = await org.admin.post(collection, example(document["paths"][collection]["post"]))
     assert made.status == 201, made.json
     return path.replace("{id}", made.json["id"])

@@ -19,6 +19,7 @@ NAMED: dict[str, dict[str, Any]] = {
     "clients": {},
     "sites": {},
     "employees": {},
+    "warehouses": {},
 }
 BY_TIME: dict[str, dict[str, Any]] = NAMED | {"trackers": {}, "gateways": {"kind": "traccar"}}
 NAMES = ("beta", "Alpha", "alpha", "ALPHA 2", "Ärger", "zeta", "Émile", "beta", "10", "9", "ß", "~")

@@ -38,6 +38,7 @@ NOT_AUDITED = {
     "inbox",
     "jobsite_corrections",
     "mail_outbox",
+    "part_fits",
     "punch_evidence",
     "punch_verdicts",
     "quarantine",
@@ -46,6 +47,7 @@ NOT_AUDITED = {
     "request_usage",
     "row_counts",
     "shifts",
+    "stock_movements",
     "visits",
     "webhook_deliveries",
 }

@@ -1,0 +1,1 @@
+"""`/v1/parts`, `/v1/warehouses`, `/v1/inventory` and `/v1/stock-movements`."""

@@ -1,0 +1,189 @@
+"""Parts: what the organization keeps in stock, and the machines that it fits.
+
+Deleting and restoring are as those of clients. A part that is in stock cannot be deleted.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Path, Query
+from pydantic import BaseModel, Field, model_validator
+from starlette.responses import Response
+
+from api.http import fields
+from api.http.encoding import id_text
+from api.request.access import Dispatcher, Reader
+from api.request.paging import ListOf, SortedByNameQuery
+from api.request.resource import Resource, item_of
+from api.request.route import TenantRoute
+from api.resources.stock.quantities import Cents, Currency
+from db.stock import parts as table
+from db.stock.parts import PartRow
+
+router = APIRouter(prefix="/v1/parts", tags=["parts"], route_class=TenantRoute)
+_PartPath = Annotated[fields.PartId, Path(alias="id")]
+_MAX_FITS = 100
+_Name = Annotated[fields.Name, Field(examples=["Oil filter"])]
+_Number = Annotated[fields.Name, Field(examples=["OF-2210"])]
+_Unit = Annotated[fields.Name, Field(max_length=20, examples=["piece"])]
+_Make = Annotated[fields.Name, Field(examples=["Liebherr"])]
+_Model = Annotated[fields.Name, Field(examples=["LTM 1090"])]
+
+
+class PartFit(fields.Body):
+    """Machines that a part fits: those of a model, or one asset."""
+
+    make: _Make | None = Field(default=None, description="null: of any make")
+    model: _Model | None = None
+    asset_id: fields.AssetId | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "PartFit":
+        if (self.model is None) == (self.asset_id is None):
+            raise ValueError("needs a model, with or without a make, or an asset_id")
+        if self.asset_id is not None and self.make is not None:
+            raise ValueError("must not have a make beside an asset_id")
+        return self
+
+
+class PartFitItem(BaseModel):
+    """Machines that a part fits: those of a model, or one asset."""
+
+    make: _Make | None
+    model: _Model | None
+    asset_id: fields.AssetId | None
+
+
+_Fits = Annotated[list[PartFit], Field(max_length=_MAX_FITS)]
+
+
+class PartItem(fields.StoredItem):
+    """A part."""
+
+    id: fields.PartId
+    number: _Number = Field(description="unique in the organization")
+    name: _Name
+    unit: _Unit = Field(description="what a quantity of 1 is")
+    unit_cost_cents: Cents | None = Field(description="of a purchase, as a rule")
+    currency: Currency = Field(description="of all costs of the part; it stays")
+    fits: Annotated[list[PartFitItem], Field(max_length=_MAX_FITS)]
+    notes: fields.Notes | None
+
+
+class PartBody(fields.Body):
+    """The fields that a part need not have."""
+
+    unit_cost_cents: Cents | None = None
+    notes: fields.Notes | None = None
+
+
+class PartChange(PartBody):
+    """The fields to change. `fits` is given as a whole."""
+
+    number: _Number = Field(default_factory=fields.absent)
+    name: _Name = Field(default_factory=fields.absent)
+    unit: _Unit = Field(default_factory=fields.absent)
+    fits: _Fits = Field(
+        default_factory=fields.absent,
+        examples=[[{"make": "Liebherr", "model": "LTM 1090"}]],
+    )
+
+
+class NewPart(PartBody):
+    """A new part."""
+
+    number: _Number
+    name: _Name
+    unit: _Unit = "piece"
+    currency: Currency = "EUR"
+    fits: _Fits = Field(
+        default_factory=list,
+        examples=[[{"make": "Liebherr", "model": "LTM 1090"}]],
+    )
+
+
+class PartQuery(SortedByNameQuery):
+    """The filters of parts."""
+
+    number: _Number | None = None
+    asset_model: _Model | None = None
+    asset_id: Annotated[
+        fields.AssetId | None,
+        Field(description="parts that fit this machine, by itself or by its make and model"),
+    ] = None
+    q: fields.NamePrefix | None = None
+    deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
+
+
+def _columns(given: Mapping[str, Any]) -> dict[str, Any]:
+    columns = dict(given)
+    if "fits" in given:
+        fits: list[PartFit] = given["fits"]
+        columns["fits"] = [
+            {
+                "make": each.make,
+                "model": each.model,
+                "asset_id": None if each.asset_id is None else str(each.asset_id),
+            }
+            for each in fits
+        ]
+    return columns
+
+
+def _fits(part: PartRow) -> list[dict[str, str | None]]:
+    return [
+        {
+            "make": each["make"],
+            "model": each["model"],
+            "asset_id": None if (text := each["asset_id"]) is None else id_text("ast", UUID(text)),
+        }
+        for each in part.fits
+    ]
+
+
+_parts = Resource(
+    table.parts,
+    item_of(PartItem, fits=_fits),
+    columns=_columns,
+    is_in_use=table.is_in_use,
+    in_use="The part is in stock.",
+)
+
+
+@router.get("", operation_id="listParts", response_model=ListOf[PartItem])
+async def list_parts(access: Reader, query: Annotated[PartQuery, Query()]) -> Response:
+    """List parts, newest first."""
+    return await _parts.list(access, query)
+
+
+@router.post("", operation_id="createPart", status_code=201, response_model=PartItem)
+async def create_part(access: Dispatcher, body: Annotated[NewPart, Body()]) -> Response:
+    """Create a part."""
+    return await _parts.create(access, body)
+
+
+@router.get("/{id}", operation_id="getPart", response_model=PartItem)
+async def get_part(access: Reader, part_id: _PartPath) -> Response:
+    """Return one part."""
+    return await _parts.get(access, part_id)
+
+
+@router.patch("/{id}", operation_id="updatePart", response_model=PartItem)
+async def update_part(
+    access: Dispatcher, part_id: _PartPath, body: Annotated[PartChange, Body()]
+) -> Response:
+    """Change the fields that are given."""
+    return await _parts.update(access, part_id, body)
+
+
+@router.delete("/{id}", operation_id="deletePart", status_code=204)
+async def delete_part(access: Dispatcher, part_id: _PartPath) -> Response:
+    """Delete a part that is not in stock. It can be restored."""
+    return await _parts.delete(access, part_id)
+
+
+@router.post("/{id}/restore", operation_id="restorePart", response_model=PartItem)
+async def restore_part(access: Dispatcher, part_id: _PartPath) -> Response:
+    """Restore a deleted part."""
+    return await _parts.restore(access, part_id)

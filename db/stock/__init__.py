@@ -1,0 +1,1 @@
+"""Parts, warehouses, stock, and the ledger of its movements."""

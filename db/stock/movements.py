@@ -1,0 +1,180 @@
+"""The ledger of stock: each movement is a row, and changes its levels in the same transaction.
+
+Levels are locked one after another in the order of their warehouses, so no two movements wait for
+each other. Where a movement makes stock low, the transaction emits `stock.low`.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from db.core.connect import Connection
+from db.core.ids import new_id
+from db.core.listing import Conditions
+from db.core.table import Table, db_now
+from db.history import events
+from db.history.events import Event
+from db.resources.quotas import MOVEMENTS_A_DAY, QuotaExceeded, plan_of
+from db.stock.inventory import InventoryRow, locked, write_level
+from geofence.event_data import STOCK_LOW, LowStock
+from operations.stock import (
+    MICROCENTS,
+    MILLI,
+    MovementKind,
+    StockChange,
+    StockLevel,
+    change_of,
+    changed,
+    check_after,
+)
+from telemetry.ids import format_id
+
+
+class MovementRow(NamedTuple):
+    """One row. The changes are those at warehouse_id; at to_warehouse_id comes in what went out."""
+
+    id: UUID
+    kind: MovementKind
+    part_id: UUID
+    warehouse_id: UUID
+    to_warehouse_id: UUID | None
+    quantity_milli: int
+    on_hand_change_milli: int
+    reserved_change_milli: int
+    unit_cost_microcents: int | None
+    reason: str | None
+    created_by: UUID | None
+    created_at: datetime
+
+    @property
+    def change(self) -> StockChange:
+        """The change at warehouse_id."""
+        return StockChange(
+            self.on_hand_change_milli, self.reserved_change_milli, self.unit_cost_microcents
+        )
+
+
+class MovementWish(NamedTuple):
+    """A movement that somebody wants. unit_cost_cents: of what comes in."""
+
+    org_id: UUID
+    kind: MovementKind
+    part_id: UUID
+    warehouse_id: UUID
+    quantity_milli: int
+    to_warehouse_id: UUID | None = None
+    unit_cost_cents: int | None = None
+    from_reserved: bool = False
+    reason: str | None = None
+    created_by: UUID | None = None
+
+
+def _since(conditions: Conditions, at: datetime) -> None:
+    conditions.add("created_at >= %(since)s", since=at)
+
+
+def _until(conditions: Conditions, at: datetime) -> None:
+    conditions.add("created_at < %(until)s", until=at)
+
+
+def _warehouse(conditions: Conditions, warehouse_id: UUID) -> None:
+    """Add movements at a warehouse, and transfers to it."""
+    conditions.add(
+        "(warehouse_id = %(place)s OR to_warehouse_id = %(place)s)",
+        place=warehouse_id,
+    )
+
+
+movements = Table(
+    "stock_movements",
+    MovementRow,
+    filters={"since": _since, "until": _until, "warehouse_id": _warehouse},
+)
+
+
+async def record(conn: Connection, wish: MovementWish) -> MovementRow:
+    """Move stock, and return the row of the ledger.
+
+    Raises StockError, RuleError and QuotaExceeded: the transaction is to be rolled back.
+    """
+    places = {wish.warehouse_id, wish.to_warehouse_id} - {None}
+    rows = {each: await locked(conn, wish.part_id, each) for each in sorted(places)}
+    at = await db_now(conn)
+    row = rows[wish.warehouse_id]
+    change = change_of(
+        row.level,
+        wish.kind,
+        wish.quantity_milli,
+        unit_cost_microcents=_cost(wish, row),
+        from_reserved=wish.from_reserved,
+    )
+    movement = _row(wish, change, at)
+    await movements.insert(conn, movement)
+    await _apply(conn, wish, row, change, at)
+    if wish.to_warehouse_id is not None:
+        await _apply(conn, wish, rows[wish.to_warehouse_id], arriving(change), at)
+    return movement
+
+
+def arriving(change: StockChange) -> StockChange:
+    """Return the change where a transfer arrives, from that where it leaves."""
+    return StockChange(-change.on_hand_milli, 0, change.unit_cost_microcents)
+
+
+def _cost(wish: MovementWish, row: InventoryRow) -> int | None:
+    """Return the cost that is given; where none ever was, that of the part."""
+    cents = wish.unit_cost_cents
+    if cents is None and row.average_microcents is None:
+        cents = row.unit_cost_cents
+    return None if cents is None else cents * MICROCENTS
+
+
+def _row(wish: MovementWish, change: StockChange, at: datetime) -> MovementRow:
+    return MovementRow(
+        new_id(),
+        wish.kind,
+        wish.part_id,
+        wish.warehouse_id,
+        wish.to_warehouse_id,
+        wish.quantity_milli,
+        *change,
+        wish.reason,
+        wish.created_by,
+        at,
+    )
+
+
+async def _apply(
+    conn: Connection, wish: MovementWish, row: InventoryRow, change: StockChange, at: datetime
+) -> None:
+    check_after(row.level, change)
+    times = row.moved_times + 1 if row.moved_on == at.date() else 1
+    if times > (limit := MOVEMENTS_A_DAY[await plan_of(conn)]):
+        raise QuotaExceeded("stock_movements_a_day", limit, limit)
+    after = changed(row.level, change)
+    await write_level(conn, row.id, after, at, times)
+    point = row.reorder_point_milli
+    if after.is_low(point) and not row.level.is_low(point):
+        await events.insert(conn, [_low_stock(wish.org_id, row, after, at)])
+
+
+def _low_stock(org_id: UUID, row: InventoryRow, level: StockLevel, at: datetime) -> Event:
+    point, quantity = row.reorder_point_milli, row.reorder_quantity_milli
+    assert point is not None  # without one no stock is low
+    data = LowStock(
+        inventory_id=format_id("inv", row.id),
+        part_id=format_id("prt", row.part_id),
+        part_number=row.part_number,
+        part_name=row.part_name,
+        unit=row.unit,
+        warehouse_id=format_id("whs", row.warehouse_id),
+        warehouse_name=row.warehouse_name,
+        on_hand=level.on_hand_milli / MILLI,
+        reserved=level.reserved_milli / MILLI,
+        available=level.available_milli / MILLI,
+        reorder_point=point / MILLI,
+        reorder_quantity=None if quantity is None else quantity / MILLI,
+    )
+    return Event(org_id, new_id(), STOCK_LOW, at, msgspec.json.encode(data).decode())

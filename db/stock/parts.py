@@ -1,0 +1,76 @@
+"""Parts: what the organization keeps in stock, and the machines that it fits."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from db.core.connect import Connection
+from db.core.fetch import value_of
+from db.core.listing import Conditions
+from db.core.table import Table
+
+
+class PartRow(NamedTuple):
+    """One row.
+
+    number: unique in the organization. unit: what a quantity of 1 is. fits: objects with make and
+    model, or asset_id.
+    """
+
+    id: UUID
+    number: str
+    name: str
+    unit: str
+    unit_cost_cents: int | None
+    currency: str
+    fits: Sequence[Mapping[str, str | None]]
+    notes: str | None
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+
+
+def fits_model(conditions: Conditions, model: str) -> None:
+    """Add parts that fit machines of the model, or a machine that is of it."""
+    conditions.add(
+        """
+        parts.id IN (SELECT part_id FROM part_fits WHERE model = %(model)s UNION ALL
+            SELECT part_id FROM part_fits JOIN assets
+                ON assets.org_id = part_fits.org_id AND assets.id = part_fits.asset_id
+             WHERE assets.model = %(model)s)
+        """,
+        model=model,
+    )
+
+
+def _fits_asset(conditions: Conditions, asset_id: UUID) -> None:
+    """Add parts that fit the machine, by itself or by its make and model."""
+    conditions.add(
+        """
+        parts.id IN (SELECT part_id FROM part_fits WHERE asset_id = %(asset_id)s UNION ALL
+            SELECT part_id FROM assets JOIN part_fits
+                ON part_fits.org_id = assets.org_id AND part_fits.model = assets.model
+               AND (part_fits.make IS NULL OR part_fits.make = assets.make)
+             WHERE assets.id = %(asset_id)s)
+        """,
+        asset_id=asset_id,
+    )
+
+
+parts = Table(
+    "parts",
+    PartRow,
+    jsonb=["fits"],
+    fixed=["currency"],
+    filters={"asset_model": fits_model, "asset_id": _fits_asset},
+)
+
+
+async def is_in_use(conn: Connection, part_id: UUID) -> bool:
+    """Return whether the part is in stock."""
+    return await value_of(
+        conn,
+        "SELECT EXISTS (SELECT FROM inventory WHERE part_id = %s AND on_hand_milli > 0)",
+        (part_id,),
+    )

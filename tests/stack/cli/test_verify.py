@@ -1,0 +1,160 @@
+"""`opsc verify stock`: levels are what the ledger adds up to, whatever happened meanwhile."""
+
+import asyncio
+import json
+import random
+from typing import get_args
+from uuid import UUID
+
+import psycopg
+import pytest
+from typer.testing import CliRunner, Result
+
+from db.core.connect import connect
+from db.core.errors import DatabaseError
+from db.core.ids import new_id
+from db.core.tenant import act_for
+from db.stock.movements import MovementWish, record
+from operations.errors import RuleError
+from operations.stock import FROM_RESERVED, MovementKind, StockError
+from stack.cli.verify import verify
+from stack.errors import StackError
+from telemetry.ids import format_id
+from tests.servers import DatabaseUnderTest
+
+WORKERS, MOVES = 8, 60
+KINDS: tuple[MovementKind, ...] = get_args(MovementKind)
+
+
+def _verify(database: DatabaseUnderTest, *arguments: str) -> Result:
+    environment = {"OPSC_DATABASE_URL": database.url("opsc_owner")}
+    return CliRunner().invoke(verify, ["stock", *arguments], env=environment)
+
+
+def _with_places(database: DatabaseUnderTest) -> tuple[UUID, list[UUID], list[UUID]]:
+    """Return a new organization, its parts and its warehouses."""
+    org_id, parts, places = new_id(), [new_id(), new_id()], [new_id() for _ in range(3)]
+    with psycopg.connect(database.url("admin")) as conn:
+        conn.execute("INSERT INTO organizations (org_id, name) VALUES (%s, 'Acme')", (org_id,))
+        for part_id in parts:
+            conn.execute(
+                "INSERT INTO parts (org_id, id, number, name, unit, currency)"
+                " VALUES (%s, %s, %s, 'x', 'piece', 'EUR')",
+                (org_id, part_id, str(part_id)),
+            )
+        for place in places:
+            conn.execute(
+                "INSERT INTO warehouses (org_id, id, name) VALUES (%s, %s, 'x')", (org_id, place)
+            )
+    return org_id, parts, places
+
+
+def _wish(dice: random.Random, org_id: UUID, parts: list[UUID], places: list[UUID]) -> MovementWish:
+    kind = dice.choice((*KINDS, "receive", "receive"))
+    place, to = dice.sample(places, 2)
+    return MovementWish(
+        org_id,
+        kind,
+        dice.choice(parts),
+        place,
+        dice.randint(-5_000 if kind == "adjust" else 0, 20_000),
+        to if kind == "transfer" else None,
+        dice.randint(0, 5_000) if kind == "receive" and dice.random() < 0.8 else None,
+        kind in FROM_RESERVED and dice.random() < 0.5,
+    )
+
+
+async def _moved(
+    database: DatabaseUnderTest, seed: int, org_id: UUID, parts: list[UUID], places: list[UUID]
+) -> tuple[int, int, int]:
+    """Move stock at random, while some connections are killed in the middle of a movement. Returns
+    how many movements were made, refused and cut off.
+    """
+    dice, done = random.Random(seed), [0, 0, 0]
+    conn = await connect(database.url("opsc_app"), "moving")
+    for _ in range(MOVES):
+        try:
+            async with conn.transaction():
+                await act_for(conn, org_id)
+                await record(conn, _wish(dice, org_id, parts, places))
+                if dice.random() < 0.1:
+                    await conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+            done[0] += 1
+        except (StockError, RuleError):
+            done[1] += 1
+        except DatabaseError:
+            done[2] += 1
+            await conn.close()
+            conn = await connect(database.url("opsc_app"), "moving")
+    await conn.close()
+    return done[0], done[1], done[2]
+
+
+def test_levels_are_what_the_ledger_adds_up_to_after_random_movements_and_killed_connections(
+    database: DatabaseUnderTest,
+) -> None:
+    org_id, parts, places = _with_places(database)
+
+    async def run() -> list[tuple[int, int, int]]:
+        workers = (_moved(database, seed, org_id, parts, places) for seed in range(WORKERS))
+        return await asyncio.gather(*workers)
+
+    made, refused, cut = (sum(each) for each in zip(*asyncio.run(run()), strict=True))
+    assert made > 100
+    assert refused > 10
+    assert cut > 10
+    result = _verify(database, format_id("org", org_id), "--json")
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert said == {
+        "organizations": 1,
+        "levels": len(parts) * len(places),
+        "movements": made,
+        "differences": [],
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "on_hand_milli = on_hand_milli + 1",
+        "reserved_milli = reserved_milli + 1",
+        "average_microcents = average_microcents + 1",
+    ],
+)
+def test_what_differs_is_printed_and_the_exit_code_is_1(
+    database: DatabaseUnderTest, change: str
+) -> None:
+    org_id, (part_id, _), (place, *_) = _with_places(database)
+
+    async def receive() -> None:
+        async with await connect(database.url("opsc_app"), "moving") as conn, conn.transaction():
+            await act_for(conn, org_id)
+            wish = MovementWish(org_id, "receive", part_id, place, 5_000, unit_cost_cents=3)
+            await record(conn, wish)
+
+    asyncio.run(receive())
+    assert _verify(database).exit_code == 0
+    with psycopg.connect(database.url("admin")) as conn:
+        conn.execute(f"UPDATE inventory SET {change} WHERE org_id = %s".encode(), (org_id,))  # noqa: S608
+    result = _verify(database, "--json")
+    assert result.exit_code == 1
+    (difference,) = json.loads(result.stdout)["differences"]
+    assert difference["part_id"] == format_id("prt", part_id)
+    assert difference["organization_id"] == format_id("org", org_id)
+    assert difference["stored"] != difference["worked_out"]
+    printed = _verify(database, format_id("org", org_id))
+    assert printed.exit_code == 1
+    assert "1 levels, 1 movements: 1 differ" in printed.stdout
+    with psycopg.connect(database.url("admin")) as conn:
+        conn.execute("DELETE FROM inventory WHERE org_id = %s", (org_id,))
+    result = _verify(database, "--json")
+    assert json.loads(result.stdout)["differences"][0]["stored"] is None
+    with psycopg.connect(database.url("admin")) as conn:
+        conn.execute("DELETE FROM stock_movements WHERE org_id = %s", (org_id,))
+    assert _verify(database).exit_code == 0
+
+
+def test_an_organization_that_is_not_there_is_an_error(database: DatabaseUnderTest) -> None:
+    result = _verify(database, format_id("org", new_id()))
+    assert isinstance(result.exception, StackError)
