@@ -77,6 +77,7 @@ KINDS = {
         Kind("shift", "shf", is_audited=False),
         Kind("timesheet", "tms"),
         Kind("adjustment", "adj", is_audited=False),
+        Kind("quote", "quo", "quotes"),
         Kind("webhook_endpoint", "whe", "webhook_endpoints"),
         Kind("visit", "vis", is_audited=False),
         Kind("event", "evt", is_audited=False),
