@@ -46,6 +46,8 @@ from api.resources.assets import positions
 from api.resources.assets import routes as assets
 from api.resources.attachments import routes as attachments
 from api.resources.punches import routes as punches
+from api.resources.quotes import acceptance
+from api.resources.quotes import routes as quotes
 from api.resources.timesheets import routes as timesheets
 from api.resources.trackers import routes as trackers
 from api.resources.zones import routes as zones
@@ -77,6 +79,7 @@ RESOURCES = (
     punches,
     shifts,
     timesheets,
+    quotes,
     quarantine,
     visits,
     events,
@@ -157,6 +160,7 @@ def _routed(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     for resource in RESOURCES:
         app.include_router(resource.router)
     app.include_router(batches.router)
+    app.include_router(acceptance.router)
     app.include_router(health.router)
     app.include_router(docs_page.router)
     return app

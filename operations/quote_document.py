@@ -58,9 +58,7 @@ class QuoteDocument(Struct, frozen=True, kw_only=True):
     @property
     def sums(self) -> QuoteSums:
         """The sums, as they are written."""
-        return QuoteSums(
-            self.subtotal_cents, self.discount_cents, self.tax_cents, self.total_cents
-        )
+        return QuoteSums(self.subtotal_cents, self.discount_cents, self.tax_cents, self.total_cents)
 
 
 def quote_label(number: int, revision: int) -> str:

@@ -58,9 +58,16 @@ class QuoteEvent(Struct):
             extra_json_schema={"format": "date"},
         ),
     ]
-    sent_to: Annotated[str, _text("the address of the letter; null: none", "info@example.com", 254)] | None
-    decided_by: (
-        Annotated[str, _text("who accepted or declined, by their own word; null: nobody", "Ann Lee")]
+    sent_to: (
+        Annotated[str, _text("the address of the letter; null: none", "info@example.com", 254)]
         | None
     )
-    decline_reason: Annotated[str, _text("why they declined; null: not said", "Too late.", 2000)] | None
+    decided_by: (
+        Annotated[
+            str, _text("who accepted or declined, by their own word; null: nobody", "Ann Lee")
+        ]
+        | None
+    )
+    decline_reason: (
+        Annotated[str, _text("why they declined; null: not said", "Too late.", 2000)] | None
+    )

@@ -79,7 +79,8 @@ class PublicRoute(APIRoute):
             settings: ApiSettings = request.app.state.api.settings
             await self.admit(request)
             if request.scope["query_string"]:
-                _check_parameters(request, request.app.state.parameters[self.operation_id])
+                known = request.app.state.parameters.get(self.operation_id, frozenset())
+                _check_parameters(request, known)
                 if shown is not None:
                     _check_fields(request, shown)
             if takes_body:

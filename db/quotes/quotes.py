@@ -24,7 +24,7 @@ class QuoteRow(NamedTuple):
 
     sent_to, mail_state, send_error: of the letter that was asked for last. decided_by: who accepted
     or declined, by their own word. The fields from `client_name` on are the client's and the
-    organization's, as they are now; `today` is there.
+    organization's, as they are now; `today` is there. evidence: the contents of its entries.
     """
 
     id: UUID
@@ -59,6 +59,12 @@ class QuoteRow(NamedTuple):
     organization_name: str
     timezone: str
     today: date
+    evidence: list[bytes]
+
+    @property
+    def is_over(self) -> bool:
+        """Its last day is over."""
+        return self.valid_until < self.today
 
 
 def _states(conditions: Conditions, states: str) -> None:
@@ -88,6 +94,8 @@ quotes = Table(
         "client_email": "clients.email",
         "organization_name": "organizations.name",
         "timezone": "organizations.timezone",
+        "evidence": "ARRAY(SELECT entry.content FROM quote_evidence AS entry"
+        " WHERE entry.org_id = quotes.org_id AND entry.quote_id = quotes.id ORDER BY entry.place)",
         "today": "(now() AT TIME ZONE organizations.timezone)::date",
     },
     joins="JOIN clients ON clients.org_id = quotes.org_id AND clients.id = quotes.client_id"
@@ -107,6 +115,18 @@ async def next_number(conn: Connection, kind: str) -> int:
         RETURNING last
         """,
         (kind,),
+    )
+
+
+async def is_in_use(conn: Connection, quote_id: UUID) -> bool:
+    """Return whether the tenant's quote is with its customer, on its way there, or accepted."""
+    return await value_of(
+        conn,
+        """
+        SELECT EXISTS (SELECT FROM quotes WHERE id = %s
+                          AND (state IN ('sent', 'viewed', 'accepted') OR mail_state = 'queued'))
+        """,
+        (quote_id,),
     )
 
 

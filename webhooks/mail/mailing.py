@@ -2,8 +2,8 @@
 
 A letter waits in a table (`db.delivery.mail_outbox`), so it survives whatever dies. Whoever claims
 it makes its link, sends it and takes the row away; who dies in between leaves it to be sent again,
-with another link. What cannot be sent is tried again less and less often, eight times in a day. A quote
-becomes sent in the transaction that takes its letter away. The same loop takes away what has
+with another link. What cannot be sent is tried again less and less often, eight times in a day. A
+quote becomes sent in the transaction that takes its letter away. The same loop takes away what has
 expired: sign-ins, tokens, links, and answers that were kept; and it expires quotes.
 """
 
