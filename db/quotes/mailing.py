@@ -21,7 +21,7 @@ from telemetry.times import format_time, to_us
 
 
 class QuoteLetter(NamedTuple):
-    """What the letter of a quote shows."""
+    """The contents of the letter of a quote."""
 
     content: bytes
     pdf: bytes

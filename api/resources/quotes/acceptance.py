@@ -158,7 +158,7 @@ async def accept_by_customer(
 async def decline_by_customer(
     request: Request, token: _TokenPath, body: Annotated[CustomerAnswer, Body()]
 ) -> Response:
-    """Decline a quote, once."""
+    """Write that a customer declines a quote, once."""
     try:
         org_id, quote_id = await _opened(request, token)
         async with tenant(request.app.state.api.connections, org_id) as conn:

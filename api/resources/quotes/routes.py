@@ -155,7 +155,7 @@ async def restore_quote(access: Dispatcher, quote_id: _QuotePath) -> Response:
 async def send_quote(
     access: Dispatcher, quote_id: _QuotePath, body: Annotated[QuoteRecipient, Body()]
 ) -> Response:
-    """Have a draft mailed as a PDF with a link to its page. It is sent when the mail server has
+    """Mail a draft as a PDF with a link to its page. It is sent when the mail server has
     taken the letter; `mail_state` and `send_error` show what became of it.
     """
     return accepted(await _queued(access, quote_id, body.email))
