@@ -130,7 +130,7 @@ async def is_in_use(conn: Connection, quote_id: UUID) -> bool:
     )
 
 
-class Revision(NamedTuple):
+class QuoteRevision(NamedTuple):
     """A revision among those of its number."""
 
     id: UUID
@@ -140,14 +140,14 @@ class Revision(NamedTuple):
     is_deleted: bool
 
 
-async def lock_revisions(conn: Connection, number: int) -> list[Revision]:
+async def lock_revisions(conn: Connection, number: int) -> list[QuoteRevision]:
     """Lock the tenant's revisions of a number, and return them, the first first."""
     cursor = await conn.execute(
         "SELECT id, revision, state, mail_state, deleted_at IS NOT NULL FROM quotes"
         " WHERE number = %s ORDER BY revision FOR NO KEY UPDATE",
         (number,),
     )
-    return [Revision(*row) for row in await cursor.fetchall()]
+    return [QuoteRevision(*row) for row in await cursor.fetchall()]
 
 
 def event_of(org_id: UUID, event_type: str, row: QuoteRow, at: datetime) -> Event:

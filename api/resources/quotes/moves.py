@@ -10,7 +10,7 @@ from db.core.connect import Connection
 from db.core.table import db_now
 from db.history import events
 from db.quotes import evidence
-from db.quotes.quotes import QuoteRow, Revision, event_of, quotes
+from db.quotes.quotes import QuoteRow, QuoteRevision, event_of, quotes
 from operations.quote_document import QuoteDocument, document_line
 from operations.quote_events import QUOTE_ACCEPTED, QUOTE_DECLINED
 from operations.quote_evidence import EvidenceKind, hex_hash, next_entry
@@ -48,7 +48,7 @@ def check_in_time(row: QuoteRow) -> None:
         raise conflict("quote_over", f"The quote was valid until {row.valid_until}.")
 
 
-def check_not_overtaken(row: QuoteRow, revisions: Sequence[Revision]) -> None:
+def check_not_overtaken(row: QuoteRow, revisions: Sequence[QuoteRevision]) -> None:
     """Raise Problem (409) where a later revision is on its way to the customer."""
     if any(each.revision > row.revision and each.mail_state == "queued" for each in revisions):
         raise conflict("revision_on_its_way", "A later revision of the quote is being sent.")

@@ -52,7 +52,7 @@ from db.quotes import evidence
 from db.quotes.evidence import StoredEvidence
 from db.quotes.quotes import (
     QuoteRow,
-    Revision,
+    QuoteRevision,
     event_of,
     is_in_use,
     lock_revisions,
@@ -129,14 +129,7 @@ async def update_quote(
     """Change the content of a draft, or bring a quote to another status, as its verb does."""
     if "status" in body.model_fields_set:
         return await _brought_to(access, quote_id, body)
-    async with _quotes.locked(access, quote_id) as (conn, row):
-        await check_references(conn, body)
-        changed = row._replace(**quote_columns(body.given()))
-        if changed != row:
-            _check_editable(row)
-            await _quotes.write(conn, changed)
-            row = await _quotes.found(conn, quote_id)
-    return ok(quote_item(row))
+    return await _edited(access, quote_id, body)
 
 
 @router.delete("/{id}", operation_id="deleteQuote", status_code=204)
@@ -238,7 +231,7 @@ async def get_quote_evidence(access: Reader, quote_id: _QuotePath) -> Response:
 @asynccontextmanager
 async def _in_turn(
     access: Access, quote_id: UUID
-) -> AsyncIterator[tuple[Connection, QuoteRow, list[Revision]]]:
+) -> AsyncIterator[tuple[Connection, QuoteRow, list[QuoteRevision]]]:
     """Provide a transaction with a quote and all revisions of its number, which are locked: who
     sends, accepts or revises one of them takes turns. Raises Problem (404, 412).
     """
@@ -268,14 +261,26 @@ async def _check_quota(conn: Connection, number: int) -> None:
         raise Problem(403, "quota_exceeded", detail, more=more)
 
 
+async def _edited(access: Access, quote_id: UUID, body: QuoteChange) -> Response:
+    """Change the content of a draft. Raises Problem (404, 409, 412, 422), IllegalMoveError."""
+    async with _quotes.locked(access, quote_id) as (conn, row):
+        await check_references(conn, body)
+        changed = row._replace(**quote_columns(body.given()))
+        if changed != row:
+            _check_editable(row)
+            await _quotes.write(conn, changed)
+            row = await _quotes.found(conn, quote_id)
+    return ok(quote_item(row))
+
+
 async def _brought_to(access: Access, quote_id: UUID, body: QuoteChange) -> Response:
     """Bring a quote to the status of a body. Raises Problem (403, 404, 409, 412, 422)."""
-    if len(body.model_fields_set) > 1:
-        raise bad_field("/status", "must be the only field: change the content before")
     async with access.transaction() as conn:
         row = await _quotes.found(conn, quote_id)
     if row.state == body.status:
-        return ok(quote_item(row))
+        return await _edited(access, quote_id, body)
+    if len(body.model_fields_set) > 1:
+        raise bad_field("/status", "must be the only field: change the content before")
     verb = QUOTES.verb_between(row.state, body.status)
     if not QUOTES.may_move(row.state, verb, access.caller.role, is_own=False):
         raise forbidden(f"Nobody makes a quote {body.status}: it becomes so by itself.")
@@ -342,7 +347,7 @@ def _check_not_queued(row: QuoteRow) -> None:
         raise conflict("being_sent", "The quote is on its way to its customer.")
 
 
-def _check_newest(row: QuoteRow, revisions: list[Revision]) -> None:
+def _check_newest(row: QuoteRow, revisions: list[QuoteRevision]) -> None:
     if any(each.revision > row.revision for each in revisions):
         raise conflict("not_newest", "The quote has a later revision: use that one.")
 

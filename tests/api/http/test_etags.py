@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from tests.api.http.test_problems import is_problem
 from tests.api.resources.test_attachments import upload
+from tests.api.resources.test_quotes import draft
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stored import carried, minute, store_event, store_refusal, store_visit
@@ -21,10 +22,12 @@ CHANGES: dict[str, Any] = {
     "sites": {"name": "Other"},
     "employees": {"name": "Other"},
     "gateways": {"name": "Other"},
+    "quotes": {"title": "Other"},
     "users": {"name": "Second"},
 }
 ALONE = {"/v1/auth/session", "/v1/users/me"}  # nobody else changes these
 DELETED = (
+    "quotes",
     "users",
     "api-keys",
     "zones",
@@ -55,6 +58,7 @@ async def things(api: RunningApi, north: Organization) -> dict[str, str]:
         "webhook-endpoints": (await north.admin.post("/v1/webhook-endpoints", hook)).json["id"],
         "users": (await north.admin.post("/v1/users", user)).json["id"],
         "api-keys": (await north.admin.post("/v1/api-keys", {"name": "x"})).json["id"],
+        "quotes": (await draft(north))["id"],
     }
     for name in ("clients", "sites", "employees", "gateways"):
         body = {"name": "x"} | ({"kind": "tts"} if name == "gateways" else {})

@@ -17,6 +17,9 @@ NOT_BY_NATURE = {
     "confirmPasswordReset": "a token that was mailed",
     "createAttachment": "the id of what the file belongs to",
     "createPunch": "the id of the employee",
+    "createQuote": "the id of a client",
+    "acceptQuote": "a quote that was sent",
+    "declineQuote": "a quote that was sent",
     "reviewPunch": "the id of a punch of an employee",
 }
 
@@ -46,6 +49,8 @@ async def path_of(org: Organization, document: dict[str, Any], path: str) -> str
     if "{id}" not in path:
         return path
     collection = path.partition("/{id}")[0]
+    if collection == "/v1/quotes":
+        return path.replace("{id}", (await draft(org))["id"])
     if collection == "/v1/timesheets":
         return path.replace("{id}", await timesheet(org))
     made = await org.admin.post(collection, example(document["paths"][collection]["post"]))

@@ -6,13 +6,15 @@ import io
 import re
 import struct
 import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pypdf import PdfReader
 
-from db.core.connect import pool
+from db.core.connect import Connection, pool
 from db.quotes import mailing as quote_mailing
 from operations.quote_evidence import CONSENT_TEXT, CONSENT_VERSION
 from operations.quote_states import QUOTE_STATES
@@ -76,6 +78,17 @@ async def sent(org: Organization, mailbox: Mailbox, **more: Any) -> tuple[dict[s
     """Make a quote and send it; returns it with the path of its page."""
     quote = await draft(org, **more)
     return await mailed(org, mailbox, quote)
+
+
+@asynccontextmanager
+async def delivering(api: RunningApi) -> AsyncIterator[Connection]:
+    """Provide a transaction of the delivering role."""
+    async with (
+        pool(api.database.url("opsc_deliver"), "test-mail", max_size=1) as connections,
+        connections.connection() as conn,
+        conn.transaction(),
+    ):
+        yield conn
 
 
 async def mailed(
@@ -264,9 +277,8 @@ async def test_a_letter_that_is_sent_twice_makes_one_event(
 ) -> None:
     quote, _ = await sent(org, mailbox)
     quote_id = parse_id("quo", quote["id"])
-    async with pool(api.database.url("opsc_deliver"), "test-mail", max_size=1) as connections:
-        async with connections.connection() as conn, conn.transaction():
-            await quote_mailing.was_taken(conn, org.org_id, quote_id)
+    async with delivering(api) as conn:
+        await quote_mailing.was_taken(conn, org.org_id, quote_id)
     assert events_of(api, org) == ["quote.created", "quote.sent"]
     assert await read(org, quote) == quote
 
@@ -306,7 +318,8 @@ async def test_a_customer_sees_and_accepts_a_quote_once(
     page = await api.anonymous.get(path)
     assert page.status == 200
     text = page.content.decode()
-    assert "&lt;b&gt;Pit &amp; pond&lt;/b&gt;" in text and "<b>" not in text
+    assert "&lt;b&gt;Pit &amp; pond&lt;/b&gt;" in text
+    assert "<b>" not in text
     assert CONSENT_TEXT in text
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
     assert page.headers["Cache-Control"] == "no-store"
@@ -395,9 +408,8 @@ async def test_a_link_ends_with_the_last_day(
         await api.anonymous.get(f"{path}/quote.pdf"),
     ):
         assert (answer.status, b"has expired" in answer.content) == (410, True)
-    async with pool(api.database.url("opsc_deliver"), "test-mail", max_size=1) as connections:
-        async with connections.connection() as conn, conn.transaction():
-            assert await quote_mailing.expire(conn, limit=100) >= 1
+    async with delivering(api) as conn:
+        assert await quote_mailing.expire(conn, limit=100) >= 1
     assert (await read(org, quote))["status"] == "expired"
     assert events_of(api, org)[-1] == "quote.expired"
 
