@@ -10,7 +10,7 @@ from db.core.connect import Connection
 from db.core.table import db_now
 from db.history import events
 from db.quotes import evidence
-from db.quotes.quotes import QuoteRow, QuoteRevision, event_of, quotes
+from db.quotes.quotes import QuoteRevision, QuoteRow, event_of, quotes
 from operations.quote_document import QuoteDocument, document_line
 from operations.quote_events import QUOTE_ACCEPTED, QUOTE_DECLINED
 from operations.quote_evidence import EvidenceKind, hex_hash, next_entry

@@ -51,8 +51,8 @@ from db.history import events
 from db.quotes import evidence
 from db.quotes.evidence import StoredEvidence
 from db.quotes.quotes import (
-    QuoteRow,
     QuoteRevision,
+    QuoteRow,
     event_of,
     is_in_use,
     lock_revisions,

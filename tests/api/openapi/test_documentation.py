@@ -16,9 +16,9 @@ from api.resources.gateways import GatewayItem, NewGatewayItem
 from api.resources.gps_events import GpsEventItem
 from api.resources.organization import OrganizationItem
 from api.resources.punches.bodies import PunchItem
+from api.resources.quotes.bodies import EvidenceCheck, QuoteItem
 from api.resources.shifts import ShiftItem
 from api.resources.sites import SiteItem
-from api.resources.quotes.bodies import EvidenceCheck, QuoteItem
 from api.resources.timesheets.bodies import TimesheetDetail, TimesheetItem
 from api.resources.trackers.bodies import NewTrackerItem, TrackerItem
 from api.resources.visits import VisitItem

@@ -6,6 +6,7 @@ import pytest
 import pytest_asyncio
 
 from api.openapi.examples import example_of
+from tests.api.resources.test_quotes import draft
 from tests.api.running import Organization, RunningApi
 
 # What no example can have, since it belongs to one organization alone.
