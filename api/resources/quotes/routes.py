@@ -240,7 +240,7 @@ async def _in_turn(
         revisions = await lock_revisions(conn, row.number)
         row = await _quotes.found(conn, quote_id, lock=True)
         access.check_unchanged(quote_item(row))
-        yield conn, row, [each for each in revisions if not each.is_deleted]
+        yield conn, row, revisions
 
 
 async def _inserted(conn: Connection, access: Access, columns: dict[str, Any]) -> Response:
@@ -348,7 +348,7 @@ def _check_not_queued(row: QuoteRow) -> None:
 
 
 def _check_newest(row: QuoteRow, revisions: list[QuoteRevision]) -> None:
-    if any(each.revision > row.revision for each in revisions):
+    if any(each.revision > row.revision and not each.is_deleted for each in revisions):
         raise conflict("not_newest", "The quote has a later revision: use that one.")
 
 

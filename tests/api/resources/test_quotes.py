@@ -199,14 +199,15 @@ async def test_a_list_is_filtered(org: Organization, mailbox: Mailbox) -> None:
     await sent(org, mailbox)
     await draft(org, client_id=other)
     listed = "/v1/quotes"
-    for filters, number in [
+    cases: list[tuple[dict[str, Any], int]] = [
         ({"status": "draft"}, 1),
         ({"status": "draft,sent"}, 2),
         ({"status": "expired,viewed"}, 0),
         ({"client_id": other}, 1),
         ({"from": "2026-01-01T00:00:00Z"}, 2),
         ({"to": "2026-01-01T00:00:00Z"}, 0),
-    ]:
+    ]
+    for filters, number in cases:
         answer = (await org.viewer.get(listed, **filters)).json
         assert (answer["total"], len(answer["data"])) == (number, number), filters
     assert (await org.viewer.get(listed, status="lost")).status == 400
@@ -476,6 +477,19 @@ async def test_no_revision_is_sent_after_an_acceptance(
     assert (await form(api, f"{path}/accept", **CONSENT)).status == 200
     answer = await done(org, second, "send")
     assert (answer.status, answer.json["code"]) == (409, "already_accepted")
+
+
+async def test_a_deleted_revision_makes_room_for_the_next_number_of_revision(
+    org: Organization, mailbox: Mailbox
+) -> None:
+    first, _ = await sent(org, mailbox)
+    second = (await done(org, first, "revise")).json
+    assert (await org.dispatcher.delete(f"/v1/quotes/{second['id']}")).status == 204
+    third = (await done(org, first, "revise")).json
+    assert (third["number"], third["revision"]) == (first["number"], 3)
+    await done(org, second, "restore")
+    answer = await done(org, second, "send")
+    assert (answer.status, answer.json["code"]) == (409, "not_newest")
 
 
 # By hand, and evidence ----------------------------------------------------------------------------
