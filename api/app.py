@@ -48,6 +48,8 @@ from api.resources.assets import positions
 from api.resources.assets import routes as assets
 from api.resources.attachments import routes as attachments
 from api.resources.punches import routes as punches
+from api.resources.quotes import acceptance
+from api.resources.quotes import routes as quotes
 from api.resources.stock import inventory, movements, parts, warehouses
 from api.resources.timesheets import routes as timesheets
 from api.resources.trackers import routes as trackers
@@ -84,6 +86,7 @@ RESOURCES = (
     warehouses,
     inventory,
     movements,
+    quotes,
     quarantine,
     visits,
     events,
@@ -172,6 +175,7 @@ def _routed(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     for resource in RESOURCES:
         app.include_router(resource.router)
     app.include_router(batches.router)
+    app.include_router(acceptance.router)
     app.include_router(health.router)
     app.include_router(docs_page.router)
     return app

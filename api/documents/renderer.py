@@ -8,12 +8,14 @@ line.
 from typing import Literal
 from uuid import UUID
 
+from api.documents.quote_pdf import QuotePrinter
 from api.documents.timesheet import TimesheetDocument
 from api.documents.timesheet_csv import timesheet_csv
 from api.documents.timesheet_pdf import TimesheetPrinter
 from api.documents.timesheet_print import Paper
 from api.http.worker_thread import OneThread
 from api.limits.geometry_checks import MOST_ORGANIZATIONS, Turns
+from operations.quote_document import QuoteDocument
 
 Form = Literal["pdf", "csv"]
 
@@ -25,6 +27,7 @@ class Renderer:
         self._turns = Turns()
         self._thread = OneThread("documents", waiting=MOST_ORGANIZATIONS)
         self._printer = TimesheetPrinter()
+        self._quotes = QuotePrinter()
 
     async def render(
         self, org_id: UUID, document: TimesheetDocument, form: Form, paper: Paper = "a4"
@@ -37,6 +40,11 @@ class Renderer:
             if form == "csv":
                 return await self._thread.run(timesheet_csv, document)
             return await self._thread.run(self._printer.pdf, document, paper)
+
+    async def quote(self, org_id: UUID, document: QuoteDocument) -> bytes:
+        """Return the PDF of a quote. Raises as `render` does."""
+        async with self._turns.turn(org_id):
+            return await self._thread.run(self._quotes.pdf, document)
 
     def close(self) -> None:
         """End the thread."""

@@ -22,6 +22,8 @@ from api.limits.usage_counter import RequestCounts
 from api.settings import ApiSettings
 from db.core.connect import Pool
 
+_REQUESTS_PER_LINK = 60  # a minute
+
 
 class Admission:
     """The gate and the limits of one process."""
@@ -34,6 +36,7 @@ class Admission:
         self._counts = RequestCounts(connections)
         self._users = Buckets("user", settings.api_requests_per_user)
         self._addresses = Buckets("address", settings.api_requests_per_address)
+        self._links = Buckets("address", _REQUESTS_PER_LINK)
 
     async def admit(self, request: Request, caller: Caller, *, is_gated: bool) -> None:
         """Count the request of a known caller. Raises Problem (403, 429).
@@ -57,6 +60,10 @@ class Admission:
     def admit_stranger(self, request: Request) -> None:
         """Count a request without a valid credential. Raises Problem (429)."""
         rate_limit_headers.apply(request, self._addresses.take(client_address(request)))
+
+    def admit_link(self, request: Request, token_hash: bytes) -> None:
+        """Count a request by a link, whoever uses it. Raises Problem (429)."""
+        rate_limit_headers.apply(request, self._links.take(token_hash))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -19,6 +19,12 @@ REQUESTS_PER_MINUTE: Mapping[PlanName, int | None] = {
     "team": 5_000,
     "unlimited": None,
 }
+QUOTE_NUMBERS: Mapping[PlanName, int] = {
+    "starter": 20_000,
+    "team": 100_000,
+    "unlimited": 1_000_000,
+}
+"""The quotes that an organization may ever make. Revisions do not count: each has at most 100."""
 _MAX_PLANS = 10_000
 
 

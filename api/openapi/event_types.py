@@ -24,6 +24,14 @@ from geofence.event_data import (
 )
 from geofence.model.policy import AMENDED, BREACH, DWELL, OVERSPEED
 from geofence.punches.claim import PUNCH_AMENDED, PUNCHED_IN, PUNCHED_OUT
+from operations.quote_events import (
+    QUOTE_ACCEPTED,
+    QUOTE_CREATED,
+    QUOTE_DECLINED,
+    QUOTE_EXPIRED,
+    QUOTE_SENT,
+    QuoteEvent,
+)
 
 
 class EventKind(NamedTuple):
@@ -43,6 +51,9 @@ class EventKind(NamedTuple):
         """Return an example of `data`."""
         return example_of(self.data_schema(), {}) | self.shown
 
+
+_UNSENT = {"sent_to": None}
+_UNDECIDED = {"decided_by": None, "decline_reason": None}
 
 EVENT_KINDS = (
     EventKind(
@@ -98,6 +109,36 @@ EVENT_KINDS = (
         "A movement left a part at its reorder point, or below it: once, until it was above again.",
         LowStock,
         {},
+    ),
+    EventKind(
+        QUOTE_CREATED,
+        "Somebody made a quote, or a revision of one: a draft.",
+        QuoteEvent,
+        {"status": "draft"} | _UNSENT | _UNDECIDED,
+    ),
+    EventKind(
+        QUOTE_SENT,
+        "The mail server has taken the letter with a quote.",
+        QuoteEvent,
+        _UNDECIDED,
+    ),
+    EventKind(
+        QUOTE_ACCEPTED,
+        "A customer accepted a quote, or a dispatcher noted that they did.",
+        QuoteEvent,
+        {"status": "accepted", "decline_reason": None},
+    ),
+    EventKind(
+        QUOTE_DECLINED,
+        "A customer declined a quote, or a dispatcher noted that they did.",
+        QuoteEvent,
+        {"status": "declined"},
+    ),
+    EventKind(
+        QUOTE_EXPIRED,
+        "The last day of a quote is over, or a dispatcher ended it.",
+        QuoteEvent,
+        {"status": "expired"} | _UNDECIDED,
     ),
 )
 EVENT_TYPES = tuple(kind.name for kind in EVENT_KINDS)

@@ -1,7 +1,7 @@
 """Clients: whom the organization works for.
 
 A client that is deleted is kept: it is not listed any more, its ids are free for others, and it can
-be restored. One that still has sites or assets cannot be deleted.
+be restored. One that still has sites, assets or quotes cannot be deleted.
 """
 
 from typing import Annotated
@@ -64,7 +64,7 @@ _clients = Resource(
     table.clients,
     item_of(ClientItem),
     is_in_use=table.is_in_use,
-    in_use="The client has sites or assets.",
+    in_use="The client has sites, assets or quotes.",
 )
 
 
@@ -96,7 +96,7 @@ async def update_client(
 
 @router.delete("/{id}", operation_id="deleteClient", status_code=204)
 async def delete_client(access: Dispatcher, client_id: _ClientPath) -> Response:
-    """Delete a client that has no sites and no assets. It can be restored."""
+    """Delete a client that has no sites, assets or quotes. It can be restored."""
     return await _clients.delete(access, client_id)
 
 

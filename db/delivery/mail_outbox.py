@@ -6,7 +6,7 @@ under row-level security.
 """
 
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 from psycopg.rows import args_row
@@ -15,15 +15,21 @@ from db.core.connect import Connection
 from db.core.ids import new_id
 from db.identity.user_links import Purpose
 
+LetterPurpose: TypeAlias = Literal[Purpose, "quote"]
+
 
 class Letter(NamedTuple):
-    """One that is due. `user_id` is None where no user wants it (any more)."""
+    """One that is due. `user_id` is None where no user wants it (any more).
+
+    quote_id: of the quote that it brings; None where it is for a user.
+    """
 
     org_id: UUID
     id: UUID
-    purpose: Purpose
+    purpose: LetterPurpose
     email: str
     attempts: int  # this one included
+    quote_id: UUID | None
     organization: str | None
     user_id: UUID | None
     user_name: str | None
@@ -35,6 +41,15 @@ async def add(conn: Connection, purpose: Purpose, email: str) -> None:
         "INSERT INTO mail_outbox (org_id, id, purpose, email)"
         " VALUES (current_org_id(), %s, %s, %s)",
         (new_id(), purpose, email),
+    )
+
+
+async def add_quote(conn: Connection, quote_id: UUID, email: str) -> None:
+    """Add a letter with a quote of the tenant."""
+    await conn.execute(
+        "INSERT INTO mail_outbox (org_id, id, purpose, email, quote_id)"
+        " VALUES (current_org_id(), %s, 'quote', %s, %s)",
+        (new_id(), email, quote_id),
     )
 
 
@@ -56,10 +71,12 @@ async def claim(conn: Connection, *, limit: int, again_after: timedelta) -> list
                   FROM due WHERE m.org_id = due.org_id AND m.id = due.id
                 RETURNING m.*
             )
-            SELECT c.org_id, c.id, c.purpose, c.email, c.attempts, o.name, u.id, u.name
+            SELECT c.org_id, c.id, c.purpose, c.email, c.attempts, c.quote_id, o.name, u.id,
+                   u.name
               FROM claimed AS c
               LEFT JOIN organizations AS o ON o.org_id = c.org_id
               LEFT JOIN users AS u ON u.org_id = c.org_id AND u.email = c.email
+                   AND c.purpose <> 'quote'
                    AND u.deactivated_at IS NULL
                    AND (u.password_hash IS NULL) = (c.purpose = 'invitation')
              ORDER BY c.created_at

@@ -28,12 +28,13 @@ clients = Table("clients", Client)
 
 
 async def is_in_use(conn: Connection, client_id: UUID) -> bool:
-    """Return whether a site or an asset that is not deleted is the client's."""
+    """Return whether a site, an asset or a quote that is not deleted is the client's."""
     return await value_of(
         conn,
         """
         SELECT EXISTS (SELECT FROM sites WHERE client_id = %(id)s AND deleted_at IS NULL)
             OR EXISTS (SELECT FROM assets WHERE client_id = %(id)s AND deleted_at IS NULL)
+            OR EXISTS (SELECT FROM quotes WHERE client_id = %(id)s AND deleted_at IS NULL)
         """,
         {"id": client_id},
     )

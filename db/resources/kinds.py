@@ -81,6 +81,7 @@ KINDS = {
         Kind("warehouse", "whs", "warehouses"),
         Kind("inventory", "inv", "inventory", "stock record", is_soft_deleted=False),
         Kind("stock_movement", "mov", "stock_movements", is_soft_deleted=False, is_audited=False),
+        Kind("quote", "quo", "quotes"),
         Kind("webhook_endpoint", "whe", "webhook_endpoints"),
         Kind("visit", "vis", is_audited=False),
         Kind("event", "evt", is_audited=False),

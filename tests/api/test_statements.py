@@ -64,6 +64,8 @@ LISTS = [
     "inventory?warehouse_id={warehouse}&low=true&asset_model=M",
     "stock-movements",
     "stock-movements?warehouse_id={warehouse}&kind=count",
+    "quotes",
+    "quotes?status=draft,sent&client_id={client}&from=2020-01-01T00:00:00Z",
     "attachments",
     "attachments?client_id={client}",
     "events",
@@ -107,6 +109,13 @@ async def _one_more(api: RunningApi, org: Organization, zone: str, client: str) 
         "sites": {"name": "S", "client_id": client},
         "employees": {"name": "E", "certifications": [{"name": "x", "expires_on": "2020-01-01"}]},
         "gateways": {"name": "G", "kind": "tts"},
+        "quotes": {
+            "client_id": client,
+            "title": "Q",
+            "currency": "CHF",
+            "valid_until": "2099-01-01",
+            "lines": [{"description": "x", "quantity_thousandths": 1, "unit_price_cents": 1}],
+        },
         "webhook-endpoints": {"url": "https://example.com/", "types": ["*"]},
     }
     for path, body in bodies.items():

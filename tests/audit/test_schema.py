@@ -22,6 +22,7 @@ GLOBALLY_UNIQUE = {
     "refresh_tokens_token_hash_key",
     "sign_ins_secret_hash_key",
     "user_links_token_hash_key",
+    "quote_links_token",
     # a hash over a topic, which has the id of a tracker or gateway
     "quarantine_digest_key",
 }

@@ -160,6 +160,23 @@ def _fill(
         (org_id, attachment_id, site_id, new_id()),
     )
     conn.execute("INSERT INTO attachment_pieces VALUES (%s, %s, 0, 'x')", (org_id, attachment_id))
+    quote_id = new_id()
+    conn.execute(
+        "INSERT INTO quotes (org_id, id, number, revision, client_id, title, lines, currency,"
+        " valid_until, subtotal_cents, discount_cents, tax_cents, total_cents)"
+        " VALUES (%s, %s, 1, 1, %s, 'x', '[{}]', 'CHF', '2099-01-01', 0, 0, 0, 0)",
+        (org_id, quote_id, client_id),
+    )
+    conn.execute("INSERT INTO quote_documents VALUES (%s, %s, 'x', 'x')", (org_id, quote_id))
+    conn.execute(
+        "INSERT INTO quote_evidence VALUES (%s, %s, 1, 'x', sha256('x'))", (org_id, quote_id)
+    )
+    conn.execute(
+        "INSERT INTO quote_links (org_id, token_hash, quote_id)"
+        " VALUES (%(org_id)s, sha256(uuid_send(%(id)s)), %(id)s)",
+        {"org_id": org_id, "id": quote_id},
+    )
+    conn.execute("INSERT INTO number_counters VALUES (%s, 'quote', 1)", (org_id,))
     conn.execute("INSERT INTO attachment_usage VALUES (%s, 1, 1)", (org_id,))
     conn.execute("INSERT INTO request_minutes (org_id) VALUES (%s)", (org_id,))
     conn.execute("INSERT INTO request_usage VALUES (%s, now(), 1, 1)", (org_id,))
@@ -411,6 +428,7 @@ LOOK_UPS = {
     "caller_of_session": "%(hash)s, interval '1 day'",
     "caller_of_sign_in": "%(org_id)s, %(id)s",
     "org_of_email": "'nobody@example.com'",
+    "org_of_quote_link": "%(hash)s",
     "org_of_refresh_token": "%(hash)s",
     "org_of_user_link": "%(hash)s",
 }

@@ -7,6 +7,8 @@ from email.utils import localtime, make_msgid
 
 from db.delivery.mail_outbox import Letter
 from db.identity.user_links import Purpose
+from db.quotes.mailing import QuoteLetter
+from operations.quote_document import read_document
 
 _SUBJECTS: dict[Purpose, str] = {
     "invitation": "Invitation to {organization}",
@@ -38,20 +40,51 @@ def compose(letter: Letter, token: str, sender: str, public_url: str) -> EmailMe
 
     Raises LetterError.
     """
-    message = EmailMessage()
+    assert letter.purpose != "quote"
     organization = " ".join((letter.organization or "").split())
+    greeting = f"Hello {letter.user_name}," if letter.user_name else "Hello,"
+    link = f"{public_url.rstrip('/')}/{_PAGES[letter.purpose]}#token={token}"
+    beginning = _BEGINNINGS[letter.purpose].format(organization=organization)
+    subject = _SUBJECTS[letter.purpose].format(organization=organization)
+    return _message(letter, sender, subject, [greeting, beginning, link, _ENDS[letter.purpose]])
+
+
+def compose_quote(
+    letter: Letter, quote: QuoteLetter, token: str, sender: str, public_url: str
+) -> EmailMessage:
+    """Return the letter of a quote with its PDF, and the link to the page on which its customer
+    answers. The server makes that page, so the token stands in its path.
+
+    Raises LetterError.
+    """
+    document = read_document(quote.content)
+    organization = " ".join(document.organization.split())
+    paragraphs = [
+        "Hello,",
+        f"{organization} sends you the quote {document.label}: {document.title}.",
+        "See it, accept it or decline it here:",
+        f"{public_url.rstrip('/')}/quotes/{token}",
+        f"The quote is valid until {document.valid_until.isoformat()}. Whoever has this link can"
+        " answer for you: keep it to yourself.",
+    ]
+    subject = f"Quote {document.label} from {organization}"
+    message = _message(letter, sender, subject, paragraphs)
+    name = f"{document.label.replace(' ', '-')}.pdf"
+    message.add_attachment(quote.pdf, maintype="application", subtype="pdf", filename=name)
+    return message
+
+
+def _message(letter: Letter, sender: str, subject: str, paragraphs: list[str]) -> EmailMessage:
+    """Raise LetterError for an address that is none."""
+    message = EmailMessage()
     try:
         message["To"] = Address(addr_spec=letter.email)
         message["From"] = sender
     except (MessageError, ValueError, IndexError) as error:
         raise LetterError(str(error)) from error
-    message["Subject"] = _SUBJECTS[letter.purpose].format(organization=organization)
+    message["Subject"] = subject
     message["Date"] = localtime()
     message["Message-ID"] = make_msgid(domain="ops-companion.invalid")
     message["Auto-Submitted"] = "auto-generated"
-    greeting = f"Hello {letter.user_name}," if letter.user_name else "Hello,"
-    link = f"{public_url.rstrip('/')}/{_PAGES[letter.purpose]}#token={token}"
-    beginning = _BEGINNINGS[letter.purpose].format(organization=organization)
-    paragraphs = [greeting, beginning, link, _ENDS[letter.purpose]]
     message.set_content("\n\n".join(paragraphs) + "\n", cte="8bit")
     return message

@@ -1,14 +1,16 @@
-"""The loop that sends letters: invitations and password resets.
+"""The loop that sends letters: invitations, password resets and quotes.
 
 A letter waits in a table (`db.delivery.mail_outbox`), so it survives whatever dies. Whoever claims
 it makes its link, sends it and takes the row away; who dies in between leaves it to be sent again,
-with another link. What cannot be sent is tried again less and less often, eight times in a day. The
-same loop takes away what has expired: sign-ins, tokens, links, and answers that were kept.
+with another link. What cannot be sent is tried again less and less often, eight times in a day. A
+quote becomes sent in the transaction that takes its letter away. The same loop takes away what has
+expired: sign-ins, tokens, links, and answers that were kept; and it expires quotes.
 """
 
 import asyncio
 import random
 from datetime import timedelta
+from email.message import EmailMessage
 from time import monotonic
 
 import structlog
@@ -19,8 +21,9 @@ from db.delivery import mail_outbox
 from db.delivery.mail_outbox import Letter
 from db.identity import user_links
 from db.identity.user_links import Purpose
+from db.quotes import mailing as quote_mailing
 from db.requests import expired
-from webhooks.mail.letters import LetterError, compose
+from webhooks.mail.letters import LetterError, compose, compose_quote
 from webhooks.mail.senders import MailSender, SendError
 from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage, pause
@@ -35,6 +38,7 @@ _LINK_LIFETIMES: dict[Purpose, timedelta] = {
 _PAUSES = [timedelta(seconds=seconds) for seconds in (30, 120, 480, 1800, 7200, 21_600, 43_200)]
 _CLEAN_EVERY_S = 600.0
 _CLEANED_ROWS = 5_000  # of each kind at a time
+_EXPIRED_QUOTES = 500  # at a time
 
 
 class Mailing:
@@ -81,27 +85,48 @@ class Mailing:
         return bool(claimed)
 
     async def _send(self, letter: Letter) -> None:
-        if letter.user_id is None:
-            await self._done(letter)
-            return
         try:
-            token = new_secret(LINK)
-            message = compose(letter, token, self._mail_from, self._public_url)
-            async with self._connections.connection() as conn:
-                lifetime = _LINK_LIFETIMES[letter.purpose]
-                hashed = secret_hash(token)
-                await user_links.insert(
-                    conn, letter.org_id, letter.user_id, letter.purpose, hashed, lifetime
-                )
-            await self._sender.send(message)
+            message = await self._message(letter)
+            if message is not None:
+                await self._sender.send(message)
         except (SendError, LetterError) as error:
             await self._failed(letter, error)
         else:
-            self._metrics.letters_sent.inc()
-            await self._done(letter)
+            self._metrics.letters_sent.inc(0 if message is None else 1)
+            await self._done(letter, is_sent=message is not None)
 
-    async def _done(self, letter: Letter) -> None:
+    async def _message(self, letter: Letter) -> EmailMessage | None:
+        """Return what to send, with a new link; None where nobody wants it. Raises LetterError."""
+        if letter.purpose == "quote":
+            return await self._quote_message(letter)
+        if letter.user_id is None:
+            return None
+        token = new_secret(LINK)
+        message = compose(letter, token, self._mail_from, self._public_url)
+        lifetime = _LINK_LIFETIMES[letter.purpose]
         async with self._connections.connection() as conn:
+            await user_links.insert(
+                conn, letter.org_id, letter.user_id, letter.purpose, secret_hash(token), lifetime
+            )
+        return message
+
+    async def _quote_message(self, letter: Letter) -> EmailMessage | None:
+        assert letter.quote_id is not None  # the database sees to it
+        token = new_secret(LINK)
+        async with self._connections.connection() as conn:
+            quote = await quote_mailing.letter_of(conn, letter.org_id, letter.quote_id)
+            if quote is None:
+                return None
+            message = compose_quote(letter, quote, token, self._mail_from, self._public_url)
+            await quote_mailing.insert_link(
+                conn, letter.org_id, letter.quote_id, secret_hash(token)
+            )
+        return message
+
+    async def _done(self, letter: Letter, *, is_sent: bool) -> None:
+        async with self._connections.connection() as conn, conn.transaction():
+            if is_sent and letter.quote_id is not None:
+                await quote_mailing.was_taken(conn, letter.org_id, letter.quote_id)
             await mail_outbox.done(conn, letter)
 
     async def _failed(self, letter: Letter, error: SendError | LetterError) -> None:
@@ -111,7 +136,11 @@ class Mailing:
         _log.warning(
             "email not sent", letter=str(letter.id), gave_up=gives_up, reason=str(error)[:500]
         )
-        async with self._connections.connection() as conn:
+        async with self._connections.connection() as conn, conn.transaction():
+            if letter.quote_id is not None:
+                await quote_mailing.was_not_taken(
+                    conn, letter.org_id, letter.quote_id, str(error), gives_up=gives_up
+                )
             if gives_up:
                 await mail_outbox.give_up(conn, letter)
             else:
@@ -120,3 +149,5 @@ class Mailing:
     async def _clean(self) -> None:
         async with self._connections.connection() as conn:
             await expired.remove(conn, limit=_CLEANED_ROWS)
+        async with self._connections.connection() as conn, conn.transaction():
+            await quote_mailing.expire(conn, limit=_EXPIRED_QUOTES)

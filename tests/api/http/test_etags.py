@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from tests.api.http.test_problems import is_problem
 from tests.api.resources.test_attachments import upload
+from tests.api.resources.test_quotes import draft
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stocked import stocked
@@ -25,10 +26,12 @@ CHANGES: dict[str, Any] = {
     "parts": {"name": "Other"},
     "warehouses": {"name": "Other"},
     "inventory": {"reorder_point": 4},
+    "quotes": {"title": "Other"},
     "users": {"name": "Second"},
 }
 ALONE = {"/v1/auth/session", "/v1/users/me"}  # nobody else changes these
 DELETED = (
+    "quotes",
     "users",
     "api-keys",
     "zones",
@@ -61,6 +64,7 @@ async def things(api: RunningApi, north: Organization) -> dict[str, str]:
         "webhook-endpoints": (await north.admin.post("/v1/webhook-endpoints", hook)).json["id"],
         "users": (await north.admin.post("/v1/users", user)).json["id"],
         "api-keys": (await north.admin.post("/v1/api-keys", {"name": "x"})).json["id"],
+        "quotes": (await draft(north))["id"],
     }
     for name in ("clients", "sites", "employees", "gateways"):
         body = {"name": "x"} | ({"kind": "tts"} if name == "gateways" else {})
@@ -119,7 +123,7 @@ async def test_a_change_is_made_to_what_was_seen_alone(
     north: Organization, things: dict[str, str], name: str
 ) -> None:
     path, body = things[name], CHANGES[name]
-    third = {"name": "Third"} if "name" in body else {"reorder_point": 5}
+    third = dict.fromkeys(body, 5 if "reorder_point" in body else "Third")
     seen = await north.admin.get(path)
     tag = seen.headers["ETag"]
     for header in ('"x"', f"W/{tag}", "nonsense", "", f'"x", W/{tag}'):

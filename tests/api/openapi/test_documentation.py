@@ -16,6 +16,7 @@ from api.resources.gateways import GatewayItem, NewGatewayItem
 from api.resources.gps_events import GpsEventItem
 from api.resources.organization import OrganizationItem
 from api.resources.punches.bodies import PunchDetail, PunchItem
+from api.resources.quotes.bodies import EvidenceCheck, QuoteItem
 from api.resources.shifts import ShiftItem
 from api.resources.sites import SiteItem
 from api.resources.stock.inventory import InventoryItem
@@ -29,6 +30,7 @@ from api.resources.webhook_endpoints import EndpointItem, NewEndpointItem
 from api.resources.zones.routes import VersionItem, ZoneItem
 from api.settings import ApiSettings
 from tests.api.resources.test_attachments import upload
+from tests.api.resources.test_quotes import draft
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stocked import stocked
@@ -68,6 +70,9 @@ async def test_answers_have_the_fields_that_are_documented(
     punch = {"employee_id": employee, "kind": "in", "time": text(minute(0)), "reason": "forgotten"}
     assert agrees(PunchDetail, (await north.admin.post("/v1/punches", punch)).json)
     await stocked(north)
+    quote = await draft(north)
+    checked = await north.viewer.get(f"/v1/quotes/{quote['id']}/evidence")
+    assert agrees(EvidenceCheck, checked.json)
     await upload(north.admin, b"hello", asset_id=who.asset_id)
     store_fixes(api, north, who.tracker_id, [minute(0)])
     store_visit(api, north, who, zone["id"], minute(0))
@@ -89,6 +94,7 @@ async def test_answers_have_the_fields_that_are_documented(
         "punches": PunchItem,
         "shifts": ShiftItem,
         "timesheets": TimesheetItem,
+        "quotes": QuoteItem,
         f"zones/{zone['id']}/versions": VersionItem,
         "gps-events": GpsEventItem,
         "visits": VisitItem,
@@ -113,6 +119,9 @@ async def test_every_operation_has_an_id_and_says_what_it_answers(
         good = [status for status in operation["responses"] if status.startswith("2")]
         if operation["operationId"] == "downloadAttachment":
             assert good == ["200", "206"]
+            continue
+        if operation["operationId"] == "getQuotePdf":
+            assert list(operation["responses"]["200"]["content"]) == ["application/pdf"]
             continue
         assert len(good) == 1
         if good != ["204"]:

@@ -6,6 +6,7 @@ import pytest
 import pytest_asyncio
 
 from api.openapi.examples import example_of
+from tests.api.resources.test_quotes import draft
 from tests.api.running import Organization, RunningApi
 from tests.api.stocked import stocked
 
@@ -20,6 +21,9 @@ NOT_BY_NATURE = {
     "createPunch": "the id of the employee",
     "createInventory": "the ids of a part and a warehouse",
     "createStockMovement": "the ids of a part and a warehouse",
+    "createQuote": "the id of a client",
+    "acceptQuote": "a quote that was sent",
+    "declineQuote": "a quote that was sent",
     "reviewPunch": "the id of a punch of an employee",
 }
 
@@ -49,6 +53,8 @@ async def path_of(org: Organization, document: dict[str, Any], path: str) -> str
     if "{id}" not in path:
         return path
     collection = path.partition("/{id}")[0]
+    if collection == "/v1/quotes":
+        return path.replace("{id}", (await draft(org))["id"])
     if collection == "/v1/timesheets":
         return path.replace("{id}", await timesheet(org))
     if collection == "/v1/inventory":

@@ -1,0 +1,1 @@
+"""Quotes: routes for the organization, and the page for its customer."""

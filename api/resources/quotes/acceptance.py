@@ -1,0 +1,260 @@
+"""The page of a quote's customer: see the quote, accept it with a signature, or decline it.
+
+The token in the link is the only key. It opens one quote and nothing else, until the quote is
+decided, over or superseded; then the page says so and shows no more. Requests are counted by
+address and by token.
+"""
+
+from importlib.resources import files
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Path
+from pydantic import ConfigDict
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import ApiState
+from api.http import fields
+from api.http.encoding import time_text
+from api.http.headers import media_type
+from api.http.problems import Problem
+from api.request.route import PublicRoute
+from api.resources.quotes.moves import append_entry, check_not_overtaken, decide
+from api.resources.quotes.pages import note_page, quote_page
+from api.resources.quotes.signatures import SignatureError, read_signature
+from db.core.connect import Connection
+from db.core.secrets import MAX_SECRET_CHARACTERS, secret_hash
+from db.core.table import db_now
+from db.core.tenant import reading, tenant
+from db.quotes import evidence
+from db.quotes.quotes import QuoteRow, lock_revisions, quotes
+from operations.quote_document import read_document
+from operations.quote_evidence import CONSENT_TEXT, CONSENT_VERSION
+from operations.quote_states import QUOTES, QuoteState
+
+_FORM = "application/x-www-form-urlencoded"
+_MAX_FIELDS = 10
+_MAX_NAME, _MAX_REASON, _MAX_AGENT = 200, 2_000, 500
+_A_DAY = {"Cache-Control": "public, max-age=86400"}
+_STYLE = files("api.resources.quotes").joinpath("page.css").read_bytes()
+_SCRIPT = files("api.resources.quotes").joinpath("signature.js").read_bytes()
+_TokenPath = Annotated[str, Path()]
+_CLOSED: dict[QuoteState, str] = {
+    "accepted": "This quote is accepted already.",
+    "declined": "This quote is declined already.",
+    "expired": "This quote has expired: ask for a new one.",
+    "superseded": "There is a later revision of this quote: use the link in its letter.",
+}
+
+
+class _PageRoute(PublicRoute):
+    """A route that takes forms, which may have a drawn signature."""
+
+    body_limit_bytes = 300_000
+
+    def decode(self, request: Request, content: bytes) -> object:
+        """Return the fields of a form. Raises Problem (400, 415)."""
+        if media_type(request.headers) != _FORM:
+            raise Problem(415, "not_a_form", f"The Content-Type must be {_FORM}.")
+        try:
+            pairs = parse_qsl(content.decode(), max_num_fields=_MAX_FIELDS, errors="strict")
+        except ValueError:
+            raise Problem(400, "invalid_form", "The form cannot be read.") from None
+        return dict(pairs)
+
+
+class CustomerAnswer(fields.Body):
+    """The fields of both forms. What is missing is empty."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+    name: str = ""
+    reason: str = ""
+    signature: str = ""
+    consent: str = ""
+    consent_version: str = ""
+
+
+class _ClosedError(Exception):
+    """A link that leads to no quote that can be answered. response: the page that says so."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.response = note_page("Quote", text, status)
+
+
+router = APIRouter(prefix="/quotes", route_class=_PageRoute, include_in_schema=False)
+
+
+@router.get("/assets/page.css")
+async def page_style() -> Response:
+    """Answer with the style sheet of the page."""
+    return Response(_STYLE, media_type="text/css", headers=_A_DAY)
+
+
+@router.get("/assets/signature.js")
+async def page_script() -> Response:
+    """Answer with the script of the signature pad."""
+    return Response(_SCRIPT, media_type="text/javascript", headers=_A_DAY)
+
+
+@router.get("/{token}")
+async def see_quote(request: Request, token: _TokenPath) -> Response:
+    """Show a quote to its customer. The first look makes it viewed."""
+    try:
+        org_id, quote_id = await _opened(request, token)
+        async with tenant(request.app.state.api.connections, org_id) as conn:
+            row = await _locked(conn, quote_id)
+            if row.state == "sent":
+                await _viewed(conn, row, request)
+            return await _shown(conn, quote_id, token)
+    except _ClosedError as closed:
+        return closed.response
+
+
+@router.get("/{token}/quote.pdf")
+async def see_quote_pdf(request: Request, token: _TokenPath) -> Response:
+    """Answer with the PDF as it was sent."""
+    try:
+        org_id, quote_id = await _opened(request, token)
+        async with reading(request.app.state.api.connections, org_id) as conn:
+            _check_open(await quotes.find(conn, quote_id))
+            kept = await evidence.find(conn, quote_id)
+    except _ClosedError as closed:
+        return closed.response
+    assert kept is not None  # it was sent
+    headers = {"Content-Disposition": 'attachment; filename="quote.pdf"'}
+    return Response(kept.files.pdf, media_type="application/pdf", headers=headers)
+
+
+@router.post("/{token}/accept")
+async def accept_by_customer(
+    request: Request, token: _TokenPath, body: Annotated[CustomerAnswer, Body()]
+) -> Response:
+    """Accept a quote with a typed or drawn signature, once."""
+    try:
+        org_id, quote_id = await _opened(request, token)
+        async with tenant(request.app.state.api.connections, org_id) as conn:
+            row = await _locked(conn, quote_id)
+            fault, png = _fault_of(body)
+            if fault:
+                return await _shown(conn, quote_id, token, fault)
+            facts = {
+                "name": _line(body.name, _MAX_NAME),
+                "signature": "typed" if png is None else "drawn",
+                "consent_version": CONSENT_VERSION,
+                "consent_text": CONSENT_TEXT,
+                **_origin(request),
+            }
+            await decide(conn, org_id, row, "accepted", facts, png)
+    except _ClosedError as closed:
+        return closed.response
+    return note_page("Thank you", "You have accepted the quote.", 200)
+
+
+@router.post("/{token}/decline")
+async def decline_by_customer(
+    request: Request, token: _TokenPath, body: Annotated[CustomerAnswer, Body()]
+) -> Response:
+    """Write that a customer declines a quote, once."""
+    try:
+        org_id, quote_id = await _opened(request, token)
+        async with tenant(request.app.state.api.connections, org_id) as conn:
+            row = await _locked(conn, quote_id)
+            name = _line(body.name, _MAX_NAME)
+            if not name:
+                return await _shown(conn, quote_id, token, "Please write your name.")
+            reason = body.reason.replace("\x00", "").strip()[:_MAX_REASON] or None
+            facts = {"name": name, "reason": reason, **_origin(request)}
+            await decide(conn, org_id, row, "declined", facts)
+    except _ClosedError as closed:
+        return closed.response
+    return note_page("Thank you", "You have declined the quote.", 200)
+
+
+# Parts --------------------------------------------------------------------------------------------
+
+
+async def _opened(request: Request, token: str) -> tuple[UUID, UUID]:
+    """Return the organization and the quote of a token. Raises _ClosedError; Problem (429)."""
+    state: ApiState = request.app.state.api
+    if len(token) > MAX_SECRET_CHARACTERS:
+        raise _no_such_link()
+    token_hash = secret_hash(token)
+    state.admission.admit_link(request, token_hash)
+    async with state.connections.connection() as conn:
+        org_id = await evidence.org_of_link(conn, token_hash)
+    if org_id is None:
+        raise _no_such_link()
+    async with reading(state.connections, org_id) as conn:
+        quote_id = await evidence.quote_of_link(conn, token_hash)
+    if quote_id is None:
+        raise _no_such_link()
+    return org_id, quote_id
+
+
+def _no_such_link() -> _ClosedError:
+    return _ClosedError("There is no quote at this address. Is the link complete?", 404)
+
+
+async def _locked(conn: Connection, quote_id: UUID) -> QuoteRow:
+    """Lock all revisions of a quote, and return it, if it can be answered. Raises _ClosedError."""
+    row = _check_open(await quotes.find(conn, quote_id))
+    revisions = await lock_revisions(conn, row.number)
+    try:
+        check_not_overtaken(row, revisions)
+    except Problem:
+        raise _ClosedError(_CLOSED["superseded"], 410) from None
+    return _check_open(await quotes.find(conn, quote_id, lock=True))
+
+
+def _check_open(row: QuoteRow | None) -> QuoteRow:
+    """Return a quote that can be answered. Raises _ClosedError."""
+    if row is None or row.deleted_at is not None:
+        raise _no_such_link()
+    if row.state == "draft":  # its letter has just been taken
+        raise _ClosedError("This quote is not ready yet: try again in a few minutes.", 404)
+    if row.state in _CLOSED:
+        raise _ClosedError(_CLOSED[row.state], 410)
+    if row.is_over:
+        raise _ClosedError(_CLOSED["expired"], 410)
+    return row
+
+
+async def _viewed(conn: Connection, row: QuoteRow, request: Request) -> None:
+    now = await db_now(conn)
+    state = QUOTES.move(row.state, "view")
+    await quotes.update(conn, row._replace(state=state, viewed_at=now, updated_at=now))
+    await append_entry(conn, row.id, "viewed", time_text(now), _origin(request))
+
+
+async def _shown(conn: Connection, quote_id: UUID, token: str, fault: str = "") -> Response:
+    kept = await evidence.find(conn, quote_id)
+    assert kept is not None  # it was sent
+    return quote_page(read_document(kept.files.document), token, fault=fault)
+
+
+def _fault_of(answer: CustomerAnswer) -> tuple[str, bytes | None]:
+    """Return what an acceptance lacks, or the PNG of its signature if one is drawn."""
+    if not _line(answer.name, _MAX_NAME):
+        return "Please write your name.", None
+    if answer.consent != "yes" or answer.consent_version != CONSENT_VERSION:
+        return "Please read the sentence beside the box, and check the box.", None
+    if not answer.signature:
+        return "", None
+    try:
+        return "", read_signature(answer.signature)
+    except SignatureError as error:
+        return str(error), None
+
+
+def _line(text: str, most: int) -> str:
+    return " ".join(text.replace("\x00", "").split())[:most]
+
+
+def _origin(request: Request) -> dict[str, Any]:
+    """Return where a request comes from, as far as it says so."""
+    agent = request.headers.get("user-agent", "")[:_MAX_AGENT]
+    return {"ip": "" if request.client is None else request.client.host, "user_agent": agent}

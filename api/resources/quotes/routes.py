@@ -1,0 +1,375 @@
+"""Quotes: what a customer is offered, in revisions that are sent, accepted or declined.
+
+A quote is a draft until the mail server has taken its letter. From then on its content does not
+change: a later revision takes its place. Its customer accepts or declines on a page of their own
+(`api.resources.quotes.acceptance`); a dispatcher may note what a customer said elsewhere.
+"""
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Path, Query
+from starlette.responses import Response
+
+from api.http import fields
+from api.http.encoding import accepted, created, id_text, ok
+from api.http.problems import Problem, bad_field, busy, conflict, forbidden, unavailable
+from api.limits.geometry_checks import TooManyOfAll, TooManyOfOne
+from api.limits.plans import QUOTE_NUMBERS
+from api.request.access import Access, Dispatcher, Reader
+from api.request.paging import ListOf
+from api.request.references import check_references
+from api.request.resource import Resource
+from api.request.route import TenantRoute
+from api.resources.quotes.bodies import (
+    AcceptanceByHand,
+    DeclineByHand,
+    EvidenceCheck,
+    NewQuote,
+    QuoteChange,
+    QuoteItem,
+    QuoteQuery,
+    QuoteRecipient,
+    entry_item,
+    quote_columns,
+    quote_item,
+)
+from api.resources.quotes.moves import (
+    check_in_time,
+    check_not_overtaken,
+    decide,
+    document_of,
+)
+from db.core.connect import Connection
+from db.core.ids import new_id
+from db.core.table import db_now
+from db.delivery import mail_outbox
+from db.history import events
+from db.quotes import evidence
+from db.quotes.evidence import StoredEvidence
+from db.quotes.quotes import (
+    QuoteRevision,
+    QuoteRow,
+    event_of,
+    is_in_use,
+    lock_revisions,
+    next_number,
+    quotes,
+)
+from db.resources import organizations
+from operations.quote_document import QuoteDocument
+from operations.quote_events import QUOTE_CREATED, QUOTE_EXPIRED
+from operations.quote_evidence import evidence_faults, hex_hash
+from operations.quote_states import QUOTES, check_editable, check_revisable
+
+router = APIRouter(prefix="/v1/quotes", tags=["quotes"], route_class=TenantRoute)
+_QuotePath = Annotated[fields.QuoteId, Path(alias="id")]
+_MOST_REVISIONS = 100
+_UNSENT: dict[str, Any] = {
+    "state": "draft",
+    **dict.fromkeys(("mail_state", "send_error", "sent_to", "sent_at", "viewed_at")),
+    **dict.fromkeys(("decided_at", "decided_by", "decline_reason", "deleted_at")),
+}
+_PDF: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The PDF",
+        "content": {
+            "application/pdf": {
+                "schema": {
+                    "type": "string",
+                    "contentMediaType": "application/pdf",
+                    "maxLength": 10_000_000,
+                },
+                "example": "%PDF-1.7",
+            }
+        },
+    }
+}
+
+_quotes = Resource(
+    quotes,
+    quote_item,
+    columns=quote_columns,
+    is_in_use=is_in_use,
+    in_use="The quote is with its customer, on its way there, or accepted.",
+    owners=["client"],
+)
+
+
+@router.get("", operation_id="listQuotes", response_model=ListOf[QuoteItem])
+async def list_quotes(access: Reader, query: Annotated[QuoteQuery, Query()]) -> Response:
+    """List quotes, newest first."""
+    return await _quotes.list(access, query)
+
+
+@router.post("", operation_id="createQuote", status_code=201, response_model=QuoteItem)
+async def create_quote(access: Dispatcher, body: Annotated[NewQuote, Body()]) -> Response:
+    """Create a quote, as a draft with the next number."""
+    async with access.transaction() as conn:
+        await check_references(conn, body)
+        columns = quote_columns(dict(body))
+        number = await next_number(conn, "quote")
+        await _check_quota(conn, number)
+        return await _inserted(conn, access, {**columns, "number": number, "revision": 1})
+
+
+@router.get("/{id}", operation_id="getQuote", response_model=QuoteItem)
+async def get_quote(access: Reader, quote_id: _QuotePath) -> Response:
+    """Return one quote."""
+    return await _quotes.get(access, quote_id)
+
+
+@router.patch("/{id}", operation_id="updateQuote", response_model=QuoteItem)
+async def update_quote(
+    access: Dispatcher, quote_id: _QuotePath, body: Annotated[QuoteChange, Body()]
+) -> Response:
+    """Change the content of a draft, or bring a quote to another status, as its verb does."""
+    if "status" in body.model_fields_set:
+        return await _brought_to(access, quote_id, body)
+    return await _edited(access, quote_id, body)
+
+
+@router.delete("/{id}", operation_id="deleteQuote", status_code=204)
+async def delete_quote(access: Dispatcher, quote_id: _QuotePath) -> Response:
+    """Delete a quote that is not with its customer and not accepted. It can be restored."""
+    return await _quotes.delete(access, quote_id)
+
+
+@router.post("/{id}/restore", operation_id="restoreQuote", response_model=QuoteItem)
+async def restore_quote(access: Dispatcher, quote_id: _QuotePath) -> Response:
+    """Restore a deleted quote."""
+    return await _quotes.restore(access, quote_id)
+
+
+@router.post("/{id}/send", operation_id="sendQuote", status_code=202, response_model=QuoteItem)
+async def send_quote(
+    access: Dispatcher, quote_id: _QuotePath, body: Annotated[QuoteRecipient, Body()]
+) -> Response:
+    """Mail a draft as a PDF with a link to its page. It is sent when the mail server has
+    taken the letter; `mail_state` and `send_error` show what became of it.
+    """
+    return accepted(await _queued(access, quote_id, body.email))
+
+
+@router.post("/{id}/revise", operation_id="reviseQuote", status_code=201, response_model=QuoteItem)
+async def revise_quote(access: Dispatcher, quote_id: _QuotePath) -> Response:
+    """Make the next revision, a draft with the same number and content. This one is superseded when
+    that one is sent.
+    """
+    async with _in_turn(access, quote_id) as (conn, row, revisions):
+        check_revisable(row.state)
+        _check_newest(row, revisions)
+        if len(revisions) >= _MOST_REVISIONS:
+            detail = f"A quote has at most {_MOST_REVISIONS} revisions: make another quote."
+            raise conflict("too_many_revisions", detail)
+        columns = row._asdict() | {"revision": revisions[-1].revision + 1}
+        return await _inserted(conn, access, columns)
+
+
+@router.post("/{id}/accept", operation_id="acceptQuote", response_model=QuoteItem)
+async def accept_quote(
+    access: Dispatcher, quote_id: _QuotePath, body: Annotated[AcceptanceByHand, Body()]
+) -> Response:
+    """Note that a customer accepted a quote elsewhere. The evidence says `accepted_by_hand`, who
+    noted it, and the reason.
+    """
+    async with _in_turn(access, quote_id) as (conn, row, revisions):
+        QUOTES.move(row.state, "accept")
+        check_in_time(row)
+        check_not_overtaken(row, revisions)
+        facts = {"name": body.name, "reason": body.reason, **_noted_by(access)}
+        await decide(conn, access.caller.org_id, row, "accepted_by_hand", facts)
+        row = await _quotes.found(conn, quote_id)
+    return ok(quote_item(row))
+
+
+@router.post("/{id}/decline", operation_id="declineQuote", response_model=QuoteItem)
+async def decline_quote(
+    access: Dispatcher, quote_id: _QuotePath, body: Annotated[DeclineByHand, Body()]
+) -> Response:
+    """Note that a customer declined a quote elsewhere."""
+    async with _in_turn(access, quote_id) as (conn, row, _):
+        facts = {"name": body.name, "reason": body.reason, **_noted_by(access)}
+        await decide(conn, access.caller.org_id, row, "declined", facts)
+        row = await _quotes.found(conn, quote_id)
+    return ok(quote_item(row))
+
+
+@router.post("/{id}/expire", operation_id="expireQuote", response_model=QuoteItem)
+async def expire_quote(access: Dispatcher, quote_id: _QuotePath) -> Response:
+    """End a quote before its last day: it can no longer be accepted."""
+    return ok(await _expired(access, quote_id))
+
+
+@router.get("/{id}/pdf", operation_id="getQuotePdf", response_class=Response, responses=_PDF)
+async def get_quote_pdf(access: Reader, quote_id: _QuotePath) -> Response:
+    """Return the PDF: as it was sent, or of a draft as it would be."""
+    async with access.transaction() as conn:
+        row = await _quotes.found(conn, quote_id)
+        kept = None if row.state == "draft" else await evidence.find(conn, quote_id)
+    pdf = await _rendered(access, document_of(row)) if kept is None else kept.files.pdf
+    name = f"quote-{row.number}-{row.revision}.pdf"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(pdf, media_type="application/pdf", headers=headers)
+
+
+@router.get("/{id}/evidence", operation_id="getQuoteEvidence", response_model=EvidenceCheck)
+async def get_quote_evidence(access: Reader, quote_id: _QuotePath) -> Response:
+    """Verify the evidence: work out each hash anew from what is stored."""
+    async with access.transaction() as conn:
+        row = await _quotes.found(conn, quote_id)
+        kept = None if row.state == "draft" else await evidence.find(conn, quote_id)
+    return ok(_checked(kept))
+
+
+# Parts --------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _in_turn(
+    access: Access, quote_id: UUID
+) -> AsyncIterator[tuple[Connection, QuoteRow, list[QuoteRevision]]]:
+    """Provide a transaction with a quote and all revisions of its number, which are locked: who
+    sends, accepts or revises one of them takes turns. Raises Problem (404, 412).
+    """
+    async with access.transaction() as conn:
+        row = await _quotes.found(conn, quote_id)
+        revisions = await lock_revisions(conn, row.number)
+        row = await _quotes.found(conn, quote_id, lock=True)
+        access.check_unchanged(quote_item(row))
+        yield conn, row, revisions
+
+
+async def _inserted(conn: Connection, access: Access, columns: dict[str, Any]) -> Response:
+    """Insert a draft and answer with it."""
+    now = await db_now(conn)
+    new = _quotes.new({**columns, **_UNSENT, "id": new_id()}, now)
+    await quotes.insert(conn, new)
+    row = await _quotes.found(conn, new.id)
+    await events.insert(conn, [event_of(access.caller.org_id, QUOTE_CREATED, row, now)])
+    return created(quote_item(row), router.prefix)
+
+
+async def _check_quota(conn: Connection, number: int) -> None:
+    plan = (await organizations.find(conn)).plan
+    if number > (limit := QUOTE_NUMBERS[plan]):
+        detail = f"The plan {plan} has at most {limit} quotes."
+        more = {"quota": "quotes", "limit": limit, "used": number - 1}
+        raise Problem(403, "quota_exceeded", detail, more=more)
+
+
+async def _edited(access: Access, quote_id: UUID, body: QuoteChange) -> Response:
+    """Change the content of a draft. Raises Problem (404, 409, 412, 422), IllegalMoveError."""
+    async with _quotes.locked(access, quote_id) as (conn, row):
+        await check_references(conn, body)
+        changed = row._replace(**quote_columns(body.given()))
+        if changed != row:
+            _check_editable(row)
+            await _quotes.write(conn, changed)
+            row = await _quotes.found(conn, quote_id)
+    return ok(quote_item(row))
+
+
+async def _brought_to(access: Access, quote_id: UUID, body: QuoteChange) -> Response:
+    """Bring a quote to the status of a body. Raises Problem (403, 404, 409, 412, 422)."""
+    async with access.transaction() as conn:
+        row = await _quotes.found(conn, quote_id)
+    if row.state == body.status:
+        return await _edited(access, quote_id, body)
+    if len(body.model_fields_set) > 1:
+        raise bad_field("/status", "must be the only field: change the content before")
+    verb = QUOTES.verb_between(row.state, body.status)
+    if not QUOTES.may_move(row.state, verb, access.caller.role, is_own=False):
+        raise forbidden(f"Nobody makes a quote {body.status}: it becomes so by itself.")
+    if verb == "send":
+        return ok(await _queued(access, quote_id, None))
+    if verb == "expire":
+        return ok(await _expired(access, quote_id))
+    detail = f"Say who did: POST /v1/quotes/{{id}}/{verb} with a name."
+    raise conflict("verb_needed", detail, pointer="/status")
+
+
+async def _queued(access: Access, quote_id: UUID, email: str | None) -> dict[str, Any]:
+    """Write the document of a draft and its letter, and return the quote. The PDF is made outside
+    of a transaction, and thrown away where the quote has changed meanwhile.
+    """
+    async with access.transaction() as conn:
+        row = await _quotes.found(conn, quote_id)
+    QUOTES.move(row.state, "send")
+    _check_not_queued(row)
+    check_in_time(row)
+    email = email or row.client_email
+    if email is None:
+        raise bad_field("/email", "is needed: the client has no address")
+    document = document_of(row)
+    pdf = await _rendered(access, document)
+    async with _in_turn(access, quote_id) as (conn, locked, revisions):
+        if locked.updated_at != row.updated_at or document_of(locked) != document:
+            raise conflict("changed_meanwhile", "The quote was changed meanwhile: look again.")
+        _check_newest(row, revisions)
+        if any(each.state == "accepted" for each in revisions):
+            raise conflict("already_accepted", "An earlier revision of the quote is accepted.")
+        await evidence.write_document(conn, quote_id, document.canonical(), pdf)
+        await mail_outbox.add_quote(conn, quote_id, email)
+        sending = locked._replace(mail_state="queued", send_error=None, sent_to=email)
+        return quote_item(await _quotes.write(conn, sending))
+
+
+async def _expired(access: Access, quote_id: UUID) -> dict[str, Any]:
+    async with _in_turn(access, quote_id) as (conn, row, _):
+        row = row._replace(state=QUOTES.move(row.state, "expire"))
+        now = await db_now(conn)
+        row = await _quotes.write(conn, row, now)
+        await events.insert(conn, [event_of(access.caller.org_id, QUOTE_EXPIRED, row, now)])
+        return quote_item(row)
+
+
+async def _rendered(access: Access, document: QuoteDocument) -> bytes:
+    """Return the PDF of a document. Raises Problem (429, 503)."""
+    try:
+        return await access.state.renderer.quote(access.caller.org_id, document)
+    except TooManyOfOne:
+        raise busy("Too many documents of the organization at once.") from None
+    except TooManyOfAll:
+        raise unavailable("Too many documents at once: try again in a second.") from None
+
+
+def _check_editable(row: QuoteRow) -> None:
+    check_editable(row.state)
+    _check_not_queued(row)
+
+
+def _check_not_queued(row: QuoteRow) -> None:
+    if row.mail_state == "queued":
+        raise conflict("being_sent", "The quote is on its way to its customer.")
+
+
+def _check_newest(row: QuoteRow, revisions: list[QuoteRevision]) -> None:
+    if any(each.revision > row.revision and not each.is_deleted for each in revisions):
+        raise conflict("not_newest", "The quote has a later revision: use that one.")
+
+
+def _noted_by(access: Access) -> dict[str, Any]:
+    return {"user_id": id_text("usr", access.caller.user_id)}
+
+
+def _checked(kept: StoredEvidence | None) -> dict[str, Any]:
+    """Return an EvidenceCheck."""
+    if kept is None:
+        names = ("document", "document_sha256", "pdf_sha256", "signature_png_base64")
+        return {"is_intact": True, "faults": [], **dict.fromkeys(names), "entries": []}
+    files = kept.files
+    faults = evidence_faults(files, kept.chain)
+    png = files.signature_png
+    return {
+        "is_intact": not faults,
+        "faults": list(faults),
+        "document": files.document.decode(errors="replace"),
+        "document_sha256": hex_hash(files.document),
+        "pdf_sha256": hex_hash(files.pdf),
+        "signature_png_base64": None if png is None else base64.b64encode(png).decode(),
+        "entries": [entry_item(entry.content) for entry in kept.chain],
+    }

@@ -1,0 +1,1 @@
+"""Quotes, their documents and evidence, links for customers, and the letters with them."""

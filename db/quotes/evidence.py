@@ -1,0 +1,81 @@
+"""The documents of quotes that were sent, and the evidence about them; links to them."""
+
+from typing import NamedTuple
+from uuid import UUID
+
+from db.core.connect import Connection
+from db.core.fetch import value_of
+from operations.quote_evidence import EvidenceEntry, QuoteFiles
+
+
+class StoredEvidence(NamedTuple):
+    """Everything that is kept about a quote that was sent. chain: the first entry first."""
+
+    files: QuoteFiles
+    chain: list[EvidenceEntry]
+
+
+async def write_document(conn: Connection, quote_id: UUID, content: bytes, pdf: bytes) -> None:
+    """Write the document that is to be sent, in place of the one of an earlier try."""
+    await conn.execute(
+        """
+        INSERT INTO quote_documents (org_id, quote_id, content, pdf)
+        VALUES (current_org_id(), %s, %s, %s)
+        ON CONFLICT (org_id, quote_id)
+        DO UPDATE SET content = excluded.content, pdf = excluded.pdf
+        """,
+        (quote_id, content, pdf),
+    )
+
+
+async def chain_of(conn: Connection, quote_id: UUID) -> list[EvidenceEntry]:
+    """Return the entries about a quote, the first first."""
+    cursor = await conn.execute(
+        "SELECT content, sha256 FROM quote_evidence WHERE quote_id = %s ORDER BY place",
+        (quote_id,),
+    )
+    return [EvidenceEntry(*row) for row in await cursor.fetchall()]
+
+
+async def find(conn: Connection, quote_id: UUID) -> StoredEvidence | None:
+    """Return what is kept about a quote of the tenant; None where it was never sent."""
+    cursor = await conn.execute(
+        """
+        SELECT content, pdf, (SELECT signature_png FROM quote_evidence AS entry
+                               WHERE entry.quote_id = document.quote_id
+                                 AND signature_png IS NOT NULL LIMIT 1)
+          FROM quote_documents AS document WHERE quote_id = %s
+        """,
+        (quote_id,),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else StoredEvidence(QuoteFiles(*row), await chain_of(conn, quote_id))
+
+
+async def append(
+    conn: Connection,
+    quote_id: UUID,
+    place: int,
+    entry: EvidenceEntry,
+    signature_png: bytes | None = None,
+) -> None:
+    """Append an entry about a quote, whose row is locked. place: from 1."""
+    await conn.execute(
+        "INSERT INTO quote_evidence (org_id, quote_id, place, content, sha256, signature_png)"
+        " SELECT org_id, id, %s, %s, %s, %s FROM quotes WHERE id = %s",
+        (place, entry.content, entry.sha256, signature_png, quote_id),
+    )
+
+
+async def org_of_link(conn: Connection, token_hash: bytes) -> UUID | None:
+    """Return the organization whose link it is."""
+    return await value_of(conn, "SELECT org_of_quote_link(%s)", (token_hash,))
+
+
+async def quote_of_link(conn: Connection, token_hash: bytes) -> UUID | None:
+    """Return the tenant's quote that a link leads to."""
+    cursor = await conn.execute(
+        "SELECT quote_id FROM quote_links WHERE token_hash = %s", (token_hash,)
+    )
+    row = await cursor.fetchone()
+    return None if row is None else row[0]

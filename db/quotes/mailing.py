@@ -1,0 +1,143 @@
+"""Letters with quotes, and the expiry of quotes: for a role that is not under row-level security.
+
+A quote is sent when the mail server has taken its letter: then its state, the event and the first
+entry of the evidence are written in one transaction.
+"""
+
+from typing import NamedTuple
+from uuid import UUID
+
+from psycopg.rows import args_row
+
+from db.core.connect import Connection
+from db.core.table import db_now
+from db.history import events
+from db.quotes import evidence
+from db.quotes.quotes import event_of, quotes
+from operations.quote_events import QUOTE_EXPIRED, QUOTE_SENT
+from operations.quote_evidence import hex_hash, next_entry
+from operations.quote_states import QUOTES
+from telemetry.times import format_time, to_us
+
+
+class QuoteLetter(NamedTuple):
+    """The contents of the letter of a quote."""
+
+    content: bytes
+    pdf: bytes
+
+
+async def letter_of(conn: Connection, org_id: UUID, quote_id: UUID) -> QuoteLetter | None:
+    """Return what is to be sent; None where nobody wants it sent any more."""
+    async with conn.cursor(row_factory=args_row(QuoteLetter)) as cursor:
+        await cursor.execute(
+            """
+            SELECT document.content, document.pdf
+              FROM quotes AS quote
+              JOIN quote_documents AS document
+                ON document.org_id = quote.org_id AND document.quote_id = quote.id
+             WHERE quote.org_id = %s AND quote.id = %s
+               AND quote.state = 'draft' AND quote.mail_state = 'queued'
+            """,
+            (org_id, quote_id),
+        )
+        return await cursor.fetchone()
+
+
+async def insert_link(conn: Connection, org_id: UUID, quote_id: UUID, token_hash: bytes) -> None:
+    """Insert a link to a quote."""
+    await conn.execute(
+        "INSERT INTO quote_links (org_id, token_hash, quote_id) VALUES (%s, %s, %s)",
+        (org_id, token_hash, quote_id),
+    )
+
+
+async def take_turn(conn: Connection, org_id: UUID, quote_id: UUID) -> None:
+    """Lock all revisions of a quote's number, as whoever sends or accepts one does."""
+    await conn.execute(
+        """
+        SELECT FROM quotes WHERE org_id = %(org_id)s AND number = (
+               SELECT number FROM quotes WHERE org_id = %(org_id)s AND id = %(id)s)
+         ORDER BY revision FOR NO KEY UPDATE
+        """,
+        {"org_id": org_id, "id": quote_id},
+    )
+
+
+async def was_taken(conn: Connection, org_id: UUID, quote_id: UUID) -> None:
+    """Write that the mail server has taken the letter of a quote: its state, its event and its
+    evidence. Earlier revisions are superseded. What is written already stays as it is.
+    """
+    await take_turn(conn, org_id, quote_id)
+    row = await quotes.find(conn, quote_id)
+    kept = await evidence.find(conn, quote_id)
+    if row is None or row.state != "draft" or kept is None:
+        return
+    now = await db_now(conn)
+    sent = row._replace(state=QUOTES.move(row.state, "send"), sent_at=now)
+    await conn.execute(
+        """
+        UPDATE quotes SET state = %s, mail_state = 'sent', send_error = NULL, sent_at = %s,
+                          updated_at = %s
+         WHERE org_id = %s AND id = %s
+        """,
+        (sent.state, now, now, org_id, quote_id),
+    )
+    await conn.execute(
+        """
+        UPDATE quotes SET state = 'superseded', updated_at = %s
+         WHERE org_id = %s AND number = %s AND revision < %s
+           AND state = ANY ('{sent,viewed,declined,expired}')
+        """,
+        (now, org_id, row.number, row.revision),
+    )
+    facts = {
+        "sent_to": row.sent_to,
+        "document_sha256": hex_hash(kept.files.document),
+        "pdf_sha256": hex_hash(kept.files.pdf),
+    }
+    entry = next_entry(kept.chain, "sent", format_time(to_us(now)), facts)
+    await evidence.append(conn, quote_id, len(kept.chain) + 1, entry)
+    await events.insert(conn, [event_of(org_id, QUOTE_SENT, sent, now)])
+
+
+async def was_not_taken(
+    conn: Connection, org_id: UUID, quote_id: UUID, reason: str, *, gives_up: bool
+) -> None:
+    """Write why the letter of a quote could not be sent. gives_up: it is not tried again."""
+    await conn.execute(
+        """
+        UPDATE quotes SET mail_state = CASE WHEN %s THEN 'failed' ELSE mail_state END,
+                          send_error = %s, updated_at = clock_timestamp()
+         WHERE org_id = %s AND id = %s AND mail_state = 'queued'
+        """,
+        (gives_up, reason[:500] or "not said", org_id, quote_id),
+    )
+
+
+async def expire(conn: Connection, *, limit: int) -> int:
+    """Expire up to `limit` quotes whose last day is over where their organization is; returns the
+    number of them.
+    """
+    cursor = await conn.execute(
+        """
+        SELECT quote.org_id, quote.id
+          FROM quotes AS quote JOIN organizations ON organizations.org_id = quote.org_id
+         WHERE quote.state IN ('sent', 'viewed') AND quote.valid_until <= current_date + 1
+           AND quote.valid_until < (now() AT TIME ZONE organizations.timezone)::date
+         ORDER BY quote.valid_until LIMIT %s FOR NO KEY UPDATE OF quote SKIP LOCKED
+        """,
+        (limit,),
+    )
+    due = await cursor.fetchall()
+    for org_id, quote_id in due:
+        row = await quotes.find(conn, quote_id)
+        assert row is not None  # its row is locked
+        now = await db_now(conn)
+        state = QUOTES.move(row.state, "expire")
+        await conn.execute(
+            "UPDATE quotes SET state = %s, updated_at = %s WHERE org_id = %s AND id = %s",
+            (state, now, org_id, quote_id),
+        )
+        await events.insert(conn, [event_of(org_id, QUOTE_EXPIRED, row._replace(state=state), now)])
+    return len(due)

@@ -1,0 +1,170 @@
+"""Quotes: a row for each revision of a number."""
+
+from datetime import date, datetime
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from db.core.connect import Connection
+from db.core.fetch import value_of
+from db.core.ids import new_id
+from db.core.listing import Conditions
+from db.core.table import Table
+from db.history.events import Event
+from operations.quote_events import QuoteEvent
+from operations.quote_states import QuoteState
+from telemetry.ids import format_id
+
+MailState = Literal["queued", "sent", "failed"]
+
+
+class QuoteRow(NamedTuple):
+    """One row.
+
+    sent_to, mail_state, send_error: of the letter that was asked for last. decided_by: who accepted
+    or declined, by their own word. The fields from `client_name` on are the client's and the
+    organization's, as they are now; `today` is there. evidence: the contents of its entries.
+    """
+
+    id: UUID
+    number: int
+    revision: int
+    client_id: UUID
+    title: str
+    lines: list[dict[str, Any]]
+    currency: str
+    valid_until: date
+    terms: str | None
+    notes: str | None
+    subtotal_cents: int
+    discount_cents: int
+    tax_cents: int
+    total_cents: int
+    state: QuoteState
+    mail_state: MailState | None
+    send_error: str | None
+    sent_to: str | None
+    sent_at: datetime | None
+    viewed_at: datetime | None
+    decided_at: datetime | None
+    decided_by: str | None
+    decline_reason: str | None
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+    client_name: str
+    client_address: str | None
+    client_email: str | None
+    organization_name: str
+    timezone: str
+    today: date
+    evidence: list[bytes]
+
+    @property
+    def is_over(self) -> bool:
+        """Its last day is over."""
+        return self.valid_until < self.today
+
+
+def _states(conditions: Conditions, states: str) -> None:
+    conditions.add("quotes.state = ANY (%(states)s)", states=states.split(","))
+
+
+def _since(conditions: Conditions, time: datetime) -> None:
+    conditions.add("quotes.created_at >= %(since)s", since=time)
+
+
+def _until(conditions: Conditions, time: datetime) -> None:
+    conditions.add("quotes.created_at < %(until)s", until=time)
+
+
+def _deleted(conditions: Conditions, deleted: bool) -> None:
+    conditions.add_null("quotes.deleted_at", null=not deleted)
+
+
+quotes = Table(
+    "quotes",
+    QuoteRow,
+    jsonb=["lines"],
+    fixed=["number", "revision"],
+    computed={
+        "client_name": "clients.name",
+        "client_address": "clients.address",
+        "client_email": "clients.email",
+        "organization_name": "organizations.name",
+        "timezone": "organizations.timezone",
+        "evidence": "ARRAY(SELECT entry.content FROM quote_evidence AS entry"
+        " WHERE entry.org_id = quotes.org_id AND entry.quote_id = quotes.id ORDER BY entry.place)",
+        "today": "(now() AT TIME ZONE organizations.timezone)::date",
+    },
+    joins="JOIN clients ON clients.org_id = quotes.org_id AND clients.id = quotes.client_id"
+    " JOIN organizations ON organizations.org_id = quotes.org_id",
+    filters={"status": _states, "since": _since, "until": _until, "deleted": _deleted},
+)
+
+
+async def next_number(conn: Connection, kind: str) -> int:
+    """Take the tenant's next number of a kind of things. Others wait for the transaction to end."""
+    return await value_of(
+        conn,
+        """
+        INSERT INTO number_counters AS counter (org_id, kind, last)
+        VALUES (current_org_id(), %s, 1)
+        ON CONFLICT (org_id, kind) DO UPDATE SET last = counter.last + 1
+        RETURNING last
+        """,
+        (kind,),
+    )
+
+
+async def is_in_use(conn: Connection, quote_id: UUID) -> bool:
+    """Return whether the tenant's quote is with its customer, on its way there, or accepted."""
+    return await value_of(
+        conn,
+        """
+        SELECT EXISTS (SELECT FROM quotes WHERE id = %s
+                          AND (state IN ('sent', 'viewed', 'accepted') OR mail_state = 'queued'))
+        """,
+        (quote_id,),
+    )
+
+
+class QuoteRevision(NamedTuple):
+    """A revision among those of its number."""
+
+    id: UUID
+    revision: int
+    state: QuoteState
+    mail_state: MailState | None
+    is_deleted: bool
+
+
+async def lock_revisions(conn: Connection, number: int) -> list[QuoteRevision]:
+    """Lock the tenant's revisions of a number, and return them, the first first."""
+    cursor = await conn.execute(
+        "SELECT id, revision, state, mail_state, deleted_at IS NOT NULL FROM quotes"
+        " WHERE number = %s ORDER BY revision FOR NO KEY UPDATE",
+        (number,),
+    )
+    return [QuoteRevision(*row) for row in await cursor.fetchall()]
+
+
+def event_of(org_id: UUID, event_type: str, row: QuoteRow, at: datetime) -> Event:
+    """Return the event of something that happened to a quote, with the quote as it is now."""
+    data = QuoteEvent(
+        quote_id=format_id("quo", row.id),
+        number=row.number,
+        revision=row.revision,
+        client_id=format_id("cli", row.client_id),
+        client_name=row.client_name,
+        title=row.title,
+        status=row.state,
+        total_cents=row.total_cents,
+        currency=row.currency,
+        valid_until=row.valid_until.isoformat(),
+        sent_to=row.sent_to,
+        decided_by=row.decided_by,
+        decline_reason=row.decline_reason,
+    )
+    return Event(org_id, new_id(), event_type, at, msgspec.json.encode(data).decode())

@@ -1,0 +1,73 @@
+"""`data` of events of quotes: its fields, what each means, an example."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from operations.quote_states import QUOTE_STATES
+
+QUOTE_CREATED = "quote.created"
+QUOTE_SENT = "quote.sent"
+QUOTE_ACCEPTED = "quote.accepted"
+QUOTE_DECLINED = "quote.declined"
+QUOTE_EXPIRED = "quote.expired"
+
+
+def _id(prefix: str, description: str) -> Meta:
+    return Meta(
+        description=description,
+        pattern=f"^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$",
+        max_length=len(prefix) + 27,
+        examples=[f"{prefix}_01jd8x0k2m4n6p8q0r2s4t6v8w"],
+    )
+
+
+def _text(description: str, example: str, most: int = 200) -> Meta:
+    return Meta(description=description, max_length=most, examples=[example])
+
+
+def _number(description: str, example: int) -> Meta:
+    return Meta(description=description, ge=0, le=2**53 - 1, examples=[example])
+
+
+class QuoteEvent(Struct):
+    """A quote as it was after what happened to it."""
+
+    quote_id: Annotated[str, _id("quo", "the quote")]
+    number: Annotated[int, _number("its number in the organization", 1042)]
+    revision: Annotated[int, _number("its revision, from 1", 1)]
+    client_id: Annotated[str, _id("cli", "the client")]
+    client_name: Annotated[str, _text("their name", "Keller Civil Works")]
+    title: Annotated[str, _text("its title", "Excavation, lot 4")]
+    status: Annotated[
+        str,
+        Meta(
+            description="its status now",
+            examples=["sent"],
+            extra_json_schema={"enum": list(QUOTE_STATES)},
+        ),
+    ]
+    total_cents: Annotated[int, _number("the total with tax, in hundredths", 324_300)]
+    currency: Annotated[str, _text("of the total, ISO 4217", "CHF", 3)]
+    valid_until: Annotated[
+        str,
+        Meta(
+            description="the last day on which it can be accepted",
+            max_length=10,
+            examples=["2026-04-30"],
+            extra_json_schema={"format": "date"},
+        ),
+    ]
+    sent_to: (
+        Annotated[str, _text("the address of the letter; null: none", "info@example.com", 254)]
+        | None
+    )
+    decided_by: (
+        Annotated[
+            str, _text("who accepted or declined, by their own word; null: nobody", "Ann Lee")
+        ]
+        | None
+    )
+    decline_reason: (
+        Annotated[str, _text("why they declined; null: not said", "Too late.", 2000)] | None
+    )
