@@ -231,6 +231,9 @@ AdjustmentId = Annotated[UUID, IdOf(KINDS["adjustment"])]
 GatewayId = Annotated[UUID, IdOf(KINDS["gateway"])]
 AttachmentId = Annotated[UUID, IdOf(KINDS["attachment"])]
 PunchId = Annotated[UUID, IdOf(KINDS["punch"])]
+WorkOrderId = Annotated[UUID, IdOf(KINDS["work_order"])]
+CommentId = Annotated[UUID, IdOf(KINDS["work_order_comment"])]
+TransitionId = Annotated[UUID, IdOf(KINDS["work_order_transition"])]
 FixId = Annotated[UUID, IdOf(KINDS["fix"])]
 
 Time = Annotated[
