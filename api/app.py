@@ -48,6 +48,9 @@ from api.resources.attachments import routes as attachments
 from api.resources.punches import routes as punches
 from api.resources.timesheets import routes as timesheets
 from api.resources.trackers import routes as trackers
+from api.resources.work_orders import records as work_order_records
+from api.resources.work_orders import routes as work_orders
+from api.resources.work_orders import verbs as work_order_verbs
 from api.resources.zones import routes as zones
 from api.resources.zones import validation
 from api.settings import ApiSettings
@@ -77,6 +80,9 @@ RESOURCES = (
     punches,
     shifts,
     timesheets,
+    work_orders,
+    work_order_verbs,
+    work_order_records,
     quarantine,
     visits,
     events,

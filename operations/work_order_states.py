@@ -28,10 +28,11 @@ Verb = Literal[
     "reopen",
 ]
 
+Priority = Literal["low", "normal", "high", "urgent"]
+
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 STATES: tuple[State, ...] = get_args(State)
 VERBS: tuple[Verb, ...] = get_args(Verb)
-BEGINNINGS: tuple[State, ...] = ("draft", "created")
-"""The states in which a work order may be made."""
 IN_HANDS: tuple[State, ...] = ("assigned", "started", "on_hold")
 """The states in which a work order has assignees, who may punch at its site."""
 ENDED: tuple[State, ...] = ("completed", "closed", "cancelled", "cannot_complete")

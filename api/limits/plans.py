@@ -19,6 +19,12 @@ REQUESTS_PER_MINUTE: Mapping[PlanName, int | None] = {
     "team": 5_000,
     "unlimited": None,
 }
+WORK_ORDERS: Mapping[PlanName, int] = {
+    "starter": 100_000,
+    "team": 1_000_000,
+    "unlimited": 10_000_000,
+}
+"""The most work orders, deleted ones included, which are kept."""
 _MAX_PLANS = 10_000
 
 
@@ -32,6 +38,14 @@ def check_api_access(plan: Plan) -> None:
             " API add-on.",
             more={"plan": plan.name, "needed_plan": "unlimited", "needed_addon": "api"},
         )
+
+
+def check_quota(quota: str, limit: int, used: int) -> None:
+    """Raise Problem (403) if an organization has as much of something as its plan allows."""
+    if used >= limit:
+        detail = f"The plan allows {limit} {quota.replace('_', ' ')}, which are used."
+        more = {"quota": quota, "limit": limit, "used": used}
+        raise Problem(403, "quota_exceeded", detail, more=more)
 
 
 class Plans:

@@ -93,7 +93,7 @@ def _reads(dependant: Dependant) -> dict[str, _Read]:
             reads[field.name] = _query_reader(partial(field.validate, loc=("query",)))
     for field in dependant.body_params:
         if _is_body(field.field_info) and len(dependant.body_params) == 1:
-            reads[field.name] = _body_reader(body_check(field), field.field_info.annotation)
+            reads[field.name] = _body_reader(body_check(field), field.field_info)
     if dependant.request_param_name is not None:
         reads[dependant.request_param_name] = lambda request: (request, ())
     return reads
@@ -104,7 +104,7 @@ def _is_query(info: FieldInfo) -> bool:
 
 
 def _is_body(info: FieldInfo) -> bool:
-    return type(info) is params.Body and not info.embed and info.is_required()
+    return type(info) is params.Body and not info.embed
 
 
 def _access_reader(permission: Permission) -> _Read:
@@ -162,13 +162,17 @@ def _placed(error: ValidationError, *place: str | int) -> list[Any]:
     return [{**each, "loc": (*place, *each["loc"])} for each in found]
 
 
-def _body_reader(validate: _Validate, annotation: Any) -> _Read:
+def _body_reader(validate: _Validate, info: FieldInfo) -> _Read:
+    """Return a reader of the body. A body with a default may be left out."""
+
     def read(request: Request) -> _Found:
         body = request.state.body
+        if body is UNSET and not info.is_required():
+            return info.default, ()
         if body is UNSET:
             return None, (_NO_BODY,)
         value, faults = validate(body)
-        return value, [_with_known_fields(fault, annotation) for fault in faults or ()]
+        return value, [_with_known_fields(fault, info.annotation) for fault in faults or ()]
 
     return read
 
