@@ -1,4 +1,4 @@
-"""`data` of events of geofences, punches, timesheets and work orders: its fields, what each means, an example.
+"""`data` of events: its fields, what each means, an example.
 
 Ingest, `db.punches` and the API write these structs. The OpenAPI document and docs/webhooks.md
 are made from them, too (`api.openapi.event_types`).

@@ -120,23 +120,28 @@ def _overdue(conditions: Conditions, overdue: bool) -> None:
     conditions.add(is_late if overdue else "NOT " + is_late, ended=list(ENDED))
 
 
-_OF_ORDER: LiteralString = "of.org_id = work_orders.org_id AND of.work_order_id = work_orders.id"
 work_orders = Table(
     "work_orders",
     WorkOrder,
     jsonb=["checklist"],
     computed={
         "due_key": "work_orders.due_key",
-        "assignee_ids": "ARRAY(SELECT of.employee_id FROM work_order_assignees of"
-        " WHERE " + _OF_ORDER + " ORDER BY 1)",
-        "asset_ids": "ARRAY(SELECT of.asset_id FROM work_order_assets of"
-        " WHERE " + _OF_ORDER + " ORDER BY 1)",
-        "user_ids": "ARRAY(SELECT e.user_id FROM work_order_assignees of JOIN employees e"
-        " ON e.org_id = of.org_id AND e.id = of.employee_id"
-        " WHERE " + _OF_ORDER + " AND e.user_id IS NOT NULL AND e.deleted_at IS NULL)",
-        "worked_s": "(SELECT coalesce(sum(CASE WHEN of.lapses_at < now()"
-        " THEN (of.lapsed ->> 'worked_s')::integer ELSE of.worked_s END), 0)::bigint"
-        " FROM shifts of WHERE " + _OF_ORDER + ")",
+        "assignee_ids": """ARRAY(
+            SELECT of.employee_id FROM work_order_assignees of
+             WHERE of.org_id = work_orders.org_id AND of.work_order_id = work_orders.id ORDER BY 1)""",
+        "asset_ids": """ARRAY(
+            SELECT of.asset_id FROM work_order_assets of
+             WHERE of.org_id = work_orders.org_id AND of.work_order_id = work_orders.id ORDER BY 1)""",
+        "user_ids": """ARRAY(
+            SELECT e.user_id FROM work_order_assignees of
+              JOIN employees e ON e.org_id = of.org_id AND e.id = of.employee_id
+             WHERE of.org_id = work_orders.org_id AND of.work_order_id = work_orders.id
+               AND e.user_id IS NOT NULL AND e.deleted_at IS NULL)""",
+        "worked_s": """(
+            SELECT coalesce(sum(CASE WHEN of.lapses_at < now()
+                   THEN (of.lapsed ->> 'worked_s')::integer ELSE of.worked_s END), 0)::bigint
+              FROM shifts of
+             WHERE of.org_id = work_orders.org_id AND of.work_order_id = work_orders.id)""",
     },
     fixed=["number"],
     filters={
@@ -198,7 +203,8 @@ WITH RECURSIVE above (id, parent_id, depth) AS (
     SELECT id, parent_id, 1 FROM work_orders WHERE id = %(id)s
      UNION ALL
     SELECT parent.id, parent.parent_id, above.depth + 1
-      FROM above JOIN work_orders parent ON parent.id = above.parent_id WHERE above.depth < %(most)s)
+      FROM above JOIN work_orders parent ON parent.id = above.parent_id
+     WHERE above.depth < %(most)s)
 SELECT array_agg(id ORDER BY depth DESC) FROM above
 """
 _LEVELS = """
@@ -206,7 +212,8 @@ WITH RECURSIVE below (id, depth) AS (
     SELECT %(id)s::uuid, 0
      UNION ALL
     SELECT child.id, below.depth + 1
-      FROM below JOIN work_orders child ON child.parent_id = below.id WHERE below.depth < %(most)s)
+      FROM below JOIN work_orders child ON child.parent_id = below.id
+     WHERE below.depth < %(most)s)
 SELECT max(depth) FROM below
 """
 

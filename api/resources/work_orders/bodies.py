@@ -139,7 +139,7 @@ class NewWorkOrder(fields.Body):
 
 
 class SignOff(fields.Body):
-    """The signature under a completed work order: as a PNG, as an attachment, or none but a name."""
+    """The signature under a completed work order: a name, and a PNG or an attachment."""
 
     signer_name: _Signer
     signature: _Signature | None = None

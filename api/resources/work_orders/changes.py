@@ -51,7 +51,7 @@ _EVENTS: Mapping[str, str] = {
 
 
 class Said(NamedTuple):
-    """What somebody gives with a verb. lat, lon: where they are."""
+    """The place, the reason and the sign-off that somebody gives with a verb. lat, lon: where they are."""
 
     lat: float | None = None
     lon: float | None = None

@@ -1,4 +1,4 @@
-"""The verbs of work orders: each leads from some statuses to one (`operations.work_order_states`)."""
+"""The verbs of work orders, as `operations.work_order_states` has them."""
 
 from typing import Annotated
 
