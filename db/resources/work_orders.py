@@ -128,10 +128,12 @@ work_orders = Table(
         "due_key": "work_orders.due_key",
         "assignee_ids": """ARRAY(
             SELECT of.employee_id FROM work_order_assignees of
-             WHERE of.org_id = work_orders.org_id AND of.work_order_id = work_orders.id ORDER BY 1)""",
+             WHERE of.org_id = work_orders.org_id AND of.work_order_id = work_orders.id
+             ORDER BY 1)""",
         "asset_ids": """ARRAY(
             SELECT of.asset_id FROM work_order_assets of
-             WHERE of.org_id = work_orders.org_id AND of.work_order_id = work_orders.id ORDER BY 1)""",
+             WHERE of.org_id = work_orders.org_id AND of.work_order_id = work_orders.id
+             ORDER BY 1)""",
         "user_ids": """ARRAY(
             SELECT e.user_id FROM work_order_assignees of
               JOIN employees e ON e.org_id = of.org_id AND e.id = of.employee_id

@@ -51,7 +51,7 @@ _EVENTS: Mapping[str, str] = {
 
 
 class Said(NamedTuple):
-    """The place, the reason and the sign-off that somebody gives with a verb. lat, lon: where they are."""
+    """The place of whoever says a verb, and the reason and the sign-off that they give."""
 
     lat: float | None = None
     lon: float | None = None
