@@ -67,7 +67,7 @@ class Table(Generic[_ROW]):
         filters: Mapping[str, Filter] | None = None,
         has_row_count: bool = False,
     ) -> None:
-        self.name = name
+        self.name: LiteralString = name
         self.row = row
         self._name = sql.Identifier(name)
         self._computed = computed or {}

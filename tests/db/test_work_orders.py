@@ -2,6 +2,7 @@
 application's role.
 """
 
+import asyncio
 from itertools import product
 from uuid import UUID
 
@@ -22,8 +23,6 @@ WAYS = {(each.state, each.then) for each in MOVES} | {(state, state) for state i
 @pytest.fixture(scope="module")
 def org_id(database: DatabaseUnderTest) -> UUID:
     """An organization."""
-    import asyncio
-
     return asyncio.run(Tenant.create(database)).org_id
 
 

@@ -118,13 +118,12 @@ class WorkOrderItem(fields.StoredItem):
 _Checklist = Annotated[list[Task], Field(max_length=MAX_CHECKLIST)]
 
 
-class NewWorkOrder(fields.Body):
-    """A new work order. `planned_start` and `planned_end` go together."""
+class WorkOrderFields(fields.Body):
+    """The fields that somebody gives. `planned_start` and `planned_end` go together."""
 
     title: _Title
     description: fields.Notes | None = None
     priority: _Priority = "normal"
-    status: Annotated[Literal["draft", "created"], Field(examples=["created"])] = "created"
     client_id: fields.ClientId | None = None
     site_id: fields.SiteId | None = None
     parent_id: fields.WorkOrderId | None = None
@@ -136,6 +135,12 @@ class NewWorkOrder(fields.Body):
     checklist: _Checklist = Field(default_factory=list)
     labour_cost_cents: _Cents | None = None
     currency: _Currency | None = None
+
+
+class NewWorkOrder(WorkOrderFields):
+    """A new work order. `planned_start` and `planned_end` go together."""
+
+    status: Annotated[Literal["draft", "created"], Field(examples=["created"])] = "created"
 
 
 class SignOff(fields.Body):
@@ -153,7 +158,7 @@ class SignOff(fields.Body):
         return self
 
 
-class WorkOrderChange(NewWorkOrder):
+class WorkOrderChange(WorkOrderFields):
     """The fields to change. Lists are given as a whole. Another `status` is another way to say the
     verb that leads to it; `reason` and `sign_off` are what the verb needs.
     """

@@ -163,7 +163,7 @@ async def restore_work_order(access: Dispatcher, work_order_id: WorkOrderPath) -
 
 def _new(access: Access, body: NewWorkOrder, number: int) -> WorkOrder:
     """Return the row of a body, without its times."""
-    values = _columns(dict(body)) | {"id": new_id(), "number": number}
+    values = _columns(dict(body)) | {"id": new_id(), "number": number, "state": body.status}
     return WorkOrder(**{**dict.fromkeys(WorkOrder._fields), **values})
 
 

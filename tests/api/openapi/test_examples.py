@@ -18,6 +18,15 @@ NOT_BY_NATURE = {
     "createAttachment": "the id of what the file belongs to",
     "createPunch": "the id of the employee",
     "reviewPunch": "the id of a punch of an employee",
+    "assignWorkOrder": "the id of an employee",
+    "holdWorkOrder": "an assignee",
+    "completeWorkOrder": "an assignee",
+    "startWorkOrder": "an assignee",
+    "resumeWorkOrder": "an assignee",
+    "cannotCompleteWorkOrder": "an assignee",
+    "issueWorkOrder": "a draft",
+    "closeWorkOrder": "a work order that has ended",
+    "reopenWorkOrder": "a work order that has ended",
 }
 
 
