@@ -370,8 +370,8 @@ WORK_ORDER_UPDATED = "work_order.updated"
 WORK_ORDER_CANCELLED = "work_order.cancelled"
 
 
-def _list(description: str) -> Meta:
-    return Meta(description=description, max_length=100)
+def _list(description: str, example: str) -> Meta:
+    return Meta(description=description, max_length=100, examples=[[example]])
 
 
 class ChangedWorkOrder(Struct):
@@ -384,14 +384,20 @@ class ChangedWorkOrder(Struct):
     verb: Annotated[str, _word("what led to the status; null: none did", VERBS, "assign")] | None
     changed: Annotated[
         list[Annotated[str, Meta(max_length=50, examples=["due_at"])]],
-        _list("the fields that were changed beside it"),
+        _list("the fields that were changed beside it", "due_at"),
     ]
     priority: Annotated[str, _word("its priority", PRIORITIES, "high")]
     client_id: Annotated[str, _id("cli", "the client; null: none")] | None
     site_id: Annotated[str, _id("sit", "the site; null: none")] | None
     parent_id: Annotated[str, _id("wo", "the work order that it is a part of; null: none")] | None
-    assignee_ids: Annotated[list[Annotated[str, _id("emp", "an employee")]], _list("the employees")]
-    asset_ids: Annotated[list[Annotated[str, _id("ast", "an asset")]], _list("the assets")]
+    assignee_ids: Annotated[
+        list[Annotated[str, _id("emp", "an employee")]],
+        _list("the employees", "emp_01jd8x0k2m4n6p8q0r2s4t6v8w"),
+    ]
+    asset_ids: Annotated[
+        list[Annotated[str, _id("ast", "an asset")]],
+        _list("the assets", "ast_01jd8x0k2m4n6p8q0r2s4t6v8w"),
+    ]
     planned_start: Annotated[str, _time("null: not planned", "2026-03-02T07:00:00Z")] | None
     planned_end: Annotated[str, _time("null: not planned", "2026-03-02T15:00:00Z")] | None
     due_at: Annotated[str, _time("null: at no time", "2026-03-03T15:00:00Z")] | None

@@ -55,7 +55,7 @@ _Signer = Annotated[fields.Name, Field(examples=["Peter Frei"])]
 _Remark = Annotated[fields.Notes, Field(examples=["The key is with the foreman."])]
 _Status = Annotated[State, Field(examples=["created"])]
 _Priority = Annotated[Priority, Field(examples=["normal"])]
-_Cents = Annotated[int, fields.WHOLE, Field(ge=0, le=2**53 - 1, examples=[48_000])]
+_Cents = Annotated[int, Field(ge=0, le=2**53 - 1, examples=[48_000]), fields.WHOLE]
 _Currency = Annotated[
     str,
     StringConstraints(max_length=3),

@@ -5,6 +5,7 @@ the comments of those that are assigned to them. Deleting and restoring are as t
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -43,7 +44,6 @@ from api.resources.work_orders.changes import (
     write_creation,
 )
 from db.core.connect import Connection
-from db.core.ids import new_id
 from db.core.table import db_now
 from db.history import events
 from db.resources import organizations
@@ -90,7 +90,7 @@ async def create_work_order(access: Dispatcher, body: Annotated[NewWorkOrder, Bo
         check_quota("work_orders", limit, number - 1)
         await check_references(conn, body)
         at = await db_now(conn)
-        row = _new(access, body, number)._replace(created_at=at, updated_at=at)
+        row = _new(access, body, number, at)
         check_row(row)
         await check_parent(conn, row)
         await table.work_orders.insert(conn, row)
@@ -161,10 +161,11 @@ async def restore_work_order(access: Dispatcher, work_order_id: WorkOrderPath) -
 # Creation and change ------------------------------------------------------------------------------
 
 
-def _new(access: Access, body: NewWorkOrder, number: int) -> WorkOrder:
-    """Return the row of a body, without its times."""
-    values = _columns(dict(body)) | {"id": new_id(), "number": number, "state": body.status}
-    return WorkOrder(**{**dict.fromkeys(WorkOrder._fields), **values})
+def _new(access: Access, body: NewWorkOrder, number: int, at: datetime) -> WorkOrder:
+    """Return the row of a body."""
+    values = _columns(dict(body)) | {"number": number, "state": body.status}
+    values["checklist"] = checked_off([], body.checklist, access.caller.user_id, at)
+    return orders.new(values, at)
 
 
 def _columns(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -218,11 +219,12 @@ async def _move(
     conn: Connection, access: Access, row: WorkOrder, body: WorkOrderChange
 ) -> WorkOrder:
     """Bring the order to the status of the body, if it has another one."""
-    status = body.given().get("status", row.state)
+    given = body.given()
+    for name in ("reason", "sign_off"):
+        if "status" not in given and given.get(name) is not None:
+            raise bad_field(f"/{name}", "goes with a status that needs it")
+    status = given.get("status", row.state)
     if status == row.state:
-        for name in ("reason", "sign_off"):
-            if getattr(body, name) is not None:
-                raise bad_field(f"/{name}", "goes with a status that needs it")
         return row
     verb = WORK_ORDERS.verb_between(row.state, status)
     check_may(access, row, verb)

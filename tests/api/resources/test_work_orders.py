@@ -486,7 +486,7 @@ async def test_the_site_of_an_assigned_order_is_one_to_punch_at(
     anna: tuple[Organization, Worker],
 ) -> None:
     org, who = anna
-    site = await _site(org, kind="informational")
+    site = await _site(org, kind="yard")
     assert (await who.punch("in"))["verdict"] == "unverified"  # no jobsite
     order = await _order_at(org, who, site)
     punch = await who.punch("out")
@@ -505,7 +505,7 @@ async def test_an_order_counts_within_its_planned_time(
         "planned_start": text(now + timedelta(minutes=start)),
         "planned_end": text(now + timedelta(minutes=end)),
     }
-    await _order_at(org, who, await _site(org, kind="informational"), **planned)
+    await _order_at(org, who, await _site(org, kind="yard"), **planned)
     assert ((await who.punch("in"))["verdict"] == "verified") == counts
 
 
