@@ -7,7 +7,8 @@ when the route is made, and what cannot be read is refused then. A handler may t
     access: Reader                             who asks, where they may (`api.request.access`)
     asset_id: Annotated[AssetId, Path(...)]    a part of the path
     query: Annotated[AssetQuery, Query()]      the whole query string, as a `fields.Query`
-    body: Annotated[NewAsset, Body()]          the whole body, which `api.request.route` has read
+    body: Annotated[NewAsset, Body()]          the whole body, which `api.request.route` has read;
+                                               with a body as its default, it may be left out
     request: Request
 
 Who may not do it hears of no fault; who may hears of all at once, up to MOST_FAULTS.
@@ -104,7 +105,8 @@ def _is_query(info: FieldInfo) -> bool:
 
 
 def _is_body(info: FieldInfo) -> bool:
-    return type(info) is params.Body and not info.embed
+    has_default = isinstance(info.default, fields.Body)
+    return type(info) is params.Body and not info.embed and (info.is_required() or has_default)
 
 
 def _access_reader(permission: Permission) -> _Read:

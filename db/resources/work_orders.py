@@ -64,7 +64,7 @@ class Comment(NamedTuple):
     created_at: datetime
 
 
-class Transition(NamedTuple):
+class WorkOrderTransition(NamedTuple):
     """A way from a state to another that a user took. from_state None: the order was made.
 
     lat, lon: where the user was. signer_name to signature_attachment_id: of a completion.
@@ -156,7 +156,7 @@ work_orders = Table(
     },
 )
 comments = Table("work_order_comments", Comment)
-transitions = Table("work_order_transitions", Transition)
+transitions = Table("work_order_transitions", WorkOrderTransition)
 
 
 async def next_number(conn: Connection) -> int:

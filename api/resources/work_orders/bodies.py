@@ -13,7 +13,7 @@ from api.http.encoding import id_text
 from api.request.paging import ListQuery
 from api.request.resource import Item, item_of
 from db.core.listing import Order
-from db.resources.work_orders import Transition, WorkOrder
+from db.resources.work_orders import WorkOrder, WorkOrderTransition
 from operations.work_order_states import STATES, Priority, State, Verb
 
 MAX_CHECKLIST = 200
@@ -164,6 +164,7 @@ class WorkOrderChange(WorkOrderFields):
     """
 
     title: _Title = Field(default_factory=fields.absent)
+    parent_id: fields.WorkOrderId | None = Field(default=None, examples=[None])
     priority: _Priority = Field(default_factory=fields.absent)
     status: _Status = Field(default_factory=fields.absent)
     assignee_ids: _Assignees = Field(default_factory=fields.absent)
@@ -173,26 +174,26 @@ class WorkOrderChange(WorkOrderFields):
     sign_off: SignOff | None = Field(default=None, exclude=True)
 
 
-class Move(fields.Body):
+class WorkOrderMove(fields.Body):
     """The place of whoever says a verb. `lat` and `lon` go together."""
 
     lat: fields.Latitude | None = None
     lon: fields.Longitude | None = None
 
 
-class Assignment(Move):
+class WorkOrderAssignment(WorkOrderMove):
     """The employees who are to do it; left out: those that it has."""
 
     assignee_ids: Annotated[_Assignees, Field(min_length=1)] | None = None
 
 
-class ReasonedMove(Move):
+class ReasonedMove(WorkOrderMove):
     """The reason why a work order does not go on."""
 
     reason: _Reason
 
 
-class Completion(SignOff, Move):
+class Completion(SignOff, WorkOrderMove):
     """The sign-off of a work order that is done."""
 
 
@@ -288,7 +289,7 @@ comment_item = item_of(CommentItem)
 """Return a CommentItem."""
 
 
-def _signature(row: Transition) -> str | None:
+def _signature(row: WorkOrderTransition) -> str | None:
     return None if row.signature is None else base64.b64encode(row.signature).decode()
 
 

@@ -14,13 +14,13 @@ import msgspec
 from api.http.encoding import id_text, optional_id_text, optional_time_text
 from api.http.problems import bad_field, conflict, forbidden
 from api.request.access import Access
-from api.resources.work_orders.bodies import Completion, Move, ReasonedMove, SignOff, Task
+from api.resources.work_orders.bodies import Completion, ReasonedMove, SignOff, Task, WorkOrderMove
 from db.core.connect import Connection
 from db.core.ids import new_id
 from db.history import events
 from db.history.events import Event
 from db.resources import work_orders as stored
-from db.resources.work_orders import Transition, WorkOrder, transitions, work_orders
+from db.resources.work_orders import WorkOrder, WorkOrderTransition, transitions, work_orders
 from geofence.event_data import (
     WORK_ORDER_ASSIGNED,
     WORK_ORDER_CANCELLED,
@@ -59,7 +59,7 @@ class Said(NamedTuple):
     sign_off: SignOff | None = None
 
 
-def said_in(body: Move) -> Said:
+def said_in(body: WorkOrderMove) -> Said:
     """Return what is given in the body of a verb."""
     return Said(
         body.lat,
@@ -134,9 +134,11 @@ def _check_said(row: WorkOrder, verb: Verb, said: Said, at: datetime) -> None:
 
 def _transition(
     access: Access, row: WorkOrder, changed: WorkOrder, verb: Verb, said: Said, at: datetime
-) -> Transition:
+) -> WorkOrderTransition:
     user_id = access.caller.user_id
-    made = Transition(new_id(), row.id, verb, row.state, changed.state, user_id, at, said.lat)
+    made = WorkOrderTransition(
+        new_id(), row.id, verb, row.state, changed.state, user_id, at, said.lat
+    )
     made = made._replace(lon=said.lon, reason=said.reason)
     sign_off = said.sign_off
     if sign_off is None:
@@ -153,7 +155,7 @@ def _transition(
 async def write_creation(conn: Connection, access: Access, row: WorkOrder) -> None:
     """Write the first transition of a new order, and its event unless it is a draft."""
     user_id, at = access.caller.user_id, row.created_at
-    made = Transition(new_id(), row.id, "create", None, row.state, user_id, at)
+    made = WorkOrderTransition(new_id(), row.id, "create", None, row.state, user_id, at)
     await transitions.insert(conn, made)
     if row.state != "draft":
         await events.insert(conn, [event_of(access, WORK_ORDER_CREATED, row, at)])

@@ -23,11 +23,11 @@ from api.request.references import check_filters, check_owners, check_references
 from api.request.resource import Resource
 from api.request.route import TenantRoute
 from api.resources.work_orders.bodies import (
-    Assignment,
-    Move,
     NewWorkOrder,
+    WorkOrderAssignment,
     WorkOrderChange,
     WorkOrderItem,
+    WorkOrderMove,
     WorkOrderQuery,
     work_order_item,
 )
@@ -232,7 +232,7 @@ async def _move(
     return await move(conn, access, row, verb, said, await db_now(conn))
 
 
-async def say(access: Access, work_order_id: UUID, verb: Verb, body: Move) -> Response:
+async def say(access: Access, work_order_id: UUID, verb: Verb, body: WorkOrderMove) -> Response:
     """Say a verb to an order, and answer with it. Raises Problem (403, 404, 409, 412, 422),
     IllegalMoveError.
     """
@@ -241,7 +241,7 @@ async def say(access: Access, work_order_id: UUID, verb: Verb, body: Move) -> Re
         check_may(access, row, verb)
         access.check_unchanged(work_order_item(row))
         await check_references(conn, body)
-        if isinstance(body, Assignment) and body.assignee_ids is not None:
+        if isinstance(body, WorkOrderAssignment) and body.assignee_ids is not None:
             row = row._replace(assignee_ids=sorted(set(body.assignee_ids)))
         moved = await move(conn, access, row, verb, said_in(body), await db_now(conn))
         await _write_lists(conn, moved, _LISTS & body.given().keys())

@@ -8,22 +8,24 @@ from starlette.responses import Response
 from api.request.access import Dispatcher, Technician
 from api.request.route import TenantRoute
 from api.resources.work_orders.bodies import (
-    Assignment,
     Completion,
-    Move,
     ReasonedMove,
+    WorkOrderAssignment,
     WorkOrderItem,
+    WorkOrderMove,
 )
 from api.resources.work_orders.routes import WorkOrderPath, say
 
 router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
-_NOWHERE = Move()
-_AS_IT_IS = Assignment()
+_NOWHERE = WorkOrderMove()
+_AS_IT_IS = WorkOrderAssignment()
 
 
 @router.post("/{id}/issue", operation_id="issueWorkOrder", response_model=WorkOrderItem)
 async def issue_work_order(
-    access: Dispatcher, work_order_id: WorkOrderPath, body: Annotated[Move, Body()] = _NOWHERE
+    access: Dispatcher,
+    work_order_id: WorkOrderPath,
+    body: Annotated[WorkOrderMove, Body()] = _NOWHERE,
 ) -> Response:
     """Issue a draft: it is to be done."""
     return await say(access, work_order_id, "issue", body)
@@ -33,7 +35,7 @@ async def issue_work_order(
 async def assign_work_order(
     access: Dispatcher,
     work_order_id: WorkOrderPath,
-    body: Annotated[Assignment, Body()] = _AS_IT_IS,
+    body: Annotated[WorkOrderAssignment, Body()] = _AS_IT_IS,
 ) -> Response:
     """Give a work order to employees: those that are given, or that it has."""
     return await say(access, work_order_id, "assign", body)
@@ -41,7 +43,9 @@ async def assign_work_order(
 
 @router.post("/{id}/start", operation_id="startWorkOrder", response_model=WorkOrderItem)
 async def start_work_order(
-    access: Technician, work_order_id: WorkOrderPath, body: Annotated[Move, Body()] = _NOWHERE
+    access: Technician,
+    work_order_id: WorkOrderPath,
+    body: Annotated[WorkOrderMove, Body()] = _NOWHERE,
 ) -> Response:
     """Begin to work."""
     return await say(access, work_order_id, "start", body)
@@ -57,7 +61,9 @@ async def hold_work_order(
 
 @router.post("/{id}/resume", operation_id="resumeWorkOrder", response_model=WorkOrderItem)
 async def resume_work_order(
-    access: Technician, work_order_id: WorkOrderPath, body: Annotated[Move, Body()] = _NOWHERE
+    access: Technician,
+    work_order_id: WorkOrderPath,
+    body: Annotated[WorkOrderMove, Body()] = _NOWHERE,
 ) -> Response:
     """Go on with work that was on hold."""
     return await say(access, work_order_id, "resume", body)
@@ -73,7 +79,9 @@ async def complete_work_order(
 
 @router.post("/{id}/close", operation_id="closeWorkOrder", response_model=WorkOrderItem)
 async def close_work_order(
-    access: Dispatcher, work_order_id: WorkOrderPath, body: Annotated[Move, Body()] = _NOWHERE
+    access: Dispatcher,
+    work_order_id: WorkOrderPath,
+    body: Annotated[WorkOrderMove, Body()] = _NOWHERE,
 ) -> Response:
     """Close a work order that was completed, or that cannot be: it changes no more."""
     return await say(access, work_order_id, "close", body)
@@ -101,7 +109,9 @@ async def cannot_complete_work_order(
 
 @router.post("/{id}/reopen", operation_id="reopenWorkOrder", response_model=WorkOrderItem)
 async def reopen_work_order(
-    access: Dispatcher, work_order_id: WorkOrderPath, body: Annotated[Move, Body()] = _NOWHERE
+    access: Dispatcher,
+    work_order_id: WorkOrderPath,
+    body: Annotated[WorkOrderMove, Body()] = _NOWHERE,
 ) -> Response:
     """Reopen a work order that has ended: its assignees have it again."""
     return await say(access, work_order_id, "reopen", body)

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from db.core.ids import new_id
 from operations.work_order_states import MAX_DEPTH, MOVES, STATES, VERBS, WORK_ORDERS
+from telemetry.ids import format_id
 from tests.api.http.test_problems import is_problem
 from tests.api.punching import Worker, jobsite, worker
 from tests.api.running import Answer, Organization, RunningApi
@@ -280,6 +282,8 @@ async def test_parts_make_no_circle_and_not_too_many_levels(org: Organization) -
     in_use = await org.dispatcher.delete(path)
     assert is_problem(in_use, 409, "in_use")
     leaf = f"/v1/work-orders/{chain[-1]['id']}"
+    nothing = {"parent_id": format_id("wo", new_id())}
+    assert is_problem(await org.dispatcher.patch(leaf, nothing), 404, "not_found")
     moved = await org.dispatcher.patch(leaf, {"parent_id": chain[0]["id"]})
     assert (moved.status, moved.json["parent_id"]) == (200, chain[0]["id"])
 
