@@ -125,7 +125,6 @@ CREATE TABLE work_order_transitions (
     FOREIGN KEY (org_id, user_id) REFERENCES users (org_id, id),
     CHECK ((lat IS NULL) = (lon IS NULL)),
     CHECK ((signer_name IS NULL) = (signed_at IS NULL)),
-    CHECK (num_nonnulls(signature, signature_attachment_id) <= 1),
     CONSTRAINT transition_says_why CHECK (
         (verb IN ('hold', 'cancel', 'cannot-complete')) = (reason IS NOT NULL)),
     CONSTRAINT completion_is_signed CHECK ((verb = 'complete') = (signer_name IS NOT NULL))

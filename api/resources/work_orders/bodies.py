@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, LiteralString
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from api.http import fields
 from api.http.encoding import id_text
@@ -144,18 +144,12 @@ class NewWorkOrder(WorkOrderFields):
 
 
 class SignOff(fields.Body):
-    """The signature under a completed work order: a name, and a PNG or an attachment."""
+    """The signature under a completed work order: a name, and a PNG or an attachment if there is one."""
 
     signer_name: _Signer
     signature: _Signature | None = None
     signature_attachment_id: fields.AttachmentId | None = None
     signed_at: fields.Time | None = Field(default=None, description="now, unless given")
-
-    @model_validator(mode="after")
-    def _one_signature(self) -> "SignOff":
-        if self.signature is not None and self.signature_attachment_id is not None:
-            raise ValueError("has two signatures: give a PNG or an attachment")
-        return self
 
 
 class WorkOrderChange(WorkOrderFields):
