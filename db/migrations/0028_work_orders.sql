@@ -182,3 +182,5 @@ GRANT SELECT, INSERT, UPDATE ON work_order_numbers, work_orders TO opsc_app;
 GRANT SELECT, INSERT, DELETE ON work_order_assignees, work_order_assets TO opsc_app;
 GRANT SELECT, INSERT ON work_order_comments, work_order_transitions TO opsc_app;
 GRANT SELECT ON work_orders, work_order_assignees TO opsc_ingest;
+-- Who names an attachment locks it, which takes a right to update a column.
+GRANT UPDATE (file_name) ON attachments TO opsc_app;

@@ -144,7 +144,7 @@ class NewWorkOrder(WorkOrderFields):
 
 
 class SignOff(fields.Body):
-    """The signature under a completed work order: a name, and a PNG or an attachment if there is one."""
+    """The signature under a completed work order: a name, and a PNG or an attachment."""
 
     signer_name: _Signer
     signature: _Signature | None = None
