@@ -53,6 +53,9 @@ from api.resources.quotes import routes as quotes
 from api.resources.stock import inventory, movements, parts, warehouses
 from api.resources.timesheets import routes as timesheets
 from api.resources.trackers import routes as trackers
+from api.resources.work_orders import records as work_order_records
+from api.resources.work_orders import routes as work_orders
+from api.resources.work_orders import verbs as work_order_verbs
 from api.resources.zones import routes as zones
 from api.resources.zones import validation
 from api.settings import ApiSettings
@@ -87,6 +90,9 @@ RESOURCES = (
     inventory,
     movements,
     quotes,
+    work_orders,
+    work_order_verbs,
+    work_order_records,
     quarantine,
     visits,
     events,
@@ -145,7 +151,8 @@ def create_app(
     for each in iter_route_contexts(app.routes):
         if isinstance(each.original_route, PublicRoute):
             parameters |= each.original_route.parameters
-            resources[each.operation_id] = each.tags[0]
+            if each.tags:  # a page for people has none
+                resources[each.operation_id] = each.tags[0]
     app.state.parameter_names = frozenset(parameters)
     app.state.resources = resources
     app.state.scopes = known_scopes(resources.values())

@@ -236,6 +236,9 @@ PartId = Annotated[UUID, IdOf(KINDS["part"])]
 WarehouseId = Annotated[UUID, IdOf(KINDS["warehouse"])]
 InventoryId = Annotated[UUID, IdOf(KINDS["inventory"])]
 StockMovementId = Annotated[UUID, IdOf(KINDS["stock_movement"])]
+WorkOrderId = Annotated[UUID, IdOf(KINDS["work_order"])]
+CommentId = Annotated[UUID, IdOf(KINDS["work_order_comment"])]
+TransitionId = Annotated[UUID, IdOf(KINDS["work_order_transition"])]
 FixId = Annotated[UUID, IdOf(KINDS["fix"])]
 
 Time = Annotated[

@@ -25,6 +25,12 @@ QUOTE_NUMBERS: Mapping[PlanName, int] = {
     "unlimited": 1_000_000,
 }
 """The quotes that an organization may ever make. Revisions do not count: each has at most 100."""
+WORK_ORDERS: Mapping[PlanName, int] = {
+    "starter": 100_000,
+    "team": 1_000_000,
+    "unlimited": 10_000_000,
+}
+"""The most work orders, deleted ones included, which are kept."""
 _MAX_PLANS = 10_000
 
 
@@ -38,6 +44,14 @@ def check_api_access(plan: Plan) -> None:
             " API add-on.",
             more={"plan": plan.name, "needed_plan": "unlimited", "needed_addon": "api"},
         )
+
+
+def check_quota(quota: str, limit: int, used: int) -> None:
+    """Raise Problem (403) if an organization has as much of something as its plan allows."""
+    if used >= limit:
+        detail = f"The plan allows {limit} {quota.replace('_', ' ')}, which are used."
+        more = {"quota": quota, "limit": limit, "used": used}
+        raise Problem(403, "quota_exceeded", detail, more=more)
 
 
 class Plans:

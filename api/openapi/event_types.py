@@ -14,8 +14,15 @@ from api.openapi.examples import example_of
 from geofence.event_data import (
     STOCK_LOW,
     TIMESHEET_APPROVED,
+    WORK_ORDER_ASSIGNED,
+    WORK_ORDER_CANCELLED,
+    WORK_ORDER_COMPLETED,
+    WORK_ORDER_CREATED,
+    WORK_ORDER_STARTED,
+    WORK_ORDER_UPDATED,
     Alert,
     ApprovedTimesheet,
+    ChangedWorkOrder,
     LowStock,
     Overspeed,
     PunchAmendment,
@@ -55,6 +62,7 @@ class EventKind(NamedTuple):
 _UNSENT = {"sent_to": None}
 _UNDECIDED = {"decided_by": None, "decline_reason": None}
 
+_UNSIGNED = {"reason": None, "signer_name": None}
 EVENT_KINDS = (
     EventKind(
         BREACH,
@@ -139,6 +147,42 @@ EVENT_KINDS = (
         "The last day of a quote is over, or a dispatcher ended it.",
         QuoteEvent,
         {"status": "expired"} | _UNDECIDED,
+    ),
+    EventKind(
+        WORK_ORDER_CREATED,
+        "A work order is made, or a draft is issued.",
+        ChangedWorkOrder,
+        {"status": "created", "verb": None, "changed": []} | _UNSIGNED,
+    ),
+    EventKind(
+        WORK_ORDER_ASSIGNED,
+        "A work order is given to employees.",
+        ChangedWorkOrder,
+        _UNSIGNED,
+    ),
+    EventKind(
+        WORK_ORDER_STARTED,
+        "An employee begins to work on a work order.",
+        ChangedWorkOrder,
+        {"status": "started", "verb": "start", "changed": []} | _UNSIGNED,
+    ),
+    EventKind(
+        WORK_ORDER_COMPLETED,
+        "A work order is done, and somebody has signed for it.",
+        ChangedWorkOrder,
+        {"status": "completed", "verb": "complete", "changed": [], "reason": None},
+    ),
+    EventKind(
+        WORK_ORDER_UPDATED,
+        "A work order is changed, or comes to another status than those that have a type.",
+        ChangedWorkOrder,
+        {"verb": None} | _UNSIGNED,
+    ),
+    EventKind(
+        WORK_ORDER_CANCELLED,
+        "A work order will not be done.",
+        ChangedWorkOrder,
+        {"status": "cancelled", "verb": "cancel", "changed": [], "signer_name": None},
     ),
 )
 EVENT_TYPES = tuple(kind.name for kind in EVENT_KINDS)

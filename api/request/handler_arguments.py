@@ -7,7 +7,8 @@ when the route is made, and what cannot be read is refused then. A handler may t
     access: Reader                             who asks, where they may (`api.request.access`)
     asset_id: Annotated[AssetId, Path(...)]    a part of the path
     query: Annotated[AssetQuery, Query()]      the whole query string, as a `fields.Query`
-    body: Annotated[NewAsset, Body()]          the whole body, which `api.request.route` has read
+    body: Annotated[NewAsset, Body()]          the whole body, which `api.request.route` has read;
+                                               with a body as its default, it may be left out
     request: Request
 
 Who may not do it hears of no fault; who may hears of all at once, up to MOST_FAULTS.
@@ -93,7 +94,7 @@ def _reads(dependant: Dependant) -> dict[str, _Read]:
             reads[field.name] = _query_reader(partial(field.validate, loc=("query",)))
     for field in dependant.body_params:
         if _is_body(field.field_info) and len(dependant.body_params) == 1:
-            reads[field.name] = _body_reader(body_check(field), field.field_info.annotation)
+            reads[field.name] = _body_reader(body_check(field), field.field_info)
     if dependant.request_param_name is not None:
         reads[dependant.request_param_name] = lambda request: (request, ())
     return reads
@@ -115,7 +116,8 @@ def _is_query(info: FieldInfo) -> bool:
 
 
 def _is_body(info: FieldInfo) -> bool:
-    return type(info) is params.Body and not info.embed and info.is_required()
+    has_default = isinstance(info.default, fields.Body)
+    return type(info) is params.Body and not info.embed and (info.is_required() or has_default)
 
 
 def _access_reader(permission: Permission) -> _Read:
@@ -173,13 +175,17 @@ def _placed(error: ValidationError, *place: str | int) -> list[Any]:
     return [{**each, "loc": (*place, *each["loc"])} for each in found]
 
 
-def _body_reader(validate: _Validate, annotation: Any) -> _Read:
+def _body_reader(validate: _Validate, info: FieldInfo) -> _Read:
+    """Return a reader of the body. A body with a default may be left out."""
+
     def read(request: Request) -> _Found:
         body = request.state.body
+        if body is UNSET and not info.is_required():
+            return info.default, ()
         if body is UNSET:
             return None, (_NO_BODY,)
         value, faults = validate(body)
-        return value, [_with_known_fields(fault, annotation) for fault in faults or ()]
+        return value, [_with_known_fields(fault, info.annotation) for fault in faults or ()]
 
     return read
 

@@ -54,6 +54,9 @@ class ShiftItem(BaseModel):
     flags: Annotated[list[FlagItem], Field(max_length=_MAX_FLAGS)]
     site_id: fields.SiteId | None = Field(description="of its first punch at a site")
     asset_id: fields.AssetId | None = Field(description="the machine of its first punch with one")
+    work_order_id: fields.WorkOrderId | None = Field(
+        description="the one of the employee at that site, if there was exactly one"
+    )
     in_punch_id: fields.PunchId
     out_punch_id: fields.PunchId | None
 
@@ -111,6 +114,7 @@ def shift_item(row: ShiftRow) -> dict[str, Any]:
         "flags": [flag_item(flag) for flag in row.flags],
         "site_id": optional_id_text("sit", row.site_id),
         "asset_id": optional_id_text("ast", row.asset_id),
+        "work_order_id": optional_id_text("wo", row.work_order_id),
         "in_punch_id": format_id("pun", row.opened_by),
         "out_punch_id": None if row.closed_by is None else format_id("pun", row.closed_by),
     }

@@ -99,7 +99,9 @@ async def list_visits(access: Reader, query: Annotated[VisitQuery, Query()]) -> 
             limit=page.fetch_limit,
             offset=page.fetch_offset,
         )
-    return page.response(rows, total, key=lambda row: RowKey(row.entered_at, row.id), item=_item)
+    return page.response(
+        rows, total, key=lambda row: RowKey(row.entered_at, row.id), item=visit_item
+    )
 
 
 @router.get("/{id}", operation_id="getVisit", response_model=VisitItem)
@@ -111,14 +113,15 @@ async def get_visit(
         visit = await visits.find(conn, visit_id)
     if visit is None:
         raise not_found("visit")
-    return ok(_item(visit))
+    return ok(visit_item(visit))
 
 
 def _duration_s(visit: ListedVisit) -> float | None:
     return None if visit.left_at is None else (visit.left_at - visit.entered_at).total_seconds()
 
 
-def _item(visit: ListedVisit) -> dict[str, Any]:
+def visit_item(visit: ListedVisit) -> dict[str, Any]:
+    """Return a VisitItem."""
     return {
         "id": format_id("vis", visit.id),
         "asset_id": id_text("ast", visit.asset_id),

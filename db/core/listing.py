@@ -92,20 +92,23 @@ class _Made(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Newest first, unless it says otherwise."""
+    """Newest first, unless it says otherwise. time: the column that a list by time is sorted by,
+    where the table has several.
+    """
 
     by: Literal["time", "name"] = "time"
     descending: bool = True
+    time: LiteralString = "created_at"
 
     @property
     def key_type(self) -> type[RowKey] | type[NameKey]:
         return NameKey if self.by == "name" else RowKey
 
     def key(self, row: _Made) -> RowKey | NameKey:
-        """Return the place of a row, by when it was made. By name, the row must have one."""
+        """Return the place of a row, by its time. By name, the row must have one."""
         if self.by == "name":
             return NameKey(getattr(row, "name"), row.id)  # noqa: B009  # not every row has one
-        return RowKey(row.created_at, row.id)
+        return RowKey(getattr(row, self.time), row.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,13 +67,12 @@ class Table(Generic[_ROW]):
         filters: Mapping[str, Filter] | None = None,
         has_row_count: bool = False,
     ) -> None:
-        self.name = name
+        self.name: LiteralString = name
         self.row = row
         self._name = sql.Identifier(name)
         self._computed = computed or {}
         self._columns = sql.SQL(", ").join(map(self._expression, row._fields))
         self._joins = sql.SQL(joins)
-        self._keys = Columns(f"{name}.created_at", f"{name}.name_key", f"{name}.id")
         self._has_row_count = has_row_count
         self._jsonb = frozenset(jsonb)
         self._fixed = frozenset({"id", "created_at", *fixed})
@@ -112,13 +111,14 @@ class Table(Generic[_ROW]):
         """
         conditions = self._conditions(wanted)
         cut = page(conditions, limit, offset)
-        self._keys.go_on(conditions, order, after)
+        keys = Columns(f"{self.name}.{order.time}", f"{self.name}.name_key", f"{self.name}.id")
+        keys.go_on(conditions, order, after)
         statement = sql.SQL("SELECT {} FROM {} {} {} {} {}").format(
             self._columns,
             self._name,
             self._joins,
             conditions.where(),
-            self._keys.order_by(order),
+            keys.order_by(order),
             cut,
         )
         async with conn.cursor(row_factory=args_row(self.row)) as cursor:

@@ -34,7 +34,7 @@ SELECT wanted.org_id, wanted.employee_id, punch.id, punch.kind,
        (extract(epoch FROM punch.server_time) * 1000000)::bigint,
        CASE WHEN punch.review IS NULL AND punch.entered_by <> coalesce(employee.user_id, punch.id)
             THEN 'accepted' ELSE punch.review END,
-       punch.site_id, punch.asset_id
+       punch.site_id, punch.asset_id, punch.work_order_id
   FROM unnest(%(org_ids)s::uuid[], %(employee_ids)s::uuid[], %(since)s::timestamptz[],
               %(until)s::timestamptz[]) AS wanted (org_id, employee_id, since, until)
   JOIN employees AS employee

@@ -55,6 +55,7 @@ class ShiftRow(NamedTuple):
     server_worked_s: int | None
     site_id: UUID | None
     asset_id: UUID | None
+    work_order_id: UUID | None
     verdicts: Mapping[str, int]
     flags: list[StoredFlag]
 
@@ -85,6 +86,7 @@ def _row(employee_id: UUID, shift: Shift, outs: set[UUID]) -> ShiftRow:
         server_worked_s=shift.server_worked_s,
         site_id=shift.site,
         asset_id=shift.asset,
+        work_order_id=shift.work_order,
         verdicts={str(worth): count for worth, count in shift.verdicts.items()},
         flags=[stored_flag(flag) for flag in shift.flags],
     )

@@ -274,23 +274,28 @@ async def _beside_fixes(
 async def _at_jobsites(
     conn: Connection, punches: Sequence[_Stored], terms: Mapping[tuple[UUID, UUID], PunchTerms]
 ) -> list[_Stored]:
-    """Judge by the zones that were in force, as known now."""
-    asked = {
-        number: PunchPlace(
-            punch.org_id,
-            fix.lon,
-            fix.lat,
-            claim.time_us if fix.time_us is None else fix.time_us,
-            terms[punch.employee].site_ids,
-        )
-        for number, punch in enumerate(punches)
-        if (fix := (claim := punch.claim).fix) is not None
-    }
+    """Judge by the zones that were in force, as known now.
+
+    The site of the verdict so far still counts: the work order that led there may be done.
+    """
+    asked: dict[int, PunchPlace] = {}
+    for number, punch in enumerate(punches):
+        claim = punch.claim
+        if claim.fix is None:
+            continue
+        at_us = claim.time_us if claim.fix.time_us is None else claim.fix.time_us
+        sites = terms[punch.employee].sites_at(claim.time_us)
+        place = PunchPlace(punch.org_id, claim.fix.lon, claim.fix.lat, at_us, sites)
+        asked[number] = place
+        if punch.site_id is not None:
+            asked[number + len(punches)] = place._replace(site_ids=frozenset({punch.site_id}))
     zones = await near_zones(conn, asked)
-    return [
-        _at(punch, zones.get(number, ()), terms[punch.employee])
-        for number, punch in enumerate(punches)
-    ]
+    judged: list[_Stored] = []
+    for number, punch in enumerate(punches):
+        found = {zone.zone_id: zone for zone in zones.get(number + len(punches), ())}
+        found |= {zone.zone_id: zone for zone in zones.get(number, ())}
+        judged.append(_at(punch, list(found.values()), terms[punch.employee]))
+    return judged
 
 
 def _at(punch: _Stored, zones: Sequence[NearZone], terms: PunchTerms) -> _Stored:

@@ -23,16 +23,37 @@ _MACHINE_WITHIN = timedelta(minutes=5)
 _KNOWN_BEFORE, _KNOWN_AFTER = timedelta(days=60), timedelta(days=1)
 
 
+class OrderedSite(NamedTuple):
+    """A site of a work order that an employee has. from_us, to_us: its planned time and an hour
+    around it, microseconds since 1970; None: at any time.
+    """
+
+    site_id: UUID
+    from_us: int | None
+    to_us: int | None
+
+
 class PunchTerms(NamedTuple):
     """The rights of an employee to punch, and the rules of their organization.
 
-    by: with what. site_ids: where; None for any jobsite.
+    by: with what. site_ids: where; None where that is not limited. ordered: sites of work orders.
     """
 
     name: str
     by: frozenset[str]
     site_ids: frozenset[UUID] | None
+    ordered: Sequence[OrderedSite]
     rules: PunchRules
+
+    def sites_at(self, time_us: int) -> frozenset[UUID] | None:
+        """Return the sites at which a punch of a claimed time counts; None for any jobsite."""
+        ordered = {
+            one.site_id
+            for one in self.ordered
+            if (one.from_us is None or one.from_us <= time_us)
+            and (one.to_us is None or time_us <= one.to_us)
+        }
+        return (self.site_ids or frozenset()) | ordered or None
 
 
 class PunchSender(NamedTuple):
@@ -56,7 +77,18 @@ class KnownPlace(NamedTuple):
 
 _LOCK = """
 SELECT employee.org_id, employee.id, employee.name, employee.punch_by, employee.punch_site_ids,
-       organization.punch_rules
+       organization.punch_rules,
+       (SELECT coalesce(jsonb_agg(jsonb_build_array(
+                   job.site_id,
+                   floor(extract(epoch FROM job.planned_start - interval '1 hour') * 1000000),
+                   ceil(extract(epoch FROM job.planned_end + interval '1 hour') * 1000000))), '[]')
+          FROM work_order_assignees AS assignee
+          JOIN work_orders AS job
+            ON job.org_id = assignee.org_id AND job.id = assignee.work_order_id
+          JOIN sites AS site ON site.org_id = job.org_id AND site.id = job.site_id
+         WHERE assignee.org_id = employee.org_id AND assignee.employee_id = employee.id
+           AND job.state IN ('assigned', 'started', 'on_hold') AND job.deleted_at IS NULL
+           AND site.zone_id IS NOT NULL AND site.deleted_at IS NULL)
   FROM unnest(%s::uuid[], %s::uuid[]) AS wanted (org_id, id)
   JOIN employees AS employee USING (org_id, id)
   JOIN organizations AS organization USING (org_id)
@@ -80,9 +112,10 @@ async def lock_employees(
             name,
             frozenset(by),
             None if site_ids is None else frozenset(site_ids),
+            [OrderedSite(UUID(site_id), *times) for site_id, *times in ordered],
             PunchRules(**rules),
         )
-        for org_id, employee_id, name, by, site_ids, rules in await cursor.fetchall()
+        for org_id, employee_id, name, by, site_ids, rules, ordered in await cursor.fetchall()
     }
 
 

@@ -134,7 +134,7 @@ async def _knowledge(
             fix.lon,
             fix.lat,
             one.claimed_us if fix.time_us is None else fix.time_us,
-            rights[one.employee].site_ids,
+            rights[one.employee].sites_at(one.claimed_us),
         )
         for number, one in enumerate(punches)
         if (fix := _fix(one)) is not None

@@ -120,17 +120,28 @@ def _array_type(column: str) -> sql.SQL:
     return others.get(column, sql.SQL("text[]"))
 
 
+# The order that an employee begins to work on: theirs at the site, if there is exactly one.
+_WORK_ORDER = """
+CASE WHEN punch.kind = 'in' AND punch.verdict <> 'failed' THEN (
+    SELECT min(job.id::text)::uuid FROM work_order_assignees AS assignee
+      JOIN work_orders AS job ON job.org_id = assignee.org_id AND job.id = assignee.work_order_id
+     WHERE assignee.org_id = punch.org_id AND assignee.employee_id = punch.employee_id
+       AND job.site_id = punch.site_id AND job.state IN ('assigned', 'started')
+       AND job.deleted_at IS NULL
+    HAVING count(*) = 1) END
+"""
 _COLUMNS = sql.SQL(", ").join(map(sql.Identifier, PunchRow._fields))
 _INSERT = sql.SQL(
     """
-    INSERT INTO punches ({columns})
-    SELECT {values} FROM unnest({arrays}) WITH ORDINALITY AS punch ({columns}, place)
+    INSERT INTO punches ({columns}, work_order_id)
+    SELECT {values}, {work_order} FROM unnest({arrays}) WITH ORDINALITY AS punch ({columns}, place)
      ORDER BY place
         ON CONFLICT DO NOTHING
     RETURNING id
     """
 ).format(
     columns=_COLUMNS,
+    work_order=sql.SQL(_WORK_ORDER),
     values=sql.SQL(", ").join(
         sql.SQL("{}::jsonb" if name == "reasons" else "{}").format(sql.Identifier(name))
         for name in PunchRow._fields

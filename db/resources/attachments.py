@@ -1,4 +1,4 @@
-"""Attachments: files of assets, sites, clients, employees and zones, and their bytes.
+"""Attachments: files of assets, sites, clients, employees, zones and work orders, and their bytes.
 
 The bytes stand in rows of `PIECE_BYTES` each, under the same row-level security as everything else,
 so they are written and deleted in the transaction of what they belong to, and saved with it.
@@ -25,6 +25,7 @@ class Attachment(NamedTuple):
     client_id: UUID | None
     employee_id: UUID | None
     zone_id: UUID | None
+    work_order_id: UUID | None
     file_name: str
     media_type: str
     size_bytes: int

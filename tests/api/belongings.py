@@ -59,12 +59,22 @@ async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Id
                 made = await stocked(org, name)
                 ids |= {"inv": made["inventory"], "mov": made["stock-movements"]}
                 continue
-            body = with_ids(new_body(document, f"/v1/{path}"), ids)
-            named = {field: f"{name} {kind.noun}" for field in ("name", "note") if field in body}
+            body = new_body(document, f"/v1/{path}")
+            body = with_ids({field: body[field] for field in body if field != "parent_id"}, ids)
+            texts = [field for field in ("name", "note", "title") if field in body]
+            named = dict.fromkeys(texts, f"{name} {kind.noun}")
             if "number" in body:
                 named["number"] = f"{name} {new_id()}"
             ids[kind.prefix] = await _made(org, path, body | named)
-    return ids | await _hours(org, ids["emp"], name)
+    return ids | await _hours(org, ids["emp"], name) | await _records(org, ids["wo"], name)
+
+
+async def _records(org: Organization, order_id: str, name: str) -> Ids:
+    """Return a comment and a transition of a work order."""
+    path = f"work-orders/{order_id}"
+    comment = await _made(org, f"{path}/comments", {"text": f"{name} comment"})
+    (transition,) = (await org.admin.get(f"/v1/{path}/transitions")).json["data"]
+    return {"woc": comment, "wot": transition["id"]}
 
 
 async def _hours(org: Organization, employee_id: str, name: str) -> Ids:

@@ -20,6 +20,12 @@ from tests.api.running import Answer, Client, Organization, RunningApi
 
 FIRST_MONDAY = date(2020, 1, 6)
 _weeks = count()  # a timesheet of its own for each test
+VERB_BODIES = {
+    "hold": {"reason": "It rains."},
+    "cancel": {"reason": "Nobody wants it."},
+    "cannot-complete": {"reason": "The part is missing."},
+    "complete": {"signer_name": "Peter Frei"},
+}
 ROLES = ("viewer", "technician", "dispatcher", "admin")
 
 
@@ -44,6 +50,15 @@ class Place:
         caller = self.org.dispatcher if who is not self.own["dispatcher"] else self.org.admin
         for verb in verbs:
             answer = await caller.post(f"{path}/{verb}", None)
+            assert answer.status == 200, answer.json
+        return path
+
+    async def order_of(self, who: Worker, *verbs: str) -> str:
+        """Return the path of a new work order of an employee, after these verbs."""
+        order = {"title": "Grease the crane", "assignee_ids": [who.id]}
+        path = (await self.org.admin.post("/v1/work-orders", order)).headers["Location"]
+        for verb in verbs:
+            answer = await self.org.admin.post(f"{path}/{verb}", VERB_BODIES.get(verb))
             assert answer.status == 200, answer.json
         return path
 
@@ -121,6 +136,48 @@ def _set(status: str, *before: str) -> Ask:
     return ask
 
 
+def _order(verb: str, *before: str) -> Ask:
+    """Return the operation that says a verb to a work order, after others were said."""
+
+    async def ask(place: Place, caller: Client, who: Worker) -> Answer:
+        return await caller.post(
+            f"{await place.order_of(who, *before)}/{verb}", VERB_BODIES.get(verb)
+        )
+
+    ask.__name__ = f"_{verb}_an_order"
+    return ask
+
+
+def _order_patch(body: dict[str, Any], *before: str) -> Ask:
+    """Return the operation that changes a work order, after verbs were said."""
+
+    async def ask(place: Place, caller: Client, who: Worker) -> Answer:
+        return await caller.patch(await place.order_of(who, *before), body)
+
+    ask.__name__ = f"_change_{'_'.join(body)}_of_an_order"
+    return ask
+
+
+async def _get_order(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.get(await place.order_of(who))
+
+
+async def _make_order(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.post("/v1/work-orders", {"title": "x", "assignee_ids": [who.id]})
+
+
+async def _delete_order(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.delete(await place.order_of(who))
+
+
+async def _comment(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.post(f"{await place.order_of(who)}/comments", {"text": "x"})
+
+
+_ALL_MAY = (200, 200, 200, 200)
+_LEADS_MAY = (403, 403, 200, 200)
+_OWN_MAY = (403, 200, 200, 200)
+
 # The statuses of ROLES, in their order.
 RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
     (_punch, "own", (403, 201, 201, 201)),
@@ -159,6 +216,33 @@ RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
     (_set("submitted"), "another's", (403, 403, 200, 200)),
     (_set("approved", "submit"), "own", (403, 403, 403, 403)),
     (_set("approved", "submit"), "another's", (403, 403, 200, 200)),
+    (_get_order, "own", _ALL_MAY),
+    (_get_order, "another's", _ALL_MAY),
+    (_make_order, "own", (403, 403, 201, 201)),
+    (_delete_order, "own", (403, 403, 204, 204)),
+    (_comment, "own", (403, 201, 201, 201)),
+    (_comment, "another's", (403, 403, 201, 201)),
+    (_order_patch({"title": "y"}), "own", _LEADS_MAY),
+    (_order_patch({"title": "y"}), "another's", _LEADS_MAY),
+    (_order_patch({"checklist": [{"text": "x", "done": True}]}), "own", _OWN_MAY),
+    (_order_patch({"checklist": [{"text": "x", "done": True}]}), "another's", _LEADS_MAY),
+    (_order_patch({"status": "started"}, "assign"), "own", _OWN_MAY),
+    (_order_patch({"status": "started"}, "assign"), "another's", _LEADS_MAY),
+    (_order_patch({"status": "assigned"}), "own", _LEADS_MAY),
+    (_order("assign"), "own", _LEADS_MAY),
+    (_order("start", "assign"), "own", _OWN_MAY),
+    (_order("start", "assign"), "another's", _LEADS_MAY),
+    (_order("hold", "assign", "start"), "own", _OWN_MAY),
+    (_order("hold", "assign", "start"), "another's", _LEADS_MAY),
+    (_order("resume", "assign", "start", "hold"), "own", _OWN_MAY),
+    (_order("resume", "assign", "start", "hold"), "another's", _LEADS_MAY),
+    (_order("complete", "assign", "start"), "own", _OWN_MAY),
+    (_order("complete", "assign", "start"), "another's", _LEADS_MAY),
+    (_order("cannot-complete", "assign"), "own", _OWN_MAY),
+    (_order("cannot-complete", "assign"), "another's", _LEADS_MAY),
+    (_order("cancel"), "own", _LEADS_MAY),
+    (_order("close", "assign", "start", "complete"), "own", _LEADS_MAY),
+    (_order("reopen", "assign", "start", "complete"), "own", _LEADS_MAY),
 ]
 
 

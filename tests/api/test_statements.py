@@ -31,7 +31,14 @@ MOST_FOR_ONE = 2
 MOST_FOR_ONE_OF = {"/v1/timesheets/{id}": 5}
 WEEK_MINUTES = 7 * 24 * 60
 # What no test makes rows of here, or what is one row in itself.
-OTHER_LISTS = {"audit-events", "users", "api-keys"}
+OTHER_LISTS = {
+    "audit-events",
+    "users",
+    "api-keys",
+    "work-orders/{zone}/comments",
+    "work-orders/{zone}/transitions",
+    "work-orders/{zone}/assets-on-site",
+}
 
 LISTS = [
     "assets",
@@ -67,6 +74,9 @@ LISTS = [
     "quotes",
     "quotes?status=draft,sent&client_id={client}&from=2020-01-01T00:00:00Z",
     "attachments",
+    "work-orders",
+    "work-orders?client_id={client}&status=created,assigned&overdue=false",
+    "work-orders?asset_id={asset}&assignee_id={employee}&sort=due_at",
     "attachments?client_id={client}",
     "events",
     "quarantine",
@@ -93,8 +103,12 @@ async def ids(api: RunningApi, north: Organization) -> dict[str, str]:
         punch = {"employee_id": employee, "kind": "in", "time": text(minute(number * WEEK_MINUTES))}
         made = await north.admin.post("/v1/punches", punch | {"reason": "forgotten"})
         assert made.status == 201
+    for _ in range(MANY):
+        order = {"assignee_ids": [employee], "asset_ids": [who.asset_id], "client_id": client}
+        made = await north.admin.post("/v1/work-orders", {"title": "x"} | order)
+        assert made.status == 201
     ids = {"zone": zone, "client": client, "tracker": who.tracker_id, "employee": employee}
-    return ids | {"warehouse": warehouse}
+    return ids | {"warehouse": warehouse, "asset": who.asset_id}
 
 
 async def _one_more(api: RunningApi, org: Organization, zone: str, client: str) -> Carried:

@@ -125,6 +125,17 @@ def _fill(
         " VALUES (%s, %s, %s, %s, now(), 0, 0, '{}', '[]', now(), '{}')",
         (org_id, new_id(), employee_id, punch_id),
     )
+    order_id = new_id()
+    conn.execute("INSERT INTO work_order_numbers VALUES (%s, 1)", (org_id,))
+    conn.execute(
+        "INSERT INTO work_orders (org_id, id, number, title, priority, state)"
+        " VALUES (%s, %s, 1, 'x', 'normal', 'created')",
+        (org_id, order_id),
+    )
+    conn.execute(
+        "INSERT INTO work_order_assignees VALUES (%s, %s, %s)", (org_id, order_id, employee_id)
+    )
+    conn.execute("INSERT INTO work_order_assets VALUES (%s, %s, %s)", (org_id, order_id, asset_id))
     timesheet_id = new_id()
     conn.execute(
         "INSERT INTO timesheets (org_id, id, employee_id, first_day, last_day)"
@@ -187,6 +198,18 @@ def _fill(
         " WHERE org_id = %s LIMIT 1",
         (new_id(), timesheet_id, org_id),
     )
+    for columns, values in (
+        ("work_order_comments (org_id, id, work_order_id, user_id, text)", "'x'"),
+        (
+            "work_order_transitions (org_id, id, work_order_id, user_id, verb, state)",
+            "'create', 'created'",
+        ),
+    ):
+        conn.execute(
+            f"INSERT INTO {columns} SELECT org_id, %s, %s, id, {values} FROM users"  # noqa: S608
+            " WHERE org_id = %s LIMIT 1",
+            (new_id(), order_id, org_id),
+        )
     conn.execute("INSERT INTO inbox (org_id, topic, payload) VALUES (%s, 't', 'x')", (org_id,))
 
 

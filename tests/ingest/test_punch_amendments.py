@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from db.core.connect import Connection
+from db.core.ids import new_id
 from db.punches.amendments import amend_some
 from ingest.transaction import LeaderTerm
 from telemetry.ids import format_id
@@ -249,3 +250,29 @@ async def test_a_punch_that_came_later_is_no_evidence_against_one_before(
         await settle(term, [phone_fix(worker, soon(-75), HOME)])
         assert await amend_some(term.conn) == (1, 0)
     assert crew.stored("verdict, revision") == [("verified", 1), ("unverified", 1)]
+
+
+async def test_the_site_of_a_work_order_that_is_done_still_counts(
+    crew: Crew, database: DatabaseUnderTest
+) -> None:
+    yard = await crew.tenant.zone(square(*AWAY), kind="yard")
+    site, worker = await crew.site(yard), await crew.worker()
+    order_id = new_id()
+    await crew.execute(
+        "INSERT INTO work_orders (org_id, id, number, title, state, site_id)"
+        " VALUES (current_org_id(), %s, 1, 'x', 'created', %s)",
+        (order_id, site),
+    )
+    await crew.execute(
+        "INSERT INTO work_order_assignees (org_id, work_order_id, employee_id)"
+        " VALUES (current_org_id(), %s, %s)",
+        (order_id, worker.employee_id),
+    )
+    await crew.execute("UPDATE work_orders SET state = 'assigned'")
+    async with term_of(database) as term:
+        await punched_at(term, worker, 30)
+        assert crew.stored("verdict, site_id") == [("verified", site)]
+        await crew.execute("UPDATE work_orders SET state = 'cancelled'")
+        await crew.tenant.zone(square(*FAR), kind="jobsite", made_now=True, valid_from=soon(-100))
+        assert await amend_some(term.conn) == (1, 0)
+    assert crew.stored("verdict, revision") == [("verified", 1)]

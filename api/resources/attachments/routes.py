@@ -1,4 +1,4 @@
-"""Attachments: files of assets, sites, clients, employees and zones.
+"""Attachments: files of assets, sites, clients, employees, zones and work orders.
 
 What is deleted is gone, bytes and all. How much an organization may keep is a setting.
 """
@@ -33,7 +33,10 @@ router = APIRouter(prefix="/v1/attachments", tags=["attachments"], route_class=T
 _uploads = APIRouter(prefix="/v1/attachments", tags=["attachments"], route_class=UploadRoute)
 _AttachmentPath = Annotated[fields.AttachmentId, Path(alias="id")]
 
-_OWNERS = {f"{name}_id": KINDS[name] for name in ("asset", "site", "client", "employee", "zone")}
+_OWNERS = {
+    f"{name}_id": KINDS[name]
+    for name in ("asset", "site", "client", "employee", "zone", "work_order")
+}
 _FORM = {
     "title": "NewAttachment",
     "type": "object",
@@ -76,7 +79,7 @@ _BYTES = {
 
 
 class AttachmentItem(BaseModel):
-    """A file, without its bytes. It belongs to exactly one of the five."""
+    """A file, without its bytes. It belongs to exactly one of the six."""
 
     id: fields.AttachmentId
     asset_id: fields.AssetId | None
@@ -84,6 +87,7 @@ class AttachmentItem(BaseModel):
     client_id: fields.ClientId | None
     employee_id: fields.EmployeeId | None
     zone_id: fields.ZoneId | None
+    work_order_id: fields.WorkOrderId | None
     file_name: Annotated[str, fields.text(200, "front.jpg")]
     media_type: Annotated[str, fields.text(100, "image/jpeg")] = Field(
         description="by what is in it, whatever it was called"
@@ -102,6 +106,7 @@ class AttachmentQuery(SortedQuery):
     client_id: fields.ClientId | None = None
     employee_id: fields.EmployeeId | None = None
     zone_id: fields.ZoneId | None = None
+    work_order_id: fields.WorkOrderId | None = None
 
 
 _attachments = Resource(attachments, item_of(AttachmentItem, sha256=lambda row: row.sha256.hex()))

@@ -44,6 +44,7 @@ DELETED = (
     "assets",
     "parts",
     "warehouses",
+    "work-orders",
 )
 
 
@@ -65,6 +66,7 @@ async def things(api: RunningApi, north: Organization) -> dict[str, str]:
         "users": (await north.admin.post("/v1/users", user)).json["id"],
         "api-keys": (await north.admin.post("/v1/api-keys", {"name": "x"})).json["id"],
         "quotes": (await draft(north))["id"],
+        "work-orders": (await north.admin.post("/v1/work-orders", {"title": "x"})).json["id"],
     }
     for name in ("clients", "sites", "employees", "gateways"):
         body = {"name": "x"} | ({"kind": "tts"} if name == "gateways" else {})
@@ -107,6 +109,20 @@ async def test_a_list_has_a_tag_too(north: Organization, things: dict[str, str])
         assert (await _get(north.admin, f"/v1/{name}", If_None_Match=tag)).status == 304
     await north.admin.post("/v1/assets", {"name": "One more"})
     assert (await _get(north.admin, "/v1/assets", If_None_Match=tag)).status == 200
+
+
+async def test_a_work_order_is_changed_and_moved_as_it_was_seen_alone(north: Organization) -> None:
+    made = await north.admin.post("/v1/work-orders", {"title": "x"})
+    path, tag = made.headers["Location"], made.headers["ETag"]
+    refused = await _send(north.admin, "PATCH", path, '"x"', {"title": "Other"})
+    assert is_problem(refused, 412, "precondition_failed")
+    changed = await _send(north.admin, "PATCH", path, tag, {"title": "Other"})
+    assert changed.status == 200
+    cancel = {"reason": "Nobody wants it."}
+    refused = await _send(north.admin, "POST", f"{path}/cancel", tag, cancel)
+    assert is_problem(refused, 412, "precondition_failed")
+    moved = await _send(north.admin, "POST", f"{path}/cancel", changed.headers["ETag"], cancel)
+    assert moved.status == 200
 
 
 async def test_a_get_of_what_is_not_as_it_was_is_refused_where_that_is_asked(
@@ -165,6 +181,7 @@ async def test_a_new_thing_has_the_tag_that_a_get_gives(north: Organization) -> 
         "api-keys": {"name": "x"},
         "parts": {"number": "tagged", "name": "x"},
         "warehouses": {"name": "x"},
+        "work-orders": {"title": "x"},
     }
     for name, body in bodies.items():
         made = await north.admin.post(f"/v1/{name}", body)
@@ -227,6 +244,6 @@ async def test_every_route_that_changes_one_thing_heeds_if_match(
         for method in operations
         if method in ("patch", "delete") and path not in ALONE
     }
-    tested = {("patch", name) for name in (*CHANGES, "timesheets")}
+    tested = {("patch", name) for name in (*CHANGES, "timesheets", "work-orders")}
     tested |= {("delete", name) for name in DELETED}
     assert changing == tested

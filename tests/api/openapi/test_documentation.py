@@ -27,6 +27,7 @@ from api.resources.timesheets.bodies import TimesheetDetail, TimesheetItem
 from api.resources.trackers.bodies import NewTrackerItem, TrackerItem
 from api.resources.visits import VisitItem
 from api.resources.webhook_endpoints import EndpointItem, NewEndpointItem
+from api.resources.work_orders.bodies import CommentItem, TransitionItem, WorkOrderItem
 from api.resources.zones.routes import VersionItem, ZoneItem
 from api.settings import ApiSettings
 from tests.api.resources.test_attachments import upload
@@ -73,6 +74,10 @@ async def test_answers_have_the_fields_that_are_documented(
     quote = await draft(north)
     checked = await north.viewer.get(f"/v1/quotes/{quote['id']}/evidence")
     assert agrees(EvidenceCheck, checked.json)
+    order = {"title": "x", "checklist": [{"text": "x", "done": True}]}
+    order = (await north.admin.post("/v1/work-orders", order)).json["id"]
+    comment = await north.admin.post(f"/v1/work-orders/{order}/comments", {"text": "x"})
+    assert agrees(CommentItem, comment.json)
     await upload(north.admin, b"hello", asset_id=who.asset_id)
     store_fixes(api, north, who.tracker_id, [minute(0)])
     store_visit(api, north, who, zone["id"], minute(0))
@@ -95,6 +100,9 @@ async def test_answers_have_the_fields_that_are_documented(
         "shifts": ShiftItem,
         "timesheets": TimesheetItem,
         "quotes": QuoteItem,
+        "work-orders": WorkOrderItem,
+        f"work-orders/{order}/comments": CommentItem,
+        f"work-orders/{order}/transitions": TransitionItem,
         f"zones/{zone['id']}/versions": VersionItem,
         "gps-events": GpsEventItem,
         "visits": VisitItem,

@@ -25,6 +25,15 @@ NOT_BY_NATURE = {
     "acceptQuote": "a quote that was sent",
     "declineQuote": "a quote that was sent",
     "reviewPunch": "the id of a punch of an employee",
+    "assignWorkOrder": "the id of an employee",
+    "holdWorkOrder": "an assignee",
+    "completeWorkOrder": "an assignee",
+    "startWorkOrder": "an assignee",
+    "resumeWorkOrder": "an assignee",
+    "cannotCompleteWorkOrder": "an assignee",
+    "issueWorkOrder": "a draft",
+    "closeWorkOrder": "a work order that has ended",
+    "reopenWorkOrder": "a work order that has ended",
 }
 
 

@@ -15,6 +15,7 @@ BODIES: dict[str, Any] = {
     "assets": {"name": "Crane", "external_id": "X-1", "tags": ["a"]},
     "zones": {"name": "Yard", "external_id": "X-1", "geometry": square()},
     "webhook-endpoints": {"url": "https://example.com/", "types": ["*"]},
+    "work-orders": {"title": "Grease the crane", "checklist": [{"text": "x"}]},
 }
 
 
@@ -51,7 +52,9 @@ async def test_what_is_deleted_is_listed_apart_and_can_be_restored(
 
 @pytest.mark.parametrize("name", list(BODIES))
 async def test_only_who_may_delete_may_restore(north: Organization, name: str) -> None:
-    prefix = {"assets": "ast", "zones": "zon", "webhook-endpoints": "whe"}[name]
+    prefix = {"assets": "ast", "zones": "zon", "webhook-endpoints": "whe", "work-orders": "wo"}[
+        name
+    ]
     path = f"/v1/{name}/{format_id(prefix, new_id())}/restore"
     assert (await north.viewer.post(path, None)).status == 403
     assert (await north.admin.post(path, None)).status == 404

@@ -1,0 +1,296 @@
+"""Bodies of work orders, what comes in and what is shown."""
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Annotated, Any, Literal, LiteralString
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+
+from api.http import fields
+from api.http.encoding import id_text
+from api.request.paging import ListQuery
+from api.request.resource import Item, item_of
+from db.core.listing import Order
+from db.resources.work_orders import WorkOrder, WorkOrderTransition
+from operations.work_order_states import STATES, Priority, State, Verb
+
+MAX_CHECKLIST = 200
+MAX_ASSIGNEES = MAX_ASSETS = 100
+MAX_SIGNATURE_BYTES = 16_384
+_PNG = b"\x89PNG\r\n\x1a\n"
+_DOT = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+)
+_BASE64 = r"^[A-Za-z0-9+/]*={0,2}$"
+_PRINTED = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
+_STATUS_LIST = "^({0})(,({0}))*$".format("|".join(STATES))
+
+
+def _is_png(value: str) -> str:
+    try:
+        content = base64.b64decode(value, validate=True)
+    except binascii.Error:
+        raise ValueError("must be a PNG in base64") from None
+    if not content.startswith(_PNG):
+        raise ValueError("must be a PNG in base64")
+    if len(content) > MAX_SIGNATURE_BYTES:
+        raise ValueError(f"must be a PNG of at most {MAX_SIGNATURE_BYTES} bytes")
+    return value
+
+
+def _text(most: int, example: str) -> Any:
+    return (
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=most),
+        AfterValidator(fields.storable),
+        Field(examples=[example], json_schema_extra={"pattern": _PRINTED}),
+    )
+
+
+_Title = Annotated[fields.Name, Field(examples=["Replace the crane's cable"])]
+_Task = Annotated[str, *_text(500, "Lock the main switch.")]
+_Reason = Annotated[str, *_text(1_000, "The part is missing.")]
+_Signer = Annotated[fields.Name, Field(examples=["Peter Frei"])]
+_Remark = Annotated[fields.Notes, Field(examples=["The key is with the foreman."])]
+_Status = Annotated[State, Field(examples=["created"])]
+_Priority = Annotated[Priority, Field(examples=["normal"])]
+_Cents = Annotated[int, Field(ge=0, le=2**53 - 1, examples=[48_000]), fields.WHOLE]
+_Currency = Annotated[
+    str,
+    StringConstraints(max_length=3),
+    fields.shaped("^[A-Z]{3}$", "must be a currency of ISO 4217, like CHF"),
+    Field(examples=["CHF"], json_schema_extra={"pattern": "^[A-Z]{3}$"}),
+]
+_Signature = Annotated[
+    str,
+    StringConstraints(max_length=MAX_SIGNATURE_BYTES * 4 // 3 + 4),
+    AfterValidator(_is_png),
+    Field(description="a PNG in base64", examples=[_DOT], json_schema_extra={"pattern": _BASE64}),
+]
+_Assignees = Annotated[list[fields.EmployeeId], Field(max_length=MAX_ASSIGNEES)]
+_Assets = Annotated[list[fields.AssetId], Field(max_length=MAX_ASSETS)]
+
+
+class Task(fields.Body):
+    """An item of a checklist."""
+
+    text: _Task
+    done: bool = False
+
+
+class TaskItem(BaseModel):
+    """An item of a checklist, and who has done it."""
+
+    text: _Task
+    done: bool
+    by: fields.UserId | None = Field(description="who said that it is done")
+    at: datetime | None = Field(description="when they did")
+
+
+class WorkOrderItem(fields.StoredItem):
+    """A work order."""
+
+    id: fields.WorkOrderId
+    number: fields.Count = Field(description="1, 2, 3, ... of the organization", examples=[48])
+    title: _Title
+    description: fields.Notes | None
+    priority: _Priority
+    status: _Status
+    client_id: fields.ClientId | None
+    site_id: fields.SiteId | None
+    parent_id: fields.WorkOrderId | None = Field(description="the one that it is a part of")
+    assignee_ids: _Assignees
+    asset_ids: _Assets
+    planned_start: datetime | None
+    planned_end: datetime | None
+    due_at: datetime | None
+    checklist: Annotated[list[TaskItem], Field(max_length=MAX_CHECKLIST)]
+    worked_s: fields.Count = Field(description="by the shifts on it that ended", examples=[28_800])
+    labour_cost_cents: _Cents | None
+    currency: _Currency | None
+    started_at: datetime | None = Field(description="when work on it began first")
+    ended_at: datetime | None = Field(
+        description="when it was completed, cancelled, or found to be impossible"
+    )
+
+
+_Checklist = Annotated[list[Task], Field(max_length=MAX_CHECKLIST)]
+
+
+class WorkOrderFields(fields.Body):
+    """The fields that somebody gives. `planned_start` and `planned_end` go together."""
+
+    title: _Title
+    description: fields.Notes | None = None
+    priority: _Priority = "normal"
+    client_id: fields.ClientId | None = None
+    site_id: fields.SiteId | None = None
+    parent_id: fields.WorkOrderId | None = None
+    assignee_ids: _Assignees = Field(default_factory=list)
+    asset_ids: _Assets = Field(default_factory=list)
+    planned_start: fields.Time | None = None
+    planned_end: fields.Time | None = None
+    due_at: fields.Time | None = None
+    checklist: _Checklist = Field(default_factory=list)
+    labour_cost_cents: _Cents | None = None
+    currency: _Currency | None = None
+
+
+class NewWorkOrder(WorkOrderFields):
+    """A new work order. `planned_start` and `planned_end` go together."""
+
+    status: Annotated[Literal["draft", "created"], Field(examples=["created"])] = "created"
+
+
+class SignOff(fields.Body):
+    """The signature under a completed work order: a name, and a PNG or an attachment."""
+
+    signer_name: _Signer
+    signature: _Signature | None = None
+    signature_attachment_id: fields.AttachmentId | None = None
+    signed_at: fields.Time | None = Field(default=None, description="now, unless given")
+
+
+class WorkOrderChange(WorkOrderFields):
+    """The fields to change. Lists are given as a whole. Another `status` is another way to say the
+    verb that leads to it; `reason` and `sign_off` are what the verb needs.
+    """
+
+    title: _Title = Field(default_factory=fields.absent)
+    parent_id: fields.WorkOrderId | None = Field(default=None, examples=[None])
+    priority: _Priority = Field(default_factory=fields.absent)
+    status: _Status = Field(default_factory=fields.absent)
+    assignee_ids: _Assignees = Field(default_factory=fields.absent)
+    asset_ids: _Assets = Field(default_factory=fields.absent)
+    checklist: _Checklist = Field(default_factory=fields.absent)
+    reason: _Reason | None = Field(default=None, exclude=True)
+    sign_off: SignOff | None = Field(default=None, exclude=True)
+
+
+class WorkOrderMove(fields.Body):
+    """The place of whoever says a verb. `lat` and `lon` go together."""
+
+    lat: fields.Latitude | None = None
+    lon: fields.Longitude | None = None
+
+
+class WorkOrderAssignment(WorkOrderMove):
+    """The employees who are to do it; left out: those that it has."""
+
+    assignee_ids: Annotated[_Assignees, Field(min_length=1)] | None = None
+
+
+class ReasonedMove(WorkOrderMove):
+    """The reason why a work order does not go on."""
+
+    reason: _Reason
+
+
+class Completion(SignOff, WorkOrderMove):
+    """The sign-off of a work order that is done."""
+
+
+class NewComment(fields.Body):
+    """A new comment."""
+
+    text: _Remark
+
+
+class CommentItem(BaseModel):
+    """A comment on a work order."""
+
+    id: fields.CommentId
+    work_order_id: fields.WorkOrderId
+    user_id: fields.UserId
+    text: _Remark
+    created_at: datetime
+
+
+class TransitionItem(BaseModel):
+    """A way from a status to another, and who took it."""
+
+    id: fields.TransitionId
+    work_order_id: fields.WorkOrderId
+    verb: Literal["create"] | Verb
+    from_status: State | None = Field(description="null: it was made")
+    status: State
+    user_id: fields.UserId
+    created_at: datetime
+    lat: fields.Latitude | None = Field(description="where the user was; null: not given")
+    lon: fields.Longitude | None
+    reason: _Reason | None
+    signer_name: _Signer | None
+    signed_at: datetime | None
+    signature: _Signature | None
+    signature_attachment_id: fields.AttachmentId | None
+
+
+_ORDERS: dict[str, LiteralString] = {"created_at": "created_at", "due_at": "due_key"}
+
+
+class WorkOrderQuery(ListQuery):
+    """The filters of work orders. from, to: those whose planned time shares an instant with
+    [from, to).
+    """
+
+    status: Annotated[
+        str | None,
+        StringConstraints(max_length=200),
+        fields.shaped(_STATUS_LIST, f"must be of {', '.join(STATES)}, with commas"),
+        Field(
+            description="one or several, with commas",
+            examples=["assigned,started"],
+            json_schema_extra={"pattern": _STATUS_LIST},
+        ),
+    ] = None
+    assignee_id: fields.EmployeeId | None = None
+    priority: Priority | None = None
+    asset_id: fields.AssetId | None = None
+    client_id: fields.ClientId | None = None
+    site_id: fields.SiteId | None = None
+    parent_id: Annotated[
+        fields.WorkOrderId | None, Field(description="the children of this one")
+    ] = None
+    since: Annotated[fields.Time | None, Field(alias="from")] = None
+    until: Annotated[fields.Time | None, Field(alias="to")] = None
+    overdue: Annotated[
+        bool | None, Field(description="due before now and not ended, or the others")
+    ] = None
+    deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
+    sort: Annotated[
+        Literal["-created_at", "created_at", "due_at", "-due_at"],
+        Field(description="-: the last ones first; what is due at no time is due last"),
+    ] = "-created_at"
+
+    @property
+    def order(self) -> Order:
+        """The order that is asked for."""
+        time = _ORDERS[self.sort.removeprefix("-")]
+        return Order("time", self.sort.startswith("-"), time)
+
+
+def _checklist(row: WorkOrder) -> list[Item]:
+    return [
+        {**task, "by": None if task["by"] is None else id_text("usr", UUID(task["by"]))}
+        for task in row.checklist
+    ]
+
+
+work_order_item = item_of(WorkOrderItem, status=lambda row: row.state, checklist=_checklist)
+"""Return a WorkOrderItem."""
+comment_item = item_of(CommentItem)
+"""Return a CommentItem."""
+
+
+def _signature(row: WorkOrderTransition) -> str | None:
+    return None if row.signature is None else base64.b64encode(row.signature).decode()
+
+
+transition_item = item_of(
+    TransitionItem,
+    from_status=lambda row: row.from_state,
+    status=lambda row: row.state,
+    signature=_signature,
+)
+"""Return a TransitionItem."""

@@ -1,0 +1,241 @@
+"""Changes of work orders: who may make them, what they need, and what is written beside them.
+
+A change of the state, its transition, its event and the audit are written in one transaction.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from api.http.encoding import id_text, optional_id_text, optional_time_text
+from api.http.problems import bad_field, conflict, forbidden
+from api.request.access import Access
+from api.resources.work_orders.bodies import Completion, ReasonedMove, SignOff, Task, WorkOrderMove
+from db.core.connect import Connection
+from db.core.ids import new_id
+from db.history import events
+from db.history.events import Event
+from db.resources import work_orders as stored
+from db.resources.work_orders import WorkOrder, WorkOrderTransition, transitions, work_orders
+from geofence.event_data import (
+    WORK_ORDER_ASSIGNED,
+    WORK_ORDER_CANCELLED,
+    WORK_ORDER_COMPLETED,
+    WORK_ORDER_CREATED,
+    WORK_ORDER_STARTED,
+    WORK_ORDER_UPDATED,
+    ChangedWorkOrder,
+)
+from operations.work_order_states import (
+    ENDED,
+    IN_HANDS,
+    MAX_DEPTH,
+    NEEDING_A_REASON,
+    WORK_ORDERS,
+    Verb,
+)
+
+MAX_TRANSITIONS = 500
+_CLOCK_AHEAD = timedelta(minutes=5)  # of whoever signs
+_EVENTS: Mapping[str, str] = {
+    "issue": WORK_ORDER_CREATED,
+    "assign": WORK_ORDER_ASSIGNED,
+    "start": WORK_ORDER_STARTED,
+    "complete": WORK_ORDER_COMPLETED,
+    "cancel": WORK_ORDER_CANCELLED,
+}
+
+
+class Said(NamedTuple):
+    """The place of whoever says a verb, and the reason and the sign-off that they give."""
+
+    lat: float | None = None
+    lon: float | None = None
+    reason: str | None = None
+    sign_off: SignOff | None = None
+
+
+def said_in(body: WorkOrderMove) -> Said:
+    """Return what is given in the body of a verb."""
+    return Said(
+        body.lat,
+        body.lon,
+        body.reason if isinstance(body, ReasonedMove) else None,
+        body if isinstance(body, Completion) else None,
+    )
+
+
+def is_own(access: Access, row: WorkOrder) -> bool:
+    """Return whether the caller is an assignee."""
+    return any(map(access.is_own, row.user_ids))
+
+
+def check_own(access: Access, row: WorkOrder) -> None:
+    """Raise Problem (403) for a technician who is no assignee."""
+    access.check_own(access.caller.user_id if is_own(access, row) else None, "work orders")
+
+
+def check_may(access: Access, row: WorkOrder, verb: Verb) -> None:
+    """Raise Problem (403) where the caller may not say the verb."""
+    role, own = access.caller.role, is_own(access, row)
+    if not WORK_ORDERS.may_move(row.state, verb, role, is_own=own):
+        whose = "that is assigned to them" if own else "that is not assigned to them"
+        raise forbidden(f"The role {role} may not {verb} a work order {whose}.")
+
+
+async def move(
+    conn: Connection, access: Access, row: WorkOrder, verb: Verb, said: Said, at: datetime
+) -> WorkOrder:
+    """Bring an order to the state that a verb leads to. Raises IllegalMoveError, Problem (409,
+    422).
+    """
+    then = WORK_ORDERS.move(row.state, verb)
+    _check_said(row, verb, said, at)
+    changed = row._replace(state=then, updated_at=at)
+    check_assignees(changed)
+    if verb == "start" and row.started_at is None:
+        changed = changed._replace(started_at=at)
+    if verb != "close":
+        changed = changed._replace(ended_at=at if then in ENDED else None)
+    await work_orders.update(conn, changed)
+    if await transitions.count(conn, {"work_order_id": row.id}) >= MAX_TRANSITIONS:
+        detail = f"A work order has at most {MAX_TRANSITIONS} transitions: make another one."
+        raise conflict("too_many_transitions", detail)
+    await transitions.insert(conn, _transition(access, row, changed, verb, said, at))
+    type_ = _EVENTS.get(verb, WORK_ORDER_UPDATED)
+    await events.insert(conn, [event_of(access, type_, changed, at, verb=verb, said=said)])
+    return changed
+
+
+def check_assignees(row: WorkOrder) -> None:
+    """Raise Problem (422) for an order in somebody's hands that nobody has."""
+    if row.state in IN_HANDS and not row.assignee_ids:
+        raise bad_field("/assignee_ids", f"a work order that is {row.state} has at least one")
+
+
+def _check_said(row: WorkOrder, verb: Verb, said: Said, at: datetime) -> None:
+    """Raise Problem (422) for what the verb needs and has not, or has and does not need."""
+    if (verb in NEEDING_A_REASON) != (said.reason is not None):
+        needs = "needs a reason" if said.reason is None else "takes no reason"
+        raise bad_field("/reason", f"to {verb} a work order {needs}")
+    if (verb == "complete") != (said.sign_off is not None):
+        needs = "needs a sign-off" if said.sign_off is None else "takes no sign-off"
+        raise bad_field("/sign_off", f"to {verb} a work order {needs}")
+    if (said.lat is None) != (said.lon is None):
+        raise bad_field("/lat" if said.lat is None else "/lon", "lat and lon go together")
+    signed_at = said.sign_off and said.sign_off.signed_at
+    if signed_at is not None and signed_at > at + _CLOCK_AHEAD:
+        raise bad_field("/signed_at", "must not be in the future")
+
+
+def _transition(
+    access: Access, row: WorkOrder, changed: WorkOrder, verb: Verb, said: Said, at: datetime
+) -> WorkOrderTransition:
+    user_id = access.caller.user_id
+    made = WorkOrderTransition(
+        new_id(), row.id, verb, row.state, changed.state, user_id, at, said.lat
+    )
+    made = made._replace(lon=said.lon, reason=said.reason)
+    sign_off = said.sign_off
+    if sign_off is None:
+        return made
+    png = sign_off.signature
+    return made._replace(
+        signer_name=sign_off.signer_name,
+        signed_at=sign_off.signed_at or at,
+        signature=None if png is None else base64.b64decode(png),
+        signature_attachment_id=sign_off.signature_attachment_id,
+    )
+
+
+async def write_creation(conn: Connection, access: Access, row: WorkOrder) -> None:
+    """Write the first transition of a new order, and its event unless it is a draft."""
+    user_id, at = access.caller.user_id, row.created_at
+    made = WorkOrderTransition(new_id(), row.id, "create", None, row.state, user_id, at)
+    await transitions.insert(conn, made)
+    if row.state != "draft":
+        await events.insert(conn, [event_of(access, WORK_ORDER_CREATED, row, at)])
+
+
+def event_of(
+    access: Access,
+    type_: str,
+    row: WorkOrder,
+    at: datetime,
+    *,
+    verb: Verb | None = None,
+    changed: Sequence[str] = (),
+    said: Said | None = None,
+) -> Event:
+    """Return the event of a change, with the order as it is then."""
+    said = said or Said()
+    data = ChangedWorkOrder(
+        work_order_id=id_text("wo", row.id),
+        number=row.number,
+        title=row.title,
+        status=row.state,
+        verb=verb,
+        changed=list(changed),
+        priority=row.priority,
+        client_id=optional_id_text("cli", row.client_id),
+        site_id=optional_id_text("sit", row.site_id),
+        parent_id=optional_id_text("wo", row.parent_id),
+        assignee_ids=[id_text("emp", each) for each in row.assignee_ids],
+        asset_ids=[id_text("ast", each) for each in row.asset_ids],
+        planned_start=optional_time_text(row.planned_start),
+        planned_end=optional_time_text(row.planned_end),
+        due_at=optional_time_text(row.due_at),
+        user_id=id_text("usr", access.caller.user_id),
+        lat=said.lat,
+        lon=said.lon,
+        reason=said.reason,
+        signer_name=said.sign_off and said.sign_off.signer_name,
+    )
+    text = msgspec.json.encode(data).decode()
+    return Event(access.caller.org_id, new_id(), type_, at, text)
+
+
+# Fields -------------------------------------------------------------------------------------------
+
+
+def check_row(row: WorkOrder) -> None:
+    """Raise Problem (422) for fields that do not go together."""
+    if (row.planned_start is None) != (row.planned_end is None):
+        pointer = "/planned_start" if row.planned_start is None else "/planned_end"
+        raise bad_field(pointer, "planned_start and planned_end go together")
+    if row.planned_start and row.planned_end and row.planned_end < row.planned_start:
+        raise bad_field("/planned_end", "must not be before planned_start")
+    if row.labour_cost_cents is not None and row.currency is None:
+        raise bad_field("/currency", "is needed beside labour_cost_cents")
+    check_assignees(row)
+
+
+async def check_parent(conn: Connection, row: WorkOrder) -> None:
+    """Raise Problem (422) for a parent that makes a circle, or too many levels. The numbers must be
+    locked.
+    """
+    if row.parent_id is None:
+        return
+    path = await stored.path_to(conn, row.parent_id, MAX_DEPTH)
+    if row.id in path:
+        raise bad_field("/parent_id", "must not be the work order itself or one below it")
+    levels = len(path) + 1 + await stored.levels_below(conn, row.id, MAX_DEPTH)
+    if levels > MAX_DEPTH:
+        raise bad_field("/parent_id", f"makes more than {MAX_DEPTH} levels of work orders")
+
+
+def checked_off(
+    before: Sequence[Mapping[str, Any]], given: Sequence[Task], user_id: UUID, at: datetime
+) -> list[dict[str, Any]]:
+    """Return a checklist as it is stored: what was done already stays by whoever did it."""
+    known = {task["text"]: task for task in before if task["done"]}
+    done_now = {"done": True, "by": str(user_id), "at": optional_time_text(at)}
+    undone = {"done": False, "by": None, "at": None}
+    return [
+        {"text": task.text, **({**done_now, **known.get(task.text, {})} if task.done else undone)}
+        for task in given
+    ]

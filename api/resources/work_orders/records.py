@@ -1,0 +1,131 @@
+"""The records of work orders: comments, transitions, and the machines that were at the site."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Query
+from starlette.responses import Response
+
+from api.http.encoding import created
+from api.http.problems import conflict
+from api.request.access import Access, Reader, Technician
+from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, SortedQuery, Total
+from api.request.resource import Item
+from api.request.route import TenantRoute
+from api.resources.visits import VisitItem, visit_item
+from api.resources.work_orders.bodies import (
+    CommentItem,
+    NewComment,
+    TransitionItem,
+    comment_item,
+    transition_item,
+)
+from api.resources.work_orders.changes import check_own
+from api.resources.work_orders.routes import WorkOrderPath, orders
+from db.core.ids import new_id
+from db.core.listing import RowKey
+from db.core.table import Table, db_now
+from db.history import visits
+from db.history.visits import ListedVisit, VisitFilter
+from db.resources import work_orders as table
+from db.resources.work_orders import Comment, comments, transitions
+
+router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
+MAX_COMMENTS = 1_000
+
+
+@router.get("/{id}/comments", operation_id="listComments", response_model=ListOf[CommentItem])
+async def list_comments(
+    access: Reader, work_order_id: WorkOrderPath, query: Annotated[SortedQuery, Query()]
+) -> Response:
+    """List the comments on a work order, newest first."""
+    return await _listed(access, work_order_id, query, comments, comment_item)
+
+
+@router.post(
+    "/{id}/comments",
+    operation_id="createComment",
+    status_code=201,
+    response_model=CommentItem,
+)
+async def create_comment(
+    access: Technician, work_order_id: WorkOrderPath, body: Annotated[NewComment, Body()]
+) -> Response:
+    """Write a comment on a work order. It stays as it is."""
+    async with access.transaction() as conn:
+        row = await orders.found(conn, work_order_id, lock=True)
+        check_own(access, row)
+        if await comments.count(conn, {"work_order_id": row.id}) >= MAX_COMMENTS:
+            detail = f"A work order has at most {MAX_COMMENTS} comments."
+            raise conflict("too_many_comments", detail)
+        at = await db_now(conn)
+        comment = Comment(new_id(), row.id, access.caller.user_id, body.text, at)
+        await comments.insert(conn, comment)
+    item = comment_item(comment)
+    return created(item, f"{router.prefix}/{item['work_order_id']}/comments")
+
+
+@router.get(
+    "/{id}/transitions", operation_id="listTransitions", response_model=ListOf[TransitionItem]
+)
+async def list_transitions(
+    access: Reader, work_order_id: WorkOrderPath, query: Annotated[SortedQuery, Query()]
+) -> Response:
+    """List the ways that a work order took from status to status, newest first."""
+    return await _listed(access, work_order_id, query, transitions, transition_item)
+
+
+@router.get(
+    "/{id}/assets-on-site", operation_id="listAssetsOnSite", response_model=ListOf[VisitItem]
+)
+async def list_assets_on_site(
+    access: Reader, work_order_id: WorkOrderPath, query: Annotated[ListQuery, Query()]
+) -> Response:
+    """List the visits of machines to the geofence of the site, from the first start of the work
+    order until its end, newest entry first.
+    """
+    page = Page(access, query, f"work-orders/{work_order_id}/assets-on-site", RowKey)
+    async with access.transaction() as conn:
+        row = await orders.found(conn, work_order_id)
+        zone_id = None if row.site_id is None else await table.zone_of_site(conn, row.site_id)
+        if zone_id is None or row.started_at is None:
+            return page.response([], Total(0), key=_key, item=visit_item)
+        wanted = VisitFilter(zone_id=zone_id, since=row.started_at, until=row.ended_at)
+        total = page.total or Total.counted(await visits.count(conn, wanted, MAX_COUNTED + 1))
+        found = await visits.listing(
+            conn,
+            wanted,
+            after=page.after,
+            limit=page.fetch_limit,
+            offset=page.fetch_offset,
+        )
+    return page.response(found, total, key=_key, item=visit_item)
+
+
+def _key(visit: ListedVisit) -> RowKey:
+    return RowKey(visit.entered_at, visit.id)
+
+
+async def _listed(
+    access: Access,
+    work_order_id: UUID,
+    query: SortedQuery,
+    of: Table[Any],
+    item: Callable[[Any], Item],
+) -> Response:
+    """Answer with a page of the records of an order. Raises Problem (404)."""
+    page = Page(access, query, f"work-orders/{work_order_id}/{of.name}", query.order.key_type)
+    async with access.transaction() as conn:
+        row = await orders.found(conn, work_order_id)
+        wanted = {"work_order_id": row.id}
+        total = page.total or Total(await of.count(conn, wanted))
+        rows = await of.listing(
+            conn,
+            wanted,
+            order=query.order,
+            after=page.after,
+            limit=page.fetch_limit,
+            offset=page.fetch_offset,
+        )
+    return page.response(rows, total, key=query.order.key, item=item)

@@ -1,0 +1,249 @@
+"""Work orders: jobs of employees at sites, from a draft to what was signed for.
+
+A dispatcher makes and changes them. A technician says the verbs of work and keeps the checklist and
+the comments of those that are assigned to them. Deleting and restoring are as those of clients.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Path, Query
+from starlette.responses import Response
+
+from api.http import fields
+from api.http.encoding import created, no_content, ok
+from api.http.problems import bad_field, conflict, forbidden
+from api.limits.plans import WORK_ORDERS as MOST_WORK_ORDERS
+from api.limits.plans import check_quota
+from api.request.access import Access, Dispatcher, Reader, Technician
+from api.request.paging import ListOf, Page, Total
+from api.request.references import check_filters, check_owners, check_references
+from api.request.resource import Resource
+from api.request.route import TenantRoute
+from api.resources.work_orders.bodies import (
+    NewWorkOrder,
+    WorkOrderAssignment,
+    WorkOrderChange,
+    WorkOrderItem,
+    WorkOrderMove,
+    WorkOrderQuery,
+    work_order_item,
+)
+from api.resources.work_orders.changes import (
+    Said,
+    check_may,
+    check_own,
+    check_parent,
+    check_row,
+    checked_off,
+    event_of,
+    move,
+    said_in,
+    write_creation,
+)
+from db.core.connect import Connection
+from db.core.table import db_now
+from db.history import events
+from db.resources import organizations
+from db.resources import work_orders as table
+from db.resources.kinds import KINDS
+from db.resources.work_orders import WorkOrder
+from geofence.event_data import WORK_ORDER_UPDATED
+from operations.work_order_states import WORK_ORDERS, Verb
+
+router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
+WorkOrderPath = Annotated[fields.WorkOrderId, Path(alias="id")]
+_OF_TECHNICIANS = {"status", "checklist", "reason", "sign_off"}
+_OF_MOVES = {"status", "reason", "sign_off"}
+_LISTS = {"assignee_ids", "asset_ids"}
+
+orders = Resource(table.work_orders, work_order_item, is_in_use=table.has_children)
+
+
+@router.get("", operation_id="listWorkOrders", response_model=ListOf[WorkOrderItem])
+async def list_work_orders(access: Reader, query: Annotated[WorkOrderQuery, Query()]) -> Response:
+    """List work orders, newest first."""
+    page = Page(access, query, "work-orders", query.order.key_type)
+    wanted = query.wanted()
+    async with access.transaction() as conn:
+        await check_filters(conn, query)
+        total = page.total or Total(await table.work_orders.count(conn, wanted))
+        rows = await table.work_orders.listing(
+            conn,
+            wanted,
+            order=query.order,
+            after=page.after,
+            limit=page.fetch_limit,
+            offset=page.fetch_offset,
+        )
+    return page.response(rows, total, key=query.order.key, item=work_order_item)
+
+
+@router.post("", operation_id="createWorkOrder", status_code=201, response_model=WorkOrderItem)
+async def create_work_order(access: Dispatcher, body: Annotated[NewWorkOrder, Body()]) -> Response:
+    """Create a work order, as a draft or as one that is to be done."""
+    async with access.transaction() as conn:
+        number = await table.next_number(conn)
+        limit = MOST_WORK_ORDERS[(await organizations.find(conn)).plan]
+        check_quota("work_orders", limit, number - 1)
+        await check_references(conn, body)
+        at = await db_now(conn)
+        row = _new(access, body, number, at)
+        check_row(row)
+        await check_parent(conn, row)
+        await table.work_orders.insert(conn, row)
+        await _write_lists(conn, row, _LISTS)
+        await write_creation(conn, access, row)
+        row = await orders.found(conn, row.id)
+    return created(work_order_item(row), router.prefix)
+
+
+@router.get("/{id}", operation_id="getWorkOrder", response_model=WorkOrderItem)
+async def get_work_order(access: Reader, work_order_id: WorkOrderPath) -> Response:
+    """Return one work order."""
+    return await orders.get(access, work_order_id)
+
+
+@router.patch("/{id}", operation_id="updateWorkOrder", response_model=WorkOrderItem)
+async def update_work_order(
+    access: Technician, work_order_id: WorkOrderPath, body: Annotated[WorkOrderChange, Body()]
+) -> Response:
+    """Change the fields that are given, and bring the work order to a status by the verb that leads
+    to it. A technician may give `status` and `checklist` of those that are assigned to them.
+    """
+    given = body.given()
+    async with access.transaction() as conn:
+        if given.get("parent_id") is not None:
+            await table.lock_numbers(conn)
+        row = await orders.found(conn, work_order_id, lock=True)
+        _check_may_change(access, row, given)
+        access.check_unchanged(work_order_item(row))
+        await check_references(conn, body)
+        row = await _change(conn, access, row, given)
+        row = await _move(conn, access, row, body)
+        row = await orders.found(conn, row.id)
+    return ok(work_order_item(row))
+
+
+@router.delete("/{id}", operation_id="deleteWorkOrder", status_code=204)
+async def delete_work_order(access: Dispatcher, work_order_id: WorkOrderPath) -> Response:
+    """Delete a work order that has no children. It can be restored."""
+    async with access.transaction() as conn:
+        await table.lock_numbers(conn)  # nobody gives it a child meanwhile
+        row = await orders.found(conn, work_order_id, lock=True)
+        access.check_unchanged(work_order_item(row))
+        if await table.has_children(conn, row.id):
+            raise conflict("in_use", "Other work orders are parts of it.")
+        at = await db_now(conn)
+        await orders.write(conn, row._replace(deleted_at=at), at)
+    return no_content()
+
+
+@router.post("/{id}/restore", operation_id="restoreWorkOrder", response_model=WorkOrderItem)
+async def restore_work_order(access: Dispatcher, work_order_id: WorkOrderPath) -> Response:
+    """Restore a deleted work order, unless its client, its site or its parent is deleted."""
+    async with access.transaction() as conn:
+        await table.lock_numbers(conn)
+        row = await orders.found(conn, work_order_id, lock=True, deleted=True)
+        access.check_unchanged(work_order_item(row))
+        if row.deleted_at is not None:
+            await check_owners(conn, KINDS["work_order"], row, ["client", "site"])
+            parent_id = row.parent_id
+            if parent_id and not await KINDS["work_order"].lock_existing(conn, [parent_id]):
+                raise conflict("parent_deleted", "Its parent is deleted: restore it first.")
+            await check_parent(conn, row)
+            row = await orders.write(conn, row._replace(deleted_at=None))
+    return ok(work_order_item(row))
+
+
+# Creation and change ------------------------------------------------------------------------------
+
+
+def _new(access: Access, body: NewWorkOrder, number: int, at: datetime) -> WorkOrder:
+    """Return the row of a body."""
+    values = _columns(dict(body)) | {"number": number, "state": body.status}
+    values["checklist"] = checked_off([], body.checklist, access.caller.user_id, at)
+    return orders.new(values, at)
+
+
+def _columns(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields of a body as columns of the row, but for the checklist's history."""
+    columns = {name: value for name, value in given.items() if name not in _OF_MOVES}
+    return columns | {name: sorted(set(given[name])) for name in _LISTS & given.keys()}
+
+
+async def _write_lists(conn: Connection, row: WorkOrder, names: set[str]) -> None:
+    if "assignee_ids" in names:
+        await table.set_assignees(conn, row.id, row.assignee_ids)
+    if "asset_ids" in names:
+        await table.set_assets(conn, row.id, row.asset_ids)
+
+
+def _check_may_change(access: Access, row: WorkOrder, given: Mapping[str, Any]) -> None:
+    """Raise Problem (403) for a technician who may not give these fields."""
+    check_own(access, row)
+    others = sorted(given.keys() - _OF_TECHNICIANS)
+    if access.caller.role == "technician" and others:
+        raise forbidden(f"A technician may only change status and checklist, not {others[0]}.")
+
+
+async def _change(
+    conn: Connection, access: Access, row: WorkOrder, given: Mapping[str, Any]
+) -> WorkOrder:
+    """Write the fields that differ, and tell it. Raises Problem (422), IllegalMoveError."""
+    at = await db_now(conn)
+    columns = _columns(given)
+    if "checklist" in columns:
+        tasks, user_id = columns["checklist"], access.caller.user_id
+        columns["checklist"] = checked_off(row.checklist, tasks, user_id, at)
+    names = [name for name, value in columns.items() if getattr(row, name) != value]
+    if not names:
+        return row
+    if row.state in ("closed", "cancelled"):
+        raise WORK_ORDERS.illegal(row.state, "change")
+    changed = row._replace(**columns, updated_at=at)
+    check_row(changed)
+    if "parent_id" in names:
+        await check_parent(conn, changed)
+    await table.work_orders.update(conn, changed)
+    await _write_lists(conn, changed, set(names))
+    if changed.state != "draft":
+        told = event_of(access, WORK_ORDER_UPDATED, changed, at, changed=names)
+        await events.insert(conn, [told])
+    return changed
+
+
+async def _move(
+    conn: Connection, access: Access, row: WorkOrder, body: WorkOrderChange
+) -> WorkOrder:
+    """Bring the order to the status of the body, if it has another one."""
+    given = body.given()
+    for name in ("reason", "sign_off"):
+        if "status" not in given and given.get(name) is not None:
+            raise bad_field(f"/{name}", "goes with a status that needs it")
+    status = given.get("status", row.state)
+    if status == row.state:
+        return row
+    verb = WORK_ORDERS.verb_between(row.state, status)
+    check_may(access, row, verb)
+    said = Said(reason=body.reason, sign_off=body.sign_off)
+    return await move(conn, access, row, verb, said, await db_now(conn))
+
+
+async def say(access: Access, work_order_id: UUID, verb: Verb, body: WorkOrderMove) -> Response:
+    """Say a verb to an order, and answer with it. Raises Problem (403, 404, 409, 412, 422),
+    IllegalMoveError.
+    """
+    async with access.transaction() as conn:
+        row = await orders.found(conn, work_order_id, lock=True)
+        check_may(access, row, verb)
+        access.check_unchanged(work_order_item(row))
+        await check_references(conn, body)
+        if isinstance(body, WorkOrderAssignment) and body.assignee_ids is not None:
+            row = row._replace(assignee_ids=sorted(set(body.assignee_ids)))
+        moved = await move(conn, access, row, verb, said_in(body), await db_now(conn))
+        await _write_lists(conn, moved, _LISTS & body.given().keys())
+        row = await orders.found(conn, moved.id)
+    return ok(work_order_item(row))

@@ -1,0 +1,244 @@
+"""Work orders: jobs of employees at sites, with their comments and the ways that they took.
+
+Who makes an order takes its number in the same transaction (`next_number`): numbers rise by one and
+are never given twice. Who gives an order a parent holds the same row (`lock_numbers`), so that two
+of them never make a circle together.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, LiteralString, NamedTuple
+from uuid import UUID
+
+from psycopg import sql
+
+from db.core.connect import Connection
+from db.core.fetch import value_of
+from db.core.listing import Conditions
+from db.core.table import Table
+from operations.work_order_states import ENDED, State
+
+
+class WorkOrder(NamedTuple):
+    """One row, with its assignees and assets in the order of their ids.
+
+    checklist: objects with text, done, by (a user's id), at. started_at: of the first start.
+    ended_at: when it was completed, cancelled or given up. due_key: due_at, or the year 9999.
+    worked_s: by the shifts that ended. user_ids: of the assignees who sign in.
+    """
+
+    id: UUID
+    number: int
+    title: str
+    description: str | None
+    priority: str
+    state: State
+    client_id: UUID | None
+    site_id: UUID | None
+    parent_id: UUID | None
+    planned_start: datetime | None
+    planned_end: datetime | None
+    due_at: datetime | None
+    checklist: Sequence[Mapping[str, Any]]
+    labour_cost_cents: int | None
+    currency: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+    due_key: datetime | None
+    assignee_ids: list[UUID]
+    asset_ids: list[UUID]
+    user_ids: list[UUID]
+    worked_s: int
+
+
+class Comment(NamedTuple):
+    """A remark of a user about a work order."""
+
+    id: UUID
+    work_order_id: UUID
+    user_id: UUID
+    text: str
+    created_at: datetime
+
+
+class WorkOrderTransition(NamedTuple):
+    """A way from a state to another that a user took. from_state None: the order was made.
+
+    lat, lon: where the user was. signer_name to signature_attachment_id: of a completion.
+    """
+
+    id: UUID
+    work_order_id: UUID
+    verb: str
+    from_state: str | None
+    state: str
+    user_id: UUID
+    created_at: datetime
+    lat: float | None = None
+    lon: float | None = None
+    reason: str | None = None
+    signer_name: str | None = None
+    signed_at: datetime | None = None
+    signature: bytes | None = None
+    signature_attachment_id: UUID | None = None
+
+
+def _status(conditions: Conditions, states: str) -> None:
+    """Add states, with commas between them."""
+    conditions.add("work_orders.state = ANY (%(states)s)", states=states.split(","))
+
+
+def _assignee(conditions: Conditions, employee_id: UUID) -> None:
+    conditions.add(
+        "work_orders.id IN (SELECT a.work_order_id FROM work_order_assignees a"
+        " WHERE a.employee_id = %(assignee_id)s)",
+        assignee_id=employee_id,
+    )
+
+
+def _asset(conditions: Conditions, asset_id: UUID) -> None:
+    conditions.add(
+        "work_orders.id IN (SELECT a.work_order_id FROM work_order_assets a"
+        " WHERE a.asset_id = %(asset_id)s)",
+        asset_id=asset_id,
+    )
+
+
+def _since(conditions: Conditions, since: datetime) -> None:
+    conditions.add("planned_end > %(since)s", since=since)
+
+
+def _until(conditions: Conditions, until: datetime) -> None:
+    conditions.add("planned_start < %(until)s", until=until)
+
+
+def _overdue(conditions: Conditions, overdue: bool) -> None:
+    is_late = "(work_orders.due_key < now() AND work_orders.state <> ALL (%(ended)s))"
+    conditions.add(is_late if overdue else "NOT " + is_late, ended=list(ENDED))
+
+
+work_orders = Table(
+    "work_orders",
+    WorkOrder,
+    jsonb=["checklist"],
+    computed={
+        "due_key": "work_orders.due_key",
+        "assignee_ids": """ARRAY(
+            SELECT of.employee_id FROM work_order_assignees of
+             WHERE of.org_id = work_orders.org_id AND of.work_order_id = work_orders.id
+             ORDER BY 1)""",
+        "asset_ids": """ARRAY(
+            SELECT of.asset_id FROM work_order_assets of
+             WHERE of.org_id = work_orders.org_id AND of.work_order_id = work_orders.id
+             ORDER BY 1)""",
+        "user_ids": """ARRAY(
+            SELECT e.user_id FROM work_order_assignees of
+              JOIN employees e ON e.org_id = of.org_id AND e.id = of.employee_id
+             WHERE of.org_id = work_orders.org_id AND of.work_order_id = work_orders.id
+               AND e.user_id IS NOT NULL AND e.deleted_at IS NULL)""",
+        "worked_s": """(
+            SELECT coalesce(sum(CASE WHEN of.lapses_at < now()
+                   THEN (of.lapsed ->> 'worked_s')::integer ELSE of.worked_s END), 0)::bigint
+              FROM shifts of
+             WHERE of.org_id = work_orders.org_id AND of.work_order_id = work_orders.id)""",
+    },
+    fixed=["number"],
+    filters={
+        "status": _status,
+        "assignee_id": _assignee,
+        "asset_id": _asset,
+        "since": _since,
+        "until": _until,
+        "overdue": _overdue,
+    },
+)
+comments = Table("work_order_comments", Comment)
+transitions = Table("work_order_transitions", WorkOrderTransition)
+
+
+async def next_number(conn: Connection) -> int:
+    """Take the next number of the tenant. Others wait for the outcome of the transaction."""
+    return await value_of(
+        conn,
+        """
+        INSERT INTO work_order_numbers AS given (org_id, last) VALUES (current_org_id(), 1)
+        ON CONFLICT (org_id) DO UPDATE SET last = given.last + 1 RETURNING last
+        """,
+    )
+
+
+async def lock_numbers(conn: Connection) -> None:
+    """Keep away others who make work orders or give them parents."""
+    await conn.execute("SELECT FROM work_order_numbers FOR NO KEY UPDATE")
+
+
+async def _replace(
+    conn: Connection, table: LiteralString, column: LiteralString, order_id: UUID, ids: list[UUID]
+) -> None:
+    """Write the things of an order in the place of those that it had."""
+    names = {"table": sql.Identifier(table), "column": sql.Identifier(column)}
+    removal = sql.SQL(
+        "DELETE FROM {table} WHERE work_order_id = %s AND {column} <> ALL (%s)"
+    ).format(**names)
+    insertion = sql.SQL(
+        "INSERT INTO {table} (org_id, work_order_id, {column})"
+        " SELECT current_org_id(), %s, unnest(%s::uuid[]) ON CONFLICT DO NOTHING"
+    ).format(**names)
+    await conn.together((removal, (order_id, ids)), (insertion, (order_id, ids)))
+
+
+async def set_assignees(conn: Connection, order_id: UUID, employee_ids: list[UUID]) -> None:
+    """Give an order these assignees and no others."""
+    await _replace(conn, "work_order_assignees", "employee_id", order_id, employee_ids)
+
+
+async def set_assets(conn: Connection, order_id: UUID, asset_ids: list[UUID]) -> None:
+    """Give an order these assets and no others."""
+    await _replace(conn, "work_order_assets", "asset_id", order_id, asset_ids)
+
+
+_PATH = """
+WITH RECURSIVE above (id, parent_id, depth) AS (
+    SELECT id, parent_id, 1 FROM work_orders WHERE id = %(id)s
+     UNION ALL
+    SELECT parent.id, parent.parent_id, above.depth + 1
+      FROM above JOIN work_orders parent ON parent.id = above.parent_id
+     WHERE above.depth < %(most)s)
+SELECT array_agg(id ORDER BY depth DESC) FROM above
+"""
+_LEVELS = """
+WITH RECURSIVE below (id, depth) AS (
+    SELECT %(id)s::uuid, 0
+     UNION ALL
+    SELECT child.id, below.depth + 1
+      FROM below JOIN work_orders child ON child.parent_id = below.id
+     WHERE below.depth < %(most)s)
+SELECT max(depth) FROM below
+"""
+
+
+async def path_to(conn: Connection, order_id: UUID, most: int) -> list[UUID]:
+    """Return the ids from the root of a tree down to an order, at most `most`."""
+    return await value_of(conn, _PATH, {"id": order_id, "most": most})
+
+
+async def levels_below(conn: Connection, order_id: UUID, most: int) -> int:
+    """Return how many levels of children an order has, at most `most`."""
+    return await value_of(conn, _LEVELS, {"id": order_id, "most": most})
+
+
+async def has_children(conn: Connection, order_id: UUID) -> bool:
+    """Return whether an order that is not deleted has this parent."""
+    return await value_of(
+        conn,
+        "SELECT EXISTS (SELECT FROM work_orders WHERE parent_id = %s AND deleted_at IS NULL)",
+        (order_id,),
+    )
+
+
+async def zone_of_site(conn: Connection, site_id: UUID) -> UUID | None:
+    """Return the geofence of a site that there is."""
+    return await value_of(conn, "SELECT zone_id FROM sites WHERE id = %s", (site_id,))
