@@ -259,8 +259,8 @@ async def test_the_site_of_a_work_order_that_is_done_still_counts(
     site, worker = await crew.site(yard), await crew.worker()
     order_id = new_id()
     await crew.execute(
-        "INSERT INTO work_orders (org_id, id, number, title, state, site_id)"
-        " VALUES (current_org_id(), %s, 1, 'x', 'created', %s)",
+        "INSERT INTO work_orders (org_id, id, number, title, priority, state, site_id)"
+        " VALUES (current_org_id(), %s, 1, 'x', 'low', 'created', %s)",
         (order_id, site),
     )
     await crew.execute(
