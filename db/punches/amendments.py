@@ -1,4 +1,4 @@
-"""Amended punches: verdicts that a late fix or a corrected job site makes others.
+"""AmendedPunches punches: verdicts that a late fix or a corrected job site makes others.
 
     await note_new_fixes(conn, fixes)      # in the transaction that stores the fixes
     while await amend_some(conn): ...      # afterwards, a bounded number in each transaction
@@ -109,14 +109,14 @@ UPDATE jobsite_corrections SET next_at = %s, next_id = %s, worked_at = clock_tim
 """
 
 
-class Amended(NamedTuple):
+class AmendedPunches(NamedTuple):
     """The end of one transaction: how many punches it judged again, and how many are others now."""
 
     judged: int
     amended: int
 
 
-async def amend_some(conn: Connection) -> Amended:
+async def amend_some(conn: Connection) -> AmendedPunches:
     """Judge again, in one transaction, up to MOST_PUNCHES that a late fix bears on, else punches
     of the organization whose turn it is, of which job sites were corrected.
     """
@@ -124,14 +124,14 @@ async def amend_some(conn: Connection) -> Amended:
         cursor = await conn.execute(_OUTDATED, (MOST_PUNCHES,))
         outdated = await cursor.fetchall()
         if outdated:
-            return Amended(len(outdated), await _amend(conn, outdated, "late_fix"))
+            return AmendedPunches(len(outdated), await _amend(conn, outdated, "late_fix"))
         return await _amend_correction(conn)
 
 
-async def _amend_correction(conn: Connection) -> Amended:
+async def _amend_correction(conn: Connection) -> AmendedPunches:
     job = await (await conn.execute(_CORRECTION)).fetchone()
     if job is None:
-        return Amended(0, 0)
+        return AmendedPunches(0, 0)
     org_id, next_at, next_id = job
     cursor = await conn.execute(_BEHIND, (org_id, next_at, next_id, MOST_PUNCHES))
     found = await cursor.fetchall()
@@ -141,7 +141,7 @@ async def _amend_correction(conn: Connection) -> Amended:
         await conn.execute(_GO_ON, (last_at, last_id, org_id))
     else:
         await conn.execute("DELETE FROM jobsite_corrections WHERE org_id = %s", (org_id,))
-    return Amended(len(found) or 1, amended)
+    return AmendedPunches(len(found) or 1, amended)
 
 
 class _Stored(NamedTuple):

@@ -54,6 +54,8 @@ NOT_AUDITED = {
     "stock_movements",
     "visits",
     "webhook_deliveries",
+    "work_order_numbers",
+    "work_order_transitions",
 }
 ACTOR = Actor(new_id(), "api_key", new_id(), "request-1")
 
