@@ -45,6 +45,8 @@ from api.resources import (
 from api.resources.assets import positions
 from api.resources.assets import routes as assets
 from api.resources.attachments import routes as attachments
+from api.resources.inspections import forms as inspection_forms
+from api.resources.inspections import templates as inspection_templates
 from api.resources.punches import routes as punches
 from api.resources.timesheets import routes as timesheets
 from api.resources.trackers import routes as trackers
@@ -77,6 +79,8 @@ RESOURCES = (
     punches,
     shifts,
     timesheets,
+    inspection_templates,
+    inspection_forms,
     quarantine,
     visits,
     events,

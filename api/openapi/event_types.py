@@ -12,12 +12,14 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from api.openapi.examples import example_of
 from geofence.event_data import (
+    INSPECTION_SUBMITTED,
     TIMESHEET_APPROVED,
     Alert,
     ApprovedTimesheet,
     Overspeed,
     PunchAmendment,
     Punched,
+    SubmittedInspection,
     VisitAmendment,
 )
 from geofence.model.policy import AMENDED, BREACH, DWELL, OVERSPEED
@@ -90,6 +92,12 @@ EVENT_KINDS = (
         "Somebody approved a timesheet: the hours to be paid.",
         ApprovedTimesheet,
         {},
+    ),
+    EventKind(
+        INSPECTION_SUBMITTED,
+        "An inspection form is submitted, with its result and the failed questions.",
+        SubmittedInspection,
+        {"supersedes_id": None},
     ),
 )
 EVENT_TYPES = tuple(kind.name for kind in EVENT_KINDS)

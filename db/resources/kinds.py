@@ -77,6 +77,8 @@ KINDS = {
         Kind("shift", "shf", is_audited=False),
         Kind("timesheet", "tms"),
         Kind("adjustment", "adj", is_audited=False),
+        Kind("inspection_template", "itpl", "inspection_templates"),
+        Kind("inspection_form", "insp", "inspection_forms", is_soft_deleted=False),
         Kind("webhook_endpoint", "whe", "webhook_endpoints"),
         Kind("visit", "vis", is_audited=False),
         Kind("event", "evt", is_audited=False),

@@ -56,6 +56,10 @@ LISTS = [
     "shifts?employee_id={employee}&open=false",
     "timesheets",
     "timesheets?employee_id={employee}&approval_status=open",
+    "inspection-templates",
+    "inspection-templates/{template}/versions",
+    "inspection-forms",
+    "inspection-forms?template_id={template}&status=draft&employee_id={employee}",
     "attachments",
     "attachments?client_id={client}",
     "events",
@@ -80,7 +84,28 @@ async def ids(api: RunningApi, north: Organization) -> dict[str, str]:
         punch = {"employee_id": employee, "kind": "in", "time": text(minute(number * WEEK_MINUTES))}
         made = await north.admin.post("/v1/punches", punch | {"reason": "forgotten"})
         assert made.status == 201
-    return {"zone": zone, "client": client, "tracker": who.tracker_id, "employee": employee}
+    template = await _inspections(north, employee)
+    return {
+        "zone": zone,
+        "client": client,
+        "tracker": who.tracker_id,
+        "employee": employee,
+        "template": template,
+    }
+
+
+async def _inspections(org: Organization, employee: str) -> str:
+    """Return a template that has many versions and many forms."""
+    sections = [{"title": "T", "questions": [{"id": "q", "type": "text", "label": "Q"}]}]
+    for number in range(MANY):
+        body = {"name": f"I {number}", "sections": sections}
+        made = await org.admin.post("/v1/inspection-templates", body)
+    template: str = made.json["id"]
+    for number in range(MANY):
+        await org.admin.patch(f"/v1/inspection-templates/{template}", {"name": f"J {number}"})
+        form = {"template_id": template, "employee_id": employee, "status": "draft"}
+        assert (await org.admin.post("/v1/inspection-forms", form)).status == 201
+    return template
 
 
 async def _one_more(api: RunningApi, org: Organization, zone: str, client: str) -> Carried:

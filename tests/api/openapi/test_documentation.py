@@ -15,6 +15,12 @@ from api.resources.events import EventItem
 from api.resources.gateways import GatewayItem, NewGatewayItem
 from api.resources.gps_events import GpsEventItem
 from api.resources.organization import OrganizationItem
+from api.resources.inspections.form_bodies import InspectionFormDetail, InspectionFormItem
+from api.resources.inspections.template_bodies import (
+    InspectionTemplateDetail,
+    InspectionTemplateItem,
+    TemplateVersionItem,
+)
 from api.resources.punches.bodies import PunchDetail, PunchItem
 from api.resources.shifts import ShiftItem
 from api.resources.sites import SiteItem
@@ -37,6 +43,16 @@ def agrees(model: type[BaseModel], item: dict[str, Any]) -> bool:
     model.model_validate(item)
     required = {name for name, field in model.model_fields.items() if field.is_required()}
     return required <= set(item) <= set(model.model_fields)
+
+
+async def inspection(org: Organization, employee_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a new template, and a form of it with a defect."""
+    questions = [{"id": "brakes", "type": "pass_fail", "label": "Do the brakes hold?"}]
+    body = {"name": "Daily", "sections": [{"title": "Chassis", "questions": questions}]}
+    template = (await org.admin.post("/v1/inspection-templates", body)).json
+    answers = {"brakes": {"value": "fail", "note": "Pads are worn."}}
+    form = {"template_id": template["id"], "employee_id": employee_id, "answers": answers}
+    return template, (await org.admin.post("/v1/inspection-forms", form)).json
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -62,6 +78,9 @@ async def test_answers_have_the_fields_that_are_documented(
     employee = (await north.admin.post("/v1/employees", certified)).json["id"]
     punch = {"employee_id": employee, "kind": "in", "time": text(minute(0)), "reason": "forgotten"}
     assert agrees(PunchDetail, (await north.admin.post("/v1/punches", punch)).json)
+    template, form = await inspection(north, employee)
+    assert agrees(InspectionTemplateDetail, template)
+    assert agrees(InspectionFormDetail, form)
     await upload(north.admin, b"hello", asset_id=who.asset_id)
     store_fixes(api, north, who.tracker_id, [minute(0)])
     store_visit(api, north, who, zone["id"], minute(0))
@@ -79,6 +98,9 @@ async def test_answers_have_the_fields_that_are_documented(
         "punches": PunchItem,
         "shifts": ShiftItem,
         "timesheets": TimesheetItem,
+        "inspection-templates": InspectionTemplateItem,
+        f"inspection-templates/{template['id']}/versions": TemplateVersionItem,
+        "inspection-forms": InspectionFormItem,
         f"zones/{zone['id']}/versions": VersionItem,
         "gps-events": GpsEventItem,
         "visits": VisitItem,
