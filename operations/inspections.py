@@ -7,7 +7,6 @@ of each type of question. Whether the attachments of a photo exist is not known 
 
 import base64
 import binascii
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
@@ -24,6 +23,7 @@ MAX_OPTION_LENGTH = 100
 MAX_TEXT_LENGTH = 2_000
 MAX_NOTE_LENGTH = 1_000
 MAX_PHOTOS = 10
+MAX_NUMBER = 1e12
 MAX_ID_LENGTH = 40
 MAX_SIGNATURE_BYTES = 48 * 1024
 MAX_SIGNATURE_LENGTH = 4 * MAX_SIGNATURE_BYTES // 3
@@ -247,8 +247,10 @@ def _value_faults(question: Question, value: object, path: str = "") -> Iterator
 
 
 def _number_fault(question: Question, value: object) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return "must be a number"
+    if not -MAX_NUMBER <= value <= MAX_NUMBER:  # nor is NaN
+        return f"must be a number from {-MAX_NUMBER:g} to {MAX_NUMBER:g}"
     unit = f" {question.unit}" if question.unit else ""
     if _less(value, question.minimum):
         return f"must be at least {question.minimum:g}{unit}, not {value:g}"

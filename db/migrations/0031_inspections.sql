@@ -79,7 +79,7 @@ CREATE INDEX inspection_forms_of_employee
 
 -- The moves of `operations/inspection_states.py`; a test compares them.
 CREATE TRIGGER moves BEFORE INSERT OR UPDATE OF state ON inspection_forms FOR EACH ROW
-    EXECUTE FUNCTION check_state_move('an inspection form', 'draft submitted',
+    EXECUTE FUNCTION check_state_move('an inspection form', 'draft',
         'draft>submitted submitted>superseded');
 
 -- What was submitted stays as it is, but for the form that supersedes it.

@@ -53,8 +53,9 @@ async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Id
     for kind in KINDS.values():
         if kind.table is not None and kind.prefix not in ids:
             path = kind.table.replace("_", "-")
-            body = with_ids(new_body(document, f"/v1/{path}"), ids)
+            body = new_body(document, f"/v1/{path}")
             body.pop("supersedes_id", None)  # the first form corrects none
+            body = with_ids(body, ids)
             named = {field: f"{name} {kind.noun}" for field in ("name", "note") if field in body}
             ids[kind.prefix] = await _made(org, path, body | named)
     return ids | await _hours(org, ids["emp"], name)

@@ -1,5 +1,6 @@
 """Templates and answers of inspections: by a table of cases, and against a plain reading."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operations.inspections import (
+    MAX_SIGNATURE_BYTES,
     TYPES,
     Condition,
     Question,
@@ -19,6 +21,9 @@ from operations.inspections import (
 )
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "inspections.json").read_text("utf-8"))
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 BLANK = dict.fromkeys(("options", "minimum", "maximum", "unit", "show_if"))
 
 
@@ -53,6 +58,20 @@ def test_every_type_has_a_good_and_a_bad_answer_in_the_table():
     assert seen >= {(each, bad) for each in TYPES for bad in (True, False)}
 
 
+def test_a_signature_has_a_bound():
+    question = Question("a", "signature", "A")
+    start, end = PNG[:33], PNG[-12:]
+    for size, is_good in ((MAX_SIGNATURE_BYTES, True), (MAX_SIGNATURE_BYTES + 1, False)):
+        content = start + bytes(size - len(start) - len(end)) + end
+        answers = {"a": {"value": base64.b64encode(content).decode()}}
+        assert (answer_faults([question], answers, is_complete=True) == []) == is_good
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("inf"), float("nan"), 1e13])
+def test_a_number_has_a_bound(value):
+    assert answer_faults([Question("a", "number", "A")], {"a": {"value": value}}, is_complete=True)
+
+
 def test_a_template_has_at_most_two_hundred_questions():
     many = [{"id": f"q{number}", "type": "text"} for number in range(201)]
     assert template_faults(sections(many[:200])) == []
@@ -61,7 +80,7 @@ def test_a_template_has_at_most_two_hundred_questions():
 
 @st.composite
 def pass_fail_questions(draw):
-    """Questions, each shown always or by an answer to an earlier one."""
+    """Draw questions, each shown always or by an answer to an earlier one."""
     questions = []
     for number in range(draw(st.integers(1, 8))):
         earlier = draw(st.none() | st.sampled_from(questions)) if questions else None

@@ -21,14 +21,18 @@ from operations.inspections import (
 _VALUE = {
     "description": "as the type of the question wants it: see the page on inspections",
     "anyOf": [
-        {"type": "string", "minLength": 1, "maxLength": MAX_SIGNATURE_LENGTH},
+        {"type": "string", "minLength": 1, "maxLength": MAX_SIGNATURE_LENGTH, "examples": ["pass"]},
         {"type": "number"},
         {
             "type": "array",
             "description": "ids of attachments",
             "minItems": 1,
             "maxItems": MAX_PHOTOS,
-            "items": {"type": "string", "maxLength": MAX_ID_LENGTH},
+            "items": {
+                "type": "string",
+                "maxLength": MAX_ID_LENGTH,
+                "examples": ["att_01jd8x0k2m4n6p8q0r2s4t6v8w"],
+            },
         },
         {
             "type": "object",
@@ -65,7 +69,12 @@ Answers = Annotated[
                     "value": _VALUE,
                     "note": {
                         "anyOf": [
-                            {"type": "string", "minLength": 1, "maxLength": MAX_NOTE_LENGTH},
+                            {
+                                "type": "string",
+                                "minLength": 1,
+                                "maxLength": MAX_NOTE_LENGTH,
+                                "examples": ["New pads."],
+                            },
                             {"type": "null"},
                         ],
                         "examples": ["New pads."],

@@ -14,6 +14,7 @@ from pydantic import (
 from api.http import fields
 from api.request.paging import SortedByNameQuery
 from operations.inspections import (
+    MAX_NUMBER,
     MAX_OPTION_LENGTH,
     MAX_OPTIONS,
     MAX_QUESTIONS,
@@ -51,7 +52,7 @@ _Options = Annotated[
     Field(description="two or more, of a choice alone", examples=[None]),
 ]
 _Limit = Annotated[
-    Annotated[float, Field(ge=-1e12, le=1e12)] | None,
+    Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)] | None,
     Field(description="of a number alone, inclusive", examples=[None]),
 ]
 _Equals = Annotated[
@@ -59,7 +60,12 @@ _Equals = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "minLength": 1, "maxLength": MAX_TEXT_LENGTH},
+                {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": MAX_TEXT_LENGTH,
+                    "examples": ["fail"],
+                },
                 {"type": "number"},
             ],
             "description": "a value that the answer to that question may have",

@@ -14,13 +14,13 @@ from api.resources.employees import EmployeeItem
 from api.resources.events import EventItem
 from api.resources.gateways import GatewayItem, NewGatewayItem
 from api.resources.gps_events import GpsEventItem
-from api.resources.organization import OrganizationItem
 from api.resources.inspections.form_bodies import InspectionFormDetail, InspectionFormItem
 from api.resources.inspections.template_bodies import (
     InspectionTemplateDetail,
     InspectionTemplateItem,
     TemplateVersionItem,
 )
+from api.resources.organization import OrganizationItem
 from api.resources.punches.bodies import PunchDetail, PunchItem
 from api.resources.shifts import ShiftItem
 from api.resources.sites import SiteItem

@@ -38,7 +38,7 @@ async def template(org: Organization, **fields: Any) -> str:
 
 
 async def fill_in(caller: Client, template_id: str, **fields: Any) -> Answer:
-    """Post a form, which is good unless `fields` say otherwise."""
+    """Send a form, which is good unless `fields` say otherwise."""
     body = {"template_id": template_id, "answers": GOOD} | fields
     return await caller.post("/v1/inspection-forms", body)
 
