@@ -85,6 +85,7 @@ async def create_template(
         row = _templates.new({**columns, "version": 1}, await db_now(conn))
         await table.inspection_templates.insert(conn, row)
         await table.insert_version(conn, row, access.caller.user_id)
+        row = await _templates.found(conn, row.id)
     return created(_templates.item(row), router.prefix)
 
 
@@ -126,6 +127,7 @@ async def update_template(
             _check_versions(row)
             changed = await _templates.write(conn, changed._replace(version=row.version + 1))
             await table.insert_version(conn, changed, access.caller.user_id)
+            changed = await _templates.found(conn, row.id)
     return ok(_templates.item(changed))
 
 

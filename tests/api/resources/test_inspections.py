@@ -257,3 +257,50 @@ async def test_lists_are_filtered(api: RunningApi, name: str, expected: int) -> 
     newer = await org.viewer.get("/v1/inspection-forms", from_=at)
     older = await org.viewer.get("/v1/inspection-forms", to=at)
     assert (newer.json["total"], older.json["total"]) == (3, 0)
+
+
+async def test_templates_and_forms_have_quotas_by_plan(api: RunningApi) -> None:
+    org = api.organization("North")
+    api.sql(
+        "UPDATE organizations SET plan = 'starter', api_addon = true WHERE org_id = %s", org.org_id
+    )
+    template_id = await template(org)
+    api.sql(
+        "INSERT INTO inspection_templates (org_id, id, name, version)"
+        " SELECT org_id, gen_random_uuid(), name, version"
+        " FROM inspection_templates, generate_series(1, 198) WHERE org_id = %s",
+        org.org_id,
+    )
+    await template(org)
+    body = {"name": "Daily", "sections": SECTIONS}
+    refused = await org.admin.post("/v1/inspection-templates", body)
+    told = {name: refused.json[name] for name in ("code", "quota", "limit", "used")}
+    assert (refused.status, told) == (
+        403,
+        {"code": "quota_exceeded", "quota": "inspection_templates", "limit": 200, "used": 200},
+    )
+    draft = {"template_id": template_id, "status": "draft"}
+    assert (await org.admin.post("/v1/inspection-forms", draft)).status == 201
+    copies = (
+        "INSERT INTO inspection_forms (org_id, id, template_id, template_version, state, answers,"
+        " defects, created_by, created_at) SELECT org_id, gen_random_uuid(), template_id, 1,"
+        " 'draft', '{}', '[]', created_by, now() - %s::interval"
+        " FROM (SELECT * FROM inspection_forms WHERE org_id = %s LIMIT 1) AS form,"
+        " generate_series(1, %s)"
+    )
+    api.sql(copies, "25 hours", org.org_id, 100)
+    api.sql(copies, "23 hours", org.org_id, 998)
+    assert (await org.admin.post("/v1/inspection-forms", draft)).status == 201
+    refused = await org.admin.post("/v1/inspection-forms", draft)
+    assert (refused.status, refused.json["quota"]) == (403, "inspection_forms_a_day")
+
+
+async def test_each_filter_of_forms_has_an_index(api: RunningApi) -> None:
+    columns = ("template_id", "asset_id", "site_id", "employee_id", "state")
+    defined = [
+        row[0]
+        for row in api.sql("SELECT indexdef FROM pg_indexes WHERE tablename = 'inspection_forms'")
+    ]
+    for column in columns:
+        assert any(f"(org_id, {column}, created_at DESC, id DESC)" in each for each in defined)
+    assert any("(org_id, created_at DESC, id DESC)" in each for each in defined)
