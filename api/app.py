@@ -47,6 +47,8 @@ from api.resources import (
 from api.resources.assets import positions
 from api.resources.assets import routes as assets
 from api.resources.attachments import routes as attachments
+from api.resources.inspections import forms as inspection_forms
+from api.resources.inspections import templates as inspection_templates
 from api.resources.punches import routes as punches
 from api.resources.quotes import acceptance
 from api.resources.quotes import routes as quotes
@@ -93,6 +95,8 @@ RESOURCES = (
     work_orders,
     work_order_verbs,
     work_order_records,
+    inspection_templates,
+    inspection_forms,
     quarantine,
     visits,
     events,

@@ -63,6 +63,11 @@ _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
         "/asset_id",
         "The asset has another tracker in that time.",
     ),
+    "inspection_photo_is_there": (
+        "changed_meanwhile",
+        "/answers",
+        "A photo of the form was deleted at the same time.",
+    ),
 }
 
 

@@ -31,6 +31,18 @@ WORK_ORDERS: Mapping[PlanName, int] = {
     "unlimited": 10_000_000,
 }
 """The most work orders, deleted ones included, which are kept."""
+INSPECTION_TEMPLATES: Mapping[PlanName, int] = {
+    "starter": 200,
+    "team": 1_000,
+    "unlimited": 5_000,
+}
+"""The most templates of inspections, deleted ones included."""
+INSPECTION_FORMS_A_DAY: Mapping[PlanName, int] = {
+    "starter": 1_000,
+    "team": 10_000,
+    "unlimited": 50_000,
+}
+"""The most inspection forms that are made in any 24 hours."""
 _MAX_PLANS = 10_000
 
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from api.openapi.examples import example_of
 from geofence.event_data import (
+    INSPECTION_SUBMITTED,
     STOCK_LOW,
     TIMESHEET_APPROVED,
     WORK_ORDER_ASSIGNED,
@@ -27,6 +28,7 @@ from geofence.event_data import (
     Overspeed,
     PunchAmendment,
     Punched,
+    SubmittedInspection,
     VisitAmendment,
 )
 from geofence.model.policy import AMENDED, BREACH, DWELL, OVERSPEED
@@ -183,6 +185,12 @@ EVENT_KINDS = (
         "A work order will not be done.",
         ChangedWorkOrder,
         {"status": "cancelled", "verb": "cancel", "changed": [], "signer_name": None},
+    ),
+    EventKind(
+        INSPECTION_SUBMITTED,
+        "An inspection form is submitted, with its result and the failed questions.",
+        SubmittedInspection,
+        {"supersedes_id": None},
     ),
 )
 EVENT_TYPES = tuple(kind.name for kind in EVENT_KINDS)

@@ -85,6 +85,8 @@ KINDS = {
         Kind("work_order", "wo", "work_orders"),
         Kind("work_order_comment", "woc", words="comment", is_audited=False),
         Kind("work_order_transition", "wot", words="transition", is_audited=False),
+        Kind("inspection_template", "itpl", "inspection_templates"),
+        Kind("inspection_form", "insp", "inspection_forms", is_soft_deleted=False),
         Kind("webhook_endpoint", "whe", "webhook_endpoints"),
         Kind("visit", "vis", is_audited=False),
         Kind("event", "evt", is_audited=False),

@@ -29,6 +29,9 @@ from tests.api.stored import (
 Ids = dict[str, str]
 ID = re.compile(r"([a-z]+)_[0-7][0-9a-hjkmnp-tv-z]{25}")
 
+FIRST = ("parent_id", "supersedes_id")
+"""The first of a kind has none of these."""
+
 
 async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Ids:
     """Create things of `org` whose texts have `name` in them. Calling it again makes others."""
@@ -60,7 +63,7 @@ async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Id
                 ids |= {"inv": made["inventory"], "mov": made["stock-movements"]}
                 continue
             body = new_body(document, f"/v1/{path}")
-            body = with_ids({field: body[field] for field in body if field != "parent_id"}, ids)
+            body = with_ids({field: body[field] for field in body if field not in FIRST}, ids)
             texts = [field for field in ("name", "note", "title") if field in body]
             named = dict.fromkeys(texts, f"{name} {kind.noun}")
             if "number" in body:

@@ -115,6 +115,43 @@ async def _adjust(place: Place, caller: Client, who: Worker) -> Answer:
     return await caller.post(f"{path}/adjustments", body)
 
 
+async def _make_template(place: Place, caller: Client, who: Worker) -> Answer:
+    questions = [{"id": "brakes", "type": "pass_fail", "label": "Do the brakes hold?"}]
+    body = {"name": "Daily", "sections": [{"title": "Chassis", "questions": questions}]}
+    return await caller.post("/v1/inspection-templates", body)
+
+
+async def _inspect(place: Place, caller: Client, who: Worker, **more: Any) -> Answer:
+    form = {
+        "template_id": (await _make_template(place, place.org.admin, who)).json["id"],
+        "employee_id": who.id,
+        "answers": {"brakes": {"value": "pass"}},
+    }
+    return await caller.post("/v1/inspection-forms", form | more)
+
+
+async def _draft(place: Place, who: Worker) -> str:
+    """Return the path of a draft of an employee, which somebody else made."""
+    caller = place.org.dispatcher if who is not place.own["dispatcher"] else place.org.admin
+    form = await _inspect(place, caller, who, status="draft")
+    return f"/v1/inspection-forms/{form.json['id']}"
+
+
+async def _change_inspection(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.patch(await _draft(place, who), {"answers": {}})
+
+
+async def _submit_inspection(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.post(f"{await _draft(place, who)}/submit", None)
+
+
+async def _correct_inspection(place: Place, caller: Client, who: Worker) -> Answer:
+    path = await _draft(place, who)
+    old = (await place.org.admin.post(f"{path}/submit", None)).json
+    form = {"template_id": old["template_id"], "supersedes_id": old["id"]}
+    return await caller.post("/v1/inspection-forms", form | {"answers": old["answers"]})
+
+
 def _say(verb: str, *before: str) -> Ask:
     """Return the operation that says a verb, after others were said."""
 
@@ -200,6 +237,15 @@ RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
     (_get_timesheet, "another's", (200, 200, 200, 200)),
     (_adjust, "own", (403, 403, 201, 201)),
     (_adjust, "another's", (403, 403, 201, 201)),
+    (_make_template, "own", (403, 403, 201, 201)),
+    (_inspect, "own", (403, 201, 201, 201)),
+    (_inspect, "another's", (403, 403, 201, 201)),
+    (_change_inspection, "own", (403, 200, 200, 200)),
+    (_change_inspection, "another's", (403, 403, 200, 200)),
+    (_submit_inspection, "own", (403, 200, 200, 200)),
+    (_submit_inspection, "another's", (403, 403, 200, 200)),
+    (_correct_inspection, "own", (403, 201, 201, 201)),
+    (_correct_inspection, "another's", (403, 403, 201, 201)),
     (_say("submit"), "own", (403, 200, 200, 200)),
     (_say("submit"), "another's", (403, 403, 200, 200)),
     (_say("approve", "submit"), "own", (403, 403, 403, 403)),

@@ -210,7 +210,31 @@ def _fill(
             " WHERE org_id = %s LIMIT 1",
             (new_id(), order_id, org_id),
         )
+    _fill_inspections(conn, org_id, attachment_id)
     conn.execute("INSERT INTO inbox (org_id, topic, payload) VALUES (%s, 't', 'x')", (org_id,))
+
+
+def _fill_inspections(conn: psycopg.Connection, org_id: UUID, attachment_id: UUID) -> None:
+    template_id, form_id = new_id(), new_id()
+    conn.execute(
+        "INSERT INTO inspection_templates (org_id, id, name, version) VALUES (%s, %s, 'x', 1)",
+        (org_id, template_id),
+    )
+    conn.execute(
+        "INSERT INTO inspection_template_versions (org_id, template_id, version, name, sections,"
+        " questions, created_by) SELECT org_id, %s, 1, 'x', '[]', 1, id FROM users"
+        " WHERE org_id = %s LIMIT 1",
+        (template_id, org_id),
+    )
+    conn.execute(
+        "INSERT INTO inspection_forms (org_id, id, template_id, template_version, state, answers,"
+        " defects, created_by) SELECT org_id, %s, %s, 1, 'draft', '{}', '[]', id FROM users"
+        " WHERE org_id = %s LIMIT 1",
+        (form_id, template_id, org_id),
+    )
+    conn.execute(
+        "INSERT INTO inspection_photos VALUES (%s, %s, %s)", (org_id, form_id, attachment_id)
+    )
 
 
 def _fill_identity(conn: psycopg.Connection, org_id: UUID) -> None:

@@ -14,8 +14,8 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import created, no_content
-from api.http.problems import bad_field, conflict, not_found
-from api.request.access import Access, Dispatcher, Reader
+from api.http.problems import bad_field, conflict, forbidden, not_found
+from api.request.access import Access, Dispatcher, Reader, Technician
 from api.request.paging import ListOf, SortedQuery
 from api.request.references import check_reference
 from api.request.resource import Resource, item_of
@@ -26,6 +26,7 @@ from db.core.connect import Connection
 from db.core.table import db_now
 from db.resources import attachments as files
 from db.resources.attachments import PIECE_BYTES, attachments
+from db.resources.inspection_forms import is_photo
 from db.resources.kinds import KINDS, Kind
 from telemetry.ids import IdError, parse_id
 
@@ -127,10 +128,13 @@ async def list_attachments(access: Reader, query: Annotated[AttachmentQuery, Que
         "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}
     },
 )
-async def create_attachment(request: Request, access: Dispatcher) -> Response:
-    """Create an attachment, of the one thing that is given."""
+async def create_attachment(request: Request, access: Technician) -> Response:
+    """Create an attachment, of the one thing that is given. A technician's is an image of an asset
+    or a site, as inspections need.
+    """
     upload: Upload = request.state.upload
     owner, owner_id = _owner(upload)
+    _check_technician(access, upload, owner)
     async with access.transaction() as conn:
         await check_reference(conn, owner, owner_id)
         if await files.claim_room(conn, upload.size_bytes) > _quota_bytes(access):
@@ -183,6 +187,8 @@ async def delete_attachment(access: Dispatcher, attachment_id: _AttachmentPath) 
     async with access.transaction() as conn:
         attachment = await _attachments.found(conn, attachment_id)
         access.check_unchanged(_attachments.item(attachment))
+        if await is_photo(conn, attachment_id):
+            raise conflict("in_use", "A submitted inspection form shows the attachment.")
         if not await files.delete(conn, attachment_id):
             raise not_found("attachment")
     return no_content()
@@ -202,6 +208,13 @@ def _owner(upload: Upload) -> tuple[Kind, UUID]:
         return _OWNERS[name], parse_id(_OWNERS[name].prefix, text)
     except IdError as error:
         raise bad_field(f"/{name}", str(error)) from None
+
+
+def _check_technician(access: Access, upload: Upload, owner: Kind) -> None:
+    """Raise Problem (403) where a technician uploads something else than a photo."""
+    is_image = upload.media_type.startswith("image/")
+    if access.caller.role == "technician" and not (is_image and owner.name in ("asset", "site")):
+        raise forbidden("A technician may only upload images of assets and sites.")
 
 
 def _quota_bytes(access: Access) -> int:

@@ -28,6 +28,7 @@ CHANGES: dict[str, Any] = {
     "inventory": {"reorder_point": 4},
     "quotes": {"title": "Other"},
     "users": {"name": "Second"},
+    "inspection-templates": {"name": "Other"},
 }
 ALONE = {"/v1/auth/session", "/v1/users/me"}  # nobody else changes these
 DELETED = (
@@ -45,7 +46,17 @@ DELETED = (
     "parts",
     "warehouses",
     "work-orders",
+    "inspection-templates",
 )
+TEMPLATE = {
+    "name": "Daily",
+    "sections": [
+        {
+            "title": "Tyres",
+            "questions": [{"id": "bar", "type": "number", "label": "Pressure", "minimum": 2}],
+        }
+    ],
+}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -72,6 +83,8 @@ async def things(api: RunningApi, north: Organization) -> dict[str, str]:
         body = {"name": "x"} | ({"kind": "tts"} if name == "gateways" else {})
         ids[name] = (await north.admin.post(f"/v1/{name}", body)).json["id"]
     ids |= await stocked(north, quantity=0)
+    made = await north.admin.post("/v1/inspection-templates", TEMPLATE)
+    ids["inspection-templates"] = made.json["id"]
     uploaded = await upload(north.admin, b"hello", asset_id=who.asset_id)
     ids["attachments"] = uploaded.json["id"]
     paths = {name: f"/v1/{name}/{one}" for name, one in ids.items()}
@@ -167,6 +180,24 @@ async def test_a_timesheet_is_moved_as_it_was_seen_alone(north: Organization) ->
     assert (await _send(north.admin, "PATCH", path, tag, {"approval_status": "open"})).status == 412
 
 
+async def test_an_inspection_is_changed_and_submitted_as_it_was_seen_alone(
+    north: Organization,
+) -> None:
+    template = (await north.admin.post("/v1/inspection-templates", TEMPLATE)).json["id"]
+    form = {"template_id": template, "status": "draft"}
+    made = await north.admin.post("/v1/inspection-forms", form)
+    path, tag = made.headers["Location"], made.headers["ETag"]
+    assert (await north.admin.get(path)).headers["ETag"] == tag
+    body = {"answers": {"bar": {"value": 2.5, "note": "cold"}}}
+    refused = await _send(north.admin, "PATCH", path, '"x"', body)
+    assert is_problem(refused, 412, "precondition_failed")
+    changed = await _send(north.admin, "PATCH", path, tag, body)
+    assert changed.headers["ETag"] == (await north.admin.get(path)).headers["ETag"] != tag
+    assert (await _send(north.admin, "POST", f"{path}/submit", tag)).status == 412
+    done = await _send(north.admin, "POST", f"{path}/submit", changed.headers["ETag"])
+    assert done.headers["ETag"] == (await north.admin.get(path)).headers["ETag"]
+
+
 async def test_a_new_thing_has_the_tag_that_a_get_gives(north: Organization) -> None:
     bodies: dict[str, Any] = {
         "assets": {"name": "x"},
@@ -182,6 +213,7 @@ async def test_a_new_thing_has_the_tag_that_a_get_gives(north: Organization) -> 
         "parts": {"number": "tagged", "name": "x"},
         "warehouses": {"name": "x"},
         "work-orders": {"title": "x"},
+        "inspection-templates": TEMPLATE,
     }
     for name, body in bodies.items():
         made = await north.admin.post(f"/v1/{name}", body)
@@ -244,6 +276,7 @@ async def test_every_route_that_changes_one_thing_heeds_if_match(
         for method in operations
         if method in ("patch", "delete") and path not in ALONE
     }
-    tested = {("patch", name) for name in (*CHANGES, "timesheets", "work-orders")}
+    named = (*CHANGES, "timesheets", "work-orders", "inspection-forms")
+    tested = {("patch", name) for name in named}
     tested |= {("delete", name) for name in DELETED}
     assert changing == tested

@@ -14,6 +14,12 @@ from api.resources.employees import EmployeeItem
 from api.resources.events import EventItem
 from api.resources.gateways import GatewayItem, NewGatewayItem
 from api.resources.gps_events import GpsEventItem
+from api.resources.inspections.form_bodies import InspectionFormDetail, InspectionFormItem
+from api.resources.inspections.template_bodies import (
+    InspectionTemplateDetail,
+    InspectionTemplateItem,
+    TemplateVersionItem,
+)
 from api.resources.organization import OrganizationItem
 from api.resources.punches.bodies import PunchDetail, PunchItem
 from api.resources.quotes.bodies import EvidenceCheck, QuoteItem
@@ -47,6 +53,16 @@ def agrees(model: type[BaseModel], item: dict[str, Any]) -> bool:
     return required <= set(item) <= set(model.model_fields)
 
 
+async def inspection(org: Organization, employee_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a new template, and a form of it with a defect."""
+    questions = [{"id": "brakes", "type": "pass_fail", "label": "Do the brakes hold?"}]
+    body = {"name": "Daily", "sections": [{"title": "Chassis", "questions": questions}]}
+    template = (await org.admin.post("/v1/inspection-templates", body)).json
+    answers = {"brakes": {"value": "fail", "note": "Pads are worn."}}
+    form = {"template_id": template["id"], "employee_id": employee_id, "answers": answers}
+    return template, (await org.admin.post("/v1/inspection-forms", form)).json
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def document(api: RunningApi) -> dict[str, Any]:
     """The OpenAPI document."""
@@ -78,6 +94,9 @@ async def test_answers_have_the_fields_that_are_documented(
     order = (await north.admin.post("/v1/work-orders", order)).json["id"]
     comment = await north.admin.post(f"/v1/work-orders/{order}/comments", {"text": "x"})
     assert agrees(CommentItem, comment.json)
+    template, form = await inspection(north, employee)
+    assert agrees(InspectionTemplateDetail, template)
+    assert agrees(InspectionFormDetail, form)
     await upload(north.admin, b"hello", asset_id=who.asset_id)
     store_fixes(api, north, who.tracker_id, [minute(0)])
     store_visit(api, north, who, zone["id"], minute(0))
@@ -103,6 +122,9 @@ async def test_answers_have_the_fields_that_are_documented(
         "work-orders": WorkOrderItem,
         f"work-orders/{order}/comments": CommentItem,
         f"work-orders/{order}/transitions": TransitionItem,
+        "inspection-templates": InspectionTemplateItem,
+        f"inspection-templates/{template['id']}/versions": TemplateVersionItem,
+        "inspection-forms": InspectionFormItem,
         f"zones/{zone['id']}/versions": VersionItem,
         "gps-events": GpsEventItem,
         "visits": VisitItem,

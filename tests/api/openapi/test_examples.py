@@ -24,6 +24,7 @@ NOT_BY_NATURE = {
     "createQuote": "the id of a client",
     "acceptQuote": "a quote that was sent",
     "declineQuote": "a quote that was sent",
+    "createInspectionForm": "the id of the template",
     "reviewPunch": "the id of a punch of an employee",
     "assignWorkOrder": "the id of an employee",
     "holdWorkOrder": "an assignee",
@@ -57,6 +58,16 @@ async def timesheet(org: Organization) -> str:
     return (await org.admin.get("/v1/timesheets")).json["data"][0]["id"]
 
 
+async def inspection_form(org: Organization, document: dict[str, Any]) -> str:
+    """Return a draft of the template of the examples."""
+    template = example(document["paths"]["/v1/inspection-templates"]["post"])
+    template_id = (await org.admin.post("/v1/inspection-templates", template)).json["id"]
+    body = {"template_id": template_id, "status": "draft"}
+    made = await org.admin.post("/v1/inspection-forms", body)
+    assert made.status == 201, made.json
+    return made.json["id"]
+
+
 async def path_of(org: Organization, document: dict[str, Any], path: str) -> str:
     """Return a path with an id: that of a thing which is made from the example of its own POST."""
     if "{id}" not in path:
@@ -68,6 +79,8 @@ async def path_of(org: Organization, document: dict[str, Any], path: str) -> str
         return path.replace("{id}", await timesheet(org))
     if collection == "/v1/inventory":
         return f"{collection}/{(await stocked(org))['inventory']}"
+    if collection == "/v1/inspection-forms":
+        return path.replace("{id}", await inspection_form(org, document))
     made = await org.admin.post(collection, example(document["paths"][collection]["post"]))
     assert made.status == 201, made.json
     return path.replace("{id}", made.json["id"])

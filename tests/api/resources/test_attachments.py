@@ -313,11 +313,20 @@ async def test_the_same_upload_with_the_same_key_is_made_once(north: Organizatio
     assert (await north.viewer.get("/v1/attachments", asset_id=asset)).json["total"] == 1
 
 
-async def test_a_viewer_and_a_technician_only_read(north: Organization) -> None:
+async def test_a_viewer_only_reads_and_a_technician_uploads_photos_of_assets_and_sites(
+    north: Organization,
+) -> None:
     made = await _made(north, PNG)
     path = f"/v1/attachments/{made['id']}"
+    site_id = (await north.admin.post("/v1/sites", {"name": "Quarry"})).json["id"]
+    client_id = (await north.admin.post("/v1/clients", {"name": "Works"})).json["id"]
+    owner = {"asset_id": made["asset_id"]}
+    assert (await upload(north.viewer, PNG, **owner)).status == 403
+    assert (await upload(north.technician, PNG, **owner)).status == 201
+    assert (await upload(north.technician, PNG, site_id=site_id)).status == 201
+    assert (await upload(north.technician, PNG, client_id=client_id)).status == 403
+    assert (await upload(north.technician, b"hello", **owner)).status == 403
     for caller in (north.viewer, north.technician):
-        assert (await upload(caller, PNG, asset_id=made["asset_id"])).status == 403
         assert (await caller.delete(path)).status == 403
         assert (await caller.get(f"{path}/content")).content == PNG
 

@@ -36,6 +36,8 @@ NOT_AUDITED = {
     "gps_events",
     "idempotency_keys",
     "inbox",
+    "inspection_photos",
+    "inspection_template_versions",
     "jobsite_corrections",
     "mail_outbox",
     "number_counters",

@@ -1,0 +1,164 @@
+"""Inspection forms: the answers to the questions of a template, in the version of then.
+
+Answers are checked by `operations.inspections`, and every fault is a 422 with its place. What was
+submitted does not change: a correction is another form, which supersedes it. Submitting emits
+`inspection.submitted`.
+"""
+
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Path, Query
+from starlette.responses import Response
+
+from api.http import fields
+from api.http.encoding import created, ok
+from api.limits.plans import INSPECTION_FORMS_A_DAY, check_quota
+from api.request.access import Access, Reader, Technician
+from api.request.paging import ListOf
+from api.request.references import check_references
+from api.request.resource import Resource, item_of
+from api.request.route import TenantRoute
+from api.resources.inspections.form_bodies import (
+    InspectionFormChange,
+    InspectionFormDetail,
+    InspectionFormItem,
+    InspectionFormQuery,
+    NewInspectionForm,
+)
+from api.resources.inspections.submission import (
+    check_correction,
+    check_own,
+    checked_answers,
+    submit,
+)
+from db.core.connect import Connection
+from db.core.table import db_now
+from db.resources import inspection_forms as table
+from db.resources import organizations
+from db.resources.employees import employees
+from db.resources.inspection_forms import Inspection, ListedInspection, inspection_forms
+from db.resources.inspection_templates import inspection_templates
+from operations.inspection_states import INSPECTIONS, check_changeable
+
+router = APIRouter(
+    prefix="/v1/inspection-forms", tags=["inspection-forms"], route_class=TenantRoute
+)
+_FormPath = Annotated[fields.InspectionFormId, Path(alias="id")]
+_DAY = timedelta(days=1)
+
+
+def _result(row: Inspection | ListedInspection) -> str | None:
+    if row.state == "draft":
+        return None
+    return "failed" if row.failed_items else "passed"
+
+
+_MADE = {
+    "status": lambda row: row.state,
+    "legal_verbs": lambda row: INSPECTIONS.legal_verbs(row.state),
+    "result": _result,
+}
+_listed = Resource(table.listed_inspections, item_of(InspectionFormItem, **_MADE))
+_forms = Resource(table.inspection_forms, item_of(InspectionFormDetail, **_MADE))
+
+
+@router.get("", operation_id="listInspectionForms", response_model=ListOf[InspectionFormItem])
+async def list_forms(access: Reader, query: Annotated[InspectionFormQuery, Query()]) -> Response:
+    """List inspection forms, newest first."""
+    return await _listed.list(access, query)
+
+
+@router.post(
+    "", operation_id="createInspectionForm", status_code=201, response_model=InspectionFormDetail
+)
+async def create_form(access: Technician, body: Annotated[NewInspectionForm, Body()]) -> Response:
+    """Make a form and submit it, unless it is to be a draft."""
+    is_draft = body.status == "draft"
+    async with access.transaction() as conn:
+        corrected = await _corrected(conn, body.supersedes_id)
+        await check_references(conn, body)
+        await _check_employee(conn, access, body.employee_id)
+        if corrected is not None:
+            check_correction(access, corrected, body.template_id)
+        await _check_quota(conn)
+        template = await inspection_templates.find(conn, body.template_id)
+        assert template is not None  # its row is locked
+        checked = await checked_answers(
+            conn, template.sections, body.answers, is_complete=not is_draft
+        )
+        columns = {
+            **dict(body),
+            **checked.columns,
+            "template_version": template.version,
+            "state": "draft",
+            "created_by": access.caller.user_id,
+        }
+        del columns["status"]
+        row = _forms.new(columns, await db_now(conn))
+        await inspection_forms.insert(conn, row)
+        row = await _forms.found(conn, row.id)
+        if not is_draft:
+            await submit(conn, access, row, checked)
+            row = await _forms.found(conn, row.id)
+    return created(_forms.item(row), router.prefix)
+
+
+@router.get("/{id}", operation_id="getInspectionForm", response_model=InspectionFormDetail)
+async def get_form(access: Reader, form_id: _FormPath) -> Response:
+    """Return one inspection form with its answers."""
+    return await _forms.get(access, form_id)
+
+
+@router.patch("/{id}", operation_id="updateInspectionForm", response_model=InspectionFormDetail)
+async def update_form(
+    access: Technician, form_id: _FormPath, body: Annotated[InspectionFormChange, Body()]
+) -> Response:
+    """Change the fields of a draft that are given."""
+    async with _forms.locked(access, form_id) as (conn, row):
+        check_own(access, row)
+        await check_references(conn, body)
+        await _check_employee(conn, access, body.employee_id)
+        check_changeable(row.state)
+        changed = row._replace(**body.given())
+        if changed != row:
+            checked = await checked_answers(conn, row.sections, changed.answers, is_complete=False)
+            await _forms.write(conn, changed._replace(**checked.columns))
+            changed = await _forms.found(conn, row.id)
+    return ok(_forms.item(changed))
+
+
+@router.post(
+    "/{id}/submit", operation_id="submitInspectionForm", response_model=InspectionFormDetail
+)
+async def submit_form(access: Technician, form_id: _FormPath) -> Response:
+    """Submit a draft, all of whose required questions are answered."""
+    async with _forms.locked(access, form_id) as (conn, row):
+        check_own(access, row)
+        INSPECTIONS.move(row.state, "submit")
+        checked = await checked_answers(conn, row.sections, row.answers, is_complete=True)
+        await submit(conn, access, row, checked)
+        row = await _forms.found(conn, row.id)
+    return ok(_forms.item(row))
+
+
+async def _corrected(conn: Connection, form_id: UUID | None) -> Inspection | None:
+    """Return the form that a new one corrects, locked before others look at it; None where there is
+    none.
+    """
+    return None if form_id is None else await inspection_forms.find(conn, form_id, lock=True)
+
+
+async def _check_employee(conn: Connection, access: Access, employee_id: UUID | None) -> None:
+    """Raise Problem (403) where a technician names another employee."""
+    employee = None if employee_id is None else await employees.find(conn, employee_id)
+    if employee is not None:
+        access.check_own(employee.user_id, "inspections")
+
+
+async def _check_quota(conn: Connection) -> None:
+    """Raise Problem (403) where the plan allows no more forms within a day."""
+    limit = INSPECTION_FORMS_A_DAY[(await organizations.find(conn)).plan]
+    since = await db_now(conn) - _DAY
+    check_quota("inspection_forms_a_day", limit, await table.count_since(conn, since, limit))

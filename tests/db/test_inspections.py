@@ -1,0 +1,119 @@
+"""Inspection forms as they are stored: the moves of the table, and what was submitted stays."""
+
+from typing import get_args
+from uuid import UUID
+
+import pytest
+from psycopg.errors import CheckViolation, ForeignKeyViolation, InsufficientPrivilege
+
+from db.core.ids import new_id
+from operations.inspection_states import MOVES, State
+from tests.ingest.punching import Crew
+from tests.ingest.tenants import Tenant
+from tests.servers import DatabaseUnderTest
+
+WAY: dict[State, tuple[State, ...]] = {
+    "draft": (),
+    "submitted": ("submitted",),
+    "superseded": ("submitted", "superseded"),
+}
+SUBMITTED = "submitted_by = created_by, submitted_at = coalesce(submitted_at, now())"
+WITH: dict[State, str] = {
+    "draft": "submitted_by = NULL, submitted_at = NULL, superseded_by_id = NULL",
+    "submitted": f"{SUBMITTED}, superseded_by_id = NULL",
+    "superseded": f"{SUBMITTED}, superseded_by_id = id",
+}
+
+
+@pytest.fixture
+async def crew(database: DatabaseUnderTest) -> Crew:
+    """A new organization, acting as the application's role."""
+    return Crew(await Tenant.create(database))
+
+
+def to(state: State) -> str:
+    """Return the statement that brings every form to a state."""
+    return f"UPDATE inspection_forms SET state = '{state}', {WITH[state]}"  # noqa: S608
+
+
+async def form(crew: Crew, state: State = "draft") -> UUID:
+    """Return a form of a new template, in a state."""
+    template_id, form_id = new_id(), new_id()
+    await crew.execute(
+        "INSERT INTO inspection_templates (org_id, id, name, version)"
+        " VALUES (current_org_id(), %s, 'x', 1)",
+        (template_id,),
+    )
+    await crew.execute(
+        "INSERT INTO inspection_template_versions (org_id, template_id, version, name, sections,"
+        " questions, created_by) SELECT org_id, %s, 1, 'x', '[]', 1, id FROM users LIMIT 1",
+        (template_id,),
+    )
+    await crew.execute(
+        "INSERT INTO inspection_forms (org_id, id, template_id, template_version, state, answers,"
+        " defects, created_by)"
+        " SELECT org_id, %s, %s, 1, 'draft', '{}', '[]', id FROM users LIMIT 1",
+        (form_id, template_id),
+    )
+    for step in WAY[state]:
+        await crew.execute(to(step))
+    return form_id
+
+
+@pytest.mark.parametrize("then", get_args(State))
+@pytest.mark.parametrize("state", get_args(State))
+async def test_the_database_lets_through_the_moves_of_the_table_alone(
+    crew: Crew, state: State, then: State
+) -> None:
+    await form(crew, state)
+    if state == then or any((each.state, each.then) == (state, then) for each in MOVES):
+        await crew.execute(to(then))
+    else:
+        with pytest.raises(CheckViolation) as refused:
+            await crew.execute(to(then))
+        assert refused.value.diag.constraint_name == "inspection_forms_moves"
+        then = state
+    assert crew.tenant.rows("SELECT state FROM inspection_forms") == [(then,)]
+
+
+async def test_a_form_begins_as_a_draft(crew: Crew) -> None:
+    await form(crew)
+    with pytest.raises(CheckViolation, match="cannot begin as submitted"):
+        await crew.execute(
+            "INSERT INTO inspection_forms (org_id, id, template_id, template_version, state,"
+            " answers, defects, created_by, submitted_by, submitted_at)"
+            " SELECT org_id, %s, template_id, 1, 'submitted', '{}', '[]', created_by, created_by,"
+            " now() FROM inspection_forms",
+            (new_id(),),
+        )
+
+
+@pytest.mark.parametrize(
+    "change", ["answers = '{\"a\": 1}'", "submitted_at = now()", "asset_id = id"]
+)
+@pytest.mark.parametrize("state", ["submitted", "superseded"])
+async def test_what_was_submitted_stays(crew: Crew, state: State, change: str) -> None:
+    await form(crew, state)
+    with pytest.raises(CheckViolation) as refused:
+        await crew.execute(f"UPDATE inspection_forms SET {change}")  # noqa: S608
+    assert refused.value.diag.constraint_name == "inspection_forms_stay"
+
+
+async def test_forms_versions_and_photos_are_not_removed(crew: Crew) -> None:
+    await form(crew)
+    for statement in (
+        "DELETE FROM inspection_forms",
+        "DELETE FROM inspection_photos",
+        "DELETE FROM inspection_template_versions",
+        "UPDATE inspection_template_versions SET sections = '[]'",
+    ):
+        with pytest.raises(InsufficientPrivilege):
+            await crew.execute(statement)
+
+
+async def test_no_photo_is_kept_that_is_not_there(crew: Crew) -> None:
+    form_id = await form(crew)
+    with pytest.raises(ForeignKeyViolation):
+        await crew.execute(
+            "INSERT INTO inspection_photos VALUES (current_org_id(), %s, %s)", (form_id, new_id())
+        )

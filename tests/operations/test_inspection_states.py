@@ -1,0 +1,47 @@
+"""The table of states of an inspection form, and the page that shows it."""
+
+from itertools import product
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from operations.inspection_states import INSPECTIONS, MOVES, State, Verb, check_changeable
+from operations.inspections import TYPES
+from operations.states import IllegalMoveError
+
+PAGE = (Path(__file__).parents[2] / "docs" / "inspections.md").read_text("utf-8")
+LEGAL = {(each.state, each.verb): each.then for each in MOVES}
+
+
+def first_cells(heading: str) -> list[list[str]]:
+    """Return the rows of the table below a heading."""
+    lines = PAGE[PAGE.index(heading) :].splitlines()[2:]
+    rows = lines[: next(n for n, line in enumerate(lines) if not line.startswith("|"))]
+    return [[cell.strip(" `") for cell in row.strip("|").split("|")] for row in rows]
+
+
+@pytest.mark.parametrize(("state", "verb"), list(product(get_args(State), get_args(Verb))))
+def test_a_verb_leads_on_or_is_refused(state, verb):
+    if (state, verb) in LEGAL:
+        assert INSPECTIONS.move(state, verb) == LEGAL[state, verb]
+    else:
+        with pytest.raises(IllegalMoveError, match=f"to {verb} an inspection form that is {state}"):
+            INSPECTIONS.move(state, verb)
+
+
+@pytest.mark.parametrize("state", get_args(State))
+def test_a_draft_alone_can_be_changed(state):
+    if state == "draft":
+        check_changeable(state)
+    else:
+        with pytest.raises(IllegalMoveError):
+            check_changeable(state)
+
+
+def test_the_page_has_the_moves_and_the_types_of_the_code():
+    assert first_cells("| state | verb |") == [
+        [each.state, each.verb, each.then, ", ".join(each.roles), ", ".join(each.own_roles)]
+        for each in MOVES
+    ]
+    assert [row[0] for row in first_cells("| type | the value |")] == list(TYPES)
