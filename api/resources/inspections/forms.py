@@ -28,6 +28,7 @@ from api.resources.inspections.form_bodies import (
     NewInspectionForm,
 )
 from api.resources.inspections.submission import (
+    CheckedAnswers,
     check_correction,
     check_own,
     checked_answers,
@@ -75,31 +76,16 @@ async def list_forms(access: Reader, query: Annotated[InspectionFormQuery, Query
 )
 async def create_form(access: Technician, body: Annotated[NewInspectionForm, Body()]) -> Response:
     """Make a form and submit it, unless it is to be a draft."""
-    is_draft = body.status == "draft"
+    is_complete = body.status == "submitted"
     async with access.transaction() as conn:
-        corrected = await _corrected(conn, body.supersedes_id)
-        await check_references(conn, body)
-        await _check_employee(conn, access, body.employee_id)
-        if corrected is not None:
-            check_correction(access, corrected, body.template_id)
-        await _check_quota(conn)
+        await _check_new(conn, access, body)
         template = await inspection_templates.find(conn, body.template_id)
         assert template is not None  # its row is locked
         checked = await checked_answers(
-            conn, template.sections, body.answers, is_complete=not is_draft
+            conn, template.sections, body.answers, is_complete=is_complete
         )
-        columns = {
-            **dict(body),
-            **checked.columns,
-            "template_version": template.version,
-            "state": "draft",
-            "created_by": access.caller.user_id,
-        }
-        del columns["status"]
-        row = _forms.new(columns, await db_now(conn))
-        await inspection_forms.insert(conn, row)
-        row = await _forms.found(conn, row.id)
-        if not is_draft:
+        row = await _inserted(conn, access, body, template.version, checked)
+        if is_complete:
             await submit(conn, access, row, checked)
             row = await _forms.found(conn, row.id)
     return created(_forms.item(row), router.prefix)
@@ -143,11 +129,36 @@ async def submit_form(access: Technician, form_id: _FormPath) -> Response:
     return ok(_forms.item(row))
 
 
-async def _corrected(conn: Connection, form_id: UUID | None) -> Inspection | None:
-    """Return the form that a new one corrects, locked before others look at it; None where there is
-    none.
-    """
-    return None if form_id is None else await inspection_forms.find(conn, form_id, lock=True)
+async def _check_new(conn: Connection, access: Access, body: NewInspectionForm) -> None:
+    """Raise Problem (403, 404, 422) or IllegalMoveError for a form that cannot be made."""
+    corrected = None
+    if body.supersedes_id is not None:  # locked first, as those who submit lock it
+        corrected = await inspection_forms.find(conn, body.supersedes_id, lock=True)
+    await check_references(conn, body)
+    await _check_employee(conn, access, body.employee_id)
+    if corrected is not None:
+        check_correction(access, corrected, body.template_id)
+    await _check_quota(conn)
+
+
+async def _inserted(
+    conn: Connection,
+    access: Access,
+    body: NewInspectionForm,
+    template_version: int,
+    checked: CheckedAnswers,
+) -> Inspection:
+    """Insert a draft, and return it."""
+    columns = {
+        **body.model_dump(exclude={"status", "answers"}),
+        **checked.columns,
+        "template_version": template_version,
+        "state": "draft",
+        "created_by": access.caller.user_id,
+    }
+    row = _forms.new(columns, await db_now(conn))
+    await inspection_forms.insert(conn, row)
+    return await _forms.found(conn, row.id)
 
 
 async def _check_employee(conn: Connection, access: Access, employee_id: UUID | None) -> None:

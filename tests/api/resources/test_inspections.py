@@ -1,5 +1,6 @@
 """Inspections: versions, faults, rights, corrections, photos and the event."""
 
+import asyncio
 import base64
 from typing import Any
 
@@ -304,3 +305,14 @@ async def test_each_filter_of_forms_has_an_index(api: RunningApi) -> None:
     for column in columns:
         assert any(f"(org_id, {column}, created_at DESC, id DESC)" in each for each in defined)
     assert any("(org_id, created_at DESC, id DESC)" in each for each in defined)
+
+
+async def test_of_corrections_at_one_time_one_is_made(api: RunningApi) -> None:
+    org = api.organization("North")
+    template_id = await template(org)
+    wrong = (await fill_in(org.technician, template_id, answers=BAD)).json["id"]
+    made = await asyncio.gather(
+        *(fill_in(org.admin, template_id, supersedes_id=wrong) for _ in range(6))
+    )
+    assert sorted(each.status for each in made) == [201, 409, 409, 409, 409, 409]
+    assert len(submitted_events(api, org)) == 2
