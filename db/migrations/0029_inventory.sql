@@ -33,9 +33,9 @@ CREATE TABLE part_fits (
     asset_id uuid,
     FOREIGN KEY (org_id, part_id) REFERENCES parts (org_id, id) ON DELETE CASCADE,
     FOREIGN KEY (org_id, asset_id) REFERENCES assets (org_id, id),
-    CHECK ((model IS NULL) <> (asset_id IS NULL))
+    CHECK ((model IS NULL) <> (asset_id IS NULL)),
+    CONSTRAINT part_fits_once UNIQUE NULLS NOT DISTINCT (org_id, part_id, make, model, asset_id)
 );
-CREATE INDEX part_fits_of_part ON part_fits (org_id, part_id);
 CREATE INDEX part_fits_model ON part_fits (org_id, model, part_id) WHERE model IS NOT NULL;
 CREATE INDEX part_fits_asset ON part_fits (org_id, asset_id, part_id) WHERE asset_id IS NOT NULL;
 
@@ -44,7 +44,7 @@ CREATE FUNCTION keep_part_fits() RETURNS trigger
 BEGIN
     DELETE FROM part_fits WHERE org_id = NEW.org_id AND part_id = NEW.id;
     INSERT INTO part_fits (org_id, part_id, make, model, asset_id)
-    SELECT NEW.org_id, NEW.id, one.make, one.model, one.asset_id
+    SELECT DISTINCT NEW.org_id, NEW.id, one.make, one.model, one.asset_id
       FROM jsonb_to_recordset(NEW.fits) AS one (make text, model text, asset_id uuid);
     RETURN NULL;
 END

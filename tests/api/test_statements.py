@@ -36,9 +36,9 @@ OTHER_LISTS = {
     "audit-events",
     "users",
     "api-keys",
-    "work-orders/{zone}/comments",
-    "work-orders/{zone}/transitions",
-    "work-orders/{zone}/assets-on-site",
+    "work-orders/{id}/comments",
+    "work-orders/{id}/transitions",
+    "work-orders/{id}/assets-on-site",
 }
 
 LISTS = [
