@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import accepted, created, id_text, ok
+from api.http.etags import tag_of
 from api.http.problems import Problem, bad_field, busy, conflict, forbidden, unavailable
 from api.limits.geometry_checks import TooManyOfAll, TooManyOfOne
 from api.limits.plans import QUOTE_NUMBERS
@@ -212,7 +213,7 @@ async def get_quote_pdf(access: Reader, quote_id: _QuotePath) -> Response:
         kept = None if row.state == "draft" else await evidence.find(conn, quote_id)
     pdf = await _rendered(access, document_of(row)) if kept is None else kept.files.pdf
     name = f"quote-{row.number}-{row.revision}.pdf"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "ETag": tag_of(pdf)}
     return Response(pdf, media_type="application/pdf", headers=headers)
 
 
