@@ -13,7 +13,7 @@ from geofence.late.amendments import AnnouncementKind
 from geofence.model.policy import DEFAULT_ALERTS
 from geofence.model.transitions import SILENT, Cause
 from geofence.punches.claim import AMENDMENT_CAUSES, PAY_SOURCES, RULES, WORTHS
-from operations.work_order_states import PRIORITIES, STATES, VERBS
+from operations.work_orders.states import PRIORITIES, STATES, VERBS
 from telemetry.punch import PUNCH_KINDS
 
 _NAME_CHARACTERS = 200

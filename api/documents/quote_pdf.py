@@ -10,7 +10,7 @@ import msgspec
 
 from api.documents.texts import full_day, one_line
 from api.documents.typst_printer import TypstPrinter
-from operations.quote_document import DocumentLine, QuoteDocument
+from operations.quotes.document import DocumentLine, QuoteDocument
 
 _TEMPLATE = files("api.documents").joinpath("quote.typ").read_bytes()
 

@@ -15,7 +15,7 @@ from api.documents.timesheet_pdf import TimesheetPrinter
 from api.documents.timesheet_print import Paper
 from api.http.worker_thread import OneThread
 from api.limits.geometry_checks import MOST_ORGANIZATIONS, Turns
-from operations.quote_document import QuoteDocument
+from operations.quotes.document import QuoteDocument
 
 Form = Literal["pdf", "csv"]
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from api.documents.csv_text import Cell, csv_bytes
 from api.documents.texts import one_line
 from api.documents.timesheet import (
     AdjustmentLine,
@@ -18,7 +19,6 @@ from api.documents.timesheet import (
     TimesheetDocument,
     entries,
 )
-from api.http.csv_text import Cell, csv_bytes
 
 COLUMNS = (
     "document_id",

@@ -30,7 +30,7 @@ from pydantic_core import core_schema
 from api.http.problems import MOST_FAULTS, bad_parameter
 from db.resources.kinds import KINDS, Kind
 from operations.errors import RuleError
-from operations.local_days import zone_of
+from operations.hours.local_days import zone_of
 from telemetry.ids import IdError, parse_id
 from telemetry.times import TimeError, parse_time_us
 

@@ -33,7 +33,7 @@ from geofence.event_data import (
 )
 from geofence.model.policy import AMENDED, BREACH, DWELL, OVERSPEED
 from geofence.punches.claim import PUNCH_AMENDED, PUNCHED_IN, PUNCHED_OUT
-from operations.quote_events import (
+from operations.quotes.events import (
     QUOTE_ACCEPTED,
     QUOTE_CREATED,
     QUOTE_DECLINED,

@@ -17,7 +17,7 @@ from api.request.route import TenantRoute
 from db.core.listing import Order, RowKey
 from db.hours import shifts
 from db.hours.shifts import ShiftFilter, ShiftRow, StoredFlag
-from operations.shifts import FLAGS, WORST_FIRST, Worth
+from operations.hours.shifts import FLAGS, WORST_FIRST, Worth
 from telemetry.ids import format_id
 
 router = APIRouter(prefix="/v1/shifts", tags=["shifts"], route_class=TenantRoute)

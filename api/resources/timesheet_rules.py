@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from api.http import fields
 from db.hours.rules import read_rules
 from operations.errors import RuleError
-from operations.local_days import PeriodLength
-from operations.overtime import PRESETS
-from operations.shift_rules import MAX_AUTOMATIC_BREAKS, ShiftRules
-from operations.timesheets import ROUNDING_STEPS_S
+from operations.hours.local_days import PeriodLength
+from operations.hours.overtime import PRESETS
+from operations.hours.shift_rules import MAX_AUTOMATIC_BREAKS, ShiftRules
+from operations.hours.timesheets import ROUNDING_STEPS_S
 
 _DAY_S = 86_400
 _SHIFTS = ShiftRules()

@@ -6,8 +6,8 @@ from datetime import date
 from db.core.connect import Connection
 from db.core.ids import new_id
 from db.hours.rules import EmployeeKey
-from operations.local_days import Period
-from operations.timesheets import TimesheetRules, missing_periods, period_of
+from operations.hours.local_days import Period
+from operations.hours.timesheets import TimesheetRules, missing_periods, period_of
 
 _KNOWN = """
 SELECT timesheet.org_id, timesheet.employee_id, timesheet.first_day, timesheet.last_day

@@ -2,7 +2,7 @@
 
 What is read begins where the rules of shifts may begin: with the punch that opened the last stored
 shift before the wanted time. It ends with the first `out` after the wanted time. So the shifts of
-the wanted time are those that all punches of the employee would make (`operations.shifts`).
+the wanted time are those that all punches of the employee would make (`operations.hours.shifts`).
 
 A punch that somebody else entered by hand counts as accepted until a review says otherwise.
 """
@@ -14,7 +14,7 @@ from uuid import UUID
 
 from db.core.connect import Connection
 from db.hours.rules import EmployeeKey
-from operations.shifts import CreditedPunch
+from operations.hours.shifts import CreditedPunch
 
 
 class PunchTimes(NamedTuple):
@@ -27,7 +27,7 @@ class PunchTimes(NamedTuple):
 
 
 # At the instant of the opening `in`, what ends comes before it; at that of the last `out`, what
-# begins comes behind it (`operations.shifts`).
+# begins comes behind it (`operations.hours.shifts`).
 _AROUND = """
 SELECT wanted.org_id, wanted.employee_id, punch.id, punch.kind,
        (extract(epoch FROM punch.pay_time) * 1000000)::bigint, punch.verdict,

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
-from operations.overtime import PRESETS, OvertimeRules
-from operations.shift_rules import AutomaticBreak, ShiftRules
-from operations.timesheets import DoubtPolicy, Rounding, TimesheetRules
+from operations.hours.overtime import PRESETS, OvertimeRules
+from operations.hours.shift_rules import AutomaticBreak, ShiftRules
+from operations.hours.timesheets import DoubtPolicy, Rounding, TimesheetRules
 
 EmployeeKey = tuple[UUID, UUID]
 """An organization and its employee."""

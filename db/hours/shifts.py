@@ -24,8 +24,8 @@ from db.core.listing import NEWEST_FIRST, Columns, Conditions, Order, RowKey, pa
 from db.hours.periods import add_missing
 from db.hours.punches import PunchTimes, punches_around
 from db.hours.rules import EmployeeKey, HourRules, rules_of_employees
-from operations.local_days import local_day, zone_of
-from operations.shifts import Attendance, CreditedPunch, Shift, ShiftFlag, shifts_of
+from operations.hours.local_days import local_day, zone_of
+from operations.hours.shifts import Attendance, CreditedPunch, Shift, ShiftFlag, shifts_of
 from telemetry.ids import derived_id
 from telemetry.times import to_datetime
 

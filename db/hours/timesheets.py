@@ -11,8 +11,8 @@ from psycopg.rows import args_row
 from db.core.connect import Connection
 from db.core.listing import Conditions
 from db.core.table import Table
-from operations.timesheet_states import State
-from operations.timesheets import DoubtPolicy
+from operations.hours.timesheet_states import State
+from operations.hours.timesheets import DoubtPolicy
 
 
 class TimesheetRow(NamedTuple):

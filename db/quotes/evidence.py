@@ -5,7 +5,7 @@ from uuid import UUID
 
 from db.core.connect import Connection
 from db.core.fetch import value_of
-from operations.quote_evidence import EvidenceEntry, QuoteFiles
+from operations.quotes.evidence import EvidenceEntry, QuoteFiles
 
 
 class StoredEvidence(NamedTuple):

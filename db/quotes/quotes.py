@@ -12,8 +12,8 @@ from db.core.ids import new_id
 from db.core.listing import Conditions
 from db.core.table import Table
 from db.history.events import Event
-from operations.quote_events import QuoteEvent
-from operations.quote_states import QuoteState
+from operations.quotes.events import QuoteEvent
+from operations.quotes.states import QuoteState
 from telemetry.ids import format_id
 
 MailState = Literal["queued", "sent", "failed"]

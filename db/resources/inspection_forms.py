@@ -12,7 +12,7 @@ from db.core.connect import Connection
 from db.core.fetch import value_of
 from db.core.listing import Conditions
 from db.core.table import Table
-from operations.inspection_states import State
+from operations.inspections.states import State
 
 
 class ListedInspection(NamedTuple):

@@ -16,8 +16,8 @@ from db.core.table import Table
 class InspectionTemplate(NamedTuple):
     """One row, with its newest version.
 
-    sections: objects with title and questions (`operations.inspections.Question`). questions: how
-    many.
+    sections: objects with title and questions (`operations.inspections.answers.Question`).
+    questions: how many.
     """
 
     id: UUID

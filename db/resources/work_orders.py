@@ -16,7 +16,7 @@ from db.core.connect import Connection
 from db.core.fetch import value_of
 from db.core.listing import Conditions
 from db.core.table import Table
-from operations.work_order_states import ENDED, State
+from operations.work_orders.states import ENDED, State
 
 
 class WorkOrder(NamedTuple):

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from telemetry.ids import format_id, parse_id
 from tests.api.running import Answer, Client, Organization, RunningApi
-from tests.ingest.punching import HOME, punch
+from tests.ingest.punches.punching import HOME, punch
 from tests.ingest.tenants import square
 
 
@@ -24,7 +24,7 @@ class Worker:
         return parse_id("emp", self.id)
 
     def claim(self, kind: str = "in", **more: Any) -> dict[str, Any]:
-        """Return a punch as `tests.ingest.punching.punch` makes it."""
+        """Return a punch as `tests.ingest.punches.punching.punch` makes it."""
         return punch(self.employee_id, kind, **more)
 
     async def send(self, body: dict[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import pytest
 from psycopg.errors import CheckViolation, ForeignKeyViolation, InsufficientPrivilege
 
 from db.core.ids import new_id
-from operations.inspection_states import MOVES, State
-from tests.ingest.punching import Crew
+from operations.inspections.states import MOVES, State
+from tests.ingest.punches.punching import Crew
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from db.core.ids import new_id
-from operations.quote_states import QUOTE_MOVES, QUOTE_STATES
+from operations.quotes.states import QUOTE_MOVES, QUOTE_STATES
 from tests.servers import DatabaseUnderTest
 
 LEGAL = {(each.state, each.then) for each in QUOTE_MOVES}

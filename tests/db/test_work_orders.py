@@ -12,7 +12,7 @@ import pytest
 from db.core.connect import Connection
 from db.core.ids import new_id
 from db.resources import work_orders as stored
-from operations.work_order_states import MOVES, STATES
+from operations.work_orders.states import MOVES, STATES
 from tests.db.rows import transaction
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest

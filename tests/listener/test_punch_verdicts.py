@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from telemetry.ids import format_id
-from tests.ingest.punch_cases import CASES, PunchCase, table
-from tests.ingest.punching import AWAY, Crew, punch
+from tests.ingest.punches.cases import CASES, PunchCase, table
+from tests.ingest.punches.punching import AWAY, Crew, punch
 from tests.ingest.tenants import Tenant, square
 from tests.listener.running import System, running
 from tests.listener.test_punches import send, signed_in

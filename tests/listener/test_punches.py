@@ -16,7 +16,7 @@ import pytest
 from mqtt import BrokerAddress, Session, SessionOptions, Subscription
 from telemetry.ids import format_id
 from telemetry.topics import ack_topic, punches_topic
-from tests.ingest.punching import AWAY, HOME, Crew, Worker, punch
+from tests.ingest.punches.punching import AWAY, HOME, Crew, Worker, punch
 from tests.ingest.tenants import Tenant, soon, square
 from tests.listener.running import RoleProcess, System, running
 from tests.listener.test_faults import sending

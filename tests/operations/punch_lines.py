@@ -12,10 +12,10 @@ from typing import Any
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from operations.overtime import PRESETS, OvertimeRules
-from operations.shift_rules import AutomaticBreak, ShiftRules
-from operations.shifts import CreditedPunch, ShiftFlag
-from operations.timesheets import Adjustment, Rounding, TimesheetRules
+from operations.hours.overtime import PRESETS, OvertimeRules
+from operations.hours.shift_rules import AutomaticBreak, ShiftRules
+from operations.hours.shifts import CreditedPunch, ShiftFlag
+from operations.hours.timesheets import Adjustment, Rounding, TimesheetRules
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "timesheets.json").read_text())
 NOBODY = UUID(int=0)

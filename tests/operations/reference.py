@@ -4,7 +4,7 @@ spans. Slow, and short enough to be read against docs/timesheets.md.
 
 from datetime import datetime
 
-from operations.shifts import STEPS
+from operations.hours.shifts import STEPS
 
 ENDS_FIRST = ("break_end", "out", "in", "break_start")
 

@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operations.local_days import day_start_s
-from operations.overtime import OvertimeRules, split_week
-from operations.shift_rules import AutomaticBreak, ShiftRules
-from operations.shifts import CreditedPunch, shifts_of
-from operations.timesheets import Adjustment, TimesheetRules, period_of, timesheet
+from operations.hours.local_days import day_start_s
+from operations.hours.overtime import OvertimeRules, split_week
+from operations.hours.shift_rules import AutomaticBreak, ShiftRules
+from operations.hours.shifts import CreditedPunch, shifts_of
+from operations.hours.timesheets import Adjustment, TimesheetRules, period_of, timesheet
 from tests.operations.reference import shown_day, split_units, worked_seconds
 
 # Midnights and changes of the clocks, as zone and local day; the walk goes over their first hours.

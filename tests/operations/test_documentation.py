@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from operations.overtime import PRESETS
-from operations.shifts import FLAGS, STEPS
-from operations.timesheet_states import MOVES, STATES
-from operations.timesheets import ROUNDING_STEPS_S
+from operations.hours.overtime import PRESETS
+from operations.hours.shifts import FLAGS, STEPS
+from operations.hours.timesheet_states import MOVES, STATES
+from operations.hours.timesheets import ROUNDING_STEPS_S
 
 PAGE = (Path(__file__).parents[2] / "docs" / "timesheets.md").read_text()
 

@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from operations.inspection_states import INSPECTIONS, MOVES, State, Verb, check_changeable
-from operations.inspections import TYPES
+from operations.inspections.answers import TYPES
+from operations.inspections.states import INSPECTIONS, MOVES, State, Verb, check_changeable
 from operations.states import IllegalMoveError
 
 PAGE = (Path(__file__).parents[2] / "docs" / "inspections.md").read_text("utf-8")

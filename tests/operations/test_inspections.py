@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operations.inspections import (
+from operations.inspections.answers import (
     MAX_SIGNATURE_BYTES,
     TYPES,
     Condition,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operations.errors import RuleError
-from operations.local_days import (
+from operations.hours.local_days import (
     Span,
     cut_at_midnight,
     day_start_s,

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operations.local_days import Period, PeriodLength
+from operations.hours.local_days import Period, PeriodLength
+from operations.hours.timesheet_states import MOVES, STATES, TIMESHEETS, State
+from operations.hours.timesheets import TimesheetRules, missing_periods, period_of
 from operations.states import IllegalMoveError
-from operations.timesheet_states import MOVES, STATES, TIMESHEETS, State
-from operations.timesheets import TimesheetRules, missing_periods, period_of
 
 ANCHOR = date(2026, 3, 2)  # a Monday
 

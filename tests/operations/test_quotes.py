@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operations.quote_evidence import (
+from operations.quotes.evidence import (
     EvidenceEntry,
     QuoteFiles,
     canonical,
@@ -17,13 +17,13 @@ from operations.quote_evidence import (
     hex_hash,
     next_entry,
 )
-from operations.quote_states import (
+from operations.quotes.states import (
     QUOTE_MOVES,
     QUOTE_STATES,
     check_editable,
     check_revisable,
 )
-from operations.quotes import (
+from operations.quotes.sums import (
     MAX_QUANTITY_THOUSANDTHS,
     MAX_UNIT_PRICE_CENTS,
     WHOLE_IN_BASIS_POINTS,

@@ -9,10 +9,10 @@ from uuid import UUID
 import pytest
 
 from operations.errors import RuleError
-from operations.overtime import OvertimeRules
-from operations.shift_rules import AutomaticBreak, ShiftRules
-from operations.shifts import CreditedPunch, shifts_of
-from operations.timesheets import Adjustment, Rounding, TimesheetRules
+from operations.hours.overtime import OvertimeRules
+from operations.hours.shift_rules import AutomaticBreak, ShiftRules
+from operations.hours.shifts import CreditedPunch, shifts_of
+from operations.hours.timesheets import Adjustment, Rounding, TimesheetRules
 from tests.test_documents import imports_of
 
 NOBODY = UUID(int=0)

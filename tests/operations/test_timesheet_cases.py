@@ -4,10 +4,10 @@ from datetime import date
 
 import pytest
 
-from operations.overtime import Hours
-from operations.shifts import FLAGS, shifts_of
-from operations.timesheet_states import TIMESHEETS, check_adjustable
-from operations.timesheets import ApprovalBlockedError, period_of, timesheet
+from operations.hours.overtime import Hours
+from operations.hours.shifts import FLAGS, shifts_of
+from operations.hours.timesheet_states import TIMESHEETS, check_adjustable
+from operations.hours.timesheets import ApprovalBlockedError, period_of, timesheet
 from tests.operations.punch_lines import (
     CASES,
     instant_us,

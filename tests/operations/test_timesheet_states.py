@@ -5,8 +5,15 @@ from typing import get_args
 
 import pytest
 
+from operations.hours.timesheet_states import (
+    MOVES,
+    STATES,
+    TIMESHEETS,
+    VERBS,
+    State,
+    check_adjustable,
+)
 from operations.states import IllegalMoveError, Role
-from operations.timesheet_states import MOVES, STATES, TIMESHEETS, VERBS, State, check_adjustable
 
 ROLES = get_args(Role)
 LEGAL = {(each.state, each.verb): each.then for each in MOVES}

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from operations.states import IllegalMoveError
-from operations.work_order_states import (
+from operations.work_orders.states import (
     ENDED,
     IN_HANDS,
     MOVES,

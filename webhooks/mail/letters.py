@@ -8,7 +8,7 @@ from email.utils import localtime, make_msgid
 from db.delivery.mail_outbox import Letter
 from db.identity.user_links import Purpose
 from db.quotes.mailing import QuoteLetter
-from operations.quote_document import read_document
+from operations.quotes.document import read_document
 
 _SUBJECTS: dict[Purpose, str] = {
     "invitation": "Invitation to {organization}",

@@ -8,16 +8,16 @@ from pydantic import BaseModel, Field, WithJsonSchema
 from api.http import fields
 from api.request.paging import SortedQuery
 from api.resources.inspections.template_bodies import QuestionId
-from operations.inspection_states import State, Verb
-from operations.inspections import (
+from operations.inspections.answers import (
     MAX_ID_LENGTH,
     MAX_NOTE_LENGTH,
     MAX_PHOTOS,
     MAX_QUESTIONS,
     MAX_SIGNATURE_LENGTH,
 )
+from operations.inspections.states import State, Verb
 
-# Checked as a whole by `operations.inspections`, which knows the questions.
+# Checked as a whole by `operations.inspections.answers`, which knows the questions.
 _VALUE = {
     "description": "as the type of the question wants it: see the page on inspections",
     "anyOf": [

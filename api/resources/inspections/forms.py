@@ -1,8 +1,8 @@
 """Inspection forms: the answers to the questions of a template, in the version of then.
 
-Answers are checked by `operations.inspections`, and every fault is a 422 with its place. What was
-submitted does not change: a correction is another form, which supersedes it. Submitting emits
-`inspection.submitted`.
+Answers are checked by `operations.inspections.answers`, and every fault is a 422 with its place.
+What was submitted does not change: a correction is another form, which supersedes it. Submitting
+emits `inspection.submitted`.
 """
 
 from datetime import timedelta
@@ -41,7 +41,7 @@ from db.resources import organizations
 from db.resources.employees import employees
 from db.resources.inspection_forms import Inspection, ListedInspection, inspection_forms
 from db.resources.inspection_templates import inspection_templates
-from operations.inspection_states import INSPECTIONS, check_changeable
+from operations.inspections.states import INSPECTIONS, check_changeable
 
 router = APIRouter(
     prefix="/v1/inspection-forms", tags=["inspection-forms"], route_class=TenantRoute

@@ -17,8 +17,7 @@ from db.history import events
 from db.history.events import Event
 from db.resources.inspection_forms import Inspection, image_ids, inspection_forms, keep_photos
 from geofence.event_data import INSPECTION_SUBMITTED, SubmittedInspection
-from operations.inspection_states import INSPECTIONS
-from operations.inspections import (
+from operations.inspections.answers import (
     FormFault,
     Question,
     answer_faults,
@@ -26,6 +25,7 @@ from operations.inspections import (
     photo_ids,
     questions_of,
 )
+from operations.inspections.states import INSPECTIONS
 from telemetry.ids import IdError, parse_id
 
 

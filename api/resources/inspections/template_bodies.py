@@ -13,7 +13,7 @@ from pydantic import (
 
 from api.http import fields
 from api.request.paging import SortedByNameQuery
-from operations.inspections import (
+from operations.inspections.answers import (
     MAX_NUMBER,
     MAX_OPTION_LENGTH,
     MAX_OPTIONS,

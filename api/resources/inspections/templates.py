@@ -32,7 +32,7 @@ from db.resources import inspection_templates as table
 from db.resources import organizations
 from db.resources.inspection_templates import InspectionTemplate, TemplateVersionKey
 from db.resources.kinds import KINDS
-from operations.inspections import FormFault, questions_of, template_faults
+from operations.inspections.answers import FormFault, questions_of, template_faults
 
 router = APIRouter(
     prefix="/v1/inspection-templates", tags=["inspection-templates"], route_class=TenantRoute

@@ -30,9 +30,9 @@ from db.core.table import db_now
 from db.core.tenant import reading, tenant
 from db.quotes import evidence
 from db.quotes.quotes import QuoteRow, lock_revisions, quotes
-from operations.quote_document import read_document
-from operations.quote_evidence import CONSENT_TEXT, CONSENT_VERSION
-from operations.quote_states import QUOTES, QuoteState
+from operations.quotes.document import read_document
+from operations.quotes.evidence import CONSENT_TEXT, CONSENT_VERSION
+from operations.quotes.states import QUOTES, QuoteState
 
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 10

@@ -12,10 +12,10 @@ from api.http.problems import bad_field
 from api.request.paging import SortedQuery
 from api.request.resource import item_of
 from db.quotes.quotes import MailState, QuoteRow
-from operations.quote_document import quote_label
-from operations.quote_evidence import EvidenceKind, hex_hash
-from operations.quote_states import QUOTE_STATES, QUOTES, QuoteState, QuoteVerb
-from operations.quotes import (
+from operations.quotes.document import quote_label
+from operations.quotes.evidence import EvidenceKind, hex_hash
+from operations.quotes.states import QUOTE_STATES, QUOTES, QuoteState, QuoteVerb
+from operations.quotes.sums import (
     MAX_LINES,
     MAX_QUANTITY_THOUSANDTHS,
     MAX_TOTAL_CENTS,

@@ -11,11 +11,11 @@ from db.core.table import db_now
 from db.history import events
 from db.quotes import evidence
 from db.quotes.quotes import QuoteRevision, QuoteRow, event_of, quotes
-from operations.quote_document import QuoteDocument, document_line
-from operations.quote_events import QUOTE_ACCEPTED, QUOTE_DECLINED
-from operations.quote_evidence import EvidenceKind, hex_hash, next_entry
-from operations.quote_states import QUOTES, QuoteVerb
-from operations.quotes import QuoteLine
+from operations.quotes.document import QuoteDocument, document_line
+from operations.quotes.events import QUOTE_ACCEPTED, QUOTE_DECLINED
+from operations.quotes.evidence import EvidenceKind, hex_hash, next_entry
+from operations.quotes.states import QUOTES, QuoteVerb
+from operations.quotes.sums import QuoteLine
 
 
 def document_of(row: QuoteRow) -> QuoteDocument:

@@ -9,8 +9,8 @@ from html import escape
 from starlette.responses import Response
 
 from api.documents.quote_pdf import PrintedQuote, printed_quote
-from operations.quote_document import QuoteDocument
-from operations.quote_evidence import CONSENT_TEXT, CONSENT_VERSION
+from operations.quotes.document import QuoteDocument
+from operations.quotes.evidence import CONSENT_TEXT, CONSENT_VERSION
 
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; form-action 'self';"

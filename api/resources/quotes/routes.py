@@ -61,10 +61,10 @@ from db.quotes.quotes import (
     quotes,
 )
 from db.resources import organizations
-from operations.quote_document import QuoteDocument
-from operations.quote_events import QUOTE_CREATED, QUOTE_EXPIRED
-from operations.quote_evidence import evidence_faults, hex_hash
-from operations.quote_states import QUOTES, check_editable, check_revisable
+from operations.quotes.document import QuoteDocument
+from operations.quotes.events import QUOTE_CREATED, QUOTE_EXPIRED
+from operations.quotes.evidence import evidence_faults, hex_hash
+from operations.quotes.states import QUOTES, check_editable, check_revisable
 
 router = APIRouter(prefix="/v1/quotes", tags=["quotes"], route_class=TenantRoute)
 _QuotePath = Annotated[fields.QuoteId, Path(alias="id")]

@@ -13,8 +13,8 @@ from api.resources.punches.bodies import PunchItem
 from api.resources.shifts import FlagItem, Seconds, ShiftItem
 from api.resources.timesheets.counting import MAX_ADJUSTMENTS, MAX_PUNCHES
 from db.hours.timesheets import TimesheetRow
-from operations.timesheet_states import TIMESHEETS, State, Verb
-from operations.timesheets import MAX_ADJUSTMENT_S, MAX_REASON_LENGTH
+from operations.hours.timesheet_states import TIMESHEETS, State, Verb
+from operations.hours.timesheets import MAX_ADJUSTMENT_S, MAX_REASON_LENGTH
 
 _MAX_DAYS = 31
 _FIGURES = ("worked_s", "adjusted_s", "regular_s", "overtime_s", "double_s")

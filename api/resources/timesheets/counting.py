@@ -18,9 +18,9 @@ from db.hours.punches import PunchTimes, punches_around
 from db.hours.rules import read_rules
 from db.hours.shifts import shift_rows, stored_flag
 from db.hours.timesheets import AdjustmentRow, TimesheetRow, adjustments_between
-from operations.local_days import Period, Span, whole_weeks, zone_of
-from operations.shifts import Attendance, CreditedPunch, Shift, shifts_of
-from operations.timesheets import (
+from operations.hours.local_days import Period, Span, whole_weeks, zone_of
+from operations.hours.shifts import Attendance, CreditedPunch, Shift, shifts_of
+from operations.hours.timesheets import (
     Adjustment,
     Timesheet,
     TimesheetRules,

@@ -23,7 +23,7 @@ from api.http.fields import read_time
 from api.http.problems import conflict
 from db.core.connect import Connection
 from db.hours.timesheets import TimesheetRow, names_of
-from operations.local_days import Span, day_start_s
+from operations.hours.local_days import Span, day_start_s
 from telemetry.ids import parse_id
 
 _DAY = timedelta(days=1)

@@ -7,10 +7,10 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.documents.csv_text import MEDIA_TYPE, csv_bytes
 from api.documents.timesheet import TimesheetDocument
 from api.documents.timesheet_print import Paper
 from api.http import fields
-from api.http.csv_text import MEDIA_TYPE, csv_bytes
 from api.http.encoding import ok, sparse
 from api.http.etags import tag_of
 from api.http.headers import preferred

@@ -54,8 +54,8 @@ from db.history.events import Event
 from db.hours.timesheets import AdjustmentRow, TimesheetRow, insert_adjustment, timesheets
 from db.punches import punch_list
 from geofence.event_data import TIMESHEET_APPROVED, ApprovedTimesheet
-from operations.timesheet_states import TIMESHEETS, Verb, check_adjustable
-from operations.timesheets import MAX_ADJUSTMENT_S, ApprovalBlockedError
+from operations.hours.timesheet_states import TIMESHEETS, Verb, check_adjustable
+from operations.hours.timesheets import MAX_ADJUSTMENT_S, ApprovalBlockedError
 from telemetry.ids import format_id
 
 router = APIRouter(prefix="/v1/timesheets", tags=["timesheets"], route_class=TenantRoute)

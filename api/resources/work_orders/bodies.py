@@ -14,7 +14,7 @@ from api.request.paging import ListQuery
 from api.request.resource import Item, item_of
 from db.core.listing import Order
 from db.resources.work_orders import WorkOrder, WorkOrderTransition
-from operations.work_order_states import STATES, Priority, State, Verb
+from operations.work_orders.states import STATES, Priority, State, Verb
 
 MAX_CHECKLIST = 200
 MAX_ASSIGNEES = MAX_ASSETS = 100

@@ -30,7 +30,7 @@ from geofence.event_data import (
     WORK_ORDER_UPDATED,
     ChangedWorkOrder,
 )
-from operations.work_order_states import (
+from operations.work_orders.states import (
     ENDED,
     IN_HANDS,
     MAX_DEPTH,

@@ -51,7 +51,7 @@ from db.resources import work_orders as table
 from db.resources.kinds import KINDS
 from db.resources.work_orders import WorkOrder
 from geofence.event_data import WORK_ORDER_UPDATED
-from operations.work_order_states import WORK_ORDERS, Verb
+from operations.work_orders.states import WORK_ORDERS, Verb
 
 router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
 WorkOrderPath = Annotated[fields.WorkOrderId, Path(alias="id")]

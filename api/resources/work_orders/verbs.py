@@ -1,4 +1,4 @@
-"""The verbs of work orders, as `operations.work_order_states` has them."""
+"""The verbs of work orders, as `operations.work_orders.states` has them."""
 
 from typing import Annotated
 

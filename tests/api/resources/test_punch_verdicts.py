@@ -6,8 +6,8 @@ import pytest
 
 from tests.api.punching import Worker, employee, jobsite, rules, worker
 from tests.api.running import Organization, RunningApi
-from tests.ingest.punch_cases import CASES, PunchCase
-from tests.ingest.punching import AWAY
+from tests.ingest.punches.cases import CASES, PunchCase
+from tests.ingest.punches.punching import AWAY
 from tests.ingest.tenants import square
 
 

@@ -12,7 +12,7 @@ from telemetry.times import parse_time_us
 from tests.api.punching import Worker, by_hand, employee, jobsite, rules, user_of, worker
 from tests.api.running import Organization, RunningApi
 from tests.api.stored import store_fixes
-from tests.ingest.punching import AWAY, HOME
+from tests.ingest.punches.punching import AWAY, HOME
 from tests.ingest.tenants import square
 
 ZURICH = (8.54, 47.37)

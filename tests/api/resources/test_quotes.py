@@ -18,8 +18,8 @@ from pypdf import PdfReader
 from db.core.connect import Connection, pool
 from db.core.ids import new_id
 from db.quotes import mailing as quote_mailing
-from operations.quote_evidence import CONSENT_TEXT, CONSENT_VERSION
-from operations.quote_states import QUOTE_STATES
+from operations.quotes.evidence import CONSENT_TEXT, CONSENT_VERSION
+from operations.quotes.states import QUOTE_STATES
 from telemetry.ids import parse_id
 from tests.api.mailbox import Mailbox
 from tests.api.running import Answer, Client, Organization, RunningApi

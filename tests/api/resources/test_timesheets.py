@@ -14,7 +14,7 @@ from db.core.connect import connect
 from db.core.tenant import act_for
 from db.punches.record import record
 from db.punches.rows import NewPunch
-from operations.timesheet_states import MOVES, STATES, TIMESHEETS, VERBS
+from operations.hours.timesheet_states import MOVES, STATES, TIMESHEETS, VERBS
 from telemetry.ids import format_id
 from telemetry.times import to_us
 from tests.api.punching import Worker, by_hand, employee, user_of, worker

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from db.core.ids import new_id
-from operations.work_order_states import MAX_DEPTH, MOVES, STATES, VERBS, WORK_ORDERS
+from operations.work_orders.states import MAX_DEPTH, MOVES, STATES, VERBS, WORK_ORDERS
 from telemetry.ids import format_id
 from tests.api.http.test_problems import is_problem
 from tests.api.punching import Worker, jobsite, worker
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.stored import carried, minute, store_visit, text
-from tests.ingest.punching import HOME
+from tests.ingest.punches.punching import HOME
 
 BODIES: dict[str, Any] = {
     "hold": {"reason": "It rains."},

@@ -21,11 +21,11 @@ from db.hours.shifts import ShiftFilter, ShiftRow, count, listing, shift_rows
 from db.punches import punch_list
 from db.punches.record import record
 from db.punches.rows import NewPunch
-from operations.shifts import CreditedPunch, shifts_of
-from operations.timesheet_states import MOVES, STATES
+from operations.hours.shifts import CreditedPunch, shifts_of
+from operations.hours.timesheet_states import MOVES, STATES
 from telemetry.times import to_us
 from tests.db.rows import transaction
-from tests.ingest.punching import Crew
+from tests.ingest.punches.punching import Crew
 from tests.ingest.tenants import Tenant, soon
 from tests.servers import DatabaseUnderTest
 

@@ -17,7 +17,7 @@ from geofence.geometry.measures import measures
 from geofence.geometry.queries import signed_distance_m
 from geofence.shapes.geojson import read_shape
 from telemetry.times import to_us
-from tests.ingest.punching import Crew
+from tests.ingest.punches.punching import Crew
 from tests.ingest.tenants import Tenant, soon, square
 from tests.servers import DatabaseUnderTest
 

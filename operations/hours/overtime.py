@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from operations.errors import RuleError, check_within
-from operations.local_days import WEEK_DAYS
+from operations.hours.local_days import WEEK_DAYS
 
 _HOUR_S = 3600
 _DAY_S = 24 * _HOUR_S

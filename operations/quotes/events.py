@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from operations.quote_states import QUOTE_STATES
+from operations.quotes.states import QUOTE_STATES
 
 QUOTE_CREATED = "quote.created"
 QUOTE_SENT = "quote.sent"

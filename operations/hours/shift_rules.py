@@ -6,7 +6,7 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from operations.errors import RuleError, check_within
-from operations.local_days import Span, day_start_s, local_day
+from operations.hours.local_days import Span, day_start_s, local_day
 
 _DAY_S = 86_400
 MAX_AUTOMATIC_BREAKS = 5

@@ -17,8 +17,8 @@ from typing import Literal, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from operations.local_days import Span, zone_of
-from operations.shift_rules import ShiftRules, total_s, work_spans
+from operations.hours.local_days import Span, zone_of
+from operations.hours.shift_rules import ShiftRules, total_s, work_spans
 
 _SECOND_US = 1_000_000
 

@@ -13,7 +13,7 @@ from ingest.transaction import LeaderTerm
 from telemetry.ids import format_id
 from telemetry.topics import fixes_topic
 from tests.ingest.conftest import fix
-from tests.ingest.punching import AWAY, HOME, Crew, Worker, punch
+from tests.ingest.punches.punching import AWAY, HOME, Crew, Worker, punch
 from tests.ingest.seam import DeviceMessage, settle, term_of
 from tests.ingest.tenants import Tenant, soon, square
 from tests.servers import DatabaseUnderTest

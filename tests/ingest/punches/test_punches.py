@@ -23,7 +23,7 @@ from telemetry.result import Result
 from telemetry.times import parse_time_us
 from telemetry.topics import fixes_topic
 from tests.ingest.conftest import fix, until
-from tests.ingest.punching import AWAY, HOME, Crew, Worker, punch
+from tests.ingest.punches.punching import AWAY, HOME, Crew, Worker, punch
 from tests.ingest.seam import now_us, settle, term_of
 from tests.ingest.tenants import Tenant, soon, square
 from tests.servers import DatabaseUnderTest

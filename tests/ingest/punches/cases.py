@@ -1,6 +1,6 @@
 """Punches with their verdicts, as they come out of the running system by each way in.
 
-    python -m tests.ingest.punch_cases   prints the table of docs/punches.md
+    python -m tests.ingest.punches.cases   prints the table of docs/punches.md
 
 The cases are in `tests/cases/punch_verdicts.json`. Tests called `test_punch_verdicts.py` send them
 over MQTT (in `tests/listener/`) and over REST (in `tests/api/resources/`).
@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tests.ingest.punching import HOME
+from tests.ingest.punches.punching import HOME
 
 
 class PunchSite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,8 +32,8 @@ class RestDifference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PunchCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One punch of an employee, as it is stored.
 
-    punch and before: the keys of `tests.ingest.punching.punch`; `before` are the employee's earlier
-    ones. by: the ways in which the employee may punch; None: the way of the test.
+    punch and before: the keys of `tests.ingest.punches.punching.punch`; `before` are the employee's
+    earlier ones. by: the ways in which the employee may punch; None: the way of the test.
     is_from_another: the sender is somebody else, who is no dispatcher. is_by_hand: over REST, the
     dispatcher sends it. is_moved: the first site is moved away just before the sending.
     site: the number of the site that the verdict names. shifts: the flags of each shift; None: they
@@ -62,7 +62,7 @@ class PunchCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         return [f"employee.punched_{kind}" for kind in kinds if kind in ("in", "out")]
 
 
-FILE = Path(__file__).parents[1] / "cases" / "punch_verdicts.json"
+FILE = Path(__file__).parents[2] / "cases" / "punch_verdicts.json"
 CASES = {one.case: one for one in msgspec.json.decode(FILE.read_bytes(), type=list[PunchCase])}
 
 

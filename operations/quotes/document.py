@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from operations.quote_evidence import canonical
-from operations.quotes import QuoteLine, QuoteSums, line_sums
+from operations.quotes.evidence import canonical
+from operations.quotes.sums import QuoteLine, QuoteSums, line_sums
 
 
 class DocumentLine(Struct, frozen=True):

@@ -40,10 +40,11 @@ from benchmarks.common.rows import Stored
 from benchmarks.common.spread import Spread
 from benchmarks.common.stream import write_stream
 from benchmarks.common.subject import running
-from benchmarks.pipeline import latency, punch_rows
+from benchmarks.pipeline import latency
 from benchmarks.pipeline.latency import Latency
 from benchmarks.pipeline.parts import ONE_JSON
-from benchmarks.pipeline.punch_crowd import Crowd, Told
+from benchmarks.pipeline.punches import rows as punch_rows
+from benchmarks.pipeline.punches.crowd import Crowd, Told
 from stack.errors import StackError
 from stack.servers.postgres import free_port
 

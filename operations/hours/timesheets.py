@@ -15,7 +15,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from operations.errors import RuleError, check_within
-from operations.local_days import (
+from operations.hours.local_days import (
     Period,
     PeriodLength,
     Span,
@@ -27,9 +27,9 @@ from operations.local_days import (
     whole_weeks,
     zone_of,
 )
-from operations.overtime import Hours, OvertimeRules, split_week
-from operations.shift_rules import ShiftRules, work_spans
-from operations.shifts import Attendance, Shift, ShiftFlag
+from operations.hours.overtime import Hours, OvertimeRules, split_week
+from operations.hours.shift_rules import ShiftRules, work_spans
+from operations.hours.shifts import Attendance, Shift, ShiftFlag
 
 ROUNDING_STEPS_S = (60, 300, 360, 600, 900)
 MAX_ADJUSTMENT_S = 86_400

@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.common.drive import DriveFailed
 from benchmarks.common.packets import CONNACK_BYTES, PUBACK_BYTES, connect, publish_head
 from benchmarks.common.payloads import tracker_id, tracker_secret
-from benchmarks.pipeline.punch_rows import employee_uuid
+from benchmarks.pipeline.punches.rows import employee_uuid
 from telemetry.ids import format_id
 from telemetry.topics import punches_topic
 

@@ -1,0 +1,1 @@
+"""Paid time: shifts made of punches, and timesheets made of shifts, with overtime."""

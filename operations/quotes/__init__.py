@@ -1,0 +1,1 @@
+"""Quotes: their sums, states, events, the document and what proves its acceptance."""

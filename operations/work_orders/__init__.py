@@ -1,0 +1,1 @@
+"""Work orders: their states and the verbs between them."""

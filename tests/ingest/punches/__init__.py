@@ -1,0 +1,1 @@
+"""Punches through ingest: each verdict by MQTT, late fixes that amend, kills."""
