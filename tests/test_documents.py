@@ -122,6 +122,13 @@ def test_the_picture_of_wings_and_floors_is_that_of_the_import_contracts() -> No
     }
 
 
+@pytest.mark.parametrize("way", ["fix", "request", "event"])
+def test_a_way_leads_through_at_most_ten_files(way: str) -> None:
+    text = architecture.partition(f"## The way of a{'n' if way == 'event' else ''} {way}\n")[2]
+    steps = text.lstrip().partition("\n\n")[0]
+    assert 5 < len(set(re.findall(r"`([\w/]+\.py)`", steps))) <= 10
+
+
 def floors_drawn() -> tuple[list[str], dict[str, list[set[str]]]]:
     """Return the wings of ARCHITECTURE.md from the top down, and the floors of each wing."""
     picture = architecture.partition("## Wings and floors")[2].split("```")[1].strip()
