@@ -5,7 +5,7 @@ As a superuser; not for the roles.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -48,21 +48,26 @@ async def is_writable(conn: Connection) -> bool:
     return True
 
 
-async def slowest_delivery_s(conn: Connection, since: datetime, until: datetime) -> float | None:
+async def slowest_delivery_s(
+    conn: Connection, since: datetime, until: datetime, besides: Sequence[str] = ()
+) -> float | None:
     """Return the longest time from the creation of an event until a receiver accepted it, seconds.
 
-    Of the events that were created from since to until. None while one of them is not accepted.
+    Of the events that were created from since to until, at all endpoints but those with the URLs of
+    `besides`. None while one of them is not accepted.
     """
     cursor = await conn.execute(
         """
         SELECT count(*) FILTER (WHERE event.seq IS NULL OR delivery.state = 'pending'),
                max(extract(epoch FROM delivery.delivered_at - event.created_at))::float8
           FROM events AS event
-          LEFT JOIN webhook_deliveries AS delivery
+          LEFT JOIN (webhook_deliveries AS delivery
+                     JOIN webhook_endpoints AS endpoint
+                       ON endpoint.id = delivery.endpoint_id AND endpoint.url <> ALL(%s))
             ON delivery.org_id = event.org_id AND delivery.event_id = event.id
          WHERE event.created_at BETWEEN %s AND %s
         """,
-        (since, until),
+        (list(besides), since, until),
     )
     row = await cursor.fetchone()
     assert row is not None  # an aggregate has one

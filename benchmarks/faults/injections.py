@@ -9,6 +9,7 @@ import errno
 import os
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -140,21 +141,37 @@ async def deliver_killed(system: FaultSystem, extent: Extent) -> None:
     for _ in range(extent.of(5, 2)):
         await asyncio.sleep(random.uniform(8.0, 14.0))
         await system.hit("deliver", signal.SIGKILL)
-    slowest_s = await _slowest_delivery_s(system, began)
-    system.measured["slowest_delivery_s"] = slowest_s
-    if slowest_s > _DELIVERED_S:
-        raise Broken(f"a webhook came {slowest_s:.1f} s after its event, not within 20 s")
+    await _check_delivered_soon(system, began)
 
 
-async def _slowest_delivery_s(system: FaultSystem, since: datetime) -> float:
-    """Wait until all webhooks of events until now have been accepted."""
+async def receivers_err(system: FaultSystem, extent: Extent) -> None:
+    """Let the endpoints of `bad_receivers` want every event beside the good one for a while."""
+    began, receivers = datetime.now(UTC), system.bad_receivers
+    await asyncio.sleep(extent.of(60, 15))
+    for name, attempts in receivers.attempts.items():
+        system.done[f"attempts at {name}"] += attempts
+        if not attempts:
+            raise Broken(f"the endpoint {name} was never tried")
+    if receivers.redirected:
+        raise Broken(f"{receivers.redirected} redirects were followed")
+    await _check_delivered_soon(system, began, receivers.urls)
+
+
+async def _check_delivered_soon(
+    system: FaultSystem, since: datetime, besides: Sequence[str] = ()
+) -> None:
+    """Wait until all webhooks of events until now have been accepted, but for those to the URLs of
+    `besides`. Raises Broken where one came late.
+    """
     now, ends = datetime.now(UTC), time.monotonic() + _RECOVERED_S
     async with system.admin() as conn:
-        while (slowest_s := await slowest_delivery_s(conn, since, now)) is None:
+        while (slowest_s := await slowest_delivery_s(conn, since, now, besides)) is None:
             if time.monotonic() > ends:
                 raise StackError(f"not within {_RECOVERED_S:g} s: all webhooks are accepted")
             await asyncio.sleep(0.5)
-    return slowest_s
+    system.measured["slowest_delivery_s"] = slowest_s
+    if slowest_s > _DELIVERED_S:
+        raise Broken(f"a webhook came {slowest_s:.1f} s after its event, not within 20 s")
 
 
 async def database_killed(system: FaultSystem, extent: Extent) -> None:

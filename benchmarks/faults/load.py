@@ -12,12 +12,13 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.faults.bad_receivers import BadReceivers
 from benchmarks.faults.system import Running
 from device_sim.devices import Qos, Version, devices
 from device_sim.faults import Faults, parse_faults, with_faults
@@ -119,8 +120,10 @@ async def loaded(
     load: Load,
     seed: int,
     action: Callable[[], Awaitable[None]],
+    bad_receivers: BadReceivers | None = None,
 ) -> Loaded:
-    """Send to `broker` while the action goes on.
+    """Send to `broker` while the action goes on. bad_receivers: endpoints beside the one that is
+    verified.
 
     Raises stack.scenario.api_client.ApiError, device_sim.fleet.FleetError, and what the action
     raises.
@@ -134,7 +137,9 @@ async def loaded(
         await asyncio.sleep(TAIL_S)
         stop.set()
 
-    async with new_organization(system) as client:
+    async with new_organization(system) as client, AsyncExitStack() as ending:
+        if bad_receivers is not None:
+            await ending.enter_async_context(bad_receivers.endpoints(client))
         async with asyncio.TaskGroup() as group:
             acting = group.create_task(act())
             outcome = await simulate(

@@ -34,6 +34,7 @@ from benchmarks.faults.injections import (
     listener_restarted,
     neighbour_floods,
     only_devices_err,
+    receivers_err,
     rubbish_arrives,
     sessions_terminated,
     stopped_while_full,
@@ -55,6 +56,7 @@ class Row:
     load: Load = field(default_factory=Load)
     setting: Setting = field(default_factory=Setting)
     has_standby: bool = False
+    has_bad_receivers: bool = False
     why_not: Callable[[], str | None] = lambda: None
 
 
@@ -116,6 +118,7 @@ ROWS: Mapping[str, Row] = {
         Load(rate_hz=1.0, edits=True),
         has_standby=True,
     ),
+    "17": Row("webhook endpoints err", receivers_err, has_bad_receivers=True),
     "18": Row("delivery killed while it sends", deliver_killed, Load(webhook_answer_s=1.0)),
     "20": Row("trackers revoked while they send", trackers_revoked),
     "21": Row(

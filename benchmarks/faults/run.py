@@ -18,6 +18,7 @@ from typing import Any
 
 import psycopg
 
+from benchmarks.faults.bad_receivers import BadReceivers
 from benchmarks.faults.load import Loaded, loaded
 from benchmarks.faults.rows import ROWS, Extent, Row
 from benchmarks.faults.system import FaultSystem, Setting, fault_system
@@ -120,6 +121,7 @@ async def _run(key: str, row: Row, system: FaultSystem, extent: Extent) -> RowRe
     """Run a row; a row that cannot be brought to its end is not good, and `trouble` says why."""
     system.done.clear()
     system.measured.clear()
+    system.bad_receivers = BadReceivers()
     began = time.monotonic()
     came: Loaded | None = None
     trouble: str | None = None
@@ -150,7 +152,8 @@ async def _done(row: Row, system: FaultSystem, extent: Extent) -> Loaded:
     async def action() -> None:
         await row.do(system, extent)
 
-    return await loaded(system.stack, system.device_broker, load, extent.seed, action)
+    bad = system.bad_receivers if row.has_bad_receivers else None
+    return await loaded(system.stack, system.device_broker, load, extent.seed, action, bad)
 
 
 def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
+from benchmarks.faults.bad_receivers import BadReceivers
 from benchmarks.faults.proxy import Link
 from benchmarks.faults.up import Up
 from db.core.connect import Connection, Limits, connect
@@ -174,6 +175,7 @@ class FaultSystem:
     up: Up | None = None
     done: Counter[str] = field(default_factory=Counter[str])
     measured: dict[str, float] = field(default_factory=dict[str, float])
+    bad_receivers: BadReceivers = field(default_factory=BadReceivers)
 
     @property
     def stack(self) -> Running:
