@@ -19,30 +19,6 @@ REQUESTS_PER_MINUTE: Mapping[PlanName, int | None] = {
     "team": 5_000,
     "unlimited": None,
 }
-QUOTE_NUMBERS: Mapping[PlanName, int] = {
-    "starter": 20_000,
-    "team": 100_000,
-    "unlimited": 1_000_000,
-}
-"""The quotes that an organization may ever make. Revisions do not count: each has at most 100."""
-WORK_ORDERS: Mapping[PlanName, int] = {
-    "starter": 100_000,
-    "team": 1_000_000,
-    "unlimited": 10_000_000,
-}
-"""The most work orders, deleted ones included, which are kept."""
-INSPECTION_TEMPLATES: Mapping[PlanName, int] = {
-    "starter": 200,
-    "team": 1_000,
-    "unlimited": 5_000,
-}
-"""The most templates of inspections, deleted ones included."""
-INSPECTION_FORMS_A_DAY: Mapping[PlanName, int] = {
-    "starter": 1_000,
-    "team": 10_000,
-    "unlimited": 50_000,
-}
-"""The most inspection forms that are made in any 24 hours."""
 _MAX_PLANS = 10_000
 
 
@@ -56,14 +32,6 @@ def check_api_access(plan: Plan) -> None:
             " API add-on.",
             more={"plan": plan.name, "needed_plan": "unlimited", "needed_addon": "api"},
         )
-
-
-def check_quota(quota: str, limit: int, used: int) -> None:
-    """Raise Problem (403) if an organization has as much of something as its plan allows."""
-    if used >= limit:
-        detail = f"The plan allows {limit} {quota.replace('_', ' ')}, which are used."
-        more = {"quota": quota, "limit": limit, "used": used}
-        raise Problem(403, "quota_exceeded", detail, more=more)
 
 
 class Plans:

@@ -20,7 +20,7 @@ from api.http import fields
 from api.http.encoding import created, id_text, no_content, ok, time_text
 from api.http.problems import conflict, not_found
 from api.request.access import Access
-from api.request.paging import Page, SortedByNameQuery, SortedQuery, Total
+from api.request.paging import MAX_COUNTED, Page, SortedByNameQuery, SortedQuery, Total
 from api.request.references import check_filters, check_owners, check_references
 from db.core.connect import Connection
 from db.core.ids import new_id
@@ -106,7 +106,7 @@ class Resource(Generic[_ROW]):
         wanted = query.wanted()
         async with access.transaction() as conn:
             await check_filters(conn, query)
-            total = page.total or Total(await self.table.count(conn, wanted))
+            total = page.total or await self.total(conn, wanted)
             rows = await self.table.listing(
                 conn,
                 wanted,
@@ -118,6 +118,14 @@ class Resource(Generic[_ROW]):
             more = await self._more(conn, query, rows)
         item = self.item if not more else lambda row: self.item(row) | more[row.id]
         return page.response(rows, total, key=query.order.key, item=item)
+
+    async def total(self, conn: Connection, wanted: Mapping[str, Any]) -> Total:
+        """Return how many rows the filters let through, from MAX_COUNTED on an estimate unless the
+        database keeps the number.
+        """
+        if self.table.keeps_count(wanted):
+            return Total(await self.table.count(conn, wanted))
+        return Total.counted(await self.table.count(conn, wanted, MAX_COUNTED + 1))
 
     async def create(
         self,
@@ -132,8 +140,8 @@ class Resource(Generic[_ROW]):
         """
         async with access.transaction() as conn:
             await check_references(conn, body)
-            await check_room(conn, self.table.name)
-            row = self.new(self._columns(dict(body)), await db_now(conn))
+            now = await check_room(conn, self.table.name)
+            row = self.new(self._columns(dict(body)), now)
             self._check(row)
             await self.table.insert(conn, row, **hidden)
         return created(self.item(row), f"/v1/{self._name}", once=once)

@@ -25,6 +25,7 @@ from db.core.listing import RowKey
 from db.core.secrets import API_KEY, new_secret, secret_hash
 from db.identity import api_keys, users
 from db.identity.api_keys import ApiKey
+from db.resources.quotas import check_room
 
 router = APIRouter(prefix="/v1/api-keys", tags=["api-keys"], route_class=TenantRoute)
 _KeyPath = Annotated[fields.ApiKeyId, Path(alias="id")]
@@ -125,6 +126,7 @@ async def create_key(
         owner = await users.table.find(conn, key.user_id, lock=True)
         if owner is None or owner.deactivated_at is not None:
             raise bad_field("/user_id", "There is no such active user.")
+        await check_room(conn, "api_keys")
         await api_keys.insert(conn, key, secret_hash(secret))
     return created(_item(key), router.prefix, once={"secret": secret})
 

@@ -34,8 +34,8 @@ from api.resources.zones.options import check_schedule
 from api.resources.zones.validation import check_shape
 from db.core.connect import Connection
 from db.core.registry_revision import bump
-from db.core.table import db_now
 from db.resources import assets, batches, trackers
+from db.resources.quotas import check_room
 from db.resources.trackers import EVER, Tracker
 
 MOST = 1_000
@@ -77,7 +77,7 @@ async def create_assets(
     """Create assets, all or none."""
     async with access.transaction() as conn:
         _refuse([each.fault for each in await missing_references(conn, references_in(body))])
-        at = await db_now(conn)
+        at = await check_room(conn, "assets", more=len(body))
         made = _each(body, lambda one: new_asset(one, at))
         await _check_external_ids(conn, "assets", [one.external_id for one in body])
         await batches.insert_assets(conn, made)
@@ -99,6 +99,7 @@ async def create_trackers(
     _each(body, wanted_assignment)
     async with access.transaction() as conn:
         revision, at = await bump(conn)
+        await check_room(conn, "trackers", more=len(body))
         free = await trackers.assets_free_since(
             conn, [one.asset_id for one in body if one.asset_id is not None]
         )
@@ -139,6 +140,7 @@ async def create_zones(
     async with access.transaction() as conn:
         await _check_chosen(conn, body)
         revision, at = await bump(conn)
+        await check_room(conn, "zones", more=len(body))
         await seen.check(conn)
         _each(body, lambda one: _check_beginning(one, at))
         await _check_external_ids(conn, "zones", [one.external_id for one in body])

@@ -16,7 +16,7 @@ from db.core.connect import Connection
 from db.core.table import db_now
 from db.requests import request_minutes, request_usage
 from db.requests.request_usage import Step, UsagePeriod
-from db.resources import organizations
+from db.resources import organizations, quotas
 from db.resources.plans import PlanName
 
 router = APIRouter(prefix="/v1/organization/usage", tags=["usage"], route_class=UngatedRoute)
@@ -25,6 +25,8 @@ _FIRST = datetime(2000, 1, 1, tzinfo=UTC)
 _LENGTH = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 _PERIODS = {"hour": 24, "day": 30}  # unless asked for otherwise
 
+QUOTA_NAMES: list[Any] = sorted((*quotas.ROWS, *quotas.A_DAY, quotas.ATTACHMENT_BYTES))
+QuotaName = Annotated[str, Field(examples=["assets"], json_schema_extra={"enum": QUOTA_NAMES})]
 PerMinute = Annotated[
     int | None,
     Field(ge=1, le=2**31 - 1, description="null: no limit", examples=[1000]),
@@ -47,8 +49,21 @@ class PeriodItem(BaseModel):
     refused: fields.Count = Field(description="over the limit: 429", examples=[0])
 
 
+class QuotaItem(BaseModel):
+    """A quota. Rows count with those that are deleted, since they are kept."""
+
+    quota: QuotaName
+    limit: fields.Count = Field(examples=[10_000])
+    used: fields.Count = Field(
+        description="of stock_movements_a_day: by the part in a warehouse that had the most",
+        examples=[120],
+    )
+
+
 class UsageItem(BaseModel):
-    """Requests of the organization's programs. Those of the dashboard do not count."""
+    """The requests of the organization's programs, and what it has of everything. Requests of the
+    dashboard do not count.
+    """
 
     plan: PlanName
     api_addon: bool
@@ -57,6 +72,7 @@ class UsageItem(BaseModel):
     minute: MinuteItem | None = Field(description="null: none runs, or there is no limit")
     step: Step
     data: list[PeriodItem] = Field(max_length=_MAX_PERIODS)
+    quotas: list[QuotaItem] = Field(max_length=len(QUOTA_NAMES))
 
 
 class UsageQuery(fields.Query):
@@ -72,13 +88,14 @@ class UsageQuery(fields.Query):
 
 @router.get("", operation_id="getUsage", response_model=UsageItem)
 async def get_usage(access: Reader, query: Annotated[UsageQuery, Query()]) -> Response:
-    """Show the plan, the current minute, and the periods before, oldest first."""
+    """Show the plan and its quotas, the current minute, and the periods before, oldest first."""
     async with access.transaction() as conn:
         since, until = _window(query, await db_now(conn))
         organization = await organizations.find(conn)
         per_minute = REQUESTS_PER_MINUTE[organization.plan]
         minute = None if per_minute is None else await _minute(conn, per_minute)
         periods = await request_usage.history(conn, query.step, since, until)
+        used = await quotas.usage(conn, access.state.settings.attachments_quota_bytes)
     return ok(
         {
             "plan": organization.plan,
@@ -88,6 +105,7 @@ async def get_usage(access: Reader, query: Annotated[UsageQuery, Query()]) -> Re
             "minute": minute,
             "step": query.step,
             "data": [_item(period) for period in periods],
+            "quotas": [quota._asdict() for quota in used],
         }
     )
 

@@ -20,6 +20,7 @@ from db.core.connect import Connection
 from db.delivery import mail_outbox
 from db.identity import api_keys, sign_ins, user_links, users
 from db.identity.users import Role, User
+from db.resources.quotas import check_room
 
 router = APIRouter(prefix="/v1/users", tags=["users"], route_class=TenantRoute)
 _UserPath = Annotated[fields.UserId, Path(alias="id")]
@@ -136,6 +137,7 @@ async def create_user(access: Admin, body: Annotated[NewUser, Body()]) -> Respon
     """Invite somebody: a letter with a link goes to the address."""
     user = _users.new(dict(body) | {"is_invited": True}, datetime.now(UTC))
     async with access.transaction() as conn:
+        await check_room(conn, "users")
         await users.table.insert(conn, user)
         await mail_outbox.add(conn, "invitation", user.email)
     return created(_users.item(user), router.prefix)

@@ -19,6 +19,7 @@ from api.request.paging import ListOf, SortedQuery
 from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
 from db.delivery.webhook_urls import URL_LENGTH_MAX, WebhookUrlError, check_webhook_url
+from db.resources.quotas import check_room
 from db.resources.webhook_endpoints import webhook_endpoints
 
 router = APIRouter(
@@ -94,6 +95,7 @@ async def create_endpoint(access: Admin, body: Annotated[NewEndpoint, Body()]) -
     secret = "whsec_" + base64.b64encode(os.urandom(_SECRET_BYTES)).decode("ascii")
     sealed = access.state.secrets.seal(secret.encode("ascii"), endpoint.id.bytes)
     async with access.transaction() as conn:
+        await check_room(conn, "webhook_endpoints")
         await webhook_endpoints.insert(conn, endpoint, secret_encrypted=sealed)
     return created(_endpoints.item(endpoint), router.prefix, once={"secret": secret})
 

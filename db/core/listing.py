@@ -3,14 +3,14 @@
 Only conditions that are asked for stand in the statement, so the planner sees each of them plainly
 and not behind an `OR parameter IS NULL`.
 
-A list is sorted by a time of its rows, as a rule when they were made, or by their names, and by id
-where these agree. A page goes on behind the key of the last row of the one before. A row that keeps
-its key while a list is walked is shown once; rows never change when they were made.
+A list is sorted by a time of its rows, as a rule when they were made, by a rank or by their names,
+and by id where these agree. A page goes on behind the key of the last row of the one before. A row
+that keeps its key while a list is walked is shown once; rows never change when they were made.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, LiteralString, NamedTuple, Protocol
+from typing import Literal, LiteralString, NamedTuple, Protocol, TypeAlias
 from uuid import UUID
 
 from psycopg import sql
@@ -83,6 +83,16 @@ class NameKey(NamedTuple):
     id: UUID
 
 
+class RankKey(NamedTuple):
+    """The place of a row in a list by a rank, like a priority."""
+
+    rank: int
+    id: UUID
+
+
+ListKey: TypeAlias = RowKey | NameKey | RankKey
+
+
 class _Made(Protocol):
     @property
     def id(self) -> UUID: ...
@@ -92,34 +102,33 @@ class _Made(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Newest first, unless it says otherwise. time: the column that a list by time is sorted by,
-    where the table has several.
-    """
+    """Newest first, unless it says otherwise. column: by which a list by time or rank is sorted."""
 
-    by: Literal["time", "name"] = "time"
+    by: Literal["time", "name", "rank"] = "time"
     descending: bool = True
-    time: LiteralString = "created_at"
+    column: LiteralString = "created_at"
 
     @property
-    def key_type(self) -> type[RowKey] | type[NameKey]:
-        return NameKey if self.by == "name" else RowKey
+    def key_type(self) -> type[ListKey]:
+        return {"time": RowKey, "name": NameKey, "rank": RankKey}[self.by]
 
-    def key(self, row: _Made) -> RowKey | NameKey:
-        """Return the place of a row, by its time. By name, the row must have one."""
+    def key(self, row: _Made) -> ListKey:
+        """Return the place of a row, by its time or rank. By name, the row must have one."""
         if self.by == "name":
             return NameKey(getattr(row, "name"), row.id)  # noqa: B009  # not every row has one
-        return RowKey(getattr(row, self.time), row.id)
+        kind = RowKey if self.by == "time" else RankKey
+        return kind(getattr(row, self.column), row.id)
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The names of the columns by which a statement can be sorted."""
+    """The names of the columns by which a statement can be sorted. time: or a rank."""
 
     time: LiteralString = "created_at"
     name_key: LiteralString = "name_key"
     id: LiteralString = "id"
 
-    def go_on(self, conditions: Conditions, order: Order, after: RowKey | NameKey | None) -> None:
+    def go_on(self, conditions: Conditions, order: Order, after: ListKey | None) -> None:
         """Add a condition: only rows that come behind `after`."""
         than: LiteralString = "<" if order.descending else ">"
         if isinstance(after, NameKey):
@@ -130,8 +139,8 @@ class Columns:
             )
         elif after is not None:
             conditions.add(
-                f"({self.time}, {self.id}) {than} (%(after_at)s, %(after_id)s)",
-                after_at=after.at,
+                f"({self.time}, {self.id}) {than} (%(after_value)s, %(after_id)s)",
+                after_value=after[0],
                 after_id=after.id,
             )
 

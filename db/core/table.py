@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from db.core.connect import Connection
 from db.core.fetch import value_of
-from db.core.listing import NEWEST_FIRST, Columns, Conditions, NameKey, Order, RowKey, page
+from db.core.listing import NEWEST_FIRST, Columns, Conditions, ListKey, Order, page
 from db.core.pipeline_cursor import Asked
 
 Filter: TypeAlias = Callable[[Conditions, Any], None]
@@ -102,7 +102,7 @@ class Table(Generic[_ROW]):
         wanted: Mapping[str, Any],
         *,
         order: Order = NEWEST_FIRST,
-        after: RowKey | NameKey | None,
+        after: ListKey | None,
         limit: int,
         offset: int,
     ) -> list[_ROW]:
@@ -111,7 +111,8 @@ class Table(Generic[_ROW]):
         """
         conditions = self._conditions(wanted)
         cut = page(conditions, limit, offset)
-        keys = Columns(f"{self.name}.{order.time}", f"{self.name}.name_key", f"{self.name}.id")
+        value = self._computed.get(order.column, f"{self.name}.{order.column}")
+        keys = Columns(value, f"{self.name}.name_key", f"{self.name}.id")
         keys.go_on(conditions, order, after)
         statement = sql.SQL("SELECT {} FROM {} {} {} {} {}").format(
             self._columns,
@@ -125,17 +126,25 @@ class Table(Generic[_ROW]):
             await cursor.execute(statement, conditions.values)
             return await cursor.fetchall()
 
-    async def count(self, conn: Connection, wanted: Mapping[str, Any]) -> int:
-        """Count the rows that the filters, by name, let through."""
-        if self._has_row_count and wanted.items() <= {"deleted": False}.items():
+    def keeps_count(self, wanted: Mapping[str, Any]) -> bool:
+        """Return whether the database keeps how many rows the filters, by name, let through."""
+        return self._has_row_count and wanted.items() <= {"deleted": False}.items()
+
+    async def count(
+        self, conn: Connection, wanted: Mapping[str, Any], most: int | None = None
+    ) -> int:
+        """Count the rows that the filters, by name, let through; up to `most` unless the database
+        keeps the number.
+        """
+        if self.keeps_count(wanted):
             return await row_count(conn, self.name)
         conditions = self._conditions(wanted)
         own = _FILTERS.keys() | self.row._fields
         joins = (
             self._joins if wanted.keys() - own or wanted.keys() & self._computed else sql.SQL("")
         )
-        statement = sql.SQL("SELECT count(*) FROM {} {} {}").format(
-            self._name, joins, conditions.where()
+        statement = sql.SQL("SELECT count(*) FROM (SELECT FROM {} {} {} LIMIT {}) AS found").format(
+            self._name, joins, conditions.where(), sql.Literal(most)
         )
         return await value_of(conn, statement, conditions.values)
 
@@ -192,9 +201,10 @@ async def db_now(conn: Connection) -> datetime:
 
 
 async def row_count(conn: Connection, table: str) -> int:
-    """Return how many rows of assets, trackers or zones the tenant has that are not deleted.
+    """Return how many rows of a table the tenant has that are not deleted, or revoked.
 
-    The database keeps these totals by triggers, exact as of each COMMIT (`0010_quick_lists.sql`):
+    The database keeps these totals by triggers, exact as of each COMMIT
+    (`0034_search_quotas_numbers.sql` has the tables):
     to count the rows of a large organization would take longer than to read a page of them.
     """
     cursor = await conn.execute("SELECT rows FROM row_counts WHERE table_name = %s", (table,))

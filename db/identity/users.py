@@ -45,6 +45,7 @@ table = Table(
     computed={"is_invited": "password_hash IS NULL"},
     fixed=["email"],
     filters={"active": _active},
+    has_row_count=True,
 )
 """Users but for their passwords. A new user has none yet."""
 

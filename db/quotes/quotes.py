@@ -101,21 +101,8 @@ quotes = Table(
     joins="JOIN clients ON clients.org_id = quotes.org_id AND clients.id = quotes.client_id"
     " JOIN organizations ON organizations.org_id = quotes.org_id",
     filters={"status": _states, "since": _since, "until": _until, "deleted": _deleted},
+    has_row_count=True,
 )
-
-
-async def next_number(conn: Connection, kind: str) -> int:
-    """Take the tenant's next number of a kind of things. Others wait for the transaction to end."""
-    return await value_of(
-        conn,
-        """
-        INSERT INTO number_counters AS counter (org_id, kind, last)
-        VALUES (current_org_id(), %s, 1)
-        ON CONFLICT (org_id, kind) DO UPDATE SET last = counter.last + 1
-        RETURNING last
-        """,
-        (kind,),
-    )
 
 
 async def is_in_use(conn: Connection, quote_id: UUID) -> bool:

@@ -34,7 +34,7 @@ class Attachment(NamedTuple):
     created_at: datetime
 
 
-attachments = Table("attachments", Attachment)
+attachments = Table("attachments", Attachment, has_row_count=True)
 
 
 async def claim_room(conn: Connection, size_bytes: int) -> int:

@@ -24,7 +24,7 @@ class Client(NamedTuple):
     deleted_at: datetime | None
 
 
-clients = Table("clients", Client)
+clients = Table("clients", Client, has_row_count=True)
 
 
 async def is_in_use(conn: Connection, client_id: UUID) -> bool:

@@ -45,4 +45,5 @@ employees = Table(
     Employee,
     jsonb=["certifications"],
     filters={"expiring_before": _expiring_before},
+    has_row_count=True,
 )

@@ -26,4 +26,4 @@ def _revoked(conditions: Conditions, revoked: bool) -> None:
     conditions.add_null("revoked_at", null=not revoked)
 
 
-gateways = Table("gateways", Gateway, filters={"revoked": _revoked})
+gateways = Table("gateways", Gateway, filters={"revoked": _revoked}, has_row_count=True)

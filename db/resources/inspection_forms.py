@@ -99,6 +99,7 @@ listed_inspections = Table(
     computed={"template_name": "used.name", "failed_items": _FAILED_ITEMS},
     joins=_JOIN_VERSION,
     filters=_FILTERS,
+    has_row_count=True,
 )
 inspection_forms = Table(
     "inspection_forms",
@@ -114,16 +115,6 @@ inspection_forms = Table(
     joins=f"{_JOIN_VERSION} LEFT JOIN employees ON employees.org_id = inspection_forms.org_id"
     " AND employees.id = inspection_forms.employee_id",
 )
-
-
-async def count_since(conn: Connection, since: datetime, most: int) -> int:
-    """Count the tenant's forms that were made since then, up to `most`."""
-    return await value_of(
-        conn,
-        "SELECT count(*) FROM"
-        " (SELECT FROM inspection_forms WHERE created_at >= %s LIMIT %s) AS counted",
-        (since, most),
-    )
 
 
 async def image_ids(conn: Connection, attachment_ids: Collection[UUID]) -> Mapping[UUID, bool]:

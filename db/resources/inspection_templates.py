@@ -74,6 +74,7 @@ listed_templates = Table(
     ListedTemplate,
     computed={"questions": "newest.questions"},
     joins=_JOIN_VERSION,
+    has_row_count=True,
 )
 
 
@@ -138,8 +139,3 @@ async def count_versions(conn: Connection, template_id: UUID) -> int:
         "SELECT count(*) FROM inspection_template_versions WHERE template_id = %s",
         (template_id,),
     )
-
-
-async def count_templates(conn: Connection) -> int:
-    """Count the tenant's templates, soft-deleted ones included."""
-    return await value_of(conn, "SELECT count(*) FROM inspection_templates")

@@ -1,46 +1,138 @@
-"""Quotas: the most rows of an organization by its plan, soft-deleted ones included."""
+"""Quotas: how much of everything an organization may have, by its plan.
+
+Rows count with those that are soft-deleted, since they are kept. `row_counts` has their number as
+of each COMMIT, so transactions of the same moment do not see each other's rows: together they may
+go beyond a quota by as many rows as they make. What a program records all the time (fixes, punches,
+movements of stock, inspections) has a quota by the day, or a rate, and no quota of rows.
+"""
 
 from collections.abc import Mapping
-
-from psycopg import sql
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from db.core.connect import Connection
-from db.core.fetch import fetch_one
+from db.core.fetch import fetch_one, value_of
+from db.core.table import db_now
 from db.resources.plans import PlanName
 
-ROWS: Mapping[str, Mapping[PlanName, int]] = {
-    "parts": {"starter": 2_000, "team": 20_000, "unlimited": 100_000},
-    "warehouses": {"starter": 50, "team": 500, "unlimited": 5_000},
-    "inventory": {"starter": 10_000, "team": 50_000, "unlimited": 200_000},
+ATTACHMENT_BYTES = "attachment_bytes"
+"""A quota that is a setting of the installation, whatever the plan."""
+FORMS_A_DAY = "inspection_forms_a_day"
+"""Inspection forms that are made in any 24 hours."""
+MOVEMENTS_A_DAY = "stock_movements_a_day"
+"""Movements of one part in one warehouse, in a day in UTC."""
+
+
+def _plans(starter: int, team: int, unlimited: int) -> Mapping[PlanName, int]:
+    return {"starter": starter, "team": team, "unlimited": unlimited}
+
+
+ROWS: dict[str, Mapping[PlanName, int]] = {
+    "api_keys": _plans(200, 1_000, 10_000),
+    "assets": _plans(10_000, 100_000, 1_000_000),
+    "attachments": _plans(20_000, 200_000, 2_000_000),
+    "clients": _plans(10_000, 50_000, 200_000),
+    "employees": _plans(2_000, 20_000, 200_000),
+    "gateways": _plans(50, 200, 1_000),
+    "inspection_templates": _plans(200, 1_000, 5_000),
+    "inventory": _plans(10_000, 50_000, 200_000),
+    "parts": _plans(2_000, 20_000, 100_000),
+    "quotes": _plans(20_000, 100_000, 1_000_000),
+    "sites": _plans(10_000, 50_000, 200_000),
+    "trackers": _plans(10_000, 100_000, 1_000_000),
+    "users": _plans(500, 5_000, 50_000),
+    "warehouses": _plans(50, 500, 5_000),
+    "webhook_endpoints": _plans(100, 500, 2_000),
+    "work_orders": _plans(100_000, 1_000_000, 10_000_000),
+    "zones": _plans(10_000, 50_000, 100_000),
 }
-# Of one part in one warehouse, in a day in UTC.
-MOVEMENTS_A_DAY: Mapping[PlanName, int] = {"starter": 1_000, "team": 5_000, "unlimited": 20_000}
+"""The most rows, by table."""
+A_DAY: dict[str, Mapping[PlanName, int]] = {
+    FORMS_A_DAY: _plans(1_000, 10_000, 50_000),
+    MOVEMENTS_A_DAY: _plans(1_000, 5_000, 20_000),
+}
+_DAY = timedelta(days=1)
 
 
 class QuotaExceeded(Exception):
-    """More than the plan has room for. quota: its name."""
+    """More than the plan has room for. quota: its name. used: without what is refused."""
 
     def __init__(self, quota: str, limit: int, used: int) -> None:
         super().__init__(f"{quota}: {used} of {limit}")
         self.quota, self.limit, self.used = quota, limit, used
 
 
-async def plan_of(conn: Connection) -> PlanName:
-    """Return the plan of the tenant."""
-    (name,) = await fetch_one(await conn.execute("SELECT plan FROM organizations"))
-    return name
+class QuotaUsage(NamedTuple):
+    """A quota, and what is used of it."""
+
+    quota: str
+    limit: int
+    used: int
 
 
-async def check_room(conn: Connection, table: str, *, more: int = 1) -> None:
-    """Raise QuotaExceeded where the tenant's plan has no room for `more` rows of the table.
-
-    Tables without a quota have room. Transactions of the same moment do not see each other's rows.
+async def check_room(conn: Connection, table: str, *, more: int = 1) -> datetime:
+    """Return the present time, as `db_now` does, where the tenant's plan has room for `more` rows
+    of the table. Raises QuotaExceeded.
     """
     if table not in ROWS:
-        return
-    limit = ROWS[table][await plan_of(conn)]
-    counted = sql.SQL("SELECT count(*) FROM (SELECT FROM {} LIMIT %s) AS counted")
-    statement = counted.format(sql.Identifier(table))
-    (used,) = await fetch_one(await conn.execute(statement, (limit + 1,)))
+        return await db_now(conn)
+    cursor = await conn.execute(
+        """
+        SELECT clock_timestamp(), plan,
+               coalesce((SELECT stored FROM row_counts WHERE table_name = %s), 0)
+          FROM organizations
+        """,
+        (table,),
+    )
+    now, plan, used = await fetch_one(cursor)
+    check(table, ROWS[table][plan], used, more=more)
+    return now
+
+
+def check(quota: str, limit: int, used: int, *, more: int = 1) -> None:
+    """Raise QuotaExceeded where `more` would be too much."""
     if used + more > limit:
-        raise QuotaExceeded(table, limit, used)
+        raise QuotaExceeded(quota, limit, used)
+
+
+async def check_forms_a_day(conn: Connection, now: datetime) -> None:
+    """Raise QuotaExceeded where the tenant's plan allows no more inspection forms at `now`."""
+    limit = A_DAY[FORMS_A_DAY][await plan_of(conn)]
+    check(FORMS_A_DAY, limit, await _forms_since(conn, now - _DAY, limit))
+
+
+async def plan_of(conn: Connection) -> PlanName:
+    """Return the plan of the tenant."""
+    return await value_of(conn, "SELECT plan FROM organizations")
+
+
+async def usage(conn: Connection, attachment_bytes: int) -> list[QuotaUsage]:
+    """Return all quotas of the tenant by name, with what is used. attachment_bytes: what may be
+    kept. Of `stock_movements_a_day`, the part in a warehouse that has had the most is shown.
+    """
+    plan, now = await plan_of(conn), await db_now(conn)
+    limits = {quota: by_plan[plan] for quota, by_plan in (ROWS | A_DAY).items()}
+    cursor = await conn.execute("SELECT table_name, stored FROM row_counts")
+    used = dict(await cursor.fetchall()) | {
+        ATTACHMENT_BYTES: await value_of(
+            conn, "SELECT coalesce(max(bytes), 0)::bigint FROM attachment_usage"
+        ),
+        FORMS_A_DAY: await _forms_since(conn, now - _DAY, limits[FORMS_A_DAY]),
+        MOVEMENTS_A_DAY: await value_of(
+            conn,
+            "SELECT coalesce(max(moved_times), 0) FROM inventory WHERE moved_on = %s",
+            (now.date(),),
+        ),
+    }
+    limits[ATTACHMENT_BYTES] = attachment_bytes
+    return [QuotaUsage(quota, limits[quota], used.get(quota, 0)) for quota in sorted(limits)]
+
+
+async def _forms_since(conn: Connection, since: datetime, most: int) -> int:
+    """Count the inspection forms that were made since then, up to `most`."""
+    return await value_of(
+        conn,
+        "SELECT count(*) FROM"
+        " (SELECT FROM inspection_forms WHERE created_at >= %s LIMIT %s) AS counted",
+        (since, most),
+    )

@@ -26,7 +26,7 @@ class Site(NamedTuple):
     deleted_at: datetime | None
 
 
-sites = Table("sites", Site)
+sites = Table("sites", Site, has_row_count=True)
 
 
 async def is_in_use(conn: Connection, site_id: UUID) -> bool:

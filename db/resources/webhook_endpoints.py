@@ -19,5 +19,8 @@ class WebhookEndpoint(NamedTuple):
 
 
 webhook_endpoints = Table(
-    "webhook_endpoints", WebhookEndpoint, fixed=["url", "types", "description"]
+    "webhook_endpoints",
+    WebhookEndpoint,
+    fixed=["url", "types", "description"],
+    has_row_count=True,
 )

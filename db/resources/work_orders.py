@@ -1,8 +1,7 @@
 """Work orders: jobs of employees at sites, with their comments and the ways that they took.
 
-Who makes an order takes its number in the same transaction (`next_number`): numbers rise by one and
-are never given twice. Who gives an order a parent holds the same row (`lock_numbers`), so that two
-of them never make a circle together.
+Who makes an order takes its number in the same transaction (`db.core.numbers`). Who gives an order
+a parent holds the numbers, so that two of them never make a circle together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,8 @@ class WorkOrder(NamedTuple):
 
     checklist: objects with text, done, by (a user's id), at. started_at: of the first start.
     ended_at: when it was completed, cancelled or given up. due_key: due_at, or the year 9999.
-    worked_s: by the shifts that ended. user_ids: of the assignees who sign in.
+    priority_key: 1 to 4, the most urgent last. worked_s: by the shifts that ended. user_ids: of the
+    assignees who sign in.
     """
 
     id: UUID
@@ -48,6 +48,7 @@ class WorkOrder(NamedTuple):
     updated_at: datetime
     deleted_at: datetime | None
     due_key: datetime | None
+    priority_key: int | None
     assignee_ids: list[UUID]
     asset_ids: list[UUID]
     user_ids: list[UUID]
@@ -120,12 +121,18 @@ def _overdue(conditions: Conditions, overdue: bool) -> None:
     conditions.add(is_late if overdue else "NOT " + is_late, ended=list(ENDED))
 
 
+# As in the index `work_orders_prioritized`.
+_PRIORITY_KEY: LiteralString = (
+    "CASE work_orders.priority WHEN 'urgent' THEN 4 WHEN 'high' THEN 3 WHEN 'normal' THEN 2"
+    " ELSE 1 END"
+)
 work_orders = Table(
     "work_orders",
     WorkOrder,
     jsonb=["checklist"],
     computed={
         "due_key": "work_orders.due_key",
+        "priority_key": _PRIORITY_KEY,
         "assignee_ids": """ARRAY(
             SELECT of.employee_id FROM work_order_assignees of
              WHERE of.org_id = work_orders.org_id AND of.work_order_id = work_orders.id
@@ -154,25 +161,10 @@ work_orders = Table(
         "until": _until,
         "overdue": _overdue,
     },
+    has_row_count=True,
 )
 comments = Table("work_order_comments", Comment)
 transitions = Table("work_order_transitions", WorkOrderTransition)
-
-
-async def next_number(conn: Connection) -> int:
-    """Take the next number of the tenant. Others wait for the outcome of the transaction."""
-    return await value_of(
-        conn,
-        """
-        INSERT INTO work_order_numbers AS given (org_id, last) VALUES (current_org_id(), 1)
-        ON CONFLICT (org_id) DO UPDATE SET last = given.last + 1 RETURNING last
-        """,
-    )
-
-
-async def lock_numbers(conn: Connection) -> None:
-    """Keep away others who make work orders or give them parents."""
-    await conn.execute("SELECT FROM work_order_numbers FOR NO KEY UPDATE")
 
 
 async def _replace(

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from db.core.connect import Connection
 from db.core.fetch import value_of
-from db.core.listing import NEWEST_FIRST, Columns, Conditions, NameKey, Order, RowKey, page
+from db.core.listing import NEWEST_FIRST, Columns, Conditions, ListKey, Order, page
 from db.core.table import row_count
 from geofence.geometry.overlap import Box
 from geofence.shapes.stored import StoredShape
@@ -179,7 +179,7 @@ async def listing(
     wanted: ZoneFilter,
     *,
     order: Order = NEWEST_FIRST,
-    after: RowKey | NameKey | None,
+    after: ListKey | None,
     limit: int,
     offset: int,
 ) -> list[Zone]:

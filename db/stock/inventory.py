@@ -70,6 +70,7 @@ inventory = Table(
     " JOIN warehouses ON warehouses.org_id = inventory.org_id"
     " AND warehouses.id = inventory.warehouse_id",
     filters={"low": _low, "asset_model": fits_model},
+    has_row_count=True,
 )
 
 
@@ -88,7 +89,7 @@ async def locked(conn: Connection, part_id: UUID, warehouse_id: UUID) -> Invento
     )
     (row_id,) = await fetch_one(cursor)
     if row_id == made:
-        await check_room(conn, "inventory", more=0)
+        await check_room(conn, "inventory")
     row = await inventory.find(conn, row_id)
     assert row is not None
     return row

@@ -16,7 +16,7 @@ from db.core.listing import Conditions
 from db.core.table import Table, db_now
 from db.history import events
 from db.history.events import Event
-from db.resources.quotas import MOVEMENTS_A_DAY, QuotaExceeded, plan_of
+from db.resources.quotas import A_DAY, MOVEMENTS_A_DAY, check, plan_of
 from db.stock.inventory import InventoryRow, locked, write_level
 from geofence.event_data import STOCK_LOW, LowStock
 from operations.stock import (
@@ -150,11 +150,10 @@ async def _apply(
     conn: Connection, wish: MovementWish, row: InventoryRow, change: StockChange, at: datetime
 ) -> None:
     check_after(row.level, change)
-    times = row.moved_times + 1 if row.moved_on == at.date() else 1
-    if times > (limit := MOVEMENTS_A_DAY[await plan_of(conn)]):
-        raise QuotaExceeded("stock_movements_a_day", limit, limit)
+    before = row.moved_times if row.moved_on == at.date() else 0
+    check(MOVEMENTS_A_DAY, A_DAY[MOVEMENTS_A_DAY][await plan_of(conn)], before)
     after = changed(row.level, change)
-    await write_level(conn, row.id, after, at, times)
+    await write_level(conn, row.id, after, at, before + 1)
     point = row.reorder_point_milli
     if after.is_low(point) and not row.level.is_low(point):
         await events.insert(conn, [_low_stock(wish.org_id, row, after, at)])

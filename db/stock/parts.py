@@ -64,6 +64,7 @@ parts = Table(
     jsonb=["fits"],
     fixed=["currency"],
     filters={"asset_model": fits_model, "asset_id": _fits_asset},
+    has_row_count=True,
 )
 
 

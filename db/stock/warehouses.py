@@ -25,7 +25,7 @@ class Warehouse(NamedTuple):
     deleted_at: datetime | None
 
 
-warehouses = Table("warehouses", Warehouse)
+warehouses = Table("warehouses", Warehouse, has_row_count=True)
 
 
 async def is_in_use(conn: Connection, warehouse_id: UUID) -> bool:

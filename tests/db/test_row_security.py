@@ -126,7 +126,6 @@ def _fill(
         (org_id, new_id(), employee_id, punch_id),
     )
     order_id = new_id()
-    conn.execute("INSERT INTO work_order_numbers VALUES (%s, 1)", (org_id,))
     conn.execute(
         "INSERT INTO work_orders (org_id, id, number, title, priority, state)"
         " VALUES (%s, %s, 1, 'x', 'normal', 'created')",

@@ -11,7 +11,7 @@ import pytest
 
 from db.core.connect import Connection
 from db.core.ids import new_id
-from db.resources import work_orders as stored
+from db.core.numbers import next_number
 from operations.work_orders.states import MOVES, STATES
 from tests.db.rows import transaction
 from tests.ingest.tenants import Tenant
@@ -84,10 +84,11 @@ async def test_numbers_rise_by_one_and_come_back_with_what_is_undone(
 ) -> None:
     org_id = (await Tenant.create(database)).org_id
     async with transaction(database, "opsc_app", org_id) as conn:
-        assert [await stored.next_number(conn) for _ in range(3)] == [1, 2, 3]
+        assert [await next_number(conn, "work_order") for _ in range(3)] == [1, 2, 3]
         async with conn.transaction(force_rollback=True):
-            assert await stored.next_number(conn) == 4
-        assert await stored.next_number(conn) == 4
+            assert await next_number(conn, "work_order") == 4
+        assert await next_number(conn, "work_order") == 4
+        assert await next_number(conn, "quote") == 1
 
 
 @pytest.mark.parametrize("statement", ["UPDATE {} SET id = id", "DELETE FROM {}"])

@@ -34,6 +34,7 @@ from db.core.table import db_now
 from db.resources import assets, trackers
 from db.resources.assets import Asset
 from db.resources.kinds import KINDS
+from db.resources.quotas import check_room
 
 router = APIRouter(prefix="/v1/assets", tags=["assets"], route_class=TenantRoute)
 _AssetPath = Annotated[fields.AssetId, Path(alias="id")]
@@ -67,7 +68,7 @@ async def create_asset(access: Dispatcher, body: Annotated[NewAsset, Body()]) ->
     """Create an asset."""
     async with access.transaction() as conn:
         await check_references(conn, body)
-        asset = new_asset(body, await db_now(conn))
+        asset = new_asset(body, await check_room(conn, "assets"))
         await assets.insert(conn, asset)
     return created(asset_item(asset), router.prefix)
 

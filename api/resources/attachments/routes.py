@@ -23,11 +23,11 @@ from api.request.route import TenantRoute
 from api.resources.attachments.download import download
 from api.resources.attachments.upload import MAX_FILE_BYTES, Upload, UploadRoute
 from db.core.connect import Connection
-from db.core.table import db_now
 from db.resources import attachments as files
 from db.resources.attachments import PIECE_BYTES, attachments
 from db.resources.inspection_forms import is_photo
 from db.resources.kinds import KINDS, Kind
+from db.resources.quotas import ATTACHMENT_BYTES, check, check_room
 from telemetry.ids import IdError, parse_id
 
 router = APIRouter(prefix="/v1/attachments", tags=["attachments"], route_class=TenantRoute)
@@ -137,12 +137,10 @@ async def create_attachment(request: Request, access: Technician) -> Response:
     _check_technician(access, upload, owner)
     async with access.transaction() as conn:
         await check_reference(conn, owner, owner_id)
-        if await files.claim_room(conn, upload.size_bytes) > _quota_bytes(access):
-            raise conflict(
-                "quota_exceeded",
-                "The organization has used its storage for attachments.",
-                pointer="/file",
-            )
+        now = await check_room(conn, "attachments")
+        kept = await files.claim_room(conn, upload.size_bytes) - upload.size_bytes
+        most = access.state.settings.attachments_quota_bytes
+        check(ATTACHMENT_BYTES, most, kept, more=upload.size_bytes)
         columns = {
             f"{owner.name}_id": owner_id,
             "file_name": upload.file_name,
@@ -151,7 +149,7 @@ async def create_attachment(request: Request, access: Technician) -> Response:
             "sha256": upload.sha256,
             "created_by": access.caller.user_id,
         }
-        attachment = _attachments.new(columns, await db_now(conn))
+        attachment = _attachments.new(columns, now)
         await attachments.insert(conn, attachment)
         await _write(conn, attachment.id, upload)
     return created(_attachments.item(attachment), router.prefix)
@@ -215,10 +213,6 @@ def _check_technician(access: Access, upload: Upload, owner: Kind) -> None:
     is_image = upload.media_type.startswith("image/")
     if access.caller.role == "technician" and not (is_image and owner.name in ("asset", "site")):
         raise forbidden("A technician may only upload images of assets and sites.")
-
-
-def _quota_bytes(access: Access) -> int:
-    return access.state.settings.attachments_quota_bytes
 
 
 async def _write(conn: Connection, attachment_id: UUID, upload: Upload) -> None:

@@ -5,7 +5,6 @@ What was submitted does not change: a correction is another form, which supersed
 emits `inspection.submitted`.
 """
 
-from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -14,7 +13,6 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import created, ok
-from api.limits.plans import INSPECTION_FORMS_A_DAY, check_quota
 from api.request.access import Access, Reader, Technician
 from api.request.paging import ListOf
 from api.request.references import check_references
@@ -37,17 +35,16 @@ from api.resources.inspections.submission import (
 from db.core.connect import Connection
 from db.core.table import db_now
 from db.resources import inspection_forms as table
-from db.resources import organizations
 from db.resources.employees import employees
 from db.resources.inspection_forms import Inspection, ListedInspection, inspection_forms
 from db.resources.inspection_templates import inspection_templates
+from db.resources.quotas import check_forms_a_day
 from operations.inspections.states import INSPECTIONS, check_changeable
 
 router = APIRouter(
     prefix="/v1/inspection-forms", tags=["inspection-forms"], route_class=TenantRoute
 )
 _FormPath = Annotated[fields.InspectionFormId, Path(alias="id")]
-_DAY = timedelta(days=1)
 
 
 def _result(row: Inspection | ListedInspection) -> str | None:
@@ -138,7 +135,6 @@ async def _check_new(conn: Connection, access: Access, body: NewInspectionForm) 
     await _check_employee(conn, access, body.employee_id)
     if corrected is not None:
         check_correction(access, corrected, body.template_id)
-    await _check_quota(conn)
 
 
 async def _inserted(
@@ -148,7 +144,7 @@ async def _inserted(
     template_version: int,
     checked: CheckedAnswers,
 ) -> Inspection:
-    """Insert a draft, and return it."""
+    """Insert a draft, and return it. Raises QuotaExceeded."""
     columns = {
         **body.model_dump(exclude={"status", "answers"}),
         **checked.columns,
@@ -156,7 +152,9 @@ async def _inserted(
         "state": "draft",
         "created_by": access.caller.user_id,
     }
-    row = _forms.new(columns, await db_now(conn))
+    now = await db_now(conn)
+    await check_forms_a_day(conn, now)
+    row = _forms.new(columns, now)
     await inspection_forms.insert(conn, row)
     return await _forms.found(conn, row.id)
 
@@ -166,10 +164,3 @@ async def _check_employee(conn: Connection, access: Access, employee_id: UUID | 
     employee = None if employee_id is None else await employees.find(conn, employee_id)
     if employee is not None:
         access.check_own(employee.user_id, "inspections")
-
-
-async def _check_quota(conn: Connection) -> None:
-    """Raise Problem (403) where the plan allows no more forms within a day."""
-    limit = INSPECTION_FORMS_A_DAY[(await organizations.find(conn)).plan]
-    since = await db_now(conn) - _DAY
-    check_quota("inspection_forms_a_day", limit, await table.count_since(conn, since, limit))

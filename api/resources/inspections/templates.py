@@ -13,8 +13,6 @@ from starlette.responses import Response
 from api.http import fields
 from api.http.encoding import created, ok
 from api.http.problems import Fault, Problem, conflict, not_found
-from api.limits.plans import INSPECTION_TEMPLATES as MOST_TEMPLATES
-from api.limits.plans import check_quota
 from api.request.access import Dispatcher, Reader
 from api.request.paging import ListOf, ListQuery, Page, Total
 from api.request.resource import Resource, item_of
@@ -27,11 +25,10 @@ from api.resources.inspections.template_bodies import (
     NewInspectionTemplate,
     TemplateVersionItem,
 )
-from db.core.table import db_now
 from db.resources import inspection_templates as table
-from db.resources import organizations
 from db.resources.inspection_templates import InspectionTemplate, TemplateVersionKey
 from db.resources.kinds import KINDS
+from db.resources.quotas import check_room
 from operations.inspections.answers import FormFault, questions_of, template_faults
 
 router = APIRouter(
@@ -80,9 +77,8 @@ async def create_template(
     columns = _columns(dict(body))
     refuse_faults(template_faults(columns["sections"]))
     async with access.transaction() as conn:
-        limit = MOST_TEMPLATES[(await organizations.find(conn)).plan]
-        check_quota("inspection_templates", limit, await table.count_templates(conn))
-        row = _templates.new({**columns, "version": 1}, await db_now(conn))
+        now = await check_room(conn, "inspection_templates")
+        row = _templates.new({**columns, "version": 1}, now)
         await table.inspection_templates.insert(conn, row)
         await table.insert_version(conn, row, access.caller.user_id)
         row = await _templates.found(conn, row.id)

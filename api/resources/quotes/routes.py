@@ -17,9 +17,8 @@ from starlette.responses import Response
 from api.http import fields
 from api.http.encoding import accepted, created, id_text, ok
 from api.http.etags import tag_of
-from api.http.problems import Problem, bad_field, busy, conflict, forbidden, unavailable
+from api.http.problems import bad_field, busy, conflict, forbidden, unavailable
 from api.limits.geometry_checks import TooManyOfAll, TooManyOfOne
-from api.limits.plans import QUOTE_NUMBERS
 from api.request.access import Access, Dispatcher, Reader
 from api.request.paging import ListOf
 from api.request.references import check_references
@@ -46,6 +45,7 @@ from api.resources.quotes.moves import (
 )
 from db.core.connect import Connection
 from db.core.ids import new_id
+from db.core.numbers import next_number
 from db.core.table import db_now
 from db.delivery import mail_outbox
 from db.history import events
@@ -57,10 +57,9 @@ from db.quotes.quotes import (
     event_of,
     is_in_use,
     lock_revisions,
-    next_number,
     quotes,
 )
-from db.resources import organizations
+from db.resources.quotas import check_room
 from operations.quotes.document import QuoteDocument
 from operations.quotes.events import QUOTE_CREATED, QUOTE_EXPIRED
 from operations.quotes.evidence import evidence_faults, hex_hash
@@ -113,7 +112,6 @@ async def create_quote(access: Dispatcher, body: Annotated[NewQuote, Body()]) ->
         await check_references(conn, body)
         columns = quote_columns(dict(body))
         number = await next_number(conn, "quote")
-        await _check_quota(conn, number)
         return await _inserted(conn, access, {**columns, "number": number, "revision": 1})
 
 
@@ -245,21 +243,13 @@ async def _in_turn(
 
 
 async def _inserted(conn: Connection, access: Access, columns: dict[str, Any]) -> Response:
-    """Insert a draft and answer with it."""
-    now = await db_now(conn)
+    """Insert a draft and answer with it. Raises QuotaExceeded."""
+    now = await check_room(conn, "quotes")
     new = _quotes.new({**columns, **_UNSENT, "id": new_id()}, now)
     await quotes.insert(conn, new)
     row = await _quotes.found(conn, new.id)
     await events.insert(conn, [event_of(access.caller.org_id, QUOTE_CREATED, row, now)])
     return created(quote_item(row), router.prefix)
-
-
-async def _check_quota(conn: Connection, number: int) -> None:
-    plan = (await organizations.find(conn)).plan
-    if number > (limit := QUOTE_NUMBERS[plan]):
-        detail = f"The plan {plan} has at most {limit} quotes."
-        more = {"quota": "quotes", "limit": limit, "used": number - 1}
-        raise Problem(403, "quota_exceeded", detail, more=more)
 
 
 async def _edited(access: Access, quote_id: UUID, body: QuoteChange) -> Response:

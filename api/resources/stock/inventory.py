@@ -28,7 +28,6 @@ from api.resources.stock.quantities import (
     shown_cents,
     shown_quantity,
 )
-from db.core.table import db_now
 from db.resources.quotas import check_room
 from db.stock.inventory import InventoryRow, inventory
 from db.stock.movements import MovementWish, record
@@ -155,7 +154,7 @@ async def create_inventory(access: Dispatcher, body: Annotated[NewInventory, Bod
     """Create the stock record of a part in a warehouse, with what is there already."""
     async with access.transaction() as conn:
         await check_references(conn, body)
-        await check_room(conn, "inventory")
+        now = await check_room(conn, "inventory")
         columns = _columns(dict(body)) | {
             "part_id": body.part_id,
             "warehouse_id": body.warehouse_id,
@@ -163,7 +162,7 @@ async def create_inventory(access: Dispatcher, body: Annotated[NewInventory, Bod
             "reserved_milli": 0,
             "moved_times": 0,
         }
-        row = _inventory.new(columns, await db_now(conn))
+        row = _inventory.new(columns, now)
         await inventory.insert(conn, row)
         if body.opening_quantity is not None:
             wish = MovementWish(

@@ -40,6 +40,7 @@ from db.history import last_positions
 from db.listener import device_connections
 from db.listener.device_connections import ConnectionState
 from db.resources import trackers
+from db.resources.quotas import check_room
 from db.resources.trackers import Tracker
 
 router = APIRouter(prefix="/v1/trackers", tags=["trackers"], route_class=TenantRoute)
@@ -94,6 +95,7 @@ async def create_tracker(access: Dispatcher, body: Annotated[NewTracker, Body()]
     secret = secrets.token_urlsafe(SECRET_BYTES)
     async with access.transaction() as conn:
         revision, at = await bump(conn)
+        await check_room(conn, "trackers")
         tracker = new_tracker(body, at)
         await trackers.insert(conn, tracker, secret, revision)
         if wanted is not None:

@@ -2,8 +2,9 @@
 
 import base64
 import binascii
+from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any, Literal, LiteralString
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
@@ -154,7 +155,8 @@ class SignOff(fields.Body):
 
 class WorkOrderChange(WorkOrderFields):
     """The fields to change. Lists are given as a whole. Another `status` is another way to say the
-    verb that leads to it; `reason` and `sign_off` are what the verb needs.
+    verb that leads to it; `reason` and `sign_off` are what the verb needs, `lat` and `lon` where
+    the user is.
     """
 
     title: _Title = Field(default_factory=fields.absent)
@@ -166,6 +168,8 @@ class WorkOrderChange(WorkOrderFields):
     checklist: _Checklist = Field(default_factory=fields.absent)
     reason: _Reason | None = Field(default=None, exclude=True)
     sign_off: SignOff | None = Field(default=None, exclude=True)
+    lat: fields.Latitude | None = Field(default=None, exclude=True)
+    lon: fields.Longitude | None = Field(default=None, exclude=True)
 
 
 class WorkOrderMove(fields.Body):
@@ -226,7 +230,11 @@ class TransitionItem(BaseModel):
     signature_attachment_id: fields.AttachmentId | None
 
 
-_ORDERS: dict[str, LiteralString] = {"created_at": "created_at", "due_at": "due_key"}
+_ORDERS: dict[str, Order] = {
+    "created_at": Order(),
+    "due_at": Order(column="due_key"),
+    "priority": Order("rank", column="priority_key"),
+}
 
 
 class WorkOrderQuery(ListQuery):
@@ -259,15 +267,17 @@ class WorkOrderQuery(ListQuery):
     ] = None
     deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
     sort: Annotated[
-        Literal["-created_at", "created_at", "due_at", "-due_at"],
-        Field(description="-: the last ones first; what is due at no time is due last"),
+        Literal["-created_at", "created_at", "due_at", "-due_at", "priority", "-priority"],
+        Field(
+            description="-: the last ones first; what is due at no time is due last, and what is"
+            " urgent has the last priority"
+        ),
     ] = "-created_at"
 
     @property
     def order(self) -> Order:
         """The order that is asked for."""
-        time = _ORDERS[self.sort.removeprefix("-")]
-        return Order("time", self.sort.startswith("-"), time)
+        return replace(_ORDERS[self.sort.removeprefix("-")], descending=self.sort.startswith("-"))
 
 
 def _checklist(row: WorkOrder) -> list[Item]:

@@ -15,10 +15,8 @@ from starlette.responses import Response
 from api.http import fields
 from api.http.encoding import created, no_content, ok
 from api.http.problems import bad_field, conflict, forbidden
-from api.limits.plans import WORK_ORDERS as MOST_WORK_ORDERS
-from api.limits.plans import check_quota
 from api.request.access import Access, Dispatcher, Reader, Technician
-from api.request.paging import ListOf, Page, Total
+from api.request.paging import ListOf, Page
 from api.request.references import check_filters, check_owners, check_references
 from api.request.resource import Resource
 from api.request.route import TenantRoute
@@ -44,19 +42,21 @@ from api.resources.work_orders.changes import (
     write_creation,
 )
 from db.core.connect import Connection
+from db.core.numbers import lock_numbers, next_number
 from db.core.table import db_now
 from db.history import events
-from db.resources import organizations
 from db.resources import work_orders as table
 from db.resources.kinds import KINDS
+from db.resources.quotas import check_room
 from db.resources.work_orders import WorkOrder
 from geofence.event_data import WORK_ORDER_UPDATED
 from operations.work_orders.states import WORK_ORDERS, Verb
 
 router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
 WorkOrderPath = Annotated[fields.WorkOrderId, Path(alias="id")]
-_OF_TECHNICIANS = {"status", "checklist", "reason", "sign_off"}
-_OF_MOVES = {"status", "reason", "sign_off"}
+_SAID = ("reason", "sign_off", "lat", "lon")
+_OF_MOVES = {"status", *_SAID}
+_OF_TECHNICIANS = {"checklist", *_OF_MOVES}
 _LISTS = {"assignee_ids", "asset_ids"}
 
 orders = Resource(table.work_orders, work_order_item, is_in_use=table.has_children)
@@ -69,7 +69,7 @@ async def list_work_orders(access: Reader, query: Annotated[WorkOrderQuery, Quer
     wanted = query.wanted()
     async with access.transaction() as conn:
         await check_filters(conn, query)
-        total = page.total or Total(await table.work_orders.count(conn, wanted))
+        total = page.total or await orders.total(conn, wanted)
         rows = await table.work_orders.listing(
             conn,
             wanted,
@@ -85,11 +85,9 @@ async def list_work_orders(access: Reader, query: Annotated[WorkOrderQuery, Quer
 async def create_work_order(access: Dispatcher, body: Annotated[NewWorkOrder, Body()]) -> Response:
     """Create a work order, as a draft or as one that is to be done."""
     async with access.transaction() as conn:
-        number = await table.next_number(conn)
-        limit = MOST_WORK_ORDERS[(await organizations.find(conn)).plan]
-        check_quota("work_orders", limit, number - 1)
+        number = await next_number(conn, "work_order")
         await check_references(conn, body)
-        at = await db_now(conn)
+        at = await check_room(conn, "work_orders")
         row = _new(access, body, number, at)
         check_row(row)
         await check_parent(conn, row)
@@ -116,7 +114,7 @@ async def update_work_order(
     given = body.given()
     async with access.transaction() as conn:
         if given.get("parent_id") is not None:
-            await table.lock_numbers(conn)
+            await lock_numbers(conn, "work_order")
         row = await orders.found(conn, work_order_id, lock=True)
         _check_may_change(access, row, given)
         access.check_unchanged(work_order_item(row))
@@ -131,7 +129,7 @@ async def update_work_order(
 async def delete_work_order(access: Dispatcher, work_order_id: WorkOrderPath) -> Response:
     """Delete a work order that has no children. It can be restored."""
     async with access.transaction() as conn:
-        await table.lock_numbers(conn)  # nobody gives it a child meanwhile
+        await lock_numbers(conn, "work_order")  # nobody gives it a child meanwhile
         row = await orders.found(conn, work_order_id, lock=True)
         access.check_unchanged(work_order_item(row))
         if await table.has_children(conn, row.id):
@@ -145,7 +143,7 @@ async def delete_work_order(access: Dispatcher, work_order_id: WorkOrderPath) ->
 async def restore_work_order(access: Dispatcher, work_order_id: WorkOrderPath) -> Response:
     """Restore a deleted work order, unless its client, its site or its parent is deleted."""
     async with access.transaction() as conn:
-        await table.lock_numbers(conn)
+        await lock_numbers(conn, "work_order")
         row = await orders.found(conn, work_order_id, lock=True, deleted=True)
         access.check_unchanged(work_order_item(row))
         if row.deleted_at is not None:
@@ -220,15 +218,15 @@ async def _move(
 ) -> WorkOrder:
     """Bring the order to the status of the body, if it has another one."""
     given = body.given()
-    for name in ("reason", "sign_off"):
-        if "status" not in given and given.get(name) is not None:
-            raise bad_field(f"/{name}", "goes with a status that needs it")
     status = given.get("status", row.state)
     if status == row.state:
+        for name in _SAID:
+            if "status" not in given and given.get(name) is not None:
+                raise bad_field(f"/{name}", "goes with another status")
         return row
     verb = WORK_ORDERS.verb_between(row.state, status)
     check_may(access, row, verb)
-    said = Said(reason=body.reason, sign_off=body.sign_off)
+    said = Said(body.lat, body.lon, body.reason, body.sign_off)
     return await move(conn, access, row, verb, said, await db_now(conn))
 
 

@@ -253,5 +253,10 @@ def _problem(one: NewShape, found: Crowd, most: int, *, is_exact: bool = True) -
         "quota_exceeded",
         "There are too many zones over one place.",
         faults=(Fault(message, pointer=f"{one.place}/geometry"),),
-        more={"quota": most, "used": found.shapes - 1, "position": position},
+        more={
+            "quota": "zones_over_one_place",
+            "limit": most,
+            "used": found.shapes - 1,
+            "position": position,
+        },
     )

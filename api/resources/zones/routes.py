@@ -39,6 +39,7 @@ from db.core.connect import Connection
 from db.core.registry_revision import bump
 from db.resources import zones
 from db.resources.kinds import KINDS
+from db.resources.quotas import check_room
 from db.resources.zones import VersionKey, Zone, ZoneFilter
 from geofence.geometry.overlap import Box
 
@@ -91,6 +92,7 @@ async def create_zone(access: Dispatcher, body: Annotated[NewZone, Body()]) -> R
     async with access.transaction() as conn:
         await check_assets(conn, body.assets)
         revision, at = await bump(conn)
+        await check_room(conn, "zones")
         await seen.check(conn)
         if body.valid_from is not None and body.valid_from > at:
             raise bad_field("/valid_from", "valid_from must not lie in the future.")

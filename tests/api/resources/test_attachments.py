@@ -361,7 +361,9 @@ async def test_an_organization_keeps_no_more_than_it_may(tight: RunningApi) -> N
     first = await _made(org, b"123456")
     asset = await _asset(org)
     refused = await upload(org.admin, b"12345", asset_id=asset)
-    assert (refused.status, refused.json["code"]) == (409, "quota_exceeded")
+    told = {name: refused.json[name] for name in ("code", "quota", "limit", "used")}
+    expected = {"code": "quota_exceeded", "quota": "attachment_bytes", "limit": 10, "used": 6}
+    assert (refused.status, told) == (403, expected)
     assert _usage(tight, org) == (1, 6)
     assert (await upload(org.admin, b"1234", asset_id=asset)).status == 201
     await org.admin.delete(f"/v1/attachments/{first['id']}")

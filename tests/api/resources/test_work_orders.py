@@ -331,7 +331,8 @@ async def test_comments_stay_and_are_listed(org: Organization) -> None:
 async def test_the_plan_bounds_how_many_there_are(api: RunningApi) -> None:
     org = api.organization("Full")
     await _made(org)
-    api.sql("UPDATE work_order_numbers SET last = 10000000 WHERE org_id = %s", org.org_id)
+    counted = "table_name = 'work_orders' AND org_id = %s"
+    api.sql(f"UPDATE row_counts SET stored = 10000000 WHERE {counted}", org.org_id)  # noqa: S608
     answer = await org.dispatcher.post("/v1/work-orders", {"title": "x"})
     assert is_problem(answer, 403, "quota_exceeded")
     said = {name: answer.json[name] for name in ("quota", "limit", "used")}

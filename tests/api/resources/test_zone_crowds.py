@@ -52,7 +52,8 @@ async def made(org: Organization, *zones: dict[str, Any]) -> list[str]:
 def is_refused(answer: Any, place: str = "") -> bool:
     problem = answer.json
     return (
-        (answer.status, problem["code"], problem["quota"]) == (403, "quota_exceeded", MOST)
+        (answer.status, problem["code"]) == (403, "quota_exceeded")
+        and (problem["quota"], problem["limit"]) == ("zones_over_one_place", MOST)
         and problem["used"] >= MOST
         and problem["errors"][0]["pointer"] == f"{place}/geometry"
         and len(problem["position"]) == 2

@@ -52,11 +52,11 @@ NOT_AUDITED = {
     "request_minutes",
     "request_usage",
     "row_counts",
+    "search_terms",
     "shifts",
     "stock_movements",
     "visits",
     "webhook_deliveries",
-    "work_order_numbers",
     "work_order_transitions",
 }
 ACTOR = Actor(new_id(), "api_key", new_id(), "request-1")
