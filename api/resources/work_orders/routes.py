@@ -41,6 +41,7 @@ from api.resources.work_orders.changes import (
     event_of,
     move,
     said_in,
+    stock_of,
     write_creation,
 )
 from db.core.connect import Connection
@@ -50,6 +51,7 @@ from db.resources import organizations
 from db.resources import work_orders as table
 from db.resources.kinds import KINDS
 from db.resources.work_orders import WorkOrder
+from db.stock.work_order_parts import release_reserved
 from geofence.event_data import WORK_ORDER_UPDATED
 from operations.work_orders.states import WORK_ORDERS, Verb
 
@@ -136,6 +138,7 @@ async def delete_work_order(access: Dispatcher, work_order_id: WorkOrderPath) ->
         access.check_unchanged(work_order_item(row))
         if await table.has_children(conn, row.id):
             raise conflict("in_use", "Other work orders are parts of it.")
+        await release_reserved(conn, stock_of(access, row))
         at = await db_now(conn)
         await orders.write(conn, row._replace(deleted_at=at), at)
     return no_content()
