@@ -12,6 +12,7 @@ from api.http import fields
 from api.http.encoding import id_text
 from api.request.paging import ListQuery
 from api.request.resource import Item, item_of
+from api.resources.inspections.template_bodies import QuestionId
 from api.resources.stock.quantities import ShownQuantity, SomeQuantity, StockQuantity
 from db.core.listing import Order
 from db.resources.work_orders import WorkOrder, WorkOrderTransition
@@ -107,6 +108,11 @@ class WorkOrderItem(fields.StoredItem):
     planned_end: datetime | None
     due_at: datetime | None
     checklist: Annotated[list[TaskItem], Field(max_length=MAX_CHECKLIST)]
+    quote_id: fields.QuoteId | None = Field(description="the quote that it was made of")
+    inspection_form_id: fields.InspectionFormId | None = Field(
+        description="the form whose defect it is to mend"
+    )
+    question_id: QuestionId | None = Field(description="the failed question of that form")
     worked_s: fields.Count = Field(description="by the shifts on it that ended", examples=[28_800])
     labour_cost_cents: _Cents | None
     currency: _Currency | None

@@ -5,7 +5,6 @@ the comments of those that are assigned to them. Deleting and restoring are as t
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -15,8 +14,6 @@ from starlette.responses import Response
 from api.http import fields
 from api.http.encoding import created, no_content, ok
 from api.http.problems import bad_field, conflict, forbidden
-from api.limits.plans import WORK_ORDERS as MOST_WORK_ORDERS
-from api.limits.plans import check_quota
 from api.request.access import Access, Dispatcher, Reader, Technician
 from api.request.paging import ListOf, Page, Total
 from api.request.references import check_filters, check_owners, check_references
@@ -42,12 +39,11 @@ from api.resources.work_orders.changes import (
     move,
     said_in,
     stock_of,
-    write_creation,
 )
+from api.resources.work_orders.creation import insert_order, take_number
 from db.core.connect import Connection
 from db.core.table import db_now
 from db.history import events
-from db.resources import organizations
 from db.resources import work_orders as table
 from db.resources.kinds import KINDS
 from db.resources.work_orders import WorkOrder
@@ -87,18 +83,12 @@ async def list_work_orders(access: Reader, query: Annotated[WorkOrderQuery, Quer
 async def create_work_order(access: Dispatcher, body: Annotated[NewWorkOrder, Body()]) -> Response:
     """Create a work order, as a draft or as one that is to be done."""
     async with access.transaction() as conn:
-        number = await table.next_number(conn)
-        limit = MOST_WORK_ORDERS[(await organizations.find(conn)).plan]
-        check_quota("work_orders", limit, number - 1)
+        number = await take_number(conn)
         await check_references(conn, body)
-        at = await db_now(conn)
-        row = _new(access, body, number, at)
-        check_row(row)
-        await check_parent(conn, row)
-        await table.work_orders.insert(conn, row)
-        await _write_lists(conn, row, _LISTS)
-        await write_creation(conn, access, row)
-        row = await orders.found(conn, row.id)
+        columns = _columns(dict(body)) | {"state": body.status}
+        user_id, at = access.caller.user_id, await db_now(conn)
+        columns["checklist"] = checked_off([], body.checklist, user_id, at)
+        row = await insert_order(conn, access, number, columns)
     return created(work_order_item(row), router.prefix)
 
 
@@ -161,14 +151,7 @@ async def restore_work_order(access: Dispatcher, work_order_id: WorkOrderPath) -
     return ok(work_order_item(row))
 
 
-# Creation and change ------------------------------------------------------------------------------
-
-
-def _new(access: Access, body: NewWorkOrder, number: int, at: datetime) -> WorkOrder:
-    """Return the row of a body."""
-    values = _columns(dict(body)) | {"number": number, "state": body.status}
-    values["checklist"] = checked_off([], body.checklist, access.caller.user_id, at)
-    return orders.new(values, at)
+# Change ------------------------------------------------------------------------------
 
 
 def _columns(given: Mapping[str, Any]) -> dict[str, Any]:
